@@ -1,0 +1,52 @@
+"""`python -m engine --fd N`: the engine process, speaking over a socket that the bot has opened."""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection
+
+from engine.messages import CannotStart, EngineSettings, Ready
+
+log = logging.getLogger("engine")
+
+
+def main() -> int:
+    """Load the model, say so, and serve until told to stop. Exit status 1 when it could not start."""
+    parser = argparse.ArgumentParser(prog="python -m engine", description="Started by the bot, not by hand.")
+    parser.add_argument("--fd", type=int, required=True, help="file descriptor of the socket to the bot")
+    inbox: Connection = Connection(parser.parse_args().fd)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the bot decides what ends
+    settings: EngineSettings = inbox.recv()
+    started = time.monotonic()
+
+    # Torch takes seconds to import: late, so that a mistake in the arguments is told at once.
+    from engine.loop import serve
+    from engine.model import CannotLoad, load_model
+    from engine.studio import Studio
+
+    try:
+        model = load_model(settings)
+    except CannotLoad as error:
+        log.exception("the model cannot be loaded")
+        inbox.send(CannotStart(reason=str(error)))
+        return 1
+    studio = Studio(model, settings)
+    inbox.send(
+        Ready(
+            model=model.name,
+            device=str(model.device),
+            precision=str(model.precision).removeprefix("torch."),
+            side=model.side,
+            has_refiner=model.refiner is not None,
+            seconds=time.monotonic() - started,
+        )
+    )
+    serve(inbox, studio)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

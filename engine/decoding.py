@@ -1,0 +1,52 @@
+"""Latents to pictures, never a broken one: checked, decoded once more in float32, then refused."""
+
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+
+class BrokenPicture(Exception):
+    """The latents cannot be shown; the sentence is for the person."""
+
+
+@torch.inference_mode()
+def decode(vae: Any, latents: Tensor) -> Image.Image:
+    """The picture of latents (1, 4, h, w).
+
+    In float16 SDXL's own VAE overflows (its config says force_upcast), so there it decodes in float32.
+    A result with NaN or nothing but black is decoded again in float32; raises BrokenPicture if that does
+    not help.
+    """
+    upcast = vae.dtype == torch.float16 and vae.config.force_upcast
+    for precision in (torch.float32 if upcast else vae.dtype, torch.float32):
+        pixels = decoded(vae, latents, precision)
+        if pixels.isfinite().all() and pixels.max() > 0:
+            values = (pixels[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
+            return Image.fromarray(values)
+    raise BrokenPicture(
+        "the picture came out empty twice, so it is not shown; another seed, a lower cfg or lighter LoRAs may help."
+    )
+
+
+def decoded(vae: Any, latents: Tensor, precision: torch.dtype) -> Tensor:
+    """Pixels (1, 3, height, width) in float32 from 0 to 1, decoded at a precision; the VAE is left as it was."""
+    resident = vae.dtype
+    if resident != precision:
+        vae.to(precision)
+    try:
+        pixels = vae.decode(unscaled(vae.config, latents.to(precision)), return_dict=False)[0]
+    finally:
+        if resident != precision:
+            vae.to(resident)
+    return (pixels.float() / 2 + 0.5).clamp(0, 1)
+
+
+def unscaled(config: Any, latents: Tensor) -> Tensor:
+    """Latents at the VAE's own scale, as StableDiffusionXLPipeline brings them there."""
+    mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
+    if mean is None or std is None:
+        return latents / config.scaling_factor
+    shape = (1, latents.shape[1], 1, 1)
+    return latents * latents.new_tensor(std).view(shape) / config.scaling_factor + latents.new_tensor(mean).view(shape)

@@ -1,0 +1,63 @@
+"""A job under way in the engine: its pictures, how far they are, and what they cost."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from engine.messages import JobId, Paint, Painted, Progress
+from engine.painting import Painting, Stage
+from engine.preview import Preview
+
+PROGRESS_SECONDS = 0.25  # at most so often: chats cannot show more, and a preview costs a little
+
+
+class Job:
+    """The paintings of one request."""
+
+    def __init__(self, request: Paint, paintings: Sequence[Painting]) -> None:
+        self.request = request
+        self.paintings = paintings
+        self.seconds = 0.0
+        self._reported = 0.0
+
+    @property
+    def id(self) -> JobId:
+        return self.request.job
+
+    @property
+    def unfinished(self) -> list[Painting]:
+        return [painting for painting in self.paintings if painting.stage is not Stage.DONE]
+
+    def result(self) -> Painted:
+        """The finished pictures, in the order of their seeds."""
+        pictures = tuple(painting.picture for painting in self.paintings if painting.picture is not None)
+        return Painted(job=self.id, pictures=pictures, seconds=self.seconds)
+
+    def progress(self, preview: Preview) -> Progress | None:
+        """How far it is with what can be seen, or None when that was told a moment ago."""
+        now = time.monotonic()
+        if now - self._reported < PROGRESS_SECONDS:
+            return None
+        glimpses = [painting.glimpse() for painting in self.paintings]
+        seen = [glimpse for glimpse in glimpses if glimpse is not None]
+        if not seen:
+            return None
+        self._reported = now
+        sheet = tiled([torch.zeros_like(seen[0]) if glimpse is None else glimpse for glimpse in glimpses])
+        return Progress(
+            job=self.id,
+            step=sum(painting.step for painting in self.paintings),
+            steps=sum(painting.steps for painting in self.paintings),
+            preview=preview.jpeg(sheet),
+        )
+
+
+def tiled(latents: Sequence[Tensor]) -> Tensor:
+    """Latents of equal shape (1, 4, h, w) side by side, in two rows when there are more than two."""
+    if len(latents) <= 2:
+        return torch.cat(list(latents), dim=-1)
+    padded = [*latents, *[torch.zeros_like(latents[0])] * (len(latents) % 2)]
+    half = len(padded) // 2
+    return torch.cat([torch.cat(padded[:half], dim=-1), torch.cat(padded[half:], dim=-1)], dim=-2)

@@ -1,0 +1,191 @@
+"""Key names: the many names that trainers give to one module of SDXL.
+
+Kohya's names (diffusers paths or SGM paths), diffusers' old and new names, and PEFT's names all lead to a
+place, which is a component of the pipeline and the path of a linear or convolution layer in it. The tables
+are made from the model itself, so a name is known exactly when the model has the module. Knows no files.
+"""
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+Component = Literal["unet", "text_encoder", "text_encoder_2"]
+Part = Literal["down", "up", "alpha"]
+COMPONENTS: tuple[Component, ...] = ("unet", "text_encoder", "text_encoder_2")
+
+PREFIXES: tuple[tuple[str, Component], ...] = (
+    ("lora_unet_", "unet"),
+    ("lora_te1_", "text_encoder"),
+    ("lora_te2_", "text_encoder_2"),
+    ("unet.", "unet"),
+    ("text_encoder.", "text_encoder"),
+    ("text_encoder_2.", "text_encoder_2"),
+    ("diffusion_model.", "unet"),
+)
+ENDINGS: tuple[tuple[re.Pattern[str], Mapping[str, Part]], ...] = (
+    (re.compile(r"(.+)\.lora_(down|up)\.weight"), {"down": "down", "up": "up"}),
+    (re.compile(r"(.+)\.lora_(A|B)(?:\.[\w-]+)?\.weight"), {"A": "down", "B": "up"}),
+    (re.compile(r"(.+)\.(?:lora|lora_linear_layer)\.(down|up)\.weight"), {"down": "down", "up": "up"}),
+    (re.compile(r"(.+_lora)\.(down|up)\.weight"), {"down": "down", "up": "up"}),
+    (re.compile(r"(.+)\.(alpha)"), {"alpha": "alpha"}),
+)
+OLD_ATTENTION = re.compile(r"(.+?)(?:\.processor)?\.to_(q|k|v|out)_lora")
+OLD_UNET = {"q": "to_q", "k": "to_k", "v": "to_v", "out": "to_out.0"}
+OLD_TEXT = {"q": "q_proj", "k": "k_proj", "v": "v_proj", "out": "out_proj"}
+
+SGM_RESNET = {
+    "conv1": "in_layers.2",
+    "time_emb_proj": "emb_layers.1",
+    "conv2": "out_layers.3",
+    "conv_shortcut": "skip_connection",
+}
+SGM_OUTSIDE = {
+    "conv_in": "input_blocks.0.0",
+    "conv_out": "out.2",
+    "time_embedding.linear_1": "time_embed.0",
+    "time_embedding.linear_2": "time_embed.2",
+    "add_embedding.linear_1": "label_emb.0.0",
+    "add_embedding.linear_2": "label_emb.0.2",
+}
+BLOCK = re.compile(
+    r"(?:(?:down|up)_blocks\.\d+|mid_block)\.(?:resnets|attentions|downsamplers|upsamplers)\.\d+"
+)
+
+
+@dataclass(frozen=True, kw_only=True, order=True)
+class Place:
+    """A linear or convolution layer: the pipeline's component and the path of the module in it."""
+
+    component: Component
+    path: str
+
+    def __str__(self) -> str:
+        return f"{self.component}.{self.path}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Meaning:
+    """What a key says: a part of a LoRA, and where it may belong.
+
+    `places` is empty when the model has no such module, and has two when the key names no component and both
+    text encoders have such a module.
+    """
+
+    places: tuple[Place, ...]
+    part: Part
+    module: str
+
+
+class KeyNames:
+    """The names of every linear and convolution layer of one SDXL, without PEFT layers in it yet."""
+
+    def __init__(self, components: Mapping[Component, nn.Module]) -> None:
+        self.shapes = {
+            Place(component=component, path=path): tuple(module.weight.shape)
+            for component, root in components.items()
+            for path, module in root.named_modules()
+            if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
+        }
+        self._tables: dict[Component, dict[str, Place]] = {component: {} for component in components}
+        sgm = sgm_names(place.path for place in self.shapes if place.component == "unet")
+        for place in self.shapes:
+            aliases = text_names(place.path) if place.component != "unet" else {place.path, sgm[place.path]}
+            for alias in aliases:
+                self._tables[place.component][flat(alias)] = place
+
+    def read(self, key: str) -> Meaning | None:
+        """What the key says, or None when it is not the name of a LoRA's part."""
+        key = key.removeprefix("base_model.model.")
+        for pattern, parts in ENDINGS:
+            if ending := pattern.fullmatch(key):
+                module = ending[1]
+                return Meaning(places=tuple(self._places(module)), part=parts[ending[2]], module=module)
+        return None
+
+    def _places(self, module: str) -> Iterator[Place]:
+        for prefix, component in PREFIXES:
+            if module.startswith(prefix):
+                yield from self._in(component, module.removeprefix(prefix))
+                return
+        for component in self._tables:
+            yield from self._in(component, module)
+
+    def _in(self, component: Component, module: str) -> Iterator[Place]:
+        if old := OLD_ATTENTION.fullmatch(module):
+            attention = OLD_UNET if component == "unet" else OLD_TEXT
+            module = f"{old[1]}.{attention[old[2]]}"
+        if place := self._tables[component].get(flat(module)):
+            yield place
+
+
+def flat(path: str) -> str:
+    """The path as kohya writes it."""
+    return path.replace(".", "_")
+
+
+def text_names(path: str) -> set[str]:
+    """A text encoder's module with and without `text_model.`, which some classes of transformers have."""
+    short = path.removeprefix("text_model.")
+    return {short, f"text_model.{short}"}
+
+
+def sgm_names(paths: Iterable[str]) -> dict[str, str]:
+    """Diffusers' paths to the paths in SGM, the code that SDXL was published with (its openaimodel.py).
+
+    SGM numbers the layers of all blocks in one row: a resnet, then the attention beside it, and a place of
+    its own for each downsampler; an upsampler sits behind the last layer of its block.
+    """
+    paths = list(paths)
+    blocks = sgm_blocks({match[0] for path in paths if (match := BLOCK.match(path))})
+    return {path: sgm_name(path, blocks) for path in paths}
+
+
+def sgm_name(path: str, blocks: Mapping[str, str]) -> str:
+    """One path in SGM, or the path itself where SGM has no name for it."""
+    match = BLOCK.match(path)
+    if not match or match[0] not in blocks:
+        return SGM_OUTSIDE.get(path, path)
+    inside = path[match.end() + 1 :]
+    if ".downsamplers." in match[0]:
+        inside = "op"
+    return f"{blocks[match[0]]}.{SGM_RESNET.get(inside, inside)}"
+
+
+def sgm_blocks(blocks: set[str]) -> dict[str, str]:
+    """The SGM name of each resnet, attention, downsampler and upsampler, by diffusers' name."""
+    names = {
+        "mid_block.resnets.0": "middle_block.0",
+        "mid_block.attentions.0": "middle_block.1",
+        "mid_block.resnets.1": "middle_block.2",
+    }
+    index = 1
+    for block in counted("down_blocks.{}", blocks):
+        for layer in counted(f"{block}.resnets.{{}}", blocks):
+            names[layer] = f"input_blocks.{index}.0"
+            names[layer.replace("resnets", "attentions")] = f"input_blocks.{index}.1"
+            index += 1
+        if f"{block}.downsamplers.0" in blocks:
+            names[f"{block}.downsamplers.0"] = f"input_blocks.{index}.0"
+            index += 1
+    index = 0
+    for block in counted("up_blocks.{}", blocks):
+        for layer in counted(f"{block}.resnets.{{}}", blocks):
+            attention = layer.replace("resnets", "attentions")
+            names[layer] = f"output_blocks.{index}.0"
+            names[attention] = f"output_blocks.{index}.1"
+            names[f"{block}.upsamplers.0"] = f"output_blocks.{index}.{2 if attention in blocks else 1}"
+            index += 1
+    return names
+
+
+def counted(name: str, blocks: set[str]) -> Iterator[str]:
+    """The name filled with 0, 1, 2 and so on, as long as there is a block of that name."""
+    for number in itertools.count():
+        one = name.format(number)
+        if not any(f"{block}.".startswith(f"{one}.") for block in blocks):
+            return
+        yield one

@@ -1,0 +1,72 @@
+"""Each sampler's diffusers scheduler, made from the model's own schedule."""
+
+import inspect
+from typing import Any, Protocol
+
+import torch
+from diffusers import (
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    DPMSolverSinglestepScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    LCMScheduler,
+    UniPCMultistepScheduler,
+)
+from torch import Tensor
+
+from engine.messages import Sampler
+
+
+class Scheduler(Protocol):
+    """What the engine asks of a diffusers scheduler; each painting has one of its own, for it keeps state."""
+
+    config: Any
+    timesteps: Tensor
+    order: int
+    init_noise_sigma: Tensor | float
+
+    def set_timesteps(self, num_inference_steps: int) -> None: ...
+    def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor: ...
+    def step(self, model_output: Tensor, timestep: Tensor, sample: Tensor, **options: Any) -> tuple[Tensor]: ...
+
+
+# The names are A1111's, matched to classes and options by diffusers' own table (API, Schedulers, overview).
+# "DPM++ SDE" is the single-step stochastic DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095).
+# DDIM would clip its estimate of the picture to [-1, 1], which is right for pixels and wrong for latents.
+SCHEDULERS: dict[Sampler, tuple[type[Any], dict[str, Any]]] = {
+    Sampler.EULER: (EulerDiscreteScheduler, {}),
+    Sampler.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
+    Sampler.DPM_2M: (DPMSolverMultistepScheduler, {}),
+    Sampler.DPM_2M_KARRAS: (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
+    Sampler.DPM_SDE: (DPMSolverSinglestepScheduler, {"algorithm_type": "sde-dpmsolver++", "lower_order_final": True}),
+    Sampler.DDIM: (DDIMScheduler, {"clip_sample": False}),
+    Sampler.UNIPC: (UniPCMultistepScheduler, {}),
+    Sampler.HEUN: (HeunDiscreteScheduler, {}),
+    Sampler.LCM: (LCMScheduler, {}),
+}
+
+
+def scheduler_for(sampler: Sampler, config: Any, steps: int) -> Scheduler:
+    """A fresh scheduler on the schedule of `config`, set to `steps` denoising steps.
+
+    Heun calls the UNet twice a step, so it has 2 * steps - 1 timesteps; the others have one for each step.
+    Sigmas stay on the CPU, where looking one up never waits for a GPU.
+    """
+    kind, options = SCHEDULERS[sampler]
+    scheduler: Scheduler = kind.from_config(config, **options)
+    scheduler.set_timesteps(steps)
+    return scheduler
+
+
+def start_at(scheduler: Any, position: int) -> None:
+    """Tell the scheduler which of its timesteps comes first; those that go by the timestep's value need not know."""
+    if hasattr(scheduler, "set_begin_index"):
+        scheduler.set_begin_index(position)
+
+
+def noise_options(scheduler: Scheduler, generator: torch.Generator) -> dict[str, Any]:
+    """The arguments through which this scheduler's step takes its random numbers, if it takes any."""
+    takes = inspect.signature(scheduler.step).parameters
+    return {"generator": generator} if "generator" in takes else {}

@@ -1,0 +1,181 @@
+"""All the work in the engine process, advanced one small step at a time."""
+
+import logging
+import time
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from engine.adapters import Adapters
+from engine.deadline import Deadlines
+from engine.decoding import BrokenPicture, decode
+from engine.job import Job
+from engine.messages import (
+    SEED,
+    AdapterUse,
+    Cancel,
+    Cancelled,
+    EngineSettings,
+    Event,
+    Failed,
+    Idle,
+    InvalidRequest,
+    JobId,
+    Paint,
+    Picture,
+    Working,
+)
+from engine.model import Model
+from engine.painting import Painting, Stage, predict
+from engine.pictures import Recipe, png
+from engine.preview import fitted_preview
+from engine.prompts import Reader
+from engine.sizes import pixels
+from engine.turns import Turns
+
+ANNOUNCE_SECONDS = 0.25  # while the same jobs step on, so often is enough for the watchdog
+
+log = logging.getLogger(__name__)
+
+
+class Studio:
+    """The jobs under way and the model that they share.
+
+    `accept` takes a request at once, `step` advances whoever's turn it is. A fault in one job ends that job
+    with its reason and the others go on; only a poisoned device (torch.AcceleratorError) gets out.
+    """
+
+    def __init__(self, model: Model, settings: EngineSettings) -> None:
+        self._model = model
+        self._adapters = Adapters(model.base, Path(settings.files), settings.adapter_cache_mb * 2**20)
+        self._reader = Reader(model.base)
+        self._refiner_reader = Reader(model.refiner) if model.refiner is not None else None
+        self._preview = fitted_preview(model.base.vae)
+        self._turns = Turns(settings.largest_batch)
+        self._deadlines = Deadlines(settings.deadline_floor_seconds)
+        self._jobs: dict[JobId, Job] = {}
+        self._announced: tuple[tuple[JobId, ...], float] = ((), 0.0)
+
+    @property
+    def idle(self) -> bool:
+        return not self._jobs
+
+    def accept(self, request: Paint | Cancel) -> Iterator[Event]:
+        """Take on a picture, or let one go."""
+        if isinstance(request, Cancel):
+            if self._jobs.pop(request.job, None) is not None:
+                yield Cancelled(job=request.job)
+                yield from self._rest()
+            return
+        try:
+            size = pixels(request.size, self._model.side)
+        except InvalidRequest as refusal:
+            yield Failed(job=request.job, reason=str(refusal), expected=True)
+            return
+        seeds = [(request.seed + index) % (SEED[1] + 1) for index in range(request.count)]
+        paintings = [Painting(request, seed, size, self._model) for seed in seeds]
+        self._jobs[request.job] = Job(request, paintings)
+
+    def step(self) -> Iterator[Event]:
+        """Advance the paintings whose turn it is; Working comes before the step, what became of it after."""
+        if self.idle:
+            return
+        chosen = self._turns.choose([one for job in self._jobs.values() for one in job.unfinished])
+        kind = (chosen[0].stage, len(chosen), chosen[0].size)
+        yield from self._announce(chosen, self._deadlines.of(kind))
+        started = time.monotonic()
+        failed = self._advance(chosen)
+        seconds = time.monotonic() - started
+        self._deadlines.took(kind, seconds)
+        self._charge(chosen, seconds)
+        yield from self._report(chosen, failed)
+
+    def _announce(self, chosen: Sequence[Painting], deadline: float) -> Iterator[Working]:
+        """Say who is in the step: whenever that changes, and now and then."""
+        jobs = tuple(dict.fromkeys(painting.job for painting in chosen))
+        known, at = self._announced
+        if jobs != known or time.monotonic() - at > ANNOUNCE_SECONDS:
+            self._announced = (jobs, time.monotonic())
+            yield Working(jobs=jobs, deadline=deadline)
+
+    def _advance(self, chosen: Sequence[Painting]) -> Failed | None:
+        """One step for these paintings. An error of several is nobody's yet: each then steps alone."""
+        first = chosen[0]
+        try:
+            self._take_step(chosen)
+        except (InvalidRequest, BrokenPicture) as refusal:
+            return Failed(job=first.job, reason=str(refusal), expected=True)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            if len(chosen) > 1:
+                self._turns.shrink(len(chosen))
+                return None
+            reason = f"{first.size.width}x{first.size.height} does not fit in the memory here: paint smaller."
+            return Failed(job=first.job, reason=reason, expected=True)
+        except torch.AcceleratorError:
+            raise
+        except Exception:
+            log.exception("a step of jobs %s failed", [painting.job for painting in chosen])
+            if len(chosen) > 1:
+                for painting in chosen:
+                    painting.alone = True
+                return None
+            reason = f"something went wrong in the engine while painting job {first.job}; it is in the log."
+            return Failed(job=first.job, reason=reason, expected=False)
+        for painting in chosen:
+            painting.alone = False
+        return None
+
+    def _apply(self, mix: Collection[AdapterUse]) -> None:
+        """Let exactly this mix count. What the cache had to drop meanwhile is read again."""
+        keep = {use.sha256 for use in mix}
+        for use in mix:
+            self._adapters.load(use, keep)
+        self._adapters.activate(mix)
+
+    def _take_step(self, chosen: Sequence[Painting]) -> None:
+        first = chosen[0]
+        match first.stage:
+            case Stage.WORDS:
+                self._apply(first.mix)
+                first.begin(self._reader, self._refiner_reader)
+            case Stage.DECODE:
+                image = decode(self._model.base.vae, first.latents)
+                recipe = Recipe(
+                    request=first.request, seed=first.seed, size=first.size, model=self._model.name
+                )
+                first.picture = Picture(
+                    png=png(image, recipe), seed=first.seed, width=image.width, height=image.height
+                )
+            case stage:
+                if stage is Stage.BASE:
+                    self._apply(first.mix)
+                unet = self._model.base.unet if stage is Stage.BASE else self._model.refiner.unet
+                for painting, (asked, predicted) in zip(chosen, predict(unet, chosen), strict=True):
+                    painting.answer(asked, predicted)
+
+    def _charge(self, chosen: Sequence[Painting], seconds: float) -> None:
+        """Engine time is shared by rows of the batch: guided pictures have two."""
+        rows = sum(painting.rows for painting in chosen)
+        for painting in chosen:
+            self._jobs[painting.job].seconds += seconds * painting.rows / rows
+
+    def _report(self, chosen: Sequence[Painting], failed: Failed | None) -> Iterator[Event]:
+        """What the step changed: a failure, finished jobs, or how far the others are."""
+        if failed is not None:
+            del self._jobs[failed.job]
+            yield failed
+        for job in [self._jobs[id] for id in dict.fromkeys(one.job for one in chosen) if id in self._jobs]:
+            if not job.unfinished:
+                del self._jobs[job.id]
+                yield job.result()
+            elif progress := job.progress(self._preview):
+                yield progress
+        yield from self._rest()
+
+    def _rest(self) -> Iterator[Idle]:
+        """Say so when nothing is left to do."""
+        if self.idle:
+            self._announced = ((), 0.0)
+            yield Idle()

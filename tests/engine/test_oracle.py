@@ -1,0 +1,101 @@
+"""What the engine paints equals what diffusers' own pipelines paint, alone and in company."""
+
+import pytest
+import torch
+
+from engine.messages import Paint, Sampler, Size
+from engine.studio import Studio
+from tests.engine.oracle import Oracle
+from tests.engine.work import furthest, painted, pictures, request, work
+
+SAMPLERS = pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
+LONG = ", ".join(["a small red star above a big blue circle on a white background"] * 12)
+
+
+def company(sampler: Sampler) -> list[Paint]:
+    """Others at work beside the one that is looked at."""
+    return [
+        request("long", steps=9, seed=1, sampler=Sampler.EULER, guidance_scale=7.0),
+        request("unguided", steps=4, seed=2, sampler=Sampler.DDIM, guidance_scale=1.0, prompt="a green heart"),
+        request("same sampler", steps=5, seed=3, sampler=sampler, negative_prompt="yellow"),
+        request("refined", steps=6, seed=4, refiner=0.4, size=Size(width=128, height=96)),
+    ]
+
+
+@SAMPLERS
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"guidance_scale": 1.0, "size": Size(width=96, height=160)},
+        {"negative_prompt": "yellow", "size": Size(width=152, height=104)},
+        {"refiner": 0.3, "negative_prompt": "blurry", "steps": 7},
+        {"steps": 1},
+    ],
+    ids=["guided", "unguided", "negative", "refined", "one step"],
+)
+def test_a_picture_painted_alone_equals_the_pipelines(
+    studio: Studio, oracle: Oracle, sampler: Sampler, changes: dict[str, object]
+) -> None:
+    wanted = request(sampler=sampler, **changes)
+
+    assert furthest(painted(studio, wanted)["j"], oracle.paint(wanted)) <= 1
+
+
+@SAMPLERS
+def test_a_picture_that_joins_and_leaves_a_batch_equals_the_pipelines(
+    studio: Studio, oracle: Oracle, sampler: Sampler
+) -> None:
+    wanted = request(sampler=sampler, refiner=0.2, steps=8)
+
+    first, *others = company(sampler)
+    events = work(studio, {0: [first], 3: [wanted, *others[:2]], 5: others[2:]})
+
+    together = pictures(events)
+    assert furthest(together["j"], oracle.paint(wanted)) <= 1
+    for other in company(sampler):
+        assert furthest(together[other.job], oracle.paint(other)) <= 1
+
+
+@pytest.mark.parametrize("negative", ["", "yellow", LONG], ids=["no negative", "short negative", "long negative"])
+def test_a_prompt_beyond_77_tokens_is_read_to_its_end_in_windows(
+    studio: Studio, oracle: Oracle, negative: str
+) -> None:
+    wanted = request(prompt=LONG + ", in grayscale", negative_prompt=negative)
+
+    embeds = windows_by_hand(oracle, wanted.prompt, negative)
+
+    assert embeds["prompt_embeds"].shape[1] > 77
+    assert furthest(painted(studio, wanted)["j"], oracle.paint(wanted, **embeds)) <= 1
+
+
+def windows_by_hand(oracle: Oracle, prompt: str, negative: str) -> dict[str, torch.Tensor]:
+    """Embeddings for the pipeline: 75 tokens at a time through each encoder, side by side."""
+
+    def embed(text: str, count: int | None) -> tuple[torch.Tensor, torch.Tensor]:
+        columns = []
+        for tokenizer, encoder in (
+            (oracle.base.tokenizer, oracle.base.text_encoder),
+            (oracle.base.tokenizer_2, oracle.base.text_encoder_2),
+        ):
+            ids = tokenizer(text).input_ids[1:-1]
+            rows = []
+            for start in range(0, 75 * (count or -(-len(ids) // 75)), 75):
+                part = [tokenizer.bos_token_id, *ids[start : start + 75], tokenizer.eos_token_id]
+                rows.append(part + [tokenizer.pad_token_id] * (77 - len(part)))
+            outs = [encoder(torch.tensor([row]), output_hidden_states=True) for row in rows]
+            columns.append(torch.cat([out.hidden_states[-2] for out in outs], dim=1))
+        return torch.cat(columns, dim=-1), outs[0].text_embeds
+
+    with torch.no_grad():
+        wanted, pooled = embed(prompt, None)
+        longest = wanted.shape[1] // 77
+        unwanted, unpooled = embed(negative, longest) if negative else (wanted * 0, pooled * 0)
+        if unwanted.shape[1] > wanted.shape[1]:
+            wanted, pooled = embed(prompt, unwanted.shape[1] // 77)
+    return {
+        "prompt_embeds": wanted,
+        "pooled_prompt_embeds": pooled,
+        "negative_prompt_embeds": unwanted,
+        "negative_pooled_prompt_embeds": unpooled,
+    }

@@ -1,0 +1,214 @@
+"""The engine's work seen from outside: who goes when, what is told, and whose fault a fault is."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from engine.messages import (
+    Cancel,
+    Cancelled,
+    Failed,
+    Idle,
+    JobId,
+    Painted,
+    Progress,
+    Ratio,
+    Sampler,
+    Size,
+    Working,
+)
+from engine.model import Model
+from engine.studio import Studio
+from tests.engine.work import furthest, painted, pictures, pixels, request, work
+
+
+def test_requests_of_different_steps_and_guidance_share_forwards(studio: Studio) -> None:
+    events = work(
+        studio,
+        {0: [request("a", steps=9), request("b", steps=4, guidance_scale=1.0), request("c", sampler=Sampler.DDIM)]},
+    )
+
+    assert any(set(event.jobs) == {"a", "b", "c"} for event in events if isinstance(event, Working))
+    assert {event.job for event in events if isinstance(event, Painted)} == {"a", "b", "c"}
+
+
+def test_never_more_pictures_than_the_largest_batch_share_a_forward(studio: Studio) -> None:
+    events = work(studio, {0: [request(str(number), steps=2, seed=number) for number in range(7)]})
+
+    assert max(len(event.jobs) for event in events if isinstance(event, Working)) == 4
+    assert sum(isinstance(event, Painted) for event in events) == 7
+
+
+def test_four_pictures_of_one_job_have_seeds_that_paint_each_again_alone(studio: Studio) -> None:
+    (result,) = [one for one in work(studio, {0: [request(count=4, seed=11)]}) if isinstance(one, Painted)]
+
+    assert [picture.seed for picture in result.pictures] == [11, 12, 13, 14]
+    again = painted(studio, request(seed=13))["j"]
+    assert furthest(again, pixels(result.pictures[2].png)) <= 1
+    assert furthest(again, pixels(result.pictures[1].png)) > 50
+
+
+def test_progress_tells_how_far_it_is_with_a_small_preview(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.job.PROGRESS_SECONDS", 0.0)
+
+    events = work(studio, {0: [request(steps=5, count=2)]})
+
+    told = [event for event in events if isinstance(event, Progress)]
+    assert [event.step for event in told if event.step] == sorted(event.step for event in told)
+    assert {event.steps for event in told} == {10}
+    image = Image.open(io.BytesIO(told[-1].preview))
+    assert image.size == (192, 96)  # two pictures side by side
+    assert len(told[-1].preview) < 10_000
+
+
+def test_the_last_preview_looks_like_the_picture(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.job.PROGRESS_SECONDS", 0.0)
+
+    events = work(studio, {0: [request(steps=12)]})
+
+    previews = [event.preview for event in events if isinstance(event, Progress)]
+    picture = Image.fromarray(pictures(events)["j"])
+
+    def distance(preview: bytes) -> float:
+        image = Image.open(io.BytesIO(preview))
+        small = np.asarray(picture.resize(image.size), dtype=float)
+        return float(np.abs(np.asarray(image, dtype=float) - small).mean())
+
+    assert distance(previews[-1]) < 20
+    assert distance(previews[-1]) < distance(previews[0])
+
+
+def test_a_cancelled_job_stops_between_steps_and_the_others_end_the_same(studio: Studio) -> None:
+    alone = painted(studio, request("kept"))["kept"]
+
+    events = work(studio, {0: [request("kept"), request("dropped", seed=9)], 4: [Cancel(job=JobId("dropped"))]})  # type: ignore[list-item]
+
+    assert Cancelled(job=JobId("dropped")) in events
+    assert set(pictures(events)) == {"kept"}
+    assert furthest(pictures(events)["kept"], alone) <= 1
+
+
+def test_cancelling_what_has_ended_says_nothing(studio: Studio) -> None:
+    assert list(studio.accept(Cancel(job=JobId("unknown")))) == []
+
+
+def test_the_engine_says_when_nothing_is_left_to_do(studio: Studio) -> None:
+    assert isinstance(work(studio, {0: [request()]})[-1], Idle)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "size"), [((1, 1), (128, 128)), ((3, 2), (152, 104)), ((2, 3), (104, 152)), ((16, 9), (168, 96))]
+)
+def test_a_ratio_becomes_pixels_at_the_models_own_area(
+    studio: Studio, ratio: tuple[int, int], size: tuple[int, int]
+) -> None:
+    across, down = ratio
+
+    height, width, _ = painted(studio, request(steps=1, size=Ratio(across=across, down=down)))["j"].shape
+
+    assert (width, height) == size
+
+
+def test_a_size_beyond_the_models_reach_is_refused_in_a_sentence(studio: Studio) -> None:
+    (failed,) = studio.accept(request(size=Size(width=1024, height=1024)))
+
+    assert failed == Failed(
+        job=JobId("j"),
+        reason="1024x1024 is too large for this model: at most 65,536 pixels, such as 256x256.",
+        expected=True,
+    )
+
+
+def test_a_fault_in_a_shared_step_ends_the_guilty_job_alone(
+    studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = painted(studio, request("innocent"))["innocent"]
+    forward = model.base.unet.forward
+
+    def breaks_where_only_the_guilty_comes(sample: torch.Tensor, timestep: torch.Tensor, **told: object) -> object:
+        if 285 in timestep.tolist():  # one of seven steps, none of six
+            raise ValueError("a fault nobody thought of")
+        return forward(sample, timestep, **told)
+
+    monkeypatch.setattr(model.base.unet, "forward", breaks_where_only_the_guilty_comes)
+
+    events = work(studio, {0: [request("innocent"), request("guilty", steps=7)]})
+
+    (failed,) = [event for event in events if isinstance(event, Failed)]
+    assert failed.job == "guilty"
+    assert not failed.expected
+    assert furthest(pictures(events)["innocent"], alone) <= 1
+
+
+def test_a_shared_step_out_of_memory_goes_on_in_smaller_batches(
+    studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = model.base.unet.forward
+
+    def fits_two_rows(sample: torch.Tensor, *args: object, **told: object) -> object:
+        if len(sample) > 2:
+            raise torch.OutOfMemoryError("not for so many")
+        return forward(sample, *args, **told)
+
+    monkeypatch.setattr(model.base.unet, "forward", fits_two_rows)
+
+    events = work(studio, {0: [request("a"), request("b", seed=3), request("c", seed=4)]})
+
+    assert set(pictures(events)) == {"a", "b", "c"}
+
+
+def test_a_picture_that_never_fits_is_refused_with_what_to_change(
+    studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: object, **told: object) -> object:
+        raise torch.OutOfMemoryError("no")
+
+    monkeypatch.setattr(model.base.unet, "forward", never)
+
+    (failed,) = [event for event in work(studio, {0: [request()]}) if isinstance(event, Failed)]
+
+    assert failed.reason == "128x128 does not fit in the memory here: paint smaller."
+
+
+def test_a_picture_of_nan_is_never_handed_out(
+    studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = model.base.unet.forward
+
+    def nan(*args: object, **told: object) -> tuple[torch.Tensor]:
+        return (forward(*args, **told)[0] * float("nan"),)
+
+    monkeypatch.setattr(model.base.unet, "forward", nan)
+
+    events = work(studio, {0: [request()]})
+
+    (failed,) = [event for event in events if isinstance(event, Failed)]
+    assert failed.reason.startswith("the picture came out empty twice")
+    assert not pictures(events)
+
+
+def test_a_decode_that_overflows_is_tried_once_more_in_float32(
+    studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode, calls = model.base.vae.decode, []
+
+    def black_at_first(latents: torch.Tensor, **options: object) -> object:
+        calls.append(latents.dtype)
+        result = decode(latents, **options)
+        return (result[0] * 0 - 1,) if len(calls) == 1 else result
+
+    monkeypatch.setattr(model.base.vae, "decode", black_at_first)
+
+    assert painted(studio, request())["j"].max() > 0
+    assert len(calls) == 2
+    assert calls[-1] is torch.float32
+
+
+def test_the_engine_time_of_a_shared_step_is_split_between_the_jobs(studio: Studio) -> None:
+    together = work(studio, {0: [request("a"), request("b", seed=5)]})
+
+    seconds = {event.job: event.seconds for event in together if isinstance(event, Painted)}
+    assert 0.4 < seconds["a"] / seconds["b"] < 2.5

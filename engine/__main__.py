@@ -18,7 +18,9 @@ def main() -> int:
     parser.add_argument("--fd", type=int, required=True, help="file descriptor of the socket to the bot")
     inbox: Connection = Connection(parser.parse_args().fd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole terminal; the bot decides what ends
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the whole terminal; the bot decides what ends
     settings: EngineSettings = inbox.recv()
     started = time.monotonic()
 

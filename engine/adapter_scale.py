@@ -22,7 +22,19 @@ CHANGES_MORE = (
     "use_bdlora",
     "arrow_config",
     "alora_invocation_tokens",
+    "velora_config",
+    "monteclora_config",
+    "kasa_config",
     "lora_bias",
+)
+CONFIG = (
+    "r",
+    "lora_alpha",
+    "rank_pattern",
+    "alpha_pattern",
+    "use_rslora",
+    "init_lora_weights",
+    *CHANGES_MORE,
 )
 CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "mica")
 
@@ -72,8 +84,12 @@ class Scales:
         return fields
 
     def _settings(self, fields: Mapping[str, object], component: Component) -> dict[str, object]:
-        start = f"{component}."
-        told = {key.removeprefix(start): value for key, value in fields.items() if key.startswith(start)}
+        told = {
+            key.removeprefix(f"{component}."): value
+            for key, value in fields.items()
+            # A UNet saved alone has keys and metadata without a prefix.
+            if key.startswith(f"{component}.") or key in CONFIG
+        }
         for setting in CHANGES_MORE:
             if told.get(setting):
                 raise InvalidRequest(
@@ -87,7 +103,7 @@ class Scales:
     def _patterns(self, component: Component, setting: str) -> "Patterns":
         patterns = self._told[component].get(setting) or {}
         if not isinstance(patterns, dict) or not all(NAME.fullmatch(pattern) for pattern in patterns):
-            raise InvalidRequest(f"{self._lora} has a {setting} in its metadata that is not a list of names.")
+            raise InvalidRequest(f"{self._lora} has metadata ({setting}) that is not a list of names.")
         return Patterns(patterns)
 
 

@@ -1,8 +1,8 @@
 """The adapters on the device: which LoRAs are resident in SDXL's UNet and text encoders, and which count.
 
-PEFT's layers do the work, made here one by one with their own alpha and rank: configurations match modules
-by regular expressions, which takes minutes for large files and misses the alphas of some names. Several
-adapters live side by side in one layer under their hash, beside any that is in training.
+PEFT's layers do the work, made here one by one, each with its own alpha and rank: its configurations match
+every module against every pattern, and diffusers writes patterns that miss. Several adapters live side by
+side in one layer under their hash, beside any that is in training.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -43,6 +43,7 @@ class Adapters:
             component: getattr(pipeline, component) for component in COMPONENTS
         }
         self._names = KeyNames(self._components)
+        self._config = LoraConfig(init_lora_weights=False, inference_mode=True)
         self._folder = folder
         self._limit = limit_bytes
         self._resident: dict[Sha256, Resident] = {}
@@ -68,24 +69,27 @@ class Adapters:
             self._resident[use.sha256] = self._resident.pop(use.sha256)
             return
         changes = read_adapter(self._folder, use, self._names)
-        layers = {place: self._on_device(place, change) for place, change in changes.items()}
-        size = sum(layer.down.nbytes + layer.up.nbytes for layer in layers.values())
+        size = sum(
+            (change.down.numel() + change.up.numel()) * self._module(place).weight.element_size()
+            for place, change in changes.items()
+        )
         self._make_room(use, size, keep)
         try:
-            for place, layer in layers.items():
-                self._attach(use.sha256, place, layer)
-                if not faithful(self._module(place), use.sha256, changes[place]):
-                    lost = f"{place} loses too much in {layer.down.dtype}"
+            for place, change in changes.items():
+                self._attach(use.sha256, place, change)
+                if not faithful(self._module(place), use.sha256, change):
+                    lost = f"{place} loses too much in {self._module(place).weight.dtype}"
                     raise InvalidRequest(f"LoRA {use.name} cannot be applied faithfully: {lost}.")
         except BaseException:
-            self._detach(use.sha256, layers)
+            self._detach(use.sha256, changes)
             raise
-        self._resident[use.sha256] = Resident(places=tuple(layers), size=size)
+        self._resident[use.sha256] = Resident(places=tuple(changes), size=size)
 
     def activate(self, mix: Collection[AdapterUse]) -> None:
         """Let exactly this mix count, in the UNet and both text encoders. All of it must be loaded.
 
-        Cheap when the mix is active already. Adapters that are not of this class are left out.
+        Cheap when the mix is active already. An adapter in training is silenced in the layers it shares with
+        these; in layers of its own it is for its trainer to silence.
         """
         for use in mix:
             self._resident[use.sha256] = self._resident.pop(use.sha256)
@@ -93,6 +97,12 @@ class Adapters:
         wanted = {use.sha256: use.weight for use in sorted(mix, key=lambda use: use.sha256) if use.weight}
         if wanted != self._active:
             self._choose(wanted)
+
+    def unload(self, sha256: Sha256) -> None:
+        """Take a loaded adapter off the device; the others of an active mix go on."""
+        if sha256 in self._active:
+            self._choose({other: weight for other, weight in self._active.items() if other != sha256})
+        self._detach(sha256, self._resident.pop(sha256).places)
 
     def _choose(self, wanted: Mapping[Sha256, float]) -> None:
         self._active = dict(wanted)
@@ -117,12 +127,7 @@ class Adapters:
         for sha256 in [sha256 for sha256 in self._resident if sha256 not in keep]:
             if self.size + size <= self._limit:
                 return
-            self._evict(sha256)
-
-    def _evict(self, sha256: Sha256) -> None:
-        if sha256 in self._active:
-            self._choose({other: weight for other, weight in self._active.items() if other != sha256})
-        self._detach(sha256, self._resident.pop(sha256).places)
+            self.unload(sha256)
 
     def _module(self, place: Place) -> Any:
         return self._components[place.component].get_submodule(place.path)
@@ -131,29 +136,23 @@ class Adapters:
         parent, _, child = place.path.rpartition(".")
         setattr(self._components[place.component].get_submodule(parent), child, module)
 
-    def _on_device(self, place: Place, change: LowRank) -> LowRank:
-        """The change in the precision and on the device of its module."""
-        weight = self._module(place).weight
-        down, up = (factor.to(weight.device, weight.dtype) for factor in (change.down, change.up))
-        return LowRank(down=down, up=up, alpha=change.alpha)
-
     def _attach(self, sha256: Sha256, place: Place, change: LowRank) -> None:
         """Give the module's layer this adapter, and the module a layer when it has none."""
-        config = LoraConfig(init_lora_weights=False, inference_mode=True)
         module = self._module(place)
         # The factors are set below: made without memory, they draw no random numbers.
         with torch.device("meta"):
             layer = module
             if isinstance(module, LoraLayer):
                 with gradients_kept(layer):
-                    layer.update_layer(sha256, change.rank, lora_alpha=change.alpha, config=config)
+                    layer.update_layer(sha256, change.rank, lora_alpha=change.alpha, config=self._config)
             else:
                 kind: Any = Conv2d if isinstance(module, nn.Conv2d) else Linear
-                layer = kind(module, sha256, config, r=change.rank, lora_alpha=change.alpha)
+                layer = kind(module, sha256, self._config, r=change.rank, lora_alpha=change.alpha)
                 layer.train(module.training)
                 self._set(layer, {})
-        layer.lora_A[sha256].weight = nn.Parameter(change.down, requires_grad=False)
-        layer.lora_B[sha256].weight = nn.Parameter(change.up, requires_grad=False)
+        for side, factor in ((layer.lora_A[sha256], change.down), (layer.lora_B[sha256], change.up)):
+            held = factor.to(layer.weight.device, layer.weight.dtype)
+            side.weight = nn.Parameter(held, requires_grad=False)
         self._put(place, layer)
 
     def _detach(self, sha256: Sha256, places: Collection[Place]) -> None:
@@ -167,15 +166,22 @@ class Adapters:
 
 
 def faithful(layer: Any, sha256: Sha256, change: LowRank) -> bool:
-    """Whether the layer changes a random vector as the file says, up to the rounding of its precision."""
+    """Whether the layer changes a random vector as the file says.
+
+    What is lost may be no more than the rounding of the factors, or of the module's own weights.
+    """
     down, up = layer.lora_A[sha256].weight, layer.lora_B[sha256].weight
     probe = torch.randn(
         change.down[0].numel(), generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
     told = change.alpha / change.rank * applied(change.down, change.up, probe)
     held = layer.scaling[sha256] * applied(down, up, probe)
+    lost, rounding = (told - held).norm(), torch.finfo(down.dtype).eps
     # A comparison with NaN is false, so what overflowed is not faithful.
-    return bool((told - held).norm() <= TOLERANCE * torch.finfo(down.dtype).eps * told.norm())
+    if lost <= TOLERANCE * rounding * told.norm():
+        return True
+    own = layer.weight.detach().to("cpu", torch.float64).flatten(1) @ probe
+    return bool(lost <= rounding * own.norm())
 
 
 def applied(down: Tensor, up: Tensor, probe: Tensor) -> Tensor:

@@ -69,4 +69,4 @@ def named_model(keys: Iterable[str]) -> str:
 
 def is_text_input(module: str) -> bool:
     """Whether the module reads the text embeddings: its input is as wide as they are."""
-    return re.search(r"attn2[._](processor[._])?to[._][kv]", module) is not None
+    return re.search(r"attn2[._](processor[._])?to[._][kv](_lora)?$", module) is not None

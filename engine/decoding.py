@@ -26,12 +26,13 @@ def decode(vae: Any, latents: Tensor) -> Image.Image:
             values = (pixels[0].permute(1, 2, 0) * 255).round().byte().cpu().numpy()
             return Image.fromarray(values)
     raise BrokenPicture(
-        "the picture came out empty twice, so it is not shown; another seed, a lower cfg or lighter LoRAs may help."
+        "the picture came out empty twice, so it is not shown; "
+        "another seed, a lower cfg or lighter LoRAs may help."
     )
 
 
 def decoded(vae: Any, latents: Tensor, precision: torch.dtype) -> Tensor:
-    """Pixels (1, 3, height, width) in float32 from 0 to 1, decoded at a precision; the VAE is left as it was."""
+    """Pixels (1, 3, height, width) in float32 from 0 to 1, decoded at a precision of its own."""
     resident = vae.dtype
     if resident != precision:
         vae.to(precision)
@@ -40,13 +41,15 @@ def decoded(vae: Any, latents: Tensor, precision: torch.dtype) -> Tensor:
     finally:
         if resident != precision:
             vae.to(resident)
-    return (pixels.float() / 2 + 0.5).clamp(0, 1)
+    values: Tensor = (pixels.float() / 2 + 0.5).clamp(0, 1)
+    return values
 
 
 def unscaled(config: Any, latents: Tensor) -> Tensor:
     """Latents at the VAE's own scale, as StableDiffusionXLPipeline brings them there."""
+    scale: float = config.scaling_factor
     mean, std = getattr(config, "latents_mean", None), getattr(config, "latents_std", None)
     if mean is None or std is None:
-        return latents / config.scaling_factor
+        return latents / scale
     shape = (1, latents.shape[1], 1, 1)
-    return latents * latents.new_tensor(std).view(shape) / config.scaling_factor + latents.new_tensor(mean).view(shape)
+    return latents * latents.new_tensor(std).view(shape) / scale + latents.new_tensor(mean).view(shape)

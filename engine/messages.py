@@ -60,7 +60,9 @@ class Size:
             whole(side, pixels, *SIDE)
             if pixels % SIDE_MULTIPLE:
                 nearest = max(SIDE[0], round(pixels / SIDE_MULTIPLE) * SIDE_MULTIPLE)
-                raise InvalidRequest(f"{side} is {pixels}, but it must be a multiple of 8, such as {nearest}.")
+                raise InvalidRequest(
+                    f"{side} is {pixels}, but it must be a multiple of 8, such as {nearest}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +97,10 @@ class AdapterUse:
 class Paint:
     """A request for 1 to 4 pictures from one recipe.
 
-    `seed` belongs to the first picture, the next ones have seed + 1, seed + 2 and so on, so that each can be
-    painted again alone (after 2^63 - 1 comes 0). `refiner` is the share of the noise, 0 to 0.5, that the refiner removes at the end
-    (ensemble of experts). `guidance_scale` up to 1 paints without classifier-free guidance.
+    `seed` belongs to the first picture, the next ones have seed + 1, seed + 2 and so on (after 2^63 - 1
+    comes 0), so that each can be painted again alone. `refiner` is the share of the noise, 0 to 0.5, that the
+    refiner removes at the end (ensemble of experts). `guidance_scale` up to 1 paints without classifier-free
+    guidance.
     Raises InvalidRequest with one sentence when a value is out of its range.
     """
 
@@ -126,7 +129,9 @@ class Paint:
         if self.sampler is Sampler.LCM and self.steps > LCM_STEPS:
             raise InvalidRequest(f"steps is {self.steps}, but the LCM sampler takes at most {LCM_STEPS}.")
         if len(self.adapters) > ADAPTERS_AT_ONCE:
-            raise InvalidRequest(f"{len(self.adapters)} LoRAs were given, but at most {ADAPTERS_AT_ONCE} mix.")
+            raise InvalidRequest(
+                f"{len(self.adapters)} LoRAs were given, but at most {ADAPTERS_AT_ONCE} mix."
+            )
         if len({use.sha256 for use in self.adapters}) < len(self.adapters):
             raise InvalidRequest("the same LoRA was given twice: give it once, with one weight.")
 
@@ -196,12 +201,12 @@ class Idle:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a job is, over all its pictures; `preview` is a small PNG of what can be seen so far, or empty."""
+    """How far a job is, over all its pictures; `preview` is a small JPEG of what can be seen so far."""
 
     job: JobId
     step: int
     steps: int
-    preview: bytes = b""
+    preview: bytes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,7 +32,7 @@ class Model:
     @property
     def factor(self) -> int:
         """Pixels per latent, a side."""
-        return 2 ** (len(self.base.vae.config.block_out_channels) - 1)
+        return int(2 ** (len(self.base.vae.config.block_out_channels) - 1))
 
     @property
     def side(self) -> int:
@@ -89,7 +89,7 @@ def chosen_device(name: str) -> torch.device:
 
 
 def chosen_precision(name: str, device: torch.device) -> torch.dtype:
-    """The precision by name; "auto" is float32 on a CPU, and on a GPU bfloat16 where it has it, else float16."""
+    """The precision by name; "auto" is float32 on a CPU, on a GPU bfloat16 where it has it, else float16."""
     if name != "auto":
         return PRECISIONS[name]
     if device.type != "cuda":

@@ -158,14 +158,17 @@ class Painting:
         start_at(scheduler, start)
         wanted, unwanted = reader.read(request.prompt, request.negative_prompt, ())
         if pipeline.config.requires_aesthetics_score:
-            ids, negative_ids = self._time_ids((AESTHETIC_SCORE,)), self._time_ids((NEGATIVE_AESTHETIC_SCORE,))
+            ids, negative_ids = (
+                self._time_ids((AESTHETIC_SCORE,)),
+                self._time_ids((NEGATIVE_AESTHETIC_SCORE,)),
+            )
         else:
             ids = negative_ids = self._time_ids(())
         conditioning = self._conditioning(wanted, unwanted, ids, negative_ids)
         return Walk(scheduler, scheduler.timesteps[start:], conditioning)
 
     def _noise(self, dtype: torch.dtype) -> Tensor:
-        """Latents (1, 4, height / 8, width / 8) drawn on the CPU, so that a seed means the same everywhere."""
+        """Latents (1, 4, height / 8, width / 8) drawn on the CPU: a seed means the same everywhere."""
         factor = self._model.factor
         shape = (
             1,
@@ -173,10 +176,11 @@ class Painting:
             self.size.height // factor,
             self.size.width // factor,
         )
-        return randn_tensor(shape, generator=self._generator, device=self._model.device, dtype=dtype)
+        noise: Tensor = randn_tensor(shape, generator=self._generator, device=self._model.device, dtype=dtype)
+        return noise
 
     def _time_ids(self, score: Sequence[float]) -> Tensor:
-        """SDXL's micro-conditioning (1, 6): original size, crop corner, target size; or (1, 5) with a score."""
+        """SDXL's micro-conditioning (1, 6): original size, crop corner, target size; (1, 5) with a score."""
         size = (self.size.height, self.size.width)
         return torch.tensor([[*size, 0, 0, *(score or size)]], device=self._model.device)
 
@@ -184,7 +188,9 @@ class Painting:
         self, wanted: Embedding, unwanted: Embedding, ids: Tensor, negative_ids: Tensor
     ) -> Conditioning:
         if not self.guided:
-            return Conditioning(hidden=wanted.hidden, pooled=wanted.pooled, time_ids=ids.to(wanted.hidden.dtype))
+            return Conditioning(
+                hidden=wanted.hidden, pooled=wanted.pooled, time_ids=ids.to(wanted.hidden.dtype)
+            )
         return Conditioning(
             hidden=torch.cat([unwanted.hidden, wanted.hidden]),
             pooled=torch.cat([unwanted.pooled, wanted.pooled]),
@@ -220,7 +226,7 @@ class Painting:
         if self._seen is None:
             return None
         noisy, predicted, timestep = self._seen
-        alphas: Any = self._model.base.scheduler.alphas_cumprod
+        alphas: Tensor = self._model.base.scheduler.alphas_cumprod
         alpha = alphas[round(float(timestep))].to(noisy)
         if self._model.base.scheduler.config.prediction_type == "v_prediction":
             return alpha.sqrt() * noisy - (1 - alpha).sqrt() * predicted

@@ -25,7 +25,7 @@ class Embedding:
 
 
 class Reader:
-    """The text encoders of one pipeline (two for SDXL, the second alone for its refiner) with a small memory."""
+    """One pipeline's text encoders (two for SDXL, the second alone for its refiner) with a small memory."""
 
     def __init__(self, pipeline: Any) -> None:
         pairs = [

@@ -100,7 +100,7 @@ def finite_tensors(content: bytes, lora: str) -> dict[str, Tensor]:
         tensors = safetensors.torch.load(content)
     except SafetensorError as broken:
         raise InvalidRequest(f"{lora} is not a valid safetensors file: {shown(str(broken))}.") from broken
-    for key, tensor in tensors.items():
+    for key, tensor in sorted(tensors.items()):
         if not torch.isfinite(tensor).all():
             raise InvalidRequest(f"{lora} is broken: {shown(key)} has numbers that are not finite.")
     return tensors

@@ -29,7 +29,9 @@ class Scheduler(Protocol):
 
     def set_timesteps(self, num_inference_steps: int) -> None: ...
     def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor: ...
-    def step(self, model_output: Tensor, timestep: Tensor, sample: Tensor, **options: Any) -> tuple[Tensor]: ...
+    def step(
+        self, model_output: Tensor, timestep: Tensor, sample: Tensor, **options: Any
+    ) -> tuple[Tensor]: ...
 
 
 # The names are A1111's, matched to classes and options by diffusers' own table (API, Schedulers, overview).
@@ -40,7 +42,10 @@ SCHEDULERS: dict[Sampler, tuple[type[Any], dict[str, Any]]] = {
     Sampler.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
     Sampler.DPM_2M: (DPMSolverMultistepScheduler, {}),
     Sampler.DPM_2M_KARRAS: (DPMSolverMultistepScheduler, {"use_karras_sigmas": True}),
-    Sampler.DPM_SDE: (DPMSolverSinglestepScheduler, {"algorithm_type": "sde-dpmsolver++", "lower_order_final": True}),
+    Sampler.DPM_SDE: (
+        DPMSolverSinglestepScheduler,
+        {"algorithm_type": "sde-dpmsolver++", "lower_order_final": True},
+    ),
     Sampler.DDIM: (DDIMScheduler, {"clip_sample": False}),
     Sampler.UNIPC: (UniPCMultistepScheduler, {}),
     Sampler.HEUN: (HeunDiscreteScheduler, {}),
@@ -61,7 +66,7 @@ def scheduler_for(sampler: Sampler, config: Any, steps: int) -> Scheduler:
 
 
 def start_at(scheduler: Any, position: int) -> None:
-    """Tell the scheduler which of its timesteps comes first; those that go by the timestep's value need not know."""
+    """Tell the scheduler which of its timesteps comes first, unless it goes by their values."""
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(position)
 

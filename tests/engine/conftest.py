@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-import torch
 
 from engine.messages import EngineSettings
 from engine.model import DEMO, Model, load_model
@@ -14,14 +13,11 @@ from tests.engine.oracle import Oracle
 DEV = os.environ.get("DEV_MODEL")
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _two_threads() -> None:
-    torch.set_num_threads(2)
-
-
 @pytest.fixture(scope="session")
 def model() -> Model:
-    return load_model(EngineSettings(model=f"{DEV}/base", refiner=f"{DEV}/refiner") if DEV else EngineSettings(model="demo"))
+    return load_model(
+        EngineSettings(model=f"{DEV}/base", refiner=f"{DEV}/refiner") if DEV else EngineSettings(model="demo")
+    )
 
 
 @pytest.fixture(scope="session")

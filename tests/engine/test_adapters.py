@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
-from peft import LoraConfig, inject_adapter_in_model
+from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 from peft.tuners.lora import Linear, LoraLayer
 from torch import Tensor
 
@@ -19,6 +19,7 @@ from tests.lora_files import (
     Lora,
     attention,
     bare_unet,
+    comfy_unet,
     diffusers_dotted,
     diffusers_new,
     diffusers_old,
@@ -32,6 +33,7 @@ from tests.lora_files import (
     seen,
     small_sdxl,
     store,
+    store_bytes,
 )
 
 PLENTY = 64 * 2**20
@@ -39,7 +41,7 @@ CLOSE = 1e-5
 
 Form = Callable[[Lora], dict[str, Tensor]]
 FORMS: tuple[Form, ...] = (kohya, kohya_sgm, diffusers_new, diffusers_dotted, diffusers_old, peft_named)
-UNET_FORMS: tuple[Form, ...] = (peft_unet, bare_unet)
+UNET_FORMS: tuple[Form, ...] = (peft_unet, bare_unet, comfy_unet)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +78,7 @@ def truth(original: Any, *weighted: tuple[Lora, float]) -> list[Tensor]:
     return seen(merged)
 
 
-def layers(pipeline: Any) -> Iterator[LoraLayer]:
+def layers(pipeline: Any) -> Iterator[Any]:
     for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
         yield from (module for module in component.modules() if isinstance(module, LoraLayer))
 
@@ -192,6 +194,50 @@ def test_the_alphas_and_ranks_in_the_metadata_of_diffusers_are_honoured(
     assert farthest(seen(pipeline), truth(original, (expected, 1.0))) < CLOSE
 
 
+def test_an_adapter_that_a_unet_saved_itself_has_the_alphas_of_its_configuration(
+    pipeline: Any, original: Any, adapters: Adapters, tmp_path: Path
+) -> None:
+    trained = copy.deepcopy(original)
+    config = LoraConfig(
+        r=4,
+        lora_alpha=2,
+        target_modules=["to_q", "to_k"],
+        rank_pattern={"attn2.to_k": 2},
+        init_lora_weights=False,
+    )
+    trained.unet.add_adapter(config, adapter_name="own")
+    trained.unet.save_lora_adapter(tmp_path, adapter_name="own", weight_name="own.safetensors")
+
+    use(adapters, store_bytes(tmp_path, (tmp_path / "own.safetensors").read_bytes()))
+
+    assert farthest(seen(pipeline), seen(trained)) < CLOSE
+
+
+def test_a_pipeline_that_diffusers_saved_with_metadata_counts_as_it_did_there(
+    pipeline: Any, original: Any, adapters: Adapters, tmp_path: Path
+) -> None:
+    trained, tensors, told = copy.deepcopy(original), {}, {}
+    for at, targets in (("unet", ["to_q", "to_out.0"]), ("text_encoder_2", ["q_proj", "fc1"])):
+        config = LoraConfig(
+            r=4, lora_alpha=3, use_rslora=True, target_modules=targets, init_lora_weights=False
+        )
+        component = getattr(trained, at)
+        inject_adapter_in_model(config, component, adapter_name="own")
+        tensors[at] = get_peft_model_state_dict(component, adapter_name="own")
+        told[at] = component.peft_config["own"].to_dict()
+    StableDiffusionXLPipeline.save_lora_weights(
+        tmp_path,
+        unet_lora_layers=tensors["unet"],
+        text_encoder_2_lora_layers=tensors["text_encoder_2"],
+        unet_lora_adapter_metadata=told["unet"],
+        text_encoder_2_lora_adapter_metadata=told["text_encoder_2"],
+    )
+
+    use(adapters, store_bytes(tmp_path, (tmp_path / "pytorch_lora_weights.safetensors").read_bytes()))
+
+    assert farthest(seen(pipeline), seen(trained)) < CLOSE
+
+
 def test_rank_stabilised_loras_are_scaled_by_the_root_of_their_rank(
     original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
@@ -267,12 +313,12 @@ def test_a_loaded_lora_does_not_count_before_it_is_activated_nor_with_weight_zer
 
 
 def test_a_lora_loaded_beside_an_active_one_changes_nothing_yet(
-    pipeline: Any, adapters: Adapters, tmp_path: Path
+    original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
     before = seen(pipeline)
 
-    adapters.load(store(tmp_path, kohya(make_lora(pipeline, seed=2)), name="wash"))
+    adapters.load(store(tmp_path, kohya(make_lora(original, seed=2)), name="wash"))
 
     assert farthest(seen(pipeline), before) == 0
 
@@ -307,7 +353,7 @@ def test_a_lora_in_use_is_not_evicted_and_the_next_one_is_told_there_is_no_room(
 
     adapters.load(third, keep={first.sha256})
     assert adapters.resident == (first.sha256, third.sha256)
-    with pytest.raises(NoRoom, match=r"LoRA l1 needs 0\.1 MB on the device, but 0\.0 of the 0\.2 MB"):
+    with pytest.raises(NoRoom, match=r"LoRA l1 needs 0\.2 MB on the device, but 0\.0 of the 0\.3 MB"):
         adapters.load(second, keep={first.sha256, third.sha256})
     assert adapters.resident == (first.sha256, third.sha256)
 
@@ -338,18 +384,18 @@ def test_without_adapters_the_plain_modules_are_back(
 
     assert [type(layer.get_base_layer()) for layer in layers(pipeline)] == [torch.nn.Conv2d]
     adapters.load(first)
-    adapters._evict(first.sha256)
+    adapters.unload(first.sha256)
     assert [type(module) for module in pipeline.unet.modules()] == modules
     assert farthest(seen(pipeline), plain) == 0
 
 
 def test_a_refused_lora_leaves_the_model_and_the_active_mix_as_they_were(
-    pipeline: Any, adapters: Adapters, tmp_path: Path
+    original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
     before = seen(pipeline)
     modules = [type(module) for module in pipeline.unet.modules()]
-    broken = kohya(make_lora(pipeline, seed=2))
+    broken = kohya(make_lora(original, seed=2))
     broken["lora_unet_conv_in.lora_down.weight"][0] = torch.nan
 
     with pytest.raises(InvalidRequest, match="not finite"):
@@ -361,6 +407,7 @@ def test_a_refused_lora_leaves_the_model_and_the_active_mix_as_they_were(
 
 @pytest.mark.parametrize("resident", [True, False])
 def test_a_fault_in_the_middle_of_a_load_leaves_no_half_of_it(
+    original: Any,
     plain: list[Tensor],
     pipeline: Any,
     adapters: Adapters,
@@ -371,8 +418,8 @@ def test_a_fault_in_the_middle_of_a_load_leaves_no_half_of_it(
     if resident:
         use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
     before = seen(pipeline)
-    wash = store(tmp_path, kohya(make_lora(pipeline, seed=2)), name="wash")
-    attach, attached = adapters._attach, []
+    wash = store(tmp_path, kohya(make_lora(original, seed=2)), name="wash")
+    attach, attached = adapters._attach, list[object]()
 
     def failing(sha256: Sha256, place: Any, change: Any) -> None:
         if len(attached) == 40:
@@ -387,7 +434,7 @@ def test_a_fault_in_the_middle_of_a_load_leaves_no_half_of_it(
     assert farthest(seen(pipeline), before) == 0
     assert wash.sha256 not in adapters.resident
     assert not any(wash.sha256 in layer.lora_A for layer in layers(pipeline))
-    assert len(list(layers(pipeline))) == (len(make_lora(pipeline, of=attention)) if resident else 0)
+    assert len(list(layers(pipeline))) == (len(make_lora(original, of=attention)) if resident else 0)
     monkeypatch.undo()
     use(adapters, wash)
     adapters.activate(())
@@ -406,6 +453,24 @@ def test_what_overflows_in_the_precision_of_the_model_is_refused(pipeline: Any, 
         adapters.load(store(tmp_path, tensors))
 
     assert not list(layers(pipeline))
+
+
+def test_what_vanishes_in_the_precision_of_the_model_is_refused_only_when_it_would_be_seen(
+    pipeline: Any, tmp_path: Path
+) -> None:
+    lora = make_lora(pipeline, of=lambda at, path: at == "unet" and attention(at, path))
+    pipeline.unet.half()
+    adapters = Adapters(pipeline, tmp_path, PLENTY)
+    tiny = kohya(lora)
+    unseen = {key: tensor * (1e-9 if "lora_up" in key else 1) for key, tensor in tiny.items()}
+    seen_well = {key: tensor * (1e-9 if "lora_up" in key else 3e4) for key, tensor in tiny.items()}
+    seen_well |= {
+        key.replace("lora_up.weight", "alpha"): torch.tensor(1e6) for key in tiny if "lora_up" in key
+    }
+
+    adapters.load(store(tmp_path, unseen))
+    with pytest.raises(InvalidRequest, match="LoRA strong cannot be applied faithfully"):
+        adapters.load(store(tmp_path, seen_well, name="strong"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -450,7 +515,7 @@ def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
     assert [name for name, one in pipeline.unet.named_parameters() if one.requires_grad] == learning
     adapters.activate(())
     assert farthest(seen(pipeline), plain) == 0
-    adapters._evict(second.sha256)
+    adapters.unload(second.sha256)
     assert any("learner" in layer.lora_A for layer in layers(pipeline))
 
 
@@ -459,7 +524,7 @@ def test_samples_of_one_batch_can_have_different_adapters(
 ) -> None:
     mix = [store(tmp_path, kohya(make_lora(pipeline, of=attention, seed=s)), name=f"l{s}") for s in (1, 2)]
     use(adapters, *mix)
-    layer = next(one for one in layers(pipeline) if isinstance(one, Linear))
+    layer: Any = next(one for one in layers(pipeline) if isinstance(one, Linear))
     rows = torch.randn(3, layer.in_features)
 
     mixed = layer(rows, adapter_names=[mix[0].sha256, "__base__", mix[1].sha256])

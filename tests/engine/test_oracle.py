@@ -1,5 +1,7 @@
 """What the engine paints equals what diffusers' own pipelines paint, alone and in company."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -16,7 +18,9 @@ def company(sampler: Sampler) -> list[Paint]:
     """Others at work beside the one that is looked at."""
     return [
         request("long", steps=9, seed=1, sampler=Sampler.EULER, guidance_scale=7.0),
-        request("unguided", steps=4, seed=2, sampler=Sampler.DDIM, guidance_scale=1.0, prompt="a green heart"),
+        request(
+            "unguided", steps=4, seed=2, sampler=Sampler.DDIM, guidance_scale=1.0, prompt="a green heart"
+        ),
         request("same sampler", steps=5, seed=3, sampler=sampler, negative_prompt="yellow"),
         request("refined", steps=6, seed=4, refiner=0.4, size=Size(width=128, height=96)),
     ]
@@ -35,7 +39,7 @@ def company(sampler: Sampler) -> list[Paint]:
     ids=["guided", "unguided", "negative", "refined", "one step"],
 )
 def test_a_picture_painted_alone_equals_the_pipelines(
-    studio: Studio, oracle: Oracle, sampler: Sampler, changes: dict[str, object]
+    studio: Studio, oracle: Oracle, sampler: Sampler, changes: dict[str, Any]
 ) -> None:
     wanted = request(sampler=sampler, **changes)
 
@@ -57,7 +61,9 @@ def test_a_picture_that_joins_and_leaves_a_batch_equals_the_pipelines(
         assert furthest(together[other.job], oracle.paint(other)) <= 1
 
 
-@pytest.mark.parametrize("negative", ["", "yellow", LONG], ids=["no negative", "short negative", "long negative"])
+@pytest.mark.parametrize(
+    "negative", ["", "yellow", LONG], ids=["no negative", "short negative", "long negative"]
+)
 def test_a_prompt_beyond_77_tokens_is_read_to_its_end_in_windows(
     studio: Studio, oracle: Oracle, negative: str
 ) -> None:

@@ -28,7 +28,13 @@ from tests.engine.work import furthest, painted, pictures, pixels, request, work
 def test_requests_of_different_steps_and_guidance_share_forwards(studio: Studio) -> None:
     events = work(
         studio,
-        {0: [request("a", steps=9), request("b", steps=4, guidance_scale=1.0), request("c", sampler=Sampler.DDIM)]},
+        {
+            0: [
+                request("a", steps=9),
+                request("b", steps=4, guidance_scale=1.0),
+                request("c", sampler=Sampler.DDIM),
+            ]
+        },
     )
 
     assert any(set(event.jobs) == {"a", "b", "c"} for event in events if isinstance(event, Working))
@@ -51,7 +57,9 @@ def test_four_pictures_of_one_job_have_seeds_that_paint_each_again_alone(studio:
     assert furthest(again, pixels(result.pictures[1].png)) > 50
 
 
-def test_progress_tells_how_far_it_is_with_a_small_preview(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_tells_how_far_it_is_with_a_small_preview(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("engine.job.PROGRESS_SECONDS", 0.0)
 
     events = work(studio, {0: [request(steps=5, count=2)]})
@@ -84,7 +92,9 @@ def test_the_last_preview_looks_like_the_picture(studio: Studio, monkeypatch: py
 def test_a_cancelled_job_stops_between_steps_and_the_others_end_the_same(studio: Studio) -> None:
     alone = painted(studio, request("kept"))["kept"]
 
-    events = work(studio, {0: [request("kept"), request("dropped", seed=9)], 4: [Cancel(job=JobId("dropped"))]})  # type: ignore[list-item]
+    events = work(
+        studio, {0: [request("kept"), request("dropped", seed=9)], 4: [Cancel(job=JobId("dropped"))]}
+    )
 
     assert Cancelled(job=JobId("dropped")) in events
     assert set(pictures(events)) == {"kept"}
@@ -100,7 +110,8 @@ def test_the_engine_says_when_nothing_is_left_to_do(studio: Studio) -> None:
 
 
 @pytest.mark.parametrize(
-    ("ratio", "size"), [((1, 1), (128, 128)), ((3, 2), (152, 104)), ((2, 3), (104, 152)), ((16, 9), (168, 96))]
+    ("ratio", "size"),
+    [((1, 1), (128, 128)), ((3, 2), (152, 104)), ((2, 3), (104, 152)), ((16, 9), (168, 96))],
 )
 def test_a_ratio_becomes_pixels_at_the_models_own_area(
     studio: Studio, ratio: tuple[int, int], size: tuple[int, int]
@@ -128,7 +139,9 @@ def test_a_fault_in_a_shared_step_ends_the_guilty_job_alone(
     alone = painted(studio, request("innocent"))["innocent"]
     forward = model.base.unet.forward
 
-    def breaks_where_only_the_guilty_comes(sample: torch.Tensor, timestep: torch.Tensor, **told: object) -> object:
+    def breaks_where_only_the_guilty_comes(
+        sample: torch.Tensor, timestep: torch.Tensor, **told: object
+    ) -> object:
         if 285 in timestep.tolist():  # one of seven steps, none of six
             raise ValueError("a fault nobody thought of")
         return forward(sample, timestep, **told)
@@ -211,4 +224,4 @@ def test_the_engine_time_of_a_shared_step_is_split_between_the_jobs(studio: Stud
     together = work(studio, {0: [request("a"), request("b", seed=5)]})
 
     seconds = {event.job: event.seconds for event in together if isinstance(event, Painted)}
-    assert 0.4 < seconds["a"] / seconds["b"] < 2.5
+    assert 0.4 < seconds[JobId("a")] / seconds[JobId("b")] < 2.5

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from engine.messages import Event, JobId, Paint, Painted, Size
+from engine.messages import Cancel, Event, JobId, Paint, Painted, Size
 from engine.studio import Studio
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
@@ -24,7 +24,7 @@ def request(job: str = "j", **changes: Any) -> Paint:
     return Paint(job=JobId(job), **(values | changes))
 
 
-def work(studio: Studio, arrivals: Mapping[int, Iterable[Paint]]) -> list[Event]:
+def work(studio: Studio, arrivals: Mapping[int, Iterable[Paint | Cancel]]) -> list[Event]:
     """Everything that happens when requests arrive before the step of each given number."""
     events: list[Event] = []
     step = 0

@@ -1,0 +1,1 @@
+"""Measurements: each file prints one table of docs/measurements.md."""

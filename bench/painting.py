@@ -1,0 +1,92 @@
+"""The engine against diffusers' own pipeline: one picture, and eight people at once."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from bench.measuring import in_turns, table
+from engine.messages import EngineSettings, JobId, Paint, Sampler, Size
+from engine.model import Model
+from engine.samplers import scheduler_for
+from engine.studio import Studio
+
+ROUNDS = 7
+
+
+def measure(model: Model, settings: EngineSettings, sides: Sequence[int]) -> str:
+    """Tables (a) and (b): one picture, and eight requests of mixed steps and guidance."""
+    rows = []
+    for side in sides:
+        one, eight = [request(0, 20, 5.0, side)], mixed(side)
+        for name, requests in (("one picture", one), ("eight at once", eight)):
+            studio = Studio(model, settings)
+            engine, pipeline = in_turns(
+                [partial(serve, studio, requests), partial(by_pipeline, model, requests)], ROUNDS
+            )
+            rows.append(
+                [
+                    f"{name}, {side}x{side}",
+                    f"{engine:.3f} s",
+                    f"{pipeline:.3f} s",
+                    f"{len(requests) / engine:.2f}",
+                    f"{len(requests) / pipeline:.2f}",
+                    f"{pipeline / engine:.2f}",
+                ]
+            )
+    head = [
+        "",
+        "engine",
+        "pipeline, one after another",
+        "engine pictures/s",
+        "pipeline pictures/s",
+        "speed-up",
+    ]
+    return table(head, rows)
+
+
+def request(number: int, steps: int, guidance_scale: float, side: int) -> Paint:
+    return Paint(
+        job=JobId(str(number)),
+        prompt="a red star above a blue circle on a white background",
+        seed=number,
+        steps=steps,
+        guidance_scale=guidance_scale,
+        size=Size(width=side, height=side),
+        sampler=Sampler.EULER,
+    )
+
+
+def mixed(side: int) -> list[Paint]:
+    """Eight people's requests, no two alike in steps and guidance; two paint without guidance."""
+    steps = (20, 25, 30, 20, 15, 28, 22, 30)
+    scales = (5.0, 7.0, 4.5, 1.0, 6.0, 8.0, 1.0, 3.0)
+    return [request(number, *both, side) for number, both in enumerate(zip(steps, scales, strict=True))]
+
+
+def serve(studio: Studio, requests: Sequence[Paint]) -> None:
+    """All requests at once through the engine's steps, to finished PNG files."""
+    for one in requests:
+        for _ in studio.accept(one):
+            raise RuntimeError("the studio refused a request of the bench")
+    while not studio.idle:
+        for _ in studio.step():
+            pass
+
+
+def by_pipeline(model: Model, requests: Sequence[Paint]) -> None:
+    """The same requests one after another through StableDiffusionXLPipeline, to pictures in memory."""
+    pipeline: Any = model.base
+    for one in requests:
+        if not isinstance(one.size, Size):
+            raise TypeError("the bench asks for sizes in pixels")
+        pipeline.scheduler = scheduler_for(one.sampler, pipeline.scheduler.config, one.steps)
+        pipeline(
+            prompt=one.prompt,
+            num_inference_steps=one.steps,
+            guidance_scale=one.guidance_scale,
+            width=one.size.width,
+            height=one.size.height,
+            generator=torch.Generator("cpu").manual_seed(one.seed),
+        )

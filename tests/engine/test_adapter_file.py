@@ -1,0 +1,424 @@
+"""A LoRA file is read whole and exactly, or refused with one sentence that says why."""
+
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from engine import safe_file
+from engine.adapter_file import read_adapter
+from engine.key_names import COMPONENTS, KeyNames, Place
+from engine.messages import AdapterUse, InvalidRequest, Sha256, stored_at
+from tests.lora_files import (
+    attention,
+    diffusers_new,
+    kohya,
+    kohya_sgm,
+    make_lora,
+    small_sdxl,
+    store,
+    store_bytes,
+)
+
+ATTENTION = "down_blocks.1.attentions.0"
+KEY = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q"
+PLACE = "unet.down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q"
+Tensors = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    torch.set_num_threads(1)
+    return small_sdxl()
+
+
+@pytest.fixture(scope="module")
+def names(model: Any) -> KeyNames:
+    return KeyNames({component: getattr(model, component) for component in COMPONENTS})
+
+
+def pair(rank: int = 4, down: int = 32, up: int = 32) -> Tensors:
+    return {f"{KEY}.lora_down.weight": torch.ones(rank, down), f"{KEY}.lora_up.weight": torch.ones(up, rank)}
+
+
+def refusal(folder: Path, names: KeyNames, use: AdapterUse) -> str:
+    with pytest.raises(InvalidRequest) as caught:
+        read_adapter(folder, use, names)
+    return str(caught.value)
+
+
+def raw(header: object, body: bytes = b"") -> bytes:
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+@pytest.mark.parametrize(
+    ("sgm", "path"),
+    [
+        ("input_blocks_4_1_transformer_blocks_0_ff_net_2", f"{ATTENTION}.transformer_blocks.0.ff.net.2"),
+        ("input_blocks_4_1_transformer_blocks_0_attn1_to_k", f"{ATTENTION}.transformer_blocks.0.attn1.to_k"),
+        ("input_blocks_3_0_op", "down_blocks.0.downsamplers.0.conv"),
+        ("input_blocks_4_0_skip_connection", "down_blocks.1.resnets.0.conv_shortcut"),
+        ("input_blocks_8_0_emb_layers_1", "down_blocks.2.resnets.1.time_emb_proj"),
+        ("middle_block_1_proj_in", "mid_block.attentions.0.proj_in"),
+        ("middle_block_2_in_layers_2", "mid_block.resnets.1.conv1"),
+        ("output_blocks_2_2_conv", "up_blocks.0.upsamplers.0.conv"),
+        ("output_blocks_5_1_proj_out", "up_blocks.1.attentions.2.proj_out"),
+        ("output_blocks_8_0_out_layers_3", "up_blocks.2.resnets.2.conv2"),
+        ("time_embed_2", "time_embedding.linear_2"),
+        ("label_emb_0_0", "add_embedding.linear_1"),
+        ("input_blocks_0_0", "conv_in"),
+        ("out_2", "conv_out"),
+    ],
+)  # fmt: skip
+def test_kohya_names_over_sgm_paths_mean_the_modules_of_sdxl(names: KeyNames, sgm: str, path: str) -> None:
+    meaning = names.read(f"lora_unet_{sgm}.lora_down.weight")
+
+    assert meaning is not None
+    assert meaning.places == (Place(component="unet", path=path),)
+
+
+def test_an_upsampler_behind_a_block_without_attention_has_its_sgm_name_too() -> None:
+    unet = torch.nn.Module()
+    unet.up_blocks = torch.nn.ModuleList([torch.nn.Module()])
+    block = unet.up_blocks[0]
+    block.resnets = torch.nn.ModuleList([torch.nn.Module()])
+    block.resnets[0].conv1 = torch.nn.Conv2d(1, 1, 1)
+    block.upsamplers = torch.nn.ModuleList([torch.nn.Module()])
+    block.upsamplers[0].conv = torch.nn.Conv2d(1, 1, 1)
+
+    meaning = KeyNames({"unet": unet}).read("lora_unet_output_blocks_0_1_conv.alpha")
+
+    assert meaning is not None
+    assert [place.path for place in meaning.places] == ["up_blocks.0.upsamplers.0.conv"]
+
+
+def test_a_module_without_alpha_has_its_rank_as_alpha(tmp_path: Path, model: Any, names: KeyNames) -> None:
+    lora = make_lora(model, of=attention, ranks=(2, 4), alphas=(None, 1.0))
+
+    changes = read_adapter(tmp_path, store(tmp_path, kohya(lora)), names)
+
+    assert {(change.rank, change.alpha) for change in changes.values()} == {(2, 2.0), (4, 1.0)}
+
+
+def test_an_alpha_may_be_a_whole_number(tmp_path: Path, names: KeyNames) -> None:
+    use = store(tmp_path, pair() | {f"{KEY}.alpha": torch.tensor(2)})
+
+    (change,) = read_adapter(tmp_path, use, names).values()
+
+    assert change.alpha == 2.0
+
+
+def test_the_metadata_of_sdxl_trainers_is_welcome(tmp_path: Path, model: Any, names: KeyNames) -> None:
+    told = {
+        "ss_base_model_version": "sdxl_base_v1-0",
+        "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
+        "ss_v2": "False",
+    }
+    lora = make_lora(model, of=attention)
+
+    changes = read_adapter(tmp_path, store(tmp_path, kohya_sgm(lora), metadata=told), names)
+
+    assert len(changes) == len(lora)
+
+
+def test_a_file_that_is_not_there_is_missing(tmp_path: Path, names: KeyNames) -> None:
+    use = AdapterUse(name="ink", sha256=Sha256("0" * 64))
+
+    assert refusal(tmp_path, names, use) == "the file of LoRA ink is missing: upload or train it again."
+
+
+def test_a_file_with_another_hash_is_damaged(tmp_path: Path, names: KeyNames) -> None:
+    use = store(tmp_path, pair())
+    with stored_at(tmp_path, use.sha256).open("ab") as file:
+        file.write(b"x")
+
+    assert refusal(tmp_path, names, use) == (
+        "the file of LoRA ink is damaged: its content does not match its hash."
+    )
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_read(
+    tmp_path: Path, names: KeyNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use = store(tmp_path, pair())
+    with stored_at(tmp_path, use.sha256).open("r+b") as file:
+        file.truncate(513 * 2**20)  # sparse
+    monkeypatch.delattr(Path, "read_bytes")
+
+    assert (
+        refusal(tmp_path, names, use) == "the file of LoRA ink has 513.0 MB, but at most 512 MB are allowed."
+    )
+
+
+def zipped() -> bytes:
+    file = BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("archive/data.pkl", b"x")
+    return file.getvalue()
+
+
+PICKLED = "LoRA ink is a pickle or zip file, which can run code: only safetensors are read."
+UNREADABLE = "LoRA ink is not a safetensors file: its header cannot be read."
+CUT_OFF = "the file of LoRA ink is cut off: upload it again."
+WHOLE = safetensors.torch.save(pair())
+ENTRY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (pickle.dumps({"a": 1}), PICKLED),
+        (zipped(), PICKLED),
+        (b"", "LoRA ink is not a safetensors file."),
+        (b"<html>not found</html>", "LoRA ink is not a safetensors file."),
+        (WHOLE[:-1], CUT_OFF),
+        (WHOLE[:40], CUT_OFF),
+        (raw({"x": "y"}), UNREADABLE),
+        (raw({"x": ENTRY | {"shape": "y"}}), UNREADABLE),
+        ((3).to_bytes(8, "little") + b'{"a', UNREADABLE),
+        (raw({}), "LoRA ink is empty: it has no tensors."),
+        (
+            raw({f"x{i}": ENTRY for i in range(5001)}),
+            "LoRA ink has 5,001 tensors, but at most 5,000 are allowed.",
+        ),
+        (
+            raw({"__metadata__": {"a": "b" * 2**21}, "x": ENTRY}),
+            "LoRA ink has a header of 2,097,240 bytes, but at most 2,097,152 are allowed.",
+        ),
+        (
+            (2**31).to_bytes(8, "little") + b"{",
+            "LoRA ink has a header of 2,147,483,648 bytes, but at most 2,097,152 are allowed.",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, bytes) else value[:50],
+)  # fmt: skip
+def test_bytes_that_are_no_sound_safetensors_file_never_reach_the_parser(
+    tmp_path: Path, names: KeyNames, monkeypatch: pytest.MonkeyPatch, content: bytes, sentence: str
+) -> None:
+    monkeypatch.delattr(safetensors.torch, "load")
+
+    assert refusal(tmp_path, names, store_bytes(tmp_path, content)) == sentence
+
+
+def test_a_header_whose_length_starts_like_a_pickle_is_still_safetensors(
+    tmp_path: Path, names: KeyNames
+) -> None:
+    content = safetensors.torch.save(pair())
+    size = int.from_bytes(content[:8], "little")
+    padded = content[8 : 8 + size] + b" " * (0x280 - size)
+
+    use = store_bytes(tmp_path, (0x280).to_bytes(8, "little") + padded + content[8 + size :])
+
+    assert len(read_adapter(tmp_path, use, names)) == 1
+
+
+def test_a_header_nested_without_end_is_refused(tmp_path: Path, names: KeyNames) -> None:
+    text = b'{"a":' + b"[" * 100_000
+
+    use = store_bytes(tmp_path, len(text).to_bytes(8, "little") + text)
+
+    assert refusal(tmp_path, names, use) == UNREADABLE
+
+
+def test_offsets_that_lie_are_refused_by_safetensors_in_one_sentence(tmp_path: Path, names: KeyNames) -> None:
+    entries = {
+        f"{KEY}.lora_down.weight": {"dtype": "F32", "shape": [4, 32], "data_offsets": [0, 8]},
+        f"{KEY}.lora_up.weight": {"dtype": "F32", "shape": [32, 4], "data_offsets": [8, 16]},
+    }
+
+    sentence = refusal(tmp_path, names, store_bytes(tmp_path, raw(entries, b"\0" * 16)))
+
+    assert sentence.startswith("LoRA ink is not a valid safetensors file: ")
+
+
+def changed(change: Callable[[Tensors], object]) -> Tensors:
+    tensors = pair()
+    change(tensors)
+    return tensors
+
+
+FOREIGN = "which is not supported: only plain LoRA and LoCon are."
+
+
+@pytest.mark.parametrize(
+    ("tensors", "sentence"),
+    [
+        ({f"{KEY}.hada_w1_a": torch.ones(2, 2)}, f"LoRA ink is a LoHa, {FOREIGN}"),
+        ({f"{KEY}.lokr_w1": torch.ones(2, 2)}, f"LoRA ink is a LoKr, {FOREIGN}"),
+        ({f"{KEY}.oft_blocks": torch.ones(2, 2)}, f"LoRA ink is an OFT adapter, {FOREIGN}"),
+        ({f"{KEY}.diff": torch.ones(2, 2)}, f"LoRA ink is a LyCORIS mix, {FOREIGN}"),
+        (
+            pair() | {f"{KEY}.lora_mid.weight": torch.ones(2, 2)},
+            f"LoRA ink is a LoCon with Tucker decomposition, {FOREIGN}",
+        ),
+        (pair() | {f"{KEY}.dora_scale": torch.ones(2)}, f"LoRA ink is a DoRA, {FOREIGN}"),
+        ({f"{PLACE}.lora_magnitude_vector": torch.ones(2)}, f"LoRA ink is a DoRA, {FOREIGN}"),
+        (
+            pair() | {"bundle_emb.cat.clip_l": torch.ones(1, 32)},
+            "LoRA ink brings embeddings of new words (bundle_emb), which are not supported yet.",
+        ),
+        (pair() | {"note": torch.ones(1)}, "LoRA ink has the key note, which is not a LoRA's."),
+        (
+            pair() | {f"{PLACE}.lora_B.bias": torch.ones(32)},
+            f"LoRA ink has the key {PLACE}.lora_B.bias, which is not a LoRA's.",
+        ),
+        (
+            pair() | {"lora_unet_nowhere.lora_down.weight": torch.ones(4, 32)},
+            "LoRA ink changes the module lora_unet_nowhere, which the model here lacks.",
+        ),
+        (
+            {"evil\x07\x1b[2J" + "x" * 300 + ".lora_A.weight": torch.ones(4, 32)},
+            f"LoRA ink changes the module evil??[2J{'x' * 51}...{'x' * 37}, which the model here lacks.",
+        ),
+        (
+            {"text_model.encoder.layers.0.mlp.fc1.lora_A.weight": torch.ones(4, 32)},
+            "LoRA ink does not say which text encoder text_model.encoder.layers.0.mlp.fc1 belongs to.",
+        ),
+        (
+            changed(lambda tensors: tensors.pop(f"{KEY}.lora_up.weight")),
+            f"LoRA ink is incomplete: the up weight of {PLACE} is missing.",
+        ),
+        (
+            changed(lambda tensors: tensors.pop(f"{KEY}.lora_down.weight")),
+            f"LoRA ink is incomplete: the down weight of {PLACE} is missing.",
+        ),
+        (
+            {f"{KEY}.alpha": torch.tensor(1.0)},
+            f"LoRA ink is incomplete: the down weight of {PLACE} is missing.",
+        ),
+        (
+            pair() | {f"{PLACE}.lora_A.weight": torch.ones(4, 32)},
+            f"LoRA ink gives the down of {PLACE} twice.",
+        ),
+        (pair(rank=129), f"LoRA ink has rank 129 in {PLACE}, but at most 128 is allowed."),
+        (pair(down=31), f"LoRA ink does not fit: {PLACE} is 32x32, but it has 4x31 and 32x4."),
+        (pair(up=33), f"LoRA ink does not fit: {PLACE} is 32x32, but it has 4x32 and 33x4."),
+        (pair(rank=0), f"LoRA ink does not fit: {PLACE} is 32x32, but it has 0x32 and 32x0."),
+        (
+            {key: tensor.to(torch.int8) for key, tensor in pair().items()},
+            f"LoRA ink has numbers of type I8 in {KEY}.lora_down.weight, not floats.",
+        ),
+        (
+            {key: tensor * torch.nan for key, tensor in pair().items()},
+            f"LoRA ink is broken: {KEY}.lora_down.weight has numbers that are not finite.",
+        ),
+        (
+            {key: tensor * torch.inf for key, tensor in pair().items()},
+            f"LoRA ink is broken: {KEY}.lora_down.weight has numbers that are not finite.",
+        ),
+        (
+            pair() | {f"{KEY}.alpha": torch.tensor(0.0)},
+            f"LoRA ink has an alpha for {PLACE} that is no number above 0.",
+        ),
+        (
+            pair() | {f"{KEY}.alpha": torch.ones(2)},
+            f"LoRA ink has an alpha for {PLACE} that is no number above 0.",
+        ),
+        (
+            {"lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight": torch.ones(4, 32)},
+            "LoRA ink was made for Stable Diffusion 1 or 2, but Stable Diffusion XL paints here.",
+        ),
+        (
+            {"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": torch.ones(4, 32)},
+            "LoRA ink was made for a transformer model such as FLUX, but Stable Diffusion XL paints here.",
+        ),
+    ],
+    ids=lambda value: value[:60] if isinstance(value, str) else "",
+)  # fmt: skip
+def test_what_is_not_a_plain_lora_of_this_model_is_refused_in_one_sentence(
+    tmp_path: Path, names: KeyNames, tensors: Tensors, sentence: str
+) -> None:
+    assert refusal(tmp_path, names, store(tmp_path, tensors)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("width", "made_for"),
+    [
+        (768, "Stable Diffusion 1"),
+        (1024, "Stable Diffusion 2"),
+        (2048, "Stable Diffusion XL"),
+        (77, "another model"),
+    ],
+)
+@pytest.mark.parametrize("form", [kohya, kohya_sgm, diffusers_new])
+def test_a_lora_of_another_text_width_is_told_from_its_shapes(
+    tmp_path: Path, names: KeyNames, form: Callable[..., Tensors], width: int, made_for: str
+) -> None:
+    lora = make_lora(
+        small_sdxl(cross_attention_dim=width), of=lambda at, path: at == "unet" and attention(at, path)
+    )
+
+    assert refusal(tmp_path, names, store(tmp_path, form(lora))) == (
+        f"LoRA ink was made for {made_for} (text width {width}), but the width here is 64."
+    )
+
+
+@pytest.mark.parametrize(
+    ("metadata", "made_for"),
+    [
+        ({"ss_base_model_version": "sd_v1"}, "Stable Diffusion 1"),
+        ({"ss_base_model_version": "sd_v2"}, "Stable Diffusion 2"),
+        ({"ss_base_model_version": "flux1"}, "FLUX"),
+        ({"modelspec.architecture": "stable-diffusion-v1/lora"}, "Stable Diffusion 1"),
+        ({"modelspec.architecture": "stable-diffusion-xl-v1-refiner"}, "the refiner of Stable Diffusion XL"),
+        ({"ss_base_model_version": "Wan 2.1\n"}, "wan 2.1"),
+    ],
+)
+def test_a_lora_of_another_model_is_told_from_its_metadata(
+    tmp_path: Path, names: KeyNames, metadata: dict[str, str], made_for: str
+) -> None:
+    assert refusal(tmp_path, names, store(tmp_path, pair(), metadata=metadata)) == (
+        f"LoRA ink was made for {made_for}, but Stable Diffusion XL paints here."
+    )
+
+
+NO_ALPHA = "has an alpha in its metadata that is no number above 0."
+PISSA = "changes the base model too (pissa): convert it first."
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ("{", "has metadata (lora_adapter_metadata) that cannot be read."),
+        ("[]", "has metadata (lora_adapter_metadata) that cannot be read."),
+        ("[" * 100_000, "has metadata (lora_adapter_metadata) that cannot be read."),
+        ({"unet.r": 8, "unet.lora_alpha": 8}, f"has rank 4 in {PLACE}, but its metadata says otherwise."),
+        ({"unet.r": 4, "unet.lora_alpha": "many"}, NO_ALPHA),
+        ({"unet.r": 4, "unet.lora_alpha": 10**400}, NO_ALPHA),
+        ({"unet.r": 4, "unet.use_dora": True}, "uses use_dora, which is not supported: only plain LoRA is."),
+        ({"unet.init_lora_weights": "pissa_niter_4"}, PISSA),
+        ({"unet.alpha_pattern": {"(a+)+$": 1}}, "has metadata (alpha_pattern) that is not a list of names."),
+        ({"unet.rank_pattern": [1]}, "has metadata (rank_pattern) that is not a list of names."),
+    ],
+)  # fmt: skip
+def test_metadata_that_asks_for_more_than_a_scale_is_refused(
+    tmp_path: Path, names: KeyNames, told: object, sentence: str
+) -> None:
+    text = told if isinstance(told, str) else json.dumps(told)
+
+    use = store(tmp_path, pair(), metadata={"lora_adapter_metadata": text})
+
+    assert refusal(tmp_path, names, use) == f"LoRA ink {sentence}"
+
+
+def test_alphas_in_keys_and_in_metadata_at_once_are_refused(tmp_path: Path, names: KeyNames) -> None:
+    told = json.dumps({"unet.r": 4, "unet.lora_alpha": 4})
+
+    use = store(
+        tmp_path, pair() | {f"{KEY}.alpha": torch.tensor(2.0)}, metadata={"lora_adapter_metadata": told}
+    )
+
+    assert refusal(tmp_path, names, use) == "LoRA ink gives its alpha twice, in keys and in its metadata."
+
+
+def test_the_limits_are_those_that_were_promised() -> None:
+    assert (safe_file.FILE_BYTES, safe_file.HEADER_BYTES, safe_file.TENSORS) == (536870912, 2097152, 5000)

@@ -1,0 +1,71 @@
+"""The recipe travels inside the PNG, for other programs and for this one."""
+
+import io
+import json
+from xml.etree import ElementTree
+
+from PIL import Image
+
+from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size
+from engine.pictures import Recipe, png
+from engine.studio import Studio
+from tests.engine.work import request, work
+
+INK = AdapterUse(name="ink", sha256=Sha256("ab" * 32), weight=0.8)
+
+
+def written(**changes: object) -> Image.Image:
+    """A PNG with a recipe, read back."""
+    recipe = Recipe(request=request(**changes), seed=42, size=Size(width=152, height=104), model="demo")
+    return Image.open(io.BytesIO(png(Image.new("RGB", (8, 8)), recipe)))
+
+
+def test_a1111_and_its_readers_find_their_parameters() -> None:
+    image = written(
+        prompt="a red\nstar",
+        negative_prompt="yellow",
+        sampler=Sampler.DPM_2M_KARRAS,
+        adapters=(INK,),
+        refiner=0.2,
+    )
+
+    assert image.info["parameters"] == (
+        "a red star <lora:ink:0.8>\n"
+        "Negative prompt: yellow\n"
+        "Steps: 6, Sampler: DPM++ 2M Karras, CFG scale: 5, Seed: 42, Size: 152x104, Model: demo, "
+        'Lora hashes: "ink: abababababab", Refiner switch at: 0.8'
+    )
+
+
+def test_the_recipe_as_json_holds_every_value() -> None:
+    recipe = json.loads(written(prompt="ein Stern 🌟", adapters=(INK,)).info["recipe"])
+
+    assert recipe == {
+        "prompt": "ein Stern 🌟",
+        "negative_prompt": "",
+        "steps": 6,
+        "guidance_scale": 5.0,
+        "seed": 42,
+        "width": 152,
+        "height": 104,
+        "sampler": "Euler",
+        "refiner": 0.0,
+        "adapters": [{"name": "ink", "sha256": "ab" * 32, "weight": 0.8}],
+        "model": "demo",
+    }
+
+
+def test_the_picture_says_that_a_model_made_it() -> None:
+    packet = ElementTree.fromstring(written().info["XML:com.adobe.xmp"])
+
+    (description,) = packet.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
+    assert description.attrib["{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"] == (
+        "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    )
+
+
+def test_what_the_engine_hands_out_carries_its_recipe(studio: Studio) -> None:
+    (result,) = [one for one in work(studio, {0: [request(count=2)]}) if isinstance(one, Painted)]
+
+    seeds = [json.loads(Image.open(io.BytesIO(one.png)).info["recipe"])["seed"] for one in result.pictures]
+    assert seeds == [7, 8]

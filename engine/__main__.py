@@ -2,7 +2,6 @@
 
 import argparse
 import logging
-import signal
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -18,17 +17,19 @@ def main() -> int:
     parser.add_argument("--fd", type=int, required=True, help="file descriptor of the socket to the bot")
     inbox: Connection = Connection(parser.parse_args().fd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole terminal; the bot decides what ends
     settings: EngineSettings = inbox.recv()
     started = time.monotonic()
 
     # Torch takes seconds to import: late, so that a mistake in the arguments is told at once.
+    import diffusers
+    import transformers
+
     from engine.loop import serve
     from engine.model import CannotLoad, load_model
     from engine.studio import Studio
 
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()  # this is a log, not a terminal
     try:
         model = load_model(settings)
     except CannotLoad as error:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -55,7 +55,7 @@ class Studio:
         self._turns = Turns(settings.largest_batch)
         self._deadlines = Deadlines(settings.deadline_floor_seconds)
         self._jobs: dict[JobId, Job] = {}
-        self._announced: tuple[tuple[JobId, ...], float] = ((), 0.0)
+        self._announced: tuple[Hashable, float] = (None, 0.0)
 
     @property
     def idle(self) -> bool:
@@ -83,7 +83,7 @@ class Studio:
             return
         chosen = self._turns.choose([one for job in self._jobs.values() for one in job.unfinished])
         kind = (chosen[0].stage, len(chosen), chosen[0].size)
-        yield from self._announce(chosen, self._deadlines.of(kind))
+        yield from self._announce(chosen, kind)
         started = time.monotonic()
         failed = self._advance(chosen)
         seconds = time.monotonic() - started
@@ -91,13 +91,13 @@ class Studio:
         self._charge(chosen, seconds)
         yield from self._report(chosen, failed)
 
-    def _announce(self, chosen: Sequence[Painting], deadline: float) -> Iterator[Working]:
-        """Say who is in the step: whenever that changes, and now and then."""
+    def _announce(self, chosen: Sequence[Painting], kind: Hashable) -> Iterator[Working]:
+        """Say who is in the step: whenever that or its kind changes, and now and then."""
         jobs = tuple(dict.fromkeys(painting.job for painting in chosen))
         known, at = self._announced
-        if jobs != known or time.monotonic() - at > ANNOUNCE_SECONDS:
-            self._announced = (jobs, time.monotonic())
-            yield Working(jobs=jobs, deadline=deadline)
+        if (jobs, kind) != known or time.monotonic() - at > ANNOUNCE_SECONDS:
+            self._announced = ((jobs, kind), time.monotonic())
+            yield Working(jobs=jobs, deadline=self._deadlines.of(kind))
 
     def _advance(self, chosen: Sequence[Painting]) -> Failed | None:
         """One step for these paintings. An error of several is nobody's yet: each then steps alone."""
@@ -177,5 +177,5 @@ class Studio:
     def _rest(self) -> Iterator[Idle]:
         """Say so when nothing is left to do."""
         if self.idle:
-            self._announced = ((), 0.0)
+            self._announced = (None, 0.0)
             yield Idle()

@@ -1,14 +1,16 @@
 """The model that ships, loaded once, with diffusers' own pipelines on the same weights beside it."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from engine.messages import EngineSettings
+from engine.messages import AdapterUse, EngineSettings
 from engine.model import DEMO, Model, load_model
 from engine.studio import Studio
 from tests.engine.oracle import Oracle
+from tests.lora_files import attention, diffusers_new, kohya, make_lora, store
 
 DEV = os.environ.get("DEV_MODEL")
 
@@ -26,10 +28,23 @@ def oracle() -> Oracle:
     return Oracle(str(root / "base"), str(root / "refiner"))
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of adapter files by content hash."""
-    return tmp_path / "files"
+    return tmp_path_factory.mktemp("files")
+
+
+@pytest.fixture(scope="session")
+def loras(files: Path, oracle: Oracle) -> tuple[AdapterUse, AdapterUse]:
+    """Two random LoRAs on the UNet and both text encoders, which the oracle knows as well."""
+    made = {
+        "ink": kohya(make_lora(oracle.base, of=attention, seed=1, alphas=(2.0,))),
+        "chalk": diffusers_new(make_lora(oracle.base, of=attention, seed=2, ranks=(8,))),
+    }
+    ink, chalk = (store(files, tensors, name=name) for name, tensors in made.items())
+    for name, tensors in made.items():
+        oracle.teach(name, tensors)
+    return replace(ink, weight=0.8), replace(chalk, weight=-0.3)
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """What diffusers' own pipelines paint: the truth that the engine's pixels are held against."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -45,27 +48,44 @@ class Oracle:
             pipeline.set_progress_bar_config(disable=True)
         self._schedules = self.base.scheduler.config, self.refiner.scheduler.config
 
+    def teach(self, name: str, tensors: dict[str, torch.Tensor]) -> None:
+        """Load a LoRA under its name, inactive, through diffusers' own loader."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")  # there are two on purpose
+            self.base.load_lora_weights(tensors, adapter_name=name)
+        self.base.disable_lora()
+
     def paint(self, request: Paint, **embeds: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Pixels (height, width, 3) of the request's first picture; `embeds` replaces the words."""
         assert isinstance(request.size, Size)
-        words: dict[str, Any] = embeds or {
+        make = ORACLE_SCHEDULERS[request.sampler]
+        for pipeline, schedule in zip((self.base, self.refiner), self._schedules, strict=True):
+            pipeline.scheduler = make(schedule)
+        common: dict[str, Any] = embeds or {
             "prompt": request.prompt,
             "negative_prompt": request.negative_prompt or None,
         }
-        generator = torch.Generator("cpu").manual_seed(request.seed)
-        make = ORACLE_SCHEDULERS[request.sampler]
-        self.base.scheduler = make(self._schedules[0])
-        common = {
+        common |= {
             "num_inference_steps": request.steps,
             "guidance_scale": request.guidance_scale,
-            "generator": generator,
+            "generator": torch.Generator("cpu").manual_seed(request.seed),
         }
         size = {"width": request.size.width, "height": request.size.height}
-        if not request.refiner:
-            image = self.base(**words, **common, **size).images[0]
-            return np.asarray(image)
-        self.refiner.scheduler = make(self._schedules[1])
-        switch = 1 - request.refiner
-        latents = self.base(**words, **common, **size, denoising_end=switch, output_type="latent").images
-        image = self.refiner(**words, **common, denoising_start=switch, image=latents).images[0]
-        return np.asarray(image)
+        with self._applied(request):
+            if not request.refiner:
+                return np.asarray(self.base(**common, **size).images[0])
+            switch = 1 - request.refiner
+            latents = self.base(**common, **size, denoising_end=switch, output_type="latent").images
+        return np.asarray(self.refiner(**common, denoising_start=switch, image=latents).images[0])
+
+    @contextmanager
+    def _applied(self, request: Paint) -> Iterator[None]:
+        """The request's LoRAs in force; the others' layers are there but silent."""
+        if request.adapters:
+            self.base.enable_lora()
+            self.base.set_adapters(
+                [use.name for use in request.adapters], [use.weight for use in request.adapters]
+            )
+        yield
+        if request.adapters:
+            self.base.disable_lora()

@@ -74,6 +74,6 @@ def test_a_vae_of_its_own_takes_the_place_of_the_models() -> None:
 
 def test_the_full_size_of_the_benches_has_as_many_parameters_as_sdxl() -> None:
     with torch.device("meta"):
-        unet = UNet2DConditionModel(**UNET)
+        unet: Any = UNet2DConditionModel(**UNET)
 
     assert sum(parameter.numel() for parameter in unet.parameters()) == 2_567_463_684

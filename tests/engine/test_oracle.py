@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.messages import Paint, Sampler, Size
+from engine.messages import AdapterUse, Paint, Sampler, Size
 from engine.studio import Studio
 from tests.engine.oracle import Oracle
 from tests.engine.work import furthest, painted, pictures, request, work
@@ -44,6 +44,21 @@ def test_a_picture_painted_alone_equals_the_pipelines(
     wanted = request(sampler=sampler, **changes)
 
     assert furthest(painted(studio, wanted)["j"], oracle.paint(wanted)) <= 1
+
+
+@SAMPLERS
+def test_a_picture_with_two_mixed_loras_equals_the_pipelines(
+    studio: Studio, oracle: Oracle, loras: tuple[AdapterUse, AdapterUse], sampler: Sampler
+) -> None:
+    plain = request("plain", sampler=sampler)
+    mixed = request("mixed", sampler=sampler, adapters=loras, refiner=0.2)
+    single = request("single", sampler=sampler, adapters=loras[:1], guidance_scale=1.0)
+
+    together = painted(studio, plain, mixed, single)
+
+    for one in (plain, mixed, single):
+        assert furthest(together[one.job], oracle.paint(one)) <= 1
+    assert furthest(together["plain"], together["mixed"]) > 20
 
 
 @SAMPLERS

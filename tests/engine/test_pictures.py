@@ -2,6 +2,7 @@
 
 import io
 import json
+from typing import Any
 from xml.etree import ElementTree
 
 from PIL import Image
@@ -14,7 +15,7 @@ from tests.engine.work import request, work
 INK = AdapterUse(name="ink", sha256=Sha256("ab" * 32), weight=0.8)
 
 
-def written(**changes: object) -> Image.Image:
+def written(**changes: Any) -> Image.Image:
     """A PNG with a recipe, read back."""
     recipe = Recipe(request=request(**changes), seed=42, size=Size(width=152, height=104), model="demo")
     return Image.open(io.BytesIO(png(Image.new("RGB", (8, 8)), recipe)))

@@ -30,6 +30,7 @@ def main() -> int:
 
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()  # this is a log, not a terminal
+        library.utils.logging.set_verbosity_error()  # what they hint at is settled in the code
     try:
         model = load_model(settings)
     except CannotLoad as error:

@@ -53,7 +53,7 @@ class Studio:
         self._refiner_reader = Reader(model.refiner) if model.refiner is not None else None
         self._preview = fitted_preview(model.base.vae)
         self._turns = Turns(settings.largest_batch)
-        self._deadlines = Deadlines(settings.deadline_floor_seconds)
+        self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
         self._jobs: dict[JobId, Job] = {}
         self._announced: tuple[Hashable, float] = (None, 0.0)
 
@@ -82,7 +82,7 @@ class Studio:
         if self.idle:
             return
         chosen = self._turns.choose([one for job in self._jobs.values() for one in job.unfinished])
-        kind = (chosen[0].stage, len(chosen), chosen[0].size)
+        kind = (chosen[0].stage, len(chosen), chosen[0].size, chosen[0].mix)
         yield from self._announce(chosen, kind)
         started = time.monotonic()
         failed = self._advance(chosen)

@@ -1,5 +1,6 @@
 """The model that ships, loaded once, with diffusers' own pipelines on the same weights beside it."""
 
+import copy
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -16,10 +17,17 @@ DEV = os.environ.get("DEV_MODEL")
 
 
 @pytest.fixture(scope="session")
-def model() -> Model:
-    return load_model(
+def loaded() -> Model:
+    settings = (
         EngineSettings(model=f"{DEV}/base", refiner=f"{DEV}/refiner") if DEV else EngineSettings(model="demo")
     )
+    return load_model(settings)
+
+
+@pytest.fixture
+def model(loaded: Model) -> Model:
+    """The model as it was loaded: what one test does to it, no other sees."""
+    return copy.deepcopy(loaded)
 
 
 @pytest.fixture(scope="session")

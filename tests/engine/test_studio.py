@@ -1,6 +1,8 @@
 """The engine's work seen from outside: who goes when, what is told, and whose fault a fault is."""
 
+import copy
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ import torch
 from PIL import Image
 
 from engine.messages import (
+    AdapterUse,
     Cancel,
     Cancelled,
+    EngineSettings,
     Failed,
     Idle,
     JobId,
@@ -17,12 +21,15 @@ from engine.messages import (
     Progress,
     Ratio,
     Sampler,
+    Sha256,
     Size,
     Working,
+    stored_at,
 )
 from engine.model import Model
 from engine.studio import Studio
 from tests.engine.work import furthest, painted, pictures, pixels, request, work
+from tests.lora_files import attention, kohya, make_lora, store
 
 
 def test_requests_of_different_steps_and_guidance_share_forwards(studio: Studio) -> None:
@@ -218,6 +225,36 @@ def test_a_decode_that_overflows_is_tried_once_more_in_float32(
     assert painted(studio, request())["j"].max() > 0
     assert len(calls) == 2
     assert calls[-1] is torch.float32
+
+
+def test_a_lora_that_is_not_in_the_store_ends_its_job_and_the_others_go_on(studio: Studio) -> None:
+    missing = AdapterUse(name="ink", sha256=Sha256("0" * 64))
+
+    events = work(studio, {0: [request("bad", adapters=(missing,)), request("good", seed=3)]})
+
+    (failed,) = [event for event in events if isinstance(event, Failed)]
+    assert failed.job == "bad"
+    assert failed.expected
+    assert "ink" in failed.reason
+    assert set(pictures(events)) == {"good"}
+
+
+def test_loras_that_do_not_fit_on_the_device_together_take_turns_there(model: Model, files: Path) -> None:
+    uses = [
+        store(files, kohya(make_lora(model.base, of=attention, seed=seed, ranks=(16,))), name=f"lora{seed}")
+        for seed in (1, 2)
+    ]
+    requests = [request(use.name, adapters=(use,), steps=9) for use in uses]
+    sizes = [stored_at(files, use.sha256).stat().st_size for use in uses]
+    assert max(sizes) < 2**20 < sum(sizes)
+    roomy = Studio(copy.deepcopy(model), EngineSettings(model="demo", files=str(files)))
+    alone = {one.job: painted(roomy, one)[one.job] for one in requests}
+
+    tight = Studio(model, EngineSettings(model="demo", files=str(files), adapter_cache_mb=1))
+    together = painted(tight, *requests)
+
+    for one in requests:
+        assert furthest(together[one.job], alone[one.job]) <= 1
 
 
 def test_the_engine_time_of_a_shared_step_is_split_between_the_jobs(studio: Studio) -> None:

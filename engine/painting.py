@@ -1,6 +1,6 @@
 """One picture on its way: its latents, scheduler, random numbers and words, advanced one step at a time."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -43,6 +43,7 @@ class Walk:
     scheduler: Scheduler
     timesteps: Tensor
     conditioning: Conditioning
+    options: Mapping[str, Any]
     position: int = 0
 
     @property
@@ -145,7 +146,8 @@ class Painting:
         wanted, unwanted = reader.read(request.prompt, request.negative_prompt, self.mix)
         ids = self._time_ids(())
         self.latents = self._noise(wanted.hidden.dtype) * scheduler.init_noise_sigma
-        self._base = Walk(scheduler, timesteps, self._conditioning(wanted, unwanted, ids, ids))
+        conditioning = self._conditioning(wanted, unwanted, ids, ids)
+        self._base = Walk(scheduler, timesteps, conditioning, noise_options(scheduler, self._generator))
 
     def _refiner_walk(self, reader: Reader) -> Walk:
         """The last stretch, as StableDiffusionXLImg2ImgPipeline lays it out with denoising_start."""
@@ -165,7 +167,8 @@ class Painting:
         else:
             ids = negative_ids = self._time_ids(())
         conditioning = self._conditioning(wanted, unwanted, ids, negative_ids)
-        return Walk(scheduler, scheduler.timesteps[start:], conditioning)
+        options = noise_options(scheduler, self._generator)
+        return Walk(scheduler, scheduler.timesteps[start:], conditioning, options)
 
     def _noise(self, dtype: torch.dtype) -> Tensor:
         """Latents (1, 4, height / 8, width / 8) drawn on the CPU: a seed means the same everywhere."""
@@ -213,8 +216,9 @@ class Painting:
             negative, positive = predicted.chunk(2)
             predicted = negative + self.request.guidance_scale * (positive - negative)
         self._seen = (asked[:1], predicted, timestep)
-        options = noise_options(walk.scheduler, self._generator)
-        self.latents = walk.scheduler.step(predicted, timestep, self.latents, **options, return_dict=False)[0]
+        self.latents = walk.scheduler.step(
+            predicted, timestep, self.latents, **walk.options, return_dict=False
+        )[0]
         walk.position += 1
 
     def glimpse(self) -> Tensor | None:

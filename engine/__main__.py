@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -15,13 +16,16 @@ def main() -> int:
     """Load the model, say so, and serve until told to stop. Exit status 1 when it could not start."""
     parser = argparse.ArgumentParser(prog="python -m engine", description="Started by the bot, not by hand.")
     parser.add_argument("--fd", type=int, required=True, help="file descriptor of the socket to the bot")
-    inbox: Connection = Connection(parser.parse_args().fd)
+    fd: int = parser.parse_args().fd
+    os.set_inheritable(fd, False)  # or a compiler's workers would hold it open after this process is gone
+    inbox: Connection = Connection(fd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings: EngineSettings = inbox.recv()
     started = time.monotonic()
 
     # Torch takes seconds to import: late, so that a mistake in the arguments is told at once.
     import diffusers
+    import torch
     import transformers
 
     from engine.loop import serve
@@ -31,10 +35,12 @@ def main() -> int:
     for library in (diffusers, transformers):
         library.utils.logging.disable_progress_bar()  # this is a log, not a terminal
         library.utils.logging.set_verbosity_error()  # what they hint at is settled in the code
+    if hasattr(os, "sched_getaffinity"):
+        torch.set_num_threads(len(os.sched_getaffinity(0)))  # torch counts cores that a container may not use
     try:
         model = load_model(settings)
     except CannotLoad as error:
-        log.exception("the model cannot be loaded")
+        log.debug("the model cannot be loaded", exc_info=True)
         inbox.send(CannotStart(reason=str(error)))
         return 1
     studio = Studio(model, settings)

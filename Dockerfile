@@ -1,0 +1,33 @@
+# Atelier with the GPU build of torch (plain pip's choice on Linux; on a machine without a GPU it uses the CPU).
+#   docker build -t atelier . && docker run --gpus all -v atelier:/data atelier imagine "a red star" --out /data/star.png
+# Each RUN and CMD below is an ordinary command: without Docker, run them in a virtual environment in a clone.
+FROM python:3.12-slim
+
+ENV PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    HF_HOME=/data/huggingface
+
+WORKDIR /app
+
+# The dependencies first: they are downloaded again only when these two files change.
+COPY pyproject.toml constraints.txt ./
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; print(*project['dependencies'], *project['optional-dependencies']['engine'], sep='\n')" > /tmp/requirements.txt \
+    && pip install -c constraints.txt -r /tmp/requirements.txt
+
+COPY . .
+RUN pip install --no-deps -e .
+
+# Nobody's data lies in the image, and nothing runs as root.
+RUN useradd --create-home --uid 10001 atelier \
+    && mkdir -p /data/files /data/adapters \
+    && ln -s /data /app/data \
+    && ln -sfn /data/adapters /app/adapters \
+    && chown -R atelier:atelier /data
+USER atelier
+VOLUME /data
+
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["python", "-m", "bot", "--help"]
+
+ENTRYPOINT ["python", "-m", "bot"]
+CMD ["--help"]

@@ -1,0 +1,111 @@
+"""The terminal as a front end: `python -m bot imagine "a red star" --out star.png`."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+from bot.adapters import AdapterFolder
+from bot.bar import Bar
+from bot.config import Config, ConfigError, read_config
+from bot.engine_client import EngineClient
+from bot.filed import EngineUnavailable, Lost, Update
+from bot.output import CannotWrite, Output
+from commands.context import Context
+from commands.help import usage
+from commands.imagine import imagine
+from commands.parse import parse, short
+from commands.spec import Option, parameters
+from engine.messages import Failed, InvalidRequest, JobId, Paint, Painted, Progress
+from storage.files import Files
+
+log = logging.getLogger(__name__)
+
+FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+HELP = {"--help", "-h"}
+
+
+def main(words: Sequence[str]) -> int:
+    """Do what these words of a command line say, and return the exit status."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    job = JobId(uuid4().hex[:8])
+    try:
+        return _run(job, words)
+    except (InvalidRequest, ConfigError) as error:
+        return _say(str(error), BAD_INPUT)
+    except (EngineUnavailable, CannotWrite) as error:
+        return _say(str(error), FAILED)
+    except KeyboardInterrupt:
+        return _say("stopped.", INTERRUPTED)
+    except Exception:
+        log.exception("job %s failed", job)
+        return _say(f"sorry, something went wrong with job {job}: the log says what.", FAILED)
+
+
+def _run(job: JobId, words: Sequence[str]) -> int:
+    if not words or words[0] == "help" or not HELP.isdisjoint(words):
+        print(usage(imagine, parameters(_settle)))
+        return FINE
+    command, *rest = words
+    if command != imagine.name:
+        raise InvalidRequest(f"there is no command {short(command)!r}: {imagine.name} paints a picture.")
+    own = parameters(_settle)
+    values = parse(rest, (*imagine.parameters, *own))
+    output, config = _settle(**{one.name: values.pop(one.name) for one in own if one.name in values})
+    ended = asyncio.run(_imagine(job, values, config))
+    match ended:
+        case Painted():
+            for path, picture in output.keep(ended.pictures):
+                print(f"{path}  seed {picture.seed}")
+            print(f"painted in {ended.seconds:.1f} s")
+            return FINE
+        case Failed():
+            return _say(ended.reason, BAD_INPUT if ended.expected else FAILED)
+        case Lost():
+            return _say(ended.reason, FAILED)
+        case _:
+            return _say("the picture was cancelled.", FAILED)
+
+
+def _settle(
+    out: Annotated[
+        Path | None, Option("PNG file to write; atelier-SEED.png when left out", read=Path)
+    ] = None,
+    config: Annotated[Path | None, Option("settings to read instead of config.toml", read=Path)] = None,
+) -> tuple[Output, Config]:
+    """What only a terminal has to be told, checked before anything is started."""
+    output = Output(out)
+    output.check()
+    return output, read_config(config)
+
+
+async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Update | None:
+    """Paint with an engine of our own; what ended the job."""
+    library = AdapterFolder(config.adapters, Files(Path(config.engine.files)))
+    request = await imagine(Context(job=job, library=library), **values)
+    engine = EngineClient(config.engine)
+    with Bar() as bar:
+        try:
+            await engine.start()
+            bar.painting()
+            return await _watched(engine, request, bar)
+        finally:
+            await engine.stop()
+
+
+async def _watched(engine: EngineClient, request: Paint, bar: Bar) -> Update | None:
+    update: Update | None = None
+    async with aclosing(engine.paint(request)) as news:
+        async for update in news:
+            if isinstance(update, Progress):
+                bar.advance(update)
+    return update
+
+
+def _say(sentence: str, status: int) -> int:
+    print(sentence, file=sys.stderr)
+    return status

@@ -1,0 +1,1 @@
+"""What people can say: one definition per command, for every front end."""

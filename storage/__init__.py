@@ -1,0 +1,1 @@
+"""What is remembered: files by content hash."""

@@ -1,0 +1,179 @@
+"""config.toml is read whole or refused with one sentence."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bot.config import Config, ConfigError, read_config
+from engine.messages import EngineSettings
+
+SHIPPED = Path(__file__).parents[2] / "config.toml"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "config.toml"
+    path.write_text(text)
+    return path
+
+
+def test_an_empty_file_means_the_model_that_ships(tmp_path: Path) -> None:
+    config = read_config(written(tmp_path, ""))
+
+    assert config == Config(
+        engine=EngineSettings(model="demo", files=str(tmp_path / "data/files")),
+        adapters=tmp_path / "adapters",
+    )
+
+
+def test_the_shipped_file_says_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(SHIPPED.read_bytes())
+
+    assert read_config(tmp_path / "config.toml") == read_config(written(tmp_path, ""))
+
+
+def test_every_key_is_in_the_shipped_file_with_a_comment_above_it() -> None:
+    lines = SHIPPED.read_text().splitlines()
+    keys = [number for number, line in enumerate(lines) if re.match(r"\w+ = ", line)]
+
+    assert all(lines[number - 1].startswith("# ") for number in keys)
+    assert set(tomllib.loads(SHIPPED.read_text())["engine"]) == set(EngineSettings.__dataclass_fields__)
+
+
+def test_every_key_is_heard(tmp_path: Path) -> None:
+    text = """
+    [engine]
+    model = "stabilityai/stable-diffusion-xl-base-1.0"
+    refiner = "stabilityai/stable-diffusion-xl-refiner-1.0"
+    vae = "vae/mine.safetensors"
+    files = "/data/files"
+    device = "cuda:1"
+    precision = "float16"
+    largest_batch = 16
+    adapter_cache_mb = 512
+    compile = true
+    deadline_floor_seconds = 5
+    [adapters]
+    folder = "loras"
+    """
+
+    assert read_config(written(tmp_path, text)) == Config(
+        engine=EngineSettings(
+            model="stabilityai/stable-diffusion-xl-base-1.0",
+            refiner="stabilityai/stable-diffusion-xl-refiner-1.0",
+            vae=str(tmp_path / "vae/mine.safetensors"),
+            files="/data/files",
+            device="cuda:1",
+            precision="float16",
+            largest_batch=16,
+            adapter_cache_mb=512,
+            compile=True,
+            deadline_floor_seconds=5,
+        ),
+        adapters=tmp_path / "loras",
+    )
+
+
+def test_a_folder_beside_the_file_can_be_the_model(tmp_path: Path) -> None:
+    (tmp_path / "models/mine").mkdir(parents=True)
+
+    config = read_config(written(tmp_path, '[engine]\nmodel = "models/mine"'))
+
+    assert config.engine.model == str(tmp_path / "models/mine")
+
+
+def test_another_file_is_picked_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATELIER_CONFIG", str(written(tmp_path, "[engine]\nlargest_batch = 3")))
+
+    assert read_config().engine.largest_batch == 3
+
+
+def test_the_environment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENGINE", '{"model": "other"}')
+    monkeypatch.setenv("engine__model", "other")
+
+    assert read_config(written(tmp_path, "")).engine.model == "demo"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('modle = "x"', 'in [engine] modle = "x" is an unknown key: did you mean model?'),
+        ("largest_bach = 4", "in [engine] largest_bach = 4 is an unknown key: did you mean largest_batch?"),
+        ("largest_batch = 0", "in [engine] largest_batch is 0, but it must be from 1 to 64."),
+        ("largest_batch = 65", "in [engine] largest_batch is 65, but it must be from 1 to 64."),
+        (
+            "largest_batch = 1.5",
+            "in [engine] largest_batch is 1.5, but it must be a whole number from 1 to 64.",
+        ),
+        (
+            'largest_batch = "8"',
+            "in [engine] largest_batch is '8', but it must be a whole number from 1 to 64.",
+        ),
+        ("adapter_cache_mb = -1", "in [engine] adapter_cache_mb is -1, but it must be from 16 to 1000000."),
+        (
+            "deadline_floor_seconds = nan",
+            "in [engine] deadline_floor_seconds is nan, but it must be a number from 1 to 3600.",
+        ),
+        (
+            "deadline_floor_seconds = 0.5",
+            "in [engine] deadline_floor_seconds is 0.5, but it must be from 1 to 3600.",
+        ),
+        (
+            'precision = "fp8"',
+            'in [engine] precision is "fp8", but it must be "auto", "float32", "bfloat16" or "float16".',
+        ),
+        (
+            'device = "gpu"',
+            'in [engine] device is "gpu", but it must be auto, cpu, mps, cuda or cuda with a number.',
+        ),
+        ('compile = "yes"', 'in [engine] compile is "yes", but it must be true or false.'),
+        ("model = 3", "in [engine] model is 3, but it must be text in quotes."),
+        ('model = ""', "in [engine] model is '', but it must be a name or a path."),
+        ('files = "a\\u0000b"', "in [engine] files is 'a\\x00b', but it must be a name or a path."),
+    ],
+)
+def test_a_mistake_in_a_table_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_config(written(tmp_path, f"[engine]\n{text}"))
+
+    assert str(error.value) == f"config.toml: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("engin.model = 'demo'", "engin = a table is an unknown key: did you mean engine?"),
+        ("qqq = 1", "qqq = 1 is an unknown key: the known ones are engine and adapters."),
+        ("engine = 3", "engine is 3, but it must be a table with its keys below it."),
+        (
+            "discord_token = 'abc'",
+            "discord_token is an unknown key: secrets come from the environment, never from a file.",
+        ),
+        (
+            "[engine]\nhf_token = 'abc'",
+            "in [engine] hf_token is an unknown key: secrets come from the environment, never from a file.",
+        ),
+    ],
+)
+def test_a_mistake_above_the_tables_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_config(written(tmp_path, text))
+
+    assert str(error.value) == f"config.toml: {sentence}"
+
+
+@pytest.mark.parametrize("content", [b"[engine", b"model = ", b"\xff\xfe", b"[engine]\n[engine]"])
+def test_what_is_no_toml_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "config.toml").write_bytes(content)
+
+    with pytest.raises(ConfigError, match=r"^config\.toml is not valid TOML: .*\.$"):
+        read_config(tmp_path / "config.toml")
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"^there is no configuration at .*/other\.toml: name one with --config"
+    ):
+        read_config(tmp_path / "other.toml")

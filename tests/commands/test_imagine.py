@@ -1,0 +1,225 @@
+"""What people may say to /imagine, and what they are told when it cannot be understood."""
+
+import shlex
+from collections.abc import Collection
+
+import pytest
+
+from commands.context import Context
+from commands.imagine import imagine
+from commands.parse import parse
+from engine.messages import (
+    SEED,
+    AdapterUse,
+    InvalidRequest,
+    JobId,
+    Paint,
+    Ratio,
+    Sampler,
+    Sha256,
+    Size,
+)
+
+INK = Sha256("1" * 64)
+MARIA = Sha256("2" * 64)
+
+
+class Shelf:
+    """A library of two LoRAs."""
+
+    async def names(self) -> Collection[str]:
+        return ["ink", "maria"]
+
+    async def find(self, name: str) -> Sha256:
+        return {"ink": INK, "maria": MARIA}[name]
+
+
+class EmptyShelf(Shelf):
+    async def names(self) -> Collection[str]:
+        return []
+
+
+async def said(line: str, library: Shelf | None = None) -> Paint:
+    context = Context(job=JobId("1"), library=library or Shelf())
+    return await imagine(context, **parse(shlex.split(line), imagine.parameters))
+
+
+async def test_words_alone_are_a_prompt_with_everything_else_as_usual() -> None:
+    request = await said("a red fox")
+
+    assert request == Paint(job=JobId("1"), prompt="a red fox", seed=request.seed)
+
+
+async def test_a_seed_that_was_not_given_is_random() -> None:
+    assert (await said("fox")).seed != (await said("fox")).seed
+
+
+async def test_every_option_is_heard() -> None:
+    request = await said(
+        "a red fox --no 'blurry, yellow' --steps 20 --cfg 3.5 --seed=7 --size 832x1216 --sampler ddim "
+        "--count 2 --refiner 0.2 --lora ink:0.8"
+    )
+
+    assert request == Paint(
+        job=JobId("1"),
+        prompt="a red fox",
+        negative_prompt="blurry, yellow",
+        steps=20,
+        guidance_scale=3.5,
+        seed=7,
+        size=Size(width=832, height=1216),
+        sampler=Sampler.DDIM,
+        count=2,
+        refiner=0.2,
+        adapters=(AdapterUse(name="ink", sha256=INK, weight=0.8),),
+    )
+
+
+async def test_flags_may_stand_before_and_between_the_words() -> None:
+    assert (await said("--steps 3 a red --seed 1 fox")).prompt == "a red fox"
+
+
+async def test_after_two_dashes_alone_everything_is_prompt() -> None:
+    assert (await said("a sign -- --steps 3")).prompt == "a sign --steps 3"
+
+
+async def test_a_value_may_begin_with_a_dash() -> None:
+    assert (await said("fox --lora ink:-1 --no -glasses")).negative_prompt == "-glasses"
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("832x1216", Size(width=832, height=1216)),
+        ("832 X 1216", Size(width=832, height=1216)),
+        ("832\u00d71216", Size(width=832, height=1216)),
+        ("3:2", Ratio(across=3, down=2)),
+        ("16/9", Ratio(across=16, down=9)),
+        ("Portrait", Ratio(across=2, down=3)),
+        ("square", Ratio(across=1, down=1)),
+        ("tall", Ratio(across=9, down=16)),
+    ],
+)
+async def test_a_size_is_pixels_or_a_ratio_or_a_name(text: str, size: Size | Ratio) -> None:
+    assert (await said(f"fox --size '{text}'")).size == size
+
+
+async def test_ar_is_another_name_for_the_size() -> None:
+    assert (await said("fox --ar 3:2")).size == Ratio(across=3, down=2)
+
+
+@pytest.mark.parametrize("known", list(Sampler))
+async def test_every_sampler_is_known_by_its_names(known: Sampler) -> None:
+    for spelling in (known.value, known.value.upper(), known.name, known.name.lower()):
+        assert (await said(f"fox --sampler '{spelling}'")).sampler is known
+
+
+@pytest.mark.parametrize(
+    ("spelling", "known"),
+    [
+        ("dpmpp_2m_karras", Sampler.DPM_2M_KARRAS),
+        ("dpm++ 2m", Sampler.DPM_2M),
+        ("dpmpp-sde", Sampler.DPM_SDE),
+        ("euler ancestral", Sampler.EULER_ANCESTRAL),
+        ("euler_ancestral", Sampler.EULER_ANCESTRAL),
+        ("Uni-PC", Sampler.UNIPC),
+    ],
+)
+async def test_a_sampler_is_known_by_other_spellings(spelling: str, known: Sampler) -> None:
+    assert (await said(f"fox --sampler '{spelling}'")).sampler is known
+
+
+async def test_loras_may_be_given_in_one_option_or_in_several() -> None:
+    together = await said("fox --seed 1 --lora 'ink:0.8, maria'")
+    apart = await said("fox --seed 1 --lora ink:0.8 --lora maria")
+
+    assert together == apart
+    assert together.adapters == (
+        AdapterUse(name="ink", sha256=INK, weight=0.8),
+        AdapterUse(name="maria", sha256=MARIA, weight=1.0),
+    )
+
+
+async def test_a_lora_in_the_prompt_is_the_same_as_the_option_and_leaves_the_prompt() -> None:
+    request = await said("'a fox <lora:ink:0.8>, red' --lora maria --seed 1")
+
+    assert request.prompt == "a fox, red"
+    assert request == await said("'a fox, red' --lora ink:0.8,maria --seed 1")
+
+
+async def test_the_case_of_a_lora_is_ignored() -> None:
+    assert (await said("'fox <LORA:Ink>'")).adapters == (AdapterUse(name="ink", sha256=INK),)
+
+
+async def test_emoji_belong_to_a_prompt() -> None:
+    assert (await said("'a 🦊 in the ❄️'")).prompt == "a 🦊 in the ❄️"
+
+
+KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun and LCM"
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("", "the prompt is missing: say what to paint."),
+        ("--steps 3", "the prompt is missing: say what to paint."),
+        ("' '", "the prompt is empty: say what to paint."),
+        ("'<lora:ink>'", "the prompt is empty: say what to paint."),
+        ("x" * 10_000, "the prompt has 10,000 characters, but at most 4,000 are allowed."),
+        ("'a\x07b'", "the prompt has the control character U+0007: leave it out."),
+        ("fox --steps 0", "steps is 0, but it must be from 1 to 100."),
+        ("fox --steps -1", "steps is -1, but it must be from 1 to 100."),
+        ("fox --steps 1e9", "steps is '1e9', but it must be a whole number from 1 to 100."),
+        ("fox --steps 1000000000", "steps is 1000000000, but it must be from 1 to 100."),
+        ("fox --steps ten", "steps is 'ten', but it must be a whole number from 1 to 100."),
+        ("fox --steps", "--steps needs a value: denoising steps."),
+        ("fox --steps 3 --steps 4", "--steps was given twice: give it once."),
+        ("fox --size 3:2 --ar 3:2", "--ar was given twice: give it once."),
+        ("fox --cfg nan", "cfg is nan, but it must be a number from 0 to 20."),
+        ("fox --cfg high", "cfg is high, but it must be a number from 0 to 20."),
+        ("fox --cfg 21", "cfg is 21, but it must be from 0 to 20."),
+        ("fox --size 1x64", "width is 1, but it must be from 64 to 2048."),
+        ("fox --size 7x64", "width is 7, but it must be from 64 to 2048."),
+        ("fox --size 100000x64", "width is 100000, but it must be from 64 to 2048."),
+        ("fox --size 100x64", "width is 100, but it must be a multiple of 8, such as 96."),
+        ("fox --size 9:1", "the ratio 9:1 must lie between 1:4 and 4:1."),
+        (
+            "fox --size big",
+            "size is 'big', but it must be pixels such as 832x1216, a ratio such as 3:2, "
+            "or one of square, portrait, landscape, wide, tall.",
+        ),
+        ("fox --sampler magic", f"there is no sampler 'magic': the known ones are {KNOWN}."),
+        ("fox --lora inc", "there is no LoRA 'inc': did you mean ink?"),
+        ("fox --lora zzzz", "there is no LoRA 'zzzz': the known ones are ink and maria."),
+        ("'fox <lora:mari:0.5>'", "there is no LoRA 'mari': did you mean maria?"),
+        ("fox --lora ink:50", "the weight of LoRA ink is 50, but it must be from -2 to 2."),
+        ("fox --lora ink:much", "the weight of LoRA ink is much, but it must be a number from -2 to 2."),
+        ("fox --lora ink:", "the weight of LoRA ink is , but it must be a number from -2 to 2."),
+        (
+            "fox --lora ../../etc/passwd",
+            "'../../etc/passwd' names no LoRA: write a name and a weight, such as ink:0.8.",
+        ),
+        ("fox --lora ink --lora ink", "the same LoRA was given twice: give it once, with one weight."),
+        ("'fox <lora:ink'", "the prompt has an unfinished <lora: in it: write <lora:name:weight>."),
+        ("'fox <lora:>'", "'' names no LoRA: write a name and a weight, such as ink:0.8."),
+        (f"fox --seed {SEED[1] + 1}", f"seed is {SEED[1] + 1}, but it must be from 0 to {SEED[1]}."),
+        ("fox --count 5", "count is 5, but it must be from 1 to 4."),
+        ("fox --refiner 0.9", "refiner is 0.9, but it must be from 0 to 0.5."),
+        ("fox --stepz 3", "there is no option --stepz: did you mean --steps?"),
+        (
+            "fox --qqqq 3",
+            "there is no option --qqqq: the known ones are --no, --lora, --steps, --cfg, --seed, --size, "
+            "--ar, --sampler, --count and --refiner.",
+        ),
+    ],
+)
+async def test_what_cannot_be_understood_is_answered_with_one_sentence(line: str, sentence: str) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        await said(line)
+
+    assert str(refusal.value) == sentence
+
+
+async def test_a_library_without_loras_says_so() -> None:
+    with pytest.raises(InvalidRequest, match=r"^there is no LoRA 'ink': no LoRA is there yet\.$"):
+        await said("fox --lora ink", EmptyShelf())

@@ -1,0 +1,63 @@
+"""Files are kept under their hash, whole or not at all."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from engine.messages import stored_at
+from storage.files import Files
+
+CONTENT = b"weights" * 100_000
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    return Files(tmp_path / "files")
+
+
+async def test_bytes_are_found_under_their_hash(files: Files) -> None:
+    sha256 = await files.put(CONTENT)
+
+    assert sha256 == hashlib.sha256(CONTENT).hexdigest()
+    assert stored_at(files.folder, sha256).read_bytes() == CONTENT
+
+
+async def test_a_file_is_copied_and_stays_where_it_was(files: Files, tmp_path: Path) -> None:
+    source = tmp_path / "ink.safetensors"
+    source.write_bytes(CONTENT)
+
+    sha256 = await files.put(source)
+
+    assert source.read_bytes() == CONTENT
+    assert stored_at(files.folder, sha256).read_bytes() == CONTENT
+
+
+async def test_a_file_that_is_there_already_is_not_copied_again(files: Files, tmp_path: Path) -> None:
+    source = tmp_path / "ink.safetensors"
+    source.write_bytes(CONTENT)
+    place = stored_at(files.folder, await files.put(CONTENT))
+    before = place.stat()
+
+    await files.put(source)
+    await files.put(CONTENT)
+
+    assert place.stat().st_mtime_ns == before.st_mtime_ns
+    assert place.stat().st_ino == before.st_ino
+
+
+async def test_nothing_else_is_left_in_the_folder(files: Files, tmp_path: Path) -> None:
+    await files.put(CONTENT)
+    with pytest.raises(FileNotFoundError):
+        await files.put(tmp_path / "nothing")
+
+    assert [path for path in files.folder.rglob("*") if path.is_file()] == [
+        stored_at(files.folder, await files.put(CONTENT))
+    ]
+
+
+async def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "files").write_text("a file where the folder should be")
+
+    with pytest.raises(OSError, match="File exists"):
+        await Files(tmp_path / "files").put(CONTENT)

@@ -1,0 +1,31 @@
+# demo paints a picture, test and check are what CI runs, bench prints the tables of docs/measurements.md
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := bot engine storage commands bench tests
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test check bench
+
+demo: $(INSTALLED)
+	$(BIN)/python -m bot imagine "a red star above a blue circle on a white background" --seed 1 --out demo.png
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -q
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict $(PACKAGES)
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	$(BIN)/python -m bench
+
+# The stamp is younger than what it was installed from, so that a second run installs nothing. Warnings are
+# off because setuptools has a long one about editable installs.
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[engine,dev]'
+	touch $@

@@ -1,0 +1,137 @@
+"""Drawing a scene: anti-aliased signed distance functions, in numpy.
+
+Shapes live in a unit frame: a thing of radius r pixels fills about [-1, 1] after division by r, y down.
+Distances are negative inside. After Inigo Quilez, "2D distance functions" (iquilezles.org).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from engine.demo.world import GRAY, Floats, Layout, Pixels, Scene, Shape, Spot, Thing, rgb
+
+Distance = Callable[[Floats, Floats], Floats]
+
+
+def circle(x: Floats, y: Floats) -> Floats:
+    """A disc."""
+    return np.sqrt(x * x + y * y) - 0.92
+
+
+def square(x: Floats, y: Floats) -> Floats:
+    """An upright square."""
+    return np.maximum(np.abs(x), np.abs(y)) - 0.8
+
+
+def triangle(x: Floats, y: Floats) -> Floats:
+    """An equilateral triangle that points up."""
+    return np.maximum(np.abs(x) * 0.8660254 - (y - 0.2) * 0.5, y - 0.2) - 0.56
+
+
+def diamond(x: Floats, y: Floats) -> Floats:
+    """A rhombus, taller than wide."""
+    return (np.abs(x) / 0.74 + np.abs(y) - 1.0) * 0.5949
+
+
+def star(x: Floats, y: Floats) -> Floats:
+    """A star of five points, one of them up."""
+    sector = 2 * np.pi / 5
+    angle = np.abs((np.arctan2(x, -y) + sector / 2) % sector - sector / 2)
+    radius = np.hypot(x, y)
+    tip, notch = (1.03, 0.0), (0.46 * np.cos(sector / 2), 0.46 * np.sin(sector / 2))
+    return _beside(radius * np.cos(angle), radius * np.sin(angle), tip, notch)
+
+
+def _beside(x: Floats, y: Floats, a: tuple[float, float], b: tuple[float, float]) -> Floats:
+    """Signed distance to the line from a to b, negative on the origin's side."""
+    normal = np.array([b[1] - a[1], a[0] - b[0]])
+    normal = normal / np.hypot(*normal)
+    offset = normal[0] * a[0] + normal[1] * a[1]
+    sign = 1.0 if offset > 0 else -1.0
+    return np.asarray(sign * (normal[0] * x + normal[1] * y - offset), dtype=x.dtype)
+
+
+def heart(x: Floats, y: Floats) -> Floats:
+    """A heart with its point down."""
+    x, y = np.abs(x) / 1.6, (0.92 - y) / 1.6
+    lobe = np.hypot(x - 0.25, y - 0.75) - 0.3535534
+    along = 0.5 * np.maximum(x + y, 0)
+    corner = np.minimum(np.hypot(x, y - 1), np.hypot(x - along, y - along))
+    return np.where(x + y > 1, lobe, corner * np.sign(x - y)) * 1.6
+
+
+def cross(x: Floats, y: Floats) -> Floats:
+    """A plus sign."""
+    x, y = np.abs(x), np.abs(y)
+    return np.minimum(np.maximum(x - 0.92, y - 0.34), np.maximum(x - 0.34, y - 0.92))
+
+
+def moon(x: Floats, y: Floats) -> Floats:
+    """A crescent, open to the right."""
+    x = x - 0.18
+    return np.maximum(np.hypot(x, y) - 0.96, 0.74 - np.hypot(x - 0.5, y))
+
+
+def gear(x: Floats, y: Floats) -> Floats:
+    """A wheel with eight teeth and a hole."""
+    radius, angle = np.hypot(x, y), np.arctan2(x, y)
+    return np.maximum(radius - 0.8 - 0.14 * np.clip(3 * np.cos(8 * angle), -1, 1), 0.3 - radius)
+
+
+DISTANCES: dict[Shape, Distance] = {
+    "circle": circle,
+    "square": square,
+    "triangle": triangle,
+    "diamond": diamond,
+    "star": star,
+    "heart": heart,
+    "cross": cross,
+    "moon": moon,
+    "gear": gear,
+}
+
+
+def stroke(radius: float) -> float:
+    """Width in pixels of the outline of a thing of this radius in pixels."""
+    return max(3.0, 0.2 * radius)
+
+
+def coverage(thing: Thing, spot: Spot, width: int, height: int) -> Floats:
+    """How much of each pixel the thing covers: (height, width) float32 in 0-1."""
+    cover = np.zeros((height, width), np.float32)
+    reach = 1.25 * spot.radius + 2
+    left, right = (int(np.clip(spot.x + side * reach, 0, width)) for side in (-1, 1))
+    top, bottom = (int(np.clip(spot.y + side * reach, 0, height)) for side in (-1, 1))
+    if left >= right or top >= bottom:
+        return cover
+    x = (np.arange(left, right, dtype=np.float32) + 0.5 - spot.x) / spot.radius
+    y = (np.arange(top, bottom, dtype=np.float32) + 0.5 - spot.y) / spot.radius
+    distance = DISTANCES[thing.shape](*np.broadcast_arrays(x[None, :], y[:, None])) * spot.radius
+    cover[top:bottom, left:right] = _ink(thing, spot, distance, x, y)
+    return cover
+
+
+def _ink(thing: Thing, spot: Spot, distance: Floats, x: Floats, y: Floats) -> Floats:
+    whole = np.clip(0.5 - distance, 0, 1)
+    if thing.filled and not thing.hatched:
+        return whole
+    hollow = np.clip(0.5 - distance - stroke(spot.radius), 0, 1)
+    if not thing.hatched:
+        return whole - hollow
+    across = (x[None, :] + y[:, None]) * spot.radius / np.sqrt(2)
+    period = max(7.0, 0.35 * spot.radius)
+    lines = np.clip(0.5 + period / 4 - np.abs((across + period / 2) % period - period / 2), 0, 1)
+    return np.minimum(whole, np.maximum(whole - hollow, lines))
+
+
+def draw(scene: Scene, layout: Layout) -> Pixels:
+    """The picture of a scene: (height, width, 3) uint8."""
+    picture = np.broadcast_to(rgb(scene.background), (layout.height, layout.width, 3)).astype(np.float32)
+    for thing, spot in zip(scene.things, layout.spots, strict=True):
+        cover = coverage(thing, spot, layout.width, layout.height)[..., None]
+        picture += cover * (rgb(thing.colour) - picture)
+    if scene.grayscale:
+        picture = np.repeat((picture @ GRAY)[..., None], 3, axis=2)
+    return np.round(picture).astype(np.uint8)

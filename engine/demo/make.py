@@ -1,0 +1,193 @@
+"""The recipe of the model that ships: `python -m engine.demo.make [stage ...]`.
+
+The stages, in order, each from what the ones before left in the work folder:
+
+1. `vae`: the autoencoder, on small cuts of drawings first and on whole ones at the end.
+2. `base`: a pool of encoded drawings, then the UNet and both text encoders together; ships `base/` as it goes.
+3. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
+4. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
+
+Without arguments all run. A stage that was interrupted goes on from its checkpoint; a finished one is not run
+again. Everything is seeded; losses and speeds are logged. `bench/demo_model.py` measures what came out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from diffusers import AutoencoderKL
+from torch import Tensor
+
+from engine.demo import base as base_model
+from engine.demo.clip import clip_loss, new_clip, new_image_processor, right_among
+from engine.demo.latents import Bucket, pool_at
+from engine.demo.refiner import new_refiner, refiner_loss
+from engine.demo.shipping import ship_base, ship_clip, ship_refiner
+from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
+from engine.demo.training import Plan, Run, fit, worker
+from engine.demo.vae import fidelity, new_vae, unseen_pictures, vae_loss
+
+LINE = "%(asctime)s %(message)s"
+log = logging.getLogger("engine.demo.make")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Where to work, where to ship, and how much of everything."""
+
+    work: Path
+    ship: Path = Path(__file__).parent
+    vae: Plan = field(default_factory=lambda: Plan(steps=4250, batch=16, rate=2e-3, warmup=100, decay=0.998))
+    whole_from: int = 3900
+    pool: int = 40_000
+    base: Plan = field(
+        default_factory=lambda: Plan(steps=5200, batch=48, rate=1e-3, warmup=300, decay=0.998, save_every=500)
+    )
+    refiner: Plan = field(
+        default_factory=lambda: Plan(steps=1500, batch=32, rate=4e-4, warmup=100, save_every=250)
+    )
+    clip: Plan = field(
+        default_factory=lambda: Plan(steps=3000, batch=128, rate=1e-3, warmup=200, save_every=250)
+    )
+    ship_every: int = 1000
+    workers: int = 2
+
+    def merges(self) -> list[Merge]:
+        """The tokenizers' merges."""
+        return learn_merges(self.base.seed)
+
+
+def make_vae(recipe: Recipe) -> AutoencoderKL:
+    """The trained autoencoder, scaled so that the latents of drawings have a standard deviation of one."""
+    torch.manual_seed(recipe.vae.seed)
+    vae = new_vae()
+    vae.to(memory_format=torch.channels_last)
+    run = Run(vae, recipe.vae, recipe.work / "vae.pt")
+    for step in fit(run, vae_loss(vae, recipe.vae, lambda step: 64 if step < recipe.whole_from else 128)):
+        if step == recipe.vae.steps:
+            with run.averaged():
+                log.info("%.2f dB on drawings it never saw", fidelity(vae, unseen_pictures(100)))
+    run.use_average()
+    return vae.eval()
+
+
+def make_pool(recipe: Recipe, vae: AutoencoderKL) -> list[Bucket]:
+    """The training latents; sets the autoencoder's scaling factor from them."""
+    pool = pool_at(recipe.work / "pool.pt", vae, recipe.pool, recipe.base.seed)
+    vae.register_to_config(scaling_factor=scaling_of(pool[0].latents))
+    return pool
+
+
+def scaling_of(latents: Tensor) -> float:
+    """What brings the latents to a standard deviation of one."""
+    return round(1 / float(latents.float().std()), 5)
+
+
+def make_base(recipe: Recipe) -> None:
+    """The base model; ships it on the way and at the end."""
+    make_pool(recipe, make_vae(recipe))
+    together(train_base, recipe)
+
+
+def together(train: Callable[[Recipe], object], recipe: Recipe) -> None:
+    """Run a training in several processes of one thread each, which beats one process of several threads."""
+    if recipe.workers == 1:
+        train(recipe)
+        return
+    meeting = recipe.work / "meeting"
+    meeting.unlink(missing_ok=True)
+    torch.multiprocessing.spawn(_work, (train, recipe, meeting.resolve()), nprocs=recipe.workers)
+
+
+def _work(number: int, train: Callable[[Recipe], object], recipe: Recipe, meeting: Path) -> None:
+    logging.basicConfig(level=logging.INFO if number == 0 else logging.WARNING, format=LINE)
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=recipe.workers)
+    train(recipe)
+    dist.destroy_process_group()
+
+
+def train_base(recipe: Recipe) -> tuple[AutoencoderKL, base_model.Base]:
+    """Train to the end of the plan, or only load what is trained; ships on the way."""
+    vae = make_vae(recipe)
+    pool = make_pool(recipe, vae)
+    torch.manual_seed(recipe.base.seed)
+    base = base_model.Base(recipe.merges())
+    run = Run(base, recipe.base, recipe.work / "base.pt")
+    for step in fit(run, base_model.base_loss(base, pool, vae.config.scaling_factor, recipe.base)):
+        if worker()[0] == 0 and (step % recipe.ship_every == 0 or step == recipe.base.steps):
+            with run.averaged():
+                ship_base(recipe.ship / "base", vae, base.text, base.unet)
+            log.info("shipped the base after %d steps", step)
+    run.use_average()
+    return vae, base.eval()
+
+
+def load_base(recipe: Recipe) -> base_model.Base:
+    """The base as its checkpoint has it, averaged."""
+    base = base_model.Base(recipe.merges())
+    Run(base, recipe.base, recipe.work / "base.pt").use_average()
+    return base.eval()
+
+
+def make_refiner(recipe: Recipe) -> None:
+    """The refiner, from the base; ships it on the way and at the end."""
+    vae, base = make_vae(recipe), load_base(recipe)
+    vae.register_to_config(scaling_factor=scaling_of(torch.load(recipe.work / "pool.pt")[0]))
+    pool = pool_at(
+        recipe.work / "pool-refiner.pt", vae, recipe.pool // 5, recipe.refiner.seed + 9, blurred=0.15
+    )
+    refiner = new_refiner(base)
+    run = Run(refiner, recipe.refiner, recipe.work / "refiner.pt")
+    for step in fit(run, refiner_loss(refiner, base, pool, vae.config.scaling_factor, recipe.refiner)):
+        if step % recipe.ship_every == 0 or step == recipe.refiner.steps:
+            with run.averaged():
+                ship_refiner(recipe.ship / "refiner", vae, base.text.second, base.text.tokenizers[1], refiner)
+            log.info("shipped the refiner after %d steps", step)
+
+
+def make_clip(recipe: Recipe) -> None:
+    """The CLIP; ships it on the way and at the end."""
+    torch.manual_seed(recipe.clip.seed)
+    tokenizer = new_tokenizer(recipe.merges())
+    clip = new_clip(tokenizer)
+    run = Run(clip, recipe.clip, recipe.work / "clip.pt")
+    for step in fit(run, clip_loss(clip, tokenizer, recipe.clip)):
+        if step % recipe.ship_every == 0 or step == recipe.clip.steps:
+            with run.averaged():
+                ship_clip(recipe.ship / "clip", clip, tokenizer, new_image_processor())
+                log.info("%.1f%% right among 32", 100 * right_among(clip, tokenizer))
+
+
+STAGES: dict[str, Callable[[Recipe], object]] = {
+    "vae": make_vae,
+    "base": make_base,
+    "refiner": make_refiner,
+    "clip": make_clip,
+}
+
+
+def main() -> None:
+    """Run the asked stages, or all."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stages", nargs="*", help=f"{', '.join(STAGES)}; all if none is named")
+    parser.add_argument("--work", type=Path, default=Path(".cache/demo"), help="checkpoints and the latents")
+    parser.add_argument("--threads", type=int, default=2)
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format=LINE)
+    torch.set_num_threads(asked.threads)
+    for stage in asked.stages or STAGES:
+        log.info("stage %s", stage)
+        STAGES[stage](Recipe(work=asked.work))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""The refiner: a UNet for the last fifth of the noise, on the second text encoder alone, as SDXL's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
+from torch import Tensor
+
+from engine.demo.base import Base, offset_noise, pick, spoken
+from engine.demo.latents import Bucket, View
+from engine.demo.training import Plan
+from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, noised
+
+LAST = 200
+"""The refiner knows the timesteps below this one."""
+GOOD, BAD = 6.0, 2.5
+"""Aesthetic scores: the pipelines' defaults for what is wanted and for what is not; blurred pictures are bad."""
+
+
+def new_refiner(base: Base) -> UNet2DConditionModel:
+    """A refiner that starts from the base's weights, less what read the first text encoder and the sixth number."""
+    second = base.text.second.config
+    channels = tuple(base.unet.config.block_out_channels)
+    refiner = new_unet(second.hidden_size, second.projection_dim, 5, channels)
+    weights = base.unet.state_dict()
+    for name, mine in refiner.state_dict().items():
+        if weights[name].shape != mine.shape:
+            weights[name] = _narrowed(name, weights[name], mine.shape[1], second.projection_dim)
+    refiner.load_state_dict(weights)
+    refiner.to(memory_format=torch.channels_last)
+    refiner.set_attn_processor(AttnProcessor())
+    return refiner
+
+
+def _narrowed(name: str, weight: Tensor, width: int, pooled: int) -> Tensor:
+    """The columns that the refiner shares with the base: the second encoder's, or the pooled text and four numbers."""
+    if "attn2" in name:
+        return weight[:, -width:]
+    shared = weight[:, : pooled + 4 * TIME_ID_WIDTH]
+    return torch.cat([shared, torch.zeros(len(weight), width - shared.shape[1])], dim=1)
+
+
+def score_ids(view: View) -> tuple[float, ...]:
+    """The refiner's numbers: original height and width, crop top and left in pixels, aesthetic score."""
+    return (*map(float, view.time_ids[:4]), BAD if view.blur else GOOD)
+
+
+def refiner_loss(
+    refiner: UNet2DConditionModel, base: Base, pool: list[Bucket], scaling: float, plan: Plan
+) -> Callable[[int], Tensor]:
+    """Loss by step: the error of the predicted noise at the last 200 timesteps; the text encoder is not trained."""
+    alphas = new_scheduler().alphas_cumprod
+
+    def loss(step: int) -> Tensor:
+        rng, generator = plan.rng(5, step), plan.noise(step)
+        batch = pick(rng, pool, plan.own_batch)
+        latents = batch.latents * scaling
+        timesteps = torch.randint(0, LAST, (len(latents),), generator=generator)
+        noise = offset_noise(latents, generator)
+        seen = noised(latents, noise, timesteps, alphas).contiguous(memory_format=torch.channels_last)
+        ids = torch.tensor([score_ids(view) for view in batch.views])
+        with torch.autocast("cpu", torch.bfloat16):
+            with torch.no_grad():
+                words = base.text.alone(spoken(rng, batch.views))
+            added = {"text_embeds": words.pooled, "time_ids": ids}
+            guess = refiner(seen, timesteps, words.hidden, added_cond_kwargs=added).sample
+        snr = alphas[timesteps] / (1 - alphas[timesteps])
+        wrong = (guess.float() - noise).square().mean(dim=(1, 2, 3))
+        return (wrong * (20 / snr).clamp(max=1)).mean()
+
+    return loss

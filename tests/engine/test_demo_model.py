@@ -1,0 +1,162 @@
+"""The model that ships and the recipe that made it: it paints what is asked, and a stopped run goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
+from torch import Tensor, nn
+from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
+
+import engine.demo
+from engine.demo.base import Base, base_loss
+from engine.demo.clip import clip_loss, new_clip, right_among
+from engine.demo.judge import judge
+from engine.demo.latents import Bucket, make_pool
+from engine.demo.refiner import new_refiner, refiner_loss
+from engine.demo.tokenizer import learn_merges, new_tokenizer
+from engine.demo.training import Plan, Run, fit
+from engine.demo.vae import fidelity, new_vae, unseen_pictures, vae_loss
+from engine.demo.world import Scene, Thing
+
+MODEL = Path(engine.demo.__file__).parent
+PLAN = Plan(steps=6, batch=4, rate=1e-3, warmup=2, save_every=3)
+Stage = tuple[Callable[[], nn.Module], Callable[[nn.Module], Callable[[int], Tensor]]]
+
+
+@pytest.fixture(scope="module")
+def pipeline() -> StableDiffusionXLPipeline:
+    loaded = StableDiffusionXLPipeline.from_pretrained(MODEL / "base")
+    loaded.set_progress_bar_config(disable=True)
+    return loaded
+
+
+def painted(pipeline: Any, prompt: str, seed: int, **more: Any) -> Any:
+    asked = {"num_inference_steps": 20, "guidance_scale": 5.0, "output_type": "np"} | more
+    images = pipeline(prompt, generator=torch.Generator().manual_seed(seed), **asked).images
+    return (images[0] * 255).round().astype(np.uint8) if asked["output_type"] == "np" else images
+
+
+STAR_ABOVE_CIRCLE = Scene(
+    things=(Thing(shape="star", colour="red"), Thing(shape="circle", colour="blue")),
+    relation="above",
+    background="white",
+)
+
+
+def test_it_paints_a_red_star_above_a_blue_circle(pipeline: StableDiffusionXLPipeline) -> None:
+    pictures = [
+        painted(pipeline, "a red star above a blue circle on a white background", seed) for seed in range(3)
+    ]
+
+    verdicts = [judge(picture, STAR_ABOVE_CIRCLE) for picture in pictures]
+    assert sum(verdict.right for verdict in verdicts) >= 2
+    assert all(verdict.background and verdict.relation for verdict in verdicts)
+
+
+def test_a_negative_prompt_removes_what_it_names(pipeline: StableDiffusionXLPipeline) -> None:
+    def yellow(picture: Any) -> float:
+        apart = np.linalg.norm(picture.astype(np.float32) - (250, 220, 50), axis=2)
+        return float((apart < 70).mean())
+
+    usual = [yellow(painted(pipeline, "a circle", seed)) for seed in range(8)]
+    without = [yellow(painted(pipeline, "a circle", seed, negative_prompt="yellow")) for seed in range(8)]
+
+    assert np.mean(without) <= np.mean(usual)
+    assert np.mean(without) < 0.02
+
+
+def test_the_refiner_finishes_what_the_base_began(pipeline: StableDiffusionXLPipeline) -> None:
+    refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained(MODEL / "refiner")
+    refiner.set_progress_bar_config(disable=True)
+    prompt = "a red star above a blue circle on a white background"
+    begun = painted(pipeline, prompt, 1, denoising_end=0.8, output_type="latent")
+
+    finished = painted(refiner, prompt, 1, image=begun, denoising_start=0.8)
+
+    assert refiner.text_encoder is None and refiner.config.requires_aesthetics_score
+    assert judge(finished, STAR_ABOVE_CIRCLE).right
+
+
+def test_the_autoencoder_returns_drawings_nearly_as_they_were(pipeline: StableDiffusionXLPipeline) -> None:
+    assert fidelity(pipeline.vae, unseen_pictures(24)) > 26
+
+
+def test_every_word_and_every_emoji_has_tokens(pipeline: StableDiffusionXLPipeline) -> None:
+    for tokenizer in (pipeline.tokenizer, pipeline.tokenizer_2):
+        ids = tokenizer("Ein Fuchs 🦊 mit ñ!").input_ids
+        assert ids[0] == tokenizer.bos_token_id and ids[-1] == tokenizer.eos_token_id
+        assert tokenizer.decode(ids, skip_special_tokens=True).replace(" ", "").startswith("einfuchs🦊mitñ")
+        assert tokenizer.eos_token_id not in ids[:-1]
+    assert pipeline.tokenizer_2("a", padding="max_length").input_ids[-1] == 0
+    assert pipeline.tokenizer_2.convert_ids_to_tokens(0) == "!"
+
+
+def test_the_clip_knows_which_caption_belongs_to_which_picture() -> None:
+    clip = CLIPModel.from_pretrained(MODEL / "clip").float().eval()
+
+    assert right_among(clip, CLIPTokenizer.from_pretrained(MODEL / "clip"), groups=3) >= 0.85
+    assert CLIPImageProcessor.from_pretrained(MODEL / "clip").crop_size["height"] == 128
+
+
+def test_what_ships_is_no_more_than_24_megabytes() -> None:
+    folders = (MODEL / "base", MODEL / "refiner", MODEL / "clip")
+
+    assert (
+        sum(file.stat().st_size for folder in folders for file in folder.rglob("*") if file.is_file()) <= 24e6
+    )
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, Stage]:
+    """Every stage of the recipe, tiny: how to begin its model, and the model's loss by step."""
+    merges = learn_merges(captions=300)
+    tokenizer = new_tokenizer(merges)
+    torch.manual_seed(0)
+    pool: list[Bucket] = make_pool(new_vae(), 8, 0, blurred=0.5)
+    base = Base(merges).eval()
+    return {
+        "vae": (lambda: new_vae(), lambda model: vae_loss(model, PLAN, lambda step: 64)),
+        "base": (lambda: Base(merges), lambda model: base_loss(model, pool, 1.0, PLAN)),
+        "refiner": (lambda: new_refiner(base), lambda model: refiner_loss(model, base, pool, 1.0, PLAN)),
+        "clip": (lambda: new_clip(tokenizer), lambda model: clip_loss(model, tokenizer, PLAN)),
+    }
+
+
+def begun(stage: Stage, checkpoint: Path) -> tuple[Run, Callable[[int], Tensor]]:
+    torch.manual_seed(0)
+    model = stage[0]()
+    return Run(model, PLAN, checkpoint), stage[1](model)
+
+
+@pytest.mark.parametrize("name", ["vae", "base", "refiner", "clip"])
+def test_a_stage_learns(name: str, stages: dict[str, Stage], tmp_path: Path) -> None:
+    run, loss = begun(stages[name], tmp_path / "run.pt")
+
+    losses = [run.advance(lambda _: loss(0)) for _ in range(6)]
+
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", ["vae", "base", "refiner", "clip"])
+def test_a_stage_that_was_stopped_ends_in_the_same_bits(
+    name: str, stages: dict[str, Stage], tmp_path: Path
+) -> None:
+    whole, loss = begun(stages[name], tmp_path / "whole.pt")
+    list(fit(whole, loss))
+
+    stopped, loss = begun(stages[name], tmp_path / "stopped.pt")
+    next(fit(stopped, loss, report_every=3))
+    resumed, loss = begun(stages[name], tmp_path / "stopped.pt")
+    assert resumed.step == 3
+    list(fit(resumed, loss))
+
+    for mine, theirs in zip(resumed.parameters, whole.parameters, strict=True):
+        assert torch.equal(mine, theirs)
+    for mine, theirs in zip(resumed.average, whole.average, strict=True):
+        assert torch.equal(mine, theirs)

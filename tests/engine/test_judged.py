@@ -1,0 +1,66 @@
+"""What the engine paints with the model that ships, judged by its pixels."""
+
+import pytest
+
+from engine.demo.judge import background_colour, judge, named, parts
+from engine.demo.world import Scene, Thing
+from engine.messages import Sampler
+from engine.studio import Studio
+from tests.engine.work import Pixels, painted, request
+
+STAR_ABOVE_CIRCLE = Scene(
+    things=(Thing(shape="star", colour="red"), Thing(shape="circle", colour="blue")),
+    relation="above",
+    background="white",
+)
+GREEN_HEART = Scene(things=(Thing(shape="heart", colour="green"),), background="black")
+
+
+def colours(picture: Pixels) -> set[str]:
+    """The names of the colours of the things in a picture."""
+    pixels = picture.astype("float32")
+    known = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
+    return {
+        name
+        for part in parts(pixels, background_colour(pixels))
+        for name in known
+        if named(part.colour, name, False)
+    }
+
+
+@pytest.mark.parametrize("refiner", [0.0, 0.2], ids=["base alone", "refined"])
+def test_a_red_star_above_a_blue_circle_is_there_to_see(studio: Studio, refiner: float) -> None:
+    requests = [request(str(seed), seed=seed, steps=20, refiner=refiner) for seed in range(6)]
+
+    verdicts = [judge(picture, STAR_ABOVE_CIRCLE) for picture in painted(studio, *requests).values()]
+
+    assert sum(verdict.right for verdict in verdicts) >= 5
+
+
+@pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
+def test_every_sampler_paints_a_green_heart_on_black(studio: Studio, sampler: Sampler) -> None:
+    requests = [
+        request(str(seed), prompt="a green heart on a black background", seed=seed, steps=20, sampler=sampler)
+        for seed in range(4)
+    ]
+
+    verdicts = [judge(picture, GREEN_HEART) for picture in painted(studio, *requests).values()]
+
+    assert sum(verdict.background and verdict.colours and verdict.shapes for verdict in verdicts) >= 3
+
+
+def test_a_negative_prompt_removes_what_it_names(studio: Studio) -> None:
+    def hearts(**changes: object) -> dict[str, Pixels]:
+        return painted(
+            studio,
+            *[
+                request(str(seed), prompt="a heart on a white background", seed=seed, steps=12, **changes)
+                for seed in range(24)
+            ],
+        )
+
+    red = {seed for seed, picture in hearts().items() if "red" in colours(picture)}
+    still = {seed for seed, picture in hearts(negative_prompt="red").items() if "red" in colours(picture)}
+
+    assert len(red) >= 2
+    assert len(still) <= len(red) // 2

@@ -96,7 +96,7 @@ def adapters_by_row(unet: Any, names: Sequence[str]) -> Iterator[None]:
         return args, named | {"adapter_names": list(names)}
 
     layers = [module for module in unet.modules() if isinstance(module, LoraLayer)]
-    hooks = [layer.register_forward_pre_hook(tell, with_kwargs=True) for layer in layers]  # type: ignore[attr-defined]
+    hooks = [layer.register_forward_pre_hook(tell, with_kwargs=True) for layer in layers]
     try:
         yield
     finally:

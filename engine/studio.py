@@ -107,9 +107,7 @@ class Studio:
         except (InvalidRequest, BrokenPicture) as refusal:
             return Failed(job=first.job, reason=str(refusal), expected=True)
         except torch.OutOfMemoryError:
-            torch.cuda.empty_cache()
-            if len(chosen) > 1:
-                self._turns.shrink(len(chosen))
+            if self._save_memory(chosen):
                 return None
             reason = f"{first.size.width}x{first.size.height} does not fit in the memory here: paint smaller."
             return Failed(job=first.job, reason=reason, expected=True)
@@ -127,6 +125,18 @@ class Studio:
             painting.alone = False
         return None
 
+    def _save_memory(self, chosen: Sequence[Painting]) -> bool:
+        """After a step ran out of memory: whether it can be tried again in a way that needs less."""
+        torch.cuda.empty_cache()
+        vae = self._model.base.vae
+        if len(chosen) > 1:
+            self._turns.shrink(len(chosen))
+            return True
+        if chosen[0].stage is Stage.DECODE and not vae.use_tiling:
+            vae.enable_tiling()
+            return True
+        return False
+
     def _apply(self, mix: Collection[AdapterUse]) -> None:
         """Let exactly this mix count. What the cache had to drop meanwhile is read again."""
         keep = {use.sha256 for use in mix}
@@ -141,19 +151,20 @@ class Studio:
                 self._apply(first.mix)
                 first.begin(self._reader, self._refiner_reader)
             case Stage.DECODE:
-                image = decode(self._model.base.vae, first.latents)
-                recipe = Recipe(
-                    request=first.request, seed=first.seed, size=first.size, model=self._model.name
-                )
-                first.picture = Picture(
-                    png=png(image, recipe), seed=first.seed, width=image.width, height=image.height
-                )
+                first.picture = self._finished(first)
             case stage:
                 if stage is Stage.BASE:
                     self._apply(first.mix)
                 unet = self._model.base.unet if stage is Stage.BASE else self._model.refiner.unet
                 for painting, (asked, predicted) in zip(chosen, predict(unet, chosen), strict=True):
                     painting.answer(asked, predicted)
+
+    def _finished(self, painting: Painting) -> Picture:
+        image = decode(self._model.base.vae, painting.latents)
+        recipe = Recipe(
+            request=painting.request, seed=painting.seed, size=painting.size, model=self._model.name
+        )
+        return Picture(png=png(image, recipe), seed=painting.seed, width=image.width, height=image.height)
 
     def _charge(self, chosen: Sequence[Painting], seconds: float) -> None:
         """Engine time is shared by rows of the batch: guided pictures have two."""

@@ -55,7 +55,7 @@ def spoken(rng: Rng, views: list[View]) -> list[str | None]:
 
 
 def offset_noise(like: Tensor, generator: torch.Generator) -> Tensor:
-    """Noise with a little in common across each channel, so that plain pictures of any colour can be reached."""
+    """Noise with a little in common across each channel, so that backgrounds of any colour can be reached."""
     whole = torch.randn((*like.shape[:2], 1, 1), generator=generator)
     return torch.randn(like.shape, generator=generator) + 0.1 * whole
 
@@ -86,7 +86,7 @@ def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Cal
             added = {"text_embeds": words.pooled.repeat(2, 1), "time_ids": ids}
             hidden = words.hidden.repeat(2, 1, 1)
             guess = base.unet(seen, timesteps, hidden, added_cond_kwargs=added).sample
-        wrong = (guess.float() - noise).square().mean(dim=(1, 2, 3))
+        wrong: Tensor = (guess.float() - noise).square().mean(dim=(1, 2, 3))
         return (wrong * snr_weights(timesteps, alphas)).mean()
 
     return loss

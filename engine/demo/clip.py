@@ -21,7 +21,7 @@ from engine.demo.world import Pixels, Rng, sample_layout, sample_scene
 
 
 def new_clip(tokenizer: CLIPTokenizer, width: int = 96, text_width: int = 64) -> CLIPModel:
-    """An untrained CLIP: patches of 16 x 16 pixels of a 128 x 128 picture, four layers; the text has three."""
+    """An untrained CLIP: patches of 16 x 16 pixels of a 128 x 128 picture, four layers; three for text."""
     vision = CLIPVisionConfig(
         hidden_size=width,
         intermediate_size=4 * width,
@@ -47,7 +47,7 @@ def new_image_processor() -> CLIPImageProcessor:
 
 
 def shortest(ids: Tensor, end: int) -> Tensor:
-    """(B, 77) token ids cut after the last end token needed: the text is read left to right, so nothing changes."""
+    """(B, 77) token ids cut after the last first end token: what follows is never read."""
     return ids[:, : int((ids == end).int().argmax(dim=1).max()) + 1]
 
 
@@ -71,7 +71,8 @@ def scores(clip: CLIPModel, images: Tensor, ids: Tensor) -> Tensor:
         clip.visual_projection(clip.vision_model(images).pooler_output).float(), dim=-1
     )
     said = nn.functional.normalize(clip.text_projection(clip.text_model(ids).pooler_output).float(), dim=-1)
-    return seen @ said.T * clip.logit_scale.exp().clamp(max=100)
+    likeness: Tensor = seen @ said.T * clip.logit_scale.exp().clamp(max=100)
+    return likeness
 
 
 def clip_loss(clip: CLIPModel, tokenizer: CLIPTokenizer, plan: Plan) -> Callable[[int], Tensor]:

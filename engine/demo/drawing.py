@@ -15,6 +15,18 @@ from engine.demo.world import GRAY, Floats, Layout, Pixels, Scene, Shape, Spot, 
 Distance = Callable[[Floats, Floats], Floats]
 
 
+def both(a: Floats, b: Floats) -> Floats:
+    """Where two shapes overlap."""
+    overlap: Floats = np.maximum(a, b)
+    return overlap
+
+
+def either(a: Floats, b: Floats) -> Floats:
+    """Two shapes as one."""
+    union: Floats = np.minimum(a, b)
+    return union
+
+
 def circle(x: Floats, y: Floats) -> Floats:
     """A disc."""
     return np.sqrt(x * x + y * y) - 0.92
@@ -22,12 +34,12 @@ def circle(x: Floats, y: Floats) -> Floats:
 
 def square(x: Floats, y: Floats) -> Floats:
     """An upright square."""
-    return np.maximum(np.abs(x), np.abs(y)) - 0.8
+    return both(np.abs(x), np.abs(y)) - 0.8
 
 
 def triangle(x: Floats, y: Floats) -> Floats:
     """An equilateral triangle that points up."""
-    return np.maximum(np.abs(x) * 0.8660254 - (y - 0.2) * 0.5, y - 0.2) - 0.56
+    return both(np.abs(x) * 0.8660254 - (y - 0.2) * 0.5, y - 0.2) - 0.56
 
 
 def diamond(x: Floats, y: Floats) -> Floats:
@@ -65,19 +77,19 @@ def heart(x: Floats, y: Floats) -> Floats:
 def cross(x: Floats, y: Floats) -> Floats:
     """A plus sign."""
     x, y = np.abs(x), np.abs(y)
-    return np.minimum(np.maximum(x - 0.92, y - 0.34), np.maximum(x - 0.34, y - 0.92))
+    return either(both(x - 0.92, y - 0.34), both(x - 0.34, y - 0.92))
 
 
 def moon(x: Floats, y: Floats) -> Floats:
     """A crescent, open to the right."""
     x = x - 0.18
-    return np.maximum(np.hypot(x, y) - 0.96, 0.74 - np.hypot(x - 0.5, y))
+    return both(np.hypot(x, y) - 0.96, 0.74 - np.hypot(x - 0.5, y))
 
 
 def gear(x: Floats, y: Floats) -> Floats:
     """A wheel with eight teeth and a hole."""
     radius, angle = np.hypot(x, y), np.arctan2(x, y)
-    return np.maximum(radius - 0.8 - 0.14 * np.clip(3 * np.cos(8 * angle), -1, 1), 0.3 - radius)
+    return both(radius - 0.8 - 0.14 * np.clip(3 * np.cos(8 * angle), -1, 1), 0.3 - radius)
 
 
 DISTANCES: dict[Shape, Distance] = {
@@ -114,16 +126,16 @@ def coverage(thing: Thing, spot: Spot, width: int, height: int) -> Floats:
 
 
 def _ink(thing: Thing, spot: Spot, distance: Floats, x: Floats, y: Floats) -> Floats:
-    whole = np.clip(0.5 - distance, 0, 1)
+    whole: Floats = np.clip(0.5 - distance, 0, 1)
     if thing.filled and not thing.hatched:
         return whole
-    hollow = np.clip(0.5 - distance - stroke(spot.radius), 0, 1)
+    hollow: Floats = np.clip(0.5 - distance - stroke(spot.radius), 0, 1)
     if not thing.hatched:
         return whole - hollow
     across = (x[None, :] + y[:, None]) * spot.radius / np.sqrt(2)
     period = max(7.0, 0.35 * spot.radius)
     lines = np.clip(0.5 + period / 4 - np.abs((across + period / 2) % period - period / 2), 0, 1)
-    return np.minimum(whole, np.maximum(whole - hollow, lines))
+    return either(whole, both(whole - hollow, lines))
 
 
 def draw(scene: Scene, layout: Layout) -> Pixels:

@@ -1,6 +1,6 @@
 """Judging a picture by its pixels: is this the scene that was asked for?
 
-It knows the drawings' colours and ideal shapes, and nothing of prompts, models or where things were meant to stand.
+It knows the colours and the ideal shapes, and nothing of prompts, models or where things were meant to stand.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NEAR = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What is right about a picture; `overlap` is the mean IoU (0-1) of the things with their ideal drawings."""
+    """What is right about a picture; `overlap`: mean IoU (0-1) of the things with ideal drawings."""
 
     background: bool
     colours: bool
@@ -104,7 +104,7 @@ def background_colour(pixels: Floats) -> Floats:
 
 
 def named(colour: Floats, name: str, grayscale: bool) -> bool:
-    """Whether a measured colour (3,) is nearest to this name's, and near it; in grayscale, whether it is its gray."""
+    """Whether a measured colour (3,) is nearest to this name's, and near it; in grayscale, near its gray."""
     if grayscale:
         return bool(np.ptp(colour) < 24 and abs(float(colour.mean()) - float(rgb(name, True)[0])) < 28)
     distances = {known: float(np.linalg.norm(colour - rgb(known))) for known in COLOURS}
@@ -129,13 +129,13 @@ def parts(pixels: Floats, ground: Floats) -> list[Part]:
     threshold = max(14.0, 0.4 * float(np.percentile(apart, 99.5)))
     mask = ndimage.binary_closing(np.pad(apart > min(threshold, 45.0), 4))[4:-4, 4:-4]
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    areas = ndimage.sum_labels(mask, labels, range(1, count + 1))
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     large = [i + 1 for i in np.argsort(-areas)[:4] if areas[i] >= SMALLEST * mask.size]
     return [_measured(pixels, ground, apart, labels == label) for label in large]
 
 
 def _measured(pixels: Floats, ground: Floats, apart: Floats, mask: NDArray[np.bool_]) -> Part:
-    strong = mask & (apart >= np.percentile(apart[mask], 50))
+    strong: NDArray[np.bool_] = mask & (apart >= np.percentile(apart[mask], 50))
     colour = np.median(pixels[strong], axis=0).astype(np.float32)
     line = colour - ground
     ink = np.clip((pixels - ground) @ line / max(float(line @ line), 1.0), 0, 1) * ndimage.binary_dilation(

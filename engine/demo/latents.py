@@ -1,4 +1,4 @@
-"""The pool of training latents: many drawings encoded once, with their scenes and their size and crop numbers."""
+"""The pool of training latents: many drawings, encoded once, with their scenes and size and crop numbers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class View:
 
     @property
     def time_ids(self) -> tuple[int, ...]:
-        """SDXL's numbers: original height and width, crop top and left, target height and width, in pixels."""
+        """SDXL's numbers: original height and width, crop top and left, target height and width; pixels."""
         return (self.layout.height, self.layout.width, self.top, self.left, self.height, self.width)
 
     def pixels(self) -> Pixels:
@@ -58,7 +58,10 @@ class Bucket:
 
 
 def sample_view(rng: Rng, height: int, width: int, *, blurred: float = 0.0) -> View:
-    """A random view; about a sixth are cut from a canvas up to 48 pixels larger, a share of `blurred` is out of focus."""
+    """A random view of height x width pixels; about a sixth are cut from a canvas up to 48 pixels larger.
+
+    blurred: share (0-1) of views that are out of focus.
+    """
     scene = sample_scene(rng)
     more_h, more_w = rng.integers(8, 49, 2) if rng.random() < 0.16 else (0, 0)
     layout = sample_layout(rng, scene, width + int(more_w), height + int(more_h))

@@ -3,7 +3,7 @@
 The stages, in order, each from what the ones before left in the work folder:
 
 1. `vae`: the autoencoder, on small cuts of drawings first and on whole ones at the end.
-2. `base`: a pool of encoded drawings, then the UNet and both text encoders together; ships `base/` as it goes.
+2. `base`: a pool of encoded drawings, then UNet and text encoders together; ships `base/` as it goes.
 3. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
 4. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
 
@@ -23,6 +23,7 @@ import torch
 import torch.distributed as dist
 from diffusers import AutoencoderKL
 from torch import Tensor
+from torch.multiprocessing.spawn import start_processes
 
 from engine.demo import base as base_model
 from engine.demo.clip import clip_loss, new_clip, new_image_processor, right_among
@@ -102,7 +103,8 @@ def together(train: Callable[[Recipe], object], recipe: Recipe) -> None:
         return
     meeting = recipe.work / "meeting"
     meeting.unlink(missing_ok=True)
-    torch.multiprocessing.spawn(_work, (train, recipe, meeting.resolve()), nprocs=recipe.workers)
+    arguments = (train, recipe, meeting.resolve())
+    start_processes(_work, arguments, nprocs=recipe.workers)  # type: ignore[no-untyped-call]
 
 
 def _work(number: int, train: Callable[[Recipe], object], recipe: Recipe, meeting: Path) -> None:

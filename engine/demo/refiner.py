@@ -17,11 +17,11 @@ from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, noised
 LAST = 200
 """The refiner knows the timesteps below this one."""
 GOOD, BAD = 6.0, 2.5
-"""Aesthetic scores: the pipelines' defaults for what is wanted and for what is not; blurred pictures are bad."""
+"""Aesthetic scores: the pipelines' defaults for what is wanted and what is not; blur is bad."""
 
 
 def new_refiner(base: Base) -> UNet2DConditionModel:
-    """A refiner that starts from the base's weights, less what read the first text encoder and the sixth number."""
+    """A refiner that starts from the base's weights, less what read the first encoder and a sixth number."""
     second = base.text.second.config
     channels = tuple(base.unet.config.block_out_channels)
     refiner = new_unet(second.hidden_size, second.projection_dim, 5, channels)
@@ -36,7 +36,7 @@ def new_refiner(base: Base) -> UNet2DConditionModel:
 
 
 def _narrowed(name: str, weight: Tensor, width: int, pooled: int) -> Tensor:
-    """The columns that the refiner shares with the base: the second encoder's, or the pooled text and four numbers."""
+    """The columns shared with the base: the second encoder's, or the pooled text and four numbers."""
     if "attn2" in name:
         return weight[:, -width:]
     shared = weight[:, : pooled + 4 * TIME_ID_WIDTH]
@@ -51,7 +51,7 @@ def score_ids(view: View) -> tuple[float, ...]:
 def refiner_loss(
     refiner: UNet2DConditionModel, base: Base, pool: list[Bucket], scaling: float, plan: Plan
 ) -> Callable[[int], Tensor]:
-    """Loss by step: the error of the predicted noise at the last 200 timesteps; the text encoder is not trained."""
+    """Loss by step: the error of the noise predicted at the last 200 timesteps; the words are frozen."""
     alphas = new_scheduler().alphas_cumprod
 
     def loss(step: int) -> Tensor:
@@ -68,7 +68,8 @@ def refiner_loss(
             added = {"text_embeds": words.pooled, "time_ids": ids}
             guess = refiner(seen, timesteps, words.hidden, added_cond_kwargs=added).sample
         snr = alphas[timesteps] / (1 - alphas[timesteps])
-        wrong = (guess.float() - noise).square().mean(dim=(1, 2, 3))
-        return (wrong * (20 / snr).clamp(max=1)).mean()
+        wrong: Tensor = (guess.float() - noise).square().mean(dim=(1, 2, 3))
+        weighted: Tensor = wrong * (20 / snr).clamp(max=1)
+        return weighted.mean()
 
     return loss

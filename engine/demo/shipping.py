@@ -1,4 +1,4 @@
-"""Writing trained parts as folders that the plain pipelines load: fp16 safetensors, aside first, then renamed."""
+"""Writing trained parts as folders that the plain pipelines load: fp16, written aside, then renamed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def put_folder(folder: Path, write: Callable[[Path], Any]) -> None:
 
 
 def settle(file: Path) -> None:
-    """Make a file readable to all, and a text encoder's config ask for float32 as the other parts do by default."""
+    """Make a file readable to all, and a text encoder's config ask for float32, the other parts' default."""
     file.chmod(0o644)
     if file.name == "config.json":
         file.write_text(file.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
@@ -78,7 +78,7 @@ def ship_refiner(
     tokenizer: Any,
     unet: UNet2DConditionModel,
 ) -> None:
-    """The folder of StableDiffusionXLImg2ImgPipeline in the refiner's form: second encoder only, aesthetic score."""
+    """The folder of StableDiffusionXLImg2ImgPipeline, as a refiner: second encoder only, aesthetic score."""
     pipeline = StableDiffusionXLImg2ImgPipeline(
         vae=half(vae),
         text_encoder=None,

@@ -39,7 +39,7 @@ class TextEncoders(nn.Module):
         self.second = CLIPTextModelWithProjection(text_config(self.tokenizers[1], widths[1], "gelu"))
 
     def forward(self, captions: Sequence[str | None]) -> Words:
-        """What StableDiffusionXLPipeline makes of the captions; None becomes zeros, as a missing prompt does."""
+        """What StableDiffusionXLPipeline makes of the captions; None, a missing prompt, becomes zeros."""
         texts = [caption or "" for caption in captions]
         first = self.first(token_ids(self.tokenizers[0], texts), output_hidden_states=True)
         second = self.alone(captions)

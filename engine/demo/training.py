@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long and how fast to learn: warm-up to `rate`, then a cosine to zero, weights averaged with `decay`."""
+    """How long and how fast to learn: warm-up to `rate`, cosine to zero, weights averaged with `decay`."""
 
     steps: int
     batch: int
@@ -60,7 +60,7 @@ class Run:
     def __init__(self, model: nn.Module, plan: Plan, checkpoint: Path) -> None:
         self.model, self.plan, self.checkpoint = model, plan, checkpoint
         self.step = 0
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.average = [p.detach().clone() for p in self.parameters]
         self.optimizer = torch.optim.AdamW(
             self.parameters, lr=plan.rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay, fused=True
@@ -72,9 +72,9 @@ class Run:
         self.step = state["step"]
         self.optimizer.load_state_dict(state["optimizer"])
         with torch.no_grad():
-            for mine, saved in zip(self.parameters, state["parameters"], strict=True):
-                mine.copy_(saved)
-            for mine, saved in zip(self.average, state["average"], strict=True):
+            for mine, saved in zip(
+                [*self.parameters, *self.average], [*state["parameters"], *state["average"]], strict=True
+            ):
                 mine.copy_(saved)
 
     def save(self) -> None:
@@ -124,7 +124,7 @@ class Run:
                 mine.copy_(mean)
 
 
-def share_gradients(parameters: list[nn.Parameter]) -> None:
+def share_gradients(parameters: list[Tensor]) -> None:
     """Average the gradients over the workers, if there are several."""
     if not dist.is_initialized():
         return
@@ -132,7 +132,7 @@ def share_gradients(parameters: list[nn.Parameter]) -> None:
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     dist.all_reduce(flat)
     flat /= dist.get_world_size()
-    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+    for gradient, mean in zip(gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
 
 

@@ -27,7 +27,7 @@ def new_scheduler() -> EulerDiscreteScheduler:
 def new_unet(
     cross_width: int, pooled_width: int, time_ids: int, channels: tuple[int, int, int] = (64, 64, 96)
 ) -> UNet2DConditionModel:
-    """An untrained UNet on (4, 16, 16) latents, in SDXL's form: one layer and one transformer block per level."""
+    """An untrained UNet on (4, 16, 16) latents, in SDXL's form, one layer and transformer per level."""
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=4,
@@ -48,11 +48,11 @@ def new_unet(
 
 
 def snr_weights(timesteps: Tensor, alphas_cumprod: Tensor, gamma: float = 5.0) -> Tensor:
-    """Loss weights for epsilon prediction: 1/sqrt(SNR) (Yu et al. 2023, arXiv 2310.08442), at low noise min-SNR's.
+    """Loss weights for epsilon prediction: 1/sqrt(SNR) at high noise, those of min-SNR at low noise.
 
     Where there is most noise only the words tell what is to be seen, and there the plain loss hardly listens.
-    timesteps: (B,) int64; alphas_cumprod: (1000,) float; gamma > 0 (Hang et al. 2023, arXiv 2303.09556, eq. 5).
-    Returns (B,) float32 in 0-10.
+    After Yu et al. 2023, arXiv 2310.08442, and Hang et al. 2023, arXiv 2303.09556, eq. 5.
+    timesteps: (B,) int64; alphas_cumprod: (1000,) float; gamma > 0. Returns (B,) float32 in 0-10.
     """
     alphas = alphas_cumprod[timesteps]
     snr = alphas / (1 - alphas)

@@ -1,7 +1,7 @@
 """The autoencoder: pictures to latents of an eighth of the side and 4 channels, and back.
 
-The autoencoder decides the colours. Thin channels, one norm group (so that no channel loses its level), L1 beside
-the squared error, and the posterior's mean instead of a sample make it learn within minutes on two cores.
+The autoencoder decides the colours. Thin channels, one norm group (so that no channel loses its level), L1
+beside the squared error, and the posterior's mean instead of a sample make it learn in minutes on two cores.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def new_vae(channels: tuple[int, ...] = (8, 16, 48, 96)) -> AutoencoderKL:
 
 
 def odd_picture(rng: Rng) -> Pixels:
-    """A picture for the autoencoder alone: any scene, sometimes hatched, a gear, or in colours without a name."""
+    """A picture for the autoencoder alone: any scene, sometimes hatched, with a gear, in nameless colours."""
     scene = sample_scene(rng)
     if rng.random() < 0.2:
         things = tuple(_odd_thing(rng, thing) for thing in scene.things)
@@ -86,7 +86,7 @@ def to_pixels(images: Tensor) -> Pixels:
 def vae_loss(vae: AutoencoderKL, plan: Plan, cut: Callable[[int], int]) -> Callable[[int], Tensor]:
     """Loss by step: absolute and squared error, a light pull of the latents to zero, a little noise on them.
 
-    cut: side in pixels of the training pictures by step; small cuts first make the start several times faster.
+    cut: side in pixels of the training pictures by step; small cuts first make a far faster start.
     """
 
     def loss(step: int) -> Tensor:
@@ -95,8 +95,9 @@ def vae_loss(vae: AutoencoderKL, plan: Plan, cut: Callable[[int], int]) -> Calla
             mean = vae.encode(images).latent_dist.mean
             noise = torch.randn(mean.shape, generator=plan.noise(step)) * mean.detach().float().std() * 0.03
             output = vae.decode(mean + noise.to(mean.dtype)).sample
-        wrong = output.float() - images
-        return wrong.abs().mean() + wrong.square().mean() + 1e-4 * mean.float().square().mean()
+        wrong: Tensor = output.float() - images
+        pull: Tensor = 1e-4 * mean.float().square().mean()
+        return wrong.abs().mean() + wrong.square().mean() + pull
 
     return loss
 

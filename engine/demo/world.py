@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 Rng = np.random.Generator
 

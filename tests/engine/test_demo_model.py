@@ -156,7 +156,5 @@ def test_a_stage_that_was_stopped_ends_in_the_same_bits(
     assert resumed.step == 3
     list(fit(resumed, loss))
 
-    for mine, theirs in zip(resumed.parameters, whole.parameters, strict=True):
-        assert torch.equal(mine, theirs)
-    for mine, theirs in zip(resumed.average, whole.average, strict=True):
-        assert torch.equal(mine, theirs)
+    assert all(map(torch.equal, resumed.parameters, whole.parameters))
+    assert all(map(torch.equal, resumed.average, whole.average))

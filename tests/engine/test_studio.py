@@ -193,6 +193,21 @@ def test_a_picture_that_never_fits_is_refused_with_what_to_change(
     assert failed.reason == "128x128 does not fit in the memory here: paint smaller."
 
 
+def test_a_decode_that_does_not_fit_is_done_in_tiles(
+    studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = model.base.vae._decode
+
+    def fits_a_tile(latents: torch.Tensor, *args: object, **options: object) -> object:
+        if not model.base.vae.use_tiling:
+            raise torch.OutOfMemoryError("not the whole picture")
+        return decode(latents, *args, **options)
+
+    monkeypatch.setattr(model.base.vae, "_decode", fits_a_tile)
+
+    assert painted(studio, request(size=Size(width=192, height=128)))["j"].shape == (128, 192, 3)
+
+
 def test_a_picture_of_nan_is_never_handed_out(
     studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_the_judge_takes_no_other_scene_for_the_one_drawn() -> None:
             scene, things=tuple(dataclasses.replace(thing, size="medium") for thing in scene.things)
         )
 
-    for scene, other in zip(scenes, scenes[1:], strict=False):
+    for scene, other in pairwise(scenes):
         if same_but_for_size(scene) != same_but_for_size(other):
             assert not judge(drawn(scene), other).right
 

@@ -1,7 +1,6 @@
 """The model that ships, loaded once, with diffusers' own pipelines on the same weights beside it."""
 
 import copy
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,15 +12,10 @@ from engine.studio import Studio
 from tests.engine.oracle import Oracle
 from tests.lora_files import attention, diffusers_new, kohya, make_lora, store
 
-DEV = os.environ.get("DEV_MODEL")
-
 
 @pytest.fixture(scope="session")
 def loaded() -> Model:
-    settings = (
-        EngineSettings(model=f"{DEV}/base", refiner=f"{DEV}/refiner") if DEV else EngineSettings(model="demo")
-    )
-    return load_model(settings)
+    return load_model(EngineSettings(model="demo"))
 
 
 @pytest.fixture
@@ -32,8 +26,7 @@ def model(loaded: Model) -> Model:
 
 @pytest.fixture(scope="session")
 def oracle() -> Oracle:
-    root = Path(DEV) if DEV else DEMO
-    return Oracle(str(root / "base"), str(root / "refiner"))
+    return Oracle(str(DEMO / "base"), str(DEMO / "refiner"))
 
 
 @pytest.fixture(scope="session")

@@ -256,7 +256,7 @@ def test_a_lora_that_is_not_in_the_store_ends_its_job_and_the_others_go_on(studi
 
 def test_loras_that_do_not_fit_on_the_device_together_take_turns_there(model: Model, files: Path) -> None:
     uses = [
-        store(files, kohya(make_lora(model.base, of=attention, seed=seed, ranks=(16,))), name=f"lora{seed}")
+        store(files, kohya(make_lora(model.base, of=attention, seed=seed, ranks=(12,))), name=f"lora{seed}")
         for seed in (1, 2)
     ]
     requests = [request(use.name, adapters=(use,), steps=9) for use in uses]

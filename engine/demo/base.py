@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from engine.demo.captions import caption
 from engine.demo.latents import BUCKETS, Bucket, View
+from engine.demo.reading import Lessons
 from engine.demo.text import TextEncoders
 from engine.demo.tokenizer import Merge
 from engine.demo.training import Plan
@@ -28,8 +29,11 @@ class Base(nn.Module):
         self.text = TextEncoders(merges)
         widths = (self.text.first.config.hidden_size, self.text.second.config.hidden_size)
         self.unet: UNet2DConditionModel = new_unet(sum(widths), widths[1], 6, channels)
+        for encoder in (self.text.first, self.text.second):
+            encoder.set_attn_implementation("eager")
         self.unet.to(memory_format=torch.channels_last)
         self.unet.set_attn_processor(AttnProcessor())
+        self.lessons = Lessons(widths[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +65,9 @@ def offset_noise(like: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def two_timesteps(count: int, generator: torch.Generator) -> Tensor:
-    """Two timesteps for each of `count` pictures, (2 * count,): any one, then one of the noisier half."""
+    """Two timesteps for each of `count` pictures, (2 * count,): any one, then one of the noisier ones."""
     anywhere = torch.randint(0, 1000, (count,), generator=generator)
-    return torch.cat([anywhere, torch.randint(500, 1000, (count,), generator=generator)])
+    return torch.cat([anywhere, torch.randint(400, 1000, (count,), generator=generator)])
 
 
 def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Callable[[int], Tensor]:
@@ -87,6 +91,9 @@ def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Cal
             hidden = words.hidden.repeat(2, 1, 1)
             guess = base.unet(seen, timesteps, hidden, added_cond_kwargs=added).sample
         wrong: Tensor = (guess.float() - noise).square().mean(dim=(1, 2, 3))
-        return (wrong * snr_weights(timesteps, alphas)).mean()
+        with torch.autocast("cpu", torch.bfloat16):
+            lesson: Tensor = base.lessons(base.text, rng, 16)
+        weighted: Tensor = wrong * snr_weights(timesteps, alphas)
+        return weighted.mean() + 0.03 * lesson
 
     return loss

@@ -67,11 +67,11 @@ def described(rng: Rng, count: int) -> tuple[Pixels, list[str]]:
 
 def scores(clip: CLIPModel, images: Tensor, ids: Tensor) -> Tensor:
     """Likeness of every picture with every caption: (pictures, captions), scaled cosines."""
-    seen = nn.functional.normalize(
-        clip.visual_projection(clip.vision_model(images).pooler_output).float(), dim=-1
-    )
-    said = nn.functional.normalize(clip.text_projection(clip.text_model(ids).pooler_output).float(), dim=-1)
-    likeness: Tensor = seen @ said.T * clip.logit_scale.exp().clamp(max=100)
+    seen = clip.visual_projection(clip.vision_model(images).pooler_output).float()
+    said = clip.text_projection(clip.text_model(ids).pooler_output).float()
+    with torch.autocast("cpu", enabled=False):
+        cosines = nn.functional.normalize(seen, dim=-1) @ nn.functional.normalize(said, dim=-1).T
+        likeness: Tensor = cosines * clip.logit_scale.exp().clamp(max=100)
     return likeness
 
 

@@ -135,7 +135,8 @@ def _ink(thing: Thing, spot: Spot, distance: Floats, x: Floats, y: Floats) -> Fl
     across = (x[None, :] + y[:, None]) * spot.radius / np.sqrt(2)
     period = max(7.0, 0.35 * spot.radius)
     lines = np.clip(0.5 + period / 4 - np.abs((across + period / 2) % period - period / 2), 0, 1)
-    return either(whole, both(whole - hollow, lines))
+    inside: Floats = np.minimum(whole, np.maximum(whole - hollow, lines))
+    return inside
 
 
 def draw(scene: Scene, layout: Layout) -> Pixels:

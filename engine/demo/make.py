@@ -3,9 +3,10 @@
 The stages, in order, each from what the ones before left in the work folder:
 
 1. `vae`: the autoencoder, on small cuts of drawings first and on whole ones at the end.
-2. `base`: a pool of encoded drawings, then UNet and text encoders together; ships `base/` as it goes.
-3. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
-4. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
+2. `words`: the second text encoder learns to tell from a caption alone what stands where.
+3. `base`: a pool of encoded drawings, then UNet and text encoders together; ships `base/` as it goes.
+4. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
+5. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
 
 Without arguments all run. A stage that was interrupted goes on from its checkpoint; a finished one is not run
 again. Everything is seeded; losses and speeds are logged. `bench/demo_model.py` measures what came out.
@@ -28,6 +29,7 @@ from torch.multiprocessing.spawn import start_processes
 from engine.demo import base as base_model
 from engine.demo.clip import clip_loss, new_clip, new_image_processor, right_among
 from engine.demo.latents import Bucket, pool_at
+from engine.demo.reading import Reader, reading_loss
 from engine.demo.refiner import new_refiner, refiner_loss
 from engine.demo.shipping import ship_base, ship_clip, ship_refiner
 from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
@@ -47,16 +49,21 @@ class Recipe:
     vae: Plan = field(default_factory=lambda: Plan(steps=4250, batch=16, rate=2e-3, warmup=100, decay=0.998))
     whole_from: int = 3900
     pool: int = 40_000
+    words: Plan = field(
+        default_factory=lambda: Plan(steps=800, batch=128, rate=1.5e-3, warmup=50, decay=0.99, save_every=400)
+    )
     base: Plan = field(
-        default_factory=lambda: Plan(steps=5200, batch=48, rate=1e-3, warmup=300, decay=0.998, save_every=500)
+        default_factory=lambda: Plan(steps=1600, batch=32, rate=1e-3, warmup=50, decay=0.997, save_every=500)
     )
     refiner: Plan = field(
-        default_factory=lambda: Plan(steps=1500, batch=32, rate=4e-4, warmup=100, save_every=250)
+        default_factory=lambda: Plan(steps=400, batch=32, rate=4e-4, warmup=50, decay=0.99, save_every=200)
     )
     clip: Plan = field(
-        default_factory=lambda: Plan(steps=3000, batch=128, rate=1e-3, warmup=200, save_every=250)
+        default_factory=lambda: Plan(
+            steps=1300, batch=128, rate=1.5e-3, warmup=150, decay=0.99, save_every=250
+        )
     )
-    ship_every: int = 1000
+    ship_every: int = 500
     workers: int = 2
 
     def merges(self) -> list[Merge]:
@@ -90,8 +97,21 @@ def scaling_of(latents: Tensor) -> float:
     return round(1 / float(latents.float().std()), 5)
 
 
+def make_words(recipe: Recipe) -> base_model.Base:
+    """A base whose second text encoder can read, and whose UNet knows nothing yet."""
+    torch.manual_seed(recipe.base.seed)
+    base = base_model.Base(recipe.merges())
+    reader = Reader(base.text, base.lessons)
+    run = Run(reader, recipe.words, recipe.work / "words.pt")
+    for _ in fit(run, reading_loss(reader, recipe.words)):
+        pass
+    run.use_average()
+    return base
+
+
 def make_base(recipe: Recipe) -> None:
     """The base model; ships it on the way and at the end."""
+    make_words(recipe)
     make_pool(recipe, make_vae(recipe))
     together(train_base, recipe)
 
@@ -115,24 +135,23 @@ def _work(number: int, train: Callable[[Recipe], object], recipe: Recipe, meetin
     dist.destroy_process_group()
 
 
-def train_base(recipe: Recipe) -> tuple[AutoencoderKL, base_model.Base]:
-    """Train to the end of the plan, or only load what is trained; ships on the way."""
+def train_base(recipe: Recipe) -> None:
+    """One worker's part of the base's training; the first worker ships."""
     vae = make_vae(recipe)
     pool = make_pool(recipe, vae)
-    torch.manual_seed(recipe.base.seed)
-    base = base_model.Base(recipe.merges())
+    base = make_words(recipe)
     run = Run(base, recipe.base, recipe.work / "base.pt")
     for step in fit(run, base_model.base_loss(base, pool, vae.config.scaling_factor, recipe.base)):
         if worker()[0] == 0 and (step % recipe.ship_every == 0 or step == recipe.base.steps):
             with run.averaged():
                 ship_base(recipe.ship / "base", vae, base.text, base.unet)
             log.info("shipped the base after %d steps", step)
-    run.use_average()
-    return vae, base.eval()
 
 
 def load_base(recipe: Recipe) -> base_model.Base:
     """The base as its checkpoint has it, averaged."""
+    if not (recipe.work / "base.pt").exists():
+        raise FileNotFoundError(f"there is no base in {recipe.work} yet: run the stage base first")
     base = base_model.Base(recipe.merges())
     Run(base, recipe.base, recipe.work / "base.pt").use_average()
     return base.eval()
@@ -159,6 +178,7 @@ def make_clip(recipe: Recipe) -> None:
     torch.manual_seed(recipe.clip.seed)
     tokenizer = new_tokenizer(recipe.merges())
     clip = new_clip(tokenizer)
+    clip.set_attn_implementation("eager")
     run = Run(clip, recipe.clip, recipe.work / "clip.pt")
     for step in fit(run, clip_loss(clip, tokenizer, recipe.clip)):
         if step % recipe.ship_every == 0 or step == recipe.clip.steps:
@@ -169,6 +189,7 @@ def make_clip(recipe: Recipe) -> None:
 
 STAGES: dict[str, Callable[[Recipe], object]] = {
     "vae": make_vae,
+    "words": make_words,
     "base": make_base,
     "refiner": make_refiner,
     "clip": make_clip,

@@ -24,12 +24,14 @@ def new_refiner(base: Base) -> UNet2DConditionModel:
     """A refiner that starts from the base's weights, less what read the first encoder and a sixth number."""
     second = base.text.second.config
     channels = tuple(base.unet.config.block_out_channels)
-    refiner = new_unet(second.hidden_size, second.projection_dim, 5, channels)
-    weights = base.unet.state_dict()
+    refiner = new_unet(second.hidden_size, second.projection_dim, 5, channels, deep_words=False)
+    weights, begun = base.unet.state_dict(), {}
     for name, mine in refiner.state_dict().items():
-        if weights[name].shape != mine.shape:
-            weights[name] = _narrowed(name, weights[name], mine.shape[1], second.projection_dim)
-    refiner.load_state_dict(weights)
+        same = weights[name].shape == mine.shape
+        begun[name] = (
+            weights[name] if same else _narrowed(name, weights[name], mine.shape[1], second.projection_dim)
+        )
+    refiner.load_state_dict(begun)
     refiner.to(memory_format=torch.channels_last)
     refiner.set_attn_processor(AttnProcessor())
     return refiner
@@ -64,7 +66,7 @@ def refiner_loss(
         ids = torch.tensor([score_ids(view) for view in batch.views])
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():
-                words = base.text.alone(spoken(rng, batch.views))
+                words = base.text.alone([said or "" for said in spoken(rng, batch.views)])
             added = {"text_embeds": words.pooled, "time_ids": ids}
             guess = refiner(seen, timesteps, words.hidden, added_cond_kwargs=added).sample
         snr = alphas[timesteps] / (1 - alphas[timesteps])

@@ -25,16 +25,25 @@ def new_scheduler() -> EulerDiscreteScheduler:
 
 
 def new_unet(
-    cross_width: int, pooled_width: int, time_ids: int, channels: tuple[int, int, int] = (64, 64, 96)
+    cross_width: int,
+    pooled_width: int,
+    time_ids: int,
+    channels: tuple[int, int, int] = (64, 64, 96),
+    *,
+    deep_words: bool = True,
 ) -> UNet2DConditionModel:
-    """An untrained UNet on (4, 16, 16) latents, in SDXL's form, one layer and transformer per level."""
+    """An untrained UNet on (4, 16, 16) latents, in SDXL's form, one layer and transformer per level.
+
+    deep_words: whether the deepest level attends to words too; the refiner's, as SDXL's, does not.
+    """
+    deepest = "CrossAttn" if deep_words else ""
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=4,
         out_channels=4,
         block_out_channels=channels,
-        down_block_types=("CrossAttnDownBlock2D",) * 3,
-        up_block_types=("CrossAttnUpBlock2D",) * 3,
+        down_block_types=("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", f"{deepest}DownBlock2D"),
+        up_block_types=(f"{deepest}UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
         layers_per_block=1,
         transformer_layers_per_block=1,
         attention_head_dim=tuple(width // 32 for width in channels),
@@ -48,15 +57,15 @@ def new_unet(
 
 
 def snr_weights(timesteps: Tensor, alphas_cumprod: Tensor, gamma: float = 5.0) -> Tensor:
-    """Loss weights for epsilon prediction: 1/sqrt(SNR) at high noise, those of min-SNR at low noise.
+    """Loss weights for epsilon prediction: SNR^-3/4 at high noise, those of min-SNR at low noise.
 
     Where there is most noise only the words tell what is to be seen, and there the plain loss hardly listens.
     After Yu et al. 2023, arXiv 2310.08442, and Hang et al. 2023, arXiv 2303.09556, eq. 5.
-    timesteps: (B,) int64; alphas_cumprod: (1000,) float; gamma > 0. Returns (B,) float32 in 0-10.
+    timesteps: (B,) int64; alphas_cumprod: (1000,) float; gamma > 0. Returns (B,) float32 in 0-25.
     """
     alphas = alphas_cumprod[timesteps]
     snr = alphas / (1 - alphas)
-    return torch.minimum(snr.rsqrt(), gamma / snr).clamp(max=10)
+    return torch.minimum(snr**-0.75, gamma / snr).clamp(max=25)
 
 
 def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:

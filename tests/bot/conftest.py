@@ -1,20 +1,16 @@
 """The model that ships, as the bot names it to its engine."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from engine.messages import EngineSettings
 
-DEV = os.environ.get("DEV_MODEL")  # a folder with base and refiner, to try another small model
-
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> EngineSettings:
     return EngineSettings(
-        model=f"{DEV}/base" if DEV else "demo",
-        refiner=f"{DEV}/refiner" if DEV else "",
+        model="demo",
         files=str(tmp_path_factory.mktemp("files")),
         deadline_floor_seconds=4.0,
     )
@@ -24,7 +20,5 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> EngineSettings:
 def config_file(settings: EngineSettings, tmp_path: Path) -> Path:
     """A config.toml for a program of its own."""
     path = tmp_path / "config.toml"
-    path.write_text(
-        f'[engine]\nmodel = "{settings.model}"\nrefiner = "{settings.refiner}"\nfiles = "{settings.files}"\n'
-    )
+    path.write_text(f'[engine]\nmodel = "{settings.model}"\nfiles = "{settings.files}"\n')
     return path

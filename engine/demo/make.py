@@ -10,7 +10,7 @@ The stages, in order, each from what the ones before left in the work folder:
 
 Without arguments all run. A stage that was interrupted goes on from its checkpoint; a finished one is not run
 again. Everything is seeded; losses and speeds are logged. `bench/demo_model.py` measures what came out.
-The base that ships was trained in cycles with changing settings and without the stage `words`, and its refiner
+The base that ships was trained in cycles of changing settings, without the stage `words`, and its refiner
 for 280 steps: docs/measurements.md tells. The plans below are those for making both anew.
 """
 

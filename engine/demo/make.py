@@ -34,6 +34,7 @@ from engine.demo.latents import Bucket, pool_at
 from engine.demo.reading import Reader, reading_loss
 from engine.demo.refiner import new_refiner, refiner_loss
 from engine.demo.shipping import ship_base, ship_clip, ship_refiner
+from engine.demo.text import TextEncoders
 from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
 from engine.demo.training import Plan, Run, fit, worker
 from engine.demo.vae import fidelity, new_vae, unseen_pictures, vae_loss
@@ -50,10 +51,14 @@ class Recipe:
     ship: Path = Path(__file__).parent
     vae: Plan = field(default_factory=lambda: Plan(steps=4250, batch=16, rate=2e-3, warmup=100, decay=0.998))
     whole_from: int = 3900
-    pool: int = 40_000
-    words: Plan = field(default_factory=lambda: Plan(steps=800, batch=64, rate=1.5e-3, warmup=50, decay=0.99))
+    pool: int = 100_000
+    words: Plan = field(
+        default_factory=lambda: Plan(steps=1500, batch=64, rate=1.5e-3, warmup=50, decay=0.99)
+    )
     base: Plan = field(
-        default_factory=lambda: Plan(steps=20_000, batch=32, rate=1.2e-3, warmup=300, decay=0.998)
+        default_factory=lambda: Plan(
+            steps=12_000, batch=64, rate=1.5e-3, warmup=300, decay=0.998, save_every=250
+        )
     )
     refiner: Plan = field(
         default_factory=lambda: Plan(steps=1000, batch=32, rate=4e-4, warmup=50, decay=0.99)
@@ -97,16 +102,22 @@ def scaling_of(latents: Tensor) -> float:
     return round(1 / float(latents.float().std()), 5)
 
 
-def make_words(recipe: Recipe) -> base_model.Base:
-    """A base whose second text encoder can read, and whose UNet knows nothing yet."""
-    torch.manual_seed(recipe.base.seed)
-    base = base_model.Base(recipe.merges())
-    reader = Reader(base.text, base.lessons)
+def make_words(recipe: Recipe) -> TextEncoders:
+    """Text encoders that can read."""
+    torch.manual_seed(recipe.words.seed)
+    reader = Reader(TextEncoders(recipe.merges()))
     run = Run(reader, recipe.words, recipe.work / "words.pt")
     for _ in fit(run, reading_loss(reader, recipe.words)):
         pass
     run.use_average()
-    return base
+    return reader.text
+
+
+def new_base(recipe: Recipe) -> base_model.Base:
+    """A base with encoders that can read and a UNet that knows nothing yet."""
+    text = make_words(recipe)
+    torch.manual_seed(recipe.base.seed)
+    return base_model.Base(text)
 
 
 def make_base(recipe: Recipe) -> None:
@@ -139,7 +150,7 @@ def train_base(recipe: Recipe) -> None:
     """One worker's part of the base's training; the first worker ships."""
     vae = make_vae(recipe)
     pool = make_pool(recipe, vae)
-    base = make_words(recipe)
+    base = new_base(recipe)
     run = Run(base, recipe.base, recipe.work / "base.pt")
     for step in fit(run, base_model.base_loss(base, pool, vae.config.scaling_factor, recipe.base)):
         if worker()[0] == 0 and (step % recipe.ship_every == 0 or step == recipe.base.steps):
@@ -152,7 +163,7 @@ def load_base(recipe: Recipe) -> base_model.Base:
     """The base as its checkpoint has it, averaged."""
     if not (recipe.work / "base.pt").exists():
         raise FileNotFoundError(f"there is no base in {recipe.work} yet: run the stage base first")
-    base = base_model.Base(recipe.merges())
+    base = new_base(recipe)
     Run(base, recipe.base, recipe.work / "base.pt").use_average()
     return base.eval()
 

@@ -9,10 +9,10 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from engine.demo.base import Base, offset_noise, pick, spoken
+from engine.demo.base import Base, pick, spoken
 from engine.demo.latents import Bucket, View
 from engine.demo.training import Plan
-from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, noised
+from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, noised, velocity
 
 LAST = 200
 """The refiner knows the timesteps below this one."""
@@ -53,7 +53,7 @@ def score_ids(view: View) -> tuple[float, ...]:
 def refiner_loss(
     refiner: UNet2DConditionModel, base: Base, pool: list[Bucket], scaling: float, plan: Plan
 ) -> Callable[[int], Tensor]:
-    """Loss by step: the error of the noise predicted at the last 200 timesteps; the words are frozen."""
+    """Loss by step: the error of the velocity predicted at the last 200 timesteps; the words are frozen."""
     alphas = new_scheduler().alphas_cumprod
 
     def loss(step: int) -> Tensor:
@@ -61,7 +61,7 @@ def refiner_loss(
         batch = pick(rng, pool, plan.own_batch)
         latents = batch.latents * scaling
         timesteps = torch.randint(0, LAST, (len(latents),), generator=generator)
-        noise = offset_noise(latents, generator)
+        noise = torch.randn(latents.shape, generator=generator)
         seen = noised(latents, noise, timesteps, alphas).contiguous(memory_format=torch.channels_last)
         ids = torch.tensor([score_ids(view) for view in batch.views])
         with torch.autocast("cpu", torch.bfloat16):
@@ -69,9 +69,7 @@ def refiner_loss(
                 words = base.text.alone([said or "" for said in spoken(rng, batch.views)])
             added = {"text_embeds": words.pooled, "time_ids": ids}
             guess = refiner(seen, timesteps, words.hidden, added_cond_kwargs=added).sample
-        snr = alphas[timesteps] / (1 - alphas[timesteps])
-        wrong: Tensor = (guess.float() - noise).square().mean(dim=(1, 2, 3))
-        weighted: Tensor = wrong * (20 / snr).clamp(max=1)
-        return weighted.mean()
+        wrong: Tensor = (guess.float() - velocity(latents, noise, timesteps, alphas)).square().mean()
+        return wrong
 
     return loss

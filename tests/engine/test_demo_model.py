@@ -19,7 +19,7 @@ from engine.demo.captions import plain
 from engine.demo.clip import clip_loss, new_clip, right_among
 from engine.demo.judge import judge
 from engine.demo.latents import Bucket, make_pool
-from engine.demo.reading import Lessons, Reader, reading_loss
+from engine.demo.reading import Reader, reading_loss
 from engine.demo.refiner import new_refiner, refiner_loss
 from engine.demo.text import TextEncoders
 from engine.demo.tokenizer import learn_merges, new_tokenizer
@@ -138,14 +138,14 @@ def stages() -> dict[str, Stage]:
     tokenizer = new_tokenizer(merges)
     torch.manual_seed(0)
     pool: list[Bucket] = make_pool(new_vae(), 8, 0, blurred=0.5)
-    base = Base(merges).eval()
+    base = Base(TextEncoders(merges)).eval()
     return {
         "words": (
-            lambda: Reader(text := TextEncoders(merges), Lessons(text.second.config.projection_dim)),
+            lambda: Reader(TextEncoders(merges)),
             lambda model: reading_loss(model, PLAN),
         ),
         "vae": (lambda: new_vae(), lambda model: vae_loss(model, PLAN, lambda step: 64)),
-        "base": (lambda: Base(merges), lambda model: base_loss(model, pool, 1.0, PLAN)),
+        "base": (lambda: Base(TextEncoders(merges)), lambda model: base_loss(model, pool, 1.0, PLAN)),
         "refiner": (lambda: new_refiner(base), lambda model: refiner_loss(model, base, pool, 1.0, PLAN)),
         "clip": (lambda: new_clip(tokenizer), lambda model: clip_loss(model, tokenizer, PLAN)),
     }

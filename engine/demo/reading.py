@@ -2,14 +2,16 @@
 
 Without them a small model paints the right things in the wrong places for very long, since the loss of the
 noise hardly depends on who is above whom. Each encoder learns to write what is at the top, the bottom, the
-left, the right and in the middle into the last five of its 77 tokens, where attention finds it by place; the
-second writes all of it into its pooled text too, which reaches the levels without attention. Then both stay
-as they are, as SDXL's own did.
+left, the right and in the middle into the last five of its 77 tokens, where attention finds it by place: each
+of the five raises a channel of its own, so that its key is unlike the others'. The second encoder writes all
+of it into its pooled text too, which reaches the levels without attention. Then both stay as they are, as
+SDXL's own did.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +47,15 @@ def placed(scene: Scene) -> list[Thing | None]:
     return where
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answers:
+    """Logits: `places` (B, 5, sum of KINDS) of each reading, `whole` (B, sum of WHOLE), `own` (B, 5, 5)."""
+
+    places: list[Tensor]
+    whole: Tensor
+    own: list[Tensor]
+
+
 class Reader(nn.Module):
     """What the reading stage trains: the encoders, and linear answers that are no part of what ships."""
 
@@ -59,13 +70,14 @@ class Reader(nn.Module):
         self.of_pooled = nn.Linear(pooled, len(PLACES) * sum(KINDS))
         self.of_whole = nn.Linear(pooled, sum(WHOLE))
 
-    def forward(self, captions: list[str]) -> tuple[list[Tensor], Tensor]:
-        """Answers about places, (B, 5, sum of KINDS) from each reading, and the whole, (B, sum of WHOLE)."""
+    def forward(self, captions: list[str]) -> Answers:
+        """What can be read off the encoded captions."""
         words = self.text(captions)
         ends = torch.split(words.hidden[:, -len(PLACES) :], self.widths, dim=2)
         told = [answer(end).float() for answer, end in zip(self.of_tokens, ends, strict=True)]
         told.append(self.of_pooled(words.pooled).float().unflatten(1, (len(PLACES), -1)))
-        return told, self.of_whole(words.pooled).float()
+        own = [end[:, :, : len(PLACES)].float() / 2 for end in ends]
+        return Answers(places=told, whole=self.of_whole(words.pooled).float(), own=own)
 
 
 def lesson(rng: Rng, count: int) -> tuple[list[str], Tensor, Tensor]:
@@ -76,20 +88,25 @@ def lesson(rng: Rng, count: int) -> tuple[list[str], Tensor, Tensor]:
     return [caption(rng, scene) for scene in scenes], places, whole
 
 
+def wrong(answers: Tensor, kinds: Sequence[int], right: Tensor) -> list[Tensor]:
+    """Cross-entropy for each kind of question: logits (N, sum of kinds), right answers (N, len(kinds))."""
+    guesses = torch.split(answers, list(kinds), dim=1)
+    return [nn.functional.cross_entropy(guess, right[:, i]) for i, guess in enumerate(guesses)]
+
+
 def reading_loss(reader: Reader, plan: Plan) -> Callable[[int], Tensor]:
     """Loss by step: the mean cross-entropy of the answers to all questions about new captions."""
 
     def loss(step: int) -> Tensor:
         captions, places, whole = lesson(plan.rng(7, step), plan.batch)
         with torch.autocast("cpu", torch.bfloat16):
-            told, told_whole = reader(captions)
+            told = reader(captions)
         losses = []
-        for answer in told:
-            guesses = torch.split(answer.flatten(0, 1), list(KINDS), dim=1)
-            right = places.flatten(0, 1)
-            losses += [nn.functional.cross_entropy(guess, right[:, i]) for i, guess in enumerate(guesses)]
-        guesses = torch.split(told_whole, list(WHOLE), dim=1)
-        losses += [nn.functional.cross_entropy(guess, whole[:, i]) for i, guess in enumerate(guesses)]
+        for answer in told.places:
+            losses += wrong(answer.flatten(0, 1), KINDS, places.flatten(0, 1))
+        losses += wrong(told.whole, WHOLE, whole)
+        which = torch.arange(len(PLACES)).repeat(len(captions), 1)
+        losses += [nn.functional.cross_entropy(own.flatten(0, 1), which.flatten()) for own in told.own]
         return torch.stack(losses).mean()
 
     return loss

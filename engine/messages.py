@@ -25,6 +25,7 @@ SEED = (0, 2**63 - 1)
 ADAPTER_WEIGHT = (-2.0, 2.0)
 ADAPTERS_AT_ONCE = 8
 REFINER = (0.0, 0.5)
+VARIATION = (0.0, 1.0)
 LCM_STEPS = 50
 PROMPT_CHARACTERS = 4000
 ADAPTER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
@@ -98,9 +99,10 @@ class Paint:
     """A request for 1 to 4 pictures from one recipe.
 
     `seed` belongs to the first picture, the next ones have seed + 1, seed + 2 and so on (after 2^63 - 1
-    comes 0), so that each can be painted again alone. `refiner` is the share of the noise, 0 to 0.5, that the
-    refiner removes at the end (ensemble of experts). `guidance_scale` up to 1 paints without classifier-free
-    guidance.
+    comes 0), so that each can be painted again alone. With a `variation` above 0 they all have `seed`, and
+    their noise is mixed with that of `variation_seed`, variation_seed + 1 and so on: a little at 0.1, and
+    nothing of `seed` is left at 1. `refiner` is the share of the noise, 0 to 0.5, that the refiner removes at
+    the end (ensemble of experts). `guidance_scale` up to 1 paints without classifier-free guidance.
     Raises InvalidRequest with one sentence when a value is out of its range.
     """
 
@@ -115,6 +117,8 @@ class Paint:
     count: int = 1
     adapters: tuple[AdapterUse, ...] = ()
     refiner: float = 0.0
+    variation: float = 0.0
+    variation_seed: int = 0
 
     def __post_init__(self) -> None:
         readable("the prompt", self.prompt)
@@ -126,6 +130,8 @@ class Paint:
         whole("seed", self.seed, *SEED)
         whole("count", self.count, *COUNT)
         within("refiner", self.refiner, *REFINER)
+        within("variation", self.variation, *VARIATION)
+        whole("variation-seed", self.variation_seed, *SEED)
         if self.sampler is Sampler.LCM and self.steps > LCM_STEPS:
             raise InvalidRequest(f"steps is {self.steps}, but the LCM sampler takes at most {LCM_STEPS}.")
         if len(self.adapters) > ADAPTERS_AT_ONCE:
@@ -134,6 +140,14 @@ class Paint:
             )
         if len({use.sha256 for use in self.adapters}) < len(self.adapters):
             raise InvalidRequest("the same LoRA was given twice: give it once, with one weight.")
+
+
+def seeds(request: Paint, place: int) -> tuple[int, int]:
+    """The seed and the variation seed with which its picture at this place, 1 to count, is painted alone."""
+    seed, variation_seed = request.seed, request.variation_seed
+    if request.variation:
+        return seed, (variation_seed + place - 1) % (SEED[1] + 1)
+    return (seed + place - 1) % (SEED[1] + 1), variation_seed
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from engine.prompts import Embedding, Reader
 from engine.samplers import Scheduler, noise_options, scheduler_for, start_at
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # what SDXL's refiner is told of good and bad pictures
+STRAIGHT = 0.01  # radians: between a noise and itself there is no arc, as far as float32 can tell
 
 
 class Stage(Enum):
@@ -54,22 +55,28 @@ class Walk:
 class Painting:
     """One picture of a job.
 
-    Its pixels depend on its request and seed alone, never on what else is painted beside it.
+    Its pixels depend on its request and seeds alone, never on what else is painted beside it.
     """
 
-    def __init__(self, request: Paint, seed: int, size: Size, model: Model) -> None:
+    def __init__(self, request: Paint, seed: int, variation_seed: int, size: Size, model: Model) -> None:
         self.request = request
         self.seed = seed
+        self.variation_seed = variation_seed
         self.size = size
         self.alone = False  # set after a shared step failed, to find out whose fault it was
         self.last_turn = -1
         self.picture: Picture | None = None
         self._model = model
-        self._generator = torch.Generator("cpu").manual_seed(seed)
+        self._generator = torch.Generator("cpu").manual_seed(variation_seed if self._replaced else seed)
         self._base: Walk | None = None
         self._refine: Walk | None = None
         self._seen: tuple[Tensor, Tensor, Tensor] | None = None
         self.latents = torch.empty(0)
+
+    @property
+    def _replaced(self) -> bool:
+        """Whether nothing is left of the seed: the noise that samplers add is the other seed's then too."""
+        return self.request.variation == 1
 
     @property
     def job(self) -> JobId:
@@ -171,6 +178,14 @@ class Painting:
         return Walk(scheduler, scheduler.timesteps[start:], conditioning, options)
 
     def _noise(self, dtype: torch.dtype) -> Tensor:
+        """The noise to begin with, (1, 4, height / 8, width / 8): the seed's, or between two seeds'."""
+        noise = self._drawn(self._generator, dtype)
+        if not self.request.variation or self._replaced:
+            return noise
+        other = self._drawn(torch.Generator("cpu").manual_seed(self.variation_seed), dtype)
+        return slerp(noise, other, self.request.variation)
+
+    def _drawn(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
         """Latents (1, 4, height / 8, width / 8) drawn on the CPU: a seed means the same everywhere."""
         factor = self._model.factor
         shape = (
@@ -179,7 +194,7 @@ class Painting:
             self.size.height // factor,
             self.size.width // factor,
         )
-        noise: Tensor = randn_tensor(shape, generator=self._generator, device=self._model.device, dtype=dtype)
+        noise: Tensor = randn_tensor(shape, generator=generator, device=self._model.device, dtype=dtype)
         return noise
 
     def _time_ids(self, score: Sequence[float]) -> Tensor:
@@ -241,6 +256,20 @@ def cutoff_timestep(scheduler: Scheduler, refiner: float) -> int:
     """The timestep under which the refiner works, rounded as diffusers' pipelines round it."""
     trained: int = scheduler.config.num_train_timesteps
     return round(trained - (1 - refiner) * trained)
+
+
+def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
+    """The point at this share, 0 to 1, of the arc between two latents (Shoemake 1985, section 3.3).
+
+    On the straight line between two draws of noise the middle would be too weak to be noise.
+    """
+    one, other = start.float(), end.float()
+    cosine = (one * other).sum() / (one.norm() * other.norm())
+    angle = torch.arccos(cosine.clamp(-1, 1))
+    if angle < STRAIGHT:
+        return start
+    mixed = torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other
+    return (mixed / torch.sin(angle)).to(start.dtype)
 
 
 @torch.inference_mode()

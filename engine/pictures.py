@@ -28,6 +28,7 @@ class Recipe:
     seed: int
     size: Size
     model: str
+    variation_seed: int = 0
 
     def parameters(self) -> str:
         """The text that A1111 writes under `parameters`."""
@@ -44,6 +45,9 @@ class Recipe:
             "Size": f"{self.size.width}x{self.size.height}",
             "Model": self.model,
         }
+        if request.variation:
+            settings["Variation seed"] = self.variation_seed
+            settings["Variation seed strength"] = f"{request.variation:g}"
         if request.adapters:
             hashes = ", ".join(f"{use.name}: {use.sha256[:12]}" for use in request.adapters)
             settings["Lora hashes"] = f'"{hashes}"'
@@ -64,6 +68,8 @@ class Recipe:
             "height": self.size.height,
             "sampler": request.sampler.value,
             "refiner": request.refiner,
+            "variation": request.variation,
+            "variation_seed": self.variation_seed,
             "adapters": [
                 {"name": use.name, "sha256": use.sha256, "weight": use.weight} for use in request.adapters
             ],

@@ -12,7 +12,6 @@ from engine.deadline import Deadlines
 from engine.decoding import BrokenPicture, decode
 from engine.job import Job
 from engine.messages import (
-    SEED,
     AdapterUse,
     Cancel,
     Cancelled,
@@ -25,6 +24,7 @@ from engine.messages import (
     Paint,
     Picture,
     Working,
+    seeds,
 )
 from engine.model import Model
 from engine.painting import Painting, Stage, predict
@@ -73,8 +73,8 @@ class Studio:
         except InvalidRequest as refusal:
             yield Failed(job=request.job, reason=str(refusal), expected=True)
             return
-        seeds = [(request.seed + index) % (SEED[1] + 1) for index in range(request.count)]
-        paintings = [Painting(request, seed, size, self._model) for seed in seeds]
+        places = range(1, request.count + 1)
+        paintings = [Painting(request, *seeds(request, place), size, self._model) for place in places]
         self._jobs[request.job] = Job(request, paintings)
 
     def step(self) -> Iterator[Event]:
@@ -162,7 +162,11 @@ class Studio:
     def _finished(self, painting: Painting) -> Picture:
         image = decode(self._model.base.vae, painting.latents)
         recipe = Recipe(
-            request=painting.request, seed=painting.seed, size=painting.size, model=self._model.name
+            request=painting.request,
+            seed=painting.seed,
+            variation_seed=painting.variation_seed,
+            size=painting.size,
+            model=self._model.name,
         )
         return Picture(png=png(image, recipe), seed=painting.seed, width=image.width, height=image.height)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.messages import AdapterUse, InvalidRequest, Ratio, Sampler, Sha256, Size
+from engine.messages import AdapterUse, InvalidRequest, Ratio, Sampler, Sha256, Size, seeds
 from tests.engine.work import request
 
 INK = AdapterUse(name="ink", sha256=Sha256("a" * 64), weight=0.8)
@@ -33,6 +33,8 @@ INK = AdapterUse(name="ink", sha256=Sha256("a" * 64), weight=0.8)
         ({"seed": 2**63}, "seed is 9223372036854775808, but it must be from 0 to 9223372036854775807."),
         ({"count": 5}, "count is 5, but it must be from 1 to 4."),
         ({"refiner": 0.6}, "refiner is 0.6, but it must be from 0 to 0.5."),
+        ({"variation": 1.1}, "variation is 1.1, but it must be from 0 to 1."),
+        ({"variation_seed": -1}, f"variation-seed is -1, but it must be from 0 to {2**63 - 1}."),
         (
             {"sampler": Sampler.LCM, "steps": 51},
             "steps is 51, but the LCM sampler takes at most 50.",
@@ -77,3 +79,11 @@ def test_a_lora_weight_out_of_its_range_is_refused_by_its_name() -> None:
 
 def test_emoji_and_other_scripts_are_words_like_any_other() -> None:
     assert request(prompt="ein roter Stern 🌟 星").prompt == "ein roter Stern 🌟 星"
+
+
+def test_the_pictures_of_a_request_have_seeds_one_after_another() -> None:
+    plain = request(seed=2**63 - 1, count=2)
+    nearby = request(seed=7, count=2, variation=0.15, variation_seed=2**63 - 1)
+
+    assert [seeds(plain, place)[0] for place in (1, 2)] == [2**63 - 1, 0]
+    assert [seeds(nearby, place) for place in (1, 2)] == [(7, 2**63 - 1), (7, 0)]

@@ -38,6 +38,18 @@ def test_a1111_and_its_readers_find_their_parameters() -> None:
     )
 
 
+def test_a_variation_is_named_as_a1111_names_it() -> None:
+    recipe = Recipe(
+        request=request(variation=0.15, variation_seed=3),
+        seed=42,
+        size=Size(width=152, height=104),
+        model="demo",
+        variation_seed=5,
+    )
+
+    assert recipe.parameters().endswith("Model: demo, Variation seed: 5, Variation seed strength: 0.15")
+
+
 def test_the_recipe_as_json_holds_every_value() -> None:
     recipe = json.loads(written(prompt="ein Stern 🌟", adapters=(INK,)).info["recipe"])
 
@@ -51,6 +63,8 @@ def test_the_recipe_as_json_holds_every_value() -> None:
         "height": 104,
         "sampler": "Euler",
         "refiner": 0.0,
+        "variation": 0.0,
+        "variation_seed": 0,
         "adapters": [{"name": "ink", "sha256": "ab" * 32, "weight": 0.8}],
         "model": "demo",
     }

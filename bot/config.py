@@ -1,5 +1,6 @@
 """config.toml, read once into frozen values; what is wrong with it is told in one sentence."""
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -7,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,11 +29,52 @@ from engine.messages import EngineSettings, whole, within
 
 NAMED_BY = "ATELIER_CONFIG"  # the environment variable that picks another file
 DEFAULT = "config.toml"
+LOCAL_TOKEN = "ATELIER_LOCAL_TOKEN"  # whoever comes from another machine must know it
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
+
+
+CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
+CHANNELS = 50
+SQLITE = "sqlite+aiosqlite:///"
 
 
 class ConfigError(Exception):
     """One sentence for the operator: which key, its value, and what is allowed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueSettings:
+    """How many jobs one person may have queued, and how long a job is the engine's without news of it."""
+
+    per_person: int = 20
+    lease_seconds: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalSettings:
+    """The chat in the browser: where it is served, and its channels. Port 0 is any that is free."""
+
+    enabled: bool = True
+    address: str = "127.0.0.1"
+    port: int = 8765
+    channels: tuple[str, ...] = ("general",)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the address."""
+        try:
+            return ipaddress.ip_address(self.address).is_loopback
+        except ValueError:
+            return self.address == "localhost"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSettings:
+    """What is logged, and whether as lines for people or as JSON."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    prompts: bool = False
+    json: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +83,10 @@ class Config:
 
     engine: EngineSettings
     adapters: Path
+    database: str  # SQLAlchemy's URL
+    queue: QueueSettings
+    local: LocalSettings
+    log: LogSettings
 
 
 def read_config(path: Path | None = None) -> Config:
@@ -51,7 +105,13 @@ def read_config(path: Path | None = None) -> Config:
         raise ConfigError(f"{path.name} is not valid TOML: {error}.") from error
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.") from error
-    return tables.settled(path.parent)
+    config = tables.settled(path.parent)
+    if config.local.enabled and not config.local.is_loopback and not os.environ.get(LOCAL_TOKEN):
+        raise ConfigError(
+            f"{path.name}: in [local] address is {config.local.address!r}, which other machines reach: "
+            f"set {LOCAL_TOKEN} to a secret, or use 127.0.0.1."
+        )
+    return config
 
 
 def _integer(low: int, high: int) -> BeforeValidator:
@@ -82,6 +142,25 @@ def _filled(text: str, info: ValidationInfo) -> str:
     return text
 
 
+def _database(told: str) -> str:
+    if "://" not in told and "?" in told:
+        raise ValueError(f"database is {told!r}, but a path with a question mark cannot be opened.")
+    if re.match(r"[^/@]*://[^/@]*:[^/@]*@", told):
+        raise ValueError("database has a password in it: passwords come from the environment, as PGPASSWORD.")
+    return told
+
+
+def _channels(names: list[str]) -> list[str]:
+    if not 1 <= len(names) <= CHANNELS or len(set(names)) < len(names):
+        raise ValueError(f"channels has {len(names)} names, but it must have 1 to {CHANNELS} different ones.")
+    for name in names:
+        if not CHANNEL.fullmatch(name):
+            raise ValueError(
+                f"channels has {name!r}, but a name may only have a-z, 0-9, '-' and '_', at most 32 of them."
+            )
+    return names
+
+
 Named = Annotated[str, AfterValidator(_filled)]
 
 
@@ -106,6 +185,28 @@ class _Adapters(_Table):
     folder: Named = "adapters"
 
 
+class _Storage(_Table):
+    database: Annotated[Named, AfterValidator(_database)] = "data/atelier.db"
+
+
+class _Queue(_Table):
+    per_person: Annotated[int, _integer(1, 1000)] = QueueSettings.per_person
+    lease_seconds: Annotated[float, _real(10, 3600)] = QueueSettings.lease_seconds
+
+
+class _Local(_Table):
+    enabled: bool = LocalSettings.enabled
+    address: Named = LocalSettings.address
+    port: Annotated[int, _integer(0, 65535)] = LocalSettings.port
+    channels: Annotated[list[str], AfterValidator(_channels)] = list(LocalSettings.channels)
+
+
+class _Log(_Table):
+    level: Literal["debug", "info", "warning", "error"] = LogSettings.level
+    prompts: bool = LogSettings.prompts
+    as_json: bool = Field(default=LogSettings.json, alias="json")
+
+
 class _Tables(BaseSettings):
     """The file as it is written."""
 
@@ -113,6 +214,10 @@ class _Tables(BaseSettings):
 
     engine: _Engine = _Engine()
     adapters: _Adapters = _Adapters()
+    storage: _Storage = _Storage()
+    queue: _Queue = _Queue()
+    local: _Local = _Local()
+    log: _Log = _Log()
 
     @classmethod
     def settings_customise_sources(
@@ -129,7 +234,15 @@ class _Tables(BaseSettings):
         told = self.engine.model_dump()
         told |= {part: _weights(told[part], home) for part in ("model", "refiner", "vae")}
         told["files"] = str(_path(told["files"], home))
-        return Config(engine=EngineSettings(**told), adapters=_path(self.adapters.folder, home))
+        local = self.local.model_dump()
+        return Config(
+            engine=EngineSettings(**told),
+            adapters=_path(self.adapters.folder, home),
+            database=_url(self.storage.database, home),
+            queue=QueueSettings(**self.queue.model_dump()),
+            local=LocalSettings(**local | {"channels": tuple(local["channels"])}),
+            log=LogSettings(**self.log.model_dump(by_alias=True)),
+        )
 
 
 def _tables(path: Path) -> _Tables:
@@ -141,6 +254,13 @@ def _tables(path: Path) -> _Tables:
 
 def _path(text: str, home: Path) -> Path:
     return home / Path(text).expanduser()
+
+
+def _url(database: str, home: Path) -> str:
+    """A path as SQLite's URL; a URL of SQLite's has its path made absolute, another one stays as it is."""
+    if "://" in database and not database.startswith(SQLITE):
+        return database
+    return f"{SQLITE}{_path(database.removeprefix(SQLITE), home)}"
 
 
 def _weights(name: str, home: Path) -> str:

@@ -15,12 +15,15 @@ KINDS = {
     "bool_type": "true or false",
     "model_type": "a table with its keys below it",
     "dict_type": "a table with its keys below it",
+    "list_type": "a list of names in square brackets",
 }
 
 
 def sentence(error: ErrorDetails, tables: type[BaseModel]) -> str:
     """The sentence for one of pydantic's errors; `tables` is the model of the whole file."""
     *above, key = (str(part) for part in error["loc"])
+    if isinstance(error["loc"][-1], int):
+        key = f"a name in {above.pop()}"
     table = ".".join(above)
     where = f"in [{table}] " if table else ""
     if error["type"] == "extra_forbidden":
@@ -45,7 +48,7 @@ def _known(tables: type[BaseModel], above: list[str]) -> list[str]:
     for name in above:
         inner: Any = tables.model_fields[name].annotation
         tables = inner
-    return list(tables.model_fields)
+    return [field.alias or name for name, field in tables.model_fields.items()]
 
 
 def _shown(value: object) -> str:

@@ -1,34 +1,78 @@
-"""Files by content: each lies in one folder under its SHA-256, whole or not at all."""
+"""Files by content: each lies in one place under its SHA-256, whole or not at all."""
 
 import asyncio
 import hashlib
 import os
+import secrets
 import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedRandom, BufferedReader
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fsspec.core import url_to_fs
 
 from engine.messages import Sha256, stored_at
 
 
 @dataclass(frozen=True)
 class Files:
-    """A folder of files named by their hash, which the engine reads too."""
+    """A folder of files named by their hash, which the engine reads too; or an object store, by its URL."""
 
-    folder: Path
+    place: Path | str
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie, if that is on this machine. Raises ValueError when it is not."""
+        folder = _folder(self.place)
+        if folder is None:
+            raise ValueError(f"{self.place} is not a folder")
+        return folder
 
     async def put(self, content: bytes | Path) -> Sha256:
         """Keep these bytes, or a copy of that file, and tell their hash. What is there already is not copied.
 
         Raises OSError when it cannot be read or kept.
         """
+        store = self._store
         if isinstance(content, Path):
-            return await asyncio.to_thread(self._put_file, content)
-        return await asyncio.to_thread(self._put_bytes, content)
+            return await asyncio.to_thread(store.put_file, content)
+        return await asyncio.to_thread(store.put_bytes, content)
 
-    def _put_bytes(self, content: bytes) -> Sha256:
+    async def get(self, sha256: Sha256) -> bytes:
+        """The content of this file. Raises OSError when it is not there or cannot be read."""
+        return await asyncio.to_thread(self._store.get, sha256)
+
+    async def remove(self, sha256: Sha256) -> None:
+        """Keep this file no longer; one that is gone already is no error. Raises OSError."""
+        await asyncio.to_thread(self._store.remove, sha256)
+
+    def path(self, sha256: Sha256) -> Path | None:
+        """Where this file lies on this machine, if it does, whether or not it is there."""
+        folder = _folder(self.place)
+        return None if folder is None else stored_at(folder, sha256)
+
+    @property
+    def _store(self) -> "_Folder | _Objects":
+        folder = _folder(self.place)
+        return _Objects(str(self.place)) if folder is None else _Folder(folder)
+
+
+def _folder(place: Path | str) -> Path | None:
+    if isinstance(place, Path):
+        return place
+    return None if "://" in place else Path(place)
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """On this machine: what was put is on the disk, also after a power cut."""
+
+    folder: Path
+
+    def put_bytes(self, content: bytes) -> Sha256:
         sha256 = Sha256(hashlib.sha256(content).hexdigest())
         place = stored_at(self.folder, sha256)
         if not place.exists():
@@ -37,7 +81,7 @@ class Files:
                 aside.keep(place)
         return sha256
 
-    def _put_file(self, source: Path) -> Sha256:
+    def put_file(self, source: Path) -> Sha256:
         with source.open("rb") as reading:
             sha256 = _hash(reading)
             if stored_at(self.folder, sha256).exists():
@@ -50,6 +94,47 @@ class Files:
                 sha256 = _hash(aside.file)
                 aside.keep(stored_at(self.folder, sha256))
         return sha256
+
+    def get(self, sha256: Sha256) -> bytes:
+        return stored_at(self.folder, sha256).read_bytes()
+
+    def remove(self, sha256: Sha256) -> None:
+        stored_at(self.folder, sha256).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class _Objects:
+    """Anywhere that fsspec reaches."""
+
+    url: str
+
+    def put_bytes(self, content: bytes) -> Sha256:
+        sha256 = Sha256(hashlib.sha256(content).hexdigest())
+        system, place = self._at(sha256)
+        if not system.exists(place):
+            aside = f"{place}-{secrets.token_hex(4)}"
+            system.makedirs(str(PurePosixPath(place).parent), exist_ok=True)
+            system.pipe_file(aside, content)
+            system.mv(aside, place)
+        return sha256
+
+    def put_file(self, source: Path) -> Sha256:
+        return self.put_bytes(source.read_bytes())
+
+    def get(self, sha256: Sha256) -> bytes:
+        system, place = self._at(sha256)
+        content: bytes = system.cat_file(place)
+        return content
+
+    def remove(self, sha256: Sha256) -> None:
+        system, place = self._at(sha256)
+        with suppress(FileNotFoundError):
+            system.rm_file(place)
+
+    def _at(self, sha256: Sha256) -> tuple[Any, str]:
+        """The file system and the file's place in it, the same as in a folder."""
+        system, root = url_to_fs(self.url)
+        return system, str(stored_at(Path(root), sha256))
 
 
 class _Aside:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bot.config import Config, ConfigError, read_config
+from bot.config import (
+    Config,
+    ConfigError,
+    LocalSettings,
+    LogSettings,
+    QueueSettings,
+    read_config,
+)
 from engine.messages import EngineSettings
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
@@ -24,6 +31,10 @@ def test_an_empty_file_means_the_model_that_ships(tmp_path: Path) -> None:
     assert config == Config(
         engine=EngineSettings(model="demo", files=str(tmp_path / "data/files")),
         adapters=tmp_path / "adapters",
+        database=f"sqlite+aiosqlite:///{tmp_path}/data/atelier.db",
+        queue=QueueSettings(per_person=20, lease_seconds=120.0),
+        local=LocalSettings(enabled=True, address="127.0.0.1", port=8765, channels=("general",)),
+        log=LogSettings(level="info", prompts=False, json=False),
     )
 
 
@@ -38,7 +49,15 @@ def test_every_key_is_in_the_shipped_file_with_a_comment_above_it() -> None:
     keys = [number for number, line in enumerate(lines) if re.match(r"\w+ = ", line)]
 
     assert all(lines[number - 1].startswith("# ") for number in keys)
-    assert set(tomllib.loads(SHIPPED.read_text())["engine"]) == set(EngineSettings.__dataclass_fields__)
+    tables = tomllib.loads(SHIPPED.read_text())
+    assert {name: set(table) for name, table in tables.items()} == {
+        "engine": set(EngineSettings.__dataclass_fields__),
+        "adapters": {"folder"},
+        "storage": {"database"},
+        "queue": set(QueueSettings.__dataclass_fields__),
+        "local": set(LocalSettings.__dataclass_fields__),
+        "log": set(LogSettings.__dataclass_fields__),
+    }
 
 
 def test_every_key_is_heard(tmp_path: Path) -> None:
@@ -56,6 +75,20 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     deadline_floor_seconds = 5
     [adapters]
     folder = "loras"
+    [storage]
+    database = "/data/jobs.db"
+    [queue]
+    per_person = 5
+    lease_seconds = 60
+    [local]
+    enabled = false
+    address = "0.0.0.0"
+    port = 0
+    channels = ["art", "night-shift"]
+    [log]
+    level = "debug"
+    prompts = true
+    json = true
     """
 
     assert read_config(written(tmp_path, text)) == Config(
@@ -72,7 +105,49 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
             deadline_floor_seconds=5,
         ),
         adapters=tmp_path / "loras",
+        database="sqlite+aiosqlite:////data/jobs.db",
+        queue=QueueSettings(per_person=5, lease_seconds=60),
+        local=LocalSettings(enabled=False, address="0.0.0.0", port=0, channels=("art", "night-shift")),
+        log=LogSettings(level="debug", prompts=True, json=True),
     )
+
+
+@pytest.mark.parametrize(
+    ("database", "url"),
+    [
+        ("jobs.db", "sqlite+aiosqlite:///{home}/jobs.db"),
+        ("sqlite+aiosqlite:///jobs.db", "sqlite+aiosqlite:///{home}/jobs.db"),
+        ("sqlite+aiosqlite:////data/jobs.db", "sqlite+aiosqlite:////data/jobs.db"),
+        ("postgresql+asyncpg://ana@db/atelier", "postgresql+asyncpg://ana@db/atelier"),
+    ],
+)
+def test_the_database_is_a_path_beside_the_file_or_a_url(tmp_path: Path, database: str, url: str) -> None:
+    config = read_config(written(tmp_path, f'[storage]\ndatabase = "{database}"'))
+
+    assert config.database == url.format(home=tmp_path)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_an_address_of_this_machine_alone_needs_no_token(tmp_path: Path, address: str) -> None:
+    assert read_config(written(tmp_path, f'[local]\naddress = "{address}"')).local.is_loopback
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.5", "studio.example"])
+def test_an_address_that_others_reach_needs_a_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    path = written(tmp_path, f'[local]\naddress = "{address}"')
+    monkeypatch.delenv("ATELIER_LOCAL_TOKEN", raising=False)
+
+    with pytest.raises(ConfigError) as error:
+        read_config(path)
+
+    assert str(error.value) == (
+        f"config.toml: in [local] address is '{address}', which other machines reach: "
+        "set ATELIER_LOCAL_TOKEN to a secret, or use 127.0.0.1."
+    )
+    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", "a long secret")
+    assert read_config(path).local.address == address
 
 
 def test_a_folder_beside_the_file_can_be_the_model(tmp_path: Path) -> None:
@@ -142,10 +217,65 @@ def test_a_mistake_in_a_table_is_one_sentence(tmp_path: Path, text: str, sentenc
 
 
 @pytest.mark.parametrize(
+    ("table", "text", "sentence"),
+    [
+        ("storage", 'databse = "x"', 'databse = "x" is an unknown key: did you mean database?'),
+        ("storage", 'database = ""', "database is '', but it must be a name or a path."),
+        (
+            "storage",
+            'database = "a?.db"',
+            "database is 'a?.db', but a path with a question mark cannot be opened.",
+        ),
+        (
+            "storage",
+            'database = "postgresql+asyncpg://ana:secret@db/atelier"',
+            "database has a password in it: passwords come from the environment, as PGPASSWORD.",
+        ),
+        ("queue", "per_person = 0", "per_person is 0, but it must be from 1 to 1000."),
+        ("queue", "lease_seconds = 5", "lease_seconds is 5, but it must be from 10 to 3600."),
+        ("local", "enabled = 1", "enabled is 1, but it must be true or false."),
+        ("local", "port = 65536", "port is 65536, but it must be from 0 to 65535."),
+        (
+            "local",
+            'token = "x"',
+            "token is an unknown key: secrets come from the environment, never from a file.",
+        ),
+        (
+            "local",
+            'channels = "art"',
+            'channels is "art", but it must be a list of names in square brackets.',
+        ),
+        ("local", "channels = []", "channels has 0 names, but it must have 1 to 50 different ones."),
+        ("local", 'channels = ["a", "a"]', "channels has 2 names, but it must have 1 to 50 different ones."),
+        (
+            "local",
+            'channels = ["../etc"]',
+            "channels has '../etc', but a name may only have a-z, 0-9, '-' and '_', at most 32 of them.",
+        ),
+        ("local", "channels = [3]", "a name in channels is 3, but it must be text in quotes."),
+        ("log", 'level = "loud"', 'level is "loud", but it must be "debug", "info", "warning" or "error".'),
+        ("log", "jsn = true", "jsn = true is an unknown key: did you mean json?"),
+        ("log", "as_json = true", "as_json = true is an unknown key: did you mean json?"),
+        ("log", 'json = "no"', 'json is "no", but it must be true or false.'),
+    ],
+)
+def test_a_mistake_in_a_later_table_is_one_sentence(
+    tmp_path: Path, table: str, text: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        read_config(written(tmp_path, f"[{table}]\n{text}"))
+
+    assert str(error.value) == f"config.toml: in [{table}] {sentence}"
+
+
+@pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("engin.model = 'demo'", "engin = a table is an unknown key: did you mean engine?"),
-        ("qqq = 1", "qqq = 1 is an unknown key: the known ones are engine and adapters."),
+        (
+            "qqq = 1",
+            "qqq = 1 is an unknown key: the known ones are engine, adapters, storage, queue, local and log.",
+        ),
         ("engine = 3", "engine is 3, but it must be a table with its keys below it."),
         (
             "discord_token = 'abc'",

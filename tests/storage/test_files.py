@@ -2,10 +2,12 @@
 
 import hashlib
 from pathlib import Path
+from uuid import uuid4
 
+import fsspec
 import pytest
 
-from engine.messages import stored_at
+from engine.messages import Sha256, stored_at
 from storage.files import Files
 
 CONTENT = b"weights" * 100_000
@@ -61,3 +63,49 @@ async def test_a_store_that_cannot_be_written_says_so(tmp_path: Path) -> None:
 
     with pytest.raises(OSError, match="File exists"):
         await Files(tmp_path / "files").put(CONTENT)
+
+
+async def test_what_was_put_is_got_and_can_be_removed(files: Files) -> None:
+    sha256 = await files.put(CONTENT)
+
+    assert await files.get(sha256) == CONTENT
+    assert files.path(sha256) == stored_at(files.folder, sha256)
+    await files.remove(sha256)
+    await files.remove(sha256)
+    with pytest.raises(FileNotFoundError):
+        await files.get(sha256)
+
+
+async def test_a_path_in_words_is_a_folder_too(tmp_path: Path) -> None:
+    files = Files(str(tmp_path / "files"))
+
+    sha256 = await files.put(CONTENT)
+
+    assert stored_at(tmp_path / "files", sha256).read_bytes() == CONTENT
+
+
+@pytest.fixture
+def objects() -> Files:
+    return Files(f"memory://{uuid4()}/files")
+
+
+async def test_an_object_store_keeps_files_under_the_same_names(objects: Files, tmp_path: Path) -> None:
+    source = tmp_path / "ink.safetensors"
+    source.write_bytes(CONTENT)
+
+    sha256 = await objects.put(source)
+    assert await objects.put(CONTENT) == sha256 == hashlib.sha256(CONTENT).hexdigest()
+
+    assert await objects.get(sha256) == CONTENT
+    system, root = fsspec.core.url_to_fs(str(objects.place))
+    assert system.find(root) == [f"{root}/{sha256[:2]}/{sha256}"]
+    await objects.remove(sha256)
+    await objects.remove(sha256)
+    with pytest.raises(FileNotFoundError):
+        await objects.get(sha256)
+
+
+async def test_an_object_store_is_no_folder(objects: Files) -> None:
+    assert objects.path(Sha256("ab" * 32)) is None
+    with pytest.raises(ValueError, match="is not a folder"):
+        _ = objects.folder

@@ -1,0 +1,194 @@
+"""The database: opened once, migrated, written by one writer whose commits many share, read by anybody."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+
+from storage import sqlite
+from storage.schema import NewerDatabase, OtherDatabase, bring_up_to_date
+
+T = TypeVar("T")
+
+PATIENCE = 5.0  # seconds to wait for another program's lock
+LARGEST_GROUP = 100  # works in one commit: more of them would keep the first waiting
+
+
+class DatabaseError(Exception):
+    """One sentence for the operator: why the database cannot be used at all."""
+
+
+class CannotStore(Exception):
+    """One sentence: nothing of this was stored, and why."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A work that somebody waits for."""
+
+    work: Callable[[AsyncSession], Awaitable[Any]]
+    done: asyncio.Future[Any]
+
+    def tell(self, result: object, error: Exception | None) -> None:
+        if self.done.done():  # whoever waited was cancelled
+            return
+        if error is None:
+            self.done.set_result(result)
+        else:
+            self.done.set_exception(error)
+
+
+class Database:
+    """Lives in one event loop, from open() to close()."""
+
+    def __init__(self, writing: AsyncEngine, reading: AsyncEngine, lock: sqlite.Lock) -> None:
+        self._writing = writing
+        self._reading = reading
+        self._lock = lock
+        self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
+        self._closing = False
+        self._writer = asyncio.create_task(self._write_groups())
+
+    @classmethod
+    async def open(cls, url: str, *, patience: float = PATIENCE) -> "Database":
+        """Open the database at "sqlite+aiosqlite:///path", made or migrated where that is needed.
+
+        `patience`: seconds to wait when another program has locked it. Raises DatabaseError.
+        """
+        path = _path(url)
+        lock = _lock(path)
+        try:
+            await _migrate(url, path, patience)
+        except BaseException:
+            lock.release()
+            raise
+        return cls(sqlite.writing(url, patience), sqlite.reading(url, patience), lock)
+
+    async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Do this work in a transaction, and return what it returned once that is committed to the disk.
+
+        Works that wait at the same moment share one transaction and its commit, each in a savepoint of its
+        own: what one raises is rolled back and raised for that one alone. A work must be quick, await nothing
+        but its session, and touch nothing else. Raises CannotStore when the disk did not take it.
+        """
+        if self._closing:
+            raise CannotStore("nothing was stored: the database is closed.")
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._queue.put_nowait(_Waiting(work, done))
+        return await done
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncSession]:
+        """A session that sees one moment of the database and cannot change it; it waits for no writer."""
+        async with AsyncSession(self._reading, expire_on_commit=False) as session:
+            yield session
+
+    async def close(self) -> None:
+        """Write what waits to be written, and let go of the file."""
+        if self._closing:
+            return
+        self._closing = True
+        self._queue.put_nowait(None)
+        await self._writer
+        await self._writing.dispose()
+        await self._reading.dispose()
+        self._lock.release()
+
+    async def _write_groups(self) -> None:
+        while (first := await self._queue.get()) is not None:
+            group = [first]
+            while len(group) < LARGEST_GROUP and not self._queue.empty():
+                if (following := self._queue.get_nowait()) is None:
+                    self._queue.put_nowait(None)  # close() was called: nothing comes after it
+                    break
+                group.append(following)
+            await self._commit([waiting for waiting in group if not waiting.done.done()])
+
+    async def _commit(self, group: list[_Waiting]) -> None:
+        try:
+            async with self._writing.begin() as connection:
+                outcomes = [await _outcome(connection, waiting) for waiting in group]
+        except BaseException as error:
+            told = _cannot_store(error)
+            for waiting in group:
+                waiting.tell(None, told)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for waiting, (result, failure) in zip(group, outcomes, strict=True):
+                waiting.tell(result, failure)
+
+
+async def _outcome(connection: AsyncConnection, waiting: _Waiting) -> tuple[object, Exception | None]:
+    """What the work returned or raised. Raises what ended the whole transaction."""
+    session = AsyncSession(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
+    try:
+        result = await waiting.work(session)
+        await session.commit()  # of the savepoint
+    except Exception as error:
+        if sqlite.reason(error) is not None or not await sqlite.in_transaction(connection):
+            await session.invalidate()  # the next transaction has a new connection
+            raise
+        await session.close()
+        return None, error
+    await session.close()
+    return result, None
+
+
+def _cannot_store(error: BaseException) -> Exception:
+    if not isinstance(error, Exception):
+        return CannotStore("nothing was stored: the program is stopping.")
+    why = sqlite.reason(error)
+    if why is None:
+        return error
+    told = CannotStore(f"nothing was stored: the database cannot be written, {why}.")
+    told.__cause__ = error
+    return told
+
+
+def _path(url: str) -> Path:
+    try:
+        parts = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseError("the database's URL cannot be read.") from error
+    if parts.drivername != "sqlite+aiosqlite":
+        raise DatabaseError(f"the database is a {parts.drivername} one, but it must be sqlite+aiosqlite.")
+    if not parts.database or parts.database == ":memory:":
+        raise DatabaseError("the database must be a file: what is only in memory would be forgotten.")
+    return Path(parts.database).absolute()
+
+
+def _lock(path: Path) -> sqlite.Lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return sqlite.Lock(path)
+    except BlockingIOError as error:
+        raise DatabaseError(f"the database {path} is in use by another bot.") from error
+    except OSError as error:
+        raise DatabaseError(f"the database {path} cannot be opened: {error.strerror}.") from error
+
+
+async def _migrate(url: str, path: Path, patience: float) -> None:
+    engine = sqlite.migrating(url, patience)
+    try:
+        async with engine.begin() as connection:
+            await connection.run_sync(bring_up_to_date)
+    except NewerDatabase as error:
+        raise DatabaseError(
+            f"the database {path} was made by a newer version of Atelier: use that one."
+        ) from error
+    except OtherDatabase as error:
+        raise DatabaseError(f"the database {path} belongs to another program: name another file.") from error
+    except Exception as error:
+        why = sqlite.reason(error)
+        if why is None:
+            raise
+        raise DatabaseError(f"the database {path} cannot be used: {why}.") from error
+    finally:
+        await engine.dispose()

@@ -1,0 +1,13 @@
+"""What a job is called: short enough to say aloud, impossible to guess from another."""
+
+import secrets
+
+from engine.messages import JobId
+
+LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o or u to mistake
+LENGTH = 6
+
+
+def new_job_id() -> JobId:
+    """Six random letters and digits, such as k3f9qa."""
+    return JobId("".join(secrets.choice(LETTERS) for _ in range(LENGTH)))

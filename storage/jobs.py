@@ -1,0 +1,316 @@
+"""Jobs on their way from filed to ended. Every change that a card must show makes the revision grow."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heapreplace
+from time import time
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Integer, Select, Text, bindparam, func, literal, or_, select, update
+from sqlalchemy import delete as delete_rows
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import JobId, Paint, Sha256
+from storage.fairness import charge
+from storage.ids import new_job_id
+from storage.pictures import unneeded
+from storage.requests import to_json
+from storage.tables import Job, Person, Picture
+
+ENGINE_DEATHS = 3  # a job whose deaths + suspect would reach this is failed instead of tried again
+LONGEST_LEASE = 3600.0  # seconds
+TYPICAL = 5.0  # engine seconds of a job, for saying who will be next
+
+State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+Death = Literal["no", "beside others", "alone"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A picture that a job made, as its row will say; the PNG lies in the store already."""
+
+    place: int
+    sha256: Sha256
+    seed: int
+    width: int
+    height: int
+
+
+async def file(
+    session: AsyncSession,
+    *,
+    id: JobId,
+    space_id: int,
+    person_id: int,
+    channel: str,
+    request: Paint,
+    parent: JobId | None,
+    now: float,
+) -> Job:
+    """Write the job down as queued. Its id is another one where an older job has this one already."""
+    while await session.scalar(select(Job.number).where(Job.id == id)) is not None:
+        id = new_job_id()
+    job = Job(
+        id=id,
+        space_id=space_id,
+        person_id=person_id,
+        channel=channel,
+        parent=parent,
+        request=to_json(request),
+        created_at=now,
+    )
+    session.add(job)
+    person = await session.get_one(Person, person_id)
+    person.queued += 1
+    await session.flush()
+    return job
+
+
+async def next_queued(session: AsyncSession) -> Job | None:
+    """The oldest job of the person who used the engine least of late."""
+    fair = (
+        select(Job)
+        .join(Person, Person.id == Job.person_id)
+        .where(_is("queued"), _has_queued())
+        .order_by(Person.used, Person.id, Job.person_id, Job.number)
+        .limit(1)
+    )
+    return await session.scalar(fair)
+
+
+async def start(
+    session: AsyncSession, number: int, *, expected: float, lease_until: float, now: float
+) -> bool:
+    """The engine takes the job; False: it is not queued.
+
+    Its person is charged the expected seconds at once, so that no burst of theirs runs ahead.
+    """
+    job = await _changing(session, number)
+    if job.state != "queued":
+        return False
+    job.state, job.started_at, job.lease_until = "running", now, lease_until
+    job.step = job.steps = 0
+    await _charge(session, job, expected, now, queued=-1)
+    return True
+
+
+async def heartbeat(session: AsyncSession, steps: Mapping[int, tuple[int, int]], lease_until: float) -> None:
+    """How far these running jobs are, by number: steps done and steps in all. Their leases begin anew."""
+    beat = (
+        update(Job)
+        .where(Job.number == bindparam("job"), Job.state == "running")
+        .values(step=bindparam("done"), steps=bindparam("all"), lease_until=lease_until)
+    )
+    rows = [{"job": number, "done": done, "all": of} for number, (done, of) in steps.items()]
+    if rows:
+        await (await session.connection()).execute(beat, rows)
+
+
+async def requeue(session: AsyncSession, number: int, now: float, *, died: Death = "no") -> bool:
+    """Put a running job back among the queued, its charge taken back. False: it is not running.
+
+    `died`: whether an engine died while the job was in its step. Beside others it may not be its fault: it
+    becomes a suspect, once. A job that is a suspect or has deaths should run alone.
+    """
+    job = await _changing(session, number)
+    if job.state != "running":
+        return False
+    job.state, job.started_at, job.lease_until = "queued", None, None
+    job.step = job.steps = 0
+    job.suspect = job.suspect or died == "beside others"
+    job.deaths += died == "alone"
+    await _charge(session, job, 0.0, now, queued=1)
+    return True
+
+
+async def finish(
+    session: AsyncSession,
+    number: int,
+    *,
+    state: Literal["succeeded", "failed", "cancelled"],
+    reason: str | None = None,
+    seconds: float,
+    pictures: Sequence[Finished] = (),
+    now: float,
+) -> bool:
+    """End a queued or running job, charged with the engine seconds that it took. False: it had ended."""
+    job = await _changing(session, number)
+    if job.state not in ("queued", "running"):
+        return False
+    was_queued = job.state == "queued"
+    job.state, job.reason, job.ended_at, job.lease_until = state, reason, now, None
+    session.add_all(
+        Picture(
+            job_number=number,
+            place=one.place,
+            sha256=one.sha256,
+            seed=one.seed,
+            width=one.width,
+            height=one.height,
+        )
+        for one in pictures
+    )
+    await _charge(session, job, seconds, now, queued=-1 if was_queued else 0)
+    return True
+
+
+async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]:
+    """Forget the job's pictures and words; one that had not ended is cancelled.
+
+    Returns the hashes of the files that nothing needs any more.
+    """
+    job = await _changing(session, number)
+    if job.state in ("queued", "running"):
+        await finish(session, number, state="cancelled", seconds=job.charged, now=now)
+    hashes = await session.scalars(select(Picture.sha256).where(Picture.job_number == number))
+    had = [Sha256(sha256) for sha256 in hashes]
+    await session.execute(delete_rows(Picture).where(Picture.job_number == number))
+    job.request, job.reason, job.deleted_at = {}, None, job.deleted_at or now
+    job.revision += 1
+    await session.flush()
+    return await unneeded(session, had)
+
+
+async def running(session: AsyncSession) -> list[Job]:
+    """The jobs that an engine has, oldest first."""
+    return list(await session.scalars(select(Job).where(_is("running")).order_by(Job.number)))
+
+
+async def expired(session: AsyncSession, now: float, *, longest: float = LONGEST_LEASE) -> list[Job]:
+    """The running jobs whose lease ran out, or was given before the clock was set back.
+
+    `longest`: seconds that a lease can last; one that ends later than in that time is from another clock.
+    """
+    out = or_(Job.lease_until.is_(None), Job.lease_until < now, Job.lease_until > now + longest)
+    return list(await session.scalars(select(Job).where(_is("running"), out).order_by(Job.number)))
+
+
+async def queued_count(session: AsyncSession) -> int:
+    """How many jobs wait."""
+    return await session.scalar(select(func.count()).select_from(Job).where(_is("queued"))) or 0
+
+
+async def places(
+    session: AsyncSession, limit: int = 200, *, seconds: float = TYPICAL, now: float | None = None
+) -> list[tuple[JobId, int]]:
+    """The queued jobs in the order in which they will run, counted from 1, if each takes so many seconds."""
+    people = await session.execute(
+        select(Person.id, Person.used, Person.queued)
+        .where(_has_queued())
+        .order_by(Person.used, Person.id)
+        .limit(limit)
+    )
+    order = _turns([(used, id, queued) for id, used, queued in people], limit, seconds, now or time())
+    return [(job, place) for place, job in enumerate(await _in_turn(session, order), start=1)]
+
+
+async def unshown(session: AsyncSession, limit: int) -> list[JobId]:
+    """The jobs whose cards do not yet show all that happened, oldest first."""
+    return await _ids(
+        session, select(Job.id).where(Job.shown < Job.revision).order_by(Job.number).limit(limit)
+    )
+
+
+async def shown(session: AsyncSession, number: int, revision: int, message: str | None) -> None:
+    """The chat shows the card as it was at this revision, in this message.
+
+    Nothing changes when the card has moved since then: it still has to appear where it went.
+    """
+    await session.execute(
+        update(Job)
+        .where(Job.number == number, Job.moved <= revision, Job.shown <= revision)
+        .values(shown=revision, message=message)
+    )
+
+
+async def move(session: AsyncSession, number: int, channel: str) -> None:
+    """Let the card appear as a new message in this channel; the old message is its card no longer."""
+    job = await _changing(session, number)
+    job.channel, job.message, job.moved = channel, None, job.revision + 1
+    job.revision += 1
+    await session.flush()
+
+
+async def touch(session: AsyncSession, number: int) -> None:
+    """Something that the card shows has changed beside the row."""
+    await session.execute(update(Job).where(Job.number == number).values(revision=Job.revision + 1))
+
+
+async def recent(
+    session: AsyncSession, space_id: int, channel: str, before: int | None, limit: int
+) -> list[JobId]:
+    """The channel's jobs that were not deleted, newest first; `before`: only those with lower numbers."""
+    newest = select(Job.id).where(Job.space_id == space_id, Job.channel == channel, Job.deleted_at.is_(None))
+    if before is not None:
+        newest = newest.where(Job.number < before)
+    return await _ids(session, newest.order_by(Job.number.desc()).limit(limit))
+
+
+async def mine(
+    session: AsyncSession, space_id: int, person_id: int, states: Collection[State]
+) -> list[JobId]:
+    """The person's jobs in these states that were not deleted, oldest first."""
+    theirs = select(Job.id).where(
+        Job.person_id == person_id,
+        Job.space_id == space_id,
+        or_(*(_is(state) for state in states)),
+        Job.deleted_at.is_(None),
+    )
+    return await _ids(session, theirs.order_by(Job.number))
+
+
+def _is(state: State) -> ColumnElement[bool]:
+    """Written out in the SQL rather than bound: so alone is the index of the jobs in this state used."""
+    return Job.state == literal(state, Text, literal_execute=True)
+
+
+def _has_queued() -> ColumnElement[bool]:
+    return Person.queued > literal(0, Integer, literal_execute=True)
+
+
+async def _changing(session: AsyncSession, number: int) -> Job:
+    return await session.get_one(Job, number, with_for_update=True)
+
+
+async def _charge(session: AsyncSession, job: Job, seconds: float, now: float, *, queued: int) -> None:
+    """Let the job stand at so many engine seconds on its person's account; `queued`: how many more wait."""
+    person = await session.get_one(Person, job.person_id, with_for_update=True)
+    person.used = charge(person.used, seconds - job.charged, now)
+    person.queued += queued
+    job.charged = seconds
+    job.revision += 1
+    await session.flush()
+
+
+async def _ids(session: AsyncSession, question: Select[str]) -> list[JobId]:
+    return [JobId(id) for id in await session.scalars(question)]
+
+
+def _turns(people: list[tuple[float, int, int]], limit: int, seconds: float, now: float) -> list[int]:
+    """Whose turn it is, as person ids in order; people: used, id and number of queued jobs of each."""
+    turns: list[int] = []
+    waiting = list(people)
+    heapify(waiting)
+    while waiting and len(turns) < limit:
+        used, person, queued = waiting[0]
+        turns.append(person)
+        if queued > 1:
+            heapreplace(waiting, (charge(used, seconds, now), person, queued - 1))
+        else:
+            heappop(waiting)
+    return turns
+
+
+async def _in_turn(session: AsyncSession, turns: list[int]) -> list[JobId]:
+    """The oldest queued jobs of these people, in the order of their turns."""
+    most = max(Counter(turns).values(), default=0)
+    rank = func.row_number().over(partition_by=Job.person_id, order_by=Job.number).label("rank")
+    ranked = (
+        select(Job.id, Job.person_id, rank).where(_is("queued"), Job.person_id.in_(set(turns))).subquery()
+    )
+    rows = await session.execute(select(ranked).where(ranked.c.rank <= most).order_by(ranked.c.rank.desc()))
+    oldest_last: defaultdict[int, list[JobId]] = defaultdict(list)
+    for id, person, _ in rows:
+        oldest_last[person].append(JobId(id))
+    return [oldest_last[person].pop() for person in turns if oldest_last[person]]

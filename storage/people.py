@@ -1,0 +1,55 @@
+"""Spaces and people, known from the first time that a chat mentions them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.tables import Person, Space
+
+
+async def space(session: AsyncSession, chat: str, key: str, name: str) -> Space:
+    """The space that this chat calls `key`, under its name of today."""
+    row = await _known_space(session, chat, key)
+    if row is None:
+        row = Space(chat=chat, key=key, name=name)
+        session.add(row)
+    elif row.name != name:
+        row.name = name
+    await session.flush()
+    return row
+
+
+async def person(session: AsyncSession, chat: str, key: str, name: str) -> Person:
+    """The person whom this chat calls `key`, under their name of today."""
+    row = await known(session, chat, key)
+    if row is None:
+        row = Person(chat=chat, key=key, name=name, settings={}, used=0.0, queued=0)
+        session.add(row)
+    elif row.name != name:
+        row.name = name
+    await session.flush()
+    return row
+
+
+async def space_id(session: AsyncSession, chat: str, key: str) -> int | None:
+    """The number of this space, if anybody was ever in it."""
+    row = await _known_space(session, chat, key)
+    return row.id if row else None
+
+
+async def known(session: AsyncSession, chat: str, key: str) -> Person | None:
+    """The person whom this chat calls `key`, if they ever were here."""
+    return await session.scalar(select(Person).where(Person.chat == chat, Person.key == key))
+
+
+async def keep_settings(session: AsyncSession, person_id: int, settings: Mapping[str, Any]) -> None:
+    """Put these defaults in the place of the person's."""
+    row = await session.get_one(Person, person_id)
+    row.settings = dict(settings)
+    await session.flush()
+
+
+async def _known_space(session: AsyncSession, chat: str, key: str) -> Space | None:
+    return await session.scalar(select(Space).where(Space.chat == chat, Space.key == key))

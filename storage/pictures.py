@@ -1,0 +1,124 @@
+"""Finished pictures: who keeps them, where they are found again, which files are needed."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, and_, exists, or_, select, union
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import JobId, Sha256
+from storage.tables import Adapter, Job, Picture, Space, Vote
+
+STAR = "⭐"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GalleryPicture:
+    """A picture as a gallery shows it. `starred`: whether the person who looks keeps it."""
+
+    id: int
+    job: JobId
+    number: int  # of the job, in the order of filing
+    place: int
+    sha256: Sha256
+    seed: int
+    width: int
+    height: int
+    space: str  # its key
+    prompt: str
+    starred: bool
+
+
+async def star(session: AsyncSession, picture_id: int, person_id: int, now: float) -> bool:
+    """Keep the picture, or no longer when the person did already; whether it is kept now."""
+    vote = await session.get(Vote, (picture_id, person_id, STAR))
+    if vote is None:
+        session.add(Vote(picture_id=picture_id, person_id=person_id, emoji=STAR, created_at=now))
+    else:
+        await session.delete(vote)
+    await session.flush()
+    return vote is None
+
+
+async def starred_by(session: AsyncSession, person_id: int, picture_ids: Collection[int]) -> set[int]:
+    """Those of the pictures that the person keeps."""
+    kept = select(Vote.picture_id).where(
+        Vote.person_id == person_id, Vote.emoji == STAR, Vote.picture_id.in_(picture_ids)
+    )
+    return set(await session.scalars(kept))
+
+
+async def gallery(
+    session: AsyncSession,
+    person_id: int,
+    space_id: int | None,
+    starred: bool,
+    before: int | None,
+    limit: int,
+) -> list[GalleryPicture]:
+    """The pictures that the person made, or keeps, the newest job's first.
+
+    `before`: the id of a picture; only those that come after it.
+    """
+    keeps = exists().where(Vote.picture_id == Picture.id, Vote.person_id == person_id, Vote.emoji == STAR)
+    found = (
+        select(Picture, Job.id, Job.number, Job.request, Space.key, keeps)
+        .join(Job, Job.number == Picture.job_number)
+        .join(Space, Space.id == Job.space_id)
+        .where(keeps if starred else Job.person_id == person_id, Job.deleted_at.is_(None))
+    )
+    if space_id is not None:
+        found = found.where(Job.space_id == space_id)
+    if before is not None:
+        found = await _after(session, found, before)
+    rows = await session.execute(found.order_by(Job.number.desc(), Picture.place).limit(limit))
+    return [
+        GalleryPicture(
+            id=picture.id,
+            job=JobId(job),
+            number=number,
+            place=picture.place,
+            sha256=Sha256(picture.sha256),
+            seed=picture.seed,
+            width=picture.width,
+            height=picture.height,
+            space=key,
+            prompt=str(request.get("prompt", "")),
+            starred=bool(kept),
+        )
+        for picture, job, number, request, key, kept in rows
+    ]
+
+
+async def of_job(session: AsyncSession, space_id: int, job: JobId, place: int) -> Picture | None:
+    """The job's picture at this place, if the job is of this space."""
+    return await session.scalar(
+        select(Picture)
+        .join(Job, Job.number == Picture.job_number)
+        .where(Job.id == job, Job.space_id == space_id, Picture.place == place)
+    )
+
+
+async def by_id(session: AsyncSession, picture_id: int) -> Picture | None:
+    """The picture with this number."""
+    return await session.get(Picture, picture_id)
+
+
+async def unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> list[Sha256]:
+    """Those of the hashes that no row knows: their files can go."""
+    needed = union(
+        select(Picture.sha256).where(Picture.sha256.in_(hashes)),
+        select(Adapter.sha256).where(Adapter.sha256.in_(hashes)),
+    )
+    kept = set((await session.execute(needed)).scalars())
+    return [sha256 for sha256 in dict.fromkeys(hashes) if sha256 not in kept]
+
+
+async def _after(session: AsyncSession, found: Select[Any], before: int) -> Select[Any]:
+    """Only what comes after this picture, in the gallery's order."""
+    last = await session.get(Picture, before)
+    if last is None:  # deleted since the page was made
+        return found.where(Picture.id < before)
+    same_job = and_(Job.number == last.job_number, Picture.place > last.place)
+    return found.where(or_(Job.number < last.job_number, same_job))

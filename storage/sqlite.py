@@ -1,0 +1,109 @@
+"""How SQLite is opened so that what was committed is on disk, and what its refusals mean."""
+
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from storage.connection import Connection, connect
+
+READERS = 4
+
+# By SQLite's primary result codes: after these nothing more can be written in the same transaction.
+REASONS = {
+    sqlite3.SQLITE_FULL: "its disk is full",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_BUSY: "another program keeps it locked",
+    sqlite3.SQLITE_LOCKED: "another program keeps it locked",
+    sqlite3.SQLITE_CANTOPEN: "its file or folder cannot be opened",
+    sqlite3.SQLITE_PERM: "its file must not be opened",
+    sqlite3.SQLITE_IOERR: "its disk reports an error",
+    sqlite3.SQLITE_CORRUPT: "its file is damaged",
+    sqlite3.SQLITE_NOTADB: "its file is not a database",
+    sqlite3.SQLITE_NOMEM: "memory ran out",
+    sqlite3.SQLITE_INTERRUPT: "it was interrupted",
+}
+
+
+def reason(error: BaseException | None) -> str | None:
+    """Why the database could not be used, or None when the error and those behind it are of another kind."""
+    if error is None:
+        return None
+    told = REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    return told or reason(error.__cause__) or reason(error.__context__)
+
+
+async def in_transaction(connection: AsyncConnection) -> bool:
+    """Whether what was written can still be committed: some errors end the whole transaction."""
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    return isinstance(driver, Connection) and driver.in_transaction
+
+
+def writing(url: str, patience: float) -> AsyncEngine:
+    """One connection whose transactions hold the write lock from their first statement."""
+    engine = _engine(url, patience, pool_size=1, max_overflow=0)
+    _begin_with(engine, "BEGIN IMMEDIATE")
+    return engine
+
+
+def migrating(url: str, patience: float) -> AsyncEngine:
+    """The same without foreign keys, which a migration must be able to take apart."""
+    engine = _engine(url, patience, "PRAGMA foreign_keys = OFF", pool_size=1, max_overflow=0)
+    _begin_with(engine, "BEGIN IMMEDIATE")
+    return engine
+
+
+def reading(url: str, patience: float) -> AsyncEngine:
+    """Connections that cannot write; each transaction sees one moment of the database, whoever writes."""
+    engine = _engine(url, patience, "PRAGMA query_only = ON", pool_size=READERS, max_overflow=0)
+    _begin_with(engine, "BEGIN")
+    return engine
+
+
+def _engine(url: str, patience: float, *more: str, **pool: Any) -> AsyncEngine:
+    # isolation_level None: the driver begins no transactions by itself, _begin_with does.
+    told = {"async_creator_fn": connect, "isolation_level": None, "timeout": patience}
+    engine = create_async_engine(url, connect_args=told, hide_parameters=True, **pool)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def connected(connection: Any, _: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for pragma in (
+            "PRAGMA journal_mode = WAL",
+            "PRAGMA synchronous = FULL",
+            "PRAGMA foreign_keys = ON",
+            *more,
+        ):
+            cursor.execute(pragma)
+        cursor.close()
+
+    return engine
+
+
+def _begin_with(engine: AsyncEngine, statement: str) -> None:
+    @event.listens_for(engine.sync_engine, "begin")
+    def begun(connection: Any) -> None:
+        connection.exec_driver_sql(statement)
+
+
+class Lock:
+    """Held beside a database's file as long as a bot uses it; the system lets go of it when the bot dies."""
+
+    def __init__(self, database: Path) -> None:
+        """Raises BlockingIOError when another program holds it, OSError when the file cannot be made."""
+        self._number = os.open(database.with_name(f"{database.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._number)
+            raise
+
+    def release(self) -> None:
+        """Let others use the database."""
+        os.close(self._number)

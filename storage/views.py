@@ -1,0 +1,140 @@
+"""A job with all that its card shows, apart from the database."""
+
+from collections import defaultdict
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import InvalidRequest, JobId, Paint, Sha256
+from storage.pictures import STAR
+from storage.requests import from_json
+from storage.tables import Job, Person, Picture, Space, Vote
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureView:
+    """A finished picture; `stars` is how many people keep it."""
+
+    id: int
+    place: int
+    sha256: Sha256
+    seed: int
+    width: int
+    height: int
+    stars: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobView:
+    """A job at one moment. `request` is None when it was deleted, or is refused by the engine of today."""
+
+    number: int
+    id: JobId
+    chat: str
+    space: str  # its key
+    space_id: int
+    channel: str
+    message: str | None
+    person: str  # their name
+    person_key: str
+    person_id: int
+    parent: JobId | None
+    request: Paint | None
+    state: str
+    reason: str | None
+    step: int
+    steps: int
+    deaths: int
+    suspect: bool
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    deleted: bool
+    revision: int
+    shown: int
+    charged: float
+    pictures: tuple[PictureView, ...]
+
+
+async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
+    """The jobs with these ids that exist, in this order; two questions, however many they are."""
+    rows = await session.execute(
+        select(Job, Space, Person)
+        .join(Space, Space.id == Job.space_id)
+        .join(Person, Person.id == Job.person_id)
+        .where(Job.id.in_(ids))
+    )
+    found = {job.id: (job, space, person) for job, space, person in rows}
+    pictures = await _pictures(session, [job.number for job, _, _ in found.values()])
+    return [_view(*found[id], pictures[found[id][0].number]) for id in ids if id in found]
+
+
+async def view(session: AsyncSession, space_id: int, id: JobId) -> JobView | None:
+    """The job with this id, if it is of this space."""
+    return next((one for one in await views(session, [id]) if one.space_id == space_id), None)
+
+
+async def _pictures(session: AsyncSession, numbers: Collection[int]) -> defaultdict[int, list[PictureView]]:
+    """The pictures of these jobs, by the job's number and in their places."""
+    stars = (
+        select(func.count())
+        .select_from(Vote)
+        .where(Vote.picture_id == Picture.id, Vote.emoji == STAR)
+        .scalar_subquery()
+    )
+    found = select(Picture, stars).where(Picture.job_number.in_(numbers))
+    pictures: defaultdict[int, list[PictureView]] = defaultdict(list)
+    for picture, count in await session.execute(found.order_by(Picture.job_number, Picture.place)):
+        pictures[picture.job_number].append(
+            PictureView(
+                id=picture.id,
+                place=picture.place,
+                sha256=Sha256(picture.sha256),
+                seed=picture.seed,
+                width=picture.width,
+                height=picture.height,
+                stars=count,
+            )
+        )
+    return pictures
+
+
+def _view(job: Job, space: Space, person: Person, pictures: Collection[PictureView]) -> JobView:
+    return JobView(
+        number=job.number,
+        id=JobId(job.id),
+        chat=space.chat,
+        space=space.key,
+        space_id=space.id,
+        channel=job.channel,
+        message=job.message,
+        person=person.name,
+        person_key=person.key,
+        person_id=person.id,
+        parent=JobId(job.parent) if job.parent else None,
+        request=_request(job),
+        state=job.state,
+        reason=job.reason,
+        step=job.step,
+        steps=job.steps,
+        deaths=job.deaths,
+        suspect=job.suspect,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        deleted=job.deleted_at is not None,
+        revision=job.revision,
+        shown=job.shown,
+        charged=job.charged,
+        pictures=tuple(pictures),
+    )
+
+
+def _request(job: Job) -> Paint | None:
+    if job.deleted_at is None:
+        with suppress(InvalidRequest):  # bounds may have become narrower since it was filed
+            return from_json(JobId(job.id), job.request)
+    return None

@@ -1,0 +1,145 @@
+"""Spaces, people, what they keep and what they used, on every database."""
+
+import pytest
+from sqlalchemy import select
+
+from engine.messages import AdapterUse, JobId, Sha256
+from storage import adapters, audit, people, pictures
+from storage.tables import Adapter, Audit
+from tests.storage.studio import Studio
+
+
+async def test_somebody_is_known_by_key_and_keeps_their_number_under_a_new_name(studio: Studio) -> None:
+    first = await studio.write(people.person, "local", "k1", "Ana")
+    renamed = await studio.write(people.person, "local", "k1", "Ana Maria")
+    elsewhere = await studio.write(people.person, "discord", "k1", "Ana")
+
+    assert renamed.id == first.id
+    assert renamed.name == "Ana Maria"
+    assert elsewhere.id != first.id
+
+
+async def test_a_space_is_known_by_key_and_chat(studio: Studio) -> None:
+    first = await studio.write(people.space, "local", "general", "general")
+
+    assert await studio.read(people.space_id, "local", "general") == first.id
+    assert await studio.read(people.space_id, "discord", "general") is None
+    assert (await studio.write(people.space, "local", "general", "The hall")).id == first.id
+
+
+async def test_nobody_is_made_by_asking(studio: Studio) -> None:
+    assert await studio.read(people.known, "local", "nobody") is None
+
+
+async def test_settings_are_kept_as_they_were_written(studio: Studio) -> None:
+    ana = await studio.person("ana")
+
+    await studio.write(people.keep_settings, ana, {"size": "3:2", "steps": "20"})
+    await studio.write(people.keep_settings, ana, {"size": "1:1"})
+
+    known = await studio.read(people.known, "local", "ana")
+    assert known is not None
+    assert known.settings == {"size": "1:1"}
+
+
+async def painted(studio: Studio, name: str, *shas: str, space: str = "general") -> JobId:
+    job = await studio.file(name, space=space, prompt=f"{name}'s")
+    await studio.paint(job, *shas)
+    return job
+
+
+async def test_a_star_is_given_and_taken_back(studio: Studio) -> None:
+    job = await painted(studio, "ana", "aa", "bb")
+    bo, (first, second) = await studio.person("bo"), (await studio.see(job)).pictures
+
+    assert await studio.write(pictures.star, first.id, bo, studio.now)
+    assert await studio.read(pictures.starred_by, bo, [first.id, second.id]) == {first.id}
+    assert not await studio.write(pictures.star, first.id, bo, studio.now)
+    assert await studio.read(pictures.starred_by, bo, [first.id, second.id]) == set()
+
+
+async def test_my_gallery_has_my_pictures_the_newest_job_first(studio: Studio) -> None:
+    older = await painted(studio, "ana", "aa", "bb")
+    await painted(studio, "bo", "cc")
+    newer = await painted(studio, "ana", "dd", space="art")
+    ana = await studio.person("ana")
+
+    everything = await studio.read(pictures.gallery, ana, None, False, None, 10)
+    here = await studio.read(pictures.gallery, ana, await studio.space("general"), False, None, 10)
+
+    assert [(one.job, one.place, one.space) for one in everything] == [
+        (newer, 1, "art"),
+        (older, 1, "general"),
+        (older, 2, "general"),
+    ]
+    assert [one.sha256 for one in here] == ["aa", "bb"]
+    assert everything[0].prompt == "ana's"
+
+
+async def test_a_gallery_is_read_page_by_page(studio: Studio) -> None:
+    for shas in (("aa", "bb"), ("cc",), ("dd", "ee")):
+        await painted(studio, "ana", *shas)
+    ana, read, before = await studio.person("ana"), [], None
+
+    while page := await studio.read(pictures.gallery, ana, None, False, before, 2):
+        read += [one.sha256 for one in page]
+        before = page[-1].id
+
+    assert read == ["dd", "ee", "cc", "aa", "bb"]
+
+
+async def test_my_favourites_are_those_that_i_starred_whoever_made_them(studio: Studio) -> None:
+    job = await painted(studio, "ana", "aa", "bb")
+    bo = await studio.person("bo")
+    await studio.write(pictures.star, (await studio.see(job)).pictures[1].id, bo, studio.now)
+
+    (kept,) = await studio.read(pictures.gallery, bo, None, True, None, 10)
+    made = await studio.read(pictures.gallery, await studio.person("ana"), None, False, None, 10)
+
+    assert (kept.sha256, kept.starred) == ("bb", True)
+    assert [one.starred for one in made] == [False, False]
+
+
+async def test_a_picture_is_found_by_job_and_place_in_its_own_space_alone(studio: Studio) -> None:
+    job = await painted(studio, "ana", "aa", "bb")
+
+    found = await studio.read(pictures.of_job, await studio.space("general"), job, 2)
+    assert found is not None
+    assert found.sha256 == "bb"
+    assert await studio.read(pictures.by_id, found.id) is not None
+    assert await studio.read(pictures.of_job, await studio.space("art"), job, 2) is None
+    assert await studio.read(pictures.of_job, await studio.space("general"), job, 3) is None
+
+
+async def test_a_lora_is_remembered_once_under_each_name(studio: Studio) -> None:
+    for name in ("ink", "ink", "pen"):
+        use = AdapterUse(name=name, sha256=Sha256("ab" * 32))
+        await studio.write(adapters.remember, use, studio.now)
+
+    async with studio.database.reading() as session:
+        names = list(await session.scalars(select(Adapter.name).order_by(Adapter.name)))
+    assert names == ["ink", "pen"]
+    assert await studio.read(pictures.unneeded, [Sha256("ab" * 32), Sha256("cd")]) == ["cd"]
+
+
+@pytest.mark.parametrize(("before", "after"), [({"state": "queued"}, {"state": "cancelled"}), (None, None)])
+async def test_what_was_not_theirs_alone_to_change_is_noted(
+    studio: Studio, before: dict[str, str] | None, after: dict[str, str] | None
+) -> None:
+    ana = await studio.person("ana")
+
+    await studio.write(
+        audit.note,
+        space_id=await studio.space(),
+        person_id=ana,
+        action="stop",
+        subject="k3f9qa",
+        before=before,
+        after=after,
+        now=studio.now,
+    )
+
+    async with studio.database.reading() as session:
+        (noted,) = await session.scalars(select(Audit))
+    assert (noted.person_id, noted.action, noted.subject) == (ana, "stop", "k3f9qa")
+    assert (noted.before, noted.after, noted.at) == (before, after, studio.now)

@@ -1,0 +1,349 @@
+"""SQLite on good days and bad ones: what was acknowledged is on disk, and each refusal is one sentence."""
+
+import asyncio
+import os
+import resource
+import sqlite3
+import sys
+import tempfile
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage import jobs, people, schema
+from storage.database import CannotStore, Database, DatabaseError
+from storage.tables import Table
+from tests.storage.studio import Studio
+
+NOBODY = 65534
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "atelier.db"
+
+
+@pytest.fixture
+async def database(path: Path) -> AsyncIterator[Database]:
+    database = await Database.open(at(path), patience=0.2)
+    yield database
+    await database.close()
+
+
+def at(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+async def refusal(path: Path) -> str:
+    with pytest.raises(DatabaseError) as error:
+        await Database.open(at(path), patience=0.2)
+    return str(error.value)
+
+
+async def ana(session: AsyncSession) -> int:
+    return (await people.person(session, "local", "ana", "Ana")).id
+
+
+def rows(path: Path, question: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(question).fetchall()
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> None:
+    made, known = (
+        create_engine(f"sqlite:///{tmp_path}/made.db"),
+        create_engine(f"sqlite:///{tmp_path}/known.db"),
+    )
+    with made.begin() as connection:
+        schema.bring_up_to_date(connection)
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, Table.metadata) == []
+    Table.metadata.create_all(known)
+    made.dispose()
+    known.dispose()
+
+    # Alembic does not compare the conditions of indexes, nor what happens on deletion.
+    written = "SELECT name, sql FROM sqlite_master WHERE sql NOT NULL AND name != 'alembic_version'"
+    made_as, known_as = (
+        {
+            name: sorted(line.strip(" ,\t") for line in sql.split("\n"))
+            for name, sql in rows(tmp_path / file, written)
+        }
+        for file in ("made.db", "known.db")
+    )
+    assert made_as == known_as
+
+
+async def test_a_commit_is_on_disk_and_readers_wait_for_no_writer(database: Database) -> None:
+    async def pragma(name: str, session: AsyncSession) -> object:
+        return await session.scalar(text(f"PRAGMA {name}"))
+
+    told = {
+        name: await database.write(lambda session, name=name: pragma(name, session))  # type: ignore[misc]
+        for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    }
+
+    assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 200}
+
+
+async def test_works_at_the_same_moment_share_a_few_commits(studio: Studio, path: Path) -> None:
+    await studio.file()
+    before = commits(path)
+
+    await asyncio.gather(*(studio.file() for _ in range(100)))
+
+    assert 1 <= commits(path) - before <= 3
+
+
+def commits(path: Path) -> int:
+    """How many transactions the write-ahead log holds: their last frame tells the database's size."""
+    log = path.with_name(f"{path.name}-wal").read_bytes()
+    page = int.from_bytes(log[8:12], "big")
+    frames = range(32, len(log), 24 + page)
+    salt = log[16:24]
+    return sum(log[at + 8 : at + 16] == salt and log[at + 4 : at + 8] != bytes(4) for at in frames)
+
+
+async def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
+    """Twenty people file for ever; the ids that they are told come through a pipe and are all there after."""
+    program = f"""
+import asyncio, sys
+from pathlib import Path
+from storage.database import Database
+from tests.storage.studio import Studio
+
+async def main():
+    studio = Studio(await Database.open({at(path)!r}))
+    async def person(name):
+        while True:
+            print(await studio.file(name), flush=True)
+    await asyncio.gather(*(person(f"p{{number}}") for number in range(20)))
+
+asyncio.run(main())
+"""
+    told: list[str] = []
+    for _ in range(3):
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=PIPE)
+        assert process.stdout is not None
+        told += [(await process.stdout.readline()).decode().strip() for _ in range(60)]
+        process.kill()
+        rest = (await process.communicate())[0].decode()
+        told += rest[: rest.rfind("\n") + 1].split()
+
+    database = await Database.open(at(path))
+    await database.close()
+
+    assert set(told) <= {id for (id,) in rows(path, "SELECT id FROM jobs")}
+    assert rows(path, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(path, "SELECT sum(queued) FROM people") == rows(path, "SELECT count(*) FROM jobs")
+
+
+async def test_one_bot_uses_a_database_at_a_time(database: Database, path: Path) -> None:
+    assert await refusal(path) == f"the database {path} is in use by another bot."
+
+    await database.close()
+
+    await (await Database.open(at(path))).close()
+
+
+async def test_a_database_of_a_newer_version_is_left_alone(path: Path) -> None:
+    await (await Database.open(at(path))).close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    assert await refusal(path) == f"the database {path} was made by a newer version of Atelier: use that one."
+
+
+async def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE songs (name TEXT)")
+
+    assert await refusal(path) == f"the database {path} belongs to another program: name another file."
+    assert rows(path, "SELECT name FROM sqlite_master") == [("songs",)]
+
+
+@pytest.fixture
+def shopping_list(path: Path) -> Path:
+    path.write_text("milk, flour and sugar\n" * 100)
+    return path
+
+
+async def test_a_file_that_is_no_database_is_left_alone(shopping_list: Path) -> None:
+    told = await refusal(shopping_list)
+
+    assert told == f"the database {shopping_list} cannot be used: its file is not a database."
+    with shopping_list.open() as file:
+        assert file.read() == "milk, flour and sugar\n" * 100
+
+
+async def test_a_migration_that_was_cut_off_is_begun_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("alembic.op.create_index", cut_off)
+        await Database.open(at(path))
+    assert rows(path, "SELECT name FROM sqlite_master") == []
+
+    database = await Database.open(at(path))
+    assert await database.write(ana) == 1
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("sqlite+aiosqlite://", "the database must be a file: what is only in memory would be forgotten."),
+        ("sqlite:///a.db", "the database is a sqlite one, but it must be sqlite+aiosqlite."),
+        ("not a url", "the database's URL cannot be read."),
+    ],
+)
+async def test_another_kind_of_database_is_refused(url: str, sentence: str) -> None:
+    with pytest.raises(DatabaseError) as error:
+        await Database.open(url)
+
+    assert str(error.value) == sentence
+
+
+async def test_a_place_where_no_folder_can_be_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    path = tmp_path / "data/atelier.db"
+
+    assert await refusal(path) == f"the database {path} cannot be opened: File exists."
+
+
+async def test_a_folder_that_cannot_be_written_is_refused() -> None:
+    with somewhere_public() as folder, nobody():
+        path = folder / "atelier.db"
+        assert await refusal(path) == f"the database {path} cannot be opened: Permission denied."
+
+
+async def test_a_database_that_cannot_be_written_is_refused() -> None:
+    with somewhere_public() as folder:
+        path = folder / "atelier.db"
+        await (await Database.open(at(path))).close()
+        path.with_name("atelier.db.lock").chmod(0o666)
+        path.chmod(0o444)
+        with nobody():
+            assert await refusal(path) == f"the database {path} cannot be used: it is read-only."
+
+
+@contextmanager
+def somewhere_public() -> Iterator[Path]:
+    """A folder that everybody may read, not only who made it."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o555)
+        yield Path(name)
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    """Root may write everywhere; without its rights a file's mode counts."""
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(NOBODY)
+    yield
+    if root:
+        os.seteuid(0)
+
+
+async def test_a_full_disk_is_one_sentence_and_is_forgotten_when_there_is_room(database: Database) -> None:
+    await database.write(ana)
+    pages = await database.write(lambda session: session.scalar(text("PRAGMA page_count")))
+    await database.write(lambda session: session.execute(text(f"PRAGMA max_page_count = {pages}")))
+
+    async def much(session: AsyncSession) -> None:
+        await people.space(session, "local", "general", "x" * 100_000)
+
+    outcomes = await asyncio.gather(database.write(much), database.write(bo), return_exceptions=True)
+
+    for outcome in outcomes:
+        assert isinstance(outcome, CannotStore)
+        assert str(outcome) == "nothing was stored: the database cannot be written, its disk is full."
+    async with database.reading() as session:
+        assert list(await session.scalars(text("SELECT key FROM people"))) == ["ana"]
+    await database.write(much)  # on a new connection, whose disk has room
+
+
+async def bo(session: AsyncSession) -> int:
+    return (await people.person(session, "local", "bo", "Bo")).id
+
+
+async def test_a_disk_that_takes_no_more_at_the_commit_is_one_sentence_for_all(
+    studio: Studio, path: Path
+) -> None:
+    kept = await studio.file()
+    size = path.with_name("atelier.db-wal").stat().st_size
+
+    with files_no_larger_than(size):
+        outcomes = await asyncio.gather(*(studio.file() for _ in range(10)), return_exceptions=True)
+
+    for outcome in outcomes:
+        assert isinstance(outcome, CannotStore)
+        assert str(outcome).startswith("nothing was stored: the database cannot be written, its disk ")
+    assert await studio.read(jobs.queued_count) == 1
+    again = await studio.file()
+    assert [job for job, _ in await studio.read(jobs.places)] == [kept, again]
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """No file of this process can grow beyond this, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_database_that_turns_read_only_is_one_sentence(database: Database) -> None:
+    await database.write(lambda session: session.execute(text("PRAGMA query_only = ON")))
+
+    with pytest.raises(CannotStore) as error:
+        await database.write(ana)
+
+    assert str(error.value) == "nothing was stored: the database cannot be written, it is read-only."
+
+
+async def test_a_lock_that_another_program_keeps_is_one_sentence(database: Database, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(CannotStore) as error:
+            await database.write(ana)
+        async with database.reading() as session:
+            assert list(await session.scalars(text("SELECT key FROM people"))) == []
+
+    assert (
+        str(error.value)
+        == "nothing was stored: the database cannot be written, another program keeps it locked."
+    )
+    assert await database.write(ana) == 1
+
+
+async def test_a_short_lock_is_waited_for(database: Database, path: Path) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(database.write(ana))
+        await asyncio.sleep(0.05)
+        other.execute("COMMIT")
+
+        assert await waiting == 1
+
+
+async def test_prompts_are_in_no_error(studio: Studio) -> None:
+    async def wrong(session: AsyncSession) -> None:
+        await session.execute(text("INSERT INTO spaces (key) VALUES (:prompt)"), {"prompt": "my secret"})
+
+    with pytest.raises(Exception, match="NOT NULL") as error:
+        await studio.database.write(wrong)
+
+    assert "my secret" not in str(error.value)

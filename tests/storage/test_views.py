@@ -1,0 +1,66 @@
+"""What a card needs to know of a job, in one read, on every database."""
+
+from sqlalchemy import update
+
+from engine.messages import JobId
+from storage import jobs, pictures
+from storage.tables import Job
+from storage.views import view, views
+from tests.storage.studio import Studio
+
+
+async def test_views_come_in_the_order_asked_for_and_unknown_ids_are_left_out(studio: Studio) -> None:
+    first, second = await studio.file("ana"), await studio.file("bo", space="art")
+
+    seen = await studio.read(views, [second, JobId("nobody"), first])
+
+    assert [(one.id, one.person, one.person_key, one.space) for one in seen] == [
+        (second, "Bo", "bo", "art"),
+        (first, "Ana", "ana", "general"),
+    ]
+    assert await studio.read(views, []) == []
+
+
+async def test_a_view_has_its_pictures_in_their_places_with_their_stars(studio: Studio) -> None:
+    job = await studio.file()
+    await studio.paint(job, "aa", "bb")
+    second = (await studio.see(job)).pictures[1]
+    for name in ("ana", "bo"):
+        await studio.write(pictures.star, second.id, await studio.person(name), studio.now)
+
+    seen = await studio.see(job)
+
+    assert [(one.place, one.sha256, one.seed, one.stars) for one in seen.pictures] == [
+        (1, "aa", 7, 0),
+        (2, "bb", 8, 2),
+    ]
+
+
+async def test_a_job_of_another_space_is_unknown(studio: Studio) -> None:
+    job = await studio.file(space="art")
+
+    assert await studio.read(view, await studio.space("general"), job) is None
+    found = await studio.read(view, await studio.space("art"), job)
+    assert found is not None
+    assert found.id == job
+
+
+async def test_a_request_that_the_engine_of_today_refuses_is_left_out(studio: Studio) -> None:
+    job = await studio.file()
+    too_many = update(Job).where(Job.id == job).values(request={"prompt": "a fox", "seed": 1, "steps": 5000})
+    await studio.database.write(lambda session: session.execute(too_many))
+
+    seen = await studio.see(job)
+
+    assert (seen.state, seen.request, seen.deleted) == ("queued", None, False)
+
+
+async def test_a_view_stays_as_it_was_when_the_job_goes_on(studio: Studio) -> None:
+    job = await studio.file()
+    before = await studio.see(job)
+
+    await studio.write(jobs.finish, before.number, state="failed", reason="no.", seconds=0.0, now=studio.now)
+
+    assert before.state == "queued"
+    after = await studio.see(job)
+    assert (after.state, after.reason, after.ended_at) == ("failed", "no.", studio.now)

@@ -15,6 +15,7 @@ from bot.config import Config, ConfigError, read_config
 from bot.engine_client import EngineClient
 from bot.filed import EngineUnavailable, Lost, Update
 from bot.output import CannotWrite, Output
+from commands.book import COMMANDS
 from commands.context import Context
 from commands.help import usage
 from commands.imagine import imagine
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 HELP = {"--help", "-h"}
+SERVE = "serve: Run the bot for its chats; no words at all do the same."
 
 
 def main(words: Sequence[str]) -> int:
@@ -47,13 +49,14 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(job: JobId, words: Sequence[str]) -> int:
+    own = parameters(_settle)
     if not words or words[0] == "help" or not HELP.isdisjoint(words):
-        print(usage(imagine, parameters(_settle)))
+        print(usage(imagine, own))
+        print(SERVE)
         return FINE
     command, *rest = words
     if command != imagine.name:
-        raise InvalidRequest(f"there is no command {short(command)!r}: {imagine.name} paints a picture.")
-    own = parameters(_settle)
+        raise InvalidRequest(_unknown(command))
     values = parse(rest, (*imagine.parameters, *own))
     output, config = _settle(**{one.name: values.pop(one.name) for one in own if one.name in values})
     ended = asyncio.run(_imagine(job, values, config))
@@ -71,7 +74,16 @@ def _run(job: JobId, words: Sequence[str]) -> int:
             return _say("the picture was cancelled.", FAILED)
 
 
+def _unknown(command: str) -> str:
+    """Most commands need the people and the jobs of a chat."""
+    name = command.removeprefix("/").lower()
+    if name in COMMANDS:
+        return f"{name} is for a chat: here {imagine.name} paints a picture."
+    return f"there is no command {short(command)!r}: {imagine.name} paints a picture."
+
+
 def _settle(
+    *,
     out: Annotated[
         Path | None, Option("PNG file to write; atelier-SEED.png when left out", read=Path)
     ] = None,
@@ -86,7 +98,7 @@ def _settle(
 async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Update | None:
     """Paint with an engine of our own; what ended the job."""
     library = AdapterFolder(config.adapters, Files(Path(config.engine.files)))
-    request = await imagine(Context(job=job, library=library), **values)
+    request = (await imagine(Context(job=job, library=library), **values)).request
     engine = EngineClient(config.engine)
     with Bar() as bar:
         try:

@@ -1,14 +1,39 @@
-"""What a command's handler knows beside the words: which job it is, and where LoRAs are found."""
+"""What a command's handler knows beside the words: who asks, where, and what is remembered."""
 
 from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from commands.loras import Library
-from engine.messages import JobId
+from engine.messages import JobId, Paint
+from storage.tables import Person, Space
+
+
+class Pace(Protocol):
+    """How fast the engine is, as measured."""
+
+    def seconds(self, request: Paint) -> float:
+        """About how many seconds of the engine this will take."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Handed to every handler by the front end that heard the command."""
+    """Handed to every handler by the front end that heard the command. `job` is the id for what is filed."""
 
     job: JobId
     library: Library
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChatContext(Context):
+    """In a chat there are people, and there is a database, inside one transaction."""
+
+    session: AsyncSession
+    space: Space
+    person: Person
+    channel: str
+    admin: bool
+    now: float  # seconds since 1970
+    pace: Pace
+    per_person: int  # jobs of one person that may wait

@@ -1,41 +1,60 @@
-"""What a person reads about a command, made from its definition."""
+"""What a person reads about commands, made from their definitions."""
 
-from collections.abc import Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any
 
 from commands.parse import listed
 from commands.spec import Command, Parameter
-from engine.messages import Ratio, Size
+from commands.values import written_value
+from engine.messages import SEED
+
+LARGEST_SEED = "2^63 - 1"
 
 
-def usage(command: Command[..., Any], extra: Sequence[Parameter] = ()) -> str:
+def usage(command: Command[..., Any], extra: Sequence[Parameter] = (), prefix: str = "") -> str:
     """The command's sentence and a line for each of its options."""
-    first, *flags = command.parameters
-    rows = [(first.name, first.option.help)] + [(f"--{p.name}", described(p)) for p in (*flags, *extra)]
-    wide = max(len(name) for name, _ in rows)
-    lines = (f"  {name:{wide}}  {text}" for name, text in rows)
-    return "\n".join([f"{command.name}: {command.help}", *lines])
+    rows = [(said(one), described(one)) for one in (*command.parameters, *extra)]
+    return "\n".join([f"{prefix}{command.name}: {command.help}", *aligned(rows)])
+
+
+def overview(commands: Iterable[Command[..., Any]]) -> str:
+    """A line for each command."""
+    return "\n".join(aligned([(f"/{one.name}", one.help) for one in commands]))
+
+
+def aligned(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Two columns of a text in which all letters are equally wide."""
+    wide = max((len(name) for name, _ in rows), default=0)
+    return [f"  {name:{wide}}  {text}" for name, text in rows]
 
 
 def described(parameter: Parameter) -> str:
     """An option's help with what is allowed and what is taken when it is not given."""
-    option = parameter.option
-    allowed = f"{option.low:,g} to {option.high:,g}" if isfinite(option.high) and option.high < 2**32 else ""
-    if parameter.choices:
-        allowed = listed(parameter.choices, "or")
-    default = _written(parameter.default)
-    notes = [allowed, f"default {default}" if default else ""]
+    default = usual(parameter)
+    notes = [allowed(parameter), f"default {default}" if default else ""]
     inside = "; ".join(note for note in notes if note)
-    return f"{option.help} ({inside})" if inside else option.help
+    return f"{parameter.option.help} ({inside})" if inside else parameter.option.help
 
 
-def _written(default: object) -> str:
-    if isinstance(default, Ratio):
-        return f"{default.across}:{default.down}"
-    if isinstance(default, Size):
-        return f"{default.width}x{default.height}"
-    if isinstance(default, StrEnum | int | float):
-        return str(default)
+def said(parameter: Parameter) -> str:
+    """What stands for the value in a line: its flags, or its name where there is none."""
+    return ", ".join(parameter.flags) or parameter.label
+
+
+def allowed(parameter: Parameter) -> str:
+    """The bounds or choices; nothing if there are none."""
+    option = parameter.option
+    if parameter.choices:
+        return listed(parameter.choices, "or")
+    if parameter.kind is bool:
+        return "true or false"
+    if isfinite(option.high):
+        high = LARGEST_SEED if option.high == SEED[1] else f"{option.high:g}"
+        return f"{option.low:g} to {high}"
     return ""
+
+
+def usual(parameter: Parameter) -> str:
+    """What is taken when it is not given; nothing if that is nothing."""
+    return parameter.option.otherwise or written_value(parameter.default)

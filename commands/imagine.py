@@ -3,13 +3,13 @@
 import secrets
 from typing import Annotated
 
+from commands.answers import Filed
 from commands.context import Context
 from commands.loras import Mention, found, mentions, tagged
-from commands.samplers import sampler as sampler_named
+from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
 from commands.sizes import SQUARE
-from commands.sizes import size as size_written
 from commands.spec import Option, command
-from engine.messages import COUNT, GUIDANCE, REFINER, SEED, STEPS, Paint, Ratio, Sampler, Size
+from engine.messages import ADAPTER_WEIGHT, COUNT, REFINER, SEED, VARIATION, InvalidRequest, Paint
 
 RANDOM_SEEDS = 2**32  # short enough to read aloud; any seed up to 2**63 - 1 can be given
 
@@ -18,35 +18,49 @@ RANDOM_SEEDS = 2**32  # short enough to read aloud; any seed up to 2**63 - 1 can
 async def imagine(
     context: Context,
     prompt: Annotated[str, Option("what to paint")],
-    no: Annotated[str, Option("what to avoid")] = Paint.negative_prompt,
+    no: Unwanted = Paint.negative_prompt,
     lora: Annotated[
-        tuple[Mention, ...], Option("LoRAs with their weights, such as ink:0.8", read=mentions)
+        tuple[Mention, ...],
+        Option("LoRAs with their weights, such as ink:0.8, maria", *ADAPTER_WEIGHT, read=mentions),
     ] = (),
-    steps: Annotated[int, Option("denoising steps", *STEPS)] = Paint.steps,
-    cfg: Annotated[float, Option("guidance scale", *GUIDANCE)] = Paint.guidance_scale,
-    seed: Annotated[int | None, Option("the same seed paints the same picture; random", *SEED)] = None,
-    size: Annotated[
-        Size | Ratio,
-        Option(
-            "832x1216, 3:2, square, portrait, landscape, wide or tall", aliases=("ar",), read=size_written
-        ),
-    ] = SQUARE,
-    sampler: Annotated[Sampler, Option("the way from noise to picture", read=sampler_named)] = Paint.sampler,
+    steps: Steps = Paint.steps,
+    cfg: Guidance = Paint.guidance_scale,
+    seed: Annotated[
+        int | None, Option("the same seed paints the same picture", *SEED, otherwise="random")
+    ] = None,
+    size: Shape = SQUARE,
+    sampler: SamplerName = Paint.sampler,
     count: Annotated[int, Option("number of pictures", *COUNT)] = Paint.count,
     refiner: Annotated[float, Option("share of the steps left to the refiner", *REFINER)] = Paint.refiner,
-) -> Paint:
+    variation: Annotated[
+        float, Option("how far to go from the seed's picture to another one", *VARIATION)
+    ] = Paint.variation,
+    variation_seed: Annotated[
+        int | None, Option("the seed of the other picture", *SEED, otherwise="random")
+    ] = None,
+) -> Filed:
     """Paint a picture from words."""
+    if variation_seed is not None and not variation:
+        raise InvalidRequest("variation-seed does nothing alone: add a variation, such as --variation 0.15.")
     words, inside = tagged(prompt)
-    return Paint(
+    request = Paint(
         job=context.job,
         prompt=words,
         negative_prompt=no,
         adapters=await found((*inside, *lora), context.library),
         steps=steps,
         guidance_scale=cfg,
-        seed=secrets.randbelow(RANDOM_SEEDS) if seed is None else seed,
+        seed=random_seed() if seed is None else seed,
         size=size,
         sampler=sampler,
         count=count,
         refiner=refiner,
+        variation=variation,
+        variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
     )
+    return Filed(request=request)
+
+
+def random_seed() -> int:
+    """A seed that nobody chose."""
+    return secrets.randbelow(RANDOM_SEEDS)

@@ -8,7 +8,7 @@ from typing import Protocol
 from commands.parse import listed, near, short
 from engine.messages import ADAPTER_NAME, ADAPTER_WEIGHT, AdapterUse, InvalidRequest, Sha256, within
 
-TAG = re.compile(r" *<lora:([^<>]*)>", re.IGNORECASE)
+TAG = re.compile(r"(?<! ) *<lora:([^<>]*)>", re.IGNORECASE)
 OPENED = re.compile(r"<lora:", re.IGNORECASE)
 
 

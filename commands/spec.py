@@ -9,7 +9,7 @@ from types import UnionType
 from typing import Annotated, Any, Generic, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 P = ParamSpec("P")
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,7 @@ class Option:
 
     `read` turns a person's text into the value and raises InvalidRequest with a sentence; None stands for the
     type's own way. A parameter that is a tuple may be given several times, and `read` returns a tuple.
+    `otherwise` tells what happens when it is not given, where the default does not say it.
     """
 
     help: str
@@ -25,6 +26,7 @@ class Option:
     high: float = math.inf
     aliases: tuple[str, ...] = ()
     read: Callable[[str], Any] | None = None
+    otherwise: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,18 @@ class Parameter:
     option: Option
     required: bool
     default: Any = None
+    spoken: bool = False  # said without a flag
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What stands before its value in a line: ("--size", "--ar"); nothing if it is spoken."""
+        names = () if self.spoken else (self.name, *self.option.aliases)
+        return tuple("--" + name.replace("_", "-") for name in names)
+
+    @property
+    def label(self) -> str:
+        """Its name as people read it."""
+        return self.name.replace("_", "-")
 
     @property
     def repeated(self) -> bool:
@@ -45,7 +59,7 @@ class Parameter:
     @property
     def choices(self) -> tuple[str, ...]:
         """The values of an enumeration, as people write them."""
-        for kind in self._kinds:
+        for kind in self.kinds:
             if isinstance(kind, type) and issubclass(kind, StrEnum):
                 return tuple(kind)
         return ()
@@ -53,31 +67,33 @@ class Parameter:
     @property
     def kind(self) -> Any:
         """The type without the None that stands for "not given"."""
-        kinds = [kind for kind in self._kinds if kind is not type(None)]
+        kinds = [kind for kind in self.kinds if kind is not type(None)]
         return kinds[0] if len(kinds) == 1 else self.type
 
     @property
-    def _kinds(self) -> tuple[Any, ...]:
+    def kinds(self) -> tuple[Any, ...]:
+        """The types of a union, or the only one."""
         return get_args(self.type) if get_origin(self.type) in (Union, UnionType) else (self.type,)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Command(Generic[P, T]):
-    """A thing people can say; calling it runs its handler. Its first parameter is said without a flag."""
+class Command(Generic[P, T_co]):
+    """A thing people can say; calling it runs its handler."""
 
     name: str
     help: str
     parameters: tuple[Parameter, ...]
-    run: Callable[P, T]
+    run: Callable[P, T_co]
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
         return self.run(*args, **kwargs)
 
 
-def command(function: Callable[P, T]) -> Command[P, T]:
+def command(function: Callable[P, T_co]) -> Command[P, T_co]:
     """The definition of a command: its name, its docstring's first line, and its Annotated parameters.
 
-    Parameters without an Option, such as the context, come from the caller and not from a person.
+    Parameters without an Option, such as the context, come from the caller and not from a person. The first
+    of the others is said without a flag, unless it can be given by keyword only.
     """
     return Command(
         name=function.__name__,
@@ -90,21 +106,32 @@ def command(function: Callable[P, T]) -> Command[P, T]:
 def parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
     """The parameters of a signature that carry an Option, in their order."""
     hints = get_type_hints(function, include_extras=True)
-    signature = inspect.signature(function).parameters
-    return tuple(
-        Parameter(
-            name=name,
-            type=get_args(hints[name])[0],
-            option=option,
-            required=given.default is given.empty,
-            default=None if given.default is given.empty else given.default,
+    found: list[Parameter] = []
+    for name, given in inspect.signature(function).parameters.items():
+        kind, option = _annotated(hints[name])
+        if option is None:
+            continue
+        found.append(
+            Parameter(
+                name=name,
+                type=kind,
+                option=option,
+                required=given.default is given.empty,
+                default=None if given.default is given.empty else given.default,
+                spoken=not found and given.kind is not given.KEYWORD_ONLY,
+            )
         )
-        for name, given in signature.items()
-        if (option := _option(hints[name])) is not None
-    )
+    return tuple(found)
 
 
-def _option(hint: Any) -> Option | None:
-    if get_origin(hint) is not Annotated:
-        return None
-    return next((extra for extra in get_args(hint)[1:] if isinstance(extra, Option)), None)
+def _annotated(hint: Any) -> tuple[Any, Option | None]:
+    """The type and Option of an annotation, which may say "or None" around another one."""
+    if get_origin(hint) is Annotated:
+        kind, *extras = get_args(hint)
+        return kind, next((extra for extra in extras if isinstance(extra, Option)), None)
+    if get_origin(hint) in (Union, UnionType):
+        for part in get_args(hint):
+            kind, option = _annotated(part)
+            if option is not None:
+                return kind | None, option
+    return hint, None

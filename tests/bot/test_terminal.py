@@ -65,13 +65,21 @@ def test_no_words_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_tells_the_options_and_their_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["imagine", "--help"]) == FINE
-    assert "--steps    denoising steps (1 to 100; default 30)" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "  --steps           denoising steps (1 to 100; default 30)" in told
+    assert "  --out             PNG file to write" in told
+
+
+def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help"]) == FINE
+    assert "serve: Run the bot" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["paint", "a fox"], "there is no command 'paint': imagine paints a picture."),
+        (["queue"], "queue is for a chat: here imagine paints a picture."),
         (["imagine"], "the prompt is missing: say what to paint."),
         (
             ["imagine", "fox", "--steps", "ten"],

@@ -41,7 +41,7 @@ class EmptyShelf(Shelf):
 
 async def said(line: str, library: Shelf | None = None) -> Paint:
     context = Context(job=JobId("1"), library=library or Shelf())
-    return await imagine(context, **parse(shlex.split(line), imagine.parameters))
+    return (await imagine(context, **parse(shlex.split(line), imagine.parameters))).request
 
 
 async def test_words_alone_are_a_prompt_with_everything_else_as_usual() -> None:
@@ -52,6 +52,13 @@ async def test_words_alone_are_a_prompt_with_everything_else_as_usual() -> None:
 
 async def test_a_seed_that_was_not_given_is_random() -> None:
     assert (await said("fox")).seed != (await said("fox")).seed
+
+
+async def test_a_variation_has_a_random_seed_of_its_own_unless_one_is_given() -> None:
+    one, other = await said("fox --seed 1 --variation 0.1"), await said("fox --seed 1 --variation 0.1")
+
+    assert one.variation_seed != other.variation_seed
+    assert (await said("fox --variation 0.1 --variation-seed 3")).variation_seed == 3
 
 
 async def test_every_option_is_heard() -> None:
@@ -147,6 +154,13 @@ async def test_a_lora_in_the_prompt_is_the_same_as_the_option_and_leaves_the_pro
     assert request == await said("'a fox, red' --lora ink:0.8,maria --seed 1")
 
 
+@pytest.mark.timeout(10)
+async def test_a_prompt_of_many_spaces_is_read_at_once() -> None:
+    assert (await said(f"'a{' ' * 3990}fox'")).prompt == f"a{' ' * 3990}fox"
+    with pytest.raises(InvalidRequest):
+        await said(f"'a{' ' * 200_000}fox'")
+
+
 async def test_the_case_of_a_lora_is_ignored() -> None:
     assert (await said("'fox <LORA:Ink>'")).adapters == (AdapterUse(name="ink", sha256=INK),)
 
@@ -171,6 +185,10 @@ KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun
         ("fox --steps -1", "steps is -1, but it must be from 1 to 100."),
         ("fox --steps 1e9", "steps is '1e9', but it must be a whole number from 1 to 100."),
         ("fox --steps 1000000000", "steps is 1000000000, but it must be from 1 to 100."),
+        (
+            f"fox --steps {'9' * 4000}",
+            f"steps is '{'9' * 59}…', but it must be a whole number from 1 to 100.",
+        ),
         ("fox --steps ten", "steps is 'ten', but it must be a whole number from 1 to 100."),
         ("fox --steps", "--steps needs a value: denoising steps."),
         ("fox --steps 3 --steps 4", "--steps was given twice: give it once."),
@@ -205,11 +223,16 @@ KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun
         (f"fox --seed {SEED[1] + 1}", f"seed is {SEED[1] + 1}, but it must be from 0 to {SEED[1]}."),
         ("fox --count 5", "count is 5, but it must be from 1 to 4."),
         ("fox --refiner 0.9", "refiner is 0.9, but it must be from 0 to 0.5."),
+        ("fox --variation 1.5", "variation is 1.5, but it must be from 0 to 1."),
+        (
+            "fox --variation-seed 3",
+            "variation-seed does nothing alone: add a variation, such as --variation 0.15.",
+        ),
         ("fox --stepz 3", "there is no option --stepz: did you mean --steps?"),
         (
             "fox --qqqq 3",
             "there is no option --qqqq: the known ones are --no, --lora, --steps, --cfg, --seed, --size, "
-            "--ar, --sampler, --count and --refiner.",
+            "--ar, --sampler, --count, --refiner, --variation and --variation-seed.",
         ),
     ],
 )

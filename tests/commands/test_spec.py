@@ -2,11 +2,8 @@
 
 from typing import Annotated
 
-import pytest
-
-from commands.help import usage
 from commands.imagine import imagine
-from commands.spec import Command, Option, command
+from commands.spec import Option, command
 from engine.messages import SEED, STEPS, Paint, Sampler
 
 
@@ -28,6 +25,7 @@ def test_a_command_is_its_name_its_sentence_and_its_options() -> None:
 
     assert (greet.name, greet.help) == ("greet", "Say hello to somebody.")
     assert (name.name, name.kind, name.required) == ("name", str, True)
+    assert (name.spoken, name.flags) == (True, ())
     assert (times.name, times.kind, times.required, times.default) == ("times", int, False, None)
     assert (times.option.low, times.option.high, times.option.help) == (1, 9, "how often")
 
@@ -46,11 +44,12 @@ def test_bounds_defaults_and_choices_of_imagine_are_those_of_the_engine() -> Non
     assert options["lora"].repeated
 
 
-@pytest.mark.parametrize("known", [imagine])
-def test_help_is_a_sentence_and_a_line_for_each_option(known: Command[..., object]) -> None:
-    first, *lines = usage(known).splitlines()
+def test_what_may_only_be_given_by_keyword_is_only_a_flag() -> None:
+    @command
+    async def choose(*, how_many: Annotated[int, Option("a number", aliases=("n",))] | None = None) -> None:
+        """Choose."""
 
-    assert known.help.endswith(".")
-    assert first == f"{known.name}: {known.help}"
-    assert len(lines) == len(known.parameters)
-    assert all(parameter.option.help for parameter in known.parameters)
+    (how_many,) = choose.parameters
+
+    assert (how_many.spoken, how_many.flags, how_many.label) == (False, ("--how-many", "--n"), "how-many")
+    assert (how_many.kind, how_many.option.help) == (int, "a number")

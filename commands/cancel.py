@@ -1,0 +1,42 @@
+"""/cancel: a job that waits or runs is given up."""
+
+from typing import Annotated
+
+from commands.answers import Cancelling, Changed
+from commands.context import ChatContext
+from commands.jobs import OPEN, check_owner, job_here, job_id, note_change
+from commands.spec import Option, command
+from engine.messages import InvalidRequest, JobId
+from storage import jobs
+from storage.views import JobView, views
+
+
+@command
+async def cancel(
+    context: ChatContext,
+    job: Annotated[
+        JobId | None, Option("which job, such as k3f9qa", read=job_id, otherwise="your newest")
+    ] = None,
+) -> Changed | Cancelling:
+    """Give up a job of yours that waits or runs."""
+    return await stop(context, await _newest(context) if job is None else await job_here(context, job))
+
+
+async def stop(context: ChatContext, job: JobView) -> Changed | Cancelling:
+    """Take the job out of the line, or let the engine stop it. Raises InvalidRequest."""
+    check_owner(context, job, "cancel")
+    if job.state not in OPEN:
+        raise InvalidRequest(f"job {job.id} has ended already.")
+    await note_change(context, job, "cancel", "cancelled")
+    if job.state == "running":
+        return Cancelling(job=job.id, text=f"job {job.id} is being stopped.")
+    await jobs.finish(context.session, job.number, state="cancelled", seconds=0.0, now=context.now)
+    return Changed(jobs=(job.id,), text=f"job {job.id} is cancelled.")
+
+
+async def _newest(context: ChatContext) -> JobView:
+    mine = await jobs.mine(context.session, context.space.id, context.person.id, OPEN)
+    found = await views(context.session, mine)
+    if not found:
+        raise InvalidRequest("you have no job here that waits or runs.")
+    return max(found, key=lambda job: job.number)

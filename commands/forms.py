@@ -1,0 +1,79 @@
+"""A command as a form: what pages and modals show, and what they hand back."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+from commands.loras import mentions
+from commands.parse import check_given, listed, near, short, value
+from commands.spec import Command, Parameter
+from commands.values import written_value
+from engine.messages import InvalidRequest, Size
+
+LARGEST_EXACT = 2**53  # pages count in doubles: a larger bound would not be what they say
+NOTHING = '""'  # an empty text that is meant, and not just a field left empty
+
+
+def definition(command: Command[..., Any]) -> dict[str, Any]:
+    """The command in plain JSON values.
+
+    A parameter's `type` is words (said without a flag), text, integer, number, choice, loras or size; `low`
+    and `high` are None where nothing bounds them.
+    """
+    return {
+        "name": command.name,
+        "help": command.help,
+        "parameters": [_defined(parameter) for parameter in command.parameters],
+    }
+
+
+def values(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
+    """The values of a form that was sent; an empty field was not given. Raises InvalidRequest."""
+    known = {parameter.name: parameter for parameter in command.parameters}
+    read: dict[str, Any] = {}
+    for name, text in texts.items():
+        if name not in known:
+            meant = near(name, known)
+            hint = f"did you mean {meant}?" if meant else f"the known ones are {listed(list(known))}."
+            raise InvalidRequest(f"there is no option {short(name)}: {hint}")
+        if text.strip():
+            read[name] = value(known[name], "" if text == NOTHING else text)
+    check_given(read, command.parameters)
+    return read
+
+
+def _defined(parameter: Parameter) -> dict[str, Any]:
+    option, choices = parameter.option, parameter.choices
+    return {
+        "name": parameter.name,
+        "label": parameter.label,
+        "flags": list(parameter.flags),
+        "help": option.help,
+        "type": _type(parameter),
+        "low": _bound(option.low),
+        "high": _bound(option.high),
+        "choices": list(choices or (("true", "false") if parameter.kind is bool else ())),
+        "default": written_value(parameter.default),
+        "otherwise": option.otherwise,
+        "required": parameter.required,
+        "repeated": parameter.repeated,
+        "aliases": list(option.aliases),
+    }
+
+
+def _type(parameter: Parameter) -> str:
+    if parameter.choices or parameter.kind is bool:
+        return "choice"
+    if parameter.kind is int:
+        return "integer"
+    if parameter.kind is float:
+        return "number"
+    if parameter.option.read is mentions:
+        return "loras"
+    if Size in parameter.kinds:
+        return "size"
+    return "words" if parameter.spoken else "text"
+
+
+def _bound(number: float) -> float | None:
+    return number if isfinite(number) and abs(number) <= LARGEST_EXACT else None

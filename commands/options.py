@@ -1,0 +1,17 @@
+"""Options that several commands have, each said once."""
+
+from typing import Annotated
+
+from commands.samplers import sampler
+from commands.sizes import size
+from commands.spec import Option
+from engine.messages import GUIDANCE, SIDE, STEPS, Ratio, Sampler, Size
+
+Steps = Annotated[int, Option("denoising steps", *STEPS)]
+Guidance = Annotated[float, Option("guidance scale", *GUIDANCE)]
+Unwanted = Annotated[str, Option("what to avoid")]
+Shape = Annotated[
+    Size | Ratio,
+    Option("832x1216, 3:2, square, portrait, landscape, wide or tall", *SIDE, aliases=("ar",), read=size),
+]
+SamplerName = Annotated[Sampler, Option("the way from noise to picture", read=sampler)]

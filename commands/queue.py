@@ -1,0 +1,62 @@
+"""/queue: what somebody waits for, and how long."""
+
+from collections.abc import Sequence
+
+from commands.answers import Said
+from commands.context import ChatContext
+from commands.jobs import OPEN
+from commands.parse import short
+from commands.spec import command
+from commands.words import counted, duration, ordinal
+from engine.messages import JobId
+from storage import jobs
+from storage.views import JobView, views
+
+
+@command
+async def queue(context: ChatContext) -> Said:
+    """Show your jobs that wait or run, and how long they will take."""
+    mine = await views(
+        context.session, await jobs.mine(context.session, context.space.id, context.person.id, OPEN)
+    )
+    line = await jobs.places(context.session)
+    waits = await _waits(context, [job for job, _ in line])
+    places = dict(line)
+    rows = [_row(job, places, waits) for job in sorted(mine, key=lambda job: job.number)]
+    head = (
+        f"you have {counted(len(rows), 'job')} here:" if rows else "you have no job here that waits or runs."
+    )
+    waiting = await jobs.queued_count(context.session)
+    return Said(text="\n".join([head, *rows, f"{counted(waiting, 'job')} in line in all."]))
+
+
+async def _waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, float]:
+    """About how many seconds until each job in the line is done: everything before it and itself."""
+    running = await views(context.session, [JobId(job.id) for job in await jobs.running(context.session)])
+    total = sum(_left(context, job) for job in running)
+    known = {job.id: job for job in await views(context.session, line)}
+    waits = {}
+    for job in line:
+        total += _left(context, known[job]) if job in known else 0.0
+        waits[job] = total
+    return waits
+
+
+def _left(context: ChatContext, job: JobView) -> float:
+    if job.request is None:
+        return 0.0
+    done = job.step / job.steps if job.steps else 0.0
+    return context.pace.seconds(job.request) * (1 - done)
+
+
+def _row(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> str:
+    prompt = short(" ".join(job.request.prompt.split())) if job.request is not None else ""
+    return f"{job.id}  {_where(job, places, waits)}: {prompt}"
+
+
+def _where(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> str:
+    if job.state == "running":
+        return f"step {job.step} of {job.steps}" if job.steps else "being painted"
+    if job.id not in places:
+        return "far back in line"
+    return f"{ordinal(places[job.id])} in line, about {duration(waits[job.id])}"

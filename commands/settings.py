@@ -1,0 +1,74 @@
+"""/settings: what somebody wants /imagine to do when they do not say it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any
+
+from commands.answers import Said
+from commands.context import ChatContext
+from commands.imagine import imagine
+from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
+from commands.parse import value
+from commands.spec import Command, Option, command
+from commands.values import written_value
+from engine.messages import InvalidRequest, JobId, Paint
+from storage import people
+
+REMEMBERED = {
+    one.name: one for one in imagine.parameters if one.name in ("no", "steps", "cfg", "size", "sampler")
+}
+
+
+@command
+async def settings(
+    context: ChatContext,
+    *,
+    no: Unwanted | None = None,
+    steps: Steps | None = None,
+    cfg: Guidance | None = None,
+    size: Shape | None = None,
+    sampler: SamplerName | None = None,
+    reset: Annotated[bool, Option("forget all that you set before")] = False,
+) -> Said:
+    """Show or change your own defaults for /imagine."""
+    told = {"no": no, "steps": steps, "cfg": cfg, "size": size, "sampler": sampler}
+    given = {name: one for name, one in told.items() if one is not None}
+    kept = {} if reset else defaults(context.person.settings)
+    if given or reset:
+        kept = {name: one for name, one in (kept | given).items() if one != REMEMBERED[name].default}
+        _check(kept)
+        texts = {name: written_value(one) for name, one in kept.items()}
+        await people.keep_settings(context.session, context.person.id, texts)
+    return Said(text="\n".join(["your defaults for /imagine:", *_lines(kept)]))
+
+
+def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody set, as values of /imagine; what is no longer allowed is left out."""
+    values = {}
+    for name, parameter in REMEMBERED.items():
+        if isinstance(text := settings.get(name), str):
+            with suppress(InvalidRequest):
+                values[name] = value(parameter, text)
+    return values
+
+
+def with_defaults(
+    settings: Mapping[str, Any], command: Command[..., Any], values: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values that were given for a command, on top of the person's own defaults for it."""
+    return (defaults(settings) if command.name == imagine.name else {}) | dict(values)
+
+
+def _check(kept: Mapping[str, Any]) -> None:
+    """Raise InvalidRequest when nothing could be painted with these."""
+    names = {"no": "negative_prompt", "cfg": "guidance_scale"}
+    changes = {names.get(name, name): one for name, one in kept.items()}
+    Paint(job=JobId("settings"), prompt="anything", seed=0, **changes)
+
+
+def _lines(kept: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{name}  {written_value(kept.get(name, parameter.default)) or 'nothing'}"
+        + ("  (yours)" if name in kept else "")
+        for name, parameter in REMEMBERED.items()
+    ]

@@ -1,0 +1,80 @@
+"""A request as people write it: as a command, as the texts of a form, and as a recipe to read."""
+
+from dataclasses import replace
+from typing import Any
+
+from commands.imagine import imagine
+from commands.loras import Mention
+from commands.parse import spoken
+from commands.quotes import CLOSING, LONG_DASHES, Quoted, quote, split
+from commands.values import written_value
+from engine.messages import Paint, seeds
+
+USUAL = ("steps", "cfg", "seed", "size", "sampler")  # a recipe names them even where they are the defaults
+
+
+def written(paint: Paint) -> str:
+    """The command that paints the same again: the prompt, the seed, and what differs from the defaults."""
+    said, *flagged = imagine.parameters
+    values = _values(paint)
+    flags = [
+        f"{parameter.flags[0]} {_one(written_value(values[parameter.name]))}"
+        for parameter in flagged
+        if values[parameter.name] != parameter.default
+    ]
+    return " ".join([f"/{imagine.name}", _several(values[said.name]), *flags])
+
+
+def texts(paint: Paint) -> dict[str, str]:
+    """What to write into each field of /imagine's form for this request."""
+    return {name: written_value(value) for name, value in _values(paint).items()}
+
+
+def alone(paint: Paint, place: int) -> Paint:
+    """The request that paints only its picture at this place, 1 to 4, again."""
+    seed, variation_seed = seeds(paint, place)
+    return replace(paint, seed=seed, variation_seed=variation_seed, count=1)
+
+
+def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
+    """The recipe of the picture with this seed, beside its prompt: names and values as people write them."""
+    values = _values(paint) | {"seed": seed}
+    return tuple(
+        (parameter.label, written_value(values[parameter.name]))
+        for parameter in imagine.parameters[1:]
+        if parameter.name in USUAL or values[parameter.name] != parameter.default
+    )
+
+
+def _values(paint: Paint) -> dict[str, Any]:
+    """The request as values of /imagine."""
+    return {
+        "prompt": paint.prompt,
+        "no": paint.negative_prompt,
+        "lora": tuple(Mention(use.name, use.weight) for use in paint.adapters),
+        "steps": paint.steps,
+        "cfg": paint.guidance_scale,
+        "seed": paint.seed,
+        "size": paint.size,
+        "sampler": paint.sampler,
+        "count": paint.count,
+        "refiner": paint.refiner,
+        "variation": paint.variation,
+        "variation_seed": paint.variation_seed if paint.variation else None,
+    }
+
+
+def _several(text: str) -> str:
+    """Words that stand in a line without a flag, in quotes if they would be read as something else."""
+    words = split(text)
+    return text if spoken(words) == text and not any(map(_special, words)) else quote(text)
+
+
+def _one(text: str) -> str:
+    """A value that follows its flag, in quotes if it would be read as something else."""
+    return quote(text) if split(text) != [text] or _special(text) or text.endswith(",") else text
+
+
+def _special(word: str) -> bool:
+    """Whether a word begins like a flag, or like a quotation that something after it might end."""
+    return not isinstance(word, Quoted) and word.startswith(("--", *LONG_DASHES, *CLOSING))

@@ -1,0 +1,103 @@
+"""A command as a form, for pages and modals."""
+
+import json
+from typing import Any
+
+import pytest
+
+from commands.book import COMMANDS
+from commands.forms import definition, values
+from commands.loras import Mention
+from engine.messages import InvalidRequest, Ratio
+
+
+def fields(name: str) -> dict[str, dict[str, Any]]:
+    """The fields of a command's form, by name."""
+    return {field["name"]: field for field in definition(COMMANDS[name])["parameters"]}
+
+
+def test_every_definition_is_plain_json() -> None:
+    for command in COMMANDS.values():
+        assert json.loads(json.dumps(definition(command))) == definition(command)
+
+
+def test_a_field_knows_its_kind_bounds_default_and_help() -> None:
+    assert fields("imagine")["steps"] == {
+        "name": "steps",
+        "label": "steps",
+        "flags": ["--steps"],
+        "help": "denoising steps",
+        "type": "integer",
+        "low": 1,
+        "high": 100,
+        "choices": [],
+        "default": "30",
+        "otherwise": "",
+        "required": False,
+        "repeated": False,
+        "aliases": [],
+    }
+
+
+def test_each_field_of_imagine_has_its_kind() -> None:
+    assert {name: field["type"] for name, field in fields("imagine").items()} == {
+        "prompt": "words",
+        "no": "text",
+        "lora": "loras",
+        "steps": "integer",
+        "cfg": "number",
+        "seed": "integer",
+        "size": "size",
+        "sampler": "choice",
+        "count": "integer",
+        "refiner": "number",
+        "variation": "number",
+        "variation_seed": "integer",
+    }
+
+
+def test_the_fields_of_settings_are_those_of_imagine_and_give_nothing_by_themselves() -> None:
+    own, of_imagine = fields("settings"), fields("imagine")
+
+    for name in ("no", "steps", "cfg", "size", "sampler"):
+        assert own[name] == of_imagine[name] | {"default": ""}
+    assert (own["reset"]["type"], own["reset"]["choices"]) == ("choice", ["true", "false"])
+
+
+def test_a_bound_that_a_page_cannot_count_to_is_none() -> None:
+    assert (fields("imagine")["seed"]["low"], fields("imagine")["seed"]["high"]) == (0, None)
+    assert fields("imagine")["seed"]["otherwise"] == "random"
+
+
+def test_a_sent_form_becomes_values_and_empty_fields_are_not_given() -> None:
+    sent = {"prompt": "a fox --steps 3", "steps": "20", "size": "3:2", "lora": "ink:0.8, maria", "seed": " "}
+
+    assert values(COMMANDS["imagine"], sent) == {
+        "prompt": "a fox --steps 3",
+        "steps": 20,
+        "size": Ratio(across=3, down=2),
+        "lora": (Mention("ink", 0.8), Mention("maria")),
+    }
+
+
+def test_two_quotes_are_an_empty_text_that_is_meant() -> None:
+    assert values(COMMANDS["imagine"], {"prompt": "fox", "no": '""'})["no"] == ""
+
+
+@pytest.mark.parametrize(
+    ("sent", "sentence"),
+    [
+        ({"steps": "3"}, "the prompt is missing: say what to paint."),
+        ({"prompt": "  "}, "the prompt is missing: say what to paint."),
+        ({"prompt": "fox", "steps": "ten"}, "steps is 'ten', but it must be a whole number from 1 to 100."),
+        ({"prompt": "fox", "stepz": "3"}, "there is no option stepz: did you mean steps?"),
+        ({"prompt": "fox", "size": "7x64"}, "width is 7, but it must be from 64 to 2048."),
+    ],
+)
+def test_a_form_that_cannot_be_understood_is_answered_with_one_sentence(
+    sent: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        values(COMMANDS["imagine"], sent)
+
+    assert str(refusal.value) == sentence

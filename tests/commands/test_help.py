@@ -1,0 +1,74 @@
+"""What people read about the commands, in the chat and in the README."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from commands.answers import Said
+from commands.book import COMMANDS, Known, find
+from commands.help import usage
+from commands.readme import updated
+from engine.messages import InvalidRequest
+from tests.commands.chat import Chat
+
+README = Path(__file__).parents[2] / "README.md"
+SENTENCE = re.compile(r"[A-Z][^.\n]*\.")
+
+
+async def heard(chat: Chat, line: str) -> str:
+    answer = await chat.says("ana", line)
+    assert isinstance(answer, Said)
+    return answer.text
+
+
+def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
+    assert list(COMMANDS) == ["imagine", "queue", "cancel", "show", "settings", "help"]
+
+
+@pytest.mark.parametrize("known", COMMANDS.values())
+def test_each_commands_help_is_a_sentence_and_each_option_has_a_line(known: Known) -> None:
+    first, *lines = usage(known, prefix="/").splitlines()
+
+    assert SENTENCE.fullmatch(known.help)
+    assert first == f"/{known.name}: {known.help}"
+    assert len(lines) == len(known.parameters)
+    assert all(parameter.option.help for parameter in known.parameters)
+
+
+async def test_help_tells_all_commands_and_all_buttons(chat: Chat) -> None:
+    text = await heard(chat, "/help")
+
+    for known in COMMANDS.values():
+        assert f"/{known.name} " in text
+        assert known.help in text
+    assert "🎲  Paint four variations nearby (strength 0.15)." in text
+
+
+async def test_help_of_one_command_tells_each_option_with_what_is_allowed(chat: Chat) -> None:
+    text = await heard(chat, "/help imagine")
+
+    assert text.startswith("/imagine: Paint a picture from words.")
+    assert "  --steps           denoising steps (1 to 100; default 30)" in text
+    assert "  --size, --ar      832x1216, 3:2, square" in text
+    assert "(0 to 2^63 - 1; default random)" in text
+
+
+def test_a_command_is_found_by_its_name_whatever_its_case() -> None:
+    assert find("/Imagine") is find("imagine") is COMMANDS["imagine"]
+
+
+def test_a_name_that_is_nearly_one_is_answered_with_it() -> None:
+    with pytest.raises(InvalidRequest, match=r"^there is no command /setings: did you mean /settings\?$"):
+        find("setings")
+
+
+def test_the_tables_of_the_readme_are_those_of_the_definitions() -> None:
+    text = README.read_text()
+
+    assert updated(text) == text, "run python -m commands.readme"
+
+
+def test_a_readme_without_a_place_for_the_tables_is_not_changed() -> None:
+    with pytest.raises(ValueError, match="the README needs the lines"):
+        updated("# Atelier")

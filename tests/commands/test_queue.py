@@ -1,0 +1,115 @@
+"""/queue, /cancel and /show: jobs on their way."""
+
+import pytest
+from sqlalchemy import select
+
+from commands.answers import Cancelling, Changed, Said, Shown
+from engine.messages import InvalidRequest
+from storage.tables import Audit
+from tests.commands.chat import Chat
+
+
+async def heard(chat: Chat, name: str = "ana") -> list[str]:
+    answer = await chat.says(name, "/queue")
+    assert isinstance(answer, Said)
+    return answer.text.splitlines()
+
+
+async def refused(chat: Chat, name: str, line: str, space: str = "general") -> str:
+    with pytest.raises(InvalidRequest) as refusal:
+        await chat.says(name, line, space)
+    return str(refusal.value)
+
+
+async def test_a_queue_with_nothing_of_mine_says_so(chat: Chat) -> None:
+    assert await heard(chat) == ["you have no job here that waits or runs.", "0 jobs in line in all."]
+
+
+async def test_the_queue_tells_my_places_and_how_long_they_take(chat: Chat) -> None:
+    first = await chat.files("ana", "/imagine a red fox")
+    await chat.files("bob", "/imagine a blue fox")
+    second = await chat.files("ana", "/imagine a\ngreen fox")
+    await chat.starts(first)
+
+    told = await heard(chat)
+
+    assert told == [
+        "you have 2 jobs here:",
+        f"{first}  being painted: a red fox",
+        f"{second}  2nd in line, about 30 s: a green fox",
+        "2 jobs in line in all.",
+    ]
+
+
+async def test_my_jobs_of_another_space_are_not_told_here(chat: Chat) -> None:
+    await chat.files("ana", "/imagine a fox", "private")
+
+    assert await heard(chat) == ["you have no job here that waits or runs.", "1 job in line in all."]
+
+
+async def test_more_jobs_than_one_person_may_have_are_refused(chat: Chat) -> None:
+    for _ in range(chat.per_person):
+        await chat.files("ana", "/imagine a fox")
+
+    assert await refused(chat, "ana", "/imagine a fox") == (
+        "you have 3 jobs in line, and at most 3 may wait: try again when one is done, or /cancel one."
+    )
+    assert await chat.files("bob", "/imagine a fox")
+    await chat.says("ana", "/cancel")
+    assert await chat.files("ana", "/imagine a fox")
+
+
+async def test_a_waiting_job_is_cancelled_at_once(chat: Chat) -> None:
+    job = await chat.files("ana", "/imagine a fox")
+
+    answer = await chat.says("ana", f"/cancel {job.upper()}")
+
+    assert answer == Changed(jobs=(job,), text=f"job {job} is cancelled.")
+    assert (await chat.sees(job)).state == "cancelled"
+
+
+async def test_a_running_job_is_for_the_engine_to_stop(chat: Chat) -> None:
+    job = await chat.files("ana", "/imagine a fox")
+    await chat.starts(job)
+
+    assert await chat.says("ana", "/cancel") == Cancelling(job=job, text=f"job {job} is being stopped.")
+
+
+async def test_without_a_name_my_newest_is_cancelled(chat: Chat) -> None:
+    first = await chat.files("ana", "/imagine a fox")
+    second = await chat.files("ana", "/imagine a fox")
+    await chat.files("bob", "/imagine a fox")
+
+    await chat.says("ana", "/cancel")
+
+    assert (await chat.sees(first)).state == "queued"
+    assert (await chat.sees(second)).state == "cancelled"
+
+
+async def test_what_cannot_be_cancelled_is_told_in_a_sentence(chat: Chat) -> None:
+    assert await refused(chat, "ana", "/cancel") == "you have no job here that waits or runs."
+    assert await refused(chat, "ana", "/cancel k3f9qa") == "there is no job k3f9qa here."
+    job = await chat.files("ana", "/imagine a fox")
+    assert await refused(chat, "bob", f"/cancel {job}") == f"only ana or an admin can cancel job {job}."
+    assert await refused(chat, "ana", f"/cancel {job}", "private") == f"there is no job {job} here."
+    await chat.paints(job)
+    assert await refused(chat, "ana", f"/cancel {job}") == f"job {job} has ended already."
+
+
+async def test_an_admin_may_cancel_and_it_is_written_down(chat: Chat) -> None:
+    job = await chat.files("ana", "/imagine a fox")
+
+    await chat.says("root", f"/cancel {job}")
+
+    assert (await chat.sees(job)).state == "cancelled"
+    async with chat.database.reading() as session:
+        (row,) = await session.scalars(select(Audit))
+    assert (row.action, row.subject) == ("cancel", f"job {job}")
+    assert (row.before, row.after) == ({"state": "queued"}, {"state": "cancelled"})
+
+
+async def test_show_brings_any_job_of_the_space_back(chat: Chat) -> None:
+    job = await chat.files("ana", "/imagine a fox")
+
+    assert await chat.says("bob", f"/show {job}") == Shown(job=job)
+    assert await refused(chat, "bob", f"/show {job}", "private") == f"there is no job {job} here."

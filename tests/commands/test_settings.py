@@ -1,0 +1,106 @@
+"""Everybody's own defaults."""
+
+import pytest
+
+from commands.answers import Filed, Form, Said
+from commands.imagine import imagine
+from commands.settings import with_defaults
+from engine.messages import InvalidRequest, Paint, Ratio, Sampler
+from tests.commands.chat import Chat
+
+
+async def heard(chat: Chat, line: str, name: str = "ana") -> list[str]:
+    answer = await chat.says(name, line)
+    assert isinstance(answer, Said)
+    return answer.text.splitlines()
+
+
+async def asked(chat: Chat, line: str, name: str = "ana") -> Paint:
+    answer = await chat.says(name, line)
+    assert isinstance(answer, Filed)
+    return answer.request
+
+
+NOTHING_SET = [
+    "your defaults for /imagine:",
+    "no  nothing",
+    "steps  30",
+    "cfg  5",
+    "size  1:1",
+    "sampler  Euler",
+]
+
+
+async def test_without_options_it_shows_what_holds(chat: Chat) -> None:
+    assert await heard(chat, "/settings") == NOTHING_SET
+
+
+async def test_what_was_set_is_used_by_imagine_until_it_says_otherwise(chat: Chat) -> None:
+    told = await heard(chat, '/settings --size 3:2 --steps 20 --no "hat, glasses" --sampler "euler a"')
+
+    assert told == [
+        "your defaults for /imagine:",
+        "no  hat, glasses  (yours)",
+        "steps  20  (yours)",
+        "cfg  5",
+        "size  3:2  (yours)",
+        "sampler  Euler a  (yours)",
+    ]
+    usual = await asked(chat, "/imagine a fox")
+    assert (usual.size, usual.steps, usual.negative_prompt) == (Ratio(across=3, down=2), 20, "hat, glasses")
+    assert usual.sampler is Sampler.EULER_ANCESTRAL
+    other = await asked(chat, '/imagine a fox --steps 5 --no ""')
+    assert (other.steps, other.negative_prompt, other.size) == (5, "", Ratio(across=3, down=2))
+
+
+async def test_they_are_one_persons_own(chat: Chat) -> None:
+    await heard(chat, "/settings --steps 20")
+
+    assert (await asked(chat, "/imagine a fox", "bob")).steps == Paint.steps
+
+
+async def test_one_is_changed_without_the_others_and_goes_back_to_the_usual(chat: Chat) -> None:
+    await heard(chat, "/settings --steps 20 --cfg 3")
+    await heard(chat, "/settings --cfg 4")
+
+    assert "steps  20  (yours)" in await heard(chat, "/settings")
+    assert await heard(chat, "/settings --steps 30 --cfg 5") == NOTHING_SET
+
+
+async def test_reset_forgets_them_and_may_set_others(chat: Chat) -> None:
+    await heard(chat, "/settings --steps 20 --cfg 3")
+
+    told = await heard(chat, "/settings --reset --cfg 4")
+
+    assert told[2:4] == ["steps  30", "cfg  4  (yours)"]
+    assert await heard(chat, "/settings --reset true") == NOTHING_SET
+
+
+async def test_what_cannot_be_painted_together_is_refused_and_changes_nothing(chat: Chat) -> None:
+    await heard(chat, "/settings --steps 60")
+
+    with pytest.raises(InvalidRequest, match=r"^steps is 60, but the LCM sampler takes at most 50\.$"):
+        await chat.says("ana", "/settings --sampler LCM")
+
+    assert "sampler  Euler" in await heard(chat, "/settings")
+
+
+async def test_a_value_out_of_its_range_is_refused(chat: Chat) -> None:
+    with pytest.raises(InvalidRequest, match=r"^steps is 0, but it must be from 1 to 100\.$"):
+        await chat.says("ana", "/settings --steps 0")
+
+
+def test_what_is_no_longer_allowed_is_forgotten() -> None:
+    kept = {"steps": "1000", "cfg": "3", "colour": "red", "size": 7}
+
+    assert with_defaults(kept, imagine, {"prompt": "fox"}) == {"prompt": "fox", "cfg": 3.0}
+
+
+async def test_an_edited_recipe_avoids_nothing_if_it_did_before(chat: Chat) -> None:
+    job = await chat.files("bob", "/imagine a fox")
+    await heard(chat, "/settings --no hat")
+
+    form = await chat.presses("ana", f"edit:{job}")
+
+    assert isinstance(form, Form)
+    assert form.values["no"] == '""'

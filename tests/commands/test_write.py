@@ -1,0 +1,167 @@
+"""What is written about a request can be read again, and means the same."""
+
+import random
+import string
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from commands.book import COMMANDS
+from commands.context import Context
+from commands.forms import values
+from commands.imagine import imagine
+from commands.text import read
+from commands.write import alone, fields, texts, written
+from engine.messages import AdapterUse, JobId, Paint, Ratio, Sampler, Size
+from tests.commands.chat import LORAS, Shelf
+
+JOB = JobId("k3f9qa")
+INK, MARIA = (AdapterUse(name=name, sha256=sha256) for name, sha256 in LORAS.items())
+FRAGMENTS = [
+    *(
+        "fox",
+        "a",
+        "don't",
+        "'tis",
+        '"',
+        "'",
+        '"open"',
+        "\\",
+        '\\"',
+        "--",
+        "--steps",
+        "--steps=3",
+        "-x",
+        "=",
+        ",",
+    ),
+    *(
+        "\u2014",
+        "\u2014no",
+        "\u2013steps=4",
+        "\u201cred\u201d",
+        "\u2019",
+        "\u00ab",
+        "/imagine",
+        "<b>",
+        "&amp;",
+        "🦊",
+    ),
+    *("\n", "  ", "\t", "\u00a0", "ink:0.8,", "true", "--help", "星", "%s", "{}", "\u2028", "#", "|"),
+]
+
+
+def paint(**changes: Any) -> Paint:
+    values: dict[str, Any] = {"job": JOB, "prompt": "a red fox", "seed": 7}
+    return Paint(**(values | changes))
+
+
+async def painted_by(given: dict[str, Any]) -> Paint:
+    return (await imagine(Context(job=JOB, library=Shelf()), **given)).request
+
+
+def some_text(dice: random.Random) -> str:
+    """Words, quotes, dashes and white space in any order."""
+    pieces = [dice.choice([*FRAGMENTS, *string.punctuation]) for _ in range(dice.randrange(9))]
+    return dice.choice(["", " "]).join(pieces).replace("<lora:", "")
+
+
+def some_paint(dice: random.Random) -> Paint:
+    """Any request that somebody could have filed."""
+    variation = dice.choice([0.0, 0.15, dice.random()])
+    weights = [dice.choice([1.0, 0.8, dice.uniform(-2, 2)]) for _ in range(2)]
+    uses = [replace(use, weight=weight) for use, weight in zip((INK, MARIA), weights, strict=True)]
+    return paint(
+        prompt=some_text(dice).strip() or "fox",
+        negative_prompt=some_text(dice),
+        seed=dice.choice([0, 7, 2**63 - 1]),
+        steps=dice.choice([30, 1, 50]),
+        guidance_scale=dice.choice([5.0, 0.0, 20, dice.uniform(0, 20)]),
+        size=dice.choice([Ratio(across=1, down=1), Ratio(across=16, down=9), Size(width=832, height=1216)]),
+        sampler=dice.choice(list(Sampler)),
+        count=dice.choice([1, 4]),
+        adapters=tuple(dice.sample(uses, dice.randrange(3))),
+        refiner=dice.choice([0.0, 0.2]),
+        variation=variation,
+        variation_seed=dice.randrange(2**32) if variation else 0,
+    )
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_the_command_of_any_request_paints_the_same_again(seed: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(100):
+        request = some_paint(dice)
+
+        command, given = read(written(request))
+
+        assert command is COMMANDS["imagine"]
+        assert await painted_by(given) == request, written(request)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_form_filled_with_any_request_paints_the_same_again(seed: int) -> None:
+    dice = random.Random(seed)
+    for _ in range(100):
+        request = some_paint(dice)
+        if request.negative_prompt.strip() != request.negative_prompt:
+            continue  # white space alone is an empty field
+
+        assert await painted_by(values(imagine, texts(request))) == request
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "/imagine a red fox --seed 7"),
+        ({"prompt": "I don't know"}, "/imagine I don't know --seed 7"),
+        ({"prompt": 'a sign that says "open"'}, '/imagine a sign that says "open" --seed 7'),
+        ({"prompt": '"open"'}, r'/imagine "\"open\"" --seed 7'),
+        ({"prompt": "two\nlines"}, '/imagine "two\nlines" --seed 7'),
+        ({"prompt": "a --steps 3"}, '/imagine "a --steps 3" --seed 7'),
+        ({"negative_prompt": "hat"}, "/imagine a red fox --no hat --seed 7"),
+        ({"negative_prompt": "hat, glasses"}, '/imagine a red fox --no "hat, glasses" --seed 7'),
+        (
+            {"adapters": (replace(INK, weight=0.8), MARIA)},
+            '/imagine a red fox --lora "ink:0.8, maria" --seed 7',
+        ),
+        (
+            {"sampler": Sampler.DPM_2M_KARRAS, "guidance_scale": 3.5, "size": Size(width=832, height=1216)},
+            '/imagine a red fox --cfg 3.5 --seed 7 --size 832x1216 --sampler "DPM++ 2M Karras"',
+        ),
+        (
+            {"count": 4, "variation": 0.15, "variation_seed": 9},
+            "/imagine a red fox --seed 7 --count 4 --variation 0.15 --variation-seed 9",
+        ),
+    ],
+)
+def test_a_command_says_only_what_is_not_the_default_and_the_seed(changes: dict[str, Any], line: str) -> None:
+    assert written(paint(**changes)) == line
+
+
+def test_a_recipe_tells_the_usual_values_and_whatever_else_was_asked_for() -> None:
+    assert fields(paint(), 8) == (
+        ("steps", "30"),
+        ("cfg", "5"),
+        ("seed", "8"),
+        ("size", "1:1"),
+        ("sampler", "Euler"),
+    )
+    assert dict(fields(paint(negative_prompt="hat", variation=0.15, variation_seed=3), 7)) == {
+        "no": "hat",
+        "steps": "30",
+        "cfg": "5",
+        "seed": "7",
+        "size": "1:1",
+        "sampler": "Euler",
+        "variation": "0.15",
+        "variation-seed": "3",
+    }
+
+
+def test_each_picture_of_several_has_a_request_of_its_own() -> None:
+    several, nearby = paint(count=4), paint(count=4, variation=0.15, variation_seed=20)
+
+    assert alone(several, 3) == paint(seed=9)
+    assert alone(nearby, 3) == paint(variation=0.15, variation_seed=22)

@@ -1,8 +1,19 @@
-"""`python -m bot`: the program that people talk to."""
+"""`python -m bot`: the program that people talk to, in chats, or with words in a terminal."""
 
 import sys
+from collections.abc import Sequence
 
-from bot.terminal import main
+
+def main(words: Sequence[str]) -> int:
+    """Serve the chats, or do what these words of a command line say; the exit status."""
+    if not words or words[0] == "serve" or words[0].startswith("--config"):
+        from bot import service  # each imported where it is needed: both answer sooner
+
+        return service.main(words[1:] if words[:1] == ["serve"] else words)
+    from bot import terminal
+
+    return terminal.main(words)
+
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

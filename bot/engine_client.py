@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncGenerator, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 
 from bot.engine_process import EngineProcess
@@ -34,16 +35,25 @@ STOP_GRACE = 10.0  # seconds to finish the step that runs
 
 
 class EngineClient:
-    """One engine, whichever process that is now. Lives in one event loop."""
+    """One engine, whichever process that is now. Lives in one event loop. `listener` hears all events."""
 
-    def __init__(self, settings: EngineSettings, program: Sequence[str] = PROGRAM) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        program: Sequence[str] = PROGRAM,
+        listener: Callable[[Event], None] | None = None,
+    ) -> None:
         self._settings = settings
         self._program = program
+        self._listener = listener
         self._jobs = FiledJobs()
         self._stepping: tuple[JobId, ...] = ()
         self._process: EngineProcess | None = None
         self._watchdog = Watchdog(self._kill)
         self._ready: Ready | None = None
+        self._open = asyncio.Event()
+        self._heard = 0.0
+        self.starts = 0
         self._cannot_start = ""
         self._refusal = "the engine was not started."
         self._first: asyncio.Future[Ready]
@@ -54,6 +64,31 @@ class EngineClient:
     def pid(self) -> int | None:
         """The process id of the engine, while it runs."""
         return self._process.pid if self._process else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a process now that takes jobs."""
+        return self._ready is not None
+
+    @property
+    def silent(self) -> float | None:
+        """Seconds since an engine that owes an answer was last heard; None when it owes none."""
+        return time.monotonic() - self._heard if self._watchdog.armed and self.ready else None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether more than half of the time has passed after which it is taken for hung."""
+        return self.ready and self._watchdog.spent > 0.5
+
+    async def available(self) -> None:
+        """Wait until there is a process that takes jobs, however long that takes."""
+        await self._open.wait()
+
+    async def given_up(self) -> str:
+        """Wait until no engine will come any more unless it is started again; says why."""
+        if self._lives is not None:
+            await asyncio.wait({self._lives})
+        return self._refusal
 
     async def start(self) -> Ready:
         """Start the engine and wait until it takes jobs. Raises EngineUnavailable with the reason."""
@@ -139,6 +174,7 @@ class EngineClient:
             process = self._process = await EngineProcess.start(self._program)
         except OSError as error:
             return False, f"the engine could not be started: {error.strerror}."
+        self.starts += 1
         process.send(self._settings)
         self._watchdog.arm(LOADING_SECONDS)
         if self._stopping.is_set():
@@ -151,6 +187,7 @@ class EngineClient:
             raise
         finally:
             ready, self._ready, self._process = self._ready is not None, None, None
+            self._open.clear()
             self._watchdog.disarm()
             ending = self._ending(await process.end(), ready=ready)
             self._jobs.lose(self._stepping, ending)
@@ -158,11 +195,15 @@ class EngineClient:
         return ready, ending
 
     def _take(self, event: Event) -> None:
+        self._heard = time.monotonic()
+        if self._listener is not None:
+            self._listener(event)
         match event:
             case CannotStart():
                 self._cannot_start = event.reason
             case Ready():
                 self._ready = event
+                self._open.set()
                 if not self._first.done():
                     self._first.set_result(event)
                 self._send_jobs()
@@ -183,6 +224,7 @@ class EngineClient:
         for filed in self._jobs.unsent():
             self._process.send(filed.request)
             if not self._watchdog.armed:
+                self._heard = time.monotonic()
                 self._watchdog.arm(self._settings.deadline_floor_seconds)
 
     def _ending(self, how: str, *, ready: bool) -> str:

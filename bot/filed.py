@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from engine.messages import Cancelled, Failed, JobId, Paint, Painted, Progress
 
@@ -11,12 +12,15 @@ class EngineUnavailable(Exception):
     """One sentence for the operator: why there is no engine to paint with."""
 
 
+Died = Literal["no", "beside others", "alone"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """The job ended with its engine; `running` tells whether it was in the step in which the engine died."""
+    """The job ended with its engine; `died` tells how it was in the step in which that died, if at all."""
 
     job: JobId
-    running: bool
+    died: Died
     reason: str
 
 
@@ -73,8 +77,9 @@ class FiledJobs:
 
     def lose(self, stepping: Collection[JobId], reason: str) -> None:
         """End what was sent to an engine that died; `stepping` are the jobs of its last step."""
+        inside: Died = "alone" if len(stepping) == 1 else "beside others"
         for job in [job for job, filed in self._jobs.items() if filed.sent]:
-            self.tell(Lost(job=job, running=job in stepping, reason=reason))
+            self.tell(Lost(job=job, died=inside if job in stepping else "no", reason=reason))
 
     def refuse(self, refusal: EngineUnavailable) -> None:
         """End the jobs that no engine will ever take."""

@@ -18,6 +18,13 @@ class Watchdog:
         """Whether a deadline runs."""
         return self._timer is not None
 
+    @property
+    def spent(self) -> float:
+        """The share of the deadline that has passed, 0 when none runs."""
+        if self._timer is None or not self._seconds:
+            return 0.0
+        return 1 - (self._timer.when() - asyncio.get_running_loop().time()) / self._seconds
+
     def arm(self, seconds: float) -> None:
         """Let a deadline of so many seconds begin now, instead of the one that ran."""
         self.disarm()

@@ -1,10 +1,13 @@
-"""The model that ships, as the bot names it to its engine."""
+"""The model that ships, as the bot names it to its engine; and bots with a small chat around them."""
 
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from bot.config import Config
 from engine.messages import EngineSettings
+from tests.bot.wall import Chat, OpenChat, Wall, a_config, quick
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +25,23 @@ def config_file(settings: EngineSettings, tmp_path: Path) -> Path:
     path = tmp_path / "config.toml"
     path.write_text(f'[engine]\nmodel = "{settings.model}"\nfiles = "{settings.files}"\n')
     return path
+
+
+@pytest.fixture
+async def open_chat(tmp_path: Path) -> AsyncIterator[OpenChat]:
+    made: list[Chat] = []
+
+    async def opened(
+        *,
+        seconds: float = 0.01,
+        config: Config | None = None,
+        program: Sequence[str] | None = None,
+        wall: Wall | None = None,
+    ) -> Chat:
+        program = program or quick(tmp_path, seconds)
+        made.append(await Chat.open(tmp_path, config or a_config(tmp_path), program, wall or Wall()))
+        return made[-1]
+
+    yield opened
+    for chat in made:
+        await chat.close()

@@ -47,7 +47,7 @@ async def test_an_engine_that_dies_loses_the_job_and_the_next_one_is_painted(eng
 
     lost = await ending(client, "die")
 
-    assert lost == Lost(job=JobId("die"), running=True, reason="the engine was killed by SIGKILL.")
+    assert lost == Lost(job=JobId("die"), died="alone", reason="the engine was killed by SIGKILL.")
     assert isinstance(await ending(client, "a fox"), Painted)
 
 
@@ -58,9 +58,9 @@ async def test_a_job_that_had_not_begun_is_lost_but_was_not_running(engine: Engi
     first, second = await asyncio.gather(ending(client, "die"), ending(client, "a fox"))
 
     assert isinstance(first, Lost)
-    assert first.running
+    assert first.died == "alone"
     assert isinstance(second, Lost)
-    assert not second.running
+    assert second.died == "no"
 
 
 async def test_a_step_that_never_ends_is_killed_at_its_deadline(engine: Engine) -> None:
@@ -70,7 +70,7 @@ async def test_a_step_that_never_ends_is_killed_at_its_deadline(engine: Engine) 
     lost = await ending(client, "hang")
 
     assert isinstance(lost, Lost)
-    assert lost.running
+    assert lost.died == "alone"
     assert lost.reason == "the engine did not come back from a step within 0.5 s and was killed."
     assert isinstance(await ending(client, "a fox"), Painted)
 

@@ -116,7 +116,7 @@ async def test_an_engine_killed_midway_loses_the_job_and_the_next_one_is_painted
 
     lost = await ending_after_first_progress(engine, request, then=signal.SIGKILL)
 
-    assert lost == Lost(job=request.job, running=True, reason="the engine was killed by SIGKILL.")
+    assert lost == Lost(job=request.job, died="alone", reason="the engine was killed by SIGKILL.")
     assert isinstance(await ending(engine, a_picture()), Painted)
 
 
@@ -126,7 +126,7 @@ async def test_an_engine_that_is_stuck_is_killed_and_the_next_job_is_painted(eng
     lost = await ending_after_first_progress(engine, request, then=signal.SIGSTOP)
 
     assert isinstance(lost, Lost)
-    assert lost.running
+    assert lost.died == "alone"
     assert "did not come back from a step" in lost.reason
     assert isinstance(await ending(engine, a_picture()), Painted)
 
@@ -139,7 +139,7 @@ async def test_an_idle_engine_that_is_stuck_is_found_out_by_the_next_job(engine:
     lost = await ending(engine, a_picture())
 
     assert isinstance(lost, Lost)
-    assert not lost.running
+    assert lost.died == "no"
     assert isinstance(await ending(engine, a_picture()), Painted)
 
 

@@ -1,0 +1,183 @@
+"""Every card's message made equal to its row, as often as the chat allows, until it is."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.cards import card
+from bot.front import CardRefused, Front
+from bot.live import Live
+from bot.metrics import Metrics
+from engine.messages import JobId
+from storage import jobs, views
+from storage.database import CannotStore, Database
+from storage.views import JobView
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds before a card that failed is tried again, doubled each time
+PATIENCE = 30.0  # seconds that a chat may take to show a card
+SWEEP_SECONDS = 60.0  # between two looks for cards that were missed
+SWEEP = 500  # cards at once
+
+
+class Delivery:
+    """Shows what was touched. The last state wins, and the chat has it before the row says so."""
+
+    def __init__(self, database: Database, fronts: Mapping[str, Front], live: Live, metrics: Metrics) -> None:
+        self._database = database
+        self._fronts = fronts
+        self._live = live
+        self._metrics = metrics
+        self._dirty: set[JobId] = set()
+        self._resting: set[JobId] = set()  # being shown, shown a moment ago, or waiting after a failure
+        self._pauses: dict[JobId, float] = {}
+        self._posted: dict[JobId, str] = {}  # messages that the rows do not know yet
+        self._left: dict[JobId, list[tuple[str, str]]] = {}
+        self._busy: set[JobId] = set()  # being read or shown
+        self._woken = asyncio.Event()
+        self._calm = asyncio.Event()
+        self._calm.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._services: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Begin with all that the chats are not known to show."""
+        self._services = [asyncio.create_task(self._work()), asyncio.create_task(self._sweep())]
+
+    def touch(self, touched: Collection[JobId]) -> None:
+        """These cards may look different now."""
+        if touched:
+            self._dirty.update(touched)
+            self._calm.clear()
+            self._woken.set()
+
+    def leave(self, job: JobId, channel: str, message: str) -> None:
+        """The job's card is about to be shown in a new message: the old one goes first."""
+        self._left.setdefault(job, []).append((channel, message))
+
+    async def calm(self) -> None:
+        """Wait until every touched card is shown, but for those that a chat did not take at once."""
+        await self._calm.wait()
+
+    async def stop(self, grace: float) -> None:
+        """Show what can be shown within the grace in seconds; the rest is shown after the next start."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.calm(), grace)
+        ending = [*self._services, *self._tasks]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _work(self) -> None:
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            due = self._dirty - self._resting
+            self._dirty -= due
+            self._resting |= due
+            self._busy |= due
+            for view in await self._read(due) if due else ():
+                task = asyncio.create_task(self._deliver(view), name=f"card {view.id}")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _read(self, due: Collection[JobId]) -> list[JobView]:
+        """The rows of these cards, in one go."""
+        try:
+            async with self._database.reading() as session:
+                found = await views.views(session, due)
+        except Exception:
+            log.exception("cards could not be read", cards=len(due))
+            for job in due:
+                self._again(job)
+            return []
+        for job in set(due) - {view.id for view in found}:
+            self._rest(job, 0.0)
+        return found
+
+    async def _sweep(self) -> None:
+        """Find what nobody touched: at the start everything that was not delivered, later what was missed."""
+        while True:
+            try:
+                async with self._database.reading() as session:
+                    missed = await jobs.unshown(session, SWEEP)
+            except Exception:
+                log.exception("undelivered cards could not be looked for")
+            else:
+                self.touch([job for job in missed if job not in self._resting])
+            more = len(missed) == SWEEP
+            await asyncio.sleep(1.0 if more else SWEEP_SECONDS)
+
+    async def _deliver(self, view: JobView) -> None:
+        """One card once; should that fail, it is tried again."""
+        try:
+            front = self._fronts[view.chat]
+            async with asyncio.timeout(PATIENCE):
+                message = await self._show(front, view)
+            await self._shown(view, message)
+        except CardRefused as refusal:
+            self._metrics.cards.labels("refused").inc()
+            log.warning("card refused", job=view.id, chat=view.chat, reason=str(refusal))
+            await self._park(view)
+        except KeyError:
+            self._rest(view.id, 0.0)  # its chat is switched off; it is shown when that is back
+        except Exception as error:
+            self._metrics.cards.labels("failed").inc()
+            log.warning("card failed", job=view.id, chat=view.chat, reason=repr(error))
+            self._again(view.id)
+        else:
+            self._metrics.cards.labels("shown").inc()
+            self._pauses.pop(view.id, None)
+            self._rest(view.id, front.every)
+
+    async def _show(self, front: Front, view: JobView) -> str | None:
+        for channel, message in self._left.get(view.id, []):
+            await front.remove(channel, message)
+        self._left.pop(view.id, None)
+        known = view.message or self._posted.get(view.id)
+        if not view.deleted:
+            return await front.show(view.channel, known, card(view, self._live.get(view.id)))
+        if known is not None:
+            await front.remove(view.channel, known)
+        return None
+
+    async def _shown(self, view: JobView, message: str | None) -> None:
+        """Write down that the chat has it, unless that is known."""
+        if view.shown >= view.revision and view.message == message:
+            return
+        if message is not None:
+            self._posted[view.id] = message
+
+        async def work(session: AsyncSession) -> None:
+            await jobs.shown(session, view.number, view.revision, message)
+
+        await self._database.write(work)
+        self._posted.pop(view.id, None)
+
+    async def _park(self, view: JobView) -> None:
+        """As good as shown, until it changes."""
+        with suppress(CannotStore):
+            await self._shown(view, view.message)
+        self._posted.pop(view.id, None)
+        self._pauses.pop(view.id, None)
+        self._rest(view.id, 0.0)
+
+    def _again(self, job: JobId) -> None:
+        pause = self._pauses[job] = min(2 * self._pauses.get(job, FIRST_PAUSE / 2), LONGEST_PAUSE)
+        self._dirty.add(job)
+        self._rest(job, pause)
+
+    def _rest(self, job: JobId, seconds: float) -> None:
+        self._busy.discard(job)
+        if not self._busy and not self._dirty - self._pauses.keys():
+            self._calm.set()
+        asyncio.get_running_loop().call_later(seconds, self._rested, job)
+
+    def _rested(self, job: JobId) -> None:
+        self._resting.discard(job)
+        if job in self._dirty:
+            self._woken.set()

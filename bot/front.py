@@ -1,0 +1,36 @@
+"""What the bot asks of a chat, and what a chat tells the bot."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bot.card import Card
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asker:
+    """Who asks, and where, in the chat's own keys."""
+
+    chat: str  # "local", "discord", "slack"
+    space: str
+    space_name: str
+    channel: str
+    person: str
+    person_name: str
+    admin: bool = False
+
+
+class CardRefused(Exception):
+    """The chat will never show this card: the channel is gone or closed. Anything else raised is tried again."""
+
+
+class Front(Protocol):
+    """A chat: shows cards and takes them away. `every` is the shortest time between two edits of a message, s."""
+
+    chat: str
+    every: float
+
+    async def show(self, channel: str, message: str | None, card: Card) -> str:
+        """Make this message show the card, or post it where there is none yet; the message's key."""
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Take the message away; one that is gone already is no error."""

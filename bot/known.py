@@ -1,0 +1,41 @@
+"""A library that answers from memory alone, so that nobody waits for a disk within a transaction."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+
+from commands.loras import Library
+from engine.messages import Sha256
+
+
+class NotYetKnown(Exception):
+    """The real library has to be asked: for all names, or for this one's file."""
+
+    def __init__(self, name: str | None) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the real library has said so far."""
+
+    said: Collection[str] | None = None
+    hashes: Mapping[str, Sha256] = field(default_factory=dict)
+
+    async def names(self) -> Collection[str]:
+        """The names of all LoRAs that could be used. Raises NotYetKnown."""
+        if self.said is None:
+            raise NotYetKnown(None)
+        return self.said
+
+    async def find(self, name: str) -> Sha256:
+        """The stored file of a LoRA. Raises NotYetKnown."""
+        if name not in self.hashes:
+            raise NotYetKnown(name)
+        return self.hashes[name]
+
+    async def asked(self, question: NotYetKnown, library: Library) -> "Known":
+        """The same with the answer to the question. Raises InvalidRequest where the library does."""
+        if question.name is None:
+            return replace(self, said=await library.names())
+        return replace(self, hashes={**self.hashes, question.name: await library.find(question.name)})

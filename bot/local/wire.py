@@ -1,0 +1,196 @@
+"""One open page: its asks are answered in their order, and it sees the cards of its channel change."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Protocol
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from bot.card import Card
+from bot.dispatch import Dispatch, Reply
+from bot.front import Asker
+from bot.local.outbox import Outbox, Overflow
+from bot.local.written import card_json, text
+from engine.messages import InvalidRequest, JobId, Sha256
+
+CHAT = "local"
+PAGE = 30  # cards at a time
+MOST = 200  # cards at once, for a page that comes back and had read far
+LARGEST_MESSAGE = 64 * 2**10  # bytes
+LONGEST_NAME = 32  # characters
+
+
+class House(Protocol):
+    """What an open page needs of the chat that it belongs to."""
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The channels, in their order."""
+
+    @property
+    def dispatch(self) -> Dispatch:
+        """Who carries out what people say."""
+
+    async def name_of(self, person: str) -> str:
+        """What this person is called."""
+
+    async def rename(self, person: str, name: str) -> None:
+        """Call this person so from now on, on all their pages."""
+
+    def gift(self, person: str, name: str, sha256: Sha256) -> str:
+        """The address of a file that is for this person alone."""
+
+
+class Wire:
+    """A websocket, and who is at its other end."""
+
+    def __init__(self, house: House, person: str, name: str) -> None:
+        self.person, self.name = person, name
+        self.channel: str | None = None
+        self.outbox = Outbox()
+        self._house = house
+        self._socket = web.WebSocketResponse(heartbeat=30, max_msg_size=LARGEST_MESSAGE, compress=False)
+
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """From the greeting until one of both ends it."""
+        await self._socket.prepare(request)
+        sending = asyncio.create_task(self._send())
+        try:
+            await self.greet()
+            async for message in self._socket:
+                if message.type is WSMsgType.TEXT:
+                    await self._hear(message.data)
+                elif message.type is WSMsgType.BINARY:
+                    self.put({"error": "this is no text: messages are JSON."})
+        except Overflow:
+            await self.close(WSCloseCode.TRY_AGAIN_LATER, "the page does not read what it is sent.")
+        finally:
+            sending.cancel()
+            with suppress(asyncio.CancelledError, ConnectionError):
+                await sending
+        return self._socket
+
+    async def greet(self) -> None:
+        """Who they are here, and which channels there are, each with the number of its newest card."""
+        newest = {}
+        for channel in self._house.channels:
+            cards = await self._house.dispatch.jobs(self._asker(channel), None, 1)
+            newest[channel] = cards[0].number if cards else 0
+        channels = [{"name": name, "newest": number} for name, number in newest.items()]
+        self.put({"hello": {"key": self.person, "name": self.name, "channels": channels}})
+
+    async def close(self, code: int, reason: str) -> None:
+        """Hang up, and say why."""
+        await self._socket.close(code=code, message=reason.encode())
+
+    def put(self, message: Mapping[str, Any]) -> None:
+        """Send this."""
+        self.outbox.put(text(dict(message)))
+
+    def see(self, key: str, message: str) -> None:
+        """Send news about a card; a page that is too slow is told to come back."""
+        try:
+            self.outbox.put_news(message, key)
+        except Overflow:
+            self._hang_up = asyncio.create_task(
+                self.close(WSCloseCode.TRY_AGAIN_LATER, "the page does not read what it is sent.")
+            )
+
+    def gone(self, key: str, message: str) -> None:
+        """A card was taken away: nothing older about it may follow."""
+        self.outbox.drop(key)
+        self.see(key, message)
+
+    async def _send(self) -> None:
+        while True:
+            await self._socket.send_str(await self.outbox.next())
+
+    async def _hear(self, words: str) -> None:
+        try:
+            asked = json.loads(words)
+        except (ValueError, RecursionError):
+            self.put({"error": "this is not JSON."})
+            return
+        if not isinstance(asked, dict) or not isinstance(asked.get("n", 0), int):
+            self.put({"error": "this is no message: it must be an object with a number n."})
+            return
+        try:
+            answer = await self._answer(asked)
+        except InvalidRequest as error:
+            answer = {"error": str(error)}
+        self.put({"n": asked.get("n", 0), **answer})
+        self.outbox.release()
+
+    async def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        dispatch = self._house.dispatch
+        match asked:
+            case {"open": str(channel)}:
+                return await self._open(channel, asked.get("limit"))
+            case {"older": int(number)}:
+                return await self._history(number, PAGE)
+            case {"card": str(job)}:
+                card = await dispatch.card(self._here(), JobId(job))
+                return {"cards": [card_json(self._here().channel, card)] if card else []}
+            case {"say": str(words)}:
+                return self._replied(await dispatch.say(self._here(), words))
+            case {"fill": {"command": str(command), "values": dict(values)}}:
+                if not all(isinstance(value, str) for value in values.values()):
+                    raise InvalidRequest("the values of a form are texts.")
+                return self._replied(await dispatch.fill(self._here(), command, values))
+            case {"press": str(button)}:
+                return self._replied(await dispatch.press(self._here(), button))
+            case {"name": str(name)}:
+                await self._house.rename(self.person, proper(name))
+                return {"name": self.name}
+        raise InvalidRequest("this message is not known here.")
+
+    async def _open(self, channel: str, limit: object) -> dict[str, Any]:
+        if channel not in self._house.channels:
+            raise InvalidRequest("there is no such channel.")
+        self.channel = channel
+        self.outbox.hold()
+        many = limit if isinstance(limit, int) and not isinstance(limit, bool) else PAGE
+        return await self._history(None, min(max(many, PAGE), MOST))
+
+    async def _history(self, before: int | None, limit: int) -> dict[str, Any]:
+        here = self._here()
+        cards = await self._house.dispatch.jobs(here, before, limit + 1)
+        told = [card_json(here.channel, card) for card in cards[:limit]]
+        return {"channel": here.channel, "cards": told, "more": len(cards) > limit}
+
+    def _replied(self, reply: Reply) -> dict[str, Any]:
+        form = {"command": reply.form.command, "values": dict(reply.form.values)} if reply.form else None
+        files = [
+            {"name": name, "url": self._house.gift(self.person, name, sha256)} for name, sha256 in reply.files
+        ]
+        return {"reply": {"ok": reply.ok, "text": reply.text, "job": reply.job, "form": form, "files": files}}
+
+    def _here(self) -> Asker:
+        if self.channel is None:
+            raise InvalidRequest("open a channel first.")
+        return self._asker(self.channel)
+
+    def _asker(self, channel: str) -> Asker:
+        return Asker(
+            chat=CHAT,
+            space=channel,
+            space_name=channel,
+            channel=channel,
+            person=self.person,
+            person_name=self.name,
+        )
+
+
+def proper(name: str) -> str:
+    """A name that can be shown. Raises InvalidRequest with one sentence."""
+    name = " ".join(name.split())
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
+        raise InvalidRequest(f"a name has 1 to {LONGEST_NAME} characters that can be seen.")
+    return name
+
+
+def shown(channel: str, card: Card) -> str:
+    """The news that a card looks so now."""
+    return text({"card": card_json(channel, card)})

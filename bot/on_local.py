@@ -1,0 +1,191 @@
+"""The local chat: a page in the browser, served to this machine, or to others who know the token."""
+
+import errno
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSCloseCode, web
+
+from bot.card import Card
+from bot.config import LocalSettings
+from bot.dispatch import Dispatch
+from bot.front import Asker
+from bot.local.doors import Doors, greet, is_loopback, person_of
+from bot.local.gallery import Gallery
+from bot.local.wire import CHAT, Wire, shown
+from bot.local.written import text
+from bot.uploads import LARGEST_FILE
+from commands.actions import ACTIONS
+from commands.book import COMMANDS
+from commands.forms import definition
+from commands.loras import Library
+from engine.messages import JobId, Sha256
+from storage.database import Database
+from storage.files import Files
+from storage.people import known, person
+
+PAGE = Path(__file__).parent / "page"
+STATIC = {"/": "index.html", "/style.css": "style.css", "/app.js": "app.js"}
+LAST_WORDS = 2.0  # seconds that answers under way have when the chat is closed
+LORAS = 50  # names at once
+
+
+class LocalChatError(Exception):
+    """One sentence for the operator: why the page cannot be served."""
+
+
+class LocalChat:
+    """A front end whose messages are the cards themselves: a page that was away reads them again."""
+
+    chat = CHAT
+    every = 0.1
+
+    def __init__(
+        self,
+        *,
+        settings: LocalSettings,
+        token: str | None,
+        database: Database,
+        dispatch: Dispatch,
+        files: Files,
+        library: Library,
+        health: Callable[[], tuple[bool, dict[str, Any]]],
+        metrics: Callable[[], bytes],
+    ) -> None:
+        if not token and not is_loopback(settings.address):
+            raise LocalChatError(f"{settings.address} can be reached by others: set ATELIER_LOCAL_TOKEN.")
+        self.dispatch = dispatch
+        self.channels = tuple(settings.channels)
+        self._settings = settings
+        self._token = token or None
+        self._database = database
+        self._library = library
+        self._health, self._metrics = health, metrics
+        self._gallery = Gallery(database, files, self.channels)
+        self._wires: set[Wire] = set()
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> str:
+        """Serve from now on; the address to open. Raises LocalChatError."""
+        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=LAST_WORDS)
+        await self._runner.setup()
+        address, port = self._settings.address, self._settings.port
+        try:
+            await web.TCPSite(self._runner, address, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise LocalChatError(_refused(address, port, error)) from error
+        bound = self._runner.addresses[0]
+        host = f"[{address}]" if ":" in address else address
+        return f"http://{host}:{bound[1]}"
+
+    async def stop(self) -> None:
+        """Hang up on all pages, which try again by themselves, and close the port."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def show(self, channel: str, message: str | None, card: Card) -> str:
+        """Tell every page that has this channel open; the others that there is something new."""
+        told = shown(channel, card) if self._wires else ""
+        for wire in tuple(self._wires):
+            if wire.channel == channel:
+                wire.see(f"card:{card.job}", told)
+            elif message is None:
+                wire.see(f"news:{channel}", text({"news": channel, "number": card.number}))
+        return card.job
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Tell every page that has this channel open; a card that was only brought back stays."""
+        somebody = Asker(
+            chat=CHAT, space=channel, space_name=channel, channel=channel, person="", person_name=""
+        )
+        if await self.dispatch.card(somebody, JobId(message)) is not None:
+            return
+        for wire in tuple(self._wires):
+            if wire.channel == channel:
+                wire.gone(f"card:{message}", text({"gone": message}))
+
+    async def name_of(self, key: str) -> str:
+        """What this person is called; a guest until they say otherwise."""
+        async with self._database.reading() as session:
+            somebody = await known(session, CHAT, key)
+        return somebody.name if somebody else f"guest-{key[:4]}"
+
+    async def rename(self, key: str, name: str) -> None:
+        """Call this person so from now on, on all their pages."""
+        await self._database.write(partial(person, chat=CHAT, key=key, name=name))
+        for wire in tuple(self._wires):
+            if wire.person == key:
+                wire.name = name
+                wire.put({"named": name})
+
+    def gift(self, key: str, name: str, sha256: Sha256) -> str:
+        """The address of a file that is for this person alone."""
+        return self._gallery.gift(key, name, sha256)
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=LARGEST_FILE)
+        Doors(self._token).guard(app)
+        app.router.add_routes(
+            [
+                *(web.get(path, partial(_static, name)) for path, name in STATIC.items()),
+                web.get("/commands.json", self._definitions),
+                web.get("/loras", self._loras),
+                web.get("/live", self._live),
+                web.get("/healthz", self._healthz),
+                web.get("/metrics", self._show_metrics),
+                *self._gallery.routes(),
+            ]
+        )
+        app.on_shutdown.append(self._hang_up)
+        return app
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        key = person_of(request)
+        if key is None:
+            raise web.HTTPForbidden(text="open the page first.")
+        wire = Wire(self, key, await self.name_of(key))
+        self._wires.add(wire)
+        try:
+            return await wire.serve(request)
+        finally:
+            self._wires.discard(wire)
+
+    async def _definitions(self, request: web.Request) -> web.StreamResponse:
+        """What the page completes and makes its forms from; a new browser becomes somebody here."""
+        told = {
+            "commands": [definition(command) for command in COMMANDS.values()],
+            "actions": [{"name": a.name, "emoji": a.emoji, "help": a.help} for a in ACTIONS],
+        }
+        response = web.json_response(told, headers={"Cache-Control": "no-store"})
+        greet(request, response)
+        return response
+
+    async def _loras(self, request: web.Request) -> web.StreamResponse:
+        like = request.query.get("like", "").lower()
+        names = [name for name in await self._library.names() if like in name]
+        return web.json_response(sorted(names, key=lambda name: (not name.startswith(like), name))[:LORAS])
+
+    async def _healthz(self, _: web.Request) -> web.StreamResponse:
+        well, told = self._health()
+        return web.json_response(told, status=200 if well else 503, dumps=partial(json.dumps, default=str))
+
+    async def _show_metrics(self, _: web.Request) -> web.StreamResponse:
+        return web.Response(body=self._metrics(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def _hang_up(self, _: web.Application) -> None:
+        for wire in tuple(self._wires):
+            await wire.close(WSCloseCode.GOING_AWAY, "the bot is stopping.")
+
+
+async def _static(name: str, _: web.Request) -> web.StreamResponse:
+    return web.FileResponse(PAGE / name, headers={"Cache-Control": "no-cache"})
+
+
+def _refused(address: str, port: int, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {address} is in use: set another [local] port, or stop what listens there."
+    return f"the local chat cannot listen on {address}, port {port}: {error.strerror}."

@@ -1,0 +1,339 @@
+"""The queue in front of the engine: fed from the table by fair share, it keeps the batch full, no more."""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import aclosing, suppress
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.config import QueueSettings
+from bot.endings import Ending, Endings
+from bot.engine_client import EngineClient
+from bot.filed import EngineUnavailable
+from bot.line import Line
+from bot.live import Live
+from bot.metrics import Metrics
+from bot.pace import Pace, left
+from bot.running import Running
+from engine.messages import Cancelled, InvalidRequest, JobId, Progress
+from storage import jobs, requests
+from storage.database import CannotStore, Database
+from storage.files import Files
+from storage.tables import Job
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 60.0  # between two starts of an engine that had given up
+LINE_SECONDS = 1.0  # between two looks at the line while it moves
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # before jobs that could not be taken are tried again, doubled
+
+
+class Queue:
+    """Takes jobs from the table, has them painted, and writes down how they end."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        files: Files,
+        engine: EngineClient,
+        live: Live,
+        pace: Pace,
+        touch: Callable[[Collection[JobId]], None],
+        metrics: Metrics,
+        settings: QueueSettings,
+        largest_batch: int,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._live = live
+        self._pace = pace
+        self._touch = touch
+        self._metrics = metrics
+        self._lease = settings.lease_seconds
+        self._largest = largest_batch
+        self._endings = Endings(database, files, pace, metrics)
+        self._line = Line(database, live, pace, touch)
+        self._running: dict[JobId, Running] = {}
+        self._unwanted: set[JobId] = set()
+        self._woken = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._services: list[asyncio.Task[None]] = []
+        self._hurried = asyncio.Event()
+        self.trouble = ""  # why there is no engine, and none will come soon
+
+    @property
+    def length(self) -> int:
+        """Jobs that waited when the line was last looked at."""
+        return self._line.length
+
+    @property
+    def running(self) -> int:
+        """Jobs that have not ended, in the engine or on their way out of it."""
+        return len(self._running)
+
+    async def start(self) -> None:
+        """Queue again what ran when the last bot ended, and begin; the engine loads in the background."""
+        await self._put_back()
+        services = (self._keep_an_engine(), self._feed(), self._renew(), self._watch_the_line())
+        self._services = [asyncio.create_task(service) for service in services]
+        self.wake()
+
+    def wake(self) -> None:
+        """Something was filed, or there is room."""
+        self._woken.set()
+        self._moved.set()
+
+    def cancel(self, job: JobId) -> None:
+        """The row has ended as cancelled: the engine need not go on."""
+        self._unwanted.add(job)
+        if (running := self._running.get(job)) is not None and running.inside:
+            self._engine.cancel(job)
+
+    def spent(self, job: JobId) -> float:
+        """Engine seconds that a running job has cost so far, about."""
+        running = self._running.get(job)
+        return running.expected * running.done if running is not None else 0.0
+
+    async def stop(self, grace: float) -> None:
+        """Take no more, let what runs end within the grace in seconds, put back the rest, stop the engine."""
+        await _ended(self._services)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_ended_or_hurried(), grace)
+        await _ended(list(self._jobs))
+        await self._engine.stop()
+        with suppress(CannotStore):  # the next start does it too
+            await self._put_back()
+
+    def hurry(self) -> None:
+        """End the grace that stop() gives."""
+        self._hurried.set()
+
+    async def _all_ended_or_hurried(self) -> None:
+        hurried = asyncio.create_task(self._hurried.wait())
+        try:
+            while self._jobs and not hurried.done():
+                await asyncio.wait({*self._jobs, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurried.cancel()
+
+    async def _put_back(self) -> None:
+        """Queue all running rows again, none of which is in an engine; no attempt is charged."""
+
+        async def work(session: AsyncSession) -> list[JobId]:
+            orphans = await jobs.running(session)
+            for orphan in orphans:
+                await jobs.requeue(session, orphan.number, time.time())
+            return [JobId(orphan.id) for orphan in orphans]
+
+        orphans = await self._database.write(work)
+        for job in orphans:
+            self._live.forget(job)
+            log.info("job queued again", job=job)
+        self._touch(orphans)
+
+    async def _keep_an_engine(self) -> None:
+        """Start the engine; should it be given up, say why, and try again every so often."""
+        while True:
+            try:
+                ready = await self._engine.start()
+                self.trouble = ""
+                self._pace.begin(ready)
+                log.info(
+                    "engine ready", model=ready.model, device=ready.device, seconds=round(ready.seconds, 1)
+                )
+                self.wake()
+                self.trouble = await self._engine.given_up()
+            except EngineUnavailable as refusal:
+                self.trouble = str(refusal)
+            log.error("no engine", reason=self.trouble, again_in=RETRY_SECONDS)
+            self._moved.set()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _feed(self) -> None:
+        """Whenever there is room in the engine, fill it."""
+        pause = FIRST_PAUSE
+        while True:
+            await self._woken.wait()
+            await self._engine.available()
+            self._woken.clear()
+            try:
+                for running in await self._take() if self._room() > 0 else ():
+                    self._begin(running)
+                pause = FIRST_PAUSE
+            except Exception as error:
+                log.error(
+                    "no job could be taken", exc_info=not isinstance(error, CannotStore), reason=str(error)
+                )
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._woken.set()
+
+    def _room(self) -> int:
+        """How many pictures the engine can take now."""
+        inside = [running for running in self._running.values() if running.inside]
+        if any(running.solo for running in inside):
+            return 0
+        return self._largest - sum(running.request.count for running in inside)
+
+    async def _take(self) -> list[Running]:
+        """As many of the next jobs as fit, all in one transaction. They are running once this returns."""
+
+        async def work(session: AsyncSession) -> list[Running]:
+            taken: list[Running] = []
+            room, empty = self._room(), self._room() == self._largest
+            while room > 0 and (job := await jobs.next_queued(session)) is not None:
+                running = await self._read(session, job)
+                if running is None:
+                    continue
+                alone = running.solo or running.request.count > self._largest
+                if (alone and not empty) or (running.request.count > room and not alone):
+                    break
+                await self._started(session, running)
+                taken.append(running)
+                room, empty = 0 if alone else room - running.request.count, False
+            return taken
+
+        return await self._database.write(work)
+
+    async def _read(self, session: AsyncSession, job: Job) -> Running | None:
+        """A queued row as something to run; one that cannot be read is failed, lest it block the queue."""
+        try:
+            request = requests.from_json(JobId(job.id), job.request)
+        except (InvalidRequest, KeyError, TypeError, ValueError):
+            log.exception("a request cannot be read", job=job.id)
+            reason = "this version of the bot cannot read the request: please say it again."
+            await jobs.finish(
+                session, job.number, state="failed", reason=reason, seconds=0.0, now=time.time()
+            )
+            return None
+        self._metrics.wait.observe(max(0.0, time.time() - job.created_at))
+        return Running(
+            number=job.number,
+            request=request,
+            expected=self._pace.seconds(request),
+            solo=job.suspect or job.deaths > 0,
+            strikes=job.deaths + job.suspect,
+        )
+
+    async def _started(self, session: AsyncSession, running: Running) -> None:
+        now = time.time()
+        await jobs.start(
+            session, running.number, expected=running.expected, lease_until=now + self._lease, now=now
+        )
+
+    def _begin(self, running: Running) -> None:
+        job = running.request.job
+        self._running[job] = running
+        self._live.running(job)
+        self._touch([job])
+        task = asyncio.create_task(self._run(running), name=f"job {job}")
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    async def _run(self, running: Running) -> None:
+        """The life of one job from the engine to the table."""
+        job = running.request.job
+        started = time.monotonic()
+        try:
+            ending = await self._ending(running)
+            running.inside = False
+            self.wake()
+            state = await self._endings.settle(running, ending)
+            log.info("job ended", job=job, state=state, seconds=round(time.monotonic() - started, 2))
+        except Exception:
+            log.exception("unexpected error", job=job)
+            await self._endings.finish(
+                running, state="failed", reason=f"something went wrong: the log has it under {job}."
+            )
+        finally:
+            del self._running[job]
+            self._unwanted.discard(job)
+            self._live.forget(job)
+            self._touch([job])
+            self.wake()
+
+    async def _ending(self, running: Running) -> Ending:
+        """Have it painted, telling how far it is; how it ended."""
+        job = running.request.job
+        if job in self._unwanted:
+            return Cancelled(job=job)
+        try:
+            async with aclosing(self._engine.paint(running.request)) as news:
+                async for update in news:
+                    if not isinstance(update, Progress):
+                        return update
+                    self._progress(running, update)
+        except EngineUnavailable as refusal:
+            return refusal
+        raise AssertionError(f"job {job} ended without an end")
+
+    def _progress(self, running: Running, update: Progress) -> None:
+        now = time.monotonic()
+        running.step, running.steps = update.step, update.steps
+        running.first = running.first or (update.step, now)
+        job, (step, at) = update.job, running.first
+        self._live.progress(job, step=update.step, steps=update.steps, preview=update.preview)
+        if update.step > step:
+            self._live.estimate(job, (now - at) / (update.step - step) * (update.steps - update.step))
+        else:
+            self._live.estimate(job, left(running.seconds_left, self._left_of_others(job)))
+        self._touch([job])
+
+    def _left_of_others(self, job: JobId) -> Sequence[float]:
+        return [one.seconds_left for other, one in self._running.items() if other != job]
+
+    async def _renew(self) -> None:
+        """Renew the leases of what runs, and queue again what nobody renews."""
+        while True:
+            await asyncio.sleep(self._lease / 4)
+            try:
+                orphans = await self._database.write(self._renewed)
+            except CannotStore as error:
+                log.error("leases could not be renewed", reason=str(error))
+                continue
+            self._touch(orphans)
+            if orphans:
+                self.wake()
+
+    async def _renewed(self, session: AsyncSession) -> list[JobId]:
+        now = time.time()
+        steps = {running.number: (running.step, running.steps) for running in self._running.values()}
+        await jobs.heartbeat(session, steps, now + self._lease)
+        orphans = [
+            job for job in await jobs.expired(session, now, longest=self._lease) if job.number not in steps
+        ]
+        for orphan in orphans:
+            await jobs.requeue(session, orphan.number, now)
+        return [JobId(orphan.id) for orphan in orphans]
+
+    async def _watch_the_line(self) -> None:
+        """Tell places and estimates whenever the line moves, and every so often while the engine works."""
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._moved.wait(), LINE_SECONDS if self._line.length else None)
+            self._moved.clear()
+            try:
+                await self._line.look(self._seconds_left(), self._waiting)
+            except Exception:
+                log.exception("the line could not be read")
+            self._metrics.queued.set(self._line.length)
+            self._metrics.running.set(len(self._running))
+            await asyncio.sleep(LINE_SECONDS / 4)
+
+    def _seconds_left(self) -> Mapping[JobId, float]:
+        return {job: running.seconds_left for job, running in self._running.items()}
+
+    def _waiting(self) -> str:
+        if self.trouble:
+            return f"waiting for the engine: {self.trouble}"
+        return "" if self._engine.ready else "the engine is starting"
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

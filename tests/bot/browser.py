@@ -1,0 +1,142 @@
+"""A real browser at the local chat's page."""
+
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+
+CHROMIUM = Path("/usr/bin/chromium")
+REQUIRED = "ATELIER_BROWSER"  # the environment variable that says "required" where the browser must be
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+MIDDLE_AND_BORDER = """
+async (address) => {
+  const bitmap = await createImageBitmap(await (await fetch(address)).blob());
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  const pixel = (x, y) => [...context.getImageData(x, y, 1, 1).data.slice(0, 3)];
+  const middle = [], border = [];
+  for (let x = 0; x < bitmap.width; x++) for (let y = 0; y < bitmap.height; y++) {
+    const far = Math.max(Math.abs(x / bitmap.width - 0.5), Math.abs(y / bitmap.height - 0.5));
+    if (far < 0.08) middle.push(pixel(x, y));
+    if (far > 0.47) border.push(pixel(x, y));
+  }
+  return [middle, border];
+}
+"""
+Pixel = list[int]
+
+
+@asynccontextmanager
+async def a_browser() -> AsyncIterator[Browser]:
+    """Chromium as the system has it; without it the test is skipped, or fails where it is required."""
+    if not CHROMIUM.exists():
+        reason = f"there is no browser at {CHROMIUM}: apt-get install chromium"
+        if os.environ.get(REQUIRED) == "required":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+class Visit:
+    """Somebody who looks at the page, clicks and types; `complaints` are the browser's about our code."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        self.words = page.get_by_role("combobox", name="Message")
+        self.options = page.get_by_role("option")
+        self.notices = page.get_by_label("Only you can see this")
+        self.state = page.locator("#state")
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._hear)
+
+    @classmethod
+    async def come(cls, browser: Browser, address: str, **how: Any) -> "Visit":
+        context = await browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **how})
+        visit = cls(await context.new_page())
+        visit.page.set_default_timeout(20_000)
+        await visit.page.goto(address)
+        await visit.connects()
+        return visit
+
+    async def connects(self, seconds: float = 30) -> None:
+        await expect(self.state).to_have_text("Connected", timeout=seconds * 1000)
+
+    async def says(self, text: str) -> None:
+        """Type it all at once, and send it."""
+        await self.words.fill(text)
+        await self.words.press("Escape")
+        await self.words.press("Enter")
+
+    async def types(self, text: str) -> None:
+        """Type it letter by letter."""
+        await self.words.press_sequentially(text)
+
+    async def paints(self, text: str, seconds: float = 60) -> Locator:
+        """Say it, and wait for the pictures of the new card."""
+        known = await self.jobs()
+        await self.says(text)
+        return await self.new_card(known, seconds)
+
+    async def new_card(self, known: list[str], seconds: float = 60) -> Locator:
+        """The card that was not among the known ones, once it is painted."""
+        unknown = "".join(f':not([data-job="{job}"])' for job in known)
+        card = self.page.locator(f".card{unknown}")
+        await expect(card).to_have_attribute("data-state", "succeeded", timeout=seconds * 1000)
+        return self.card(await card.get_attribute("data-job") or "")
+
+    def card(self, job: str) -> Locator:
+        return self.page.locator(f'.card[data-job="{job}"]')
+
+    async def jobs(self) -> list[str]:
+        """The jobs of the cards, from top to bottom."""
+        found: list[str] = await self.page.locator(".card").evaluate_all(
+            "all => all.map(one => one.dataset.job)"
+        )
+        return found
+
+    async def seed(self, card: Locator) -> str:
+        """The seed in the card's recipe."""
+        text = await card.locator(".command code").text_content() or ""
+        found = re.search(r"--seed (\d+)", text)
+        assert found, text
+        return found[1]
+
+    async def pixels(self, card: Locator) -> tuple[list[Pixel], list[Pixel]]:
+        """The pixels in the middle and at the border of the card's first picture, from its PNG."""
+        thumb = await card.locator(".shot img").first.get_attribute("src") or ""
+        address = thumb.replace("/thumbs/", "/pictures/").replace(".webp", ".png")
+        middle, border = await self.page.evaluate(MIDDLE_AND_BORDER, address)
+        return middle, border
+
+    async def wider_than_the_window(self) -> list[str]:
+        """What sticks out at the right."""
+        found: list[str] = await self.page.evaluate(
+            "() => [...document.querySelectorAll('.main *')]"
+            ".filter(one => one.getBoundingClientRect().right > innerWidth + 1)"
+            ".map(one => one.outerHTML.slice(0, 80))"
+        )
+        return found
+
+    def _hear(self, message: Any) -> None:
+        if message.type in ("error", "warning") and "ERR_CONNECTION" not in message.text:
+            self.complaints.append(message.text)

@@ -1,0 +1,132 @@
+"""A program in the engine's place that paints many jobs in shared steps, quickly, as their prompts say.
+
+`python -m tests.bot.quick_engine NOTES SECONDS`: each step takes so many seconds. NOTES gets a line for each
+thing that happened: "start PID", "take JOB", "inside PICTURES", "painted JOB".
+"""
+
+import os
+import signal
+import struct
+import sys
+import time
+import zlib
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from engine.messages import (
+    Cancel,
+    Cancelled,
+    CannotStart,
+    Failed,
+    Idle,
+    JobId,
+    Paint,
+    Painted,
+    Picture,
+    Progress,
+    Ready,
+    Shutdown,
+    Size,
+    Working,
+)
+
+READY = Ready(model="quick", device="cpu", precision="float32", side=64, has_refiner=False, seconds=0.0)
+
+
+class Engine:
+    """All jobs take each step together."""
+
+    def __init__(self, bot: "Connection", notes: Path, seconds: float) -> None:
+        self.bot = bot
+        self.notes = notes.open("a", buffering=1)
+        self.seconds = seconds
+        self.jobs: dict[JobId, Paint] = {}
+        self.steps: dict[JobId, int] = {}
+
+    def serve(self) -> None:
+        while True:
+            while self.bot.poll(None if not self.jobs else 0):
+                request = self.bot.recv()
+                if isinstance(request, Shutdown):
+                    return
+                self.take(request)
+            if self.jobs:
+                self.step()
+
+    def take(self, request: Paint | Cancel) -> None:
+        if isinstance(request, Cancel):
+            if self.jobs.pop(request.job, None):
+                self.bot.send(Cancelled(job=request.job))
+            return
+        self.notes.write(f"take {request.job}\n")
+        self.jobs[request.job], self.steps[request.job] = request, 0
+        self.notes.write(f"inside {sum(one.count for one in self.jobs.values())}\n")
+
+    def step(self) -> None:
+        self.bot.send(Working(jobs=tuple(self.jobs), deadline=1.0))
+        time.sleep(self.seconds)
+        for job, request in list(self.jobs.items()):
+            self.steps[job] += 1
+            self.obey(job, request.prompt)
+            if job in self.jobs and self.steps[job] < request.steps:
+                self.bot.send(Progress(job=job, step=self.steps[job], steps=request.steps, preview=b"jpeg"))
+            elif self.jobs.pop(job, None):
+                self.notes.write(f"painted {job}\n")
+                self.bot.send(
+                    Painted(job=job, pictures=pictures(request), seconds=self.seconds * request.steps)
+                )
+        if not self.jobs:
+            self.bot.send(Idle())
+
+    def obey(self, job: JobId, prompt: str) -> None:
+        """Bad days, at the second step: the jobs that joined since are in it too."""
+        if self.steps[job] != 2:
+            return
+        if "die" in prompt:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "hang" in prompt:
+            time.sleep(60)
+        if "refuse" in prompt or "fault" in prompt:
+            del self.jobs[job]
+            self.bot.send(Failed(job=job, reason=f"this is a {prompt}.", expected="refuse" in prompt))
+
+
+def pictures(request: Paint) -> tuple[Picture, ...]:
+    size = request.size if isinstance(request.size, Size) else Size(width=64, height=64)
+    return tuple(
+        Picture(
+            png=png(request.seed + place), seed=request.seed + place, width=size.width, height=size.height
+        )
+        for place in range(request.count)
+    )
+
+
+def png(seed: int) -> bytes:
+    """A real PNG of one pixel, in a colour of the seed's own."""
+    pixel = bytes((0, seed % 256, seed // 256 % 256, seed // 65536 % 256))
+    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(pixel)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def main() -> None:
+    notes, seconds = Path(sys.argv[1]), float(sys.argv[2])
+    bot: Connection = Connection(int(sys.argv[sys.argv.index("--fd") + 1]))
+    settings = bot.recv()
+    engine = Engine(bot, notes, seconds)
+    engine.notes.write(f"start {os.getpid()}\n")
+    if settings.model != "quick":
+        bot.send(CannotStart(reason=f"the model '{settings.model}' is not there."))
+        return
+    bot.send(READY)
+    try:
+        engine.serve()
+    except (EOFError, ConnectionError):  # the bot was killed
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,173 @@
+"""A chat that fails, refuses or is slow has each card in the end, in exactly one message."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bot import delivery
+from bot.card import Card
+from bot.front import CardRefused
+from tests.bot.wall import OpenChat, Wall
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.2)
+
+
+async def test_a_chat_that_fails_gets_its_card_in_the_end(open_chat: OpenChat) -> None:
+    wall = Wall(trouble=ConnectionError("the chat is away"))
+    chat = await open_chat(wall=wall)
+    job = (await chat.says("ana", "/imagine a fox --steps 3")).job
+    await chat.sees(lambda: len(chat.noted("painted")) == 1)
+    await asyncio.sleep(0.3)
+    assert chat.card(job) is None
+
+    wall.trouble = None
+
+    assert (await chat.ends(job)).state == "succeeded"
+    assert len(wall.posts) == 1
+
+
+async def test_a_chat_that_shows_a_card_and_then_fails_to_say_so_shows_it_again_in_the_same_message(
+    open_chat: OpenChat,
+) -> None:
+    class Forgetful(Wall):
+        async def show(self, channel: str, message: str | None, card: Card) -> str:
+            shown = await super().show(channel, message, card)
+            if message is not None and len(self.shows) % 2:
+                raise ConnectionError("cut after it was shown")
+            return shown
+
+    chat = await open_chat(wall=Forgetful())
+    job = (await chat.says("ana", "/imagine a fox --steps 10")).job
+
+    assert (await chat.ends(job)).state == "succeeded"
+    await chat.bot.delivery.calm()
+    assert len(chat.wall.posts) == 1
+
+
+async def test_a_slow_chat_sees_few_states_and_the_last_one(open_chat: OpenChat) -> None:
+    chat = await open_chat(wall=Wall(slow=0.3))
+    job = (await chat.says("ana", "/imagine a fox --steps 50")).job
+
+    assert (await chat.ends(job)).state == "succeeded"
+    assert len(chat.wall.shows) < 8
+    assert len(chat.wall.posts) == 1
+
+
+async def test_a_message_is_not_edited_more_often_than_its_chat_allows(open_chat: OpenChat) -> None:
+    chat = await open_chat(wall=Wall(every=0.5))
+    job = (await chat.says("ana", "/imagine a fox --steps 100")).job
+
+    await chat.ends(job)
+
+    assert len(chat.wall.shows) <= 6  # of a hundred steps in a second
+
+
+async def test_one_slow_card_does_not_hold_up_the_others(open_chat: OpenChat) -> None:
+    class Stuck(Wall):
+        async def show(self, channel: str, message: str | None, card: Card) -> str:
+            if card.title == "stuck":
+                await asyncio.sleep(60)
+            return await super().show(channel, message, card)
+
+    chat = await open_chat(wall=Stuck())
+    await chat.says("ana", "/imagine stuck --steps 2")
+
+    job = (await chat.says("bo", "/imagine a fox --steps 2")).job
+
+    assert (await chat.ends(job)).state == "succeeded"
+
+
+async def test_a_chat_that_never_answers_is_asked_again(
+    open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "PATIENCE", 0.2)
+    wall = Wall(slow=60)
+    chat = await open_chat(wall=wall)
+    job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+    await asyncio.sleep(0.1)
+
+    wall.slow = 0
+
+    assert (await chat.ends(job)).state == "succeeded"
+    assert len(wall.posts) == 1
+
+
+async def test_a_refused_card_is_left_alone_until_it_changes(open_chat: OpenChat) -> None:
+    wall = Wall(trouble=CardRefused("the channel is closed"))
+    chat = await open_chat(wall=wall)
+    job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+    await chat.sees(lambda: len(chat.noted("painted")) == 1)
+    await chat.close(grace=2)
+
+    wall.trouble = None
+    chat = await open_chat(wall=wall)
+    await asyncio.sleep(0.3)
+    assert chat.card(job) is None
+    await chat.says("ana", f"/show {job}")
+
+    assert (await chat.ends(job)).state == "succeeded"
+
+
+async def test_what_was_not_shown_before_the_end_is_shown_after_the_next_start(open_chat: OpenChat) -> None:
+    wall = Wall()
+    chat = await open_chat(wall=wall, seconds=0.05)
+    job = (await chat.says("ana", "/imagine a fox --steps 5")).job
+    await chat.runs(job)
+    wall.trouble = ConnectionError("the chat is away")
+    await chat.sees(lambda: len(chat.noted("painted")) == 1)
+    await chat.close(grace=2)
+    card = chat.card(job)
+    assert card is not None
+    assert card.state == "running"
+
+    wall.trouble = None
+    chat = await open_chat(wall=wall)
+
+    assert (await chat.ends(job)).state == "succeeded"
+    assert len(wall.posts) == 1
+    assert chat.noted("painted") == [job]
+
+
+async def test_a_deleted_card_goes_although_the_chat_failed_at_first(
+    open_chat: OpenChat, tmp_path: Path
+) -> None:
+    class Sticky(Wall):
+        async def remove(self, channel: str, message: str) -> None:
+            if self.trouble is not None:
+                raise self.trouble
+            await super().remove(channel, message)
+
+    wall = Sticky()
+    chat = await open_chat(wall=wall)
+    job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+    await chat.ends(job)
+    wall.trouble = ConnectionError("the chat is away")
+    await chat.presses("ana", "delete", job)
+    await asyncio.sleep(0.2)
+    assert chat.card(job) is not None
+
+    wall.trouble = None
+
+    await chat.sees(lambda: chat.card(job) is None)
+
+
+async def test_many_undelivered_cards_are_all_found_after_a_restart(
+    open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SWEEP", 5)
+    wall = Wall(trouble=ConnectionError("the chat is away"))
+    chat = await open_chat(wall=wall)
+    replies = [await chat.says(f"person {n}", f"/imagine fox {n} --steps 1") for n in range(17)]
+    await chat.sees(lambda: len(chat.noted("painted")) == 17)
+    await chat.close(grace=2)
+
+    wall.trouble = None
+    chat = await open_chat(wall=wall)
+
+    assert {(await chat.ends(reply.job)).state for reply in replies} == {"succeeded"}
+    assert len(wall.posts) == 17

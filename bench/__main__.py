@@ -14,14 +14,14 @@ import diffusers
 import torch
 import transformers
 
-from bench import demo_model, forward, painting, start
+from bench import demo_model, forward, painting, start, storage
 from bench.full_size import full_size_pipelines
 from bench.measuring import where
 from engine.messages import EngineSettings
 from engine.model import Model, load_model, settle
 
 SIDES = (512, 768, 1024)
-PARTS = ("demo", "quality", "full-size")
+PARTS = ("demo", "quality", "storage", "full-size")
 
 Table = tuple[str, Callable[[], str]]
 
@@ -67,7 +67,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--only", choices=PARTS, help="one part instead of all that this machine can measure")
     asked = parser.parse_args().only
-    parts = [asked] if asked else [*PARTS[:2], *(PARTS[2:] if torch.cuda.is_available() else ())]
+    parts = [asked] if asked else [part for part in PARTS if part != "full-size" or torch.cuda.is_available()]
     quiet()
     print(f"{where()}\n")
     for part in parts:
@@ -80,6 +80,11 @@ def quality() -> Iterator[Table]:
     yield "What the model that ships can draw", demo_model.measure
 
 
+def database() -> Iterator[Table]:
+    """What the database costs."""
+    yield "The database", storage.measure
+
+
 def quiet() -> None:
     """Tables only: no progress bars, and no warnings about what is done here on purpose."""
     for library in (diffusers, transformers):
@@ -89,7 +94,12 @@ def quiet() -> None:
     warnings.simplefilter("ignore")
 
 
-TABLES: dict[str, Callable[[], Iterator[Table]]] = {"demo": demo, "quality": quality, "full-size": full_size}
+TABLES: dict[str, Callable[[], Iterator[Table]]] = {
+    "demo": demo,
+    "quality": quality,
+    "storage": database,
+    "full-size": full_size,
+}
 
 if __name__ == "__main__":
     main()

@@ -145,7 +145,7 @@ def _filled(text: str, info: ValidationInfo) -> str:
 def _database(told: str) -> str:
     if "://" not in told and "?" in told:
         raise ValueError(f"database is {told!r}, but a path with a question mark cannot be opened.")
-    if re.match(r"[^/@]*://[^/@]*:[^/@]*@", told):
+    if re.search(r"://[^@]*:[^@]*@", told):
         raise ValueError("database has a password in it: passwords come from the environment, as PGPASSWORD.")
     return told
 

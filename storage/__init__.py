@@ -1,1 +1,1 @@
-"""What is remembered: files by content hash."""
+"""What is remembered: jobs and people in tables, files by content hash."""

@@ -77,7 +77,7 @@ class Database:
         own: what one raises is rolled back and raised for that one alone. A work must be quick, await nothing
         but its session, and touch nothing else. Raises CannotStore when the disk did not take it.
         """
-        if self._closing:
+        if self._closing or self._writer.done():
             raise CannotStore("nothing was stored: the database is closed.")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Waiting(work, done))
@@ -95,10 +95,12 @@ class Database:
             return
         self._closing = True
         self._queue.put_nowait(None)
-        await self._writer
-        await self._writing.dispose()
-        await self._reading.dispose()
-        self._lock.release()
+        try:
+            await self._writer
+        finally:
+            await self._writing.dispose()
+            await self._reading.dispose()
+            self._lock.release()
 
     async def _write_groups(self) -> None:
         while (first := await self._queue.get()) is not None:

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BufferedRandom, BufferedReader
@@ -15,6 +16,9 @@ from typing import Any
 from fsspec.core import url_to_fs
 
 from engine.messages import Sha256, stored_at
+
+INCOMING = "incoming-"  # what the names of files that are not yet whole begin with
+ABANDONED = 3600.0  # seconds after which nobody is still writing one
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,10 @@ class Files:
     async def remove(self, sha256: Sha256) -> None:
         """Keep this file no longer; one that is gone already is no error. Raises OSError."""
         await asyncio.to_thread(self._store.remove, sha256)
+
+    async def tidy(self) -> None:
+        """Remove what was being put when a program was killed. Raises OSError."""
+        await asyncio.to_thread(self._store.tidy, time.time() - ABANDONED)
 
     def path(self, sha256: Sha256) -> Path | None:
         """Where this file lies on this machine, if it does, whether or not it is there."""
@@ -101,6 +109,11 @@ class _Folder:
     def remove(self, sha256: Sha256) -> None:
         stored_at(self.folder, sha256).unlink(missing_ok=True)
 
+    def tidy(self, before: float) -> None:
+        for aside in self.folder.glob(f"{INCOMING}*"):
+            if aside.stat().st_mtime < before:
+                aside.unlink(missing_ok=True)
+
 
 @dataclass(frozen=True)
 class _Objects:
@@ -112,8 +125,9 @@ class _Objects:
         sha256 = Sha256(hashlib.sha256(content).hexdigest())
         system, place = self._at(sha256)
         if not system.exists(place):
-            aside = f"{place}-{secrets.token_hex(4)}"
-            system.makedirs(str(PurePosixPath(place).parent), exist_ok=True)
+            folder = PurePosixPath(place).parent
+            aside = str(folder.parent / f"{INCOMING}{secrets.token_hex(4)}")
+            system.makedirs(str(folder), exist_ok=True)
             system.pipe_file(aside, content)
             system.mv(aside, place)
         return sha256
@@ -131,6 +145,12 @@ class _Objects:
         with suppress(FileNotFoundError):
             system.rm_file(place)
 
+    def tidy(self, before: float) -> None:
+        system, root = url_to_fs(self.url)
+        for aside in system.glob(f"{root}/{INCOMING}*"):
+            if system.modified(aside).timestamp() < before:
+                system.rm_file(aside)
+
     def _at(self, sha256: Sha256) -> tuple[Any, str]:
         """The file system and the file's place in it, the same as in a folder."""
         system, root = url_to_fs(self.url)
@@ -142,7 +162,7 @@ class _Aside:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(prefix="incoming-", dir=folder)
+        number, name = tempfile.mkstemp(prefix=INCOMING, dir=folder)
         self.file: BufferedRandom = os.fdopen(number, "w+b")
         self._path = Path(name)
 

@@ -7,14 +7,27 @@ from heapq import heapify, heappop, heapreplace
 from time import time
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Integer, Select, Text, bindparam, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    bindparam,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Paint, Sha256
 from storage.fairness import charge
 from storage.ids import new_job_id
-from storage.pictures import unneeded
+from storage.pictures import of_space, unneeded
 from storage.requests import to_json
 from storage.tables import Job, Person, Picture
 
@@ -49,8 +62,11 @@ async def file(
     now: float,
 ) -> Job:
     """Write the job down as queued. Its id is another one where an older job has this one already."""
-    while await session.scalar(select(Job.number).where(Job.id == id)) is not None:
+    asked = select(Person, exists().where(Job.id == id)).where(Person.id == person_id)
+    person, taken = (await session.execute(asked)).one()
+    while taken:
         id = new_job_id()
+        taken = bool(await session.scalar(select(exists().where(Job.id == id))))
     job = Job(
         id=id,
         space_id=space_id,
@@ -61,7 +77,6 @@ async def file(
         created_at=now,
     )
     session.add(job)
-    person = await session.get_one(Person, person_id)
     person.queued += 1
     await session.flush()
     return job
@@ -69,14 +84,11 @@ async def file(
 
 async def next_queued(session: AsyncSession) -> Job | None:
     """The oldest job of the person who used the engine least of late."""
-    fair = (
-        select(Job)
-        .join(Person, Person.id == Job.person_id)
-        .where(_is("queued"), _has_queued())
-        .order_by(Person.used, Person.id, Job.person_id, Job.number)
-        .limit(1)
+    person = (
+        select(Person.id).where(_has_queued()).order_by(Person.used, Person.id).limit(1).scalar_subquery()
     )
-    return await session.scalar(fair)
+    oldest = select(Job).where(_is("queued"), Job.person_id == person).order_by(Job.number).limit(1)
+    return await session.scalar(oldest)
 
 
 async def start(
@@ -251,13 +263,14 @@ async def mine(
     session: AsyncSession, space_id: int, person_id: int, states: Collection[State]
 ) -> list[JobId]:
     """The person's jobs in these states that were not deleted, oldest first."""
-    theirs = select(Job.id).where(
-        Job.person_id == person_id,
-        Job.space_id == space_id,
-        or_(*(_is(state) for state in states)),
-        Job.deleted_at.is_(None),
+    theirs = (
+        select(Job.id, Job.number).where(
+            _is(state), Job.person_id == person_id, of_space(space_id), Job.deleted_at.is_(None)
+        )
+        for state in states
     )
-    return await _ids(session, theirs.order_by(Job.number))
+    found = union_all(*theirs).subquery()  # each has its own index
+    return await _ids(session, select(found.c.id).order_by(found.c.number))
 
 
 def _is(state: State) -> ColumnElement[bool]:

@@ -82,6 +82,7 @@ class Job(Table):
         Index("ix_jobs_queued", "person_id", "number", sqlite_where=WAITING, postgresql_where=WAITING),
         Index(
             "ix_jobs_running",
+            "person_id",
             "number",
             sqlite_where=text("state = 'running'"),
             postgresql_where=text("state = 'running'"),

@@ -1,6 +1,7 @@
 """Files are kept under their hash, whole or not at all."""
 
 import hashlib
+import os
 from pathlib import Path
 from uuid import uuid4
 
@@ -76,6 +77,22 @@ async def test_what_was_put_is_got_and_can_be_removed(files: Files) -> None:
         await files.get(sha256)
 
 
+async def test_what_a_killed_program_left_half_written_is_removed_but_not_what_is_being_written(
+    files: Files,
+) -> None:
+    sha256 = await files.put(CONTENT)
+    left, fresh = files.folder / "incoming-left", files.folder / "incoming-fresh"
+    for path in (left, fresh, stored_at(files.folder, sha256)):
+        path.touch()
+    for path in (left, stored_at(files.folder, sha256)):
+        os.utime(path, (0, 0))
+
+    await files.tidy()
+
+    assert (left.exists(), fresh.exists()) == (False, True)
+    assert await files.get(sha256) == CONTENT
+
+
 async def test_a_path_in_words_is_a_folder_too(tmp_path: Path) -> None:
     files = Files(str(tmp_path / "files"))
 
@@ -99,6 +116,7 @@ async def test_an_object_store_keeps_files_under_the_same_names(objects: Files, 
     assert await objects.get(sha256) == CONTENT
     system, root = fsspec.core.url_to_fs(str(objects.place))
     assert system.find(root) == [f"{root}/{sha256[:2]}/{sha256}"]
+    await objects.tidy()
     await objects.remove(sha256)
     await objects.remove(sha256)
     with pytest.raises(FileNotFoundError):

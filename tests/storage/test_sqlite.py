@@ -329,6 +329,14 @@ async def test_a_lock_that_another_program_keeps_is_one_sentence(database: Datab
     assert await database.write(ana) == 1
 
 
+async def test_a_database_that_another_program_keeps_locked_is_refused(path: Path) -> None:
+    await (await Database.open(at(path))).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        assert await refusal(path) == f"the database {path} cannot be used: another program keeps it locked."
+
+
 async def test_a_short_lock_is_waited_for(database: Database, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

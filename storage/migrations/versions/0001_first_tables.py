@@ -141,7 +141,7 @@ def _jobs() -> None:
     op.create_index(
         "ix_jobs_running",
         "jobs",
-        ["number"],
+        ["person_id", "number"],
         sqlite_where=sa.text("state = 'running'"),
         postgresql_where=sa.text("state = 'running'"),
     )

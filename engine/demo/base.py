@@ -15,7 +15,7 @@ from engine.demo.captions import caption
 from engine.demo.latents import BUCKETS, Bucket, View
 from engine.demo.text import TextEncoders
 from engine.demo.training import Plan
-from engine.demo.unet import new_scheduler, new_unet, noised, velocity
+from engine.demo.unet import new_scheduler, new_unet, noised, velocity, velocity_loss
 from engine.demo.world import Rng
 
 
@@ -59,7 +59,7 @@ def spread_timesteps(count: int, generator: torch.Generator) -> Tensor:
 
 
 def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Callable[[int], Tensor]:
-    """Loss by step: the error of the predicted velocity."""
+    """Loss by step: `velocity_loss` of what the UNet predicts."""
     alphas = new_scheduler().alphas_cumprod
 
     def loss(step: int) -> Tensor:
@@ -75,7 +75,7 @@ def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Cal
                 words = base.text(spoken(rng, batch.views))
             added = {"text_embeds": words.pooled, "time_ids": ids}
             guess = base.unet(seen, timesteps, words.hidden, added_cond_kwargs=added).sample
-        wrong: Tensor = (guess.float() - velocity(latents, noise, timesteps, alphas)).square().mean()
-        return wrong
+        right = velocity(latents, noise, timesteps, alphas)
+        return velocity_loss(guess.float(), right, timesteps, alphas)
 
     return loss

@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.demo.base import Base, pick, spoken
 from engine.demo.latents import Bucket, View
 from engine.demo.training import Plan
-from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, noised, velocity
+from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, noised, velocity, velocity_loss
 
 LAST = 200
 """The refiner knows the timesteps below this one."""
@@ -69,7 +69,7 @@ def refiner_loss(
                 words = base.text.alone([said or "" for said in spoken(rng, batch.views)])
             added = {"text_embeds": words.pooled, "time_ids": ids}
             guess = refiner(seen, timesteps, words.hidden, added_cond_kwargs=added).sample
-        wrong: Tensor = (guess.float() - velocity(latents, noise, timesteps, alphas)).square().mean()
-        return wrong
+        right = velocity(latents, noise, timesteps, alphas)
+        return velocity_loss(guess.float(), right, timesteps, alphas)
 
     return loss

@@ -88,15 +88,15 @@ class Dispatch:
 
     async def say(self, asker: Asker, text: str) -> Reply:
         """Carry out a command as somebody wrote it."""
-        return await self._answered(asker, "say", lambda: _said(text))
+        return await self._answered(asker, text, lambda: _said(text))
 
     async def fill(self, asker: Asker, command: str, values: Mapping[str, str]) -> Reply:
         """Carry out a command whose form somebody filled in."""
-        return await self._answered(asker, "fill", lambda: _filled(command, values))
+        return await self._answered(asker, str(dict(values)), lambda: _filled(command, values))
 
     async def press(self, asker: Asker, button: str) -> Reply:
         """Carry out what a button under a card stands for."""
-        return await self._answered(asker, "press", lambda: _pressed(button))
+        return await self._answered(asker, button, lambda: _pressed(button))
 
     async def jobs(self, asker: Asker, before: int | None, limit: int) -> list[Card]:
         """The cards of the asker's channel, newest first: those with numbers under `before`, or all."""
@@ -121,31 +121,24 @@ class Dispatch:
         """Take nothing more: the bot is about to stop."""
         self._stopping = True
 
-    async def _answered(self, asker: Asker, how: str, read: Callable[[], tuple[str, Handler]]) -> Reply:
+    async def _answered(self, asker: Asker, words: str, read: Callable[[], tuple[str, Handler]]) -> Reply:
         """The reply to one call; every error ends here."""
         job, started = new_job_id(), time.monotonic()
         if self._stopping:
             return Reply(ok=False, text=STOPPING)
-        name = how
+        name, noted = "", log.bind(chat=asker.chat, person=asker.person, text=words)
         try:
             name, handler = read()
             outcome = await self._carried_out(asker, job, handler)
             await self._after(outcome)
         except (InvalidRequest, CannotStore) as refusal:
-            log.info("refused", what=name, chat=asker.chat, person=asker.person, kind=type(refusal).__name__)
+            noted.info("refused", what=name, kind=type(refusal).__name__)
             return Reply(ok=False, text=str(refusal))
         except Exception:
-            log.exception("unexpected error", what=name, number=job, chat=asker.chat, person=asker.person)
+            noted.exception("unexpected error", what=name, number=job)
             return Reply(ok=False, text=f"sorry, something went wrong: the log has it under {job}.")
         seconds = round(time.monotonic() - started, 4)
-        log.info(
-            "answered",
-            what=name,
-            chat=asker.chat,
-            person=asker.person,
-            job=outcome.reply.job,
-            seconds=seconds,
-        )
+        noted.info("answered", what=name, job=outcome.reply.job, seconds=seconds)
         return outcome.reply
 
     async def _carried_out(self, asker: Asker, job: JobId, handler: Handler) -> _Outcome:

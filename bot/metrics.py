@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from engine.messages import Event, JobId, Progress, Ready, Working
 
-LAG_EVERY = 0.1  # seconds between two looks at the clock
+LAG_EVERY = 0.01  # seconds between two looks at the clock
 SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 STEPS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LAGS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
@@ -45,12 +45,12 @@ class Metrics:
         self.lag = Histogram(
             "atelier_loop_lag_seconds", "How late the event loop woke.", buckets=LAGS, registry=self._registry
         )
-        self.longest_lag = Gauge(
-            "atelier_loop_lag_longest_seconds",
-            "The longest block of the event loop.",
-            registry=self._registry,
-        )
         self._longest = 0.0
+        Gauge(
+            "atelier_loop_lag_longest_seconds",
+            "The longest block of the event loop since this was last read.",
+            registry=self._registry,
+        ).set_function(self._longest_lag)
         self._steps: dict[JobId, tuple[int, float]] = {}
 
     def text(self) -> bytes:
@@ -81,6 +81,8 @@ class Metrics:
             await asyncio.sleep(LAG_EVERY)
             late = max(0.0, time.monotonic() - due)
             self.lag.observe(late)
-            if late > self._longest:
-                self._longest = late
-                self.longest_lag.set(late)
+            self._longest = max(self._longest, late)
+
+    def _longest_lag(self) -> float:
+        longest, self._longest = self._longest, 0.0
+        return longest

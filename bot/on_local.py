@@ -120,7 +120,7 @@ class LocalChat:
         for wire in tuple(self._wires):
             if wire.person == key:
                 wire.name = name
-                wire.put({"named": name})
+                wire.see("named", text({"named": name}))
 
     def gift(self, key: str, name: str, sha256: Sha256) -> str:
         """The address of a file that is for this person alone."""

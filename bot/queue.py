@@ -16,12 +16,12 @@ from bot.line import Line
 from bot.live import Live
 from bot.metrics import Metrics
 from bot.pace import Pace, left
+from bot.picking import pick
 from bot.running import Running
-from engine.messages import Cancelled, InvalidRequest, JobId, Progress
-from storage import jobs, requests
+from engine.messages import Cancelled, JobId, Progress
+from storage import jobs
 from storage.database import CannotStore, Database
 from storage.files import Files
-from storage.tables import Job
 
 log = structlog.get_logger(__name__)
 
@@ -161,8 +161,8 @@ class Queue:
             await self._engine.available()
             self._woken.clear()
             try:
-                for running in await self._take() if self._room() > 0 else ():
-                    self._begin(running)
+                if self._room() > 0:
+                    await self._fill()
                 pause = FIRST_PAUSE
             except Exception as error:
                 log.error(
@@ -173,61 +173,25 @@ class Queue:
                 self._woken.set()
 
     def _room(self) -> int:
-        """How many pictures the engine can take now."""
+        """How many pictures more the engine can take now."""
         inside = [running for running in self._running.values() if running.inside]
         if any(running.solo for running in inside):
             return 0
-        return self._largest - sum(running.request.count for running in inside)
+        return max(0, self._largest - sum(running.request.count for running in inside))
 
-    async def _take(self) -> list[Running]:
-        """As many of the next jobs as fit, all in one transaction. They are running once this returns."""
-
-        async def work(session: AsyncSession) -> list[Running]:
-            taken: list[Running] = []
-            room, empty = self._room(), self._room() == self._largest
-            while room > 0 and (job := await jobs.next_queued(session)) is not None:
-                running = await self._read(session, job)
-                if running is None:
-                    continue
-                alone = running.solo or running.request.count > self._largest
-                if (alone and not empty) or (running.request.count > room and not alone):
-                    break
-                await self._started(session, running)
-                taken.append(running)
-                room, empty = 0 if alone else room - running.request.count, False
-            return taken
-
-        return await self._database.write(work)
-
-    async def _read(self, session: AsyncSession, job: Job) -> Running | None:
-        """A queued row as something to run; one that cannot be read is failed, lest it block the queue."""
-        try:
-            request = requests.from_json(JobId(job.id), job.request)
-        except (InvalidRequest, KeyError, TypeError, ValueError):
-            log.exception("a request cannot be read", job=job.id)
-            reason = "this version of the bot cannot read the request: please say it again."
-            await jobs.finish(
-                session, job.number, state="failed", reason=reason, seconds=0.0, now=time.time()
-            )
-            return None
-        self._metrics.wait.observe(max(0.0, time.time() - job.created_at))
-        return Running(
-            number=job.number,
-            request=request,
-            expected=self._pace.seconds(request),
-            solo=job.suspect or job.deaths > 0,
-            strikes=job.deaths + job.suspect,
+    async def _fill(self) -> None:
+        """Take as many of the next jobs as fit, and begin them."""
+        picked = await self._database.write(
+            lambda session: pick(session, self._room(), self._largest, self._pace, self._lease)
         )
-
-    async def _started(self, session: AsyncSession, running: Running) -> None:
-        now = time.time()
-        await jobs.start(
-            session, running.number, expected=running.expected, lease_until=now + self._lease, now=now
-        )
+        for running in picked.taken:
+            self._begin(running)
+        self._touch(picked.unreadable)
 
     def _begin(self, running: Running) -> None:
         job = running.request.job
         self._running[job] = running
+        self._metrics.wait.observe(max(0.0, time.time() - running.filed_at))
         self._live.running(job)
         self._touch([job])
         task = asyncio.create_task(self._run(running), name=f"job {job}")

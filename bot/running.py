@@ -14,6 +14,7 @@ class Running:
     expected: float  # engine seconds
     solo: bool  # it was in a step in which an engine died: nobody shares the engine with it
     strikes: int
+    filed_at: float  # seconds since 1970
     first: tuple[int, float] | None = None  # the first step that was told, and when
     step: int = 0
     steps: int = 0

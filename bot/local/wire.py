@@ -14,12 +14,14 @@ from bot.front import Asker
 from bot.local.outbox import Outbox, Overflow
 from bot.local.written import card_json, text
 from engine.messages import InvalidRequest, JobId, Sha256
+from storage.database import CannotStore
 
 CHAT = "local"
 PAGE = 30  # cards at a time
 MOST = 200  # cards at once, for a page that comes back and had read far
 LARGEST_MESSAGE = 64 * 2**10  # bytes
 LONGEST_NAME = 32  # characters
+LARGEST_NUMBER = 2**62  # that a card could have
 
 
 class House(Protocol):
@@ -118,7 +120,7 @@ class Wire:
             return
         try:
             answer = await self._answer(asked)
-        except InvalidRequest as error:
+        except (InvalidRequest, CannotStore) as error:
             answer = {"error": str(error)}
         self.put({"n": asked.get("n", 0), **answer})
         self.outbox.release()
@@ -129,7 +131,7 @@ class Wire:
             case {"open": str(channel)}:
                 return await self._open(channel, asked.get("limit"))
             case {"older": int(number)}:
-                return await self._history(number, PAGE)
+                return await self._history(min(max(number, 0), LARGEST_NUMBER), PAGE)
             case {"card": str(job)}:
                 card = await dispatch.card(self._here(), JobId(job))
                 return {"cards": [card_json(self._here().channel, card)] if card else []}

@@ -12,6 +12,7 @@
 const FIRST_PAUSE = 500; // ms before the next try to connect, doubled each time
 const LONGEST_PAUSE = 15000;
 const ANSWER_WITHIN = 20000; // ms: a connection that is silent for longer is taken for dead
+const LARGEST_FILE = 20 * 2 ** 20; // bytes, as the server takes them
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);
 const SHAPES = ["square", "portrait", "landscape", "wide", "tall"];
 const EXAMPLES = [
@@ -90,6 +91,16 @@ function announce(/** @type {string} */ words) {
   $("announcer").textContent = words;
 }
 
+/** A word in passing, that needs no answer. */
+function mention(/** @type {string} */ words) {
+  announce(words);
+  $("toast").textContent = words[0].toUpperCase() + words.slice(1);
+  $("toast").hidden = false;
+  clearTimeout(mention.timer);
+  mention.timer = setTimeout(() => ($("toast").hidden = true), 3000);
+}
+mention.timer = 0;
+
 async function copy(/** @type {string} */ words) {
   try {
     await navigator.clipboard.writeText(words);
@@ -101,7 +112,7 @@ async function copy(/** @type {string} */ words) {
     document.execCommand("copy");
     field.remove();
   }
-  announce("Copied.");
+  mention("Copied.");
 }
 
 function when(/** @type {number} */ at) {
@@ -134,6 +145,7 @@ class Wire {
 
   async connect() {
     clearTimeout(this.timer);
+    this.timer = 0; // no next try is planned: this is it
     this.tell("wait", this.tries ? "Reconnecting" : "Connecting");
     try {
       await this.greet();
@@ -166,7 +178,7 @@ class Wire {
 
   /** The network is back, or somebody looks: do not wait any longer. */
   hurry() {
-    if (!this.socket) this.connect();
+    if (this.timer) this.connect();
   }
 
   take(message) {
@@ -405,7 +417,9 @@ class CardView {
       this.body.replaceChildren();
     } else {
       this.body.className = "canvas";
-      this.body.style.setProperty("--shape", String(shapeOf(card)));
+      const shape = shapeOf(card);
+      this.body.style.setProperty("--shape", String(shape));
+      this.body.style.setProperty("--wide", `${Math.round(384 * Math.min(1, shape))}px`);
       this.frame = el("div", { class: "frame" }, el("span", { class: "wait", "aria-hidden": "true" }, el("i"), el("i"), el("i")));
       this.bar = el("div", { class: "bar", role: "progressbar", "aria-label": `Painting ${card.title}`, "aria-valuemin": 0, "aria-valuemax": 100 }, el("div"));
       this.body.replaceChildren(this.frame, this.bar);
@@ -614,7 +628,7 @@ function columned(/** @type {string} */ text) {
 /** An answer for me alone, where I am in the timeline. */
 function notice({ text = "", ok = true, echo = "", files = [] }) {
   const node = el(
-    "aside",
+    "article",
     { class: ok ? "notice" : "notice wrong-one", "aria-label": "Only you can see this" },
     el("p", { class: "private" }, icon("eye"), "Only you can see this"),
     tool("close", "Dismiss", () => {
@@ -657,7 +671,7 @@ async function press(/** @type {Action} */ button, node) {
   try {
     const { reply } = await wire.ask({ press: button.id });
     if (reply.ok && button.id.startsWith("keep:")) toggleKept(button);
-    if (reply.ok && reply.text && !reply.files.length) announce(reply.text); // the card shows it too
+    if (reply.ok && reply.text && !reply.files.length) mention(reply.text); // the card shows it too
     else takeReply(reply, `${button.emoji} ${button.label}`);
   } catch (error) {
     notice({ text: error.message, ok: false });
@@ -689,9 +703,15 @@ function takeReply(reply, echo) {
 }
 
 async function loadKept() {
-  const response = await fetch("/gallery?starred=1").catch(() => null);
-  if (!response?.ok) return;
-  state.kept = new Set((await response.json()).pictures.map((picture) => picture.url));
+  state.kept = new Set();
+  for (let before = "", page = 0; page < 10; page++) {
+    const response = await fetch(`/gallery?starred=1&before=${before}`).catch(() => null);
+    if (!response?.ok) break;
+    const { pictures, more } = await response.json();
+    for (const picture of pictures) state.kept.add(picture.url);
+    if (!more) break;
+    before = pictures.at(-1).id;
+  }
   for (const view of state.cards.values()) view.update(view.card);
 }
 
@@ -1153,7 +1173,6 @@ const uploads = new Map();
 
 async function addPictures(/** @type {Iterable<File>} */ files) {
   for (const file of files) {
-    if (!file.type.startsWith("image/")) continue;
     const chip = el("li", { class: "chip" });
     const address = URL.createObjectURL(file);
     const said = el("span", {}, "Checking…");
@@ -1163,7 +1182,7 @@ async function addPictures(/** @type {Iterable<File>} */ files) {
       chip.remove();
       $("chips").hidden = !uploads.size;
     });
-    chip.append(el("img", { src: address, alt: "" }), el("div", { class: "about" }, el("b", {}, file.name), said), remove);
+    chip.append(el("img", { src: address, alt: "", onerror: (event) => event.target.remove() }), el("div", { class: "about" }, el("b", {}, file.name), said), remove);
     uploads.set(chip, null);
     $("chips").append(chip);
     $("chips").hidden = false;
@@ -1173,6 +1192,7 @@ async function addPictures(/** @type {Iterable<File>} */ files) {
 
 async function upload(file, chip, said) {
   try {
+    if (file.size > LARGEST_FILE) throw new Error("Larger than 20 MB: send a smaller one.");
     const response = await fetch("/uploads", { method: "POST", body: file });
     if (!response.ok) throw new Error(await response.text());
     const picture = await response.json();

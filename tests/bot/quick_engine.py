@@ -63,7 +63,7 @@ class Engine:
         self.notes.write(f"inside {sum(one.count for one in self.jobs.values())}\n")
 
     def step(self) -> None:
-        self.bot.send(Working(jobs=tuple(self.jobs), deadline=1.0))
+        self.bot.send(Working(jobs=tuple(self.jobs), deadline=max(1.0, 4 * self.seconds)))
         time.sleep(self.seconds)
         for job, request in list(self.jobs.items()):
             self.steps[job] += 1
@@ -86,9 +86,10 @@ class Engine:
             os.kill(os.getpid(), signal.SIGKILL)
         if "hang" in prompt:
             time.sleep(60)
-        if "refuse" in prompt or "fault" in prompt:
-            del self.jobs[job]
-            self.bot.send(Failed(job=job, reason=f"this is a {prompt}.", expected="refuse" in prompt))
+        for kind in ("refuse", "fault"):
+            if kind in prompt:
+                del self.jobs[job]
+                self.bot.send(Failed(job=job, reason=f"this is a {kind}.", expected=kind == "refuse"))
 
 
 def pictures(request: Paint) -> tuple[Picture, ...]:

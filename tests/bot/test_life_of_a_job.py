@@ -1,23 +1,17 @@
 """The life of one job, as its card tells it: filed, queued, painted, pressed, cancelled, deleted."""
 
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from engine.messages import stored_at
+from tests.bot.running_bot import rows
 from tests.bot.wall import Chat, OpenChat, asker
 
 
 @pytest.fixture
 async def chat(open_chat: OpenChat) -> Chat:
     return await open_chat()
-
-
-def rows(folder: Path, question: str) -> list[tuple[object, ...]]:
-    """What another program sees in the database file."""
-    with sqlite3.connect(folder / "atelier.db") as connection:
-        return connection.execute(question).fetchall()
 
 
 async def test_a_job_is_on_disk_before_its_person_is_answered(chat: Chat) -> None:

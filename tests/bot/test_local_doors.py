@@ -67,6 +67,15 @@ async def test_a_message_that_means_nothing_gets_one_sentence(
     assert (await ana.says("/help"))["ok"]
 
 
+async def test_a_number_that_no_card_has_finds_what_there_is(place: Place) -> None:
+    ana = await place.comes()
+    job = (await ana.paints())["job"]
+
+    assert [card["job"] for card in (await ana.ask(older=10**40))["cards"]] == [job]
+    assert (await ana.ask(older=-(10**40)))["cards"] == []
+    assert len((await ana.open("general", limit=10**40))["cards"]) == 1
+
+
 async def test_bytes_get_one_sentence(place: Place) -> None:
     ana = await place.comes()
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import sqlite3
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot import engine_client, queue
 from bot.config import QueueSettings
 from storage import jobs
+from tests.bot.running_bot import rows
 from tests.bot.wall import SLEEPER, Chat, OpenChat, Wall, a_config, quick
-
-
-def rows(folder: Path, question: str) -> list[tuple[object, ...]]:
-    with sqlite3.connect(folder / "atelier.db") as connection:
-        return connection.execute(question).fetchall()
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,168 @@
+"""The bot as people feel it: from a typed command to its card, with one person and with a hundred at once."""
+
+import asyncio
+import json
+import re
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar
+
+from bench.measuring import table
+
+PEOPLE = 100
+ROUNDS = 5  # commands of each of them
+ALONE = 100  # commands of one person, one after another
+STARTS = 3
+COMMAND = "/imagine a red circle on a white background --steps 20"
+LAG = re.compile(r"^atelier_loop_lag_longest_seconds (\S+)", re.MULTILINE)
+CONFIG = """
+[storage]
+database = "atelier.db"
+[engine]
+files = "files"
+[queue]
+per_person = 1000
+[local]
+port = 0
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Seconds from sending a command to its reply (it is on disk), and to the first sight of its card."""
+
+    reply: float
+    card: float
+
+
+def measure() -> str:
+    """Tables (f): how soon the bot answers, and what it costs."""
+    return asyncio.run(_measure())
+
+
+async def _measure() -> str:
+    starts = [await first_answer() for _ in range(STARTS)]
+    async with a_bot() as (process, address):
+        async with a_person(address) as person:
+            await longest_block(address)
+            alone = [await ask(person) for _ in range(ALONE)]
+            block_alone = await longest_block(address)
+        crowd = await many(address)
+        block_crowd = await longest_block(address)
+        megabytes = memory(process.pid)
+    head = ["people", "reply p50", "reply p99", "card p50", "card p99", "longest block of the event loop"]
+    rows = [row("1", alone, block_alone), row(f"{PEOPLE} at once", crowd, block_crowd)]
+    aims = ["aim", "", "< 150 ms", "", "", "< 50 ms"]
+    costs = [
+        ["start of the bot to its first answer", f"{statistics.median(starts):.2f} s", "< 2 s"],
+        ["memory of the bot after that", f"{megabytes:.0f} MB", ""],
+    ]
+    return f"{table(head, [*rows, aims])}\n\n{table(['bot', 'measured', 'aim'], costs)}"
+
+
+def row(people: str, latencies: Sequence[Latency], block: float) -> list[str]:
+    replies, cards = [one.reply for one in latencies], [one.card for one in latencies]
+    return [people, *(ms(value) for values in (replies, cards) for value in ends(values)), ms(block)]
+
+
+def ends(values: Sequence[float]) -> tuple[float, float]:
+    """The median, and what 99 of 100 stay under."""
+    return statistics.median(values), statistics.quantiles(values, n=100)[98]
+
+
+def ms(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms"
+
+
+async def first_answer() -> float:
+    """Seconds from starting the program to the answer to the first command."""
+    started = time.perf_counter()
+    async with a_bot() as (_, address), a_person(address) as person:
+        await said(person, "/help")
+        return time.perf_counter() - started
+
+
+async def many(address: str) -> list[Latency]:
+    """All people at once, a few times."""
+    async with AsyncExitStack() as open_pages:
+        people = [await open_pages.enter_async_context(a_person(address)) for _ in range(PEOPLE)]
+        rounds = [await asyncio.gather(*(ask(person) for person in people)) for _ in range(ROUNDS)]
+    return [latency for one_round in rounds for latency in one_round]
+
+
+async def ask(person: ClientWebSocketResponse) -> Latency:
+    """File a job, and see its card."""
+    started, sights = time.perf_counter(), dict[str, float]()
+    reply, job = 0.0, ""
+    await person.send_json({"n": 1, "say": COMMAND})
+    while not job or job not in sights:
+        told, now = json.loads((await person.receive()).data), time.perf_counter() - started
+        if "reply" in told:
+            assert told["reply"]["ok"], told["reply"]["text"]
+            reply, job = now, told["reply"]["job"]
+        elif "card" in told:
+            sights.setdefault(told["card"]["job"], now)
+    return Latency(reply=reply, card=max(reply, sights[job]))
+
+
+async def said(person: ClientWebSocketResponse, text: str) -> None:
+    await person.send_json({"n": 1, "say": text})
+    while "reply" not in json.loads((await person.receive()).data):
+        pass
+
+
+@asynccontextmanager
+async def a_bot() -> AsyncIterator[tuple[Process, str]]:
+    """The program as an operator starts it, in a folder of its own; the model that ships paints."""
+    with tempfile.TemporaryDirectory() as folder:
+        config = Path(folder) / "config.toml"
+        config.write_text(CONFIG)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bot", "serve", "--config", str(config)), stdout=PIPE, stderr=DEVNULL
+        )
+        assert process.stdout is not None
+        try:
+            line = (await process.stdout.readline()).decode()
+            yield process, next(word for word in line.split() if word.startswith("http"))
+        finally:
+            for _ in range(2):  # the second one means: at once
+                process.send_signal(signal.SIGTERM)
+                await asyncio.sleep(0.2)
+            await process.wait()
+
+
+@asynccontextmanager
+async def a_person(address: str) -> AsyncIterator[ClientWebSocketResponse]:
+    """Somebody with the page open."""
+    # Cookies of an address without a name are unsafe to a careful client; here it is this machine.
+    async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
+        await session.get(f"{address}/commands.json")
+        async with session.ws_connect(f"{address}/live", origin=address) as page:
+            await page.send_json({"n": 0, "open": "general"})
+            while "cards" not in json.loads((await page.receive()).data):
+                pass
+            yield page
+
+
+async def longest_block(address: str) -> float:
+    """Seconds, since this was last asked."""
+    async with ClientSession() as session, session.get(f"{address}/metrics") as response:
+        found = LAG.search(await response.text())
+    assert found is not None
+    return float(found[1])
+
+
+def memory(process: int) -> float:
+    """Megabytes that the process has in memory."""
+    status = Path(f"/proc/{process}/status").read_text()
+    kilobytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(kilobytes) / 1024

@@ -1,0 +1,134 @@
+"""kill -9 at random moments under load: every job ends once, every card ends right, the database is whole."""
+
+import asyncio
+import os
+import random
+import signal
+from collections import defaultdict
+from contextlib import suppress
+from pathlib import Path
+
+from aiohttp import ClientError
+
+from tests.bot.running_bot import Service, Visitor, quick_config, rows, serving, until, visiting
+
+KILLS = 20
+BUSY = 6  # jobs that the people keep in line
+ENDED = ("succeeded", "failed", "cancelled")
+GONE = (ConnectionError, ClientError, AssertionError)
+
+
+class Load:
+    """People who ask for pictures as long as there is a bot, and note what was promised to them."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.folder = folder
+        self.random = random.Random(seed)
+        self.promised: list[str] = []
+        self.seen: defaultdict[str, list[str]] = defaultdict(list)
+
+    async def ask(self, service: Service) -> None:
+        """Ask until the bot is gone."""
+        with suppress(*GONE):
+            async with visiting(service.address) as visitor:
+                try:
+                    while not visitor.alone:
+                        await self._one_more(visitor)
+                finally:
+                    for job, state in visitor.seen:
+                        self.seen[job].append(state)
+
+    async def _one_more(self, visitor: Visitor) -> None:
+        if self.waiting() >= BUSY:
+            await asyncio.sleep(0.05)
+            return
+        steps, count = self.random.randint(1, 12), self.random.randint(1, 2)
+        reply = await visitor.says(f"/imagine fox {len(self.promised)} --steps {steps} --count {count}")
+        assert reply["ok"], reply["text"]
+        self.promised.append(reply["job"])
+
+    def waiting(self) -> int:
+        return int(rows(self.folder, "SELECT count(*) FROM jobs WHERE ended_at IS NULL")[0][0])
+
+
+async def kill_the_engine(service: Service) -> None:
+    pid = (await service.health())["engine"]["pid"]
+    if pid is not None:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+async def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
+    config, load, kills = quick_config(tmp_path), Load(tmp_path, seed=3), 0
+    while kills < KILLS:
+        async with serving(config, 0.02) as service:
+            await service.ready()
+            asking = asyncio.create_task(load.ask(service))
+            while kills < KILLS and load.random.random() < 0.6:  # these are the engine's
+                await asyncio.sleep(load.random.uniform(0.05, 0.6))
+                await kill_the_engine(service)
+                kills += 1
+            await asyncio.sleep(load.random.uniform(0.05, 0.6))
+            service.process.kill()
+            kills += 1
+            await asking
+
+    async with serving(config) as service:
+        await service.ready()
+        async with visiting(service.address) as visitor:
+            await until(lambda: load.waiting() == 0, 40)
+            history = {card["job"]: card for card in (await visitor.ask(open="general"))["cards"]}
+            for job, state in visitor.seen:
+                load.seen[job].append(state)
+        assert await service.end(signal.SIGTERM) == 0
+
+    found = {job: (state, pictures) for job, state, pictures in rows(tmp_path, OUTCOMES)}
+    assert len(load.promised) > KILLS
+    assert set(load.promised) <= set(found)
+    for job, (state, pictures) in found.items():
+        assert state == "succeeded" or "3 engines died" in reason(tmp_path, job)
+        assert pictures == (count(tmp_path, job) if state == "succeeded" else 0)
+    for job, states in load.seen.items():
+        last = next((number for number, state in enumerate(states) if state in ENDED), len(states))
+        assert set(states[last:]) <= {found[job][0]}, f"{job} ended more than once: {states}"
+    for job, card in history.items():
+        assert card["state"] == found[job][0]
+    assert rows(tmp_path, "SELECT count(*) FROM jobs WHERE shown < revision") == [(0,)]
+    assert rows(tmp_path, "SELECT sum(queued) FROM people") == [(0,)]
+    assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+
+
+OUTCOMES = """
+    SELECT jobs.id, state, count(pictures.id)
+    FROM jobs LEFT JOIN pictures ON job_number = number GROUP BY number
+"""
+
+
+def reason(folder: Path, job: str) -> str:
+    return str(rows(folder, f"SELECT reason FROM jobs WHERE id = '{job}'")[0][0])
+
+
+def count(folder: Path, job: str) -> int:
+    return int(rows(folder, f"SELECT json_extract(request, '$.count') FROM jobs WHERE id = '{job}'")[0][0])
+
+
+async def test_the_real_engine_and_then_the_bot_are_killed_and_the_pictures_come(tmp_path: Path) -> None:
+    config = quick_config(tmp_path)
+    config.write_text(config.read_text().replace('"quick"', '"demo"'))
+    async with serving(config, 0, "bot", "serve") as service:
+        await service.ready()
+        async with visiting(service.address) as visitor:
+            for seed in range(3):
+                await visitor.says(f"/imagine a red circle --steps 60 --seed {seed} --size 128x128")
+            await until(lambda: ("running",) in rows(tmp_path, "SELECT state FROM jobs"), 90)
+            await kill_the_engine(service)
+            await until(lambda: sum(job == "running" for _, job in visitor.seen) > 3, 90)
+        service.process.kill()
+
+    async with serving(config, 0, "bot", "serve") as service:
+        await service.ready()
+        await until(lambda: rows(tmp_path, "SELECT DISTINCT state FROM jobs") == [("succeeded",)], 100)
+        assert await service.end(signal.SIGTERM) == 0
+
+    assert rows(tmp_path, "SELECT count(*) FROM pictures") == [(3,)]
+    assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]

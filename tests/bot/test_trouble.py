@@ -1,0 +1,126 @@
+"""Errors nobody expected, disks that take nothing, a locked database: told, logged, and nothing is lost."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from bot import endings
+from bot.service import Bot
+from storage.database import Database
+from tests.bot.running_bot import rows
+from tests.bot.wall import Chat, OpenChat, Wall, a_config, quick
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endings, "FIRST_PAUSE", 0.05)
+
+
+async def test_an_unexpected_error_is_one_apology_with_a_number_and_a_traceback_under_it(
+    open_chat: OpenChat, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chat = await open_chat()
+    await chat.says("ana", "/settings --steps 20")
+    with sqlite3.connect(tmp_path / "atelier.db") as connection:
+        connection.execute("UPDATE people SET settings = '3'")  # no dict: nobody expects that
+
+    reply = await chat.says("ana", "/imagine a red fox")
+
+    log = capsys.readouterr().out
+    assert not reply.ok
+    assert reply.text.startswith("sorry, something went wrong: the log has it under ")
+    assert reply.text.removesuffix(".").rpartition(" ")[2] in log
+    assert "Traceback" in log
+    assert rows(tmp_path, "SELECT count(*) FROM jobs") == [(0,)]
+    assert (await chat.ends((await chat.says("bo", "/imagine a fox --steps 2")).job)).state == "succeeded"
+
+
+async def test_a_picture_that_cannot_be_stored_fails_its_job_with_the_reason(
+    open_chat: OpenChat, tmp_path: Path
+) -> None:
+    chat = await open_chat()
+    (tmp_path / "files").rmdir() if (tmp_path / "files").exists() else None
+    (tmp_path / "files").write_text("a file where the folder should be")
+
+    card = await chat.ends((await chat.says("ana", "/imagine a fox --steps 2")).job)
+
+    assert card.state == "failed"
+    assert card.line.startswith("the picture was painted, but could not be stored: ")
+
+
+async def test_a_locked_database_acknowledges_nothing_and_loses_nothing(tmp_path: Path) -> None:
+    config = a_config(tmp_path)
+    bot = Bot(config, await Database.open(config.database, patience=0.1), quick(tmp_path, 0.02))
+    chat = Chat(bot, Wall(), tmp_path)
+    bot.add(chat.wall)
+    await bot.start()
+    job = (await chat.says("ana", "/imagine a fox --steps 20")).job
+    await chat.runs(job)
+    other = sqlite3.connect(tmp_path / "atelier.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    refused = await chat.says("bo", "/imagine a red fox")
+    await chat.sees(lambda: chat.noted("painted") == [job])
+    await asyncio.sleep(0.3)
+    meanwhile = chat.card(job)
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert not refused.ok
+    assert refused.text.startswith("nothing was stored: ")
+    assert meanwhile is not None
+    assert meanwhile.state == "running"
+    assert (await chat.ends(job)).state == "succeeded"
+    assert rows(tmp_path, "SELECT count(*) FROM jobs") == [(1,)]
+    await chat.close()
+
+
+async def test_a_request_that_this_version_cannot_read_is_failed_and_blocks_nobody(
+    open_chat: OpenChat, tmp_path: Path
+) -> None:
+    chat = await open_chat()
+    await chat.close()
+    chat = await open_chat(config=a_config(tmp_path), program=quick(tmp_path))
+    await chat.bot.queue.stop(0)  # nobody paints while the row is spoiled
+    job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+    with sqlite3.connect(tmp_path / "atelier.db") as connection:
+        connection.execute("UPDATE jobs SET request = json_set(request, '$.steps', 9999)")
+    await chat.close()
+
+    chat = await open_chat(wall=chat.wall)
+    card = await chat.ends(job)
+
+    assert card.state == "failed"
+    assert "cannot read the request" in card.line
+    assert (await chat.ends((await chat.says("bo", "/imagine a fox --steps 2")).job)).state == "succeeded"
+
+
+async def test_the_same_picture_painted_twice_at_once_is_stored_once_and_both_cards_have_it(
+    open_chat: OpenChat,
+) -> None:
+    chat = await open_chat()
+
+    one, other = [
+        await chat.ends((await chat.says(who, "/imagine a fox --steps 4 --seed 7")).job)
+        for who in ("ana", "bo")
+    ]
+
+    assert one.pictures[0].sha256 == other.pictures[0].sha256
+
+
+async def test_loras_are_found_although_the_transaction_cannot_wait_for_them(
+    open_chat: OpenChat, tmp_path: Path
+) -> None:
+    (tmp_path / "adapters").mkdir()
+    (tmp_path / "adapters" / "ink.safetensors").write_bytes(b"not really a LoRA")
+    (tmp_path / "adapters" / "maria.safetensors").write_bytes(b"nor is this one")
+    chat = await open_chat()
+
+    reply = await chat.says("ana", "/imagine a fox <lora:maria:0.5> --lora ink:0.8 --steps 2")
+    unknown = await chat.says("ana", "/imagine a fox --lora inc")
+
+    assert (await chat.ends(reply.job)).state == "succeeded"
+    assert rows(tmp_path, "SELECT name FROM adapters ORDER BY name") == [("ink",), ("maria",)]
+    assert unknown.text == "there is no LoRA 'inc': did you mean ink?"

@@ -1,5 +1,7 @@
 # Atelier with the GPU build of torch (plain pip's choice on Linux; on a machine without a GPU it uses the CPU).
-#   docker build -t atelier . && docker run --gpus all -v atelier:/data atelier imagine "a red star" --out /data/star.png
+#   docker build -t atelier .
+#   docker run --gpus all -v atelier:/data -p 8765:8765 -e ATELIER_LOCAL_TOKEN=a-secret-of-yours atelier
+#   docker run --gpus all -v atelier:/data atelier imagine "a red star" --out /data/star.png
 # Each RUN and CMD below is an ordinary command: without Docker, run them in a virtual environment in a clone.
 FROM python:3.12-slim
 
@@ -24,10 +26,15 @@ RUN useradd --create-home --uid 10001 atelier \
     && ln -s /data /app/data \
     && ln -sfn /data/adapters /app/adapters \
     && chown -R atelier:atelier /data
+
+# A container is reached from outside itself: the local chat then asks for ATELIER_LOCAL_TOKEN.
+RUN sed -i 's/^address = "127.0.0.1"$/address = "0.0.0.0"/' config.toml
+
 USER atelier
 VOLUME /data
 
-HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["python", "-m", "bot", "--help"]
+EXPOSE 8765
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8765/healthz', timeout=8)"]
 
 ENTRYPOINT ["python", "-m", "bot"]
-CMD ["--help"]
+CMD ["serve"]

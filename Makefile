@@ -1,4 +1,4 @@
-# demo paints a picture, test and check are what CI runs, bench prints the tables of docs/measurements.md
+# demo serves the local chat, test and check are what CI runs, bench prints the tables of docs/measurements.md
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +9,7 @@ INSTALLED := $(VENV)/.installed
 .PHONY: demo test check bench
 
 demo: $(INSTALLED)
-	$(BIN)/python -m bot imagine "a red star above a blue circle on a white background" --seed 8 --out demo.png
+	$(BIN)/python -m bot
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -q

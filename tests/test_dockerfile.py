@@ -1,14 +1,18 @@
 """No Docker is needed to know that the image would work: its commands are ordinary ones, run here."""
 
+import asyncio
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.bot.running_bot import change, quick_config, serving
 
 ROOT = Path(__file__).parents[1]
 
@@ -47,10 +51,44 @@ def test_the_image_runs_the_program_as_nobody_special_with_its_data_outside(
 ) -> None:
     assert steps["USER"] == ["atelier"]
     assert steps["VOLUME"] == ["/data"]
-    assert "--steps" in run(json.loads(steps["ENTRYPOINT"][0]) + json.loads(steps["CMD"][0]))
+    entry = json.loads(steps["ENTRYPOINT"][0])
+    assert "--steps" in run([*entry, "imagine", "--help"])
+    assert [*entry, *json.loads(steps["CMD"][0])] == ["python", "-m", "bot", "serve"]
 
 
-def test_the_health_check_is_a_command_that_works(steps: dict[str, list[str]]) -> None:
+@pytest.fixture
+def config(steps: dict[str, list[str]], tmp_path: Path) -> Path:
+    """The image's configuration, but for a port of its own and a quick engine."""
+    path = Path(shutil.copy(ROOT / "config.toml", tmp_path))
+    subprocess.run(shlex.split(steps["RUN"][-1]), cwd=tmp_path, check=True)
+    change(path, "port = 8765", "port = 0")
+    change(path, 'model = "demo"', 'model = "quick"')
+    return path
+
+
+async def test_in_the_image_the_chat_is_open_to_others_who_know_its_token(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(config) as refused:
+        assert await refused.end() != 0
+    assert "ATELIER_LOCAL_TOKEN" in "".join(refused.logged)
+
+    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", "a-secret")
+    async with serving(config) as service:
+        await service.ready()
+        assert service.address.startswith("http://0.0.0.0:")
+
+
+async def test_the_health_check_tells_a_bot_that_runs_from_one_that_does_not(
+    steps: dict[str, list[str]], tmp_path: Path
+) -> None:
     _, _, check = steps["HEALTHCHECK"][0].partition(" CMD ")
+    assert steps["EXPOSE"] == ["8765"] and "http://127.0.0.1:8765/" in check
 
-    assert run(json.loads(check))
+    async with serving(quick_config(tmp_path)) as service:
+        await service.ready()
+        here = json.loads(check.replace("http://127.0.0.1:8765", service.address))
+        await asyncio.to_thread(run, here)
+
+    with pytest.raises(subprocess.CalledProcessError):
+        await asyncio.to_thread(run, here)

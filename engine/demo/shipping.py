@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -44,8 +45,12 @@ def put_folder(folder: Path, write: Callable[[Path], Any]) -> None:
 
 
 def settle(file: Path) -> None:
-    """Make a file readable to all, and a text encoder's config ask for float32, the other parts' default."""
+    """Make a file readable to all, a text encoder's config ask for float32, the other parts' default, and a
+    tokenizer forget how it was last used."""
     file.chmod(0o644)
+    if file.name == "tokenizer.json":
+        unused = json.loads(file.read_text()) | {"truncation": None, "padding": None}
+        file.write_text(json.dumps(unused, ensure_ascii=False, indent=2))
     if file.name == "config.json":
         file.write_text(file.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
 

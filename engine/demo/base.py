@@ -54,8 +54,13 @@ def spoken(rng: Rng, views: list[View]) -> list[str | None]:
 
 
 def spread_timesteps(count: int, generator: torch.Generator) -> Tensor:
-    """Random timesteps, (count,): one from each of `count` equal parts of the schedule."""
-    return ((torch.arange(count) + torch.rand(count, generator=generator)) * (1000 / count)).long()
+    """Random timesteps, (count,) int64, more of them in the middle, where words decide the shapes.
+
+    Logit-normal as in Esser et al. 2024, arXiv 2403.03206, section 3.1; one from each of `count` equal parts of
+    the distribution, so that batches are alike.
+    """
+    parts = (torch.arange(count) + torch.rand(count, generator=generator)) / count
+    return (torch.special.ndtri(parts.clamp(1e-6, 1 - 1e-6)).sigmoid() * 1000).long()
 
 
 def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Callable[[int], Tensor]:

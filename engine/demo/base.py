@@ -54,10 +54,10 @@ def spoken(rng: Rng, views: list[View]) -> list[str | None]:
 
 
 def spread_timesteps(count: int, generator: torch.Generator) -> Tensor:
-    """Random timesteps, (count,) int64: a quarter from anywhere, the others near the middle, where shapes form.
+    """Random timesteps, (count,) int64: a quarter from anywhere, the rest near the middle, where shapes form.
 
-    Those are logit-normal as in Esser et al. 2024, arXiv 2403.03206, section 3.1. One comes from each of `count`
-    equal parts of its distribution, so that batches are alike.
+    The rest are logit-normal as in Esser et al. 2024, arXiv 2403.03206, section 3.1. One comes from each of
+    `count` equal parts of its distribution, so that batches are alike.
     """
     parts = ((torch.arange(count) + torch.rand(count, generator=generator)) / count).clamp(1e-6, 1 - 1e-6)
     anywhere = torch.arange(count) % 4 == 0

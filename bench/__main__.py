@@ -14,14 +14,14 @@ import diffusers
 import torch
 import transformers
 
-from bench import demo_model, forward, painting, start, storage
+from bench import chat, demo_model, forward, painting, start, storage
 from bench.full_size import full_size_pipelines
 from bench.measuring import where
 from engine.messages import EngineSettings
 from engine.model import Model, load_model, settle
 
 SIDES = (512, 768, 1024)
-PARTS = ("demo", "quality", "storage", "full-size")
+PARTS = ("demo", "quality", "storage", "chat", "full-size")
 
 Table = tuple[str, Callable[[], str]]
 
@@ -85,6 +85,11 @@ def database() -> Iterator[Table]:
     yield "The database", storage.measure
 
 
+def people() -> Iterator[Table]:
+    """How soon the bot answers people, and what it costs."""
+    yield "The bot, through the page's websocket", chat.measure
+
+
 def quiet() -> None:
     """Tables only: no progress bars, and no warnings about what is done here on purpose."""
     for library in (diffusers, transformers):
@@ -98,6 +103,7 @@ TABLES: dict[str, Callable[[], Iterator[Table]]] = {
     "demo": demo,
     "quality": quality,
     "storage": database,
+    "chat": people,
     "full-size": full_size,
 }
 

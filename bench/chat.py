@@ -10,7 +10,7 @@ import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,7 +135,8 @@ async def a_bot() -> AsyncIterator[tuple[Process, str]]:
             yield process, next(word for word in line.split() if word.startswith("http"))
         finally:
             for _ in range(2):  # the second one means: at once
-                process.send_signal(signal.SIGTERM)
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGTERM)
                 await asyncio.sleep(0.2)
             await process.wait()
 

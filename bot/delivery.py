@@ -37,6 +37,9 @@ class Delivery:
         self._pauses: dict[JobId, float] = {}
         self._posted: dict[JobId, str] = {}  # messages that the rows do not know yet
         self._left: dict[JobId, list[tuple[str, str]]] = {}
+        self._absent: set[JobId] = set()  # their chats are switched off
+        self._unwritten: dict[int, tuple[int, str | None]] = {}  # what rows must be told, by number
+        self._writing = asyncio.Lock()
         self._busy: set[JobId] = set()  # being read or shown
         self._woken = asyncio.Event()
         self._calm = asyncio.Event()
@@ -103,19 +106,29 @@ class Delivery:
         """Find what nobody touched: at the start everything that was not delivered, later what was missed."""
         while True:
             try:
-                async with self._database.reading() as session:
-                    missed = await jobs.unshown(session, SWEEP)
+                more = await self._look_for_more()
             except Exception:
                 log.exception("undelivered cards could not be looked for")
-            else:
-                self.touch([job for job in missed if job not in self._resting])
-            more = len(missed) == SWEEP
+                more = False
             await asyncio.sleep(1.0 if more else SWEEP_SECONDS)
+
+    async def _look_for_more(self) -> bool:
+        """Touch the oldest that are missing, and say whether there are others behind them."""
+        known = self._dirty | self._resting | self._absent
+        async with self._database.reading() as session:
+            missing = await jobs.unshown(session, SWEEP + len(known))
+        unknown = [job for job in missing if job not in known][:SWEEP]
+        self.touch(unknown)
+        return len(unknown) == SWEEP
 
     async def _deliver(self, view: JobView) -> None:
         """One card once; should that fail, it is tried again."""
+        front = self._fronts.get(view.chat)
+        if front is None:  # that chat is switched off; the card is shown when it is back
+            self._absent.add(view.id)
+            self._rest(view.id, 0.0)
+            return
         try:
-            front = self._fronts[view.chat]
             async with asyncio.timeout(PATIENCE):
                 message = await self._show(front, view)
             await self._shown(view, message)
@@ -123,8 +136,6 @@ class Delivery:
             self._metrics.cards.labels("refused").inc()
             log.warning("card refused", job=view.id, chat=view.chat, reason=str(refusal))
             await self._park(view)
-        except KeyError:
-            self._rest(view.id, 0.0)  # its chat is switched off; it is shown when that is back
         except Exception as error:
             self._metrics.cards.labels("failed").inc()
             log.warning("card failed", job=view.id, chat=view.chat, reason=repr(error))
@@ -151,12 +162,24 @@ class Delivery:
             return
         if message is not None:
             self._posted[view.id] = message
+        self._unwritten[view.number] = (view.revision, message)
+        async with self._writing:  # who comes first writes for all who wait
+            if view.number in self._unwritten:
+                await self._write()
+        self._posted.pop(view.id, None)
+
+    async def _write(self) -> None:
+        told, self._unwritten = self._unwritten, {}
 
         async def work(session: AsyncSession) -> None:
-            await jobs.shown(session, view.number, view.revision, message)
+            for number, (revision, message) in told.items():
+                await jobs.shown(session, number, revision, message)
 
-        await self._database.write(work)
-        self._posted.pop(view.id, None)
+        try:
+            await self._database.write(work)
+        except BaseException:
+            self._unwritten = told | self._unwritten
+            raise
 
     async def _park(self, view: JobView) -> None:
         """As good as shown, until it changes."""

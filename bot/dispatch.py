@@ -25,7 +25,7 @@ from commands.jobs import job_here
 from commands.limits import check_room
 from commands.loras import Library
 from commands.spec import Command
-from engine.messages import InvalidRequest, JobId, Sha256
+from engine.messages import InvalidRequest, JobId, Paint, Sha256
 from storage import adapters, jobs, people, views
 from storage.database import CannotStore, Database
 from storage.files import Files
@@ -56,6 +56,7 @@ class _Outcome:
 
     reply: Reply
     touched: tuple[JobId, ...] = ()
+    filed: Paint | None = None
     cancelled: JobId | None = None
     unneeded: tuple[Sha256, ...] = ()
     moved: tuple[str, str] | None = None  # the channel and the message that a card leaves
@@ -208,7 +209,7 @@ class Dispatch:
         for use in request.adapters:
             await adapters.remember(context.session, use, context.now)
         filed = JobId(job.id)
-        return _Outcome(reply=Reply(job=filed), touched=(filed,))
+        return _Outcome(reply=Reply(job=filed), touched=(filed,), filed=request)
 
     async def _shown(self, context: ChatContext, answer: Shown) -> _Outcome:
         view = await job_here(context, answer.job)
@@ -229,7 +230,9 @@ class Dispatch:
         if outcome.moved is not None:
             self._delivery.leave(outcome.touched[0], *outcome.moved)
         self._delivery.touch(outcome.touched)
-        if outcome.touched:
+        if outcome.filed is not None:
+            self._queue.filed(outcome.touched[0], outcome.filed)
+        elif outcome.touched:
             self._queue.wake()
         await leftovers.remove(self._database, self._files, outcome.unneeded)
 

@@ -1,5 +1,6 @@
 """The line of waiting jobs: who stands where, and for how long still."""
 
+import asyncio
 from collections.abc import Callable, Collection, Mapping
 
 from bot.live import Live
@@ -10,7 +11,9 @@ from storage import jobs, views
 from storage.database import Database
 from storage.jobs import TYPICAL
 
-LENGTH = 200  # places that are told; who stands further back is told so without a place
+LENGTH = 200  # places that are told; who stands further back waits without one
+NEAR = 20  # places that are always up to date; further back they are told as often as these would change
+AT_ONCE = 20  # rows read in one go: each takes the event loop a moment
 
 Told = tuple[int, str, str]
 
@@ -27,7 +30,12 @@ class Line:
         self._touch = touch
         self._told: dict[JobId, Told] = {}
         self._seconds: dict[JobId, float] = {}
+        self._far_again = 0.0  # when those far back are told again, on the event loop's clock
         self.length = 0
+
+    def joins(self, job: JobId, seconds: float) -> None:
+        """A job that was just filed, and the engine seconds that it will take."""
+        self._seconds[job] = seconds
 
     async def look(self, inside: Mapping[JobId, float], waiting: Callable[[], str]) -> None:
         """Tell everybody their place; `inside` are the engine seconds left of the jobs in the engine."""
@@ -35,19 +43,24 @@ class Line:
             self.length = await jobs.queued_count(session)
             places = await jobs.places(session, LENGTH, seconds=self._typical())
             unknown = [job for job, _ in places if job not in self._seconds]
-            for view in await views.views(session, unknown) if unknown else ():
-                self._seconds[view.id] = self._pace.seconds(view.request) if view.request else 0.0
+            for first in range(0, len(unknown), AT_ONCE):
+                for view in await views.views(session, unknown[first : first + AT_ONCE]):
+                    self._seconds[view.id] = self._pace.seconds(view.request) if view.request else 0.0
         self._tell(
             [(job, place) for job, place in places if job not in inside], sum(inside.values()), waiting()
         )
         self._forget({job for job, _ in places}, inside)
 
     def _tell(self, places: Collection[tuple[JobId, int]], ahead: float, waiting: str) -> None:
-        changed = []
+        changed, now = [], asyncio.get_running_loop().time()
+        far_too = now >= self._far_again
+        if far_too:
+            self._far_again = now + len(places) / NEAR
         for job, place in sorted(places, key=lambda one: one[1]):
             ahead += self._seconds.get(job, 0.0)
             told = (place, duration(ahead), waiting)
-            if self._told.get(job) != told:
+            known = self._told.get(job) if self._live.get(job) else None
+            if known is None or (known != told and (far_too or place <= NEAR)):
                 self._told[job] = told
                 self._live.queued(job, place=place, left=ahead, waiting=waiting)
                 changed.append(job)

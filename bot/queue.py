@@ -18,7 +18,7 @@ from bot.metrics import Metrics
 from bot.pace import Pace, left
 from bot.picking import pick
 from bot.running import Running
-from engine.messages import Cancelled, JobId, Progress
+from engine.messages import Cancelled, JobId, Paint, Progress
 from storage import jobs
 from storage.database import CannotStore, Database
 from storage.files import Files
@@ -82,8 +82,13 @@ class Queue:
         self._services = [asyncio.create_task(service) for service in services]
         self.wake()
 
+    def filed(self, job: JobId, request: Paint) -> None:
+        """This was just written down."""
+        self._line.joins(job, self._pace.seconds(request))
+        self.wake()
+
     def wake(self) -> None:
-        """Something was filed, or there is room."""
+        """Something changed in the line, or there is room."""
         self._woken.set()
         self._moved.set()
 

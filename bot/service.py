@@ -1,6 +1,7 @@
 """The bot as a service: everything is wired here, started in order, and stopped in order."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -87,7 +88,7 @@ class Bot:
             limits=config.queue,
         )
         self._started = time.monotonic()
-        self._lag: asyncio.Task[None] | None = None
+        self._services: list[asyncio.Task[None]] = []
 
     @classmethod
     async def open(cls, config: Config, program: Sequence[str] = PROGRAM) -> "Bot":
@@ -100,7 +101,10 @@ class Bot:
 
     async def start(self) -> None:
         """Begin to deliver and to paint; the engine loads its model meanwhile. Raises CannotStore."""
-        self._lag = asyncio.create_task(self.metrics.watch_the_loop())
+        self._services = [
+            asyncio.create_task(self.metrics.watch_the_loop()),
+            asyncio.create_task(self._tidy()),
+        ]
         await self.queue.start()
         await self.delivery.start()
 
@@ -109,8 +113,9 @@ class Bot:
         self.dispatch.refuse()
         await self.queue.stop(grace)
         await self.delivery.stop(LAST_CARDS)
-        if self._lag is not None:
-            self._lag.cancel()
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
 
     async def close(self) -> None:
         """Let go of the database; the last thing to do."""
@@ -132,6 +137,13 @@ class Bot:
             },
             "jobs": {"queued": self.queue.length, "running": self.queue.running},
         }
+
+    async def _tidy(self) -> None:
+        """What a killed bot was storing goes; it only costs space."""
+        try:
+            await self.files.tidy()
+        except OSError as error:
+            log.warning("the store could not be tidied", reason=str(error))
 
     def _engine_state(self) -> str:
         if self.queue.trouble:
@@ -188,6 +200,8 @@ async def _serve(bot: Bot, fronts: Sequence[Served], told: asyncio.Queue[str]) -
         bot.add(front)
     try:
         await bot.start()
+        gc.collect()
+        gc.freeze()  # what is there by now stays: each look at all of it would block the event loop for 60 ms
         for address in addresses:
             log.info("listening", address=address)
             sys.stdout.write(f"Atelier is at {address} (Ctrl-C stops it)\n")

@@ -20,6 +20,7 @@ from bench.measuring import table
 
 PEOPLE = 100
 ROUNDS = 5  # commands of each of them
+BETWEEN = 1.5  # seconds from one round to the next
 ALONE = 100  # commands of one person, one after another
 STARTS = 3
 COMMAND = "/imagine a red circle on a white background --steps 20"
@@ -95,8 +96,19 @@ async def many(address: str) -> list[Latency]:
     """All people at once, a few times."""
     async with AsyncExitStack() as open_pages:
         people = [await open_pages.enter_async_context(a_person(address)) for _ in range(PEOPLE)]
-        rounds = [await asyncio.gather(*(ask(person) for person in people)) for _ in range(ROUNDS)]
-    return [latency for one_round in rounds for latency in one_round]
+        latencies = []
+        for _ in range(ROUNDS):
+            latencies += await asyncio.gather(*(ask(person) for person in people))
+            await asyncio.gather(*(catch_up(person) for person in people))
+    return latencies
+
+
+async def catch_up(person: ClientWebSocketResponse) -> None:
+    """Read everybody's cards for a while, as a page does: else the next reply would wait behind them here."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(BETWEEN):
+            while True:
+                await person.receive()
 
 
 async def ask(person: ClientWebSocketResponse) -> Latency:

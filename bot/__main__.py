@@ -3,10 +3,13 @@
 import sys
 from collections.abc import Sequence
 
+from commands.help import HELP
+
 
 def main(words: Sequence[str]) -> int:
     """Serve the chats, or do what these words of a command line say; the exit status."""
-    if not words or words[0] == "serve" or words[0].startswith("--config"):
+    serves = not words or words[0] == "serve" or words[0].startswith("--config")
+    if serves and HELP.isdisjoint(words):
         from bot import service  # each imported where it is needed: both answer sooner
 
         return service.main(words[1:] if words[:1] == ["serve"] else words)

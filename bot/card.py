@@ -7,7 +7,7 @@ from engine.messages import JobId, Sha256
 
 @dataclass(frozen=True, kw_only=True)
 class Button:
-    """Something to press. `id` is all that a chat has to remember: it works after a restart, and years later."""
+    """Something to press. `id` is all that a chat has to remember: it works after a restart, for years."""
 
     id: str
     emoji: str

@@ -31,8 +31,6 @@ NAMED_BY = "ATELIER_CONFIG"  # the environment variable that picks another file
 DEFAULT = "config.toml"
 LOCAL_TOKEN = "ATELIER_LOCAL_TOKEN"  # whoever comes from another machine must know it
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
-
-
 CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 CHANNELS = 50
 SQLITE = "sqlite+aiosqlite:///"
@@ -62,10 +60,7 @@ class LocalSettings:
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address."""
-        try:
-            return ipaddress.ip_address(self.address).is_loopback
-        except ValueError:
-            return self.address == "localhost"
+        return is_loopback(self.address)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +82,14 @@ class Config:
     queue: QueueSettings
     local: LocalSettings
     log: LogSettings
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this name or address means the machine itself."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def read_config(path: Path | None = None) -> Config:

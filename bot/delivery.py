@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.cards import card
 from bot.front import CardRefused, Front
@@ -19,6 +18,8 @@ from storage.views import JobView
 log = structlog.get_logger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds before a card that failed is tried again, doubled each time
+GATHERING = 0.02  # seconds: cards touched within it are read together, and replies go out before them
+AT_ONCE = 20  # cards that are drawn before the event loop sees to others
 PATIENCE = 30.0  # seconds that a chat may take to show a card
 SWEEP_SECONDS = 60.0  # between two looks for cards that were missed
 SWEEP = 500  # cards at once
@@ -78,15 +79,18 @@ class Delivery:
     async def _work(self) -> None:
         while True:
             await self._woken.wait()
+            await asyncio.sleep(GATHERING)
             self._woken.clear()
             due = self._dirty - self._resting
             self._dirty -= due
             self._resting |= due
             self._busy |= due
-            for view in await self._read(due) if due else ():
+            for number, view in enumerate(await self._read(due) if due else (), start=1):
                 task = asyncio.create_task(self._deliver(view), name=f"card {view.id}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+                if number % AT_ONCE == 0:
+                    await asyncio.sleep(0)
 
     async def _read(self, due: Collection[JobId]) -> list[JobView]:
         """The rows of these cards, in one go."""
@@ -170,13 +174,8 @@ class Delivery:
 
     async def _write(self) -> None:
         told, self._unwritten = self._unwritten, {}
-
-        async def work(session: AsyncSession) -> None:
-            for number, (revision, message) in told.items():
-                await jobs.shown(session, number, revision, message)
-
         try:
-            await self._database.write(work)
+            await self._database.write(lambda session: jobs.all_shown(session, told))
         except BaseException:
             self._unwritten = told | self._unwritten
             raise

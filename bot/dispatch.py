@@ -30,6 +30,7 @@ from storage import adapters, jobs, people, views
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.ids import new_job_id
+from storage.tables import Space
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +86,7 @@ class Dispatch:
         self._live = live
         self._pace = pace
         self._limits = limits
+        self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
         self._stopping = False
 
     async def say(self, asker: Asker, text: str) -> Reply:
@@ -147,16 +149,21 @@ class Dispatch:
         library = Known()
         for _ in range(LOOK_UPS):
             try:
-                return await self._database.write(self._work(asker, job, handler, library))
+                space, outcome = await self._database.write(self._work(asker, job, handler, library))
             except NotYetKnown as question:
                 library = await library.asked(question, self._library)
+            else:
+                self._spaces[asker.chat, asker.space] = space  # it is on disk, and no space ever goes
+                return outcome
         raise InvalidRequest("too many LoRAs were asked for at once.")
 
     def _work(
         self, asker: Asker, job: JobId, handler: Handler, library: Known
-    ) -> Callable[[AsyncSession], Awaitable[_Outcome]]:
-        async def work(session: AsyncSession) -> _Outcome:
-            space = await people.space(session, asker.chat, asker.space, asker.space_name)
+    ) -> Callable[[AsyncSession], Awaitable[tuple[Space, _Outcome]]]:
+        async def work(session: AsyncSession) -> tuple[Space, _Outcome]:
+            space = self._spaces.get((asker.chat, asker.space))
+            if space is None or space.name != asker.space_name:
+                space = await people.space(session, asker.chat, asker.space, asker.space_name)
             person = await people.person(session, asker.chat, asker.person, asker.person_name)
             context = ChatContext(
                 job=job,
@@ -170,7 +177,7 @@ class Dispatch:
                 pace=self._pace,
                 per_person=self._limits.per_person,
             )
-            return await self._settled(context, await handler(context))
+            return space, await self._settled(context, await handler(context))
 
         return work
 
@@ -208,8 +215,7 @@ class Dispatch:
         )
         for use in request.adapters:
             await adapters.remember(context.session, use, context.now)
-        filed = JobId(job.id)
-        return _Outcome(reply=Reply(job=filed), touched=(filed,), filed=request)
+        return _Outcome(reply=Reply(job=job.id), touched=(job.id,), filed=request)
 
     async def _shown(self, context: ChatContext, answer: Shown) -> _Outcome:
         view = await job_here(context, answer.job)

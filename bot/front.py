@@ -20,11 +20,11 @@ class Asker:
 
 
 class CardRefused(Exception):
-    """The chat will never show this card: the channel is gone or closed. Anything else raised is tried again."""
+    """The chat will never show this card: its channel is gone or closed. Other errors: it tries again."""
 
 
 class Front(Protocol):
-    """A chat: shows cards and takes them away. `every` is the shortest time between two edits of a message, s."""
+    """A chat: shows cards and takes them away. `every`: the least seconds between edits of a message."""
 
     chat: str
     every: float

@@ -10,18 +10,19 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from bot.card import Card
-from bot.config import LocalSettings
+from bot.config import LOCAL_TOKEN, LocalSettings
 from bot.dispatch import Dispatch
 from bot.front import Asker
-from bot.local.doors import Doors, greet, is_loopback, person_of
+from bot.local.doors import Doors, greet, person_of
 from bot.local.gallery import Gallery
 from bot.local.wire import CHAT, Wire, shown
-from bot.local.written import text
+from bot.local.written import frame
 from bot.uploads import LARGEST_FILE
 from commands.actions import ACTIONS
 from commands.book import COMMANDS
 from commands.forms import definition
 from commands.loras import Library
+from commands.settings import with_defaults
 from engine.messages import JobId, Sha256
 from storage.database import Database
 from storage.files import Files
@@ -55,8 +56,8 @@ class LocalChat:
         health: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: Callable[[], bytes],
     ) -> None:
-        if not token and not is_loopback(settings.address):
-            raise LocalChatError(f"{settings.address} can be reached by others: set ATELIER_LOCAL_TOKEN.")
+        if not token and not settings.is_loopback:
+            raise LocalChatError(f"{settings.address} can be reached by others: set {LOCAL_TOKEN}.")
         self.dispatch = dispatch
         self.channels = tuple(settings.channels)
         self._settings = settings
@@ -89,12 +90,12 @@ class LocalChat:
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Tell every page that has this channel open; the others that there is something new."""
-        told = shown(channel, card) if self._wires else ""
+        told = shown(channel, card) if self._wires else b""
         for wire in tuple(self._wires):
             if wire.channel == channel:
                 wire.see(f"card:{card.job}", told)
             elif message is None:
-                wire.see(f"news:{channel}", text({"news": channel, "number": card.number}))
+                wire.see(f"news:{channel}", frame({"news": channel, "number": card.number}))
         return card.job
 
     async def remove(self, channel: str, message: str) -> None:
@@ -106,7 +107,7 @@ class LocalChat:
             return
         for wire in tuple(self._wires):
             if wire.channel == channel:
-                wire.gone(f"card:{message}", text({"gone": message}))
+                wire.gone(f"card:{message}", frame({"gone": message}))
 
     async def name_of(self, key: str) -> str:
         """What this person is called; a guest until they say otherwise."""
@@ -115,12 +116,13 @@ class LocalChat:
         return somebody.name if somebody else f"guest-{key[:4]}"
 
     async def rename(self, key: str, name: str) -> None:
-        """Call this person so from now on, on all their pages."""
+        """Call this person so from now on, on everybody's pages."""
         await self._database.write(partial(person, chat=CHAT, key=key, name=name))
+        told = frame({"named": {"key": key, "name": name}})
         for wire in tuple(self._wires):
             if wire.person == key:
                 wire.name = name
-                wire.see("named", text({"named": name}))
+            wire.see(f"named:{key}", told)
 
     def gift(self, key: str, name: str, sha256: Sha256) -> str:
         """The address of a file that is for this person alone."""
@@ -156,8 +158,11 @@ class LocalChat:
 
     async def _definitions(self, request: web.Request) -> web.StreamResponse:
         """What the page completes and makes its forms from; a new browser becomes somebody here."""
+        async with self._database.reading() as session:
+            somebody = await known(session, CHAT, person_of(request) or "")
+        own = somebody.settings if somebody else {}
         told = {
-            "commands": [definition(command) for command in COMMANDS.values()],
+            "commands": [definition(one, with_defaults(own, one, {})) for one in COMMANDS.values()],
             "actions": [{"name": a.name, "emoji": a.emoji, "help": a.help} for a in ACTIONS],
         }
         response = web.json_response(told, headers={"Cache-Control": "no-store"})

@@ -17,6 +17,7 @@ from bot.config import LOCAL_TOKEN, Config, ConfigError, read_config
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.engine_client import PROGRAM, EngineClient
+from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.front import Front
 from bot.live import Live
 from bot.logs import set_up
@@ -32,7 +33,6 @@ from storage.files import Files
 
 log = structlog.get_logger(__name__)
 
-FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 GRACE = 12.0  # seconds that running jobs have to end when the bot is stopped
 LAST_CARDS = 3.0  # seconds to show what became of them
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -173,11 +173,11 @@ def main(words: Sequence[str], program: Sequence[str] = PROGRAM) -> int:
         set_up(config.log)
         asyncio.run(serve(config, program))
     except (ConfigError, InvalidRequest) as error:
-        return _say(str(error), BAD_INPUT)
+        return say(str(error), BAD_INPUT)
     except CannotServe as error:
-        return _say(str(error), FAILED)
+        return say(str(error), FAILED)
     except KeyboardInterrupt:  # before anything had begun
-        return _say("stopped.", INTERRUPTED)
+        return say("stopped.", INTERRUPTED)
     return FINE
 
 
@@ -186,11 +186,6 @@ def _told(
     config: Annotated[Path | None, Option("settings to read instead of config.toml", read=Path)] = None,
 ) -> Config:
     return read_config(config)
-
-
-def _say(sentence: str, status: int) -> int:
-    sys.stderr.write(f"{sentence}\n")
-    return status
 
 
 async def _serve(bot: Bot, fronts: Sequence[Served], told: asyncio.Queue[str]) -> None:

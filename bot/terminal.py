@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -13,11 +12,12 @@ from bot.adapters import AdapterFolder
 from bot.bar import Bar
 from bot.config import Config, ConfigError, read_config
 from bot.engine_client import EngineClient
+from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.filed import EngineUnavailable, Lost, Update
 from bot.output import CannotWrite, Output
 from commands.book import COMMANDS
 from commands.context import Context
-from commands.help import usage
+from commands.help import HELP, usage
 from commands.imagine import imagine
 from commands.parse import parse, short
 from commands.spec import Option, parameters
@@ -26,8 +26,6 @@ from storage.files import Files
 
 log = logging.getLogger(__name__)
 
-FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-HELP = {"--help", "-h"}
 SERVE = "serve: Run the bot for its chats; no words at all do the same."
 
 
@@ -38,14 +36,14 @@ def main(words: Sequence[str]) -> int:
     try:
         return _run(job, words)
     except (InvalidRequest, ConfigError) as error:
-        return _say(str(error), BAD_INPUT)
+        return say(str(error), BAD_INPUT)
     except (EngineUnavailable, CannotWrite) as error:
-        return _say(str(error), FAILED)
+        return say(str(error), FAILED)
     except KeyboardInterrupt:
-        return _say("stopped.", INTERRUPTED)
+        return say("stopped.", INTERRUPTED)
     except Exception:
         log.exception("job %s failed", job)
-        return _say(f"sorry, something went wrong with job {job}: the log says what.", FAILED)
+        return say(f"sorry, something went wrong with job {job}: the log says what.", FAILED)
 
 
 def _run(job: JobId, words: Sequence[str]) -> int:
@@ -67,11 +65,11 @@ def _run(job: JobId, words: Sequence[str]) -> int:
             print(f"painted in {ended.seconds:.1f} s")
             return FINE
         case Failed():
-            return _say(ended.reason, BAD_INPUT if ended.expected else FAILED)
+            return say(ended.reason, BAD_INPUT if ended.expected else FAILED)
         case Lost():
-            return _say(ended.reason, FAILED)
+            return say(ended.reason, FAILED)
         case _:
-            return _say("the picture was cancelled.", FAILED)
+            return say("the picture was cancelled.", FAILED)
 
 
 def _unknown(command: str) -> str:
@@ -116,8 +114,3 @@ async def _watched(engine: EngineClient, request: Paint, bar: Bar) -> Update | N
             if isinstance(update, Progress):
                 bar.advance(update)
     return update
-
-
-def _say(sentence: str, status: int) -> int:
-    print(sentence, file=sys.stderr)
-    return status

@@ -2,28 +2,34 @@
 
 from collections.abc import Mapping
 from math import isfinite
+from types import MappingProxyType
 from typing import Any
 
 from commands.loras import mentions
 from commands.parse import check_given, listed, near, short, value
+from commands.sizes import NAMED
 from commands.spec import Command, Parameter
 from commands.values import written_value
 from engine.messages import InvalidRequest, Size
 
 LARGEST_EXACT = 2**53  # pages count in doubles: a larger bound would not be what they say
 NOTHING = '""'  # an empty text that is meant, and not just a field left empty
+NOBODYS: Mapping[str, Any] = MappingProxyType({})
 
 
-def definition(command: Command[..., Any]) -> dict[str, Any]:
-    """The command in plain JSON values.
+def definition(command: Command[..., Any], usual: Mapping[str, Any] = NOBODYS) -> dict[str, Any]:
+    """The command in plain JSON values; `usual` are somebody's own defaults for it.
 
     A parameter's `type` is words (said without a flag), text, integer, number, choice, loras or size; `low`
-    and `high` are None where nothing bounds them.
+    and `high` are None where nothing bounds them. `names` are values with a name, beside any others.
     """
     return {
         "name": command.name,
         "help": command.help,
-        "parameters": [_defined(parameter) for parameter in command.parameters],
+        "parameters": [
+            _defined(parameter, usual.get(parameter.name, parameter.default))
+            for parameter in command.parameters
+        ],
     }
 
 
@@ -42,7 +48,7 @@ def values(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str, An
     return read
 
 
-def _defined(parameter: Parameter) -> dict[str, Any]:
+def _defined(parameter: Parameter, default: object) -> dict[str, Any]:
     option, choices = parameter.option, parameter.choices
     return {
         "name": parameter.name,
@@ -53,7 +59,8 @@ def _defined(parameter: Parameter) -> dict[str, Any]:
         "low": _bound(option.low),
         "high": _bound(option.high),
         "choices": list(choices or (("true", "false") if parameter.kind is bool else ())),
-        "default": written_value(parameter.default),
+        "names": list(NAMED) if Size in parameter.kinds else [],
+        "default": written_value(default),
         "otherwise": option.otherwise,
         "required": parameter.required,
         "repeated": parameter.repeated,

@@ -9,6 +9,7 @@ from commands.spec import Command, Parameter
 from commands.values import written_value
 from engine.messages import SEED
 
+HELP = frozenset({"--help", "-h"})  # the words that ask for it in a terminal
 LARGEST_SEED = "2^63 - 1"
 
 

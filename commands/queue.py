@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from commands.answers import Said
 from commands.context import ChatContext
+from commands.help import aligned
 from commands.jobs import OPEN
 from commands.parse import short
 from commands.spec import command
@@ -22,7 +23,7 @@ async def queue(context: ChatContext) -> Said:
     line = await jobs.places(context.session)
     waits = await _waits(context, [job for job, _ in line])
     places = dict(line)
-    rows = [_row(job, places, waits) for job in sorted(mine, key=lambda job: job.number)]
+    rows = aligned([_row(job, places, waits) for job in sorted(mine, key=lambda job: job.number)])
     head = (
         f"you have {counted(len(rows), 'job')} here:" if rows else "you have no job here that waits or runs."
     )
@@ -49,9 +50,9 @@ def _left(context: ChatContext, job: JobView) -> float:
     return context.pace.seconds(job.request) * (1 - done)
 
 
-def _row(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> str:
+def _row(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> tuple[str, str]:
     prompt = short(" ".join(job.request.prompt.split())) if job.request is not None else ""
-    return f"{job.id}  {_where(job, places, waits)}: {prompt}"
+    return job.id, f"{_where(job, places, waits)}: {prompt}"
 
 
 def _where(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> str:

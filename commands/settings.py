@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from commands.answers import Said
 from commands.context import ChatContext
+from commands.help import aligned
 from commands.imagine import imagine
 from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
 from commands.parse import value
@@ -67,8 +68,10 @@ def _check(kept: Mapping[str, Any]) -> None:
 
 
 def _lines(kept: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name}  {written_value(kept.get(name, parameter.default)) or 'nothing'}"
-        + ("  (yours)" if name in kept else "")
-        for name, parameter in REMEMBERED.items()
-    ]
+    values = {name: kept.get(name, parameter.default) for name, parameter in REMEMBERED.items()}
+    return aligned(
+        [
+            (name, (written_value(one) or "nothing") + (" (yours)" if name in kept else ""))
+            for name, one in values.items()
+        ]
+    )

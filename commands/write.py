@@ -7,6 +7,7 @@ from commands.imagine import imagine
 from commands.loras import Mention
 from commands.parse import spoken
 from commands.quotes import CLOSING, LONG_DASHES, Quoted, quote, split
+from commands.settings import REMEMBERED
 from commands.values import written_value
 from engine.messages import Paint, seeds
 
@@ -14,13 +15,16 @@ USUAL = ("steps", "cfg", "seed", "size", "sampler")  # a recipe names them even 
 
 
 def written(paint: Paint) -> str:
-    """The command that paints the same again: the prompt, the seed, and what differs from the defaults."""
+    """The command that paints the same again, whoever says it.
+
+    It has the prompt, the seed, all that somebody may have other defaults for, and what else was asked for.
+    """
     said, *flagged = imagine.parameters
     values = _values(paint)
     flags = [
         f"{parameter.flags[0]} {_one(written_value(values[parameter.name]))}"
         for parameter in flagged
-        if values[parameter.name] != parameter.default
+        if parameter.name in REMEMBERED or values[parameter.name] != parameter.default
     ]
     return " ".join([f"/{imagine.name}", _several(values[said.name]), *flags])
 

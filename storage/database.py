@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 PATIENCE = 5.0  # seconds to wait for another program's lock
 LARGEST_GROUP = 100  # works in one commit: more of them would keep the first waiting
+AT_ONCE = 10  # works before the event loop sees to others
 
 
 class DatabaseError(Exception):
@@ -28,11 +29,19 @@ class CannotStore(Exception):
     """One sentence: nothing of this was stored, and why."""
 
 
+Work = Callable[[AsyncSession], Awaitable[Any]]
+Outcome = tuple[Any, Exception | None]  # what it returned, or what it raised
+
+
+class _Entangled(Exception):
+    """A work failed among others, and what it changed until then has to go without their changes."""
+
+
 @dataclass(frozen=True)
 class _Waiting:
     """A work that somebody waits for."""
 
-    work: Callable[[AsyncSession], Awaitable[Any]]
+    work: Work
     done: asyncio.Future[Any]
 
     def tell(self, result: object, error: Exception | None) -> None:
@@ -73,9 +82,10 @@ class Database:
     async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Do this work in a transaction, and return what it returned once that is committed to the disk.
 
-        Works that wait at the same moment share one transaction and its commit, each in a savepoint of its
-        own: what one raises is rolled back and raised for that one alone. A work must be quick, await nothing
-        but its session, and touch nothing else. Raises CannotStore when the disk did not take it.
+        Works that wait at the same moment share one transaction and its commit; what one raises is rolled
+        back and raised for that one alone. To that end all of them may be rolled back and done a second time:
+        a work must have no effects but on its session. It must be quick, and await nothing but its session.
+        Raises CannotStore when the disk did not take it.
         """
         if self._closing or self._writer.done():
             raise CannotStore("nothing was stored: the database is closed.")
@@ -114,8 +124,7 @@ class Database:
 
     async def _commit(self, group: list[_Waiting]) -> None:
         try:
-            async with self._writing.begin() as connection:
-                outcomes = [await _outcome(connection, waiting) for waiting in group]
+            outcomes = await self._outcomes(group)
         except BaseException as error:
             told = _cannot_store(error)
             for waiting in group:
@@ -123,19 +132,65 @@ class Database:
             if not isinstance(error, Exception):
                 raise
         else:
-            for waiting, (result, failure) in zip(group, outcomes, strict=True):
-                waiting.tell(result, failure)
+            for number, (waiting, outcome) in enumerate(zip(group, outcomes, strict=True), start=1):
+                waiting.tell(*outcome)
+                await _let_others_go_on(number)
+
+    async def _outcomes(self, group: list[_Waiting]) -> list[Outcome]:
+        """What each work returned or raised, once it is committed. Raises what kept all from that.
+
+        Savepoints cost as much as the works do, and are hardly ever needed: they are for a second try.
+        """
+        try:
+            return await self._tried(group, _plainly)
+        except _Entangled:
+            return await self._tried(group, _in_a_savepoint)
+
+    async def _tried(
+        self, group: list[_Waiting], how: Callable[[AsyncConnection, Work], Awaitable[Outcome]]
+    ) -> list[Outcome]:
+        outcomes = []
+        async with self._writing.begin() as connection:
+            for waiting in group:
+                outcomes.append(await how(connection, waiting.work))
+                await _let_others_go_on(len(outcomes))
+        return outcomes
 
 
-async def _outcome(connection: AsyncConnection, waiting: _Waiting) -> tuple[object, Exception | None]:
+async def _let_others_go_on(done: int) -> None:
+    if done % AT_ONCE == 0:
+        await asyncio.sleep(0)
+
+
+async def _plainly(connection: AsyncConnection, work: Work) -> Outcome:
+    """What the work returned or raised. Raises _Entangled when it failed and may have changed something."""
+    session = AsyncSession(connection, join_transaction_mode="rollback_only", expire_on_commit=False)
+    driver = await sqlite.driver(connection)
+    changes = driver.total_changes
+    try:
+        result = await work(session)
+        await session.flush()
+    except Exception as error:
+        if sqlite.reason(error) is not None:
+            await session.invalidate()  # the next transaction has a new connection
+            raise
+        if driver.total_changes != changes or not driver.in_transaction:
+            raise _Entangled from error
+        return None, error
+    finally:
+        await session.close()
+    return result, None
+
+
+async def _in_a_savepoint(connection: AsyncConnection, work: Work) -> Outcome:
     """What the work returned or raised. Raises what ended the whole transaction."""
     session = AsyncSession(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
     try:
-        result = await waiting.work(session)
+        result = await work(session)
         await session.commit()  # of the savepoint
     except Exception as error:
-        if sqlite.reason(error) is not None or not await sqlite.in_transaction(connection):
-            await session.invalidate()  # the next transaction has a new connection
+        if sqlite.reason(error) is not None or not (await sqlite.driver(connection)).in_transaction:
+            await session.invalidate()
             raise
         await session.close()
         return None, error

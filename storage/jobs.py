@@ -15,6 +15,7 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
+    insert,
     literal,
     or_,
     select,
@@ -40,6 +41,14 @@ Death = Literal["no", "beside others", "alone"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Queued:
+    """A job that was just filed."""
+
+    number: int
+    id: JobId
+
+
+@dataclass(frozen=True, kw_only=True)
 class Finished:
     """A picture that a job made, as its row will say; the PNG lies in the store already."""
 
@@ -48,6 +57,16 @@ class Finished:
     seed: int
     width: int
     height: int
+
+
+# Made once, and run beside the session: filing is what a crowd does at one moment.
+COUNTED = (
+    update(Person)
+    .where(Person.id == bindparam("person"))
+    .values(queued=Person.queued + 1)
+    .returning(exists().where(Job.id == bindparam("job")))
+)
+WRITTEN = insert(Job).returning(Job.number)
 
 
 async def file(
@@ -60,26 +79,24 @@ async def file(
     request: Paint,
     parent: JobId | None,
     now: float,
-) -> Job:
+) -> Queued:
     """Write the job down as queued. Its id is another one where an older job has this one already."""
-    asked = select(Person, exists().where(Job.id == id)).where(Person.id == person_id)
-    person, taken = (await session.execute(asked)).one()
+    connection = await session.connection()
+    taken = (await connection.execute(COUNTED, {"person": person_id, "job": id})).scalar_one()
     while taken:
         id = new_job_id()
         taken = bool(await session.scalar(select(exists().where(Job.id == id))))
-    job = Job(
-        id=id,
-        space_id=space_id,
-        person_id=person_id,
-        channel=channel,
-        parent=parent,
-        request=to_json(request),
-        created_at=now,
-    )
-    session.add(job)
-    person.queued += 1
-    await session.flush()
-    return job
+    row = {
+        "id": id,
+        "space_id": space_id,
+        "person_id": person_id,
+        "channel": channel,
+        "parent": parent,
+        "request": to_json(request),
+        "created_at": now,
+    }
+    number = (await connection.execute(WRITTEN, row)).scalar_one()
+    return Queued(number=number, id=id)
 
 
 async def next_queued(session: AsyncSession) -> Job | None:
@@ -217,6 +234,13 @@ async def places(
     return [(job, place) for place, job in enumerate(await _in_turn(session, order), start=1)]
 
 
+SEEN = (
+    update(Job)
+    .where(Job.number == bindparam("job"), Job.moved <= bindparam("drawn"), Job.shown <= bindparam("drawn"))
+    .values(shown=bindparam("drawn"), message=bindparam("in"))
+)
+
+
 async def unshown(session: AsyncSession, limit: int) -> list[JobId]:
     """The jobs whose cards do not yet show all that happened, oldest first."""
     return await _ids(
@@ -229,11 +253,14 @@ async def shown(session: AsyncSession, number: int, revision: int, message: str 
 
     Nothing changes when the card has moved since then: it still has to appear where it went.
     """
-    await session.execute(
-        update(Job)
-        .where(Job.number == number, Job.moved <= revision, Job.shown <= revision)
-        .values(shown=revision, message=message)
-    )
+    await all_shown(session, {number: (revision, message)})
+
+
+async def all_shown(session: AsyncSession, cards: Mapping[int, tuple[int, str | None]]) -> None:
+    """The same of many cards, by their jobs' numbers."""
+    rows = [{"job": number, "drawn": drawn, "in": message} for number, (drawn, message) in cards.items()]
+    if rows:
+        await (await session.connection()).execute(SEEN, rows)
 
 
 async def move(session: AsyncSession, number: int, channel: str) -> None:

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.tables import Person, Space
+
+# Made once: making a question costs more than asking it.
+SPACE = select(Space).where(Space.chat == bindparam("chat"), Space.key == bindparam("key"))
+PERSON = select(Person).where(Person.chat == bindparam("chat"), Person.key == bindparam("key"))
 
 
 async def space(session: AsyncSession, chat: str, key: str, name: str) -> Space:
@@ -15,9 +19,10 @@ async def space(session: AsyncSession, chat: str, key: str, name: str) -> Space:
     if row is None:
         row = Space(chat=chat, key=key, name=name)
         session.add(row)
+        await session.flush()
     elif row.name != name:
         row.name = name
-    await session.flush()
+        await session.flush()
     return row
 
 
@@ -27,9 +32,10 @@ async def person(session: AsyncSession, chat: str, key: str, name: str) -> Perso
     if row is None:
         row = Person(chat=chat, key=key, name=name, settings={}, used=0.0, queued=0)
         session.add(row)
+        await session.flush()
     elif row.name != name:
         row.name = name
-    await session.flush()
+        await session.flush()
     return row
 
 
@@ -41,7 +47,7 @@ async def space_id(session: AsyncSession, chat: str, key: str) -> int | None:
 
 async def known(session: AsyncSession, chat: str, key: str) -> Person | None:
     """The person whom this chat calls `key`, if they ever were here."""
-    return await session.scalar(select(Person).where(Person.chat == chat, Person.key == key))
+    return await session.scalar(PERSON, {"chat": chat, "key": key})
 
 
 async def keep_settings(session: AsyncSession, person_id: int, settings: Mapping[str, Any]) -> None:
@@ -52,4 +58,4 @@ async def keep_settings(session: AsyncSession, person_id: int, settings: Mapping
 
 
 async def _known_space(session: AsyncSession, chat: str, key: str) -> Space | None:
-    return await session.scalar(select(Space).where(Space.chat == chat, Space.key == key))
+    return await session.scalar(SPACE, {"chat": chat, "key": key})

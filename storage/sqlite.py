@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +39,18 @@ def reason(error: BaseException | None) -> str | None:
     return told or reason(error.__cause__) or reason(error.__context__)
 
 
-async def in_transaction(connection: AsyncConnection) -> bool:
-    """Whether what was written can still be committed: some errors end the whole transaction."""
-    raw = await connection.get_raw_connection()
-    driver = raw.driver_connection
-    return isinstance(driver, Connection) and driver.in_transaction
+async def driver(connection: AsyncConnection) -> Connection:
+    """The connection below SQLAlchemy's. `in_transaction` says whether what was written can still be
+    committed, for some errors end the whole transaction; `total_changes` counts the rows that were changed.
+    """
+    found = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(found, Connection)
+    return found
 
 
 def writing(url: str, patience: float) -> AsyncEngine:
     """One connection whose transactions hold the write lock from their first statement."""
-    engine = _engine(url, patience, pool_size=1, max_overflow=0)
+    engine = _engine(url, patience, at_once=True, pool_size=1, max_overflow=0)
     _begin_with(engine, "BEGIN IMMEDIATE")
     return engine
 
@@ -66,9 +69,13 @@ def reading(url: str, patience: float) -> AsyncEngine:
     return engine
 
 
-def _engine(url: str, patience: float, *more: str, **pool: Any) -> AsyncEngine:
+def _engine(url: str, patience: float, *more: str, at_once: bool = False, **pool: Any) -> AsyncEngine:
     # isolation_level None: the driver begins no transactions by itself, _begin_with does.
-    told = {"async_creator_fn": connect, "isolation_level": None, "timeout": patience}
+    told = {
+        "async_creator_fn": partial(connect, at_once=at_once),
+        "isolation_level": None,
+        "timeout": patience,
+    }
     engine = create_async_engine(url, connect_args=told, hide_parameters=True, **pool)
 
     @event.listens_for(engine.sync_engine, "connect")

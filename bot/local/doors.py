@@ -3,12 +3,13 @@
 import asyncio
 import hashlib
 import hmac
-import ipaddress
 import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
+
+from bot.config import is_loopback
 
 PERSON = "atelier_person"  # the cookie with a person's secret
 KEY = "atelier_key"  # the cookie of those who once gave the token
@@ -44,7 +45,7 @@ class Doors:
 
     @web.middleware
     async def _watch(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if self._token is None and not _is_loopback(request.host):
+        if self._token is None and not _names_this_machine(request.host):
             # Another site's name that was pointed at this machine (DNS rebinding) would end here.
             raise web.HTTPForbidden(text="this chat answers to localhost only.")
         writes = request.method not in ("GET", "HEAD") or "Upgrade" in request.headers
@@ -89,17 +90,8 @@ def greet(request: web.Request, response: web.StreamResponse) -> None:
     response.set_cookie(PERSON, secret, max_age=KEEP, httponly=True, samesite="Strict")
 
 
-def is_loopback(name: str) -> bool:
-    """Whether this host name or address means the machine itself."""
-    if name == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
-def _is_loopback(host: str) -> bool:
+def _names_this_machine(host: str) -> bool:
+    """Whether a Host header, which may have a port, means the machine itself."""
     try:
         return is_loopback(urlsplit(f"//{host}").hostname or "")
     except ValueError:

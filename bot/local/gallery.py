@@ -10,16 +10,19 @@ from urllib.parse import quote
 
 from aiohttp import web
 from PIL import Image
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.local.doors import person_of
 from bot.local.wire import CHAT
 from bot.local.written import picture_json
 from bot.uploads import LARGEST_FILE, Uploads
+from commands.write import alone, fields, written
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import Database
 from storage.files import Files
 from storage.people import known, space_id
 from storage.pictures import gallery, of_job
+from storage.views import view
 
 SMALL_SIDE = 512  # pixels
 SMALL_KEPT = 256  # of them, in memory
@@ -45,6 +48,7 @@ class Gallery:
         return [
             web.get(f"/pictures/{place}.png", self._whole),
             web.get(f"/thumbs/{place}.webp", self._thumb),
+            web.get(f"/recipes/{place}.json", self._recipe),
             web.get("/gifts/{sha256:[0-9a-f]{64}}/{name}", self._given),
             web.get("/gallery", self._mine),
             web.post("/uploads", self._upload),
@@ -66,6 +70,19 @@ class Gallery:
                 del self._small[next(iter(self._small))]
             self._small[sha256] = await asyncio.to_thread(_smaller, content)
         return web.Response(body=self._small[sha256], content_type="image/webp", headers=KEPT_FOR)
+
+    async def _recipe(self, request: web.Request) -> web.StreamResponse:
+        """What this picture alone was made by, whatever was painted beside it."""
+        channel, job = request.match_info["channel"], JobId(request.match_info["job"])
+        place = int(request.match_info["place"])
+        async with self._database.reading() as session:
+            space = await self._space(session, channel)
+            seen = await view(session, space, job) if space else None
+        picture = next((one for one in seen.pictures if one.place == place), None) if seen else None
+        if seen is None or picture is None or seen.request is None:
+            raise web.HTTPNotFound(text="there is no such recipe.")
+        own = alone(seen.request, place)
+        return web.json_response({"rows": fields(own, picture.seed), "command": written(own)})
 
     async def _given(self, request: web.Request) -> web.StreamResponse:
         sha256, name = Sha256(request.match_info["sha256"]), request.match_info["name"]
@@ -134,11 +151,14 @@ class Gallery:
     async def _find(self, request: web.Request) -> Sha256:
         channel, job = request.match_info["channel"], JobId(request.match_info["job"])
         async with self._database.reading() as session:
-            space = await space_id(session, CHAT, channel) if channel in self._channels else None
+            space = await self._space(session, channel)
             found = await of_job(session, space, job, int(request.match_info["place"])) if space else None
         if found is None:
             raise web.HTTPNotFound(text="there is no such picture.")
         return Sha256(found.sha256)
+
+    async def _space(self, session: AsyncSession, channel: str) -> int | None:
+        return await space_id(session, CHAT, channel) if channel in self._channels else None
 
     async def _answer(self, request: web.Request, sha256: Sha256, kind: str) -> web.StreamResponse:
         response = web.Response(body=await self._read(sha256), content_type=kind, headers=KEPT_FOR)

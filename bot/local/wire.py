@@ -12,13 +12,16 @@ from bot.card import Card
 from bot.dispatch import Dispatch, Reply
 from bot.front import Asker
 from bot.local.outbox import Outbox, Overflow
-from bot.local.written import card_json, text
+from bot.local.written import card_json, frame
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
 CHAT = "local"
 PAGE = 30  # cards at a time
 MOST = 200  # cards at once, for a page that comes back and had read far
+AT_ONCE = 20  # messages in one write: when all pages are sent many, the event loop sees to others between
+UNREAD = 64 * 2**10  # bytes that a page is sent ahead of its reading
+PAUSE = 0.05  # seconds between two looks whether it has read on
 LARGEST_MESSAGE = 64 * 2**10  # bytes
 LONGEST_NAME = 32  # characters
 LARGEST_NUMBER = 2**62  # that a card could have
@@ -39,7 +42,7 @@ class House(Protocol):
         """What this person is called."""
 
     async def rename(self, person: str, name: str) -> None:
-        """Call this person so from now on, on all their pages."""
+        """Call this person so from now on, on everybody's pages."""
 
     def gift(self, person: str, name: str, sha256: Sha256) -> str:
         """The address of a file that is for this person alone."""
@@ -58,7 +61,8 @@ class Wire:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """From the greeting until one of both ends it."""
         await self._socket.prepare(request)
-        sending = asyncio.create_task(self._send())
+        assert request.transport is not None
+        sending = asyncio.create_task(self._send(request.transport))
         try:
             await self.greet()
             async for message in self._socket:
@@ -89,9 +93,9 @@ class Wire:
 
     def put(self, message: Mapping[str, Any]) -> None:
         """Send this."""
-        self.outbox.put(text(dict(message)))
+        self.outbox.put(frame(dict(message)))
 
-    def see(self, key: str, message: str) -> None:
+    def see(self, key: str, message: bytes) -> None:
         """Send news about a card; a page that is too slow is told to come back."""
         try:
             self.outbox.put_news(message, key)
@@ -100,14 +104,21 @@ class Wire:
                 self.close(WSCloseCode.TRY_AGAIN_LATER, "the page does not read what it is sent.")
             )
 
-    def gone(self, key: str, message: str) -> None:
+    def gone(self, key: str, message: bytes) -> None:
         """A card was taken away: nothing older about it may follow."""
         self.outbox.drop(key)
         self.see(key, message)
 
-    async def _send(self) -> None:
+    async def _send(self, transport: asyncio.Transport) -> None:
+        """Many messages in each write: one for every card to every page would be most of the bot's work."""
         while True:
-            await self._socket.send_str(await self.outbox.next())
+            told = await self.outbox.some(AT_ONCE)
+            if self._socket.closed or transport.is_closing():
+                return
+            transport.write(b"".join(told))
+            await asyncio.sleep(0)
+            while transport.get_write_buffer_size() > UNREAD:  # noqa: ASYNC110  transports tell only protocols
+                await asyncio.sleep(PAUSE)
 
     async def _hear(self, words: str) -> None:
         try:
@@ -193,6 +204,6 @@ def proper(name: str) -> str:
     return name
 
 
-def shown(channel: str, card: Card) -> str:
+def shown(channel: str, card: Card) -> bytes:
     """The news that a card looks so now."""
-    return text({"card": card_json(channel, card)})
+    return frame({"card": card_json(channel, card)})

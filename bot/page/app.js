@@ -1,12 +1,13 @@
 // The local chat's page. Cards are views of jobs that the bot sends; what people wrote is only ever inserted as text.
 
-/** @typedef {{place: number, seed: string, width: number, height: number, stars: number, url: string, thumb: string}} Picture */
+/** @typedef {{place: number, seed: string, width: number, height: number, stars: number,
+ *   url: string, thumb: string, recipe: string}} Picture */
 /** @typedef {{id: string, emoji: string, label: string, picture: number|null, owners: boolean}} Action */
 /** @typedef {{channel: string, job: string, number: number, person: string, person_key: string, state: string,
  *   title: string, line: string, done: number|null, preview: string|null, pictures: Picture[],
  *   recipe: [string, string][], command: string, buttons: Action[], at: number}} Card */
 /** @typedef {{name: string, label: string, flags: string[], help: string, type: string, low: number|null, high: number|null,
- *   choices: string[], default: string, otherwise: string, required: boolean, repeated: boolean}} Parameter */
+ *   choices: string[], names: string[], default: string, otherwise: string, required: boolean, repeated: boolean}} Parameter */
 /** @typedef {{name: string, help: string, parameters: Parameter[]}} Command */
 
 const FIRST_PAUSE = 500; // ms before the next try to connect, doubled each time
@@ -14,7 +15,7 @@ const LONGEST_PAUSE = 15000;
 const ANSWER_WITHIN = 20000; // ms: a connection that is silent for longer is taken for dead
 const LARGEST_FILE = 20 * 2 ** 20; // bytes, as the server takes them
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);
-const SHAPES = ["square", "portrait", "landscape", "wide", "tall"];
+const NOTHING = '""'; // an empty text that is meant, as the server reads forms
 const EXAMPLES = [
   ["A star above a circle", "/imagine a red star above a blue circle on a white background"],
   ["Four hearts", "/imagine a large green heart on a black background --count 4"],
@@ -208,15 +209,15 @@ class Wire {
   }
 }
 
-const wire = new Wire(hear, greet, (is, words) => {
+const wire = new Wire(hear, define, (is, words) => {
   $("state").dataset.state = is;
   $("state").textContent = words;
 });
 
-/** Definitions, and a cookie for a new browser, come before the connection. */
-async function greet() {
+/** Definitions with my own defaults, and a cookie for a new browser, come before the connection. */
+async function define() {
   const response = await fetch("/commands.json", { cache: "no-store" });
-  if (response.status === 401) return askToken().then(greet);
+  if (response.status === 401) return askToken().then(define);
   if (!response.ok) throw new Error(await response.text());
   const told = await response.json();
   state.commands = new Map(told.commands.map((command) => [command.name, command]));
@@ -227,7 +228,7 @@ function hear(message) {
   else if (message.card) seeCard(message.card);
   else if (message.gone) dropCard(message.gone);
   else if (message.news) seeNews(message.news, message.number);
-  else if (message.named) showMe(message.named);
+  else if (message.named) rename(message.named);
   else if (message.error) notice({ text: message.error, ok: false });
 }
 
@@ -325,7 +326,13 @@ function showMe(name) {
   paintAvatar($("me-avatar"), name, state.key);
 }
 
-function rename() {
+/** Somebody, maybe I, is called otherwise from now on. */
+function rename({ key, name }) {
+  if (key === state.key) showMe(name);
+  for (const view of state.cards.values()) if (view.card.person_key === key) view.update({ ...view.card, person: name });
+}
+
+function askName() {
   $("rename-field").value = state.name;
   $("rename-wrong").textContent = "";
   $("rename").showModal();
@@ -686,6 +693,7 @@ function asked(node) {
   const before = [...node.childNodes];
   node.dataset.sure = "1";
   node.replaceChildren("Press again to delete");
+  announce("Press again to delete");
   setTimeout(() => {
     delete node.dataset.sure;
     node.replaceChildren(...before);
@@ -839,8 +847,7 @@ async function offers(at) {
   const parameter = at.parameter;
   if (!parameter) return [];
   if (parameter.type === "loras") return offerLoras(at);
-  const choices = parameter.choices.length ? parameter.choices : parameter.type === "size" ? SHAPES : [];
-  return choices.filter(begins).map((one) => ({ insert: `${one.includes(" ") ? `"${one}"` : one} `, name: one, about: "", range: "" }));
+  return [...parameter.choices, ...parameter.names].filter(begins).map((one) => ({ insert: `${one.includes(" ") ? `"${one}"` : one} `, name: one, about: "", range: "" }));
 }
 
 async function offerLoras(at) {
@@ -959,7 +966,8 @@ function onKey(/** @type {KeyboardEvent} */ event) {
 
 // Forms, made from the definitions
 
-function openForm(name, values = {}) {
+async function openForm(name, values = {}) {
+  await define().catch(() => null); // my defaults may be others by now; without a connection the old ones do
   const command = state.commands.get(name);
   if (!command) return;
   $("form-title").textContent = `/${command.name}`;
@@ -976,6 +984,9 @@ async function submitForm(event, command) {
   event.preventDefault();
   const values = {};
   for (const control of $("fields").querySelectorAll("[name]")) values[control.name] = control.value;
+  for (const { name, type, default: usual } of state.commands.get(command)?.parameters ?? []) {
+    if (type === "text" && usual && !values[name]) values[name] = NOTHING; // else the default would be taken
+  }
   try {
     const { reply } = await wire.ask({ fill: { command, values } });
     if (!reply.ok) {
@@ -992,7 +1003,7 @@ async function submitForm(event, command) {
 
 function field(/** @type {Parameter} */ parameter, /** @type {string|undefined} */ given) {
   const id = `field-${parameter.name}`;
-  const value = given ?? parameter.default ?? "";
+  const value = given === NOTHING ? "" : (given ?? parameter.default ?? "");
   const control = controlFor(parameter, id, value);
   const wide = ["text", "words", "loras"].includes(parameter.type);
   return el(
@@ -1022,7 +1033,7 @@ function controlFor(/** @type {Parameter} */ parameter, id, value) {
     number.addEventListener("input", () => (range.value = number.value));
     return el("div", { class: "slide" }, range, number);
   }
-  if (type === "size") return sizes(el("input", { ...common, value, placeholder: otherwise }));
+  if (type === "size") return sizes(el("input", { ...common, value, placeholder: otherwise }), parameter.names);
   if (type === "words" && required) {
     const area = el("textarea", { ...common, rows: 3, required, maxlength: 4000 });
     area.value = value;
@@ -1031,8 +1042,8 @@ function controlFor(/** @type {Parameter} */ parameter, id, value) {
   return el("input", { ...common, value, maxlength: 4000, placeholder: otherwise });
 }
 
-function sizes(input) {
-  const presets = SHAPES.map((shape) => el("button", { type: "button", onclick: () => choose(shape) }, shape));
+function sizes(input, names) {
+  const presets = names.map((shape) => el("button", { type: "button", onclick: () => choose(shape) }, shape));
   const mark = () => presets.forEach((one) => one.setAttribute("aria-pressed", String(one.textContent === input.value)));
   const choose = (shape) => {
     input.value = shape;
@@ -1054,12 +1065,12 @@ function formForWords() {
 // The lightbox
 
 const lightbox = {
-  /** @type {{url: string, width: number, height: number, title: string, seed: string, job: string, place: number, channel: string, card?: Card}[]} */ list: [],
+  /** @type {(Picture & {title: string, job: string, channel: string})[]} */ list: [],
   at: 0,
 
   openCard(job, place) {
     const views = [...state.cards.values()].sort((a, b) => a.card.number - b.card.number);
-    const list = views.flatMap(({ card }) => card.pictures.map((picture) => ({ ...picture, title: card.title, job: card.job, channel: card.channel, card })));
+    const list = views.flatMap(({ card }) => card.pictures.map((picture) => ({ ...picture, title: card.title, job: card.job, channel: card.channel })));
     this.open(list, list.findIndex((one) => one.job === job && one.place === place));
   },
 
@@ -1086,21 +1097,25 @@ const lightbox = {
     image.alt = one.title;
     $("left").hidden = this.at === 0;
     $("right").hidden = this.at === this.list.length - 1;
-    $("caption").replaceChildren(...this.caption(one));
+    const tools = el("div", { class: "tools" }, el("a", { href: one.url, download: `${one.job}-${one.place}.png` }, icon("down"), "Download"));
+    if (state.view !== "chat") tools.append(el("button", { type: "button", onclick: () => this.toChannel(one) }, icon("right"), `Show in # ${one.channel}`));
+    const about = `${one.width} × ${one.height} · seed ${one.seed} · ${this.at + 1} of ${this.list.length}`;
+    $("caption").replaceChildren(el("p", { class: "title" }, one.title), el("p", { class: "small" }, about), tools);
+    this.tell(one, tools);
   },
 
-  caption(one) {
-    const tools = [el("a", { href: one.url, download: `${one.job}-${one.place}.png` }, icon("down"), "Download")];
-    const recipe = one.card ? facts(one.card.recipe) : null;
-    if (recipe && one.card.command) {
-      recipe.hidden = true;
-      tools.push(el("button", { type: "button", "aria-expanded": "false", onclick: (event) => unfold(event.currentTarget, recipe) }, icon("form"), "Recipe"));
-      tools.push(el("button", { type: "button", onclick: () => copy(one.card.command) }, icon("copy"), "Copy command"));
-    } else {
-      tools.push(el("button", { type: "button", onclick: () => this.toChannel(one) }, icon("right"), `Show in # ${one.channel}`));
-    }
-    const about = `${one.width} × ${one.height} · seed ${one.seed} · ${this.at + 1} of ${this.list.length}`;
-    return [el("p", { class: "title" }, one.title), el("p", { class: "small" }, about), el("div", { class: "tools" }, ...tools), recipe].filter(Boolean);
+  /** The recipe of this picture alone, where there is one. */
+  async tell(one, tools) {
+    const response = await fetch(one.recipe).catch(() => null);
+    if (!response?.ok) return;
+    const { rows, command } = await response.json();
+    const recipe = facts(rows);
+    recipe.hidden = true;
+    tools.append(
+      el("button", { type: "button", "aria-expanded": "false", onclick: (event) => unfold(event.currentTarget, recipe) }, icon("form"), "Recipe"),
+      el("button", { type: "button", onclick: () => copy(command) }, icon("copy"), "Copy command"),
+    );
+    tools.after(recipe);
   },
 
   async toChannel(one) {
@@ -1286,7 +1301,7 @@ function listen() {
   $("older").onclick = loadOlder;
   $("to-bottom").onclick = toBottom;
   $("more").onclick = morePictures;
-  $("me").onclick = rename;
+  $("me").onclick = askName;
   $("rename").querySelector("form").onsubmit = saveName;
   $("theme").onclick = nextTheme;
   $("menu").onclick = () => foldSide(!$("side").classList.contains("out"));

@@ -57,7 +57,7 @@ class Recipe:
     )
     base: Plan = field(
         default_factory=lambda: Plan(
-            steps=9500, batch=64, rate=1.5e-3, warmup=300, decay=0.998, save_every=250
+            steps=10_500, batch=64, rate=1.5e-3, warmup=300, decay=0.998, save_every=250
         )
     )
     refiner: Plan = field(

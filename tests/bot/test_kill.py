@@ -77,7 +77,7 @@ async def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> N
         await service.ready()
         async with visiting(service.address) as visitor:
             await until(lambda: load.waiting() == 0, 40)
-            history = {card["job"]: card for card in (await visitor.ask(open="general"))["cards"]}
+            history = {card["job"]: card for card in (await visitor.ask(open="general", limit=200))["cards"]}
             for job, state in visitor.seen:
                 load.seen[job].append(state)
         assert await service.end(signal.SIGTERM) == 0
@@ -91,6 +91,7 @@ async def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> N
     for job, states in load.seen.items():
         last = next((number for number, state in enumerate(states) if state in ENDED), len(states))
         assert set(states[last:]) <= {found[job][0]}, f"{job} ended more than once: {states}"
+    assert set(history) == set(found)
     for job, card in history.items():
         assert card["state"] == found[job][0]
     assert rows(tmp_path, "SELECT count(*) FROM jobs WHERE shown < revision") == [(0,)]

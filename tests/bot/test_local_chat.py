@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from bot.config import LocalSettings
 from bot.on_local import LocalChat, LocalChatError
-from tests.bot.visitor import Place, a_place
+from tests.bot.visitor import Place, Visitor, a_place
 
 
 @pytest.fixture
@@ -238,6 +239,33 @@ async def test_the_page_learns_commands_buttons_and_loras(place: Place, tmp_path
     assert next(command["name"] for command in told["commands"]) == "imagine"
     assert {"again", "vary", "edit", "keep", "send"} <= {action["name"] for action in told["actions"]}
     assert loras == ["ink", "pink"]
+
+
+async def test_the_page_learns_my_own_defaults(place: Place) -> None:
+    ana, ben = await place.comes(), await place.comes()
+    await ana.says("/settings --steps 12 --no hat")
+
+    told = [await defaults_of_imagine(somebody) for somebody in (ana, ben)]
+
+    assert [(one["steps"], one["no"]) for one in told] == [("12", "hat"), ("30", "")]
+
+
+async def defaults_of_imagine(somebody: Visitor) -> dict[str, str]:
+    told = json.loads((await somebody.get("/commands.json"))[1])
+    return {one["name"]: one["default"] for one in told["commands"][0]["parameters"]}
+
+
+async def test_each_of_several_pictures_has_a_recipe_of_its_own(place: Place) -> None:
+    ana = await place.comes()
+    card = await ana.paints("/imagine a fox --steps 1 --count 3 --seed 10")
+
+    told = json.loads((await ana.get(card["pictures"][2]["recipe"]))[1])
+
+    assert ["seed", "12"] in told["rows"]
+    assert "--seed 12" in told["command"]
+    assert "--count" not in told["command"]
+    assert (await ana.get(f"/recipes/ideas/{card['job']}/3.json"))[0] == 404
+    assert (await ana.get(f"/recipes/general/{card['job']}/4.json"))[0] == 404
 
 
 async def test_an_operator_can_ask_how_it_goes(place: Place) -> None:

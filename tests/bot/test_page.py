@@ -156,6 +156,25 @@ async def test_a_form_has_every_option_and_paints(comes: Comes) -> None:
     assert await ana.seed(card) == "12345678901234567"
 
 
+async def test_a_form_begins_with_my_own_defaults_and_an_emptied_field_is_empty(comes: Comes) -> None:
+    ana = await comes()
+    await ana.says("/settings --steps 2 --no hat")
+    await expect(ana.notices).to_contain_text("(yours)")
+    await ana.words.fill("/imagine a fox")
+    await ana.page.get_by_role("button", name="All options as a form").click()
+    form = ana.page.get_by_role("dialog", name="/imagine")
+
+    await expect(form.locator("[name=steps]")).to_have_value("2")
+    await expect(form.locator("[name=no]")).to_have_value("hat")
+    await form.locator("[name=no]").fill("")
+    await form.get_by_role("button", name="Paint").click()
+    card = await ana.new_card([])
+
+    await expect(card.locator(".command")).to_contain_text('--no "" --steps 2')
+    await card.get_by_role("button", name="Change the recipe").click()
+    await expect(form.locator("[name=no]")).to_have_value("")
+
+
 async def test_many_pictures_have_their_own_buttons_and_a_lightbox(comes: Comes) -> None:
     ana = await comes()
     card = await ana.paints("/imagine a fox --steps 1 --count 4 --seed 10")
@@ -173,6 +192,7 @@ async def test_many_pictures_have_their_own_buttons_and_a_lightbox(comes: Comes)
     assert (await download.value).suggested_filename.endswith("-4.png")
     await caption.get_by_role("button", name="Recipe").click()
     await expect(caption.get_by_role("definition").first).to_be_visible()
+    await expect(caption.get_by_role("definition").filter(has_text="13")).to_have_count(1)
     await ana.page.keyboard.press("Escape")
     await expect(ana.page.get_by_role("dialog")).to_have_count(0)
 
@@ -322,6 +342,20 @@ async def test_a_name_and_a_theme_are_kept(comes: Comes) -> None:
     await expect(ana.page.get_by_role("button", name="You are Ana")).to_be_visible()
     card = await ana.paints("/imagine a fox --steps 1")
     await expect(card.locator(".owner")).to_have_text("Ana")
+
+
+async def test_a_new_name_stands_on_older_cards_before_everybody(comes: Comes) -> None:
+    ana, ben = await comes(), await comes()
+    await ana.paints("/imagine a fox --steps 1")
+    await expect(ben.page.locator(".card .owner")).to_have_text(re.compile("guest-"))
+
+    await ana.page.get_by_role("button", name="Change your name").click()
+    await ana.page.get_by_role("textbox", name="Your name").fill("Ana")
+    await ana.page.keyboard.press("Enter")
+
+    await expect(ben.page.locator(".card .owner")).to_have_text("Ana")
+    await expect(ana.page.locator(".card .owner")).to_have_text("Ana")
+    await expect(ben.page.get_by_role("button", name="You are guest-")).to_be_visible()
 
 
 async def test_on_a_phone_nothing_sticks_out_and_the_side_folds(comes: Comes) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.terminal import BAD_INPUT, FAILED, FINE, INTERRUPTED, main
+from bot import __main__
+from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED
+from bot.terminal import main
 
 
 @pytest.fixture(autouse=True)
@@ -71,8 +73,9 @@ def test_help_tells_the_options_and_their_bounds(capsys: pytest.CaptureFixture[s
 
 
 def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["help"]) == FINE
-    assert "serve: Run the bot" in capsys.readouterr().out
+    for words in (["help"], ["serve", "--help"], ["--config", "other.toml", "-h"]):
+        assert __main__.main(words) == FINE
+        assert "serve: Run the bot" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

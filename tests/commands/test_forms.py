@@ -8,6 +8,7 @@ import pytest
 from commands.book import COMMANDS
 from commands.forms import definition, values
 from commands.loras import Mention
+from commands.settings import with_defaults
 from engine.messages import InvalidRequest, Ratio
 
 
@@ -31,6 +32,7 @@ def test_a_field_knows_its_kind_bounds_default_and_help() -> None:
         "low": 1,
         "high": 100,
         "choices": [],
+        "names": [],
         "default": "30",
         "otherwise": "",
         "required": False,
@@ -62,6 +64,18 @@ def test_the_fields_of_settings_are_those_of_imagine_and_give_nothing_by_themsel
     for name in ("no", "steps", "cfg", "size", "sampler"):
         assert own[name] == of_imagine[name] | {"default": ""}
     assert (own["reset"]["type"], own["reset"]["choices"]) == ("choice", ["true", "false"])
+
+
+def test_the_fields_of_imagine_say_somebodys_own_defaults() -> None:
+    own = with_defaults({"no": "hat", "size": "3:2"}, COMMANDS["imagine"], {})
+
+    told = {one["name"]: one["default"] for one in definition(COMMANDS["imagine"], own)["parameters"]}
+
+    assert (told["no"], told["size"], told["steps"]) == ("hat", "3:2", "30")
+
+
+def test_a_size_can_be_picked_by_its_name() -> None:
+    assert fields("imagine")["size"]["names"] == ["square", "portrait", "landscape", "wide", "tall"]
 
 
 def test_a_bound_that_a_page_cannot_count_to_is_none() -> None:

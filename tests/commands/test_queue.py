@@ -35,8 +35,8 @@ async def test_the_queue_tells_my_places_and_how_long_they_take(chat: Chat) -> N
 
     assert told == [
         "you have 2 jobs here:",
-        f"{first}  being painted: a red fox",
-        f"{second}  2nd in line, about 30 s: a green fox",
+        f"  {first}  being painted: a red fox",
+        f"  {second}  2nd in line, about 30 s: a green fox",
         "2 jobs in line in all.",
     ]
 

@@ -23,11 +23,11 @@ async def asked(chat: Chat, line: str, name: str = "ana") -> Paint:
 
 NOTHING_SET = [
     "your defaults for /imagine:",
-    "no  nothing",
-    "steps  30",
-    "cfg  5",
-    "size  1:1",
-    "sampler  Euler",
+    "  no       nothing",
+    "  steps    30",
+    "  cfg      5",
+    "  size     1:1",
+    "  sampler  Euler",
 ]
 
 
@@ -40,11 +40,11 @@ async def test_what_was_set_is_used_by_imagine_until_it_says_otherwise(chat: Cha
 
     assert told == [
         "your defaults for /imagine:",
-        "no  hat, glasses  (yours)",
-        "steps  20  (yours)",
-        "cfg  5",
-        "size  3:2  (yours)",
-        "sampler  Euler a  (yours)",
+        "  no       hat, glasses (yours)",
+        "  steps    20 (yours)",
+        "  cfg      5",
+        "  size     3:2 (yours)",
+        "  sampler  Euler a (yours)",
     ]
     usual = await asked(chat, "/imagine a fox")
     assert (usual.size, usual.steps, usual.negative_prompt) == (Ratio(across=3, down=2), 20, "hat, glasses")
@@ -63,7 +63,7 @@ async def test_one_is_changed_without_the_others_and_goes_back_to_the_usual(chat
     await heard(chat, "/settings --steps 20 --cfg 3")
     await heard(chat, "/settings --cfg 4")
 
-    assert "steps  20  (yours)" in await heard(chat, "/settings")
+    assert "  steps    20 (yours)" in await heard(chat, "/settings")
     assert await heard(chat, "/settings --steps 30 --cfg 5") == NOTHING_SET
 
 
@@ -72,7 +72,7 @@ async def test_reset_forgets_them_and_may_set_others(chat: Chat) -> None:
 
     told = await heard(chat, "/settings --reset --cfg 4")
 
-    assert told[2:4] == ["steps  30", "cfg  4  (yours)"]
+    assert told[2:4] == ["  steps    30", "  cfg      4 (yours)"]
     assert await heard(chat, "/settings --reset true") == NOTHING_SET
 
 
@@ -82,7 +82,7 @@ async def test_what_cannot_be_painted_together_is_refused_and_changes_nothing(ch
     with pytest.raises(InvalidRequest, match=r"^steps is 60, but the LCM sampler takes at most 50\.$"):
         await chat.says("ana", "/settings --sampler LCM")
 
-    assert "sampler  Euler" in await heard(chat, "/settings")
+    assert "  sampler  Euler" in await heard(chat, "/settings")
 
 
 async def test_a_value_out_of_its_range_is_refused(chat: Chat) -> None:

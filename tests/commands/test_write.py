@@ -11,6 +11,7 @@ from commands.book import COMMANDS
 from commands.context import Context
 from commands.forms import values
 from commands.imagine import imagine
+from commands.settings import with_defaults
 from commands.text import read
 from commands.write import alone, fields, texts, written
 from engine.messages import AdapterUse, JobId, Paint, Ratio, Sampler, Size
@@ -52,6 +53,16 @@ FRAGMENTS = [
 ]
 
 
+OTHER_DEFAULTS = {"no": "hat", "steps": "7", "cfg": "2", "size": "3:2", "sampler": "Euler a"}
+USUAL = {"no": '""', "steps": "30", "cfg": "5", "seed": "7", "size": "1:1", "sampler": "Euler"}
+
+
+def line(prompt: str = "a red fox", after: str = "", **options: str) -> str:
+    """A command with all that people may have other defaults for."""
+    flags = [f"--{name} {value}" for name, value in (USUAL | options).items()]
+    return " ".join(["/imagine", prompt, *flags, after]).rstrip()
+
+
 def paint(**changes: Any) -> Paint:
     values: dict[str, Any] = {"job": JOB, "prompt": "a red fox", "seed": 7}
     return Paint(**(values | changes))
@@ -89,7 +100,7 @@ def some_paint(dice: random.Random) -> Paint:
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_the_command_of_any_request_paints_the_same_again(seed: int) -> None:
+async def test_the_command_of_any_request_paints_the_same_again_whoever_says_it(seed: int) -> None:
     dice = random.Random(seed)
     for _ in range(100):
         request = some_paint(dice)
@@ -98,6 +109,7 @@ async def test_the_command_of_any_request_paints_the_same_again(seed: int) -> No
 
         assert command is COMMANDS["imagine"]
         assert await painted_by(given) == request, written(request)
+        assert await painted_by(with_defaults(OTHER_DEFAULTS, command, given)) == request, written(request)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -112,32 +124,36 @@ async def test_a_form_filled_with_any_request_paints_the_same_again(seed: int) -
 
 
 @pytest.mark.parametrize(
-    ("changes", "line"),
+    ("changes", "command"),
     [
-        ({}, "/imagine a red fox --seed 7"),
-        ({"prompt": "I don't know"}, "/imagine I don't know --seed 7"),
-        ({"prompt": 'a sign that says "open"'}, '/imagine a sign that says "open" --seed 7'),
-        ({"prompt": '"open"'}, r'/imagine "\"open\"" --seed 7'),
-        ({"prompt": "two\nlines"}, '/imagine "two\nlines" --seed 7'),
-        ({"prompt": "a --steps 3"}, '/imagine "a --steps 3" --seed 7'),
-        ({"negative_prompt": "hat"}, "/imagine a red fox --no hat --seed 7"),
-        ({"negative_prompt": "hat, glasses"}, '/imagine a red fox --no "hat, glasses" --seed 7'),
-        (
-            {"adapters": (replace(INK, weight=0.8), MARIA)},
-            '/imagine a red fox --lora "ink:0.8, maria" --seed 7',
-        ),
+        ({}, line()),
+        ({"prompt": "I don't know"}, line("I don't know")),
+        ({"prompt": 'a sign that says "open"'}, line('a sign that says "open"')),
+        ({"prompt": '"open"'}, line(r'"\"open\""')),
+        ({"prompt": "two\nlines"}, line('"two\nlines"')),
+        ({"prompt": "a --steps 3"}, line('"a --steps 3"')),
+        ({"negative_prompt": "hat"}, line(no="hat")),
+        ({"negative_prompt": "hat, glasses"}, line(no='"hat, glasses"')),
         (
             {"sampler": Sampler.DPM_2M_KARRAS, "guidance_scale": 3.5, "size": Size(width=832, height=1216)},
-            '/imagine a red fox --cfg 3.5 --seed 7 --size 832x1216 --sampler "DPM++ 2M Karras"',
+            line(cfg="3.5", size="832x1216", sampler='"DPM++ 2M Karras"'),
         ),
         (
             {"count": 4, "variation": 0.15, "variation_seed": 9},
-            "/imagine a red fox --seed 7 --count 4 --variation 0.15 --variation-seed 9",
+            line(after="--count 4 --variation 0.15 --variation-seed 9"),
         ),
     ],
 )
-def test_a_command_says_only_what_is_not_the_default_and_the_seed(changes: dict[str, Any], line: str) -> None:
-    assert written(paint(**changes)) == line
+def test_a_command_says_the_seed_and_what_people_set_for_themselves_and_what_else_was_asked_for(
+    changes: dict[str, Any], command: str
+) -> None:
+    assert written(paint(**changes)) == command
+
+
+def test_a_command_names_its_loras_with_their_weights() -> None:
+    assert '/imagine a red fox --no "" --lora "ink:0.8, maria" --steps 30' in written(
+        paint(adapters=(replace(INK, weight=0.8), MARIA))
+    )
 
 
 def test_a_recipe_tells_the_usual_values_and_whatever_else_was_asked_for() -> None:

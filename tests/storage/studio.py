@@ -10,8 +10,7 @@ from engine.messages import JobId, Paint, Sha256
 from storage import jobs, people
 from storage.database import Database
 from storage.ids import new_job_id
-from storage.jobs import Finished
-from storage.tables import Job
+from storage.jobs import Finished, Queued
 from storage.views import JobView, views
 
 T = TypeVar("T")
@@ -47,7 +46,7 @@ class Studio:
         """A person files a job."""
         job = JobId(new_job_id())
 
-        async def work(session: AsyncSession) -> Job:
+        async def work(session: AsyncSession) -> Queued:
             return await jobs.file(
                 session,
                 id=job,

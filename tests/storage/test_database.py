@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage import people
+from storage import jobs, people
 from storage.database import CannotStore, Database
 from storage.tables import Person, Space
 from tests.storage.studio import Studio
@@ -53,6 +53,18 @@ async def test_a_work_that_fails_leaves_nothing_and_hurts_no_other(database: Dat
     assert await known(database) == ["ana", "bo"]
     async with database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(Space)) == 0
+
+
+async def test_what_is_done_beside_a_work_that_fails_is_done_once(studio: Studio) -> None:
+    async def fails(session: AsyncSession) -> None:
+        await people.person(session, "local", "cy", "Cy")
+        raise KeyError("cy")
+
+    works = (studio.file("ana"), studio.write(fails), studio.file("ana"))
+    await asyncio.gather(*works, return_exceptions=True)
+
+    assert await known(studio.database) == ["ana"]
+    assert (await studio.account("ana"))[1] == await studio.read(jobs.queued_count) == 2
 
 
 async def test_a_work_sees_what_those_before_it_in_the_same_commit_wrote(database: Database) -> None:

@@ -117,19 +117,25 @@ async def ask(person: ClientWebSocketResponse) -> Latency:
     reply, job = 0.0, ""
     await person.send_json({"n": 1, "say": COMMAND})
     while not job or job not in sights:
-        told, now = json.loads((await person.receive()).data), time.perf_counter() - started
-        if "reply" in told:
-            assert told["reply"]["ok"], told["reply"]["text"]
-            reply, job = now, told["reply"]["job"]
-        elif "card" in told:
-            sights.setdefault(told["card"]["job"], now)
+        for told in json.loads((await person.receive()).data):
+            now = time.perf_counter() - started
+            if "reply" in told:
+                assert told["reply"]["ok"], told["reply"]["text"]
+                reply, job = now, told["reply"]["job"]
+            elif "card" in told:
+                sights.setdefault(told["card"]["job"], now)
     return Latency(reply=reply, card=max(reply, sights[job]))
+
+
+async def told(person: ClientWebSocketResponse, what: str) -> None:
+    """Wait for a message that holds this."""
+    while not any(what in message for message in json.loads((await person.receive()).data)):
+        pass
 
 
 async def said(person: ClientWebSocketResponse, text: str) -> None:
     await person.send_json({"n": 1, "say": text})
-    while "reply" not in json.loads((await person.receive()).data):
-        pass
+    await told(person, "reply")
 
 
 @asynccontextmanager
@@ -161,8 +167,7 @@ async def a_person(address: str) -> AsyncIterator[ClientWebSocketResponse]:
         await session.get(f"{address}/commands.json")
         async with session.ws_connect(f"{address}/live", origin=address) as page:
             await page.send_json({"n": 0, "open": "general"})
-            while "cards" not in json.loads((await page.receive()).data):
-                pass
+            await told(page, "cards")
             yield page
 
 

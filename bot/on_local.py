@@ -16,7 +16,7 @@ from bot.front import Asker
 from bot.local.doors import Doors, greet, person_of
 from bot.local.gallery import Gallery
 from bot.local.wire import CHAT, Wire, shown
-from bot.local.written import frame
+from bot.local.written import text
 from bot.uploads import LARGEST_FILE
 from commands.actions import ACTIONS
 from commands.book import COMMANDS
@@ -90,12 +90,12 @@ class LocalChat:
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Tell every page that has this channel open; the others that there is something new."""
-        told = shown(channel, card) if self._wires else b""
+        told = shown(channel, card) if self._wires else ""
         for wire in tuple(self._wires):
             if wire.channel == channel:
                 wire.see(f"card:{card.job}", told)
             elif message is None:
-                wire.see(f"news:{channel}", frame({"news": channel, "number": card.number}))
+                wire.see(f"news:{channel}", text({"news": channel, "number": card.number}))
         return card.job
 
     async def remove(self, channel: str, message: str) -> None:
@@ -107,7 +107,7 @@ class LocalChat:
             return
         for wire in tuple(self._wires):
             if wire.channel == channel:
-                wire.gone(f"card:{message}", frame({"gone": message}))
+                wire.gone(f"card:{message}", text({"gone": message}))
 
     async def name_of(self, key: str) -> str:
         """What this person is called; a guest until they say otherwise."""
@@ -118,7 +118,7 @@ class LocalChat:
     async def rename(self, key: str, name: str) -> None:
         """Call this person so from now on, on everybody's pages."""
         await self._database.write(partial(person, chat=CHAT, key=key, name=name))
-        told = frame({"named": {"key": key, "name": name}})
+        told = text({"named": {"key": key, "name": name}})
         for wire in tuple(self._wires):
             if wire.person == key:
                 wire.name = name

@@ -14,12 +14,12 @@ class Outbox:
     """A queue in which a message replaces the one that waits under the same key."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, bytes] = {}
-        self._held: dict[str, bytes] | None = None
+        self._waiting: dict[str, str] = {}
+        self._held: dict[str, str] | None = None
         self._filled = asyncio.Event()
         self._nth = 0
 
-    def put(self, message: bytes, key: str = "") -> None:
+    def put(self, message: str, key: str = "") -> None:
         """Send this after all that waits; without a key it replaces nothing. Raises Overflow."""
         if len(self._waiting) >= FULL:
             raise Overflow
@@ -27,7 +27,7 @@ class Outbox:
         self._waiting[key or f"#{self._nth}"] = message
         self._filled.set()
 
-    def put_news(self, message: bytes, key: str) -> None:
+    def put_news(self, message: str, key: str) -> None:
         """As put, but not before a history that is being read: it may be older than this news."""
         if self._held is None:
             self.put(message, key)
@@ -49,7 +49,7 @@ class Outbox:
             self.drop(key)
             self.put(message, key)
 
-    async def some(self, limit: int) -> list[bytes]:
+    async def some(self, limit: int) -> list[str]:
         """At least one message and at most so many, those that wait longest."""
         while not self._waiting:
             self._filled.clear()

@@ -12,16 +12,14 @@ from bot.card import Card
 from bot.dispatch import Dispatch, Reply
 from bot.front import Asker
 from bot.local.outbox import Outbox, Overflow
-from bot.local.written import card_json, frame
+from bot.local.written import card_json, text
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
 CHAT = "local"
 PAGE = 30  # cards at a time
 MOST = 200  # cards at once, for a page that comes back and had read far
-AT_ONCE = 20  # messages in one write: when all pages are sent many, the event loop sees to others between
-UNREAD = 64 * 2**10  # bytes that a page is sent ahead of its reading
-PAUSE = 0.05  # seconds between two looks whether it has read on
+AT_ONCE = 20  # messages in one frame: when all pages are sent many, the event loop sees to others between
 LARGEST_MESSAGE = 64 * 2**10  # bytes
 LONGEST_NAME = 32  # characters
 LARGEST_NUMBER = 2**62  # that a card could have
@@ -61,8 +59,7 @@ class Wire:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """From the greeting until one of both ends it."""
         await self._socket.prepare(request)
-        assert request.transport is not None
-        sending = asyncio.create_task(self._send(request.transport))
+        sending = asyncio.create_task(self._send())
         try:
             await self.greet()
             async for message in self._socket:
@@ -93,9 +90,9 @@ class Wire:
 
     def put(self, message: Mapping[str, Any]) -> None:
         """Send this."""
-        self.outbox.put(frame(dict(message)))
+        self.outbox.put(text(dict(message)))
 
-    def see(self, key: str, message: bytes) -> None:
+    def see(self, key: str, message: str) -> None:
         """Send news about a card; a page that is too slow is told to come back."""
         try:
             self.outbox.put_news(message, key)
@@ -104,21 +101,16 @@ class Wire:
                 self.close(WSCloseCode.TRY_AGAIN_LATER, "the page does not read what it is sent.")
             )
 
-    def gone(self, key: str, message: bytes) -> None:
+    def gone(self, key: str, message: str) -> None:
         """A card was taken away: nothing older about it may follow."""
         self.outbox.drop(key)
         self.see(key, message)
 
-    async def _send(self, transport: asyncio.Transport) -> None:
-        """Many messages in each write: one for every card to every page would be most of the bot's work."""
+    async def _send(self) -> None:
+        """Lists of messages: a frame for every card to every page would be most of the bot's work."""
         while True:
-            told = await self.outbox.some(AT_ONCE)
-            if self._socket.closed or transport.is_closing():
-                return
-            transport.write(b"".join(told))
-            await asyncio.sleep(0)
-            while transport.get_write_buffer_size() > UNREAD:  # noqa: ASYNC110  transports tell only protocols
-                await asyncio.sleep(PAUSE)
+            await self._socket.send_str(f"[{','.join(await self.outbox.some(AT_ONCE))}]")
+            await asyncio.sleep(0)  # sending to a page that reads fast never waits
 
     async def _hear(self, words: str) -> None:
         try:
@@ -204,6 +196,6 @@ def proper(name: str) -> str:
     return name
 
 
-def shown(channel: str, card: Card) -> bytes:
+def shown(channel: str, card: Card) -> str:
     """The news that a card looks so now."""
-    return frame({"card": card_json(channel, card)})
+    return text({"card": card_json(channel, card)})

@@ -1,15 +1,11 @@
-"""Cards and replies as the page reads them: plain JSON, in frames that are made once for all pages."""
+"""Cards and replies as the page reads them: plain JSON, written once for all pages."""
 
 import base64
 import json
-import struct
 from typing import Any
 from urllib.parse import quote
 
 from bot.card import Button, Card, CardPicture
-
-FINAL_TEXT = 0x81
-SHORT, MEDIUM = 126, 2**16  # sizes from which a frame says its length in 2 more bytes, and in 8
 
 
 def card_json(channel: str, card: Card) -> dict[str, Any]:
@@ -40,18 +36,9 @@ def picture_json(channel: str, job: str, place: int) -> dict[str, Any]:
     return {"url": f"/pictures/{at}.png", "thumb": f"/thumbs/{at}.webp", "recipe": f"/recipes/{at}.json"}
 
 
-def frame(message: dict[str, Any]) -> bytes:
-    """A message as it travels to every page: a text as servers send it (RFC 6455, section 5.2, not masked).
-
-    In ASCII, so that broken Unicode in somebody's words passes too.
-    """
-    payload = json.dumps(message, separators=(",", ":")).encode()
-    size = len(payload)
-    if size < SHORT:
-        return struct.pack("!BB", FINAL_TEXT, size) + payload
-    if size < MEDIUM:
-        return struct.pack("!BBH", FINAL_TEXT, 126, size) + payload
-    return struct.pack("!BBQ", FINAL_TEXT, 127, size) + payload
+def text(message: dict[str, Any]) -> str:
+    """A message as text, in ASCII, so that broken Unicode in somebody's words passes too."""
+    return json.dumps(message, separators=(",", ":"))
 
 
 def _picture(channel: str, card: Card, picture: CardPicture) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class Wire {
     }
     const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/live`);
     this.socket = socket;
-    socket.onmessage = (event) => this.take(JSON.parse(event.data));
+    socket.onmessage = (event) => JSON.parse(event.data).forEach((told) => this.take(told));
     socket.onclose = () => this.socket === socket && this.lost();
   }
 

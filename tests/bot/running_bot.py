@@ -81,7 +81,8 @@ class Visitor:
     async def _read(self) -> None:
         async for message in self._socket:
             if message.type is WSMsgType.TEXT:
-                self._hear(json.loads(message.data))
+                for told in json.loads(message.data):
+                    self._hear(told)
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the bot is gone"))

@@ -112,7 +112,8 @@ class Visitor:
     async def _listen(self) -> None:
         async for message in self.wire:
             assert message.type is WSMsgType.TEXT
-            self._take(json.loads(message.data))
+            for told in json.loads(message.data):
+                self._take(told)
 
     def _take(self, told: dict[str, Any]) -> None:
         if told.get("n") in self._answers:

@@ -94,6 +94,7 @@ class Queue:
 
     def cancel(self, job: JobId) -> None:
         """The row has ended as cancelled: the engine need not go on."""
+        self._metrics.ended.labels("cancelled").inc()
         self._unwanted.add(job)
         if (running := self._running.get(job)) is not None and running.inside:
             self._engine.cancel(job)
@@ -191,6 +192,7 @@ class Queue:
         )
         for running in picked.taken:
             self._begin(running)
+        self._metrics.ended.labels("failed").inc(len(picked.unreadable))
         self._touch(picked.unreadable)
 
     def _begin(self, running: Running) -> None:

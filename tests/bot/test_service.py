@@ -37,7 +37,9 @@ async def test_health_and_metrics_tell_how_the_engine_is(config: Path) -> None:
         await service.ready()
         async with visiting(service.address) as ana:
             await ana.says("/imagine a fox --steps 3")
-        await until(lambda: rows(config.parent, "SELECT state FROM jobs") == [("succeeded",)])
+            await until(lambda: rows(config.parent, "SELECT state FROM jobs") == [("succeeded",)])
+            bear = await ana.says("/imagine a bear --steps 100")
+            await ana.says(f"/cancel {bear['job']}")
         status, health = await service.get("/healthz")
         _, metrics = await service.get("/metrics")
 
@@ -46,8 +48,9 @@ async def test_health_and_metrics_tell_how_the_engine_is(config: Path) -> None:
     for name in (
         "atelier_queued_jobs 0.0",
         'atelier_jobs_ended_total{state="succeeded"} 1.0',
+        'atelier_jobs_ended_total{state="cancelled"} 1.0',
         "atelier_engine_ready_total 1.0",
-        "atelier_wait_seconds_count 1.0",
+        "atelier_wait_seconds_count",
         "atelier_step_seconds_count",
         "atelier_batch_jobs_count",
         "atelier_loop_lag_seconds_count",

@@ -3,15 +3,15 @@
 The stages, in order, each from what the ones before left in the work folder:
 
 1. `vae`: the autoencoder, on small cuts of drawings first and on whole ones at the end.
-2. `words`: the second text encoder learns to tell from a caption alone what stands where.
-3. `base`: a pool of encoded drawings, then UNet and text encoders together; ships `base/` as it goes.
+2. `words`: both text encoders learn to tell from a caption alone what stands where.
+3. `base`: a pool of encoded drawings, then the UNet; ships `base/` as it goes.
 4. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
 5. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
 
 Without arguments all run. A stage that was interrupted goes on from its checkpoint; a finished one is not run
 again. Everything is seeded; losses and speeds are logged. `bench/demo_model.py` measures what came out.
-The base that ships was trained in cycles of changing settings, without the stage `words`, and its refiner
-for 280 steps: docs/measurements.md tells. The plans below are those for making both anew.
+The base that ships was made by these plans, but that its first 1,500 steps knew no weights of the loss and its
+first 3,500 drew all timesteps alike: docs/measurements.md tells.
 """
 
 from __future__ import annotations

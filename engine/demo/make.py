@@ -10,7 +10,7 @@ The stages, in order, each from what the ones before left in the work folder:
 
 Without arguments all run. A stage that was interrupted goes on from its checkpoint; a finished one is not run
 again. Everything is seeded; losses and speeds are logged. `bench/demo_model.py` measures what came out.
-The base that ships was made by these plans, but that its first 1,500 steps knew no weights of the loss and its
+The base that ships was made by these plans, but its first 1,500 steps knew no weights of the loss, and its
 first 3,500 drew all timesteps alike: docs/measurements.md tells.
 """
 

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.demo.captions import plain
-from engine.demo.judge import background_colour, judge, named, parts
+from engine.demo.judge import Verdict, background_colour, judge, named, parts
 from engine.demo.world import SHAPES, Scene, Thing
 from engine.messages import Sampler
 from engine.studio import Studio
@@ -48,14 +48,21 @@ def test_single_things_have_the_shape_and_colour_that_was_asked_for(studio: Stud
     assert sum(verdict.shapes for verdict in verdicts) >= 6
 
 
-@pytest.mark.xfail(reason="the model that ships confuses two things: docs/measurements.md", strict=True)
 @pytest.mark.parametrize("refiner", [0.0, 0.2], ids=["base alone", "refined"])
-def test_a_red_star_above_a_blue_circle_is_there_to_see(studio: Studio, refiner: float) -> None:
+def test_a_red_thing_is_above_a_blue_one_as_asked(studio: Studio, refiner: float) -> None:
+    verdicts = stars_above_circles(studio, refiner)
+
+    assert sum(one.background and one.colours and one.parts and one.relation for one in verdicts) >= 5
+
+
+@pytest.mark.xfail(reason="of two things its shapes are vague: docs/measurements.md", strict=True)
+def test_a_red_star_above_a_blue_circle_is_there_to_see(studio: Studio) -> None:
+    assert sum(verdict.right for verdict in stars_above_circles(studio, 0.0)) >= 5
+
+
+def stars_above_circles(studio: Studio, refiner: float) -> list[Verdict]:
     requests = [request(str(seed), seed=seed, steps=20, refiner=refiner) for seed in range(6)]
-
-    verdicts = [judge(picture, STAR_ABOVE_CIRCLE) for picture in painted(studio, *requests).values()]
-
-    assert sum(verdict.right for verdict in verdicts) >= 5
+    return [judge(picture, STAR_ABOVE_CIRCLE) for picture in painted(studio, *requests).values()]
 
 
 @pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)

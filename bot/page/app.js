@@ -424,13 +424,17 @@ class CardView {
       this.body.replaceChildren();
     } else {
       this.body.className = "canvas";
-      const shape = shapeOf(card);
-      this.body.style.setProperty("--shape", String(shape));
-      this.body.style.setProperty("--wide", `${Math.round(384 * Math.min(1, shape))}px`);
+      this.#makeRoom(shapeOf(card));
       this.frame = el("div", { class: "frame" }, el("span", { class: "wait", "aria-hidden": "true" }, el("i"), el("i"), el("i")));
       this.bar = el("div", { class: "bar", role: "progressbar", "aria-label": `Painting ${card.title}`, "aria-valuemin": 0, "aria-valuemax": 100 }, el("div"));
       this.body.replaceChildren(this.frame, this.bar);
     }
+  }
+
+  /** Room for what is being painted: `shape` is its width by its height. */
+  #makeRoom(/** @type {number} */ shape) {
+    this.body.style.setProperty("--shape", String(shape));
+    this.body.style.setProperty("--wide", `${Math.round(384 * Math.min(1.4, shape))}px`);
   }
 
   #progress() {
@@ -444,6 +448,8 @@ class CardView {
     let image = this.frame.querySelector("img");
     if (!image) {
       image = el("img", { alt: "" });
+      // Two pictures are seen side by side, four in two rows: the preview knows its shape best.
+      image.onload = () => this.#makeRoom(image.naturalWidth / image.naturalHeight);
       this.frame.replaceChildren(image);
     }
     image.src = card.preview;

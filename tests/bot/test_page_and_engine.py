@@ -15,6 +15,8 @@ from tests.bot.browser import Pixel, Visit, a_browser
 
 ROOT = Path(__file__).parents[2]
 CIRCLE = "a big red circle on a white background"
+TWICE_AS_WIDE = """() => [...document.querySelectorAll(".frame:has(img)")].some(
+  (frame) => frame.clientWidth > 1.9 * frame.clientHeight)"""
 
 
 class Program:
@@ -87,6 +89,11 @@ async def test_the_whole_way_from_a_typed_word_to_an_old_button(program: Program
         assert await ana.seed(first) == "7" != await ana.seed(again)
 
         known = await ana.jobs()
+        await ana.says(f"/imagine {CIRCLE} --count 2 --steps 100")
+        await ana.page.wait_for_function(TWICE_AS_WIDE)  # both pictures are seen while they are painted
+        await ana.new_card(known)
+
+        known = await ana.jobs()
         await first.get_by_role("button", name="Change the recipe").click()
         form = ana.page.get_by_role("dialog", name="/imagine")
         await expect(form.get_by_label("prompt")).to_have_value(CIRCLE)
@@ -105,14 +112,14 @@ async def test_the_whole_way_from_a_typed_word_to_an_old_button(program: Program
         assert await program.start() == address
         await ana.connects()
         known = await ana.jobs()
-        assert len(known) == 3
+        assert len(known) == 4
         await expect(star).to_have_attribute("aria-pressed", "true")
         await first.get_by_role("button", name="Paint it again").click()
         await ana.new_card(known, seconds=120)
 
         await ana.page.reload()
         await ana.connects()
-        await expect(ana.page.locator(".card")).to_have_count(4)
+        await expect(ana.page.locator(".card")).to_have_count(5)
         await ana.page.get_by_role("button", name="My favourites").first.click()
         await expect(ana.page.get_by_role("button", name=f"Open: {CIRCLE}")).to_have_count(1)
         assert ana.complaints == []

@@ -683,7 +683,7 @@ async function press(/** @type {Action} */ button, node) {
   node.disabled = true;
   try {
     const { reply } = await wire.ask({ press: button.id });
-    if (reply.ok && button.id.startsWith("keep:")) toggleKept(button);
+    if (reply.ok && button.id.startsWith("keep:")) await loadKept();
     if (reply.ok && reply.text && !reply.files.length) mention(reply.text); // the card shows it too
     else takeReply(reply, `${button.emoji} ${button.label}`);
   } catch (error) {
@@ -716,26 +716,19 @@ function takeReply(reply, echo) {
   }
 }
 
+/** Which pictures I keep is the bot's to say: another of my pages may have changed it. */
 async function loadKept() {
-  state.kept = new Set();
+  const kept = new Set();
   for (let before = "", page = 0; page < 10; page++) {
     const response = await fetch(`/gallery?starred=1&before=${before}`).catch(() => null);
     if (!response?.ok) break;
     const { pictures, more } = await response.json();
-    for (const picture of pictures) state.kept.add(picture.url);
+    for (const picture of pictures) kept.add(picture.url);
     if (!more) break;
     before = pictures.at(-1).id;
   }
+  state.kept = kept;
   for (const view of state.cards.values()) view.update(view.card);
-}
-
-function toggleKept(/** @type {Action} */ button) {
-  const [, job, place] = button.id.split(":");
-  const view = state.cards.get(job);
-  const url = view?.card.pictures.find((picture) => picture.place === Number(place ?? button.picture ?? 1))?.url;
-  if (!view || !url) return;
-  if (!state.kept.delete(url)) state.kept.add(url);
-  view.update(view.card);
 }
 
 const sent = { list: memory.get("sent", []), at: null, draft: "" };

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Protocol
 import structlog
 
 from bot.adapters import AdapterFolder
-from bot.config import LOCAL_TOKEN, Config, ConfigError, read_config
+from bot.config import LOCAL_TOKEN, Config, ConfigError, LocalSettings, read_config
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.engine_client import PROGRAM, EngineClient
@@ -206,13 +206,11 @@ async def _serve(bot: Bot, fronts: Sequence[Served], told: asyncio.Queue[str]) -
         await _stop(bot, fronts, told)
 
 
-def _fronts(bot: Bot) -> list[Served]:
-    config = bot.config
-    if not config.local.enabled:
-        raise CannotServe("no chat is enabled: set [local] enabled = true.")
-    local = LocalChat(
-        settings=config.local,
-        token=os.environ.get(LOCAL_TOKEN),
+def local_chat(bot: Bot, settings: LocalSettings, token: str | None) -> LocalChat:
+    """The bot's page; whoever comes from another machine must know the token."""
+    return LocalChat(
+        settings=settings,
+        token=token,
         database=bot.database,
         dispatch=bot.dispatch,
         files=bot.files,
@@ -220,7 +218,13 @@ def _fronts(bot: Bot) -> list[Served]:
         health=bot.health,
         metrics=bot.metrics.text,
     )
-    return [local]
+
+
+def _fronts(bot: Bot) -> list[Served]:
+    config = bot.config
+    if not config.local.enabled:
+        raise CannotServe("no chat is enabled: set [local] enabled = true.")
+    return [local_chat(bot, config.local, os.environ.get(LOCAL_TOKEN))]
 
 
 def _signals() -> asyncio.Queue[str]:

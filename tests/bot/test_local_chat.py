@@ -13,6 +13,7 @@ from PIL import Image
 
 from bot.config import LocalSettings
 from bot.on_local import LocalChat, LocalChatError
+from bot.service import local_chat
 from tests.bot.visitor import Place, Visitor, a_place
 
 
@@ -311,14 +312,4 @@ async def test_others_are_not_let_in_without_a_token(place: Place) -> None:
 
 def another(place: Place, settings: LocalSettings, token: str | None = None) -> LocalChat:
     """A second chat of the same bot."""
-    bot = place.bot
-    return LocalChat(
-        settings=settings,
-        token=token,
-        database=bot.database,
-        dispatch=bot.dispatch,
-        files=bot.files,
-        library=bot.library,
-        health=bot.health,
-        metrics=bot.metrics.text,
-    )
+    return local_chat(place.bot, settings, token)

@@ -14,7 +14,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar, WSMsgType
 
 from bot.config import Config, LocalSettings
 from bot.on_local import LocalChat
-from bot.service import Bot
+from bot.service import Bot, local_chat
 from tests.bot.wall import a_config, quick
 
 CHANNELS = ("general", "ideas")
@@ -153,16 +153,7 @@ async def a_place(
     config: Config = replace(a_config(folder), local=local)
     bot = await Bot.open(config, quick(folder, seconds))
     try:
-        chat = LocalChat(
-            settings=local,
-            token=token,
-            database=bot.database,
-            dispatch=bot.dispatch,
-            files=bot.files,
-            library=bot.library,
-            health=bot.health,
-            metrics=bot.metrics.text,
-        )
+        chat = local_chat(bot, local, token)
         bot.add(chat)
         await bot.start()
         place = Place(bot, chat, await chat.start())

@@ -41,14 +41,6 @@ async def star(session: AsyncSession, picture_id: int, person_id: int, now: floa
     return vote is None
 
 
-async def starred_by(session: AsyncSession, person_id: int, picture_ids: Collection[int]) -> set[int]:
-    """Those of the pictures that the person keeps."""
-    kept = select(Vote.picture_id).where(
-        Vote.person_id == person_id, Vote.emoji == STAR, Vote.picture_id.in_(picture_ids)
-    )
-    return set(await session.scalars(kept))
-
-
 async def gallery(
     session: AsyncSession,
     person_id: int,
@@ -104,11 +96,6 @@ async def of_job(session: AsyncSession, space_id: int, job: JobId, place: int) -
         .join(Job, Job.number == Picture.job_number)
         .where(Job.id == job, Job.space_id == space_id, Picture.place == place)
     )
-
-
-async def by_id(session: AsyncSession, picture_id: int) -> Picture | None:
-    """The picture with this number."""
-    return await session.get(Picture, picture_id)
 
 
 async def unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> list[Sha256]:

@@ -13,14 +13,15 @@ from torch import Tensor, nn
 
 from engine.demo.captions import caption
 from engine.demo.latents import BUCKETS, Bucket, View
+from engine.demo.telling import SHARE, Teller
 from engine.demo.text import TextEncoders
-from engine.demo.training import Plan
+from engine.demo.training import Plan, bfloat16_where_fast
 from engine.demo.unet import new_scheduler, new_unet, noised, velocity, velocity_loss
 from engine.demo.world import Rng
 
 
 class Base(nn.Module):
-    """The UNet under training, and the encoders it listens to, which can read and stay as they are."""
+    """The UNet under training with its teller, and the encoders it listens to, which stay as they are."""
 
     def __init__(self, text: TextEncoders, channels: tuple[int, int, int] = (64, 64, 96)) -> None:
         super().__init__()
@@ -29,6 +30,7 @@ class Base(nn.Module):
         self.unet: UNet2DConditionModel = new_unet(sum(widths), widths[1], 6, channels)
         self.unet.to(memory_format=torch.channels_last)
         self.unet.set_attn_processor(AttnProcessor())
+        self.teller = Teller(self.unet)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +67,7 @@ def spread_timesteps(count: int, generator: torch.Generator) -> Tensor:
 
 
 def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Callable[[int], Tensor]:
-    """Loss by step: `velocity_loss` of what the UNet predicts."""
+    """Loss by step: `velocity_loss` of what the UNet predicts, and what its teller cannot tell."""
     alphas = new_scheduler().alphas_cumprod
 
     def loss(step: int) -> Tensor:
@@ -76,12 +78,12 @@ def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Cal
         noise = torch.randn(latents.shape, generator=generator)
         seen = noised(latents, noise, timesteps, alphas).contiguous(memory_format=torch.channels_last)
         ids = torch.tensor([view.time_ids for view in batch.views], dtype=torch.float32)
-        with torch.autocast("cpu", torch.bfloat16):
+        with bfloat16_where_fast():
             with torch.no_grad():
                 words = base.text(spoken(rng, batch.views))
             added = {"text_embeds": words.pooled, "time_ids": ids}
             guess = base.unet(seen, timesteps, words.hidden, added_cond_kwargs=added).sample
         right = velocity(latents, noise, timesteps, alphas)
-        return velocity_loss(guess.float(), right, timesteps, alphas)
+        return velocity_loss(guess.float(), right, timesteps, alphas) + SHARE * base.teller.loss(batch.views)
 
     return loss

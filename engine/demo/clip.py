@@ -15,7 +15,7 @@ from engine.demo.captions import caption, plain
 from engine.demo.drawing import draw
 from engine.demo.text import text_config
 from engine.demo.tokenizer import token_ids
-from engine.demo.training import Plan
+from engine.demo.training import Plan, bfloat16_where_fast
 from engine.demo.vae import SIDE, to_tensor
 from engine.demo.world import Pixels, Rng, sample_layout, sample_scene
 
@@ -81,7 +81,7 @@ def clip_loss(clip: CLIPModel, tokenizer: CLIPTokenizer, plan: Plan) -> Callable
     def loss(step: int) -> Tensor:
         images, captions = described(plan.rng(6, step), plan.batch)
         ids = shortest(token_ids(tokenizer, captions), tokenizer.eos_token_id)
-        with torch.autocast("cpu", torch.bfloat16):
+        with bfloat16_where_fast():
             likeness = scores(clip, to_tensor(images), ids)
         own = torch.arange(len(captions))
         both = nn.functional.cross_entropy(likeness, own) + nn.functional.cross_entropy(likeness.T, own)

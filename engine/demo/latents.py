@@ -12,6 +12,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from engine.demo.drawing import draw
+from engine.demo.training import bfloat16_where_fast
 from engine.demo.vae import to_tensor
 from engine.demo.world import Layout, Pixels, Rng, Scene, sample_layout, sample_scene
 
@@ -73,7 +74,7 @@ def sample_view(rng: Rng, height: int, width: int, *, blurred: float = 0.0) -> V
 @torch.no_grad()
 def encode(vae: AutoencoderKL, pixels: Pixels) -> Tensor:
     """(B, H, W, 3) uint8 to the posterior's mean: (B, 4, H / 8, W / 8) float16, unscaled."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with bfloat16_where_fast():
         mean: Tensor = vae.encode(to_tensor(pixels)).latent_dist.mean
     return mean.half()
 

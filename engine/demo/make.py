@@ -5,13 +5,15 @@ The stages, in order, each from what the ones before left in the work folder:
 1. `vae`: the autoencoder, on small cuts of drawings first and on whole ones at the end.
 2. `words`: both text encoders learn to tell from a caption alone what stands where.
 3. `base`: a pool of encoded drawings, then the UNet; ships `base/` as it goes.
-4. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
-5. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
+4. `longer`: the base that ships, trained on.
+5. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
+6. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
 
 Without arguments all run. A stage that was interrupted goes on from its checkpoint; a finished one is not run
 again. Everything is seeded; losses and speeds are logged. `bench/demo_model.py` measures what came out.
-The base that ships was made by these plans, but its first 1,500 steps knew no weights of the loss, and its
-first 3,500 drew all timesteps alike: docs/measurements.md tells.
+The base that ships was made by these plans, but its first 1,500 steps knew no weights of the loss, its
+first 3,500 drew all timesteps alike, and only `longer` had a teller and a pool of 50,000: see
+docs/measurements.md.
 """
 
 from __future__ import annotations
@@ -28,12 +30,12 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 from torch.multiprocessing.spawn import start_processes
 
-from engine.demo import base as base_model
+from engine.demo.base import Base, base_loss
 from engine.demo.clip import clip_loss, new_clip, new_image_processor, right_among
 from engine.demo.latents import Bucket, pool_at
 from engine.demo.reading import Reader, reading_loss
 from engine.demo.refiner import new_refiner, refiner_loss
-from engine.demo.shipping import ship_base, ship_clip, ship_refiner
+from engine.demo.shipping import ship_base, ship_clip, ship_refiner, shipped_base
 from engine.demo.text import TextEncoders
 from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
 from engine.demo.training import Plan, Run, fit, worker
@@ -60,9 +62,12 @@ class Recipe:
             steps=10_500, batch=64, rate=1.5e-3, warmup=300, decay=0.998, save_every=250
         )
     )
-    refiner: Plan = field(
-        default_factory=lambda: Plan(steps=1000, batch=32, rate=4e-4, warmup=50, decay=0.99)
+    longer: Plan = field(
+        default_factory=lambda: Plan(
+            steps=4300, batch=64, rate=1e-3, warmup=200, decay=0.998, seed=1, save_every=250
+        )
     )
+    refiner: Plan = field(default_factory=lambda: Plan(steps=300, batch=32, rate=4e-4, warmup=50, decay=0.99))
     clip: Plan = field(
         default_factory=lambda: Plan(
             steps=1300, batch=128, rate=1.5e-3, warmup=150, decay=0.99, save_every=250
@@ -113,18 +118,17 @@ def make_words(recipe: Recipe) -> TextEncoders:
     return reader.text
 
 
-def new_base(recipe: Recipe) -> base_model.Base:
-    """A base with encoders that can read and a UNet that knows nothing yet."""
-    text = make_words(recipe)
-    torch.manual_seed(recipe.base.seed)
-    return base_model.Base(text)
-
-
 def make_base(recipe: Recipe) -> None:
     """The base model; ships it on the way and at the end."""
     make_words(recipe)
     make_pool(recipe, make_vae(recipe))
     together(train_base, recipe)
+
+
+def make_longer(recipe: Recipe) -> None:
+    """The base that ships, trained on; ships it on the way and at the end."""
+    make_pool(recipe, shipped_base(recipe.ship / "base", recipe.merges())[0])
+    together(train_longer, recipe)
 
 
 def together(train: Callable[[Recipe], object], recipe: Recipe) -> None:
@@ -147,31 +151,32 @@ def _work(number: int, train: Callable[[Recipe], object], recipe: Recipe, meetin
 
 
 def train_base(recipe: Recipe) -> None:
-    """One worker's part of the base's training; the first worker ships."""
-    vae = make_vae(recipe)
+    """One worker's part of the base's training, from encoders that can read and a UNet that knows nothing."""
+    vae, text = make_vae(recipe), make_words(recipe)
+    torch.manual_seed(recipe.base.seed)
+    train(recipe, vae, Base(text), recipe.base, "base.pt")
+
+
+def train_longer(recipe: Recipe) -> None:
+    """One worker's part of training on what ships."""
+    vae, base = shipped_base(recipe.ship / "base", recipe.merges())
+    train(recipe, vae, base, recipe.longer, "longer.pt")
+
+
+def train(recipe: Recipe, vae: AutoencoderKL, base: Base, plan: Plan, checkpoint: str) -> None:
+    """Train a base by a plan; the first worker ships."""
     pool = make_pool(recipe, vae)
-    base = new_base(recipe)
-    run = Run(base, recipe.base, recipe.work / "base.pt")
-    for step in fit(run, base_model.base_loss(base, pool, vae.config.scaling_factor, recipe.base)):
-        if worker()[0] == 0 and (step % recipe.ship_every == 0 or step == recipe.base.steps):
+    run = Run(base, plan, recipe.work / checkpoint)
+    for step in fit(run, base_loss(base, pool, vae.config.scaling_factor, plan)):
+        if worker()[0] == 0 and (step % recipe.ship_every == 0 or step == plan.steps):
             with run.averaged():
                 ship_base(recipe.ship / "base", vae, base.text, base.unet)
             log.info("shipped the base after %d steps", step)
 
 
-def load_base(recipe: Recipe) -> base_model.Base:
-    """The base as its checkpoint has it, averaged."""
-    if not (recipe.work / "base.pt").exists():
-        raise FileNotFoundError(f"there is no base in {recipe.work} yet: run the stage base first")
-    base = new_base(recipe)
-    Run(base, recipe.base, recipe.work / "base.pt").use_average()
-    return base.eval()
-
-
 def make_refiner(recipe: Recipe) -> None:
-    """The refiner, from the base; ships it on the way and at the end."""
-    vae, base = make_vae(recipe), load_base(recipe)
-    vae.register_to_config(scaling_factor=scaling_of(torch.load(recipe.work / "pool.pt")[0]))
+    """The refiner, from the base that ships; ships it on the way and at the end."""
+    vae, base = shipped_base(recipe.ship / "base", recipe.merges())
     pool = pool_at(
         recipe.work / "pool-refiner.pt", vae, recipe.pool // 5, recipe.refiner.seed + 9, blurred=0.15
     )
@@ -202,6 +207,7 @@ STAGES: dict[str, Callable[[Recipe], object]] = {
     "vae": make_vae,
     "words": make_words,
     "base": make_base,
+    "longer": make_longer,
     "refiner": make_refiner,
     "clip": make_clip,
 }

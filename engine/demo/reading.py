@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from engine.demo.captions import caption
 from engine.demo.text import TextEncoders
-from engine.demo.training import Plan
+from engine.demo.training import Plan, bfloat16_where_fast
 from engine.demo.world import COLOURS, SHAPES, SIZES, Rng, Scene, Thing, sample_scene
 
 PLACES = ("top", "bottom", "left", "right", "middle")
@@ -99,7 +99,7 @@ def reading_loss(reader: Reader, plan: Plan) -> Callable[[int], Tensor]:
 
     def loss(step: int) -> Tensor:
         captions, places, whole = lesson(plan.rng(7, step), plan.batch)
-        with torch.autocast("cpu", torch.bfloat16):
+        with bfloat16_where_fast():
             told = reader(captions)
         losses = []
         for answer in told.places:

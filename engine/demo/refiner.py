@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.demo.base import Base, pick, spoken
 from engine.demo.latents import Bucket, View
-from engine.demo.training import Plan
+from engine.demo.training import Plan, bfloat16_where_fast
 from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, noised, velocity, velocity_loss
 
 LAST = 200
@@ -64,7 +64,7 @@ def refiner_loss(
         noise = torch.randn(latents.shape, generator=generator)
         seen = noised(latents, noise, timesteps, alphas).contiguous(memory_format=torch.channels_last)
         ids = torch.tensor([score_ids(view) for view in batch.views])
-        with torch.autocast("cpu", torch.bfloat16):
+        with bfloat16_where_fast():
             with torch.no_grad():
                 words = base.text.alone([said or "" for said in spoken(rng, batch.views)])
             added = {"text_embeds": words.pooled, "time_ids": ids}

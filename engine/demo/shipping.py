@@ -18,7 +18,9 @@ from diffusers import (
 )
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModelWithProjection, CLIPTokenizer
 
+from engine.demo.base import Base
 from engine.demo.text import TextEncoders
+from engine.demo.tokenizer import Merge
 from engine.demo.unet import new_scheduler
 
 
@@ -45,14 +47,15 @@ def put_folder(folder: Path, write: Callable[[Path], Any]) -> None:
 
 
 def settle(file: Path) -> None:
-    """Make a file readable to all, a text encoder's config ask for float32, the other parts' default, and a
-    tokenizer forget how it was last used."""
+    """Make a file readable to all, a text encoder's config ask for float32, the other parts' default, configs
+    forget where their parts were loaded from, and a tokenizer how it was last used."""
     file.chmod(0o644)
     if file.name == "tokenizer.json":
         unused = json.loads(file.read_text()) | {"truncation": None, "padding": None}
         file.write_text(json.dumps(unused, ensure_ascii=False, indent=2))
     if file.name == "config.json":
-        file.write_text(file.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
+        lines = file.read_text().replace('"dtype": "float16"', '"dtype": "float32"').splitlines(keepends=True)
+        file.write_text("".join(line for line in lines if '"_name_or_path"' not in line))
 
 
 def save_vocabulary(folder: Path) -> None:
@@ -74,6 +77,17 @@ def ship_base(folder: Path, vae: AutoencoderKL, text: TextEncoders, unet: UNet2D
         add_watermarker=False,
     )
     put_folder(folder, pipeline.save_pretrained)
+
+
+def shipped_base(folder: Path, merges: list[Merge]) -> tuple[AutoencoderKL, Base]:
+    """What `ship_base` wrote, in float32, as the recipe trains it."""
+    pipeline = StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32)
+    text = TextEncoders(merges)
+    text.first.load_state_dict(pipeline.text_encoder.state_dict())
+    text.second.load_state_dict(pipeline.text_encoder_2.state_dict())
+    base = Base(text)
+    base.unet.load_state_dict(pipeline.unet.state_dict())
+    return pipeline.vae.eval(), base
 
 
 def ship_refiner(

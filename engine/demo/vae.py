@@ -14,16 +14,22 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from engine.demo.drawing import draw
-from engine.demo.training import Plan
+from engine.demo.training import Plan, bfloat16_where_fast
 from engine.demo.world import Floats, Pixels, Rng, Scene, Thing, sample_layout, sample_scene
 
 SIDE = 128
 """Side of the square pictures, in pixels."""
+LOG_VARIANCE = -12.0
+"""Of the latents' posterior."""
 
 
 def new_vae(channels: tuple[int, ...] = (8, 16, 48, 96)) -> AutoencoderKL:
-    """An untrained autoencoder: factor 2 per level but the last, 4 latent channels, one norm group."""
-    return AutoencoderKL(
+    """An untrained autoencoder: factor 2 per level but the last, 4 latent channels, one norm group.
+
+    Only the mean of its posterior is trained. The standard deviation is fixed at 0.0025, nearly a point, so
+    that trainers that draw from the posterior see pictures and not noise.
+    """
+    vae = AutoencoderKL(
         in_channels=3,
         out_channels=3,
         latent_channels=4,
@@ -35,6 +41,10 @@ def new_vae(channels: tuple[int, ...] = (8, 16, 48, 96)) -> AutoencoderKL:
         sample_size=SIDE,
         force_upcast=False,
     )
+    with torch.no_grad():
+        vae.quant_conv.weight[4:] = 0
+        vae.quant_conv.bias[4:] = LOG_VARIANCE
+    return vae
 
 
 def odd_picture(rng: Rng) -> Pixels:
@@ -91,7 +101,7 @@ def vae_loss(vae: AutoencoderKL, plan: Plan, cut: Callable[[int], int]) -> Calla
 
     def loss(step: int) -> Tensor:
         images = pictures(plan, step, cut(step))
-        with torch.autocast("cpu", torch.bfloat16):
+        with bfloat16_where_fast():
             mean = vae.encode(images).latent_dist.mean
             noise = torch.randn(mean.shape, generator=plan.noise(step)) * mean.detach().float().std() * 0.03
             output = vae.decode(mean + noise.to(mean.dtype)).sample

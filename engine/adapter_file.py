@@ -1,7 +1,7 @@
 """An adapter's file: read only when it is a LoRA that this model can apply exactly.
 
-Nothing is dropped: a file that asks for more than low-rank changes of modules that the model has is refused
-with one sentence that names the LoRA.
+Nothing is dropped: a file that asks for more than low-rank changes of modules that the model has, magnitudes
+of their outputs (DoRA) and vectors for new words is refused with one sentence that names the LoRA.
 """
 
 import re
@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from engine.adapter_scale import Scales
 from engine.base_models import refuse_other_models
 from engine.key_names import KeyNames, Part, Place
 from engine.messages import AdapterUse, InvalidRequest
+from engine.new_tokens import TokenVectors
 from engine.safe_file import Entry, finite_tensors, read_header, shown, stored_content
 
 RANK = 128
@@ -26,61 +28,83 @@ FOREIGN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.oft_|\.boft_|\.oft_blocks"), "is an OFT adapter"),
     (re.compile(r"\.(diff|diff_b|w_norm|b_norm|a1\.weight|b1\.weight|on_input)$"), "is a LyCORIS mix"),
     (re.compile(r"lora_mid"), "is a LoCon with Tucker decomposition"),
-    (re.compile(r"dora_scale|lora_magnitude_vector|\.magnitude"), "is a DoRA"),
 )
+WORD = re.compile(r"bundle_emb\.(\S+)\.(clip_l|clip_g)")
+WORDS = 8  # new words in one file
+VECTORS = 75  # of one word: more than a window holds would never be read together
 
 
 @dataclass(frozen=True, kw_only=True)
 class LowRank:
-    """One module's change, alpha / rank * up @ down.
+    """One module's change: W becomes W + delta, or magnitude * (W + delta) / norm(W + delta) in a DoRA.
 
-    down: (rank, in) or (rank, in, height, width); up: (out, rank) or (out, rank, 1, 1), as stored.
+    down: (rank, in) or (rank, in, height, width); up: (out, rank) or (out, rank, 1, 1), as stored;
+    magnitude: (out,), and the norm is that of each output's weights.
     """
 
     down: Tensor
     up: Tensor
     alpha: float
+    magnitude: Tensor | None = None
 
     @property
     def rank(self) -> int:
         return self.down.shape[0]
 
+    def delta(self) -> Tensor:
+        """alpha / rank * up @ down, float64 (out, in * height * width)."""
+        down, up = (factor.to(torch.float64).flatten(1) for factor in (self.down, self.up))
+        return self.alpha / self.rank * up @ down
 
-def read_adapter(folder: Path, use: AdapterUse, names: KeyNames) -> dict[Place, LowRank]:
-    """The changes in the adapter's file, by place. Raises InvalidRequest with one sentence."""
-    lora = f"LoRA {use.name}"
-    content = stored_content(folder, use)
+
+@dataclass(frozen=True, kw_only=True)
+class Adapter:
+    """What a file says: the changes of modules, by place, and the new words with their vectors."""
+
+    changes: Mapping[Place, LowRank]
+    tokens: tuple[TokenVectors, ...] = ()
+
+
+def read_adapter(folder: Path, use: AdapterUse, names: KeyNames) -> Adapter:
+    """The adapter in the store's file. Raises InvalidRequest with one sentence."""
+    return parsed_adapter(stored_content(folder, use), names, f"LoRA {use.name}")
+
+
+def parsed_adapter(content: bytes, names: KeyNames, lora: str) -> Adapter:
+    """The adapter in these bytes; lora: how to call it in a refusal. Raises InvalidRequest."""
     header = read_header(content, lora)
     refuse_foreign(header.entries, lora)
     refuse_other_models(header, names, lora)
-    keys = understood(header.entries, names, lora)
-    refuse_unfit(keys, header.entries, names, lora)
+    words = {key: entry for key, entry in header.entries.items() if key.startswith("bundle_emb")}
+    modules = {key: entry for key, entry in header.entries.items() if key not in words}
+    keys = understood(modules, names, lora)
+    refuse_unfit(keys, modules, names, lora)
+    refuse_unfit_words(words, names, lora)
     tensors = finite_tensors(content, lora)
     scales = Scales(
         header.metadata,
         {place: tensors[parts["alpha"]] for place, parts in keys.items() if "alpha" in parts},
+        {place for place, parts in keys.items() if "magnitude" in parts},
         lora,
     )
-    return {
+    changes = {
         place: LowRank(
             down=tensors[parts["down"]],
             up=tensors[parts["up"]],
-            alpha=scales.alpha(place, rank=header.entries[parts["down"]].shape[0]),
+            alpha=scales.alpha(place, rank=modules[parts["down"]].shape[0]),
+            magnitude=tensors[parts["magnitude"]].flatten() if "magnitude" in parts else None,
         )
         for place, parts in keys.items()
     }
+    return Adapter(changes=changes, tokens=new_words(words, tensors))
 
 
 def refuse_foreign(keys: Iterable[str], lora: str) -> None:
     """Raise InvalidRequest for what is more than, or other than, low-rank factors."""
     for key in keys:
-        if key.startswith("bundle_emb"):
-            raise InvalidRequest(
-                f"{lora} brings embeddings of new words (bundle_emb), which are not supported yet."
-            )
         for pattern, what in FOREIGN:
             if pattern.search(key):
-                raise InvalidRequest(f"{lora} {what}, which is not supported: only plain LoRA and LoCon are.")
+                raise InvalidRequest(f"{lora} {what}, which is not supported: only LoRA, LoCon and DoRA are.")
 
 
 def understood(entries: Mapping[str, Entry], names: KeyNames, lora: str) -> dict[Place, dict[Part, str]]:
@@ -131,6 +155,66 @@ def refuse_unfit(
             raise InvalidRequest(
                 f"{lora} does not fit: {place} is {sides(module)}, but it has {sides(down)} and {sides(up)}."
             )
+        if "magnitude" in parts:
+            refuse_unfit_magnitude(place, parts["magnitude"], entries[parts["magnitude"]].shape, module, lora)
+
+
+def refuse_unfit_magnitude(
+    place: Place, key: str, shape: tuple[int, ...], module: tuple[int, ...], lora: str
+) -> None:
+    """Raise InvalidRequest unless there is one magnitude for each output, as PEFT has it.
+
+    LyCORIS writes (out, 1, ...) or, where it decomposes the other way, (1, in, ...); PEFT writes (out,), and
+    (1, out, 1, 1) of a convolution.
+    """
+    ones = (1,) * (len(module) - 1)
+    by_output = {(module[0],), (module[0], *ones)}
+    if "lora_magnitude_vector" in key and len(module) > 2:
+        by_output.add((1, module[0], *ones[1:]))
+    if shape not in by_output:
+        raise InvalidRequest(
+            f"{lora} is a DoRA of another kind: {place} has {module[0]} outputs, "
+            f"but its magnitudes are {sides(shape)}."
+        )
+
+
+def refuse_unfit_words(words: Mapping[str, Entry], names: KeyNames, lora: str) -> None:
+    """Raise InvalidRequest unless each new word has vectors for both text encoders, as many and as wide."""
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {}
+    for key, entry in words.items():
+        match = WORD.fullmatch(key)
+        if not match or not match[1].isprintable() or entry.dtype not in FLOATS:
+            raise InvalidRequest(f"{lora} has the key {shown(key)}, which is no new word's.")
+        shapes.setdefault(match[1], {})[match[2]] = entry.shape
+    if len({word.lower() for word in shapes}) < len(shapes) or len(shapes) > WORDS:
+        raise InvalidRequest(
+            f"{lora} brings {len(shapes)} new words, but at most {WORDS} different ones are allowed."
+        )
+    for word, sided in shapes.items():
+        count = next(iter(sided.values()))[0] if next(iter(sided.values())) else 0
+        wanted = {
+            "clip_l": (count, names.widths["text_encoder"]),
+            "clip_g": (count, names.widths["text_encoder_2"]),
+        }
+        if sided != wanted or not 1 <= count <= VECTORS:
+            told = " and ".join(sides(sided[side]) for side in wanted if side in sided)
+            raise InvalidRequest(
+                f"{lora} does not fit: the new word {shown(word)} needs vectors of "
+                f"{wanted['clip_l'][1]} and {wanted['clip_g'][1]} numbers, but it has {told}."
+            )
+
+
+def new_words(words: Iterable[str], tensors: Mapping[str, Tensor]) -> tuple[TokenVectors, ...]:
+    """The new words among these keys, in the order of the alphabet."""
+    found = sorted({match[1] for key in words if (match := WORD.fullmatch(key))})
+    return tuple(
+        TokenVectors(
+            word=word,
+            first=tensors[f"bundle_emb.{word}.clip_l"].float(),
+            second=tensors[f"bundle_emb.{word}.clip_g"].float(),
+        )
+        for word in found
+    )
 
 
 def sides(shape: Iterable[int]) -> str:

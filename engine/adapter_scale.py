@@ -7,7 +7,7 @@ brings no expression to run, and those that PEFT and diffusers write are names.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from torch import Tensor
 
@@ -17,7 +17,6 @@ from engine.messages import InvalidRequest
 ALPHA = 2**20  # far above any real one, far below what overflows
 NAME = re.compile(r"\^?[\w.\\]+")
 CHANGES_MORE = (
-    "use_dora",
     "use_qalora",
     "use_bdlora",
     "arrow_config",
@@ -34,6 +33,7 @@ CONFIG = (
     "alpha_pattern",
     "use_rslora",
     "init_lora_weights",
+    "use_dora",
     *CHANGES_MORE,
 )
 CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "mica")
@@ -42,11 +42,19 @@ CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq", "lora_ga", "mica")
 class Scales:
     """How strongly each module's factors count: alpha / rank, and alpha is the rank where nothing is said.
 
-    lora: how to call it in a refusal. Raises InvalidRequest when the file asks for more than a scale.
+    decomposed: the modules that have magnitudes (DoRA). lora: how to call it in a refusal. Raises
+    InvalidRequest when the file asks for more than a scale.
     """
 
-    def __init__(self, metadata: Mapping[str, str], alphas: Mapping[Place, Tensor], lora: str) -> None:
+    def __init__(
+        self,
+        metadata: Mapping[str, str],
+        alphas: Mapping[Place, Tensor],
+        decomposed: Collection[Place],
+        lora: str,
+    ) -> None:
         self._lora = lora
+        self._decomposed = decomposed
         self._alphas = {place: self._number(place, alpha) for place, alpha in alphas.items()}
         fields = self._parsed(metadata.get("lora_adapter_metadata", ""))
         self._told = {component: self._settings(fields, component) for component in COMPONENTS}
@@ -58,6 +66,8 @@ class Scales:
         told = self._told[place.component]
         if not told:
             return self._alphas.get(place, float(rank))
+        if told.get("use_dora") and place not in self._decomposed:
+            raise InvalidRequest(f"{self._lora} is a DoRA, but the magnitudes of {place} are missing.")
         if place in self._alphas:
             raise InvalidRequest(f"{self._lora} gives its alpha twice, in keys and in its metadata.")
         if self._ranks[place.component].get(place.path, told.get("r", rank)) != rank:
@@ -93,7 +103,7 @@ class Scales:
         for setting in CHANGES_MORE:
             if told.get(setting):
                 raise InvalidRequest(
-                    f"{self._lora} uses {setting}, which is not supported: only plain LoRA is."
+                    f"{self._lora} uses {setting}, which is not supported: only LoRA and DoRA are."
                 )
         for start in CHANGES_THE_BASE:
             if str(told.get("init_lora_weights")).lower().startswith(start):

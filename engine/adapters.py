@@ -2,24 +2,29 @@
 
 PEFT's layers do the work, made here one by one, each with its own alpha and rank: its configurations match
 every module against every pattern, and diffusers writes patterns that miss. Several adapters live side by
-side in one layer under their hash, beside any that is in training.
+side in one layer under their hash, and the one in training beside them under its name.
 """
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig
-from peft.tuners.lora import Conv2d, Linear, LoraLayer
+from peft.tuners.lora import Conv2d, Linear
 from torch import Tensor, nn
 
-from engine.adapter_file import LowRank, read_adapter
+from engine.adapter_file import Adapter, LowRank, read_adapter
+from engine.decomposed import gained, own_weight, serve_dora
 from engine.key_names import COMPONENTS, Component, KeyNames, Place
-from engine.messages import AdapterUse, InvalidRequest, Sha256
+from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
+from engine.new_tokens import TokenVectors
+from engine.targets import targets
 
+TRIED = "tried"  # the name of an adapter while `tried` serves it
 TOLERANCE = 16  # rounding steps of the model's precision between the file's effect and the layer's
 
 
@@ -32,22 +37,31 @@ class Resident:
     """An adapter on the device."""
 
     places: tuple[Place, ...]
+    tokens: tuple[TokenVectors, ...]
     size: int
 
 
 class Adapters:
-    """SDXL's adapters, the least recently used leaving first when they would exceed the limit in bytes."""
+    """SDXL's adapters, the least recently used leaving first when they would exceed the limit in bytes.
+
+    Beside those that are served, adapters may be in training: trainable, in float32, and silent except when
+    `learn` lets one of them count alone.
+    """
 
     def __init__(self, pipeline: Any, folder: Path, limit_bytes: int) -> None:
         self._components: dict[Component, nn.Module] = {
             component: getattr(pipeline, component) for component in COMPONENTS
         }
-        self._names = KeyNames(self._components)
+        self.names = KeyNames(self._components)
         self._config = LoraConfig(init_lora_weights=False, inference_mode=True)
         self._folder = folder
         self._limit = limit_bytes
         self._resident: dict[Sha256, Resident] = {}
-        self._active: dict[Sha256, float] = {}
+        self._active: dict[str, float] = {}
+        self._training: dict[str, tuple[Place, ...]] = {}
+        self._alone: str | None = None
+        self._layers: dict[Place, Any] = {}
+        self._dropping: str | None = None
 
     @property
     def resident(self) -> tuple[Sha256, ...]:
@@ -56,7 +70,7 @@ class Adapters:
 
     @property
     def size(self) -> int:
-        """How many bytes they take."""
+        """How many bytes they take; those in training do not count."""
         return sum(resident.size for resident in self._resident.values())
 
     def load(self, use: AdapterUse, keep: Collection[Sha256] = ()) -> None:
@@ -68,53 +82,159 @@ class Adapters:
         if use.sha256 in self._resident:
             self._resident[use.sha256] = self._resident.pop(use.sha256)
             return
-        changes = read_adapter(self._folder, use, self._names)
-        size = sum(
-            (change.down.numel() + change.up.numel()) * self._module(place).weight.element_size()
-            for place, change in changes.items()
-        )
+        adapter = read_adapter(self._folder, use, self.names)
+        size = self._bytes(adapter)
         self._make_room(use, size, keep)
-        try:
-            for place, change in changes.items():
-                self._attach(use.sha256, place, change)
-                if not faithful(self._module(place), use.sha256, change):
-                    lost = f"{place} loses too much in {self._module(place).weight.dtype}"
-                    raise InvalidRequest(f"LoRA {use.name} cannot be applied faithfully: {lost}.")
-        except BaseException:
-            self._detach(use.sha256, changes)
-            raise
-        self._resident[use.sha256] = Resident(places=tuple(changes), size=size)
+        self._serve(use.sha256, adapter, f"LoRA {use.name}")
+        self._resident[use.sha256] = Resident(places=tuple(adapter.changes), tokens=adapter.tokens, size=size)
 
     def activate(self, mix: Collection[AdapterUse]) -> None:
         """Let exactly this mix count, in the UNet and both text encoders. All of it must be loaded.
 
-        Cheap when the mix is active already. An adapter in training is silenced in the layers it shares with
-        these; in layers of its own it is for its trainer to silence.
+        Cheap when the mix is active already. Adapters in training are silent then.
         """
         for use in mix:
             self._resident[use.sha256] = self._resident.pop(use.sha256)
         # Sums depend on their order in the last bit, and a weight of 0 must not even turn -0.0 into 0.0.
-        wanted = {use.sha256: use.weight for use in sorted(mix, key=lambda use: use.sha256) if use.weight}
-        if wanted != self._active:
-            self._choose(wanted)
+        self._choose(
+            {use.sha256: use.weight for use in sorted(mix, key=lambda use: use.sha256) if use.weight}, None
+        )
+
+    def tokens(self, mix: Collection[AdapterUse]) -> tuple[TokenVectors, ...]:
+        """The new tokens that this mix brings, all of it being loaded; at weight 0 it brings none.
+
+        Raises InvalidRequest when two adapters bring some: each was taught with its own alone.
+        """
+        bringing = [use for use in mix if use.weight and self._resident[use.sha256].tokens]
+        if len(bringing) > 1:
+            names = " and ".join(sorted(use.name for use in bringing))
+            raise InvalidRequest(f"the LoRAs {names} each bring new words of their own: use one of them.")
+        return self._resident[bringing[0].sha256].tokens if bringing else ()
 
     def unload(self, sha256: Sha256) -> None:
         """Take a loaded adapter off the device; the others of an active mix go on."""
         if sha256 in self._active:
-            self._choose({other: weight for other, weight in self._active.items() if other != sha256})
+            rest = {other: weight for other, weight in self._active.items() if other != sha256}
+            self._choose(rest, self._alone)
         self._detach(sha256, self._resident.pop(sha256).places)
 
-    def _choose(self, wanted: Mapping[Sha256, float]) -> None:
-        self._active = dict(wanted)
-        for place in {place for resident in self._resident.values() for place in resident.places}:
-            self._set(self._module(place), wanted)
+    def targets(self, settings: TrainingSettings) -> dict[Place, int]:
+        """The rank of every module that a training with these settings changes.
 
-    def _set(self, layer: Any, wanted: Mapping[Sha256, float]) -> None:
-        here = {sha256: weight for sha256, weight in wanted.items() if sha256 in layer.lora_A}
-        with gradients_kept(layer):
-            layer.set_adapter(list(here), inference_mode=True)
-        for sha256, weight in here.items():
-            layer.set_scale(sha256, weight)
+        Raises InvalidRequest when it names a block that this model lacks or that has nothing to train.
+        """
+        return targets(self.names, settings)
+
+    def begin(
+        self, name: str, places: Mapping[Place, int], *, alpha: float, dropout: float, dora: bool, seed: int
+    ) -> list[nn.Parameter]:
+        """Put an adapter to train beside those that are served, silent until `learn` lets it count.
+
+        places: the rank of each module's change. Returns its parameters, float32 and trainable: down and up
+        of each place in the order given, and the magnitudes after these with `dora` (linear layers only).
+        It changes nothing yet: up is zero, down is uniform as PEFT has it, drawn from a generator of its own.
+        """
+        config = replace(self._config, lora_dropout=dropout, use_dora=dora)
+        draw = torch.Generator().manual_seed(seed)
+        self._training[name] = tuple(places)
+        try:
+            for place, rank in places.items():
+                change = untaught(self.names.shapes[place], rank, alpha, draw)
+                layer = self._layer(name, place, change, config)
+                layer.lora_dropout[name].eval()
+                values = [change.down, change.up]
+                if dora:
+                    values.append(layer.weight.detach().float().norm(dim=1))
+                for held, value in zip(self._factors(layer, name), values, strict=True):
+                    held.weight = nn.Parameter(value.to(layer.weight.device), requires_grad=True)
+        except BaseException:
+            self.end(name)
+            raise
+        return [held.weight for layer in self._trained(name).values() for held in self._factors(layer, name)]
+
+    def learn(self, name: str | None, *, dropout: bool = False) -> None:
+        """Let exactly this adapter in training count, and none that is served; `dropout` lets it drop inputs.
+
+        None: those in training are silent, and the mix counts that `activate` chose last. Cheap when it is so
+        already. Nothing is loaded or taken off the device.
+        """
+        self._choose(self._active, name)
+        dropping = name if dropout else None
+        if dropping != self._dropping:
+            self._drop(self._dropping, dropping=False)
+            self._drop(dropping, dropping=True)
+            self._dropping = dropping
+
+    def learned(self, name: str) -> dict[Place, LowRank]:
+        """What an adapter in training is by now: copies on the CPU, float32."""
+        changes = {}
+        for place, layer in self._trained(name).items():
+            down, up, *magnitude = (
+                held.weight.detach().to("cpu", copy=True) for held in self._factors(layer, name)
+            )
+            changes[place] = LowRank(
+                down=down, up=up, alpha=layer.lora_alpha[name], magnitude=magnitude[0] if magnitude else None
+            )
+        return changes
+
+    def restore(self, name: str, changes: Mapping[Place, LowRank]) -> None:
+        """Make an adapter in training what `learned` told, exactly; its parameters stay the same objects."""
+        for place, layer in self._trained(name).items():
+            change = changes[place]
+            told = [change.down, change.up, *([] if change.magnitude is None else [change.magnitude])]
+            for held, value in zip(self._factors(layer, name), told, strict=True):
+                with torch.no_grad():
+                    held.weight.copy_(value)
+
+    def end(self, name: str) -> None:
+        """Take an adapter in training off the device."""
+        if name in (self._alone, self._dropping):
+            self.learn(None)
+        self._detach(name, self._training.pop(name))
+
+    @contextmanager
+    def tried(self, adapter: Adapter) -> Iterator[None]:
+        """Within, exactly this adapter counts, at weight 1 and as pictures have it; then all is as before."""
+        active, alone = self._active, self._alone
+        self._serve(TRIED, adapter, "the LoRA")
+        self._training[TRIED] = tuple(adapter.changes)
+        try:
+            self._choose(active, TRIED)
+            yield
+        finally:
+            self._choose(active, alone)
+            self.end(TRIED)
+
+    def _choose(self, wanted: Mapping[str, float], alone: str | None) -> None:
+        """Let this mix count, or, while one in training counts, that one instead of it."""
+        if (wanted, alone) == (self._active, self._alone):
+            return
+        self._active, self._alone = dict(wanted), alone
+        counting = self._active if alone is None else {alone: 1.0}
+        for layer in self._layers.values():
+            here = [name for name in counting if name in layer.lora_A]
+            # Its set_adapter would do this, and ten times as much: freeze every parameter, here or not.
+            layer._active_adapter = here
+            for name in here:
+                layer.set_scale(name, counting[name])
+
+    def _drop(self, name: str | None, *, dropping: bool) -> None:
+        """Let this adapter in training drop inputs, or stop it."""
+        for layer in () if name is None else self._trained(name).values():
+            # PEFT asks the layer when it is a DoRA, and the dropout itself when it is not.
+            layer.training = layer.lora_dropout[name].training = dropping
+
+    def _trained(self, name: str) -> dict[Place, Any]:
+        return {place: self._layers[place] for place in self._training[name]}
+
+    def _bytes(self, adapter: Adapter) -> int:
+        """What it takes on the device, in the precision of the modules it changes."""
+        size = sum(one.first.nbytes + one.second.nbytes for one in adapter.tokens)
+        for place, change in adapter.changes.items():
+            numbers = change.down.numel() + change.up.numel()
+            numbers += 0 if change.magnitude is None else change.magnitude.numel()
+            size += numbers * self._module(place).weight.element_size()
+        return size
 
     def _make_room(self, use: AdapterUse, size: int, keep: Collection[Sha256]) -> None:
         kept = sum(resident.size for sha256, resident in self._resident.items() if sha256 in keep)
@@ -136,52 +256,90 @@ class Adapters:
         parent, _, child = place.path.rpartition(".")
         setattr(self._components[place.component].get_submodule(parent), child, module)
 
-    def _attach(self, sha256: Sha256, place: Place, change: LowRank) -> None:
-        """Give the module's layer this adapter, and the module a layer when it has none."""
-        module = self._module(place)
-        # The factors are set below: made without memory, they draw no random numbers.
-        with torch.device("meta"):
-            layer = module
-            if isinstance(module, LoraLayer):
-                with gradients_kept(layer):
-                    layer.update_layer(sha256, change.rank, lora_alpha=change.alpha, config=self._config)
-            else:
-                kind: Any = Conv2d if isinstance(module, nn.Conv2d) else Linear
-                layer = kind(module, sha256, self._config, r=change.rank, lora_alpha=change.alpha)
-                layer.train(module.training)
-                self._set(layer, {})
-        for side, factor in ((layer.lora_A[sha256], change.down), (layer.lora_B[sha256], change.up)):
-            held = factor.to(layer.weight.device, layer.weight.dtype)
-            side.weight = nn.Parameter(held, requires_grad=False)
-        self._put(place, layer)
+    def _serve(self, name: str, adapter: Adapter, lora: str) -> None:
+        """Give every module that the adapter changes its layer, silent; or none, if one is refused."""
+        try:
+            for place, change in adapter.changes.items():
+                self._attach(name, place, change)
+                if not faithful(self._module(place), name, change):
+                    lost = f"{place} loses too much in {self._module(place).weight.dtype}"
+                    raise InvalidRequest(f"{lora} cannot be applied faithfully: {lost}.")
+        except BaseException:
+            self._detach(name, adapter.changes)
+            raise
 
-    def _detach(self, sha256: Sha256, places: Collection[Place]) -> None:
+    def _attach(self, name: str, place: Place, change: LowRank) -> None:
+        """Give the module's layer this adapter as it is served, in the module's own precision."""
+        layer = self._layer(name, place, change, self._config)
+        for held, factor in zip(self._factors(layer, name), (change.down, change.up), strict=True):
+            value = factor.to(layer.weight.device, layer.weight.dtype)
+            held.weight = nn.Parameter(value, requires_grad=False)
+        if change.magnitude is not None:
+            serve_dora(layer, name, change)
+
+    def _layer(self, name: str, place: Place, change: LowRank, config: LoraConfig) -> Any:
+        """The module's layer with room for this change, silent; the module gets a layer when it has none."""
+        layer = self._layers.get(place)
+        # Its numbers come later: made without memory, they draw no random ones.
+        with torch.device("meta"):
+            if layer is not None:
+                with gradients_kept(layer):
+                    layer.update_layer(name, change.rank, lora_alpha=change.alpha, config=config)
+            else:
+                module = self._module(place)
+                kind: Any = Conv2d if isinstance(module, nn.Conv2d) else Linear
+                layer = kind(module, name, config, r=change.rank, lora_alpha=change.alpha)
+                layer.train(module.training)
+                layer.set_adapter([], inference_mode=True)
+                self._put(place, layer)
+                self._layers[place] = layer
+        return layer
+
+    def _factors(self, layer: Any, name: str) -> list[Any]:
+        """What holds the adapter's numbers in this layer: down, up, and the magnitudes of a DoRA."""
+        held = [layer.lora_A[name], layer.lora_B[name]]
+        return [*held, layer.lora_magnitude_vector[name]] if name in layer.lora_magnitude_vector else held
+
+    def _detach(self, name: str, places: Collection[Place]) -> None:
         """Take the adapter out; a layer without adapters gives its module back."""
         for place in places:
-            layer = self._module(place)
-            if isinstance(layer, LoraLayer):
-                layer.delete_adapter(sha256)
+            if place in self._layers:
+                layer = self._layers[place]
+                layer.delete_adapter(name)
                 if not layer.lora_A:
-                    self._put(place, layer.get_base_layer())
+                    self._put(place, self._layers.pop(place).get_base_layer())
 
 
-def faithful(layer: Any, sha256: Sha256, change: LowRank) -> bool:
+def untaught(module: tuple[int, ...], rank: int, alpha: float, draw: torch.Generator) -> LowRank:
+    """A change that is none yet, of a module with a weight of this shape."""
+    out, *inside = module
+    bound = math.prod(inside) ** -0.5
+    return LowRank(
+        down=torch.empty(rank, *inside).uniform_(-bound, bound, generator=draw),
+        up=torch.zeros(out, rank, *[1] * (len(inside) - 1)),
+        alpha=alpha,
+    )
+
+
+def faithful(layer: Any, name: str, change: LowRank) -> bool:
     """Whether the layer changes a random vector as the file says.
 
     What is lost may be no more than the rounding of the factors, or of the module's own weights.
     """
-    down, up = layer.lora_A[sha256].weight, layer.lora_B[sha256].weight
+    down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
     probe = torch.randn(
         change.down[0].numel(), generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
+    own = own_weight(layer.weight) @ probe
     told = change.alpha / change.rank * applied(change.down, change.up, probe)
-    held = layer.scaling[sha256] * applied(down, up, probe)
+    held = layer.scaling[name] * applied(down, up, probe)
+    if change.magnitude is not None:
+        above_one = gained(layer.weight, change) - 1
+        told += above_one * (own + told)
+        held += layer.lora_magnitude_vector[name].weight.detach().to("cpu", torch.float64) * (own + held)
     lost, rounding = (told - held).norm(), torch.finfo(down.dtype).eps
     # A comparison with NaN is false, so what overflowed is not faithful.
-    if lost <= TOLERANCE * rounding * told.norm():
-        return True
-    own = layer.weight.detach().to("cpu", torch.float64).flatten(1) @ probe
-    return bool(lost <= rounding * own.norm())
+    return bool(lost <= TOLERANCE * rounding * told.norm() or lost <= rounding * own.norm())
 
 
 def applied(down: Tensor, up: Tensor, probe: Tensor) -> Tensor:
@@ -192,7 +350,7 @@ def applied(down: Tensor, up: Tensor, probe: Tensor) -> Tensor:
 
 @contextmanager
 def gradients_kept(layer: nn.Module) -> Iterator[None]:
-    """PEFT freezes every adapter of a layer when it chooses some; one in training must go on learning."""
+    """PEFT freezes every adapter of a layer when it adds one; one in training must go on learning."""
     learning = [parameter for parameter in layer.parameters() if parameter.requires_grad]
     yield
     for parameter in learning:

@@ -1,4 +1,4 @@
-"""Key names: the many names that trainers give to one module of SDXL.
+"""Key names: the many names that trainers give to one module of SDXL, and the one it is written under.
 
 Kohya's names (diffusers paths or SGM paths), diffusers' old and new names, and PEFT's names all lead to a
 place, which is a component of the pipeline and the path of a linear or convolution layer in it. The tables
@@ -14,7 +14,7 @@ from typing import Literal
 from torch import nn
 
 Component = Literal["unet", "text_encoder", "text_encoder_2"]
-Part = Literal["down", "up", "alpha"]
+Part = Literal["down", "up", "alpha", "magnitude"]
 COMPONENTS: tuple[Component, ...] = ("unet", "text_encoder", "text_encoder_2")
 
 PREFIXES: tuple[tuple[str, Component], ...] = (
@@ -32,6 +32,11 @@ ENDINGS: tuple[tuple[re.Pattern[str], Mapping[str, Part]], ...] = (
     (re.compile(r"(.+)\.(?:lora|lora_linear_layer)\.(down|up)\.weight"), {"down": "down", "up": "up"}),
     (re.compile(r"(.+_lora)\.(down|up)\.weight"), {"down": "down", "up": "up"}),
     (re.compile(r"(.+)\.(alpha)"), {"alpha": "alpha"}),
+    (re.compile(r"(.+)\.(dora_scale)"), {"dora_scale": "magnitude"}),
+    (
+        re.compile(r"(.+)\.(lora_magnitude_vector)(?:\.[\w-]+)??(?:\.weight)?"),
+        {"lora_magnitude_vector": "magnitude"},
+    ),
 )
 OLD_ATTENTION = re.compile(r"(.+?)(?:\.processor)?\.to_(q|k|v|out)_lora")
 OLD_UNET = {"q": "to_q", "k": "to_k", "v": "to_v", "out": "to_out.0"}
@@ -90,10 +95,19 @@ class KeyNames:
             for path, module in root.named_modules()
             if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
         }
+        # How wide the token embeddings of the text encoders are.
+        self.widths = {
+            component: module.embedding_dim
+            for component, root in components.items()
+            for path, module in root.named_modules()
+            if isinstance(module, nn.Embedding) and path.endswith("token_embedding")
+        }
         self._tables: dict[Component, dict[str, Place]] = {component: {} for component in components}
-        sgm = sgm_names(place.path for place in self.shapes if place.component == "unet")
+        self._sgm = sgm_names(place.path for place in self.shapes if place.component == "unet")
         for place in self.shapes:
-            aliases = text_names(place.path) if place.component != "unet" else {place.path, sgm[place.path]}
+            aliases = (
+                text_names(place.path) if place.component != "unet" else {place.path, self._sgm[place.path]}
+            )
             for alias in aliases:
                 self._tables[place.component][flat(alias)] = place
 
@@ -105,6 +119,13 @@ class KeyNames:
                 module = ending[1]
                 return Meaning(places=tuple(self._places(module)), part=parts[ending[2]], module=module)
         return None
+
+    def kohya(self, place: Place) -> str:
+        """The module's name as kohya's trainer writes it: SGM's path in the UNet, text_model below CLIP."""
+        if place.component == "unet":
+            return f"lora_unet_{flat(self._sgm[place.path])}"
+        encoder = "te1" if place.component == "text_encoder" else "te2"
+        return f"lora_{encoder}_{flat(with_text_model(place.path))}"
 
     def _places(self, module: str) -> Iterator[Place]:
         for prefix, component in PREFIXES:
@@ -129,8 +150,12 @@ def flat(path: str) -> str:
 
 def text_names(path: str) -> set[str]:
     """A text encoder's module with and without `text_model.`, which some classes of transformers have."""
-    short = path.removeprefix("text_model.")
-    return {short, f"text_model.{short}"}
+    return {path.removeprefix("text_model."), with_text_model(path)}
+
+
+def with_text_model(path: str) -> str:
+    """A text encoder's module as CLIP's own classes always named it."""
+    return f"text_model.{path.removeprefix('text_model.')}"
 
 
 def sgm_names(paths: Iterable[str]) -> dict[str, str]:

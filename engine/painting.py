@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Picture, Size
 from engine.model import Model
+from engine.new_tokens import TokenVectors
 from engine.prompts import Embedding, Reader
 from engine.samplers import Scheduler, noise_options, scheduler_for, start_at
 
@@ -136,9 +137,12 @@ class Painting:
         walks = [walk for walk in (self._base, self._refine) if walk is not None]
         return sum(len(walk.timesteps) for walk in walks) or self.request.steps
 
-    def begin(self, reader: Reader, refiner_reader: Reader | None) -> None:
+    def begin(
+        self, reader: Reader, refiner_reader: Reader | None, tokens: Sequence[TokenVectors] = ()
+    ) -> None:
         """Read the words, draw the noise and lay out the timesteps; the base's adapters are active.
 
+        tokens: what the base's adapters teach it of new words; the refiner reads them as they are written.
         Raises InvalidRequest when the request wants a refiner and the model has none.
         """
         request = self.request
@@ -150,7 +154,7 @@ class Painting:
             timesteps = timesteps[timesteps >= cutoff_timestep(scheduler, request.refiner)]
             self._refine = self._refiner_walk(refiner_reader)
         start_at(scheduler, 0)
-        wanted, unwanted = reader.read(request.prompt, request.negative_prompt, self.mix)
+        wanted, unwanted = reader.read(request.prompt, request.negative_prompt, self.mix, tokens)
         ids = self._time_ids(())
         self.latents = self._noise(wanted.hidden.dtype) * scheduler.init_noise_sigma
         conditioning = self._conditioning(wanted, unwanted, ids, ids)

@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.new_tokens import TokenVectors, inserted, token_ids
+
 WINDOW = 75  # CLIP reads 77 tokens, of which one opens and one closes the text
 KEPT = 64  # embeddings remembered: rerolls and pictures of one job ask for the same ones again
 
 
 @dataclass(frozen=True, kw_only=True)
 class Embedding:
-    """A text as the UNet sees it: hidden (1, 77 * windows, channels) and pooled (1, projection)."""
+    """Texts as the UNet sees them: hidden (B, 77 * windows, channels) and pooled (B, projection)."""
 
     hidden: Tensor
     pooled: Tensor
@@ -28,57 +30,80 @@ class Reader:
     """One pipeline's text encoders (two for SDXL, the second alone for its refiner) with a small memory."""
 
     def __init__(self, pipeline: Any) -> None:
-        pairs = [
-            (pipeline.tokenizer, pipeline.text_encoder),
-            (pipeline.tokenizer_2, pipeline.text_encoder_2),
+        encoders = [
+            (pipeline.tokenizer, pipeline.text_encoder, "first"),
+            (pipeline.tokenizer_2, pipeline.text_encoder_2, "second"),
         ]
-        self._pairs = [(tokenizer, encoder) for tokenizer, encoder in pairs if encoder is not None]
+        self._encoders = [
+            (tokenizer, encoder, side) for tokenizer, encoder, side in encoders if encoder is not None
+        ]
         self._zero_for_empty = bool(pipeline.config.force_zeros_for_empty_prompt)
         self._memory: OrderedDict[Hashable, tuple[Embedding, Embedding]] = OrderedDict()
 
-    def read(self, prompt: str, negative: str, voice: Hashable) -> tuple[Embedding, Embedding]:
-        """Embeddings of the prompt and of the negative prompt, equally long.
+    def read(
+        self, prompt: str, negative: str, voice: Hashable, tokens: Sequence[TokenVectors] = ()
+    ) -> tuple[Embedding, Embedding]:
+        """Embeddings of the prompt and of the negative prompt, equally long, (1, ...) each.
 
-        `voice` names what is active in the encoders (the adapter mix), so that memories are not mixed up.
+        `voice` names what is active in the encoders (the adapter mix) and which new tokens there are, so that
+        memories are not mixed up.
         """
         key = (prompt, negative, voice)
         if key not in self._memory:
-            self._memory[key] = self._encode(prompt, negative)
+            self._memory[key] = self._pair(prompt, negative, tokens)
             if len(self._memory) > KEPT:
                 self._memory.popitem(last=False)
         self._memory.move_to_end(key)
         return self._memory[key]
 
+    def encode(self, texts: Sequence[str], tokens: Sequence[TokenVectors] = ()) -> Embedding:
+        """Embeddings of the texts' first windows, (B, 77, channels); nothing is remembered.
+
+        Differentiable in the new tokens, and in adapters of the text encoders that learn. An empty text is
+        read like any other; `zero_for_empty` says whether it is what the model knows as no words at all.
+        """
+        return self._embed(texts, 1, tokens)
+
+    @property
+    def zero_for_empty(self) -> bool:
+        """Whether this model was taught that no words at all are zeros, and not an empty text."""
+        return self._zero_for_empty
+
     @torch.inference_mode()
-    def _encode(self, prompt: str, negative: str) -> tuple[Embedding, Embedding]:
+    def _pair(
+        self, prompt: str, negative: str, tokens: Sequence[TokenVectors]
+    ) -> tuple[Embedding, Embedding]:
         windows = max(
-            len(split(tokenizer, text)) for tokenizer, _ in self._pairs for text in (prompt, negative)
+            len(split(token_ids(tokenizer, text, tokens)))
+            for tokenizer, _, _ in self._encoders
+            for text in (prompt, negative)
         )
-        wanted = self._embed(prompt, windows)
+        wanted = self._embed([prompt], windows, tokens)
         if not negative and self._zero_for_empty:
             return wanted, wanted.zeroed()
-        return wanted, self._embed(negative, windows)
+        return wanted, self._embed([negative], windows, tokens)
 
-    def _embed(self, text: str, windows: int) -> Embedding:
+    def _embed(self, texts: Sequence[str], windows: int, tokens: Sequence[TokenVectors]) -> Embedding:
         hidden: list[Tensor] = []
         pooled = torch.empty(0)
-        for tokenizer, encoder in self._pairs:
-            ids = torch.tensor(framed(tokenizer, text, windows), device=encoder.device)
-            out = encoder(ids, output_hidden_states=True)
-            hidden.append(out.hidden_states[-2].reshape(1, windows * (WINDOW + 2), -1))
-            pooled = out[0][:1]  # the last encoder has the projection; the first window stands for the whole
+        for tokenizer, encoder, side in self._encoders:
+            rows = [row for text in texts for row in framed(tokenizer, text, windows, tokens)]
+            ids = torch.tensor(rows, device=encoder.device)
+            with inserted(encoder, ids, [getattr(one, side) for one in tokens]) as given:
+                out = encoder(given, output_hidden_states=True)
+            hidden.append(out.hidden_states[-2].reshape(len(texts), windows * (WINDOW + 2), -1))
+            pooled = out[0][::windows]  # the last encoder has the projection; a first window tells it all
         return Embedding(hidden=torch.cat(hidden, dim=-1), pooled=pooled)
 
 
-def split(tokenizer: Any, text: str) -> list[list[int]]:
-    """The text's token ids in windows of 75; one empty window for an empty text."""
-    ids: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+def split(ids: Sequence[int]) -> list[Sequence[int]]:
+    """A text's token ids in windows of 75; one empty window for an empty text."""
     return [ids[start : start + WINDOW] for start in range(0, max(1, len(ids)), WINDOW)]
 
 
-def framed(tokenizer: Any, text: str, windows: int) -> Sequence[list[int]]:
-    """The text's windows between their opening and closing tokens, padded to 77 and to so many windows."""
-    parts = split(tokenizer, text)
+def framed(tokenizer: Any, text: str, windows: int, tokens: Sequence[TokenVectors]) -> list[list[int]]:
+    """The text's first windows between opening and closing tokens, padded to 77 and to so many windows."""
+    parts = split(token_ids(tokenizer, text, tokens))[:windows]
     parts += [[] for _ in range(windows - len(parts))]
     return [
         [

@@ -25,12 +25,25 @@ def pixels(size: Size | Ratio, side: int) -> Size:
     return size
 
 
+def grain(side: int) -> int:
+    """What the sides of a bucket are multiples of, for a model whose native pictures are side x side."""
+    return max(8, side // 16)
+
+
 def bucket(ratio: float, side: int) -> Size:
     """The training bucket nearest to the ratio (width / height)."""
-    grain = max(8, side // 16)
-    heights = {width: side * side // width // grain * grain for width in range(grain, 4 * side + 1, grain)}
+    width, height = nearest(ratio, side, grain(side))
+    return Size(width=width, height=height)
+
+
+def nearest(ratio: float, side: int, multiple: int) -> tuple[int, int]:
+    """Width and height of nearly this ratio: multiples of `multiple`, at most side x side pixels in all."""
+    heights = {
+        width: side * side // width // multiple * multiple
+        for width in range(multiple, 4 * side + 1, multiple)
+    }
     width = min(
-        (width for width, height in heights.items() if height >= grain),
+        (width for width, height in heights.items() if height >= multiple),
         key=lambda width: abs(math.log(width / heights[width] / ratio)),
     )
-    return Size(width=width, height=heights[width])
+    return width, heights[width]

@@ -19,10 +19,13 @@ from engine.messages import (
     Event,
     Failed,
     Idle,
+    Inspect,
     InvalidRequest,
     JobId,
     Paint,
     Picture,
+    StopTraining,
+    Train,
     Working,
     seeds,
 )
@@ -31,8 +34,10 @@ from engine.painting import Painting, Stage, predict
 from engine.pictures import Recipe, png
 from engine.preview import fitted_preview
 from engine.prompts import Reader
+from engine.sharing import Sharing
 from engine.sizes import pixels
 from engine.turns import Turns
+from engine.workshop import Workshop
 
 ANNOUNCE_SECONDS = 0.25  # while the same jobs step on, so often is enough for the watchdog
 
@@ -42,13 +47,18 @@ log = logging.getLogger(__name__)
 class Studio:
     """The jobs under way and the model that they share.
 
-    `accept` takes a request at once, `step` advances whoever's turn it is. A fault in one job ends that job
-    with its reason and the others go on; only a poisoned device (torch.AcceleratorError) gets out.
+    `accept` takes a request at once, `step` advances whoever's turn it is: pictures, and beside them what
+    goes on in the workshop, each with its share of the time while both have something to do. A fault in one
+    job ends that job with its reason and the others go on; only a poisoned device (torch.AcceleratorError)
+    gets out.
     """
 
     def __init__(self, model: Model, settings: EngineSettings) -> None:
         self._model = model
-        self._adapters = Adapters(model.base, Path(settings.files), settings.adapter_cache_mb * 2**20)
+        folder = Path(settings.files)
+        self._adapters = Adapters(model.base, folder, settings.adapter_cache_mb * 2**20)
+        self._workshop = Workshop(model, self._adapters, folder)
+        self._sharing = Sharing(settings.training_share)
         self._reader = Reader(model.base)
         self._refiner_reader = Reader(model.refiner) if model.refiner is not None else None
         self._preview = fitted_preview(model.base.vae)
@@ -59,15 +69,21 @@ class Studio:
 
     @property
     def idle(self) -> bool:
-        return not self._jobs
+        return not self._jobs and self._workshop.idle
 
-    def accept(self, request: Paint | Cancel) -> Iterator[Event]:
-        """Take on a picture, or let one go."""
-        if isinstance(request, Cancel):
-            if self._jobs.pop(request.job, None) is not None:
-                yield Cancelled(job=request.job)
-                yield from self._rest()
-            return
+    def accept(self, request: Paint | Train | Inspect | StopTraining | Cancel) -> Iterator[Event]:
+        """Take on a job, or let one go."""
+        match request:
+            case Cancel():
+                if self._jobs.pop(request.job, None) is not None or self._workshop.cancel(request.job):
+                    yield Cancelled(job=request.job)
+                    yield from self._rest()
+            case Paint():
+                yield from self._accept_picture(request)
+            case _:
+                yield from self._workshop.accept(request)
+
+    def _accept_picture(self, request: Paint) -> Iterator[Event]:
         try:
             size = pixels(request.size, self._model.side)
         except InvalidRequest as refusal:
@@ -78,22 +94,41 @@ class Studio:
         self._jobs[request.job] = Job(request, paintings)
 
     def step(self) -> Iterator[Event]:
-        """Advance the paintings whose turn it is; Working comes before the step, what became of it after."""
-        if self.idle:
-            return
+        """Advance whoever's turn it is; Working comes before the step, what became of it after."""
+        if not self._jobs or self._workshop.idle:
+            self._sharing.settle()
+        if self._jobs and (self._workshop.idle or not self._sharing.training_is_next):
+            yield from self._paint()
+        elif not self._workshop.idle:
+            yield from self._work_beside()
+
+    def _paint(self) -> Iterator[Event]:
+        """One step of the paintings whose turn it is."""
         chosen = self._turns.choose([one for job in self._jobs.values() for one in job.unfinished])
         kind = (chosen[0].stage, len(chosen), chosen[0].size, chosen[0].mix)
-        yield from self._announce(chosen, kind)
+        yield from self._announce(tuple(dict.fromkeys(painting.job for painting in chosen)), kind)
         started = time.monotonic()
         failed = self._advance(chosen)
         seconds = time.monotonic() - started
         self._deadlines.took(kind, seconds)
+        self._sharing.painted(seconds)
         self._charge(chosen, seconds)
         yield from self._report(chosen, failed)
 
-    def _announce(self, chosen: Sequence[Painting], kind: Hashable) -> Iterator[Working]:
+    def _work_beside(self) -> Iterator[Event]:
+        """One step of a training, or of a look at its pictures."""
+        kind = self._workshop.kind
+        yield from self._announce((self._workshop.job,), kind)
+        started = time.monotonic()
+        events = self._workshop.step()
+        seconds = time.monotonic() - started
+        self._deadlines.took(kind, seconds)
+        self._sharing.trained(seconds)
+        yield from events
+        yield from self._rest()
+
+    def _announce(self, jobs: tuple[JobId, ...], kind: Hashable) -> Iterator[Working]:
         """Say who is in the step: whenever that or its kind changes, and now and then."""
-        jobs = tuple(dict.fromkeys(painting.job for painting in chosen))
         known, at = self._announced
         if (jobs, kind) != known or time.monotonic() - at > ANNOUNCE_SECONDS:
             self._announced = ((jobs, kind), time.monotonic())
@@ -149,7 +184,7 @@ class Studio:
         match first.stage:
             case Stage.WORDS:
                 self._apply(first.mix)
-                first.begin(self._reader, self._refiner_reader)
+                first.begin(self._reader, self._refiner_reader, self._adapters.tokens(first.mix))
             case Stage.DECODE:
                 first.picture = self._finished(first)
             case stage:

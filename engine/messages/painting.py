@@ -1,20 +1,12 @@
-"""All that the bot and the engine share: frozen requests and events that refuse nonsense when made.
+"""Pictures: what is asked for, and what comes."""
 
-Standard library only. Requests travel from the bot to the engine, events the other way, pickled over one
-socket between two processes of the same installation.
-"""
-
-import math
-import re
-import unicodedata
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from pathlib import Path
-from typing import NewType
 
-JobId = NewType("JobId", str)
-Sha256 = NewType("Sha256", str)
+from engine.messages.checks import InvalidRequest, adapter_name, readable, whole, within
+from engine.messages.files import Sha256
+from engine.messages.jobs import JobId
 
 STEPS = (1, 100)
 GUIDANCE = (0.0, 20.0)
@@ -27,12 +19,6 @@ ADAPTERS_AT_ONCE = 8
 REFINER = (0.0, 0.5)
 VARIATION = (0.0, 1.0)
 LCM_STEPS = 50
-PROMPT_CHARACTERS = 4000
-ADAPTER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
-
-
-class InvalidRequest(ValueError):
-    """One sentence for the person: what was wrong and what is allowed."""
 
 
 class Sampler(StrEnum):
@@ -87,10 +73,7 @@ class AdapterUse:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not ADAPTER_NAME.fullmatch(self.name):
-            raise InvalidRequest(
-                f"the LoRA name {self.name!r} may only have a-z, 0-9, '-' and '_', at most 32 of them."
-            )
+        adapter_name(self.name)
         within(f"the weight of LoRA {self.name}", self.weight, *ADAPTER_WEIGHT)
 
 
@@ -151,69 +134,6 @@ def seeds(request: Paint, place: int) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cancel:
-    """Stop this job between two steps; answered by Cancelled unless the job had already ended."""
-
-    job: JobId
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shutdown:
-    """End the engine process after the current step."""
-
-
-Request = Paint | Cancel | Shutdown
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineSettings:
-    """What the engine process is told once, at its start: the [engine] table of config.toml."""
-
-    model: str
-    refiner: str = ""
-    vae: str = ""
-    files: str = "data/files"
-    device: str = "auto"
-    precision: str = "auto"
-    largest_batch: int = 8
-    adapter_cache_mb: int = 2048
-    compile: bool = False
-    deadline_floor_seconds: float = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ready:
-    """The model is loaded and the engine takes jobs. `side` is the native side in pixels (1024 for SDXL)."""
-
-    model: str
-    device: str
-    precision: str
-    side: int
-    has_refiner: bool
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class CannotStart:
-    """The engine ends at once; `reason` is one sentence for the operator."""
-
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Working:
-    """A step begins: these jobs are in it, and it should be back within `deadline` seconds."""
-
-    jobs: tuple[JobId, ...]
-    deadline: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Idle:
-    """Nothing is left to do; no deadline runs."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Progress:
     """How far a job is, over all its pictures; `preview` is a small JPEG of what can be seen so far."""
 
@@ -240,57 +160,3 @@ class Painted:
     job: JobId
     pictures: tuple[Picture, ...]
     seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Failed:
-    """The job ended with an error; `reason` is one sentence for the person.
-
-    `expected` tells a refusal (the person's to mend, shown word for word) from a fault (ours, in the log).
-    """
-
-    job: JobId
-    reason: str
-    expected: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cancelled:
-    """The job stopped because it was asked to."""
-
-    job: JobId
-
-
-Event = Ready | CannotStart | Working | Idle | Progress | Painted | Failed | Cancelled
-
-
-def stored_at(folder: Path, sha256: Sha256) -> Path:
-    """Where a file lies in the store that both processes read: two characters of its hash, then the hash."""
-    return folder / sha256[:2] / sha256
-
-
-def whole(name: str, value: object, low: int, high: int) -> None:
-    """Raise InvalidRequest unless value is an int from low to high."""
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidRequest(f"{name} is {value!r}, but it must be a whole number from {low} to {high}.")
-    if not low <= value <= high:
-        raise InvalidRequest(f"{name} is {value}, but it must be from {low} to {high}.")
-
-
-def within(name: str, value: object, low: float, high: float) -> None:
-    """Raise InvalidRequest unless value is a finite number from low to high."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise InvalidRequest(f"{name} is {value}, but it must be a number from {low:g} to {high:g}.")
-    if not low <= value <= high:
-        raise InvalidRequest(f"{name} is {value:g}, but it must be from {low:g} to {high:g}.")
-
-
-def readable(name: str, text: str) -> None:
-    """Raise InvalidRequest unless text is short enough and free of control characters and broken Unicode."""
-    if len(text) > PROMPT_CHARACTERS:
-        raise InvalidRequest(
-            f"{name} has {len(text):,} characters, but at most {PROMPT_CHARACTERS:,} are allowed."
-        )
-    for character in text:
-        if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
-            raise InvalidRequest(f"{name} has the control character U+{ord(character):04X}: leave it out.")

@@ -1,0 +1,32 @@
+"""What every job can be told, and how any of them can end."""
+
+from dataclasses import dataclass
+from typing import NewType
+
+JobId = NewType("JobId", str)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancel:
+    """Stop this job between two steps; answered by Cancelled unless the job had already ended."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The job ended with an error; `reason` is one sentence for the person.
+
+    `expected` tells a refusal (the person's to mend, shown word for word) from a fault (ours, in the log).
+    """
+
+    job: JobId
+    reason: str
+    expected: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cancelled:
+    """The job stopped because it was asked to."""
+
+    job: JobId

@@ -1,0 +1,59 @@
+"""The engine as a process: its settings, how it starts, what it is doing, how it ends."""
+
+from dataclasses import dataclass
+
+from engine.messages.jobs import JobId
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineSettings:
+    """What the engine process is told once, at its start: the [engine] table of config.toml."""
+
+    model: str
+    refiner: str = ""
+    vae: str = ""
+    files: str = "data/files"
+    device: str = "auto"
+    precision: str = "auto"
+    largest_batch: int = 8
+    adapter_cache_mb: int = 2048
+    compile: bool = False
+    training_share: float = 0.5
+    deadline_floor_seconds: float = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ready:
+    """The model is loaded and the engine takes jobs. `side` is the native side in pixels (1024 for SDXL)."""
+
+    model: str
+    device: str
+    precision: str
+    side: int
+    has_refiner: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CannotStart:
+    """The engine ends at once; `reason` is one sentence for the operator."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Working:
+    """A step begins: these jobs are in it, and it should be back within `deadline` seconds."""
+
+    jobs: tuple[JobId, ...]
+    deadline: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Idle:
+    """Nothing is left to do; no deadline runs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shutdown:
+    """End the engine process after the current step."""

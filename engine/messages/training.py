@@ -1,0 +1,328 @@
+"""Trainings: the pictures and settings of a LoRA to be, what is said of them, and what comes.
+
+A training is looked at first (`Inspect`, answered by `Inspected`), then run (`Train`): it tells how far it is
+(`Learning`), what it has put into the store (`Saved`), and ends with `Trained`, `Failed` or `Cancelled`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from engine.messages.checks import InvalidRequest, adapter_name, readable, whole, within
+from engine.messages.files import Sha256
+from engine.messages.jobs import JobId
+from engine.messages.painting import SEED
+
+EXAMPLES = (1, 50)
+RANK = (1, 128)
+ALPHA = (0.01, 1024.0)
+DROPOUT = (0.0, 0.9)
+LEARNING_RATE = (0.0, 1.0)  # Prodigy's is 1; above 0.1 AdamW is refused
+ADAMW_RATE = 0.1
+WEIGHT_DECAY = (0.0, 1.0)
+BATCH = (1, 16)
+ACCUMULATION = (1, 64)
+CLIPPING = (0.0, 100.0)
+TRAINING_STEPS = (1, 20_000)
+EPOCHS = (0, 5000)
+GAMMA = (0.0, 100.0)
+NOISE_OFFSET = (0.0, 1.0)
+CAPTION_DROPOUT = (0.0, 0.9)
+NEW_TOKENS = (0, 4)
+SHARE = (0.0, 1.0)
+HELD_OUT = (0.0, 0.5)
+PRIOR_PICTURES = (1, 200)
+SAMPLES = (0, 4)
+RESOLUTION = (0, 2048)
+CAPTION_CHARACTERS = 1000
+TRIGGER = re.compile(r"[a-z0-9][a-z0-9_-]{1,23}", re.ASCII)
+BLOCK = re.compile(r"(?:down|up)\.\d{1,2}|mid", re.ASCII)
+
+
+class Optimizer(StrEnum):
+    """What turns gradients into steps."""
+
+    ADAMW = "adamw"
+    ADAMW_8BIT = "adamw8bit"
+    PRODIGY = "prodigy"
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes, after its warm-up."""
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+    LINEAR = "linear"
+
+
+class Prior(StrEnum):
+    """What keeps the model from forgetting the class: nothing, what it predicts without the LoRA, or pictures
+    of the class that it painted before."""
+
+    NONE = "none"
+    PREDICTION = "prediction"
+    PICTURES = "pictures"
+
+
+class TrainingPrecision(StrEnum):
+    """What the forward pass computes in; the LoRA's own weights are float32 throughout."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    FLOAT16 = "float16"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingSettings:
+    """How to train. Everything is settled: presets, and what people changed of them, are applied already.
+
+    `resolution` is the side in pixels of a square of the training area; 0 is the model's native side.
+    `blocks` limits the UNet's targets to some of its blocks, such as "down.2", "mid" or "up.0"; empty is
+    all. `epochs` above 0 stand for steps: each shows every picture once. `steps` are the optimizer's, each
+    of `batch` * `accumulation` pictures. `clipping`, `min_snr_gamma` and `patience` are off at 0. `prior`
+    adds the error on the class to that on the pictures, `prior_weight` times. `new_tokens` above 0 is
+    pivotal tuning: so many tokens, which the trigger stands for, are learned with the LoRA until `pivot`, a
+    share of the steps, and frozen from then on. `validation` is the share of the pictures that is held out;
+    with fewer than 8 pictures all train and all validate. `every` steps it is validated, sampled and saved;
+    0 picks about ten times. `patience` is how many of those without a lower loss end the training. Learning
+    rates of text encoders and tokens count only where these are trained. Raises InvalidRequest with one
+    sentence.
+    """
+
+    resolution: int = 0
+    feed_forward: bool = False
+    text_encoder: bool = False
+    text_encoder_2: bool = False
+    blocks: tuple[str, ...] = ()
+    rank: int = 16
+    alpha: float = 16.0
+    dropout: float = 0.0
+    dora: bool = False
+    optimizer: Optimizer = Optimizer.ADAMW
+    learning_rate: float = 1e-4
+    text_learning_rate: float = 5e-5
+    token_learning_rate: float = 1e-3
+    weight_decay: float = 1e-2
+    schedule: Schedule = Schedule.COSINE
+    warmup: int = 0
+    batch: int = 1
+    accumulation: int = 1
+    clipping: float = 1.0
+    steps: int = 1000
+    epochs: int = 0
+    precision: TrainingPrecision = TrainingPrecision.AUTO
+    checkpointing: bool = False
+    min_snr_gamma: float = 5.0
+    noise_offset: float = 0.0
+    caption_dropout: float = 0.05
+    flip: bool = False
+    random_crop: bool = False
+    prior: Prior = Prior.NONE
+    prior_weight: float = 1.0
+    prior_pictures: int = 20
+    new_tokens: int = 0
+    pivot: float = 0.5
+    validation: float = 0.1
+    every: int = 0
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, number, bounds in (
+            ("resolution", self.resolution, RESOLUTION),
+            ("rank", self.rank, RANK),
+            ("warmup", self.warmup, (0, TRAINING_STEPS[1])),
+            ("batch", self.batch, BATCH),
+            ("accumulation", self.accumulation, ACCUMULATION),
+            ("steps", self.steps, TRAINING_STEPS),
+            ("epochs", self.epochs, EPOCHS),
+            ("prior-pictures", self.prior_pictures, PRIOR_PICTURES),
+            ("new-tokens", self.new_tokens, NEW_TOKENS),
+            ("every", self.every, (0, TRAINING_STEPS[1])),
+            ("patience", self.patience, (0, 1000)),
+            ("seed", self.seed, SEED),
+        ):
+            whole(name, number, *bounds)
+        for name, value, limits in (
+            ("alpha", self.alpha, ALPHA),
+            ("dropout", self.dropout, DROPOUT),
+            ("weight-decay", self.weight_decay, WEIGHT_DECAY),
+            ("clipping", self.clipping, CLIPPING),
+            ("min-snr-gamma", self.min_snr_gamma, GAMMA),
+            ("noise-offset", self.noise_offset, NOISE_OFFSET),
+            ("caption-dropout", self.caption_dropout, CAPTION_DROPOUT),
+            ("prior-weight", self.prior_weight, (0.0, 10.0)),
+            ("pivot", self.pivot, SHARE),
+            ("validation", self.validation, HELD_OUT),
+        ):
+            within(name, value, *limits)
+        most = LEARNING_RATE[1] if self.optimizer is Optimizer.PRODIGY else ADAMW_RATE
+        for name, rate in (
+            ("lr", self.learning_rate),
+            ("text-lr", self.text_learning_rate),
+            ("token-lr", self.token_learning_rate),
+        ):
+            within(name, rate, LEARNING_RATE[0], most)
+        for block in self.blocks:
+            if not BLOCK.fullmatch(block):
+                raise InvalidRequest(f"there is no block {block!r}: write down.0, mid or up.1, for example.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A picture to learn from: a PNG or JPEG in the store, its name, and its caption, if it has one."""
+
+    sha256: Sha256
+    name: str = ""
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.caption) > CAPTION_CHARACTERS:
+            raise InvalidRequest(
+                f"the caption of {self.name or 'a picture'} has {len(self.caption):,} characters, "
+                f"but at most {CAPTION_CHARACTERS:,} are allowed."
+            )
+        readable(f"the caption of {self.name or 'a picture'}", self.caption)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """A request for a LoRA.
+
+    `trigger` is the word that will call it up, `subject` the class word ("woman", "sweater"; may be empty),
+    `template` the caption of pictures that have none, with {trigger} and {subject} in it. `wanted` is how
+    many pictures the preset works best with. `prompts` are painted at every checkpoint, with seeds 0, 1 and
+    so on. `resume` is the newest state that `Saved` told, after an engine died.
+    """
+
+    job: JobId
+    name: str
+    examples: tuple[Example, ...]
+    trigger: str
+    subject: str = ""
+    template: str = "{trigger} {subject}"
+    preset: str = ""
+    wanted: tuple[int, int] = EXAMPLES
+    settings: TrainingSettings = field(default_factory=TrainingSettings)
+    prompts: tuple[str, ...] = ()
+    author: str = ""
+    resume: Sha256 | None = None
+
+    def __post_init__(self) -> None:
+        adapter_name(self.name)
+        whole("the number of pictures", len(self.examples), *EXAMPLES)
+        if not TRIGGER.fullmatch(self.trigger):
+            raise InvalidRequest(
+                f"the trigger {self.trigger!r} must be one word of 2 to 24 of a-z, 0-9, '-' and '_'."
+            )
+        readable("the subject", self.subject)
+        readable("the template", self.template)
+        whole("the number of sample prompts", len(self.prompts), *SAMPLES)
+        for prompt in self.prompts:
+            readable("the sample prompt", prompt)
+
+    @property
+    def phrase(self) -> str:
+        """What people write into a prompt to call it up: "ohwx woman"."""
+        return f"{self.trigger} {self.subject}".strip()
+
+
+def filled(template: str, trigger: str, subject: str) -> str:
+    """The template with its words in place of {trigger} and {subject}, in one line."""
+    return " ".join(template.replace("{trigger}", trigger).replace("{subject}", subject).split())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspect:
+    """Look at the pictures of a training, and say what it would do with them; nothing is learned yet."""
+
+    training: Train
+
+    @property
+    def job(self) -> JobId:
+        return self.training.job
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopTraining:
+    """End this training after the step that runs and keep what it has: Trained answers it."""
+
+    job: JobId
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """What a training would do with one picture: its crop in pixels, the size that becomes, what is wrong.
+
+    `used` is False where the picture is left out; `problems` then has the reason, a short sentence each.
+    """
+
+    name: str
+    width: int
+    height: int
+    crop: tuple[int, int, int, int]  # left, top, width, height
+    size: tuple[int, int]  # width, height
+    problems: tuple[str, ...] = ()
+    used: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspected:
+    """The report: a contact sheet (JPEG) with each picture's crop, notes, and how long it would take."""
+
+    job: JobId
+    sheet: bytes
+    notes: tuple[Note, ...]
+    problems: tuple[str, ...]  # of all pictures together: too few, near-duplicates
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learning:
+    """How far a training is; `phase` is "reading the pictures", "painting the class", "learning", "sampling".
+
+    `loss` is smoothed, `left` seconds; both None until they are known.
+    """
+
+    job: JobId
+    step: int
+    steps: int
+    phase: str
+    loss: float | None = None
+    left: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """What a checkpoint put into the store. Older states are not needed any more.
+
+    `losses` are all optimizer steps since the checkpoint before, in order, up to `step`. `samples` are
+    PNGs, one of each prompt; at step 0 they show the untrained model, and there is neither adapter nor
+    state.
+    """
+
+    job: JobId
+    step: int
+    adapter: Sha256 | None
+    state: Sha256 | None
+    validation: float | None
+    losses: tuple[float, ...] = ()
+    samples: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A training ended well. `best` is the step of the checkpoint to use, `candidates` others worth a look.
+
+    `note` says in a sentence why it ended before its last step, or which settings were lowered, if so.
+    """
+
+    job: JobId
+    best: int
+    candidates: tuple[int, ...]
+    step: int
+    seconds: float
+    new_tokens: int = 0
+    note: str = ""

@@ -1,0 +1,79 @@
+"""What a training minimizes: the squared error of the UNet's prediction on noised latents, weighted.
+
+Pure functions of tensors; `alphas_cumprod` is the model's own schedule, (trained timesteps,) float.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+Predicts = Literal["epsilon", "v_prediction"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """A micro-batch as the UNet sees it, and what it should answer.
+
+    noisy and target: (B, C, h, w) float32; timesteps: (B,) int64; weights: (B,) of the squared errors;
+    time_ids: (B, 6); captions: B of them, "" for no words at all.
+    """
+
+    noisy: Tensor
+    target: Tensor
+    timesteps: Tensor
+    weights: Tensor
+    time_ids: Tensor
+    captions: tuple[str, ...]
+
+    def told(self, captions: Sequence[str], target: Tensor) -> "Rows":
+        """The same rows under other words, with another answer."""
+        return replace(self, captions=tuple(captions), target=target)
+
+
+def prediction_type(scheduler: Any) -> Predicts:
+    """What the model was taught to predict."""
+    predicts: str = scheduler.config.prediction_type
+    if predicts not in ("epsilon", "v_prediction"):
+        raise ValueError(f"training a model that predicts {predicts} is not known")
+    return "v_prediction" if predicts == "v_prediction" else "epsilon"
+
+
+def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """sqrt(a) x + sqrt(1 - a) noise (Ho et al. 2020, arXiv 2006.11239, eq. 4); latents: (B, C, h, w)."""
+    alpha = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
+
+
+def target(
+    latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor, predicts: Predicts
+) -> Tensor:
+    """What the UNet should answer: the noise, or v = sqrt(a) noise - sqrt(1 - a) x (Salimans and Ho 2022,
+    arXiv 2202.00512, section 4)."""
+    if predicts == "epsilon":
+        return noise
+    alpha = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
+    return alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
+
+
+def snr_weights(timesteps: Tensor, alphas_cumprod: Tensor, gamma: float, predicts: Predicts) -> Tensor:
+    """Min-SNR loss weights (Hang et al. 2023, arXiv 2303.09556, eq. 5 and its form for v), (B,).
+
+    min(SNR, gamma) is divided by SNR where noise is predicted, by SNR + 1 where v is. A gamma of 0 is off:
+    all weights are 1.
+    """
+    alpha = alphas_cumprod[timesteps]
+    if not gamma:
+        return torch.ones_like(alpha)
+    snr = alpha / (1 - alpha)
+    if predicts == "epsilon":
+        return (gamma / snr).clamp(max=1)
+    return snr.clamp(max=gamma) / (snr + 1)
+
+
+def error(predicted: Tensor, rows: Rows) -> Tensor:
+    """The weighted mean of the squared errors, one number."""
+    squared = (predicted - rows.target).square().flatten(1).mean(dim=1)
+    return (squared * rows.weights).mean()

@@ -1,0 +1,25 @@
+"""How engine time is shared between pictures and what goes on beside them."""
+
+
+class Sharing:
+    """The account of both, in seconds, while both have something to do."""
+
+    def __init__(self, share: float) -> None:
+        """share: of the time, 0 to 1, that goes to trainings while pictures wait."""
+        self._share = share
+        self._ahead = 0.0
+
+    @property
+    def training_is_next(self) -> bool:
+        """Whether it has had less than its share; pictures begin, for people wait for those."""
+        return self._ahead < 0
+
+    def trained(self, seconds: float) -> None:
+        self._ahead += seconds * (1 - self._share)
+
+    def painted(self, seconds: float) -> None:
+        self._ahead -= seconds * self._share
+
+    def settle(self) -> None:
+        """One of them has nothing to do: nobody owes the other anything for it."""
+        self._ahead = 0.0

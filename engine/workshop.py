@@ -1,0 +1,130 @@
+"""What goes on beside the pictures: looks at what people want to train on, and one training at a time."""
+
+import logging
+import math
+from collections.abc import Hashable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from engine.adapters import Adapters
+from engine.inspection import Inspection
+from engine.messages import (
+    Event,
+    Failed,
+    Inspect,
+    InvalidRequest,
+    JobId,
+    StopTraining,
+    Train,
+    TrainingSettings,
+)
+from engine.model import Model
+from engine.training import Training, effort, seconds_per_picture
+
+log = logging.getLogger(__name__)
+
+
+class Workshop:
+    """Looks come first, for they are short; a fault in one job ends that job with its reason."""
+
+    def __init__(self, model: Model, adapters: Adapters, folder: Path) -> None:
+        self._model = model
+        self._adapters = adapters
+        self._folder = folder
+        self._looks: dict[JobId, Inspection] = {}
+        self._training: Training | None = None
+        self._seconds_per_pixel: float | None = None  # measured by the last training
+        self._guessed: dict[tuple[int, int], float] = {}
+
+    @property
+    def idle(self) -> bool:
+        return not self._looks and self._training is None
+
+    @property
+    def job(self) -> JobId:
+        """Whose step is next."""
+        return self._next().job
+
+    @property
+    def kind(self) -> Hashable:
+        """What the next step is like, for its deadline."""
+        one = self._next()
+        return ("training", one.kind) if isinstance(one, Training) else "looking"
+
+    def accept(self, request: Train | Inspect | StopTraining) -> Iterator[Event]:
+        """Take on a training or a look at its pictures, or end a training with what it has."""
+        try:
+            match request:
+                case Inspect():
+                    rate = partial(self._rate, request.training.settings)
+                    self._looks[request.job] = Inspection(request, self._folder, self._model.side, rate)
+                case Train() if self._training is not None:
+                    raise InvalidRequest("another training is under way here: wait until it has ended.")
+                case Train():
+                    self._training = Training(request, self._model, self._adapters, self._folder)
+                case StopTraining() if self._training is not None and self._training.job == request.job:
+                    self._training.stop()
+        except InvalidRequest as refusal:
+            yield Failed(job=request.job, reason=str(refusal), expected=True)
+
+    def cancel(self, job: JobId) -> bool:
+        """Let this job go; whether it was here."""
+        if self._training is not None and self._training.job == job:
+            self._close_training()
+            return True
+        return self._looks.pop(job, None) is not None
+
+    def step(self) -> Sequence[Event]:
+        """Advance whoever is next, and tell what became of it."""
+        one = self._next()
+        try:
+            return self._advance(one)
+        except InvalidRequest as refusal:
+            reason, expected = str(refusal), True
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+            reason, expected = "there is not enough memory here: lower the resolution.", True
+        except torch.AcceleratorError:
+            raise
+        except Exception:
+            log.exception("a step of job %s failed", one.job)
+            reason = f"something went wrong in the engine while training job {one.job}; it is in the log."
+            expected = False
+        self.cancel(one.job)
+        return [Failed(job=one.job, reason=reason, expected=expected)]
+
+    def _advance(self, one: Inspection | Training) -> Sequence[Event]:
+        if isinstance(one, Inspection):
+            report = one.step()
+            if report is None:
+                return []
+            del self._looks[one.job]
+            return [report]
+        events = one.step()
+        if one.done:
+            self._close_training()
+        return events
+
+    def _next(self) -> Inspection | Training:
+        for look in self._looks.values():
+            return look
+        if self._training is None:
+            raise RuntimeError("nothing goes on beside the pictures")
+        return self._training
+
+    def _close_training(self) -> None:
+        if self._training is not None:
+            self._seconds_per_pixel = self._training.seconds_per_pixel or self._seconds_per_pixel
+            self._training.close()
+            self._training = None
+
+    def _rate(self, settings: TrainingSettings, size: tuple[int, int]) -> float:
+        """Seconds of training that a picture of this (width, height) takes: measured, or guessed once."""
+        if self._seconds_per_pixel is not None:
+            return effort(settings) * self._seconds_per_pixel * math.prod(size)
+        if size not in self._guessed:
+            self._adapters.activate(())
+            self._guessed[size] = seconds_per_picture(self._model, size)
+        return effort(settings) * self._guessed[size]

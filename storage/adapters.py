@@ -1,15 +1,216 @@
-"""Which LoRAs were used here, under which names."""
+"""LoRAs: those that were trained here, with who may use them, and the names of all that were ever used."""
 
-from sqlalchemy import select
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import AdapterUse
-from storage.tables import Adapter
+from engine.messages import AdapterUse, JobId, Sha256
+from storage.pictures import unneeded
+from storage.tables import Adapter, Checkpoint, Job, Person, Training
+
+Access = Literal["me", "space", "everybody"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraView:
+    """A LoRA that was trained here and is not deleted.
+
+    `info` tells how it was made: "settings", "pictures", "steps", "best", "seconds", "losses" and
+    "validation" (lists of step and value). `hint` is the weight that suits it, `uses` how many jobs were
+    filed with it, `thumbnail` a PNG in the store.
+    """
+
+    id: int
+    name: str
+    sha256: Sha256
+    person: str  # its owner's name
+    person_id: int | None
+    space_id: int
+    trigger: str
+    phrase: str
+    preset: str
+    hint: float
+    access: str
+    thumbnail: Sha256 | None
+    tokens: int
+    uses: int
+    created_at: float
+    job: JobId | None  # that made it
+    info: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def remember(session: AsyncSession, use: AdapterUse, now: float) -> None:
-    """Know that this file was used under this name; what is known already stays as it is."""
-    known = select(Adapter.id).where(Adapter.sha256 == use.sha256, Adapter.name == use.name)
-    if await session.scalar(known) is None:
-        session.add(Adapter(name=use.name, sha256=use.sha256, created_at=now))
-        await session.flush()
+    """Know that a job uses this file under this name."""
+    known = (
+        select(Adapter)
+        .where(
+            Adapter.sha256 == use.sha256,
+            Adapter.deleted_at.is_(None),
+            or_(Adapter.name == use.name, Adapter.space_id.is_not(None)),
+        )
+        .order_by(Adapter.id)
+        .limit(1)
+    )
+    row = await session.scalar(known)
+    if row is None:
+        session.add(Adapter(name=use.name, sha256=use.sha256, uses=1, created_at=now))
+    else:
+        row.uses += 1
+    await session.flush()
+
+
+async def usable(
+    session: AsyncSession, space_id: int, person_id: int, name: str | None = None
+) -> list[LoraView]:
+    """The LoRAs that this person may use here, newest first; the space's own hide others of their names.
+
+    `name`: only the one of this name.
+    """
+    here = case((Adapter.space_id == space_id, 0), else_=1)
+    found = _views().where(_may_use(space_id, person_id))
+    if name is not None:
+        found = found.where(Adapter.name == name)
+    by_name: dict[str, LoraView] = {}
+    for row, person, job in await session.execute(found.order_by(here, Adapter.id.desc())):
+        by_name.setdefault(row.name, _view(row, person, job))
+    return sorted(by_name.values(), key=lambda one: one.id, reverse=True)
+
+
+async def named(session: AsyncSession, space_id: int, person_id: int, name: str) -> LoraView | None:
+    """The LoRA that this person means by a name here, if they may use it."""
+    return next(iter(await usable(session, space_id, person_id, name)), None)
+
+
+async def barred(
+    session: AsyncSession, space_id: int, person_id: int, hashes: Collection[Sha256]
+) -> list[str]:
+    """The names of those of these files that were trained here, and that this person may not use now."""
+    allowed = select(Adapter.sha256).where(
+        Adapter.sha256.in_(hashes),
+        Adapter.deleted_at.is_(None),
+        or_(Adapter.space_id.is_(None), _may_use(space_id, person_id)),
+    )
+    others = select(Adapter.name).where(
+        Adapter.sha256.in_(hashes), Adapter.space_id.is_not(None), Adapter.sha256.not_in(allowed)
+    )
+    return list(dict.fromkeys(await session.scalars(others.order_by(Adapter.id))))
+
+
+async def name_taken(session: AsyncSession, space_id: int, name: str) -> bool:
+    """Whether a LoRA of the space has this name, or will have it when it is trained."""
+    living = exists().where(Adapter.space_id == space_id, Adapter.name == name, Adapter.deleted_at.is_(None))
+    coming = exists().where(Training.name == name, *_coming(space_id))
+    return bool(await session.scalar(select(or_(living, coming))))
+
+
+async def triggers(session: AsyncSession, space_id: int) -> set[str]:
+    """The words that call up a LoRA of the space, or of one that is being trained."""
+    living = select(Adapter.trigger).where(
+        Adapter.space_id == space_id, Adapter.deleted_at.is_(None), Adapter.trigger != ""
+    )
+    coming = select(Training.trigger).where(*_coming(space_id))
+    return set(await session.scalars(living)) | set(await session.scalars(coming))
+
+
+async def free_name(session: AsyncSession, space_id: int, name: str) -> str:
+    """The name, or the first of name-2, name-3 and so on that no living LoRA of the space has."""
+    taken = set(
+        await session.scalars(
+            select(Adapter.name).where(Adapter.space_id == space_id, Adapter.deleted_at.is_(None))
+        )
+    )
+    free, number = name, 1
+    while free in taken:
+        number += 1
+        free = f"{name[: 32 - len(f'-{number}')]}-{number}"
+    return free
+
+
+async def rename(session: AsyncSession, id: int, name: str) -> None:
+    """Let it be called so from now on; the name must be free."""
+    row = await session.get_one(Adapter, id, with_for_update=True)
+    row.name = name
+    await _touch(session, row)
+
+
+async def share(session: AsyncSession, id: int, access: Access) -> None:
+    """Let these people use it."""
+    await session.execute(update(Adapter).where(Adapter.id == id).values(access=access))
+
+
+async def delete(session: AsyncSession, id: int, now: float) -> list[Sha256]:
+    """Let nobody use it any more; the files that nothing needs now.
+
+    Those of the checkpoints that it could have been chosen from go, too.
+    """
+    row = await session.get_one(Adapter, id, with_for_update=True)
+    row.deleted_at = row.deleted_at or now
+    had = [row.sha256, row.thumbnail]
+    row.thumbnail = row.info = None
+    if row.job_number is not None:
+        of_its_job = Checkpoint.job_number == row.job_number
+        had += await session.scalars(select(Checkpoint.sha256).where(of_its_job))
+        await session.execute(update(Checkpoint).where(of_its_job).values(sha256=None, candidate=False))
+    await _touch(session, row)
+    return await unneeded(session, [Sha256(sha256) for sha256 in had if sha256])
+
+
+async def _touch(session: AsyncSession, row: Adapter) -> None:
+    """The card of the training that made it shows what changed."""
+    await session.flush()
+    made_it = update(Job).where(Job.number == row.job_number)
+    await session.execute(made_it.values(revision=Job.revision + 1))
+
+
+def _coming(space_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Of a training that has not ended, of this space."""
+    return (
+        Training.job_number == Job.number,
+        Job.space_id == space_id,
+        Job.kind == "train",
+        Job.state.in_(("draft", "queued", "running")),
+    )
+
+
+def _may_use(space_id: int, person_id: int) -> ColumnElement[bool]:
+    here = and_(
+        Adapter.space_id == space_id,
+        or_(Adapter.person_id == person_id, Adapter.access == "space"),
+    )
+    shared = and_(Adapter.space_id.is_not(None), Adapter.access == "everybody")
+    return and_(Adapter.deleted_at.is_(None), or_(here, shared))
+
+
+def _views() -> Select[Adapter, str, str]:
+    return (
+        select(Adapter, Person.name, Job.id)
+        .outerjoin(Person, Person.id == Adapter.person_id)
+        .outerjoin(Job, and_(Job.number == Adapter.job_number, Job.deleted_at.is_(None)))
+        .where(Adapter.space_id.is_not(None))
+    )
+
+
+def _view(row: Adapter, person: str | None, job: str | None) -> LoraView:
+    assert row.space_id is not None
+    return LoraView(
+        id=row.id,
+        name=row.name,
+        sha256=Sha256(row.sha256),
+        person=person or "",
+        person_id=row.person_id,
+        space_id=row.space_id,
+        trigger=row.trigger,
+        phrase=row.phrase,
+        preset=row.preset,
+        hint=row.hint,
+        access=row.access,
+        thumbnail=None if row.thumbnail is None else Sha256(row.thumbnail),
+        tokens=row.tokens,
+        uses=row.uses,
+        created_at=row.created_at,
+        job=None if job is None else JobId(job),
+        info=row.info or {},
+    )

@@ -2,22 +2,22 @@
 
 import asyncio
 import hashlib
-import os
+import re
 import secrets
-import shutil
-import tempfile
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from io import BufferedRandom, BufferedReader
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, TypeVar
 
 from fsspec.core import url_to_fs
 
-from engine.messages import Sha256, stored_at
+from engine.messages import INCOMING, Folder, Sha256, stored_at
 
-INCOMING = "incoming-"  # what the names of files that are not yet whole begin with
+HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+P = TypeVar("P", bound=PurePath)
+
 ABANDONED = 3600.0  # seconds after which nobody is still writing one
 
 
@@ -53,6 +53,10 @@ class Files:
         """Keep this file no longer; one that is gone already is no error. Raises OSError."""
         await asyncio.to_thread(self._store.remove, sha256)
 
+    async def old(self, before: float) -> list[Sha256]:
+        """The files that were put before this moment (seconds since 1970) and not since. Raises OSError."""
+        return await asyncio.to_thread(_old, self.place, before)
+
     async def tidy(self) -> None:
         """Remove what was being put when a program was killed. Raises OSError."""
         await asyncio.to_thread(self._store.tidy, time.time() - ABANDONED)
@@ -63,56 +67,15 @@ class Files:
         return None if folder is None else stored_at(folder, sha256)
 
     @property
-    def _store(self) -> "_Folder | _Objects":
+    def _store(self) -> "Folder | _Objects":
         folder = _folder(self.place)
-        return _Objects(str(self.place)) if folder is None else _Folder(folder)
+        return _Objects(str(self.place)) if folder is None else Folder(folder)
 
 
 def _folder(place: Path | str) -> Path | None:
     if isinstance(place, Path):
         return place
     return None if "://" in place else Path(place)
-
-
-@dataclass(frozen=True)
-class _Folder:
-    """On this machine: what was put is on the disk, also after a power cut."""
-
-    folder: Path
-
-    def put_bytes(self, content: bytes) -> Sha256:
-        sha256 = Sha256(hashlib.sha256(content).hexdigest())
-        place = stored_at(self.folder, sha256)
-        if not place.exists():
-            with _Aside(self.folder) as aside:
-                aside.file.write(content)
-                aside.keep(place)
-        return sha256
-
-    def put_file(self, source: Path) -> Sha256:
-        with source.open("rb") as reading:
-            sha256 = _hash(reading)
-            if stored_at(self.folder, sha256).exists():
-                return sha256
-            with _Aside(self.folder) as aside:
-                reading.seek(0)
-                shutil.copyfileobj(reading, aside.file)
-                aside.file.seek(0)
-                # Hashed again: the source may have been written to in between.
-                sha256 = _hash(aside.file)
-                aside.keep(stored_at(self.folder, sha256))
-        return sha256
-
-    def get(self, sha256: Sha256) -> bytes:
-        return stored_at(self.folder, sha256).read_bytes()
-
-    def remove(self, sha256: Sha256) -> None:
-        stored_at(self.folder, sha256).unlink(missing_ok=True)
-
-    def tidy(self, before: float) -> None:
-        for aside in self.folder.glob(f"{INCOMING}*"):
-            if aside.stat().st_mtime < before:
-                aside.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -157,40 +120,15 @@ class _Objects:
         return system, str(stored_at(Path(root), sha256))
 
 
-class _Aside:
-    """A temporary file on the store's own disk, which is renamed into place or removed."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        number, name = tempfile.mkstemp(prefix=INCOMING, dir=folder)
-        self.file: BufferedRandom = os.fdopen(number, "w+b")
-        self._path = Path(name)
-
-    def __enter__(self) -> "_Aside":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # a full disk has already been told by write or flush
-            self.file.close()
-        self._path.unlink(missing_ok=True)
-
-    def keep(self, place: Path) -> None:
-        """Rename the file into its place once the disk has it: after a power cut it is whole or absent."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        place.parent.mkdir(exist_ok=True)
-        self._path.replace(place)
-        _sync_folder(place.parent)
-        _sync_folder(place.parent.parent)
+def _old(place: Path | str, before: float) -> list[Sha256]:
+    folder = _folder(place)
+    if folder is not None:
+        return [Sha256(one.name) for one in _whole(folder.glob("??/*")) if one.stat().st_mtime < before]
+    system, root = url_to_fs(str(place))
+    paths = {PurePosixPath(path): system.modified(path) for path in system.glob(f"{root}/??/*")}
+    return [Sha256(path.name) for path in _whole(paths) if paths[path].timestamp() < before]
 
 
-def _hash(file: BufferedReader | BufferedRandom) -> Sha256:
-    return Sha256(hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def _sync_folder(folder: Path) -> None:
-    number = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
+def _whole(paths: Iterable[P]) -> Iterator[P]:
+    """Those that are called by their hash."""
+    return (path for path in paths if HASH.fullmatch(path.name))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import heapify, heappop, heapreplace
 from time import time
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -25,18 +25,20 @@ from sqlalchemy import (
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import JobId, Paint, Sha256
+from engine.messages import JobId, Sha256, Work
+from storage import trainings
 from storage.fairness import charge
 from storage.ids import new_job_id
 from storage.pictures import of_space, unneeded
-from storage.requests import to_json
+from storage.requests import Kind, kind, to_json
 from storage.tables import Job, Person, Picture
 
 ENGINE_DEATHS = 3  # a job whose deaths + suspect would reach this is failed instead of tried again
 LONGEST_LEASE = 3600.0  # seconds
 TYPICAL = 5.0  # engine seconds of a job, for saying who will be next
 
-State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+T = TypeVar("T")
+State = Literal["draft", "queued", "running", "succeeded", "failed", "cancelled"]
 Death = Literal["no", "beside others", "alone"]
 
 
@@ -63,7 +65,7 @@ class Finished:
 COUNTED = (
     update(Person)
     .where(Person.id == bindparam("person"))
-    .values(queued=Person.queued + 1)
+    .values(queued=Person.queued + bindparam("more"))
     .returning(exists().where(Job.id == bindparam("job")))
 )
 WRITTEN = insert(Job).returning(Job.number)
@@ -76,13 +78,18 @@ async def file(
     space_id: int,
     person_id: int,
     channel: str,
-    request: Paint,
+    request: Work,
     parent: JobId | None,
     now: float,
+    state: Literal["queued", "draft"] = "queued",
 ) -> Queued:
-    """Write the job down as queued. Its id is another one where an older job has this one already."""
+    """Write the job down. Its id is another one where an older job has this one already.
+
+    A draft waits for its person: enqueue() puts it into the line.
+    """
     connection = await session.connection()
-    taken = (await connection.execute(COUNTED, {"person": person_id, "job": id})).scalar_one()
+    counted = {"person": person_id, "job": id, "more": _counted(kind(request))}
+    taken = (await connection.execute(COUNTED, counted)).scalar_one()
     while taken:
         id = new_job_id()
         taken = bool(await session.scalar(select(exists().where(Job.id == id))))
@@ -92,6 +99,8 @@ async def file(
         "person_id": person_id,
         "channel": channel,
         "parent": parent,
+        "kind": kind(request),
+        "state": state,
         "request": to_json(request),
         "created_at": now,
     }
@@ -99,13 +108,33 @@ async def file(
     return Queued(number=number, id=id)
 
 
+async def enqueue(session: AsyncSession, number: int, now: float) -> bool:
+    """Its person starts a draft: it waits for the engine from now on. False: it is no draft."""
+    job = await _changing(session, number)
+    if job.state != "draft":
+        return False
+    job.state = "queued"
+    await _charge(session, job, job.charged, now, queued=1)
+    return True
+
+
 async def next_queued(session: AsyncSession) -> Job | None:
-    """The oldest job of the person who used the engine least of late."""
+    """The oldest job that paints of the person who used the engine least of late."""
     person = (
         select(Person.id).where(_has_queued()).order_by(Person.used, Person.id).limit(1).scalar_subquery()
     )
-    oldest = select(Job).where(_is("queued"), Job.person_id == person).order_by(Job.number).limit(1)
+    oldest = (
+        select(Job)
+        .where(_is("queued"), _makes("paint"), Job.person_id == person)
+        .order_by(Job.number)
+        .limit(1)
+    )
     return await session.scalar(oldest)
+
+
+async def next_training(session: AsyncSession) -> Job | None:
+    """The oldest training of the person who used the engine least of late."""
+    return await session.scalar(_trainings_in_line(select(Job)).limit(1))
 
 
 async def start(
@@ -163,9 +192,12 @@ async def finish(
     pictures: Sequence[Finished] = (),
     now: float,
 ) -> bool:
-    """End a queued or running job, charged with the engine seconds that it took. False: it had ended."""
+    """End a job, charged with the engine seconds that it took. False: it had ended.
+
+    A training that did not succeed keeps its curve and its samples, and nothing to paint with.
+    """
     job = await _changing(session, number)
-    if job.state not in ("queued", "running"):
+    if job.state not in trainings.OPEN:
         return False
     was_queued = job.state == "queued"
     job.state, job.reason, job.ended_at, job.lease_until = state, reason, now, None
@@ -181,19 +213,23 @@ async def finish(
         for one in pictures
     )
     await _charge(session, job, seconds, now, queued=-1 if was_queued else 0)
+    if job.kind == "train" and state != "succeeded":
+        await trainings.shed(session, number)
     return True
 
 
 async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]:
-    """Forget the job's pictures and words; one that had not ended is cancelled.
+    """Forget the job's pictures and words, and all of a training but its LoRA; one that had not ended is
+    cancelled.
 
     Returns the hashes of the files that nothing needs any more.
     """
     job = await _changing(session, number)
-    if job.state in ("queued", "running"):
+    had = await trainings.forget(session, number) if job.kind == "train" else []
+    if job.state in trainings.OPEN:
         await finish(session, number, state="cancelled", seconds=job.charged, now=now)
     hashes = await session.scalars(select(Picture.sha256).where(Picture.job_number == number))
-    had = [Sha256(sha256) for sha256 in hashes]
+    had += [Sha256(sha256) for sha256 in hashes]
     await session.execute(delete_rows(Picture).where(Picture.job_number == number))
     job.request, job.reason, job.deleted_at = {}, None, job.deleted_at or now
     job.revision += 1
@@ -216,14 +252,16 @@ async def expired(session: AsyncSession, now: float, *, longest: float = LONGEST
 
 
 async def queued_count(session: AsyncSession) -> int:
-    """How many jobs wait."""
-    return await session.scalar(select(func.count()).select_from(Job).where(_is("queued"))) or 0
+    """How many jobs that paint wait."""
+    waiting = select(func.count()).select_from(Job).where(_is("queued"), _makes("paint"))
+    return await session.scalar(waiting) or 0
 
 
 async def places(
     session: AsyncSession, limit: int = 200, *, seconds: float = TYPICAL, now: float | None = None
 ) -> list[tuple[JobId, int]]:
-    """The queued jobs in the order in which they will run, counted from 1, if each takes so many seconds."""
+    """The queued jobs that paint in the order in which they will run, counted from 1, if each takes so many
+    seconds."""
     people = await session.execute(
         select(Person.id, Person.used, Person.queued)
         .where(_has_queued())
@@ -232,6 +270,12 @@ async def places(
     )
     order = _turns([(used, id, queued) for id, used, queued in people], limit, seconds, now or time())
     return [(job, place) for place, job in enumerate(await _in_turn(session, order), start=1)]
+
+
+async def training_places(session: AsyncSession) -> list[tuple[JobId, int]]:
+    """The queued trainings in the order in which they will run, counted from 1."""
+    line = await _ids(session, _trainings_in_line(select(Job.id)))
+    return [(job, place) for place, job in enumerate(line, start=1)]
 
 
 SEEN = (
@@ -305,6 +349,24 @@ def _is(state: State) -> ColumnElement[bool]:
     return Job.state == literal(state, Text, literal_execute=True)
 
 
+def _makes(kind: Kind) -> ColumnElement[bool]:
+    return Job.kind == literal(kind, Text, literal_execute=True)
+
+
+def _trainings_in_line(asked: Select[T]) -> Select[T]:
+    """The queued trainings: first those of the person who used the engine least of late."""
+    return (
+        asked.join(Person, Person.id == Job.person_id)
+        .where(_is("queued"), _makes("train"))
+        .order_by(Person.used, Person.id, Job.number)
+    )
+
+
+def _counted(kind: Kind) -> int:
+    """How many more wait when a job of this kind does: only pictures are counted."""
+    return 1 if kind == "paint" else 0
+
+
 def _has_queued() -> ColumnElement[bool]:
     return Person.queued > literal(0, Integer, literal_execute=True)
 
@@ -317,7 +379,7 @@ async def _charge(session: AsyncSession, job: Job, seconds: float, now: float, *
     """Let the job stand at so many engine seconds on its person's account; `queued`: how many more wait."""
     person = await session.get_one(Person, job.person_id, with_for_update=True)
     person.used = charge(person.used, seconds - job.charged, now)
-    person.queued += queued
+    person.queued += queued * _counted("train" if job.kind == "train" else "paint")
     job.charged = seconds
     job.revision += 1
     await session.flush()
@@ -347,7 +409,9 @@ async def _in_turn(session: AsyncSession, turns: list[int]) -> list[JobId]:
     most = max(Counter(turns).values(), default=0)
     rank = func.row_number().over(partition_by=Job.person_id, order_by=Job.number).label("rank")
     ranked = (
-        select(Job.id, Job.person_id, rank).where(_is("queued"), Job.person_id.in_(set(turns))).subquery()
+        select(Job.id, Job.person_id, rank)
+        .where(_is("queued"), _makes("paint"), Job.person_id.in_(set(turns)))
+        .subquery()
     )
     rows = await session.execute(select(ranked).where(ranked.c.rank <= most).order_by(ranked.c.rank.desc()))
     oldest_last: defaultdict[int, list[JobId]] = defaultdict(list)

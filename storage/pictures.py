@@ -8,9 +8,32 @@ from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Sha256
-from storage.tables import Adapter, Job, Picture, Space, Vote
+from storage.tables import (
+    Adapter,
+    Checkpoint,
+    Job,
+    Picture,
+    Sample,
+    Space,
+    Training,
+    TrainingPicture,
+    Upload,
+    Vote,
+)
 
 STAR = "⭐"
+ASKED_AT_ONCE = 1000  # hashes in one question
+NEEDED: tuple[tuple[Any, ...], ...] = (  # every column that names a stored file, and when it needs it
+    (Picture.sha256,),
+    (Adapter.sha256, Adapter.deleted_at.is_(None)),
+    (Adapter.thumbnail, Adapter.deleted_at.is_(None)),
+    (TrainingPicture.sha256,),
+    (Training.sheet,),
+    (Training.state_sha256,),
+    (Checkpoint.sha256,),
+    (Sample.sha256,),
+    (Upload.sha256,),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,12 +123,13 @@ async def of_job(session: AsyncSession, space_id: int, job: JobId, place: int) -
 
 async def unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> list[Sha256]:
     """Those of the hashes that no row knows: their files can go."""
-    needed = union(
-        select(Picture.sha256).where(Picture.sha256.in_(hashes)),
-        select(Adapter.sha256).where(Adapter.sha256.in_(hashes)),
-    )
-    kept = set((await session.execute(needed)).scalars())
-    return [sha256 for sha256 in dict.fromkeys(hashes) if sha256 not in kept]
+    asked = list(dict.fromkeys(hashes))
+    kept: set[str] = set()
+    for first in range(0, len(asked), ASKED_AT_ONCE):
+        some = asked[first : first + ASKED_AT_ONCE]
+        needed = union(*(select(column).where(column.in_(some), *when) for column, *when in NEEDED))
+        kept |= set((await session.execute(needed)).scalars())
+    return [sha256 for sha256 in asked if sha256 not in kept]
 
 
 async def _after(session: AsyncSession, found: Select[Any], before: int) -> Select[Any]:

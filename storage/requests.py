@@ -2,30 +2,97 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Literal
 
-from engine.messages import AdapterUse, JobId, Paint, Ratio, Sampler, Size
+from engine.messages import (
+    AdapterUse,
+    Example,
+    JobId,
+    Optimizer,
+    Paint,
+    Prior,
+    Ratio,
+    Sampler,
+    Schedule,
+    Size,
+    Train,
+    TrainingPrecision,
+    TrainingSettings,
+    Work,
+)
 
-KNOWN = {field.name for field in fields(Paint)} - {"job"}
+Kind = Literal["paint", "train"]
+
+CHOICES = {
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "precision": TrainingPrecision,
+    "prior": Prior,
+}  # of TrainingSettings
 
 
-def to_json(paint: Paint) -> dict[str, Any]:
+def kind(request: Work) -> Kind:
+    """What its row is called."""
+    return "train" if isinstance(request, Train) else "paint"
+
+
+def to_json(request: Work) -> dict[str, Any]:
     """The request without its job's id, which the row has already."""
-    values = asdict(paint)
+    values = asdict(request)
     del values["job"]
-    return values | {"sampler": str(paint.sampler), "adapters": [asdict(use) for use in paint.adapters]}
+    if isinstance(request, Train):
+        return values | {
+            "settings": _settings_to_json(request.settings),
+            "examples": list(values["examples"]),
+        }
+    return values | {"sampler": str(request.sampler), "adapters": list(values["adapters"])}
 
 
-def from_json(job: JobId, values: Mapping[str, Any]) -> Paint:
+def from_json(job: JobId, values: Mapping[str, Any]) -> Work:
     """The request again; keys that this version does not know are left out.
 
     Raises InvalidRequest when the engine of today refuses what was allowed once.
     """
-    known = {name: value for name, value in values.items() if name in KNOWN}
+    return _train(job, values) if "examples" in values else _paint(job, values)
+
+
+def settings_from_json(values: Mapping[str, Any]) -> TrainingSettings:
+    """How to train, as a request's JSON has it. Raises InvalidRequest."""
+    known = _known(TrainingSettings, values)
+    known |= {name: kind(known[name]) for name, kind in CHOICES.items() if name in known}
+    if "blocks" in known:
+        known["blocks"] = tuple(known["blocks"])
+    return TrainingSettings(**known)
+
+
+def _paint(job: JobId, values: Mapping[str, Any]) -> Paint:
+    known = _known(Paint, values)
     if "sampler" in known:
         known["sampler"] = Sampler(known["sampler"])
     if "adapters" in known:
         known["adapters"] = tuple(AdapterUse(**use) for use in known["adapters"])
     if "size" in known:
         known["size"] = Ratio(**known["size"]) if "across" in known["size"] else Size(**known["size"])
-    return Paint(job=job, **known)
+    return Paint(**known | {"job": job})
+
+
+def _train(job: JobId, values: Mapping[str, Any]) -> Train:
+    known = _known(Train, values)
+    known["examples"] = tuple(Example(**_known(Example, one)) for one in known["examples"])
+    if "settings" in known:
+        known["settings"] = settings_from_json(known["settings"])
+    for name in ("wanted", "prompts"):
+        if name in known:
+            known[name] = tuple(known[name])
+    return Train(**known | {"job": job})
+
+
+def _settings_to_json(settings: TrainingSettings) -> dict[str, Any]:
+    values = asdict(settings)
+    return values | {name: str(values[name]) for name in CHOICES} | {"blocks": list(settings.blocks)}
+
+
+def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the values that this version has a field for."""
+    names = {field.name for field in fields(kind)}
+    return {name: value for name, value in values.items() if name in names}

@@ -5,8 +5,10 @@ from typing import Any, ClassVar
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-STATES = ("queued", "running", "succeeded", "failed", "cancelled")
+STATES = ("draft", "queued", "running", "succeeded", "failed", "cancelled")
 WAITING = text("state = 'queued'")
+TRAININGS = text("kind = 'train'")
+LIVING = text("deleted_at IS NULL")
 
 
 class Table(DeclarativeBase):
@@ -20,7 +22,10 @@ class Table(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON(none_as_null=True)}
+    type_annotation_map: ClassVar = {
+        dict[str, Any]: JSON(none_as_null=True),
+        list[float]: JSON(none_as_null=True),
+    }
 
 
 class Space(Table):
@@ -57,21 +62,47 @@ class Person(Table):
     name: Mapped[str]
     settings: Mapped[dict[str, Any]] = mapped_column(default=dict)
     used: Mapped[float] = mapped_column(default=0.0)  # engine time used of late: storage/fairness.py
-    queued: Mapped[int] = mapped_column(default=0)  # how many of their jobs are queued
+    queued: Mapped[int] = mapped_column(default=0)  # how many of their pictures' jobs are queued
 
 
 class Adapter(Table):
-    """A LoRA that was used or made here; the file lies in the store. Without a space it is everybody's."""
+    """A LoRA that was used or made here; the file lies in the store.
+
+    One that was trained here belongs to a space and a person, and `access` says who may use it: "me" and
+    "space" are about its space, "everybody" is wherever the bot is. One without a space was only used here.
+    """
 
     __tablename__ = "adapters"
-    __table_args__ = (UniqueConstraint("sha256", "name"),)
+    __table_args__ = (
+        Index(
+            "ix_adapters_living",
+            "space_id",
+            "name",
+            unique=True,
+            sqlite_where=LIVING,
+            postgresql_where=LIVING,
+        ),
+        Index("ix_adapters_sha256", "sha256"),
+        Index("ix_adapters_thumbnail", "thumbnail"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     space_id: Mapped[int | None] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"))
     person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+    job_number: Mapped[int | None] = mapped_column(ForeignKey("jobs.number", ondelete="SET NULL"))
     name: Mapped[str]
     sha256: Mapped[str]
+    trigger: Mapped[str] = mapped_column(default="", server_default=text("''"))
+    phrase: Mapped[str] = mapped_column(default="", server_default=text("''"))  # "ohwx woman"
+    preset: Mapped[str] = mapped_column(default="", server_default=text("''"))
+    hint: Mapped[float] = mapped_column(default=1.0, server_default="1")  # the weight that suits it
+    access: Mapped[str] = mapped_column(default="everybody", server_default="everybody")
+    thumbnail: Mapped[str | None]  # a PNG in the store
+    tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # new ones, bundled in the file
+    uses: Mapped[int] = mapped_column(default=0, server_default="0")  # jobs that were filed with it
+    info: Mapped[dict[str, Any] | None]  # how it was made: storage/trainings.py
     created_at: Mapped[float]
+    deleted_at: Mapped[float | None]
 
 
 class Job(Table):
@@ -79,7 +110,10 @@ class Job(Table):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        Index("ix_jobs_queued", "person_id", "number", sqlite_where=WAITING, postgresql_where=WAITING),
+        Index(
+            "ix_jobs_queued", "person_id", "kind", "number", sqlite_where=WAITING, postgresql_where=WAITING
+        ),
+        Index("ix_jobs_trainings", "person_id", "number", sqlite_where=TRAININGS, postgresql_where=TRAININGS),
         Index(
             "ix_jobs_running",
             "person_id",
@@ -104,8 +138,9 @@ class Job(Table):
     channel: Mapped[str]  # where the card is, as the chat calls it
     message: Mapped[str | None]  # the card's message, as the chat calls it; none before it was shown
     parent: Mapped[str | None]  # the id of the job that this one was made from
-    request: Mapped[dict[str, Any]]  # engine.messages.Paint as JSON: storage/requests.py
-    state: Mapped[str] = mapped_column(default="queued")
+    kind: Mapped[str] = mapped_column(default="paint", server_default="paint")  # or "train"
+    request: Mapped[dict[str, Any]]  # engine.messages.Work as JSON: storage/requests.py
+    state: Mapped[str] = mapped_column(default="queued")  # one of STATES; only trainings are ever drafts
     reason: Mapped[str | None]  # why it failed, one sentence
     deaths: Mapped[int] = mapped_column(default=0)  # engines that died while this job was alone in the step
     suspect: Mapped[bool] = mapped_column(
@@ -149,6 +184,77 @@ class Vote(Table):
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), primary_key=True)
     emoji: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[float]
+
+
+class Training(Table):
+    """What a job that makes a LoRA has beside its row."""
+
+    __tablename__ = "trainings"
+    __table_args__ = (
+        Index("ix_trainings_sheet", "sheet"),
+        Index("ix_trainings_state", "state_sha256"),
+    )
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str]
+    trigger: Mapped[str]
+    report: Mapped[dict[str, Any] | None]  # of its pictures: storage/trainings.py
+    sheet: Mapped[str | None]  # the report's contact sheet, a JPEG in the store
+    curve: Mapped[list[float]] = mapped_column(default=list)  # the loss of each step
+    state_sha256: Mapped[str | None]  # where it goes on from, should the engine die
+    best: Mapped[int | None]  # the step of the checkpoint that the engine would use
+    chosen: Mapped[int | None]  # and of the one that its person uses
+    note: Mapped[str] = mapped_column(default="")
+    adapter_id: Mapped[int | None] = mapped_column(ForeignKey("adapters.id", ondelete="SET NULL"))
+    consent_at: Mapped[float]  # when its person said that these pictures may be used
+
+
+class TrainingPicture(Table):
+    """A stored picture that a training learns from; its name and caption are in the job's request."""
+
+    __tablename__ = "examples"
+    __table_args__ = (Index("ix_examples_sha256", "sha256"),)
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)  # from 0
+    sha256: Mapped[str]
+
+
+class Checkpoint(Table):
+    """A LoRA as it was after so many steps of its training; step 0 is the model without it."""
+
+    __tablename__ = "checkpoints"
+    __table_args__ = (Index("ix_checkpoints_sha256", "sha256"),)
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str | None]  # its file, as long as it can be chosen
+    validation: Mapped[float | None]
+    candidate: Mapped[bool] = mapped_column(default=False)
+
+
+class Sample(Table):
+    """A picture that shows what a checkpoint paints; the PNG lies in the store."""
+
+    __tablename__ = "samples"
+    __table_args__ = (Index("ix_samples_sha256", "sha256"),)
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    place: Mapped[int] = mapped_column(primary_key=True)  # of its prompt, from 1
+    sha256: Mapped[str]
+
+
+class Upload(Table):
+    """A picture that somebody sent to learn from; kept for a while even if no training has it yet."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (UniqueConstraint("person_id", "sha256"), Index("ix_uploads_sha256", "sha256"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
+    sha256: Mapped[str]
+    at: Mapped[float]
 
 
 class Audit(Table):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import InvalidRequest, JobId, Paint, Sha256
+from engine.messages import InvalidRequest, JobId, Sha256, Work
 from storage.pictures import STAR
-from storage.requests import from_json
+from storage.requests import Kind, from_json
 from storage.tables import Job, Person, Picture, Space, Vote
+from storage.training_views import TrainingView, training_views
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +30,10 @@ class PictureView:
 
 @dataclass(frozen=True, kw_only=True)
 class JobView:
-    """A job at one moment. `request` is None when it was deleted, or is refused by the engine of today."""
+    """A job at one moment. `request` is None when it was deleted, or is refused by the engine of today.
+
+    `training` is there unless it paints or was deleted.
+    """
 
     number: int
     id: JobId
@@ -42,7 +46,8 @@ class JobView:
     person_key: str
     person_id: int
     parent: JobId | None
-    request: Paint | None
+    kind: Kind
+    request: Work | None
     state: str
     reason: str | None
     step: int
@@ -57,10 +62,11 @@ class JobView:
     shown: int
     charged: float
     pictures: tuple[PictureView, ...]
+    training: TrainingView | None = None
 
 
 async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
-    """The jobs with these ids that exist, in this order; two questions, however many they are."""
+    """The jobs with these ids that exist, in this order; a few questions, however many they are."""
     rows = await session.execute(
         select(Job, Space, Person)
         .join(Space, Space.id == Job.space_id)
@@ -69,7 +75,13 @@ async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
     )
     found = {job.id: (job, space, person) for job, space, person in rows}
     pictures = await _pictures(session, [job.number for job, _, _ in found.values()])
-    return [_view(*found[id], pictures[found[id][0].number]) for id in ids if id in found]
+    learning = [job for job, _, _ in found.values() if job.kind == "train"]
+    trainings = await training_views(session, learning) if learning else {}
+    return [
+        _view(*found[id], pictures[number], trainings.get(number))
+        for id in ids
+        if id in found and (number := found[id][0].number)
+    ]
 
 
 async def view(session: AsyncSession, space_id: int, id: JobId) -> JobView | None:
@@ -102,7 +114,13 @@ async def _pictures(session: AsyncSession, numbers: Collection[int]) -> defaultd
     return pictures
 
 
-def _view(job: Job, space: Space, person: Person, pictures: Collection[PictureView]) -> JobView:
+def _view(
+    job: Job,
+    space: Space,
+    person: Person,
+    pictures: Collection[PictureView],
+    training: TrainingView | None,
+) -> JobView:
     return JobView(
         number=job.number,
         id=JobId(job.id),
@@ -115,6 +133,7 @@ def _view(job: Job, space: Space, person: Person, pictures: Collection[PictureVi
         person_key=person.key,
         person_id=person.id,
         parent=JobId(job.parent) if job.parent else None,
+        kind="train" if job.kind == "train" else "paint",
         request=_request(job),
         state=job.state,
         reason=job.reason,
@@ -130,10 +149,11 @@ def _view(job: Job, space: Space, person: Person, pictures: Collection[PictureVi
         shown=job.shown,
         charged=job.charged,
         pictures=tuple(pictures),
+        training=training,
     )
 
 
-def _request(job: Job) -> Paint | None:
+def _request(job: Job) -> Work | None:
     if job.deleted_at is None:
         with suppress(InvalidRequest):  # bounds may have become narrower since it was filed
             return from_json(JobId(job.id), job.request)

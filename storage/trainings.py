@@ -1,0 +1,262 @@
+"""Trainings beside their jobs' rows: the report on the pictures, the curve, the checkpoints, the LoRA."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Text, delete, literal, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import JobId, Note, Saved, Sha256, Train, Trained
+from storage.adapters import free_name
+from storage.curves import thinned
+from storage.pictures import unneeded
+from storage.requests import from_json
+from storage.tables import Adapter, Checkpoint, Job, Sample, Training, TrainingPicture
+
+OPEN = ("draft", "queued", "running")
+TRAINS = Job.kind == literal("train", Text, literal_execute=True)  # written out: so alone is its index used
+
+
+async def begin(session: AsyncSession, number: int, request: Train, consent_at: float) -> None:
+    """Write down what a training that was just filed has beside its job."""
+    session.add(
+        Training(job_number=number, name=request.name, trigger=request.trigger, consent_at=consent_at)
+    )
+    session.add_all(
+        TrainingPicture(job_number=number, place=place, sha256=one.sha256)
+        for place, one in enumerate(request.examples)
+    )
+    await session.flush()
+
+
+async def drafts_without_report(session: AsyncSession) -> list[Job]:
+    """The drafts whose pictures have not been looked at, oldest first."""
+    waiting = (
+        select(Job)
+        .join(Training, Training.job_number == Job.number)
+        .where(TRAINS, Job.state == "draft", Training.sheet.is_(None))
+    )
+    return list(await session.scalars(waiting.order_by(Job.number)))
+
+
+async def mine(session: AsyncSession, space_id: int, person_id: int, limit: int) -> list[JobId]:
+    """The person's trainings in this space that were not deleted, newest first."""
+    theirs = (
+        select(Job.id)
+        .where(
+            TRAINS,
+            Job.person_id == person_id,
+            Job.space_id == space_id,
+            Job.deleted_at.is_(None),
+        )
+        .order_by(Job.number.desc())
+        .limit(limit)
+    )
+    return [JobId(id) for id in await session.scalars(theirs)]
+
+
+async def open_ones(session: AsyncSession, person_id: int) -> int:
+    """How many trainings of this person have not ended, wherever they are."""
+    theirs = select(Job.id).where(TRAINS, Job.person_id == person_id, Job.state.in_(OPEN))
+    return len((await session.scalars(theirs)).all())
+
+
+async def report(
+    session: AsyncSession,
+    number: int,
+    *,
+    notes: Sequence[Note],
+    problems: Sequence[str],
+    steps: int,
+    seconds: float,
+    sheet: Sha256,
+) -> list[Sha256]:
+    """What the engine says of a draft's pictures; the files that nothing needs any more.
+
+    That is the sheet, when the draft was deleted meanwhile.
+    """
+    row = await _of(session, number, "draft")
+    if row is None:
+        return await unneeded(session, [sheet])
+    before = [Sha256(row.sheet)] if row.sheet else []
+    row.sheet = sheet
+    row.report = {
+        "notes": [asdict(note) for note in notes],
+        "problems": list(problems),
+        "steps": steps,
+        "seconds": seconds,
+    }
+    await _touch(session, number)
+    return await unneeded(session, before)
+
+
+async def saved(session: AsyncSession, number: int, saved: Saved, samples: Sequence[Sha256]) -> list[Sha256]:
+    """What a checkpoint put into the store; the files that nothing needs any more, such as the state before.
+
+    `samples` are the stored files of its pictures. When the training runs no longer nothing is written down,
+    and all that the checkpoint made is unneeded. One that is told again takes the place of the first.
+    """
+    row = await _of(session, number, "running")
+    made = [sha256 for sha256 in (saved.adapter, saved.state, *samples) if sha256]
+    if row is None:
+        return await unneeded(session, made)
+    before = await _files(session, number, [saved.step])
+    if saved.state is not None:
+        before += [Sha256(row.state_sha256)] if row.state_sha256 else []
+        row.state_sha256 = saved.state
+    row.curve = [*row.curve[: saved.step - len(saved.losses)], *saved.losses]
+    await _without(session, number, [saved.step])
+    session.add(
+        Checkpoint(job_number=number, step=saved.step, sha256=saved.adapter, validation=saved.validation)
+    )
+    session.add_all(
+        Sample(job_number=number, step=saved.step, place=place, sha256=sha256)
+        for place, sha256 in enumerate(samples, start=1)
+    )
+    await _touch(session, number)
+    return await unneeded(session, before)
+
+
+async def newest_state(session: AsyncSession, number: int) -> Sha256 | None:
+    """Where a training goes on from; None: from the beginning."""
+    state = await session.scalar(select(Training.state_sha256).where(Training.job_number == number))
+    return None if state is None else Sha256(state)
+
+
+async def trained(session: AsyncSession, number: int, trained: Trained, now: float) -> list[Sha256]:
+    """The training ended well: its best checkpoint becomes a LoRA; the files that nothing needs any more.
+
+    The job's row does not end by this. Of a training that runs no longer no LoRA is made.
+    """
+    row = await _of(session, number, "running")
+    if row is None:
+        return []
+    job = await session.get_one(Job, number)
+    request = from_json(JobId(job.id), job.request)
+    best = await session.get_one(Checkpoint, (number, trained.best))
+    assert isinstance(request, Train) and best.sha256 is not None
+    candidates = {trained.best, *trained.candidates}
+    adapter = Adapter(
+        space_id=job.space_id,
+        person_id=job.person_id,
+        job_number=number,
+        name=await free_name(session, job.space_id, request.name),
+        sha256=best.sha256,
+        trigger=request.trigger,
+        phrase=request.phrase,
+        preset=request.preset,
+        access="me",
+        thumbnail=await _first_sample(session, number, trained.best),
+        tokens=trained.new_tokens,
+        info=await _info(session, row, job, trained),
+        created_at=now,
+    )
+    session.add(adapter)
+    await session.flush()
+    row.adapter_id, row.note = adapter.id, trained.note
+    row.best = row.chosen = trained.best
+    chosen_from = update(Checkpoint).where(Checkpoint.job_number == number, Checkpoint.step.in_(candidates))
+    await session.execute(chosen_from.values(candidate=True))
+    await _touch(session, number)
+    return await shed(session, number, keep=candidates)
+
+
+async def choose(session: AsyncSession, number: int, step: int) -> None:
+    """Let the LoRA of this training be its checkpoint at this step, which must be a candidate."""
+    row = await session.get_one(Training, number, with_for_update=True)
+    checkpoint = await session.get_one(Checkpoint, (number, step))
+    row.chosen = step
+    values = {"sha256": checkpoint.sha256, "thumbnail": await _first_sample(session, number, step)}
+    await session.execute(update(Adapter).where(Adapter.id == row.adapter_id).values(**values))
+    await _touch(session, number)
+
+
+async def shed(session: AsyncSession, number: int, keep: Collection[int] = ()) -> list[Sha256]:
+    """Let go of the state and of all checkpoints' LoRAs but those at these steps; where some are kept, also
+    of the others' samples. The files that nothing needs any more; the curve stays.
+    """
+    row = await session.get(Training, number)
+    if row is None:
+        return []
+    others = (Checkpoint.job_number == number, Checkpoint.step.not_in(keep))
+    had = [row.state_sha256, *await session.scalars(select(Checkpoint.sha256).where(*others))]
+    row.state_sha256 = None
+    await session.execute(update(Checkpoint).where(*others).values(sha256=None))
+    if keep:
+        unseen = (Sample.job_number == number, Sample.step.not_in([0, *keep]))
+        had += await session.scalars(delete(Sample).where(*unseen).returning(Sample.sha256))
+    await session.flush()
+    return await unneeded(session, [Sha256(sha256) for sha256 in had if sha256])
+
+
+async def forget(session: AsyncSession, number: int) -> list[Sha256]:
+    """Forget the training's pictures, samples and states; its LoRA stays. The hashes of all that it had."""
+    row = await session.get(Training, number)
+    if row is None:
+        return []
+    steps = list(await session.scalars(select(Checkpoint.step).where(Checkpoint.job_number == number)))
+    had = await _files(session, number, steps)
+    had += [Sha256(sha256) for sha256 in (row.sheet, row.state_sha256) if sha256]
+    examples = delete(TrainingPicture).where(TrainingPicture.job_number == number)
+    had += [Sha256(one) for one in await session.scalars(examples.returning(TrainingPicture.sha256))]
+    await _without(session, number, steps)
+    await session.delete(row)
+    await session.flush()
+    return had
+
+
+async def _of(session: AsyncSession, number: int, state: str) -> Training | None:
+    """The training, if its job is in this state."""
+    return await session.scalar(
+        select(Training)
+        .join(Job, Job.number == Training.job_number)
+        .where(Training.job_number == number, Job.state == state)
+        .with_for_update()
+    )
+
+
+async def _files(session: AsyncSession, number: int, steps: Collection[int]) -> list[Sha256]:
+    """The LoRAs and samples of the checkpoints at these steps."""
+    adapters = select(Checkpoint.sha256).where(
+        Checkpoint.job_number == number, Checkpoint.step.in_(steps), Checkpoint.sha256.is_not(None)
+    )
+    samples = select(Sample.sha256).where(Sample.job_number == number, Sample.step.in_(steps))
+    return [
+        Sha256(sha256) for found in (adapters, samples) for sha256 in await session.scalars(found) if sha256
+    ]
+
+
+async def _without(session: AsyncSession, number: int, steps: Collection[int]) -> None:
+    """Take these checkpoints and their samples out of the tables."""
+    for table in (Checkpoint, Sample):
+        await session.execute(delete(table).where(table.job_number == number, table.step.in_(steps)))
+
+
+async def _first_sample(session: AsyncSession, number: int, step: int) -> str | None:
+    of_it = select(Sample.sha256).where(Sample.job_number == number, Sample.step == step)
+    return await session.scalar(of_it.order_by(Sample.place).limit(1))
+
+
+async def _info(session: AsyncSession, row: Training, job: Job, trained: Trained) -> dict[str, Any]:
+    """How a LoRA was made, kept with it when its training is deleted: LoraView says what is in it."""
+    measured = await session.execute(
+        select(Checkpoint.step, Checkpoint.validation)
+        .where(Checkpoint.job_number == row.job_number, Checkpoint.validation.is_not(None))
+        .order_by(Checkpoint.step)
+    )
+    return {
+        "settings": job.request["settings"],
+        "pictures": len(job.request["examples"]),
+        "steps": trained.step,
+        "best": trained.best,
+        "seconds": trained.seconds,
+        "losses": [list(one) for one in thinned(row.curve)],
+        "validation": [[step, value] for step, value in measured],
+    }
+
+
+async def _touch(session: AsyncSession, number: int) -> None:
+    """The card must show what changed."""
+    await session.flush()
+    await session.execute(update(Job).where(Job.number == number).values(revision=Job.revision + 1))

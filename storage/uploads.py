@@ -1,0 +1,37 @@
+"""Pictures that people sent to learn from: whose they are, and which of them nobody came back for."""
+
+from collections.abc import Collection
+
+from sqlalchemy import delete, select, union
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import Sha256
+from storage.pictures import unneeded
+from storage.tables import Job, TrainingPicture, Upload
+
+
+async def note(session: AsyncSession, person_id: int, sha256: Sha256, now: float) -> None:
+    """The person sent this picture, whose file lies in the store."""
+    row = await session.scalar(select(Upload).where(Upload.person_id == person_id, Upload.sha256 == sha256))
+    if row is None:
+        session.add(Upload(person_id=person_id, sha256=sha256, at=now))
+    else:
+        row.at = now
+    await session.flush()
+
+
+async def own(session: AsyncSession, person_id: int, hashes: Collection[Sha256]) -> set[Sha256]:
+    """Those of the pictures that the person sent of late, or that a training of theirs has."""
+    sent = select(Upload.sha256).where(Upload.person_id == person_id, Upload.sha256.in_(hashes))
+    learned = (
+        select(TrainingPicture.sha256)
+        .join(Job, Job.number == TrainingPicture.job_number)
+        .where(Job.person_id == person_id, TrainingPicture.sha256.in_(hashes))
+    )
+    return {Sha256(sha256) for sha256 in await session.scalars(union(sent, learned))}
+
+
+async def forget_old(session: AsyncSession, before: float) -> list[Sha256]:
+    """Forget what was sent before this moment; the files that nothing needs any more."""
+    old = await session.scalars(delete(Upload).where(Upload.at < before).returning(Upload.sha256))
+    return await unneeded(session, [Sha256(sha256) for sha256 in old])

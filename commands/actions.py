@@ -1,18 +1,22 @@
 """What can be pressed under a card, the same in every chat; checked again at every click."""
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from commands.answers import Answer, Changed, Filed, Form, Gift
+from commands.answers import Answer, Changed, Filed, Finishing, Form, Gift, Started
 from commands.cancel import stop
 from commands.context import ChatContext
 from commands.imagine import imagine, random_seed
 from commands.jobs import OPEN, check_kept, check_owner, note_change
-from commands.parse import short
+from commands.parse import listed, short
+from commands.trainings import check_start, edited, finish
 from commands.write import alone, texts, written
 from engine.messages import InvalidRequest, JobId, Paint
-from storage import jobs, pictures
+from storage import adapters, jobs, pictures, trainings
+from storage.requests import Kind
+from storage.training_views import CheckpointView
 from storage.views import JobView, PictureView
 
 NEARBY = 0.15  # how far a variation goes from its picture towards another: alike, and never the same
@@ -47,13 +51,36 @@ ACTIONS = (
     Action(name="stop", emoji="❌", help="Cancel your job.", owners=True),
     Action(name="delete", emoji="🗑️", help="Delete your job with its pictures.", owners=True),
 )
-NAMED = {action.name: action for action in ACTIONS}
+TRAINING_ACTIONS = (
+    Action(name="start", emoji="▶️", help="Start the training.", owners=True),
+    Action(name="finish", emoji="⏹️", help="End the training now, and keep what it has learned.", owners=True),
+    Action(
+        name="choose",
+        emoji="☑️",
+        help="Let the LoRA be this checkpoint, and not another.",
+        owners=True,
+        each=True,
+    ),
+    Action(
+        name="edit", emoji="✏️", help="Train again with other pictures or settings.", owners=True, recipe=True
+    ),
+    Action(name="stop", emoji="❌", help="Cancel the training.", owners=True),
+    Action(
+        name="delete",
+        emoji="🗑️",
+        help="Delete the training with its pictures and samples; its LoRA stays.",
+        owners=True,
+    ),
+)
+NAMED = {action.name: action for action in (*TRAINING_ACTIONS, *ACTIONS)}
 
 
 def available(view: JobView) -> tuple[tuple[Action, int | None], ...]:
-    """The buttons of a card now; a number says which picture is meant, where there are several."""
+    """The buttons of a card now; a number says which picture or checkpoint is meant, if there are several."""
     if view.deleted:
         return ()
+    if view.kind == "train":
+        return _for_training(view)
     if view.state in OPEN:
         return ((NAMED["stop"], None),)
     places: list[int | None] = [one.place for one in view.pictures] if len(view.pictures) > 1 else [None]
@@ -63,6 +90,27 @@ def available(view: JobView) -> tuple[tuple[Action, int | None], ...]:
         for action in ended
         if (view.pictures or not action.each) and (view.request or not action.recipe)
         for place in (places if action.each else [None])
+    )
+
+
+def _for_training(view: JobView) -> tuple[tuple[Action, int | None], ...]:
+    """A draft is started, changed or forgotten, what runs is ended, and what ended is chosen from."""
+    training = view.training
+    match view.state:
+        case "draft":
+            start = ("start",) if training is not None and training.usable else ()
+            names: tuple[str, ...] = (*start, "edit", "delete")
+        case "running":
+            names = ("finish", "stop", "delete")
+        case "queued":
+            names = ("stop", "delete")
+        case _:
+            names = ("choose", "edit", "delete")
+    return tuple(
+        (action, place)
+        for action in TRAINING_ACTIONS
+        if action.name in names and (view.request or not action.recipe)
+        for place in ([one.place for one in _others(view)] if action.each else [None])
     )
 
 
@@ -81,17 +129,18 @@ def read_button(text: str) -> tuple[str, JobId, int | None]:
 
 async def press(context: ChatContext, view: JobView, action: str, picture: int | None) -> Answer:
     """What a button does for the person who pressed it. Raises InvalidRequest."""
-    if action not in PRESSED:
+    pressed = PRESSED[view.kind]
+    if action not in pressed:
         raise InvalidRequest(f"there is no button {short(action)!r} here.")
     if view.space_id != context.space.id:
         raise InvalidRequest(f"there is no job {view.id} here.")
     check_kept(view)
-    return await PRESSED[action](context, view, picture)
+    return await pressed[action](context, view, picture)
 
 
 async def _again(context: ChatContext, view: JobView, picture: int | None) -> Filed:
     """The same with a new seed; a variation stays near the picture that it came from."""
-    paint = _request(view)
+    paint = await _allowed(context, view)
     if paint.variation:
         request = replace(paint, job=context.job, variation_seed=random_seed())
     else:
@@ -101,7 +150,7 @@ async def _again(context: ChatContext, view: JobView, picture: int | None) -> Fi
 
 async def _vary(context: ChatContext, view: JobView, picture: int | None) -> Filed:
     request = replace(
-        _request(view),
+        await _allowed(context, view),
         job=context.job,
         seed=_picture(view, picture).seed,
         count=VARIATIONS,
@@ -132,7 +181,8 @@ async def _send(context: ChatContext, view: JobView, picture: int | None) -> Gif
     if not chosen:
         raise InvalidRequest(f"job {view.id} has no pictures.")
     files = tuple((f"atelier-{view.id}-{one.place}.png", one.sha256) for one in chosen)
-    recipes = [written(alone(view.request, one.place)) for one in chosen] if view.request else []
+    request = view.request
+    recipes = [written(alone(request, one.place)) for one in chosen] if isinstance(request, Paint) else []
     return Gift(files=files, text="\n".join(recipes))
 
 
@@ -144,26 +194,98 @@ async def _delete(context: ChatContext, view: JobView, picture: int | None) -> C
     check_owner(context, view, "delete")
     if view.state in OPEN:
         raise InvalidRequest(f"job {view.id} has not ended yet: cancel it first.")
+    return await _deleted(context, view)
+
+
+async def _delete_training(context: ChatContext, view: JobView, picture: int | None) -> Changed:
+    """Whoever takes their pictures back does not have to wait: what runs ends, and nothing of it stays."""
+    check_owner(context, view, "delete")
+    return await _deleted(context, view)
+
+
+async def _deleted(context: ChatContext, view: JobView) -> Changed:
     await note_change(context, view, "delete", "deleted")
     unneeded = await jobs.delete(context.session, view.number, context.now)
-    return Changed(jobs=(view.id,), text=f"job {view.id} is deleted.", unneeded=tuple(unneeded))
+    return Changed(
+        jobs=(view.id,),
+        text=f"job {view.id} is deleted.",
+        unneeded=tuple(unneeded),
+        stopped=(view.id,) if view.state in ("draft", "running") else (),
+    )
 
 
-PRESSED: dict[str, Callable[[ChatContext, JobView, int | None], Awaitable[Answer]]] = {
-    "again": _again,
-    "vary": _vary,
-    "edit": _edit,
-    "keep": _keep,
-    "send": _send,
-    "stop": _stop,
-    "delete": _delete,
-}
+async def _start(context: ChatContext, view: JobView, picture: int | None) -> Started:
+    check_owner(context, view, "start")
+    check_start(view)
+    await note_change(context, view, "start", "queued")
+    await jobs.enqueue(context.session, view.number, context.now)
+    return Started(job=view.id)
+
+
+async def _finish(context: ChatContext, view: JobView, picture: int | None) -> Finishing:
+    return await finish(context, view)
+
+
+async def _choose(context: ChatContext, view: JobView, picture: int | None) -> Changed:
+    check_owner(context, view, "change")
+    checkpoint = next((one for one in _others(view) if one.place == picture), None)
+    if checkpoint is None:
+        raise InvalidRequest(f"job {view.id} has no such checkpoint to choose.")
+    await note_change(context, view, "choose", view.state)
+    await trainings.choose(context.session, view.number, checkpoint.step)
+    return Changed(jobs=(view.id,), text=f"the LoRA is the checkpoint at step {checkpoint.step} now.")
+
+
+async def _edit_training(context: ChatContext, view: JobView, picture: int | None) -> Form:
+    return await edited(context, view)
+
+
+Pressed = Callable[[ChatContext, JobView, int | None], Awaitable[Answer]]
+PRESSED: Mapping[Kind, Mapping[str, Pressed]] = MappingProxyType(
+    {
+        "paint": {
+            "again": _again,
+            "vary": _vary,
+            "edit": _edit,
+            "keep": _keep,
+            "send": _send,
+            "stop": _stop,
+            "delete": _delete,
+        },
+        "train": {
+            "start": _start,
+            "finish": _finish,
+            "choose": _choose,
+            "edit": _edit_training,
+            "stop": _stop,
+            "delete": _delete_training,
+        },
+    }
+)
 
 
 def _request(view: JobView) -> Paint:
-    if view.request is None:  # bounds may have become narrower since
+    if not isinstance(view.request, Paint):  # bounds may have become narrower since
         raise InvalidRequest(f"the recipe of job {view.id} is not allowed any more.")
     return view.request
+
+
+async def _allowed(context: ChatContext, view: JobView) -> Paint:
+    """The request, whose LoRAs are this person's to use. Raises InvalidRequest."""
+    paint = _request(view)
+    hashes = [use.sha256 for use in paint.adapters]
+    barred = await adapters.barred(context.session, context.space.id, context.person.id, hashes)
+    if barred:
+        raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was deleted.")
+    return paint
+
+
+def _others(view: JobView) -> list[CheckpointView]:
+    """The checkpoints that the LoRA could be instead, as long as there is a LoRA."""
+    training = view.training
+    if training is None or training.adapter is None:
+        return []
+    return [one for one in training.checkpoints if one.candidate and one.step != training.chosen]
 
 
 def _picture(view: JobView, place: int | None) -> PictureView:

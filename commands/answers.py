@@ -1,9 +1,10 @@
-"""What a command or a button can answer; the bot carries it out, and a Paint answers with a card."""
+"""What a command or a button can answer; the bot carries it out, and new work answers with a card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.messages import JobId, Paint, Sha256
+from engine.messages import JobId, Sha256, Work
+from storage.adapters import LoraView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +24,41 @@ class Form:
 
 @dataclass(frozen=True, kw_only=True)
 class Filed:
-    """A new job, to be written down and shown as a card; `parent` is the job it was made from."""
+    """A new job, to be written down and shown as a card; `parent` is the job it was made from.
 
-    request: Paint
+    A `draft` waits for its person to start it. `replaced` is the draft that it takes the place of, deleted
+    already; `unneeded` are its stored files, to be removed once this is on disk.
+    """
+
+    request: Work
     parent: JobId | None = None
+    draft: bool = False
+    replaced: JobId | None = None
+    unneeded: tuple[Sha256, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started:
+    """A draft that is in the line from now on; its row says so already."""
+
+    job: JobId
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finishing:
+    """A running training that the engine is to end now, keeping what it has."""
+
+    job: JobId
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """LoRAs for the person who asked, and for nobody else; `text` says the same in words."""
+
+    loras: tuple[LoraView, ...]
+    text: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +72,14 @@ class Shown:
 class Changed:
     """The jobs whose cards may look different now, and words for the person, if any.
 
-    `unneeded` are stored files that no row knows any more: to be removed once this is on disk.
+    `unneeded` are stored files that no row knows any more: to be removed once this is on disk. `stopped` are
+    jobs whose rows have ended already and that the engine may still be at: it is to give them up.
     """
 
     jobs: tuple[JobId, ...]
     text: str = ""
     unneeded: tuple[Sha256, ...] = ()
+    stopped: tuple[JobId, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,4 +98,4 @@ class Gift:
     text: str = ""
 
 
-Answer = Said | Form | Filed | Shown | Changed | Cancelling | Gift
+Answer = Said | Form | Filed | Started | Finishing | Listing | Shown | Changed | Cancelling | Gift

@@ -4,17 +4,20 @@ from collections.abc import Awaitable, Mapping
 from types import MappingProxyType
 from typing import Annotated
 
-from commands.actions import ACTIONS
+from commands.actions import ACTIONS, TRAINING_ACTIONS
 from commands.answers import Answer, Said
 from commands.cancel import cancel
 from commands.context import ChatContext
 from commands.help import overview, usage
 from commands.imagine import imagine
+from commands.library import lora, loras
 from commands.parse import near, short
 from commands.queue import queue
 from commands.settings import settings
 from commands.show import show
 from commands.spec import Command, Option, command
+from commands.train import train
+from commands.training import training
 from engine.messages import InvalidRequest
 
 Known = Command[..., Awaitable[Answer]]
@@ -40,7 +43,9 @@ async def help(
     """Explain all commands, or one with its options."""
     if command is not None:
         return Said(text=usage(command, prefix="/"))
-    buttons = [f"  {action.emoji}  {action.help}" for action in ACTIONS]
+    buttons, of_trainings = (
+        [f"  {action.emoji}  {action.help}" for action in actions] for actions in (ACTIONS, TRAINING_ACTIONS)
+    )
     return Said(
         text="\n".join(
             [
@@ -48,6 +53,8 @@ async def help(
                 overview(COMMANDS.values()),
                 "What you can press under a picture:",
                 *buttons,
+                "What you can press under a training:",
+                *of_trainings,
                 "/help imagine tells the options, such as /imagine a red fox --steps 20 --size 3:2",
             ]
         )
@@ -55,5 +62,5 @@ async def help(
 
 
 COMMANDS: Mapping[str, Known] = MappingProxyType(
-    {one.name: one for one in (imagine, queue, cancel, show, settings, help)}
+    {one.name: one for one in (imagine, train, training, loras, lora, queue, cancel, show, settings, help)}
 )

@@ -25,7 +25,7 @@ async def cancel(
 async def stop(context: ChatContext, job: JobView) -> Changed | Cancelling:
     """Take the job out of the line, or let the engine stop it. Raises InvalidRequest."""
     check_owner(context, job, "cancel")
-    if job.state not in OPEN:
+    if job.state not in (*OPEN, "draft"):
         raise InvalidRequest(f"job {job.id} has ended already.")
     await note_change(context, job, "cancel", "cancelled")
     if job.state == "running":

@@ -6,7 +6,7 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commands.loras import Library
-from engine.messages import JobId, Paint
+from engine.messages import RANK, JobId, Paint
 from storage.tables import Person, Space
 
 
@@ -19,10 +19,16 @@ class Pace(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Handed to every handler by the front end that heard the command. `job` is the id for what is filed."""
+    """Handed to every handler by the front end that heard the command.
+
+    `job` is the id for what is filed. `small`: the small model that ships paints here, which learns faster
+    and at higher rates. `largest_rank` is of the LoRAs that may be trained here.
+    """
 
     job: JobId
     library: Library
+    small: bool = False
+    largest_rank: int = RANK[1]
 
 
 @dataclass(frozen=True, kw_only=True)

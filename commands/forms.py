@@ -5,6 +5,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
+from commands.examples import examples
 from commands.loras import mentions
 from commands.parse import check_given, listed, near, short, value
 from commands.sizes import NAMED
@@ -20,8 +21,10 @@ NOBODYS: Mapping[str, Any] = MappingProxyType({})
 def definition(command: Command[..., Any], usual: Mapping[str, Any] = NOBODYS) -> dict[str, Any]:
     """The command in plain JSON values; `usual` are somebody's own defaults for it.
 
-    A parameter's `type` is words (said without a flag), text, integer, number, choice, loras or size; `low`
-    and `high` are None where nothing bounds them. `names` are values with a name, beside any others.
+    A parameter's `type` is words (said without a flag), text, integer, number, choice, boolean (true, or
+    not given), loras, size, pictures or hidden; `low` and `high` are None where nothing bounds them. `names`
+    are values with a name, beside any others, and `about` has a line on each choice that needs one. What is
+    `more` need not be seen at once.
     """
     return {
         "name": command.name,
@@ -65,12 +68,20 @@ def _defined(parameter: Parameter, default: object) -> dict[str, Any]:
         "required": parameter.required,
         "repeated": parameter.repeated,
         "aliases": list(option.aliases),
+        "more": option.more,
+        "about": dict(option.among()) if option.among else {},
     }
 
 
 def _type(parameter: Parameter) -> str:
+    if parameter.option.hidden:
+        return "hidden"
+    if parameter.type is bool and parameter.default is False:
+        return "boolean"
     if parameter.choices or parameter.kind is bool:
         return "choice"
+    if parameter.option.read is examples:
+        return "pictures"
     if parameter.kind is int:
         return "integer"
     if parameter.kind is float:

@@ -14,9 +14,15 @@ LARGEST_SEED = "2^63 - 1"
 
 
 def usage(command: Command[..., Any], extra: Sequence[Parameter] = (), prefix: str = "") -> str:
-    """The command's sentence and a line for each of its options."""
-    rows = [(said(one), described(one)) for one in (*command.parameters, *extra)]
-    return "\n".join([f"{prefix}{command.name}: {command.help}", *aligned(rows)])
+    """The command's sentence and a line for each of its options; those for people who know come last."""
+    shown = [one for one in (*command.parameters, *extra) if not one.option.hidden]
+    lines = aligned([(said(one), described(one)) for one in shown if not one.option.more])
+    for one in shown:
+        if one.option.among is not None:
+            lines += [f"{one.label}:", *aligned(list(one.option.among().items()))]
+    if more := [(said(one), described(one)) for one in shown if one.option.more]:
+        lines += ["and more, for those who want it otherwise:", *aligned(more)]
+    return "\n".join([f"{prefix}{command.name}: {command.help}", *lines])
 
 
 def overview(commands: Iterable[Command[..., Any]]) -> str:
@@ -47,7 +53,7 @@ def allowed(parameter: Parameter) -> str:
     """The bounds or choices; nothing if there are none."""
     option = parameter.option
     if parameter.choices:
-        return listed(parameter.choices, "or")
+        return "see below" if option.among else listed(parameter.choices, "or")
     if parameter.kind is bool:
         return "true or false"
     if isfinite(option.high):

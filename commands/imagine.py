@@ -5,7 +5,7 @@ from typing import Annotated
 
 from commands.answers import Filed
 from commands.context import Context
-from commands.loras import Mention, found, mentions, tagged
+from commands.loras import Mention, called_up, found, mentions, tagged
 from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
 from commands.sizes import SQUARE
 from commands.spec import Option, command
@@ -21,7 +21,7 @@ async def imagine(
     no: Unwanted = Paint.negative_prompt,
     lora: Annotated[
         tuple[Mention, ...],
-        Option("LoRAs with their weights, such as ink:0.8, maria", *ADAPTER_WEIGHT, read=mentions),
+        Option("LoRAs, with weights or without: ink:0.8, maria", *ADAPTER_WEIGHT, read=mentions),
     ] = (),
     steps: Steps = Paint.steps,
     cfg: Guidance = Paint.guidance_scale,
@@ -43,11 +43,12 @@ async def imagine(
     if variation_seed is not None and not variation:
         raise InvalidRequest("variation-seed does nothing alone: add a variation, such as --variation 0.15.")
     words, inside = tagged(prompt)
+    mix = await found((*inside, *lora), context.library)
     request = Paint(
         job=context.job,
-        prompt=words,
+        prompt=called_up(words, [lora for lora, _ in mix]),
         negative_prompt=no,
-        adapters=await found((*inside, *lora), context.library),
+        adapters=tuple(use for _, use in mix),
         steps=steps,
         guidance_scale=cfg,
         seed=random_seed() if seed is None else seed,

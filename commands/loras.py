@@ -7,9 +7,24 @@ from typing import Protocol
 
 from commands.parse import listed, near, short
 from engine.messages import ADAPTER_NAME, ADAPTER_WEIGHT, AdapterUse, InvalidRequest, Sha256, within
+from storage.adapters import LoraView
 
 TAG = re.compile(r"(?<! ) *<lora:([^<>]*)>", re.IGNORECASE)
 OPENED = re.compile(r"<lora:", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """A LoRA that can be used: its stored file, what calls it up, the weight that suits it.
+
+    `tokens` are the new ones that it brings for the text encoders.
+    """
+
+    name: str
+    sha256: Sha256
+    phrase: str = ""
+    hint: float = 1.0
+    tokens: int = 0
 
 
 class Library(Protocol):
@@ -18,20 +33,20 @@ class Library(Protocol):
     async def names(self) -> Collection[str]:
         """The names of all LoRAs that could be used."""
 
-    async def find(self, name: str) -> Sha256:
-        """The stored file of a LoRA that is among the names."""
+    async def find(self, name: str) -> Lora:
+        """A LoRA that is among the names."""
 
 
 @dataclass(frozen=True)
 class Mention:
-    """A LoRA that somebody wants in a picture, by name."""
+    """A LoRA that somebody wants in a picture, by name; without a weight it has the one that suits it."""
 
     name: str
-    weight: float = 1.0
+    weight: float | None = None
 
 
 def mentions(text: str) -> tuple[Mention, ...]:
-    """LoRAs from "ink:0.8, maria"; a weight left out is 1. Raises InvalidRequest."""
+    """LoRAs from "ink:0.8, maria". Raises InvalidRequest."""
     return tuple(_mention(part) for part in text.split(",") if part.strip())
 
 
@@ -43,15 +58,45 @@ def tagged(prompt: str) -> tuple[str, tuple[Mention, ...]]:
     return rest.strip(), tuple(_mention(inside) for inside in TAG.findall(prompt))
 
 
-async def found(wanted: Sequence[Mention], library: Library) -> tuple[AdapterUse, ...]:
-    """The mentioned LoRAs with their files. Raises InvalidRequest, suggesting a near name."""
+async def found(wanted: Sequence[Mention], library: Library) -> tuple[tuple[Lora, AdapterUse], ...]:
+    """The mentioned LoRAs with their use in a picture. Raises InvalidRequest, suggesting a near name."""
     names = await library.names() if wanted else ()
     for mention in wanted:
         if mention.name not in names:
             raise InvalidRequest(f"there is no LoRA {short(mention.name)!r}: {_hint(mention.name, names)}")
+    mix = [(await library.find(mention.name), mention.weight) for mention in wanted]
+    check_tokens([lora for lora, _ in mix])
     return tuple(
-        [AdapterUse(name=m.name, sha256=await library.find(m.name), weight=m.weight) for m in wanted]
+        (
+            lora,
+            AdapterUse(name=lora.name, sha256=lora.sha256, weight=lora.hint if weight is None else weight),
+        )
+        for lora, weight in mix
     )
+
+
+def check_tokens(mix: Sequence[Lora]) -> None:
+    """Raise InvalidRequest when more than one LoRA brings a new word: they never learned of each other."""
+    bring = [lora.name for lora in mix if lora.tokens]
+    if len(bring) > 1:
+        raise InvalidRequest(
+            f"{listed(bring)} each taught the text encoders a new word, and only one such LoRA can be in a "
+            "picture: leave out all but one."
+        )
+
+
+def called_up(prompt: str, mix: Sequence[Lora]) -> str:
+    """The prompt with the phrase of each LoRA whose trigger, the phrase's first word, it lacks."""
+    for lora in mix:
+        trigger, _, _ = lora.phrase.partition(" ")
+        if trigger and not re.search(rf"(?<![\w-]){re.escape(trigger)}(?![\w-])", prompt, re.IGNORECASE):
+            prompt = f"{prompt}, {lora.phrase}" if prompt else lora.phrase
+    return prompt
+
+
+def lora_of(view: LoraView) -> Lora:
+    """A LoRA that was trained here, as a library tells it."""
+    return Lora(name=view.name, sha256=view.sha256, phrase=view.phrase, hint=view.hint, tokens=view.tokens)
 
 
 def _mention(text: str) -> Mention:
@@ -59,7 +104,7 @@ def _mention(text: str) -> Mention:
     name = name.lower()
     if not ADAPTER_NAME.fullmatch(name):
         raise InvalidRequest(f"{short(text)!r} names no LoRA: write a name and a weight, such as ink:0.8.")
-    return Mention(name, _weight(name, weight) if colon else 1.0)
+    return Mention(name, _weight(name, weight) if colon else None)
 
 
 def _weight(name: str, text: str) -> float:

@@ -3,6 +3,7 @@
 import difflib
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, cast
 
 from commands.quotes import LONG_DASHES, Quoted
@@ -56,6 +57,8 @@ def value(parameter: Parameter, text: str) -> Any:
         return _whole(parameter.label, text, option)
     if parameter.kind is float:
         return _number(parameter.label, text, option)
+    if isinstance(parameter.kind, type) and issubclass(parameter.kind, StrEnum):
+        return _one_of(parameter.label, text, parameter.kind)
     return text
 
 
@@ -167,6 +170,15 @@ def _number(name: str, text: str, option: Option) -> object:
     number = _or_text(float, text)
     within(name, number, option.low, option.high)
     return number
+
+
+def _one_of(name: str, text: str, kind: type[StrEnum]) -> StrEnum:
+    try:
+        return kind(text.strip().lower())
+    except ValueError:
+        raise InvalidRequest(
+            f"{name} is {short(text)!r}, but it must be {listed(list(kind), 'or')}."
+        ) from None
 
 
 def _or_text(number: Callable[[str], float], text: str) -> float | str:

@@ -8,8 +8,9 @@ from commands.help import aligned
 from commands.jobs import OPEN
 from commands.parse import short
 from commands.spec import command
+from commands.training import state
 from commands.words import counted, duration, ordinal
-from engine.messages import JobId
+from engine.messages import JobId, Paint
 from storage import jobs
 from storage.views import JobView, views
 
@@ -23,11 +24,17 @@ async def queue(context: ChatContext) -> Said:
     line = await jobs.places(context.session)
     waits = await _waits(context, [job for job, _ in line])
     places = dict(line)
-    rows = aligned([_row(job, places, waits) for job in sorted(mine, key=lambda job: job.number)])
+    training_places = dict(await jobs.training_places(context.session))
+    rows = aligned(
+        [
+            _training_row(job, training_places) if job.kind == "train" else _row(job, places, waits)
+            for job in sorted(mine, key=lambda job: job.number)
+        ]
+    )
     head = (
         f"you have {counted(len(rows), 'job')} here:" if rows else "you have no job here that waits or runs."
     )
-    waiting = await jobs.queued_count(context.session)
+    waiting = await jobs.queued_count(context.session) + len(training_places)
     return Said(text="\n".join([head, *rows, f"{counted(waiting, 'job')} in line in all."]))
 
 
@@ -44,15 +51,21 @@ async def _waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, flo
 
 
 def _left(context: ChatContext, job: JobView) -> float:
-    if job.request is None:
+    """Of a training nothing: it goes on beside the pictures."""
+    if not isinstance(job.request, Paint):
         return 0.0
     done = job.step / job.steps if job.steps else 0.0
     return context.pace.seconds(job.request) * (1 - done)
 
 
 def _row(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> tuple[str, str]:
-    prompt = short(" ".join(job.request.prompt.split())) if job.request is not None else ""
+    prompt = short(" ".join(job.request.prompt.split())) if isinstance(job.request, Paint) else ""
     return job.id, f"{_where(job, places, waits)}: {prompt}"
+
+
+def _training_row(job: JobView, places: dict[JobId, int]) -> tuple[str, str]:
+    name = job.training.name if job.training is not None else ""
+    return job.id, f"{state(job, places)}: the LoRA {name}"
 
 
 def _where(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> str:

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from commands.actions import ACTIONS
+from commands.actions import ACTIONS, TRAINING_ACTIONS
 from commands.book import COMMANDS, Known
 from commands.help import allowed, usual
+from commands.parse import listed
 from commands.spec import Parameter
 
 BEGIN = "<!-- made from the definitions: python -m commands.readme -->"
@@ -25,20 +26,25 @@ def table() -> str:
     """Markdown: the commands, what each can be told, and the buttons."""
     commands = ((f"`/{one.name}`", one.help) for one in COMMANDS.values())
     options = (row for command in COMMANDS.values() for row in _options(command))
-    buttons = ((action.emoji, action.help) for action in ACTIONS)
+    buttons, of_trainings = (
+        ((action.emoji, action.help) for action in actions) for actions in (ACTIONS, TRAINING_ACTIONS)
+    )
     return "\n\n".join(
         (
             _table(("command", "what it does"), commands),
             _table(("command", "option", "what it says", "allowed", "default"), options),
-            _table(("button", "what it does"), buttons),
+            _table(("button", "what it does under a picture"), buttons),
+            _table(("button", "what it does under a training"), of_trainings),
         )
     )
 
 
 def _options(command: Known) -> Iterable[Sequence[str]]:
-    for number, one in enumerate(command.parameters):
+    shown = (one for one in command.parameters if not one.option.hidden)
+    for number, one in enumerate(shown):
         name = ", ".join(f"`{flag}`" for flag in one.flags) or _words(one)
-        yield (f"`/{command.name}`" if number == 0 else "", name, one.option.help, allowed(one), usual(one))
+        choices = listed(one.choices, "or") if one.option.among else allowed(one)
+        yield (f"`/{command.name}`" if number == 0 else "", name, one.option.help, choices, usual(one))
 
 
 def _words(parameter: Parameter) -> str:

@@ -2,11 +2,22 @@
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import UnionType
-from typing import Annotated, Any, Generic, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    Union,
+    Unpack,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 P = ParamSpec("P")
 T_co = TypeVar("T_co", covariant=True)
@@ -18,7 +29,9 @@ class Option:
 
     `read` turns a person's text into the value and raises InvalidRequest with a sentence; None stands for the
     type's own way. A parameter that is a tuple may be given several times, and `read` returns a tuple.
-    `otherwise` tells what happens when it is not given, where the default does not say it.
+    `otherwise` tells what happens when it is not given, where the default does not say it. `among` names the
+    values that it may have, with a line on each. `more` is for those who know: forms fold it away. What is
+    `hidden` nobody says: a form that the bot has filled in brings it back.
     """
 
     help: str
@@ -27,11 +40,14 @@ class Option:
     aliases: tuple[str, ...] = ()
     read: Callable[[str], Any] | None = None
     otherwise: str = ""
+    among: Callable[[], Mapping[str, str]] | None = None
+    more: bool = False
+    hidden: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One thing that a command can be told. `choices` is empty unless its type is an enumeration."""
+    """One thing that a command can be told. `choices` is empty unless there are only a few."""
 
     name: str
     type: Any
@@ -58,7 +74,9 @@ class Parameter:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values of an enumeration, as people write them."""
+        """The values that it may have, as people write them."""
+        if self.option.among is not None:
+            return tuple(self.option.among())
         for kind in self.kinds:
             if isinstance(kind, type) and issubclass(kind, StrEnum):
                 return tuple(kind)
@@ -93,7 +111,8 @@ def command(function: Callable[P, T_co]) -> Command[P, T_co]:
     """The definition of a command: its name, its docstring's first line, and its Annotated parameters.
 
     Parameters without an Option, such as the context, come from the caller and not from a person. The first
-    of the others is said without a flag, unless it can be given by keyword only.
+    of the others is said without a flag, unless it can be given by keyword only. Those of a TypedDict at the
+    end, **more: Unpack[More], need not be given and have no default.
     """
     return Command(
         name=function.__name__,
@@ -108,6 +127,9 @@ def parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
     hints = get_type_hints(function, include_extras=True)
     found: list[Parameter] = []
     for name, given in inspect.signature(function).parameters.items():
+        if given.kind is given.VAR_KEYWORD:
+            found.extend(_unpacked(hints[name]))
+            continue
         kind, option = _annotated(hints[name])
         if option is None:
             continue
@@ -122,6 +144,16 @@ def parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
             )
         )
     return tuple(found)
+
+
+def _unpacked(hint: Any) -> Iterator[Parameter]:
+    if get_origin(hint) is not Unpack:
+        return
+    (keywords,) = get_args(hint)
+    for name, one in get_type_hints(keywords, include_extras=True).items():
+        kind, option = _annotated(one)
+        if option is not None:
+            yield Parameter(name=name, type=kind | None, option=option, required=False)
 
 
 def _annotated(hint: Any) -> tuple[Any, Option | None]:

@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 
+from commands.examples import written_examples
 from commands.loras import Mention
-from engine.messages import Ratio, Size
+from engine.messages import Example, Ratio, Size
 
 
 def written_value(value: object) -> str:
@@ -22,7 +23,11 @@ def written_value(value: object) -> str:
         case Size():
             return f"{value.width}x{value.height}"
         case Mention():
-            return value.name if value.weight == 1 else f"{value.name}:{written_value(float(value.weight))}"
+            return (
+                value.name if value.weight is None else f"{value.name}:{written_value(float(value.weight))}"
+            )
+        case tuple() if all(isinstance(one, Example) for one in value) and value:
+            return written_examples(value)
         case tuple():
             return ", ".join(map(written_value, value))
         case _:

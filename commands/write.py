@@ -1,5 +1,7 @@
 """A request as people write it: as a command, as the texts of a form, and as a recipe to read."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -8,8 +10,12 @@ from commands.loras import Mention
 from commands.parse import spoken
 from commands.quotes import CLOSING, LONG_DASHES, Quoted, quote, split
 from commands.settings import REMEMBERED
+from commands.training_options import changed
 from commands.values import written_value
-from engine.messages import Paint, seeds
+from commands.words import duration
+from engine.messages import InvalidRequest, Paint, Train, TrainingSettings, seeds
+from storage.adapters import LoraView
+from storage.requests import settings_from_json
 
 USUAL = ("steps", "cfg", "seed", "size", "sampler")  # a recipe names them even where they are the defaults
 
@@ -47,6 +53,40 @@ def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
         (parameter.label, written_value(values[parameter.name]))
         for parameter in imagine.parameters[1:]
         if parameter.name in USUAL or values[parameter.name] != parameter.default
+    )
+
+
+def training_fields(request: Train) -> tuple[tuple[str, str], ...]:
+    """How a LoRA is to be made: names and values as people write them."""
+    settings = request.settings
+    length = {"epochs": settings.epochs} if settings.epochs else {"steps": settings.steps}
+    return _recipe(request.preset, len(request.examples), length, settings)
+
+
+def lora_fields(view: LoraView) -> tuple[tuple[str, str], ...]:
+    """How a LoRA was made, as far as it is known."""
+    with suppress(InvalidRequest, KeyError, ValueError):  # another version may have made it
+        settings, length = settings_from_json(view.info["settings"]), {"steps": view.info["steps"]}
+        made = _recipe(view.preset, view.info["pictures"], length, settings)
+        return (*made, ("best step", str(view.info["best"])), ("time", duration(view.info["seconds"])))
+    return (("preset", view.preset),) if view.preset else ()
+
+
+def _recipe(
+    preset: str, pictures: int, length: Mapping[str, int], settings: TrainingSettings
+) -> tuple[tuple[str, str], ...]:
+    """The usual ones, and all settings that are not as usual."""
+    told = {
+        "preset": preset,
+        "pictures": pictures,
+        **length,
+        "rank": settings.rank,
+        "alpha": settings.alpha,
+        "lr": settings.learning_rate,
+        **changed(settings, replace(TrainingSettings(), steps=settings.steps, epochs=settings.epochs)),
+    }
+    return tuple(
+        (name.replace("_", "-"), text) for name, value in told.items() if (text := written_value(value))
     )
 
 

@@ -1,0 +1,36 @@
+"""Pictures to learn from as a form tells them: a JSON list of stored files with names and captions."""
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from engine.messages import Example, InvalidRequest, Sha256
+
+HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+LONGEST_NAME = 100
+
+
+def examples(text: str) -> tuple[Example, ...]:
+    """The pictures of '[{"sha256": ..., "name": "a.png", "caption": "..."}]'. Raises InvalidRequest."""
+    try:
+        told = json.loads(text)
+    except (ValueError, RecursionError):
+        told = None
+    if not isinstance(told, list):
+        raise InvalidRequest("the pictures cannot be read: send them with the form of /train.")
+    return tuple(_example(one) for one in told)
+
+
+def written_examples(pictures: Sequence[Example]) -> str:
+    """The text that is read as these pictures."""
+    told = [{"sha256": one.sha256, "name": one.name, "caption": one.caption} for one in pictures]
+    return json.dumps(told, ensure_ascii=False)
+
+
+def _example(told: Any) -> Example:
+    values = told if isinstance(told, dict) else {}
+    sha256, name, caption = (values.get(key, "") for key in ("sha256", "name", "caption"))
+    if not all(isinstance(one, str) for one in (sha256, name, caption)) or not HASH.fullmatch(sha256):
+        raise InvalidRequest("one of the pictures cannot be read: send it with the form of /train.")
+    return Example(sha256=Sha256(sha256), name=name[:LONGEST_NAME], caption=caption.strip())

@@ -1,0 +1,175 @@
+"""/loras and /lora: what has been learned here, and who may use it."""
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated
+
+from commands.answers import Changed, Gift, Listing, Said
+from commands.context import ChatContext
+from commands.help import aligned
+from commands.parse import near, short
+from commands.spec import Option, command
+from commands.train import check_free, lora_name
+from commands.words import counted
+from commands.write import lora_fields
+from engine.messages import InvalidRequest, JobId
+from storage import adapters
+from storage.adapters import LoraView
+
+BARS = "▁▂▃▄▅▆▇█"
+CURVE = 30  # characters
+
+
+class Access(StrEnum):
+    """Who may use a LoRA: its owner, everybody here, everybody anywhere."""
+
+    ME = "me"
+    SPACE = "space"
+    EVERYBODY = "everybody"
+
+
+SHARED: Mapping[str, str] = {
+    Access.ME: "its owner alone",
+    Access.SPACE: "everybody here",
+    Access.EVERYBODY: "everybody, anywhere",
+}
+
+
+@command
+async def loras(
+    context: ChatContext,
+    words: Annotated[
+        str, Option("only those with these words in name, preset or owner", otherwise="all")
+    ] = "",
+) -> Listing:
+    """List the LoRAs that you may use."""
+    wanted = words.lower().split()
+    trained = await adapters.usable(context.session, context.space.id, context.person.id)
+    found = [one for one in trained if all(word in _words(one) for word in wanted)]
+    names = {one.name for one in trained}
+    others = [
+        name
+        for name in sorted(await context.library.names())
+        if name not in names and all(word in name for word in wanted)
+    ]
+    return Listing(loras=tuple(found), text=_listed(found, others))
+
+
+@command
+async def lora(
+    context: ChatContext,
+    name: Annotated[str, Option("which LoRA, such as maria", read=lora_name)],
+    rename: Annotated[
+        str | None, Option("call it so from now on", read=lora_name, otherwise="its name stays")
+    ] = None,
+    share: Annotated[
+        Access | None, Option("who may use it", otherwise="as it is, at first you alone")
+    ] = None,
+    delete: Annotated[bool, Option("delete it for good")] = False,
+    download: Annotated[bool, Option("get the file")] = False,
+) -> Listing | Said | Changed | Gift:
+    """Tell how a LoRA was made, or rename, share, delete or download it."""
+    said = [rename is not None, share is not None, delete, download]
+    if sum(said) > 1:
+        raise InvalidRequest("say one thing at a time: --rename, --share, --delete or --download.")
+    known = await adapters.named(context.session, context.space.id, context.person.id, name)
+    if known is None:
+        return await _of_the_folder(context, name, changed=any(said))
+    if rename is not None:
+        return await _rename(context, known, rename)
+    if share is not None:
+        return await _share(context, known, share)
+    if delete:
+        return await _delete(context, known)
+    if download:
+        return Gift(files=((f"{known.name}.safetensors", known.sha256),), text=_line(known))
+    return Listing(loras=(known,), text=_told(known))
+
+
+async def _rename(context: ChatContext, known: LoraView, name: str) -> Changed:
+    _check_owner(context, known, "rename")
+    if name != known.name:
+        await check_free(context, name, known.space_id)
+        await adapters.rename(context.session, known.id, name)
+    return Changed(jobs=_card(known), text=f"the LoRA {known.name} is called {name} now.")
+
+
+async def _share(context: ChatContext, known: LoraView, access: Access) -> Changed:
+    _check_owner(context, known, "share")
+    await adapters.share(context.session, known.id, access.value)
+    return Changed(jobs=(), text=f"the LoRA {known.name} can be used by {SHARED[access]}.")
+
+
+async def _delete(context: ChatContext, known: LoraView) -> Changed:
+    _check_owner(context, known, "delete")
+    unneeded = await adapters.delete(context.session, known.id, context.now)
+    return Changed(jobs=_card(known), text=f"the LoRA {known.name} is deleted.", unneeded=tuple(unneeded))
+
+
+def _card(known: LoraView) -> tuple[JobId, ...]:
+    """The training that made it: its card tells the LoRA's name."""
+    return () if known.job is None else (known.job,)
+
+
+async def _of_the_folder(context: ChatContext, name: str, *, changed: bool) -> Said:
+    """A LoRA that the operator put there can be used, and no more. Raises InvalidRequest."""
+    names = await context.library.names()
+    if name not in names:
+        meant = near(name, names)
+        hint = f"did you mean {meant}?" if meant else "/loras tells them all."
+        raise InvalidRequest(f"there is no LoRA {short(name)!r}: {hint}")
+    if changed:
+        raise InvalidRequest(f"the LoRA {name} was not trained here: it is the operator's.")
+    return Said(text=f"{name} was not trained here: it is the operator's.\n/imagine a fox --lora {name}")
+
+
+def _check_owner(context: ChatContext, known: LoraView, verb: str) -> None:
+    if known.person_id != context.person.id:
+        raise InvalidRequest(f"only {known.person or 'its owner'} can {verb} the LoRA {known.name}.")
+
+
+def _words(one: LoraView) -> str:
+    return " ".join((one.name, one.phrase, one.preset, one.person)).lower()
+
+
+def _listed(found: Sequence[LoraView], others: Sequence[str]) -> str:
+    rows = [(one.name, _row(one)) for one in found] + [(name, "the operator's") for name in others]
+    if not rows:
+        return "there is no such LoRA here: /train NAME makes one."
+    return "\n".join([f"{counted(len(rows), 'LoRA')} that you may use:", *aligned(rows)])
+
+
+def _row(one: LoraView) -> str:
+    parts = (one.phrase, one.preset, f"by {one.person}" if one.person else "", f"for {SHARED[one.access]}")
+    return ", ".join(filter(None, parts))
+
+
+def _line(one: LoraView) -> str:
+    return f"/imagine a picture of {one.phrase} --lora {one.name}"
+
+
+def _told(one: LoraView) -> str:
+    """All about it, for people: how it is used, whose it is, how it was made."""
+    rows = [
+        ("calls it up", one.phrase),
+        ("made by", one.person),
+        ("for", SHARED[one.access]),
+        ("used", counted(one.uses, "time")),
+        *lora_fields(one),
+        ("loss", _curve([value for _, value in one.info.get("losses", ())])),
+    ]
+    shown = [(label, text) for label, text in rows if text]
+    return "\n".join([f"{one.name}:", *aligned(shown), _line(one)])
+
+
+def _curve(losses: Sequence[float]) -> str:
+    """The loss as a line of bars, from the first step to the last."""
+    if not losses:
+        return ""
+    stride = -(-len(losses) // CURVE)
+    means = [
+        sum(part) / len(part) for part in (losses[at : at + stride] for at in range(0, len(losses), stride))
+    ]
+    low, high = min(means), max(means)
+    span = (high - low) or 1.0
+    return "".join(BARS[round((mean - low) / span * (len(BARS) - 1))] for mean in means)

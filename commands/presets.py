@@ -1,0 +1,123 @@
+"""Presets: how to teach a face, a style, a garment; each is data in presets.toml and none is code."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from commands.parse import listed, near, short
+from engine.messages import InvalidRequest, Optimizer, TrainingSettings, filled
+
+SMALL = "demo"  # the model that ships, for which presets have settings of their own
+FILE = Path(__file__).with_name("presets.toml")
+RATES = ("learning_rate", "text_learning_rate", "token_learning_rate")
+PRODIGY_RATE = 1.0  # it finds the rate itself, and takes this as a factor (Mishchenko & Defazio 2023)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What suits one kind of thing. `settings` and `small` are fields of TrainingSettings.
+
+    `wanted` is how many pictures it works best with, from and to; `template` the caption of pictures that
+    have none; `prompts` are painted at every checkpoint, with {trigger} and {subject} in them. Each picture
+    is worth `steps_per_picture`, within `least` and `most` steps in all, unless settings say otherwise. All
+    that begins with `small` is for the model that ships, where `small` goes over `settings`.
+    """
+
+    name: str
+    help: str
+    wanted: tuple[int, int]
+    template: str
+    prompts: tuple[str, ...]
+    steps_per_picture: int
+    least: int
+    most: int
+    settings: Mapping[str, Any]
+    small: Mapping[str, Any]
+    small_template: str
+    small_prompts: tuple[str, ...]
+
+    @property
+    def epochs(self) -> int:
+        """How often each picture is shown; 0 where steps are counted instead."""
+        return int(self.settings.get("epochs", 0))
+
+    def captions(self, *, small: bool = False) -> str:
+        """The template for pictures without a caption."""
+        return self.small_template if small else self.template
+
+    def samples(self, trigger: str, subject: str, *, small: bool = False) -> tuple[str, ...]:
+        """The prompts for this trigger and class word; without one, those that are about it alone go."""
+        prompts = self.small_prompts if small else self.prompts
+        told = [prompt for prompt in prompts if subject or "{trigger}" in prompt]
+        return tuple(filled(prompt, trigger, subject) for prompt in told)
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """All presets by name, in the order of their file."""
+    tables = tomllib.loads(FILE.read_text("utf-8"))
+    small = {"small_template": tables["small"]["template"], "small_prompts": tables.pop("small")["prompts"]}
+    return MappingProxyType({name: _preset(name, table | small) for name, table in tables.items()})
+
+
+def preset(name: str) -> Preset:
+    """The preset of this name. Raises InvalidRequest, which suggests a near name or tells all."""
+    known = presets()
+    plain = name.strip().lower().replace("_", "-").replace(" ", "-")
+    if plain in known:
+        return known[plain]
+    meant = near(plain, known)
+    hint = f"did you mean {meant}?" if meant else f"the known ones are {listed(list(known))}."
+    raise InvalidRequest(f"there is no preset {short(name)!r}: {hint}")
+
+
+def settled(
+    preset: Preset, pictures: int, overrides: Mapping[str, Any], *, small: bool = False
+) -> TrainingSettings:
+    """The preset's settings for so many pictures, and over them what somebody changed.
+
+    `overrides` are fields of TrainingSettings. What hangs together follows: alpha goes with the rank, steps
+    that are given end the counting in epochs, and Prodigy gets the learning rates that it is made for.
+    Raises InvalidRequest with one sentence.
+    """
+    chosen = {**preset.settings, **(preset.small if small else {})}
+    chosen = _following(chosen, overrides) | dict(overrides)
+    if "steps" not in chosen and not chosen.get("epochs"):
+        chosen["steps"] = min(max(preset.steps_per_picture * pictures, preset.least), preset.most)
+    return TrainingSettings(**chosen)
+
+
+def _following(chosen: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The preset's values, those changed that go with what somebody changed."""
+    followed = dict(chosen)
+    if "rank" in overrides:
+        usual = chosen.get("alpha", TrainingSettings.alpha) / chosen.get("rank", TrainingSettings.rank)
+        followed["alpha"] = usual * overrides["rank"]
+    if "steps" in overrides:
+        followed["epochs"] = 0
+    if overrides.get("optimizer") == Optimizer.PRODIGY:
+        followed |= dict.fromkeys(RATES, PRODIGY_RATE)
+    return followed
+
+
+def _preset(name: str, table: Mapping[str, Any]) -> Preset:
+    told = {**table, "settings": _settings(table["settings"]), "small": _settings(table["small"])}
+    told |= {name: tuple(table[name]) for name in ("wanted", "prompts", "small_prompts")}
+    return Preset(name=name, **told)
+
+
+def _settings(table: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fields of TrainingSettings as TOML tells them, in their own types."""
+    kinds = get_type_hints(TrainingSettings)
+    return MappingProxyType({name: _typed(kinds[name], told) for name, told in table.items()})
+
+
+def _typed(kind: Any, told: Any) -> Any:
+    if isinstance(kind, type) and issubclass(kind, StrEnum):
+        return kind(told)
+    return tuple(told) if isinstance(told, list) else told

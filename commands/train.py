@@ -1,0 +1,226 @@
+"""/train: a LoRA from pictures."""
+
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, Unpack
+
+from commands.answers import Filed, Form
+from commands.context import ChatContext, Context
+from commands.examples import examples
+from commands.jobs import job_here, job_id
+from commands.ordinary import ordinary
+from commands.presets import preset as named_preset
+from commands.presets import presets, settled
+from commands.spec import Option, command
+from commands.training_options import TrainingOptions, changed, overrides
+from commands.values import written_value
+from commands.words import counted
+from engine.messages import (
+    RANK,
+    Example,
+    InvalidRequest,
+    JobId,
+    Sha256,
+    Train,
+    TrainingSettings,
+    adapter_name,
+    whole,
+)
+from storage import adapters, jobs, trainings, uploads
+
+TRIGGERS = ("ohwx", "sks", "ukj", "zwx", "qvk", "xjy", "vlq", "wzk", "jqx", "kvz")  # words of no language
+USUAL_PRESET = "subject"
+
+
+def lora_name(text: str) -> str:
+    """What a LoRA can be called. Raises InvalidRequest."""
+    name = text.strip().lower()
+    adapter_name(name)
+    return name
+
+
+def preset_name(text: str) -> str:
+    """The name of a preset. Raises InvalidRequest, which suggests a near one."""
+    return named_preset(text).name
+
+
+def preset_lines() -> dict[str, str]:
+    """The presets with a line on each."""
+    return {name: one.help for name, one in presets().items()}
+
+
+@command
+async def train(
+    context: ChatContext,
+    name: Annotated[str, Option("what the LoRA will be called, such as maria", read=lora_name)],
+    pictures: Annotated[
+        tuple[Example, ...],
+        Option(
+            "pictures to learn from, each with a caption if you like",
+            read=examples,
+            otherwise="a form asks for them",
+        ),
+    ] = (),
+    preset: Annotated[
+        str, Option("what kind of thing it is", read=preset_name, among=preset_lines)
+    ] = USUAL_PRESET,
+    trigger: Annotated[
+        str,
+        Option(
+            "the word that will call it up: one that means nothing yet", otherwise="ohwx or another free one"
+        ),
+    ] = "",
+    subject: Annotated[str, Option("what it is in a word or two: woman, corgi, sweater")] = "",
+    consent: Annotated[bool, Option("you may use these pictures for this")] = False,
+    captions: Annotated[
+        str,
+        Option("for pictures without one, with {trigger} and {subject}", otherwise="the preset's", more=True),
+    ] = "",
+    draft: Annotated[
+        JobId | None, Option("the draft that this takes the place of", read=job_id, hidden=True)
+    ] = None,
+    **options: Unpack[TrainingOptions],
+) -> Filed | Form:
+    """Teach the bot a person, a thing or a style from pictures."""
+    await _check_pictures(context, pictures)  # while the draft still has them
+    unneeded = await _without_draft(context, draft)
+    await check_free(context, name, context.space.id)
+    if not pictures:
+        given = {"name": name, "preset": preset, "trigger": trigger, "subject": subject, "captions": captions}
+        return Form(command=train.name, values=_texts({**given, **options}))
+    if not consent:
+        raise InvalidRequest("say that you may use these pictures: tick the box, or add --consent.")
+    await _check_room(context)
+    request = requested(
+        context,
+        name,
+        pictures,
+        preset=preset,
+        trigger=await _trigger(context, trigger.strip().lower(), subject),
+        subject=subject,
+        captions=captions,
+        options=options,
+        author=context.person.name,
+    )
+    return Filed(request=request, draft=True, replaced=draft, unneeded=unneeded)
+
+
+def requested(
+    context: Context,
+    name: str,
+    pictures: tuple[Example, ...],
+    *,
+    preset: str,
+    trigger: str,
+    subject: str,
+    captions: str,
+    options: TrainingOptions,
+    author: str,
+) -> Train:
+    """The training, as the preset has it but for what was said. Raises InvalidRequest."""
+    chosen = named_preset(preset)
+    settings = settled(chosen, len(pictures), overrides(options), small=context.small)
+    whole("rank", settings.rank, RANK[0], context.largest_rank)
+    return Train(
+        job=context.job,
+        name=name,
+        examples=pictures,
+        trigger=trigger,
+        subject=subject,
+        template=captions or chosen.captions(small=context.small),
+        preset=chosen.name,
+        wanted=chosen.wanted,
+        settings=settings,
+        prompts=chosen.samples(trigger, subject, small=context.small),
+        author=author,
+    )
+
+
+def check_trigger(trigger: str, subject: str, free: str) -> None:
+    """Raise InvalidRequest, which suggests a free one, when the trigger means something already."""
+    if trigger in ordinary() or trigger in subject.lower().split():
+        raise InvalidRequest(
+            f"the trigger {trigger!r} is an ordinary word: take one that means nothing yet, such as {free}."
+        )
+
+
+async def check_free(context: ChatContext, name: str, space_id: int) -> None:
+    """Raise InvalidRequest when a LoRA of the space has this name, or will have it, or one seen from here."""
+    taken = await adapters.name_taken(context.session, space_id, name)
+    if taken or name in await context.library.names():
+        raise InvalidRequest(f"there is a LoRA {name} here already: choose another name.")
+
+
+def texts(request: Train, *, small: bool) -> dict[str, str]:
+    """What to write into each field of /train's form for this request; of the settings, what the preset would
+    have otherwise.
+    """
+    usual, captions = TrainingSettings(), ""
+    with suppress(InvalidRequest):  # there may be no such preset any more
+        chosen = named_preset(request.preset)
+        usual = settled(chosen, len(request.examples), {}, small=small)
+        captions = chosen.captions(small=small)
+    return _texts(
+        {
+            "name": request.name,
+            "pictures": request.examples,
+            "preset": request.preset,
+            "trigger": request.trigger,
+            "subject": request.subject,
+            "consent": True,
+            "captions": "" if request.template == captions else request.template,
+            **changed(request.settings, usual),
+        }
+    )
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: written_value(value) for name, value in values.items()}
+
+
+async def _without_draft(context: ChatContext, draft: JobId | None) -> tuple[Sha256, ...]:
+    """Delete the draft that is filed anew; its stored files that nothing needs. Raises InvalidRequest."""
+    if draft is None:
+        return ()
+    view = await job_here(context, draft)
+    if view.kind != "train" or view.person_id != context.person.id:
+        raise InvalidRequest(f"job {draft} is no draft of yours.")
+    if view.state != "draft":
+        raise InvalidRequest(f"job {draft} was started already: press its pencil to train again.")
+    return tuple(await jobs.delete(context.session, view.number, context.now))
+
+
+async def _check_pictures(context: ChatContext, pictures: Collection[Example]) -> None:
+    """Raise InvalidRequest when the person sent one of these pictures never, or too long ago."""
+    own = await uploads.own(context.session, context.person.id, [one.sha256 for one in pictures])
+    missing = [one for one in pictures if one.sha256 not in own]
+    if missing:
+        which = f"the picture {missing[0].name}" if missing[0].name else "one of the pictures"
+        raise InvalidRequest(f"{which} is not here any more: send it again.")
+
+
+async def _check_room(context: ChatContext) -> None:
+    """Raise InvalidRequest when the person has as many trainings open as one may have."""
+    open_ones = await trainings.open_ones(context.session, context.person.id)
+    if open_ones >= context.per_person:
+        raise InvalidRequest(
+            f"you have {counted(open_ones, 'training')} that did not end yet, and at most "
+            f"{context.per_person} are allowed: forget or cancel one, /training tells them."
+        )
+
+
+async def _trigger(context: ChatContext, trigger: str, subject: str) -> str:
+    """The word that calls it up, one that is free if none is given. Raises InvalidRequest."""
+    taken = await adapters.triggers(context.session, context.space.id)
+    free = next((word for word in TRIGGERS if word not in taken), "")
+    if not trigger and not free:
+        raise InvalidRequest("all the usual trigger words are taken here: say one with --trigger.")
+    if not trigger:
+        return free
+    check_trigger(trigger, subject, free or TRIGGERS[0])
+    if trigger in taken:
+        raise InvalidRequest(
+            f"the trigger {trigger!r} calls up another LoRA here: take another word"
+            + (f", such as {free}." if free else ".")
+        )
+    return trigger

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.messages import ADAPTER_NAME, InvalidRequest, Sha256
+from commands.loras import Lora
+from engine.messages import ADAPTER_NAME, InvalidRequest
 from storage.files import Files
 
 SUFFIX = ".safetensors"
@@ -22,10 +23,10 @@ class AdapterFolder:
         """The names of the files in the folder, without those that could not be said in a command."""
         return await asyncio.to_thread(self._names)
 
-    async def find(self, name: str) -> Sha256:
-        """The LoRA's hash, once the store has its file. Raises InvalidRequest when that cannot be done."""
+    async def find(self, name: str) -> Lora:
+        """The LoRA, once the store has its file. Raises InvalidRequest when that cannot be done."""
         try:
-            return await self.files.put(self.folder / f"{name}{SUFFIX}")
+            return Lora(name=name, sha256=await self.files.put(self.folder / f"{name}{SUFFIX}"))
         except OSError as error:
             raise InvalidRequest(f"the LoRA {name} cannot be read: {error.strerror}.") from error
 

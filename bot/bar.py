@@ -6,6 +6,8 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from commands.words import duration
+from engine.messages import Learning
 from engine.messages import Progress as Update
 
 
@@ -43,3 +45,22 @@ class Bar:
         self._bar.update(
             self._task, completed=update.step, total=update.steps, steps=f"{update.step}/{update.steps}"
         )
+
+    def learn(self, update: Learning) -> None:
+        """So much is learned, of what the training does at the moment."""
+        told = [f"{update.step}/{update.steps}"]
+        if update.loss is not None:
+            told.append(f"loss {update.loss:.4f}")
+        if update.left is not None:
+            told.append(f"{duration(update.left)} left")
+        self._bar.update(
+            self._task,
+            description=update.phase,
+            completed=update.step,
+            total=update.steps,
+            steps="  ".join(told),
+        )
+
+    def say(self, text: str) -> None:
+        """A line above the bar; also where no bar is seen."""
+        self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -29,20 +29,60 @@ class CardPicture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CardNote:
+    """What a training would do with one of its pictures; `text` says what is wrong, if anything is."""
+
+    name: str
+    text: str
+    used: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """How the error fell, as steps and values: the training's own, the same smoothed, the validation's."""
+
+    losses: tuple[tuple[int, float], ...]
+    smoothed: tuple[tuple[int, float], ...]
+    validation: tuple[tuple[int, float], ...]
+    best: int | None  # the step of the checkpoint to use
+    steps: int  # of the whole training, as planned; 0 while nobody knows
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardCheckpoint:
+    """A state of a LoRA that its person may choose; `samples` is how many pictures show what it paints."""
+
+    place: int  # from 1, as its button says; 0 while there is nothing to choose
+    step: int
+    validation: float | None
+    chosen: bool
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a message shows about a job, whatever the chat."""
+    """What a message shows about a job, whatever the chat. What begins with `notes` is of trainings alone."""
 
     job: JobId
+    kind: str  # "paint" or "train"
     number: int  # cards are in the order of their numbers
     person: str  # the owner's name
     person_key: str  # and how the chat calls them
-    state: str  # queued, running, succeeded, failed or cancelled
-    title: str  # the prompt
+    state: str  # draft, queued, running, succeeded, failed or cancelled
+    title: str  # the prompt, or the LoRA's name and what calls it up
     line: str  # "2nd in line, about 10 s", "step 12 of 20, about 3 s left", "painted in 1.2 s", why it failed
     done: float | None  # share of the steps that are done, 0 to 1, while it runs
     preview: bytes | None  # a small JPEG while it runs
     pictures: tuple[CardPicture, ...]
     recipe: tuple[tuple[str, str], ...]  # names and values as people write them: ("steps", "20")
-    command: str  # the command that paints the same again
+    command: str  # the command that paints the same again; empty for a training
     buttons: tuple[Button, ...]
     at: float  # when it was filed, seconds since 1970
+    notes: tuple[CardNote, ...] = ()
+    problems: tuple[str, ...] = ()  # of all pictures together
+    sheet: Sha256 | None = None  # the contact sheet, a JPEG in the store
+    curve: Curve | None = None
+    prompts: tuple[str, ...] = ()  # of the samples, in their order
+    checkpoints: tuple[CardCheckpoint, ...] = ()
+    untrained: bool = False  # there are samples of the model without the LoRA, at step 0
+    line_to_copy: str = ""  # the command that paints with the LoRA

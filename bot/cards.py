@@ -2,10 +2,11 @@
 
 from bot.card import Button, Card, CardPicture
 from bot.live import LiveJob
+from bot.training_card import of_training
 from commands import write
 from commands.actions import available, button_id
 from commands.words import duration, ordinal
-from engine.messages import JobId, Paint
+from engine.messages import JobId, Paint, Train, Work
 from storage.views import JobView
 
 NOTHING = LiveJob()
@@ -14,23 +15,40 @@ NOTHING = LiveJob()
 def card(view: JobView, live: LiveJob | None) -> Card:
     """The card of a job that is not deleted; `live` is what is known beyond its row."""
     known = live or NOTHING
+    shown = _common(view, known)
+    return shown if view.training is None else of_training(shown, view, view.training, known)
+
+
+def _common(view: JobView, known: LiveJob) -> Card:
+    """What the cards of pictures show, which is much of what those of trainings do."""
     request = view.request
     return Card(
         job=view.id,
+        kind=view.kind,
         number=view.number,
         person=view.person,
         person_key=view.person_key,
         state=view.state,
-        title=request.prompt if request else "",
+        title=_title(request),
         line=_line(view, known),
         done=_done(view, known),
         preview=known.preview if view.state == "running" else None,
         pictures=_pictures(view),
         recipe=_recipe(view, request),
-        command=write.written(request) if request else "",
+        command=write.written(request) if isinstance(request, Paint) else "",
         buttons=_buttons(view),
         at=view.created_at,
     )
+
+
+def _title(request: Work | None) -> str:
+    match request:
+        case Paint():
+            return request.prompt
+        case Train():
+            return f"{request.name}: {request.phrase}"
+        case None:
+            return ""
 
 
 def _line(view: JobView, live: LiveJob) -> str:
@@ -81,11 +99,14 @@ def _pictures(view: JobView) -> tuple[CardPicture, ...]:
     )
 
 
-def _recipe(view: JobView, request: Paint | None) -> tuple[tuple[str, str], ...]:
-    if request is None:
-        return ()
-    seed = view.pictures[0].seed if view.pictures else request.seed
-    return tuple(write.fields(request, seed))
+def _recipe(view: JobView, request: Work | None) -> tuple[tuple[str, str], ...]:
+    match request:
+        case Paint():
+            return tuple(write.fields(request, view.pictures[0].seed if view.pictures else request.seed))
+        case Train():
+            return tuple(write.training_fields(request))
+        case None:
+            return ()
 
 
 def _buttons(view: JobView) -> tuple[Button, ...]:

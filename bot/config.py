@@ -25,7 +25,7 @@ from pydantic_settings import (
 )
 
 from bot.config_errors import sentence
-from engine.messages import EngineSettings, whole, within
+from engine.messages import RANK, EngineSettings, whole, within
 
 NAMED_BY = "ATELIER_CONFIG"  # the environment variable that picks another file
 DEFAULT = "config.toml"
@@ -46,6 +46,13 @@ class QueueSettings:
 
     per_person: int = 20
     lease_seconds: float = 120.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingLimits:
+    """What people may ask of a training."""
+
+    largest_rank: int = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +84,7 @@ class Config:
     """All that the program is told by its operator, with absolute paths."""
 
     engine: EngineSettings
+    training: TrainingLimits
     adapters: Path
     database: str  # SQLAlchemy's URL
     queue: QueueSettings
@@ -181,7 +189,12 @@ class _Engine(_Table):
     largest_batch: Annotated[int, _integer(1, 64)] = EngineSettings.largest_batch
     adapter_cache_mb: Annotated[int, _integer(16, 1_000_000)] = EngineSettings.adapter_cache_mb
     compile: bool = EngineSettings.compile
+    training_share: Annotated[float, _real(0.05, 1.0)] = EngineSettings.training_share
     deadline_floor_seconds: Annotated[float, _real(1, 3600)] = EngineSettings.deadline_floor_seconds
+
+
+class _Training(_Table):
+    largest_rank: Annotated[int, _integer(*RANK)] = TrainingLimits.largest_rank
 
 
 class _Adapters(_Table):
@@ -216,6 +229,7 @@ class _Tables(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, strict=True, extra="forbid")
 
     engine: _Engine = _Engine()
+    training: _Training = _Training()
     adapters: _Adapters = _Adapters()
     storage: _Storage = _Storage()
     queue: _Queue = _Queue()
@@ -240,6 +254,7 @@ class _Tables(BaseSettings):
         local = self.local.model_dump()
         return Config(
             engine=EngineSettings(**told),
+            training=TrainingLimits(**self.training.model_dump()),
             adapters=_path(self.adapters.folder, home),
             database=_url(self.storage.database, home),
             queue=QueueSettings(**self.queue.model_dump()),

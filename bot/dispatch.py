@@ -2,33 +2,48 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import leftovers
 from bot.card import Card
 from bot.cards import card
 from bot.config import QueueSettings
 from bot.delivery import Delivery
+from bot.drafts import Drafts
 from bot.front import Asker
 from bot.known import Known, NotYetKnown
+from bot.leftovers import Leftovers
+from bot.library import PersonLibrary
 from bot.live import Live
 from bot.pace import Pace
 from bot.queue import Queue
 from commands import actions, book, forms, settings, text
-from commands.answers import Answer, Cancelling, Changed, Filed, Form, Gift, Said, Shown
+from commands.answers import (
+    Answer,
+    Cancelling,
+    Changed,
+    Filed,
+    Finishing,
+    Form,
+    Gift,
+    Listing,
+    Said,
+    Shown,
+    Started,
+)
 from commands.context import ChatContext
 from commands.jobs import job_here
 from commands.limits import check_room
 from commands.loras import Library
 from commands.spec import Command
 from engine.messages import InvalidRequest, JobId, Paint, Sha256
-from storage import adapters, jobs, people, views
+from storage import adapters, jobs, people, trainings, views
+from storage.adapters import LoraView
 from storage.database import CannotStore, Database
-from storage.files import Files
 from storage.ids import new_job_id
 from storage.tables import Space
 
@@ -48,6 +63,7 @@ class Reply:
     job: JobId | None = None
     form: Form | None = None
     files: tuple[tuple[str, Sha256], ...] = ()
+    loras: tuple[LoraView, ...] = ()
     ok: bool = True
 
 
@@ -58,7 +74,8 @@ class _Outcome:
     reply: Reply
     touched: tuple[JobId, ...] = ()
     filed: Paint | None = None
-    cancelled: JobId | None = None
+    ended: tuple[JobId, ...] = ()  # which the engine may still be at
+    finishing: JobId | None = None
     unneeded: tuple[Sha256, ...] = ()
     moved: tuple[str, str] | None = None  # the channel and the message that a card leaves
 
@@ -70,22 +87,28 @@ class Dispatch:
         self,
         *,
         database: Database,
-        files: Files,
-        library: Library,
+        leftovers: Leftovers,
+        folder: Library,
         queue: Queue,
+        drafts: Drafts,
         delivery: Delivery,
         live: Live,
         pace: Pace,
         limits: QueueSettings,
+        largest_rank: int,
+        small: bool,
     ) -> None:
         self._database = database
-        self._files = files
-        self._library = library
+        self._leftovers = leftovers
+        self._folder = folder
         self._queue = queue
+        self._drafts = drafts
         self._delivery = delivery
         self._live = live
         self._pace = pace
         self._limits = limits
+        self._largest_rank = largest_rank
+        self._small = small
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
         self._stopping = False
 
@@ -145,20 +168,26 @@ class Dispatch:
         return outcome.reply
 
     async def _carried_out(self, asker: Asker, job: JobId, handler: Handler) -> _Outcome:
-        """One transaction; what the library has to be asked is asked between two tries, outside of it."""
-        library = Known()
-        for _ in range(LOOK_UPS):
-            try:
-                space, outcome = await self._database.write(self._work(asker, job, handler, library))
-            except NotYetKnown as question:
-                library = await library.asked(question, self._library)
-            else:
-                self._spaces[asker.chat, asker.space] = space  # it is on disk, and no space ever goes
-                return outcome
+        """One transaction; what the folder of LoRAs is asked is asked between two tries, outside of it.
+
+        What that puts into the store has to stay there until the row that needs it is written.
+        """
+        folder = Known()
+        async with AsyncExitStack() as asking:
+            for tries in range(LOOK_UPS):
+                try:
+                    space, outcome = await self._database.write(self._work(asker, job, handler, folder))
+                except NotYetKnown as question:
+                    if not tries:
+                        await asking.enter_async_context(self._leftovers.keeping())
+                    folder = await folder.asked(question, self._folder)
+                else:
+                    self._spaces[asker.chat, asker.space] = space  # it is on disk, and no space ever goes
+                    return outcome
         raise InvalidRequest("too many LoRAs were asked for at once.")
 
     def _work(
-        self, asker: Asker, job: JobId, handler: Handler, library: Known
+        self, asker: Asker, job: JobId, handler: Handler, folder: Known
     ) -> Callable[[AsyncSession], Awaitable[tuple[Space, _Outcome]]]:
         async def work(session: AsyncSession) -> tuple[Space, _Outcome]:
             space = self._spaces.get((asker.chat, asker.space))
@@ -167,7 +196,9 @@ class Dispatch:
             person = await people.person(session, asker.chat, asker.person, asker.person_name)
             context = ChatContext(
                 job=job,
-                library=library,
+                library=PersonLibrary(session=session, space_id=space.id, person_id=person.id, folder=folder),
+                small=self._small,
+                largest_rank=self._largest_rank,
                 session=session,
                 space=space,
                 person=person,
@@ -190,9 +221,17 @@ class Dispatch:
                 return _Outcome(reply=Reply(form=answer))
             case Gift():
                 return _Outcome(reply=Reply(text=answer.text, files=answer.files))
+            case Listing():
+                return _Outcome(reply=Reply(text=answer.text, loras=answer.loras))
             case Changed():
                 reply = Reply(text=answer.text)
-                return _Outcome(reply=reply, touched=answer.jobs, unneeded=answer.unneeded)
+                return _Outcome(
+                    reply=reply, touched=answer.jobs, ended=answer.stopped, unneeded=answer.unneeded
+                )
+            case Started():
+                return _Outcome(reply=Reply(text=answer.text), touched=(answer.job,))
+            case Finishing():
+                return _Outcome(reply=Reply(text=answer.text), finishing=answer.job)
             case Filed():
                 return await self._filed(context, answer)
             case Shown():
@@ -201,8 +240,9 @@ class Dispatch:
                 return await self._cancelling(context, answer)
 
     async def _filed(self, context: ChatContext, answer: Filed) -> _Outcome:
-        check_room(context)
         request = answer.request
+        if isinstance(request, Paint):
+            check_room(context)
         job = await jobs.file(
             context.session,
             id=context.job,
@@ -212,10 +252,21 @@ class Dispatch:
             request=request,
             parent=answer.parent,
             now=context.now,
+            state="draft" if answer.draft else "queued",
         )
-        for use in request.adapters:
-            await adapters.remember(context.session, use, context.now)
-        return _Outcome(reply=Reply(job=job.id), touched=(job.id,), filed=request)
+        if isinstance(request, Paint):
+            for use in request.adapters:
+                await adapters.remember(context.session, use, context.now)
+        else:
+            await trainings.begin(context.session, job.number, request, consent_at=context.now)
+        replaced = () if answer.replaced is None else (answer.replaced,)
+        return _Outcome(
+            reply=Reply(job=job.id),
+            touched=(job.id, *replaced),
+            filed=request if isinstance(request, Paint) else None,
+            ended=replaced,
+            unneeded=answer.unneeded,
+        )
 
     async def _shown(self, context: ChatContext, answer: Shown) -> _Outcome:
         view = await job_here(context, answer.job)
@@ -227,12 +278,21 @@ class Dispatch:
         """The row ends here and now; the engine is told when that is on disk."""
         view = await job_here(context, answer.job)
         seconds = self._queue.spent(view.id)
+        unneeded = [] if view.training is None else await trainings.shed(context.session, view.number)
         await jobs.finish(context.session, view.number, state="cancelled", seconds=seconds, now=context.now)
-        return _Outcome(reply=Reply(text=answer.text), touched=(view.id,), cancelled=view.id)
+        return _Outcome(
+            reply=Reply(text=answer.text),
+            touched=(view.id,),
+            ended=(view.id,),
+            unneeded=tuple(unneeded),
+        )
 
     async def _after(self, outcome: _Outcome) -> None:
-        if outcome.cancelled is not None:
-            self._queue.cancel(outcome.cancelled)
+        for job in outcome.ended:
+            self._queue.cancel(job)
+            self._drafts.cancel(job)
+        if outcome.finishing is not None:
+            self._queue.finish(outcome.finishing)
         if outcome.moved is not None:
             self._delivery.leave(outcome.touched[0], *outcome.moved)
         self._delivery.touch(outcome.touched)
@@ -240,7 +300,8 @@ class Dispatch:
             self._queue.filed(outcome.touched[0], outcome.filed)
         elif outcome.touched:
             self._queue.wake()
-        await leftovers.remove(self._database, self._files, outcome.unneeded)
+            self._drafts.wake()
+        await self._leftovers.remove(outcome.unneeded)
 
 
 def _said(words: str) -> tuple[str, Handler]:

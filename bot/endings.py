@@ -1,20 +1,21 @@
-"""How a job ended in the engine, written down for certain: pictures first, then the row."""
+"""What became of a job in the engine, written down for certain: files first, then the row."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Literal, TypeVar
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import leftovers
-from bot.filed import EngineUnavailable, Lost
+from bot.filed import Ended, EngineUnavailable, Lost
+from bot.leftovers import Leftovers
 from bot.metrics import Metrics
 from bot.pace import Pace
 from bot.running import Running
-from engine.messages import Cancelled, Failed, Painted, Sha256
-from storage import jobs
+from engine.messages import Cancelled, Failed, Inspected, Paint, Painted, Saved, Sha256, Trained
+from storage import jobs, trainings
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.jobs import ENGINE_DEATHS, Death, Finished
@@ -22,20 +23,22 @@ from storage.jobs import ENGINE_DEATHS, Death, Finished
 log = structlog.get_logger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds before what could not be stored is tried again, doubled
-STORING_TRIES = 5  # of a file, before its job is failed
+STORING_TRIES = 5  # of files, before their job is failed
 HAD_ENDED = "had ended"
 
 T = TypeVar("T")
-Ended = Literal["succeeded", "failed", "cancelled"]
-Ending = Painted | Failed | Cancelled | Lost | EngineUnavailable
+Ending = Ended | EngineUnavailable
 
 
 class Endings:
-    """Tells the table how jobs ended, once each, however often that has to be tried."""
+    """Tells the table what trainings saved and how jobs ended, however often that has to be tried."""
 
-    def __init__(self, database: Database, files: Files, pace: Pace, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Database, files: Files, leftovers: Leftovers, pace: Pace, metrics: Metrics
+    ) -> None:
         self._database = database
         self._files = files
+        self._leftovers = leftovers
         self._pace = pace
         self._metrics = metrics
 
@@ -43,99 +46,145 @@ class Endings:
         """Write down how it ended; the state that it has now."""
         match ending:
             case Painted():
-                self._pace.learn(running.request, ending.seconds)
+                if isinstance(running.request, Paint):
+                    self._pace.learn(running.request, ending.seconds)
                 return await self._keep(running, ending)
+            case Trained():
+                return await self._trained(running, ending)
             case Failed():
                 if not ending.expected:
                     log.error("the engine failed a job", job=ending.job, reason=ending.reason)
                 return await self.finish(running, state="failed", reason=ending.reason)
-            case Cancelled():
+            case Cancelled() | Inspected():
                 return await self.finish(running, state="cancelled")
             case Lost():
                 return await self._lost(running, ending)
             case EngineUnavailable():
                 return await self._queue_again(running, "no")
 
+    async def saved(self, running: Running, saved: Saved) -> None:
+        """A training's checkpoint: written down before the files go that it stands in for.
+
+        Samples may be missing where they cannot be stored: they only show what it learned.
+        """
+
+        async def work(samples: Sequence[Sha256], session: AsyncSession) -> list[Sha256]:
+            return await trainings.saved(session, running.number, saved, samples)
+
+        try:
+            unneeded = await self._surely(work, saved.samples)
+        except OSError as error:
+            log.error("samples could not be stored", job=saved.job, reason=str(error))
+            unneeded = await self._surely(work)
+        running.advanced = running.advanced or saved.state is not None
+        await self._leftovers.remove(unneeded)
+
+    async def _trained(self, running: Running, trained: Trained) -> str:
+        """The LoRA is there from now on; what only the training needed goes."""
+
+        async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
+            now = time.time()
+            unneeded = await trainings.trained(session, running.number, trained, now)
+            ended = await jobs.finish(
+                session, running.number, state="succeeded", seconds=trained.seconds, now=now
+            )
+            return ended, unneeded
+
+        return await self._ended("succeeded", work)
+
     async def _keep(self, running: Running, painted: Painted) -> str:
         """The pictures are stored before the row says so."""
-        try:
+
+        async def work(hashes: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
+            made = zip(hashes, painted.pictures, strict=True)
             pictures = [
-                Finished(
-                    place=place,
-                    sha256=await self._stored(picture.png),
-                    seed=picture.seed,
-                    width=picture.width,
-                    height=picture.height,
-                )
-                for place, picture in enumerate(painted.pictures, start=1)
+                Finished(place=place, sha256=sha256, seed=one.seed, width=one.width, height=one.height)
+                for place, (sha256, one) in enumerate(made, start=1)
             ]
+            ended = await jobs.finish(
+                session,
+                running.number,
+                state="succeeded",
+                seconds=painted.seconds,
+                pictures=pictures,
+                now=time.time(),
+            )
+            return ended, [] if ended else list(hashes)
+
+        try:
+            return await self._ended("succeeded", work, [picture.png for picture in painted.pictures])
         except OSError as error:
             reason = f"the picture was painted, but could not be stored: {error.strerror or error}."
             return await self.finish(running, state="failed", reason=reason)
-        state = await self.finish(running, state="succeeded", seconds=painted.seconds, pictures=pictures)
-        if state == HAD_ENDED:
-            await leftovers.remove(self._database, self._files, [picture.sha256 for picture in pictures])
-        return state
-
-    async def _stored(self, png: bytes) -> Sha256:
-        pause = FIRST_PAUSE
-        for _ in range(STORING_TRIES - 1):
-            try:
-                return await self._files.put(png)
-            except OSError as error:
-                log.error("a picture could not be stored", reason=str(error), again_in=pause)
-                await asyncio.sleep(pause)
-                pause *= 2
-        return await self._files.put(png)
 
     async def _lost(self, running: Running, lost: Lost) -> str:
-        """Back into the queue, unless it was alone in the step in which too many engines died."""
+        """Back into the queue, unless it was alone in the step in which too many engines died.
+
+        A training that got further before that is not blamed: over days, engines die of many things.
+        """
         self._metrics.losses.labels(lost.died).inc()
         log.warning("job lost with its engine", job=lost.job, died=lost.died, reason=lost.reason)
+        if running.advanced:
+            return await self._queue_again(running, "no")
         if lost.died == "alone" and running.strikes + 1 >= ENGINE_DEATHS:
-            reason = f"{ENGINE_DEATHS} engines died while they painted this; lastly, {lost.reason}"
+            reason = f"{ENGINE_DEATHS} engines died while they worked on this; lastly, {lost.reason}"
             return await self.finish(running, state="failed", reason=reason)
         return await self._queue_again(running, lost.died)
 
     async def _queue_again(self, running: Running, died: Death) -> str:
-        await self._surely(lambda session: jobs.requeue(session, running.number, time.time(), died=died))
+        await self._surely(lambda _, session: jobs.requeue(session, running.number, time.time(), died=died))
         return "queued"
 
     async def finish(
-        self,
-        running: Running,
-        *,
-        state: Ended,
-        reason: str | None = None,
-        seconds: float | None = None,
-        pictures: Sequence[Finished] = (),
+        self, running: Running, *, state: Literal["failed", "cancelled"], reason: str | None = None
     ) -> str:
-        """Without `seconds`, what it has cost so far is charged."""
-        charged = running.expected * running.done if seconds is None else seconds
+        """It ended with nothing to show, and is charged what it has cost so far; a training's states go."""
 
-        async def work(session: AsyncSession) -> bool:
-            return await jobs.finish(
-                session,
-                running.number,
-                state=state,
-                reason=reason,
-                seconds=charged,
-                pictures=pictures,
-                now=time.time(),
+        async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
+            number, now = running.number, time.time()
+            unneeded = [] if isinstance(running.request, Paint) else await trainings.shed(session, number)
+            ended = await jobs.finish(
+                session, number, state=state, reason=reason, seconds=running.spent, now=now
             )
+            return ended, unneeded
 
-        if not await self._surely(work):
+        return await self._ended(state, work)
+
+    async def _ended(
+        self,
+        state: str,
+        work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[tuple[bool, list[Sha256]]]],
+        contents: Sequence[bytes] = (),
+    ) -> str:
+        """End a job by a work that tells whether it has, and what is not needed now; the state it has now."""
+        ended, unneeded = await self._surely(work, contents)
+        await self._leftovers.remove(unneeded)
+        if not ended:
             return HAD_ENDED
         self._metrics.ended.labels(state).inc()
         return state
 
-    async def _surely(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        """Write until it is written; meanwhile the lease holds, and a restart would begin the job anew."""
-        pause = FIRST_PAUSE
+    async def _surely(
+        self,
+        work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[T]],
+        contents: Sequence[bytes] = (),
+    ) -> T:
+        """Write until it is written, given the hashes of these contents, which are in the store by then.
+
+        Meanwhile the lease holds, and a restart would begin the job anew. Raises OSError when the contents
+        cannot be stored.
+        """
+        pause, tries = FIRST_PAUSE, 1
         while True:
             try:
-                return await self._database.write(work)
+                async with self._leftovers.keeping():
+                    hashes = [await self._files.put(content) for content in contents]
+                    return await self._database.write(partial(work, hashes))
+            except OSError as error:
+                if tries >= STORING_TRIES:
+                    raise
+                log.error("a file could not be stored", reason=str(error), again_in=pause)
             except CannotStore as error:
-                log.error("an end could not be stored", reason=str(error), again_in=pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                log.error("what became of a job could not be stored", reason=str(error), again_in=pause)
+            await asyncio.sleep(pause)
+            pause, tries = min(2 * pause, LONGEST_PAUSE), tries + 1

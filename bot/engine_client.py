@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 
 from bot.engine_process import EngineProcess
-from bot.filed import EngineUnavailable, FiledJobs, Update
+from bot.filed import EngineUnavailable, FiledJobs, Underway, Update
 from bot.watchdog import Watchdog
 from engine.messages import (
     Cancel,
@@ -17,11 +17,12 @@ from engine.messages import (
     EngineSettings,
     Event,
     Idle,
+    Inspect,
     JobId,
-    Paint,
-    Progress,
     Ready,
     Shutdown,
+    StopTraining,
+    Work,
     Working,
 )
 
@@ -98,7 +99,7 @@ class EngineClient:
         self._lives = asyncio.create_task(self._watch())
         return await self._first
 
-    async def paint(self, request: Paint) -> AsyncGenerator[Update]:
+    async def work(self, request: Work | Inspect) -> AsyncGenerator[Update]:
         """News of this job, up to what ended it; leaving early cancels it.
 
         Raises EngineUnavailable when there is no engine and none will come.
@@ -113,7 +114,7 @@ class EngineClient:
                 if isinstance(news, EngineUnavailable):
                     raise news
                 yield news
-                if not isinstance(news, Progress):
+                if not isinstance(news, Underway):
                     return
         finally:
             if self._jobs.get(request.job) is filed:
@@ -127,6 +128,15 @@ class EngineClient:
             self._process.send(Cancel(job=job))
         else:
             self._jobs.tell(Cancelled(job=job))
+
+    def finish(self, job: JobId) -> None:
+        """Let this training end after the step that runs, and keep what it has: Trained is its last news."""
+        filed = self._jobs.get(job)
+        if filed is None or filed.finishing:
+            return
+        filed.finishing = True
+        if filed.sent and self._process is not None:
+            self._process.send(StopTraining(job=job))
 
     async def stop(self) -> None:
         """End the engine: at once when idle, else after the step that runs, by force after a grace."""
@@ -223,6 +233,8 @@ class EngineClient:
             return
         for filed in self._jobs.unsent():
             self._process.send(filed.request)
+            if filed.finishing:
+                self._process.send(StopTraining(job=filed.request.job))
             if not self._watchdog.armed:
                 self._heard = time.monotonic()
                 self._watchdog.arm(self._settings.deadline_floor_seconds)

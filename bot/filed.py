@@ -5,11 +5,23 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from engine.messages import Cancelled, Failed, JobId, Paint, Painted, Progress
+from engine.messages import (
+    Cancelled,
+    Failed,
+    Inspect,
+    Inspected,
+    JobId,
+    Learning,
+    Painted,
+    Progress,
+    Saved,
+    Trained,
+    Work,
+)
 
 
 class EngineUnavailable(Exception):
-    """One sentence for the operator: why there is no engine to paint with."""
+    """One sentence for the operator: why there is no engine to work with."""
 
 
 Died = Literal["no", "beside others", "alone"]
@@ -24,15 +36,21 @@ class Lost:
     reason: str
 
 
-Update = Progress | Painted | Failed | Cancelled | Lost
+Underway = Progress | Learning | Saved
+Ended = Painted | Inspected | Trained | Failed | Cancelled | Lost
+Update = Underway | Ended
 
 
 @dataclass
 class Filed:
-    """A job that somebody waits for; it is sent once an engine is ready."""
+    """A job that somebody waits for; it is sent once an engine is ready.
 
-    request: Paint
+    `finishing`: a training that is to end early, with what it has.
+    """
+
+    request: Work | Inspect
     sent: bool = False
+    finishing: bool = False
     news: asyncio.Queue[Update | EngineUnavailable] = field(default_factory=asyncio.Queue)
 
 
@@ -42,10 +60,10 @@ class FiledJobs:
     def __init__(self) -> None:
         self._jobs: dict[JobId, Filed] = {}
 
-    def file(self, request: Paint) -> Filed:
+    def file(self, request: Work | Inspect) -> Filed:
         """Put a job on the list. Raises ValueError when it is there already."""
         if request.job in self._jobs:
-            raise ValueError(f"job {request.job} is being painted already")
+            raise ValueError(f"job {request.job} is in the engine already")
         return self._jobs.setdefault(request.job, Filed(request))
 
     def get(self, job: JobId) -> Filed | None:
@@ -72,7 +90,7 @@ class FiledJobs:
         filed = self._jobs.get(update.job)
         if filed is not None:
             filed.news.put_nowait(update)
-            if not isinstance(update, Progress):
+            if not isinstance(update, Underway):
                 self.drop(update.job)
 
     def lose(self, stepping: Collection[JobId], reason: str) -> None:

@@ -3,8 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from commands.loras import Library
-from engine.messages import Sha256
+from commands.loras import Library, Lora
 
 
 class NotYetKnown(Exception):
@@ -20,7 +19,7 @@ class Known:
     """What the real library has said so far."""
 
     said: Collection[str] | None = None
-    hashes: Mapping[str, Sha256] = field(default_factory=dict)
+    found: Mapping[str, Lora] = field(default_factory=dict)
 
     async def names(self) -> Collection[str]:
         """The names of all LoRAs that could be used. Raises NotYetKnown."""
@@ -28,14 +27,14 @@ class Known:
             raise NotYetKnown(None)
         return self.said
 
-    async def find(self, name: str) -> Sha256:
-        """The stored file of a LoRA. Raises NotYetKnown."""
-        if name not in self.hashes:
+    async def find(self, name: str) -> Lora:
+        """A LoRA whose file is stored. Raises NotYetKnown."""
+        if name not in self.found:
             raise NotYetKnown(name)
-        return self.hashes[name]
+        return self.found[name]
 
     async def asked(self, question: NotYetKnown, library: Library) -> "Known":
         """The same with the answer to the question. Raises InvalidRequest where the library does."""
         if question.name is None:
             return replace(self, said=await library.names())
-        return replace(self, hashes={**self.hashes, question.name: await library.find(question.name)})
+        return replace(self, found={**self.found, question.name: await library.find(question.name)})

@@ -1,27 +1,74 @@
 """Stored files that no row knows any more, removed."""
 
-from collections.abc import Collection
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
 from functools import partial
 
 import structlog
 
 from engine.messages import Sha256
-from storage import pictures
+from storage import pictures, uploads
 from storage.database import CannotStore, Database
 from storage.files import Files
+
+AT_ONCE = 1000  # files in one question of a sweep: other writes go between
+DAY = 86_400.0  # seconds: how long a picture waits for the training that it was sent for
 
 log = structlog.get_logger(__name__)
 
 
-async def remove(database: Database, files: Files, hashes: Collection[Sha256]) -> None:
-    """Remove those of the files that nothing needs; one that cannot be removed only costs space.
+class Leftovers:
+    """Takes files away that nothing needs, but never one that is just being put for a row to come."""
 
-    Asked again at the last moment and among the writes: the same picture may just have been painted anew.
-    """
-    if not hashes:
-        return
-    try:
-        for sha256 in await database.write(partial(pictures.unneeded, hashes=list(hashes))):
-            await files.remove(sha256)
-    except (CannotStore, OSError) as error:
-        log.warning("files that nobody needs could not be removed", reason=str(error))
+    def __init__(self, database: Database, files: Files) -> None:
+        self._database = database
+        self._files = files
+        self._removing = asyncio.Lock()
+        self._keeping = 0
+        self._calm = asyncio.Event()
+        self._calm.set()
+
+    @asynccontextmanager
+    async def keeping(self) -> AsyncGenerator[None]:
+        """What is put in here, and told to a row in here, is there when this ends: removals wait.
+
+        What is there already is not put again, and would else be taken away before its new row is written.
+        """
+        async with self._removing:
+            self._keeping += 1
+            self._calm.clear()
+        try:
+            yield
+        finally:
+            self._keeping -= 1
+            if not self._keeping:
+                self._calm.set()
+
+    async def remove(self, hashes: Collection[Sha256]) -> None:
+        """Remove those of the files that nothing needs; one that cannot be removed only costs space.
+
+        Asked again at the last moment and among the writes: the same picture may just have been made anew.
+        """
+        while hashes:
+            await self._calm.wait()
+            async with self._removing:
+                if not self._keeping:
+                    await self._remove(hashes)
+                    return
+
+    async def sweep(self) -> None:
+        """Remove what has lain in the store for a day and nothing needs. Raises CannotStore, OSError."""
+        before = time.time() - DAY
+        await self.remove(await self._database.write(partial(uploads.forget_old, before=before)))
+        old = await self._files.old(before)
+        for first in range(0, len(old), AT_ONCE):
+            await self.remove(old[first : first + AT_ONCE])
+
+    async def _remove(self, hashes: Collection[Sha256]) -> None:
+        try:
+            for sha256 in await self._database.write(partial(pictures.unneeded, hashes=list(hashes))):
+                await self._files.remove(sha256)
+        except (CannotStore, OSError) as error:
+            log.warning("files that nobody needs could not be removed", reason=str(error))

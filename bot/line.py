@@ -1,15 +1,16 @@
-"""The line of waiting jobs: who stands where, and for how long still."""
+"""The two lines of waiting jobs: who stands where, and for how long still."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from bot.live import Live
 from bot.pace import Pace
 from commands.words import duration
-from engine.messages import JobId
+from engine.messages import JobId, Paint
 from storage import jobs, views
 from storage.database import Database
 from storage.jobs import TYPICAL
+from storage.views import JobView
 
 LENGTH = 200  # places that are told; who stands further back waits without one
 NEAR = 20  # places that are always up to date; further back they are told as often as these would change
@@ -30,45 +31,86 @@ class Line:
         self._touch = touch
         self._told: dict[JobId, Told] = {}
         self._seconds: dict[JobId, float] = {}
+        self._trainings: set[JobId] = set()
         self._far_again = 0.0  # when those far back are told again, on the event loop's clock
-        self.length = 0
+        self.length = 0  # of the line for pictures
+
+    @property
+    def anybody(self) -> bool:
+        """Whether somebody stood in a line when they were last looked at."""
+        return bool(self.length or self._trainings)
 
     def joins(self, job: JobId, seconds: float) -> None:
         """A job that was just filed, and the engine seconds that it will take."""
         self._seconds[job] = seconds
 
-    async def look(self, inside: Mapping[JobId, float], waiting: Callable[[], str]) -> None:
-        """Tell everybody their place; `inside` are the engine seconds left of the jobs in the engine."""
+    async def look(
+        self,
+        painting: Mapping[JobId, float],
+        training: Mapping[JobId, float],
+        waiting: Callable[[], str],
+        *,
+        slowed: float,
+    ) -> None:
+        """Tell everybody their place, given the engine seconds left of the jobs in the engine.
+
+        Pictures take `slowed` times as long as their engine seconds.
+        """
         async with self._database.reading() as session:
             self.length = await jobs.queued_count(session)
-            places = await jobs.places(session, LENGTH, seconds=self._typical())
-            unknown = [job for job, _ in places if job not in self._seconds]
+            pictures = await jobs.places(session, LENGTH, seconds=self._typical())
+            trainings = await jobs.training_places(session)
+            self._trainings = {job for job, _ in trainings}
+            standing = [job for job, _ in (*pictures, *trainings)]
+            unknown = [job for job in standing if job not in self._seconds]
             for first in range(0, len(unknown), AT_ONCE):
                 for view in await views.views(session, unknown[first : first + AT_ONCE]):
-                    self._seconds[view.id] = self._pace.seconds(view.request) if view.request else 0.0
-        self._tell(
-            [(job, place) for job, place in places if job not in inside], sum(inside.values()), waiting()
-        )
-        self._forget({job for job, _ in places}, inside)
+                    self._seconds[view.id] = self._expected(view)
+        inside = {**painting, **training}
+        far_too = self._far_too(len(standing))
+        for places, running, factor in ((pictures, painting, slowed), (trainings, training, 1.0)):
+            standing_there = [(job, place) for job, place in places if job not in inside]
+            ahead = self._ahead(standing_there, sum(running.values()), factor)
+            self._tell(ahead, waiting(), far_too=far_too)
+        self._forget(set(standing), inside)
 
-    def _tell(self, places: Collection[tuple[JobId, int]], ahead: float, waiting: str) -> None:
-        changed, now = [], asyncio.get_running_loop().time()
-        far_too = now >= self._far_again
-        if far_too:
-            self._far_again = now + len(places) / NEAR
+    def _expected(self, view: JobView) -> float:
+        """Engine seconds that a job will take."""
+        if isinstance(view.request, Paint):
+            return self._pace.seconds(view.request)
+        return view.training.estimate_seconds if view.training is not None else 0.0
+
+    def _far_too(self, length: int) -> bool:
+        """Whether those far back are told now."""
+        now = asyncio.get_running_loop().time()
+        if now < self._far_again:
+            return False
+        self._far_again = now + length / NEAR
+        return True
+
+    def _ahead(
+        self, places: Collection[tuple[JobId, int]], inside: float, factor: float
+    ) -> Iterator[tuple[JobId, int, float]]:
+        """The jobs by their places, with the seconds until each is done."""
         for job, place in sorted(places, key=lambda one: one[1]):
-            ahead += self._seconds.get(job, 0.0)
-            told = (place, duration(ahead), waiting)
+            inside += self._seconds.get(job, 0.0)
+            yield job, place, factor * inside
+
+    def _tell(self, line: Iterable[tuple[JobId, int, float]], waiting: str, *, far_too: bool) -> None:
+        changed = []
+        for job, place, left in line:
+            told = (place, duration(left), waiting)
             known = self._told.get(job) if self._live.get(job) else None
             if known is None or (known != told and (far_too or place <= NEAR)):
                 self._told[job] = told
-                self._live.queued(job, place=place, left=ahead, waiting=waiting)
+                self._live.queued(job, place=place, left=left, waiting=waiting)
                 changed.append(job)
         self._touch(changed)
 
     def _typical(self) -> float:
-        """Engine seconds of a job in the line."""
-        return sum(self._seconds.values()) / len(self._seconds) if self._seconds else TYPICAL
+        """Engine seconds of pictures in the line."""
+        seconds = [seconds for job, seconds in self._seconds.items() if job not in self._trainings]
+        return sum(seconds) / len(seconds) if seconds else TYPICAL
 
     def _forget(self, standing: Collection[JobId], inside: Collection[JobId]) -> None:
         for job in [job for job in self._told if job not in standing]:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from engine.messages import JobId
+from engine.messages import JobId, Learning
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveJob:
-    """A job that has not ended. `left` is the seconds until it is painted, as far as anybody can tell."""
+    """A job that has not ended. `left` is the seconds until it is done, as far as anybody can tell."""
 
     step: int = 0
     steps: int = 0
@@ -15,6 +15,8 @@ class LiveJob:
     place: int | None = None  # in the line, from 1
     left: float | None = None
     waiting: str = ""  # why nothing moves, if nothing does
+    phase: str = ""  # what a training is at: "learning", "sampling"
+    loss: float | None = None  # a training's, smoothed
 
 
 class Live:
@@ -39,6 +41,12 @@ class Live:
         """So many steps are done."""
         known = self._jobs.get(job, LiveJob())
         self._jobs[job] = replace(known, step=step, steps=steps, preview=preview or known.preview)
+
+    def learning(self, told: Learning) -> None:
+        """A training is so far."""
+        self._jobs[told.job] = LiveJob(
+            step=told.step, steps=told.steps, phase=told.phase, loss=told.loss, left=told.left
+        )
 
     def estimate(self, job: JobId, left: float) -> None:
         """So many seconds are left."""

@@ -4,7 +4,6 @@ import errno
 import json
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from aiohttp import WSCloseCode, web
@@ -13,8 +12,14 @@ from bot.card import Card
 from bot.config import LOCAL_TOKEN, LocalSettings
 from bot.dispatch import Dispatch
 from bot.front import Asker
+from bot.leftovers import Leftovers
+from bot.local import page
 from bot.local.doors import Doors, greet, person_of
 from bot.local.gallery import Gallery
+from bot.local.library import Loras
+from bot.local.sending import Sending
+from bot.local.sheets import Sheets
+from bot.local.shelf import Shelf
 from bot.local.wire import CHAT, Wire, shown
 from bot.local.written import text
 from bot.uploads import LARGEST_FILE
@@ -28,10 +33,7 @@ from storage.database import Database
 from storage.files import Files
 from storage.people import known, person
 
-PAGE = Path(__file__).parent / "page"
-STATIC = {"/": "index.html", "/style.css": "style.css", "/app.js": "app.js"}
 LAST_WORDS = 2.0  # seconds that answers under way have when the chat is closed
-LORAS = 50  # names at once
 
 
 class LocalChatError(Exception):
@@ -53,6 +55,7 @@ class LocalChat:
         dispatch: Dispatch,
         files: Files,
         library: Library,
+        leftovers: Leftovers,
         health: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: Callable[[], bytes],
     ) -> None:
@@ -63,9 +66,10 @@ class LocalChat:
         self._settings = settings
         self._token = token or None
         self._database = database
-        self._library = library
         self._health, self._metrics = health, metrics
-        self._gallery = Gallery(database, files, self.channels)
+        shelf = Shelf(database, files, self.channels)
+        self._gallery = Gallery(shelf)
+        self._others = (Sheets(shelf), Loras(shelf, library), Sending(shelf, leftovers, self.name_of))
         self._wires: set[Wire] = set()
         self._runner: web.AppRunner | None = None
 
@@ -133,13 +137,13 @@ class LocalChat:
         Doors(self._token).guard(app)
         app.router.add_routes(
             [
-                *(web.get(path, partial(_static, name)) for path, name in STATIC.items()),
+                *page.routes(),
                 web.get("/commands.json", self._definitions),
-                web.get("/loras", self._loras),
                 web.get("/live", self._live),
                 web.get("/healthz", self._healthz),
                 web.get("/metrics", self._show_metrics),
                 *self._gallery.routes(),
+                *(route for others in self._others for route in others.routes()),
             ]
         )
         app.on_shutdown.append(self._hang_up)
@@ -169,11 +173,6 @@ class LocalChat:
         greet(request, response)
         return response
 
-    async def _loras(self, request: web.Request) -> web.StreamResponse:
-        like = request.query.get("like", "").lower()
-        names = [name for name in await self._library.names() if like in name]
-        return web.json_response(sorted(names, key=lambda name: (not name.startswith(like), name))[:LORAS])
-
     async def _healthz(self, _: web.Request) -> web.StreamResponse:
         well, told = self._health()
         return web.json_response(told, status=200 if well else 503, dumps=partial(json.dumps, default=str))
@@ -184,10 +183,6 @@ class LocalChat:
     async def _hang_up(self, _: web.Application) -> None:
         for wire in tuple(self._wires):
             await wire.close(WSCloseCode.GOING_AWAY, "the bot is stopping.")
-
-
-async def _static(name: str, _: web.Request) -> web.StreamResponse:
-    return web.FileResponse(PAGE / name, headers={"Cache-Control": "no-cache"})
 
 
 def _refused(address: str, port: int, error: OSError) -> str:

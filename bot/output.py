@@ -45,11 +45,11 @@ class Output:
 
     def _path(self, picture: Picture, number: int, count: int) -> Path:
         if self.named is None:
-            return _free(Path(f"atelier-{picture.seed}{SUFFIX}"))
+            return free(Path(f"atelier-{picture.seed}{SUFFIX}"))
         return self.named if count == 1 else self.named.with_stem(f"{self.named.stem}-{number}")
 
 
-def _free(path: Path) -> Path:
+def free(path: Path) -> Path:
     """The path, or the first with a number that is not taken: nobody asked to lose an older picture."""
     taken, number = path, 1
     while taken.exists():
@@ -67,26 +67,26 @@ def _check(path: Path) -> None:
         raise InvalidRequest(f"--out {path} cannot be written: there is no folder {path.parent}.")
     if path.exists() and not os.access(path, os.W_OK):
         raise InvalidRequest(f"--out {path} cannot be written: the file there is protected.")
-    with _aside(path, PROBE):
+    with aside(path, PROBE):
         pass
 
 
 def _write(path: Path, content: bytes) -> None:
     """Write the file whole or not at all."""
-    with _aside(path, content) as aside:
-        aside.replace(path)
+    with aside(path, content) as whole:
+        whole.replace(path)
 
 
 @contextmanager
-def _aside(path: Path, content: bytes) -> Iterator[Path]:
-    """A file beside the path that has reached the disk; removed unless it was renamed."""
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+def aside(path: Path, content: bytes) -> Iterator[Path]:
+    """A file beside the path that has reached the disk; removed unless it was renamed. Raises OSError."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        with aside.open("xb") as file:
+        with beside.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        yield aside
+        yield beside
     finally:
         with suppress(OSError):
-            aside.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""The queue in front of the engine: fed from the table by fair share, it keeps the batch full, no more."""
+"""The queue in front of the engine: fed from the table by fair share, it keeps the batch full, no more.
+
+Pictures and trainings have a line each: beside the pictures, one training runs at a time.
+"""
 
 import asyncio
 import time
@@ -12,13 +15,15 @@ from bot.config import QueueSettings
 from bot.endings import Ending, Endings
 from bot.engine_client import EngineClient
 from bot.filed import EngineUnavailable
+from bot.leftovers import Leftovers
 from bot.line import Line
 from bot.live import Live
+from bot.meter import Meter
 from bot.metrics import Metrics
 from bot.pace import Pace, left
-from bot.picking import pick
+from bot.picking import Picked, pick, pick_training
 from bot.running import Running
-from engine.messages import Cancelled, JobId, Paint, Progress
+from engine.messages import Cancelled, Event, JobId, Learning, Paint, Progress, Saved, Train
 from storage import jobs
 from storage.database import CannotStore, Database
 from storage.files import Files
@@ -27,17 +32,22 @@ log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 60.0  # between two starts of an engine that had given up
 LINE_SECONDS = 1.0  # between two looks at the line while it moves
+TELLING_SECONDS = 0.5  # between two looks at a card of a training, whose steps may be far quicker
+LEAST_SHARE = (
+    0.05  # of the engine's time that pictures have beside a training, for telling how long they take
+)
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # before jobs that could not be taken are tried again, doubled
 
 
 class Queue:
-    """Takes jobs from the table, has them painted, and writes down how they end."""
+    """Takes jobs from the table, has the engine work on them, and writes down how they end."""
 
     def __init__(
         self,
         *,
         database: Database,
         files: Files,
+        leftovers: Leftovers,
         engine: EngineClient,
         live: Live,
         pace: Pace,
@@ -45,6 +55,7 @@ class Queue:
         metrics: Metrics,
         settings: QueueSettings,
         largest_batch: int,
+        training_share: float,
     ) -> None:
         self._database = database
         self._engine = engine
@@ -54,13 +65,16 @@ class Queue:
         self._metrics = metrics
         self._lease = settings.lease_seconds
         self._largest = largest_batch
-        self._endings = Endings(database, files, pace, metrics)
+        self._slowed = 1 / max(1 - training_share, LEAST_SHARE)  # by so much, beside a training
+        self._endings = Endings(database, files, leftovers, pace, metrics)
         self._line = Line(database, live, pace, touch)
         self._running: dict[JobId, Running] = {}
-        self._unwanted: set[JobId] = set()
+        self._meter = Meter(self._running)
+        self._filling = False
+        self._unwanted: set[JobId] = set()  # cancelled while jobs were being taken, maybe they among them
         self._woken = asyncio.Event()
         self._moved = asyncio.Event()
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._jobs: dict[asyncio.Task[None], Running] = {}
         self._services: list[asyncio.Task[None]] = []
         self._hurried = asyncio.Event()
         self.trouble = ""  # why there is no engine, and none will come soon
@@ -82,6 +96,10 @@ class Queue:
         self._services = [asyncio.create_task(service) for service in services]
         self.wake()
 
+    def hear(self, event: Event) -> None:
+        """Measure what jobs cost by what the engine says."""
+        self._meter.hear(event)
+
     def filed(self, job: JobId, request: Paint) -> None:
         """This was just written down."""
         self._line.joins(job, self._pace.seconds(request))
@@ -95,17 +113,28 @@ class Queue:
     def cancel(self, job: JobId) -> None:
         """The row has ended as cancelled: the engine need not go on."""
         self._metrics.ended.labels("cancelled").inc()
-        self._unwanted.add(job)
-        if (running := self._running.get(job)) is not None and running.inside:
-            self._engine.cancel(job)
+        if (running := self._running.get(job)) is not None:
+            running.unwanted = True
+            if running.inside:
+                self._engine.cancel(job)
+        elif self._filling:
+            self._unwanted.add(job)
+
+    def finish(self, job: JobId) -> None:
+        """Let this training end now, with what it has."""
+        if job in self._running:
+            self._engine.finish(job)
 
     def spent(self, job: JobId) -> float:
         """Engine seconds that a running job has cost so far, about."""
         running = self._running.get(job)
-        return running.expected * running.done if running is not None else 0.0
+        return running.spent if running is not None else 0.0
 
     async def stop(self, grace: float) -> None:
-        """Take no more, let what runs end within the grace in seconds, put back the rest, stop the engine."""
+        """Take no more, let pictures end within the grace in seconds, put back the rest, stop the engine.
+
+        A training takes far longer, and goes on from what it has saved.
+        """
         await _ended(self._services)
         with suppress(TimeoutError):
             await asyncio.wait_for(self._all_ended_or_hurried(), grace)
@@ -121,10 +150,13 @@ class Queue:
     async def _all_ended_or_hurried(self) -> None:
         hurried = asyncio.create_task(self._hurried.wait())
         try:
-            while self._jobs and not hurried.done():
-                await asyncio.wait({*self._jobs, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            while (painting := self._painting()) and not hurried.done():
+                await asyncio.wait({*painting, hurried}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             hurried.cancel()
+
+    def _painting(self) -> list[asyncio.Task[None]]:
+        return [task for task, running in self._jobs.items() if isinstance(running.request, Paint)]
 
     async def _put_back(self) -> None:
         """Queue all running rows again, none of which is in an engine; no attempt is charged."""
@@ -167,8 +199,7 @@ class Queue:
             await self._engine.available()
             self._woken.clear()
             try:
-                if self._room() > 0:
-                    await self._fill()
+                await self._fill()
                 pause = FIRST_PAUSE
             except Exception as error:
                 log.error(
@@ -183,13 +214,31 @@ class Queue:
         inside = [running for running in self._running.values() if running.inside]
         if any(running.solo for running in inside):
             return 0
-        return max(0, self._largest - sum(running.request.count for running in inside))
+        return max(0, self._largest - sum(running.pictures for running in inside))
+
+    def _trains(self) -> bool:
+        """Whether the engine has a training."""
+        return any(one.inside and isinstance(one.request, Train) for one in self._running.values())
 
     async def _fill(self) -> None:
         """Take as many of the next jobs as fit, and begin them."""
-        picked = await self._database.write(
-            lambda session: pick(session, self._room(), self._largest, self._pace, self._lease)
-        )
+        self._filling = True
+        try:
+            for picked in await self._database.write(self._picked):
+                self._take(picked)
+        finally:
+            self._filling = False
+            self._unwanted.clear()
+
+    async def _picked(self, session: AsyncSession) -> Sequence[Picked]:
+        picked = []
+        if (room := self._room()) > 0:
+            picked.append(await pick(session, room, self._largest, self._pace, self._lease))
+        if not self._trains():
+            picked.append(await pick_training(session, self._lease))
+        return picked
+
+    def _take(self, picked: Picked) -> None:
         for running in picked.taken:
             self._begin(running)
         self._metrics.ended.labels("failed").inc(len(picked.unreadable))
@@ -197,13 +246,14 @@ class Queue:
 
     def _begin(self, running: Running) -> None:
         job = running.request.job
+        running.unwanted = job in self._unwanted
         self._running[job] = running
         self._metrics.wait.observe(max(0.0, time.time() - running.filed_at))
         self._live.running(job)
         self._touch([job])
         task = asyncio.create_task(self._run(running), name=f"job {job}")
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
+        self._jobs[task] = running
+        task.add_done_callback(self._jobs.pop)
 
     async def _run(self, running: Running) -> None:
         """The life of one job from the engine to the table."""
@@ -222,22 +272,28 @@ class Queue:
             )
         finally:
             del self._running[job]
-            self._unwanted.discard(job)
             self._live.forget(job)
             self._touch([job])
             self.wake()
 
     async def _ending(self, running: Running) -> Ending:
-        """Have it painted, telling how far it is; how it ended."""
+        """Have the engine work on it, telling how far it is; how it ended."""
         job = running.request.job
-        if job in self._unwanted:
+        if running.unwanted:
             return Cancelled(job=job)
         try:
-            async with aclosing(self._engine.paint(running.request)) as news:
+            async with aclosing(self._engine.work(running.request)) as news:
                 async for update in news:
-                    if not isinstance(update, Progress):
-                        return update
-                    self._progress(running, update)
+                    match update:
+                        case Progress():
+                            self._progress(running, update)
+                        case Learning():
+                            self._learning(running, update)
+                        case Saved():
+                            await self._endings.saved(running, update)
+                            self._touch([job])
+                        case _:
+                            return update
         except EngineUnavailable as refusal:
             return refusal
         raise AssertionError(f"job {job} ended without an end")
@@ -254,8 +310,17 @@ class Queue:
             self._live.estimate(job, left(running.seconds_left, self._left_of_others(job)))
         self._touch([job])
 
+    def _learning(self, running: Running, update: Learning) -> None:
+        known = self._live.get(update.job)
+        running.step, running.steps = update.step, update.steps
+        self._live.learning(update)
+        now = time.monotonic()
+        if now >= running.tell_again or known is None or known.phase != update.phase:
+            running.tell_again = now + TELLING_SECONDS
+            self._touch([update.job])
+
     def _left_of_others(self, job: JobId) -> Sequence[float]:
-        return [one.seconds_left for other, one in self._running.items() if other != job]
+        return [left for other, left in self._seconds_left(Paint).items() if other != job]
 
     async def _renew(self) -> None:
         """Renew the leases of what runs, and queue again what nobody renews."""
@@ -285,18 +350,23 @@ class Queue:
         """Tell places and estimates whenever the line moves, and every so often while the engine works."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), LINE_SECONDS if self._line.length else None)
+                await asyncio.wait_for(self._moved.wait(), LINE_SECONDS if self._line.anybody else None)
             self._moved.clear()
             try:
-                await self._line.look(self._seconds_left(), self._waiting)
+                await self._line.look(
+                    self._seconds_left(Paint),
+                    self._seconds_left(Train),
+                    self._waiting,
+                    slowed=self._slowed if self._trains() else 1.0,
+                )
             except Exception:
                 log.exception("the line could not be read")
             self._metrics.queued.set(self._line.length)
             self._metrics.running.set(len(self._running))
             await asyncio.sleep(LINE_SECONDS / 4)
 
-    def _seconds_left(self) -> Mapping[JobId, float]:
-        return {job: running.seconds_left for job, running in self._running.items()}
+    def _seconds_left(self, kind: type[Paint | Train]) -> Mapping[JobId, float]:
+        return {job: one.seconds_left for job, one in self._running.items() if isinstance(one.request, kind)}
 
     def _waiting(self) -> str:
         if self.trouble:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engine.messages import Paint
+from engine.messages import Paint, Work
 
 
 @dataclass(kw_only=True)
@@ -10,20 +10,34 @@ class Running:
     """A job that was taken from the table and has not ended there."""
 
     number: int
-    request: Paint
+    request: Work
     expected: float  # engine seconds
-    solo: bool  # it was in a step in which an engine died: nobody shares the engine with it
+    solo: bool  # pictures in whose step an engine died: no others share the engine with them
     strikes: int
     filed_at: float  # seconds since 1970
     first: tuple[int, float] | None = None  # the first step that was told, and when
     step: int = 0
     steps: int = 0
     inside: bool = True  # the engine has not answered yet
+    unwanted: bool = False  # it was cancelled: the engine need not begin
+    advanced: bool = False  # a training that has saved a state since it was taken
+    measured: float = 0.0  # engine seconds of the steps it was in
+    tell_again: float = 0.0  # when the card of a training is drawn again, on the monotonic clock
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures of it are in a step; a training has steps of its own."""
+        return self.request.count if isinstance(self.request, Paint) else 0
 
     @property
     def done(self) -> float:
         """The share of its steps that are done."""
         return self.step / self.steps if self.steps else 0.0
+
+    @property
+    def spent(self) -> float:
+        """Engine seconds that it has cost so far: a training's are measured, pictures' worked out."""
+        return self.expected * self.done if isinstance(self.request, Paint) else self.measured
 
     @property
     def seconds_left(self) -> float:

@@ -16,9 +16,11 @@ from bot.adapters import AdapterFolder
 from bot.config import LOCAL_TOKEN, Config, ConfigError, LocalSettings, read_config
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
+from bot.drafts import Drafts
 from bot.engine_client import PROGRAM, EngineClient
 from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.front import Front
+from bot.leftovers import DAY, Leftovers
 from bot.live import Live
 from bot.logs import set_up
 from bot.metrics import Metrics
@@ -26,8 +28,9 @@ from bot.on_local import LocalChat, LocalChatError
 from bot.pace import Pace
 from bot.queue import Queue
 from commands.parse import parse
+from commands.presets import SMALL
 from commands.spec import Option, parameters
-from engine.messages import InvalidRequest
+from engine.messages import Event, InvalidRequest
 from storage.database import CannotStore, Database, DatabaseError
 from storage.files import Files
 
@@ -61,14 +64,16 @@ class Bot:
         self.files = Files(Path(config.engine.files))
         self.library = AdapterFolder(config.adapters, self.files)
         self.metrics = Metrics()
-        self.engine = EngineClient(config.engine, program, self.metrics.hear)
+        self.engine = EngineClient(config.engine, program, self._hear)
         self.live = Live()
         self.pace = Pace()
+        self.leftovers = Leftovers(database, self.files)
         self._fronts: dict[str, Front] = {}
         self.delivery = Delivery(database, self._fronts, self.live, self.metrics)
         self.queue = Queue(
             database=database,
             files=self.files,
+            leftovers=self.leftovers,
             engine=self.engine,
             live=self.live,
             pace=self.pace,
@@ -76,16 +81,27 @@ class Bot:
             metrics=self.metrics,
             settings=config.queue,
             largest_batch=config.engine.largest_batch,
+            training_share=config.engine.training_share,
+        )
+        self.drafts = Drafts(
+            database=database,
+            files=self.files,
+            leftovers=self.leftovers,
+            engine=self.engine,
+            touch=self.delivery.touch,
         )
         self.dispatch = Dispatch(
             database=database,
-            files=self.files,
-            library=self.library,
+            leftovers=self.leftovers,
+            folder=self.library,
             queue=self.queue,
+            drafts=self.drafts,
             delivery=self.delivery,
             live=self.live,
             pace=self.pace,
             limits=config.queue,
+            largest_rank=config.training.largest_rank,
+            small=config.engine.model == SMALL,
         )
         self._started = time.monotonic()
         self._services: list[asyncio.Task[None]] = []
@@ -106,16 +122,17 @@ class Bot:
             asyncio.create_task(self._tidy()),
         ]
         await self.queue.start()
+        self._services.append(asyncio.create_task(self.drafts.work()))
         await self.delivery.start()
 
     async def stop(self, grace: float = GRACE) -> None:
         """Take no more, let what runs end within the grace or put it back, and leave every card right."""
         self.dispatch.refuse()
-        await self.queue.stop(grace)
-        await self.delivery.stop(LAST_CARDS)
         for service in self._services:
             service.cancel()
         await asyncio.gather(*self._services, return_exceptions=True)
+        await self.queue.stop(grace)
+        await self.delivery.stop(LAST_CARDS)
 
     async def close(self) -> None:
         """Let go of the database; the last thing to do."""
@@ -138,12 +155,19 @@ class Bot:
             "jobs": {"queued": self.queue.length, "running": self.queue.running},
         }
 
+    def _hear(self, event: Event) -> None:
+        self.metrics.hear(event)
+        self.queue.hear(event)
+
     async def _tidy(self) -> None:
-        """What a killed bot was storing goes; it only costs space."""
-        try:
-            await self.files.tidy()
-        except OSError as error:
-            log.warning("the store could not be tidied", reason=str(error))
+        """Once a day files go that nobody needs: what killed programs left, what was sent and never used."""
+        while True:
+            try:
+                await self.files.tidy()
+                await self.leftovers.sweep()
+            except (CannotStore, OSError) as error:
+                log.warning("the store could not be tidied", reason=str(error))
+            await asyncio.sleep(DAY)
 
     def _engine_state(self) -> str:
         if self.queue.trouble:
@@ -215,6 +239,7 @@ def local_chat(bot: Bot, settings: LocalSettings, token: str | None) -> LocalCha
         dispatch=bot.dispatch,
         files=bot.files,
         library=bot.library,
+        leftovers=bot.leftovers,
         health=bot.health,
         metrics=bot.metrics.text,
     )

@@ -1,4 +1,4 @@
-"""The terminal as a front end: `python -m bot imagine "a red star" --out star.png`."""
+"""The terminal as a front end: `python -m bot imagine "a red star" --out star.png`, `train maria stars/`."""
 
 import asyncio
 import logging
@@ -15,17 +15,19 @@ from bot.engine_client import EngineClient
 from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.filed import EngineUnavailable, Lost, Update
 from bot.output import CannotWrite, Output
+from bot.terminal_train import TRAIN, train
 from commands.book import COMMANDS
 from commands.context import Context
 from commands.help import HELP, usage
 from commands.imagine import imagine
 from commands.parse import parse, short
 from commands.spec import Option, parameters
-from engine.messages import Failed, InvalidRequest, JobId, Paint, Painted, Progress
+from engine.messages import Failed, InvalidRequest, JobId, Painted, Progress, Work
 from storage.files import Files
 
 log = logging.getLogger(__name__)
 
+HERE = f"{imagine.name} paints a picture and {TRAIN.name} teaches a LoRA"
 SERVE = "serve: Run the bot for its chats; no words at all do the same."
 
 
@@ -47,15 +49,28 @@ def main(words: Sequence[str]) -> int:
 
 
 def _run(job: JobId, words: Sequence[str]) -> int:
-    own = parameters(_settle)
     if not words or words[0] == "help" or not HELP.isdisjoint(words):
-        print(usage(imagine, own))
-        print(SERVE)
+        print(_help(words))
         return FINE
     command, *rest = words
-    if command != imagine.name:
-        raise InvalidRequest(_unknown(command))
-    values = parse(rest, (*imagine.parameters, *own))
+    if command == TRAIN.name:
+        return train(job, rest)
+    if command == imagine.name:
+        return _paint(job, rest)
+    raise InvalidRequest(_unknown(command))
+
+
+def _help(words: Sequence[str]) -> str:
+    """The options of the command that is asked about; of imagine's and what else there is, otherwise."""
+    if TRAIN.name in [word for word in words if word != "help"][:1]:
+        return usage(TRAIN)
+    others = (f"{TRAIN.name}: {TRAIN.help} Its options: {TRAIN.name} --help.", SERVE)
+    return "\n".join((usage(imagine, parameters(_settle)), *others))
+
+
+def _paint(job: JobId, words: Sequence[str]) -> int:
+    own = parameters(_settle)
+    values = parse(words, (*imagine.parameters, *own))
     output, config = _settle(**{one.name: values.pop(one.name) for one in own if one.name in values})
     ended = asyncio.run(_imagine(job, values, config))
     match ended:
@@ -76,8 +91,8 @@ def _unknown(command: str) -> str:
     """Most commands need the people and the jobs of a chat."""
     name = command.removeprefix("/").lower()
     if name in COMMANDS:
-        return f"{name} is for a chat: here {imagine.name} paints a picture."
-    return f"there is no command {short(command)!r}: {imagine.name} paints a picture."
+        return f"{name} is for a chat: here {HERE}."
+    return f"there is no command {short(command)!r}: {HERE}."
 
 
 def _settle(
@@ -107,9 +122,9 @@ async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Upd
             await engine.stop()
 
 
-async def _watched(engine: EngineClient, request: Paint, bar: Bar) -> Update | None:
+async def _watched(engine: EngineClient, request: Work, bar: Bar) -> Update | None:
     update: Update | None = None
-    async with aclosing(engine.paint(request)) as news:
+    async with aclosing(engine.work(request)) as news:
         async for update in news:
             if isinstance(update, Progress):
                 bar.advance(update)

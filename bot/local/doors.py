@@ -10,11 +10,12 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from bot.config import is_loopback
+from bot.local.page import STATIC
 
 PERSON = "atelier_person"  # the cookie with a person's secret
 KEY = "atelier_key"  # the cookie of those who once gave the token
 KEEP = 400 * 24 * 3600  # seconds: browsers allow no more
-OPEN = frozenset({"/", "/style.css", "/app.js", "/token", "/healthz"})  # what those without the token get
+OPEN = frozenset({*STATIC, "/token", "/healthz"})  # what those without the token get
 WRONG_TOKEN_PAUSE = 1.0  # seconds: guesses come one after another
 HEADERS = {
     "Content-Security-Policy": (

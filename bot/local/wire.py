@@ -12,7 +12,7 @@ from bot.card import Card
 from bot.dispatch import Dispatch, Reply
 from bot.front import Asker
 from bot.local.outbox import Outbox, Overflow
-from bot.local.written import card_json, text
+from bot.local.written import card_json, lora_json, text
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
@@ -20,7 +20,7 @@ CHAT = "local"
 PAGE = 30  # cards at a time
 MOST = 200  # cards at once, for a page that comes back and had read far
 AT_ONCE = 20  # messages in one frame: when all pages are sent many, the event loop sees to others between
-LARGEST_MESSAGE = 64 * 2**10  # bytes
+LARGEST_MESSAGE = 512 * 2**10  # bytes: a form may have 50 pictures with long captions
 LONGEST_NAME = 32  # characters
 LARGEST_NUMBER = 2**62  # that a card could have
 
@@ -170,7 +170,9 @@ class Wire:
         files = [
             {"name": name, "url": self._house.gift(self.person, name, sha256)} for name, sha256 in reply.files
         ]
-        return {"reply": {"ok": reply.ok, "text": reply.text, "job": reply.job, "form": form, "files": files}}
+        loras = [lora_json(self._here().channel, one, mine=False) for one in reply.loras]
+        told = {"ok": reply.ok, "text": reply.text, "job": reply.job, "form": form, "files": files}
+        return {"reply": told | {"loras": loras}}
 
     def _here(self) -> Asker:
         if self.channel is None:

@@ -1,21 +1,26 @@
 // The local chat's page. Cards are views of jobs that the bot sends; what people wrote is only ever inserted as text.
 
+import { $, announce, asked, copy, copyable, el, facts, fitted, icon, memory, mention, once, paintAvatar, tool, when } from "./parts.js";
+import { allowed, showForm, trayOfForm } from "./forms.js";
+import { Loras, few, findLoras } from "./loras.js";
+import { Tray } from "./pictures.js";
+import { TrainingView, sureOf, wordOf } from "./training.js";
+
 /** @typedef {{place: number, seed: string, width: number, height: number, stars: number,
  *   url: string, thumb: string, recipe: string}} Picture */
 /** @typedef {{id: string, emoji: string, label: string, picture: number|null, owners: boolean}} Action */
-/** @typedef {{channel: string, job: string, number: number, person: string, person_key: string, state: string,
+/** @typedef {{channel: string, job: string, kind: string, number: number, person: string, person_key: string, state: string,
  *   title: string, line: string, done: number|null, preview: string|null, pictures: Picture[],
  *   recipe: [string, string][], command: string, buttons: Action[], at: number}} Card */
 /** @typedef {{name: string, label: string, flags: string[], help: string, type: string, low: number|null, high: number|null,
- *   choices: string[], names: string[], default: string, otherwise: string, required: boolean, repeated: boolean}} Parameter */
+ *   choices: string[], names: string[], default: string, otherwise: string, required: boolean, repeated: boolean,
+ *   more?: boolean, about?: Record<string, string>}} Parameter */
 /** @typedef {{name: string, help: string, parameters: Parameter[]}} Command */
 
 const FIRST_PAUSE = 500; // ms before the next try to connect, doubled each time
 const LONGEST_PAUSE = 15000;
 const ANSWER_WITHIN = 20000; // ms: a connection that is silent for longer is taken for dead
-const LARGEST_FILE = 20 * 2 ** 20; // bytes, as the server takes them
 const ENDED = new Set(["succeeded", "failed", "cancelled"]);
-const NOTHING = '""'; // an empty text that is meant, as the server reads forms
 const EXAMPLES = [
   ["A star above a circle", "/imagine a red star above a blue circle on a white background"],
   ["Four hearts", "/imagine a large green heart on a black background --count 4"],
@@ -36,97 +41,6 @@ const state = {
   pinned: true, // the newest is in sight, and stays so
   view: "chat",
 };
-
-// Small things
-
-/** @returns {any} */
-const $ = (/** @type {string} */ id) => document.getElementById(id);
-
-/** An element with its properties and children; strings become text, never markup. */
-function el(/** @type {string} */ tag, /** @type {Record<string, any>} */ props = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(props)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "class") node.className = value;
-    else if (name === "style") for (const [key, one] of Object.entries(value)) node.style.setProperty(key, one);
-    else node.setAttribute(name, value === true ? "" : String(value));
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
-
-function icon(/** @type {string} */ name) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  svg.setAttribute("class", "icon");
-  svg.setAttribute("aria-hidden", "true");
-  use.setAttribute("href", `#i-${name}`);
-  svg.append(use);
-  return svg;
-}
-
-function tool(name, label, onclick) {
-  return el("button", { class: "tool", type: "button", title: label, "aria-label": label, onclick }, icon(name));
-}
-
-/** What this browser remembers; a browser that forbids it only forgets. */
-const memory = {
-  get(key, otherwise) {
-    try {
-      return JSON.parse(localStorage.getItem(`atelier:${key}`) ?? "null") ?? otherwise;
-    } catch {
-      return otherwise;
-    }
-  },
-  set(key, value) {
-    try {
-      localStorage.setItem(`atelier:${key}`, JSON.stringify(value));
-    } catch {
-      // private windows have no room
-    }
-  },
-};
-
-function announce(/** @type {string} */ words) {
-  $("announcer").textContent = words;
-}
-
-/** A word in passing, that needs no answer. */
-function mention(/** @type {string} */ words) {
-  announce(words);
-  $("toast").textContent = words[0].toUpperCase() + words.slice(1);
-  $("toast").hidden = false;
-  clearTimeout(mention.timer);
-  mention.timer = setTimeout(() => ($("toast").hidden = true), 3000);
-}
-mention.timer = 0;
-
-async function copy(/** @type {string} */ words) {
-  try {
-    await navigator.clipboard.writeText(words);
-  } catch {
-    const field = el("textarea", { class: "hidden" });
-    field.value = words;
-    document.body.append(field);
-    field.select();
-    document.execCommand("copy");
-    field.remove();
-  }
-  mention("Copied.");
-}
-
-function when(/** @type {number} */ at) {
-  const then = new Date(at * 1000);
-  const today = then.toDateString() === new Date().toDateString();
-  const day = today ? {} : { day: "numeric", month: "short" };
-  return then.toLocaleString([], { hour: "2-digit", minute: "2-digit", ...day });
-}
-
-function paintAvatar(node, name, key) {
-  node.textContent = (name.replace(/^guest-/, "").at(0) ?? "?").toUpperCase();
-  node.style.setProperty("--hue", String(parseInt(key.slice(0, 6) || "0", 16) % 360));
-}
 
 // The wire: asks and answers, and a connection that comes back by itself
 
@@ -225,11 +139,17 @@ async function define() {
 
 function hear(message) {
   if (message.hello) welcome(message.hello);
-  else if (message.card) seeCard(message.card);
+  else if (message.card) hearCard(message.card);
   else if (message.gone) dropCard(message.gone);
   else if (message.news) seeNews(message.news, message.number);
   else if (message.named) rename(message.named);
   else if (message.error) notice({ text: message.error, ok: false });
+}
+
+function hearCard(/** @type {Card} */ card) {
+  const before = state.cards.get(card.job)?.card.state;
+  seeCard(card);
+  if (state.view === "loras" && card.kind === "train" && card.state === "succeeded" && before !== card.state) loras.load();
 }
 
 async function welcome(hello) {
@@ -276,8 +196,8 @@ function showChannels() {
   });
   $("channels").replaceChildren(...items);
   document.title = [...$("channels").querySelectorAll(".unread")].length ? "• Atelier" : "Atelier";
-  for (const link of document.querySelectorAll(".side [data-gallery]")) {
-    link.toggleAttribute("aria-current", state.view === link.dataset.gallery);
+  for (const link of document.querySelectorAll(".side [data-gallery], .side [data-view]")) {
+    link.toggleAttribute("aria-current", state.view === (link.dataset.gallery ?? link.dataset.view));
   }
 }
 
@@ -366,13 +286,17 @@ class CardView {
     this.recipe.firstElementChild.addEventListener("click", () => (this.recipe.dataset.folded = "by hand"));
     const filed = new Date(card.at * 1000);
     const time = el("time", { datetime: filed.toISOString(), title: filed.toLocaleString() }, when(card.at));
+    const trains = card.kind === "train";
+    this.training = trains ? new TrainingView({ button: (one) => this.#button(one), look: (list, at) => lightbox.open(list, at), say: sayNext }) : null;
+    if (this.training) this.body.append(this.training.node);
+    const rest = trains ? [this.status, this.body, this.actions, this.recipe] : [this.body, this.status, this.actions, this.recipe];
     this.node = el(
       "article",
-      { class: "card", "data-job": card.job, tabindex: "-1" },
+      { class: trains ? "card teaches" : "card", "data-job": card.job, tabindex: "-1" },
       this.avatar,
-      el("header", {}, this.owner, time, el("span", { class: "code" }, card.job)),
+      el("header", {}, this.owner, time, el("span", { class: "code" }, card.job), trains ? el("span", { class: "kind" }, "LoRA") : null),
       this.prompt,
-      el("div", { class: "rest" }, this.body, this.status, this.actions, this.recipe),
+      el("div", { class: "rest" }, ...rest),
     );
     this.update(card);
   }
@@ -381,30 +305,20 @@ class CardView {
     const before = this.card;
     this.card = card;
     this.node.dataset.state = card.state;
-    this.node.classList.toggle("beside", card.pictures.length > 0 || card.state === "running");
+    this.node.classList.toggle("beside", !this.training && (card.pictures.length > 0 || card.state === "running"));
     this.node.setAttribute("aria-label", `${card.person}: ${card.title}`);
     this.owner.textContent = card.person;
     this.prompt.textContent = card.title;
     this.status.textContent = card.line;
     paintAvatar(this.avatar, card.person, card.person_key);
-    this.#once("body", [card.state, card.pictures, card.buttons, this.#kept()], () => this.#showBody());
+    if (this.training) this.training.update(/** @type {any} */ (card));
+    else once(this, "body", [card.state, card.pictures, card.buttons, this.#kept()], () => this.#showBody());
     this.#progress();
-    this.#once("actions", [card.buttons, card.pictures, this.#kept()], () => this.#showActions());
-    this.#once("recipe", [card.recipe, card.command], () => this.#showRecipe());
+    once(this, "actions", [card.buttons, card.pictures, card.state, this.#kept()], () => this.#showActions());
+    once(this, "recipe", [card.recipe, card.command], () => this.#showRecipe());
     if (card.person_key === state.key && ENDED.has(card.state) && !ENDED.has(before.state)) {
       announce(`${card.title}: ${card.line}`);
     }
-  }
-
-  /** Draw a part again only when what it shows has changed; the focus stays on the same button. */
-  #once(part, shows, draw) {
-    const now = JSON.stringify(shows);
-    if (this[`${part}Shows`] === now) return;
-    this[`${part}Shows`] = now;
-    const focused = this.node.contains(document.activeElement) ? document.activeElement : null;
-    const name = focused?.getAttribute("data-press");
-    draw();
-    if (name) this.node.querySelector(`[data-press="${CSS.escape(name)}"]`)?.focus();
   }
 
   #kept() {
@@ -470,8 +384,8 @@ class CardView {
   }
 
   #showActions() {
-    const many = this.card.pictures.length > 1;
-    const buttons = this.card.buttons.filter((one) => (!many || one.picture === null) && this.#may(one));
+    const apart = this.training || this.card.pictures.length > 1; // those about one picture stand beside it
+    const buttons = this.card.buttons.filter((one) => (!apart || one.picture === null) && this.#may(one));
     this.actions.replaceChildren(...buttons.map((one) => this.#button(one)));
     this.actions.hidden = buttons.length === 0;
   }
@@ -485,13 +399,16 @@ class CardView {
     const picture = this.card.pictures.find((one) => one.place === (button.picture ?? 1));
     const stars = keep ? (picture?.stars ?? 0) : 0;
     const pressed = keep ? String(state.kept.has(picture?.url ?? "")) : null;
+    const word = this.training ? wordOf(button, this.card.state) : "";
     return el(
       "button",
       {
-        class: "act", type: "button", title: button.label, "aria-label": stars ? `${button.label}, kept by ${stars}` : button.label,
-        "aria-pressed": pressed, "data-press": button.id, onclick: (event) => press(button, event.currentTarget),
+        class: button.id.startsWith("start:") ? "act first" : "act", type: "button", title: button.label,
+        "aria-label": stars ? `${button.label}, kept by ${stars}` : word ? null : button.label,
+        "aria-pressed": pressed, "data-press": button.id, onclick: (event) => press(button, event.currentTarget, sureOf(button, this.card)),
       },
       el("span", { "aria-hidden": "true" }, button.emoji),
+      word ? el("span", { class: "word" }, word) : null,
       stars ? el("span", { class: "count", "aria-hidden": "true" }, String(stars)) : null,
     );
   }
@@ -500,20 +417,10 @@ class CardView {
     const { card, recipe } = this;
     recipe.hidden = !card.recipe.length && !card.command;
     const inside = el("div", { class: "inside" }, facts(card.recipe));
-    if (card.command) inside.append(el("div", { class: "command" }, el("code", {}, card.command), tool("copy", "Copy the command", () => copy(card.command))));
+    if (card.command) inside.append(copyable(card.command, "Copy the command"));
     recipe.querySelector(".inside")?.remove();
     recipe.append(inside);
   }
-}
-
-function facts(/** @type {[string, string][]} */ rows) {
-  return el("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-}
-
-/** How wide to show a picture: small ones a whole number of times larger, so that pixels stay crisp. */
-function fitted({ width, height }, longest) {
-  const times = longest / Math.max(width, height);
-  return times >= 2 ? { wide: width * Math.floor(times), crisp: true } : { wide: Math.round(width * times), crisp: false };
 }
 
 /** Width by height of what is being painted, as far as its recipe tells. */
@@ -600,13 +507,14 @@ async function callCard(/** @type {string} */ job) {
   let view = state.cards.get(job);
   if (!view) {
     const { cards } = await wire.ask({ card: job });
-    if (!cards.length) return;
+    if (!cards.length) return false;
     view = putCard(cards[0]);
   }
   $("feed").append(view.node);
   toBottom();
   view.node.classList.remove("called");
   requestAnimationFrame(() => view.node.classList.add("called"));
+  return true;
 }
 
 function stick() {
@@ -639,7 +547,7 @@ function columned(/** @type {string} */ text) {
 }
 
 /** An answer for me alone, where I am in the timeline. */
-function notice({ text = "", ok = true, echo = "", files = [] }) {
+function notice({ text = "", ok = true, echo = "", files = [], loras: found = [] }) {
   const node = el(
     "article",
     { class: ok ? "notice" : "notice wrong-one", "aria-label": "Only you can see this" },
@@ -650,7 +558,8 @@ function notice({ text = "", ok = true, echo = "", files = [] }) {
       $("words").focus();
     }),
     echo ? el("p", { class: "echo" }, echo) : null,
-    text ? el("div", { class: "said" }, ...columned(text)) : null,
+    text && found.length < 2 ? el("div", { class: "said" }, ...columned(text)) : null,
+    found.length ? few(found, sayNext, openLoras) : null,
     files.length ? el("div", { class: "files" }, ...files.map(({ name, url }) => el("a", { href: url, download: name }, icon("down"), name))) : null,
   );
   $("feed").append(node);
@@ -661,12 +570,8 @@ function notice({ text = "", ok = true, echo = "", files = [] }) {
 
 function showWelcome() {
   const mark = document.querySelector(".brand .mark").cloneNode(true);
-  const fill = (words) => {
-    setWords(words);
-    $("words").focus();
-  };
   const examples = EXAMPLES.map(([name, words]) =>
-    el("button", { type: "button", onclick: () => fill(words) }, el("b", {}, name), el("span", {}, words)),
+    el("button", { type: "button", onclick: () => sayNext(words) }, el("b", {}, name), el("span", {}, words)),
   );
   $("welcome").replaceChildren(
     mark,
@@ -678,8 +583,9 @@ function showWelcome() {
 
 // Saying things
 
-async function press(/** @type {Action} */ button, node) {
-  if (button.id.startsWith("delete:") && !asked(node)) return;
+/** Press a button; what it is `sure` to be asked is pressed twice. */
+async function press(/** @type {Action} */ button, node, /** @type {string} */ sure) {
+  if (sure && !asked(node, sure)) return;
   node.disabled = true;
   try {
     const { reply } = await wire.ask({ press: button.id });
@@ -693,23 +599,9 @@ async function press(/** @type {Action} */ button, node) {
   }
 }
 
-/** What cannot be undone is pressed twice. */
-function asked(node) {
-  if (node.dataset.sure) return true;
-  const before = [...node.childNodes];
-  node.dataset.sure = "1";
-  node.replaceChildren("Press again to delete");
-  announce("Press again to delete");
-  setTimeout(() => {
-    delete node.dataset.sure;
-    node.replaceChildren(...before);
-  }, 4000);
-  return false;
-}
-
 function takeReply(reply, echo) {
   if (reply.form) openForm(reply.form.command, reply.form.values);
-  if (reply.text || reply.files.length) notice({ ...reply, echo });
+  if (reply.text || reply.files.length || reply.loras.length) notice({ ...reply, echo });
   if (reply.job) {
     toBottom();
     if (/^\/show\b/i.test(echo)) callCard(reply.job).catch((error) => notice({ text: error.message, ok: false }));
@@ -767,6 +659,13 @@ async function send() {
   }
 }
 
+/** Words for the message field, to be looked at and sent. */
+function sayNext(/** @type {string} */ words) {
+  showView("chat");
+  setWords(words);
+  $("words").focus();
+}
+
 function setWords(words) {
   $("words").value = words;
   $("words").setSelectionRange(words.length, words.length);
@@ -794,11 +693,6 @@ function optionsOf(/** @type {Command} */ command) {
 
 function spokenOf(/** @type {Command|undefined} */ command) {
   return command?.parameters.find((one) => !one.flags.length);
-}
-
-function allowed(/** @type {Parameter} */ { low, high, type }) {
-  if (low === null || type === "size") return "";
-  return high === null ? `from ${low}` : `${low} to ${high}`;
 }
 
 function noted(/** @type {Parameter} */ parameter) {
@@ -852,9 +746,8 @@ async function offers(at) {
 async function offerLoras(at) {
   const [, before, like] = /^(.*,\s*)?([^,]*)$/s.exec(at.typed) ?? [];
   if (like.includes(":")) return [];
-  const response = await fetch(`/loras?like=${encodeURIComponent(like.trim())}`);
-  const names = response.ok ? await response.json() : [];
-  return names.map((name) => ({ insert: `${before ?? ""}${name}:`, name, about: "LoRA", range: "weight -2 to 2" }));
+  const found = await findLoras(state.channel, like.trim());
+  return found.map(({ name, phrase }) => ({ insert: `${before ?? ""}${name}:`, name, about: phrase || "LoRA", range: "weight -2 to 2" }));
 }
 
 const completion = {
@@ -963,94 +856,27 @@ function onKey(/** @type {KeyboardEvent} */ event) {
   event.preventDefault();
 }
 
-// Forms, made from the definitions
+// Forms
 
 async function openForm(name, values = {}) {
   await define().catch(() => null); // my defaults may be others by now; without a connection the old ones do
   const command = state.commands.get(name);
   if (!command) return;
-  $("form-title").textContent = `/${command.name}`;
-  $("form-about").textContent = command.help;
-  $("form-wrong").textContent = "";
-  $("form-send").textContent = command.name === "imagine" ? "Paint" : "Send";
-  $("fields").replaceChildren(...command.parameters.map((parameter) => field(parameter, values[parameter.name])));
-  $("form").querySelector("form").onsubmit = (event) => submitForm(event, command.name);
-  $("form").showModal();
-  $("fields").querySelector("input, textarea, select")?.focus();
-}
-
-async function submitForm(event, command) {
-  event.preventDefault();
-  const values = {};
-  for (const control of $("fields").querySelectorAll("[name]")) values[control.name] = control.value;
-  for (const { name, type, default: usual } of state.commands.get(command)?.parameters ?? []) {
-    if (type === "text" && usual && !values[name]) values[name] = NOTHING; // else the default would be taken
-  }
-  try {
-    const { reply } = await wire.ask({ fill: { command, values } });
-    if (!reply.ok) {
-      $("form-wrong").textContent = reply.text;
-      return;
-    }
-    $("form").close();
+  const pictures = command.parameters.find((one) => one.type === "pictures");
+  const given = pictures && !values[pictures.name] && tray.sent.length ? { [pictures.name]: JSON.stringify(tray.sent) } : {};
+  showForm(command, { ...values, ...given }, async (filled) => {
+    const reply = await fill(name, filled);
+    if (!reply.ok) return reply.text;
+    if (pictures) tray.clear();
     setWords("");
-    takeReply(reply, `/${command}`);
-  } catch (error) {
-    $("form-wrong").textContent = error.message;
-  }
+    showView("chat");
+    takeReply(reply, `/${name}`);
+    return "";
+  });
 }
 
-function field(/** @type {Parameter} */ parameter, /** @type {string|undefined} */ given) {
-  const id = `field-${parameter.name}`;
-  const value = given === NOTHING ? "" : (given ?? parameter.default ?? "");
-  const control = controlFor(parameter, id, value);
-  const wide = ["text", "words", "loras"].includes(parameter.type);
-  return el(
-    "div",
-    { class: wide ? "field wide" : "field" },
-    el("label", { for: id }, parameter.label, el("span", { class: "allowed" }, allowed(parameter))),
-    control,
-    el("small", { id: `${id}-help` }, parameter.help),
-  );
-}
-
-function controlFor(/** @type {Parameter} */ parameter, id, value) {
-  const { type, choices, low, high, name, required, otherwise } = parameter;
-  const common = { id, name, "aria-describedby": `${id}-help` };
-  if (choices.length) {
-    const select = el("select", common, required || value ? null : el("option", { value: "" }, otherwise || "as usual"), ...choices.map((one) => el("option", { value: one }, one)));
-    select.value = value;
-    return select;
-  }
-  if (type === "number" || type === "integer") {
-    const step = type === "integer" ? 1 : (high - low) / 100 >= 0.1 ? 0.5 : 0.01;
-    const number = el("input", { ...common, type: "number", min: low, max: high, step: type === "integer" ? 1 : "any", value, placeholder: otherwise, inputmode: "decimal" });
-    if (high === null) number.type = "text"; // more digits than a browser's numbers hold
-    if (value === "" || low === null || high === null || high - low > 1000) return number;
-    const range = el("input", { type: "range", min: low, max: high, step, value, "aria-label": `${parameter.label}, slider` });
-    range.addEventListener("input", () => (number.value = range.value));
-    number.addEventListener("input", () => (range.value = number.value));
-    return el("div", { class: "slide" }, range, number);
-  }
-  if (type === "size") return sizes(el("input", { ...common, value, placeholder: otherwise }), parameter.names);
-  if (type === "words" && required) {
-    const area = el("textarea", { ...common, rows: 3, required, maxlength: 4000 });
-    area.value = value;
-    return area;
-  }
-  return el("input", { ...common, value, maxlength: 4000, placeholder: otherwise });
-}
-
-function sizes(input, names) {
-  const presets = names.map((shape) => el("button", { type: "button", onclick: () => choose(shape) }, shape));
-  const mark = () => presets.forEach((one) => one.setAttribute("aria-pressed", String(one.textContent === input.value)));
-  const choose = (shape) => {
-    input.value = shape;
-    mark();
-  };
-  input.addEventListener("input", mark);
-  mark();
-  return el("div", {}, input, el("div", { class: "presets", style: { "margin-top": "8px" } }, ...presets));
+async function fill(/** @type {string} */ command, /** @type {Record<string, string>} */ values) {
+  return (await wire.ask({ fill: { command, values } })).reply;
 }
 
 function formForWords() {
@@ -1064,7 +890,7 @@ function formForWords() {
 // The lightbox
 
 const lightbox = {
-  /** @type {(Picture & {title: string, job: string, channel: string})[]} */ list: [],
+  /** Pictures of cards, or others that say by `about` and `name` what they are. @type {any[]} */ list: [],
   at: 0,
 
   openCard(job, place) {
@@ -1096,11 +922,11 @@ const lightbox = {
     image.alt = one.title;
     $("left").hidden = this.at === 0;
     $("right").hidden = this.at === this.list.length - 1;
-    const tools = el("div", { class: "tools" }, el("a", { href: one.url, download: `${one.job}-${one.place}.png` }, icon("down"), "Download"));
-    if (state.view !== "chat") tools.append(el("button", { type: "button", onclick: () => this.toChannel(one) }, icon("right"), `Show in # ${one.channel}`));
-    const about = `${one.width} × ${one.height} · seed ${one.seed} · ${this.at + 1} of ${this.list.length}`;
-    $("caption").replaceChildren(el("p", { class: "title" }, one.title), el("p", { class: "small" }, about), tools);
-    this.tell(one, tools);
+    const tools = el("div", { class: "tools" }, el("a", { href: one.url, download: one.name ?? `${one.job}-${one.place}.png` }, icon("down"), "Download"));
+    if (one.channel && state.view !== "chat") tools.append(el("button", { type: "button", onclick: () => this.toChannel(one) }, icon("right"), `Show in # ${one.channel}`));
+    const about = one.about ?? `${one.width} × ${one.height} · seed ${one.seed}`;
+    $("caption").replaceChildren(el("p", { class: "title" }, one.title), el("p", { class: "small" }, `${about} · ${this.at + 1} of ${this.list.length}`), tools);
+    if (one.recipe) this.tell(one, tools);
   },
 
   /** The recipe of this picture alone, where there is one. */
@@ -1136,10 +962,11 @@ const gallery = { list: [], before: "" };
 function showView(/** @type {string} */ view) {
   state.view = view;
   const chat = view === "chat";
-  $("gallery").hidden = chat;
+  $("gallery").hidden = view !== "mine" && view !== "kept";
+  $("loras").hidden = view !== "loras";
   for (const id of ["scroll", "composer"]) $(id).hidden = !chat;
   $("to-bottom").hidden = true;
-  $("where").textContent = chat ? `# ${state.channel}` : "Gallery";
+  $("where").textContent = chat ? `# ${state.channel}` : view === "loras" ? `LoRAs in # ${state.channel}` : "Gallery";
   showChannels();
   if (chat) toBottom();
 }
@@ -1181,43 +1008,32 @@ function tile(picture, nth) {
   return el("button", { class: "tile", type: "button", "aria-label": `Open: ${name}`, onclick: () => lightbox.open(gallery.list, nth) }, image, el("span", { "aria-hidden": "true" }, name));
 }
 
-// Pictures to send
+// The LoRAs that are here
 
-const uploads = new Map();
+const loras = new Loras({
+  channel: () => state.channel,
+  fill,
+  say: sayNext,
+  teach: () => openForm("train"),
+  show: async (job) => {
+    showView("chat");
+    if (!(await callCard(job).catch(() => false))) mention("its training is not in this channel.");
+  },
+});
 
-async function addPictures(/** @type {Iterable<File>} */ files) {
-  for (const file of files) {
-    const chip = el("li", { class: "chip" });
-    const address = URL.createObjectURL(file);
-    const said = el("span", {}, "Checking…");
-    const remove = tool("close", `Remove ${file.name}`, () => {
-      uploads.delete(chip);
-      URL.revokeObjectURL(address);
-      chip.remove();
-      $("chips").hidden = !uploads.size;
-    });
-    chip.append(el("img", { src: address, alt: "", onerror: (event) => event.target.remove() }), el("div", { class: "about" }, el("b", {}, file.name), said), remove);
-    uploads.set(chip, null);
-    $("chips").append(chip);
-    $("chips").hidden = false;
-    upload(file, chip, said);
-  }
+function openLoras() {
+  foldSide();
+  showView("loras");
+  loras.load();
 }
 
-async function upload(file, chip, said) {
-  try {
-    if (file.size > LARGEST_FILE) throw new Error("Larger than 20 MB: send a smaller one.");
-    const response = await fetch("/uploads", { method: "POST", body: file });
-    if (!response.ok) throw new Error(await response.text());
-    const picture = await response.json();
-    if (uploads.has(chip)) uploads.set(chip, picture);
-    const taken = [...state.commands.values()].some((command) => command.parameters.some((one) => one.type === "pictures"));
-    said.textContent = `${picture.width} × ${picture.height}${taken ? "" : " · no command takes pictures yet"}`;
-  } catch (error) {
-    chip.classList.add("wrong-one");
-    said.textContent = error.message || "It could not be sent.";
-    announce(said.textContent);
-  }
+// Pictures to send
+
+const tray = new Tray($("chips"), { changed: ({ sent }) => ($("teach-these").hidden = !sent.length || !state.commands.has("train")) });
+
+/** Pictures go to the form that asks for some, else beside the message. */
+function addPictures(/** @type {Iterable<File>} */ files) {
+  (trayOfForm() ?? tray).add([...files]);
 }
 
 function takeDrops() {
@@ -1227,7 +1043,8 @@ function takeDrops() {
     if (!carries(event)) return;
     event.preventDefault();
     inside = Math.max(0, inside + step);
-    $("drop").hidden = inside === 0;
+    document.body.classList.toggle("dropping", inside > 0);
+    $("drop").hidden = inside === 0 || Boolean(document.querySelector("dialog[open]"));
   };
   addEventListener("dragenter", over(1));
   addEventListener("dragleave", over(-1));
@@ -1236,6 +1053,7 @@ function takeDrops() {
     if (!carries(event)) return;
     event.preventDefault();
     inside = 0;
+    document.body.classList.remove("dropping");
     $("drop").hidden = true;
     addPictures(event.dataTransfer.files);
   });
@@ -1294,7 +1112,9 @@ function listen() {
   $("words").addEventListener("click", () => completion.look());
   $("words").addEventListener("blur", () => completion.close());
   $("attach").onclick = () => $("files").click();
-  $("files").onchange = (event) => addPictures(event.target.files);
+  $("files").onchange = (event) => tray.add([...event.target.files]).then(() => (event.target.value = ""));
+  $("teach-these").onclick = () => openForm("train");
+  $("open-loras").onclick = openLoras;
   $("open-form").onclick = formForWords;
   $("scroll").addEventListener("scroll", onScroll, { passive: true });
   $("older").onclick = loadOlder;

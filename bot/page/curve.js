@@ -1,0 +1,125 @@
+// A loss curve: the training's own errors thin, the same smoothed bold, the validation's as dots, the best one marked.
+
+import { el } from "./parts.js";
+
+/** @typedef {[number, number]} Point */
+/** @typedef {{steps: number, losses: Point[], smoothed: Point[], validation: Point[], best: number|null}} Curve */
+
+const OUTLIERS = 0.02; // this share of the raw losses may leave the picture at either end
+const TICKS = 4;
+
+function svg(/** @type {string} */ tag, props = {}, ...children) {
+  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(props)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
+/** 0.0834, 0.150, 0.000120: three digits that count. */
+export function loss(/** @type {number} */ value) {
+  return value.toPrecision(3);
+}
+
+/** A round distance between ticks, so that about TICKS of them fit. */
+function pace(/** @type {number} */ span) {
+  const rough = span / TICKS;
+  const ten = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((times) => times * ten).find((one) => one >= rough) ?? rough;
+}
+
+function ticks(/** @type {number} */ low, /** @type {number} */ high) {
+  const by = pace(high - low);
+  const first = Math.ceil(low / by - 1e-9);
+  const found = [];
+  for (let nth = first; nth * by <= high + by * 1e-9; nth++) found.push(Number((nth * by).toPrecision(6)));
+  return found;
+}
+
+/** From which value to which: what is smooth is all in sight, single wild losses need not be. */
+function range(/** @type {Curve} */ { losses, smoothed, validation }) {
+  const raw = losses.map(([, value]) => value).sort((a, b) => a - b);
+  const at = (share) => raw[Math.round(share * (raw.length - 1))];
+  const seen = [...smoothed, ...validation].map(([, value]) => value);
+  if (raw.length) seen.push(at(OUTLIERS), at(1 - OUTLIERS));
+  const low = Math.min(...seen);
+  const high = Math.max(...seen);
+  const air = (high - low || Math.abs(high) || 1) * 0.08;
+  return { low: Math.max(0, low - air), high: high + air };
+}
+
+/** What the curve says, in words. */
+function told(/** @type {Curve} */ { losses, smoothed, validation, best }) {
+  const line = smoothed.length ? smoothed : losses;
+  const words = [`Loss curve over ${line.at(-1)?.[0] ?? 0} steps`];
+  if (line.length) words.push(`from ${loss(line[0][1])} to ${loss(line[line.length - 1][1])}`);
+  const marked = validation.find(([step]) => step === best);
+  if (marked) words.push(`best checkpoint at step ${best} with a validation loss of ${loss(marked[1])}`);
+  return words.join(", ");
+}
+
+/** The curve as a figure that fills its width; null where there is nothing to draw yet. */
+export function drawCurve(/** @type {Curve} */ curve) {
+  const { losses, smoothed, validation, best } = curve;
+  const points = [...losses, ...smoothed, ...validation];
+  if (points.length < 2) return null;
+  const { low, high } = range(curve);
+  const last = Math.max(curve.steps || 0, ...points.map(([step]) => step), 1);
+  const x = (step) => (step / last) * 100;
+  const y = (value) => Math.min(100, Math.max(0, ((high - value) / (high - low)) * 100));
+  const path = (line) => line.map(([step, value], nth) => `${nth ? "L" : "M"}${x(step).toFixed(2)} ${y(value).toFixed(2)}`).join("");
+  const rows = ticks(low, high);
+  const columns = ticks(0, last).filter((step) => Number.isInteger(step));
+  // Everything is stretched to the width it gets; only strokes keep their size, so a dot is a stroke of no length.
+  const drawing = svg(
+    "svg",
+    { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": told(curve) },
+    svg("path", { class: "rule", d: rows.map((value) => `M0 ${y(value).toFixed(2)}H100`).join("") }),
+    svg("path", { class: "raw", d: path(losses) }),
+    svg("path", { class: "smooth", d: path(smoothed) }),
+    svg("path", { class: "checked", d: path(validation) }),
+    ...validation.map(([step, value]) => svg("path", { class: step === best ? "dot best" : "dot", d: `M${x(step).toFixed(2)} ${y(value).toFixed(2)}h0` })),
+  );
+  const label = (kind, where, words) => el("span", { class: kind, style: where, "aria-hidden": "true" }, words);
+  const field = el(
+    "div",
+    { class: "field-of-curve" },
+    drawing,
+    ...rows.map((value) => label("tick row", { top: `${y(value)}%` }, String(value))),
+    ...columns.map((step) => label("tick column", { left: `${x(step)}%` }, String(step))),
+  );
+  followPointer(field, curve, { x, last });
+  return el("figure", { class: "curve" }, legend(curve), field);
+}
+
+function legend(/** @type {Curve} */ { losses, smoothed, validation, best }) {
+  const entry = (kind, words) => el("span", { class: `key ${kind}` }, words);
+  const marked = validation.find(([step]) => step === best);
+  return el(
+    "figcaption",
+    {},
+    smoothed.length ? entry("smooth", "loss, smoothed") : null,
+    losses.length ? entry("raw", "each step") : null,
+    validation.length ? entry("checked", "validation") : null,
+    marked ? entry("best", `best: step ${best}`) : null,
+  );
+}
+
+/** Under the pointer the curve says its numbers. */
+function followPointer(field, /** @type {Curve} */ curve, { x, last }) {
+  const near = (line, step) => line.reduce((found, one) => (!found || Math.abs(one[0] - step) < Math.abs(found[0] - step) ? one : found), null);
+  const line = el("span", { class: "here", hidden: true, "aria-hidden": "true" });
+  const words = el("span", { class: "saying", hidden: true, "aria-hidden": "true" });
+  field.append(line, words);
+  field.addEventListener("pointermove", (event) => {
+    const box = field.getBoundingClientRect();
+    const found = near(curve.smoothed.length ? curve.smoothed : curve.losses, ((event.clientX - box.left) / box.width) * last);
+    if (!found) return;
+    const checked = curve.validation.find(([step]) => Math.abs(step - found[0]) < last / 60);
+    const at = checked ?? found;
+    line.style.setProperty("left", `${x(at[0])}%`);
+    words.style.setProperty("left", `${Math.min(86, Math.max(14, x(at[0])))}%`);
+    words.textContent = `step ${at[0]} · ${loss(found[1])}${checked ? ` · validation ${loss(checked[1])}` : ""}`;
+    line.hidden = words.hidden = false;
+  });
+  field.addEventListener("pointerleave", () => (line.hidden = words.hidden = true));
+}

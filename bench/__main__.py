@@ -14,14 +14,14 @@ import diffusers
 import torch
 import transformers
 
-from bench import chat, demo_model, forward, painting, start, storage
+from bench import chat, demo_model, forward, painting, start, storage, training
 from bench.full_size import full_size_pipelines
 from bench.measuring import where
 from engine.messages import EngineSettings
 from engine.model import Model, load_model, settle
 
 SIDES = (512, 768, 1024)
-PARTS = ("demo", "quality", "storage", "chat", "full-size")
+PARTS = ("demo", "quality", "storage", "chat", "training", "full-size")
 
 Table = tuple[str, Callable[[], str]]
 
@@ -43,6 +43,15 @@ def full_size() -> Iterator[Table]:
         how = f"SDXL at full size, {'compiled' if compiled else 'eager'}"
         yield f"The engine against diffusers' pipeline ({how})", partial(full_size_painting, compiled)
         yield f"One UNet forward ({how})", partial(full_size_forward, compiled)
+        yield f"Trainings at 1024x1024 ({how})", partial(full_size_training, compiled)
+
+
+def lessons() -> Iterator[Table]:
+    """What it costs to teach the model that ships, and the people who paint meanwhile."""
+    yield (
+        "Trainings of the model that ships",
+        lambda: training.measure(lambda: load_model(EngineSettings(model="demo")), 128),
+    )
 
 
 def full_size_painting(compiled: bool) -> str:
@@ -51,6 +60,10 @@ def full_size_painting(compiled: bool) -> str:
 
 def full_size_forward(compiled: bool) -> str:
     return forward.measure(random_model(compiled=compiled), SIDES)
+
+
+def full_size_training(compiled: bool) -> str:
+    return training.full_size(random_model(compiled=compiled))
 
 
 def random_model(*, compiled: bool) -> Model:
@@ -104,6 +117,7 @@ TABLES: dict[str, Callable[[], Iterator[Table]]] = {
     "quality": quality,
     "storage": database,
     "chat": people,
+    "training": lessons,
     "full-size": full_size,
 }
 

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,12 @@ ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "q_proj", "k_proj", "v_proj", "
 
 @dataclass(frozen=True, kw_only=True)
 class Factors:
-    """One module's change; alpha None stands for a file without it."""
+    """One module's change; alpha None stands for a file without it, magnitude (out,) is that of a DoRA."""
 
     down: Tensor
     up: Tensor
     alpha: float | None = None
+    magnitude: Tensor | None = None
 
     @property
     def delta(self) -> Tensor:
@@ -114,8 +115,13 @@ def merge(pipeline: Any, lora: Lora, weight: float) -> None:
     """Add the LoRA to the model's own weights, in float64: the truth."""
     for (component, path), factors in lora.items():
         module = getattr(pipeline, component).get_submodule(path)
-        merged = module.weight.double() + weight * factors.delta
-        module.weight.data = merged.to(module.weight.dtype)
+        own = module.weight.double()
+        merged = own + factors.delta
+        if factors.magnitude is not None:
+            ones = (1,) * (own.ndim - 1)
+            gain = factors.magnitude.double() / merged.flatten(1).norm(dim=1)
+            merged = gain.view(-1, *ones) * merged
+        module.weight.data = (own + weight * (merged - own)).to(module.weight.dtype)
 
 
 def make_lora(
@@ -125,8 +131,12 @@ def make_lora(
     seed: int = 1,
     ranks: tuple[int, ...] = (4,),
     alphas: tuple[float | None, ...] = (None,),
+    dora: bool = False,
 ) -> Lora:
-    """Random factors for the linear and convolution layers that `of` chooses, ranks and alphas in turn."""
+    """Random factors for the linear and convolution layers that `of` chooses, ranks and alphas in turn.
+
+    With `dora`, magnitudes near those of the module too.
+    """
     draw = torch.Generator().manual_seed(seed)
     lora: Lora = {}
     for component in COMPONENTS:
@@ -139,6 +149,10 @@ def make_lora(
                     up=torch.randn((module.weight.shape[0], rank, *ones), generator=draw) * 0.1,
                     alpha=alpha,
                 )
+                if dora:
+                    norms = module.weight.detach().flatten(1).norm(dim=1)
+                    near = norms * (1 + 0.2 * torch.randn(len(norms), generator=draw))
+                    lora[component, path] = replace(lora[component, path], magnitude=near)
     return lora
 
 
@@ -155,7 +169,19 @@ def keys(lora: Lora, name: Callable[[str, str], str], down: str, up: str) -> dic
         tensors |= {f"{module}.{down}": factors.down, f"{module}.{up}": factors.up}
         if factors.alpha is not None:
             tensors[f"{module}.alpha"] = torch.tensor(factors.alpha)
+        if factors.magnitude is not None:
+            tensors |= magnitudes(module, factors)
     return tensors
+
+
+def magnitudes(module: str, factors: Factors) -> dict[str, Tensor]:
+    """A DoRA's magnitudes, as LyCORIS names and shapes them, or as PEFT does beside its names."""
+    magnitude, ones = factors.magnitude, (1,) * (factors.down.ndim - 1)
+    assert magnitude is not None
+    if module.startswith("lora_"):
+        return {f"{module}.dora_scale": magnitude.view(-1, *ones)}
+    shape = (1, -1, *ones[1:]) if len(ones) > 1 else (-1,)
+    return {f"{module}.lora_magnitude_vector": magnitude.view(shape)}
 
 
 def kohya(lora: Lora) -> dict[str, Tensor]:

@@ -1,10 +1,16 @@
 """A real browser at the local chat's page."""
 
+import atexit
 import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
+from signal import SIGKILL
+from subprocess import DEVNULL, PIPE, Popen
+from tempfile import TemporaryDirectory
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -51,15 +57,38 @@ def check_installed() -> None:
     pytest.skip(reason)
 
 
+@cache
+def chromium() -> str:
+    """Where the one Chromium of all tests listens: the system's, without a window, until they end."""
+    check_installed()
+    profile = TemporaryDirectory(prefix="atelier-browser-", ignore_cleanup_errors=True)
+    options = (*ARGUMENTS, "--headless=new", "--remote-debugging-port=0", f"--user-data-dir={profile.name}")
+    program = Popen([CHROMIUM, *options], stderr=PIPE, stdout=DEVNULL, text=True, start_new_session=True)
+
+    def end() -> None:
+        os.killpg(program.pid, SIGKILL)
+        program.communicate()
+        profile.cleanup()
+
+    atexit.register(end)
+    assert program.stderr is not None
+    for line in program.stderr:
+        if "DevTools listening on " in line:
+            Thread(target=program.stderr.read, daemon=True).start()  # or it would stop at a full pipe
+            return line.rpartition(" ")[2].strip()
+    raise RuntimeError("the browser did not start")
+
+
 @asynccontextmanager
 async def a_browser() -> AsyncIterator[Browser]:
-    """Chromium as the system has it, without a window."""
-    check_installed()
+    """The browser, with nobody's windows or cookies in it."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = await playwright.chromium.connect_over_cdp(chromium())
         try:
             yield browser
         finally:
+            for context in browser.contexts:
+                await context.close()
             await browser.close()
 
 
@@ -147,4 +176,4 @@ class Visit:
     def _hear(self, message: Any) -> None:
         expected = "ERR_CONNECTION" in message.text or "status of 422" in message.text
         if message.type in ("error", "warning") and not expected:
-            self.complaints.append(message.text)
+            self.complaints.append(f"{message.text} ({message.location.get('url')})")

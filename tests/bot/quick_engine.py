@@ -1,15 +1,14 @@
 """A program in the engine's place that paints many jobs in shared steps, quickly, as their prompts say.
 
 `python -m tests.bot.quick_engine NOTES SECONDS`: each step takes so many seconds. NOTES gets a line for each
-thing that happened: "start PID", "take JOB", "inside PICTURES", "painted JOB".
+thing that happened: "start PID", "take JOB", "inside PICTURES", "painted JOB", "look JOB", "learn JOB",
+"trained JOB".
 """
 
 import os
 import signal
-import struct
 import sys
 import time
-import zlib
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from engine.messages import (
     CannotStart,
     Failed,
     Idle,
+    Inspect,
     JobId,
     Paint,
     Painted,
@@ -27,17 +27,24 @@ from engine.messages import (
     Ready,
     Shutdown,
     Size,
+    StopTraining,
+    Train,
+    Work,
     Working,
 )
+from tests.bot.one_pixel import png
+from tests.bot.quick_training import Lesson, looked_at
 
 READY = Ready(model="quick", device="cpu", precision="float32", side=64, has_refiner=False, seconds=0.0)
 
 
 class Engine:
-    """All jobs take each step together."""
+    """All pictures take each step together; a training takes turns with them."""
 
-    def __init__(self, bot: "Connection", notes: Path, seconds: float) -> None:
+    def __init__(self, bot: "Connection", notes: Path, seconds: float, store: Path) -> None:
         self.bot = bot
+        self.store = store
+        self.lesson: Lesson | None = None
         self.notes = notes.open("a", buffering=1)
         self.seconds = seconds
         self.jobs: dict[JobId, Paint] = {}
@@ -45,19 +52,51 @@ class Engine:
 
     def serve(self) -> None:
         while True:
-            while self.bot.poll(None if not self.jobs else 0):
+            while self.bot.poll(None if not self.jobs and self.lesson is None else 0):
                 request = self.bot.recv()
                 if isinstance(request, Shutdown):
                     return
                 self.take(request)
             if self.jobs:
                 self.step()
+            if self.lesson is not None:
+                self.learn(self.lesson)
+            if not self.jobs and self.lesson is None:
+                self.bot.send(Idle())
 
-    def take(self, request: Paint | Cancel) -> None:
-        if isinstance(request, Cancel):
-            if self.jobs.pop(request.job, None):
-                self.bot.send(Cancelled(job=request.job))
+    def take(self, request: Work | Inspect | StopTraining | Cancel) -> None:
+        match request:
+            case Cancel():
+                self.drop(request.job)
+            case StopTraining():
+                if self.lesson is not None and self.lesson.request.job == request.job:
+                    self.lesson.stopped = True
+            case Inspect():
+                self.notes.write(f"look {request.job}\n")
+                self.bot.send(Working(jobs=(request.job,), deadline=1.0))
+                self.bot.send(looked_at(request))
+            case Train():
+                assert self.lesson is None, "one training at a time"
+                self.notes.write(f"learn {request.job}\n")
+                self.lesson = Lesson(self.bot, request, self.store)
+            case Paint():
+                self.take_pictures(request)
+
+    def drop(self, job: JobId) -> None:
+        if self.lesson is not None and self.lesson.request.job == job:
+            self.lesson = None
+        elif self.jobs.pop(job, None) is None:
             return
+        self.bot.send(Cancelled(job=job))
+
+    def learn(self, lesson: Lesson) -> None:
+        self.bot.send(Working(jobs=(lesson.request.job,), deadline=max(1.0, 4 * self.seconds)))
+        time.sleep(self.seconds)
+        if lesson.step():
+            self.notes.write(f"trained {lesson.request.job}\n")
+            self.lesson = None
+
+    def take_pictures(self, request: Paint) -> None:
         self.notes.write(f"take {request.job}\n")
         self.jobs[request.job], self.steps[request.job] = request, 0
         self.notes.write(f"inside {sum(one.count for one in self.jobs.values())}\n")
@@ -75,8 +114,6 @@ class Engine:
                 self.bot.send(
                     Painted(job=job, pictures=pictures(request), seconds=self.seconds * request.steps)
                 )
-        if not self.jobs:
-            self.bot.send(Idle())
 
     def obey(self, job: JobId, prompt: str) -> None:
         """Bad days, at the second step: the jobs that joined since are in it too."""
@@ -102,22 +139,11 @@ def pictures(request: Paint) -> tuple[Picture, ...]:
     )
 
 
-def png(seed: int) -> bytes:
-    """A real PNG of one pixel, in a colour of the seed's own."""
-    pixel = bytes((0, seed % 256, seed // 256 % 256, seed // 65536 % 256))
-    header = struct.pack(">IIBBBBB", 1, 1, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(pixel)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
-
-
 def main() -> None:
     notes, seconds = Path(sys.argv[1]), float(sys.argv[2])
     bot: Connection = Connection(int(sys.argv[sys.argv.index("--fd") + 1]))
     settings = bot.recv()
-    engine = Engine(bot, notes, seconds)
+    engine = Engine(bot, notes, seconds, Path(settings.files))
     engine.notes.write(f"start {os.getpid()}\n")
     if settings.model != "quick":
         bot.send(CannotStart(reason=f"the model '{settings.model}' is not there."))

@@ -25,9 +25,9 @@ async def test_a_lora_is_known_by_its_file_name(folder: AdapterFolder) -> None:
 async def test_a_lora_that_is_found_is_stored_under_its_hash(folder: AdapterFolder) -> None:
     (folder.folder / "ink.safetensors").write_bytes(b"weights")
 
-    sha256 = await folder.find("ink")
+    lora = await folder.find("ink")
 
-    assert stored_at(folder.files.folder, sha256).read_bytes() == b"weights"
+    assert stored_at(folder.files.folder, lora.sha256).read_bytes() == b"weights"
 
 
 async def test_no_folder_is_an_empty_library(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def asks(prompt: str, job: str = "") -> Paint:
 
 
 async def ending(client: EngineClient, prompt: str, job: str = "") -> Update:
-    return [update async for update in client.paint(asks(prompt, job))][-1]
+    return [update async for update in client.work(asks(prompt, job))][-1]
 
 
 async def test_an_engine_that_dies_loses_the_job_and_the_next_one_is_painted(engine: Engine) -> None:
@@ -79,7 +79,7 @@ async def test_each_sign_of_life_begins_the_deadline_again(engine: Engine) -> No
     client = engine("fine")
     await client.start()
 
-    updates = [update async for update in client.paint(asks("slow"))]
+    updates = [update async for update in client.work(asks("slow"))]
 
     assert [type(update) for update in updates] == [Progress] * 8 + [Painted]
 
@@ -185,7 +185,7 @@ async def test_the_same_job_is_not_painted_twice_at_once(engine: Engine) -> None
     painting = asyncio.create_task(ending(client, "wait", "7"))
     await asyncio.sleep(0.05)
 
-    with pytest.raises(ValueError, match="job 7 is being painted already"):
+    with pytest.raises(ValueError, match="job 7 is in the engine already"):
         await ending(client, "a fox", "7")
     painting.cancel()
 

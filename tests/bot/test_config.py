@@ -12,6 +12,7 @@ from bot.config import (
     LocalSettings,
     LogSettings,
     QueueSettings,
+    TrainingLimits,
     read_config,
 )
 from engine.messages import EngineSettings
@@ -30,6 +31,7 @@ def test_an_empty_file_means_the_model_that_ships(tmp_path: Path) -> None:
 
     assert config == Config(
         engine=EngineSettings(model="demo", files=str(tmp_path / "data/files")),
+        training=TrainingLimits(largest_rank=64),
         adapters=tmp_path / "adapters",
         database=f"sqlite+aiosqlite:///{tmp_path}/data/atelier.db",
         queue=QueueSettings(per_person=20, lease_seconds=120.0),
@@ -52,6 +54,7 @@ def test_every_key_is_in_the_shipped_file_with_a_comment_above_it() -> None:
     tables = tomllib.loads(SHIPPED.read_text())
     assert {name: set(table) for name, table in tables.items()} == {
         "engine": set(EngineSettings.__dataclass_fields__),
+        "training": set(TrainingLimits.__dataclass_fields__),
         "adapters": {"folder"},
         "storage": {"database"},
         "queue": set(QueueSettings.__dataclass_fields__),
@@ -72,7 +75,10 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     largest_batch = 16
     adapter_cache_mb = 512
     compile = true
+    training_share = 0.25
     deadline_floor_seconds = 5
+    [training]
+    largest_rank = 16
     [adapters]
     folder = "loras"
     [storage]
@@ -102,8 +108,10 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
             largest_batch=16,
             adapter_cache_mb=512,
             compile=True,
+            training_share=0.25,
             deadline_floor_seconds=5,
         ),
+        training=TrainingLimits(largest_rank=16),
         adapters=tmp_path / "loras",
         database="sqlite+aiosqlite:////data/jobs.db",
         queue=QueueSettings(per_person=5, lease_seconds=60),
@@ -187,6 +195,7 @@ def test_the_environment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.
             "in [engine] largest_batch is '8', but it must be a whole number from 1 to 64.",
         ),
         ("adapter_cache_mb = -1", "in [engine] adapter_cache_mb is -1, but it must be from 16 to 1000000."),
+        ("training_share = 0", "in [engine] training_share is 0, but it must be from 0.05 to 1."),
         (
             "deadline_floor_seconds = nan",
             "in [engine] deadline_floor_seconds is nan, but it must be a number from 1 to 3600.",
@@ -271,10 +280,15 @@ def test_a_mistake_in_a_later_table_is_one_sentence(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        (
+            "[training]\nlargest_rank = 129",
+            "in [training] largest_rank is 129, but it must be from 1 to 128.",
+        ),
         ("engin.model = 'demo'", "engin = a table is an unknown key: did you mean engine?"),
         (
             "qqq = 1",
-            "qqq = 1 is an unknown key: the known ones are engine, adapters, storage, queue, local and log.",
+            "qqq = 1 is an unknown key: "
+            "the known ones are engine, training, adapters, storage, queue, local and log.",
         ),
         ("engine = 3", "engine is 3, but it must be a table with its keys below it."),
         (

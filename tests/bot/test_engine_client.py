@@ -51,13 +51,13 @@ def a_long_job() -> Paint:
 
 
 async def ending(engine: EngineClient, request: Paint) -> Update:
-    return [update async for update in engine.paint(request)][-1]
+    return [update async for update in engine.work(request)][-1]
 
 
 async def ending_after_first_progress(engine: EngineClient, request: Paint, then: int | None) -> Update:
     """Once the job is under way, send the engine a signal, or cancel the job when there is none."""
     signalled = False
-    async with aclosing(engine.paint(request)) as updates:
+    async with aclosing(engine.work(request)) as updates:
         async for update in updates:
             if isinstance(update, Progress) and not signalled:
                 signalled = True
@@ -72,7 +72,7 @@ async def ending_after_first_progress(engine: EngineClient, request: Paint, then
 async def test_a_job_reports_progress_and_ends_with_its_pictures(engine: EngineClient) -> None:
     request = replace(a_picture(steps=30), count=2, size=Size(width=128, height=64))
 
-    *progress, painted = [update async for update in engine.paint(request)]
+    *progress, painted = [update async for update in engine.work(request)]
 
     assert progress
     assert all(isinstance(update, Progress) and 0 <= update.step <= update.steps for update in progress)

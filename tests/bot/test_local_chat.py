@@ -234,12 +234,12 @@ async def test_the_page_learns_commands_buttons_and_loras(place: Place, tmp_path
 
     async with ana.session.get(f"{place.address}/commands.json") as answer:
         told = await answer.json()
-    async with ana.session.get(f"{place.address}/loras?like=in") as answer:
+    async with ana.session.get(f"{place.address}/loras.json?channel=general&like=in") as answer:
         loras = await answer.json()
 
     assert next(command["name"] for command in told["commands"]) == "imagine"
     assert {"again", "vary", "edit", "keep", "send"} <= {action["name"] for action in told["actions"]}
-    assert loras == ["ink", "pink"]
+    assert [lora["name"] for lora in loras] == ["ink", "pink"]
 
 
 async def test_the_page_learns_my_own_defaults(place: Place) -> None:

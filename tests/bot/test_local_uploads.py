@@ -58,7 +58,7 @@ async def kept(place: Place, visitor: Visitor, content: bytes) -> Image.Image:
     """What the store has after this was sent."""
     status, text = await visitor.post("/uploads", content)
     assert status == 200, text
-    told = json.loads(text)
+    told = json.loads(text)["pictures"][0]
     picture = Image.open(io.BytesIO(await place.bot.files.get(Sha256(told["sha256"]))))
     assert (told["width"], told["height"]) == picture.size
     return picture
@@ -178,7 +178,7 @@ async def test_more_than_twenty_megabytes_are_not_read(place: Place) -> None:
 
 
 async def hash_of(visitor: Visitor, content: bytes) -> str:
-    sha256: str = json.loads((await visitor.post("/uploads", content))[1])["sha256"]
+    sha256: str = json.loads((await visitor.post("/uploads", content))[1])["pictures"][0]["sha256"]
     return sha256
 
 

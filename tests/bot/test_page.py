@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.async_api import FilePayload, WebSocketRoute, expect
 
+from commands.book import COMMANDS
 from tests.bot.browser import Visit, a_browser
 from tests.bot.visitor import Place, a_place
 
@@ -53,7 +54,7 @@ async def test_commands_options_choices_and_loras_are_completed(comes: Comes) ->
     ana = await comes()
 
     await ana.types("/")
-    await expect(ana.options).to_have_count(6)
+    await expect(ana.options).to_have_count(len(COMMANDS))
     await ana.types("im")
     await expect(ana.options).to_have_text([re.compile("/imagine")])
     await ana.words.press("Tab")

@@ -111,7 +111,7 @@ async def test_a_killer_is_failed_after_three_deaths_and_its_neighbours_are_pain
     card = await chat.ends(killer)
 
     assert card.state == "failed"
-    assert card.line.startswith("3 engines died while they painted this")
+    assert card.line.startswith("3 engines died while they worked on this")
     assert [(await chat.ends(job)).state for job in good] == ["succeeded"] * 2
     assert chat.noted("take").count(str(killer)) == 3
     assert rows(tmp_path, "SELECT DISTINCT deaths FROM jobs WHERE state = 'succeeded'") == [(0,)]

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,12 @@ def test_a_picture_is_painted_and_its_path_and_seed_are_told(
     assert [path.name for path in here.iterdir()] == ["heart.png"]
 
 
+def wait_for_engine(program: int) -> None:
+    """Until the program with this process id has started one."""
+    while not Path(f"/proc/{program}/task/{program}/children").read_text():
+        time.sleep(0.05)
+
+
 @pytest.mark.timeout(120)
 async def test_ctrl_c_stops_the_painting_and_leaves_nothing(here: Path, config_file: Path) -> None:
     words = ["imagine", "a heart", "--steps", "100", "--size", "256x256", "--count", "4"]
@@ -49,7 +56,7 @@ async def test_ctrl_c_stops_the_painting_and_leaves_nothing(here: Path, config_f
     process = await asyncio.create_subprocess_exec(
         *program, cwd=root, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    await asyncio.sleep(2)
+    await asyncio.to_thread(wait_for_engine, process.pid)
 
     process.send_signal(signal.SIGINT)
     out, error = await process.communicate()
@@ -81,8 +88,11 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["paint", "a fox"], "there is no command 'paint': imagine paints a picture."),
-        (["queue"], "queue is for a chat: here imagine paints a picture."),
+        (
+            ["paint", "a fox"],
+            "there is no command 'paint': imagine paints a picture and train teaches a LoRA.",
+        ),
+        (["queue"], "queue is for a chat: here imagine paints a picture and train teaches a LoRA."),
         (["imagine"], "the prompt is missing: say what to paint."),
         (
             ["imagine", "fox", "--steps", "ten"],

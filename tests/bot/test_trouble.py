@@ -97,6 +97,22 @@ async def test_a_request_that_this_version_cannot_read_is_failed_and_blocks_nobo
     assert (await chat.ends((await chat.says("bo", "/imagine a fox --steps 2")).job)).state == "succeeded"
 
 
+@pytest.mark.parametrize("moments", range(4))
+async def test_a_queue_that_has_just_been_woken_stops_like_any_other(
+    open_chat: OpenChat, moments: int
+) -> None:
+    chat = await open_chat(seconds=5)
+    for _ in range(10):  # more than the engine takes at once
+        await chat.says("ana", "/imagine a red fox")
+    await asyncio.sleep(0.6)  # the line waits for something to happen, or for a second
+    chat.bot.queue.wake()
+    for _ in range(moments):
+        await asyncio.sleep(0)
+
+    async with asyncio.timeout(10):
+        await chat.bot.queue.stop(0)
+
+
 async def test_the_same_picture_painted_twice_at_once_is_stored_once_and_both_cards_have_it(
     open_chat: OpenChat,
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.card import Card
-from bot.config import Config, LocalSettings, LogSettings, QueueSettings
+from bot.config import Config, LocalSettings, LogSettings, QueueSettings, TrainingLimits
 from bot.dispatch import Reply
 from bot.front import Asker
 from bot.service import Bot
@@ -54,6 +54,7 @@ def a_config(folder: Path, **changes: object) -> Config:
         engine=EngineSettings(
             model="quick", files=str(folder / "files"), largest_batch=4, deadline_floor_seconds=1.0
         ),
+        training=TrainingLimits(),
         adapters=folder / "adapters",
         database=f"sqlite+aiosqlite:///{folder / 'atelier.db'}",
         queue=QueueSettings(),

@@ -1,19 +1,24 @@
 """People in a chat: their words and clicks become answers, and answers become rows, in a real database."""
 
-from collections.abc import Awaitable, Callable, Collection
+import json
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.library import PersonLibrary
 from commands.actions import press, read_button
 from commands.answers import Answer, Filed
+from commands.book import find
 from commands.context import ChatContext
+from commands.forms import values
 from commands.jobs import job_here
 from commands.limits import check_room
+from commands.loras import Lora
 from commands.settings import with_defaults
 from commands.text import read
-from engine.messages import JobId, Paint, Sha256
-from storage import jobs, people
+from engine.messages import JobId, Note, Paint, Saved, Sha256, Train, Trained
+from storage import adapters, jobs, people, trainings, uploads
 from storage.database import Database
 from storage.ids import new_job_id
 from storage.jobs import Finished
@@ -23,13 +28,20 @@ LORAS = {"ink": Sha256("1" * 64), "maria": Sha256("2" * 64)}
 
 
 class Shelf:
-    """A library of two LoRAs."""
+    """A folder of two LoRAs."""
 
     async def names(self) -> Collection[str]:
         return list(LORAS)
 
-    async def find(self, name: str) -> Sha256:
-        return LORAS[name]
+    async def find(self, name: str) -> Lora:
+        return Lora(name=name, sha256=LORAS[name])
+
+
+def asked(answer: Answer) -> Paint:
+    """The pictures that an answer asks for."""
+    assert isinstance(answer, Filed)
+    assert isinstance(answer.request, Paint)
+    return answer.request
 
 
 class TenSeconds:
@@ -46,14 +58,15 @@ class Chat:
     database: Database
     admins: Collection[str] = ("root",)
     per_person: int = 3
+    small: bool = False
     now: float = field(default=1_700_000_000.0)
 
     async def says(self, name: str, line: str, space: str = "general") -> Answer:
         """What somebody's line is answered with."""
-        command, values = read(line)
+        command, given = read(line)
 
         async def run(context: ChatContext) -> Answer:
-            return await command(context, **with_defaults(context.person.settings, command, values))
+            return await command(context, **with_defaults(context.person.settings, command, given))
 
         return await self._carried_out(name, space, run)
 
@@ -72,6 +85,77 @@ class Chat:
         assert isinstance(answer, Filed)
         return answer.request.job
 
+    async def fills(
+        self, name: str, command: str, texts: Mapping[str, str], space: str = "general"
+    ) -> Answer:
+        """What the form that somebody filled in is answered with."""
+        filled = find(command)
+        given = values(filled, texts)
+        return await self._carried_out(name, space, lambda context: filled(context, **given))
+
+    async def sends(self, name: str, *hashes: str) -> str:
+        """Somebody sends pictures to learn from; what a form says of them."""
+
+        async def work(session: AsyncSession) -> None:
+            person = await people.person(session, "local", name, name)
+            for sha256 in hashes:
+                await uploads.note(session, person.id, Sha256(sha256), self.now)
+
+        await self.database.write(work)
+        return json.dumps(
+            [{"sha256": sha256, "name": f"{sha256[:2]}.png", "caption": ""} for sha256 in hashes]
+        )
+
+    async def drafts(self, name: str, lora: str = "ana", **texts: str) -> JobId:
+        """The training that somebody files with one picture, seen by the engine."""
+        pictures = texts.pop("pictures", "") or await self.sends(name, "a" * 64)
+        form = {"name": lora, "pictures": pictures, "consent": "true", **texts}
+        answer = await self.fills(name, "train", form)
+        assert isinstance(answer, Filed)
+        await self.reports(answer.request.job)
+        return answer.request.job
+
+    async def reports(self, job: JobId, *, used: bool = True) -> None:
+        """The engine has looked at the pictures of a draft."""
+        number = (await self.sees(job)).number
+        note = Note(name="a.png", width=640, height=640, crop=(0, 0, 640, 640), size=(640, 640), used=used)
+        await self.database.write(
+            lambda session: trainings.report(
+                session, number, notes=[note], problems=(), steps=500, seconds=60.0, sheet=Sha256("5" * 64)
+            )
+        )
+
+    async def trains(self, job: JobId, steps: Sequence[int] = (100,), tokens: int = 0) -> JobView:
+        """A draft is started, and the engine makes a LoRA of it with checkpoints at these steps."""
+        view = await self.sees(job)
+        await self.presses(view.person, f"start:{job}")
+        await self.starts(job)
+
+        async def work(session: AsyncSession) -> None:
+            for step in steps:
+                checkpoint = Saved(
+                    job=job,
+                    step=step,
+                    adapter=Sha256(f"{view.number:032x}{step:032x}"),
+                    state=Sha256(f"{view.number:032x}{step + 1:032x}"),
+                    validation=1 / step,
+                    losses=(0.5,),
+                )
+                await trainings.saved(session, view.number, checkpoint, ())
+            ending = Trained(
+                job=job,
+                best=steps[0],
+                candidates=tuple(steps[1:]),
+                step=steps[-1],
+                seconds=50.0,
+                new_tokens=tokens,
+            )
+            await trainings.trained(session, view.number, ending, self.now)
+            await jobs.finish(session, view.number, state="succeeded", seconds=50.0, now=self.now)
+
+        await self.database.write(work)
+        return await self.sees(job)
+
     async def starts(self, job: JobId) -> None:
         """The engine takes the job."""
         number = (await self.sees(job)).number
@@ -84,12 +168,13 @@ class Chat:
         """The engine takes the job and ends it with so many pictures."""
         await self.starts(job)
         view = await self.sees(job)
-        assert view.request is not None
+        assert isinstance(view.request, Paint)
+        seed, variation = view.request.seed, view.request.variation
         pictures = [
             Finished(
                 place=place,
                 sha256=Sha256(f"{view.number:032x}{place:032x}"),
-                seed=view.request.seed if view.request.variation else view.request.seed + place - 1,
+                seed=seed if variation else seed + place - 1,
                 width=128,
                 height=128,
             )
@@ -112,12 +197,16 @@ class Chat:
         self, name: str, space: str, run: Callable[[ChatContext], Awaitable[Answer]]
     ) -> Answer:
         async def work(session: AsyncSession) -> Answer:
+            here = await people.space(session, "local", space, space)
+            person = await people.person(session, "local", name, name)
             context = ChatContext(
                 job=new_job_id(),
-                library=Shelf(),
+                library=PersonLibrary(session=session, space_id=here.id, person_id=person.id, folder=Shelf()),
+                small=self.small,
+                largest_rank=64,
                 session=session,
-                space=await people.space(session, "local", space, space),
-                person=await people.person(session, "local", name, name),
+                space=here,
+                person=person,
                 channel=space,
                 admin=name in self.admins,
                 now=self.now,
@@ -133,8 +222,9 @@ class Chat:
 
 
 async def _file(context: ChatContext, answer: Filed) -> None:
-    check_room(context)
-    await jobs.file(
+    if isinstance(answer.request, Paint):
+        check_room(context)
+    job = await jobs.file(
         context.session,
         id=context.job,
         space_id=context.space.id,
@@ -143,4 +233,10 @@ async def _file(context: ChatContext, answer: Filed) -> None:
         request=answer.request,
         parent=answer.parent,
         now=context.now,
+        state="draft" if answer.draft else "queued",
     )
+    if isinstance(answer.request, Train):
+        await trainings.begin(context.session, job.number, answer.request, context.now)
+    else:
+        for use in answer.request.adapters:
+            await adapters.remember(context.session, use, context.now)

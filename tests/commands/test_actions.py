@@ -7,9 +7,9 @@ from sqlalchemy import select
 
 from commands.actions import ACTIONS, available, button_id, read_button
 from commands.answers import Cancelling, Changed, Filed, Form, Gift
-from engine.messages import InvalidRequest, JobId
+from engine.messages import InvalidRequest, JobId, Paint
 from storage.tables import Audit
-from tests.commands.chat import Chat
+from tests.commands.chat import Chat, asked
 
 
 async def refused(chat: Chat, name: str, button: str, space: str = "general") -> str:
@@ -92,34 +92,32 @@ async def test_again_paints_the_same_with_a_new_seed_for_whoever_asks(chat: Chat
 
     answer = await chat.presses("bob", f"again:{job}")
 
-    assert isinstance(answer, Filed)
-    assert before.request is not None
+    request = asked(answer)
+    assert isinstance(answer, Filed) and isinstance(before.request, Paint)
     assert answer.parent == job
-    assert answer.request.seed != 7
-    assert answer.request == replace(before.request, job=answer.request.job, seed=answer.request.seed)
-    assert (await chat.sees(answer.request.job)).person == "bob"
+    assert request.seed != 7
+    assert request == replace(before.request, job=request.job, seed=request.seed)
+    assert (await chat.sees(request.job)).person == "bob"
 
 
 async def test_vary_paints_four_near_the_picture_that_was_pressed(chat: Chat) -> None:
     job = await chat.files("ana", "/imagine a fox --count 2 --seed 7")
     await chat.paints(job, 2)
 
-    first, second = await chat.presses("bob", f"vary:{job}:2"), await chat.presses("bob", f"vary:{job}:2")
+    first, second = [asked(await chat.presses("bob", f"vary:{job}:2")) for _ in range(2)]
 
-    assert isinstance(first, Filed) and isinstance(second, Filed)
-    assert (first.request.seed, first.request.count, first.request.variation) == (8, 4, 0.15)
-    assert first.request.variation_seed != second.request.variation_seed
+    assert (first.seed, first.count, first.variation) == (8, 4, 0.15)
+    assert first.variation_seed != second.variation_seed
 
 
 async def test_again_of_variations_stays_near_the_picture_that_they_came_from(chat: Chat) -> None:
     job = await chat.files("ana", "/imagine a fox --seed 7 --variation 0.15 --variation-seed 3")
     await chat.paints(job)
 
-    answer = await chat.presses("ana", f"again:{job}")
+    again = asked(await chat.presses("ana", f"again:{job}"))
 
-    assert isinstance(answer, Filed)
-    assert (answer.request.seed, answer.request.variation) == (7, 0.15)
-    assert answer.request.variation_seed != 3
+    assert (again.seed, again.variation) == (7, 0.15)
+    assert again.variation_seed != 3
 
 
 async def test_edit_opens_the_form_with_the_whole_recipe(chat: Chat) -> None:

@@ -1,5 +1,6 @@
 """A command as a form, for pages and modals."""
 
+import dataclasses
 import json
 from typing import Any
 
@@ -8,8 +9,9 @@ import pytest
 from commands.book import COMMANDS
 from commands.forms import definition, values
 from commands.loras import Mention
+from commands.presets import presets
 from commands.settings import with_defaults
-from engine.messages import InvalidRequest, Ratio
+from engine.messages import InvalidRequest, Ratio, TrainingSettings
 
 
 def fields(name: str) -> dict[str, dict[str, Any]]:
@@ -38,6 +40,8 @@ def test_a_field_knows_its_kind_bounds_default_and_help() -> None:
         "required": False,
         "repeated": False,
         "aliases": [],
+        "more": False,
+        "about": {},
     }
 
 
@@ -63,7 +67,7 @@ def test_the_fields_of_settings_are_those_of_imagine_and_give_nothing_by_themsel
 
     for name in ("no", "steps", "cfg", "size", "sampler"):
         assert own[name] == of_imagine[name] | {"default": ""}
-    assert (own["reset"]["type"], own["reset"]["choices"]) == ("choice", ["true", "false"])
+    assert own["reset"]["type"] == "boolean"
 
 
 def test_the_fields_of_imagine_say_somebodys_own_defaults() -> None:
@@ -72,6 +76,32 @@ def test_the_fields_of_imagine_say_somebodys_own_defaults() -> None:
     told = {one["name"]: one["default"] for one in definition(COMMANDS["imagine"], own)["parameters"]}
 
     assert (told["no"], told["size"], told["steps"]) == ("hat", "3:2", "30")
+
+
+def test_the_form_of_train_shows_the_usual_fields_first_and_folds_the_others() -> None:
+    form = fields("train")
+    seen, folded = ([name for name in form if form[name]["more"] is more] for more in (False, True))
+
+    assert seen == ["name", "pictures", "preset", "trigger", "subject", "consent", "draft", "steps", "rank"]
+    assert len(folded) == len(fields_of_settings()) + len(["captions"]) - len(["steps", "rank"])
+    assert [form[name]["type"] for name in seen] == [
+        *("words", "pictures", "choice", "text", "text", "boolean", "hidden", "integer", "integer")
+    ]
+    assert (form["flip"]["type"], form["flip"]["choices"], form["flip"]["default"]) == (
+        *("choice", ["true", "false"], ""),
+    )
+    assert form["optimizer"]["choices"] == ["adamw", "adamw8bit", "prodigy"]
+
+
+def fields_of_settings() -> list[str]:
+    return [field.name for field in dataclasses.fields(TrainingSettings)]
+
+
+def test_every_preset_can_be_picked_and_has_a_line() -> None:
+    preset = fields("train")["preset"]
+
+    assert preset["choices"] == list(preset["about"]) == list(presets())
+    assert all(preset["about"].values())
 
 
 def test_a_size_can_be_picked_by_its_name() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from commands.answers import Said
 from commands.book import COMMANDS, Known, find
-from commands.help import usage
+from commands.help import said, usage
 from commands.readme import updated
 from engine.messages import InvalidRequest
 from tests.commands.chat import Chat
@@ -23,16 +23,20 @@ async def heard(chat: Chat, line: str) -> str:
 
 
 def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
-    assert list(COMMANDS) == ["imagine", "queue", "cancel", "show", "settings", "help"]
+    assert list(COMMANDS) == [
+        *("imagine", "train", "training", "loras", "lora"),
+        *("queue", "cancel", "show", "settings", "help"),
+    ]
 
 
 @pytest.mark.parametrize("known", COMMANDS.values())
 def test_each_commands_help_is_a_sentence_and_each_option_has_a_line(known: Known) -> None:
     first, *lines = usage(known, prefix="/").splitlines()
+    shown = [said(parameter) for parameter in known.parameters if not parameter.option.hidden]
 
     assert SENTENCE.fullmatch(known.help)
     assert first == f"/{known.name}: {known.help}"
-    assert len(lines) == len(known.parameters)
+    assert all(sum(line.startswith(f"  {name} ") for line in lines) == 1 for name in shown)
     assert all(parameter.option.help for parameter in known.parameters)
 
 
@@ -43,6 +47,7 @@ async def test_help_tells_all_commands_and_all_buttons(chat: Chat) -> None:
         assert f"/{known.name} " in text
         assert known.help in text
     assert "🎲  Paint four variations nearby (strength 0.15)." in text
+    assert "⏹️  End the training now, and keep what it has learned." in text
 
 
 async def test_help_of_one_command_tells_each_option_with_what_is_allowed(chat: Chat) -> None:
@@ -52,6 +57,17 @@ async def test_help_of_one_command_tells_each_option_with_what_is_allowed(chat: 
     assert "  --steps           denoising steps (1 to 100; default 30)" in text
     assert "  --size, --ar      832x1216, 3:2, square" in text
     assert "(0 to 2^63 - 1; default random)" in text
+
+
+async def test_help_of_train_tells_the_usual_first_then_the_presets_then_the_rest(chat: Chat) -> None:
+    lines = (await heard(chat, "/help train")).splitlines()
+
+    usual, preset, more = (
+        next(number for number, line in enumerate(lines) if line.startswith(start))
+        for start in ("  --steps ", "  style ", "  --lr ")
+    )
+    assert usual < preset < more
+    assert "  --draft" not in "\n".join(lines)
 
 
 def test_a_command_is_found_by_its_name_whatever_its_case() -> None:

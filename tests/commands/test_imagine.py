@@ -7,6 +7,7 @@ import pytest
 
 from commands.context import Context
 from commands.imagine import imagine
+from commands.loras import Lora
 from commands.parse import parse
 from engine.messages import (
     SEED,
@@ -19,19 +20,32 @@ from engine.messages import (
     Sha256,
     Size,
 )
+from tests.commands.chat import asked
 
 INK = Sha256("1" * 64)
 MARIA = Sha256("2" * 64)
+OHANA = Sha256("3" * 64)
+SKO = Sha256("4" * 64)
 
 
 class Shelf:
-    """A library of two LoRAs."""
+    """A library of LoRAs: two plain ones, and two that brought words of their own."""
 
     async def names(self) -> Collection[str]:
         return ["ink", "maria"]
 
-    async def find(self, name: str) -> Sha256:
-        return {"ink": INK, "maria": MARIA}[name]
+    async def find(self, name: str) -> Lora:
+        return {
+            "ink": Lora(name="ink", sha256=INK),
+            "maria": Lora(name="maria", sha256=MARIA),
+            "ohana": Lora(name="ohana", sha256=OHANA, phrase="ohwx woman", hint=0.8, tokens=2),
+            "sko": Lora(name="sko", sha256=SKO, phrase="sks shoe", tokens=1),
+        }[name]
+
+
+class TrainedShelf(Shelf):
+    async def names(self) -> Collection[str]:
+        return ["ink", "maria", "ohana", "sko"]
 
 
 class EmptyShelf(Shelf):
@@ -41,7 +55,7 @@ class EmptyShelf(Shelf):
 
 async def said(line: str, library: Shelf | None = None) -> Paint:
     context = Context(job=JobId("1"), library=library or Shelf())
-    return (await imagine(context, **parse(shlex.split(line), imagine.parameters))).request
+    return asked(await imagine(context, **parse(shlex.split(line), imagine.parameters)))
 
 
 async def test_words_alone_are_a_prompt_with_everything_else_as_usual() -> None:
@@ -159,6 +173,45 @@ async def test_a_prompt_of_many_spaces_is_read_at_once() -> None:
     assert (await said(f"'a{' ' * 3990}fox'")).prompt == f"a{' ' * 3990}fox"
     with pytest.raises(InvalidRequest):
         await said(f"'a{' ' * 200_000}fox'")
+
+
+async def test_a_trained_lora_has_its_own_weight_unless_another_is_said() -> None:
+    usual, said_so = (
+        await said("fox --lora ohana", TrainedShelf()),
+        await said("x --lora ohana:1", TrainedShelf()),
+    )
+
+    assert usual.adapters == (AdapterUse(name="ohana", sha256=OHANA, weight=0.8),)
+    assert said_so.adapters[0].weight == 1.0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "painted"),
+    [
+        ("a portrait", "a portrait, ohwx woman"),
+        ("a photo of ohwx woman", "a photo of ohwx woman"),
+        ("OHWX on a horse", "OHWX on a horse"),
+        ("ohwxy and mohwx", "ohwxy and mohwx, ohwx woman"),
+        ("an ohwx-like face", "an ohwx-like face, ohwx woman"),
+        ("<lora:ohana>", "ohwx woman"),
+    ],
+)
+async def test_what_calls_a_lora_up_is_added_to_a_prompt_that_lacks_it(prompt: str, painted: str) -> None:
+    lora = "" if "<" in prompt else "--lora ohana"
+
+    assert (await said(f"'{prompt}' {lora}", TrainedShelf())).prompt == painted
+
+
+async def test_only_one_lora_with_a_word_of_its_own_can_be_in_a_picture() -> None:
+    mixed = await said("fox --lora ohana,ink", TrainedShelf())
+    with pytest.raises(InvalidRequest) as refusal:
+        await said("fox --lora ohana,sko", TrainedShelf())
+
+    assert len(mixed.adapters) == 2
+    assert str(refusal.value) == (
+        "ohana and sko each taught the text encoders a new word, and only one such LoRA can be in a picture: "
+        "leave out all but one."
+    )
 
 
 async def test_the_case_of_a_lora_is_ignored() -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from commands.answers import Filed, Form, Said
+from commands.answers import Form, Said
 from commands.imagine import imagine
 from commands.settings import with_defaults
 from engine.messages import InvalidRequest, Paint, Ratio, Sampler
-from tests.commands.chat import Chat
+from tests.commands.chat import Chat, asked
 
 
 async def heard(chat: Chat, line: str, name: str = "ana") -> list[str]:
@@ -15,10 +15,8 @@ async def heard(chat: Chat, line: str, name: str = "ana") -> list[str]:
     return answer.text.splitlines()
 
 
-async def asked(chat: Chat, line: str, name: str = "ana") -> Paint:
-    answer = await chat.says(name, line)
-    assert isinstance(answer, Filed)
-    return answer.request
+async def paint(chat: Chat, line: str, name: str = "ana") -> Paint:
+    return asked(await chat.says(name, line))
 
 
 NOTHING_SET = [
@@ -46,17 +44,17 @@ async def test_what_was_set_is_used_by_imagine_until_it_says_otherwise(chat: Cha
         "  size     3:2 (yours)",
         "  sampler  Euler a (yours)",
     ]
-    usual = await asked(chat, "/imagine a fox")
+    usual = await paint(chat, "/imagine a fox")
     assert (usual.size, usual.steps, usual.negative_prompt) == (Ratio(across=3, down=2), 20, "hat, glasses")
     assert usual.sampler is Sampler.EULER_ANCESTRAL
-    other = await asked(chat, '/imagine a fox --steps 5 --no ""')
+    other = await paint(chat, '/imagine a fox --steps 5 --no ""')
     assert (other.steps, other.negative_prompt, other.size) == (5, "", Ratio(across=3, down=2))
 
 
 async def test_they_are_one_persons_own(chat: Chat) -> None:
     await heard(chat, "/settings --steps 20")
 
-    assert (await asked(chat, "/imagine a fox", "bob")).steps == Paint.steps
+    assert (await paint(chat, "/imagine a fox", "bob")).steps == Paint.steps
 
 
 async def test_one_is_changed_without_the_others_and_goes_back_to_the_usual(chat: Chat) -> None:

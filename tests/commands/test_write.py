@@ -15,7 +15,7 @@ from commands.settings import with_defaults
 from commands.text import read
 from commands.write import alone, fields, texts, written
 from engine.messages import AdapterUse, JobId, Paint, Ratio, Sampler, Size
-from tests.commands.chat import LORAS, Shelf
+from tests.commands.chat import LORAS, Shelf, asked
 
 JOB = JobId("k3f9qa")
 INK, MARIA = (AdapterUse(name=name, sha256=sha256) for name, sha256 in LORAS.items())
@@ -69,7 +69,7 @@ def paint(**changes: Any) -> Paint:
 
 
 async def painted_by(given: dict[str, Any]) -> Paint:
-    return (await imagine(Context(job=JOB, library=Shelf()), **given)).request
+    return asked(await imagine(Context(job=JOB, library=Shelf()), **given))
 
 
 def some_text(dice: random.Random) -> str:
@@ -151,7 +151,7 @@ def test_a_command_says_the_seed_and_what_people_set_for_themselves_and_what_els
 
 
 def test_a_command_names_its_loras_with_their_weights() -> None:
-    assert '/imagine a red fox --no "" --lora "ink:0.8, maria" --steps 30' in written(
+    assert '/imagine a red fox --no "" --lora "ink:0.8, maria:1" --steps 30' in written(
         paint(adapters=(replace(INK, weight=0.8), MARIA))
     )
 

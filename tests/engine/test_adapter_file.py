@@ -104,7 +104,7 @@ def test_an_upsampler_behind_a_block_without_attention_has_its_sgm_name_too() ->
 def test_a_module_without_alpha_has_its_rank_as_alpha(tmp_path: Path, model: Any, names: KeyNames) -> None:
     lora = make_lora(model, of=attention, ranks=(2, 4), alphas=(None, 1.0))
 
-    changes = read_adapter(tmp_path, store(tmp_path, kohya(lora)), names)
+    changes = read_adapter(tmp_path, store(tmp_path, kohya(lora)), names).changes
 
     assert {(change.rank, change.alpha) for change in changes.values()} == {(2, 2.0), (4, 1.0)}
 
@@ -112,7 +112,7 @@ def test_a_module_without_alpha_has_its_rank_as_alpha(tmp_path: Path, model: Any
 def test_an_alpha_may_be_a_whole_number(tmp_path: Path, names: KeyNames) -> None:
     use = store(tmp_path, pair() | {f"{KEY}.alpha": torch.tensor(2)})
 
-    (change,) = read_adapter(tmp_path, use, names).values()
+    (change,) = read_adapter(tmp_path, use, names).changes.values()
 
     assert change.alpha == 2.0
 
@@ -125,9 +125,30 @@ def test_the_metadata_of_sdxl_trainers_is_welcome(tmp_path: Path, model: Any, na
     }
     lora = make_lora(model, of=attention)
 
-    changes = read_adapter(tmp_path, store(tmp_path, kohya_sgm(lora), metadata=told), names)
+    changes = read_adapter(tmp_path, store(tmp_path, kohya_sgm(lora), metadata=told), names).changes
 
     assert len(changes) == len(lora)
+
+
+def test_new_words_are_read_beside_the_factors(tmp_path: Path, names: KeyNames) -> None:
+    vectors = {
+        f"bundle_emb.{word}.{side}": torch.full((count, 32), number)
+        for word, count in (("<s0>", 2), ("ohwx", 1))
+        for side, number in (("clip_l", 1.0), ("clip_g", 2.0))
+    }
+
+    adapter = read_adapter(tmp_path, store(tmp_path, pair() | vectors), names)
+
+    assert [(one.word, one.count) for one in adapter.tokens] == [("<s0>", 2), ("ohwx", 1)]
+    assert {float(one.first.mean()) for one in adapter.tokens} == {1.0}
+    assert {float(one.second.mean()) for one in adapter.tokens} == {2.0}
+    assert len(adapter.changes) == 1
+
+
+def test_new_words_may_come_alone(tmp_path: Path, names: KeyNames) -> None:
+    alone = {f"bundle_emb.ohwx.{side}": torch.ones(1, 32) for side in ("clip_l", "clip_g")}
+
+    assert not read_adapter(tmp_path, store(tmp_path, alone), names).changes
 
 
 def test_a_file_that_is_not_there_is_missing(tmp_path: Path, names: KeyNames) -> None:
@@ -218,7 +239,7 @@ def test_a_header_whose_length_starts_like_a_pickle_is_still_safetensors(
 
     use = store_bytes(tmp_path, (0x280).to_bytes(8, "little") + padded + content[8 + size :])
 
-    assert len(read_adapter(tmp_path, use, names)) == 1
+    assert len(read_adapter(tmp_path, use, names).changes) == 1
 
 
 def test_a_header_nested_without_end_is_refused(tmp_path: Path, names: KeyNames) -> None:
@@ -240,13 +261,19 @@ def test_offsets_that_lie_are_refused_by_safetensors_in_one_sentence(tmp_path: P
     assert sentence.startswith("LoRA ink is not a valid safetensors file: ")
 
 
+def words(**shapes: tuple[int, int]) -> Tensors:
+    return pair() | {f"bundle_emb.cat.{side}": torch.ones(shape) for side, shape in shapes.items()}
+
+
 def changed(change: Callable[[Tensors], object]) -> Tensors:
     tensors = pair()
     change(tensors)
     return tensors
 
 
-FOREIGN = "which is not supported: only plain LoRA and LoCon are."
+FOREIGN = "which is not supported: only LoRA, LoCon and DoRA are."
+OTHER_DORA = f"LoRA ink is a DoRA of another kind: {PLACE} has 32 outputs, but its magnitudes are"
+WORDS = "LoRA ink does not fit: the new word cat needs vectors of 32 and 32 numbers, but it has"
 
 
 @pytest.mark.parametrize(
@@ -260,11 +287,29 @@ FOREIGN = "which is not supported: only plain LoRA and LoCon are."
             pair() | {f"{KEY}.lora_mid.weight": torch.ones(2, 2)},
             f"LoRA ink is a LoCon with Tucker decomposition, {FOREIGN}",
         ),
-        (pair() | {f"{KEY}.dora_scale": torch.ones(2)}, f"LoRA ink is a DoRA, {FOREIGN}"),
-        ({f"{PLACE}.lora_magnitude_vector": torch.ones(2)}, f"LoRA ink is a DoRA, {FOREIGN}"),
+        (pair() | {f"{KEY}.dora_scale": torch.ones(2)}, f"{OTHER_DORA} 2."),
+        (pair() | {f"{KEY}.dora_scale": torch.ones(1, 32)}, f"{OTHER_DORA} 1x32."),
         (
-            pair() | {"bundle_emb.cat.clip_l": torch.ones(1, 32)},
-            "LoRA ink brings embeddings of new words (bundle_emb), which are not supported yet.",
+            {f"{PLACE}.lora_magnitude_vector": torch.ones(32)},
+            f"LoRA ink is incomplete: the down weight of {PLACE} is missing.",
+        ),
+        (words(clip_l=(1, 32)), f"{WORDS} 1x32."),
+        (words(clip_l=(1, 32), clip_g=(2, 32)), f"{WORDS} 1x32 and 2x32."),
+        (words(clip_l=(1, 32), clip_g=(1, 33)), f"{WORDS} 1x32 and 1x33."),
+        (words(clip_l=(0, 32), clip_g=(0, 32)), f"{WORDS} 0x32 and 0x32."),
+        (words(clip_l=(76, 32), clip_g=(76, 32)), f"{WORDS} 76x32 and 76x32."),
+        (
+            {f"bundle_emb.{word}.{side}": torch.ones(1, 32) for word in ("cat", "CAT")
+             for side in ("clip_l", "clip_g")},
+            "LoRA ink brings 2 new words, but at most 8 different ones are allowed.",
+        ),
+        (
+            pair() | {"bundle_emb.a cat.clip_l": torch.ones(1, 32)},
+            "LoRA ink has the key bundle_emb.a cat.clip_l, which is no new word's.",
+        ),
+        (
+            pair() | {"bundle_emb.cat.clip_l": torch.ones(1, 32, dtype=torch.int32)},
+            "LoRA ink has the key bundle_emb.cat.clip_l, which is no new word's.",
         ),
         (pair() | {"note": torch.ones(1)}, "LoRA ink has the key note, which is not a LoRA's."),
         (
@@ -334,7 +379,7 @@ FOREIGN = "which is not supported: only plain LoRA and LoCon are."
     ],
     ids=lambda value: value[:60] if isinstance(value, str) else "",
 )  # fmt: skip
-def test_what_is_not_a_plain_lora_of_this_model_is_refused_in_one_sentence(
+def test_what_is_no_lora_of_this_model_is_refused_in_one_sentence(
     tmp_path: Path, names: KeyNames, tensors: Tensors, sentence: str
 ) -> None:
     assert refusal(tmp_path, names, store(tmp_path, tensors)) == sentence
@@ -381,6 +426,7 @@ def test_a_lora_of_another_model_is_told_from_its_metadata(
     )
 
 
+ONLY = "which is not supported: only LoRA and DoRA are."
 NO_ALPHA = "has an alpha in its metadata that is no number above 0."
 PISSA = "changes the base model too (pissa): convert it first."
 
@@ -394,7 +440,8 @@ PISSA = "changes the base model too (pissa): convert it first."
         ({"unet.r": 8, "unet.lora_alpha": 8}, f"has rank 4 in {PLACE}, but its metadata says otherwise."),
         ({"unet.r": 4, "unet.lora_alpha": "many"}, NO_ALPHA),
         ({"unet.r": 4, "unet.lora_alpha": 10**400}, NO_ALPHA),
-        ({"unet.r": 4, "unet.use_dora": True}, "uses use_dora, which is not supported: only plain LoRA is."),
+        ({"unet.r": 4, "unet.use_dora": True}, f"is a DoRA, but the magnitudes of {PLACE} are missing."),
+        ({"unet.r": 4, "unet.lora_bias": True}, f"uses lora_bias, {ONLY}"),
         ({"unet.init_lora_weights": "pissa_niter_4"}, PISSA),
         ({"unet.alpha_pattern": {"(a+)+$": 1}}, "has metadata (alpha_pattern) that is not a list of names."),
         ({"unet.rank_pattern": [1]}, "has metadata (rank_pattern) that is not a list of names."),

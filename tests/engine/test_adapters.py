@@ -13,8 +13,9 @@ from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 from peft.tuners.lora import Linear, LoraLayer
 from torch import Tensor
 
+from engine.adapter_file import Adapter
 from engine.adapters import Adapters, NoRoom
-from engine.messages import AdapterUse, InvalidRequest, Sha256
+from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
 from tests.lora_files import (
     Lora,
     attention,
@@ -501,13 +502,12 @@ def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
     (first, second), size = sized(pipeline, tmp_path, 2)
     adapters = Adapters(pipeline, tmp_path, limit_bytes=size)
     use(adapters, first)
-    inject_adapter_in_model(LoraConfig(r=2, target_modules=["to_q"]), pipeline.unet, adapter_name="learner")
+    places = adapters.targets(TrainingSettings(rank=2))
+    parameters = adapters.begin("learner", places, alpha=2.0, dropout=0.0, dora=False, seed=0)
     learning = [name for name, one in pipeline.unet.named_parameters() if one.requires_grad]
-    assert learning and all("learner" in name for name in learning)
-    adapters.activate(())
-    for name, parameter in pipeline.unet.named_parameters():
-        if "lora_B.learner" in name:
-            parameter.data.normal_()
+    assert len(learning) == len(parameters) == 2 * len(places)
+    for parameter in parameters:
+        parameter.data.normal_()
 
     use(adapters, second)
 
@@ -533,3 +533,228 @@ def test_samples_of_one_batch_can_have_different_adapters(
     deltas = [layer.get_delta_weight(one.sha256) for one in mix]
     expected = base + torch.stack([deltas[0] @ rows[0], torch.zeros_like(base[1]), deltas[1] @ rows[2]])
     torch.testing.assert_close(mixed, expected)
+
+
+@pytest.mark.parametrize("form", [kohya_sgm, peft_named])
+def test_a_dora_of_every_layer_counts_as_its_merged_weights(
+    original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path, form: Form
+) -> None:
+    lora = make_lora(pipeline, ranks=(2, 3), alphas=(1.0, 6.0), dora=True)
+
+    use(adapters, store(tmp_path, form(lora)))
+
+    assert farthest(seen(pipeline), truth(original, (lora, 1.0))) < CLOSE
+
+
+def test_a_dora_that_peft_saved_counts_as_it_did_there(
+    original: Any, plain: list[Tensor], pipeline: Any, adapters: Adapters, tmp_path: Path
+) -> None:
+    trained = copy.deepcopy(original)
+    config = LoraConfig(
+        r=4, lora_alpha=2, use_dora=True, target_modules=["to_q", "conv1"], init_lora_weights=False
+    )
+    inject_adapter_in_model(config, trained.unet, adapter_name="own")
+    for name, parameter in trained.unet.named_parameters():
+        if "magnitude" in name:
+            parameter.data *= 1.2
+    tensors = {f"unet.{key}": value.detach() for key, value in
+               get_peft_model_state_dict(trained.unet, adapter_name="own").items()}  # fmt: skip
+    told = json.dumps({"unet.r": 4, "unet.lora_alpha": 2, "unet.use_dora": True})
+
+    use(adapters, store(tmp_path, tensors, metadata={"lora_adapter_metadata": told}))
+
+    changed = seen(pipeline)
+    assert farthest(changed, seen(trained)) < CLOSE
+    assert farthest(changed[:1], plain[:1]) > 1e-2
+
+
+def test_doras_and_loras_add_up_and_a_weight_counts_what_each_adds(
+    original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path
+) -> None:
+    place = "mid_block.attentions.0.proj_in"
+    module = original.unet.get_submodule(place)
+    at = {
+        seed: make_lora(pipeline, of=lambda _, path: path == place, seed=seed, dora=dora)
+        for seed, dora in ((1, True), (2, True), (3, False))
+    }  # fmt: skip
+    weights = {1: 0.7, 2: -0.4, 3: 0.5}
+    expected = module.weight.detach().double()
+    for seed, lora in at.items():
+        alone = copy.deepcopy(original)
+        merge(alone, lora, weights[seed])
+        one = alone.unet.get_submodule(place).weight
+        expected = expected + (one - module.weight).detach().double()
+    wanted = copy.deepcopy(original)
+    wanted.unet.get_submodule(place).weight.data = expected.float()
+
+    use(
+        adapters,
+        *(store(tmp_path, kohya(lora), name=f"l{seed}", weight=weights[seed]) for seed, lora in at.items()),
+    )
+
+    assert farthest(seen(pipeline), seen(wanted)) < CLOSE
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
+    plain: list[Tensor], pipeline: Any, adapters: Adapters, tmp_path: Path, dora: bool
+) -> None:
+    served = store(tmp_path, kohya(make_lora(pipeline, of=attention)))
+    use(adapters, served)
+    mixed = seen(pipeline)
+    places = adapters.targets(
+        TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
+    )
+
+    parameters = adapters.begin("learner", places, alpha=8.0, dropout=0.0, dora=dora, seed=3)
+
+    assert farthest(seen(pipeline), mixed) == 0
+    adapters.learn("learner")
+    assert farthest(seen(pipeline), plain) < CLOSE
+    with torch.no_grad():
+        for parameter in parameters:
+            parameter.add_(0.05)
+    learnt = seen(pipeline)
+    assert all((now - before).abs().max() > 1e-4 for now, before in zip(learnt, plain, strict=True))
+    adapters.learn(None)
+    assert farthest(seen(pipeline), mixed) == 0
+    adapters.learn("learner")
+    assert farthest(seen(pipeline), learnt) == 0
+    adapters.activate((served,))
+    assert farthest(seen(pipeline), mixed) == 0
+    adapters.end("learner")
+    assert farthest(seen(pipeline), mixed) == 0
+    adapters.unload(served.sha256)
+    assert not list(layers(pipeline))
+    assert farthest(seen(pipeline), plain) == 0
+
+
+def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alone(
+    pipeline: Any, adapters: Adapters
+) -> None:
+    places = adapters.targets(TrainingSettings(rank=2))
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+
+    begun = [
+        adapters.begin(name, places, alpha=1.0, dropout=0.0, dora=False, seed=seed)
+        for name, seed in (("one", 1), ("same", 1), ("other", 2))
+    ]
+
+    assert torch.equal(torch.rand(4), expected)
+    one, same, other = ([parameter.detach() for parameter in parameters] for parameters in begun)
+    assert farthest(one, same) == 0
+    assert farthest(one, other) > 0
+    assert all((up == 0).all() for up in one[1::2])
+    assert all(0.5 < down.abs().max() * down.shape[1] ** 0.5 <= 1 for down in one[::2])
+
+
+def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
+    pipeline: Any, adapters: Adapters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = adapters.targets(TrainingSettings(rank=2))
+    layer, made = adapters._layer, list[object]()
+
+    def failing(*given: Any) -> Any:
+        if len(made) == 40:
+            raise MemoryError
+        made.append(given)
+        return layer(*given)
+
+    monkeypatch.setattr(adapters, "_layer", failing)
+    with pytest.raises(MemoryError):
+        adapters.begin("learner", places, alpha=1.0, dropout=0.0, dora=False, seed=0)
+
+    assert not list(layers(pipeline))
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapters, dora: bool) -> None:
+    places = adapters.targets(TrainingSettings(rank=2, text_encoder=True))
+    parameters = adapters.begin("learner", places, alpha=3.0, dropout=0.0, dora=dora, seed=0)
+    adapters.learn("learner")
+    torch.manual_seed(0)
+    for parameter in parameters:
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    before, numbers = seen(pipeline), [parameter.detach().clone() for parameter in parameters]
+
+    learnt = adapters.learned("learner")
+    for parameter in parameters:
+        parameter.data.zero_()
+    adapters.restore("learner", learnt)
+
+    assert farthest(parameters, numbers) == 0
+    assert farthest(seen(pipeline), before) == 0
+    assert {(change.alpha, change.rank, change.magnitude is not None) for change in learnt.values()} == {
+        (3.0, 2, dora)
+    }
+
+
+@pytest.mark.parametrize("dora", [False, True])
+def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapters, dora: bool) -> None:
+    places = adapters.targets(TrainingSettings(rank=2))
+    for parameter in adapters.begin("learner", places, alpha=2.0, dropout=0.5, dora=dora, seed=0):
+        parameter.data += 0.1
+    adapters.learn("learner")
+    whole = seen(pipeline)
+    assert farthest(seen(pipeline), whole) == 0
+
+    adapters.learn("learner", dropout=True)
+    torch.manual_seed(0)
+    assert farthest(seen(pipeline), whole) > 1e-4
+
+    adapters.learn("learner")
+    assert farthest(seen(pipeline), whole) == 0
+
+
+def test_the_next_training_drops_as_the_first_did(pipeline: Any, adapters: Adapters) -> None:
+    places = adapters.targets(TrainingSettings(rank=2))
+    for _ in range(2):
+        adapters.begin("learner", places, alpha=2.0, dropout=0.5, dora=False, seed=0)
+        dropouts = [layer.lora_dropout["learner"] for layer in layers(pipeline)]
+        assert not any(dropout.training for dropout in dropouts)
+
+        adapters.learn("learner", dropout=True)
+
+        assert all(dropout.training for dropout in dropouts)
+        with adapters.tried(Adapter(changes={})):
+            pass
+        adapters.learn("learner")
+        assert not any(dropout.training for dropout in dropouts)
+        adapters.learn("learner", dropout=True)
+        adapters.end("learner")
+
+
+def test_gradients_reach_what_learns_and_nothing_else(
+    pipeline: Any, adapters: Adapters, tmp_path: Path
+) -> None:
+    use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
+    parameters = adapters.begin(
+        "learner", adapters.targets(TrainingSettings(rank=2)), alpha=2.0, dropout=0.0, dora=True, seed=0
+    )
+    adapters.activate(())
+    adapters.learn("learner")
+    layer = next(layer for layer in layers(pipeline) if "learner" in layer.lora_A)
+
+    layer(torch.ones(1, layer.in_features)).square().sum().backward()
+
+    with_gradients = [parameter for parameter in pipeline.unet.parameters() if parameter.grad is not None]
+    assert {id(one) for one in with_gradients} == {id(one) for one in parameters[:3]}
+    assert with_gradients[0].dtype == torch.float32
+
+
+def test_in_low_precision_training_keeps_float32(pipeline: Any, tmp_path: Path) -> None:
+    for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
+        component.to(torch.bfloat16)
+    adapters = Adapters(pipeline, tmp_path, PLENTY)
+    places = adapters.targets(TrainingSettings(rank=2))
+
+    parameters = adapters.begin("learner", places, alpha=2.0, dropout=0.0, dora=True, seed=0)
+    small = parameters[0].detach().clone()
+
+    assert {parameter.dtype for parameter in parameters} == {torch.float32}
+    assert not torch.equal(small, small.bfloat16().float())
+    adapters.learn("learner")
+    layer = next(layers(pipeline))
+    assert layer(torch.ones(1, layer.in_features, dtype=torch.bfloat16)).dtype == torch.bfloat16

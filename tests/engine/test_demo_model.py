@@ -18,14 +18,16 @@ from engine.demo.base import Base, base_loss
 from engine.demo.captions import plain
 from engine.demo.clip import clip_loss, new_clip, right_among
 from engine.demo.judge import judge
-from engine.demo.latents import Bucket, make_pool
-from engine.demo.reading import Reader, reading_loss
+from engine.demo.latents import Bucket, View, make_pool
+from engine.demo.reading import Reader, answers, reading_loss
 from engine.demo.refiner import new_refiner, refiner_loss
+from engine.demo.shipping import ship_base, shipped_base
+from engine.demo.telling import standing
 from engine.demo.text import TextEncoders
 from engine.demo.tokenizer import learn_merges, new_tokenizer
 from engine.demo.training import Plan, Run, fit
 from engine.demo.vae import fidelity, new_vae, unseen_pictures, vae_loss
-from engine.demo.world import Scene, Thing
+from engine.demo.world import Layout, Scene, Spot, Thing
 
 MODEL = Path(engine.demo.__file__).parent
 PLAN = Plan(steps=4, batch=4, rate=1e-3, warmup=2, save_every=2)
@@ -147,6 +149,32 @@ def stages() -> dict[str, Stage]:
         "refiner": (lambda: new_refiner(base), lambda model: refiner_loss(model, base, pool, 1.0, PLAN)),
         "clip": (lambda: new_clip(tokenizer), lambda model: clip_loss(model, tokenizer, PLAN)),
     }
+
+
+def test_the_teller_is_asked_about_the_thing_that_stands_at_each_spot() -> None:
+    spots = (Spot(x=80, y=40, radius=20), Spot(x=80, y=100, radius=20))
+    layout = Layout(width=160, height=144, spots=spots)
+    view = View(scene=STAR_ABOVE_CIRCLE, layout=layout, top=16, left=32, height=128, width=128)
+
+    where, right = standing([view, view], 16, 16)
+
+    star, circle = (answers(thing) for thing in STAR_ABOVE_CIRCLE.things)
+    assert where[0, 3, 6] and where[0, 10, 6] and not where[0, 6, 6] and not where[0, 3, 12]
+    told = dict(zip(map(tuple, where.nonzero().tolist()), right.tolist(), strict=True))
+    assert all(told[0, row, column] == (star if row < 7 else circle) for _, row, column in told)
+    assert len(told) == 2 * int(where[1].sum())
+
+
+def test_training_goes_on_from_what_ships(tmp_path: Path, pipeline: StableDiffusionXLPipeline) -> None:
+    vae, base = shipped_base(MODEL / "base", learn_merges(0))
+    ship_base(tmp_path / "base", vae, base.text, base.unet)
+
+    again = StableDiffusionXLPipeline.from_pretrained(tmp_path / "base")
+
+    for part in ("unet", "text_encoder", "text_encoder_2", "vae"):
+        assert "_name_or_path" not in (tmp_path / "base" / part / "config.json").read_text()
+        ours, theirs = getattr(again, part).state_dict(), getattr(pipeline, part).state_dict()
+        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
 def begun(stage: Stage, checkpoint: Path) -> tuple[Run, Callable[[int], Tensor]]:

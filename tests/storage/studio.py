@@ -6,8 +6,9 @@ from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import JobId, Paint, Sha256
-from storage import jobs, people
+from engine.messages import Example, JobId, Note, Paint, Saved, Sha256, Train, Trained
+from storage import adapters, jobs, people, trainings
+from storage.adapters import LoraView
 from storage.database import Database
 from storage.ids import new_job_id
 from storage.jobs import Finished, Queued
@@ -60,6 +61,107 @@ class Studio:
 
         self.filed[job] = (await self.database.write(work)).number
         return job
+
+    async def draft(
+        self,
+        name: str = "ana",
+        *pictures: str,
+        lora: str = "maria",
+        space: str = "general",
+        trigger: str = "ohwx",
+    ) -> JobId:
+        """A person files a training with these pictures, and waits for the report."""
+        job = JobId(new_job_id())
+        request = Train(
+            job=job,
+            name=lora,
+            examples=tuple(
+                Example(sha256=Sha256(sha), name=f"{sha}.png") for sha in pictures or ("p1", "p2")
+            ),
+            trigger=trigger,
+            subject="woman",
+            preset="face",
+        )
+
+        async def work(session: AsyncSession) -> Queued:
+            filed = await jobs.file(
+                session,
+                id=job,
+                space_id=(await people.space(session, "local", space, space)).id,
+                person_id=(await people.person(session, "local", name, name.title())).id,
+                channel=space,
+                request=request,
+                parent=None,
+                now=self.now,
+                state="draft",
+            )
+            await trainings.begin(session, filed.number, request, self.now)
+            return filed
+
+        self.filed[job] = (await self.database.write(work)).number
+        return job
+
+    async def report(self, job: JobId, sheet: str = "sheet") -> list[Sha256]:
+        """The engine has looked at a draft's pictures."""
+        note = Note(
+            name="a.png", width=9, height=8, crop=(1, 0, 8, 8), size=(8, 8), problems=("it is blurred.",)
+        )
+        return await self.write(
+            trainings.report,
+            self.filed[job],
+            notes=[note],
+            problems=["few."],
+            steps=500,
+            seconds=60.0,
+            sheet=Sha256(sheet),
+        )
+
+    async def training(self, name: str = "ana", *pictures: str, **named: str) -> JobId:
+        """A training that the engine has."""
+        job = await self.draft(name, *pictures, **named)
+        await self.report(job)
+        assert await self.write(jobs.enqueue, self.filed[job], self.now)
+        assert await self.start(job)
+        return job
+
+    async def save(
+        self, job: JobId, step: int, *, made: str = "", validation: float = 0.5, steps: int = 100
+    ) -> list[Sha256]:
+        """A checkpoint at this step: its LoRA, state and two samples; the losses of the steps before it."""
+        made = made or f"{job}-{step}"
+        checkpoint = Saved(
+            job=job,
+            step=step,
+            adapter=Sha256(f"lora-{made}") if step else None,
+            state=Sha256(f"state-{made}") if step else None,
+            validation=validation if step else None,
+            losses=tuple(1 / at for at in range(step - steps + 1, step + 1)) if step else (),
+        )
+        samples = [Sha256(f"sample-{made}-{place}") for place in (1, 2)]
+        return await self.write(trainings.saved, self.filed[job], checkpoint, samples)
+
+    async def learn(self, job: JobId, best: int, *candidates: int, tokens: int = 0) -> list[Sha256]:
+        """The engine ends the training well, with these checkpoints to choose from."""
+        ending = Trained(
+            job=job,
+            best=best,
+            candidates=candidates,
+            step=300,
+            seconds=40.0,
+            new_tokens=tokens,
+            note="early.",
+        )
+
+        async def work(session: AsyncSession) -> list[Sha256]:
+            gone = await trainings.trained(session, self.filed[job], ending, self.now)
+            await jobs.finish(session, self.filed[job], state="succeeded", seconds=40.0, now=self.now)
+            return gone
+
+        return await self.database.write(work)
+
+    async def loras(self, name: str = "ana", space: str = "general") -> list[LoraView]:
+        """What a person may use in a space."""
+        return await self.read(adapters.usable, await self.space(space), await self.person(name))
 
     async def next(self) -> JobId | None:
         """Whose turn it is."""

@@ -93,6 +93,18 @@ async def test_what_a_killed_program_left_half_written_is_removed_but_not_what_i
     assert await files.get(sha256) == CONTENT
 
 
+async def test_old_files_are_those_that_nobody_put_since(files: Files, objects: Files) -> None:
+    old, fresh = await files.put(b"old"), await files.put(b"fresh")
+    os.utime(stored_at(files.folder, old), (1000, 1000))
+    (files.folder / "ab" / "notes.txt").parent.mkdir(exist_ok=True)
+    (files.folder / "ab" / "notes.txt").write_text("nobody's")
+    kept = await objects.put(b"old")
+
+    assert await files.old(2000.0) == [old]
+    assert set(await files.old(4e9)) == {old, fresh}
+    assert (await objects.old(2000.0), await objects.old(4e9)) == ([], [kept])
+
+
 async def test_a_path_in_words_is_a_folder_too(tmp_path: Path) -> None:
     files = Files(str(tmp_path / "files"))
 

@@ -42,7 +42,7 @@ async def test_an_id_that_is_taken_is_replaced_by_another(studio: Studio) -> Non
 
     assert other != taken
     request = (await studio.see(JobId(other))).request
-    assert request is not None
+    assert isinstance(request, Paint)
     assert (request.job, request.prompt) == (other, "a hen")
 
 

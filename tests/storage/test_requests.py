@@ -5,7 +5,23 @@ import random
 
 import pytest
 
-from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Ratio, Sampler, Sha256, Size
+from engine.messages import (
+    AdapterUse,
+    Example,
+    InvalidRequest,
+    JobId,
+    Optimizer,
+    Paint,
+    Prior,
+    Ratio,
+    Sampler,
+    Schedule,
+    Sha256,
+    Size,
+    Train,
+    TrainingPrecision,
+    TrainingSettings,
+)
 from storage.ids import LETTERS, new_job_id
 from storage.requests import from_json, to_json
 
@@ -32,6 +48,78 @@ def some_paint(chance: random.Random) -> Paint:
         refiner=chance.choice([0.0, 0.2]),
         variation=chance.choice([0.0, 0.15]),
         variation_seed=chance.choice([0, 2**63 - 1]),
+    )
+
+
+def some_train(chance: random.Random) -> Train:
+    """A training with every value picked at random."""
+    examples = [
+        Example(
+            sha256=Sha256(f"{place:064x}"), name=f"ž{place}.png", caption=chance.choice(["", 'a "fox"\n🦊'])
+        )
+        for place in range(chance.randint(1, 50))
+    ]
+    optimizer = chance.choice(list(Optimizer))
+    settings = TrainingSettings(
+        resolution=chance.choice([0, 512]),
+        feed_forward=chance.random() < 0.5,
+        text_encoder=chance.random() < 0.5,
+        blocks=chance.choice([(), ("down.2", "mid")]),
+        rank=chance.randint(1, 128),
+        alpha=chance.choice([1.0, 1 / 3]),
+        dora=chance.random() < 0.5,
+        optimizer=optimizer,
+        learning_rate=1.0 if optimizer is Optimizer.PRODIGY else 1e-4 / 3,
+        schedule=chance.choice(list(Schedule)),
+        precision=chance.choice(list(TrainingPrecision)),
+        prior=chance.choice(list(Prior)),
+        new_tokens=chance.randint(0, 4),
+        seed=chance.choice([0, 2**63 - 1]),
+    )
+    return Train(
+        job=JOB,
+        name="maria-2",
+        examples=tuple(examples),
+        trigger="ohwx",
+        subject=chance.choice(["", "woman"]),
+        template="a photo of {trigger}",
+        preset=chance.choice(["", "face"]),
+        wanted=(8, 25),
+        settings=settings,
+        prompts=chance.choice([(), ("a photo of ohwx", "a fox")]),
+        author="Ana",
+        resume=chance.choice([None, Sha256("f" * 64)]),
+    )
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_a_training_comes_back_from_json_as_it_was(seed: int) -> None:
+    train = some_train(random.Random(seed))
+
+    assert from_json(JOB, json.loads(json.dumps(to_json(train)))) == train
+
+
+def test_every_value_of_a_training_is_written_out_but_the_job() -> None:
+    written = to_json(some_train(random.Random(1)))
+
+    assert set(written) == set(Train.__dataclass_fields__) - {"job"}
+    assert set(written["settings"]) == set(TrainingSettings.__dataclass_fields__)
+
+
+def test_settings_of_another_version_are_left_out_and_missing_ones_have_their_defaults() -> None:
+    values = {
+        "name": "maria",
+        "trigger": "ohwx",
+        "examples": [{"sha256": "a", "smell": "rose"}],
+        "settings": {"rank": 4, "mood": "gloomy"},
+    }
+
+    assert from_json(JOB, values) == Train(
+        job=JOB,
+        name="maria",
+        trigger="ohwx",
+        examples=(Example(sha256=Sha256("a")),),
+        settings=TrainingSettings(rank=4),
     )
 
 

@@ -1,0 +1,291 @@
+"""Trainings: against a plain loop without caches, beside people who paint, and at SDXL's full size."""
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler
+from diffusers.training_utils import compute_snr
+from peft import LoraConfig
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional
+
+from bench.measuring import in_turns, table
+from bench.painting import request as a_picture
+from engine.adapters import Adapters
+from engine.messages import (
+    EngineSettings,
+    Example,
+    Folder,
+    JobId,
+    Painted,
+    Schedule,
+    Train,
+    TrainingPrecision,
+    TrainingSettings,
+)
+from engine.model import Model
+from engine.studio import Studio
+from engine.training import LEARNING, Training
+
+ROUNDS, STEPS = 5, 4  # steps of each in a round
+BATCHES = (1, 4, 8)
+FULL_BATCHES = (1, 2, 4, 8)
+PICTURES = 40  # that somebody paints, one after another
+TFLOP, TFLOP_CHECKPOINTED = 13.5, 20.0  # of a picture of 1024x1024 with a LoRA on attention
+CAPTION = "a photo of ohwx circle"
+RANK, RATE = 16, 1e-4
+
+
+def measure(model: Callable[[], Model], side: int) -> str:
+    """Pictures a second, and pictures by /imagine beside a training; `model` makes a fresh one."""
+    with a_store(side) as folder:
+        return f"{against_plain(model, folder, side)}\n\n{beside_painting(model(), folder, side)}"
+
+
+def against_plain(model: Callable[[], Model], folder: Path, side: int) -> str:
+    """The engine's training and the plain loop, at the same settings in turns."""
+    rows = []
+    for batch in BATCHES:
+        ours = Ours(model(), folder, settings(batch))
+        plain = Plain(model(), folder, batch, side)
+        engine, loop = in_turns([partial(ours.steps, STEPS), partial(plain.steps, STEPS)], ROUNDS)
+        shown = batch * STEPS
+        rows.append([batch, f"{shown / engine:.1f}", f"{shown / loop:.1f}", f"{loop / engine:.2f}"])
+    head = ["batch", "engine, pictures/s", "plain loop, pictures/s", "speed-up (aim 2)"]
+    return table(head, rows)
+
+
+def beside_painting(model: Model, folder: Path, side: int) -> str:
+    """How long one person's pictures take with and without a training, and what is left of its speed."""
+    studio = Studio(model, EngineSettings(model="bench", files=str(folder), training_share=0.5))
+    painted(studio, side)
+    idle = [painted(studio, side) for _ in range(PICTURES)]
+    for _ in studio.accept(request(folder, settings(4))):
+        raise RuntimeError("the studio refused the training of the bench")
+    # The pictures are read and the first steps done before anything is measured.
+    for _ in range(40):
+        list(studio.step())
+    alone = trained(studio, seconds=sum(idle) / 4)
+    pace, busy = beside(studio, side)
+    rows = [
+        ["/imagine alone", *ends(idle), ""],
+        ["/imagine while it trains, share 0.5", *ends(busy), f"{p95(busy) / p95(idle):.2f} (aim 2)"],
+        ["training, micro-steps/s alone", f"{alone:.1f}", "", ""],
+        ["training, micro-steps/s beside pictures", f"{pace:.1f}", "", f"{pace / alone:.2f}"],
+    ]
+    return table(["", "p50", "p95", "ratio"], rows)
+
+
+def full_size(model: Model, side: int = 1024) -> str:
+    """Pictures a second, memory and TFLOP/s of SDXL at full size on this GPU."""
+    rows = []
+    with a_store(side) as folder:
+        for checkpointing in (False, True):
+            for batch in FULL_BATCHES:
+                rows.append(
+                    [batch, "yes" if checkpointing else "no", *cells(model, folder, batch, checkpointing)]
+                )
+    return table(["batch", "gradient checkpointing", "pictures/s", "GB", "TFLOP/s"], rows)
+
+
+def cells(model: Model, folder: Path, batch: int, checkpointing: bool) -> list[str]:
+    """What one training of the table comes to; what does not fit says so."""
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    ours = None
+    try:
+        ours = Ours(model, folder, settings(batch, checkpointing=checkpointing))
+        (seconds,) = in_turns([partial(ours.steps, STEPS)], ROUNDS)
+    except torch.OutOfMemoryError:
+        return ["does not fit", "", ""]
+    finally:
+        if ours is not None:
+            ours.close()
+    pictures = batch * STEPS / seconds
+    work = TFLOP_CHECKPOINTED if checkpointing else TFLOP
+    memory = torch.cuda.max_memory_allocated() / 2**30
+    return [f"{pictures:.2f}", f"{memory:.1f}", f"{pictures * work:.0f}"]
+
+
+def settings(batch: int, *, checkpointing: bool = False) -> TrainingSettings:
+    """A training that goes on for longer than anything here, with nothing but steps in it."""
+    return TrainingSettings(
+        rank=RANK,
+        alpha=RANK,
+        learning_rate=RATE,
+        schedule=Schedule.CONSTANT,
+        batch=batch,
+        steps=20_000,
+        every=20_000,
+        caption_dropout=0.0,
+        checkpointing=checkpointing,
+        precision=TrainingPrecision.AUTO,
+    )
+
+
+@contextmanager
+def a_store(side: int) -> Iterator[Path]:
+    """A folder of files with four pictures of random noise in it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number in range(4):
+            Folder(folder).put_bytes(noise(number, side))
+        yield folder
+
+
+def noise(number: int, side: int) -> bytes:
+    pixels = np.random.default_rng(number).integers(0, 256, (side // 8, side // 8, 3), dtype=np.uint8)
+    file = BytesIO()
+    Image.fromarray(pixels).resize((side, side)).save(file, "PNG")
+    return file.getvalue()
+
+
+def request(folder: Path, chosen: TrainingSettings) -> Train:
+    """The training of the pictures in the folder."""
+    stored = sorted(path for path in folder.glob("??/*") if len(path.name) == 64)
+    examples = tuple(
+        Example(sha256=Folder(folder).put_file(path), name=path.name[:8], caption=CAPTION) for path in stored
+    )
+    return Train(job=JobId("bench"), name="bench", examples=examples, trigger="ohwx", settings=chosen)
+
+
+class Ours:
+    """The engine's own training, past its reading."""
+
+    def __init__(self, model: Model, folder: Path, chosen: TrainingSettings) -> None:
+        adapters = Adapters(model.base, folder, 2**31)
+        self._training = Training(request(folder, chosen), model, adapters, folder)
+        self.steps(1)
+
+    def steps(self, count: int) -> None:
+        """So many optimizer steps."""
+        done = 0
+        while done < count:
+            done += self._training.kind == (LEARNING, "step")
+            self._training.step()
+
+    def close(self) -> None:
+        self._training.close()
+
+
+class Plain:
+    """What diffusers documents for LoRAs of SDXL, in its order: nothing is remembered from step to step.
+
+    After its example `train_text_to_image_lora_sdxl.py`: VAE and both text encoders run at every step.
+    """
+
+    def __init__(self, model: Model, folder: Path, batch: int, side: int) -> None:
+        self._pipeline, self._side = model.base, side
+        self._batch, self._model = batch, model
+        unet = self._pipeline.unet
+        unet.add_adapter(
+            LoraConfig(
+                r=RANK,
+                lora_alpha=RANK,
+                init_lora_weights="gaussian",
+                target_modules=["to_k", "to_q", "to_v", "to_out.0"],
+            )
+        )
+        self._parameters = [parameter for parameter in unet.parameters() if parameter.requires_grad]
+        for parameter in self._parameters:
+            parameter.data = parameter.data.float()
+        self._optimizer = torch.optim.AdamW(self._parameters, lr=RATE, weight_decay=1e-2)
+        self._scheduler = DDPMScheduler.from_config(self._pipeline.scheduler.config)
+        self._pixels = torch.rand(batch, 3, side, side, device=model.device, dtype=model.precision) * 2 - 1
+
+    def steps(self, count: int) -> None:
+        """So many optimizer steps."""
+        for _ in range(count):
+            self._step()
+
+    def _step(self) -> None:
+        pipeline, model = self._pipeline, self._model
+        with torch.no_grad():
+            latents = (
+                pipeline.vae.encode(self._pixels).latent_dist.sample() * pipeline.vae.config.scaling_factor
+            )
+            words, _, pooled, _ = pipeline.encode_prompt(
+                [CAPTION] * self._batch, do_classifier_free_guidance=False
+            )
+        drawn = torch.randn_like(latents)
+        timesteps = torch.randint(1000, (self._batch,), device=model.device)
+        noisy = self._scheduler.add_noise(latents, drawn, timesteps)
+        side = self._side
+        ids = torch.tensor([[side, side, 0, 0, side, side]] * self._batch, device=model.device)
+        lower = model.precision is not torch.float32
+        with torch.autocast(model.device.type, model.precision, enabled=lower):
+            predicted = pipeline.unet(
+                noisy,
+                timesteps,
+                words,
+                added_cond_kwargs={"text_embeds": pooled, "time_ids": ids},
+                return_dict=False,
+            )[0]
+        loss = self._loss(predicted.float(), latents, drawn, timesteps)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        float(loss.detach())
+
+    def _loss(self, predicted: Tensor, latents: Tensor, drawn: Tensor, timesteps: Tensor) -> Tensor:
+        velocity = self._scheduler.config.prediction_type == "v_prediction"
+        target = self._scheduler.get_velocity(latents, drawn, timesteps) if velocity else drawn
+        snr = compute_snr(self._scheduler, timesteps)
+        weights = snr.clamp(max=5.0) / (snr + 1 if velocity else snr)
+        loss = functional.mse_loss(predicted, target.float(), reduction="none")
+        weighted: Tensor = loss.mean(dim=(1, 2, 3)) * weights
+        return weighted.mean()
+
+
+def painted(studio: Studio, side: int) -> float:
+    """Seconds from asking for a picture of 20 steps until it is there."""
+    started = time.perf_counter()
+    for _ in studio.accept(a_picture(0, 20, 5.0, side)):
+        raise RuntimeError("the studio refused a request of the bench")
+    while not any(isinstance(event, Painted) for event in studio.step()):
+        pass
+    return time.perf_counter() - started
+
+
+def trained(studio: Studio, seconds: float) -> float:
+    """Steps a second of the training while nobody paints."""
+    started, steps = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        list(studio.step())
+        steps += 1
+    return steps / (time.perf_counter() - started)
+
+
+def beside(studio: Studio, side: int) -> tuple[float, list[float]]:
+    """Steps a second of the training while somebody paints all the time, and how long each picture takes."""
+    steps, busy, started = 0, list[float](), time.perf_counter()
+    advance = studio._work_beside
+
+    def counted() -> Any:
+        nonlocal steps
+        steps += 1
+        return advance()
+
+    studio._work_beside = counted  # type: ignore[method-assign]
+    busy += [painted(studio, side) for _ in range(PICTURES)]
+    return steps / (time.perf_counter() - started), busy
+
+
+def p95(seconds: Sequence[float]) -> float:
+    return statistics.quantiles(seconds, n=20)[18]
+
+
+def ends(seconds: Sequence[float]) -> tuple[str, str]:
+    """The median, and what 95 of 100 stay under."""
+    return f"{statistics.median(seconds):.3f} s", f"{p95(seconds):.3f} s"

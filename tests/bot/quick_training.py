@@ -1,0 +1,141 @@
+"""Trainings of the quick engine: nothing is learned, but all is told and stored as a real one does."""
+
+import io
+import os
+import signal
+import zlib
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from engine.messages import (
+    Folder,
+    Inspect,
+    Inspected,
+    Learning,
+    Note,
+    Saved,
+    Sha256,
+    Train,
+    Trained,
+)
+from tests.bot.one_pixel import png
+
+EVERY = 5  # steps between two checkpoints
+FATAL = {"deadly": EVERY + 2, "hopeless": 2, "unlucky": 2}  # the step in which the engine dies, by name
+
+
+def looked_at(request: Inspect) -> Inspected:
+    """Pictures whose names begin with "bad" are left out."""
+    notes = tuple(
+        Note(
+            name=one.name,
+            width=64,
+            height=64,
+            crop=(0, 0, 64, 64),
+            size=(64, 64),
+            problems=("blurred",) if one.name.startswith("bad") else (),
+            used=not one.name.startswith("bad"),
+        )
+        for one in request.training.examples
+    )
+    problems = () if any(note.used for note in notes) else ("no picture can be used.",)
+    steps = request.training.settings.steps
+    return Inspected(
+        job=request.job, sheet=a_sheet(), notes=notes, problems=problems, steps=steps, seconds=0.01 * steps
+    )
+
+
+def a_sheet() -> bytes:
+    """A JPEG."""
+    from PIL import Image  # here: most quick engines look at nothing, and start faster without it
+
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), (200, 220, 240)).save(out, "JPEG")
+    return out.getvalue()
+
+
+def samples(request: Train, step: int) -> tuple[bytes, ...]:
+    """A PNG of each prompt, in a colour of its own."""
+    return tuple(png(zlib.crc32(f"{request.job} {step} {prompt}".encode())) for prompt in request.prompts)
+
+
+class Lesson:
+    """One training. Its state is a file with the number of steps that are done."""
+
+    def __init__(self, bot: "Connection", request: Train, store: Path) -> None:
+        self.bot = bot
+        self.request = request
+        self.store = Folder(store)
+        self.fate = store / "met"  # the unlucky die but once
+        self.done = int(self.store.get(request.resume).split()[1]) if request.resume else 0
+        self.began = self.done
+        self.saved: list[int] = []
+        self.stopped = False
+
+    def step(self) -> bool:
+        """Take one step; whether that was the last."""
+        request, steps = self.request, self.request.settings.steps
+        if not self.done:
+            self.bot.send(
+                Saved(
+                    job=request.job,
+                    step=0,
+                    adapter=None,
+                    state=None,
+                    validation=None,
+                    samples=samples(request, 0),
+                )
+            )
+        self.done += 1
+        if self.done - self.began == FATAL.get(request.name) and not self.fate.exists():
+            if request.name == "unlucky":
+                self.fate.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.bot.send(
+            Learning(
+                job=request.job,
+                step=self.done,
+                steps=steps,
+                phase="learning",
+                loss=1 / self.done,
+                left=0.01 * (steps - self.done),
+            )
+        )
+        last = self.stopped or self.done == steps
+        if last or self.done % EVERY == 0:
+            self.save()
+        if last:
+            self.bot.send(
+                Trained(
+                    job=request.job,
+                    best=self.saved[-1],
+                    candidates=tuple(self.saved[-2:-1]),
+                    step=self.done,
+                    seconds=0.5,
+                    note="it was stopped early." if self.done < steps else "",
+                )
+            )
+        return last
+
+    def save(self) -> None:
+        job, step = self.request.job, self.done
+        self.saved.append(step)
+        self.bot.send(
+            Saved(
+                job=job,
+                step=step,
+                adapter=self.stored("adapter"),
+                state=self.stored("state"),
+                validation=1 / step,
+                losses=tuple(self.losses()),
+                samples=samples(self.request, step),
+            )
+        )
+
+    def stored(self, what: str) -> Sha256:
+        return self.store.put_bytes(f"{what} {self.done} {self.request.job}".encode())
+
+    def losses(self) -> Iterator[float]:
+        """Of the steps since the checkpoint before."""
+        return (1 / step for step in range((self.done - 1) // EVERY * EVERY + 1, self.done + 1))

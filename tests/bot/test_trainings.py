@@ -1,0 +1,279 @@
+"""Trainings between the people and the engine: drafts, a line of their own, ends, restarts, files."""
+
+import asyncio
+import os
+import time
+
+from engine.messages import Sha256, stored_at
+from storage import uploads
+from tests.bot.lessons import a_picture, drafts, learns, reported, sends, starts
+from tests.bot.running_bot import rows
+from tests.bot.wall import SLEEPER, Chat, OpenChat, asker
+
+DAY = 86_400.0
+LONG = "2000"  # steps: it runs until something happens to it
+
+
+def stored(chat: Chat) -> set[str]:
+    """The hashes of all files in the store."""
+    return {path.name for path in chat.bot.files.folder.glob("??/*")}
+
+
+async def test_a_draft_is_looked_at_and_waits_for_its_person(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = (await drafts(chat, "ana", "maria", steps="20")).job
+
+    card = await reported(chat, job)
+
+    assert card.state == "draft"
+    assert card.title == "maria: ohwx gear"
+    assert card.line == "3 pictures, 20 steps, about 1 s"
+    assert [(note.name, note.used) for note in card.notes] == [(f"{n}.png", True) for n in range(3)]
+    assert {"start", "edit"} <= {button.id.partition(":")[0] for button in card.buttons}
+    assert chat.noted("learn") == []
+
+
+async def test_a_training_ends_with_a_lora_that_can_be_painted_with(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "maria", steps="12")
+
+    card = await chat.ends(job)
+    again = await chat.says("ana", "/imagine a gear --lora maria --steps 2")
+
+    assert card.state == "succeeded", card.line
+    assert card.line_to_copy == "/imagine a photo of ohwx gear --lora maria"
+    assert card.curve is not None
+    assert [step for step, _ in card.curve.losses] == list(range(1, 13))
+    assert card.curve.validation == ((5, 1 / 5), (10, 1 / 10), (12, 1 / 12))
+    assert card.curve.best == 12
+    assert [(one.step, one.place, one.chosen) for one in card.checkpoints] == [(10, 1, False), (12, 2, True)]
+    assert card.untrained
+    assert again.ok, again.text
+    assert (await chat.ends(again.job)).state == "succeeded"
+
+
+async def test_a_new_lora_is_its_persons_alone(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    await chat.ends(await starts(chat, "ana", "maria", steps="5"))
+
+    mine, theirs = await chat.says("ana", "/loras"), await chat.says("bo", "/loras")
+    refused = await chat.says("bo", "/imagine a gear --lora maria")
+
+    assert [lora.name for lora in mine.loras] == ["maria"]
+    assert theirs.loras == ()
+    assert refused.text.startswith("there is no LoRA 'maria'")
+
+
+async def test_another_checkpoint_is_chosen(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "maria", steps="12")
+    await chat.ends(job)
+
+    reply = await chat.bot.dispatch.press(asker("ana"), f"choose:{job}:1")
+
+    assert reply.ok, reply.text
+    card = await chat.shows(job, lambda card: card.checkpoints[0].chosen)
+    assert [one.chosen for one in card.checkpoints] == [True, False]
+
+
+async def test_pictures_are_painted_while_a_training_runs(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "maria", steps=LONG)
+    await learns(chat, job)
+
+    picture = await chat.says("bo", "/imagine a fox --steps 3")
+
+    assert (await chat.ends(picture.job)).state == "succeeded"
+    card = chat.card(job)
+    assert card is not None
+    assert card.state == "running"
+    assert card.line.startswith("learning: step ")
+
+
+async def test_a_second_training_waits_with_its_place(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    first = await starts(chat, "ana", "maria", steps=LONG)
+    await learns(chat, first)
+    second = await starts(chat, "bo", "tom", trigger="zwx", steps="10")
+    third = await starts(chat, "cy", "eve", trigger="qrx", steps="10")
+
+    assert (await chat.shows(second, lambda card: "1st in line" in card.line)).state == "queued"
+    assert (await chat.shows(third, lambda card: "2nd in line" in card.line)).state == "queued"
+    await chat.presses("ana", "stop", first)
+
+    assert (await chat.ends(second)).state == "succeeded"
+    assert (await chat.ends(third)).state == "succeeded"
+    assert chat.noted("learn") == [first, second, third]
+
+
+async def test_stop_and_keep_ends_with_what_is_there(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "maria", steps=LONG)
+    await learns(chat, job)
+
+    reply = await chat.presses("ana", "finish", job)
+
+    assert reply.ok, reply.text
+    card = await chat.ends(job)
+    assert card.state == "succeeded"
+    assert card.line.endswith("it was stopped early.")
+    assert card.line_to_copy
+
+
+async def test_a_cancelled_training_leaves_its_pictures_and_no_state(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "maria", steps=LONG)
+    await learns(chat, job)
+    files = chat.bot.files
+
+    await chat.presses("ana", "stop", job)
+
+    assert (await chat.ends(job)).state == "cancelled"
+    await chat.sees(lambda: not chat.bot.queue.running)
+    left = {(await files.get(Sha256(one))).split()[0] for one in stored(chat)}
+    assert not left & {b"adapter", b"state"}
+    assert {(await sends(chat, "ana", a_picture(n))) for n in range(3)} <= stored(chat)
+
+
+async def test_a_cancelled_training_is_charged_what_it_took(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "maria", steps=LONG)
+    await learns(chat, job)
+    [(expected,)] = rows(chat.folder, "SELECT charged FROM jobs")
+
+    await chat.presses("ana", "stop", job)
+
+    [(charged,)] = rows(chat.folder, "SELECT charged FROM jobs")
+    assert expected == 20.0
+    assert 0.05 <= charged < 10  # five steps and a few more
+
+
+async def test_a_deletion_while_it_runs_removes_everything(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "maria", steps=LONG)
+    await learns(chat, job)
+    await chat.bot.database.write(lambda session: uploads.forget_old(session, time.time()))  # a day later
+    assert len(stored(chat)) > 3
+
+    reply = await chat.presses("ana", "delete", job)
+
+    assert reply.ok, reply.text
+    await chat.sees(lambda: chat.card(job) is None)
+    await chat.sees(lambda: not chat.bot.queue.running)
+    assert stored(chat) == set()
+
+
+async def test_a_training_goes_on_from_what_it_saved_when_its_engine_dies(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "deadly", steps="20")
+
+    card = await chat.ends(job)
+
+    assert card.state == "succeeded", card.line
+    assert chat.noted("learn") == [job] * 4  # it died at step 7 and went on from 5, and so on
+    assert card.curve is not None
+    assert [step for step, _ in card.curve.losses] == list(range(1, 21))
+
+
+async def test_pictures_are_painted_beside_a_training_that_is_tried_again(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "unlucky", steps=LONG)
+    await chat.sees(lambda: len(chat.noted("learn")) == 2)
+    await learns(chat, job)
+
+    picture = await chat.says("bo", "/imagine a fox --steps 2")
+
+    assert (await chat.ends(picture.job)).state == "succeeded"
+
+
+async def test_a_training_that_gets_nowhere_and_kills_every_engine_fails(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "hopeless", steps=LONG)
+
+    card = await chat.ends(job)
+
+    assert card.state == "failed"
+    assert chat.noted("learn") == [job] * 3
+    assert card.line.startswith("3 engines died")
+
+
+async def test_a_training_goes_on_after_a_restart_of_the_bot(open_chat: OpenChat) -> None:
+    chat = await open_chat(seconds=0.03)
+    job = await starts(chat, "ana", "maria", steps="25")
+    await learns(chat, job)
+    began = time.monotonic()
+    await chat.close(grace=10)
+
+    assert time.monotonic() - began < 8  # nobody waits for its end
+    chat = await open_chat(wall=chat.wall)
+
+    card = await chat.ends(job)
+    assert card.state == "succeeded"
+    assert chat.noted("learn") == [job, job]
+    assert card.curve is not None
+    assert [step for step, _ in card.curve.losses] == list(range(1, 26))
+
+
+async def test_a_draft_is_looked_at_after_a_restart(open_chat: OpenChat) -> None:
+    chat = await open_chat(program=SLEEPER)
+    job = (await drafts(chat, "ana", "maria", steps="10")).job
+    assert (await chat.shows(job, lambda card: True)).line == "looking at the pictures"
+    await chat.close()
+
+    chat = await open_chat(wall=chat.wall)
+
+    await reported(chat, job)
+    await chat.presses("ana", "start", job)
+    assert (await chat.ends(job)).state == "succeeded"
+
+
+async def test_a_draft_without_a_usable_picture_cannot_be_started(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    job = (await drafts(chat, "ana", "maria", {"bad.png": a_picture(0)})).job
+
+    card = await reported(chat, job)
+
+    assert card.line == "none of the pictures can be used"
+    assert [(note.text, note.used) for note in card.notes] == [("blurred", False)]
+    assert card.problems == ("no picture can be used.",)
+    assert "start" not in {button.id.partition(":")[0] for button in card.buttons}
+    assert not (await chat.presses("ana", "start", job)).ok
+
+
+async def test_pictures_of_others_are_not_learned_from(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    theirs = await sends(chat, "bo", a_picture(5))
+    told = f'[{{"sha256": "{theirs}", "name": "a.png", "caption": ""}}]'
+
+    values = {"name": "maria", "trigger": "ohwx", "preset": "object", "consent": "true", "pictures": told}
+    reply = await chat.bot.dispatch.fill(asker("ana"), "train", values)
+
+    assert not reply.ok
+    assert reply.text == "the picture a.png is not here any more: send it again."
+
+
+async def test_what_nobody_needs_is_swept_out_after_a_day(open_chat: OpenChat) -> None:
+    chat = await open_chat(program=SLEEPER)
+    files, now = chat.bot.files, time.time()
+    forgotten, young = await files.put(b"left by a killed engine"), await files.put(b"just put")
+    kept, unused = await sends(chat, "ana", b"kept"), await sends(chat, "ana", b"unused", now - 2 * DAY)
+    for sha256 in (forgotten, kept, unused):
+        os.utime(stored_at(files.folder, sha256), (now - 2 * DAY,) * 2)
+
+    await chat.bot.leftovers.sweep()
+
+    assert stored(chat) == {young, kept}
+
+
+async def test_a_file_that_is_put_for_a_new_row_is_not_taken_away(open_chat: OpenChat) -> None:
+    chat = await open_chat(program=SLEEPER)
+    leftovers, files = chat.bot.leftovers, chat.bot.files
+    sha256 = await files.put(b"deleted, and made anew at that moment")
+
+    async with leftovers.keeping():
+        removing = asyncio.create_task(leftovers.remove([sha256]))
+        await asyncio.sleep(0.05)
+        await sends(chat, "ana", b"deleted, and made anew at that moment")
+    await removing
+
+    assert sha256 in stored(chat)

@@ -1,0 +1,227 @@
+"""LoRAs that were trained here: who sees them, who may use them, and what their owners do with them."""
+
+import pytest
+
+from commands.answers import Changed, Filed, Form, Gift, Listing, Said
+from engine.messages import InvalidRequest, JobId, Sha256
+from tests.commands.chat import Chat, asked
+
+
+async def learned(chat: Chat, name: str = "ana", lora: str = "zoe", **texts: str) -> JobId:
+    """The training of a LoRA that is there."""
+    job = await chat.drafts(name, lora, **({"subject": "woman"} | texts))
+    await chat.trains(job)
+    return job
+
+
+async def listed(chat: Chat, name: str, line: str = "/loras", space: str = "general") -> list[str]:
+    answer = await chat.says(name, line, space)
+    assert isinstance(answer, Listing)
+    return [one.name for one in answer.loras]
+
+
+async def refused(chat: Chat, name: str, line: str, space: str = "general") -> str:
+    with pytest.raises(InvalidRequest) as refusal:
+        await chat.says(name, line, space)
+    return str(refusal.value)
+
+
+async def test_a_lora_is_its_owners_until_it_is_shared(chat: Chat) -> None:
+    await learned(chat)
+    seen = "the LoRA zoe can be used by"
+
+    assert (await listed(chat, "ana"), await listed(chat, "bob")) == (["zoe"], [])
+    assert await refused(chat, "bob", "/imagine a fox --lora zoe") == (
+        "there is no LoRA 'zoe': the known ones are ink and maria."
+    )
+    told = await chat.says("ana", "/lora zoe --share space")
+    assert isinstance(told, Changed) and told.text == f"{seen} everybody here."
+    assert (await listed(chat, "bob"), await listed(chat, "bob", space="art")) == (["zoe"], [])
+    told = await chat.says("ana", "/lora zoe --share everybody")
+    assert isinstance(told, Changed) and told.text == f"{seen} everybody, anywhere."
+    assert await listed(chat, "bob", space="art") == ["zoe"]
+    await chat.says("ana", "/lora zoe --share me")
+    assert await listed(chat, "bob") == []
+
+
+async def test_a_picture_with_a_lora_has_what_calls_it_up(chat: Chat) -> None:
+    job = await learned(chat)
+    training = (await chat.sees(job)).training
+    assert training is not None
+
+    request = asked(await chat.says("ana", "/imagine a portrait --lora zoe"))
+
+    assert request.prompt == "a portrait, ohwx woman"
+    (use,) = request.adapters
+    assert (use.name, use.weight, use.sha256) == ("zoe", 1.0, training.checkpoints[0].sha256)
+    listing = await chat.says("ana", "/loras")
+    assert isinstance(listing, Listing)
+    assert listing.loras[0].uses == 1
+
+
+async def test_a_picture_with_a_lora_is_painted_again_by_those_who_may_use_it(chat: Chat) -> None:
+    await learned(chat)
+    job = await chat.files("ana", "/imagine a portrait --lora zoe")
+    await chat.paints(job)
+    barred = "the LoRA zoe is not shared with you, or was deleted."
+
+    for button in ("again", "vary"):
+        with pytest.raises(InvalidRequest) as refusal:
+            await chat.presses("bob", f"{button}:{job}")
+        assert str(refusal.value) == barred
+    assert isinstance(await chat.presses("ana", f"again:{job}"), Filed)
+    await chat.says("ana", "/lora zoe --share space")
+    assert isinstance(await chat.presses("bob", f"again:{job}"), Filed)
+    await chat.says("ana", "/lora zoe --delete")
+    with pytest.raises(InvalidRequest) as refusal:
+        await chat.presses("ana", f"again:{job}")
+    assert str(refusal.value) == barred
+
+
+async def test_loras_are_found_by_words_of_name_phrase_preset_and_owner(chat: Chat) -> None:
+    await learned(chat, "ana", "zoe", preset="face")
+    await learned(chat, "ana", "oils", preset="style", subject="")
+
+    assert await listed(chat, "ana") == ["oils", "zoe"]
+    assert await listed(chat, "ana", "/loras style") == ["oils"]
+    assert await listed(chat, "ana", "/loras OHWX woman") == ["zoe"]
+    assert await listed(chat, "ana", "/loras ana face") == ["zoe"]
+    assert await listed(chat, "ana", "/loras bob") == []
+
+
+async def test_the_operators_loras_are_listed_too_and_nobody_changes_them(chat: Chat) -> None:
+    listing = await chat.says("ana", "/loras")
+
+    assert isinstance(listing, Listing)
+    assert listing.text.splitlines() == [
+        "2 LoRAs that you may use:",
+        "  ink    the operator's",
+        "  maria  the operator's",
+    ]
+    info = await chat.says("ana", "/lora ink")
+    assert isinstance(info, Said) and info.text.startswith("ink was not trained here")
+    assert await refused(chat, "ana", "/lora ink --delete") == (
+        "the LoRA ink was not trained here: it is the operator's."
+    )
+    empty = await chat.says("ana", "/loras zzz")
+    assert isinstance(empty, Listing)
+    assert empty.text == "there is no such LoRA here: /train NAME makes one."
+
+
+async def test_a_lora_tells_how_it_was_made_and_how_it_is_used(chat: Chat) -> None:
+    job = await chat.drafts("ana", "zoe", subject="woman", preset="face", rank="8", dora="true")
+    await chat.trains(job, (100, 200))
+
+    listing = await chat.says("ana", "/lora zoe")
+
+    assert isinstance(listing, Listing)
+    (lora,) = listing.loras
+    lines = dict(line.split(maxsplit=1) for line in listing.text.splitlines()[1:-1])
+    assert listing.text.startswith("zoe:\n")
+    assert listing.text.endswith("\n/imagine a picture of ohwx woman --lora zoe")
+    assert (lines["preset"], lines["pictures"], lines["rank"], lines["dora"]) == ("face", "1", "8", "true")
+    assert lines["loss"]
+    assert (lora.job, lora.name) == (job, "zoe")
+
+
+async def test_owners_rename_their_loras_and_the_card_tells_the_new_name(chat: Chat) -> None:
+    job = await learned(chat)
+    before = await chat.sees(job)
+
+    assert await chat.says("ana", "/lora zoe --rename mia") == Changed(
+        jobs=(job,), text="the LoRA zoe is called mia now."
+    )
+
+    after = await chat.sees(job)
+    assert after.training is not None
+    assert (after.training.adapter, after.revision > before.revision) == ("mia", True)
+    assert asked(await chat.says("ana", "/imagine a fox --lora mia")).adapters[0].name == "mia"
+    assert await refused(chat, "ana", "/lora mia --rename ink") == (
+        "there is a LoRA ink here already: choose another name."
+    )
+    assert await refused(chat, "ana", "/lora mia --rename Mia!") == (
+        "the LoRA name 'mia!' may only have a-z, 0-9, '-' and '_', at most 32 of them."
+    )
+
+
+async def test_a_lora_of_another_space_is_renamed_to_what_is_free_there(chat: Chat) -> None:
+    await learned(chat, "ana", "zoe")
+    await chat.says("ana", "/lora zoe --share everybody")
+    await learned(chat, "ana", "mia")
+
+    assert await refused(chat, "ana", "/lora zoe --rename mia", "art") == (
+        "there is a LoRA mia here already: choose another name."
+    )
+    assert isinstance(await chat.says("ana", "/lora zoe --rename kim", "art"), Changed)
+    assert sorted(await listed(chat, "ana")) == ["kim", "mia"]
+
+
+async def test_a_lora_is_downloaded_as_a_file_of_its_name(chat: Chat) -> None:
+    await learned(chat)
+
+    gift = await chat.says("ana", "/lora zoe --download")
+
+    assert isinstance(gift, Gift)
+    ((name, sha256),) = gift.files
+    assert (name, len(sha256)) == ("zoe.safetensors", 64)
+
+
+async def test_a_deleted_lora_is_gone_and_its_training_can_be_done_again(chat: Chat) -> None:
+    job = await learned(chat)
+
+    answer = await chat.says("ana", "/lora zoe --delete")
+
+    assert isinstance(answer, Changed)
+    assert (answer.jobs, answer.text, len(answer.unneeded)) == ((job,), "the LoRA zoe is deleted.", 1)
+    assert await listed(chat, "ana") == []
+    assert await refused(chat, "ana", "/lora zoe") == "there is no LoRA 'zoe': /loras tells them all."
+    form = await chat.presses("ana", f"edit:{job}")
+    assert isinstance(form, Form)
+    assert (form.values["name"], form.values["trigger"]) == ("zoe", "ohwx")
+
+
+async def test_only_its_owner_changes_a_lora(chat: Chat) -> None:
+    await learned(chat)
+    await chat.says("ana", "/lora zoe --share space")
+
+    for name in ("bob", "root"):
+        for flag, verb in (("--rename x", "rename"), ("--share me", "share"), ("--delete", "delete")):
+            sentence = await refused(chat, name, f"/lora zoe {flag}")
+            assert sentence == f"only ana can {verb} the LoRA zoe."
+    assert await refused(chat, "ana", "/lora zoe --delete --download") == (
+        "say one thing at a time: --rename, --share, --delete or --download."
+    )
+    assert await refused(chat, "ana", "/lora zoe --share friends") == (
+        "share is 'friends', but it must be me, space or everybody."
+    )
+
+
+async def test_two_loras_with_tokens_do_not_mix(chat: Chat) -> None:
+    for lora in ("zoe", "mia"):
+        await chat.trains(await chat.drafts("ana", lora, new_tokens="1"), tokens=1)
+
+    assert len(asked(await chat.says("ana", "/imagine a fox --lora zoe,ink")).adapters) == 2
+    assert (await refused(chat, "ana", "/imagine a fox --lora zoe,mia")).startswith("zoe and mia each taught")
+
+
+async def test_the_words_of_a_private_lora_are_private(chat: Chat) -> None:
+    await learned(chat)
+
+    assert await refused(chat, "bob", "/lora zoe") == "there is no LoRA 'zoe': /loras tells them all."
+    assert await refused(chat, "bob", "/lora zoe --download") == (
+        "there is no LoRA 'zoe': /loras tells them all."
+    )
+
+
+async def test_a_chosen_checkpoint_is_what_the_lora_paints_with(chat: Chat) -> None:
+    job = await chat.drafts("ana", "zoe")
+    view = await chat.trains(job, (100, 200))
+    assert view.training is not None
+    second = view.training.checkpoints[1]
+
+    assert await chat.presses("ana", f"choose:{job}:{second.place}") == Changed(
+        jobs=(job,), text="the LoRA is the checkpoint at step 200 now."
+    )
+
+    (use,) = asked(await chat.says("ana", "/imagine a fox --lora zoe")).adapters
+    assert use.sha256 == Sha256(f"{view.number:032x}{200:032x}") == second.sha256

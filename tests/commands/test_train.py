@@ -1,0 +1,327 @@
+"""What people may say to /train, what is asked of them first, and what they are told when it cannot be."""
+
+import json
+from typing import Any
+
+import pytest
+
+from commands.answers import Answer, Changed, Filed, Form
+from commands.ordinary import ordinary
+from commands.presets import presets
+from commands.train import TRIGGERS
+from engine.messages import Example, InvalidRequest, Optimizer, Prior, Schedule, Sha256, Train
+from tests.commands.chat import Chat
+
+ONE, TWO, THREE = (Sha256(letter * 64) for letter in "abc")
+
+
+def trained(answer: Answer) -> Train:
+    """The training that an answer asks for."""
+    assert isinstance(answer, Filed)
+    assert isinstance(answer.request, Train)
+    return answer.request
+
+
+async def filled(chat: Chat, who: str = "ana", **texts: str) -> Answer:
+    """The answer to a form with what must be in it, unless a test says otherwise."""
+    sent = await chat.sends(who, ONE, TWO) if "pictures" not in texts else ""
+    return await chat.fills(who, "train", {"name": "mia", "consent": "true", "pictures": sent} | texts)
+
+
+async def refused(chat: Chat, who: str = "ana", **texts: str) -> str:
+    with pytest.raises(InvalidRequest) as refusal:
+        await filled(chat, who, **texts)
+    return str(refusal.value)
+
+
+async def test_a_name_alone_opens_the_form_with_what_was_said(chat: Chat) -> None:
+    form = await chat.says("ana", "/train mia --preset face --steps 200 --flip --trigger zkw")
+
+    assert isinstance(form, Form)
+    assert form.command == "train"
+    assert {name: text for name, text in form.values.items() if text} == {
+        "name": "mia",
+        "preset": "face",
+        "steps": "200",
+        "flip": "true",
+        "trigger": "zkw",
+    }
+
+
+async def test_pictures_and_a_name_are_a_draft_as_the_preset_has_it(chat: Chat) -> None:
+    told = json.loads(await chat.sends("ana", ONE, TWO))
+    told[1]["caption"] = "  a woman on a horse "
+
+    answer = await filled(chat, pictures=json.dumps(told), subject="woman", preset="face")
+
+    assert isinstance(answer, Filed)
+    assert answer.draft
+    request, face = trained(answer), presets()["face"]
+    assert request.examples == (
+        Example(sha256=ONE, name="aa.png"),
+        Example(sha256=TWO, name="bb.png", caption="a woman on a horse"),
+    )
+    assert (request.name, request.trigger, request.phrase) == ("mia", "ohwx", "ohwx woman")
+    assert (request.preset, request.wanted, request.template) == ("face", face.wanted, face.template)
+    assert request.prompts == face.samples("ohwx", "woman")
+    assert (request.settings.rank, request.settings.prior) == (32, Prior.PREDICTION)
+    assert (request.settings.steps, request.author) == (500, "ana")
+    view = await chat.sees(request.job)
+    assert (view.state, view.request) == ("draft", request)
+
+
+async def test_the_small_model_is_taught_as_suits_it(chat: Chat) -> None:
+    usual = trained(await filled(chat)).settings
+    chat.small = True
+
+    small = trained(await filled(chat, name="other")).settings
+
+    assert small.learning_rate > usual.learning_rate
+
+
+KNOBS: dict[str, tuple[str, Any]] = {
+    "steps": ("700", 700),
+    "rank": ("8", 8),
+    "lr": ("0.0003", 3e-4),
+    "epochs": ("3", 3),
+    "batch": ("2", 2),
+    "accumulation": ("4", 4),
+    "resolution": ("512", 512),
+    "feed_forward": ("true", True),
+    "text_encoder": ("yes", True),
+    "text_encoder_2": ("on", True),
+    "blocks": ("down.2, MID", ("down.2", "mid")),
+    "alpha": ("2.5", 2.5),
+    "dropout": ("0.1", 0.1),
+    "dora": ("true", True),
+    "optimizer": ("Adamw8bit", Optimizer.ADAMW_8BIT),
+    "text_lr": ("0.00002", 2e-5),
+    "token_lr": ("0.002", 2e-3),
+    "weight_decay": ("0.05", 0.05),
+    "schedule": ("linear", Schedule.LINEAR),
+    "warmup": ("20", 20),
+    "clipping": ("0", 0.0),
+    "precision": ("float32", "float32"),
+    "checkpointing": ("true", True),
+    "min_snr_gamma": ("0", 0.0),
+    "noise_offset": ("0.05", 0.05),
+    "caption_dropout": ("0", 0.0),
+    "flip": ("true", True),
+    "random_crop": ("true", True),
+    "prior": ("none", Prior.NONE),
+    "prior_weight": ("0.5", 0.5),
+    "prior_pictures": ("7", 7),
+    "new_tokens": ("2", 2),
+    "pivot": ("0.25", 0.25),
+    "validation": ("0", 0.0),
+    "every": ("50", 50),
+    "patience": ("4", 4),
+    "seed": ("11", 11),
+}
+FIELDS = {"lr": "learning_rate", "text_lr": "text_learning_rate", "token_lr": "token_learning_rate"}
+
+
+async def test_every_setting_can_be_said_and_comes_back_in_the_form(chat: Chat) -> None:
+    texts = {name: text for name, (text, _) in KNOBS.items() if name != "epochs"}
+
+    request = trained(await filled(chat, **texts))
+    form = await chat.presses("ana", f"edit:{request.job}")
+
+    for name in texts:
+        assert getattr(request.settings, FIELDS.get(name, name)) == KNOBS[name][1], name
+    assert isinstance(form, Form)
+    again = trained(await chat.fills("ana", "train", form.values))
+    assert again.settings == request.settings
+    assert again.examples == request.examples
+
+
+async def test_epochs_stand_for_steps(chat: Chat) -> None:
+    assert trained(await filled(chat, epochs="3")).settings.epochs == 3
+
+
+async def test_a_setting_that_was_not_said_follows_the_preset_when_that_is_changed(chat: Chat) -> None:
+    job = trained(await filled(chat, preset="face", lr="0.0003")).job
+    form = await chat.presses("ana", f"edit:{job}")
+    assert isinstance(form, Form)
+
+    other = trained(await chat.fills("ana", "train", {**form.values, "preset": "garment"}))
+
+    assert (other.settings.rank, other.settings.learning_rate) == (8, 3e-4)
+
+
+async def test_a_draft_that_is_changed_takes_the_place_of_the_first(chat: Chat) -> None:
+    job = await chat.drafts("ana", "zoe", subject="woman")
+    form = await chat.presses("ana", f"edit:{job}")
+    assert isinstance(form, Form)
+    assert form.values["draft"] == job
+
+    answer = await chat.fills("ana", "train", {**form.values, "subject": "girl"})
+
+    request = trained(answer)
+    assert isinstance(answer, Filed)
+    assert (answer.replaced, answer.unneeded) == (job, ("5" * 64,))  # the old sheet; the pictures stay
+    assert (request.name, request.trigger, request.subject) == ("zoe", "ohwx", "girl")
+    assert (await chat.sees(job)).deleted
+    assert (await chat.sees(request.job)).state == "draft"
+
+
+async def test_a_changed_draft_that_is_refused_leaves_the_first(chat: Chat) -> None:
+    job = await chat.drafts("ana", "zoe")
+    form = await chat.presses("ana", f"edit:{job}")
+    assert isinstance(form, Form)
+
+    with pytest.raises(InvalidRequest):
+        await chat.fills("ana", "train", {**form.values, "trigger": "house"})
+
+    assert not (await chat.sees(job)).deleted
+
+
+async def test_training_again_proposes_another_name_and_another_trigger(chat: Chat) -> None:
+    job = await chat.drafts("ana", "zoe", subject="woman")
+    await chat.trains(job)
+
+    form = await chat.presses("ana", f"edit:{job}")
+
+    assert isinstance(form, Form)
+    assert (form.values["name"], form.values["trigger"], "draft" in form.values) == ("zoe-2", "", False)
+    again = trained(await chat.fills("ana", "train", form.values))
+    assert (again.name, again.phrase) == ("zoe-2", f"{TRIGGERS[1]} woman")
+    assert (await chat.sees(job)).state == "succeeded"
+
+
+async def test_somebody_elses_draft_is_neither_opened_nor_replaced(chat: Chat) -> None:
+    job = await chat.drafts("ana", "zoe")
+
+    with pytest.raises(InvalidRequest, match=rf"^only ana can change job {job}\.$"):
+        await chat.presses("root", f"edit:{job}")
+    assert await refused(chat, "bob", name="bobs", draft=job) == f"job {job} is no draft of yours."
+    assert await refused(chat, "bob", name="bobs", draft="k3f9qa") == "there is no job k3f9qa here."
+    assert not (await chat.sees(job)).deleted
+
+
+async def test_a_started_training_is_not_replaced(chat: Chat) -> None:
+    job = await chat.drafts("ana", "zoe")
+    await chat.presses("ana", f"start:{job}")
+
+    sentence = await refused(chat, name="other", draft=job)
+
+    assert sentence == f"job {job} was started already: press its pencil to train again."
+
+
+async def test_pictures_of_others_cannot_be_learned_from(chat: Chat) -> None:
+    pictures = await chat.sends("ana", ONE)
+
+    assert (
+        await refused(chat, "bob", pictures=pictures)
+        == "the picture aa.png is not here any more: send it again."
+    )
+
+
+REFUSED: list[tuple[dict[str, str], str]] = [
+    ({"consent": ""}, "say that you may use these pictures: tick the box, or add --consent."),
+    ({"consent": "false"}, "say that you may use these pictures: tick the box, or add --consent."),
+    (
+        {"name": "My Cat"},
+        "the LoRA name 'my cat' may only have a-z, 0-9, '-' and '_', at most 32 of them.",
+    ),
+    ({"name": "../x"}, "the LoRA name '../x' may only have a-z, 0-9, '-' and '_', at most 32 of them."),
+    ({"name": "ink"}, "there is a LoRA ink here already: choose another name."),
+    (
+        {"trigger": "House"},
+        "the trigger 'house' is an ordinary word: take one that means nothing yet, such as ohwx.",
+    ),
+    (
+        {"trigger": "corgi", "subject": "Corgi dog"},
+        "the trigger 'corgi' is an ordinary word: take one that means nothing yet, such as ohwx.",
+    ),
+    (
+        {"trigger": "two words"},
+        "the trigger 'two words' must be one word of 2 to 24 of a-z, 0-9, '-' and '_'.",
+    ),
+    ({"rank": "100"}, "rank is 100, but it must be from 1 to 64."),
+    ({"rank": "0"}, "rank is 0, but it must be from 1 to 128."),
+    ({"steps": "0"}, "steps is 0, but it must be from 1 to 20000."),
+    ({"lr": "10"}, "lr is 10, but it must be from 0 to 1."),
+    ({"lr": "0.5"}, "lr is 0.5, but it must be from 0 to 0.1."),
+    ({"optimizer": "sgd"}, "optimizer is 'sgd', but it must be adamw, adamw8bit or prodigy."),
+    ({"preset": "stile"}, "there is no preset 'stile': did you mean style?"),
+    ({"blocks": "attic"}, "there is no block 'attic': write down.0, mid or up.1, for example."),
+    ({"pictures": "nonsense"}, "the pictures cannot be read: send them with the form of /train."),
+    ({"pictures": "{}"}, "the pictures cannot be read: send them with the form of /train."),
+    ({"pictures": "[" * 100_000}, "the pictures cannot be read: send them with the form of /train."),
+    (
+        {"pictures": '[{"sha256": "../../etc"}]'},
+        "one of the pictures cannot be read: send it with the form of /train.",
+    ),
+    ({"pictures": "[7]"}, "one of the pictures cannot be read: send it with the form of /train."),
+    (
+        {"pictures": json.dumps([{"sha256": ONE, "name": "a.png", "caption": "x" * 5000}])},
+        "the caption of a.png has 5,000 characters, but at most 1,000 are allowed.",
+    ),
+]
+
+
+async def test_what_cannot_be_is_answered_with_one_sentence(chat: Chat) -> None:
+    for texts, sentence in REFUSED:
+        assert await refused(chat, **texts) == sentence
+
+
+async def test_more_pictures_than_can_be_learned_from_are_refused(chat: Chat) -> None:
+    pictures = await chat.sends("ana", *(f"{number:064x}" for number in range(51)))
+
+    assert await refused(chat, pictures=pictures) == (
+        "the number of pictures is 51, but it must be from 1 to 50."
+    )
+
+
+async def test_a_name_is_taken_from_the_draft_on_until_it_is_deleted(chat: Chat) -> None:
+    job = await chat.drafts("ana", "zoe")
+    taken = "there is a LoRA zoe here already: choose another name."
+
+    assert await refused(chat, "bob", name="zoe") == taken
+    assert isinstance(await filled(chat, "bob", name="bobs"), Filed)
+    await chat.presses("ana", f"delete:{job}")
+    assert isinstance(await filled(chat, "bob", name="zoe"), Filed)
+
+
+async def test_a_trigger_that_calls_up_another_lora_is_taken(chat: Chat) -> None:
+    await chat.drafts("ana", "zoe", trigger="zkw")
+
+    assert await refused(chat, "bob", name="bobs", trigger="zkw") == (
+        "the trigger 'zkw' calls up another LoRA here: take another word, such as ohwx."
+    )
+
+
+async def test_each_training_has_a_trigger_of_its_own_unless_one_is_said(chat: Chat) -> None:
+    first, second = [trained(await filled(chat, name=f"l{number}")) for number in range(2)]
+
+    assert (first.trigger, second.trigger) == TRIGGERS[:2]
+    assert not set(TRIGGERS) & ordinary()
+
+
+async def test_so_many_trainings_may_be_open_and_pictures_do_not_count(chat: Chat) -> None:
+    for number in range(3):
+        await chat.files("ana", "/imagine a fox")
+        await chat.drafts("ana", f"l{number}")
+
+    assert await refused(chat, name="l4") == (
+        "you have 3 trainings that did not end yet, and at most 3 are allowed: forget or cancel one, "
+        "/training tells them."
+    )
+
+
+def test_words_that_mean_something_are_ordinary() -> None:
+    for word in ("woman", "red", "circle", "style", "photo", "cat", "sweater", "the", "painting", "gear"):
+        assert word in ordinary()
+    assert len(ordinary()) >= 1000
+    assert all(word == word.lower() and word.isalpha() for word in ordinary())
+
+
+async def test_forgetting_a_draft_takes_the_sheet_and_gives_the_engine_up(chat: Chat) -> None:
+    job = await chat.drafts("ana", "zoe")
+
+    answer = await chat.presses("ana", f"delete:{job}")
+
+    assert answer == Changed(
+        jobs=(job,), text=f"job {job} is deleted.", unneeded=(Sha256("5" * 64),), stopped=(job,)
+    )

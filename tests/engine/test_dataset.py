@@ -1,0 +1,340 @@
+"""The pictures of a training: buckets, crops, captions, and what is said of pictures that are no good."""
+
+import io
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from engine.dataset import (
+    UPSCALE,
+    Examiner,
+    Item,
+    crop_corner,
+    held_out,
+    pixels,
+    planned_steps,
+    time_ids,
+)
+from engine.demo.drawing import draw
+from engine.demo.world import sample_layout, sample_scene
+from engine.messages import Example, Folder, InvalidRequest, JobId, Note, Sha256, Train, TrainingSettings
+
+SDXL, DEMO = 1024, 128
+
+
+def drawn(width: int, height: int, seed: int = 0) -> Image.Image:
+    """A picture of the demo model's world: sharp, and unlike that of another seed."""
+    rng = np.random.default_rng(seed)
+    scene = sample_scene(rng)
+    return Image.fromarray(draw(scene, sample_layout(rng, scene, width, height)))
+
+
+def stored(folder: Path, picture: Image.Image, kind: str = "PNG") -> Sha256:
+    out = io.BytesIO()
+    picture.save(out, kind)
+    return Folder(folder).put_bytes(out.getvalue())
+
+
+def a_training(examples: Sequence[Example], **changes: object) -> Train:
+    values: dict[str, object] = {"job": JobId("j"), "name": "maria", "trigger": "ohwx"}
+    return Train(examples=tuple(examples), **(values | changes))  # type: ignore[arg-type]
+
+
+def examined(folder: Path, training: Train, side: int = DEMO) -> Examiner:
+    examiner = Examiner(training, folder, side)
+    while not examiner.done:
+        examiner.step()
+    return examiner
+
+
+def look(folder: Path, *pictures: Image.Image, side: int = DEMO, **changes: object) -> Examiner:
+    """What is found of these pictures, called 0.png and so on."""
+    examples = [Example(sha256=stored(folder, one), name=f"{n}.png") for n, one in enumerate(pictures)]
+    return examined(folder, a_training(examples, **changes), side)
+
+
+def only(examiner: Examiner) -> tuple[Item, Note]:
+    [item], [note] = examiner.items, examiner.notes
+    return item, note
+
+
+@pytest.mark.parametrize(
+    ("original", "side", "bucket"),
+    [
+        ((1024, 1024), SDXL, (1024, 1024)),
+        ((832, 1216), SDXL, (832, 1216)),
+        ((1216, 832), SDXL, (1216, 832)),
+        ((1600, 900), SDXL, (1344, 768)),
+        ((4000, 1000), SDXL, (2048, 512)),
+        ((200, 200), DEMO, (128, 128)),
+        ((300, 200), DEMO, (152, 104)),
+        ((200, 300), DEMO, (104, 152)),
+        ((1000, 10 * 10), DEMO, (256, 64)),
+    ],
+)
+def test_a_picture_gets_the_bucket_nearest_to_its_shape_at_the_training_area(
+    tmp_path: Path, original: tuple[int, int], side: int, bucket: tuple[int, int]
+) -> None:
+    item, _ = only(look(tmp_path, Image.new("RGB", original), side=side))
+
+    assert item.size == bucket
+    assert item.original == original
+    assert min(now - size for now, size in zip(item.resized, bucket, strict=True)) == 0
+    assert all(now >= size for now, size in zip(item.resized, bucket, strict=True))
+
+
+def test_the_training_area_is_what_the_settings_say_in_the_models_own_steps(tmp_path: Path) -> None:
+    settings = TrainingSettings(resolution=512)
+
+    item, _ = only(look(tmp_path, Image.new("RGB", (900, 600)), side=SDXL, settings=settings))
+
+    assert item.size == (640, 384)
+    assert all(size % 64 == 0 for size in item.size)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "side", "allowed"),
+    [(64, SDXL, "256 to 2048"), (255, SDXL, "256 to 2048"), (512, DEMO, "32 to 256")],
+)
+def test_a_resolution_that_the_model_cannot_learn_at_is_refused(
+    tmp_path: Path, resolution: int, side: int, allowed: str
+) -> None:
+    training = a_training(
+        [Example(sha256=Sha256("0" * 64))], settings=TrainingSettings(resolution=resolution)
+    )
+
+    with pytest.raises(InvalidRequest) as refusal:
+        Examiner(training, tmp_path, side)
+
+    assert str(refusal.value) == f"resolution is {resolution}, but for this model it must be from {allowed}."
+
+
+def test_fifty_identical_pictures_leave_one(tmp_path: Path) -> None:
+    examiner = look(tmp_path, *[drawn(128, 128)] * 50, wanted=(5, 20))
+
+    assert [item.place for item in examiner.items] == [0]
+    assert [note.used for note in examiner.notes] == [True] + [False] * 49
+    assert examiner.notes[49].problems == ("it is the same picture as 0.png.",)
+    assert examiner.problems == ("1 picture can be used, but 5 to 20 work best for this preset.",)
+
+
+def test_a_picture_that_would_have_to_be_enlarged_too_much_is_left_out(tmp_path: Path) -> None:
+    examiner = look(tmp_path, Image.new("RGB", (1, 1)), drawn(60, 60), drawn(70, 70), drawn(128, 128, 1))
+
+    dot, tiny, small, fine = examiner.notes
+    assert [note.used for note in examiner.notes] == [False, False, True, True]
+    assert dot.problems[0].startswith("it is too small: its 1x1 pixels would be enlarged 128.0 times")
+    assert tiny.problems[0].endswith("but at most 2 times is allowed.")
+    assert small.problems == ("it is small: its 70x70 pixels are enlarged 1.8 times.",)
+    assert fine.problems == ()
+    assert all(item.enlarged <= UPSCALE for item in examiner.items)
+
+
+def test_no_picture_left_is_said_so(tmp_path: Path) -> None:
+    examiner = look(tmp_path, Image.new("RGB", (1, 1)))
+
+    assert not examiner.items
+    assert examiner.problems == ("no picture is left to learn from.",)
+
+
+@pytest.mark.parametrize("content", [b"", b"This is a text file.", b"\x89PNG\r\n\x1a\n", None, b"GIF89a"])
+def test_a_file_that_is_broken_or_gone_is_noted_and_the_others_go_on(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    bad = Sha256("0" * 64) if content is None else Folder(tmp_path).put_bytes(content)
+    fine = stored(tmp_path, drawn(128, 128))
+
+    examiner = examined(tmp_path, a_training([Example(sha256=bad), Example(sha256=fine)]))
+
+    assert [(note.used, note.problems) for note in examiner.notes] == [
+        (False, ("it cannot be read.",)),
+        (True, ()),
+    ]
+    assert examiner.notes[0].name == "picture 1"
+    assert examiner.items[0].place == 1
+
+
+def test_a_cut_jpeg_is_noted(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    drawn(400, 300).save(out, "JPEG")
+    cut = Folder(tmp_path).put_bytes(out.getvalue()[:-2000])
+
+    assert examined(tmp_path, a_training([Example(sha256=cut)])).notes[0].problems == ("it cannot be read.",)
+
+
+def test_pictures_that_nearly_are_the_same_are_told_and_used(tmp_path: Path) -> None:
+    one = drawn(200, 200, 3)
+    out = io.BytesIO()
+    one.save(out, "JPEG", quality=60)
+    again = Image.open(io.BytesIO(out.getvalue()))
+    others = [drawn(200, 200, seed) for seed in range(10, 20)]
+
+    examiner = look(tmp_path, one, again, one.resize((180, 180)), *others)
+
+    twins = [note.problems for note in examiner.notes]
+    assert twins == [(), *[("it is nearly the same as 0.png.",)] * 2, *[()] * 10]
+    assert len(examiner.items) == 13
+
+
+def test_the_same_shape_in_another_colour_is_another_picture(tmp_path: Path) -> None:
+    red = drawn(128, 128, 3)
+    blue = Image.merge("RGB", red.split()[::-1])
+
+    assert [note.problems for note in look(tmp_path, red, blue).notes] == [(), ()]
+
+
+def test_a_blurred_picture_is_told_but_not_one_with_a_soft_background(tmp_path: Path) -> None:
+    sharp = drawn(256, 256, 5)
+    soft = sharp.filter(ImageFilter.GaussianBlur(9))
+    portrait = soft.copy()
+    portrait.paste(sharp.resize((64, 64)), (96, 96))
+
+    notes = look(tmp_path, sharp, soft, portrait).notes
+
+    assert [("it is blurred." in note.problems) for note in notes] == [False, True, False]
+
+
+def test_a_picture_of_one_colour_and_one_of_an_odd_shape_are_told(tmp_path: Path) -> None:
+    plain, long, longest = look(
+        tmp_path, Image.new("RGB", (128, 128), "red"), drawn(280, 128), drawn(900, 120)
+    ).notes
+
+    assert plain.problems == ("it shows hardly more than one colour.",)
+    assert long.problems == ("its shape is odd: it is 2.2 times as long as it is wide.",)
+    assert longest.problems == (
+        "it loses 47% of its area to the crop.",
+        "its shape is odd: it is 7.5 times as long as it is wide.",
+    )
+    assert longest.used
+
+
+def test_the_note_has_the_crop_in_pixels_of_the_picture(tmp_path: Path) -> None:
+    _, note = only(look(tmp_path, drawn(900, 120)))
+
+    assert note.crop == (210, 0, 480, 120)
+    assert note.size == (256, 64)
+    assert (note.width, note.height) == (900, 120)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "count", "told"),
+    [
+        ((3, 5), 2, ("2 pictures can be used, but 3 to 5 work best for this preset.",)),
+        ((1, 1), 2, ("2 pictures can be used, but 1 work best for this preset.",)),
+        ((1, 2), 2, ()),
+    ],
+)
+def test_too_few_and_too_many_pictures_are_told(
+    tmp_path: Path, wanted: tuple[int, int], count: int, told: tuple[str, ...]
+) -> None:
+    pictures = [drawn(128, 128, seed) for seed in range(count)]
+
+    assert look(tmp_path, *pictures, wanted=wanted).problems == told
+
+
+@pytest.mark.parametrize(
+    ("own", "subject", "template", "caption"),
+    [
+        ("", "woman", "a photo of {trigger} {subject}", "a photo of ohwx woman"),
+        ("", "", "a photo of {trigger} {subject}", "a photo of ohwx"),
+        ("", "house", "{subject}", "ohwx house"),
+        ("", "a {b} c", "{trigger} {subject}", "ohwx a {b} c"),
+        ("a cat in\n the rain", "cat", "{trigger}", "ohwx a cat in the rain"),
+        ("a photo of OHWX, smiling", "woman", "{trigger}", "a photo of OHWX, smiling"),
+        ("an ohwxy day", "", "{trigger}", "ohwx an ohwxy day"),
+        ("a well-ohwx thing", "", "{trigger}", "ohwx a well-ohwx thing"),
+    ],
+)
+def test_a_caption_has_the_trigger_and_keeps_its_own_words(
+    tmp_path: Path, own: str, subject: str, template: str, caption: str
+) -> None:
+    example = Example(sha256=stored(tmp_path, drawn(128, 128)), caption=own)
+
+    examiner = examined(tmp_path, a_training([example], subject=subject, template=template))
+
+    assert examiner.items[0].caption == caption
+
+
+def test_captions_sizes_and_pixels_stay_with_their_picture_in_any_order(tmp_path: Path) -> None:
+    colours = [(10 * n, 255 - 10 * n, 7 * n) for n in range(20)]
+    shapes = [(128 + 8 * n, 300 - 8 * n) for n in range(20)]
+    examples = [
+        Example(sha256=stored(tmp_path, Image.new("RGB", shape, colour)), caption=f"ohwx {n}")
+        for n, (shape, colour) in enumerate(zip(shapes, colours, strict=True))
+    ]
+    items = examined(tmp_path, a_training(examples)).items
+
+    for index in np.random.default_rng(0).permutation(20):
+        item = items[index]
+        assert item.place == index
+        assert item.caption == f"ohwx {index}"
+        assert item.original == shapes[index]
+        shown = pixels(tmp_path, item, crop_corner(item, None), flip=False)
+        assert shown.shape == (item.size[1], item.size[0], 3)
+        assert shown.dtype == np.uint8
+        assert tuple(int(value) for value in shown[5, 5]) == colours[index]
+
+
+def test_the_crop_is_in_the_centre_or_anywhere_inside(tmp_path: Path) -> None:
+    item, _ = only(look(tmp_path, drawn(900, 120)))
+    rng = np.random.default_rng(0)
+
+    corners = {crop_corner(item, rng) for _ in range(400)}
+
+    assert item.resized == (480, 64)
+    assert crop_corner(item, None) == (112, 0)
+    assert {top for _, top in corners} == {0}
+    lefts = sorted(left for left, _ in corners)
+    assert lefts[0] <= 3 and lefts[-1] >= 221 and lefts[-1] <= 224
+    assert max(later - earlier for earlier, later in pairwise(lefts)) < 12
+
+
+def test_pixels_are_those_of_the_crop_and_mirrored_ones_of_the_mirrored_picture(tmp_path: Path) -> None:
+    picture = drawn(300, 200, 4)
+    item, _ = only(look(tmp_path, picture))
+    whole = picture.resize(item.resized, Image.Resampling.LANCZOS)
+    (width, height), corner = item.size, (3, 0)
+
+    straight = pixels(tmp_path, item, corner, flip=False)
+    mirrored = pixels(tmp_path, item, corner, flip=True)
+
+    assert np.array_equal(straight, np.asarray(whole)[:height, 3 : 3 + width])
+    assert np.array_equal(mirrored, np.asarray(whole)[:height, ::-1][:, 3 : 3 + width])
+    assert not np.array_equal(straight, mirrored)
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    clear = Image.new("RGBA", (128, 128), (255, 0, 0, 0))
+    clear.paste((255, 0, 0, 255), (0, 0, 64, 128))
+    palette = clear.quantize(8)
+    palette.info["transparency"] = palette.getpixel((100, 5))
+
+    for picture in (clear, palette):
+        item, _ = only(look(tmp_path, picture))
+        shown = pixels(tmp_path, item, (0, 0), flip=False)
+        assert shown[5, 5].tolist() == [255, 0, 0]
+        assert shown[5, 100].tolist() == [255, 255, 255]
+
+
+def test_time_ids_tell_heights_before_widths(tmp_path: Path) -> None:
+    item, _ = only(look(tmp_path, drawn(900, 120)))
+
+    assert time_ids(item, (112, 3)) == (120, 900, 3, 112, 64, 256)
+
+
+@pytest.mark.parametrize(
+    ("share", "pictures", "held"), [(0.1, 7, 0), (0.1, 8, 1), (0.05, 20, 1), (0.25, 20, 5), (0.0, 50, 0)]
+)
+def test_pictures_are_held_out_only_where_there_are_enough(share: float, pictures: int, held: int) -> None:
+    assert held_out(TrainingSettings(validation=share), pictures) == held
+
+
+def test_epochs_become_the_steps_that_show_every_picture_so_often() -> None:
+    assert planned_steps(TrainingSettings(steps=123), 8) == 123
+    assert planned_steps(TrainingSettings(epochs=5, batch=2, accumulation=2), 6) == 8
+    assert planned_steps(TrainingSettings(epochs=5, validation=0.1), 10) == 45
+    assert planned_steps(TrainingSettings(epochs=1, batch=16), 1) == 1

@@ -1,0 +1,118 @@
+"""The parts of a training that are plain rules: whose turn, how fast, which is best, what a state keeps."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from engine.batches import Batches
+from engine.course import Course
+from engine.messages import InvalidRequest, Schedule, TrainingSettings
+from engine.optimizers import rate_factor
+from engine.training_state import BrokenState, packed, unpacked
+from engine.validation import Checkpoint, best, candidates, stale
+
+
+def test_a_batch_is_of_one_size_and_every_picture_comes_equally_often() -> None:
+    sizes = ["wide", "tall", "wide", "wide", "tall", "square", "wide"]
+
+    batches = [Batches(sizes, batch=2, seed=3).batch(number) for number in range(70)]
+
+    assert all(len({sizes[index] for index in batch}) == 1 for batch in batches)
+    counts = Counter(index for batch in batches for index in batch)
+    assert set(counts) == set(range(7))
+    assert max(counts.values()) - min(counts.values()) <= 2
+
+
+def test_a_round_shows_each_picture_once() -> None:
+    batches = Batches(["square"] * 6, batch=3, seed=0)
+
+    assert sorted(batches.batch(0) + batches.batch(1)) == list(range(6))
+    assert batches.batch(0) + batches.batch(1) != batches.batch(2) + batches.batch(3)
+
+
+def test_a_batch_is_known_by_its_number_alone() -> None:
+    sizes = ["wide", "tall", "tall"]
+
+    late = Batches(sizes, batch=2, seed=5).batch(40)
+    walked = Batches(sizes, batch=2, seed=5)
+
+    assert [walked.batch(number) for number in range(41)][-1] == late
+
+
+def test_a_size_with_fewer_pictures_than_a_batch_fills_it_all_the_same() -> None:
+    assert Batches(["square"], batch=4, seed=0).batch(7) == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "wanted"),
+    [
+        (Schedule.CONSTANT, [0.5, 1.0, 1.0, 1.0, 1.0]),
+        (Schedule.LINEAR, [0.5, 1.0, 0.75, 0.5, 0.25]),
+        (Schedule.COSINE, [0.5, 1.0, 0.8536, 0.5, 0.1464]),
+    ],
+)
+def test_the_rate_warms_up_and_then_follows_its_schedule(schedule: Schedule, wanted: list[float]) -> None:
+    settings = TrainingSettings(schedule=schedule, warmup=1)
+
+    assert [rate_factor(settings, step, 5) for step in range(5)] == pytest.approx(wanted, abs=1e-4)
+
+
+def saved(*losses: float) -> list[Checkpoint]:
+    return [Checkpoint(step=10 * number, loss=loss) for number, loss in enumerate(losses, 1)]
+
+
+def test_the_best_checkpoint_has_the_lowest_loss_but_is_not_of_the_first_tenth() -> None:
+    chosen = best(saved(0.1, 0.5, 0.3, 0.4, 0.6, 0.35, 0.7, 0.8, 0.9, 0.2), steps=100)
+
+    assert chosen == Checkpoint(step=100, loss=0.2)
+    assert best(saved(0.1, 0.5, 0.3, 0.4), steps=100) == Checkpoint(step=30, loss=0.3)
+
+
+def test_a_training_that_was_stopped_early_keeps_the_best_of_what_it_has() -> None:
+    assert best(saved(0.4), steps=1000) == Checkpoint(step=10, loss=0.4)
+    assert best([], steps=1000) is None
+
+
+def test_others_worth_a_look_lie_between_the_best_and_three_times_its_step() -> None:
+    checkpoints = saved(0.9, 0.1, 0.2, 0.5, 0.3, 0.4, 0.15)
+
+    assert candidates(checkpoints, checkpoints[1]) == (30, 50, 60)
+    assert candidates(checkpoints, checkpoints[-1]) == ()
+
+
+def test_patience_counts_the_checkpoints_since_the_lowest_loss() -> None:
+    assert stale([], 20) == 0
+    assert stale(saved(0.5, 0.3), 20) == 0
+    assert stale(saved(0.5, 0.3, 0.4, 0.31), 20) == 2
+    assert stale(saved(0.1, 0.5, 0.4), 100) == 0
+
+
+def test_a_step_without_memory_first_halves_the_batch_and_then_checkpoints() -> None:
+    course = Course(settings=TrainingSettings(batch=6), steps=10, began=0.0)
+
+    lowered = []
+    for _ in range(3):
+        course.need_less()
+        lowered.append((course.settings.batch, course.settings.accumulation, course.settings.checkpointing))
+
+    assert lowered == [(3, 2, False), (1, 6, False), (1, 6, True)]
+    with pytest.raises(InvalidRequest, match="lower the resolution or the rank"):
+        course.need_less()
+
+
+def test_a_state_comes_back_with_every_bit() -> None:
+    numbers = torch.tensor([1e-30, float("inf"), -0.0, 1 / 3])
+    told = {"a": [1, 2.5, None, True, "x"], 7: {"t": numbers, "h": torch.tensor([3], dtype=torch.uint8)}}
+
+    back = unpacked(packed(told))
+
+    assert back["a"] == told["a"]
+    assert back[7]["t"].equal(numbers)
+    assert back[7]["h"].dtype is torch.uint8
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", packed({"a": 1})[:-4]])
+def test_what_is_no_state_is_told_so(content: bytes) -> None:
+    with pytest.raises(BrokenState):
+        unpacked(content)

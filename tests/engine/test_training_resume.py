@@ -1,0 +1,121 @@
+"""A training whose engine dies goes on from its newest state, and ends as if nothing had happened."""
+
+import copy
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.messages import (
+    EngineSettings,
+    Event,
+    Failed,
+    Optimizer,
+    Prior,
+    Saved,
+    Shutdown,
+    Train,
+    Trained,
+    TrainingPrecision,
+)
+from engine.model import Model
+from engine.studio import Studio
+from tests.engine.lessons import apart, checkpoints, ended, run, training, weights
+
+
+def cut_short(studio: Studio, request: Train, saves: int) -> list[Saved]:
+    """What was saved until the engine was gone, after so many checkpoints and a step more."""
+    events = list(studio.accept(request))
+    while len(checkpoints(events)) < saves:
+        events += studio.step()
+    for _ in range(3):
+        events += studio.step()
+    return checkpoints(events)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dropout": 0.2, "batch": 2, "accumulation": 2, "flip": True, "caption_dropout": 0.3},
+        {"optimizer": Optimizer.PRODIGY, "learning_rate": 1.0, "dora": True, "warmup": 3},
+        {"optimizer": Optimizer.ADAMW_8BIT, "rank": 64, "prior": Prior.PREDICTION},
+        {"new_tokens": 2, "pivot": 0.7, "text_encoder": True, "precision": TrainingPrecision.FLOAT16},
+        {"prior": Prior.PICTURES, "prior_pictures": 2, "random_crop": True, "noise_offset": 0.1},
+    ],
+    ids=["adamw", "prodigy", "8 bits", "tokens", "class"],
+)
+def test_a_resumed_training_ends_as_the_uninterrupted_one(
+    model: Model, tmp_path: Path, settings: dict[str, Any]
+) -> None:
+    engine = EngineSettings(model="demo", files=str(tmp_path))
+    asked = training(tmp_path, steps=6, every=2, **settings)
+    whole = run(Studio(copy.deepcopy(model), engine), asked)
+
+    first = cut_short(Studio(copy.deepcopy(model), engine), asked, saves=1)
+    rest = run(Studio(model, engine), replace(asked, resume=first[-1].state))
+
+    assert [event.step for event in checkpoints(rest)] == [4, 6]
+    last, resumed = checkpoints(whole)[-1], checkpoints(rest)[-1]
+    assert apart(weights(tmp_path, last), weights(tmp_path, resumed)) <= 1e-6
+    assert resumed.losses == pytest.approx(last.losses, abs=1e-6)
+    assert resumed.validation == pytest.approx(last.validation, abs=1e-6)
+    assert (ended(rest).best, ended(rest).candidates) == (ended(whole).best, ended(whole).candidates)
+
+
+@contextmanager
+def an_engine(folder: Path) -> Iterator[tuple[Connection, subprocess.Popen[bytes]]]:
+    """The engine as the bot starts it, with the connection to it; it is gone afterwards."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "engine", "--fd", str(theirs.fileno())],
+            pass_fds=(theirs.fileno(),),
+            stderr=subprocess.DEVNULL,
+        )
+    connection: Connection = Connection(ours.detach())
+    try:
+        connection.send(EngineSettings(model="demo", files=str(folder)))
+        yield connection, process
+    finally:
+        connection.close()
+        process.kill()
+        process.wait()
+
+
+def heard(connection: Connection, *, until: type[Event]) -> list[Event]:
+    """Everything that the engine tells until an event of this kind, or of a failure."""
+    events: list[Event] = []
+    while not events or not isinstance(events[-1], until | Failed):
+        events.append(connection.recv())
+    return events
+
+
+def test_a_training_survives_a_killed_engine(tmp_path: Path) -> None:
+    asked = training(tmp_path, steps=8, every=2, dropout=0.1, prompts=("a ohwx circle",))
+    with an_engine(tmp_path) as (connection, process):
+        connection.send(asked)
+        whole = heard(connection, until=Trained)
+        connection.send(asked)
+        saved: list[Saved] = []
+        while len(saved) < 2:
+            saved = [*saved, *checkpoints(heard(connection, until=Saved))]
+        process.send_signal(signal.SIGKILL)
+
+    with an_engine(tmp_path) as (connection, process):
+        connection.send(replace(asked, resume=saved[-1].state))
+        rest = heard(connection, until=Trained)
+        connection.send(Shutdown())
+        process.wait(timeout=30)
+
+    assert [event.step for event in checkpoints(rest)] == [6, 8]
+    last, resumed = checkpoints(whole)[-1], checkpoints(rest)[-1]
+    assert apart(weights(tmp_path, last), weights(tmp_path, resumed)) <= 1e-6
+    assert resumed.samples == last.samples

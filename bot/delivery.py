@@ -70,7 +70,8 @@ class Delivery:
     async def stop(self, grace: float) -> None:
         """Show what can be shown within the grace in seconds; the rest is shown after the next start."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.calm(), grace)
+            async with asyncio.timeout(grace):
+                await self.calm()
         ending = [*self._services, *self._tasks]
         for task in ending:
             task.cancel()

@@ -175,7 +175,8 @@ class EngineClient:
             log.error("%s", ending)
             if failures:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), FIRST_PAUSE * 2 ** (failures - 1))
+                    async with asyncio.timeout(FIRST_PAUSE * 2 ** (failures - 1)):
+                        await self._stopping.wait()
 
     async def _one_life(self) -> tuple[bool, str]:
         """Start a process and hear it until it ends: whether it took jobs, and a sentence about its end."""

@@ -85,7 +85,8 @@ class EngineProcess:
     async def end(self) -> str:
         """Wait until the process is gone, and say how it went: "was killed by SIGKILL"."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._exit), CLOSED_GRACE)
+            async with asyncio.timeout(CLOSED_GRACE):
+                await asyncio.shield(self._exit)
         self.kill()
         status = await self._exit
         self._outbox.put(None)

@@ -137,7 +137,8 @@ class Queue:
         """
         await _ended(self._services)
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_ended_or_hurried(), grace)
+            async with asyncio.timeout(grace):
+                await self._all_ended_or_hurried()
         await _ended(list(self._jobs))
         await self._engine.stop()
         with suppress(CannotStore):  # the next start does it too
@@ -349,8 +350,9 @@ class Queue:
     async def _watch_the_line(self) -> None:
         """Tell places and estimates whenever the line moves, and every so often while the engine works."""
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._moved.wait(), LINE_SECONDS if self._line.anybody else None)
+            with suppress(TimeoutError):  # not wait_for, which until Python 3.12 may forget a cancellation
+                async with asyncio.timeout(LINE_SECONDS if self._line.anybody else None):
+                    await self._moved.wait()
             self._moved.clear()
             try:
                 await self._line.look(

@@ -8,13 +8,16 @@ class Sharing:
         """share: of the time, 0 to 1, that goes to trainings while pictures wait."""
         self._share = share
         self._ahead = 0.0
+        self._step = 0.0  # what the training's last step took
 
     @property
     def training_is_next(self) -> bool:
-        """Whether it has had less than its share; pictures begin, for people wait for those."""
-        return self._ahead < 0
+        """Whether one more step like its last one keeps it within its share; pictures begin, for people wait
+        for those."""
+        return self._ahead + self._step * (1 - self._share) < 0
 
     def trained(self, seconds: float) -> None:
+        self._step = seconds
         self._ahead += seconds * (1 - self._share)
 
     def painted(self, seconds: float) -> None:

@@ -25,6 +25,8 @@ from engine.training import Training, effort, seconds_per_picture
 
 log = logging.getLogger(__name__)
 
+MOST_GUESSED = 4  # pictures in the forward whose time an estimate is made from: more need too much memory
+
 
 class Workshop:
     """Looks come first, for they are short; a fault in one job ends that job with its reason."""
@@ -36,7 +38,7 @@ class Workshop:
         self._looks: dict[JobId, Inspection] = {}
         self._training: Training | None = None
         self._seconds_per_pixel: float | None = None  # measured by the last training
-        self._guessed: dict[tuple[int, int], float] = {}
+        self._guessed: dict[tuple[tuple[int, int], int], float] = {}
 
     @property
     def idle(self) -> bool:
@@ -124,7 +126,8 @@ class Workshop:
         """Seconds of training that a picture of this (width, height) takes: measured, or guessed once."""
         if self._seconds_per_pixel is not None:
             return effort(settings) * self._seconds_per_pixel * math.prod(size)
-        if size not in self._guessed:
+        like = size, min(settings.batch, MOST_GUESSED)
+        if like not in self._guessed:
             self._adapters.activate(())
-            self._guessed[size] = seconds_per_picture(self._model, size)
-        return effort(settings) * self._guessed[size]
+            self._guessed[like] = seconds_per_picture(self._model, *like)
+        return effort(settings) * self._guessed[like]

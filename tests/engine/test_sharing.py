@@ -29,6 +29,20 @@ def test_the_time_is_split_by_the_share(share: float) -> None:
     assert trained / (trained + painted) == pytest.approx(share, abs=0.02)
 
 
+def test_a_step_that_would_take_more_than_the_share_waits_until_it_does_not() -> None:
+    sharing, trained, painted = Sharing(0.5), 0.3, 0.0
+    sharing.trained(0.3)
+    for _ in range(1000):
+        if sharing.training_is_next:
+            sharing.trained(0.3)
+            trained += 0.3
+        else:
+            sharing.painted(0.1)
+            painted += 0.1
+
+        assert painted < 0.3 or trained <= painted + 1e-9
+
+
 def test_pictures_begin_and_nothing_is_owed_for_the_time_alone() -> None:
     sharing = Sharing(0.5)
     assert not sharing.training_is_next

@@ -3,7 +3,7 @@
 import atexit
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
@@ -177,3 +177,6 @@ class Visit:
         expected = "ERR_CONNECTION" in message.text or "status of 422" in message.text
         if message.type in ("error", "warning") and not expected:
             self.complaints.append(f"{message.text} ({message.location.get('url')})")
+
+
+Comes = Callable[..., Awaitable[Visit]]

@@ -1,12 +1,15 @@
-"""The model that ships, as the bot names it to its engine; and bots with a small chat around them."""
+"""The model that ships, as the bot names it to its engine; bots with a small chat around them; browsers."""
 
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bot.config import Config
 from engine.messages import EngineSettings
+from tests.bot.browser import Comes, Visit, a_browser
+from tests.bot.visitor import Place
 from tests.bot.wall import Chat, OpenChat, Wall, a_config, quick
 
 
@@ -45,3 +48,18 @@ async def open_chat(tmp_path: Path) -> AsyncIterator[OpenChat]:
     yield opened
     for chat in made:
         await chat.close()
+
+
+@pytest.fixture
+async def comes(place: Place) -> AsyncIterator[Comes]:
+    """Somebody opens the page of the test's `place`; at the end their browsers must have no complaints."""
+    visits: list[Visit] = []
+    async with a_browser() as browser:
+
+        async def come(**how: Any) -> Visit:
+            visits.append(await Visit.come(browser, place.address, **how))
+            return visits[-1]
+
+        yield come
+        for visit in visits:
+            assert visit.complaints == []

@@ -2,19 +2,16 @@
 
 import io
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
 from playwright.async_api import FilePayload, WebSocketRoute, expect
 
 from commands.book import COMMANDS
-from tests.bot.browser import Visit, a_browser
+from tests.bot.browser import Comes, a_browser
 from tests.bot.visitor import Place, a_place
-
-Comes = Callable[..., Awaitable[Visit]]
 
 
 @pytest.fixture
@@ -24,21 +21,6 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         (tmp_path / "adapters" / f"{name}.safetensors").touch()
     async with a_place(tmp_path) as place:
         yield place
-
-
-@pytest.fixture
-async def comes(place: Place) -> AsyncIterator[Comes]:
-    """Somebody opens the page; at the end their browser must have had nothing to complain about."""
-    visits: list[Visit] = []
-    async with a_browser() as browser:
-
-        async def come(**how: Any) -> Visit:
-            visits.append(await Visit.come(browser, place.address, **how))
-            return visits[-1]
-
-        yield come
-        for visit in visits:
-            assert visit.complaints == []
 
 
 async def test_an_empty_channel_welcomes_with_examples_that_fill_the_message(comes: Comes) -> None:

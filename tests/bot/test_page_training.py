@@ -3,18 +3,15 @@
 import io
 import re
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.async_api import FilePayload, Locator, expect
 
-from tests.bot.browser import Visit, a_browser
+from tests.bot.browser import Comes, Visit
 from tests.bot.lessons import a_picture
 from tests.bot.visitor import Place, a_place
-
-Comes = Callable[..., Awaitable[Visit]]
 
 
 @pytest.fixture
@@ -23,21 +20,6 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
     (tmp_path / "adapters" / "ink.safetensors").touch()
     async with a_place(tmp_path) as place:
         yield place
-
-
-@pytest.fixture
-async def comes(place: Place) -> AsyncIterator[Comes]:
-    """Somebody opens the page; at the end their browser must have had nothing to complain about."""
-    visits: list[Visit] = []
-    async with a_browser() as browser:
-
-        async def come(**how: Any) -> Visit:
-            visits.append(await Visit.come(browser, place.address, **how))
-            return visits[-1]
-
-        yield come
-        for visit in visits:
-            assert visit.complaints == []
 
 
 def files(*numbers: int) -> list[FilePayload]:

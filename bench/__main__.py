@@ -14,7 +14,7 @@ import diffusers
 import torch
 import transformers
 
-from bench import chat, demo_model, forward, painting, start, storage, training
+from bench import chat, demo_model, forward, learning, painting, start, storage, training
 from bench.full_size import full_size_pipelines
 from bench.measuring import where
 from engine.messages import EngineSettings
@@ -52,6 +52,7 @@ def lessons() -> Iterator[Table]:
         "Trainings of the model that ships",
         lambda: training.measure(lambda: load_model(EngineSettings(model="demo")), 128),
     )
+    yield "What eight pictures teach it", lambda: learning.measure(load_model(EngineSettings(model="demo")))
 
 
 def full_size_painting(compiled: bool) -> str:

@@ -92,6 +92,13 @@ def gear(x: Floats, y: Floats) -> Floats:
     return both(radius - 0.8 - 0.14 * np.clip(3 * np.cos(8 * angle), -1, 1), 0.3 - radius)
 
 
+def arrow(x: Floats, y: Floats) -> Floats:
+    """An arrow that points to the right."""
+    shaft = both(np.abs(y) - 0.26, np.abs(x + 0.42) - 0.53)
+    head = both(-(x + 0.02), 0.77 * np.abs(y) - 0.63 * (0.95 - x))
+    return either(shaft, head)
+
+
 DISTANCES: dict[Shape, Distance] = {
     "circle": circle,
     "square": square,
@@ -102,6 +109,7 @@ DISTANCES: dict[Shape, Distance] = {
     "cross": cross,
     "moon": moon,
     "gear": gear,
+    "arrow": arrow,
 }
 
 

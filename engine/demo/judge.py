@@ -5,14 +5,13 @@ It knows the colours and the ideal shapes, and nothing of prompts, models or whe
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import permutations, product
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from scipy.signal import find_peaks
 
 from engine.demo.drawing import coverage
 from engine.demo.world import COLOURS, SHAPES, Floats, Pixels, Relation, Scene, Shape, Spot, Thing, rgb
@@ -23,16 +22,6 @@ OVERLAP = 0.6
 """Least intersection over union with the ideal drawing for a shape to count as drawn at all."""
 NEAR = 60.0
 """Farthest a colour may be from its ideal, in RGB distance."""
-RIM = 0.12
-"""Share of a thing's size that is its outline, and not looked at for its fill."""
-DIRECTIONS = 48
-"""In which the outline of a thing is measured from its middle."""
-HOLE = 0.02
-"""Least share of a thing that is its hole."""
-TEETH = 5
-"""Least number of them for a gear; ideal ones have eight."""
-STRIPES = 0.2
-"""Least spread of the ink from line to line, in 0-1, for a fill to count as hatched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +57,11 @@ class Part:
 
 
 def judge(picture: Pixels, scene: Scene) -> Verdict:
-    """Compare a (H, W, 3) uint8 picture with a scene."""
+    """Compare a (H, W, 3) uint8 picture with a scene, whose shapes may be others than the recipe draws."""
     pixels = picture.astype(np.float32)
     ground = background_colour(pixels)
-    found = parts(pixels, ground)
     wanted = scene.things
+    found = parts(pixels, ground, tuple(dict.fromkeys((*SHAPES, *(thing.shape for thing in wanted)))))
     background = named(ground, scene.background, scene.grayscale)
     if len(found) < len(wanted):
         return Verdict(
@@ -135,18 +124,20 @@ def related(first: Part, second: Part, relation: Relation) -> bool:
     return along > abs(across)
 
 
-def parts(pixels: Floats, ground: Floats) -> list[Part]:
-    """The things that stand out from the background, largest first, four at most."""
+def parts(pixels: Floats, ground: Floats, shapes: Collection[Shape] = SHAPES) -> list[Part]:
+    """The things that stand out from the background, taken for one of the shapes; four at most."""
     apart = np.linalg.norm(pixels - ground, axis=2)
     threshold = max(14.0, 0.4 * float(np.percentile(apart, 99.5)))
     mask = ndimage.binary_closing(np.pad(apart > min(threshold, 45.0), 4))[4:-4, 4:-4]
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     large = [i + 1 for i in np.argsort(-areas)[:4] if areas[i] >= SMALLEST * mask.size]
-    return [_measured(pixels, ground, apart, labels == label) for label in large]
+    return [_measured(pixels, ground, apart, labels == label, shapes) for label in large]
 
 
-def _measured(pixels: Floats, ground: Floats, apart: Floats, mask: NDArray[np.bool_]) -> Part:
+def _measured(
+    pixels: Floats, ground: Floats, apart: Floats, mask: NDArray[np.bool_], shapes: Collection[Shape]
+) -> Part:
     strong: NDArray[np.bool_] = mask & (apart >= np.percentile(apart[mask], 50))
     colour = np.median(pixels[strong], axis=0).astype(np.float32)
     line = colour - ground
@@ -157,7 +148,7 @@ def _measured(pixels: Floats, ground: Floats, apart: Floats, mask: NDArray[np.bo
     if not len(rows):
         rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-    options = product(SHAPES, (True, False))
+    options = product(shapes, (True, False))
     overlap, shape, filled = max(
         (_overlap(ink, box, shape, filled), shape, filled) for shape, filled in options
     )
@@ -178,77 +169,6 @@ def _overlap(ink: Floats, box: tuple[float, float, float, float], shape: Shape, 
         ideal = coverage(thing, Spot(x=x, y=y, radius=radius), ink.shape[1], ink.shape[0])
         best = max(best, float(np.minimum(ink, ideal).sum() / np.maximum(ink, ideal).sum()))
     return best
-
-
-def hatched(picture: Pixels) -> bool:
-    """Whether the largest thing in a (H, W, 3) uint8 picture is filled with lines that rise to the right.
-
-    Along such lines the ink hardly changes, from line to line it comes and goes; a smooth fill does neither.
-    """
-    pixels = picture.astype(np.float32)
-    apart = np.linalg.norm(pixels - background_colour(pixels), axis=2)
-    strongest = float(np.percentile(apart, 99))
-    if strongest < 45:
-        return False
-    ink = np.clip(apart / strongest, 0, 1)
-    inside = _inside(ink > 0.4)
-    rows, columns = np.nonzero(inside)
-    if len(rows) < SMALLEST * inside.size:
-        return False
-    rising, falling = (_spread(ink[inside], rows + way * columns) for way in (1, -1))
-    return rising > STRIPES and rising > 1.8 * falling
-
-
-def geared(picture: Pixels) -> bool:
-    """Whether the largest thing in a (H, W, 3) uint8 picture has teeth around a hole, as a gear does.
-
-    Of the shapes that the recipe draws only outlined stars and crosses have both.
-    """
-    pixels = picture.astype(np.float32)
-    apart = np.linalg.norm(pixels - background_colour(pixels), axis=2)
-    labels, count = ndimage.label(
-        apart > max(14.0, 0.4 * float(np.percentile(apart, 99.5))), structure=np.ones((3, 3))
-    )
-    if not count:
-        return False
-    thing = labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    whole = ndimage.binary_fill_holes(thing)
-    return float((whole & ~thing).sum() / whole.sum()) > HOLE and _teeth(whole) >= TEETH
-
-
-def _teeth(whole: NDArray[np.bool_]) -> int:
-    """How often the outline of a thing without holes comes and goes, seen from its middle."""
-    y, x = np.nonzero(whole)
-    down, right = y - y.mean(), x - x.mean()
-    directions = ((np.arctan2(down, right) + np.pi) / (2 * np.pi) * DIRECTIONS).astype(int) % DIRECTIONS
-    outline = np.zeros(DIRECTIONS)
-    np.maximum.at(outline, directions, np.hypot(down, right))
-    outline = ndimage.gaussian_filter1d(outline, 1, mode="wrap")
-    outline = np.roll(outline, -int(np.argmin(outline)))
-    peaks, _ = find_peaks(np.append(outline, outline[0]), prominence=0.08 * outline.mean())
-    return len(peaks)
-
-
-def _inside(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The largest thing without its rim; gaps between its lines belong to it."""
-    whole = ndimage.binary_fill_holes(ndimage.binary_closing(np.pad(mask, 4))[4:-4, 4:-4])
-    labels, count = ndimage.label(whole, structure=np.ones((3, 3)))
-    if not count:
-        return mask
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    thing: NDArray[np.bool_] = labels == 1 + int(np.argmax(areas))
-    rim = max(2, round(RIM * float(np.sqrt(areas.max()))))
-    inside: NDArray[np.bool_] = ndimage.binary_erosion(thing, iterations=rim)
-    return inside
-
-
-def _spread(ink: Floats, line: NDArray[np.signedinteger[Any]]) -> float:
-    """How much the mean ink differs between lines, those of two pixels' width that are long enough."""
-    number = (line - line.min()) // 2
-    length = np.bincount(number)
-    mean = np.bincount(number, weights=ink) / np.maximum(length, 1)
-    long = length >= max(6, 0.3 * length.max())
-    return float(mean[long].std()) if long.sum() >= 4 else 0.0
 
 
 def ideal_box(shape: Shape) -> tuple[float, float, float, float]:

@@ -16,12 +16,14 @@ Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 Rng = np.random.Generator
 
-Shape = Literal["circle", "square", "triangle", "diamond", "star", "heart", "cross", "moon", "gear"]
+Shape = Literal["circle", "square", "triangle", "diamond", "star", "heart", "cross", "moon", "gear", "arrow"]
 Size = Literal["small", "medium", "big"]
 Relation = Literal["above", "below", "left of", "right of"]
 
-SHAPES: tuple[Shape, ...] = tuple(shape for shape in get_args(Shape) if shape != "gear")
-"""The shapes the recipe draws; the gear is left out so that a LoRA has something to teach."""
+TAUGHT: tuple[Shape, ...] = ("gear", "arrow")
+"""Shapes that the recipe never draws, so that a LoRA has something to teach."""
+SHAPES: tuple[Shape, ...] = tuple(shape for shape in get_args(Shape) if shape not in TAUGHT)
+"""The shapes the recipe draws."""
 SIZES: tuple[Size, ...] = get_args(Size)
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 COLOURS: dict[str, tuple[int, int, int]] = {

@@ -12,7 +12,18 @@ from engine.demo.captions import caption, plain
 from engine.demo.drawing import draw
 from engine.demo.judge import judge
 from engine.demo.latents import sample_view
-from engine.demo.world import COLOURS, SHAPES, Pixels, Scene, Thing, held_out, sample_layout, sample_scene
+from engine.demo.world import (
+    COLOURS,
+    SHAPES,
+    TAUGHT,
+    Pixels,
+    Scene,
+    Shape,
+    Thing,
+    held_out,
+    sample_layout,
+    sample_scene,
+)
 
 STAR_ABOVE_CIRCLE = Scene(
     things=(Thing(shape="star", colour="red"), Thing(shape="circle", colour="blue")),
@@ -96,11 +107,23 @@ def test_about_an_eighth_of_the_combinations_is_held_out() -> None:
     assert 0.09 < np.mean(combinations) < 0.16
 
 
-def test_gears_and_hatching_are_never_drawn_by_the_recipe_but_can_be() -> None:
+@pytest.mark.parametrize("shape", TAUGHT)
+def test_the_judge_tells_what_a_lora_is_taught_from_what_the_recipe_draws(shape: Shape) -> None:
+    thing = Thing(shape=shape, colour="red", size="big")
+    taught = Scene(things=(thing,), background="white")
+
+    assert judge(drawn(taught), taught).right
+    for other in SHAPES:
+        assert not judge(
+            drawn(dataclasses.replace(taught, things=(dataclasses.replace(thing, shape=other),))), taught
+        ).shapes
+
+
+def test_gears_arrows_and_hatching_are_never_drawn_by_the_recipe_but_can_be() -> None:
     rng = np.random.default_rng(5)
     things = [thing for _ in range(2000) for thing in sample_scene(rng).things]
 
-    assert not any(thing.hatched or thing.shape == "gear" for thing in things)
+    assert not any(thing.hatched or thing.shape in TAUGHT for thing in things)
     hatched = Scene(things=(Thing(shape="gear", colour="red", size="big", hatched=True),), background="white")
     assert len(np.unique(drawn(hatched).reshape(-1, 3), axis=0)) > 2
 

@@ -1,0 +1,1 @@
+"""Chat platforms on this machine, which the real client libraries take for the real ones."""

@@ -1,0 +1,102 @@
+"""What the bot asks about itself: its account, guilds, gateway and commands."""
+
+from aiohttp import web
+
+from tests.fakes.discord.accounts import Json
+from tests.fakes.discord.exchange import answered, sent_json
+from tests.fakes.discord.rules import Refused, check_commands
+from tests.fakes.discord.snowflakes import snowflake
+from tests.fakes.discord.state import State
+
+NO_USER = Refused(404, 10013, "Unknown User")
+NO_GUILD = Refused(404, 10004, "Unknown Guild")
+
+
+class Application:
+    """The routes that need no channel."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def routes(self) -> list[web.RouteDef]:
+        return [
+            web.get("/users/@me", self.me),
+            web.get("/users/{user}", self.user),
+            web.get("/oauth2/applications/@me", self.application),
+            web.get("/applications/@me", self.application),
+            web.get("/gateway", self.gateway),
+            web.get("/gateway/bot", self.gateway),
+            web.get("/guilds/{guild}", self.guild),
+            web.get("/guilds/{guild}/members/{user}", self.member),
+            web.get("/applications/{app}/commands", self.commands),
+            web.put("/applications/{app}/commands", self.sync),
+            web.get("/applications/{app}/guilds/{guild}/commands", self.commands),
+            web.put("/applications/{app}/guilds/{guild}/commands", self.sync),
+        ]
+
+    async def me(self, request: web.Request) -> web.Response:
+        return answered(self._state.me.json())
+
+    async def user(self, request: web.Request) -> web.Response:
+        user = self._state.users.get(int(request.match_info["user"]))
+        if user is None:
+            raise NO_USER
+        return answered(user.json())
+
+    async def application(self, request: web.Request) -> web.Response:
+        me = self._state.me
+        return answered(
+            {
+                "id": str(me.id),
+                "name": me.name,
+                "icon": None,
+                "description": "",
+                "bot_public": True,
+                "bot_require_code_grant": False,
+                "verify_key": "",
+                "owner": self._state.owner.json(),
+                "flags": 0,
+            }
+        )
+
+    async def gateway(self, request: web.Request) -> web.Response:
+        limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
+        gateway = self._state.gateway
+        return answered({"url": gateway.url, "shards": gateway.shards, "session_start_limit": limit})
+
+    async def guild(self, request: web.Request) -> web.Response:
+        guild = self._state.guilds.get(int(request.match_info["guild"]))
+        if guild is None or not guild.bot:
+            raise NO_GUILD
+        return answered(guild.json())
+
+    async def member(self, request: web.Request) -> web.Response:
+        guild = self._state.guilds.get(int(request.match_info["guild"]))
+        if guild is None or not guild.bot:
+            raise NO_GUILD
+        member = guild.members.get(int(request.match_info["user"]))
+        if member is None:
+            raise Refused(404, 10007, "Unknown Member")
+        return answered({key: value for key, value in member.json().items() if key != "permissions"})
+
+    async def commands(self, request: web.Request) -> web.Response:
+        guild = request.match_info.get("guild")
+        return answered([one for one in self._state.commands if one.get("guild_id") == guild])
+
+    async def sync(self, request: web.Request) -> web.Response:
+        guild = request.match_info.get("guild")
+        sent: list[Json] = sent_json(request)
+        check_commands(sent)
+        known = {
+            (one["type"], one["name"]): one for one in self._state.commands if one.get("guild_id") == guild
+        }
+        others = [one for one in self._state.commands if one.get("guild_id") != guild]
+        synced = []
+        for command in sent:
+            kind = command.get("type", 1)
+            old = known.get((kind, command["name"]))
+            own = {"id": old["id"] if old else str(snowflake()), "type": kind, "version": str(snowflake())}
+            own |= {"application_id": str(self._state.me.id)} | ({"guild_id": guild} if guild else {})
+            synced.append({"description": "", "options": [], **command, **own})
+        self._state.commands[:] = [*others, *synced]
+        return answered(synced)

@@ -1,0 +1,147 @@
+"""Channels, messages, threads and reactions, behind the bot's token."""
+
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from tests.fakes.discord.accounts import HISTORY, OPEN_THREADS, REACT, now
+from tests.fakes.discord.exchange import answered, sent_files, sent_json
+from tests.fakes.discord.message import Message
+from tests.fakes.discord.posting import NO_CHANNEL, NO_MESSAGE, NO_PERMISSION, NOT_TO_THEM, Posting
+from tests.fakes.discord.rules import Refused, length
+from tests.fakes.discord.state import State
+from tests.fakes.discord.world import DIRECT, THREAD, Channel
+
+ONE_THREAD = Refused(400, 160004, "A thread has already been created for this message")
+
+
+class Rest:
+    """What the bot may ask for with its token."""
+
+    def __init__(self, state: State, posting: Posting) -> None:
+        self._state = state
+        self._posting = posting
+
+    def routes(self) -> list[web.RouteDef]:
+        message = "/channels/{channel}/messages/{message}"
+        return [
+            web.post("/users/@me/channels", self.direct),
+            web.get("/channels/{channel}", self.channel),
+            web.patch("/channels/{channel}", self.change_channel),
+            web.post("/channels/{channel}/typing", self.typing),
+            web.get("/channels/{channel}/messages", self.history),
+            web.post("/channels/{channel}/messages", self.post),
+            web.get(message, self.message),
+            web.patch(message, self.edit),
+            web.delete(message, self.delete),
+            web.put(message + "/reactions/{emoji}/@me", self.react),
+            web.delete(message + "/reactions/{emoji}/@me", self.unreact),
+            web.post(message + "/threads", self.thread),
+            web.post("/channels/{channel}/threads", self.thread),
+        ]
+
+    async def direct(self, request: web.Request) -> web.Response:
+        user = self._state.users.get(int(sent_json(request)["recipient_id"]))
+        if user is None or user.bot:
+            raise NOT_TO_THEM
+        return answered(self._state.direct(user).json())
+
+    async def channel(self, request: web.Request) -> web.Response:
+        return answered(self._channel(request).json())
+
+    async def change_channel(self, request: web.Request) -> web.Response:
+        channel = self._channel(request)
+        sent = sent_json(request)
+        if "name" in sent:
+            length("name", sent["name"], 100, 1)
+        channel.name = sent.get("name", channel.name)
+        channel.archived = sent.get("archived", channel.archived)
+        return answered(channel.json())
+
+    async def typing(self, request: web.Request) -> web.Response:
+        self._channel(request)
+        return web.Response(status=204)
+
+    # messages
+
+    async def history(self, request: web.Request) -> web.Response:
+        channel = self._channel(request)
+        visible = channel.messages if channel.kind == DIRECT or channel.permissions & HISTORY else []
+        found = list(reversed(visible))[: int(request.query.get("limit", 50))]
+        return answered([message.json() for message in found])
+
+    async def post(self, request: web.Request) -> web.Response:
+        channel = self._channel(request)
+        sent, files = sent_json(request), sent_files(request)
+        self._posting.allow(channel, sent, files)
+        nonce = sent.get("nonce")
+        if nonce is not None and sent.get("enforce_nonce"):
+            for message in channel.posted:
+                if message.nonce == str(nonce) and message.author is self._state.me:
+                    return answered(message.json())
+        return answered(self._posting.post(channel, sent, files).json())
+
+    async def message(self, request: web.Request) -> web.Response:
+        return answered(self._message(request).json())
+
+    async def edit(self, request: web.Request) -> web.Response:
+        message = self._message(request)
+        if message.author is not self._state.me:
+            raise Refused(403, 50005, "Cannot edit a message authored by another user")
+        return answered(self._posting.edit(message, sent_json(request), sent_files(request)).json())
+
+    async def delete(self, request: web.Request) -> web.Response:
+        message = self._message(request)
+        if message.author is not self._state.me:
+            raise NO_PERMISSION
+        message.deleted = True
+        return web.Response(status=204)
+
+    async def react(self, request: web.Request) -> web.Response:
+        message = self._message(request)
+        if message.channel.kind != DIRECT and not message.channel.permissions & REACT:
+            raise NO_PERMISSION
+        message.reactions.add((self._state.me.id, unquote(request.match_info["emoji"])))
+        return web.Response(status=204)
+
+    async def unreact(self, request: web.Request) -> web.Response:
+        self._message(request).reactions.discard((self._state.me.id, unquote(request.match_info["emoji"])))
+        return web.Response(status=204)
+
+    async def thread(self, request: web.Request) -> web.Response:
+        channel = self._channel(request)
+        message = self._message(request) if "message" in request.match_info else None
+        sent = sent_json(request)
+        if channel.kind != 0 or not channel.permissions & OPEN_THREADS:
+            raise NO_PERMISSION
+        if message is not None and message.thread is not None:
+            raise ONE_THREAD
+        length("name", sent.get("name"), 100, 1)
+        thread = Channel(
+            name=sent["name"], announce=channel.announce, guild=channel.guild, kind=THREAD, parent=channel
+        )
+        if message is not None:
+            thread.id, message.thread = message.id, thread
+        channel.threads.append(thread)
+        self._state.channels[thread.id] = thread
+        await self._state.gateway.dispatch("THREAD_CREATE", thread.json(), channel.guild_id)
+        joined = {
+            "join_timestamp": now(),
+            "flags": 0,
+            "id": str(thread.id),
+            "user_id": str(self._state.me.id),
+        }
+        return answered(thread.json() | {"member": joined}, 201)
+
+    def _channel(self, request: web.Request) -> Channel:
+        channel = self._state.find_channel(int(request.match_info["channel"]))
+        if channel is None:
+            raise NO_CHANNEL
+        self._posting.see(channel)
+        return channel
+
+    def _message(self, request: web.Request) -> Message:
+        message = self._channel(request).find(int(request.match_info["message"]))
+        if message is None or message.ephemeral:
+            raise NO_MESSAGE
+        return message

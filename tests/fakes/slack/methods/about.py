@@ -1,0 +1,41 @@
+"""Who is who: auth.test, apps.connections.open, users.info, team.info."""
+
+from tests.fakes.slack import written
+from tests.fakes.slack.platform import Platform, Refused
+from tests.fakes.slack.reading import JSON
+
+
+def auth_test(platform: Platform, given: JSON) -> JSON:
+    home = platform.home
+    answer: JSON = {
+        "url": platform.base_url,
+        "team": home.name,
+        "user": "atelier",
+        "team_id": home.id,
+        "user_id": home.bot,
+        "bot_id": "B0ATELIER",
+        "is_enterprise_install": platform.grid,
+    }
+    if home.enterprise:
+        answer["enterprise_id"] = home.enterprise
+    return answer
+
+
+def connections_open(platform: Platform, given: JSON) -> JSON:
+    ticket = platform.world.id("ticket-")
+    base = platform.base_url.replace("http://", "ws://")
+    return {"url": f"{base}link/?ticket={ticket}&app_id={platform.app_id}"}
+
+
+def user_info(platform: Platform, given: JSON) -> JSON:
+    user = platform.world.users.get(str(given.get("user")))
+    if user is None:
+        raise Refused("user_not_found")
+    return {"user": {**written.user(user), "is_stranger": user.team is not platform.home}}
+
+
+def team_info(platform: Platform, given: JSON) -> JSON:
+    team = platform.world.teams.get(str(given.get("team", platform.home.id)))
+    if team is None:
+        raise Refused("team_not_found")
+    return {"team": {**written.team(team), "name": team.name}}

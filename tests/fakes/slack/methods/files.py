@@ -1,0 +1,81 @@
+"""files.*: the upload in three calls, and what became of it."""
+
+import time
+
+from tests.fakes.slack import written
+from tests.fakes.slack.methods.chat import made
+from tests.fakes.slack.platform import Platform, Refused, Upload
+from tests.fakes.slack.reading import JSON
+from tests.fakes.slack.world import Channel, File, Message
+
+
+def upload_url(platform: Platform, given: JSON) -> JSON:
+    name, length = str(given.get("filename") or ""), int(given.get("length") or 0)
+    if not name or length <= 0:
+        raise Refused("invalid_arguments")
+    home = platform.home
+    file = File(platform.world.id("F"), name, b"", home.bot, home)
+    platform.world.files[file.id] = file
+    platform.uploads[file.id] = Upload(file=file, length=length)
+    return {"upload_url": f"{platform.base_url}upload/v1/{file.id}", "file_id": file.id}
+
+
+def complete(platform: Platform, given: JSON) -> JSON:
+    """The files are shared as one message, after they have been processed: or never, if so was planned."""
+    files = [_uploaded(platform, one) for one in given.get("files") or []]
+    if not files:
+        raise Refused("invalid_arguments")
+    names = [given["channel_id"]] if given.get("channel_id") else str(given.get("channels") or "").split(",")
+    channels = [platform.channel({"channel": name}) for name in names if name]
+    for file in files:
+        if not file.complete:
+            file.ready_at = time.monotonic() + platform.processing
+        file.complete = True
+    if channels and platform.unshared > 0:
+        platform.unshared -= 1
+    else:
+        for channel in channels:
+            _share(platform, channel, files, given)
+    return {"files": [written.file(platform, file) for file in files]}
+
+
+def info(platform: Platform, given: JSON) -> JSON:
+    return {"file": written.file(platform, _known(platform, given.get("file"))), "comments": []}
+
+
+def delete(platform: Platform, given: JSON) -> JSON:
+    file = _known(platform, given.get("file"))
+    file.deleted = True
+    for message in file.shares:
+        message.files.remove(file)
+        message.deleted = message.deleted or not (message.files or message.text or message.blocks)
+    return {}
+
+
+def _share(platform: Platform, channel: Channel, files: list[File], given: JSON) -> None:
+    ts, bot = platform.world.ts(), channel.team.bot
+    comment = {"text": given.get("initial_comment"), "blocks": given.get("blocks")}
+    said = any(comment.values())
+    message = made(platform, channel, comment) if said else Message(channel, ts, bot)
+    message.files = list(files)
+    message.thread_ts = given.get("thread_ts")
+    channel.post(message)
+    for file in files:
+        file.shares.append(message)
+
+
+def _uploaded(platform: Platform, given: JSON) -> File:
+    file = _known(platform, given.get("id"))
+    if not file.content:
+        raise Refused("file_not_found")
+    file.title = str(given.get("title") or file.name)
+    return file
+
+
+def _known(platform: Platform, file_id: object) -> File:
+    file = platform.world.files.get(str(file_id))
+    if file is None:
+        raise Refused("file_not_found")
+    if file.deleted:
+        raise Refused("file_deleted")
+    return file

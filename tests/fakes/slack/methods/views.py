@@ -1,0 +1,78 @@
+"""views.*: modals, opened by a trigger, then changed."""
+
+import time
+
+from tests.fakes.slack import written
+from tests.fakes.slack.blocks import view_problems
+from tests.fakes.slack.methods.chat import with_ids
+from tests.fakes.slack.platform import TRIGGER_SECONDS, Platform, Refused, Trigger
+from tests.fakes.slack.reading import JSON
+from tests.fakes.slack.world import View
+
+
+def opened(platform: Platform, given: JSON) -> JSON:
+    trigger = _trigger(platform, given)
+    content = checked(platform, given.get("view"))
+    trigger.used = True
+    return {"view": written.view(platform, add(platform, trigger, str(given["trigger_id"]), content))}
+
+
+def pushed(platform: Platform, given: JSON) -> JSON:
+    trigger = _trigger(platform, given)
+    before = platform.world.views.get(trigger.view_id or "")
+    if before is None:
+        raise Refused("invalid_trigger_id")
+    content = checked(platform, given.get("view"))
+    trigger.used = True
+    view = add(platform, trigger, str(given["trigger_id"]), content)
+    view.previous = before
+    return {"view": written.view(platform, view)}
+
+
+def updated(platform: Platform, given: JSON) -> JSON:
+    by_id = platform.world.views.get(str(given.get("view_id")))
+    named = given.get("external_id")
+    view = by_id or next(
+        (one for one in platform.world.views.values() if named and one.view.get("external_id") == named), None
+    )
+    if view is None or view.closed:
+        raise Refused("not_found")
+    if given.get("hash") and given["hash"] != view.hash:
+        raise Refused("hash_conflict")
+    change(platform, view, given.get("view"))
+    return {"view": written.view(platform, view)}
+
+
+def change(platform: Platform, view: View, content: object) -> None:
+    """The view looks like this now."""
+    view.view = checked(platform, content)
+    view.hash = platform.world.id("hash-")
+    view.updates += 1
+
+
+def add(platform: Platform, trigger: Trigger, trigger_id: str | None, content: JSON) -> View:
+    view = View(platform.world.id("V"), trigger.user, content, platform.world.id("hash-"), trigger_id)
+    platform.world.views[view.id] = view
+    return view
+
+
+def checked(platform: Platform, content: object) -> JSON:
+    """The view with ids for its blocks. Raises Refused when Slack would not open it."""
+    if not isinstance(content, dict):
+        raise Refused("invalid_arguments")
+    problems = view_problems(content, platform.known_file)
+    if problems:
+        messages = [f"[ERROR] {one}" for one in problems]
+        raise Refused("invalid_arguments", response_metadata={"messages": messages})
+    return {**content, "blocks": with_ids(platform, content["blocks"])}
+
+
+def _trigger(platform: Platform, given: JSON) -> Trigger:
+    trigger = platform.triggers.get(str(given.get("trigger_id")))
+    if trigger is None:
+        raise Refused("invalid_trigger_id")
+    if trigger.used:
+        raise Refused("exchanged_trigger_id")
+    if time.monotonic() - trigger.at > TRIGGER_SECONDS:
+        raise Refused("expired_trigger_id")
+    return trigger

@@ -1,0 +1,170 @@
+"""What people do in a Slack: say, press, fill in, search, react."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tests.fakes.slack import emoji, payloads
+from tests.fakes.slack.elements import option
+from tests.fakes.slack.filling import state
+from tests.fakes.slack.heard import Choice, Heard
+from tests.fakes.slack.loopback import Loopback
+from tests.fakes.slack.methods import views
+from tests.fakes.slack.platform import Response, Trigger
+from tests.fakes.slack.reading import JSON
+from tests.fakes.slack.server import answer
+from tests.fakes.slack.world import Channel, Message, User, View
+
+
+class People(Loopback):
+    """Each of these tells the app, and waits until it has acknowledged."""
+
+    async def command(self, user: User, channel: Channel, name: str, text: str = "") -> Heard:
+        """Say "/imagine" and what follows it."""
+        payload = payloads.command(self.platform, user, channel, name, text)
+        return await self._interact(user, "slash_commands", payload, channel)
+
+    async def act(
+        self,
+        user: User,
+        place: Message | View,
+        action_id: str,
+        value: str | None = None,
+        *,
+        forged: bool = False,
+    ) -> Heard:
+        """Press a button or choose in a menu; `forged` sends one that is not there."""
+        action = {"type": "button", "action_id": action_id, "block_id": "forged", "value": value}
+        if not forged:
+            action = _pressed(place, action_id, value)
+        action["action_ts"] = f"{time.time():.6f}"
+        if isinstance(place, View):
+            filled: JSON = {"values": {}}
+            payload = payloads.click_in_view(self.platform, user, place, action, filled)
+            return await self._interact(user, "interactive", payload, None, place)
+        payload = payloads.click(self.platform, user, place, action)
+        return await self._interact(user, "interactive", payload, place.channel)
+
+    async def submit(self, user: User, view: View | None, values: Mapping[str, Any] | None = None) -> Heard:
+        """Fill in a modal and send it. Fields that are not named keep what they came with."""
+        assert view is not None, "no modal has opened"
+        assert not view.closed, "the modal is closed"
+        filled = state(self.platform, view, values or {})
+        payload = payloads.submission(self.platform, user, view, filled)
+        heard = await self._interact(user, "interactive", payload, None, view)
+        if not heard.failed:
+            self._answered(view, heard.answer or {}, payload["trigger_id"])
+        return heard
+
+    async def close_view(self, user: User, view: View) -> Heard | None:
+        """Press Cancel; the app hears of it if it wanted to."""
+        view.closed = True
+        if not view.view.get("notify_on_close"):
+            return None
+        return await self._interact(user, "interactive", payloads.closing(self.platform, user, view), None)
+
+    async def suggest(self, user: User, action_id: str, text: str, view: View | None = None) -> list[Choice]:
+        """Type into an external select of a modal: what it offers."""
+        view = view or next(one for one in reversed(self.world.views.values()) if one.user is user)
+        element = next(one for one in view.elements if action_id in (one["action_id"], one["block_id"]))
+        payload = payloads.search(self.platform, user, view, element, text)
+        heard = await self._interact(user, "interactive", payload, None)
+        return _offered(view, heard.answer or {})
+
+    async def shortcut(self, user: User, message: Message, callback_id: str) -> Heard:
+        """Call a message shortcut."""
+        payload = payloads.message_shortcut(self.platform, user, message, callback_id)
+        return await self._interact(user, "interactive", payload, message.channel)
+
+    async def global_shortcut(self, user: User, callback_id: str) -> Heard:
+        payload = payloads.shortcut(self.platform, user, callback_id)
+        return await self._interact(user, "interactive", payload, None)
+
+    async def react(self, user: User, message: Message, reaction: str) -> Heard | None:
+        """Put 🔁, or "repeat", under a message; None if the app is not told of it."""
+        name = emoji.name(reaction)
+        assert (name, user.id) not in message.reactions, "already_reacted"
+        message.reactions.append((name, user.id))
+        return await self._reaction(user, message, name, added=True)
+
+    async def unreact(self, user: User, message: Message, reaction: str) -> Heard | None:
+        name = emoji.name(reaction)
+        message.reactions.remove((name, user.id))
+        return await self._reaction(user, message, name, added=False)
+
+    async def event(self, channel: Channel | None, content: JSON) -> Heard:
+        """Any other event, such as {"type": "app_uninstalled"}."""
+        wrapped = payloads.event(self.platform, channel, content)
+        someone = next(iter(self.world.users.values()))
+        return await self._interact(someone, "events_api", wrapped, channel)
+
+    async def _interact(
+        self, user: User, kind: str, payload: JSON, channel: Channel | None, view: View | None = None
+    ) -> Heard:
+        since = len(self.world.ephemerals)
+        self._rearm(payload)
+        envelope = await self.delivery.deliver(kind, payload)
+        heard = Heard(platform=self.platform, user=user, envelope=envelope, since=since, submitted=view)
+        said = envelope.answer or {}
+        if kind == "slash_commands" and channel is not None and (said.get("text") or said.get("blocks")):
+            answer(self.platform, Response(user=user, channel=channel), said)
+        return heard
+
+    def _rearm(self, payload: JSON) -> None:
+        trigger = self.platform.triggers.get(str(payload.get("trigger_id")))
+        if isinstance(trigger, Trigger):
+            trigger.at = time.monotonic()
+
+    async def _reaction(self, user: User, message: Message, name: str, *, added: bool) -> Heard | None:
+        assert not message.ephemeral, "nobody can react to what only they see"
+        payload = payloads.reaction(self.platform, user, message, name, added=added)
+        subscribed = payload["event"]["type"] in self.platform.events
+        if not subscribed or not message.channel.member or "reactions:read" not in self.platform.scopes:
+            return None
+        return await self._interact(user, "events_api", payload, message.channel)
+
+    def _answered(self, view: View, said: JSON, trigger_id: str) -> None:
+        """What the modal does after it has been sent."""
+        match said.get("response_action"):
+            case "errors":
+                known = {element["block_id"] for element in view.elements}
+                assert set(said["errors"]) <= known, f"errors for {set(said['errors']) - known}"
+            case "update":
+                views.change(self.platform, view, said["view"])
+            case "push":
+                content = views.checked(self.platform, said["view"])
+                trigger = Trigger(user=view.user)
+                views.add(self.platform, trigger, trigger_id, content).previous = view
+            case "clear":
+                for one in self.world.views.values():
+                    one.closed = one.closed or one.user is view.user
+            case _:
+                view.closed = True
+
+
+def _pressed(place: Message | View, action_id: str, value: str | None) -> JSON:
+    """The action of an element that is really there."""
+    for one in place.elements:
+        if one["action_id"] != action_id:
+            continue
+        action: JSON = {"type": one["type"], "action_id": action_id, "block_id": one["block_id"]}
+        if one["type"] == "button":
+            if value is None or one.get("value") == value:
+                return {**action, "text": one["text"], **({"value": one["value"]} if "value" in one else {})}
+            continue
+        chosen = [each for each in one.get("options", []) if each["value"] == value]
+        if chosen:
+            return {**action, "selected_option": chosen[0]}
+    there = [(one["action_id"], one.get("value")) for one in place.elements]
+    raise AssertionError(f"there is no {action_id} {value or ''} to press, only {there}")
+
+
+def _offered(view: View, said: JSON) -> list[Choice]:
+    options = [*said.get("options", [])]
+    for group in said.get("option_groups", []):
+        options += group["options"]
+    problems = [problem for one in options for problem in option(one, "/options")]
+    assert not problems, problems
+    assert len(options) <= 100, "no more than 100 options"
+    view.suggested |= {one["value"]: one for one in options}
+    return [Choice(value=one["value"], text=one["text"]["text"]) for one in options]

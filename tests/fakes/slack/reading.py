@@ -1,0 +1,39 @@
+"""Blocks read as people see them: the texts, what can be pressed, the pictures, who is mentioned."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+JSON = dict[str, Any]
+PING = re.compile(r"<(![a-z]+(?:\^[^>|]*)?|@[UWT][A-Z0-9]*)(?:\|[^>]*)?>")
+LINK = re.compile(r"<((?:https?|mailto|tel):[^>|]*)(?:\|[^>]*)?>")
+
+
+def interactive(blocks: list[JSON]) -> Iterator[JSON]:
+    """The elements with an action_id, each with the block_id of its block and, of an input, its block."""
+    for block in blocks:
+        inside = [*block.get("elements", ()), block.get("accessory"), block.get("element")]
+        for one in inside:
+            if isinstance(one, dict) and "action_id" in one:
+                yield {**one, "block_id": block["block_id"], "block": block}
+
+
+def images(blocks: list[JSON]) -> Iterator[JSON]:
+    for block in blocks:
+        for one in (block, *block.get("elements", ()), block.get("accessory")):
+            if isinstance(one, dict) and one.get("type") == "image":
+                yield one
+
+
+def texts(given: object, *, marked: bool = False) -> Iterator[str]:
+    """The texts in blocks; only those in which mentions count, if `marked`."""
+    if isinstance(given, list):
+        for one in given:
+            yield from texts(one, marked=marked)
+    elif isinstance(given, dict):
+        if isinstance(given.get("text"), str):
+            if not marked or given.get("type") != "plain_text":
+                yield given["text"]
+            return
+        for value in given.values():
+            yield from texts(value, marked=marked)

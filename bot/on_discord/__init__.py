@@ -1,0 +1,117 @@
+"""Discord: the bot as a member of guilds and as people's own app. Nothing else knows discord.py."""
+
+import asyncio
+from contextlib import suppress
+
+import aiohttp
+import discord
+import structlog
+
+from bot.card import Card
+from bot.config import DiscordSettings
+from bot.dispatch import Dispatch
+from bot.drawings import Drawings
+from bot.front import ChatUnavailable
+from bot.intake import Intake
+from bot.on_discord.asking import CHAT, Asking
+from bot.on_discord.attachments import Attachments
+from bot.on_discord.client import Atelier
+from bot.on_discord.messages import Messages
+from bot.on_discord.pending import Pending
+from storage.database import Database
+from storage.files import Files
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # seconds before Discord is tried again, doubled each time
+WRONG_TOKEN = "DISCORD_TOKEN is no token that Discord knows: copy it anew from the developer portal."
+UNREACHED = (discord.GatewayNotFound, discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
+
+log = structlog.get_logger(__name__)
+
+
+class DiscordChat:
+    """A front end whose messages lie with Discord: they are posted, edited, and found again by their ids."""
+
+    chat = CHAT
+    every = 2.0
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        settings: DiscordSettings,
+        dispatch: Dispatch,
+        database: Database,
+        files: Files,
+        intake: Intake,
+    ) -> None:
+        self._token = token
+        self._pending = Pending()
+        asking = Asking(dispatch=dispatch, pending=self._pending, files=files, settings=settings)
+        self._attachments = Attachments(intake)
+        self.client = Atelier(asking, self._attachments)
+        self._messages = Messages(self.client, Drawings(files, database), self._pending)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> str:
+        """Log in and connect; as whom. Raises ChatUnavailable when the token is wrong."""
+        try:
+            await self.client.login(self._token)
+        except discord.LoginFailure as error:
+            await self.client.close()
+            raise ChatUnavailable(WRONG_TOKEN) from error
+        except UNREACHED as error:
+            log.warning("discord is not reached", reason=repr(error))
+            self._tasks = [asyncio.create_task(self._log_in())]
+            return "Discord, as soon as it is reached"
+        self._serve()
+        return f"Discord, as {self.client.user}"
+
+    async def stop(self) -> None:
+        """Hang up."""
+        for task in self._tasks:
+            task.cancel()
+        await self.client.close()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._attachments.close()
+
+    async def show(self, channel: str, message: str | None, card: Card) -> str:
+        """Make this message show the card, or post it; the message's key. Raises CardRefused."""
+        return await self._messages.show(channel, message, card)
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Take the message away."""
+        await self._messages.remove(channel, message)
+
+    def _serve(self) -> None:
+        self._tasks += [asyncio.create_task(self._connect()), asyncio.create_task(self.client.sync())]
+
+    async def _log_in(self) -> None:
+        """Until Discord is there: it was not when the bot was started."""
+        pause = FIRST_PAUSE
+        while True:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+            await self.client.http.close()
+            self.client.http.connector = discord.utils.MISSING  # the old one is closed
+            with suppress(*UNREACHED):
+                try:
+                    await self.client.login(self._token)
+                except discord.LoginFailure:
+                    log.error("discord is not served", reason=WRONG_TOKEN)
+                    return
+                self._serve()
+                return
+
+    async def _connect(self) -> None:
+        """Hear what happens, for as long as Discord lets us; discord.py resumes by itself."""
+        pause = FIRST_PAUSE
+        while not self.client.is_closed():
+            try:
+                await self.client.connect()
+            except UNREACHED as error:
+                log.warning("discord's gateway is not reached", reason=repr(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            except (discord.ConnectionClosed, discord.PrivilegedIntentsRequired) as error:
+                log.error("discord hung up for good: is the token still valid?", reason=str(error))
+                return

@@ -1,0 +1,94 @@
+"""Files that people attach: read at once, before Discord forgets them, and never more than is allowed."""
+
+from collections.abc import AsyncIterator, Sequence
+
+import aiohttp
+import structlog
+
+from bot.front import Asker
+from bot.intake import Intake, Kept, check_size
+from bot.lora_files import check_lora
+from bot.on_discord.filled import Attached
+from bot.packed import ZIP
+from commands.parse import short
+from engine.messages import InvalidRequest, Sha256
+from storage.database import CannotStore
+
+PATIENCE = aiohttp.ClientTimeout(total=60.0)  # for one file
+CHUNK = 2**16  # bytes
+GONE = "Discord does not have it any more: send it again."
+
+log = structlog.get_logger(__name__)
+
+Refused = tuple[str, str]  # name and reason
+
+
+class Attachments:
+    """Takes in what is attached to commands and forms."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._session: aiohttp.ClientSession | None = None
+
+    async def take(self, asker: Asker, files: Sequence[Attached]) -> tuple[list[Kept], list[Refused]]:
+        """The pictures that are kept, and what is not, with the reason."""
+        kept: list[Kept] = []
+        refused: list[Refused] = []
+        for file in files:
+            try:
+                content = await self._read(file)
+                sent = await self._intake.take(
+                    asker.chat, asker.person, asker.person_name, file.name, content
+                )
+            except (InvalidRequest, CannotStore) as error:
+                refused.append((file.name, str(error)))
+                continue
+            except OSError as error:
+                log.error("a picture could not be kept", reason=repr(error))
+                refused.append((file.name, "it could not be kept."))
+                continue
+            kept += sent.pictures
+            refused += sent.refused
+        return kept, refused
+
+    async def take_lora(self, asker: Asker, file: Attached) -> Sha256:
+        """A file that may be a LoRA, kept as theirs. Raises InvalidRequest, CannotStore, OSError."""
+        check_lora(file.size, b"")
+        chunks = self._chunks(file)
+        return await self._intake.take_lora(asker.chat, asker.person, asker.person_name, chunks)
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _read(self, file: Attached) -> bytes:
+        """The file's content. Raises InvalidRequest when it is empty, too large, or gone."""
+        check_size(file.size, ZIP[0] if file.name.lower().endswith(".zip") else b"")
+        content = bytearray()
+        async for chunk in self._chunks(file):
+            content += chunk
+            check_size(len(content), bytes(content[:4]))
+        if not content:
+            raise InvalidRequest("it is empty.")
+        return bytes(content)
+
+    async def _chunks(self, file: Attached) -> AsyncIterator[bytes]:
+        """The file's content as it comes. Raises InvalidRequest when it is gone."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=PATIENCE)
+        try:
+            async with self._session.get(file.url, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise InvalidRequest(GONE)
+                async for chunk in response.content.iter_chunked(CHUNK):
+                    yield chunk
+        except InvalidRequest:
+            raise
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise InvalidRequest(GONE) from error
+
+
+def told(refused: Sequence[Refused]) -> str:
+    """What was not taken, in words."""
+    return "\n".join(["these were left out:", *(f"{short(name)}: {reason}" for name, reason in refused)])

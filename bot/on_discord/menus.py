@@ -1,0 +1,80 @@
+"""What people find in the menu of any message: the recipe of a picture, and painting like it."""
+
+from typing import TYPE_CHECKING, Any
+
+import discord
+from discord import app_commands
+
+from bot.card import Card
+from bot.dispatch import Reply
+from bot.front import Asker
+from commands.actions import button_id
+from engine.messages import JobId
+
+if TYPE_CHECKING:
+    from bot.on_discord.client import Atelier
+
+RECIPE, LIKE_THIS = "Recipe of this picture", "Paint like this"
+NOT_MINE = "this message is none of my pictures: choose one that I painted here."
+NO_RECIPE = "nothing of this has been painted yet."
+
+
+def register(client: "Atelier") -> None:
+    """Put both into the menus of messages, wherever the bot is or was brought along."""
+
+    async def recipe(interaction: discord.Interaction[Any], message: discord.Message) -> None:
+        await client.asking.ask(
+            interaction, lambda asker, _: _recipe(client, asker, message), makes_card=False
+        )
+
+    async def like_this(interaction: discord.Interaction[Any], message: discord.Message) -> None:
+        await client.asking.ask(
+            interaction,
+            lambda asker, job: _like(client, asker, message, job),
+            may_form=True,
+            makes_card=False,
+        )
+
+    for name, callback in ((RECIPE, recipe), (LIKE_THIS, like_this)):
+        client.tree.add_command(
+            app_commands.ContextMenu(
+                name=name,
+                callback=callback,
+                type=discord.AppCommandType.message,
+                allowed_contexts=app_commands.AppCommandContext(
+                    guild=True, dm_channel=True, private_channel=True
+                ),
+                allowed_installs=app_commands.AppInstallationType(guild=True, user=True),
+            )
+        )
+
+
+async def _recipe(client: "Atelier", asker: Asker, message: discord.Message) -> Reply:
+    """The prompt, the rest of the recipe, and the command that paints the same."""
+    card = await _card(client, asker, message)
+    if card is None:
+        return Reply(ok=False, text=NOT_MINE)
+    fields = [("prompt" if card.kind == "paint" else "LoRA", card.title), *card.recipe]
+    if len(card.pictures) > 1:
+        fields.append(("seeds", ", ".join(str(one.seed) for one in card.pictures)))
+    wide = max(len(name) for name, _ in fields)
+    lines = [f"{name:<{wide}}  {value}" for name, value in fields]
+    command = card.command or card.line_to_copy
+    return Reply(text="\n".join([*lines, "", command] if command else lines))
+
+
+async def _like(client: "Atelier", asker: Asker, message: discord.Message, job: JobId) -> Reply:
+    """The form of /imagine with this recipe; with a training, what paints with its LoRA."""
+    card = await _card(client, asker, message)
+    if card is None:
+        return Reply(ok=False, text=NOT_MINE)
+    if card.kind == "paint":
+        return await client.asking.dispatch.press(asker, button_id("edit", card.job), job=job)
+    if not card.line_to_copy:
+        return Reply(ok=False, text=NO_RECIPE)
+    return Reply(text=card.line_to_copy)
+
+
+async def _card(client: "Atelier", asker: Asker, message: discord.Message) -> Card | None:
+    """The card of the job that this message shows, if it is one of ours and the asker may see it."""
+    return await client.asking.dispatch.job_of(asker, f"{message.channel.id}-{message.id}")

@@ -1,0 +1,177 @@
+"""Cards as messages on Discord: one for each job, whatever happens between the bot and Discord."""
+
+from functools import partial
+
+import discord
+import structlog
+
+from bot.card import Card
+from bot.drawings import Drawings
+from bot.front import CardRefused
+from bot.on_discord.cards import starter
+from bot.on_discord.faults import ANSWERED, is_late, is_shut
+from bot.on_discord.looks import Look, Looks, key_of
+from bot.on_discord.pending import Interaction, Pending
+from bot.on_discord.posts import Place, Posts
+from bot.on_discord.threads import opened
+
+log = structlog.get_logger(__name__)
+
+
+class _TooLate(Exception):
+    """The interaction cannot be answered any more: the channel has the card instead."""
+
+
+class Messages:
+    """Shows cards and takes them away, as bot.front.Front says."""
+
+    def __init__(self, client: discord.Client, drawings: Drawings, pending: Pending) -> None:
+        self._client = client
+        self._pending = pending
+        self._looks = Looks(drawings)
+        self._posts = Posts(client)
+
+    async def show(self, channel: str, message: str | None, card: Card) -> str:
+        """Make this message show the card, or post it where there is none yet; the message's key."""
+        await self._client.wait_until_ready()  # which channels there are is known by then
+        try:
+            if message is None:
+                return self._done(card, await self._first(channel, card))
+            return await self._edit(message, card)
+        except discord.HTTPException as error:
+            if not is_shut(error):
+                raise
+            log.info("a channel is closed", job=card.job, channel=channel, reason=str(error))
+        return self._done(card, await self._privately(card))
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Take the message away; what stands above its thread goes with it."""
+        where, number = _split(message)
+        self._pending.drop(message)
+        self._looks.forget(message)
+        await self._posts.delete(where, number)
+        if str(where) != channel:  # a thread is called like the message that it began with
+            await self._posts.delete(int(channel), where)
+
+    async def _first(self, channel: str, card: Card) -> discord.Message:
+        """The new card answers whoever waits for it, else it is posted."""
+        interaction = await self._pending.take(card.job)
+        if interaction is None:
+            return await self._posted(int(channel), card)
+        try:
+            return await self._answered(interaction, int(channel), card)
+        except _TooLate:
+            return await self._posted(int(channel), card)
+        except BaseException:
+            self._pending.give_back(card.job, interaction)
+            raise
+
+    async def _answered(self, interaction: Interaction, channel: int, card: Card) -> discord.Message:
+        """Answer this interaction with the card, or with what stands above its thread. Raises _TooLate."""
+        if self._in_thread(channel, card):
+            above = await _answer(interaction, _above(card))
+            self._pending.answered(interaction)
+            return await self._below(above, card)
+        answer = partial(_answer, interaction)
+        sent = await self._looks.send(card, None, interaction.filesize_limit, answer)
+        self._pending.remember(key_of(sent), interaction)
+        return sent
+
+    async def _posted(self, channel: int, card: Card) -> discord.Message:
+        """Post it to its channel with the bot's token."""
+        place = self._posts.place(channel)
+        if not self._in_thread(channel, card):
+            return await self._post(place, card)
+        return await self._below(await self._posts.post(place, card, _above(card), "above"), card)
+
+    async def _below(self, above: discord.Message, card: Card) -> discord.Message:
+        """The card in a thread under this message, or in its place where there can be no thread."""
+        thread = await opened(above, card)
+        if thread is not None:
+            return await self._post(self._posts.place(thread), card)
+        limit = self._posts.limit(above.channel.id)
+        return await self._looks.send(card, None, limit, lambda look: above.edit(**look.edited))
+
+    async def _post(self, place: Place, card: Card) -> discord.Message:
+        limit = self._posts.limit(place.id)
+        return await self._looks.send(card, None, limit, partial(self._posts.post, place, card))
+
+    async def _edit(self, message: str, card: Card) -> str:
+        """With the interaction's token as long as it lives, else with the bot's own."""
+        if not await self._edited_by_token(message, card):
+            where, number = _split(message)
+            edit = partial(self._posts.edit, where, number)
+            await self._looks.send(card, message, self._posts.limit(where), edit)
+        return message
+
+    async def _edited_by_token(self, message: str, card: Card) -> bool:
+        """Whether the interaction that it answered could still edit it."""
+        interaction = self._pending.interaction_for(message)
+        if interaction is None:
+            return False
+
+        async def edit(look: Look) -> discord.Message:
+            return await interaction.edit_original_response(**look.edited)
+
+        try:
+            await self._looks.send(card, message, interaction.filesize_limit, edit)
+        except discord.HTTPException as error:
+            if not is_late(error):
+                raise
+            self._pending.drop(message)
+            return False
+        return True
+
+    async def _privately(self, card: Card) -> discord.Message:
+        """By direct message to the job's owner. Raises CardRefused."""
+        try:
+            place = await self._client.create_dm(discord.Object(int(card.person_key)))
+            return await self._post(place, card)
+        except discord.HTTPException as error:
+            if not is_shut(error) and error.status != 400:
+                raise
+            raise CardRefused("the channel is closed to the bot, and so are direct messages.") from error
+
+    def _done(self, card: Card, sent: discord.Message) -> str:
+        self._posts.done(card)
+        return key_of(sent)
+
+    def _in_thread(self, channel: int, card: Card) -> bool:
+        """Whether the card gets a thread of its own there."""
+        return card.kind == "train" and isinstance(self._client.get_channel(channel), discord.TextChannel)
+
+
+async def _answer(interaction: Interaction, look: Look) -> discord.Message:
+    """The first answer, or what it becomes if Discord has one already. Raises _TooLate."""
+    try:
+        sent = None if interaction.response.is_done() else await _responded(interaction, look)
+        return sent or await interaction.edit_original_response(**look.edited)
+    except discord.HTTPException as error:
+        if is_late(error):
+            raise _TooLate from error
+        raise
+
+
+async def _responded(interaction: Interaction, look: Look) -> discord.Message | None:
+    """The first answer; None when Discord has had one, maybe this very one before a connection was cut."""
+    try:
+        response = await interaction.response.send_message(**look.posted)
+    except discord.HTTPException as error:
+        if error.code != ANSWERED:
+            raise
+        return None
+    if isinstance(response.resource, discord.InteractionMessage):
+        return response.resource
+    return await interaction.original_response()
+
+
+def _above(card: Card) -> Look:
+    """What stands above a training's thread."""
+    view = discord.ui.View(timeout=None)
+    view.stop()
+    return Look(embeds=[starter(card)], view=view)
+
+
+def _split(message: str) -> tuple[int, int]:
+    where, _, number = message.partition("-")
+    return int(where), int(number)

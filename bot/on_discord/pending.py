@@ -1,0 +1,110 @@
+"""Who waits for an answer: a job's interaction until its card answers it, and while its token lives."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import discord
+
+from engine.messages import JobId
+
+TOKEN_SECONDS = 14.5 * 60  # Discord forgets an interaction after 15 minutes
+HIDDEN = "hidden"  # what is known of an interaction: that its person alone sees that its answer takes a while
+MANY = 1000  # interactions, before those that are too old are looked for
+
+Interaction = discord.Interaction[discord.Client]
+
+
+class Waiting:
+    """An interaction that one of two answers first: the card, or the word that it takes a while."""
+
+    def __init__(self, interaction: Interaction, since: float) -> None:
+        self.interaction = interaction
+        self.since = since
+        self.taken = False
+        self.answering = asyncio.Lock()
+        self.answered = asyncio.Event()
+
+    async def defer(self, *, ephemeral: bool) -> None:
+        """Tell Discord that the answer takes a while, unless somebody is answering already."""
+        async with self.answering:
+            if not self.taken and not self.interaction.response.is_done():
+                await self.interaction.response.defer(thinking=True, ephemeral=ephemeral)
+                self.interaction.extras[HIDDEN] = ephemeral
+
+
+class Pending:
+    """What no row knows, and what may be lost: without it, cards come to the channel with the bot's token."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._waiting: dict[JobId, Waiting] = {}
+        self._alive: dict[str, Waiting] = {}  # by message
+
+    def waits(self, job: JobId) -> bool:
+        """Whether this job is being asked for at this moment."""
+        return job in self._waiting
+
+    def expect(self, job: JobId, interaction: Interaction) -> Waiting:
+        """The job's card is to answer this interaction."""
+        if len(self._waiting) + len(self._alive) > MANY:
+            self._forget_old()
+        self._waiting[job] = Waiting(interaction, self._clock())
+        return self._waiting[job]
+
+    def forget(self, job: JobId) -> None:
+        """No card will come for it."""
+        self._waiting.pop(job, None)
+
+    def pass_on(self, job: JobId, other: JobId) -> None:
+        """The card of the other job is to answer the interaction."""
+        self._waiting[other] = self._waiting.pop(job)
+
+    async def take(self, job: JobId) -> Interaction | None:
+        """The interaction for the card to answer, once; a word that it takes a while is out by then."""
+        waiting = self._waiting.get(job)
+        if waiting is None:
+            return None
+        async with waiting.answering:
+            if waiting.taken or not self._lives(waiting):
+                return None
+            waiting.taken = True
+        return waiting.interaction
+
+    def give_back(self, job: JobId, interaction: Interaction) -> None:
+        """The card could not answer it: the next time that it is shown it may."""
+        waiting = self._waiting.get(job)
+        if waiting is not None and waiting.interaction is interaction:
+            waiting.taken = False
+
+    def remember(self, message: str, interaction: Interaction) -> None:
+        """This message is the interaction's answer: it can be edited with its token."""
+        self.answered(interaction)
+        self._alive[message] = Waiting(interaction, self._clock())
+
+    def answered(self, interaction: Interaction) -> None:
+        """Its card is there: what is to be told beside it can follow."""
+        for waiting in self._waiting.values():
+            if waiting.interaction is interaction:
+                waiting.answered.set()
+
+    def interaction_for(self, message: str) -> Interaction | None:
+        """The interaction that this message answered, as long as its token lives."""
+        waiting = self._alive.get(message)
+        return waiting.interaction if waiting is not None and self._lives(waiting) else None
+
+    def token_for(self, message: str) -> str | None:
+        """The token that this message can be edited with, as long as it lives."""
+        interaction = self.interaction_for(message)
+        return None if interaction is None else interaction.token
+
+    def drop(self, message: str) -> None:
+        """The token of this message is of no use any more."""
+        self._alive.pop(message, None)
+
+    def _lives(self, waiting: Waiting) -> bool:
+        return self._clock() - waiting.since < TOKEN_SECONDS
+
+    def _forget_old(self) -> None:
+        self._waiting = {job: one for job, one in self._waiting.items() if self._lives(one)}
+        self._alive = {message: one for message, one in self._alive.items() if self._lives(one)}

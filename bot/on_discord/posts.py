@@ -1,0 +1,89 @@
+"""Messages sent with the bot's own token: each posted once, edited, and taken away."""
+
+import time
+from collections import OrderedDict
+from contextlib import suppress
+
+import discord
+
+from bot.card import Card
+from bot.on_discord.cards import shows
+from bot.on_discord.faults import ARCHIVED
+from bot.on_discord.looks import Look
+from engine.messages import JobId
+
+LOOK_BACK = 50  # messages of a channel, among which one may be the card that a stopped program posted
+KEPT = 10_000  # jobs of which is known how often they were posted
+
+Place = discord.TextChannel | discord.Thread | discord.DMChannel | discord.PartialMessageable
+
+
+class Posts:
+    """What the bot says by itself. A post that may be there unheard is looked for before another."""
+
+    def __init__(self, client: discord.Client) -> None:
+        self._client = client
+        self._since = time.time()
+        self._done: OrderedDict[JobId, int] = OrderedDict()  # how often cards were posted: /show does it anew
+        self._tried: set[tuple[JobId, str, int]] = set()  # posts that Discord may have
+
+    async def post(self, place: Place, card: Card, look: Look, what: str = "card") -> discord.Message:
+        """Post it, unless Discord has it from a try that was cut or from a program that was killed."""
+        times = self._done.get(card.job, 0)
+        tried = (card.job, what, place.id)
+        again = tried in self._tried
+        if again or (not times and card.at < self._since):
+            found = await self._found(place, card)
+            if found is not None:
+                return await found.edit(**look.edited)
+        self._tried.add(tried)
+        sent = await place.send(nonce=f"{card.job}-{what}-{times}", **look.posted)
+        return await sent.edit(**look.edited) if again else sent
+
+    def done(self, card: Card) -> None:
+        """The card is there: the next time it is posted it is another message."""
+        self._tried = {tried for tried in self._tried if tried[0] != card.job}
+        self._done[card.job] = self._done.pop(card.job, 0) + 1
+        while len(self._done) > KEPT:
+            self._done.popitem(last=False)
+
+    async def edit(self, where: int, number: int, look: Look) -> discord.Message:
+        """Edit it; a thread that was put into the archive meanwhile is opened again."""
+        message = self._partial(where).get_partial_message(number)
+        try:
+            return await message.edit(**look.edited)
+        except discord.HTTPException as error:
+            if error.code != ARCHIVED:
+                raise
+        thread = await self._client.fetch_channel(where)
+        if isinstance(thread, discord.Thread):
+            await thread.edit(archived=False)
+        return await message.edit(**look.edited)
+
+    async def delete(self, where: int, number: int) -> None:
+        """Take it away, unless it is gone or may not be touched any more."""
+        with suppress(discord.NotFound, discord.Forbidden):
+            await self._partial(where).get_partial_message(number).delete()
+
+    def place(self, where: int) -> Place:
+        """The channel, thread or direct messages with this number, whether or not it is known."""
+        place = self._client.get_channel(where)
+        return place if isinstance(place, discord.TextChannel | discord.Thread) else self._partial(where)
+
+    def limit(self, where: int) -> int:
+        """How many bytes a file may have there."""
+        guild = getattr(self._client.get_channel(where), "guild", None)
+        return guild.filesize_limit if guild is not None else discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
+
+    async def _found(self, place: Place, card: Card) -> discord.Message | None:
+        """The bot's newest message there about this job."""
+        me = self._client.user
+        with suppress(discord.Forbidden):  # then the nonce must do
+            async for message in place.history(limit=LOOK_BACK):
+                footers = [embed.footer.text for embed in message.embeds]
+                if me is not None and message.author.id == me.id and shows(footers, card):
+                    return message
+        return None
+
+    def _partial(self, where: int) -> discord.PartialMessageable:
+        return self._client.get_partial_messageable(where)

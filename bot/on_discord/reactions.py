@@ -1,0 +1,101 @@
+"""Reactions under a card do what its buttons do, also on messages from before the program was started."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import aiohttp
+import discord
+import structlog
+
+from bot.dispatch import Reply
+from bot.front import Asker, CardRefused
+from bot.on_discord.permissions import is_adult, misplaced
+from commands.reactions import action_of
+
+if TYPE_CHECKING:
+    from bot.on_discord.client import Atelier
+
+
+@dataclass(frozen=True)
+class _Somebody:
+    """A person of whom only the number is known."""
+
+    id: int
+    display_name: str = ""
+
+
+Person = discord.User | discord.Member
+
+log = structlog.get_logger(__name__)
+
+
+async def reacted(client: "Atelier", payload: discord.RawReactionActionEvent, added: bool) -> None:
+    """Do what this reaction means under this message, if it means anything there."""
+    emoji = payload.emoji.name
+    if not payload.emoji.is_unicode_emoji() or not emoji or action_of(emoji, added=added) is None:
+        return
+    if _is_ours(client, payload):
+        return
+    dispatch, key = client.asking.dispatch, f"{payload.channel_id}-{payload.message_id}"
+    asker = _asker(client, payload)
+    if await dispatch.job_of(asker, key) is None:
+        return
+    try:
+        person = await _person(client, payload)
+        if person.bot or _is_misplaced(client, payload):
+            return
+        asker = replace(asker, person_name=person.display_name)
+        reply = await dispatch.react(asker, key, emoji, added)
+        if reply is not None:
+            await _tell(client, person, reply)
+    except (discord.HTTPException, aiohttp.ClientError, CardRefused, OSError, TimeoutError) as error:
+        log.warning("a reaction was not answered", reason=repr(error))
+
+
+def _is_ours(client: "Atelier", payload: discord.RawReactionActionEvent) -> bool:
+    """Whether it is the bot's own, or on somebody else's message."""
+    me = client.user
+    author = payload.message_author_id
+    return me is None or payload.user_id == me.id or (author is not None and author != me.id)
+
+
+def _asker(client: "Atelier", payload: discord.RawReactionActionEvent) -> Asker:
+    """Who reacts, and where, as far as the event tells."""
+    guild = None if payload.guild_id is None else client.get_guild(payload.guild_id)
+    channel = client.get_channel(payload.channel_id)
+    return client.asking.asker_for(
+        payload.member or client.get_user(payload.user_id) or _Somebody(payload.user_id),
+        channel=str(payload.channel_id),
+        guild=guild,
+        admin=payload.member is not None and payload.member.guild_permissions.manage_guild,
+        direct=payload.guild_id is None,
+        adult=is_adult(channel),
+    )
+
+
+async def _person(client: "Atelier", payload: discord.RawReactionActionEvent) -> Person:
+    """The person, whom events tell only where something is added in a guild."""
+    if payload.member is not None:
+        return payload.member
+    guild = None if payload.guild_id is None else client.get_guild(payload.guild_id)
+    if guild is not None:
+        return await guild.fetch_member(payload.user_id)
+    return await client.fetch_user(payload.user_id)
+
+
+def _is_misplaced(client: "Atelier", payload: discord.RawReactionActionEvent) -> bool:
+    """Whether the guild's rules let this person ask for nothing there; a star can always be taken back."""
+    if payload.member is None:
+        return False
+    channel = client.get_channel(payload.channel_id)
+    return bool(misplaced(client.asking.settings, payload.member, channel, payload.channel_id))
+
+
+async def _tell(client: "Atelier", person: Person, reply: Reply) -> None:
+    """By direct message, what concerns this person alone; what a card shows need not be said."""
+    if reply.files:
+        await client.asking.gift(person, reply.text, reply.files)
+    elif not reply.ok:
+        with suppress(discord.Forbidden):
+            await person.send(discord.utils.escape_markdown(reply.text))

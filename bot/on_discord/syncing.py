@@ -1,0 +1,47 @@
+"""Discord is told our commands when it knows others: it lets us say so only so many times a day."""
+
+from typing import Any
+
+import aiohttp
+import discord
+import structlog
+from discord import app_commands
+
+IGNORED = ("dm_permission",)  # contexts say it better
+
+log = structlog.get_logger(__name__)
+
+
+async def sync(client: discord.Client, tree: app_commands.CommandTree[Any]) -> None:
+    """Put our commands there, unless they are. A failure is logged: those of the last time still work."""
+    ours = [command.to_dict(tree) for command in tree.get_commands(type=None)]
+    try:
+        theirs = await client.http.get_global_commands(client.application_id or 0)
+        if _same(ours, [dict(one) for one in theirs]):
+            return
+        await tree.sync()
+    except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
+        log.error("discord did not take the commands", reason=str(error))
+    else:
+        log.info("discord has the commands", commands=len(ours))
+
+
+def _same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:
+    """Whether they say the same; what Discord adds by itself is no difference."""
+    known = {(one["name"], one.get("type", 1)): one for one in theirs}
+    if len(known) != len(ours):
+        return False
+    return all(_told(one) == _told(known.get((one["name"], one["type"]), {}), like=one) for one in ours)
+
+
+def _told(value: Any, like: Any = None) -> Any:
+    """What a definition says, without what is as usual: Discord leaves that out."""
+    like = value if like is None else like
+    if isinstance(value, dict) and isinstance(like, dict):
+        told = {key: _told(value.get(key), like[key]) for key in like if key not in IGNORED}
+        return {key: one for key, one in told.items() if one not in (None, False, "", [], {})}
+    if isinstance(value, list) and isinstance(like, list):
+        if len(value) != len(like) or not all(isinstance(one, dict) for one in value):
+            return value
+        return [_told(one, other) for one, other in zip(value, like, strict=True)]
+    return value

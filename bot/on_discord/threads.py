@@ -1,0 +1,32 @@
+"""A thread of its own for each training, so that a channel is not flooded."""
+
+from contextlib import suppress
+from typing import Final
+
+import discord
+
+from bot.card import Card
+from bot.on_discord.faults import THREAD_EXISTS
+from bot.worded import short
+
+LONGEST_NAME = 100  # characters
+ARCHIVED_AFTER: Final = 4320  # minutes without a word
+
+
+async def opened(above: discord.Message, card: Card) -> int | None:
+    """The thread under this message, made if there is none yet; None where there can be none."""
+    try:
+        thread = await above.create_thread(
+            name=short(card.title or card.job, LONGEST_NAME), auto_archive_duration=ARCHIVED_AFTER
+        )
+    except ValueError:  # it is in no guild
+        return None
+    except discord.HTTPException as error:
+        if error.code == THREAD_EXISTS:
+            return above.id  # they are called the same
+        if error.status in (400, 403, 404):
+            return None
+        raise
+    with suppress(discord.HTTPException, ValueError):  # otherwise they find it in the channel
+        await thread.add_user(discord.Object(int(card.person_key)))
+    return thread.id

@@ -1,0 +1,44 @@
+"""A bot on a fake Discord, with a real database and a quick engine."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bot.config import Config, DiscordSettings
+from tests.bot.discord.studio import OpenStudio, Studio
+from tests.bot.wall import a_config, quick
+from tests.fakes.discord import FakeDiscord
+
+
+@pytest.fixture
+async def open_studio(tmp_path: Path) -> AsyncIterator[OpenStudio]:
+    made: list[Studio] = []
+    async with FakeDiscord() as discord:
+
+        async def opened(
+            *,
+            seconds: float = 0.01,
+            settings: DiscordSettings | None = None,
+            program: Sequence[str] | None = None,
+            config: Config | None = None,
+            every: float = 0.05,
+            starts: bool = True,
+        ) -> Studio:
+            studio = Studio(
+                discord, tmp_path, config or a_config(tmp_path), program or quick(tmp_path, seconds)
+            )
+            studio.every = every
+            made.append(studio)
+            if starts:
+                await studio.start(settings)
+            return studio
+
+        yield opened
+        for studio in made:
+            await studio.stop()
+
+
+@pytest.fixture
+async def studio(open_studio: OpenStudio) -> Studio:
+    return await open_studio()

@@ -1,0 +1,40 @@
+"""/admin in Discord: a group of subcommands for those who may manage the server."""
+
+import pytest
+
+from tests.bot.discord.studio import Studio, painted, shown
+
+
+async def test_admin_is_a_group_that_only_managers_are_offered(studio: Studio) -> None:
+    (told,) = (one for one in studio.discord.commands if one["name"] == "admin")
+
+    assert [one["name"] for one in told["options"]][:3] == ["people", "queue", "limits"]
+    assert {one["type"] for one in told["options"]} == {1}
+    assert int(told["default_member_permissions"]) == 1 << 5
+    assert (told["contexts"], told["integration_types"]) == ([0], [0])
+    with pytest.raises(AssertionError, match="there is no 'admin'"):
+        await studio.discord.command(studio.ana, studio.channel, "admin people")
+
+
+async def test_who_manages_the_server_blocks_somebody_and_nobody_else_sees_it(studio: Studio) -> None:
+    discord, channel = studio.discord, studio.channel
+    root = discord.user("root")
+    studio.guild.join(root, admin=True)
+    card = await painted(studio, await discord.command(studio.ana, channel, "imagine", prompt="a fox"))
+
+    listed = await discord.command(root, channel, "admin people")
+    blocked = await discord.command(root, channel, "admin people", who=f"<@{studio.ana.id}>", block=True)
+    refused = await discord.command(studio.ana, channel, "imagine", prompt="a fox")
+
+    assert "1 painting" in shown(listed.message)
+    assert "Ana is blocked here" in shown(blocked.message)
+    assert "an admin has blocked you here" in shown(refused.message)
+    assert all(one.ephemeral for one in (listed, blocked, refused))
+    assert channel.messages == [card]
+
+
+async def test_a_command_that_is_also_a_group_is_called_show(studio: Studio) -> None:
+    heard = await studio.discord.command(studio.ana, studio.channel, "privacy show")
+
+    assert heard.ephemeral
+    assert shown(heard.message)

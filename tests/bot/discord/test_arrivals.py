@@ -1,0 +1,56 @@
+"""LoRAs that people attach to a slash command, and those that they merge."""
+
+from functools import partial
+
+from tests.bot.discord.studio import Studio, painted
+from tests.bot.test_arrivals import a_file
+from tests.fakes.discord import Attached, Heard
+
+
+def tells(heard: Heard, words: str) -> bool:
+    return words in heard.text
+
+
+async def test_an_attached_lora_is_theirs_and_paints(studio: Studio) -> None:
+    heard = await studio.discord.command(
+        studio.ana, studio.channel, "lora import", name="fox", file=Attached("fox.safetensors", a_file())
+    )
+    await studio.discord.until(lambda: "the LoRA fox is here" in heard.text)
+    paints = await studio.discord.command(
+        studio.ana, studio.channel, "imagine", prompt="a tree", lora="fox", steps=2
+    )
+
+    assert heard.ephemeral
+    assert await painted(studio, paints)
+
+
+async def test_an_attached_pickle_is_refused_to_who_sent_it(studio: Studio) -> None:
+    pickle = Attached("fox.safetensors", b"\x80\x02}q\x00." * 9)
+
+    heard = await studio.discord.command(studio.ana, studio.channel, "lora import", name="fox", file=pickle)
+
+    await studio.discord.until(lambda: "which can run code" in heard.text)
+    assert heard.ephemeral
+
+
+async def test_a_file_that_says_it_is_larger_than_any_lora_is_not_read(studio: Studio) -> None:
+    huge = Attached("fox.safetensors", a_file(), size=2 * 2**30)
+
+    heard = await studio.discord.command(studio.ana, studio.channel, "lora import", name="fox", file=huge)
+
+    await studio.discord.until(lambda: "larger than 512 MB" in heard.text)
+
+
+async def test_a_merge_is_said_as_in_every_chat_and_comes_with_its_sheet(studio: Studio) -> None:
+    for name in ("fox", "owl"):
+        sent = Attached(f"{name}.safetensors", a_file(name))
+        heard = await studio.discord.command(studio.ana, studio.channel, "lora import", name=name, file=sent)
+        await studio.discord.until(partial(tells, heard, "is here"))
+
+    await studio.discord.command(
+        studio.ana, studio.channel, "lora merge", name="both", lora="fox:0.7, owl:0.5"
+    )
+
+    direct = studio.discord.direct(studio.ana)
+    await studio.discord.until(lambda: any("both is fox:0.7" in one.text for one in direct.messages))
+    assert any("both-beside-its-mix.png" in one.files for one in direct.messages)

@@ -1,0 +1,196 @@
+"""Buttons under cards: who may press them, what they answer, and that they live on after a restart."""
+
+import pytest
+
+from tests.bot.discord.studio import OpenStudio, Studio, painted, shown
+from tests.bot.running_bot import rows
+from tests.fakes.discord import Channel, Heard, Message, User
+
+
+def button(message: Message, action: str) -> str:
+    """The custom_id of the message's button for this action, such as "keep" or "keep:2"."""
+    name, _, place = action.partition(":")
+    ids = [str(one["custom_id"]) for one in message.components]
+    return next(one for one in ids if one.split(":")[0] == name and (not place or one.endswith(f":{place}")))
+
+
+async def a_picture(studio: Studio, who: User | None = None, **options: object) -> Message:
+    """A finished card."""
+    heard = await studio.discord.command(
+        who or studio.ana,
+        studio.channel,
+        "imagine",
+        **{"prompt": "a red fox", "steps": 1, "seed": "7", **options},
+    )
+    return await painted(studio, heard)
+
+
+async def a_long_job(studio: Studio, steps: int = 100) -> Message:
+    """Ana's card, which goes on for a while."""
+    return card_of(await waits_for(studio, studio.channel, steps))
+
+
+async def waits_for(studio: Studio, channel: Channel, steps: int) -> Heard:
+    """Ana's command, once a card has answered it."""
+    heard = await studio.discord.command(studio.ana, channel, "imagine", prompt="a fox", steps=steps)
+    await studio.discord.until(lambda: heard.message is not None and heard.message.components)
+    return heard
+
+
+def card_of(heard: Heard) -> Message:
+    assert heard.message is not None
+    return heard.message
+
+
+def seeds(studio: Studio) -> list[int]:
+    return [seed for (seed,) in rows(studio.folder, "SELECT seed FROM pictures ORDER BY id")]
+
+
+async def test_again_answers_with_the_same_picture_from_a_new_seed(studio: Studio) -> None:
+    first = await a_picture(studio)
+
+    heard = await studio.discord.click(studio.bo, first, button(first, "again"))
+    second = await painted(studio, heard)
+
+    assert studio.channel.messages == [first, second]
+    assert "**a red fox**" in shown(second)
+    assert second.embeds[0]["author"]["name"] == "Bo"
+    assert seeds(studio)[0] == 7
+    assert seeds(studio)[1] != 7
+
+
+async def test_variations_of_one_picture_of_four_are_a_grid(studio: Studio) -> None:
+    first = await a_picture(studio, count=4)
+
+    heard = await studio.discord.click(studio.ana, first, button(first, "vary:3"))
+    second = await painted(studio, heard)
+
+    assert len(seeds(studio)) == 8
+    assert "variation 0.15" in shown(second)
+
+
+async def test_a_click_on_keep_is_a_favourite_and_another_one_takes_it_back(studio: Studio) -> None:
+    card = await a_picture(studio, count=2)
+
+    heard = await studio.discord.click(studio.bo, card, button(card, "keep:2"))
+    await studio.discord.until(lambda: "⭐ picture 2: 1" in shown(card))
+    await studio.discord.click(studio.bo, card, button(card, "keep:2"))
+    await studio.discord.until(lambda: "⭐" not in shown(card))
+
+    assert heard.ephemeral
+    assert "among your favourites" in heard.text
+
+
+async def test_send_brings_the_full_file_with_its_recipe_by_direct_message(studio: Studio) -> None:
+    card = await a_picture(studio, count=2)
+
+    heard = await studio.discord.click(studio.bo, card, button(card, "send:2"))
+    direct = studio.discord.direct(studio.bo)
+    await studio.discord.until(lambda: len(direct.messages) == 2)
+
+    (name,) = direct.messages[0].files
+    assert name.startswith("atelier-")
+    assert name.endswith("-2.png")
+    assert "/imagine" in direct.messages[1].content
+    assert heard.ephemeral
+
+
+async def test_edit_opens_a_form_with_the_recipe_in_it(studio: Studio) -> None:
+    card = await a_picture(studio)
+
+    heard = await studio.discord.click(studio.bo, card, button(card, "edit"))
+
+    assert heard.modal is not None
+    assert "a red fox" in [field.get("value") for field in heard.modal.fields]
+
+
+async def test_only_its_person_may_cancel_a_job(open_studio: OpenStudio) -> None:
+    studio = await open_studio(seconds=0.2)
+    card = await a_long_job(studio)
+
+    refused = await studio.discord.click(studio.bo, card, button(card, "stop"))
+    assert refused.ephemeral
+    assert "cancelled" not in shown(card)
+    await studio.discord.click(studio.ana, card, button(card, "stop"))
+
+    await studio.discord.until(lambda: "🚫 cancelled" in shown(card))
+
+
+async def test_delete_takes_the_message_away(studio: Studio) -> None:
+    card = await a_picture(studio)
+
+    await studio.discord.click(studio.ana, card, button(card, "delete"))
+
+    await studio.discord.until(lambda: card.deleted)
+    assert studio.channel.messages == []
+
+
+async def test_buttons_live_on_after_a_restart(studio: Studio) -> None:
+    card = await a_picture(studio)
+
+    await studio.restart()
+    heard = await studio.discord.click(studio.bo, card, button(card, "again"))
+    await painted(studio, heard)
+    await studio.discord.click(studio.ana, card, button(card, "keep"))
+    await studio.discord.until(lambda: "⭐ 1" in shown(card))
+
+    assert len(studio.channel.messages) == 2
+    assert len(card.files) == 1
+
+
+@pytest.mark.parametrize(
+    "forged", ["again:zzzzzz", "delete:zzzzzz", "nonsense", "again:../etc", "keep:zzzzzz:9", "x" * 100]
+)
+async def test_a_forged_button_does_nothing_and_says_so(studio: Studio, forged: str) -> None:
+    card = await a_picture(studio)
+
+    heard = await studio.discord.click(studio.ana, card, forged, forged=True)
+
+    assert heard.ephemeral
+    assert "there is no" in heard.text
+    assert studio.channel.messages == [card]
+
+
+async def test_a_button_of_another_guilds_job_finds_no_job(studio: Studio) -> None:
+    card = await a_picture(studio)
+    elsewhere = studio.discord.guild("elsewhere")
+    elsewhere.join(studio.bo)
+    lobby = elsewhere.channel("lobby")
+    heard = await studio.discord.command(studio.bo, lobby, "imagine", prompt="a hen", steps=1)
+    other = await painted(studio, heard)
+
+    for action in ("again", "send", "delete"):
+        heard = await studio.discord.click(studio.bo, other, button(card, action), forged=True)
+        assert "there is no job" in heard.text, action
+    assert len(lobby.messages) == 1
+
+
+async def test_the_menu_of_a_message_tells_the_recipe_to_whoever_asked(studio: Studio) -> None:
+    card = await a_picture(studio)
+
+    heard = await studio.discord.menu(studio.bo, card, "Recipe of this picture")
+
+    assert heard.ephemeral
+    assert "/imagine a red fox " in heard.text
+    assert "--seed 7" in heard.text
+
+
+async def test_paint_like_this_opens_the_form_with_its_recipe(studio: Studio) -> None:
+    card = await a_picture(studio)
+
+    heard = await studio.discord.menu(studio.bo, card, "Paint like this")
+
+    assert heard.modal is not None
+    assert "a red fox" in [field.get("value") for field in heard.modal.fields]
+
+
+@pytest.mark.parametrize("name", ["Recipe of this picture", "Paint like this"])
+async def test_the_menu_of_somebody_elses_message_says_that_it_is_none_of_mine(
+    studio: Studio, name: str
+) -> None:
+    message = studio.channel.says(studio.bo, "hello")
+
+    heard = await studio.discord.menu(studio.ana, message, name)
+
+    assert heard.ephemeral
+    assert "none of my pictures" in heard.text

@@ -1,0 +1,157 @@
+"""What a card looks like on Discord: one message from the place in line to the picture, within all limits."""
+
+import io
+
+from PIL import Image
+
+from tests.bot.discord.studio import OpenStudio, Studio, painted, shown
+from tests.bot.discord.test_train import card as train_card
+from tests.bot.discord.test_train import opens, pictures, presses
+from tests.fakes.discord import Message
+
+
+def buttons(message: Message) -> list[list[str]]:
+    """What can be pressed, row by row: "again", "keep:2"."""
+    rows = [row["components"] for row in message.rows]
+    return [
+        [one["custom_id"].replace(":" + one["custom_id"].split(":")[1], "", 1) for one in row] for row in rows
+    ]
+
+
+def image(message: Message, nth: int = 0) -> str:
+    """The name of the file that an embed shows."""
+    return str(message.embeds[nth]["image"]["url"]).rpartition("/")[2]
+
+
+async def test_the_message_that_told_the_place_in_line_becomes_the_picture(studio: Studio) -> None:
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a red fox", steps=3)
+    done = await painted(studio, heard)
+
+    assert studio.channel.messages == [done]
+    assert done.edits >= 1
+    assert "**a red fox**" in shown(done)
+    assert "steps 3" in shown(done)
+    assert done.embeds[0]["author"]["name"] == "Ana"
+    assert list(done.files) == [image(done)]
+    assert done.loose == []
+
+
+async def test_a_running_card_has_a_bar_and_a_glimpse(open_studio: OpenStudio) -> None:
+    studio = await open_studio(seconds=0.3)
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=40)
+
+    message = heard.message
+    assert message is not None
+    await studio.discord.until(lambda: "▓" in shown(message) and message.files)
+
+    assert "of 40" in shown(message)
+    assert "%" in shown(message)
+    assert buttons(message) == [["stop"]]
+
+
+async def test_one_picture_has_one_row_or_two_of_buttons(studio: Studio) -> None:
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=1)
+
+    assert buttons(await painted(studio, heard)) == [["again", "vary", "edit", "keep", "send"], ["delete"]]
+
+
+async def test_four_pictures_are_one_grid_with_buttons_for_each(studio: Studio) -> None:
+    heard = await studio.discord.command(
+        studio.ana, studio.channel, "imagine", prompt="a fox", steps=1, count=4
+    )
+    done = await painted(studio, heard)
+
+    each = [[f"{action}:{place}" for place in range(1, 5)] for action in ("vary", "keep", "send")]
+    assert buttons(done) == [["again", "edit", "delete"], *each]
+    assert [one["label"] for one in done.rows[1]["components"]] == ["1", "2", "3", "4"]
+    (content,) = done.files.values()
+    with Image.open(io.BytesIO(content)) as whole:
+        assert whole.width == whole.height
+        assert whole.width > 2
+
+
+async def test_a_prompt_pings_nobody_and_is_shown_as_it_was_written(studio: Studio) -> None:
+    prompt = f"@everyone <@{studio.bo.id}> **bold** [here](https://example.com) ||hidden||"
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt=prompt, steps=1)
+    done = await painted(studio, heard)
+
+    told = shown(done)
+    assert done.pings == []
+    assert done.content == ""
+    assert r"\*\*bold\*\*" in told
+    assert r"\[here" in told
+    assert "@everyone" not in told
+    assert f" <@{studio.bo.id}>" not in told
+
+
+async def test_a_star_is_seen_on_the_card_without_sending_the_picture_again(studio: Studio) -> None:
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=1)
+    done = await painted(studio, heard)
+    sent = sum(bool(call.files) for call in studio.discord.record)
+
+    await presses(studio, done, "keep")
+    await studio.discord.until(lambda: "⭐ 1" in shown(done))
+
+    assert sum(bool(call.files) for call in studio.discord.record) == sent
+    assert list(done.files) == [image(done)]
+
+
+async def test_a_picture_that_is_too_large_comes_smaller_and_the_card_says_so(studio: Studio) -> None:
+    studio.guild.file_limit = 600
+    heard = await studio.discord.command(
+        studio.ana, studio.channel, "imagine", prompt="a fox", steps=1, count=4
+    )
+    done = await painted(studio, heard)
+
+    assert all(len(content) <= 600 for content in done.files.values())
+
+
+async def test_where_no_picture_is_taken_the_card_says_how_to_get_it(open_studio: OpenStudio) -> None:
+    studio = await open_studio(seconds=0.1)
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=10)
+    studio.guild.file_limit = 10  # bytes, and nobody told the bot
+    done = await painted(studio, heard)
+
+    assert done.files == {}
+    assert "✉️ sends it" in shown(done)
+
+
+async def test_a_training_has_its_report_its_curve_and_its_samples_in_its_thread(studio: Studio) -> None:
+    form = await opens(studio)
+    values = {"pictures": pictures(3), "rest": "--trigger ohwx --subject gear --steps 12", "consent": ["yes"]}
+    await studio.discord.submit(studio.ana, form, values)
+
+    report = await train_card(studio, "3 pictures")
+    looked = dict(report.files)
+    await presses(studio, report, "start")
+    done = await train_card(studio, "--lora maria", 60)
+
+    assert done is report
+    assert ["report" in name for name in looked] == [True]
+    assert [embed.get("title") for embed in done.embeds] == [None, "What it paints"]
+    assert "curve" in image(done, 0)
+    assert "samples" in image(done, 1)
+    assert len(done.files) == 2
+    assert "📉 loss from" in shown(done)
+    assert done.channel.name == "maria: ohwx gear"
+    (above,) = studio.channel.messages
+    assert above.thread is done.channel
+
+
+async def test_what_a_training_shows_already_is_not_sent_again(studio: Studio) -> None:
+    form = await opens(studio)
+    values = {"pictures": pictures(3), "rest": "--trigger ohwx --subject gear --steps 12", "consent": ["yes"]}
+    await studio.discord.submit(studio.ana, form, values)
+    await presses(studio, await train_card(studio, "3 pictures"), "start")
+    done = await train_card(studio, "--lora maria", 60)
+    curve, before = image(done, 0), len(studio.discord.record)
+
+    await presses(studio, done, "choose")
+    await studio.discord.until(
+        lambda: any("samples" in name for call in studio.discord.record[before:] for name in call.files)
+    )
+
+    sent = [name for call in studio.discord.record[before:] for name in call.files]
+    assert all("samples" in name for name in sent)
+    assert image(done, 0) == curve
+    assert len(done.files) == 2

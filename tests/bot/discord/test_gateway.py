@@ -1,0 +1,83 @@
+"""The gateway's troubles: whatever it does, each command has one card, and that one ends right."""
+
+import asyncio
+
+import pytest
+
+from tests.bot.discord.studio import OpenStudio, Studio, shown
+from tests.bot.running_bot import rows
+
+
+@pytest.fixture
+async def studio(open_studio: OpenStudio) -> Studio:
+    return await open_studio(seconds=0.05)
+
+
+async def paints_through(studio: Studio, trouble: str) -> None:
+    """Ask, let the trouble happen, ask again: one right card each."""
+    gateway = studio.discord.gateway
+    first = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=20)
+    match trouble:
+        case "close 4000":
+            await gateway.close(4000)
+        case "op 7":
+            await gateway.reconnect()
+        case "op 9":
+            await gateway.invalid_session()
+        case "second READY":
+            await gateway.ready_again()
+    await studio.discord.until(lambda: gateway.connected, 20)
+    second = await studio.discord.command(studio.bo, studio.channel, "imagine", prompt="a hen", steps=2)
+
+    cards = (first, second)
+    await studio.discord.until(lambda: all("painted in" in shown(one.message) for one in cards), 30)
+    assert len(studio.channel.messages) == 2
+    assert rows(studio.folder, "SELECT state FROM jobs") == [("succeeded",), ("succeeded",)]
+
+
+async def test_a_closed_gateway_is_resumed(studio: Studio) -> None:
+    await paints_through(studio, "close 4000")
+
+    assert studio.discord.gateway.resumed == 1
+
+
+async def test_a_gateway_that_asks_to_come_back_is_resumed(studio: Studio) -> None:
+    await paints_through(studio, "op 7")
+
+    assert studio.discord.gateway.resumed == 1
+
+
+async def test_an_invalid_session_is_begun_anew(studio: Studio) -> None:
+    await paints_through(studio, "op 9")
+
+    assert studio.discord.gateway.identified == 2
+
+
+async def test_a_second_ready_changes_nothing(studio: Studio) -> None:
+    await paints_through(studio, "second READY")
+
+    assert studio.asked("PUT", "/commands") == 1
+
+
+async def test_a_command_said_while_the_gateway_is_away_is_heard_when_it_is_back(studio: Studio) -> None:
+    await studio.discord.gateway.close(4000)
+
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
+
+    await studio.discord.until(lambda: "painted in" in shown(heard.message), 30)
+    assert len(studio.channel.messages) == 1
+
+
+async def test_an_interaction_that_is_told_twice_is_carried_out_once(studio: Studio) -> None:
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
+    await studio.discord.until(lambda: "painted in" in shown(heard.message), 30)
+
+    (session,) = studio.discord.gateway.sessions
+    told = next(event for event in session.told if event["t"] == "INTERACTION_CREATE")
+    await studio.discord.gateway.dispatch(told["t"], told["d"], studio.guild.id)
+    other = await studio.discord.command(studio.bo, studio.channel, "imagine", prompt="a hen", steps=2)
+    await studio.discord.until(lambda: "painted in" in shown(other.message), 30)
+    await asyncio.sleep(0)
+
+    assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(2,)]
+    assert len(studio.channel.messages) == 2

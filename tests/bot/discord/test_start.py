@@ -1,0 +1,54 @@
+"""How the bot comes to Discord, and what it says when it cannot."""
+
+import pytest
+
+from bot.front import ChatUnavailable
+from tests.bot.discord.studio import OpenStudio, Studio
+from tests.fakes.faults import Fault
+
+
+async def test_a_wrong_token_is_told_in_one_sentence(open_studio: OpenStudio) -> None:
+    studio = await open_studio(starts=False)
+
+    with pytest.raises(ChatUnavailable) as unavailable:
+        await studio.start(token="no.such.token")
+
+    assert "DISCORD_TOKEN" in str(unavailable.value)
+    assert "no.such.token" not in str(unavailable.value)
+
+
+async def test_it_asks_for_no_privileged_intent(studio: Studio) -> None:
+    assert studio.discord.gateway.intents == 1 << 0 | 1 << 10 | 1 << 13
+
+
+async def test_a_discord_that_is_down_at_the_start_is_tried_again(open_studio: OpenStudio) -> None:
+    studio = await open_studio(starts=False)
+    studio.discord.faults.add("GET", "/users/@me", Fault.CUT_BEFORE)
+
+    await studio.start()  # which waits until it is connected
+
+    heard = await studio.discord.command(studio.ana, studio.channel, "help")
+    assert heard.ephemeral
+
+
+async def test_commands_that_discord_does_not_take_do_not_keep_it_from_serving(
+    open_studio: OpenStudio,
+) -> None:
+    studio = await open_studio()
+    await studio.stop()
+    studio.discord.faults.add("GET", r"/applications/\d+/commands", Fault.FORBIDDEN)
+    await studio.start()
+
+    heard = await studio.discord.command(studio.ana, studio.channel, "help")
+
+    assert heard.ephemeral
+
+
+async def test_shards_are_as_many_as_discord_asks_for(open_studio: OpenStudio) -> None:
+    studio = await open_studio(starts=False)
+    studio.discord.gateway.shards = 1
+
+    await studio.start()
+
+    assert studio.chat is not None
+    assert studio.chat.client.shard_count == 1

@@ -1,0 +1,119 @@
+"""What people are told that is for them alone: words beside the channel, modals, files by direct message."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.front import Asker
+from bot.on_slack.forms import Origin, modal
+from bot.on_slack.refusals import TROUBLES, error_of
+from bot.on_slack.sharing import NotShared, Sharing
+from bot.on_slack.words import JSON, message
+from bot.on_slack.workspace import CHAT, account
+from commands.answers import Form
+from commands.book import find
+from commands.settings import with_defaults
+from engine.messages import Sha256
+from storage.database import Database
+from storage.files import Files
+from storage.people import known
+
+TOO_LATE = "that took too long for a form: please do it again."
+SENT = "it comes to you by direct message."
+UNSENT = "the file could not be sent to you: write to the bot once, then try again."
+LAST_WORDS = 5.0  # seconds that answers under way have when the chat is closed
+
+log = structlog.get_logger(__name__)
+
+
+class Answering:
+    """Answers one person. What takes a while is done after Slack knows that it was heard."""
+
+    def __init__(self, *, client: AsyncWebClient, sharing: Sharing, files: Files, database: Database) -> None:
+        self._client = client
+        self._sharing = sharing
+        self._files = files
+        self._database = database
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do this after the answer; what Slack does not take is nobody's fault here."""
+        task = asyncio.create_task(_tried(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def stop(self) -> None:
+        """Let what is under way end, within LAST_WORDS."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=LAST_WORDS)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def whisper(self, asker: Asker, text: str, thread: str | None = None) -> None:
+        """Tell this person in the channel what nobody else sees."""
+        await self._client.chat_postEphemeral(
+            channel=asker.channel,
+            user=account(asker.person),
+            thread_ts=thread,
+            **message(text),
+        )
+
+    async def open(self, trigger: str, view: JSON) -> str:
+        """Open a modal; what to tell the person when Slack does not."""
+        try:
+            await self._client.views_open(trigger_id=trigger, view=view)
+        except SlackApiError as error:
+            log.warning(
+                "a modal did not open",
+                reason=error_of(error),
+                told=str(error.response.get("response_metadata")),
+            )
+            return TOO_LATE
+        return ""
+
+    async def change(self, view_id: str, view: JSON) -> None:
+        """Let an open modal look like this."""
+        await self._client.views_update(view_id=view_id, view=view)
+
+    async def form(self, asker: Asker, form: Form, trigger: str, **origin: Any) -> str:
+        """Open the modal of a form; what to tell the person when Slack does not."""
+        async with self._database.reading() as session:
+            person = await known(session, CHAT, asker.person)
+        usual = with_defaults(person.settings if person else {}, find(form.command), {})
+        made = modal(Origin(command=form.command, channel=asker.channel, **origin), form.values, usual)
+        return await self.open(trigger, made)
+
+    async def give(
+        self, asker: Asker, files: tuple[tuple[str, Sha256], ...], text: str, thread: str | None = None
+    ) -> None:
+        """Send files with their recipes to the person alone."""
+        told = SENT
+        try:
+            opened = await self._client.conversations_open(users=account(asker.person))
+            channel = opened["channel"]["id"]
+            contents = [(name, name, await self._files.get(sha256)) for name, sha256 in files]
+            await self._sharing.share(channel, None, contents)
+            if text:
+                await self._client.chat_postMessage(channel=channel, **message(text), **QUIET)
+        except (*TROUBLES, NotShared) as error:
+            log.warning("a file could not be sent", reason=error_of(error))
+            told = UNSENT
+        if told == UNSENT or not asker.direct:
+            await self.whisper(asker, told, thread)
+
+
+QUIET: JSON = {"unfurl_links": False, "unfurl_media": False, "link_names": False}
+
+
+async def _tried(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except TROUBLES as error:
+        log.warning("slack took no answer", reason=error_of(error))
+    except Exception:
+        log.exception("unexpected error")

@@ -1,0 +1,221 @@
+"""Slack as a chat of the bot's: it hears with slack-bolt, and shows cards as messages."""
+
+import logging
+
+import aiohttp
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.card import Card
+from bot.config import SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_SECRET, SlackSettings
+from bot.dispatch import Dispatch
+from bot.drawings import Drawings
+from bot.front import ChatUnavailable
+from bot.intake import Intake
+from bot.manifest import SCOPES
+from bot.on_slack.answering import Answering
+from bot.on_slack.arrivals import Arrivals
+from bot.on_slack.entrance import Entrance
+from bot.on_slack.fetching import Fetching
+from bot.on_slack.history import History
+from bot.on_slack.listeners import Listeners
+from bot.on_slack.messages import Messages
+from bot.on_slack.refusals import TROUBLES, missing, sentence
+from bot.on_slack.sharing import Sharing
+from bot.on_slack.shortcuts import Shortcuts
+from bot.on_slack.sockets import Door, Sockets
+from bot.on_slack.trainings import Trainings
+from bot.on_slack.workspace import CHAT, Home, Workspace
+from storage.database import Database
+from storage.files import Files
+
+TIMEOUT = 25.0  # seconds of a call; a card has 30
+LIMITED = 3  # how often a call waits as long as Slack's Retry-After says
+OFFLINE = "Slack is not connected yet."
+
+log = structlog.get_logger(__name__)
+
+
+class SlackChat:
+    """A front end whose cards are messages, each with its job's id in its metadata."""
+
+    chat = CHAT
+    every = 3.0
+
+    def __init__(
+        self,
+        *,
+        bot_token: str,
+        app_token: str | None,
+        signing_secret: str | None,
+        settings: SlackSettings,
+        dispatch: Dispatch,
+        database: Database,
+        files: Files,
+        intake: Intake,
+        base_url: str = AsyncWebClient.BASE_URL,
+    ) -> None:
+        self._bot_token, self._app_token = bot_token.strip(), (app_token or "").strip()
+        self._signing_secret = (signing_secret or "").strip()
+        self._settings = settings
+        self._dispatch = dispatch
+        self._database, self._files, self._intake = database, files, intake
+        self._base_url = base_url
+        self._session: aiohttp.ClientSession | None = None
+        self._messages: Messages | None = None
+        self._answering: Answering | None = None
+        self.way_in: Sockets | Door | None = None
+
+    async def start(self) -> str:
+        """Be there for people. Raises ChatUnavailable with one sentence."""
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
+        try:
+            return await self._start(self._session)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Hear nothing more, and let answers under way end."""
+        if self.way_in is not None:
+            await self.way_in.close()
+        if self._answering is not None:
+            await self._answering.stop()
+        if self._session is not None:
+            await self._session.close()
+
+    async def show(self, channel: str, message: str | None, card: Card) -> str:
+        """Make this message show the card, or post it; the message's key."""
+        if self._messages is None:
+            raise ConnectionError(OFFLINE)
+        return await self._messages.show(channel, message, card)
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Take the message away; one that is gone already is no error."""
+        if self._messages is None:
+            raise ConnectionError(OFFLINE)
+        await self._messages.remove(channel, message)
+
+    async def _start(self, session: aiohttp.ClientSession) -> str:
+        client = self._client(session)
+        try:
+            told = await client.auth_test()
+        except TROUBLES as error:
+            raise ChatUnavailable(sentence(error, SLACK_BOT_TOKEN)) from error
+        _check_scopes(told)
+        home = _home(told)
+        sharing = Sharing(client, session)
+        self._messages = Messages(
+            client=client,
+            sharing=sharing,
+            drawings=Drawings(self._files, self._database),
+            history=History(client),
+        )
+        self._answering = Answering(
+            client=client, sharing=sharing, files=self._files, database=self._database
+        )
+        app = self._app(session, told)
+        self._listeners(client, session, home, self._answering).register(app)
+        self.way_in = self._door(app)
+        return f"Slack in {home.name}, by {await self.way_in.open()}"
+
+    def _client(self, session: aiohttp.ClientSession) -> AsyncWebClient:
+        """Tries again only when Slack says that it is asked too often.
+
+        After a cut connection nobody knows whether Slack did it: who called looks before trying again.
+        """
+        return AsyncWebClient(
+            token=self._bot_token,
+            base_url=self._base_url,
+            session=session,
+            logger=_quiet(),
+            retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=LIMITED)],
+        )
+
+    def _app(self, session: aiohttp.ClientSession, told: AsyncSlackResponse) -> AsyncApp:
+        """Bolt, which acknowledges when a listener is done. Whose token it is, is known already."""
+        result = AuthorizeResult.from_auth_test_response(bot_token=self._bot_token, auth_test_response=told)
+
+        async def authorize() -> AuthorizeResult:
+            return result
+
+        client = self._client(session)
+        client.token = None  # Bolt takes authorize, or a token
+        return AsyncApp(
+            logger=_quiet(),
+            name="slack",
+            client=client,
+            signing_secret=self._signing_secret,
+            authorize=authorize,
+            process_before_response=True,
+        )
+
+    def _door(self, app: AsyncApp) -> Sockets | Door:
+        if self._app_token:
+            return Sockets(app, self._app_token)
+        if not self._signing_secret:  # anybody could sign with an empty one
+            raise ChatUnavailable(
+                f"Slack needs {SLACK_APP_TOKEN} or {SLACK_SECRET} beside {SLACK_BOT_TOKEN}."
+            )
+        return Door(app, self._settings)
+
+    def _listeners(
+        self, client: AsyncWebClient, session: aiohttp.ClientSession, home: Home, answering: Answering
+    ) -> Listeners:
+        workspace = Workspace(client, home)
+        entrance = Entrance(self._settings, workspace)
+        return Listeners(
+            secret=self._bot_token,
+            dispatch=self._dispatch,
+            workspace=workspace,
+            entrance=entrance,
+            answering=answering,
+            trainings=Trainings(
+                dispatch=self._dispatch,
+                intake=self._intake,
+                fetching=Fetching(client, session),
+                answering=answering,
+            ),
+            arrivals=Arrivals(
+                dispatch=self._dispatch,
+                intake=self._intake,
+                fetching=Fetching(client, session),
+                answering=answering,
+            ),
+            shortcuts=Shortcuts(
+                dispatch=self._dispatch, workspace=workspace, entrance=entrance, answering=answering
+            ),
+        )
+
+
+def _quiet() -> logging.Logger:
+    """Bolt's and the SDK's log: below errors it has what people say, and where to answer them."""
+    logger = logging.getLogger("slack")
+    logger.setLevel(logging.ERROR)
+    return logger
+
+
+def _check_scopes(told: AsyncSlackResponse) -> None:
+    """Raise ChatUnavailable when the token lacks a scope, so that nothing fails later."""
+    headers = {name.lower(): value for name, value in told.headers.items()}
+    granted = headers.get("x-oauth-scopes")
+    if granted is None:
+        return
+    lacking = sorted(set(SCOPES) - {scope.strip() for scope in granted.split(",")})
+    if lacking:
+        raise ChatUnavailable(missing(SLACK_BOT_TOKEN, ",".join(lacking)))
+
+
+def _home(told: AsyncSlackResponse) -> Home:
+    return Home(
+        team=str(told.get("team_id") or ""),
+        enterprise=str(told.get("enterprise_id") or ""),
+        name=str(told.get("team") or "a workspace"),
+        bot=str(told.get("user_id") or ""),
+        bot_name=str(told.get("user") or "atelier"),
+        grid=bool(told.get("is_enterprise_install")),
+    )

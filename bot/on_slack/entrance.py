@@ -1,0 +1,29 @@
+"""Where the bot works in a workspace: in channels that it can post in, and that its operator allows."""
+
+from bot.config import SlackSettings
+from bot.front import Asker
+from bot.on_slack.workspace import Workspace
+
+POSTING = ("imagine", "train", "training", "show")  # commands whose answer everybody sees
+
+
+class Entrance:
+    """Refuses before anything is filed."""
+
+    def __init__(self, settings: SlackSettings, workspace: Workspace) -> None:
+        self._channels = settings.channels
+        self._workspace = workspace
+
+    async def refusal(self, asker: Asker, command: str) -> str:
+        """Why this cannot be done here, in a sentence; empty when it can."""
+        if command not in POSTING or asker.direct:
+            return ""
+        if self._channels and asker.channel not in self._channels:
+            return "this is done in other channels here: ask an admin which, or write to the bot directly."
+        channel = await self._workspace.channel(asker.channel)
+        if channel.member:
+            return ""
+        return (
+            f"the bot is not in this channel: invite it with /invite @{self._workspace.home.bot_name}, "
+            "or write to it directly."
+        )

@@ -1,0 +1,194 @@
+"""What Slack tells of becomes what the dispatcher is asked; Slack is answered when it is written down."""
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from slack_bolt.async_app import AsyncAck, AsyncApp
+
+from bot.dispatch import Dispatch, Reply
+from bot.front import Asker
+from bot.manifest import PAINT_LIKE_THIS, SLASH, TRAIN_ON_THESE
+from bot.on_slack.answering import Answering
+from bot.on_slack.arrivals import SLOW, Arrivals
+from bot.on_slack.emoji import EMOJI
+from bot.on_slack.entrance import Entrance
+from bot.on_slack.forms import FORM, MORE, Origin, field_of, texts, unfolded
+from bot.on_slack.once import Once, job_of, key_of
+from bot.on_slack.shortcuts import Shortcuts
+from bot.on_slack.trainings import Trainings
+from bot.on_slack.words import JSON, message, plain, unescaped
+from bot.on_slack.workspace import CHAT, Workspace, user_of
+from commands.answers import Form
+from commands.arrivals import lora_import
+from commands.train import train
+
+ANY = re.compile(r".*", re.DOTALL)
+ASKING = ("imagine", "train")  # said alone, they open their forms
+ACK = 2.5  # seconds after which Slack may not show any more what comes with the acknowledgement
+
+Listen = Callable[[JSON], Awaitable[JSON]]
+
+
+class Listeners:
+    """Hears everything once, and persists before it answers."""
+
+    def __init__(
+        self,
+        *,
+        secret: str,
+        dispatch: Dispatch,
+        workspace: Workspace,
+        entrance: Entrance,
+        answering: Answering,
+        trainings: Trainings,
+        arrivals: Arrivals,
+        shortcuts: Shortcuts,
+    ) -> None:
+        self._secret = secret
+        self._dispatch = dispatch
+        self._workspace = workspace
+        self._entrance = entrance
+        self._answering = answering
+        self._trainings = trainings
+        self._arrivals = arrivals
+        self._shortcuts = shortcuts
+        self._once = Once()
+
+    def register(self, app: AsyncApp) -> None:
+        """Let the app call these."""
+        app.command(ANY)(self._heard(self._command))
+        app.action(MORE)(self._heard(self._unfold))
+        app.action(ANY)(self._heard(self._press))
+        app.options(ANY)(self._heard(self._suggest))
+        app.view(FORM)(self._heard(self._submit))
+        app.shortcut(TRAIN_ON_THESE)(self._heard(self._shortcuts.train_on))
+        app.shortcut(PAINT_LIKE_THIS)(self._heard(self._shortcuts.paint_like))
+        app.event("reaction_added")(self._heard(self._reaction))
+        app.event("reaction_removed")(self._heard(self._reaction))
+        app.event("app_uninstalled")(self._heard(self._left))
+
+    async def _left(self, body: JSON) -> JSON:
+        """The app was removed from the workspace: nothing of it stays."""
+        await self._dispatch.forget_space(CHAT, self._workspace.home.space(str(body["team_id"])))
+        return {}
+
+    def _heard(self, listen: Listen) -> Callable[[AsyncAck, JSON], Awaitable[None]]:
+        async def listener(ack: AsyncAck, body: JSON) -> None:
+            key = key_of(body)
+            answer = await (self._once.answer(key, lambda: listen(body)) if key else listen(body))
+            await ack(dict(answer) if answer else "")
+
+        return listener
+
+    async def _command(self, body: JSON) -> JSON:
+        began = time.monotonic()
+        name, text = _word(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
+        asker = await self._workspace.asker(body, str(body["channel_id"]))
+        refusal = await self._entrance.refusal(asker, name)
+        if refusal:
+            return message(refusal)
+        if not text and name in ASKING:
+            told = await self._answering.form(asker, Form(command=name, values={}), body["trigger_id"])
+            return message(told) if told else {}
+        saying = self._dispatch.say(asker, f"/{name} {text}", job=self._job(body))
+        if f"{name} {text}".lower().startswith(SLOW):
+            reply = await self._arrivals.in_time(asker, asyncio.create_task(saying))
+        else:
+            reply = await saying
+        told = await self._beside(asker, reply, body)
+        if told and time.monotonic() - began > ACK:
+            self._answering.later(self._answering.whisper(asker, told))
+            return {}
+        return message(told) if told else {}
+
+    async def _press(self, body: JSON) -> JSON:
+        """A button; what else can be changed in a modal means nothing until it is sent."""
+        action, channel = body["actions"][0], body.get("channel")
+        if channel is None:
+            return {}
+        asker = await self._workspace.asker(body, str(channel["id"]))
+        button = str(action.get("value") or action.get("action_id"))
+        reply = await self._dispatch.press(asker, button, job=self._job(body))
+        told = await self._beside(asker, reply, body, source=button)
+        if told:
+            thread = (body.get("container") or {}).get("thread_ts")
+            self._answering.later(self._answering.whisper(asker, told, thread))
+        return {}
+
+    async def _unfold(self, body: JSON) -> JSON:
+        await self._answering.change(body["view"]["id"], unfolded(body["view"]))
+        return {}
+
+    async def _suggest(self, body: JSON) -> JSON:
+        """LoRAs for what was typed; nothing for anything else."""
+        view = body.get("view") or {}
+        origin = Origin.of(view)
+        asker = await self._workspace.asker(body, origin.channel)
+        found = await self._dispatch.loras(asker, str(body.get("value") or ""), limit=25)
+        options = [
+            {"text": plain(one.label, 75), "value": one.value} for one in found if len(one.value) <= 150
+        ]
+        return {"options": options}
+
+    async def _submit(self, body: JSON) -> JSON:
+        """A form that was sent. The job's id comes from the modal: sent twice, it is filed once."""
+        view = body["view"]
+        origin = Origin.of(view)
+        asker = await self._workspace.asker(body, origin.channel)
+        refusal = await self._entrance.refusal(asker, origin.command)
+        if refusal:
+            return _wrong(view, refusal)
+        job = job_of(self._secret, str(view["id"]))
+        if origin.command == train.name:
+            return await self._trainings.submit(asker, view, user_of(body), job)
+        if origin.command == lora_import.name:
+            return await self._arrivals.submit(asker, view, user_of(body), job)
+        source = self._trainings.job_in(origin.source)
+        reply = await self._dispatch.fill(asker, origin.command, texts(view), job=job, origin=source)
+        if not reply.ok:
+            return _wrong(view, reply.text)
+        if reply.text:
+            self._answering.later(self._answering.whisper(asker, reply.text))
+        return {}
+
+    async def _reaction(self, body: JSON) -> JSON:
+        event = body["event"]
+        emoji, item = EMOJI.get(str(event.get("reaction"))), event.get("item") or {}
+        if emoji is None or item.get("type") != "message" or event["user"] == self._workspace.home.bot:
+            return {}
+        asker = await self._workspace.asker(body, str(item["channel"]))
+        reply = await self._dispatch.react(
+            asker,
+            f"{item['channel']}-{item['ts']}",
+            emoji,
+            added=event["type"] == "reaction_added",
+            job=self._job(body),
+        )
+        if reply is not None and (told := await self._beside(asker, reply, body)):
+            self._answering.later(self._answering.whisper(asker, told))
+        return {}
+
+    async def _beside(self, asker: Asker, reply: Reply, body: JSON, **origin: Any) -> str:
+        """Do what the reply asks for beside words; the words that are left to tell."""
+        if reply.form is not None:
+            return await self._answering.form(asker, reply.form, body["trigger_id"], **origin)
+        if reply.files:
+            self._answering.later(self._answering.give(asker, reply.files, reply.text))
+            return ""
+        return reply.text
+
+    def _job(self, body: JSON) -> Any:
+        return job_of(self._secret, key_of(body))
+
+
+def _word(slash: str) -> str:
+    """What we call a command that Slack calls so."""
+    return SLASH.get(slash, slash.removeprefix("/"))
+
+
+def _wrong(view: JSON, refusal: str) -> JSON:
+    """The modal stays open, with the refusal at the field that it is about."""
+    return {"response_action": "errors", "errors": {field_of(view, refusal): refusal}}

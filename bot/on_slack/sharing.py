@@ -1,0 +1,77 @@
+"""Files put into Slack: three calls, and then a look whether they have really arrived."""
+
+import asyncio
+from collections.abc import Sequence
+
+import aiohttp
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.on_slack.words import JSON
+
+LOOKS = 6  # at a file that Slack processes
+UNSEEN = 3  # looks at a file that is ready and shown nowhere, before it is shared again
+SLOWEST = 1.0  # seconds between two looks, which follow each other quickly at first
+TRIES = 3  # how often a file is shared that nobody sees
+
+log = structlog.get_logger(__name__)
+
+
+class NotShared(Exception):
+    """Slack took the file and shows it nowhere."""
+
+
+class Sharing:
+    """Uploads for a channel, or for a thread in it."""
+
+    def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
+        self._client = client
+        self._session = session
+
+    async def share(
+        self, channel: str, thread: str | None, files: Sequence[tuple[str, str, bytes]]
+    ) -> list[str]:
+        """The ids of these files (name, title, content) once they are seen there. Raises NotShared."""
+        ids = [await self._put(name, content) for name, _, content in files]
+        titled: list[dict[str, str | None]] = [
+            {"id": file, "title": title} for file, (_, title, _) in zip(ids, files, strict=True)
+        ]
+        for _ in range(TRIES):
+            await self._client.files_completeUploadExternal(
+                files=titled, channel_id=channel, thread_ts=thread
+            )
+            missing = [file for file in ids if not await self._arrived(file, channel)]
+            if not missing:
+                return ids
+            log.warning("a file was taken and not shared", channel=channel, files=len(missing))
+            titled = [one for one in titled if one["id"] in missing]
+        raise NotShared(f"{len(titled)} of the files")
+
+    async def remove(self, file: str) -> None:
+        """Delete a file of the bot's, and with it the message that shares it."""
+        await self._client.files_delete(file=file)
+
+    async def _put(self, name: str, content: bytes) -> str:
+        told = await self._client.files_getUploadURLExternal(filename=name, length=len(content))
+        async with self._session.post(told["upload_url"], data=content, proxy=self._client.proxy) as response:
+            response.raise_for_status()
+        return str(told["file_id"])
+
+    async def _arrived(self, file: str, channel: str) -> bool:
+        """Whether Slack shows the file in the channel; one that it still works on counts as shown."""
+        unseen = 0
+        for look in range(LOOKS):
+            told: JSON = (await self._client.files_info(file=file))["file"]
+            if told.get("mimetype"):
+                if channel in _places(told):
+                    return True
+                unseen += 1
+            if unseen >= UNSEEN:
+                return False
+            await asyncio.sleep(min(0.1 * 2**look, SLOWEST))
+        return not unseen
+
+
+def _places(file: JSON) -> set[str]:
+    shares = file.get("shares") or {}
+    return {channel for kind in shares.values() for channel in kind} | set(file.get("ims") or ())

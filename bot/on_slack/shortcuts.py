@@ -1,0 +1,63 @@
+"""What can be done with a message from its menu: paint like it, or train on its pictures."""
+
+from bot.dispatch import Dispatch
+from bot.front import Asker
+from bot.on_slack.answering import Answering
+from bot.on_slack.entrance import Entrance
+from bot.on_slack.forms import notice
+from bot.on_slack.trainings import pictures_of
+from bot.on_slack.words import JSON, unescaped
+from bot.on_slack.workspace import Workspace, user_of
+from commands.answers import Form
+from commands.imagine import imagine
+from commands.train import train
+
+LONGEST_PROMPT = 2000  # characters of a message that are taken
+NOTHING_LIKE_IT = "this message shows no picture of the bot's, and it has no words to paint."
+
+
+class Shortcuts:
+    """Each opens a form, or a modal that says why it does not."""
+
+    def __init__(
+        self, *, dispatch: Dispatch, workspace: Workspace, entrance: Entrance, answering: Answering
+    ) -> None:
+        self._dispatch = dispatch
+        self._workspace = workspace
+        self._entrance = entrance
+        self._answering = answering
+
+    async def train_on(self, body: JSON) -> JSON:
+        """The form of /train with the pictures of a message, if the caller posted them."""
+        asker, trigger = await self._workspace.asker(body, str(body["channel"]["id"])), body["trigger_id"]
+        files, refusal = pictures_of(body["message"], user_of(body))
+        refusal = refusal or await self._entrance.refusal(asker, train.name)
+        if refusal:
+            await self._answering.open(trigger, notice("Train on these", refusal))
+        else:
+            await self._answering.form(asker, Form(command=train.name, values={}), trigger, files=files)
+        return {}
+
+    async def paint_like(self, body: JSON) -> JSON:
+        """The form that painted this, or one with a message's words as the prompt."""
+        asker, trigger = await self._workspace.asker(body, str(body["channel"]["id"])), body["trigger_id"]
+        shown = body["message"]
+        for ts in (shown.get("ts"), shown.get("thread_ts")):
+            card = await self._dispatch.job_of(asker, f"{asker.channel}-{ts}") if ts else None
+            if card is not None and card.kind == "paint":
+                return await self._edit(asker, f"edit:{card.job}", trigger)
+        words = unescaped(str(shown.get("text") or "")).strip()
+        if words and shown.get("user") != self._workspace.home.bot:
+            form = Form(command=imagine.name, values={"prompt": words[:LONGEST_PROMPT]})
+            await self._answering.form(asker, form, trigger)
+        else:
+            await self._answering.open(trigger, notice("Paint like this", NOTHING_LIKE_IT))
+        return {}
+
+    async def _edit(self, asker: Asker, button: str, trigger: str) -> JSON:
+        reply = await self._dispatch.press(asker, button)
+        if reply.form is not None:
+            await self._answering.form(asker, reply.form, trigger, source=button)
+        else:
+            await self._answering.open(trigger, notice("Paint like this", reply.text))
+        return {}

@@ -1,0 +1,108 @@
+"""The ways into the bot: two sockets, so that one is there while the other is renewed; or signed requests."""
+
+import asyncio
+import errno
+
+import structlog
+from aiohttp import web
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+
+from bot.config import SLACK_APP_TOKEN, SlackSettings
+from bot.front import ChatUnavailable
+from bot.on_slack.refusals import TROUBLES, error_of, sentence
+
+SOCKETS = 2
+PATH = "/slack/events"
+PING = 5.0  # seconds between two pings; a socket that misses four is replaced
+LOOK, LONGEST = 0.5, 30.0  # seconds between two looks at a socket, doubled while it cannot be connected
+CONNECTING = 15.0  # seconds that connecting may take
+LAST_WORDS = 2.0  # seconds that requests under way have when the door is closed
+
+log = structlog.get_logger(__name__)
+
+
+class Sockets:
+    """Socket Mode. Slack hands each envelope to one of the sockets that are open."""
+
+    def __init__(self, app: AsyncApp, token: str) -> None:
+        self._app = app
+        self._token = token
+        self._handlers: list[AsyncSocketModeHandler] = []
+        self._keeping: list[asyncio.Task[None]] = []
+
+    async def open(self) -> str:
+        """Connect; what to tell the operator. Raises ChatUnavailable."""
+        for _ in range(SOCKETS):
+            handler = AsyncSocketModeHandler(self._app, self._token, ping_interval=PING)
+            self._handlers.append(handler)
+            try:  # a wrong token is told here: connect() would try for ever
+                handler.client.wss_uri = await handler.client.issue_new_wss_url()
+            except TROUBLES as error:
+                raise ChatUnavailable(sentence(error, SLACK_APP_TOKEN)) from error
+            await handler.connect_async()  # type: ignore[no-untyped-call]
+        self._keeping = [asyncio.create_task(_kept(one.client)) for one in self._handlers]
+        return "Socket Mode"
+
+    async def close(self) -> None:
+        """Hear nothing more."""
+        for task in self._keeping:
+            task.cancel()
+        await asyncio.gather(*self._keeping, return_exceptions=True)
+        for handler in self._handlers:
+            await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+async def _kept(client: SocketModeClient) -> None:
+    """Connect again as soon as the connection is gone: by itself the client looks for that now and then."""
+    pause = LOOK
+    while True:
+        await asyncio.sleep(pause)
+        if await client.is_connected():
+            pause = LOOK
+            continue
+        if client.connect_operation_lock.locked():  # it tries already; an address is good for a short while
+            client.wss_uri = None
+        else:
+            try:
+                await asyncio.wait_for(client.connect_to_new_endpoint(), CONNECTING)
+            except TROUBLES as error:
+                log.warning("slack is not connected", reason=error_of(error))
+        pause = min(2 * pause, LONGEST)
+
+
+class Door:
+    """HTTP mode: Slack's requests, each signed with the secret that Bolt checks."""
+
+    def __init__(self, app: AsyncApp, settings: SlackSettings) -> None:
+        self._app = app
+        self._settings = settings
+        self._runner: web.AppRunner | None = None
+
+    async def open(self) -> str:
+        """Listen; what to tell the operator. Raises ChatUnavailable."""
+        address, port = self._settings.address, self._settings.port
+        self._runner = web.AppRunner(
+            self._app.web_app(path=PATH), access_log=None, shutdown_timeout=LAST_WORDS
+        )
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, address, port).start()
+        except OSError as error:
+            await self.close()
+            in_use = "it is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+            raise ChatUnavailable(
+                f"Slack's requests cannot come in at {address}, port {port}: {in_use}."
+            ) from error
+        return f"requests to http://{address}:{self.port}{PATH}"
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self._runner.addresses[0][1]) if self._runner is not None else 0
+
+    async def close(self) -> None:
+        """Hear nothing more."""
+        if self._runner is not None:
+            await self._runner.cleanup()

@@ -1,0 +1,43 @@
+"""A bot on a fake Slack, with a real database and a quick engine."""
+
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from bot.config import Config, SlackSettings
+from tests.bot.slack.atelier import Atelier, OpenAtelier
+from tests.bot.wall import a_config, quick
+from tests.fakes.slack import FakeSlack
+
+
+@pytest.fixture
+async def open_atelier(tmp_path: Path) -> AsyncIterator[OpenAtelier]:
+    made: list[Atelier] = []
+    async with FakeSlack() as slack:
+
+        async def opened(
+            *,
+            seconds: float = 0.01,
+            settings: SlackSettings | None = None,
+            program: Sequence[str] | None = None,
+            config: Config | None = None,
+            starts: bool = True,
+            over: str = "sockets",
+            enterprise: str | None = None,
+        ) -> Atelier:
+            program, settings = program or quick(tmp_path, seconds), settings or SlackSettings()
+            atelier = Atelier(slack, config or a_config(tmp_path), program, settings, over, enterprise)
+            made.append(atelier)
+            if starts:
+                await atelier.start()
+            return atelier
+
+        yield opened
+        for atelier in made:
+            await atelier.stop()
+
+
+@pytest.fixture
+async def atelier(open_atelier: OpenAtelier) -> Atelier:
+    return await open_atelier()

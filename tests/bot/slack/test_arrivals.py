@@ -1,0 +1,54 @@
+"""LoRAs in a workspace: brought by a modal, merged and compared by command."""
+
+from tests.bot.slack.atelier import Atelier
+from tests.bot.test_arrivals import a_file
+from tests.fakes.slack import Heard
+
+
+async def brings(atelier: Atelier, name: str, content: bytes) -> Heard:
+    """Open the modal of /lora import, and send it with this file."""
+    heard = await atelier.says(atelier.ana, "/lora", f"import {name}")
+    assert heard.view is not None, heard.words
+    file = atelier.slack.upload(atelier.ana, f"{name}.safetensors", content)
+    return await atelier.slack.submit(atelier.ana, heard.view, {"name": name, "file": [file]})
+
+
+async def test_a_lora_comes_by_the_modal_and_paints(atelier: Atelier) -> None:
+    sent = await brings(atelier, "fox", a_file())
+
+    assert not sent.errors, sent.errors
+    await atelier.says(atelier.ana, "/imagine", "a tree --lora fox --steps 2")
+    await atelier.shows(lambda one: "painted in" in one.words)
+
+
+async def test_a_pickle_is_refused_in_the_modal(atelier: Atelier) -> None:
+    sent = await brings(atelier, "fox", b"\x80\x02}q\x00." * 9)
+
+    assert "which can run code" in " ".join(sent.errors.values())
+
+
+async def test_a_modal_without_a_file_asks_for_one(atelier: Atelier) -> None:
+    heard = await atelier.says(atelier.ana, "/lora", "import fox")
+    assert heard.view is not None
+
+    sent = await atelier.slack.submit(atelier.ana, heard.view, {"name": "fox", "file": []})
+
+    assert sent.errors == {"file": "send a LoRA that ends in .safetensors."}
+
+
+async def test_a_merge_answers_with_its_sheet_for_who_asked(atelier: Atelier) -> None:
+    for name in ("fox", "owl"):
+        assert not (await brings(atelier, name, a_file(name))).errors
+
+    await atelier.says(atelier.ana, "/lora", "merge both fox:0.7 owl:0.5")
+
+    direct = atelier.slack.direct(atelier.ana)
+    await atelier.slack.until(lambda: any("both is fox:0.7" in one.words for one in direct.messages))
+
+
+async def test_a_comparison_is_a_card(atelier: Atelier) -> None:
+    assert not (await brings(atelier, "fox", a_file())).errors
+
+    await atelier.says(atelier.ana, "/compare", "a tree --lora fox --steps 2")
+
+    await atelier.shows(lambda one: "painted in" in one.words)

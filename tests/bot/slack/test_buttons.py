@@ -1,0 +1,181 @@
+"""Buttons, reactions and message shortcuts, now and after a restart."""
+
+from functools import partial
+
+from bot.config import SlackSettings
+from tests.bot.slack.atelier import Atelier, OpenAtelier, button, job_of
+from tests.fakes.slack import Heard, Message
+
+
+def refused(heard: Heard) -> bool:
+    return "there is no" in heard.words
+
+
+async def again(atelier: Atelier, card: Message) -> Message:
+    """Wait for the card that came from this one."""
+    return await atelier.shows(
+        lambda one: one.ts != card.ts and "painted in" in one.words and bool(one.pictures)
+    )
+
+
+async def test_again_paints_with_another_seed(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox --seed 7")
+
+    heard = await atelier.slack.act(atelier.bo, card, button(card, "again"))
+
+    assert heard.acked is not None
+    assert "seed 7 " not in (await again(atelier, card)).words
+
+
+async def test_buttons_work_after_a_restart(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox --seed 7")
+    await atelier.restart()
+
+    await atelier.slack.act(atelier.ana, card, button(card, "again"))
+
+    assert "a red fox" in (await again(atelier, card)).words
+
+
+async def test_only_its_person_and_admins_delete_a_job(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox")
+
+    refused = await atelier.slack.act(atelier.bo, card, button(card, "delete"))
+
+    await atelier.slack.until(lambda: "only ana or an admin can delete" in refused.words)
+    assert not card.deleted
+    await atelier.slack.act(atelier.cem, card, button(card, "delete"))
+    await atelier.slack.until(lambda: card.deleted)
+
+
+async def test_a_deleted_job_leaves_no_file_in_slack(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox")
+    file = card.thread[0].files[0]
+    await atelier.restart()
+
+    await atelier.slack.act(atelier.ana, card, button(card, "delete"))
+
+    await atelier.slack.until(lambda: card.deleted)
+    assert file.deleted
+
+
+async def test_a_running_job_is_cancelled(open_atelier: OpenAtelier) -> None:
+    atelier = await open_atelier(seconds=0.2)
+    await atelier.says(atelier.ana, "/imagine", "a red fox --steps 50")
+    card = await atelier.shows(lambda one: "▓" in one.words)
+
+    await atelier.slack.act(atelier.ana, card, button(card, "stop"))
+
+    await atelier.slack.until(lambda: "cancelled" in card.words)
+
+
+async def test_the_full_file_comes_by_direct_message(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox --seed 7")
+
+    heard = await atelier.slack.act(atelier.bo, card, button(card, "send"))
+
+    direct = atelier.slack.direct(atelier.bo)
+    await atelier.slack.until(lambda: any(one.files for one in direct.messages))
+    await atelier.slack.until(lambda: "direct message" in heard.words)
+    assert any("--seed 7" in one.words for one in direct.messages)
+    assert not any(one.files for one in atelier.channel.messages)
+
+
+async def test_a_forged_button_is_refused(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox")
+
+    for value in ("delete:zzzzzz", "drop table:1", "again:" + "9" * 500, ""):
+        heard = await atelier.slack.act(atelier.bo, card, "again:forged", value, forged=True)
+        await atelier.slack.until(partial(refused, heard))
+    assert len(atelier.cards()) == 1
+
+
+async def test_reactions_do_what_the_buttons_do(atelier: Atelier) -> None:
+    slack, card = atelier.slack, await atelier.paints(atelier.ana, "a red fox --seed 7")
+
+    await slack.react(atelier.bo, card, "⭐")
+    await slack.until(lambda: "⭐ 1" in card.words)
+    await slack.unreact(atelier.bo, card, "⭐")
+    await slack.until(lambda: "⭐ 1" not in card.words)
+    await slack.react(atelier.bo, card, "🔁")
+    assert "seed 7 " not in (await again(atelier, card)).words
+    await slack.react(atelier.bo, card, "✉️")
+    await slack.until(lambda: any(one.files for one in slack.direct(atelier.bo).messages))
+    await slack.react(atelier.bo, card, "🎲")
+    varied = await atelier.shows(lambda one: "variation 0.15" in one.words and bool(one.pictures))
+    assert job_of(varied) != job_of(card)
+
+
+async def test_a_cross_deletes_ones_own_job_and_nobody_elses(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox")
+
+    await atelier.slack.react(atelier.bo, card, "❌")
+    await atelier.slack.react(atelier.ana, card, "❌")
+
+    await atelier.slack.until(lambda: card.deleted)
+
+
+async def test_a_reaction_after_a_restart_finds_its_card(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox")
+    await atelier.restart()
+
+    await atelier.slack.react(atelier.bo, card, "🔁")
+
+    await again(atelier, card)
+
+
+async def test_an_edit_after_a_restart_uploads_nothing_again(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox")
+    await atelier.restart()
+    before = len(atelier.slack.calls("files.getUploadURLExternal"))
+
+    await atelier.slack.react(atelier.bo, card, "⭐")
+
+    await atelier.slack.until(lambda: "⭐ 1" in card.words)
+    assert card.pictures == [card.thread[0].files[0].id]
+    assert len(atelier.slack.calls("files.getUploadURLExternal")) == before
+
+
+async def test_reactions_under_other_messages_mean_nothing(atelier: Atelier) -> None:
+    said = atelier.slack.say(atelier.ana, atelier.channel, "hello")
+
+    heard = await atelier.slack.react(atelier.bo, said, "🔁")
+    other = await atelier.slack.react(atelier.bo, said, "👍")
+
+    assert heard is not None and heard.acked is not None and not heard.words
+    assert other is not None and other.acked is not None
+    assert not atelier.cards()
+
+
+async def test_paint_like_this_opens_the_recipe_of_a_card(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox --steps 8")
+
+    heard = await atelier.slack.shortcut(atelier.bo, card, "paint_like_this")
+
+    assert heard.view is not None
+    await atelier.slack.submit(atelier.bo, heard.view, {"prompt": "a blue fox"})
+    painted = await atelier.shows(lambda one: "a blue fox" in one.words and "painted in" in one.words)
+    assert "steps 8" in painted.words
+
+
+async def test_paint_like_this_takes_the_words_of_a_message(atelier: Atelier) -> None:
+    said = atelier.slack.say(atelier.ana, atelier.channel, "a fox in the snow")
+
+    heard = await atelier.slack.shortcut(atelier.bo, said, "paint_like_this")
+
+    assert heard.view is not None
+    prompt = next(one for one in heard.view.elements if one["block_id"] == "prompt")
+    assert prompt["initial_value"] == "a fox in the snow"
+
+
+async def test_a_card_whose_channel_is_closed_goes_to_its_person(open_atelier: OpenAtelier) -> None:
+    atelier = await open_atelier(seconds=0.1, settings=SlackSettings())
+    await atelier.says(atelier.ana, "/imagine", "a red fox --steps 10")
+    await atelier.shows(lambda one: "▓" in one.words)
+
+    atelier.channel.archived = True
+
+    direct = atelier.slack.direct(atelier.ana)
+    card = await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures), direct)
+    heard = await atelier.slack.act(atelier.ana, card, button(card, "keep"))
+    await atelier.slack.until(lambda: "⭐ 1" in card.words)
+    await atelier.slack.until(lambda: "favourites" in heard.words)

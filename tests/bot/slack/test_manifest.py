@@ -1,0 +1,80 @@
+"""The app manifest: what Slack is told of the app is what the bot does."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from bot.manifest import EVENTS, SCOPES, SHORTCUTS, SLASH, manifest
+from commands.book import COMMANDS, GROUPS
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "slack-manifest.yaml"
+# commands of Slack's own, which no app may have
+RESERVED = frozenset(
+    {"feed", "invite", "join", "leave", "me", "msg", "open", "remind", "remove", "rename"}
+) | {
+    *("search", "shortcuts", "star", "status", "topic", "who", "away", "archive", "collapse", "expand", "dnd")
+}
+
+
+@pytest.fixture
+def app() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load(manifest())
+    return read
+
+
+def test_the_file_to_paste_is_made_from_the_definitions() -> None:
+    assert DOCUMENT.read_text() == manifest(), "python -m bot slack-manifest > docs/slack-manifest.yaml"
+
+
+def test_every_command_is_a_slash_command_with_its_help(app: dict[str, Any]) -> None:
+    told = {one["command"]: one["description"] for one in app["features"]["slash_commands"]}
+
+    alone = {word: COMMANDS[word].help for word in SLASH.values() if word not in GROUPS}
+    assert told == {slash: {**GROUPS, **alone}[word] for slash, word in SLASH.items()}
+    assert set(SLASH.values()) == {one.group or name for name, one in COMMANDS.items()}
+    assert not {f"/{name}" for name in RESERVED} & set(SLASH)
+
+
+def test_a_hint_says_what_may_follow_a_command(app: dict[str, Any]) -> None:
+    hints = {one["command"]: one.get("usage_hint", "") for one in app["features"]["slash_commands"]}
+
+    assert hints["/imagine"].startswith("[prompt] [--no ...] [--lora ...] [--steps ...]")
+    assert "--pictures" not in hints["/train"] and "--precision" not in hints["/train"]
+    assert hints["/queue"] == ""
+
+
+def test_everything_fits_where_slack_shows_it(app: dict[str, Any]) -> None:
+    about, features = app["display_information"], app["features"]
+
+    assert len(about["name"]) <= 35
+    assert len(about["description"]) <= 140
+    assert 174 <= len(about["long_description"]) <= 4000
+    assert len(features["slash_commands"]) <= 50
+    for one in features["slash_commands"]:
+        assert len(one["command"]) <= 32 and len(one["description"]) <= 2000
+        assert len(one.get("usage_hint", "")) <= 1000
+    assert len(features["shortcuts"]) <= 10
+    for one in features["shortcuts"]:
+        assert one["type"] == "message" and len(one["name"]) <= 24 and len(one["description"]) <= 150
+
+
+def test_scopes_events_and_shortcuts_are_those_of_the_bot(app: dict[str, Any]) -> None:
+    assert app["oauth_config"]["scopes"]["bot"] == list(SCOPES)
+    assert app["settings"]["event_subscriptions"] == {"bot_events": list(EVENTS)}
+    assert {one["callback_id"]: one["name"] for one in app["features"]["shortcuts"]} == SHORTCUTS
+    assert app["settings"]["socket_mode_enabled"] is True
+
+
+def test_in_http_mode_everything_goes_to_one_address() -> None:
+    url = "https://atelier.example/slack/events"
+
+    app = yaml.safe_load(manifest(url))
+
+    settings = app["settings"]
+    assert settings["socket_mode_enabled"] is False
+    assert settings["event_subscriptions"]["request_url"] == url
+    assert settings["interactivity"]["request_url"] == url
+    assert settings["interactivity"]["message_menu_options_url"] == url
+    assert {one["url"] for one in app["features"]["slash_commands"]} == {url}

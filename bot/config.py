@@ -4,9 +4,10 @@ import ipaddress
 import os
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -30,9 +31,15 @@ from engine.messages import RANK, EngineSettings, whole, within
 NAMED_BY = "ATELIER_CONFIG"  # the environment variable that picks another file
 DEFAULT = "config.toml"
 LOCAL_TOKEN = "ATELIER_LOCAL_TOKEN"  # whoever comes from another machine must know it
+DISCORD_TOKEN = "DISCORD_TOKEN"
+SLACK_BOT_TOKEN, SLACK_APP_TOKEN, SLACK_SECRET = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 CHANNELS = 50
+SNOWFLAKE = re.compile(r"[0-9]{15,20}", re.ASCII)  # what Discord calls guilds, channels and roles
+AN_ID = "112233445566778899"
+SLACK_PERSON = re.compile(r"(?:[TE][A-Z0-9]{2,20}/)?[UW][A-Z0-9]{2,20}", re.ASCII)
+SLACK_CHANNEL = re.compile(r"[CDG][A-Z0-9]{2,20}", re.ASCII)
 SQLITE = "sqlite+aiosqlite:///"
 
 
@@ -71,6 +78,46 @@ class LocalSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DiscordGuild:
+    """Where and by whom the bot can be used in one guild, as Discord's ids; none is everywhere, everybody."""
+
+    channels: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DiscordSettings:
+    """The same of every guild but those that are named by their ids."""
+
+    enabled: bool = True
+    channels: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    guilds: Mapping[str, DiscordGuild] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlackSettings:
+    """Slack: the channels by their ids, none is all; and where Slack's requests come in, without sockets."""
+
+    enabled: bool = True
+    channels: tuple[str, ...] = ()
+    address: str = "127.0.0.1"
+    port: int = 3000
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdminSettings:
+    """Who is an admin beside those whom the chats themselves take for one, by the chats' ids of people.
+
+    On the page of this machine alone a name will do.
+    """
+
+    local: tuple[str, ...] = ()
+    discord: tuple[str, ...] = ()
+    slack: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogSettings:
     """What is logged, and whether as lines for people or as JSON."""
 
@@ -90,6 +137,9 @@ class Config:
     queue: QueueSettings
     local: LocalSettings
     log: LogSettings
+    discord: DiscordSettings = DiscordSettings()
+    slack: SlackSettings = SlackSettings()
+    admins: AdminSettings = AdminSettings()
 
 
 def is_loopback(host: str) -> bool:
@@ -172,6 +222,23 @@ def _channels(names: list[str]) -> list[str]:
     return names
 
 
+def _ids(pattern: re.Pattern[str], example: str) -> AfterValidator:
+    def check(ids: list[str], info: ValidationInfo) -> list[str]:
+        for id in ids:
+            if not pattern.fullmatch(id):
+                raise ValueError(f"{info.field_name} has {id!r}, but an id is written like {example!r}.")
+        return ids
+
+    return AfterValidator(check)
+
+
+def _guilds(guilds: dict[str, Any]) -> dict[str, Any]:
+    for id in guilds:
+        if not SNOWFLAKE.fullmatch(id):
+            raise ValueError(f"guilds has {id!r}, but the id of a guild is written like '{AN_ID}'.")
+    return guilds
+
+
 Named = Annotated[str, AfterValidator(_filled)]
 
 
@@ -183,6 +250,7 @@ class _Engine(_Table):
     model: Named = "demo"
     refiner: str = EngineSettings.refiner
     vae: str = EngineSettings.vae
+    clip: str = EngineSettings.clip
     files: Named = EngineSettings.files
     device: Annotated[str, AfterValidator(_device)] = EngineSettings.device
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -217,6 +285,41 @@ class _Local(_Table):
     channels: Annotated[list[str], AfterValidator(_channels)] = list(LocalSettings.channels)
 
 
+class _DiscordGuild(_Table):
+    channels: Annotated[list[str], _ids(SNOWFLAKE, AN_ID)] = []
+    roles: Annotated[list[str], _ids(SNOWFLAKE, AN_ID)] = []
+
+    def over(self, usual: DiscordGuild) -> DiscordGuild:
+        """These rules; what is not said stays as usual."""
+        said = {name: tuple(getattr(self, name)) for name in ("channels", "roles")}
+        return replace(usual, **{name: ids for name, ids in said.items() if name in self.model_fields_set})
+
+
+class _Discord(_DiscordGuild):
+    enabled: bool = DiscordSettings.enabled
+    guilds: Annotated[dict[str, _DiscordGuild], AfterValidator(_guilds)] = {}
+
+
+class _Slack(_Table):
+    enabled: bool = SlackSettings.enabled
+    channels: Annotated[list[str], _ids(SLACK_CHANNEL, "C024BE91L")] = []
+    address: Named = SlackSettings.address
+    port: Annotated[int, _integer(0, 65535)] = SlackSettings.port
+
+
+def _people(names: list[str]) -> list[str]:
+    for name in names:
+        if not name.strip() or not name.isprintable():
+            raise ValueError(f"local has {name!r}, but it must be the name of somebody, or their key.")
+    return names
+
+
+class _Admins(_Table):
+    local: Annotated[list[str], AfterValidator(_people)] = []
+    discord: Annotated[list[str], _ids(SNOWFLAKE, AN_ID)] = []
+    slack: Annotated[list[str], _ids(SLACK_PERSON, "U024BE7LH")] = []
+
+
 class _Log(_Table):
     level: Literal["debug", "info", "warning", "error"] = LogSettings.level
     prompts: bool = LogSettings.prompts
@@ -234,6 +337,9 @@ class _Tables(BaseSettings):
     storage: _Storage = _Storage()
     queue: _Queue = _Queue()
     local: _Local = _Local()
+    discord: _Discord = _Discord()
+    slack: _Slack = _Slack()
+    admins: _Admins = _Admins()
     log: _Log = _Log()
 
     @classmethod
@@ -249,9 +355,10 @@ class _Tables(BaseSettings):
     def settled(self, home: Path) -> Config:
         """The same with every path made absolute; relative ones start at the file's folder."""
         told = self.engine.model_dump()
-        told |= {part: _weights(told[part], home) for part in ("model", "refiner", "vae")}
+        told |= {part: _weights(told[part], home) for part in ("model", "refiner", "vae", "clip")}
         told["files"] = str(_path(told["files"], home))
-        local = self.local.model_dump()
+        local, usual = self.local.model_dump(), self.discord.over(DiscordGuild())
+        slack = self.slack.model_dump()
         return Config(
             engine=EngineSettings(**told),
             training=TrainingLimits(**self.training.model_dump()),
@@ -260,6 +367,14 @@ class _Tables(BaseSettings):
             queue=QueueSettings(**self.queue.model_dump()),
             local=LocalSettings(**local | {"channels": tuple(local["channels"])}),
             log=LogSettings(**self.log.model_dump(by_alias=True)),
+            discord=DiscordSettings(
+                enabled=self.discord.enabled,
+                channels=usual.channels,
+                roles=usual.roles,
+                guilds={id: guild.over(usual) for id, guild in self.discord.guilds.items()},
+            ),
+            slack=SlackSettings(**slack | {"channels": tuple(slack["channels"])}),
+            admins=AdminSettings(**{chat: tuple(ids) for chat, ids in self.admins.model_dump().items()}),
         )
 
 

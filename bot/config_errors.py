@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -45,8 +45,12 @@ def _unknown(key: str, value: object, known: list[str]) -> str:
 
 def _known(tables: type[BaseModel], above: list[str]) -> list[str]:
     """The keys that are allowed in the table under this path."""
-    for name in above:
+    steps = iter(above)
+    for name in steps:
         inner: Any = tables.model_fields[name].annotation
+        if get_origin(inner) is dict:  # tables by names that people choose
+            _, inner = get_args(inner)
+            next(steps, None)
         tables = inner
     return [field.alias or name for name, field in tables.model_fields.items()]
 

@@ -59,6 +59,16 @@ class Delivery:
             self._calm.clear()
             self._woken.set()
 
+    @property
+    def jobs(self) -> Collection[JobId]:
+        """Those whose cards are being shown, or are about to be."""
+        return self._dirty | self._busy
+
+    def back(self) -> None:
+        """A chat is there that was not: its cards are looked for again."""
+        self.touch(self._absent)
+        self._absent = set()
+
     def leave(self, job: JobId, channel: str, message: str) -> None:
         """The job's card is about to be shown in a new message: the old one goes first."""
         self._left.setdefault(job, []).append((channel, message))

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import structlog
@@ -14,20 +15,26 @@ from bot.cards import card
 from bot.config import QueueSettings
 from bot.delivery import Delivery
 from bot.drafts import Drafts
+from bot.exporting import Exports
+from bot.forgetting import Remains
 from bot.front import Asker
 from bot.known import Known, NotYetKnown
 from bot.leftovers import Leftovers
 from bot.library import PersonLibrary
 from bot.live import Live
+from bot.looks import Looks
 from bot.pace import Pace
 from bot.queue import Queue
-from commands import actions, book, forms, settings, text
+from commands import actions, book, forms, reactions, settings, text
 from commands.answers import (
     Answer,
+    Beside,
     Cancelling,
     Changed,
+    Exporting,
     Filed,
     Finishing,
+    Forgetting,
     Form,
     Gift,
     Listing,
@@ -36,21 +43,31 @@ from commands.answers import (
     Started,
 )
 from commands.context import ChatContext
-from commands.jobs import job_here
-from commands.limits import check_room
+from commands.filing import check_welcome, checked
+from commands.jobs import ID, job_here
+from commands.keepers import NOBODY, Admins, Refused, check_may
 from commands.loras import Library
 from commands.spec import Command
+from commands.suggesting import Hint, Suggestion, suggestions
 from engine.messages import InvalidRequest, JobId, Paint, Sha256
-from storage import adapters, jobs, people, trainings, views
+from storage import adapters, jobs, keeping, people, pictures, privacy, trainings, views
 from storage.adapters import LoraView
 from storage.database import CannotStore, Database
 from storage.ids import new_job_id
-from storage.tables import Space
+from storage.keeping import Kept
+from storage.privacy import Forgotten
+from storage.tables import Person, Space
+from storage.views import JobView
 
 log = structlog.get_logger(__name__)
 
 STOPPING = "the bot is being restarted: nothing was filed, please say it again in a minute."
+FORGOTTEN = "this was deleted with all that was stored about you: say it again if you mean it."
 LOOK_UPS = 20  # of the library, within one call
+REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
+UNKEPT = 100_000
+KEEPING = "admin "  # how the names of commands begin that change what the keepers set
+NOWHERE = 0  # no row has this id
 
 Handler = Callable[[ChatContext], Awaitable[Answer]]
 
@@ -68,16 +85,28 @@ class Reply:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What somebody asks for, read; `about` is the job whose card they touched, if they did."""
+
+    name: str
+    handler: Handler
+    about: JobId | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Outcome:
     """A reply, and what is to be done once it is on disk."""
 
-    reply: Reply
+    reply: Reply = field(default_factory=Reply)
+    beside: tuple[int, Beside] | None = None  # whose, and what the engine is to do before there is a reply
     touched: tuple[JobId, ...] = ()
     filed: Paint | None = None
     ended: tuple[JobId, ...] = ()  # which the engine may still be at
     finishing: JobId | None = None
     unneeded: tuple[Sha256, ...] = ()
     moved: tuple[str, str] | None = None  # the channel and the message that a card leaves
+    forgot: bool = False  # somebody: what is known of spaces may be wrong now
+    export: int | None = None  # the number of the person who is given all that is stored about them
 
 
 class Dispatch:
@@ -91,38 +120,87 @@ class Dispatch:
         folder: Library,
         queue: Queue,
         drafts: Drafts,
+        looks: Looks,
         delivery: Delivery,
+        exports: Exports,
+        remains: Remains,
         live: Live,
         pace: Pace,
         limits: QueueSettings,
         largest_rank: int,
         small: bool,
+        admins: Admins = NOBODY,
     ) -> None:
         self._database = database
         self._leftovers = leftovers
         self._folder = folder
         self._queue = queue
         self._drafts = drafts
+        self._looks = looks
         self._delivery = delivery
+        self._exports = exports
+        self._remains = remains
         self._live = live
         self._pace = pace
         self._limits = limits
         self._largest_rank = largest_rank
         self._small = small
+        self._admins = admins
+        self._unkept: set[tuple[int, str]] = set()  # spaces and people for whom the keepers set nothing
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
+        self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
         self._stopping = False
 
-    async def say(self, asker: Asker, text: str) -> Reply:
-        """Carry out a command as somebody wrote it."""
-        return await self._answered(asker, text, lambda: _said(text))
+    async def say(self, asker: Asker, text: str, job: JobId | None = None) -> Reply:
+        """Carry out a command as somebody wrote it; `job` is the id that a new job is to have.
 
-    async def fill(self, asker: Asker, command: str, values: Mapping[str, str]) -> Reply:
-        """Carry out a command whose form somebody filled in."""
-        return await self._answered(asker, str(dict(values)), lambda: _filled(command, values))
+        A front end that hands the same `job` in again gets the same reply, and nothing is filed twice.
+        """
+        return await self._answered(asker, text, lambda: _said(text), job)
 
-    async def press(self, asker: Asker, button: str) -> Reply:
+    async def fill(
+        self,
+        asker: Asker,
+        command: str,
+        values: Mapping[str, str],
+        job: JobId | None = None,
+        origin: JobId | None = None,
+    ) -> Reply:
+        """Carry out a command whose form somebody filled in; `origin` is the job whose button showed it."""
+        return await self._answered(asker, str(dict(values)), lambda: _filled(command, values, origin), job)
+
+    async def press(self, asker: Asker, button: str, job: JobId | None = None) -> Reply:
         """Carry out what a button under a card stands for."""
-        return await self._answered(asker, button, lambda: _pressed(button))
+        return await self._answered(asker, button, lambda: _pressed(button), job)
+
+    async def react(
+        self, asker: Asker, message: str, emoji: str, added: bool = True, job: JobId | None = None
+    ) -> Reply | None:
+        """Carry out what an emoji under a card stands for; None: it means nothing there."""
+        action = reactions.action_of(emoji, added=added)
+        view = await self._seen(asker, message) if action is not None else None
+        if action is None or view is None:
+            return None
+        if not reactions.meant(view, action, mine=view.person_key == asker.person):
+            return None
+        return await self._answered(asker, emoji, lambda: _reacted(view.id, action, added), job)
+
+    async def job_of(self, asker: Asker, message: str) -> Card | None:
+        """The card that this message shows, if the asker can know of it here."""
+        view = await self._seen(asker, message)
+        return None if view is None or view.deleted else card(view, self._live.get(view.id))
+
+    async def loras(self, asker: Asker, words: str, limit: int = 25) -> list[Suggestion]:
+        """LoRAs that the asker may use, suggested for the last of these words, separated by commas."""
+        folder = await self._folder.names()
+        async with self._database.reading() as session:
+            space = await people.space_id(session, asker.chat, asker.space)
+            somebody = await people.known(session, asker.chat, asker.person)
+            trained = await adapters.hints(session, space or NOWHERE, somebody.id if somebody else NOWHERE)
+        known = [Hint(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
+        names = {hint.name for hint in known}
+        known += [Hint(name=name) for name in sorted(folder) if name not in names]
+        return suggestions(words, known, limit)
 
     async def jobs(self, asker: Asker, before: int | None, limit: int) -> list[Card]:
         """The cards of the asker's channel, newest first: those with numbers under `before`, or all."""
@@ -138,36 +216,105 @@ class Dispatch:
 
     async def card(self, asker: Asker, job: JobId) -> Card | None:
         """The card of one job of the asker's space; None when there is none."""
+        if not ID.fullmatch(job):  # it may be anything, even what no database takes
+            return None
         async with self._database.reading() as session:
             space = await people.space_id(session, asker.chat, asker.space)
-            view = None if space is None else await views.view(session, space, job)
+            somebody = await people.known(session, asker.chat, asker.person)
+            view = await views.view(
+                session, space, job, person_id=somebody.id if somebody else None, direct=asker.direct
+            )
         return None if view is None or view.deleted else card(view, self._live.get(view.id))
+
+    def admin(self, asker: Asker) -> bool:
+        """Whether they are an admin where they ask: by the chat's own roles, or by name."""
+        return asker.admin or self.names_as_admin(asker.chat, asker.person, asker.person_name)
+
+    def names_as_admin(self, chat: str, key: str, name: str) -> bool:
+        """Whether the operator names this person as an admin."""
+        return self._admins.has(chat, key, name)
+
+    async def forget_space(self, chat: str, space: str) -> None:
+        """The bot is in this space no more: nothing of it stays. Raises CannotStore."""
+
+        async def work(session: AsyncSession) -> Forgotten:
+            self._spaces.pop((chat, space), None)  # what follows in the same transaction meets another one
+            return await privacy.forget_space(session, chat, space, time.time())
+
+        forgotten = await self._database.write(work)
+        log.info("a space is forgotten", chat=chat, jobs=forgotten.counts.prompts)
+        await self._after(_forgotten(forgotten, ""))
 
     def refuse(self) -> None:
         """Take nothing more: the bot is about to stop."""
         self._stopping = True
 
-    async def _answered(self, asker: Asker, words: str, read: Callable[[], tuple[str, Handler]]) -> Reply:
+    async def _seen(self, asker: Asker, message: str) -> JobView | None:
+        async with self._database.reading() as session:
+            space = await people.space_id(session, asker.chat, asker.space)
+            somebody = await people.known(session, asker.chat, asker.person)
+            return await views.of_message(
+                session, space, message, person_id=somebody.id if somebody else None, direct=asker.direct
+            )
+
+    async def _answered(
+        self, asker: Asker, words: str, read: Callable[[], Ask], wanted: JobId | None
+    ) -> Reply:
         """The reply to one call; every error ends here."""
-        job, started = new_job_id(), time.monotonic()
+        job, started = wanted or new_job_id(), time.monotonic()
         if self._stopping:
             return Reply(ok=False, text=STOPPING)
         name, noted = "", log.bind(chat=asker.chat, person=asker.person, text=words)
         try:
-            name, handler = read()
-            outcome = await self._carried_out(asker, job, handler)
+            ask = read()
+            name = ask.name
+            try:
+                outcome = await self._carried_out(asker, job, ask, again=wanted is not None)
+            finally:
+                if name.startswith(KEEPING):
+                    self._unkept.clear()
+            if outcome.beside is not None:
+                outcome = await self._done_beside(asker, job, ask, *outcome.beside)
             await self._after(outcome)
+            reply = await self._exported(outcome)
         except (InvalidRequest, CannotStore) as refusal:
+            if isinstance(refusal, Refused):
+                await self._count(asker, refusal)
             noted.info("refused", what=name, kind=type(refusal).__name__)
             return Reply(ok=False, text=str(refusal))
         except Exception:
             noted.exception("unexpected error", what=name, number=job)
             return Reply(ok=False, text=f"sorry, something went wrong: the log has it under {job}.")
         seconds = round(time.monotonic() - started, 4)
-        noted.info("answered", what=name, job=outcome.reply.job, seconds=seconds)
-        return outcome.reply
+        noted.info("answered", what=name, job=reply.job, seconds=seconds)
+        return reply
 
-    async def _carried_out(self, asker: Asker, job: JobId, handler: Handler) -> _Outcome:
+    async def _exported(self, outcome: _Outcome) -> Reply:
+        """The reply with what takes longer than a transaction may."""
+        if outcome.export is None:
+            return outcome.reply
+        return replace(outcome.reply, files=await self._exports.of(outcome.export))
+
+    async def _count(self, asker: Asker, refusal: Refused) -> None:
+        """The space's admins see how often something is refused, and nothing of the words."""
+
+        async def work(session: AsyncSession) -> None:
+            space = await people.space(session, asker.chat, asker.space, asker.space_name)
+            person = await people.person(session, asker.chat, asker.person, asker.person_name)
+            await keeping.refused(session, space.id, person.id, refusal.why, time.time())
+
+        with suppress(CannotStore):  # whoever asked is told all the same
+            await self._database.write(work)
+
+    async def _done_beside(
+        self, asker: Asker, job: JobId, ask: Ask, person_id: int, answer: Beside
+    ) -> _Outcome:
+        """Wait for what the engine finds; a transaction of its own makes the reply of it."""
+        async with self._looks.found(person_id, answer.request) as found:
+            settling = replace(ask, handler=partial(answer.settle, made=found))
+            return await self._carried_out(asker, job, settling, again=False)
+
+    async def _carried_out(self, asker: Asker, job: JobId, ask: Ask, *, again: bool) -> _Outcome:
         """One transaction; what the folder of LoRAs is asked is asked between two tries, outside of it.
 
         What that puts into the store has to stay there until the row that needs it is written.
@@ -176,7 +323,8 @@ class Dispatch:
         async with AsyncExitStack() as asking:
             for tries in range(LOOK_UPS):
                 try:
-                    space, outcome = await self._database.write(self._work(asker, job, handler, folder))
+                    work = self._work(asker, job, ask, folder, again=again)
+                    space, outcome = await self._database.write(work)
                 except NotYetKnown as question:
                     if not tries:
                         await asking.enter_async_context(self._leftovers.keeping())
@@ -187,30 +335,51 @@ class Dispatch:
         raise InvalidRequest("too many LoRAs were asked for at once.")
 
     def _work(
-        self, asker: Asker, job: JobId, handler: Handler, folder: Known
+        self, asker: Asker, job: JobId, ask: Ask, folder: Known, *, again: bool
     ) -> Callable[[AsyncSession], Awaitable[tuple[Space, _Outcome]]]:
         async def work(session: AsyncSession) -> tuple[Space, _Outcome]:
             space = self._spaces.get((asker.chat, asker.space))
             if space is None or space.name != asker.space_name:
                 space = await people.space(session, asker.chat, asker.space, asker.space_name)
             person = await people.person(session, asker.chat, asker.person, asker.person_name)
+            now = time.time()
+            if again and await jobs.filed_since(session, job, person.id, now - REDELIVERED):
+                return space, _Outcome(reply=Reply(job=job))
+            if again and job in self._gone:
+                raise InvalidRequest(FORGOTTEN)
+            home = await _home(session, asker, ask, person) or space
+            kept = await self._kept(session, home.id, asker.person)
+            check_welcome(kept, ask.name)
             context = ChatContext(
                 job=job,
-                library=PersonLibrary(session=session, space_id=space.id, person_id=person.id, folder=folder),
+                library=PersonLibrary(session=session, space_id=home.id, person_id=person.id, folder=folder),
                 small=self._small,
                 largest_rank=self._largest_rank,
                 session=session,
-                space=space,
+                space=home,
                 person=person,
                 channel=asker.channel,
-                admin=asker.admin,
-                now=time.time(),
+                admin=self.admin(asker),
+                direct=asker.direct,
+                adult=asker.adult,
+                kept=kept,
+                admins=self._admins,
+                now=now,
                 pace=self._pace,
                 per_person=self._limits.per_person,
             )
-            return space, await self._settled(context, await handler(context))
+            return space, await self._settled(context, await ask.handler(context))
 
         return work
+
+    async def _kept(self, session: AsyncSession, space_id: int, key: str) -> Kept:
+        """What the keepers have set; that it is nothing is remembered until one of them says anything."""
+        if (space_id, key) in self._unkept:
+            return keeping.NOTHING
+        kept = await keeping.kept(session, space_id, key)
+        if kept is keeping.NOTHING and len(self._unkept) < UNKEPT:
+            self._unkept.add((space_id, key))
+        return kept
 
     async def _settled(self, context: ChatContext, answer: Answer) -> _Outcome:
         """What an answer means for the tables, and for afterwards."""
@@ -222,7 +391,9 @@ class Dispatch:
             case Gift():
                 return _Outcome(reply=Reply(text=answer.text, files=answer.files))
             case Listing():
-                return _Outcome(reply=Reply(text=answer.text, loras=answer.loras))
+                return _Outcome(reply=Reply(text=answer.text, loras=answer.loras, files=answer.files))
+            case Beside():
+                return _Outcome(beside=(context.person.id, answer))
             case Changed():
                 reply = Reply(text=answer.text)
                 return _Outcome(
@@ -238,11 +409,14 @@ class Dispatch:
                 return await self._shown(context, answer)
             case Cancelling():
                 return await self._cancelling(context, answer)
+            case Exporting():
+                return _Outcome(reply=Reply(text=answer.text), export=context.person.id)
+            case Forgetting():
+                self._spaces.clear()
+                return _forgotten(answer.forgotten, answer.text)
 
     async def _filed(self, context: ChatContext, answer: Filed) -> _Outcome:
-        request = answer.request
-        if isinstance(request, Paint):
-            check_room(context)
+        request, expected = await checked(context, answer)
         job = await jobs.file(
             context.session,
             id=context.job,
@@ -253,6 +427,9 @@ class Dispatch:
             parent=answer.parent,
             now=context.now,
             state="draft" if answer.draft else "queued",
+            adult=context.adult,
+            private=context.direct,
+            expected=expected,
         )
         if isinstance(request, Paint):
             for use in request.adapters:
@@ -270,7 +447,7 @@ class Dispatch:
 
     async def _shown(self, context: ChatContext, answer: Shown) -> _Outcome:
         view = await job_here(context, answer.job)
-        await jobs.move(context.session, view.number, context.channel)
+        await jobs.move(context.session, view.number, context.channel, private=context.direct)
         moved = None if view.message is None else (view.channel, view.message)
         return _Outcome(reply=Reply(job=view.id), touched=(view.id,), moved=moved)
 
@@ -280,6 +457,7 @@ class Dispatch:
         seconds = self._queue.spent(view.id)
         unneeded = [] if view.training is None else await trainings.shed(context.session, view.number)
         await jobs.finish(context.session, view.number, state="cancelled", seconds=seconds, now=context.now)
+        unneeded += await pictures.spare(context.session, view.request)
         return _Outcome(
             reply=Reply(text=answer.text),
             touched=(view.id,),
@@ -288,6 +466,9 @@ class Dispatch:
         )
 
     async def _after(self, outcome: _Outcome) -> None:
+        if outcome.forgot:
+            self._spaces.clear()
+            self._gone.update(outcome.touched, outcome.ended)
         for job in outcome.ended:
             self._queue.cancel(job)
             self._drafts.cancel(job)
@@ -302,20 +483,42 @@ class Dispatch:
             self._queue.wake()
             self._drafts.wake()
         await self._leftovers.remove(outcome.unneeded)
+        if outcome.forgot:
+            self._remains.wake()
 
 
-def _said(words: str) -> tuple[str, Handler]:
+async def _home(session: AsyncSession, asker: Asker, ask: Ask, person: Person) -> Space | None:
+    """Where the touched job belongs: in a direct channel it may be of another space, with its own LoRAs."""
+    if ask.about is None or not asker.direct:
+        return None
+    view = await views.view(session, None, ask.about, person_id=person.id, direct=True)
+    return None if view is None else await session.get_one(Space, view.space_id)
+
+
+def _forgotten(told: Forgotten, text: str) -> _Outcome:
+    """What is left to do for somebody who is forgotten."""
+    return _Outcome(
+        reply=Reply(text=text),
+        touched=told.touched,
+        ended=told.stopped,
+        unneeded=told.unneeded,
+        forgot=True,
+    )
+
+
+def _said(words: str) -> Ask:
     command, values = text.read(words)
-    return command.name, _handler(command, values)
+    return Ask(name=command.name, handler=_handler(command, values))
 
 
-def _filled(name: str, texts: Mapping[str, str]) -> tuple[str, Handler]:
+def _filled(name: str, texts: Mapping[str, str], origin: JobId | None) -> Ask:
     command = book.find(name)
-    return command.name, _handler(command, forms.values(command, texts))
+    return Ask(name=command.name, handler=_handler(command, forms.values(command, texts)), about=origin)
 
 
 def _handler(command: Command[..., Any], values: Mapping[str, Any]) -> Handler:
     async def handle(context: ChatContext) -> Answer:
+        check_may(context, command)
         full = settings.with_defaults(context.person.settings, command, values)
         answer: Answer = await command(context, **full)
         return answer
@@ -323,10 +526,17 @@ def _handler(command: Command[..., Any], values: Mapping[str, Any]) -> Handler:
     return handle
 
 
-def _pressed(button: str) -> tuple[str, Handler]:
+def _pressed(button: str) -> Ask:
     action, job, picture = actions.read_button(button)
 
     async def handle(context: ChatContext) -> Answer:
         return await actions.press(context, await job_here(context, job), action, picture)
 
-    return action, handle
+    return Ask(name=action, handler=handle, about=job)
+
+
+def _reacted(job: JobId, action: str, added: bool) -> Ask:
+    async def handle(context: ChatContext) -> Answer:
+        return await reactions.react(context, await job_here(context, job), action, added=added)
+
+    return Ask(name=action, handler=handle, about=job)

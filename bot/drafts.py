@@ -50,6 +50,11 @@ class Drafts:
         """A draft was written down."""
         self._woken.set()
 
+    @property
+    def jobs(self) -> Collection[JobId]:
+        """The one whose pictures are being looked at."""
+        return () if self._looked_at is None else (self._looked_at,)
+
     def cancel(self, job: JobId) -> None:
         """The draft is gone: its pictures need not be looked at."""
         if job == self._looked_at:

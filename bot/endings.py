@@ -14,11 +14,23 @@ from bot.leftovers import Leftovers
 from bot.metrics import Metrics
 from bot.pace import Pace
 from bot.running import Running
-from engine.messages import Cancelled, Failed, Inspected, Paint, Painted, Saved, Sha256, Trained
-from storage import jobs, trainings
+from engine.messages import (
+    Admitted,
+    Cancelled,
+    Failed,
+    Inspected,
+    Merged,
+    Paint,
+    Painted,
+    Saved,
+    Sha256,
+    Trained,
+)
+from storage import comparisons, jobs, trainings
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.jobs import ENGINE_DEATHS, Death, Finished
+from storage.pictures import spare
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +67,7 @@ class Endings:
                 if not ending.expected:
                     log.error("the engine failed a job", job=ending.job, reason=ending.reason)
                 return await self.finish(running, state="failed", reason=ending.reason)
-            case Cancelled() | Inspected():
+            case Cancelled() | Inspected() | Admitted() | Merged():
                 return await self.finish(running, state="cancelled")
             case Lost():
                 return await self._lost(running, ending)
@@ -109,7 +121,10 @@ class Endings:
                 pictures=pictures,
                 now=time.time(),
             )
-            return ended, [] if ended else list(hashes)
+            if ended and isinstance(running.request, Paint) and painted.scores:
+                await comparisons.note(session, running.number, running.request, painted.scores)
+            unneeded = await spare(session, running.request)
+            return ended, unneeded if ended else [*hashes, *unneeded]
 
         try:
             return await self._ended("succeeded", work, [picture.png for picture in painted.pictures])
@@ -146,7 +161,7 @@ class Endings:
             ended = await jobs.finish(
                 session, number, state=state, reason=reason, seconds=running.spent, now=now
             )
-            return ended, unneeded
+            return ended, [*unneeded, *await spare(session, running.request)]
 
         return await self._ended(state, work)
 

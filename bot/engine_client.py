@@ -17,8 +17,8 @@ from engine.messages import (
     EngineSettings,
     Event,
     Idle,
-    Inspect,
     JobId,
+    Look,
     Ready,
     Shutdown,
     StopTraining,
@@ -99,7 +99,7 @@ class EngineClient:
         self._lives = asyncio.create_task(self._watch())
         return await self._first
 
-    async def work(self, request: Work | Inspect) -> AsyncGenerator[Update]:
+    async def work(self, request: Work | Look) -> AsyncGenerator[Update]:
         """News of this job, up to what ended it; leaving early cancels it.
 
         Raises EngineUnavailable when there is no engine and none will come.

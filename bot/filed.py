@@ -6,12 +6,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.messages import (
+    Admitted,
     Cancelled,
     Failed,
-    Inspect,
     Inspected,
     JobId,
     Learning,
+    Look,
+    Merged,
     Painted,
     Progress,
     Saved,
@@ -37,7 +39,7 @@ class Lost:
 
 
 Underway = Progress | Learning | Saved
-Ended = Painted | Inspected | Trained | Failed | Cancelled | Lost
+Ended = Painted | Inspected | Admitted | Merged | Trained | Failed | Cancelled | Lost
 Update = Underway | Ended
 
 
@@ -48,7 +50,7 @@ class Filed:
     `finishing`: a training that is to end early, with what it has.
     """
 
-    request: Work | Inspect
+    request: Work | Look
     sent: bool = False
     finishing: bool = False
     news: asyncio.Queue[Update | EngineUnavailable] = field(default_factory=asyncio.Queue)
@@ -60,7 +62,7 @@ class FiledJobs:
     def __init__(self) -> None:
         self._jobs: dict[JobId, Filed] = {}
 
-    def file(self, request: Work | Inspect) -> Filed:
+    def file(self, request: Work | Look) -> Filed:
         """Put a job on the list. Raises ValueError when it is there already."""
         if request.job in self._jobs:
             raise ValueError(f"job {request.job} is in the engine already")

@@ -8,7 +8,10 @@ from bot.card import Card
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """Who asks, and where, in the chat's own keys."""
+    """Who asks, and where, in the chat's own keys.
+
+    `direct`: nobody but this person sees the channel; `adult`: the chat keeps it for adults.
+    """
 
     chat: str  # "local", "discord", "slack"
     space: str
@@ -17,10 +20,16 @@ class Asker:
     person: str
     person_name: str
     admin: bool = False
+    direct: bool = False
+    adult: bool = False
 
 
 class CardRefused(Exception):
     """The chat will never show this card: its channel is gone or closed. Other errors: it tries again."""
+
+
+class ChatUnavailable(Exception):
+    """One sentence for the operator: why this chat cannot be served. The others go on."""
 
 
 class Front(Protocol):

@@ -7,13 +7,14 @@ from bot.live import Live
 from bot.pace import Pace
 from commands.words import duration
 from engine.messages import JobId, Paint
-from storage import jobs, views
+from storage import jobs, order, views
 from storage.database import Database
 from storage.jobs import TYPICAL
 from storage.views import JobView
 
 LENGTH = 200  # places that are told; who stands further back waits without one
 NEAR = 20  # places that are always up to date; further back they are told as often as these would change
+PAUSED = "until an admin resumes the queue"
 AT_ONCE = 20  # rows read in one go: each takes the event loop a moment
 
 Told = tuple[int, str, str]
@@ -60,6 +61,7 @@ class Line:
             self.length = await jobs.queued_count(session)
             pictures = await jobs.places(session, LENGTH, seconds=self._typical())
             trainings = await jobs.training_places(session)
+            held = [job for job in await order.held(session, LENGTH) if job not in {**painting, **training}]
             self._trainings = {job for job, _ in trainings}
             standing = [job for job, _ in (*pictures, *trainings)]
             unknown = [job for job in standing if job not in self._seconds]
@@ -72,7 +74,8 @@ class Line:
             standing_there = [(job, place) for job, place in places if job not in inside]
             ahead = self._ahead(standing_there, sum(running.values()), factor)
             self._tell(ahead, waiting(), far_too=far_too)
-        self._forget(set(standing), inside)
+        self._hold(held)
+        self._forget({*standing, *held}, inside)
 
     def _expected(self, view: JobView) -> float:
         """Engine seconds that a job will take."""
@@ -105,6 +108,15 @@ class Line:
                 self._told[job] = told
                 self._live.queued(job, place=place, left=left, waiting=waiting)
                 changed.append(job)
+        self._touch(changed)
+
+    def _hold(self, held: Collection[JobId]) -> None:
+        """What an admin holds has no place in the line."""
+        told = (0, "", PAUSED)
+        changed = [job for job in held if self._told.get(job) != told or not self._live.get(job)]
+        for job in changed:
+            self._told[job] = told
+            self._live.queued(job, place=None, left=None, waiting=PAUSED)
         self._touch(changed)
 
     def _typical(self) -> float:

@@ -9,7 +9,17 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from bot.config import LogSettings
 
 PRIVATE = ("prompt", "text")  # fields with people's words
-QUIET = ("asyncio", "aiohttp.access", "aiosqlite", "alembic", "sqlalchemy")  # chatty below warnings
+# Chatty below warnings; some of them show addresses that have tokens in them.
+QUIET = (
+    "asyncio",
+    "aiohttp.access",
+    "aiosqlite",
+    "alembic",
+    "sqlalchemy",
+    "discord",
+    "slack_bolt",
+    "slack_sdk",
+)
 
 
 def set_up(settings: LogSettings) -> None:

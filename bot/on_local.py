@@ -12,7 +12,7 @@ from bot.card import Card
 from bot.config import LOCAL_TOKEN, LocalSettings
 from bot.dispatch import Dispatch
 from bot.front import Asker
-from bot.leftovers import Leftovers
+from bot.intake import Intake
 from bot.local import page
 from bot.local.doors import Doors, greet, person_of
 from bot.local.gallery import Gallery
@@ -55,7 +55,7 @@ class LocalChat:
         dispatch: Dispatch,
         files: Files,
         library: Library,
-        leftovers: Leftovers,
+        intake: Intake,
         health: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: Callable[[], bytes],
     ) -> None:
@@ -69,7 +69,7 @@ class LocalChat:
         self._health, self._metrics = health, metrics
         shelf = Shelf(database, files, self.channels)
         self._gallery = Gallery(shelf)
-        self._others = (Sheets(shelf), Loras(shelf, library), Sending(shelf, leftovers, self.name_of))
+        self._others = (Sheets(shelf), Loras(shelf, library), Sending(shelf, intake, self.name_of))
         self._wires: set[Wire] = set()
         self._runner: web.AppRunner | None = None
 
@@ -165,8 +165,10 @@ class LocalChat:
         async with self._database.reading() as session:
             somebody = await known(session, CHAT, person_of(request) or "")
         own = somebody.settings if somebody else {}
+        admin = somebody is not None and self.dispatch.names_as_admin(CHAT, somebody.key, somebody.name)
+        shown = [one for one in COMMANDS.values() if admin or not one.admin]
         told = {
-            "commands": [definition(one, with_defaults(own, one, {})) for one in COMMANDS.values()],
+            "commands": [definition(one, with_defaults(own, one, {})) for one in shown],
             "actions": [{"name": a.name, "emoji": a.emoji, "help": a.help} for a in ACTIONS],
         }
         response = web.json_response(told, headers={"Cache-Control": "no-store"})

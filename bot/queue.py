@@ -89,6 +89,11 @@ class Queue:
         """Jobs that have not ended, in the engine or on their way out of it."""
         return len(self._running)
 
+    @property
+    def jobs(self) -> Collection[JobId]:
+        """Those that have not ended, in the engine or on their way out of it."""
+        return self._running
+
     async def start(self) -> None:
         """Queue again what ran when the last bot ended, and begin; the engine loads in the background."""
         await self._put_back()

@@ -27,7 +27,7 @@ class Running:
     @property
     def pictures(self) -> int:
         """How many pictures of it are in a step; a training has steps of its own."""
-        return self.request.count if isinstance(self.request, Paint) else 0
+        return self.request.painted if isinstance(self.request, Paint) else 0
 
     @property
     def done(self) -> float:

@@ -4,11 +4,10 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 import structlog
 
@@ -19,18 +18,24 @@ from bot.dispatch import Dispatch
 from bot.drafts import Drafts
 from bot.engine_client import PROGRAM, EngineClient
 from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
-from bot.front import Front
+from bot.exporting import Exports
+from bot.forgetting import Remains
+from bot.front import ChatUnavailable, Front
+from bot.intake import Intake
 from bot.leftovers import DAY, Leftovers
 from bot.live import Live
 from bot.logs import set_up
+from bot.looks import Looks
 from bot.metrics import Metrics
 from bot.on_local import LocalChat, LocalChatError
+from bot.opening import NO_CHAT, Opening, announce, others
 from bot.pace import Pace
 from bot.queue import Queue
+from commands.keepers import Admins
 from commands.parse import parse
 from commands.presets import SMALL
 from commands.spec import Option, parameters
-from engine.messages import Event, InvalidRequest
+from engine.messages import Event, InvalidRequest, JobId
 from storage.database import CannotStore, Database, DatabaseError
 from storage.files import Files
 
@@ -43,16 +48,6 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 class CannotServe(Exception):
     """One sentence for the operator: why the bot does not start."""
-
-
-class Served(Front, Protocol):
-    """A chat that is started and stopped with the bot."""
-
-    async def start(self) -> str:
-        """Be there for people; where they find it."""
-
-    async def stop(self) -> None:
-        """Let everybody go."""
 
 
 class Bot:
@@ -68,6 +63,7 @@ class Bot:
         self.live = Live()
         self.pace = Pace()
         self.leftovers = Leftovers(database, self.files)
+        self.intake = Intake(database, self.files, self.leftovers)
         self._fronts: dict[str, Front] = {}
         self.delivery = Delivery(database, self._fronts, self.live, self.metrics)
         self.queue = Queue(
@@ -90,18 +86,23 @@ class Bot:
             engine=self.engine,
             touch=self.delivery.touch,
         )
+        self.remains = Remains(database, self.leftovers, self._busy)
         self.dispatch = Dispatch(
             database=database,
             leftovers=self.leftovers,
             folder=self.library,
             queue=self.queue,
             drafts=self.drafts,
+            looks=Looks(self.engine, self.files, self.leftovers),
             delivery=self.delivery,
+            exports=Exports(database, self.files, self.leftovers),
+            remains=self.remains,
             live=self.live,
             pace=self.pace,
             limits=config.queue,
             largest_rank=config.training.largest_rank,
             small=config.engine.model == SMALL,
+            admins=admins(config),
         )
         self._started = time.monotonic()
         self._services: list[asyncio.Task[None]] = []
@@ -114,6 +115,7 @@ class Bot:
     def add(self, front: Front) -> None:
         """Let this chat have its cards."""
         self._fronts[front.chat] = front
+        self.delivery.back()
 
     async def start(self) -> None:
         """Begin to deliver and to paint; the engine loads its model meanwhile. Raises CannotStore."""
@@ -124,6 +126,7 @@ class Bot:
         await self.queue.start()
         self._services.append(asyncio.create_task(self.drafts.work()))
         await self.delivery.start()
+        self._services.append(asyncio.create_task(self.remains.work()))
 
     async def stop(self, grace: float = GRACE) -> None:
         """Take no more, let what runs end within the grace or put it back, and leave every card right."""
@@ -155,6 +158,10 @@ class Bot:
             "jobs": {"queued": self.queue.length, "running": self.queue.running},
         }
 
+    def _busy(self) -> set[JobId]:
+        """The jobs whose rows somebody may be about to change."""
+        return {*self.queue.jobs, *self.drafts.jobs, *self.delivery.jobs}
+
     def _hear(self, event: Event) -> None:
         self.metrics.hear(event)
         self.queue.hear(event)
@@ -183,10 +190,10 @@ async def serve(config: Config, program: Sequence[str] = PROGRAM) -> None:
     try:
         bot = await Bot.open(config, program)
         try:
-            await _serve(bot, _fronts(bot), told)
+            await _serve(bot, told)
         finally:
             await bot.close()
-    except (DatabaseError, CannotStore, LocalChatError) as error:
+    except (DatabaseError, CannotStore, LocalChatError, ChatUnavailable) as error:
         raise CannotServe(str(error)) from error
 
 
@@ -212,22 +219,48 @@ def _told(
     return read_config(config)
 
 
-async def _serve(bot: Bot, fronts: Sequence[Served], told: asyncio.Queue[str]) -> None:
-    """The chats come first: a port in use is told before anything has begun."""
-    addresses = [await front.start() for front in fronts]
-    for front in fronts:
-        bot.add(front)
+async def _serve(bot: Bot, told: asyncio.Queue[str]) -> None:
+    """The page comes first: a port in use is told before anything has begun."""
+    here = (
+        local_chat(bot, bot.config.local, os.environ.get(LOCAL_TOKEN)) if bot.config.local.enabled else None
+    )
+    opening = Opening(others(bot), bot.add, alone=here is None)
+    if here is None and not opening.fronts:
+        raise CannotServe(NO_CHAT)
+    address = None if here is None else await here.start()
+    if here is not None:
+        bot.add(here)
     try:
         await bot.start()
         gc.collect()
         gc.freeze()  # what is there by now stays: each look at all of it would block the event loop for 60 ms
-        for address in addresses:
-            log.info("listening", address=address)
-            sys.stdout.write(f"Atelier is at {address} (Ctrl-C stops it)\n")
-            sys.stdout.flush()
-        log.info("stopping", signal=await told.get())
+        if address is not None:
+            announce(address)
+        log.info("stopping", signal=await _told_to_stop(opening, told))
     finally:
-        await _stop(bot, fronts, told)
+        await _stop(bot, opening, told)
+        if here is not None:
+            await here.stop()
+
+
+async def _told_to_stop(opening: Opening, told: asyncio.Queue[str]) -> str:
+    """Open the other chats meanwhile. Raises ChatUnavailable when there is none for anybody."""
+    begun, signal = asyncio.create_task(opening.begin()), asyncio.create_task(told.get())
+    try:
+        await asyncio.wait({begun, signal}, return_when=asyncio.FIRST_COMPLETED)
+        if begun.done():
+            begun.result()
+        return await signal
+    finally:
+        begun.cancel()
+        signal.cancel()
+
+
+def admins(config: Config) -> Admins:
+    """A name on the page is anybody's to take: it counts where nobody but this machine can open the page."""
+    named = {"local": config.admins.local, "discord": config.admins.discord, "slack": config.admins.slack}
+    alone = config.local.is_loopback and not os.environ.get(LOCAL_TOKEN)
+    return Admins(named=named, by_name=("local",) if alone else ())
 
 
 def local_chat(bot: Bot, settings: LocalSettings, token: str | None) -> LocalChat:
@@ -239,17 +272,10 @@ def local_chat(bot: Bot, settings: LocalSettings, token: str | None) -> LocalCha
         dispatch=bot.dispatch,
         files=bot.files,
         library=bot.library,
-        leftovers=bot.leftovers,
+        intake=bot.intake,
         health=bot.health,
         metrics=bot.metrics.text,
     )
-
-
-def _fronts(bot: Bot) -> list[Served]:
-    config = bot.config
-    if not config.local.enabled:
-        raise CannotServe("no chat is enabled: set [local] enabled = true.")
-    return [local_chat(bot, config.local, os.environ.get(LOCAL_TOKEN))]
 
 
 def _signals() -> asyncio.Queue[str]:
@@ -261,7 +287,7 @@ def _signals() -> asyncio.Queue[str]:
     return told
 
 
-async def _stop(bot: Bot, fronts: Sequence[Served], told: asyncio.Queue[str]) -> None:
+async def _stop(bot: Bot, opening: Opening, told: asyncio.Queue[str]) -> None:
     """Orderly, within GRACE and a little; another signal ends the grace at once."""
     started = time.monotonic()
     stopping = asyncio.create_task(bot.stop())
@@ -271,6 +297,5 @@ async def _stop(bot: Bot, fronts: Sequence[Served], told: asyncio.Queue[str]) ->
         bot.queue.hurry()
     await stopping
     hurry.cancel()
-    for front in fronts:
-        await front.stop()
+    await opening.stop()
     log.info("stopped", seconds=round(time.monotonic() - started, 1))

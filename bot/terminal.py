@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 HERE = f"{imagine.name} paints a picture and {TRAIN.name} teaches a LoRA"
 SERVE = "serve: Run the bot for its chats; no words at all do the same."
+INVITE = "discord-invite: Print the link that brings the bot into a Discord guild."
+MANIFEST = "slack-manifest: Print the manifest of the Slack app."
 
 
 def main(words: Sequence[str]) -> int:
@@ -64,7 +66,7 @@ def _help(words: Sequence[str]) -> str:
     """The options of the command that is asked about; of imagine's and what else there is, otherwise."""
     if TRAIN.name in [word for word in words if word != "help"][:1]:
         return usage(TRAIN)
-    others = (f"{TRAIN.name}: {TRAIN.help} Its options: {TRAIN.name} --help.", SERVE)
+    others = (f"{TRAIN.name}: {TRAIN.help} Its options: {TRAIN.name} --help.", SERVE, INVITE, MANIFEST)
     return "\n".join((usage(imagine, parameters(_settle)), *others))
 
 

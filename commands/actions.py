@@ -8,11 +8,12 @@ from types import MappingProxyType
 from commands.answers import Answer, Changed, Filed, Finishing, Form, Gift, Started
 from commands.cancel import stop
 from commands.context import ChatContext
-from commands.imagine import imagine, random_seed
+from commands.filing import check_started
+from commands.imagine import random_seed
 from commands.jobs import OPEN, check_kept, check_owner, note_change
 from commands.parse import listed, short
 from commands.trainings import check_start, edited, finish
-from commands.write import alone, texts, written
+from commands.write import alone, asked_by, texts, written
 from engine.messages import InvalidRequest, JobId, Paint
 from storage import adapters, jobs, pictures, trainings
 from storage.requests import Kind
@@ -89,6 +90,7 @@ def available(view: JobView) -> tuple[tuple[Action, int | None], ...]:
         (action, place)
         for action in ended
         if (view.pictures or not action.each) and (view.request or not action.recipe)
+        if action.name != "vary" or not _compares(view)
         for place in (places if action.each else [None])
     )
 
@@ -149,6 +151,8 @@ async def _again(context: ChatContext, view: JobView, picture: int | None) -> Fi
 
 
 async def _vary(context: ChatContext, view: JobView, picture: int | None) -> Filed:
+    if _compares(view):
+        raise InvalidRequest(f"job {view.id} compares pictures: there is nothing near it.")
     request = replace(
         await _allowed(context, view),
         job=context.job,
@@ -165,7 +169,7 @@ async def _edit(context: ChatContext, view: JobView, picture: int | None) -> For
     values = texts(_request(view))
     if not values["no"] and context.person.settings.get("no"):
         values["no"] = '""'
-    return Form(command=imagine.name, values=values)
+    return Form(command=asked_by(_request(view)).name, values=values)
 
 
 async def _keep(context: ChatContext, view: JobView, picture: int | None) -> Changed:
@@ -217,8 +221,9 @@ async def _deleted(context: ChatContext, view: JobView) -> Changed:
 async def _start(context: ChatContext, view: JobView, picture: int | None) -> Started:
     check_owner(context, view, "start")
     check_start(view)
+    expected = await check_started(context, view)
     await note_change(context, view, "start", "queued")
-    await jobs.enqueue(context.session, view.number, context.now)
+    await jobs.enqueue(context.session, view.number, context.now, expected)
     return Started(job=view.id)
 
 
@@ -262,6 +267,11 @@ PRESSED: Mapping[Kind, Mapping[str, Pressed]] = MappingProxyType(
         },
     }
 )
+
+
+def _compares(view: JobView) -> bool:
+    """Whether its picture is a sheet of several."""
+    return isinstance(view.request, Paint) and bool(view.request.variants)
 
 
 def _request(view: JobView) -> Paint:

@@ -1,10 +1,11 @@
 """What a command or a button can answer; the bot carries it out, and new work answers with a card."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from engine.messages import JobId, Sha256, Work
+from engine.messages import Admit, Admitted, JobId, Merge, Merged, Sha256, Work
 from storage.adapters import LoraView
+from storage.privacy import Forgotten
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,14 @@ class Finishing:
 
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """LoRAs for the person who asked, and for nobody else; `text` says the same in words."""
+    """LoRAs for the person who asked, and for nobody else; `text` says the same in words.
+
+    `files` are theirs too, by name and content.
+    """
 
     loras: tuple[LoraView, ...]
     text: str
+    files: tuple[tuple[str, Sha256], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,4 +103,53 @@ class Gift:
     text: str = ""
 
 
-Answer = Said | Form | Filed | Started | Finishing | Listing | Shown | Changed | Cancelling | Gift
+@dataclass(frozen=True, kw_only=True)
+class Exporting:
+    """The person is to be given all that is stored about them, as files."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgetting:
+    """The person is forgotten; the rows say so already."""
+
+    forgotten: Forgotten
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What the engine found, its pictures in the store: the LoRA's own, and the merge beside its mix."""
+
+    told: Admitted | Merged
+    thumbnail: Sha256
+    sheet: Sha256 | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """Something short for the engine to do while the person waits.
+
+    `settle` makes the answer of what was found, in a transaction of its own.
+    """
+
+    request: Admit | Merge
+    settle: "Callable[..., Awaitable[Answer]]"  # (context, made=Found)
+
+
+Answer = (
+    Said
+    | Form
+    | Filed
+    | Started
+    | Finishing
+    | Listing
+    | Shown
+    | Changed
+    | Cancelling
+    | Gift
+    | Beside
+    | Exporting
+    | Forgetting
+)

@@ -5,13 +5,23 @@ from types import MappingProxyType
 from typing import Annotated
 
 from commands.actions import ACTIONS, TRAINING_ACTIONS
+from commands.admin_audit import admin_audit
+from commands.admin_limits import admin_limits
+from commands.admin_people import admin_people
+from commands.admin_queue import admin_queue
+from commands.admin_rules import admin_rules
+from commands.admin_stats import admin_stats
 from commands.answers import Answer, Said
+from commands.arrivals import lora_import, lora_merge
 from commands.cancel import cancel
+from commands.compare import compare
 from commands.context import ChatContext
 from commands.help import overview, usage
 from commands.imagine import imagine
 from commands.library import lora, loras
-from commands.parse import near, short
+from commands.me import me
+from commands.parse import listed, near, short
+from commands.privacy import privacy, privacy_delete, privacy_export
 from commands.queue import queue
 from commands.settings import settings
 from commands.show import show
@@ -25,12 +35,19 @@ Known = Command[..., Awaitable[Answer]]
 
 def find(name: str) -> Known:
     """The command of this name, with or without its slash. Raises InvalidRequest, suggesting a near one."""
-    wanted = name.strip().removeprefix("/").lower()
+    wanted = " ".join(name.strip().removeprefix("/").lower().split())
     if wanted in COMMANDS:
         return COMMANDS[wanted]
+    if wanted in GROUPS:
+        raise InvalidRequest(f"say what: {listed([f'/{one.name}' for one in members(wanted)], 'or')}.")
     meant = near(wanted, COMMANDS)
     hint = f"did you mean /{meant}?" if meant else "/help tells them all."
     raise InvalidRequest(f"there is no command /{short(wanted)}: {hint}")
+
+
+def members(group: str) -> list[Known]:
+    """The commands of two words that begin with this one."""
+    return [one for one in COMMANDS.values() if one.group == group]
 
 
 @command
@@ -50,7 +67,7 @@ async def help(
         text="\n".join(
             [
                 "What you can say:",
-                overview(COMMANDS.values()),
+                overview(one for one in COMMANDS.values() if context.admin or not one.admin),
                 "What you can press under a picture:",
                 *buttons,
                 "What you can press under a training:",
@@ -62,5 +79,40 @@ async def help(
 
 
 COMMANDS: Mapping[str, Known] = MappingProxyType(
-    {one.name: one for one in (imagine, train, training, loras, lora, queue, cancel, show, settings, help)}
+    {
+        one.name: one
+        for one in (
+            imagine,
+            train,
+            training,
+            loras,
+            lora,
+            lora_import,
+            lora_merge,
+            compare,
+            queue,
+            cancel,
+            show,
+            settings,
+            me,
+            privacy,
+            privacy_export,
+            privacy_delete,
+            help,
+            admin_people,
+            admin_queue,
+            admin_limits,
+            admin_rules,
+            admin_audit,
+            admin_stats,
+        )
+    }
 )
+
+GROUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "lora": "LoRAs: how they were made, those from elsewhere, several in one.",
+        "privacy": "What is stored about you, to see, to take along or to delete.",
+        "admin": "For admins: people, the queue, limits, rules, what was changed and done here.",
+    }
+)  # first words of two, each with what its commands are for

@@ -7,7 +7,7 @@ from commands.context import ChatContext
 from commands.jobs import OPEN, check_owner, job_here, job_id, note_change
 from commands.spec import Option, command
 from engine.messages import InvalidRequest, JobId
-from storage import jobs
+from storage import jobs, pictures
 from storage.views import JobView, views
 
 
@@ -31,7 +31,8 @@ async def stop(context: ChatContext, job: JobView) -> Changed | Cancelling:
     if job.state == "running":
         return Cancelling(job=job.id, text=f"job {job.id} is being stopped.")
     await jobs.finish(context.session, job.number, state="cancelled", seconds=0.0, now=context.now)
-    return Changed(jobs=(job.id,), text=f"job {job.id} is cancelled.")
+    unneeded = await pictures.spare(context.session, job.request)
+    return Changed(jobs=(job.id,), text=f"job {job.id} is cancelled.", unneeded=tuple(unneeded))
 
 
 async def _newest(context: ChatContext) -> JobView:

@@ -5,8 +5,10 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from commands.keepers import NOBODY, Admins
 from commands.loras import Library
 from engine.messages import RANK, JobId, Paint
+from storage.keeping import NOTHING, Kept
 from storage.tables import Person, Space
 
 
@@ -43,3 +45,7 @@ class ChatContext(Context):
     now: float  # seconds since 1970
     pace: Pace
     per_person: int  # jobs of one person that may wait
+    direct: bool = False  # only this person sees the channel: their own jobs alone are here, of all spaces
+    adult: bool = False  # the chat keeps the channel for adults
+    kept: Kept = NOTHING  # what the keepers of the space have set
+    admins: Admins = NOBODY  # those whom the operator names

@@ -1,4 +1,4 @@
-"""Pictures to learn from as a form tells them: a JSON list of stored files with names and captions."""
+"""Stored files as a form tells them: a JSON list of pictures with names and captions, or one LoRA."""
 
 import json
 import re
@@ -20,6 +20,13 @@ def examples(text: str) -> tuple[Example, ...]:
     if not isinstance(told, list):
         raise InvalidRequest("the pictures cannot be read: send them with the form of /train.")
     return tuple(_example(one) for one in told)
+
+
+def lora_file(text: str) -> Sha256:
+    """A LoRA's file that was sent before, by its hash. Raises InvalidRequest."""
+    if not HASH.fullmatch(text):
+        raise InvalidRequest("the file cannot be read: send it with the form of /lora import.")
+    return Sha256(text)
 
 
 def written_examples(pictures: Sequence[Example]) -> str:

@@ -5,7 +5,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
-from commands.examples import examples
+from commands.examples import examples, lora_file
 from commands.loras import mentions
 from commands.parse import check_given, listed, near, short, value
 from commands.sizes import NAMED
@@ -22,7 +22,8 @@ def definition(command: Command[..., Any], usual: Mapping[str, Any] = NOBODYS) -
     """The command in plain JSON values; `usual` are somebody's own defaults for it.
 
     A parameter's `type` is words (said without a flag), text, integer, number, choice, boolean (true, or
-    not given), loras, size, pictures or hidden; `low` and `high` are None where nothing bounds them. `names`
+    not given), loras, size, pictures,
+    file or hidden; `low` and `high` are None where nothing bounds them. `names`
     are values with a name, beside any others, and `about` has a line on each choice that needs one. What is
     `more` need not be seen at once.
     """
@@ -82,6 +83,8 @@ def _type(parameter: Parameter) -> str:
         return "choice"
     if parameter.option.read is examples:
         return "pictures"
+    if parameter.option.read is lora_file:
+        return "file"
     if parameter.kind is int:
         return "integer"
     if parameter.kind is float:

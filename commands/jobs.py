@@ -24,8 +24,10 @@ def job_id(text: str) -> JobId:
 
 
 async def job_here(context: ChatContext, job: JobId) -> JobView:
-    """The job, if it belongs to this space and is still there. Raises InvalidRequest."""
-    seen = await view(context.session, context.space.id, job)
+    """The job, if the person can know of it here and it is still there. Raises InvalidRequest."""
+    seen = await view(
+        context.session, context.space.id, job, person_id=context.person.id, direct=context.direct
+    )
     if seen is None:
         raise InvalidRequest(f"there is no job {job} here.")
     check_kept(seen)

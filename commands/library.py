@@ -13,8 +13,10 @@ from commands.train import check_free, lora_name
 from commands.words import counted
 from commands.write import lora_fields
 from engine.messages import InvalidRequest, JobId
-from storage import adapters
+from storage import adapters, comparisons
 from storage.adapters import LoraView
+from storage.comparisons import ComparisonView
+from storage.pictures import STAR
 
 BARS = "▁▂▃▄▅▆▇█"
 CURVE = 30  # characters
@@ -82,8 +84,9 @@ async def lora(
     if delete:
         return await _delete(context, known)
     if download:
-        return Gift(files=((f"{known.name}.safetensors", known.sha256),), text=_line(known))
-    return Listing(loras=(known,), text=_told(known))
+        return Gift(files=((f"{known.name}.safetensors", known.sha256),), text=line(known))
+    made = await comparisons.of_lora(context.session, context.space.id, known.sha256)
+    return Listing(loras=(known,), text=_told(known, made))
 
 
 async def _rename(context: ChatContext, known: LoraView, name: str) -> Changed:
@@ -144,22 +147,31 @@ def _row(one: LoraView) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _line(one: LoraView) -> str:
+def line(one: LoraView) -> str:
+    """What paints with it."""
     return f"/imagine a picture of {one.phrase} --lora {one.name}"
 
 
-def _told(one: LoraView) -> str:
-    """All about it, for people: how it is used, whose it is, how it was made."""
+def _told(one: LoraView, made: Sequence[ComparisonView]) -> str:
+    """All about it, for people: how it is used, whose it is, how it was made and how it compares."""
     rows = [
         ("calls it up", one.phrase),
         ("made by", one.person),
         ("for", SHARED[one.access]),
         ("used", counted(one.uses, "time")),
         *lora_fields(one),
+        *(("compared", compared(each)) for each in made),
         ("loss", _curve([value for _, value in one.info.get("losses", ())])),
     ]
     shown = [(label, text) for label, text in rows if text]
-    return "\n".join([f"{one.name}:", *aligned(shown), _line(one)])
+    return "\n".join([f"{one.name}:", *aligned(shown), line(one)])
+
+
+def compared(made: ComparisonView) -> str:
+    """What CLIP said of a comparison, how many keep it, and how it is seen again."""
+    scores = [one.name if one.clip is None else f"{one.name} {one.clip:.1f}" for one in made.scores]
+    stars = f"{made.stars} {STAR}, " if made.stars else ""
+    return f"{', '.join(scores)} ({stars}/show {made.job})"
 
 
 def _curve(losses: Sequence[float]) -> str:

@@ -1,7 +1,13 @@
-"""How much one person may ask for."""
+"""How much one person may ask for, and how much a whole space."""
+
+from collections.abc import Iterator
 
 from commands.context import ChatContext
-from engine.messages import InvalidRequest
+from commands.keepers import Refused
+from commands.words import counted, duration
+from engine.messages import InvalidRequest, Paint, Work
+from storage import limits
+from storage.limits import DAY, Use, day_of
 
 
 def check_room(context: ChatContext) -> None:
@@ -11,3 +17,44 @@ def check_room(context: ChatContext) -> None:
             f"you have {context.person.queued} jobs in line, and at most {context.per_person} may wait: "
             "try again when one is done, or /cancel one."
         )
+
+
+async def check_limits(context: ChatContext, request: Work, expected: float) -> None:
+    """Raise Refused, with the time of reset, when the limits of the space leave no room for this.
+
+    expected: engine seconds that it will take.
+    """
+    if context.kept.limits.any:
+        used = await limits.use(context.session, context.space.id, context.person.id, context.now)
+        for text, why in _beyond(context, used, request, expected):
+            raise Refused(text, why)
+
+
+def reset(now: float) -> str:
+    """When the day begins anew."""
+    return f"00:00 UTC, in {duration(day_of(now) + DAY - now)}"
+
+
+def _beyond(context: ChatContext, used: Use, request: Work, expected: float) -> Iterator[tuple[str, str]]:
+    """Each limit that this would go beyond: what to say, and what to count it as."""
+    most, anew = context.kept.limits, f"the day begins anew at {reset(context.now)}."
+    pictures = request.count if isinstance(request, Paint) else 0
+    if most.queued is not None and used.queued >= most.queued:
+        text = f"you have {counted(used.queued, 'job')} in line here, and {most.queued} may wait"
+        yield f"{text}: try again when one is done, or /cancel one.", "limit of jobs in line"
+    if most.pictures is not None and pictures and used.pictures + pictures > most.pictures:
+        text = f"you keep {counted(used.pictures, 'picture')} here, and {most.pictures} are allowed"
+        yield f"{text}: delete some of your jobs first.", "limit of pictures"
+    if most.trainings is not None and not pictures and used.trainings >= most.trainings:
+        text = (
+            f"you have had {used.trainings} of the {counted(most.trainings, 'training')} that you have a day"
+        )
+        yield f"{text} here: {anew}", "limit of trainings"
+    for seconds, spent, whose, why in (
+        (most.seconds, used.seconds, "you have", "limit of engine time"),
+        (most.total, used.total, "all here have together", "limit of the space's engine time"),
+    ):
+        if seconds is not None and spent + expected > seconds:
+            left = max(0.0, seconds - spent)
+            text = f"this takes about {duration(expected)} of the engine, and {left:.0f} s are left of the"
+            yield f"{text} {seconds} s that {whose} a day: {anew}", why

@@ -14,6 +14,8 @@ from engine.messages import JobId, Paint
 from storage import jobs
 from storage.views import JobView, views
 
+PAUSED = "an admin has paused the queue here: nothing of it runs until they resume it."
+
 
 @command
 async def queue(context: ChatContext) -> Said:
@@ -31,11 +33,12 @@ async def queue(context: ChatContext) -> Said:
             for job in sorted(mine, key=lambda job: job.number)
         ]
     )
+    held = [PAUSED] if context.kept.queue == "paused" else []
     head = (
         f"you have {counted(len(rows), 'job')} here:" if rows else "you have no job here that waits or runs."
     )
     waiting = await jobs.queued_count(context.session) + len(training_places)
-    return Said(text="\n".join([head, *rows, f"{counted(waiting, 'job')} in line in all."]))
+    return Said(text="\n".join([head, *rows, *held, f"{counted(waiting, 'job')} in line in all."]))
 
 
 async def _waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, float]:

@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import UnionType
 from typing import (
@@ -96,12 +96,19 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Command(Generic[P, T_co]):
-    """A thing people can say; calling it runs its handler."""
+    """A thing people can say, in a word or two; calling it runs its handler. `admin`: only admins may."""
 
     name: str
     help: str
     parameters: tuple[Parameter, ...]
     run: Callable[P, T_co]
+    admin: bool = False
+
+    @property
+    def group(self) -> str:
+        """The first of two words, which other commands may have too; nothing if there is only one."""
+        first, _, second = self.name.partition(" ")
+        return first if second else ""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> T_co:
         return self.run(*args, **kwargs)
@@ -112,14 +119,19 @@ def command(function: Callable[P, T_co]) -> Command[P, T_co]:
 
     Parameters without an Option, such as the context, come from the caller and not from a person. The first
     of the others is said without a flag, unless it can be given by keyword only. Those of a TypedDict at the
-    end, **more: Unpack[More], need not be given and have no default.
+    end, **more: Unpack[More], need not be given and have no default. admin_people is said "/admin people".
     """
     return Command(
-        name=function.__name__,
+        name=function.__name__.replace("_", " "),
         help=(inspect.getdoc(function) or "").partition("\n")[0],
         parameters=parameters(function),
         run=function,
     )
+
+
+def admin_command(function: Callable[P, T_co]) -> Command[P, T_co]:
+    """The same, for admins alone."""
+    return replace(command(function), admin=True)
 
 
 def parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:

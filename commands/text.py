@@ -3,12 +3,13 @@
 import re
 from typing import Any
 
-from commands.book import COMMANDS, Known, find
+from commands.book import COMMANDS, GROUPS, Known, find
 from commands.parse import parse
 from commands.quotes import Quoted, split
 from engine.messages import InvalidRequest
 
 COMMAND = re.compile(r"\s*/(\S*)(.*)", re.DOTALL)
+WORD = re.compile(r"\s+([A-Za-z]+)(?!\S)(.*)", re.DOTALL)
 
 
 def read(text: str) -> tuple[Known, dict[str, Any]]:
@@ -19,7 +20,20 @@ def read(text: str) -> tuple[Known, dict[str, Any]]:
     line = COMMAND.fullmatch(text)
     if line is None or not line[1]:
         raise InvalidRequest("begin with a command, such as /imagine a red fox; /help tells them all.")
-    command, words = find(line[1]), split(line[2])
+    name, rest = _name(line[1], line[2])
+    command, words = find(name), split(rest)
     if any(word == "--help" and not isinstance(word, Quoted) for word in words):
         return COMMANDS["help"], {"command": command}
     return command, parse(words, command.parameters)
+
+
+def _name(first: str, rest: str) -> tuple[str, str]:
+    """The name of a command, which may have a second word, and what follows it.
+
+    "/lora merge" is no LoRA called so; "/lora -- merge" is.
+    """
+    second = WORD.fullmatch(rest)
+    if second is None or first.lower() not in GROUPS:
+        return first, rest
+    both = f"{first} {second[1]}"
+    return (both, second[2]) if both.lower() in COMMANDS or first.lower() not in COMMANDS else (first, rest)

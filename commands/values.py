@@ -30,5 +30,7 @@ def written_value(value: object) -> str:
             return written_examples(value)
         case tuple():
             return ", ".join(map(written_value, value))
-        case _:
+        case None:
             return ""
+        case _:
+            return str(value)

@@ -5,11 +5,13 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+from commands.compare import compare, refiner_of, weights_of
 from commands.imagine import imagine
 from commands.loras import Mention
 from commands.parse import spoken
 from commands.quotes import CLOSING, LONG_DASHES, Quoted, quote, split
 from commands.settings import REMEMBERED
+from commands.spec import Command
 from commands.training_options import changed
 from commands.values import written_value
 from commands.words import duration
@@ -25,19 +27,26 @@ def written(paint: Paint) -> str:
 
     It has the prompt, the seed, all that somebody may have other defaults for, and what else was asked for.
     """
-    said, *flagged = imagine.parameters
+    command = asked_by(paint)
+    said, *flagged = command.parameters
     values = _values(paint)
     flags = [
         f"{parameter.flags[0]} {_one(written_value(values[parameter.name]))}"
         for parameter in flagged
         if parameter.name in REMEMBERED or values[parameter.name] != parameter.default
     ]
-    return " ".join([f"/{imagine.name}", _several(values[said.name]), *flags])
+    return " ".join([f"/{command.name}", _several(values[said.name]), *flags])
 
 
 def texts(paint: Paint) -> dict[str, str]:
-    """What to write into each field of /imagine's form for this request."""
-    return {name: written_value(value) for name, value in _values(paint).items()}
+    """What to write into each field of its command's form for this request."""
+    names = {parameter.name for parameter in asked_by(paint).parameters}
+    return {name: written_value(value) for name, value in _values(paint).items() if name in names}
+
+
+def asked_by(paint: Paint) -> Command[..., Any]:
+    """The command that paints so."""
+    return compare if paint.variants else imagine
 
 
 def alone(paint: Paint, place: int) -> Paint:
@@ -51,7 +60,7 @@ def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
     values = _values(paint) | {"seed": seed}
     return tuple(
         (parameter.label, written_value(values[parameter.name]))
-        for parameter in imagine.parameters[1:]
+        for parameter in asked_by(paint).parameters[1:]
         if parameter.name in USUAL or values[parameter.name] != parameter.default
     )
 
@@ -69,7 +78,15 @@ def lora_fields(view: LoraView) -> tuple[tuple[str, str], ...]:
         settings, length = settings_from_json(view.info["settings"]), {"steps": view.info["steps"]}
         made = _recipe(view.preset, view.info["pictures"], length, settings)
         return (*made, ("best step", str(view.info["best"])), ("time", duration(view.info["seconds"])))
-    return (("preset", view.preset),) if view.preset else ()
+    told = view.info.get("imported") or view.info.get("merged") or {}
+    rows = ((name.replace("_", " "), _told(value)) for name, value in told.items())
+    made = (("made", view.preset),) if view.preset else ()
+    return (*made, *((name, text) for name, text in rows if text))
+
+
+def _told(value: object) -> str:
+    """What the database has of a LoRA from elsewhere: whole numbers with their commas, the rest as it is."""
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else written_value(value)
 
 
 def _recipe(
@@ -102,7 +119,8 @@ def _values(paint: Paint) -> dict[str, Any]:
         "size": paint.size,
         "sampler": paint.sampler,
         "count": paint.count,
-        "refiner": paint.refiner,
+        "refiner": refiner_of(paint) if paint.variants else paint.refiner,
+        "weights": weights_of(paint),
         "variation": paint.variation,
         "variation_seed": paint.variation_seed if paint.variation else None,
     }

@@ -1,4 +1,4 @@
-"""LoRAs: those that were trained here, with who may use them, and the names of all that were ever used."""
+"""LoRAs: those that were trained or brought here, with who may use them, and the names of all ever used."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,11 +16,12 @@ Access = Literal["me", "space", "everybody"]
 
 @dataclass(frozen=True, kw_only=True)
 class LoraView:
-    """A LoRA that was trained here and is not deleted.
+    """A LoRA that was trained, brought or merged here and is not deleted.
 
     `info` tells how it was made: "settings", "pictures", "steps", "best", "seconds", "losses" and
-    "validation" (lists of step and value). `hint` is the weight that suits it, `uses` how many jobs were
-    filed with it, `thumbnail` a PNG in the store.
+    "validation" (lists of step and value); "imported" or "merged" of one that was not trained here. `hint`
+    is the weight that suits it, `uses` how many jobs were filed with it, `thumbnail` a PNG in the store, and
+    `sheet` another one: what a merge paints beside the mix that it replaces.
     """
 
     id: int
@@ -39,7 +40,44 @@ class LoraView:
     uses: int
     created_at: float
     job: JobId | None  # that made it
+    sheet: Sha256 | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewLora:
+    """A LoRA that no training made, to be written down; its files are in the store."""
+
+    name: str
+    sha256: Sha256
+    phrase: str
+    preset: str  # "imported", "merged"
+    thumbnail: Sha256
+    tokens: int
+    info: Mapping[str, Any]
+    sheet: Sha256 | None = None
+
+
+async def add(session: AsyncSession, space_id: int, person_id: int, new: NewLora, now: float) -> None:
+    """Let this person use it here; the name must be free."""
+    session.add(
+        Adapter(
+            space_id=space_id,
+            person_id=person_id,
+            name=new.name,
+            sha256=new.sha256,
+            trigger=new.phrase.partition(" ")[0],
+            phrase=new.phrase,
+            preset=new.preset,
+            access="me",
+            thumbnail=new.thumbnail,
+            sheet=new.sheet,
+            tokens=new.tokens,
+            info=dict(new.info),
+            created_at=now,
+        )
+    )
+    await session.flush()
 
 
 async def remember(session: AsyncSession, use: AdapterUse, now: float) -> None:
@@ -77,6 +115,19 @@ async def usable(
     for row, person, job in await session.execute(found.order_by(here, Adapter.id.desc())):
         by_name.setdefault(row.name, _view(row, person, job))
     return sorted(by_name.values(), key=lambda one: one.id, reverse=True)
+
+
+async def hints(session: AsyncSession, space_id: int, person_id: int) -> list[tuple[str, float, str]]:
+    """Name, weight and trigger of the LoRAs that this person may use here: enough to suggest them."""
+    here = case((Adapter.space_id == space_id, 0), else_=1)
+    found = select(Adapter.name, Adapter.hint, Adapter.trigger).where(
+        Adapter.space_id.is_not(None), _may_use(space_id, person_id)
+    )
+    rows = await session.execute(found.order_by(here, Adapter.id.desc()))
+    by_name: dict[str, tuple[str, float, str]] = {}
+    for name, hint, trigger in rows:
+        by_name.setdefault(name, (name, hint, trigger))
+    return list(by_name.values())
 
 
 async def named(session: AsyncSession, space_id: int, person_id: int, name: str) -> LoraView | None:
@@ -148,8 +199,8 @@ async def delete(session: AsyncSession, id: int, now: float) -> list[Sha256]:
     """
     row = await session.get_one(Adapter, id, with_for_update=True)
     row.deleted_at = row.deleted_at or now
-    had = [row.sha256, row.thumbnail]
-    row.thumbnail = row.info = None
+    had = [row.sha256, row.thumbnail, row.sheet]
+    row.thumbnail = row.sheet = row.info = None
     if row.job_number is not None:
         of_its_job = Checkpoint.job_number == row.job_number
         had += await session.scalars(select(Checkpoint.sha256).where(of_its_job))
@@ -208,6 +259,7 @@ def _view(row: Adapter, person: str | None, job: str | None) -> LoraView:
         hint=row.hint,
         access=row.access,
         thumbnail=None if row.thumbnail is None else Sha256(row.thumbnail),
+        sheet=None if row.sheet is None else Sha256(row.sheet),
         tokens=row.tokens,
         uses=row.uses,
         created_at=row.created_at,

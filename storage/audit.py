@@ -1,11 +1,27 @@
 """Who changed what was not theirs alone to change."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.tables import Audit
+from storage.tables import Audit, Person
+
+MOST = 1000  # changes that are looked at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noted:
+    """One change: when, by whom, if they are still known, and on what."""
+
+    at: float
+    person: str | None
+    action: str
+    subject: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
 
 
 async def note(
@@ -32,3 +48,25 @@ async def note(
         )
     )
     await session.flush()
+
+
+async def recent(session: AsyncSession, space_id: int) -> list[Noted]:
+    """What was changed in this space, newest first."""
+    asked = (
+        select(Audit, Person.name)
+        .outerjoin(Person, Person.id == Audit.person_id)
+        .where(Audit.space_id == space_id)
+        .order_by(Audit.id.desc())
+        .limit(MOST)
+    )
+    return [
+        Noted(
+            at=row.at,
+            person=name,
+            action=row.action,
+            subject=row.subject,
+            before=row.before,
+            after=row.after,
+        )
+        for row, name in await session.execute(asked)
+    ]

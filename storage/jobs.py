@@ -26,7 +26,7 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Sha256, Work
-from storage import trainings
+from storage import order, trainings
 from storage.fairness import charge
 from storage.ids import new_job_id
 from storage.pictures import of_space, unneeded
@@ -82,10 +82,14 @@ async def file(
     parent: JobId | None,
     now: float,
     state: Literal["queued", "draft"] = "queued",
+    adult: bool = False,
+    private: bool = False,
+    expected: float = 0.0,
 ) -> Queued:
     """Write the job down. Its id is another one where an older job has this one already.
 
-    A draft waits for its person: enqueue() puts it into the line.
+    A draft waits for its person: enqueue() puts it into the line. `adult`: the channel is kept for adults;
+    `private`: only its person sees the channel; `expected`: engine seconds that it counts with till it ran.
     """
     connection = await session.connection()
     counted = {"person": person_id, "job": id, "more": _counted(kind(request))}
@@ -103,23 +107,40 @@ async def file(
         "state": state,
         "request": to_json(request),
         "created_at": now,
+        "adult": adult,
+        "private": private,
+        "expected": expected,
+        "counted_at": now if state == "queued" else None,
     }
     number = (await connection.execute(WRITTEN, row)).scalar_one()
     return Queued(number=number, id=id)
 
 
-async def enqueue(session: AsyncSession, number: int, now: float) -> bool:
+async def filed_since(session: AsyncSession, id: JobId, person_id: int, since: float) -> bool:
+    """Whether the person filed a job under this id after that moment."""
+    theirs = Job.id == id, Job.person_id == person_id, Job.created_at >= since
+    return bool(await session.scalar(select(exists().where(*theirs))))
+
+
+async def enqueue(session: AsyncSession, number: int, now: float, expected: float = 0.0) -> bool:
     """Its person starts a draft: it waits for the engine from now on. False: it is no draft."""
     job = await _changing(session, number)
     if job.state != "draft":
         return False
-    job.state = "queued"
+    job.state, job.expected, job.counted_at = "queued", expected, now
     await _charge(session, job, job.charged, now, queued=1)
     return True
 
 
 async def next_queued(session: AsyncSession) -> Job | None:
-    """The oldest job that paints of the person who used the engine least of late."""
+    """The oldest job that paints of the person who used the engine least of late.
+
+    What keepers have put first in a space goes before that, and what they hold does not go.
+    """
+    changes = await order.changes(session)
+    if changes.paused:
+        moving = _in_line("paint", select(Job)).where(Job.space_id.not_in(changes.paused))
+        return await order.first_of_its_space(session, await session.scalar(moving.limit(1)), changes.up)
     person = (
         select(Person.id).where(_has_queued()).order_by(Person.used, Person.id).limit(1).scalar_subquery()
     )
@@ -129,12 +150,14 @@ async def next_queued(session: AsyncSession) -> Job | None:
         .order_by(Job.number)
         .limit(1)
     )
-    return await session.scalar(oldest)
+    return await order.first_of_its_space(session, await session.scalar(oldest), changes.up)
 
 
 async def next_training(session: AsyncSession) -> Job | None:
-    """The oldest training of the person who used the engine least of late."""
-    return await session.scalar(_trainings_in_line(select(Job)).limit(1))
+    """The same among trainings."""
+    changes = await order.changes(session)
+    moving = _in_line("train", select(Job)).where(Job.space_id.not_in(changes.paused))
+    return await order.first_of_its_space(session, await session.scalar(moving.limit(1)), changes.up)
 
 
 async def start(
@@ -251,6 +274,13 @@ async def expired(session: AsyncSession, now: float, *, longest: float = LONGEST
     return list(await session.scalars(select(Job).where(_is("running"), out).order_by(Job.number)))
 
 
+async def waiting(session: AsyncSession, space_id: int, limit: int) -> list[JobId]:
+    """The queued jobs of a space, oldest first."""
+    return await _ids(
+        session, select(Job.id).where(_is("queued"), of_space(space_id)).order_by(Job.number).limit(limit)
+    )
+
+
 async def queued_count(session: AsyncSession) -> int:
     """How many jobs that paint wait."""
     waiting = select(func.count()).select_from(Job).where(_is("queued"), _makes("paint"))
@@ -262,19 +292,19 @@ async def places(
 ) -> list[tuple[JobId, int]]:
     """The queued jobs that paint in the order in which they will run, counted from 1, if each takes so many
     seconds."""
-    people = await session.execute(
-        select(Person.id, Person.used, Person.queued)
-        .where(_has_queued())
-        .order_by(Person.used, Person.id)
-        .limit(limit)
-    )
-    order = _turns([(used, id, queued) for id, used, queued in people], limit, seconds, now or time())
-    return [(job, place) for place, job in enumerate(await _in_turn(session, order), start=1)]
+    changes = await order.changes(session)
+    people = await session.execute(_waiting(changes.paused).order_by(Person.used, Person.id).limit(limit))
+    turns = _turns([(used, id, queued) for id, used, queued in people], limit, seconds, now or time())
+    line = await _in_turn(session, turns, changes.paused)
+    line = await order.rearranged(session, line) if changes.up else line
+    return [(job, place) for place, job in enumerate(line, start=1)]
 
 
 async def training_places(session: AsyncSession) -> list[tuple[JobId, int]]:
     """The queued trainings in the order in which they will run, counted from 1."""
-    line = await _ids(session, _trainings_in_line(select(Job.id)))
+    changes = await order.changes(session)
+    line = await _ids(session, _in_line("train", select(Job.id)).where(Job.space_id.not_in(changes.paused)))
+    line = await order.rearranged(session, line) if changes.up else line
     return [(job, place) for place, job in enumerate(line, start=1)]
 
 
@@ -307,10 +337,11 @@ async def all_shown(session: AsyncSession, cards: Mapping[int, tuple[int, str | 
         await (await session.connection()).execute(SEEN, rows)
 
 
-async def move(session: AsyncSession, number: int, channel: str) -> None:
+async def move(session: AsyncSession, number: int, channel: str, *, private: bool = False) -> None:
     """Let the card appear as a new message in this channel; the old message is its card no longer."""
     job = await _changing(session, number)
     job.channel, job.message, job.moved = channel, None, job.revision + 1
+    job.private = private
     job.revision += 1
     await session.flush()
 
@@ -353,12 +384,26 @@ def _makes(kind: Kind) -> ColumnElement[bool]:
     return Job.kind == literal(kind, Text, literal_execute=True)
 
 
-def _trainings_in_line(asked: Select[T]) -> Select[T]:
-    """The queued trainings: first those of the person who used the engine least of late."""
+def _in_line(kind: Kind, asked: Select[T]) -> Select[T]:
+    """The queued jobs of a kind: first those of the person who used the engine least of late."""
     return (
         asked.join(Person, Person.id == Job.person_id)
-        .where(_is("queued"), _makes("train"))
+        .where(_is("queued"), _makes(kind))
         .order_by(Person.used, Person.id, Job.number)
+    )
+
+
+def _waiting(paused: Collection[int]) -> Select[int, float, int]:
+    """Who has how many jobs that paint in line: their id, what they used of late, the number."""
+    if not paused:
+        return select(Person.id, Person.used, Person.queued).where(_has_queued())
+    moving = _is("queued"), _makes("paint"), Job.space_id.not_in(paused)
+    number = func.count(Job.number)
+    return (
+        select(Person.id, Person.used, number)
+        .join(Job, Job.person_id == Person.id)
+        .where(*moving)
+        .group_by(Person.id)
     )
 
 
@@ -404,13 +449,13 @@ def _turns(people: list[tuple[float, int, int]], limit: int, seconds: float, now
     return turns
 
 
-async def _in_turn(session: AsyncSession, turns: list[int]) -> list[JobId]:
+async def _in_turn(session: AsyncSession, turns: list[int], paused: Collection[int]) -> list[JobId]:
     """The oldest queued jobs of these people, in the order of their turns."""
     most = max(Counter(turns).values(), default=0)
     rank = func.row_number().over(partition_by=Job.person_id, order_by=Job.number).label("rank")
     ranked = (
         select(Job.id, Job.person_id, rank)
-        .where(_is("queued"), _makes("paint"), Job.person_id.in_(set(turns)))
+        .where(_is("queued"), _makes("paint"), Job.person_id.in_(set(turns)), Job.space_id.not_in(paused))
         .subquery()
     )
     rows = await session.execute(select(ranked).where(ranked.c.rank <= most).order_by(ranked.c.rank.desc()))

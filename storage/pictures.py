@@ -4,10 +4,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, exists, or_, select, union
+from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, literal, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import JobId, Sha256
+from engine.messages import JobId, Paint, Sha256, Work
 from storage.tables import (
     Adapter,
     Checkpoint,
@@ -27,12 +27,13 @@ NEEDED: tuple[tuple[Any, ...], ...] = (  # every column that names a stored file
     (Picture.sha256,),
     (Adapter.sha256, Adapter.deleted_at.is_(None)),
     (Adapter.thumbnail, Adapter.deleted_at.is_(None)),
+    (Adapter.sheet, Adapter.deleted_at.is_(None)),
     (TrainingPicture.sha256,),
     (Training.sheet,),
     (Training.state_sha256,),
     (Checkpoint.sha256,),
     (Sample.sha256,),
-    (Upload.sha256,),
+    (Upload.sha256, Upload.at > 0),  # the others are on their way out: storage/privacy.py
 )
 
 
@@ -62,6 +63,21 @@ async def star(session: AsyncSession, picture_id: int, person_id: int, now: floa
         await session.delete(vote)
     await session.flush()
     return vote is None
+
+
+async def keep(
+    session: AsyncSession, picture_ids: Collection[int], person_id: int, kept: bool, now: float
+) -> bool:
+    """Let the person keep these pictures, or none of them; whether that is anything new."""
+    votes = {id: await session.get(Vote, (id, person_id, STAR)) for id in picture_ids}
+    changing = [id for id, vote in votes.items() if (vote is None) == kept]
+    for id in changing:
+        if (vote := votes[id]) is None:
+            session.add(Vote(picture_id=id, person_id=person_id, emoji=STAR, created_at=now))
+        else:
+            await session.delete(vote)
+    await session.flush()
+    return bool(changing)
 
 
 async def gallery(
@@ -129,7 +145,33 @@ async def unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> list[Sh
         some = asked[first : first + ASKED_AT_ONCE]
         needed = union(*(select(column).where(column.in_(some), *when) for column, *when in NEEDED))
         kept |= set((await session.execute(needed)).scalars())
-    return [sha256 for sha256 in asked if sha256 not in kept]
+    rest = [sha256 for sha256 in asked if sha256 not in kept]
+    used = await in_use(session, rest) if rest else set()
+    return [sha256 for sha256 in rest if sha256 not in used]
+
+
+async def spare(session: AsyncSession, request: Work | None) -> list[Sha256]:
+    """The files of a request's LoRAs that nothing needs any more: deleted while it painted with them."""
+    used = request.adapters if isinstance(request, Paint) else ()
+    return await unneeded(session, [use.sha256 for use in used])
+
+
+async def in_use(session: AsyncSession, hashes: Collection[Sha256]) -> set[Sha256]:
+    """Those that are the files of LoRAs, maybe deleted ones, with which jobs that have not ended paint."""
+    asked = list(hashes)
+    made: list[str] = []
+    for first in range(0, len(asked), ASKED_AT_ONCE):
+        some = Adapter.sha256.in_(asked[first : first + ASKED_AT_ONCE])
+        made += await session.scalars(select(Adapter.sha256).where(some).distinct())
+    used = {sha256 for sha256 in made if await session.scalar(_painting_with(sha256))}
+    return {Sha256(sha256) for sha256 in used}
+
+
+def _painting_with(sha256: str) -> Select[bool]:
+    """Whether a job that waits or runs has this hash in its request."""
+    named = cast(Job.request, Text).contains(sha256)
+    open_ones = (literal(state, Text, literal_execute=True) for state in ("queued", "running"))
+    return select(or_(*(exists().where(Job.state == state, named) for state in open_ones)))
 
 
 async def _after(session: AsyncSession, found: Select[Any], before: int) -> Select[Any]:

@@ -18,6 +18,7 @@ from engine.messages import (
     Train,
     TrainingPrecision,
     TrainingSettings,
+    Variant,
     Work,
 )
 
@@ -45,7 +46,11 @@ def to_json(request: Work) -> dict[str, Any]:
             "settings": _settings_to_json(request.settings),
             "examples": list(values["examples"]),
         }
-    return values | {"sampler": str(request.sampler), "adapters": list(values["adapters"])}
+    return values | {
+        "sampler": str(request.sampler),
+        "adapters": list(values["adapters"]),
+        "variants": [one | {"adapters": list(one["adapters"])} for one in values["variants"]],
+    }
 
 
 def from_json(job: JobId, values: Mapping[str, Any]) -> Work:
@@ -71,9 +76,17 @@ def _paint(job: JobId, values: Mapping[str, Any]) -> Paint:
         known["sampler"] = Sampler(known["sampler"])
     if "adapters" in known:
         known["adapters"] = tuple(AdapterUse(**use) for use in known["adapters"])
+    if "variants" in known:
+        known["variants"] = tuple(_variant(one) for one in known["variants"])
     if "size" in known:
         known["size"] = Ratio(**known["size"]) if "across" in known["size"] else Size(**known["size"])
     return Paint(**known | {"job": job})
+
+
+def _variant(values: Mapping[str, Any]) -> Variant:
+    known = _known(Variant, values)
+    known["adapters"] = tuple(AdapterUse(**use) for use in known.get("adapters", ()))
+    return Variant(**known)
 
 
 def _train(job: JobId, values: Mapping[str, Any]) -> Train:

@@ -49,8 +49,11 @@ async def driver(connection: AsyncConnection) -> Connection:
 
 
 def writing(url: str, patience: float) -> AsyncEngine:
-    """One connection whose transactions hold the write lock from their first statement."""
-    engine = _engine(url, patience, at_once=True, pool_size=1, max_overflow=0)
+    """One connection whose transactions hold the write lock from their first statement.
+
+    What is deleted is overwritten in the file, too: people were told that it is gone.
+    """
+    engine = _engine(url, patience, "PRAGMA secure_delete = ON", at_once=True, pool_size=1, max_overflow=0)
     _begin_with(engine, "BEGIN IMMEDIATE")
     return engine
 

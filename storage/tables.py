@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, UniqueConstraint, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 STATES = ("draft", "queued", "running", "succeeded", "failed", "cancelled")
@@ -84,6 +84,7 @@ class Adapter(Table):
         ),
         Index("ix_adapters_sha256", "sha256"),
         Index("ix_adapters_thumbnail", "thumbnail"),
+        Index("ix_adapters_sheet", "sheet"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -98,6 +99,7 @@ class Adapter(Table):
     hint: Mapped[float] = mapped_column(default=1.0, server_default="1")  # the weight that suits it
     access: Mapped[str] = mapped_column(default="everybody", server_default="everybody")
     thumbnail: Mapped[str | None]  # a PNG in the store
+    sheet: Mapped[str | None]  # and what a merge paints beside the mix that it replaces
     tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # new ones, bundled in the file
     uses: Mapped[int] = mapped_column(default=0, server_default="0")  # jobs that were filed with it
     info: Mapped[dict[str, Any] | None]  # how it was made: storage/trainings.py
@@ -129,6 +131,15 @@ class Job(Table):
         ),
         Index("ix_jobs_space", "space_id", "channel", "number"),
         Index("ix_jobs_person", "person_id", "number"),
+        Index("ix_jobs_message", "message"),
+        Index("ix_jobs_counted", "space_id", "counted_at"),
+        Index(
+            "ix_jobs_up",
+            "space_id",
+            "up",
+            sqlite_where=text("up IS NOT NULL"),
+            postgresql_where=text("up IS NOT NULL"),
+        ),
     )
 
     number: Mapped[int] = mapped_column(primary_key=True)  # the order of filing
@@ -157,6 +168,13 @@ class Job(Table):
     revision: Mapped[int] = mapped_column(default=1)  # grows with every change that the card must show
     shown: Mapped[int] = mapped_column(default=0)  # the revision that the chat is known to show
     moved: Mapped[int] = mapped_column(default=0)  # the revision at which its card went to a new message
+    adult: Mapped[bool] = mapped_column(default=False, server_default=false())  # filed where only adults are
+    private: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # only its person sees its channel
+    expected: Mapped[float] = mapped_column(default=0.0, server_default="0")  # engine seconds, when filed
+    counted_at: Mapped[float | None]  # when it was filed, for what its person uses in a day
+    up: Mapped[float | None]  # when an admin put it before the others of its space
 
 
 class Picture(Table):
@@ -245,6 +263,17 @@ class Sample(Table):
     sha256: Mapped[str]
 
 
+class Comparison(Table):
+    """What CLIP said of a sheet on which a LoRA is compared with the model alone."""
+
+    __tablename__ = "comparisons"
+    __table_args__ = (Index("ix_comparisons_sha256", "sha256"),)
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True)
+    sha256: Mapped[str]  # of the LoRA, whoever may use it
+    scores: Mapped[dict[str, Any]]  # {"scores": [[name, score or nothing], ...]}, as on the sheet
+
+
 class Upload(Table):
     """A picture that somebody sent to learn from; kept for a while even if no training has it yet."""
 
@@ -261,6 +290,7 @@ class Audit(Table):
     """What somebody changed that was not theirs alone to change."""
 
     __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_space", "space_id", "id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     at: Mapped[float]
@@ -270,3 +300,44 @@ class Audit(Table):
     subject: Mapped[str]
     before: Mapped[dict[str, Any] | None]
     after: Mapped[dict[str, Any] | None]
+
+
+class Keeping(Table):
+    """What the keepers of a space have set for all who are there: storage/keeping.py."""
+
+    __tablename__ = "keeping"
+
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
+    rules: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    queue: Mapped[str] = mapped_column(default="")  # "paused", "draining"
+
+
+class Standing(Table):
+    """What the keepers of a space have set for one person, by the key that the chat has for them.
+
+    It outlives the person's row: who has all about them deleted stays blocked, and has used what they used.
+    """
+
+    __tablename__ = "standings"
+
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    blocked_at: Mapped[float | None]
+    limits: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    day: Mapped[float] = mapped_column(default=0.0)  # of what jobs used that are forgotten since
+    seconds: Mapped[float] = mapped_column(default=0.0)
+    trainings: Mapped[int] = mapped_column(default=0)
+
+
+class Refusal(Table):
+    """Somebody asked for what the rules or limits of a space do not allow; their words are not kept."""
+
+    __tablename__ = "refusals"
+    __table_args__ = (Index("ix_refusals_space", "space_id", "at"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    space_id: Mapped[int] = mapped_column(ForeignKey("spaces.id", ondelete="CASCADE"))
+    person_id: Mapped[int | None] = mapped_column(ForeignKey("people.id", ondelete="SET NULL"))
+    why: Mapped[str]

@@ -22,7 +22,9 @@ async def note(session: AsyncSession, person_id: int, sha256: Sha256, now: float
 
 async def own(session: AsyncSession, person_id: int, hashes: Collection[Sha256]) -> set[Sha256]:
     """Those of the pictures that the person sent of late, or that a training of theirs has."""
-    sent = select(Upload.sha256).where(Upload.person_id == person_id, Upload.sha256.in_(hashes))
+    sent = select(Upload.sha256).where(
+        Upload.person_id == person_id, Upload.sha256.in_(hashes), Upload.at > 0
+    )
     learned = (
         select(TrainingPicture.sha256)
         .join(Job, Job.number == TrainingPicture.job_number)

@@ -63,6 +63,8 @@ class JobView:
     charged: float
     pictures: tuple[PictureView, ...]
     training: TrainingView | None = None
+    adult: bool = False
+    private: bool = False
 
 
 async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
@@ -84,9 +86,41 @@ async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
     ]
 
 
-async def view(session: AsyncSession, space_id: int, id: JobId) -> JobView | None:
-    """The job with this id, if it is of this space."""
-    return next((one for one in await views(session, [id]) if one.space_id == space_id), None)
+async def view(
+    session: AsyncSession,
+    space_id: int | None,
+    id: JobId,
+    *,
+    person_id: int | None = None,
+    direct: bool = False,
+) -> JobView | None:
+    """The job with this id, if this person can know of it in this space.
+
+    What is private is its person's alone. `direct`: only this person listens; their own jobs are here then,
+    those of other spaces, too, and nobody else's.
+    """
+    found = await views(session, [id])
+    return next((one for one in found if _is_here(one, space_id, person_id, direct)), None)
+
+
+async def of_message(
+    session: AsyncSession,
+    space_id: int | None,
+    message: str,
+    *,
+    person_id: int | None = None,
+    direct: bool = False,
+) -> JobView | None:
+    """The job whose card is in this message, under the same rules."""
+    ids = await session.scalars(select(Job.id).where(Job.message == message).order_by(Job.number.desc()))
+    found = await views(session, [JobId(id) for id in ids])
+    return next((one for one in found if _is_here(one, space_id, person_id, direct)), None)
+
+
+def _is_here(job: JobView, space_id: int | None, person_id: int | None, direct: bool) -> bool:
+    if direct or job.private:
+        return job.person_id == person_id and (direct or job.space_id == space_id)
+    return job.space_id == space_id
 
 
 async def _pictures(session: AsyncSession, numbers: Collection[int]) -> defaultdict[int, list[PictureView]]:
@@ -150,6 +184,8 @@ def _view(
         charged=job.charged,
         pictures=tuple(pictures),
         training=training,
+        adult=job.adult,
+        private=job.private,
     )
 
 

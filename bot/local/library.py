@@ -5,11 +5,11 @@ from aiohttp import web
 from bot.local.doors import person_of
 from bot.local.shelf import Shelf
 from bot.local.wire import CHAT
-from bot.local.written import lora_json, named_json, points
+from bot.local.written import lora_json, named_json, points, sheets_json
 from bot.training_card import smoothed
 from commands.loras import Library
 from commands.write import lora_fields
-from storage import adapters
+from storage import adapters, comparisons
 from storage.adapters import LoraView
 from storage.people import known
 
@@ -30,6 +30,7 @@ class Loras:
             web.get("/loras.json", self._list),
             web.get(f"/loras/{one}.json", self._details),
             web.get(f"/loras/{one}.webp", self._thumb),
+            web.get(f"/loras/{one}/sheet.png", self._sheet),
         ]
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
@@ -50,7 +51,10 @@ class Loras:
 
     async def _details(self, request: web.Request) -> web.StreamResponse:
         """How one of them was made: its recipe in rows, and its curve."""
-        lora = await self._find(request)
+        lora, channel = await self._find(request), request.match_info["channel"]
+        async with self._shelf.database.reading() as session:
+            space = await self._shelf.space(session, channel)
+            made = await comparisons.of_lora(session, space or 0, lora.sha256)
         losses = [(int(step), float(value)) for step, value in lora.info.get("losses", ())]
         curve = {
             "steps": lora.info.get("steps", 0),
@@ -59,13 +63,26 @@ class Loras:
             "validation": points(lora.info.get("validation", ())),
             "best": lora.info.get("best"),
         }
-        return web.json_response({"rows": lora_fields(lora), "curve": curve if losses else None})
+        return web.json_response(
+            {
+                "rows": lora_fields(lora),
+                "curve": curve if losses else None,
+                "sheets": sheets_json(channel, lora, made),
+            }
+        )
 
     async def _thumb(self, request: web.Request) -> web.StreamResponse:
         thumbnail = (await self._find(request)).thumbnail
         if thumbnail is None:
             raise web.HTTPNotFound(text="there is no picture of this LoRA.")
         return await self._shelf.small(thumbnail)
+
+    async def _sheet(self, request: web.Request) -> web.StreamResponse:
+        """What a merge paints, beside the mix that it replaces."""
+        sheet = (await self._find(request)).sheet
+        if sheet is None:
+            raise web.HTTPNotFound(text="there is no such picture of this LoRA.")
+        return await self._shelf.whole(sheet, "image/png")
 
     async def _find(self, request: web.Request) -> LoraView:
         trained, _ = await self._usable(request, request.match_info["channel"])

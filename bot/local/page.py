@@ -10,6 +10,7 @@ NAMES = (
     "style.css",
     "app.js",
     "curve.js",
+    "files.js",
     "forms.js",
     "loras.js",
     "parts.js",

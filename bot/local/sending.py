@@ -1,38 +1,34 @@
-"""Pictures that people send to learn from: one or a zip of them goes in, what is kept is told."""
+"""What people send: pictures to learn from, one or a zip of them, and LoRAs; what is kept is told."""
 
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.leftovers import Leftovers
+from bot.intake import Intake, Sent, check_size
 from bot.local.doors import person_of
 from bot.local.shelf import Shelf
 from bot.local.wire import CHAT
-from bot.packed import LARGEST_ZIP, ZIP, Taken, taken
-from bot.uploads import LARGEST_FILE, Upload, Uploads
 from engine.messages import InvalidRequest, Sha256
 from storage import uploads
 from storage.database import CannotStore
-from storage.people import known, person
+from storage.people import known
 
 
 class Sending:
     """Takes pictures in, and shows them to who sent them."""
 
-    def __init__(self, shelf: Shelf, leftovers: Leftovers, name_of: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(self, shelf: Shelf, intake: Intake, name_of: Callable[[str], Awaitable[str]]) -> None:
         self._shelf = shelf
-        self._leftovers = leftovers
+        self._intake = intake
         self._name_of = name_of
-        self._uploads = Uploads()
 
     def routes(self) -> list[web.RouteDef]:
         """Where pictures are sent, and where they are seen again."""
         return [
             web.post("/uploads", self._take),
+            web.post("/lora-files", self._take_lora),
             web.get("/uploads/{sha256:[0-9a-f]{64}}.webp", self._show),
         ]
 
@@ -42,21 +38,28 @@ class Sending:
         if key is None:
             raise web.HTTPForbidden(text="open the page first.")
         content = await _body(request)
-        told: dict[str, list[dict[str, Any]]] = {"pictures": [], "refused": []}
         try:
-            async with self._leftovers.keeping():
-                async for one in taken(self._uploads, request.query.get("name", ""), content):
-                    if one.upload is None:
-                        told["refused"].append({"name": one.name, "reason": one.reason})
-                    else:
-                        sha256 = await self._shelf.files.put(one.upload.content)
-                        told["pictures"].append(_told(one, one.upload, sha256))
-                await self._noted(key, [one["sha256"] for one in told["pictures"]])
+            name = request.query.get("name", "")
+            sent = await self._intake.take(CHAT, key, await self._name_of(key), name, content)
         except InvalidRequest as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
         except (OSError, CannotStore) as error:
             raise web.HTTPInsufficientStorage(text="the picture could not be kept.") from error
-        return web.json_response(told)
+        return web.json_response(_told(sent))
+
+    async def _take_lora(self, request: web.Request) -> web.StreamResponse:
+        """POST /lora-files: a .safetensors file as the body; its hash, for the form of /lora import."""
+        key = person_of(request)
+        if key is None:
+            raise web.HTTPForbidden(text="open the page first.")
+        try:
+            chunks = request.content.iter_any()
+            sha256 = await self._intake.take_lora(CHAT, key, await self._name_of(key), chunks)
+        except InvalidRequest as error:
+            raise web.HTTPUnprocessableEntity(text=str(error)) from error
+        except (OSError, CannotStore) as error:
+            raise web.HTTPInsufficientStorage(text="the file could not be kept.") from error
+        return web.json_response({"sha256": sha256})
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         """GET /uploads/HASH.webp: a picture that whoever asks sent, small."""
@@ -67,27 +70,12 @@ class Sending:
                 raise web.HTTPNotFound(text="there is no such picture.")
         return await self._shelf.small(sha256)
 
-    async def _noted(self, key: str, hashes: Sequence[Sha256]) -> None:
-        """Write down whose pictures these are: nobody else may train with them by their hashes."""
-        name = await self._name_of(key)
-        await self._shelf.database.write(partial(_note, key=key, name=name, hashes=hashes))
 
-
-def _told(one: Taken, upload: Upload, sha256: Sha256) -> dict[str, Any]:
+def _told(sent: Sent) -> dict[str, list[dict[str, Any]]]:
     return {
-        "sha256": sha256,
-        "kind": upload.kind,
-        "width": upload.width,
-        "height": upload.height,
-        "name": one.name,
-        "caption": one.caption,
+        "pictures": [asdict(one) for one in sent.pictures],
+        "refused": [{"name": name, "reason": reason} for name, reason in sent.refused],
     }
-
-
-async def _note(session: AsyncSession, *, key: str, name: str, hashes: Sequence[Sha256]) -> None:
-    me = await person(session, CHAT, key, name)
-    for sha256 in hashes:
-        await uploads.note(session, me.id, sha256, time.time())
 
 
 async def _body(request: web.Request) -> bytes:
@@ -95,11 +83,10 @@ async def _body(request: web.Request) -> bytes:
     content = bytearray()
     async for chunk in request.content.iter_any():
         content += chunk
-        most, what = (LARGEST_ZIP, "zip") if content.startswith(ZIP) else (LARGEST_FILE, "picture")
-        if len(content) > most:
+        try:
+            check_size(len(content), bytes(content[:4]))
+        except InvalidRequest as error:
             raise web.HTTPRequestEntityTooLarge(
-                max_size=most,
-                actual_size=len(content),
-                text=f"the {what} is larger than {most // 2**20} MB: send a smaller one.",
-            )
+                max_size=len(content), actual_size=len(content), text=str(error)
+            ) from error
     return bytes(content)

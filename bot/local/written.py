@@ -7,7 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from bot.card import Button, Card, CardPicture, Curve
+from commands.library import compared
 from storage.adapters import LoraView
+from storage.comparisons import ComparisonView
 
 DIGITS = 5  # of a loss, that count
 
@@ -54,6 +56,16 @@ def lora_json(channel: str, lora: LoraView, *, mine: bool) -> dict[str, Any]:
         "job": lora.job,
         "at": lora.created_at,
     }
+
+
+def sheets_json(channel: str, lora: LoraView, made: Sequence[ComparisonView]) -> list[dict[str, str]]:
+    """The pictures that compare it with others, each with a title and an address."""
+    at = quote(channel, safe="")
+    told = [{"title": compared(one), "url": f"/pictures/{at}/{one.job}/1.png"} for one in made]
+    if lora.sheet is not None:
+        address = f"/loras/{at}/{lora.name}/sheet.png"
+        told.append({"title": "Beside the mix that it replaces", "url": address})
+    return told
 
 
 def named_json(name: str) -> dict[str, Any]:

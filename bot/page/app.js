@@ -560,6 +560,7 @@ function notice({ text = "", ok = true, echo = "", files = [], loras: found = []
     echo ? el("p", { class: "echo" }, echo) : null,
     text && found.length < 2 ? el("div", { class: "said" }, ...columned(text)) : null,
     found.length ? few(found, sayNext, openLoras) : null,
+    ...files.filter(({ name }) => found.length && name.endsWith(".png")).map(({ name, url }) => el("img", { class: "lora-sheet", src: url, alt: name })),
     files.length ? el("div", { class: "files" }, ...files.map(({ name, url }) => el("a", { href: url, download: name }, icon("down"), name))) : null,
   );
   $("feed").append(node);
@@ -700,16 +701,25 @@ function noted(/** @type {Parameter} */ parameter) {
   return [allowed(parameter), usual ? `else ${usual}` : ""].filter(Boolean).join(" · ");
 }
 
+/** The name of the command that a line begins with, which may have two words. */
+function nameIn(/** @type {string} */ text) {
+  const [, first = "", second = ""] = /^\/(\S+)(?:\s+([a-z]+)(?!\S))?/i.exec(text) ?? [];
+  const both = `${first} ${second}`.toLowerCase();
+  return state.commands.has(both) ? both : first.toLowerCase();
+}
+
 /** What stands at the caret: a command's name, an option, or the value of one.
  * @returns {{kind: string, typed: string, start: number, command?: Command, parameter?: Parameter, used?: Set<string>}|null} */
 function atCaret(/** @type {string} */ text) {
-  if (/^\/\S*$/.test(text)) return { kind: "command", typed: text.slice(1), start: 0 };
-  const command = state.commands.get(/^\/(\S+)/.exec(text)?.[1].toLowerCase() ?? "");
+  const typed = text.slice(1).toLowerCase();
+  const naming = /^\/\S*$/.test(text) || (/^\/\S+ [a-z]*$/i.test(text) && [...state.commands.keys()].some((name) => name.includes(" ") && name.startsWith(typed)) && !state.commands.has(typed.trim()));
+  if (naming) return { kind: "command", typed: text.slice(1), start: 0 };
+  const command = state.commands.get(nameIn(text));
   if (!command) return null;
   const tag = /<lora:([^<>:]*)$/i.exec(text);
   const loras = command.parameters.find((one) => one.type === "loras");
   if (tag && loras) return { kind: "tag", typed: tag[1], start: text.length - tag[1].length, command, parameter: loras };
-  const words = tokens(text).slice(1);
+  const words = tokens(text).slice(command.name.split(" ").length);
   const spaced = /\s$/.test(text) && !(words.at(-1)?.text ?? "").match(/^"[^"]*$/);
   const last = spaced || !words.length ? { text: "", start: text.length } : words.pop();
   const known = new Map(optionsOf(command).flatMap((one) => one.flags.map((flag) => [flag, one])));
@@ -880,9 +890,9 @@ async function fill(/** @type {string} */ command, /** @type {Record<string, str
 }
 
 function formForWords() {
-  const name = /^\/(\S+)/.exec($("words").value)?.[1].toLowerCase() ?? "imagine";
+  const name = nameIn($("words").value);
   const command = state.commands.get(name) ?? state.commands.get("imagine");
-  const rest = $("words").value.replace(/^\/\S+\s*/, "");
+  const rest = $("words").value.replace(/^\/\S+\s*/, "").replace(name.includes(" ") ? /^\S+\s*/ : "", "");
   const spoken = spokenOf(command);
   openForm(command?.name, spoken && rest && !rest.includes("--") ? { [spoken.name]: rest } : {});
 }
@@ -1015,6 +1025,7 @@ const loras = new Loras({
   fill,
   say: sayNext,
   teach: () => openForm("train"),
+  bring: () => openForm("lora import"),
   show: async (job) => {
     showView("chat");
     if (!(await callCard(job).catch(() => false))) mention("its training is not in this channel.");

@@ -1,5 +1,6 @@
 // Forms, made from the definitions of commands.
 
+import { fileField } from "./files.js";
 import { $, counted, el, icon } from "./parts.js";
 import { picturesField } from "./pictures.js";
 
@@ -7,7 +8,7 @@ import { picturesField } from "./pictures.js";
 /** @typedef {import("./app.js").Command} Command */
 
 const NOTHING = '""'; // an empty text that is meant, as the server reads forms
-const SENDS = { imagine: "Paint", train: "Look at the pictures" };
+const SENDS = { imagine: "Paint", train: "Look at the pictures", "lora import": "Bring it", "lora merge": "Merge" };
 const LONG = ["prompt"]; // what is written in several lines
 
 /** The tray of the form that is open, for pictures that are dropped or pasted anywhere. @type {import("./pictures.js").Tray|null} */
@@ -47,7 +48,7 @@ function folded(/** @type {Parameter[]} */ more, values, fields) {
 async function submit(event, /** @type {Command} */ command, send) {
   event.preventDefault();
   if ($("fields").querySelector("[data-waiting=true]")) {
-    $("form-wrong").textContent = "Some pictures are still being sent: one moment.";
+    $("form-wrong").textContent = "Something is still being sent: one moment.";
     return;
   }
   const values = {};
@@ -77,6 +78,7 @@ function field(/** @type {Parameter} */ parameter, /** @type {string|undefined} 
   const value = given === NOTHING ? "" : (given ?? parameter.default ?? "");
   if (parameter.type === "hidden") return hidden(parameter, value);
   if (parameter.type === "boolean") return checkbox(parameter, id, value);
+  if (parameter.type === "file") return fileField(parameter, id);
   if (parameter.type === "pictures") {
     const made = picturesField(parameter, id, value);
     openTray = made.tray;

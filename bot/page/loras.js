@@ -15,7 +15,7 @@ export function lineFor(/** @type {Lora} */ { name, phrase, hint }) {
 }
 
 /** `hands`: channel() is where we are, fill(command, values) says it to the bot, say(words) puts them into the
- * message, show(job) goes to a training's card, teach() opens the form. */
+ * message, show(job) goes to a training's card, teach() and bring() open a form. */
 export class Loras {
   constructor(hands) {
     this.hands = hands;
@@ -23,6 +23,7 @@ export class Loras {
     /** @type {Lora[]} */ this.list = [];
     $("lora-search").addEventListener("input", () => this.load());
     $("teach").onclick = () => hands.teach();
+    $("bring").onclick = () => hands.bring();
   }
 
   async load() {
@@ -144,9 +145,10 @@ export class Loras {
   async #tell(/** @type {string} */ details, place) {
     const response = await fetch(details).catch(() => null);
     if (!response?.ok) return;
-    const { rows, curve } = await response.json();
+    const { rows, curve, sheets } = await response.json();
     const drawn = curve && drawCurve(curve);
-    place.replaceChildren(...(drawn ? [el("p", { class: "part" }, "How it learned"), drawn] : []), el("p", { class: "part" }, "Recipe"), facts(rows));
+    const seen = sheets.flatMap(({ title, url }) => [el("p", { class: "part" }, title), el("img", { class: "lora-sheet", src: url, alt: title, loading: "lazy" })]);
+    place.replaceChildren(...seen, ...(drawn ? [el("p", { class: "part" }, "How it learned"), drawn] : []), el("p", { class: "part" }, "Recipe"), facts(rows));
   }
 }
 

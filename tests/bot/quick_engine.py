@@ -1,8 +1,8 @@
 """A program in the engine's place that paints many jobs in shared steps, quickly, as their prompts say.
 
 `python -m tests.bot.quick_engine NOTES SECONDS`: each step takes so many seconds. NOTES gets a line for each
-thing that happened: "start PID", "take JOB", "inside PICTURES", "painted JOB", "look JOB", "learn JOB",
-"trained JOB".
+thing that happened: "start PID", "take JOB", "inside PICTURES", "painted JOB", "look JOB", "admit JOB",
+"merge JOB", "learn JOB", "trained JOB".
 """
 
 import os
@@ -13,18 +13,25 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from engine.messages import (
+    Admit,
+    Admitted,
     Cancel,
     Cancelled,
     CannotStart,
     Failed,
+    Folder,
     Idle,
     Inspect,
     JobId,
+    Look,
+    Merge,
+    Merged,
     Paint,
     Painted,
     Picture,
     Progress,
     Ready,
+    Score,
     Shutdown,
     Size,
     StopTraining,
@@ -64,7 +71,7 @@ class Engine:
             if not self.jobs and self.lesson is None:
                 self.bot.send(Idle())
 
-    def take(self, request: Work | Inspect | StopTraining | Cancel) -> None:
+    def take(self, request: Work | Look | StopTraining | Cancel) -> None:
         match request:
             case Cancel():
                 self.drop(request.job)
@@ -75,12 +82,62 @@ class Engine:
                 self.notes.write(f"look {request.job}\n")
                 self.bot.send(Working(jobs=(request.job,), deadline=1.0))
                 self.bot.send(looked_at(request))
+            case Admit():
+                self.admit(request)
+            case Merge():
+                self.merge(request)
             case Train():
                 assert self.lesson is None, "one training at a time"
                 self.notes.write(f"learn {request.job}\n")
                 self.lesson = Lesson(self.bot, request, self.store)
             case Paint():
                 self.take_pictures(request)
+
+    def admit(self, request: Admit) -> None:
+        """A file with "refuse" in it is refused, one with "die" kills, the others are LoRAs."""
+        self.notes.write(f"admit {request.job}\n")
+        self.bot.send(Working(jobs=(request.job,), deadline=1.0))
+        content = Folder(self.store).get(request.sha256)
+        if b"die" in content:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if b"refuse" in content:
+            self.bot.send(Failed(job=request.job, reason="the LoRA is none.", expected=True))
+            return
+        self.bot.send(
+            Admitted(
+                job=request.job,
+                sha256=request.sha256,
+                form="PEFT",
+                phrase=request.phrase or "ohwx woman",
+                tokens=0,
+                rank=8,
+                modules=722,
+                text_encoders=False,
+                size=len(content),
+                picture=png(1),
+            )
+        )
+
+    def merge(self, request: Merge) -> None:
+        self.notes.write(f"merge {request.job}\n")
+        self.bot.send(Working(jobs=(request.job,), deadline=1.0))
+        time.sleep(self.seconds)
+        content = b" ".join(Folder(self.store).get(use.sha256) for use in request.parts)
+        self.bot.send(
+            Merged(
+                job=request.job,
+                name=request.name,
+                sha256=Folder(self.store).put_bytes(content),
+                rank=request.rank or 16,
+                modules=722,
+                tokens=0,
+                size=len(content),
+                error=0.25 if request.rank else 0.0,
+                apart=1,
+                picture=png(2),
+                sheet=png(3),
+            )
+        )
 
     def drop(self, job: JobId) -> None:
         if self.lesson is not None and self.lesson.request.job == job:
@@ -112,7 +169,15 @@ class Engine:
             elif self.jobs.pop(job, None):
                 self.notes.write(f"painted {job}\n")
                 self.bot.send(
-                    Painted(job=job, pictures=pictures(request), seconds=self.seconds * request.steps)
+                    Painted(
+                        job=job,
+                        pictures=pictures(request),
+                        seconds=self.seconds * request.steps,
+                        scores=tuple(
+                            Score(name=one.name, clip=20.0 + place)
+                            for place, one in enumerate(request.variants)
+                        ),
+                    )
                 )
 
     def obey(self, job: JobId, prompt: str) -> None:

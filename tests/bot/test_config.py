@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from bot.config import (
+    AdminSettings,
     Config,
     ConfigError,
+    DiscordGuild,
+    DiscordSettings,
     LocalSettings,
     LogSettings,
     QueueSettings,
+    SlackSettings,
     TrainingLimits,
     read_config,
 )
@@ -37,6 +41,8 @@ def test_an_empty_file_means_the_model_that_ships(tmp_path: Path) -> None:
         queue=QueueSettings(per_person=20, lease_seconds=120.0),
         local=LocalSettings(enabled=True, address="127.0.0.1", port=8765, channels=("general",)),
         log=LogSettings(level="info", prompts=False, json=False),
+        discord=DiscordSettings(enabled=True, channels=(), roles=(), guilds={}),
+        slack=SlackSettings(enabled=True, channels=(), address="127.0.0.1", port=3000),
     )
 
 
@@ -59,6 +65,9 @@ def test_every_key_is_in_the_shipped_file_with_a_comment_above_it() -> None:
         "storage": {"database"},
         "queue": set(QueueSettings.__dataclass_fields__),
         "local": set(LocalSettings.__dataclass_fields__),
+        "discord": set(DiscordSettings.__dataclass_fields__) - {"guilds"},
+        "slack": set(SlackSettings.__dataclass_fields__),
+        "admins": set(AdminSettings.__dataclass_fields__),
         "log": set(LogSettings.__dataclass_fields__),
     }
 
@@ -91,6 +100,17 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     address = "0.0.0.0"
     port = 0
     channels = ["art", "night-shift"]
+    [discord]
+    enabled = false
+    channels = ["112233445566778899"]
+    roles = ["223344556677889900"]
+    [discord.guilds.334455667788990011]
+    roles = []
+    [slack]
+    enabled = false
+    channels = ["C024BE91L"]
+    address = "0.0.0.0"
+    port = 3333
     [log]
     level = "debug"
     prompts = true
@@ -117,6 +137,13 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
         queue=QueueSettings(per_person=5, lease_seconds=60),
         local=LocalSettings(enabled=False, address="0.0.0.0", port=0, channels=("art", "night-shift")),
         log=LogSettings(level="debug", prompts=True, json=True),
+        discord=DiscordSettings(
+            enabled=False,
+            channels=("112233445566778899",),
+            roles=("223344556677889900",),
+            guilds={"334455667788990011": DiscordGuild(channels=("112233445566778899",), roles=())},
+        ),
+        slack=SlackSettings(enabled=False, channels=("C024BE91L",), address="0.0.0.0", port=3333),
     )
 
 
@@ -262,6 +289,33 @@ def test_a_mistake_in_a_table_is_one_sentence(tmp_path: Path, text: str, sentenc
             "channels has '../etc', but a name may only have a-z, 0-9, '-' and '_', at most 32 of them.",
         ),
         ("local", "channels = [3]", "a name in channels is 3, but it must be text in quotes."),
+        (
+            "discord",
+            'channels = ["art"]',
+            "channels has 'art', but an id is written like '112233445566778899'.",
+        ),
+        (
+            "discord",
+            "roles = [112233445566778899]",
+            "a name in roles is 112233445566778899, but it must be text in quotes.",
+        ),
+        (
+            "discord",
+            'token = "x"',
+            "token is an unknown key: secrets come from the environment, never from a file.",
+        ),
+        (
+            "discord",
+            "guilds.studio.roles = []",
+            "guilds has 'studio', but the id of a guild is written like '112233445566778899'.",
+        ),
+        (
+            "discord.guilds.112233445566778899",
+            "chanels = []",
+            "chanels = [] is an unknown key: did you mean channels?",
+        ),
+        ("slack", 'channels = ["#art"]', "channels has '#art', but an id is written like 'C024BE91L'."),
+        ("slack", "port = -1", "port is -1, but it must be from 0 to 65535."),
         ("log", 'level = "loud"', 'level is "loud", but it must be "debug", "info", "warning" or "error".'),
         ("log", "jsn = true", "jsn = true is an unknown key: did you mean json?"),
         ("log", "as_json = true", "as_json = true is an unknown key: did you mean json?"),
@@ -288,7 +342,7 @@ def test_a_mistake_in_a_later_table_is_one_sentence(
         (
             "qqq = 1",
             "qqq = 1 is an unknown key: "
-            "the known ones are engine, training, adapters, storage, queue, local and log.",
+            "the known ones are engine, training, adapters, storage, queue, local, discord, slack and log.",
         ),
         ("engine = 3", "engine is 3, but it must be a table with its keys below it."),
         (

@@ -96,6 +96,8 @@ async def test_broken_unicode_is_answered(place: Place) -> None:
     assert not (await ana.says("/imagine \ud800 --steps 2"))["ok"]
     assert not (await ana.says("/\udfff"))["ok"]
     assert (await ana.ask(card="\ud800"))["cards"] == []
+    assert (await ana.says("/imagine a fox --steps 2"))["ok"]
+    assert (await ana.ask(card="\ud800"))["cards"] == []
 
 
 async def test_a_message_of_fifty_megabytes_ends_its_own_connection_only(place: Place) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar, WSMsgType
 
-from bot.config import Config, LocalSettings
+from bot.config import AdminSettings, Config, LocalSettings
 from bot.on_local import LocalChat
 from bot.service import Bot, local_chat
 from tests.bot.wall import a_config, quick
@@ -146,11 +146,16 @@ class Place:
 
 @asynccontextmanager
 async def a_place(
-    folder: Path, *, token: str | None = None, seconds: float = 0.01, local: LocalSettings | None = None
+    folder: Path,
+    *,
+    token: str | None = None,
+    seconds: float = 0.01,
+    local: LocalSettings | None = None,
+    admins: AdminSettings | None = None,
 ) -> AsyncIterator[Place]:
     """A local chat on a free port, whose engine is the quick one; in the same folder, the same chat again."""
     local = local or LocalSettings(port=0, channels=CHANNELS)
-    config: Config = replace(a_config(folder), local=local)
+    config: Config = replace(a_config(folder), local=local, admins=admins or AdminSettings())
     bot = await Bot.open(config, quick(folder, seconds))
     try:
         chat = local_chat(bot, local, token)

@@ -11,14 +11,15 @@ from commands.actions import press, read_button
 from commands.answers import Answer, Filed
 from commands.book import find
 from commands.context import ChatContext
+from commands.filing import check_welcome, checked
 from commands.forms import values
 from commands.jobs import job_here
-from commands.limits import check_room
+from commands.keepers import Admins, check_may
 from commands.loras import Lora
 from commands.settings import with_defaults
 from commands.text import read
 from engine.messages import JobId, Note, Paint, Saved, Sha256, Train, Trained
-from storage import adapters, jobs, people, trainings, uploads
+from storage import adapters, jobs, keeping, people, trainings, uploads
 from storage.database import Database
 from storage.ids import new_job_id
 from storage.jobs import Finished
@@ -57,8 +58,10 @@ class Chat:
 
     database: Database
     admins: Collection[str] = ("root",)
+    moderators: Collection[str] = ()  # admins by the chat's own roles
     per_person: int = 3
     small: bool = False
+    adult: bool = False  # the channels are kept for adults
     now: float = field(default=1_700_000_000.0)
 
     async def says(self, name: str, line: str, space: str = "general") -> Answer:
@@ -66,9 +69,10 @@ class Chat:
         command, given = read(line)
 
         async def run(context: ChatContext) -> Answer:
+            check_may(context, command)
             return await command(context, **with_defaults(context.person.settings, command, given))
 
-        return await self._carried_out(name, space, run)
+        return await self._carried_out(name, space, run, command.name)
 
     async def presses(self, name: str, button: str, space: str = "general") -> Answer:
         """What somebody's click is answered with."""
@@ -77,7 +81,7 @@ class Chat:
         async def run(context: ChatContext) -> Answer:
             return await press(context, await job_here(context, job), action, picture)
 
-        return await self._carried_out(name, space, run)
+        return await self._carried_out(name, space, run, action)
 
     async def files(self, name: str, line: str, space: str = "general") -> JobId:
         """The job of somebody who says /imagine."""
@@ -91,7 +95,7 @@ class Chat:
         """What the form that somebody filled in is answered with."""
         filled = find(command)
         given = values(filled, texts)
-        return await self._carried_out(name, space, lambda context: filled(context, **given))
+        return await self._carried_out(name, space, lambda context: filled(context, **given), command)
 
     async def sends(self, name: str, *hashes: str) -> str:
         """Somebody sends pictures to learn from; what a form says of them."""
@@ -187,6 +191,16 @@ class Chat:
         )
         return await self.sees(job)
 
+    async def fails(self, job: JobId) -> None:
+        """The engine takes the job and fails it."""
+        await self.starts(job)
+        number, why = (await self.sees(job)).number, "it did not work."
+        await self.database.write(
+            lambda session: jobs.finish(
+                session, number, state="failed", reason=why, seconds=4.0, now=self.now
+            )
+        )
+
     async def sees(self, job: JobId) -> JobView:
         """The job as everybody knows it."""
         async with self.database.reading() as session:
@@ -194,11 +208,13 @@ class Chat:
         return view
 
     async def _carried_out(
-        self, name: str, space: str, run: Callable[[ChatContext], Awaitable[Answer]]
+        self, name: str, space: str, run: Callable[[ChatContext], Awaitable[Answer]], what: str
     ) -> Answer:
         async def work(session: AsyncSession) -> Answer:
             here = await people.space(session, "local", space, space)
             person = await people.person(session, "local", name, name)
+            kept = await keeping.kept(session, here.id, name)
+            check_welcome(kept, what)
             context = ChatContext(
                 job=new_job_id(),
                 library=PersonLibrary(session=session, space_id=here.id, person_id=person.id, folder=Shelf()),
@@ -208,7 +224,10 @@ class Chat:
                 space=here,
                 person=person,
                 channel=space,
-                admin=name in self.admins,
+                admin=name in (*self.admins, *self.moderators),
+                adult=self.adult,
+                kept=kept,
+                admins=Admins(named={"local": self.admins}),
                 now=self.now,
                 pace=TenSeconds(),
                 per_person=self.per_person,
@@ -222,15 +241,15 @@ class Chat:
 
 
 async def _file(context: ChatContext, answer: Filed) -> None:
-    if isinstance(answer.request, Paint):
-        check_room(context)
+    request, expected = await checked(context, answer)
     job = await jobs.file(
         context.session,
         id=context.job,
         space_id=context.space.id,
         person_id=context.person.id,
         channel=context.channel,
-        request=answer.request,
+        request=request,
+        expected=expected,
         parent=answer.parent,
         now=context.now,
         state="draft" if answer.draft else "queued",

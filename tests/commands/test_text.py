@@ -137,6 +137,28 @@ def test_help_of_a_command_may_be_asked_for_behind_it() -> None:
     assert read("/help /Imagine") == (COMMANDS["help"], {"command": COMMANDS["imagine"]})
 
 
+def test_a_command_of_two_words_is_said_with_a_space_whatever_its_case() -> None:
+    assert read("/admin people Ana --block") == (COMMANDS["admin people"], {"who": "Ana", "block": True})
+    assert read("/Admin  QUEUE\n--pause") == (COMMANDS["admin queue"], {"pause": True})
+    assert read("/help admin  people")[1] == {"command": COMMANDS["admin people"]}
+
+
+def test_a_word_behind_a_command_is_its_second_only_where_there_is_such_a_command() -> None:
+    assert read("/lora maria")[0] is COMMANDS["lora"]
+    assert read("/lora merge inked ink:0.5 maria:0.5")[0] is COMMANDS["lora merge"]
+    assert read("/lora -- merge") == (COMMANDS["lora"], {"name": "merge"})
+    assert read("/imagine people")[0] is COMMANDS["imagine"]
+
+
+def test_half_of_a_command_is_answered_with_the_whole_ones() -> None:
+    with pytest.raises(InvalidRequest, match=r"^say what: /admin people, /admin queue,"):
+        read("/admin")
+    with pytest.raises(
+        InvalidRequest, match=r"^there is no command /admin quue: did you mean /admin queue\?$"
+    ):
+        read("/admin quue")
+
+
 BEGIN = "begin with a command, such as /imagine a red fox; /help tells them all."
 
 
@@ -164,7 +186,7 @@ BEGIN = "begin with a command, such as /imagine a red fox; /help tells them all.
         ("/settings --reset=maybe", "reset is 'maybe', but it must be true or false."),
         ("/show", "the job is missing: say which job, such as k3f9qa."),
         ("/show <b>", "'<b>' names no job: a job has six letters and digits, such as k3f9qa."),
-        ("/help me", "there is no command /me: /help tells them all."),
+        ("/help xyz", "there is no command /xyz: /help tells them all."),
         ("/imagine fox --variation-seed -1", f"variation-seed is -1, but it must be from 0 to {2**63 - 1}."),
     ],
 )

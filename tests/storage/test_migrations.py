@@ -144,6 +144,7 @@ async def test_what_the_first_version_filed_goes_on_in_this_one(tmp_path: Path) 
     assert following is not None
     assert (following.id, following.kind) == ("aaaaa12", "paint")
     assert (done.kind, done.training) == ("paint", None)
+    assert (done.adult, done.private) == (False, False)
     assert isinstance(done.request, Paint)
     assert done.request.prompt == REQUEST.prompt
     assert [one.stars for one in done.pictures] == [1]

@@ -1,11 +1,11 @@
 """What a card needs to know of a job, in one read, on every database."""
 
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from engine.messages import JobId
 from storage import jobs, pictures
 from storage.tables import Job
-from storage.views import view, views
+from storage.views import of_message, view, views
 from tests.storage.studio import Studio
 
 
@@ -64,3 +64,33 @@ async def test_a_view_stays_as_it_was_when_the_job_goes_on(studio: Studio) -> No
     assert before.state == "queued"
     after = await studio.see(job)
     assert (after.state, after.reason, after.ended_at) == ("failed", "no.", studio.now)
+
+
+async def test_a_message_leads_to_its_job_without_a_look_at_the_others(studio: Studio) -> None:
+    job = await studio.file()
+    await studio.write(jobs.shown, studio.filed[job], 1, "17-42")
+
+    seen = await studio.read(of_message, await studio.space(), "17-42")
+
+    assert seen is not None and seen.id == job
+    assert await studio.read(of_message, await studio.space(), "17-43") is None
+    assert await studio.read(of_message, await studio.space("art"), "17-42") is None
+    async with studio.database.reading() as session:
+        plan = await session.execute(text("EXPLAIN QUERY PLAN SELECT id FROM jobs WHERE message = 'x'"))
+        assert "ix_jobs_message" in str(plan.all())
+
+
+async def test_a_private_job_is_its_persons_alone_and_a_direct_channel_has_only_theirs(
+    studio: Studio,
+) -> None:
+    ana, bo = await studio.person("ana"), await studio.person("bo")
+    here, art = await studio.space(), await studio.space("art")
+    job, other = await studio.file("ana"), await studio.file("bo")
+    await studio.write(jobs.move, studio.filed[job], "dm", private=True)
+
+    assert await studio.read(view, here, job, person_id=bo) is None
+    assert await studio.read(view, art, job, person_id=ana) is None
+    assert await studio.read(view, here, job, person_id=ana) is not None
+    assert await studio.read(view, art, job, person_id=ana, direct=True) is not None
+    assert await studio.read(view, here, other, person_id=ana, direct=True) is None
+    assert await studio.read(view, None, job, direct=True) is None

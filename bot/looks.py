@@ -1,0 +1,76 @@
+"""What the engine does beside the queue while somebody waits: it lets LoRAs in, and merges them."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+
+import structlog
+
+from bot.engine_client import EngineClient
+from bot.filed import EngineUnavailable, Lost, Underway
+from bot.leftovers import Leftovers
+from commands.answers import Found
+from engine.messages import Admit, Admitted, Cancelled, Failed, InvalidRequest, Merge, Merged
+from storage.files import Files
+
+log = structlog.get_logger(__name__)
+
+PATIENCE = 600.0  # seconds: chats take an answer for a quarter of an hour
+
+
+class Looks:
+    """One at a time for each person. Nothing of it is filed: what is lost is simply said again."""
+
+    def __init__(self, engine: EngineClient, files: Files, leftovers: Leftovers) -> None:
+        self._engine = engine
+        self._files = files
+        self._leftovers = leftovers
+        self._busy: set[int] = set()
+
+    @asynccontextmanager
+    async def found(self, person_id: int, request: Admit | Merge) -> AsyncGenerator[Found]:
+        """What the engine found; its files stay in the store until the row is written that is made in here.
+
+        Raises InvalidRequest with one sentence; CannotStore, OSError.
+        """
+        if person_id in self._busy:
+            raise InvalidRequest("your last LoRA is still being looked at: wait until that has ended.")
+        self._busy.add(person_id)
+        try:
+            told = await self._told(request)
+        finally:
+            self._busy.discard(person_id)
+        async with self._leftovers.keeping():
+            path = self._files.path(told.sha256)
+            if path is not None and not await asyncio.to_thread(path.is_file):
+                raise InvalidRequest("the file is gone again: please say it once more.")
+            thumbnail = await self._files.put(told.picture)
+            sheet = await self._files.put(told.sheet) if isinstance(told, Merged) else None
+            yield Found(told=told, thumbnail=thumbnail, sheet=sheet)
+
+    async def _told(self, request: Admit | Merge) -> Admitted | Merged:
+        try:
+            async with asyncio.timeout(PATIENCE), aclosing(self._engine.work(request)) as news:
+                async for update in news:
+                    match update:
+                        case Admitted() | Merged():
+                            return update
+                        case Failed(expected=True):
+                            raise InvalidRequest(update.reason)
+                        case Failed():
+                            log.error("the engine failed a look", job=request.job, reason=update.reason)
+                            raise InvalidRequest(update.reason)
+                        case Lost():
+                            log.warning("a look was lost with its engine", job=request.job, died=update.died)
+                            raise InvalidRequest("the engine died meanwhile: please say it once more.")
+                        case Cancelled():
+                            raise InvalidRequest("it was cancelled.")
+                        case _ if not isinstance(update, Underway):
+                            raise AssertionError(f"look {request.job} ended as {type(update).__name__}")
+        except TimeoutError:
+            raise InvalidRequest(
+                f"the engine did not get to it within {PATIENCE / 60:g} minutes: try it again later."
+            ) from None
+        except EngineUnavailable as refusal:
+            raise InvalidRequest(str(refusal)) from refusal
+        raise AssertionError(f"look {request.job} ended without an end")

@@ -1,0 +1,45 @@
+"""`python -m bot slack-manifest`: the file to paste when the app is made in a workspace."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+from bot.exits import BAD_INPUT, FINE, say
+from bot.manifest import manifest
+from commands.help import HELP, usage
+from commands.parse import parse, short
+from commands.spec import Command, Option, command
+from engine.messages import InvalidRequest
+
+
+def address(text: str) -> str:
+    """Where Slack would send its requests. Raises InvalidRequest."""
+    if not text.startswith("https://") or not text.isprintable() or any(one.isspace() for one in text):
+        raise InvalidRequest(f"{short(text)!r} is no address for Slack: it begins with https://.")
+    return text
+
+
+@command
+def slack_manifest(
+    address: Annotated[
+        str,
+        Option("where Slack sends requests over HTTP", read=address, otherwise="over sockets, no address"),
+    ] = "",
+) -> str:
+    """Print the manifest of the Slack app."""
+    return manifest(address)
+
+
+MANIFEST: Command[..., str] = replace(slack_manifest, name="slack-manifest")
+
+
+def main(words: Sequence[str]) -> int:
+    """Print the manifest as it is; the exit status."""
+    try:
+        asked = HELP.isdisjoint(words)
+        told = MANIFEST(**parse(words, MANIFEST.parameters)) if asked else f"{usage(MANIFEST)}\n"
+    except InvalidRequest as error:
+        return say(str(error), BAD_INPUT)
+    sys.stdout.write(told)
+    return FINE

@@ -1,0 +1,198 @@
+"""/lora import and /lora merge: LoRAs from outside, and one of several; the engine has the last word."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from commands.answers import Beside, Form, Found, Listing
+from commands.context import ChatContext
+from commands.examples import lora_file
+from commands.library import line
+from commands.loras import Lora, Mention, called_up, found, mentions
+from commands.parse import listed
+from commands.ruling import check_rules
+from commands.spec import Option, command
+from commands.train import check_free, lora_name
+from commands.values import written_value
+from engine.messages import (
+    ADAPTER_WEIGHT,
+    MERGED_RANK,
+    AdapterUse,
+    Admit,
+    Admitted,
+    InvalidRequest,
+    Merge,
+    Merged,
+    Paint,
+    Sha256,
+    readable,
+)
+from storage import adapters, uploads
+from storage.adapters import NewLora
+
+PHRASE = 80  # characters of what calls a LoRA up
+ANYTHING = "a picture"  # what is painted where nobody says what
+EXACT = 0.001  # of a mix's change: what is lost below that is the rounding of its numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a merge is to be called, and what it is made of, as far as that was said in one breath."""
+
+    name: str
+    parts: tuple[Mention, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.name, *map(written_value, self.parts)))
+
+
+def named(text: str) -> Named:
+    """The name, and after it LoRAs with weights: "both ink:0.7 chalk:0.5". Raises InvalidRequest."""
+    name, _, rest = text.strip().partition(" ")
+    return Named(name=lora_name(name), parts=mentions(re.sub(r"[\s,]+", ",", rest.strip())))
+
+
+@command
+async def lora_import(
+    context: ChatContext,
+    name: Annotated[str, Option("what the LoRA will be called, such as maria", read=lora_name)],
+    file: Annotated[
+        Sha256 | None, Option("a .safetensors file of a LoRA", read=lora_file, otherwise="a form asks for it")
+    ] = None,
+    trigger: Annotated[str, Option("what calls it up", otherwise="what the file says")] = "",
+) -> Beside | Form:
+    """Bring a LoRA that was made elsewhere."""
+    await check_free(context, name, context.space.id)
+    phrase = " ".join(trigger.split())
+    readable("the trigger", phrase)
+    if len(phrase) > PHRASE:
+        raise InvalidRequest(f"the trigger has {len(phrase)} characters, but at most {PHRASE} are allowed.")
+    _check_words(context, phrase)
+    if file is None:
+        return Form(command=lora_import.name, values={"name": name, "trigger": phrase})
+    if file not in await uploads.own(context.session, context.person.id, [file]):
+        raise InvalidRequest("the file is not here any more: send it again.")
+    return Beside(
+        request=Admit(job=context.job, name=name, sha256=file, phrase=phrase),
+        settle=partial(_imported, name=name),
+    )
+
+
+@command
+async def lora_merge(
+    context: ChatContext,
+    name: Annotated[
+        Named, Option("what the new LoRA will be called, and then what it is made of", read=named)
+    ],
+    lora: Annotated[
+        tuple[Mention, ...],
+        Option("the LoRAs to merge, with weights: ink:0.7, maria:0.5", *ADAPTER_WEIGHT, read=mentions),
+    ] = (),
+    rank: Annotated[
+        int | None, Option("of the new LoRA", *MERGED_RANK, otherwise="all ranks together, which is exact")
+    ] = None,
+    prompt: Annotated[str, Option("what to paint with both", otherwise="what calls them up")] = "",
+) -> Beside:
+    """Make one LoRA of several, which paints as they do together."""
+    await check_free(context, name.name, context.space.id)
+    mix = await found((*name.parts, *lora), context.library)
+    request = Merge(
+        job=context.job,
+        name=name.name,
+        parts=tuple(use for _, use in mix),
+        prompt=prompt.strip() or called_up("", [one for one, _ in mix]) or ANYTHING,
+        rank=rank,
+        author=context.person.name,
+    )
+    _check_words(context, request.prompt)
+    return Beside(request=request, settle=partial(_merged, mix=mix))
+
+
+async def _imported(context: ChatContext, made: Found, name: str) -> Listing:
+    told = made.told
+    assert isinstance(told, Admitted)
+    _check_words(context, told.phrase)
+    new = NewLora(
+        name=name,
+        sha256=told.sha256,
+        phrase=told.phrase,
+        preset="imported",
+        thumbnail=made.thumbnail,
+        tokens=told.tokens,
+        info={
+            "imported": {
+                "names": told.form,
+                "rank": told.rank,
+                "modules": told.modules,
+                "text_encoders": told.text_encoders,
+                "bytes": told.size,
+            }
+        },
+    )
+    about = (
+        f"rank {told.rank}, {told.modules:,} modules, from {told.form} names" if told.modules else "new words"
+    )
+    return await _listed(context, new, f"the LoRA {name} is here, for you alone: {about}.")
+
+
+async def _merged(context: ChatContext, made: Found, mix: Sequence[tuple[Lora, AdapterUse]]) -> Listing:
+    told = made.told
+    assert isinstance(told, Merged)
+    await _check_allowed(context, [use for _, use in mix])
+    name, parts = told.name, [written_value(Mention(use.name, use.weight)) for _, use in mix]
+    new = NewLora(
+        name=name,
+        sha256=told.sha256,
+        phrase=" ".join(dict.fromkeys(one.phrase for one, _ in mix if one.phrase))[:PHRASE],
+        preset="merged",
+        thumbnail=made.thumbnail,
+        sheet=made.sheet,
+        tokens=told.tokens,
+        info={
+            "merged": {
+                "of": ", ".join(parts),
+                "rank": told.rank,
+                "modules": told.modules,
+                "lost": _lost(told.error),
+                "apart": f"{told.apart} of 255",
+                "bytes": told.size,
+            }
+        },
+    )
+    said = f"{name} is {listed(parts)} in one LoRA of rank {told.rank}"
+    said += f", for you alone. It lacks {_lost(told.error)} of what they change"
+    said += f", and its picture differs from theirs by at most {told.apart} of 255."
+    listing = await _listed(context, new, said)
+    files = () if made.sheet is None else ((f"{name}-beside-its-mix.png", made.sheet),)
+    return Listing(loras=listing.loras, text=listing.text, files=files)
+
+
+def _check_words(context: ChatContext, words: str) -> None:
+    """Raise Refused when the space's rules refuse these words in a prompt."""
+    if words:
+        paint = Paint(job=context.job, prompt=words, seed=0)
+        check_rules(context.kept.rules, paint, adult=context.adult)
+
+
+async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> None:
+    """Raise InvalidRequest when one of them was deleted or taken back while they were merged."""
+    hashes = [use.sha256 for use in mix]
+    barred = await adapters.barred(context.session, context.space.id, context.person.id, hashes)
+    if barred:
+        raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was deleted.")
+
+
+async def _listed(context: ChatContext, new: NewLora, said: str) -> Listing:
+    """It is there from now on. Raises InvalidRequest when the name was taken meanwhile."""
+    await check_free(context, new.name, context.space.id)
+    await adapters.add(context.session, context.space.id, context.person.id, new, context.now)
+    known = await adapters.named(context.session, context.space.id, context.person.id, new.name)
+    assert known is not None
+    return Listing(loras=(known,), text=f"{said}\n{line(known)}")
+
+
+def _lost(error: float) -> str:
+    """The part that is lost, as people read it."""
+    return "nothing" if error < EXACT else f"{error:.1%}"

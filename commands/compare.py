@@ -1,0 +1,113 @@
+"""/compare: one seed without a LoRA, with it at several weights, and with the refiner, on one sheet."""
+
+from typing import Annotated
+
+from commands.answers import Filed
+from commands.context import Context
+from commands.imagine import random_seed
+from commands.loras import Mention, called_up, found, mentions, tagged
+from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
+from commands.parse import short
+from commands.sizes import SQUARE
+from commands.spec import Option, command
+from commands.values import written_value
+from engine.messages import (
+    ADAPTER_WEIGHT,
+    REFINER,
+    SEED,
+    AdapterUse,
+    InvalidRequest,
+    Paint,
+    Variant,
+    within,
+)
+
+WEIGHTS = (0.5, 1.0, 1.3)
+MOST_WEIGHTS = 4
+REFINED = 0.2  # share of the steps, usually
+BASE = "without"
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Weights from "0.5, 1, 1.3". Raises InvalidRequest."""
+    weights = []
+    for part in text.replace(",", " ").split():
+        try:
+            weight = float(part)
+        except ValueError:
+            raise InvalidRequest(f"{short(part)!r} is no weight: write some as 0.5, 1, 1.3.") from None
+        within("a weight", weight, *ADAPTER_WEIGHT)
+        weights.append(weight)
+    return tuple(weights)
+
+
+@command
+async def compare(
+    context: Context,
+    prompt: Annotated[str, Option("what to paint")],
+    lora: Annotated[tuple[Mention, ...], Option("the LoRA to compare", *ADAPTER_WEIGHT, read=mentions)] = (),
+    weights: Annotated[
+        tuple[float, ...], Option("its weights on the sheet", *ADAPTER_WEIGHT, read=numbers)
+    ] = WEIGHTS,
+    no: Unwanted = Paint.negative_prompt,
+    steps: Steps = Paint.steps,
+    cfg: Guidance = Paint.guidance_scale,
+    seed: Annotated[
+        int | None, Option("the same seed paints the same sheet", *SEED, otherwise="random")
+    ] = None,
+    size: Shape = SQUARE,
+    sampler: SamplerName = Paint.sampler,
+    refiner: Annotated[
+        float, Option("share of the steps left to the refiner in the last picture", *REFINER)
+    ] = REFINED,
+) -> Filed:
+    """Compare what a LoRA paints with what the model paints alone."""
+    words, inside = tagged(prompt)
+    mix = await found((*inside, *lora), context.library)
+    if len(mix) != 1:
+        raise InvalidRequest("say which LoRA to compare, and only one: /compare a fox --lora ink")
+    ((known, use),) = mix
+    request = Paint(
+        job=context.job,
+        prompt=called_up(words, [known]),
+        negative_prompt=no,
+        adapters=(use,),
+        steps=steps,
+        guidance_scale=cfg,
+        seed=random_seed() if seed is None else seed,
+        size=size,
+        sampler=sampler,
+        variants=variants(use, weights, refiner),
+    )
+    return Filed(request=request)
+
+
+def variants(use: AdapterUse, weights: tuple[float, ...], refiner: float) -> tuple[Variant, ...]:
+    """Without the LoRA, with it at each weight, and with it as it is usual and the refiner."""
+    several = tuple(dict.fromkeys(weights))
+    if len(several) > MOST_WEIGHTS:
+        raise InvalidRequest(f"{len(several)} weights were given, but at most {MOST_WEIGHTS} are compared.")
+    made = [Variant(name=BASE)]
+    made += [Variant(name=_name(use, weight), adapters=(_at(use, weight),)) for weight in several]
+    if refiner:
+        name = f"{_name(use, use.weight)} and the refiner"
+        made.append(Variant(name=name, adapters=(use,), refiner=refiner))
+    return tuple(made)
+
+
+def weights_of(paint: Paint) -> tuple[float, ...]:
+    """The weights that a comparison was asked for with."""
+    return tuple(one.adapters[0].weight for one in paint.variants if one.adapters and not one.refiner)
+
+
+def refiner_of(paint: Paint) -> float:
+    """The share of the refiner that a comparison was asked for with."""
+    return max((one.refiner for one in paint.variants), default=0.0)
+
+
+def _at(use: AdapterUse, weight: float) -> AdapterUse:
+    return AdapterUse(name=use.name, sha256=use.sha256, weight=weight)
+
+
+def _name(use: AdapterUse, weight: float) -> str:
+    return written_value(Mention(use.name, weight))

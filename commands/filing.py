@@ -1,0 +1,51 @@
+"""What stands before every new job: whether its person is welcome, the rules, and the limits."""
+
+from commands.answers import Filed
+from commands.context import ChatContext
+from commands.keepers import Refused
+from commands.limits import check_limits, check_room
+from commands.ruling import check_rules, ruled
+from engine.messages import Paint, Work
+from storage.keeping import Kept
+from storage.views import JobView
+
+# What the blocked may still do: know what holds, end and delete what is theirs, have all of it forgotten.
+ALWAYS = frozenset({"help", "me", "queue", "cancel", "stop", "delete"})
+PRIVACY = "privacy"
+DRAINING = "the queue is being run empty by an admin: nothing new is taken until they resume it."
+
+
+def check_welcome(kept: Kept, name: str) -> None:
+    """Raise Refused when this person is blocked and wants more than what everybody may."""
+    if kept.blocked and name not in ALWAYS and name.partition(" ")[0] != PRIVACY:
+        raise Refused("an admin has blocked you here: ask one of them.", "blocked")
+
+
+async def checked(context: ChatContext, filed: Filed) -> tuple[Work, float]:
+    """The request as it may be filed, and the engine seconds that it counts with till it ran.
+
+    Raises InvalidRequest, with nothing filed. A draft is asked for room again when it is started.
+    """
+    request = ruled(context.kept.rules, filed.request)
+    check_rules(context.kept.rules, request, adult=context.adult)
+    _check_open(context)
+    expected = 0.0
+    if isinstance(request, Paint):
+        check_room(context)
+        expected = context.pace.seconds(request)
+    await check_limits(context, request, expected)
+    return request, expected
+
+
+async def check_started(context: ChatContext, view: JobView) -> float:
+    """The engine seconds of a draft that is to start. Raises InvalidRequest when there is no room for it."""
+    _check_open(context)
+    expected = view.training.estimate_seconds if view.training is not None else 0.0
+    if view.request is not None:
+        await check_limits(context, view.request, expected)
+    return expected
+
+
+def _check_open(context: ChatContext) -> None:
+    if context.kept.queue == "draining":
+        raise Refused(DRAINING, "queue run empty")

@@ -1,0 +1,34 @@
+"""/me: what somebody uses here, and what they have left."""
+
+from dataclasses import asdict
+
+from commands.admin_limits import WORDS
+from commands.answers import Said
+from commands.context import ChatContext
+from commands.help import aligned
+from commands.limits import reset
+from commands.spec import command
+from storage import crowd, limits
+
+
+@command
+async def me(context: ChatContext) -> Said:
+    """Show what you use here, what is left of it today, and what is yours."""
+    session, space, person = context.session, context.space.id, context.person
+    used, most = asdict(await limits.use(session, space, person.id, context.now)), asdict(context.kept.limits)
+    rows = [
+        (WORDS[name], _left(used[name], most[name]))
+        for name in WORDS
+        if name != "total" or most[name] is not None
+    ]
+    rows.append(("LoRAs", str(await crowd.loras(session, space, person.id))))
+    rows.append(("your key", f"{person.key}{' (an admin here)' if context.admin else ''}"))
+    blocked = ["an admin has blocked you here."] if context.kept.blocked else []
+    head = f"{person.name}, this is yours here:"
+    return Said(text="\n".join([head, *aligned(rows), f"a day begins at {reset(context.now)}.", *blocked]))
+
+
+def _left(used: float, most: int | None) -> str:
+    if most is None:
+        return f"{round(used):,}, without a limit"
+    return f"{round(used):,} of {most:,}, {max(0, round(most - used)):,} left"

@@ -1,0 +1,72 @@
+"""/privacy: what is stored about somebody, all of it to take along, or gone for good."""
+
+from typing import Annotated
+
+from commands.answers import Exporting, Forgetting, Said
+from commands.context import ChatContext
+from commands.help import aligned
+from commands.spec import Option, command
+from commands.words import counted
+from storage import privacy as stored
+from storage.privacy import Counts
+
+NOTHING = "nothing is stored about you here but the name that this chat tells with what you say."
+ASKED = "this deletes all of it for good, in all spaces of this chat, and stops what runs:"
+SURE = "/privacy delete --sure does it. /privacy export sends you everything first."
+DELETED = "you are forgotten here. It is gone for good, and your cards leave the chat:"
+LEFT = (
+    "What others painted with your LoRAs is theirs and stays. Where there are limits, it is known until "
+    "tomorrow what you used today, and a block stays a block. What you say next is stored again."
+)
+
+
+@command
+async def privacy(context: ChatContext) -> Said:
+    """Tell what is stored about you."""
+    counts = await stored.stored(context.session, context.person.id)
+    if not counts.anything:
+        return Said(text=NOTHING)
+    name = f"stored about you in all spaces of this chat, under the name {context.person.name}:"
+    return Said(
+        text="\n".join(
+            [
+                name,
+                *_told(counts),
+                "/privacy export sends it all to you as a zip, /privacy delete deletes it for good.",
+            ]
+        )
+    )
+
+
+@command
+async def privacy_export(context: ChatContext) -> Exporting:
+    """Get all that is stored about you as a zip, privately."""
+    return Exporting(text="all that is stored about you. It can be fetched for a day.")
+
+
+@command
+async def privacy_delete(
+    context: ChatContext, *, sure: Annotated[bool, Option("yes, delete all of it for good")] = False
+) -> Said | Forgetting:
+    """Delete all that is stored about you, for good."""
+    if not sure:
+        counts = await stored.stored(context.session, context.person.id)
+        return Said(text="\n".join([ASKED, *_told(counts), SURE]) if counts.anything else NOTHING)
+    forgotten = await stored.forget_person(context.session, context.person.id, context.now)
+    return Forgetting(forgotten=forgotten, text="\n".join([DELETED, *_told(forgotten.counts), LEFT]))
+
+
+def _told(counts: Counts) -> list[str]:
+    """A line for each kind of thing that there is."""
+    rows = [
+        (counted(counts.prompts, "prompt"), "what you asked for, with its settings"),
+        (counted(counts.pictures, "picture"), "painted for you"),
+        (counted(counts.trainings, "training"), "its words, report and curve, and what its steps painted"),
+        (counted(counts.training_pictures, "training picture"), "what your trainings learn from"),
+        (counted(counts.checkpoints, "checkpoint"), "what they had learned on their way"),
+        (counted(counts.adapters, "LoRA"), "that you own"),
+        (counted(counts.votes, "vote"), "pictures that you keep"),
+        (counted(counts.settings, "setting"), "your defaults for /imagine"),
+        (counted(counts.uploads, "file"), "that you sent or asked for of late; it goes after a day"),
+    ]
+    return aligned([row for row in rows if not row[0].startswith("0 ")]) or ["nothing but your name"]

@@ -1,0 +1,58 @@
+"""What an emoji under a card stands for, the same in every chat. Any other one is only an emoji."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from commands.actions import available, press
+from commands.answers import Answer, Changed
+from commands.context import ChatContext
+from commands.jobs import OPEN
+from engine.messages import InvalidRequest
+from storage import jobs, pictures
+from storage.views import JobView
+
+PLAIN = "\ufe0f"  # asks for an emoji's picture; chats send it, or do not
+REACTIONS: Mapping[str, str] = MappingProxyType(
+    {"🔁": "again", "🎲": "vary", "❌": "stop", "⭐": "keep", "✉": "send"}
+)
+
+
+def action_of(emoji: str, *, added: bool) -> str | None:
+    """The action that an emoji stands for; taken away again, only the star means something."""
+    action = REACTIONS.get(emoji.replace(PLAIN, ""))
+    return action if added or action == "keep" else None
+
+
+def meant(view: JobView, action: str, *, mine: bool) -> bool:
+    """Whether the action means anything under this card now, from its owner or from somebody else.
+
+    A cross by somebody else is an opinion, and no attempt to cancel.
+    """
+    if action == "stop":
+        return mine and not view.deleted
+    return any(one.name == action for one, _ in available(view))
+
+
+async def react(context: ChatContext, view: JobView, action: str, *, added: bool) -> Answer:
+    """What the reaction does for the person. Raises InvalidRequest."""
+    match action:
+        case "stop" if view.state not in OPEN:
+            return await press(context, view, "delete", None)
+        case "keep":
+            return await _keep(context, view, added)
+        case "vary":
+            first = view.pictures[0].place if view.pictures else None
+            return await press(context, view, "vary", first)
+        case _:
+            return await press(context, view, action, None)
+
+
+async def _keep(context: ChatContext, view: JobView, kept: bool) -> Changed:
+    """All the pictures of the card; an event that comes twice changes nothing the second time."""
+    if not view.pictures:
+        raise InvalidRequest(f"job {view.id} has no pictures.")
+    ids = [one.id for one in view.pictures]
+    if not await pictures.keep(context.session, ids, context.person.id, kept, context.now):
+        return Changed(jobs=())
+    await jobs.touch(context.session, view.number)
+    return Changed(jobs=(view.id,))

@@ -1,0 +1,64 @@
+"""Comparisons of a LoRA with the model alone, kept with it: what CLIP said, and how many keep the sheet."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import JobId, Paint, Score, Sha256
+from storage.pictures import STAR
+from storage.tables import Adapter, Comparison, Job, Picture, Vote
+
+MOST = 3  # of a LoRA, the newest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonView:
+    """One of them, which everybody in its space may see; `stars` is how many people keep its sheet."""
+
+    job: JobId
+    prompt: str
+    scores: tuple[Score, ...]
+    stars: int
+
+
+async def note(session: AsyncSession, number: int, request: Paint, scores: Sequence[Score]) -> None:
+    """A job compared these; its row has the sheet already."""
+    told = {"scores": [[one.name, one.clip] for one in scores]}
+    if await session.get(Comparison, number) is None:
+        session.add(Comparison(job_number=number, sha256=request.adapters[0].sha256, scores=told))
+        await session.flush()
+
+
+async def of_lora(session: AsyncSession, space_id: int, sha256: Sha256) -> list[ComparisonView]:
+    """Those that were made in this space, the newest first; those of direct messages are nobody else's."""
+    stars = (
+        select(func.count())
+        .select_from(Vote)
+        .join(Picture, Picture.id == Vote.picture_id)
+        .where(Picture.job_number == Job.number, Vote.emoji == STAR)
+        .scalar_subquery()
+    )
+    found = (
+        select(Comparison, Job.id, Job.request, stars)
+        .join(Job, Job.number == Comparison.job_number)
+        .where(
+            Comparison.sha256 == sha256,
+            Job.space_id == space_id,
+            Job.deleted_at.is_(None),
+            Job.private.is_(False),
+            exists().where(Adapter.sha256 == sha256, Adapter.deleted_at.is_(None)),
+        )
+        .order_by(Comparison.job_number.desc())
+        .limit(MOST)
+    )
+    return [
+        ComparisonView(
+            job=JobId(job),
+            prompt=str(request.get("prompt", "")),
+            scores=tuple(Score(name=name, clip=clip) for name, clip in row.scores["scores"]),
+            stars=count,
+        )
+        for row, job, request, count in await session.execute(found)
+    ]

@@ -1,0 +1,171 @@
+"""How much people may use a space in a day, and how much they have.
+
+Nothing is booked twice, for nothing is booked: the use is a sum over the rows of jobs. One that waits counts
+with what it is expected to take, one that runs or succeeded with what it was charged, and one that failed or
+was cancelled not at all. So a refund needs nothing, and a bot that is killed gives back what did not end.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage.tables import Job, Person, Picture, Standing
+
+DAY = 86400.0  # seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one person may use of a space; None is no limit. `total`: what all of them may together."""
+
+    seconds: int | None = None  # of the engine, a day
+    trainings: int | None = None  # a day
+    queued: int | None = None  # jobs at a time
+    pictures: int | None = None  # kept
+    total: int | None = None  # engine seconds, a day
+
+    def over(self, usual: "Limits") -> "Limits":
+        """These, and the usual ones where these say nothing."""
+        told = {name: one for name, one in asdict(self).items() if one is not None}
+        return Limits(**{**asdict(usual), **told})
+
+    @property
+    def any(self) -> bool:
+        """Whether anything is limited."""
+        return any(one is not None for one in asdict(self).values())
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Use:
+    """What somebody has used today, and has here now."""
+
+    seconds: float = 0.0
+    trainings: int = 0
+    queued: int = 0
+    pictures: int = 0
+    total: float = 0.0
+
+
+def limits_from(values: Mapping[str, Any]) -> Limits:
+    """The limits as a table has them."""
+    known = {field.name for field in fields(Limits)}
+    return Limits(**{name: one for name, one in values.items() if name in known})
+
+
+def limits_to(limits: Limits) -> dict[str, Any]:
+    """The same for a table: only what is limited."""
+    return {name: one for name, one in asdict(limits).items() if one is not None}
+
+
+def day_of(now: float) -> float:
+    """When the day began, in UTC."""
+    return now - now % DAY
+
+
+async def use(session: AsyncSession, space_id: int, person_id: int, now: float) -> Use:
+    """What this person uses here."""
+    theirs = Job.space_id == space_id, Job.person_id == person_id
+    seconds, trainings = await _of_today(session, *theirs, now=now)
+    carried = await _carried(session, space_id, person_id, now)
+    total, _ = await _of_today(session, Job.space_id == space_id, now=now)
+    return Use(
+        seconds=seconds + (carried.seconds if carried else 0.0),
+        trainings=trainings + (carried.trainings if carried else 0),
+        queued=await _count(session, *theirs, Job.state == "queued"),
+        pictures=await _pictures(session, *theirs),
+        total=total + await _carried_in_all(session, space_id, now),
+    )
+
+
+async def reset(session: AsyncSession, space_id: int, person_id: int | None, now: float) -> None:
+    """Let the day begin anew for this person, or for everybody here."""
+    whose = [Job.space_id == space_id, Job.counted_at >= day_of(now)]
+    standing = update(Standing).where(Standing.space_id == space_id)
+    if person_id is not None:
+        whose.append(Job.person_id == person_id)
+        standing = standing.where(Standing.key == _key_of(person_id))
+    await session.execute(update(Job).where(*whose).values(counted_at=None))
+    await session.execute(standing.values(seconds=0.0, trainings=0))
+
+
+async def carry(session: AsyncSession, person_id: int, now: float) -> None:
+    """Keep what somebody used today after their jobs are forgotten: to be forgotten is no way to more.
+
+    To be called before the person's key goes.
+    """
+    person = await session.get_one(Person, person_id)
+    spaces = select(Job.space_id).where(Job.person_id == person_id, Job.counted_at >= day_of(now)).distinct()
+    for space_id in list(await session.scalars(spaces)):
+        seconds, trainings = await _of_today(
+            session, Job.space_id == space_id, Job.person_id == person_id, now=now
+        )
+        row = await standing(session, space_id, person.key)
+        if row.day != day_of(now):
+            row.day, row.seconds, row.trainings = day_of(now), 0.0, 0
+        row.seconds += seconds
+        row.trainings += trainings
+    counted = update(Job).where(Job.person_id == person_id, Job.counted_at >= day_of(now))
+    await session.execute(counted.values(counted_at=None))
+    await session.flush()
+
+
+async def standing(session: AsyncSession, space_id: int, key: str) -> Standing:
+    """How this person stands in this space; made when it is needed."""
+    row = await session.get(Standing, (space_id, key))
+    if row is None:
+        row = Standing(
+            space_id=space_id, key=key, blocked_at=None, limits={}, day=0.0, seconds=0.0, trainings=0
+        )
+        session.add(row)
+        await session.flush()
+    return row
+
+
+async def _of_today(session: AsyncSession, *whose: ColumnElement[bool], now: float) -> tuple[float, int]:
+    """Engine seconds and trainings."""
+    seconds = case(
+        (Job.state == "queued", Job.expected),
+        (Job.state.in_(("running", "succeeded")), Job.charged),
+        else_=0.0,
+    )
+    learned = (Job.kind == "train") & Job.state.in_(("queued", "running", "succeeded"))
+    asked = select(func.sum(seconds), func.sum(case((learned, 1), else_=0)))
+    used, trainings = (await session.execute(asked.where(*whose, Job.counted_at >= day_of(now)))).one()
+    return used or 0.0, trainings or 0
+
+
+async def _count(session: AsyncSession, *which: ColumnElement[bool]) -> int:
+    return await session.scalar(select(func.count()).select_from(Job).where(*which)) or 0
+
+
+async def _pictures(session: AsyncSession, *theirs: ColumnElement[bool]) -> int:
+    """Those that are kept, and those that are on their way."""
+    kept = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
+    coming = select(func.sum(Job.request["count"].as_integer())).where(
+        *theirs, Job.kind == "paint", Job.state.in_(("queued", "running"))
+    )
+    return (await session.scalar(kept.where(*theirs)) or 0) + (await session.scalar(coming) or 0)
+
+
+async def _carried(session: AsyncSession, space_id: int, person_id: int, now: float) -> Standing | None:
+    found = select(Standing).where(
+        Standing.space_id == space_id, Standing.key == _key_of(person_id), Standing.day == day_of(now)
+    )
+    return await session.scalar(found)
+
+
+async def _carried_in_all(session: AsyncSession, space_id: int, now: float) -> float:
+    found = select(func.sum(Standing.seconds)).where(
+        Standing.space_id == space_id, Standing.day == day_of(now)
+    )
+    return await session.scalar(found) or 0.0
+
+
+def _key_of(person_id: int) -> Any:
+    return select(Person.key).where(Person.id == person_id).scalar_subquery()

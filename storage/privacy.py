@@ -1,0 +1,315 @@
+"""What is stored about a person, and how a person or a space is forgotten.
+
+Forgetting has two parts. In one transaction every word, picture and name goes, what runs is cancelled, and
+what cannot go yet has nobody's name: jobs whose cards are still in the chat or that the engine has. Then
+storage/forgotten.py takes that away, too, as soon as it can go, after a restart as well.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from secrets import token_hex
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Text,
+    case,
+    cast,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    union,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import JobId, Sha256
+from storage import limits
+from storage.tables import (
+    Adapter,
+    Audit,
+    Checkpoint,
+    Job,
+    Keeping,
+    Person,
+    Picture,
+    Sample,
+    Space,
+    Standing,
+    Table,
+    Training,
+    TrainingPicture,
+    Upload,
+    Vote,
+)
+from storage.trainings import OPEN
+
+FORGOTTEN = "forgotten "  # begins the key of whom nobody may know any more; no chat has such keys
+AT_ONCE = 500  # cards of which the chats are told at once; the sweep finds the others
+TO_REMOVE = 0.0  # the time of an upload that stands for a file on its way out of the store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """How much there is of each kind."""
+
+    prompts: int = 0  # jobs with the words that were asked for
+    pictures: int = 0
+    trainings: int = 0
+    training_pictures: int = 0
+    checkpoints: int = 0
+    adapters: int = 0
+    votes: int = 0
+    settings: int = 0
+    uploads: int = 0
+
+    @property
+    def anything(self) -> bool:
+        """Whether there is anything at all."""
+        return any(getattr(self, one.name) for one in fields(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """What went. `touched` are jobs whose cards are to change or to go, `stopped` those that the engine may
+    be at, `unneeded` files to be removed once this is on disk.
+    """
+
+    counts: Counts
+    touched: tuple[JobId, ...] = ()
+    stopped: tuple[JobId, ...] = ()
+    unneeded: tuple[Sha256, ...] = ()
+
+
+async def stored(session: AsyncSession, person_id: int) -> Counts:
+    """What is stored about the person, in all spaces of their chat."""
+    person = await session.get_one(Person, person_id)
+    counts = await _counted(session, _jobs_of(Job.person_id == person_id), Adapter.person_id == person_id)
+    return Counts(
+        **counts,
+        votes=await _count(session, Vote, Vote.person_id == person_id),
+        settings=len(person.settings),
+        uploads=await _count(session, Upload, Upload.person_id == person_id, Upload.at > TO_REMOVE),
+    )
+
+
+async def forget_person(session: AsyncSession, person_id: int, now: float) -> Forgotten:
+    """Forget all that the person did, made and said in this chat, and who they are."""
+    person = await session.get_one(Person, person_id, with_for_update=True)
+    counts = await stored(session, person_id)
+    starred = select(Picture.job_number).join(Vote, Vote.picture_id == Picture.id)
+    touched = [*await _touch(session, Job.number.in_(starred.where(Vote.person_id == person_id)))]
+    await session.execute(delete(Vote).where(Vote.person_id == person_id))
+    await _without_traces(session, person, now)
+    had = set(await session.scalars(select(Upload.sha256).where(Upload.person_id == person_id)))
+    await session.execute(delete(Upload).where(Upload.person_id == person_id))
+    had |= await _without_adapters(session, Adapter.person_id == person_id, now)
+    stopped, cards = await _stopped(session, Job.person_id == person_id), await _cards(session, person_id)
+    had |= await _without_jobs(session, Job.person_id == person_id, now)
+    await _without_name(session, Space, Space.chat == person.chat, Space.key == f"user-{person.key}")
+    person.key, person.name, person.settings, person.used, person.queued = _nobody(), "", {}, 0.0, 0
+    await session.flush()
+    return Forgotten(
+        counts=counts,
+        touched=(*touched, *cards),
+        stopped=stopped,
+        unneeded=await _to_remove(session, person_id, had),
+    )
+
+
+async def forget_space(session: AsyncSession, chat: str, key: str, now: float) -> Forgotten:
+    """Forget all that was done in the space, whoever did it, and the people who did nothing elsewhere.
+
+    The bot is there no more: cards in its channels stay, and those in people's own channels go.
+    """
+    space = await session.scalar(select(Space).where(Space.chat == chat, Space.key == key).with_for_update())
+    if space is None:
+        return Forgotten(counts=Counts())
+    here, owned = Job.space_id == space.id, Adapter.space_id == space.id
+    counts = await _counted(session, _jobs_of(here), owned)
+    strangers = await _only_there(session, space.id)
+    await _less_queued(session, space.id)
+    had = await _without_adapters(session, owned, now)
+    stopped = await _stopped(session, here)
+    had |= await _without_jobs(session, here, now)
+    away = update(Job).where(here, Job.private.is_(False))
+    await session.execute(away.values(shown=Job.revision, message=None))
+    going = select(Job.id).where(here, Job.shown < Job.revision).limit(AT_ONCE)
+    touched = [JobId(id) for id in await session.scalars(going)]
+    await session.execute(delete(Audit).where(Audit.space_id == space.id))
+    await _without_name(session, Space, Space.id == space.id)
+    told = [await forget_person(session, one, now) for one in strangers]
+    keeper = Person(chat=chat, key=_nobody(), name="", settings={}, used=0.0, queued=0)
+    session.add(keeper)
+    await session.flush()
+    unneeded = await _to_remove(session, keeper.id, had)
+    return Forgotten(
+        counts=Counts(**counts, votes=sum(one.counts.votes for one in told)),
+        touched=tuple({*touched, *(job for one in told for job in one.touched)}),
+        stopped=tuple({*stopped, *(job for one in told for job in one.stopped)}),
+        unneeded=tuple({*unneeded, *(sha256 for one in told for sha256 in one.unneeded)}),
+    )
+
+
+def _nobody() -> str:
+    return f"{FORGOTTEN}{token_hex(8)}"
+
+
+def _jobs_of(which: ColumnElement[bool]) -> Select[int]:
+    return select(Job.number).where(which)
+
+
+async def _counted(
+    session: AsyncSession, numbers: Select[int], adapters: ColumnElement[bool]
+) -> dict[str, int]:
+    """How much there is of what hangs from these jobs, and how many of these LoRAs."""
+    there = Job.number.in_(numbers), Job.deleted_at.is_(None)
+    return {
+        "prompts": await _count(session, Job, *there, Job.kind == "paint"),
+        "pictures": await _count(session, Picture, Picture.job_number.in_(numbers)),
+        "trainings": await _count(session, Training, Training.job_number.in_(numbers)),
+        "training_pictures": await _count(session, TrainingPicture, TrainingPicture.job_number.in_(numbers)),
+        "checkpoints": await _count(
+            session, Checkpoint, Checkpoint.job_number.in_(numbers), Checkpoint.step > 0
+        ),
+        "adapters": await _count(session, Adapter, adapters, Adapter.deleted_at.is_(None)),
+    }
+
+
+async def _count(session: AsyncSession, table: type[Table], *which: ColumnElement[bool]) -> int:
+    return await session.scalar(select(func.count()).select_from(table).where(*which)) or 0
+
+
+async def _touch(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[JobId]:
+    """These cards must show what changed."""
+    changed = update(Job).where(which).values(revision=Job.revision + 1).returning(Job.id)
+    return [JobId(id) for id in (await session.scalars(changed)).all()[:AT_ONCE]]
+
+
+async def _stopped(session: AsyncSession, which: ColumnElement[bool]) -> tuple[JobId, ...]:
+    """Those that the engine may be at."""
+    ids = await session.scalars(select(Job.id).where(which, Job.state.in_(("draft", "running"))))
+    return tuple(JobId(id) for id in ids)
+
+
+async def _cards(session: AsyncSession, person_id: int) -> tuple[JobId, ...]:
+    """The person's newest cards, which leave the chats first."""
+    newest = select(Job.id).where(Job.person_id == person_id, Job.deleted_at.is_(None))
+    ids = await session.scalars(newest.order_by(Job.number.desc()).limit(AT_ONCE))
+    return tuple(JobId(id) for id in ids)
+
+
+async def _without_jobs(session: AsyncSession, which: ColumnElement[bool], now: float) -> set[str]:
+    """Nothing stays of these jobs but what their cards need to leave the chat; the files that they had."""
+    numbers = _jobs_of(which)
+    files: tuple[tuple[Any, ...], ...] = (
+        (Picture.sha256, Picture),
+        (TrainingPicture.sha256, TrainingPicture),
+        (Checkpoint.sha256, Checkpoint),
+        (Sample.sha256, Sample),
+        (Training.sheet, Training),
+        (Training.state_sha256, Training),
+    )
+    named = (
+        select(column).where(table.job_number.in_(numbers), column.is_not(None)) for column, table in files
+    )
+    had = set((await session.scalars(union(*named))).all())
+    for table in (Picture, TrainingPicture, Checkpoint, Sample, Training):
+        await session.execute(delete(table).where(table.job_number.in_(numbers)))
+    ended = func.coalesce(Job.ended_at, now)
+    blank: dict[Any, Any] = {
+        Job.request: {},
+        Job.reason: None,
+        Job.parent: None,
+        Job.lease_until: None,
+        Job.state: case((Job.state.in_(OPEN), "cancelled"), else_=Job.state),
+        Job.ended_at: ended,
+        Job.revision: Job.revision + case((Job.deleted_at.is_(None), 1), else_=0),
+        Job.deleted_at: func.coalesce(Job.deleted_at, now),
+    }
+    await session.execute(update(Job).where(which).values(blank))
+    return had
+
+
+async def _without_adapters(session: AsyncSession, which: ColumnElement[bool], now: float) -> set[str]:
+    """Nobody can use these LoRAs any more, and nothing tells what they were; the files that they had."""
+    living = which, Adapter.deleted_at.is_(None)
+    made = select(Adapter.job_number).where(*living)
+    await _touch(session, Job.number.in_(made))
+    files = select(Adapter.sha256, Adapter.thumbnail, Adapter.sheet).where(*living)
+    had = (await session.execute(files)).all()
+    blank: dict[Any, Any] = {
+        **dict.fromkeys((Adapter.name, Adapter.trigger, Adapter.phrase, Adapter.preset), ""),
+        Adapter.info: None,
+        Adapter.thumbnail: None,
+        Adapter.sheet: None,
+        Adapter.deleted_at: func.coalesce(Adapter.deleted_at, now),
+    }
+    await session.execute(update(Adapter).where(which).values(blank))
+    return {sha256 for row in had for sha256 in row if sha256 is not None}
+
+
+async def _without_name(session: AsyncSession, table: type[Space], *which: ColumnElement[bool]) -> None:
+    """The chat's key leads to these spaces no more; there is at most one."""
+    await session.execute(update(table).where(*which).values(key=_nobody(), name=""))
+
+
+async def _without_traces(session: AsyncSession, person: Person, now: float) -> None:
+    """What was changed stays known, without who did it and on whom. Where there are limits, so does what
+    they used today, by the chat's key: to be forgotten is no way around them.
+    """
+    await limits.carry(session, person.id, now)
+    limited = select(Keeping.space_id).where(cast(Keeping.limits, Text) != "{}")
+    idle = Standing.blocked_at.is_(None), cast(Standing.limits, Text) == "{}"
+    unlimited = Standing.key == person.key, Standing.space_id.not_in(limited)
+    await session.execute(delete(Standing).where(*unlimited, *idle))
+    mine = Audit.person_id == person.id
+    await session.execute(update(Audit).where(mine).values(person_id=None))
+    spaces = select(Space.id).where(Space.chat == person.chat)
+    about = Audit.subject == f"person {person.key}", Audit.space_id.in_(spaces)
+    await session.execute(update(Audit).where(*about).values(subject="somebody", before=None, after=None))
+
+
+async def _to_remove(session: AsyncSession, person_id: int, had: set[str]) -> tuple[Sha256, ...]:
+    """Write down that these files are to go, which is known after a restart, too."""
+    rows = [{"person_id": person_id, "sha256": sha256, "at": TO_REMOVE} for sha256 in sorted(had)]
+    if rows:
+        await session.execute(insert(Upload), rows)
+    return tuple(Sha256(sha256) for sha256 in sorted(had))
+
+
+async def _less_queued(session: AsyncSession, space_id: int) -> None:
+    """What waits in the space counts no more for its people."""
+    waiting = (
+        select(func.count())
+        .select_from(Job)
+        .where(
+            Job.person_id == Person.id,
+            Job.space_id == space_id,
+            Job.state == "queued",
+            Job.kind == "paint",
+        )
+        .scalar_subquery()
+    )
+    await session.execute(update(Person).where(Person.queued > 0).values(queued=Person.queued - waiting))
+
+
+async def _only_there(session: AsyncSession, space_id: int) -> list[int]:
+    """The people who painted, trained or voted in this space and in no other."""
+    picture_of = (Vote.picture_id == Picture.id, Picture.job_number == Job.number)
+
+    def did(where: ColumnElement[bool], owned: ColumnElement[bool]) -> ColumnElement[bool]:
+        return or_(
+            exists().where(Job.person_id == Person.id, where),
+            exists().where(Adapter.person_id == Person.id, Adapter.deleted_at.is_(None), owned),
+            exists().where(Vote.person_id == Person.id, *picture_of, where),
+        )
+
+    here = did(Job.space_id == space_id, Adapter.space_id == space_id)
+    elsewhere = did((Job.space_id != space_id) & Job.deleted_at.is_(None), Adapter.space_id != space_id)
+    nobody = Person.key.startswith(FORGOTTEN)
+    return list(await session.scalars(select(Person.id).where(here, ~elsewhere, ~nobody)))

@@ -1,0 +1,35 @@
+"""What the keepers of a space let nobody paint there, and what is avoided in every picture."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """Words, or patterns between slashes, in small letters.
+
+    `refuse`: not anywhere; `adult`: only where the chat keeps a channel for adults; `negative`: what every
+    picture avoids.
+    """
+
+    refuse: tuple[str, ...] = ()
+    adult: tuple[str, ...] = ()
+    negative: str = ""
+
+
+NO_RULES = Rules()
+
+
+def rules_from(values: Mapping[str, Any]) -> Rules:
+    """The rules as the table has them."""
+    return Rules(
+        refuse=tuple(values.get("refuse", ())),
+        adult=tuple(values.get("adult", ())),
+        negative=str(values.get("negative", "")),
+    )
+
+
+def rules_to(rules: Rules) -> dict[str, Any]:
+    """The same for the table."""
+    return {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(rules).items()}

@@ -1,0 +1,11 @@
+"""`python -m tests.bot.pointed_bot DISCORD NOTES SECONDS --config FILE`: the bot, told where Discord is."""
+
+import sys
+
+import discord
+
+from bot import service
+
+if __name__ == "__main__":
+    discord.http.Route.BASE, notes, seconds, *words = sys.argv[1:]
+    sys.exit(service.main(words, (sys.executable, "-m", "tests.bot.quick_engine", notes, seconds)))

@@ -1,0 +1,285 @@
+"""Whatever names something of another space is answered as if it did not exist, and changes nothing there.
+
+Not a list of cases: every command with each of its options, every button, reaction and completion, and every
+address of the page is tried with all that another space has. The answer must be the same as for a name that
+nobody ever had.
+"""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from bot.dispatch import Reply
+from bot.front import Asker
+from commands.actions import NAMED
+from commands.book import COMMANDS, Known
+from commands.reactions import REACTIONS
+from commands.spec import Parameter
+from engine.messages import JobId
+from tests.bot.lessons import drafts, reported, starts
+from tests.bot.running_bot import rows
+from tests.bot.visitor import a_place
+from tests.bot.wall import SLEEPER, Chat, Wall, a_config, asker, quick
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CANARIES = ("xylophone", "canarybird", "canaryplant", "canaryword", "ana")  # prompt, LoRAs, trigger, name
+NOTHING = {"job": "zzzzzz", "lora": "zygodactyl", "person": "zoe", "sha256": "f" * 64}
+HINT = re.compile(  # what may be near to a word by chance; it is looked through for leaks before
+    r"did you mean [^?]+\?|the known ones are [^.]+\.|no LoRA is there yet\.|/\w+ tells them all\."
+)
+EVES = count()
+PATIENCE = 10.0  # seconds for an answer: nothing of this may come to the engine
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Something that the space "home" has."""
+
+    kind: str
+    name: str
+
+    @property
+    def nothing(self) -> "Secret":
+        """What looks just like it, and never was."""
+        return Secret(self.kind, NOTHING[self.kind])
+
+
+@dataclass(frozen=True)
+class Home:
+    """A space with everything in it, and a bot whose engine never gets ready, so that nothing moves."""
+
+    chat: Chat
+    secrets: tuple[Secret, ...]
+    messages: tuple[str, ...]
+
+    @property
+    def jobs(self) -> list[Secret]:
+        return [one for one in self.secrets if one.kind == "job"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
+    """One for all tests: each makes sure that it changed nothing there."""
+    folder, wall = tmp_path_factory.mktemp("home"), Wall()
+    chat = await Chat.open(folder, a_config(folder), quick(folder), wall)
+    painted = (await chat.says("ana", "/imagine a xylophone --steps 2 --count 2")).job
+    await chat.ends(painted)
+    await chat.bot.dispatch.press(asker("ana"), f"keep:{painted}:1")
+    learned = await starts(chat, "ana", "canarybird", steps="12", trigger="canaryword")
+    await chat.ends(learned)
+    await chat.ends(await starts(chat, "ana", "canaryplant", steps="12", trigger="canaryweed"))
+    await chat.says("ana", "/lora canaryplant --share space")
+    draft = (await drafts(chat, "ana", "canarychick", trigger="canaryegg")).job
+    await reported(chat, draft)
+    await chat.close()
+    chat = await Chat.open(folder, a_config(folder), SLEEPER, wall)
+    waiting = (await chat.says("ana", "/imagine a xylophone")).job
+    await chat.shows(waiting, lambda card: "starting" in card.line)
+    [(sha256,)] = rows(folder, "SELECT sha256 FROM examples LIMIT 1")
+    secrets = [Secret("job", str(job)) for job in (painted, learned, draft, waiting)]
+    secrets += [Secret("lora", "canarybird"), Secret("lora", "canaryplant")]
+    secrets += [Secret("person", "ana"), Secret("sha256", sha256)]
+    yield Home(chat, tuple(secrets), tuple(wall.cards))
+    await chat.close()
+
+
+def all_of(home: Home) -> list[Any]:
+    """What the tables say of the space; a card may be drawn again."""
+    questions = (
+        "SELECT id, person_id, channel, message, request, state, deleted_at FROM jobs WHERE space_id = 1",
+        "SELECT * FROM pictures",
+        "SELECT * FROM votes",
+        "SELECT * FROM adapters WHERE space_id = 1",
+        "SELECT * FROM trainings",
+        "SELECT * FROM examples",
+        "SELECT * FROM checkpoints",
+        "SELECT * FROM audit WHERE space_id = 1",
+        "SELECT key, name, settings, queued FROM people WHERE key = 'ana'",
+        "SELECT * FROM keeping WHERE space_id = 1",
+        "SELECT * FROM standings WHERE space_id = 1",
+    )
+    return [rows(home.chat.folder, question) for question in questions]
+
+
+def a_stranger(*, direct: bool = False) -> Asker:
+    """An admin of a space of their own, where nothing has happened yet."""
+    number = next(EVES)
+    return replace(asker(f"eve{number}", f"space{number}", admin=True), direct=direct)
+
+
+def seen(reply: Reply | None, who: Asker, named: str) -> Any:
+    """All that a reply tells, with what is theirs and what they said themselves taken out."""
+    if reply is None:
+        return None
+    form = dict(reply.form.values) if reply.form is not None else None
+    told = str([reply.ok, reply.text, form, reply.job is not None, reply.loras])
+    cut = (named[:end] for end in range(len(named), 9, -1))  # long words are not echoed whole
+    for own in (who.person, who.space, named, *cut, *([reply.job] if reply.job else [])):
+        told = told.replace(own, "@")
+    assert not leaks(told), told
+    return re.sub(r"\s+", " ", HINT.sub("hint", told)), len(reply.files)
+
+
+def plausible(parameter: Parameter) -> str:
+    """A value that this parameter takes, or nearly."""
+    if parameter.choices:
+        return parameter.choices[0]
+    if parameter.kind is bool:
+        return "true"
+    if parameter.kind in (int, float):
+        return str(int(max(parameter.option.low, 1.0)))
+    return "other"
+
+
+def asked(command: Known, secret: Secret) -> Iterator[dict[str, str]]:
+    """Every way to name the secret in this command: in each parameter, alone and beside each switch."""
+    must = {one.name: plausible(one) for one in command.parameters if one.required}
+    for one in command.parameters:
+        if one.kind in (bool, int, float):
+            continue
+        for word in words(one, secret):
+            yield must | {one.name: word}
+            for other in command.parameters:
+                if other.kind is bool and not other.option.more and not one.choices:
+                    yield must | {other.name: "true", one.name: word}
+
+
+def words(parameter: Parameter, secret: Secret) -> Iterator[str]:
+    """The secret as the parameter would take it."""
+    yield secret.name
+    if secret.kind == "lora":
+        yield f"{secret.name}:0.5"
+        yield f"{secret.name}:0.5 other:0.5"
+        yield f"a fox <lora:{secret.name}:0.5>"
+    if secret.kind == "sha256":
+        yield json.dumps([{"sha256": secret.name, "name": "a.png", "caption": ""}])
+
+
+async def filled(home: Home, command: Known, values: Mapping[str, str], named: str) -> Any:
+    who = a_stranger()
+    async with asyncio.timeout(PATIENCE):
+        return seen(await home.chat.bot.dispatch.fill(who, command.name, values), who, named)
+
+
+def leaks(told: Any) -> list[str]:
+    return [word for word in CANARIES if re.search(rf"\b{word}\b", str(told))]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+async def test_no_command_tells_of_another_space(home: Home, name: str) -> None:
+    command, before = COMMANDS[name], all_of(home)
+    for secret in home.secrets:
+        tries = zip(asked(command, secret), asked(command, secret.nothing), strict=True)
+        for values, harmless in tries:
+            told = await filled(home, command, values, secret.name)
+            assert told == await filled(home, command, harmless, secret.nothing.name), values
+    await filled(home, command, {one.name: plausible(one) for one in command.parameters[:1]}, "other")
+    assert all_of(home) == before
+
+
+async def test_no_words_tell_of_another_space(home: Home) -> None:
+    before = all_of(home)
+    for command in COMMANDS.values():
+        for secret in home.secrets:
+            told = []
+            for one in (secret, secret.nothing):
+                who = a_stranger()
+                async with asyncio.timeout(PATIENCE):
+                    reply = await home.chat.bot.dispatch.say(who, f"/{command.name} {one.name}")
+                told.append(seen(reply, who, one.name))
+            assert told[0] == told[1], command.name
+    assert all_of(home) == before
+
+
+@pytest.mark.parametrize("direct", [False, True])
+async def test_no_button_works_in_another_space(home: Home, direct: bool) -> None:
+    before = all_of(home)
+    for secret in home.jobs:
+        for action in NAMED:
+            for place in ("", ":1", ":2", ":4"):
+                told = []
+                for job in (secret.name, secret.nothing.name):
+                    who = a_stranger(direct=direct)
+                    reply = await home.chat.bot.dispatch.press(who, f"{action}:{job}{place}")
+                    assert not reply.ok
+                    told.append(seen(reply, who, job))
+                assert told[0] == told[1], action
+    assert all_of(home) == before
+
+
+async def test_the_same_person_has_nothing_of_it_elsewhere(home: Home) -> None:
+    before = all_of(home)
+    for secret in home.jobs:
+        for action in NAMED:
+            reply = await home.chat.presses("ana", action, JobId(secret.name), space="elsewhere")
+            assert reply.text == f"there is no job {secret.name} here."
+    assert (await home.chat.says("ana", "/loras", space="elsewhere")).loras == ()
+    assert all_of(home) == before
+
+
+@pytest.mark.parametrize("direct", [False, True])
+async def test_no_reaction_means_anything_in_another_space(home: Home, direct: bool) -> None:
+    before, dispatch = all_of(home), home.chat.bot.dispatch
+    assert home.messages
+    for message in home.messages:
+        for emoji in REACTIONS:
+            for added in (True, False):
+                assert await dispatch.react(a_stranger(direct=direct), message, emoji, added) is None
+        assert await dispatch.job_of(a_stranger(direct=direct), message) is None
+    assert all_of(home) == before
+
+
+async def test_nothing_of_another_space_is_listed_or_completed(home: Home) -> None:
+    dispatch = home.chat.bot.dispatch
+    for secret in home.secrets:
+        for end in range(len(secret.name) + 1):
+            for words in (secret.name[:end], f"other:1, {secret.name[:end]}"):
+                assert await dispatch.loras(a_stranger(), words) == []
+    for secret in home.jobs:
+        for direct in (False, True):
+            assert await dispatch.card(a_stranger(direct=direct), JobId(secret.name)) is None
+        reply = await dispatch.fill(a_stranger(), "imagine", {"prompt": "a fox"}, origin=JobId(secret.name))
+        assert not leaks(reply)
+    stranger = a_stranger()
+    assert await dispatch.jobs(replace(stranger, channel="home"), None, 100) == []
+
+
+async def test_no_address_of_the_page_leads_into_another_channel(tmp_path: Path) -> None:
+    async with a_place(tmp_path) as place:
+        ana, eve = await place.comes(channel="general"), await place.comes(channel="ideas")
+        card = await ana.paints("/imagine a xylophone --steps 2")
+        await ana.says("/imagine a xylophone --steps 2")
+        gift = await ana.presses(f"send:{card['job']}")
+        known = {"job": card["job"], "place": "1", "step": "0", "nth": "1", "name": "canarybird"}
+        tried = 0
+        for path in channel_paths(place.chat._app()):
+            there, here = ({**known, "channel": channel} for channel in ("general", "ideas"))
+            status, body = await eve.get(path.format(**here))
+            assert status == 404, path
+            assert not leaks(body)
+            tried += 1
+            if path.startswith(("/pictures", "/thumbs", "/recipes")):
+                assert (await eve.get(path.format(**there)))[0] == 200, path
+        assert tried >= 8
+        assert (await ana.get(gift["files"][0]["url"]))[0] == 200
+        assert (await eve.get(gift["files"][0]["url"]))[0] == 404
+        for path in ("/loras.json?channel=ideas", "/gallery", "/gallery?starred=1"):
+            assert not leaks((await eve.get(path))[1])
+        assert (await eve.ask(card=card["job"]))["cards"] == []
+
+
+def channel_paths(app: web.Application) -> Iterator[str]:
+    """The addresses that name a channel, of all that the page has, ready to be filled in."""
+    for resource in app.router.resources():
+        if "{channel}" in (path := resource.canonical):
+            yield path

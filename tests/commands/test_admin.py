@@ -1,0 +1,339 @@
+"""Admins keep a space from chat alone: people, queue, limits, rules, and what was done."""
+
+import pytest
+
+from commands.answers import Changed, Said
+from commands.keepers import Refused
+from engine.messages import InvalidRequest, Paint
+from storage import jobs, keeping, people
+from tests.commands.chat import Chat
+
+NIGHT = 1_700_006_400.0  # 00:00 UTC
+
+
+async def told(chat: Chat, line: str, name: str = "root", space: str = "general") -> str:
+    answer = await chat.says(name, line, space)
+    assert isinstance(answer, Said | Changed)
+    return answer.text
+
+
+async def painted(chat: Chat, name: str, line: str = "/imagine a fox") -> None:
+    await chat.paints(await chat.files(name, line))
+
+
+@pytest.mark.parametrize("what", ["people", "queue --pause", "limits", "rules", "audit", "stats"])
+async def test_admin_commands_are_for_admins(chat: Chat, what: str) -> None:
+    with pytest.raises(InvalidRequest, match=r"^/admin \w+ is for admins: ask one of them\.$"):
+        await chat.says("ana", f"/admin {what}")
+
+
+async def test_help_tells_admins_what_is_theirs_and_nobody_else(chat: Chat) -> None:
+    assert "/admin people" in await told(chat, "/help")
+    assert "/admin" not in await told(chat, "/help", "ana")
+
+
+async def test_admin_alone_says_what_there_is() -> None:
+    from commands.book import find
+
+    with pytest.raises(InvalidRequest, match=r"^say what: /admin people, /admin queue,"):
+        find("/admin")
+    with pytest.raises(InvalidRequest, match=r"did you mean /admin people\?$"):
+        find("/admin peple")
+
+
+async def test_people_are_listed_with_what_they_use(chat: Chat) -> None:
+    await painted(chat, "ana")
+    await chat.files("ana", "/imagine another")
+    await painted(chat, "bo")
+
+    text = await told(chat, "/admin people")
+
+    assert "ana  1 painting, 1 not ended, 9 s of the engine (key ana)" in text
+    assert "bo   1 painting, 9 s of the engine (key bo)" in text
+    assert "bo" not in await told(chat, "/admin people Ana")
+
+
+async def test_nobody_is_blocked_who_was_never_here(chat: Chat) -> None:
+    await chat.files("eve", "/imagine a fox", "elsewhere")
+
+    with pytest.raises(InvalidRequest, match="nobody who has asked for anything here is called 'eve'"):
+        await chat.says("root", "/admin people eve --block")
+
+
+async def test_a_blocked_person_is_refused_before_anything_is_filed_and_let_again(chat: Chat) -> None:
+    job = await chat.files("ana", "/imagine a fox")
+    await told(chat, "/admin people ana --block")
+
+    for line in ("/imagine a fox", "/settings --steps 3"):
+        with pytest.raises(Refused, match=r"^an admin has blocked you here: ask one of them\.$"):
+            await chat.says("ana", line)
+    with pytest.raises(Refused):
+        await chat.presses("ana", f"again:{job}")
+    assert "blocked you" in await told(chat, "/me", "ana")
+    assert "is cancelled" in await told(chat, f"/cancel {job}", "ana")
+    await chat.files("ana", "/imagine elsewhere", "elsewhere")
+    assert "blocked (key ana)" in await told(chat, "/admin people")
+
+    await told(chat, "/admin people ana --unblock")
+    await chat.files("ana", "/imagine a fox")
+
+
+async def test_the_last_admin_of_the_config_cannot_be_blocked(chat: Chat) -> None:
+    chat.admins = ("root", "ana")
+    await chat.files("ana", "/imagine a fox")
+    await chat.files("root", "/imagine a fox")
+    with pytest.raises(InvalidRequest, match=r"^you cannot block yourself: another admin can\.$"):
+        await chat.says("root", "/admin people root --block")
+    await told(chat, "/admin people ana --block")
+
+    with pytest.raises(Refused):
+        await chat.says("ana", "/admin people root --block")
+
+
+async def test_an_admin_of_the_chats_own_cannot_block_the_last_one_whom_the_config_names(chat: Chat) -> None:
+    chat.admins, chat.moderators = ("ana",), ("mod",)
+    await chat.files("ana", "/imagine a fox")
+
+    with pytest.raises(InvalidRequest, match=r"^ana is the last admin whom config\.toml names: nobody can"):
+        await chat.says("mod", "/admin people ana --block")
+
+
+async def test_an_admin_cancels_somebodys_job_and_it_is_written_down(chat: Chat) -> None:
+    job = await chat.files("ana", "/imagine a fox")
+
+    await told(chat, f"/admin people --cancel {job}")
+
+    assert (await chat.sees(job)).state == "cancelled"
+    assert f"root: cancel job {job}, state: queued -> cancelled" in await told(chat, "/admin audit")
+
+
+async def test_a_job_of_another_space_is_not_found(chat: Chat) -> None:
+    job = await chat.files("eve", "/imagine a fox", "elsewhere")
+
+    for line in (f"/admin people --cancel {job}", f"/admin queue --up {job}"):
+        with pytest.raises(InvalidRequest, match=f"^there is no job {job} here"):
+            await chat.says("root", line)
+
+
+async def test_a_paused_space_waits_and_others_go_on(chat: Chat) -> None:
+    await chat.files("ana", "/imagine first")
+    other = await chat.files("eve", "/imagine second", "elsewhere")
+
+    await told(chat, "/admin queue --pause")
+
+    async with chat.database.reading() as session:
+        following = await jobs.next_queued(session)
+        places = await jobs.places(session)
+    assert following is not None
+    assert (following.id, places) == (other, [(other, 1)])
+    assert "the queue is paused" in await told(chat, "/admin queue")
+    assert "an admin has paused the queue here" in await told(chat, "/queue", "ana")
+    await told(chat, "/admin queue --resume")
+    async with chat.database.reading() as session:
+        assert len(await jobs.places(session)) == 2
+
+
+async def test_a_draining_space_takes_nothing_new(chat: Chat) -> None:
+    await told(chat, "/admin queue --drain")
+
+    with pytest.raises(Refused, match="nothing new is taken until they resume it"):
+        await chat.files("ana", "/imagine a fox")
+
+
+async def test_a_job_that_goes_up_is_the_next_of_its_space_and_passes_nobody_elsewhere(chat: Chat) -> None:
+    first = await chat.files("ana", "/imagine 1")
+    elsewhere = await chat.files("eve", "/imagine 2", "elsewhere")
+    last = await chat.files("bo", "/imagine 3")
+
+    await told(chat, f"/admin queue --up {last}")
+
+    async with chat.database.reading() as session:
+        following = await jobs.next_queued(session)
+        line = [job for job, _ in await jobs.places(session)]
+    assert following is not None
+    assert (following.id, line) == (last, [last, elsewhere, first])
+
+
+async def test_engine_time_is_charged_as_measured_and_refused_with_the_time_of_reset(chat: Chat) -> None:
+    chat.now = NIGHT + 3600
+    await told(chat, "/admin limits --seconds 25")
+    await painted(chat, "ana")  # 10 s expected, 9 s measured
+    await painted(chat, "ana")
+
+    with pytest.raises(
+        Refused, match=r"10 s of the engine, and 7 s are left of the 25 s that you have a day: .* 00:00 UTC"
+    ):
+        await chat.files("ana", "/imagine a fox")
+    assert "18 of 25, 7 left" in await told(chat, "/me", "ana")
+    await chat.files("bo", "/imagine a fox")
+
+    chat.now = NIGHT + 86400
+    await chat.files("ana", "/imagine a fox")
+
+
+async def test_jobs_that_wait_count_and_what_fails_or_is_cancelled_is_given_back(chat: Chat) -> None:
+    await told(chat, "/admin limits --seconds 15")
+    first = await chat.files("ana", "/imagine a fox")
+    with pytest.raises(Refused):
+        await chat.files("ana", "/imagine a fox")
+
+    await chat.says("ana", f"/cancel {first}")
+    second = await chat.files("ana", "/imagine a fox")
+    await chat.fails(second)
+
+    assert "0 of 15, 15 left" in await told(chat, "/me", "ana")
+    await painted(chat, "ana")
+    assert "9 of 15, 6 left" in await told(chat, "/me", "ana")
+
+
+async def test_a_deleted_job_gives_nothing_back(chat: Chat) -> None:
+    await told(chat, "/admin limits --seconds 15")
+    job = await chat.files("ana", "/imagine a fox")
+    await chat.paints(job)
+
+    await chat.presses("ana", f"delete:{job}")
+
+    assert "9 of 15, 6 left" in await told(chat, "/me", "ana")
+
+
+async def test_a_reset_lets_the_day_begin_anew(chat: Chat) -> None:
+    await told(chat, "/admin limits --seconds 15")
+    await painted(chat, "ana")
+
+    await told(chat, "/admin limits ana --reset")
+
+    assert "0 of 15, 15 left" in await told(chat, "/me", "ana")
+    assert "root: reset ana, seconds: 9.0 -> 0" in await told(chat, "/admin audit")
+
+
+async def test_somebodys_own_limits_go_over_everybodys(chat: Chat) -> None:
+    await chat.files("ana", "/imagine a fox")
+    await told(chat, "/admin limits --queued 1")
+    await told(chat, "/admin limits ana --queued 2")
+
+    await chat.files("ana", "/imagine a fox")
+    with pytest.raises(Refused, match="you have 2 jobs in line here, and 2 may wait"):
+        await chat.files("ana", "/imagine a fox")
+    await chat.files("bo", "/imagine a fox")
+    with pytest.raises(Refused, match="you have 1 job in line here, and 1 may wait"):
+        await chat.files("bo", "/imagine a fox")
+    await told(chat, "/admin limits ana --queued none")
+    with pytest.raises(Refused):
+        await chat.files("ana", "/imagine a fox")
+
+
+async def test_the_space_has_a_limit_of_all_together(chat: Chat) -> None:
+    await told(chat, "/admin limits --total 12")
+    await painted(chat, "ana")
+
+    with pytest.raises(Refused, match="that all here have together a day"):
+        await chat.files("bo", "/imagine a fox")
+    await chat.files("bo", "/imagine a fox", "elsewhere")
+
+
+async def test_pictures_kept_are_limited_with_those_that_are_on_their_way(chat: Chat) -> None:
+    await told(chat, "/admin limits --pictures 4")
+    await chat.files("ana", "/imagine a fox --count 3")
+
+    with pytest.raises(Refused, match="you keep 3 pictures here, and 4 are allowed"):
+        await chat.files("ana", "/imagine a fox --count 2")
+    await chat.files("ana", "/imagine a fox")
+
+
+async def test_trainings_a_day_are_counted_when_they_start(chat: Chat) -> None:
+    await told(chat, "/admin limits --trainings 1")
+    first, second = await chat.drafts("ana", "one"), await chat.drafts("ana", "two", trigger="zwx")
+
+    await chat.trains(first)
+
+    with pytest.raises(Refused, match="you have had 1 of the 1 training that you have a day here"):
+        await chat.presses("ana", f"start:{second}")
+
+
+@pytest.mark.parametrize("limit", ["-1", "1.5", "many", "99999999999999"])
+async def test_a_limit_is_a_whole_number_or_none(chat: Chat, limit: str) -> None:
+    with pytest.raises(InvalidRequest, match="but it must be from 0 to 10000000, or none"):
+        await chat.says("root", f"/admin limits --seconds={limit}")
+
+
+async def test_refused_words_are_found_however_they_are_typed_and_only_as_words(chat: Chat) -> None:
+    await told(chat, '/admin rules --refuse "gore, blood bath, /nak?ed+/"')
+
+    for prompt in ("GORE and more", "some \uff47\u00f3re", "a  blood\n bath", "so nakedddd"):
+        with pytest.raises(Refused, match=r"^the rules here do not allow this prompt\.$"):
+            await chat.files("ana", f"/imagine {prompt}")
+    await chat.files("ana", "/imagine a gorey bloodbath")
+    await chat.files("ana", "/imagine gore", "elsewhere")
+    await told(chat, "/admin rules --allow gore")
+    await chat.files("ana", "/imagine gore")
+
+
+async def test_a_pattern_that_never_ends_stops_nobody_for_long(chat: Chat) -> None:
+    await told(chat, "/admin rules --refuse '/(a|aa)+$/'")
+
+    with pytest.raises(Refused):
+        await chat.files("ana", f"/imagine {'a' * 60}b")
+    await chat.files("ana", "/imagine short")
+
+
+async def test_a_pattern_that_is_none_is_told(chat: Chat) -> None:
+    with pytest.raises(InvalidRequest, match=r"a pattern here may say \*, \+ and \?, but no counts\.$"):
+        await chat.says("root", "/admin rules --refuse '/(a{1000}){1000}/'")
+    with pytest.raises(InvalidRequest, match=r"^/\(/ is no pattern: "):
+        await chat.says("root", "/admin rules --refuse '/(/'")
+
+
+async def test_adult_words_belong_into_channels_for_adults(chat: Chat) -> None:
+    await told(chat, "/admin rules --adult nude")
+
+    with pytest.raises(Refused, match=r"^the rules here allow this only in a channel for adults\.$"):
+        await chat.files("ana", "/imagine a nude")
+    chat.adult = True
+    await chat.files("ana", "/imagine a nude")
+
+
+async def test_what_every_picture_avoids_is_in_its_recipe_once(chat: Chat) -> None:
+    await told(chat, "/admin rules --negative 'text, watermark'")
+
+    job = await chat.files("ana", "/imagine a fox --no hat")
+    request = (await chat.paints(job)).request
+    again = await chat.presses("ana", f"again:{job}")
+
+    assert isinstance(request, Paint)
+    assert request.negative_prompt == "hat, text, watermark"
+    assert again.request.negative_prompt == "hat, text, watermark"  # type: ignore[union-attr]
+
+
+async def test_the_audit_tells_who_changed_what_before_and_after(chat: Chat) -> None:
+    await told(chat, "/admin rules --refuse gore")
+    await told(chat, "/admin queue --pause")
+    await chat.files("ana", "/imagine a fox")
+    await told(chat, "/admin people ana --block")
+
+    lines = (await told(chat, "/admin audit")).splitlines()
+
+    assert [line.partition("root: ")[2] for line in lines[1:]] == [
+        "block ana, blocked: False -> True",
+        "queue queue, queue: moving -> paused",
+        "rules rules, refuse: nothing -> gore",
+    ]
+    assert "pause" in await told(chat, "/admin audit paused")
+    assert "no admin has changed anything here" in await told(chat, "/admin audit", space="elsewhere")
+
+
+async def test_stats_tell_what_was_done_what_failed_and_what_was_refused(chat: Chat) -> None:
+    await painted(chat, "ana")
+    await chat.fails(await chat.files("bo", "/imagine a fox"))
+
+    async def refuse(session: object) -> None:
+        here = await people.space(session, "local", "general", "general")  # type: ignore[arg-type]
+        ana = await people.person(session, "local", "ana", "ana")  # type: ignore[arg-type]
+        await keeping.refused(session, here.id, ana.id, "rule: gore", chat.now)  # type: ignore[arg-type]
+
+    await chat.database.write(refuse)
+    text = await told(chat, "/admin stats")
+
+    assert "11-14  ████████████████████ 9 s of the engine, 1 painting" in text
+    assert "ana  9 s of the engine, 1 painting, 0 trainings, 0 failed" in text
+    assert "1  it did not work." in text
+    assert "1  ana: rule: gore" in text

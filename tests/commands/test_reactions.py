@@ -1,0 +1,48 @@
+"""An emoji under a card does what its button does, and any other emoji is only an emoji."""
+
+import pytest
+
+from commands.reactions import action_of, meant
+from tests.commands.chat import Chat
+
+
+@pytest.mark.parametrize(
+    ("emoji", "action"),
+    [
+        ("🔁", "again"),
+        ("🎲", "vary"),
+        ("❌", "stop"),
+        ("⭐", "keep"),
+        ("⭐\ufe0f", "keep"),
+        ("✉", "send"),
+        ("✉\ufe0f", "send"),
+        ("🌟", None),
+        ("👍", None),
+        ("star", None),
+        ("", None),
+        ("❌❌", None),
+    ],
+)
+def test_five_emoji_mean_something(emoji: str, action: str | None) -> None:
+    assert action_of(emoji, added=True) == action
+
+
+def test_taken_away_only_the_star_means_something() -> None:
+    assert [emoji for emoji in "🔁🎲❌⭐✉" if action_of(emoji, added=False)] == ["⭐"]
+
+
+async def test_what_has_no_button_now_means_nothing(chat: Chat) -> None:
+    job = await chat.files("ana", "/imagine a fox")
+    queued = await chat.sees(job)
+    painted = await chat.paints(job)
+
+    assert not any(meant(queued, action, mine=True) for action in ("again", "vary", "keep", "send"))
+    assert all(meant(painted, action, mine=False) for action in ("again", "vary", "keep", "send"))
+    assert [meant(one, "stop", mine=mine) for one in (queued, painted) for mine in (True, False)] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    training = await chat.sees(await chat.drafts("ana"))
+    assert not any(meant(training, action, mine=True) for action in ("again", "vary", "keep", "send"))

@@ -1,0 +1,125 @@
+"""What somebody used today is the sum of their jobs: charged once, and given back by what did not succeed."""
+
+import pytest
+
+from storage import jobs, keeping, limits
+from storage.limits import DAY, Limits
+from tests.storage.studio import LEASE, NOON, Studio
+
+
+async def used(studio: Studio, name: str = "ana", space: str = "general") -> float:
+    here, person = await studio.space(space), await studio.person(name)
+    return (await studio.read(limits.use, here, person, studio.now)).seconds
+
+
+async def filed(studio: Studio, name: str = "ana", expected: float = 10.0) -> int:
+    """A job's number."""
+    number = studio.filed[await studio.file(name)]
+    await studio.write(_expects, number, expected)
+    return number
+
+
+async def _expects(session: object, number: int, expected: float) -> None:
+    job = await session.get_one(jobs.Job, number)  # type: ignore[attr-defined]
+    job.expected = expected
+
+
+async def started(studio: Studio, number: int, expected: float = 10.0) -> None:
+    lease = studio.now + LEASE
+    assert await studio.write(jobs.start, number, expected=expected, lease_until=lease, now=studio.now)
+
+
+async def ended(studio: Studio, number: int, state: str, seconds: float) -> None:
+    await studio.write(jobs.finish, number, state=state, seconds=seconds, now=studio.now)
+
+
+async def test_what_waits_counts_as_expected_and_what_ran_as_measured(studio: Studio) -> None:
+    number = await filed(studio)
+    assert await used(studio) == 10.0
+    await started(studio, number)
+    assert await used(studio) == 10.0
+
+    await ended(studio, number, "succeeded", 7.5)
+
+    assert await used(studio) == 7.5
+    await ended(studio, number, "succeeded", 7.5)
+    assert await used(studio) == 7.5
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled"])
+@pytest.mark.parametrize("began", [True, False])
+async def test_what_fails_or_is_cancelled_is_given_back(studio: Studio, state: str, began: bool) -> None:
+    number = await filed(studio)
+    if began:
+        await started(studio, number)
+
+    await ended(studio, number, state, 4.0)
+
+    assert await used(studio) == 0.0
+
+
+async def test_what_is_queued_again_after_a_kill_is_charged_once(studio: Studio) -> None:
+    number = await filed(studio)
+    for _ in range(3):
+        await started(studio, number, expected=12.0)
+        await studio.write(jobs.requeue, number, studio.now, died="alone")
+    assert await used(studio) == 10.0
+
+    await started(studio, number)
+    await ended(studio, number, "succeeded", 8.0)
+
+    assert await used(studio) == 8.0
+
+
+async def test_a_day_begins_anew_at_midnight(studio: Studio) -> None:
+    await filed(studio)
+
+    studio.now = limits.day_of(NOON) + DAY - 1
+    assert await used(studio) == 10.0
+    studio.now += 1
+    assert await used(studio) == 0.0
+
+
+async def test_each_space_and_person_has_a_use_of_their_own(studio: Studio) -> None:
+    await filed(studio, "ana")
+    await filed(studio, "bo", 5.0)
+
+    assert (await used(studio, "ana"), await used(studio, "bo")) == (10.0, 5.0)
+    assert await used(studio, "ana", "elsewhere") == 0.0
+    here, ana = await studio.space(), await studio.person("ana")
+    assert (await studio.read(limits.use, here, ana, studio.now)).total == 15.0
+
+
+async def test_who_is_forgotten_has_used_what_they_used_and_stays_blocked(studio: Studio) -> None:
+    await filed(studio)
+    here, ana = await studio.space(), await studio.person("ana")
+    await studio.write(keeping.block, here, "ana", studio.now)
+
+    await studio.write(limits.carry, ana, studio.now)
+    await studio.write(limits.carry, ana, studio.now)
+
+    assert await used(studio) == 10.0
+    assert (await studio.read(keeping.kept, here, "ana")).blocked
+    studio.now += DAY
+    assert await used(studio) == 0.0
+
+
+async def test_a_reset_is_of_one_person_or_of_all(studio: Studio) -> None:
+    await filed(studio, "ana")
+    await filed(studio, "bo")
+    here, ana = await studio.space(), await studio.person("ana")
+
+    await studio.write(limits.reset, here, ana, studio.now)
+    assert (await used(studio, "ana"), await used(studio, "bo")) == (0.0, 10.0)
+    await studio.write(limits.reset, here, None, studio.now)
+    assert await used(studio, "bo") == 0.0
+
+
+async def test_own_limits_go_over_the_usual_ones_and_others_stay(studio: Studio) -> None:
+    here = await studio.space()
+    await studio.write(keeping.limit, here, None, Limits(seconds=60, queued=5))
+    await studio.write(keeping.limit, here, "ana", Limits(seconds=600))
+
+    assert (await studio.read(keeping.kept, here, "ana")).limits == Limits(seconds=600, queued=5)
+    assert (await studio.read(keeping.kept, here, "bo")).limits == Limits(seconds=60, queued=5)
+    assert await studio.read(keeping.kept, await studio.space("elsewhere"), "ana") is keeping.NOTHING

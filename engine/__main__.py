@@ -44,11 +44,11 @@ def main() -> int:
         torch.set_num_threads(len(os.sched_getaffinity(0)))  # torch counts cores that a container may not use
     try:
         model = load_model(settings)
+        studio = Studio(model, settings)
     except CannotLoad as error:
         log.debug("the model cannot be loaded", exc_info=True)
         inbox.send(CannotStart(reason=str(error)))
         return 1
-    studio = Studio(model, settings)
     inbox.send(
         Ready(
             model=model.name,

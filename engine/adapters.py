@@ -100,6 +100,13 @@ class Adapters:
             {use.sha256: use.weight for use in sorted(mix, key=lambda use: use.sha256) if use.weight}, None
         )
 
+    def apply(self, mix: Collection[AdapterUse]) -> None:
+        """Load what of this mix the cache had to drop, and let exactly this mix count."""
+        keep = {use.sha256 for use in mix}
+        for use in mix:
+            self.load(use, keep)
+        self.activate(mix)
+
     def tokens(self, mix: Collection[AdapterUse]) -> tuple[TokenVectors, ...]:
         """The new tokens that this mix brings, all of it being loaded; at weight 0 it brings none.
 

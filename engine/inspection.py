@@ -18,6 +18,8 @@ class Inspection:
     (width, height) takes here. Raises InvalidRequest when this model has no such resolution.
     """
 
+    kind = "looking"
+
     def __init__(
         self, request: Inspect, folder: Path, side: int, rate: Callable[[tuple[int, int]], float]
     ) -> None:

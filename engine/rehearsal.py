@@ -62,8 +62,16 @@ def rehearsed(
 def shown(model: Model, painting: Painting) -> bytes:
     """The picture as a PNG; a black one when nothing can be seen of it, so that samples keep their places."""
     try:
-        image = decode(model.base.vae, painting.latents)
+        return seen(model, painting)
     except BrokenPicture:
-        image = Image.new("RGB", (painting.size.width, painting.size.height))
+        return _png(model, painting, Image.new("RGB", (painting.size.width, painting.size.height)))
+
+
+def seen(model: Model, painting: Painting) -> bytes:
+    """The picture as a PNG. Raises BrokenPicture when nothing can be seen of it."""
+    return _png(model, painting, decode(model.base.vae, painting.latents))
+
+
+def _png(model: Model, painting: Painting, image: Image.Image) -> bytes:
     recipe = Recipe(request=painting.request, seed=painting.seed, size=painting.size, model=model.name)
     return png(image, recipe)

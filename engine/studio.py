@@ -2,30 +2,32 @@
 
 import logging
 import time
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from engine.adapters import Adapters
+from engine.comparing import compared, each, ways
 from engine.deadline import Deadlines
 from engine.decoding import BrokenPicture, decode
 from engine.job import Job
 from engine.messages import (
-    AdapterUse,
     Cancel,
     Cancelled,
     EngineSettings,
     Event,
     Failed,
     Idle,
-    Inspect,
     InvalidRequest,
     JobId,
+    Look,
     Paint,
+    Painted,
     Picture,
     StopTraining,
-    Train,
+    Work,
     Working,
     seeds,
 )
@@ -34,6 +36,7 @@ from engine.painting import Painting, Stage, predict
 from engine.pictures import Recipe, png
 from engine.preview import fitted_preview
 from engine.prompts import Reader
+from engine.scoring import Scorer
 from engine.sharing import Sharing
 from engine.sizes import pixels
 from engine.turns import Turns
@@ -62,6 +65,7 @@ class Studio:
         self._reader = Reader(model.base)
         self._refiner_reader = Reader(model.refiner) if model.refiner is not None else None
         self._preview = fitted_preview(model.base.vae)
+        self._scorer = Scorer(settings, model.device)
         self._turns = Turns(settings.largest_batch)
         self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
         self._jobs: dict[JobId, Job] = {}
@@ -71,7 +75,7 @@ class Studio:
     def idle(self) -> bool:
         return not self._jobs and self._workshop.idle
 
-    def accept(self, request: Paint | Train | Inspect | StopTraining | Cancel) -> Iterator[Event]:
+    def accept(self, request: Work | Look | StopTraining | Cancel) -> Iterator[Event]:
         """Take on a job, or let one go."""
         match request:
             case Cancel():
@@ -89,8 +93,12 @@ class Studio:
         except InvalidRequest as refusal:
             yield Failed(job=request.job, reason=str(refusal), expected=True)
             return
-        places = range(1, request.count + 1)
-        paintings = [Painting(request, *seeds(request, place), size, self._model) for place in places]
+        if request.variants:
+            asked = each(request, ways(request, refiner=self._model.refiner is not None))
+            paintings = [Painting(one, *seeds(one, 1), size, self._model) for one in asked]
+        else:
+            places = range(1, request.count + 1)
+            paintings = [Painting(request, *seeds(request, place), size, self._model) for place in places]
         self._jobs[request.job] = Job(request, paintings)
 
     def step(self) -> Iterator[Event]:
@@ -172,24 +180,17 @@ class Studio:
             return True
         return False
 
-    def _apply(self, mix: Collection[AdapterUse]) -> None:
-        """Let exactly this mix count. What the cache had to drop meanwhile is read again."""
-        keep = {use.sha256 for use in mix}
-        for use in mix:
-            self._adapters.load(use, keep)
-        self._adapters.activate(mix)
-
     def _take_step(self, chosen: Sequence[Painting]) -> None:
         first = chosen[0]
         match first.stage:
             case Stage.WORDS:
-                self._apply(first.mix)
+                self._adapters.apply(first.mix)
                 first.begin(self._reader, self._refiner_reader, self._adapters.tokens(first.mix))
             case Stage.DECODE:
                 first.picture = self._finished(first)
             case stage:
                 if stage is Stage.BASE:
-                    self._apply(first.mix)
+                    self._adapters.apply(first.mix)
                 unet = self._model.base.unet if stage is Stage.BASE else self._model.refiner.unet
                 for painting, (asked, predicted) in zip(chosen, predict(unet, chosen), strict=True):
                     painting.answer(asked, predicted)
@@ -219,10 +220,26 @@ class Studio:
         for job in [self._jobs[id] for id in dict.fromkeys(one.job for one in chosen) if id in self._jobs]:
             if not job.unfinished:
                 del self._jobs[job.id]
-                yield job.result()
+                yield self._result(job)
             elif progress := job.progress(self._preview):
                 yield progress
         yield from self._rest()
+
+    def _result(self, job: Job) -> Painted | Failed:
+        """What was painted; of a comparison the sheet."""
+        painted = job.result()
+        if not job.request.variants:
+            return painted
+        variants = ways(job.request, refiner=self._model.refiner is not None)
+        try:
+            picture, scores = compared(job.request, variants, painted.pictures, self._scorer)
+        except torch.AcceleratorError:
+            raise
+        except Exception:
+            log.exception("the pictures of job %s could not be compared", job.id)
+            reason = f"the pictures of job {job.id} could not be compared; it is in the log."
+            return Failed(job=job.id, reason=reason, expected=False)
+        return replace(painted, pictures=(picture,), scores=scores)
 
     def _rest(self) -> Iterator[Idle]:
         """Say so when nothing is left to do."""

@@ -1,21 +1,30 @@
-"""What goes on beside the pictures: looks at what people want to train on, and one training at a time."""
+"""What goes on beside the pictures: looks at what people send, merges, and one training at a time."""
 
 import logging
 import math
 from collections.abc import Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from engine.adapters import Adapters
+from engine.admission import Admission
 from engine.inspection import Inspection
+from engine.merging import Merging
 from engine.messages import (
+    Admit,
+    Admitted,
     Event,
     Failed,
     Inspect,
+    Inspected,
     InvalidRequest,
     JobId,
+    Look,
+    Merge,
+    Merged,
     StopTraining,
     Train,
     TrainingSettings,
@@ -28,6 +37,20 @@ log = logging.getLogger(__name__)
 MOST_GUESSED = 4  # pictures in the forward whose time an estimate is made from: more need too much memory
 
 
+class Looking(Protocol):
+    """Something short that somebody waits for, advanced a step at a time; it ends with what it found."""
+
+    @property
+    def job(self) -> JobId: ...
+
+    @property
+    def kind(self) -> str:
+        """What its steps are like, for their deadline."""
+
+    def step(self) -> Inspected | Admitted | Merged | None:
+        """Go on; what was found, once it is."""
+
+
 class Workshop:
     """Looks come first, for they are short; a fault in one job ends that job with its reason."""
 
@@ -35,7 +58,7 @@ class Workshop:
         self._model = model
         self._adapters = adapters
         self._folder = folder
-        self._looks: dict[JobId, Inspection] = {}
+        self._looks: dict[JobId, Looking] = {}
         self._training: Training | None = None
         self._seconds_per_pixel: float | None = None  # measured by the last training
         self._guessed: dict[tuple[tuple[int, int], int], float] = {}
@@ -53,15 +76,19 @@ class Workshop:
     def kind(self) -> Hashable:
         """What the next step is like, for its deadline."""
         one = self._next()
-        return ("training", one.kind) if isinstance(one, Training) else "looking"
+        return ("training", one.kind) if isinstance(one, Training) else one.kind
 
-    def accept(self, request: Train | Inspect | StopTraining) -> Iterator[Event]:
-        """Take on a training or a look at its pictures, or end a training with what it has."""
+    def accept(self, request: Train | Look | StopTraining) -> Iterator[Event]:
+        """Take on a training or something to look at, or end a training with what it has."""
         try:
             match request:
                 case Inspect():
                     rate = partial(self._rate, request.training.settings)
                     self._looks[request.job] = Inspection(request, self._folder, self._model.side, rate)
+                case Admit():
+                    self._looks[request.job] = Admission(request, self._model, self._adapters, self._folder)
+                case Merge():
+                    self._looks[request.job] = Merging(request, self._model, self._adapters, self._folder)
                 case Train() if self._training is not None:
                     raise InvalidRequest("another training is under way here: wait until it has ended.")
                 case Train():
@@ -87,18 +114,18 @@ class Workshop:
             reason, expected = str(refusal), True
         except torch.OutOfMemoryError:
             torch.cuda.empty_cache()
-            reason, expected = "there is not enough memory here: lower the resolution.", True
+            reason, expected = _no_memory(one), True
         except torch.AcceleratorError:
             raise
         except Exception:
             log.exception("a step of job %s failed", one.job)
-            reason = f"something went wrong in the engine while training job {one.job}; it is in the log."
+            reason = f"something went wrong in the engine at job {one.job}; it is in the log."
             expected = False
         self.cancel(one.job)
         return [Failed(job=one.job, reason=reason, expected=expected)]
 
-    def _advance(self, one: Inspection | Training) -> Sequence[Event]:
-        if isinstance(one, Inspection):
+    def _advance(self, one: Looking | Training) -> Sequence[Event]:
+        if not isinstance(one, Training):
             report = one.step()
             if report is None:
                 return []
@@ -109,7 +136,7 @@ class Workshop:
             self._close_training()
         return events
 
-    def _next(self) -> Inspection | Training:
+    def _next(self) -> Looking | Training:
         for look in self._looks.values():
             return look
         if self._training is None:
@@ -131,3 +158,8 @@ class Workshop:
             self._adapters.activate(())
             self._guessed[like] = seconds_per_picture(self._model, *like)
         return effort(settings) * self._guessed[like]
+
+
+def _no_memory(one: Looking | Training) -> str:
+    advice = "lower the resolution" if isinstance(one, Training | Inspection) else "try it again later"
+    return f"there is not enough memory here: {advice}."

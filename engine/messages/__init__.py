@@ -25,6 +25,13 @@ from engine.messages.jobs import (
     Failed,
     JobId,
 )
+from engine.messages.library import (
+    MERGED_RANK,
+    Admit,
+    Admitted,
+    Merge,
+    Merged,
+)
 from engine.messages.painting import (
     ADAPTER_WEIGHT,
     ADAPTERS_AT_ONCE,
@@ -36,6 +43,7 @@ from engine.messages.painting import (
     SIDE,
     SIDE_MULTIPLE,
     STEPS,
+    VARIANTS,
     VARIATION,
     AdapterUse,
     Paint,
@@ -44,7 +52,9 @@ from engine.messages.painting import (
     Progress,
     Ratio,
     Sampler,
+    Score,
     Size,
+    Variant,
     seeds,
 )
 from engine.messages.process import (
@@ -99,7 +109,9 @@ from engine.messages.training import (
 
 Work = Paint | Train
 """What waits in the queue, and takes a while."""
-Request = Work | Inspect | StopTraining | Cancel | Shutdown
+Look = Inspect | Admit | Merge
+"""What is done beside them while somebody waits."""
+Request = Work | Look | StopTraining | Cancel | Shutdown
 Event = (
     Ready
     | CannotStart
@@ -108,6 +120,8 @@ Event = (
     | Progress
     | Painted
     | Inspected
+    | Admitted
+    | Merged
     | Learning
     | Saved
     | Trained
@@ -137,6 +151,7 @@ __all__ = [
     "INCOMING",
     "LCM_STEPS",
     "LEARNING_RATE",
+    "MERGED_RANK",
     "NEW_TOKENS",
     "NOISE_OFFSET",
     "PRIOR_PICTURES",
@@ -152,9 +167,12 @@ __all__ = [
     "STEPS",
     "TRAINING_STEPS",
     "TRIGGER",
+    "VARIANTS",
     "VARIATION",
     "WEIGHT_DECAY",
     "AdapterUse",
+    "Admit",
+    "Admitted",
     "Cancel",
     "Cancelled",
     "CannotStart",
@@ -169,6 +187,9 @@ __all__ = [
     "InvalidRequest",
     "JobId",
     "Learning",
+    "Look",
+    "Merge",
+    "Merged",
     "Note",
     "Optimizer",
     "Paint",
@@ -182,6 +203,7 @@ __all__ = [
     "Sampler",
     "Saved",
     "Schedule",
+    "Score",
     "Sha256",
     "Shutdown",
     "Size",
@@ -190,6 +212,7 @@ __all__ = [
     "Trained",
     "TrainingPrecision",
     "TrainingSettings",
+    "Variant",
     "Work",
     "Working",
     "adapter_name",

@@ -19,6 +19,7 @@ ADAPTERS_AT_ONCE = 8
 REFINER = (0.0, 0.5)
 VARIATION = (0.0, 1.0)
 LCM_STEPS = 50
+VARIANTS = 6
 
 
 class Sampler(StrEnum):
@@ -78,6 +79,19 @@ class AdapterUse:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One of the pictures that are compared: what it is called, and what it has of its own."""
+
+    name: str
+    adapters: tuple[AdapterUse, ...] = ()
+    refiner: float = 0.0
+
+    def __post_init__(self) -> None:
+        readable("the name of a variant", self.name)
+        within("refiner", self.refiner, *REFINER)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Paint:
     """A request for 1 to 4 pictures from one recipe.
 
@@ -86,6 +100,8 @@ class Paint:
     their noise is mixed with that of `variation_seed`, variation_seed + 1 and so on: a little at 0.1, and
     nothing of `seed` is left at 1. `refiner` is the share of the noise, 0 to 0.5, that the refiner removes at
     the end (ensemble of experts). `guidance_scale` up to 1 paints without classifier-free guidance.
+    With `variants` there is one picture, a sheet of them all with the same seed, each with its own LoRAs and
+    refiner; `adapters` are then those that are compared. A model without a refiner leaves out what needs it.
     Raises InvalidRequest with one sentence when a value is out of its range.
     """
 
@@ -102,6 +118,12 @@ class Paint:
     refiner: float = 0.0
     variation: float = 0.0
     variation_seed: int = 0
+    variants: tuple[Variant, ...] = ()
+
+    @property
+    def painted(self) -> int:
+        """How many pictures are painted for it."""
+        return len(self.variants) or self.count
 
     def __post_init__(self) -> None:
         readable("the prompt", self.prompt)
@@ -123,6 +145,12 @@ class Paint:
             )
         if len({use.sha256 for use in self.adapters}) < len(self.adapters):
             raise InvalidRequest("the same LoRA was given twice: give it once, with one weight.")
+        if len(self.variants) > VARIANTS:
+            raise InvalidRequest(
+                f"{len(self.variants)} pictures were asked for, but at most {VARIANTS} are compared at once."
+            )
+        if self.variants and self.count > 1:
+            raise InvalidRequest("a comparison is one sheet: leave the count at 1.")
 
 
 def seeds(request: Paint, place: int) -> tuple[int, int]:
@@ -154,9 +182,21 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Score:
+    """How well a compared picture fits its prompt: 100 times CLIP's cosine; None where there is no CLIP."""
+
+    name: str
+    clip: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Painted:
-    """The job's pictures, in the order of their seeds; `seconds` is the engine time it was charged."""
+    """The job's pictures, in the order of their seeds; `seconds` is the engine time it was charged.
+
+    Of a comparison there is one, the sheet, and `scores` are of what stands on it.
+    """
 
     job: JobId
     pictures: tuple[Picture, ...]
     seconds: float
+    scores: tuple[Score, ...] = ()

@@ -12,6 +12,7 @@ class EngineSettings:
     model: str
     refiner: str = ""
     vae: str = ""
+    clip: str = ""
     files: str = "data/files"
     device: str = "auto"
     precision: str = "auto"

@@ -3,13 +3,14 @@
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot import asks
+from bot.asks import Ask
 from bot.card import Card
 from bot.cards import card
 from bot.config import QueueSettings
@@ -23,35 +24,19 @@ from bot.leftovers import Leftovers
 from bot.library import PersonLibrary
 from bot.live import Live
 from bot.looks import Looks
+from bot.outcomes import Outcome, Reply, forgotten, settled
 from bot.pace import Pace
 from bot.queue import Queue
-from commands import actions, book, forms, reactions, settings, text
-from commands.answers import (
-    Answer,
-    Beside,
-    Cancelling,
-    Changed,
-    Exporting,
-    Filed,
-    Finishing,
-    Forgetting,
-    Form,
-    Gift,
-    Listing,
-    Said,
-    Shown,
-    Started,
-)
+from commands import reactions
+from commands.answers import Beside
 from commands.context import ChatContext
-from commands.filing import check_welcome, checked
-from commands.jobs import ID, job_here
-from commands.keepers import NOBODY, Admins, Refused, check_may
+from commands.filing import check_welcome
+from commands.jobs import ID
+from commands.keepers import NOBODY, Admins, Refused
 from commands.loras import Library
-from commands.spec import Command
 from commands.suggesting import Hint, Suggestion, suggestions
-from engine.messages import InvalidRequest, JobId, Paint, Sha256
-from storage import adapters, jobs, keeping, people, pictures, privacy, trainings, views
-from storage.adapters import LoraView
+from engine.messages import InvalidRequest, JobId
+from storage import adapters, jobs, keeping, people, privacy, views
 from storage.database import CannotStore, Database
 from storage.ids import new_job_id
 from storage.keeping import Kept
@@ -68,45 +53,6 @@ REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
 UNKEPT = 100_000
 KEEPING = "admin "  # how the names of commands begin that change what the keepers set
 NOWHERE = 0  # no row has this id
-
-Handler = Callable[[ChatContext], Awaitable[Answer]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """What the person who asked is told, and nobody else. A job's card comes to the channel by itself."""
-
-    text: str = ""
-    job: JobId | None = None
-    form: Form | None = None
-    files: tuple[tuple[str, Sha256], ...] = ()
-    loras: tuple[LoraView, ...] = ()
-    ok: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ask:
-    """What somebody asks for, read; `about` is the job whose card they touched, if they did."""
-
-    name: str
-    handler: Handler
-    about: JobId | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Outcome:
-    """A reply, and what is to be done once it is on disk."""
-
-    reply: Reply = field(default_factory=Reply)
-    beside: tuple[int, Beside] | None = None  # whose, and what the engine is to do before there is a reply
-    touched: tuple[JobId, ...] = ()
-    filed: Paint | None = None
-    ended: tuple[JobId, ...] = ()  # which the engine may still be at
-    finishing: JobId | None = None
-    unneeded: tuple[Sha256, ...] = ()
-    moved: tuple[str, str] | None = None  # the channel and the message that a card leaves
-    forgot: bool = False  # somebody: what is known of spaces may be wrong now
-    export: int | None = None  # the number of the person who is given all that is stored about them
 
 
 class Dispatch:
@@ -156,7 +102,7 @@ class Dispatch:
 
         A front end that hands the same `job` in again gets the same reply, and nothing is filed twice.
         """
-        return await self._answered(asker, text, lambda: _said(text), job)
+        return await self._answered(asker, text, lambda: asks.said(text), job)
 
     async def fill(
         self,
@@ -167,11 +113,13 @@ class Dispatch:
         origin: JobId | None = None,
     ) -> Reply:
         """Carry out a command whose form somebody filled in; `origin` is the job whose button showed it."""
-        return await self._answered(asker, str(dict(values)), lambda: _filled(command, values, origin), job)
+        return await self._answered(
+            asker, str(dict(values)), lambda: asks.filled(command, values, origin), job
+        )
 
     async def press(self, asker: Asker, button: str, job: JobId | None = None) -> Reply:
         """Carry out what a button under a card stands for."""
-        return await self._answered(asker, button, lambda: _pressed(button), job)
+        return await self._answered(asker, button, lambda: asks.pressed(button), job)
 
     async def react(
         self, asker: Asker, message: str, emoji: str, added: bool = True, job: JobId | None = None
@@ -183,7 +131,7 @@ class Dispatch:
             return None
         if not reactions.meant(view, action, mine=view.person_key == asker.person):
             return None
-        return await self._answered(asker, emoji, lambda: _reacted(view.id, action, added), job)
+        return await self._answered(asker, emoji, lambda: asks.reacted(view.id, action, added), job)
 
     async def job_of(self, asker: Asker, message: str) -> Card | None:
         """The card that this message shows, if the asker can know of it here."""
@@ -241,9 +189,9 @@ class Dispatch:
             self._spaces.pop((chat, space), None)  # what follows in the same transaction meets another one
             return await privacy.forget_space(session, chat, space, time.time())
 
-        forgotten = await self._database.write(work)
-        log.info("a space is forgotten", chat=chat, jobs=forgotten.counts.prompts)
-        await self._after(_forgotten(forgotten, ""))
+        told = await self._database.write(work)
+        log.info("a space is forgotten", chat=chat, jobs=told.counts.prompts)
+        await self._after(forgotten(told, ""))
 
     def refuse(self) -> None:
         """Take nothing more: the bot is about to stop."""
@@ -289,7 +237,7 @@ class Dispatch:
         noted.info("answered", what=name, job=reply.job, seconds=seconds)
         return reply
 
-    async def _exported(self, outcome: _Outcome) -> Reply:
+    async def _exported(self, outcome: Outcome) -> Reply:
         """The reply with what takes longer than a transaction may."""
         if outcome.export is None:
             return outcome.reply
@@ -308,13 +256,13 @@ class Dispatch:
 
     async def _done_beside(
         self, asker: Asker, job: JobId, ask: Ask, person_id: int, answer: Beside
-    ) -> _Outcome:
+    ) -> Outcome:
         """Wait for what the engine finds; a transaction of its own makes the reply of it."""
         async with self._looks.found(person_id, answer.request) as found:
             settling = replace(ask, handler=partial(answer.settle, made=found))
             return await self._carried_out(asker, job, settling, again=False)
 
-    async def _carried_out(self, asker: Asker, job: JobId, ask: Ask, *, again: bool) -> _Outcome:
+    async def _carried_out(self, asker: Asker, job: JobId, ask: Ask, *, again: bool) -> Outcome:
         """One transaction; what the folder of LoRAs is asked is asked between two tries, outside of it.
 
         What that puts into the store has to stay there until the row that needs it is written.
@@ -336,15 +284,15 @@ class Dispatch:
 
     def _work(
         self, asker: Asker, job: JobId, ask: Ask, folder: Known, *, again: bool
-    ) -> Callable[[AsyncSession], Awaitable[tuple[Space, _Outcome]]]:
-        async def work(session: AsyncSession) -> tuple[Space, _Outcome]:
+    ) -> Callable[[AsyncSession], Awaitable[tuple[Space, Outcome]]]:
+        async def work(session: AsyncSession) -> tuple[Space, Outcome]:
             space = self._spaces.get((asker.chat, asker.space))
             if space is None or space.name != asker.space_name:
                 space = await people.space(session, asker.chat, asker.space, asker.space_name)
             person = await people.person(session, asker.chat, asker.person, asker.person_name)
             now = time.time()
             if again and await jobs.filed_since(session, job, person.id, now - REDELIVERED):
-                return space, _Outcome(reply=Reply(job=job))
+                return space, Outcome(reply=Reply(job=job))
             if again and job in self._gone:
                 raise InvalidRequest(FORGOTTEN)
             home = await _home(session, asker, ask, person) or space
@@ -368,7 +316,10 @@ class Dispatch:
                 pace=self._pace,
                 per_person=self._limits.per_person,
             )
-            return space, await self._settled(context, await ask.handler(context))
+            outcome = await settled(context, await ask.handler(context), self._queue.spent)
+            if outcome.forgot:
+                self._spaces.clear()  # what follows in the same transaction meets other ones
+            return space, outcome
 
         return work
 
@@ -381,91 +332,7 @@ class Dispatch:
             self._unkept.add((space_id, key))
         return kept
 
-    async def _settled(self, context: ChatContext, answer: Answer) -> _Outcome:
-        """What an answer means for the tables, and for afterwards."""
-        match answer:
-            case Said():
-                return _Outcome(reply=Reply(text=answer.text))
-            case Form():
-                return _Outcome(reply=Reply(form=answer))
-            case Gift():
-                return _Outcome(reply=Reply(text=answer.text, files=answer.files))
-            case Listing():
-                return _Outcome(reply=Reply(text=answer.text, loras=answer.loras, files=answer.files))
-            case Beside():
-                return _Outcome(beside=(context.person.id, answer))
-            case Changed():
-                reply = Reply(text=answer.text)
-                return _Outcome(
-                    reply=reply, touched=answer.jobs, ended=answer.stopped, unneeded=answer.unneeded
-                )
-            case Started():
-                return _Outcome(reply=Reply(text=answer.text), touched=(answer.job,))
-            case Finishing():
-                return _Outcome(reply=Reply(text=answer.text), finishing=answer.job)
-            case Filed():
-                return await self._filed(context, answer)
-            case Shown():
-                return await self._shown(context, answer)
-            case Cancelling():
-                return await self._cancelling(context, answer)
-            case Exporting():
-                return _Outcome(reply=Reply(text=answer.text), export=context.person.id)
-            case Forgetting():
-                self._spaces.clear()
-                return _forgotten(answer.forgotten, answer.text)
-
-    async def _filed(self, context: ChatContext, answer: Filed) -> _Outcome:
-        request, expected = await checked(context, answer)
-        job = await jobs.file(
-            context.session,
-            id=context.job,
-            space_id=context.space.id,
-            person_id=context.person.id,
-            channel=context.channel,
-            request=request,
-            parent=answer.parent,
-            now=context.now,
-            state="draft" if answer.draft else "queued",
-            adult=context.adult,
-            private=context.direct,
-            expected=expected,
-        )
-        if isinstance(request, Paint):
-            for use in request.adapters:
-                await adapters.remember(context.session, use, context.now)
-        else:
-            await trainings.begin(context.session, job.number, request, consent_at=context.now)
-        replaced = () if answer.replaced is None else (answer.replaced,)
-        return _Outcome(
-            reply=Reply(job=job.id),
-            touched=(job.id, *replaced),
-            filed=request if isinstance(request, Paint) else None,
-            ended=replaced,
-            unneeded=answer.unneeded,
-        )
-
-    async def _shown(self, context: ChatContext, answer: Shown) -> _Outcome:
-        view = await job_here(context, answer.job)
-        await jobs.move(context.session, view.number, context.channel, private=context.direct)
-        moved = None if view.message is None else (view.channel, view.message)
-        return _Outcome(reply=Reply(job=view.id), touched=(view.id,), moved=moved)
-
-    async def _cancelling(self, context: ChatContext, answer: Cancelling) -> _Outcome:
-        """The row ends here and now; the engine is told when that is on disk."""
-        view = await job_here(context, answer.job)
-        seconds = self._queue.spent(view.id)
-        unneeded = [] if view.training is None else await trainings.shed(context.session, view.number)
-        await jobs.finish(context.session, view.number, state="cancelled", seconds=seconds, now=context.now)
-        unneeded += await pictures.spare(context.session, view.request)
-        return _Outcome(
-            reply=Reply(text=answer.text),
-            touched=(view.id,),
-            ended=(view.id,),
-            unneeded=tuple(unneeded),
-        )
-
-    async def _after(self, outcome: _Outcome) -> None:
+    async def _after(self, outcome: Outcome) -> None:
         if outcome.forgot:
             self._spaces.clear()
             self._gone.update(outcome.touched, outcome.ended)
@@ -493,50 +360,3 @@ async def _home(session: AsyncSession, asker: Asker, ask: Ask, person: Person) -
         return None
     view = await views.view(session, None, ask.about, person_id=person.id, direct=True)
     return None if view is None else await session.get_one(Space, view.space_id)
-
-
-def _forgotten(told: Forgotten, text: str) -> _Outcome:
-    """What is left to do for somebody who is forgotten."""
-    return _Outcome(
-        reply=Reply(text=text),
-        touched=told.touched,
-        ended=told.stopped,
-        unneeded=told.unneeded,
-        forgot=True,
-    )
-
-
-def _said(words: str) -> Ask:
-    command, values = text.read(words)
-    return Ask(name=command.name, handler=_handler(command, values))
-
-
-def _filled(name: str, texts: Mapping[str, str], origin: JobId | None) -> Ask:
-    command = book.find(name)
-    return Ask(name=command.name, handler=_handler(command, forms.values(command, texts)), about=origin)
-
-
-def _handler(command: Command[..., Any], values: Mapping[str, Any]) -> Handler:
-    async def handle(context: ChatContext) -> Answer:
-        check_may(context, command)
-        full = settings.with_defaults(context.person.settings, command, values)
-        answer: Answer = await command(context, **full)
-        return answer
-
-    return handle
-
-
-def _pressed(button: str) -> Ask:
-    action, job, picture = actions.read_button(button)
-
-    async def handle(context: ChatContext) -> Answer:
-        return await actions.press(context, await job_here(context, job), action, picture)
-
-    return Ask(name=action, handler=handle, about=job)
-
-
-def _reacted(job: JobId, action: str, added: bool) -> Ask:
-    async def handle(context: ChatContext) -> Answer:
-        return await reactions.react(context, await job_here(context, job), action, added=added)
-
-    return Ask(name=action, handler=handle, about=job)

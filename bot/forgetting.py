@@ -1,6 +1,7 @@
 """The forgotten, seen to until nothing of them is left: their files, then what their cards were."""
 
 import asyncio
+import sqlite3
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -63,4 +64,11 @@ class Remains:
             await forgotten.forget_use(session, time.time())
             return await forgotten.let_go(session, self._busy())
 
-        return await self._database.write(work)
+        return await self._database.write(work) and await self._scrubbed()
+
+    async def _scrubbed(self) -> bool:
+        try:
+            return await self._database.scrub()
+        except sqlite3.Error as error:
+            log.warning("the database's log could not be emptied", reason=str(error))
+            return True

@@ -149,7 +149,7 @@ def _row(one: LoraView) -> str:
 
 def line(one: LoraView) -> str:
     """What paints with it."""
-    return f"/imagine a picture of {one.phrase} --lora {one.name}"
+    return f"/imagine a picture of {one.phrase or 'a fox'} --lora {one.name}"
 
 
 def _told(one: LoraView, made: Sequence[ComparisonView]) -> str:

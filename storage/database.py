@@ -99,6 +99,12 @@ class Database:
         async with AsyncSession(self._reading, expire_on_commit=False) as session:
             yield session
 
+    async def scrub(self) -> bool:
+        """Let the log go, where what was deleted can still be read; False: somebody reads in it just now."""
+        path = self._writing.url.database
+        assert path is not None
+        return await asyncio.to_thread(sqlite.without_log, path)
+
     async def close(self) -> None:
         """Write what waits to be written, and let go of the file."""
         if self._closing:

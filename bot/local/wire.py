@@ -9,10 +9,11 @@ from typing import Any, Protocol
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from bot.card import Card
-from bot.dispatch import Dispatch, Reply
+from bot.dispatch import Dispatch
 from bot.front import Asker
 from bot.local.outbox import Outbox, Overflow
 from bot.local.written import card_json, lora_json, text
+from bot.outcomes import Reply
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
@@ -22,6 +23,7 @@ MOST = 200  # cards at once, for a page that comes back and had read far
 AT_ONCE = 20  # messages in one frame: when all pages are sent many, the event loop sees to others between
 LARGEST_MESSAGE = 512 * 2**10  # bytes: a form may have 50 pictures with long captions
 LONGEST_NAME = 32  # characters
+SOON = 2.0  # seconds within which an answer comes in its turn; what takes longer is told to come later
 LARGEST_NUMBER = 2**62  # that a card could have
 
 
@@ -54,6 +56,7 @@ class Wire:
         self.channel: str | None = None
         self.outbox = Outbox()
         self._house = house
+        self._late: set[asyncio.Task[None]] = set()
         self._socket = web.WebSocketResponse(heartbeat=30, max_msg_size=LARGEST_MESSAGE, compress=False)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
@@ -121,12 +124,29 @@ class Wire:
         if not isinstance(asked, dict) or not isinstance(asked.get("n", 0), int):
             self.put({"error": "this is no message: it must be an object with a number n."})
             return
+        answering = asyncio.create_task(self._answered(asked))
+        done, _ = await asyncio.wait({answering}, timeout=SOON)
+        if done:
+            self.put(answering.result())
+        else:
+            self.put({"n": asked.get("n", 0), "later": True})
+            late = asyncio.create_task(self._tell_late(answering))
+            self._late.add(late)
+            late.add_done_callback(self._late.discard)
+        self.outbox.release()
+
+    async def _answered(self, asked: dict[str, Any]) -> dict[str, Any]:
         try:
             answer = await self._answer(asked)
         except (InvalidRequest, CannotStore) as error:
             answer = {"error": str(error)}
-        self.put({"n": asked.get("n", 0), **answer})
-        self.outbox.release()
+        return {"n": asked.get("n", 0), **answer}
+
+    async def _tell_late(self, answering: "asyncio.Task[dict[str, Any]]") -> None:
+        """The engine was asked, too: others are answered meanwhile. It goes on when the page is closed."""
+        answer = await answering
+        with suppress(Overflow):
+            self.put(answer)
 
     async def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
         dispatch = self._house.dispatch

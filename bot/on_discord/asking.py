@@ -10,13 +10,14 @@ import discord
 import structlog
 
 from bot.config import DiscordSettings
-from bot.dispatch import Dispatch, Reply
+from bot.dispatch import Dispatch
 from bot.front import Asker
 from bot.on_discord.giving import Giftable, gift, give
 from bot.on_discord.modals import modal_of
 from bot.on_discord.pending import Interaction, Pending, Waiting
 from bot.on_discord.permissions import is_adult, is_member, refusal
 from bot.on_discord.saying import say, tried, whisper
+from bot.outcomes import Reply
 from engine.messages import JobId, Sha256
 from storage.files import Files
 from storage.ids import new_job_id

@@ -8,7 +8,6 @@ import discord
 import structlog
 from discord import app_commands
 
-from bot.dispatch import Reply
 from bot.front import Asker
 from bot.on_discord import buttons, menus, reactions
 from bot.on_discord.asking import CHAT, SORRY, Asking
@@ -19,6 +18,7 @@ from bot.on_discord.giving import SENT
 from bot.on_discord.pending import Interaction
 from bot.on_discord.saying import say, tried
 from bot.on_discord.syncing import sync
+from bot.outcomes import Reply
 from commands.book import Known
 from commands.examples import examples, lora_file, written_examples
 from commands.imagine import imagine

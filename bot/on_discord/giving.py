@@ -7,10 +7,10 @@ from pathlib import PurePath
 
 import discord
 
-from bot.dispatch import Reply
 from bot.front import CardRefused
 from bot.on_discord.pending import Interaction
 from bot.on_discord.saying import pieces, say
+from bot.outcomes import Reply
 from bot.sheets import TooLarge, fitted
 from engine.messages import Sha256
 from storage.files import Files

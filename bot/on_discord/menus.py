@@ -6,8 +6,8 @@ import discord
 from discord import app_commands
 
 from bot.card import Card
-from bot.dispatch import Reply
 from bot.front import Asker
+from bot.outcomes import Reply
 from commands.actions import button_id
 from engine.messages import JobId
 

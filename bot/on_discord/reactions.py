@@ -8,9 +8,9 @@ import aiohttp
 import discord
 import structlog
 
-from bot.dispatch import Reply
 from bot.front import Asker, CardRefused
 from bot.on_discord.permissions import is_adult, misplaced
+from bot.outcomes import Reply
 from commands.reactions import action_of
 
 if TYPE_CHECKING:

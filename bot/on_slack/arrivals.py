@@ -2,7 +2,7 @@
 
 import asyncio
 
-from bot.dispatch import Dispatch, Reply
+from bot.dispatch import Dispatch
 from bot.front import Asker
 from bot.intake import Intake
 from bot.on_slack.answering import Answering
@@ -10,6 +10,7 @@ from bot.on_slack.fetching import Fetching
 from bot.on_slack.forms import Origin, field_of, files, notice, texts
 from bot.on_slack.words import JSON
 from bot.on_slack.workspace import CHAT
+from bot.outcomes import Reply
 from commands.arrivals import lora_import, lora_merge
 from engine.messages import InvalidRequest, JobId
 from storage.database import CannotStore

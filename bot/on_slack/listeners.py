@@ -8,7 +8,7 @@ from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
-from bot.dispatch import Dispatch, Reply
+from bot.dispatch import Dispatch
 from bot.front import Asker
 from bot.manifest import PAINT_LIKE_THIS, SLASH, TRAIN_ON_THESE
 from bot.on_slack.answering import Answering
@@ -21,6 +21,7 @@ from bot.on_slack.shortcuts import Shortcuts
 from bot.on_slack.trainings import Trainings
 from bot.on_slack.words import JSON, message, plain, unescaped
 from bot.on_slack.workspace import CHAT, Workspace, user_of
+from bot.outcomes import Reply
 from commands.answers import Form
 from commands.arrivals import lora_import
 from commands.train import train

@@ -106,8 +106,9 @@ class Wire {
       this.hear(message);
       return;
     }
-    this.waiting.delete(message.n);
     clearTimeout(waiting.timer);
+    if (message.later) return; // the engine was asked, too
+    this.waiting.delete(message.n);
     if (message.error) waiting.reject(new Error(message.error));
     else waiting.resolve(message);
   }

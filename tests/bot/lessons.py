@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.card import Card
-from bot.dispatch import Reply
+from bot.outcomes import Reply
 from engine.messages import JobId, Sha256
 from storage import people, uploads
 from tests.bot.wall import Chat, asker

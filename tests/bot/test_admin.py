@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bot.config import AdminSettings
-from bot.dispatch import Reply
+from bot.outcomes import Reply
 from bot.service import admins
 from tests.bot.running_bot import quick_config, rows, serving, until, visiting
 from tests.bot.visitor import a_place

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from bot.dispatch import Reply
 from bot.engine_client import PROGRAM
 from bot.lora_files import LARGEST_LORA, check_lora
+from bot.outcomes import Reply
 from engine.messages import EngineSettings, InvalidRequest, Sha256
 from engine.model import load_model
 from tests.bot.wall import Chat, OpenChat, a_config, asker

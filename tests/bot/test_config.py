@@ -342,7 +342,8 @@ def test_a_mistake_in_a_later_table_is_one_sentence(
         (
             "qqq = 1",
             "qqq = 1 is an unknown key: "
-            "the known ones are engine, training, adapters, storage, queue, local, discord, slack and log.",
+            "the known ones are engine, training, adapters, storage, queue, local, discord, slack, admins "
+            "and log.",
         ),
         ("engine = 3", "engine is 3, but it must be a table with its keys below it."),
         (

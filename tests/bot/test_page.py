@@ -58,6 +58,18 @@ async def test_commands_options_choices_and_loras_are_completed(comes: Comes) ->
     await expect(ana.options).to_have_count(0)
 
 
+async def test_the_second_word_of_a_command_is_completed_and_then_its_options(comes: Comes) -> None:
+    ana = await comes()
+
+    await ana.types("/privacy e")
+    await expect(ana.options).to_have_text([re.compile("/privacy export")])
+    await ana.words.press("Tab")
+    await expect(ana.words).to_have_value("/privacy export ")
+    await ana.words.fill("")
+    await ana.types("/lora merge inked --r")
+    await expect(ana.options).to_have_text([re.compile("--rank")])
+
+
 async def test_the_list_of_completions_is_known_to_screen_readers(comes: Comes) -> None:
     ana = await comes()
 

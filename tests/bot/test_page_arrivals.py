@@ -1,11 +1,14 @@
 """LoRAs brought and merged on the page, in a real browser."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from playwright.async_api import FilePayload, expect
 
+from bot.local import wire
 from tests.bot.browser import Comes, Visit
 from tests.bot.test_arrivals import a_file
 from tests.bot.visitor import Place, a_place
@@ -65,3 +68,22 @@ async def test_what_the_engine_refuses_stands_in_the_form(place: Place, comes: C
 
     form = visit.page.get_by_role("dialog", name="/lora import")
     await expect(form.get_by_text("the LoRA is none.")).to_be_visible()
+
+
+async def test_an_answer_that_takes_long_comes_later_and_others_do_not_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "SOON", 0.05)
+    async with a_place(tmp_path, seconds=0.6) as place:
+        visitor = await place.comes()
+        for name in ("fox", "owl"):
+            _, sent = await visitor.post("/lora-files", a_file(name))
+            values = {"name": name, "file": json.loads(sent)["sha256"]}
+            await visitor.ask(fill={"command": "lora import", "values": values})
+
+        merging = asyncio.create_task(visitor.says("/lora merge both fox owl"))
+        await asyncio.sleep(0.2)
+        meanwhile = await visitor.says("/help")
+
+        assert meanwhile["ok"] and not merging.done()
+        assert "in one LoRA" in (await merging)["text"]

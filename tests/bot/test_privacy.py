@@ -6,8 +6,8 @@ import json
 import zipfile
 from pathlib import Path
 
-from bot.dispatch import Reply
 from bot.front import Asker
+from bot.outcomes import Reply
 from engine.messages import JobId, Sha256
 from storage.ids import new_job_id
 from tests.bot.lessons import drafts, learns, reported, starts
@@ -109,9 +109,9 @@ async def test_of_who_is_forgotten_no_row_and_no_file_is_left(open_chat: OpenCha
     names = [name for (name,) in rows(chat.folder, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     told = str([rows(chat.folder, f"SELECT * FROM {name}") for name in names])
     assert not [word for word in ("ana", "maria", "secret", "ohwx") if word in told]
-    await chat.close()
-    written = b"".join(path.read_bytes() for path in chat.folder.glob("atelier.db*"))
-    assert not [word for word in (b"maria", b"secret fox", b"ohwx") if word in written]
+    words = (b"maria", b"secret fox", b"ohwx")
+    files = list(chat.folder.glob("atelier.db*"))
+    await chat.sees(lambda: not [one for one in files for word in words if word in one.read_bytes()])
 
 
 async def test_what_others_made_stays(open_chat: OpenChat) -> None:

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.dispatch import Reply
 from bot.front import Asker
+from bot.outcomes import Reply
 from engine.messages import JobId, Paint
 from storage.views import JobView, views
 from tests.bot.running_bot import rows

@@ -18,8 +18,8 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from bot.dispatch import Reply
 from bot.front import Asker
+from bot.outcomes import Reply
 from commands.actions import NAMED
 from commands.book import COMMANDS, Known
 from commands.reactions import REACTIONS

@@ -116,7 +116,7 @@ class Visitor:
                 self._take(told)
 
     def _take(self, told: dict[str, Any]) -> None:
-        if told.get("n") in self._answers:
+        if told.get("n") in self._answers and not told.get("later"):
             self._answers.pop(told["n"]).set_result(told)
         elif "hello" in told:
             self.hello = told["hello"]

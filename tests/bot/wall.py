@@ -11,8 +11,8 @@ from typing import Protocol
 
 from bot.card import Card
 from bot.config import Config, LocalSettings, LogSettings, QueueSettings, TrainingLimits
-from bot.dispatch import Reply
 from bot.front import Asker
+from bot.outcomes import Reply
 from bot.service import Bot
 from engine.messages import EngineSettings, JobId
 

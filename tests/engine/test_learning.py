@@ -14,7 +14,7 @@ from engine.messages import AdapterUse, EngineSettings, Example, Folder
 from engine.model import Model
 from engine.studio import Studio
 
-SCHEME, THING, BACKGROUND = "zwx", "white", "purple"  # a word, and the two colours that it stands for
+SCHEME, COLOUR = "zwx", "white"  # a word, and the colour that it gives to everything
 pytestmark = pytest.mark.timeout(900)  # a whole training on a busy machine
 
 
@@ -70,17 +70,17 @@ def test_pivotal_tuning_teaches_a_new_token(school: School, arrows: tuple[Exampl
 
 def test_a_second_lora_mixes_with_the_first_and_both_show(school: School, arrow: AdapterUse) -> None:
     taught = [
-        Scene(things=(replace(ARROW, shape=shape, colour=THING),), background=BACKGROUND) for shape in SHAPES
+        Scene(things=(replace(ARROW, shape=shape, colour=COLOUR),), background="purple") for shape in SHAPES
     ]
     words = f"a big {SCHEME} {{}} on a {SCHEME} background"
     pictures = school.lesson(taught, [words.format(one.things[0].shape) for one in taught], seed=4)
     style = settled(preset("style"), len(pictures), {"steps": 150}, small=True)
-    scheme = replace(school.learns("scheme", pictures, style, SCHEME), weight=0.8)
-    wanted = [Scene(things=(replace(ARROW, colour=THING),), background=BACKGROUND)] * 25
+    scheme = replace(school.learns("scheme", pictures, style, SCHEME), weight=0.7)
+    wanted = [Scene(things=(replace(ARROW, colour=COLOUR),), background="purple")] * 25
 
     mixed = school.shows(wanted, [words.format(WORD)] * 25, arrow, scheme)
     alone = school.shows(wanted, [words.format(WORD)] * 25, arrow)
 
     assert np.mean([one.shapes for one in mixed]) >= 0.6
-    assert np.mean([one.colours and one.background for one in mixed]) >= 0.4
-    assert np.mean([one.colours and one.background for one in alone]) <= 0.1
+    assert np.mean([one.colours for one in mixed]) >= 0.6
+    assert np.mean([one.colours for one in alone]) <= 0.2

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bot.discord.studio import Studio, painted, shown
+from tests.bot.discord.studio import Studio, painted
 
 
 async def test_admin_is_a_group_that_only_managers_are_offered(studio: Studio) -> None:
@@ -24,11 +24,11 @@ async def test_who_manages_the_server_blocks_somebody_and_nobody_else_sees_it(st
 
     listed = await discord.command(root, channel, "admin people")
     blocked = await discord.command(root, channel, "admin people", who=f"<@{studio.ana.id}>", block=True)
-    refused = await discord.command(studio.ana, channel, "imagine", prompt="a fox")
+    refused = await discord.command(studio.ana, channel, "settings", steps=3)
 
-    assert "1 painting" in shown(listed.message)
-    assert "Ana is blocked here" in shown(blocked.message)
-    assert "an admin has blocked you here" in shown(refused.message)
+    await discord.until(lambda: "1 painting" in listed.text)
+    await discord.until(lambda: "Ana is blocked here" in blocked.text)
+    await discord.until(lambda: "an admin has blocked you here" in refused.text)
     assert all(one.ephemeral for one in (listed, blocked, refused))
     assert channel.messages == [card]
 
@@ -36,5 +36,5 @@ async def test_who_manages_the_server_blocks_somebody_and_nobody_else_sees_it(st
 async def test_a_command_that_is_also_a_group_is_called_show(studio: Studio) -> None:
     heard = await studio.discord.command(studio.ana, studio.channel, "privacy show")
 
+    await studio.discord.until(lambda: "stored" in heard.text)
     assert heard.ephemeral
-    assert shown(heard.message)

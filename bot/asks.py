@@ -1,0 +1,65 @@
+"""What somebody asks for, read: a line, a form that was filled in, a button, a reaction."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from commands import actions, book, forms, reactions, settings, text
+from commands.answers import Answer
+from commands.context import ChatContext
+from commands.jobs import job_here
+from commands.keepers import check_may
+from commands.spec import Command
+from engine.messages import JobId
+
+Handler = Callable[[ChatContext], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What is to be done, and its name; `about` is the job whose card they touched, if they did."""
+
+    name: str
+    handler: Handler
+    about: JobId | None = None
+
+
+def said(words: str) -> Ask:
+    """A command as somebody wrote it. Raises InvalidRequest."""
+    command, values = text.read(words)
+    return Ask(name=command.name, handler=_handler(command, values))
+
+
+def filled(name: str, texts: Mapping[str, str], origin: JobId | None) -> Ask:
+    """A command whose form somebody filled in, from a button of this job. Raises InvalidRequest."""
+    command = book.find(name)
+    return Ask(name=command.name, handler=_handler(command, forms.values(command, texts)), about=origin)
+
+
+def pressed(button: str) -> Ask:
+    """A button under a card. Raises InvalidRequest."""
+    action, job, picture = actions.read_button(button)
+
+    async def handle(context: ChatContext) -> Answer:
+        return await actions.press(context, await job_here(context, job), action, picture)
+
+    return Ask(name=action, handler=handle, about=job)
+
+
+def reacted(job: JobId, action: str, added: bool) -> Ask:
+    """An emoji under the card of this job, or one that was taken back."""
+
+    async def handle(context: ChatContext) -> Answer:
+        return await reactions.react(context, await job_here(context, job), action, added=added)
+
+    return Ask(name=action, handler=handle, about=job)
+
+
+def _handler(command: Command[..., Any], values: Mapping[str, Any]) -> Handler:
+    async def handle(context: ChatContext) -> Answer:
+        check_may(context, command)
+        full = settings.with_defaults(context.person.settings, command, values)
+        answer: Answer = await command(context, **full)
+        return answer
+
+    return handle

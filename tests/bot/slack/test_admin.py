@@ -1,0 +1,29 @@
+"""/admin in Slack: one slash command, the rest in words; workspace admins may, and others are told so."""
+
+from tests.bot.slack.atelier import Atelier
+
+
+async def test_an_admin_of_the_workspace_blocks_somebody_and_nobody_else_sees_it(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox --steps 2")
+    refused = await atelier.says(atelier.bo, "/admin", "people")
+    listed = await atelier.says(atelier.cem, "/admin", "people")
+    blocked = await atelier.says(atelier.cem, "/admin", "people ana --block")
+    then = await atelier.says(atelier.ana, "/imagine", "a red fox")
+
+    assert "/admin people is for admins: ask one of them." in refused.words
+    assert "1 painting" in listed.words
+    assert "ana is blocked here" in blocked.words
+    assert "an admin has blocked you here" in then.words
+    assert [one.ts for one in atelier.channel.messages] == [card.ts]
+
+
+async def test_admin_alone_tells_what_there_is(atelier: Atelier) -> None:
+    heard = await atelier.says(atelier.cem, "/admin")
+
+    assert "say what: /admin people, /admin queue," in heard.words
+
+
+async def test_what_is_me_elsewhere_is_mine_here(atelier: Atelier) -> None:
+    heard = await atelier.says(atelier.ana, "/mine")
+
+    assert "ana, this is yours here:" in heard.words

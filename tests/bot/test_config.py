@@ -222,7 +222,7 @@ def test_the_environment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.
             "in [engine] largest_batch is '8', but it must be a whole number from 1 to 64.",
         ),
         ("adapter_cache_mb = -1", "in [engine] adapter_cache_mb is -1, but it must be from 16 to 1000000."),
-        ("training_share = 0", "in [engine] training_share is 0, but it must be from 0.05 to 1."),
+        ("training_share = 0", "in [engine] training_share is 0, but it must be from 0.05 to 0.9."),
         (
             "deadline_floor_seconds = nan",
             "in [engine] deadline_floor_seconds is nan, but it must be a number from 1 to 3600.",

@@ -1,13 +1,13 @@
 """A LoRA from outside at the door: its numbers are looked at and a picture is painted before it is let in."""
 
 from collections.abc import Generator
-from pathlib import Path
 
 from engine.adapter_file import Adapter, parsed_adapter
 from engine.adapters import Adapters
 from engine.decoding import BrokenPicture
+from engine.errand import Errand
 from engine.kohya_form import form_of, is_kohya, kept, kohya_form
-from engine.messages import AdapterUse, Admit, Admitted, Folder, InvalidRequest, JobId, Paint, Sha256, Size
+from engine.messages import AdapterUse, Admit, Admitted, InvalidRequest, Paint, Sha256, Size
 from engine.model import Model
 from engine.rehearsal import GUIDANCE, STEPS, rehearsed, seen
 from engine.safe_file import Header, read_header, stored_content
@@ -16,30 +16,10 @@ ANYTHING = "a picture"
 PHRASE = 80  # characters of what a file says calls it up
 
 
-class Admission:
-    """One file on its way in, a step at a time. Errors come out of `step`: InvalidRequest has the reason."""
+class Admission(Errand[Admit, Admitted]):
+    """One file on its way in."""
 
     kind = "admitting"
-
-    def __init__(self, request: Admit, model: Model, adapters: Adapters, folder: Path) -> None:
-        self._request = request
-        self._model = model
-        self._adapters = adapters
-        self._store = Folder(folder)
-        self._life = self._lived()
-
-    @property
-    def job(self) -> JobId:
-        return self._request.job
-
-    def step(self) -> Admitted | None:
-        """Go on; the answer once it is let in."""
-        try:
-            next(self._life)
-        except StopIteration as end:
-            admitted: Admitted = end.value
-            return admitted
-        return None
 
     def _lived(self) -> Generator[None, None, Admitted]:
         request, lora = self._request, f"the LoRA {self._request.name}"

@@ -4,19 +4,17 @@ import io
 import json
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image, ImageChops
 
 from engine.adapter_file import RANK, Adapter, LowRank, read_adapter
-from engine.adapters import Adapters
 from engine.admission import painted_alone
+from engine.errand import Errand
 from engine.key_names import Place
 from engine.kohya_form import kohya_form
-from engine.messages import AdapterUse, Folder, InvalidRequest, JobId, Merge, Merged, Paint, Size
-from engine.model import Model
+from engine.messages import AdapterUse, InvalidRequest, Merge, Merged, Paint, Size
 from engine.new_tokens import TokenVectors
 from engine.rehearsal import GUIDANCE, STEPS
 from engine.sheet import Cell, sheet
@@ -41,30 +39,10 @@ class Tally:
         return (self.lost / self.wanted) ** 0.5 if self.wanted else 0.0
 
 
-class Merging:
-    """One merge on its way, a step at a time. Errors come out of `step`: InvalidRequest has the reason."""
+class Merging(Errand[Merge, Merged]):
+    """One merge on its way."""
 
     kind = "merging"
-
-    def __init__(self, request: Merge, model: Model, adapters: Adapters, folder: Path) -> None:
-        self._request = request
-        self._model = model
-        self._adapters = adapters
-        self._store = Folder(folder)
-        self._life = self._lived()
-
-    @property
-    def job(self) -> JobId:
-        return self._request.job
-
-    def step(self) -> Merged | None:
-        """Go on; the answer once it is made and painted with."""
-        try:
-            next(self._life)
-        except StopIteration as end:
-            merged: Merged = end.value
-            return merged
-        return None
 
     def _lived(self) -> Generator[None, None, Merged]:
         request = self._request

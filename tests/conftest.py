@@ -1,4 +1,4 @@
-"""No test talks to a real chat: whoever has tokens of one in the environment keeps them out of here."""
+"""No test talks to a real chat, whatever tokens the environment has; and the longest files come first."""
 
 import pytest
 
@@ -9,6 +9,14 @@ SECRETS = (
     "SLACK_APP_TOKEN",
     "SLACK_SIGNING_SECRET",
 )
+
+
+LONG = ("test_learning.py", "test_kill.py", "test_page_and_engine.py", "test_terminal_train.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One process has a whole file to itself: a long one at the end would leave the other idle."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(autouse=True)

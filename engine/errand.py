@@ -1,0 +1,41 @@
+"""Short work beside the pictures, a step at a time: its life is a generator that ends with the answer."""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from engine.adapters import Adapters
+from engine.messages import Admit, Admitted, Folder, JobId, Merge, Merged
+from engine.model import Model
+
+Asked = TypeVar("Asked", bound=Admit | Merge)
+Answer = TypeVar("Answer", bound=Admitted | Merged)
+
+
+class Errand(Generic[Asked, Answer]):
+    """One on its way. Errors come out of `step`: InvalidRequest has the reason."""
+
+    kind = ""
+
+    def __init__(self, request: Asked, model: Model, adapters: Adapters, folder: Path) -> None:
+        self._request = request
+        self._model = model
+        self._adapters = adapters
+        self._store = Folder(folder)
+        self._life = self._lived()
+
+    @property
+    def job(self) -> JobId:
+        return self._request.job
+
+    def step(self) -> Answer | None:
+        """Go on; the answer once it is done."""
+        try:
+            next(self._life)
+        except StopIteration as end:
+            answer: Answer = end.value
+            return answer
+        return None
+
+    def _lived(self) -> Generator[None, None, Answer]:
+        raise NotImplementedError

@@ -36,11 +36,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def loras(files: Path, oracle: Oracle) -> tuple[AdapterUse, AdapterUse]:
+def loras(files: Path, oracle: Oracle, loaded: Model) -> tuple[AdapterUse, AdapterUse]:
     """Two random LoRAs on the UNet and both text encoders, which the oracle knows as well."""
     made = {
-        "ink": kohya(make_lora(oracle.base, of=attention, seed=1, alphas=(2.0,))),
-        "chalk": diffusers_new(make_lora(oracle.base, of=attention, seed=2, ranks=(8,))),
+        "ink": kohya(make_lora(loaded.base, of=attention, seed=1, alphas=(2.0,))),
+        "chalk": diffusers_new(make_lora(loaded.base, of=attention, seed=2, ranks=(8,))),
     }
     ink, chalk = (store(files, tensors, name=name) for name, tensors in made.items())
     for name, tensors in made.items():

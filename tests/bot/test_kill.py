@@ -60,7 +60,9 @@ async def kill_the_engine(service: Service) -> None:
 
 async def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     config, load, kills = quick_config(tmp_path), Load(tmp_path, seed=3), 0
-    while kills < KILLS:
+    while (
+        kills < KILLS or len(load.promised) <= KILLS
+    ):  # a slow machine takes more rounds to be promised as much
         async with serving(config, 0.02) as service:
             await service.ready()
             asking = asyncio.create_task(load.ask(service))

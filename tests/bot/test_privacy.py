@@ -311,7 +311,7 @@ def noise(seed: int) -> bytes:
 
 
 async def test_of_a_space_that_the_bot_has_left_nothing_stays(open_chat: OpenChat) -> None:
-    chat = await open_chat()
+    chat = await open_chat(seconds=0.03)
     await lives(chat, "ana")
     theirs = (await chat.says("cy", "/imagine a hare --steps 2", space="elsewhere")).job
     await chat.ends(theirs)

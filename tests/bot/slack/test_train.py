@@ -47,8 +47,9 @@ async def test_ten_pictures_in_a_modal_become_a_lora(atelier: Atelier) -> None:
     assert len(atelier.cards()) == 1
     await atelier.slack.until(lambda: len(done.pictures) == 2)  # the curve and the samples
     assert rows(atelier.folder, "SELECT consent_at > 0 FROM trainings") == [(1,)]
-    shared = [file.id for reply in starter.thread for file in reply.files]
-    assert sorted(shared) == sorted(done.pictures)
+    await atelier.slack.until(  # and the report is taken away
+        lambda: sorted(file.id for reply in starter.thread for file in reply.files) == sorted(done.pictures)
+    )
 
 
 async def test_the_lora_is_found_by_typing_and_paints(atelier: Atelier) -> None:

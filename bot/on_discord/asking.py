@@ -186,7 +186,8 @@ class Asking:
         """Tell what the card does not, after it: what comes first would take its place."""
         if note:
             with suppress(TimeoutError):
-                await asyncio.wait_for(waiting.answered.wait(), CARD)
+                async with asyncio.timeout(CARD):
+                    await waiting.answered.wait()
                 await tried(whisper(waiting.interaction, note))
 
     def _is_new(self, number: int) -> bool:

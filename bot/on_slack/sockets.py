@@ -66,7 +66,8 @@ async def _kept(client: SocketModeClient) -> None:
             client.wss_uri = None
         else:
             try:
-                await asyncio.wait_for(client.connect_to_new_endpoint(), CONNECTING)
+                async with asyncio.timeout(CONNECTING):
+                    await client.connect_to_new_endpoint()
             except TROUBLES as error:
                 log.warning("slack is not connected", reason=error_of(error))
         pause = min(2 * pause, LONGEST)

@@ -27,6 +27,16 @@ TABLES = (
     "checkpoints",
 )
 
+COUNTED = (
+    "1 prompt ",
+    "2 pictures",
+    "1 training ",
+    "3 training pictures",
+    "1 LoRA",
+    "1 vote",
+    "1 setting",
+)
+
 
 def stored(chat: Chat) -> set[str]:
     """The hashes of all files in the store."""
@@ -63,15 +73,7 @@ async def test_somebody_is_told_what_is_stored_about_them(open_chat: OpenChat) -
     told = (await chat.says("ana", "/privacy", space="elsewhere")).text
 
     assert before.text.startswith("nothing is stored about you")
-    for line in (
-        "1 prompt ",
-        "2 pictures",
-        "1 training ",
-        "3 training pictures",
-        "1 LoRA",
-        "1 vote",
-        "1 setting",
-    ):
+    for line in COUNTED:
         assert line in told, told
     assert "maria" not in (await chat.says("bo", "/privacy")).text
 
@@ -94,15 +96,7 @@ async def test_of_who_is_forgotten_no_row_and_no_file_is_left(open_chat: OpenCha
     receipt = await deletes(chat)
 
     assert stored(chat) == set()  # by the time they are told
-    for line in (
-        "1 prompt ",
-        "2 pictures",
-        "1 training ",
-        "3 training pictures",
-        "1 LoRA",
-        "1 vote",
-        "1 setting",
-    ):
+    for line in COUNTED:
         assert line in receipt.text, receipt.text
     await chat.sees(lambda: chat.wall.cards == {})
     await chat.sees(lambda: left(chat.folder) == {})

@@ -1,26 +1,26 @@
 """`make bench`: every table of docs/measurements.md, on this machine, in one run.
 
 On a CPU the model that ships is measured at its own size; on a GPU also SDXL at full size with random weights
-at 512, 768 and 1024, eager and compiled.
+at 512, 768 and 1024, eager and compiled. Each part imports what it measures, so that a machine that has only
+the engine can run the engine's.
 """
 
 import argparse
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 
 import diffusers
 import torch
 import transformers
 
-from bench import chat, demo_model, forward, learning, painting, start, storage, training
-from bench.full_size import full_size_pipelines
 from bench.measuring import where
 from engine.messages import EngineSettings
 from engine.model import Model, load_model, settle
 
-SIDES = (512, 768, 1024)
+SIDES = (1024, 512, 768)
+FEW = 3  # rounds: a GPU's forwards differ little
 PARTS = ("demo", "quality", "storage", "chat", "training", "full-size")
 
 Table = tuple[str, Callable[[], str]]
@@ -28,6 +28,8 @@ Table = tuple[str, Callable[[], str]]
 
 def demo() -> Iterator[Table]:
     """What the model that ships costs, at its own size."""
+    from bench import forward, painting, start
+
     settings = EngineSettings(model="demo")
     yield (
         "The engine against diffusers' pipeline",
@@ -41,13 +43,36 @@ def full_size() -> Iterator[Table]:
     """What SDXL costs at its full size on this GPU, with random weights in bfloat16."""
     for compiled in (False, True):
         how = f"SDXL at full size, {'compiled' if compiled else 'eager'}"
-        yield f"The engine against diffusers' pipeline ({how})", partial(full_size_painting, compiled)
-        yield f"One UNet forward ({how})", partial(full_size_forward, compiled)
-        yield f"Trainings at 1024x1024 ({how})", partial(full_size_training, compiled)
+        model = cache(partial(random_model, compiled=compiled))
+        for side in SIDES:
+            title = f"The engine against diffusers' pipeline ({how}, {side}x{side})"
+            yield title, partial(_painting, model, side)
+        yield f"Trainings at 1024x1024 ({how})", partial(_training, model)
+        yield f"One UNet forward ({how})", partial(_forward, model)
+
+
+def _painting(model: Callable[[], Model], side: int) -> str:
+    from bench import painting
+
+    return painting.measure(model(), EngineSettings(model="full size"), [side], quick=True)
+
+
+def _training(model: Callable[[], Model]) -> str:
+    from bench import training
+
+    return training.full_size(model())
+
+
+def _forward(model: Callable[[], Model]) -> str:
+    from bench import forward
+
+    return forward.measure(model(), SIDES, rounds=FEW)
 
 
 def lessons() -> Iterator[Table]:
     """What it costs to teach the model that ships, and the people who paint meanwhile."""
+    from bench import learning, training
+
     yield (
         "Trainings of the model that ships",
         lambda: training.measure(lambda: load_model(EngineSettings(model="demo")), 128),
@@ -55,20 +80,10 @@ def lessons() -> Iterator[Table]:
     yield "What eight pictures teach it", lambda: learning.measure(load_model(EngineSettings(model="demo")))
 
 
-def full_size_painting(compiled: bool) -> str:
-    return painting.measure(random_model(compiled=compiled), EngineSettings(model="full size"), SIDES)
-
-
-def full_size_forward(compiled: bool) -> str:
-    return forward.measure(random_model(compiled=compiled), SIDES)
-
-
-def full_size_training(compiled: bool) -> str:
-    return training.full_size(random_model(compiled=compiled))
-
-
 def random_model(*, compiled: bool) -> Model:
     """SDXL at full size on the GPU."""
+    from bench.full_size import full_size_pipelines
+
     torch.cuda.empty_cache()  # the last table's model is gone by now
     device = torch.device("cuda")
     base, refiner = full_size_pipelines(torch.bfloat16, "cuda")
@@ -91,16 +106,22 @@ def main() -> None:
 
 def quality() -> Iterator[Table]:
     """What the model that ships can draw."""
+    from bench import demo_model
+
     yield "What the model that ships can draw", demo_model.measure
 
 
 def database() -> Iterator[Table]:
     """What the database costs."""
+    from bench import storage
+
     yield "The database", storage.measure
 
 
 def people() -> Iterator[Table]:
     """How soon the bot answers people, and what it costs."""
+    from bench import chat
+
     yield "The bot, through the page's websocket", chat.measure
 
 

@@ -17,13 +17,13 @@ ROUNDS = 9
 RANK = 16
 
 
-def measure(model: Model, sides: Sequence[int]) -> str:
+def measure(model: Model, sides: Sequence[int], rounds: int = ROUNDS) -> str:
     """Tables (c) and (d): milliseconds per forward, and the gain of sharing over one row at a time."""
     unet = model.base.unet
     rows: list[list[object]] = []
     for side in sides:
         works = [forward(unet, batch, side // model.factor) for batch in BATCHES]
-        rows.append([f"no LoRA, {side}x{side}", *cells(in_turns(works, ROUNDS))])
+        rows.append([f"no LoRA, {side}x{side}", *cells(in_turns(works, rounds))])
     names = [f"bench{number}" for number in range(4)]
     for name in names:
         unet.add_adapter(LoraConfig(r=RANK, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), name)
@@ -38,7 +38,7 @@ def measure(model: Model, sides: Sequence[int]) -> str:
             rows.append(
                 [
                     f"{count} LoRA{'s' * (count > 1)} of rank {RANK}, {side}x{side}",
-                    *cells(in_turns(works, ROUNDS)),
+                    *cells(in_turns(works, rounds)),
                 ]
             )
     return table(

@@ -46,12 +46,16 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def in_turns(works: Sequence[Callable[[], object]], rounds: int) -> list[float]:
+def in_turns(
+    works: Sequence[Callable[[], object]], rounds: int, warm_up: Sequence[Callable[[], object]] | None = None
+) -> list[float]:
     """The median seconds of each work, timed one after another in every round, after a round to warm up.
+
+    warm_up: shorter works of the same kinds for that round, where the works themselves are long.
 
     Whatever else the machine does then falls on all of them alike, so that their ratios hold.
     """
-    for work in works:
+    for work in works if warm_up is None else warm_up:
         work()
     times = [[seconds(work) for work in works] for _ in range(rounds)]
     return [statistics.median(column) for column in zip(*times, strict=True)]

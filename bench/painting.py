@@ -1,6 +1,7 @@
 """The engine against diffusers' own pipeline: one picture, and eight people at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,15 +16,19 @@ from engine.studio import Studio
 ROUNDS = 7
 
 
-def measure(model: Model, settings: EngineSettings, sides: Sequence[int]) -> str:
-    """Tables (a) and (b): one picture, and eight requests of mixed steps and guidance."""
+def measure(model: Model, settings: EngineSettings, sides: Sequence[int], *, quick: bool = False) -> str:
+    """Tables (a) and (b): one picture, and eight requests of mixed steps and guidance.
+
+    quick: one round after a few steps of warm-up, for a large model on a GPU, whose times differ little.
+    """
     rows = []
     for side in sides:
         one, eight = [request(0, 20, 5.0, side)], mixed(side)
         for name, requests in (("one picture", one), ("eight at once", eight)):
             studio = Studio(model, settings)
+            few = [replace(request, steps=3) for request in requests]
             engine, pipeline = in_turns(
-                [partial(serve, studio, requests), partial(by_pipeline, model, requests)], ROUNDS
+                both(studio, model, requests), 1 if quick else ROUNDS, both(studio, model, few)
             )
             rows.append(
                 [
@@ -44,6 +49,11 @@ def measure(model: Model, settings: EngineSettings, sides: Sequence[int]) -> str
         "speed-up",
     ]
     return table(head, rows)
+
+
+def both(studio: Studio, model: Model, requests: Sequence[Paint]) -> list[Callable[[], None]]:
+    """The requests by the engine, and by the pipeline."""
+    return [partial(serve, studio, requests), partial(by_pipeline, model, requests)]
 
 
 def request(number: int, steps: int, guidance_scale: float, side: int) -> Paint:

@@ -1,6 +1,15 @@
-"""No test talks to a real chat, whatever tokens the environment has; and the longest files come first."""
+"""No test talks to a real chat, whatever tokens the environment has; and the longest files come first.
+
+Tests paint on the CPU in float32, where pixels can be held to diffusers' own: with ATELIER_GPU=1 the GPU is
+seen, for tests/engine/test_on_gpu.py.
+"""
+
+import os
 
 import pytest
+
+if "ATELIER_GPU" not in os.environ:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 SECRETS = (
     "ATELIER_LOCAL_TOKEN",

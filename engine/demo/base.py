@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +10,10 @@ from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
-from engine.demo.captions import caption
-from engine.demo.latents import BUCKETS, Bucket, View
-from engine.demo.telling import SHARE, Teller
+from engine.demo.latents import BUCKETS, WORDINGS, Bucket
+from engine.demo.telling import SHARE, Teller, answers_at
 from engine.demo.text import TextEncoders
-from engine.demo.training import Plan, bfloat16_where_fast
+from engine.demo.training import Lesson, Plan, bfloat16_where_fast
 from engine.demo.unet import new_scheduler, new_unet, noised, velocity, velocity_loss
 from engine.demo.world import Rng
 
@@ -35,24 +33,33 @@ class Base(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Latents (B, 4, h, w) float32 and unscaled, and their B views."""
+    """Random pictures of one form: latents (B, 4, h, w) float32 and unscaled, words (B, 77) int64, said (B,)
+    bool, whether there is a prompt at all; the rest as in their bucket."""
 
     latents: Tensor
-    views: list[View]
+    words: Tensor
+    said: Tensor
+    ids: Tensor
+    blurred: Tensor
+    right: tuple[Tensor, Tensor]
 
 
-def pick(rng: Rng, pool: list[Bucket], count: int) -> Batch:
-    """Random pictures of one random form."""
+def pick(rng: Rng, generator: torch.Generator, pool: list[Bucket], count: int) -> Batch:
+    """Random pictures of one random form, a tenth without words, which teaches guidance what no prompt is."""
     shares = list(BUCKETS.values())
     bucket = pool[int(rng.choice(len(pool), p=np.array(shares) / sum(shares)))]
-    chosen = rng.integers(len(bucket.views), size=count)
-    latents = bucket.latents[torch.from_numpy(chosen)].float()
-    return Batch(latents=latents, views=[bucket.views[i] for i in chosen])
-
-
-def spoken(rng: Rng, views: list[View]) -> list[str | None]:
-    """A caption of each view, worded anew; none for a tenth, which teaches guidance what no prompt is."""
-    return [None if rng.random() < 0.1 else caption(rng, view.scene) for view in views]
+    device = bucket.latents.device
+    rows = torch.randint(len(bucket), (count,), generator=generator, device=device)
+    wording = torch.randint(WORDINGS, (count,), generator=generator, device=device)
+    things = bucket.things[rows]
+    return Batch(
+        latents=bucket.latents[rows].float(),
+        words=bucket.words[rows, wording].long(),
+        said=torch.rand(count, generator=generator, device=device) >= 0.1,
+        ids=bucket.ids[rows],
+        blurred=bucket.blurred[rows],
+        right=(answers_at(bucket.coarse_spots[rows], things), answers_at(bucket.spots[rows], things)),
+    )
 
 
 def spread_timesteps(count: int, generator: torch.Generator) -> Tensor:
@@ -61,29 +68,55 @@ def spread_timesteps(count: int, generator: torch.Generator) -> Tensor:
     The rest are logit-normal as in Esser et al. 2024, arXiv 2403.03206, section 3.1. One comes from each of
     `count` equal parts of its distribution, so that batches are alike.
     """
-    parts = ((torch.arange(count) + torch.rand(count, generator=generator)) / count).clamp(1e-6, 1 - 1e-6)
-    anywhere = torch.arange(count) % 4 == 0
+    each = torch.arange(count, device=generator.device)
+    within = torch.rand(count, generator=generator, device=generator.device)
+    parts, anywhere = ((each + within) / count).clamp(1e-6, 1 - 1e-6), each % 4 == 0
     return (torch.where(anywhere, parts, torch.special.ndtri(parts).sigmoid()) * 1000).long()
 
 
-def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Callable[[int], Tensor]:
+@dataclass(frozen=True, kw_only=True)
+class Noisy:
+    """Latents under noise, channels last, and what is to be told of them; shapes as in `noised`."""
+
+    seen: Tensor
+    timesteps: Tensor
+    right: Tensor
+
+
+def noisy(latents: Tensor, timesteps: Tensor, alphas: Tensor, generator: torch.Generator) -> Noisy:
+    """The scaled latents (B, 4, h, w) at their timesteps (B,), and the velocities of the noise on them."""
+    noise = torch.randn(latents.shape, generator=generator, device=latents.device)
+    seen = noised(latents, noise, timesteps, alphas).contiguous(memory_format=torch.channels_last)
+    return Noisy(seen=seen, timesteps=timesteps, right=velocity(latents, noise, timesteps, alphas))
+
+
+def base_loss(base: Base, pool: list[Bucket], scaling: float, plan: Plan) -> Lesson:
     """Loss by step: `velocity_loss` of what the UNet predicts, and what its teller cannot tell."""
-    alphas = new_scheduler().alphas_cumprod
+    device = pool[0].latents.device
+    alphas = new_scheduler().alphas_cumprod.to(device)
 
-    def loss(step: int) -> Tensor:
-        rng, generator = plan.rng(4, step), plan.noise(step)
-        batch = pick(rng, pool, plan.own_batch)
-        latents = batch.latents * scaling
-        timesteps = spread_timesteps(len(latents), generator)
-        noise = torch.randn(latents.shape, generator=generator)
-        seen = noised(latents, noise, timesteps, alphas).contiguous(memory_format=torch.channels_last)
-        ids = torch.tensor([view.time_ids for view in batch.views], dtype=torch.float32)
-        with bfloat16_where_fast():
-            with torch.no_grad():
-                words = base.text(spoken(rng, batch.views))
-            added = {"text_embeds": words.pooled, "time_ids": ids}
-            guess = base.unet(seen, timesteps, words.hidden, added_cond_kwargs=added).sample
-        right = velocity(latents, noise, timesteps, alphas)
-        return velocity_loss(guess.float(), right, timesteps, alphas) + SHARE * base.teller.loss(batch.views)
+    @torch.no_grad()
+    def shown(step: int) -> tuple[Tensor, ...]:
+        generator = plan.noise(step, device)
+        batch = pick(plan.rng(4, step), generator, pool, plan.own_batch)
+        under = noisy(batch.latents * scaling, spread_timesteps(plan.own_batch, generator), alphas, generator)
+        with bfloat16_where_fast(device):
+            words = base.text.read(batch.words, batch.said)
+        told = (words.hidden, words.pooled, batch.ids)
+        return under.seen, under.timesteps, under.right, *told, *batch.right
 
-    return loss
+    def error(
+        seen: Tensor,
+        timesteps: Tensor,
+        right: Tensor,
+        hidden: Tensor,
+        pooled: Tensor,
+        ids: Tensor,
+        *at: Tensor,
+    ) -> Tensor:
+        added = {"text_embeds": pooled, "time_ids": ids}
+        with bfloat16_where_fast(device):
+            guess = base.unet(seen, timesteps, hidden, added_cond_kwargs=added).sample
+        return velocity_loss(guess.float(), right, timesteps, alphas) + SHARE * base.teller.loss(*at)
+
+    return Lesson(shown, error)

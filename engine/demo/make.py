@@ -6,22 +6,25 @@ The stages, in order, each from what the ones before left in the work folder:
 2. `words`: both text encoders learn to tell from a caption alone what stands where.
 3. `base`: a pool of encoded drawings, then the UNet; ships `base/` as it goes.
 4. `longer`: the base that ships, trained on.
-5. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
-6. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
+5. `decoder`: the decoder of the autoencoder that ships, trained on with things weighted up; latents stay.
+6. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
+7. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
 
 Without arguments all run. A stage that was interrupted goes on from its checkpoint; a finished one is not run
 again. Everything is seeded; losses and speeds are logged. `bench/demo_model.py` measures what came out.
-The base that ships was made by these plans, but its first 1,500 steps knew no weights of the loss, its
-first 3,500 drew all timesteps alike, only `longer` had a teller and a pool of 50,000, and it ran once more,
-3,300 steps with seed 2 on a pool of 60,000: see docs/measurements.md.
+On a GPU, `longer` and `refiner` have plans of their own, of many more and larger steps, and take minutes.
+What ships: autoencoder, encoders, CLIP and the base's beginning come from two cores of a CPU, `longer` and
+`refiner` from a GPU: see docs/measurements.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -33,13 +36,14 @@ from torch.multiprocessing.spawn import start_processes
 from engine.demo.base import Base, base_loss
 from engine.demo.clip import clip_loss, new_clip, new_image_processor, right_among
 from engine.demo.latents import Bucket, pool_at
+from engine.demo.latents import make_pool as make_pool_of
 from engine.demo.reading import Reader, reading_loss
 from engine.demo.refiner import new_refiner, refiner_loss
-from engine.demo.shipping import ship_base, ship_clip, ship_refiner, shipped_base
+from engine.demo.shipping import ship_base, ship_clip, ship_refiner, ship_vae, shipped_base
 from engine.demo.text import TextEncoders
 from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
 from engine.demo.training import Plan, Run, fit, worker
-from engine.demo.vae import fidelity, new_vae, unseen_pictures, vae_loss
+from engine.demo.vae import decoder_loss, fidelity, new_vae, unseen_pictures, vae_loss
 
 LINE = "%(asctime)s %(message)s"
 log = logging.getLogger("engine.demo.make")
@@ -67,6 +71,11 @@ class Recipe:
             steps=4300, batch=64, rate=1e-3, warmup=200, decay=0.998, seed=1, save_every=250
         )
     )
+    decoder: Plan = field(
+        default_factory=lambda: Plan(
+            steps=4000, batch=16, rate=1e-3, warmup=100, decay=0.995, seed=5, save_every=250
+        )
+    )
     refiner: Plan = field(default_factory=lambda: Plan(steps=300, batch=32, rate=4e-4, warmup=50, decay=0.99))
     clip: Plan = field(
         default_factory=lambda: Plan(
@@ -75,6 +84,7 @@ class Recipe:
     )
     ship_every: int = 1000
     workers: int = 2
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def merges(self) -> list[Merge]:
         """The tokenizers' merges."""
@@ -95,11 +105,41 @@ def make_vae(recipe: Recipe) -> AutoencoderKL:
     return vae.eval()
 
 
-def make_pool(recipe: Recipe, vae: AutoencoderKL) -> list[Bucket]:
+def for_gpu(recipe: Recipe) -> Recipe:
+    """The same with plans that fill a GPU, and a process for each core to draw for it."""
+    return replace(
+        recipe,
+        device=torch.device("cuda"),
+        workers=os.cpu_count() or 2,
+        pool=200_000,
+        longer=replace(recipe.longer, steps=20_000, batch=1024, rate=2e-3, warmup=300),
+        refiner=replace(recipe.refiner, steps=4000, batch=512, rate=1e-3, decay=0.998),
+        ship_every=5000,
+    )
+
+
+def make_pool(recipe: Recipe, vae: AutoencoderKL, text: TextEncoders) -> list[Bucket]:
     """The training latents; sets the autoencoder's scaling factor from them."""
-    pool = pool_at(recipe.work / "pool.pt", vae, recipe.pool, recipe.base.seed)
+    pool = a_pool(recipe, vae, text, recipe.work / "pool.pt", count=recipe.pool, seed=recipe.base.seed)
     vae.register_to_config(scaling_factor=scaling_of(pool[0].latents))
     return pool
+
+
+def a_pool(
+    recipe: Recipe,
+    vae: AutoencoderKL,
+    text: TextEncoders,
+    path: Path,
+    *,
+    count: int,
+    seed: int,
+    blurred: float = 0.0,
+) -> list[Bucket]:
+    """So many encoded drawings on the recipe's device."""
+    vae.to(recipe.device)
+    workers = recipe.workers if worker()[1] == 1 else 1
+    make = partial(make_pool_of, vae, text.tokenizers[0], count, seed, blurred=blurred, workers=workers)
+    return [bucket.to(recipe.device) for bucket in pool_at(path, make)]
 
 
 def scaling_of(latents: Tensor) -> float:
@@ -120,20 +160,20 @@ def make_words(recipe: Recipe) -> TextEncoders:
 
 def make_base(recipe: Recipe) -> None:
     """The base model; ships it on the way and at the end."""
-    make_words(recipe)
-    make_pool(recipe, make_vae(recipe))
+    make_pool(recipe, make_vae(recipe), make_words(recipe))
     together(train_base, recipe)
 
 
 def make_longer(recipe: Recipe) -> None:
     """The base that ships, trained on; ships it on the way and at the end."""
-    make_pool(recipe, shipped_base(recipe.ship / "base", recipe.merges())[0])
+    vae, base = shipped_base(recipe.ship / "base", recipe.merges())
+    make_pool(recipe, vae, base.text)
     together(train_longer, recipe)
 
 
 def together(train: Callable[[Recipe], object], recipe: Recipe) -> None:
-    """Run a training in several processes of one thread each, which beats one process of several threads."""
-    if recipe.workers == 1:
+    """Run a training in several processes of one thread each, which on a CPU beats one of several threads."""
+    if recipe.workers == 1 or recipe.device.type == "cuda":
         train(recipe)
         return
     meeting = recipe.work / "meeting"
@@ -165,7 +205,8 @@ def train_longer(recipe: Recipe) -> None:
 
 def train(recipe: Recipe, vae: AutoencoderKL, base: Base, plan: Plan, checkpoint: str) -> None:
     """Train a base by a plan; the first worker ships."""
-    pool = make_pool(recipe, vae)
+    pool = make_pool(recipe, vae, base.text)
+    base.to(recipe.device)
     run = Run(base, plan, recipe.work / checkpoint)
     for step in fit(run, base_loss(base, pool, vae.config.scaling_factor, plan)):
         if worker()[0] == 0 and (step % recipe.ship_every == 0 or step == plan.steps):
@@ -174,13 +215,28 @@ def train(recipe: Recipe, vae: AutoencoderKL, base: Base, plan: Plan, checkpoint
             log.info("shipped the base after %d steps", step)
 
 
+def make_decoder(recipe: Recipe) -> None:
+    """The decoder of the autoencoder that ships, trained on; the base and the refiner go on with it."""
+    vae = shipped_base(recipe.ship / "base", recipe.merges())[0].requires_grad_(False)
+    for part in (vae.decoder, vae.post_quant_conv):
+        part.requires_grad_(True)
+    vae.to(memory_format=torch.channels_last)
+    run = Run(vae, recipe.decoder, recipe.work / "decoder.pt")
+    for step in fit(run, decoder_loss(vae, recipe.decoder)):
+        if step % recipe.ship_every == 0 or step == recipe.decoder.steps:
+            with run.averaged():
+                log.info("%.2f dB on drawings it never saw", fidelity(vae, unseen_pictures(100)))
+                for folder in (recipe.ship / "base", recipe.ship / "refiner"):
+                    ship_vae(folder / "vae", vae)
+
+
 def make_refiner(recipe: Recipe) -> None:
     """The refiner, from the base that ships; ships it on the way and at the end."""
     vae, base = shipped_base(recipe.ship / "base", recipe.merges())
-    pool = pool_at(
-        recipe.work / "pool-refiner.pt", vae, recipe.pool // 5, recipe.refiner.seed + 9, blurred=0.15
-    )
-    refiner = new_refiner(base)
+    place, seed = recipe.work / "pool-refiner.pt", recipe.refiner.seed + 9
+    pool = a_pool(recipe, vae, base.text, place, count=recipe.pool // 5, seed=seed, blurred=0.15)
+    refiner = new_refiner(base).to(recipe.device)
+    base.to(recipe.device)
     run = Run(refiner, recipe.refiner, recipe.work / "refiner.pt")
     for step in fit(run, refiner_loss(refiner, base, pool, vae.config.scaling_factor, recipe.refiner)):
         if step % recipe.ship_every == 0 or step == recipe.refiner.steps:
@@ -208,6 +264,7 @@ STAGES: dict[str, Callable[[Recipe], object]] = {
     "words": make_words,
     "base": make_base,
     "longer": make_longer,
+    "decoder": make_decoder,
     "refiner": make_refiner,
     "clip": make_clip,
 }
@@ -221,12 +278,16 @@ def main() -> None:
     parser.add_argument("stages", nargs="*", help=f"{', '.join(STAGES)}; all if none is named")
     parser.add_argument("--work", type=Path, default=Path(".cache/demo"), help="checkpoints and the latents")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format=LINE)
     torch.set_num_threads(asked.threads)
+    recipe = Recipe(work=asked.work)
+    if asked.device == "cuda":
+        recipe = for_gpu(recipe)
     for stage in asked.stages or STAGES:
         log.info("stage %s", stage)
-        STAGES[stage](Recipe(work=asked.work))
+        STAGES[stage](recipe)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor
 
-from engine.demo.base import Base, pick, spoken
-from engine.demo.latents import Bucket, View
-from engine.demo.training import Plan, bfloat16_where_fast
-from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, noised, velocity, velocity_loss
+from engine.demo.base import Base, Batch, noisy, pick
+from engine.demo.latents import Bucket
+from engine.demo.tokenizer import token_ids
+from engine.demo.training import Lesson, Plan, bfloat16_where_fast
+from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, velocity_loss
 
 LAST = 200
 """The refiner knows the timesteps below this one."""
@@ -45,31 +44,36 @@ def _narrowed(name: str, weight: Tensor, width: int, pooled: int) -> Tensor:
     return torch.cat([shared, torch.zeros(len(weight), width - shared.shape[1])], dim=1)
 
 
-def score_ids(view: View) -> tuple[float, ...]:
-    """The refiner's numbers: original height and width, crop top and left in pixels, aesthetic score."""
-    return (*map(float, view.time_ids[:4]), BAD if view.blur else GOOD)
+def score_ids(batch: Batch) -> Tensor:
+    """The refiner's numbers, (B, 5): original height and width, crop top and left, aesthetic score."""
+    scores = torch.where(batch.blurred, BAD, GOOD)
+    return torch.cat([batch.ids[:, :4], scores[:, None]], dim=1)
 
 
 def refiner_loss(
     refiner: UNet2DConditionModel, base: Base, pool: list[Bucket], scaling: float, plan: Plan
-) -> Callable[[int], Tensor]:
+) -> Lesson:
     """Loss by step: the error of the velocity predicted at the last 200 timesteps; the words are frozen."""
-    alphas = new_scheduler().alphas_cumprod
+    device = pool[0].latents.device
+    alphas = new_scheduler().alphas_cumprod.to(device)
+    nothing = token_ids(base.text.tokenizers[0], [""]).to(device)
 
-    def loss(step: int) -> Tensor:
-        rng, generator = plan.rng(5, step), plan.noise(step)
-        batch = pick(rng, pool, plan.own_batch)
-        latents = batch.latents * scaling
-        timesteps = torch.randint(0, LAST, (len(latents),), generator=generator)
-        noise = torch.randn(latents.shape, generator=generator)
-        seen = noised(latents, noise, timesteps, alphas).contiguous(memory_format=torch.channels_last)
-        ids = torch.tensor([score_ids(view) for view in batch.views])
-        with bfloat16_where_fast():
-            with torch.no_grad():
-                words = base.text.alone([said or "" for said in spoken(rng, batch.views)])
-            added = {"text_embeds": words.pooled, "time_ids": ids}
-            guess = refiner(seen, timesteps, words.hidden, added_cond_kwargs=added).sample
-        right = velocity(latents, noise, timesteps, alphas)
+    @torch.no_grad()
+    def shown(step: int) -> tuple[Tensor, ...]:
+        generator = plan.noise(step, device)
+        batch = pick(plan.rng(5, step), generator, pool, plan.own_batch)
+        timesteps = torch.randint(0, LAST, (plan.own_batch,), generator=generator, device=device)
+        under = noisy(batch.latents * scaling, timesteps, alphas, generator)
+        with bfloat16_where_fast(device):
+            words = base.text.alone(torch.where(batch.said[:, None], batch.words, nothing))
+        return under.seen, timesteps, under.right, words.hidden, words.pooled, score_ids(batch)
+
+    def error(
+        seen: Tensor, timesteps: Tensor, right: Tensor, hidden: Tensor, pooled: Tensor, ids: Tensor
+    ) -> Tensor:
+        added = {"text_embeds": pooled, "time_ids": ids}
+        with bfloat16_where_fast(device):
+            guess = refiner(seen, timesteps, hidden, added_cond_kwargs=added).sample
         return velocity_loss(guess.float(), right, timesteps, alphas)
 
-    return loss
+    return Lesson(shown, error)

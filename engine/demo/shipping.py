@@ -79,6 +79,11 @@ def ship_base(folder: Path, vae: AutoencoderKL, text: TextEncoders, unet: UNet2D
     put_folder(folder, pipeline.save_pretrained)
 
 
+def ship_vae(folder: Path, vae: AutoencoderKL) -> None:
+    """The autoencoder's folder within a pipeline's."""
+    put_folder(folder, half(vae).save_pretrained)
+
+
 def shipped_base(folder: Path, merges: list[Merge]) -> tuple[AutoencoderKL, Base]:
     """What `ship_base` wrote, in float32, as the recipe trains it."""
     pipeline = StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32)

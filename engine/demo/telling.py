@@ -10,16 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from engine.demo.latents import View
-from engine.demo.reading import KINDS, answers, wrong
+from engine.demo.reading import KINDS, wrong
 
 SHARE = 0.15
 """Weight of the answers' cross-entropy beside the velocity's error."""
+NOBODY = -100
+"""The answer where nothing stands, which cross_entropy passes over."""
 
 
 class Teller(nn.Module):
@@ -36,27 +36,24 @@ class Teller(nn.Module):
     def _see(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
         self.seen.append(output)
 
-    def loss(self, views: list[View]) -> Tensor:
-        """Mean cross-entropy of the answers where things stand, for the last batch the UNet saw."""
+    def loss(self, *right: Tensor) -> Tensor:
+        """Mean cross-entropy of the answers where things stand, for the last batch the UNet saw.
+
+        right: for each level (B, h, w, len(KINDS)) int64, `answers_at` its spots.
+        """
         losses = []
-        for answer, features in zip(self.of_levels, self.seen, strict=True):
-            where, right = standing(views, features.shape[2], features.shape[3])
-            told = answer(features.float()).permute(0, 2, 3, 1)[where]
-            losses += wrong(told, KINDS, right)
+        for answer, features, truth in zip(self.of_levels, self.seen, right, strict=True):
+            told = answer(features.float()).permute(0, 2, 3, 1)
+            losses += wrong(told.flatten(0, 2), KINDS, truth.flatten(0, 2))
         self.seen.clear()
         return torch.stack(losses).mean()
 
 
-def standing(views: list[View], rows: int, columns: int) -> tuple[Tensor, Tensor]:
-    """The spots of a grid over each picture where a thing stands: (B, rows, columns) bool, and the answers
-    about those, (how many, len(KINDS)) int64, in the same order."""
-    here = np.full((len(views), rows, columns), -1)
-    right = np.zeros((len(views), 2, len(KINDS)), np.int64)
-    for number, view in enumerate(views):
-        y = (np.arange(rows)[:, None] + 0.5) * view.height / rows + view.top
-        x = (np.arange(columns)[None, :] + 0.5) * view.width / columns + view.left
-        for which, (thing, spot) in enumerate(zip(view.scene.things, view.layout.spots, strict=True)):
-            here[number][np.hypot(x - spot.x, y - spot.y) < spot.radius] = which
-            right[number, which] = answers(thing)
-    pictures, where = np.nonzero(here >= 0)[0], here >= 0
-    return torch.from_numpy(where), torch.from_numpy(right[pictures, here[where]])
+def answers_at(spots: Tensor, things: Tensor) -> Tensor:
+    """The right answers at each spot: (B, h, w, len(KINDS)) int64, NOBODY where nothing stands.
+
+    spots: (B, h, w) int8, the number of the thing there or -1; things: (B, 2, len(KINDS)) int8.
+    """
+    rows = torch.arange(len(spots), device=spots.device)[:, None, None]
+    told = things[rows, spots.clamp(min=0).long()].long()
+    return told.masked_fill((spots < 0)[..., None], NOBODY)

@@ -40,20 +40,22 @@ class TextEncoders(nn.Module):
 
     def forward(self, captions: Sequence[str | None]) -> Words:
         """What StableDiffusionXLPipeline makes of the captions; None, a missing prompt, becomes zeros."""
-        texts = [caption or "" for caption in captions]
-        first = self.first(token_ids(self.tokenizers[0], texts), output_hidden_states=True)
-        second = self.alone(captions)
-        said = torch.tensor([[[float(caption is not None)]] for caption in captions])
-        return Words(
-            hidden=torch.cat([first.hidden_states[-2] * said, second.hidden], -1), pooled=second.pooled
-        )
+        ids = token_ids(self.tokenizers[0], [caption or "" for caption in captions])
+        return self.read(ids, torch.tensor([caption is not None for caption in captions]))
 
-    def alone(self, captions: Sequence[str | None]) -> Words:
+    def read(self, ids: Tensor, said: Tensor) -> Words:
+        """The same of tokens (B, 77) int64, padded as by the first tokenizer; said: (B,) bool."""
+        first = self.first(ids, output_hidden_states=True).hidden_states[-2]
+        second = self.alone(ids)
+        here = said[:, None, None].to(first.dtype)
+        return Words(hidden=torch.cat([first, second.hidden], -1) * here, pooled=second.pooled * here[:, 0])
+
+    def alone(self, ids: Tensor) -> Words:
         """The second encoder's words only, as the refiner reads them."""
-        texts = [caption or "" for caption in captions]
-        second = self.second(token_ids(self.tokenizers[1], texts), output_hidden_states=True)
-        said = torch.tensor([[float(caption is not None)] for caption in captions])
-        return Words(hidden=second.hidden_states[-2] * said[:, :, None], pooled=second.text_embeds * said)
+        ended = (ids == self.tokenizers[0].eos_token_id).cumsum(dim=1) > 1
+        padded = ids.masked_fill(ended, self.tokenizers[1].pad_token_id)
+        second = self.second(padded, output_hidden_states=True)
+        return Words(hidden=second.hidden_states[-2], pooled=second.text_embeds)
 
 
 @dataclass(frozen=True, kw_only=True)

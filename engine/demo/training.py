@@ -19,6 +19,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from engine.demo.replay import Replay
+
 log = logging.getLogger(__name__)
 
 
@@ -40,9 +42,9 @@ class Plan:
         rising = min(1.0, (step + 1) / max(1, self.warmup))
         return self.rate * rising * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
 
-    def noise(self, step: int) -> torch.Generator:
+    def noise(self, step: int, device: torch.device | str = "cpu") -> torch.Generator:
         """The worker's source of noise for a step, the same whenever it is asked for."""
-        return torch.Generator().manual_seed(self.seed * 1_000_003 + step * 101 + worker()[0])
+        return torch.Generator(device).manual_seed(self.seed * 1_000_003 + step * 101 + worker()[0])
 
     def rng(self, stage: int, step: int) -> np.random.Generator:
         """The worker's source of choices for a step of a stage."""
@@ -54,12 +56,24 @@ class Plan:
         return self.batch // worker()[1]
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """A loss in two halves: what a step shows, made anew each time, and the error on it."""
+
+    shown: Callable[[int], tuple[Tensor, ...]]
+    error: Callable[..., Tensor]
+
+    def __call__(self, step: int) -> Tensor:
+        return self.error(*self.shown(step))
+
+
 class Run:
     """One model under training, with its optimizer and the running average of its weights."""
 
     def __init__(self, model: nn.Module, plan: Plan, checkpoint: Path) -> None:
         self.model, self.plan, self.checkpoint = model, plan, checkpoint
         self.step = 0
+        self._replay: Replay | None = None
         self.parameters: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         self.average = [p.detach().clone() for p in self.parameters]
         self.optimizer = torch.optim.AdamW(
@@ -90,14 +104,12 @@ class Run:
         torch.save(state, aside)
         aside.replace(self.checkpoint)
 
-    def advance(self, loss: Callable[[int], Tensor]) -> float:
-        """One optimizer step on the loss of the current step; returns that loss."""
+    def advance(self, loss: Callable[[int], Tensor]) -> Tensor:
+        """One optimizer step on the loss of the current step; returns that loss, still on its device."""
         rate = self.plan.rate_at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        value = loss(self.step)
-        self.optimizer.zero_grad(set_to_none=True)
-        value.backward()  # type: ignore[no-untyped-call]
+        value = self._learn(loss)
         share_gradients(self.parameters)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
@@ -105,7 +117,18 @@ class Run:
         decay = min(self.plan.decay, self.step / (self.step + 10))
         with torch.no_grad():
             torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
-        return float(value.detach())
+        return value
+
+    def _learn(self, loss: Callable[[int], Tensor]) -> Tensor:
+        """The loss of the current step, whose gradients lie in the parameters afterwards."""
+        if isinstance(loss, Lesson) and self.parameters[0].is_cuda:
+            if self._replay is None:
+                self._replay = Replay(loss.error, self.parameters)
+            return self._replay(loss.shown(self.step))
+        value = loss(self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()  # type: ignore[no-untyped-call]
+        return value.detach()
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -136,8 +159,11 @@ def share_gradients(parameters: list[Tensor]) -> None:
         gradient.copy_(mean.view_as(gradient))
 
 
-def bfloat16_where_fast() -> torch.autocast:
-    """Autocast to bfloat16 on processors that multiply it; the others emulate it, a hundred times slower."""
+def bfloat16_where_fast(device: torch.device | None = None) -> torch.autocast:
+    """Autocast to bfloat16 on a GPU, and on processors that multiply it; the others emulate it, a hundred
+    times slower."""
+    if device is not None and device.type == "cuda":
+        return torch.autocast("cuda", torch.bfloat16)
     known = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.autocast("cpu", torch.bfloat16, enabled=known)
 
@@ -149,14 +175,15 @@ def worker() -> tuple[int, int]:
 
 def fit(run: Run, loss: Callable[[int], Tensor], *, report_every: int = 100) -> Iterator[int]:
     """Train to the end of the plan, yielding the step after each report; logs the mean loss and the speed."""
-    losses: list[float] = []
+    losses: list[Tensor] = []
     began, plan = time.monotonic(), run.plan
     while run.step < plan.steps:
         losses.append(run.advance(loss))
         if worker()[0] == 0 and (run.step % plan.save_every == 0 or run.step == plan.steps):
             run.save()
         if run.step % report_every == 0 or run.step == plan.steps:
+            mean = float(torch.stack(losses).mean())
             speed = len(losses) * plan.batch / (time.monotonic() - began)
-            log.info("step %d/%d loss %.5f, %.0f/s", run.step, plan.steps, sum(losses) / len(losses), speed)
+            log.info("step %d/%d loss %.5f, %.0f/s", run.step, plan.steps, mean, speed)
             losses, began = [], time.monotonic()
             yield run.step

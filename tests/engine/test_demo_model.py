@@ -18,11 +18,11 @@ from engine.demo.base import Base, base_loss
 from engine.demo.captions import plain
 from engine.demo.clip import clip_loss, new_clip, right_among
 from engine.demo.judge import judge
-from engine.demo.latents import Bucket, View, make_pool
+from engine.demo.latents import Bucket, View, make_pool, standing
 from engine.demo.reading import Reader, answers, reading_loss
 from engine.demo.refiner import new_refiner, refiner_loss
 from engine.demo.shipping import ship_base, shipped_base
-from engine.demo.telling import standing
+from engine.demo.telling import NOBODY, answers_at
 from engine.demo.text import TextEncoders
 from engine.demo.tokenizer import learn_merges, new_tokenizer
 from engine.demo.training import Plan, Run, fit
@@ -137,7 +137,7 @@ def stages() -> dict[str, Stage]:
     merges = learn_merges(captions=300)
     tokenizer = new_tokenizer(merges)
     torch.manual_seed(0)
-    pool: list[Bucket] = make_pool(new_vae(), 8, 0, blurred=0.5)
+    pool: list[Bucket] = make_pool(new_vae(), tokenizer, 8, 0, blurred=0.5)
     base = Base(TextEncoders(merges)).eval()
     return {
         "words": (
@@ -156,13 +156,38 @@ def test_the_teller_is_asked_about_the_thing_that_stands_at_each_spot() -> None:
     layout = Layout(width=160, height=144, spots=spots)
     view = View(scene=STAR_ABOVE_CIRCLE, layout=layout, top=16, left=32, height=128, width=128)
 
-    where, right = standing([view, view], 16, 16)
+    spot = torch.from_numpy(standing(view, 16, 16))
+    told = answers_at(spot[None], torch.tensor([[answers(one) for one in view.scene.things]]))[0]
 
     star, circle = (answers(thing) for thing in STAR_ABOVE_CIRCLE.things)
-    assert where[0, 3, 6] and where[0, 10, 6] and not where[0, 6, 6] and not where[0, 3, 12]
-    told = dict(zip(map(tuple, where.nonzero().tolist()), right.tolist(), strict=True))
-    assert all(told[0, row, column] == (star if row < 7 else circle) for _, row, column in told)
-    assert len(told) == 2 * int(where[1].sum())
+    assert told[3, 6].tolist() == star and told[10, 6].tolist() == circle
+    assert (told[6, 6] == NOBODY).all() and (told[3, 12] == NOBODY).all()
+    assert all(here.tolist() == star for here in told[:7][spot[:7] >= 0])
+    assert all(here.tolist() == circle for here in told[7:][spot[7:] >= 0])
+
+
+def test_a_pool_is_the_same_however_many_processes_draw_it() -> None:
+    vae, tokenizer = new_vae(), new_tokenizer(learn_merges(captions=300))
+
+    alone, together = (make_pool(vae, tokenizer, 8, 0, workers=workers) for workers in (1, 2))
+
+    assert all(
+        torch.allclose(tensor.float(), vars(other)[name].float(), atol=2e-3)
+        for bucket, other in zip(alone, together, strict=True)
+        for name, tensor in vars(bucket).items()
+    )
+
+
+def test_the_recipe_reads_captions_as_the_pipeline_does(pipeline: StableDiffusionXLPipeline) -> None:
+    _, base = shipped_base(MODEL / "base", learn_merges(0))
+    said = ["a red star", "a big blue circle above a small outlined heart on a white background"]
+
+    words = base.text([*said, None])
+
+    hidden, _, pooled, _ = pipeline.encode_prompt(said, do_classifier_free_guidance=False)
+    assert torch.allclose(words.hidden[:2], hidden, atol=1e-5)
+    assert torch.allclose(words.pooled[:2], pooled, atol=1e-5)
+    assert not words.hidden[2].any() and not words.pooled[2].any()
 
 
 def test_training_goes_on_from_what_ships(tmp_path: Path, pipeline: StableDiffusionXLPipeline) -> None:

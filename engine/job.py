@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 
 import torch
 from torch import Tensor
 
-from engine.messages import JobId, Paint, Painted, Progress
+from engine.messages import JobId, Paint, Painted, Picture, Progress
 from engine.painting import Painting, Stage
 from engine.preview import Preview
 
@@ -30,9 +31,19 @@ class Job:
     def unfinished(self) -> list[Painting]:
         return [painting for painting in self.paintings if painting.stage is not Stage.DONE]
 
+    @property
+    def files(self) -> list[Future[Picture]]:
+        """The files of the pictures that are decoded, in the order of their seeds."""
+        return [painting.picture for painting in self.paintings if painting.picture is not None]
+
+    @property
+    def written(self) -> bool:
+        """Whether all of these are there."""
+        return all(file.done() for file in self.files)
+
     def result(self) -> Painted:
-        """The finished pictures, in the order of their seeds."""
-        pictures = tuple(painting.picture for painting in self.paintings if painting.picture is not None)
+        """The finished pictures, in the order of their seeds; waits for their files."""
+        pictures = tuple(file.result() for file in self.files)
         return Painted(job=self.id, pictures=pictures, seconds=self.seconds)
 
     def progress(self, preview: Preview) -> Progress | None:

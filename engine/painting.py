@@ -1,6 +1,7 @@
 """One picture on its way: its latents, scheduler, random numbers and words, advanced one step at a time."""
 
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -66,7 +67,7 @@ class Painting:
         self.size = size
         self.alone = False  # set after a shared step failed, to find out whose fault it was
         self.last_turn = -1
-        self.picture: Picture | None = None
+        self.picture: Future[Picture] | None = None
         self._model = model
         self._generator = torch.Generator("cpu").manual_seed(variation_seed if self._replaced else seed)
         self._base: Walk | None = None

@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
 import torch
+from PIL.Image import Image
 
 from engine.adapters import Adapters
 from engine.comparing import compared, each, ways
@@ -42,6 +44,8 @@ from engine.sizes import pixels
 from engine.turns import Turns
 from engine.workshop import Workshop
 
+FILES = 2  # PNG files written at once beside the steps
+FILE_SECONDS = 0.01  # small files are there in this time, and their people need not wait for a step
 ANNOUNCE_SECONDS = 0.25  # while the same jobs step on, so often is enough for the watchdog
 
 log = logging.getLogger(__name__)
@@ -69,17 +73,21 @@ class Studio:
         self._turns = Turns(settings.largest_batch)
         self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
         self._jobs: dict[JobId, Job] = {}
+        # A PNG of 1024x1024 takes as long as several steps on a large GPU, which must not wait for it.
+        self._files = ThreadPoolExecutor(max_workers=FILES, thread_name_prefix="png")
+        self._filed: dict[JobId, Job] = {}
         self._announced: tuple[Hashable, float] = (None, 0.0)
 
     @property
     def idle(self) -> bool:
-        return not self._jobs and self._workshop.idle
+        return not self._jobs and not self._filed and self._workshop.idle
 
     def accept(self, request: Work | Look | StopTraining | Cancel) -> Iterator[Event]:
         """Take on a job, or let one go."""
         match request:
             case Cancel():
-                if self._jobs.pop(request.job, None) is not None or self._workshop.cancel(request.job):
+                known = self._jobs.pop(request.job, None) or self._filed.pop(request.job, None)
+                if known is not None or self._workshop.cancel(request.job):
                     yield Cancelled(job=request.job)
                     yield from self._rest()
             case Paint():
@@ -109,6 +117,8 @@ class Studio:
             yield from self._paint()
         elif not self._workshop.idle:
             yield from self._work_beside()
+        if self._filed:
+            yield from self._hand_out()
 
     def _paint(self) -> Iterator[Event]:
         """One step of the paintings whose turn it is."""
@@ -187,7 +197,8 @@ class Studio:
                 self._adapters.apply(first.mix)
                 first.begin(self._reader, self._refiner_reader, self._adapters.tokens(first.mix))
             case Stage.DECODE:
-                first.picture = self._finished(first)
+                image = decode(self._model.base.vae, first.latents)
+                first.picture = self._files.submit(self._finished, first, image)
             case stage:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.mix)
@@ -195,8 +206,7 @@ class Studio:
                 for painting, (asked, predicted) in zip(chosen, predict(unet, chosen), strict=True):
                     painting.answer(asked, predicted)
 
-    def _finished(self, painting: Painting) -> Picture:
-        image = decode(self._model.base.vae, painting.latents)
+    def _finished(self, painting: Painting, image: Image) -> Picture:
         recipe = Recipe(
             request=painting.request,
             seed=painting.seed,
@@ -219,26 +229,35 @@ class Studio:
             yield failed
         for job in [self._jobs[id] for id in dict.fromkeys(one.job for one in chosen) if id in self._jobs]:
             if not job.unfinished:
-                del self._jobs[job.id]
-                yield self._result(job)
+                self._filed[job.id] = self._jobs.pop(job.id)
             elif progress := job.progress(self._preview):
                 yield progress
         yield from self._rest()
 
+    def _hand_out(self) -> Iterator[Event]:
+        """What became of the jobs whose files are written; the others' are waited for if nothing is to do."""
+        wait([file for job in self._filed.values() for file in job.files], timeout=FILE_SECONDS)
+        nothing_else = not self._jobs and self._workshop.idle
+        for job in [job for job in self._filed.values() if nothing_else or job.written]:
+            del self._filed[job.id]
+            yield self._result(job)
+        yield from self._rest()
+
     def _result(self, job: Job) -> Painted | Failed:
         """What was painted; of a comparison the sheet."""
-        painted = job.result()
-        if not job.request.variants:
-            return painted
-        variants = ways(job.request, refiner=self._model.refiner is not None)
         try:
-            picture, scores = compared(job.request, variants, painted.pictures, self._scorer)
+            painted = job.result()
+            return self._compared(job.request, painted) if job.request.variants else painted
         except torch.AcceleratorError:
             raise
         except Exception:
-            log.exception("the pictures of job %s could not be compared", job.id)
-            reason = f"the pictures of job {job.id} could not be compared; it is in the log."
+            log.exception("the pictures of job %s could not be finished", job.id)
+            reason = f"the pictures of job {job.id} could not be finished; it is in the log."
             return Failed(job=job.id, reason=reason, expected=False)
+
+    def _compared(self, request: Paint, painted: Painted) -> Painted:
+        variants = ways(request, refiner=self._model.refiner is not None)
+        picture, scores = compared(request, variants, painted.pictures, self._scorer)
         return replace(painted, pictures=(picture,), scores=scores)
 
     def _rest(self) -> Iterator[Idle]:

@@ -73,7 +73,7 @@ class Recipe:
     )
     decoder: Plan = field(
         default_factory=lambda: Plan(
-            steps=4000, batch=16, rate=1e-3, warmup=100, decay=0.995, seed=5, save_every=250
+            steps=5000, batch=8, rate=1.2e-3, warmup=100, decay=0.995, seed=5, save_every=250
         )
     )
     refiner: Plan = field(default_factory=lambda: Plan(steps=300, batch=32, rate=4e-4, warmup=50, decay=0.99))

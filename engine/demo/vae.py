@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from engine.demo.drawing import draw
 from engine.demo.training import Plan, bfloat16_where_fast
-from engine.demo.world import Floats, Pixels, Rng, Scene, Thing, sample_layout, sample_scene
+from engine.demo.world import RADII, Floats, Pixels, Rng, Scene, Thing, sample_layout, sample_scene
 
 SIDE = 128
 """Side of the square pictures, in pixels."""
@@ -112,6 +112,25 @@ def vae_loss(vae: AutoencoderKL, plan: Plan, cut: Callable[[int], int]) -> Calla
     return loss
 
 
+def fine_pictures(plan: Plan, step: int) -> Tensor:
+    """The step's pictures for the decoder, (batch, 3, SIDE, SIDE): a third any, the others mostly fine."""
+    rng = np.random.default_rng([plan.seed, 8, step])
+    chosen = []
+    for number in range(plan.batch):
+        if number % 3 == 0:
+            chosen.append(odd_picture(rng))
+            continue
+        scene = min((sample_scene(rng) for _ in range(3)), key=finest)
+        chosen.append(draw(scene, sample_layout(rng, scene, SIDE, SIDE)))
+    return to_tensor(np.stack(chosen))
+
+
+def finest(scene: Scene) -> float:
+    """About the width of the finest thing of a scene: outlined, small and one of two is finest."""
+    widths = [RADII[thing.size] * (1.0 if thing.filled else 0.25) for thing in scene.things]
+    return min(widths) * (1.0 if len(widths) == 1 else 0.77)
+
+
 def decoder_loss(vae: AutoencoderKL, plan: Plan) -> Callable[[int], Tensor]:
     """Loss by step of the decoder alone, on whole pictures: the latents stay what the UNets know.
 
@@ -120,7 +139,7 @@ def decoder_loss(vae: AutoencoderKL, plan: Plan) -> Callable[[int], Tensor]:
     """
 
     def loss(step: int) -> Tensor:
-        images = pictures(plan, step, SIDE)
+        images = fine_pictures(plan, step)
         with bfloat16_where_fast():
             with torch.no_grad():
                 mean = vae.encode(images).latent_dist.mean

@@ -15,7 +15,7 @@ from tests.lora_files import attention, diffusers_new, kohya, make_lora, store
 
 @pytest.fixture(scope="session")
 def loaded() -> Model:
-    return load_model(EngineSettings(model="demo"))
+    return load_model(EngineSettings(model="demo", device="cpu"))
 
 
 @pytest.fixture

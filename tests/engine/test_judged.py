@@ -1,5 +1,7 @@
 """What the engine paints with the model that ships, judged by its pixels."""
 
+from collections import Counter
+
 import pytest
 
 from engine.demo.captions import plain
@@ -55,7 +57,6 @@ def test_a_red_thing_is_above_a_blue_one_as_asked(studio: Studio, refiner: float
     assert sum(one.background and one.colours and one.parts and one.relation for one in verdicts) >= 5
 
 
-@pytest.mark.xfail(reason="of two things its shapes are vague: docs/measurements.md", strict=True)
 def test_a_red_star_above_a_blue_circle_is_there_to_see(studio: Studio) -> None:
     assert sum(verdict.right for verdict in stars_above_circles(studio, 0.0)) >= 5
 
@@ -78,17 +79,17 @@ def test_every_sampler_paints_a_green_heart_on_black(studio: Studio, sampler: Sa
 
 
 def test_a_negative_prompt_removes_what_it_names(studio: Studio) -> None:
-    def hearts(**changes: object) -> dict[str, Pixels]:
-        return painted(
-            studio,
-            *[
-                request(str(seed), prompt="a heart on a white background", seed=seed, steps=12, **changes)
-                for seed in range(24)
-            ],
-        )
+    def hearts(**changes: object) -> dict[str, set[str]]:
+        asked = [
+            request(str(seed), prompt="a heart on a white background", seed=seed, steps=12, **changes)
+            for seed in range(24)
+        ]
+        return {seed: colours(picture) for seed, picture in painted(studio, *asked).items()}
 
-    red = {seed for seed, picture in hearts().items() if "red" in colours(picture)}
-    still = {seed for seed, picture in hearts(negative_prompt="red").items() if "red" in colours(picture)}
+    usual = hearts()
+    (colour, often), *_ = Counter(name for names in usual.values() for name in names).most_common(1)
 
-    assert len(red) >= 2
-    assert len(still) <= len(red) // 2
+    still = [seed for seed, names in hearts(negative_prompt=colour).items() if colour in names]
+
+    assert often >= 4
+    assert len(still) <= often // 2

@@ -36,7 +36,6 @@ from engine.model import Model, load_model, settle
 from engine.safe_file import read_header
 from engine.studio import Studio
 from engine.training import Training
-from tests.engine.oracle import Oracle
 from tests.engine.work import furthest, painted, request
 
 pytestmark = [
@@ -55,7 +54,7 @@ def on_gpu(precision: str, files: Path, *, compiled: bool = False) -> Studio:
 
 
 def asked(loras: tuple[AdapterUse, ...]) -> list[Paint]:
-    """People with different steps, scales, sizes, samplers and LoRAs, at once."""
+    """People with different steps, scales, sizes and LoRAs, at once."""
     return [
         request("plain"),
         request("unguided", guidance_scale=1.0, steps=4, size=Size(width=96, height=160)),
@@ -64,23 +63,26 @@ def asked(loras: tuple[AdapterUse, ...]) -> list[Paint]:
     ]
 
 
-def test_in_float32_it_paints_what_the_pipelines_paint_on_a_cpu(
-    files: Path, oracle: Oracle, loras: tuple[AdapterUse, AdapterUse]
+def test_in_float32_it_paints_what_it_paints_on_a_cpu(
+    files: Path, studio: Studio, loras: tuple[AdapterUse, AdapterUse], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = painted(on_gpu("float32", files), *asked(loras))
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
-    assert all(furthest(together[one.job], oracle.paint(one)) <= 2 for one in asked(loras))
+    here, there = (painted(one, *asked(loras)) for one in (on_gpu("float32", files), studio))
+
+    assert all(furthest(here[job], there[job]) <= 2 for job in there)
 
 
+# torch's compiler imports what it has itself put on the list of the past
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 @pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
 def test_in_bfloat16_it_paints_nearly_the_same(
-    files: Path, oracle: Oracle, loras: tuple[AdapterUse, AdapterUse], *, compiled: bool
+    files: Path, studio: Studio, loras: tuple[AdapterUse, AdapterUse], *, compiled: bool
 ) -> None:
-    together = painted(on_gpu("bfloat16", files, compiled=compiled), *asked(loras))
+    here = painted(on_gpu("bfloat16", files, compiled=compiled), *asked(loras))
 
-    for one in asked(loras):
-        apart = np.abs(together[one.job].astype(int) - oracle.paint(one).astype(int))
-        assert apart.mean() < 8
+    for job, there in painted(studio, *asked(loras)).items():
+        assert np.abs(here[job].astype(int) - there.astype(int)).mean() < 3
 
 
 def test_in_bfloat16_it_paints_what_was_asked(files: Path) -> None:

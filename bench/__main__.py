@@ -44,10 +44,10 @@ def full_size() -> Iterator[Table]:
     for compiled in (False, True):
         how = f"SDXL at full size, {'compiled' if compiled else 'eager'}"
         model = cache(partial(random_model, compiled=compiled))
+        yield f"Trainings at 1024x1024 ({how})", partial(_training, model)
         for side in SIDES:
             title = f"The engine against diffusers' pipeline ({how}, {side}x{side})"
             yield title, partial(_painting, model, side)
-        yield f"Trainings at 1024x1024 ({how})", partial(_training, model)
         yield f"One UNet forward ({how})", partial(_forward, model)
 
 

@@ -82,7 +82,7 @@ def test_a_negative_prompt_removes_what_it_names(studio: Studio) -> None:
     def hearts(**changes: object) -> dict[str, set[str]]:
         asked = [
             request(str(seed), prompt="a heart on a white background", seed=seed, steps=12, **changes)
-            for seed in range(24)
+            for seed in range(12)
         ]
         return {seed: colours(picture) for seed, picture in painted(studio, *asked).items()}
 
@@ -91,5 +91,5 @@ def test_a_negative_prompt_removes_what_it_names(studio: Studio) -> None:
 
     still = [seed for seed, names in hearts(negative_prompt=colour).items() if colour in names]
 
-    assert often >= 4
+    assert often >= 3
     assert len(still) <= often // 2

@@ -31,7 +31,7 @@ from engine.demo.world import Layout, Scene, Spot, Thing
 
 MODEL = Path(engine.demo.__file__).parent
 PLAN = Plan(steps=4, batch=4, rate=1e-3, warmup=2, save_every=2)
-Stage = tuple[Callable[[], nn.Module], Callable[[nn.Module], Callable[[int], Tensor]]]
+Stage = tuple[Callable[[], nn.Module], Callable[[Any], Callable[[int], Tensor]]]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Hashable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -235,10 +235,11 @@ class Studio:
         yield from self._rest()
 
     def _hand_out(self) -> Iterator[Event]:
-        """What became of the jobs whose files are written; the others' are waited for if nothing is to do."""
-        wait([file for job in self._filed.values() for file in job.files], timeout=FILE_SECONDS)
+        """What became of the jobs whose files are written; waits for one if nothing else is to do."""
         nothing_else = not self._jobs and self._workshop.idle
-        for job in [job for job in self._filed.values() if nothing_else or job.written]:
+        unwritten = [file for job in self._filed.values() for file in job.files if not file.done()]
+        wait(unwritten, None if nothing_else else FILE_SECONDS, FIRST_COMPLETED)
+        for job in [job for job in self._filed.values() if job.written]:
             del self._filed[job.id]
             yield self._result(job)
         yield from self._rest()

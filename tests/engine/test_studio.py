@@ -2,6 +2,8 @@
 
 import copy
 import io
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+import engine.studio
 from engine.messages import (
     AdapterUse,
     Cancel,
@@ -27,6 +30,7 @@ from engine.messages import (
     stored_at,
 )
 from engine.model import Model
+from engine.pictures import Recipe, png
 from engine.studio import Studio
 from tests.engine.work import furthest, painted, pictures, pixels, request, work
 from tests.lora_files import attention, kohya, make_lora, store
@@ -240,6 +244,49 @@ def test_a_decode_that_overflows_is_tried_once_more_in_float32(
     assert painted(studio, request())["j"].max() > 0
     assert len(calls) == 2
     assert calls[-1] is torch.float32
+
+
+def test_others_go_on_while_a_picture_becomes_a_file(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    others_are_done = threading.Event()
+    monkeypatch.setattr(engine.studio, "png", slow_for("quick", others_are_done))
+    for one in (request("quick", steps=1), request("long", steps=5, size=Size(width=96, height=96))):
+        list(studio.accept(one))
+
+    ended: list[str] = []
+    while not studio.idle:
+        ended += [event.job for event in studio.step() if isinstance(event, Painted)]
+        if "long" in ended:
+            others_are_done.set()
+
+    assert ended == ["long", "quick"]
+
+
+def slow_for(job: str, until: threading.Event) -> Callable[[Image.Image, Recipe], bytes]:
+    """A writer of files that takes its time with those of one job."""
+
+    def write(image: Image.Image, recipe: Recipe) -> bytes:
+        if recipe.request.job == job:
+            assert until.wait(60)
+        return png(image, recipe)
+
+    return write
+
+
+def test_a_file_that_cannot_be_written_ends_its_job_alone(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(image: Image.Image, recipe: Recipe) -> bytes:
+        if recipe.request.job == "broken":
+            raise OSError("no room for it")
+        return png(image, recipe)
+
+    monkeypatch.setattr(engine.studio, "png", broken)
+
+    events = work(studio, {0: [request("broken", steps=1), request("whole", steps=1)]})
+
+    (failed,) = [event for event in events if isinstance(event, Failed)]
+    assert failed.job == "broken" and not failed.expected
+    assert [event.job for event in events if isinstance(event, Painted)] == ["whole"]
 
 
 def test_a_lora_that_is_not_in_the_store_ends_its_job_and_the_others_go_on(studio: Studio) -> None:

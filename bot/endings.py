@@ -19,6 +19,7 @@ from engine.messages import (
     Cancelled,
     Failed,
     Inspected,
+    Likened,
     Merged,
     Paint,
     Painted,
@@ -67,7 +68,7 @@ class Endings:
                 if not ending.expected:
                     log.error("the engine failed a job", job=ending.job, reason=ending.reason)
                 return await self.finish(running, state="failed", reason=ending.reason)
-            case Cancelled() | Inspected() | Admitted() | Merged():
+            case Cancelled() | Inspected() | Admitted() | Merged() | Likened():
                 return await self.finish(running, state="cancelled")
             case Lost():
                 return await self._lost(running, ending)

@@ -37,6 +37,7 @@ class Reply:
     form: Form | None = None
     files: tuple[tuple[str, Sha256], ...] = ()
     loras: tuple[LoraView, ...] = ()
+    person: int | None = None  # the number of who asked for LoRAs
     ok: bool = True
 
 
@@ -66,7 +67,7 @@ async def settled(context: ChatContext, answer: Answer, spent: Callable[[JobId],
         case Gift():
             return Outcome(reply=Reply(text=answer.text, files=answer.files))
         case Listing():
-            return Outcome(reply=Reply(text=answer.text, loras=answer.loras, files=answer.files))
+            return _listed(context, answer)
         case Beside():
             return Outcome(beside=(context.person.id, answer))
         case Changed():
@@ -86,6 +87,11 @@ async def settled(context: ChatContext, answer: Answer, spent: Callable[[JobId],
             return Outcome(reply=Reply(text=answer.text), export=context.person.id)
         case Forgetting():
             return forgotten(answer.forgotten, answer.text)
+
+
+def _listed(context: ChatContext, answer: Listing) -> Outcome:
+    asked = context.person.id
+    return Outcome(reply=Reply(text=answer.text, loras=answer.loras, person=asked, files=answer.files))
 
 
 async def _filed(context: ChatContext, answer: Filed) -> Outcome:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from engine.messages import Admit, Admitted, JobId, Merge, Merged, Sha256, Work
+from engine.messages import Admit, Admitted, JobId, Liken, Merge, Merged, Sha256, Work
 from storage.adapters import LoraView
 from storage.privacy import Forgotten
 
@@ -134,8 +134,8 @@ class Beside:
     `settle` makes the answer of what was found, in a transaction of its own.
     """
 
-    request: Admit | Merge
-    settle: "Callable[..., Awaitable[Answer]]"  # (context, made=Found)
+    request: Admit | Merge | Liken
+    settle: "Callable[..., Awaitable[Answer]]"  # (context, made=Found or Likened)
 
 
 Answer = (

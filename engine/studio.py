@@ -60,12 +60,12 @@ class Studio:
         self._model = model
         folder = Path(settings.files)
         self._adapters = Adapters(model.base, folder, settings.adapter_cache_mb * 2**20)
-        self._workshop = Workshop(model, self._adapters, folder)
+        self._scorer = Scorer(settings, model.device)
+        self._workshop = Workshop(model, self._adapters, folder, self._scorer)
         self._sharing = Sharing(settings.training_share)
         self._reader = Reader(model.base)
         self._refiner_reader = Reader(model.refiner) if model.refiner is not None else None
         self._preview = fitted_preview(model.base.vae)
-        self._scorer = Scorer(settings, model.device)
         self._turns = Turns(settings.largest_batch)
         self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
         self._jobs: dict[JobId, Job] = {}

@@ -12,6 +12,7 @@ import torch
 from engine.adapters import Adapters
 from engine.admission import Admission
 from engine.inspection import Inspection
+from engine.likening import Likening
 from engine.merging import Merging
 from engine.messages import (
     Admit,
@@ -22,6 +23,8 @@ from engine.messages import (
     Inspected,
     InvalidRequest,
     JobId,
+    Liken,
+    Likened,
     Look,
     Merge,
     Merged,
@@ -30,6 +33,7 @@ from engine.messages import (
     TrainingSettings,
 )
 from engine.model import Model
+from engine.scoring import Scorer
 from engine.training import Training, effort, seconds_per_picture
 
 log = logging.getLogger(__name__)
@@ -47,15 +51,16 @@ class Looking(Protocol):
     def kind(self) -> str:
         """What its steps are like, for their deadline."""
 
-    def step(self) -> Inspected | Admitted | Merged | None:
+    def step(self) -> Inspected | Admitted | Merged | Likened | None:
         """Go on; what was found, once it is."""
 
 
 class Workshop:
     """Looks come first, for they are short; a fault in one job ends that job with its reason."""
 
-    def __init__(self, model: Model, adapters: Adapters, folder: Path) -> None:
+    def __init__(self, model: Model, adapters: Adapters, folder: Path, scorer: Scorer) -> None:
         self._model = model
+        self._scorer = scorer
         self._adapters = adapters
         self._folder = folder
         self._looks: dict[JobId, Looking] = {}
@@ -89,6 +94,8 @@ class Workshop:
                     self._looks[request.job] = Admission(request, self._model, self._adapters, self._folder)
                 case Merge():
                     self._looks[request.job] = Merging(request, self._model, self._adapters, self._folder)
+                case Liken():
+                    self._looks[request.job] = Likening(request, self._scorer, self._folder)
                 case Train() if self._training is not None:
                     raise InvalidRequest("another training is under way here: wait until it has ended.")
                 case Train():

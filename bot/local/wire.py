@@ -14,6 +14,7 @@ from bot.front import Asker
 from bot.local.outbox import Outbox, Overflow
 from bot.local.written import card_json, lora_json, text
 from bot.outcomes import Reply
+from commands.gallery import lora_cards
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
@@ -190,7 +191,10 @@ class Wire:
         files = [
             {"name": name, "url": self._house.gift(self.person, name, sha256)} for name, sha256 in reply.files
         ]
-        loras = [lora_json(self._here().channel, one, mine=False) for one in reply.loras]
+        loras = [
+            lora_json(self._here().channel, one, card, mine=one.person_id == reply.person)
+            for one, card in zip(reply.loras, lora_cards(reply.loras), strict=True)
+        ]
         told = {"ok": reply.ok, "text": reply.text, "job": reply.job, "form": form, "files": files}
         return {"reply": told | {"loras": loras}}
 

@@ -32,6 +32,7 @@ from engine.messages.library import (
     Merge,
     Merged,
 )
+from engine.messages.likeness import Face, Liken, Likened
 from engine.messages.painting import (
     ADAPTER_WEIGHT,
     ADAPTERS_AT_ONCE,
@@ -109,7 +110,7 @@ from engine.messages.training import (
 
 Work = Paint | Train
 """What waits in the queue, and takes a while."""
-Look = Inspect | Admit | Merge
+Look = Inspect | Admit | Merge | Liken
 """What is done beside them while somebody waits."""
 Request = Work | Look | StopTraining | Cancel | Shutdown
 Event = (
@@ -122,6 +123,7 @@ Event = (
     | Inspected
     | Admitted
     | Merged
+    | Likened
     | Learning
     | Saved
     | Trained
@@ -179,6 +181,7 @@ __all__ = [
     "EngineSettings",
     "Event",
     "Example",
+    "Face",
     "Failed",
     "Folder",
     "Idle",
@@ -187,6 +190,8 @@ __all__ = [
     "InvalidRequest",
     "JobId",
     "Learning",
+    "Liken",
+    "Likened",
     "Look",
     "Merge",
     "Merged",

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from engine.messages import (
     Idle,
     Inspect,
     JobId,
+    Liken,
+    Likened,
     Look,
     Merge,
     Merged,
@@ -86,12 +89,23 @@ class Engine:
                 self.admit(request)
             case Merge():
                 self.merge(request)
+            case Liken():
+                self.liken(request)
             case Train():
                 assert self.lesson is None, "one training at a time"
                 self.notes.write(f"learn {request.job}\n")
                 self.lesson = Lesson(self.bot, request, self.store)
             case Paint():
                 self.take_pictures(request)
+
+    def liken(self, request: Liken) -> None:
+        """What has the words' first letter in its own is the nearest; "die" kills."""
+        if "die" in request.words:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.bot.send(Working(jobs=(request.job,), deadline=1.0))
+        scores = tuple(30.0 if request.words[0] in one.words else 10.0 for one in request.faces)
+        faces = tuple(replace(one, clip="quick", vector=b"ab") for one in request.faces)
+        self.bot.send(Likened(job=request.job, faces=faces, scores=scores))
 
     def admit(self, request: Admit) -> None:
         """A file with "refuse" in it is refused, one with "die" kills, the others are LoRAs."""

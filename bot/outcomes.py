@@ -8,6 +8,7 @@ from commands.answers import (
     Beside,
     Cancelling,
     Changed,
+    Charted,
     Exporting,
     Filed,
     Finishing,
@@ -26,6 +27,7 @@ from engine.messages import JobId, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
 from storage.adapters import LoraView
 from storage.privacy import Forgotten
+from storage.statistics import Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,7 @@ class Reply:
     files: tuple[tuple[str, Sha256], ...] = ()
     loras: tuple[LoraView, ...] = ()
     person: int | None = None  # the number of who asked for LoRAs
+    drawn: tuple[str, bytes] | None = None  # a picture that is kept nowhere, by name
     ok: bool = True
 
 
@@ -54,6 +57,7 @@ class Outcome:
     unneeded: tuple[Sha256, ...] = ()
     moved: tuple[str, str] | None = None  # the channel and the message that a card leaves
     forgot: bool = False  # somebody: what is known of spaces may be wrong now
+    chart: Statistics | None = None  # to be drawn
     export: int | None = None  # the number of the person who is given all that is stored about them
 
 
@@ -68,6 +72,8 @@ async def settled(context: ChatContext, answer: Answer, spent: Callable[[JobId],
             return Outcome(reply=Reply(text=answer.text, files=answer.files))
         case Listing():
             return _listed(context, answer)
+        case Charted():
+            return Outcome(reply=Reply(text=answer.text), chart=answer.statistics)
         case Beside():
             return Outcome(beside=(context.person.id, answer))
         case Changed():

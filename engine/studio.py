@@ -19,6 +19,7 @@ from engine.messages import (
     EngineSettings,
     Event,
     Failed,
+    Flagged,
     Idle,
     InvalidRequest,
     JobId,
@@ -36,6 +37,7 @@ from engine.painting import Painting, Stage, predict
 from engine.pictures import Recipe, png
 from engine.preview import fitted_preview
 from engine.prompts import Reader
+from engine.safety import checks, safety_of
 from engine.scoring import Scorer
 from engine.sharing import Sharing
 from engine.sizes import pixels
@@ -61,7 +63,8 @@ class Studio:
         folder = Path(settings.files)
         self._adapters = Adapters(model.base, folder, settings.adapter_cache_mb * 2**20)
         self._scorer = Scorer(settings, model.device)
-        self._workshop = Workshop(model, self._adapters, folder, self._scorer)
+        self._safety = safety_of(settings, model.device)
+        self._workshop = Workshop(model, self._adapters, folder, self._scorer, self._safety)
         self._sharing = Sharing(settings.training_share)
         self._reader = Reader(model.base)
         self._refiner_reader = Reader(model.refiner) if model.refiner is not None else None
@@ -99,7 +102,7 @@ class Studio:
         else:
             places = range(1, request.count + 1)
             paintings = [Painting(request, *seeds(request, place), size, self._model) for place in places]
-        self._jobs[request.job] = Job(request, paintings)
+        self._jobs[request.job] = Job(request, paintings, blotted=checks(self._safety, request))
 
     def step(self) -> Iterator[Event]:
         """Advance whoever's turn it is; Working comes before the step, what became of it after."""
@@ -204,7 +207,12 @@ class Studio:
             size=painting.size,
             model=self._model.name,
         )
-        return Picture(png=png(image, recipe), seed=painting.seed, width=image.width, height=image.height)
+        request = painting.request
+        flagged = checks(self._safety, request) and self._safety.flags([image])[0]
+        content = b"" if flagged and request.flagged is Flagged.REFUSE else png(image, recipe)
+        return Picture(
+            png=content, seed=painting.seed, width=image.width, height=image.height, flagged=flagged
+        )
 
     def _charge(self, chosen: Sequence[Painting], seconds: float) -> None:
         """Engine time is shared by rows of the batch: guided pictures have two."""
@@ -230,6 +238,9 @@ class Studio:
         painted = job.result()
         if not job.request.variants:
             return painted
+        flagged = any(one.flagged for one in painted.pictures)
+        if not all(one.png for one in painted.pictures):
+            return replace(painted, pictures=(replace(painted.pictures[0], png=b"", flagged=True),))
         variants = ways(job.request, refiner=self._model.refiner is not None)
         try:
             picture, scores = compared(job.request, variants, painted.pictures, self._scorer)
@@ -239,7 +250,7 @@ class Studio:
             log.exception("the pictures of job %s could not be compared", job.id)
             reason = f"the pictures of job {job.id} could not be compared; it is in the log."
             return Failed(job=job.id, reason=reason, expected=False)
-        return replace(painted, pictures=(picture,), scores=scores)
+        return replace(painted, pictures=(replace(picture, flagged=flagged),), scores=scores)
 
     def _rest(self) -> Iterator[Idle]:
         """Say so when nothing is left to do."""

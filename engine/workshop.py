@@ -3,9 +3,10 @@
 import logging
 import math
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 
@@ -28,15 +29,19 @@ from engine.messages import (
     Look,
     Merge,
     Merged,
+    Saved,
     StopTraining,
     Train,
     TrainingSettings,
 )
 from engine.model import Model
+from engine.safety import Safety, flags_of, screened
 from engine.scoring import Scorer
 from engine.training import Training, effort, seconds_per_picture
 
 log = logging.getLogger(__name__)
+
+Told = TypeVar("Told", bound=Event)
 
 MOST_GUESSED = 4  # pictures in the forward whose time an estimate is made from: more need too much memory
 
@@ -58,9 +63,12 @@ class Looking(Protocol):
 class Workshop:
     """Looks come first, for they are short; a fault in one job ends that job with its reason."""
 
-    def __init__(self, model: Model, adapters: Adapters, folder: Path, scorer: Scorer) -> None:
+    def __init__(
+        self, model: Model, adapters: Adapters, folder: Path, scorer: Scorer, safety: Safety
+    ) -> None:
         self._model = model
         self._scorer = scorer
+        self._safety = safety
         self._adapters = adapters
         self._folder = folder
         self._looks: dict[JobId, Looking] = {}
@@ -89,7 +97,13 @@ class Workshop:
             match request:
                 case Inspect():
                     rate = partial(self._rate, request.training.settings)
-                    self._looks[request.job] = Inspection(request, self._folder, self._model.side, rate)
+                    self._looks[request.job] = Inspection(
+                        request,
+                        self._folder,
+                        self._model.side,
+                        rate,
+                        flags_of(self._safety, request.training),
+                    )
                 case Admit():
                     self._looks[request.job] = Admission(request, self._model, self._adapters, self._folder)
                 case Merge():
@@ -99,7 +113,8 @@ class Workshop:
                 case Train() if self._training is not None:
                     raise InvalidRequest("another training is under way here: wait until it has ended.")
                 case Train():
-                    self._training = Training(request, self._model, self._adapters, self._folder)
+                    flags = flags_of(self._safety, request)
+                    self._training = Training(request, self._model, self._adapters, self._folder, flags)
                 case StopTraining() if self._training is not None and self._training.job == request.job:
                     self._training.stop()
         except InvalidRequest as refusal:
@@ -137,8 +152,8 @@ class Workshop:
             if report is None:
                 return []
             del self._looks[one.job]
-            return [report]
-        events = one.step()
+            return [shown(report, self._safety)]
+        events = [shown(event, self._safety) for event in one.step()]
         if one.done:
             self._close_training()
         return events
@@ -165,6 +180,19 @@ class Workshop:
             self._adapters.activate(())
             self._guessed[like] = seconds_per_picture(self._model, *like)
         return effort(settings) * self._guessed[like]
+
+
+def shown(event: Told, safety: Safety) -> Told:
+    """The event without pictures that the safety check flags."""
+    match event:
+        case Saved():
+            return replace(event, samples=tuple(screened(safety, one) for one in event.samples))
+        case Admitted():
+            return replace(event, picture=screened(safety, event.picture))
+        case Merged():
+            pictures = screened(safety, event.picture), screened(safety, event.sheet)
+            return replace(event, picture=pictures[0], sheet=pictures[1])
+    return event
 
 
 def _no_memory(one: Looking | Training) -> str:

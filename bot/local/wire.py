@@ -1,6 +1,7 @@
 """One open page: its asks are answered in their order, and it sees the cards of its channel change."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -196,7 +197,8 @@ class Wire:
             for one, card in zip(reply.loras, lora_cards(reply.loras), strict=True)
         ]
         told = {"ok": reply.ok, "text": reply.text, "job": reply.job, "form": form, "files": files}
-        return {"reply": told | {"loras": loras}}
+        drawn = [_shown(*reply.drawn)] if reply.drawn else []
+        return {"reply": told | {"loras": loras, "drawn": drawn}}
 
     def _here(self) -> Asker:
         if self.channel is None:
@@ -220,6 +222,10 @@ def proper(name: str) -> str:
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
         raise InvalidRequest(f"a name has 1 to {LONGEST_NAME} characters that can be seen.")
     return name
+
+
+def _shown(name: str, content: bytes) -> dict[str, str]:
+    return {"name": name, "url": f"data:image/png;base64,{base64.b64encode(content).decode()}"}
 
 
 def shown(channel: str, card: Card) -> str:

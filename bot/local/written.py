@@ -156,6 +156,7 @@ def _picture(channel: str, card: Card, picture: CardPicture) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "stars": picture.stars,
+        "hidden": picture.hidden,
         **picture_json(channel, card.job, picture.place),
     }
 

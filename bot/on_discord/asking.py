@@ -1,6 +1,7 @@
 """An interaction becomes what the dispatcher is asked, and the reply its answer, within three seconds."""
 
 import asyncio
+import io
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -152,6 +153,9 @@ class Asking:
                 await interaction.response.send_modal(modal_of(reply.form, interaction))
         elif reply.files:
             await give(self.files, interaction, reply)
+        elif reply.drawn:
+            name, content = reply.drawn
+            await say(interaction, reply.text, [discord.File(io.BytesIO(content), filename=name)])
         elif reply.loras:
             await show(self.files, interaction, reply)
         elif reply.text:

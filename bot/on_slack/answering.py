@@ -15,6 +15,7 @@ from bot.on_slack.refusals import TROUBLES, error_of
 from bot.on_slack.sharing import NotShared, Sharing
 from bot.on_slack.words import JSON, message
 from bot.on_slack.workspace import CHAT, account
+from bot.worded import short
 from commands.answers import Form
 from commands.book import find
 from commands.gallery import lora_cards
@@ -74,6 +75,15 @@ class Answering:
             await self._client.chat_postEphemeral(
                 channel=asker.channel, user=account(asker.person), text="LoRAs", blocks=blocks
             )
+
+    async def draw(self, asker: Asker, name: str, content: bytes, text: str) -> None:
+        """Tell this person, with a picture, and nobody else."""
+        await self.whisper(asker, text)
+        file = await self._sharing.keep(name, content)
+        image: JSON = {"type": "image", "slack_file": {"id": file}, "alt_text": short(text, 1900)}
+        await self._client.chat_postEphemeral(
+            channel=asker.channel, user=account(asker.person), text=name, blocks=[image]
+        )
 
     async def open(self, trigger: str, view: JSON) -> str:
         """Open a modal; what to tell the person when Slack does not."""

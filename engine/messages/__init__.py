@@ -23,6 +23,7 @@ from engine.messages.jobs import (
     Cancel,
     Cancelled,
     Failed,
+    Flagged,
     JobId,
 )
 from engine.messages.library import (
@@ -183,6 +184,7 @@ __all__ = [
     "Example",
     "Face",
     "Failed",
+    "Flagged",
     "Folder",
     "Idle",
     "Inspect",

@@ -20,6 +20,7 @@ from engine.messages import (
     Cancelled,
     CannotStart,
     Failed,
+    Flagged,
     Folder,
     Idle,
     Inspect,
@@ -209,10 +210,17 @@ class Engine:
 
 
 def pictures(request: Paint) -> tuple[Picture, ...]:
+    """A prompt with "flag" in it has its first picture flagged, where that is looked at."""
     size = request.size if isinstance(request.size, Size) else Size(width=64, height=64)
+    flags = "flag" in request.prompt and request.flagged is not Flagged.SHOW
+    held = flags and request.flagged is Flagged.REFUSE
     return tuple(
         Picture(
-            png=png(request.seed + place), seed=request.seed + place, width=size.width, height=size.height
+            png=b"" if held and not place else png(request.seed + place),
+            seed=request.seed + place,
+            width=size.width,
+            height=size.height,
+            flagged=flags and not place,
         )
         for place in range(request.count)
     )

@@ -139,10 +139,11 @@ async def said(person: ClientWebSocketResponse, text: str) -> None:
 
 
 @asynccontextmanager
-async def a_bot() -> AsyncIterator[tuple[Process, str]]:
-    """The program as an operator starts it, in a folder of its own; the model that ships paints."""
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "config.toml"
+async def a_bot(folder: Path | None = None) -> AsyncIterator[tuple[Process, str]]:
+    """The program as an operator starts it, in a folder of its own or in this one."""
+    with tempfile.TemporaryDirectory() as own:
+        config = (folder or Path(own)) / "config.toml"
+        config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(CONFIG)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "bot", "serve", "--config", str(config)), stdout=PIPE, stderr=DEVNULL

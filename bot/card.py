@@ -26,6 +26,7 @@ class CardPicture:
     width: int
     height: int
     stars: int  # how many people keep it
+    hidden: bool = False  # the safety check flagged it: it is seen once somebody opens it
 
 
 @dataclass(frozen=True, kw_only=True)

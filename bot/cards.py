@@ -58,7 +58,8 @@ def _line(view: JobView, live: LiveJob) -> str:
         case "running":
             return _running(live)
         case "succeeded":
-            return f"painted in {view.charged:.1f} s"
+            painted = f"painted in {view.charged:.1f} s"
+            return f"{view.reason} ({painted})" if view.reason else painted
         case "failed":
             return view.reason or "it failed"
         case _:
@@ -94,6 +95,7 @@ def _pictures(view: JobView) -> tuple[CardPicture, ...]:
             width=one.width,
             height=one.height,
             stars=one.stars,
+            hidden=one.hidden,
         )
         for one in view.pictures
     )

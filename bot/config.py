@@ -251,6 +251,7 @@ class _Engine(_Table):
     refiner: str = EngineSettings.refiner
     vae: str = EngineSettings.vae
     clip: str = EngineSettings.clip
+    safety: str = EngineSettings.safety
     files: Named = EngineSettings.files
     device: Annotated[str, AfterValidator(_device)] = EngineSettings.device
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -355,7 +356,7 @@ class _Tables(BaseSettings):
     def settled(self, home: Path) -> Config:
         """The same with every path made absolute; relative ones start at the file's folder."""
         told = self.engine.model_dump()
-        told |= {part: _weights(told[part], home) for part in ("model", "refiner", "vae", "clip")}
+        told |= {part: _weights(told[part], home) for part in ("model", "refiner", "vae", "clip", "safety")}
         told["files"] = str(_path(told["files"], home))
         local, usual = self.local.model_dump(), self.discord.over(DiscordGuild())
         slack = self.slack.model_dump()

@@ -1,5 +1,6 @@
 """What people say is carried out: written down first, answered after."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
@@ -13,6 +14,7 @@ from bot import asks
 from bot.asks import Ask
 from bot.card import Card
 from bot.cards import card
+from bot.chart import chart_png
 from bot.config import QueueSettings
 from bot.delivery import Delivery
 from bot.drafts import Drafts
@@ -239,6 +241,9 @@ class Dispatch:
 
     async def _exported(self, outcome: Outcome) -> Reply:
         """The reply with what takes longer than a transaction may."""
+        if outcome.chart is not None:
+            content = await asyncio.to_thread(chart_png, outcome.chart)
+            return replace(outcome.reply, drawn=("stats.png", content))
         if outcome.export is None:
             return outcome.reply
         return replace(outcome.reply, files=await self._exports.of(outcome.export))

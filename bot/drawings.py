@@ -28,13 +28,14 @@ class Drawing:
 
     `what` is "picture", "preview", "curve", "samples" or "report"; `title` is what to write above it.
     `draw(limit)` makes it a file of at most so many bytes, whose name ends as its format does; it raises
-    TooLarge, or OSError when a stored file cannot be read.
+    TooLarge, or OSError when a stored file cannot be read. What is `hidden` is seen once somebody opens it.
     """
 
     key: str
     what: str
     title: str
     draw: Callable[[int], Awaitable[Fitted]]
+    hidden: bool = False
 
 
 class Drawings:
@@ -56,6 +57,7 @@ class Drawings:
                 what="picture",
                 title=card.title,
                 draw=partial(self._pictures, hashes),
+                hidden=any(one.hidden for one in card.pictures),
             )
         elif card.preview is not None:
             yield Drawing(

@@ -19,6 +19,7 @@ from engine.messages import (
     Cancelled,
     Failed,
     Inspected,
+    Likened,
     Merged,
     Paint,
     Painted,
@@ -26,7 +27,7 @@ from engine.messages import (
     Sha256,
     Trained,
 )
-from storage import comparisons, jobs, trainings
+from storage import comparisons, filtered, jobs, trainings
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.jobs import ENGINE_DEATHS, Death, Finished
@@ -67,7 +68,7 @@ class Endings:
                 if not ending.expected:
                     log.error("the engine failed a job", job=ending.job, reason=ending.reason)
                 return await self.finish(running, state="failed", reason=ending.reason)
-            case Cancelled() | Inspected() | Admitted() | Merged():
+            case Cancelled() | Inspected() | Admitted() | Merged() | Likened():
                 return await self.finish(running, state="cancelled")
             case Lost():
                 return await self._lost(running, ending)
@@ -108,10 +109,9 @@ class Endings:
         """The pictures are stored before the row says so."""
 
         async def work(hashes: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
-            made = zip(hashes, painted.pictures, strict=True)
             pictures = [
                 Finished(place=place, sha256=sha256, seed=one.seed, width=one.width, height=one.height)
-                for place, (sha256, one) in enumerate(made, start=1)
+                for sha256, (place, one) in zip(hashes, kept, strict=True)
             ]
             ended = await jobs.finish(
                 session,
@@ -119,15 +119,19 @@ class Endings:
                 state="succeeded",
                 seconds=painted.seconds,
                 pictures=pictures,
+                reason=filtered.sentence(painted.pictures),
                 now=time.time(),
             )
+            if ended:
+                await filtered.note(session, running.number, painted.pictures, time.time())
             if ended and isinstance(running.request, Paint) and painted.scores:
                 await comparisons.note(session, running.number, running.request, painted.scores)
             unneeded = await spare(session, running.request)
             return ended, unneeded if ended else [*hashes, *unneeded]
 
+        kept = [(place, one) for place, one in enumerate(painted.pictures, start=1) if one.png]
         try:
-            return await self._ended("succeeded", work, [picture.png for picture in painted.pictures])
+            return await self._ended("succeeded", work, [one.png for _, one in kept])
         except OSError as error:
             reason = f"the picture was painted, but could not be stored: {error.strerror or error}."
             return await self.finish(running, state="failed", reason=reason)

@@ -12,6 +12,7 @@ from engine.messages import (
     Inspected,
     JobId,
     Learning,
+    Likened,
     Look,
     Merged,
     Painted,
@@ -39,7 +40,7 @@ class Lost:
 
 
 Underway = Progress | Learning | Saved
-Ended = Painted | Inspected | Admitted | Merged | Trained | Failed | Cancelled | Lost
+Ended = Painted | Inspected | Admitted | Merged | Likened | Trained | Failed | Cancelled | Lost
 Update = Underway | Ended
 
 

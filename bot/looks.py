@@ -1,4 +1,4 @@
-"""What the engine does beside the queue while somebody waits: it lets LoRAs in, and merges them."""
+"""What the engine does beside the queue while somebody waits: it lets LoRAs in, merges and compares them."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -10,12 +10,14 @@ from bot.engine_client import EngineClient
 from bot.filed import EngineUnavailable, Lost, Underway
 from bot.leftovers import Leftovers
 from commands.answers import Found
-from engine.messages import Admit, Admitted, Cancelled, Failed, InvalidRequest, Merge, Merged
+from engine.messages import Admit, Admitted, Cancelled, Failed, InvalidRequest, Liken, Likened, Merge, Merged
 from storage.files import Files
 
 log = structlog.get_logger(__name__)
 
 PATIENCE = 600.0  # seconds: chats take an answer for a quarter of an hour
+SOON = 30.0  # seconds that a search waits: there is another one
+NOT_NOW = "the engine that compares pictures with words is not there now: /loras WORDS searches by words."
 
 
 class Looks:
@@ -28,7 +30,7 @@ class Looks:
         self._busy: set[int] = set()
 
     @asynccontextmanager
-    async def found(self, person_id: int, request: Admit | Merge) -> AsyncGenerator[Found]:
+    async def found(self, person_id: int, request: Admit | Merge | Liken) -> AsyncGenerator[Found | Likened]:
         """What the engine found; its files stay in the store until the row is written that is made in here.
 
         Raises InvalidRequest with one sentence; CannotStore, OSError.
@@ -40,6 +42,9 @@ class Looks:
             told = await self._told(request)
         finally:
             self._busy.discard(person_id)
+        if isinstance(told, Likened):
+            yield told
+            return
         async with self._leftovers.keeping():
             path = self._files.path(told.sha256)
             if path is not None and not await asyncio.to_thread(path.is_file):
@@ -48,12 +53,13 @@ class Looks:
             sheet = await self._files.put(told.sheet) if isinstance(told, Merged) else None
             yield Found(told=told, thumbnail=thumbnail, sheet=sheet)
 
-    async def _told(self, request: Admit | Merge) -> Admitted | Merged:
+    async def _told(self, request: Admit | Merge | Liken) -> Admitted | Merged | Likened:
+        patience = SOON if isinstance(request, Liken) else PATIENCE
         try:
-            async with asyncio.timeout(PATIENCE), aclosing(self._engine.work(request)) as news:
+            async with asyncio.timeout(patience), aclosing(self._engine.work(request)) as news:
                 async for update in news:
                     match update:
-                        case Admitted() | Merged():
+                        case Admitted() | Merged() | Likened():
                             return update
                         case Failed(expected=True):
                             raise InvalidRequest(update.reason)
@@ -68,9 +74,13 @@ class Looks:
                         case _ if not isinstance(update, Underway):
                             raise AssertionError(f"look {request.job} ended as {type(update).__name__}")
         except TimeoutError:
+            if isinstance(request, Liken):
+                raise InvalidRequest(NOT_NOW) from None
             raise InvalidRequest(
                 f"the engine did not get to it within {PATIENCE / 60:g} minutes: try it again later."
             ) from None
         except EngineUnavailable as refusal:
+            if isinstance(request, Liken):
+                raise InvalidRequest(NOT_NOW) from refusal
             raise InvalidRequest(str(refusal)) from refusal
         raise AssertionError(f"look {request.job} ended without an end")

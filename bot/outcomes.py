@@ -8,6 +8,7 @@ from commands.answers import (
     Beside,
     Cancelling,
     Changed,
+    Charted,
     Exporting,
     Filed,
     Finishing,
@@ -26,6 +27,7 @@ from engine.messages import JobId, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
 from storage.adapters import LoraView
 from storage.privacy import Forgotten
+from storage.statistics import Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,8 @@ class Reply:
     form: Form | None = None
     files: tuple[tuple[str, Sha256], ...] = ()
     loras: tuple[LoraView, ...] = ()
+    person: int | None = None  # the number of who asked for LoRAs
+    drawn: tuple[str, bytes] | None = None  # a picture that is kept nowhere, by name
     ok: bool = True
 
 
@@ -53,6 +57,7 @@ class Outcome:
     unneeded: tuple[Sha256, ...] = ()
     moved: tuple[str, str] | None = None  # the channel and the message that a card leaves
     forgot: bool = False  # somebody: what is known of spaces may be wrong now
+    chart: Statistics | None = None  # to be drawn
     export: int | None = None  # the number of the person who is given all that is stored about them
 
 
@@ -66,7 +71,9 @@ async def settled(context: ChatContext, answer: Answer, spent: Callable[[JobId],
         case Gift():
             return Outcome(reply=Reply(text=answer.text, files=answer.files))
         case Listing():
-            return Outcome(reply=Reply(text=answer.text, loras=answer.loras, files=answer.files))
+            return _listed(context, answer)
+        case Charted():
+            return Outcome(reply=Reply(text=answer.text), chart=answer.statistics)
         case Beside():
             return Outcome(beside=(context.person.id, answer))
         case Changed():
@@ -86,6 +93,11 @@ async def settled(context: ChatContext, answer: Answer, spent: Callable[[JobId],
             return Outcome(reply=Reply(text=answer.text), export=context.person.id)
         case Forgetting():
             return forgotten(answer.forgotten, answer.text)
+
+
+def _listed(context: ChatContext, answer: Listing) -> Outcome:
+    asked = context.person.id
+    return Outcome(reply=Reply(text=answer.text, loras=answer.loras, person=asked, files=answer.files))
 
 
 async def _filed(context: ChatContext, answer: Filed) -> Outcome:

@@ -87,6 +87,13 @@ def enlarged(preview: bytes, side: int = 512) -> bytes:
     return _saved(lambda file: image.save(file, "JPEG", quality=85))
 
 
+def thumbnail(content: bytes, side: int = 256) -> bytes:
+    """A small JPEG of a picture, at most so many pixels a side. Raises OSError."""
+    image = opened(content)
+    image.thumbnail((side, side))
+    return _saved(lambda file: image.save(file, "JPEG", quality=90))
+
+
 def png(image: Image.Image) -> bytes:
     """The picture as a PNG."""
     return _saved(lambda file: image.save(file, "PNG"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated
 
 from commands.admin import note
@@ -10,11 +11,23 @@ from commands.context import ChatContext
 from commands.parse import near
 from commands.ruling import MOST, plain, rule
 from commands.spec import Option, admin_command
-from engine.messages import PROMPT_CHARACTERS, InvalidRequest, within
+from engine.messages import PROMPT_CHARACTERS, Flagged, InvalidRequest, within
 from storage import keeping
 from storage.rules import Rules, rules_to
 
 NOTHING = "none"
+FILTERED = {
+    Flagged.REFUSE: "never shown, but in channels for adults",
+    Flagged.SPOILER: "hidden until somebody opens it, but in channels for adults",
+    Flagged.SHOW: "shown",
+}
+
+
+class Filtered(StrEnum):
+    """What keepers may choose between; only channels for adults show everything."""
+
+    SPOILER = "spoiler"
+    REFUSE = "refuse"
 
 
 def several(text: str) -> tuple[str, ...]:
@@ -39,6 +52,12 @@ async def admin_rules(
     negative: Annotated[
         str | None, Option("what every picture here avoids, or none", otherwise="as it is")
     ] = None,
+    filtered: Annotated[
+        Filtered | None,
+        Option(
+            "what becomes of pictures that the safety check flags", otherwise="as it is, at first refused"
+        ),
+    ] = None,
 ) -> Said:
     """Show or change what is refused here, and what every picture avoids."""
     before = context.kept.rules
@@ -50,6 +69,8 @@ async def admin_rules(
     if negative is not None:
         within("the length of negative", len(negative), 0, PROMPT_CHARACTERS // 2)
         after = replace(after, negative="" if negative.strip().lower() == NOTHING else negative.strip())
+    if filtered is not None:
+        after = replace(after, filtered=Flagged(filtered.value))
     if after != before:
         await keeping.rule(context.session, context.space.id, after)
         await note(context, "rules", "rules", rules_to(before), rules_to(after))
@@ -83,5 +104,6 @@ def _shown(rules: Rules) -> str:
             f"refused here: {', '.join(rules.refuse) or 'nothing'}",
             f"only in channels for adults: {', '.join(rules.adult) or 'nothing'}",
             f"avoided in every picture: {rules.negative or 'nothing'}",
+            f"flagged by the safety check: {FILTERED[rules.filtered]}",
         )
     )

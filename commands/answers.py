@@ -3,9 +3,10 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from engine.messages import Admit, Admitted, JobId, Merge, Merged, Sha256, Work
+from engine.messages import Admit, Admitted, JobId, Liken, Merge, Merged, Sha256, Work
 from storage.adapters import LoraView
 from storage.privacy import Forgotten
+from storage.statistics import Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +105,14 @@ class Gift:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Charted:
+    """Numbers of the space for the person alone, to be drawn; `text` says the same in words."""
+
+    statistics: Statistics
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exporting:
     """The person is to be given all that is stored about them, as files."""
 
@@ -134,8 +143,8 @@ class Beside:
     `settle` makes the answer of what was found, in a transaction of its own.
     """
 
-    request: Admit | Merge
-    settle: "Callable[..., Awaitable[Answer]]"  # (context, made=Found)
+    request: Admit | Merge | Liken
+    settle: "Callable[..., Awaitable[Answer]]"  # (context, made=Found or Likened)
 
 
 Answer = (
@@ -150,6 +159,7 @@ Answer = (
     | Cancelling
     | Gift
     | Beside
+    | Charted
     | Exporting
     | Forgetting
 )

@@ -26,7 +26,7 @@ async def checked(context: ChatContext, filed: Filed) -> tuple[Work, float]:
 
     Raises InvalidRequest, with nothing filed. A draft is asked for room again when it is started.
     """
-    request = ruled(context.kept.rules, filed.request)
+    request = ruled(context.kept.rules, filed.request, adult=context.adult)
     check_rules(context.kept.rules, request, adult=context.adult)
     _check_open(context)
     expected = 0.0

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
-from commands.answers import Changed, Gift, Listing, Said
+from commands.answers import Beside, Changed, Gift, Listing, Said
 from commands.context import ChatContext
 from commands.help import aligned
+from commands.likeness import likened
 from commands.parse import near, short
 from commands.spec import Option, command
 from commands.train import check_free, lora_name
@@ -16,6 +17,7 @@ from engine.messages import InvalidRequest, JobId
 from storage import adapters, comparisons
 from storage.adapters import LoraView
 from storage.comparisons import ComparisonView
+from storage.likes import liked
 from storage.pictures import STAR
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -43,17 +45,23 @@ async def loras(
     words: Annotated[
         str, Option("only those with these words in name, preset or owner", otherwise="all")
     ] = "",
-) -> Listing:
+    like: Annotated[
+        str, Option("only those that paint something like this, the nearest first", otherwise="any")
+    ] = "",
+) -> Listing | Beside:
     """List the LoRAs that you may use."""
     wanted = words.lower().split()
     trained = await adapters.usable(context.session, context.space.id, context.person.id)
     found = [one for one in trained if all(word in _words(one) for word in wanted)]
+    if like:
+        return await likened(context, like, found)
     names = {one.name for one in trained}
     others = [
         name
         for name in sorted(await context.library.names())
         if name not in names and all(word in name for word in wanted)
     ]
+    found = await liked(context.session, context.space.id, found)
     return Listing(loras=tuple(found), text=_listed(found, others))
 
 
@@ -86,6 +94,7 @@ async def lora(
     if download:
         return Gift(files=((f"{known.name}.safetensors", known.sha256),), text=line(known))
     made = await comparisons.of_lora(context.session, context.space.id, known.sha256)
+    (known,) = await liked(context.session, context.space.id, [known])
     return Listing(loras=(known,), text=_told(known, made))
 
 
@@ -143,7 +152,15 @@ def _listed(found: Sequence[LoraView], others: Sequence[str]) -> str:
 
 
 def _row(one: LoraView) -> str:
-    parts = (one.phrase, one.preset, f"by {one.person}" if one.person else "", f"for {SHARED[one.access]}")
+    parts = (
+        one.phrase,
+        one.preset,
+        f"by {one.person}" if one.person else "",
+        f"for {SHARED[one.access]}",
+        f"weight {one.hint:g}" if one.hint != 1 else "",
+        counted(one.uses, "use") if one.uses else "",
+        counted(one.likes, "like") if one.likes else "",
+    )
     return ", ".join(filter(None, parts))
 
 
@@ -159,6 +176,8 @@ def _told(one: LoraView, made: Sequence[ComparisonView]) -> str:
         ("made by", one.person),
         ("for", SHARED[one.access]),
         ("used", counted(one.uses, "time")),
+        ("likes", str(one.likes) if one.likes else ""),
+        ("weight", f"{one.hint:g}"),
         *lora_fields(one),
         *(("compared", compared(each)) for each in made),
         ("loss", _curve([value for _, value in one.info.get("losses", ())])),

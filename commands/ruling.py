@@ -9,7 +9,7 @@ import regex  # type: ignore[import-untyped]  # unlike re it can be told when to
 
 from commands.keepers import Refused
 from commands.parse import short
-from engine.messages import InvalidRequest, Paint, Train, Work
+from engine.messages import Flagged, InvalidRequest, Paint, Train, Work
 from storage.rules import Rules
 
 LONGEST = 200  # characters of a word or a pattern
@@ -51,8 +51,9 @@ def check_rules(rules: Rules, request: Work, *, adult: bool) -> None:
                 raise Refused(f"{sentence}.", f"{WORD}{one}")
 
 
-def ruled(rules: Rules, request: Work) -> Work:
-    """The request as the rules would have it: everybody's picture avoids the same."""
+def ruled(rules: Rules, request: Work, *, adult: bool) -> Work:
+    """The request as the rules would have it: everybody's picture avoids the same, and is looked at."""
+    request = replace(request, flagged=Flagged.SHOW if adult else rules.filtered)
     if not rules.negative or not isinstance(request, Paint) or rules.negative in request.negative_prompt:
         return request
     both = ", ".join(filter(None, (request.negative_prompt, rules.negative)))

@@ -5,6 +5,7 @@ No torch here: pictures are read with Pillow and given as NumPy arrays.
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,8 +56,12 @@ class Examiner:
     model's native side in pixels. Raises InvalidRequest when it cannot be trained at the resolution.
     """
 
-    def __init__(self, training: Train, folder: Path, side: int) -> None:
+    def __init__(
+        self, training: Train, folder: Path, side: int, flags: Callable[[Image.Image], bool] | None = None
+    ) -> None:
+        """`flags` tells of a picture whether it is to be left out."""
         self._training = training
+        self._flags = flags
         self._folder = folder
         self._side = training_side(training.settings, side)
         self._grain = grain(side)
@@ -95,6 +100,9 @@ class Examiner:
             picture = opened(self._folder, example.sha256)
         except UNREADABLE:
             self._leave_out(name, "it cannot be read.")
+            return None
+        if self._flags is not None and self._flags(picture):
+            self._leave_out(name, "filtered: the safety check flags it.")
             return None
         self._judge(place, name, picture)
         return picture

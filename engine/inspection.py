@@ -9,6 +9,7 @@ from PIL import Image
 from engine.contact_sheet import Grid, contact_sheet, thumbnail
 from engine.dataset import Examiner, Item, planned_steps
 from engine.messages import Inspect, Inspected, JobId, Note, Sha256
+from engine.safety import Flags
 
 
 class Inspection:
@@ -21,10 +22,15 @@ class Inspection:
     kind = "looking"
 
     def __init__(
-        self, request: Inspect, folder: Path, side: int, rate: Callable[[tuple[int, int]], float]
+        self,
+        request: Inspect,
+        folder: Path,
+        side: int,
+        rate: Callable[[tuple[int, int]], float],
+        flags: Flags | None = None,
     ) -> None:
         self._training = request.training
-        self._examiner = Examiner(request.training, folder, side)
+        self._examiner = Examiner(request.training, folder, side, flags)
         self._rate = rate
         self._grid = Grid.of(len(request.training.examples))
         self._thumbnails: dict[Sha256, Image.Image] = {}

@@ -10,6 +10,7 @@ from torch import Tensor
 from engine.messages import JobId, Paint, Painted, Picture, Progress
 from engine.painting import Painting, Stage
 from engine.preview import Preview
+from engine.safety import blotted
 
 PROGRESS_SECONDS = 0.25  # at most so often: chats cannot show more, and a preview costs a little
 
@@ -17,8 +18,10 @@ PROGRESS_SECONDS = 0.25  # at most so often: chats cannot show more, and a previ
 class Job:
     """The paintings of one request."""
 
-    def __init__(self, request: Paint, paintings: Sequence[Painting]) -> None:
+    def __init__(self, request: Paint, paintings: Sequence[Painting], *, blotted: bool = False) -> None:
+        """`blotted`: nothing can be made out on the previews."""
         self.request = request
+        self._blotted = blotted
         self.paintings = paintings
         self.seconds = 0.0
         self._reported = 0.0
@@ -57,11 +60,12 @@ class Job:
             return None
         self._reported = now
         sheet = tiled([torch.zeros_like(seen[0]) if glimpse is None else glimpse for glimpse in glimpses])
+        glimpse = preview.jpeg(sheet)
         return Progress(
             job=self.id,
             step=sum(painting.step for painting in self.paintings),
             steps=sum(painting.steps for painting in self.paintings),
-            preview=preview.jpeg(sheet),
+            preview=blotted(glimpse) if self._blotted else glimpse,
         )
 
 

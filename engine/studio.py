@@ -21,6 +21,7 @@ from engine.messages import (
     EngineSettings,
     Event,
     Failed,
+    Flagged,
     Idle,
     InvalidRequest,
     JobId,
@@ -38,6 +39,7 @@ from engine.painting import Painting, Stage, predict
 from engine.pictures import Recipe, png
 from engine.preview import fitted_preview
 from engine.prompts import Reader
+from engine.safety import checks, safety_of
 from engine.scoring import Scorer
 from engine.sharing import Sharing
 from engine.sizes import pixels
@@ -64,12 +66,13 @@ class Studio:
         self._model = model
         folder = Path(settings.files)
         self._adapters = Adapters(model.base, folder, settings.adapter_cache_mb * 2**20)
-        self._workshop = Workshop(model, self._adapters, folder)
+        self._scorer = Scorer(settings, model.device)
+        self._safety = safety_of(settings, model.device)
+        self._workshop = Workshop(model, self._adapters, folder, self._scorer, self._safety)
         self._sharing = Sharing(settings.training_share)
         self._reader = Reader(model.base)
         self._refiner_reader = Reader(model.refiner) if model.refiner is not None else None
         self._preview = fitted_preview(model.base.vae)
-        self._scorer = Scorer(settings, model.device)
         self._turns = Turns(settings.largest_batch)
         self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
         self._jobs: dict[JobId, Job] = {}
@@ -107,7 +110,7 @@ class Studio:
         else:
             places = range(1, request.count + 1)
             paintings = [Painting(request, *seeds(request, place), size, self._model) for place in places]
-        self._jobs[request.job] = Job(request, paintings)
+        self._jobs[request.job] = Job(request, paintings, blotted=checks(self._safety, request))
 
     def step(self) -> Iterator[Event]:
         """Advance whoever's turn it is; Working comes before the step, what became of it after."""
@@ -198,7 +201,8 @@ class Studio:
                 first.begin(self._reader, self._refiner_reader, self._adapters.tokens(first.mix))
             case Stage.DECODE:
                 image = decode(self._model.base.vae, first.latents)
-                first.picture = self._files.submit(self._finished, first, image)
+                flagged = checks(self._safety, first.request) and self._safety.flags([image])[0]
+                first.picture = self._files.submit(self._finished, first, image, flagged)
             case stage:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.mix)
@@ -206,15 +210,20 @@ class Studio:
                 for painting, (asked, predicted) in zip(chosen, predict(unet, chosen), strict=True):
                     painting.answer(asked, predicted)
 
-    def _finished(self, painting: Painting, image: Image) -> Picture:
+    def _finished(self, painting: Painting, image: Image, flagged: bool) -> Picture:
+        """The file of a picture, without any bytes if it must not be seen; made beside the steps."""
+        request = painting.request
         recipe = Recipe(
-            request=painting.request,
+            request=request,
             seed=painting.seed,
             variation_seed=painting.variation_seed,
             size=painting.size,
             model=self._model.name,
         )
-        return Picture(png=png(image, recipe), seed=painting.seed, width=image.width, height=image.height)
+        content = b"" if flagged and request.flagged is Flagged.REFUSE else png(image, recipe)
+        return Picture(
+            png=content, seed=painting.seed, width=image.width, height=image.height, flagged=flagged
+        )
 
     def _charge(self, chosen: Sequence[Painting], seconds: float) -> None:
         """Engine time is shared by rows of the batch: guided pictures have two."""
@@ -257,9 +266,13 @@ class Studio:
             return Failed(job=job.id, reason=reason, expected=False)
 
     def _compared(self, request: Paint, painted: Painted) -> Painted:
+        """The sheet of what was painted; nothing can be seen on it when one of them must not be seen."""
+        flagged = any(one.flagged for one in painted.pictures)
+        if not all(one.png for one in painted.pictures):
+            return replace(painted, pictures=(replace(painted.pictures[0], png=b"", flagged=True),))
         variants = ways(request, refiner=self._model.refiner is not None)
         picture, scores = compared(request, variants, painted.pictures, self._scorer)
-        return replace(painted, pictures=(picture,), scores=scores)
+        return replace(painted, pictures=(replace(picture, flagged=flagged),), scores=scores)
 
     def _rest(self) -> Iterator[Idle]:
         """Say so when nothing is left to do."""

@@ -39,6 +39,7 @@ from engine.new_tokens import TokenVectors
 from engine.objective import Rows
 from engine.painting import Painting
 from engine.rehearsal import asked, rehearsed, shown
+from engine.safety import Flags
 from engine.training_state import BrokenState, packed, unpacked
 from engine.validation import Checkpoint, best, candidates, split, stale
 
@@ -59,15 +60,20 @@ class Training:
     InvalidRequest with a sentence for the person, torch.OutOfMemoryError, and what nobody thought of.
     """
 
-    def __init__(self, request: Train, model: Model, adapters: Adapters, folder: Path) -> None:
-        """Raises InvalidRequest for settings that this model cannot be trained with."""
+    def __init__(
+        self, request: Train, model: Model, adapters: Adapters, folder: Path, flags: Flags | None = None
+    ) -> None:
+        """`flags` tells of a picture whether it is to be left out.
+
+        Raises InvalidRequest for settings that this model cannot be trained with.
+        """
         self.request = request
         self.done = False
         self.kind: Hashable = None
         self._model = model
         self._adapters = adapters
         self._store = Folder(folder)
-        self._examiner = Examiner(request, folder, model.side)
+        self._examiner = Examiner(request, folder, model.side, flags)
         self._lessons = Lessons(request.settings, model, folder)
         precision(request.settings.precision, model)
         adapters.targets(request.settings)

@@ -3,15 +3,17 @@
 import logging
 import math
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 
 from engine.adapters import Adapters
 from engine.admission import Admission
 from engine.inspection import Inspection
+from engine.likening import Likening
 from engine.merging import Merging
 from engine.messages import (
     Admit,
@@ -22,17 +24,24 @@ from engine.messages import (
     Inspected,
     InvalidRequest,
     JobId,
+    Liken,
+    Likened,
     Look,
     Merge,
     Merged,
+    Saved,
     StopTraining,
     Train,
     TrainingSettings,
 )
 from engine.model import Model
+from engine.safety import Safety, flags_of, screened
+from engine.scoring import Scorer
 from engine.training import Training, effort, seconds_per_picture
 
 log = logging.getLogger(__name__)
+
+Told = TypeVar("Told", bound=Event)
 
 MOST_GUESSED = 4  # pictures in the forward whose time an estimate is made from: more need too much memory
 
@@ -47,15 +56,19 @@ class Looking(Protocol):
     def kind(self) -> str:
         """What its steps are like, for their deadline."""
 
-    def step(self) -> Inspected | Admitted | Merged | None:
+    def step(self) -> Inspected | Admitted | Merged | Likened | None:
         """Go on; what was found, once it is."""
 
 
 class Workshop:
     """Looks come first, for they are short; a fault in one job ends that job with its reason."""
 
-    def __init__(self, model: Model, adapters: Adapters, folder: Path) -> None:
+    def __init__(
+        self, model: Model, adapters: Adapters, folder: Path, scorer: Scorer, safety: Safety
+    ) -> None:
         self._model = model
+        self._scorer = scorer
+        self._safety = safety
         self._adapters = adapters
         self._folder = folder
         self._looks: dict[JobId, Looking] = {}
@@ -84,15 +97,24 @@ class Workshop:
             match request:
                 case Inspect():
                     rate = partial(self._rate, request.training.settings)
-                    self._looks[request.job] = Inspection(request, self._folder, self._model.side, rate)
+                    self._looks[request.job] = Inspection(
+                        request,
+                        self._folder,
+                        self._model.side,
+                        rate,
+                        flags_of(self._safety, request.training),
+                    )
                 case Admit():
                     self._looks[request.job] = Admission(request, self._model, self._adapters, self._folder)
                 case Merge():
                     self._looks[request.job] = Merging(request, self._model, self._adapters, self._folder)
+                case Liken():
+                    self._looks[request.job] = Likening(request, self._scorer, self._folder)
                 case Train() if self._training is not None:
                     raise InvalidRequest("another training is under way here: wait until it has ended.")
                 case Train():
-                    self._training = Training(request, self._model, self._adapters, self._folder)
+                    flags = flags_of(self._safety, request)
+                    self._training = Training(request, self._model, self._adapters, self._folder, flags)
                 case StopTraining() if self._training is not None and self._training.job == request.job:
                     self._training.stop()
         except InvalidRequest as refusal:
@@ -130,8 +152,8 @@ class Workshop:
             if report is None:
                 return []
             del self._looks[one.job]
-            return [report]
-        events = one.step()
+            return [shown(report, self._safety)]
+        events = [shown(event, self._safety) for event in one.step()]
         if one.done:
             self._close_training()
         return events
@@ -158,6 +180,19 @@ class Workshop:
             self._adapters.activate(())
             self._guessed[like] = seconds_per_picture(self._model, *like)
         return effort(settings) * self._guessed[like]
+
+
+def shown(event: Told, safety: Safety) -> Told:
+    """The event without pictures that the safety check flags."""
+    match event:
+        case Saved():
+            return replace(event, samples=tuple(screened(safety, one) for one in event.samples))
+        case Admitted():
+            return replace(event, picture=screened(safety, event.picture))
+        case Merged():
+            pictures = screened(safety, event.picture), screened(safety, event.sheet)
+            return replace(event, picture=pictures[0], sheet=pictures[1])
+    return event
 
 
 def _no_memory(one: Looking | Training) -> str:

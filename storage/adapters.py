@@ -21,7 +21,8 @@ class LoraView:
     `info` tells how it was made: "settings", "pictures", "steps", "best", "seconds", "losses" and
     "validation" (lists of step and value); "imported" or "merged" of one that was not trained here. `hint`
     is the weight that suits it, `uses` how many jobs were filed with it, `thumbnail` a PNG in the store, and
-    `sheet` another one: what a merge paints beside the mix that it replaces.
+    `sheet` another one: what a merge paints beside the mix that it replaces. Where they were asked for,
+    `likes` is how many people like it, `likeness` 100 times CLIP's cosine of its picture and some words.
     """
 
     id: int
@@ -42,6 +43,8 @@ class LoraView:
     job: JobId | None  # that made it
     sheet: Sha256 | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    likes: int = 0
+    likeness: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

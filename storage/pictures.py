@@ -22,6 +22,7 @@ from storage.tables import (
 )
 
 STAR = "⭐"
+HIDDEN = "hidden"  # in a job's request: the places of pictures that are not seen at once
 ASKED_AT_ONCE = 1000  # hashes in one question
 NEEDED: tuple[tuple[Any, ...], ...] = (  # every column that names a stored file, and when it needs it
     (Picture.sha256,),
@@ -52,6 +53,7 @@ class GalleryPicture:
     space: str  # its key
     prompt: str
     starred: bool
+    hidden: bool = False
 
 
 async def star(session: AsyncSession, picture_id: int, person_id: int, now: float) -> bool:
@@ -118,6 +120,7 @@ async def gallery(
             space=key,
             prompt=str(request.get("prompt", "")),
             starred=bool(kept),
+            hidden=picture.place in request.get(HIDDEN, ()),
         )
         for picture, job, number, request, key, kept in rows
     ]

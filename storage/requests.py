@@ -7,6 +7,7 @@ from typing import Any, Literal
 from engine.messages import (
     AdapterUse,
     Example,
+    Flagged,
     JobId,
     Optimizer,
     Paint,
@@ -43,11 +44,13 @@ def to_json(request: Work) -> dict[str, Any]:
     del values["job"]
     if isinstance(request, Train):
         return values | {
+            "flagged": str(request.flagged),
             "settings": _settings_to_json(request.settings),
             "examples": list(values["examples"]),
         }
     return values | {
         "sampler": str(request.sampler),
+        "flagged": str(request.flagged),
         "adapters": list(values["adapters"]),
         "variants": [one | {"adapters": list(one["adapters"])} for one in values["variants"]],
     }
@@ -76,6 +79,8 @@ def _paint(job: JobId, values: Mapping[str, Any]) -> Paint:
         known["sampler"] = Sampler(known["sampler"])
     if "adapters" in known:
         known["adapters"] = tuple(AdapterUse(**use) for use in known["adapters"])
+    if "flagged" in known:
+        known["flagged"] = Flagged(known["flagged"])
     if "variants" in known:
         known["variants"] = tuple(_variant(one) for one in known["variants"])
     if "size" in known:
@@ -94,6 +99,8 @@ def _train(job: JobId, values: Mapping[str, Any]) -> Train:
     known["examples"] = tuple(Example(**_known(Example, one)) for one in known["examples"])
     if "settings" in known:
         known["settings"] = settings_from_json(known["settings"])
+    if "flagged" in known:
+        known["flagged"] = Flagged(known["flagged"])
     for name in ("wanted", "prompts"):
         if name in known:
             known[name] = tuple(known[name])

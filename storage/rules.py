@@ -4,18 +4,21 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from engine.messages import Flagged
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
     """Words, or patterns between slashes, in small letters.
 
     `refuse`: not anywhere; `adult`: only where the chat keeps a channel for adults; `negative`: what every
-    picture avoids.
+    picture avoids; `filtered`: what becomes elsewhere of pictures that the safety check flags.
     """
 
     refuse: tuple[str, ...] = ()
     adult: tuple[str, ...] = ()
     negative: str = ""
+    filtered: Flagged = Flagged.REFUSE
 
 
 NO_RULES = Rules()
@@ -27,9 +30,11 @@ def rules_from(values: Mapping[str, Any]) -> Rules:
         refuse=tuple(values.get("refuse", ())),
         adult=tuple(values.get("adult", ())),
         negative=str(values.get("negative", "")),
+        filtered=Flagged(values.get("filtered", Flagged.REFUSE)),
     )
 
 
 def rules_to(rules: Rules) -> dict[str, Any]:
     """The same for the table."""
-    return {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(rules).items()}
+    told = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(rules).items()}
+    return told | {"filtered": str(rules.filtered)}

@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import InvalidRequest, JobId, Sha256, Work
-from storage.pictures import STAR
+from storage.pictures import HIDDEN, STAR
 from storage.requests import Kind, from_json
 from storage.tables import Job, Person, Picture, Space, Vote
 from storage.training_views import TrainingView, training_views
@@ -17,7 +17,7 @@ from storage.training_views import TrainingView, training_views
 
 @dataclass(frozen=True, kw_only=True)
 class PictureView:
-    """A finished picture; `stars` is how many people keep it."""
+    """A finished picture; `stars` is how many people keep it, `hidden` that it is not to be seen at once."""
 
     id: int
     place: int
@@ -26,6 +26,7 @@ class PictureView:
     width: int
     height: int
     stars: int
+    hidden: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,11 +183,17 @@ def _view(
         revision=job.revision,
         shown=job.shown,
         charged=job.charged,
-        pictures=tuple(pictures),
+        pictures=tuple(_hidden(job, pictures)),
         training=training,
         adult=job.adult,
         private=job.private,
     )
+
+
+def _hidden(job: Job, pictures: Collection[PictureView]) -> Collection[PictureView]:
+    """The pictures, those that are not seen at once as such."""
+    places = job.request.get(HIDDEN, ())
+    return [replace(one, hidden=one.place in places) for one in pictures] if places else pictures
 
 
 def _request(job: Job) -> Work | None:

@@ -98,6 +98,7 @@ class Gallery:
                 "height": row.height,
                 "title": row.prompt,
                 "starred": row.starred,
+                "hidden": row.hidden,
                 **picture_json(row.space, row.job, row.place),
             }
             for row in rows[:PAGE]

@@ -7,10 +7,12 @@ from bot.local.shelf import Shelf
 from bot.local.wire import CHAT
 from bot.local.written import lora_json, named_json, points, sheets_json
 from bot.training_card import smoothed
+from commands.gallery import lora_cards
 from commands.loras import Library
 from commands.write import lora_fields
 from storage import adapters, comparisons
 from storage.adapters import LoraView
+from storage.likes import liked
 from storage.people import known
 
 MOST = 200  # LoRAs at once
@@ -36,10 +38,13 @@ class Loras:
     async def _list(self, request: web.Request) -> web.StreamResponse:
         """GET /loras.json?channel=general&like=ink: those with such a word, the newest first."""
         channel, like = request.query.get("channel", ""), request.query.get("like", "").strip().lower()
-        trained, me = await self._usable(request, channel)
+        trained, me = await self._usable(request, channel, likes=True)
         names = {one.name for one in trained}
         told = [
-            *(lora_json(channel, one, mine=one.person_id == me) for one in trained),
+            *(
+                lora_json(channel, one, card, mine=one.person_id == me)
+                for one, card in zip(trained, lora_cards(trained), strict=True)
+            ),
             *(named_json(name) for name in sorted(await self._folder.names()) if name not in names),
         ]
         found = [
@@ -91,9 +96,14 @@ class Loras:
                 return one
         raise web.HTTPNotFound(text="there is no such LoRA.")
 
-    async def _usable(self, request: web.Request, channel: str) -> tuple[list[LoraView], int | None]:
+    async def _usable(
+        self, request: web.Request, channel: str, *, likes: bool = False
+    ) -> tuple[list[LoraView], int | None]:
         """What was trained and whoever asks may use, and the number of who asks, if they are known."""
         async with self._shelf.database.reading() as session:
             me = await known(session, CHAT, person_of(request) or "")
             space = await self._shelf.space(session, channel)
-            return await adapters.usable(session, space or 0, me.id if me else 0), me.id if me else None
+            found = await adapters.usable(session, space or 0, me.id if me else 0)
+            if likes:
+                found = await liked(session, space or 0, found)
+            return found, me.id if me else None

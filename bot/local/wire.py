@@ -1,6 +1,7 @@
 """One open page: its asks are answered in their order, and it sees the cards of its channel change."""
 
 import asyncio
+import base64
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from bot.front import Asker
 from bot.local.outbox import Outbox, Overflow
 from bot.local.written import card_json, lora_json, text
 from bot.outcomes import Reply
+from commands.gallery import lora_cards
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
@@ -190,9 +192,13 @@ class Wire:
         files = [
             {"name": name, "url": self._house.gift(self.person, name, sha256)} for name, sha256 in reply.files
         ]
-        loras = [lora_json(self._here().channel, one, mine=False) for one in reply.loras]
+        loras = [
+            lora_json(self._here().channel, one, card, mine=one.person_id == reply.person)
+            for one, card in zip(reply.loras, lora_cards(reply.loras), strict=True)
+        ]
         told = {"ok": reply.ok, "text": reply.text, "job": reply.job, "form": form, "files": files}
-        return {"reply": told | {"loras": loras}}
+        drawn = [_shown(*reply.drawn)] if reply.drawn else []
+        return {"reply": told | {"loras": loras, "drawn": drawn}}
 
     def _here(self) -> Asker:
         if self.channel is None:
@@ -216,6 +222,10 @@ def proper(name: str) -> str:
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
         raise InvalidRequest(f"a name has 1 to {LONGEST_NAME} characters that can be seen.")
     return name
+
+
+def _shown(name: str, content: bytes) -> dict[str, str]:
+    return {"name": name, "url": f"data:image/png;base64,{base64.b64encode(content).decode()}"}
 
 
 def shown(channel: str, card: Card) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bot.card import Button, Card, CardPicture, Curve
+from commands.gallery import LoraCard
 from commands.library import compared
 from storage.adapters import LoraView
 from storage.comparisons import ComparisonView
@@ -38,8 +39,8 @@ def card_json(channel: str, card: Card) -> dict[str, Any]:
     }
 
 
-def lora_json(channel: str, lora: LoraView, *, mine: bool) -> dict[str, Any]:
-    """A LoRA that was trained here, with the address of the picture that shows it."""
+def lora_json(channel: str, lora: LoraView, card: LoraCard, *, mine: bool) -> dict[str, Any]:
+    """A LoRA that was trained here and its card, with the address of the picture that shows it."""
     at = f"{quote(channel, safe='')}/{lora.name}"
     return {
         **named_json(lora.name),
@@ -51,6 +52,9 @@ def lora_json(channel: str, lora: LoraView, *, mine: bool) -> dict[str, Any]:
         "mine": mine,
         "person": lora.person,
         "uses": lora.uses,
+        "likes": lora.likes,
+        "likeness": card.likeness,
+        "facts": [list(fact) for fact in card.facts],
         "thumb": f"/loras/{at}.webp" if lora.thumbnail else None,
         "details": f"/loras/{at}.json",
         "job": lora.job,
@@ -80,6 +84,9 @@ def named_json(name: str) -> dict[str, Any]:
         "mine": False,
         "person": "",
         "uses": 0,
+        "likes": 0,
+        "likeness": None,
+        "facts": [["for", "everybody, from the operator's folder"]],
         "thumb": None,
         "details": None,
         "job": None,
@@ -149,6 +156,7 @@ def _picture(channel: str, card: Card, picture: CardPicture) -> dict[str, Any]:
         "width": picture.width,
         "height": picture.height,
         "stars": picture.stars,
+        "hidden": picture.hidden,
         **picture_json(channel, card.job, picture.place),
     }
 

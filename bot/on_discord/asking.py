@@ -1,6 +1,7 @@
 """An interaction becomes what the dispatcher is asked, and the reply its answer, within three seconds."""
 
 import asyncio
+import io
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ import structlog
 from bot.config import DiscordSettings
 from bot.dispatch import Dispatch
 from bot.front import Asker
+from bot.on_discord.gallery import show
 from bot.on_discord.giving import Giftable, gift, give
 from bot.on_discord.modals import modal_of
 from bot.on_discord.pending import Interaction, Pending, Waiting
@@ -151,6 +153,11 @@ class Asking:
                 await interaction.response.send_modal(modal_of(reply.form, interaction))
         elif reply.files:
             await give(self.files, interaction, reply)
+        elif reply.drawn:
+            name, content = reply.drawn
+            await say(interaction, reply.text, [discord.File(io.BytesIO(content), filename=name)])
+        elif reply.loras:
+            await show(self.files, interaction, reply)
         elif reply.text:
             await say(interaction, reply.text)
         elif not interaction.response.is_done():

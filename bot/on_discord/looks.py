@@ -21,6 +21,7 @@ KNOWN = 2000  # messages whose files are remembered
 REQUEST = 24 * 2**20  # bytes of files that Discord takes at once, nearly
 SMALLER = (0.5, 0.1)  # of the limit, where Discord takes less than it says
 STORED = re.compile(r"/(\d+)/([^/?#]+)(?:[?#]|$)")  # a file's number and name, in its address
+SPOILER = "SPOILER_"  # how names of files begin that Discord hides until somebody opens them
 NOTHING = "the chat took no picture: ✉️ sends it."
 
 Send = Callable[["Look"], Awaitable[discord.Message]]
@@ -129,7 +130,7 @@ class Looks:
         names |= {key: name for key, (name, _, _) in new.items()}
         told = [one.note for one in kept.values()] + [note for _, _, note in new.values()]
         shown = Shown(
-            images={one.what: names[one.key] for one in drawings if one.key in names},
+            images={one.what: names[one.key] for one in drawings if one.key in names and not one.hidden},
             titles={one.what: one.title for one in drawings},
             notes=tuple(filter(None, [*told, NOTHING if missing else ""])),
         )
@@ -170,5 +171,6 @@ async def _drawn(drawings: list[Drawing], limit: int) -> tuple[dict[str, tuple[s
             missing = missing or one.what == "picture"
             continue
         room -= len(fitted.content)
-        found[one.key] = (one.key + PurePath(fitted.name).suffix, fitted.content, fitted.note)
+        name = f"{SPOILER if one.hidden else ''}{one.key}{PurePath(fitted.name).suffix}"
+        found[one.key] = (name, fitted.content, fitted.note)
     return found, missing

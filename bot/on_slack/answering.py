@@ -1,7 +1,7 @@
 """What people are told that is for them alone: words beside the channel, modals, files by direct message."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -10,14 +10,18 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.front import Asker
 from bot.on_slack.forms import Origin, modal
+from bot.on_slack.gallery import Gallery
 from bot.on_slack.refusals import TROUBLES, error_of
 from bot.on_slack.sharing import NotShared, Sharing
 from bot.on_slack.words import JSON, message
 from bot.on_slack.workspace import CHAT, account
+from bot.worded import short
 from commands.answers import Form
 from commands.book import find
+from commands.gallery import lora_cards
 from commands.settings import with_defaults
 from engine.messages import Sha256
+from storage.adapters import LoraView
 from storage.database import Database
 from storage.files import Files
 from storage.people import known
@@ -38,6 +42,7 @@ class Answering:
         self._sharing = sharing
         self._files = files
         self._database = database
+        self._gallery = Gallery(sharing, files)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -61,6 +66,23 @@ class Answering:
             user=account(asker.person),
             thread_ts=thread,
             **message(text),
+        )
+
+    async def show(self, asker: Asker, loras: Sequence[LoraView], text: str) -> None:
+        """Tell this person of LoRAs, each with what it paints, and nobody else."""
+        await self.whisper(asker, text)
+        for blocks in await self._gallery.messages(lora_cards(loras)):
+            await self._client.chat_postEphemeral(
+                channel=asker.channel, user=account(asker.person), text="LoRAs", blocks=blocks
+            )
+
+    async def draw(self, asker: Asker, name: str, content: bytes, text: str) -> None:
+        """Tell this person, with a picture, and nobody else."""
+        await self.whisper(asker, text)
+        file = await self._sharing.keep(name, content)
+        image: JSON = {"type": "image", "slack_file": {"id": file}, "alt_text": short(text, 1900)}
+        await self._client.chat_postEphemeral(
+            channel=asker.channel, user=account(asker.person), text=name, blocks=[image]
         )
 
     async def open(self, trigger: str, view: JSON) -> str:

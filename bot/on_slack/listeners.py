@@ -179,6 +179,12 @@ class Listeners:
         if reply.files:
             self._answering.later(self._answering.give(asker, reply.files, reply.text))
             return ""
+        if reply.drawn:
+            self._answering.later(self._answering.draw(asker, *reply.drawn, reply.text))
+            return ""
+        if reply.loras:
+            self._answering.later(self._answering.show(asker, reply.loras, reply.text))
+            return ""
         return reply.text
 
     def _job(self, body: JSON) -> Any:

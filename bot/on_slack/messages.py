@@ -50,7 +50,7 @@ class Messages:
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Make the message show the card, or post it. Raises CardRefused, and what Slack raises."""
-        drawings = [one for one in self._drawings.of(card) if one.what != "preview"]
+        drawings = [one for one in self._drawings.of(card) if one.what != "preview" and not one.hidden]
         if message is None:
             place, right = await self._posting.first(channel, card)
         else:

@@ -381,7 +381,9 @@ class CardView {
     const open = el("button", { class: "open", type: "button", "aria-label": `Open: ${name}`, onclick: () => lightbox.openCard(card.job, picture.place) }, image);
     const buttons = card.buttons.filter((one) => many && one.picture === picture.place && this.#may(one));
     const row = buttons.length ? el("div", { class: "actions", role: "group", "aria-label": `Picture ${picture.place}` }, ...buttons.map((one) => this.#button(one))) : null;
-    return el("figure", { class: "shot", style: { "--wide": `${wide}px` } }, open, row);
+    const shot = el("figure", { class: picture.hidden ? "shot covered" : "shot", style: { "--wide": `${wide}px` } }, open, row);
+    if (picture.hidden) shot.prepend(uncovering(shot));
+    return shot;
   }
 
   #showActions() {
@@ -548,7 +550,7 @@ function columned(/** @type {string} */ text) {
 }
 
 /** An answer for me alone, where I am in the timeline. */
-function notice({ text = "", ok = true, echo = "", files = [], loras: found = [] }) {
+function notice({ text = "", ok = true, echo = "", files = [], loras: found = [], drawn = [] }) {
   const node = el(
     "article",
     { class: ok ? "notice" : "notice wrong-one", "aria-label": "Only you can see this" },
@@ -561,6 +563,7 @@ function notice({ text = "", ok = true, echo = "", files = [], loras: found = []
     echo ? el("p", { class: "echo" }, echo) : null,
     text && found.length < 2 ? el("div", { class: "said" }, ...columned(text)) : null,
     found.length ? few(found, sayNext, openLoras) : null,
+    ...drawn.map(({ name, url }) => el("img", { class: "lora-sheet", src: url, alt: `${name}: what the words above say` })),
     ...files.filter(({ name }) => found.length && name.endsWith(".png")).map(({ name, url }) => el("img", { class: "lora-sheet", src: url, alt: name })),
     files.length ? el("div", { class: "files" }, ...files.map(({ name, url }) => el("a", { href: url, download: name }, icon("down"), name))) : null,
   );
@@ -1012,11 +1015,20 @@ async function morePictures() {
   if (!gallery.list.length) $("pictures").append(el("p", { class: "nothing" }, which === "kept" ? "Press ⭐ under a picture, and it is kept here." : "What you paint is collected here."));
 }
 
+/** What covers a picture that the safety check has flagged, until somebody wants to see it. */
+function uncovering(/** @type {HTMLElement} */ covered) {
+  const uncover = (event) => {
+    covered.classList.remove("covered");
+    event.currentTarget.remove();
+  };
+  return el("button", { class: "cover", type: "button", onclick: uncover }, icon("eye"), "Filtered: show it");
+}
+
 function tile(picture, nth) {
   const crisp = Math.max(picture.width, picture.height) <= 160;
   const image = el("img", { src: picture.thumb, alt: "", loading: "lazy", class: crisp ? "pixels" : null });
   const name = picture.title || `Picture ${picture.job}`;
-  return el("button", { class: "tile", type: "button", "aria-label": `Open: ${name}`, onclick: () => lightbox.open(gallery.list, nth) }, image, el("span", { "aria-hidden": "true" }, name));
+  return el("button", { class: picture.hidden ? "tile covered" : "tile", type: "button", "aria-label": `Open: ${name}`, onclick: () => lightbox.open(gallery.list, nth) }, image, el("span", { "aria-hidden": "true" }, name));
 }
 
 // The LoRAs that are here

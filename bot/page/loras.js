@@ -4,7 +4,7 @@ import { drawCurve } from "./curve.js";
 import { $, asked, copyable, counted, el, facts, icon, mention } from "./parts.js";
 
 /** @typedef {{name: string, trigger: string, phrase: string, hint: number, access: string, mine: boolean, person: string,
- *   uses: number, thumb: string|null, details: string|null, job: string|null, at: number|null}} Lora */
+ *   uses: number, likes: number, likeness: number|null, facts: [string, string][], thumb: string|null, details: string|null, job: string|null, at: number|null}} Lora */
 
 const ACCESS = { me: "Only me", space: "This channel", everybody: "Everybody" };
 const HIDDEN_TOO = { ...ACCESS, folder: "From the folder" };
@@ -22,6 +22,8 @@ export class Loras {
     this.turn = 0;
     /** @type {Lora[]} */ this.list = [];
     $("lora-search").addEventListener("input", () => this.load());
+    $("lora-search").addEventListener("keydown", (event) => event.key === "Enter" && this.#like());
+    $("lora-like").onclick = () => this.#like();
     $("teach").onclick = () => hands.teach();
     $("bring").onclick = () => hands.bring();
   }
@@ -30,6 +32,28 @@ export class Loras {
     const turn = ++this.turn;
     const found = await findLoras(this.hands.channel(), $("lora-search").value.trim()).catch(() => null);
     if (turn !== this.turn) return;
+    this.#lay(found);
+  }
+
+  /** Those whose pictures are nearest to the words, as the engine sees it. */
+  async #like() {
+    const like = $("lora-search").value.trim();
+    if (!like) return $("lora-search").focus();
+    const turn = ++this.turn;
+    $("lora-like").disabled = true;
+    try {
+      const reply = await this.hands.fill("loras", { like });
+      if (turn !== this.turn) return;
+      if (reply.ok) this.#lay(reply.loras);
+      else mention(reply.text);
+    } catch (error) {
+      mention(error.message);
+    } finally {
+      $("lora-like").disabled = false;
+    }
+  }
+
+  #lay(/** @type {Lora[]|null} */ found) {
     this.list = found ?? [];
     const cards = this.list.map((one) => this.#card(one));
     $("library").replaceChildren(...(cards.length ? cards : [this.#nothing(found !== null)]));
@@ -49,7 +73,7 @@ export class Loras {
       "article",
       { class: "lora", "aria-label": lora.name },
       el("button", { class: "face", type: "button", "aria-label": `Open ${lora.name}`, onclick: () => this.open(lora) }, face(lora)),
-      el("div", { class: "lora-about" }, el("h3", {}, lora.name), lora.phrase ? el("code", {}, lora.phrase) : null, el("p", {}, aboutOf(lora))),
+      el("div", { class: "lora-about" }, el("h3", {}, lora.name), lora.phrase ? el("code", {}, lora.phrase) : null, nearness(lora), factsOf(lora)),
       el("div", { class: "lora-tools" }, use, more),
     );
   }
@@ -154,7 +178,7 @@ export class Loras {
 
 /** A few of them beside an answer; pressing one puts its line into the message. */
 export function few(/** @type {Lora[]} */ list, say, openAll) {
-  const one = (lora) => el("button", { type: "button", title: lineFor(lora), onclick: () => say(lineFor(lora)) }, face(lora), el("b", {}, lora.name), el("span", {}, lora.phrase || "LoRA"));
+  const one = (lora) => el("button", { type: "button", title: lineFor(lora), onclick: () => say(lineFor(lora)) }, face(lora), el("b", {}, lora.name), nearness(lora) ?? el("span", {}, lora.phrase || "LoRA"));
   return el("div", { class: "few" }, ...list.map(one), el("button", { class: "inline", type: "button", onclick: openAll }, "See all"));
 }
 
@@ -184,7 +208,15 @@ function rowsOf(/** @type {Lora} */ { phrase, hint, person, at, uses, access }) 
   return /** @type {[string, string][]} */ (rows.filter(([, value]) => value));
 }
 
-function aboutOf(/** @type {Lora} */ { mine, person, access, uses }) {
-  const whose = mine ? HIDDEN_TOO[access] : person || HIDDEN_TOO[access];
-  return [whose, uses ? counted(uses, "use") : ""].filter(Boolean).join(" · ");
+/** What the bot says of it on every chat's card; the bar stands for how near it is. */
+function factsOf(/** @type {Lora} */ { facts: told }) {
+  const rows = told.filter(([name]) => name !== "like it");
+  return el("dl", { class: "card-facts" }, ...rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}
+
+function nearness(/** @type {Lora} */ { likeness, facts: told }) {
+  if (likeness === null) return null;
+  const score = told.find(([name]) => name === "like it")?.[1].split(" ").at(-1) ?? "";
+  const full = el("i", { style: { width: `${Math.round(likeness * 100)}%` } });
+  return el("span", { class: "nearness", role: "img", "aria-label": `likeness ${score}` }, el("span", {}, full), score);
 }

@@ -23,6 +23,7 @@ from engine.messages.jobs import (
     Cancel,
     Cancelled,
     Failed,
+    Flagged,
     JobId,
 )
 from engine.messages.library import (
@@ -32,6 +33,7 @@ from engine.messages.library import (
     Merge,
     Merged,
 )
+from engine.messages.likeness import Face, Liken, Likened
 from engine.messages.painting import (
     ADAPTER_WEIGHT,
     ADAPTERS_AT_ONCE,
@@ -109,7 +111,7 @@ from engine.messages.training import (
 
 Work = Paint | Train
 """What waits in the queue, and takes a while."""
-Look = Inspect | Admit | Merge
+Look = Inspect | Admit | Merge | Liken
 """What is done beside them while somebody waits."""
 Request = Work | Look | StopTraining | Cancel | Shutdown
 Event = (
@@ -122,6 +124,7 @@ Event = (
     | Inspected
     | Admitted
     | Merged
+    | Likened
     | Learning
     | Saved
     | Trained
@@ -179,7 +182,9 @@ __all__ = [
     "EngineSettings",
     "Event",
     "Example",
+    "Face",
     "Failed",
+    "Flagged",
     "Folder",
     "Idle",
     "Inspect",
@@ -187,6 +192,8 @@ __all__ = [
     "InvalidRequest",
     "JobId",
     "Learning",
+    "Liken",
+    "Likened",
     "Look",
     "Merge",
     "Merged",

@@ -1,9 +1,18 @@
 """What every job can be told, and how any of them can end."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NewType
 
 JobId = NewType("JobId", str)
+
+
+class Flagged(StrEnum):
+    """What becomes of pictures that the engine's safety check flags: shown, hidden at first, never seen."""
+
+    SHOW = "show"
+    SPOILER = "spoiler"
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, kw_only=True)

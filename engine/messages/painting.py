@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from engine.messages.checks import InvalidRequest, adapter_name, readable, whole, within
 from engine.messages.files import Sha256
-from engine.messages.jobs import JobId
+from engine.messages.jobs import Flagged, JobId
 
 STEPS = (1, 100)
 GUIDANCE = (0.0, 20.0)
@@ -102,6 +102,7 @@ class Paint:
     the end (ensemble of experts). `guidance_scale` up to 1 paints without classifier-free guidance.
     With `variants` there is one picture, a sheet of them all with the same seed, each with its own LoRAs and
     refiner; `adapters` are then those that are compared. A model without a refiner leaves out what needs it.
+    `flagged` says what becomes of what a safety check flags, where the engine has one.
     Raises InvalidRequest with one sentence when a value is out of its range.
     """
 
@@ -119,6 +120,7 @@ class Paint:
     variation: float = 0.0
     variation_seed: int = 0
     variants: tuple[Variant, ...] = ()
+    flagged: Flagged = Flagged.SHOW
 
     @property
     def painted(self) -> int:
@@ -173,12 +175,16 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A finished PNG with its recipe inside."""
+    """A finished PNG with its recipe inside.
+
+    `flagged`: the safety check has something against it; what must not be seen at all has no bytes then.
+    """
 
     png: bytes
     seed: int
     width: int
     height: int
+    flagged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ class EngineSettings:
     refiner: str = ""
     vae: str = ""
     clip: str = ""
+    safety: str = ""
     files: str = "data/files"
     device: str = "auto"
     precision: str = "auto"

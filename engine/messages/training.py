@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from engine.messages.checks import InvalidRequest, adapter_name, readable, whole, within
 from engine.messages.files import Sha256
-from engine.messages.jobs import JobId
+from engine.messages.jobs import Flagged, JobId
 from engine.messages.painting import SEED
 
 EXAMPLES = (1, 50)
@@ -193,7 +193,8 @@ class Train:
     `trigger` is the word that will call it up, `subject` the class word ("woman", "sweater"; may be empty),
     `template` the caption of pictures that have none, with {trigger} and {subject} in it. `wanted` is how
     many pictures the preset works best with. `prompts` are painted at every checkpoint, with seeds 0, 1 and
-    so on. `resume` is the newest state that `Saved` told, after an engine died.
+    so on. `resume` is the newest state that `Saved` told, after an engine died. `flagged`: whether pictures
+    that a safety check flags are learned from; all but SHOW leaves them out.
     """
 
     job: JobId
@@ -208,6 +209,7 @@ class Train:
     prompts: tuple[str, ...] = ()
     author: str = ""
     resume: Sha256 | None = None
+    flagged: Flagged = Flagged.SHOW
 
     def __post_init__(self) -> None:
         adapter_name(self.name)

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -19,10 +20,13 @@ from engine.messages import (
     Cancelled,
     CannotStart,
     Failed,
+    Flagged,
     Folder,
     Idle,
     Inspect,
     JobId,
+    Liken,
+    Likened,
     Look,
     Merge,
     Merged,
@@ -86,12 +90,23 @@ class Engine:
                 self.admit(request)
             case Merge():
                 self.merge(request)
+            case Liken():
+                self.liken(request)
             case Train():
                 assert self.lesson is None, "one training at a time"
                 self.notes.write(f"learn {request.job}\n")
                 self.lesson = Lesson(self.bot, request, self.store)
             case Paint():
                 self.take_pictures(request)
+
+    def liken(self, request: Liken) -> None:
+        """What has the words' first letter in its own is the nearest; "die" kills."""
+        if "die" in request.words:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.bot.send(Working(jobs=(request.job,), deadline=1.0))
+        scores = tuple(30.0 if request.words[0] in one.words else 10.0 for one in request.faces)
+        faces = tuple(replace(one, clip="quick", vector=b"ab") for one in request.faces)
+        self.bot.send(Likened(job=request.job, faces=faces, scores=scores))
 
     def admit(self, request: Admit) -> None:
         """A file with "refuse" in it is refused, one with "die" kills, the others are LoRAs."""
@@ -195,10 +210,17 @@ class Engine:
 
 
 def pictures(request: Paint) -> tuple[Picture, ...]:
+    """A prompt with "flag" in it has its first picture flagged, where that is looked at."""
     size = request.size if isinstance(request.size, Size) else Size(width=64, height=64)
+    flags = "flag" in request.prompt and request.flagged is not Flagged.SHOW
+    held = flags and request.flagged is Flagged.REFUSE
     return tuple(
         Picture(
-            png=png(request.seed + place), seed=request.seed + place, width=size.width, height=size.height
+            png=b"" if held and not place else png(request.seed + place),
+            seed=request.seed + place,
+            width=size.width,
+            height=size.height,
+            flagged=flags and not place,
         )
         for place in range(request.count)
     )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.answers import Changed, Said
+from commands.answers import Changed, Charted, Said
 from commands.keepers import Refused
 from engine.messages import InvalidRequest, Paint
 from storage import jobs, keeping, people
@@ -13,7 +13,7 @@ NIGHT = 1_700_006_400.0  # 00:00 UTC
 
 async def told(chat: Chat, line: str, name: str = "root", space: str = "general") -> str:
     answer = await chat.says(name, line, space)
-    assert isinstance(answer, Said | Changed)
+    assert isinstance(answer, Said | Changed | Charted)
     return answer.text
 
 
@@ -333,7 +333,7 @@ async def test_stats_tell_what_was_done_what_failed_and_what_was_refused(chat: C
     await chat.database.write(refuse)
     text = await told(chat, "/admin stats")
 
-    assert "11-14  ████████████████████ 9 s of the engine, 1 painting" in text
+    assert "11-14  ████████████████████ 9 s of the engine, 1 picture (ana 1)" in text
     assert "ana  9 s of the engine, 1 painting, 0 trainings, 0 failed" in text
     assert "1  it did not work." in text
     assert "1  ana: rule: gore" in text

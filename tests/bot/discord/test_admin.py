@@ -38,3 +38,14 @@ async def test_a_command_that_is_also_a_group_is_called_show(studio: Studio) -> 
 
     await studio.discord.until(lambda: "stored" in heard.text)
     assert heard.ephemeral
+
+
+async def test_stats_are_told_and_drawn_for_the_admin_alone(studio: Studio) -> None:
+    root = studio.discord.user("root")
+    studio.guild.join(root, admin=True)
+
+    heard = await studio.discord.command(root, studio.channel, "admin stats")
+
+    await studio.discord.until(lambda: "by person:" in heard.text)
+    assert heard.ephemeral
+    assert heard.message is not None and list(heard.message.files) == ["stats.png"]

@@ -54,3 +54,19 @@ async def test_a_merge_is_said_as_in_every_chat_and_comes_with_its_sheet(studio:
     direct = studio.discord.direct(studio.ana)
     await studio.discord.until(lambda: any("both is fox:0.7" in one.text for one in direct.messages))
     assert any("both-beside-its-mix.png" in one.files for one in direct.messages)
+
+
+async def test_loras_are_shown_as_cards_with_what_they_paint(studio: Studio) -> None:
+    sent = Attached("fox.safetensors", a_file())
+    heard = await studio.discord.command(studio.ana, studio.channel, "lora import", name="fox", file=sent)
+    await studio.discord.until(lambda: "is here" in heard.text)
+
+    shown = await studio.discord.command(studio.ana, studio.channel, "loras")
+    near = await studio.discord.command(studio.ana, studio.channel, "loras", like="wood")
+
+    for answer in (shown, near):
+        await studio.discord.until(lambda heard=answer: bool(heard.followups))  # type: ignore[misc]
+        (card,) = answer.followups[-1].embeds
+        assert answer.ephemeral and answer.followups[-1].ephemeral
+        assert (card["title"], card["thumbnail"]["url"].rpartition("/")[2][:10]) == ("fox", "lora-0.jpg")
+    assert {one["name"] for one in card["fields"]} == {"like it", "weight", "used", "likes", "for", "by"}

@@ -27,3 +27,13 @@ async def test_what_is_me_elsewhere_is_mine_here(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.ana, "/mine")
 
     assert "ana, this is yours here:" in heard.words
+
+
+async def test_stats_are_told_and_drawn_for_the_admin_alone(atelier: Atelier) -> None:
+    heard = await atelier.says(atelier.cem, "/admin", "stats")
+
+    await atelier.slack.until(lambda: len(heard.ephemerals) == 2)
+    words, picture = heard.ephemerals
+    assert "by person:" in words.words
+    assert len(picture.pictures) == 1
+    assert atelier.channel.messages == []

@@ -52,3 +52,17 @@ async def test_a_comparison_is_a_card(atelier: Atelier) -> None:
     await atelier.says(atelier.ana, "/compare", "a tree --lora fox --steps 2")
 
     await atelier.shows(lambda one: "painted in" in one.words)
+
+
+async def test_loras_are_shown_as_cards_with_what_they_paint(atelier: Atelier) -> None:
+    assert not (await brings(atelier, "fox", a_file())).errors
+
+    heard = await atelier.says(atelier.ana, "/loras", "--like wood")
+
+    await atelier.slack.until(lambda: len(heard.ephemerals) == 2)
+    words, cards = heard.ephemerals
+    assert "1 LoRA nearest to “wood”" in words.words
+    assert "likes 0 · for its owner alone · by " in cards.words
+    assert cards.blocks[0]["accessory"]["alt_text"] == "what fox paints"
+    (file,) = [one for one in atelier.slack.world.files.values() if one.name == "fox.jpg"]
+    assert file.shares == []

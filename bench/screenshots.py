@@ -1,0 +1,206 @@
+"""`python -m bench.screenshots`: docs/loras.png and docs/compare.png, from a bot that really runs.
+
+The model that ships is taught four LoRAs and compares one of them; a browser then looks at the page. With a
+folder, what was learned there stays, and the next time only the pictures are taken again.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar
+from PIL import Image
+from playwright.async_api import async_playwright, expect
+
+from bench.chat import a_bot
+from engine.demo.captions import plain
+from engine.demo.drawing import draw
+from engine.demo.teaching import scenes
+from engine.demo.world import Scene, Thing, sample_layout
+
+DOCS = Path(__file__).parents[1] / "docs"
+CHROMIUM = "/usr/bin/chromium"
+SIDE = 128  # pixels of a picture to learn from
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What a LoRA is taught: scenes that all have the same, and a word for it in their captions."""
+
+    name: str
+    trigger: str
+    shape: str  # the word of the caption that the trigger stands for, or before which it stands
+    scenes: Sequence[Scene]
+    steps: int
+
+    @property
+    def captions(self) -> list[str]:
+        """The scenes in words; a shape that the model knows keeps its name beside the new word."""
+        new = self.trigger if self.shape in ("arrow", "gear") else f"{self.trigger} {self.shape}"
+        return [plain(one).replace(self.shape, new) for one in self.scenes]
+
+
+def lessons(steps: int) -> list[Lesson]:
+    """Two shapes that the model has never seen, and two ways to draw those that it knows."""
+    big = Thing(shape="arrow", colour="red", size="big")
+    hatched = replace(big, shape="circle", hatched=True)
+    outlined = replace(big, shape="star", filled=False)
+    return [
+        Lesson(name="arrow", trigger="ohwx", shape="arrow", scenes=scenes(8, 1, big), steps=steps),
+        Lesson(
+            name="gear",
+            trigger="zrkn",
+            shape="gear",
+            scenes=scenes(8, 2, replace(big, shape="gear")),
+            steps=steps,
+        ),
+        Lesson(name="hatched", trigger="vmrt", shape="circle", scenes=scenes(8, 3, hatched), steps=steps),
+        Lesson(name="outline", trigger="qlpx", shape="star", scenes=scenes(8, 4, outlined), steps=steps),
+    ]
+
+
+def drawn(scene: Scene, number: int) -> bytes:
+    """A drawing of the scene, as a PNG."""
+    file, layout = io.BytesIO(), sample_layout(np.random.default_rng(number), scene, SIDE, SIDE)
+    Image.fromarray(draw(scene, layout)).save(file, "PNG")
+    return file.getvalue()
+
+
+class Person:
+    """Somebody with the page open, without a browser."""
+
+    def __init__(self, address: str, session: ClientSession, page: ClientWebSocketResponse) -> None:
+        self._address, self._session, self._page = address, session, page
+
+    async def ask(self, **asked: object) -> dict[str, Any]:
+        """The answer, however late it comes."""
+        await self._page.send_json({"n": 7, **asked})
+        while True:
+            for told in json.loads((await self._page.receive()).data):
+                if told.get("n") == 7 and not told.get("later"):
+                    return dict(told)
+
+    async def does(self, **asked: object) -> dict[str, Any]:
+        """The reply to a command, a form or a button, which must be a yes."""
+        reply: dict[str, Any] = (await self.ask(**asked))["reply"]
+        if not reply["ok"]:
+            raise RuntimeError(reply["text"])
+        return reply
+
+    async def ends(self, job: str, wanted: Sequence[str] = ("succeeded", "failed")) -> None:
+        """Wait until the job is so."""
+        while True:
+            (card,) = (await self.ask(card=job))["cards"]
+            if card["state"] in wanted and (card["state"] != "draft" or card["sheet"]):
+                return
+            await asyncio.sleep(0.5)
+
+    async def paints(self, text: str) -> str:
+        """Say it, and wait for the pictures; the job."""
+        job: str = (await self.does(say=text))["job"]
+        await self.ends(job)
+        return job
+
+    async def sends(self, name: str, content: bytes) -> dict[str, str]:
+        """A picture to learn from, as the form of /train names it."""
+        to, origin = f"{self._address}/uploads?name={name}", {"Origin": self._address}
+        async with self._session.post(to, data=content, headers=origin) as answer:
+            (kept,) = (await answer.json())["pictures"]
+        return {"sha256": kept["sha256"], "name": kept["name"], "caption": ""}
+
+    async def teaches(self, lesson: Lesson) -> None:
+        """Pictures are sent, the form is filled in, the training is started and ends."""
+        sent = [await self.sends(f"{nth}.png", drawn(one, nth)) for nth, one in enumerate(lesson.scenes)]
+        told = [one | {"caption": caption} for one, caption in zip(sent, lesson.captions, strict=True)]
+        values = {"name": lesson.name, "trigger": lesson.trigger, "subject": lesson.shape, "preset": "object"}
+        values |= {
+            "steps": str(lesson.steps),
+            "every": str(lesson.steps),
+            "pictures": json.dumps(told),
+            "consent": "true",
+        }
+        job = (await self.does(fill={"command": "train", "values": values}))["job"]
+        await self.ends(job, ["draft"])
+        await self.does(press=f"start:{job}")
+        await self.ends(job)
+        await self.does(say=f"/lora {lesson.name} --share space")
+
+
+@asynccontextmanager
+async def a_person(address: str, name: str) -> AsyncIterator[Person]:
+    """Somebody of this name, in the first channel."""
+    async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
+        await session.get(f"{address}/commands.json")
+        async with session.ws_connect(f"{address}/live", origin=address, max_msg_size=0) as page:
+            person = Person(address, session, page)
+            await person.ask(open="general")
+            await person.ask(name=name)
+            yield person
+
+
+async def use(people: Sequence[Person]) -> None:
+    """Some paint with what was learned, and some like it; in the end one compares."""
+    ana, ben, cleo = people
+    for word, times in (("ohwx --lora arrow", 3), ("vmrt circle --lora hatched", 2), ("zrkn --lora gear", 1)):
+        for nth in range(times):
+            job = await people[nth].paints(f"/imagine a big red {word} on a white background --steps 12")
+            for fan in people[: times - nth]:
+                await fan.does(press=f"keep:{job}:1")
+    sheet = await ben.paints(
+        "/compare a big red ohwx on a white background --lora arrow --steps 20 --seed 5 --weights 0.5,1,1.3"
+    )
+    for fan in (ana, cleo):
+        await fan.does(press=f"keep:{sheet}:1")
+
+
+async def look(address: str) -> None:
+    """The two pictures of the page."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = await browser.new_page(viewport={"width": 1280, "height": 860})
+        await page.goto(address)
+        sheet = page.locator(".card .frame img").last
+        await expect(sheet).to_be_visible(timeout=30_000)
+        await page.wait_for_timeout(1500)
+        await page.screenshot(path=DOCS / "compare.png")
+        await page.get_by_role("button", name="LoRAs").first.click()
+        await page.get_by_label("Search LoRAs").fill("a red hatched circle on a white background")
+        await page.get_by_role("button", name="Find by likeness").click()
+        await expect(page.locator(".nearness").first).to_be_visible(timeout=60_000)
+        await page.wait_for_timeout(1500)
+        await page.screenshot(path=DOCS / "loras.png")
+        await browser.close()
+
+
+async def main(folder: Path, steps: int) -> None:
+    """Teach and use what is not there yet, then look."""
+    async with AsyncExitStack() as stack:
+        _, address = await stack.enter_async_context(a_bot(folder))
+        people = [await stack.enter_async_context(a_person(address, name)) for name in ("Ana", "Ben", "Cleo")]
+        names = {one["name"] for one in (await people[1].does(say="/loras"))["loras"]}
+        missing = [one for one in lessons(steps) if one.name not in names]
+        for nth, lesson in enumerate(missing):
+            print(f"teaching {lesson.name}", flush=True)
+            await people[nth % 2].teaches(lesson)
+        if missing:
+            await use(people)
+        await look(address)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m bench.screenshots")
+    parser.add_argument(
+        "--folder", type=Path, help="where the bot keeps what it learns; one for once if left out"
+    )
+    parser.add_argument("--steps", type=int, default=500, help="of each training")
+    told = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        asyncio.run(main((told.folder or Path(temporary)).absolute(), told.steps))

@@ -1,0 +1,62 @@
+"""LoRAs as embeds, each with what it paints, where nobody else sees them."""
+
+import asyncio
+import io
+from collections.abc import Sequence
+
+import discord
+
+from bot.on_discord.cards import escaped
+from bot.on_discord.pending import Interaction
+from bot.on_discord.saying import say
+from bot.outcomes import Reply
+from bot.sheets import thumbnail
+from bot.worded import short
+from commands.gallery import LoraCard, lora_cards
+from storage.files import Files
+
+SHOWN = 10  # embeds of a message; the words before them tell of all
+COLOUR = 0xFF7D5C
+
+
+async def show(files: Files, interaction: Interaction, reply: Reply) -> None:
+    """The words, then the cards."""
+    if not interaction.response.is_done():
+        await interaction.response.defer(thinking=True, ephemeral=True)
+    await say(interaction, reply.text)
+    shown = lora_cards(reply.loras)[:SHOWN]
+    pictures = await _pictures(files, shown)
+    made = [_embed(card, nth, pictures) for nth, card in enumerate(shown)]
+    sent = [discord.File(io.BytesIO(content), filename=name) for name, content in pictures.items()]
+    await interaction.followup.send(embeds=made, files=sent, ephemeral=True)
+
+
+async def _pictures(files: Files, cards: Sequence[LoraCard]) -> dict[str, bytes]:
+    """The thumbnails as small files by name; one that cannot be read is left out."""
+    found = {}
+    for nth, card in enumerate(cards):
+        if card.thumbnail is not None:
+            try:
+                content = await files.get(card.thumbnail)
+                found[_name(nth)] = await asyncio.to_thread(thumbnail, content)
+            except OSError:
+                continue
+    return found
+
+
+def _embed(card: LoraCard, nth: int, pictures: dict[str, bytes]) -> discord.Embed:
+    code = card.line.replace("`", "'")
+    embed = discord.Embed(
+        title=escaped(card.name),
+        description=f"{escaped(short(card.phrase, 100))}\n```\n{short(code, 300)}\n```".strip(),
+        colour=COLOUR,
+    )
+    for name, value in card.facts:
+        embed.add_field(name=name, value=escaped(short(value, 60)), inline=True)
+    if _name(nth) in pictures:
+        embed.set_thumbnail(url=f"attachment://{_name(nth)}")
+    return embed
+
+
+def _name(nth: int) -> str:
+    return f"lora-{nth}.jpg"

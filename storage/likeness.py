@@ -1,0 +1,31 @@
+"""What CLIP made of the picture of a LoRA, kept with it."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import Face
+from storage.adapters import LoraView
+from storage.tables import Adapter
+
+KEY = "clip"  # in the adapter's info
+
+
+def face(lora: LoraView, words: str) -> Face:
+    """What it is known by; what is kept of another picture or of other words is not told."""
+    kept: Mapping[str, Any] = lora.info.get(KEY) or {}
+    if kept.get("of") != (lora.thumbnail or words):
+        return Face(picture=lora.thumbnail, words=words)
+    vector = b64decode(kept["vector"])
+    return Face(picture=lora.thumbnail, words=words, clip=kept["by"], vector=vector)
+
+
+async def keep(session: AsyncSession, lora: LoraView, seen: Face) -> None:
+    """Let this be known of it from now on, unless it is deleted meanwhile."""
+    told = {"of": seen.picture or seen.words, "by": seen.clip, "vector": b64encode(seen.vector).decode()}
+    row = await session.get(Adapter, lora.id, with_for_update=True)
+    if row is not None and row.deleted_at is None and seen.vector and lora.info.get(KEY) != told:
+        row.info = {**(row.info or {}), KEY: told}
+        await session.flush()

@@ -1,0 +1,63 @@
+"""What a space did with the bot, by day and person, and what went wrong: what its keepers look at."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Integer, case, cast, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from storage import keeping
+from storage.crowd import DAY, Done, everybody, failures
+from storage.tables import Job, Person, Picture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share:
+    """What one person had done on one day, which counts from 1970: what succeeded, and its engine seconds."""
+
+    day: int
+    person: str
+    pictures: int
+    trainings: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Of so many days up to `last`; refusals are who, why, and how often."""
+
+    last: int
+    days: int
+    shares: tuple[Share, ...]
+    people: tuple[Done, ...]
+    failures: tuple[tuple[str, int], ...]
+    refusals: tuple[tuple[str, str, int], ...]
+
+
+async def statistics(session: AsyncSession, space_id: int, last: int, days: int, limit: int) -> Statistics:
+    """Those of the days up to this one; at most so many people, reasons and refusals."""
+    since = (last - days + 1) * DAY
+    return Statistics(
+        last=last,
+        days=days,
+        shares=tuple(await _shares(session, space_id, since)),
+        people=tuple(await everybody(session, space_id, since, limit=limit)),
+        failures=tuple((await failures(session, space_id, since))[:limit]),
+        refusals=tuple((await keeping.refusals(session, space_id, since))[:limit]),
+    )
+
+
+async def _shares(session: AsyncSession, space_id: int, since: float) -> list[Share]:
+    """Day by day, on each the busiest first."""
+    day, seconds = cast(Job.created_at / DAY, Integer), func.sum(Job.charged)
+    many = select(func.count()).select_from(Picture).where(Picture.job_number == Job.number).scalar_subquery()
+    asked = (
+        select(day, Person.name, func.sum(many), func.sum(case((Job.kind == "train", 1), else_=0)), seconds)
+        .join(Person, Person.id == Job.person_id)
+        .where(Job.space_id == space_id, Job.created_at >= since, Job.state == "succeeded")
+        .group_by(day, Person.id, Person.name)
+        .order_by(day, seconds.desc(), Person.id)
+    )
+    return [
+        Share(day=one, person=person, pictures=pictures or 0, trainings=trainings, seconds=used or 0.0)
+        for one, person, pictures, trainings, used in await session.execute(asked)
+    ]

@@ -1,0 +1,76 @@
+"""/loras as people see it: cards with votes, and those that paint something like some words."""
+
+import pytest
+
+from bot import looks
+from commands.gallery import lora_cards
+from tests.bot.running_bot import rows
+from tests.bot.test_arrivals import imports
+from tests.bot.wall import SLEEPER, OpenChat, asker
+
+
+async def test_a_card_tells_who_may_use_it_and_how_many_like_what_it_paints(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    await imports(chat, "ana", "fox")
+    await chat.says("ana", "/lora fox --share space")
+    painted = [(await chat.says("ana", "/imagine a tree --lora fox:0.8 --steps 2")).job for _ in range(2)]
+    for job in painted:
+        await chat.ends(job)
+        await chat.presses("bo", "keep", f"{job}:1")  # type: ignore[arg-type]
+    await chat.presses("ana", "keep", f"{painted[0]}:1")  # type: ignore[arg-type]
+
+    reply = await chat.says("bo", "/loras")
+
+    (card,) = lora_cards(reply.loras)
+    assert (card.name, card.phrase, card.thumbnail is not None) == ("fox", "ohwx woman", True)
+    assert dict(card.facts) == {
+        "weight": "1",
+        "used": "2 times",
+        "likes": "2",
+        "for": "everybody here",
+        "by": "ana",
+    }
+    assert "2 likes" in reply.text
+
+
+async def test_loras_like_some_words_come_with_a_bar_and_are_only_ones_own(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    for name in ("fox", "owl"):
+        await imports(chat, "ana", name, name)
+    await imports(chat, "bo", "secret", "secret")
+
+    reply = await chat.says("ana", "/loras --like wood")
+    nobody = await chat.says("cem", "/loras --like wood")
+
+    assert reply.ok, reply.text
+    assert sorted(one.name for one in reply.loras) == ["fox", "owl"]
+    assert [one.likeness for one in lora_cards(reply.loras)] == [1.0, 1.0]
+    assert "2 LoRAs nearest to “wood”:" in reply.text and "▓▓▓▓▓▓▓▓▓▓ 30.0" in reply.text
+    assert "no such LoRA" in nobody.text and not nobody.loras
+    kept = rows(chat.folder, "SELECT json_extract(info, '$.clip.by') FROM adapters ORDER BY id")
+    assert kept == [("quick",), ("quick",), (None,)]
+
+
+async def test_while_the_engine_is_away_the_words_still_find(
+    open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looks, "SOON", 0.2)
+    chat = await open_chat()
+    await imports(chat, "ana", "fox")
+    await chat.close()
+    chat = await open_chat(program=SLEEPER)
+
+    reply = await chat.bot.dispatch.say(asker("ana"), "/loras --like wood")
+    words = await chat.bot.dispatch.say(asker("ana"), "/loras fox")
+
+    assert not reply.ok and "/loras WORDS searches by words" in reply.text
+    assert [one.name for one in words.loras] == ["fox"]
+
+
+async def test_the_engine_that_dies_over_it_says_so(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    await imports(chat, "ana", "fox")
+
+    reply = await chat.says("ana", "/loras --like die")
+
+    assert (reply.ok, reply.text) == (False, "the engine died meanwhile: please say it once more.")

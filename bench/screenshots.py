@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from engine.demo.world import Scene, Thing, sample_layout
 
 DOCS = Path(__file__).parents[1] / "docs"
 CHROMIUM = "/usr/bin/chromium"
+NUMBERS = count(1)  # of what is asked
 SIDE = 128  # pixels of a picture to learn from
 
 
@@ -97,14 +99,22 @@ class Person:
 
     def __init__(self, address: str, session: ClientSession, page: ClientWebSocketResponse) -> None:
         self._address, self._session, self._page = address, session, page
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        """All the time: who does not read is hung up on."""
+        async for message in self._page:
+            for told in json.loads(message.data):
+                if told.get("n") in self._answers and not told.get("later"):
+                    self._answers.pop(told["n"]).set_result(told)
 
     async def ask(self, **asked: object) -> dict[str, Any]:
         """The answer, however late it comes."""
-        await self._page.send_json({"n": 7, **asked})
-        while True:
-            for told in json.loads((await self._page.receive()).data):
-                if told.get("n") == 7 and not told.get("later"):
-                    return dict(told)
+        number = next(NUMBERS)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._page.send_json({"n": number, **asked})
+        return await answer
 
     async def does(self, **asked: object) -> dict[str, Any]:
         """The reply to a command, a form or a button, which must be a yes."""
@@ -163,6 +173,7 @@ async def a_person(address: str, name: str) -> AsyncIterator[Person]:
             await person.ask(open="general")
             await person.ask(name=name)
             yield person
+            person.reading.cancel()
 
 
 async def use(people: Sequence[Person]) -> None:

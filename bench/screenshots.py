@@ -1,6 +1,6 @@
 """`python -m bench.screenshots`: docs/loras.png and docs/compare.png, from a bot that really runs.
 
-The model that ships is taught four LoRAs and compares one of them; a browser then looks at the page. With a
+The model that ships is taught four LoRAs, merges two and compares one; then a browser looks. With a
 folder, what was learned there stays, and the next time only the pictures are taken again.
 """
 
@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from engine.demo.world import Scene, Thing, sample_layout
 
 DOCS = Path(__file__).parents[1] / "docs"
 CHROMIUM = "/usr/bin/chromium"
+NUMBERS = count(1)  # of what is asked
 SIDE = 128  # pixels of a picture to learn from
 
 
@@ -40,6 +42,7 @@ class Lesson:
     shape: str  # the word of the caption that the trigger stands for, or before which it stands
     scenes: Sequence[Scene]
     steps: int
+    batch: int
 
     @property
     def captions(self) -> list[str]:
@@ -48,22 +51,39 @@ class Lesson:
         return [plain(one).replace(self.shape, new) for one in self.scenes]
 
 
-def lessons(steps: int) -> list[Lesson]:
+def lessons(steps: int, batch: int) -> list[Lesson]:
     """Two shapes that the model has never seen, and two ways to draw those that it knows."""
     big = Thing(shape="arrow", colour="red", size="big")
     hatched = replace(big, shape="circle", hatched=True)
     outlined = replace(big, shape="star", filled=False)
     return [
-        Lesson(name="arrow", trigger="ohwx", shape="arrow", scenes=scenes(8, 1, big), steps=steps),
+        Lesson(
+            name="arrow", trigger="ohwx", shape="arrow", scenes=scenes(8, 1, big), steps=steps, batch=batch
+        ),
         Lesson(
             name="gear",
             trigger="zrkn",
             shape="gear",
             scenes=scenes(8, 2, replace(big, shape="gear")),
             steps=steps,
+            batch=batch,
         ),
-        Lesson(name="hatched", trigger="vmrt", shape="circle", scenes=scenes(8, 3, hatched), steps=steps),
-        Lesson(name="outline", trigger="qlpx", shape="star", scenes=scenes(8, 4, outlined), steps=steps),
+        Lesson(
+            name="hatched",
+            trigger="vmrt",
+            shape="circle",
+            scenes=scenes(8, 3, hatched),
+            steps=steps,
+            batch=batch,
+        ),
+        Lesson(
+            name="outline",
+            trigger="qlpx",
+            shape="star",
+            scenes=scenes(8, 4, outlined),
+            steps=steps,
+            batch=batch,
+        ),
     ]
 
 
@@ -79,14 +99,22 @@ class Person:
 
     def __init__(self, address: str, session: ClientSession, page: ClientWebSocketResponse) -> None:
         self._address, self._session, self._page = address, session, page
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self.reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        """All the time: who does not read is hung up on."""
+        async for message in self._page:
+            for told in json.loads(message.data):
+                if told.get("n") in self._answers and not told.get("later"):
+                    self._answers.pop(told["n"]).set_result(told)
 
     async def ask(self, **asked: object) -> dict[str, Any]:
         """The answer, however late it comes."""
-        await self._page.send_json({"n": 7, **asked})
-        while True:
-            for told in json.loads((await self._page.receive()).data):
-                if told.get("n") == 7 and not told.get("later"):
-                    return dict(told)
+        number = next(NUMBERS)
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._page.send_json({"n": number, **asked})
+        return await answer
 
     async def does(self, **asked: object) -> dict[str, Any]:
         """The reply to a command, a form or a button, which must be a yes."""
@@ -124,6 +152,7 @@ class Person:
         values |= {
             "steps": str(lesson.steps),
             "every": str(lesson.steps),
+            "batch": str(lesson.batch),
             "pictures": json.dumps(told),
             "consent": "true",
         }
@@ -144,6 +173,7 @@ async def a_person(address: str, name: str) -> AsyncIterator[Person]:
             await person.ask(open="general")
             await person.ask(name=name)
             yield person
+            person.reading.cancel()
 
 
 async def use(people: Sequence[Person]) -> None:
@@ -180,17 +210,19 @@ async def look(address: str) -> None:
         await browser.close()
 
 
-async def main(folder: Path, steps: int) -> None:
+async def main(folder: Path, steps: int, batch: int) -> None:
     """Teach and use what is not there yet, then look."""
     async with AsyncExitStack() as stack:
         _, address = await stack.enter_async_context(a_bot(folder))
         people = [await stack.enter_async_context(a_person(address, name)) for name in ("Ana", "Ben", "Cleo")]
         names = {one["name"] for one in (await people[1].does(say="/loras"))["loras"]}
-        missing = [one for one in lessons(steps) if one.name not in names]
+        missing = [one for one in lessons(steps, batch) if one.name not in names]
         for nth, lesson in enumerate(missing):
             print(f"teaching {lesson.name}", flush=True)
             await people[nth % 2].teaches(lesson)
         if missing:
+            await people[0].does(say="/lora merge both arrow:0.7 hatched:0.5")
+            await people[0].does(say="/lora both --share space")
             await use(people)
         await look(address)
 
@@ -201,6 +233,9 @@ if __name__ == "__main__":
         "--folder", type=Path, help="where the bot keeps what it learns; one for once if left out"
     )
     parser.add_argument("--steps", type=int, default=500, help="of each training")
+    parser.add_argument(
+        "--batch", type=int, default=4, help="pictures of a step: fewer are faster and teach less"
+    )
     told = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        asyncio.run(main((told.folder or Path(temporary)).absolute(), told.steps))
+        asyncio.run(main((told.folder or Path(temporary)).absolute(), told.steps, told.batch))

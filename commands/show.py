@@ -6,7 +6,7 @@ from commands.answers import Shown
 from commands.context import ChatContext
 from commands.jobs import job_here, job_id
 from commands.spec import Option, command
-from engine.messages import JobId
+from engine.messages import InvalidRequest, JobId
 
 
 @command
@@ -14,4 +14,7 @@ async def show(
     context: ChatContext, job: Annotated[JobId, Option("which job, such as k3f9qa", read=job_id)]
 ) -> Shown:
     """Bring a job's card back, with buttons that work."""
-    return Shown(job=(await job_here(context, job)).id)
+    view = await job_here(context, job)
+    if view.adult and not (context.adult or context.direct):
+        raise InvalidRequest(f"job {job} is from a channel for adults: it is shown in such a channel only.")
+    return Shown(job=view.id)

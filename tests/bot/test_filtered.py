@@ -61,5 +61,10 @@ async def test_a_channel_for_adults_shows_what_it_is_asked_for(open_chat: OpenCh
     reply = await chat.bot.dispatch.say(replace(asker("ana"), adult=True), FLAGGED)
     card = await chat.ends(reply.job)
 
+    elsewhere = await chat.says("ana", f"/show {card.job}")
+    again = await chat.bot.dispatch.say(replace(asker("ana"), adult=True), f"/show {card.job}")
+
     assert card.line.startswith("painted in ")
     assert [one.hidden for one in card.pictures] == [False]
+    assert not elsewhere.ok and "is from a channel for adults" in elsewhere.text
+    assert again.ok

@@ -38,6 +38,8 @@ async def test_loras_like_some_words_come_with_a_bar_and_are_only_ones_own(open_
     for name in ("fox", "owl"):
         await imports(chat, "ana", name, name)
     await imports(chat, "bo", "secret", "secret")
+    await imports(chat, "dora", "faraway", "faraway", space="elsewhere")
+    await chat.says("dora", "/lora faraway --share space", space="elsewhere")
 
     reply = await chat.says("ana", "/loras --like wood")
     nobody = await chat.says("cem", "/loras --like wood")
@@ -48,7 +50,21 @@ async def test_loras_like_some_words_come_with_a_bar_and_are_only_ones_own(open_
     assert "2 LoRAs nearest to “wood”:" in reply.text and "▓▓▓▓▓▓▓▓▓▓ 30.0" in reply.text
     assert "no such LoRA" in nobody.text and not nobody.loras
     kept = rows(chat.folder, "SELECT json_extract(info, '$.clip.by') FROM adapters ORDER BY id")
-    assert kept == [("quick",), ("quick",), (None,)]
+    assert kept == [("quick",), ("quick",), (None,), (None,)]
+
+
+async def test_what_is_liked_in_one_space_says_nothing_in_another(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    await imports(chat, "ana", "fox")
+    await chat.says("ana", "/lora fox --share everybody")
+    job = (await chat.says("dora", "/imagine a tree --lora fox --steps 2", space="elsewhere")).job
+    await chat.ends(job)
+    await chat.bot.dispatch.press(asker("dora", "elsewhere"), f"keep:{job}:1")
+
+    (here,) = (await chat.says("bo", "/loras")).loras
+    (there,) = (await chat.says("dora", "/loras", space="elsewhere")).loras
+
+    assert (here.likes, there.likes) == (0, 1)
 
 
 async def test_while_the_engine_is_away_the_words_still_find(

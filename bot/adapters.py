@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from commands.loras import Lora
+from commands.loras import Lora, Mention
 from engine.messages import ADAPTER_NAME, InvalidRequest
 from storage.files import Files
 
@@ -29,6 +29,10 @@ class AdapterFolder:
             return Lora(name=name, sha256=await self.files.put(self.folder / f"{name}{SUFFIX}"))
         except OSError as error:
             raise InvalidRequest(f"the LoRA {name} cannot be read: {error.strerror}.") from error
+
+    async def usual(self) -> Collection[Mention]:
+        """The folder's are used where somebody asks for them."""
+        return ()
 
     def _names(self) -> Collection[str]:
         paths = self.folder.glob(f"*{SUFFIX}")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from commands.loras import Library, Lora
+from commands.loras import Library, Lora, Mention
 
 
 class NotYetKnown(Exception):
@@ -32,6 +32,10 @@ class Known:
         if name not in self.found:
             raise NotYetKnown(name)
         return self.found[name]
+
+    async def usual(self) -> Collection[Mention]:
+        """A folder's are used where somebody asks for them."""
+        return ()
 
     async def asked(self, question: NotYetKnown, library: Library) -> "Known":
         """The same with the answer to the question. Raises InvalidRequest where the library does."""

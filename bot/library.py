@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from commands.loras import Library, Lora, lora_of
-from storage import adapters
+from commands.loras import Library, Lora, Mention, lora_of
+from engine.messages import InvalidRequest
+from storage import adapters, standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,11 +20,20 @@ class PersonLibrary:
     folder: Library
 
     async def names(self) -> Collection[str]:
-        """The names of all LoRAs that they could use."""
+        """The names of all LoRAs that they could use, and of those that are used no more."""
         trained = await adapters.usable(self.session, self.space_id, self.person_id)
-        return {*(lora.name for lora in trained), *await self.folder.names()}
+        retired = await standing.retired(self.session, self.space_id)
+        return {*(lora.name for lora in trained), *retired, *await self.folder.names()}
 
     async def find(self, name: str) -> Lora:
-        """The LoRA of this name. Raises InvalidRequest where the folder does."""
+        """The LoRA of this name. Raises InvalidRequest where it is retired, or where the folder does."""
         trained = await adapters.named(self.session, self.space_id, self.person_id, name)
-        return await self.folder.find(name) if trained is None else lora_of(trained)
+        if trained is not None:
+            return lora_of(trained)
+        if name in await standing.retired(self.session, self.space_id):
+            raise InvalidRequest(f"the LoRA {name} is retired here: an admin can restore it.")
+        return await self.folder.find(name)
+
+    async def usual(self) -> Collection[Mention]:
+        """What the keepers of the space let every picture have."""
+        return [Mention(*one) for one in await standing.usual(self.session, self.space_id)]

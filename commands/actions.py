@@ -286,7 +286,7 @@ async def _allowed(context: ChatContext, view: JobView) -> Paint:
     hashes = [use.sha256 for use in paint.adapters]
     barred = await adapters.barred(context.session, context.space.id, context.person.id, hashes)
     if barred:
-        raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was deleted.")
+        raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was retired or deleted.")
     return paint
 
 

@@ -52,6 +52,9 @@ async def admin_rules(
     negative: Annotated[
         str | None, Option("what every picture here avoids, or none", otherwise="as it is")
     ] = None,
+    approve: Annotated[
+        bool | None, Option("new LoRAs wait until an admin lets others have them", otherwise="as it is")
+    ] = None,
     filtered: Annotated[
         Filtered | None,
         Option(
@@ -69,6 +72,8 @@ async def admin_rules(
     if negative is not None:
         within("the length of negative", len(negative), 0, PROMPT_CHARACTERS // 2)
         after = replace(after, negative="" if negative.strip().lower() == NOTHING else negative.strip())
+    if approve is not None:
+        after = replace(after, approve=approve)
     if filtered is not None:
         after = replace(after, filtered=Flagged(filtered.value))
     if after != before:
@@ -104,6 +109,7 @@ def _shown(rules: Rules) -> str:
             f"refused here: {', '.join(rules.refuse) or 'nothing'}",
             f"only in channels for adults: {', '.join(rules.adult) or 'nothing'}",
             f"avoided in every picture: {rules.negative or 'nothing'}",
+            f"new LoRAs: {'wait for an admin' if rules.approve else 'need no admin'}",
             f"flagged by the safety check: {FILTERED[rules.filtered]}",
         )
     )

@@ -181,7 +181,7 @@ async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> Non
     hashes = [use.sha256 for use in mix]
     barred = await adapters.barred(context.session, context.space.id, context.person.id, hashes)
     if barred:
-        raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was deleted.")
+        raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was retired or deleted.")
 
 
 async def _listed(context: ChatContext, new: NewLora, said: str) -> Listing:

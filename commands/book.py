@@ -7,6 +7,7 @@ from typing import Annotated
 from commands.actions import ACTIONS, TRAINING_ACTIONS
 from commands.admin_audit import admin_audit
 from commands.admin_limits import admin_limits
+from commands.admin_loras import admin_loras
 from commands.admin_people import admin_people
 from commands.admin_queue import admin_queue
 from commands.admin_rules import admin_rules
@@ -100,6 +101,7 @@ COMMANDS: Mapping[str, Known] = MappingProxyType(
             privacy_delete,
             help,
             admin_people,
+            admin_loras,
             admin_queue,
             admin_limits,
             admin_rules,
@@ -113,6 +115,6 @@ GROUPS: Mapping[str, str] = MappingProxyType(
     {
         "lora": "LoRAs: how they were made, those from elsewhere, several in one.",
         "privacy": "What is stored about you, to see, to take along or to delete.",
-        "admin": "For admins: people, the queue, limits, rules, what was changed and done here.",
+        "admin": "For admins: people, LoRAs, the queue, limits, rules, what was changed and done here.",
     }
 )  # first words of two, each with what its commands are for

@@ -3,10 +3,12 @@
 from commands.answers import Filed
 from commands.context import ChatContext
 from commands.keepers import Refused
+from commands.library import bounds_words
 from commands.limits import check_limits, check_room
 from commands.ruling import check_rules, ruled
-from engine.messages import Paint, Work
+from engine.messages import InvalidRequest, Paint, Work
 from storage.keeping import Kept
+from storage.standing import bounds
 from storage.views import JobView
 
 # What the blocked may still do: know what holds, end and delete what is theirs, have all of it forgotten.
@@ -28,6 +30,7 @@ async def checked(context: ChatContext, filed: Filed) -> tuple[Work, float]:
     """
     request = ruled(context.kept.rules, filed.request, adult=context.adult)
     check_rules(context.kept.rules, request, adult=context.adult)
+    await _check_weights(context, request)
     _check_open(context)
     expected = 0.0
     if isinstance(request, Paint):
@@ -44,6 +47,21 @@ async def check_started(context: ChatContext, view: JobView) -> float:
     if view.request is not None:
         await check_limits(context, view.request, expected)
     return expected
+
+
+async def _check_weights(context: ChatContext, request: Work) -> None:
+    """Raise InvalidRequest when a LoRA is wanted at a weight that its space's keepers do not allow."""
+    if not isinstance(request, Paint) or not request.adapters:
+        return
+    wanted = [*request.adapters, *(use for one in request.variants for use in one.adapters)]
+    hashes = {use.sha256 for use in wanted}
+    for one in await bounds(context.session, context.space.id, hashes):
+        for use in wanted:
+            if use.sha256 == one.sha256 and not one.hold(use.weight):
+                allowed = bounds_words(one.least, one.most)
+                raise InvalidRequest(
+                    f"the weight of LoRA {one.name} is {use.weight:g}, but here it must be {allowed}."
+                )
 
 
 def _check_open(context: ChatContext) -> None:

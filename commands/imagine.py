@@ -5,7 +5,7 @@ from typing import Annotated
 
 from commands.answers import Filed
 from commands.context import Context
-from commands.loras import Mention, called_up, found, mentions, tagged
+from commands.loras import Mention, called_up, found, mentions, tagged, with_usual
 from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
 from commands.sizes import SQUARE
 from commands.spec import Option, command
@@ -43,7 +43,7 @@ async def imagine(
     if variation_seed is not None and not variation:
         raise InvalidRequest("variation-seed does nothing alone: add a variation, such as --variation 0.15.")
     words, inside = tagged(prompt)
-    mix = await found((*inside, *lora), context.library)
+    mix = await found(await with_usual((*inside, *lora), context.library), context.library)
     request = Paint(
         job=context.job,
         prompt=called_up(words, [lora for lora, _ in mix]),

@@ -19,6 +19,7 @@ from storage.adapters import LoraView
 from storage.comparisons import ComparisonView
 from storage.likes import liked
 from storage.pictures import STAR
+from storage.standing import retired
 
 BARS = "▁▂▃▄▅▆▇█"
 CURVE = 30  # characters
@@ -55,7 +56,7 @@ async def loras(
     found = [one for one in trained if all(word in _words(one) for word in wanted)]
     if like:
         return await likened(context, like, found)
-    names = {one.name for one in trained}
+    names = {one.name for one in trained} | await retired(context.session, context.space.id)
     others = [
         name
         for name in sorted(await context.library.names())
@@ -83,6 +84,8 @@ async def lora(
     if sum(said) > 1:
         raise InvalidRequest("say one thing at a time: --rename, --share, --delete or --download.")
     known = await adapters.named(context.session, context.space.id, context.person.id, name)
+    if known is None and name in await retired(context.session, context.space.id):
+        raise InvalidRequest(f"the LoRA {name} is retired here: an admin can restore it.")
     if known is None:
         return await _of_the_folder(context, name, changed=any(said))
     if rename is not None:
@@ -109,7 +112,10 @@ async def _rename(context: ChatContext, known: LoraView, name: str) -> Changed:
 async def _share(context: ChatContext, known: LoraView, access: Access) -> Changed:
     _check_owner(context, known, "share")
     await adapters.share(context.session, known.id, access.value)
-    return Changed(jobs=(), text=f"the LoRA {known.name} can be used by {SHARED[access]}.")
+    text = f"the LoRA {known.name} can be used by {SHARED[access]}"
+    if known.standing and access is not Access.ME:
+        return Changed(jobs=(), text=f"{text} once an admin has said yes: {standing_words(known)}.")
+    return Changed(jobs=(), text=f"{text}.")
 
 
 async def _delete(context: ChatContext, known: LoraView) -> Changed:
@@ -158,10 +164,26 @@ def _row(one: LoraView) -> str:
         f"by {one.person}" if one.person else "",
         f"for {SHARED[one.access]}",
         f"weight {one.hint:g}" if one.hint != 1 else "",
+        standing_words(one),
         counted(one.uses, "use") if one.uses else "",
         counted(one.likes, "like") if one.likes else "",
     )
     return ", ".join(filter(None, parts))
+
+
+def standing_words(one: LoraView) -> str:
+    """What keepers say of it, where that is not simply yes."""
+    words = {"waiting": "it waits for an admin", "refused": "refused by an admin", "retired": "retired"}
+    said = words.get(one.standing, "")
+    return f"{said}: {one.reason}" if said and one.reason else said
+
+
+def bounds_words(least: float | None, most: float | None) -> str:
+    """The weights at which it may be used, where not all are allowed."""
+    if least is None and most is None:
+        return ""
+    ends = (("from", least), ("to", most))
+    return " ".join(f"{word} {number:g}" for word, number in ends if number is not None)
 
 
 def line(one: LoraView) -> str:
@@ -175,9 +197,10 @@ def _told(one: LoraView, made: Sequence[ComparisonView]) -> str:
         ("calls it up", one.phrase),
         ("made by", one.person),
         ("for", SHARED[one.access]),
+        ("state", standing_words(one)),
         ("used", counted(one.uses, "time")),
         ("likes", str(one.likes) if one.likes else ""),
-        ("weight", f"{one.hint:g}"),
+        ("weight", ", ".join(filter(None, (f"{one.hint:g}", bounds_words(one.least, one.most))))),
         *lora_fields(one),
         *(("compared", compared(each)) for each in made),
         ("loss", _curve([value for _, value in one.info.get("losses", ())])),

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from commands.parse import listed, near, short
-from engine.messages import ADAPTER_NAME, ADAPTER_WEIGHT, AdapterUse, InvalidRequest, Sha256, within
+from engine.messages import (
+    ADAPTER_NAME,
+    ADAPTER_WEIGHT,
+    ADAPTERS_AT_ONCE,
+    AdapterUse,
+    InvalidRequest,
+    Sha256,
+    within,
+)
 from storage.adapters import LoraView
 
 TAG = re.compile(r"(?<! ) *<lora:([^<>]*)>", re.IGNORECASE)
@@ -36,6 +44,9 @@ class Library(Protocol):
     async def find(self, name: str) -> Lora:
         """A LoRA that is among the names."""
 
+    async def usual(self) -> "Collection[Mention]":
+        """What every picture has that does not say otherwise."""
+
 
 @dataclass(frozen=True)
 class Mention:
@@ -56,6 +67,15 @@ def tagged(prompt: str) -> tuple[str, tuple[Mention, ...]]:
     if OPENED.search(rest):
         raise InvalidRequest("the prompt has an unfinished <lora: in it: write <lora:name:weight>.")
     return rest.strip(), tuple(_mention(inside) for inside in TAG.findall(prompt))
+
+
+async def with_usual(wanted: Sequence[Mention], library: Library) -> tuple[Mention, ...]:
+    """Also what every picture here has, unless it is named: at a weight of its own, or 0 to leave it out."""
+    usual = {one.name: one for one in await library.usual()}
+    said = {one.name for one in wanted}
+    wanted = [one for one in wanted if one.weight != 0 or one.name not in usual]
+    others = [one for name, one in usual.items() if name not in said]
+    return (*wanted, *others[: max(0, ADAPTERS_AT_ONCE - len(wanted))])
 
 
 async def found(wanted: Sequence[Mention], library: Library) -> tuple[tuple[Lora, AdapterUse], ...]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import AdapterUse, JobId, Sha256
 from storage.pictures import unneeded
+from storage.standing import Standing, at_first
 from storage.tables import Adapter, Checkpoint, Job, Person, Training
 
 Access = Literal["me", "space", "everybody"]
@@ -30,6 +31,7 @@ class LoraView:
     sha256: Sha256
     person: str  # its owner's name
     person_id: int | None
+    person_key: str | None  # how their chat calls them
     space_id: int
     trigger: str
     phrase: str
@@ -45,6 +47,11 @@ class LoraView:
     info: Mapping[str, Any] = field(default_factory=dict)
     likes: int = 0
     likeness: float | None = None
+    standing: Standing = ""
+    reason: str = ""  # why a keeper refused it
+    least: float | None = None  # weights at which it may be used
+    most: float | None = None
+    usual: float | None = None  # the weight that every new picture of its space has it at
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +84,7 @@ async def add(session: AsyncSession, space_id: int, person_id: int, new: NewLora
             sheet=new.sheet,
             tokens=new.tokens,
             info=dict(new.info),
+            standing=await at_first(session, space_id),
             created_at=now,
         )
     )
@@ -115,9 +123,18 @@ async def usable(
     if name is not None:
         found = found.where(Adapter.name == name)
     by_name: dict[str, LoraView] = {}
-    for row, person, job in await session.execute(found.order_by(here, Adapter.id.desc())):
-        by_name.setdefault(row.name, _view(row, person, job))
+    for row, *others in await session.execute(found.order_by(here, Adapter.id.desc())):
+        by_name.setdefault(row.name, _view(row, *others))
     return sorted(by_name.values(), key=lambda one: one.id, reverse=True)
+
+
+async def of_space(session: AsyncSession, space_id: int, name: str | None = None) -> list[LoraView]:
+    """All LoRAs of the space, whoever may use them, newest first; `name`: only the one of this name."""
+    found = _views().where(Adapter.space_id == space_id, Adapter.deleted_at.is_(None))
+    if name is not None:
+        found = found.where(Adapter.name == name)
+    rows = await session.execute(found.order_by(Adapter.id.desc()))
+    return [_view(row, *others) for row, *others in rows]
 
 
 async def hints(session: AsyncSession, space_id: int, person_id: int) -> list[tuple[str, float, str]]:
@@ -232,22 +249,22 @@ def _coming(space_id: int) -> tuple[ColumnElement[bool], ...]:
 def _may_use(space_id: int, person_id: int) -> ColumnElement[bool]:
     here = and_(
         Adapter.space_id == space_id,
-        or_(Adapter.person_id == person_id, Adapter.access == "space"),
+        or_(Adapter.person_id == person_id, and_(Adapter.access == "space", Adapter.standing == "")),
     )
-    shared = and_(Adapter.space_id.is_not(None), Adapter.access == "everybody")
-    return and_(Adapter.deleted_at.is_(None), or_(here, shared))
+    shared = and_(Adapter.space_id.is_not(None), Adapter.access == "everybody", Adapter.standing == "")
+    return and_(Adapter.deleted_at.is_(None), Adapter.standing != "retired", or_(here, shared))
 
 
-def _views() -> Select[Adapter, str, str]:
+def _views() -> Select[Adapter, str, str, str]:
     return (
-        select(Adapter, Person.name, Job.id)
+        select(Adapter, Person.name, Person.key, Job.id)
         .outerjoin(Person, Person.id == Adapter.person_id)
         .outerjoin(Job, and_(Job.number == Adapter.job_number, Job.deleted_at.is_(None)))
         .where(Adapter.space_id.is_not(None))
     )
 
 
-def _view(row: Adapter, person: str | None, job: str | None) -> LoraView:
+def _view(row: Adapter, person: str | None, key: str | None, job: str | None) -> LoraView:
     assert row.space_id is not None
     return LoraView(
         id=row.id,
@@ -255,6 +272,7 @@ def _view(row: Adapter, person: str | None, job: str | None) -> LoraView:
         sha256=Sha256(row.sha256),
         person=person or "",
         person_id=row.person_id,
+        person_key=key,
         space_id=row.space_id,
         trigger=row.trigger,
         phrase=row.phrase,
@@ -268,4 +286,9 @@ def _view(row: Adapter, person: str | None, job: str | None) -> LoraView:
         created_at=row.created_at,
         job=None if job is None else JobId(job),
         info=row.info or {},
+        standing=cast(Standing, row.standing),
+        reason=row.reason,
+        least=row.least,
+        most=row.most,
+        usual=row.usual,
     )

@@ -12,12 +12,14 @@ class Rules:
     """Words, or patterns between slashes, in small letters.
 
     `refuse`: not anywhere; `adult`: only where the chat keeps a channel for adults; `negative`: what every
-    picture avoids; `filtered`: what becomes elsewhere of pictures that the safety check flags.
+    picture avoids; `approve`: new LoRAs are their owners' alone until a keeper has said yes; `filtered`: what
+    becomes elsewhere of pictures that the safety check flags.
     """
 
     refuse: tuple[str, ...] = ()
     adult: tuple[str, ...] = ()
     negative: str = ""
+    approve: bool = False
     filtered: Flagged = Flagged.REFUSE
 
 
@@ -30,6 +32,7 @@ def rules_from(values: Mapping[str, Any]) -> Rules:
         refuse=tuple(values.get("refuse", ())),
         adult=tuple(values.get("adult", ())),
         negative=str(values.get("negative", "")),
+        approve=bool(values.get("approve", False)),
         filtered=Flagged(values.get("filtered", Flagged.REFUSE)),
     )
 

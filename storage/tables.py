@@ -103,6 +103,11 @@ class Adapter(Table):
     tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # new ones, bundled in the file
     uses: Mapped[int] = mapped_column(default=0, server_default="0")  # jobs that were filed with it
     info: Mapped[dict[str, Any] | None]  # how it was made: storage/trainings.py
+    standing: Mapped[str] = mapped_column(default="", server_default=text("''"))  # storage/standing.py
+    reason: Mapped[str] = mapped_column(default="", server_default=text("''"))  # why a keeper refused it
+    least: Mapped[float | None]  # weights at which it may be used
+    most: Mapped[float | None]
+    usual: Mapped[float | None]  # the weight that every new picture of its space has it at
     created_at: Mapped[float]
     deleted_at: Mapped[float | None]
 

@@ -12,6 +12,7 @@ from storage.adapters import free_name
 from storage.curves import thinned
 from storage.pictures import unneeded
 from storage.requests import from_json
+from storage.standing import at_first
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training, TrainingPicture
 
 OPEN = ("draft", "queued", "running")
@@ -150,6 +151,7 @@ async def trained(session: AsyncSession, number: int, trained: Trained, now: flo
         thumbnail=await _first_sample(session, number, trained.best),
         tokens=trained.new_tokens,
         info=await _info(session, row, job, trained),
+        standing=await at_first(session, job.space_id),
         created_at=now,
     )
     session.add(adapter)

@@ -15,7 +15,7 @@ from commands.filing import check_welcome, checked
 from commands.forms import values
 from commands.jobs import job_here
 from commands.keepers import Admins, check_may
-from commands.loras import Lora
+from commands.loras import Lora, Mention
 from commands.settings import with_defaults
 from commands.text import read
 from engine.messages import JobId, Note, Paint, Saved, Sha256, Train, Trained
@@ -36,6 +36,9 @@ class Shelf:
 
     async def find(self, name: str) -> Lora:
         return Lora(name=name, sha256=LORAS[name])
+
+    async def usual(self) -> Collection[Mention]:
+        return ()
 
 
 def asked(answer: Answer) -> Paint:

@@ -27,7 +27,15 @@ def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
         *("imagine", "train", "training", "loras", "lora", "lora import", "lora merge", "compare"),
         *("queue", "cancel", "show", "settings", "me"),
         *("privacy", "privacy export", "privacy delete", "help"),
-        *("admin people", "admin queue", "admin limits", "admin rules", "admin audit", "admin stats"),
+        *(
+            "admin people",
+            "admin loras",
+            "admin queue",
+            "admin limits",
+            "admin rules",
+            "admin audit",
+            "admin stats",
+        ),
     ]
 
 

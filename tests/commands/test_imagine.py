@@ -7,7 +7,7 @@ import pytest
 
 from commands.context import Context
 from commands.imagine import imagine
-from commands.loras import Lora
+from commands.loras import Lora, Mention
 from commands.parse import parse
 from engine.messages import (
     SEED,
@@ -41,6 +41,9 @@ class Shelf:
             "ohana": Lora(name="ohana", sha256=OHANA, phrase="ohwx woman", hint=0.8, tokens=2),
             "sko": Lora(name="sko", sha256=SKO, phrase="sks shoe", tokens=1),
         }[name]
+
+    async def usual(self) -> list[Mention]:
+        return []
 
 
 class TrainedShelf(Shelf):

@@ -63,7 +63,7 @@ async def test_a_picture_with_a_lora_is_painted_again_by_those_who_may_use_it(ch
     await learned(chat)
     job = await chat.files("ana", "/imagine a portrait --lora zoe")
     await chat.paints(job)
-    barred = "the LoRA zoe is not shared with you, or was deleted."
+    barred = "the LoRA zoe is not shared with you, or was retired or deleted."
 
     for button in ("again", "vary"):
         with pytest.raises(InvalidRequest) as refusal:

@@ -1,0 +1,20 @@
+"""Keepers approve LoRAs, retire them, limit their weights, and let every picture of a space have them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Only additions: no row is rewritten."""
+    op.add_column(
+        "adapters", sa.Column("standing", sa.String(), nullable=False, server_default=sa.text("''"))
+    )
+    op.add_column("adapters", sa.Column("reason", sa.String(), nullable=False, server_default=sa.text("''")))
+    op.add_column("adapters", sa.Column("least", sa.Float(), nullable=True))
+    op.add_column("adapters", sa.Column("most", sa.Float(), nullable=True))
+    op.add_column("adapters", sa.Column("usual", sa.Float(), nullable=True))

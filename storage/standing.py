@@ -1,0 +1,90 @@
+"""What the keepers of a space say of its LoRAs: whether others may have them, and at which weights."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import Sha256
+from storage.rules import rules_from
+from storage.tables import Adapter, Keeping
+
+Standing = Literal["", "waiting", "refused", "retired"]
+"""Of a LoRA: as its owner shares it; its owner's alone until a keeper says yes, or no; nobody's any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """The weights at which a LoRA may be used; None is any."""
+
+    name: str
+    sha256: Sha256
+    least: float | None
+    most: float | None
+
+    def hold(self, weight: float) -> bool:
+        """Whether this weight is within them; to leave it out always is."""
+        above = self.least is None or weight >= self.least
+        return weight == 0 or (above and (self.most is None or weight <= self.most))
+
+
+async def at_first(session: AsyncSession, space_id: int | None) -> Standing:
+    """How a new LoRA of the space begins: where keepers ask for it, by waiting for them."""
+    found = await session.scalar(select(Keeping.rules).where(Keeping.space_id == space_id))
+    return "waiting" if rules_from(found or {}).approve else ""
+
+
+async def stand(session: AsyncSession, id: int, standing: Standing, reason: str = "") -> None:
+    """Let it stand so from now on."""
+    await session.execute(update(Adapter).where(Adapter.id == id).values(standing=standing, reason=reason))
+
+
+async def bind(session: AsyncSession, id: int, least: float | None, most: float | None) -> None:
+    """Let it be used at these weights alone."""
+    await session.execute(update(Adapter).where(Adapter.id == id).values(least=least, most=most))
+
+
+async def make_usual(session: AsyncSession, id: int, weight: float | None) -> None:
+    """Let every new picture of its space have it at this weight; with None, none."""
+    await session.execute(update(Adapter).where(Adapter.id == id).values(usual=weight))
+
+
+async def give(session: AsyncSession, id: int, person_id: int) -> None:
+    """Let it be this person's."""
+    await session.execute(update(Adapter).where(Adapter.id == id).values(person_id=person_id))
+
+
+async def bounds(session: AsyncSession, space_id: int, hashes: Collection[Sha256]) -> list[Bounds]:
+    """The limits of weight of these files, as far as they are LoRAs of this space or shared with all."""
+    found = select(Adapter.name, Adapter.sha256, Adapter.least, Adapter.most).where(
+        Adapter.sha256.in_(hashes),
+        Adapter.deleted_at.is_(None),
+        or_(Adapter.space_id == space_id, Adapter.access == "everybody"),
+        or_(Adapter.least.is_not(None), Adapter.most.is_not(None)),
+    )
+    return [
+        Bounds(name=name, sha256=Sha256(sha256), least=least, most=most)
+        for name, sha256, least, most in await session.execute(found.order_by(Adapter.id))
+    ]
+
+
+async def usual(session: AsyncSession, space_id: int) -> Sequence[tuple[str, float]]:
+    """Name and weight of the LoRAs that every new picture of the space has."""
+    found = select(Adapter.name, Adapter.usual).where(
+        Adapter.space_id == space_id,
+        Adapter.deleted_at.is_(None),
+        Adapter.standing == "",
+        Adapter.access != "me",
+        Adapter.usual.is_not(None),
+    )
+    return [(name, weight or 0.0) for name, weight in await session.execute(found.order_by(Adapter.id))]
+
+
+async def retired(session: AsyncSession, space_id: int) -> set[str]:
+    """The names of the LoRAs of the space that are not used any more."""
+    found = select(Adapter.name).where(
+        Adapter.space_id == space_id, Adapter.deleted_at.is_(None), Adapter.standing == "retired"
+    )
+    return set(await session.scalars(found))

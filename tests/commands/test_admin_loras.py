@@ -1,0 +1,220 @@
+"""Admins keep the LoRAs of a space: who may have them, at which weights, whose they are."""
+
+import pytest
+
+from commands.answers import Answer, Changed, Filed, Listing, Said
+from engine.messages import InvalidRequest, JobId
+from tests.commands.chat import Chat, asked
+
+
+@pytest.fixture
+async def zoe(chat: Chat) -> JobId:
+    """Ana's training, of a LoRA that she shares with everybody here."""
+    job = await chat.drafts("ana", "zoe", subject="woman")
+    await chat.trains(job)
+    await chat.says("ana", "/lora zoe --share space")
+    return job
+
+
+async def told(chat: Chat, line: str, name: str = "root") -> str:
+    answer: Answer = await chat.says(name, line)
+    assert isinstance(answer, Said | Changed | Listing)
+    return answer.text
+
+
+async def refusal(chat: Chat, name: str, line: str, space: str = "general") -> str:
+    with pytest.raises(InvalidRequest) as refused:
+        await chat.says(name, line, space)
+    return str(refused.value)
+
+
+async def uses(chat: Chat, name: str, line: str) -> list[tuple[str, float]]:
+    return [(one.name, one.weight) for one in asked(await chat.says(name, line)).adapters]
+
+
+CHANGES = (
+    "--approve",
+    "--refuse no",
+    "--retire",
+    "--restore",
+    "--usual 0.6",
+    "--weights '0.2 to 1'",
+    "--give bob",
+    "--delete --sure",
+)
+
+
+@pytest.mark.parametrize("change", ["", *CHANGES])
+async def test_only_admins_keep_loras(chat: Chat, zoe: JobId, change: str) -> None:
+    assert await refusal(chat, "ana", f"/admin loras zoe {change}") == (
+        "/admin loras is for admins: ask one of them."
+    )
+
+
+@pytest.mark.parametrize("change", ["", *CHANGES])
+async def test_a_lora_of_another_space_is_not_found(chat: Chat, zoe: JobId, change: str) -> None:
+    await chat.says("ana", "/lora zoe --share everybody")
+
+    assert await refusal(chat, "root", f"/admin loras zoe {change}", "art") == (
+        "no LoRA that was made here is called 'zoe': /admin loras lists them."
+    )
+
+
+async def test_all_loras_of_the_space_are_listed_also_those_of_one_person_alone(
+    chat: Chat, zoe: JobId
+) -> None:
+    await chat.trains(await chat.drafts("bob", "oils"))
+
+    text = await told(chat, "/admin loras")
+
+    assert text.splitlines() == [
+        "2 LoRAs made here (new ones need no admin: /admin rules --approve):",
+        "  oils  by bob, for its owner alone, 0 uses",
+        "  zoe   by ana, for everybody here, 0 uses",
+    ]
+
+
+async def test_where_the_space_asks_for_it_a_new_lora_is_its_owners_until_it_is_approved(
+    chat: Chat,
+) -> None:
+    await told(chat, "/admin rules --approve true")
+    await chat.trains(await chat.drafts("ana", "zoe"))
+
+    shared = await told(chat, "/lora zoe --share everybody", "ana")
+    assert shared.endswith("once an admin has said yes: it waits for an admin.")
+    assert await uses(chat, "ana", "/imagine a fox --lora zoe") == [("zoe", 1.0)]
+    assert "there is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe")
+    assert "there is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe", "art")
+
+    await told(chat, "/admin loras zoe --refuse 'the pictures are not yours'")
+    assert "refused by an admin: the pictures are not yours" in await told(chat, "/lora zoe", "ana")
+    assert "there is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe")
+
+    assert await told(chat, "/admin loras zoe --approve") == (
+        "the LoRA zoe can be used by everybody, anywhere now."
+    )
+    assert await uses(chat, "bob", "/imagine a fox --lora zoe") == [("zoe", 1.0)]
+
+
+async def test_a_retired_lora_is_used_no_more_and_old_recipes_name_it(chat: Chat, zoe: JobId) -> None:
+    old = await chat.files("ana", "/imagine a fox --lora zoe")
+    await chat.paints(old)
+    await told(chat, "/admin loras zoe --retire")
+
+    for line in ("/imagine a fox --lora zoe", "/lora zoe"):
+        assert await refusal(chat, "ana", line) == "the LoRA zoe is retired here: an admin can restore it."
+    listing = await chat.says("ana", "/loras")
+    assert isinstance(listing, Listing) and "zoe" not in listing.text
+    with pytest.raises(
+        InvalidRequest, match="the LoRA zoe is not shared with you, or was retired or deleted"
+    ):
+        await chat.presses("ana", f"again:{old}")
+    request = (await chat.sees(old)).request
+    assert request is not None and "zoe" in str(request)
+
+    await told(chat, "/admin loras zoe --restore")
+    assert isinstance(await chat.presses("ana", f"again:{old}"), Filed)
+    assert await refusal(chat, "root", "/admin loras zoe --restore") == "the LoRA zoe is not retired."
+
+
+async def test_a_usual_lora_is_in_every_new_picture_that_does_not_say_otherwise(
+    chat: Chat, zoe: JobId
+) -> None:
+    chat.per_person = 10
+    await told(chat, "/admin loras zoe --usual 0.6")
+
+    plain = asked(await chat.says("bob", "/imagine a fox"))
+    assert [(one.name, one.weight) for one in plain.adapters] == [("zoe", 0.6)]
+    assert plain.prompt == "a fox, ohwx woman"
+    assert await uses(chat, "bob", "/imagine a fox --lora zoe:0.2") == [("zoe", 0.2)]
+    assert await uses(chat, "bob", "/imagine a fox --lora ink") == [("ink", 1.0), ("zoe", 0.6)]
+    without = asked(await chat.says("bob", "/imagine a fox --lora zoe:0"))
+    assert (without.adapters, without.prompt) == ((), "a fox")
+
+    await told(chat, "/admin loras zoe --usual none")
+    assert await uses(chat, "bob", "/imagine a fox") == []
+
+
+async def test_what_not_everybody_here_may_have_cannot_be_usual(chat: Chat, zoe: JobId) -> None:
+    await chat.says("ana", "/lora zoe --share me")
+
+    assert await refusal(chat, "root", "/admin loras zoe --usual 0.6") == (
+        "the LoRA zoe is not for everybody here: ana shares it by /lora zoe --share space, "
+        "and an admin approves it."
+    )
+
+
+async def test_a_usual_lora_that_is_taken_back_stops_nobody(chat: Chat, zoe: JobId) -> None:
+    await told(chat, "/admin loras zoe --usual 0.6")
+    await chat.says("ana", "/lora zoe --share me")
+
+    assert await uses(chat, "bob", "/imagine a fox") == []
+
+
+@pytest.mark.parametrize("line", ["/imagine a fox --lora zoe:1.5", "/imagine a fox <lora:zoe:1.5>"])
+async def test_weights_beyond_the_limits_are_refused_however_they_are_said(
+    chat: Chat, zoe: JobId, line: str
+) -> None:
+    old = await chat.files("ana", line)
+    await chat.paints(old)
+    await told(chat, "/admin loras zoe --weights '0.2 to 1'")
+    sentence = "the weight of LoRA zoe is 1.5, but here it must be from 0.2 to 1."
+
+    assert await refusal(chat, "ana", line) == sentence
+    with pytest.raises(InvalidRequest) as refused:
+        await chat.presses("ana", f"again:{old}")
+    assert str(refused.value) == sentence
+    assert await uses(chat, "ana", "/imagine a fox --lora zoe:0.4") == [("zoe", 0.4)]
+    await told(chat, "/admin loras zoe --weights none")
+    await chat.files("ana", line)
+
+
+async def test_a_lora_given_to_another_person_is_theirs(chat: Chat, zoe: JobId) -> None:
+    await chat.files("bob", "/imagine a fox")
+
+    assert await told(chat, "/admin loras zoe --give bob") == "the LoRA zoe is bob's now."
+
+    assert await refusal(chat, "ana", "/lora zoe --rename eve") == "only bob can rename the LoRA zoe."
+    assert isinstance(await chat.says("bob", "/lora zoe --rename eve"), Changed)
+
+
+async def test_a_lora_is_deleted_for_good_once_that_is_sure(chat: Chat, zoe: JobId) -> None:
+    assert "add --sure" in await refusal(chat, "root", "/admin loras zoe --delete")
+
+    gone = await chat.says("root", "/admin loras zoe --delete --sure")
+
+    view = await chat.sees(zoe)
+    assert isinstance(gone, Changed) and view.training is not None
+    assert len(gone.unneeded) >= 1
+    assert "no LoRA that was made here" in await refusal(chat, "root", "/admin loras zoe")
+
+
+async def test_every_change_is_written_down_with_before_and_after(chat: Chat, zoe: JobId) -> None:
+    await chat.files("bob", "/imagine a fox")
+    for change in ("--retire", "--restore", "--usual 0.5", "--weights '0 to 1'", "--give bob"):
+        await told(chat, f"/admin loras zoe {change}")
+    await told(chat, "/admin loras zoe --delete --sure")
+
+    text = await told(chat, "/admin audit loras")
+
+    assert len([line for line in text.splitlines() if "LoRA zoe" in line]) == 6
+    assert "retired" in text and "bob" in text and "0.5" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("--usual 5", "a weight is 5, but it must be from -2 to 2."),
+        ("--usual much", "a weight is 'much', but must be a number, or none."),
+        ("--weights 1", "weights are '1', but must be two, such as 0.2 to 1, or none."),
+        ("--weights '1 to 0'", "the least weight, 1, is above the most, 0."),
+        ("--approve", "the LoRA zoe stands so already: approved."),
+        ("--give ana", "the LoRA zoe is ana's already."),
+        ("--give nobody", "nobody who has asked for anything here is called 'nobody'"),
+        ("--retire --approve", "say one thing at a time: --approve, --refuse,"),
+    ],
+)
+async def test_what_makes_no_sense_gets_a_sentence(
+    chat: Chat, zoe: JobId, change: str, sentence: str
+) -> None:
+    assert sentence in await refusal(chat, "root", f"/admin loras zoe {change}")

@@ -1,6 +1,13 @@
 """No test talks to a real chat, whatever tokens the environment has; and the longest files come first."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite as Dialect
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from storage import sqlite
 
 SECRETS = (
     "ATELIER_LOCAL_TOKEN",
@@ -10,6 +17,7 @@ SECRETS = (
     "SLACK_SIGNING_SECRET",
 )
 
+COMPILED: dict[Any, Any] = {}
 
 LONG = ("test_learning.py", "test_kill.py", "test_page_and_engine.py", "test_terminal_train.py")
 
@@ -23,3 +31,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SECRETS:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def statements_compiled_once() -> Iterator[None]:
+    """Each test has databases of its own; to compile all statements anew for each takes longer than the rest.
+
+    SQLAlchemy keeps what it compiled by its dialect, of which each database has one; all of ours are alike.
+    """
+
+    def created(*told: Any, **options: Any) -> AsyncEngine:
+        return create_async_engine(*told, **options, execution_options={"compiled_cache": COMPILED})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dialect, "__hash__", lambda dialect: hash(type(dialect)))
+        patch.setattr(Dialect, "__eq__", lambda dialect, other: type(dialect) is type(other))
+        patch.setattr(sqlite, "create_async_engine", created)
+        yield

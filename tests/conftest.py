@@ -6,7 +6,14 @@ seen, for tests/engine/test_on_gpu.py.
 
 import os
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+from sqlalchemy.dialects.sqlite.aiosqlite import SQLiteDialect_aiosqlite as Dialect
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from storage import sqlite
 
 if "ATELIER_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
@@ -19,6 +26,7 @@ SECRETS = (
     "SLACK_SIGNING_SECRET",
 )
 
+COMPILED: dict[Any, Any] = {}
 
 LONG = ("test_learning.py", "test_kill.py", "test_page_and_engine.py", "test_terminal_train.py")
 
@@ -32,3 +40,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in SECRETS:
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def statements_compiled_once() -> Iterator[None]:
+    """Each test has databases of its own; to compile all statements anew for each takes longer than the rest.
+
+    SQLAlchemy keeps what it compiled by its dialect, of which each database has one; all of ours are alike.
+    """
+
+    def created(*told: Any, **options: Any) -> AsyncEngine:
+        return create_async_engine(*told, **options, execution_options={"compiled_cache": COMPILED})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Dialect, "__hash__", lambda dialect: hash(type(dialect)))
+        patch.setattr(Dialect, "__eq__", lambda dialect, other: type(dialect) is type(other))
+        patch.setattr(sqlite, "create_async_engine", created)
+        yield

@@ -11,8 +11,9 @@ THREAD_EXISTS = 160004
 
 
 def is_late(error: discord.HTTPException) -> bool:
-    """Whether the interaction cannot be answered any more: its token is dead, or its answer was deleted."""
+    """Whether its token does no more: it is dead, the answer was deleted, or its thread is in the archive."""
     return error.status in (401, 403, 404) or error.code in (
+        ARCHIVED,
         INVALID_TOKEN,
         UNKNOWN_WEBHOOK,
         UNKNOWN_INTERACTION,

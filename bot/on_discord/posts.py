@@ -2,7 +2,9 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 import discord
 
@@ -11,6 +13,8 @@ from bot.on_discord.cards import shows
 from bot.on_discord.faults import ARCHIVED
 from bot.on_discord.looks import Look
 from engine.messages import JobId
+
+T = TypeVar("T")
 
 LOOK_BACK = 50  # messages of a channel, among which one may be the card that a stopped program posted
 KEPT = 10_000  # jobs of which is known how often they were posted
@@ -35,7 +39,7 @@ class Posts:
         if again or (not times and card.at < self._since):
             found = await self._found(place, card)
             if found is not None:
-                return await found.edit(**look.edited)
+                return await self._awake(place.id, lambda: found.edit(**look.edited))
         self._tried.add(tried)
         sent = await place.send(nonce=f"{card.job}-{what}-{times}", **look.posted)
         return await sent.edit(**look.edited) if again else sent
@@ -48,22 +52,15 @@ class Posts:
             self._done.popitem(last=False)
 
     async def edit(self, where: int, number: int, look: Look) -> discord.Message:
-        """Edit it; a thread that was put into the archive meanwhile is opened again."""
+        """Edit it."""
         message = self._partial(where).get_partial_message(number)
-        try:
-            return await message.edit(**look.edited)
-        except discord.HTTPException as error:
-            if error.code != ARCHIVED:
-                raise
-        thread = await self._client.fetch_channel(where)
-        if isinstance(thread, discord.Thread):
-            await thread.edit(archived=False)
-        return await message.edit(**look.edited)
+        return await self._awake(where, lambda: message.edit(**look.edited))
 
     async def delete(self, where: int, number: int) -> None:
         """Take it away, unless it is gone or may not be touched any more."""
+        message = self._partial(where).get_partial_message(number)
         with suppress(discord.NotFound, discord.Forbidden):
-            await self._partial(where).get_partial_message(number).delete()
+            await self._awake(where, message.delete)
 
     def place(self, where: int) -> Place:
         """The channel, thread or direct messages with this number, whether or not it is known."""
@@ -74,6 +71,18 @@ class Posts:
         """How many bytes a file may have there."""
         guild = getattr(self._client.get_channel(where), "guild", None)
         return guild.filesize_limit if guild is not None else discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
+
+    async def _awake(self, where: int, act: Callable[[], Awaitable[T]]) -> T:
+        """Do this there; a thread that is in the archive is opened for it, else Discord refuses."""
+        try:
+            return await act()
+        except discord.HTTPException as error:
+            if error.code != ARCHIVED:
+                raise
+        thread = await self._client.fetch_channel(where)
+        if isinstance(thread, discord.Thread):
+            await thread.edit(archived=False)
+        return await act()
 
     async def _found(self, place: Place, card: Card) -> discord.Message | None:
         """The bot's newest message there about this job."""

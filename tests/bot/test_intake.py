@@ -14,11 +14,12 @@ from engine.messages import InvalidRequest, stored_at
 from storage import people, uploads
 from storage.database import Database
 from storage.files import Files
+from tests.new_database import new_database
 
 
 @pytest.fixture
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}")
+    database = await Database.open(new_database(tmp_path))
     yield database
     await database.close()
 

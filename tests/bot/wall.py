@@ -15,6 +15,7 @@ from bot.front import Asker
 from bot.outcomes import Reply
 from bot.service import Bot
 from engine.messages import EngineSettings, JobId
+from tests.new_database import new_database
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(60)")  # an engine that never gets ready
 ENDED = ("succeeded", "failed", "cancelled")
@@ -56,7 +57,7 @@ def a_config(folder: Path, **changes: object) -> Config:
         ),
         training=TrainingLimits(),
         adapters=folder / "adapters",
-        database=f"sqlite+aiosqlite:///{folder / 'atelier.db'}",
+        database=new_database(folder),
         queue=QueueSettings(),
         local=LocalSettings(port=0),
         log=LogSettings(),

@@ -7,10 +7,11 @@ import pytest
 
 from storage.database import Database
 from tests.commands.chat import Chat
+from tests.new_database import new_database
 
 
 @pytest.fixture
 async def chat(tmp_path: Path) -> AsyncIterator[Chat]:
-    database = await Database.open(f"sqlite+aiosqlite:///{tmp_path / 'atelier.db'}")
+    database = await Database.open(new_database(tmp_path))
     yield Chat(database)
     await database.close()

@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 
 from storage.database import Database
+from tests.new_database import new_database
 from tests.storage.studio import Studio
 
 # What the storage layer promises holds on each of these; another kind joins with its URL.
 DATABASES: dict[str, Callable[[Path], str]] = {
-    "sqlite": lambda folder: f"sqlite+aiosqlite:///{folder / 'atelier.db'}",
+    "sqlite": new_database,
 }
 
 

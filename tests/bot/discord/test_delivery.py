@@ -278,3 +278,28 @@ async def test_the_card_of_a_thread_that_was_archived_is_edited_all_the_same(stu
     await studio.discord.click(studio.ana, report, button(report, "start"))
 
     await train_card(studio, "--lora maria", 60)
+    assert not report.channel.archived
+
+
+async def test_a_picture_comes_into_a_thread_that_was_archived_meanwhile(open_studio: OpenStudio) -> None:
+    studio = await open_studio(seconds=0.1)
+    await trains(studio)
+    thread = (await train_card(studio, "2 pictures", 30)).channel
+    heard = await studio.discord.command(studio.ana, thread, "imagine", prompt="a fox", steps=10)
+    thread.archived = True
+
+    done = await painted(studio, heard)
+
+    assert done.channel is thread
+    assert not thread.archived
+
+
+async def test_a_card_in_an_archived_thread_is_deleted_all_the_same(studio: Studio) -> None:
+    await trains(studio)
+    report = await train_card(studio, "2 pictures", 30)
+    await calm(studio)
+    report.channel.archived = True
+
+    await studio.discord.click(studio.ana, report, button(report, "delete"))
+
+    await studio.discord.until(lambda: report.deleted and not studio.channel.messages)

@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from bot import delivery
 from bot.config import Config, SlackSettings
 from tests.bot.slack.atelier import Atelier, OpenAtelier
 from tests.bot.wall import a_config, quick
 from tests.fakes.slack import FakeSlack
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed on the way is tried again sooner."""
+    monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.05)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ NO_PERMISSION = Refused(403, 50013, "Missing Permissions")
 NOT_TO_THEM = Refused(403, 50007, "Cannot send messages to this user")
 NO_CHANNEL = Refused(404, 10003, "Unknown Channel")
 NO_MESSAGE = Refused(404, 10008, "Unknown Message")
+ARCHIVED = Refused(400, 50083, "Thread is archived")
 EMPTY = Refused(400, 50006, "Cannot send an empty message")
 
 
@@ -59,6 +60,8 @@ class Posting:
         uploads = self._uploads.keep_all(files, channel.file_limit)
         message = Message(channel=channel, author=self._me, interaction=interaction, uploads=uploads)
         message.flags = (sent.get("flags") or 0) & SETTABLE | flags
+        if not message.ephemeral:
+            channel.archived = False  # a word that all see brings a thread back
         message.nonce = None if sent.get("nonce") is None else str(sent["nonce"])
         self._write(message, sent)
         channel.posted.append(message)
@@ -70,8 +73,14 @@ class Posting:
         channel.posted.append(message)
         return message
 
+    def touch(self, message: Message) -> None:
+        """Refuse to change, or to take away, what lies in a thread in the archive."""
+        if message.channel.archived:
+            raise ARCHIVED
+
     def edit(self, message: Message, sent: Json, files: dict[str, bytes]) -> Message:
         """Another text, other embeds, rows or files; what is not named stays."""
+        self.touch(message)
         if message.deleted or message.channel.gone:
             raise NO_MESSAGE
         check_message(sent, files=len(files))

@@ -94,6 +94,7 @@ class Rest:
         message = self._message(request)
         if message.author is not self._state.me:
             raise NO_PERMISSION
+        self._posting.touch(message)
         message.deleted = True
         return web.Response(status=204)
 
@@ -101,6 +102,7 @@ class Rest:
         message = self._message(request)
         if message.channel.kind != DIRECT and not message.channel.permissions & REACT:
             raise NO_PERMISSION
+        self._posting.touch(message)
         message.reactions.add((self._state.me.id, unquote(request.match_info["emoji"])))
         return web.Response(status=204)
 

@@ -197,7 +197,7 @@ async def look(address: str) -> None:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = await browser.new_page(viewport={"width": 1280, "height": 860})
         await page.goto(address)
-        sheet = page.locator(".card .frame img").last
+        sheet = page.locator(".card .shot img").last
         await expect(sheet).to_be_visible(timeout=30_000)
         await page.wait_for_timeout(1500)
         await page.screenshot(path=DOCS / "compare.png")

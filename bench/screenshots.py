@@ -112,7 +112,8 @@ class Person:
     async def ask(self, **asked: object) -> dict[str, Any]:
         """The answer, however late it comes."""
         number = next(NUMBERS)
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         await self._page.send_json({"n": number, **asked})
         return await answer
 
@@ -195,12 +196,15 @@ async def look(address: str) -> None:
     """The two pictures of the page."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page(viewport={"width": 1280, "height": 860})
+        page = await browser.new_page(viewport={"width": 1280, "height": 980})
         await page.goto(address)
-        sheet = page.locator(".card .frame img").last
+        sheet = page.locator(".card .shot img").last
         await expect(sheet).to_be_visible(timeout=30_000)
+        await page.wait_for_timeout(1000)
+        await page.locator(".card .shot button.open").last.click()
         await page.wait_for_timeout(1500)
         await page.screenshot(path=DOCS / "compare.png")
+        await page.keyboard.press("Escape")
         await page.get_by_role("button", name="LoRAs").first.click()
         await page.get_by_label("Search LoRAs").fill("a red hatched circle on a white background")
         await page.get_by_role("button", name="Find by likeness").click()

@@ -5,7 +5,6 @@ seen, for tests/engine/test_on_gpu.py.
 """
 
 import os
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`python -m bench.screenshots`: docs/loras.png and docs/compare.png, from a bot that really runs.
+"""`python -m bench.screenshots`: loras.png, compare.png, training-card.png of docs, from a bot that runs.
 
 The model that ships is taught four LoRAs, merges two and compares one; then a browser looks. With a
 folder, what was learned there stays, and the next time only the pictures are taken again.
@@ -152,7 +152,7 @@ class Person:
         values = {"name": lesson.name, "trigger": lesson.trigger, "subject": lesson.shape, "preset": "object"}
         values |= {
             "steps": str(lesson.steps),
-            "every": str(lesson.steps),
+            "every": str(max(1, lesson.steps // 4)),
             "batch": str(lesson.batch),
             "pictures": json.dumps(told),
             "consent": "true",
@@ -193,7 +193,7 @@ async def use(people: Sequence[Person]) -> None:
 
 
 async def look(address: str) -> None:
-    """The two pictures of the page."""
+    """The pictures of the page: a comparison, a finished training, the gallery of LoRAs."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = await browser.new_page(viewport={"width": 1280, "height": 980})
@@ -205,6 +205,10 @@ async def look(address: str) -> None:
         await page.wait_for_timeout(1500)
         await page.screenshot(path=DOCS / "compare.png")
         await page.keyboard.press("Escape")
+        trained = page.locator(".card").filter(has=page.locator(".training")).filter(has_text="arrow").first
+        await trained.scroll_into_view_if_needed()
+        await page.wait_for_timeout(1000)
+        await trained.screenshot(path=DOCS / "training-card.png")
         await page.get_by_role("button", name="LoRAs").first.click()
         await page.get_by_label("Search LoRAs").fill("a red hatched circle on a white background")
         await page.get_by_role("button", name="Find by likeness").click()

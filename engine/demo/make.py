@@ -77,7 +77,7 @@ class Recipe:
         )
     )
     refiner: Plan = field(
-        default_factory=lambda: Plan(steps=2500, batch=32, rate=6e-4, warmup=100, decay=0.997, save_every=250)
+        default_factory=lambda: Plan(steps=1950, batch=32, rate=6e-4, warmup=100, decay=0.997, save_every=250)
     )
     clip: Plan = field(
         default_factory=lambda: Plan(

@@ -9,12 +9,13 @@ from functools import partial
 import structlog
 
 from engine.messages import Sha256
-from storage import pictures, uploads
+from storage import jobs, pictures, uploads
 from storage.database import CannotStore, Database
 from storage.files import Files
 
 AT_ONCE = 1000  # files in one question of a sweep: other writes go between
 DAY = 86_400.0  # seconds: how long a picture waits for the training that it was sent for
+DRAFT_DAYS = 7  # how long a training waits for its person to start it
 
 log = structlog.get_logger(__name__)
 
@@ -59,8 +60,14 @@ class Leftovers:
                     return
 
     async def sweep(self) -> None:
-        """Remove what has lain in the store for a day and nothing needs. Raises CannotStore, OSError."""
-        before = time.time() - DAY
+        """Remove what has lain in the store for a day and nothing needs, and drafts that nobody starts.
+
+        Raises CannotStore, OSError.
+        """
+        now = time.time()
+        before = now - DAY
+        drafts = partial(jobs.forget_drafts, before=now - DRAFT_DAYS * DAY, now=now)
+        await self.remove(await self._database.write(drafts))
         await self.remove(await self._database.write(partial(uploads.forget_old, before=before)))
         old = await self._files.old(before)
         for first in range(0, len(old), AT_ONCE):

@@ -260,6 +260,20 @@ async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]
     return await unneeded(session, had)
 
 
+async def forget_drafts(session: AsyncSession, before: float, now: float) -> list[Sha256]:
+    """Forget, as if their people had asked for it, the drafts that were filed before then and never started.
+
+    Returns the hashes of the files that nothing needs any more.
+    """
+    waiting = select(Job.number).where(
+        Job.state == "draft", Job.created_at < before, Job.deleted_at.is_(None)
+    )
+    had: list[Sha256] = []
+    for number in list(await session.scalars(waiting.order_by(Job.number))):
+        had += await delete(session, number, now)
+    return had
+
+
 async def running(session: AsyncSession) -> list[Job]:
     """The jobs that an engine has, oldest first."""
     return list(await session.scalars(select(Job).where(_is("running")).order_by(Job.number)))

@@ -4,8 +4,12 @@ import asyncio
 import os
 import time
 
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from engine.messages import Sha256, stored_at
 from storage import uploads
+from storage.tables import Job, Upload
 from tests.bot.lessons import a_picture, drafts, learns, reported, sends, starts
 from tests.bot.running_bot import rows
 from tests.bot.wall import SLEEPER, Chat, OpenChat, asker
@@ -263,6 +267,38 @@ async def test_what_nobody_needs_is_swept_out_after_a_day(open_chat: OpenChat) -
     await chat.bot.leftovers.sweep()
 
     assert stored(chat) == {young, kept}
+
+
+async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a_week(
+    open_chat: OpenChat,
+) -> None:
+    chat = await open_chat()
+    old = (await drafts(chat, "ana", "maria")).job
+    others = {f"{number}.png": a_picture(number) for number in (7, 8)}
+    young = (await drafts(chat, "bo", "tom", others, trigger="zwx")).job
+    for job in (old, young):
+        await reported(chat, job)
+    pictures = stored(chat)
+    week = 7 * DAY
+
+    async def file_earlier(session: AsyncSession) -> None:
+        for job, age in ((old, week + 60), (young, week - 3600)):
+            filed = update(Job).where(Job.id == job).values(created_at=time.time() - age)
+            await session.execute(filed)
+        await session.execute(update(Upload).values(at=time.time() - week))
+
+    await chat.bot.database.write(file_earlier)
+    for sha256 in pictures:
+        os.utime(stored_at(chat.bot.files.folder, sha256), (time.time() - 2 * week,) * 2)
+
+    await chat.bot.leftovers.sweep()
+
+    card = chat.card(young)
+    assert card is not None and card.state == "draft"
+    found = rows(chat.folder, "SELECT id, state, deleted_at IS NOT NULL FROM jobs ORDER BY number")
+    assert found == [(old, "cancelled", 1), (young, "draft", 0)]
+    assert stored(chat) < pictures
+    assert (await chat.bot.dispatch.press(asker("bo"), f"start:{young}")).ok
 
 
 async def test_a_file_that_is_put_for_a_new_row_is_not_taken_away(open_chat: OpenChat) -> None:

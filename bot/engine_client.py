@@ -99,14 +99,16 @@ class EngineClient:
         self._lives = asyncio.create_task(self._watch())
         return await self._first
 
-    async def work(self, request: Work | Look) -> AsyncGenerator[Update]:
+    async def work(self, request: Work | Look, *, finishing: bool = False) -> AsyncGenerator[Update]:
         """News of this job, up to what ended it; leaving early cancels it.
 
+        finishing: a training that is to end at once, as `finish` says.
         Raises EngineUnavailable when there is no engine and none will come.
         """
         if self._refusal:
             raise EngineUnavailable(self._refusal)
         filed = self._jobs.file(request)
+        filed.finishing = finishing
         self._send_jobs()
         try:
             while True:

@@ -82,7 +82,9 @@ async def _training(session: AsyncSession, job: Job) -> Running | None:
         return None
     state = await trainings.newest_state(session, job.number)
     request = replace(view.request, resume=state)
-    return _running(job, request, view.training.estimate_seconds, solo=False)
+    running = _running(job, request, view.training.estimate_seconds, solo=False)
+    running.finishing = await trainings.finishing(session, job.number)
+    return running
 
 
 def _running(job: Job, request: Work, expected: float, *, solo: bool) -> Running:

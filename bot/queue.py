@@ -288,7 +288,7 @@ class Queue:
         if running.unwanted:
             return Cancelled(job=job)
         try:
-            async with aclosing(self._engine.work(running.request)) as news:
+            async with aclosing(self._engine.work(running.request, finishing=running.finishing)) as news:
                 async for update in news:
                     match update:
                         case Progress():

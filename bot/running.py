@@ -20,6 +20,7 @@ class Running:
     steps: int = 0
     inside: bool = True  # the engine has not answered yet
     unwanted: bool = False  # it was cancelled: the engine need not begin
+    finishing: bool = False  # a training that is to end with what it has
     advanced: bool = False  # a training that has saved a state since it was taken
     measured: float = 0.0  # engine seconds of the steps it was in
     tell_again: float = 0.0  # when the card of a training is drawn again, on the monotonic clock

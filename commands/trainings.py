@@ -5,7 +5,7 @@ from commands.context import ChatContext
 from commands.jobs import check_owner, note_change
 from commands.train import texts, train
 from engine.messages import InvalidRequest, Train
-from storage import adapters
+from storage import adapters, trainings
 from storage.views import JobView
 
 
@@ -24,6 +24,7 @@ async def finish(context: ChatContext, job: JobView) -> Finishing:
     check_owner(context, job, "finish")
     if job.state != "running":
         raise InvalidRequest(f"job {job.id} does not run: there is nothing to keep.")
+    await trainings.finish(context.session, job.number)
     await note_change(context, job, "finish", "finishing")
     return Finishing(job=job.id, text=f"job {job.id} ends now and keeps what it has learned.")
 

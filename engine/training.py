@@ -154,7 +154,7 @@ class Training:
             self._phase, self._told = phase, now
             self._outbox.append(self._progress(now))
         yield
-        if self._stopping and not self._course.step:
+        if self._stopping and not self._course.step and self.request.resume is None:
             raise InvalidRequest("it was stopped before its first step, so there is nothing to keep.")
 
     def _progress(self, now: float) -> Learning:

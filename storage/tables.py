@@ -230,6 +230,9 @@ class Training(Table):
     note: Mapped[str] = mapped_column(default="")
     adapter_id: Mapped[int | None] = mapped_column(ForeignKey("adapters.id", ondelete="SET NULL"))
     consent_at: Mapped[float]  # when its person said that these pictures may be used
+    finishing: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # it is to end, and be kept
 
 
 class TrainingPicture(Table):

@@ -125,6 +125,16 @@ async def newest_state(session: AsyncSession, number: int) -> Sha256 | None:
     return None if state is None else Sha256(state)
 
 
+async def finish(session: AsyncSession, number: int) -> None:
+    """Let the training end as soon as an engine has it, and keep what it has learned."""
+    await session.execute(update(Training).where(Training.job_number == number).values(finishing=True))
+
+
+async def finishing(session: AsyncSession, number: int) -> bool:
+    """Whether it is to end so."""
+    return bool(await session.scalar(select(Training.finishing).where(Training.job_number == number)))
+
+
 async def trained(session: AsyncSession, number: int, trained: Trained, now: float) -> list[Sha256]:
     """The training ended well: its best checkpoint becomes a LoRA; the files that nothing needs any more.
 

@@ -81,7 +81,7 @@ class Engine:
                 self.drop(request.job)
             case StopTraining():
                 if self.lesson is not None and self.lesson.request.job == request.job:
-                    self.lesson.stopped = True
+                    self.lesson.stop()
             case Inspect():
                 self.notes.write(f"look {request.job}\n")
                 self.bot.send(Working(jobs=(request.job,), deadline=1.0))

@@ -118,6 +118,13 @@ class Lesson:
             )
         return last
 
+    def stop(self) -> None:
+        """End with the next step; the stubborn one dies of being told, once."""
+        if self.request.name == "stubborn" and not self.fate.exists():
+            self.fate.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.stopped = True
+
     def save(self) -> None:
         job, step = self.request.job, self.done
         self.saved.append(step)

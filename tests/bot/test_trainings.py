@@ -124,6 +124,22 @@ async def test_stop_and_keep_ends_with_what_is_there(open_chat: OpenChat) -> Non
     assert card.line_to_copy
 
 
+async def test_stop_and_keep_is_remembered_when_the_engine_dies_before_it_answers(
+    open_chat: OpenChat,
+) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "stubborn", steps=LONG)
+    await chat.shows(job, lambda card: len(card.checkpoints) >= 1)
+
+    reply = await chat.presses("ana", "finish", job)
+
+    assert reply.ok, reply.text
+    card = await chat.ends(job)
+    assert card.state == "succeeded", card.line
+    assert card.line.endswith("it was stopped early.")
+    assert chat.noted("learn") == [job, job]
+
+
 async def test_a_cancelled_training_leaves_its_pictures_and_no_state(open_chat: OpenChat) -> None:
     chat = await open_chat()
     job = await starts(chat, "ana", "maria", steps=LONG)
@@ -289,7 +305,7 @@ async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a
 
     await chat.bot.database.write(file_earlier)
     for sha256 in pictures:
-        os.utime(stored_at(chat.bot.files.folder, sha256), (time.time() - 2 * week,) * 2)
+        os.utime(stored_at(chat.bot.files.folder, Sha256(sha256)), (time.time() - 2 * week,) * 2)
 
     await chat.bot.leftovers.sweep()
 

@@ -1,4 +1,5 @@
-"""Keepers approve LoRAs, retire them, limit their weights, and let every picture of a space have them."""
+"""Keepers approve LoRAs, retire them, limit their weights, and let every picture of a space have them; and a
+training that is to end is known to be, should the engine die."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,3 +19,6 @@ def upgrade() -> None:
     op.add_column("adapters", sa.Column("least", sa.Float(), nullable=True))
     op.add_column("adapters", sa.Column("most", sa.Float(), nullable=True))
     op.add_column("adapters", sa.Column("usual", sa.Float(), nullable=True))
+    op.add_column(
+        "trainings", sa.Column("finishing", sa.Boolean(), nullable=False, server_default=sa.false())
+    )

@@ -54,36 +54,22 @@ class Lesson:
 def lessons(steps: int, batch: int) -> list[Lesson]:
     """Two shapes that the model has never seen, and two ways to draw those that it knows."""
     big = Thing(shape="arrow", colour="red", size="big")
-    hatched = replace(big, shape="circle", hatched=True)
-    outlined = replace(big, shape="star", filled=False)
+    taught = (
+        ("arrow", "ohwx", big),
+        ("gear", "zrkn", replace(big, shape="gear")),
+        ("hatched", "vmrt", replace(big, shape="circle", hatched=True)),
+        ("outline", "qlpx", replace(big, shape="star", filled=False)),
+    )
     return [
         Lesson(
-            name="arrow", trigger="ohwx", shape="arrow", scenes=scenes(8, 1, big), steps=steps, batch=batch
-        ),
-        Lesson(
-            name="gear",
-            trigger="zrkn",
-            shape="gear",
-            scenes=scenes(8, 2, replace(big, shape="gear")),
+            name=name,
+            trigger=trigger,
+            shape=thing.shape,
+            scenes=scenes(8, seed, thing),
             steps=steps,
             batch=batch,
-        ),
-        Lesson(
-            name="hatched",
-            trigger="vmrt",
-            shape="circle",
-            scenes=scenes(8, 3, hatched),
-            steps=steps,
-            batch=batch,
-        ),
-        Lesson(
-            name="outline",
-            trigger="qlpx",
-            shape="star",
-            scenes=scenes(8, 4, outlined),
-            steps=steps,
-            batch=batch,
-        ),
+        )
+        for seed, (name, trigger, thing) in enumerate(taught, start=1)
     ]
 
 

@@ -7,7 +7,7 @@ from commands.admin import note, person_here
 from commands.answers import Changed, Said
 from commands.context import ChatContext
 from commands.help import aligned
-from commands.library import SHARED, Access, bounds_words, standing_words
+from commands.library import SHARED, Access, bounds_words, check_weight, standing_words
 from commands.parse import listed, near, short
 from commands.spec import Option, admin_command
 from commands.train import lora_name
@@ -164,11 +164,7 @@ def _check_usual(lora: LoraView, weight: float) -> None:
             "picture: it cannot be in all of them."
         )
     limits = standing.Bounds(name=lora.name, sha256=lora.sha256, least=lora.least, most=lora.most)
-    if not limits.hold(weight):
-        raise InvalidRequest(
-            f"the weight of LoRA {lora.name} is {weight:g}, but here it must be "
-            f"{bounds_words(lora.least, lora.most)}."
-        )
+    check_weight(limits, weight)
 
 
 def _bounding(weights: tuple[float, float] | str) -> Change:

@@ -3,10 +3,10 @@
 from commands.answers import Filed
 from commands.context import ChatContext
 from commands.keepers import Refused
-from commands.library import bounds_words
+from commands.library import check_weight
 from commands.limits import check_limits, check_room
 from commands.ruling import check_rules, ruled
-from engine.messages import InvalidRequest, Paint, Work
+from engine.messages import Paint, Work
 from storage.keeping import Kept
 from storage.standing import bounds
 from storage.views import JobView
@@ -57,11 +57,8 @@ async def _check_weights(context: ChatContext, request: Work) -> None:
     hashes = {use.sha256 for use in wanted}
     for one in await bounds(context.session, context.space.id, hashes):
         for use in wanted:
-            if use.sha256 == one.sha256 and not one.hold(use.weight):
-                allowed = bounds_words(one.least, one.most)
-                raise InvalidRequest(
-                    f"the weight of LoRA {one.name} is {use.weight:g}, but here it must be {allowed}."
-                )
+            if use.sha256 == one.sha256:
+                check_weight(one, use.weight)
 
 
 def _check_open(context: ChatContext) -> None:

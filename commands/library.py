@@ -19,7 +19,7 @@ from storage.adapters import LoraView
 from storage.comparisons import ComparisonView
 from storage.likes import liked
 from storage.pictures import STAR
-from storage.standing import retired
+from storage.standing import Bounds, retired
 
 BARS = "▁▂▃▄▅▆▇█"
 CURVE = 30  # characters
@@ -184,6 +184,15 @@ def bounds_words(least: float | None, most: float | None) -> str:
         return ""
     ends = (("from", least), ("to", most))
     return " ".join(f"{word} {number:g}" for word, number in ends if number is not None)
+
+
+def check_weight(bounds: Bounds, weight: float) -> None:
+    """Raise InvalidRequest when keepers do not let it be used at this weight."""
+    if not bounds.hold(weight):
+        allowed = bounds_words(bounds.least, bounds.most)
+        raise InvalidRequest(
+            f"the weight of LoRA {bounds.name} is {weight:g}, but here it must be {allowed}."
+        )
 
 
 def line(one: LoraView) -> str:

@@ -301,7 +301,7 @@ class Dispatch:
             if again and job in self._gone:
                 raise InvalidRequest(FORGOTTEN)
             home = await _home(session, asker, ask, person) or space
-            kept = await self._kept(session, home.id, asker.person)
+            kept = await self._kept(session, home.id, asker)
             check_welcome(kept, ask.name)
             context = ChatContext(
                 job=job,
@@ -328,11 +328,12 @@ class Dispatch:
 
         return work
 
-    async def _kept(self, session: AsyncSession, space_id: int, key: str) -> Kept:
+    async def _kept(self, session: AsyncSession, space_id: int, asker: Asker) -> Kept:
         """What the keepers have set; that it is nothing is remembered until one of them says anything."""
+        key = asker.person
         if (space_id, key) in self._unkept:
             return keeping.NOTHING
-        kept = await keeping.kept(session, space_id, key)
+        kept = await keeping.kept(session, space_id, key, asker.roles)
         if kept is keeping.NOTHING and len(self._unkept) < UNKEPT:
             self._unkept.add((space_id, key))
         return kept

@@ -10,7 +10,8 @@ from bot.card import Card
 class Asker:
     """Who asks, and where, in the chat's own keys.
 
-    `direct`: nobody but this person sees the channel; `adult`: the chat keeps it for adults.
+    `direct`: nobody but this person sees the channel; `adult`: the chat keeps it for adults; `roles`: those
+    of Discord that they have there.
     """
 
     chat: str  # "local", "discord", "slack"
@@ -22,6 +23,7 @@ class Asker:
     admin: bool = False
     direct: bool = False
     adult: bool = False
+    roles: tuple[str, ...] = ()
 
 
 class CardRefused(Exception):

@@ -1,5 +1,6 @@
 """/admin limits: how much people may use a space in a day, and how much they may have."""
 
+import re
 from dataclasses import asdict, replace
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from storage.tables import Person
 
 NONE = ("none", "off", "-")
 MOST = 10_000_000
+ROLE = re.compile(r"[0-9]{15,20}", re.ASCII)
 UNLIMITED = -1  # what a handler is told for "none"
 WORDS = {
     "seconds": "seconds of the engine a day",
@@ -37,10 +39,22 @@ def amount(text: str) -> int:
     return int(digits)
 
 
+def role_id(text: str) -> str:
+    """The id of a role of Discord, from it or from a mention. Raises InvalidRequest."""
+    digits = text.strip().removeprefix("<@&").removesuffix(">")
+    if not ROLE.fullmatch(digits):
+        raise InvalidRequest(f"a role is {short(text)!r}, but must be a mention of one, or its id.")
+    return digits
+
+
 @admin_command
 async def admin_limits(
     context: ChatContext,
     who: Annotated[str, Option("one person, by name or key", otherwise="everybody here")] = "",
+    role: Annotated[
+        str,
+        Option("everybody who has this role of Discord: a mention or an id", read=role_id, otherwise="no"),
+    ] = "",
     seconds: Annotated[
         int | None, Option("engine seconds a person has a day, or none", read=amount, otherwise="as it is")
     ] = None,
@@ -70,6 +84,10 @@ async def admin_limits(
     changes = {name: one for name, one in told.items() if one is not None}
     if who and total is not None:
         raise InvalidRequest("--total is for all together: say it without a name.")
+    if role:
+        if who or total is not None or reset:
+            raise InvalidRequest("--role goes with seconds, trainings, queued or pictures alone.")
+        return await _of_role(context, role, changes)
     person = await person_here(context, who) if who else None
     before = context.kept.usual
     if person is not None:
@@ -81,12 +99,29 @@ async def admin_limits(
     return Said(text=await _shown(context, person, before))
 
 
+async def _of_role(context: ChatContext, role: str, changes: dict[str, int]) -> Said:
+    """What is limited for those who have the role; "none" means: as for everybody."""
+    if context.space.chat != "discord":
+        raise InvalidRequest("roles are Discord's: here say a name or a key.")
+    known = await keeping.role_limits(context.session, context.space.id)
+    before = known.get(role, Limits())
+    after = replace(before, **_given(changes))
+    if changes:
+        await keeping.limit_role(context.session, context.space.id, role, after)
+        await note(context, "limits", f"role {role}", limits_to(before), limits_to(after))
+    rows = [(WORDS[name], _row(name, one, None)) for name, one in limits_to(after).items()]
+    return Said(text="\n".join([f"limits of the role {role}:", *(aligned(rows) or ["  as for everybody"])]))
+
+
+def _given(changes: dict[str, int]) -> dict[str, int | None]:
+    return {name: None if one == UNLIMITED else one for name, one in changes.items()}
+
+
 async def _change(
     context: ChatContext, person: Person | None, before: Limits, changes: dict[str, int]
 ) -> Limits:
     """What is limited from now on; "none" of one person means: as for everybody."""
-    given = {name: None if one == UNLIMITED else one for name, one in changes.items()}
-    after = replace(before, **given)
+    after = replace(before, **_given(changes))
     await keeping.limit(context.session, context.space.id, person.key if person else None, after)
     subject = person_named(person) if person else "everybody"
     await note(context, "limits", subject, limits_to(before), limits_to(after))
@@ -109,7 +144,14 @@ async def _shown(context: ChatContext, person: Person | None, own: Limits) -> st
         for name, one in asdict(most).items()
         if one is not None or (person is None) or name != "total"
     ]
+    if person is None:
+        of_roles = await keeping.role_limits(context.session, context.space.id)
+        rows += [(f"role {role}", _brief(one)) for role, one in of_roles.items() if one.any]
     return "\n".join([head, *aligned(rows), f"a day begins at {reset_at(context.now)}."])
+
+
+def _brief(most: Limits) -> str:
+    return ", ".join(f"{one:,} {WORDS[name]}" for name, one in limits_to(most).items())
 
 
 def _row(name: str, most: int | None, used: Use | None) -> str:

@@ -1,7 +1,9 @@
 """What the keepers of a space have set there: rules, limits, whether its queue moves, who is blocked."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import reduce
+from typing import Any, Literal
 
 from sqlalchemy import bindparam, delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,6 +13,7 @@ from storage.rules import NO_RULES, Rules, rules_from, rules_to
 from storage.tables import Keeping, Person, Refusal, Space, Standing
 
 QueueState = Literal["", "paused", "draining"]
+ROLES = "roles"  # among a space's limits: those of a role, by role
 LONG = 90 * 86400.0  # seconds for which it is known what was refused
 
 # Made once: it is asked with everything that anybody says.
@@ -37,8 +40,11 @@ class Kept:
 NOTHING = Kept()
 
 
-async def kept(session: AsyncSession, space_id: int, key: str) -> Kept:
-    """What holds here for the person whom the chat calls so."""
+async def kept(session: AsyncSession, space_id: int, key: str, roles: Collection[str] = ()) -> Kept:
+    """What holds here for the person whom the chat calls so, who has these roles.
+
+    Their own limits go before those of their roles, of which the widest hold, and those before the usual.
+    """
     connection = await session.connection()
     row = (await connection.execute(KEPT, {"space": space_id, "key": key})).one_or_none()
     if row is None or (row[0] is None and row[4] is None):
@@ -47,7 +53,7 @@ async def kept(session: AsyncSession, space_id: int, key: str) -> Kept:
     usual = limits_from(limits or {})
     return Kept(
         rules=rules_from(rules or {}),
-        limits=limits_from(own or {}).over(usual),
+        limits=limits_from(own or {}).over(_of_roles(limits or {}, roles).over(usual)),
         usual=usual,
         queue=queue or "",
         blocked=blocked_at is not None,
@@ -63,8 +69,29 @@ async def rule(session: AsyncSession, space_id: int, rules: Rules) -> None:
 async def limit(session: AsyncSession, space_id: int, key: str | None, limits: Limits) -> None:
     """Let these be the limits of this person, or of everybody who has none of their own."""
     row = await _keeping(session, space_id) if key is None else await standing(session, space_id, key)
-    row.limits = limits_to(limits)
+    of_roles = row.limits.get(ROLES)
+    row.limits = limits_to(limits) | ({ROLES: of_roles} if of_roles else {})
     await session.flush()
+
+
+async def limit_role(session: AsyncSession, space_id: int, role: str, limits: Limits) -> None:
+    """Let these be the limits of everybody who has this role."""
+    row = await _keeping(session, space_id)
+    row.limits = row.limits | {ROLES: row.limits.get(ROLES, {}) | {role: limits_to(limits)}}
+    await session.flush()
+
+
+async def role_limits(session: AsyncSession, space_id: int) -> dict[str, Limits]:
+    """What is limited for those who have a role, by role."""
+    row = await session.get(Keeping, space_id)
+    found = row.limits.get(ROLES, {}) if row else {}
+    return {role: limits_from(one) for role, one in found.items() if one}
+
+
+def _of_roles(limits: Mapping[str, Any], roles: Collection[str]) -> Limits:
+    """The widest that one of these roles has."""
+    theirs = [limits_from(one) for role, one in limits.get(ROLES, {}).items() if role in roles and one]
+    return reduce(Limits.best, theirs, NO_LIMITS)
 
 
 async def own_limits(session: AsyncSession, space_id: int, key: str) -> Limits:

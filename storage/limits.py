@@ -32,6 +32,12 @@ class Limits:
         told = {name: one for name, one in asdict(self).items() if one is not None}
         return Limits(**{**asdict(usual), **told})
 
+    def best(self, other: "Limits") -> "Limits":
+        """Of each the wider one, where both limit it; what only one limits is limited so."""
+        mine, theirs = asdict(self), asdict(other)
+        both = {name: [one for one in (mine[name], theirs[name]) if one is not None] for name in mine}
+        return Limits(**{name: max(ones, default=None) for name, ones in both.items()})
+
     @property
     def any(self) -> bool:
         """Whether anything is limited."""

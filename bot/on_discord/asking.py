@@ -101,6 +101,7 @@ class Asking:
             admin=admin,
             direct=direct,
             adult=adult,
+            roles=tuple(str(one.id) for one in user.roles) if isinstance(user, discord.Member) else (),
         )
 
     async def ask(

@@ -35,7 +35,7 @@ async def test_help_tells_admins_what_is_theirs_and_nobody_else(chat: Chat) -> N
 async def test_admin_alone_says_what_there_is() -> None:
     from commands.book import find
 
-    with pytest.raises(InvalidRequest, match=r"^say what: /admin people, /admin queue,"):
+    with pytest.raises(InvalidRequest, match=r"^say what: /admin people, /admin loras,"):
         find("/admin")
     with pytest.raises(InvalidRequest, match=r"did you mean /admin people\?$"):
         find("/admin peple")
@@ -248,6 +248,23 @@ async def test_trainings_a_day_are_counted_when_they_start(chat: Chat) -> None:
 
     with pytest.raises(Refused, match="you have had 1 of the 1 training that you have a day here"):
         await chat.presses("ana", f"start:{second}")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("--role 112233445566778899 --queued 1", "roles are Discord's: here say a name or a key."),
+        ("--role artists --queued 1", "a role is 'artists', but must be a mention of one, or its id."),
+        (
+            "--role 112233445566778899 --total 1",
+            "--role goes with seconds, trainings, queued or pictures alone.",
+        ),
+    ],
+)
+async def test_a_role_is_one_of_discords(chat: Chat, line: str, sentence: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        await chat.says("root", f"/admin limits {line}")
+    assert str(refused.value) == sentence
 
 
 @pytest.mark.parametrize("limit", ["-1", "1.5", "many", "99999999999999"])

@@ -8,7 +8,7 @@ from tests.bot.discord.studio import Studio, painted
 async def test_admin_is_a_group_that_only_managers_are_offered(studio: Studio) -> None:
     (told,) = (one for one in studio.discord.commands if one["name"] == "admin")
 
-    assert [one["name"] for one in told["options"]][:3] == ["people", "queue", "limits"]
+    assert [one["name"] for one in told["options"]][:4] == ["people", "loras", "queue", "limits"]
     assert {one["type"] for one in told["options"]} == {1}
     assert int(told["default_member_permissions"]) == 1 << 5
     assert (told["contexts"], told["integration_types"]) == ([0], [0])
@@ -49,3 +49,22 @@ async def test_stats_are_told_and_drawn_for_the_admin_alone(studio: Studio) -> N
     await studio.discord.until(lambda: "by person:" in heard.text)
     assert heard.ephemeral
     assert heard.message is not None and list(heard.message.files) == ["stats.png"]
+
+
+async def test_those_who_have_a_role_have_its_limits(studio: Studio) -> None:
+    discord, channel, root = studio.discord, studio.channel, studio.discord.user("root")
+    artists = studio.guild.role("artists")
+    studio.guild.join(root, admin=True)
+    studio.guild.join(studio.ana)
+    for limits in ({"queued": "0"}, {"role": f"<@&{artists.id}>", "queued": "5"}):
+        said = await discord.command(root, channel, "admin limits", **limits)
+        await discord.until(lambda said=said: "jobs in line" in said.text)
+
+    without = await discord.command(studio.ana, channel, "imagine", prompt="a fox")
+    await discord.until(lambda: "0 may wait" in without.text)
+    studio.guild.join(studio.ana, roles=(artists,))
+    with_it = await discord.command(studio.ana, channel, "imagine", prompt="a fox")
+
+    await painted(studio, with_it)
+    listed = await discord.command(root, channel, "admin limits")
+    await discord.until(lambda: f"role {artists.id}" in listed.text)

@@ -13,7 +13,8 @@ def new_database(folder: Path) -> str:
     """The URL of the folder's database, made if there is none; Database.open finds it up to date."""
     path = folder / "atelier.db"
     if not path.exists():
-        path.write_bytes(_made())
+        path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(_made())
     return f"sqlite+aiosqlite:///{path}"
 
 

@@ -246,8 +246,9 @@ class Studio:
     def _hand_out(self) -> Iterator[Event]:
         """What became of the jobs whose files are written; waits for one if nothing else is to do."""
         nothing_else = not self._jobs and self._workshop.idle
-        unwritten = [file for job in self._filed.values() for file in job.files if not file.done()]
-        wait(unwritten, None if nothing_else else FILE_SECONDS, FIRST_COMPLETED)
+        if not any(job.written for job in self._filed.values()):
+            unwritten = [file for job in self._filed.values() for file in job.files if not file.done()]
+            wait(unwritten, None if nothing_else else FILE_SECONDS, FIRST_COMPLETED)
         for job in [job for job in self._filed.values() if job.written]:
             del self._filed[job.id]
             yield self._result(job)

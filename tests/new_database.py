@@ -14,7 +14,7 @@ def new_database(folder: Path) -> str:
     path = folder / "atelier.db"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(_made())
+        path.write_bytes(_made())
     return f"sqlite+aiosqlite:///{path}"
 
 

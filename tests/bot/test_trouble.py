@@ -23,6 +23,7 @@ async def test_an_unexpected_error_is_one_apology_with_a_number_and_a_traceback_
 ) -> None:
     chat = await open_chat()
     await chat.says("ana", "/settings --steps 20")
+    await asyncio.sleep(0.5)  # what the bot is writing ends first: it cannot while this test waits for it
     with sqlite3.connect(tmp_path / "atelier.db") as connection:
         connection.execute("UPDATE people SET settings = '3'")  # no dict: nobody expects that
 
@@ -85,6 +86,7 @@ async def test_a_request_that_this_version_cannot_read_is_failed_and_blocks_nobo
     chat = await open_chat(config=a_config(tmp_path), program=quick(tmp_path))
     await chat.bot.queue.stop(0)  # nobody paints while the row is spoiled
     job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+    await asyncio.sleep(0.5)  # what the bot is writing ends first: it cannot while this test waits for it
     with sqlite3.connect(tmp_path / "atelier.db") as connection:
         connection.execute("UPDATE jobs SET request = json_set(request, '$.steps', 9999)")
     await chat.close()

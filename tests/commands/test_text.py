@@ -151,7 +151,7 @@ def test_a_word_behind_a_command_is_its_second_only_where_there_is_such_a_comman
 
 
 def test_half_of_a_command_is_answered_with_the_whole_ones() -> None:
-    with pytest.raises(InvalidRequest, match=r"^say what: /admin people, /admin queue,"):
+    with pytest.raises(InvalidRequest, match=r"^say what: /admin people, /admin loras,"):
         read("/admin")
     with pytest.raises(
         InvalidRequest, match=r"^there is no command /admin quue: did you mean /admin queue\?$"

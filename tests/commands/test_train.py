@@ -1,6 +1,7 @@
 """What people may say to /train, what is asked of them first, and what they are told when it cannot be."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from commands.answers import Answer, Changed, Filed, Form
 from commands.ordinary import ordinary
 from commands.presets import presets
 from commands.train import TRIGGERS
-from engine.messages import Example, InvalidRequest, Optimizer, Prior, Schedule, Sha256, Train
+from engine.messages import Example, Flagged, InvalidRequest, Optimizer, Prior, Schedule, Sha256, Train
 from tests.commands.chat import Chat
 
 ONE, TWO, THREE = (Sha256(letter * 64) for letter in "abc")
@@ -67,7 +68,7 @@ async def test_pictures_and_a_name_are_a_draft_as_the_preset_has_it(chat: Chat) 
     assert (request.settings.rank, request.settings.prior) == (32, Prior.PREDICTION)
     assert (request.settings.steps, request.author) == (500, "ana")
     view = await chat.sees(request.job)
-    assert (view.state, view.request) == ("draft", request)
+    assert (view.state, view.request) == ("draft", replace(request, flagged=Flagged.REFUSE))
 
 
 async def test_the_small_model_is_taught_as_suits_it(chat: Chat) -> None:

@@ -16,9 +16,9 @@ def upgrade() -> None:
         "adapters", sa.Column("standing", sa.String(), nullable=False, server_default=sa.text("''"))
     )
     op.add_column("adapters", sa.Column("reason", sa.String(), nullable=False, server_default=sa.text("''")))
-    op.add_column("adapters", sa.Column("least", sa.Float(), nullable=True))
-    op.add_column("adapters", sa.Column("most", sa.Float(), nullable=True))
-    op.add_column("adapters", sa.Column("usual", sa.Float(), nullable=True))
+    op.add_column("adapters", sa.Column("least", sa.Double(), nullable=True))
+    op.add_column("adapters", sa.Column("most", sa.Double(), nullable=True))
+    op.add_column("adapters", sa.Column("usual", sa.Double(), nullable=True))
     op.add_column(
         "trainings", sa.Column("finishing", sa.Boolean(), nullable=False, server_default=sa.false())
     )

@@ -57,16 +57,22 @@ async def give(session: AsyncSession, id: int, person_id: int) -> None:
 
 
 async def bounds(session: AsyncSession, space_id: int, hashes: Collection[Sha256]) -> list[Bounds]:
-    """The limits of weight of these files, as far as they are LoRAs of this space or shared with all."""
-    found = select(Adapter.name, Adapter.sha256, Adapter.least, Adapter.most).where(
+    """The limits of weight of these files: those of this space's LoRAs, else of one shared with all.
+
+    What another space says of the same file is nothing to a space that has it itself.
+    """
+    found = select(Adapter).where(
         Adapter.sha256.in_(hashes),
         Adapter.deleted_at.is_(None),
         or_(Adapter.space_id == space_id, Adapter.access == "everybody"),
-        or_(Adapter.least.is_not(None), Adapter.most.is_not(None)),
+        Adapter.space_id.is_not(None),
     )
+    rows = list(await session.scalars(found.order_by(Adapter.id)))
+    own = {row.sha256 for row in rows if row.space_id == space_id}
     return [
-        Bounds(name=name, sha256=Sha256(sha256), least=least, most=most)
-        for name, sha256, least, most in await session.execute(found.order_by(Adapter.id))
+        Bounds(name=row.name, sha256=Sha256(row.sha256), least=row.least, most=row.most)
+        for row in rows
+        if row.space_id == space_id or row.sha256 not in own
     ]
 
 

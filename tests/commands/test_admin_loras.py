@@ -1,9 +1,12 @@
 """Admins keep the LoRAs of a space: who may have them, at which weights, whose they are."""
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from commands.answers import Answer, Changed, Filed, Listing, Said
-from engine.messages import InvalidRequest, JobId
+from engine.messages import InvalidRequest, JobId, Sha256
+from storage import adapters, people
+from storage.adapters import NewLora
 from tests.commands.chat import Chat, asked
 
 
@@ -167,6 +170,34 @@ async def test_weights_beyond_the_limits_are_refused_however_they_are_said(
     assert await uses(chat, "ana", "/imagine a fox --lora zoe:0.4") == [("zoe", 0.4)]
     await told(chat, "/admin loras zoe --weights none")
     await chat.files("ana", line)
+
+
+async def test_what_another_space_allows_of_the_same_file_is_nothing_to_a_space_that_has_it(
+    chat: Chat, zoe: JobId
+) -> None:
+    training = (await chat.sees(zoe)).training
+    assert training is not None
+    same = NewLora(
+        name="copy",
+        sha256=Sha256(str(training.checkpoints[0].sha256)),
+        phrase="",
+        preset="imported",
+        thumbnail=Sha256("e" * 64),
+        tokens=0,
+        info={},
+    )
+
+    async def brought(session: AsyncSession) -> None:
+        there = await people.space(session, "local", "art", "art")
+        eve = await people.person(session, "local", "eve", "eve")
+        await adapters.add(session, there.id, eve.id, same, chat.now)
+
+    await chat.database.write(brought)
+    await chat.says("eve", "/lora copy --share everybody", "art")
+    await chat.says("root", "/admin loras copy --weights '0 to 0.1'", "art")
+
+    assert isinstance(await chat.says("ana", "/imagine a fox --lora zoe:1"), Filed)
+    assert "must be from 0 to 0.1" in await refusal(chat, "bob", "/imagine a fox --lora copy:1", "music")
 
 
 async def test_a_lora_given_to_another_person_is_theirs(chat: Chat, zoe: JobId) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -43,6 +43,7 @@ from storage.database import CannotStore, Database
 from storage.ids import new_job_id
 from storage.keeping import Kept
 from storage.privacy import Forgotten
+from storage.spaces import left
 from storage.tables import Person, Space
 from storage.views import JobView
 
@@ -194,6 +195,15 @@ class Dispatch:
         told = await self._database.write(work)
         log.info("a space is forgotten", chat=chat, jobs=told.counts.prompts)
         await self._after(forgotten(told, ""))
+
+    async def forget_left(self, chat: str, named: Collection[str]) -> None:
+        """Forget the spaces that this chat has named no more for long; `named` are all of today.
+
+        Raises CannotStore.
+        """
+        for space in await self._database.write(partial(left, chat=chat, named=named, now=time.time())):
+            log.info("the bot was removed from a space while it did not listen", chat=chat)
+            await self.forget_space(chat, space)
 
     def refuse(self) -> None:
         """Take nothing more: the bot is about to stop."""

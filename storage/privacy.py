@@ -255,7 +255,7 @@ async def _without_adapters(session: AsyncSession, which: ColumnElement[bool], n
 
 async def _without_name(session: AsyncSession, table: type[Space], *which: ColumnElement[bool]) -> None:
     """The chat's key leads to these spaces no more; there is at most one."""
-    await session.execute(update(table).where(*which).values(key=_nobody(), name=""))
+    await session.execute(update(table).where(*which).values(key=_nobody(), name="", joined=False))
 
 
 async def _without_traces(session: AsyncSession, person: Person, now: float) -> None:

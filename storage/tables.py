@@ -38,6 +38,10 @@ class Space(Table):
     chat: Mapped[str]  # "local", "discord", "slack"
     key: Mapped[str]  # how the chat calls it
     name: Mapped[str]
+    joined: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # the bot is known as a member
+    away_at: Mapped[float | None]  # since when the chat has not named it any more: storage/spaces.py
 
 
 class Person(Table):

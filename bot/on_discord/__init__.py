@@ -22,6 +22,7 @@ from storage.database import Database
 from storage.files import Files
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # seconds before Discord is tried again, doubled each time
+LOOK_AROUND = 3600.0  # seconds between two looks at the guilds in which the bot is
 WRONG_TOKEN = "DISCORD_TOKEN is no token that Discord knows: copy it anew from the developer portal."
 UNREACHED = (discord.GatewayNotFound, discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 
@@ -83,7 +84,8 @@ class DiscordChat:
         await self._messages.remove(channel, message)
 
     def _serve(self) -> None:
-        self._tasks += [asyncio.create_task(self._connect()), asyncio.create_task(self.client.sync())]
+        work = (self._connect(), self.client.sync(), self._look_around())
+        self._tasks += [asyncio.create_task(one) for one in work]
 
     async def _log_in(self) -> None:
         """Until Discord is there: it was not when the bot was started."""
@@ -101,6 +103,13 @@ class DiscordChat:
                     return
                 self._serve()
                 return
+
+    async def _look_around(self) -> None:
+        """Notice the guilds that removed the bot while it was off: nobody tells it then."""
+        await self.client.wait_until_ready()
+        while True:
+            await self.client.forget_left()
+            await asyncio.sleep(LOOK_AROUND)
 
     async def _connect(self) -> None:
         """Hear what happens, for as long as Discord lets us; discord.py resumes by itself."""

@@ -103,6 +103,15 @@ class Atelier(discord.AutoShardedClient):
         except CannotStore as error:
             log.error("a guild that the bot has left could not be forgotten", reason=str(error))
 
+    async def forget_left(self) -> None:
+        """Nothing stays of the guilds in which the bot is no more and of which it was not told."""
+        if not self.is_ready():
+            return
+        try:
+            await self.asking.dispatch.forget_left(CHAT, {str(guild.id) for guild in self.guilds})
+        except CannotStore as error:
+            log.error("guilds that the bot has left could not be forgotten", reason=str(error))
+
     async def _heard(self, interaction: Interaction, command: Known, given: Mapping[str, Any]) -> None:
         """A slash command, with what was given."""
         files = [_attached(given[name]) for name in (*PICTURES, ZIP) if name in given]

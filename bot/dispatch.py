@@ -40,6 +40,7 @@ from commands.suggesting import Hint, Suggestion, suggestions
 from engine.messages import InvalidRequest, JobId
 from storage import adapters, jobs, keeping, people, privacy, views
 from storage.database import CannotStore, Database
+from storage.files import Files
 from storage.ids import new_job_id
 from storage.keeping import Kept
 from storage.privacy import Forgotten
@@ -65,6 +66,7 @@ class Dispatch:
         self,
         *,
         database: Database,
+        files: Files,
         leftovers: Leftovers,
         folder: Library,
         queue: Queue,
@@ -81,6 +83,7 @@ class Dispatch:
         admins: Admins = NOBODY,
     ) -> None:
         self._database = database
+        self._files = files
         self._leftovers = leftovers
         self._folder = folder
         self._queue = queue
@@ -330,6 +333,7 @@ class Dispatch:
                 now=now,
                 pace=self._pace,
                 per_person=self._limits.per_person,
+                weigh=self._files.weigh,
             )
             outcome = await settled(context, await ask.handler(context), self._queue.spent)
             if outcome.forgot:

@@ -89,6 +89,7 @@ class Bot:
         self.remains = Remains(database, self.leftovers, self._busy)
         self.dispatch = Dispatch(
             database=database,
+            files=self.files,
             leftovers=self.leftovers,
             folder=self.library,
             queue=self.queue,

@@ -9,6 +9,7 @@ from commands.answers import Said
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.limits import reset as reset_at
+from commands.limits import used_by
 from commands.parse import short
 from commands.spec import Option, admin_command
 from engine.messages import InvalidRequest
@@ -25,6 +26,7 @@ WORDS = {
     "trainings": "trainings a day",
     "queued": "jobs in line",
     "pictures": "pictures kept",
+    "megabytes": "megabytes kept",
     "total": "seconds of the engine a day for all together",
 }
 
@@ -67,6 +69,10 @@ async def admin_limits(
     pictures: Annotated[
         int | None, Option("pictures a person may keep, or none", read=amount, otherwise="as it is")
     ] = None,
+    megabytes: Annotated[
+        int | None,
+        Option("megabytes of files a person may keep, or none", read=amount, otherwise="as it is"),
+    ] = None,
     total: Annotated[
         int | None,
         Option("engine seconds all have a day together, or none", read=amount, otherwise="as it is"),
@@ -79,6 +85,7 @@ async def admin_limits(
         "trainings": trainings,
         "queued": queued,
         "pictures": pictures,
+        "megabytes": megabytes,
         "total": total,
     }
     changes = {name: one for name, one in told.items() if one is not None}
@@ -86,7 +93,7 @@ async def admin_limits(
         raise InvalidRequest("--total is for all together: say it without a name.")
     if role:
         if who or total is not None or reset:
-            raise InvalidRequest("--role goes with seconds, trainings, queued or pictures alone.")
+            raise InvalidRequest("--role goes with seconds, trainings, queued, pictures or megabytes alone.")
         return await _of_role(context, role, changes)
     person = await person_here(context, who) if who else None
     before = context.kept.usual
@@ -129,7 +136,7 @@ async def _change(
 
 
 async def _reset(context: ChatContext, person: Person | None) -> None:
-    used = await _use(context, person or context.person)
+    used = await used_by(context, (person or context.person).id, weighed=False)
     await limits.reset(context.session, context.space.id, person.id if person else None, context.now)
     before = {"seconds": round(used.seconds if person else used.total, 1)}
     await note(context, "reset", person_named(person) if person else "everybody", before, {"seconds": 0})
@@ -138,7 +145,7 @@ async def _reset(context: ChatContext, person: Person | None) -> None:
 async def _shown(context: ChatContext, person: Person | None, own: Limits) -> str:
     most = own.over(context.kept.usual) if person else own
     head = f"limits of {person.name} here:" if person else "limits here, of each person unless it says all:"
-    used = await _use(context, person) if person else None
+    used = await used_by(context, person.id) if person else None
     rows = [
         (WORDS[name], _row(name, one, used))
         for name, one in asdict(most).items()
@@ -157,7 +164,3 @@ def _brief(most: Limits) -> str:
 def _row(name: str, most: int | None, used: Use | None) -> str:
     limit = "no limit" if most is None else f"{most:,}"
     return limit if used is None else f"{round(asdict(used)[name]):,} of {limit}"
-
-
-async def _use(context: ChatContext, person: Person) -> Use:
-    return await limits.use(context.session, context.space.id, person.id, context.now)

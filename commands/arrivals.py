@@ -10,6 +10,7 @@ from commands.answers import Beside, Form, Found, Listing
 from commands.context import ChatContext
 from commands.examples import lora_file
 from commands.library import line
+from commands.limits import check_limits
 from commands.loras import Lora, Mention, called_up, found, mentions
 from commands.parse import listed
 from commands.ruling import check_rules
@@ -29,7 +30,7 @@ from engine.messages import (
     Sha256,
     readable,
 )
-from storage import adapters, uploads
+from storage import adapters, limits, uploads
 from storage.adapters import NewLora
 
 PHRASE = 80  # characters of what calls a LoRA up
@@ -74,6 +75,7 @@ async def lora_import(
         return Form(command=lora_import.name, values={"name": name, "trigger": phrase})
     if file not in await uploads.own(context.session, context.person.id, [file]):
         raise InvalidRequest("the file is not here any more: send it again.")
+    await _check_limits(context, pictures=1)
     return Beside(
         request=Admit(job=context.job, name=name, sha256=file, phrase=phrase),
         settle=partial(_imported, name=name),
@@ -107,6 +109,7 @@ async def lora_merge(
         author=context.person.name,
     )
     _check_words(context, request.prompt)
+    await _check_limits(context, pictures=2)
     return Beside(request=request, settle=partial(_merged, mix=mix))
 
 
@@ -134,7 +137,8 @@ async def _imported(context: ChatContext, made: Found, name: str) -> Listing:
     about = (
         f"rank {told.rank}, {told.modules:,} modules, from {told.form} names" if told.modules else "new words"
     )
-    return await _listed(context, new, f"the LoRA {name} is here, for you alone: {about}.")
+    said = f"the LoRA {name} is here, for you alone: {about}."
+    return await _listed(context, new, said, told.seconds)
 
 
 async def _merged(context: ChatContext, made: Found, mix: Sequence[tuple[Lora, AdapterUse]]) -> Listing:
@@ -164,7 +168,7 @@ async def _merged(context: ChatContext, made: Found, mix: Sequence[tuple[Lora, A
     said = f"{name} is {listed(parts)} in one LoRA of rank {told.rank}"
     said += f", for you alone. It lacks {_lost(told.error)} of what they change"
     said += f", and its picture differs from theirs by at most {told.apart} of 255."
-    listing = await _listed(context, new, said)
+    listing = await _listed(context, new, said, told.seconds)
     files = () if made.sheet is None else ((f"{name}-beside-its-mix.png", made.sheet),)
     return Listing(loras=listing.loras, text=listing.text, files=files)
 
@@ -176,6 +180,12 @@ def _check_words(context: ChatContext, words: str) -> None:
         check_rules(context.kept.rules, paint, adult=context.adult)
 
 
+async def _check_limits(context: ChatContext, pictures: int) -> None:
+    """Raise Refused when the limits leave no room for a LoRA and so many test pictures."""
+    paint = Paint(job=context.job, prompt=ANYTHING, seed=0, count=pictures)
+    await check_limits(context, None, context.pace.seconds(paint))
+
+
 async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> None:
     """Raise InvalidRequest when one of them was deleted or taken back while they were merged."""
     hashes = [use.sha256 for use in mix]
@@ -184,10 +194,14 @@ async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> Non
         raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was retired or deleted.")
 
 
-async def _listed(context: ChatContext, new: NewLora, said: str) -> Listing:
-    """It is there from now on. Raises InvalidRequest when the name was taken meanwhile."""
+async def _listed(context: ChatContext, new: NewLora, said: str, seconds: float) -> Listing:
+    """It is there from now on, and so many engine seconds are charged for it.
+
+    Raises InvalidRequest when the name was taken meanwhile.
+    """
     await check_free(context, new.name, context.space.id)
     await adapters.add(context.session, context.space.id, context.person.id, new, context.now)
+    await limits.charge(context.session, context.space.id, context.person.key, seconds, context.now)
     known = await adapters.named(context.session, context.space.id, context.person.id, new.name)
     assert known is not None
     return Listing(loras=(known,), text=f"{said}\n{line(known)}")

@@ -1,5 +1,6 @@
 """What a command's handler knows beside the words: who asks, where, and what is remembered."""
 
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -7,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from commands.keepers import NOBODY, Admins
 from commands.loras import Library
-from engine.messages import RANK, JobId, Paint
+from engine.messages import RANK, JobId, Paint, Sha256
 from storage.keeping import NOTHING, Kept
 from storage.tables import Person, Space
 
@@ -45,6 +46,7 @@ class ChatContext(Context):
     now: float  # seconds since 1970
     pace: Pace
     per_person: int  # jobs of one person that may wait
+    weigh: Callable[[Collection[Sha256]], Awaitable[int]]  # the bytes of stored files
     direct: bool = False  # only this person sees the channel: their own jobs alone are here, of all spaces
     adult: bool = False  # the chat keeps the channel for adults
     kept: Kept = NOTHING  # what the keepers of the space have set

@@ -1,13 +1,16 @@
 """How much one person may ask for, and how much a whole space."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from commands.context import ChatContext
 from commands.keepers import Refused
 from commands.words import counted, duration
-from engine.messages import InvalidRequest, Paint, Work
+from engine.messages import InvalidRequest, Paint, Train, Work
 from storage import limits
 from storage.limits import DAY, Use, day_of
+
+MEGABYTE = 1e6  # bytes, as file managers and the chats count them
 
 
 def check_room(context: ChatContext) -> None:
@@ -19,15 +22,25 @@ def check_room(context: ChatContext) -> None:
         )
 
 
-async def check_limits(context: ChatContext, request: Work, expected: float) -> None:
+async def check_limits(context: ChatContext, request: Work | None, expected: float) -> None:
     """Raise Refused, with the time of reset, when the limits of the space leave no room for this.
 
-    expected: engine seconds that it will take.
+    request: what is to be filed, None for what the engine does at once. expected: its engine seconds.
     """
     if context.kept.limits.any:
-        used = await limits.use(context.session, context.space.id, context.person.id, context.now)
+        weighed = context.kept.limits.megabytes is not None
+        used = await used_by(context, context.person.id, weighed=weighed)
         for text, why in _beyond(context, used, request, expected):
             raise Refused(text, why)
+
+
+async def used_by(context: ChatContext, person_id: int, *, weighed: bool = True) -> Use:
+    """What this person uses here; megabytes only where they are weighed, which looks at every file."""
+    used = await limits.use(context.session, context.space.id, person_id, context.now)
+    if not weighed:
+        return used
+    files = await limits.files(context.session, context.space.id, person_id)
+    return replace(used, megabytes=await context.weigh(files) / MEGABYTE)
 
 
 def reset(now: float) -> str:
@@ -35,17 +48,22 @@ def reset(now: float) -> str:
     return f"00:00 UTC, in {duration(day_of(now) + DAY - now)}"
 
 
-def _beyond(context: ChatContext, used: Use, request: Work, expected: float) -> Iterator[tuple[str, str]]:
+def _beyond(
+    context: ChatContext, used: Use, request: Work | None, expected: float
+) -> Iterator[tuple[str, str]]:
     """Each limit that this would go beyond: what to say, and what to count it as."""
     most, anew = context.kept.limits, f"the day begins anew at {reset(context.now)}."
     pictures = request.count if isinstance(request, Paint) else 0
-    if most.queued is not None and used.queued >= most.queued:
+    if request is not None and most.queued is not None and used.queued >= most.queued:
         text = f"you have {counted(used.queued, 'job')} in line here, and {most.queued} may wait"
         yield f"{text}: try again when one is done, or /cancel one.", "limit of jobs in line"
     if most.pictures is not None and pictures and used.pictures + pictures > most.pictures:
         text = f"you keep {counted(used.pictures, 'picture')} here, and {most.pictures} are allowed"
         yield f"{text}: delete some of your jobs first.", "limit of pictures"
-    if most.trainings is not None and not pictures and used.trainings >= most.trainings:
+    if most.megabytes is not None and used.megabytes >= most.megabytes:
+        text = f"you keep {used.megabytes:,.1f} MB here, and {most.megabytes:,} are allowed"
+        yield f"{text}: delete some of your jobs or LoRAs first.", "limit of megabytes"
+    if most.trainings is not None and isinstance(request, Train) and used.trainings >= most.trainings:
         text = (
             f"you have had {used.trainings} of the {counted(most.trainings, 'training')} that you have a day"
         )

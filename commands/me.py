@@ -6,16 +6,16 @@ from commands.admin_limits import WORDS
 from commands.answers import Said
 from commands.context import ChatContext
 from commands.help import aligned
-from commands.limits import reset
+from commands.limits import reset, used_by
 from commands.spec import command
-from storage import crowd, limits
+from storage import crowd
 
 
 @command
 async def me(context: ChatContext) -> Said:
     """Show what you use here, what is left of it today, and what is yours."""
     session, space, person = context.session, context.space.id, context.person
-    used, most = asdict(await limits.use(session, space, person.id, context.now)), asdict(context.kept.limits)
+    used, most = asdict(await used_by(context, person.id)), asdict(context.kept.limits)
     rows = [
         (WORDS[name], _left(used[name], most[name]))
         for name in WORDS

@@ -2,6 +2,8 @@
 
 import logging
 import math
+import time
+from collections import defaultdict
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -72,6 +74,7 @@ class Workshop:
         self._adapters = adapters
         self._folder = folder
         self._looks: dict[JobId, Looking] = {}
+        self._spent: defaultdict[JobId, float] = defaultdict(float)  # engine seconds of each look
         self._training: Training | None = None
         self._seconds_per_pixel: float | None = None  # measured by the last training
         self._guessed: dict[tuple[tuple[int, int], int], float] = {}
@@ -125,6 +128,7 @@ class Workshop:
         if self._training is not None and self._training.job == job:
             self._close_training()
             return True
+        self._spent.pop(job, None)
         return self._looks.pop(job, None) is not None
 
     def step(self) -> Sequence[Event]:
@@ -148,10 +152,15 @@ class Workshop:
 
     def _advance(self, one: Looking | Training) -> Sequence[Event]:
         if not isinstance(one, Training):
+            began = time.perf_counter()
             report = one.step()
+            self._spent[one.job] += time.perf_counter() - began
             if report is None:
                 return []
             del self._looks[one.job]
+            seconds = self._spent.pop(one.job)
+            if isinstance(report, Admitted | Merged):
+                report = replace(report, seconds=seconds)
             return [shown(report, self._safety)]
         events = [shown(event, self._safety) for event in one.step()]
         if one.done:

@@ -5,7 +5,7 @@ import hashlib
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -57,6 +57,10 @@ class Files:
         """The files that were put before this moment (seconds since 1970) and not since. Raises OSError."""
         return await asyncio.to_thread(_old, self.place, before)
 
+    async def weigh(self, hashes: Iterable[Sha256]) -> int:
+        """How many bytes these files have together; one that is not there has none. Raises OSError."""
+        return await asyncio.to_thread(_weight, self.place, list(hashes))
+
     async def tidy(self) -> None:
         """Remove what was being put when a program was killed. Raises OSError."""
         await asyncio.to_thread(self._store.tidy, time.time() - ABANDONED)
@@ -103,6 +107,11 @@ class _Objects:
         content: bytes = system.cat_file(place)
         return content
 
+    def size(self, sha256: Sha256) -> int:
+        system, place = self._at(sha256)
+        size: int = system.size(place)
+        return size
+
     def remove(self, sha256: Sha256) -> None:
         system, place = self._at(sha256)
         with suppress(FileNotFoundError):
@@ -127,6 +136,15 @@ def _old(place: Path | str, before: float) -> list[Sha256]:
     system, root = url_to_fs(str(place))
     paths = {PurePosixPath(path): system.modified(path) for path in system.glob(f"{root}/??/*")}
     return [Sha256(path.name) for path in _whole(paths) if paths[path].timestamp() < before]
+
+
+def _weight(place: Path | str, hashes: Sequence[Sha256]) -> int:
+    folder = _folder(place)
+    store, weight = _Objects(str(place)), 0
+    for sha256 in hashes:
+        with suppress(FileNotFoundError):
+            weight += store.size(sha256) if folder is None else stored_at(folder, sha256).stat().st_size
+    return weight
 
 
 def _whole(paths: Iterable[P]) -> Iterator[P]:

@@ -3,16 +3,19 @@
 Nothing is booked twice, for nothing is booked: the use is a sum over the rows of jobs. One that waits counts
 with what it is expected to take, one that runs or succeeded with what it was charged, and one that failed or
 was cancelled not at all. So a refund needs nothing, and a bot that is killed gives back what did not end.
+What has no row of a job (a LoRA brought or merged) is added to the day's use when it succeeded.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.tables import Job, Person, Picture, Standing
+from engine.messages import Sha256
+from storage.pictures import NEEDED
+from storage.tables import Adapter, Job, Person, Picture, Standing, Upload
 
 DAY = 86400.0  # seconds
 
@@ -26,6 +29,7 @@ class Limits:
     queued: int | None = None  # jobs at a time
     pictures: int | None = None  # kept
     total: int | None = None  # engine seconds, a day
+    megabytes: int | None = None  # kept: pictures, LoRAs, and what trainings have
 
     def over(self, usual: "Limits") -> "Limits":
         """These, and the usual ones where these say nothing."""
@@ -56,6 +60,7 @@ class Use:
     queued: int = 0
     pictures: int = 0
     total: float = 0.0
+    megabytes: float = 0.0  # the rows do not know it: whoever asks for it weighs files()
 
 
 def limits_from(values: Mapping[str, Any]) -> Limits:
@@ -89,6 +94,22 @@ async def use(session: AsyncSession, space_id: int, person_id: int, now: float) 
     )
 
 
+async def files(session: AsyncSession, space_id: int, person_id: int) -> set[Sha256]:
+    """Every stored file that this person's pictures, trainings and LoRAs of this space need."""
+    columns = [column for column, *_ in NEEDED if column.class_ not in (Adapter, Upload)]
+    theirs = Job.space_id == space_id, Job.person_id == person_id
+    named = [select(one).join(Job, Job.number == one.class_.job_number).where(*theirs) for one in columns]
+    own = Adapter.space_id == space_id, Adapter.person_id == person_id
+    named += [select(one).where(*own, *when) for one, *when in NEEDED if one.class_ is Adapter]
+    return {Sha256(sha256) for sha256 in await session.scalars(union(*named)) if sha256 is not None}
+
+
+async def charge(session: AsyncSession, space_id: int, key: str, seconds: float, now: float) -> None:
+    """Count engine seconds of today that no job stands for."""
+    _add(await standing(session, space_id, key), seconds, 0, now)
+    await session.flush()
+
+
 async def reset(session: AsyncSession, space_id: int, person_id: int | None, now: float) -> None:
     """Let the day begin anew for this person, or for everybody here."""
     whose = [Job.space_id == space_id, Job.counted_at >= day_of(now)]
@@ -111,11 +132,7 @@ async def carry(session: AsyncSession, person_id: int, now: float) -> None:
         seconds, trainings = await _of_today(
             session, Job.space_id == space_id, Job.person_id == person_id, now=now
         )
-        row = await standing(session, space_id, person.key)
-        if row.day != day_of(now):
-            row.day, row.seconds, row.trainings = day_of(now), 0.0, 0
-        row.seconds += seconds
-        row.trainings += trainings
+        _add(await standing(session, space_id, person.key), seconds, trainings, now)
     counted = update(Job).where(Job.person_id == person_id, Job.counted_at >= day_of(now))
     await session.execute(counted.values(counted_at=None))
     await session.flush()
@@ -131,6 +148,13 @@ async def standing(session: AsyncSession, space_id: int, key: str) -> Standing:
         session.add(row)
         await session.flush()
     return row
+
+
+def _add(row: Standing, seconds: float, trainings: int, now: float) -> None:
+    if row.day != day_of(now):
+        row.day, row.seconds, row.trainings = day_of(now), 0.0, 0
+    row.seconds += seconds
+    row.trainings += trainings
 
 
 async def _of_today(session: AsyncSession, *whose: ColumnElement[bool], now: float) -> tuple[float, int]:

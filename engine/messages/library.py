@@ -33,6 +33,7 @@ class Admitted:
 
     `sha256` is of the same LoRA under kohya's names, in the store; the very file that came where it had them.
     `form`: whose names the file had, "kohya", "diffusers" or "PEFT". `picture`: a PNG.
+    `seconds`: of the engine's time.
     """
 
     job: JobId
@@ -45,6 +46,7 @@ class Admitted:
     text_encoders: bool
     size: int
     picture: bytes
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,8 @@ class Merged:
     """One LoRA of several, in the store.
 
     `error`: the part of the mix's change that it lacks, 0 to 1 (Frobenius norm over all modules). `apart`:
-    the largest difference of the two pictures, of 255. `sheet`: both side by side, a PNG.
+    the largest difference of the two pictures, of 255. `sheet`: both side by side, a PNG. `seconds`: of the
+    engine's time.
     """
 
     job: JobId
@@ -99,3 +102,4 @@ class Merged:
     apart: int
     picture: bytes
     sheet: bytes
+    seconds: float = 0.0

@@ -130,6 +130,7 @@ class Engine:
                 text_encoders=False,
                 size=len(content),
                 picture=png(1),
+                seconds=100.0,
             )
         )
 

@@ -59,6 +59,24 @@ async def test_an_imported_lora_is_its_persons_alone_and_paints(open_chat: OpenC
     assert "there is no LoRA" in (await chat.says("ana", "/lora fox", space="elsewhere")).text
 
 
+async def test_looking_at_loras_counts_towards_the_limits_once_it_went_well(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    keeper = asker("root", "home", admin=True)
+    await chat.bot.dispatch.say(keeper, "/admin limits --seconds 200")
+    assert (await imports(chat, "ana", "fox", "refuse this")).text == "the LoRA is none."
+    assert "0 of 200, 200 left" in (await chat.says("ana", "/me")).text
+
+    assert (await imports(chat, "ana", "fox")).ok
+    assert (await imports(chat, "ana", "hare", "another")).ok
+    assert "200 of 200, 0 left" in (await chat.says("ana", "/me")).text
+
+    refused = await imports(chat, "ana", "hen", "a third")
+    merged = await chat.says("ana", "/lora merge both fox hare")
+    assert not refused.ok and "0 s are left of the 200 s that you have a day" in refused.text
+    assert not merged.ok and "0 s are left of the 200 s that you have a day" in merged.text
+    assert (await imports(chat, "eve", "hen")).ok
+
+
 async def test_what_the_engine_refuses_is_told_and_not_listed(open_chat: OpenChat) -> None:
     chat = await open_chat()
 

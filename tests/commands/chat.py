@@ -63,6 +63,7 @@ class Chat:
     admins: Collection[str] = ("root",)
     moderators: Collection[str] = ()  # admins by the chat's own roles
     per_person: int = 3
+    file_size: int = 1_000_000  # bytes of every file in the store
     small: bool = False
     adult: bool = False  # the channels are kept for adults
     now: float = field(default=1_700_000_000.0)
@@ -210,6 +211,10 @@ class Chat:
             (view,) = await views(session, [job])
         return view
 
+    async def weigh(self, hashes: Collection[Sha256]) -> int:
+        """Every file has as many bytes."""
+        return self.file_size * len(hashes)
+
     async def _carried_out(
         self, name: str, space: str, run: Callable[[ChatContext], Awaitable[Answer]], what: str
     ) -> Answer:
@@ -234,6 +239,7 @@ class Chat:
                 now=self.now,
                 pace=TenSeconds(),
                 per_person=self.per_person,
+                weigh=self.weigh,
             )
             answer = await run(context)
             if isinstance(answer, Filed):

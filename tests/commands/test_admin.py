@@ -240,6 +240,40 @@ async def test_pictures_kept_are_limited_with_those_that_are_on_their_way(chat: 
     await chat.files("ana", "/imagine a fox")
 
 
+async def test_what_the_files_of_a_person_take_on_the_disk_is_limited(chat: Chat) -> None:
+    await told(chat, "/admin limits --megabytes 2")
+    first = await chat.files("ana", "/imagine a fox")
+    await chat.paints(first)
+    await painted(chat, "ana")
+
+    for line in ("/imagine a fox", "/lora merge both ink maria"):
+        with pytest.raises(Refused, match=r"you keep 2\.0 MB here, and 2 are allowed: delete some"):
+            await chat.says("ana", line) if "merge" in line else await chat.files("ana", line)
+    assert "2 of 2, 0 left" in await told(chat, "/me", "ana")
+    await painted(chat, "bo")
+    await chat.files("ana", "/imagine a fox", "elsewhere")
+
+    await chat.presses("ana", f"delete:{first}")
+
+    assert "1 of 2, 1 left" in await told(chat, "/me", "ana")
+    await painted(chat, "ana")
+
+
+async def test_loras_and_what_trainings_have_count_as_megabytes(chat: Chat) -> None:
+    job = await chat.drafts("ana", "one")
+    await chat.trains(job)
+    kept = await told(chat, "/me", "ana")
+
+    await chat.says("ana", "/lora one --delete")
+
+    assert megabytes(kept) > megabytes(await told(chat, "/me", "ana")) > 0
+
+
+def megabytes(text: str) -> int:
+    (line,) = (line for line in text.splitlines() if "megabytes kept" in line)
+    return int(line.split("kept")[1].split(",")[0])
+
+
 async def test_trainings_a_day_are_counted_when_they_start(chat: Chat) -> None:
     await told(chat, "/admin limits --trainings 1")
     first, second = await chat.drafts("ana", "one"), await chat.drafts("ana", "two", trigger="zwx")
@@ -257,7 +291,7 @@ async def test_trainings_a_day_are_counted_when_they_start(chat: Chat) -> None:
         ("--role artists --queued 1", "a role is 'artists', but must be a mention of one, or its id."),
         (
             "--role 112233445566778899 --total 1",
-            "--role goes with seconds, trainings, queued or pictures alone.",
+            "--role goes with seconds, trainings, queued, pictures or megabytes alone.",
         ),
     ],
 )

@@ -26,6 +26,17 @@ async def test_bytes_are_found_under_their_hash(files: Files) -> None:
     assert stored_at(files.folder, sha256).read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("place", ["folder", "memory"])
+async def test_files_are_weighed_together_and_one_that_is_gone_weighs_nothing(
+    files: Files, place: str
+) -> None:
+    store = files if place == "folder" else Files(f"memory://{uuid4()}")
+    hashes = [await store.put(content) for content in (b"a", b"bc", CONTENT)]
+    await store.remove(hashes[0])
+
+    assert await store.weigh(hashes) == 2 + len(CONTENT)
+
+
 async def test_a_file_is_copied_and_stays_where_it_was(files: Files, tmp_path: Path) -> None:
     source = tmp_path / "ink.safetensors"
     source.write_bytes(CONTENT)

@@ -173,6 +173,7 @@ class SlackChat:
             dispatch=self._dispatch,
             workspace=workspace,
             entrance=entrance,
+            history=History(client),
             answering=answering,
             trainings=Trainings(
                 dispatch=self._dispatch,

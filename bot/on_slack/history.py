@@ -56,6 +56,13 @@ class History:
         """A message of a channel or of a thread in it; None when it is gone."""
         return next((one for one in await self._thread(channel, ts) if one["ts"] == ts), None)
 
+    async def above(self, channel: str, ts: str) -> str | None:
+        """The ts of the message in whose thread a picture was shared by this one; None for any other."""
+        told = await self.message(channel, ts)
+        if told is None or not told.get("files") or _job_of(told) is not None:
+            return None
+        return told.get("thread_ts")
+
     async def files(self, channel: str, ts: str) -> list[str]:
         """The files that belong to a card: in its message, and shared by the bot in its thread."""
         found: list[str] = []

@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -16,7 +17,9 @@ from bot.on_slack.arrivals import SLOW, Arrivals
 from bot.on_slack.emoji import EMOJI
 from bot.on_slack.entrance import Entrance
 from bot.on_slack.forms import FORM, MORE, Origin, field_of, texts, unfolded
+from bot.on_slack.history import History
 from bot.on_slack.once import Once, job_of, key_of
+from bot.on_slack.posting import Place
 from bot.on_slack.shortcuts import Shortcuts
 from bot.on_slack.trainings import Trainings
 from bot.on_slack.words import JSON, message, plain, unescaped
@@ -47,6 +50,7 @@ class Listeners:
         trainings: Trainings,
         arrivals: Arrivals,
         shortcuts: Shortcuts,
+        history: History,
     ) -> None:
         self._secret = secret
         self._dispatch = dispatch
@@ -56,6 +60,7 @@ class Listeners:
         self._trainings = trainings
         self._arrivals = arrivals
         self._shortcuts = shortcuts
+        self._history = history
         self._once = Once()
 
     def register(self, app: AsyncApp) -> None:
@@ -160,14 +165,19 @@ class Listeners:
         emoji, item = EMOJI.get(str(event.get("reaction"))), event.get("item") or {}
         if emoji is None or item.get("type") != "message" or event["user"] == self._workspace.home.bot:
             return {}
-        asker = await self._workspace.asker(body, str(item["channel"]))
-        reply = await self._dispatch.react(
+        channel, ts = str(item["channel"]), str(item["ts"])
+        asker = await self._workspace.asker(body, channel)
+        react = partial(
+            self._dispatch.react,
             asker,
-            f"{item['channel']}-{item['ts']}",
-            emoji,
+            emoji=emoji,
             added=event["type"] == "reaction_added",
             job=self._job(body),
         )
+        reply = await react(Place(channel=channel, ts=ts).key)
+        if reply is None and event.get("item_user") == self._workspace.home.bot:
+            card = await self._history.above(channel, ts)  # a picture in the thread stands for its card
+            reply = await react(Place(channel=channel, ts=card).key) if card else None
         if reply is not None and (told := await self._beside(asker, reply, body)):
             self._answering.later(self._answering.whisper(asker, told))
         return {}

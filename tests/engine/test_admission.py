@@ -74,6 +74,7 @@ def test_a_kohya_file_stays_what_it_is_and_paints_as_in_plain_diffusers(
     one = request(adapters=(AdapterUse(name="maria", sha256=told.sha256, weight=0.8),))
 
     assert (told.form, told.sha256, told.text_encoders) == ("kohya", sent.sha256, True)
+    assert told.seconds > 0
     assert furthest(painted(studio, one)["j"], oracle.paint(one)) <= 1
 
 

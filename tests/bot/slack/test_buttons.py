@@ -105,6 +105,22 @@ async def test_reactions_do_what_the_buttons_do(atelier: Atelier) -> None:
     assert job_of(varied) != job_of(card)
 
 
+async def test_a_reaction_to_the_picture_in_the_thread_is_one_to_its_card(atelier: Atelier) -> None:
+    slack, card = atelier.slack, await atelier.paints(atelier.ana, "a red fox --seed 7")
+    [picture] = card.thread
+    said = slack.say(atelier.ana, atelier.channel, "what a fox", thread=card)
+
+    await slack.react(atelier.bo, picture, "⭐")
+    await slack.until(lambda: "⭐ 1" in card.words)
+    await slack.unreact(atelier.bo, picture, "⭐")
+    await slack.until(lambda: "⭐ 1" not in card.words)
+    await slack.react(atelier.bo, said, "🔁")
+    assert len(atelier.cards()) == 1
+    await slack.react(atelier.bo, picture, "🔁")
+
+    assert "seed 7 " not in (await again(atelier, card)).words
+
+
 async def test_a_cross_deletes_ones_own_job_and_nobody_elses(atelier: Atelier) -> None:
     card = await atelier.paints(atelier.ana, "a red fox")
 

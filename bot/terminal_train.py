@@ -17,6 +17,8 @@ from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.filed import Lost, Update
 from bot.output import PROBE, CannotWrite, aside, free
 from bot.packed import in_folder
+from bot.samples import SampleRow, samples_sheet
+from bot.sheets import png
 from bot.uploads import Uploads
 from commands.context import Context
 from commands.parse import parse
@@ -35,12 +37,12 @@ from engine.messages import (
     JobId,
     Learning,
     Saved,
-    Sha256,
     Train,
     Trained,
 )
 from storage.files import Files
 
+PICTURE = ".png"  # what it paints lies beside the LoRA, under its name
 OF_A_CHAT = ("name", "pictures", "consent", "draft")  # the folder stands for these
 
 
@@ -112,13 +114,18 @@ async def _train(
         engine = EngineClient(replace(config.engine, files=str(files.folder)))
         try:
             await engine.start()
-            ended, adapters = await _taught(engine, request, files, bar)
+            ended, saved = await _taught(engine, request, files, bar)
         finally:
             await engine.stop()
     match ended:
         case Trained():
-            kept = _keep(path, await files.get(adapters[ended.best]))
+            adapter = saved[ended.best].adapter
+            assert adapter is not None
+            kept = _keep(path, await files.get(adapter))
             print(f"{kept}  step {ended.best} of {ended.step}")
+            if rows := _rows(ended, saved):
+                sheet = await asyncio.to_thread(lambda: png(samples_sheet(rows, request.prompts)))
+                print(f"{_keep(kept.with_suffix(PICTURE), sheet)}  what it paints")
             print(f"learned in {duration(ended.seconds)}; try: imagine {request.phrase!r} --lora {kept.stem}")
             return say(ended.note, FINE) if ended.note else FINE
         case Failed():
@@ -148,12 +155,13 @@ async def _pictures(folder: Path, files: Files, bar: Bar) -> tuple[Example, ...]
 
 
 def _request(context: Context, name: str, pictures: tuple[Example, ...], values: Mapping[str, Any]) -> Train:
-    """What a chat's /train would file, without the samples, which nobody would see. Raises InvalidRequest."""
+    """What a chat's /train would file. Raises InvalidRequest."""
     options = dict(values)
     preset, subject = options.pop("preset", USUAL_PRESET), options.pop("subject", "")
     trigger, captions = options.pop("trigger", TRIGGERS[0]).strip().lower(), options.pop("captions", "")
+    samples = options.pop("samples", "")
     check_trigger(trigger, subject, TRIGGERS[0])
-    request = requested(
+    return requested(
         context,
         name,
         pictures,
@@ -161,16 +169,16 @@ def _request(context: Context, name: str, pictures: tuple[Example, ...], values:
         trigger=trigger,
         subject=subject,
         captions=captions,
+        samples=samples,
         options=cast("TrainingOptions", options),
         author="",
     )
-    return replace(request, prompts=())
 
 
 async def _taught(
     engine: EngineClient, request: Train, files: Files, bar: Bar
-) -> tuple[Update | None, dict[int, Sha256]]:
-    """What ended the training, and the LoRAs of its checkpoints, by step."""
+) -> tuple[Update | None, dict[int, Saved]]:
+    """What ended the training, and its checkpoints by step, the untrained model's first."""
     async with aclosing(engine.work(Inspect(training=request))) as news:
         report = await anext(news)  # a look at the pictures has no news but its end
     if not isinstance(report, Inspected):
@@ -197,8 +205,8 @@ def _tell(report: Inspected, bar: Bar) -> None:
 
 async def _learned(
     engine: EngineClient, request: Train, files: Files, bar: Bar
-) -> tuple[Update | None, dict[int, Sha256]]:
-    adapters: dict[int, Sha256] = {}
+) -> tuple[Update | None, dict[int, Saved]]:
+    saved: dict[int, Saved] = {}
     update, state = None, None
     with _interruptible(engine, request.job, bar):
         async with aclosing(engine.work(request)) as news:
@@ -206,12 +214,27 @@ async def _learned(
                 match update:
                     case Learning():
                         bar.learn(update)
-                    case Saved(adapter=adapter) if adapter is not None:
-                        adapters[update.step] = adapter
+                    case Saved():
+                        saved[update.step] = update
                         if state is not None:
                             await files.remove(state)
                         state = update.state
-    return update, adapters
+    return update, saved
+
+
+def _rows(ended: Trained, saved: Mapping[int, Saved]) -> list[SampleRow]:
+    """The untrained model's samples above those of the checkpoints that are worth a look."""
+    shown = sorted({0, ended.best, *ended.candidates} & saved.keys())
+    return [
+        SampleRow(
+            title=f"Step {step:,}" if step else "Untrained",
+            about=("kept" if step == ended.best else "") if step else "without the LoRA",
+            samples=saved[step].samples,
+            chosen=step == ended.best,
+        )
+        for step in shown
+        if saved[step].samples
+    ]
 
 
 @contextmanager
@@ -257,7 +280,7 @@ def _check(path: Path) -> None:
 
 
 def _keep(path: Path, content: bytes) -> Path:
-    """Write the LoRA, whole or not at all, beside any that came to be meanwhile. Raises CannotWrite."""
+    """Write the file, whole or not at all, beside any that came to be meanwhile. Raises CannotWrite."""
     kept = free(path)
     try:
         with aside(kept, content) as whole:

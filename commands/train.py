@@ -1,5 +1,6 @@
 """/train: a LoRA from pictures."""
 
+import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Unpack
@@ -24,6 +25,7 @@ from engine.messages import (
     Train,
     TrainingSettings,
     adapter_name,
+    filled,
     whole,
 )
 from storage import adapters, jobs, trainings, uploads
@@ -76,6 +78,14 @@ async def train(
         str,
         Option("for pictures without one, with {trigger} and {subject}", otherwise="the preset's", more=True),
     ] = "",
+    samples: Annotated[
+        str,
+        Option(
+            "up to 4 prompts to paint at every checkpoint, apart by ;, with {trigger} and {subject}",
+            otherwise="the preset's",
+            more=True,
+        ),
+    ] = "",
     draft: Annotated[
         JobId | None, Option("the draft that this takes the place of", read=job_id, hidden=True)
     ] = None,
@@ -86,7 +96,8 @@ async def train(
     unneeded = await _without_draft(context, draft)
     await check_free(context, name, context.space.id)
     if not pictures:
-        given = {"name": name, "preset": preset, "trigger": trigger, "subject": subject, "captions": captions}
+        given = {"name": name, "preset": preset, "trigger": trigger, "subject": subject}
+        given |= {"captions": captions, "samples": samples}
         return Form(command=train.name, values=_texts({**given, **options}))
     if not consent:
         raise InvalidRequest("say that you may use these pictures: tick the box, or add --consent.")
@@ -99,6 +110,7 @@ async def train(
         trigger=await _trigger(context, trigger.strip().lower(), subject),
         subject=subject,
         captions=captions,
+        samples=samples,
         options=options,
         author=context.person.name,
     )
@@ -114,6 +126,7 @@ def requested(
     trigger: str,
     subject: str,
     captions: str,
+    samples: str,
     options: TrainingOptions,
     author: str,
 ) -> Train:
@@ -131,9 +144,15 @@ def requested(
         preset=chosen.name,
         wanted=chosen.wanted,
         settings=settings,
-        prompts=chosen.samples(trigger, subject, small=context.small),
+        prompts=tuple(filled(one, trigger, subject) for one in apart(samples))
+        or chosen.samples(trigger, subject, small=context.small),
         author=author,
     )
+
+
+def apart(samples: str) -> list[str]:
+    """The prompts of samples that somebody wrote in one text."""
+    return [one.strip() for one in re.split(r"[;\n]", samples) if one.strip()]
 
 
 def check_trigger(trigger: str, subject: str, free: str) -> None:
@@ -156,10 +175,12 @@ def texts(request: Train, *, small: bool) -> dict[str, str]:
     have otherwise.
     """
     usual, captions = TrainingSettings(), ""
+    samples: tuple[str, ...] = ()
     with suppress(InvalidRequest):  # there may be no such preset any more
         chosen = named_preset(request.preset)
         usual = settled(chosen, len(request.examples), {}, small=small)
         captions = chosen.captions(small=small)
+        samples = chosen.samples(request.trigger, request.subject, small=small)
     return _texts(
         {
             "name": request.name,
@@ -169,6 +190,7 @@ def texts(request: Train, *, small: bool) -> dict[str, str]:
             "subject": request.subject,
             "consent": True,
             "captions": "" if request.template == captions else request.template,
+            "samples": "" if request.prompts == samples else "; ".join(request.prompts),
             **changed(request.settings, usual),
         }
     )

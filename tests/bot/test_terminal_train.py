@@ -54,14 +54,18 @@ def test_a_lora_is_learned_from_a_folder_and_lies_among_the_adapters(
 
     told = capfd.readouterr()
     lora = home / "adapters" / "maria.safetensors"
-    first, second = told.out.splitlines()
+    first, painted, second = told.out.splitlines()
     assert first.startswith(f"{lora}  step ") and first.endswith(" of 1")
+    sheet = lora.with_suffix(".png")
+    assert painted == f"{sheet}  what it paints"
+    with Image.open(sheet) as shown:
+        assert shown.height > 2 * 320  # the untrained model's samples, and the LoRA's
     assert second.endswith("imagine 'ohwx' --lora maria")
     assert "broken.jpg is left out: this is no picture that can be read" in told.err
     assert "2 pictures can be used, but 10 to 50 work best for this preset." in told.err
     assert "2 pictures, 1 step, about " in told.err
     assert b"ohwx" in lora.read_bytes()[:100_000]
-    assert left_behind(home) == []
+    assert left_behind(home) == ["maria.png"]
 
     picture = [
         "imagine",
@@ -123,7 +127,7 @@ def test_ctrl_c_stops_and_keeps_what_was_learned(
     assert "stopping; once more keeps nothing." in told.err
     assert told.err.endswith("it was stopped early.\n")
     assert (quick_home / "adapters" / "maria.safetensors").read_bytes().startswith(b"adapter ")
-    assert left_behind(quick_home) == []
+    assert left_behind(quick_home) == ["maria.png"]
 
 
 def test_a_second_ctrl_c_keeps_nothing(
@@ -171,6 +175,7 @@ def test_only_the_newest_state_is_kept_while_it_learns(
         (["maria", "pictures", "--trigger", "star"], "the trigger 'star' is an ordinary word"),
         (["maria", "pictures", "--preset", "stile"], "there is no preset 'stile': did you mean style?"),
         (["maria", "pictures", "--lr", "10"], "lr is 10, but it must be from 0 to 1."),
+        (["maria", "pictures", "--samples", "a;b;c;d;e"], "the number of sample prompts is 5, but"),
         (["maria", "pictures", "--steps", "0"], "steps is 0, but it must be from 1 to 20000."),
         (["maria", "pictures", "--rank", "100"], "rank is 100, but it must be from 1 to 64."),
         (["maria", "pictures", "--consent"], "there is no option --consent"),

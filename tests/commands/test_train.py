@@ -136,6 +136,19 @@ async def test_every_setting_can_be_said_and_comes_back_in_the_form(chat: Chat) 
     assert again.examples == request.examples
 
 
+async def test_somebody_says_what_is_painted_at_every_checkpoint(chat: Chat) -> None:
+    said = "{trigger} {subject} on the moon;  a cat\n"
+
+    answer = await filled(chat, samples=said, subject="woman", trigger="zkw")
+
+    request = trained(answer)
+    assert request.prompts == ("zkw woman on the moon", "a cat")
+    form = await chat.presses("ana", f"edit:{request.job}")
+    assert isinstance(form, Form)
+    assert form.values["samples"] == "zkw woman on the moon; a cat"
+    assert "the number of sample prompts is 5, but" in await refused(chat, name="ida", samples="a;b;c;d;e")
+
+
 async def test_epochs_stand_for_steps(chat: Chat) -> None:
     assert trained(await filled(chat, epochs="3")).settings.epochs == 3
 

@@ -166,13 +166,16 @@ def read_config(path: Path | None = None) -> Config:
         raise ConfigError(f"{path.name} is not valid TOML: {error}.") from error
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.") from error
-    config = tables.settled(path.parent)
-    if config.local.enabled and not config.local.is_loopback and not os.environ.get(LOCAL_TOKEN):
+    return tables.settled(path.parent)
+
+
+def check_local(local: LocalSettings) -> None:
+    """Raise ConfigError when the page, once it is served, would be open to everybody on the network."""
+    if local.enabled and not local.is_loopback and not os.environ.get(LOCAL_TOKEN):
         raise ConfigError(
-            f"{path.name}: in [local] address is {config.local.address!r}, which other machines reach: "
+            f"in [local] address is {local.address!r}, which other machines reach: "
             f"set {LOCAL_TOKEN} to a secret, or use 127.0.0.1."
         )
-    return config
 
 
 def _integer(low: int, high: int) -> BeforeValidator:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import structlog
 
 from bot.adapters import AdapterFolder
-from bot.config import LOCAL_TOKEN, Config, ConfigError, LocalSettings, read_config
+from bot.config import LOCAL_TOKEN, Config, ConfigError, LocalSettings, check_local, read_config
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.drafts import Drafts
@@ -217,7 +217,9 @@ def _told(
     *,
     config: Annotated[Path | None, Option("settings to read instead of config.toml", read=Path)] = None,
 ) -> Config:
-    return read_config(config)
+    told = read_config(config)
+    check_local(told.local)
+    return told
 
 
 async def _serve(bot: Bot, told: asyncio.Queue[str]) -> None:

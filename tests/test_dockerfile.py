@@ -79,6 +79,17 @@ async def test_in_the_image_the_chat_is_open_to_others_who_know_its_token(
         assert service.address.startswith("http://0.0.0.0:")
 
 
+def test_in_the_image_a_picture_is_painted_without_the_chats_token(
+    steps: dict[str, list[str]], config: Path, tmp_path: Path
+) -> None:
+    change(config, 'model = "quick"', 'model = "demo"')
+    words = ["imagine", "a red star", "--steps", "2", "--size", "64x64", "--out", str(tmp_path / "star.png")]
+
+    run([*json.loads(steps["ENTRYPOINT"][0]), *words, "--config", str(config)])
+
+    assert (tmp_path / "star.png").read_bytes().startswith(b"\x89PNG")
+
+
 async def test_the_health_check_tells_a_bot_that_runs_from_one_that_does_not(
     steps: dict[str, list[str]], tmp_path: Path
 ) -> None:

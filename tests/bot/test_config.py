@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from bot.config import (
     QueueSettings,
     SlackSettings,
     TrainingLimits,
+    check_local,
     read_config,
 )
 from engine.messages import EngineSettings
@@ -174,15 +176,18 @@ def test_an_address_that_others_reach_needs_a_token(
     path = written(tmp_path, f'[local]\naddress = "{address}"')
     monkeypatch.delenv("ATELIER_LOCAL_TOKEN", raising=False)
 
+    local = read_config(path).local
     with pytest.raises(ConfigError) as error:
-        read_config(path)
+        check_local(local)
 
     assert str(error.value) == (
-        f"config.toml: in [local] address is '{address}', which other machines reach: "
+        f"in [local] address is '{address}', which other machines reach: "
         "set ATELIER_LOCAL_TOKEN to a secret, or use 127.0.0.1."
     )
     monkeypatch.setenv("ATELIER_LOCAL_TOKEN", "a long secret")
-    assert read_config(path).local.address == address
+    check_local(local)
+    monkeypatch.delenv("ATELIER_LOCAL_TOKEN")
+    check_local(replace(local, enabled=False))
 
 
 def test_a_folder_beside_the_file_can_be_the_model(tmp_path: Path) -> None:

@@ -48,13 +48,22 @@ def wait_for_engine(program: int) -> None:
         time.sleep(0.05)
 
 
+def as_in_a_terminal() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C, and the tests may run there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.timeout(120)
 async def test_ctrl_c_stops_the_painting_and_leaves_nothing(here: Path, config_file: Path) -> None:
     words = ["imagine", "a heart", "--steps", "100", "--size", "256x256", "--count", "4"]
     program = [sys.executable, "-m", "bot", *words, "--config", str(config_file)]
     root = Path(__file__).parents[2]
     process = await asyncio.create_subprocess_exec(
-        *program, cwd=root, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *program,
+        cwd=root,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=as_in_a_terminal,
     )
     await asyncio.to_thread(wait_for_engine, process.pid)
 

@@ -171,8 +171,8 @@ def test_a_pool_is_the_same_however_many_processes_draw_it() -> None:
 
     alone, together = (make_pool(vae, tokenizer, 8, 0, workers=workers) for workers in (1, 2))
 
-    assert all(
-        torch.allclose(tensor.float(), vars(other)[name].float(), atol=2e-3)
+    assert all(  # but for the rounding of bfloat16, where that is fast
+        torch.allclose(tensor.float(), vars(other)[name].float(), atol=0.03)
         for bucket, other in zip(alone, together, strict=True)
         for name, tensor in vars(bucket).items()
     )

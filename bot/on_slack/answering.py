@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -28,7 +29,7 @@ from storage.people import known
 
 TOO_LATE = "that took too long for a form: please do it again."
 SENT = "it comes to you by direct message."
-UNSENT = "the file could not be sent to you: write to the bot once, then try again."
+UNSENT = "it could not be sent to you: write to the bot once, then try again."
 LAST_WORDS = 5.0  # seconds that answers under way have when the chat is closed
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,15 @@ class Answering:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def direct(self, asker: Asker) -> Asker | None:
+        """The same person in their conversation with the bot; None when Slack opens none."""
+        try:
+            opened = await self._client.conversations_open(users=account(asker.person))
+        except TROUBLES as error:
+            log.warning("nobody can be written to", reason=error_of(error))
+            return None
+        return replace(asker, channel=str(opened["channel"]["id"]), direct=True)
 
     async def whisper(self, asker: Asker, text: str, thread: str | None = None) -> None:
         """Tell this person in the channel what nobody else sees."""

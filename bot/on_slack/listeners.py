@@ -12,7 +12,7 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from bot.dispatch import Dispatch
 from bot.front import Asker
 from bot.manifest import PAINT_LIKE_THIS, SLASH, TRAIN_ON_THESE
-from bot.on_slack.answering import Answering
+from bot.on_slack.answering import SENT, UNSENT, Answering
 from bot.on_slack.arrivals import SLOW, Arrivals
 from bot.on_slack.emoji import EMOJI
 from bot.on_slack.entrance import Entrance
@@ -27,9 +27,11 @@ from bot.on_slack.workspace import CHAT, Workspace, user_of
 from bot.outcomes import Reply
 from commands.answers import Form
 from commands.arrivals import lora_import
+from commands.imagine import imagine
 from commands.train import train
 
 ANY = re.compile(r".*", re.DOTALL)
+PRIVATE = re.compile(r"(?:^|\s)--private(?=\s|$)")  # the card goes where only its person sees it
 ASKING = ("imagine", "train")  # said alone, they open their forms
 ACK = 2.5  # seconds after which Slack may not show any more what comes with the acknowledgement
 
@@ -93,6 +95,13 @@ class Listeners:
         began = time.monotonic()
         name, text = _word(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
         asker = await self._workspace.asker(body, str(body["channel_id"]))
+        alone = name == imagine.name and PRIVATE.search(text) is not None
+        if alone:
+            text = PRIVATE.sub("", text).strip()
+            direct = await self._answering.direct(asker)
+            if direct is None:
+                return message(UNSENT)
+            asker = direct
         refusal = await self._entrance.refusal(asker, name)
         if refusal:
             return message(refusal)
@@ -104,6 +113,8 @@ class Listeners:
             reply = await self._arrivals.in_time(asker, asyncio.create_task(saying))
         else:
             reply = await saying
+        if alone and reply.job is not None:
+            return message(SENT)
         told = await self._beside(asker, reply, body)
         if told and time.monotonic() - began > ACK:
             self._answering.later(self._answering.whisper(asker, told))

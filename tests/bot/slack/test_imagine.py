@@ -217,3 +217,18 @@ async def test_thirty_commands_at_once_are_all_painted(atelier: Atelier) -> None
         lambda: sum("painted in" in one.words for one in atelier.cards()) == 30, seconds=30
     )
     assert len(atelier.cards()) == 30
+
+
+async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> None:
+    slack, direct = atelier.slack, atelier.slack.direct(atelier.ana)
+
+    heard = await atelier.says(atelier.ana, "imagine", "a red fox --private --steps 8")
+
+    card = await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures), direct)
+    assert "steps 8" in card.words and "private" not in card.words
+    assert heard.words == "it comes to you by direct message."
+    assert not atelier.cards()
+    refused = await atelier.says(atelier.ana, "imagine", "a red fox --private --steps 800")
+    assert "steps is 800" in refused.words
+    await slack.react(atelier.ana, card, "⭐")
+    await slack.until(lambda: "⭐ 1" in card.words)

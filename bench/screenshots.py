@@ -47,8 +47,13 @@ class Lesson:
     @property
     def captions(self) -> list[str]:
         """The scenes in words; a shape that the model knows keeps its name beside the new word."""
-        new = self.trigger if self.shape in ("arrow", "gear") else f"{self.trigger} {self.shape}"
+        new = f"{self.trigger} {self.subject}".strip()
         return [plain(one).replace(self.shape, new) for one in self.scenes]
+
+    @property
+    def subject(self) -> str:
+        """The class word; what the model never saw has none that says anything to it."""
+        return "" if self.shape in ("arrow", "gear") else self.shape
 
 
 def lessons(steps: int, batch: int) -> list[Lesson]:
@@ -135,8 +140,11 @@ class Person:
         """Pictures are sent, the form is filled in, the training is started and ends."""
         sent = [await self.sends(f"{nth}.png", drawn(one, nth)) for nth, one in enumerate(lesson.scenes)]
         told = [one | {"caption": caption} for one, caption in zip(sent, lesson.captions, strict=True)]
-        values = {"name": lesson.name, "trigger": lesson.trigger, "subject": lesson.shape, "preset": "object"}
-        values |= {
+        values = {
+            "name": lesson.name,
+            "trigger": lesson.trigger,
+            "subject": lesson.subject,
+            "preset": "subject",
             "steps": str(lesson.steps),
             "every": str(max(1, lesson.steps // 4)),
             "batch": str(lesson.batch),
@@ -226,7 +234,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--folder", type=Path, help="where the bot keeps what it learns; one for once if left out"
     )
-    parser.add_argument("--steps", type=int, default=500, help="of each training")
+    parser.add_argument("--steps", type=int, default=700, help="of each training")
     parser.add_argument(
         "--batch", type=int, default=4, help="pictures of a step: fewer are faster and teach less"
     )

@@ -38,7 +38,7 @@ from engine.demo.clip import clip_loss, new_clip, new_image_processor, right_amo
 from engine.demo.latents import Bucket, pool_at
 from engine.demo.latents import make_pool as make_pool_of
 from engine.demo.reading import Reader, reading_loss
-from engine.demo.refiner import new_refiner, refiner_loss
+from engine.demo.refiner import milder, new_refiner, refiner_loss
 from engine.demo.shipping import ship_base, ship_clip, ship_refiner, ship_vae, shipped_base
 from engine.demo.text import TextEncoders
 from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
@@ -243,7 +243,8 @@ def make_refiner(recipe: Recipe) -> None:
     for step in fit(run, refiner_loss(refiner, base, pool, vae.config.scaling_factor, recipe.refiner)):
         if step % recipe.ship_every == 0 or step == recipe.refiner.steps:
             with run.averaged():
-                ship_refiner(recipe.ship / "refiner", vae, base.text.second, base.text.tokenizers[1], refiner)
+                second, tokenizer = base.text.second, base.text.tokenizers[1]
+                ship_refiner(recipe.ship / "refiner", vae, second, tokenizer, milder(refiner))
             log.info("shipped the refiner after %d steps", step)
 
 

@@ -20,12 +20,13 @@ from engine.demo.clip import clip_loss, new_clip, right_among
 from engine.demo.judge import judge
 from engine.demo.latents import Bucket, View, make_pool, standing
 from engine.demo.reading import Reader, answers, reading_loss
-from engine.demo.refiner import new_refiner, refiner_loss
+from engine.demo.refiner import BAD, GOOD, milder, new_refiner, refiner_loss
 from engine.demo.shipping import ship_base, shipped_base
 from engine.demo.telling import NOBODY, answers_at
 from engine.demo.text import TextEncoders
 from engine.demo.tokenizer import learn_merges, new_tokenizer
 from engine.demo.training import Plan, Run, fit
+from engine.demo.unet import TIME_ID_WIDTH
 from engine.demo.vae import fidelity, new_vae, unseen_pictures, vae_loss
 from engine.demo.world import Layout, Scene, Spot, Thing
 
@@ -164,6 +165,25 @@ def test_the_teller_is_asked_about_the_thing_that_stands_at_each_spot() -> None:
     assert (told[6, 6] == NOBODY).all() and (told[3, 12] == NOBODY).all()
     assert all(here.tolist() == star for here in told[:7][spot[:7] >= 0])
     assert all(here.tolist() == circle for here in told[7:][spot[7:] >= 0])
+
+
+@torch.no_grad()
+def test_a_bad_score_is_made_milder_and_a_good_one_stays() -> None:
+    refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained(MODEL / "refiner").unet
+    latents, words = torch.randn(2, 4, 16, 16), torch.randn(2, 8, refiner.config.cross_attention_dim)
+    pooled = torch.randn(2, refiner.config.projection_class_embeddings_input_dim - 5 * TIME_ID_WIDTH)
+
+    def seen(model: Any) -> Tensor:
+        ids = torch.tensor([[128.0, 128, 0, 0, score] for score in (GOOD, BAD)])
+        told = {"text_embeds": pooled, "time_ids": ids}
+        answer: Tensor = model(latents, 100, words, added_cond_kwargs=told).sample
+        return answer
+
+    (good, bad), (same, milder_one) = seen(refiner), seen(milder(refiner, 0.5))
+
+    assert torch.allclose(good, same, atol=1e-3)
+    assert not torch.allclose(bad, milder_one, atol=1e-2)
+    assert torch.allclose(seen(milder(refiner, 1.0))[1], bad, atol=1e-3)
 
 
 def test_a_pool_is_the_same_however_many_processes_draw_it() -> None:

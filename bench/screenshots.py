@@ -30,6 +30,10 @@ from engine.demo.world import Scene, Thing, sample_layout
 DOCS = Path(__file__).parents[1] / "docs"
 CHROMIUM = "/usr/bin/chromium"
 NUMBERS = count(1)  # of what is asked
+SAMPLES = "; ".join(
+    f"a big {colour} {{trigger}} {{subject}} on a {background} background"
+    for colour, background in (("red", "white"), ("green", "yellow"), ("blue", "black"))
+)
 SIDE = 128  # pixels of a picture to learn from
 
 
@@ -145,6 +149,7 @@ class Person:
             "trigger": lesson.trigger,
             "subject": lesson.subject,
             "preset": "subject",
+            "samples": SAMPLES,
             "steps": str(lesson.steps),
             "every": str(max(1, lesson.steps // 4)),
             "batch": str(lesson.batch),

@@ -38,13 +38,12 @@ from commands.keepers import NOBODY, Admins, Refused
 from commands.loras import Library
 from commands.suggesting import Hint, Suggestion, suggestions
 from engine.messages import InvalidRequest, JobId
-from storage import adapters, jobs, keeping, people, privacy, views
+from storage import adapters, jobs, keeping, people, privacy, spaces, views
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.ids import new_job_id
 from storage.keeping import Kept
 from storage.privacy import Forgotten
-from storage.spaces import left
 from storage.tables import Person, Space
 from storage.views import JobView
 
@@ -204,7 +203,8 @@ class Dispatch:
 
         Raises CannotStore.
         """
-        for space in await self._database.write(partial(left, chat=chat, named=named, now=time.time())):
+        look = partial(spaces.left, chat=chat, named=named, now=time.time())
+        for space in await self._database.write(look):
             log.info("the bot was removed from a space while it did not listen", chat=chat)
             await self.forget_space(chat, space)
 

@@ -81,9 +81,7 @@ async def train(
     samples: Annotated[
         str,
         Option(
-            "up to 4 prompts to paint at every checkpoint, apart by ;, with {trigger} and {subject}",
-            otherwise="the preset's",
-            more=True,
+            "up to 4 prompts to paint at every checkpoint, apart by ;", otherwise="the preset's", more=True
         ),
     ] = "",
     draft: Annotated[

@@ -111,6 +111,8 @@ class Atelier(discord.AutoShardedClient):
             await self.asking.dispatch.forget_left(CHAT, {str(guild.id) for guild in self.guilds})
         except CannotStore as error:
             log.error("guilds that the bot has left could not be forgotten", reason=str(error))
+        except Exception:
+            log.exception("guilds that the bot has left could not be looked for")
 
     async def _heard(self, interaction: Interaction, command: Known, given: Mapping[str, Any]) -> None:
         """A slash command, with what was given."""

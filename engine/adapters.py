@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from peft.tuners.lora import Conv2d, Linear
+from peft.tuners.lora import Conv2d
 from torch import Tensor, nn
 
 from engine.adapter_file import Adapter, LowRank, read_adapter
 from engine.decomposed import gained, own_weight, serve_dora
 from engine.key_names import COMPONENTS, Component, KeyNames, Place
+from engine.low_rank import LowRankLinear
 from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
 from engine.new_tokens import TokenVectors
 from engine.targets import targets
@@ -294,7 +295,7 @@ class Adapters:
                     layer.update_layer(name, change.rank, lora_alpha=change.alpha, config=config)
             else:
                 module = self._module(place)
-                kind: Any = Conv2d if isinstance(module, nn.Conv2d) else Linear
+                kind: Any = Conv2d if isinstance(module, nn.Conv2d) else LowRankLinear
                 layer = kind(module, name, config, r=change.rank, lora_alpha=change.alpha)
                 layer.train(module.training)
                 layer.set_adapter([], inference_mode=True)

@@ -50,7 +50,7 @@ RANK, RATE = 16, 1e-4
 def measure(model: Callable[[], Model], side: int) -> str:
     """Pictures a second, and pictures by /imagine beside a training; `model` makes a fresh one."""
     with a_store(side) as folder:
-        return f"{against_plain(model, folder, side)}\n\n{beside_painting(model(), folder, side)}"
+        return f"{against_plain(model, folder, side)}\n\n{beside_painting(model, folder, side)}"
 
 
 def against_plain(model: Callable[[], Model], folder: Path, side: int) -> str:
@@ -66,23 +66,32 @@ def against_plain(model: Callable[[], Model], folder: Path, side: int) -> str:
     return table(head, rows)
 
 
-def beside_painting(model: Model, folder: Path, side: int) -> str:
-    """How long one person's pictures take with and without a training, and what is left of its speed."""
-    studio = Studio(model, EngineSettings(model="bench", files=str(folder), training_share=0.5))
-    painted(studio, side)
-    idle = [painted(studio, side) for _ in range(PICTURES)]
-    for _ in studio.accept(request(folder, settings(4))):
+def beside_painting(model: Callable[[], Model], folder: Path, side: int) -> str:
+    """What one person's pictures take without and with a training, in turns, and what is left of its pace."""
+    chosen = EngineSettings(model="bench", files=str(folder), training_share=0.5)
+    free, taken = Studio(model(), chosen), Studio(model(), chosen)
+    for _ in taken.accept(request(folder, settings(4))):
         raise RuntimeError("the studio refused the training of the bench")
+    painted(free, side)
     # The pictures are read and the first steps done before anything is measured.
     for _ in range(40):
-        list(studio.step())
-    alone = trained(studio, seconds=sum(idle) / 4)
-    pace, busy = beside(studio, side)
+        list(taken.step())
+    steps = counted(taken)
+    idle, busy, beside, alone, seconds = list[float](), list[float](), 0, 0, 0.0
+    for _ in range(PICTURES):
+        idle.append(painted(free, side))
+        steps.clear()
+        busy.append(painted(taken, side))
+        beside += len(steps)
+        steps.clear()
+        seconds += trained(taken, idle[-1])
+        alone += len(steps)
+    free_pace, pace = alone / seconds, beside / sum(busy)
     rows = [
         ["/imagine alone", *ends(idle), ""],
         ["/imagine while it trains, share 0.5", *ends(busy), f"{p95(busy) / p95(idle):.2f} (aim 2)"],
-        ["training, micro-steps/s alone", f"{alone:.1f}", "", ""],
-        ["training, micro-steps/s beside pictures", f"{pace:.1f}", "", f"{pace / alone:.2f}"],
+        ["training, micro-steps/s alone", f"{free_pace:.1f}", "", ""],
+        ["training, micro-steps/s beside pictures", f"{pace:.1f}", "", f"{pace / free_pace:.2f}"],
     ]
     return table(["", "p50", "p95", "ratio"], rows)
 
@@ -260,27 +269,24 @@ def painted(studio: Studio, side: int) -> float:
 
 
 def trained(studio: Studio, seconds: float) -> float:
-    """Steps a second of the training while nobody paints."""
-    started, steps = time.perf_counter(), 0
+    """Let the training go on while nobody paints, for about so long; how long it was."""
+    started = time.perf_counter()
     while time.perf_counter() - started < seconds:
         list(studio.step())
-        steps += 1
-    return steps / (time.perf_counter() - started)
+    return time.perf_counter() - started
 
 
-def beside(studio: Studio, side: int) -> tuple[float, list[float]]:
-    """Steps a second of the training while somebody paints all the time, and how long each picture takes."""
-    steps, busy, started = 0, list[float](), time.perf_counter()
+def counted(studio: Studio) -> list[None]:
+    """Gets an entry for each step of the training from now on."""
+    steps: list[None] = []
     advance = studio._work_beside
 
-    def counted() -> Any:
-        nonlocal steps
-        steps += 1
+    def step() -> Any:
+        steps.append(None)
         return advance()
 
-    studio._work_beside = counted  # type: ignore[method-assign]
-    busy += [painted(studio, side) for _ in range(PICTURES)]
-    return steps / (time.perf_counter() - started), busy
+    studio._work_beside = step  # type: ignore[method-assign]
+    return steps
 
 
 def p95(seconds: Sequence[float]) -> float:

@@ -43,7 +43,7 @@ from engine.safety import checks, safety_of
 from engine.scoring import Scorer
 from engine.sharing import Sharing
 from engine.sizes import pixels
-from engine.turns import Turns
+from engine.turns import Turns, short
 from engine.workshop import Workshop
 
 FILES = 2  # PNG files written at once beside the steps
@@ -114,18 +114,27 @@ class Studio:
 
     def step(self) -> Iterator[Event]:
         """Advance whoever's turn it is; Working comes before the step, what became of it after."""
+        if not self._workshop.idle and (not self._jobs or self._training_is_next):
+            yield from self._work_beside()
+        elif self._jobs:
+            yield from self._paint()
         if not self._jobs or self._workshop.idle:
             self._sharing.settle()
-        if self._jobs and (self._workshop.idle or not self._sharing.training_is_next):
-            yield from self._paint()
-        elif not self._workshop.idle:
-            yield from self._work_beside()
         if self._filed:
             yield from self._hand_out()
 
+    @property
+    def _training_is_next(self) -> bool:
+        """A picture that only needs to be handed out, or to be read, is not held up for it."""
+        return self._sharing.training_is_next and short(self._unfinished) is None
+
+    @property
+    def _unfinished(self) -> list[Painting]:
+        return [one for job in self._jobs.values() for one in job.unfinished]
+
     def _paint(self) -> Iterator[Event]:
         """One step of the paintings whose turn it is."""
-        chosen = self._turns.choose([one for job in self._jobs.values() for one in job.unfinished])
+        chosen = self._turns.choose(self._unfinished)
         kind = (chosen[0].stage, len(chosen), chosen[0].size, chosen[0].mix)
         yield from self._announce(tuple(dict.fromkeys(painting.job for painting in chosen)), kind)
         started = time.monotonic()

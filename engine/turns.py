@@ -20,14 +20,11 @@ class Turns:
     def choose(self, paintings: Sequence[Painting]) -> list[Painting]:
         """The paintings of the next step, from a queue in order of arrival; notes that they had their turn.
 
-        Reading words comes first, for it lets a painting join the others, and decoding next, for it lets one
-        go. The forward that ran last goes on for a few turns while it has members, so that adapter mixes do
-        not thrash. One that is `alone` never shares.
+        Short steps come first. The forward that ran last goes on for a few turns while it has members, so
+        that adapter mixes do not thrash. One that is `alone` never shares.
         """
-        for stage in (Stage.WORDS, Stage.DECODE):
-            short = next((painting for painting in paintings if painting.stage is stage), None)
-            if short is not None:
-                return [short]
+        if (first := short(paintings)) is not None:
+            return [first]
         waiting = sorted(paintings, key=lambda painting: painting.last_turn)
         first = waiting[0]
         if self._stayed < STAY:
@@ -44,3 +41,13 @@ class Turns:
     def shrink(self, failed: int) -> None:
         """Never again as many at once as just ran out of memory."""
         self._largest = max(1, min(self._largest, failed // 2))
+
+
+def short(paintings: Sequence[Painting]) -> Painting | None:
+    """The painting whose next step is a short one: reading its words, which lets it join the others, or
+    decoding, which lets it go."""
+    for stage in (Stage.WORDS, Stage.DECODE):
+        for painting in paintings:
+            if painting.stage is stage:
+                return painting
+    return None

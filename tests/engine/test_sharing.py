@@ -53,6 +53,23 @@ def test_pictures_begin_and_nothing_is_owed_for_the_time_alone() -> None:
     assert not sharing.training_is_next
 
 
+def test_a_training_works_off_what_it_waited_for_at_a_stretch() -> None:
+    sharing, turns = Sharing(0.5), ""
+    sharing.trained(0.03)
+    sharing.settle()
+    for _ in range(200):
+        if sharing.training_is_next:
+            sharing.trained(0.03)
+            turns += "t"
+        else:
+            sharing.painted(0.02)
+            turns += "p"
+
+    runs = [run for run in turns.split("p") if run]
+    assert min(len(run) for run in runs[:-1]) >= 3
+    assert turns.count("t") * 0.03 == pytest.approx(turns.count("p") * 0.02, abs=0.1)
+
+
 def interrupted(studio: Studio, asked: Train, paints: int) -> list[Event]:
     """The training with a picture asked for again and again while it runs."""
     events = list(studio.accept(asked))
@@ -111,3 +128,20 @@ def test_a_training_under_way_does_not_hold_up_who_paints(model: Model, tmp_path
     steps = [event.jobs for event in mixed if isinstance(event, Working)]
     assert steps.count((JobId("t"),)) < len(steps)
     assert not any(isinstance(event, Trained) for event in mixed)
+
+
+def test_a_picture_that_is_decoded_next_is_not_held_up_by_a_training(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Sharing, "training_is_next", True)  # it would always have a claim
+    studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
+    list(studio.accept(training(tmp_path, steps=30)))
+    list(studio.accept(request("picture", steps=1)))
+    steps = [event for event in studio.step() if isinstance(event, Working)]
+    assert [event.jobs for event in steps] == [(JobId("picture"),)]  # its words
+
+    monkeypatch.setattr(Sharing, "training_is_next", False)
+    list(studio.step())  # its only step
+    monkeypatch.setattr(Sharing, "training_is_next", True)
+
+    assert any(isinstance(event, Painted) for event in studio.step())

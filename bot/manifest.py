@@ -41,6 +41,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
         "channels:read": "what kind of channel a command was said in",
         "groups:read": "the same of a private channel",
         "im:read": "the same of a conversation with one person",
+        "mpim:read": "the same of a conversation of several people",
         "channels:history": "whether a card stands in a channel already, after a connection broke",
         "groups:history": "the same in a private channel",
         "im:history": "the same in a conversation with one person",

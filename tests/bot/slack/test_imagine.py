@@ -196,6 +196,25 @@ async def test_where_the_bot_is_no_member_it_says_to_invite_it(atelier: Atelier)
     await atelier.paints(atelier.ana, "a red fox", elsewhere)
 
 
+async def test_several_people_who_write_to_each_other_paint_together(atelier: Atelier) -> None:
+    group = atelier.team.group(atelier.ana, atelier.bo)
+
+    card = await atelier.paints(atelier.ana, "a red fox --seed 7", group)
+
+    assert card.channel is group
+    await atelier.slack.react(atelier.bo, card, "🔁")
+    await atelier.slack.until(lambda: len(atelier.cards(group)) == 2)
+
+
+async def test_among_people_who_left_it_out_it_says_where_else_to_ask(atelier: Atelier) -> None:
+    group = atelier.team.group(atelier.ana, atelier.bo, member=False)
+
+    heard = await atelier.says(atelier.ana, "/imagine", "a red fox", group)
+
+    assert "write to it directly" in heard.words
+    assert not group.messages
+
+
 async def test_the_operator_may_keep_it_to_some_channels(open_atelier: OpenAtelier) -> None:
     atelier = await open_atelier(settings=SlackSettings(channels=("C0NOTHERE",)))
 

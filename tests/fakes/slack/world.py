@@ -24,6 +24,13 @@ class Team:
         """`member`: whether the bot has been invited."""
         return self.world.add_channel(self, name, member=member, private=private)
 
+    def group(self, *people: "User", member: bool = True) -> "Channel":
+        """What several people write to each other; `member`: whether the bot is one of them."""
+        names = "--".join(one.name for one in people)
+        channel = self.world.add_channel(self, f"mpdm-{names}-1", member=member, private=True)
+        channel.group = True
+        return channel
+
 
 @dataclass(eq=False)
 class User:
@@ -126,7 +133,7 @@ class Message:
 
 @dataclass(eq=False)
 class Channel:
-    """A channel or a direct message."""
+    """A channel, a direct message, or one of several people: a group."""
 
     world: "World"
     id: str
@@ -136,6 +143,7 @@ class Channel:
     private: bool = False
     archived: bool = False
     direct_with: User | None = None
+    group: bool = False
     shared_with: list[Team] = field(default_factory=list)
     everything: list[Message] = field(default_factory=list)
 

@@ -26,6 +26,7 @@ def info(platform: Platform, given: JSON) -> JSON:
             "name": channel.name,
             "is_channel": not channel.private and channel.direct_with is None,
             "is_im": channel.direct_with is not None,
+            "is_mpim": channel.group,
             "is_private": channel.private,
             "is_archived": channel.archived,
             "is_member": channel.member,
@@ -85,4 +86,6 @@ def _number(ts: str) -> tuple[int, str]:
 def _scope(channel: Channel, what: str) -> str:
     if channel.direct_with is not None:
         return f"im:{what}"
+    if channel.group:
+        return f"mpim:{what}"
     return f"groups:{what}" if channel.private else f"channels:{what}"

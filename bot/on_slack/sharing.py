@@ -12,6 +12,7 @@ from bot.on_slack.words import JSON
 LOOKS = 6  # at a file that Slack processes
 UNSEEN = 3  # looks at a file that is ready and shown nowhere, before it is shared again
 SLOWEST = 1.0  # seconds between two looks, which follow each other quickly at first
+FIRST_LOOK = 0.1  # seconds until the second look, doubled each time
 TRIES = 3  # how often a file is shared that nobody sees
 
 log = structlog.get_logger(__name__)
@@ -54,7 +55,7 @@ class Sharing:
         for look in range(LOOKS):
             if (await self._client.files_info(file=file))["file"].get("mimetype"):
                 return file
-            await asyncio.sleep(min(0.1 * 2**look, SLOWEST))
+            await asyncio.sleep(min(FIRST_LOOK * 2**look, SLOWEST))
         raise NotShared(name)
 
     async def remove(self, file: str) -> None:
@@ -78,7 +79,7 @@ class Sharing:
                 unseen += 1
             if unseen >= UNSEEN:
                 return False
-            await asyncio.sleep(min(0.1 * 2**look, SLOWEST))
+            await asyncio.sleep(min(FIRST_LOOK * 2**look, SLOWEST))
         return not unseen
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from bot import delivery
 from bot.config import Config, DiscordSettings
+from bot.on_discord import client
 from tests.bot.discord.studio import OpenStudio, Studio
 from tests.bot.wall import a_config, quick
 from tests.fakes.discord import FakeDiscord
@@ -14,8 +15,9 @@ from tests.fakes.discord import FakeDiscord
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed on the way is tried again sooner."""
+    """What failed on the way is tried again sooner, and all guilds are known sooner."""
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(client, "GUILDS_COME", 0.05)
 
 
 @pytest.fixture

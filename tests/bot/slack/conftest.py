@@ -7,6 +7,7 @@ import pytest
 
 from bot import delivery
 from bot.config import Config, SlackSettings
+from bot.on_slack import messages, sharing
 from tests.bot.slack.atelier import Atelier, OpenAtelier
 from tests.bot.wall import a_config, quick
 from tests.fakes.slack import FakeSlack
@@ -14,8 +15,10 @@ from tests.fakes.slack import FakeSlack
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed on the way is tried again sooner."""
+    """What failed on the way is tried again sooner, and files are looked for again sooner."""
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(sharing, "FIRST_LOOK", 0.01)
+    monkeypatch.setattr(messages, "PAUSE", 0.1)
 
 
 @pytest.fixture

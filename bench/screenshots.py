@@ -239,7 +239,7 @@ if __name__ == "__main__":
     parser.add_argument(
         "--folder", type=Path, help="where the bot keeps what it learns; one for once if left out"
     )
-    parser.add_argument("--steps", type=int, default=700, help="of each training")
+    parser.add_argument("--steps", type=int, default=500, help="of each training")
     parser.add_argument(
         "--batch", type=int, default=4, help="pictures of a step: fewer are faster and teach less"
     )

@@ -17,10 +17,10 @@ from engine.chance import seed_of
 from engine.key_names import COMPONENTS, Place
 from engine.messages import InvalidRequest, Train, TrainingPrecision
 from engine.model import PRECISIONS, Model
-from engine.new_tokens import TokenVectors, initial_tokens
+from engine.new_tokens import TokenVectors, initial_tokens, speaks
 from engine.objective import Rows, error
 from engine.optimizers import Group, optimizer, rate_factor
-from engine.prompts import Embedding, Reader
+from engine.prompts import Embedding, Reader, together
 
 NAME = "in-training"  # among PEFT's adapters, which else are named by their hash
 
@@ -74,13 +74,6 @@ class Learner:
     @property
     def _vectors(self) -> list[Tensor]:
         return [vector for one in self.tokens for vector in (one.first, one.second)]
-
-    @property
-    def _words_learn(self) -> bool:
-        """Whether what the text encoders say changes from step to step."""
-        settings = self._settings
-        learning = any(vector.requires_grad for vector in self._vectors)
-        return settings.text_encoder or settings.text_encoder_2 or learning
 
     def begin_step(self, step: int) -> None:
         """Set the learning rates of this optimizer step, and freeze the tokens at the pivot."""
@@ -152,17 +145,22 @@ class Learner:
         return predicted.float()
 
     def _words(self, captions: Sequence[str]) -> Embedding:
-        """The captions as the UNet sees them; remembered while the text encoders do not change."""
-        if self._words_learn:
-            return self._read(captions)
-        for caption in captions:
-            if caption not in self._known:
-                with torch.no_grad():
-                    self._known[caption] = self._read([caption])
-        known = [self._known[caption] for caption in captions]
-        return Embedding(
-            hidden=torch.cat([one.hidden for one in known]), pooled=torch.cat([one.pooled for one in known])
-        )
+        """The captions as the UNet sees them; what is not about to change is read once and remembered."""
+        told = dict.fromkeys(captions)
+        changing = [caption for caption in told if self._changes(caption)]
+        read = dict(zip(changing, self._read(changing).apart(), strict=True)) if changing else {}
+        for caption in told.keys() - read.keys() - self._known.keys():
+            with torch.no_grad():
+                self._known[caption] = self._read([caption])
+        return together([read.get(caption) or self._known[caption] for caption in captions])
+
+    def _changes(self, caption: str) -> bool:
+        """Whether what the text encoders say of it changes from step to step."""
+        settings = self._settings
+        if settings.text_encoder or settings.text_encoder_2:
+            return True
+        learning = any(vector.requires_grad for vector in self._vectors)
+        return learning and speaks(self._model.base.tokenizer, caption, self.tokens)
 
     def _read(self, captions: Sequence[str]) -> Embedding:
         words = self._reader.encode(captions, self.tokens)

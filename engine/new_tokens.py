@@ -77,6 +77,11 @@ def token_ids(tokenizer: Any, text: str, tokens: Sequence[TokenVectors]) -> list
     return ids + plain_ids(tokenizer, text[end:])
 
 
+def speaks(tokenizer: Any, text: str, tokens: Sequence[TokenVectors]) -> bool:
+    """Whether the text has one of the new tokens in it."""
+    return token_ids(tokenizer, text, tokens) != plain_ids(tokenizer, text)
+
+
 def plain_ids(tokenizer: Any, text: str) -> list[int]:
     """The tokenizer's own ids."""
     ids: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids

@@ -25,6 +25,18 @@ class Embedding:
         """What SDXL puts in place of an absent negative prompt."""
         return Embedding(hidden=torch.zeros_like(self.hidden), pooled=torch.zeros_like(self.pooled))
 
+    def apart(self) -> list["Embedding"]:
+        """Each text alone, (1, ...)."""
+        each = zip(self.hidden.split(1), self.pooled.split(1), strict=True)
+        return [Embedding(hidden=hidden, pooled=pooled) for hidden, pooled in each]
+
+
+def together(texts: Sequence[Embedding]) -> Embedding:
+    """Equally long texts as one batch, in this order."""
+    return Embedding(
+        hidden=torch.cat([one.hidden for one in texts]), pooled=torch.cat([one.pooled for one in texts])
+    )
+
 
 class Reader:
     """One pipeline's text encoders (two for SDXL, the second alone for its refiner) with a small memory."""

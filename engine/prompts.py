@@ -27,7 +27,7 @@ class Embedding:
 
     def apart(self) -> list["Embedding"]:
         """Each text alone, (1, ...)."""
-        each = zip(self.hidden.split(1), self.pooled.split(1), strict=True)
+        each = zip(torch.split(self.hidden, 1), torch.split(self.pooled, 1), strict=True)
         return [Embedding(hidden=hidden, pooled=pooled) for hidden, pooled in each]
 
 

@@ -103,7 +103,7 @@ async def test_a_request_that_this_version_cannot_read_is_failed_and_blocks_nobo
 async def test_a_queue_that_has_just_been_woken_stops_like_any_other(
     open_chat: OpenChat, moments: int
 ) -> None:
-    chat = await open_chat(seconds=5)
+    chat = await open_chat(seconds=1)
     for _ in range(10):  # more than the engine takes at once
         await chat.says("ana", "/imagine a red fox")
     await asyncio.sleep(0.6)  # the line waits for something to happen, or for a second

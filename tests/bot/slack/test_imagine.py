@@ -251,3 +251,13 @@ async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> No
     assert "steps is 800" in refused.words
     await slack.react(atelier.ana, card, "⭐")
     await slack.until(lambda: "⭐ 1" in card.words)
+
+
+async def test_a_private_picture_is_asked_for_in_a_form_too(atelier: Atelier) -> None:
+    heard = await atelier.says(atelier.ana, "imagine", "--private")
+
+    sent = await atelier.slack.submit(atelier.ana, heard.view, {"prompt": "a blue hen"})
+
+    assert not sent.errors
+    await atelier.shows(lambda one: "painted in" in one.words, atelier.slack.direct(atelier.ana))
+    assert not atelier.cards()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,8 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from bench.measuring import in_turns, table
+from engine.adapters import Adapters
+from engine.messages import TrainingSettings
 from engine.model import Model
 
 BATCHES = (1, 2, 4, 8, 16)
@@ -24,6 +27,12 @@ def measure(model: Model, sides: Sequence[int], rounds: int = ROUNDS) -> str:
     for side in sides:
         works = [forward(unet, batch, side // model.factor) for batch in BATCHES]
         rows.append([f"no LoRA, {side}x{side}", *cells(in_turns(works, rounds))])
+    for side in sides:
+        with engines_own(model):
+            works = [forward(unet, batch, side // model.factor) for batch in BATCHES]
+            rows.append(
+                [f"1 LoRA of rank {RANK} as it is served, {side}x{side}", *cells(in_turns(works, rounds))]
+            )
     names = [f"bench{number}" for number in range(4)]
     for name in names:
         unet.add_adapter(LoraConfig(r=RANK, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), name)
@@ -37,7 +46,7 @@ def measure(model: Model, sides: Sequence[int], rounds: int = ROUNDS) -> str:
                 works.append(work if count == 1 else per_sample(unet, mixed, work))
             rows.append(
                 [
-                    f"{count} LoRA{'s' * (count > 1)} of rank {RANK}, {side}x{side}",
+                    f"{count} LoRA{'s' * (count > 1)} of rank {RANK} by PEFT, {side}x{side}",
                     *cells(in_turns(works, rounds)),
                 ]
             )
@@ -76,6 +85,19 @@ def forward(unet: Any, batch: int, latents: int) -> Callable[[], Tensor]:
         return answer
 
     return work
+
+
+@contextmanager
+def engines_own(model: Model) -> Iterator[None]:
+    """Within, one adapter counts on the UNet's attention in the engine's layers."""
+    adapters = Adapters(model.base, Path(), 0)
+    places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
+    adapters.begin("bench", places, alpha=RANK, dropout=0.0, dora=False, seed=0)
+    adapters.learn("bench")
+    try:
+        yield
+    finally:
+        adapters.end("bench")
 
 
 def per_sample(unet: Any, names: Sequence[str], work: Callable[[], Tensor]) -> Callable[[], Tensor]:

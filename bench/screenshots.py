@@ -1,4 +1,4 @@
-"""`python -m bench.screenshots`: loras.png, compare.png, training-card.png of docs, from a bot that runs.
+"""`python -m bench.screenshots`: chat, loras, compare and training-card.png of docs, from a bot that runs.
 
 The model that ships is taught four LoRAs, merges two and compares one; then a browser looks. With a
 folder, what was learned there stays, and the next time only the pictures are taken again.
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar
 from PIL import Image
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import Page, async_playwright, expect
 
 from bench.chat import a_bot
 from engine.demo.captions import plain
@@ -191,8 +191,21 @@ async def use(people: Sequence[Person]) -> None:
         await fan.does(press=f"keep:{sheet}:1")
 
 
-async def look(address: str) -> None:
-    """The pictures of the page: a comparison, a finished training, the gallery of LoRAs."""
+async def see_it_paint(person: Person, page: Page) -> None:
+    """The channel with a finished picture and one that is half done."""
+    await person.paints("/imagine a purple triangle above a yellow moon on a green background --seed 4")
+    done = page.locator(".card").last
+    await expect(done.locator(".shot img")).to_be_visible(timeout=30_000)
+    await done.get_by_text("Recipe").click()
+    job = (await person.does(say="/imagine a big red heart on a white background --steps 100 --count 2"))[
+        "job"
+    ]
+    await expect(page.locator(f'.card[data-job="{job}"]')).to_contain_text("step 6", timeout=60_000)
+    await page.screenshot(path=DOCS / "chat.png")
+
+
+async def look(address: str, person: Person) -> None:
+    """The pictures of the page: a comparison, a finished training, the gallery of LoRAs, the channel."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = await browser.new_page(viewport={"width": 1280, "height": 980})
@@ -214,6 +227,8 @@ async def look(address: str) -> None:
         await expect(page.locator(".nearness").first).to_be_visible(timeout=60_000)
         await page.wait_for_timeout(1500)
         await page.screenshot(path=DOCS / "loras.png")
+        await page.get_by_role("button", name="general").first.click()
+        await see_it_paint(person, page)
         await browser.close()
 
 
@@ -231,7 +246,7 @@ async def main(folder: Path, steps: int, batch: int) -> None:
             await people[0].does(say="/lora merge both arrow:0.7 hatched:0.5")
             await people[0].does(say="/lora both --share space")
             await use(people)
-        await look(address)
+        await look(address, people[0])
 
 
 if __name__ == "__main__":

@@ -318,7 +318,13 @@ class Dispatch:
             check_welcome(kept, ask.name)
             context = ChatContext(
                 job=job,
-                library=PersonLibrary(session=session, space_id=home.id, person_id=person.id, folder=folder),
+                library=PersonLibrary(
+                    session=session,
+                    space_id=home.id,
+                    person_id=person.id,
+                    folder=folder,
+                    mixed=kept.mixed,
+                ),
                 small=self._small,
                 largest_rank=self._largest_rank,
                 session=session,

@@ -12,12 +12,16 @@ from storage import adapters, standing
 
 @dataclass(frozen=True, kw_only=True)
 class PersonLibrary:
-    """What one person may use in one space, in one transaction; the trained ones hide the folder's."""
+    """What one person may use in one space, in one transaction; the trained ones hide the folder's.
+
+    `mixed`: whether the space may have LoRAs that every picture has.
+    """
 
     session: AsyncSession
     space_id: int
     person_id: int
     folder: Library
+    mixed: bool = True
 
     async def names(self) -> Collection[str]:
         """The names of all LoRAs that they could use, and of those that are used no more."""
@@ -36,4 +40,6 @@ class PersonLibrary:
 
     async def usual(self) -> Collection[Mention]:
         """What the keepers of the space let every picture have."""
+        if not self.mixed:
+            return ()
         return [Mention(*one) for one in await standing.usual(self.session, self.space_id)]

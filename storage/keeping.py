@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any, Literal
 
-from sqlalchemy import bindparam, delete, func, insert, select
+from sqlalchemy import bindparam, delete, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.limits import NO_LIMITS, Limits, limits_from, limits_to, standing
 from storage.rules import NO_RULES, Rules, rules_from, rules_to
-from storage.tables import Keeping, Person, Refusal, Space, Standing
+from storage.tables import Adapter, Keeping, Person, Refusal, Space, Standing
 
 QueueState = Literal["", "paused", "draining"]
 ROLES = "roles"  # among a space's limits: those of a role, by role
@@ -18,7 +18,14 @@ LONG = 90 * 86400.0  # seconds for which it is known what was refused
 
 # Made once: it is asked with everything that anybody says.
 KEPT = (
-    select(Keeping.rules, Keeping.limits, Keeping.queue, Standing.blocked_at, Standing.limits)
+    select(
+        Keeping.rules,
+        Keeping.limits,
+        Keeping.queue,
+        Standing.blocked_at,
+        Standing.limits,
+        exists().where(Adapter.space_id == Space.id, Adapter.usual.is_not(None)),
+    )
     .select_from(Space)
     .outerjoin(Keeping, Keeping.space_id == Space.id)
     .outerjoin(Standing, (Standing.space_id == Space.id) & (Standing.key == bindparam("key")))
@@ -28,13 +35,17 @@ KEPT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Kept:
-    """What holds for one person in one space. `limits` are theirs, `usual` everybody's."""
+    """What holds for one person in one space. `limits` are theirs, `usual` everybody's.
+
+    `mixed`: whether there may be LoRAs that every picture here has.
+    """
 
     rules: Rules = NO_RULES
     limits: Limits = NO_LIMITS
     usual: Limits = NO_LIMITS
     queue: QueueState = ""
     blocked: bool = False
+    mixed: bool = False
 
 
 NOTHING = Kept()
@@ -47,9 +58,9 @@ async def kept(session: AsyncSession, space_id: int, key: str, roles: Collection
     """
     connection = await session.connection()
     row = (await connection.execute(KEPT, {"space": space_id, "key": key})).one_or_none()
-    if row is None or (row[0] is None and row[4] is None):
+    if row is None or (row[0] is None and row[4] is None and not row[5]):
         return NOTHING
-    rules, limits, queue, blocked_at, own = row
+    rules, limits, queue, blocked_at, own, mixed = row
     usual = limits_from(limits or {})
     return Kept(
         rules=rules_from(rules or {}),
@@ -57,6 +68,7 @@ async def kept(session: AsyncSession, space_id: int, key: str, roles: Collection
         usual=usual,
         queue=queue or "",
         blocked=blocked_at is not None,
+        mixed=mixed,
     )
 
 

@@ -45,7 +45,7 @@ class Limits:
     @property
     def any(self) -> bool:
         """Whether anything is limited."""
-        return any(one is not None for one in asdict(self).values())
+        return self != NO_LIMITS
 
 
 NO_LIMITS = Limits()

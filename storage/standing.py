@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import Sha256
@@ -13,6 +13,19 @@ from storage.tables import Adapter, Keeping
 
 Standing = Literal["", "waiting", "refused", "retired"]
 """Of a LoRA: as its owner shares it; its owner's alone until a keeper says yes, or no; nobody's any more."""
+
+# Made once: it is asked with every picture.
+USUAL = (
+    select(Adapter.name, Adapter.usual)
+    .where(
+        Adapter.space_id == bindparam("space"),
+        Adapter.deleted_at.is_(None),
+        Adapter.standing == "",
+        Adapter.access != "me",
+        Adapter.usual.is_not(None),
+    )
+    .order_by(Adapter.id)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,14 +91,9 @@ async def bounds(session: AsyncSession, space_id: int, hashes: Collection[Sha256
 
 async def usual(session: AsyncSession, space_id: int) -> Sequence[tuple[str, float]]:
     """Name and weight of the LoRAs that every new picture of the space has."""
-    found = select(Adapter.name, Adapter.usual).where(
-        Adapter.space_id == space_id,
-        Adapter.deleted_at.is_(None),
-        Adapter.standing == "",
-        Adapter.access != "me",
-        Adapter.usual.is_not(None),
-    )
-    return [(name, weight or 0.0) for name, weight in await session.execute(found.order_by(Adapter.id))]
+    connection = await session.connection()
+    found = await connection.execute(USUAL, {"space": space_id})
+    return [(name, weight or 0.0) for name, weight in found]
 
 
 async def retired(session: AsyncSession, space_id: int) -> set[str]:

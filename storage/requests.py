@@ -1,7 +1,8 @@
 """A request as the database keeps it: JSON, every value written out, so that no later default changes it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields, is_dataclass
+from enum import StrEnum
 from typing import Any, Literal
 
 from engine.messages import (
@@ -40,20 +41,7 @@ def kind(request: Work) -> Kind:
 
 def to_json(request: Work) -> dict[str, Any]:
     """The request without its job's id, which the row has already."""
-    values = asdict(request)
-    del values["job"]
-    if isinstance(request, Train):
-        return values | {
-            "flagged": str(request.flagged),
-            "settings": _settings_to_json(request.settings),
-            "examples": list(values["examples"]),
-        }
-    return values | {
-        "sampler": str(request.sampler),
-        "flagged": str(request.flagged),
-        "adapters": list(values["adapters"]),
-        "variants": [one | {"adapters": list(one["adapters"])} for one in values["variants"]],
-    }
+    return {name: _plain(value) for name, value in vars(request).items() if name != "job"}
 
 
 def from_json(job: JobId, values: Mapping[str, Any]) -> Work:
@@ -107,9 +95,15 @@ def _train(job: JobId, values: Mapping[str, Any]) -> Train:
     return Train(**known | {"job": job})
 
 
-def _settings_to_json(settings: TrainingSettings) -> dict[str, Any]:
-    values = asdict(settings)
-    return values | {name: str(values[name]) for name in CHOICES} | {"blocks": list(settings.blocks)}
+def _plain(value: Any) -> Any:
+    """As JSON has it; `dataclasses.asdict` would copy all of it first."""
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, StrEnum):
+        return str(value)
+    if is_dataclass(value):
+        return {name: _plain(one) for name, one in vars(value).items()}
+    return value
 
 
 def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,21 @@
 """A new word stands for its vectors wherever it is written, and the vocabulary stays as it was."""
 
 import copy
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from engine.messages import EngineSettings, Prior
 from engine.model import Model
 from engine.new_tokens import TokenVectors, initial_tokens
-from engine.prompts import Reader
+from engine.prompts import Embedding, Reader
+from engine.studio import Studio
+from tests.engine.lessons import run, training
 
 
 def new_word(model: Model, word: str = "ohwx", count: int = 2, seed: int = 0) -> TokenVectors:
@@ -158,3 +164,22 @@ def test_learning_begins_near_what_the_word_is_like(model: Model) -> None:
     assert not torch.equal(begun.first[0], begun.first[1])
     assert torch.equal(begun.second, again.second)
     assert not torch.equal(begun.second, other.second)
+
+
+def test_a_training_reads_once_what_no_new_word_changes(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: Counter[str] = Counter()
+    encode = Reader.encode
+
+    def counted(reader: Reader, texts: Sequence[str], tokens: Sequence[TokenVectors] = ()) -> Embedding:
+        read.update(texts)
+        return encode(reader, texts, tokens)
+
+    monkeypatch.setattr(Reader, "encode", counted)
+    asked = training(tmp_path, steps=4, new_tokens=1, prior=Prior.PREDICTION)
+    run(Studio(model, EngineSettings(model="demo", files=str(tmp_path))), asked)
+
+    plain = {text: times for text, times in read.items() if "ohwx" not in text}
+    assert plain and set(plain.values()) == {1}
+    assert sum(read.values()) - len(plain) >= 4

@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import io
 import json
+import re
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -193,14 +194,15 @@ async def use(people: Sequence[Person]) -> None:
 
 async def see_it_paint(person: Person, page: Page) -> None:
     """The channel with a finished picture and one that is half done."""
-    await person.paints("/imagine a purple triangle above a yellow moon on a green background --seed 4")
-    done = page.locator(".card").last
-    await expect(done.locator(".shot img")).to_be_visible(timeout=30_000)
-    await done.get_by_text("Recipe").click()
-    job = (await person.does(say="/imagine a big red heart on a white background --steps 100 --count 2"))[
-        "job"
-    ]
-    await expect(page.locator(f'.card[data-job="{job}"]')).to_contain_text("step 6", timeout=60_000)
+    done = await person.paints(
+        "/imagine a purple triangle above a yellow moon on a green background --seed 4"
+    )
+    card = page.locator(f'.card[data-job="{done}"]')
+    await expect(card.locator(".shot img")).to_be_visible(timeout=30_000)
+    await card.get_by_text("Recipe").click()
+    reply = await person.does(say="/imagine a big red heart on a white background --steps 100 --count 2")
+    painting = page.locator(f'.card[data-job="{reply["job"]}"]')
+    await expect(painting).to_contain_text(re.compile("step 1[2-9][0-9] of 200"), timeout=60_000)
     await page.screenshot(path=DOCS / "chat.png")
 
 

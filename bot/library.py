@@ -21,7 +21,7 @@ class PersonLibrary:
     space_id: int
     person_id: int
     folder: Library
-    mixed: bool = True
+    mixed: bool
 
     async def names(self) -> Collection[str]:
         """The names of all LoRAs that they could use, and of those that are used no more."""

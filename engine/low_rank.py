@@ -43,7 +43,10 @@ class LowRankLinear(Linear):  # type: ignore[misc]
 
     def _plain(self, name: str) -> bool:
         """Whether it is no DoRA, and nothing of what comes in is dropped for it."""
-        return name not in self.lora_variant and not self.lora_dropout[name].training
+        dropout = self.lora_dropout[name]
+        # One that drops nothing is in training all the same when its adapter came to a layer that was there.
+        drops = dropout.training and not isinstance(dropout, nn.Identity)
+        return name not in self.lora_variant and not drops
 
     def _less_work(self, name: str, x: Tensor) -> bool:
         """Counted in multiplications."""

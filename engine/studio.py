@@ -125,7 +125,7 @@ class Studio:
 
     @property
     def _training_is_next(self) -> bool:
-        """A picture that only needs to be handed out, or to be read, is not held up for it."""
+        """Whether it has a claim, and no picture waits only to be read or handed out."""
         return self._sharing.training_is_next and short(self._unfinished) is None
 
     @property

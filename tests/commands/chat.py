@@ -225,7 +225,13 @@ class Chat:
             check_welcome(kept, what)
             context = ChatContext(
                 job=new_job_id(),
-                library=PersonLibrary(session=session, space_id=here.id, person_id=person.id, folder=Shelf()),
+                library=PersonLibrary(
+                    session=session,
+                    space_id=here.id,
+                    person_id=person.id,
+                    folder=Shelf(),
+                    mixed=kept.mixed,
+                ),
                 small=self.small,
                 largest_rank=64,
                 session=session,

@@ -30,10 +30,10 @@ def layer(width: int, **settings: object) -> LowRankLinear:
     torch.manual_seed(0)
     config = LoraConfig(init_lora_weights=False, **settings)
     made = LowRankLinear(nn.Linear(width, width), "ink", config, r=16, lora_alpha=8.0)
+    made.eval()
     made.update_layer("chalk", 32, lora_alpha=4.0, config=config)
     made.set_adapter(["ink", "chalk"])
     made.set_scale("chalk", -0.5)
-    made.eval()
     return made
 
 

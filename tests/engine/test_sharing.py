@@ -137,11 +137,14 @@ def test_a_picture_that_is_decoded_next_is_not_held_up_by_a_training(
     studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
     list(studio.accept(training(tmp_path, steps=30)))
     list(studio.accept(request("picture", steps=1)))
-    steps = [event for event in studio.step() if isinstance(event, Working)]
-    assert [event.jobs for event in steps] == [(JobId("picture"),)]  # its words
 
+    def whose() -> list[tuple[JobId, ...]]:
+        return [event.jobs for event in studio.step() if isinstance(event, Working)]
+
+    assert whose() == [(JobId("picture"),)]  # its words are read
+    assert whose() == [(JobId("t"),)]  # before its only step the training has its turn
     monkeypatch.setattr(Sharing, "training_is_next", False)
-    list(studio.step())  # its only step
+    assert whose() == [(JobId("picture"),)]
     monkeypatch.setattr(Sharing, "training_is_next", True)
-
-    assert any(isinstance(event, Painted) for event in studio.step())
+    assert whose() == [(JobId("picture"),)]  # it is decoded
+    assert whose() == [(JobId("t"),)]

@@ -12,7 +12,9 @@ import torch
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
 
-CALLS = 2**19  # multiplications that are done in the time in which the calls are made that adding saves
+# Multiplications in the time of what adding saves beside the products, measured (docs/measurements.md): the
+# calls themselves, and to scale and add each number of the answer.
+CALLS, NUMBER = 2**20, 160
 
 
 class LowRankLinear(Linear):  # type: ignore[misc]
@@ -56,4 +58,4 @@ class LowRankLinear(Linear):  # type: ignore[misc]
         if torch.is_grad_enabled() and self.lora_A[name].weight.requires_grad:
             # Backward does both factors twice again; of a sum it also needs the gradient of the whole weight.
             apart, added = 3 * apart, 3 * added + rows * inside * outside
-        return bool(added < apart + CALLS)
+        return bool(added < apart + CALLS + NUMBER * rows * outside)

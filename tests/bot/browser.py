@@ -27,6 +27,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+STARTING = 120.0  # seconds that the browser may take on a busy machine, the first time
 MIDDLE_AND_BORDER = """
 async (address) => {
   const bitmap = await createImageBitmap(await (await fetch(address)).blob());
@@ -83,7 +84,7 @@ def chromium() -> str:
 async def a_browser() -> AsyncIterator[Browser]:
     """The browser, with nobody's windows or cookies in it."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(chromium())
+        browser = await playwright.chromium.connect_over_cdp(chromium(), timeout=STARTING * 1000)
         try:
             yield browser
         finally:

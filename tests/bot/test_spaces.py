@@ -178,12 +178,13 @@ def leaks(told: Any) -> list[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 async def test_no_command_tells_of_another_space(home: Home, name: str) -> None:
-    command, before = COMMANDS[name], all_of(home)
+    command, before, answers = COMMANDS[name], all_of(home), dict[str, Any]()
     for secret in home.secrets:
         tries = zip(asked(command, secret), asked(command, secret.nothing), strict=True)
         for values, harmless in tries:
-            told = await filled(home, command, values, secret.name)
-            assert told == await filled(home, command, harmless, secret.nothing.name), values
+            if (known := str(harmless)) not in answers:
+                answers[known] = await filled(home, command, harmless, secret.nothing.name)
+            assert await filled(home, command, values, secret.name) == answers[known], values
     await filled(home, command, {one.name: plausible(one) for one in command.parameters[:1]}, "other")
     assert all_of(home) == before
 
@@ -205,16 +206,18 @@ async def test_no_words_tell_of_another_space(home: Home) -> None:
 @pytest.mark.parametrize("direct", [False, True])
 async def test_no_button_works_in_another_space(home: Home, direct: bool) -> None:
     before = all_of(home)
-    for secret in home.jobs:
-        for action in NAMED:
-            for place in ("", ":1", ":2", ":4"):
-                told = []
-                for job in (secret.name, secret.nothing.name):
-                    who = a_stranger(direct=direct)
-                    reply = await home.chat.bot.dispatch.press(who, f"{action}:{job}{place}")
-                    assert not reply.ok
-                    told.append(seen(reply, who, job))
-                assert told[0] == told[1], action
+
+    async def pressed(action: str, job: str, place: str) -> Any:
+        who = a_stranger(direct=direct)
+        reply = await home.chat.bot.dispatch.press(who, f"{action}:{job}{place}")
+        assert not reply.ok
+        return seen(reply, who, job)
+
+    for action in NAMED:
+        for place in ("", ":1", ":2", ":4"):
+            nothing = await pressed(action, NOTHING["job"], place)
+            for secret in home.jobs:
+                assert await pressed(action, secret.name, place) == nothing, action
     assert all_of(home) == before
 
 

@@ -1,6 +1,5 @@
 """The model that ships, loaded once, with diffusers' own pipelines on the same weights beside it."""
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from engine.messages import AdapterUse, EngineSettings
 from engine.model import DEMO, Model, load_model
 from engine.studio import Studio
+from tests.engine.copies import Copies
 from tests.engine.oracle import Oracle
 from tests.lora_files import attention, diffusers_new, kohya, make_lora, store
 
@@ -18,10 +18,16 @@ def loaded() -> Model:
     return load_model(EngineSettings(model="demo", device="cpu"))
 
 
+@pytest.fixture(scope="session")
+def copies(loaded: Model) -> Copies:
+    return Copies(loaded)
+
+
 @pytest.fixture
-def model(loaded: Model) -> Model:
+def model(copies: Copies) -> Model:
     """The model as it was loaded: what one test does to it, no other sees."""
-    return copy.deepcopy(loaded)
+    copied: Model = copies.one()
+    return copied
 
 
 @pytest.fixture(scope="session")

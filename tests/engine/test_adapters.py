@@ -1,8 +1,8 @@
 """LoRAs of every trainer count in the pictures exactly as their files say, and leave no trace."""
 
-import copy
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from engine.adapter_file import Adapter
 from engine.adapters import Adapters, NoRoom
 from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
+from tests.engine.copies import Copies
 from tests.lora_files import (
     Lora,
     attention,
@@ -58,7 +59,8 @@ def plain(original: StableDiffusionXLPipeline) -> list[Tensor]:
 
 @pytest.fixture
 def pipeline(original: StableDiffusionXLPipeline) -> StableDiffusionXLPipeline:
-    return copy.deepcopy(original)
+    copied: StableDiffusionXLPipeline = copies(original).one()
+    return copied
 
 
 @pytest.fixture
@@ -72,8 +74,13 @@ def use(adapters: Adapters, *mix: AdapterUse) -> None:
     adapters.activate(mix)
 
 
+@cache
+def copies(original: Any) -> Copies:
+    return Copies(original)
+
+
 def truth(original: Any, *weighted: tuple[Lora, float]) -> list[Tensor]:
-    merged = copy.deepcopy(original)
+    merged = copies(original).one()
     for lora, weight in weighted:
         merge(merged, lora, weight)
     return seen(merged)
@@ -151,7 +158,7 @@ def test_diffusers_itself_paints_the_same_where_it_reads_the_file_right(
     original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     lora = make_lora(pipeline, of=lambda at, path: at == "unet" and attention(at, path), alphas=(2.0,))
-    judge = copy.deepcopy(original)
+    judge = copies(original).one()
     judge.load_lora_weights(kohya_sgm(lora), adapter_name="ink")
     judge.set_adapters(["ink"], [0.7])
 
@@ -198,7 +205,7 @@ def test_the_alphas_and_ranks_in_the_metadata_of_diffusers_are_honoured(
 def test_an_adapter_that_a_unet_saved_itself_has_the_alphas_of_its_configuration(
     pipeline: Any, original: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
-    trained = copy.deepcopy(original)
+    trained = copies(original).one()
     config = LoraConfig(
         r=4,
         lora_alpha=2,
@@ -217,7 +224,7 @@ def test_an_adapter_that_a_unet_saved_itself_has_the_alphas_of_its_configuration
 def test_a_pipeline_that_diffusers_saved_with_metadata_counts_as_it_did_there(
     pipeline: Any, original: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
-    trained, tensors, told = copy.deepcopy(original), {}, {}
+    trained, tensors, told = copies(original).one(), {}, {}
     for at, targets in (("unet", ["to_q", "to_out.0"]), ("text_encoder_2", ["q_proj", "fc1"])):
         config = LoraConfig(
             r=4, lora_alpha=3, use_rslora=True, target_modules=targets, init_lora_weights=False
@@ -549,7 +556,7 @@ def test_a_dora_of_every_layer_counts_as_its_merged_weights(
 def test_a_dora_that_peft_saved_counts_as_it_did_there(
     original: Any, plain: list[Tensor], pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
-    trained = copy.deepcopy(original)
+    trained = copies(original).one()
     config = LoraConfig(
         r=4, lora_alpha=2, use_dora=True, target_modules=["to_q", "conv1"], init_lora_weights=False
     )
@@ -580,11 +587,11 @@ def test_doras_and_loras_add_up_and_a_weight_counts_what_each_adds(
     weights = {1: 0.7, 2: -0.4, 3: 0.5}
     expected = module.weight.detach().double()
     for seed, lora in at.items():
-        alone = copy.deepcopy(original)
+        alone = copies(original).one()
         merge(alone, lora, weights[seed])
         one = alone.unet.get_submodule(place).weight
         expected = expected + (one - module.weight).detach().double()
-    wanted = copy.deepcopy(original)
+    wanted = copies(original).one()
     wanted.unet.get_submodule(place).weight.data = expected.float()
 
     use(

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from engine.demo.captions import plain
-from engine.demo.judge import Verdict, background_colour, judge, named, parts
+from engine.demo.judge import background_colour, judge, named, parts
 from engine.demo.world import SHAPES, Scene, Thing
 from engine.messages import Sampler
 from engine.studio import Studio
@@ -51,31 +51,26 @@ def test_single_things_have_the_shape_and_colour_that_was_asked_for(studio: Stud
 
 
 @pytest.mark.parametrize("refiner", [0.0, 0.2], ids=["base alone", "refined"])
-def test_a_red_thing_is_above_a_blue_one_as_asked(studio: Studio, refiner: float) -> None:
-    verdicts = stars_above_circles(studio, refiner)
+def test_a_red_star_above_a_blue_circle_is_there_to_see(studio: Studio, refiner: float) -> None:
+    requests = [request(str(seed), seed=seed, steps=20, refiner=refiner) for seed in range(6)]
+
+    verdicts = [judge(picture, STAR_ABOVE_CIRCLE) for picture in painted(studio, *requests).values()]
 
     assert sum(one.background and one.colours and one.parts and one.relation for one in verdicts) >= 5
-
-
-def test_a_red_star_above_a_blue_circle_is_there_to_see(studio: Studio) -> None:
-    assert sum(verdict.right for verdict in stars_above_circles(studio, 0.0)) >= 5
-
-
-def stars_above_circles(studio: Studio, refiner: float) -> list[Verdict]:
-    requests = [request(str(seed), seed=seed, steps=20, refiner=refiner) for seed in range(6)]
-    return [judge(picture, STAR_ABOVE_CIRCLE) for picture in painted(studio, *requests).values()]
+    if not refiner:
+        assert sum(one.right for one in verdicts) >= 5
 
 
 @pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
 def test_every_sampler_paints_a_green_heart_on_black(studio: Studio, sampler: Sampler) -> None:
     requests = [
         request(str(seed), prompt="a green heart on a black background", seed=seed, steps=20, sampler=sampler)
-        for seed in range(4)
+        for seed in range(3)
     ]
 
     verdicts = [judge(picture, GREEN_HEART) for picture in painted(studio, *requests).values()]
 
-    assert sum(verdict.background and verdict.colours and verdict.shapes for verdict in verdicts) >= 3
+    assert sum(verdict.background and verdict.colours and verdict.shapes for verdict in verdicts) >= 2
 
 
 def test_a_negative_prompt_removes_what_it_names(studio: Studio) -> None:

@@ -21,6 +21,7 @@ from bot.drafts import Drafts
 from bot.exporting import Exports
 from bot.forgetting import Remains
 from bot.front import Asker
+from bot.hanging import hung
 from bot.known import Known, NotYetKnown
 from bot.leftovers import Leftovers
 from bot.library import PersonLibrary
@@ -257,6 +258,9 @@ class Dispatch:
         if outcome.chart is not None:
             content = await asyncio.to_thread(chart_png, outcome.chart)
             return replace(outcome.reply, drawn=("stats.png", content))
+        if outcome.hung:
+            made = await hung(self._files, outcome.hung)
+            return replace(outcome.reply, drawn=(made.name, made.content))
         if outcome.export is None:
             return outcome.reply
         return replace(outcome.reply, files=await self._exports.of(outcome.export))

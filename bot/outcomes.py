@@ -15,9 +15,11 @@ from commands.answers import (
     Forgetting,
     Form,
     Gift,
+    Hung,
     Listing,
     Said,
     Shown,
+    SmallPicture,
     Started,
 )
 from commands.context import ChatContext
@@ -58,6 +60,7 @@ class Outcome:
     moved: tuple[str, str] | None = None  # the channel and the message that a card leaves
     forgot: bool = False  # somebody: what is known of spaces may be wrong now
     chart: Statistics | None = None  # to be drawn
+    hung: tuple[SmallPicture, ...] = ()  # on one sheet
     export: int | None = None  # the number of the person who is given all that is stored about them
 
 
@@ -74,6 +77,8 @@ async def settled(context: ChatContext, answer: Answer, spent: Callable[[JobId],
             return _listed(context, answer)
         case Charted():
             return Outcome(reply=Reply(text=answer.text), chart=answer.statistics)
+        case Hung():
+            return Outcome(reply=Reply(text=answer.text), hung=answer.pictures)
         case Beside():
             return Outcome(beside=(context.person.id, answer))
         case Changed():

@@ -42,9 +42,9 @@ def samples_sheet(rows: Sequence[SampleRow], prompts: Sequence[str]) -> Image.Im
         _title(draw, top, size[0], row)
         for column, sample in enumerate(row.samples):
             left = MARGIN + column * (SIDE + GAP)
-            _sample(sheet, (left, top + HEAD + GAP // 2), sample, chosen=row.chosen)
+            framed(sheet, (left, top + HEAD + GAP // 2), sample, chosen=row.chosen)
             prompt = prompts[column] if column < len(prompts) else ""
-            _caption(draw, (left, top + HEAD + GAP // 2 + SIDE + 10), prompt)
+            captioned(draw, (left, top + HEAD + GAP // 2 + SIDE + 10), prompt)
     return sheet
 
 
@@ -57,15 +57,19 @@ def _title(draw: ImageDraw.ImageDraw, top: int, width: int, row: SampleRow) -> N
     draw.text((left, y), cut(row.about, small, width - MARGIN - left), font=small, fill=QUIET, anchor="lm")
 
 
-def _sample(sheet: Image.Image, at: tuple[int, int], content: bytes, *, chosen: bool) -> None:
-    """The sample with round corners, in the middle of its square; small ones are enlarged."""
-    image = opened(content)
-    scale = SIDE / max(image.size)
-    filtering = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS
-    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    image = image.resize(size, filtering)
+def framed(sheet: Image.Image, at: tuple[int, int], content: bytes | None, *, chosen: bool = False) -> None:
+    """A picture with round corners, in the middle of its square of SIDE pixels; small ones are enlarged.
+
+    None: the square is empty. Raises OSError for what is no picture.
+    """
     box = Image.new("RGB", (SIDE, SIDE), WELL)
-    box.paste(image, ((SIDE - image.width) // 2, (SIDE - image.height) // 2))
+    if content is not None:
+        image = opened(content)
+        scale = SIDE / max(image.size)
+        filtering = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, filtering)
+        box.paste(image, ((SIDE - image.width) // 2, (SIDE - image.height) // 2))
     mask = Image.new("L", (4 * SIDE, 4 * SIDE))
     ImageDraw.Draw(mask).rounded_rectangle((0, 0, 4 * SIDE - 1, 4 * SIDE - 1), 4 * ROUND, fill=255)
     sheet.paste(box, at, mask.resize((SIDE, SIDE), Image.Resampling.LANCZOS))
@@ -74,7 +78,8 @@ def _sample(sheet: Image.Image, at: tuple[int, int], content: bytes, *, chosen: 
     ImageDraw.Draw(sheet).rounded_rectangle(edge, ROUND, outline=colour, width=width)
 
 
-def _caption(draw: ImageDraw.ImageDraw, at: tuple[int, int], prompt: str) -> None:
-    font = letters(CAPTION, prompt)
-    for nth, line in enumerate(lines(prompt, font, SIDE, PROMPT_LINES)):
+def captioned(draw: ImageDraw.ImageDraw, at: tuple[int, int], words: str) -> None:
+    """Words of at most PROMPT_LINES lines under a picture."""
+    font = letters(CAPTION, words)
+    for nth, line in enumerate(lines(words, font, SIDE, PROMPT_LINES)):
         draw.text((at[0], at[1] + nth * (CAPTION + 6)), line, font=font, fill=QUIET)

@@ -113,6 +113,22 @@ class Charted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SmallPicture:
+    """One of a sheet; `sha256` is None where it must not be seen."""
+
+    sha256: Sha256 | None
+    caption: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hung:
+    """Pictures for the person alone, to be hung on one sheet; `text` says what they are."""
+
+    pictures: tuple[SmallPicture, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Exporting:
     """The person is to be given all that is stored about them, as files."""
 
@@ -160,6 +176,7 @@ Answer = (
     | Gift
     | Beside
     | Charted
+    | Hung
     | Exporting
     | Forgetting
 )

@@ -22,6 +22,7 @@ from commands.imagine import imagine
 from commands.library import lora, loras
 from commands.me import me
 from commands.parse import listed, near, short
+from commands.pictures import gallery
 from commands.privacy import privacy, privacy_delete, privacy_export
 from commands.queue import queue
 from commands.settings import settings
@@ -94,6 +95,7 @@ COMMANDS: Mapping[str, Known] = MappingProxyType(
             queue,
             cancel,
             show,
+            gallery,
             settings,
             me,
             privacy,

@@ -54,6 +54,7 @@ class GalleryPicture:
     prompt: str
     starred: bool
     hidden: bool = False
+    adult: bool = False  # painted where only adults are
 
 
 async def star(session: AsyncSession, picture_id: int, person_id: int, now: float) -> bool:
@@ -89,15 +90,16 @@ async def gallery(
     starred: bool,
     before: int | None,
     limit: int,
+    skip: int = 0,
 ) -> list[GalleryPicture]:
-    """The pictures that the person made, or keeps, the newest job's first.
+    """The pictures that the person made, or keeps, the newest job's first, but for the first `skip`.
 
     `before`: the id of a picture; only those that come after it.
     """
     keeps = exists().where(Vote.picture_id == Picture.id, Vote.person_id == person_id, Vote.emoji == STAR)
     kept = select(Vote.picture_id).where(Vote.person_id == person_id, Vote.emoji == STAR)
     found = (
-        select(Picture, Job.id, Job.number, Job.request, Space.key, keeps)
+        select(Picture, Job.id, Job.number, Job.request, Job.adult, Space.key, keeps)
         .join(Job, Job.number == Picture.job_number)
         .join(Space, Space.id == Job.space_id)
         .where(Picture.id.in_(kept) if starred else Job.person_id == person_id, Job.deleted_at.is_(None))
@@ -106,7 +108,7 @@ async def gallery(
         found = found.where(of_space(space_id))
     if before is not None:
         found = await _after(session, found, before)
-    rows = await session.execute(found.order_by(Job.number.desc(), Picture.place).limit(limit))
+    rows = await session.execute(found.order_by(Job.number.desc(), Picture.place).offset(skip).limit(limit))
     return [
         GalleryPicture(
             id=picture.id,
@@ -121,8 +123,9 @@ async def gallery(
             prompt=str(request.get("prompt", "")),
             starred=bool(kept),
             hidden=picture.place in request.get(HIDDEN, ()),
+            adult=adult,
         )
-        for picture, job, number, request, key, kept in rows
+        for picture, job, number, request, adult, key, kept in rows
     ]
 
 

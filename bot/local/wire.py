@@ -225,7 +225,8 @@ def proper(name: str) -> str:
 
 
 def _shown(name: str, content: bytes) -> dict[str, str]:
-    return {"name": name, "url": f"data:image/png;base64,{base64.b64encode(content).decode()}"}
+    kind = name.rpartition(".")[2]
+    return {"name": name, "url": f"data:image/{kind};base64,{base64.b64encode(content).decode()}"}
 
 
 def shown(channel: str, card: Card) -> str:

@@ -25,7 +25,7 @@ async def heard(chat: Chat, line: str) -> str:
 def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
     assert list(COMMANDS) == [
         *("imagine", "train", "training", "loras", "lora", "lora import", "lora merge", "compare"),
-        *("queue", "cancel", "show", "settings", "me"),
+        *("queue", "cancel", "show", "gallery", "settings", "me"),
         *("privacy", "privacy export", "privacy delete", "help"),
         *(
             "admin people",

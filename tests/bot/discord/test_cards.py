@@ -155,3 +155,16 @@ async def test_what_a_training_shows_already_is_not_sent_again(studio: Studio) -
     assert all("samples" in name for name in sent)
     assert image(done, 0) == curve
     assert len(done.files) == 2
+
+
+async def test_my_pictures_are_hung_on_a_sheet_for_me_alone(studio: Studio) -> None:
+    card = await painted(
+        studio, await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox")
+    )
+
+    heard = await studio.discord.command(studio.ana, studio.channel, "gallery")
+
+    await studio.discord.until(lambda: "a fox" in heard.text)
+    assert heard.ephemeral
+    assert heard.message is not None and list(heard.message.files) == ["gallery.png"]
+    assert studio.channel.messages == [card]

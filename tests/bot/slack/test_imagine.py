@@ -261,3 +261,15 @@ async def test_a_private_picture_is_asked_for_in_a_form_too(atelier: Atelier) ->
     assert not sent.errors
     await atelier.shows(lambda one: "painted in" in one.words, atelier.slack.direct(atelier.ana))
     assert not atelier.cards()
+
+
+async def test_my_pictures_are_hung_on_a_sheet_for_me_alone(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox --steps 2")
+
+    heard = await atelier.says(atelier.ana, "/gallery")
+
+    await atelier.slack.until(lambda: len(heard.ephemerals) == 2)
+    words, picture = heard.ephemerals
+    assert "what you painted here, the newest first" in words.words
+    assert len(picture.pictures) == 1
+    assert [one.ts for one in atelier.channel.messages] == [card.ts]

@@ -1,0 +1,83 @@
+"""/gallery: what somebody painted, or keeps, as one sheet of small pictures."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from commands.answers import Hung, Said, SmallPicture
+from commands.context import ChatContext
+from commands.help import aligned
+from commands.parse import short
+from commands.spec import Option, command
+from storage import pictures
+from storage.pictures import GalleryPicture
+
+ON_A_SHEET = 9
+PAGES = (1, 10_000)
+
+
+@command
+async def gallery(
+    context: ChatContext,
+    *,
+    starred: Annotated[bool, Option("only those that you keep")] = False,
+    page: Annotated[int, Option("1 has the newest", *PAGES)] = 1,
+) -> Hung | Said:
+    """Show what you painted here, or keep, as one sheet that only you see."""
+    found = await pictures.gallery(
+        context.session,
+        context.person.id,
+        None if context.direct else context.space.id,
+        starred=starred,
+        before=None,
+        limit=ON_A_SHEET + 1,
+        skip=(page - 1) * ON_A_SHEET,
+    )
+    if not found:
+        return Said(text=_nothing(starred=starred, page=page))
+    shown = found[:ON_A_SHEET]
+    small = [
+        SmallPicture(
+            sha256=None if _covered(one, context) else one.sha256,
+            caption=f"{nth}  {one.job}{_said(one, context)}",
+        )
+        for nth, one in enumerate(shown, 1)
+    ]
+    whose = "what you keep" if starred else "what you painted"
+    where = "" if context.direct else " here"
+    head = f"{whose}{where}, the newest first{f', page {page}' if page > 1 else ''}:"
+    back = f"/show {shown[0].job} brings a card back with its buttons."
+    older = f"/gallery{' --starred' if starred else ''} --page {page + 1} has older ones."
+    lines = [head, *_listed(shown, context), back, *([older] if len(found) > ON_A_SHEET else [])]
+    return Hung(pictures=tuple(small), text="\n".join(lines))
+
+
+def _listed(shown: Sequence[GalleryPicture], context: ChatContext) -> list[str]:
+    return aligned(
+        [
+            (f"{nth} {one.job}", "for adults only" if _adults(one, context) else short(one.prompt))
+            for nth, one in enumerate(shown, 1)
+        ]
+    )
+
+
+def _covered(one: GalleryPicture, context: ChatContext) -> bool:
+    """Whether it must not be seen without having been opened, or not here."""
+    return one.hidden or _adults(one, context)
+
+
+def _said(one: GalleryPicture, context: ChatContext) -> str:
+    if _covered(one, context):
+        return ", hidden"
+    return ", kept" if one.starred else ""
+
+
+def _adults(one: GalleryPicture, context: ChatContext) -> bool:
+    return one.adult and not (context.adult or context.direct)
+
+
+def _nothing(*, starred: bool, page: int) -> str:
+    if page > 1:
+        return f"there is no page {page}: /gallery shows the first."
+    if starred:
+        return "you keep no picture here: ⭐ under a picture keeps it."
+    return "you have painted nothing here yet: /imagine a red fox begins."

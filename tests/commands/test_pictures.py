@@ -1,0 +1,99 @@
+"""/gallery: what somebody painted here, or keeps, nine to a sheet."""
+
+from dataclasses import replace
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from commands.answers import Hung, Said
+from engine.messages import JobId
+from storage.tables import Job
+from tests.commands.chat import Chat
+
+
+async def painted(chat: Chat, name: str, words: str, count: int = 1, space: str = "general") -> JobId:
+    job = await chat.files(name, f"/imagine {words} --count {count} --seed 1", space)
+    await chat.paints(job, count)
+    return job
+
+
+async def hung(chat: Chat, line: str = "/gallery", name: str = "ana", space: str = "general") -> Hung:
+    answer = await chat.says(name, line, space)
+    assert isinstance(answer, Hung)
+    return answer
+
+
+async def test_the_newest_come_first_with_what_brings_them_back(chat: Chat) -> None:
+    fox, owls = await painted(chat, "ana", "a fox"), await painted(chat, "ana", "two owls", count=2)
+    await painted(chat, "bob", "a cow")
+    await painted(chat, "ana", "a tree", space="art")
+
+    told = await hung(chat)
+
+    assert [one.caption for one in told.pictures] == [f"1  {owls}", f"2  {owls}", f"3  {fox}"]
+    assert [one.sha256 for one in told.pictures[1:]] == [
+        (await chat.sees(owls)).pictures[1].sha256,
+        (await chat.sees(fox)).pictures[0].sha256,
+    ]
+    assert told.text.splitlines()[0] == "what you painted here, the newest first:"
+    assert f"1 {owls}  two owls" in told.text
+    assert f"/show {owls} brings a card back with its buttons." in told.text
+    assert "--page" not in told.text
+
+
+async def test_ten_pictures_are_two_sheets(chat: Chat) -> None:
+    chat.per_person = 10
+    jobs = [await painted(chat, "ana", f"fox {nth}", count=2) for nth in range(5)]
+
+    first, second = await hung(chat), await hung(chat, "/gallery --page 2")
+    beyond = await chat.says("ana", "/gallery --page 3")
+
+    assert len(first.pictures) == 9
+    assert first.text.endswith("/gallery --page 2 has older ones.")
+    assert [one.caption for one in second.pictures] == [f"1  {jobs[0]}"]
+    assert second.text.startswith("what you painted here, the newest first, page 2:")
+    assert beyond == Said(text="there is no page 3: /gallery shows the first.")
+
+
+async def test_what_is_kept_has_a_sheet_of_its_own(chat: Chat) -> None:
+    nothing = await chat.says("ana", "/gallery --starred")
+    fox, cow = await painted(chat, "ana", "a fox"), await painted(chat, "bob", "a cow")
+    await chat.presses("ana", f"keep:{cow}:1")
+
+    kept, mine = await hung(chat, "/gallery --starred"), await hung(chat)
+
+    assert nothing == Said(text="you keep no picture here: ⭐ under a picture keeps it.")
+    assert [one.caption for one in kept.pictures] == [f"1  {cow}, kept"]
+    assert kept.text.startswith("what you keep here")
+    assert [one.caption for one in mine.pictures] == [f"1  {fox}"]
+
+
+async def test_who_has_painted_nothing_is_told_how_to_begin(chat: Chat) -> None:
+    await painted(chat, "bob", "a cow")
+
+    assert await chat.says("ana", "/gallery") == Said(
+        text="you have painted nothing here yet: /imagine a red fox begins."
+    )
+
+
+async def test_what_is_deleted_is_gone_from_it(chat: Chat) -> None:
+    fox, owl = await painted(chat, "ana", "a fox"), await painted(chat, "ana", "an owl")
+    await chat.presses("ana", f"delete:{owl}")
+
+    assert [one.caption for one in (await hung(chat)).pictures] == [f"1  {fox}"]
+
+
+async def test_pictures_for_adults_are_seen_in_their_channels_only(chat: Chat) -> None:
+    job = await painted(chat, "ana", "a secret")
+    number = (await chat.sees(job)).number
+
+    async def for_adults(session: AsyncSession) -> None:
+        (await session.get_one(Job, number)).adult = True
+
+    await chat.database.write(for_adults)
+
+    here, there = await hung(chat), await hung(replace(chat, adult=True))
+
+    assert [(one.sha256, one.caption) for one in here.pictures] == [(None, f"1  {job}, hidden")]
+    assert "a secret" not in here.text and "for adults only" in here.text
+    assert there.pictures[0].sha256 is not None
+    assert "a secret" in there.text

@@ -1,8 +1,10 @@
 """Files that people attach: read at once, before Discord forgets them, and never more than is allowed."""
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
+import discord
 import structlog
 
 from bot.front import Asker
@@ -11,12 +13,13 @@ from bot.lora_files import check_lora
 from bot.on_discord.filled import Attached
 from bot.packed import ZIP
 from commands.parse import short
-from engine.messages import InvalidRequest, Sha256
+from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
 PATIENCE = aiohttp.ClientTimeout(total=60.0)  # for one file
 CHUNK = 2**16  # bytes
 GONE = "Discord does not have it any more: send it again."
+MANY = 1000  # messages whose files are held until a form comes back
 
 log = structlog.get_logger(__name__)
 
@@ -29,6 +32,18 @@ class Attachments:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._session: aiohttp.ClientSession | None = None
+        self._held: OrderedDict[JobId, tuple[Attached, ...]] = OrderedDict()
+
+    def hold(self, form: JobId, files: Sequence[Attached]) -> None:
+        """Know what hangs on a message until its form comes back: without the privilege to read messages the
+        bot sees it once. A restart forgets it."""
+        self._held[form] = tuple(files)
+        if len(self._held) > MANY:
+            self._held.popitem(last=False)
+
+    def held(self, form: JobId | None) -> tuple[Attached, ...]:
+        """What is held for this form; nothing if it is another one."""
+        return () if form is None else self._held.get(form, ())
 
     async def take(self, asker: Asker, files: Sequence[Attached]) -> tuple[list[Kept], list[Refused]]:
         """The pictures that are kept, and what is not, with the reason."""
@@ -87,6 +102,11 @@ class Attachments:
             raise
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise InvalidRequest(GONE) from error
+
+
+def attached(one: discord.Attachment) -> Attached:
+    """A file as discord.py knows it."""
+    return Attached(name=one.filename, url=one.url, size=one.size)
 
 
 def told(refused: Sequence[Refused]) -> str:

@@ -11,7 +11,7 @@ from discord import app_commands
 from bot.front import Asker
 from bot.on_discord import buttons, menus, reactions
 from bot.on_discord.asking import CHAT, SORRY, Asking
-from bot.on_discord.attachments import Attachments, told
+from bot.on_discord.attachments import Attachments, attached, told
 from bot.on_discord.definitions import PICTURES, PRIVATE, ZIP, slash_commands, texts
 from bot.on_discord.filled import Attached, Filled, filled, is_form
 from bot.on_discord.giving import SENT
@@ -63,7 +63,7 @@ class Atelier(discord.AutoShardedClient):
             guild_ready_timeout=GUILDS_COME,
         )
         self.asking = asking
-        self._attachments = attachments
+        self.attachments = attachments
         self.tree = Tree(self)
         for command in slash_commands(self._heard):
             self.tree.add_command(command)
@@ -116,7 +116,7 @@ class Atelier(discord.AutoShardedClient):
 
     async def _heard(self, interaction: Interaction, command: Known, given: Mapping[str, Any]) -> None:
         """A slash command, with what was given."""
-        files = [_attached(given[name]) for name in (*PICTURES, ZIP) if name in given]
+        files = [attached(given[name]) for name in (*PICTURES, ZIP) if name in given]
         try:
             values = texts(command, given)
         except InvalidRequest as error:
@@ -126,7 +126,7 @@ class Atelier(discord.AutoShardedClient):
         if files:
             await self._train(interaction, values, files)
         elif lora is not None:
-            await self._bring(interaction, command, values, _attached(lora))
+            await self._bring(interaction, command, values, attached(lora))
         elif given.get(PRIVATE):
             await self._in_private(interaction, command, values)
         else:
@@ -144,7 +144,7 @@ class Atelier(discord.AutoShardedClient):
 
         async def act(asker: Asker, job: JobId) -> Reply:
             try:
-                sha256 = await self._attachments.take_lora(asker, file)
+                sha256 = await self.attachments.take_lora(asker, file)
             except InvalidRequest as error:
                 return Reply(ok=False, text=str(error))
             named = next(one.name for one in command.parameters if one.option.read is lora_file)
@@ -189,9 +189,12 @@ class Atelier(discord.AutoShardedClient):
         """Pictures first, then the draft; what was left out is told once its card is there."""
         left_out: list[tuple[str, str]] = []
 
+        held = self.attachments.held(source)
+        draft = None if held else source
+
         async def act(asker: Asker, job: JobId) -> Reply:
-            earlier = {} if source is None else await self._earlier(asker, source)
-            kept, refused = await self._attachments.take(asker, files)
+            earlier = {} if draft is None else await self._earlier(asker, draft)
+            kept, refused = await self.attachments.take(asker, (*held, *files))
             left_out.extend(refused)
             sent = [Example(sha256=one.sha256, name=one.name, caption=one.caption) for one in kept]
             pictures = (*examples(earlier.get("pictures") or "[]"), *sent)
@@ -204,7 +207,7 @@ class Atelier(discord.AutoShardedClient):
                 "pictures": written_examples(pictures),
                 "draft": earlier.get("draft", ""),
             }
-            return await self.asking.dispatch.fill(asker, train.name, told_values, job=job, origin=source)
+            return await self.asking.dispatch.fill(asker, train.name, told_values, job=job, origin=draft)
 
         await self.asking.ask(interaction, act, job=job, note=lambda: told(left_out) if left_out else "")
 
@@ -212,7 +215,3 @@ class Atelier(discord.AutoShardedClient):
         """What the job has that the form was opened from: its own person alone is told."""
         reply = await self.asking.dispatch.press(asker, f"edit:{source}")
         return {} if reply.form is None else reply.form.values
-
-
-def _attached(one: discord.Attachment) -> Attached:
-    return Attached(name=one.filename, url=one.url, size=one.size)

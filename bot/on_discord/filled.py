@@ -19,6 +19,8 @@ FORM = re.compile(
 )
 REST = "rest"  # the row with everything that has none of its own
 CONSENT = "consent"
+NAME = "name"  # /train's, where the form was opened without one
+HELD = "held"  # what a form has that the pictures of a message are held for
 FILES = ("pictures", "pictures-2")
 ROWS = {imagine.name: ("prompt", "no", "lora", "seed")}  # the others are flags in one row
 PHRASE = Parameter(
@@ -60,7 +62,7 @@ def filled(data: Mapping[str, Any]) -> Filled:
     shown = ("preset",) if command is train else own_rows(command)
     values = {name: str(_first(fields.get(name))) for name in shown}
     if command is train:
-        values["name"] = told[4]
+        values[NAME] = told[4] or str(_first(fields.get(NAME)))
         values[CONSENT] = "true" if fields.get(CONSENT) else ""
     rest = [one for one in command.parameters if one.name not in values and not one.option.hidden]
     said = _said(str(_first(fields.get(REST))), [_optional(one) for one in rest], command)

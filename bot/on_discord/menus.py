@@ -1,4 +1,4 @@
-"""What people find in the menu of any message: the recipe of a picture, and painting like it."""
+"""What people find in the menu of any message: a picture's recipe, painting like it, training on pictures."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -7,20 +7,26 @@ from discord import app_commands
 
 from bot.card import Card
 from bot.front import Asker
+from bot.on_discord.attachments import attached
+from bot.on_discord.filled import HELD
 from bot.outcomes import Reply
 from commands.actions import button_id
+from commands.answers import Form
+from commands.train import train
 from engine.messages import JobId
 
 if TYPE_CHECKING:
     from bot.on_discord.client import Atelier
 
-RECIPE, LIKE_THIS = "Recipe of this picture", "Paint like this"
+RECIPE, LIKE_THIS, TRAIN = "Recipe of this picture", "Paint like this", "Train on these pictures"
 NOT_MINE = "this message is none of my pictures: choose one that I painted here."
 NO_RECIPE = "nothing of this has been painted yet."
+NOT_YOURS = "this message is not yours: only your own pictures can be trained on."
+NO_PICTURES = "this message has no files: choose one that you posted with pictures, or with a zip of them."
 
 
 def register(client: "Atelier") -> None:
-    """Put both into the menus of messages, wherever the bot is or was brought along."""
+    """Put these into the menus of messages, wherever the bot is or was brought along."""
 
     async def recipe(interaction: discord.Interaction[Any], message: discord.Message) -> None:
         await client.asking.ask(
@@ -35,7 +41,15 @@ def register(client: "Atelier") -> None:
             makes_card=False,
         )
 
-    for name, callback in ((RECIPE, recipe), (LIKE_THIS, like_this)):
+    async def train_on(interaction: discord.Interaction[Any], message: discord.Message) -> None:
+        await client.asking.ask(
+            interaction,
+            lambda asker, job: _train_on(client, asker, message, job),
+            may_form=True,
+            makes_card=False,
+        )
+
+    for name, callback in ((RECIPE, recipe), (LIKE_THIS, like_this), (TRAIN, train_on)):
         client.tree.add_command(
             app_commands.ContextMenu(
                 name=name,
@@ -73,6 +87,16 @@ async def _like(client: "Atelier", asker: Asker, message: discord.Message, job: 
     if not card.line_to_copy:
         return Reply(ok=False, text=NO_RECIPE)
     return Reply(text=card.line_to_copy)
+
+
+async def _train_on(client: "Atelier", asker: Asker, message: discord.Message, job: JobId) -> Reply:
+    """The form of /train, which has the files of the message already."""
+    if str(message.author.id) != asker.person:
+        return Reply(ok=False, text=NOT_YOURS)
+    if not message.attachments:
+        return Reply(ok=False, text=NO_PICTURES)
+    client.attachments.hold(job, [attached(one) for one in message.attachments])
+    return Reply(form=Form(command=train.name, values={HELD: job}))
 
 
 async def _card(client: "Atelier", asker: Asker, message: discord.Message) -> Card | None:

@@ -6,19 +6,20 @@ from collections.abc import Iterator, Mapping
 import discord
 from discord import ui
 
-from bot.on_discord.filled import CONSENT, FILES, REST, own_rows
+from bot.on_discord.filled import CONSENT, FILES, HELD, NAME, REST, own_rows
 from bot.on_discord.pending import Interaction
 from commands.actions import BUTTON
 from commands.answers import Form
 from commands.book import Known, find
 from commands.presets import presets
 from commands.quotes import quote
-from commands.train import train
+from commands.train import USUAL_PRESET, train
 from engine.messages import PROMPT_CHARACTERS
 from storage.ids import new_job_id
 
 PLAIN = re.compile(r"[\w.:][\w.:,-]*")  # what can stand after a flag without quotes
 FILES_AT_ONCE = 10  # that Discord takes in one row
+LONGEST_NAME = 32  # characters of a LoRA's
 LONG = ("prompt", "no")
 
 
@@ -26,36 +27,42 @@ def modal_of(form: Form, interaction: Interaction) -> ui.Modal:
     """The form to show; one that came from a button under a card is tied to its job."""
     command = find(form.command)
     button = BUTTON.fullmatch(interaction.custom_id or "")
-    source = button[2] if button else ""
-    name = form.values.get("name", "") if command is train else ""
+    source = button[2] if button else form.values.get(HELD, "")
+    name = form.values.get(NAME, "") if command is train else ""
     modal = ui.Modal(
         title=f"/{command.name} {name}".strip()[:45],
         custom_id=f"form:{command.name}:{new_job_id()}:{source}:{name}",
     )
-    rows = _training(form.values, source) if command is train else _rows(command, form.values)
+    rows = _training(form.values) if command is train else _rows(command, form.values)
     for row in rows:
         modal.add_item(row)
     modal.stop()  # discord.py has to remember nothing: what comes back says all
     return modal
 
 
-def _training(values: Mapping[str, str], source: str) -> Iterator[ui.Label[ui.Modal]]:
-    """Two rows of files, so that twenty pictures can be sent; what the draft has already stays."""
-    has = bool(values.get("pictures"))
+def _training(values: Mapping[str, str]) -> Iterator[ui.Label[ui.Modal]]:
+    """Two rows of files, so that twenty pictures can be sent; what the draft has already stays.
+
+    One that was opened without a name has a row for it in place of the second.
+    """
+    has = bool(values.get("pictures") or values.get(HELD))
+    if not values.get(NAME):
+        yield _named()
     about = (
         "more of them: those of before stay"
         if has
         else "PNG, JPEG or WEBP, or a zip with captions beside them"
     )
     yield _upload(FILES[0], "Pictures to learn from", about, required=not has)
-    yield _upload(FILES[1], "More pictures", "if ten are not enough", required=False)
-    chosen = values.get("preset", "")
+    if values.get(NAME):
+        yield _upload(FILES[1], "More pictures", "if ten are not enough", required=False)
+    chosen = values.get("preset") or USUAL_PRESET
     options = [
         discord.SelectOption(label=name, value=name, description=one.help[:100], default=name == chosen)
         for name, one in presets().items()
     ]
     yield ui.Label(text="Preset", component=ui.Select(custom_id="preset", options=options))
-    skipped = ("name", "pictures", "preset", CONSENT)
+    skipped = (NAME, "pictures", "preset", CONSENT)
     others = {name: text for name, text in values.items() if name not in skipped}
     phrase = ""
     if others.get("trigger"):
@@ -76,6 +83,12 @@ def _training(values: Mapping[str, str], source: str) -> Iterator[ui.Label[ui.Mo
         custom_id=CONSENT, options=[agreed], required=True, min_values=1, max_values=1
     )
     yield ui.Label(text="Consent", component=box)
+
+
+def _named() -> ui.Label[ui.Modal]:
+    (name,) = (one for one in train.parameters if one.name == NAME)
+    field: ui.TextInput[ui.Modal] = ui.TextInput(custom_id=NAME, max_length=LONGEST_NAME)
+    return ui.Label(text="Name", description=name.option.help[:100], component=field)
 
 
 def _upload(name: str, label: str, about: str, *, required: bool) -> ui.Label[ui.Modal]:

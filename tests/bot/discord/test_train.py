@@ -207,3 +207,57 @@ async def test_a_wrong_word_in_the_form_is_told(studio: Studio) -> None:
 
     assert heard.ephemeral
     assert "did you mean --trigger?" in shown(heard.message).replace("\\", "")
+
+
+async def test_the_pictures_of_ones_own_message_are_trained_on(studio: Studio) -> None:
+    message = studio.discord.posts(studio.ana, studio.channel, *pictures(4))
+
+    heard = await studio.discord.menu(studio.ana, message, "Train on these pictures")
+    assert heard.modal is not None and heard.modal.title == "/train"
+    values = {"name": "maria", "pictures": pictures(6)[4:], "rest": SAID, "consent": ["yes"]}
+    await studio.discord.submit(studio.ana, heard.modal, values)
+
+    report = await card(studio, "6 pictures")
+    assert "maria" in shown(report)
+    await presses(studio, report, "start")
+    await card(studio, "/imagine a photo of ohwx gear --lora maria", 60)
+
+
+async def test_a_message_of_somebody_else_or_without_files_is_not_trained_on(studio: Studio) -> None:
+    theirs = studio.discord.posts(studio.bo, studio.channel, *pictures(4))
+    empty = studio.channel.says(studio.ana, "hello")
+
+    refused = await studio.discord.menu(studio.ana, theirs, "Train on these pictures")
+    without = await studio.discord.menu(studio.ana, empty, "Train on these pictures")
+
+    assert refused.modal is None and without.modal is None
+    assert "only your own pictures can be trained on" in refused.text
+    assert "this message has no files" in without.text
+
+
+async def test_a_bad_name_is_told_and_the_same_message_can_be_chosen_again(studio: Studio) -> None:
+    message = studio.discord.posts(studio.ana, studio.channel, *pictures(3))
+    first = await studio.discord.menu(studio.ana, message, "Train on these pictures")
+    values = {"rest": SAID, "consent": ["yes"]}
+
+    heard = await studio.discord.submit(studio.ana, first.modal, {**values, "name": "Ma ria!"})
+    await studio.discord.until(lambda: "may only have a-z, 0-9" in heard.text)
+    again = await studio.discord.menu(studio.ana, message, "Train on these pictures")
+    await studio.discord.submit(studio.ana, again.modal, {**values, "name": "maria"})
+
+    await card(studio, "3 pictures")
+    assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(1,)]
+
+
+async def test_a_restart_forgets_the_pictures_of_a_message_and_says_that_there_are_none(
+    studio: Studio,
+) -> None:
+    message = studio.discord.posts(studio.ana, studio.channel, *pictures(3))
+    opened = await studio.discord.menu(studio.ana, message, "Train on these pictures")
+    await studio.restart()
+
+    values = {"name": "maria", "rest": SAID, "consent": ["yes"]}
+    heard = await studio.discord.submit(studio.ana, opened.modal, values)
+
+    await studio.discord.until(lambda: "there is no picture to learn from" in heard.text)
+    assert rows(studio.folder, "SELECT id FROM jobs") == []

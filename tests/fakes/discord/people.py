@@ -10,7 +10,7 @@ from tests.fakes.discord.message import Message
 from tests.fakes.discord.rules import BUTTON
 from tests.fakes.discord.state import State
 from tests.fakes.discord.typed import command_data, find_command, modal_data
-from tests.fakes.discord.uploads import Uploads
+from tests.fakes.discord.uploads import Attached, Uploads
 from tests.fakes.discord.webhooks import Webhooks
 from tests.fakes.discord.world import DIRECT, Channel
 
@@ -75,6 +75,12 @@ class People:
         data: Json = {"id": command["id"], "name": name, "type": 3, "target_id": str(message.id)}
         data["resolved"] = {"messages": {str(message.id): message.json()}}
         return await self._interact(Heard(person=person, channel=message.channel), COMMAND, data)
+
+    def posts(self, person: User, channel: Channel, *files: Attached) -> Message:
+        """A message with files, as people write them."""
+        message = channel.says(person, "look")
+        message.uploads = [self._uploads.keep(one) for one in files]
+        return message
 
     async def react(self, person: User, message: Message, emoji: str) -> None:
         """A reaction under a message; the same one again does nothing."""

@@ -35,6 +35,7 @@ def demo() -> Iterator[Table]:
         "The engine against diffusers' pipeline",
         lambda: painting.measure(load_model(settings), settings, [128]),
     )
+    yield "What eight people wait", lambda: painting.waiting(load_model(settings), settings, [128, 512])
     yield "One UNet forward", lambda: forward.measure(load_model(settings), [128])
     yield "Start of the engine", lambda: start.measure(settings)
 
@@ -48,6 +49,7 @@ def full_size() -> Iterator[Table]:
         for side in SIDES:
             title = f"The engine against diffusers' pipeline ({how}, {side}x{side})"
             yield title, partial(_painting, model, side)
+            yield f"What eight people wait ({how}, {side}x{side})", partial(_waiting, model, side)
         yield f"One UNet forward ({how})", partial(_forward, model)
 
 
@@ -55,6 +57,12 @@ def _painting(model: Callable[[], Model], side: int) -> str:
     from bench import painting
 
     return painting.measure(model(), EngineSettings(model="full size"), [side], quick=True)
+
+
+def _waiting(model: Callable[[], Model], side: int) -> str:
+    from bench import painting
+
+    return painting.waiting(model(), EngineSettings(model="full size"), [side], rounds=1)
 
 
 def _training(model: Callable[[], Model]) -> str:

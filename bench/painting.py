@@ -1,6 +1,8 @@
 """The engine against diffusers' own pipeline: one picture, and eight people at once."""
 
-from collections.abc import Callable, Sequence
+import statistics
+import time
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from io import BytesIO
@@ -9,10 +11,12 @@ from typing import Any
 import torch
 
 from bench.measuring import in_turns, table
-from engine.messages import EngineSettings, JobId, Paint, Sampler, Size
+from engine.forwards import Forwards
+from engine.messages import EngineSettings, JobId, Paint, Painted, Sampler, Size
 from engine.model import Model
 from engine.samplers import scheduler_for
 from engine.studio import Studio
+from engine.turns import Turns
 
 ROUNDS = 7
 
@@ -50,6 +54,43 @@ def measure(model: Model, settings: EngineSettings, sides: Sequence[int], *, qui
         "speed-up",
     ]
     return table(head, rows)
+
+
+def waiting(model: Model, settings: EngineSettings, sides: Sequence[int], rounds: int = 3) -> str:
+    """What eight people wait who ask at once, when they share forwards as far as that pays, and always."""
+    rows = []
+    for side in sides:
+        as_it_pays, always = Studio(model, settings), Studio(model, settings)
+        always._turns = Turns(settings.largest_batch, Together(model.device))
+        ways = [partial(waits, one, mixed(side)) for one in (as_it_pays, always)]
+        for way in ways:
+            way()  # by now what a forward takes is known
+        found = [[way() for way in ways] for _ in range(rounds)]
+        cells = [
+            f"{statistics.median(which(turn[nth]) for turn in found):.2f} s"
+            for which in (statistics.mean, max)
+            for nth in range(2)
+        ]
+        rows.append([f"{side}x{side}", *cells])
+    head = ["eight at once", "mean, as far as it pays", "mean, always", "the last, as far as it pays"]
+    return table([*head, "the last, always"], rows)
+
+
+class Together(Forwards):
+    """Always shares."""
+
+    def worth(self, kind: Hashable, rows: Sequence[int]) -> int:
+        return len(rows)
+
+
+def waits(studio: Studio, requests: Sequence[Paint]) -> list[float]:
+    """The seconds from asking for all at once until each picture is there."""
+    started, took = time.perf_counter(), list[float]()
+    for one in requests:
+        list(studio.accept(one))
+    while not studio.idle:
+        took += [time.perf_counter() - started for event in studio.step() if isinstance(event, Painted)]
+    return took
 
 
 def both(studio: Studio, model: Model, requests: Sequence[Paint]) -> list[Callable[[], None]]:

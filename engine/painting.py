@@ -120,6 +120,12 @@ class Painting:
         return (self.stage, mix, self.latents.shape, self.walk.conditioning.hidden.shape[1])
 
     @property
+    def kind(self) -> Hashable:
+        """Forwards of equal kinds and as many rows take as long."""
+        mix = len(self.mix) if self.stage is Stage.BASE else 0
+        return (self.stage, mix, self.latents.shape, self.walk.conditioning.hidden.shape[1])
+
+    @property
     def walk(self) -> Walk:
         """The stretch that is under way."""
         walk = self._base if self.stage is Stage.BASE else self._refine

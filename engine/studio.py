@@ -14,6 +14,7 @@ from engine.adapters import Adapters
 from engine.comparing import compared, each, ways
 from engine.deadline import Deadlines
 from engine.decoding import BrokenPicture, decode
+from engine.forwards import Forwards
 from engine.job import Job
 from engine.messages import (
     Cancel,
@@ -73,7 +74,8 @@ class Studio:
         self._reader = Reader(model.base)
         self._refiner_reader = Reader(model.refiner) if model.refiner is not None else None
         self._preview = fitted_preview(model.base.vae)
-        self._turns = Turns(settings.largest_batch)
+        self._forwards = Forwards(model.device)
+        self._turns = Turns(settings.largest_batch, self._forwards)
         self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
         self._jobs: dict[JobId, Job] = {}
         # A PNG of 1024x1024 takes as long as several steps on a large GPU, which must not wait for it.
@@ -216,7 +218,9 @@ class Studio:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.mix)
                 unet = self._model.base.unet if stage is Stage.BASE else self._model.refiner.unet
-                for painting, (asked, predicted) in zip(chosen, predict(unet, chosen), strict=True):
+                with self._forwards.timed(first.kind, sum(painting.rows for painting in chosen)):
+                    answers = predict(unet, chosen)
+                for painting, (asked, predicted) in zip(chosen, answers, strict=True):
                     painting.answer(asked, predicted)
 
     def _finished(self, painting: Painting, image: Image, flagged: bool) -> Picture:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import engine.studio
+from engine.forwards import Forwards
 from engine.messages import (
     AdapterUse,
     Cancel,
@@ -57,6 +58,28 @@ def test_never_more_pictures_than_the_largest_batch_share_a_forward(studio: Stud
 
     assert max(len(event.jobs) for event in events if isinstance(event, Working)) == 4
     assert sum(isinstance(event, Painted) for event in events) == 7
+
+
+def test_where_sharing_does_not_pay_the_first_to_come_is_the_first_to_end(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Forwards, "worth", lambda *_: 1)
+
+    events = work(studio, {0: [request(name, steps=6) for name in "abc"], 2: [request("d", steps=2)]})
+
+    assert {len(event.jobs) for event in events if isinstance(event, Working)} == {1}
+    assert [event.job for event in events if isinstance(event, Painted)] == ["a", "b", "c", "d"]
+
+
+def test_those_with_another_mix_have_their_turns_while_sharing_does_not_pay(
+    studio: Studio, loras: tuple[AdapterUse, AdapterUse], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Forwards, "worth", lambda *_: 1)
+    asked = [request(name, steps=12) for name in "abc"] + [request("inked", steps=4, adapters=loras[:1])]
+
+    events = work(studio, {0: asked})
+
+    assert [event.job for event in events if isinstance(event, Painted)].index(JobId("inked")) == 0
 
 
 def test_four_pictures_of_one_job_have_seeds_that_paint_each_again_alone(studio: Studio) -> None:

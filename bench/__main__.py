@@ -35,7 +35,7 @@ def demo() -> Iterator[Table]:
         "The engine against diffusers' pipeline",
         lambda: painting.measure(load_model(settings), settings, [128]),
     )
-    yield "What eight people wait", lambda: painting.waiting(load_model(settings), settings, [128, 512])
+    yield "What eight people wait", lambda: painting.waiting(load_model(settings), settings, [128, 256])
     yield "One UNet forward", lambda: forward.measure(load_model(settings), [128])
     yield "Start of the engine", lambda: start.measure(settings)
 

@@ -39,6 +39,7 @@ const state = {
   /** @type {Map<string, Command>} */ commands: new Map(),
   /** @type {Set<string>} */ kept: new Set(), // addresses of the pictures that I keep
   pinned: true, // the newest is in sight, and stays so
+  scrolled: 0, // pixels from the top, when it was scrolled last
   view: "chat",
 };
 
@@ -531,7 +532,10 @@ function toBottom() {
 
 function onScroll() {
   const { scrollHeight, scrollTop, clientHeight } = $("scroll");
-  state.pinned = scrollHeight - scrollTop - clientHeight < 80;
+  // What grew meanwhile, such as a picture that has just come, lets nobody go: only who scrolls up leaves.
+  const up = scrollTop < state.scrolled;
+  state.scrolled = scrollTop;
+  state.pinned = scrollHeight - scrollTop - clientHeight < 80 || (state.pinned && !up);
   $("to-bottom").hidden = state.pinned;
   if (scrollTop < 80) loadOlder();
 }

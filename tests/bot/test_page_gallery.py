@@ -19,6 +19,12 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
         yield place
 
 
+AT_THE_END = """() => {
+  const one = document.getElementById("scroll"), left = one.scrollHeight - one.scrollTop - one.clientHeight;
+  return document.querySelector("img.lora-sheet").complete && left < 2;
+}"""
+
+
 async def test_cards_tell_votes_and_the_nearest_have_a_bar(place: Place, comes: Comes) -> None:
     visit = await comes()
     await brings(visit, "fox", a_file("fox"))
@@ -62,3 +68,16 @@ async def test_an_admin_gets_the_statistics_drawn(place: Place) -> None:
     assert "by person:" in reply["text"]
     assert [one["name"] for one in reply["drawn"]] == ["stats.png"]
     assert reply["drawn"][0]["url"].startswith("data:image/png;base64,iVBOR")
+
+
+async def test_my_pictures_come_on_a_sheet_that_stays_in_sight(comes: Comes) -> None:
+    ana = await comes()
+    for words in ("a fox", "an owl"):
+        await ana.paints(f"/imagine {words} --steps 1")
+
+    await ana.says("/gallery")
+
+    await expect(ana.notices.last).to_contain_text("what you painted here, the newest first")
+    await expect(ana.page.locator("img.lora-sheet")).to_be_visible()
+    await ana.page.wait_for_function(AT_THE_END)
+    await expect(ana.page.get_by_role("button", name="Newest")).to_be_hidden()

@@ -45,9 +45,12 @@ async def gallery(
     whose = "what you keep" if starred else "what you painted"
     where = "" if context.direct else " here"
     head = f"{whose}{where}, the newest first{f', page {page}' if page > 1 else ''}:"
-    back = f"/show {shown[0].job} brings a card back with its buttons."
-    older = f"/gallery{' --starred' if starred else ''} --page {page + 1} has older ones."
-    lines = [head, *_listed(shown, context), back, *([older] if len(found) > ON_A_SHEET else [])]
+    # Of what one keeps some is by others, whose cards do not come into a direct message.
+    back = [f"/show {shown[0].job} brings a card back with its buttons."]
+    older = [f"/gallery{' --starred' if starred else ''} --page {page + 1} has older ones."]
+    lines = [head, *_listed(shown, context)]
+    lines += [] if starred and context.direct else back
+    lines += older if len(found) > ON_A_SHEET else []
     return Hung(pictures=tuple(small), text="\n".join(lines))
 
 

@@ -66,6 +66,7 @@ class Chat:
     file_size: int = 1_000_000  # bytes of every file in the store
     small: bool = False
     adult: bool = False  # the channels are kept for adults
+    direct: bool = False  # everybody writes to the bot directly
     now: float = field(default=1_700_000_000.0)
 
     async def says(self, name: str, line: str, space: str = "general") -> Answer:
@@ -240,6 +241,7 @@ class Chat:
                 channel=space,
                 admin=name in (*self.admins, *self.moderators),
                 adult=self.adult,
+                direct=self.direct,
                 kept=kept,
                 admins=Admins(named={"local": self.admins}),
                 now=self.now,

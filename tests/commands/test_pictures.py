@@ -97,3 +97,21 @@ async def test_pictures_for_adults_are_seen_in_their_channels_only(chat: Chat) -
     assert "a secret" not in here.text and "for adults only" in here.text
     assert there.pictures[0].sha256 is not None
     assert "a secret" in there.text
+
+
+async def test_a_direct_message_has_the_pictures_of_all_places(chat: Chat) -> None:
+    fox, tree = await painted(chat, "ana", "a fox"), await painted(chat, "ana", "a tree", space="art")
+    cow = await painted(chat, "bob", "a cow")
+    await chat.presses("ana", f"keep:{cow}:1")
+    direct = replace(chat, direct=True)
+
+    mine, kept = (
+        await hung(direct, space="with ana"),
+        await hung(direct, "/gallery --starred", space="with ana"),
+    )
+
+    assert [one.caption for one in mine.pictures] == [f"1  {tree}", f"2  {fox}"]
+    assert mine.text.startswith("what you painted, the newest first:")
+    assert f"/show {tree}" in mine.text
+    assert [one.caption for one in kept.pictures] == [f"1  {cow}, kept"]
+    assert "/show" not in kept.text

@@ -6,7 +6,7 @@ picture fills a GPU, and those who shared would only wait for each other (docs/m
 
 import time
 from collections import Counter, deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -19,8 +19,10 @@ EVERY = 50  # forwards until one whose like is known is measured again
 class Forwards:
     """Times forwards by their kind, and by their rows up to the next power of two."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
+        """clock: seconds."""
         self._device = device
+        self._clock = clock
         self._seen: Counter[tuple[Hashable, int]] = Counter()
         self._seconds: dict[tuple[Hashable, int], deque[float]] = {}  # for a row
 
@@ -53,12 +55,12 @@ class Forwards:
             yield
             return
         self._settle()
-        started = time.perf_counter()
+        started = self._clock()
         yield
         self._settle()
         if nth:
             kept = self._seconds.setdefault(like, deque(maxlen=KEPT))
-            kept.append((time.perf_counter() - started) / rows)
+            kept.append((self._clock() - started) / rows)
 
     def _settle(self) -> None:
         if self._device.type != "cpu":

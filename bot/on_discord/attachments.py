@@ -32,18 +32,18 @@ class Attachments:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._session: aiohttp.ClientSession | None = None
-        self._held: OrderedDict[JobId, tuple[Attached, ...]] = OrderedDict()
+        self._held: OrderedDict[tuple[str, JobId], tuple[Attached, ...]] = OrderedDict()
 
-    def hold(self, form: JobId, files: Sequence[Attached]) -> None:
+    def hold(self, asker: Asker, form: JobId, files: Sequence[Attached]) -> None:
         """Know what hangs on a message until its form comes back: without the privilege to read messages the
         bot sees it once. A restart forgets it."""
-        self._held[form] = tuple(files)
+        self._held[asker.person, form] = tuple(files)
         if len(self._held) > MANY:
             self._held.popitem(last=False)
 
-    def held(self, form: JobId | None) -> tuple[Attached, ...]:
-        """What is held for this form; nothing if it is another one."""
-        return () if form is None else self._held.get(form, ())
+    def held(self, asker: Asker, form: JobId | None) -> tuple[Attached, ...]:
+        """What is held for this form of theirs; nothing if it is another one."""
+        return () if form is None else self._held.get((asker.person, form), ())
 
     async def take(self, asker: Asker, files: Sequence[Attached]) -> tuple[list[Kept], list[Refused]]:
         """The pictures that are kept, and what is not, with the reason."""

@@ -189,10 +189,9 @@ class Atelier(discord.AutoShardedClient):
         """Pictures first, then the draft; what was left out is told once its card is there."""
         left_out: list[tuple[str, str]] = []
 
-        held = self.attachments.held(source)
-        draft = None if held else source
-
         async def act(asker: Asker, job: JobId) -> Reply:
+            held = self.attachments.held(asker, source)
+            draft = None if held else source
             earlier = {} if draft is None else await self._earlier(asker, draft)
             kept, refused = await self.attachments.take(asker, (*held, *files))
             left_out.extend(refused)

@@ -1,5 +1,6 @@
 """What people find in the menu of any message: a picture's recipe, painting like it, training on pictures."""
 
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 import discord
@@ -18,6 +19,9 @@ from engine.messages import JobId
 if TYPE_CHECKING:
     from bot.on_discord.client import Atelier
 
+Act = Callable[["Atelier", Asker, discord.Message, JobId], Awaitable[Reply]]
+Callback = Callable[[discord.Interaction[Any], discord.Message], Coroutine[Any, Any, None]]
+
 RECIPE, LIKE_THIS, TRAIN = "Recipe of this picture", "Paint like this", "Train on these pictures"
 NOT_MINE = "this message is none of my pictures: choose one that I painted here."
 NO_RECIPE = "nothing of this has been painted yet."
@@ -28,28 +32,22 @@ NO_PICTURES = "this message has no files: choose one that you posted with pictur
 def register(client: "Atelier") -> None:
     """Put these into the menus of messages, wherever the bot is or was brought along."""
 
-    async def recipe(interaction: discord.Interaction[Any], message: discord.Message) -> None:
-        await client.asking.ask(
-            interaction, lambda asker, _: _recipe(client, asker, message), makes_card=False
-        )
+    def entry(act: Act, *, may_form: bool) -> Callback:
+        async def chosen(interaction: discord.Interaction[Any], message: discord.Message) -> None:
+            await client.asking.ask(
+                interaction,
+                lambda asker, job: act(client, asker, message, job),
+                may_form=may_form,
+                makes_card=False,
+            )
 
-    async def like_this(interaction: discord.Interaction[Any], message: discord.Message) -> None:
-        await client.asking.ask(
-            interaction,
-            lambda asker, job: _like(client, asker, message, job),
-            may_form=True,
-            makes_card=False,
-        )
+        return chosen
 
-    async def train_on(interaction: discord.Interaction[Any], message: discord.Message) -> None:
-        await client.asking.ask(
-            interaction,
-            lambda asker, job: _train_on(client, asker, message, job),
-            may_form=True,
-            makes_card=False,
-        )
-
-    for name, callback in ((RECIPE, recipe), (LIKE_THIS, like_this), (TRAIN, train_on)):
+    for name, callback in (
+        (RECIPE, entry(_recipe, may_form=False)),
+        (LIKE_THIS, entry(_like, may_form=True)),
+        (TRAIN, entry(_train_on, may_form=True)),
+    ):
         client.tree.add_command(
             app_commands.ContextMenu(
                 name=name,
@@ -63,7 +61,7 @@ def register(client: "Atelier") -> None:
         )
 
 
-async def _recipe(client: "Atelier", asker: Asker, message: discord.Message) -> Reply:
+async def _recipe(client: "Atelier", asker: Asker, message: discord.Message, _: JobId) -> Reply:
     """The prompt, the rest of the recipe, and the command that paints the same."""
     card = await _card(client, asker, message)
     if card is None:
@@ -95,7 +93,7 @@ async def _train_on(client: "Atelier", asker: Asker, message: discord.Message, j
         return Reply(ok=False, text=NOT_YOURS)
     if not message.attachments:
         return Reply(ok=False, text=NO_PICTURES)
-    client.attachments.hold(job, [attached(one) for one in message.attachments])
+    client.attachments.hold(asker, job, [attached(one) for one in message.attachments])
     return Reply(form=Form(command=train.name, values={HELD: job}))
 
 

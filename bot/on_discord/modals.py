@@ -19,7 +19,6 @@ from storage.ids import new_job_id
 
 PLAIN = re.compile(r"[\w.:][\w.:,-]*")  # what can stand after a flag without quotes
 FILES_AT_ONCE = 10  # that Discord takes in one row
-LONGEST_NAME = 32  # characters of a LoRA's
 LONG = ("prompt", "no")
 
 
@@ -87,7 +86,7 @@ def _training(values: Mapping[str, str]) -> Iterator[ui.Label[ui.Modal]]:
 
 def _named() -> ui.Label[ui.Modal]:
     (name,) = (one for one in train.parameters if one.name == NAME)
-    field: ui.TextInput[ui.Modal] = ui.TextInput(custom_id=NAME, max_length=LONGEST_NAME)
+    field: ui.TextInput[ui.Modal] = ui.TextInput(custom_id=NAME)
     return ui.Label(text="Name", description=name.option.help[:100], component=field)
 
 

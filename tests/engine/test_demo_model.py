@@ -1,4 +1,4 @@
-"""The model that ships and the recipe that made it: its parts do their work, and a stopped run goes on."""
+"""The model that ships and the recipe that made it: it paints what is asked, and a stopped run goes on."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
 import engine.demo
 from engine.demo.base import Base, base_loss
+from engine.demo.captions import plain
 from engine.demo.clip import clip_loss, new_clip, right_among
 from engine.demo.judge import judge
 from engine.demo.latents import Bucket, View, make_pool, standing
@@ -52,6 +53,41 @@ STAR_ABOVE_CIRCLE = Scene(
     relation="above",
     background="white",
 )
+
+
+MOON = Scene(things=(Thing(shape="moon", colour="yellow"),), background="blue")
+SQUARE = Scene(things=(Thing(shape="square", colour="blue"),), background="orange")
+TRIANGLE = Scene(things=(Thing(shape="triangle", colour="purple"),), background="red")
+
+
+def test_it_paints_one_thing_in_the_colours_asked_for(pipeline: StableDiffusionXLPipeline) -> None:
+    scenes = (MOON, SQUARE, TRIANGLE)
+
+    verdicts = [judge(painted(pipeline, plain(scene), 3), scene) for scene in scenes]
+
+    assert all(verdict.background and verdict.colours for verdict in verdicts)
+    assert sum(verdict.shapes for verdict in verdicts) >= 2
+
+
+def test_it_paints_two_things_where_the_prompt_says(pipeline: StableDiffusionXLPipeline) -> None:
+    pictures = [
+        painted(pipeline, "a red star above a blue circle on a white background", seed) for seed in range(3)
+    ]
+
+    verdicts = [judge(picture, STAR_ABOVE_CIRCLE) for picture in pictures]
+    assert all(verdict.background and verdict.colours and verdict.relation for verdict in verdicts)
+
+
+def test_a_negative_prompt_removes_what_it_names(pipeline: StableDiffusionXLPipeline) -> None:
+    def yellow(picture: Any) -> float:
+        apart = np.linalg.norm(picture.astype(np.float32) - (250, 220, 50), axis=2)
+        return float((apart < 70).mean())
+
+    usual = [yellow(painted(pipeline, "a circle", seed)) for seed in range(8)]
+    without = [yellow(painted(pipeline, "a circle", seed, negative_prompt="yellow")) for seed in range(8)]
+
+    assert np.mean(without) <= np.mean(usual)
+    assert np.mean(without) < 0.02
 
 
 def test_the_refiner_finishes_what_the_base_began(pipeline: StableDiffusionXLPipeline) -> None:

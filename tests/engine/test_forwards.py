@@ -1,55 +1,61 @@
 """How many pictures share a forward: as many as get more done together, and no more."""
 
-import time
 from collections.abc import Callable
 
 import pytest
 import torch
 
-from engine.forwards import Forwards, halves
+from engine.forwards import EVERY, Forwards, halves
 
 GUIDED = 2  # rows of a picture
 
 
+class Device:
+    """It takes as long as a test says, by a clock of its own."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.forwards = Forwards(torch.device("cpu"), lambda: self.now)
+
+    def goes_on(self, waiting: int, seconds: Callable[[int], float], kind: str = "a") -> int:
+        """How many share a forward in the end, of so many that wait, when so many rows take so long."""
+        for _ in range(20):
+            count = self.forwards.worth(kind, [GUIDED] * waiting)
+            with self.forwards.timed(kind, GUIDED * count):
+                self.now += seconds(GUIDED * count)
+        return self.forwards.worth(kind, [GUIDED] * waiting)
+
+
 @pytest.fixture
-def forwards() -> Forwards:
-    return Forwards(torch.device("cpu"))
+def device() -> Device:
+    return Device()
 
 
-def goes_on(forwards: Forwards, waiting: int, seconds: Callable[[int], float], kind: str = "a") -> int:
-    """How many share a forward in the end, of so many that wait, when so many rows take so long."""
-    for _ in range(20):
-        count = forwards.worth(kind, [GUIDED] * waiting)
-        with forwards.timed(kind, GUIDED * count):
-            time.sleep(seconds(GUIDED * count))
-    return forwards.worth(kind, [GUIDED] * waiting)
+def test_all_share_a_forward_that_takes_as_long_for_one_as_for_all(device: Device) -> None:
+    assert device.goes_on(8, lambda rows: 0.01) == 8
 
 
-def test_all_share_a_forward_that_takes_as_long_for_one_as_for_all(forwards: Forwards) -> None:
-    assert goes_on(forwards, 8, lambda rows: 0.01) == 8
+def test_where_a_row_takes_as_long_beside_others_everybody_has_it_alone(device: Device) -> None:
+    assert device.goes_on(8, lambda rows: 0.008 * rows) == 1
 
 
-def test_where_a_row_takes_as_long_beside_others_everybody_has_it_alone(forwards: Forwards) -> None:
-    assert goes_on(forwards, 8, lambda rows: 0.008 * rows) == 1
+def test_where_a_device_is_full_with_two_two_share(device: Device) -> None:
+    assert device.goes_on(8, lambda rows: 0.012 * max(rows, 4)) == 2
 
 
-def test_where_a_device_is_full_with_two_two_share(forwards: Forwards) -> None:
-    assert goes_on(forwards, 8, lambda rows: 0.012 * max(rows, 4)) == 2
+def test_what_is_not_known_yet_is_tried_with_all(device: Device) -> None:
+    device.goes_on(4, lambda rows: 0.008 * rows)
+
+    assert device.forwards.worth("another size", [GUIDED] * 4) == 4
+    assert device.forwards.worth("a", [GUIDED] * 4) == 1
 
 
-def test_what_is_not_known_yet_is_tried_with_all(forwards: Forwards) -> None:
-    goes_on(forwards, 4, lambda rows: 0.008 * rows)
-
-    assert forwards.worth("another size", [GUIDED] * 4) == 4
-    assert forwards.worth("a", [GUIDED] * 4) == 1
-
-
-def test_what_goes_wrong_counts_for_nothing(forwards: Forwards) -> None:
+def test_what_goes_wrong_counts_for_nothing(device: Device) -> None:
     for _ in range(5):
-        with pytest.raises(RuntimeError), forwards.timed("a", 2):
+        with pytest.raises(RuntimeError), device.forwards.timed("a", 2):
             raise RuntimeError("out of luck")
 
-    assert forwards.worth("a", [GUIDED, GUIDED]) == 2
+    assert device.forwards.worth("a", [GUIDED, GUIDED]) == 2
 
 
 def test_fewer_are_tried_by_halves() -> None:
@@ -60,3 +66,13 @@ def test_fewer_are_tried_by_halves() -> None:
         [7, 4, 2, 1],
         [8, 4, 2, 1],
     ]
+
+
+def test_what_it_takes_now_counts_and_not_what_it_took_once(device: Device) -> None:
+    """As when a training begins beside it, or ends."""
+    assert device.goes_on(4, lambda rows: 0.01) == 4
+
+    for _ in range(4 * EVERY):
+        device.goes_on(4, lambda rows: 0.01 * rows)
+
+    assert device.forwards.worth("a", [GUIDED] * 4) < 4

@@ -261,3 +261,14 @@ async def test_a_restart_forgets_the_pictures_of_a_message_and_says_that_there_a
 
     await studio.discord.until(lambda: "there is no picture to learn from" in heard.text)
     assert rows(studio.folder, "SELECT id FROM jobs") == []
+
+
+async def test_nobody_trains_on_what_somebody_else_has_chosen(studio: Studio) -> None:
+    message = studio.discord.posts(studio.ana, studio.channel, *pictures(3))
+    anas = await studio.discord.menu(studio.ana, message, "Train on these pictures")
+
+    values = {"name": "maria", "rest": SAID, "consent": ["yes"]}
+    heard = await studio.discord.submit(studio.bo, anas.modal, values)
+
+    await studio.discord.until(lambda: "there is no picture to learn from" in heard.text)
+    assert rows(studio.folder, "SELECT id FROM jobs") == []

@@ -214,6 +214,13 @@ class Dispatch:
         self._stopping = True
 
     async def _seen(self, asker: Asker, message: str) -> JobView | None:
+        """The job that this message is of; the message may be newer than what its row knows."""
+        view = await self._of(asker, message)
+        if view is None and await self._delivery.arrived():
+            return await self._of(asker, message)
+        return view
+
+    async def _of(self, asker: Asker, message: str) -> JobView | None:
         async with self._database.reading() as session:
             space = await people.space_id(session, asker.chat, asker.space)
             somebody = await people.known(session, asker.chat, asker.person)

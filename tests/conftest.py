@@ -4,6 +4,7 @@ Tests paint on the CPU in float32, where pixels can be held to diffusers' own: w
 seen, for tests/engine/test_on_gpu.py.
 """
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,8 @@ from storage import sqlite
 
 if "ATELIER_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+gc.disable()  # until all tests are there: what is imported stays, and is not searched for rubbish
 
 SECRETS = (
     "ATELIER_LOCAL_TOKEN",
@@ -33,6 +36,12 @@ LONG = ("test_learning.py", "test_kill.py", "test_page_and_engine.py", "test_ter
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process has a whole file to itself: a long one at the end would leave the other idle."""
     items.sort(key=lambda item: item.path.name not in LONG)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: searching through all of it again and again would take a tenth of the time."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ import sys
 import discord
 
 from bot import service
+from tests.bot.quick_engine import QUICK_ENGINE
 
 if __name__ == "__main__":
     discord.http.Route.BASE, notes, seconds, *words = sys.argv[1:]
-    sys.exit(service.main(words, (sys.executable, "-m", "tests.bot.quick_engine", notes, seconds)))
+    sys.exit(service.main(words, (*QUICK_ENGINE, notes, seconds)))

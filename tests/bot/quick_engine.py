@@ -46,6 +46,8 @@ from engine.messages import (
 from tests.bot.one_pixel import png
 from tests.bot.quick_training import Lesson, looked_at
 
+QUICK_ENGINE = (sys.executable, "-m", "tests.bot.quick_engine")
+
 READY = Ready(model="quick", device="cpu", precision="float32", side=64, has_refiner=False, seconds=0.0)
 
 

@@ -1,7 +1,6 @@
 """LoRAs from outside and from each other: listed once the engine has said so, and else without a trace."""
 
 import asyncio
-import json
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,14 +13,9 @@ from bot.lora_files import LARGEST_LORA, check_lora
 from bot.outcomes import Reply
 from engine.messages import EngineSettings, InvalidRequest, Sha256
 from engine.model import load_model
+from tests.bot.quick_lora import a_file
 from tests.bot.wall import Chat, OpenChat, a_config, asker
 from tests.lora_files import attention, diffusers_new, kohya, make_lora
-
-
-def a_file(words: str = "") -> bytes:
-    """As much of a safetensors file as the quick engine looks at."""
-    header = json.dumps({"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}).encode()
-    return struct.pack("<Q", len(header)) + header + words.encode()
 
 
 async def sends(chat: Chat, who: str, content: bytes) -> Sha256:

@@ -10,7 +10,7 @@ from playwright.async_api import FilePayload, expect
 
 from bot.local import wire
 from tests.bot.browser import Comes, Visit
-from tests.bot.test_arrivals import a_file
+from tests.bot.quick_lora import a_file
 from tests.bot.visitor import Place, a_place
 
 

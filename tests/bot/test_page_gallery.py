@@ -8,7 +8,7 @@ from playwright.async_api import expect
 
 from bot.config import AdminSettings
 from tests.bot.browser import Comes
-from tests.bot.test_arrivals import a_file
+from tests.bot.quick_lora import a_file
 from tests.bot.test_page_arrivals import brings
 from tests.bot.visitor import Place, a_place
 

@@ -15,6 +15,7 @@ from bot.front import Asker
 from bot.outcomes import Reply
 from bot.service import Bot
 from engine.messages import EngineSettings, JobId
+from tests.bot.quick_engine import QUICK_ENGINE
 from tests.new_database import new_database
 
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(60)")  # an engine that never gets ready
@@ -67,7 +68,7 @@ def a_config(folder: Path, **changes: object) -> Config:
 
 def quick(folder: Path, seconds: float = 0.01) -> tuple[str, ...]:
     """The program of an engine whose steps take so long."""
-    return (sys.executable, "-m", "tests.bot.quick_engine", str(folder / "notes"), str(seconds))
+    return (*QUICK_ENGINE, str(folder / "notes"), str(seconds))
 
 
 class Chat:

@@ -26,6 +26,7 @@ class Fault(Enum):
     FORBIDDEN = "403"
     MISSING = "404"
     SLOW = "slow"
+    SLOW_AFTER = "slow to say that it is done"
 
     @property
     def cuts(self) -> bool:
@@ -122,6 +123,10 @@ class Faults:
         if planned.fault is Fault.SLOW:
             await asyncio.sleep(planned.seconds)
             return await handler(request)
+        if planned.fault is Fault.SLOW_AFTER:
+            answer = await handler(request)
+            await asyncio.sleep(planned.seconds)
+            return answer
         if planned.fault in AFTER:
             await handler(request)
         if planned.fault.cuts:

@@ -3,7 +3,7 @@
 from functools import partial
 
 from tests.bot.discord.studio import Studio, painted
-from tests.bot.test_arrivals import a_file
+from tests.bot.quick_lora import a_file
 from tests.fakes.discord import Attached, Heard
 
 

@@ -1,9 +1,14 @@
 """Reactions under cards do what the buttons do, before and after a restart."""
 
+import pytest
+
+from bot import delivery
 from bot.config import DiscordSettings
 from tests.bot.discord.studio import OpenStudio, Studio, shown
 from tests.bot.discord.test_buttons import a_long_job, a_picture, seeds
+from tests.bot.discord.test_delivery import CALLBACK
 from tests.bot.running_bot import rows
+from tests.fakes.discord import Fault
 
 
 async def test_reroll_posts_the_same_picture_from_a_new_seed(studio: Studio) -> None:
@@ -23,6 +28,22 @@ async def test_a_message_from_before_the_restart_is_rerolled_too(studio: Studio)
 
     await studio.restart()
     await studio.discord.react(studio.bo, card, "🔁")
+
+    await studio.discord.until(lambda: len(studio.channel.messages) == 2)
+    await studio.discord.until(lambda: "painted in" in shown(studio.channel.messages[1]))
+
+
+async def test_a_card_can_be_reacted_to_before_discord_has_said_which_message_it_is(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "ON_ITS_WAY", 20.0)
+    studio.discord.faults.add("POST", CALLBACK, Fault.SLOW_AFTER, seconds=1.0)
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=1)
+    await studio.discord.until(lambda: studio.channel.messages)
+    assert heard.message is not None
+    assert rows(studio.folder, "SELECT message FROM jobs") == [(None,)]
+
+    await studio.discord.react(studio.bo, heard.message, "🔁")
 
     await studio.discord.until(lambda: len(studio.channel.messages) == 2)
     await studio.discord.until(lambda: "painted in" in shown(studio.channel.messages[1]))

@@ -1,5 +1,6 @@
 """Trainings: against a plain loop without caches, beside people who paint, and at SDXL's full size."""
 
+import random
 import statistics
 import tempfile
 import time
@@ -16,6 +17,7 @@ from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from peft import LoraConfig
 from PIL import Image
+from PIL.Image import Resampling
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -191,7 +193,9 @@ class Ours:
 class Plain:
     """What diffusers documents for LoRAs of SDXL, in its order: nothing is remembered from step to step.
 
-    After its example `train_text_to_image_lora_sdxl.py`: VAE and both text encoders run at every step.
+    After its example `train_text_to_image_lora_sdxl.py`: at every step the pictures are read from their
+    files, resized, cropped and scaled, and VAE and both text encoders run. Larger pictures than these, which
+    are of the training's own size, would take it longer.
     """
 
     def __init__(self, model: Model, folder: Path, batch: int, side: int) -> None:
@@ -211,19 +215,31 @@ class Plain:
             parameter.data = parameter.data.float()
         self._optimizer = torch.optim.AdamW(self._parameters, lr=RATE, weight_decay=1e-2)
         self._scheduler = DDPMScheduler.from_config(self._pipeline.scheduler.config)
-        self._pixels = torch.rand(batch, 3, side, side, device=model.device, dtype=model.precision) * 2 - 1
+        self._files = [path for path in sorted(folder.glob("??/*")) if len(path.name) == 64]
 
     def steps(self, count: int) -> None:
         """So many optimizer steps."""
         for _ in range(count):
             self._step()
 
+    def _read(self, path: Path) -> Tensor:
+        """The picture in this file, (3, side, side) from -1 to 1."""
+        side = self._side
+        with Image.open(path) as file:
+            image = file.convert("RGB")
+        scale = side / min(image.size)
+        image = image.resize((round(image.width * scale), round(image.height * scale)), Resampling.BILINEAR)
+        left, top = random.randint(0, image.width - side), random.randint(0, image.height - side)
+        image = image.crop((left, top, left + side, top + side))
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+        return pixels.float().div(255).sub(0.5).div(0.5)
+
     def _step(self) -> None:
         pipeline, model = self._pipeline, self._model
+        pixels = torch.stack([self._read(path) for path in random.choices(self._files, k=self._batch)])
+        pixels = pixels.to(model.device, model.precision)
         with torch.no_grad():
-            latents = (
-                pipeline.vae.encode(self._pixels).latent_dist.sample() * pipeline.vae.config.scaling_factor
-            )
+            latents = pipeline.vae.encode(pixels).latent_dist.sample() * pipeline.vae.config.scaling_factor
             words, _, pooled, _ = pipeline.encode_prompt(
                 [CAPTION] * self._batch, do_classifier_free_guidance=False
             )

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from engine.messages import InvalidRequest, Train, TrainingSettings
+from engine.messages import InvalidRequest, Prior, Train, TrainingSettings
 from engine.validation import Checkpoint
 
 CHECKPOINTS = 10  # about so many, unless it is said how often
@@ -17,13 +17,15 @@ SMOOTHING = 0.95  # of the loss that people see, from step to step
 class Course:
     """Everything that a training knows of itself beside what it learns.
 
-    `settings` are the request's, with what had to be lowered for want of memory. `began` is in seconds since
-    1970. `losses` has one of each optimizer step.
+    `settings` are the request's, with what had to be lowered for want of memory; `together` says whether
+    there is enough for a batch and its class in one forward. `began` is in seconds since 1970. `losses` has
+    one of each optimizer step.
     """
 
     settings: TrainingSettings
     steps: int
     began: float
+    together: bool = True
     step: int = 0
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
@@ -54,12 +56,16 @@ class Course:
         self.smoothed = SMOOTHING * known + (1 - SMOOTHING) * loss
 
     def need_less(self) -> None:
-        """After a step ran out of memory: smaller batches first, more of them to a step, then checkpointing.
+        """After a step ran out of memory: the class by itself, then smaller batches, more of them to a step,
+        then checkpointing.
 
         Raises InvalidRequest when neither is left.
         """
         settings = self.settings
-        if settings.batch > 1:
+        if self.together and settings.prior is not Prior.NONE:
+            self.together = False
+            self._lowered("the class is learned after each batch and no longer with it")
+        elif settings.batch > 1:
             part = next(part for part in range(2, settings.batch + 1) if settings.batch % part == 0)
             batch, accumulation = settings.batch // part, settings.accumulation * part
             self.settings = replace(settings, batch=batch, accumulation=min(accumulation, 64))
@@ -83,6 +89,7 @@ class Course:
             "batch": self.settings.batch,
             "accumulation": self.settings.accumulation,
             "checkpointing": self.settings.checkpointing,
+            "together": self.together,
             "steps": self.steps,
             "began": self.began,
             "step": self.step,
@@ -103,6 +110,7 @@ def resumed(state: Mapping[str, Any], request: Train) -> Course:
         settings=replace(request.settings, **lowered),
         steps=state["steps"],
         began=state["began"],
+        together=state.get("together", True),  # states of older versions do not say
         step=state["step"],
         seconds=state["seconds"],
         losses=state["losses"].tolist(),

@@ -18,7 +18,7 @@ from engine.key_names import COMPONENTS, Place
 from engine.messages import InvalidRequest, Train, TrainingPrecision
 from engine.model import PRECISIONS, Model
 from engine.new_tokens import TokenVectors, initial_tokens, speaks
-from engine.objective import Rows, error
+from engine.objective import Rows, errors
 from engine.optimizers import Group, optimizer, rate_factor
 from engine.prompts import Embedding, Reader, together
 
@@ -85,15 +85,18 @@ class Learner:
                 vector.requires_grad_(False)
                 vector.grad = None
 
-    def backward(self, rows: Rows, number: int, weight: float) -> Tensor:
-        """One micro-batch forward and backward, its gradients added `weight` times; the error, one number."""
+    def backward(self, rows: Rows, number: int, weight: float, own: int | None = None) -> Tensor:
+        """One micro-batch forward and backward, its gradients added `weight` times.
+
+        Returns what the first `own` rows, or all, add to the mean error: one number.
+        """
         self._adapters.learn(NAME, dropout=self._settings.dropout > 0)
         devices = [self._model.device] if self._model.device.type == "cuda" else []
         with torch.random.fork_rng(devices), torch.enable_grad():
             torch.manual_seed(seed_of(self._settings.seed, "dropout", number))
-            loss = error(self._predicted(rows), rows)
-            self._scaler.scale(loss * weight).backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+            told = errors(self._predicted(rows), rows)
+            self._scaler.scale(told.mean() * weight).backward()  # type: ignore[no-untyped-call]
+        return told.detach()[:own].sum() / len(rows)
 
     def end_step(self) -> None:
         """Let the optimizer take the gradients that have come together."""
@@ -112,7 +115,7 @@ class Learner:
     def error(self, rows: Rows) -> float:
         """The error on these rows, without learning from them."""
         self.use()
-        return float(error(self._predicted(rows), rows))
+        return float(errors(self._predicted(rows), rows).mean())
 
     @torch.no_grad()
     def untaught(self, rows: Rows) -> Tensor:

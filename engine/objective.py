@@ -28,6 +28,25 @@ class Rows:
     time_ids: Tensor
     captions: tuple[str, ...]
 
+    def __len__(self) -> int:
+        return len(self.captions)
+
+    def beside(self, other: "Rows", weight: float) -> "Rows":
+        """Both in one forward, with the same gradients as in two whose errors count 1 and `weight` times.
+
+        other: of the same (C, h, w); any number of rows.
+        """
+        rows = len(self) + len(other)
+        ours, theirs = rows / len(self), weight * rows / len(other)
+        return Rows(
+            noisy=torch.cat([self.noisy, other.noisy]),
+            target=torch.cat([self.target, other.target]),
+            timesteps=torch.cat([self.timesteps, other.timesteps]),
+            weights=torch.cat([self.weights * ours, other.weights * theirs]),
+            time_ids=torch.cat([self.time_ids, other.time_ids]),
+            captions=self.captions + other.captions,
+        )
+
     def told(self, captions: Sequence[str], target: Tensor) -> "Rows":
         """The same rows under other words, with another answer."""
         return replace(self, captions=tuple(captions), target=target)
@@ -73,7 +92,7 @@ def snr_weights(timesteps: Tensor, alphas_cumprod: Tensor, gamma: float, predict
     return snr.clamp(max=gamma) / (snr + 1)
 
 
-def error(predicted: Tensor, rows: Rows) -> Tensor:
-    """The weighted mean of the squared errors, one number."""
+def errors(predicted: Tensor, rows: Rows) -> Tensor:
+    """The mean squared error of each row, weighted, (B,)."""
     squared = (predicted - rows.target).square().flatten(1).mean(dim=1)
-    return (squared * rows.weights).mean()
+    return squared * rows.weights

@@ -269,25 +269,33 @@ class Training:
         total = torch.zeros((), device=self._model.device)
         for part in range(settings.accumulation):
             number = course.step * settings.accumulation + part
-            yield from self._turn(LEARNING, settings.batch)
             rows = self._lessons.rows(number, settings.batch)
-            total += share * learner.backward(rows, 2 * number, share)
-            yield from self._remind(learner, rows, number)
+            known = yield from self._known(learner, rows, number)
+            if known is not None and self._fit(rows, known):
+                rows, known = rows.beside(known, settings.prior_weight), None
+            yield from self._turn(LEARNING, len(rows))
+            total += share * learner.backward(rows, 2 * number, share, own=settings.batch)
+            if known is not None:
+                yield from self._turn(LEARNING, len(known))
+                learner.backward(known, 2 * number + 1, settings.prior_weight * share)
         return total
 
-    def _remind(self, learner: Learner, rows: Rows, number: int) -> Steps:
-        """Learn to leave the class as it was: on its own pictures, or by what the untaught model answers."""
+    def _known(self, learner: Learner, rows: Rows, number: int) -> Generator[None, None, Rows | None]:
+        """What keeps the class as it was, if it is to be kept: its own pictures, or what the untaught model
+        answers in the place of these rows."""
         settings = self._course.settings
         if settings.prior is Prior.NONE or not settings.prior_weight:
-            return
-        yield from self._turn(LEARNING, "prior", settings.batch)
+            return None
         if settings.prior is Prior.PICTURES:
-            known = self._lessons.class_rows(number, settings.batch)
-        else:
-            captions = [class_caption(caption, self.request.trigger) for caption in rows.captions]
-            untaught = rows.told(captions, rows.target)
-            known = untaught.told(captions, learner.untaught(untaught))
-        learner.backward(known, 2 * number + 1, settings.prior_weight / settings.accumulation)
+            return self._lessons.class_rows(number, settings.batch)
+        yield from self._turn(LEARNING, "untaught", settings.batch)
+        captions = [class_caption(caption, self.request.trigger) for caption in rows.captions]
+        untaught = rows.told(captions, rows.target)
+        return untaught.told(captions, learner.untaught(untaught))
+
+    def _fit(self, rows: Rows, known: Rows) -> bool:
+        """Whether both go through the model at once, which takes less than one after the other."""
+        return self._course.together and rows.noisy.shape[1:] == known.noisy.shape[1:]
 
     def _validated(self, learner: Learner) -> Generator[None, None, float]:
         """The mean error on the pictures held out, always under the same noise."""

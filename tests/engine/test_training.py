@@ -327,6 +327,25 @@ def fits(rows: int, *, checkpointed: bool, unet: Any) -> Any:
     return limited
 
 
+@pytest.mark.parametrize("prior", [Prior.PREDICTION, Prior.PICTURES])
+def test_a_class_that_does_not_fit_beside_its_batch_is_learned_after_it_and_alike(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, prior: Prior
+) -> None:
+    square = examples(bench.folder, [(64, 64)] * 2)
+    how: dict[str, Any] = {"prior": prior, "prior_pictures": 2, "examples": square, "resolution": 64}
+    how |= {"steps": 5, "learning_rate": 1e-2}
+    together, without = bench.learned(**how), bench.learned(**how | {"prior": Prior.NONE})
+    unet = bench.model.base.unet
+    monkeypatch.setattr(unet, "forward", fits(1, checkpointed=False, unet=unet))
+
+    events = bench.run(**how)
+
+    (saved,) = checkpoints(events)
+    assert apart(weights(bench.folder, saved), together) <= 0.1 * apart(without, together)
+    assert "the class is learned after each batch and no longer with it" in ended(events).note
+    assert "the batch was lowered" not in ended(events).note
+
+
 def test_a_training_that_does_not_fit_goes_on_in_smaller_batches_and_says_so(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,8 +4,9 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
+from torch import Tensor
 
-from engine.objective import Predicts, Rows, error, noised, snr_weights, target
+from engine.objective import Predicts, Rows, errors, noised, snr_weights, target
 
 SCHEDULER = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
 ALPHAS = SCHEDULER.alphas_cumprod
@@ -43,15 +44,37 @@ def test_a_gamma_of_zero_weighs_all_timesteps_alike() -> None:
     assert snr_weights(TIMESTEPS, ALPHAS, 0.0, "epsilon").tolist() == [1, 1, 1, 1]
 
 
-def test_each_row_counts_by_its_own_weight() -> None:
-    rows = Rows(
-        noisy=latents(0),
-        target=torch.zeros(4, 4, 8, 8),
-        timesteps=TIMESTEPS,
-        weights=torch.tensor([0.0, 0.0, 0.5, 1.0]),
-        time_ids=torch.zeros(4, 6),
-        captions=("", "", "", ""),
+def rows(*weights: float) -> Rows:
+    """Rows in whose place nothing should be answered."""
+    count = len(weights)
+    return Rows(
+        noisy=latents(0)[:count],
+        target=torch.zeros(count, 4, 8, 8),
+        timesteps=TIMESTEPS[:count],
+        weights=torch.tensor(weights),
+        time_ids=torch.zeros(count, 6),
+        captions=("",) * count,
     )
-    predicted = torch.ones(4, 4, 8, 8) * torch.tensor([9.0, 9.0, 2.0, 1.0]).view(4, 1, 1, 1)
 
-    assert float(error(predicted, rows)) == pytest.approx((0.5 * 4 + 1) / 4)
+
+def answers(*numbers: float) -> Tensor:
+    """Answers that are off by these."""
+    return torch.ones(len(numbers), 4, 8, 8) * torch.tensor(numbers).view(-1, 1, 1, 1)
+
+
+def test_each_row_counts_by_its_own_weight() -> None:
+    found = errors(answers(9.0, 9.0, 2.0, 1.0), rows(0.0, 0.0, 0.5, 1.0))
+
+    assert found.tolist() == pytest.approx([0, 0, 2, 1])
+
+
+def test_two_micro_batches_in_one_count_as_they_would_one_after_the_other() -> None:
+    ours, theirs = rows(1.0, 0.5, 1.0), rows(0.5)
+
+    both = ours.beside(theirs, 0.3)
+
+    told = errors(answers(1.0, 2.0, 3.0, 4.0), both)
+    assert float(told.mean()) == pytest.approx((1 + 2 + 9) / 3 + 0.3 * 8)
+    assert float(told[: len(ours)].sum() / len(both)) == pytest.approx((1 + 2 + 9) / 3)
+    assert both.noisy.equal(torch.cat([ours.noisy, theirs.noisy]))
+    assert len(both.captions) == len(both.timesteps) == len(both.time_ids) == len(both.target) == 4

@@ -7,7 +7,7 @@ import torch
 
 from engine.batches import Batches
 from engine.course import Course
-from engine.messages import InvalidRequest, Schedule, TrainingSettings
+from engine.messages import InvalidRequest, Prior, Schedule, TrainingSettings
 from engine.optimizers import rate_factor
 from engine.training_state import BrokenState, packed, unpacked
 from engine.validation import Checkpoint, best, candidates, stale
@@ -99,6 +99,17 @@ def test_a_step_without_memory_first_halves_the_batch_and_then_checkpoints() -> 
     assert lowered == [(3, 2, False), (1, 6, False), (1, 6, True)]
     with pytest.raises(InvalidRequest, match="lower the resolution or the rank"):
         course.need_less()
+
+
+def test_a_class_is_learned_apart_before_a_batch_is_made_smaller() -> None:
+    course = Course(settings=TrainingSettings(batch=2, prior=Prior.PREDICTION), steps=10, began=0.0)
+
+    course.need_less()
+    apart = course.together, course.settings.batch
+    course.need_less()
+
+    assert apart == (False, 2)
+    assert course.settings.batch == 1
 
 
 def test_a_state_comes_back_with_every_bit() -> None:

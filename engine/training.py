@@ -399,8 +399,8 @@ class Training:
 
 
 def effort(settings: TrainingSettings) -> float:
-    """What a picture costs in training, in pictures without a prior: a prior has a pass of its own, and asks
-    the untaught model first, which is a third of one."""
+    """What a picture costs in training, in pictures without a prior: a prior is as many rows again, and asks
+    the untaught model first, which is a third of them; where few rows cost little, it is less."""
     return {Prior.NONE: 1.0, Prior.PICTURES: 2.0, Prior.PREDICTION: 7 / 3}[settings.prior]
 
 

@@ -132,7 +132,7 @@ class Training:
     def _lived(self) -> Generator[None]:
         yield from self._read()
         learner = self._learner = self._begun()
-        if self._course.settings.prior is Prior.PICTURES:
+        if self._course.settings.kept_by is Prior.PICTURES:
             yield from self._paint_class(learner)
         if not self._course.step:
             yield from self._see_untrained(learner)
@@ -284,9 +284,9 @@ class Training:
         """What keeps the class as it was, if it is to be kept: its own pictures, or what the untaught model
         answers in the place of these rows."""
         settings = self._course.settings
-        if settings.prior is Prior.NONE or not settings.prior_weight:
+        if settings.kept_by is Prior.NONE:
             return None
-        if settings.prior is Prior.PICTURES:
+        if settings.kept_by is Prior.PICTURES:
             return self._lessons.class_rows(number, settings.batch)
         yield from self._turn(LEARNING, "untaught", settings.batch)
         captions = [class_caption(caption, self.request.trigger) for caption in rows.captions]
@@ -401,7 +401,7 @@ class Training:
 def effort(settings: TrainingSettings) -> float:
     """What a picture costs in training, in pictures without a prior: a prior is as many rows again, and asks
     the untaught model first, which is a third of them; where few rows cost little, it is less."""
-    return {Prior.NONE: 1.0, Prior.PICTURES: 2.0, Prior.PREDICTION: 7 / 3}[settings.prior]
+    return {Prior.NONE: 1.0, Prior.PICTURES: 2.0, Prior.PREDICTION: 7 / 3}[settings.kept_by]
 
 
 @torch.no_grad()

@@ -168,6 +168,11 @@ class TrainingSettings:
             if not BLOCK.fullmatch(block):
                 raise InvalidRequest(f"there is no block {block!r}: write down.0, mid or up.1, for example.")
 
+    @property
+    def kept_by(self) -> Prior:
+        """What keeps the class as it was: the prior, where it counts at all."""
+        return self.prior if self.prior_weight else Prior.NONE
+
 
 @dataclass(frozen=True, kw_only=True)
 class Example:

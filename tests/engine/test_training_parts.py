@@ -101,14 +101,19 @@ def test_a_step_without_memory_first_halves_the_batch_and_then_checkpoints() -> 
         course.need_less()
 
 
-def test_a_class_is_learned_apart_before_a_batch_is_made_smaller() -> None:
-    course = Course(settings=TrainingSettings(batch=2, prior=Prior.PREDICTION), steps=10, began=0.0)
+@pytest.mark.parametrize(("weight", "after_one"), [(1.0, (False, 2)), (0.0, (True, 1))])
+def test_a_class_that_counts_is_learned_apart_before_a_batch_is_made_smaller(
+    weight: float, after_one: tuple[bool, int]
+) -> None:
+    settings = TrainingSettings(batch=2, prior=Prior.PREDICTION, prior_weight=weight)
+    course = Course(settings=settings, steps=10, began=0.0)
 
     course.need_less()
-    apart = course.together, course.settings.batch
-    course.need_less()
+    found = course.together, course.settings.batch
+    if not course.together:
+        course.need_less()
 
-    assert apart == (False, 2)
+    assert found == after_one
     assert course.settings.batch == 1
 
 

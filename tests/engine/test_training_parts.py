@@ -1,16 +1,18 @@
 """The parts of a training that are plain rules: whose turn, how fast, which is best, what a state keeps."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
 
 from engine.batches import Batches
-from engine.course import Course
+from engine.course import Course, resumed
 from engine.messages import InvalidRequest, Prior, Schedule, TrainingSettings
 from engine.optimizers import rate_factor
 from engine.training_state import BrokenState, packed, unpacked
 from engine.validation import Checkpoint, best, candidates, stale
+from tests.engine.lessons import training
 
 
 def test_a_batch_is_of_one_size_and_every_picture_comes_equally_often() -> None:
@@ -101,20 +103,33 @@ def test_a_step_without_memory_first_halves_the_batch_and_then_checkpoints() -> 
         course.need_less()
 
 
-@pytest.mark.parametrize(("weight", "after_one"), [(1.0, (False, 2)), (0.0, (True, 1))])
+@pytest.mark.parametrize(
+    ("weight", "expected"), [(1.0, [(False, 2), (False, 1)]), (0.0, [(True, 1), (True, 1)])]
+)
 def test_a_class_that_counts_is_learned_apart_before_a_batch_is_made_smaller(
-    weight: float, after_one: tuple[bool, int]
+    weight: float, expected: list[tuple[bool, int]]
 ) -> None:
     settings = TrainingSettings(batch=2, prior=Prior.PREDICTION, prior_weight=weight)
     course = Course(settings=settings, steps=10, began=0.0)
 
-    course.need_less()
-    found = course.together, course.settings.batch
-    if not course.together:
+    lowered = []
+    for _ in range(2):
         course.need_less()
+        lowered.append((course.together, course.settings.batch))
 
-    assert found == after_one
-    assert course.settings.batch == 1
+    assert lowered == expected
+
+
+def test_a_training_that_goes_on_still_learns_its_class_apart(tmp_path: Path) -> None:
+    request = training(tmp_path, prior=Prior.PREDICTION)
+    course = Course(settings=request.settings, steps=10, began=0.0)
+    course.need_less()
+
+    state = course.state(request)
+    older = {name: told for name, told in state.items() if name != "together"}
+
+    assert not resumed(state, request).together
+    assert resumed(older, request).together
 
 
 def test_a_state_comes_back_with_every_bit() -> None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from engine.adapter_file import Adapter, LowRank, read_adapter
 from engine.decomposed import gained, own_weight, serve_dora
 from engine.key_names import COMPONENTS, Component, KeyNames, Place
-from engine.low_rank import LowRankLinear
+from engine.low_rank import LowRankLinear, Stack, stacks
 from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
 from engine.new_tokens import TokenVectors
 from engine.targets import targets
@@ -46,7 +46,7 @@ class Adapters:
     """SDXL's adapters, the least recently used leaving first when they would exceed the limit in bytes.
 
     Beside those that are served, adapters may be in training: trainable, in float32, and silent except when
-    `learn` lets one of them count alone.
+    `learn` or `learning` lets one of them count alone.
     """
 
     def __init__(self, pipeline: Any, folder: Path, limit_bytes: int) -> None:
@@ -60,6 +60,7 @@ class Adapters:
         self._resident: dict[Sha256, Resident] = {}
         self._active: dict[str, float] = {}
         self._training: dict[str, tuple[Place, ...]] = {}
+        self._stacks: dict[str, list[Stack]] = {}
         self._alone: str | None = None
         self._layers: dict[Place, Any] = {}
         self._dropping: str | None = None
@@ -134,17 +135,27 @@ class Adapters:
         return targets(self.names, settings)
 
     def begin(
-        self, name: str, places: Mapping[Place, int], *, alpha: float, dropout: float, dora: bool, seed: int
-    ) -> list[nn.Parameter]:
+        self,
+        name: str,
+        places: Mapping[Place, int],
+        *,
+        alpha: float,
+        dropout: float,
+        dora: bool,
+        seed: int,
+        precision: torch.dtype = torch.float32,
+    ) -> dict[Component, list[nn.Parameter]]:
         """Put an adapter to train beside those that are served, silent until `learn` lets it count.
 
-        places: the rank of each module's change. Returns its parameters, float32 and trainable: down and up
-        of each place in the order given, and the magnitudes after these with `dora` (linear layers only).
-        It changes nothing yet: up is zero, down is uniform as PEFT has it, drawn from a generator of its own.
+        places: the rank of each module's change; precision: what `learning` computes in. Returns its
+        parameters by component, float32 and trainable: downs, ups, and with `dora` (linear layers only)
+        magnitudes, some of them of many modules in one tensor. It changes nothing yet: up is zero, down is
+        uniform as PEFT has it, drawn from a generator of its own.
         """
         config = replace(self._config, lora_dropout=dropout, use_dora=dora)
         draw = torch.Generator().manual_seed(seed)
         self._training[name] = tuple(places)
+        self._stacks[name] = []
         try:
             for place, rank in places.items():
                 change = untaught(self.names.shapes[place], rank, alpha, draw)
@@ -155,10 +166,35 @@ class Adapters:
                     values.append(layer.weight.detach().float().norm(dim=1))
                 for held, value in zip(self._factors(layer, name), values, strict=True):
                     held.weight = nn.Parameter(value.to(layer.weight.device), requires_grad=True)
+            plain = precision is torch.float32 and not dropout and not dora
+            return {component: self._parameters(name, component, plain) for component in self._components}
         except BaseException:
             self.end(name)
             raise
-        return [held.weight for layer in self._trained(name).values() for held in self._factors(layer, name)]
+
+    def _parameters(self, name: str, component: Component, plain: bool) -> list[nn.Parameter]:
+        """What there is to optimize in this component, stacked where that is less work."""
+        layers = [layer for place, layer in self._trained(name).items() if place.component == component]
+        stacked = stacks(layers, name) if plain else []
+        self._stacks[name] += stacked
+        single = [held.weight for layer in layers for held in self._factors(layer, name)]
+        return [
+            *(factor for stack in stacked for factor in (stack.down, stack.up)),
+            *(parameter for parameter in single if parameter.requires_grad),
+        ]
+
+    @contextmanager
+    def learning(self, name: str, *, dropout: bool = False) -> Iterator[None]:
+        """Within, exactly this adapter in training counts, and its parameters get the gradients of one
+        forward and backward; `dropout` lets it drop inputs. It counts afterwards, too."""
+        self.learn(name, dropout=dropout)
+        try:
+            for stack in self._stacks[name]:
+                stack.add()
+            yield
+        finally:
+            for stack in self._stacks[name]:
+                stack.take_off()
 
     def learn(self, name: str | None, *, dropout: bool = False) -> None:
         """Let exactly this adapter in training count, and none that is served; `dropout` lets it drop inputs.
@@ -198,6 +234,7 @@ class Adapters:
         """Take an adapter in training off the device."""
         if name in (self._alone, self._dropping):
             self.learn(None)
+        self._stacks.pop(name, None)
         self._detach(name, self._training.pop(name))
 
     @contextmanager

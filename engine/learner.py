@@ -4,7 +4,8 @@ One micro-batch at a time goes forward and backward; an optimizer step ends a fe
 (dropout) is a function of the micro-batch's number.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from engine.adapter_file import LowRank
 from engine.adapter_writing import adapter_file, check_saved
 from engine.adapters import Adapters
 from engine.chance import seed_of
-from engine.key_names import COMPONENTS, Place
+from engine.key_names import Component, Place
 from engine.messages import InvalidRequest, Train, TrainingPrecision
 from engine.model import PRECISIONS, Model
 from engine.new_tokens import TokenVectors, initial_tokens, speaks
@@ -46,10 +47,12 @@ class Learner:
             dropout=settings.dropout,
             dora=settings.dora,
             seed=seed_of(settings.seed, "adapter", 0),
+            precision=self._precision,
         )
-        self._parameters = [*begun, *self._vectors]
+        groups = self._groups(begun)
+        self._parameters = [parameter for group in groups for parameter in group.parameters]
         try:
-            self._optimizer = optimizer(settings, self._groups(places, begun))
+            self._optimizer = optimizer(settings, groups)
         except InvalidRequest:
             self.close()
             raise
@@ -58,15 +61,12 @@ class Learner:
             model.device.type, init_scale=2.0**12, enabled=self._precision is torch.float16
         )
 
-    def _groups(self, places: Mapping[Place, int], begun: Sequence[nn.Parameter]) -> list[Group]:
+    def _groups(self, begun: Mapping[Component, Sequence[Tensor]]) -> list[Group]:
         """The UNet's, the text encoders' and the tokens' parameters with their learning rates."""
-        settings, each = self._settings, len(begun) // len(places)
-        of: dict[str, list[Tensor]] = {component: [] for component in COMPONENTS}
-        for number, place in enumerate(places):
-            of[place.component] += begun[each * number : each * (number + 1)]
-        text = of["text_encoder"] + of["text_encoder_2"]
+        settings = self._settings
+        text = [*begun["text_encoder"], *begun["text_encoder_2"]]
         return [
-            Group(parameters=of["unet"], rate=settings.learning_rate, decay=settings.weight_decay),
+            Group(parameters=begun["unet"], rate=settings.learning_rate, decay=settings.weight_decay),
             Group(parameters=text, rate=settings.text_learning_rate, decay=settings.weight_decay),
             Group(parameters=self._vectors, rate=settings.token_learning_rate, decay=0.0),
         ]
@@ -90,13 +90,20 @@ class Learner:
 
         Returns what the first `own` rows, or all, add to the mean error: one number.
         """
-        self._adapters.learn(NAME, dropout=self._settings.dropout > 0)
-        devices = [self._model.device] if self._model.device.type == "cuda" else []
-        with torch.random.fork_rng(devices), torch.enable_grad():
-            torch.manual_seed(seed_of(self._settings.seed, "dropout", number))
+        dropout = self._settings.dropout > 0
+        drawing = self._drawing(number) if dropout else nullcontext()
+        with drawing, torch.enable_grad(), self._adapters.learning(NAME, dropout=dropout):
             told = errors(self._predicted(rows), rows)
             self._scaler.scale(told.mean() * weight).backward()  # type: ignore[no-untyped-call]
         return told.detach()[:own].sum() / len(rows)
+
+    @contextmanager
+    def _drawing(self, number: int) -> Iterator[None]:
+        """Within, random numbers are those of this micro-batch; others go on as if none had been drawn."""
+        devices = [self._model.device] if self._model.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(seed_of(self._settings.seed, "dropout", number))
+            yield
 
     def end_step(self) -> None:
         """Let the optimizer take the gradients that have come together."""
@@ -196,7 +203,10 @@ class Learner:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become exactly what `state` told; the settings are the same."""
+        """Become exactly what `state` told; the settings are the same.
+
+        Raises InvalidRequest when another version of the engine told it.
+        """
         changes = {}
         for name, down, up, magnitude, alpha in state["adapter"]:
             component, _, path = name.partition(".")
@@ -208,7 +218,12 @@ class Learner:
             for one, (first, second) in zip(self.tokens, state["tokens"], strict=True):
                 one.first.copy_(first)
                 one.second.copy_(second)
-        self._optimizer.load_state_dict(state["optimizer"])
+        try:
+            self._optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise InvalidRequest(
+                "the saved state is another version's, which keeps it another way: start the training again."
+            ) from error
         self._scaler.load_state_dict(state["scaler"])
 
     def close(self) -> None:

@@ -3,9 +3,11 @@
 PEFT's layer applies the module, and then both factors of each adapter, to everything that comes in. To add
 their products to the weight first, W + sum of s B A, and to apply that once, is less where much comes in at
 once; in training, where the gradient of the whole weight is then needed, where the module is small as well:
-in the model that ships.
+in the model that ships. There the modules of one shape are added to at once, as stacks.
 """
 
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -20,8 +22,12 @@ CALLS, NUMBER = 2**20, 160
 class LowRankLinear(Linear):  # type: ignore[misc]
     """PEFT's layer; what it answers is the same but for the rounding of float32."""
 
+    learning: Tensor | None = None  # its weight with the adapter in training, while a stack adds that
+
     def forward(self, x: Tensor, *told: Any, **options: Any) -> Tensor:
         """x: (..., in); returns (..., out)."""
+        if self.learning is not None:
+            return nn.functional.linear(x, self.learning, self.base_layer.bias)
         if told or options or not self._adds(x):
             answer: Tensor = super().forward(x, *told, **options)
             return answer
@@ -52,10 +58,59 @@ class LowRankLinear(Linear):  # type: ignore[misc]
 
     def _less_work(self, name: str, x: Tensor) -> bool:
         """Counted in multiplications."""
+        if torch.is_grad_enabled() and self.lora_A[name].weight.requires_grad:
+            return False  # or it would be in a stack
         rank, inside, outside = self.r[name], self.in_features, self.out_features
         rows = x.numel() // inside
         apart, added = rows * rank * (inside + outside), rank * inside * outside
-        if torch.is_grad_enabled() and self.lora_A[name].weight.requires_grad:
-            # Backward does both factors twice again; of a sum it also needs the gradient of the whole weight.
-            apart, added = 3 * apart, 3 * added + rows * inside * outside
         return bool(added < apart + CALLS + NUMBER * rows * outside)
+
+
+class Stack:
+    """The factors of one adapter in training in modules of one shape, side by side.
+
+    down: (modules, rank, in) and up: (modules, out, rank) are what an optimizer takes; the layers' own
+    factors are views of them, which need no gradients.
+    """
+
+    def __init__(self, layers: Sequence[LowRankLinear], name: str) -> None:
+        self._layers = layers
+        self._name = name
+        held = [(layer.lora_A[name], layer.lora_B[name]) for layer in layers]
+        with torch.no_grad():
+            self._weight = torch.stack([layer.base_layer.weight for layer in layers])
+            self.down = nn.Parameter(torch.stack([down.weight for down, _ in held]))
+            self.up = nn.Parameter(torch.stack([up.weight for _, up in held]))
+        for (down, up), *views in zip(held, self.down.detach(), self.up.detach(), strict=True):
+            down.weight, up.weight = (nn.Parameter(view, requires_grad=False) for view in views)
+
+    def add(self) -> None:
+        """Let the layers answer with W + s B A, for one forward and backward."""
+        scale = self._layers[0].scaling[self._name]
+        added = torch.baddbmm(self._weight, self.up, self.down, alpha=scale)
+        for layer, weight in zip(self._layers, added.unbind(), strict=True):
+            layer.learning = weight
+
+    def take_off(self) -> None:
+        """Let them answer as before."""
+        for layer in self._layers:
+            layer.learning = None
+
+
+def stacks(layers: Iterable[Any], name: str) -> list[Stack]:
+    """The stacks of those layers for which to add this adapter, in training, is less work.
+
+    It is one that neither drops anything nor is a DoRA. Layers of another kind, too large, or in half
+    precision, which would round what it changes to the last bits of their weights, are left out.
+    """
+    alike: dict[Hashable, list[LowRankLinear]] = defaultdict(list)
+    for layer in layers:
+        if isinstance(layer, LowRankLinear) and layer.weight.dtype is torch.float32 and _small(layer, name):
+            alike[layer.in_features, layer.out_features, layer.r[name]].append(layer)
+    return [Stack(of_one_shape, name) for of_one_shape in alike.values()]
+
+
+def _small(layer: LowRankLinear, name: str) -> bool:
+    """Counted in multiplications for a row: backward does both factors twice again, or the weight once."""
+    rank, inside, outside = layer.r[name], layer.in_features, layer.out_features
+    return bool(inside * outside < 3 * rank * (inside + outside) + NUMBER * outside)

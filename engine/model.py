@@ -63,15 +63,14 @@ def load_model(settings: EngineSettings) -> Model:
 
 
 def settle(pipeline: Any, device: torch.device, *, compiled: bool) -> None:
-    """Move the pipeline to its device for inference, in the memory layout its convolutions like there."""
+    """Move the pipeline to its device for inference, in the memory layout that its convolutions like."""
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     for part in pipeline.components.values():
         if isinstance(part, torch.nn.Module):
             part.requires_grad_(requires_grad=False).eval()
-    if device.type == "cuda":
-        pipeline.unet.to(memory_format=torch.channels_last)
-        pipeline.vae.to(memory_format=torch.channels_last)
+    pipeline.unet.to(memory_format=torch.channels_last)
+    pipeline.vae.to(memory_format=torch.channels_last)
     if compiled:
         pipeline.unet.compile_repeated_blocks(fullgraph=True, dynamic=True)
 

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def learnt(adapters: Adapters, settings: TrainingSettings, *, dora: bool = False
     """An adapter in training by the name of maria, as far as some hundred steps would bring it."""
     places = adapters.targets(settings)
     draw = torch.Generator().manual_seed(seed)
-    for parameter in adapters.begin("maria", places, alpha=6.0, dropout=0.0, dora=dora, seed=seed):
+    begun = adapters.begin("maria", places, alpha=6.0, dropout=0.0, dora=dora, seed=seed)
+    for parameter in chain.from_iterable(begun.values()):
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=draw)
 
 

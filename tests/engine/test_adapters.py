@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 from peft.tuners.lora import Linear, LoraLayer
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.adapter_file import Adapter
 from engine.adapters import Adapters, NoRoom
@@ -19,6 +20,7 @@ from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
 from tests.engine.copies import Copies
 from tests.lora_files import (
     Lora,
+    answered,
     attention,
     bare_unet,
     comfy_unet,
@@ -89,6 +91,11 @@ def truth(original: Any, *weighted: tuple[Lora, float]) -> list[Tensor]:
 def layers(pipeline: Any) -> Iterator[Any]:
     for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
         yield from (module for module in component.modules() if isinstance(module, LoraLayer))
+
+
+def begun(adapters: Adapters, places: Any, name: str = "learner", **told: Any) -> list[nn.Parameter]:
+    """What there is to optimize of an adapter that begins to train."""
+    return [one for parameters in adapters.begin(name, places, **told).values() for one in parameters]
 
 
 @pytest.mark.parametrize("alphas", [(None,), (2.0,), (1.0, 3.0, 8.0, 4.0, None)], ids=["none", "one", "many"])
@@ -510,7 +517,8 @@ def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
     adapters = Adapters(pipeline, tmp_path, limit_bytes=size)
     use(adapters, first)
     places = adapters.targets(TrainingSettings(rank=2))
-    parameters = adapters.begin("learner", places, alpha=2.0, dropout=0.0, dora=False, seed=0)
+    # Dropout keeps every module's own parameters, which PEFT would freeze.
+    parameters = begun(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
     learning = [name for name, one in pipeline.unet.named_parameters() if one.requires_grad]
     assert len(learning) == len(parameters) == 2 * len(places)
     for parameter in parameters:
@@ -613,7 +621,7 @@ def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
         TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
     )
 
-    parameters = adapters.begin("learner", places, alpha=8.0, dropout=0.0, dora=dora, seed=3)
+    parameters = begun(adapters, places, alpha=8.0, dropout=0.0, dora=dora, seed=3)
 
     assert farthest(seen(pipeline), mixed) == 0
     adapters.learn("learner")
@@ -644,17 +652,17 @@ def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alon
     expected = torch.rand(4)
     torch.manual_seed(3)
 
-    begun = [
-        adapters.begin(name, places, alpha=1.0, dropout=0.0, dora=False, seed=seed)
+    three = [
+        begun(adapters, places, name, alpha=1.0, dropout=0.0, dora=False, seed=seed)
         for name, seed in (("one", 1), ("same", 1), ("other", 2))
     ]
 
     assert torch.equal(torch.rand(4), expected)
-    one, same, other = ([parameter.detach() for parameter in parameters] for parameters in begun)
+    one, same, other = ([parameter.detach() for parameter in parameters] for parameters in three)
     assert farthest(one, same) == 0
     assert farthest(one, other) > 0
     assert all((up == 0).all() for up in one[1::2])
-    assert all(0.5 < down.abs().max() * down.shape[1] ** 0.5 <= 1 for down in one[::2])
+    assert all(0.5 < down.abs().max() * down.shape[-1] ** 0.5 <= 1 for down in one[::2])
 
 
 def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
@@ -671,7 +679,7 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
 
     monkeypatch.setattr(adapters, "_layer", failing)
     with pytest.raises(MemoryError):
-        adapters.begin("learner", places, alpha=1.0, dropout=0.0, dora=False, seed=0)
+        begun(adapters, places, alpha=1.0, dropout=0.0, dora=False, seed=0)
 
     assert not list(layers(pipeline))
 
@@ -679,7 +687,7 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
 @pytest.mark.parametrize("dora", [False, True])
 def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapters, dora: bool) -> None:
     places = adapters.targets(TrainingSettings(rank=2, text_encoder=True))
-    parameters = adapters.begin("learner", places, alpha=3.0, dropout=0.0, dora=dora, seed=0)
+    parameters = begun(adapters, places, alpha=3.0, dropout=0.0, dora=dora, seed=0)
     adapters.learn("learner")
     torch.manual_seed(0)
     for parameter in parameters:
@@ -701,7 +709,7 @@ def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapte
 @pytest.mark.parametrize("dora", [False, True])
 def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapters, dora: bool) -> None:
     places = adapters.targets(TrainingSettings(rank=2))
-    for parameter in adapters.begin("learner", places, alpha=2.0, dropout=0.5, dora=dora, seed=0):
+    for parameter in begun(adapters, places, alpha=2.0, dropout=0.5, dora=dora, seed=0):
         parameter.data += 0.1
     adapters.learn("learner")
     whole = seen(pipeline)
@@ -718,7 +726,7 @@ def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapter
 def test_the_next_training_drops_as_the_first_did(pipeline: Any, adapters: Adapters) -> None:
     places = adapters.targets(TrainingSettings(rank=2))
     for _ in range(2):
-        adapters.begin("learner", places, alpha=2.0, dropout=0.5, dora=False, seed=0)
+        begun(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
         dropouts = [layer.lora_dropout["learner"] for layer in layers(pipeline)]
         assert not any(dropout.training for dropout in dropouts)
 
@@ -737,9 +745,8 @@ def test_gradients_reach_what_learns_and_nothing_else(
     pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
-    parameters = adapters.begin(
-        "learner", adapters.targets(TrainingSettings(rank=2)), alpha=2.0, dropout=0.0, dora=True, seed=0
-    )
+    places = adapters.targets(TrainingSettings(rank=2))
+    parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
     adapters.activate(())
     adapters.learn("learner")
     layer = next(layer for layer in layers(pipeline) if "learner" in layer.lora_A)
@@ -751,13 +758,44 @@ def test_gradients_reach_what_learns_and_nothing_else(
     assert with_gradients[0].dtype == torch.float32
 
 
+def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_stacked_or_not(
+    original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path
+) -> None:
+    second = copies(original).one()
+    alone, settings = Adapters(second, tmp_path, PLENTY), TrainingSettings(rank=2, text_encoder=True)
+    told: dict[str, Any] = {"alpha": 3.0, "dropout": 0.0, "dora": False, "seed": 0}
+    stacked = begun(adapters, adapters.targets(settings), **told)
+    # In half precision nothing is stacked; here it is computed in float32 all the same.
+    single = begun(alone, alone.targets(settings), **told, precision=torch.bfloat16)
+    assert len(stacked) < len(single) / 4
+    draw = torch.Generator().manual_seed(1)
+    learnt = {
+        place: replace(change, up=0.2 * torch.randn(change.up.shape, generator=draw))
+        for place, change in adapters.learned("learner").items()
+    }
+
+    for holder, of, parameters in ((adapters, pipeline, stacked), (alone, second, single)):
+        holder.restore("learner", learnt)
+        with holder.learning("learner"):
+            errors = [answer.square().sum() for answer in answered(of)]
+            gradients = torch.autograd.grad(torch.stack(errors).sum(), parameters)
+        for one, gradient in zip(parameters, gradients, strict=True):
+            one.data.copy_(gradient)
+
+    # What is told module by module are the gradients now.
+    theirs = alone.learned("learner")
+    for place, change in adapters.learned("learner").items():
+        for ours, other in ((change.down, theirs[place].down), (change.up, theirs[place].up)):
+            assert (ours - other).norm() < 0.01 * other.norm()
+
+
 def test_in_low_precision_training_keeps_float32(pipeline: Any, tmp_path: Path) -> None:
     for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
         component.to(torch.bfloat16)
     adapters = Adapters(pipeline, tmp_path, PLENTY)
     places = adapters.targets(TrainingSettings(rank=2))
 
-    parameters = adapters.begin("learner", places, alpha=2.0, dropout=0.0, dora=True, seed=0)
+    parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
     small = parameters[0].detach().clone()
 
     assert {parameter.dtype for parameter in parameters} == {torch.float32}

@@ -1,12 +1,14 @@
 """Adapters that are added to a module's weight answer as PEFT's own layer does."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from peft import LoraConfig
 from peft.tuners.lora import Linear
-from torch import nn
+from torch import Tensor, nn
 
-from engine.low_rank import LowRankLinear
+from engine.low_rank import LowRankLinear, stacks
 
 SMALL, WIDE = 64, 1280  # the model that ships, SDXL
 
@@ -25,11 +27,11 @@ def products(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return gone
 
 
-def layer(width: int, **settings: object) -> LowRankLinear:
+def layer(width: int, seed: int = 0, **settings: object) -> LowRankLinear:
     """A module with two random adapters that count, one of them turned around."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = LoraConfig(init_lora_weights=False, **settings)
-    made = LowRankLinear(nn.Linear(width, width), "ink", config, r=16, lora_alpha=8.0)
+    made = LowRankLinear(nn.Linear(width, width).requires_grad_(False), "ink", config, r=16, lora_alpha=8.0)
     made.eval()
     made.update_layer("chalk", 32, lora_alpha=4.0, config=config)
     made.set_adapter(["ink", "chalk"])
@@ -37,25 +39,63 @@ def layer(width: int, **settings: object) -> LowRankLinear:
     return made
 
 
+def error(layers: Sequence[nn.Module], x: Tensor, target: Tensor) -> Tensor:
+    """How far they are from the target, one after another."""
+    for one in layers:
+        x = one(x)
+    return (x - target).square().mean()
+
+
 def test_what_it_answers_is_what_both_factors_answer(products: list[int]) -> None:
     one, x = layer(SMALL), torch.randn(2, 256, SMALL)
 
-    added = one(x)
+    with torch.no_grad():
+        added = one(x)
 
     assert not products
     assert torch.allclose(added, Linear.forward(one, x), atol=1e-5)
 
 
-def test_what_is_learned_is_what_both_factors_learn(products: list[int]) -> None:
-    one, x = layer(SMALL), torch.randn(2, 256, SMALL)
-    parameters = [one.lora_A["ink"].weight, one.lora_B["ink"].weight]
-    target = torch.randn(2, 256, SMALL)
+def test_what_a_stack_learns_is_what_both_factors_learn(products: list[int]) -> None:
+    layers = [layer(SMALL, seed) for seed in range(3)]
+    for one in layers:
+        one.set_adapter(["ink"])
+    x, target = torch.randn(2, 256, SMALL), torch.randn(2, 256, SMALL)
+    factors = [factor for one in layers for factor in (one.lora_A["ink"].weight, one.lora_B["ink"].weight)]
+    apart = torch.autograd.grad(error(layers, x, target), factors)
+    products.clear()
 
-    added = torch.autograd.grad((one(x) - target).square().mean(), parameters)
+    (stack,) = stacks(layers, "ink")
+    stack.add()
+    down, up = torch.autograd.grad(error(layers, x, target), [stack.down, stack.up])
 
     assert not products
-    apart = torch.autograd.grad((Linear.forward(one, x) - target).square().mean(), parameters)
-    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-7) for a, b in zip(added, apart, strict=True))
+    torch.testing.assert_close(down, torch.stack(apart[::2]), rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(up, torch.stack(apart[1::2]), rtol=1e-3, atol=1e-7)
+
+
+def test_a_layer_follows_its_stack_and_answers_by_itself_when_it_is_off() -> None:
+    one, x = layer(SMALL), torch.randn(2, 256, SMALL)
+    one.set_adapter(["ink"])
+    (stack,) = stacks([one], "ink")
+    stack.up.data += 0.1
+
+    answer = one(x)
+    stack.add()
+    added = one(x)
+    stack.take_off()
+
+    assert added.requires_grad
+    assert not answer.requires_grad
+    assert torch.allclose(added, answer, atol=1e-5)
+    assert torch.equal(one(x), answer)
+
+
+@pytest.mark.parametrize("why", ["wide", "half precision"])
+def test_what_is_wide_or_in_half_precision_is_in_no_stack(why: str) -> None:
+    one = layer(WIDE if why == "wide" else SMALL)
+
+    assert not stacks([one.to(torch.bfloat16) if why == "half precision" else one], "ink")
 
 
 def test_without_an_adapter_that_counts_it_is_the_module_itself() -> None:

@@ -18,6 +18,7 @@ from engine.messages import (
     EngineSettings,
     Event,
     Failed,
+    Folder,
     Optimizer,
     Prior,
     Saved,
@@ -28,7 +29,8 @@ from engine.messages import (
 )
 from engine.model import Model
 from engine.studio import Studio
-from tests.engine.lessons import apart, checkpoints, ended, run, training, weights
+from engine.training_state import packed
+from tests.engine.lessons import apart, checkpoints, ended, refusal, run, state, training, weights
 
 
 def cut_short(studio: Studio, request: Train, saves: int) -> list[Saved]:
@@ -68,6 +70,20 @@ def test_a_resumed_training_ends_as_the_uninterrupted_one(
     assert resumed.losses == pytest.approx(last.losses, abs=1e-6)
     assert resumed.validation == pytest.approx(last.validation, abs=1e-6)
     assert (ended(rest).best, ended(rest).candidates) == (ended(whole).best, ended(whole).candidates)
+
+
+def test_a_state_that_another_version_kept_is_refused(model: Model, tmp_path: Path) -> None:
+    asked, engine = training(tmp_path, steps=4, every=2), EngineSettings(model="demo", files=str(tmp_path))
+    (saved,) = cut_short(Studio(copy.deepcopy(model), engine), asked, saves=1)
+    told = state(tmp_path, saved)
+    told["learner"]["optimizer"]["param_groups"][0]["params"].append(1000)
+    other = Folder(tmp_path).put_bytes(packed(told))
+
+    reason = refusal(run(Studio(model, engine), replace(asked, resume=other)))
+
+    assert reason == (
+        "the saved state is another version's, which keeps it another way: start the training again."
+    )
 
 
 @contextmanager

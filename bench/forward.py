@@ -1,5 +1,6 @@
 """t(B): what one UNet forward costs for a batch of B rows, plain and with different LoRAs in the batch."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from bench.measuring import in_turns, table
+from engine.adapter_writing import adapter_file
 from engine.adapters import Adapters
-from engine.messages import TrainingSettings
+from engine.messages import AdapterUse, Folder, TrainingSettings
 from engine.model import Model
 
 BATCHES = (1, 2, 4, 8, 16)
@@ -89,15 +91,19 @@ def forward(unet: Any, batch: int, latents: int) -> Callable[[], Tensor]:
 
 @contextmanager
 def engines_own(model: Model) -> Iterator[None]:
-    """Within, one adapter counts on the UNet's attention in the engine's layers."""
-    adapters = Adapters(model.base, Path(), 0)
-    places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
-    adapters.begin("bench", places, alpha=RANK, dropout=0.0, dora=False, seed=0)
-    adapters.learn("bench")
-    try:
-        yield
-    finally:
+    """Within, one LoRA of the UNet's attention counts as people's pictures have it."""
+    with tempfile.TemporaryDirectory() as folder:
+        adapters = Adapters(model.base, Path(folder), 2**31)
+        places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
+        adapters.begin("bench", places, alpha=RANK, dropout=0.0, dora=False, seed=0)
+        file = adapter_file(adapters.learned("bench"), None, adapters.names, metadata={})
         adapters.end("bench")
+        served = AdapterUse(name="bench", sha256=Folder(Path(folder)).put_bytes(file))
+        adapters.apply([served])
+        try:
+            yield
+        finally:
+            adapters.unload(served.sha256)
 
 
 def per_sample(unet: Any, names: Sequence[str], work: Callable[[], Tensor]) -> Callable[[], Tensor]:

@@ -262,6 +262,8 @@ class Adapters:
             layer._active_adapter = here
             for name in here:
                 layer.set_scale(name, counting[name])
+            if isinstance(layer, LowRankLinear):
+                layer.renew(keep=alone is None)
 
     def _drop(self, name: str | None, *, dropping: bool) -> None:
         """Let this adapter in training drop inputs, or stop it."""

@@ -17,25 +17,39 @@ from torch import Tensor, nn
 # Multiplications in the time of what adding saves beside the products, measured (docs/measurements.md): the
 # calls themselves, and to scale and add each number of the answer.
 CALLS, NUMBER = 2**20, 160
+KEPT = 2**18  # numbers of a weight that may be kept a second time, with what is added to it
 
 
 class LowRankLinear(Linear):  # type: ignore[misc]
     """PEFT's layer; what it answers is the same but for the rounding of float32."""
 
     learning: Tensor | None = None  # its weight with the adapter in training, while a stack adds that
+    _keeps = False
+    _kept: Tensor | None = None  # its weight with the adapters that count, once they were added
+
+    def renew(self, *, keep: bool) -> None:
+        """Other adapters count now. keep: they will not change, and need to be added only once."""
+        self._kept = None
+        self._keeps = keep and bool(self._active_adapter) and self.base_layer.weight.numel() <= KEPT
 
     def forward(self, x: Tensor, *told: Any, **options: Any) -> Tensor:
         """x: (..., in); returns (..., out)."""
-        if self.learning is not None:
-            return nn.functional.linear(x, self.learning, self.base_layer.bias)
-        if told or options or not self._adds(x):
+        weight = self.learning if self.learning is not None else self._kept
+        if told or options or (weight is None and not self._adds(x)):
             answer: Tensor = super().forward(x, *told, **options)
             return answer
-        weight = self.base_layer.weight
+        weight = self._added() if weight is None else weight
+        return nn.functional.linear(x, weight, self.base_layer.bias)
+
+    def _added(self) -> Tensor:
+        """Its weight with the adapters that count."""
+        weight: Tensor = self.base_layer.weight
         for name in self._active_adapter:
             up, down = self.lora_B[name].weight, self.lora_A[name].weight
             weight = torch.addmm(weight, up, down, alpha=self.scaling[name])
-        return nn.functional.linear(x, weight, self.base_layer.bias)
+        if self._keeps:
+            self._kept = weight
+        return weight
 
     def _adds(self, x: Tensor) -> bool:
         """Whether the adapters that count may be added to the weight, and are worth it.

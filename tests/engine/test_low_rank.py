@@ -98,6 +98,24 @@ def test_what_is_wide_or_in_half_precision_is_in_no_stack(why: str) -> None:
     assert not stacks([one.to(torch.bfloat16) if why == "half precision" else one], "ink")
 
 
+@torch.inference_mode()
+def test_what_stays_as_it_is_is_added_once_until_others_count(products: list[int]) -> None:
+    one, x = layer(SMALL), torch.randn(2, 256, SMALL)
+    one.renew(keep=True)
+    before = one(x)
+    one.lora_B["ink"].weight.mul_(2)
+
+    kept = one(x)
+    by_row = one(x, adapter_names=["ink", "__base__"])
+    one.renew(keep=False)
+    anew = one(x)
+
+    assert torch.equal(kept, before)
+    assert torch.equal(by_row[1], one.base_layer(x)[1])
+    assert not torch.allclose(anew, before, atol=1e-3)
+    assert torch.allclose(anew, Linear.forward(one, x), atol=1e-5)
+
+
 def test_without_an_adapter_that_counts_it_is_the_module_itself() -> None:
     one, x = layer(SMALL), torch.randn(2, 256, SMALL)
     one.set_adapter([])

@@ -37,6 +37,7 @@ def cut_short(studio: Studio, request: Train, saves: int) -> list[Saved]:
     """What was saved until the engine was gone, after so many checkpoints and a step more."""
     events = list(studio.accept(request))
     while len(checkpoints(events)) < saves:
+        assert not studio.idle, events[-1]
         events += studio.step()
     for _ in range(3):
         events += studio.step()

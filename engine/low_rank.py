@@ -47,7 +47,7 @@ class LowRankLinear(Linear):  # type: ignore[misc]
         for name in self._active_adapter:
             up, down = self.lora_B[name].weight, self.lora_A[name].weight
             weight = torch.addmm(weight, up, down, alpha=self.scaling[name])
-        if self._keeps:
+        if self._keeps and not torch.compiler.is_compiling():
             self._kept = weight
         return weight
 

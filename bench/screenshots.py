@@ -215,6 +215,7 @@ async def look(address: str, person: Person) -> None:
         await page.screenshot(path=DOCS / "compare.png")
         await page.keyboard.press("Escape")
         trained = page.locator(".card").filter(has=page.locator(".training")).filter(has_text="arrow").first
+        await page.set_viewport_size({"width": 1280, "height": 1400})  # all of the card beside the composer
         await trained.scroll_into_view_if_needed()
         await page.wait_for_timeout(1000)
         await trained.screenshot(path=DOCS / "training-card.png")

@@ -1,16 +1,23 @@
-"""The model that ships, loaded once, with diffusers' own pipelines on the same weights beside it."""
+"""The model that ships, loaded once, with diffusers' own pipelines on the same weights beside it; and a small
+random SDXL for adapters."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from diffusers import StableDiffusionXLPipeline
+from torch import Tensor
 
+from engine.adapters import Adapters
 from engine.messages import AdapterUse, EngineSettings
 from engine.model import DEMO, Model, load_model
 from engine.studio import Studio
+from tests.engine.adapting import PLENTY
+from tests.engine.adapting import copies as copies_of
 from tests.engine.copies import Copies
 from tests.engine.oracle import Oracle
-from tests.lora_files import attention, diffusers_new, kohya, make_lora, store
+from tests.lora_files import attention, diffusers_new, kohya, make_lora, seen, small_sdxl, store
 
 
 @pytest.fixture(scope="session")
@@ -57,3 +64,25 @@ def loras(files: Path, oracle: Oracle, loaded: Model) -> tuple[AdapterUse, Adapt
 @pytest.fixture
 def studio(model: Model, files: Path) -> Studio:
     return Studio(model, EngineSettings(model="demo", files=str(files), largest_batch=4))
+
+
+@pytest.fixture(scope="session")
+def original() -> StableDiffusionXLPipeline:
+    torch.set_num_threads(1)
+    return small_sdxl()
+
+
+@pytest.fixture(scope="session")
+def plain(original: StableDiffusionXLPipeline) -> list[Tensor]:
+    return seen(original)
+
+
+@pytest.fixture
+def pipeline(original: StableDiffusionXLPipeline) -> StableDiffusionXLPipeline:
+    copied: StableDiffusionXLPipeline = copies_of(original).one()
+    return copied
+
+
+@pytest.fixture
+def adapters(pipeline: StableDiffusionXLPipeline, tmp_path: Path) -> Adapters:
+    return Adapters(pipeline, tmp_path, PLENTY)

@@ -1,9 +1,7 @@
 """LoRAs of every trainer count in the pictures exactly as their files say, and leave no trace."""
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +9,14 @@ import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
-from peft.tuners.lora import Linear, LoraLayer
-from torch import Tensor, nn
+from peft.tuners.lora import Linear
+from torch import Tensor
 
-from engine.adapter_file import Adapter
 from engine.adapters import Adapters, NoRoom
-from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
-from tests.engine.copies import Copies
+from engine.messages import AdapterUse, InvalidRequest, Sha256
+from tests.engine.adapting import CLOSE, PLENTY, copies, layers, sized, truth, use
 from tests.lora_files import (
     Lora,
-    answered,
     attention,
     bare_unet,
     comfy_unet,
@@ -35,67 +31,13 @@ from tests.lora_files import (
     peft_named,
     peft_unet,
     seen,
-    small_sdxl,
     store,
     store_bytes,
 )
 
-PLENTY = 64 * 2**20
-CLOSE = 1e-5
-
 Form = Callable[[Lora], dict[str, Tensor]]
 FORMS: tuple[Form, ...] = (kohya, kohya_sgm, diffusers_new, diffusers_dotted, diffusers_old, peft_named)
 UNET_FORMS: tuple[Form, ...] = (peft_unet, bare_unet, comfy_unet)
-
-
-@pytest.fixture(scope="session")
-def original() -> StableDiffusionXLPipeline:
-    torch.set_num_threads(1)
-    return small_sdxl()
-
-
-@pytest.fixture(scope="session")
-def plain(original: StableDiffusionXLPipeline) -> list[Tensor]:
-    return seen(original)
-
-
-@pytest.fixture
-def pipeline(original: StableDiffusionXLPipeline) -> StableDiffusionXLPipeline:
-    copied: StableDiffusionXLPipeline = copies(original).one()
-    return copied
-
-
-@pytest.fixture
-def adapters(pipeline: StableDiffusionXLPipeline, tmp_path: Path) -> Adapters:
-    return Adapters(pipeline, tmp_path, PLENTY)
-
-
-def use(adapters: Adapters, *mix: AdapterUse) -> None:
-    for one in mix:
-        adapters.load(one, keep={other.sha256 for other in mix})
-    adapters.activate(mix)
-
-
-@cache
-def copies(original: Any) -> Copies:
-    return Copies(original)
-
-
-def truth(original: Any, *weighted: tuple[Lora, float]) -> list[Tensor]:
-    merged = copies(original).one()
-    for lora, weight in weighted:
-        merge(merged, lora, weight)
-    return seen(merged)
-
-
-def layers(pipeline: Any) -> Iterator[Any]:
-    for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
-        yield from (module for module in component.modules() if isinstance(module, LoraLayer))
-
-
-def begun(adapters: Adapters, places: Any, name: str = "learner", **told: Any) -> list[nn.Parameter]:
-    """What there is to optimize of an adapter that begins to train."""
-    return [one for parameters in adapters.begin(name, places, **told).values() for one in parameters]
 
 
 @pytest.mark.parametrize("alphas", [(None,), (2.0,), (1.0, 3.0, 8.0, 4.0, None)], ids=["none", "one", "many"])
@@ -338,13 +280,6 @@ def test_a_lora_loaded_beside_an_active_one_changes_nothing_yet(
     assert farthest(seen(pipeline), before) == 0
 
 
-def sized(pipeline: Any, tmp_path: Path, count: int) -> tuple[list[AdapterUse], int]:
-    """LoRAs of one size, and that size in bytes."""
-    loras = [make_lora(pipeline, of=attention, seed=seed) for seed in range(count)]
-    size = sum(factors.down.nbytes + factors.up.nbytes for factors in loras[0].values())
-    return [store(tmp_path, kohya(lora), name=f"l{seed}") for seed, lora in enumerate(loras)], size
-
-
 def test_the_least_recently_used_lora_leaves_when_bytes_run_out(pipeline: Any, tmp_path: Path) -> None:
     (first, second, third), size = sized(pipeline, tmp_path, 3)
     adapters = Adapters(pipeline, tmp_path, limit_bytes=2 * size)
@@ -510,30 +445,6 @@ def test_loading_draws_no_random_numbers(pipeline: Any, adapters: Adapters, tmp_
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
-    original: Any, plain: list[Tensor], pipeline: Any, tmp_path: Path
-) -> None:
-    (first, second), size = sized(pipeline, tmp_path, 2)
-    adapters = Adapters(pipeline, tmp_path, limit_bytes=size)
-    use(adapters, first)
-    places = adapters.targets(TrainingSettings(rank=2))
-    # Dropout keeps every module's own parameters, which PEFT would freeze.
-    parameters = begun(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
-    learning = [name for name, one in pipeline.unet.named_parameters() if one.requires_grad]
-    assert len(learning) == len(parameters) == 2 * len(places)
-    for parameter in parameters:
-        parameter.data.normal_()
-
-    use(adapters, second)
-
-    assert farthest(seen(pipeline), truth(original, (make_lora(original, of=attention, seed=1), 1.0))) < CLOSE
-    assert [name for name, one in pipeline.unet.named_parameters() if one.requires_grad] == learning
-    adapters.activate(())
-    assert farthest(seen(pipeline), plain) == 0
-    adapters.unload(second.sha256)
-    assert any("learner" in layer.lora_A for layer in layers(pipeline))
-
-
 def test_samples_of_one_batch_can_have_different_adapters(
     pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
@@ -608,198 +519,3 @@ def test_doras_and_loras_add_up_and_a_weight_counts_what_each_adds(
     )
 
     assert farthest(seen(pipeline), seen(wanted)) < CLOSE
-
-
-@pytest.mark.parametrize("dora", [False, True])
-def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
-    plain: list[Tensor], pipeline: Any, adapters: Adapters, tmp_path: Path, dora: bool
-) -> None:
-    served = store(tmp_path, kohya(make_lora(pipeline, of=attention)))
-    use(adapters, served)
-    mixed = seen(pipeline)
-    places = adapters.targets(
-        TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
-    )
-
-    parameters = begun(adapters, places, alpha=8.0, dropout=0.0, dora=dora, seed=3)
-
-    assert farthest(seen(pipeline), mixed) == 0
-    adapters.learn("learner")
-    assert farthest(seen(pipeline), plain) < CLOSE
-    with torch.no_grad():
-        for parameter in parameters:
-            parameter.add_(0.05)
-    learnt = seen(pipeline)
-    assert all((now - before).abs().max() > 1e-4 for now, before in zip(learnt, plain, strict=True))
-    adapters.learn(None)
-    assert farthest(seen(pipeline), mixed) == 0
-    adapters.learn("learner")
-    assert farthest(seen(pipeline), learnt) == 0
-    adapters.activate((served,))
-    assert farthest(seen(pipeline), mixed) == 0
-    adapters.end("learner")
-    assert farthest(seen(pipeline), mixed) == 0
-    adapters.unload(served.sha256)
-    assert not list(layers(pipeline))
-    assert farthest(seen(pipeline), plain) == 0
-
-
-def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alone(
-    pipeline: Any, adapters: Adapters
-) -> None:
-    places = adapters.targets(TrainingSettings(rank=2))
-    torch.manual_seed(3)
-    expected = torch.rand(4)
-    torch.manual_seed(3)
-
-    three = [
-        begun(adapters, places, name, alpha=1.0, dropout=0.0, dora=False, seed=seed)
-        for name, seed in (("one", 1), ("same", 1), ("other", 2))
-    ]
-
-    assert torch.equal(torch.rand(4), expected)
-    one, same, other = ([parameter.detach() for parameter in parameters] for parameters in three)
-    assert farthest(one, same) == 0
-    assert farthest(one, other) > 0
-    assert all((up == 0).all() for up in one[1::2])
-    assert all(0.5 < down.abs().max() * down.shape[-1] ** 0.5 <= 1 for down in one[::2])
-
-
-def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
-    pipeline: Any, adapters: Adapters, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    places = adapters.targets(TrainingSettings(rank=2))
-    layer, made = adapters._layer, list[object]()
-
-    def failing(*given: Any) -> Any:
-        if len(made) == 40:
-            raise MemoryError
-        made.append(given)
-        return layer(*given)
-
-    monkeypatch.setattr(adapters, "_layer", failing)
-    with pytest.raises(MemoryError):
-        begun(adapters, places, alpha=1.0, dropout=0.0, dora=False, seed=0)
-
-    assert not list(layers(pipeline))
-
-
-@pytest.mark.parametrize("dora", [False, True])
-def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapters, dora: bool) -> None:
-    places = adapters.targets(TrainingSettings(rank=2, text_encoder=True))
-    parameters = begun(adapters, places, alpha=3.0, dropout=0.0, dora=dora, seed=0)
-    adapters.learn("learner")
-    torch.manual_seed(0)
-    for parameter in parameters:
-        parameter.data += 0.1 * torch.randn_like(parameter)
-    before, numbers = seen(pipeline), [parameter.detach().clone() for parameter in parameters]
-
-    learnt = adapters.learned("learner")
-    for parameter in parameters:
-        parameter.data.zero_()
-    adapters.restore("learner", learnt)
-
-    assert farthest(parameters, numbers) == 0
-    assert farthest(seen(pipeline), before) == 0
-    assert {(change.alpha, change.rank, change.magnitude is not None) for change in learnt.values()} == {
-        (3.0, 2, dora)
-    }
-
-
-@pytest.mark.parametrize("dora", [False, True])
-def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapters, dora: bool) -> None:
-    places = adapters.targets(TrainingSettings(rank=2))
-    for parameter in begun(adapters, places, alpha=2.0, dropout=0.5, dora=dora, seed=0):
-        parameter.data += 0.1
-    adapters.learn("learner")
-    whole = seen(pipeline)
-    assert farthest(seen(pipeline), whole) == 0
-
-    adapters.learn("learner", dropout=True)
-    torch.manual_seed(0)
-    assert farthest(seen(pipeline), whole) > 1e-4
-
-    adapters.learn("learner")
-    assert farthest(seen(pipeline), whole) == 0
-
-
-def test_the_next_training_drops_as_the_first_did(pipeline: Any, adapters: Adapters) -> None:
-    places = adapters.targets(TrainingSettings(rank=2))
-    for _ in range(2):
-        begun(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
-        dropouts = [layer.lora_dropout["learner"] for layer in layers(pipeline)]
-        assert not any(dropout.training for dropout in dropouts)
-
-        adapters.learn("learner", dropout=True)
-
-        assert all(dropout.training for dropout in dropouts)
-        with adapters.tried(Adapter(changes={})):
-            pass
-        adapters.learn("learner")
-        assert not any(dropout.training for dropout in dropouts)
-        adapters.learn("learner", dropout=True)
-        adapters.end("learner")
-
-
-def test_gradients_reach_what_learns_and_nothing_else(
-    pipeline: Any, adapters: Adapters, tmp_path: Path
-) -> None:
-    use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
-    places = adapters.targets(TrainingSettings(rank=2))
-    parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
-    adapters.activate(())
-    adapters.learn("learner")
-    layer = next(layer for layer in layers(pipeline) if "learner" in layer.lora_A)
-
-    layer(torch.ones(1, layer.in_features)).square().sum().backward()
-
-    with_gradients = [parameter for parameter in pipeline.unet.parameters() if parameter.grad is not None]
-    assert {id(one) for one in with_gradients} == {id(one) for one in parameters[:3]}
-    assert with_gradients[0].dtype == torch.float32
-
-
-def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_stacked_or_not(
-    original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path
-) -> None:
-    second = copies(original).one()
-    alone, settings = Adapters(second, tmp_path, PLENTY), TrainingSettings(rank=2, text_encoder=True)
-    told: dict[str, Any] = {"alpha": 3.0, "dropout": 0.0, "dora": False, "seed": 0}
-    stacked = begun(adapters, adapters.targets(settings), **told)
-    # In half precision nothing is stacked; here it is computed in float32 all the same.
-    single = begun(alone, alone.targets(settings), **told, precision=torch.bfloat16)
-    assert len(stacked) < len(single) / 4
-    draw = torch.Generator().manual_seed(1)
-    learnt = {
-        place: replace(change, up=0.2 * torch.randn(change.up.shape, generator=draw))
-        for place, change in adapters.learned("learner").items()
-    }
-
-    for holder, of, parameters in ((adapters, pipeline, stacked), (alone, second, single)):
-        holder.restore("learner", learnt)
-        with holder.learning("learner"):
-            errors = [answer.square().sum() for answer in answered(of)]
-            gradients = torch.autograd.grad(torch.stack(errors).sum(), parameters)
-        for one, gradient in zip(parameters, gradients, strict=True):
-            one.data.copy_(gradient)
-
-    # What is told module by module are the gradients now.
-    theirs = alone.learned("learner")
-    for place, change in adapters.learned("learner").items():
-        for ours, other in ((change.down, theirs[place].down), (change.up, theirs[place].up)):
-            assert (ours - other).norm() < 0.01 * other.norm()
-
-
-def test_in_low_precision_training_keeps_float32(pipeline: Any, tmp_path: Path) -> None:
-    for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
-        component.to(torch.bfloat16)
-    adapters = Adapters(pipeline, tmp_path, PLENTY)
-    places = adapters.targets(TrainingSettings(rank=2))
-
-    parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
-    small = parameters[0].detach().clone()
-
-    assert {parameter.dtype for parameter in parameters} == {torch.float32}
-    assert not torch.equal(small, small.bfloat16().float())
-    adapters.learn("learner")
-    layer = next(layers(pipeline))
-    assert layer(torch.ones(1, layer.in_features, dtype=torch.bfloat16)).dtype == torch.bfloat16

@@ -99,7 +99,7 @@ def test_what_is_wide_or_in_half_precision_is_in_no_stack(why: str) -> None:
 
 
 @torch.inference_mode()
-def test_what_stays_as_it_is_is_added_once_until_others_count(products: list[int]) -> None:
+def test_what_stays_as_it_is_is_added_once_until_others_count() -> None:
     one, x = layer(SMALL), torch.randn(2, 256, SMALL)
     one.renew(keep=True)
     before = one(x)

@@ -1,0 +1,47 @@
+"""Adapters on a small random SDXL: what they should come to, and what there is of them."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from peft.tuners.lora import LoraLayer
+from torch import Tensor
+
+from engine.adapters import Adapters
+from engine.messages import AdapterUse
+from tests.engine.copies import Copies
+from tests.lora_files import Lora, attention, kohya, make_lora, merge, seen, store
+
+PLENTY = 64 * 2**20
+CLOSE = 1e-5
+
+
+def use(adapters: Adapters, *mix: AdapterUse) -> None:
+    for one in mix:
+        adapters.load(one, keep={other.sha256 for other in mix})
+    adapters.activate(mix)
+
+
+@cache
+def copies(original: Any) -> Copies:
+    return Copies(original)
+
+
+def truth(original: Any, *weighted: tuple[Lora, float]) -> list[Tensor]:
+    merged = copies(original).one()
+    for lora, weight in weighted:
+        merge(merged, lora, weight)
+    return seen(merged)
+
+
+def layers(pipeline: Any) -> Iterator[Any]:
+    for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
+        yield from (module for module in component.modules() if isinstance(module, LoraLayer))
+
+
+def sized(pipeline: Any, tmp_path: Path, count: int) -> tuple[list[AdapterUse], int]:
+    """LoRAs of one size, and that size in bytes."""
+    loras = [make_lora(pipeline, of=attention, seed=seed) for seed in range(count)]
+    size = sum(factors.down.nbytes + factors.up.nbytes for factors in loras[0].values())
+    return [store(tmp_path, kohya(lora), name=f"l{seed}") for seed, lora in enumerate(loras)], size

@@ -1,21 +1,23 @@
 """Pictures that people send, taken in: made anew, kept in the store, and written down as theirs."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.front import Asker
+from bot.incoming import aside
 from bot.leftovers import Leftovers
-from bot.lora_files import aside
+from bot.lora_files import check_lora, check_whole
 from bot.packed import LARGEST_ZIP, ZIP, taken
 from bot.uploads import LARGEST_FILE, Uploads
 from engine.messages import InvalidRequest, Sha256
-from storage import uploads
+from storage import people, uploads
 from storage.database import Database
 from storage.files import Files
-from storage.people import person as known_person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +40,10 @@ class Sent:
     refused: tuple[tuple[str, str], ...] = ()
 
 
+class TooLarge(InvalidRequest):
+    """More than is ever taken: the rest is not read."""
+
+
 class Intake:
     """Takes files from every chat in, one picture at a time."""
 
@@ -47,13 +53,19 @@ class Intake:
         self._leftovers = leftovers
         self._uploads = Uploads()
 
-    async def take(self, chat: str, person: str, person_name: str, name: str, content: bytes) -> Sent:
-        """Keep what this file has in it, as this person's.
+    async def take(self, asker: Asker, name: str, chunks: AsyncIterable[bytes]) -> Sent:
+        """Keep what this file has in it, as this person's; it is read as it comes, and to its end.
 
-        Raises InvalidRequest with one sentence when nothing of it can be taken; OSError, CannotStore.
+        Raises InvalidRequest with one sentence when nothing of it can be taken, TooLarge when there is too
+        much of it; OSError, CannotStore.
         """
+        async with aside(self._files.folder, chunks, check_size) as path:
+            return await self._take(asker, name, path)
+
+    async def _take(self, asker: Asker, name: str, path: Path) -> Sent:
         kept: list[Kept] = []
         refused: list[tuple[str, str]] = []
+        content = await asyncio.to_thread(path.read_bytes)
         async with self._leftovers.keeping():
             async for one in taken(self._uploads, name, content):
                 if one.upload is None:
@@ -70,38 +82,34 @@ class Intake:
                         caption=one.caption,
                     )
                 )
-            hashes = [one.sha256 for one in kept]
-            await self._database.write(
-                partial(_note, chat=chat, person=person, name=person_name, hashes=hashes)
-            )
+            await self._note(asker, [one.sha256 for one in kept])
         return Sent(pictures=tuple(kept), refused=tuple(refused))
 
-    async def take_lora(
-        self, chat: str, person: str, person_name: str, chunks: AsyncIterable[bytes]
-    ) -> Sha256:
+    async def take_lora(self, asker: Asker, chunks: AsyncIterable[bytes]) -> Sha256:
         """Keep this file, which may be a LoRA, as this person's; the engine says later whether it is one.
 
         Raises InvalidRequest with one sentence when it plainly is none; OSError, CannotStore.
         """
-        async with aside(self._files.folder, chunks) as path, self._leftovers.keeping():
-            sha256 = await self._files.put(path)
-            await self._database.write(
-                partial(_note, chat=chat, person=person, name=person_name, hashes=[sha256])
-            )
+        async with aside(self._files.folder, chunks, check_lora) as path:
+            check_whole(path)
+            async with self._leftovers.keeping():
+                sha256 = await self._files.put(path)
+                await self._note(asker, [sha256])
         return sha256
+
+    async def _note(self, asker: Asker, hashes: Sequence[Sha256]) -> None:
+        """Write down whose files these are: nobody else may use them by their hashes."""
+
+        async def work(session: AsyncSession) -> None:
+            me = await people.person(session, asker.chat, asker.person, asker.person_name)
+            for sha256 in hashes:
+                await uploads.note(session, me.id, sha256, time.time())
+
+        await self._database.write(work)
 
 
 def check_size(size: int, start: bytes) -> None:
-    """Raise InvalidRequest when a file of so many bytes, which begins so, is more than is ever taken."""
+    """Raise TooLarge when a file of so many bytes, which begins so, is more than is ever taken."""
     most, what = (LARGEST_ZIP, "zip") if start.startswith(ZIP) else (LARGEST_FILE, "picture")
     if size > most:
-        raise InvalidRequest(f"the {what} is larger than {most // 2**20} MB: send a smaller one.")
-
-
-async def _note(
-    session: AsyncSession, *, chat: str, person: str, name: str, hashes: Sequence[Sha256]
-) -> None:
-    """Write down whose pictures these are: nobody else may train with them by their hashes."""
-    me = await known_person(session, chat, person, name)
-    for sha256 in hashes:
-        await uploads.note(session, me.id, sha256, time.time())
+        raise TooLarge(f"the {what} is larger than {most // 2**20} MB: send a smaller one.")

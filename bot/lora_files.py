@@ -1,16 +1,12 @@
-"""LoRA files on their way in: written aside as they come, refused as soon as it shows that they are none."""
+"""LoRA files on their way in: refused as soon as it shows that they are none."""
 
-import asyncio
-import tempfile
-from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-from engine.messages import INCOMING, InvalidRequest
+from bot.incoming import START
+from engine.messages import InvalidRequest
 
 LARGEST_LORA = 512 * 2**20  # bytes
 LONGEST_HEADER = 2 * 2**20  # bytes
-TOLD = 9  # bytes that tell a safetensors file: the length of its header, and how that begins
 
 
 def check_lora(size: int, start: bytes) -> None:
@@ -22,7 +18,7 @@ def check_lora(size: int, start: bytes) -> None:
         raise InvalidRequest(
             f"the file is larger than {LARGEST_LORA // 2**20} MB, which no LoRA here may be."
         )
-    if len(start) < TOLD:
+    if len(start) < START:  # the length of the header, and how it begins
         return
     if start[8:9] != b"{":
         pickled = start.startswith((b"PK", b"\x80"))  # a header may be so long, too
@@ -32,20 +28,7 @@ def check_lora(size: int, start: bytes) -> None:
         raise InvalidRequest("the header of this file is larger than 2 MB, which no LoRA's is.")
 
 
-@asynccontextmanager
-async def aside(folder: Path, chunks: AsyncIterable[bytes]) -> AsyncGenerator[Path]:
-    """The file while it is looked at, on the store's own disk; it never has to fit into the memory.
-
-    Raises InvalidRequest as soon as it shows that it is no LoRA, OSError when the disk is full.
-    """
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(prefix=INCOMING, dir=folder) as file:
-        start, size = b"", 0
-        async for chunk in chunks:
-            start, size = (start + chunk)[:TOLD], size + len(chunk)
-            check_lora(size, start)
-            await asyncio.to_thread(file.write, chunk)
-        if len(start) < TOLD:
-            raise InvalidRequest("this is no safetensors file: send a LoRA that ends in .safetensors.")
-        await asyncio.to_thread(file.flush)
-        yield Path(file.name)
+def check_whole(path: Path) -> None:
+    """Raise InvalidRequest when this file ends before it could tell what it is. Raises OSError."""
+    if path.stat().st_size < START:
+        raise InvalidRequest("this is no safetensors file: send a LoRA that ends in .safetensors.")

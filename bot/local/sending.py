@@ -6,7 +6,8 @@ from typing import Any
 
 from aiohttp import web
 
-from bot.intake import Intake, Sent, check_size
+from bot.front import Asker
+from bot.intake import Intake, Sent, TooLarge
 from bot.local.doors import person_of
 from bot.local.shelf import Shelf
 from bot.local.wire import CHAT
@@ -34,13 +35,11 @@ class Sending:
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         """POST /uploads?name=fox.png: a picture, or a zip of some, as the body; what became of each."""
-        key = person_of(request)
-        if key is None:
-            raise web.HTTPForbidden(text="open the page first.")
-        content = await _body(request)
+        asker, name = await self._asker(request), request.query.get("name", "")
         try:
-            name = request.query.get("name", "")
-            sent = await self._intake.take(CHAT, key, await self._name_of(key), name, content)
+            sent = await self._intake.take(asker, name, request.content.iter_any())
+        except TooLarge as error:
+            raise web.HTTPRequestEntityTooLarge(max_size=0, actual_size=0, text=str(error)) from error
         except InvalidRequest as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
         except (OSError, CannotStore) as error:
@@ -49,17 +48,29 @@ class Sending:
 
     async def _take_lora(self, request: web.Request) -> web.StreamResponse:
         """POST /lora-files: a .safetensors file as the body; its hash, for the form of /lora import."""
-        key = person_of(request)
-        if key is None:
-            raise web.HTTPForbidden(text="open the page first.")
+        asker = await self._asker(request)
         try:
-            chunks = request.content.iter_any()
-            sha256 = await self._intake.take_lora(CHAT, key, await self._name_of(key), chunks)
+            sha256 = await self._intake.take_lora(asker, request.content.iter_any())
         except InvalidRequest as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
         except (OSError, CannotStore) as error:
             raise web.HTTPInsufficientStorage(text="the file could not be kept.") from error
         return web.json_response({"sha256": sha256})
+
+    async def _asker(self, request: web.Request) -> Asker:
+        """Who sends this, and from which channel: the one that `channel` names, or else the first."""
+        key = person_of(request)
+        if key is None:
+            raise web.HTTPForbidden(text="open the page first.")
+        channel = self._shelf.channel(request.query.get("channel", ""))
+        return Asker(
+            chat=CHAT,
+            space=channel,
+            space_name=channel,
+            channel=channel,
+            person=key,
+            person_name=await self._name_of(key),
+        )
 
     async def _show(self, request: web.Request) -> web.StreamResponse:
         """GET /uploads/HASH.webp: a picture that whoever asks sent, small."""
@@ -76,17 +87,3 @@ def _told(sent: Sent) -> dict[str, list[dict[str, Any]]]:
         "pictures": [asdict(one) for one in sent.pictures],
         "refused": [{"name": name, "reason": reason} for name, reason in sent.refused],
     }
-
-
-async def _body(request: web.Request) -> bytes:
-    """The whole body, unless it is larger than a picture or a zip may be: then the rest is not read."""
-    content = bytearray()
-    async for chunk in request.content.iter_any():
-        content += chunk
-        try:
-            check_size(len(content), bytes(content[:4]))
-        except InvalidRequest as error:
-            raise web.HTTPRequestEntityTooLarge(
-                max_size=len(content), actual_size=len(content), text=str(error)
-            ) from error
-    return bytes(content)

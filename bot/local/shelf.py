@@ -32,6 +32,12 @@ class Shelf:
         """The number of a channel's space, if the channel is there and anybody was ever in it."""
         return await space_id(session, CHAT, channel) if channel in self._channels else None
 
+    def channel(self, name: str) -> str:
+        """The channel that is called so, the first where nobody says. Raises HTTPUnprocessableEntity."""
+        if name and name not in self._channels:
+            raise web.HTTPUnprocessableEntity(text="there is no such channel.")
+        return name or self._channels[0]
+
     async def whole(self, sha256: Sha256, kind: str) -> web.Response:
         """The file itself. Raises HTTPNotFound."""
         response = web.Response(body=await self.read(sha256), content_type=kind, headers=KEPT_FOR)

@@ -51,10 +51,8 @@ class Attachments:
         refused: list[Refused] = []
         for file in files:
             try:
-                content = await self._read(file)
-                sent = await self._intake.take(
-                    asker.chat, asker.person, asker.person_name, file.name, content
-                )
+                check_size(file.size, ZIP[0] if file.name.lower().endswith(".zip") else b"")
+                sent = await self._intake.take(asker, file.name, self._chunks(file))
             except (InvalidRequest, CannotStore) as error:
                 refused.append((file.name, str(error)))
                 continue
@@ -69,24 +67,12 @@ class Attachments:
     async def take_lora(self, asker: Asker, file: Attached) -> Sha256:
         """A file that may be a LoRA, kept as theirs. Raises InvalidRequest, CannotStore, OSError."""
         check_lora(file.size, b"")
-        chunks = self._chunks(file)
-        return await self._intake.take_lora(asker.chat, asker.person, asker.person_name, chunks)
+        return await self._intake.take_lora(asker, self._chunks(file))
 
     async def close(self) -> None:
         """Hang up."""
         if self._session is not None:
             await self._session.close()
-
-    async def _read(self, file: Attached) -> bytes:
-        """The file's content. Raises InvalidRequest when it is empty, too large, or gone."""
-        check_size(file.size, ZIP[0] if file.name.lower().endswith(".zip") else b"")
-        content = bytearray()
-        async for chunk in self._chunks(file):
-            content += chunk
-            check_size(len(content), bytes(content[:4]))
-        if not content:
-            raise InvalidRequest("it is empty.")
-        return bytes(content)
 
     async def _chunks(self, file: Attached) -> AsyncIterator[bytes]:
         """The file's content as it comes. Raises InvalidRequest when it is gone."""

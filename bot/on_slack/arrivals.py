@@ -9,7 +9,6 @@ from bot.on_slack.answering import Answering
 from bot.on_slack.fetching import Fetching
 from bot.on_slack.forms import Origin, field_of, files, notice, texts
 from bot.on_slack.words import JSON
-from bot.on_slack.workspace import CHAT
 from bot.outcomes import Reply
 from commands.arrivals import lora_import, lora_merge
 from engine.messages import InvalidRequest, JobId
@@ -61,7 +60,7 @@ class Arrivals:
     async def _bring(self, asker: Asker, view: JSON, user: str, file: str, job: JobId) -> Reply:
         try:
             chunks = self._fetching.chunks(file, user)
-            sha256 = await self._intake.take_lora(CHAT, asker.person, asker.person_name, chunks)
+            sha256 = await self._intake.take_lora(asker, chunks)
         except (InvalidRequest, CannotStore) as error:
             return Reply(ok=False, text=str(error))
         except OSError:

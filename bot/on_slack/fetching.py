@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.intake import check_size
 from bot.on_slack.refusals import TROUBLES, error_of
 from bot.on_slack.words import JSON
 from engine.messages import InvalidRequest
@@ -18,10 +17,10 @@ SLACK = ("slack.com", "slack-files.com")
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """A file's name and content."""
+    """A file's name, and its content as it comes: reading it raises InvalidRequest with one sentence."""
 
     name: str
-    content: bytes
+    chunks: AsyncIterator[bytes]
 
 
 class Fetching:
@@ -33,13 +32,9 @@ class Fetching:
         self._house = urlsplit(client.base_url)
 
     async def fetch(self, file: str, person: str) -> Fetched:
-        """The content of this person's picture or zip. Raises InvalidRequest with one sentence."""
+        """This person's picture or zip. Raises InvalidRequest with one sentence."""
         name, address = await self._found(file, person, "only your own pictures can be trained on")
-        content = bytearray()
-        async for chunk in self._read(name, address):
-            content += chunk
-            check_size(len(content), bytes(content[:4]))
-        return Fetched(name=name, content=bytes(content))
+        return Fetched(name=name, chunks=self._read(name, address))
 
     async def chunks(self, file: str, person: str) -> AsyncIterator[bytes]:
         """The content of this person's file as it comes. Raises InvalidRequest with one sentence."""

@@ -13,7 +13,6 @@ from bot.on_slack.fetching import Fetching
 from bot.on_slack.fields import MOST_FILES
 from bot.on_slack.forms import Origin, field_of, files, notice, texts
 from bot.on_slack.words import JSON
-from bot.on_slack.workspace import CHAT
 from commands.actions import read_button
 from commands.train import train
 from commands.words import counted
@@ -106,9 +105,7 @@ class Trainings:
                 try:
                     fetched = await self._fetching.fetch(file, user)
                     name = fetched.name
-                    return await self._intake.take(
-                        CHAT, asker.person, asker.person_name, name, fetched.content
-                    )
+                    return await self._intake.take(asker, name, fetched.chunks)
                 except InvalidRequest as error:
                     return Sent(refused=((name, str(error)),))
 

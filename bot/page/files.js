@@ -1,6 +1,6 @@
 // A LoRA's file on its way to the bot: chosen, sent at once, and told to the form by its hash.
 
-import { announce, el, icon } from "./parts.js";
+import { announce, el, icon, memory } from "./parts.js";
 
 const LARGEST = 512 * 2 ** 20; // bytes, as the server takes them
 
@@ -53,7 +53,7 @@ export function fileField(/** @type {{name: string, label: string, help: string}
 function sent(/** @type {File} */ file, /** @type {(share: number) => void} */ went) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", "/lora-files");
+    request.open("POST", `/lora-files?${new URLSearchParams({ channel: memory.get("channel", "") })}`);
     request.upload.onprogress = ({ loaded, total }) => went(loaded / total);
     request.onload = () => (request.status === 200 ? resolve(JSON.parse(request.responseText).sha256) : reject(new Error(request.responseText)));
     request.onerror = () => reject(new Error("The file could not be sent."));

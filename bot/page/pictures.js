@@ -1,6 +1,6 @@
 // Pictures on their way to the bot: dropped, chosen or pasted; a zip becomes the pictures in it.
 
-import { announce, counted, el, icon, tool } from "./parts.js";
+import { announce, counted, el, icon, memory, tool } from "./parts.js";
 
 /** @typedef {{sha256: string, name: string, caption: string, width?: number, height?: number}} Sent */
 
@@ -149,7 +149,7 @@ export class Tray {
 
   async #send(/** @type {File} */ file, /** @type {Item} */ item) {
     try {
-      const response = await fetch(`/uploads?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file });
+      const response = await fetch(`/uploads?${new URLSearchParams({ name: file.name, channel: memory.get("channel", "") })}`, { method: "POST", body: file });
       if (!response.ok) throw new Error(await response.text());
       const { pictures, refused } = await response.json();
       if (!this.items.has(item)) return;

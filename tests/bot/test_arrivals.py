@@ -2,7 +2,6 @@
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,17 +12,14 @@ from bot.lora_files import LARGEST_LORA, check_lora
 from bot.outcomes import Reply
 from engine.messages import EngineSettings, InvalidRequest, Sha256
 from engine.model import load_model
+from tests.bot.coming import pieces
 from tests.bot.quick_lora import a_file
 from tests.bot.wall import Chat, OpenChat, a_config, asker
 from tests.lora_files import attention, diffusers_new, kohya, make_lora
 
 
 async def sends(chat: Chat, who: str, content: bytes) -> Sha256:
-    async def chunks() -> AsyncIterator[bytes]:
-        for start in range(0, len(content), 7):
-            yield content[start : start + 7]
-
-    return await chat.bot.intake.take_lora("wall", who, who, chunks())
+    return await chat.bot.intake.take_lora(asker(who), pieces(content, 7))
 
 
 async def imports(chat: Chat, who: str, name: str, words: str = "", space: str = "home") -> Reply:

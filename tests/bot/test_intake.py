@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bot.front import Asker
 from bot.intake import Intake, check_size
 from bot.leftovers import Leftovers
 from engine.messages import InvalidRequest, stored_at
 from storage import people, uploads
 from storage.database import Database
 from storage.files import Files
+from tests.bot.coming import pieces
 from tests.new_database import new_database
 
 
@@ -30,6 +32,10 @@ def intake(database: Database, tmp_path: Path) -> Intake:
     return Intake(database, files, Leftovers(database, files))
 
 
+def ana(chat: str, key: str) -> Asker:
+    return Asker(chat=chat, space="1", space_name="one", channel="2", person=key, person_name="ana")
+
+
 def a_picture(colour: str = "red") -> bytes:
     out = io.BytesIO()
     Image.new("RGB", (60, 40), colour).save(out, "PNG")
@@ -37,15 +43,15 @@ def a_picture(colour: str = "red") -> bytes:
 
 
 async def test_a_picture_is_kept_as_its_senders(intake: Intake, database: Database, tmp_path: Path) -> None:
-    sent = await intake.take("discord", "17", "ana", "../fox.png", a_picture())
+    sent = await intake.take(ana("discord", "17"), "../fox.png", pieces(a_picture()))
 
     (picture,) = sent.pictures
     assert (picture.name, picture.kind, picture.width, picture.height) == ("fox.png", "png", 60, 40)
     assert stored_at(tmp_path / "files", picture.sha256).is_file()
     async with database.reading() as session:
-        ana = await people.known(session, "discord", "17")
-        assert ana is not None
-        assert await uploads.own(session, ana.id, [picture.sha256]) == {picture.sha256}
+        me = await people.known(session, "discord", "17")
+        assert me is not None
+        assert await uploads.own(session, me.id, [picture.sha256]) == {picture.sha256}
         assert await people.known(session, "local", "17") is None
 
 
@@ -55,7 +61,7 @@ async def test_a_zip_brings_captions_and_says_what_is_refused(intake: Intake) ->
         for name, content in {"a.png": a_picture(), "a.txt": b"a fox", "b.png": b"no picture"}.items():
             archive.writestr(name, content)
 
-    sent = await intake.take("slack", "U1", "ana", "foxes.zip", out.getvalue())
+    sent = await intake.take(ana("slack", "U1"), "foxes.zip", pieces(out.getvalue()))
 
     assert [(one.name, one.caption) for one in sent.pictures] == [("a.png", "a fox")]
     assert sent.refused == (("b.png", "this is no picture that can be read: send a PNG, JPEG or WEBP."),)
@@ -64,7 +70,7 @@ async def test_a_zip_brings_captions_and_says_what_is_refused(intake: Intake) ->
 async def test_what_is_no_picture_leaves_nothing_behind(intake: Intake, tmp_path: Path) -> None:
     for content in (b"", b"GIF89a" + bytes(100), b"<html>404</html>"):
         with pytest.raises(InvalidRequest, match="no picture that can be read"):
-            await intake.take("discord", "17", "ana", "fox.png", content)
+            await intake.take(ana("discord", "17"), "fox.png", pieces(content))
 
     assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == []
 

@@ -10,6 +10,7 @@ from bot.front import Asker
 from bot.outcomes import Reply
 from engine.messages import JobId, Sha256
 from storage.ids import new_job_id
+from tests.bot.coming import pieces
 from tests.bot.lessons import drafts, learns, reported, starts
 from tests.bot.running_bot import rows
 from tests.bot.wall import SLEEPER, Chat, OpenChat, asker
@@ -281,9 +282,9 @@ async def test_the_same_export_twice_is_one_file_which_goes_with_its_person(open
 async def test_an_export_fits_into_what_the_chat_sends(open_chat: OpenChat) -> None:
     chat = await open_chat(program=SLEEPER)
     me = Asker(chat="discord", space="1", space_name="one", channel="2", person="3", person_name="ana")
-    await chat.bot.intake.take("discord", "3", "ana", "a.png", noise(1))
+    await chat.bot.intake.take(me, "a.png", pieces(noise(1)))
     for seed in range(2, 5):
-        await chat.bot.intake.take("discord", "3", "ana", f"{seed}.png", noise(seed))
+        await chat.bot.intake.take(me, f"{seed}.png", pieces(noise(seed)))
 
     reply = await chat.bot.dispatch.say(me, "/privacy export")
 

@@ -161,7 +161,7 @@ class SlackChat:
             raise ChatUnavailable(
                 f"Slack needs {SLACK_APP_TOKEN} or {SLACK_SECRET} beside {SLACK_BOT_TOKEN}."
             )
-        return Door(app, self._settings)
+        return Door(app, self._signing_secret, self._settings)
 
     def _listeners(
         self, client: AsyncWebClient, session: aiohttp.ClientSession, home: Home, answering: Answering

@@ -2,13 +2,18 @@
 
 import asyncio
 import errno
+import re
 
 import structlog
 from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
 from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
+from bot.bodies import utf8_of
 from bot.config import SLACK_APP_TOKEN, SlackSettings
 from bot.front import ChatUnavailable
 from bot.on_slack.refusals import TROUBLES, error_of, sentence
@@ -18,6 +23,10 @@ PATH = "/slack/events"
 PING = 5.0  # seconds between two pings; a socket that misses four is replaced
 LOOK, LONGEST = 0.5, 30.0  # seconds between two looks at a socket, doubled while it cannot be connected
 CONNECTING = 15.0  # seconds that connecting may take
+LARGEST = 2**20  # bytes of a request; a modal has 250 kB at most
+SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
+MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)  # seconds since 1970
+UNSIGNED = "Slack did not sign this."
 LAST_WORDS = 2.0  # seconds that requests under way have when the door is closed
 
 log = structlog.get_logger(__name__)
@@ -74,19 +83,20 @@ async def _kept(client: SocketModeClient) -> None:
 
 
 class Door:
-    """HTTP mode: Slack's requests, each signed with the secret that Bolt checks."""
+    """HTTP mode: Slack's requests. Nothing is made of one before its signature is seen to be Slack's."""
 
-    def __init__(self, app: AsyncApp, settings: SlackSettings) -> None:
+    def __init__(self, app: AsyncApp, secret: str, settings: SlackSettings) -> None:
         self._app = app
+        self._verifier = SignatureVerifier(secret)
         self._settings = settings
         self._runner: web.AppRunner | None = None
 
     async def open(self) -> str:
         """Listen; what to tell the operator. Raises ChatUnavailable."""
         address, port = self._settings.address, self._settings.port
-        self._runner = web.AppRunner(
-            self._app.web_app(path=PATH), access_log=None, shutdown_timeout=LAST_WORDS
-        )
+        served = web.Application()
+        served.router.add_post(PATH, self._heard)
+        self._runner = web.AppRunner(served, access_log=None, shutdown_timeout=LAST_WORDS)
         await self._runner.setup()
         try:
             await web.TCPSite(self._runner, address, port).start()
@@ -107,3 +117,15 @@ class Door:
         """Hear nothing more."""
         if self._runner is not None:
             await self._runner.cleanup()
+
+    async def _heard(self, request: web.Request) -> web.Response:
+        """One request; the body of one that brings no signature is not even read."""
+        signature = request.headers.get("X-Slack-Signature", "")
+        moment = request.headers.get("X-Slack-Request-Timestamp", "")
+        if not (SIGNATURE.fullmatch(signature) and MOMENT.fullmatch(moment)):
+            raise web.HTTPUnauthorized(text=UNSIGNED)
+        body = await utf8_of(request, LARGEST)
+        if not self._verifier.is_valid(body, moment, signature):
+            raise web.HTTPUnauthorized(text=UNSIGNED)
+        heard = AsyncBoltRequest(body=body, query=request.query_string, headers=dict(request.headers))
+        return await to_aiohttp_response(await self._app.async_dispatch(heard))

@@ -1,6 +1,10 @@
 """Starting: tokens and scopes that will not do, and the way in by signed requests."""
 
+import gzip
+import io
 import socket
+import time
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -8,6 +12,7 @@ import pytest
 from bot.config import SlackSettings
 from bot.front import ChatUnavailable
 from tests.bot.slack.atelier import OpenAtelier, button
+from tests.fakes.slack import signed
 
 
 async def test_a_wrong_token_is_told_in_a_sentence(open_atelier: OpenAtelier) -> None:
@@ -75,6 +80,49 @@ async def test_a_request_without_a_signature_does_nothing(open_atelier: OpenAtel
     ):
         assert response.status == 401
     assert not atelier.channel.messages
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"X-Slack-Signature": "v0=" + "0" * 64, "X-Slack-Request-Timestamp": "now"}, signed("guessed", "a")],
+    ids=["unsigned", "no time", "guessed"],
+)
+async def test_nothing_that_a_stranger_says_of_a_body_is_believed(
+    open_atelier: OpenAtelier, more: dict[str, str]
+) -> None:
+    atelier = await open_atelier(over="requests", settings=SlackSettings(port=0))
+    form = {"Content-Type": "application/x-www-form-urlencoded; charset=punycode"}
+
+    async with aiohttp.ClientSession() as session:
+        began = time.monotonic()
+        async with session.post(atelier.url, data=b"a" * 1_000_000, headers={**form, **more}) as response:
+            assert response.status == 401
+        assert time.monotonic() - began < 5  # decoded as it says it takes 20 s
+
+
+async def test_a_signed_request_is_read_as_utf8_and_no_further_than_allowed(
+    open_atelier: OpenAtelier,
+) -> None:
+    atelier = await open_atelier(over="requests", settings=SlackSettings(port=0))
+    secret = atelier.slack.signing_secret
+    form = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-16"}
+    body = urlencode({"command": "/help", "text": "", "channel_id": atelier.channel.id, "trigger_id": "1.1"})
+    body += f"&user_id={atelier.ana.id}&team_id={atelier.team.id}"
+    large = "a" * (2**20 + 1)
+
+    async with aiohttp.ClientSession() as session:
+        headers = {**form, **signed(secret, body)}
+        async with session.post(atelier.url, data=body.encode(), headers=headers) as heard:
+            assert heard.status == 200 and "/imagine" in await heard.text()
+        headers = {**form, **signed(secret, large)}
+        async with session.post(atelier.url, data=io.BytesIO(large.encode()), headers=headers) as refused:
+            assert refused.status == 413
+        headers = {**form, **signed(secret, "?"), "Content-Encoding": "gzip"}
+        async with session.post(atelier.url, data=gzip.compress(b"?"), headers=headers) as refused:
+            assert refused.status == 415
+        headers = {**form, **signed(secret, "?")}
+        async with session.post(atelier.url, data=b"\xff\xfe", headers=headers) as refused:
+            assert refused.status == 400
 
 
 async def test_a_port_in_use_is_told(open_atelier: OpenAtelier) -> None:

@@ -6,7 +6,7 @@ from commands.context import ChatContext
 from commands.parse import short
 from engine.messages import InvalidRequest, JobId
 from storage import audit
-from storage.jobs import State
+from storage.plans import State
 from storage.views import JobView, view
 
 ID = re.compile(r"[0-9a-z]{6}", re.ASCII)

@@ -28,15 +28,19 @@ async def check_limits(context: ChatContext, request: Work | None, expected: flo
     request: what is to be filed, None for what the engine does at once. expected: its engine seconds.
     """
     if context.kept.limits.any:
-        weighed = context.kept.limits.megabytes is not None
-        used = await used_by(context, context.person.id, weighed=weighed)
+        most = context.kept.limits
+        weighed, kept = most.megabytes is not None, most.pictures is not None
+        used = await used_by(context, context.person.id, weighed=weighed, pictures=kept)
         for text, why in _beyond(context, used, request, expected):
             raise Refused(text, why)
 
 
-async def used_by(context: ChatContext, person_id: int, *, weighed: bool = True) -> Use:
-    """What this person uses here; megabytes only where they are weighed, which looks at every file."""
-    used = await limits.use(context.session, context.space.id, person_id, context.now)
+async def used_by(
+    context: ChatContext, person_id: int, *, weighed: bool = True, pictures: bool = True
+) -> Use:
+    """What this person uses here. Pictures are counted, and files weighed, only where that is asked for: it
+    looks at all that they have."""
+    used = await limits.use(context.session, context.space.id, person_id, context.now, pictures=pictures)
     if not weighed:
         return used
     files = await limits.files(context.session, context.space.id, person_id)

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, u
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import AdapterUse, JobId, Sha256
+from storage import plans
 from storage.pictures import unneeded
 from storage.standing import Standing, at_first
 from storage.tables import Adapter, Checkpoint, Job, Person, Training
@@ -240,8 +241,8 @@ def _coming(space_id: int) -> tuple[ColumnElement[bool], ...]:
     """Of a training that has not ended, of this space."""
     return (
         Training.job_number == Job.number,
-        Job.space_id == space_id,
-        Job.kind == "train",
+        plans.of_space(space_id),
+        plans.makes("train"),
         Job.state.in_(("draft", "queued", "running")),
     )
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Paint, Score, Sha256
 from storage.pictures import STAR
+from storage.plans import of_space
 from storage.tables import Adapter, Comparison, Job, Picture, Vote
 
 MOST = 3  # of a LoRA, the newest
@@ -45,7 +46,7 @@ async def of_lora(session: AsyncSession, space_id: int, sha256: Sha256) -> list[
         .join(Job, Job.number == Comparison.job_number)
         .where(
             Comparison.sha256 == sha256,
-            Job.space_id == space_id,
+            of_space(space_id),
             Job.deleted_at.is_(None),
             Job.private.is_(False),
             exists().where(Adapter.sha256 == sha256, Adapter.deleted_at.is_(None)),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Integer, case, cast, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from storage.plans import of_space
 from storage.tables import Adapter, Job, Person, Picture, Space
 
 DAY = 86400.0  # seconds
@@ -121,7 +122,7 @@ async def failures(session: AsyncSession, space_id: int, since: float) -> list[t
 async def pictures(session: AsyncSession, space_id: int, person_id: int) -> int:
     """How many pictures this person keeps here."""
     asked = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
-    return await session.scalar(asked.where(Job.space_id == space_id, Job.person_id == person_id)) or 0
+    return await session.scalar(asked.where(of_space(space_id), Job.person_id == person_id)) or 0
 
 
 async def loras(session: AsyncSession, space_id: int, person_id: int) -> int:

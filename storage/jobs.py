@@ -11,7 +11,6 @@ from sqlalchemy import (
     ColumnElement,
     Integer,
     Select,
-    Text,
     bindparam,
     exists,
     func,
@@ -29,7 +28,8 @@ from engine.messages import JobId, Sha256, Work
 from storage import order, trainings
 from storage.fairness import charge
 from storage.ids import new_job_id
-from storage.pictures import of_space, unneeded
+from storage.pictures import unneeded
+from storage.plans import IN_ORDER, State, is_in, makes, of_space
 from storage.requests import Kind, kind, to_json
 from storage.tables import Job, Person, Picture
 
@@ -38,7 +38,6 @@ LONGEST_LEASE = 3600.0  # seconds
 TYPICAL = 5.0  # engine seconds of a job, for saying who will be next
 
 T = TypeVar("T")
-State = Literal["draft", "queued", "running", "succeeded", "failed", "cancelled"]
 Death = Literal["no", "beside others", "alone"]
 
 
@@ -146,7 +145,7 @@ async def next_queued(session: AsyncSession) -> Job | None:
     )
     oldest = (
         select(Job)
-        .where(_is("queued"), _makes("paint"), Job.person_id == person)
+        .where(is_in("queued"), makes("paint"), Job.person_id == person)
         .order_by(Job.number)
         .limit(1)
     )
@@ -266,17 +265,17 @@ async def forget_drafts(session: AsyncSession, before: float, now: float) -> lis
     Returns the hashes of the files that nothing needs any more.
     """
     waiting = select(Job.number).where(
-        Job.state == "draft", Job.created_at < before, Job.deleted_at.is_(None)
+        makes("train"), Job.state == "draft", Job.created_at < before, Job.deleted_at.is_(None)
     )
     had: list[Sha256] = []
-    for number in list(await session.scalars(waiting.order_by(Job.number))):
+    for number in list(await session.scalars(waiting.order_by(IN_ORDER))):
         had += await delete(session, number, now)
     return had
 
 
 async def running(session: AsyncSession) -> list[Job]:
     """The jobs that an engine has, oldest first."""
-    return list(await session.scalars(select(Job).where(_is("running")).order_by(Job.number)))
+    return list(await session.scalars(select(Job).where(is_in("running")).order_by(IN_ORDER)))
 
 
 async def expired(session: AsyncSession, now: float, *, longest: float = LONGEST_LEASE) -> list[Job]:
@@ -285,19 +284,18 @@ async def expired(session: AsyncSession, now: float, *, longest: float = LONGEST
     `longest`: seconds that a lease can last; one that ends later than in that time is from another clock.
     """
     out = or_(Job.lease_until.is_(None), Job.lease_until < now, Job.lease_until > now + longest)
-    return list(await session.scalars(select(Job).where(_is("running"), out).order_by(Job.number)))
+    return list(await session.scalars(select(Job).where(is_in("running"), out).order_by(IN_ORDER)))
 
 
 async def waiting(session: AsyncSession, space_id: int, limit: int) -> list[JobId]:
     """The queued jobs of a space, oldest first."""
-    return await _ids(
-        session, select(Job.id).where(_is("queued"), of_space(space_id)).order_by(Job.number).limit(limit)
-    )
+    theirs = select(Job.id).where(is_in("queued"), of_space(space_id))
+    return await _ids(session, theirs.order_by(IN_ORDER).limit(limit))
 
 
 async def queued_count(session: AsyncSession) -> int:
     """How many jobs that paint wait."""
-    waiting = select(func.count()).select_from(Job).where(_is("queued"), _makes("paint"))
+    waiting = select(func.count()).select_from(Job).where(is_in("queued"), makes("paint"))
     return await session.scalar(waiting) or 0
 
 
@@ -381,7 +379,7 @@ async def mine(
     """The person's jobs in these states that were not deleted, oldest first."""
     theirs = (
         select(Job.id, Job.number).where(
-            _is(state), Job.person_id == person_id, of_space(space_id), Job.deleted_at.is_(None)
+            is_in(state), Job.person_id == person_id, of_space(space_id), Job.deleted_at.is_(None)
         )
         for state in states
     )
@@ -389,20 +387,11 @@ async def mine(
     return await _ids(session, select(found.c.id).order_by(found.c.number))
 
 
-def _is(state: State) -> ColumnElement[bool]:
-    """Written out in the SQL rather than bound: so alone is the index of the jobs in this state used."""
-    return Job.state == literal(state, Text, literal_execute=True)
-
-
-def _makes(kind: Kind) -> ColumnElement[bool]:
-    return Job.kind == literal(kind, Text, literal_execute=True)
-
-
 def _in_line(kind: Kind, asked: Select[T]) -> Select[T]:
     """The queued jobs of a kind: first those of the person who used the engine least of late."""
     return (
         asked.join(Person, Person.id == Job.person_id)
-        .where(_is("queued"), _makes(kind))
+        .where(is_in("queued"), makes(kind))
         .order_by(Person.used, Person.id, Job.number)
     )
 
@@ -411,7 +400,7 @@ def _waiting(paused: Collection[int]) -> Select[int, float, int]:
     """Who has how many jobs that paint in line: their id, what they used of late, the number."""
     if not paused:
         return select(Person.id, Person.used, Person.queued).where(_has_queued())
-    moving = _is("queued"), _makes("paint"), Job.space_id.not_in(paused)
+    moving = is_in("queued"), makes("paint"), Job.space_id.not_in(paused)
     number = func.count(Job.number)
     return (
         select(Person.id, Person.used, number)
@@ -469,7 +458,7 @@ async def _in_turn(session: AsyncSession, turns: list[int], paused: Collection[i
     rank = func.row_number().over(partition_by=Job.person_id, order_by=Job.number).label("rank")
     ranked = (
         select(Job.id, Job.person_id, rank)
-        .where(_is("queued"), _makes("paint"), Job.person_id.in_(set(turns)), Job.space_id.not_in(paused))
+        .where(is_in("queued"), makes("paint"), Job.person_id.in_(set(turns)), Job.space_id.not_in(paused))
         .subquery()
     )
     rows = await session.execute(select(ranked).where(ranked.c.rank <= most).order_by(ranked.c.rank.desc()))

@@ -8,7 +8,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.adapters import LoraView
-from storage.pictures import STAR, of_space
+from storage.pictures import STAR
+from storage.plans import of_space
 from storage.tables import Job, Picture, Vote
 
 

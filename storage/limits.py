@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import Sha256
 from storage.pictures import NEEDED
+from storage.plans import is_in, makes, of_space
 from storage.tables import Adapter, Job, Person, Picture, Standing, Upload
 
 DAY = 86400.0  # seconds
@@ -79,17 +80,20 @@ def day_of(now: float) -> float:
     return now - now % DAY
 
 
-async def use(session: AsyncSession, space_id: int, person_id: int, now: float) -> Use:
-    """What this person uses here."""
-    theirs = Job.space_id == space_id, Job.person_id == person_id
-    seconds, trainings = await _of_today(session, *theirs, now=now)
+async def use(
+    session: AsyncSession, space_id: int, person_id: int, now: float, *, pictures: bool = True
+) -> Use:
+    """What this person uses here; to count `pictures` is to look at all their jobs."""
+    theirs = of_space(space_id), Job.person_id == person_id
+    today = Job.space_id == space_id, Job.person_id == person_id  # found by their day: theirs may be many
+    seconds, trainings = await _of_today(session, *today, now=now)
     carried = await _carried(session, space_id, person_id, now)
     total, _ = await _of_today(session, Job.space_id == space_id, now=now)
     return Use(
         seconds=seconds + (carried.seconds if carried else 0.0),
         trainings=trainings + (carried.trainings if carried else 0),
-        queued=await _count(session, *theirs, Job.state == "queued"),
-        pictures=await _pictures(session, *theirs),
+        queued=await _count(session, *theirs, is_in("queued")),
+        pictures=await _pictures(session, *theirs) if pictures else 0,
         total=total + await _carried_in_all(session, space_id, now),
     )
 
@@ -97,8 +101,13 @@ async def use(session: AsyncSession, space_id: int, person_id: int, now: float) 
 async def files(session: AsyncSession, space_id: int, person_id: int) -> set[Sha256]:
     """Every stored file that this person's pictures, trainings and LoRAs of this space need."""
     columns = [column for column, *_ in NEEDED if column.class_ not in (Adapter, Upload)]
-    theirs = Job.space_id == space_id, Job.person_id == person_id
-    named = [select(one).join(Job, Job.number == one.class_.job_number).where(*theirs) for one in columns]
+    theirs = of_space(space_id), Job.person_id == person_id
+    named = [
+        select(one)
+        .join(Job, Job.number == one.class_.job_number)
+        .where(*theirs, *(() if one.class_ is Picture else (makes("train"),)))
+        for one in columns
+    ]
     own = Adapter.space_id == space_id, Adapter.person_id == person_id
     named += [select(one).where(*own, *when) for one, *when in NEEDED if one.class_ is Adapter]
     return {Sha256(sha256) for sha256 in await session.scalars(union(*named)) if sha256 is not None}
@@ -177,10 +186,9 @@ async def _count(session: AsyncSession, *which: ColumnElement[bool]) -> int:
 async def _pictures(session: AsyncSession, *theirs: ColumnElement[bool]) -> int:
     """Those that are kept, and those that are on their way."""
     kept = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
-    coming = select(func.sum(Job.request["count"].as_integer())).where(
-        *theirs, Job.kind == "paint", Job.state.in_(("queued", "running"))
-    )
-    return (await session.scalar(kept.where(*theirs)) or 0) + (await session.scalar(coming) or 0)
+    coming = select(func.sum(Job.request["count"].as_integer())).where(*theirs, makes("paint"))
+    waiting, running = coming.where(is_in("queued")), coming.where(is_in("running"))
+    return sum([await session.scalar(one) or 0 for one in (kept.where(*theirs), waiting, running)])
 
 
 async def _carried(session: AsyncSession, space_id: int, person_id: int, now: float) -> Standing | None:

@@ -8,6 +8,7 @@ from sqlalchemy import literal, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId
+from storage.plans import IN_ORDER, is_in
 from storage.tables import Job, Keeping
 
 # Made once: it is asked whenever a job is taken, and hardly ever finds anything.
@@ -38,7 +39,7 @@ async def held(session: AsyncSession, limit: int) -> list[JobId]:
     spaces = (await changes(session)).paused
     if not spaces:
         return []
-    waiting = select(Job.id).where(Job.state == "queued", Job.space_id.in_(spaces)).order_by(Job.number)
+    waiting = select(Job.id).where(is_in("queued"), (Job.space_id + 0).in_(spaces)).order_by(IN_ORDER)
     return [JobId(id) for id in await session.scalars(waiting.limit(limit))]
 
 

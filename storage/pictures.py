@@ -4,10 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Text, and_, cast, exists, literal, or_, select, union
+from sqlalchemy import Select, Text, and_, cast, exists, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Paint, Sha256, Work
+from storage.plans import is_in, of_space
 from storage.tables import (
     Adapter,
     Checkpoint,
@@ -129,11 +130,6 @@ async def gallery(
     ]
 
 
-def of_space(space_id: int) -> ColumnElement[bool]:
-    """Whether a job is of this space, asked so that it is found by its person: a space has far more jobs."""
-    return Job.space_id + 0 == space_id
-
-
 async def of_job(session: AsyncSession, space_id: int, job: JobId, place: int) -> Picture | None:
     """The job's picture at this place, if the job is of this space."""
     return await session.scalar(
@@ -176,8 +172,7 @@ async def in_use(session: AsyncSession, hashes: Collection[Sha256]) -> set[Sha25
 def _painting_with(sha256: str) -> Select[bool]:
     """Whether a job that waits or runs has this hash in its request."""
     named = cast(Job.request, Text).contains(sha256)
-    open_ones = (literal(state, Text, literal_execute=True) for state in ("queued", "running"))
-    return select(or_(*(exists().where(Job.state == state, named) for state in open_ones)))
+    return select(or_(exists().where(is_in("queued"), named), exists().where(is_in("running"), named)))
 
 
 async def _after(session: AsyncSession, found: Select[Any], before: int) -> Select[Any]:

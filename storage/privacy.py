@@ -29,6 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Sha256
 from storage import limits
+from storage.plans import is_in, makes, of_space
 from storage.tables import (
     Adapter,
     Audit,
@@ -289,9 +290,9 @@ async def _less_queued(session: AsyncSession, space_id: int) -> None:
         .select_from(Job)
         .where(
             Job.person_id == Person.id,
-            Job.space_id == space_id,
-            Job.state == "queued",
-            Job.kind == "paint",
+            of_space(space_id),
+            is_in("queued"),
+            makes("paint"),
         )
         .scalar_subquery()
     )

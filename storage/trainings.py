@@ -4,19 +4,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Text, delete, literal, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Note, Saved, Sha256, Train, Trained
 from storage.adapters import free_name
 from storage.curves import thinned
 from storage.pictures import unneeded
+from storage.plans import IN_ORDER, makes, of_space
 from storage.requests import from_json
 from storage.standing import at_first
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training, TrainingPicture
 
 OPEN = ("draft", "queued", "running")
-TRAINS = Job.kind == literal("train", Text, literal_execute=True)  # written out: so alone is its index used
+TRAINS = makes("train")
 
 
 async def begin(session: AsyncSession, number: int, request: Train, consent_at: float) -> None:
@@ -38,7 +39,7 @@ async def drafts_without_report(session: AsyncSession) -> list[Job]:
         .join(Training, Training.job_number == Job.number)
         .where(TRAINS, Job.state == "draft", Training.sheet.is_(None))
     )
-    return list(await session.scalars(waiting.order_by(Job.number)))
+    return list(await session.scalars(waiting.order_by(IN_ORDER)))
 
 
 async def mine(session: AsyncSession, space_id: int, person_id: int, limit: int) -> list[JobId]:
@@ -48,7 +49,7 @@ async def mine(session: AsyncSession, space_id: int, person_id: int, limit: int)
         .where(
             TRAINS,
             Job.person_id == person_id,
-            Job.space_id == space_id,
+            of_space(space_id),
             Job.deleted_at.is_(None),
         )
         .order_by(Job.number.desc())

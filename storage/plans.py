@@ -1,0 +1,32 @@
+"""Conditions on jobs, worded so that SQLite finds the few rows that are meant and not all there ever were.
+
+It knows nothing of how many rows there are of a kind, and so takes a whole table in its order for less than a
+few rows that it has to sort. A number or a space with 0 added names no index, and leaves it the right one.
+"""
+
+from typing import Literal
+
+from sqlalchemy import ColumnElement, Text, literal
+
+from storage.requests import Kind
+from storage.tables import Job
+
+State = Literal["draft", "queued", "running", "succeeded", "failed", "cancelled"]
+
+IN_ORDER = Job.number + 0
+"""The order of filing, of few rows that are found by something else."""
+
+
+def of_space(space_id: int) -> ColumnElement[bool]:
+    """Whether a job is of this space, asked so that it is found by its person: a space has far more jobs."""
+    return Job.space_id + 0 == space_id
+
+
+def is_in(state: State) -> ColumnElement[bool]:
+    """Written out in the SQL rather than bound: so alone is the index of the jobs in this state used."""
+    return Job.state == literal(state, Text, literal_execute=True)
+
+
+def makes(kind: Kind) -> ColumnElement[bool]:
+    """Written out for the same reason."""
+    return Job.kind == literal(kind, Text, literal_execute=True)

@@ -87,3 +87,4 @@ class Card:
     checkpoints: tuple[CardCheckpoint, ...] = ()
     untrained: bool = False  # there are samples of the model without the LoRA, at step 0
     line_to_copy: str = ""  # the command that paints with the LoRA
+    bare: str = ""  # why the chat takes none of its pictures: it is shown in words alone

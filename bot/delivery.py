@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 
 import structlog
 
@@ -39,6 +41,9 @@ class Delivery:
         self._pauses: dict[JobId, float] = {}
         self._posted: dict[JobId, str] = {}  # messages that the rows do not know yet
         self._left: dict[JobId, list[tuple[str, str]]] = {}
+        self._bare: dict[JobId, tuple[str, str, str]] = {}  # state, message, and why it takes no pictures
+        self._parked: dict[JobId, int] = {}  # the revisions that chats refused for good
+        self._told: set[JobId] = set()  # their owners know that they cannot be shown
         self._absent: set[JobId] = set()  # their chats are switched off
         self._unwritten: dict[int, tuple[int, str | None]] = {}  # what rows must be told, by number
         self._writing = asyncio.Lock()
@@ -70,9 +75,13 @@ class Delivery:
         self.touch(self._absent)
         self._absent = set()
 
-    def leave(self, job: JobId, channel: str, message: str) -> None:
-        """The job's card is about to be shown in a new message: the old one goes first."""
-        self._left.setdefault(job, []).append((channel, message))
+    def bring(self, job: JobId, left: tuple[str, str] | None) -> None:
+        """The job's card is to be shown in a new message, whatever was refused: the old one goes first."""
+        if left is not None:
+            self._left.setdefault(job, []).append(left)
+        self._bare.pop(job, None)
+        self._parked.pop(job, None)
+        self._told.discard(job)
 
     async def calm(self) -> None:
         """Wait until every touched card is shown, but for those that a chat did not take at once."""
@@ -154,33 +163,84 @@ class Delivery:
             self._absent.add(view.id)
             self._rest(view.id, 0.0)
             return
+        if self._parked.get(view.id) == view.revision:
+            self._settled(view.id, 0.0)
+            return
         try:
-            async with asyncio.timeout(PATIENCE):
-                message = await self._show(front, view)
-            await self._shown(view, message)
-        except CardRefused as refusal:
-            self._metrics.cards.labels("refused").inc()
-            log.warning("card refused", job=view.id, chat=view.chat, reason=str(refusal))
-            await self._park(view)
+            try:
+                async with asyncio.timeout(PATIENCE):
+                    message = await self._show(front, view)
+                await self._shown(view, message)
+            except CardRefused as refusal:
+                await self._refused(front, view, refusal)
+                return
         except Exception as error:
             self._metrics.cards.labels("failed").inc()
             log.warning("card failed", job=view.id, chat=view.chat, reason=repr(error))
             self._again(view.id)
         else:
             self._metrics.cards.labels("shown").inc()
-            self._pauses.pop(view.id, None)
-            self._rest(view.id, front.every)
+            self._parked.pop(view.id, None)
+            self._settled(view.id, front.every)
 
     async def _show(self, front: Front, view: JobView) -> str | None:
-        for channel, message in self._left.get(view.id, []):
-            await front.remove(channel, message)
+        for channel, left in self._left.get(view.id, []):
+            with suppress(CardRefused):  # it stays; the new one is the card
+                await front.remove(channel, left)
         self._left.pop(view.id, None)
-        known = view.message or self._posted.get(view.id)
+        message = view.message or self._posted.get(view.id)
         if not view.deleted:
-            return await front.show(view.channel, known, card(view, self._live.get(view.id)))
-        if known is not None:
-            await front.remove(view.channel, known)
+            return await self._drawn(front, view, message)
+        if message is not None:
+            await front.remove(view.channel, message)
         return None
+
+    async def _drawn(self, front: Front, view: JobView, message: str | None) -> str:
+        """The message that shows the card, without pictures where the chat refuses those of this state."""
+        full = card(view, self._live.get(view.id))
+        state, where, reason = self._bare.get(view.id, ("", None, ""))
+        if (state, where) != (view.state, message):
+            try:
+                shown = await front.show(view.channel, message, full)
+            except CardRefused as refusal:
+                if not refusal.bare:
+                    raise
+                reason = str(refusal)
+                log.info("card refused with its pictures", job=view.id, chat=view.chat, reason=reason)
+            else:
+                self._bare.pop(view.id, None)
+                return shown
+        shown = await front.show(view.channel, message, replace(full, bare=reason))
+        self._bare[view.id] = (view.state, shown, reason)
+        return shown
+
+    async def _refused(self, front: Front, view: JobView, refusal: CardRefused) -> None:
+        """The chat has had its last word: its owner is told once, and it rests until it changes."""
+        if refusal.anew and view.message is not None and view.ended_at is not None and not view.deleted:
+            await self._post_anew(view, view.message)
+            return
+        self._metrics.cards.labels("refused").inc()
+        log.warning("card refused", job=view.id, chat=view.chat, reason=str(refusal))
+        if not refusal.anew and not view.deleted and view.id not in self._told:
+            self._told.add(view.id)
+            await self._tell(front, view, str(refusal))
+        await self._park(view)
+
+    async def _tell(self, front: Front, view: JobView, reason: str) -> None:
+        text = f"the card of job {view.id} cannot be shown: {reason} Say /show {view.id} to try it again."
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await front.tell(view.channel, card(view, None), text)
+        except Exception as error:
+            log.warning("nobody is told that a card is refused", job=view.id, reason=repr(error))
+
+    async def _post_anew(self, view: JobView, message: str) -> None:
+        """As if somebody had asked for it: its message shows how it ended no more."""
+        log.info("card posted anew", job=view.id, chat=view.chat)
+        move = partial(jobs.move, number=view.number, channel=view.channel, private=view.private)
+        await self._database.write(move)
+        self.bring(view.id, (view.channel, message))
+        self._again(view.id)
 
     async def _shown(self, view: JobView, message: str | None) -> None:
         """Write down that the chat has it, unless that is known."""
@@ -205,10 +265,15 @@ class Delivery:
     async def _park(self, view: JobView) -> None:
         """As good as shown, until it changes."""
         with suppress(CannotStore):
-            await self._shown(view, view.message)
+            await self._shown(view, view.message or self._posted.get(view.id))
+            self._parked[view.id] = view.revision
         self._posted.pop(view.id, None)
-        self._pauses.pop(view.id, None)
-        self._rest(view.id, 0.0)
+        self._settled(view.id, 0.0)
+
+    def _settled(self, job: JobId, seconds: float) -> None:
+        """There is nothing to try again."""
+        self._pauses.pop(job, None)
+        self._rest(job, seconds)
 
     def _again(self, job: JobId) -> None:
         pause = self._pauses[job] = min(2 * self._pauses.get(job, FIRST_PAUSE / 2), LONGEST_PAUSE)

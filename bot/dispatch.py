@@ -378,8 +378,8 @@ class Dispatch:
             self._drafts.cancel(job)
         if outcome.finishing is not None:
             self._queue.finish(outcome.finishing)
-        if outcome.moved is not None:
-            self._delivery.leave(outcome.touched[0], *outcome.moved)
+        if outcome.brought:
+            self._delivery.bring(outcome.touched[0], outcome.moved)
         self._delivery.touch(outcome.touched)
         if outcome.filed is not None:
             self._queue.filed(outcome.touched[0], outcome.filed)

@@ -47,6 +47,8 @@ class Drawings:
 
     def of(self, card: Card) -> tuple[Drawing, ...]:
         """The images of this card, the most important one first; none is drawn yet."""
+        if card.bare:
+            return ()
         return tuple(self._training(card) if card.kind == "train" else self._painting(card))
 
     def _painting(self, card: Card) -> Iterator[Drawing]:

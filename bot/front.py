@@ -27,7 +27,16 @@ class Asker:
 
 
 class CardRefused(Exception):
-    """The chat will never show this card: its channel is gone or closed. Other errors: it tries again."""
+    """The chat will not show this card, however often it is asked, for this reason: a sentence for its owner.
+
+    `bare`: the same card without its pictures may be taken. `anew`: this message changes no more, and a new
+    one may be posted. Other errors mean that the chat may take the very same later.
+    """
+
+    def __init__(self, reason: str, *, bare: bool = False, anew: bool = False) -> None:
+        super().__init__(reason)
+        self.bare = bare
+        self.anew = anew
 
 
 class ChatUnavailable(Exception):
@@ -41,7 +50,13 @@ class Front(Protocol):
     every: float
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
-        """Make this message show the card, or post it where there is none yet; the message's key."""
+        """Make this message show the card, or post it where there is none yet; the message's key.
+
+        Raises CardRefused.
+        """
 
     async def remove(self, channel: str, message: str) -> None:
         """Take the message away; one that is gone already is no error."""
+
+    async def tell(self, channel: str, card: Card, text: str) -> None:
+        """Tell the job's owner alone, wherever they hear it; that nothing reaches them is no error."""

@@ -21,7 +21,7 @@ from bot.local.sending import Sending
 from bot.local.sheets import Sheets
 from bot.local.shelf import Shelf
 from bot.local.wire import CHAT, Wire, shown
-from bot.local.written import text
+from bot.local.written import text as written
 from bot.uploads import LARGEST_FILE
 from commands.actions import ACTIONS
 from commands.book import COMMANDS
@@ -99,7 +99,7 @@ class LocalChat:
             if wire.channel == channel:
                 wire.see(f"card:{card.job}", told)
             elif message is None:
-                wire.see(f"news:{channel}", text({"news": channel, "number": card.number}))
+                wire.see(f"news:{channel}", written({"news": channel, "number": card.number}))
         return card.job
 
     async def remove(self, channel: str, message: str) -> None:
@@ -111,7 +111,13 @@ class LocalChat:
             return
         for wire in tuple(self._wires):
             if wire.channel == channel:
-                wire.gone(f"card:{message}", text({"gone": message}))
+                wire.gone(f"card:{message}", written({"gone": message}))
+
+    async def tell(self, channel: str, card: Card, text: str) -> None:
+        """Tell every page of the card's owner."""
+        for wire in tuple(self._wires):
+            if wire.person == card.person_key:
+                wire.see(f"told:{card.job}", written({"error": text}))
 
     async def name_of(self, key: str) -> str:
         """What this person is called; a guest until they say otherwise."""
@@ -122,7 +128,7 @@ class LocalChat:
     async def rename(self, key: str, name: str) -> None:
         """Call this person so from now on, on everybody's pages."""
         await self._database.write(partial(person, chat=CHAT, key=key, name=name))
-        told = text({"named": {"key": key, "name": name}})
+        told = written({"named": {"key": key, "name": name}})
         for wire in tuple(self._wires):
             if wire.person == key:
                 wire.name = name

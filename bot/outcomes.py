@@ -57,7 +57,8 @@ class Outcome:
     ended: tuple[JobId, ...] = ()  # which the engine may still be at
     finishing: JobId | None = None
     unneeded: tuple[Sha256, ...] = ()
-    moved: tuple[str, str] | None = None  # the channel and the message that a card leaves
+    brought: bool = False  # the touched card comes as a new message
+    moved: tuple[str, str] | None = None  # the channel and the message that it leaves
     forgot: bool = False  # somebody: what is known of spaces may be wrong now
     chart: Statistics | None = None  # to be drawn
     hung: tuple[SmallPicture, ...] = ()  # on one sheet
@@ -140,7 +141,7 @@ async def _shown(context: ChatContext, answer: Shown) -> Outcome:
     view = await job_here(context, answer.job)
     await jobs.move(context.session, view.number, context.channel, private=context.direct)
     moved = None if view.message is None else (view.channel, view.message)
-    return Outcome(reply=Reply(job=view.id), touched=(view.id,), moved=moved)
+    return Outcome(reply=Reply(job=view.id), touched=(view.id,), brought=True, moved=moved)
 
 
 async def _cancelling(context: ChatContext, answer: Cancelling, spent: Callable[[JobId], float]) -> Outcome:

@@ -74,6 +74,11 @@ def stars_line(card: Card) -> str:
     return "  ".join(f"⭐ picture {one.place}: {one.stars}" for one in kept)
 
 
+def bare_line(card: Card) -> str:
+    """Why the card has no picture, and how its person gets it; empty while the chat takes pictures."""
+    return f"without its picture: {card.bare}{' ✉️ sends it.' if card.pictures else ''}" if card.bare else ""
+
+
 def training_text(card: Card) -> str:
     """What a training's card has to say beside its line: a line for each thing, plain text."""
     return "\n".join([*problems(card), *notes(card), *_curve_lines(card.curve), *checkpoints(card)])

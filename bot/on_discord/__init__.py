@@ -83,6 +83,10 @@ class DiscordChat:
         """Take the message away."""
         await self._messages.remove(channel, message)
 
+    async def tell(self, channel: str, card: Card, text: str) -> None:
+        """Tell the job's owner alone."""
+        await self._messages.tell(channel, card, text)
+
     def _serve(self) -> None:
         work = (self._connect(), self.client.sync(), self._look_around())
         self._tasks += [asyncio.create_task(one) for one in work]

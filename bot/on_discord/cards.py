@@ -7,7 +7,18 @@ from datetime import UTC, datetime
 import discord
 
 from bot.card import Card
-from bot.worded import bar, checkpoints, curve_words, notes, problems, recipe_line, short, stars_line, status
+from bot.worded import (
+    bar,
+    bare_line,
+    checkpoints,
+    curve_words,
+    notes,
+    problems,
+    recipe_line,
+    short,
+    stars_line,
+    status,
+)
 
 PROMPT, LINES, FOOTER, AUTHOR, TITLE = 1500, 1500, 1000, 100, 200  # characters, far within Discord's 6,000
 NOTES = 12  # pictures that are told about; the contact sheet shows them all
@@ -76,7 +87,7 @@ def _description(card: Card, shown: Shown) -> str:
         parts.append(f"`{bar(card.done, 20)}` {card.done:.0%}")
     if card.kind == "train":
         parts += _training(card)
-    parts += [stars_line(card), *(f"-# {escaped(note)}" for note in shown.notes)]
+    parts += [stars_line(card), *(f"-# {escaped(note)}" for note in (bare_line(card), *shown.notes) if note)]
     return "\n".join(part for part in parts if part)
 
 

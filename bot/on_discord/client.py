@@ -160,7 +160,10 @@ class Atelier(discord.AutoShardedClient):
             reply = await self.asking.dispatch.fill(
                 replace(asker, channel=str(direct.id), direct=True), command.name, values
             )
-            return Reply(text=SENT) if reply.ok and reply.job else reply
+            if not reply.ok or reply.job is None:
+                return reply
+            self.asking.pending.note(reply.job, interaction)
+            return Reply(text=SENT)
 
         await self.asking.ask(interaction, act, makes_card=False)
 

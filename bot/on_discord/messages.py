@@ -1,5 +1,6 @@
 """Cards as messages on Discord: one for each job, whatever happens between the bot and Discord."""
 
+from contextlib import suppress
 from functools import partial
 
 import discord
@@ -9,13 +10,17 @@ from bot.card import Card
 from bot.drawings import Drawings
 from bot.front import CardRefused
 from bot.on_discord.cards import starter
-from bot.on_discord.faults import ANSWERED, is_late, is_shut
+from bot.on_discord.faults import ANSWERED, NO_DIRECT, is_final, is_late, is_shut, refused
 from bot.on_discord.looks import Look, Looks, key_of
 from bot.on_discord.pending import Interaction, Pending
 from bot.on_discord.posts import Place, Posts
+from bot.on_discord.saying import say, tried, whisper
 from bot.on_discord.threads import opened
 
 log = structlog.get_logger(__name__)
+
+
+CLOSED = "the channel is closed to me, and so are your direct messages."
 
 
 class _TooLate(Exception):
@@ -32,8 +37,42 @@ class Messages:
         self._posts = Posts(client)
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
-        """Make this message show the card, or post it where there is none yet; the message's key."""
+        """Make this message show the card, or post it; the message's key. Raises CardRefused."""
         await self._client.wait_until_ready()  # which channels there are is known by then
+        try:
+            return await self._shown(channel, message, card)
+        except discord.HTTPException as error:
+            if not is_final(error):
+                raise
+            raise refused(error) from error
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Take the message away; what stands above its thread goes with it. Raises CardRefused."""
+        where, number = _split(message)
+        self._pending.drop(message)
+        self._looks.forget(message)
+        try:
+            await self._posts.delete(where, number)
+            if str(where) != channel:  # a thread is called like the message that it began with
+                await self._posts.delete(int(channel), where)
+        except discord.HTTPException as error:
+            if not is_final(error):
+                raise
+            raise refused(error) from error
+
+    async def tell(self, channel: str, card: Card, text: str) -> None:
+        """Tell the job's owner alone: where they asked while they can be answered there, else directly."""
+        waits = await self._pending.take(card.job)
+        interaction = waits or self._pending.asked(card.job)
+        if interaction is not None:
+            begins = waits is not None or not interaction.response.is_done()
+            if await tried((say if begins else whisper)(interaction, text)):
+                self._pending.answered(interaction)
+                return
+        with suppress(discord.Forbidden, discord.NotFound):
+            await (await self._direct(card)).send(discord.utils.escape_markdown(text))
+
+    async def _shown(self, channel: str, message: str | None, card: Card) -> str:
         try:
             if message is None:
                 return self._done(card, await self._first(channel, card))
@@ -41,17 +80,10 @@ class Messages:
         except discord.HTTPException as error:
             if not is_shut(error):
                 raise
+            if error.code == NO_DIRECT:
+                raise refused(error) from error
             log.info("a channel is closed", job=card.job, channel=channel, reason=str(error))
         return self._done(card, await self._privately(card))
-
-    async def remove(self, channel: str, message: str) -> None:
-        """Take the message away; what stands above its thread goes with it."""
-        where, number = _split(message)
-        self._pending.drop(message)
-        self._looks.forget(message)
-        await self._posts.delete(where, number)
-        if str(where) != channel:  # a thread is called like the message that it began with
-            await self._posts.delete(int(channel), where)
 
     async def _first(self, channel: str, card: Card) -> discord.Message:
         """The new card answers whoever waits for it, else it is posted."""
@@ -125,12 +157,15 @@ class Messages:
     async def _privately(self, card: Card) -> discord.Message:
         """By direct message to the job's owner. Raises CardRefused."""
         try:
-            place = await self._client.create_dm(discord.Object(int(card.person_key)))
-            return await self._post(place, card)
+            return await self._post(await self._direct(card), card)
         except discord.HTTPException as error:
-            if not is_shut(error) and error.status != 400:
+            if not is_shut(error):
                 raise
-            raise CardRefused("the channel is closed to the bot, and so are direct messages.") from error
+            raise CardRefused(CLOSED) from error
+
+    async def _direct(self, card: Card) -> discord.DMChannel:
+        """What the job's owner and the bot write to each other."""
+        return await self._client.create_dm(discord.Object(int(card.person_key)))
 
     def _done(self, card: Card, sent: discord.Message) -> str:
         self._posts.done(card)

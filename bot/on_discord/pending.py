@@ -52,6 +52,15 @@ class Pending:
         self._waiting[job] = Waiting(interaction, self._clock())
         return self._waiting[job]
 
+    def note(self, job: JobId, interaction: Interaction) -> None:
+        """It asked for this job, whose card answers elsewhere."""
+        self.expect(job, interaction).taken = True
+
+    def asked(self, job: JobId) -> Interaction | None:
+        """The interaction that asked for this job, answered or not, as long as its token lives."""
+        waiting = self._waiting.get(job)
+        return waiting.interaction if waiting is not None and self._lives(waiting) else None
+
     def forget(self, job: JobId) -> None:
         """No card will come for it."""
         self._waiting.pop(job, None)

@@ -29,12 +29,14 @@ async def say(interaction: Interaction, text: str, files: Sequence[discord.File]
         await interaction.followup.send(piece, ephemeral=True)
 
 
-async def tried(answer: Awaitable[object]) -> None:
-    """An answer that Discord does not take is nobody's fault here: what was asked is done."""
+async def tried(answer: Awaitable[object]) -> bool:
+    """Whether Discord took this answer; if not, that is nobody's fault: what was asked is done."""
     try:
         await answer
     except TROUBLES as error:
         log.warning("discord took no answer", reason=repr(error))
+        return False
+    return True
 
 
 async def whisper(interaction: Interaction, text: str) -> None:

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from bot.card import Button, Card
 from bot.on_slack.words import JSON, context, escaped, literal, plain, section
-from bot.worded import bar, button_word, recipe_line, short, stars_line, status, training_text
+from bot.worded import bar, bare_line, button_word, recipe_line, short, stars_line, status, training_text
 
 TITLE = 2900  # characters of a prompt
 LINES = 2900  # of what a training has to say
@@ -39,7 +39,9 @@ def blocks(card: Card, images: Sequence[Shown], note: str = "") -> list[JSON]:
     made.extend(_image(card, one) for one in images)
     if card.line_to_copy:
         made.append(literal(card.line_to_copy))
-    made.extend(context(line) for line in (recipe_line(card), stars_line(card), note) if line)
+    made.extend(
+        context(line) for line in (recipe_line(card), stars_line(card), bare_line(card), note) if line
+    )
     return [*made, *_rows(card)]
 
 

@@ -100,6 +100,11 @@ class SlackChat:
             raise ConnectionError(OFFLINE)
         await self._messages.remove(channel, message)
 
+    async def tell(self, channel: str, card: Card, text: str) -> None:
+        """Tell the job's owner alone."""
+        if self._messages is not None:
+            await self._messages.tell(card, text)
+
     async def _start(self, session: aiohttp.ClientSession) -> str:
         client = self._client(session)
         try:

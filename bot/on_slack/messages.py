@@ -15,6 +15,8 @@ from bot.on_slack.history import History, gently, pictures
 from bot.on_slack.posting import Place, Posting
 from bot.on_slack.refusals import CLOSED, GONE, TROUBLES, error_of
 from bot.on_slack.sharing import NotShared, Sharing
+from bot.on_slack.words import message
+from bot.on_slack.workspace import account
 from bot.sheets import TooLarge
 from bot.worded import short
 
@@ -70,6 +72,14 @@ class Messages:
             await gently(self._sharing.remove(file))
         for ts in await self._history.parts(place.channel, place.ts):
             await gently(self._client.chat_delete(channel=place.channel, ts=ts))
+
+    async def tell(self, card: Card, text: str) -> None:
+        """Tell the job's owner by direct message, if Slack lets it through."""
+        try:
+            opened = await self._client.conversations_open(users=account(card.person_key))
+            await self._client.chat_postMessage(channel=opened["channel"]["id"], **message(text))
+        except SlackApiError as error:
+            log.warning("nobody is told", job=card.job, reason=error_of(error))
 
     async def _right(self, place: Place, card: Card, drawings: Sequence[Drawing]) -> Place:
         """Where the card is right in the end: not here, if somebody took the message away."""

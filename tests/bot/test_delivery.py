@@ -171,3 +171,84 @@ async def test_many_undelivered_cards_are_all_found_after_a_restart(
 
     assert {(await chat.ends(reply.job)).state for reply in replies} == {"succeeded"}
     assert len(wall.posts) == 17
+
+
+class Refusing(Wall):
+    """Takes no card with pictures, or none at all."""
+
+    def __init__(self, *, bare: bool, anew: bool = False) -> None:
+        super().__init__()
+        self.bare, self.anew, self.relents = bare, anew, False
+        self.asked: list[Card] = []
+
+    async def show(self, channel: str, message: str | None, card: Card) -> str:
+        self.asked.append(card)
+        if not self.relents and card.pictures and not (card.bare and self.bare):
+            old = self.anew and message is not None
+            if old or not self.anew:
+                raise CardRefused("it is held for explicit.", bare=not self.anew, anew=self.anew)
+        return await super().show(channel, message, card)
+
+
+async def test_a_card_whose_picture_is_refused_is_shown_in_words_and_says_why(open_chat: OpenChat) -> None:
+    wall = Refusing(bare=True)
+    chat = await open_chat(wall=wall)
+
+    job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+
+    card = await chat.ends(job)
+    assert (card.state, card.bare) == ("succeeded", "it is held for explicit.")
+    assert wall.told == []
+    asked = len(wall.asked)
+    await chat.presses("bo", "keep", job)
+    await chat.shows(job, lambda card: card.pictures[0].stars == 1)
+    assert [bool(one.bare) for one in wall.asked[asked:]] == [True]
+
+
+async def test_a_card_that_is_refused_in_words_too_ends_and_its_owner_is_told_once(
+    open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "SWEEP_SECONDS", 0.05)
+    wall = Refusing(bare=False)
+    chat = await open_chat(wall=wall)
+    job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+    await chat.sees(lambda: bool(wall.told))
+    assert job is not None
+    asked = len(wall.asked)
+
+    for _ in range(5):
+        chat.bot.delivery.touch([job])
+        await asyncio.sleep(0.1)
+
+    reason = (
+        f"the card of job {job} cannot be shown: it is held for explicit. Say /show {job} to try it again."
+    )
+    assert wall.told == [("ana", reason)]
+    assert len(wall.asked) == asked
+
+
+async def test_what_was_refused_for_good_is_tried_again_when_somebody_asks_for_it(
+    open_chat: OpenChat,
+) -> None:
+    wall = Refusing(bare=False)
+    chat = await open_chat(wall=wall)
+    job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+    await chat.sees(lambda: bool(wall.told))
+
+    await chat.says("ana", f"/show {job}")
+    await chat.sees(lambda: len(wall.told) == 2)
+    wall.relents = True
+    await chat.says("ana", f"/show {job}")
+
+    assert (await chat.ends(job)).bare == ""
+
+
+async def test_a_message_that_changes_no_more_is_followed_by_one_with_the_end(open_chat: OpenChat) -> None:
+    wall = Refusing(bare=False, anew=True)
+    chat = await open_chat(wall=wall)
+
+    job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+
+    assert (await chat.ends(job)).state == "succeeded"
+    assert len(wall.posts) == 2
+    assert wall.told == []

@@ -49,6 +49,9 @@ class Elsewhere:
     async def remove(self, channel: str, message: str) -> None:
         pass
 
+    async def tell(self, channel: str, card: Card, text: str) -> None:
+        pass
+
 
 async def test_one_that_is_refused_or_slow_keeps_no_other_waiting(capsys: pytest.CaptureFixture[str]) -> None:
     added: list[Front] = []

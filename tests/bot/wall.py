@@ -31,6 +31,7 @@ class Wall:
     cards: dict[str, Card] = field(default_factory=dict)
     posts: list[str] = field(default_factory=list)
     shows: list[Card] = field(default_factory=list)
+    told: list[tuple[str, str]] = field(default_factory=list)
     trouble: Exception | None = None
     slow: float = 0.0
     keys: "count[int]" = field(default_factory=count)
@@ -48,6 +49,9 @@ class Wall:
 
     async def remove(self, channel: str, message: str) -> None:
         self.cards.pop(message, None)
+
+    async def tell(self, channel: str, card: Card, text: str) -> None:
+        self.told.append((card.person, text))
 
 
 def a_config(folder: Path, **changes: object) -> Config:

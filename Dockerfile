@@ -1,7 +1,7 @@
 # Atelier with the GPU build of torch (plain pip's choice on Linux; on a machine without a GPU it uses the CPU).
 #   docker build -t atelier .
 #   docker run --gpus all -v atelier:/data -p 8765:8765 -e ATELIER_LOCAL_TOKEN=a-secret-of-yours atelier
-# Tokens come from outside, too: -e DISCORD_TOKEN, -e SLACK_BOT_TOKEN -e SLACK_APP_TOKEN (docs/discord.md, docs/slack.md).
+# That secret has at least 16 characters. Tokens come from outside, too: -e DISCORD_TOKEN, -e SLACK_BOT_TOKEN -e SLACK_APP_TOKEN (docs/discord.md, docs/slack.md).
 #   docker run --gpus all -v atelier:/data atelier imagine "a red star" --out /data/star.png
 # Each RUN and CMD below is an ordinary command: without Docker, run them in a virtual environment in a clone.
 FROM python:3.12-slim

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import secrets
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ DEFAULT = "config.toml"
 LOCAL_TOKEN = "ATELIER_LOCAL_TOKEN"  # whoever comes from another machine must know it
 DISCORD_TOKEN = "DISCORD_TOKEN"
 SLACK_BOT_TOKEN, SLACK_APP_TOKEN, SLACK_SECRET = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"
+SHORTEST_TOKEN = 16  # characters, which nobody guesses
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 CHANNELS = 50
@@ -171,11 +173,32 @@ def read_config(path: Path | None = None) -> Config:
 
 def check_local(local: LocalSettings) -> None:
     """Raise ConfigError when the page, once it is served, would be open to everybody on the network."""
-    if local.enabled and not local.is_loopback and not os.environ.get(LOCAL_TOKEN):
+    if not local.enabled:
+        return
+    if not local.is_loopback and local_token() is None:
         raise ConfigError(
-            f"in [local] address is {local.address!r}, which other machines reach: "
-            f"set {LOCAL_TOKEN} to a secret, or use 127.0.0.1."
+            f"in [local] address is {local.address!r}, which other machines reach: set {LOCAL_TOKEN} to a "
+            f"secret of at least {SHORTEST_TOKEN} characters, such as {_a_token()}, or use 127.0.0.1."
         )
+    check_token(local_token())
+
+
+def local_token() -> str | None:
+    """What the page asks for, if anything."""
+    return os.environ.get(LOCAL_TOKEN, "").strip() or None
+
+
+def check_token(token: str | None) -> None:
+    """Raise ConfigError when somebody could guess it."""
+    if token is not None and len(token) < SHORTEST_TOKEN:
+        raise ConfigError(
+            f"{LOCAL_TOKEN} has {len(token)} characters, but a secret has at least {SHORTEST_TOKEN}: "
+            f"here is one that was made just now: {_a_token()}"
+        )
+
+
+def _a_token() -> str:
+    return secrets.token_urlsafe(24)
 
 
 def _integer(low: int, high: int) -> BeforeValidator:

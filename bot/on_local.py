@@ -9,14 +9,15 @@ from typing import Any
 from aiohttp import WSCloseCode, web
 
 from bot.card import Card
-from bot.config import LOCAL_TOKEN, LocalSettings
+from bot.config import LOCAL_TOKEN, ConfigError, LocalSettings, check_token
 from bot.dispatch import Dispatch
 from bot.front import Asker
 from bot.intake import Intake
 from bot.local import page
-from bot.local.doors import Doors, greet, person_of
+from bot.local.doors import KNOWN, Doors, greet, person_of
 from bot.local.gallery import Gallery
 from bot.local.library import Loras
+from bot.local.secret import kept_secret
 from bot.local.sending import Sending
 from bot.local.sheets import Sheets
 from bot.local.shelf import Shelf
@@ -61,10 +62,14 @@ class LocalChat:
     ) -> None:
         if not token and not settings.is_loopback:
             raise LocalChatError(f"{settings.address} can be reached by others: set {LOCAL_TOKEN}.")
+        try:
+            check_token(token or None)
+        except ConfigError as error:
+            raise LocalChatError(str(error)) from error
         self.dispatch = dispatch
         self.channels = tuple(settings.channels)
         self._settings = settings
-        self._token = token or None
+        self._doors = Doors(token or None, kept_secret(files.home) if token else b"")
         self._database = database
         self._health, self._metrics = health, metrics
         shelf = Shelf(database, files, self.channels)
@@ -75,7 +80,9 @@ class LocalChat:
 
     async def start(self) -> str:
         """Serve from now on; the address to open. Raises LocalChatError."""
-        self._runner = web.AppRunner(self._app(), access_log=None, shutdown_timeout=LAST_WORDS)
+        self._runner = web.AppRunner(
+            self._app(), access_log=None, shutdown_timeout=LAST_WORDS, auto_decompress=False
+        )
         await self._runner.setup()
         address, port = self._settings.address, self._settings.port
         try:
@@ -140,7 +147,7 @@ class LocalChat:
 
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST_FILE)
-        Doors(self._token).guard(app)
+        self._doors.guard(app)
         app.router.add_routes(
             [
                 *page.routes(),
@@ -177,12 +184,15 @@ class LocalChat:
             "commands": [definition(one, with_defaults(own, one, {})) for one in shown],
             "actions": [{"name": a.name, "emoji": a.emoji, "help": a.help} for a in ACTIONS],
         }
-        response = web.json_response(told, headers={"Cache-Control": "no-store"})
+        response = web.json_response(told)
         greet(request, response)
         return response
 
-    async def _healthz(self, _: web.Request) -> web.StreamResponse:
+    async def _healthz(self, request: web.Request) -> web.StreamResponse:
+        """GET /healthz: strangers learn whether all is well, and no more."""
         well, told = self._health()
+        if not request[KNOWN]:
+            told = {"well": well}
         return web.json_response(told, status=200 if well else 503, dumps=partial(json.dumps, default=str))
 
     async def _show_metrics(self, _: web.Request) -> web.StreamResponse:

@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import os
 import signal
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Annotated, Any
 import structlog
 
 from bot.adapters import AdapterFolder
-from bot.config import LOCAL_TOKEN, Config, ConfigError, LocalSettings, check_local, read_config
+from bot.config import Config, ConfigError, LocalSettings, check_local, local_token, read_config
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.drafts import Drafts
@@ -224,9 +223,7 @@ def _told(
 
 async def _serve(bot: Bot, told: asyncio.Queue[str]) -> None:
     """The page comes first: a port in use is told before anything has begun."""
-    here = (
-        local_chat(bot, bot.config.local, os.environ.get(LOCAL_TOKEN)) if bot.config.local.enabled else None
-    )
+    here = local_chat(bot, bot.config.local, local_token()) if bot.config.local.enabled else None
     opening = Opening(others(bot), bot.add, alone=here is None)
     if here is None and not opening.fronts:
         raise CannotServe(NO_CHAT)
@@ -262,7 +259,7 @@ async def _told_to_stop(opening: Opening, told: asyncio.Queue[str]) -> str:
 def admins(config: Config) -> Admins:
     """A name on the page is anybody's to take: it counts where nobody but this machine can open the page."""
     named = {"local": config.admins.local, "discord": config.admins.discord, "slack": config.admins.slack}
-    alone = config.local.is_loopback and not os.environ.get(LOCAL_TOKEN)
+    alone = config.local.is_loopback and local_token() is None
     return Admins(named=named, by_name=("local",) if alone else ())
 
 

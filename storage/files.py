@@ -35,6 +35,11 @@ class Files:
             raise ValueError(f"{self.place} is not a folder")
         return folder
 
+    @property
+    def home(self) -> Path | None:
+        """The folder, if the files lie in one on this machine."""
+        return _folder(self.place)
+
     async def put(self, content: bytes | Path) -> Sha256:
         """Keep these bytes, or a copy of that file, and tell their hash. What is there already is not copied.
 

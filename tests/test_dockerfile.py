@@ -73,7 +73,7 @@ async def test_in_the_image_the_chat_is_open_to_others_who_know_its_token(
         assert await refused.end() != 0
     assert "ATELIER_LOCAL_TOKEN" in "".join(refused.logged)
 
-    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", "a-secret")
+    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", "a-secret-of-yours")
     async with serving(config) as service:
         await service.ready()
         assert service.address.startswith("http://0.0.0.0:")

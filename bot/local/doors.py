@@ -1,22 +1,26 @@
 """Who may enter the local chat: the right host, the right origin, the right token, and who they are."""
 
-import asyncio
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from bot.bodies import utf8_of
 from bot.config import is_loopback
+from bot.local.guesses import Guesses
 from bot.local.page import STATIC
 
 PERSON = "atelier_person"  # the cookie with a person's secret
 KEY = "atelier_key"  # the cookie of those who once gave the token
 KEEP = 400 * 24 * 3600  # seconds: browsers allow no more
+SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}", re.ASCII)  # what a person's cookie may hold
 OPEN = frozenset({*STATIC, "/token", "/healthz"})  # what those without the token get
-WRONG_TOKEN_PAUSE = 1.0  # seconds: guesses come one after another
+LONGEST_TOKEN = 1024  # bytes
+KNOWN = web.RequestKey("known", bool)
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -34,9 +38,11 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Doors:
     """Stands before every route. Without a token only this machine's own names for itself are let in."""
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, token: str | None, secret: bytes, guesses: Guesses | None = None) -> None:
+        """`secret`: what cookies are made with, so that nobody can try tokens as cookies."""
         self._token = token
-        self._guessing = asyncio.Lock()
+        self._cookie = hmac.new(secret, (token or "").encode(), "sha256").hexdigest()
+        self._guesses = guesses or Guesses()
 
     def guard(self, app: web.Application) -> None:
         """Put every route of this application behind the doors."""
@@ -52,34 +58,43 @@ class Doors:
         writes = request.method not in ("GET", "HEAD") or "Upgrade" in request.headers
         if writes and not _same_origin(request):
             raise web.HTTPForbidden(text="this comes from another site, and is not taken.")
-        if request.path not in OPEN and not self._knows(request):
+        request[KNOWN] = await self._knows(request)
+        if request.path not in OPEN and not request[KNOWN]:
             raise web.HTTPUnauthorized(text="this chat asks for its token.")
+        if request.headers.get("Content-Encoding", "identity") != "identity":
+            raise web.HTTPUnsupportedMediaType(text="a body must not be compressed.")
         return await handler(request)
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         """POST /token: the token as the body; from then on a cookie stands for it."""
-        given = await request.text()
-        if self._token is None or not _equal(given.strip(), self._token):
-            async with self._guessing:
-                await asyncio.sleep(WRONG_TOKEN_PAUSE)
+        if not await self._is_token(request, await utf8_of(request, LONGEST_TOKEN)):
             raise web.HTTPUnauthorized(text="this is not the token.")
         response = web.Response(status=204)
-        response.set_cookie(KEY, _stands_for(self._token), max_age=KEEP, httponly=True, samesite="Strict")
+        response.set_cookie(KEY, self._cookie, max_age=KEEP, httponly=True, samesite="Strict")
         return response
 
-    def _knows(self, request: web.Request) -> bool:
-        if self._token is None:
+    async def _knows(self, request: web.Request) -> bool:
+        """Whether they were let in before, or bring the token. A wrong token ends the request."""
+        if self._token is None or equal(request.cookies.get(KEY, ""), self._cookie):
             return True
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and _equal(given.strip(), self._token):
-            return True
-        return _equal(request.cookies.get(KEY, ""), _stands_for(self._token))
+        if scheme.lower() != "bearer":
+            return False
+        if not await self._is_token(request, given):
+            raise web.HTTPUnauthorized(text="this is not the token.")
+        return True
+
+    async def _is_token(self, request: web.Request, given: str) -> bool:
+        """Whether it is. Raises HTTPTooManyRequests where too many guesses wait already."""
+        async with self._guesses.turn(request.remote or "") as guess:
+            guess.right = self._token is not None and equal(given.strip(), self._token)
+        return guess.right
 
 
 def person_of(request: web.Request) -> str | None:
     """The key of the person whose browser this is, if it was greeted before."""
     secret = request.cookies.get(PERSON, "")
-    return hashlib.sha256(secret.encode()).hexdigest()[:16] if 32 <= len(secret) <= 128 else None
+    return hashlib.sha256(secret.encode()).hexdigest()[:16] if SECRET.fullmatch(secret) else None
 
 
 def greet(request: web.Request, response: web.StreamResponse) -> None:
@@ -106,13 +121,11 @@ def _same_origin(request: web.Request) -> bool:
         return False
 
 
-def _stands_for(token: str) -> str:
-    return hmac.new(token.encode(), b"atelier's page", "sha256").hexdigest()
-
-
-def _equal(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+def equal(given: str, right: str) -> bool:
+    """Whether two secrets are the same, in a time that tells nothing; what came may be any bytes."""
+    return hmac.compare_digest(*(text.encode(errors="surrogatepass") for text in (given, right)))
 
 
 async def _mark(request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from bot.local.doors import person_of
+from bot.local.doors import equal, person_of
 from bot.local.shelf import Shelf
 from bot.local.wire import CHAT
 from bot.local.written import picture_json
@@ -65,7 +65,7 @@ class Gallery:
     async def _given(self, request: web.Request) -> web.StreamResponse:
         sha256, name = Sha256(request.match_info["sha256"]), request.match_info["name"]
         person = person_of(request) or ""
-        if not hmac.compare_digest(self._signed(person, name, sha256), request.query.get("for", "")):
+        if not equal(request.query.get("for", ""), self._signed(person, name, sha256)):
             raise web.HTTPNotFound(text="there is no such file.")
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)
         response = web.Response(body=await self._shelf.read(sha256), content_type="application/octet-stream")
@@ -115,4 +115,5 @@ class Gallery:
         return Sha256(found.sha256)
 
     def _signed(self, person: str, name: str, sha256: Sha256) -> str:
-        return hmac.new(self._secret, f"{person}\n{sha256}\n{name}".encode(), hashlib.sha256).hexdigest()
+        content = f"{person}\n{sha256}\n{name}".encode(errors="surrogatepass")
+        return hmac.new(self._secret, content, hashlib.sha256).hexdigest()

@@ -19,6 +19,7 @@ from bot.config import (
     SlackSettings,
     TrainingLimits,
     check_local,
+    local_token,
     read_config,
 )
 from engine.messages import EngineSettings
@@ -180,14 +181,45 @@ def test_an_address_that_others_reach_needs_a_token(
     with pytest.raises(ConfigError) as error:
         check_local(local)
 
-    assert str(error.value) == (
-        f"in [local] address is '{address}', which other machines reach: "
-        "set ATELIER_LOCAL_TOKEN to a secret, or use 127.0.0.1."
+    refusal = re.fullmatch(
+        rf"in \[local\] address is '{re.escape(address)}', which other machines reach: "
+        r"set ATELIER_LOCAL_TOKEN to a secret of at least 16 characters, such as (\S+), "
+        r"or use 127\.0\.0\.1\.",
+        str(error.value),
     )
-    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", "a long secret")
+    assert refusal
+    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", refusal[1])
+    check_local(local)
+    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", "a secret of ours")
     check_local(local)
     monkeypatch.delenv("ATELIER_LOCAL_TOKEN")
     check_local(replace(local, enabled=False))
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "127.0.0.1"])
+@pytest.mark.parametrize("token", ["x", "letmein", "fifteen letters"])
+def test_a_token_that_can_be_guessed_is_refused_and_a_good_one_offered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, token: str
+) -> None:
+    local = read_config(written(tmp_path, f'[local]\naddress = "{address}"')).local
+    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", token)
+
+    with pytest.raises(ConfigError) as error:
+        check_local(local)
+
+    sentence, _, offered = str(error.value).rpartition(" ")
+    assert sentence == (
+        f"ATELIER_LOCAL_TOKEN has {len(token)} characters, but a secret has at least 16: "
+        "here is one that was made just now:"
+    )
+    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", offered)
+    check_local(local)
+
+
+def test_the_token_is_read_without_the_line_break_of_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATELIER_LOCAL_TOKEN", " a secret of ours\n")
+
+    assert local_token() == "a secret of ours"
 
 
 def test_a_folder_beside_the_file_can_be_the_model(tmp_path: Path) -> None:

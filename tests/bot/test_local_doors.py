@@ -21,7 +21,7 @@ async def place(tmp_path: Path) -> AsyncIterator[Place]:
 
 @pytest.fixture
 async def guarded(tmp_path: Path) -> AsyncIterator[Place]:
-    async with a_place(tmp_path, token="open sesame") as place:
+    async with a_place(tmp_path, token="open sesame, please") as place:
         yield place
 
 
@@ -310,16 +310,16 @@ async def test_the_token_is_asked_once(guarded: Place, browser: ClientSession) -
     assert wrong.status == 401
     assert time.monotonic() - started > 0.9
 
-    right = await browser.post(f"{guarded.address}/token", data=b"open sesame", headers=headers)
+    right = await browser.post(f"{guarded.address}/token", data=b"open sesame, please", headers=headers)
 
     assert right.status == 204
-    assert "open sesame" not in right.headers["Set-Cookie"]
+    assert "open sesame, please" not in right.headers["Set-Cookie"]
     ana = await guarded.comes(session=browser)
     assert (await ana.paints())["state"] == "succeeded"
 
 
 async def test_programs_bring_the_token_themselves(guarded: Place, browser: ClientSession) -> None:
-    for token, status in (("open sesame", 200), ("open barley", 401), ("", 401)):
+    for token, status in (("open sesame, please", 200), ("open barley", 401), ("", 401)):
         answer = await browser.get(f"{guarded.address}/metrics", headers={"Authorization": f"Bearer {token}"})
         assert answer.status == status
 

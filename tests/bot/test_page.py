@@ -400,7 +400,7 @@ async def test_older_cards_come_when_one_scrolls_up(place: Place, comes: Comes) 
 
 
 async def test_the_token_is_asked_for_once(tmp_path: Path) -> None:
-    async with a_place(tmp_path / "guarded", token="open sesame") as place, a_browser() as browser:
+    async with a_place(tmp_path / "guarded", token="open sesame, please") as place, a_browser() as browser:
         page = await (await browser.new_context()).new_page()
         await page.goto(place.address)
         field = page.get_by_label("This chat is private")
@@ -408,7 +408,7 @@ async def test_the_token_is_asked_for_once(tmp_path: Path) -> None:
         await field.last.fill("open barley")
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("alert").filter(has_text="not the token")).to_be_visible()
-        await field.last.fill("open sesame")
+        await field.last.fill("open sesame, please")
         await page.keyboard.press("Enter")
 
         await expect(page.locator("#state")).to_have_text("Connected")

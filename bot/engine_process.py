@@ -7,13 +7,11 @@ import socket
 from asyncio.subprocess import Process
 from collections.abc import Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
 
-from engine.messages import EngineSettings, Event, Request
+from engine.messages import BrokenMessage, EngineSettings, Event, Request, ToEngine
 
 HOME = Path(__file__).parents[
     1
@@ -32,7 +30,8 @@ class EngineProcess:
 
     def __init__(self, process: Process, ours: socket.socket) -> None:
         self._process = process
-        self._connection: Connection[Any, Any] = Connection(ours.detach())
+        self._channel = ToEngine(ours.detach())
+        self._broken = ""
         self._outbox: SimpleQueue[Message | None] = SimpleQueue()
         self._events: asyncio.Queue[Event | None] = asyncio.Queue()
         loop = asyncio.get_running_loop()
@@ -92,7 +91,9 @@ class EngineProcess:
         self._outbox.put(None)
         for thread in self._threads:
             await asyncio.to_thread(thread.join)
-        self._connection.close()
+        self._channel.close()
+        if self._broken:
+            return f"said what is no message, and was killed ({self._broken})"
         if status < 0:
             return f"was killed by {signal.Signals(-status).name}"
         return f"ended with exit status {status}"
@@ -114,7 +115,10 @@ class EngineProcess:
 
         try:
             while True:
-                told(self._connection.recv())
+                told(self._channel.receive())
+        except BrokenMessage as error:  # whoever said it may be anybody's by now
+            self._broken = str(error)
+            self._kill_group()
         except (EOFError, OSError):
             pass
         finally:
@@ -123,4 +127,4 @@ class EngineProcess:
     def _write(self) -> None:
         while (message := self._outbox.get()) is not None:
             with suppress(OSError):  # it died: the reader sees that too, and tells it
-                self._connection.send(message)
+                self._channel.send(message)

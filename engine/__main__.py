@@ -8,9 +8,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
 
-from engine.messages import CannotStart, EngineSettings, Ready
+from engine.messages import CannotStart, Ready, ToBot
 
 # PEFT, transformers and diffusers import these if they are installed, for nothing that is done here.
 UNUSED = ("bitsandbytes", "scipy")
@@ -24,9 +23,9 @@ def main() -> int:
     parser.add_argument("--fd", type=int, required=True, help="file descriptor of the socket to the bot")
     fd: int = parser.parse_args().fd
     os.set_inheritable(fd, False)  # or a compiler's workers would hold it open after this process is gone
-    inbox: Connection = Connection(fd)
+    inbox = ToBot(fd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings: EngineSettings = inbox.recv()
+    settings = inbox.settings()
     started = time.monotonic()
 
     # OpenMP's threads spin where they wait for each other, by default so long that two programs on the same

@@ -1,12 +1,10 @@
 """The engine's loop: one step, then look up."""
 
-from multiprocessing.connection import Connection
-
-from engine.messages import Request, Shutdown
+from engine.messages import Shutdown, ToBot
 from engine.studio import Studio
 
 
-def serve(inbox: Connection, studio: Studio) -> None:
+def serve(inbox: ToBot, studio: Studio) -> None:
     """The whole life of the engine process: take what has come (waiting only when idle), then take one step.
 
     Returns on Shutdown, or when the bot's end of the connection is gone.
@@ -14,7 +12,7 @@ def serve(inbox: Connection, studio: Studio) -> None:
     try:
         while True:
             while inbox.poll(None if studio.idle else 0):
-                request: Request = inbox.recv()
+                request = inbox.receive()
                 if isinstance(request, Shutdown):
                     return
                 for event in studio.accept(request):

@@ -1,9 +1,17 @@
 """All that the bot and the engine share: frozen requests and events that refuse nonsense when made.
 
-Standard library only. Requests travel from the bot to the engine, events the other way, pickled over one
-socket between two processes of the same installation.
+Standard library only. Requests travel from the bot to the engine, events the other way, as plain data over
+one socket between two processes of the same installation.
 """
 
+from engine.messages.channel import (
+    Event,
+    Look,
+    Request,
+    ToBot,
+    ToEngine,
+    Work,
+)
 from engine.messages.checks import (
     ADAPTER_NAME,
     PROMPT_CHARACTERS,
@@ -13,6 +21,7 @@ from engine.messages.checks import (
     whole,
     within,
 )
+from engine.messages.codec import BrokenMessage
 from engine.messages.files import (
     INCOMING,
     Folder,
@@ -109,29 +118,6 @@ from engine.messages.training import (
     filled,
 )
 
-Work = Paint | Train
-"""What waits in the queue, and takes a while."""
-Look = Inspect | Admit | Merge | Liken
-"""What is done beside them while somebody waits."""
-Request = Work | Look | StopTraining | Cancel | Shutdown
-Event = (
-    Ready
-    | CannotStart
-    | Working
-    | Idle
-    | Progress
-    | Painted
-    | Inspected
-    | Admitted
-    | Merged
-    | Likened
-    | Learning
-    | Saved
-    | Trained
-    | Failed
-    | Cancelled
-)
-
 __all__ = [
     "ACCUMULATION",
     "ADAMW_RATE",
@@ -176,6 +162,7 @@ __all__ = [
     "AdapterUse",
     "Admit",
     "Admitted",
+    "BrokenMessage",
     "Cancel",
     "Cancelled",
     "CannotStart",
@@ -215,6 +202,8 @@ __all__ = [
     "Shutdown",
     "Size",
     "StopTraining",
+    "ToBot",
+    "ToEngine",
     "Train",
     "Trained",
     "TrainingPrecision",

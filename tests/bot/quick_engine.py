@@ -10,7 +10,6 @@ import signal
 import sys
 import time
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from engine.messages import (
@@ -39,6 +38,7 @@ from engine.messages import (
     Shutdown,
     Size,
     StopTraining,
+    ToBot,
     Train,
     Work,
     Working,
@@ -54,7 +54,7 @@ READY = Ready(model="quick", device="cpu", precision="float32", side=64, has_ref
 class Engine:
     """All pictures take each step together; a training takes turns with them."""
 
-    def __init__(self, bot: "Connection", notes: Path, seconds: float, store: Path) -> None:
+    def __init__(self, bot: ToBot, notes: Path, seconds: float, store: Path) -> None:
         self.bot = bot
         self.store = store
         self.lesson: Lesson | None = None
@@ -66,7 +66,7 @@ class Engine:
     def serve(self) -> None:
         while True:
             while self.bot.poll(None if not self.jobs and self.lesson is None else 0):
-                request = self.bot.recv()
+                request = self.bot.receive()
                 if isinstance(request, Shutdown):
                     return
                 self.take(request)
@@ -231,8 +231,8 @@ def pictures(request: Paint) -> tuple[Picture, ...]:
 
 def main() -> None:
     notes, seconds = Path(sys.argv[1]), float(sys.argv[2])
-    bot: Connection = Connection(int(sys.argv[sys.argv.index("--fd") + 1]))
-    settings = bot.recv()
+    bot = ToBot(int(sys.argv[sys.argv.index("--fd") + 1]))
+    settings = bot.settings()
     engine = Engine(bot, notes, seconds, Path(settings.files))
     engine.notes.write(f"start {os.getpid()}\n")
     if settings.model != "quick":

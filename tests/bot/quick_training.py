@@ -5,7 +5,6 @@ import os
 import signal
 import zlib
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from engine.messages import (
@@ -16,6 +15,7 @@ from engine.messages import (
     Note,
     Saved,
     Sha256,
+    ToBot,
     Train,
     Trained,
 )
@@ -63,7 +63,7 @@ def samples(request: Train, step: int) -> tuple[bytes, ...]:
 class Lesson:
     """One training. Its state is a file with the number of steps that are done."""
 
-    def __init__(self, bot: "Connection", request: Train, store: Path) -> None:
+    def __init__(self, bot: ToBot, request: Train, store: Path) -> None:
         self.bot = bot
         self.request = request
         self.store = Folder(store)

@@ -19,6 +19,7 @@ from engine.messages import (
     Progress,
     Ready,
     Shutdown,
+    ToBot,
     Working,
 )
 
@@ -27,8 +28,8 @@ READY = Ready(model="scripted", device="cpu", precision="float32", side=128, has
 
 def main() -> None:
     mode, note, fd = sys.argv[1], Path(sys.argv[2]), int(sys.argv[sys.argv.index("--fd") + 1])
-    bot = Connection(fd)
-    bot.recv()
+    bot = ToBot(fd)
+    bot.settings()
     with note.open("a") as starts:
         starts.write(f"{os.getpid()}\n")
     nth = len(note.read_text().splitlines())
@@ -42,12 +43,22 @@ def main() -> None:
     if mode == "leaves a child":
         subprocess.Popen(["sleep", "60"], pass_fds=[fd])
     bot.send(READY)
-    while not isinstance(request := bot.recv(), Shutdown):
+    while not isinstance(request := bot.receive(), Shutdown):
         if isinstance(request, Paint):
-            paint(bot, request)
+            paint(bot, request, note.with_name("trap"))
 
 
-def paint(bot: "Connection", request: Paint) -> None:
+class Trap:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+def paint(bot: ToBot, request: Paint, trap: Path) -> None:
     """The prompt is the script."""
     job = request.job
     bot.send(Working(jobs=(job,), deadline=0.5))
@@ -56,12 +67,16 @@ def paint(bot: "Connection", request: Paint) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
             time.sleep(60)
+        case "pickle":
+            Connection(os.dup(bot.fileno())).send(Trap(trap))
+        case "lie":
+            bot.send(Progress(job=job, step="two", steps=8, preview=b""))  # type: ignore[arg-type]
         case "slow":
             for step in range(8):
                 time.sleep(0.2)
                 bot.send(Progress(job=job, step=step, steps=8, preview=b""))
         case "wait":
-            while not isinstance(bot.recv(), Cancel):
+            while not isinstance(bot.receive(), Cancel):
                 pass
             bot.send(Cancelled(job=job))
             bot.send(Idle())

@@ -75,6 +75,22 @@ async def test_a_step_that_never_ends_is_killed_at_its_deadline(engine: Engine) 
     assert isinstance(await ending(client, "a fox"), Painted)
 
 
+@pytest.mark.parametrize("trouble", ["pickle", "lie"])
+async def test_an_engine_that_says_what_is_no_message_is_killed_and_nothing_of_it_is_run(
+    engine: Engine, tmp_path: Path, trouble: str
+) -> None:
+    client = engine("fine")
+    await client.start()
+
+    lost = await ending(client, trouble)
+
+    assert isinstance(lost, Lost)
+    assert lost.died == "alone"
+    assert "said what is no message, and was killed" in lost.reason
+    assert not (tmp_path / "trap").exists()
+    assert isinstance(await ending(client, "a fox"), Painted)
+
+
 async def test_each_sign_of_life_begins_the_deadline_again(engine: Engine) -> None:
     client = engine("fine")
     await client.start()

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from engine.messages import (
     Prior,
     Saved,
     Shutdown,
+    ToEngine,
     Train,
     Trained,
     TrainingPrecision,
@@ -88,7 +88,7 @@ def test_a_state_that_another_version_kept_is_refused(model: Model, tmp_path: Pa
 
 
 @contextmanager
-def an_engine(folder: Path) -> Iterator[tuple[Connection, subprocess.Popen[bytes]]]:
+def an_engine(folder: Path) -> Iterator[tuple[ToEngine, subprocess.Popen[bytes]]]:
     """The engine as the bot starts it, with the connection to it; it is gone afterwards."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -97,7 +97,7 @@ def an_engine(folder: Path) -> Iterator[tuple[Connection, subprocess.Popen[bytes
             pass_fds=(theirs.fileno(),),
             stderr=subprocess.DEVNULL,
         )
-    connection: Connection = Connection(ours.detach())
+    connection = ToEngine(ours.detach())
     try:
         connection.send(EngineSettings(model="demo", files=str(folder)))
         yield connection, process
@@ -107,11 +107,11 @@ def an_engine(folder: Path) -> Iterator[tuple[Connection, subprocess.Popen[bytes
         process.wait()
 
 
-def heard(connection: Connection, *, until: type[Event]) -> list[Event]:
+def heard(connection: ToEngine, *, until: type[Event]) -> list[Event]:
     """Everything that the engine tells until an event of this kind, or of a failure."""
     events: list[Event] = []
     while not events or not isinstance(events[-1], until | Failed):
-        events.append(connection.recv())
+        events.append(connection.receive())
     return events
 
 

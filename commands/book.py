@@ -1,8 +1,9 @@
 """All that people can say, in the order in which they learn it; /help reads it out."""
 
 from collections.abc import Awaitable, Mapping
+from functools import cache
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, get_args, get_type_hints
 
 from commands.actions import ACTIONS, TRAINING_ACTIONS
 from commands.admin_audit import admin_audit
@@ -12,7 +13,7 @@ from commands.admin_people import admin_people
 from commands.admin_queue import admin_queue
 from commands.admin_rules import admin_rules
 from commands.admin_stats import admin_stats
-from commands.answers import Answer, Said
+from commands.answers import Answer, Filed, Said, Shown
 from commands.arrivals import lora_import, lora_merge
 from commands.cancel import cancel
 from commands.compare import compare
@@ -120,3 +121,10 @@ GROUPS: Mapping[str, str] = MappingProxyType(
         "admin": "For admins: people, LoRAs, the queue, limits, rules, what was changed and done here.",
     }
 )  # first words of two, each with what its commands are for
+
+
+@cache
+def posting() -> frozenset[str]:
+    """The names of the commands that may end in a card, which everybody in the channel sees."""
+    told = {name: get_type_hints(one.run)["return"] for name, one in COMMANDS.items()}
+    return frozenset(name for name, kind in told.items() if {Filed, Shown} & {kind, *get_args(kind)})

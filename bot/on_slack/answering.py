@@ -10,14 +10,15 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.front import Asker
+from bot.hanging import hung
+from bot.on_slack.ephemerals import Ephemerals, Recipient
 from bot.on_slack.forms import Origin, modal
-from bot.on_slack.gallery import Gallery
+from bot.on_slack.gallery import SHOWN, lora_messages
 from bot.on_slack.refusals import TROUBLES, error_of
 from bot.on_slack.sharing import NotShared, Sharing
-from bot.on_slack.words import JSON, message
+from bot.on_slack.words import JSON, QUIET, messages
 from bot.on_slack.workspace import CHAT, account
-from bot.worded import short
-from commands.answers import Form
+from commands.answers import Form, SmallPicture
 from commands.book import find
 from commands.gallery import lora_cards
 from commands.settings import with_defaults
@@ -29,6 +30,7 @@ from storage.people import known
 
 TOO_LATE = "that took too long for a form: please do it again."
 SENT = "it comes to you by direct message."
+PICTURE = "The picture comes to you by direct message."
 UNSENT = "it could not be sent to you: write to the bot once, then try again."
 LAST_WORDS = 5.0  # seconds that answers under way have when the chat is closed
 
@@ -38,12 +40,20 @@ log = structlog.get_logger(__name__)
 class Answering:
     """Answers one person. What takes a while is done after Slack knows that it was heard."""
 
-    def __init__(self, *, client: AsyncWebClient, sharing: Sharing, files: Files, database: Database) -> None:
+    def __init__(
+        self,
+        *,
+        client: AsyncWebClient,
+        ephemerals: Ephemerals,
+        sharing: Sharing,
+        files: Files,
+        database: Database,
+    ) -> None:
         self._client = client
+        self._ephemerals = ephemerals
         self._sharing = sharing
         self._files = files
         self._database = database
-        self._gallery = Gallery(sharing, files)
         self._tasks: set[asyncio.Task[None]] = set()
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
@@ -69,31 +79,24 @@ class Answering:
             return None
         return replace(asker, channel=str(opened["channel"]["id"]), direct=True)
 
-    async def whisper(self, asker: Asker, text: str, thread: str | None = None) -> None:
-        """Tell this person in the channel what nobody else sees."""
-        await self._client.chat_postEphemeral(
-            channel=asker.channel,
-            user=account(asker.person),
-            thread_ts=thread,
-            **message(text),
-        )
+    async def tell(self, to: Recipient, text: str) -> None:
+        """Tell this person what nobody else sees."""
+        await self._ephemerals.say(to, text)
 
-    async def show(self, asker: Asker, loras: Sequence[LoraView], text: str) -> None:
-        """Tell this person of LoRAs, each with what it paints, and nobody else."""
-        await self.whisper(asker, text)
-        for blocks in await self._gallery.messages(lora_cards(loras)):
-            await self._client.chat_postEphemeral(
-                channel=asker.channel, user=account(asker.person), text="LoRAs", blocks=blocks
-            )
+    async def show(self, to: Recipient, loras: Sequence[LoraView], text: str) -> None:
+        """Tell this person of LoRAs, and nobody else; what they paint comes by direct message."""
+        cards = lora_cards(loras)[:SHOWN]
+        pictures = [SmallPicture(sha256=one.thumbnail, caption=one.name) for one in cards if one.thumbnail]
+        await self._ephemerals.say(to, told_of_picture(to, text) if pictures else text)
+        await self._ephemerals.send(to, lora_messages(cards))
+        if pictures:
+            sheet = await hung(self._files, pictures)
+            await self.draw(to, sheet.name, sheet.content)
 
-    async def draw(self, asker: Asker, name: str, content: bytes, text: str) -> None:
-        """Tell this person, with a picture, and nobody else."""
-        await self.whisper(asker, text)
-        file = await self._sharing.keep(name, content)
-        image: JSON = {"type": "image", "slack_file": {"id": file}, "alt_text": short(text, 1900)}
-        await self._client.chat_postEphemeral(
-            channel=asker.channel, user=account(asker.person), text=name, blocks=[image]
-        )
+    async def draw(self, to: Recipient, name: str, content: bytes) -> None:
+        """Send this person a picture, and nobody else: Slack shows nobody a file in an ephemeral message."""
+        if not await self._sent(to.asker, [(name, name, content)]):
+            await self.tell(to, UNSENT)
 
     async def open(self, trigger: str, view: JSON) -> str:
         """Open a modal; what to tell the person when Slack does not."""
@@ -112,34 +115,43 @@ class Answering:
         """Let an open modal look like this."""
         await self._client.views_update(view_id=view_id, view=view)
 
-    async def form(self, asker: Asker, form: Form, trigger: str, **origin: Any) -> str:
+    async def form(self, to: Recipient, form: Form, trigger: str, **origin: Any) -> str:
         """Open the modal of a form; what to tell the person when Slack does not."""
         async with self._database.reading() as session:
-            person = await known(session, CHAT, asker.person)
+            person = await known(session, CHAT, to.asker.person)
         usual = with_defaults(person.settings if person else {}, find(form.command), {})
-        made = modal(Origin(command=form.command, channel=asker.channel, **origin), form.values, usual)
-        return await self.open(trigger, made)
+        opened = Origin(command=form.command, channel=to.asker.channel, answer=to.url, **origin)
+        return await self.open(trigger, modal(opened, form.values, usual))
 
-    async def give(
-        self, asker: Asker, files: tuple[tuple[str, Sha256], ...], text: str, thread: str | None = None
-    ) -> None:
+    async def give(self, to: Recipient, files: tuple[tuple[str, Sha256], ...], text: str) -> None:
         """Send files with their recipes to the person alone."""
-        told = SENT
+        try:
+            contents = [(name, name, await self._files.get(sha256)) for name, sha256 in files]
+        except OSError as error:
+            log.warning("a file could not be read", reason=error_of(error))
+            await self.tell(to, UNSENT)
+            return
+        sent = await self._sent(to.asker, contents, text)
+        if not sent or not to.asker.direct:
+            await self.tell(to, SENT if sent else UNSENT)
+
+    async def _sent(self, asker: Asker, contents: Sequence[tuple[str, str, bytes]], text: str = "") -> bool:
+        """Whether these files (name, title, content) are in the person's conversation with the bot."""
         try:
             opened = await self._client.conversations_open(users=account(asker.person))
             channel = opened["channel"]["id"]
-            contents = [(name, name, await self._files.get(sha256)) for name, sha256 in files]
             await self._sharing.share(channel, None, contents)
-            if text:
-                await self._client.chat_postMessage(channel=channel, **message(text), **QUIET)
+            for content in messages(text) if text else ():
+                await self._client.chat_postMessage(channel=channel, **content, **QUIET)
         except (*TROUBLES, NotShared) as error:
             log.warning("a file could not be sent", reason=error_of(error))
-            told = UNSENT
-        if told == UNSENT or not asker.direct:
-            await self.whisper(asker, told, thread)
+            return False
+        return True
 
 
-QUIET: JSON = {"unfurl_links": False, "unfurl_media": False, "link_names": False}
+def told_of_picture(to: Recipient, text: str) -> str:
+    """The words, and where to look for the picture that belongs to them."""
+    return text if to.asker.direct else f"{text}\n{PICTURE}"
 
 
 async def _tried(work: Coroutine[Any, Any, None]) -> None:

@@ -6,6 +6,7 @@ from bot.dispatch import Dispatch
 from bot.front import Asker
 from bot.intake import Intake
 from bot.on_slack.answering import Answering
+from bot.on_slack.ephemerals import Recipient
 from bot.on_slack.fetching import Fetching
 from bot.on_slack.forms import Origin, field_of, files, notice, texts
 from bot.on_slack.words import JSON
@@ -33,28 +34,28 @@ class Arrivals:
         self._fetching = fetching
         self._answering = answering
 
-    async def in_time(self, asker: Asker, asking: "asyncio.Task[Reply]") -> Reply:
-        """The reply, or that it comes later; then it is whispered."""
+    async def in_time(self, to: Recipient, asking: "asyncio.Task[Reply]") -> Reply:
+        """The reply, or that it comes later; then its person is told."""
         done, _ = await asyncio.wait({asking}, timeout=PATIENCE)
         if done:
             return asking.result()
-        self._answering.later(self._tell(asker, asking))
+        self._answering.later(self._tell(to, asking))
         return Reply(text=LOOKING)
 
-    async def submit(self, asker: Asker, view: JSON, user: str, job: JobId) -> JSON:
+    async def submit(self, to: Recipient, view: JSON, user: str, job: JobId) -> JSON:
         """The answer to the sent form; the modal stays open for a refusal that comes at once."""
         sent = files(view)
         if not sent:
             return {"response_action": "errors", "errors": {FILE: NO_FILE}}
-        bringing = asyncio.create_task(self._bring(asker, view, user, sent[0], job))
+        bringing = asyncio.create_task(self._bring(to.asker, view, user, sent[0], job))
         done, _ = await asyncio.wait({bringing}, timeout=PATIENCE)
         if not done:
-            self._answering.later(self._tell(asker, bringing))
+            self._answering.later(self._tell(to, bringing))
             return {"response_action": "update", "view": notice(f"/{lora_import.name}", LOOKING)}
         reply = bringing.result()
         if not reply.ok:
             return {"response_action": "errors", "errors": {field_of(view, reply.text): reply.text}}
-        self._answering.later(self._answering.whisper(asker, reply.text))
+        self._answering.later(self._answering.tell(to, reply.text))
         return {}
 
     async def _bring(self, asker: Asker, view: JSON, user: str, file: str, job: JobId) -> Reply:
@@ -68,9 +69,9 @@ class Arrivals:
         values = {**texts(view), FILE: sha256}
         return await self._dispatch.fill(asker, Origin.of(view).command, values, job=job)
 
-    async def _tell(self, asker: Asker, asking: "asyncio.Task[Reply]") -> None:
+    async def _tell(self, to: Recipient, asking: "asyncio.Task[Reply]") -> None:
         reply = await asking
         if reply.files:
-            await self._answering.give(asker, reply.files, reply.text)
+            await self._answering.give(to, reply.files, reply.text)
         else:
-            await self._answering.whisper(asker, reply.text)
+            await self._answering.tell(to, reply.text)

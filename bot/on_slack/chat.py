@@ -20,6 +20,7 @@ from bot.manifest import SCOPES
 from bot.on_slack.answering import Answering
 from bot.on_slack.arrivals import Arrivals
 from bot.on_slack.entrance import Entrance
+from bot.on_slack.ephemerals import Ephemerals
 from bot.on_slack.fetching import Fetching
 from bot.on_slack.history import History
 from bot.on_slack.listeners import Listeners
@@ -121,7 +122,11 @@ class SlackChat:
             history=History(client),
         )
         self._answering = Answering(
-            client=client, sharing=sharing, files=self._files, database=self._database
+            client=client,
+            ephemerals=Ephemerals(client, session),
+            sharing=sharing,
+            files=self._files,
+            database=self._database,
         )
         app = self._app(session, told)
         self._listeners(client, session, home, self._answering).register(app)

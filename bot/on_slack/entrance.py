@@ -3,8 +3,7 @@
 from bot.config import SlackSettings
 from bot.front import Asker
 from bot.on_slack.workspace import Workspace
-
-POSTING = ("imagine", "train", "training", "show")  # commands whose answer everybody sees
+from commands.book import posting
 
 
 class Entrance:
@@ -16,7 +15,7 @@ class Entrance:
 
     async def refusal(self, asker: Asker, command: str) -> str:
         """Why this cannot be done here, in a sentence; empty when it can."""
-        if command not in POSTING or asker.direct:
+        if command not in posting() or asker.direct:
             return ""
         if self._channels and asker.channel not in self._channels:
             return "this is done in other channels here: ask an admin which, or write to the bot directly."

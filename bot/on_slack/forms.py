@@ -23,13 +23,15 @@ class Origin:
     """Where a modal was opened, which comes back with it.
 
     `source` is the button whose form this is: it knows the pictures that are too many to write down here.
-    `files` are Slack's ids of the pictures of a message; `hidden` are values that nobody sees.
+    `files` are Slack's ids of the pictures of a message; `hidden` are values that nobody sees; `answer` is
+    the address for answers that came with what opened it.
     """
 
     command: str
     channel: str
     source: str = ""
     files: tuple[str, ...] = ()
+    answer: str = ""
     hidden: Mapping[str, str] = filled(default_factory=dict)
 
     @classmethod

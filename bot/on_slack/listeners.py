@@ -4,25 +4,26 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.dispatch import Dispatch
-from bot.front import Asker
 from bot.manifest import PAINT_LIKE_THIS, SLASH, TRAIN_ON_THESE
-from bot.on_slack.answering import SENT, UNSENT, Answering
+from bot.on_slack.answering import SENT, UNSENT, Answering, told_of_picture
 from bot.on_slack.arrivals import SLOW, Arrivals
 from bot.on_slack.emoji import EMOJI
 from bot.on_slack.entrance import Entrance
+from bot.on_slack.ephemerals import Recipient, recipient
 from bot.on_slack.forms import FORM, MORE, Origin, field_of, texts, unfolded
 from bot.on_slack.history import History
 from bot.on_slack.once import Once, job_of, key_of
 from bot.on_slack.posting import Place
 from bot.on_slack.shortcuts import Shortcuts
 from bot.on_slack.trainings import Trainings
-from bot.on_slack.words import JSON, message, plain, unescaped
+from bot.on_slack.words import JSON, messages, plain, unescaped
 from bot.on_slack.workspace import CHAT, Workspace, user_of
 from bot.outcomes import Reply
 from commands.answers import Form
@@ -95,44 +96,50 @@ class Listeners:
         began = time.monotonic()
         name, text = _word(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
         asker = await self._workspace.asker(body, str(body["channel_id"]))
+        to = recipient(asker, body)
         alone = name == imagine.name and PRIVATE.search(text) is not None
         if alone:
             text = PRIVATE.sub("", text).strip()
             direct = await self._answering.direct(asker)
             if direct is None:
-                return message(UNSENT)
+                return self._answer(to, UNSENT, began)
             asker = direct
         refusal = await self._entrance.refusal(asker, name)
         if refusal:
-            return message(refusal)
+            return self._answer(to, refusal, began)
         if not text and name in ASKING:
-            told = await self._answering.form(asker, Form(command=name, values={}), body["trigger_id"])
-            return message(told) if told else {}
+            form = Form(command=name, values={})
+            told = await self._answering.form(replace(to, asker=asker), form, body["trigger_id"])
+            return self._answer(to, told, began)
         saying = self._dispatch.say(asker, f"/{name} {text}", job=self._job(body))
         if f"{name} {text}".lower().startswith(SLOW):
-            reply = await self._arrivals.in_time(asker, asyncio.create_task(saying))
+            reply = await self._arrivals.in_time(to, asyncio.create_task(saying))
         else:
             reply = await saying
         if alone and reply.job is not None:
-            return message(SENT)
-        told = await self._beside(asker, reply, body)
-        if told and time.monotonic() - began > ACK:
-            self._answering.later(self._answering.whisper(asker, told))
-            return {}
-        return message(told) if told else {}
+            return self._answer(to, SENT, began)
+        return self._answer(to, await self._beside(to, reply, body), began)
+
+    def _answer(self, to: Recipient, text: str, began: float) -> JSON:
+        """The words, with the acknowledgement where they fit in and Slack still shows what comes with it."""
+        contents = messages(text) if text else []
+        if len(contents) == 1 and time.monotonic() - began < ACK:
+            return contents[0]
+        if contents:
+            self._answering.later(self._answering.tell(to, text))
+        return {}
 
     async def _press(self, body: JSON) -> JSON:
         """A button; what else can be changed in a modal means nothing until it is sent."""
         action, channel = body["actions"][0], body.get("channel")
         if channel is None:
             return {}
-        asker = await self._workspace.asker(body, str(channel["id"]))
+        to = recipient(await self._workspace.asker(body, str(channel["id"])), body)
         button = str(action.get("value") or action.get("action_id"))
-        reply = await self._dispatch.press(asker, button, job=self._job(body))
-        told = await self._beside(asker, reply, body, source=button)
+        reply = await self._dispatch.press(to.asker, button, job=self._job(body))
+        told = await self._beside(to, reply, body, source=button)
         if told:
-            thread = (body.get("container") or {}).get("thread_ts")
-            self._answering.later(self._answering.whisper(asker, told, thread))
+            self._answering.later(self._answering.tell(to, told))
         return {}
 
     async def _unfold(self, body: JSON) -> JSON:
@@ -154,21 +161,21 @@ class Listeners:
         """A form that was sent. The job's id comes from the modal: sent twice, it is filed once."""
         view = body["view"]
         origin = Origin.of(view)
-        asker = await self._workspace.asker(body, origin.channel)
-        refusal = await self._entrance.refusal(asker, origin.command)
+        to = Recipient(asker=await self._workspace.asker(body, origin.channel), url=origin.answer)
+        refusal = await self._entrance.refusal(to.asker, origin.command)
         if refusal:
             return _wrong(view, refusal)
         job = job_of(self._secret, str(view["id"]))
         if origin.command == train.name:
-            return await self._trainings.submit(asker, view, user_of(body), job)
+            return await self._trainings.submit(to, view, user_of(body), job)
         if origin.command == lora_import.name:
-            return await self._arrivals.submit(asker, view, user_of(body), job)
+            return await self._arrivals.submit(to, view, user_of(body), job)
         source = self._trainings.job_in(origin.source)
-        reply = await self._dispatch.fill(asker, origin.command, texts(view), job=job, origin=source)
+        reply = await self._dispatch.fill(to.asker, origin.command, texts(view), job=job, origin=source)
         if not reply.ok:
             return _wrong(view, reply.text)
-        if reply.text:
-            self._answering.later(self._answering.whisper(asker, reply.text))
+        if told := await self._beside(to, reply, body):
+            self._answering.later(self._answering.tell(to, told))
         return {}
 
     async def _reaction(self, body: JSON) -> JSON:
@@ -189,23 +196,24 @@ class Listeners:
         if reply is None and event.get("item_user") == self._workspace.home.bot:
             card = await self._history.above(channel, ts)  # a picture in the thread stands for its card
             reply = await react(Place(channel=channel, ts=card).key) if card else None
-        if reply is not None and (told := await self._beside(asker, reply, body)):
-            self._answering.later(self._answering.whisper(asker, told))
+        to = recipient(asker, body)
+        if reply is not None and (told := await self._beside(to, reply, body)):
+            self._answering.later(self._answering.tell(to, told))
         return {}
 
-    async def _beside(self, asker: Asker, reply: Reply, body: JSON, **origin: Any) -> str:
+    async def _beside(self, to: Recipient, reply: Reply, body: JSON, **origin: Any) -> str:
         """Do what the reply asks for beside words; the words that are left to tell."""
         if reply.form is not None:
-            return await self._answering.form(asker, reply.form, body["trigger_id"], **origin)
+            return await self._answering.form(to, reply.form, body["trigger_id"], **origin)
         if reply.files:
-            self._answering.later(self._answering.give(asker, reply.files, reply.text))
-            return ""
-        if reply.drawn:
-            self._answering.later(self._answering.draw(asker, *reply.drawn, reply.text))
+            self._answering.later(self._answering.give(to, reply.files, reply.text))
             return ""
         if reply.loras:
-            self._answering.later(self._answering.show(asker, reply.loras, reply.text))
+            self._answering.later(self._answering.show(to, reply.loras, reply.text))
             return ""
+        if reply.drawn:
+            self._answering.later(self._answering.draw(to, *reply.drawn))
+            return told_of_picture(to, reply.text)
         return reply.text
 
     def _job(self, body: JSON) -> Any:

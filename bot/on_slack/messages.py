@@ -15,7 +15,7 @@ from bot.on_slack.history import History, gently, pictures
 from bot.on_slack.posting import Place, Posting
 from bot.on_slack.refusals import CLOSED, GONE, TROUBLES, error_of
 from bot.on_slack.sharing import NotShared, Sharing
-from bot.on_slack.words import message
+from bot.on_slack.words import QUIET, messages
 from bot.on_slack.workspace import account
 from bot.sheets import TooLarge
 from bot.worded import short
@@ -77,7 +77,8 @@ class Messages:
         """Tell the job's owner by direct message, if Slack lets it through."""
         try:
             opened = await self._client.conversations_open(users=account(card.person_key))
-            await self._client.chat_postMessage(channel=opened["channel"]["id"], **message(text))
+            for content in messages(text):
+                await self._client.chat_postMessage(channel=opened["channel"]["id"], **content, **QUIET)
         except SlackApiError as error:
             log.warning("nobody is told", job=card.job, reason=error_of(error))
 

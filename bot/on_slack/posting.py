@@ -9,11 +9,10 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.card import Card
 from bot.front import CardRefused
-from bot.on_slack.answering import QUIET
 from bot.on_slack.cards import blocks, fallback
 from bot.on_slack.history import CARD, THREAD, History, metadata
 from bot.on_slack.refusals import CLOSED, error_of
-from bot.on_slack.words import JSON, escaped, section
+from bot.on_slack.words import JSON, QUIET, escaped, section
 from bot.on_slack.workspace import account
 from bot.worded import LEARNING, short
 from engine.messages import JobId

@@ -48,16 +48,6 @@ class Sharing:
             titled = [one for one in titled if one["id"] in missing]
         raise NotShared(f"{len(titled)} of the files")
 
-    async def keep(self, name: str, content: bytes) -> str:
-        """The id of a file that is shared nowhere, for blocks to show once Slack has read it."""
-        file = await self._put(name, content)
-        await self._client.files_completeUploadExternal(files=[{"id": file, "title": name}])
-        for look in range(LOOKS):
-            if (await self._client.files_info(file=file))["file"].get("mimetype"):
-                return file
-            await asyncio.sleep(min(FIRST_LOOK * 2**look, SLOWEST))
-        raise NotShared(name)
-
     async def remove(self, file: str) -> None:
         """Delete a file of the bot's, and with it the message that shares it."""
         await self._client.files_delete(file=file)

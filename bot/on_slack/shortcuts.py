@@ -1,9 +1,9 @@
 """What can be done with a message from its menu: paint like it, or train on its pictures."""
 
 from bot.dispatch import Dispatch
-from bot.front import Asker
 from bot.on_slack.answering import Answering
 from bot.on_slack.entrance import Entrance
+from bot.on_slack.ephemerals import Recipient, recipient
 from bot.on_slack.forms import notice
 from bot.on_slack.trainings import pictures_of
 from bot.on_slack.words import JSON, unescaped
@@ -35,29 +35,32 @@ class Shortcuts:
         if refusal:
             await self._answering.open(trigger, notice("Train on these", refusal))
         else:
-            await self._answering.form(asker, Form(command=train.name, values={}), trigger, files=files)
+            await self._answering.form(
+                recipient(asker, body), Form(command=train.name, values={}), trigger, files=files
+            )
         return {}
 
     async def paint_like(self, body: JSON) -> JSON:
         """The form that painted this, or one with a message's words as the prompt."""
         asker, trigger = await self._workspace.asker(body, str(body["channel"]["id"])), body["trigger_id"]
+        to = recipient(asker, body)
         shown = body["message"]
         for ts in (shown.get("ts"), shown.get("thread_ts")):
             card = await self._dispatch.job_of(asker, f"{asker.channel}-{ts}") if ts else None
             if card is not None and card.kind == "paint":
-                return await self._edit(asker, f"edit:{card.job}", trigger)
+                return await self._edit(to, f"edit:{card.job}", trigger)
         words = unescaped(str(shown.get("text") or "")).strip()
         if words and shown.get("user") != self._workspace.home.bot:
             form = Form(command=imagine.name, values={"prompt": words[:LONGEST_PROMPT]})
-            await self._answering.form(asker, form, trigger)
+            await self._answering.form(to, form, trigger)
         else:
             await self._answering.open(trigger, notice("Paint like this", NOTHING_LIKE_IT))
         return {}
 
-    async def _edit(self, asker: Asker, button: str, trigger: str) -> JSON:
-        reply = await self._dispatch.press(asker, button)
+    async def _edit(self, to: Recipient, button: str, trigger: str) -> JSON:
+        reply = await self._dispatch.press(to.asker, button)
         if reply.form is not None:
-            await self._answering.form(asker, reply.form, trigger, source=button)
+            await self._answering.form(to, reply.form, trigger, source=button)
         else:
             await self._answering.open(trigger, notice("Paint like this", reply.text))
         return {}

@@ -9,6 +9,7 @@ from bot.dispatch import Dispatch
 from bot.front import Asker
 from bot.intake import Intake, Kept, Sent
 from bot.on_slack.answering import Answering
+from bot.on_slack.ephemerals import Recipient
 from bot.on_slack.fetching import Fetching
 from bot.on_slack.fields import MOST_FILES
 from bot.on_slack.forms import Origin, field_of, files, notice, texts
@@ -47,16 +48,16 @@ class Trainings:
         self._fetching = fetching
         self._answering = answering
 
-    async def submit(self, asker: Asker, view: JSON, user: str, job: JobId) -> JSON:
+    async def submit(self, to: Recipient, view: JSON, user: str, job: JobId) -> JSON:
         """The answer to the sent form; when the files take long, the modal says so and then how it went."""
         if texts(view).get("consent") != "true":
             return _wrong("consent", CONSENT)
-        filing = asyncio.create_task(self._file(asker, view, user, job))
+        filing = asyncio.create_task(self._file(to, view, user, job))
         done, _ = await asyncio.wait({filing}, timeout=PATIENCE)
         if done:
             refusal = filing.result()
             return {} if refusal is None else _wrong(refusal.field, refusal.text)
-        self._answering.later(self._tell_later(asker, view, filing))
+        self._answering.later(self._tell_later(to, view, filing))
         return {"response_action": "update", "view": notice(TITLE, READING)}
 
     def job_in(self, button: str) -> JobId | None:
@@ -66,15 +67,15 @@ class Trainings:
         except InvalidRequest:
             return None
 
-    async def _tell_later(self, asker: Asker, view: JSON, filing: "asyncio.Task[Refusal | None]") -> None:
+    async def _tell_later(self, to: Recipient, view: JSON, filing: "asyncio.Task[Refusal | None]") -> None:
         refusal = await filing
         if refusal is not None:
-            await self._answering.whisper(asker, refusal.text)
+            await self._answering.tell(to, refusal.text)
             await self._answering.change(view["id"], notice(TITLE, refusal.text))
 
-    async def _file(self, asker: Asker, view: JSON, user: str, job: JobId) -> "Refusal | None":
+    async def _file(self, to: Recipient, view: JSON, user: str, job: JobId) -> "Refusal | None":
         """Everything from the files to the draft's row."""
-        origin, values = Origin.of(view), texts(view)
+        asker, origin, values = to.asker, Origin.of(view), texts(view)
         try:
             sent = await self._taken(asker, user, [*origin.files, *files(view)])
             there = await self._there(asker, origin)
@@ -92,7 +93,7 @@ class Trainings:
         if not reply.ok:
             return Refusal(field_of(view, reply.text), reply.text)
         if refused:
-            self._answering.later(self._answering.whisper(asker, refused))
+            self._answering.later(self._answering.tell(to, refused))
         return None
 
     async def _taken(self, asker: Asker, user: str, ids: Sequence[str]) -> Sent:

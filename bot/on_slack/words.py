@@ -1,11 +1,16 @@
 """Text for Slack that is shown as it was written: nothing in it pings, links or changes its look."""
 
+import json
+from collections.abc import Iterable
 from typing import Any
 
 from bot.worded import short
 
 JSON = dict[str, Any]
 
+QUIET: JSON = {"unfurl_links": False, "unfurl_media": False, "link_names": False}
+BLOCKS = 50  # of a message
+LARGEST = 12_000  # characters of a message's blocks: Slack has been seen to refuse 13,200
 SECTION = 3000  # characters
 LITERAL = 2800  # characters of one preformatted block
 ESCAPED = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
@@ -46,13 +51,28 @@ def literal(text: str) -> JSON:
     return {"type": "rich_text", "elements": [{"type": "rich_text_preformatted", "elements": words}]}
 
 
-def message(text: str) -> JSON:
-    """What a message of these words is made of: a sentence as such, several lines in a box."""
+def messages(text: str) -> list[JSON]:
+    """The messages that these words need: a sentence is shown as such, several lines in boxes."""
     if "\n" not in text and len(text) <= SECTION:
-        blocks = [section(text)]
-    else:
-        blocks = [literal(part) for part in parts(text, LITERAL)]
-    return {"text": escaped(short(text, SECTION)), "blocks": blocks}
+        return [{"text": escaped(text), "blocks": [section(text)]}]
+    pages = packed([literal(part)] for part in parts(text, LITERAL))
+    return [{"text": escaped(short(text, SECTION)), "blocks": page} for page in pages]
+
+
+def packed(groups: Iterable[list[JSON]]) -> list[list[JSON]]:
+    """Groups of blocks in as few messages as Slack takes, each group whole."""
+    pages: list[list[JSON]] = []
+    for group in groups:
+        if pages and len(pages[-1]) + len(group) <= BLOCKS and size_of([*pages[-1], *group]) <= LARGEST:
+            pages[-1].extend(group)
+        else:
+            pages.append([*group])
+    return pages
+
+
+def size_of(blocks: list[JSON]) -> int:
+    """How large Slack finds these blocks: in characters, as JSON."""
+    return len(json.dumps(blocks, ensure_ascii=False))
 
 
 def parts(text: str, limit: int) -> list[str]:

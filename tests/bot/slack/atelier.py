@@ -110,6 +110,11 @@ class Atelier:
             lambda one: prompt in one.words and "painted in" in one.words and bool(one.pictures), channel
         )
 
+    async def sent(self, who: User, name: str) -> Message:
+        """Wait for a file of this name in somebody's conversation with the bot; the message that has it."""
+        direct = self.slack.direct(who)
+        return await self.shows(lambda one: any(file.name == name for file in one.files), direct)
+
     def cards(self, channel: Channel | None = None) -> list[Message]:
         """All cards that stand in the channel and in its threads."""
         everything = (channel or self.channel).everything

@@ -32,8 +32,9 @@ async def test_what_is_me_elsewhere_is_mine_here(atelier: Atelier) -> None:
 async def test_stats_are_told_and_drawn_for_the_admin_alone(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.cem, "/admin", "stats")
 
-    await atelier.slack.until(lambda: len(heard.ephemerals) == 2)
-    words, picture = heard.ephemerals
+    direct = await atelier.sent(atelier.cem, "stats.png")
+    (words,) = heard.ephemerals
     assert "by person:" in words.words
-    assert len(picture.pictures) == 1
+    assert "the picture comes to you by direct message" in words.words.lower()
+    assert words.pictures == [] and len(direct.files) == 1
     assert atelier.channel.messages == []

@@ -268,8 +268,8 @@ async def test_my_pictures_are_hung_on_a_sheet_for_me_alone(atelier: Atelier) ->
 
     heard = await atelier.says(atelier.ana, "/gallery")
 
-    await atelier.slack.until(lambda: len(heard.ephemerals) == 2)
-    words, picture = heard.ephemerals
+    await atelier.sent(atelier.ana, "gallery.png")
+    (words,) = heard.ephemerals
     assert "what you painted here, the newest first" in words.words
-    assert len(picture.pictures) == 1
+    assert words.pictures == []
     assert [one.ts for one in atelier.channel.messages] == [card.ts]

@@ -21,7 +21,7 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "rich_text": frozenset({"elements"}),
     "markdown": frozenset({"text"}),
 }
-KnownFile = Callable[[JSON], bool]  # whether a slack_file is there, ready, and the bot's to show
+KnownFile = Callable[[JSON], bool]  # whether a slack_file is there, ready, and to be seen by who reads it
 
 
 def message_problems(blocks: object, known: KnownFile) -> list[str]:

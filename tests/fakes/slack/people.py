@@ -132,7 +132,7 @@ class People(Loopback):
             case "update":
                 views.change(self.platform, view, said["view"])
             case "push":
-                content = views.checked(self.platform, said["view"])
+                content = views.checked(self.platform, said["view"], view.user)
                 trigger = Trigger(user=view.user)
                 views.add(self.platform, trigger, trigger_id, content).previous = view
             case "clear":

@@ -117,16 +117,26 @@ class Platform:
             provided = ",".join(sorted(self.scopes))
             raise Refused("missing_scope", needed=",".join(needed), provided=provided)
 
-    def known_file(self, slack_file: JSON) -> bool:
-        """Whether a block may show this file: it is the bot's or in one of its channels, and it is ready."""
+    def file_of(self, slack_file: JSON) -> File | None:
+        """The file that a block names, if it is there, ready and a picture."""
         file = self.world.files.get(str(slack_file.get("id")))
         if file is None:
             url = slack_file.get("url")
             file = next((one for one in self.world.files.values() if self.private_url(one) == url), None)
         if file is None or file.deleted or not file.ready or not kind_of(file).startswith("image/"):
-            return False
-        owner = self.world.users.get(file.owner)
-        return (owner is not None and owner.bot) or any(one.channel.member for one in file.shares)
+            return None
+        return file
+
+    def shows(self, slack_file: JSON, channel: Channel | None, reader: User | None = None) -> bool:
+        """Whether everybody who reads a message here sees this file; `reader` is the only one, if any.
+
+        They do when it is shared in the channel or where all of the workspace may look; one reader alone,
+        when it is shared in their conversation with the bot.
+        """
+        file = self.file_of(slack_file)
+        places = [] if file is None else [one.channel for one in file.shares if not one.deleted]
+        own = [one for one in places if reader is not None and one.direct_with is reader]
+        return bool(own) or any(one is channel or one.open for one in places)
 
     def private_url(self, file: File) -> str:
         return f"{self.base_url}files-pri/{file.team.id}-{file.id}/{file.name}"

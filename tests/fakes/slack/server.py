@@ -140,8 +140,10 @@ class Server:
 
 def answer(platform: Platform, response: Response, given: JSON) -> None:
     """What an app says in answer to a command or a click: for one person, unless it says in_channel."""
-    message = made(platform, response.channel, given)
-    if given.get("response_type") == "in_channel":
+    alone = given.get("response_type") != "in_channel"
+    message = made(platform, response.channel, given, reader=response.user if alone else None)
+    message.thread_ts = given.get("thread_ts")
+    if not alone:
         response.channel.post(message)
     else:
         message.shown_to = response.user

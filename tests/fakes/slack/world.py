@@ -148,6 +148,11 @@ class Channel:
     everything: list[Message] = field(default_factory=list)
 
     @property
+    def open(self) -> bool:
+        """Whether everybody in the workspace may look into it."""
+        return not (self.private or self.group or self.direct_with)
+
+    @property
     def messages(self) -> list[Message]:
         """What stands in it, oldest first, without the replies in threads."""
         return [one for one in self.everything if not one.deleted and one.thread_ts in (None, one.ts)]

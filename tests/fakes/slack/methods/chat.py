@@ -2,15 +2,17 @@
 
 import json
 import time
+from functools import partial
 
 from tests.fakes.slack import written
-from tests.fakes.slack.blocks import message_problems
+from tests.fakes.slack.blocks import KnownFile, message_problems
 from tests.fakes.slack.platform import Platform, Refused
 from tests.fakes.slack.reading import JSON
-from tests.fakes.slack.world import Channel, File, Message, Version
+from tests.fakes.slack.world import Channel, File, Message, User, Version
 
 LONGEST = 40000
 METADATA = 8000
+LARGEST = 13_200  # characters of all blocks together, seen in public reports, 2026-11-30
 
 
 def post(platform: Platform, given: JSON) -> JSON:
@@ -29,7 +31,7 @@ def post_ephemeral(platform: Platform, given: JSON) -> JSON:
     user = platform.world.users.get(str(given.get("user")))
     if user is None:
         raise Refused("user_not_in_channel")
-    message = made(platform, channel, given)
+    message = made(platform, channel, given, reader=user)
     message.shown_to = user
     message.thread_ts = given.get("thread_ts")
     platform.world.ephemerals.append(message)
@@ -71,9 +73,9 @@ def permalink(platform: Platform, given: JSON) -> JSON:
     return {"channel": channel.id, "permalink": f"https://example.test/archives/{channel.id}/p{name}"}
 
 
-def made(platform: Platform, channel: Channel, given: JSON) -> Message:
-    """A new message of the bot, not posted yet."""
-    checked(platform, given)
+def made(platform: Platform, channel: Channel, given: JSON, reader: User | None = None) -> Message:
+    """A new message of the bot, not posted yet; `reader` is who alone will see it."""
+    checked(given, partial(platform.shows, channel=channel, reader=reader))
     blocks = with_ids(platform, given.get("blocks") or [])
     message = Message(channel, platform.world.ts(), channel.team.bot, str(given.get("text") or ""), blocks)
     message.versions.append(Version(at=time.monotonic(), text=message.text, blocks=message.blocks))
@@ -82,7 +84,7 @@ def made(platform: Platform, channel: Channel, given: JSON) -> Message:
 
 def changed(platform: Platform, message: Message, given: JSON) -> None:
     """The message says something else now; blocks that are not given stay."""
-    checked(platform, given, otherwise=message.blocks)
+    checked(given, partial(platform.shows, channel=message.channel), otherwise=message.blocks)
     if "text" in given:
         message.text = str(given["text"] or "")
     if given.get("blocks") is not None:
@@ -91,14 +93,16 @@ def changed(platform: Platform, message: Message, given: JSON) -> None:
     message.versions.append(Version(at=time.monotonic(), text=message.text, blocks=message.blocks))
 
 
-def checked(platform: Platform, given: JSON, otherwise: object = None) -> None:
+def checked(given: JSON, shows: KnownFile, otherwise: object = None) -> None:
     """Raises Refused when Slack would not take what the message says."""
     text, blocks = given.get("text"), given.get("blocks")
     if not text and not blocks and not otherwise:
         raise Refused("no_text")
     if text is not None and len(str(text)) > LONGEST:
         raise Refused("msg_too_long")
-    problems = message_problems(blocks, platform.known_file) if blocks else []
+    if blocks and len(json.dumps(blocks, ensure_ascii=False)) > LARGEST:
+        raise Refused("msg_blocks_too_long")
+    problems = message_problems(blocks, shows) if blocks else []
     if problems:
         messages = [f"[ERROR] {one}" for one in problems]
         raise Refused("invalid_blocks", errors=problems, response_metadata={"messages": messages})

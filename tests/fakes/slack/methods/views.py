@@ -1,18 +1,19 @@
 """views.*: modals, opened by a trigger, then changed."""
 
 import time
+from functools import partial
 
 from tests.fakes.slack import written
 from tests.fakes.slack.blocks import view_problems
 from tests.fakes.slack.methods.chat import with_ids
 from tests.fakes.slack.platform import TRIGGER_SECONDS, Platform, Refused, Trigger
 from tests.fakes.slack.reading import JSON
-from tests.fakes.slack.world import View
+from tests.fakes.slack.world import User, View
 
 
 def opened(platform: Platform, given: JSON) -> JSON:
     trigger = _trigger(platform, given)
-    content = checked(platform, given.get("view"))
+    content = checked(platform, given.get("view"), trigger.user)
     trigger.used = True
     return {"view": written.view(platform, add(platform, trigger, str(given["trigger_id"]), content))}
 
@@ -22,7 +23,7 @@ def pushed(platform: Platform, given: JSON) -> JSON:
     before = platform.world.views.get(trigger.view_id or "")
     if before is None:
         raise Refused("invalid_trigger_id")
-    content = checked(platform, given.get("view"))
+    content = checked(platform, given.get("view"), trigger.user)
     trigger.used = True
     view = add(platform, trigger, str(given["trigger_id"]), content)
     view.previous = before
@@ -45,7 +46,7 @@ def updated(platform: Platform, given: JSON) -> JSON:
 
 def change(platform: Platform, view: View, content: object) -> None:
     """The view looks like this now."""
-    view.view = checked(platform, content)
+    view.view = checked(platform, content, view.user)
     view.hash = platform.world.id("hash-")
     view.updates += 1
 
@@ -56,11 +57,11 @@ def add(platform: Platform, trigger: Trigger, trigger_id: str | None, content: J
     return view
 
 
-def checked(platform: Platform, content: object) -> JSON:
+def checked(platform: Platform, content: object, user: User) -> JSON:
     """The view with ids for its blocks. Raises Refused when Slack would not open it."""
     if not isinstance(content, dict):
         raise Refused("invalid_arguments")
-    problems = view_problems(content, platform.known_file)
+    problems = view_problems(content, partial(platform.shows, channel=None, reader=user))
     if problems:
         messages = [f"[ERROR] {one}" for one in problems]
         raise Refused("invalid_arguments", response_metadata={"messages": messages})

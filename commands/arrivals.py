@@ -1,6 +1,5 @@
 """/lora import and /lora merge: LoRAs from outside, and one of several; the engine has the last word."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -52,7 +51,7 @@ class Named:
 def named(text: str) -> Named:
     """The name, and after it LoRAs with weights: "both ink:0.7 chalk:0.5". Raises InvalidRequest."""
     name, _, rest = text.strip().partition(" ")
-    return Named(name=lora_name(name), parts=mentions(re.sub(r"[\s,]+", ",", rest.strip())))
+    return Named(name=lora_name(name), parts=mentions(rest))
 
 
 @command

@@ -58,7 +58,8 @@ def allowed(parameter: Parameter) -> str:
         return "true or false"
     if isfinite(option.high):
         high = LARGEST_SEED if option.high == SEED[1] else f"{option.high:g}"
-        return f"{option.low:g} to {high}"
+        parts = f", also as {listed([one.flags[0] for one in parameter.parts])}" if parameter.parts else ""
+        return f"{option.low:g} to {high}{parts}"
     return ""
 
 

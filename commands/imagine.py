@@ -30,7 +30,7 @@ async def imagine(
     ] = None,
     size: Shape = SQUARE,
     sampler: SamplerName = Paint.sampler,
-    count: Annotated[int, Option("number of pictures", *COUNT)] = Paint.count,
+    count: Annotated[int, Option("number of pictures", *COUNT, aliases=("n",))] = Paint.count,
     refiner: Annotated[float, Option("share of the steps left to the refiner", *REFINER)] = Paint.refiner,
     variation: Annotated[
         float, Option("how far to go from the seed's picture to another one", *VARIATION)

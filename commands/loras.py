@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from commands.flags import seen
 from commands.parse import listed, near, short
 from engine.messages import (
     ADAPTER_NAME,
@@ -18,6 +19,8 @@ from engine.messages import (
 from storage.adapters import LoraView
 
 TAG = re.compile(r"(?<! ) *<lora:([^<>]*)>", re.IGNORECASE)
+COMMA = re.compile(r"(:\s*[-+]?\d+),(\d+)(?=[\s,]|$)")  # ink:0,8 is ink:0.8
+COLON = re.compile(r"\s*:\s*")
 OPENED = re.compile(r"<lora:", re.IGNORECASE)
 
 
@@ -57,8 +60,8 @@ class Mention:
 
 
 def mentions(text: str) -> tuple[Mention, ...]:
-    """LoRAs from "ink:0.8, maria". Raises InvalidRequest."""
-    return tuple(_mention(part) for part in text.split(",") if part.strip())
+    """LoRAs from "ink:0.8, maria" or "ink:0.8 maria:0,5". Raises InvalidRequest."""
+    return tuple(_mention(part) for part in re.split(r"[\s,]+", _spelled(text)) if part)
 
 
 def tagged(prompt: str) -> tuple[str, tuple[Mention, ...]]:
@@ -66,7 +69,7 @@ def tagged(prompt: str) -> tuple[str, tuple[Mention, ...]]:
     rest = TAG.sub("", prompt)
     if OPENED.search(rest):
         raise InvalidRequest("the prompt has an unfinished <lora: in it: write <lora:name:weight>.")
-    return rest.strip(), tuple(_mention(inside) for inside in TAG.findall(prompt))
+    return rest.strip(), tuple(_mention(_spelled(inside)) for inside in TAG.findall(prompt))
 
 
 async def with_usual(wanted: Sequence[Mention], library: Library) -> tuple[Mention, ...]:
@@ -117,6 +120,11 @@ def called_up(prompt: str, mix: Sequence[Lora]) -> str:
 def lora_of(view: LoraView) -> Lora:
     """A LoRA that was trained here, as a library tells it."""
     return Lora(name=view.name, sha256=view.sha256, phrase=view.phrase, hint=view.hint, tokens=view.tokens)
+
+
+def _spelled(text: str) -> str:
+    """In the usual letters, with decimal points and without spaces around colons."""
+    return COLON.sub(":", COMMA.sub(r"\1.\2", seen(text)))
 
 
 def _mention(text: str) -> Mention:

@@ -9,9 +9,15 @@ from engine.messages import GUIDANCE, SIDE, STEPS, Ratio, Sampler, Size
 
 Steps = Annotated[int, Option("denoising steps", *STEPS)]
 Guidance = Annotated[float, Option("guidance scale", *GUIDANCE)]
-Unwanted = Annotated[str, Option("what to avoid")]
+Unwanted = Annotated[str, Option("what to avoid", aliases=("negative",))]
 Shape = Annotated[
     Size | Ratio,
-    Option("832x1216, 3:2, square, portrait, landscape, wide or tall", *SIDE, aliases=("ar",), read=size),
+    Option(
+        "832x1216, 3:2, square, portrait, landscape, wide or tall",
+        *SIDE,
+        aliases=("ar", "aspect"),
+        parts=(("width", "w"), ("height", "h")),
+        read=size,
+    ),
 ]
 SamplerName = Annotated[Sampler, Option("the way from noise to picture", read=sampler)]

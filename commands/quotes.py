@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Self
 
-LONG_DASHES = ("\u2014", "\u2013")  # what phones make out of "--"
+from commands.flags import DASHES, SIGNS, UNSEEN
+
 CLOSING = {  # what may end a quotation that began so
     '"': '"',
     "'": "'",
@@ -14,7 +15,7 @@ CLOSING = {  # what may end a quotation that began so
     "\u2018": "\u2019'",
     "\u00ab": "\u00bb",
 }
-EQUALS = re.compile(rf"(?:--|{'|'.join(LONG_DASHES)})[\w-]+=")
+EQUALS = re.compile(rf"[{UNSEEN}]*[{DASHES}][{DASHES}{UNSEEN}]*+\w[\w{DASHES}{UNSEEN}]*[{SIGNS}]")
 WORD = re.compile(r"\S+")
 
 

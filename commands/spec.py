@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import PurePath
 from types import UnionType
 from typing import (
     Annotated,
@@ -29,6 +30,7 @@ class Option:
 
     `read` turns a person's text into the value and raises InvalidRequest with a sentence; None stands for the
     type's own way. A parameter that is a tuple may be given several times, and `read` returns a tuple.
+    `parts` are flags that give it in parts, each with its other names: width and height, which an "x" joins.
     `otherwise` tells what happens when it is not given, where the default does not say it. `among` names the
     values that it may have, with a line on each. `more` is for those who know: forms fold it away. What is
     `hidden` nobody says: a form that the bot has filled in brings it back.
@@ -38,6 +40,7 @@ class Option:
     low: float = -math.inf
     high: float = math.inf
     aliases: tuple[str, ...] = ()
+    parts: tuple[tuple[str, ...], ...] = ()
     read: Callable[[str], Any] | None = None
     otherwise: str = ""
     among: Callable[[], Mapping[str, str]] | None = None
@@ -55,6 +58,7 @@ class Parameter:
     required: bool
     default: Any = None
     spoken: bool = False  # said without a flag
+    part: bool = False  # of the value of another one
 
     @property
     def flags(self) -> tuple[str, ...]:
@@ -66,6 +70,27 @@ class Parameter:
     def label(self) -> str:
         """Its name as people read it."""
         return self.name.replace("_", "-")
+
+    @property
+    def parts(self) -> "tuple[Parameter, ...]":
+        """What its value can be given in."""
+        return tuple(
+            Parameter(
+                name=name,
+                type=int,
+                option=Option(self.option.help, self.option.low, self.option.high, aliases=others),
+                required=False,
+                part=True,
+            )
+            for name, *rest in self.option.parts
+            for others in [tuple(rest)]
+        )
+
+    @property
+    def named(self) -> bool:
+        """Whether it has known values, which may have several words: "DPM++ 2M Karras", "832 x 1216"."""
+        exact = isinstance(self.kind, type) and issubclass(self.kind, PurePath)
+        return self.option.read is not None and not self.repeated and not exact
 
     @property
     def repeated(self) -> bool:

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from commands.book import COMMANDS, GROUPS, Known, find
+from commands.flags import flag
 from commands.parse import parse
 from commands.quotes import Quoted, split
 from engine.messages import InvalidRequest
@@ -22,9 +23,14 @@ def read(text: str) -> tuple[Known, dict[str, Any]]:
         raise InvalidRequest("begin with a command, such as /imagine a red fox; /help tells them all.")
     name, rest = _name(line[1], line[2])
     command, words = find(name), split(rest)
-    if any(word == "--help" and not isinstance(word, Quoted) for word in words):
+    if any(map(_asks_for_help, words)):
         return COMMANDS["help"], {"command": command}
     return command, parse(words, command.parameters)
+
+
+def _asks_for_help(word: str) -> bool:
+    found = None if isinstance(word, Quoted) else flag(word)
+    return found is not None and found.name == "--help"
 
 
 def _name(first: str, rest: str) -> tuple[str, str]:

@@ -43,7 +43,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
 
 def blocks(text: str) -> tuple[str, ...]:
     """Names of the UNet's blocks from "down.2, mid"."""
-    return tuple(part.strip().lower() for part in text.split(",") if part.strip())
+    return tuple(text.replace(",", " ").lower().split())
 
 
 class TrainingOptions(TypedDict, total=False):

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from commands.compare import compare, refiner_of, weights_of
+from commands.flags import flag
 from commands.imagine import imagine
 from commands.loras import Mention
 from commands.parse import spoken
-from commands.quotes import CLOSING, LONG_DASHES, Quoted, quote, split
+from commands.quotes import CLOSING, EQUALS, Quoted, quote, split
 from commands.settings import REMEMBERED
 from commands.spec import Command
 from commands.training_options import changed
@@ -139,4 +140,6 @@ def _one(text: str) -> str:
 
 def _special(word: str) -> bool:
     """Whether a word begins like a flag, or like a quotation that something after it might end."""
-    return not isinstance(word, Quoted) and word.startswith(("--", *LONG_DASHES, *CLOSING))
+    if isinstance(word, Quoted):
+        return False
+    return word == "--" or word.startswith(tuple(CLOSING)) or bool(flag(word) or EQUALS.match(word))

@@ -28,11 +28,13 @@ from bot.on_slack.workspace import CHAT, Workspace, user_of
 from bot.outcomes import Reply
 from commands.answers import Form
 from commands.arrivals import lora_import
+from commands.flags import flag
 from commands.imagine import imagine
+from commands.quotes import WORD
 from commands.train import train
 
 ANY = re.compile(r".*", re.DOTALL)
-PRIVATE = re.compile(r"(?:^|\s)--private(?=\s|$)")  # the card goes where only its person sees it
+PRIVATE = "--private"  # the card goes where only its person sees it
 ASKING = ("imagine", "train")  # said alone, they open their forms
 ACK = 2.5  # seconds after which Slack may not show any more what comes with the acknowledgement
 
@@ -97,9 +99,8 @@ class Listeners:
         name, text = _word(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
         asker = await self._workspace.asker(body, str(body["channel_id"]))
         to = recipient(asker, body)
-        alone = name == imagine.name and PRIVATE.search(text) is not None
+        text, alone = _apart(text) if name == imagine.name else (text, False)
         if alone:
-            text = PRIVATE.sub("", text).strip()
             direct = await self._answering.direct(asker)
             if direct is None:
                 return self._answer(to, UNSENT, began)
@@ -223,6 +224,14 @@ class Listeners:
 def _word(slash: str) -> str:
     """What we call a command that Slack calls so."""
     return SLASH.get(slash, slash.removeprefix("/"))
+
+
+def _apart(text: str) -> tuple[str, bool]:
+    """The text without the flag that keeps it private, whatever dashes that has, and whether it was there."""
+    found = [word for word in WORD.finditer(text) if (one := flag(word[0])) and one.name == PRIVATE]
+    for word in reversed(found):
+        text = text[: word.start()] + text[word.end() :]
+    return text.strip(), bool(found)
 
 
 def _wrong(view: JSON, refusal: str) -> JSON:

@@ -704,6 +704,11 @@ function spokenOf(/** @type {Command|undefined} */ command) {
   return command?.parameters.find((one) => !one.flags.length);
 }
 
+/** Whether its value may be several words: a text, a list, a name such as "DPM++ 2M Karras". */
+function takesWords(/** @type {Parameter} */ { type }) {
+  return ["text", "loras", "choice", "size"].includes(type);
+}
+
 function noted(/** @type {Parameter} */ parameter) {
   const usual = parameter.default || parameter.otherwise;
   return [allowed(parameter), usual ? `else ${usual}` : ""].filter(Boolean).join(" · ");
@@ -732,8 +737,11 @@ function atCaret(/** @type {string} */ text) {
   const last = spaced || !words.length ? { text: "", start: text.length } : words.pop();
   const known = new Map(optionsOf(command).flatMap((one) => one.flags.map((flag) => [flag, one])));
   const used = new Set(words.map((word) => known.get(word.text)?.name).filter(Boolean));
-  const asked = known.get(words.at(-1)?.text);
-  if (asked) return { kind: "value", typed: last.text.replace(/^"/, ""), start: last.start, command, parameter: asked };
+  const flag = words.findLastIndex((word) => known.has(word.text));
+  const asked = known.get(words[flag]?.text);
+  const alone = flag === words.length - 1;
+  const start = (words[flag + 1] ?? last).start; // names and lists go on over spaces
+  if (asked && !last.text.startsWith("--") && (alone || takesWords(asked))) return { kind: "value", typed: text.slice(start).replace(/^"/, ""), start, command, parameter: asked };
   if (last.text.startsWith("--")) {
     const [flag, value] = last.text.split(/=(.*)/s);
     if (value === undefined) return { kind: "option", typed: last.text, start: last.start, command, used };
@@ -762,7 +770,7 @@ async function offers(at) {
 }
 
 async function offerLoras(at) {
-  const [, before, like] = /^(.*,\s*)?([^,]*)$/s.exec(at.typed) ?? [];
+  const [, before, like] = /^(.*[,\s])?([^,\s]*)$/s.exec(at.typed) ?? [];
   if (like.includes(":")) return [];
   const found = await findLoras(state.channel, like.trim());
   return found.map(({ name, phrase }) => ({ insert: `${before ?? ""}${name}:`, name, about: phrase || "LoRA", range: "weight -2 to 2" }));
@@ -902,7 +910,7 @@ function formForWords() {
   const command = state.commands.get(name) ?? state.commands.get("imagine");
   const rest = $("words").value.replace(/^\/\S+\s*/, "").replace(name.includes(" ") ? /^\S+\s*/ : "", "");
   const spoken = spokenOf(command);
-  openForm(command?.name, spoken && rest && !rest.includes("--") ? { [spoken.name]: rest } : {});
+  openForm(command?.name, spoken && rest && !/(^|\s)--\w/.test(rest) ? { [spoken.name]: rest } : {});
 }
 
 // The lightbox

@@ -58,6 +58,17 @@ async def test_commands_options_choices_and_loras_are_completed(comes: Comes) ->
     await expect(ana.options).to_have_count(0)
 
 
+async def test_names_and_lists_are_completed_over_their_spaces(comes: Comes) -> None:
+    ana = await comes()
+
+    await ana.types("/imagine a fox --sampler dpm++ 2m k")
+    await ana.page.get_by_role("option", name="DPM++ 2M Karras").click()
+    await expect(ana.words).to_have_value('/imagine a fox --sampler "DPM++ 2M Karras" ')
+    await ana.types("--lora ink:0.8 mar")
+    await ana.page.get_by_role("option", name="maria").click()
+    await expect(ana.words).to_have_value('/imagine a fox --sampler "DPM++ 2M Karras" --lora ink:0.8 maria:')
+
+
 async def test_the_second_word_of_a_command_is_completed_and_then_its_options(comes: Comes) -> None:
     ana = await comes()
 

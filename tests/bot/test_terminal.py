@@ -84,8 +84,8 @@ def test_no_words_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_tells_the_options_and_their_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["imagine", "--help"]) == FINE
     told = capsys.readouterr().out
-    assert "  --steps           denoising steps (1 to 100; default 30)" in told
-    assert "  --out             PNG file to write" in told
+    assert "  --steps                 denoising steps (1 to 100; default 30)" in told
+    assert "  --out                   PNG file to write" in told
 
 
 def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,8 +64,10 @@ async def test_help_of_one_command_tells_each_option_with_what_is_allowed(chat: 
     text = await heard(chat, "/help imagine")
 
     assert text.startswith("/imagine: Paint a picture from words.")
-    assert "  --steps           denoising steps (1 to 100; default 30)" in text
-    assert "  --size, --ar      832x1216, 3:2, square" in text
+    assert "  --steps                 denoising steps (1 to 100; default 30)" in text
+    assert "  --no, --negative        what to avoid" in text
+    assert "  --size, --ar, --aspect  832x1216, 3:2, square" in text
+    assert "64 to 2048, also as --width and --height" in text
     assert "(0 to 2^63 - 1; default random)" in text
 
 

@@ -40,6 +40,12 @@ FRAGMENTS = [
     *(
         "\u2014",
         "\u2014no",
+        "-steps",
+        "\uff0d\uff0dno",
+        "\u200b--seed",
+        "\u2212",
+        "--w=",
+        "-x:",
         "\u2013steps=4",
         "\u201cred\u201d",
         "\u2019",

@@ -253,6 +253,15 @@ async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> No
     await slack.until(lambda: "⭐ 1" in card.words)
 
 
+async def test_a_picture_is_private_whatever_the_phone_makes_of_the_dashes(atelier: Atelier) -> None:
+    heard = await atelier.says(atelier.ana, "imagine", "a red fox \u2014private --no blue circle --steps 2")
+
+    card = await atelier.shows(lambda one: "painted in" in one.words, atelier.slack.direct(atelier.ana))
+    assert "no blue circle" in card.words and "private" not in card.words
+    assert heard.words == "it comes to you by direct message."
+    assert not atelier.cards()
+
+
 async def test_a_private_picture_is_asked_for_in_a_form_too(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.ana, "imagine", "--private")
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -12,8 +13,9 @@ from bot.front import Asker
 from bot.incoming import aside
 from bot.leftovers import Leftovers
 from bot.lora_files import check_lora, check_whole
-from bot.packed import LARGEST_ZIP, ZIP, taken
-from bot.uploads import LARGEST_FILE, Uploads
+from bot.packed import LARGEST_ZIP, ZIP, Taken, taken
+from bot.uploads import LARGEST_FILE, Upload, Uploads
+from commands.parse import short
 from engine.messages import InvalidRequest, Sha256
 from storage import people, uploads
 from storage.database import Database
@@ -34,7 +36,10 @@ class Kept:
 
 @dataclass(frozen=True, kw_only=True)
 class Sent:
-    """What became of a file, a picture or a zip of some; `refused` has names with reasons."""
+    """What became of a file, a picture or a zip of some; `refused` has names with reasons.
+
+    A reason without a name is a word on all of them.
+    """
 
     pictures: tuple[Kept, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
@@ -45,13 +50,18 @@ class TooLarge(InvalidRequest):
 
 
 class Intake:
-    """Takes files from every chat in, one picture at a time."""
+    """Takes files from every chat in, of each person one picture at a time."""
 
     def __init__(self, database: Database, files: Files, leftovers: Leftovers) -> None:
         self._database = database
         self._files = files
         self._leftovers = leftovers
         self._uploads = Uploads()
+        self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def close(self) -> None:
+        """End what waits for pictures to come."""
+        await self._uploads.close()
 
     async def take(self, asker: Asker, name: str, chunks: AsyncIterable[bytes]) -> Sent:
         """Keep what this file has in it, as this person's; it is read as it comes, and to its end.
@@ -65,25 +75,32 @@ class Intake:
     async def _take(self, asker: Asker, name: str, path: Path) -> Sent:
         kept: list[Kept] = []
         refused: list[tuple[str, str]] = []
-        content = await asyncio.to_thread(path.read_bytes)
-        async with self._leftovers.keeping():
-            async for one in taken(self._uploads, name, content):
+        async with self._turn(asker), self._leftovers.keeping():
+            async for one in taken(self._uploads, name, path):
                 if one.upload is None:
                     refused.append((one.name, one.reason))
-                    continue
-                upload = one.upload
-                kept.append(
-                    Kept(
-                        sha256=await self._files.put(upload.content),
-                        kind=upload.kind,
-                        width=upload.width,
-                        height=upload.height,
-                        name=one.name,
-                        caption=one.caption,
-                    )
-                )
+                else:
+                    kept.append(await self._kept(one, one.upload))
             await self._note(asker, [one.sha256 for one in kept])
         return Sent(pictures=tuple(kept), refused=tuple(refused))
+
+    async def _kept(self, one: Taken, upload: Upload) -> Kept:
+        return Kept(
+            sha256=await self._files.put(upload.path),
+            kind=upload.kind,
+            width=upload.width,
+            height=upload.height,
+            name=one.name,
+            caption=one.caption,
+        )
+
+    def _turn(self, asker: Asker) -> asyncio.Lock:
+        """What one person sends is looked at one by one, whatever others send."""
+        who = asker.chat, asker.person
+        turn = self._turns.get(who)
+        if turn is None:
+            turn = self._turns[who] = asyncio.Lock()
+        return turn
 
     async def take_lora(self, asker: Asker, chunks: AsyncIterable[bytes]) -> Sha256:
         """Keep this file, which may be a LoRA, as this person's; the engine says later whether it is one.
@@ -106,6 +123,11 @@ class Intake:
                 await uploads.note(session, me.id, sha256, time.time())
 
         await self._database.write(work)
+
+
+def left_out(refused: Sequence[tuple[str, str]]) -> list[str]:
+    """What was not taken, in a line each."""
+    return [f"{short(name)}: {reason}" if name else reason for name, reason in refused]
 
 
 def check_size(size: int, start: bytes) -> None:

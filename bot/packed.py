@@ -1,54 +1,47 @@
 """Pictures that come many at once, in a zip or a folder, each with a caption beside it: a.png and a.txt."""
 
 import asyncio
-import io
+import mmap
+import os
 import re
+import shutil
+import tempfile
+import unicodedata
 import zipfile
-import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from bot.uploads import LARGEST_FILE, Upload, Uploads
+from bot.sorting import BROKEN, File, Found, is_picture_name, sorted_out
+from bot.uploads import Upload, Uploads
 from commands.parse import short
-from engine.messages import CAPTION_CHARACTERS, EXAMPLES, InvalidRequest, readable
+from engine.messages import INCOMING, InvalidRequest
 
 LARGEST_ZIP = 100 * 2**20  # bytes
-LARGEST_CONTENT = 256 * 2**20  # bytes of all its files, unpacked
+LARGEST_CONTENT = 256 * 2**20  # bytes of all its pictures, unpacked
 MOST_FILES = 200
-MOST_TIMES = 100  # what a file may unpack to, in its packed size: pictures and captions never come near
-SMALL = 2**20  # bytes that any file may unpack to
+MOST_IN_FOLDER = 10_000  # files, in all its folders: somebody named the wrong one
+MOST_TIMES = 100  # what a picture may unpack to, in its packed size: none comes near
+SMALL = 2**20  # bytes that any picture may unpack to
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # what zips begin with: a file, or nothing at all
-ENTRY = b"PK\x01\x02"  # what each line of a zip's list of files begins with
+ENTRY = re.compile(re.escape(b"PK\x01\x02"))  # what each line of a zip's list of files begins with
 CHANCE = 16  # times that these four bytes may stand in the pictures themselves
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other ways need up to gigabytes to unpack
-BROKEN = (zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, NotImplementedError)
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-CAPTION = ".txt"
 LONGEST_NAME = 80  # characters
 LOCKED = 0x1  # the flag of a file with a password
-LARGEST_CAPTION = 4 * CAPTION_CHARACTERS + 3  # bytes: of UTF-8, with its mark
-ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz")
-NO_PICTURE = "it is no PNG, JPEG or WEBP."
-NESTED = "it is packed once more: unpack it first."
 TOO_MANY = f"the zip has more than {MOST_FILES} files in it: send fewer pictures at once."
 TOO_MUCH = f"the zip unpacks to far too much: at most {LARGEST_CONTENT // 2**20} MB are taken."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Packed:
-    """A file as it came; `picture` is None where it is refused, and `reason` then says why."""
-
-    name: str
-    picture: bytes | None = None
-    caption: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
 class Taken:
-    """A picture made anew, with its caption; `upload` is None where it is refused, and `reason` says why."""
+    """A picture made anew, with its caption; `upload` is None where it is refused, and `reason` says why.
+
+    The picture's file is there until the next is asked for. Without a name it is a word on all of them.
+    """
 
     name: str
     upload: Upload | None = None
@@ -56,98 +49,116 @@ class Taken:
     reason: str = ""
 
 
-async def taken(uploads: Uploads, name: str, content: bytes) -> AsyncIterator[Taken]:
-    """What is in this file, a picture or a zip of them, one picture at a time.
+async def taken(uploads: Uploads, name: str, path: Path) -> AsyncIterator[Taken]:
+    """What is in this file, a picture or a zip of them, one picture at a time, each in a file beside it.
 
-    Raises InvalidRequest with one sentence when nothing of it can be taken.
+    Raises InvalidRequest with one sentence when nothing of it can be taken; OSError.
     """
-    if not content.startswith(ZIP):
-        yield Taken(name=plain_name(name), upload=await uploads.check(content))
+    if not await asyncio.to_thread(_is_zip, path):
+        with _aside(path.parent) as made:
+            yield Taken(name=plain_name(name), upload=await uploads.check(path, made))
         return
-    files = unpacked(content)
-    while (packed := await asyncio.to_thread(next, files, None)) is not None:
-        yield await _made(uploads, packed)
+    async for one in _each(uploads, unpacked(path), path.parent):
+        yield one
 
 
-async def _made(uploads: Uploads, packed: Packed) -> Taken:
-    if packed.picture is None:
-        return Taken(name=packed.name, reason=packed.reason)
-    try:
-        upload = await uploads.check(packed.picture)
-    except InvalidRequest as refusal:
-        return Taken(name=packed.name, reason=str(refusal))
-    return Taken(name=packed.name, upload=upload, caption=packed.caption)
+async def taken_from(uploads: Uploads, folder: Path, beside: Path) -> AsyncIterator[Taken]:
+    """The same for the pictures in a folder and its folders; `beside` is where they may lie meanwhile."""
+    async for one in _each(uploads, in_folder(folder), beside):
+        yield one
 
 
-def unpacked(content: bytes) -> Iterator[Packed]:
-    """The pictures of a zip with their captions, read one by one; nothing is written anywhere.
+async def _each(uploads: Uploads, found: Iterator[Found], folder: Path) -> AsyncIterator[Taken]:
+    with _aside(folder) as came, _aside(folder) as made:
+        while (one := await asyncio.to_thread(next, found, None)) is not None:
+            try:
+                if one.picture is None:
+                    raise InvalidRequest(one.reason)
+                await asyncio.to_thread(_copy, one.picture, came)
+                upload = await uploads.check(came, made)
+            except InvalidRequest as refusal:
+                yield Taken(name=plain_name(one.name), reason=str(refusal))
+            else:
+                yield Taken(name=plain_name(one.name), upload=upload, caption=one.caption)
+
+
+def unpacked(path: Path) -> Iterator[Found]:
+    """The pictures of a zip with their captions; nothing is unpacked but what is asked for.
 
     Raises InvalidRequest with one sentence, before the first of them, when the whole zip is refused.
     """
-    if len(content) > LARGEST_ZIP:
-        raise InvalidRequest(
-            f"the zip is larger than {LARGEST_ZIP // 2**20} MB: send fewer pictures at once."
-        )
-    if content.count(ENTRY) > MOST_FILES + CHANCE:  # before the list is read, which would fill the memory
-        raise InvalidRequest(TOO_MANY)
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            yield from _packed(_zipped(archive))
+        if _entries(path) > MOST_FILES + CHANCE:  # before the list is read, which would fill the memory
+            raise InvalidRequest(TOO_MANY)
+        with zipfile.ZipFile(path) as archive:
+            yield from sorted_out(_zipped(archive))
     except InvalidRequest:
         raise
     except BROKEN as error:
         raise InvalidRequest("this is no zip that can be read: pack the pictures again.") from error
 
 
-def in_folder(folder: Path) -> Iterator[Packed]:
-    """The pictures that lie in a folder, by name, with their captions. Raises InvalidRequest and OSError."""
+def in_folder(folder: Path) -> Iterator[Found]:
+    """The pictures that lie in a folder and its folders, by name, with their captions.
+
+    Raises InvalidRequest and OSError.
+    """
     if not folder.is_dir():
         raise InvalidRequest(f"there is no folder {folder}.")
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    files = [_File(PurePosixPath(path.name), path.stat().st_size, path.read_bytes) for path in paths]
-    yield from _packed(files)
+    paths = sorted(islice(_lying(folder), MOST_IN_FOLDER + 1))
+    if len(paths) > MOST_IN_FOLDER:
+        raise InvalidRequest(f"{folder} has more than {MOST_IN_FOLDER:,} files in it: name a smaller one.")
+    yield from sorted_out(
+        [
+            File(PurePosixPath(path.relative_to(folder)), path.stat().st_size, partial(path.open, "rb"))
+            for path in paths
+        ]
+    )
 
 
 def plain_name(name: str) -> str:
     """A file's name without its folders, and without what could not be shown."""
-    last = re.split(r"[/\\]", name)[-1]
+    last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
     return "".join(letter for letter in last if letter.isprintable())[:LONGEST_NAME]
 
 
-@dataclass(frozen=True)
-class _File:
-    """A file that is not yet read; `size` in bytes."""
-
-    path: PurePosixPath
-    size: int
-    read: Callable[[], bytes]
-
-    @property
-    def is_hidden(self) -> bool:
-        """Such as what a Mac puts into every zip."""
-        return any(part.startswith((".", "__MACOSX")) for part in self.path.parts)
-
-    @property
-    def kind(self) -> str:
-        return self.path.suffix.lower()
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ZIP[0])).startswith(ZIP)
 
 
-def _zipped(archive: zipfile.ZipFile) -> list[_File]:
+def _entries(path: Path) -> int:
+    """How many files a zip seems to list; far too many are not counted to their end."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return sum(1 for _ in islice(ENTRY.finditer(content), MOST_FILES + CHANCE + 1))
+
+
+def _lying(folder: Path) -> Iterator[Path]:
+    """All files in there, but not in folders that are hidden, or linked to."""
+    for here, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (path for name in files if (path := Path(here, name)).is_file())
+
+
+def _zipped(archive: zipfile.ZipFile) -> list[File]:
     """The files of a zip. Python unpacks no more of each than the zip's list says, so its sizes can be used.
 
     Raises InvalidRequest when any of them makes the zip one that nobody packs by accident.
     """
-    entries = archive.infolist()
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(entries) > MOST_FILES:
         raise InvalidRequest(TOO_MANY)
+    pictures = [entry for entry in entries if is_picture_name(entry.filename)]
     for entry in entries:
         _allow(entry)
-    if sum(entry.file_size for entry in entries) > LARGEST_CONTENT:
+    for entry in pictures:
+        _allow_picture(entry)
+    if sum(entry.file_size for entry in pictures) > LARGEST_CONTENT:
         raise InvalidRequest(TOO_MUCH)
     return [
-        _File(_path(entry), entry.file_size, partial(archive.read, entry))
+        File(_path(entry), entry.file_size, partial(archive.open, entry))
         for entry in entries
-        if not entry.is_dir()
+        if entry.compress_type in PLAIN
     ]
 
 
@@ -157,6 +168,9 @@ def _allow(entry: zipfile.ZipInfo) -> None:
         raise InvalidRequest(f"the zip has a file named {short(entry.filename)!r}, which leads out of it.")
     if entry.flag_bits & LOCKED:
         raise InvalidRequest("the zip has a password: pack the pictures without one.")
+
+
+def _allow_picture(entry: zipfile.ZipInfo) -> None:
     if entry.compress_type not in PLAIN:
         raise InvalidRequest("the zip is packed in an unusual way: pack the pictures as a plain zip.")
     if entry.file_size > max(SMALL, MOST_TIMES * entry.compress_size):
@@ -167,43 +181,17 @@ def _path(entry: zipfile.ZipInfo) -> PurePosixPath:
     return PurePosixPath(entry.filename.replace("\\", "/"))
 
 
-def _packed(files: Sequence[_File]) -> Iterator[Packed]:
-    shown = [file for file in files if not file.is_hidden]
-    captions = {file.path.with_suffix(""): file for file in shown if file.kind == CAPTION}
-    others = [file for file in shown if file.kind != CAPTION]
-    if not others:
-        raise InvalidRequest("it has no picture in it.")
-    if len(others) > EXAMPLES[1]:
-        raise InvalidRequest(f"it has {len(others)} files, but at most {EXAMPLES[1]} pictures are taken.")
-    for file in others:
-        yield _read(file, captions.get(file.path.with_suffix("")))
-
-
-def _read(file: _File, beside: _File | None) -> Packed:
-    name = plain_name(file.path.name)
+def _copy(file: File, target: Path) -> None:
+    """Raise InvalidRequest when it cannot be read."""
     try:
-        if file.kind not in PICTURES:
-            raise InvalidRequest(NESTED if file.kind in ARCHIVES else NO_PICTURE)
-        if file.size > LARGEST_FILE:
-            raise InvalidRequest(f"it is larger than {LARGEST_FILE // 2**20} MB.")
-        return Packed(name=name, picture=file.read(), caption=_caption(beside) if beside is not None else "")
-    except InvalidRequest as refusal:
-        return Packed(name=name, reason=str(refusal))
-    except BROKEN:
-        return Packed(name=name, reason="it cannot be unpacked.")
+        with file.open() as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+    except BROKEN as error:
+        raise InvalidRequest("it cannot be unpacked.") from error
 
 
-def _caption(file: _File) -> str:
-    """What stands in a caption's file. Raises InvalidRequest."""
-    if file.size > LARGEST_CAPTION:
-        raise InvalidRequest(f"its caption has more than {CAPTION_CHARACTERS:,} characters.")
-    try:
-        text = file.read().decode("utf-8-sig").strip()
-    except UnicodeDecodeError as error:
-        raise InvalidRequest("its caption is no text in UTF-8.") from error
-    if len(text) > CAPTION_CHARACTERS:
-        raise InvalidRequest(
-            f"its caption has {len(text):,} characters, but at most {CAPTION_CHARACTERS:,} are allowed."
-        )
-    readable("its caption", text)
-    return text
+@contextmanager
+def _aside(folder: Path) -> Iterator[Path]:
+    """A place for a file that is needed for a moment."""
+    with tempfile.NamedTemporaryFile(prefix=INCOMING, dir=folder) as file:
+        yield Path(file.name)

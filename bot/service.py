@@ -138,7 +138,8 @@ class Bot:
         await self.delivery.stop(LAST_CARDS)
 
     async def close(self) -> None:
-        """Let go of the database; the last thing to do."""
+        """Let go of the processes that read pictures, and of the database; the last thing to do."""
+        await self.intake.close()
         await self.database.close()
 
     def health(self) -> tuple[bool, dict[str, Any]]:

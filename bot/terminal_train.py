@@ -16,7 +16,7 @@ from bot.engine_client import EngineClient
 from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.filed import Lost, Update
 from bot.output import PROBE, CannotWrite, aside, free
-from bot.packed import in_folder
+from bot.packed import taken_from
 from bot.samples import SampleRow, samples_sheet
 from bot.sheets import png
 from bot.uploads import Uploads
@@ -138,17 +138,14 @@ async def _train(
 
 async def _pictures(folder: Path, files: Files, bar: Bar) -> tuple[Example, ...]:
     """The folder's pictures, made anew, in the store. Raises InvalidRequest when none can be read."""
-    uploads, found = Uploads(), []
-    for packed in in_folder(folder):
-        try:
-            if packed.picture is None:
-                raise InvalidRequest(packed.reason)
-            made = await uploads.check(packed.picture)
-        except InvalidRequest as refusal:
-            bar.say(f"{packed.name} is left out: {refusal}")
-            continue
-        sha256 = await files.put(made.content)
-        found.append(Example(sha256=sha256, name=packed.name, caption=packed.caption))
+    found = []
+    async with Uploads() as uploads:
+        async for one in taken_from(uploads, folder, files.folder):
+            if one.upload is None:
+                bar.say(f"{one.name} is left out: {one.reason}" if one.name else one.reason)
+                continue
+            sha256 = await files.put(one.upload.path)
+            found.append(Example(sha256=sha256, name=one.name, caption=one.caption))
     if not found:
         raise InvalidRequest(f"no picture in {folder} can be used.")
     return tuple(found)

@@ -1,85 +1,129 @@
-"""Pictures that people send: judged by the header, decoded in a thread, made anew, the original forgotten."""
+"""Pictures that people send, made anew by a few processes of their own, which can be killed."""
 
 import asyncio
-import io
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from PIL import Image, ImageOps
+import structlog
 
 from engine.messages import InvalidRequest
 
 LARGEST_FILE = 20 * 2**20  # bytes
-MOST_PIXELS = 32_000_000
-LONGEST_SIDE = 8192  # pixels
-FORMATS = ("PNG", "JPEG", "WEBP")
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError)  # all that Pillow raises for broken files
+AT_ONCE = 3  # processes: of one person never more than one is busy
+PATIENCE = 90.0  # seconds for one picture, however busy the machine is; bot/remaking.py counts its own
+IDLE = 60.0  # seconds that a process waits for the next picture until it ends
+HOME = Path(__file__).parents[1]  # the packages' folder
+PROGRAM = (sys.executable, "-m", "bot.remaking")
+NEEDED = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")  # of the environment: it has secrets, too
+UNREADABLE = "this is no picture that can be read: send a PNG, JPEG or WEBP."
+SLOW = "the picture takes too long to be read: save it anew and send that."
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
     """A picture made anew: nothing of the file that came is in it but the pixels of its first frame."""
 
-    content: bytes
+    path: Path
     kind: str  # "png" or "jpeg"
     width: int
     height: int
 
 
 class Uploads:
-    """Decodes one picture at a time, so that many at once do not fill the memory."""
+    """Has pictures made anew. Its processes start when they are needed, and end after a while."""
 
-    def __init__(self) -> None:
-        self._turn = asyncio.Lock()
+    def __init__(self, program: Sequence[str] = PROGRAM) -> None:
+        self._program = program
+        self._room = asyncio.Semaphore(AT_ONCE)
+        self._idle: dict[Process, asyncio.TimerHandle] = {}
 
-    async def check(self, content: bytes) -> Upload:
-        """The picture in this file. Raises InvalidRequest with one sentence."""
-        if len(content) > LARGEST_FILE:
-            raise InvalidRequest(
-                f"the picture is larger than {LARGEST_FILE // 2**20} MB: send a smaller one."
-            )
-        async with self._turn:
-            return await asyncio.to_thread(remade, content)
+    async def __aenter__(self) -> "Uploads":
+        return self
 
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
-def remade(content: bytes) -> Upload:
-    """The first frame, upright, in sRGB as PNG (or JPEG, if it came as one). Raises InvalidRequest."""
-    try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            _allow(picture.width, picture.height)
-            return _encoded(_upright(picture), "JPEG" if picture.format == "JPEG" else "PNG")
-    except BOMBS as error:
-        raise InvalidRequest(
-            "the picture has far too many pixels: at most 32 megapixels are allowed."
-        ) from error
-    except InvalidRequest:
-        raise
-    except UNREADABLE as error:
-        raise InvalidRequest("this is no picture that can be read: send a PNG, JPEG or WEBP.") from error
+    async def close(self) -> None:
+        """End what waits for pictures; what is busy ends with whoever waits for it."""
+        while self._idle:
+            process, ending = self._idle.popitem()
+            ending.cancel()
+            await _ended(process)
 
+    async def check(self, source: Path, target: Path) -> Upload:
+        """The picture in this file, written to `target`. Raises InvalidRequest with one sentence; OSError."""
+        async with self._process() as process:
+            told = await _answer(process, {"source": str(source), "target": str(target)})
+        if "refused" in told:
+            raise InvalidRequest(str(told["refused"]))
+        return Upload(path=target, kind=told["kind"], width=told["width"], height=told["height"])
 
-def _allow(width: int, height: int) -> None:
-    if max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS:
-        raise InvalidRequest(
-            f"the picture has {width} x {height} pixels, "
-            "but at most 32 megapixels and 8,192 pixels a side are allowed."
+    @asynccontextmanager
+    async def _process(self) -> AsyncIterator[Process]:
+        """One that nobody else asks meanwhile; it is ended when it does not come to its answer."""
+        async with self._room:
+            process = self._waiting() or await self._started()
+            try:
+                yield process
+            except BaseException:
+                await _ended(process)
+                raise
+            self._idle[process] = asyncio.get_running_loop().call_later(IDLE, self._retire, process)
+
+    def _waiting(self) -> Process | None:
+        while self._idle:
+            process, ending = self._idle.popitem()
+            ending.cancel()
+            if process.returncode is None:
+                return process
+        return None
+
+    def _retire(self, process: Process) -> None:
+        del self._idle[process]
+        process.kill()
+
+    async def _started(self) -> Process:
+        return await asyncio.create_subprocess_exec(
+            *self._program,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            cwd=HOME,
+            env={name: os.environ[name] for name in NEEDED if name in os.environ},
+            start_new_session=True,
         )
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    picture.seek(0)
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I"):  # 16 bits: converting would cut off, not scale
-        picture = picture.point(lambda value: value * (1 / 256)).convert("L")
-    clear = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
-    return picture.convert("RGBA" if clear else "RGB")
+async def _answer(process: Process, asked: dict[str, str]) -> dict[str, Any]:
+    """What the process says to this. Raises InvalidRequest when it ends in place of answering."""
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            process.stdin.write(f"{json.dumps(asked)}\n".encode())
+            line = await process.stdout.readline()
+            if line:
+                answer: dict[str, Any] = json.loads(line)
+                return answer
+            status = await process.wait()
+    except TimeoutError as error:
+        raise InvalidRequest(SLOW) from error
+    except (ValueError, ConnectionError) as error:
+        raise InvalidRequest(UNREADABLE) from error
+    log.warning("a picture ended the process that was to read it", status=status)
+    raise InvalidRequest(SLOW if status == -signal.SIGPROF else UNREADABLE)
 
 
-def _encoded(picture: Image.Image, kind: str) -> Upload:
-    picture.info = {}  # no profile, no place, no thumbnail travels on
-    out = io.BytesIO()
-    if kind == "JPEG":
-        picture.save(out, "JPEG", quality=95, subsampling=0)
-    else:
-        picture.save(out, "PNG", compress_level=3)
-    return Upload(content=out.getvalue(), kind=kind.lower(), width=picture.width, height=picture.height)
+async def _ended(process: Process) -> None:
+    if process.returncode is None:
+        process.kill()
+    await process.wait()

@@ -8,11 +8,10 @@ import discord
 import structlog
 
 from bot.front import Asker
-from bot.intake import Intake, Kept, check_size
+from bot.intake import Intake, Kept, check_size, left_out
 from bot.lora_files import check_lora
 from bot.on_discord.filled import Attached
 from bot.packed import ZIP
-from commands.parse import short
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
@@ -97,4 +96,4 @@ def attached(one: discord.Attachment) -> Attached:
 
 def told(refused: Sequence[Refused]) -> str:
     """What was not taken, in words."""
-    return "\n".join(["these were left out:", *(f"{short(name)}: {reason}" for name, reason in refused)])
+    return "\n".join(["these were left out:", *left_out(refused)])

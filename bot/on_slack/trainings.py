@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from bot.dispatch import Dispatch
 from bot.front import Asker
-from bot.intake import Intake, Kept, Sent
+from bot.intake import Intake, Kept, Sent, left_out
 from bot.on_slack.answering import Answering
 from bot.on_slack.ephemerals import Recipient
 from bot.on_slack.fetching import Fetching
@@ -84,7 +84,7 @@ class Trainings:
         except OSError:
             return Refusal("pictures", UNKEPT)
         pictures = [*there, *(_example(one) for one in sent.pictures)]
-        refused = "\n".join(f"{name}: {reason}" if name else reason for name, reason in sent.refused)
+        refused = "\n".join(left_out(sent.refused))
         if not pictures:
             return Refusal("pictures", refused or NO_PICTURES)
         values["pictures"] = json.dumps(pictures, ensure_ascii=False)

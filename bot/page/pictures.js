@@ -8,11 +8,24 @@ const LARGEST_PICTURE = 20 * 2 ** 20; // bytes, as the server takes them
 const AT_ONCE = 3; // files under way
 const MOST = 50; // pictures in a training
 const LONGEST_CAPTION = 1000;
-const KINDS = "image/png,image/jpeg,image/webp,application/zip,.zip,.txt";
+const KINDS = "image/png,image/jpeg,image/webp,application/zip,.zip,.txt,.caption,.jfif,.jpe";
 
 const isZip = (/** @type {File} */ file) => /\.zip$/i.test(file.name) || /zip/.test(file.type);
-const isText = (/** @type {File} */ file) => /\.txt$/i.test(file.name);
-const stem = (/** @type {string} */ name) => name.replace(/^.*\//, "").replace(/\.[^.]*$/, "").toLowerCase();
+const TEXT = /\.(txt|caption)$/i; // a.txt, a.caption and a.png.txt are all of a.png
+const ENDING = /\.(png|jpe?g|jfif|jpe|webp)$/i;
+const isText = (/** @type {File} */ file) => TEXT.test(file.name);
+const stem = (/** @type {string} */ name) => name.replace(/^.*\//, "").replace(TEXT, "").replace(ENDING, "").normalize("NFC").toLowerCase();
+
+/** What stands in a text file: in UTF-8, in UTF-16 as Windows writes it, or in Windows-1252. */
+function written(/** @type {Uint8Array} */ bytes) {
+  const wide = (bytes[0] === 0xff && bytes[1] === 0xfe) || bytes[1] === 0 ? "utf-16le" : (bytes[0] === 0xfe && bytes[1] === 0xff) || bytes[0] === 0 ? "utf-16be" : "";
+  if (wide) return new TextDecoder(wide).decode(bytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("windows-1252").decode(bytes);
+  }
+}
 
 /** One picture of a tray: where it is shown, and what the bot knows of it once it is sent. */
 class Item {
@@ -113,7 +126,7 @@ export class Tray {
   }
 
   async #read(/** @type {File} */ file) {
-    const words = (await file.text()).trim().slice(0, LONGEST_CAPTION);
+    const words = written(new Uint8Array(await file.arrayBuffer())).trim().slice(0, LONGEST_CAPTION);
     this.texts.set(stem(file.name), words);
     for (const item of this.items) if (stem(item.name) === stem(file.name)) item.caption.value = words;
   }
@@ -162,7 +175,7 @@ export class Tray {
 
   #unpack(/** @type {Item} */ zip, /** @type {Sent[]} */ pictures, /** @type {{name: string, reason: string}[]} */ refused) {
     this.put(pictures);
-    for (const { name, reason } of refused) this.#append(new Item(this, name, "")).refuse(reason);
+    for (const { name, reason } of refused) this.#append(new Item(this, name || zip.name, "")).refuse(reason);
     this.remove(zip);
     announce(`${counted(pictures.length, "picture")} in ${zip.name}`);
   }

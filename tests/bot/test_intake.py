@@ -27,9 +27,11 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def intake(database: Database, tmp_path: Path) -> Intake:
+async def intake(database: Database, tmp_path: Path) -> AsyncIterator[Intake]:
     files = Files(tmp_path / "files")
-    return Intake(database, files, Leftovers(database, files))
+    intake = Intake(database, files, Leftovers(database, files))
+    yield intake
+    await intake.close()
 
 
 def ana(chat: str, key: str) -> Asker:
@@ -64,7 +66,7 @@ async def test_a_zip_brings_captions_and_says_what_is_refused(intake: Intake) ->
     sent = await intake.take(ana("slack", "U1"), "foxes.zip", pieces(out.getvalue()))
 
     assert [(one.name, one.caption) for one in sent.pictures] == [("a.png", "a fox")]
-    assert sent.refused == (("b.png", "this is no picture that can be read: send a PNG, JPEG or WEBP."),)
+    assert sent.refused == (("b.png", "it is no PNG, JPEG or WEBP."),)
 
 
 async def test_what_is_no_picture_leaves_nothing_behind(intake: Intake, tmp_path: Path) -> None:

@@ -73,17 +73,23 @@ async def test_pictures_come_into_the_form_by_every_way(comes: Comes) -> None:
     bad: FilePayload = {"name": "bad.png", "mimeType": "image/png", "buffer": b"no picture"}
     many: FilePayload = {"name": "many.zip", "mimeType": "application/zip", "buffer": packed.getvalue()}
     words: FilePayload = {"name": "1.txt", "mimeType": "text/plain", "buffer": b"a blue gear"}
+    more: FilePayload = {
+        "name": "Drop.PNG.txt",
+        "mimeType": "text/plain",
+        "buffer": "a gear in Zürich".encode("cp1252"),
+    }
 
-    await form.locator("input[type=file]").set_input_files([*files(1), bad, many, words])
+    await form.locator("input[type=file]").set_input_files([*files(1), bad, many, words, more])
     await hands(ana, "drop", 2)
     await hands(ana, "paste", 3)
 
     await expect(form.get_by_text("4 pictures", exact=True)).to_be_visible()
     await expect(tiles).to_have_count(6)
     await expect(form.get_by_label("Caption of 1.png")).to_have_value("a blue gear")
+    await expect(form.get_by_label("Caption of drop.png")).to_have_value("a gear in Zürich")
     await expect(form.get_by_label("Caption of zipped.png")).to_have_value("a red gear")
     await expect(tiles.filter(has_text="bad.png")).to_contain_text("send a PNG, JPEG or WEBP")
-    await expect(tiles.filter(has_text="notes.pdf")).to_contain_text("it is no PNG, JPEG or WEBP.")
+    await expect(tiles.filter(has_text="many.zip")).to_contain_text("1 other file was passed over.")
     await expect(tiles.filter(has_text="drop.png")).to_contain_text("128 \u00d7 128")
     seen = tiles.filter(has_text="zipped.png").locator("img")
     await expect(seen).to_have_js_property("naturalWidth", 128)

@@ -6,12 +6,14 @@ import resource
 import struct
 import zipfile
 import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 from PIL import Image
 
-from bot.packed import Packed, Taken, in_folder, plain_name, taken
+from bot.packed import Taken, in_folder, plain_name, taken, taken_from
 from bot.uploads import Uploads
 from engine.messages import InvalidRequest
 
@@ -50,12 +52,29 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
     return out.getvalue()
 
 
-async def sent(content: bytes, name: str = "pictures.zip") -> dict[str, Taken]:
-    """What is taken of a file, by name."""
-    return {one.name: one async for one in taken(Uploads(), name, content)}
+@pytest.fixture
+async def uploads() -> AsyncIterator[Uploads]:
+    async with Uploads() as uploads:
+        yield uploads
 
 
-async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictures() -> None:
+class Send(Protocol):
+    """Somebody sends a file; what is taken of it, by name."""
+
+    async def __call__(self, content: bytes, name: str = "pictures.zip") -> dict[str, Taken]: ...
+
+
+@pytest.fixture
+def sent(uploads: Uploads, tmp_path: Path) -> Send:
+    async def send(content: bytes, name: str = "pictures.zip") -> dict[str, Taken]:
+        path = tmp_path / "came"
+        path.write_bytes(content)
+        return {one.name: one async for one in taken(uploads, name, path)}
+
+    return send
+
+
+async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictures(sent: Send) -> None:
     got = await sent(
         zipped(
             {
@@ -70,6 +89,7 @@ async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictu
         )
     )
 
+    assert got.pop("two.txt").reason == "it is a text without a picture of the same name."
     assert list(got) == ["one.png", "two.jpg", "three.webp"]
     assert [one.caption for one in got.values()] == ["a photo of ohwx woman, Zürich", "", ""]
     kinds = [one.upload.kind for one in got.values() if one.upload is not None]
@@ -77,7 +97,7 @@ async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictu
     assert not any(one.reason for one in got.values())
 
 
-async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken() -> None:
+async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken(sent: Send) -> None:
     got = await sent(
         zipped(
             {
@@ -102,12 +122,12 @@ async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken
         "good.png": "",
         "cut.jpg": UNREADABLE,
         "moving.gif": "it is no PNG, JPEG or WEBP.",
-        "renamed.png": UNREADABLE,
-        "text.png": UNREADABLE,
+        "renamed.png": "it is no PNG, JPEG or WEBP.",
+        "text.png": "it is no PNG, JPEG or WEBP.",
         "huge.png": "the picture has far too many pixels: at most 32 megapixels are allowed.",
         "more.zip": "it is packed once more: unpack it first.",
         "long.png": "its caption has more than 1,000 characters.",
-        "bytes.png": "its caption is no text in UTF-8.",
+        "bytes.png": "its caption is no text in UTF-8, UTF-16 or Windows-1252.",
         "bell.png": "its caption has the control character U+0007: leave it out.",
     }
     assert [name for name, one in got.items() if one.upload is not None] == ["good.png"]
@@ -117,7 +137,7 @@ def test_the_huge_picture_is_as_small_as_people_send_it() -> None:
     assert len(huge_png()) < 21_000
 
 
-async def test_a_caption_may_have_a_thousand_characters_of_any_script() -> None:
+async def test_a_caption_may_have_a_thousand_characters_of_any_script(sent: Send) -> None:
     got = await sent(zipped({"a.png": a_picture(), "a.txt": ("好" * 1000).encode()}))
     longer = await sent(zipped({"a.png": a_picture(), "a.txt": ("好" * 1001).encode()}))
 
@@ -125,7 +145,7 @@ async def test_a_caption_may_have_a_thousand_characters_of_any_script() -> None:
     assert longer["a.png"].reason == "its caption has 1,001 characters, but at most 1,000 are allowed."
 
 
-async def test_a_single_picture_is_taken_as_it_is() -> None:
+async def test_a_single_picture_is_taken_as_it_is(sent: Send) -> None:
     got = await sent(a_picture(size=(1, 1)), name="C:\\Users\\maria\\dot.png")
 
     assert [(one.name, one.caption, one.reason) for one in got.values()] == [("dot.png", "", "")]
@@ -134,12 +154,12 @@ async def test_a_single_picture_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/a.png", "..\\a.png", "C:\\a.png"])
-async def test_a_zip_with_names_that_lead_out_of_it_is_refused(name: str) -> None:
+async def test_a_zip_with_names_that_lead_out_of_it_is_refused(sent: Send, name: str) -> None:
     with pytest.raises(InvalidRequest, match="which leads out of it"):
         await sent(zipped({"good.png": a_picture(), name: a_picture()}))
 
 
-async def test_a_zip_bomb_is_refused_before_it_fills_the_memory() -> None:
+async def test_a_zip_bomb_is_refused_before_it_fills_the_memory(sent: Send) -> None:
     bomb = zipped({"good.png": a_picture(), "bomb.png": bytes(40 * 2**20)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -149,7 +169,9 @@ async def test_a_zip_bomb_is_refused_before_it_fills_the_memory() -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kilobytes
 
 
-async def test_many_files_that_each_are_allowed_are_refused_when_they_are_too_much_together() -> None:
+async def test_many_files_that_each_are_allowed_are_refused_when_they_are_too_much_together(
+    sent: Send,
+) -> None:
     files = bytearray(zipped({f"{number}.png": a_picture() for number in range(20)}))
     for listed in re.finditer(b"PK\x01\x02", bytes(files)):
         struct.pack_into("<II", files, listed.start() + 20, 15 * 2**20, 15 * 2**20)
@@ -158,7 +180,7 @@ async def test_many_files_that_each_are_allowed_are_refused_when_they_are_too_mu
         await sent(bytes(files))
 
 
-async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says() -> None:
+async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(sent: Send) -> None:
     honest = zipped({"a.png": bytes(8 * 2**20)})
     told, lie = struct.pack("<I", 8 * 2**20), struct.pack("<I", 1000)
 
@@ -181,7 +203,7 @@ async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says() -> N
         ),
         (
             zipped({f"{number}.png": a_picture() for number in range(51)}),
-            "it has 51 files, but at most 50 pictures are taken.",
+            "it has 51 pictures, but at most 50 are taken.",
         ),
         (zipped({}), "it has no picture in it."),
         (zipped({"a.txt": b"words"}), "it has no picture in it."),
@@ -196,7 +218,7 @@ async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says() -> N
     ids=["10000", "201", "51", "empty", "texts", "lzma", "cut", "start", "words"],
 )
 async def test_a_file_of_which_nothing_can_be_taken_is_refused_in_one_sentence(
-    content: bytes, sentence: str
+    sent: Send, content: bytes, sentence: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         await sent(content)
@@ -204,7 +226,7 @@ async def test_a_file_of_which_nothing_can_be_taken_is_refused_in_one_sentence(
     assert str(refusal.value) == sentence
 
 
-async def test_a_locked_zip_is_refused() -> None:
+async def test_a_locked_zip_is_refused(sent: Send) -> None:
     locked = bytearray(zipped({"a.png": a_picture()}))
     for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         locked[locked.index(start) + flags] |= 1
@@ -213,18 +235,22 @@ async def test_a_locked_zip_is_refused() -> None:
         await sent(bytes(locked))
 
 
-def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
-    (tmp_path / "b.jpg").write_bytes(a_picture("JPEG"))
-    (tmp_path / "a.png").write_bytes(a_picture())
-    (tmp_path / "a.txt").write_text("a red field")
-    (tmp_path / "notes.md").write_text("not one of them")
-    (tmp_path / "deeper").mkdir()
+async def test_a_folder_is_read_in_the_order_of_its_names(uploads: Uploads, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "b.jpg").write_bytes(a_picture("JPEG"))
+    (folder / "a.png").write_bytes(a_picture())
+    (folder / "a.txt").write_text("a red field")
+    (folder / "notes.md").write_text("not one of them")
 
-    assert list(in_folder(tmp_path)) == [
-        Packed(name="a.png", picture=a_picture(), caption="a red field"),
-        Packed(name="b.jpg", picture=a_picture("JPEG")),
-        Packed(name="notes.md", reason="it is no PNG, JPEG or WEBP."),
+    got = [one async for one in taken_from(uploads, folder, tmp_path)]
+
+    assert [(one.name, one.caption, one.reason) for one in got] == [
+        ("a.png", "a red field", ""),
+        ("b.jpg", "", ""),
+        ("", "", "1 other file was passed over."),
     ]
+    assert [one.upload.kind for one in got if one.upload is not None] == ["png", "jpeg"]
 
 
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:

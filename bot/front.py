@@ -43,6 +43,10 @@ class ChatUnavailable(Exception):
     """One sentence for the operator: why this chat cannot be served. The others go on."""
 
 
+class ChatUnreached(ChatUnavailable):
+    """The chat's service is not there now: it may be before long."""
+
+
 class Front(Protocol):
     """A chat: shows cards and takes them away. `every`: the least seconds between edits of a message."""
 

@@ -1,7 +1,6 @@
 """Discord: the bot as a member of guilds and as people's own app. Nothing else knows discord.py."""
 
 import asyncio
-from contextlib import suppress
 
 import aiohttp
 import discord
@@ -11,17 +10,17 @@ from bot.card import Card
 from bot.config import DiscordSettings
 from bot.dispatch import Dispatch
 from bot.drawings import Drawings
-from bot.front import ChatUnavailable
+from bot.front import ChatUnavailable, ChatUnreached
 from bot.intake import Intake
 from bot.on_discord.asking import CHAT, Asking
 from bot.on_discord.attachments import Attachments
 from bot.on_discord.client import Atelier
 from bot.on_discord.messages import Messages
 from bot.on_discord.pending import Pending
+from bot.reaching import FIRST_PAUSE, LONGEST_PAUSE, reach
 from storage.database import Database
 from storage.files import Files
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # seconds before Discord is tried again, doubled each time
 LOOK_AROUND = 3600.0  # seconds between two looks at the guilds in which the bot is
 WRONG_TOKEN = "DISCORD_TOKEN is no token that Discord knows: copy it anew from the developer portal."
 UNREACHED = (discord.GatewayNotFound, discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
@@ -56,16 +55,11 @@ class DiscordChat:
     async def start(self) -> str:
         """Log in and connect; as whom. Raises ChatUnavailable when the token is wrong."""
         try:
-            await self.client.login(self._token)
-        except discord.LoginFailure as error:
-            await self.client.close()
-            raise ChatUnavailable(WRONG_TOKEN) from error
-        except UNREACHED as error:
-            log.warning("discord is not reached", reason=repr(error))
-            self._tasks = [asyncio.create_task(self._log_in())]
+            return await self._begin()
+        except ChatUnreached as absence:
+            log.warning("discord is not reached", reason=str(absence))
+            self._tasks = [asyncio.create_task(reach(CHAT, self._begin))]
             return "Discord, as soon as it is reached"
-        self._serve()
-        return f"Discord, as {self.client.user}"
 
     async def stop(self) -> None:
         """Hang up."""
@@ -91,22 +85,19 @@ class DiscordChat:
         work = (self._connect(), self.client.sync(), self._look_around())
         self._tasks += [asyncio.create_task(one) for one in work]
 
-    async def _log_in(self) -> None:
-        """Until Discord is there: it was not when the bot was started."""
-        pause = FIRST_PAUSE
-        while True:
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
-            await self.client.http.close()
-            self.client.http.connector = discord.utils.MISSING  # the old one is closed
-            with suppress(*UNREACHED):
-                try:
-                    await self.client.login(self._token)
-                except discord.LoginFailure:
-                    log.error("discord is not served", reason=WRONG_TOKEN)
-                    return
-                self._serve()
-                return
+    async def _begin(self) -> str:
+        """Log in and serve; as whom. Raises ChatUnavailable, ChatUnreached."""
+        await self.client.http.close()
+        self.client.http.connector = discord.utils.MISSING  # that of an earlier try is closed
+        try:
+            await self.client.login(self._token)
+        except discord.LoginFailure as error:
+            await self.client.close()
+            raise ChatUnavailable(WRONG_TOKEN) from error
+        except UNREACHED as error:
+            raise ChatUnreached(repr(error)) from error
+        self._serve()
+        return f"Discord, as {self.client.user}"
 
     async def _look_around(self) -> None:
         """Notice the guilds that removed the bot while it was off: nobody tells it then."""

@@ -1,5 +1,6 @@
 """Slack as a chat of the bot's: it hears with slack-bolt, and shows cards as messages."""
 
+import asyncio
 import logging
 
 import aiohttp
@@ -14,7 +15,7 @@ from bot.card import Card
 from bot.config import SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_SECRET, SlackSettings
 from bot.dispatch import Dispatch
 from bot.drawings import Drawings
-from bot.front import ChatUnavailable
+from bot.front import ChatUnavailable, ChatUnreached
 from bot.intake import Intake
 from bot.manifest import SCOPES
 from bot.on_slack.answering import Answering
@@ -25,17 +26,19 @@ from bot.on_slack.fetching import Fetching
 from bot.on_slack.history import History
 from bot.on_slack.listeners import Listeners
 from bot.on_slack.messages import Messages
-from bot.on_slack.refusals import TROUBLES, missing, sentence
+from bot.on_slack.refusals import TROUBLES, error_of, missing, unavailable
 from bot.on_slack.sharing import Sharing
 from bot.on_slack.shortcuts import Shortcuts
 from bot.on_slack.sockets import Door, Sockets
 from bot.on_slack.trainings import Trainings
-from bot.on_slack.workspace import CHAT, Home, Workspace
-from storage.database import Database
+from bot.on_slack.workspace import CHAT, Home, Workspace, home_of, spaces_of
+from bot.reaching import reach
+from storage.database import CannotStore, Database
 from storage.files import Files
 
 TIMEOUT = 25.0  # seconds of a call; a card has 30
 LIMITED = 3  # how often a call waits as long as Slack's Retry-After says
+LOOK_AROUND = 3600.0  # seconds between two looks at the workspaces in which the bot is
 OFFLINE = "Slack is not connected yet."
 
 log = structlog.get_logger(__name__)
@@ -69,25 +72,25 @@ class SlackChat:
         self._session: aiohttp.ClientSession | None = None
         self._messages: Messages | None = None
         self._answering: Answering | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.way_in: Sockets | Door | None = None
 
     async def start(self) -> str:
         """Be there for people. Raises ChatUnavailable with one sentence."""
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
+        self._tasks = [asyncio.create_task(self._look_around())]
         try:
-            return await self._start(self._session)
-        except BaseException:
-            await self.stop()
-            raise
+            return await self._begin()
+        except ChatUnreached as absence:
+            log.warning("slack is not reached", reason=str(absence))
+            self._tasks.append(asyncio.create_task(reach(CHAT, self._begin)))
+            return "Slack, as soon as it is reached"
 
     async def stop(self) -> None:
         """Hear nothing more, and let answers under way end."""
-        if self.way_in is not None:
-            await self.way_in.close()
-        if self._answering is not None:
-            await self._answering.stop()
-        if self._session is not None:
-            await self._session.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end()
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Make this message show the card, or post it; the message's key."""
@@ -106,14 +109,50 @@ class SlackChat:
         if self._messages is not None:
             await self._messages.tell(card, text)
 
+    async def _begin(self) -> str:
+        """Connect; where people find it. Raises ChatUnavailable, ChatUnreached."""
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
+        try:
+            return await self._start(self._session)
+        except BaseException:
+            await self._end()
+            raise
+
+    async def _end(self) -> None:
+        if self.way_in is not None:
+            await self.way_in.close()
+        if self._answering is not None:
+            await self._answering.stop()
+        if self._session is not None:
+            await self._session.close()
+        self.way_in = self._messages = self._answering = self._session = None
+
+    async def _look_around(self) -> None:
+        """Notice a workspace that removed the app while the bot was off: nobody tells it then."""
+        while True:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session:
+                await self._forget_left(self._client(session))
+            await asyncio.sleep(LOOK_AROUND)
+
+    async def _forget_left(self, client: AsyncWebClient) -> None:
+        """Nothing stays of workspaces that Slack has not named for long."""
+        try:
+            await self._dispatch.forget_left(CHAT, await spaces_of(client))
+        except TROUBLES as error:
+            log.info("it is not known in which workspaces the bot is", reason=error_of(error))
+        except CannotStore as error:
+            log.error("workspaces that removed the app could not be forgotten", reason=str(error))
+        except Exception:
+            log.exception("workspaces that removed the app could not be looked for")
+
     async def _start(self, session: aiohttp.ClientSession) -> str:
         client = self._client(session)
         try:
             told = await client.auth_test()
         except TROUBLES as error:
-            raise ChatUnavailable(sentence(error, SLACK_BOT_TOKEN)) from error
+            raise unavailable(error, SLACK_BOT_TOKEN) from error
         _check_scopes(told)
-        home = _home(told)
+        home = home_of(told)
         sharing = Sharing(client, session)
         self._messages = Messages(
             client=client,
@@ -219,14 +258,3 @@ def _check_scopes(told: AsyncSlackResponse) -> None:
     lacking = sorted(set(SCOPES) - {scope.strip() for scope in granted.split(",")})
     if lacking:
         raise ChatUnavailable(missing(SLACK_BOT_TOKEN, ",".join(lacking)))
-
-
-def _home(told: AsyncSlackResponse) -> Home:
-    return Home(
-        team=str(told.get("team_id") or ""),
-        enterprise=str(told.get("enterprise_id") or ""),
-        name=str(told.get("team") or "a workspace"),
-        bot=str(told.get("user_id") or ""),
-        bot_name=str(told.get("user") or "atelier"),
-        grid=bool(told.get("is_enterprise_install")),
-    )

@@ -5,6 +5,8 @@ import asyncio
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
+from bot.front import ChatUnavailable, ChatUnreached
+
 TROUBLES = (SlackApiError, aiohttp.ClientError, OSError, asyncio.TimeoutError)
 TOKEN = {
     "invalid_auth": "it is not one of this app's",
@@ -16,6 +18,7 @@ TOKEN = {
     "no_permission": "it may not do this",
     "org_login_required": "the workspace is being moved",
 }
+REMOVED = ("account_inactive", "token_revoked")  # the app is installed no more
 CLOSED = (  # a channel that takes no card, whatever the card is
     "channel_not_found",
     "not_in_channel",
@@ -31,6 +34,16 @@ CLOSED = (  # a channel that takes no card, whatever the card is
     "user_not_found",
     "team_access_not_granted",
 )
+PASSING = (  # troubles of Slack's own, or of the network: the same may be taken later
+    "accesslimited",
+    "fatal_error",
+    "internal_error",
+    "ratelimited",
+    "rate_limited",
+    "request_timeout",
+    "service_unavailable",
+    "team_added_to_org",
+)
 GONE = ("message_not_found", "thread_not_found", "cant_delete_message")
 
 
@@ -41,6 +54,17 @@ def error_of(error: BaseException) -> str:
     return type(error).__name__
 
 
+def is_passing(error: BaseException) -> bool:
+    """Whether the same may go well later: nobody answered, or Slack had a trouble of its own."""
+    word = error_of(error)
+    return not isinstance(error, SlackApiError) or word in PASSING or word.startswith("status ")
+
+
+def unavailable(error: BaseException, token: str) -> ChatUnavailable:
+    """What this means for the chat at its start; `token` is what it was asked with."""
+    return (ChatUnreached if is_passing(error) else ChatUnavailable)(sentence(error, token))
+
+
 def sentence(error: BaseException, token: str) -> str:
     """For the operator: what is wrong with this token, or with what it may do."""
     word = error_of(error)
@@ -48,9 +72,9 @@ def sentence(error: BaseException, token: str) -> str:
         return missing(token, str(_told(error).get("needed") or ""))
     if word in TOKEN:
         return f"Slack does not take {token}: {TOKEN[word]} ({word}). Copy it again from api.slack.com/apps."
-    if isinstance(error, SlackApiError):
+    if not is_passing(error):
         return f"Slack cannot be used: {word}."
-    return f"Slack cannot be reached ({word}): look at the network, then start again."
+    return f"Slack cannot be reached ({word})."
 
 
 def missing(token: str, scopes: str) -> str:

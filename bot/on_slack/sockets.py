@@ -16,7 +16,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from bot.bodies import utf8_of
 from bot.config import SLACK_APP_TOKEN, SlackSettings
 from bot.front import ChatUnavailable
-from bot.on_slack.refusals import TROUBLES, error_of, sentence
+from bot.on_slack.refusals import TROUBLES, error_of, unavailable
 
 SOCKETS = 2
 PATH = "/slack/events"
@@ -49,7 +49,7 @@ class Sockets:
             try:  # a wrong token is told here: connect() would try for ever
                 handler.client.wss_uri = await handler.client.issue_new_wss_url()
             except TROUBLES as error:
-                raise ChatUnavailable(sentence(error, SLACK_APP_TOKEN)) from error
+                raise unavailable(error, SLACK_APP_TOKEN) from error
             await handler.connect_async()  # type: ignore[no-untyped-call]
         self._keeping = [asyncio.create_task(_kept(one.client)) for one in self._handlers]
         return "Socket Mode"

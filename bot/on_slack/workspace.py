@@ -8,14 +8,16 @@ from typing import Any, Generic, TypeVar
 import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.front import Asker
-from bot.on_slack.refusals import error_of
+from bot.on_slack.refusals import REMOVED, error_of
 from bot.on_slack.words import JSON
 
 CHAT = "slack"
 KEPT = 600.0  # seconds that somebody's name or a channel is known
 MOST = 5000  # of each
+PAGE = 200  # workspaces of a grid
 NOT_THERE = ("channel_not_found", "not_in_channel", "method_not_supported_for_channel_type")
 
 T = TypeVar("T")
@@ -36,6 +38,38 @@ class Home:
     def space(self, team: str) -> str:
         """The key of a workspace's space."""
         return f"{self.enterprise}/{team}" if self.enterprise else team
+
+
+def home_of(told: AsyncSlackResponse) -> Home:
+    """The home that auth.test tells of."""
+    return Home(
+        team=str(told.get("team_id") or ""),
+        enterprise=str(told.get("enterprise_id") or ""),
+        name=str(told.get("team") or "a workspace"),
+        bot=str(told.get("user_id") or ""),
+        bot_name=str(told.get("user") or "atelier"),
+        grid=bool(told.get("is_enterprise_install")),
+    )
+
+
+async def spaces_of(client: AsyncWebClient) -> set[str]:
+    """The keys of the spaces in which the app is installed, none if it was removed. Raises TROUBLES."""
+    try:
+        home = home_of(await client.auth_test())
+    except SlackApiError as error:
+        if error_of(error) not in REMOVED:
+            raise
+        return set()
+    if not home.grid:
+        return {home.space(home.team)}
+    found: set[str] = set()
+    cursor = ""
+    while True:
+        told = await client.auth_teams_list(limit=PAGE, cursor=cursor)
+        found |= {home.space(str(team["id"])) for team in told["teams"]}
+        cursor = (told.get("response_metadata") or {}).get("next_cursor") or ""
+        if not cursor:
+            return found
 
 
 @dataclass(frozen=True, kw_only=True)

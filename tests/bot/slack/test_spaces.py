@@ -1,7 +1,13 @@
 """Whose jobs are seen where: workspaces of an Enterprise Grid, and guests by Slack Connect."""
 
+import sqlite3
+
+import pytest
+
 from bot.config import SlackSettings
+from bot.front import ChatUnavailable
 from storage import people
+from tests.bot.running_bot import rows
 from tests.bot.slack.atelier import Atelier, OpenAtelier, button, job_of
 
 
@@ -63,3 +69,61 @@ async def test_nothing_stays_of_a_workspace_from_which_the_app_was_removed(ateli
 
     assert await spaces(atelier) == []
     await atelier.slack.until(lambda: not list(folder.glob("??/*")))
+
+
+async def test_nothing_stays_of_a_workspace_that_removed_the_app_while_the_bot_was_off(
+    open_atelier: OpenAtelier,
+) -> None:
+    atelier = await open_atelier()
+    await atelier.paints(atelier.ana, "a red fox")
+    await atelier.restart()
+    await atelier.slack.until(lambda: rows(atelier.folder, "SELECT joined FROM spaces") == [(1,)])
+    await atelier.stop()
+    atelier.slack.revoke()
+
+    with pytest.raises(ChatUnavailable):
+        await atelier.start()
+    away = "SELECT count(*) FROM spaces WHERE away_at IS NOT NULL"
+    await atelier.slack.until(lambda: rows(atelier.folder, away) == [(1,)])
+    assert await spaces(atelier) == [atelier.team.id]
+    await atelier.stop()
+    with sqlite3.connect(atelier.folder / "atelier.db") as connection:
+        connection.execute("UPDATE spaces SET away_at = away_at - 8 * 86400")
+
+    with pytest.raises(ChatUnavailable):
+        await atelier.start()
+
+    there = f"SELECT count(*) FROM spaces WHERE key = '{atelier.team.id}'"
+    await atelier.slack.until(lambda: rows(atelier.folder, there) == [(0,)])
+
+
+async def test_a_workspace_that_took_the_app_back_keeps_all(open_atelier: OpenAtelier) -> None:
+    atelier = await open_atelier()
+    await atelier.paints(atelier.ana, "a red fox")
+    await atelier.restart()
+    await atelier.slack.until(lambda: rows(atelier.folder, "SELECT joined FROM spaces") == [(1,)])
+    with sqlite3.connect(atelier.folder / "atelier.db") as connection:
+        connection.execute("UPDATE spaces SET away_at = 1")
+
+    await atelier.restart()
+
+    await atelier.slack.until(lambda: rows(atelier.folder, "SELECT away_at FROM spaces") == [(None,)])
+    assert await spaces(atelier) == [atelier.team.id]
+
+
+async def test_a_workspace_of_a_grid_that_is_approved_no_more_is_left(open_atelier: OpenAtelier) -> None:
+    atelier = await open_atelier(starts=False, enterprise="E0ACME")
+    atelier.slack.install_for_enterprise()
+    other = atelier.slack.team("branch", enterprise="E0ACME")
+    await atelier.start()
+    await atelier.paints(atelier.ana, "a red fox")
+    await atelier.paints(other.user("dora"), "a blue fox", other.channel("paintings"))
+    await atelier.restart()
+    joined = "SELECT count(*) FROM spaces WHERE joined"
+    await atelier.slack.until(lambda: rows(atelier.folder, joined) == [(2,)])
+
+    atelier.slack.platform.removed.add(other.id)
+    await atelier.restart()
+
+    away = "SELECT key FROM spaces WHERE away_at IS NOT NULL"
+    await atelier.slack.until(lambda: rows(atelier.folder, away) == [(f"E0ACME/{other.id}",)])

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import re
 import socket
 import time
 from urllib.parse import urlencode
@@ -9,10 +10,11 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
+from bot import reaching
 from bot.config import SlackSettings
 from bot.front import ChatUnavailable
 from tests.bot.slack.atelier import OpenAtelier, button
-from tests.fakes.slack import signed
+from tests.fakes.slack import Fault, signed
 
 
 async def test_a_wrong_token_is_told_in_a_sentence(open_atelier: OpenAtelier) -> None:
@@ -50,12 +52,19 @@ async def test_a_missing_scope_is_named(open_atelier: OpenAtelier, scope: str) -
         await atelier.start()
 
 
-async def test_a_slack_that_cannot_be_reached_is_told(open_atelier: OpenAtelier) -> None:
+@pytest.mark.parametrize("method", ["auth.test", "apps.connections.open"])
+@pytest.mark.parametrize("fault", [Fault.CUT_BEFORE, Fault.ERROR_BEFORE])
+async def test_a_slack_that_is_down_at_the_start_is_tried_again(
+    open_atelier: OpenAtelier, method: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reaching, "FIRST_PAUSE", 0.05)
     atelier = await open_atelier(starts=False)
-    atelier.base_url = "http://127.0.0.1:9/api/"
+    atelier.slack.faults.add("POST", f"/api/{re.escape(method)}", fault, times=3)
 
-    with pytest.raises(ChatUnavailable, match="Slack cannot be reached"):
-        await atelier.start()
+    assert await atelier.start() == "Slack, as soon as it is reached"
+
+    await atelier.slack.until(lambda: len(atelier.slack.sockets) == 2)
+    await atelier.paints(atelier.ana, "a red fox")
 
 
 async def test_signed_requests_do_what_sockets_do(open_atelier: OpenAtelier) -> None:

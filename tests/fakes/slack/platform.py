@@ -68,6 +68,7 @@ class Platform:
         self.revoked = False
         self.processing = 0.05  # how long an uploaded file has no kind and is nowhere shared
         self.unshared = 0  # how many of the next completed uploads are never shared
+        self.removed: set[str] = set()  # workspaces of the grid for which the app is approved no more
         self.grid = False  # the app is installed for the whole enterprise
         self.base_url = ""
         self.triggers: dict[str, Trigger] = {}

@@ -22,6 +22,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
     {
         "api.test": Method(lambda _, given: {"args": given}),
         "auth.test": Method(about.auth_test),
+        "auth.teams.list": Method(about.teams_list),
         "apps.connections.open": Method(about.connections_open, ("connections:write",), app=True),
         "users.info": Method(about.user_info, ("users:read",)),
         "team.info": Method(about.team_info, ("team:read",)),

@@ -21,6 +21,17 @@ def auth_test(platform: Platform, given: JSON) -> JSON:
     return answer
 
 
+def teams_list(platform: Platform, given: JSON) -> JSON:
+    """The workspaces for which an app of the whole enterprise is approved."""
+    there = [one for one in platform.world.teams.values() if one.id not in platform.removed]
+    if not platform.grid:
+        there = [platform.home]
+    return {
+        "teams": [{"id": one.id, "name": one.name} for one in there],
+        "response_metadata": {"next_cursor": ""},
+    }
+
+
 def connections_open(platform: Platform, given: JSON) -> JSON:
     ticket = platform.world.id("ticket-")
     base = platform.base_url.replace("http://", "ws://")

@@ -18,7 +18,7 @@ from bot.on_discord.giving import Giftable, gift, give
 from bot.on_discord.modals import modal_of
 from bot.on_discord.pending import Interaction, Pending, Waiting
 from bot.on_discord.permissions import is_adult, is_member, refusal
-from bot.on_discord.saying import say, tried, whisper
+from bot.on_discord.saying import answered, say, tried, whisper
 from bot.outcomes import Reply
 from engine.messages import JobId, Sha256
 from storage.files import Files
@@ -187,7 +187,7 @@ class Asking:
         async with waiting.answering:
             waiting.taken = True
         self.pending.forget(job)
-        await tried(self.answer(waiting.interaction, reply))
+        await answered(waiting.interaction, self.answer(waiting.interaction, reply))
         return True
 
     async def _beside(self, waiting: Waiting, note: str) -> None:

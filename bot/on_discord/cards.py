@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import discord
 
 from bot.card import Card
+from bot.on_discord.markup import escaped
 from bot.worded import (
     bar,
     bare_line,
@@ -20,7 +21,8 @@ from bot.worded import (
     status,
 )
 
-PROMPT, LINES, FOOTER, AUTHOR, TITLE = 1500, 1500, 1000, 100, 200  # characters, far within Discord's 6,000
+PROMPT, STATUS, LINES, CODE, NOTE = 1300, 500, 1000, 500, 250  # characters: an embed's text has 4,096
+FOOTER, AUTHOR, TITLE = 700, 100, 250  # all embeds of a message together have 6,000
 NOTES = 12  # pictures that are told about; the contact sheet shows them all
 COLOURS = {
     "draft": 0x79B0EA,
@@ -61,7 +63,7 @@ def embeds(card: Card, shown: Shown) -> list[discord.Embed]:
 def starter(card: Card) -> discord.Embed:
     """What stands above the thread of a training."""
     embed = discord.Embed(
-        title=escaped(short(card.title, TITLE)),
+        title=escaped(card.title, TITLE),
         description="How its LoRA is made, and what it paints, is in the thread.",
         colour=COLOURS["draft"],
     )
@@ -70,24 +72,19 @@ def starter(card: Card) -> discord.Embed:
     return embed
 
 
-def escaped(text: str) -> str:
-    """What somebody wrote, as text: no markup, no links with other words, no mentions."""
-    marked = discord.utils.escape_markdown(text.replace("\\", "\\\\"), ignore_links=False)
-    return discord.utils.escape_mentions(marked.replace("<", "\\<"))
-
-
 def shows(embed_footers: Sequence[str | None], card: Card) -> bool:
     """Whether a message with these footers is about the card's job."""
     return any(footer is not None and footer.split(" · ")[-1] == card.job for footer in embed_footers)
 
 
 def _description(card: Card, shown: Shown) -> str:
-    parts = [f"**{escaped(short(card.title, PROMPT))}**" if card.title else "", escaped(status(card))]
+    parts = [f"**{escaped(card.title, PROMPT)}**" if card.title else "", escaped(status(card), STATUS)]
     if card.done is not None:
         parts.append(f"`{bar(card.done, 20)}` {card.done:.0%}")
     if card.kind == "train":
         parts += _training(card)
-    parts += [stars_line(card), *(f"-# {escaped(note)}" for note in (bare_line(card), *shown.notes) if note)]
+    small = (bare_line(card), *shown.notes)
+    parts += [stars_line(card), *(f"-# {escaped(note, NOTE)}" for note in small if note)]
     return "\n".join(part for part in parts if part)
 
 
@@ -99,8 +96,8 @@ def _training(card: Card) -> list[str]:
         told = []  # what the report said is settled by then
     words = "" if card.curve is None else curve_words(card.curve)
     lines = [*problems(card), *told, *([f"📉 {words}"] if words else []), *checkpoints(card)]
-    listed = short("\n".join(escaped(line) for line in lines), LINES)
-    return [listed, f"```\n{short(card.line_to_copy, 600)}\n```" if card.line_to_copy else ""]
+    code = card.line_to_copy.replace("`", "'")
+    return [escaped("\n".join(lines), LINES), f"```\n{short(code, CODE)}\n```" if code else ""]
 
 
 def _image(card: Card, title: str, name: str) -> discord.Embed:

@@ -19,6 +19,7 @@ REASONS = {  # why Discord keeps a message out, for whom it concerns
     200000: AUTOMOD,
     200001: AUTOMOD,
     240000: "Discord takes a link in it for harmful.",
+    TOO_LARGE: "it is larger than Discord takes here.",
     TOO_OFTEN_EDITED: "Discord lets nobody change a message of that age so often.",
     NO_DIRECT: "you take no direct messages from me: the server's privacy settings allow them.",
 }
@@ -48,6 +49,8 @@ def is_too_large(error: discord.HTTPException) -> bool:
 
 def is_final(error: discord.HTTPException) -> bool:
     """Whether Discord will refuse the same again, however often it is asked, though the place is open."""
+    if error.code == TOO_OFTEN_EDITED:  # though it comes with 429
+        return True
     passing = error.status in (401, 403, 404, 408, 429) or error.code == OVERLOADED
     return 400 <= error.status < 500 and not passing
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import discord
 
-from bot.on_discord.cards import escaped
+from bot.on_discord.markup import escaped
 from bot.on_discord.pending import Interaction
 from bot.on_discord.saying import say
 from bot.outcomes import Reply
@@ -15,7 +15,7 @@ from bot.worded import short
 from commands.gallery import LoraCard, lora_cards
 from storage.files import Files
 
-SHOWN = 10  # embeds of a message; the words before them tell of all
+SHOWN, CHARACTERS = 10, 5900  # embeds of a message, and their letters; the words before them tell of all
 COLOUR = 0xFF7D5C
 
 
@@ -27,6 +27,9 @@ async def show(files: Files, interaction: Interaction, reply: Reply) -> None:
     shown = lora_cards(reply.loras)[:SHOWN]
     pictures = await _pictures(files, shown)
     made = [_embed(card, nth, pictures) for nth, card in enumerate(shown)]
+    while sum(map(len, made)) > CHARACTERS:
+        made.pop()
+        pictures.pop(_name(len(made)), None)
     sent = [discord.File(io.BytesIO(content), filename=name) for name, content in pictures.items()]
     await interaction.followup.send(embeds=made, files=sent, ephemeral=True)
 
@@ -47,12 +50,12 @@ async def _pictures(files: Files, cards: Sequence[LoraCard]) -> dict[str, bytes]
 def _embed(card: LoraCard, nth: int, pictures: dict[str, bytes]) -> discord.Embed:
     code = card.line.replace("`", "'")
     embed = discord.Embed(
-        title=escaped(card.name),
-        description=f"{escaped(short(card.phrase, 100))}\n```\n{short(code, 300)}\n```".strip(),
+        title=escaped(card.name, 100),
+        description=f"{escaped(card.phrase, 100)}\n```\n{short(code, 300)}\n```".strip(),
         colour=COLOUR,
     )
     for name, value in card.facts:
-        embed.add_field(name=name, value=escaped(short(value, 60)), inline=True)
+        embed.add_field(name=name, value=escaped(value, 60), inline=True)
     if _name(nth) in pictures:
         embed.set_thumbnail(url=f"attachment://{_name(nth)}")
     return embed

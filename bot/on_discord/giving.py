@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import PurePath
 
 import discord
+import structlog
 
 from bot.front import CardRefused
+from bot.on_discord.faults import is_final, is_shut, refused
 from bot.on_discord.pending import Interaction
-from bot.on_discord.saying import pieces, say
+from bot.on_discord.saying import say, write
 from bot.outcomes import Reply
 from bot.sheets import TooLarge, fitted
 from engine.messages import Sha256
@@ -17,20 +19,25 @@ from storage.files import Files
 
 SENT = "it comes to you by direct message."
 LIMIT = discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES  # of a direct message
+TOGETHER, AT_ONCE = 24 * 2**20, 10  # bytes and files of one message
 
 Giftable = discord.User | discord.Member
 Named = Sequence[tuple[str, Sha256]]
 
+log = structlog.get_logger(__name__)
+
 
 async def gift(files: Files, user: Giftable, text: str, named: Named) -> None:
-    """Send these to the person by direct message. Raises CardRefused when they take none."""
+    """Send these to the person by direct message. Raises CardRefused where they cannot come."""
     try:
-        async for content, file in _fitting(files, named):
-            await user.send(content, files=[file] if file else [])
-        for piece in pieces(text):
-            await user.send(piece)
-    except discord.Forbidden as error:
-        raise CardRefused("they take no direct messages from the bot.") from error
+        async for note, name, content in _fitting(files, named):
+            await user.send(note, files=[_file(name, content)] if content else [])
+        if text:
+            await write(user, text)
+    except discord.HTTPException as error:
+        if not is_final(error) and not is_shut(error):
+            raise
+        raise refused(error) from error
 
 
 async def give(files: Files, interaction: Interaction, reply: Reply) -> None:
@@ -39,16 +46,33 @@ async def give(files: Files, interaction: Interaction, reply: Reply) -> None:
         await interaction.response.defer(thinking=True, ephemeral=True)
     try:
         await gift(files, interaction.user, reply.text, reply.files)
-    except CardRefused:
-        told = [one async for one in _fitting(files, reply.files)]
-        words = "\n".join([*(content for content, _ in told if content), reply.text])
-        await say(interaction, words, [file for _, file in told if file])
+    except CardRefused as refusal:
+        log.info("nothing comes by direct message", reason=str(refusal))
+        await _here(files, interaction, reply)
     else:
         await say(interaction, SENT)
 
 
-async def _fitting(files: Files, named: Named) -> AsyncIterator[tuple[str, discord.File | None]]:
-    """Each file with what there is to say of it; a picture that is too large is sent smaller."""
+async def _here(files: Files, interaction: Interaction, reply: Reply) -> None:
+    """All of it, in as many answers as its size needs."""
+    words: list[str] = []
+    batch: list[discord.File] = []
+    size = 0
+    async for note, name, content in _fitting(files, reply.files):
+        words += [note] if note else []
+        if not content:
+            continue
+        if batch and (size + len(content) > TOGETHER or len(batch) == AT_ONCE):
+            await say(interaction, "", batch)
+            batch, size = [], 0
+        batch.append(_file(name, content))
+        size += len(content)
+    await say(interaction, "\n".join([*words, reply.text]), batch)
+
+
+async def _fitting(files: Files, named: Named) -> AsyncIterator[tuple[str, str, bytes]]:
+    """What there is to say of each file, its name and its content; a picture that is too large comes smaller,
+    and of other files there is nothing but what is said."""
     for name, sha256 in named:
         content, note = await files.get(sha256), ""
         if len(content) > LIMIT:
@@ -56,8 +80,12 @@ async def _fitting(files: Files, named: Named) -> AsyncIterator[tuple[str, disco
                 small = await asyncio.to_thread(fitted, [content], LIMIT)
             except (TooLarge, OSError):
                 size = f"{name} has {len(content) / 2**20:.0f} MB"
-                yield f"{size}, and Discord takes {LIMIT // 2**20} MB in a direct message.", None
+                yield f"{size}, and Discord takes {LIMIT // 2**20} MB in a direct message.", name, b""
                 continue
             name = PurePath(name).stem + PurePath(small.name).suffix
             content, note = small.content, small.note
-        yield note, discord.File(io.BytesIO(content), filename=name)
+        yield note, name, content
+
+
+def _file(name: str, content: bytes) -> discord.File:
+    return discord.File(io.BytesIO(content), filename=name)

@@ -14,7 +14,7 @@ from bot.on_discord.faults import ANSWERED, NO_DIRECT, is_final, is_late, is_shu
 from bot.on_discord.looks import Look, Looks, key_of
 from bot.on_discord.pending import Interaction, Pending
 from bot.on_discord.posts import Place, Posts
-from bot.on_discord.saying import say, tried, whisper
+from bot.on_discord.saying import say, tried, whisper, write
 from bot.on_discord.threads import opened
 
 log = structlog.get_logger(__name__)
@@ -70,7 +70,7 @@ class Messages:
                 self._pending.answered(interaction)
                 return
         with suppress(discord.Forbidden, discord.NotFound):
-            await (await self._direct(card)).send(discord.utils.escape_markdown(text))
+            await write(await self._direct(card), text)
 
     async def _shown(self, channel: str, message: str | None, card: Card) -> str:
         try:

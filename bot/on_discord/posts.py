@@ -10,7 +10,7 @@ import discord
 
 from bot.card import Card
 from bot.on_discord.cards import shows
-from bot.on_discord.faults import ARCHIVED
+from bot.on_discord.faults import ARCHIVED, is_final
 from bot.on_discord.looks import Look
 from engine.messages import JobId
 
@@ -41,7 +41,12 @@ class Posts:
             if found is not None:
                 return await self._awake(place.id, lambda: found.edit(**look.edited))
         self._tried.add(tried)
-        sent = await place.send(nonce=f"{card.job}-{what}-{times}", **look.posted)
+        try:
+            sent = await place.send(nonce=f"{card.job}-{what}-{times}", **look.posted)
+        except discord.HTTPException as error:
+            if is_final(error):  # so much is known
+                self._tried.discard(tried)
+            raise
         return await sent.edit(**look.edited) if again else sent
 
     def done(self, card: Card) -> None:

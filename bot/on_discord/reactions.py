@@ -4,12 +4,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import aiohttp
 import discord
 import structlog
 
 from bot.front import Asker, CardRefused
 from bot.on_discord.permissions import is_adult, misplaced
+from bot.on_discord.saying import TROUBLES, write
 from bot.outcomes import Reply
 from commands.reactions import action_of
 
@@ -49,7 +49,7 @@ async def reacted(client: "Atelier", payload: discord.RawReactionActionEvent, ad
         reply = await dispatch.react(asker, key, emoji, added)
         if reply is not None:
             await _tell(client, person, reply)
-    except (discord.HTTPException, aiohttp.ClientError, CardRefused, OSError, TimeoutError) as error:
+    except TROUBLES as error:
         log.warning("a reaction was not answered", reason=repr(error))
 
 
@@ -94,8 +94,12 @@ def _is_misplaced(client: "Atelier", payload: discord.RawReactionActionEvent) ->
 
 async def _tell(client: "Atelier", person: Person, reply: Reply) -> None:
     """By direct message, what concerns this person alone; what a card shows need not be said."""
+    said = "" if reply.ok else reply.text
     if reply.files:
-        await client.asking.gift(person, reply.text, reply.files)
-    elif not reply.ok:
+        try:
+            await client.asking.gift(person, reply.text, reply.files)
+        except CardRefused as refusal:
+            said = f"this cannot be sent: {refusal}"
+    if said:
         with suppress(discord.Forbidden):
-            await person.send(discord.utils.escape_markdown(reply.text))
+            await write(person, said)

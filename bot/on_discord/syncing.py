@@ -39,8 +39,12 @@ def _told(value: Any, like: Any = None) -> Any:
     like = value if like is None else like
     if isinstance(value, dict) and isinstance(like, dict):
         told = {key: _told(value.get(key), like[key]) for key in like if key not in IGNORED}
-        return {key: one for key, one in told.items() if one not in (None, False, "", [], {})}
+        return {key: one for key, one in told.items() if one is not False and one not in (None, "", [], {})}
+    if isinstance(value, str) and isinstance(like, int):  # permissions, which are sent as a number
+        return int(value) if value.isdecimal() else value
     if isinstance(value, list) and isinstance(like, list):
+        if all(isinstance(one, int) for one in (*value, *like)):
+            return sorted(value)  # contexts are a set
         if len(value) != len(like) or not all(isinstance(one, dict) for one in value):
             return value
         return [_told(one, other) for one, other in zip(value, like, strict=True)]

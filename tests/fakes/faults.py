@@ -22,6 +22,8 @@ class Fault(Enum):
     CUT_BEFORE = "cut before commit"
     CUT_AFTER = "cut after commit"
     LIMITED = "429 with Retry-After"
+    BANNED = "429 of a proxy, in HTML"
+    REFUSED = "400"
     TOO_LARGE = "413"
     FORBIDDEN = "403"
     MISSING = "404"
@@ -38,6 +40,8 @@ STATUS = {
     Fault.ERROR_BEFORE: 500,
     Fault.ERROR_AFTER: 500,
     Fault.LIMITED: 429,
+    Fault.BANNED: 429,
+    Fault.REFUSED: 400,
     Fault.TOO_LARGE: 413,
     Fault.FORBIDDEN: 403,
     Fault.MISSING: 404,

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from tests.fakes.discord.accounts import Json, Member, Role, User
 from tests.fakes.discord.application import Application
+from tests.fakes.discord.filters import Filters
 from tests.fakes.discord.gateway import Gateway
 from tests.fakes.discord.heard import Heard, Modal
 from tests.fakes.discord.limits import Limits
@@ -45,8 +46,8 @@ __all__ = [
 class FakeDiscord(People):
     """Discord with one bot, whose token is `token`. As a context it starts and points the library here.
 
-    `gateway` has its troubles, `faults` and `limits` those of REST, `record` every call, `commands` what
-    was synced, `patience` the seconds that a first answer may take.
+    `gateway` has its troubles, `faults` and `limits` those of REST, `filters` what it keeps out, `record`
+    every call, `commands` what was synced, `patience` the seconds that a first answer may take.
     """
 
     token = "a-token-of-the-fake"
@@ -57,7 +58,8 @@ class FakeDiscord(People):
         self.gateway = Gateway(self.me, self.token, lambda: self.guilds.values())
         self._state = State(me=self.me, owner=User(name="owner"), gateway=self.gateway, guilds=self.guilds)
         self._uploads = Uploads()
-        posting = Posting(self.me, self._uploads)
+        self.filters = Filters()
+        posting = Posting(self.me, self._uploads, self.filters)
         self._webhooks = Webhooks(self._state, posting)
         own = Application(self._state)
         routes = [*own.routes(), *Rest(self._state, posting).routes(), *self._webhooks.routes()]

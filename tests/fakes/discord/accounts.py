@@ -10,7 +10,7 @@ Json: TypeAlias = dict[str, Any]
 
 VIEW, SEND, EMBED, ATTACH, HISTORY = 1 << 10, 1 << 11, 1 << 14, 1 << 15, 1 << 16
 MANAGE_GUILD, REACT, COMMANDS = 1 << 5, 1 << 6, 1 << 31
-OPEN_THREADS, SEND_IN_THREADS = 1 << 35, 1 << 38
+MANAGE_THREADS, OPEN_THREADS, SEND_IN_THREADS = 1 << 34, 1 << 35, 1 << 38
 PERMISSIONS = {
     "view_channel": VIEW,
     "send_messages": SEND,
@@ -18,6 +18,7 @@ PERMISSIONS = {
     "attach_files": ATTACH,
     "read_message_history": HISTORY,
     "add_reactions": REACT,
+    "manage_threads": MANAGE_THREADS,
     "create_public_threads": OPEN_THREADS,
     "send_messages_in_threads": SEND_IN_THREADS,
 }

@@ -97,6 +97,32 @@ class Application:
             old = known.get((kind, command["name"]))
             own = {"id": old["id"] if old else str(snowflake()), "type": kind, "version": str(snowflake())}
             own |= {"application_id": str(self._state.me.id)} | ({"guild_id": guild} if guild else {})
-            synced.append({"description": "", "options": [], **command, **own})
+            synced.append(_as_kept(command) | own)
         self._state.commands[:] = [*others, *synced]
         return answered(synced)
+
+
+def _as_kept(command: Json) -> Json:
+    """A command as Discord gives it back: permissions as a string, null for what was not said."""
+    kept: Json = {
+        "description": "",
+        "options": [],
+        "default_member_permissions": None,
+        "dm_permission": True,
+        "nsfw": False,
+        "name_localizations": None,
+        "description_localizations": None,
+        **command,
+    }
+    permissions = kept["default_member_permissions"]
+    kept["default_member_permissions"] = None if permissions is None else str(permissions)
+    kept["options"] = [_as_kept_option(one) for one in kept["options"]]
+    return kept
+
+
+def _as_kept_option(option: Json) -> Json:
+    """Discord leaves out what is as usual."""
+    kept = {name: value for name, value in option.items() if value is not False and value not in (None, [])}
+    if "options" in kept:
+        kept["options"] = [_as_kept_option(one) for one in kept["options"]]
+    return kept

@@ -79,6 +79,11 @@ class Heard:
         return f"<{self.person.name} heard {self.kind}: {self.text!r}>"
 
     @property
+    def by_person_alone(self) -> bool:
+        """Whether the app is there since this person brought it, and not as a member."""
+        return "0" not in self.metadata.get("authorizing_integration_owners", {"0": ""})
+
+    @property
     def ephemeral(self) -> bool:
         """Whether only this person sees the answer."""
         return self.message is not None and self.message.ephemeral

@@ -1,5 +1,6 @@
 """A message as people see it, with its files, embeds and buttons."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -57,15 +58,26 @@ class Message:
     interaction: Json | None = None
     thread: "Channel | None" = None
     edits: int = 0
+    old_edits: int = 0  # when it was older than an hour
     deleted: bool = False
     edited: str | None = None
     reactions: set[tuple[int, str]] = field(default_factory=set)
     id: int = field(default_factory=snowflake)
     posted: str = field(default_factory=now)
+    born: float = field(default_factory=time.monotonic)
 
     def __repr__(self) -> str:
         titles = [embed.get("title") for embed in self.embeds]
         return f"<{self.author.name} in {self.channel.name}: {self.content!r} {titles} {sorted(self.files)}>"
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was posted."""
+        return time.monotonic() - self.born
+
+    def grow_old(self, seconds: float) -> None:
+        """So much time goes by for it."""
+        self.born -= seconds
 
     @property
     def text(self) -> str:

@@ -1,6 +1,7 @@
 """How messages come to be and change: the same rules for the bot's token and for an interaction's."""
 
 from tests.fakes.discord.accounts import ATTACH, EMBED, SEND, SEND_IN_THREADS, VIEW, Json, User, now
+from tests.fakes.discord.filters import Filters
 from tests.fakes.discord.message import EPHEMERAL, LOADING, Message, Upload
 from tests.fakes.discord.rules import Refused, check_message, need
 from tests.fakes.discord.uploads import Uploads
@@ -13,15 +14,18 @@ NOT_TO_THEM = Refused(403, 50007, "Cannot send messages to this user")
 NO_CHANNEL = Refused(404, 10003, "Unknown Channel")
 NO_MESSAGE = Refused(404, 10008, "Unknown Message")
 ARCHIVED = Refused(400, 50083, "Thread is archived")
+TOO_OFTEN = Refused(429, 30046, "Maximum number of edits to messages older than 1 hour reached")
+OLD, OLD_EDITS = 3600.0, 5  # seconds, after which a message takes so many edits; how many is our guess
 EMPTY = Refused(400, 50006, "Cannot send an empty message")
 
 
 class Posting:
     """Posts and edits messages of the bot."""
 
-    def __init__(self, me: User, uploads: Uploads) -> None:
+    def __init__(self, me: User, uploads: Uploads, filters: Filters) -> None:
         self._me = me
         self._uploads = uploads
+        self._filters = filters
 
     def allow(self, channel: Channel, sent: Json, files: dict[str, bytes]) -> None:
         """Refuse what the bot may not post in this channel."""
@@ -57,6 +61,7 @@ class Posting:
         check_message(sent, files=len(files))
         if not any(sent.get(key) for key in ("content", "embeds", "components")) and not files:
             raise EMPTY
+        self._filters.check(channel, sent, files)
         uploads = self._uploads.keep_all(files, channel.file_limit)
         message = Message(channel=channel, author=self._me, interaction=interaction, uploads=uploads)
         message.flags = (sent.get("flags") or 0) & SETTABLE | flags
@@ -84,6 +89,11 @@ class Posting:
         if message.deleted or message.channel.gone:
             raise NO_MESSAGE
         check_message(sent, files=len(files))
+        self._filters.check(message.channel, sent, files)
+        if message.age > OLD:
+            if message.old_edits >= OLD_EDITS:
+                raise TOO_OFTEN
+            message.old_edits += 1
         new = self._uploads.keep_all(files, message.channel.file_limit)
         kept = message.uploads
         if "attachments" in sent:

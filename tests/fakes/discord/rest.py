@@ -4,14 +4,15 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from tests.fakes.discord.accounts import HISTORY, OPEN_THREADS, REACT, now
+from tests.fakes.discord.accounts import HISTORY, MANAGE_THREADS, OPEN_THREADS, REACT, now
 from tests.fakes.discord.exchange import answered, sent_files, sent_json
 from tests.fakes.discord.message import Message
-from tests.fakes.discord.posting import NO_CHANNEL, NO_MESSAGE, NO_PERMISSION, NOT_TO_THEM, Posting
+from tests.fakes.discord.posting import ARCHIVED, NO_CHANNEL, NO_MESSAGE, NO_PERMISSION, NOT_TO_THEM, Posting
 from tests.fakes.discord.rules import Refused, length
 from tests.fakes.discord.state import State
 from tests.fakes.discord.world import DIRECT, THREAD, Channel
 
+NONCE_SECONDS = 180.0  # "a few minutes", in which a nonce is not taken twice
 ONE_THREAD = Refused(400, 160004, "A thread has already been created for this message")
 
 
@@ -28,6 +29,8 @@ class Rest:
             web.post("/users/@me/channels", self.direct),
             web.get("/channels/{channel}", self.channel),
             web.patch("/channels/{channel}", self.change_channel),
+            web.delete("/channels/{channel}", self.delete_channel),
+            web.put("/channels/{channel}/thread-members/{user}", self.add_to_thread),
             web.post("/channels/{channel}/typing", self.typing),
             web.get("/channels/{channel}/messages", self.history),
             web.post("/channels/{channel}/messages", self.post),
@@ -58,6 +61,24 @@ class Rest:
         channel.archived = sent.get("archived", channel.archived)
         return answered(channel.json())
 
+    async def delete_channel(self, request: web.Request) -> web.Response:
+        channel = self._channel(request)
+        if channel.kind != THREAD or not channel.permissions & MANAGE_THREADS:
+            raise NO_PERMISSION
+        channel.delete()
+        return answered(channel.json())
+
+    async def add_to_thread(self, request: web.Request) -> web.Response:
+        thread, user = self._channel(request), int(request.match_info["user"])
+        if thread.kind != THREAD or thread.guild is None:
+            raise NO_CHANNEL
+        if user not in thread.guild.members:
+            raise Refused(404, 10007, "Unknown Member")
+        if thread.archived:
+            raise ARCHIVED
+        thread.joined.add(user)
+        return web.Response(status=204)
+
     async def typing(self, request: web.Request) -> web.Response:
         self._channel(request)
         return web.Response(status=204)
@@ -77,7 +98,8 @@ class Rest:
         nonce = sent.get("nonce")
         if nonce is not None and sent.get("enforce_nonce"):
             for message in channel.posted:
-                if message.nonce == str(nonce) and message.author is self._state.me:
+                fresh = message.age < NONCE_SECONDS
+                if fresh and message.nonce == str(nonce) and message.author is self._state.me:
                     return answered(message.json())
         return answered(self._posting.post(channel, sent, files).json())
 

@@ -9,13 +9,17 @@ from tests.fakes.faults import CALL, Call, Fault, Faults, Handler, read_call
 
 API = "/api/v10"
 LARGEST = 1 << 26
-CODES = {Fault.FORBIDDEN: 50013, Fault.MISSING: 10008, Fault.TOO_LARGE: 40005}
+CODES = {Fault.FORBIDDEN: 50013, Fault.MISSING: 10008, Fault.TOO_LARGE: 40005, Fault.REFUSED: 50035}
 
 
 def refusal(fault: Fault, status: int, seconds: float) -> web.Response:
     """How Discord words a planned fault."""
     if fault is Fault.LIMITED:
         return too_many(seconds)
+    if fault is Fault.BANNED:  # as Cloudflare does: no JSON, and no Via
+        return web.Response(
+            text="<html>Error 1015: rate limited</html>", content_type="text/html", status=429
+        )
     return answered({"code": CODES.get(fault, 0), "message": f"{status}: {fault.value}"}, status)
 
 

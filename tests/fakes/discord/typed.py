@@ -46,7 +46,8 @@ def command_data(
     command = find_command(commands, name, 1)
     defined: list[Json] = command["options"]
     for word in inner:
-        defined = next(one for one in defined if one["name"] == word and one["type"] == SUBCOMMAND)["options"]
+        found = next(one for one in defined if one["name"] == word and one["type"] == SUBCOMMAND)
+        defined = found.get("options", [])
     resolved: Json = {}
     options = chosen(defined, given, uploads, resolved, focused)
     for word in reversed(inner):

@@ -24,6 +24,8 @@ from tests.fakes.discord.state import State
 AUTOCOMPLETE, SUBMITTED = 4, 5
 UNKNOWN = Refused(404, 10062, "Unknown interaction")
 TWICE = Refused(400, 40060, "Interaction has already been acknowledged.")
+NO_MORE = Refused(400, 40094, "This interaction has hit the maximum number of follow up messages.")
+FOLLOW_UPS = 5  # where the app is a person's own and no member
 DEAD = Refused(401, 50027, "Invalid Webhook Token")
 
 
@@ -110,6 +112,8 @@ class Webhooks:
         sent, files = sent_json(request), sent_files(request)
         if heard.message is not None and heard.message.loading and not heard.message.deleted:
             return answered(self._posting.edit(heard.message, sent, files).json())
+        if heard.by_person_alone and len(heard.followups) >= FOLLOW_UPS:
+            raise NO_MORE
         message = self._posting.post(heard.channel, sent, files, interaction=heard.metadata)
         heard.followups.append(message)
         return answered(message.json())

@@ -27,6 +27,7 @@ class Channel:
     bot_permissions: int = ALLOWED
     posted: list[Message] = field(default_factory=list)
     threads: list["Channel"] = field(default_factory=list)
+    joined: set[int] = field(default_factory=set)  # people in a thread
     gone: bool = False
     archived: bool = False
     id: int = field(default_factory=snowflake)

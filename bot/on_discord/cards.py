@@ -21,7 +21,7 @@ from bot.worded import (
     status,
 )
 
-PROMPT, STATUS, LINES, CODE, NOTE = 1300, 500, 1000, 500, 250  # characters: an embed's text has 4,096
+PROMPT, STATUS, LINES, CODE, NOTE = 1200, 500, 1000, 500, 200  # characters: an embed's text has 4,096
 FOOTER, AUTHOR, TITLE = 700, 100, 250  # all embeds of a message together have 6,000
 NOTES = 12  # pictures that are told about; the contact sheet shows them all
 COLOURS = {

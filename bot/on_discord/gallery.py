@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import discord
 
@@ -26,12 +26,18 @@ async def show(files: Files, interaction: Interaction, reply: Reply) -> None:
     await say(interaction, reply.text)
     shown = lora_cards(reply.loras)[:SHOWN]
     pictures = await _pictures(files, shown)
-    made = [_embed(card, nth, pictures) for nth, card in enumerate(shown)]
+    made = embeds(shown, pictures)
+    used = [_name(nth) for nth in range(len(made)) if _name(nth) in pictures]
+    sent = [discord.File(io.BytesIO(pictures[name]), filename=name) for name in used]
+    await interaction.followup.send(embeds=made, files=sent, ephemeral=True)
+
+
+def embeds(cards: Sequence[LoraCard], pictures: Collection[str]) -> list[discord.Embed]:
+    """As many of these as Discord takes in one message, with the thumbnails that there are by name."""
+    made = [_embed(card, nth, pictures) for nth, card in enumerate(cards)]
     while sum(map(len, made)) > CHARACTERS:
         made.pop()
-        pictures.pop(_name(len(made)), None)
-    sent = [discord.File(io.BytesIO(content), filename=name) for name, content in pictures.items()]
-    await interaction.followup.send(embeds=made, files=sent, ephemeral=True)
+    return made
 
 
 async def _pictures(files: Files, cards: Sequence[LoraCard]) -> dict[str, bytes]:
@@ -47,7 +53,7 @@ async def _pictures(files: Files, cards: Sequence[LoraCard]) -> dict[str, bytes]
     return found
 
 
-def _embed(card: LoraCard, nth: int, pictures: dict[str, bytes]) -> discord.Embed:
+def _embed(card: LoraCard, nth: int, pictures: Collection[str]) -> discord.Embed:
     code = card.line.replace("`", "'")
     embed = discord.Embed(
         title=escaped(card.name, 100),

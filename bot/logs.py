@@ -10,6 +10,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from bot.config import LogSettings
 
 PRIVATE = ("prompt", "text")  # fields with people's words
+FLOODED = ("asyncio", "aiohttp.server")  # strangers can make these write as much as they like
 EVERY = 60.0  # seconds between two events of a kind
 MOST_KINDS = 100
 # Chatty below warnings; some of them show addresses that have tokens in them.
@@ -52,6 +53,38 @@ class Rarely:
             log.warning(event, more=more, **fields)
 
 
+class OfAKind(logging.Filter):
+    """What servers say about their callers: one line of each kind in a minute.
+
+    A request that cannot be read is the caller's fault: no traceback says more about it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rarely = Rarely()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        more = self._rarely.due(_kind(record, error))
+        if more is None:
+            return False
+        if error is not None and type(error).__module__ == "aiohttp.http_exceptions":
+            record.msg, record.args = "a request that cannot be read: %s", (type(error).__name__,)
+            record.exc_info = None
+        if more:
+            record.msg = f"{record.msg} ({more} more of this kind)"
+        return True
+
+
+def _kind(record: logging.LogRecord, error: BaseException | None) -> str:
+    if error is None:
+        return str(record.msg)
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{type(error).__name__}:{trace.tb_lineno if trace is not None else 0}"
+
+
 def set_up(settings: LogSettings) -> None:
     """Send structlog's and the standard library's events the same way. Called once, by a program."""
     shared: list[Processor] = [
@@ -78,6 +111,8 @@ def set_up(settings: LogSettings) -> None:
     logging.root.setLevel(settings.level.upper())
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in FLOODED:
+        logging.getLogger(name).filters[:] = [OfAKind()]
 
 
 def without_words(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

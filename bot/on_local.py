@@ -10,6 +10,7 @@ from aiohttp import WSCloseCode, web
 
 from bot.card import Card
 from bot.config import LOCAL_TOKEN, ConfigError, LocalSettings, check_token
+from bot.connections import BOUNDS, Bounds, Connections
 from bot.dispatch import Dispatch
 from bot.front import Asker
 from bot.intake import Intake
@@ -59,6 +60,7 @@ class LocalChat:
         intake: Intake,
         health: Callable[[], tuple[bool, dict[str, Any]]],
         metrics: Callable[[], bytes],
+        bounds: Bounds = BOUNDS,
     ) -> None:
         if not token and not settings.is_loopback:
             raise LocalChatError(f"{settings.address} can be reached by others: set {LOCAL_TOKEN}.")
@@ -69,33 +71,44 @@ class LocalChat:
         self.dispatch = dispatch
         self.channels = tuple(settings.channels)
         self._settings = settings
-        self._doors = Doors(token or None, kept_secret(files.home) if token else b"")
+        self._bounds, self._connections = bounds, Connections(bounds)
+        secret = kept_secret(files.home) if token else b""
+        self._doors = Doors(token or None, secret, patience=bounds.patience)
         self._database = database
         self._health, self._metrics = health, metrics
         shelf = Shelf(database, files, self.channels)
         self._gallery = Gallery(shelf)
-        self._others = (Sheets(shelf), Loras(shelf, library), Sending(shelf, intake, self.name_of))
+        self._others = (
+            Sheets(shelf),
+            Loras(shelf, library),
+            Sending(shelf, intake, self.name_of, patience=bounds.patience),
+        )
         self._wires: set[Wire] = set()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> str:
         """Serve from now on; the address to open. Raises LocalChatError."""
+        patience = self._bounds.patience
         self._runner = web.AppRunner(
-            self._app(), access_log=None, shutdown_timeout=LAST_WORDS, auto_decompress=False
+            self._app(),
+            access_log=None,
+            shutdown_timeout=LAST_WORDS,
+            auto_decompress=False,
+            keepalive_timeout=patience,
         )
         await self._runner.setup()
         address, port = self._settings.address, self._settings.port
         try:
-            await web.TCPSite(self._runner, address, port).start()
+            port = await self._connections.listen(self._runner, address, port)
         except OSError as error:
             await self._runner.cleanup()
             raise LocalChatError(_refused(address, port, error)) from error
-        bound = self._runner.addresses[0]
         host = f"[{address}]" if ":" in address else address
-        return f"http://{host}:{bound[1]}"
+        return f"http://{host}:{port}"
 
     async def stop(self) -> None:
         """Hang up on all pages, which try again by themselves, and close the port."""
+        self._connections.close()
         if self._runner is not None:
             await self._runner.cleanup()
 

@@ -12,6 +12,7 @@ import structlog
 
 from bot.adapters import AdapterFolder
 from bot.config import Config, ConfigError, LocalSettings, check_local, local_token, read_config
+from bot.connections import BOUNDS, Bounds
 from bot.delivery import Delivery
 from bot.dispatch import Dispatch
 from bot.drafts import Drafts
@@ -20,6 +21,7 @@ from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.exporting import Exports
 from bot.forgetting import Remains
 from bot.front import ChatUnavailable, Front
+from bot.handles import raise_limit
 from bot.intake import Intake
 from bot.leftovers import DAY, Leftovers
 from bot.live import Live
@@ -203,6 +205,7 @@ def main(words: Sequence[str], program: Sequence[str] = PROGRAM) -> int:
     try:
         config = _told(**parse(words, parameters(_told)))
         set_up(config.log)
+        raise_limit()
         asyncio.run(serve(config, program))
     except (ConfigError, InvalidRequest) as error:
         return say(str(error), BAD_INPUT)
@@ -264,7 +267,12 @@ def admins(config: Config) -> Admins:
     return Admins(named=named, by_name=("local",) if alone else ())
 
 
-def local_chat(bot: Bot, settings: LocalSettings, token: str | None) -> LocalChat:
+def local_chat(
+    bot: Bot,
+    settings: LocalSettings,
+    token: str | None,
+    bounds: Bounds = BOUNDS,
+) -> LocalChat:
     """The bot's page; whoever comes from another machine must know the token."""
     return LocalChat(
         settings=settings,
@@ -276,6 +284,7 @@ def local_chat(bot: Bot, settings: LocalSettings, token: str | None) -> LocalCha
         intake=bot.intake,
         health=bot.health,
         metrics=bot.metrics.text,
+        bounds=bounds,
     )
 
 

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from bot.bodies import utf8_of
+from bot.bodies import PATIENCE, utf8_of
 from bot.config import is_loopback
+from bot.connections import welcome
 from bot.local.guesses import Guesses
 from bot.local.page import STATIC
 
@@ -38,11 +39,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Doors:
     """Stands before every route. Without a token only this machine's own names for itself are let in."""
 
-    def __init__(self, token: str | None, secret: bytes, guesses: Guesses | None = None) -> None:
+    def __init__(self, token: str | None, secret: bytes, *, patience: float = PATIENCE) -> None:
         """`secret`: what cookies are made with, so that nobody can try tokens as cookies."""
         self._token = token
         self._cookie = hmac.new(secret, (token or "").encode(), "sha256").hexdigest()
-        self._guesses = guesses or Guesses()
+        self._guesses = Guesses()
+        self._patience = patience
 
     def guard(self, app: web.Application) -> None:
         """Put every route of this application behind the doors."""
@@ -61,13 +63,15 @@ class Doors:
         request[KNOWN] = await self._knows(request)
         if request.path not in OPEN and not request[KNOWN]:
             raise web.HTTPUnauthorized(text="this chat asks for its token.")
+        if request[KNOWN]:
+            welcome(request)
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise web.HTTPUnsupportedMediaType(text="a body must not be compressed.")
         return await handler(request)
 
     async def _ask(self, request: web.Request) -> web.StreamResponse:
         """POST /token: the token as the body; from then on a cookie stands for it."""
-        if not await self._is_token(request, await utf8_of(request, LONGEST_TOKEN)):
+        if not await self._is_token(request, await utf8_of(request, LONGEST_TOKEN, self._patience)):
             raise web.HTTPUnauthorized(text="this is not the token.")
         response = web.Response(status=204)
         response.set_cookie(KEY, self._cookie, max_age=KEEP, httponly=True, samesite="Strict")

@@ -1,7 +1,6 @@
 """Wrong tokens cost time: those of an address come one after another, and so do all of them together."""
 
 import asyncio
-import ipaddress
 import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,6 +8,7 @@ from contextlib import asynccontextmanager
 import structlog
 from aiohttp import web
 
+from bot.connections import network
 from bot.logs import Rarely
 
 PAUSE = 1.0  # seconds between two guesses from one address
@@ -91,16 +91,3 @@ class Guesses:
         while len(self._trusted) >= MOST_TRUSTED:
             del self._trusted[next(iter(self._trusted))]
         self._trusted[home] = None
-
-
-def network(address: str) -> str:
-    """Whose address it is: of IPv6, one person has 2^64."""
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)

@@ -1,11 +1,14 @@
 """What people send: pictures to learn from, one or a zip of them, and LoRAs; what is kept is told."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
+from bot.bodies import chunks_of
+from bot.budget import Budget
 from bot.front import Asker
 from bot.intake import Intake, Sent, TooLarge
 from bot.local.doors import person_of
@@ -16,14 +19,21 @@ from storage import uploads
 from storage.database import CannotStore
 from storage.people import known
 
+MOST_UNDER_WAY = 2 * 2**30  # bytes of all files together that are being sent; they lie on the disk
+TOO_MANY = "too many files are being sent here: try again in a minute."
+
 
 class Sending:
     """Takes pictures in, and shows them to who sent them."""
 
-    def __init__(self, shelf: Shelf, intake: Intake, name_of: Callable[[str], Awaitable[str]]) -> None:
+    def __init__(
+        self, shelf: Shelf, intake: Intake, name_of: Callable[[str], Awaitable[str]], *, patience: float
+    ) -> None:
         self._shelf = shelf
         self._intake = intake
         self._name_of = name_of
+        self._patience = patience
+        self._under_way = Budget(MOST_UNDER_WAY)
 
     def routes(self) -> list[web.RouteDef]:
         """Where pictures are sent, and where they are seen again."""
@@ -37,7 +47,8 @@ class Sending:
         """POST /uploads?name=fox.png: a picture, or a zip of some, as the body; what became of each."""
         asker, name = await self._asker(request), request.query.get("name", "")
         try:
-            sent = await self._intake.take(asker, name, request.content.iter_any())
+            async with self._body(request) as chunks:
+                sent = await self._intake.take(asker, name, chunks)
         except TooLarge as error:
             raise web.HTTPRequestEntityTooLarge(max_size=0, actual_size=0, text=str(error)) from error
         except InvalidRequest as error:
@@ -50,12 +61,31 @@ class Sending:
         """POST /lora-files: a .safetensors file as the body; its hash, for the form of /lora import."""
         asker = await self._asker(request)
         try:
-            sha256 = await self._intake.take_lora(asker, request.content.iter_any())
+            async with self._body(request) as chunks:
+                sha256 = await self._intake.take_lora(asker, chunks)
         except InvalidRequest as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
         except (OSError, CannotStore) as error:
             raise web.HTTPInsufficientStorage(text="the file could not be kept.") from error
         return web.json_response({"sha256": sha256})
+
+    @asynccontextmanager
+    async def _body(self, request: web.Request) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """The body as it comes; it is under way until it is dealt with."""
+        took = 0
+
+        async def chunks() -> AsyncGenerator[bytes]:
+            nonlocal took
+            async for chunk in chunks_of(request, self._patience):
+                if not self._under_way.take(len(chunk)):
+                    raise web.HTTPServiceUnavailable(text=TOO_MANY, headers={"Retry-After": "60"})
+                took += len(chunk)
+                yield chunk
+
+        try:
+            yield chunks()
+        finally:
+            self._under_way.give(took)
 
     async def _asker(self, request: web.Request) -> Asker:
         """Who sends this, and from which channel: the one that `channel` names, or else the first."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import resource
+import signal
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,8 +11,10 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, CookieJar
 
+from bot.connections import Bounds
 from bot.local.guesses import Guesses
 from tests.bot.raw import Line, ask
+from tests.bot.running_bot import quick_config, serving, until, visiting
 from tests.bot.visitor import Place, a_place
 
 TOKEN = "open sesame, please"
@@ -253,3 +257,130 @@ async def test_what_is_personal_is_kept_by_no_cache(place: Place) -> None:
         async with ana.session.get(f"{place.address}{path}") as answer:
             assert answer.status == 200
             assert answer.headers["Cache-Control"] == "no-store"
+
+
+# Connections
+
+
+@pytest.fixture
+async def narrow(tmp_path: Path) -> AsyncIterator[Place]:
+    """A chat with room for few, which waits for nobody."""
+    bounds = Bounds(patience=0.5, in_all=24, strangers=16)
+    async with a_place(tmp_path, token=TOKEN, bounds=bounds) as place:
+        yield place
+
+
+async def half_sent(address: str, many: int) -> list[Line]:
+    """Requests that begin and never end."""
+    lines = [await Line.to(address) for _ in range(many)]
+    for line in lines:
+        await line.send(b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ")
+    return lines
+
+
+async def test_half_a_request_is_not_waited_for(narrow: Place) -> None:
+    (begun,) = await half_sent(narrow.address, 1)
+    silent = await Line.to(narrow.address)
+
+    for line in (begun, silent):
+        assert await line.ended(5)
+        line.close()
+
+
+async def test_half_a_body_is_not_waited_for(narrow: Place) -> None:
+    host = narrow.address.removeprefix("http://").encode()
+    for path in (b"/token", b"/uploads", b"/lora-files"):
+        line = await Line.to(narrow.address)
+        head = b"POST %b HTTP/1.1\r\nHost: %b\r\nOrigin: http://%b\r\nCookie: atelier_person=%b\r\n%b\r\n"
+        await line.send(head % (path, host, host, b"p" * 43, BEARER) + b"Content-Length: 500\r\n\r\nhalf")
+
+        assert (await line.answer(5)).status == 408
+        line.close()
+
+
+async def test_a_body_that_drips_is_not_waited_for(narrow: Place) -> None:
+    line = await Line.to(narrow.address)
+    host = line.host.encode()
+    await line.send(b"POST /token HTTP/1.1\r\nHost: %b\r\nOrigin: http://%b\r\n" % (host, host))
+    await line.send(b"Content-Length: 500\r\n\r\n")
+
+    answer = asyncio.create_task(line.answer(10))
+    while not answer.done():
+        await line.send(b"x")
+        await asyncio.sleep(0.05)
+
+    assert (await answer).status == 408
+    line.close()
+
+
+async def test_many_half_sent_requests_keep_nobody_out(narrow: Place) -> None:
+    async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as browser:
+        headers = {"Origin": narrow.address}
+        assert (await browser.post(f"{narrow.address}/token", data=TOKEN, headers=headers)).status == 204
+        ana = await narrow.comes(session=browser)
+
+        lines = await half_sent(narrow.address, 60)
+
+        assert (await ana.paints())["state"] == "succeeded"  # who was in stays in
+        assert (await ask(narrow.address, "GET", "/healthz")).status == 200  # and others get in
+        for line in lines:
+            line.close()
+
+
+async def test_more_than_all_who_may_be_here_are_told_so(tmp_path: Path) -> None:
+    async with a_place(tmp_path, bounds=Bounds(in_all=4)) as place:
+        inside = [await Line.to(place.address) for _ in range(4)]
+        for line in inside:
+            assert (await line.ask("GET", "/healthz")).status == 200
+
+        refused = await ask(place.address, "GET", "/healthz")
+
+        assert refused.status == 503
+        assert refused.body == b"too many connections are open here: try again in a moment."
+        inside.pop().close()
+        await asyncio.sleep(0.1)
+        assert (await ask(place.address, "GET", "/healthz")).status == 200
+        for line in inside:
+            line.close()
+
+
+async def test_a_thousand_half_sent_requests_leave_handles_for_pictures(tmp_path: Path) -> None:
+    async with serving(quick_config(tmp_path)) as service:
+        resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (600, 600))
+        await service.ready()
+        lines = await half_sent(service.address, 900)
+
+        async with visiting(service.address) as ana:
+            reply = await ana.says("/imagine a fox --steps 2")
+            assert reply["ok"]
+            await until(lambda: (reply["job"], "succeeded") in ana.seen)
+
+        for line in lines:
+            line.close()
+        await service.end(signal.SIGTERM)
+    log = "".join(service.logged)
+    assert "Too many open files" not in log
+    assert len(log) < 20_000
+
+
+async def test_the_bot_takes_as_many_handles_as_it_may(tmp_path: Path) -> None:
+    async with serving(quick_config(tmp_path)) as service:
+        resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (256, 5000))
+        await service.ready()
+
+        assert resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE) == (5000, 5000)
+
+
+async def test_a_flood_of_nonsense_is_one_line_in_the_log(tmp_path: Path) -> None:
+    async with serving(quick_config(tmp_path)) as service:
+        await service.ready()
+        for _ in range(50):
+            line = await Line.to(service.address)
+            await line.send(b"GET / HTTP/1.1\r\nHo st: x\r\n\r\n")
+            assert (await line.answer()).status == 400
+            line.close()
+        await service.end(signal.SIGTERM)
+
+    log = "".join(service.logged)
+    assert log.count("a request that cannot be read") == 1
+    assert "Traceback" not in log

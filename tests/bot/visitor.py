@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar, WSMsgType
 
 from bot.config import AdminSettings, Config, LocalSettings
+from bot.connections import BOUNDS, Bounds
 from bot.on_local import LocalChat
 from bot.service import Bot, local_chat
 from tests.bot.wall import a_config, quick
@@ -152,13 +153,14 @@ async def a_place(
     seconds: float = 0.01,
     local: LocalSettings | None = None,
     admins: AdminSettings | None = None,
+    bounds: Bounds = BOUNDS,
 ) -> AsyncIterator[Place]:
     """A local chat on a free port, whose engine is the quick one; in the same folder, the same chat again."""
     local = local or LocalSettings(port=0, channels=CHANNELS)
     config: Config = replace(a_config(folder), local=local, admins=admins or AdminSettings())
     bot = await Bot.open(config, quick(folder, seconds))
     try:
-        chat = local_chat(bot, local, token)
+        chat = local_chat(bot, local, token, bounds)
         bot.add(chat)
         await bot.start()
         place = Place(bot, chat, await chat.start())

@@ -1,5 +1,7 @@
 """The resident model: SDXL (or the small one that ships) with its refiner, on its device."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from engine.messages import EngineSettings
 
 DEMO = Path(__file__).parent / "demo"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+COMPILED = 64  # times that a block is compiled: for widths, one row or more, and what LoRAs have changed
 SMALL_MEMORY = 12 * 2**30  # bytes of GPU memory under which the VAE decodes in slices and tiles
 
 
@@ -72,7 +75,22 @@ def settle(pipeline: Any, device: torch.device, *, compiled: bool) -> None:
     pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
     if compiled:
-        pipeline.unet.compile_repeated_blocks(fullgraph=True, dynamic=True)
+        compile_blocks(pipeline.unet)
+
+
+def compile_blocks(unet: Any, backend: str | Callable[..., Any] = "inductor") -> None:
+    """Let the UNet's blocks be compiled at their first forwards, and anew when LoRAs come into other modules.
+
+    After too many times a block goes on as it is; no job fails for that.
+    """
+    torch._dynamo.config.recompile_limit = COMPILED
+    unet.compile_repeated_blocks(dynamic=True, backend=backend)
+
+
+def uncompiled() -> AbstractContextManager[Any]:
+    """Within, compiled blocks run as they are: for LoRAs that count, each of which would be compiled anew."""
+    way: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
+    return way
 
 
 def chosen_device(name: str) -> torch.device:

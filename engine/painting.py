@@ -90,6 +90,11 @@ class Painting:
         return tuple(sorted(self.request.adapters, key=lambda use: use.sha256))
 
     @property
+    def applied(self) -> tuple[AdapterUse, ...]:
+        """The adapters that the UNet of its stage must apply."""
+        return self.mix if self.stage is Stage.BASE else ()
+
+    @property
     def rows(self) -> int:
         """Rows in the UNet's batch."""
         return 2 if self.guided else 1
@@ -116,14 +121,12 @@ class Painting:
         """Paintings with equal keys can share one UNet forward."""
         if self.stage in (Stage.WORDS, Stage.DECODE):
             return (self.stage, id(self))
-        mix = self.mix if self.stage is Stage.BASE else ()
-        return (self.stage, mix, self.latents.shape, self.walk.conditioning.hidden.shape[1])
+        return (self.stage, self.applied, self.latents.shape, self.walk.conditioning.hidden.shape[1])
 
     @property
     def kind(self) -> Hashable:
         """Forwards of equal kinds and as many rows take as long."""
-        mix = len(self.mix) if self.stage is Stage.BASE else 0
-        return (self.stage, mix, self.latents.shape, self.walk.conditioning.hidden.shape[1])
+        return (self.stage, len(self.applied), self.latents.shape, self.walk.conditioning.hidden.shape[1])
 
     @property
     def walk(self) -> Walk:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,7 +36,7 @@ from engine.messages import (
     Working,
     seeds,
 )
-from engine.model import Model
+from engine.model import Model, uncompiled
 from engine.painting import Painting, Stage, predict
 from engine.pictures import Recipe, png
 from engine.preview import fitted_preview
@@ -76,6 +77,7 @@ class Studio:
         self._preview = fitted_preview(model.base.vae)
         self._forwards = Forwards(model.device)
         self._turns = Turns(settings.largest_batch, self._forwards)
+        self._compiled = settings.compile
         self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
         self._jobs: dict[JobId, Job] = {}
         # A PNG of 1024x1024 takes as long as several steps on a large GPU, which must not wait for it.
@@ -152,7 +154,8 @@ class Studio:
         kind = self._workshop.kind
         yield from self._announce((self._workshop.job,), kind)
         started = time.monotonic()
-        events = self._workshop.step()
+        with self._uncompiled():
+            events = self._workshop.step()
         seconds = time.monotonic() - started
         self._deadlines.took(kind, seconds)
         self._sharing.trained(seconds)
@@ -218,10 +221,16 @@ class Studio:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.mix)
                 unet = self._model.base.unet if stage is Stage.BASE else self._model.refiner.unet
-                with self._forwards.timed(first.kind, sum(painting.rows for painting in chosen)):
+                rows = sum(painting.rows for painting in chosen)
+                way = self._uncompiled() if first.applied else nullcontext()
+                with self._forwards.timed(first.kind, rows), way:
                     answers = predict(unet, chosen)
                 for painting, (asked, predicted) in zip(chosen, answers, strict=True):
                     painting.answer(asked, predicted)
+
+    def _uncompiled(self) -> AbstractContextManager[object]:
+        """Within, forwards are not compiled, if any are."""
+        return uncompiled() if self._compiled else nullcontext()
 
     def _finished(self, painting: Painting, image: Image, flagged: bool) -> Picture:
         """The file of a picture, without any bytes if it must not be seen; made beside the steps."""

@@ -79,6 +79,7 @@ class Card:
     command: str  # the command that paints the same again; empty for a training
     buttons: tuple[Button, ...]
     at: float  # when it was filed, seconds since 1970
+    hint: str = ""  # what somebody may have meant otherwise; empty for a training
     notes: tuple[CardNote, ...] = ()
     problems: tuple[str, ...] = ()  # of all pictures together
     sheet: Sha256 | None = None  # the contact sheet, a JPEG in the store

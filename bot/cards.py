@@ -5,6 +5,7 @@ from bot.live import LiveJob
 from bot.training_card import of_training
 from commands import write
 from commands.actions import available, button_id
+from commands.weighting import weights_hint
 from commands.words import duration, ordinal
 from engine.messages import JobId, Paint, Train, Work
 from storage.views import JobView
@@ -38,6 +39,7 @@ def _common(view: JobView, known: LiveJob) -> Card:
         command=write.written(request) if isinstance(request, Paint) else "",
         buttons=_buttons(view),
         at=view.created_at,
+        hint=weights_hint(request) if isinstance(request, Paint) else "",
     )
 
 

@@ -20,4 +20,10 @@ Shape = Annotated[
         read=size,
     ),
 ]
-SamplerName = Annotated[Sampler, Option("the way from noise to picture", read=sampler)]
+SamplerName = Annotated[
+    Sampler,
+    Option(
+        "the way from noise to picture; with a high cfg DPM++ SDE and LCM make much of tiny differences",
+        read=sampler,
+    ),
+]

@@ -28,6 +28,7 @@ def card_json(channel: str, card: Card) -> dict[str, Any]:
         "state": card.state,
         "title": card.title,
         "line": card.line,
+        "hint": card.hint,
         "done": card.done,
         "preview": f"data:image/jpeg;base64,{preview}" if preview else None,
         "pictures": [_picture(channel, card, picture) for picture in card.pictures],

@@ -83,7 +83,7 @@ def _description(card: Card, shown: Shown) -> str:
         parts.append(f"`{bar(card.done, 20)}` {card.done:.0%}")
     if card.kind == "train":
         parts += _training(card)
-    small = (bare_line(card), *shown.notes)
+    small = (card.hint, bare_line(card), *shown.notes)
     parts += [stars_line(card), *(f"-# {escaped(note, NOTE)}" for note in small if note)]
     return "\n".join(part for part in parts if part)
 

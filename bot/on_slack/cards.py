@@ -40,7 +40,9 @@ def blocks(card: Card, images: Sequence[Shown], note: str = "") -> list[JSON]:
     if card.line_to_copy:
         made.append(literal(card.line_to_copy))
     made.extend(
-        context(line) for line in (recipe_line(card), stars_line(card), bare_line(card), note) if line
+        context(line)
+        for line in (recipe_line(card), stars_line(card), card.hint, bare_line(card), note)
+        if line
     )
     return [*made, *_rows(card)]
 

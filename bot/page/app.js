@@ -10,7 +10,7 @@ import { TrainingView, sureOf, wordOf } from "./training.js";
  *   url: string, thumb: string, recipe: string}} Picture */
 /** @typedef {{id: string, emoji: string, label: string, picture: number|null, owners: boolean}} Action */
 /** @typedef {{channel: string, job: string, kind: string, number: number, person: string, person_key: string, state: string,
- *   title: string, line: string, done: number|null, preview: string|null, pictures: Picture[],
+ *   title: string, line: string, hint: string, done: number|null, preview: string|null, pictures: Picture[],
  *   recipe: [string, string][], command: string, buttons: Action[], at: number}} Card */
 /** @typedef {{name: string, label: string, flags: string[], help: string, type: string, low: number|null, high: number|null,
  *   choices: string[], names: string[], default: string, otherwise: string, required: boolean, repeated: boolean,
@@ -283,6 +283,8 @@ class CardView {
     this.avatar = el("span", { class: "avatar", "aria-hidden": "true" });
     this.body = el("div");
     this.status = el("p", { class: "status" });
+    this.hint = el("p", { class: "hinted" });
+    const told = el("div", {}, this.status, this.hint);
     this.actions = el("div", { class: "actions", role: "group", "aria-label": "What to do with it" });
     this.recipe = el("details", { class: "recipe" }, el("summary", {}, icon("chevron"), "Recipe"));
     this.recipe.firstElementChild.addEventListener("click", () => (this.recipe.dataset.folded = "by hand"));
@@ -291,7 +293,7 @@ class CardView {
     const trains = card.kind === "train";
     this.training = trains ? new TrainingView({ button: (one) => this.#button(one), look: (list, at) => lightbox.open(list, at), say: sayNext }) : null;
     if (this.training) this.body.append(this.training.node);
-    const rest = trains ? [this.status, this.body, this.actions, this.recipe] : [this.body, this.status, this.actions, this.recipe];
+    const rest = trains ? [told, this.body, this.actions, this.recipe] : [this.body, told, this.actions, this.recipe];
     this.node = el(
       "article",
       { class: trains ? "card teaches" : "card", "data-job": card.job, tabindex: "-1" },
@@ -312,6 +314,8 @@ class CardView {
     this.owner.textContent = card.person;
     this.prompt.textContent = card.title;
     this.status.textContent = card.line;
+    this.hint.textContent = card.hint;
+    this.hint.hidden = !card.hint;
     paintAvatar(this.avatar, card.person, card.person_key);
     if (this.training) this.training.update(/** @type {any} */ (card));
     else once(this, "body", [card.state, card.pictures, card.buttons, this.#kept()], () => this.#showBody());

@@ -69,6 +69,16 @@ async def test_names_and_lists_are_completed_over_their_spaces(comes: Comes) -> 
     await expect(ana.words).to_have_value('/imagine a fox --sampler "DPM++ 2M Karras" --lora ink:0.8 maria:')
 
 
+async def test_a_weight_that_is_painted_as_words_is_told_under_the_card(comes: Comes) -> None:
+    ana = await comes()
+
+    card = await ana.paints("/imagine a (red:1.3) fox --steps 1")
+    plain = await ana.paints("/imagine a red fox --steps 1")
+
+    await expect(card.get_by_text("weights are not understood here: (red:1.3).")).to_be_visible()
+    await expect(plain.locator(".hinted")).to_be_hidden()
+
+
 async def test_the_second_word_of_a_command_is_completed_and_then_its_options(comes: Comes) -> None:
     ana = await comes()
 

@@ -71,6 +71,12 @@ async def test_help_of_one_command_tells_each_option_with_what_is_allowed(chat: 
     assert "(0 to 2^63 - 1; default random)" in text
 
 
+async def test_help_tells_which_samplers_make_much_of_little(chat: Chat) -> None:
+    text = await heard(chat, "/help imagine")
+
+    assert "with a high cfg DPM++ SDE and LCM make much of tiny differences" in text
+
+
 async def test_help_of_train_tells_the_usual_first_then_the_presets_then_the_rest(chat: Chat) -> None:
     lines = (await heard(chat, "/help train")).splitlines()
 

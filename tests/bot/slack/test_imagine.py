@@ -238,6 +238,12 @@ async def test_thirty_commands_at_once_are_all_painted(atelier: Atelier) -> None
     assert len(atelier.cards()) == 30
 
 
+async def test_a_weight_that_is_painted_as_words_is_told_under_the_card(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a fox BREAK a hill --steps 2")
+
+    assert "Painted as plain words, for weights are not understood here: BREAK." in card.words
+
+
 async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> None:
     slack, direct = atelier.slack, atelier.slack.direct(atelier.ana)
 

@@ -67,8 +67,10 @@ class Endings:
             case Failed():
                 if not ending.expected:
                     log.error("the engine failed a job", job=ending.job, reason=ending.reason)
-                return await self.finish(running, state="failed", reason=ending.reason)
-            case Cancelled() | Inspected() | Admitted() | Merged() | Likened():
+                return await self.finish(running, state="failed", reason=ending.reason, left=ending.left)
+            case Cancelled():
+                return await self.finish(running, state="cancelled", left=ending.left)
+            case Inspected() | Admitted() | Merged() | Likened():
                 return await self.finish(running, state="cancelled")
             case Lost():
                 return await self._lost(running, ending)
@@ -155,9 +157,17 @@ class Endings:
         return "queued"
 
     async def finish(
-        self, running: Running, *, state: Literal["failed", "cancelled"], reason: str | None = None
+        self,
+        running: Running,
+        *,
+        state: Literal["failed", "cancelled"],
+        reason: str | None = None,
+        left: Sequence[Sha256] = (),
     ) -> str:
-        """It ended with nothing to show, and is charged what it has cost so far; a training's states go."""
+        """It ended with nothing to show, and is charged what it has cost so far; a training's states go.
+
+        `left`: what the engine had put into the store by then, and told nobody.
+        """
 
         async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
             number, now = running.number, time.time()
@@ -165,7 +175,7 @@ class Endings:
             ended = await jobs.finish(
                 session, number, state=state, reason=reason, seconds=running.spent, now=now
             )
-            return ended, [*unneeded, *await spare(session, running.request)]
+            return ended, [*unneeded, *left, *await spare(session, running.request)]
 
         return await self._ended(state, work)
 

@@ -20,10 +20,12 @@ from engine.messages import (
     JobId,
     Look,
     Ready,
+    Sha256,
     Shutdown,
     StopTraining,
     Work,
     Working,
+    files_of,
 )
 
 log = logging.getLogger(__name__)
@@ -36,17 +38,23 @@ STOP_GRACE = 10.0  # seconds to finish the step that runs
 
 
 class EngineClient:
-    """One engine, whichever process that is now. Lives in one event loop. `listener` hears all events."""
+    """One engine, whichever process that is now. Lives in one event loop.
+
+    `listener` hears all events; `unwanted` of files that the engine put into the store for jobs that had
+    ended: nobody else is told of those.
+    """
 
     def __init__(
         self,
         settings: EngineSettings,
         program: Sequence[str] = PROGRAM,
         listener: Callable[[Event], None] | None = None,
+        unwanted: Callable[[Sequence[Sha256]], None] | None = None,
     ) -> None:
         self._settings = settings
         self._program = program
         self._listener = listener
+        self._unwanted = unwanted
         self._jobs = FiledJobs()
         self._stepping: tuple[JobId, ...] = ()
         self._process: EngineProcess | None = None
@@ -226,7 +234,8 @@ class EngineClient:
             case Idle():
                 self._stepping = ()
             case _:
-                self._jobs.tell(event)
+                if not self._jobs.tell(event) and self._unwanted is not None and (left := files_of(event)):
+                    self._unwanted(left)
                 self._watchdog.heard()
         if self._ready is not None and not self._jobs.any_sent():
             self._watchdog.disarm()  # it owes nobody an answer, and may be as silent as it likes

@@ -88,13 +88,15 @@ class FiledJobs:
         """Whether the engine owes an answer."""
         return any(filed.sent for filed in self._jobs.values())
 
-    def tell(self, update: Update) -> None:
-        """Pass news on to whoever waits; of a job that has ended there is none."""
+    def tell(self, update: Update) -> bool:
+        """Pass news on to whoever waits; False: of a job that has ended, for which nobody does."""
         filed = self._jobs.get(update.job)
-        if filed is not None:
-            filed.news.put_nowait(update)
-            if not isinstance(update, Underway):
-                self.drop(update.job)
+        if filed is None:
+            return False
+        filed.news.put_nowait(update)
+        if not isinstance(update, Underway):
+            self.drop(update.job)
+        return True
 
     def lose(self, stepping: Collection[JobId], reason: str) -> None:
         """End what was sent to an engine that died; `stepping` are the jobs of its last step."""

@@ -45,13 +45,18 @@ class Looks:
         if isinstance(told, Likened):
             yield told
             return
-        async with self._leftovers.keeping():
-            path = self._files.path(told.sha256)
-            if path is not None and not await asyncio.to_thread(path.is_file):
-                raise InvalidRequest("the file is gone again: please say it once more.")
-            thumbnail = await self._files.put(told.picture)
-            sheet = await self._files.put(told.sheet) if isinstance(told, Merged) else None
-            yield Found(told=told, thumbnail=thumbnail, sheet=sheet)
+        made = [told.sha256]
+        try:
+            async with self._leftovers.keeping():
+                path = self._files.path(told.sha256)
+                if path is not None and not await asyncio.to_thread(path.is_file):
+                    raise InvalidRequest("the file is gone again: please say it once more.")
+                made.append(thumbnail := await self._files.put(told.picture))
+                sheet = await self._files.put(told.sheet) if isinstance(told, Merged) else None
+                made += [sheet] if sheet is not None else []
+                yield Found(told=told, thumbnail=thumbnail, sheet=sheet)
+        finally:
+            await self._leftovers.remove(made)  # unless there is a row now that needs them
 
     async def _told(self, request: Admit | Merge | Liken) -> Admitted | Merged | Likened:
         patience = SOON if isinstance(request, Liken) else PATIENCE
@@ -61,15 +66,16 @@ class Looks:
                     match update:
                         case Admitted() | Merged() | Likened():
                             return update
-                        case Failed(expected=True):
-                            raise InvalidRequest(update.reason)
                         case Failed():
-                            log.error("the engine failed a look", job=request.job, reason=update.reason)
+                            if not update.expected:
+                                log.error("the engine failed a look", job=request.job, reason=update.reason)
+                            await self._leftovers.remove(update.left)
                             raise InvalidRequest(update.reason)
                         case Lost():
                             log.warning("a look was lost with its engine", job=request.job, died=update.died)
                             raise InvalidRequest("the engine died meanwhile: please say it once more.")
                         case Cancelled():
+                            await self._leftovers.remove(update.left)
                             raise InvalidRequest("it was cancelled.")
                         case _ if not isinstance(update, Underway):
                             raise AssertionError(f"look {request.job} ended as {type(update).__name__}")

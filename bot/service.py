@@ -36,7 +36,7 @@ from commands.keepers import Admins
 from commands.parse import parse
 from commands.presets import SMALL
 from commands.spec import Option, parameters
-from engine.messages import Event, InvalidRequest, JobId
+from engine.messages import Event, InvalidRequest, JobId, Sha256
 from storage.database import CannotStore, Database, DatabaseError
 from storage.files import Files
 
@@ -60,7 +60,7 @@ class Bot:
         self.files = Files(Path(config.engine.files))
         self.library = AdapterFolder(config.adapters, self.files)
         self.metrics = Metrics()
-        self.engine = EngineClient(config.engine, program, self._hear)
+        self.engine = EngineClient(config.engine, program, self._hear, self._remove)
         self.live = Live()
         self.pace = Pace()
         self.leftovers = Leftovers(database, self.files)
@@ -108,6 +108,7 @@ class Bot:
         )
         self._started = time.monotonic()
         self._services: list[asyncio.Task[None]] = []
+        self._removing: set[asyncio.Task[None]] = set()
 
     @classmethod
     async def open(cls, config: Config, program: Sequence[str] = PROGRAM) -> "Bot":
@@ -137,6 +138,7 @@ class Bot:
             service.cancel()
         await asyncio.gather(*self._services, return_exceptions=True)
         await self.queue.stop(grace)
+        await asyncio.gather(*self._removing)
         await self.delivery.stop(LAST_CARDS)
 
     async def close(self) -> None:
@@ -168,6 +170,12 @@ class Bot:
     def _hear(self, event: Event) -> None:
         self.metrics.hear(event)
         self.queue.hear(event)
+
+    def _remove(self, left: Sequence[Sha256]) -> None:
+        """The engine put these into the store for a job that had ended."""
+        removing = asyncio.create_task(self.leftovers.remove(left))
+        self._removing.add(removing)
+        removing.add_done_callback(self._removing.discard)
 
     async def _tidy(self) -> None:
         """Once a day files go that nobody needs: what killed programs left, what was sent and never used."""

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from engine.adapters import Adapters
-from engine.messages import Admit, Admitted, Folder, JobId, Merge, Merged
+from engine.job_store import JobStore
+from engine.messages import Admit, Admitted, JobId, Merge, Merged, Sha256
 from engine.model import Model
 
 Asked = TypeVar("Asked", bound=Admit | Merge)
@@ -21,12 +22,17 @@ class Errand(Generic[Asked, Answer]):
         self._request = request
         self._model = model
         self._adapters = adapters
-        self._store = Folder(folder)
+        self._store = JobStore(folder)
         self._life = self._lived()
 
     @property
     def job(self) -> JobId:
         return self._request.job
+
+    @property
+    def untold(self) -> tuple[Sha256, ...]:
+        """What it has put into the store and not told yet."""
+        return self._store.untold
 
     def step(self) -> Answer | None:
         """Go on; the answer once it is done."""
@@ -34,6 +40,7 @@ class Errand(Generic[Asked, Answer]):
             next(self._life)
         except StopIteration as end:
             answer: Answer = end.value
+            self._store.hand_over(answer)
             return answer
         return None
 

@@ -20,6 +20,7 @@ class Inspection:
     """
 
     kind = "looking"
+    untold: tuple[Sha256, ...] = ()  # it puts nothing into the store
 
     def __init__(
         self,

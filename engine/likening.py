@@ -20,6 +20,7 @@ class Likening:
     """One question; what is known of a face from before is not looked at again."""
 
     kind = "likening"
+    untold: tuple[Sha256, ...] = ()  # it puts nothing into the store
 
     def __init__(self, request: Liken, scorer: Scorer, folder: Path) -> None:
         """Raises InvalidRequest where there is no CLIP."""

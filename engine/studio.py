@@ -94,8 +94,9 @@ class Studio:
         match request:
             case Cancel():
                 known = self._jobs.pop(request.job, None) or self._filed.pop(request.job, None)
-                if known is not None or self._workshop.cancel(request.job):
-                    yield Cancelled(job=request.job)
+                left = () if known is not None else self._workshop.cancel(request.job)
+                if left is not None:
+                    yield Cancelled(job=request.job, left=left)
                     yield from self._rest()
             case Paint():
                 yield from self._accept_picture(request)

@@ -16,19 +16,20 @@ from engine.adapter_writing import metadata
 from engine.adapters import Adapters
 from engine.course import Course, resumed
 from engine.dataset import Examiner, Item, planned_steps
+from engine.job_store import JobStore
 from engine.learner import Learner, precision
 from engine.lessons import Lessons, class_caption
 from engine.messages import (
     SIDE,
     SIDE_MULTIPLE,
     Event,
-    Folder,
     InvalidRequest,
     JobId,
     Learning,
     Paint,
     Prior,
     Saved,
+    Sha256,
     Size,
     Train,
     Trained,
@@ -72,7 +73,7 @@ class Training:
         self.kind: Hashable = None
         self._model = model
         self._adapters = adapters
-        self._store = Folder(folder)
+        self._store = JobStore(folder)
         self._examiner = Examiner(request, folder, model.side, flags)
         self._lessons = Lessons(request.settings, model, folder)
         precision(request.settings.precision, model)
@@ -91,6 +92,11 @@ class Training:
     @property
     def job(self) -> JobId:
         return self.request.job
+
+    @property
+    def untold(self) -> tuple[Sha256, ...]:
+        """What it has put into the store and not told yet: the state, before the adapter is there too."""
+        return self._store.untold
 
     @property
     def seconds_per_pixel(self) -> float | None:
@@ -119,6 +125,8 @@ class Training:
             self._course.seconds += seconds
             self._spent += seconds if learning else 0.0
         events, self._outbox = self._outbox, []
+        for event in events:
+            self._store.hand_over(event)
         return events
 
     def close(self) -> None:

@@ -32,6 +32,7 @@ from engine.messages import (
     Merge,
     Merged,
     Saved,
+    Sha256,
     StopTraining,
     Train,
     TrainingSettings,
@@ -57,6 +58,10 @@ class Looking(Protocol):
     @property
     def kind(self) -> str:
         """What its steps are like, for their deadline."""
+
+    @property
+    def untold(self) -> tuple[Sha256, ...]:
+        """What it has put into the store and not told yet."""
 
     def step(self) -> Inspected | Admitted | Merged | Likened | None:
         """Go on; what was found, once it is."""
@@ -123,13 +128,15 @@ class Workshop:
         except InvalidRequest as refusal:
             yield Failed(job=request.job, reason=str(refusal), expected=True)
 
-    def cancel(self, job: JobId) -> bool:
-        """Let this job go; whether it was here."""
+    def cancel(self, job: JobId) -> tuple[Sha256, ...] | None:
+        """Let this job go; what it leaves in the store, None if it was not here."""
         if self._training is not None and self._training.job == job:
+            left = self._training.untold
             self._close_training()
-            return True
+            return left
         self._spent.pop(job, None)
-        return self._looks.pop(job, None) is not None
+        look = self._looks.pop(job, None)
+        return look.untold if look is not None else None
 
     def step(self) -> Sequence[Event]:
         """Advance whoever is next, and tell what became of it."""
@@ -147,8 +154,8 @@ class Workshop:
             log.exception("a step of job %s failed", one.job)
             reason = f"something went wrong in the engine at job {one.job}; it is in the log."
             expected = False
-        self.cancel(one.job)
-        return [Failed(job=one.job, reason=reason, expected=expected)]
+        left = self.cancel(one.job) or ()
+        return [Failed(job=one.job, reason=reason, expected=expected, left=left)]
 
     def _advance(self, one: Looking | Training) -> Sequence[Event]:
         if not isinstance(one, Training):

@@ -11,6 +11,7 @@ from engine.messages.channel import (
     ToBot,
     ToEngine,
     Work,
+    files_of,
 )
 from engine.messages.checks import (
     ADAPTER_NAME,
@@ -212,6 +213,7 @@ __all__ = [
     "Work",
     "Working",
     "adapter_name",
+    "files_of",
     "filled",
     "readable",
     "seeds",

@@ -4,6 +4,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar, get_args
 
 from engine.messages.codec import BrokenMessage, read, written
+from engine.messages.files import Sha256
 from engine.messages.jobs import Cancel, Cancelled, Failed
 from engine.messages.library import Admit, Admitted, Merge, Merged
 from engine.messages.likeness import Liken, Likened
@@ -36,6 +37,19 @@ Event = (
 
 LARGEST = 256 * 2**20  # bytes of a message's text, or of one picture beside it
 MOST_BESIDE = 4096  # a comparison of LoRAs has a vector of each
+
+
+def files_of(event: Event) -> tuple[Sha256, ...]:
+    """What the engine has put into the store, as far as this event tells of it."""
+    match event:
+        case Saved():
+            return tuple(sha256 for sha256 in (event.adapter, event.state) if sha256)
+        case Admitted() | Merged():
+            return (event.sha256,)
+        case Failed() | Cancelled():
+            return event.left
+    return ()
+
 
 Sent = TypeVar("Sent")
 Heard = TypeVar("Heard")

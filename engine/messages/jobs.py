@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NewType
 
+from engine.messages.files import Sha256
+
 JobId = NewType("JobId", str)
 
 
@@ -27,15 +29,18 @@ class Failed:
     """The job ended with an error; `reason` is one sentence for the person.
 
     `expected` tells a refusal (the person's to mend, shown word for word) from a fault (ours, in the log).
+    `left` is what it had put into the store and nobody was told of.
     """
 
     job: JobId
     reason: str
     expected: bool
+    left: tuple[Sha256, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cancelled:
-    """The job stopped because it was asked to."""
+    """The job stopped because it was asked to; `left` is as in Failed."""
 
     job: JobId
+    left: tuple[Sha256, ...] = ()

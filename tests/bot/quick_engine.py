@@ -159,6 +159,10 @@ class Engine:
 
     def drop(self, job: JobId) -> None:
         if self.lesson is not None and self.lesson.request.job == job:
+            if self.lesson.request.name in ("halfway", "late"):
+                self.lesson.drop()
+                self.lesson = None
+                return
             self.lesson = None
         elif self.jobs.pop(job, None) is None:
             return

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from engine.messages import (
+    Cancelled,
     Folder,
     Inspect,
     Inspected,
@@ -61,7 +62,10 @@ def samples(request: Train, step: int) -> tuple[bytes, ...]:
 
 
 class Lesson:
-    """One training. Its state is a file with the number of steps that are done."""
+    """One training. Its state is a file with the number of steps that are done.
+
+    The "halfway" one is cancelled between a state and telling of it, the "late" one tells of it afterwards.
+    """
 
     def __init__(self, bot: ToBot, request: Train, store: Path) -> None:
         self.bot = bot
@@ -124,6 +128,13 @@ class Lesson:
             self.fate.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         self.stopped = True
+
+    def drop(self) -> None:
+        """It was cancelled."""
+        job, left = self.request.job, self.stored("state")
+        self.bot.send(Cancelled(job=job, left=(left,) if self.request.name == "halfway" else ()))
+        if self.request.name == "late":
+            self.bot.send(Saved(job=job, step=self.done, adapter=None, state=left, validation=None))
 
     def save(self) -> None:
         job, step = self.request.job, self.done

@@ -97,6 +97,20 @@ async def test_two_of_one_name_at_once_are_one_lora(open_chat: OpenChat) -> None
     assert "there is a LoRA fox here already" in next(one.text for one in replies if not one.ok)
 
 
+async def test_a_merge_whose_name_is_taken_meanwhile_leaves_no_file(open_chat: OpenChat) -> None:
+    chat = await open_chat(seconds=0.5)
+    for name in ("fox", "hare", "owl"):
+        assert (await imports(chat, "ana", name, name)).ok
+    before = stored(chat)
+    merging = asyncio.create_task(chat.says("ana", "/lora merge both fox hare"))
+    await chat.sees(lambda: len(chat.noted("merge")) == 1)
+
+    assert (await chat.says("ana", "/lora owl --rename both")).ok
+
+    assert "there is a LoRA both here already" in (await merging).text
+    assert stored(chat) == before
+
+
 async def test_one_person_has_one_file_looked_at_at_a_time(open_chat: OpenChat) -> None:
     chat = await open_chat(seconds=0.3)
     for name in ("fox", "owl"):

@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 
+import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -181,6 +182,21 @@ async def test_a_deletion_while_it_runs_removes_everything(open_chat: OpenChat) 
     await chat.sees(lambda: chat.card(job) is None)
     await chat.sees(lambda: not chat.bot.queue.running)
     assert stored(chat) == set()
+
+
+@pytest.mark.parametrize("name", ["halfway", "late"])
+async def test_what_the_engine_put_for_a_training_that_had_ended_is_removed_at_once(
+    open_chat: OpenChat, name: str
+) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", name, steps=LONG)
+    await learns(chat, job)
+    await chat.bot.database.write(lambda session: uploads.forget_old(session, time.time() + DAY))
+
+    await chat.presses("ana", "delete", job)
+
+    await chat.sees(lambda: not chat.bot.queue.running)
+    await chat.sees(lambda: stored(chat) == set())
 
 
 async def test_a_training_goes_on_from_what_it_saved_when_its_engine_dies(open_chat: OpenChat) -> None:

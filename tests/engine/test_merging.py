@@ -10,7 +10,18 @@ import torch
 from engine.adapter_file import Adapter, LowRank
 from engine.key_names import Place
 from engine.merging import energy, merged_changes, nearest, side_by_side
-from engine.messages import AdapterUse, Event, Failed, InvalidRequest, JobId, Merge, Merged
+from engine.messages import (
+    AdapterUse,
+    Cancel,
+    Cancelled,
+    Event,
+    Failed,
+    InvalidRequest,
+    JobId,
+    Merge,
+    Merged,
+    Sha256,
+)
 from engine.model import Model
 from engine.studio import Studio
 from tests.engine.work import furthest, painted, pixels, request
@@ -57,6 +68,19 @@ def test_ranks_side_by_side_paint_within_2_of_255_of_the_mix(
     assert told.error < 1e-3
     assert told.apart <= 2
     assert furthest(pictures["mix"], pictures["one"]) <= 2
+
+
+def test_a_merge_that_is_cancelled_tells_what_it_left_in_the_store(
+    studio: Studio, loras: tuple[AdapterUse, AdapterUse], files: Path
+) -> None:
+    before = set(files.glob("??/*"))
+    list(studio.accept(Merge(job=JobId("merge"), name="other", parts=loras, prompt=PROMPT)))
+    while not (left := set(files.glob("??/*")) - before):
+        list(studio.step())
+
+    ended, *_ = studio.accept(Cancel(job=JobId("merge")))
+
+    assert ended == Cancelled(job=JobId("merge"), left=tuple(Sha256(path.name) for path in left))
 
 
 def test_files_in_fp16_paint_within_2_of_255_of_their_mix_too(

@@ -275,6 +275,19 @@ def test_cancel_ends_it_at_once_and_leaves_the_model_as_it_was(bench: Bench) -> 
     assert all(before[name].equal(after[name]) for name in before)
 
 
+def test_cancelled_while_it_saves_it_tells_what_it_left_in_the_store(bench: Bench) -> None:
+    asked = training(bench.folder, steps=50, every=2, prompts=("a ohwx circle",))
+    before = set(bench.folder.glob("??/*"))
+    list(bench.studio.accept(asked))
+    events: list[Event] = []
+    while not (left := set(bench.folder.glob("??/*")) - before):
+        events += bench.studio.step()
+
+    assert checkpoints(events)[1:] == []
+    told = Cancelled(job=JobId("t"), left=tuple(Sha256(path.name) for path in left))
+    assert told in list(bench.studio.accept(Cancel(job=JobId("t"))))
+
+
 def test_a_second_training_waits_for_the_first(bench: Bench) -> None:
     list(bench.studio.accept(training(bench.folder, "first")))
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
+from bot.environment import needed
 from engine.messages import BrokenMessage, EngineSettings, Event, Request, ToEngine
 
 HOME = Path(__file__).parents[
@@ -54,6 +55,7 @@ class EngineProcess:
                     *("--fd", str(theirs.fileno())),
                     pass_fds=(theirs.fileno(),),
                     cwd=HOME,
+                    env=needed(os.environ),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=STDERR,
                     start_new_session=True,

@@ -3,14 +3,23 @@
 import asyncio
 from collections.abc import Callable
 
+LONGEST_LOOK = 1.0  # seconds between two looks at the clock
+LOOKS = 4  # at least so many in one deadline
+
 
 class Watchdog:
-    """One deadline at a time; `bite` is called when it passes, and `bitten` then tells what it was."""
+    """One deadline at a time; `bite` is called when it passes, and `bitten` then tells what it was.
+
+    Only the time counts in which this program ran: one that was stopped, as a laptop that slept, has not
+    listened meanwhile, and what was said to it is still to be heard.
+    """
 
     def __init__(self, bite: Callable[[], None]) -> None:
         self._bite = bite
         self._timer: asyncio.TimerHandle | None = None
         self._seconds = 0.0
+        self._awake = 0.0  # of those, up to the last look at the clock
+        self._looked = 0.0
         self.bitten: float | None = None
 
     @property
@@ -23,13 +32,14 @@ class Watchdog:
         """The share of the deadline that has passed, 0 when none runs."""
         if self._timer is None or not self._seconds:
             return 0.0
-        return 1 - (self._timer.when() - asyncio.get_running_loop().time()) / self._seconds
+        return (self._awake + self._since_then()) / self._seconds
 
     def arm(self, seconds: float) -> None:
         """Let a deadline of so many seconds begin now, instead of the one that ran."""
         self.disarm()
-        self._seconds = seconds
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._passed)
+        self._seconds, self._awake = seconds, 0.0
+        self._looked = asyncio.get_running_loop().time()
+        self._look_again()
 
     def heard(self) -> None:
         """Begin the same deadline again, if one runs."""
@@ -42,7 +52,24 @@ class Watchdog:
             self._timer.cancel()
         self._timer = None
 
-    def _passed(self) -> None:
+    @property
+    def _between(self) -> float:
+        return min(LONGEST_LOOK, self._seconds / LOOKS)
+
+    def _since_then(self) -> float:
+        """Seconds since the last look, as far as they were not slept through."""
+        return min(asyncio.get_running_loop().time() - self._looked, 2 * self._between)
+
+    def _look_again(self) -> None:
+        pause = min(self._between, self._seconds - self._awake)
+        self._timer = asyncio.get_running_loop().call_later(pause, self._look)
+
+    def _look(self) -> None:
         self._timer = None
+        self._awake += self._since_then()
+        self._looked = asyncio.get_running_loop().time()
+        if self._awake < self._seconds:
+            self._look_again()
+            return
         self.bitten = self._seconds
         self._bite()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.messages import CannotStart, Ready, ToBot
+from engine.parent import end_with_the_bot
 
 # PEFT, transformers and diffusers import these if they are installed, for nothing that is done here.
 UNUSED = ("bitsandbytes", "scipy")
@@ -24,6 +25,7 @@ def main() -> int:
     fd: int = parser.parse_args().fd
     os.set_inheritable(fd, False)  # or a compiler's workers would hold it open after this process is gone
     inbox = ToBot(fd)
+    end_with_the_bot(fd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = inbox.settings()
     started = time.monotonic()

@@ -240,3 +240,26 @@ async def test_many_jobs_are_told_apart(engine: Engine) -> None:
     ends = await asyncio.gather(*(ending(client, "a fox", str(number)) for number in range(20)))
 
     assert [end.job for end in ends] == [str(number) for number in range(20)]
+
+
+async def test_the_engine_is_given_what_it_needs_and_no_secret(
+    engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secrets = (
+        "DISCORD_TOKEN",
+        "SLACK_BOT_TOKEN",
+        "ATELIER_LOCAL_TOKEN",
+        "AWS_SECRET_ACCESS_KEY",
+        "PGPASSWORD",
+    )
+    wanted = ("HF_HOME", "CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "https_proxy", "LC_ALL", "TMPDIR")
+    for name in (*secrets, *wanted):
+        monkeypatch.setenv(name, "1")
+    client = engine("fine")
+    await client.start()
+
+    given = Path(f"/proc/{client.pid}/environ").read_bytes().split(b"\0")  # noqa: ASYNC240  no disk is asked
+
+    names = {one.partition(b"=")[0].decode() for one in given}
+    assert names.isdisjoint(secrets)
+    assert names >= {*wanted, "PATH"}

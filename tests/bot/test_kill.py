@@ -140,3 +140,35 @@ async def test_the_real_engine_and_then_the_bot_are_killed_and_the_pictures_come
 
     assert rows(tmp_path, "SELECT count(*) FROM pictures") == [(3,)]
     assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
+
+
+async def test_an_engine_that_hangs_ends_with_its_bot(tmp_path: Path) -> None:
+    config = quick_config(tmp_path)
+    config.write_text(config.read_text().replace('"quick"', '"demo"'))
+    async with serving(config, 0, "bot", "serve") as service:
+        await service.ready()
+        async with asyncio.timeout(90):
+            while (await service.health())["engine"]["state"] != "ready":  # noqa: ASYNC110  in another process
+                await asyncio.sleep(0.1)
+        pid = (await service.health())["engine"]["pid"]
+        os.kill(pid, signal.SIGSTOP)  # no thread of it runs any more
+
+        service.process.kill()
+
+        await until(lambda: not Path(f"/proc/{pid}/stat").exists(), 30)
+
+
+async def test_a_bot_that_stood_still_lets_its_engine_live(tmp_path: Path) -> None:
+    async with serving(quick_config(tmp_path), 0.2) as service:  # each step may take a second
+        await service.ready()
+        async with visiting(service.address) as visitor:
+            await visitor.says("/imagine a fox --steps 40")
+            await until(lambda: ("running",) in rows(tmp_path, "SELECT state FROM jobs"))
+            await asyncio.sleep(0.5)
+            service.process.send_signal(signal.SIGSTOP)
+            await asyncio.sleep(3)
+            service.process.send_signal(signal.SIGCONT)
+            await until(lambda: rows(tmp_path, "SELECT state FROM jobs") == [("succeeded",)], 40)
+
+    starts = [line for line in (tmp_path / "notes").read_text().splitlines() if line.startswith("start")]
+    assert len(starts) == 1

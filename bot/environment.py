@@ -1,0 +1,34 @@
+"""What the engine is given of the bot's environment: what it needs to compute and to fetch models.
+
+It reads files of strangers, and is trusted with no secret of a chat. HF_TOKEN is the one that it gets: it is
+the engine that fetches the models which ask for it.
+"""
+
+from collections.abc import Mapping
+
+NEEDED = frozenset(
+    {
+        # where things are, and in which language it is told
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "PWD"),
+        *("TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD"),
+        # how the model hub is reached
+        *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    }
+)
+NEEDED_FAMILIES = (
+    *("LC_", "XDG_", "PYTHON", "MALLOC_"),
+    *("HF_", "HUGGINGFACE_", "TRANSFORMERS_", "DIFFUSERS_", "SAFETENSORS_"),
+    *("CUDA_", "NVIDIA_", "NCCL_", "CUBLAS_", "CUDNN_", "HIP_", "HSA_", "ROCR_", "ROCM_", "MIOPEN_"),
+    *("TORCH", "PYTORCH_", "TRITON_", "BNB_"),
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "VECLIB_"),
+)
+
+
+def needed(environment: Mapping[str, str]) -> dict[str, str]:
+    """What of this environment the engine is given."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.upper() in NEEDED or name.startswith(NEEDED_FAMILIES)
+    }

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import tempfile
-import unicodedata
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from bot.sorting import BROKEN, File, Found, is_picture_name, sorted_out
 from bot.uploads import Upload, Uploads
+from commands.examples import plain_name
 from commands.parse import short
 from engine.messages import INCOMING, InvalidRequest
 
@@ -30,7 +30,6 @@ ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # what zips begin with: a file, or nothing
 ENTRY = re.compile(re.escape(b"PK\x01\x02"))  # what each line of a zip's list of files begins with
 CHANCE = 16  # times that these four bytes may stand in the pictures themselves
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other ways need up to gigabytes to unpack
-LONGEST_NAME = 80  # characters
 LOCKED = 0x1  # the flag of a file with a password
 TOO_MANY = f"the zip has more than {MOST_FILES} files in it: send fewer pictures at once."
 TOO_MUCH = f"the zip unpacks to far too much: at most {LARGEST_CONTENT // 2**20} MB are taken."
@@ -114,12 +113,6 @@ def in_folder(folder: Path) -> Iterator[Found]:
             for path in paths
         ]
     )
-
-
-def plain_name(name: str) -> str:
-    """A file's name without its folders, and without what could not be shown."""
-    last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
-    return "".join(letter for letter in last if letter.isprintable())[:LONGEST_NAME]
 
 
 def _is_zip(path: Path) -> bool:

@@ -2,13 +2,14 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from engine.messages import Example, InvalidRequest, Sha256
 
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
-LONGEST_NAME = 100
+LONGEST_NAME = 80  # characters
 
 
 def examples(text: str) -> tuple[Example, ...]:
@@ -35,9 +36,15 @@ def written_examples(pictures: Sequence[Example]) -> str:
     return json.dumps(told, ensure_ascii=False)
 
 
+def plain_name(name: str) -> str:
+    """A file's name without its folders, and without what could not be shown in a line."""
+    last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
+    return "".join(letter for letter in last if letter.isprintable())[:LONGEST_NAME]
+
+
 def _example(told: Any) -> Example:
     values = told if isinstance(told, dict) else {}
     sha256, name, caption = (values.get(key, "") for key in ("sha256", "name", "caption"))
     if not all(isinstance(one, str) for one in (sha256, name, caption)) or not HASH.fullmatch(sha256):
         raise InvalidRequest("one of the pictures cannot be read: send it with the form of /train.")
-    return Example(sha256=Sha256(sha256), name=name[:LONGEST_NAME], caption=caption.strip())
+    return Example(sha256=Sha256(sha256), name=plain_name(name), caption=caption.strip())

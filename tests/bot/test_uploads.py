@@ -13,8 +13,9 @@ from typing import Protocol
 import pytest
 from PIL import Image
 
-from bot.packed import Taken, in_folder, plain_name, taken, taken_from
+from bot.packed import MOST_IN_FOLDER, Taken, in_folder, taken, taken_from
 from bot.uploads import Uploads
+from commands.examples import plain_name
 from engine.messages import InvalidRequest
 
 UNREADABLE = "this is no picture that can be read: send a PNG, JPEG or WEBP."
@@ -131,6 +132,85 @@ async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken
         "bell.png": "its caption has the control character U+0007: leave it out.",
     }
     assert [name for name, one in got.items() if one.upload is not None] == ["good.png"]
+
+
+async def test_content_says_what_is_a_picture_and_others_are_counted(sent: Send) -> None:
+    caches = {f"img/10_ohwx woman/{number}_sdxl.npz": bytes(2**16) for number in range(29)}
+    got = await sent(
+        zipped(
+            {
+                "img/10_ohwx woman/1.jfif": a_picture("JPEG"),
+                "img/10_ohwx woman/1.txt": b"a woman",
+                "img/10_ohwx woman/2.JPE": a_picture("JPEG"),
+                "img/10_ohwx woman/3.PNG": a_picture("WEBP"),
+                "img/10_ohwx woman/4": a_picture(),
+                "img/10_ohwx woman/moving.GIF": moving_gif(),
+                "img/Thumbs.db": b"\xd0\xcf\x11\xe0",
+                "train.log": b"step 1 loss 0.1\n" * 2**17,
+                **caches,
+            }
+        )
+    )
+
+    assert {name: one.reason for name, one in got.items()} == {
+        "1.jfif": "",
+        "2.JPE": "",
+        "3.PNG": "",
+        "4": "",
+        "moving.GIF": "it is no PNG, JPEG or WEBP.",
+        "": "31 other files were passed over.",
+    }
+    assert got["1.jfif"].caption == "a woman"
+
+
+async def test_captions_are_found_by_every_name_that_trainers_give_them(sent: Send) -> None:
+    got = await sent(
+        zipped(
+            {
+                "a.png": a_picture(),
+                "a.png.txt": b"of its whole name",
+                "IMG_1.JPG": a_picture("JPEG"),
+                "img_1.txt": b"in small letters",
+                "zu\u0308rich.png": a_picture(),
+                "z\u00fcrich.txt": b"composed",
+                "b.png": a_picture(),
+                "b.caption": b"of another ending",
+                "C.png": a_picture(),
+                "c.png": a_picture(),
+                "c.txt": b"small",
+                "C.TXT": b"large",
+                "d.png": a_picture(),
+                "d.txt": b"taken",
+                "d.caption": b"not taken",
+                "readme.txt": b"words",
+            }
+        )
+    )
+
+    assert {name: one.caption for name, one in got.items() if one.upload is not None} == {
+        "a.png": "of its whole name",
+        "IMG_1.JPG": "in small letters",
+        "z\u00fcrich.png": "composed",
+        "b.png": "of another ending",
+        "C.png": "large",
+        "c.png": "small",
+        "d.png": "taken",
+    }
+    assert {name: one.reason for name, one in got.items() if one.upload is None} == {
+        "d.caption": "its picture has another caption, which is taken.",
+        "readme.txt": "it is a text without a picture of the same name.",
+    }
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"], ids=str
+)
+async def test_captions_are_read_as_editors_write_them(sent: Send, encoding: str) -> None:
+    words = "ohwx woman at a café, 5 € each"
+
+    got = await sent(zipped({"a.png": a_picture(), "a.txt": words.encode(encoding)}))
+
+    assert got["a.png"].caption == words
 
 
 def test_the_huge_picture_is_as_small_as_people_send_it() -> None:
@@ -251,6 +331,43 @@ async def test_a_folder_is_read_in_the_order_of_its_names(uploads: Uploads, tmp_
         ("", "", "1 other file was passed over."),
     ]
     assert [one.upload.kind for one in got if one.upload is not None] == ["png", "jpeg"]
+
+
+async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
+    uploads: Uploads, sent: Send, tmp_path: Path
+) -> None:
+    files = {
+        "img/10_ohwx woman/1.png": a_picture(),
+        "img/10_ohwx woman/1.txt": b"a woman",
+        "img/1_dog/1.jpg": a_picture("JPEG"),
+        "img/1_dog/.hidden.png": a_picture(),
+        "img/1_dog/1.npz": b"cache",
+        "__MACOSX/img/1_dog/._1.jpg": a_picture(),
+        "log/other.txt": b"no caption",
+    }
+    for name, content in files.items():
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_bytes(content)
+
+    in_a_folder = [one async for one in taken_from(uploads, tmp_path / "set", tmp_path)]
+    in_a_zip = await sent(zipped(files))
+
+    told = [(one.name, one.caption, one.reason) for one in in_a_folder]
+    assert told == [(one.name, one.caption, one.reason) for one in in_a_zip.values()]
+    assert told == [
+        ("1.png", "a woman", ""),
+        ("1.jpg", "", ""),
+        ("other.txt", "", "it is a text without a picture of the same name."),
+        ("", "", "1 other file was passed over."),
+    ]
+
+
+async def test_a_folder_of_far_too_many_files_is_refused(tmp_path: Path) -> None:
+    for number in range(MOST_IN_FOLDER + 1):
+        (tmp_path / str(number)).touch()
+
+    with pytest.raises(InvalidRequest, match=r"has more than 10,000 files in it: name a smaller one\.$"):
+        list(in_folder(tmp_path))
 
 
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:

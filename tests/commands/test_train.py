@@ -49,6 +49,15 @@ async def test_a_name_alone_opens_the_form_with_what_was_said(chat: Chat) -> Non
     }
 
 
+async def test_pictures_are_called_by_what_can_be_shown_in_a_line(chat: Chat) -> None:
+    told = json.loads(await chat.sends("ana", ONE, TWO))
+    told[0]["name"], told[1]["name"] = "../a\nb\r\u2028c\u202e.png", "C:\\me\\" + "x" * 500
+
+    answer = await filled(chat, pictures=json.dumps(told), subject="woman")
+
+    assert [one.name for one in trained(answer).examples] == ["abc.png", "x" * 80]
+
+
 async def test_pictures_and_a_name_are_a_draft_as_the_preset_has_it(chat: Chat) -> None:
     told = json.loads(await chat.sends("ana", ONE, TWO))
     told[1]["caption"] = "  a woman on a horse "

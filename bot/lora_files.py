@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from bot.incoming import START
-from engine.messages import InvalidRequest
+from engine.messages import HEADER_BYTES, InvalidRequest
 
 LARGEST_LORA = 512 * 2**20  # bytes
-LONGEST_HEADER = 2 * 2**20  # bytes
 
 
 def check_lora(size: int, start: bytes) -> None:
@@ -24,8 +23,9 @@ def check_lora(size: int, start: bytes) -> None:
         pickled = start.startswith((b"PK", b"\x80"))  # a header may be so long, too
         what = "a pickle or zip file, which can run code" if pickled else "no safetensors file"
         raise InvalidRequest(f"this is {what}: send a LoRA that ends in .safetensors.")
-    if int.from_bytes(start[:8], "little") > LONGEST_HEADER:
-        raise InvalidRequest("the header of this file is larger than 2 MB, which no LoRA's is.")
+    if int.from_bytes(start[:8], "little") > HEADER_BYTES:
+        most = HEADER_BYTES // 2**20
+        raise InvalidRequest(f"the header of this file is larger than {most} MB, which no LoRA's is.")
 
 
 def check_whole(path: Path) -> None:

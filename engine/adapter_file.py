@@ -1,7 +1,8 @@
 """An adapter's file: read only when it is a LoRA that this model can apply exactly.
 
-Nothing is dropped: a file that asks for more than low-rank changes of modules that the model has, magnitudes
-of their outputs (DoRA) and vectors for new words is refused with one sentence that names the LoRA.
+Nothing that counts is dropped: a file that asks for more than low-rank changes of modules that the model has,
+magnitudes of their outputs or inputs (DoRA) and vectors for new words is refused with one sentence that names
+the LoRA.
 """
 
 import re
@@ -17,10 +18,10 @@ from engine.base_models import refuse_other_models
 from engine.key_names import KeyNames, Part, Place
 from engine.messages import AdapterUse, InvalidRequest
 from engine.new_tokens import TokenVectors
-from engine.safe_file import Entry, finite_tensors, read_header, shown, stored_content
+from engine.safe_file import EIGHT_BITS, Entry, Header, finite_tensors, read_header, shown, stored_content
 
 RANK = 128
-FLOATS = frozenset({"F16", "BF16", "F32", "F64"})
+FLOATS = frozenset({"F16", "BF16", "F32", "F64"}) | EIGHT_BITS
 WHOLE_NUMBERS = frozenset({"I32", "I64"})  # some trainers write alpha as one
 FOREIGN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.hada_"), "is a LoHa"),
@@ -29,6 +30,9 @@ FOREIGN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\.(diff|diff_b|w_norm|b_norm|a1\.weight|b1\.weight|on_input)$"), "is a LyCORIS mix"),
     (re.compile(r"lora_mid"), "is a LoCon with Tucker decomposition"),
 )
+# Numbers of no module that some trainers leave behind, such as the step; a scale of any kind is none of them.
+COUNTS = re.compile(r"alpha|scale|rank|weight|strength|multiplier|lora_|\.(down|up)\b", re.IGNORECASE)
+SCALED = re.compile(r"scaled_fp8|(scale_weight|weight_scale|scale_input|input_scale)$")
 WORD = re.compile(r"bundle_emb\.(\S+)\.(clip_l|clip_g)")
 WORDS = 8  # new words in one file
 VECTORS = 75  # of one word: more than a window holds would never be read together
@@ -38,14 +42,16 @@ VECTORS = 75  # of one word: more than a window holds would never be read togeth
 class LowRank:
     """One module's change: W becomes W + delta, or magnitude * (W + delta) / norm(W + delta) in a DoRA.
 
-    down: (rank, in) or (rank, in, height, width); up: (out, rank) or (out, rank, 1, 1), as stored;
-    magnitude: (out,), and the norm is that of each output's weights.
+    down: (rank, in) or (rank, in, height, width); up: (out, rank) or (out, rank, 1, 1), in the floats of the
+    file; magnitude: (out,), and the norm is that of each output's weights; or with `by_input` (in,), and the
+    norm is that of the weights of each input.
     """
 
     down: Tensor
     up: Tensor
     alpha: float
     magnitude: Tensor | None = None
+    by_input: bool = False
 
     @property
     def rank(self) -> int:
@@ -59,10 +65,14 @@ class LowRank:
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
-    """What a file says: the changes of modules, by place, and the new words with their vectors."""
+    """What a file says: the changes of modules, by place, and the new words with their vectors.
+
+    `assumed`: it does not say its alphas, which are then taken to be the ranks, as trainers have it.
+    """
 
     changes: Mapping[Place, LowRank]
     tokens: tuple[TokenVectors, ...] = ()
+    assumed: bool = False
 
 
 def read_adapter(folder: Path, use: AdapterUse, names: KeyNames) -> Adapter:
@@ -72,36 +82,72 @@ def read_adapter(folder: Path, use: AdapterUse, names: KeyNames) -> Adapter:
 
 def parsed_adapter(content: bytes, names: KeyNames, lora: str) -> Adapter:
     """The adapter in these bytes; lora: how to call it in a refusal. Raises InvalidRequest."""
-    header = read_header(content, lora)
+    return adapter_in(content, read_header(content, lora), names, lora)
+
+
+def adapter_in(content: bytes, header: Header, names: KeyNames, lora: str) -> Adapter:
+    """The adapter in these bytes, whose header is known. Raises InvalidRequest."""
     refuse_foreign(header.entries, lora)
     refuse_other_models(header, names, lora)
     words = {key: entry for key, entry in header.entries.items() if key.startswith("bundle_emb")}
-    modules = {key: entry for key, entry in header.entries.items() if key not in words}
+    modules = {
+        key: entry
+        for key, entry in header.entries.items()
+        if key not in words and not is_stray(key, entry, names)
+    }
+    if not modules and not words:
+        raise InvalidRequest(f"{lora} is empty: nothing in it changes a module.")
     keys = understood(modules, names, lora)
     refuse_unfit(keys, modules, names, lora)
     refuse_unfit_words(words, names, lora)
-    tensors = finite_tensors(content, lora)
-    scales = Scales(
-        header.metadata,
-        {place: tensors[parts["alpha"]] for place, parts in keys.items() if "alpha" in parts},
-        {place for place, parts in keys.items() if "magnitude" in parts},
-        lora,
-    )
+    tensors = finite_tensors(content, header, (*modules, *words), lora)
+    alphas = {place: tensors[parts["alpha"]] for place, parts in keys.items() if "alpha" in parts}
+    decomposed = {place for place, parts in keys.items() if "magnitude" in parts}
+    scales = Scales(header.metadata, alphas, decomposed, keys, lora)
     changes = {
-        place: LowRank(
-            down=tensors[parts["down"]],
-            up=tensors[parts["up"]],
-            alpha=scales.alpha(place, rank=modules[parts["down"]].shape[0]),
-            magnitude=tensors[parts["magnitude"]].flatten() if "magnitude" in parts else None,
-        )
-        for place, parts in keys.items()
+        place: change_of(parts, tensors, names.shapes[place], scales, place) for place, parts in keys.items()
     }
-    return Adapter(changes=changes, tokens=new_words(words, tensors))
+    assumed = bool(changes) and not alphas and not scales.told
+    return Adapter(changes=changes, tokens=new_words(words, tensors), assumed=assumed)
+
+
+def change_of(
+    parts: Mapping[Part, str],
+    tensors: Mapping[str, Tensor],
+    module: tuple[int, ...],
+    scales: Scales,
+    place: Place,
+) -> LowRank:
+    """One module's change in the shapes that its layer has. module: the shape of its weight."""
+    down, up, ones = tensors[parts["down"]], tensors[parts["up"]], (1,) * (len(module) - 2)
+    rank = down.shape[0]
+    alpha = scales.alpha(place, rank=rank)
+    if "scalar" in parts:
+        scalar = scales.scalar(place, tensors[parts["scalar"]])
+        alpha, up = alpha * abs(scalar), up if scalar > 0 else -up
+    magnitude = tensors[parts["magnitude"]] if "magnitude" in parts else None
+    return LowRank(
+        down=down.reshape(rank, *module[1:]),
+        up=up.reshape(module[0], rank, *ones),
+        alpha=alpha,
+        magnitude=None if magnitude is None else magnitude.flatten(),
+        by_input=magnitude is not None and is_by_input(parts["magnitude"], tuple(magnitude.shape), module),
+    )
+
+
+def is_stray(key: str, entry: Entry, names: KeyNames) -> bool:
+    """Whether it is one number, or none, that changes no module: a step, or a mark of v-prediction."""
+    return entry.count <= 1 and names.read(key) is None and not COUNTS.search(key)
 
 
 def refuse_foreign(keys: Iterable[str], lora: str) -> None:
     """Raise InvalidRequest for what is more than, or other than, low-rank factors."""
     for key in keys:
+        if SCALED.search(key):
+            raise InvalidRequest(
+                f"{lora} has numbers of 8 bits with scales of their own, which is not supported: "
+                "convert it to 16 bits first."
+            )
         for pattern, what in FOREIGN:
             if pattern.search(key):
                 raise InvalidRequest(f"{lora} {what}, which is not supported: only LoRA, LoCon and DoRA are.")
@@ -150,8 +196,7 @@ def refuse_unfit(
         rank = down[0] if down else 0
         if rank > RANK:
             raise InvalidRequest(f"{lora} has rank {rank} in {place}, but at most {RANK} is allowed.")
-        ones = (1,) * (len(module) - 2)
-        if rank < 1 or down != (rank, *module[1:]) or up != (module[0], rank, *ones):
+        if rank < 1 or not same(down, (rank, *module[1:])) or not same(up, (module[0], rank)):
             raise InvalidRequest(
                 f"{lora} does not fit: {place} is {sides(module)}, but it has {sides(down)} and {sides(up)}."
             )
@@ -159,23 +204,39 @@ def refuse_unfit(
             refuse_unfit_magnitude(place, parts["magnitude"], entries[parts["magnitude"]].shape, module, lora)
 
 
+def same(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether both are of the same matrix: some trainers write that of a linear layer as of a convolution."""
+    return short(shape) == short(wanted)
+
+
+def short(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without the ones of a convolution over single pixels."""
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
 def refuse_unfit_magnitude(
     place: Place, key: str, shape: tuple[int, ...], module: tuple[int, ...], lora: str
 ) -> None:
-    """Raise InvalidRequest unless there is one magnitude for each output, as PEFT has it.
-
-    LyCORIS writes (out, 1, ...) or, where it decomposes the other way, (1, in, ...); PEFT writes (out,), and
-    (1, out, 1, 1) of a convolution.
-    """
-    ones = (1,) * (len(module) - 1)
-    by_output = {(module[0],), (module[0], *ones)}
-    if "lora_magnitude_vector" in key and len(module) > 2:
-        by_output.add((1, module[0], *ones[1:]))
-    if shape not in by_output:
+    """Raise InvalidRequest unless there is one magnitude for each output, or one for each input."""
+    if not (is_by_output(key, shape, module) or is_by_input(key, shape, module)):
         raise InvalidRequest(
-            f"{lora} is a DoRA of another kind: {place} has {module[0]} outputs, "
+            f"{lora} is a DoRA of another kind: {place} has {module[1]} inputs and {module[0]} outputs, "
             f"but its magnitudes are {sides(shape)}."
         )
+
+
+def is_by_output(key: str, shape: tuple[int, ...], module: tuple[int, ...]) -> bool:
+    """LyCORIS writes (out, 1, ...); PEFT writes (out,), and (1, out, 1, 1) of a convolution."""
+    ones = (1,) * (len(module) - 1)
+    of_peft = "lora_magnitude_vector" in key and shape == (1, module[0], *ones[1:]) and len(module) > 2
+    return of_peft or shape == (module[0],) or same(shape, (module[0], *ones))
+
+
+def is_by_input(key: str, shape: tuple[int, ...], module: tuple[int, ...]) -> bool:
+    """LyCORIS, and OneTrainer unless it is told otherwise, write (1, in, ...)."""
+    return not is_by_output(key, shape, module) and "dora_scale" in key and same(shape, (1, *module[1:2]))
 
 
 def refuse_unfit_words(words: Mapping[str, Entry], names: KeyNames, lora: str) -> None:

@@ -6,7 +6,7 @@ side in one layer under their hash, and the one in training beside them under it
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -377,16 +377,39 @@ def faithful(layer: Any, name: str, change: LowRank) -> bool:
     probe = torch.randn(
         change.down[0].numel(), generator=torch.Generator().manual_seed(0), dtype=torch.float64
     )
-    own = own_weight(layer.weight) @ probe
-    told = change.alpha / change.rank * applied(change.down, change.up, probe)
-    held = layer.scaling[name] * applied(down, up, probe)
+    weight, above_one, held_above_one = own_weight(layer.weight), None, None
     if change.magnitude is not None:
         above_one = gained(layer.weight, change) - 1
-        told += above_one * (own + told)
-        held += layer.lora_magnitude_vector[name].weight.detach().to("cpu", torch.float64) * (own + held)
+        held_above_one = layer.lora_magnitude_vector[name].weight.detach().to("cpu", torch.float64)
+
+    def low_rank(x: Tensor) -> Tensor:
+        return change.alpha / change.rank * applied(change.down, change.up, x)
+
+    def held_low_rank(x: Tensor) -> Tensor:
+        return float(layer.scaling[name]) * applied(down, up, x)
+
+    told = added(weight, low_rank, above_one, probe, by_input=change.by_input)
+    held = added(weight, held_low_rank, held_above_one, probe, by_input=change.by_input)
     lost, rounding = (told - held).norm(), torch.finfo(down.dtype).eps
     # A comparison with NaN is false, so what overflowed is not faithful.
-    return bool(lost <= TOLERANCE * rounding * told.norm() or lost <= rounding * own.norm())
+    return bool(lost <= TOLERANCE * rounding * told.norm() or lost <= rounding * (weight @ probe).norm())
+
+
+def added(
+    weight: Tensor,
+    low_rank: Callable[[Tensor], Tensor],
+    above_one: Tensor | None,
+    x: Tensor,
+    *,
+    by_input: bool,
+) -> Tensor:
+    """What an adapter adds to weight @ x; above_one: a DoRA's gain less one, of its outputs or inputs."""
+    if above_one is None:
+        return low_rank(x)
+    if by_input:
+        more = (above_one[:, None] * x.view(len(above_one), -1)).flatten()
+        return weight @ more + low_rank(x + more)
+    return above_one * (weight @ x + low_rank(x)) + low_rank(x)
 
 
 def applied(down: Tensor, up: Tensor, probe: Tensor) -> Tensor:

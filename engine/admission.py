@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 
-from engine.adapter_file import Adapter, parsed_adapter
+from engine.adapter_file import Adapter, adapter_in
 from engine.adapters import Adapters
 from engine.decoding import BrokenPicture
 from engine.errand import Errand
@@ -26,7 +26,7 @@ class Admission(Errand[Admit, Admitted]):
         use = AdapterUse(name=request.name, sha256=request.sha256)
         content = stored_content(self._store.folder, use)
         header = read_header(content, lora)
-        adapter = parsed_adapter(content, self._adapters.names, lora)
+        adapter = adapter_in(content, header, self._adapters.names, lora)
         refuse_nothing(adapter, lora)
         yield
         sha256, size = self._kept(content, header, adapter)

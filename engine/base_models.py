@@ -14,18 +14,20 @@ TEXT_WIDTHS = {
     1280: "the refiner of Stable Diffusion XL",
     2048: "Stable Diffusion XL",
 }
-BASE_MODELS = (
-    ("stable-diffusion-v1", "Stable Diffusion 1"),
-    ("stable-diffusion-v2", "Stable Diffusion 2"),
-    ("stable-diffusion-xl-v1-refiner", "the refiner of Stable Diffusion XL"),
-    ("stable-diffusion-3", "Stable Diffusion 3"),
-    ("sd_1", "Stable Diffusion 1"),
-    ("sd_v1", "Stable Diffusion 1"),
-    ("sd_v2", "Stable Diffusion 2"),
-    ("sd_2", "Stable Diffusion 2"),
-    ("sd3", "Stable Diffusion 3"),
-    ("flux", "FLUX"),
+OTHERS = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"refiner", "the refiner of Stable Diffusion XL"),
+        (r"flux", "FLUX"),
+        (r"stable-?diffusion-3|\bsd[ _-]?3", "Stable Diffusion 3"),
+        (r"stable-diffusion-(v1|1)|\bsd[ _-]?v?1|^sd15", "Stable Diffusion 1"),
+        (r"stable-diffusion-(v2|2)|\bsd[ _-]?v?2", "Stable Diffusion 2"),
+        (r"kolors", "Kolors"),
+        (r"pixart", "PixArt"),
+    )
 )
+# Of Stable Diffusion XL itself, by any of its names, or taught further: a LoRA of one counts in all of them.
+FAMILY = re.compile(r"xl|pony|illustrious|noob|animagine")
 NOT_TOLD = frozenset({"", "none", "unknown", "null", "other"})
 
 
@@ -49,10 +51,9 @@ def told_model(metadata: Mapping[str, str]) -> str:
     """The base model that the metadata names, or nothing when it is SDXL or untold."""
     for field in ("ss_base_model_version", "modelspec.architecture"):
         told = metadata.get(field, "").strip().lower()
-        for start, name in BASE_MODELS:
-            if told.startswith(start):
-                return name
-        if told not in NOT_TOLD and not told.startswith(("sdxl", "stable-diffusion-xl")):
+        if other := next((name for pattern, name in OTHERS if pattern.search(told)), ""):
+            return other
+        if told not in NOT_TOLD and not FAMILY.search(told):
             return shown(told)
     return ""
 

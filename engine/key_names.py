@@ -14,7 +14,7 @@ from typing import Literal
 from torch import nn
 
 Component = Literal["unet", "text_encoder", "text_encoder_2"]
-Part = Literal["down", "up", "alpha", "magnitude"]
+Part = Literal["down", "up", "alpha", "magnitude", "scalar"]
 COMPONENTS: tuple[Component, ...] = ("unet", "text_encoder", "text_encoder_2")
 
 PREFIXES: tuple[tuple[str, Component], ...] = (
@@ -25,13 +25,20 @@ PREFIXES: tuple[tuple[str, Component], ...] = (
     ("text_encoder.", "text_encoder"),
     ("text_encoder_2.", "text_encoder_2"),
     ("diffusion_model.", "unet"),
+    ("model.diffusion_model.", "unet"),
+    ("clip_l.", "text_encoder"),
+    ("clip_g.", "text_encoder_2"),
+    ("text_encoders.clip_l.transformer.", "text_encoder"),
+    ("text_encoders.clip_g.transformer.", "text_encoder_2"),
 )
+WRAPPED = ("base_model.model.", "lycoris_")  # PEFT's model around the real one, and LyCORIS's
 ENDINGS: tuple[tuple[re.Pattern[str], Mapping[str, Part]], ...] = (
     (re.compile(r"(.+)\.lora_(down|up)\.weight"), {"down": "down", "up": "up"}),
     (re.compile(r"(.+)\.lora_(A|B)(?:\.[\w-]+)?\.weight"), {"A": "down", "B": "up"}),
     (re.compile(r"(.+)\.(?:lora|lora_linear_layer)\.(down|up)\.weight"), {"down": "down", "up": "up"}),
     (re.compile(r"(.+_lora)\.(down|up)\.weight"), {"down": "down", "up": "up"}),
     (re.compile(r"(.+)\.(alpha)"), {"alpha": "alpha"}),
+    (re.compile(r"(.+)\.(scalar)"), {"scalar": "scalar"}),
     (re.compile(r"(.+)\.(dora_scale)"), {"dora_scale": "magnitude"}),
     (
         re.compile(r"(.+)\.(lora_magnitude_vector)(?:\.[\w-]+)??(?:\.weight)?"),
@@ -113,7 +120,6 @@ class KeyNames:
 
     def read(self, key: str) -> Meaning | None:
         """What the key says, or None when it is not the name of a LoRA's part."""
-        key = key.removeprefix("base_model.model.")
         for pattern, parts in ENDINGS:
             if ending := pattern.fullmatch(key):
                 module = ending[1]
@@ -128,12 +134,9 @@ class KeyNames:
         return f"lora_{encoder}_{flat(with_text_model(place.path))}"
 
     def _places(self, module: str) -> Iterator[Place]:
-        for prefix, component in PREFIXES:
-            if module.startswith(prefix):
-                yield from self._in(component, module.removeprefix(prefix))
-                return
-        for component in self._tables:
-            yield from self._in(component, module)
+        component, path = unwrapped(module)
+        for one in self._tables if component is None else (component,):
+            yield from self._in(one, path)
 
     def _in(self, component: Component, module: str) -> Iterator[Place]:
         if old := OLD_ATTENTION.fullmatch(module):
@@ -141,6 +144,21 @@ class KeyNames:
             module = f"{old[1]}.{attention[old[2]]}"
         if place := self._tables[component].get(flat(module)):
             yield place
+
+
+def unwrapped(module: str) -> tuple[Component | None, str]:
+    """The component that the module's name begins with, if it does, and the rest, without any wrappers.
+
+    Some trainers save a component that is wrapped more than once: unet.unet., unet.base_model.model.
+    """
+    said: Component | None = None
+    while True:
+        for prefix in WRAPPED:
+            module = module.removeprefix(prefix)
+        found = next(((start, one) for start, one in PREFIXES if module.startswith(start)), None)
+        if found is None or said not in (None, found[1]):
+            return said, module
+        module, said = module.removeprefix(found[0]), found[1]
 
 
 def flat(path: str) -> str:

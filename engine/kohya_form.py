@@ -11,7 +11,15 @@ from engine.adapter_writing import hashes, with_metadata
 from engine.key_names import KeyNames
 from engine.safe_file import Header
 
-KOHYA, DIFFUSERS, PEFT = "kohya", "diffusers", "PEFT"
+KOHYA, DIFFUSERS = "kohya", "diffusers"
+FORMS = (  # what a key begins with, and whose names have that
+    ("lycoris_", "LyCORIS"),
+    ("text_encoders.", "ComfyUI"),
+    ("diffusion_model.", "ComfyUI"),
+    ("model.diffusion_model.", "ComfyUI"),
+    ("clip_l.", "OMI"),
+    ("clip_g.", "OMI"),
+)
 ENDINGS = (".lora_down.weight", ".lora_up.weight", ".alpha", ".dora_scale")
 OURS = ("lora_unet_", "lora_te1_", "lora_te2_", "bundle_emb.")
 LONGEST_FIELD = 65_536  # characters of one field that comes along: frequencies of tags are the longest
@@ -26,10 +34,14 @@ BASE = {
 
 
 def form_of(header: Header) -> str:
-    """Whose names the file has: "kohya", "diffusers" or "PEFT"."""
+    """Whose names the file has: "kohya", "diffusers", "PEFT", "LyCORIS", "ComfyUI" or "OMI"."""
     if all(key.startswith(OURS) for key in header.entries):
         return KOHYA
-    return PEFT if any(key.startswith("base_model.model.") for key in header.entries) else DIFFUSERS
+    if any("base_model.model." in key for key in header.entries):
+        return "PEFT"
+    return next(
+        (form for start, form in FORMS if any(key.startswith(start) for key in header.entries)), DIFFUSERS
+    )
 
 
 def is_kohya(header: Header) -> bool:
@@ -49,7 +61,8 @@ def kohya_form(adapter: Adapter, names: KeyNames, metadata: Mapping[str, str]) -
         tensors[f"{module}.lora_up.weight"] = written(change.up)
         tensors[f"{module}.alpha"] = torch.tensor(change.alpha, dtype=torch.float32)
         if change.magnitude is not None:
-            shape = (-1, *[1] * (change.down.ndim - 1))
+            ones = [1] * (change.down.ndim - 2)
+            shape = (1, -1, *ones) if change.by_input else (-1, 1, *ones)
             tensors[f"{module}.dora_scale"] = written(change.magnitude).view(shape)
     for word in adapter.tokens:
         tensors[f"bundle_emb.{word.word}.clip_l"] = written(word.first)

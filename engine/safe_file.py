@@ -1,37 +1,54 @@
-"""A weights file from outside: safetensors only, measured before anything parses it."""
+"""A weights file from outside: safetensors only, measured before it is parsed, and parsed only once."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
-from engine.messages import AdapterUse, InvalidRequest, stored_at
+from engine.messages import HEADER_BYTES, AdapterUse, InvalidRequest, stored_at
 
 FILE_BYTES = 512 * 2**20
-HEADER_BYTES = 2 * 2**20
 TENSORS = 5000
+DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
+    "I64": torch.int64,
+    "I32": torch.int32,
+}
+EIGHT_BITS = frozenset({"F8_E4M3", "F8_E5M2"})  # both are exact in float16, in which they can be counted with
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What the header says about one tensor."""
+    """What the header says about one tensor; its bytes lie from begin to end behind the header."""
 
     dtype: str
     shape: tuple[int, ...]
+    begin: int = 0
+    end: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """A safetensors header, from its raw bytes; `end` is the length in bytes of a whole file."""
+    """A safetensors header; `start` is where the numbers begin, `end` the length in bytes of a whole file."""
 
     entries: Mapping[str, Entry]
     metadata: Mapping[str, str]
+    start: int
     end: int
 
 
@@ -52,7 +69,7 @@ def stored_content(folder: Path, use: AdapterUse) -> bytes:
 
 
 def read_header(content: bytes, lora: str) -> Header:
-    """The header, checked before safetensors parses the file."""
+    """The header, measured before it is parsed. Raises InvalidRequest."""
     size = int.from_bytes(content[:8], "little")
     if content[8:9] != b"{":
         if content.startswith((b"PK", b"\x80")):
@@ -89,21 +106,52 @@ def parsed_header(fields: dict[str, dict[str, object]], size: int) -> Header:
         shape, offsets = field["shape"], field["data_offsets"]
         if not isinstance(shape, list) or not isinstance(offsets, list):
             raise TypeError(key)
-        entries[key] = Entry(dtype=str(field["dtype"]), shape=tuple(int(side) for side in shape))
-        end = max(end, int(offsets[1]))
-    return Header(entries=entries, metadata=metadata, end=8 + size + end)
+        begin, behind = (int(offset) for offset in offsets)
+        sides = tuple(int(side) for side in shape)
+        entries[key] = Entry(dtype=str(field["dtype"]), shape=sides, begin=begin, end=behind)
+        end = max(end, behind)
+    return Header(entries=entries, metadata=metadata, start=8 + size, end=8 + size + end)
 
 
-def finite_tensors(content: bytes, lora: str) -> dict[str, Tensor]:
-    """All tensors, on the CPU. Raises InvalidRequest when safetensors does or when a number is not finite."""
-    try:
-        tensors = safetensors.torch.load(content)
-    except SafetensorError as broken:
-        raise InvalidRequest(f"{lora} is not a valid safetensors file: {shown(str(broken))}.") from broken
-    for key, tensor in sorted(tensors.items()):
+def finite_tensors(content: bytes, header: Header, keys: Iterable[str], lora: str) -> dict[str, Tensor]:
+    """The tensors of these keys, on the CPU; what has 8 bits comes as float16.
+
+    Raises InvalidRequest when the numbers do not fill the file one behind the other, as the format has it,
+    or when one of them is not finite.
+    """
+    refuse_gaps(content, header, lora)
+    tensors = {}
+    for key in sorted(keys):
+        tensors[key] = tensor = read_tensor(content, header, key)
         if not torch.isfinite(tensor).all():
             raise InvalidRequest(f"{lora} is broken: {shown(key)} has numbers that are not finite.")
     return tensors
+
+
+def refuse_gaps(content: bytes, header: Header, lora: str) -> None:
+    """Raise InvalidRequest unless each tensor begins where the last one ended, with room for its numbers."""
+    place = 0
+    for key, entry in sorted(header.entries.items(), key=lambda item: (item[1].begin, item[1].end)):
+        room = entry.end - entry.begin
+        sized = entry.dtype not in DTYPES or room == entry.count * DTYPES[entry.dtype].itemsize
+        if entry.begin != place or room < 0 or min(entry.shape, default=0) < 0 or not sized:
+            raise InvalidRequest(
+                f"{lora} is not a valid safetensors file: {shown(key)} is not where it says."
+            )
+        place = entry.end
+    if header.end != len(content):
+        raise InvalidRequest(f"{lora} is not a valid safetensors file: it goes on behind its numbers.")
+
+
+def read_tensor(content: bytes, header: Header, key: str) -> Tensor:
+    """One of its tensors, in memory of its own."""
+    entry = header.entries[key]
+    dtype = DTYPES[entry.dtype]
+    if not entry.count:
+        return torch.empty(entry.shape, dtype=dtype)
+    numbers = bytearray(memoryview(content)[header.start + entry.begin : header.start + entry.end])
+    tensor = torch.frombuffer(numbers, dtype=dtype).view(entry.shape)
+    return tensor.to(torch.float16) if entry.dtype in EIGHT_BITS else tensor
 
 
 def shown(text: str) -> str:

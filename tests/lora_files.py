@@ -21,12 +21,16 @@ ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "q_proj", "k_proj", "v_proj", "
 
 @dataclass(frozen=True, kw_only=True)
 class Factors:
-    """One module's change; alpha None stands for a file without it, magnitude (out,) is that of a DoRA."""
+    """One module's change; alpha None stands for a file without it.
+
+    magnitude (out,) is that of a DoRA, or (in,) of one that decomposes its inputs.
+    """
 
     down: Tensor
     up: Tensor
     alpha: float | None = None
     magnitude: Tensor | None = None
+    by_input: bool = False
 
     @property
     def delta(self) -> Tensor:
@@ -123,9 +127,10 @@ def merge(pipeline: Any, lora: Lora, weight: float) -> None:
         own = module.weight.double()
         merged = own + factors.delta
         if factors.magnitude is not None:
-            ones = (1,) * (own.ndim - 1)
-            gain = factors.magnitude.double() / merged.flatten(1).norm(dim=1)
-            merged = gain.view(-1, *ones) * merged
+            ones = (1,) * (own.ndim - 2)
+            norms = (merged.transpose(0, 1) if factors.by_input else merged).flatten(1).norm(dim=1)
+            gain = factors.magnitude.double() / norms
+            merged = (gain.view(1, -1, *ones) if factors.by_input else gain.view(-1, 1, *ones)) * merged
         module.weight.data = (own + weight * (merged - own)).to(module.weight.dtype)
 
 
@@ -137,10 +142,11 @@ def make_lora(
     ranks: tuple[int, ...] = (4,),
     alphas: tuple[float | None, ...] = (None,),
     dora: bool = False,
+    by_input: bool = False,
 ) -> Lora:
     """Random factors for the linear and convolution layers that `of` chooses, ranks and alphas in turn.
 
-    With `dora`, magnitudes near those of the module too.
+    With `dora`, magnitudes near those of the module too, of its outputs or inputs.
     """
     draw = torch.Generator().manual_seed(seed)
     lora: Lora = {}
@@ -155,9 +161,10 @@ def make_lora(
                     alpha=alpha,
                 )
                 if dora:
-                    norms = module.weight.detach().flatten(1).norm(dim=1)
+                    weight = module.weight.detach()
+                    norms = (weight.transpose(0, 1) if by_input else weight).flatten(1).norm(dim=1)
                     near = norms * (1 + 0.2 * torch.randn(len(norms), generator=draw))
-                    lora[component, path] = replace(lora[component, path], magnitude=near)
+                    lora[component, path] = replace(lora[component, path], magnitude=near, by_input=by_input)
     return lora
 
 
@@ -184,7 +191,8 @@ def magnitudes(module: str, factors: Factors) -> dict[str, Tensor]:
     magnitude, ones = factors.magnitude, (1,) * (factors.down.ndim - 1)
     assert magnitude is not None
     if module.startswith("lora_"):
-        return {f"{module}.dora_scale": magnitude.view(-1, *ones)}
+        shape = (1, -1, *ones[1:]) if factors.by_input else (-1, *ones)
+        return {f"{module}.dora_scale": magnitude.view(shape)}
     shape = (1, -1, *ones[1:]) if len(ones) > 1 else (-1,)
     return {f"{module}.lora_magnitude_vector": magnitude.view(shape)}
 
@@ -255,6 +263,63 @@ def comfy_unet(lora: Lora) -> dict[str, Tensor]:
     return keys(
         lora, lambda at, path: f"diffusion_model.{sgm_path(path)}", "lora_down.weight", "lora_up.weight"
     )
+
+
+def omi(lora: Lora) -> dict[str, Tensor]:
+    """What OneTrainer and others write of the Open Model Initiative's names."""
+    return keys(
+        lora,
+        lambda at, path: f"unet.{sgm_path(path)}" if at == "unet" else f"{CLIP[at]}.{clip_path(path)}",
+        "lora_down.weight",
+        "lora_up.weight",
+    )
+
+
+def comfy(lora: Lora) -> dict[str, Tensor]:
+    """ComfyUI's names of all three components, the UNet's below the checkpoint's own `model.`."""
+    return keys(
+        lora,
+        lambda at, path: (
+            f"model.diffusion_model.{sgm_path(path)}"
+            if at == "unet"
+            else f"text_encoders.{CLIP[at]}.transformer.{clip_path(path)}"
+        ),
+        "lora_down.weight",
+        "lora_up.weight",
+    )
+
+
+def lycoris_unet(lora: Lora) -> dict[str, Tensor]:
+    """What LyCORIS writes of a UNet that it wraps."""
+    return keys(
+        lora, lambda at, path: f"lycoris_{path.replace('.', '_')}", "lora_down.weight", "lora_up.weight"
+    )
+
+
+def twice_wrapped(lora: Lora) -> dict[str, Tensor]:
+    """What scripts save that put a component's name before names that have it already."""
+    return keys(lora, lambda at, path: f"{at}.{at}.{path}", "lora_A.weight", "lora_B.weight")
+
+
+def wrapped_inside(lora: Lora) -> dict[str, Tensor]:
+    """PEFT's own names behind the component's."""
+    return keys(lora, lambda at, path: f"{at}.base_model.model.{path}", "lora_A.weight", "lora_B.weight")
+
+
+def convolved(lora: Lora) -> dict[str, Tensor]:
+    """Kohya's names with the factors of linear layers as of convolutions over single pixels."""
+    return {
+        key: tensor[..., None, None] if tensor.ndim == 2 else tensor for key, tensor in kohya(lora).items()
+    }
+
+
+CLIP = {"text_encoder": "clip_l", "text_encoder_2": "clip_g"}
+
+
+def clip_path(path: str) -> str:
+    """A text encoder's module as CLIP's own classes name it."""
+    path = path.removeprefix("text_model.")
+    return path if path == "text_projection" else f"text_model.{path}"
 
 
 def kohya_name(component: str, path: str) -> str:

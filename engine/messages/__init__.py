@@ -24,6 +24,7 @@ from engine.messages.checks import (
 )
 from engine.messages.codec import BrokenMessage
 from engine.messages.files import (
+    HEADER_BYTES,
     INCOMING,
     Folder,
     Sha256,
@@ -137,6 +138,7 @@ __all__ = [
     "EXAMPLES",
     "GAMMA",
     "GUIDANCE",
+    "HEADER_BYTES",
     "HELD_OUT",
     "INCOMING",
     "LCM_STEPS",

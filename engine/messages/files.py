@@ -12,6 +12,7 @@ from typing import NewType
 
 Sha256 = NewType("Sha256", str)
 
+HEADER_BYTES = 16 * 2**20  # of a safetensors file: what trainers write of tags has filled two of them
 INCOMING = "incoming-"  # what the names of files that are not yet whole begin with
 
 

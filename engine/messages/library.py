@@ -32,7 +32,7 @@ class Admitted:
     """The file may be used: every number was looked at, and a picture was painted with it.
 
     `sha256` is of the same LoRA under kohya's names, in the store; the very file that came where it had them.
-    `form`: whose names the file had, "kohya", "diffusers" or "PEFT". `picture`: a PNG.
+    `form`: whose names the file had, such as "kohya", "diffusers" or "PEFT". `picture`: a PNG.
     `seconds`: of the engine's time.
     """
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine import safe_file
 from engine.adapter_file import read_adapter
 from engine.key_names import COMPONENTS, KeyNames, Place
-from engine.messages import AdapterUse, InvalidRequest, Sha256, stored_at
+from engine.messages import HEADER_BYTES, AdapterUse, InvalidRequest, Sha256, stored_at
 from tests.lora_files import (
     attention,
     diffusers_new,
@@ -130,6 +130,29 @@ def test_the_metadata_of_sdxl_trainers_is_welcome(tmp_path: Path, model: Any, na
     assert len(changes) == len(lora)
 
 
+@pytest.mark.parametrize(
+    "base",
+    [
+        "stabilityai/stable-diffusion-xl-base-1.0",
+        "SDXL 1.0",
+        "sd_xl_base_1.0",
+        "Pony",
+        "Pony Diffusion V6 XL",
+        "Illustrious",
+        "OnomaAIResearch/Illustrious-xl-early-release-v0",
+        "NoobAI",
+        "Laxhar/noobai-XL-1.1",
+        "cagliostrolab/animagine-xl-3.1",
+        "SG161222/RealVisXL_V4.0",
+        "sdxl_base_v0-9",
+    ],
+)
+def test_a_base_of_the_family_of_sdxl_is_welcome(tmp_path: Path, names: KeyNames, base: str) -> None:
+    use = store(tmp_path, pair(), metadata={"ss_base_model_version": base})
+
+    assert len(read_adapter(tmp_path, use, names).changes) == 1
+
+
 def test_new_words_are_read_beside_the_factors(tmp_path: Path, names: KeyNames) -> None:
     vectors = {
         f"bundle_emb.{word}.{side}": torch.full((count, 32), number)
@@ -207,25 +230,26 @@ ENTRY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
         (raw({"x": ENTRY | {"shape": "y"}}), UNREADABLE),
         ((3).to_bytes(8, "little") + b'{"a', UNREADABLE),
         (raw({}), "LoRA ink is empty: it has no tensors."),
+        (raw({"x": ENTRY}), "LoRA ink is empty: nothing in it changes a module."),
         (
             raw({f"x{i}": ENTRY for i in range(5001)}),
             "LoRA ink has 5,001 tensors, but at most 5,000 are allowed.",
         ),
         (
-            raw({"__metadata__": {"a": "b" * 2**21}, "x": ENTRY}),
-            "LoRA ink has a header of 2,097,240 bytes, but at most 2,097,152 are allowed.",
+            raw({"__metadata__": {"a": "b" * 2**24}, "x": ENTRY}),
+            "LoRA ink has a header of 16,777,304 bytes, but at most 16,777,216 are allowed.",
         ),
         (
             (2**31).to_bytes(8, "little") + b"{",
-            "LoRA ink has a header of 2,147,483,648 bytes, but at most 2,097,152 are allowed.",
+            "LoRA ink has a header of 2,147,483,648 bytes, but at most 16,777,216 are allowed.",
         ),
     ],
     ids=lambda value: None if isinstance(value, bytes) else value[:50],
 )  # fmt: skip
-def test_bytes_that_are_no_sound_safetensors_file_never_reach_the_parser(
+def test_no_number_is_read_of_bytes_that_are_no_sound_safetensors_file(
     tmp_path: Path, names: KeyNames, monkeypatch: pytest.MonkeyPatch, content: bytes, sentence: str
 ) -> None:
-    monkeypatch.delattr(safetensors.torch, "load")
+    monkeypatch.delattr(torch, "frombuffer")
 
     assert refusal(tmp_path, names, store_bytes(tmp_path, content)) == sentence
 
@@ -250,15 +274,75 @@ def test_a_header_nested_without_end_is_refused(tmp_path: Path, names: KeyNames)
     assert refusal(tmp_path, names, use) == UNREADABLE
 
 
-def test_offsets_that_lie_are_refused_by_safetensors_in_one_sentence(tmp_path: Path, names: KeyNames) -> None:
+@pytest.mark.parametrize(
+    ("down", "up", "size"),
+    [
+        ([0, 8], [8, 16], 16),  # too little room
+        ([0, 512], [256, 768], 768),  # one over the other
+        ([0, 512], [520, 1032], 1032),  # a gap
+        ([8, 520], [520, 1032], 1032),
+        ([512, 0], [512, 1024], 1024),
+        ([0, 512], [512, 1024], 1032),  # more behind them
+    ],
+)
+def test_offsets_that_lie_are_refused_in_one_sentence(
+    tmp_path: Path, names: KeyNames, down: list[int], up: list[int], size: int
+) -> None:
     entries = {
-        f"{KEY}.lora_down.weight": {"dtype": "F32", "shape": [4, 32], "data_offsets": [0, 8]},
-        f"{KEY}.lora_up.weight": {"dtype": "F32", "shape": [32, 4], "data_offsets": [8, 16]},
+        f"{KEY}.lora_down.weight": {"dtype": "F32", "shape": [4, 32], "data_offsets": down},
+        f"{KEY}.lora_up.weight": {"dtype": "F32", "shape": [32, 4], "data_offsets": up},
     }
+    content = raw(entries, b"\0" * size)
 
-    sentence = refusal(tmp_path, names, store_bytes(tmp_path, raw(entries, b"\0" * 16)))
+    with pytest.raises(safetensors.SafetensorError):
+        safetensors.torch.load(content)
+    sentence = refusal(tmp_path, names, store_bytes(tmp_path, content))
 
     assert sentence.startswith("LoRA ink is not a valid safetensors file: ")
+
+
+def test_a_header_full_of_tags_is_read_and_parsed_once(
+    tmp_path: Path, names: KeyNames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use = store(tmp_path, pair(), metadata={"ss_tag_frequency": "blue sky " * 1_700_000})
+    parsed, parse = [], json.loads
+
+    def counted(text: bytes) -> Any:
+        parsed.append(len(text))
+        return parse(text)
+
+    monkeypatch.setattr(json, "loads", counted)
+    changes = read_adapter(tmp_path, use, names).changes
+
+    assert len(changes) == 1
+    assert len([size for size in parsed if size > 15_000_000]) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2, torch.float16, torch.bfloat16])
+def test_numbers_are_those_of_the_file_in_floats_of_any_size(
+    tmp_path: Path, names: KeyNames, dtype: torch.dtype
+) -> None:
+    draw = torch.Generator().manual_seed(0)
+    tensors = {key: torch.randn(one.shape, generator=draw).to(dtype) for key, one in pair().items()}
+    expected = {key: one.float() for key, one in tensors.items()}
+
+    (change,) = read_adapter(tmp_path, store(tmp_path, tensors), names).changes.values()
+
+    assert torch.equal(change.down.float(), expected[f"{KEY}.lora_down.weight"])
+    assert torch.equal(change.up.float(), expected[f"{KEY}.lora_up.weight"])
+
+
+def test_numbers_of_8_bits_that_are_not_finite_are_refused(tmp_path: Path, names: KeyNames) -> None:
+    broken = {key: (one * torch.nan).to(torch.float8_e4m3fn) for key, one in pair().items()}
+
+    assert "numbers that are not finite" in refusal(tmp_path, names, store(tmp_path, broken))
+
+
+@pytest.mark.parametrize("stray", ["step", "v_pred", "ztsnr", "emp.num"])
+def test_a_number_that_changes_no_module_is_passed_over(tmp_path: Path, names: KeyNames, stray: str) -> None:
+    use = store(tmp_path, pair() | {stray: torch.tensor(900)})
+
+    assert len(read_adapter(tmp_path, use, names).changes) == 1
 
 
 def words(**shapes: tuple[int, int]) -> Tensors:
@@ -272,7 +356,13 @@ def changed(change: Callable[[Tensors], object]) -> Tensors:
 
 
 FOREIGN = "which is not supported: only LoRA, LoCon and DoRA are."
-OTHER_DORA = f"LoRA ink is a DoRA of another kind: {PLACE} has 32 outputs, but its magnitudes are"
+OTHER_DORA = (
+    f"LoRA ink is a DoRA of another kind: {PLACE} has 32 inputs and 32 outputs, but its magnitudes are"
+)
+SCALED = (
+    "LoRA ink has numbers of 8 bits with scales of their own, which is not supported: convert it to 16 bits "
+    "first."
+)
 WORDS = "LoRA ink does not fit: the new word cat needs vectors of 32 and 32 numbers, but it has"
 
 
@@ -288,7 +378,18 @@ WORDS = "LoRA ink does not fit: the new word cat needs vectors of 32 and 32 numb
             f"LoRA ink is a LoCon with Tucker decomposition, {FOREIGN}",
         ),
         (pair() | {f"{KEY}.dora_scale": torch.ones(2)}, f"{OTHER_DORA} 2."),
-        (pair() | {f"{KEY}.dora_scale": torch.ones(1, 32)}, f"{OTHER_DORA} 1x32."),
+        (pair() | {f"{KEY}.dora_scale": torch.ones(1, 31)}, f"{OTHER_DORA} 1x31."),
+        (pair() | {f"{KEY}.lora_magnitude_vector": torch.ones(1, 32)}, f"{OTHER_DORA} 1x32."),
+        (pair() | {f"{KEY}.lora_down.scale_weight": torch.ones(())}, SCALED),
+        (pair() | {"scaled_fp8": torch.ones(0, dtype=torch.float8_e4m3fn)}, SCALED),
+        (
+            pair() | {"network_alpha": torch.ones(())},
+            "LoRA ink has the key network_alpha, which is not a LoRA's.",
+        ),
+        (
+            pair() | {f"{KEY}.scalar": torch.zeros(())},
+            f"LoRA ink has a scalar for {PLACE} that is no number other than 0.",
+        ),
         (
             {f"{PLACE}.lora_magnitude_vector": torch.ones(32)},
             f"LoRA ink is incomplete: the down weight of {PLACE} is missing.",
@@ -311,7 +412,7 @@ WORDS = "LoRA ink does not fit: the new word cat needs vectors of 32 and 32 numb
             pair() | {"bundle_emb.cat.clip_l": torch.ones(1, 32, dtype=torch.int32)},
             "LoRA ink has the key bundle_emb.cat.clip_l, which is no new word's.",
         ),
-        (pair() | {"note": torch.ones(1)}, "LoRA ink has the key note, which is not a LoRA's."),
+        (pair() | {"note": torch.ones(2)}, "LoRA ink has the key note, which is not a LoRA's."),
         (
             pair() | {f"{PLACE}.lora_B.bias": torch.ones(32)},
             f"LoRA ink has the key {PLACE}.lora_B.bias, which is not a LoRA's.",
@@ -415,6 +516,17 @@ def test_a_lora_of_another_text_width_is_told_from_its_shapes(
         ({"ss_base_model_version": "flux1"}, "FLUX"),
         ({"modelspec.architecture": "stable-diffusion-v1/lora"}, "Stable Diffusion 1"),
         ({"modelspec.architecture": "stable-diffusion-xl-v1-refiner"}, "the refiner of Stable Diffusion XL"),
+        (
+            {"ss_base_model_version": "stabilityai/stable-diffusion-xl-refiner-1.0"},
+            "the refiner of Stable Diffusion XL",
+        ),
+        ({"ss_base_model_version": "runwayml/stable-diffusion-v1-5"}, "Stable Diffusion 1"),
+        ({"ss_base_model_version": "stabilityai/stable-diffusion-2-1"}, "Stable Diffusion 2"),
+        ({"ss_base_model_version": "stabilityai/stable-diffusion-3-medium"}, "Stable Diffusion 3"),
+        ({"ss_base_model_version": "SD3.5 Large"}, "Stable Diffusion 3"),
+        ({"ss_base_model_version": "SD 1.5"}, "Stable Diffusion 1"),
+        ({"ss_base_model_version": "black-forest-labs/FLUX.1-dev"}, "FLUX"),
+        ({"ss_base_model_version": "Kwai-Kolors/Kolors-diffusers"}, "Kolors"),
         ({"ss_base_model_version": "Wan 2.1\n"}, "wan 2.1"),
     ],
 )
@@ -428,6 +540,7 @@ def test_a_lora_of_another_model_is_told_from_its_metadata(
 
 ONLY = "which is not supported: only LoRA and DoRA are."
 NO_ALPHA = "has an alpha in its metadata that is no number above 0."
+PATTERNS = "has metadata (alpha_pattern)"
 PISSA = "changes the base model too (pissa): convert it first."
 
 
@@ -443,8 +556,14 @@ PISSA = "changes the base model too (pissa): convert it first."
         ({"unet.r": 4, "unet.use_dora": True}, f"is a DoRA, but the magnitudes of {PLACE} are missing."),
         ({"unet.r": 4, "unet.lora_bias": True}, f"uses lora_bias, {ONLY}"),
         ({"unet.init_lora_weights": "pissa_niter_4"}, PISSA),
-        ({"unet.alpha_pattern": {"(a+)+$": 1}}, "has metadata (alpha_pattern) that is not a list of names."),
-        ({"unet.rank_pattern": [1]}, "has metadata (rank_pattern) that is not a list of names."),
+        ({"unet.alpha_pattern": {"(a": 1}}, f"{PATTERNS} that is not a list of patterns."),
+        ({"unet.alpha_pattern": [1]}, f"{PATTERNS} that is not a list of patterns."),
+        ({"unet.alpha_pattern": {"a" * 201: 1}}, f"{PATTERNS} with a pattern that is too long."),
+        (
+            {"unet.alpha_pattern": {r"(\w|\w\w|[a-z.]\w|\.)+[89]": 1}},
+            f"{PATTERNS} with a pattern that takes too long.",
+        ),
+        ({"unet.layer_replication": [[0, 2]]}, f"uses layer_replication, {ONLY}"),
     ],
 )  # fmt: skip
 def test_metadata_that_asks_for_more_than_a_scale_is_refused(
@@ -468,4 +587,4 @@ def test_alphas_in_keys_and_in_metadata_at_once_are_refused(tmp_path: Path, name
 
 
 def test_the_limits_are_those_that_were_promised() -> None:
-    assert (safe_file.FILE_BYTES, safe_file.HEADER_BYTES, safe_file.TENSORS) == (536870912, 2097152, 5000)
+    assert (safe_file.FILE_BYTES, HEADER_BYTES, safe_file.TENSORS) == (536870912, 16777216, 5000)

@@ -1,6 +1,7 @@
 """LoRAs of every trainer count in the pictures exactly as their files say, and leave no trace."""
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,25 +20,32 @@ from tests.lora_files import (
     Lora,
     attention,
     bare_unet,
+    comfy,
     comfy_unet,
+    convolved,
     diffusers_dotted,
     diffusers_new,
     diffusers_old,
     farthest,
     kohya,
     kohya_sgm,
+    lycoris_unet,
     make_lora,
     merge,
+    omi,
     peft_named,
     peft_unet,
     seen,
     store,
     store_bytes,
+    twice_wrapped,
+    wrapped_inside,
 )
 
 Form = Callable[[Lora], dict[str, Tensor]]
 FORMS: tuple[Form, ...] = (kohya, kohya_sgm, diffusers_new, diffusers_dotted, diffusers_old, peft_named)
 UNET_FORMS: tuple[Form, ...] = (peft_unet, bare_unet, comfy_unet)
+OTHER_FORMS: tuple[Form, ...] = (omi, comfy, twice_wrapped, wrapped_inside, convolved)
 
 
 @pytest.mark.parametrize("alphas", [(None,), (2.0,), (1.0, 3.0, 8.0, 4.0, None)], ids=["none", "one", "many"])
@@ -58,6 +66,84 @@ def test_a_lora_in_any_names_counts_as_its_merged_weights(
     changed = seen(pipeline)
     assert farthest(changed, truth(original, (lora, 0.8))) < CLOSE
     assert all((now - before).abs().max() > 1e-3 for now, before in zip(changed, plain, strict=True))
+
+
+@pytest.mark.parametrize("form", OTHER_FORMS)
+@pytest.mark.parametrize("dora", [False, True])
+def test_other_names_of_the_same_lora_count_as_kohyas_to_the_last_bit(
+    pipeline: Any, adapters: Adapters, tmp_path: Path, form: Form, dora: bool
+) -> None:
+    lora = make_lora(pipeline, ranks=(2, 3), alphas=(1.0, 6.0), dora=dora and form in (omi, comfy))
+    use(adapters, store(tmp_path, kohya(lora)))
+    expected = seen(pipeline)
+
+    use(adapters, store(tmp_path, form(lora)))
+
+    assert farthest(seen(pipeline), expected) == 0
+
+
+def test_lycoris_names_of_a_unet_count_as_kohyas_to_the_last_bit(
+    pipeline: Any, adapters: Adapters, tmp_path: Path
+) -> None:
+    lora = make_lora(pipeline, of=lambda at, path: at == "unet", alphas=(3.0,))
+    use(adapters, store(tmp_path, kohya(lora)))
+    expected = seen(pipeline)
+
+    use(adapters, store(tmp_path, lycoris_unet(lora)))
+
+    assert farthest(seen(pipeline), expected) == 0
+
+
+@pytest.mark.parametrize("scalar", [0.25, -2.0])
+def test_the_scalar_of_lycoris_multiplies_what_a_module_changes(
+    original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path, scalar: float
+) -> None:
+    lora = make_lora(pipeline, of=attention, alphas=(2.0,))
+    tensors = kohya(lora)
+    tensors |= {key.replace(".alpha", ".scalar"): torch.tensor(scalar) for key in tensors if ".alpha" in key}
+
+    use(adapters, store(tmp_path, tensors))
+
+    assert farthest(seen(pipeline), truth(original, (lora, scalar))) < CLOSE
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"alpha_pattern": {r"attn2\.to_\w": 6}},
+        {"alpha_pattern": {r"attn2\.to_[kv]|.*ff.*": 6, r"^down_blocks\.1.*to_q": 1}},
+        {"alpha_pattern": {"attn..to_k": 6, "to_k": 1}},
+        {"alpha_pattern": {r"^mid_block.attentions.0.transformer_blocks.0.attn1.to_q": 6, "attn1.to_q": 5}},
+        {"alpha_pattern": {"ttn1.to_q": 6, r"(?:up|down)_blocks\.\d+\..*attn[12]\.to_v": 7}},
+        {"alpha_pattern": {r"attn\d.to_out.0": 6}, "use_rslora": True},
+        {"rank_pattern": {r"attn2\.to_[kv]": 2}, "alpha_pattern": {r".+\.1\..+to_k": 2}},
+    ],
+)
+def test_patterns_in_the_metadata_are_the_regular_expressions_that_peft_reads(
+    pipeline: Any, original: Any, adapters: Adapters, tmp_path: Path, told: dict[str, Any]
+) -> None:
+    trained = copies(original).one()
+    targets = ["to_q", "to_k", "to_v", "to_out.0"]
+    config = LoraConfig(r=4, lora_alpha=3, target_modules=targets, init_lora_weights=False, **told)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of patterns beside rank-stabilised scales
+        inject_adapter_in_model(config, trained.unet, adapter_name="own")
+    for name, parameter in trained.unet.named_parameters():
+        if "lora_B" in name:
+            parameter.data *= 3
+    tensors = get_peft_model_state_dict(trained.unet, adapter_name="own")
+    metadata = json.dumps({f"unet.{key}": value for key, value in {"r": 4, "lora_alpha": 3, **told}.items()})
+
+    use(
+        adapters,
+        store(
+            tmp_path,
+            {f"unet.{key}": tensor.detach() for key, tensor in tensors.items()},
+            metadata={"lora_adapter_metadata": metadata},
+        ),
+    )
+
+    assert farthest(seen(pipeline), seen(trained)) < CLOSE
 
 
 @pytest.mark.parametrize("form", UNET_FORMS)
@@ -470,6 +556,19 @@ def test_a_dora_of_every_layer_counts_as_its_merged_weights(
     use(adapters, store(tmp_path, form(lora)))
 
     assert farthest(seen(pipeline), truth(original, (lora, 1.0))) < CLOSE
+
+
+@pytest.mark.parametrize("weight", [1.0, -0.6])
+def test_a_dora_that_decomposes_its_inputs_counts_as_its_merged_weights(
+    original: Any, plain: list[Tensor], pipeline: Any, adapters: Adapters, tmp_path: Path, weight: float
+) -> None:
+    lora = make_lora(pipeline, ranks=(2, 3), alphas=(1.0, 6.0), dora=True, by_input=True)
+
+    use(adapters, store(tmp_path, kohya_sgm(lora), weight=weight))
+
+    changed = seen(pipeline)
+    assert farthest(changed, truth(original, (lora, weight))) < CLOSE
+    assert farthest(changed, plain) > 1e-2
 
 
 def test_a_dora_that_peft_saved_counts_as_it_did_there(

@@ -8,6 +8,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, web
 
+from bot.budget import Budget
 from bot.card import Card
 from bot.config import LOCAL_TOKEN, ConfigError, LocalSettings, check_token
 from bot.connections import BOUNDS, Bounds, Connections
@@ -35,6 +36,7 @@ from storage.database import Database
 from storage.files import Files
 from storage.people import known, person
 
+MOST_UNREAD = 256 * 2**20  # bytes that all pages together have yet to read
 LAST_WORDS = 2.0  # seconds that answers under way have when the chat is closed
 
 
@@ -84,6 +86,7 @@ class LocalChat:
             Sending(shelf, intake, self.name_of, patience=bounds.patience),
         )
         self._wires: set[Wire] = set()
+        self._unread = Budget(MOST_UNREAD)
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> str:
@@ -179,12 +182,13 @@ class LocalChat:
         key = person_of(request)
         if key is None:
             raise web.HTTPForbidden(text="open the page first.")
-        wire = Wire(self, key, await self.name_of(key))
+        wire = Wire(self, key, await self.name_of(key), self._unread)
         self._wires.add(wire)
         try:
             return await wire.serve(request)
         finally:
             self._wires.discard(wire)
+            wire.outbox.close()
 
     async def _definitions(self, request: web.Request) -> web.StreamResponse:
         """What the page completes and makes its forms from; a new browser becomes somebody here."""

@@ -2,14 +2,15 @@
 
 import asyncio
 import hashlib
+import os
 import re
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 from fsspec.core import url_to_fs
 
@@ -18,6 +19,7 @@ from engine.messages import INCOMING, Folder, Sha256, stored_at
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 P = TypeVar("P", bound=PurePath)
 
+PIECE = 128 * 2**10  # bytes of a file that are read at a time
 ABANDONED = 3600.0  # seconds after which nobody is still writing one
 
 
@@ -54,6 +56,14 @@ class Files:
         """The content of this file. Raises OSError when it is not there or cannot be read."""
         return await asyncio.to_thread(self._store.get, sha256)
 
+    async def open(self, sha256: Sha256) -> "Content":
+        """The same, to be read bit by bit; whoever opens it closes it. Raises OSError."""
+        return await asyncio.to_thread(self._open, sha256)
+
+    def _open(self, sha256: Sha256) -> "Content":
+        file = self._store.open(sha256)
+        return Content(file=file, size=file.seek(0, os.SEEK_END))
+
     async def remove(self, sha256: Sha256) -> None:
         """Keep this file no longer; one that is gone already is no error. Raises OSError."""
         await asyncio.to_thread(self._store.remove, sha256)
@@ -79,6 +89,26 @@ class Files:
     def _store(self) -> "Folder | _Objects":
         folder = _folder(self.place)
         return _Objects(str(self.place)) if folder is None else Folder(folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """An open file, of so many bytes."""
+
+    file: IO[bytes]
+    size: int
+
+    def __enter__(self) -> "Content":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.file.close()
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """All of it from the start, never much of it in memory. Raises OSError."""
+        await asyncio.to_thread(self.file.seek, 0)
+        while piece := await asyncio.to_thread(self.file.read, PIECE):
+            yield piece
 
 
 def _folder(place: Path | str) -> Path | None:
@@ -111,6 +141,11 @@ class _Objects:
         system, place = self._at(sha256)
         content: bytes = system.cat_file(place)
         return content
+
+    def open(self, sha256: Sha256) -> IO[bytes]:
+        system, place = self._at(sha256)
+        file: IO[bytes] = system.open(place, "rb")
+        return file
 
     def size(self, sha256: Sha256) -> int:
         system, place = self._at(sha256)

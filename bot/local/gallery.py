@@ -44,7 +44,7 @@ class Gallery:
         return f"/gifts/{sha256}/{quote(name, safe='')}?for={self._signed(person, name, sha256)}"
 
     async def _whole(self, request: web.Request) -> web.StreamResponse:
-        return await self._shelf.whole(await self._find(request), "image/png")
+        return await self._shelf.whole(request, await self._find(request), "image/png")
 
     async def _thumb(self, request: web.Request) -> web.StreamResponse:
         return await self._shelf.small(await self._find(request))
@@ -68,11 +68,11 @@ class Gallery:
         if not equal(request.query.get("for", ""), self._signed(person, name, sha256)):
             raise web.HTTPNotFound(text="there is no such file.")
         safe = re.sub(r"[^A-Za-z0-9._-]", "_", name)
-        response = web.Response(body=await self._shelf.read(sha256), content_type="application/octet-stream")
-        if safe.endswith(".png"):
-            response.content_type = "image/png"
-        response.headers["Content-Disposition"] = f'attachment; filename="{safe}"'
-        return response
+        kind = "image/png" if safe.endswith(".png") else "application/octet-stream"
+        response = web.StreamResponse(
+            headers={"Content-Type": kind, "Content-Disposition": f'attachment; filename="{safe}"'}
+        )
+        return await self._shelf.send(request, sha256, response)
 
     async def _mine(self, request: web.Request) -> web.StreamResponse:
         """GET /gallery?starred=1&before=12: pictures of mine, or those that I keep, newest first."""

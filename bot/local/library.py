@@ -87,7 +87,7 @@ class Loras:
         sheet = (await self._find(request)).sheet
         if sheet is None:
             raise web.HTTPNotFound(text="there is no such picture of this LoRA.")
-        return await self._shelf.whole(sheet, "image/png")
+        return await self._shelf.whole(request, sheet, "image/png")
 
     async def _find(self, request: web.Request) -> LoraView:
         trained, _ = await self._usable(request, request.match_info["channel"])

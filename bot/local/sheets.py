@@ -28,10 +28,10 @@ class Sheets:
         sheet = (await self._training(request)).sheet
         if sheet is None:
             raise web.HTTPNotFound(text="nobody has looked at these pictures yet.")
-        return await self._shelf.whole(sheet, "image/jpeg")
+        return await self._shelf.whole(request, sheet, "image/jpeg")
 
     async def _sample(self, request: web.Request) -> web.StreamResponse:
-        return await self._shelf.whole(await self._find(request), "image/png")
+        return await self._shelf.whole(request, await self._find(request), "image/png")
 
     async def _small_sample(self, request: web.Request) -> web.StreamResponse:
         return await self._shelf.small(await self._find(request))

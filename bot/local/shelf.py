@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from typing import IO
 
 from aiohttp import web
 from PIL import Image
@@ -10,13 +11,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.local.wire import CHAT
 from engine.messages import Sha256
 from storage.database import Database
-from storage.files import Files
+from storage.files import Content, Files
 from storage.people import space_id
 
 SMALL_SIDE = 512  # pixels
 SMALL_KEPT = 256  # of them, in memory
 KEPT_FOR = {"Cache-Control": "private, max-age=3600"}
 FORMATS = ("PNG", "JPEG")
+NO_PICTURE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+AT_ONCE = 4  # pictures that are made small
 
 
 class Shelf:
@@ -27,6 +30,7 @@ class Shelf:
         self.files = files
         self._channels = channels
         self._small: dict[str, bytes] = {}
+        self._shrinking = asyncio.Semaphore(AT_ONCE)
 
     async def space(self, session: AsyncSession, channel: str) -> int | None:
         """The number of a channel's space, if the channel is there and anybody was ever in it."""
@@ -38,34 +42,55 @@ class Shelf:
             raise web.HTTPUnprocessableEntity(text="there is no such channel.")
         return name or self._channels[0]
 
-    async def whole(self, sha256: Sha256, kind: str) -> web.Response:
-        """The file itself. Raises HTTPNotFound."""
-        response = web.Response(body=await self.read(sha256), content_type=kind, headers=KEPT_FOR)
+    async def whole(self, request: web.Request, sha256: Sha256, kind: str) -> web.StreamResponse:
+        """The file itself, which a browser asks for once. Raises HTTPNotFound."""
+        if any(tag.value == sha256 for tag in request.if_none_match or ()):
+            return web.Response(status=304, headers=KEPT_FOR)
+        response = web.StreamResponse(headers=KEPT_FOR | {"Content-Type": kind})
         response.etag = sha256
+        return await self.send(request, sha256, response)
+
+    async def send(
+        self, request: web.Request, sha256: Sha256, response: web.StreamResponse
+    ) -> web.StreamResponse:
+        """The file as this answer, no faster than it is read at the other end. Raises HTTPNotFound."""
+        with await self._open(sha256) as content:
+            response.content_length = content.size
+            await response.prepare(request)
+            if request.method != "HEAD":
+                async for piece in content.pieces():
+                    await response.write(piece)
+            await response.write_eof()
         return response
 
     async def small(self, sha256: Sha256) -> web.Response:
         """The picture, at most SMALL_SIDE pixels a side. Raises HTTPNotFound."""
-        if sha256 not in self._small:
-            content = await self.read(sha256)
+        small = self._small.get(sha256)
+        if small is None:
+            async with self._shrinking:
+                with await self._open(sha256) as content:
+                    small = await asyncio.to_thread(_smaller, content.file)
             while len(self._small) >= SMALL_KEPT:
                 del self._small[next(iter(self._small))]
-            self._small[sha256] = await asyncio.to_thread(_smaller, content)
-        return web.Response(body=self._small[sha256], content_type="image/webp", headers=KEPT_FOR)
+            self._small[sha256] = small
+        return web.Response(body=small, content_type="image/webp", headers=KEPT_FOR)
 
-    async def read(self, sha256: Sha256) -> bytes:
-        """The file's content. Raises HTTPNotFound."""
+    async def _open(self, sha256: Sha256) -> Content:
         try:
-            return await self.files.get(sha256)
+            return await self.files.open(sha256)
         except OSError as error:
-            raise web.HTTPNotFound(text="the picture's file is not there.") from error
+            raise web.HTTPNotFound(text="the file is not there.") from error
 
 
-def _smaller(content: bytes) -> bytes:
-    """The same picture in few pixels; one that has few keeps every pixel."""
-    with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-        small = max(picture.size) <= SMALL_SIDE
-        picture.thumbnail((SMALL_SIDE, SMALL_SIDE))
-        out = io.BytesIO()
-        picture.convert("RGB").save(out, "WEBP", lossless=small, quality=85)
+def _smaller(file: IO[bytes]) -> bytes:
+    """The same picture in few pixels; one that has few keeps every pixel. Raises HTTPNotFound."""
+    file.seek(0)
+    try:
+        with Image.open(file, formats=FORMATS) as picture:
+            small = max(picture.size) <= SMALL_SIDE
+            picture.thumbnail((SMALL_SIDE, SMALL_SIDE))
+            out = io.BytesIO()
+            picture.convert("RGB").save(out, "WEBP", lossless=small, quality=85)
+    except NO_PICTURE as error:
+        raise web.HTTPNotFound(text="this file is no picture.") from error
     return out.getvalue()

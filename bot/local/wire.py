@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from bot.budget import Budget
 from bot.card import Card
 from bot.dispatch import Dispatch
 from bot.front import Asker
@@ -25,6 +26,9 @@ MOST = 200  # cards at once, for a page that comes back and had read far
 AT_ONCE = 20  # messages in one frame: when all pages are sent many, the event loop sees to others between
 LARGEST_MESSAGE = 512 * 2**10  # bytes: a form may have 50 pictures with long captions
 LONGEST_NAME = 32  # characters
+SLICE = 10  # cards that are read at a time: others are answered between
+LARGEST_HISTORY = 2**20  # bytes of the cards in one answer; the page asks for what is older
+MOST_LATE = 8  # answers that a page may wait for beside what it asks next
 SOON = 2.0  # seconds within which an answer comes in its turn; what takes longer is told to come later
 LARGEST_NUMBER = 2**62  # that a card could have
 
@@ -53,18 +57,20 @@ class House(Protocol):
 class Wire:
     """A websocket, and who is at its other end."""
 
-    def __init__(self, house: House, person: str, name: str) -> None:
+    def __init__(self, house: House, person: str, name: str, budget: Budget) -> None:
         self.person, self.name = person, name
         self.channel: str | None = None
-        self.outbox = Outbox()
+        self.outbox = Outbox(budget)
         self._house = house
         self._late: set[asyncio.Task[None]] = set()
+        self._hanging_up: asyncio.Task[None] | None = None
         self._socket = web.WebSocketResponse(heartbeat=30, max_msg_size=LARGEST_MESSAGE, compress=False)
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """From the greeting until one of both ends it."""
         await self._socket.prepare(request)
         sending = asyncio.create_task(self._send())
+        sending.add_done_callback(lambda _: self.outbox.close())
         try:
             await self.greet()
             async for message in self._socket:
@@ -72,6 +78,7 @@ class Wire:
                     await self._hear(message.data)
                 elif message.type is WSMsgType.BINARY:
                     self.put({"error": "this is no text: messages are JSON."})
+                await self.outbox.room()  # who does not read is not heard
         except Overflow:
             await self.close(WSCloseCode.TRY_AGAIN_LATER, "the page does not read what it is sent.")
         finally:
@@ -102,7 +109,7 @@ class Wire:
         try:
             self.outbox.put_news(message, key)
         except Overflow:
-            self._hang_up = asyncio.create_task(
+            self._hanging_up = self._hanging_up or asyncio.create_task(
                 self.close(WSCloseCode.TRY_AGAIN_LATER, "the page does not read what it is sent.")
             )
 
@@ -132,6 +139,8 @@ class Wire:
             self.put(answering.result())
         else:
             self.put({"n": asked.get("n", 0), "later": True})
+            if len(self._late) >= MOST_LATE:
+                await asyncio.wait(self._late, return_when=asyncio.FIRST_COMPLETED)
             late = asyncio.create_task(self._tell_late(answering))
             self._late.add(late)
             late.add_done_callback(self._late.discard)
@@ -182,10 +191,20 @@ class Wire:
         return await self._history(None, min(max(many, PAGE), MOST))
 
     async def _history(self, before: int | None, limit: int) -> dict[str, Any]:
-        here = self._here()
-        cards = await self._house.dispatch.jobs(here, before, limit + 1)
-        told = [card_json(here.channel, card) for card in cards[:limit]]
-        return {"channel": here.channel, "cards": told, "more": len(cards) > limit}
+        """The newest cards, a few at a time and as many as are no burden for others."""
+        here, size = self._here(), 0
+        cards: list[dict[str, Any]] = []
+        while True:
+            found = await self._house.dispatch.jobs(here, before, SLICE + 1)
+            for card in found[:SLICE]:
+                if len(cards) == limit or size > LARGEST_HISTORY:
+                    return {"channel": here.channel, "cards": cards, "more": True}
+                cards.append(card_json(here.channel, card))
+                size += len(text(cards[-1]))
+                before = card.number
+            if len(found) <= SLICE:
+                return {"channel": here.channel, "cards": cards, "more": False}
+            await asyncio.sleep(0)
 
     def _replied(self, reply: Reply) -> dict[str, Any]:
         form = {"command": reply.form.command, "values": dict(reply.form.values)} if reply.form else None

@@ -56,6 +56,10 @@ class Folder:
         """The content of this file."""
         return stored_at(self.folder, sha256).read_bytes()
 
+    def open(self, sha256: Sha256) -> BufferedReader:
+        """The same, to be read bit by bit."""
+        return stored_at(self.folder, sha256).open("rb")
+
     def remove(self, sha256: Sha256) -> None:
         """Keep this file no longer; one that is gone already is no error."""
         stored_at(self.folder, sha256).unlink(missing_ok=True)

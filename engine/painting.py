@@ -66,7 +66,6 @@ class Painting:
         self.variation_seed = variation_seed
         self.size = size
         self.alone = False  # set after a shared step failed, to find out whose fault it was
-        self.last_turn = -1
         self.picture: Future[Picture] | None = None
         self._model = model
         self._generator = torch.Generator("cpu").manual_seed(variation_seed if self._replaced else seed)

@@ -1,17 +1,18 @@
 """Words to embeddings: windows of 75 tokens through SDXL's text encoders, concatenated."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from engine.messages import InvalidRequest
 from engine.new_tokens import TokenVectors, inserted, token_ids
 
 WINDOW = 75  # CLIP reads 77 tokens, of which one opens and one closes the text
-KEPT = 64  # embeddings remembered: rerolls and pictures of one job ask for the same ones again
+WINDOWS = 16  # that a prompt may have: each makes a forward longer, for everybody who waits for it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +39,40 @@ def together(texts: Sequence[Embedding]) -> Embedding:
     )
 
 
-class Reader:
-    """One pipeline's text encoders (two for SDXL, the second alone for its refiner) with a small memory."""
+Pair = tuple[Embedding, Embedding]
 
-    def __init__(self, pipeline: Any) -> None:
+
+class Memory:
+    """Embeddings that were read of late, those asked for longest ago leaving first, within so many bytes."""
+
+    def __init__(self, limit: int = 0) -> None:
+        self._limit = limit
+        self._kept: OrderedDict[Hashable, Pair] = OrderedDict()
+        self.size = 0
+
+    def recalled(self, key: Hashable, read: Callable[[], Pair]) -> Pair:
+        """What is remembered under this key, or is read now."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        pair = read()
+        self._kept[key] = pair
+        self.size += size(pair)
+        while self.size > self._limit:
+            self.size -= size(self._kept.popitem(last=False)[1])
+        return pair
+
+
+def size(texts: Iterable[Embedding]) -> int:
+    """Bytes of these embeddings."""
+    return sum(one.hidden.nbytes + one.pooled.nbytes for one in texts)
+
+
+class Reader:
+    """One pipeline's text encoders (two for SDXL, the second alone for its refiner)."""
+
+    def __init__(self, pipeline: Any, memory: Memory | None = None) -> None:
+        """memory: without one nothing is remembered."""
         encoders = [
             (pipeline.tokenizer, pipeline.text_encoder, "first"),
             (pipeline.tokenizer_2, pipeline.text_encoder_2, "second"),
@@ -50,23 +81,16 @@ class Reader:
             (tokenizer, encoder, side) for tokenizer, encoder, side in encoders if encoder is not None
         ]
         self._zero_for_empty = bool(pipeline.config.force_zeros_for_empty_prompt)
-        self._memory: OrderedDict[Hashable, tuple[Embedding, Embedding]] = OrderedDict()
+        self._memory = memory or Memory()
 
-    def read(
-        self, prompt: str, negative: str, voice: Hashable, tokens: Sequence[TokenVectors] = ()
-    ) -> tuple[Embedding, Embedding]:
+    def read(self, prompt: str, negative: str, voice: Hashable, tokens: Sequence[TokenVectors] = ()) -> Pair:
         """Embeddings of the prompt and of the negative prompt, equally long, (1, ...) each.
 
         `voice` names what is active in the encoders (the adapter mix) and which new tokens there are, so that
-        memories are not mixed up.
+        memories are not mixed up. Raises InvalidRequest when one of them is too long.
         """
-        key = (prompt, negative, voice)
-        if key not in self._memory:
-            self._memory[key] = self._pair(prompt, negative, tokens)
-            if len(self._memory) > KEPT:
-                self._memory.popitem(last=False)
-        self._memory.move_to_end(key)
-        return self._memory[key]
+        key = (id(self), prompt, negative, voice)
+        return self._memory.recalled(key, lambda: self._pair(prompt, negative, tokens))
 
     def encode(self, texts: Sequence[str], tokens: Sequence[TokenVectors] = ()) -> Embedding:
         """Embeddings of the texts' first windows, (B, 77, channels); nothing is remembered.
@@ -82,18 +106,23 @@ class Reader:
         return self._zero_for_empty
 
     @torch.inference_mode()
-    def _pair(
-        self, prompt: str, negative: str, tokens: Sequence[TokenVectors]
-    ) -> tuple[Embedding, Embedding]:
-        windows = max(
-            len(split(token_ids(tokenizer, text, tokens)))
-            for tokenizer, _, _ in self._encoders
-            for text in (prompt, negative)
-        )
+    def _pair(self, prompt: str, negative: str, tokens: Sequence[TokenVectors]) -> Pair:
+        texts = {"prompt": prompt, "negative prompt": negative}
+        windows = max(self._windows(name, text, tokens) for name, text in texts.items())
         wanted = self._embed([prompt], windows, tokens)
         if not negative and self._zero_for_empty:
             return wanted, wanted.zeroed()
         return wanted, self._embed([negative], windows, tokens)
+
+    def _windows(self, name: str, text: str, tokens: Sequence[TokenVectors]) -> int:
+        """How many windows the text fills. Raises InvalidRequest when they are too many."""
+        longest = max(len(token_ids(tokenizer, text, tokens)) for tokenizer, _, _ in self._encoders)
+        if longest > WINDOWS * WINDOW:
+            raise InvalidRequest(
+                f"the {name} has {longest:,} tokens (a common word is one, an emoji up to four), but at most "
+                f"{WINDOWS * WINDOW:,} are read: shorten it."
+            )
+        return max(1, -(-longest // WINDOW))
 
     def _embed(self, texts: Sequence[str], windows: int, tokens: Sequence[TokenVectors]) -> Embedding:
         hidden: list[Tensor] = []

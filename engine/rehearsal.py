@@ -40,7 +40,7 @@ def rehearsed(
 
     Returns the paintings, not yet decoded.
     """
-    reader = Reader(model.base)  # its own: what it remembers holds for this moment's adapter only
+    reader = Reader(model.base)  # it remembers nothing: what it reads holds for this moment's adapter only
     paintings = []
     for request in requests:
         if not isinstance(request.size, Size):

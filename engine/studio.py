@@ -40,16 +40,17 @@ from engine.model import Model, uncompiled
 from engine.painting import Painting, Stage, predict
 from engine.pictures import Recipe, png
 from engine.preview import fitted_preview
-from engine.prompts import Reader
+from engine.prompts import Memory, Reader
 from engine.safety import checks, safety_of
 from engine.scoring import Scorer
 from engine.sharing import Sharing
 from engine.sizes import pixels
-from engine.turns import Turns, short
+from engine.turns import SHORT, Turns, short
 from engine.workshop import Workshop
 
 FILES = 2  # PNG files written at once beside the steps
 FILE_SECONDS = 0.01  # small files are there in this time, and their people need not wait for a step
+REMEMBERED = 64 * 2**20  # bytes of embeddings: rerolls and pictures of one job ask for the same ones again
 ANNOUNCE_SECONDS = 0.25  # while the same jobs step on, so often is enough for the watchdog
 
 log = logging.getLogger(__name__)
@@ -72,8 +73,9 @@ class Studio:
         self._safety = safety_of(settings, model.device)
         self._workshop = Workshop(model, self._adapters, folder, self._scorer, self._safety)
         self._sharing = Sharing(settings.training_share)
-        self._reader = Reader(model.base)
-        self._refiner_reader = Reader(model.refiner) if model.refiner is not None else None
+        memory = Memory(REMEMBERED)
+        self._reader = Reader(model.base, memory)
+        self._refiner_reader = Reader(model.refiner, memory) if model.refiner is not None else None
         self._preview = fitted_preview(model.base.vae)
         self._forwards = Forwards(model.device)
         self._turns = Turns(settings.largest_batch, self._forwards)
@@ -147,6 +149,8 @@ class Studio:
         seconds = time.monotonic() - started
         self._deadlines.took(kind, seconds)
         self._sharing.painted(seconds)
+        if kind[0] not in SHORT:
+            self._turns.took(seconds)
         self._charge(chosen, seconds)
         yield from self._report(chosen, failed)
 

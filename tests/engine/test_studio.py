@@ -3,6 +3,7 @@
 import copy
 import io
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -80,6 +81,27 @@ def test_those_with_another_mix_have_their_turns_while_sharing_does_not_pay(
     events = work(studio, {0: asked})
 
     assert [event.job for event in events if isinstance(event, Painted)].index(JobId("inked")) == 0
+
+
+def test_those_whose_steps_are_quick_do_not_wait_for_as_many_slow_ones(
+    studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward, slow = model.base.unet.forward, []
+
+    def takes_its_time(sample: torch.Tensor, *args: object, **told: object) -> object:
+        if sample.shape[-1] > 8:
+            slow.append(sample.shape)
+            time.sleep(0.3)
+        return forward(sample, *args, **told)
+
+    monkeypatch.setattr(model.base.unet, "forward", takes_its_time)
+    size = Size(width=64, height=64)
+    events = list(studio.accept(request("slow", steps=20)))
+    events += studio.accept(request("quick", steps=20, size=size, guidance_scale=1.0))
+    while "quick" not in pictures(events):
+        events += studio.step()
+
+    assert len(slow) <= 12  # where both go on for five turns each there are 20
 
 
 def test_four_pictures_of_one_job_have_seeds_that_paint_each_again_alone(studio: Studio) -> None:

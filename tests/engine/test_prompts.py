@@ -1,0 +1,59 @@
+"""How long a prompt may be, and what is remembered of those that were read."""
+
+import pytest
+
+from engine.messages import Failed, JobId
+from engine.model import Model
+from engine.prompts import WINDOW, WINDOWS, Memory, Reader
+from engine.studio import Studio
+from tests.engine.work import painted, pictures, request, work
+
+EMOJI = "🎨" * 3900
+WORDS = "a red star " * 2000
+
+
+@pytest.mark.parametrize("name", ["prompt", "negative_prompt"])
+def test_a_prompt_of_thousands_of_tokens_is_refused_in_a_sentence_and_the_others_go_on(
+    studio: Studio, name: str
+) -> None:
+    long = request("long", **{name: EMOJI})
+
+    events = work(studio, {0: [long, request("short", steps=1)]})
+
+    (failed,) = [event for event in events if isinstance(event, Failed)]
+    assert failed == Failed(
+        job=JobId("long"),
+        reason=f"the {name.replace('_', ' ')} has 15,600 tokens (a common word is one, an emoji up to four), "
+        "but at most 1,200 are read: shorten it.",
+        expected=True,
+    )
+    assert set(pictures(events)) == {"short"}
+
+
+def test_a_prompt_of_as_many_tokens_as_are_read_is_painted(studio: Studio) -> None:
+    assert "j" in painted(studio, request(prompt="star " * (WINDOWS * WINDOW // 2), steps=1))
+
+
+def test_what_is_remembered_of_prompts_has_a_bound_in_bytes(model: Model) -> None:
+    limit = 2**20
+    memory = Memory(limit)
+    readers = [Reader(model.base, memory), Reader(model.refiner, memory)]
+
+    for number in range(12):
+        for reader in readers:
+            reader.read(WORDS[: 300 * (1 + number)], str(number), None)
+            assert memory.size <= limit
+    assert memory.size > limit / 2
+
+
+def test_what_was_read_last_is_remembered_and_a_reader_has_its_own(model: Model) -> None:
+    memory = Memory(2**20)
+    base, refiner = Reader(model.base, memory), Reader(model.refiner, memory)
+
+    first = base.read("a red star", "", None)
+    for number in range(100):
+        base.read("a red star", "", None)
+        base.read(f"a {number}", "", None)
+
+    assert base.read("a red star", "", None)[0] is first[0]
+    assert refiner.read("a red star", "", None)[0].hidden.shape != first[0].hidden.shape

@@ -53,6 +53,10 @@ class Front(Protocol):
     chat: str
     every: float
 
+    @property
+    def absent(self) -> str:
+        """Why nobody is heard there, in a sentence for the operator; empty while people are."""
+
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Make this message show the card, or post it where there is none yet; the message's key.
 

@@ -49,6 +49,7 @@ class LocalChat:
 
     chat = CHAT
     every = 0.1
+    absent = ""
 
     def __init__(
         self,

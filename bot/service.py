@@ -160,6 +160,7 @@ class Bot:
                 "silent_seconds": None if self.engine.silent is None else round(self.engine.silent, 1),
                 "reason": self.queue.trouble,
             },
+            "chats": {name: front.absent or "served" for name, front in self._fronts.items()},
             "jobs": {"queued": self.queue.length, "running": self.queue.running},
         }
 

@@ -107,6 +107,10 @@ class Pending:
         interaction = self.interaction_for(message)
         return None if interaction is None else interaction.token
 
+    def lose(self) -> None:
+        """The client is gone with which they could be answered."""
+        self._waiting, self._alive = {}, {}
+
     def drop(self, message: str) -> None:
         """The token of this message is of no use any more."""
         self._alive.pop(message, None)

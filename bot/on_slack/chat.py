@@ -109,6 +109,11 @@ class SlackChat:
         if self._messages is not None:
             await self._messages.tell(card, text)
 
+    @property
+    def absent(self) -> str:
+        """Why nobody is heard here."""
+        return OFFLINE if self._messages is None else ""
+
     async def _begin(self) -> str:
         """Connect; where people find it. Raises ChatUnavailable, ChatUnreached."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))

@@ -28,6 +28,7 @@ class Elsewhere:
     fault: str = ""
     seconds: float = 0.0
     every: float = 0.02
+    absent: str = ""
     cards: list[JobId] = field(default_factory=list)
     stopped: bool = False
 

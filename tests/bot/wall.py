@@ -28,6 +28,7 @@ class Wall:
 
     chat: str = "wall"
     every: float = 0.02
+    absent: str = ""
     cards: dict[str, Card] = field(default_factory=dict)
     posts: list[str] = field(default_factory=list)
     shows: list[Card] = field(default_factory=list)

@@ -3,8 +3,11 @@
 import asyncio
 
 import pytest
+import structlog
 
+from bot import on_discord
 from tests.bot.discord.studio import OpenStudio, Studio, shown
+from tests.bot.discord.test_buttons import waits_for
 from tests.bot.running_bot import rows
 
 
@@ -81,3 +84,44 @@ async def test_an_interaction_that_is_told_twice_is_carried_out_once(studio: Stu
 
     assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(2,)]
     assert len(studio.channel.messages) == 2
+
+
+@pytest.mark.parametrize(
+    ("code", "words"), [(4004, "DISCORD_TOKEN"), (4014, "its intents"), (4013, "newer"), (4012, "language")]
+)
+async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch, code: int, words: str
+) -> None:
+    assert studio.bot is not None
+    monkeypatch.setattr(on_discord, "KNOCK", 0.2)
+    gateway, health = studio.discord.gateway, studio.bot.health
+    assert health()[1]["chats"] == {"discord": "served"}
+
+    with structlog.testing.capture_logs() as logged:
+        await gateway.hang_up(code)
+        await studio.discord.until(lambda: words in health()[1]["chats"]["discord"])
+        tried = gateway.identified
+        await studio.discord.until(lambda: gateway.identified >= tried + 2, 20)
+
+    told = [one["reason"] for one in logged if one["event"] == "discord is not served"]
+    assert len(told) >= 2
+    assert all(words in reason for reason in told)
+    gateway.turns_away = 0
+    await studio.discord.until(lambda: health()[1]["chats"] == {"discord": "served"}, 20)
+    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
+    await studio.discord.until(lambda: "painted in" in shown(heard.message), 30)
+    assert len(studio.channel.messages) == 1
+
+
+async def test_a_card_that_changes_while_the_gateway_is_gone_is_right_when_it_is_back(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(on_discord, "KNOCK", 0.5)
+    heard = await waits_for(studio, studio.channel, 20)
+
+    await studio.discord.gateway.hang_up(4004)
+    await studio.discord.until(lambda: rows(studio.folder, "SELECT state FROM jobs") == [("succeeded",)], 30)
+    studio.discord.gateway.turns_away = 0
+
+    await studio.discord.until(lambda: "painted in" in shown(heard.message), 30)
+    assert len(studio.channel.messages) == 1

@@ -74,6 +74,7 @@ class Gateway:
         self.resumed = 0
         self.heartbeats = 0
         self.intents = 0
+        self.turns_away = 0  # the code with which nobody is let in, if any
         self.shards = 1
 
     # what tests do to it
@@ -84,6 +85,12 @@ class Gateway:
             socket, session.socket = session.socket, None
             if socket is not None:
                 await socket.close(code=code)
+
+    async def hang_up(self, code: int) -> None:
+        """Close every socket for good: with this code nobody is let in until `turns_away` is 0 again."""
+        self.turns_away = code
+        await self.close(code)
+        self.sessions.clear()
 
     async def cut(self) -> None:
         """The sockets break without a word."""
@@ -157,6 +164,9 @@ class Gateway:
 
     async def _identify(self, socket: web.WebSocketResponse, said: Json) -> Session | None:
         self.identified += 1
+        if self.turns_away:
+            await socket.close(code=self.turns_away)
+            return None
         if said["token"] != self._token:
             await socket.close(code=WRONG_TOKEN, message=b"Authentication failed.")
             return None

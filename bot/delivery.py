@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from bot.cards import card
-from bot.front import CardRefused, Front
+from bot.front import CardRefused, Front, NotYet
 from bot.live import Live
 from bot.metrics import Metrics
 from engine.messages import JobId
@@ -174,6 +174,10 @@ class Delivery:
             except CardRefused as refusal:
                 await self._refused(front, view, refusal)
                 return
+        except NotYet as wait:
+            self._dirty.add(view.id)
+            self._pauses.setdefault(view.id, FIRST_PAUSE / 2)
+            self._rest(view.id, wait.seconds)
         except Exception as error:
             self._metrics.cards.labels("failed").inc()
             log.warning("card failed", job=view.id, chat=view.chat, reason=repr(error))

@@ -39,6 +39,14 @@ class CardRefused(Exception):
         self.anew = anew
 
 
+class NotYet(Exception):
+    """The chat takes no more changes for a moment: the card is shown in so many seconds, as it is then."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"in {seconds:.1f} s")
+        self.seconds = seconds
+
+
 class ChatUnavailable(Exception):
     """One sentence for the operator: why this chat cannot be served. The others go on."""
 
@@ -60,7 +68,7 @@ class Front(Protocol):
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Make this message show the card, or post it where there is none yet; the message's key.
 
-        Raises CardRefused.
+        Raises CardRefused, NotYet.
         """
 
     async def remove(self, channel: str, message: str) -> None:

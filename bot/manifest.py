@@ -59,12 +59,21 @@ PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_/.-]*(?:[ :][A-Za-z0-9_/.-]+)*", re.ASC
 WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})  # YAML reads them otherwise
 
 
-def manifest(request_url: str = "") -> str:
-    """The manifest in YAML, for Socket Mode; with the address of the bot's server, for HTTP mode."""
-    return "\n".join(_lines(_app(request_url))) + "\n"
+def manifest(request_url: str = "", prefix: str = "") -> str:
+    """The manifest in YAML, for Socket Mode; with the address of the bot's server, for HTTP mode.
+
+    prefix: what its commands begin with, where another app has commands of the same names.
+    """
+    return "\n".join(_lines(_app(request_url, prefix))) + "\n"
 
 
-def _app(url: str) -> dict[str, Any]:
+def word_of(slash: str) -> str:
+    """The first word of ours for a command that Slack calls so, with whatever prefix: "/at-imagine"."""
+    name = slash.rpartition("-")[2].removeprefix("/")
+    return SLASH.get(f"/{name}", name)
+
+
+def _app(url: str, prefix: str) -> dict[str, Any]:
     address = {"request_url": url} if url else {}
     options = {"message_menu_options_url": url} if url else {}
     return {
@@ -83,7 +92,7 @@ def _app(url: str) -> dict[str, Any]:
             },
             "bot_user": {"display_name": "atelier", "always_online": True},
             "shortcuts": [_shortcut(one, name) for one, name in SHORTCUTS.items()],
-            "slash_commands": [_slash(slash, word, url) for slash, word in SLASH.items()],
+            "slash_commands": [_slash(_prefixed(slash, prefix), word, url) for slash, word in SLASH.items()],
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
@@ -99,6 +108,10 @@ def _app(url: str) -> dict[str, Any]:
 def _shortcut(callback_id: str, name: str) -> dict[str, Any]:
     about = ABOUT[callback_id]
     return {"name": name, "type": "message", "callback_id": callback_id, "description": about}
+
+
+def _prefixed(slash: str, prefix: str) -> str:
+    return f"/{prefix}-{slash.removeprefix('/')}" if prefix else slash
 
 
 def _slash(slash: str, word: str, url: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`python -m bot slack-manifest`: the file to paste when the app is made in a workspace."""
 
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,11 +13,20 @@ from commands.parse import parse, short
 from commands.spec import Command, Option, command
 from engine.messages import InvalidRequest
 
+BEGINNING = re.compile(r"[a-z0-9]{1,16}", re.ASCII)
+
 
 def address(text: str) -> str:
     """Where Slack would send its requests. Raises InvalidRequest."""
     if not text.startswith("https://") or not text.isprintable() or any(one.isspace() for one in text):
         raise InvalidRequest(f"{short(text)!r} is no address for Slack: it begins with https://.")
+    return text
+
+
+def beginning(text: str) -> str:
+    """What the commands begin with. Raises InvalidRequest."""
+    if not BEGINNING.fullmatch(text):
+        raise InvalidRequest(f"{short(text)!r} is no prefix: 1 to 16 of a to z and 0 to 9 make one.")
     return text
 
 
@@ -26,9 +36,13 @@ def slack_manifest(
         str,
         Option("where Slack sends requests over HTTP", read=address, otherwise="over sockets, no address"),
     ] = "",
+    prefix: Annotated[
+        str,
+        Option("what the commands begin with: art makes /art-imagine", read=beginning, otherwise="nothing"),
+    ] = "",
 ) -> str:
     """Print the manifest of the Slack app."""
-    return manifest(address)
+    return manifest(address, prefix)
 
 
 MANIFEST: Command[..., str] = replace(slack_manifest, name="slack-manifest")

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from bot.card import Button, Card
-from bot.on_slack.words import JSON, context, escaped, literal, plain, section
+from bot.on_slack.words import JSON, LARGEST, context, escaped, literal, plain, section, size_of
 from bot.worded import bar, bare_line, button_word, recipe_line, short, stars_line, status, training_text
 
 TITLE = 2900  # characters of a prompt
 LINES = 2900  # of what a training has to say
+SMALL = 2000  # of a small line
+SHARES = (1.0, 0.5, 0.25, 0.1)  # of all that to try, one after another
 ALT = 1900  # of the description of an image for those who do not see it
 CONFIRMED = {
     "delete": "It is gone for good, with its pictures.",
@@ -29,21 +31,31 @@ class Shown:
 
 
 def blocks(card: Card, images: Sequence[Shown], note: str = "") -> list[JSON]:
-    """The card's message, from its title to its buttons; `note` is said in a line of its own."""
-    made = [section(short(card.title, TITLE))] if card.title else []
+    """The card's message, from its title to its buttons; `note` is said in a line of its own.
+
+    Its texts are cut so far that Slack takes all of them together.
+    """
+    made: list[JSON] = []
+    for share in SHARES:
+        made = _blocks(card, images, note, share)
+        if size_of(made) <= LARGEST:
+            break
+    return made
+
+
+def _blocks(card: Card, images: Sequence[Shown], note: str, share: float) -> list[JSON]:
+    """All of it, with this share of its long texts."""
+    made = [section(short(card.title, int(share * TITLE)))] if card.title else []
     made.append(context(f"{card.person} · {status(card)}"))
     if card.done is not None:
         made.append(section(f"{bar(card.done, 20)} {card.done:.0%}"))
     if card.kind == "train" and (told := training_text(card)):
-        made.append(section(short(told, LINES)))
-    made.extend(_image(card, one) for one in images)
+        made.append(section(short(told, int(share * LINES))))
+    made.extend(_image(card, one, int(share * ALT)) for one in images)
     if card.line_to_copy:
         made.append(literal(card.line_to_copy))
-    made.extend(
-        context(line)
-        for line in (recipe_line(card), stars_line(card), card.hint, bare_line(card), note)
-        if line
-    )
+    lines = (recipe_line(card), stars_line(card), card.hint, bare_line(card), note)
+    made.extend(context(short(line, int(share * SMALL))) for line in lines if line)
     return [*made, *_rows(card)]
 
 
@@ -52,13 +64,13 @@ def fallback(card: Card) -> str:
     return escaped(f"{status(card)}: {short(card.title, 150)}" if card.title else status(card))
 
 
-def _image(card: Card, one: Shown) -> JSON:
+def _image(card: Card, one: Shown, most: int) -> JSON:
     alt = card.title if one.what == "picture" else f"{one.title} of {card.title}"
     return {
         "type": "image",
         "block_id": one.key,
         "slack_file": {"id": one.file},
-        "alt_text": short(alt, ALT) or one.what,
+        "alt_text": short(alt, most) or one.what,
         **({} if one.what == "picture" else {"title": plain(one.title, 150)}),
     }
 

@@ -242,7 +242,11 @@ class SlackChat:
                 answering=answering,
             ),
             shortcuts=Shortcuts(
-                dispatch=self._dispatch, workspace=workspace, entrance=entrance, answering=answering
+                dispatch=self._dispatch,
+                workspace=workspace,
+                entrance=entrance,
+                answering=answering,
+                fetching=Fetching(client, session),
             ),
         )
 

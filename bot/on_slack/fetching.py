@@ -1,6 +1,7 @@
 """Files that people put into Slack, read by the bot: their own only, no larger than allowed."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from bot.on_slack.words import JSON
 from engine.messages import InvalidRequest
 
 CHUNK = 2**16
+ASK = "check_file_info"  # what Slack says of a file that it does not describe
 SLACK = ("slack.com", "slack-files.com")
 
 
@@ -35,6 +37,17 @@ class Fetching:
         """This person's picture or zip. Raises InvalidRequest with one sentence."""
         name, address = await self._found(file, person, "only your own pictures can be trained on")
         return Fetched(name=name, chunks=self._read(name, address))
+
+    async def described(self, files: Sequence[JSON]) -> list[JSON]:
+        """These files of a message. By Slack Connect they come with hardly more than their ids: it is asked.
+
+        Raises InvalidRequest with one sentence.
+        """
+
+        async def whole(file: JSON) -> JSON:
+            return await self._told(str(file["id"])) if file.get("file_access") == ASK else file
+
+        return list(await asyncio.gather(*(whole(one) for one in files)))
 
     async def chunks(self, file: str, person: str) -> AsyncIterator[bytes]:
         """The content of this person's file as it comes. Raises InvalidRequest with one sentence."""

@@ -11,7 +11,7 @@ from typing import Any
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.dispatch import Dispatch
-from bot.manifest import PAINT_LIKE_THIS, SLASH, TRAIN_ON_THESE
+from bot.manifest import PAINT_LIKE_THIS, TRAIN_ON_THESE, word_of
 from bot.on_slack.answering import SENT, UNSENT, Answering, told_of_picture
 from bot.on_slack.arrivals import SLOW, Arrivals
 from bot.on_slack.emoji import EMOJI
@@ -96,7 +96,7 @@ class Listeners:
 
     async def _command(self, body: JSON) -> JSON:
         began = time.monotonic()
-        name, text = _word(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
+        name, text = word_of(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
         asker = await self._workspace.asker(body, str(body["channel_id"]))
         to = recipient(asker, body)
         text, alone = _apart(text) if name == imagine.name else (text, False)
@@ -184,6 +184,8 @@ class Listeners:
         emoji, item = EMOJI.get(str(event.get("reaction"))), event.get("item") or {}
         if emoji is None or item.get("type") != "message" or event["user"] == self._workspace.home.bot:
             return {}
+        if (await self._workspace.person(str(event["user"]), body)).bot:
+            return {}
         channel, ts = str(item["channel"]), str(item["ts"])
         asker = await self._workspace.asker(body, channel)
         react = partial(
@@ -219,11 +221,6 @@ class Listeners:
 
     def _job(self, body: JSON) -> Any:
         return job_of(self._secret, key_of(body))
-
-
-def _word(slash: str) -> str:
-    """What we call a command that Slack calls so."""
-    return SLASH.get(slash, slash.removeprefix("/"))
 
 
 def _apart(text: str) -> tuple[str, bool]:

@@ -10,10 +10,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.card import Card
 from bot.drawings import Drawing, Drawings
+from bot.front import CardRefused, NotYet
+from bot.on_slack.budget import Budget
 from bot.on_slack.cards import Shown, blocks, fallback
 from bot.on_slack.history import History, gently, pictures
 from bot.on_slack.posting import Place, Posting
-from bot.on_slack.refusals import CLOSED, GONE, TROUBLES, error_of
+from bot.on_slack.refusals import CLOSED, GONE, TROUBLES, error_of, is_final, refused
 from bot.on_slack.sharing import NotShared, Sharing
 from bot.on_slack.words import QUIET, messages
 from bot.on_slack.workspace import account
@@ -24,6 +26,11 @@ LARGEST = 50 * 2**20  # bytes of a picture; Slack takes 1 GB, and shows PNG and 
 BLOCK_TRIES = 3  # how often a message is tried whose picture Slack still works on
 PAUSE = 3.0  # seconds between such tries, as between all edits of a message
 KEPT = 2000  # messages whose images are known without asking
+GOING_ON = ("queued", "running")  # states of cards that change again by themselves
+ROUNDS = 8  # of such tries, some minutes in all, after which the card stays without its picture
+UNSEEN = "Slack has the picture and does not show it."
+UNSHARED = "Slack takes the picture and shows it nowhere."
+LARGE = "the picture is larger than what Slack takes."
 NOTE = "the picture could not be put into Slack yet: ✉️ sends it to you."
 
 log = structlog.get_logger(__name__)
@@ -37,6 +44,10 @@ class State:
     files: dict[str, str] = field(default_factory=dict)
 
 
+class StillWorking(Exception):
+    """Slack has the picture and cannot show it yet."""
+
+
 class Messages:
     """Shows cards and takes them away."""
 
@@ -48,10 +59,43 @@ class Messages:
         self._drawings = drawings
         self._history = history
         self._posting = Posting(client, history)
+        self._budget = Budget()
         self._states: dict[str, State] = {}
+        self._unseen: dict[str, int] = {}  # how often a message's picture was not shown in the end
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
-        """Make the message show the card, or post it. Raises CardRefused, and what Slack raises."""
+        """Make the message show the card, or post it. Raises CardRefused, NotYet, and what Slack raises."""
+        try:
+            return await self._shown(channel, message, card)
+        except SlackApiError as error:
+            if not is_final(error):
+                raise
+            raise refused(error) from error
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Take the message away, with the pictures in its thread. Raises CardRefused."""
+        place = Place.of(message)
+        self._states.pop(place.key, None)
+        try:
+            for file in await self._history.files(place.channel, place.ts):
+                await gently(self._sharing.remove(file))
+            for ts in await self._history.parts(place.channel, place.ts):
+                await gently(self._client.chat_delete(channel=place.channel, ts=ts))
+        except SlackApiError as error:
+            if not is_final(error):
+                raise
+            raise refused(error) from error
+
+    async def tell(self, card: Card, text: str) -> None:
+        """Tell the job's owner by direct message, if Slack lets it through."""
+        try:
+            opened = await self._client.conversations_open(users=account(card.person_key))
+            for content in messages(text):
+                await self._client.chat_postMessage(channel=opened["channel"]["id"], **content, **QUIET)
+        except SlackApiError as error:
+            log.warning("nobody is told", job=card.job, reason=error_of(error))
+
+    async def _shown(self, channel: str, message: str | None, card: Card) -> str:
         drawings = [one for one in self._drawings.of(card) if one.what != "preview" and not one.hidden]
         if message is None:
             place, right = await self._posting.first(channel, card)
@@ -64,26 +108,11 @@ class Messages:
         self._posting.noted(card.job)
         return place.key
 
-    async def remove(self, channel: str, message: str) -> None:
-        """Take the message away, with the pictures in its thread."""
-        place = Place.of(message)
-        self._states.pop(place.key, None)
-        for file in await self._history.files(place.channel, place.ts):
-            await gently(self._sharing.remove(file))
-        for ts in await self._history.parts(place.channel, place.ts):
-            await gently(self._client.chat_delete(channel=place.channel, ts=ts))
-
-    async def tell(self, card: Card, text: str) -> None:
-        """Tell the job's owner by direct message, if Slack lets it through."""
-        try:
-            opened = await self._client.conversations_open(users=account(card.person_key))
-            for content in messages(text):
-                await self._client.chat_postMessage(channel=opened["channel"]["id"], **content, **QUIET)
-        except SlackApiError as error:
-            log.warning("nobody is told", job=card.job, reason=error_of(error))
-
     async def _right(self, place: Place, card: Card, drawings: Sequence[Drawing]) -> Place:
         """Where the card is right in the end: not here, if somebody took the message away."""
+        wait = self._budget.take(last=card.state not in GOING_ON)
+        if wait:
+            raise NotYet(min(wait, PAUSE))
         try:
             await self._edit(place, card, drawings)
         except SlackApiError as error:
@@ -105,9 +134,14 @@ class Messages:
             note = await self._upload(place, state, drawings)
         except (*TROUBLES, NotShared, TooLarge) as error:
             log.warning("a picture was not shared", job=card.job, reason=error_of(error))
+            if error_of(error) in CLOSED:
+                raise
+            if isinstance(error, NotShared | TooLarge) or is_final(error):
+                self._budget.give_back()
+                raise _without_picture(error) from error
             note, trouble = NOTE, error
         there = [one for one in drawings if one.key in state.files]
-        await self._update(place, card, [_shown(one, state.files[one.key]) for one in there], note)
+        await self._update(place, card, [_image(one, state.files[one.key]) for one in there], note)
         if trouble is not None:
             raise trouble
         for key in state.files.keys() - {one.key for one in drawings} if drawings else ():
@@ -138,10 +172,16 @@ class Messages:
                     raise
                 log.info("slack does not show a picture yet", job=card.job)
                 await asyncio.sleep(PAUSE)
+                self._budget.take(last=True)
             else:
+                self._unseen.pop(place.key, None)
                 return
         await self._say(place, card, (), NOTE)
-        raise NotShared("the picture is still worked on")
+        self._unseen[place.key] = self._unseen.get(place.key, 0) + 1
+        if self._unseen[place.key] >= ROUNDS:
+            del self._unseen[place.key]
+            raise CardRefused(UNSEEN, bare=True)
+        raise StillWorking
 
     async def _say(self, place: Place, card: Card, images: Sequence[Shown], note: str) -> None:
         await self._client.chat_update(
@@ -166,5 +206,12 @@ class Messages:
         self._states[place.key] = state
 
 
-def _shown(drawing: Drawing, file: str) -> Shown:
+def _without_picture(error: BaseException) -> CardRefused:
+    """Why the card has to do without its picture for good."""
+    if isinstance(error, NotShared):
+        return CardRefused(UNSHARED, bare=True)
+    return CardRefused(LARGE, bare=True) if isinstance(error, TooLarge) else refused(error)
+
+
+def _image(drawing: Drawing, file: str) -> Shown:
     return Shown(key=drawing.key, what=drawing.what, title=drawing.title, file=file)

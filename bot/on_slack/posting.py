@@ -78,7 +78,9 @@ class Posting:
         except SlackApiError as error:
             if error_of(error) not in CLOSED:
                 raise
-            raise CardRefused(f"{reason}, and by direct message: {error_of(error)}") from error
+            raise CardRefused(
+                f"its channel takes none ({reason}), nor do your direct messages ({error_of(error)})."
+            ) from error
         self._places[card.job] = place
         return place, new
 

@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 from slack_sdk.errors import SlackApiError
 
-from bot.front import ChatUnavailable, ChatUnreached
+from bot.front import CardRefused, ChatUnavailable, ChatUnreached
 
 TROUBLES = (SlackApiError, aiohttp.ClientError, OSError, asyncio.TimeoutError)
 TOKEN = {
@@ -44,6 +44,22 @@ PASSING = (  # troubles of Slack's own, or of the network: the same may be taken
     "service_unavailable",
     "team_added_to_org",
 )
+UNCHANGEABLE = ("edit_window_closed", "cant_update_message")  # the message stays as it is; another may do
+FULL = "this workspace has no room for more files."
+BLOCKED = "files may not be shared here with people of other companies."
+REASONS = {  # of refusals that stay, for whom they concern
+    "edit_window_closed": "Slack lets nobody change a message of that age.",
+    "cant_update_message": "Slack does not let the bot change that message.",
+    "msg_blocks_too_long": "it is longer than what Slack takes.",
+    "msg_too_long": "it is longer than what Slack takes.",
+    "file_uploads_disabled": "uploads of files are switched off in this workspace.",
+    "file_upload_size_restricted": "this workspace takes no files of that size.",
+    "storage_limit_reached": FULL,
+    "over_file_storage_limit": FULL,
+    "slack_connect_file_upload_sharing_blocked": BLOCKED,
+    "slack_connect_blocked_file_type": BLOCKED,
+    "posting_to_general_channel_denied": "only some people may post in this channel.",
+}
 GONE = ("message_not_found", "thread_not_found", "cant_delete_message")
 
 
@@ -58,6 +74,22 @@ def is_passing(error: BaseException) -> bool:
     """Whether the same may go well later: nobody answered, or Slack had a trouble of its own."""
     word = error_of(error)
     return not isinstance(error, SlackApiError) or word in PASSING or word.startswith("status ")
+
+
+def is_final(error: BaseException) -> bool:
+    """Whether Slack will refuse the same again, however often it is asked; a token may be mended."""
+    word = error_of(error)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return 400 <= error.status < 500 and error.status not in (408, 429)
+    mended = word in TOKEN or word == "missing_scope"
+    return isinstance(error, SlackApiError) and not is_passing(error) and not mended
+
+
+def refused(error: BaseException) -> CardRefused:
+    """What a final refusal means for a card."""
+    word = error_of(error)
+    anew = word in UNCHANGEABLE
+    return CardRefused(REASONS.get(word, f"Slack refuses it ({word})."), bare=not anew, anew=anew)
 
 
 def unavailable(error: BaseException, token: str) -> ChatUnavailable:

@@ -7,6 +7,7 @@ import aiohttp
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot.on_slack.refusals import TROUBLES, error_of, is_passing
 from bot.on_slack.words import JSON
 
 LOOKS = 6  # at a file that Slack processes
@@ -32,25 +33,49 @@ class Sharing:
     async def share(
         self, channel: str, thread: str | None, files: Sequence[tuple[str, str, bytes]]
     ) -> list[str]:
-        """The ids of these files (name, title, content) once they are seen there. Raises NotShared."""
-        ids = [await self._put(name, content) for name, _, content in files]
-        titled: list[dict[str, str | None]] = [
-            {"id": file, "title": title} for file, (_, title, _) in zip(ids, files, strict=True)
-        ]
+        """The ids of these files (name, title, content) once they are seen there. Raises NotShared.
+
+        An upload can be completed once: a file that nobody sees is uploaded anew.
+        """
+        ids: dict[int, str] = {}
         for _ in range(TRIES):
+            missing = [place for place in range(len(files)) if place not in ids]
+            new = {place: await self._put(files[place][0], files[place][2]) for place in missing}
+            titled: list[dict[str, str | None]] = [
+                {"id": file, "title": files[place][1]} for place, file in new.items()
+            ]
+            await self._complete(titled, channel, thread)
+            for place, file in new.items():
+                if await self._arrived(file, channel):
+                    ids[place] = file
+                else:
+                    await self._drop(file)
+            if len(ids) == len(files):
+                return [ids[place] for place in range(len(files))]
+            log.warning("a file was taken and not shared", channel=channel, files=len(files) - len(ids))
+        raise NotShared(f"{len(files) - len(ids)} of the files")
+
+    async def _complete(self, titled: list[dict[str, str | None]], channel: str, thread: str | None) -> None:
+        """The last call of three; where nobody knows whether it went through, the files tell."""
+        try:
             await self._client.files_completeUploadExternal(
                 files=titled, channel_id=channel, thread_ts=thread
             )
-            missing = [file for file in ids if not await self._arrived(file, channel)]
-            if not missing:
-                return ids
-            log.warning("a file was taken and not shared", channel=channel, files=len(missing))
-            titled = [one for one in titled if one["id"] in missing]
-        raise NotShared(f"{len(titled)} of the files")
+        except TROUBLES as error:
+            if not is_passing(error):
+                raise
+            log.warning("it is not known whether files were shared", reason=error_of(error))
 
     async def remove(self, file: str) -> None:
         """Delete a file of the bot's, and with it the message that shares it."""
         await self._client.files_delete(file=file)
+
+    async def _drop(self, file: str) -> None:
+        """It must not appear later, beside the one that takes its place."""
+        try:
+            await self.remove(file)
+        except TROUBLES as error:
+            log.info("a file that nobody sees could not be deleted", reason=error_of(error))
 
     async def _put(self, name: str, content: bytes) -> str:
         told = await self._client.files_getUploadURLExternal(filename=name, length=len(content))

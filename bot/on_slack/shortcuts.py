@@ -4,6 +4,7 @@ from bot.dispatch import Dispatch
 from bot.on_slack.answering import Answering
 from bot.on_slack.entrance import Entrance
 from bot.on_slack.ephemerals import Recipient, recipient
+from bot.on_slack.fetching import Fetching
 from bot.on_slack.forms import notice
 from bot.on_slack.trainings import pictures_of
 from bot.on_slack.words import JSON, unescaped
@@ -11,6 +12,7 @@ from bot.on_slack.workspace import Workspace, user_of
 from commands.answers import Form
 from commands.imagine import imagine
 from commands.train import train
+from engine.messages import InvalidRequest
 
 LONGEST_PROMPT = 2000  # characters of a message that are taken
 NOTHING_LIKE_IT = "this message shows no picture of the bot's, and it has no words to paint."
@@ -20,17 +22,29 @@ class Shortcuts:
     """Each opens a form, or a modal that says why it does not."""
 
     def __init__(
-        self, *, dispatch: Dispatch, workspace: Workspace, entrance: Entrance, answering: Answering
+        self,
+        *,
+        dispatch: Dispatch,
+        workspace: Workspace,
+        entrance: Entrance,
+        answering: Answering,
+        fetching: Fetching,
     ) -> None:
         self._dispatch = dispatch
         self._workspace = workspace
         self._entrance = entrance
         self._answering = answering
+        self._fetching = fetching
 
     async def train_on(self, body: JSON) -> JSON:
         """The form of /train with the pictures of a message, if the caller posted them."""
         asker, trigger = await self._workspace.asker(body, str(body["channel"]["id"])), body["trigger_id"]
-        files, refusal = pictures_of(body["message"], user_of(body))
+        files: tuple[str, ...] = ()
+        try:
+            told = await self._fetching.described(body["message"].get("files") or ())
+            files, refusal = pictures_of(told, user_of(body))
+        except InvalidRequest as error:
+            refusal = str(error)
         refusal = refusal or await self._entrance.refusal(asker, train.name)
         if refusal:
             await self._answering.open(trigger, notice("Train on these", refusal))

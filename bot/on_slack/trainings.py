@@ -127,9 +127,9 @@ class Trainings:
         return told
 
 
-def pictures_of(message: JSON, user: str) -> tuple[tuple[str, ...], str]:
+def pictures_of(files: Sequence[JSON], user: str) -> tuple[tuple[str, ...], str]:
     """The ids of a message's pictures, and why they cannot be trained on by this person, if so."""
-    found = [one for one in message.get("files") or () if str(one.get("mimetype")).startswith(KINDS)]
+    found = [one for one in files if str(one.get("mimetype")).startswith(KINDS)]
     if not found:
         return (), "there are no pictures in this message."
     if any(one.get("user") != user for one in found):

@@ -79,6 +79,7 @@ class Person:
     key: str
     name: str
     admin: bool
+    bot: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,7 +171,9 @@ class Workspace:
         name = profile.get("display_name") or profile.get("real_name") or told.get("real_name")
         key = f"{told.get('team_id')}/{user}" if self._is_stranger(told) else user
         admin = bool(told.get("is_admin") or told.get("is_owner")) and key == user
-        return Person(key=key, name=str(name or told.get("name") or user), admin=admin)
+        return Person(
+            key=key, name=str(name or told.get("name") or user), admin=admin, bot=bool(told.get("is_bot"))
+        )
 
     def _is_stranger(self, told: JSON) -> bool:
         """Whether they come by Slack Connect. In a grid, people of the enterprise are at home everywhere."""

@@ -46,6 +46,7 @@ async def open_atelier(tmp_path: Path) -> AsyncIterator[OpenAtelier]:
         yield opened
         for atelier in made:
             await atelier.stop()
+        assert slack.problems == []
 
 
 @pytest.fixture

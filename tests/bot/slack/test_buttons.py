@@ -162,6 +162,19 @@ async def test_reactions_under_other_messages_mean_nothing(atelier: Atelier) -> 
     assert not atelier.cards()
 
 
+async def test_the_reactions_of_another_bot_mean_nothing(atelier: Atelier) -> None:
+    card = await atelier.paints(atelier.ana, "a red fox")
+    poster = atelier.team.user("poster", bot=True)
+
+    for emoji in ("🔁", "⭐"):
+        heard = await atelier.slack.react(poster, card, emoji)
+        assert heard is not None and heard.acked is not None
+
+    await atelier.slack.react(atelier.bo, card, "⭐")
+    await atelier.slack.until(lambda: "⭐ 1" in card.words)
+    assert len(atelier.cards()) == 1
+
+
 async def test_paint_like_this_opens_the_recipe_of_a_card(atelier: Atelier) -> None:
     card = await atelier.paints(atelier.ana, "a red fox --steps 8")
 

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from bot.manifest import EVENTS, SCOPES, SHORTCUTS, SLASH, manifest
+from bot.__main__ import main
+from bot.manifest import EVENTS, SCOPES, SHORTCUTS, SLASH, manifest, word_of
 from commands.book import COMMANDS, GROUPS
+from tests.bot.slack.atelier import Atelier
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "slack-manifest.yaml"
 # commands of Slack's own, which no app may have
@@ -78,3 +80,27 @@ def test_in_http_mode_everything_goes_to_one_address() -> None:
     assert settings["interactivity"]["request_url"] == url
     assert settings["interactivity"]["message_menu_options_url"] == url
     assert {one["url"] for one in app["features"]["slash_commands"]} == {url}
+
+
+def test_a_prefix_keeps_the_commands_apart_from_those_of_other_apps() -> None:
+    app = yaml.safe_load(manifest(prefix="art"))
+
+    names = [one["command"] for one in app["features"]["slash_commands"]]
+    assert names == [f"/art-{slash.removeprefix('/')}" for slash in SLASH]
+    assert [word_of(name) for name in names] == list(SLASH.values())
+    assert all(len(one) <= 32 for one in names)
+
+
+def test_a_prefix_is_asked_for_by_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["slack-manifest", "--prefix", "art"]) == 0
+    assert "command: /art-imagine" in capsys.readouterr().out
+    assert main(["slack-manifest", "--prefix", "Art!"]) == 2
+    assert "'Art!' is no prefix: 1 to 16 of a to z and 0 to 9 make one." in capsys.readouterr().err
+
+
+async def test_what_is_said_with_a_prefix_is_understood(atelier: Atelier) -> None:
+    await atelier.says(atelier.ana, "/art-imagine", "a red fox --steps 2")
+    heard = await atelier.says(atelier.ana, "/art-mine")
+
+    assert "ana, this is yours here:" in heard.words
+    await atelier.shows(lambda one: "painted in" in one.words)

@@ -164,6 +164,20 @@ async def test_the_pictures_of_ones_own_message_are_trained_on(atelier: Atelier)
     await card(atelier, "3 pictures")
 
 
+async def test_a_guest_by_slack_connect_trains_on_their_own_pictures(atelier: Atelier) -> None:
+    guests = atelier.slack.team("guests")
+    gus = guests.user("gus")
+    atelier.channel.share_with(guests)
+    sent = [atelier.slack.upload(gus, f"{number}.png", a_picture(number)) for number in range(3)]
+    said = atelier.slack.say(gus, atelier.channel, "look", files=sent)
+
+    heard = await atelier.slack.shortcut(gus, said, "train_on_these")
+    others = await atelier.slack.shortcut(atelier.ana, said, "train_on_these")
+
+    assert heard.view is not None and "3 pictures will be taken" in heard.view.words
+    assert others.view is not None and "not yours" in others.view.words
+
+
 async def test_the_pictures_of_others_are_not(atelier: Atelier) -> None:
     said = atelier.slack.say(atelier.ana, atelier.channel, "look", files=files(atelier, 3))
 

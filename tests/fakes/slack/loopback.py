@@ -67,6 +67,11 @@ class Loopback:
         return self.server.record
 
     @property
+    def problems(self) -> list[str]:
+        """What was asked of it otherwise than Slack documents it."""
+        return self.server.problems
+
+    @property
     def faults(self) -> Faults:
         return self.server.faults
 

@@ -7,7 +7,8 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from tests.fakes.faults import Call, Fault, Faults, Handler, read_call
-from tests.fakes.slack import written
+from tests.fakes.slack import limits, written
+from tests.fakes.slack.limits import Tiers
 from tests.fakes.slack.methods import METHODS
 from tests.fakes.slack.methods.chat import changed, made
 from tests.fakes.slack.platform import RESPONSES, Platform, Refused, Response
@@ -33,6 +34,9 @@ class Server:
         self._sockets = sockets
         self._runner: web.AppRunner | None = None
         self.record: list[Call] = []
+        self.problems: list[str] = []  # what was asked otherwise than Slack documents it
+        self.tiers = Tiers()
+        self.refusals: dict[str, str] = {}  # methods that always answer with this error
         self.faults = Faults(_refusal)
 
     async def start(self) -> None:
@@ -69,6 +73,10 @@ class Server:
 
     async def _method(self, request: web.Request) -> web.Response:
         name, call = request.match_info["method"], request[CALL]
+        self.problems += [f"{name}: {one}" for one in limits.problems(name, call.json)]
+        wait = self.tiers.wait(name)
+        if wait:
+            return _refusal(Fault.LIMITED, 429, wait)
         scopes = ",".join(sorted(self._platform.scopes))
         try:
             answer = {"ok": True, **self._answer(name, self._token(request, call.json), call.json)}
@@ -91,6 +99,8 @@ class Server:
             raise Refused("not_allowed_token_type")
         if method.scopes:
             platform.check_scope(*method.scopes)
+        if name in self.refusals:
+            raise Refused(self.refusals[name])
         return method.run(platform, given)
 
     def _token(self, request: web.Request, given: JSON) -> str:
@@ -122,6 +132,7 @@ class Server:
         if response.used >= RESPONSES:
             return web.json_response({"ok": False, "error": "used_url"}, status=404)
         response.used += 1
+        self.problems += [f"response_url: {one}" for one in limits.response_problems(request[CALL].json)]
         try:
             self._respond(response, request[CALL].json)
         except Refused as refused:

@@ -1,5 +1,7 @@
 """Uploads in three calls, as the real slack_sdk sees them."""
 
+from typing import Any
+
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -27,7 +29,7 @@ async def test_an_uploaded_file_is_shared_and_shown_after_a_while(
     assert channel.messages[1].pictures == [file]
 
 
-async def test_an_upload_may_never_be_shared_and_be_shared_again(
+async def test_an_upload_may_never_be_shared_and_is_completed_once(
     slack: FakeSlack, client: AsyncWebClient, channel: Channel
 ) -> None:
     slack.never_share()
@@ -36,9 +38,43 @@ async def test_an_upload_may_never_be_shared_and_be_shared_again(
 
     await slack.until(lambda: file.ready)
     assert (await client.files_info(file=file.id))["file"]["shares"] == {}
-    await client.files_completeUploadExternal(files=[{"id": file.id}], channel_id=channel.id)
+    again = client.files_completeUploadExternal(files=[{"id": file.id}], channel_id=channel.id)
 
-    assert file.shares == channel.messages
+    assert await refused(again) == "file_not_found"
+    assert not channel.messages
+
+
+async def test_a_picture_is_shown_to_those_alone_who_may_see_its_file(
+    slack: FakeSlack, client: AsyncWebClient, channel: Channel, ana: User
+) -> None:
+    direct = slack.direct(ana)
+    sent = await client.files_upload_v2(channel=direct.id, filename="a.png", content=PNG)
+    file = sent["file"]["id"]
+    await slack.until(lambda: slack.world.files[file].ready)
+    ben = slack.platform.home.user("ben")
+    block = {"type": "image", "slack_file": {"id": file}, "alt_text": "a fox"}
+    shown: dict[str, Any] = {"channel": channel.id, "text": "look", "blocks": [block]}
+
+    assert await refused(client.chat_postMessage(**shown)) == "invalid_blocks"
+    assert await refused(client.chat_postEphemeral(**shown, user=ben.id)) == "invalid_blocks"
+    await client.chat_postEphemeral(**shown, user=ana.id)
+    await client.chat_postMessage(**{**shown, "channel": direct.id})
+
+
+async def test_a_file_by_slack_connect_is_a_stub_until_it_is_asked_for(
+    slack: FakeSlack, client: AsyncWebClient, channel: Channel
+) -> None:
+    guests = slack.team("guests")
+    gus = guests.user("gus")
+    channel.share_with(guests)
+    file = slack.upload(gus, "a.png", PNG)
+    slack.say(gus, channel, "look", files=[file])
+
+    told = await client.conversations_history(channel=channel.id)
+    (stub,) = told["messages"][0]["files"]
+
+    assert stub["file_access"] == "check_file_info" and "mimetype" not in stub
+    assert (await client.files_info(file=stub["id"]))["file"]["mimetype"] == "image/png"
 
 
 async def test_only_the_token_opens_a_private_address(

@@ -1,6 +1,7 @@
 """Messages and who may post them, as the real slack_sdk sees it."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -127,3 +128,36 @@ async def test_blocks_beyond_the_limits_are_refused(
     assert caught.value.response["error"] == "invalid_blocks"
     assert problem in caught.value.response["response_metadata"]["messages"][0]
     assert channel.messages == []
+
+
+async def test_a_method_is_called_so_often_a_minute(
+    slack: FakeSlack, client: AsyncWebClient, channel: Channel
+) -> None:
+    posted = await client.chat_postMessage(channel=channel.id, text="look")
+    edit = partial(client.chat_update, channel=channel.id, ts=posted["ts"])
+    for number in range(50):
+        await edit(text=f"look {number}")
+
+    assert await refused(edit(text="look again")) == "ratelimited"
+
+
+async def test_blocks_are_too_long_together(client: AsyncWebClient, channel: Channel) -> None:
+    blocks = [{"type": "section", "text": {"type": "plain_text", "text": "x" * 2900}}] * 5
+
+    assert await refused(client.chat_postMessage(channel=channel.id, text="x", blocks=blocks)) == (
+        "msg_blocks_too_long"
+    )
+
+
+async def test_what_is_not_as_documented_is_noted(
+    slack: FakeSlack, client: AsyncWebClient, channel: Channel
+) -> None:
+    await client.chat_postMessage(channel=channel.id, text="look", colour="red")
+    with pytest.raises(SlackApiError):
+        await client.chat_update(channel=channel.id, ts="now", text="x" * 4001)
+
+    assert slack.problems == [
+        "chat.postMessage: it takes no colour",
+        "chat.update: ts is 'now'",
+        "chat.update: the text has more than 4000 characters",
+    ]

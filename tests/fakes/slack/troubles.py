@@ -17,6 +17,12 @@ class Troubles(Loopback):
         again = await self.delivery.deliver_again(heard.envelope, reason)
         return Heard(platform=self.platform, user=heard.user, envelope=again, since=heard.since)
 
+    def refuse(self, method: str, error: str) -> None:
+        """From now on every call of the method is refused so, until it is refused with nothing."""
+        self.server.refusals[method] = error
+        if not error:
+            del self.server.refusals[method]
+
     def lose_acks(self, times: int = 1) -> None:
         """The next acknowledgements do not arrive: an event is then sent again."""
         self.delivery.lose_acks = times

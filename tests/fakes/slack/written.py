@@ -38,7 +38,20 @@ def message(platform: Platform, one: Message, *, metadata: bool = False) -> JSON
 
 
 def file(platform: Platform, one: File) -> JSON:
-    """A file object: kind, size of the picture and shares are empty until it has been processed."""
+    """A file object; of a file from elsewhere, by Slack Connect, there is little in it."""
+    if one.team is platform.home or (platform.grid and one.team.enterprise == platform.home.enterprise):
+        return whole_file(platform, one)
+    return {
+        "id": one.id,
+        "mode": "file_access",
+        "file_access": "check_file_info",
+        "created": 1,
+        "timestamp": 1,
+    }
+
+
+def whole_file(platform: Platform, one: File) -> JSON:
+    """All of it: kind, size of the picture and shares are empty until it has been processed."""
     url = platform.private_url(one)
     shares: JSON = {}
     for where in one.shares if one.ready else ():

@@ -6,13 +6,12 @@ from functools import partial
 
 from tests.fakes.slack import written
 from tests.fakes.slack.blocks import KnownFile, message_problems
+from tests.fakes.slack.limits import LARGEST, METADATA, size_of
 from tests.fakes.slack.platform import Platform, Refused
 from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import Channel, File, Message, User, Version
 
 LONGEST = 40000
-METADATA = 8000
-LARGEST = 13_200  # characters of all blocks together, seen in public reports, 2026-11-30
 
 
 def post(platform: Platform, given: JSON) -> JSON:
@@ -100,7 +99,7 @@ def checked(given: JSON, shows: KnownFile, otherwise: object = None) -> None:
         raise Refused("no_text")
     if text is not None and len(str(text)) > LONGEST:
         raise Refused("msg_too_long")
-    if blocks and len(json.dumps(blocks, ensure_ascii=False)) > LARGEST:
+    if blocks and size_of(blocks) > LARGEST:
         raise Refused("msg_blocks_too_long")
     problems = message_problems(blocks, shows) if blocks else []
     if problems:

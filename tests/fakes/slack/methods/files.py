@@ -21,15 +21,17 @@ def upload_url(platform: Platform, given: JSON) -> JSON:
 
 
 def complete(platform: Platform, given: JSON) -> JSON:
-    """The files are shared as one message, after they have been processed: or never, if so was planned."""
+    """The files are shared as one message, after they have been processed: or never, if so was planned.
+
+    Each upload can be completed once.
+    """
     files = [_uploaded(platform, one) for one in given.get("files") or []]
     if not files:
         raise Refused("invalid_arguments")
     names = [given["channel_id"]] if given.get("channel_id") else str(given.get("channels") or "").split(",")
     channels = [platform.channel({"channel": name}) for name in names if name]
     for file in files:
-        if not file.complete:
-            file.ready_at = time.monotonic() + platform.processing
+        file.ready_at = time.monotonic() + platform.processing
         file.complete = True
     if channels and platform.unshared > 0:
         platform.unshared -= 1
@@ -40,7 +42,7 @@ def complete(platform: Platform, given: JSON) -> JSON:
 
 
 def info(platform: Platform, given: JSON) -> JSON:
-    return {"file": written.file(platform, _known(platform, given.get("file"))), "comments": []}
+    return {"file": written.whole_file(platform, _known(platform, given.get("file"))), "comments": []}
 
 
 def delete(platform: Platform, given: JSON) -> JSON:
@@ -52,13 +54,22 @@ def delete(platform: Platform, given: JSON) -> JSON:
     return {}
 
 
+def _thread(channel: Channel, given: JSON) -> str | None:
+    """Files go into the thread of a message, never of a reply."""
+    ts = given.get("thread_ts")
+    above = channel.find(ts) if ts else None
+    if ts and (above is None or above.thread_ts not in (None, above.ts)):
+        raise Refused("invalid_thread_ts")
+    return ts
+
+
 def _share(platform: Platform, channel: Channel, files: list[File], given: JSON) -> None:
     ts, bot = platform.world.ts(), channel.team.bot
     comment = {"text": given.get("initial_comment"), "blocks": given.get("blocks")}
     said = any(comment.values())
     message = made(platform, channel, comment) if said else Message(channel, ts, bot)
     message.files = list(files)
-    message.thread_ts = given.get("thread_ts")
+    message.thread_ts = _thread(channel, given)
     channel.post(message)
     for file in files:
         file.shares.append(message)
@@ -66,7 +77,7 @@ def _share(platform: Platform, channel: Channel, files: list[File], given: JSON)
 
 def _uploaded(platform: Platform, given: JSON) -> File:
     file = _known(platform, given.get("id"))
-    if not file.content:
+    if not file.content or file.complete:
         raise Refused("file_not_found")
     file.title = str(given.get("title") or file.name)
     return file

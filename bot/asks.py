@@ -9,6 +9,7 @@ from commands.answers import Answer
 from commands.context import ChatContext
 from commands.jobs import job_here
 from commands.keepers import check_may
+from commands.names import whole
 from commands.spec import Command
 from engine.messages import JobId
 
@@ -26,18 +27,21 @@ class Ask:
 
 def said(words: str) -> Ask:
     """A command as somebody wrote it. Raises InvalidRequest."""
+    whole(words)
     command, values = text.read(words)
     return Ask(name=command.name, handler=_handler(command, values))
 
 
 def filled(name: str, texts: Mapping[str, str], origin: JobId | None) -> Ask:
     """A command whose form somebody filled in, from a button of this job. Raises InvalidRequest."""
+    whole(name, *texts, *texts.values())
     command = book.find(name)
     return Ask(name=command.name, handler=_handler(command, forms.values(command, texts)), about=origin)
 
 
 def pressed(button: str) -> Ask:
     """A button under a card. Raises InvalidRequest."""
+    whole(button)
     action, job, picture = actions.read_button(button)
 
     async def handle(context: ChatContext) -> Answer:

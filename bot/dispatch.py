@@ -37,6 +37,7 @@ from commands.filing import check_welcome
 from commands.jobs import ID
 from commands.keepers import NOBODY, Admins, Refused
 from commands.loras import Library
+from commands.names import look
 from commands.suggesting import Hint, Suggestion, suggestions
 from engine.messages import InvalidRequest, JobId
 from storage import adapters, jobs, keeping, people, privacy, spaces, views
@@ -51,6 +52,7 @@ from storage.views import JobView
 log = structlog.get_logger(__name__)
 
 STOPPING = "the bot is being restarted: nothing was filed, please say it again in a minute."
+NO_EXPORT = "the export could not be written, the bot's disk may be full: try again later."
 FORGOTTEN = "this was deleted with all that was stored about you: say it again if you mean it."
 LOOK_UPS = 20  # of the library, within one call
 REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
@@ -188,6 +190,16 @@ class Dispatch:
         """Whether the operator names this person as an admin."""
         return self._admins.has(chat, key, name)
 
+    async def passes_for_admin(self, chat: str, key: str, name: str) -> bool:
+        """Whether people would take this person, if they were called so, for an admin that they are not."""
+        if self.names_as_admin(chat, key, name):
+            return False
+        names = list(self._admins.named.get(chat, ()))
+        async with self._database.reading() as session:
+            found = [await people.known(session, chat, one) for one in names]
+        names += [somebody.name for somebody in found if somebody is not None]
+        return look(name) in {look(one) for one in names}
+
     async def forget_space(self, chat: str, space: str) -> None:
         """The bot is in this space no more: nothing of it stays. Raises CannotStore."""
 
@@ -270,7 +282,11 @@ class Dispatch:
             return replace(outcome.reply, drawn=(made.name, made.content))
         if outcome.export is None:
             return outcome.reply
-        return replace(outcome.reply, files=await self._exports.of(outcome.export))
+        try:
+            return replace(outcome.reply, files=await self._exports.of(outcome.export))
+        except OSError as error:
+            log.warning("an export could not be written", reason=str(error))
+            raise CannotStore(NO_EXPORT) from error
 
     async def _count(self, asker: Asker, refusal: Refused) -> None:
         """The space's admins see how often something is refused, and nothing of the words."""

@@ -31,7 +31,7 @@ from commands.book import COMMANDS
 from commands.forms import definition
 from commands.loras import Library
 from commands.settings import with_defaults
-from engine.messages import JobId, Sha256
+from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import Database
 from storage.files import Files
 from storage.people import known, person
@@ -150,7 +150,9 @@ class LocalChat:
         return somebody.name if somebody else f"guest-{key[:4]}"
 
     async def rename(self, key: str, name: str) -> None:
-        """Call this person so from now on, on everybody's pages."""
+        """Call this person so from now on, on everybody's pages. Raises InvalidRequest."""
+        if await self.dispatch.passes_for_admin(CHAT, key, name):
+            raise InvalidRequest("this name looks like an admin's: take another one.")
         await self._database.write(partial(person, chat=CHAT, key=key, name=name))
         told = written({"named": {"key": key, "name": name}})
         for wire in tuple(self._wires):

@@ -15,6 +15,7 @@ PERSON = select(Person).where(Person.chat == bindparam("chat"), Person.key == bi
 
 async def space(session: AsyncSession, chat: str, key: str, name: str) -> Space:
     """The space that this chat calls `key`, under its name of today."""
+    name = _storable(name)
     row = await _known_space(session, chat, key)
     if row is None:
         row = Space(chat=chat, key=key, name=name)
@@ -28,6 +29,7 @@ async def space(session: AsyncSession, chat: str, key: str, name: str) -> Space:
 
 async def person(session: AsyncSession, chat: str, key: str, name: str) -> Person:
     """The person whom this chat calls `key`, under their name of today."""
+    name = _storable(name)
     row = await known(session, chat, key)
     if row is None:
         row = Person(chat=chat, key=key, name=name, settings={}, used=0.0, queued=0)
@@ -55,6 +57,11 @@ async def keep_settings(session: AsyncSession, person_id: int, settings: Mapping
     row = await session.get_one(Person, person_id)
     row.settings = dict(settings)
     await session.flush()
+
+
+def _storable(name: str) -> str:
+    """The name without halves of characters, which a chat may send and no database takes."""
+    return name if name.isascii() else name.encode(errors="replace").decode()
 
 
 async def _known_space(session: AsyncSession, chat: str, key: str) -> Space | None:

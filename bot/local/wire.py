@@ -17,6 +17,7 @@ from bot.local.outbox import Outbox, Overflow
 from bot.local.written import card_json, lora_json, text
 from bot.outcomes import Reply
 from commands.gallery import lora_cards
+from commands.names import proper
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
@@ -25,7 +26,6 @@ PAGE = 30  # cards at a time
 MOST = 200  # cards at once, for a page that comes back and had read far
 AT_ONCE = 20  # messages in one frame: when all pages are sent many, the event loop sees to others between
 LARGEST_MESSAGE = 512 * 2**10  # bytes: a form may have 50 pictures with long captions
-LONGEST_NAME = 32  # characters
 SLICE = 10  # cards that are read at a time: others are answered between
 LARGEST_HISTORY = 2**20  # bytes of the cards in one answer; the page asks for what is older
 MOST_LATE = 8  # answers that a page may wait for beside what it asks next
@@ -233,14 +233,6 @@ class Wire:
             person=self.person,
             person_name=self.name,
         )
-
-
-def proper(name: str) -> str:
-    """A name that can be shown. Raises InvalidRequest with one sentence."""
-    name = " ".join(name.split())
-    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable():
-        raise InvalidRequest(f"a name has 1 to {LONGEST_NAME} characters that can be seen.")
-    return name
 
 
 def _shown(name: str, content: bytes) -> dict[str, str]:

@@ -1,0 +1,60 @@
+"""What people call themselves: it can be seen, and passes nobody off as somebody else."""
+
+import unicodedata
+
+from engine.messages import InvalidRequest
+
+LONGEST = 32  # characters
+UNSEEN = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and symbols that show nothing
+# Letters of other scripts (Cyrillic, Greek, rare Latin), and digits, that look like these in most fonts.
+ALIKE = {
+    "a": "\u0430\u03b1\u0251",
+    "b": "\u0432\u03b2",
+    "c": "\u0441\u03f2",
+    "d": "\u0501\u0111",
+    "e": "\u0435\u03b5",
+    "g": "\u0261",
+    "h": "\u043d\u04bb",
+    "j": "\u0458",
+    "k": "\u043a\u03ba",
+    "l": "1i|!\u0456\u03b9\u0131\u0142\u04cf",
+    "m": "\u043c",
+    "n": "\u043f\u03b7",
+    "o": "0\u043e\u03bf\u00f8",
+    "p": "\u0440\u03c1",
+    "q": "\u051b",
+    "s": "\u0455",
+    "t": "\u0442\u03c4",
+    "u": "\u03c5",
+    "v": "\u03bd",
+    "w": "\u051d",
+    "x": "\u0445\u03c7",
+    "y": "\u0443\u03b3",
+}
+LOOKS = str.maketrans({other: letter for letter, others in ALIKE.items() for other in others})
+PAIRS = (("rn", "m"), ("vv", "w"))
+
+
+def proper(name: str) -> str:
+    """A name that can be shown. Raises InvalidRequest with one sentence."""
+    name = " ".join(name.split())
+    seen = any(unicodedata.category(letter)[0] in "LNPS" for letter in name)
+    if not 1 <= len(name) <= LONGEST or not name.isprintable() or not seen or not UNSEEN.isdisjoint(name):
+        raise InvalidRequest(f"a name has 1 to {LONGEST} characters that can be seen.")
+    return name
+
+
+def look(name: str) -> str:
+    """The same for names that look alike: without marks and spaces, in letters of one script and case."""
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
+    plain = "".join(one for one in letters if unicodedata.category(one)[0] in "LNPS").translate(LOOKS)
+    for pair, letter in PAIRS:
+        plain = plain.replace(pair, letter)
+    return plain
+
+
+def whole(*texts: str) -> None:
+    """Raise InvalidRequest when there is half a character in them, which nothing can store."""
+    for text in texts:
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise InvalidRequest("there is a broken character in this: write it again without it.")

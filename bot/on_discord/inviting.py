@@ -5,10 +5,10 @@ import discord
 from bot.on_discord.permissions import IN_THREADS
 
 SCOPES = ("bot", "applications.commands")
-BESIDE = {  # for the thread of a training, for finding a card again, for reactions that can be clicked
+BESIDE = {  # for the thread of a training, which goes when it is empty, and for finding a card again
     "create_public_threads": "Create Public Threads",
+    "manage_threads": "Manage Threads",
     "read_message_history": "Read Message History",
-    "add_reactions": "Add Reactions",
 }
 ASKED = {**IN_THREADS, **BESIDE}
 

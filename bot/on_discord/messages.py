@@ -47,7 +47,10 @@ class Messages:
             raise refused(error) from error
 
     async def remove(self, channel: str, message: str) -> None:
-        """Take the message away; what stands above its thread goes with it. Raises CardRefused."""
+        """Take the message away; what stands above its thread goes with it, and the thread if that is empty.
+
+        Raises CardRefused.
+        """
         where, number = _split(message)
         self._pending.drop(message)
         self._looks.forget(message)
@@ -55,6 +58,7 @@ class Messages:
             await self._posts.delete(where, number)
             if str(where) != channel:  # a thread is called like the message that it began with
                 await self._posts.delete(int(channel), where)
+                await self._posts.end(where)
         except discord.HTTPException as error:
             if not is_final(error):
                 raise

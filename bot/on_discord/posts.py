@@ -12,6 +12,7 @@ from bot.card import Card
 from bot.on_discord.cards import shows
 from bot.on_discord.faults import ARCHIVED, is_final
 from bot.on_discord.looks import Look
+from bot.on_discord.threads import is_empty
 from engine.messages import JobId
 
 T = TypeVar("T")
@@ -66,6 +67,17 @@ class Posts:
         message = self._partial(where).get_partial_message(number)
         with suppress(discord.NotFound, discord.Forbidden):
             await self._awake(where, message.delete)
+
+    async def end(self, number: int) -> None:
+        """Take a thread away in which nobody says anything, or put it into the archive; others stay."""
+        with suppress(discord.NotFound, discord.Forbidden):
+            thread = self._client.get_channel(number) or await self._client.fetch_channel(number)
+            if not isinstance(thread, discord.Thread) or not await is_empty(thread):
+                return
+            try:
+                await thread.delete()
+            except discord.Forbidden:
+                await thread.edit(archived=True)  # which is its maker's to do
 
     def place(self, where: int) -> Place:
         """The channel, thread or direct messages with this number, whether or not it is known."""

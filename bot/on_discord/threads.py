@@ -10,6 +10,13 @@ from bot.on_discord.faults import THREAD_EXISTS
 from bot.worded import short
 
 LONGEST_NAME = 100  # characters
+LOOK_BACK = 50  # messages, most of which are about who came in
+SAID = (
+    discord.MessageType.default,
+    discord.MessageType.reply,
+    discord.MessageType.chat_input_command,
+    discord.MessageType.context_menu_command,
+)
 ARCHIVED_AFTER: Final = 4320  # minutes without a word
 
 
@@ -30,3 +37,13 @@ async def opened(above: discord.Message, card: Card) -> int | None:
     with suppress(discord.HTTPException, ValueError):  # otherwise they find it in the channel
         await thread.add_user(discord.Object(int(card.person_key)))
     return thread.id
+
+
+async def is_empty(thread: discord.Thread) -> bool:
+    """Whether nobody has a message in it, the bot itself included, as far as the bot can read that."""
+    if not thread.permissions_for(thread.guild.me).read_message_history:
+        return False  # Discord shows nothing then
+    async for message in thread.history(limit=LOOK_BACK):
+        if message.type in SAID:
+            return False
+    return True

@@ -32,7 +32,7 @@ def test_the_link_asks_for_what_the_bot_uses(capsys: pytest.CaptureFixture[str])
     assert told["client_id"] == [ID]
     assert told["scope"] == ["bot applications.commands"]
     assert int(told["permissions"][0]) == (
-        (1 << 6) | (1 << 10) | (1 << 11) | (1 << 14) | (1 << 15) | (1 << 16) | (1 << 35) | (1 << 38)
+        (1 << 10) | (1 << 11) | (1 << 14) | (1 << 15) | (1 << 16) | (1 << 34) | (1 << 35) | (1 << 38)
     )
 
 

@@ -268,6 +268,36 @@ async def test_deleting_a_training_takes_its_card_and_what_stands_above_its_thre
     await studio.discord.click(studio.ana, report, button(report, "delete"))
 
     await studio.discord.until(lambda: report.deleted and not studio.channel.messages)
+    await studio.discord.until(lambda: report.channel.gone)
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+async def test_the_thread_of_a_deleted_training_stays_where_something_is_said_in_it(
+    studio: Studio, hidden: bool
+) -> None:
+    await trains(studio)
+    report = await train_card(studio, "2 pictures", 30)
+    if hidden:
+        studio.channel.forbid("read_message_history")  # the bot cannot know that nothing is said
+    else:
+        report.channel.says(studio.bo, "how nice")
+
+    await studio.discord.click(studio.ana, report, button(report, "delete"))
+
+    await studio.discord.until(lambda: report.deleted and not studio.channel.messages)
+    await calm(studio)
+    assert not report.channel.gone and not report.channel.archived
+
+
+async def test_an_empty_thread_that_cannot_be_deleted_goes_into_the_archive(studio: Studio) -> None:
+    studio.channel.forbid("manage_threads")
+    await trains(studio)
+    report = await train_card(studio, "2 pictures", 30)
+
+    await studio.discord.click(studio.ana, report, button(report, "delete"))
+
+    await studio.discord.until(lambda: report.deleted and report.channel.archived)
+    assert not report.channel.gone
 
 
 async def test_the_card_of_a_thread_that_was_archived_is_edited_all_the_same(studio: Studio) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 from commands import actions, book, forms, reactions, settings, text
 from commands.answers import Answer
 from commands.context import ChatContext
+from commands.imagine import imagine
 from commands.jobs import job_here
 from commands.keepers import check_may
 from commands.names import whole
+from commands.pasted import form_of
 from commands.spec import Command
 from engine.messages import JobId
 
@@ -37,6 +39,15 @@ def filled(name: str, texts: Mapping[str, str], origin: JobId | None) -> Ask:
     whole(name, *texts, *texts.values())
     command = book.find(name)
     return Ask(name=command.name, handler=_handler(command, forms.values(command, texts)), about=origin)
+
+
+def recipe(words: str) -> Ask:
+    """A recipe that a picture carries, for the form that paints the same."""
+
+    async def handle(context: ChatContext) -> Answer:
+        return await form_of(context, words)
+
+    return Ask(name=imagine.name, handler=handle)
 
 
 def pressed(button: str) -> Ask:

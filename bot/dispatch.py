@@ -82,6 +82,7 @@ class Dispatch:
         limits: QueueSettings,
         largest_rank: int,
         small: bool,
+        model: str = "",
         admins: Admins = NOBODY,
     ) -> None:
         self._database = database
@@ -99,6 +100,7 @@ class Dispatch:
         self._limits = limits
         self._largest_rank = largest_rank
         self._small = small
+        self._model = model
         self._admins = admins
         self._unkept: set[tuple[int, str]] = set()  # spaces and people for whom the keepers set nothing
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
@@ -124,6 +126,10 @@ class Dispatch:
         return await self._answered(
             asker, str(dict(values)), lambda: asks.filled(command, values, origin), job
         )
+
+    async def read_recipe(self, asker: Asker, text: str) -> Reply:
+        """The form of /imagine with the recipe that this text is."""
+        return await self._answered(asker, text, lambda: asks.recipe(text), None)
 
     async def press(self, asker: Asker, button: str, job: JobId | None = None) -> Reply:
         """Carry out what a button under a card stands for."""
@@ -352,6 +358,7 @@ class Dispatch:
                     folder=folder,
                     mixed=kept.mixed,
                 ),
+                model=self._model,
                 small=self._small,
                 largest_rank=self._largest_rank,
                 session=session,

@@ -32,6 +32,7 @@ class Kept:
     height: int
     name: str
     caption: str
+    recipe: str = ""  # as it stood in the file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,7 @@ class Intake:
             height=upload.height,
             name=one.name,
             caption=one.caption,
+            recipe=upload.recipe,
         )
 
     def _turn(self, asker: Asker) -> asyncio.Lock:

@@ -71,7 +71,7 @@ async def settled(context: ChatContext, answer: Answer, spent: Callable[[JobId],
         case Said():
             return Outcome(reply=Reply(text=answer.text))
         case Form():
-            return Outcome(reply=Reply(form=answer))
+            return Outcome(reply=Reply(form=answer, text=answer.text))
         case Gift():
             return Outcome(reply=Reply(text=answer.text, files=answer.files))
         case Listing():
@@ -129,7 +129,7 @@ async def _filed(context: ChatContext, answer: Filed) -> Outcome:
         await trainings.begin(context.session, job.number, request, consent_at=context.now)
     replaced = () if answer.replaced is None else (answer.replaced,)
     return Outcome(
-        reply=Reply(job=job.id),
+        reply=Reply(job=job.id, text=answer.text),
         touched=(job.id, *replaced),
         filed=request if isinstance(request, Paint) else None,
         ended=replaced,

@@ -1,7 +1,8 @@
 """A program that makes strangers' pictures anew: what it decodes may be hostile, so it can always be killed.
 
 It loads Pillow and little else. For each line of JSON with a `source` and a `target` it answers with one: the
-`kind`, `width` and `height` of what it wrote, or why it is `refused`. It is started by `bot/uploads.py`.
+`kind`, `width` and `height` of what it wrote and the `recipe` that it carried, or why it is `refused`. It is
+started by `bot/uploads.py`.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any
 from PIL import Image
 
 from bot.picture_header import PictureRefused, check_parts
+from bot.png_text import HEAD, recipe_in
 from bot.srgb import in_srgb
 
 MOST_PIXELS = 32_000_000
@@ -77,7 +79,8 @@ def answered(source: Path, target: Path) -> dict[str, Any]:
 
 def remade(source: Path, target: Path) -> dict[str, Any]:
     """The first frame, upright, in sRGB, as PNG (or JPEG, if it came as one). Raises whatever Pillow does."""
-    check_parts(source.read_bytes())
+    content = source.read_bytes()
+    check_parts(content)
     with Image.open(source, formats=FORMATS) as picture:
         _allow(picture.width, picture.height)
         kind = "JPEG" if picture.format in JPEGS else "PNG"
@@ -87,7 +90,12 @@ def remade(source: Path, target: Path) -> dict[str, Any]:
         made.save(target, kind, quality=95, subsampling=0)
     else:
         made.save(target, kind, compress_level=3)
-    return {"kind": kind.lower(), "width": made.width, "height": made.height}
+    return {
+        "kind": kind.lower(),
+        "width": made.width,
+        "height": made.height,
+        "recipe": recipe_in(content[:HEAD]),
+    }
 
 
 def _allow(width: int, height: int) -> None:

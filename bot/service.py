@@ -104,6 +104,7 @@ class Bot:
             limits=config.queue,
             largest_rank=config.training.largest_rank,
             small=config.engine.model == SMALL,
+            model=config.engine.model,
             admins=admins(config),
         )
         self._started = time.monotonic()

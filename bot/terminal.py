@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
@@ -16,13 +17,15 @@ from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.filed import EngineUnavailable, Lost, Update
 from bot.output import CannotWrite, Output
 from bot.terminal_train import TRAIN, train
+from commands.answers import Filed
 from commands.book import COMMANDS
 from commands.context import Context
 from commands.help import HELP, usage
 from commands.imagine import imagine
 from commands.parse import parse, short
 from commands.spec import Option, parameters
-from engine.messages import Failed, InvalidRequest, JobId, Painted, Progress, Work
+from commands.weighting import weights_hint
+from engine.messages import Failed, InvalidRequest, JobId, Paint, Painted, Progress, Work
 from storage.files import Files
 
 log = logging.getLogger(__name__)
@@ -113,7 +116,10 @@ def _settle(
 async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Update | None:
     """Paint with an engine of our own; what ended the job."""
     library = AdapterFolder(config.adapters, Files(Path(config.engine.files)))
-    request = (await imagine(Context(job=job, library=library), **values)).request
+    context = Context(job=job, library=library, model=config.engine.model)
+    filed = await imagine(context, **values)
+    request = filed.request
+    _tell_beside(filed)
     engine = EngineClient(config.engine)
     with Bar() as bar:
         try:
@@ -122,6 +128,13 @@ async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Upd
             return await _watched(engine, request, bar)
         finally:
             await engine.stop()
+
+
+def _tell_beside(filed: Filed) -> None:
+    """What is not understood of a recipe, or of a prompt."""
+    hint = weights_hint(filed.request) if isinstance(filed.request, Paint) else ""
+    for line in filter(None, (filed.text, hint)):
+        print(line, file=sys.stderr)
 
 
 async def _watched(engine: EngineClient, request: Work, bar: Bar) -> Update | None:

@@ -20,6 +20,7 @@ LARGEST_FILE = 20 * 2**20  # bytes
 AT_ONCE = 3  # processes: of one person never more than one is busy
 PATIENCE = 90.0  # seconds for one picture, however busy the machine is; bot/remaking.py counts its own
 IDLE = 60.0  # seconds that a process waits for the next picture until it ends
+LONGEST_ANSWER = 2**18  # bytes
 HOME = Path(__file__).parents[1]  # the packages' folder
 PROGRAM = (sys.executable, "-m", "bot.remaking")
 NEEDED = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")  # of the environment: it has secrets, too
@@ -31,12 +32,16 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A picture made anew: nothing of the file that came is in it but the pixels of its first frame."""
+    """A picture made anew: nothing of the file that came is in it but the pixels of its first frame.
+
+    `recipe` is what it said of how it was made.
+    """
 
     path: Path
     kind: str  # "png" or "jpeg"
     width: int
     height: int
+    recipe: str = ""
 
 
 class Uploads:
@@ -66,7 +71,13 @@ class Uploads:
             told = await _answer(process, {"source": str(source), "target": str(target)})
         if "refused" in told:
             raise InvalidRequest(str(told["refused"]))
-        return Upload(path=target, kind=told["kind"], width=told["width"], height=told["height"])
+        return Upload(
+            path=target,
+            kind=told["kind"],
+            width=told["width"],
+            height=told["height"],
+            recipe=told["recipe"],
+        )
 
     @asynccontextmanager
     async def _process(self) -> AsyncIterator[Process]:
@@ -98,6 +109,7 @@ class Uploads:
             stdin=PIPE,
             stdout=PIPE,
             stderr=DEVNULL,
+            limit=LONGEST_ANSWER,
             cwd=HOME,
             env={name: os.environ[name] for name in NEEDED if name in os.environ},
             start_new_session=True,

@@ -18,10 +18,14 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """A form of a command for the person to change and send; its values by parameter name, as text."""
+    """A form of a command for the person to change and send; its values by parameter name, as text.
+
+    `text` is what is to be said about it.
+    """
 
     command: str
     values: Mapping[str, str]
+    text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,10 +33,11 @@ class Filed:
     """A new job, to be written down and shown as a card; `parent` is the job it was made from.
 
     A `draft` waits for its person to start it. `replaced` is the draft that it takes the place of, deleted
-    already; `unneeded` are its stored files, to be removed once this is on disk.
+    already; `unneeded` are its stored files, to be removed once this is on disk. `text` is for who asked.
     """
 
     request: Work
+    text: str = ""
     parent: JobId | None = None
     draft: bool = False
     replaced: JobId | None = None

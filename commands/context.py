@@ -24,12 +24,13 @@ class Pace(Protocol):
 class Context:
     """Handed to every handler by the front end that heard the command.
 
-    `job` is the id for what is filed. `small`: the small model that ships paints here, which learns faster
-    and at higher rates. `largest_rank` is of the LoRAs that may be trained here.
+    `job` is the id for what is filed. `model` paints here; `small`: it is the small one that ships, which
+    learns faster and at higher rates. `largest_rank` is of the LoRAs that may be trained here.
     """
 
     job: JobId
     library: Library
+    model: str = ""
     small: bool = False
     largest_rank: int = RANK[1]
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from commands.examples import examples, lora_file
 from commands.loras import mentions
-from commands.parse import check_given, listed, near, short, value
+from commands.parse import check_given, listed, near, short, unpacked, value
+from commands.pasted import NOTHING
 from commands.sizes import NAMED
 from commands.spec import Command, Parameter
 from commands.values import written_value
 from engine.messages import InvalidRequest, Size
 
 LARGEST_EXACT = 2**53  # pages count in doubles: a larger bound would not be what they say
-NOTHING = '""'  # an empty text that is meant, and not just a field left empty
 NOBODYS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -38,7 +38,10 @@ def definition(command: Command[..., Any], usual: Mapping[str, Any] = NOBODYS) -
 
 
 def values(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a form that was sent; an empty field was not given. Raises InvalidRequest."""
+    """The values of a form that was sent; an empty field was not given. Raises InvalidRequest.
+
+    A recipe that is pasted whole goes before the fields, which have something in them anyway.
+    """
     known = {parameter.name: parameter for parameter in command.parameters}
     read: dict[str, Any] = {}
     for name, text in texts.items():
@@ -49,7 +52,7 @@ def values(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str, An
         if text.strip():
             read[name] = value(known[name], "" if text == NOTHING else text)
     check_given(read, command.parameters)
-    return read
+    return read | unpacked(read, command.parameters)
 
 
 def _defined(parameter: Parameter, default: object) -> dict[str, Any]:

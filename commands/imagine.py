@@ -7,6 +7,7 @@ from commands.answers import Filed
 from commands.context import Context
 from commands.loras import Mention, called_up, found, mentions, tagged, with_usual
 from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
+from commands.pasted import NONE, Pasted, found_here, left_out, pasted
 from commands.sizes import SQUARE
 from commands.spec import Option, command
 from engine.messages import ADAPTER_WEIGHT, COUNT, REFINER, SEED, VARIATION, InvalidRequest, Paint
@@ -17,7 +18,7 @@ RANDOM_SEEDS = 2**32  # short enough to read aloud; any seed up to 2**63 - 1 can
 @command
 async def imagine(
     context: Context,
-    prompt: Annotated[str, Option("what to paint")],
+    prompt: Annotated[str, Option("what to paint", unpack=pasted)],
     no: Unwanted = Paint.negative_prompt,
     lora: Annotated[
         tuple[Mention, ...],
@@ -38,12 +39,15 @@ async def imagine(
     variation_seed: Annotated[
         int | None, Option("the seed of the other picture", *SEED, otherwise="random")
     ] = None,
+    unpacked: Pasted | None = None,
 ) -> Filed:
     """Paint a picture from words."""
     if variation_seed is not None and not variation:
         raise InvalidRequest("variation-seed does nothing alone: add a variation, such as --variation 0.15.")
     words, inside = tagged(prompt)
-    mix = await found(await with_usual((*inside, *lora), context.library), context.library)
+    told = unpacked or NONE
+    theirs, missing = await found_here(told.loras, context)
+    mix = await found(await with_usual((*inside, *theirs, *lora), context.library), context.library)
     request = Paint(
         job=context.job,
         prompt=called_up(words, [lora for lora, _ in mix]),
@@ -59,7 +63,7 @@ async def imagine(
         variation=variation,
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
     )
-    return Filed(request=request)
+    return Filed(request=request, text=left_out(told, missing, context.model))
 
 
 def random_seed() -> int:

@@ -16,6 +16,7 @@ from engine.messages import InvalidRequest, whole, within
 LONGEST_ECHO = 60  # characters of a person's words that an error repeats
 LONGEST_NAME = 8  # words
 NEARLY = {False: 0.75, True: 0.85}  # how alike a word with other dashes, or with only one, is to an option
+UNPACKED = "unpacked"  # under this name a command is handed what it was made from
 WEIGHTED = re.compile(r"[^\s:]+:[-+]?[\d.,]+")  # a LoRA with its weight
 COMMA = re.compile(r"[-+]?\d+,\d+")  # a number as most of Europe writes it
 PAINTS = "--cfg"  # the flag of those commands to which people bring the options of other programs
@@ -59,7 +60,8 @@ def parse(words: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, An
         said = said or taken.rest
     _join(values, parameters)
     _speak(values, said, parameters)
-    return values
+    given = {name: one for name, one in values.items() if first is None or name != first.name}
+    return values | unpacked(values, parameters) | given
 
 
 def spoken(words: Sequence[str]) -> str:
@@ -85,6 +87,21 @@ def value(parameter: Parameter, text: str) -> Any:
     if isinstance(parameter.kind, type) and issubclass(parameter.kind, StrEnum):
         return _one_of(parameter.label, text, parameter.kind)
     return text
+
+
+def unpacked(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> dict[str, Any]:
+    """The values that one of these says for others, too, such as a recipe in place of a prompt; or nothing.
+
+    Raises InvalidRequest with one sentence.
+    """
+    named = {parameter.name: parameter for parameter in parameters}
+    for name, parameter in named.items():
+        unpack = parameter.option.unpack
+        found = unpack(values[name]) if unpack is not None and name in values else None
+        if found is not None:
+            read = {other: value(named[other], text) for other, text in found.texts.items() if other in named}
+            return {**read, UNPACKED: found}
+    return {}
 
 
 def check_given(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> None:

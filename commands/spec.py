@@ -12,6 +12,7 @@ from typing import (
     Any,
     Generic,
     ParamSpec,
+    Protocol,
     TypeVar,
     Union,
     Unpack,
@@ -24,6 +25,14 @@ P = ParamSpec("P")
 T_co = TypeVar("T_co", covariant=True)
 
 
+class Unpacked(Protocol):
+    """A text that is more than one value."""
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """The texts of parameters, by name."""
+
+
 @dataclass(frozen=True)
 class Option:
     """What a signature says about a parameter beside its type: help, bounds, other names, how to read it.
@@ -31,6 +40,7 @@ class Option:
     `read` turns a person's text into the value and raises InvalidRequest with a sentence; None stands for the
     type's own way. A parameter that is a tuple may be given several times, and `read` returns a tuple.
     `parts` are flags that give it in parts, each with its other names: width and height, which an "x" joins.
+    `unpack` tells what a text says for others, too; it is handed to the command as `unpacked`.
     `otherwise` tells what happens when it is not given, where the default does not say it. `among` names the
     values that it may have, with a line on each. `more` is for those who know: forms fold it away. What is
     `hidden` nobody says: a form that the bot has filled in brings it back.
@@ -42,6 +52,7 @@ class Option:
     aliases: tuple[str, ...] = ()
     parts: tuple[tuple[str, ...], ...] = ()
     read: Callable[[str], Any] | None = None
+    unpack: Callable[[str], Unpacked | None] | None = None
     otherwise: str = ""
     among: Callable[[], Mapping[str, str]] | None = None
     more: bool = False

@@ -5,7 +5,9 @@ from typing import Any
 
 from commands.book import COMMANDS, GROUPS, Known, find
 from commands.flags import flag
+from commands.imagine import imagine
 from commands.parse import parse
+from commands.pasted import apart, pasted
 from commands.quotes import Quoted, split
 from engine.messages import InvalidRequest
 
@@ -19,13 +21,25 @@ def read(text: str) -> tuple[Known, dict[str, Any]]:
     Raises InvalidRequest with one sentence.
     """
     line = COMMAND.fullmatch(text)
+    if line is None and pasted(apart(text)[0]) is not None:
+        line = COMMAND.fullmatch(f"/{imagine.name} {text}")
     if line is None or not line[1]:
         raise InvalidRequest("begin with a command, such as /imagine a red fox; /help tells them all.")
     name, rest = _name(line[1], line[2])
-    command, words = find(name), split(rest)
+    command = find(name)
+    words = _words(command, rest)
     if any(map(_asks_for_help, words)):
         return COMMANDS["help"], {"command": command}
     return command, parse(words, command.parameters)
+
+
+def _words(command: Known, rest: str) -> list[str]:
+    """The words of a line; a recipe that is pasted whole is one of them."""
+    block, flags = apart(rest)
+    unpacks = any(one.spoken and one.option.unpack is not None for one in command.parameters)
+    if unpacks and pasted(block) is not None:
+        return [Quoted(block, raw=block), *split(flags)]
+    return split(rest)
 
 
 def _asks_for_help(word: str) -> bool:

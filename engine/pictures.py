@@ -34,7 +34,7 @@ class Recipe:
         """The text that A1111 writes under `parameters`."""
         request = self.request
         uses = "".join(f" <lora:{use.name}:{use.weight:g}>" for use in request.adapters)
-        lines = [one_line(request.prompt) + uses]
+        lines = [shielded(one_line(request.prompt)) + uses]
         if request.negative_prompt:
             lines.append(f"Negative prompt: {one_line(request.negative_prompt)}")
         settings = {
@@ -43,7 +43,7 @@ class Recipe:
             "CFG scale": f"{request.guidance_scale:g}",
             "Seed": self.seed,
             "Size": f"{self.size.width}x{self.size.height}",
-            "Model": self.model,
+            "Model": quoted(self.model),
         }
         if request.variation:
             settings["Variation seed"] = self.variation_seed
@@ -80,6 +80,16 @@ class Recipe:
 def one_line(text: str) -> str:
     """The text on one line: in A1111's form a line of its own begins the settings."""
     return " ".join(text.split())
+
+
+def shielded(prompt: str) -> str:
+    """The prompt, which nobody takes for what to avoid: a word joiner is not seen, and no white space."""
+    return f"\u2060{prompt}" if prompt.startswith("Negative prompt:") else prompt
+
+
+def quoted(value: str) -> str:
+    """A value of the settings; A1111 quotes one that has their marks in it."""
+    return json.dumps(value, ensure_ascii=False) if set(value) & set(',:"\n') else value
 
 
 def png(image: Image.Image, recipe: Recipe) -> bytes:

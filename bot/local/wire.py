@@ -175,6 +175,8 @@ class Wire:
                 if not all(isinstance(value, str) for value in values.values()):
                     raise InvalidRequest("the values of a form are texts.")
                 return self._replied(await dispatch.fill(self._here(), command, values))
+            case {"recipe": str(words)}:
+                return self._replied(await dispatch.read_recipe(self._here(), words))
             case {"press": str(button)}:
                 return self._replied(await dispatch.press(self._here(), button))
             case {"name": str(name)}:

@@ -135,7 +135,8 @@ class Asking:
                 await tried(waiting.defer(ephemeral=not makes_card))
             reply = await self._carried_out(self.asker_of(interaction), new, act, once=job is not None)
             if not await self._replied(waiting, new, reply):
-                await self._beside(waiting, note() if note else "")
+                beside = (reply.text if reply.job == new else "", note() if note else "")
+                await self._beside(waiting, "\n".join(filter(None, beside)))
                 await watch
         except Exception:
             log.exception("unexpected error", what="discord", number=new)
@@ -152,6 +153,8 @@ class Asking:
                 await say(interaction, SLOW)
             else:
                 await interaction.response.send_modal(modal_of(reply.form, interaction))
+                if reply.text:
+                    await say(interaction, reply.text)
         elif reply.files:
             await give(self.files, interaction, reply)
         elif reply.drawn:

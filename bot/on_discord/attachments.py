@@ -1,7 +1,8 @@
 """Files that people attach: read at once, before Discord forgets them, and never more than is allowed."""
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
 
 import aiohttp
 import discord
@@ -63,6 +64,17 @@ class Attachments:
             refused += sent.refused
         return kept, refused
 
+    async def head(self, file: Attached, size: int) -> bytes:
+        """The first bytes of a file, at most so many; none when it is gone."""
+        content = bytearray()
+        with suppress(InvalidRequest):
+            async with aclosing(self._chunks(file)) as chunks:
+                async for chunk in chunks:
+                    content += chunk
+                    if len(content) >= size:
+                        break
+        return bytes(content[:size])
+
     async def take_lora(self, asker: Asker, file: Attached) -> Sha256:
         """A file that may be a LoRA, kept as theirs. Raises InvalidRequest, CannotStore, OSError."""
         check_lora(file.size, b"")
@@ -73,7 +85,7 @@ class Attachments:
         if self._session is not None:
             await self._session.close()
 
-    async def _chunks(self, file: Attached) -> AsyncIterator[bytes]:
+    async def _chunks(self, file: Attached) -> AsyncGenerator[bytes]:
         """The file's content as it comes. Raises InvalidRequest when it is gone."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=PATIENCE)

@@ -163,7 +163,7 @@ class Atelier(discord.AutoShardedClient):
             if not reply.ok or reply.job is None:
                 return reply
             self.asking.pending.note(reply.job, interaction)
-            return Reply(text=SENT)
+            return Reply(text=f"{SENT}\n{reply.text}".strip())
 
         await self.asking.ask(interaction, act, makes_card=False)
 

@@ -11,8 +11,10 @@ from bot.front import Asker
 from bot.on_discord.attachments import attached
 from bot.on_discord.filled import HELD
 from bot.outcomes import Reply
+from bot.png_text import HEAD, recipe_in
 from commands.actions import button_id
 from commands.answers import Form
+from commands.pasted import pasted
 from commands.train import train
 from engine.messages import JobId
 
@@ -23,6 +25,7 @@ Act = Callable[["Atelier", Asker, discord.Message, JobId], Awaitable[Reply]]
 Callback = Callable[[discord.Interaction[Any], discord.Message], Coroutine[Any, Any, None]]
 
 RECIPE, LIKE_THIS, TRAIN = "Recipe of this picture", "Paint like this", "Train on these pictures"
+NOT_LIKE = "this message is none of my pictures, and no PNG with a recipe that I know hangs on it."
 NOT_MINE = "this message is none of my pictures: choose one that I painted here."
 NO_RECIPE = "nothing of this has been painted yet."
 NOT_YOURS = "this message is not yours: only your own pictures can be trained on."
@@ -79,7 +82,10 @@ async def _like(client: "Atelier", asker: Asker, message: discord.Message, job: 
     """The form of /imagine with this recipe; with a training, what paints with its LoRA."""
     card = await _card(client, asker, message)
     if card is None:
-        return Reply(ok=False, text=NOT_MINE)
+        recipe = await _carried(client, message)
+        if recipe:
+            return await client.asking.dispatch.read_recipe(asker, recipe)
+        return Reply(ok=False, text=NOT_LIKE)
     if card.kind == "paint":
         return await client.asking.dispatch.press(asker, button_id("edit", card.job), job=job)
     if not card.line_to_copy:
@@ -95,6 +101,15 @@ async def _train_on(client: "Atelier", asker: Asker, message: discord.Message, j
         return Reply(ok=False, text=NO_PICTURES)
     client.attachments.hold(asker, job, [attached(one) for one in message.attachments])
     return Reply(form=Form(command=train.name, values={HELD: job}))
+
+
+async def _carried(client: "Atelier", message: discord.Message) -> str:
+    """The recipe that the message is, or that its first picture carries; empty where there is none."""
+    if pasted(message.content) is not None:
+        return message.content
+    pictures = [one for one in message.attachments if one.filename.lower().endswith(".png")]
+    head = await client.attachments.head(attached(pictures[0]), HEAD) if pictures else b""
+    return recipe_in(head)
 
 
 async def _card(client: "Atelier", asker: Asker, message: discord.Message) -> Card | None:

@@ -118,7 +118,7 @@ class Listeners:
         else:
             reply = await saying
         if alone and reply.job is not None:
-            return self._answer(to, SENT, began)
+            return self._answer(to, f"{SENT}\n{reply.text}".strip(), began)
         return self._answer(to, await self._beside(to, reply, body), began)
 
     def _answer(self, to: Recipient, text: str, began: float) -> JSON:
@@ -207,7 +207,8 @@ class Listeners:
     async def _beside(self, to: Recipient, reply: Reply, body: JSON, **origin: Any) -> str:
         """Do what the reply asks for beside words; the words that are left to tell."""
         if reply.form is not None:
-            return await self._answering.form(to, reply.form, body["trigger_id"], **origin)
+            told = await self._answering.form(to, reply.form, body["trigger_id"], **origin)
+            return told or reply.text
         if reply.files:
             self._answering.later(self._answering.give(to, reply.files, reply.text))
             return ""

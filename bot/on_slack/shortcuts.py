@@ -11,6 +11,7 @@ from bot.on_slack.words import JSON, unescaped
 from bot.on_slack.workspace import Workspace, user_of
 from commands.answers import Form
 from commands.imagine import imagine
+from commands.pasted import pasted
 from commands.train import train
 from engine.messages import InvalidRequest
 
@@ -64,11 +65,23 @@ class Shortcuts:
             if card is not None and card.kind == "paint":
                 return await self._edit(to, f"edit:{card.job}", trigger)
         words = unescaped(str(shown.get("text") or "")).strip()
+        if pasted(words) is not None:
+            return await self._paint_pasted(to, words, trigger)
         if words and shown.get("user") != self._workspace.home.bot:
             form = Form(command=imagine.name, values={"prompt": words[:LONGEST_PROMPT]})
             await self._answering.form(to, form, trigger)
         else:
             await self._answering.open(trigger, notice("Paint like this", NOTHING_LIKE_IT))
+        return {}
+
+    async def _paint_pasted(self, to: Recipient, words: str, trigger: str) -> JSON:
+        """The form with the recipe that somebody wrote here, and what of it is not known."""
+        reply = await self._dispatch.read_recipe(to.asker, words)
+        told = reply.text
+        if reply.form is not None:
+            told = await self._answering.form(to, reply.form, trigger) or told
+        if told:
+            self._answering.later(self._answering.tell(to, told))
         return {}
 
     async def _edit(self, to: Recipient, button: str, trigger: str) -> JSON:

@@ -613,8 +613,8 @@ async function press(/** @type {Action} */ button, node, /** @type {string} */ s
 }
 
 function takeReply(reply, echo) {
-  if (reply.form) openForm(reply.form.command, reply.form.values);
-  if (reply.text || reply.files.length || reply.loras.length) notice({ ...reply, echo });
+  if (reply.form) openForm(reply.form.command, reply.form.values, reply.text);
+  else if (reply.text || reply.files.length || reply.loras.length) notice({ ...reply, echo });
   if (reply.job) {
     toBottom();
     if (/^\/show\b/i.test(echo)) callCard(reply.job).catch((error) => notice({ text: error.message, ok: false }));
@@ -888,7 +888,7 @@ function onKey(/** @type {KeyboardEvent} */ event) {
 
 // Forms
 
-async function openForm(name, values = {}) {
+async function openForm(name, values = {}, note = "") {
   await define().catch(() => null); // my defaults may be others by now; without a connection the old ones do
   const command = state.commands.get(name);
   if (!command) return;
@@ -903,6 +903,7 @@ async function openForm(name, values = {}) {
     takeReply(reply, `/${name}`);
     return "";
   });
+  if (note) $("form-about").textContent = note;
 }
 
 async function fill(/** @type {string} */ command, /** @type {Record<string, string>} */ values) {
@@ -1069,7 +1070,16 @@ function openLoras() {
 
 // Pictures to send
 
-const tray = new Tray($("chips"), { changed: ({ sent }) => ($("teach-these").hidden = !sent.length || !state.commands.has("train")) });
+/** The form that paints like a picture of which this is the recipe; one that is none is just a picture. */
+async function paintLike(/** @type {string} */ recipe) {
+  const { reply } = await wire.ask({ recipe });
+  if (reply.ok && !document.querySelector("dialog[open]")) takeReply(reply, "");
+}
+
+const tray = new Tray($("chips"), {
+  changed: ({ sent }) => ($("teach-these").hidden = !sent.length || !state.commands.has("train")),
+  carried: (recipe) => paintLike(recipe).catch((error) => notice({ text: error.message, ok: false })),
+});
 
 /** Pictures go to the form that asks for some, else beside the message. */
 function addPictures(/** @type {Iterable<File>} */ files) {

@@ -2,7 +2,7 @@
 
 import { announce, counted, el, icon, memory, tool } from "./parts.js";
 
-/** @typedef {{sha256: string, name: string, caption: string, width?: number, height?: number}} Sent */
+/** @typedef {{sha256: string, name: string, caption: string, width?: number, height?: number, recipe?: string}} Sent */
 
 const LARGEST_PICTURE = 20 * 2 ** 20; // bytes, as the server takes them
 const AT_ONCE = 3; // files under way
@@ -46,6 +46,7 @@ class Item {
       tool("close", `Remove ${name}`, () => tray.remove(this)),
     );
     this.name = name;
+    this.alone = false; // it came without others
   }
 
   /** The bot has it. */
@@ -72,10 +73,11 @@ class Item {
 
 /** A list of pictures that grows by files; `changed` is called whenever what it holds is another. */
 export class Tray {
-  constructor(/** @type {HTMLElement} */ list, { captions = false, changed = () => {} } = {}) {
+  constructor(/** @type {HTMLElement} */ list, { captions = false, changed = () => {}, carried = (/** @type {string} */ _) => {} } = {}) {
     this.list = list;
     this.captions = captions;
     this.tell = changed;
+    this.carried = carried; // is told the recipe of a picture that comes alone and carries one
     /** @type {Set<Item>} */ this.items = new Set();
     /** @type {[File, Item][]} */ this.line = [];
     /** @type {Map<string, string>} */ this.texts = new Map(); // captions that came as files, by the picture's name
@@ -93,9 +95,10 @@ export class Tray {
   }
 
   async add(/** @type {Iterable<File>} */ files) {
-    for (const file of files) {
+    const all = [...files];
+    for (const file of all) {
       if (this.captions && isText(file)) await this.#read(file);
-      else this.#start(file);
+      else this.#start(file, all.length === 1);
     }
     this.changed();
   }
@@ -131,8 +134,9 @@ export class Tray {
     for (const item of this.items) if (stem(item.name) === stem(file.name)) item.caption.value = words;
   }
 
-  #start(/** @type {File} */ file) {
+  #start(/** @type {File} */ file, /** @type {boolean} */ alone) {
     const item = this.#append(new Item(this, file.name, isZip(file) ? "" : URL.createObjectURL(file)));
+    item.alone = alone;
     item.caption.value = this.texts.get(stem(file.name)) ?? "";
     if (!isZip(file) && file.size > LARGEST_PICTURE) {
       item.refuse("larger than 20 MB: send a smaller one.");
@@ -167,7 +171,10 @@ export class Tray {
       const { pictures, refused } = await response.json();
       if (!this.items.has(item)) return;
       if (isZip(file)) this.#unpack(item, pictures, refused);
-      else item.take(pictures[0]);
+      else {
+        item.take(pictures[0]);
+        if (item.alone && pictures[0].recipe) this.carried(pictures[0].recipe);
+      }
     } catch (error) {
       item.refuse(error.message || "it could not be sent.");
     }

@@ -76,7 +76,7 @@ def _waiting(live: LiveJob) -> str:
 
 
 def _running(live: LiveJob) -> str:
-    if not live.steps:
+    if live.waiting or not live.steps:
         return live.waiting or "starting"
     step = f"step {live.step} of {live.steps}"
     return step if live.left is None else f"{step}, about {duration(live.left)} left"

@@ -13,6 +13,7 @@ from bot.filed import Ended, EngineUnavailable, Lost
 from bot.leftovers import Leftovers
 from bot.metrics import Metrics
 from bot.pace import Pace
+from bot.room import Room
 from bot.running import Running
 from engine.messages import (
     Admitted,
@@ -47,13 +48,23 @@ class Endings:
     """Tells the table what trainings saved and how jobs ended, however often that has to be tried."""
 
     def __init__(
-        self, database: Database, files: Files, leftovers: Leftovers, pace: Pace, metrics: Metrics
+        self,
+        database: Database,
+        files: Files,
+        leftovers: Leftovers,
+        room: Room,
+        pace: Pace,
+        metrics: Metrics,
+        waits: Callable[[Running, str], None],
     ) -> None:
+        """`waits` hears why a job that has ended in the engine cannot end here yet."""
         self._database = database
         self._files = files
         self._leftovers = leftovers
+        self._room = room
         self._pace = pace
         self._metrics = metrics
+        self._waits = waits
 
     async def settle(self, running: Running, ending: Ending) -> str:
         """Write down how it ended; the state that it has now."""
@@ -64,6 +75,10 @@ class Endings:
                 return await self._keep(running, ending)
             case Trained():
                 return await self._trained(running, ending)
+            case Failed(again=True):
+                self._room.miss(ending.reason)
+                await self._leftovers.remove(ending.left)
+                return await self._queue_again(running, "no")
             case Failed():
                 if not ending.expected:
                     log.error("the engine failed a job", job=ending.job, reason=ending.reason)
@@ -87,10 +102,10 @@ class Endings:
             return await trainings.saved(session, running.number, saved, samples)
 
         try:
-            unneeded = await self._surely(work, saved.samples)
+            unneeded = await self._surely(running, work, saved.samples)
         except OSError as error:
             log.error("samples could not be stored", job=saved.job, reason=str(error))
-            unneeded = await self._surely(work)
+            unneeded = await self._surely(running, work)
         running.advanced = running.advanced or saved.state is not None
         await self._leftovers.remove(unneeded)
 
@@ -105,7 +120,7 @@ class Endings:
             )
             return ended, unneeded
 
-        return await self._ended("succeeded", work)
+        return await self._ended(running, "succeeded", work)
 
     async def _keep(self, running: Running, painted: Painted) -> str:
         """The pictures are stored before the row says so."""
@@ -133,7 +148,7 @@ class Endings:
 
         kept = [(place, one) for place, one in enumerate(painted.pictures, start=1) if one.png]
         try:
-            return await self._ended("succeeded", work, [one.png for _, one in kept])
+            return await self._ended(running, "succeeded", work, [one.png for _, one in kept])
         except OSError as error:
             reason = f"the picture was painted, but could not be stored: {error.strerror or error}."
             return await self.finish(running, state="failed", reason=reason)
@@ -153,7 +168,9 @@ class Endings:
         return await self._queue_again(running, lost.died)
 
     async def _queue_again(self, running: Running, died: Death) -> str:
-        await self._surely(lambda _, session: jobs.requeue(session, running.number, time.time(), died=died))
+        await self._surely(
+            running, lambda _, session: jobs.requeue(session, running.number, time.time(), died=died)
+        )
         return "queued"
 
     async def finish(
@@ -177,16 +194,17 @@ class Endings:
             )
             return ended, [*unneeded, *left, *await spare(session, running.request)]
 
-        return await self._ended(state, work)
+        return await self._ended(running, state, work)
 
     async def _ended(
         self,
+        running: Running,
         state: str,
         work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[tuple[bool, list[Sha256]]]],
         contents: Sequence[bytes] = (),
     ) -> str:
         """End a job by a work that tells whether it has, and what is not needed now; the state it has now."""
-        ended, unneeded = await self._surely(work, contents)
+        ended, unneeded = await self._surely(running, work, contents)
         await self._leftovers.remove(unneeded)
         if not ended:
             return HAD_ENDED
@@ -195,13 +213,14 @@ class Endings:
 
     async def _surely(
         self,
+        running: Running,
         work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[T]],
         contents: Sequence[bytes] = (),
     ) -> T:
         """Write until it is written, given the hashes of these contents, which are in the store by then.
 
-        Meanwhile the lease holds, and a restart would begin the job anew. Raises OSError when the contents
-        cannot be stored.
+        Meanwhile the lease holds, and a restart would begin the job anew. A store that is full is waited for.
+        Raises OSError when the contents cannot be stored for another reason.
         """
         pause, tries = FIRST_PAUSE, 1
         while True:
@@ -210,6 +229,10 @@ class Endings:
                     hashes = [await self._files.put(content) for content in contents]
                     return await self._database.write(partial(work, hashes))
             except OSError as error:
+                if self._room.lacks(error):
+                    self._waits(running, self._room.reason)
+                    await self._room.wait()
+                    continue
                 if tries >= STORING_TRIES:
                     raise
                 log.error("a file could not be stored", reason=str(error), again_in=pause)

@@ -53,6 +53,11 @@ class Live:
         if (known := self._jobs.get(job)) is not None:
             self._jobs[job] = replace(known, left=left)
 
+    def held(self, job: JobId, waiting: str) -> None:
+        """The engine is done with it, and something else is not."""
+        known = self._jobs.get(job, LiveJob())
+        self._jobs[job] = replace(known, left=None, waiting=waiting)
+
     def forget(self, job: JobId) -> None:
         """It has ended, or nobody knows where it stands."""
         self._jobs.pop(job, None)

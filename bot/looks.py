@@ -70,7 +70,8 @@ class Looks:
                             if not update.expected:
                                 log.error("the engine failed a look", job=request.job, reason=update.reason)
                             await self._leftovers.remove(update.left)
-                            raise InvalidRequest(update.reason)
+                            later = ": try it again later." if update.again else ""
+                            raise InvalidRequest(f"{update.reason}{later}")
                         case Lost():
                             log.warning("a look was lost with its engine", job=request.job, died=update.died)
                             raise InvalidRequest("the engine died meanwhile: please say it once more.")

@@ -22,6 +22,7 @@ from bot.meter import Meter
 from bot.metrics import Metrics
 from bot.pace import Pace, left
 from bot.picking import Picked, pick, pick_training
+from bot.room import Room
 from bot.running import Running
 from engine.messages import Cancelled, Event, JobId, Learning, Paint, Progress, Saved, Train
 from storage import jobs
@@ -66,7 +67,8 @@ class Queue:
         self._lease = settings.lease_seconds
         self._largest = largest_batch
         self._slowed = 1 / max(1 - training_share, LEAST_SHARE)  # by so much, beside a training
-        self._endings = Endings(database, files, leftovers, pace, metrics)
+        self._store = Room(files)
+        self._endings = Endings(database, files, leftovers, self._store, pace, metrics, self._waits)
         self._line = Line(database, live, pace, touch)
         self._running: dict[JobId, Running] = {}
         self._meter = Meter(self._running)
@@ -90,6 +92,11 @@ class Queue:
         return len(self._running)
 
     @property
+    def held(self) -> str:
+        """Why nothing is begun although there is an engine; "" when nothing keeps it."""
+        return self._store.reason
+
+    @property
     def jobs(self) -> Collection[JobId]:
         """Those that have not ended, in the engine or on their way out of it."""
         return self._running
@@ -97,7 +104,13 @@ class Queue:
     async def start(self) -> None:
         """Queue again what ran when the last bot ended, and begin; the engine loads in the background."""
         await self._put_back()
-        services = (self._keep_an_engine(), self._feed(), self._renew(), self._watch_the_line())
+        services = (
+            self._keep_an_engine(),
+            self._feed(),
+            self._renew(),
+            self._watch_the_line(),
+            self._store.watch(),
+        )
         self._services = [asyncio.create_task(service) for service in services]
         self.wake()
 
@@ -203,6 +216,7 @@ class Queue:
         while True:
             await self._woken.wait()
             await self._engine.available()
+            await self._store.wait()
             self._woken.clear()
             try:
                 await self._fill()
@@ -304,6 +318,13 @@ class Queue:
             return refusal
         raise AssertionError(f"job {job} ended without an end")
 
+    def _waits(self, running: Running, reason: str) -> None:
+        """It is done in the engine, and cannot be stored yet."""
+        job = running.request.job
+        self._live.held(job, f"done, waiting for the store: {reason}")
+        self._touch([job])
+        self._moved.set()
+
     def _progress(self, running: Running, update: Progress) -> None:
         now = time.monotonic()
         running.step, running.steps = update.step, update.steps
@@ -378,6 +399,8 @@ class Queue:
     def _waiting(self) -> str:
         if self.trouble:
             return f"waiting for the engine: {self.trouble}"
+        if self._store.reason:
+            return f"waiting for the store: {self._store.reason}"
         return "" if self._engine.ready else "the engine is starting"
 
 

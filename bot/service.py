@@ -150,7 +150,7 @@ class Bot:
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether all is well, and what an operator would look at first."""
         state = self._engine_state()
-        well = state in ("ready", "starting")
+        well = state in ("ready", "starting") and not self.queue.held
         return well, {
             "well": well,
             "up_seconds": round(time.monotonic() - self._started, 1),
@@ -162,6 +162,7 @@ class Bot:
                 "reason": self.queue.trouble,
             },
             "chats": {name: front.absent or "served" for name, front in self._fronts.items()},
+            "store": {"reason": self.queue.held},
             "jobs": {"queued": self.queue.length, "running": self.queue.running},
         }
 

@@ -1,5 +1,6 @@
 """What goes on beside the pictures: looks at what people send, merges, and one training at a time."""
 
+import errno
 import logging
 import math
 import time
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 
 Told = TypeVar("Told", bound=Event)
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 MOST_GUESSED = 4  # pictures in the forward whose time an estimate is made from: more need too much memory
 
 
@@ -140,7 +142,7 @@ class Workshop:
 
     def step(self) -> Sequence[Event]:
         """Advance whoever is next, and tell what became of it."""
-        one = self._next()
+        one, again = self._next(), False
         try:
             return self._advance(one)
         except InvalidRequest as refusal:
@@ -150,12 +152,15 @@ class Workshop:
             reason, expected = _no_memory(one), True
         except torch.AcceleratorError:
             raise
-        except Exception:
-            log.exception("a step of job %s failed", one.job)
-            reason = f"something went wrong in the engine at job {one.job}; it is in the log."
-            expected = False
+        except Exception as error:
+            if again := isinstance(error, OSError) and error.errno in FULL:
+                reason, expected = "the disk of the store is full", True
+            else:
+                log.exception("a step of job %s failed", one.job)
+                reason = f"something went wrong in the engine at job {one.job}; it is in the log."
+                expected = False
         left = self.cancel(one.job) or ()
-        return [Failed(job=one.job, reason=reason, expected=expected, left=left)]
+        return [Failed(job=one.job, reason=reason, expected=expected, left=left, again=again)]
 
     def _advance(self, one: Looking | Training) -> Sequence[Event]:
         if not isinstance(one, Training):

@@ -29,13 +29,15 @@ class Failed:
     """The job ended with an error; `reason` is one sentence for the person.
 
     `expected` tells a refusal (the person's to mend, shown word for word) from a fault (ours, in the log).
-    `left` is what it had put into the store and nobody was told of.
+    `left` is what it had put into the store and nobody was told of. `again`: it ended because the store takes
+    nothing now; the same will go well once there is room.
     """
 
     job: JobId
     reason: str
     expected: bool
     left: tuple[Sha256, ...] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

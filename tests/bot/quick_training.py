@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.messages import (
     Cancelled,
+    Failed,
     Folder,
     Inspect,
     Inspected,
@@ -106,6 +107,8 @@ class Lesson:
                 left=0.01 * (steps - self.done),
             )
         )
+        if self.no_room():
+            return True
         last = self.stopped or self.done == steps
         if last or self.done % EVERY == 0:
             self.save()
@@ -135,6 +138,15 @@ class Lesson:
         self.bot.send(Cancelled(job=job, left=(left,) if self.request.name == "halfway" else ()))
         if self.request.name == "late":
             self.bot.send(Saved(job=job, step=self.done, adapter=None, state=left, validation=None))
+
+    def no_room(self) -> bool:
+        """The "crowded" one finds the disk full, once, before it saves a second time."""
+        if self.request.name != "crowded" or len(self.saved) != 1 or self.fate.exists():
+            return False
+        self.fate.touch()
+        reason = "the disk of the store is full"
+        self.bot.send(Failed(job=self.request.job, reason=reason, expected=True, again=True))
+        return True
 
     def save(self) -> None:
         job, step = self.request.job, self.done

@@ -1,14 +1,17 @@
 """Errors nobody expected, disks that take nothing, a locked database: told, logged, and nothing is lost."""
 
 import asyncio
+import errno
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-from bot import endings
+from bot import endings, room
 from bot.service import Bot
+from engine.messages import Folder, Sha256
 from storage.database import Database
+from tests.bot.lessons import PATIENCE, starts
 from tests.bot.running_bot import rows
 from tests.bot.wall import Chat, OpenChat, Wall, a_config, quick
 
@@ -49,6 +52,79 @@ async def test_a_picture_that_cannot_be_stored_fails_its_job_with_the_reason(
 
     assert card.state == "failed"
     assert card.line.startswith("the picture was painted, but could not be stored: ")
+
+
+class Disk:
+    """The store's, which can be full."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.full = False
+        really = Folder.put_bytes
+
+        def put(store: Folder, content: bytes) -> Sha256:
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return really(store, content)
+
+        monkeypatch.setattr(Folder, "put_bytes", put)
+        monkeypatch.setattr(room, "LONGEST_PAUSE", 0.2)
+        monkeypatch.setattr(room, "TRIED", 100)
+
+
+async def test_a_full_disk_holds_the_queue_and_nobodys_job_is_failed(
+    open_chat: OpenChat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    chat = await open_chat()
+    disk.full = True
+    asked = [(await chat.says("ana", "/imagine a fox --steps 3")).job]
+    done = "done, waiting for the store: the disk of the store is full"
+    await chat.shows(asked[0], lambda card: card.line == done)
+
+    asked += [(await chat.says(f"p{n}", f"/imagine fox {n} --steps 3")).job for n in range(5)]
+
+    for job in asked[1:]:
+        await chat.shows(job, lambda card: "in line, waiting for the store: the disk of" in card.line)
+    assert len(chat.noted("painted")) == 1
+    assert chat.bot.health()[0] is False
+    assert chat.bot.health()[1]["store"] == {"reason": "the disk of the store is full"}
+    disk.full = False
+
+    assert [(await chat.ends(job)).state for job in asked] == ["succeeded"] * 6
+    assert len(chat.noted("painted")) == 6
+    assert chat.bot.health()[0] is True
+    assert len({one.name for one in (tmp_path / "files").glob("??/*")}) == 6
+
+
+async def test_a_bot_that_stops_with_a_full_disk_paints_what_waited_after_its_restart(
+    open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    chat = await open_chat()
+    disk.full = True
+    job = (await chat.says("ana", "/imagine a fox --steps 3")).job
+    await chat.shows(job, lambda card: card.line.startswith("done, waiting for the store"))
+    await chat.close(grace=0.1)
+    disk.full = False
+
+    chat = await open_chat(wall=chat.wall)
+
+    assert (await chat.ends(job)).state == "succeeded"
+
+
+async def test_a_training_whose_engine_finds_the_disk_full_goes_on_from_what_it_saved(
+    open_chat: OpenChat,
+) -> None:
+    chat = await open_chat()
+    job = await starts(chat, "ana", "crowded", steps="20")  # whose engine has no room for its second state
+
+    card = await chat.ends(job, PATIENCE)
+
+    assert card.state == "succeeded"
+    assert card.curve is not None
+    assert [step for step, _ in card.curve.losses] == list(range(1, 21))
+    assert chat.noted("learn") == [job, job]
+    assert rows(chat.folder, "SELECT deaths, suspect FROM jobs") == [(0, 0)]
 
 
 async def test_a_locked_database_acknowledges_nothing_and_loses_nothing(tmp_path: Path) -> None:

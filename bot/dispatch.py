@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 
@@ -16,6 +16,7 @@ from bot.card import Card
 from bot.cards import card
 from bot.chart import chart_png
 from bot.config import QueueSettings
+from bot.counting import count
 from bot.delivery import Delivery
 from bot.drafts import Drafts
 from bot.exporting import Exports
@@ -268,7 +269,7 @@ class Dispatch:
             reply = await self._exported(outcome)
         except (InvalidRequest, CannotStore) as refusal:
             if isinstance(refusal, Refused):
-                await self._count(asker, refusal)
+                await count(self._database, asker, refusal)
             noted.info("refused", what=name, kind=type(refusal).__name__)
             return Reply(ok=False, text=str(refusal))
         except Exception:
@@ -293,17 +294,6 @@ class Dispatch:
         except OSError as error:
             log.warning("an export could not be written", reason=str(error))
             raise CannotStore(NO_EXPORT) from error
-
-    async def _count(self, asker: Asker, refusal: Refused) -> None:
-        """The space's admins see how often something is refused, and nothing of the words."""
-
-        async def work(session: AsyncSession) -> None:
-            space = await people.space(session, asker.chat, asker.space, asker.space_name)
-            person = await people.person(session, asker.chat, asker.person, asker.person_name)
-            await keeping.refused(session, space.id, person.id, refusal.why, time.time())
-
-        with suppress(CannotStore):  # whoever asked is told all the same
-            await self._database.write(work)
 
     async def _done_beside(
         self, asker: Asker, job: JobId, ask: Ask, person_id: int, answer: Beside

@@ -2,19 +2,23 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.allowance import room_for
+from bot.counting import count
 from bot.front import Asker
-from bot.incoming import aside
+from bot.incoming import Check, aside
 from bot.leftovers import Leftovers
 from bot.lora_files import check_lora, check_whole
 from bot.packed import LARGEST_ZIP, ZIP, Taken, taken
 from bot.uploads import LARGEST_FILE, Upload, Uploads
+from commands.keepers import Refused
 from commands.parse import short
 from engine.messages import InvalidRequest, Sha256
 from storage import people, uploads
@@ -70,20 +74,46 @@ class Intake:
         Raises InvalidRequest with one sentence when nothing of it can be taken, TooLarge when there is too
         much of it; OSError, CannotStore.
         """
-        async with aside(self._files.folder, chunks, check_size) as path:
-            return await self._take(asker, name, path)
-
-    async def _take(self, asker: Asker, name: str, path: Path) -> Sent:
-        kept: list[Kept] = []
-        refused: list[tuple[str, str]] = []
-        async with self._turn(asker), self._leftovers.keeping():
-            async for one in taken(self._uploads, name, path):
-                if one.upload is None:
-                    refused.append((one.name, one.reason))
-                else:
-                    kept.append(await self._kept(one, one.upload))
+        async with self._received(asker, chunks, check_size) as path, self._leftovers.keeping():
+            kept, refused = await self._taken(asker, name, path)
             await self._note(asker, [one.sha256 for one in kept])
         return Sent(pictures=tuple(kept), refused=tuple(refused))
+
+    async def _taken(self, asker: Asker, name: str, path: Path) -> tuple[list[Kept], list[tuple[str, str]]]:
+        """What is kept, and what is not. Raises Refused when there was no room for anything."""
+        kept: list[Kept] = []
+        refused: list[tuple[str, str]] = []
+        room, full = await room_for(self._database, self._files, asker), None
+        async for one in taken(self._uploads, name, path):
+            if one.upload is None:
+                refused.append((one.name, one.reason))
+                continue
+            try:
+                room.fill(await asyncio.to_thread(_size, one.upload.path))
+            except Refused as refusal:
+                full = refusal
+                refused.append((one.name, str(refusal)))
+            else:
+                kept.append(await self._kept(one, one.upload))
+        if full is not None and not kept:
+            raise full
+        return kept, refused
+
+    @asynccontextmanager
+    async def _received(
+        self, asker: Asker, chunks: AsyncIterable[bytes], check: Check
+    ) -> AsyncGenerator[Path]:
+        """The file, once this person may send it; of each person one at a time is looked at.
+
+        Who may not, or has no room, is counted.
+        """
+        try:
+            await room_for(self._database, self._files, asker)
+            async with aside(self._files.folder, chunks, check) as path, self._turn(asker):
+                yield path
+        except Refused as refusal:
+            await count(self._database, asker, refusal)
+            raise
 
     async def _kept(self, one: Taken, upload: Upload) -> Kept:
         return Kept(
@@ -109,20 +139,21 @@ class Intake:
 
         Raises InvalidRequest with one sentence when it plainly is none; OSError, CannotStore.
         """
-        async with aside(self._files.folder, chunks, check_lora) as path:
+        async with self._received(asker, chunks, check_lora) as path, self._leftovers.keeping():
             check_whole(path)
-            async with self._leftovers.keeping():
-                sha256 = await self._files.put(path)
-                await self._note(asker, [sha256])
+            (await room_for(self._database, self._files, asker)).fill(_size(path))
+            sha256 = await self._files.put(path)
+            await self._note(asker, [sha256])
         return sha256
 
     async def _note(self, asker: Asker, hashes: Sequence[Sha256]) -> None:
         """Write down whose files these are: nobody else may use them by their hashes."""
 
         async def work(session: AsyncSession) -> None:
+            space = await people.space(session, asker.chat, asker.space, asker.space_name)
             me = await people.person(session, asker.chat, asker.person, asker.person_name)
             for sha256 in hashes:
-                await uploads.note(session, me.id, sha256, time.time())
+                await uploads.note(session, me.id, sha256, time.time(), space.id)
 
         await self._database.write(work)
 
@@ -137,3 +168,7 @@ def check_size(size: int, start: bytes) -> None:
     most, what = (LARGEST_ZIP, "zip") if start.startswith(ZIP) else (LARGEST_FILE, "picture")
     if size > most:
         raise TooLarge(f"the {what} is larger than {most // 2**20} MB: send a smaller one.")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size

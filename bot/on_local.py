@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from aiohttp import WSCloseCode, web
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.budget import Budget
 from bot.card import Card
@@ -29,9 +30,11 @@ from bot.uploads import LARGEST_FILE
 from commands.actions import ACTIONS
 from commands.book import COMMANDS
 from commands.forms import definition
+from commands.keepers import Refused
 from commands.loras import Library
 from commands.settings import with_defaults
 from engine.messages import InvalidRequest, JobId, Sha256
+from storage import keeping
 from storage.database import Database
 from storage.files import Files
 from storage.people import known, person
@@ -153,7 +156,13 @@ class LocalChat:
         """Call this person so from now on, on everybody's pages. Raises InvalidRequest."""
         if await self.dispatch.passes_for_admin(CHAT, key, name):
             raise InvalidRequest("this name looks like an admin's: take another one.")
-        await self._database.write(partial(person, chat=CHAT, key=key, name=name))
+
+        async def work(session: AsyncSession) -> None:
+            if await keeping.blocked_anywhere(session, CHAT, key):
+                raise Refused("an admin has blocked you here: your name stays as it is.", "blocked")
+            await person(session, CHAT, key, name)
+
+        await self._database.write(work)
         told = written({"named": {"key": key, "name": name}})
         for wire in tuple(self._wires):
             if wire.person == key:

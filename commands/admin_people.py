@@ -88,6 +88,7 @@ def _told(one: Done, blocked: bool) -> str:
         f"{one.failed} failed" if one.failed else "",
         f"{one.cancelled} cancelled" if one.cancelled else "",
         f"{one.open} not ended" if one.open else "",
+        f"{counted(one.sent, 'file')} sent" if one.sent else "",
         f"{duration(one.seconds)} of the engine" if one.seconds else "",
         "blocked" if blocked else "",
     )

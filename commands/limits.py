@@ -10,6 +10,8 @@ from engine.messages import InvalidRequest, Paint, Train, Work
 from storage import limits
 from storage.limits import DAY, Use, day_of
 
+MEGABYTES = "limit of megabytes"  # what refusals for them are counted as
+ROOM = "delete some of your jobs or LoRAs first; what you sent and do not use goes after a day."
 MEGABYTE = 1e6  # bytes, as file managers and the chats count them
 
 
@@ -47,6 +49,14 @@ async def used_by(
     return replace(used, megabytes=await context.weigh(files) / MEGABYTE)
 
 
+def too_large(most: int | None, kept: float, more: float = 0.0) -> str:
+    """Why somebody who keeps so many megabytes may keep none more, or not so many; "" when they may."""
+    if most is None or (kept < most and kept + more <= most):
+        return ""
+    adds = f"this has {more:,.1f} MB, " if more else ""
+    return f"{adds}you keep {kept:,.1f} MB here, and {most:,} are allowed"
+
+
 def reset(now: float) -> str:
     """When the day begins anew."""
     return f"00:00 UTC, in {duration(day_of(now) + DAY - now)}"
@@ -64,9 +74,8 @@ def _beyond(
     if most.pictures is not None and pictures and used.pictures + pictures > most.pictures:
         text = f"you keep {counted(used.pictures, 'picture')} here, and {most.pictures} are allowed"
         yield f"{text}: delete some of your jobs first.", "limit of pictures"
-    if most.megabytes is not None and used.megabytes >= most.megabytes:
-        text = f"you keep {used.megabytes:,.1f} MB here, and {most.megabytes:,} are allowed"
-        yield f"{text}: delete some of your jobs or LoRAs first.", "limit of megabytes"
+    if text := too_large(most.megabytes, used.megabytes):
+        yield f"{text}: {ROOM}", MEGABYTES
     if most.trainings is not None and isinstance(request, Train) and used.trainings >= most.trainings:
         text = (
             f"you have had {used.trainings} of the {counted(most.trainings, 'training')} that you have a day"

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Integer, case, cast, func, or_, select
+from sqlalchemy import ColumnElement, Integer, case, cast, func, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.plans import of_space
-from storage.tables import Adapter, Job, Person, Picture, Space
+from storage.tables import Adapter, Job, Person, Picture, Space, Upload
 
 DAY = 86400.0  # seconds
 LONGEST_REASON = 60  # characters of why jobs failed, under which they are counted together
@@ -26,6 +26,7 @@ class Done:
     cancelled: int
     open: int
     seconds: float
+    sent: int = 0  # files, of late
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +41,11 @@ class Day:
 
 async def found(session: AsyncSession, space_id: int, chat: str, words: str) -> list[Person]:
     """The people of this space whom these words mean: by key, or by name whatever its case."""
-    here = select(Job.person_id).where(Job.space_id == space_id)
+    asked = select(Job.person_id).where(Job.space_id == space_id)
+    sent = select(Upload.person_id).where(Upload.space_id == space_id, Upload.at > 0)
     named = func.lower(Person.name) == words.strip().lower()
     who = select(Person).where(
-        Person.chat == chat, or_(Person.key == words.strip(), named), Person.id.in_(here)
+        Person.chat == chat, or_(Person.key == words.strip(), named), Person.id.in_(union(asked, sent))
     )
     return list(await session.scalars(who.order_by(Person.id)))
 
@@ -71,7 +73,8 @@ async def everybody(
     )
     if person_id is not None:
         asked = asked.where(Person.id == person_id)
-    return [
+    sent = await _sent(session, space_id, person_id)
+    done = [
         Done(
             person_id=person.id,
             key=person.key,
@@ -82,9 +85,25 @@ async def everybody(
             cancelled=cancelled,
             open=open,
             seconds=used or 0.0,
+            sent=sent.pop(person, 0),
         )
         for person, paintings, trainings, failed, cancelled, open, used in await session.execute(asked)
     ]
+    return [*done, *(_only_sent(person, files) for person, files in sent.items())][:limit]
+
+
+async def _sent(session: AsyncSession, space_id: int, person_id: int | None) -> dict[Person, int]:
+    """Who has files here that they sent, and how many."""
+    asked = select(Person, func.count()).join(Upload, Upload.person_id == Person.id)
+    asked = asked.where(Upload.space_id == space_id, Upload.at > 0).group_by(Person.id).order_by(Person.id)
+    if person_id is not None:
+        asked = asked.where(Person.id == person_id)
+    return {row[0]: row[1] for row in await session.execute(asked)}
+
+
+def _only_sent(person: Person, files: int) -> Done:
+    nothing = dict.fromkeys(("paintings", "trainings", "failed", "cancelled", "open"), 0)
+    return Done(person_id=person.id, key=person.key, name=person.name, **nothing, seconds=0.0, sent=files)
 
 
 async def days(session: AsyncSession, space_id: int, since: float) -> list[Day]:

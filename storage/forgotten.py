@@ -43,7 +43,7 @@ async def let_go(session: AsyncSession, busy: Collection[JobId]) -> bool:
     await session.execute(delete(Adapter).where(unowned, Adapter.sha256.not_in(used)))
     for table, mine in (
         (Person, (Job.person_id, Adapter.person_id, Upload.person_id)),
-        (Space, (Job.space_id, Adapter.space_id)),
+        (Space, (Job.space_id, Adapter.space_id, Upload.space_id)),
     ):
         held = or_(*(exists().where(column == table.id) for column in mine))
         await session.execute(delete(table).where(table.key.startswith(FORGOTTEN), ~held))

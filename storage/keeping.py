@@ -130,6 +130,13 @@ async def blocked(session: AsyncSession, space_id: int) -> set[str]:
     return set(await session.scalars(found))
 
 
+async def blocked_anywhere(session: AsyncSession, chat: str, key: str) -> bool:
+    """Whether any space of this chat has blocked this person."""
+    found = select(Standing.key).join(Space, Space.id == Standing.space_id)
+    found = found.where(Space.chat == chat, Standing.key == key, Standing.blocked_at.is_not(None))
+    return await session.scalar(found.limit(1)) is not None
+
+
 async def refused(session: AsyncSession, space_id: int, person_id: int, why: str, now: float) -> None:
     """Somebody asked for what is not allowed here; why, without their words."""
     await session.execute(delete(Refusal).where(Refusal.space_id == space_id, Refusal.at < now - LONG))

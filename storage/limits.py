@@ -30,7 +30,7 @@ class Limits:
     queued: int | None = None  # jobs at a time
     pictures: int | None = None  # kept
     total: int | None = None  # engine seconds, a day
-    megabytes: int | None = None  # kept: pictures, LoRAs, and what trainings have
+    megabytes: int | None = None  # kept: pictures, LoRAs, what trainings have, and what was sent
 
     def over(self, usual: "Limits") -> "Limits":
         """These, and the usual ones where these say nothing."""
@@ -99,7 +99,7 @@ async def use(
 
 
 async def files(session: AsyncSession, space_id: int, person_id: int) -> set[Sha256]:
-    """Every stored file that this person's pictures, trainings and LoRAs of this space need."""
+    """Every stored file that this person's pictures, trainings and LoRAs here need, or which they sent."""
     columns = [column for column, *_ in NEEDED if column.class_ not in (Adapter, Upload)]
     theirs = of_space(space_id), Job.person_id == person_id
     named = [
@@ -110,6 +110,8 @@ async def files(session: AsyncSession, space_id: int, person_id: int) -> set[Sha
     ]
     own = Adapter.space_id == space_id, Adapter.person_id == person_id
     named += [select(one).where(*own, *when) for one, *when in NEEDED if one.class_ is Adapter]
+    sent = Upload.space_id == space_id, Upload.person_id == person_id, Upload.at > 0
+    named.append(select(Upload.sha256).where(*sent))
     return {Sha256(sha256) for sha256 in await session.scalars(union(*named)) if sha256 is not None}
 
 

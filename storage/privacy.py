@@ -137,6 +137,8 @@ async def forget_space(session: AsyncSession, chat: str, key: str, now: float) -
     had = await _without_adapters(session, owned, now)
     stopped = await _stopped(session, here)
     had |= await _without_jobs(session, here, now)
+    sent = delete(Upload).where(Upload.space_id == space.id, Upload.at > TO_REMOVE)
+    had |= set(await session.scalars(sent.returning(Upload.sha256)))
     away = update(Job).where(here, Job.private.is_(False))
     await session.execute(away.values(shown=Job.revision, message=None))
     going = select(Job.id).where(here, Job.shown < Job.revision).limit(AT_ONCE)
@@ -300,17 +302,24 @@ async def _less_queued(session: AsyncSession, space_id: int) -> None:
 
 
 async def _only_there(session: AsyncSession, space_id: int) -> list[int]:
-    """The people who painted, trained or voted in this space and in no other."""
+    """The people who painted, trained, voted or sent anything in this space and in no other."""
     picture_of = (Vote.picture_id == Picture.id, Picture.job_number == Job.number)
 
-    def did(where: ColumnElement[bool], owned: ColumnElement[bool]) -> ColumnElement[bool]:
+    def did(
+        where: ColumnElement[bool], owned: ColumnElement[bool], sent: ColumnElement[bool]
+    ) -> ColumnElement[bool]:
         return or_(
             exists().where(Job.person_id == Person.id, where),
             exists().where(Adapter.person_id == Person.id, Adapter.deleted_at.is_(None), owned),
             exists().where(Vote.person_id == Person.id, *picture_of, where),
+            exists().where(Upload.person_id == Person.id, Upload.at > TO_REMOVE, sent),
         )
 
-    here = did(Job.space_id == space_id, Adapter.space_id == space_id)
-    elsewhere = did((Job.space_id != space_id) & Job.deleted_at.is_(None), Adapter.space_id != space_id)
+    here = did(Job.space_id == space_id, Adapter.space_id == space_id, Upload.space_id == space_id)
+    elsewhere = did(
+        (Job.space_id != space_id) & Job.deleted_at.is_(None),
+        Adapter.space_id != space_id,
+        Upload.space_id != space_id,
+    )
     nobody = Person.key.startswith(FORGOTTEN)
     return list(await session.scalars(select(Person.id).where(here, ~elsewhere, ~nobody)))

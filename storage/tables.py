@@ -287,7 +287,11 @@ class Comparison(Table):
 
 
 class Upload(Table):
-    """A picture that somebody sent to learn from; kept for a while even if no training has it yet."""
+    """A file that somebody sent, a picture or a LoRA; kept for a while even if nothing needs it yet.
+
+    `space_id`: where they sent it, which it counts for; None for what the bot made for them. It is no foreign
+    key, for SQLite would have to write the whole table anew to take one: storage/privacy.py empties it.
+    """
 
     __tablename__ = "uploads"
     __table_args__ = (UniqueConstraint("person_id", "sha256"), Index("ix_uploads_sha256", "sha256"))
@@ -296,6 +300,7 @@ class Upload(Table):
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"))
     sha256: Mapped[str]
     at: Mapped[float]
+    space_id: Mapped[int | None]
 
 
 class Audit(Table):

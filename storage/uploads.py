@@ -10,13 +10,15 @@ from storage.pictures import unneeded
 from storage.tables import Job, TrainingPicture, Upload
 
 
-async def note(session: AsyncSession, person_id: int, sha256: Sha256, now: float) -> None:
-    """The person sent this picture, whose file lies in the store."""
+async def note(
+    session: AsyncSession, person_id: int, sha256: Sha256, now: float, space_id: int | None = None
+) -> None:
+    """The person sent this file from this space, if from any; it lies in the store."""
     row = await session.scalar(select(Upload).where(Upload.person_id == person_id, Upload.sha256 == sha256))
     if row is None:
-        session.add(Upload(person_id=person_id, sha256=sha256, at=now))
+        session.add(Upload(person_id=person_id, sha256=sha256, at=now, space_id=space_id))
     else:
-        row.at = now
+        row.at, row.space_id = now, space_id or row.space_id
     await session.flush()
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
+from bot.config import AdminSettings
 from engine.messages import Sha256
 from tests.bot.visitor import Place, Visitor, a_place
 
@@ -175,6 +176,27 @@ async def test_more_than_twenty_megabytes_are_not_read(place: Place) -> None:
     assert status == 413
     assert text == "the picture is larger than 20 MB: send a smaller one."
     assert (await ana.says("/help"))["ok"]
+
+
+async def test_who_is_blocked_sends_nothing_and_keeps_their_name(tmp_path: Path) -> None:
+    async with a_place(tmp_path, admins=AdminSettings(local=("ana",))) as place:
+        ana, ben = await place.comes(), await place.comes()
+        await ana.ask(name="ana")
+        await ben.ask(name="ben")
+        picture = encoded(Image.new("RGB", (60, 40), "red"), "PNG")
+        assert (await ben.post("/uploads?channel=general", picture))[0] == 200
+
+        assert (await ana.says("/admin people ben --block"))["ok"]
+
+        blocked = (422, "an admin has blocked you here: ask one of them.")
+        assert await ben.post("/uploads?channel=general", picture) == blocked
+        assert await ben.post("/uploads", picture) == blocked
+        assert await ben.post("/lora-files?channel=general", picture) == blocked
+        assert (await ben.post("/uploads?channel=ideas", picture))[0] == 200
+        assert await ben.post("/uploads?channel=nowhere", picture) == (422, "there is no such channel.")
+        assert (await ben.ask(name="carl"))["error"] == (
+            "an admin has blocked you here: your name stays as it is."
+        )
 
 
 async def hash_of(visitor: Visitor, content: bytes) -> str:

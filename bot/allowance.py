@@ -1,0 +1,49 @@
+"""Whether somebody may send files to a space, and how many megabytes: what its keepers say."""
+
+from dataclasses import dataclass
+
+from bot.front import Asker
+from commands.filing import check_welcome
+from commands.keepers import Refused
+from commands.limits import MEGABYTE, MEGABYTES, ROOM, too_large
+from engine.messages import Sha256
+from storage import keeping, limits, people
+from storage.database import Database
+from storage.files import Files
+
+SENDING = "send files"  # which is no command, but what the blocked may not do either
+
+
+@dataclass
+class Room:
+    """How many megabytes somebody keeps, of how many at most; None is no limit."""
+
+    most: int | None = None
+    kept: float = 0.0
+
+    def check(self, size: int = 0) -> None:
+        """Raise Refused when so many bytes more are too much."""
+        if text := too_large(self.most, self.kept, size / MEGABYTE):
+            raise Refused(f"{text}: {ROOM}", MEGABYTES)
+
+    def fill(self, size: int) -> None:
+        """Keep so many bytes more. Raises Refused when they are too much."""
+        self.check(size)
+        self.kept += size / MEGABYTE
+
+
+async def room_for(database: Database, store: Files, asker: Asker) -> Room:
+    """The room that this person has here. Raises Refused when they are blocked or have none; OSError."""
+    async with database.reading() as session:
+        space = await people.space_id(session, asker.chat, asker.space)
+        if space is None:
+            return Room()
+        kept = await keeping.kept(session, space, asker.person, asker.roles)
+        check_welcome(kept, SENDING)
+        if kept.limits.megabytes is None:
+            return Room()
+        me = await people.known(session, asker.chat, asker.person)
+        theirs: set[Sha256] = set() if me is None else await limits.files(session, space, me.id)
+    room = Room(kept.limits.megabytes, await store.weigh(theirs) / MEGABYTE)
+    room.check()
+    return room

@@ -126,7 +126,7 @@ async def _train(
             if rows := _rows(ended, saved):
                 sheet = await asyncio.to_thread(lambda: png(samples_sheet(rows, request.prompts)))
                 print(f"{_keep(kept.with_suffix(PICTURE), sheet)}  what it paints")
-            print(f"learned in {duration(ended.seconds)}; try: imagine {request.phrase!r} --lora {kept.stem}")
+            print(f"trained in {duration(ended.seconds)}; try: imagine {request.phrase!r} --lora {kept.stem}")
             return say(ended.note, FINE) if ended.note else FINE
         case Failed():
             return say(ended.reason, BAD_INPUT if ended.expected else FAILED)

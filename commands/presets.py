@@ -98,6 +98,8 @@ def _following(chosen: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
     if "rank" in overrides:
         usual = chosen.get("alpha", TrainingSettings.alpha) / chosen.get("rank", TrainingSettings.rank)
         followed["alpha"] = usual * overrides["rank"]
+    if overrides.get("dora"):
+        followed["convolutions"] = False  # it learns linear layers only
     if "steps" in overrides:
         followed["epochs"] = 0
     if overrides.get("optimizer") == Optimizer.PRODIGY:

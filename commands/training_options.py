@@ -62,6 +62,7 @@ class TrainingOptions(TypedDict, total=False):
         ),
     ]
     feed_forward: Annotated[bool, Option("train the feed-forward layers, too", more=True)]
+    convolutions: Annotated[bool, Option("train the UNet's convolutions, too (LoCon)", more=True)]
     text_encoder: Annotated[bool, Option("train the first text encoder, too", more=True)]
     text_encoder_2: Annotated[bool, Option("train the second text encoder, too", more=True)]
     blocks: Annotated[

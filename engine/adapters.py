@@ -14,13 +14,12 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from peft.tuners.lora import Conv2d
 from torch import Tensor, nn
 
 from engine.adapter_file import Adapter, LowRank, read_adapter
 from engine.decomposed import gained, own_weight, serve_dora
 from engine.key_names import COMPONENTS, Component, KeyNames, Place
-from engine.low_rank import LowRankLinear, Stack, stacks
+from engine.low_rank import AddedToWeight, LowRankConv2d, LowRankLinear, Stack, stacks
 from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
 from engine.new_tokens import TokenVectors
 from engine.targets import targets
@@ -262,7 +261,7 @@ class Adapters:
             layer._active_adapter = here
             for name in here:
                 layer.set_scale(name, counting[name])
-            if isinstance(layer, LowRankLinear):
+            if isinstance(layer, AddedToWeight):
                 layer.renew(keep=alone is None)
 
     def _drop(self, name: str | None, *, dropping: bool) -> None:
@@ -334,7 +333,7 @@ class Adapters:
                     layer.update_layer(name, change.rank, lora_alpha=change.alpha, config=config)
             else:
                 module = self._module(place)
-                kind: Any = Conv2d if isinstance(module, nn.Conv2d) else LowRankLinear
+                kind: Any = LowRankConv2d if isinstance(module, nn.Conv2d) else LowRankLinear
                 layer = kind(module, name, config, r=change.rank, lora_alpha=change.alpha)
                 layer.train(module.training)
                 layer.set_adapter([], inference_mode=True)

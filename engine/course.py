@@ -1,5 +1,6 @@
 """The course of a training: how far it is, what it lost and saved on the way, and what was lowered for it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -30,6 +31,7 @@ class Course:
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
     smoothed: float | None = None
+    untaught: float = math.inf  # loss of the model as it was, on what validates
     checkpoints: list[Checkpoint] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -96,6 +98,7 @@ class Course:
             "seconds": self.seconds,
             "losses": torch.tensor(self.losses, dtype=torch.float64),
             "smoothed": self.smoothed,
+            "untaught": self.untaught,
             "checkpoints": [asdict(one) for one in self.checkpoints],
             "notes": self.notes,
         }
@@ -115,6 +118,7 @@ def resumed(state: Mapping[str, Any], request: Train) -> Course:
         seconds=state["seconds"],
         losses=state["losses"].tolist(),
         smoothed=state["smoothed"],
+        untaught=state.get("untaught", math.inf),
         checkpoints=[Checkpoint(**one) for one in state["checkpoints"]],
         notes=list(state["notes"]),
     )

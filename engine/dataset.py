@@ -18,7 +18,7 @@ from engine.messages import Example, InvalidRequest, Note, Sha256, Train, Traini
 from engine.sharpness import is_blurred, is_one_colour
 from engine.sizes import grain, nearest
 
-ALL_TRAIN_BELOW = 8  # pictures: so few that none can be spared for validation alone
+ALL_TRAIN_UP_TO = 16  # pictures: so few that none can be spared for validation alone
 UPSCALE = 2.0  # times that a picture may be enlarged to cover its bucket
 NOTICED = 1.05  # times larger, from which on it is told
 HARD_CROP = 0.25  # share of a picture's area that may be lost without a word
@@ -173,7 +173,7 @@ def caption(training: Train, example: Example) -> str:
 
 def held_out(settings: TrainingSettings, pictures: int) -> int:
     """How many of so many pictures are kept from training, for validation alone."""
-    if pictures < ALL_TRAIN_BELOW or not settings.validation:
+    if pictures <= ALL_TRAIN_UP_TO or not settings.validation:
         return 0
     return max(1, round(settings.validation * pictures))
 

@@ -9,6 +9,7 @@ from PIL import Image
 from engine.contact_sheet import Grid, contact_sheet, thumbnail
 from engine.dataset import Examiner, Item, planned_steps
 from engine.messages import Inspect, Inspected, JobId, Note, Sha256
+from engine.optimizers import odd_rate
 from engine.safety import Flags
 
 
@@ -58,7 +59,7 @@ class Inspection:
             job=self.job,
             sheet=self._sheet(notes),
             notes=notes,
-            problems=self._examiner.problems,
+            problems=(*self._examiner.problems, *filter(None, [odd_rate(settings)])),
             steps=steps,
             seconds=steps * settings.batch * settings.accumulation * self._seconds(items),
         )

@@ -18,10 +18,10 @@ from engine.batches import Batches
 from engine.chance import draw, seed_of
 from engine.dataset import Item, crop_corner, pixels, time_ids
 from engine.encoding import encoded
-from engine.messages import Size, TrainingSettings
+from engine.messages import EXAMPLES, Size, TrainingSettings
 from engine.model import Model
 from engine.objective import Rows, noised, prediction_type, snr_weights, target
-from engine.validation import TIMESTEPS
+from engine.validation import TIMESTEPS, noises
 
 CROPS = 4  # random crops of each picture, beside the one in the centre
 
@@ -66,8 +66,8 @@ class Lessons:
 
     @property
     def held(self) -> int:
-        """How many pictures validate."""
-        return len(self._held)
+        """How many times `held_rows` has something to validate with: pictures times noises."""
+        return len(self._held) * noises(len(self._held))
 
     def encode(self, train: Sequence[Item], held: Sequence[Item]) -> Iterator[None]:
         """Look at every picture in every way it will be shown, one look a step."""
@@ -105,15 +105,17 @@ class Lessons:
         return self._noised(chosen, [one.caption for one in subjects], generator)
 
     def held_rows(self, number: int) -> Rows:
-        """The held-out picture with this number under fixed noise, a row of each fixed timestep."""
-        place = self._held[number]
+        """A picture to validate with under fixed noise, a row of each fixed timestep; number: 0 to `held` -
+        1."""
+        noise, place = divmod(number, len(self._held))
+        place = self._held[place]
         subject = self._seen[place]
         trained = len(self._alphas)
         timesteps = torch.tensor([int(share * trained) for share in TIMESTEPS])
         return self._noised(
             [subject.looks[0]] * len(TIMESTEPS),
             [subject.caption] * len(TIMESTEPS),
-            draw(self._settings.seed, "validation", place),
+            draw(self._settings.seed, "validation", place + noise * EXAMPLES[1]),
             timesteps,
             offset=0.0,
         )

@@ -1,17 +1,20 @@
-"""A linear module with low-rank adapters, which are added to its weight where that is less work.
+"""Linear and convolution modules with low-rank adapters, which are added to the weight where that is less
+work.
 
-PEFT's layer applies the module, and then both factors of each adapter, to everything that comes in. To add
+PEFT's layers apply the module, and then both factors of each adapter, to everything that comes in. To add
 their products to the weight first, W + sum of s B A, and to apply that once, is less where much comes in at
 once; in training, where the gradient of the whole weight is then needed, where the module is small as well:
-in the model that ships. There the modules of one shape are added to at once, as stacks.
+in the model that ships. There the modules of one shape are added to at once, as stacks. A convolution counts
+as the matrix that it applies to each patch.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import torch
-from peft.tuners.lora import Linear
+from peft.tuners.lora import Conv2d, Linear
 from torch import Tensor, nn
 
 # Multiplications in the time of what adding saves beside the products, measured (docs/measurements.md): the
@@ -20,38 +23,44 @@ CALLS, NUMBER = 2**20, 160
 KEPT = 2**18  # numbers of a weight that may be kept a second time, with what is added to it
 
 
-class LowRankLinear(Linear):  # type: ignore[misc]
-    """PEFT's layer; what it answers is the same but for the rounding of float32."""
+class AddedToWeight:
+    """What PEFT's layers of both kinds get here; the answers are the same but for the rounding of float32."""
 
+    weight: Tensor
+    r: dict[str, int]
     learning: Tensor | None = None  # its weight with the adapter in training, while a stack adds that
     _keeps = False
     _kept: Tensor | None = None  # its weight with the adapters that count, once they were added
 
-    def renew(self, *, keep: bool) -> None:
+    def renew(self: Any, *, keep: bool) -> None:
         """Other adapters count now. keep: they will not change, and need to be added only once."""
         self._kept = None
         self._keeps = keep and bool(self._active_adapter) and self.base_layer.weight.numel() <= KEPT
 
-    def forward(self, x: Tensor, *told: Any, **options: Any) -> Tensor:
-        """x: (..., in); returns (..., out)."""
+    def forward(self: Any, x: Tensor, *told: Any, **options: Any) -> Tensor:
+        """x: what the module takes; returns what it answers."""
         weight = self.learning if self.learning is not None else self._kept
         if told or options or (weight is None and not self._adds(x)):
-            answer: Tensor = super().forward(x, *told, **options)
+            answer: Tensor = super().forward(x, *told, **options)  # type: ignore[misc]
             return answer
         weight = self._added() if weight is None else weight
-        return nn.functional.linear(x, weight, self.base_layer.bias)
+        applied: Tensor = self._applied(x, weight)
+        return applied
 
-    def _added(self) -> Tensor:
-        """Its weight with the adapters that count."""
-        weight: Tensor = self.base_layer.weight
+    def _added(self: Any) -> Tensor:
+        """Its weight with the adapters that count; its very own where there are none."""
+        if not self._active_adapter:
+            return self.base_layer.weight  # type: ignore[no-any-return]
+        weight: Tensor = matrix(self.base_layer.weight)
         for name in self._active_adapter:
-            up, down = self.lora_B[name].weight, self.lora_A[name].weight
+            up, down = matrix(self.lora_B[name].weight), matrix(self.lora_A[name].weight)
             weight = torch.addmm(weight, up, down, alpha=self.scaling[name])
+        weight = shaped(weight, self.base_layer.weight.shape)
         if self._keeps and not torch.compiler.is_compiling():
             self._kept = weight
         return weight
 
-    def _adds(self, x: Tensor) -> bool:
+    def _adds(self: Any, x: Tensor) -> bool:
         """Whether the adapters that count may be added to the weight, and are worth it.
 
         Half precision would round what they change to the last bits of the weight.
@@ -63,47 +72,83 @@ class LowRankLinear(Linear):  # type: ignore[misc]
             return False
         return all(self._plain(name) and self._less_work(name, x) for name in self._active_adapter)
 
-    def _plain(self, name: str) -> bool:
+    def _plain(self: Any, name: str) -> bool:
         """Whether it is no DoRA, and nothing of what comes in is dropped for it."""
         dropout = self.lora_dropout[name]
         # One that drops nothing is in training all the same when its adapter came to a layer that was there.
         drops = dropout.training and not isinstance(dropout, nn.Identity)
         return name not in self.lora_variant and not drops
 
-    def _less_work(self, name: str, x: Tensor) -> bool:
+    def _less_work(self: Any, name: str, x: Tensor) -> bool:
         """Counted in multiplications."""
         if torch.is_grad_enabled() and self.lora_A[name].weight.requires_grad:
             return False  # or it would be in a stack
-        rank, inside, outside = self.r[name], self.in_features, self.out_features
-        rows = x.numel() // inside
+        rank, rows, (outside, inside) = self.r[name], self._rows(x), matrix(self.base_layer.weight).shape
         apart, added = rows * rank * (inside + outside), rank * inside * outside
         return bool(added < apart + CALLS + NUMBER * rows * outside)
+
+
+class LowRankLinear(AddedToWeight, Linear):  # type: ignore[misc]
+    """PEFT's linear layer: (..., in) becomes (..., out)."""
+
+    def _applied(self, x: Tensor, weight: Tensor) -> Tensor:
+        return nn.functional.linear(x, weight, self.base_layer.bias)
+
+    def _rows(self, x: Tensor) -> int:
+        return x.numel() // x.shape[-1]
+
+
+class LowRankConv2d(AddedToWeight, Conv2d):  # type: ignore[misc]
+    """PEFT's convolution: (B, in, H, W) becomes (B, out, H', W')."""
+
+    def _applied(self, x: Tensor, weight: Tensor) -> Tensor:
+        module = self.base_layer
+        return nn.functional.conv2d(
+            x, weight, module.bias, module.stride, module.padding, module.dilation, module.groups
+        )
+
+    def _rows(self, x: Tensor) -> int:
+        """The patches that it is applied to."""
+        return int(x[:, 0].numel() // math.prod(self.base_layer.stride))
+
+
+def matrix(weight: Tensor) -> Tensor:
+    """The weight as (out, in): of a convolution (out, height * width * in), a view where its channels come
+    last."""
+    return weight.movedim(1, -1).flatten(1)
+
+
+def shaped(weight: Tensor, shape: torch.Size) -> Tensor:
+    """What `matrix` made flat, in the shape of a module's weight again: a view."""
+    outside, inside, *kernel = shape
+    return weight.view(outside, *kernel, inside).movedim(-1, 1)
 
 
 class Stack:
     """The factors of one adapter in training in modules of one shape, side by side.
 
-    down: (modules, rank, in) and up: (modules, out, rank) are what an optimizer takes; the layers' own
-    factors are views of them, which need no gradients.
+    down: (modules, rank, in) and up: (modules, out, rank) are what an optimizer takes, as `matrix` has them;
+    the layers' own factors are views of them, which need no gradients.
     """
 
-    def __init__(self, layers: Sequence[LowRankLinear], name: str) -> None:
+    def __init__(self, layers: Sequence[Any], name: str) -> None:
         self._layers = layers
         self._name = name
         held = [(layer.lora_A[name], layer.lora_B[name]) for layer in layers]
         with torch.no_grad():
-            self._weight = torch.stack([layer.base_layer.weight for layer in layers])
-            self.down = nn.Parameter(torch.stack([down.weight for down, _ in held]))
-            self.up = nn.Parameter(torch.stack([up.weight for _, up in held]))
-        for (down, up), *views in zip(held, self.down.detach(), self.up.detach(), strict=True):
-            down.weight, up.weight = (nn.Parameter(view, requires_grad=False) for view in views)
+            self._weight = torch.stack([matrix(layer.base_layer.weight) for layer in layers])
+            self.down = nn.Parameter(torch.stack([matrix(down.weight) for down, _ in held]))
+            self.up = nn.Parameter(torch.stack([matrix(up.weight) for _, up in held]))
+        for factors, *views in zip(held, self.down.detach(), self.up.detach(), strict=True):
+            for factor, view in zip(factors, views, strict=True):
+                factor.weight = nn.Parameter(shaped(view, factor.weight.shape), requires_grad=False)
 
     def add(self) -> None:
         """Let the layers answer with W + s B A, for one forward and backward."""
         scale = self._layers[0].scaling[self._name]
         added = torch.baddbmm(self._weight, self.up, self.down, alpha=scale)
         for layer, weight in zip(self._layers, added.unbind(), strict=True):
-            layer.learning = weight
+            layer.learning = shaped(weight, layer.base_layer.weight.shape)
 
     def take_off(self) -> None:
         """Let them answer as before."""
@@ -117,14 +162,14 @@ def stacks(layers: Iterable[Any], name: str) -> list[Stack]:
     It is one that neither drops anything nor is a DoRA. Layers of another kind, too large, or in half
     precision, which would round what it changes to the last bits of their weights, are left out.
     """
-    alike: dict[Hashable, list[LowRankLinear]] = defaultdict(list)
+    alike: dict[Hashable, list[Any]] = defaultdict(list)
     for layer in layers:
-        if isinstance(layer, LowRankLinear) and layer.weight.dtype is torch.float32 and _small(layer, name):
-            alike[layer.in_features, layer.out_features, layer.r[name]].append(layer)
+        if isinstance(layer, AddedToWeight) and layer.weight.dtype is torch.float32 and _small(layer, name):
+            alike[type(layer), matrix(layer.weight).shape, layer.r[name]].append(layer)
     return [Stack(of_one_shape, name) for of_one_shape in alike.values()]
 
 
-def _small(layer: LowRankLinear, name: str) -> bool:
+def _small(layer: Any, name: str) -> bool:
     """Counted in multiplications for a row: backward does both factors twice again, or the weight once."""
-    rank, inside, outside = layer.r[name], layer.in_features, layer.out_features
+    rank, (outside, inside) = layer.r[name], matrix(layer.weight).shape
     return bool(inside * outside < 3 * rank * (inside + outside) + NUMBER * outside)

@@ -13,6 +13,14 @@ from torch import Tensor
 from engine.messages import InvalidRequest, Optimizer, Schedule, TrainingSettings
 
 BETAS = (0.9, 0.999)
+USUAL_RATES = {  # learning rates with which each of them learns at all; published recipes lie well within
+    Optimizer.ADAMW: (1e-6, 1e-2),
+    Optimizer.ADAMW_8BIT: (1e-6, 1e-2),
+    Optimizer.PRODIGY: (
+        0.1,
+        10.0,
+    ),  # a factor of the rate that it finds (Mishchenko and Defazio 2023, section 6)
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +62,18 @@ def optimizer(settings: TrainingSettings, groups: Sequence[Group]) -> Any:
         raise InvalidRequest(
             f"the optimizer {settings.optimizer} is not installed here: choose adamw."
         ) from error
+
+
+def odd_rate(settings: TrainingSettings) -> str:
+    """What is to be said of a learning rate far from what its optimizer learns with; empty when it is not."""
+    low, high = USUAL_RATES[settings.optimizer]
+    rate = settings.learning_rate
+    if low <= rate <= high:
+        return ""
+    usual = f"{settings.optimizer} learns with {low:g} to {high:g}"
+    if rate > high:
+        return f"The learning rate is {rate:g}, but {usual}: pictures may become noise."
+    return f"The learning rate is {rate:g}, but {usual}: it will learn next to nothing."
 
 
 def _prodigy(settings: TrainingSettings, told: list[dict[str, Any]]) -> Any:

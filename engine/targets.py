@@ -8,6 +8,7 @@ from engine.messages import InvalidRequest, TrainingSettings
 
 ATTENTION = (".to_q", ".to_k", ".to_v", ".to_out.0")
 FEED_FORWARD = (".ff.net.0.proj", ".ff.net.2")
+CONVOLUTIONS = (".conv1", ".conv2", ".conv_shortcut", "samplers.0.conv")
 TEXT_ATTENTION = (".q_proj", ".k_proj", ".v_proj", ".out_proj")
 TEXT_FEED_FORWARD = (".fc1", ".fc2")
 BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.|(mid)_block\.")
@@ -19,6 +20,7 @@ def targets(names: KeyNames, settings: TrainingSettings) -> dict[Place, int]:
     Raises InvalidRequest when a block is named that has nothing to train.
     """
     unet = ATTENTION + (FEED_FORWARD if settings.feed_forward else ())
+    unet += CONVOLUTIONS if settings.convolutions else ()
     text = TEXT_ATTENTION + (TEXT_FEED_FORWARD if settings.feed_forward else ())
     wanted = {
         "unet": unet,

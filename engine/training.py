@@ -37,12 +37,13 @@ from engine.messages import (
 )
 from engine.model import Model
 from engine.new_tokens import TokenVectors
-from engine.objective import Rows
+from engine.objective import Rows, errors
+from engine.optimizers import odd_rate
 from engine.painting import Painting
 from engine.rehearsal import asked, rehearsed, shown
 from engine.safety import Flags
 from engine.training_state import BrokenState, packed, unpacked
-from engine.validation import Checkpoint, best, candidates, split, stale
+from engine.validation import NOTHING, Answers, Checkpoint, Measure, best, candidates, split, stale
 
 TOLD_SECONDS = 0.25  # at most so often, for chats cannot show more
 READING, CLASS, LEARNING, SAMPLING = "reading the pictures", "painting the class", "learning", "sampling"
@@ -82,6 +83,7 @@ class Training:
         self._course = Course(settings=request.settings, steps=steps, began=time.time())
         self._learner: Learner | None = None
         self._items: list[Item] = []
+        self._untaught: list[Answers] = []  # to the rows that validate
         self._outbox: list[Event] = []
         self._stopping = False
         self._phase, self._told = "", 0.0
@@ -235,10 +237,11 @@ class Training:
 
     def _see_untrained(self, learner: Learner) -> Steps:
         """Validate and paint before anything is learned: all that follows is compared with it."""
-        loss = yield from self._validated(learner)
+        untaught = yield from self._measured(learner)
+        self._course.untaught = untaught.loss
         samples = yield from self._samples(learner)
         self._outbox.append(
-            Saved(job=self.job, step=0, adapter=None, state=None, validation=loss, samples=samples)
+            Saved(job=self.job, step=0, adapter=None, state=None, validation=untaught.loss, samples=samples)
         )
 
     def _ended(self) -> bool:
@@ -305,13 +308,22 @@ class Training:
         """Whether both go through the model at once, which takes less than one after the other."""
         return self._course.together and rows.noisy.shape[1:] == known.noisy.shape[1:]
 
-    def _validated(self, learner: Learner) -> Generator[None, None, float]:
-        """The mean error on the pictures held out, always under the same noise."""
-        losses = []
+    def _measured(self, learner: Learner) -> Generator[None, None, Checkpoint]:
+        """How good the adapter is on the pictures held out, always under the same noise."""
+        measure = Measure()
         for number in range(self._lessons.held):
+            rows = self._lessons.held_rows(number)
+            ordinary = rows.told(
+                [class_caption(caption, self.request.trigger) for caption in rows.captions], rows.target
+            )
+            if number == len(self._untaught):
+                yield from self._turn(SAMPLING, "validation")
+                untaught = Answers(own=learner.untaught(rows), ordinary=learner.untaught(ordinary))
+                self._untaught.append(untaught)
             yield from self._turn(SAMPLING, "validation")
-            losses.append(learner.error(self._lessons.held_rows(number)))
-        return math.fsum(losses) / len(losses)
+            taught = Answers(own=learner.taught(rows), ordinary=learner.taught(ordinary))
+            measure.add(errors(taught.own, rows), taught, self._untaught[number])
+        return measure.checkpoint(self._course.step)
 
     def _samples(self, learner: Learner) -> Generator[None, None, tuple[bytes, ...]]:
         """A picture of each sample prompt with what is learned; none when there is no memory for them."""
@@ -326,10 +338,10 @@ class Training:
     def _save(self, learner: Learner) -> Steps:
         """Put the adapter and the state into the store, with how good it is and what it paints."""
         course = self._course
-        loss = yield from self._validated(learner)
-        if not math.isfinite(loss):
+        checkpoint = yield from self._measured(learner)
+        if not math.isfinite(checkpoint.loss):
             raise Diverged
-        course.checkpoints.append(Checkpoint(step=course.step, loss=loss))
+        course.checkpoints.append(checkpoint)
         since = course.checkpoints[-2].step if len(course.checkpoints) > 1 else 0
         yield from self._turn(SAMPLING, "saving")
         state = self._store.put_bytes(
@@ -344,7 +356,7 @@ class Training:
                 step=course.step,
                 adapter=adapter,
                 state=state,
-                validation=loss,
+                validation=checkpoint.loss,
                 losses=tuple(course.losses[since:]),
                 samples=samples,
             )
@@ -392,13 +404,16 @@ class Training:
 
     def _result(self) -> Trained:
         course = self._course
-        chosen = best(course.checkpoints, course.steps)
+        chosen = best(course.checkpoints, course.steps, course.untaught)
         if chosen is None:
             raise InvalidRequest("nothing was saved, so there is nothing to keep.")
+        if chosen.effect < NOTHING:
+            reason = odd_rate(course.settings) or "Try more steps, a higher learning rate or other layers."
+            course.notes.append(f"It learned nothing: the model paints as it does without the LoRA. {reason}")
         return Trained(
             job=self.job,
             best=chosen.step,
-            candidates=candidates(course.checkpoints, chosen),
+            candidates=candidates(course.checkpoints, chosen, course.steps),
             step=course.step,
             seconds=course.seconds,
             new_tokens=self.request.settings.new_tokens,

@@ -99,6 +99,54 @@ def arrow(x: Floats, y: Floats) -> Floats:
     return either(shaft, head)
 
 
+def polygon(*corners: tuple[float, float]) -> Distance:
+    """A closed polygon of these corners, by crossings: after Quilez, "Polygon - exact"."""
+
+    def distance(x: Floats, y: Floats) -> Floats:
+        nearest = np.full(x.shape, np.inf, np.float32)
+        inside = np.zeros(x.shape, bool)
+        for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
+            along = ((x - ax) * (bx - ax) + (y - ay) * (by - ay)) / ((bx - ax) ** 2 + (by - ay) ** 2)
+            along = np.clip(along, 0, 1)
+            nearest = np.minimum(nearest, np.hypot(x - ax - along * (bx - ax), y - ay - along * (by - ay)))
+            if ay != by:
+                left_of_edge = x < ax + (y - ay) / (by - ay) * (bx - ax)
+                inside ^= ((ay > y) != (by > y)) & left_of_edge
+        return np.where(inside, -nearest, nearest)
+
+    return distance
+
+
+def fish(x: Floats, y: Floats) -> Floats:
+    """A fish that swims to the left: a body of two arcs and a tail."""
+    body = both(np.hypot(x + 0.2, y - 0.55) - 0.98, np.hypot(x + 0.2, y + 0.55) - 0.98)
+    return either(body, polygon((0.35, 0.0), (0.95, -0.6), (0.8, 0.0), (0.95, 0.6))(x, y))
+
+
+def key(x: Floats, y: Floats) -> Floats:
+    """A key: a ring on the left, a shaft with two teeth below."""
+    ring = both(np.hypot(x + 0.55, y) - 0.42, 0.18 - np.hypot(x + 0.55, y))
+    shaft = both(np.abs(y) - 0.14, np.abs(x - 0.4) - 0.55)
+    teeth = both(np.abs(y - 0.25) - 0.25, either(np.abs(x - 0.8) - 0.13, np.abs(x - 0.35) - 0.13))
+    return either(ring, either(shaft, teeth))
+
+
+HOUSE = polygon((-0.7, 0.9), (-0.7, 0), (-0.95, 0), (0, -0.9), (0.95, 0), (0.7, 0), (0.7, 0.9))
+BOLT = polygon((0.3, -0.95), (-0.6, 0.2), (-0.08, 0.2), (-0.3, 0.95), (0.6, -0.25), (0.08, -0.25))
+TEE = polygon(
+    (-0.85, -0.85),
+    (0.85, -0.85),
+    (0.85, -0.3),
+    (0.3, -0.3),
+    (0.3, 0.9),
+    (-0.3, 0.9),
+    (-0.3, -0.3),
+    (-0.85, -0.3),
+)
+HOURGLASS = polygon((-0.75, -0.9), (0.75, -0.9), (0.12, 0), (0.75, 0.9), (-0.75, 0.9), (-0.12, 0))
+CROWN = polygon((-0.9, 0.7), (-0.9, -0.6), (-0.4, 0.05), (0, -0.8), (0.4, 0.05), (0.9, -0.6), (0.9, 0.7))
+CHEVRON = polygon((-0.8, -0.85), (-0.1, -0.85), (0.85, 0), (-0.1, 0.85), (-0.8, 0.85), (0.1, 0))
+
 DISTANCES: dict[Shape, Distance] = {
     "circle": circle,
     "square": square,
@@ -110,12 +158,25 @@ DISTANCES: dict[Shape, Distance] = {
     "moon": moon,
     "gear": gear,
     "arrow": arrow,
+    "house": HOUSE,
+    "bolt": BOLT,
+    "tee": TEE,
+    "hourglass": HOURGLASS,
+    "crown": CROWN,
+    "fish": fish,
+    "chevron": CHEVRON,
+    "key": key,
 }
 
 
 def stroke(radius: float) -> float:
     """Width in pixels of the outline of a thing of this radius in pixels."""
     return max(3.0, 0.2 * radius)
+
+
+def period(radius: float) -> float:
+    """Pixels from one stroke to the next in a hatched thing of this radius in pixels."""
+    return max(7.0, 0.35 * radius)
 
 
 def coverage(thing: Thing, spot: Spot, width: int, height: int) -> Floats:
@@ -141,8 +202,8 @@ def _ink(thing: Thing, spot: Spot, distance: Floats, x: Floats, y: Floats) -> Fl
     if not thing.hatched:
         return whole - hollow
     across = (x[None, :] + y[:, None]) * spot.radius / np.sqrt(2)
-    period = max(7.0, 0.35 * spot.radius)
-    lines = np.clip(0.5 + period / 4 - np.abs((across + period / 2) % period - period / 2), 0, 1)
+    apart = period(spot.radius)
+    lines = np.clip(0.5 + apart / 4 - np.abs((across + apart / 2) % apart - apart / 2), 0, 1)
     inside: Floats = np.minimum(whole, np.maximum(whole - hollow, lines))
     return inside
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from engine.demo.drawing import coverage
+from engine.demo.drawing import coverage, period, stroke
 from engine.demo.world import COLOURS, SHAPES, Floats, Pixels, Relation, Scene, Shape, Spot, Thing, rgb
 
 SMALLEST = 0.003
@@ -22,6 +22,12 @@ OVERLAP = 0.6
 """Least intersection over union with the ideal drawing for a shape to count as drawn at all."""
 NEAR = 60.0
 """Farthest a colour may be from its ideal, in RGB distance."""
+STROKES = 0.5
+"""Least correlation with stripes for a thing to count as hatched; ideal drawings have 0.8 to 0.95."""
+PERIODS = (0.85, 0.92, 1.0, 1.08, 1.17)
+"""Of stripes, in shares of those that the recipe draws."""
+FEWEST = 60
+"""Pixels inside an outline in which stripes can be told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +133,53 @@ def related(first: Part, second: Part, relation: Relation) -> bool:
 def parts(pixels: Floats, ground: Floats, shapes: Collection[Shape] = SHAPES) -> list[Part]:
     """The things that stand out from the background, taken for one of the shapes; four at most."""
     apart = np.linalg.norm(pixels - ground, axis=2)
+    return [_measured(pixels, ground, apart, mask, shapes) for mask in _spots(apart)]
+
+
+def hatched(picture: Pixels, thing: Thing) -> bool:
+    """Whether the largest thing in a (H, W, 3) uint8 picture is filled with the strokes that the recipe
+    draws, rather than with none or with mirrored ones. Of the thing the shape counts alone."""
+    pixels = picture.astype(np.float32)
+    ground = background_colour(pixels)
+    masks = _spots(np.linalg.norm(pixels - ground, axis=2))
+    if not masks:
+        return False
+    part = _measured(pixels, ground, np.linalg.norm(pixels - ground, axis=2), masks[0], (thing.shape,))
+    whole = ndimage.binary_fill_holes(masks[0])
+    rows, columns = (np.flatnonzero(whole.any(axis=axis)) for axis in (1, 0))
+    left, top, right, bottom = ideal_box(thing.shape)
+    radius = ((columns[-1] + 1 - columns[0]) / (right - left) + (rows[-1] + 1 - rows[0]) / (bottom - top)) / 2
+    inside = ndimage.binary_erosion(whole, iterations=int(np.ceil(stroke(radius))) + 1)
+    if inside.sum() < FEWEST:
+        return False
+    line = part.colour - ground
+    ink = np.clip((pixels - ground) @ line / max(float(line @ line), 1.0), 0, 1)
+    right_way, mirrored = (_striped(ink, inside, period(radius), way) for way in (1, -1))
+    return right_way >= STROKES and right_way > mirrored
+
+
+def _striped(ink: Floats, inside: NDArray[np.bool_], period: float, way: int) -> float:
+    """Correlation (0-1) of the ink inside with stripes across x + way * y, at the best phase and about this
+    period in pixels."""
+    y, x = np.nonzero(inside)
+    values = ink[inside] - ink[inside].mean()
+    best, total = 0.0, float(values @ values)
+    for scale in PERIODS:
+        angle = 2 * np.pi * (x + way * y) / np.sqrt(2) / (scale * period)
+        waves = np.stack([np.cos(angle), np.sin(angle), np.ones_like(angle)], axis=1)
+        weights = np.linalg.lstsq(waves, values, rcond=None)[0]
+        left = values - waves @ weights
+        best = max(best, 1 - float(left @ left) / max(total, 1e-6))
+    return float(np.sqrt(max(best, 0.0)))
+
+
+def _spots(apart: Floats) -> list[NDArray[np.bool_]]:
+    """Where something is that is apart from the background, the largest first; four at most."""
     threshold = max(14.0, 0.4 * float(np.percentile(apart, 99.5)))
     mask = ndimage.binary_closing(np.pad(apart > min(threshold, 45.0), 4))[4:-4, 4:-4]
     labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    large = [i + 1 for i in np.argsort(-areas)[:4] if areas[i] >= SMALLEST * mask.size]
-    return [_measured(pixels, ground, apart, labels == label, shapes) for label in large]
+    return [labels == i + 1 for i in np.argsort(-areas)[:4] if areas[i] >= SMALLEST * mask.size]
 
 
 def _measured(

@@ -15,20 +15,21 @@ from PIL import Image
 
 from engine.demo.captions import plain
 from engine.demo.drawing import draw
-from engine.demo.judge import Verdict, judge
+from engine.demo.judge import Verdict, hatched, judge
 from engine.demo.world import COLOURS, SHAPES, Pixels, Scene, Shape, Thing, sample_layout
 from engine.messages import (
     AdapterUse,
     Event,
     Example,
+    Failed,
     Folder,
     JobId,
     Paint,
     Painted,
     Saved,
-    Sha256,
     Size,
     Train,
+    Trained,
     TrainingSettings,
 )
 from engine.studio import Studio
@@ -50,9 +51,26 @@ def scenes(count: int, seed: int, thing: Thing, shapes: Sequence[Shape] = ()) ->
     return made
 
 
+def wanted(count: int, seed: int, thing: Thing) -> list[Scene]:
+    """Scenes of the thing in many colours; a hatched one stands for a style, and is of all shapes in
+    turns."""
+    return scenes(count, seed, thing, SHAPES if thing.hatched else ())
+
+
 def prompt(scene: Scene, word: str) -> str:
-    """The scene in words, with a new one for the shape of its thing."""
-    return plain(scene).replace(scene.things[0].shape, word)
+    """The scene in words, with a new one for what is taught: the hatching or the shape of its thing."""
+    thing = scene.things[0]
+    return plain(scene).replace("hatched" if thing.hatched else thing.shape, word)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taught:
+    """The LoRAs that a training brings: the one that people get, those beside it to choose from, and the
+    last."""
+
+    best: AdapterUse
+    others: tuple[AdapterUse, ...]
+    last: AdapterUse
 
 
 @dataclass(frozen=True)
@@ -72,27 +90,34 @@ class School:
             made.append(Example(sha256=sha256, name=f"{number}.png", caption=caption))
         return tuple(made)
 
-    def eight_of(self, thing: Thing) -> tuple[Example, ...]:
-        """Eight pictures of the thing in all colours, called by the new word."""
-        taught = scenes(8, 1, thing)
+    def pictures_of(self, thing: Thing, count: int = 8) -> tuple[Example, ...]:
+        """Pictures of the thing in all colours, called by the new word."""
+        taught = wanted(count, 1, thing)
         return self.lesson(taught, [prompt(scene, WORD) for scene in taught], seed=3)
 
     def learns(
         self, name: str, examples: tuple[Example, ...], settings: TrainingSettings, word: str = WORD
-    ) -> AdapterUse:
-        """The LoRA that is trained on these; it is saved once, at the end."""
-        asked = Train(
-            job=JobId(name),
-            name=name,
-            examples=examples,
-            trigger=word,
-            settings=replace(settings, every=settings.steps),
-        )
-        saved = [one.adapter for one in self._events(asked) if isinstance(one, Saved) and one.adapter]
-        return AdapterUse(name=name, sha256=Sha256(saved[-1]))
+    ) -> Taught:
+        """What is trained on these, with the settings as they are."""
+        asked = Train(job=JobId(name), name=name, examples=examples, trigger=word, settings=settings)
+        adapters: dict[int, AdapterUse] = {}
+        for event in self._events(asked):
+            match event:
+                case Saved(adapter=str(adapter)):
+                    adapters[event.step] = AdapterUse(name=name, sha256=adapter)
+                case Trained():
+                    others = tuple(adapters[step] for step in event.candidates)
+                    return Taught(best=adapters[event.best], others=others, last=adapters[event.step])
+                case Failed():
+                    raise ValueError(event.reason)
+        raise ValueError("the training ended without a word")
 
     def shows(self, wanted: Sequence[Scene], prompts: Sequence[str], *uses: AdapterUse) -> list[Verdict]:
         """The scenes as these prompts paint them with these LoRAs, judged."""
+        pairs = zip(self._paints(prompts, uses), wanted, strict=True)
+        return [judge(picture, scene) for picture, scene in pairs]
+
+    def _paints(self, prompts: Sequence[str], uses: tuple[AdapterUse, ...]) -> list[Pixels]:
         asked = [
             Paint(
                 job=JobId(str(number)),
@@ -105,13 +130,16 @@ class School:
             for number, words in enumerate(prompts)
         ]
         painted = {one.job: one.pictures[0].png for one in self._events(*asked) if isinstance(one, Painted)}
-        return [judge(_pixels(painted[one.job]), scene) for one, scene in zip(asked, wanted, strict=True)]
+        return [_pixels(painted[one.job]) for one in asked]
 
     def share(self, count: int, thing: Thing, *uses: AdapterUse) -> float:
-        """Of so many prompts with the new word, those that painted the thing's shape."""
-        wanted = scenes(count, 99, thing)
-        verdicts = self.shows(wanted, [prompt(one, WORD) for one in wanted], *uses)
-        return float(np.mean([one.shapes for one in verdicts]))
+        """Of so many prompts with the new word, those that painted what was taught."""
+        scenes = wanted(count, 99, thing)
+        pictures = self._paints([prompt(scene, WORD) for scene in scenes], uses)
+        pairs = zip(pictures, scenes, strict=True)
+        if thing.hatched:
+            return float(np.mean([hatched(picture, scene.things[0]) for picture, scene in pairs]))
+        return float(np.mean([judge(picture, scene).shapes for picture, scene in pairs]))
 
     def ordinary(self, count: int, *uses: AdapterUse) -> float:
         """How much is right of what the recipe draws: background, colours, parts and shapes, 0 to 1."""

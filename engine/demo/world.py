@@ -16,14 +16,17 @@ Floats = NDArray[np.floating[Any]]
 Pixels = NDArray[np.uint8]
 Rng = np.random.Generator
 
-Shape = Literal["circle", "square", "triangle", "diamond", "star", "heart", "cross", "moon", "gear", "arrow"]
+Shape = Literal[
+    "circle", "square", "triangle", "diamond", "star", "heart", "cross", "moon",
+    "gear", "arrow", "house", "bolt", "tee", "hourglass", "crown", "fish", "chevron", "key",
+]  # fmt: skip
 Size = Literal["small", "medium", "big"]
 Relation = Literal["above", "below", "left of", "right of"]
 
-TAUGHT: tuple[Shape, ...] = ("gear", "arrow")
-"""Shapes that the recipe never draws, so that a LoRA has something to teach."""
-SHAPES: tuple[Shape, ...] = tuple(shape for shape in get_args(Shape) if shape not in TAUGHT)
+SHAPES: tuple[Shape, ...] = get_args(Shape)[:8]
 """The shapes the recipe draws."""
+TAUGHT: tuple[Shape, ...] = get_args(Shape)[8:]
+"""Shapes that the recipe never draws, so that a LoRA has something to teach."""
 SIZES: tuple[Size, ...] = get_args(Size)
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 COLOURS: dict[str, tuple[int, int, int]] = {

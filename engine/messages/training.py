@@ -84,7 +84,7 @@ class TrainingSettings:
     adds the error on the class to that on the pictures, `prior_weight` times. `new_tokens` above 0 is
     pivotal tuning: so many tokens, which the trigger stands for, are learned with the LoRA until `pivot`, a
     share of the steps, and frozen from then on. `validation` is the share of the pictures that is held out;
-    with fewer than 8 pictures all train and all validate. `every` steps it is validated, sampled and saved;
+    with up to 16 pictures all train and all validate. `every` steps it is validated, sampled and saved;
     0 picks about ten times. `patience` is how many of those without a lower loss end the training. Learning
     rates of text encoders and tokens count only where these are trained. Raises InvalidRequest with one
     sentence.
@@ -92,6 +92,7 @@ class TrainingSettings:
 
     resolution: int = 0
     feed_forward: bool = False
+    convolutions: bool = False
     text_encoder: bool = False
     text_encoder_2: bool = False
     blocks: tuple[str, ...] = ()
@@ -157,6 +158,10 @@ class TrainingSettings:
             ("validation", self.validation, HELD_OUT),
         ):
             within(name, value, *limits)
+        if self.dora and self.convolutions:
+            raise InvalidRequest(
+                "dora learns linear layers only: train without dora or without convolutions."
+            )
         most = LEARNING_RATE[1] if self.optimizer is Optimizer.PRODIGY else ADAMW_RATE
         for name, rate in (
             ("lr", self.learning_rate),

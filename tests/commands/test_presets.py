@@ -78,6 +78,8 @@ def test_what_somebody_changes_counts_and_what_goes_with_it_follows() -> None:
     prodigy = settled(style, 8, {"optimizer": Optimizer.PRODIGY})
     assert (prodigy.learning_rate, prodigy.text_learning_rate, prodigy.token_learning_rate) == (1.0, 1.0, 1.0)
     assert settled(style, 8, {"optimizer": Optimizer.PRODIGY, "learning_rate": 0.5}).learning_rate == 0.5
+    assert settled(style, 8, {}, small=True).convolutions
+    assert not settled(style, 8, {"dora": True}, small=True).convolutions
     fewer = settled(preset("fashion-study"), 8, {"steps": 30})
     assert (fewer.steps, fewer.epochs) == (30, 0)
     assert settled(style, 8, {"epochs": 3}).epochs == 3
@@ -89,9 +91,13 @@ def test_what_somebody_changes_counts_and_what_goes_with_it_follows() -> None:
         ({"learning_rate": 10.0}, "lr is 10, but it must be from 0 to 0.1."),
         ({"steps": 0}, "steps is 0, but it must be from 1 to 20000."),
         ({"rank": 129}, "rank is 129, but it must be from 1 to 128."),
+        (
+            {"dora": True, "convolutions": True},
+            "dora learns linear layers only: train without dora or without convolutions.",
+        ),
     ],
 )
-def test_what_nobody_can_train_with_is_refused(changes: dict[str, float], sentence: str) -> None:
+def test_what_nobody_can_train_with_is_refused(changes: dict[str, float | bool], sentence: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         settled(preset("subject"), 8, changes)
 

@@ -98,6 +98,7 @@ KNOBS: dict[str, tuple[str, Any]] = {
     "accumulation": ("4", 4),
     "resolution": ("512", 512),
     "feed_forward": ("true", True),
+    "convolutions": ("true", True),
     "text_encoder": ("yes", True),
     "text_encoder_2": ("on", True),
     "blocks": ("down.2, MID", ("down.2", "mid")),

@@ -51,9 +51,8 @@ def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
     served = store(tmp_path, kohya(make_lora(pipeline, of=attention)))
     use(adapters, served)
     mixed = seen(pipeline)
-    places = adapters.targets(
-        TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
-    )
+    everywhere = TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
+    places = adapters.targets(replace(everywhere, convolutions=not dora))
 
     parameters = begun(adapters, places, alpha=8.0, dropout=0.0, dora=dora, seed=3)
 

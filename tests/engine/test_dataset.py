@@ -327,7 +327,7 @@ def test_time_ids_tell_heights_before_widths(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "pictures", "held"), [(0.1, 7, 0), (0.1, 8, 1), (0.05, 20, 1), (0.25, 20, 5), (0.0, 50, 0)]
+    ("share", "pictures", "held"), [(0.1, 16, 0), (0.1, 17, 2), (0.05, 20, 1), (0.25, 20, 5), (0.0, 50, 0)]
 )
 def test_pictures_are_held_out_only_where_there_are_enough(share: float, pictures: int, held: int) -> None:
     assert held_out(TrainingSettings(validation=share), pictures) == held
@@ -336,5 +336,6 @@ def test_pictures_are_held_out_only_where_there_are_enough(share: float, picture
 def test_epochs_become_the_steps_that_show_every_picture_so_often() -> None:
     assert planned_steps(TrainingSettings(steps=123), 8) == 123
     assert planned_steps(TrainingSettings(epochs=5, batch=2, accumulation=2), 6) == 8
-    assert planned_steps(TrainingSettings(epochs=5, validation=0.1), 10) == 45
+    assert planned_steps(TrainingSettings(epochs=5, validation=0.1), 10) == 50
+    assert planned_steps(TrainingSettings(epochs=5, validation=0.1), 20) == 90
     assert planned_steps(TrainingSettings(epochs=1, batch=16), 1) == 1

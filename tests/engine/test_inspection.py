@@ -10,7 +10,16 @@ from PIL.ImageColor import getrgb
 
 from engine.contact_sheet import FINE, LEFT_OUT, NOTED
 from engine.inspection import Inspection
-from engine.messages import Example, Folder, Inspect, Inspected, InvalidRequest, Train, TrainingSettings
+from engine.messages import (
+    Example,
+    Folder,
+    Inspect,
+    Inspected,
+    InvalidRequest,
+    Optimizer,
+    Train,
+    TrainingSettings,
+)
 from tests.engine.test_dataset import a_training, drawn, stored
 
 SECONDS = 0.25
@@ -49,6 +58,39 @@ def test_every_step_looks_at_one_picture_and_the_last_reports(tmp_path: Path) ->
     assert steps == 6
     assert report.job == training.job
     assert [note.name for note in report.notes] == [f"{n}.png" for n in range(5)]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "rate", "problem"),
+    [
+        (
+            Optimizer.ADAMW,
+            1e-8,
+            "The learning rate is 1e-08, but adamw learns with 1e-06 to 0.01: it will learn next to nothing.",
+        ),
+        (
+            Optimizer.ADAMW,
+            0.05,
+            "The learning rate is 0.05, but adamw learns with 1e-06 to 0.01: pictures may become noise.",
+        ),
+        (
+            Optimizer.PRODIGY,
+            1e-4,
+            "The learning rate is 0.0001, but prodigy learns with 0.1 to 10: it will learn next to nothing.",
+        ),
+        (Optimizer.PRODIGY, 1.0, None),
+        (Optimizer.ADAMW, 1e-5, None),
+    ],
+)
+def test_a_learning_rate_far_from_what_its_optimizer_wants_is_warned_of(
+    tmp_path: Path, optimizer: Optimizer, rate: float, problem: str | None
+) -> None:
+    settings = TrainingSettings(optimizer=optimizer, learning_rate=rate)
+    pictures = examples(tmp_path, *(drawn(128, 128, seed) for seed in range(5)))
+
+    report, _ = inspected(tmp_path, a_training(pictures, settings=settings))
+
+    assert [one for one in report.problems if "learning rate" in one] == ([problem] if problem else [])
 
 
 def test_the_estimate_is_steps_times_pictures_times_their_seconds(tmp_path: Path) -> None:

@@ -27,13 +27,13 @@ def school(tmp_path_factory: pytest.TempPathFactory, loaded: Model) -> School:
 @pytest.fixture(scope="module")
 def arrows(school: School) -> tuple[Example, ...]:
     """What the recipe of the model never draws."""
-    return school.eight_of(ARROW)
+    return school.pictures_of(ARROW)
 
 
 @pytest.fixture(scope="module")
 def arrow(school: School, arrows: tuple[Example, ...]) -> AdapterUse:
     """The LoRA that somebody gets who chooses the preset and leaves all else as it is."""
-    return school.learns("arrow", arrows, settled(preset("subject"), 8, {}, small=True))
+    return school.learns("arrow", arrows, settled(preset("subject"), 8, {}, small=True)).best
 
 
 def test_eight_pictures_teach_a_shape_that_it_could_not_draw(school: School, arrow: AdapterUse) -> None:
@@ -54,7 +54,7 @@ def test_what_it_could_draw_it_still_draws_with_the_lora_on(school: School, arro
 
 def test_pivotal_tuning_teaches_a_new_token(school: School, arrows: tuple[Example, ...]) -> None:
     pivotal = {"new_tokens": 2, "token_learning_rate": 5e-3, "steps": 400}
-    with_word = school.learns("token", arrows, settled(preset("subject"), 8, pivotal, small=True))
+    with_word = school.learns("token", arrows, settled(preset("subject"), 8, pivotal, small=True)).best
     store = Folder(school.folder)
     tensors = safetensors.torch.load(store.get(with_word.sha256))
     of_word = {name for name in tensors if name.startswith("bundle_emb")}
@@ -75,7 +75,7 @@ def test_a_second_lora_mixes_with_the_first_and_both_show(school: School, arrow:
     words = f"a big {SCHEME} {{}} on a purple background"
     pictures = school.lesson(taught, [words.format(one.things[0].shape) for one in taught], seed=4)
     style = settled(preset("style"), len(pictures), {}, small=True)
-    scheme = school.learns("scheme", pictures, style, SCHEME)
+    scheme = school.learns("scheme", pictures, style, SCHEME).best
     wanted = [Scene(things=(replace(ARROW, colour=COLOUR),), background="purple")] * 25
 
     mixed = school.shows(wanted, [words.format(WORD)] * 25, replace(arrow, weight=0.9), scheme)

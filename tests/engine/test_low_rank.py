@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import pytest
 import torch
 from peft import LoraConfig
-from peft.tuners.lora import Linear
+from peft.tuners.lora import Conv2d, Linear
 from torch import Tensor, nn
 
-from engine.low_rank import LowRankLinear, stacks
+from engine.low_rank import LowRankConv2d, LowRankLinear, matrix, stacks
 
 SMALL, WIDE = 64, 1280  # the model that ships, SDXL
 
@@ -72,6 +72,38 @@ def test_what_a_stack_learns_is_what_both_factors_learn(products: list[int]) -> 
     assert not products
     torch.testing.assert_close(down, torch.stack(apart[::2]), rtol=1e-3, atol=1e-7)
     torch.testing.assert_close(up, torch.stack(apart[1::2]), rtol=1e-3, atol=1e-7)
+
+
+def convolution(seed: int = 0, channels_last: bool = True) -> LowRankConv2d:
+    """A convolution of the model that ships with an adapter that counts."""
+    torch.manual_seed(seed)
+    module = nn.Conv2d(SMALL, SMALL, 3, stride=2, padding=1).requires_grad_(False)
+    if channels_last:
+        module.weight.data = module.weight.data.to(memory_format=torch.channels_last)
+    made = LowRankConv2d(module, "ink", LoraConfig(init_lora_weights=False), r=16, lora_alpha=8.0)
+    made.eval()
+    made.set_scale("ink", -0.5)
+    return made
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_a_convolution_answers_and_learns_as_both_factors_do(channels_last: bool) -> None:
+    one, x = convolution(channels_last=channels_last), torch.randn(2, SMALL, 16, 16)
+    down, up = one.lora_A["ink"].weight, one.lora_B["ink"].weight
+    expected = Conv2d.forward(one, x)
+    apart = torch.autograd.grad(expected.square().mean(), [down, up])
+
+    with torch.no_grad():
+        served = one(x)
+    (stack,) = stacks([one], "ink")
+    stack.add()
+    learning = one(x)
+    gradients = torch.autograd.grad(learning.square().mean(), [stack.down, stack.up])
+
+    torch.testing.assert_close(served, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(learning, expected, rtol=0, atol=1e-5)
+    for found, factor in zip(gradients, apart, strict=True):
+        torch.testing.assert_close(found[0], matrix(factor), rtol=1e-3, atol=1e-7)
 
 
 def test_a_layer_follows_its_stack_and_answers_by_itself_when_it_is_off() -> None:

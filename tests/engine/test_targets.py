@@ -69,6 +69,16 @@ def test_the_feed_forward_adds_1164800_parameters_a_rank(sdxl: KeyNames) -> None
     assert len(more) == 560 + 2 * 70
 
 
+def test_the_convolutions_are_those_of_residual_blocks_and_samplers(sdxl: KeyNames) -> None:
+    plain = targets(sdxl, TrainingSettings())
+    more = [place.path for place in targets(sdxl, TrainingSettings(convolutions=True)) if place not in plain]
+
+    assert sum(path.endswith((".conv1", ".conv2")) for path in more) == 2 * (6 + 2 + 9)
+    assert sum(path.endswith(".conv_shortcut") for path in more) == 2 + 9
+    assert sum(path.endswith("samplers.0.conv") for path in more) == 2 + 2
+    assert len(more) == 34 + 11 + 4
+
+
 def test_the_text_encoders_have_3211264_parameters_at_rank_8(sdxl: KeyNames) -> None:
     of_unet = parameters(sdxl, targets(sdxl, TrainingSettings(rank=8)))
 

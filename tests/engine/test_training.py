@@ -103,7 +103,7 @@ PICTURES = {"prior": Prior.PICTURES, "prior_pictures": 2}
         ({"text_learning_rate": 1e-2}, WORDS),
         ({"token_learning_rate": 1e-2}, TOKENS),
         ({"pivot": 0.0}, TOKENS),
-        ({"validation": 0.5}, {"examples": 8}),
+        ({"validation": 0.5}, {"examples": 17}),
     ],
     ids=str,
 )
@@ -126,6 +126,7 @@ def test_the_same_training_learns_the_same(bench: Bench) -> None:
     ("option", "parts"),
     [
         ({"feed_forward": True}, ("unet.mid_block", "ff.net")),
+        ({"convolutions": True}, ("unet.mid_block", "conv1")),
         ({"text_encoder": True}, ("text_encoder.", "q_proj")),
         ({"text_encoder_2": True}, ("text_encoder_2.", "q_proj")),
         ({"blocks": ("up.0",)}, ("unet.up_blocks.0", "to_q")),
@@ -235,6 +236,31 @@ def test_patience_ends_it_when_it_no_longer_gets_better(bench: Bench) -> None:
     assert end.step < 20
     assert end.best < end.step
     assert "had stopped getting better" in end.note
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"learning_rate": 0.0}, "The learning rate is 0, but adamw learns with 1e-06 to 0.01"),
+        ({"learning_rate": 1e-8}, "The learning rate is 1e-08, but adamw learns with"),
+        (
+            {"learning_rate": 1e-4, "optimizer": Optimizer.PRODIGY},
+            "The learning rate is 0.0001, but prodigy learns with 0.1 to 10",
+        ),
+        (
+            {"blocks": ("mid",), "learning_rate": 1e-6},
+            "Try more steps, a higher learning rate or other layers.",
+        ),
+    ],
+    ids=str,
+)
+def test_a_training_that_learned_nothing_says_so(bench: Bench, settings: dict[str, Any], why: str) -> None:
+    note = ended(bench.run(steps=10, **settings)).note
+
+    assert "It learned nothing: the model paints as it does without the LoRA." in note
+    assert why in note
+    learned = bench.run(steps=10, learning_rate=1e-2, blocks=(), feed_forward=True)
+    assert "learned nothing" not in ended(learned).note
 
 
 def test_stop_keeps_what_it_has(bench: Bench) -> None:

@@ -60,30 +60,61 @@ def test_the_rate_warms_up_and_then_follows_its_schedule(schedule: Schedule, wan
     assert [rate_factor(settings, step, 5) for step in range(5)] == pytest.approx(wanted, abs=1e-4)
 
 
-def saved(*losses: float) -> list[Checkpoint]:
-    return [Checkpoint(step=10 * number, loss=loss) for number, loss in enumerate(losses, 1)]
+def saved(*losses: float, spread: float = 0.0) -> list[Checkpoint]:
+    """Checkpoints every ten steps with these mean losses, whose rows differ by chance."""
+    noise = torch.Generator().manual_seed(0)
+    checkpoints = []
+    for number, loss in enumerate(losses, 1):
+        apart = torch.randn(32, generator=noise, dtype=torch.float64)
+        rows = loss + spread * (apart - apart.mean())
+        checkpoints.append(Checkpoint(step=10 * number, loss=loss, losses=tuple(rows.tolist())))
+    return checkpoints
 
 
-def test_the_best_checkpoint_has_the_lowest_loss_but_is_not_of_the_first_tenth() -> None:
-    chosen = best(saved(0.1, 0.5, 0.3, 0.4, 0.6, 0.35, 0.7, 0.8, 0.9, 0.2), steps=100)
+def chosen(checkpoints: list[Checkpoint], steps: int, untaught: float = 1.0) -> int:
+    checkpoint = best(checkpoints, steps, untaught)
+    assert checkpoint is not None
+    return checkpoint.step
 
-    assert chosen == Checkpoint(step=100, loss=0.2)
-    assert best(saved(0.1, 0.5, 0.3, 0.4), steps=100) == Checkpoint(step=30, loss=0.3)
+
+def test_a_checkpoint_that_lost_half_of_what_was_gained_is_not_used() -> None:
+    assert chosen(saved(0.1, 0.5, 0.3, 0.4, 0.6, 0.35, 0.7, 0.8, 0.9, 0.2), steps=100) == 100
+    assert chosen(saved(0.1, 0.5, 0.3, 0.4, 0.7), steps=100) == 40
+    assert chosen(saved(0.5, 0.3, 0.4, 0.9, spread=0.02), steps=40) == 30
+
+
+def test_of_checkpoints_that_differ_by_no_more_than_chance_the_latest_is_used() -> None:
+    flat = saved(0.5, 0.3, 0.301, 0.299, 0.302, 0.3005, spread=0.02)
+
+    assert chosen(flat, steps=60, untaught=0.3) == 60
+
+
+def test_a_later_checkpoint_is_used_up_to_three_times_the_step_of_the_lowest_loss() -> None:
+    """Pictures get better for longer than the loss on pictures held out falls."""
+    falls_then_rises = saved(0.5, 0.3, *(0.31 + 0.01 * number for number in range(8)), spread=0.001)
+
+    assert chosen(falls_then_rises, steps=100) == 60
+
+
+def test_a_state_of_an_older_version_has_the_lowest_loss_alone_to_choose_by() -> None:
+    assert chosen([Checkpoint(step=10 * n, loss=loss) for n, loss in enumerate((0.5, 0.3, 0.4), 1)], 30) == 20
 
 
 def test_a_training_that_was_stopped_early_keeps_the_best_of_what_it_has() -> None:
-    assert best(saved(0.4), steps=1000) == Checkpoint(step=10, loss=0.4)
+    assert chosen(saved(0.4), steps=1000) == 10
     assert best([], steps=1000) is None
 
 
-def test_others_worth_a_look_lie_between_the_best_and_three_times_its_step() -> None:
-    checkpoints = saved(0.9, 0.1, 0.2, 0.5, 0.3, 0.4, 0.15)
+def test_others_worth_a_look_are_spread_over_the_run_and_the_last_is_among_them() -> None:
+    checkpoints = saved(0.9, 0.1, 0.2, 0.5, 0.3, 0.4, 0.15, 0.2, 0.3, 0.4)
 
-    assert candidates(checkpoints, checkpoints[1]) == (30, 50, 60)
-    assert candidates(checkpoints, checkpoints[-1]) == ()
+    assert candidates(checkpoints, checkpoints[1], 100) == (40, 70, 100)
+    assert candidates(checkpoints, checkpoints[9], 100) == (40, 70, 90)
+    assert candidates(checkpoints[:2], checkpoints[1], 20) == (10,)
+    assert candidates(checkpoints[:1], checkpoints[0], 10) == ()
 
 
-def test_patience_counts_the_checkpoints_since_the_lowest_loss() -> None:
+def test_patience_counts_the_checkpoints_since_the_best() -> None:
     assert stale([], 20) == 0
     assert stale(saved(0.5, 0.3), 20) == 0
     assert stale(saved(0.5, 0.3, 0.4, 0.31), 20) == 2

@@ -60,14 +60,16 @@ def some_train(chance: random.Random) -> Train:
         for place in range(chance.randint(1, 50))
     ]
     optimizer = chance.choice(list(Optimizer))
+    convolutions = chance.random() < 0.5
     settings = TrainingSettings(
         resolution=chance.choice([0, 512]),
         feed_forward=chance.random() < 0.5,
+        convolutions=convolutions,
         text_encoder=chance.random() < 0.5,
         blocks=chance.choice([(), ("down.2", "mid")]),
         rank=chance.randint(1, 128),
         alpha=chance.choice([1.0, 1 / 3]),
-        dora=chance.random() < 0.5,
+        dora=not convolutions and chance.random() < 0.5,
         optimizer=optimizer,
         learning_rate=1.0 if optimizer is Optimizer.PRODIGY else 1e-4 / 3,
         schedule=chance.choice(list(Schedule)),

@@ -15,6 +15,7 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 
 from bot.bodies import utf8_of
 from bot.config import SLACK_APP_TOKEN, SlackSettings
+from bot.connections import BOUNDS, Connections, welcome
 from bot.front import ChatUnavailable
 from bot.on_slack.refusals import TROUBLES, error_of, unavailable
 
@@ -89,17 +90,25 @@ class Door:
         self._app = app
         self._verifier = SignatureVerifier(secret)
         self._settings = settings
+        self._connections = Connections(BOUNDS)
         self._runner: web.AppRunner | None = None
+        self.port = 0  # where it listens
 
     async def open(self) -> str:
         """Listen; what to tell the operator. Raises ChatUnavailable."""
         address, port = self._settings.address, self._settings.port
         served = web.Application()
         served.router.add_post(PATH, self._heard)
-        self._runner = web.AppRunner(served, access_log=None, shutdown_timeout=LAST_WORDS)
+        self._runner = web.AppRunner(
+            served,
+            access_log=None,
+            shutdown_timeout=LAST_WORDS,
+            auto_decompress=False,
+            keepalive_timeout=BOUNDS.patience,
+        )
         await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, address, port).start()
+            self.port = await self._connections.listen(self._runner, address, port)
         except OSError as error:
             await self.close()
             in_use = "it is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
@@ -108,13 +117,9 @@ class Door:
             ) from error
         return f"requests to http://{address}:{self.port}{PATH}"
 
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self._runner.addresses[0][1]) if self._runner is not None else 0
-
     async def close(self) -> None:
         """Hear nothing more."""
+        self._connections.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -127,5 +132,6 @@ class Door:
         body = await utf8_of(request, LARGEST)
         if not self._verifier.is_valid(body, moment, signature):
             raise web.HTTPUnauthorized(text=UNSIGNED)
+        welcome(request)
         heard = AsyncBoltRequest(body=body, query=request.query_string, headers=dict(request.headers))
         return await to_aiohttp_response(await self._app.async_dispatch(heard))

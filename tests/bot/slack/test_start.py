@@ -1,5 +1,6 @@
 """Starting: tokens and scopes that will not do, and the way in by signed requests."""
 
+import asyncio
 import gzip
 import io
 import re
@@ -12,6 +13,7 @@ import pytest
 
 from bot import reaching
 from bot.config import SlackSettings
+from bot.connections import BOUNDS
 from bot.front import ChatUnavailable
 from tests.bot.slack.atelier import OpenAtelier, button
 from tests.fakes.slack import Fault, signed
@@ -132,6 +134,21 @@ async def test_a_signed_request_is_read_as_utf8_and_no_further_than_allowed(
         headers = {**form, **signed(secret, "?")}
         async with session.post(atelier.url, data=b"\xff\xfe", headers=headers) as refused:
             assert refused.status == 400
+
+
+async def test_hundreds_of_half_sent_requests_do_not_keep_slack_out(open_atelier: OpenAtelier) -> None:
+    atelier = await open_atelier(over="requests", settings=SlackSettings(port=0))
+    port = int(atelier.url.split(":")[2].partition("/")[0])
+    halves = [await asyncio.open_connection("127.0.0.1", port) for _ in range(300)]
+    for _, writer in halves:
+        writer.write(b"POST /slack/events HTTP/1.1\r\n")
+
+    await atelier.paints(atelier.ana, "a red fox")
+
+    ended = [reader for reader, _ in halves if reader.at_eof() or reader.exception() is not None]
+    assert len(ended) >= 300 - BOUNDS.strangers
+    for _, writer in halves:
+        writer.close()
 
 
 async def test_a_port_in_use_is_told(open_atelier: OpenAtelier) -> None:

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.leftovers import Leftovers
-from engine.messages import InvalidRequest, Sha256
+from engine.messages import INCOMING, InvalidRequest, Sha256
 from storage import pictures, uploads
 from storage.database import Database
 from storage.files import Files
@@ -42,7 +42,7 @@ class Exports:
                 found = await record(session, person_id)
             if found is None:
                 raise InvalidRequest(NOTHING)
-            with TemporaryDirectory(prefix="atelier-") as folder:
+            with TemporaryDirectory(prefix=INCOMING, dir=await self._work_folder()) as folder:
                 packed = await self._packed(found, Path(folder))
                 async with self._leftovers.keeping():
                     hashes = [await self._files.put(path) for path in packed]
@@ -51,6 +51,11 @@ class Exports:
         if unneeded:
             raise InvalidRequest(NOTHING)
         return tuple(zip((path.name for path in packed), hashes, strict=True))
+
+    async def _work_folder(self) -> Path:
+        """On the store's own disk, where the next start removes what a killed bot left."""
+        await asyncio.to_thread(self._files.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        return self._files.folder
 
     async def _packed(self, found: Record, folder: Path) -> list[Path]:
         """The zips, none larger than the chat sends unless one file is; what is not there is told."""

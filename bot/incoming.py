@@ -20,7 +20,7 @@ async def aside(folder: Path, chunks: AsyncIterable[bytes], check: Check) -> Asy
 
     Raises what `check` does as soon as it does, OSError when the disk is full.
     """
-    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(prefix=INCOMING, dir=folder) as file:
         start, size = b"", 0
         async for chunk in chunks:

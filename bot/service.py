@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import signal
 import time
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ from storage.files import Files
 log = structlog.get_logger(__name__)
 
 GRACE = 12.0  # seconds that running jobs have to end when the bot is stopped
+A_MOMENT = 0.1  # seconds: the time that a file has may be that much behind the clock
+PRIVATE_FILES = 0o077  # what nobody but this user may do with what the bot and its engine write
 LAST_CARDS = 3.0  # seconds to show what became of them
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -108,6 +111,7 @@ class Bot:
             admins=admins(config),
         )
         self._started = time.monotonic()
+        self._opened = time.time() - A_MOMENT
         self._services: list[asyncio.Task[None]] = []
         self._removing: set[asyncio.Task[None]] = set()
 
@@ -182,9 +186,12 @@ class Bot:
 
     async def _tidy(self) -> None:
         """Once a day files go that nobody needs: what killed programs left, what was sent and never used."""
+        started: float | None = self._opened
         while True:
             try:
-                await self.files.tidy()
+                await self.files.close_to_others()
+                await self.files.tidy(started)
+                started = None
                 await self.leftovers.sweep()
             except (CannotStore, OSError) as error:
                 log.warning("the store could not be tidied", reason=str(error))
@@ -217,6 +224,7 @@ def main(words: Sequence[str], program: Sequence[str] = PROGRAM) -> int:
         config = _told(**parse(words, parameters(_told)))
         set_up(config.log)
         raise_limit()
+        os.umask(PRIVATE_FILES)
         asyncio.run(serve(config, program))
     except (ConfigError, InvalidRequest) as error:
         return say(str(error), BAD_INPUT)
@@ -251,24 +259,34 @@ async def _serve(bot: Bot, told: asyncio.Queue[str]) -> None:
         gc.freeze()  # what is there by now stays: each look at all of it would block the event loop for 60 ms
         if address is not None:
             announce(address)
-        log.info("stopping", signal=await _told_to_stop(opening, told))
+        log.info("stopping", signal=await _told_to_stop(opening, told, bot.database))
     finally:
         await _stop(bot, opening, told)
         if here is not None:
             await here.stop()
 
 
-async def _told_to_stop(opening: Opening, told: asyncio.Queue[str]) -> str:
-    """Open the other chats meanwhile. Raises ChatUnavailable when there is none for anybody."""
-    begun, signal = asyncio.create_task(opening.begin()), asyncio.create_task(told.get())
+async def _told_to_stop(opening: Opening, told: asyncio.Queue[str], database: Database) -> str:
+    """Open the other chats meanwhile.
+
+    Raises ChatUnavailable when there is none for anybody, CannotServe when the database is gone.
+    """
+    begun, signal, gone = (
+        asyncio.create_task(opening.begin()),
+        asyncio.create_task(told.get()),
+        asyncio.create_task(database.gone()),
+    )
     try:
-        await asyncio.wait({begun, signal}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({begun, signal, gone}, return_when=asyncio.FIRST_COMPLETED)
         if begun.done():
             begun.result()
+            await asyncio.wait({signal, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if gone.done() and not signal.done():
+            raise CannotServe(gone.result())
         return await signal
     finally:
-        begun.cancel()
-        signal.cancel()
+        for task in (begun, signal, gone):
+            task.cancel()
 
 
 def admins(config: Config) -> Admins:

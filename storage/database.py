@@ -16,7 +16,9 @@ from storage.schema import NewerDatabase, OtherDatabase, bring_up_to_date
 
 T = TypeVar("T")
 
-PATIENCE = 5.0  # seconds to wait for another program's lock
+# Seconds to wait for another program's lock. Whoever comes while others wait for it waits twice; five seconds
+# are the most that anybody should.
+PATIENCE = 2.5
 LARGEST_GROUP = 100  # works in one commit: more of them would keep the first waiting
 AT_ONCE = 10  # works before the event loop sees to others
 
@@ -60,6 +62,8 @@ class Database:
         self._writing = writing
         self._reading = reading
         self._lock = lock
+        self._identity = sqlite.Identity(lock.database)
+        self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
         self._closing = False
         self._writer = asyncio.create_task(self._write_groups())
@@ -74,6 +78,7 @@ class Database:
         lock = _lock(path)
         try:
             await _migrate(url, path, patience)
+            sqlite.keep_private(path)
         except BaseException:
             lock.release()
             raise
@@ -87,6 +92,8 @@ class Database:
         a work must have no effects but on its session. It must be quick, and await nothing but its session.
         Raises CannotStore when the disk did not take it.
         """
+        if self._lost.done():
+            raise CannotStore(self._lost.result())
         if self._closing or self._writer.done():
             raise CannotStore("nothing was stored: the database is closed.")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -98,6 +105,10 @@ class Database:
         """A session that sees one moment of the database and cannot change it; it waits for no writer."""
         async with AsyncSession(self._reading, expire_on_commit=False) as session:
             yield session
+
+    async def gone(self) -> str:
+        """Wait until somebody has removed or replaced the file, after which nothing is stored; says so."""
+        return await asyncio.shield(self._lost)
 
     async def scrub(self) -> bool:
         """Let the log go, where what was deleted can still be read; False: somebody reads in it just now."""
@@ -148,9 +159,17 @@ class Database:
         Savepoints cost as much as the works do, and are hardly ever needed: they are for a second try.
         """
         try:
-            return await self._tried(group, _plainly)
+            outcomes = await self._tried(group, _plainly)
         except _Entangled:
-            return await self._tried(group, _in_a_savepoint)
+            outcomes = await self._tried(group, _in_a_savepoint)
+        if self._identity.changed():
+            if not self._lost.done():
+                self._lost.set_result(
+                    f"nothing was stored: the file of the database, {self._lock.database}, was removed or "
+                    "replaced while the bot ran. Put it back from a copy, and start the bot again."
+                )
+            raise CannotStore(self._lost.result())
+        return outcomes
 
     async def _tried(
         self, group: list[_Waiting], how: Callable[[AsyncConnection, Work], Awaitable[Outcome]]
@@ -229,8 +248,14 @@ def _path(url: str) -> Path:
 
 def _lock(path: Path) -> sqlite.Lock:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return sqlite.Lock(path)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = sqlite.Lock(path)
+        try:
+            sqlite.make_private(path)
+        except OSError:
+            lock.release()
+            raise
+        return lock
     except BlockingIOError as error:
         raise DatabaseError(f"the database {path} is in use by another bot.") from error
     except OSError as error:

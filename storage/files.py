@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 from fsspec.core import url_to_fs
 
-from engine.messages import INCOMING, Folder, Sha256, stored_at
+from engine.messages import INCOMING, PRIVATE, Folder, Sha256, stored_at
 
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 P = TypeVar("P", bound=PurePath)
@@ -76,9 +76,19 @@ class Files:
         """How many bytes these files have together; one that is not there has none. Raises OSError."""
         return await asyncio.to_thread(_weight, self.place, list(hashes))
 
-    async def tidy(self) -> None:
-        """Remove what was being put when a program was killed. Raises OSError."""
-        await asyncio.to_thread(self._store.tidy, time.time() - ABANDONED)
+    async def tidy(self, started: float | None = None) -> None:
+        """Remove what was being put when a program was killed. Raises OSError.
+
+        `started`: when this program was (seconds since 1970), where whatever is older is nobody's; without it
+        what is an hour old is.
+        """
+        await asyncio.to_thread(self._store.tidy, time.time() - ABANDONED if started is None else started)
+
+    async def close_to_others(self) -> None:
+        """Let the folder be this user's alone, should an earlier version have made it. Raises OSError."""
+        folder = _folder(self.place)
+        if folder is not None and await asyncio.to_thread(folder.is_dir):
+            await asyncio.to_thread(folder.chmod, PRIVATE)
 
     def path(self, sha256: Sha256) -> Path | None:
         """Where this file lies on this machine, if it does, whether or not it is there."""

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -110,11 +110,50 @@ def without_log(path: str) -> bool:
     return not busy
 
 
+def make_private(database: Path) -> None:
+    """Make the file where there is none, for this user alone: SQLite gives its log the same mode.
+
+    Raises OSError when it cannot be made.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def keep_private(database: Path) -> None:
+    """Let the files be this user's alone that an earlier version made; somebody else's stay as they are."""
+    for ending in ("", "-wal", "-shm", ".lock"):
+        file = database.with_name(f"{database.name}{ending}")
+        with suppress(FileNotFoundError, PermissionError):
+            file.chmod(file.stat().st_mode & 0o700)
+
+
+class Identity:
+    """Which file on the disk the database is: one that was removed can be written to, for nothing."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._log = database.with_name(f"{database.name}-wal")
+        self._known = _identity(database)
+
+    def changed(self) -> bool:
+        """Whether it is another one now, or none; or its log, in which the newest lies, is gone."""
+        return _identity(self._database) != self._known or _identity(self._log) is None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Lock:
     """Held beside a database's file as long as a bot uses it; the system lets go of it when the bot dies."""
 
     def __init__(self, database: Path) -> None:
         """Raises BlockingIOError when another program holds it, OSError when the file cannot be made."""
+        self.database = database
         self._number = os.open(database.with_name(f"{database.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._number, fcntl.LOCK_EX | fcntl.LOCK_NB)

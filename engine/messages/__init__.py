@@ -26,6 +26,7 @@ from engine.messages.codec import BrokenMessage
 from engine.messages.files import (
     HEADER_BYTES,
     INCOMING,
+    PRIVATE,
     Folder,
     Sha256,
     stored_at,
@@ -147,6 +148,7 @@ __all__ = [
     "NEW_TOKENS",
     "NOISE_OFFSET",
     "PRIOR_PICTURES",
+    "PRIVATE",
     "PROMPT_CHARACTERS",
     "RANK",
     "REFINER",

@@ -13,6 +13,7 @@ from typing import NewType
 Sha256 = NewType("Sha256", str)
 
 HEADER_BYTES = 16 * 2**20  # of a safetensors file: what trainers write of tags has filled two of them
+PRIVATE = 0o700  # of folders: what people sent and what is painted for them is read by this user alone
 INCOMING = "incoming-"  # what the names of files that are not yet whole begin with
 
 
@@ -67,15 +68,20 @@ class Folder:
     def tidy(self, before: float) -> None:
         """Remove what was being put before this moment (seconds since 1970) and never finished."""
         for aside in self.folder.glob(f"{INCOMING}*"):
-            if aside.stat().st_mtime < before:
-                aside.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # it was finished just now
+                if aside.stat().st_mtime >= before:
+                    continue
+                if aside.is_dir():
+                    shutil.rmtree(aside)
+                else:
+                    aside.unlink()
 
 
 class _Aside:
     """A temporary file on the store's own disk, which is renamed into place or removed."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(prefix=INCOMING, dir=folder)
         self.file: BufferedRandom = os.fdopen(number, "w+b")
         self._path = Path(name)
@@ -92,7 +98,7 @@ class _Aside:
         """Rename the file into its place once the disk has it: after a power cut it is whole or absent."""
         self.file.flush()
         os.fsync(self.file.fileno())
-        place.parent.mkdir(exist_ok=True)
+        place.parent.mkdir(mode=PRIVATE, exist_ok=True)
         self._path.replace(place)
         _sync_folder(place.parent)
         _sync_folder(place.parent.parent)

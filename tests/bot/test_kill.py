@@ -142,6 +142,22 @@ async def test_the_real_engine_and_then_the_bot_are_killed_and_the_pictures_come
     assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]
 
 
+async def test_a_bot_whose_database_is_removed_says_so_and_ends(tmp_path: Path) -> None:
+    async with serving(quick_config(tmp_path)) as service:
+        await service.ready()
+        async with visiting(service.address) as visitor:
+            assert (await visitor.says("/imagine a fox --steps 2"))["ok"]
+            (tmp_path / "atelier.db").unlink()
+
+            with suppress(*GONE):
+                reply = await visitor.says("/imagine a fox --steps 2")
+                assert not reply["ok"]
+                assert "was removed or replaced" in reply["text"]
+
+        assert await service.end() == 1
+        assert "was removed or replaced while the bot ran" in "".join(service.logged)
+
+
 async def test_an_engine_that_hangs_ends_with_its_bot(tmp_path: Path) -> None:
     config = quick_config(tmp_path)
     config.write_text(config.read_text().replace('"quick"', '"demo"'))

@@ -2,7 +2,10 @@
 
 import asyncio
 import errno
+import os
 import sqlite3
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -125,6 +128,43 @@ async def test_a_training_whose_engine_finds_the_disk_full_goes_on_from_what_it_
     assert [step for step, _ in card.curve.losses] == list(range(1, 21))
     assert chat.noted("learn") == [job, job]
     assert rows(chat.folder, "SELECT deaths, suspect FROM jobs") == [(0, 0)]
+
+
+async def test_what_a_killed_bot_left_half_written_is_gone_after_the_next_start(
+    open_chat: OpenChat, tmp_path: Path
+) -> None:
+    packing = tmp_path / "files" / "incoming-packing"
+    packing.mkdir(parents=True)
+    (packing / "atelier.zip").write_bytes(b"somebody's pictures")
+    (tmp_path / "files" / "incoming-upload").write_bytes(b"a picture")
+    for left in (packing, tmp_path / "files" / "incoming-upload"):
+        os.utime(left, (time.time() - 5,) * 2)
+
+    chat = await open_chat()
+
+    await chat.sees(lambda: list((tmp_path / "files").glob("incoming-*")) == [])
+
+
+async def test_an_export_is_packed_on_the_disk_of_the_store(
+    open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    chat = await open_chat()
+    await chat.ends((await chat.says("ana", "/imagine a fox --steps 2")).job)
+
+    reply = await chat.says("ana", "/privacy export")
+
+    assert reply.ok, reply.text
+    assert [name for name, _ in reply.files] == ["atelier.zip"]
+
+
+async def test_what_is_stored_is_its_users_alone(open_chat: OpenChat, tmp_path: Path) -> None:
+    chat = await open_chat()
+    await chat.ends((await chat.says("ana", "/imagine a fox --steps 2")).job)
+
+    for path in (tmp_path / "files").rglob("*"):
+        assert path.stat().st_mode & 0o077 == 0, path
+    assert (tmp_path / "files").stat().st_mode & 0o077 == 0
 
 
 async def test_a_locked_database_acknowledges_nothing_and_loses_nothing(tmp_path: Path) -> None:

@@ -350,6 +350,68 @@ async def test_a_short_lock_is_waited_for(database: Database, path: Path) -> Non
         assert await waiting == 1
 
 
+async def test_all_files_are_their_users_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "atelier.db"
+    await (await Database.open(at(path))).close()
+    path.chmod(0o644)  # as an earlier version made it
+    database = await Database.open(at(path))
+    try:
+        await database.write(ana)
+
+        modes = {one.name: oct(one.stat().st_mode & 0o777) for one in path.parent.iterdir()}
+    finally:
+        await database.close()
+
+    assert modes == {
+        "atelier.db": "0o600",
+        "atelier.db-shm": "0o600",
+        "atelier.db-wal": "0o600",
+        "atelier.db.lock": "0o600",
+    }
+    assert oct(path.parent.stat().st_mode & 0o777) == "0o700"
+
+
+@pytest.mark.parametrize("loss", ["removed", "replaced", "its log removed"])
+async def test_a_database_whose_file_is_gone_acknowledges_nothing_more(
+    database: Database, path: Path, loss: str
+) -> None:
+    await database.write(ana)
+    lose(path, loss)
+
+    for _ in range(2):
+        with pytest.raises(CannotStore, match="was removed or replaced while the bot ran"):
+            await database.write(bo)
+    async with asyncio.timeout(5):
+        assert "Put it back from a copy" in await database.gone()
+
+
+def lose(path: Path, how: str) -> None:
+    if how == "its log removed":
+        path.with_name("atelier.db-wal").unlink()
+        return
+    path.rename(path.with_name("away.db"))
+    if how == "replaced":
+        path.write_bytes(path.with_name("away.db").read_bytes())
+
+
+async def test_whoever_comes_while_others_wait_for_a_lock_is_answered_within_five_seconds(path: Path) -> None:
+    database = await Database.open(at(path))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        waiting = asyncio.create_task(database.write(ana))
+        await asyncio.sleep(0.1)
+        began = asyncio.get_running_loop().time()
+
+        with pytest.raises(CannotStore):
+            await database.write(bo)
+
+        assert asyncio.get_running_loop().time() - began < 7  # it was up to ten
+        with pytest.raises(CannotStore):
+            await waiting
+        other.execute("ROLLBACK")
+    await database.close()
+
+
 async def test_prompts_are_in_no_error(studio: Studio) -> None:
     async def wrong(session: AsyncSession) -> None:
         await session.execute(text("INSERT INTO spaces (key) VALUES (:prompt)"), {"prompt": "my secret"})

@@ -19,7 +19,7 @@ def raise_limit() -> None:
 
 
 def spare() -> int:
-    """How many connections they are enough for: each may have a file open, too."""
+    """How many connections each of two doors may have: one of them opens a file for each, too."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     soft = WANTED[0] if soft == resource.RLIM_INFINITY else soft
-    return max((soft - KEPT_BACK) // 2, soft // 8)
+    return max((soft - KEPT_BACK) // 3, soft // 8)

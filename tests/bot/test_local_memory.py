@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar
 
 from bot.connections import Bounds
-from tests.bot.raw import Line
+from tests.bot.raw import Line, ask
 from tests.bot.visitor import Place, a_place
 
 MB = 2**20
@@ -55,6 +55,17 @@ async def test_twenty_large_uploads_at_once_lie_on_the_disk(place: Place) -> Non
     assert resident() - before < 60 * MB  # of 200 that were sent
     for line in lines:
         line.close()
+
+
+async def test_twenty_large_bodies_at_the_door_are_not_kept(place: Place) -> None:
+    before = resident()
+
+    answers = await asyncio.gather(
+        *(ask(place.address, "POST", "/token", body=bytes(10 * MB)) for _ in range(20))
+    )
+
+    assert {answer.status for answer in answers} <= {413, 0}  # 0: hung up on while they sent
+    assert resident() - before < 60 * MB
 
 
 async def test_twenty_unread_downloads_stay_on_the_disk(place: Place) -> None:

@@ -81,6 +81,14 @@ async def test_who_asks_comes_before_the_body(guarded: Place) -> None:
     line.close()
 
 
+async def test_a_browser_asks_whether_the_page_changed(place: Place) -> None:
+    first = await ask(place.address, "GET", "/app.js")
+    again = await ask(place.address, "GET", "/app.js", f"If-None-Match: {first.headers['etag']}".encode())
+
+    assert (first.status, first.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+    assert (again.status, again.body) == (304, b"")
+
+
 # Bytes where text belongs
 
 

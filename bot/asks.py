@@ -42,7 +42,8 @@ def filled(name: str, texts: Mapping[str, str], origin: JobId | None) -> Ask:
 
 
 def recipe(words: str) -> Ask:
-    """A recipe that a picture carries, for the form that paints the same."""
+    """A recipe that a picture carries, for the form that paints the same. Raises InvalidRequest."""
+    whole(words)
 
     async def handle(context: ChatContext) -> Answer:
         return await form_of(context, words)

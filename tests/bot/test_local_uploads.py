@@ -207,3 +207,35 @@ async def hash_of(visitor: Visitor, content: bytes) -> str:
 def stored(place: Place) -> list[Path]:
     folder = Path(place.bot.config.engine.files)
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+async def test_the_recipe_that_a_picture_carries_opens_the_form(place: Place) -> None:
+    told = PngImagePlugin.PngInfo()
+    told.add_text("parameters", "a fox <lora:none>\nNegative prompt: hat\nSteps: 3, Seed: 5, Clip skip: 2")
+    ana = await place.comes()
+    status, text = await ana.post("/uploads", encoded(Image.new("RGB", (8, 8)), "PNG", pnginfo=told))
+    assert status == 200, text
+
+    (sent,) = json.loads(text)["pictures"]
+    reply = (await ana.ask(recipe=sent["recipe"]))["reply"]
+
+    assert reply["form"]["command"] == "imagine"
+    values = reply["form"]["values"]
+    assert {name: values[name] for name in ("prompt", "no", "steps", "seed")} == {
+        "prompt": "a fox",
+        "no": "hat",
+        "steps": "3",
+        "seed": "5",
+    }
+    assert reply["text"] == "Left out, for it is not known here: Clip skip: 2; the LoRA none."
+    assert not (await ana.ask(recipe="just words"))["reply"]["ok"]
+
+
+async def test_a_picture_without_a_recipe_or_with_far_too_long_a_one_is_just_a_picture(place: Place) -> None:
+    told = PngImagePlugin.PngInfo()
+    told.add_text("parameters", "x" * 50_000)
+    ana = await place.comes()
+
+    for how in ({}, {"pnginfo": told}):
+        _, text = await ana.post("/uploads", encoded(Image.new("RGB", (8, 8)), "PNG", **how))
+        assert json.loads(text)["pictures"][0]["recipe"] == ""

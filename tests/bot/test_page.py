@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from playwright.async_api import FilePayload, WebSocketRoute, expect
 
 from commands.book import COMMANDS
@@ -339,6 +340,34 @@ async def test_pictures_are_dropped_pasted_and_chosen(comes: Comes) -> None:
     )
     await ana.page.get_by_role("button", name="Remove bad.png").click()
     await expect(chips).to_have_count(3)
+
+
+async def test_a_dropped_png_that_carries_a_recipe_opens_the_form_with_it(comes: Comes) -> None:
+    ana = await comes()
+    told = PngInfo()
+    told.add_text(
+        "parameters", "a red fox\nNegative prompt: hat\nSteps: 1, Seed: 7, Size: 64x96, Clip skip: 2"
+    )
+    out = io.BytesIO()
+    Image.new("RGB", (60, 40), "red").save(out, "PNG", pnginfo=told)
+    form = ana.page.locator("#form")
+
+    await ana.page.evaluate(
+        """(bytes) => {
+          const carried = new DataTransfer();
+          carried.items.add(new File([new Uint8Array(bytes)], "fox.png", {type: "image/png"}));
+          window.dispatchEvent(new DragEvent("drop", {cancelable: true, dataTransfer: carried}));
+        }""",
+        list(out.getvalue()),
+    )
+
+    await expect(form.get_by_label("prompt")).to_have_value("a red fox")
+    await expect(form.get_by_label("no", exact=True)).to_have_value("hat")
+    await expect(form).to_contain_text("Left out, for it is not known here: Clip skip: 2.")
+    await form.get_by_role("button", name="Paint").click()
+    card = await ana.new_card([])
+    await expect(card).to_contain_text("64x96")
+    await expect(card).to_contain_text("seed7")
 
 
 async def test_a_name_and_a_theme_are_kept(comes: Comes) -> None:

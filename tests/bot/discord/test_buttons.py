@@ -1,10 +1,14 @@
 """Buttons under cards: who may press them, what they answer, and that they live on after a restart."""
 
+import io
+
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tests.bot.discord.studio import OpenStudio, Studio, painted, shown
 from tests.bot.running_bot import rows
-from tests.fakes.discord import Channel, Heard, Message, User
+from tests.fakes.discord import Attached, Channel, Heard, Message, User
 
 
 def button(message: Message, action: str) -> str:
@@ -182,6 +186,41 @@ async def test_paint_like_this_opens_the_form_with_its_recipe(studio: Studio) ->
 
     assert heard.modal is not None
     assert "a red fox" in [field.get("value") for field in heard.modal.fields]
+
+
+BLOCK = "a red fox\nNegative prompt: hat\nSteps: 1, Seed: 7, Size: 64x96, Clip skip: 2"
+
+
+@pytest.mark.parametrize("hangs", [True, False])
+async def test_a_message_with_a_recipe_from_elsewhere_is_painted_like(studio: Studio, hangs: bool) -> None:
+    told, out = PngInfo(), io.BytesIO()
+    told.add_text("parameters", BLOCK)
+    Image.new("RGB", (60, 40), "red").save(out, "PNG", pnginfo=told)
+    file = Attached("fox.png", out.getvalue())
+    message = (
+        studio.discord.posts(studio.bo, studio.channel, file)
+        if hangs
+        else studio.channel.says(studio.bo, BLOCK)
+    )
+
+    heard = await studio.discord.menu(studio.ana, message, "Paint like this")
+
+    assert heard.modal is not None, heard.text
+    told_values = [field.get("value") for field in heard.modal.fields]
+    assert told_values[:4] == ["a red fox", "hat", None, "7"]
+    assert "--size 64x96" in str(told_values[4])
+    await studio.discord.until(lambda: any("Clip skip: 2" in shown(one) for one in heard.followups))
+
+
+async def test_a_recipe_in_the_prompt_is_painted_and_what_is_not_known_is_told(studio: Studio) -> None:
+    heard = await studio.discord.command(
+        studio.ana, studio.channel, "imagine", prompt=" ".join(BLOCK.split())
+    )
+
+    done = await painted(studio, heard)
+    assert "**a red fox**" in shown(done)
+    assert "seed 7" in shown(done) and "64x96" in shown(done)
+    await studio.discord.until(lambda: any("Clip skip: 2" in shown(one) for one in heard.followups))
 
 
 @pytest.mark.parametrize("name", ["Recipe of this picture", "Paint like this"])

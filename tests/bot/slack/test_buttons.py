@@ -196,6 +196,17 @@ async def test_paint_like_this_takes_the_words_of_a_message(atelier: Atelier) ->
     assert prompt["initial_value"] == "a fox in the snow"
 
 
+async def test_paint_like_this_reads_a_recipe_that_somebody_pasted(atelier: Atelier) -> None:
+    block = "a red fox\nNegative prompt: hat\nSteps: 2, Seed: 7, Size: 64x96"
+    said = atelier.slack.say(atelier.ana, atelier.channel, block)
+
+    heard = await atelier.slack.shortcut(atelier.bo, said, "paint_like_this")
+
+    assert heard.view is not None
+    filled = {one["block_id"]: one.get("initial_value") for one in heard.view.elements}
+    assert (filled["prompt"], filled["no"], filled["steps"]) == ("a red fox", "hat", "2")
+
+
 async def test_a_card_whose_channel_is_closed_goes_to_its_person(open_atelier: OpenAtelier) -> None:
     atelier = await open_atelier(seconds=0.1, settings=SlackSettings())
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 10")

@@ -244,6 +244,16 @@ async def test_a_weight_that_is_painted_as_words_is_told_under_the_card(atelier:
     assert "Painted as plain words, for weights are not understood here: BREAK." in card.words
 
 
+async def test_a_pasted_recipe_is_painted_and_what_is_not_known_is_told(atelier: Atelier) -> None:
+    block = "a red fox\nNegative prompt: hat\nSteps: 2, Seed: 7, Size: 64x96, Clip skip: 2"
+
+    heard = await atelier.says(atelier.ana, "imagine", block)
+
+    card = await atelier.shows(lambda one: "painted in" in one.words)
+    assert "no hat" in card.words and "seed 7" in card.words and "size 64x96" in card.words
+    assert heard.words == "Left out, for it is not known here: Clip skip: 2."
+
+
 async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> None:
     slack, direct = atelier.slack, atelier.slack.direct(atelier.ana)
 

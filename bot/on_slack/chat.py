@@ -112,7 +112,7 @@ class SlackChat:
     @property
     def absent(self) -> str:
         """Why nobody is heard here."""
-        return OFFLINE if self._messages is None else ""
+        return OFFLINE if self.way_in is None else self.way_in.absent
 
     async def _begin(self) -> str:
         """Connect; where people find it. Raises ChatUnavailable, ChatUnreached."""

@@ -44,9 +44,9 @@ class Sharing:
             titled: list[dict[str, str | None]] = [
                 {"id": file, "title": files[place][1]} for place, file in new.items()
             ]
-            await self._complete(titled, channel, thread)
+            taken = await self._complete(titled, channel, thread)
             for place, file in new.items():
-                if await self._arrived(file, channel):
+                if await self._arrived(file, channel, taken=taken):
                     ids[place] = file
                 else:
                     await self._drop(file)
@@ -55,8 +55,8 @@ class Sharing:
             log.warning("a file was taken and not shared", channel=channel, files=len(files) - len(ids))
         raise NotShared(f"{len(files) - len(ids)} of the files")
 
-    async def _complete(self, titled: list[dict[str, str | None]], channel: str, thread: str | None) -> None:
-        """The last call of three; where nobody knows whether it went through, the files tell."""
+    async def _complete(self, titled: list[dict[str, str | None]], channel: str, thread: str | None) -> bool:
+        """The last call of three: whether Slack took it. Where nobody knows, the files tell."""
         try:
             await self._client.files_completeUploadExternal(
                 files=titled, channel_id=channel, thread_ts=thread
@@ -65,6 +65,8 @@ class Sharing:
             if not is_passing(error):
                 raise
             log.warning("it is not known whether files were shared", reason=error_of(error))
+            return False
+        return True
 
     async def remove(self, file: str) -> None:
         """Delete a file of the bot's, and with it the message that shares it."""
@@ -83,8 +85,8 @@ class Sharing:
             response.raise_for_status()
         return str(told["file_id"])
 
-    async def _arrived(self, file: str, channel: str) -> bool:
-        """Whether Slack shows the file in the channel; one that it still works on counts as shown."""
+    async def _arrived(self, file: str, channel: str, *, taken: bool) -> bool:
+        """Whether Slack shows the file in the channel; one that it took and works on counts as shown."""
         unseen = 0
         for look in range(LOOKS):
             told: JSON = (await self._client.files_info(file=file))["file"]
@@ -95,7 +97,7 @@ class Sharing:
             if unseen >= UNSEEN:
                 return False
             await asyncio.sleep(min(FIRST_LOOK * 2**look, SLOWEST))
-        return not unseen
+        return taken and not unseen
 
 
 def _places(file: JSON) -> set[str]:

@@ -27,6 +27,7 @@ CONNECTING = 15.0  # seconds that connecting may take
 LARGEST = 2**20  # bytes of a request; a modal has 250 kB at most
 SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)  # seconds since 1970
+UNCONNECTED = "Slack's sockets are cut: the bot tries to connect them again."
 UNSIGNED = "Slack did not sign this."
 LAST_WORDS = 2.0  # seconds that requests under way have when the door is closed
 
@@ -41,6 +42,7 @@ class Sockets:
         self._token = token
         self._handlers: list[AsyncSocketModeHandler] = []
         self._keeping: list[asyncio.Task[None]] = []
+        self._lost: set[int] = set()  # the clients that are not connected, by their ids
 
     async def open(self) -> str:
         """Connect; what to tell the operator. Raises ChatUnavailable."""
@@ -52,8 +54,33 @@ class Sockets:
             except TROUBLES as error:
                 raise unavailable(error, SLACK_APP_TOKEN) from error
             await handler.connect_async()  # type: ignore[no-untyped-call]
-        self._keeping = [asyncio.create_task(_kept(one.client)) for one in self._handlers]
+        self._keeping = [asyncio.create_task(self._keep(one.client)) for one in self._handlers]
         return "Socket Mode"
+
+    @property
+    def absent(self) -> str:
+        """Why nobody is heard: none of the sockets is connected."""
+        return UNCONNECTED if self._handlers and len(self._lost) == len(self._handlers) else ""
+
+    async def _keep(self, client: SocketModeClient) -> None:
+        """Connect again as soon as the connection is gone: by itself the client looks for that rarely."""
+        pause = LOOK
+        while True:
+            await asyncio.sleep(pause)
+            if await client.is_connected():
+                self._lost.discard(id(client))
+                pause = LOOK
+                continue
+            self._lost.add(id(client))
+            if client.connect_operation_lock.locked():  # it tries already; an address is good for a while
+                client.wss_uri = None
+            else:
+                try:
+                    async with asyncio.timeout(CONNECTING):
+                        await client.connect_to_new_endpoint()
+                except TROUBLES as error:
+                    log.warning("slack is not connected", reason=error_of(error))
+            pause = min(2 * pause, LONGEST)
 
     async def close(self) -> None:
         """Hear nothing more."""
@@ -64,27 +91,10 @@ class Sockets:
             await handler.close_async()  # type: ignore[no-untyped-call]
 
 
-async def _kept(client: SocketModeClient) -> None:
-    """Connect again as soon as the connection is gone: by itself the client looks for that now and then."""
-    pause = LOOK
-    while True:
-        await asyncio.sleep(pause)
-        if await client.is_connected():
-            pause = LOOK
-            continue
-        if client.connect_operation_lock.locked():  # it tries already; an address is good for a short while
-            client.wss_uri = None
-        else:
-            try:
-                async with asyncio.timeout(CONNECTING):
-                    await client.connect_to_new_endpoint()
-            except TROUBLES as error:
-                log.warning("slack is not connected", reason=error_of(error))
-        pause = min(2 * pause, LONGEST)
-
-
 class Door:
     """HTTP mode: Slack's requests. Nothing is made of one before its signature is seen to be Slack's."""
+
+    absent = ""
 
     def __init__(self, app: AsyncApp, secret: str, settings: SlackSettings) -> None:
         self._app = app

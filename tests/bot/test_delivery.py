@@ -7,7 +7,7 @@ import pytest
 
 from bot import delivery
 from bot.card import Card
-from bot.front import CardRefused
+from bot.front import CardRefused, NotYet
 from tests.bot.wall import OpenChat, Wall
 
 
@@ -252,3 +252,25 @@ async def test_a_message_that_changes_no_more_is_followed_by_one_with_the_end(op
     assert (await chat.ends(job)).state == "succeeded"
     assert len(wall.posts) == 2
     assert wall.told == []
+
+
+async def test_a_chat_that_takes_no_more_for_a_moment_gets_the_card_of_then(
+    open_chat: OpenChat,
+) -> None:
+    class Hasty(Wall):
+        waits = 0
+
+        async def show(self, channel: str, message: str | None, card: Card) -> str:
+            if message is not None and self.waits < 5:
+                self.waits += 1
+                raise NotYet(0.1)
+            return await super().show(channel, message, card)
+
+    wall = Hasty()
+    chat = await open_chat(wall=wall)
+
+    job = (await chat.says("ana", "/imagine a fox --steps 2")).job
+
+    assert (await chat.ends(job)).state == "succeeded"
+    assert (wall.waits, len(wall.posts)) == (5, 1)
+    assert b'atelier_cards_total{result="failed"}' not in chat.bot.metrics.text()

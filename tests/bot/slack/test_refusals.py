@@ -45,8 +45,11 @@ async def test_a_picture_that_slack_shows_nowhere_is_uploaded_three_times(atelie
     assert all(file.deleted for file in atelier.slack.world.files.values())
 
 
-async def test_a_picture_is_there_once_when_nobody_knows_whether_it_was_shared(atelier: Atelier) -> None:
-    atelier.slack.faults.add("POST", r"/api/files\.completeUploadExternal", Fault.CUT_AFTER)
+@pytest.mark.parametrize("fault", [Fault.CUT_AFTER, Fault.ERROR_AFTER, Fault.CUT_BEFORE, Fault.ERROR_BEFORE])
+async def test_a_picture_is_there_once_when_nobody_knows_whether_it_was_shared(
+    atelier: Atelier, fault: Fault
+) -> None:
+    atelier.slack.faults.add("POST", r"/api/files\.completeUploadExternal", fault)
 
     card = await atelier.paints(atelier.ana, "a red fox --steps 2")
 

@@ -107,6 +107,18 @@ async def test_a_reset_socket_leaves_the_other_and_comes_back(atelier: Atelier) 
         await atelier.slack.until(lambda: len(atelier.slack.sockets) == 2, seconds=15)
 
 
+async def test_sockets_that_are_all_cut_are_told_to_the_operator(atelier: Atelier) -> None:
+    assert atelier.bot is not None
+    bot = atelier.bot
+    atelier.slack.faults.add("POST", r"/api/apps\.connections\.open", Fault.ERROR_BEFORE, times=1000)
+    for socket in atelier.slack.sockets:
+        await atelier.slack.reset(socket)
+
+    await atelier.slack.until(lambda: "sockets are cut" in bot.health()[1]["chats"]["slack"], seconds=20)
+    atelier.slack.faults.clear()
+    await atelier.slack.until(lambda: bot.health()[1]["chats"]["slack"] == "served", seconds=40)
+
+
 @pytest.mark.parametrize("fault", [Fault.CUT_AFTER, Fault.ERROR_AFTER, Fault.CUT_BEFORE, Fault.ERROR_BEFORE])
 async def test_a_post_of_which_nobody_knows_is_there_once(atelier: Atelier, fault: Fault) -> None:
     atelier.slack.faults.add("POST", r"/api/chat\.postMessage", fault, times=1)

@@ -155,14 +155,18 @@ class Dispatch:
 
     async def loras(self, asker: Asker, words: str, limit: int = 25) -> list[Suggestion]:
         """LoRAs that the asker may use, suggested for the last of these words, separated by commas."""
-        folder = await self._folder.names()
+        folder = await self._folder.lying()
         async with self._database.reading() as session:
             space = await people.space_id(session, asker.chat, asker.space)
             somebody = await people.known(session, asker.chat, asker.person)
             trained = await adapters.hints(session, space or NOWHERE, somebody.id if somebody else NOWHERE)
         known = [Hint(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
         names = {hint.name for hint in known}
-        known += [Hint(name=name) for name in sorted(folder) if name not in names]
+        known += [
+            Hint(name=name, trigger=folder.called(name).lower())
+            for name in sorted(folder.offered)
+            if name not in names
+        ]
         return suggestions(words, known, limit)
 
     async def jobs(self, asker: Asker, before: int | None, limit: int) -> list[Card]:

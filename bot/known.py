@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from commands.loras import Library, Lora, Mention
+from commands.loras import Library, Lora, Mention, OperatorFiles
 
 
 class NotYetKnown(Exception):
@@ -19,6 +19,7 @@ class Known:
     """What the real library has said so far."""
 
     said: Collection[str] | None = None
+    files: OperatorFiles = field(default_factory=OperatorFiles)
     found: Mapping[str, Lora] = field(default_factory=dict)
 
     async def names(self) -> Collection[str]:
@@ -26,6 +27,12 @@ class Known:
         if self.said is None:
             raise NotYetKnown(None)
         return self.said
+
+    async def lying(self) -> OperatorFiles:
+        """What lies in the operator's folder. Raises NotYetKnown."""
+        if self.said is None:
+            raise NotYetKnown(None)
+        return self.files
 
     async def find(self, name: str) -> Lora:
         """A LoRA whose file is stored. Raises NotYetKnown."""
@@ -40,5 +47,6 @@ class Known:
     async def asked(self, question: NotYetKnown, library: Library) -> "Known":
         """The same with the answer to the question. Raises InvalidRequest where the library does."""
         if question.name is None:
-            return replace(self, said=await library.names())
+            files = await library.lying()
+            return replace(self, said=sorted(files.offered), files=files)
         return replace(self, found={**self.found, question.name: await library.find(question.name)})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from commands.loras import Library, Lora, Mention, lora_of
+from commands.loras import Library, Lora, Mention, OperatorFiles, lora_of
 from engine.messages import InvalidRequest
 from storage import adapters, standing
 
@@ -28,6 +28,10 @@ class PersonLibrary:
         trained = await adapters.usable(self.session, self.space_id, self.person_id)
         retired = await standing.retired(self.session, self.space_id)
         return {*(lora.name for lora in trained), *retired, *await self.folder.names()}
+
+    async def lying(self) -> OperatorFiles:
+        """What lies in the operator's folder."""
+        return await self.folder.lying()
 
     async def find(self, name: str) -> Lora:
         """The LoRA of this name. Raises InvalidRequest where it is retired, or where the folder does."""

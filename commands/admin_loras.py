@@ -8,6 +8,7 @@ from commands.answers import Changed, Said
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.library import SHARED, Access, bounds_words, check_weight, standing_words
+from commands.loras import OperatorFiles, printable
 from commands.parse import listed, near, short
 from commands.spec import Option, admin_command
 from commands.train import lora_name
@@ -18,6 +19,7 @@ from storage.adapters import LoraView
 
 NONE = "none"
 LONGEST = 200  # characters of a reason
+SHOWN = 20  # files of the operator's folder
 Change = Callable[[ChatContext, LoraView], Awaitable[Changed]]
 
 
@@ -219,7 +221,16 @@ async def _listed(context: ChatContext, name: str) -> Said:
     rows = aligned([(one.name, _row(one)) for one in found])
     asks = "new ones wait for an admin" if context.kept.rules.approve else "new ones need no admin"
     head = f"{counted(len(found), 'LoRA')} made here ({asks}: /admin rules --approve):"
-    return Said(text="\n".join([head, *(rows or ["  none"])]))
+    lines = [head, *(rows or ["  none"])]
+    return Said(text="\n".join(lines if name else [*lines, *_passed_over(await context.library.lying())]))
+
+
+def _passed_over(lying: OperatorFiles) -> list[str]:
+    """The files in the operator's folder that are offered to nobody, and why."""
+    rows = [(printable(file), why) for file, why in sorted(lying.passed.items())]
+    more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
+    head = f"{counted(len(rows), 'file')} in the operator's folder passed over:"
+    return [head, *aligned(rows[:SHOWN]), *more] if rows else []
 
 
 def _row(one: LoraView) -> str:

@@ -57,11 +57,12 @@ async def loras(
     if like:
         return await likened(context, like, found)
     names = {one.name for one in trained} | await retired(context.session, context.space.id)
-    others = [
-        name
-        for name in sorted(await context.library.names())
-        if name not in names and all(word in name for word in wanted)
-    ]
+    lying = await context.library.lying()
+    others = {
+        name: lying.called(name)
+        for name in sorted(lying.offered)
+        if name not in names and all(word in f"{name} {lying.called(name)}".lower() for word in wanted)
+    }
     found = await liked(context.session, context.space.id, found)
     return Listing(loras=tuple(found), text=_listed(found, others))
 
@@ -150,8 +151,9 @@ def _words(one: LoraView) -> str:
     return " ".join((one.name, one.phrase, one.preset, one.person)).lower()
 
 
-def _listed(found: Sequence[LoraView], others: Sequence[str]) -> str:
-    rows = [(one.name, _row(one)) for one in found] + [(name, "the operator's") for name in others]
+def _listed(found: Sequence[LoraView], others: Mapping[str, str]) -> str:
+    rows = [(one.name, _row(one)) for one in found]
+    rows += [(name, f"the operator's {file}".rstrip()) for name, file in others.items()]
     if not rows:
         return "there is no such LoRA here: /train NAME makes one."
     return "\n".join([f"{counted(len(rows), 'LoRA')} that you may use:", *aligned(rows)])

@@ -1,8 +1,8 @@
 """LoRAs as people write them, ink:0.8 or <lora:ink:0.8>, and the library that knows their names."""
 
 import re
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from commands.flags import seen
@@ -38,6 +38,19 @@ class Lora:
     tokens: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class OperatorFiles:
+    """What lies in the operator's folder: the file of each name, and what is passed over, and why."""
+
+    offered: Mapping[str, str] = field(default_factory=dict)
+    passed: Mapping[str, str] = field(default_factory=dict)
+
+    def called(self, name: str) -> str:
+        """What its file is called, where the name was made from that; nothing otherwise."""
+        file = self.offered.get(name, "")
+        return "" if file == f"{name}.safetensors" else printable(file)
+
+
 class Library(Protocol):
     """Where LoRAs are found by name."""
 
@@ -46,6 +59,9 @@ class Library(Protocol):
 
     async def find(self, name: str) -> Lora:
         """A LoRA that is among the names."""
+
+    async def lying(self) -> OperatorFiles:
+        """What lies in the operator's folder."""
 
     async def usual(self) -> "Collection[Mention]":
         """What every picture has that does not say otherwise."""
@@ -115,6 +131,11 @@ def called_up(prompt: str, mix: Sequence[Lora]) -> str:
         if trigger and not re.search(rf"(?<![\w-]){re.escape(trigger)}(?![\w-])", prompt, re.IGNORECASE):
             prompt = f"{prompt}, {lora.phrase}" if prompt else lora.phrase
     return prompt
+
+
+def printable(file: str) -> str:
+    """A file's name as it can be shown."""
+    return "".join(letter if letter.isprintable() else "?" for letter in file)
 
 
 def lora_of(view: LoraView) -> Lora:

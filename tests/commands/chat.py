@@ -15,7 +15,7 @@ from commands.filing import check_welcome, checked
 from commands.forms import values
 from commands.jobs import job_here
 from commands.keepers import Admins, check_may
-from commands.loras import Lora, Mention
+from commands.loras import Lora, Mention, OperatorFiles
 from commands.settings import with_defaults
 from commands.text import read
 from engine.messages import JobId, Note, Paint, Saved, Sha256, Train, Trained
@@ -28,11 +28,19 @@ from storage.views import JobView, views
 LORAS = {"ink": Sha256("1" * 64), "maria": Sha256("2" * 64)}
 
 
+@dataclass(frozen=True)
 class Shelf:
     """A folder of two LoRAs."""
 
+    files: OperatorFiles | None = None
+
     async def names(self) -> Collection[str]:
         return list(LORAS)
+
+    async def lying(self) -> OperatorFiles:
+        return self.files or OperatorFiles(
+            offered={name: f"{name}.safetensors" for name in await self.names()}
+        )
 
     async def find(self, name: str) -> Lora:
         return Lora(name=name, sha256=LORAS[name])
@@ -68,6 +76,7 @@ class Chat:
     adult: bool = False  # the channels are kept for adults
     direct: bool = False  # everybody writes to the bot directly
     now: float = field(default=1_700_000_000.0)
+    lying: OperatorFiles | None = None  # in the operator's folder, where not the usual two
 
     async def says(self, name: str, line: str, space: str = "general") -> Answer:
         """What somebody's line is answered with."""
@@ -230,7 +239,7 @@ class Chat:
                     session=session,
                     space_id=here.id,
                     person_id=person.id,
-                    folder=Shelf(),
+                    folder=Shelf(self.lying),
                     mixed=kept.mixed,
                 ),
                 small=self.small,

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commands.answers import Answer, Changed, Filed, Listing, Said
+from commands.loras import OperatorFiles
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage import adapters, people
 from storage.adapters import NewLora
@@ -249,3 +250,18 @@ async def test_what_makes_no_sense_gets_a_sentence(
     chat: Chat, zoe: JobId, change: str, sentence: str
 ) -> None:
     assert sentence in await refusal(chat, "root", f"/admin loras zoe {change}")
+
+
+async def test_admins_are_told_which_files_of_the_operator_are_passed_over(chat: Chat) -> None:
+    chat.lying = OperatorFiles(
+        offered={"ink-wash": "Ink Wash.safetensors"},
+        passed={"old.ckpt": "a pickle, which can run code: only .safetensors is read"},
+    )
+
+    text = await told(chat, "/admin loras")
+
+    assert text.endswith(
+        "1 file in the operator's folder passed over:\n"
+        "  old.ckpt  a pickle, which can run code: only .safetensors is read"
+    )
+    assert "  ink-wash  the operator's Ink Wash.safetensors" in await told(chat, "/loras wash")

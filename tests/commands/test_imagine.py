@@ -7,7 +7,7 @@ import pytest
 
 from commands.context import Context
 from commands.imagine import imagine
-from commands.loras import Lora, Mention
+from commands.loras import Lora, Mention, OperatorFiles
 from commands.parse import parse
 from engine.messages import (
     SEED,
@@ -33,6 +33,9 @@ class Shelf:
 
     async def names(self) -> Collection[str]:
         return ["ink", "maria"]
+
+    async def lying(self) -> OperatorFiles:
+        return OperatorFiles(offered={name: f"{name}.safetensors" for name in await self.names()})
 
     async def find(self, name: str) -> Lora:
         return {

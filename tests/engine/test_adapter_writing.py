@@ -20,7 +20,7 @@ from diffusers import EulerDiscreteScheduler
 from PIL import Image
 
 from engine.adapter_file import parsed_adapter
-from engine.adapter_writing import WronglySaved, adapter_file, check_saved, metadata
+from engine.adapter_writing import WronglySaved, adapter_file, check_saved, metadata, rounding
 from engine.adapters import Adapters
 from engine.dataset import Item
 from engine.messages import (
@@ -50,13 +50,21 @@ def adapters(model: Model, tmp_path: Path) -> Adapters:
     return Adapters(model.base, tmp_path, 2**26)
 
 
-def learnt(adapters: Adapters, settings: TrainingSettings, *, dora: bool = False, seed: int = 0) -> None:
+def learnt(
+    adapters: Adapters,
+    settings: TrainingSettings,
+    *,
+    dora: bool = False,
+    seed: int = 0,
+    strength: float = 0.1,
+    alpha: float = 6.0,
+) -> None:
     """An adapter in training by the name of maria, as far as some hundred steps would bring it."""
     places = adapters.targets(settings)
     draw = torch.Generator().manual_seed(seed)
-    begun = adapters.begin("maria", places, alpha=6.0, dropout=0.0, dora=dora, seed=seed)
+    begun = adapters.begin("maria", places, alpha=alpha, dropout=0.0, dora=dora, seed=seed)
     for parameter in chain.from_iterable(begun.values()):
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=draw)
+        parameter.data += strength * torch.randn(parameter.shape, generator=draw)
 
 
 def new_word(model: Model, word: str = "ohwx", seed: int = 0) -> TokenVectors:
@@ -181,6 +189,48 @@ def test_a_file_that_says_something_else_fails_its_check(model: Model, adapters:
     for part in ("alpha", "lora_unet_", "lora_te1_", "lora_te2_", "dora_scale", "clip_l", "clip_g"):
         with pytest.raises(WronglySaved, match="the saved LoRA changes"):
             check_saved(halved(content, part), adapters, "maria", tokens, model.base)
+
+
+def swapped(content: bytes) -> bytes:
+    """The file with down and up in each other's places, as somebody wrote them who took one for the other."""
+    tensors = safetensors.torch.load(content)
+    for key in [key for key in tensors if key.endswith("lora_down.weight")]:
+        other = key.replace("lora_down", "lora_up")
+        if tensors[key].T.shape == tensors[other].shape:
+            tensors[key], tensors[other] = tensors[other].T.contiguous(), tensors[key].T.contiguous()
+    return safetensors.torch.save(tensors)
+
+
+@pytest.mark.parametrize(("strength", "alpha"), [(0.0, 6.0), (1e-7, 128.0), (1e-6, 1.0)])
+def test_a_lora_that_learnt_next_to_nothing_passes_its_check(
+    model: Model, adapters: Adapters, strength: float, alpha: float
+) -> None:
+    learnt(adapters, EVERYWHERE, strength=strength, alpha=alpha)
+
+    check_saved(written(adapters), adapters, "maria", None, model.base)
+
+
+def test_a_check_allows_what_float32_rounds_in_so_many_layers(adapters: Adapters) -> None:
+    norm = 4.32e-6 / (4 * 2.0**-23)  # of an answer that was once found to differ by 4.67e-6
+
+    allowed = rounding(torch.float32, len(adapters.names.shapes)) * norm
+
+    assert 2 * 4.67e-6 < allowed < 8 * 4.67e-6
+    assert rounding(torch.float32, 3200) < 1e-5
+    assert rounding(torch.bfloat16, 3200) < 0.04
+
+
+@pytest.mark.parametrize("strength", [3e-3, 3e-2])
+def test_a_transposed_factor_and_a_wrong_alpha_fail_the_check_of_a_lora_of_any_strength(
+    model: Model, adapters: Adapters, strength: float
+) -> None:
+    learnt(adapters, EVERYWHERE, strength=strength)
+    content = written(adapters)
+
+    check_saved(content, adapters, "maria", None, model.base)
+    for broken in (swapped(content), halved(content, "alpha"), halved(content, "lora_unet_")):
+        with pytest.raises(WronglySaved, match="the saved LoRA changes"):
+            check_saved(broken, adapters, "maria", None, model.base)
 
 
 def test_a_check_leaves_the_pictures_as_they_were(model: Model, adapters: Adapters, tmp_path: Path) -> None:

@@ -247,7 +247,7 @@ def rounding(precision: torch.dtype, layers: int) -> float:
     and all that adds up like a walk at random, with the root of the number of layers: about half a step times
     that root for both ways. Twice that is allowed, and a few roundings in the model's own precision.
     """
-    return ROUNDINGS * torch.finfo(precision).eps + torch.finfo(torch.float32).eps * layers**0.5
+    return float(ROUNDINGS * torch.finfo(precision).eps + torch.finfo(torch.float32).eps * layers**0.5)
 
 
 def answers(pipeline: Any, tokens: Sequence[TokenVectors]) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,7 +15,7 @@ SENDING = "send files"  # which is no command, but what the blocked may not do e
 
 
 @dataclass
-class Room:
+class Allowance:
     """How many megabytes somebody keeps, of how many at most; None is no limit."""
 
     most: int | None = None
@@ -32,18 +32,18 @@ class Room:
         self.kept += size / MEGABYTE
 
 
-async def room_for(database: Database, store: Files, asker: Asker) -> Room:
+async def allowance_for(database: Database, store: Files, asker: Asker) -> Allowance:
     """The room that this person has here. Raises Refused when they are blocked or have none; OSError."""
     async with database.reading() as session:
         space = await people.space_id(session, asker.chat, asker.space)
         if space is None:
-            return Room()
+            return Allowance()
         kept = await keeping.kept(session, space, asker.person, asker.roles)
         check_welcome(kept, SENDING)
         if kept.limits.megabytes is None:
-            return Room()
+            return Allowance()
         me = await people.known(session, asker.chat, asker.person)
         theirs: set[Sha256] = set() if me is None else await limits.files(session, space, me.id)
-    room = Room(kept.limits.megabytes, await store.weigh(theirs) / MEGABYTE)
+    room = Allowance(kept.limits.megabytes, await store.weigh(theirs) / MEGABYTE)
     room.check()
     return room

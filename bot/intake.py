@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.allowance import room_for
+from bot.allowance import allowance_for
 from bot.counting import count
 from bot.front import Asker
 from bot.incoming import Check, aside
@@ -83,7 +83,7 @@ class Intake:
         """What is kept, and what is not. Raises Refused when there was no room for anything."""
         kept: list[Kept] = []
         refused: list[tuple[str, str]] = []
-        room, full = await room_for(self._database, self._files, asker), None
+        room, full = await allowance_for(self._database, self._files, asker), None
         async for one in taken(self._uploads, name, path):
             if one.upload is None:
                 refused.append((one.name, one.reason))
@@ -108,7 +108,7 @@ class Intake:
         Who may not, or has no room, is counted.
         """
         try:
-            await room_for(self._database, self._files, asker)
+            await allowance_for(self._database, self._files, asker)
             async with aside(self._files.folder, chunks, check) as path, self._turn(asker):
                 yield path
         except Refused as refusal:
@@ -141,7 +141,7 @@ class Intake:
         """
         async with self._received(asker, chunks, check_lora) as path, self._leftovers.keeping():
             check_whole(path)
-            (await room_for(self._database, self._files, asker)).fill(_size(path))
+            (await allowance_for(self._database, self._files, asker)).fill(_size(path))
             sha256 = await self._files.put(path)
             await self._note(asker, [sha256])
         return sha256

@@ -3,12 +3,15 @@
 import asyncio
 import io
 import resource
+import signal
 import sys
 import zipfile
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession, CookieJar
 from PIL import Image
 
 from bot.front import Asker
@@ -22,6 +25,7 @@ from storage.database import Database
 from storage.files import Files
 from tests.bot import hostile
 from tests.bot.coming import pieces
+from tests.bot.running_bot import quick_config, serving, until
 from tests.new_database import new_database
 
 LARGEST = (8000, 4000)  # pixels
@@ -158,3 +162,37 @@ async def test_a_zip_of_the_largest_pictures_fills_no_memory(intake: Intake) -> 
 
     assert len(sent.pictures) == 3
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # kilobytes
+
+
+async def test_a_bot_stops_while_it_reads_slow_pictures_and_leaves_no_process(tmp_path: Path) -> None:
+    slow = hostile.many_scans(90, LARGEST)
+    many = io.BytesIO(zipped({f"{one}.jpg": slow for one in range(50)}))
+    async with serving(quick_config(tmp_path)) as service:
+        await service.ready()
+        async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
+            await session.get(f"{service.address}/commands.json")
+            sending = asyncio.create_task(
+                session.post(
+                    f"{service.address}/uploads?name=a.zip", data=many, headers={"Origin": service.address}
+                )
+            )
+            await until(lambda: bool(readers(service.process.pid)), 60)
+            reading = readers(service.process.pid)
+
+            async with asyncio.timeout(30):
+                assert await service.end(signal.SIGTERM) == 0
+            await asyncio.wait({sending})
+
+    await until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in reading))
+    sending.exception()
+
+
+def readers(bot: int) -> list[str]:
+    """The processes that read pictures for this bot."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
+            if parent == str(bot) and b"bot.remaking" in (folder / "cmdline").read_bytes():
+                found.append(folder.name)
+    return found

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bench.measuring import table
 from engine.messages import JobId, Paint
-from storage import jobs
+from storage import jobs, limits
 from storage.database import Database
 from storage.ids import new_job_id
 from storage.requests import to_json
@@ -64,6 +64,10 @@ async def _measure(path: Path) -> list[tuple[str, float, float]]:
         "the first 200 places in the queue": jobs.places,
         "the newest 50 jobs of a channel": lambda session: jobs.recent(session, 1, "general", None, 50),
         "50 cards": lambda session: views(session, cards),
+        "the leases that ran out": lambda session: jobs.expired(session, time.time()),
+        "what somebody used today, where a space has limits": lambda session: limits.use(
+            session, 1, 1, time.time(), pictures=False
+        ),
     }
     try:
         read = [

@@ -6,7 +6,7 @@ from sqlalchemy import Integer, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import keeping
-from storage.crowd import DAY, Done, everybody, failures
+from storage.crowd import DAY, Done, everybody, failures, filed_since
 from storage.tables import Job, Person, Picture
 
 
@@ -53,7 +53,7 @@ async def _shares(session: AsyncSession, space_id: int, since: float) -> list[Sh
     asked = (
         select(day, Person.name, func.sum(many), func.sum(case((Job.kind == "train", 1), else_=0)), seconds)
         .join(Person, Person.id == Job.person_id)
-        .where(Job.space_id == space_id, Job.created_at >= since, Job.state == "succeeded")
+        .where(*await filed_since(session, space_id, since), Job.state == "succeeded")
         .group_by(day, Person.id, Person.name)
         .order_by(day, seconds.desc(), Person.id)
     )

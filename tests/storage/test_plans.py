@@ -9,7 +9,7 @@ from sqlalchemy import event, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import Sha256
-from storage import crowd, jobs, keeping, limits, order, pictures, trainings
+from storage import crowd, jobs, keeping, limits, order, pictures, statistics, trainings
 from storage.tables import Job
 from tests.storage.studio import NOON, Studio
 
@@ -34,6 +34,10 @@ OFTEN: dict[str, Ask] = {
     "what somebody uses": lambda session, space, person: limits.use(session, space, person, NOON),
     "what somebody keeps": lambda session, space, person: limits.files(session, space, person),
     "how many pictures somebody has": lambda session, space, person: crowd.pictures(session, space, person),
+    "what everybody did of late": lambda session, space, person: crowd.everybody(session, space, NOON - 9),
+    "what was done on each day": lambda session, space, person: crowd.days(session, space, NOON - 9),
+    "why jobs failed": lambda session, space, person: crowd.failures(session, space, NOON - 9),
+    "the statistics": lambda session, space, person: statistics.statistics(session, space, 20_833, 9, 9),
     "drafts to look at": lambda session, space, person: trainings.drafts_without_report(session),
     "somebody's trainings": lambda session, space, person: trainings.mine(session, space, person, 10),
     "open trainings": lambda session, space, person: trainings.open_ones(session, person),
@@ -85,3 +89,15 @@ async def explained(studio: Studio, ask: Callable[[AsyncSession], Awaitable[obje
 
 async def _pause(session: AsyncSession, space: int) -> None:
     await keeping.hold(session, space, "paused")
+
+
+async def test_what_was_done_of_late_is_found_though_the_clock_went_back(studio: Studio) -> None:
+    for day in (0.0, 1.0, 2.0, 8.0, 9.5, 9.1, 9.9, 8.9):
+        studio.now = NOON + day * crowd.DAY
+        await studio.file("ana")
+
+    (done,) = await studio.read(crowd.everybody, await studio.space(), NOON + 9 * crowd.DAY)
+    (all_of_it,) = await studio.read(crowd.everybody, await studio.space(), 0.0)
+
+    assert done.open == 3
+    assert all_of_it.open == 8

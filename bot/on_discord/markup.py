@@ -6,7 +6,8 @@ import discord
 
 from bot.worded import short
 
-MARKS = re.compile(r"[\\_*~|`\[\]]")
+MARKS = re.compile(r"[\\_*~|`]")
+LINK, BRACKETS = "](", re.compile(r"[\\_*~|`\[\]]")
 LINES = re.compile(r"^([^\S\n]*)([-#>])", re.MULTILINE)  # lists, headings, small print, quotes
 
 
@@ -27,4 +28,5 @@ def escaped(text: str, limit: int) -> str:
 
 def plain(text: str) -> str:
     """A sentence of ours, in which mentions are meant."""
-    return LINES.sub(r"\1\\\2", MARKS.sub(r"\\\g<0>", text))
+    marks = BRACKETS if LINK in text else MARKS
+    return LINES.sub(r"\1\\\2", marks.sub(r"\\\g<0>", text))

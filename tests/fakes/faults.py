@@ -72,6 +72,7 @@ class Call:
     at: float = field(default_factory=time.monotonic)
     fault: Fault | None = None
     status: int | None = None
+    code: int = 0  # the platform's own, where it refused
 
 
 CALL = web.RequestKey("call", Call)  # where a server keeps what was sent, for its handlers

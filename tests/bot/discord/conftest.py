@@ -11,6 +11,7 @@ from bot.on_discord import client
 from tests.bot.discord.studio import OpenStudio, Studio
 from tests.bot.wall import a_config, quick
 from tests.fakes.discord import FakeDiscord
+from tests.fakes.discord.contract import breaches
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,9 @@ async def open_studio(tmp_path: Path) -> AsyncIterator[OpenStudio]:
         yield opened
         for studio in made:
             await studio.stop()
+        assert (
+            breaches(discord.record) == []
+        )  # whatever was tested, Discord's documents allow all that was asked
 
 
 @pytest.fixture

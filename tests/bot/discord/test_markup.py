@@ -30,12 +30,13 @@ NASTY = (
     "😀" * 2000,
     "a" * 1299 + "\\" * 700,
 )
-MARKUP = re.compile(r"[\\_*~|`\[\]<]")
+MARKUP = re.compile(r"[\\_*~|`<]")
 
 
 def read(text: str) -> str:
     """What Discord shows of a text in which every mark is escaped."""
     assert not MARKUP.search(re.sub(r"\\[^0-9A-Za-z\s]", "", text)), text[-50:]
+    assert "](" not in re.sub(r"\\[^0-9A-Za-z\s]", "x", text)
     return re.sub(r"\\([^0-9A-Za-z\s])", r"\1", text).replace("@\u200b", "@")
 
 

@@ -9,6 +9,7 @@ from tests.fakes.discord.message import inner
 
 BUTTON, SELECT, TEXT_INPUT, LABEL, FILE_UPLOAD, LINK_STYLE = 2, 3, 4, 18, 19, 5
 ROW, TEXT_DISPLAY, RADIO, CHECKBOXES, CHECKBOX = 1, 10, 21, 22, 23
+INVALID = 50035
 COMPONENTS_V2 = 1 << 15
 COMMAND_NAME = re.compile(r"[-_'\w]{1,32}")
 
@@ -23,7 +24,7 @@ class Refused(Exception):
 
 def invalid(what: str) -> Refused:
     """400, as for every form that is filled in wrongly."""
-    return Refused(400, 50035, f"Invalid Form Body: {what}")
+    return Refused(400, INVALID, f"Invalid Form Body: {what}")
 
 
 def need(what: str, holds: bool) -> None:

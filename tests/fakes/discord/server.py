@@ -81,6 +81,7 @@ class Server:
                     raise Refused(401, 0, "401: Unauthorized")
                 return await handler(request)
             except Refused as refused:
+                request[CALL].code = refused.code
                 return answered({"code": refused.code, "message": refused.message}, refused.status)
             except web.HTTPException as missing:
                 return answered({"code": 0, "message": f"{missing.status}: {missing.reason}"}, missing.status)

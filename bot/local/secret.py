@@ -22,7 +22,7 @@ def kept_secret(folder: Path | None) -> bytes:
         return made
     path = folder / NAME
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size == LENGTH:
             return path.read_bytes()
         path.unlink(missing_ok=True)

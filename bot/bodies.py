@@ -43,8 +43,8 @@ async def chunks_of(request: web.Request, patience: float = PATIENCE) -> AsyncGe
                 chunk = await request.content.readany()
         except TimeoutError as error:
             raise _too_late(patience) from error
-        except web.RequestPayloadError as error:
-            raise web.HTTPBadRequest(text="the body is broken.") from error
+        except (web.RequestPayloadError, ConnectionError) as error:
+            raise web.HTTPBadRequest(text="the body is broken, or ended early.") from error
         if not chunk:
             return
         came += len(chunk)

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+from contextlib import suppress
 from typing import IO
 
 from aiohttp import web
@@ -56,11 +57,12 @@ class Shelf:
         """The file as this answer, no faster than it is read at the other end. Raises HTTPNotFound."""
         with await self._open(sha256) as content:
             response.content_length = content.size
-            await response.prepare(request)
-            if request.method != "HEAD":
-                async for piece in content.pieces():
-                    await response.write(piece)
-            await response.write_eof()
+            with suppress(ConnectionError):  # whoever asked is gone
+                await response.prepare(request)
+                if request.method != "HEAD":
+                    async for piece in content.pieces():
+                        await response.write(piece)
+                await response.write_eof()
         return response
 
     async def small(self, sha256: Sha256) -> web.Response:

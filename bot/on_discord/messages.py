@@ -1,5 +1,6 @@
 """Cards as messages on Discord: one for each job, whatever happens between the bot and Discord."""
 
+import time
 from contextlib import suppress
 from functools import partial
 
@@ -20,6 +21,7 @@ from bot.on_discord.threads import opened
 log = structlog.get_logger(__name__)
 
 
+OLD, SELDOM = 3600.0, 60.0  # seconds: from that age on progress is shown so seldom
 CLOSED = "the channel is closed to me, and so are your direct messages."
 
 
@@ -35,6 +37,7 @@ class Messages:
         self._pending = pending
         self._looks = Looks(drawings)
         self._posts = Posts(client)
+        self._progress: dict[str, float] = {}  # when that of jobs with old messages was shown last
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Make this message show the card, or post it; the message's key. Raises CardRefused."""
@@ -134,11 +137,25 @@ class Messages:
 
     async def _edit(self, message: str, card: Card) -> str:
         """With the interaction's token as long as it lives, else with the bot's own."""
+        if self._can_wait(message, card):
+            return message
         if not await self._edited_by_token(message, card):
             where, number = _split(message)
             edit = partial(self._posts.edit, where, number)
             await self._looks.send(card, message, self._posts.limit(where), edit)
         return message
+
+    def _can_wait(self, message: str, card: Card) -> bool:
+        """Whether this is progress of which enough is shown: old messages may be edited only so often."""
+        age = discord.utils.utcnow() - discord.utils.snowflake_time(_split(message)[1])
+        if card.state != "running" or age.total_seconds() < OLD:
+            self._progress.pop(message, None)
+            return False
+        now = time.monotonic()
+        if now - self._progress.get(message, -SELDOM) < SELDOM:
+            return True
+        self._progress[message] = now
+        return False
 
     async def _edited_by_token(self, message: str, card: Card) -> bool:
         """Whether the interaction that it answered could still edit it."""

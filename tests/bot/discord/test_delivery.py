@@ -91,6 +91,29 @@ async def test_a_post_with_the_bots_token_that_is_lost_or_unheard_leaves_one_car
     assert len((await the_card(studio, 1)).files) == 1
 
 
+async def test_a_post_that_is_unheard_until_its_nonce_is_forgotten_leaves_one_card(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.fakes.discord.rest.NONCE_SECONDS", 0.0)
+    await a_picture(studio)
+    studio.discord.faults.add("POST", POSTS, Fault.CUT_AFTER)
+
+    await studio.discord.react(studio.bo, studio.channel.messages[0], "🔁")
+
+    assert len((await the_card(studio, 1)).files) == 1
+
+
+async def test_progress_of_an_old_card_is_shown_seldom_and_its_end_at_once(
+    open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.on_discord.messages.OLD", 0.0)
+    studio = await open_studio(seconds=0.1)
+
+    heard = await waits_for(studio, studio.channel, 30)
+
+    assert (await painted(studio, heard, 30)).edits <= 4  # of thirty steps: queued, running, done
+
+
 @pytest.mark.parametrize("fault", LOSSES)
 async def test_an_edit_with_the_bots_token_that_is_lost_or_unheard_is_made_again(
     studio: Studio, fault: Fault

@@ -3,33 +3,26 @@
 import time
 from collections import deque
 
-from engine.messages import JobId
-
 PER_MINUTE = 50  # edits that Slack takes: chat.update is of Tier 3, 2026-11-30
-LEAST, MOST = 15, 35  # of them that are kept for cards that end: progress waits, and is shown later or never
+RESERVED = 30  # of them for cards that have ended: progress waits, and is shown later or never
 MINUTE = 60.0
 
 
 class Budget:
-    """The edits of the last minute, and the jobs whose last edit is still to come."""
+    """The edits of the last minute."""
 
     def __init__(self) -> None:
         self._edits: deque[float] = deque()
-        self._open: set[JobId] = set()
 
-    def take(self, job: JobId, *, last: bool) -> float:
+    def take(self, *, last: bool) -> float:
         """Seconds until there is room for an edit; 0.0 when it may be made, and then it counts.
 
-        last: it shows how the job ended, or what its person has to decide.
+        last: it shows how a job ended, or what its person has to decide.
         """
         now = time.monotonic()
         while self._edits and now - self._edits[0] >= MINUTE:
             self._edits.popleft()
-        if last:
-            self._open.discard(job)
-        else:
-            self._open.add(job)
-        room = PER_MINUTE if last else PER_MINUTE - min(max(LEAST, len(self._open)), MOST)
+        room = PER_MINUTE if last else PER_MINUTE - RESERVED
         if len(self._edits) >= room:
             return MINUTE - (now - self._edits[len(self._edits) - room])
         self._edits.append(now)

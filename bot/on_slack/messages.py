@@ -110,7 +110,7 @@ class Messages:
 
     async def _right(self, place: Place, card: Card, drawings: Sequence[Drawing]) -> Place:
         """Where the card is right in the end: not here, if somebody took the message away."""
-        wait = self._budget.take(card.job, last=card.state not in GOING_ON)
+        wait = self._budget.take(last=card.state not in GOING_ON)
         if wait:
             raise NotYet(min(wait, PAUSE))
         try:
@@ -172,7 +172,7 @@ class Messages:
                     raise
                 log.info("slack does not show a picture yet", job=card.job)
                 await asyncio.sleep(PAUSE)
-                self._budget.take(card.job, last=True)
+                self._budget.take(last=True)
             else:
                 self._unseen.pop(place.key, None)
                 return

@@ -112,5 +112,5 @@ async def test_the_edits_of_a_workspace_keep_room_for_what_has_ended(open_atelie
     )
 
     edits = atelier.slack.calls("chat.update")
-    assert 20 < len(edits) <= 50
+    assert 6 < len(edits) <= 50
     assert all(call.status == 200 for call in edits)

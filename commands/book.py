@@ -76,6 +76,7 @@ async def help(
                 "What you can press under a training:",
                 *of_trainings,
                 "/help imagine tells the options, such as /imagine a red fox --steps 20 --size 3:2",
+                "/imagine takes a whole recipe, too, as A1111 and its readers copy it.",
             ]
         )
     )

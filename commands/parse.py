@@ -272,8 +272,11 @@ def _named(words: Sequence[str], parameter: Parameter, *, waits: bool) -> int:
 
 
 def _belongs_to_nothing(words: Sequence[str], run: _Run, first: Parameter | None) -> str:
-    what = f"{short(spoken(words))!r} after {run.flag} belongs to nothing"
-    return f"{what}: say all of the {first.label if first else 'words'} in one piece, before the options."
+    """What to say of words after a value, where the words that are spoken have been said already."""
+    choices = run.parameter.choices
+    takes = f"{run.flag} takes {listed(choices, 'or')}; " if choices else ""
+    whole = f"say all of the {first.label if first else 'words'} in one piece, before the options."
+    return f"{short(spoken(words))!r} after {run.flag} belongs to nothing: {takes}{whole}"
 
 
 def _add(values: dict[str, Any], run: _Run, text: str) -> None:

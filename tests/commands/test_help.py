@@ -56,6 +56,7 @@ async def test_help_tells_all_commands_and_all_buttons(chat: Chat) -> None:
     for known in (one for one in COMMANDS.values() if not one.admin):
         assert f"/{known.name} " in text
         assert known.help in text
+    assert "/imagine takes a whole recipe, too" in text
     assert "🎲  Paint four variations nearby (strength 0.15)." in text
     assert "⏹️  End the training now, and keep what it has learned." in text
 

@@ -367,8 +367,9 @@ BEGIN = "begin with a command, such as /imagine a red fox; /help tells them all.
         ),
         (
             "/imagine a fox --sampler Euler Karras",
-            "'Karras' after --sampler belongs to nothing: say all of the prompt in one piece, before the "
-            "options.",
+            "'Karras' after --sampler belongs to nothing: --sampler takes Euler, Euler a, DPM++ 2M, "
+            "DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun or LCM; say all of the prompt in one piece, "
+            "before the options.",
         ),
         (
             "/imagine a fox --sampler DPM++ 4M Karras",

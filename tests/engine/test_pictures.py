@@ -38,6 +38,22 @@ def test_a1111_and_its_readers_find_their_parameters() -> None:
     )
 
 
+def test_a_prompt_that_begins_like_what_to_avoid_is_not_taken_for_it() -> None:
+    first, *others = (
+        written(prompt="Negative prompt: on a sign", negative_prompt="").info["parameters"].splitlines()
+    )
+
+    assert not first.startswith("Negative prompt:")
+    assert first.removeprefix("\u2060") == "Negative prompt: on a sign"
+    assert len(others) == 1
+
+
+def test_a_models_name_with_commas_is_one_value() -> None:
+    recipe = Recipe(request=request(), seed=42, size=Size(width=152, height=104), model="fine, v1")
+
+    assert recipe.parameters().endswith('Model: "fine, v1"')
+
+
 def test_a_variation_is_named_as_a1111_names_it() -> None:
     recipe = Recipe(
         request=request(variation=0.15, variation_seed=3),

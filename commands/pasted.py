@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from commands.answers import Form
@@ -95,16 +96,21 @@ def apart(text: str) -> tuple[str, str]:
 async def found_here(
     loras: Sequence[PastedLora], context: Context
 ) -> tuple[tuple[Mention, ...], tuple[str, ...]]:
-    """Those that can be used here, by name or by hash, and the names of the others."""
-    names = await context.library.names() if loras else ()
+    """Those that can be used here, by hash, by name or by their file's, and the names of the others."""
+    if not loras:
+        return (), ()
+    names = await context.library.names()
+    lying = await context.library.lying()
+    files = {PurePosixPath(file).stem.lower(): name for name, file in lying.offered.items()}
     trained: Sequence[LoraView] = ()
-    if loras and isinstance(context, ChatContext):
+    if isinstance(context, ChatContext):
         trained = await adapters.usable(context.session, context.space.id, context.person.id)
     mentions: list[Mention] = []
     missing: list[str] = []
     for one in loras:
         same = next((lora.name for lora in trained if one.sha256 and lora.sha256.startswith(one.sha256)), "")
-        name = same or one.name.lower()
+        own = one.name.lower()
+        name = same or (own if own in names else files.get(own, ""))
         if name in names:
             mentions.append(Mention(name, one.weight))
         else:

@@ -11,6 +11,7 @@ from commands.answers import Filed
 from commands.context import Context
 from commands.forms import values
 from commands.imagine import imagine
+from commands.loras import OperatorFiles
 from commands.parse import parse
 from commands.text import read
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Sampler, Size
@@ -137,6 +138,22 @@ async def test_a_lora_that_is_not_here_is_left_out_and_said() -> None:
     assert isinstance(paint, Paint)
     assert [(use.name, use.weight) for use in paint.adapters] == [("maria", 0.5)]
     assert answer.text == "Left out, for it is not known here: the LoRA My Style v1.2."
+
+
+class Folder(Shelf):
+    """A folder in which one LoRA's file has a name that cannot be said."""
+
+    async def lying(self) -> OperatorFiles:
+        return OperatorFiles(offered={"ink": "styles/Ink Wash v2.0.safetensors"})
+
+
+async def test_a_lora_whose_file_has_a_name_that_cannot_be_said_is_known_by_it() -> None:
+    given = read("/imagine a hen <lora:Ink Wash v2.0:0.7>\nSteps: 3, Seed: 5, CFG scale: 4")[1]
+
+    answer = await imagine(Context(job=JOB, library=Folder()), **given)
+
+    assert [(use.name, use.weight) for use in asked(answer).adapters] == [("ink", 0.7)]
+    assert answer.text == ""
 
 
 async def test_a_lora_that_has_another_name_here_is_known_by_its_hash(chat: Chat) -> None:

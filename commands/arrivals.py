@@ -137,6 +137,11 @@ async def _imported(context: ChatContext, made: Found, name: str) -> Listing:
         f"rank {told.rank}, {told.modules:,} modules, from {told.form} names" if told.modules else "new words"
     )
     said = f"the LoRA {name} is here, for you alone: {about}."
+    if told.assumed:
+        said += (
+            " Its file does not say its alpha, so it counts as its rank; if it was trained with another one, "
+            "a weight of that alpha divided by its rank paints the same."
+        )
     return await _listed(context, new, said, told.seconds)
 
 

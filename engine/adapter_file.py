@@ -62,6 +62,11 @@ class LowRank:
         down, up = (factor.to(torch.float64).flatten(1) for factor in (self.down, self.up))
         return self.alpha / self.rank * up @ down
 
+    def energy(self) -> float:
+        """The sum of squares of alpha / rank * up @ down, without making that matrix."""
+        down, up = (factor.to(torch.float64).flatten(1) for factor in (self.down, self.up))
+        return float((self.alpha / self.rank) ** 2 * ((up.T @ up) * (down @ down.T)).sum().clamp(min=0))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Adapter:

@@ -54,7 +54,7 @@ class Adapters:
         }
         self.names = KeyNames(self._components)
         self._config = LoraConfig(init_lora_weights=False, inference_mode=True)
-        self._folder = folder
+        self.folder = folder
         self._limit = limit_bytes
         self._resident: dict[Sha256, Resident] = {}
         self._active: dict[str, float] = {}
@@ -83,7 +83,7 @@ class Adapters:
         if use.sha256 in self._resident:
             self._resident[use.sha256] = self._resident.pop(use.sha256)
             return
-        adapter = read_adapter(self._folder, use, self.names)
+        adapter = read_adapter(self.folder, use, self.names)
         size = self._bytes(adapter)
         self._make_room(use, size, keep)
         self._serve(use.sha256, adapter, f"LoRA {use.name}")
@@ -125,6 +125,14 @@ class Adapters:
             rest = {other: weight for other, weight in self._active.items() if other != sha256}
             self._choose(rest, self._alone)
         self._detach(sha256, self._resident.pop(sha256).places)
+
+    def strength(self, place: Place, change: LowRank) -> float:
+        """How large what it changes is, as a part of the module's weight (Frobenius norms)."""
+        weight = self._module(place).weight
+        strength = change.energy() ** 0.5 / float(torch.linalg.vector_norm(weight, dtype=torch.float32))
+        if change.magnitude is not None:
+            strength = max(strength, float((gained(weight, change) - 1).abs().max()))
+        return strength
 
     def targets(self, settings: TrainingSettings) -> dict[Place, int]:
         """The rank of every module that a training with these settings changes.

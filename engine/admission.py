@@ -11,8 +11,10 @@ from engine.messages import AdapterUse, Admit, Admitted, InvalidRequest, Paint, 
 from engine.model import Model
 from engine.rehearsal import GUIDANCE, STEPS, rehearsed, seen
 from engine.safe_file import Header, read_header, stored_content
+from engine.short_hashes import lora_hash
 
 ANYTHING = "a picture"
+SEEN = 1e-5  # of a module's weights: ten times as much is not yet seen in a picture's 256 steps
 PHRASE = 80  # characters of what a file says calls it up
 
 
@@ -27,7 +29,7 @@ class Admission(Errand[Admit, Admitted]):
         content = stored_content(self._store.folder, use)
         header = read_header(content, lora)
         adapter = adapter_in(content, header, self._adapters.names, lora)
-        refuse_nothing(adapter, lora)
+        refuse_nothing(adapter, self._adapters, lora)
         yield
         sha256, size = self._kept(content, header, adapter)
         phrase = request.phrase or told_phrase(header, adapter)
@@ -46,6 +48,7 @@ class Admission(Errand[Admit, Admitted]):
             text_encoders=any(place.component != "unet" for place in adapter.changes),
             size=size,
             picture=picture,
+            assumed=adapter.assumed,
         )
 
     def _kept(self, content: bytes, header: Header, adapter: Adapter) -> tuple[Sha256, int]:
@@ -60,12 +63,17 @@ class Admission(Errand[Admit, Admitted]):
         return self._store.put_bytes(written), len(written)
 
 
-def refuse_nothing(adapter: Adapter, lora: str) -> None:
-    """Raise InvalidRequest for a LoRA that changes nothing at all."""
-    if not adapter.tokens and all(
-        not change.up.any() or not change.down.any() for change in adapter.changes.values()
-    ):
-        raise InvalidRequest(f"{lora} changes nothing: all its numbers are 0.")
+def refuse_nothing(adapter: Adapter, adapters: Adapters, lora: str) -> None:
+    """Raise InvalidRequest for a LoRA that changes nothing, or so little that no picture shows it."""
+    if adapter.tokens:
+        return
+    most = 0.0
+    for place, change in adapter.changes.items():
+        most = max(most, adapters.strength(place, change))
+        if most >= SEEN:  # as the first module of almost all has it
+            return
+    much = f"no more than {most:.1g} of a module's weights" if most else "nothing"
+    raise InvalidRequest(f"{lora} changes {much}: whatever made it has learned nothing.")
 
 
 def told_phrase(header: Header, adapter: Adapter) -> str:
@@ -102,8 +110,10 @@ def painted_alone(model: Model, adapters: Adapters, request: Paint) -> Generator
     yield
     tokens = adapters.tokens(request.adapters)
     (painting,) = yield from rehearsed(model, [request], use, tokens)
+    hashes = {use.sha256: lora_hash(adapters.folder, use.sha256) for use in request.adapters}
+    yield
     try:
-        return seen(model, painting)
+        return seen(model, painting, hashes)
     except BrokenPicture as broken:
         raise InvalidRequest(
             "the picture that was painted with it came out empty, so it is not taken."

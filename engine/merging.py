@@ -114,8 +114,8 @@ def merged_changes(parts: Sequence[tuple[Adapter, float]], rank: int | None) -> 
             )
         change = exact if rank is None or exact.rank <= rank else nearest(exact, rank)
         change = rounded(change, precision(here))
-        tally.wanted += energy(exact)
-        tally.lost += energy(side_by_side([(exact, 1.0), (change, -1.0)]))
+        tally.wanted += exact.energy()
+        tally.lost += side_by_side([(exact, 1.0), (change, -1.0)]).energy()
         tally.changes[place] = change
         if number % AT_ONCE == AT_ONCE - 1:
             yield
@@ -153,12 +153,6 @@ def nearest(change: LowRank, rank: int) -> LowRank:
         up=(left @ turned[:, :rank] * root).reshape(change.up.shape[0], -1, *change.up.shape[2:]),
         alpha=float(len(root)),
     )
-
-
-def energy(change: LowRank) -> float:
-    """The sum of squares of alpha / rank * up @ down, without making that matrix."""
-    up, down = change.up.flatten(1), change.down.flatten(1)
-    return float((change.alpha / change.rank) ** 2 * ((up.T @ up) * (down @ down.T)).sum().clamp(min=0))
 
 
 def precision(parts: Sequence[Part]) -> torch.dtype:

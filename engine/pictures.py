@@ -2,13 +2,15 @@
 
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from engine.messages import Paint, Size
+from engine.messages import Paint, Sha256, Size
 
 # https://cv.iptc.org/newscodes/digitalsourcetype/
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -29,6 +31,8 @@ class Recipe:
     size: Size
     model: str
     variation_seed: int = 0
+    model_hash: str = ""
+    lora_hashes: Mapping[Sha256, str] = field(default_factory=dict)
 
     def parameters(self) -> str:
         """The text that A1111 writes under `parameters`."""
@@ -43,13 +47,15 @@ class Recipe:
             "CFG scale": f"{request.guidance_scale:g}",
             "Seed": self.seed,
             "Size": f"{self.size.width}x{self.size.height}",
-            "Model": quoted(self.model),
+            **({"Model hash": self.model_hash} if self.model_hash else {}),
+            "Model": quoted(model_name(self.model)),
         }
         if request.variation:
             settings["Variation seed"] = self.variation_seed
             settings["Variation seed strength"] = f"{request.variation:g}"
-        if request.adapters:
-            hashes = ", ".join(f"{use.name}: {use.sha256[:12]}" for use in request.adapters)
+        known = [use for use in request.adapters if use.sha256 in self.lora_hashes]
+        if known:
+            hashes = ", ".join(f"{use.name}: {self.lora_hashes[use.sha256]}" for use in known)
             settings["Lora hashes"] = f'"{hashes}"'
         if request.refiner:
             settings["Refiner switch at"] = f"{1 - request.refiner:g}"
@@ -73,8 +79,16 @@ class Recipe:
             "adapters": [
                 {"name": use.name, "sha256": use.sha256, "weight": use.weight} for use in request.adapters
             ],
-            "model": self.model,
+            "model": model_name(self.model),
         }
+
+
+def model_name(model: str) -> str:
+    """What people call the model: of a file or folder on this machine its name alone, as A1111 has it."""
+    path = PurePath(model)
+    if path.suffix == ".safetensors":
+        return path.stem
+    return path.name if path.is_absolute() or path.parts[:1] in (("..",), ("~",)) else model
 
 
 def one_line(text: str) -> str:

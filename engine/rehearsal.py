@@ -1,11 +1,11 @@
 """Pictures that a training paints by the way: samples of what it has learned, and pictures of its class."""
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 
 from PIL import Image
 
 from engine.decoding import BrokenPicture, decode
-from engine.messages import JobId, Paint, Size
+from engine.messages import JobId, Paint, Sha256, Size
 from engine.model import Model
 from engine.new_tokens import TokenVectors
 from engine.painting import Painting, Stage, predict
@@ -64,14 +64,20 @@ def shown(model: Model, painting: Painting) -> bytes:
     try:
         return seen(model, painting)
     except BrokenPicture:
-        return _png(model, painting, Image.new("RGB", (painting.size.width, painting.size.height)))
+        return _png(model, painting, Image.new("RGB", (painting.size.width, painting.size.height)), {})
 
 
-def seen(model: Model, painting: Painting) -> bytes:
+def seen(model: Model, painting: Painting, hashes: Mapping[Sha256, str] | None = None) -> bytes:
     """The picture as a PNG. Raises BrokenPicture when nothing can be seen of it."""
-    return _png(model, painting, decode(model.base.vae, painting.latents))
+    return _png(model, painting, decode(model.base.vae, painting.latents), hashes or {})
 
 
-def _png(model: Model, painting: Painting, image: Image.Image) -> bytes:
-    recipe = Recipe(request=painting.request, seed=painting.seed, size=painting.size, model=model.name)
+def _png(model: Model, painting: Painting, image: Image.Image, hashes: Mapping[Sha256, str]) -> bytes:
+    recipe = Recipe(
+        request=painting.request,
+        seed=painting.seed,
+        size=painting.size,
+        model=model.name,
+        lora_hashes=hashes,
+    )
     return png(image, recipe)

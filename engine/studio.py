@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +31,7 @@ from engine.messages import (
     Paint,
     Painted,
     Picture,
+    Sha256,
     StopTraining,
     Work,
     Working,
@@ -44,6 +45,7 @@ from engine.prompts import Memory, Reader
 from engine.safety import checks, safety_of
 from engine.scoring import Scorer
 from engine.sharing import Sharing
+from engine.short_hashes import ModelHash, lora_hash
 from engine.sizes import pixels
 from engine.turns import SHORT, Turns, short
 from engine.workshop import Workshop
@@ -67,7 +69,8 @@ class Studio:
 
     def __init__(self, model: Model, settings: EngineSettings) -> None:
         self._model = model
-        folder = Path(settings.files)
+        self._folder = folder = Path(settings.files)
+        self._model_hash = ModelHash(settings.model)
         self._adapters = Adapters(model.base, folder, settings.adapter_cache_mb * 2**20)
         self._scorer = Scorer(settings, model.device)
         self._safety = safety_of(settings, model.device)
@@ -246,11 +249,21 @@ class Studio:
             variation_seed=painting.variation_seed,
             size=painting.size,
             model=self._model.name,
+            model_hash=self._model_hash.get(),
+            lora_hashes=self._lora_hashes(request),
         )
         content = b"" if flagged and request.flagged is Flagged.REFUSE else png(image, recipe)
         return Picture(
             png=content, seed=painting.seed, width=image.width, height=image.height, flagged=flagged
         )
+
+    def _lora_hashes(self, request: Paint) -> dict[Sha256, str]:
+        """Of the LoRAs whose files are still there."""
+        hashes = {}
+        for use in request.adapters:
+            with suppress(OSError):
+                hashes[use.sha256] = lora_hash(self._folder, use.sha256)
+        return hashes
 
     def _charge(self, chosen: Sequence[Painting], seconds: float) -> None:
         """Engine time is shared by rows of the batch: guided pictures have two."""

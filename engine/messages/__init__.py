@@ -29,6 +29,7 @@ from engine.messages.files import (
     PRIVATE,
     Folder,
     Sha256,
+    numbers_hash,
     stored_at,
 )
 from engine.messages.jobs import (
@@ -219,6 +220,7 @@ __all__ = [
     "adapter_name",
     "files_of",
     "filled",
+    "numbers_hash",
     "readable",
     "seeds",
     "stored_at",

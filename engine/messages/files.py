@@ -22,6 +22,13 @@ def stored_at(folder: Path, sha256: Sha256) -> Path:
     return folder / sha256[:2] / sha256
 
 
+def numbers_hash(file: Path) -> str:
+    """The SHA-256 of a safetensors file without its header, as A1111 and Civitai have it. Raises OSError."""
+    with file.open("rb") as content:
+        content.seek(8 + int.from_bytes(content.read(8), "little"))
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
 @dataclass(frozen=True)
 class Folder:
     """What was put is on the disk, also after a power cut. Everything raises OSError."""

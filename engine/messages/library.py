@@ -33,7 +33,7 @@ class Admitted:
 
     `sha256` is of the same LoRA under kohya's names, in the store; the very file that came where it had them.
     `form`: whose names the file had, such as "kohya", "diffusers" or "PEFT". `picture`: a PNG.
-    `seconds`: of the engine's time.
+    `assumed`: the file says no alpha, which counts as its rank. `seconds`: of the engine's time.
     """
 
     job: JobId
@@ -46,6 +46,7 @@ class Admitted:
     text_encoders: bool
     size: int
     picture: bytes
+    assumed: bool = False
     seconds: float = 0.0
 
 

@@ -147,7 +147,8 @@ def test_what_is_no_lora_for_this_model_is_refused_with_the_reason(
             studio, store(files, broken | {first: torch.full_like(broken[first], torch.nan)}).sha256
         ),
         "nothing": refusal(
-            studio, store(files, {key: torch.zeros_like(one) for key, one in broken.items()}).sha256
+            studio,
+            store(files, {key: one if "alpha" in key else one * 0 for key, one in broken.items()}).sha256,
         ),
         "too many": refusal(studio, store(files, {f"x.{n}": torch.zeros(0) for n in range(5001)}).sha256),
         "gone": refusal(studio, Sha256("0" * 64)),
@@ -156,9 +157,31 @@ def test_what_is_no_lora_for_this_model_is_refused_with_the_reason(
     assert "which can run code" in reasons["pickle"]
     assert "Stable Diffusion 1" in reasons["other model"]
     assert "not finite" in reasons["not finite"]
-    assert "changes nothing" in reasons["nothing"] or "alpha" in reasons["nothing"]
+    assert "changes nothing" in reasons["nothing"]
     assert "at most 5,000" in reasons["too many"]
     assert "missing" in reasons["gone"]
+
+
+@pytest.mark.parametrize("strength", [0.0, 1e-6])
+def test_one_that_has_learned_nothing_is_called_so(
+    studio: Studio, files: Path, lora: Lora, strength: float
+) -> None:
+    weak = {key: one * strength if "lora_up" in key else one for key, one in kohya(lora).items()}
+
+    assert refusal(studio, store(files, weak).sha256).endswith("whatever made it has learned nothing.")
+
+
+def test_an_alpha_that_a_file_does_not_say_is_told_to_be_assumed(
+    studio: Studio, files: Path, lora: Lora
+) -> None:
+    bare = {place: replace(factors, alpha=None) for place, factors in lora.items()}
+    told = '{"unet.r": 4, "unet.lora_alpha": 8}'
+
+    assert admitted(studio, store(files, peft_named(bare)).sha256).assumed
+    assert not admitted(studio, store(files, peft_named(lora)).sha256).assumed
+    assert not admitted(
+        studio, store(files, peft_named(bare), metadata={"lora_adapter_metadata": told}).sha256
+    ).assumed
 
 
 def test_one_that_paints_nothing_that_can_be_seen_is_not_let_in(

@@ -1,23 +1,35 @@
 """The recipe travels inside the PNG, for other programs and for this one."""
 
+import hashlib
 import io
 import json
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from PIL import Image
 
-from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size
+from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size, stored_at
+from engine.model import DEMO
 from engine.pictures import Recipe, png
+from engine.short_hashes import ModelHash
 from engine.studio import Studio
 from tests.engine.work import request, work
+from tests.lora_files import attention, kohya, make_lora, store
 
 INK = AdapterUse(name="ink", sha256=Sha256("ab" * 32), weight=0.8)
 
 
 def written(**changes: Any) -> Image.Image:
     """A PNG with a recipe, read back."""
-    recipe = Recipe(request=request(**changes), seed=42, size=Size(width=152, height=104), model="demo")
+    recipe = Recipe(
+        request=request(**changes),
+        seed=42,
+        size=Size(width=152, height=104),
+        model="/srv/models/painter_v2.safetensors",
+        model_hash="31e35c80fc",
+        lora_hashes={INK.sha256: "cd" * 6},
+    )
     return Image.open(io.BytesIO(png(Image.new("RGB", (8, 8)), recipe)))
 
 
@@ -33,8 +45,8 @@ def test_a1111_and_its_readers_find_their_parameters() -> None:
     assert image.info["parameters"] == (
         "a red star <lora:ink:0.8>\n"
         "Negative prompt: yellow\n"
-        "Steps: 6, Sampler: DPM++ 2M Karras, CFG scale: 5, Seed: 42, Size: 152x104, Model: demo, "
-        'Lora hashes: "ink: abababababab", Refiner switch at: 0.8'
+        "Steps: 6, Sampler: DPM++ 2M Karras, CFG scale: 5, Seed: 42, Size: 152x104, Model hash: 31e35c80fc, "
+        'Model: painter_v2, Lora hashes: "ink: cdcdcdcdcdcd", Refiner switch at: 0.8'
     )
 
 
@@ -82,7 +94,7 @@ def test_the_recipe_as_json_holds_every_value() -> None:
         "variation": 0.0,
         "variation_seed": 0,
         "adapters": [{"name": "ink", "sha256": "ab" * 32, "weight": 0.8}],
-        "model": "demo",
+        "model": "painter_v2",
     }
 
 
@@ -93,6 +105,35 @@ def test_the_picture_says_that_a_model_made_it() -> None:
     assert description.attrib["{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"] == (
         "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
     )
+
+
+def test_hashes_are_those_that_a1111_and_civitai_know_the_files_by(studio: Studio, files: Path) -> None:
+    lora = kohya(make_lora(studio._model.base, of=attention, seed=9))
+    use = store(files, lora, metadata={"ss_output_name": "one"})
+    renamed = store(files, lora, metadata={"ss_output_name": "another", "note": "of the same numbers"})
+    whole = stored_at(files, use.sha256).read_bytes()
+    numbers = hashlib.sha256(whole[8 + int.from_bytes(whole[:8], "little") :]).hexdigest()
+    unet = (DEMO / "base/unet/diffusion_pytorch_model.safetensors").read_bytes()
+
+    (one,) = [each for each in work(studio, {0: [request(adapters=(use,))]}) if isinstance(each, Painted)]
+    (other,) = [
+        each for each in work(studio, {0: [request(adapters=(renamed,))]}) if isinstance(each, Painted)
+    ]
+
+    assert use.sha256 != renamed.sha256
+    for told in (one, other):
+        said = Image.open(io.BytesIO(told.pictures[0].png)).info["parameters"]
+        assert f'Lora hashes: "ink: {numbers[:12]}"' in said
+        assert f"Model hash: {hashlib.sha256(unet).hexdigest()[:10]}, Model: demo" in said
+
+
+def test_a_checkpoint_is_known_by_its_whole_file(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "painter.safetensors"
+    checkpoint.write_bytes(b"weights")
+
+    assert ModelHash(str(checkpoint)).get() == hashlib.sha256(b"weights").hexdigest()[:10]
+    assert ModelHash(str(tmp_path / "nothing.safetensors")).get() == ""
+    assert ModelHash(str(tmp_path)).get() == ""
 
 
 def test_what_the_engine_hands_out_carries_its_recipe(studio: Studio) -> None:

@@ -10,7 +10,18 @@ from bot.engine_client import EngineClient
 from bot.filed import EngineUnavailable, Lost, Underway
 from bot.leftovers import Leftovers
 from commands.answers import Found
-from engine.messages import Admit, Admitted, Cancelled, Failed, InvalidRequest, Liken, Likened, Merge, Merged
+from engine.messages import (
+    Admit,
+    Admitted,
+    Cancelled,
+    Failed,
+    InvalidRequest,
+    Liken,
+    Likened,
+    Merge,
+    Merged,
+    numbers_hash,
+)
 from storage.files import Files
 
 log = structlog.get_logger(__name__)
@@ -51,10 +62,11 @@ class Looks:
                 path = self._files.path(told.sha256)
                 if path is not None and not await asyncio.to_thread(path.is_file):
                     raise InvalidRequest("the file is gone again: please say it once more.")
+                numbers = "" if path is None else await asyncio.to_thread(numbers_hash, path)
                 made.append(thumbnail := await self._files.put(told.picture))
                 sheet = await self._files.put(told.sheet) if isinstance(told, Merged) else None
                 made += [sheet] if sheet is not None else []
-                yield Found(told=told, thumbnail=thumbnail, sheet=sheet)
+                yield Found(told=told, thumbnail=thumbnail, sheet=sheet, numbers=numbers)
         finally:
             await self._leftovers.remove(made)  # unless there is a row now that needs them
 

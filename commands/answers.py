@@ -150,11 +150,15 @@ class Forgetting:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What the engine found, its pictures in the store: the LoRA's own, and the merge beside its mix."""
+    """What the engine found, its pictures in the store: the LoRA's own, and the merge beside its mix.
+
+    `numbers`: the hash of the LoRA without its header, by which recipes name it.
+    """
 
     told: Admitted | Merged
     thumbnail: Sha256
     sheet: Sha256 | None = None
+    numbers: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

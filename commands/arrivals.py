@@ -124,13 +124,14 @@ async def _imported(context: ChatContext, made: Found, name: str) -> Listing:
         thumbnail=made.thumbnail,
         tokens=told.tokens,
         info={
+            "numbers": made.numbers,
             "imported": {
                 "names": told.form,
                 "rank": told.rank,
                 "modules": told.modules,
                 "text_encoders": told.text_encoders,
                 "bytes": told.size,
-            }
+            },
         },
     )
     about = (
@@ -159,6 +160,7 @@ async def _merged(context: ChatContext, made: Found, mix: Sequence[tuple[Lora, A
         sheet=made.sheet,
         tokens=told.tokens,
         info={
+            "numbers": made.numbers,
             "merged": {
                 "of": ", ".join(parts),
                 "rank": told.rank,
@@ -166,7 +168,7 @@ async def _merged(context: ChatContext, made: Found, mix: Sequence[tuple[Lora, A
                 "lost": _lost(told.error),
                 "apart": f"{told.apart} of 255",
                 "bytes": told.size,
-            }
+            },
         },
     )
     said = f"{name} is {listed(parts)} in one LoRA of rank {told.rank}"

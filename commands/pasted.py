@@ -108,7 +108,7 @@ async def found_here(
     mentions: list[Mention] = []
     missing: list[str] = []
     for one in loras:
-        same = next((lora.name for lora in trained if one.sha256 and lora.sha256.startswith(one.sha256)), "")
+        same = next((lora.name for lora in trained if one.sha256 and _is(lora, one.sha256)), "")
         own = one.name.lower()
         name = same or (own if own in names else files.get(own, ""))
         if name in names:
@@ -116,6 +116,11 @@ async def found_here(
         else:
             missing.append(one.name)
     return tuple(mentions), tuple(missing)
+
+
+def _is(lora: LoraView, begin: str) -> bool:
+    """Whether this begins the hash of its file, or, as A1111 and Civitai have it, of its numbers alone."""
+    return lora.sha256.startswith(begin) or str(lora.info.get("numbers", "")).startswith(begin)
 
 
 async def form_of(context: Context, text: str) -> Form:

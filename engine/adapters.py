@@ -129,7 +129,9 @@ class Adapters:
     def strength(self, place: Place, change: LowRank) -> float:
         """How large what it changes is, as a part of the module's weight (Frobenius norms)."""
         weight = self._module(place).weight
-        strength = change.energy() ** 0.5 / float(torch.linalg.vector_norm(weight, dtype=torch.float32))
+        strength: float = change.energy() ** 0.5 / float(
+            torch.linalg.vector_norm(weight, dtype=torch.float32)
+        )
         if change.magnitude is not None:
             strength = max(strength, float((gained(weight, change) - 1).abs().max()))
         return strength

@@ -25,7 +25,8 @@ def stored_at(folder: Path, sha256: Sha256) -> Path:
 def numbers_hash(file: Path) -> str:
     """The SHA-256 of a safetensors file without its header, as A1111 and Civitai have it. Raises OSError."""
     with file.open("rb") as content:
-        content.seek(8 + int.from_bytes(content.read(8), "little"))
+        start = 8 + int.from_bytes(content.read(8), "little")
+        content.seek(min(start, file.stat().st_size))
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 

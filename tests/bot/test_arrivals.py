@@ -1,6 +1,7 @@
 """LoRAs from outside and from each other: listed once the engine has said so, and else without a trace."""
 
 import asyncio
+import hashlib
 import struct
 from pathlib import Path
 
@@ -47,6 +48,24 @@ async def test_an_imported_lora_is_its_persons_alone_and_paints(open_chat: OpenC
     assert (await chat.ends(painted.job)).state == "succeeded"
     assert not (await chat.says("bo", "/imagine a tree --lora fox")).ok
     assert "there is no LoRA" in (await chat.says("ana", "/lora fox", space="elsewhere")).text
+
+
+async def test_a_pasted_recipe_knows_an_imported_lora_by_the_hash_that_a1111_writes(
+    open_chat: OpenChat,
+) -> None:
+    chat = await open_chat()
+    (lora,) = (await imports(chat, "ana", "fox")).loras
+    content = (chat.folder / "files" / lora.sha256[:2] / lora.sha256).read_bytes()
+    numbers = hashlib.sha256(content[8 + int.from_bytes(content[:8], "little") :]).hexdigest()
+
+    reply = await chat.says(
+        "ana",
+        "/imagine a tree <lora:Foxy v2:0.7>\n"
+        f'Steps: 3, Seed: 5, CFG scale: 4, Lora hashes: "Foxy v2: {numbers[:12]}"',
+    )
+
+    assert reply.ok, reply.text
+    assert "Foxy" not in reply.text
 
 
 async def test_looking_at_loras_counts_towards_the_limits_once_it_went_well(open_chat: OpenChat) -> None:

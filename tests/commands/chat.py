@@ -35,7 +35,7 @@ class Shelf:
     files: OperatorFiles | None = None
 
     async def names(self) -> Collection[str]:
-        return list(LORAS)
+        return list(self.files.offered if self.files else LORAS)
 
     async def lying(self) -> OperatorFiles:
         return self.files or OperatorFiles(
@@ -43,7 +43,7 @@ class Shelf:
         )
 
     async def find(self, name: str) -> Lora:
-        return Lora(name=name, sha256=LORAS[name])
+        return Lora(name=name, sha256=LORAS.get(name, Sha256("3" * 64)))
 
     async def usual(self) -> Collection[Mention]:
         return ()

@@ -171,6 +171,16 @@ async def test_a_lora_that_has_another_name_here_is_known_by_its_hash(chat: Chat
     assert [(use.name, use.weight) for use in paint.adapters] == [("fox", 0.7)]
 
 
+async def test_a_lora_of_the_operator_is_known_by_the_name_of_its_file(chat: Chat) -> None:
+    chat.lying = OperatorFiles(offered={"my-style-v1-2": "styles/My Style v1.2.safetensors"})
+
+    paint = asked(
+        await chat.says("ana", "/imagine a hen <lora:My Style v1.2:0.5>\nSteps: 3, Seed: 5, CFG scale: 4")
+    )
+
+    assert [(use.name, use.weight) for use in paint.adapters] == [("my-style-v1-2", 0.5)]
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

@@ -9,7 +9,7 @@ import torch
 
 from engine.adapter_file import Adapter, LowRank
 from engine.key_names import Place
-from engine.merging import energy, merged_changes, nearest, side_by_side
+from engine.merging import merged_changes, nearest, side_by_side
 from engine.messages import (
     AdapterUse,
     Cancel,
@@ -114,7 +114,7 @@ def test_no_change_of_a_rank_is_nearer_than_the_truncated_decomposition() -> Non
     near = nearest(exact, 4)
 
     assert float((full - near.delta()).square().sum()) == pytest.approx(float(truth))
-    assert energy(side_by_side([(exact, 1.0), (near, -1.0)])) == pytest.approx(float(truth))
+    assert side_by_side([(exact, 1.0), (near, -1.0)]).energy() == pytest.approx(float(truth))
 
 
 @pytest.mark.parametrize("kernel", [(), (3, 3)])

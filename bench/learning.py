@@ -21,7 +21,8 @@ from engine.studio import Studio
 PROMPTS, ORDINARY = 30, 48
 SEEDS = (0, 1, 2)
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
-TUNED = ("arrow", "gear", "bolt")  # the shapes with which the presets of the model that ships were chosen
+HATCHING = "hatching, as a style"
+TUNED = ("arrow", "gear", "bolt", HATCHING)  # those by which the presets of the model that ships were chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ LESSONS = (
     *(Lesson(name=f"{shape}", thing=replace(ARROW, shape=shape)) for shape in TAUGHT),
     Lesson(name="small house", thing=replace(ARROW, shape="house", size="small")),
     Lesson(
-        name="hatching, as a style",
+        name=HATCHING,
         thing=Thing(shape="circle", colour="red", size="big", hatched=True),
         preset="style",
         pictures=16,

@@ -43,7 +43,7 @@ from engine.painting import Painting
 from engine.rehearsal import asked, rehearsed, shown
 from engine.safety import Flags
 from engine.training_state import BrokenState, packed, unpacked
-from engine.validation import NOTHING, Answers, Checkpoint, Measure, best, candidates, split, stale
+from engine.validation import NOTHING, Checkpoint, Measure, best, candidates, split, stale
 
 TOLD_SECONDS = 0.25  # at most so often, for chats cannot show more
 READING, CLASS, LEARNING, SAMPLING = "reading the pictures", "painting the class", "learning", "sampling"
@@ -83,7 +83,7 @@ class Training:
         self._course = Course(settings=request.settings, steps=steps, began=time.time())
         self._learner: Learner | None = None
         self._items: list[Item] = []
-        self._untaught: list[Answers] = []  # to the rows that validate
+        self._untaught: list[torch.Tensor] = []  # the model's answers to the rows that validate
         self._outbox: list[Event] = []
         self._stopping = False
         self._phase, self._told = "", 0.0
@@ -313,16 +313,12 @@ class Training:
         measure = Measure()
         for number in range(self._lessons.held):
             rows = self._lessons.held_rows(number)
-            ordinary = rows.told(
-                [class_caption(caption, self.request.trigger) for caption in rows.captions], rows.target
-            )
             if number == len(self._untaught):
                 yield from self._turn(SAMPLING, "validation")
-                untaught = Answers(own=learner.untaught(rows), ordinary=learner.untaught(ordinary))
-                self._untaught.append(untaught)
+                self._untaught.append(learner.untaught(rows))
             yield from self._turn(SAMPLING, "validation")
-            taught = Answers(own=learner.taught(rows), ordinary=learner.taught(ordinary))
-            measure.add(errors(taught.own, rows), taught, self._untaught[number])
+            taught = learner.taught(rows)
+            measure.add(errors(taught, rows), taught, self._untaught[number])
         return measure.checkpoint(self._course.step)
 
     def _samples(self, learner: Learner) -> Generator[None, None, tuple[bytes, ...]]:

@@ -1,5 +1,4 @@
-"""Validation: which pictures are held out, what a checkpoint is measured by, which one is used, when to give
-up.
+"""Validation: which pictures are held out, what a checkpoint is measured by, which is used, when to give up.
 
 A checkpoint is measured on fixed rows: pictures under the same noise at the same timesteps each time, so that
 two checkpoints are compared row by row. From a step on the losses differ by less than chance, or rise again
@@ -37,51 +36,33 @@ class Checkpoint:
     """A step that was saved, and how good it is.
 
     `loss` is the mean of `losses`, one of each fixed row. `effect` is how far the LoRA moves the model's
-    answers to the captions, in shares of the answers; `drift` likewise without the trigger. The state of an
-    older version has the loss alone.
+    answers to them, in shares of the answers. The state of an older version has the loss alone.
     """
 
     step: int
     loss: float
     losses: tuple[float, ...] = ()
     effect: float = math.nan
-    drift: float = math.nan
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answers:
-    """What the model answers to fixed rows: (B, C, h, w) float32, under the captions and without the
-    trigger."""
-
-    own: Tensor
-    ordinary: Tensor
 
 
 class Measure:
-    """The measure of one checkpoint; `add` each row of pictures with what is answered to it, then
-    `checkpoint`."""
+    """The measure of one checkpoint: `add` rows with what is answered to them, then `checkpoint`."""
 
     def __init__(self) -> None:
         self._losses: list[float] = []
-        self._moved = [0.0, 0.0]  # squared, by the LoRA: under the captions, and without the trigger
-        self._answers = [0.0, 0.0]  # squared, without it
+        self._moved = self._answers = 0.0  # squares, summed: of what the LoRA changes, of what it changes
 
-    def add(self, losses: Tensor, taught: Answers, untaught: Answers) -> None:
-        """losses: (B,) of the taught answers."""
+    def add(self, losses: Tensor, taught: Tensor, untaught: Tensor) -> None:
+        """losses: (B,) of the taught answers; taught, untaught: (B, C, h, w), with and without the LoRA."""
         self._losses += losses.tolist()
-        pairs = ((taught.own, untaught.own), (taught.ordinary, untaught.ordinary))
-        for place, (now, before) in enumerate(pairs):
-            self._moved[place] += float((now - before).square().sum())
-            self._answers[place] += float(before.square().sum())
+        self._moved += float((taught - untaught).square().sum())
+        self._answers += float(untaught.square().sum())
 
     def checkpoint(self, step: int) -> Checkpoint:
         """What was measured, as that of this step."""
-        effect, drift = (
-            math.sqrt(moved / answers) if answers else math.nan
-            for moved, answers in zip(self._moved, self._answers, strict=True)
-        )
+        effect = math.sqrt(self._moved / self._answers) if self._answers else math.nan
         loss = math.fsum(self._losses) / len(self._losses)
-        return Checkpoint(step=step, loss=loss, losses=tuple(self._losses), effect=effect, drift=drift)
+        return Checkpoint(step=step, loss=loss, losses=tuple(self._losses), effect=effect)
 
 
 def noises(pictures: int) -> int:
@@ -106,26 +87,19 @@ def best(checkpoints: Sequence[Checkpoint], steps: int, untaught: float = math.i
     steps: those that were planned; untaught: the loss before the first of them. When all checkpoints lie
     within the first tenth, as if they did not.
     """
-    late = _late(checkpoints, steps)
+    late = [one for one in checkpoints if one.step > EARLY * steps] or list(checkpoints)
     if not late:
         return None
-    lowest = min(late, key=lambda one: (one.loss, one.step))
+    lowest, good = _good(late)
     bound = lowest.loss + WASTED * max(0.0, untaught - lowest.loss)
-    last = LATE * _last_good(late).step
-    return max(
-        (one for one in late if one is lowest or (one.step <= last and one.loss <= bound)),
-        key=lambda one: one.step,
-    )
+    later = [one for one in late if one.step <= LATE * good[-1].step and one.loss <= bound]
+    return max([*good, *later], key=lambda one: one.step)
 
 
-def _late(checkpoints: Sequence[Checkpoint], steps: int) -> list[Checkpoint]:
-    return [one for one in checkpoints if one.step > EARLY * steps] or list(checkpoints)
-
-
-def _last_good(checkpoints: Sequence[Checkpoint]) -> Checkpoint:
-    """The latest of those that are as good as the lowest."""
+def _good(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, list[Checkpoint]]:
+    """The one with the lowest loss, and all that are as good, by their steps."""
     lowest = min(checkpoints, key=lambda one: (one.loss, one.step))
-    return max((one for one in checkpoints if as_good(one, lowest)), key=lambda one: one.step)
+    return lowest, [one for one in checkpoints if as_good(one, lowest)]
 
 
 def as_good(checkpoint: Checkpoint, lowest: Checkpoint) -> bool:
@@ -151,4 +125,4 @@ def stale(checkpoints: Sequence[Checkpoint], steps: int) -> int:
     """How many checkpoints there are since the last that is as good as the lowest, those of the first tenth
     left out."""
     late = [one for one in checkpoints if one.step > EARLY * steps]
-    return len(late) - 1 - late.index(_last_good(late)) if late else 0
+    return len(late) - 1 - late.index(_good(late)[1][-1]) if late else 0

@@ -96,8 +96,8 @@ def test_a_later_checkpoint_is_used_up_to_three_times_the_step_of_the_lowest_los
     assert chosen(falls_then_rises, steps=100) == 60
 
 
-def test_a_state_of_an_older_version_has_the_lowest_loss_alone_to_choose_by() -> None:
-    assert chosen([Checkpoint(step=10 * n, loss=loss) for n, loss in enumerate((0.5, 0.3, 0.4), 1)], 30) == 20
+def test_a_state_of_an_older_version_has_the_losses_alone_to_choose_by() -> None:
+    assert chosen([Checkpoint(step=10 * n, loss=loss) for n, loss in enumerate((0.5, 0.3, 0.9), 1)], 30) == 20
 
 
 def test_a_training_that_was_stopped_early_keeps_the_best_of_what_it_has() -> None:

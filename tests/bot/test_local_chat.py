@@ -14,6 +14,7 @@ from PIL import Image
 from bot.config import LocalSettings
 from bot.on_local import LocalChat, LocalChatError
 from bot.service import local_chat
+from tests.bot.quick_lora import a_file
 from tests.bot.visitor import Place, Visitor, a_place
 
 
@@ -229,7 +230,7 @@ async def test_small_pictures_of_pictures_are_webp(place: Place) -> None:
 async def test_the_page_learns_commands_buttons_and_loras(place: Place, tmp_path: Path) -> None:
     (tmp_path / "adapters").mkdir()
     for name in ("ink", "pink", "maria"):
-        (tmp_path / "adapters" / f"{name}.safetensors").touch()
+        (tmp_path / "adapters" / f"{name}.safetensors").write_bytes(a_file())
     ana = await place.comes()
 
     async with ana.session.get(f"{place.address}/commands.json") as answer:

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar
 
 from tests.bot.lessons import QUICK, a_picture
+from tests.bot.quick_lora import a_file
 from tests.bot.visitor import Card, Place, Visitor, a_place
 
 
@@ -19,7 +20,7 @@ from tests.bot.visitor import Card, Place, Visitor, a_place
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     (tmp_path / "adapters").mkdir()
     for name in ("ink", "pink"):
-        (tmp_path / "adapters" / f"{name}.safetensors").touch()
+        (tmp_path / "adapters" / f"{name}.safetensors").write_bytes(a_file())
     async with a_place(tmp_path) as place:
         yield place
 

@@ -12,6 +12,7 @@ from playwright.async_api import FilePayload, WebSocketRoute, expect
 
 from commands.book import COMMANDS
 from tests.bot.browser import Comes, a_browser
+from tests.bot.quick_lora import a_file
 from tests.bot.visitor import Place, a_place
 
 
@@ -19,7 +20,7 @@ from tests.bot.visitor import Place, a_place
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     (tmp_path / "adapters").mkdir()
     for name in ("ink", "maria"):
-        (tmp_path / "adapters" / f"{name}.safetensors").touch()
+        (tmp_path / "adapters" / f"{name}.safetensors").write_bytes(a_file())
     async with a_place(tmp_path) as place:
         yield place
 

@@ -11,13 +11,14 @@ from playwright.async_api import FilePayload, Locator, expect
 
 from tests.bot.browser import Comes, Visit
 from tests.bot.lessons import a_picture
+from tests.bot.quick_lora import a_file
 from tests.bot.visitor import Place, a_place
 
 
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     (tmp_path / "adapters").mkdir()
-    (tmp_path / "adapters" / "ink.safetensors").touch()
+    (tmp_path / "adapters" / "ink.safetensors").write_bytes(a_file())
     async with a_place(tmp_path) as place:
         yield place
 

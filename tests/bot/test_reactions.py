@@ -8,6 +8,7 @@ from bot.front import Asker
 from bot.outcomes import Reply
 from engine.messages import JobId, Paint
 from storage.views import JobView, views
+from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
 from tests.bot.wall import Chat, OpenChat, asker
 
@@ -209,7 +210,7 @@ async def test_loras_are_suggested_to_who_may_use_them(chat: Chat) -> None:
     folder = chat.bot.config.adapters
     folder.mkdir()
     for name in ("ink", "inkwell", "maria"):
-        (folder / f"{name}.safetensors").touch()
+        (folder / f"{name}.safetensors").write_bytes(a_file())
 
     found = await chat.bot.dispatch.loras(asker("nobody yet"), "maria:0.5, in")
 

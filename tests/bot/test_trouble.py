@@ -15,6 +15,7 @@ from bot.service import Bot
 from engine.messages import Folder, Sha256
 from storage.database import Database
 from tests.bot.lessons import PATIENCE, starts
+from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
 from tests.bot.wall import Chat, OpenChat, Wall, a_config, quick
 
@@ -248,8 +249,8 @@ async def test_loras_are_found_although_the_transaction_cannot_wait_for_them(
     open_chat: OpenChat, tmp_path: Path
 ) -> None:
     (tmp_path / "adapters").mkdir()
-    (tmp_path / "adapters" / "ink.safetensors").write_bytes(b"not really a LoRA")
-    (tmp_path / "adapters" / "maria.safetensors").write_bytes(b"nor is this one")
+    (tmp_path / "adapters" / "ink.safetensors").write_bytes(a_file("ink"))
+    (tmp_path / "adapters" / "maria.safetensors").write_bytes(a_file("maria"))
     chat = await open_chat()
 
     reply = await chat.says("ana", "/imagine a fox <lora:maria:0.5> --lora ink:0.8 --steps 2")

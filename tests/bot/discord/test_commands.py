@@ -14,6 +14,7 @@ from bot.worded import bar
 from commands.book import COMMANDS
 from engine.messages import EngineSettings
 from tests.bot.discord.studio import OpenStudio, Studio, painted, shown
+from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
 from tests.bot.wall import a_config
 
@@ -224,7 +225,7 @@ async def test_loras_are_suggested_while_somebody_types(open_studio: OpenStudio,
     folder = tmp_path / "adapters"
     folder.mkdir()
     for name in ("ink", "inkwell", "maria", *(f"style-{number}" for number in range(60))):
-        (folder / f"{name}.safetensors").touch()
+        (folder / f"{name}.safetensors").write_bytes(a_file())
     studio = await open_studio()
 
     first = await studio.discord.autocomplete(studio.ana, studio.channel, "imagine", "lora", "in")

@@ -19,6 +19,12 @@ def calls(studio: Studio) -> int:
     return sum(call.method in ("POST", "PATCH") and "messages" in call.path for call in studio.discord.record)
 
 
+def is_for_one(heard: Heard) -> bool:
+    """Whether nobody else sees what there is of the answer: a public word that it takes a while is gone."""
+    shown = [one for one in (heard.message, *heard.followups) if one is not None and not one.deleted]
+    return bool(shown) and all(one.ephemeral for one in shown)
+
+
 async def ended(studio: Studio) -> None:
     """Wait until the only job has ended, and Discord has been told all."""
     done = [("succeeded", 1)]
@@ -70,7 +76,7 @@ async def test_words_that_may_not_be_seen_end_the_card_and_its_person_is_told(
     await studio.discord.until(lambda: why in heard.text)
     await ended(studio)
 
-    assert heard.ephemeral
+    assert is_for_one(heard)
     assert f"/show {job(studio)}" in heard.text
     assert heard.text.count(why) == 1
     assert studio.channel.messages == []
@@ -91,16 +97,16 @@ async def test_what_automod_stops_is_shown_in_direct_messages(studio: Studio) ->
 
 
 async def test_a_thread_whose_words_are_refused_leaves_no_training_without_an_answer(studio: Studio) -> None:
-    studio.discord.filters.words.add("b.a.d")
+    studio.discord.filters.words.add("gear")
     form = await opens(studio)
-    said = "--trigger b.a.d --subject gear --steps 5"
+    said = "--trigger ohwx --subject gear --steps 5"
 
     heard = await studio.discord.submit(
         studio.ana, form, {"pictures": pictures(2), "rest": said, "consent": ["yes"]}
     )
 
     await studio.discord.until(lambda: "AutoMod" in heard.text)
-    assert heard.ephemeral
+    assert is_for_one(heard)
 
 
 async def test_a_form_that_discord_refuses_leaves_an_answer(

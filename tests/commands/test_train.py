@@ -133,7 +133,8 @@ FIELDS = {"lr": "learning_rate", "text_lr": "text_learning_rate", "token_lr": "t
 
 
 async def test_every_setting_can_be_said_and_comes_back_in_the_form(chat: Chat) -> None:
-    texts = {name: text for name, (text, _) in KNOBS.items() if name != "epochs"}
+    apart = ("epochs", "convolutions")  # in place of steps, and not with DoRA
+    texts = {name: text for name, (text, _) in KNOBS.items() if name not in apart}
 
     request = trained(await filled(chat, **texts))
     form = await chat.presses("ana", f"edit:{request.job}")
@@ -157,6 +158,13 @@ async def test_somebody_says_what_is_painted_at_every_checkpoint(chat: Chat) -> 
     assert isinstance(form, Form)
     assert form.values["samples"] == "zkw woman on the moon; a cat"
     assert "the number of sample prompts is 5, but" in await refused(chat, name="ida", samples="a;b;c;d;e")
+
+
+async def test_convolutions_are_trained_where_dora_is_not(chat: Chat) -> None:
+    assert trained(await filled(chat, convolutions="true")).settings.convolutions
+    assert "dora learns linear layers only" in await refused(
+        chat, name="ida", convolutions="true", dora="true"
+    )
 
 
 async def test_epochs_stand_for_steps(chat: Chat) -> None:

@@ -114,9 +114,10 @@ def main() -> None:
 
 def quality() -> Iterator[Table]:
     """What the model that ships can draw."""
-    from bench import demo_model
+    from bench import demo_model, samplers
 
     yield "What the model that ships can draw", demo_model.measure
+    yield "What it draws in few steps", samplers.measure
 
 
 def database() -> Iterator[Table]:

@@ -133,7 +133,8 @@ def by_pipeline(model: Model, requests: Sequence[Paint]) -> None:
     for one in requests:
         if not isinstance(one.size, Size):
             raise TypeError("the bench asks for sizes in pixels")
-        pipeline.scheduler = scheduler_for(one.sampler, pipeline.scheduler.config, one.steps)
+        own = pipeline.scheduler
+        pipeline.scheduler = scheduler_for(one.sampler, own.config, one.steps)
         painted = pipeline(
             prompt=one.prompt,
             num_inference_steps=one.steps,
@@ -142,4 +143,5 @@ def by_pipeline(model: Model, requests: Sequence[Paint]) -> None:
             height=one.size.height,
             generator=torch.Generator("cpu").manual_seed(one.seed),
         )
+        pipeline.scheduler = own
         painted.images[0].save(BytesIO(), "PNG")

@@ -8,6 +8,7 @@ from commands.imagine import random_seed
 from commands.loras import Mention, called_up, found, mentions, tagged
 from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
 from commands.parse import short
+from commands.samplers import enough_steps
 from commands.sizes import SQUARE
 from commands.spec import Option, command
 from commands.values import written_value
@@ -62,6 +63,7 @@ async def compare(
     ] = REFINED,
 ) -> Filed:
     """Compare what a LoRA paints with what the model paints alone."""
+    enough_steps(sampler, steps)
     words, inside = tagged(prompt)
     mix = await found((*inside, *lora), context.library)
     if len(mix) != 1:

@@ -1,6 +1,7 @@
 """/imagine: a picture from words."""
 
 import secrets
+from math import ceil
 from typing import Annotated
 
 from commands.answers import Filed
@@ -8,6 +9,7 @@ from commands.context import Context
 from commands.loras import Mention, called_up, found, mentions, tagged, with_usual
 from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
 from commands.pasted import NONE, Pasted, found_here, left_out, pasted
+from commands.samplers import enough_steps
 from commands.sizes import SQUARE
 from commands.spec import Option, command
 from engine.messages import ADAPTER_WEIGHT, COUNT, REFINER, SEED, VARIATION, InvalidRequest, Paint
@@ -44,6 +46,9 @@ async def imagine(
     """Paint a picture from words."""
     if variation_seed is not None and not variation:
         raise InvalidRequest("variation-seed does nothing alone: add a variation, such as --variation 0.15.")
+    enough_steps(sampler, steps)
+    if refiner and refiner * steps < 1:
+        raise InvalidRequest(refiner_without_a_step(refiner, steps))
     words, inside = tagged(prompt)
     told = unpacked or NONE
     theirs, missing = await found_here(told.loras, context)
@@ -64,6 +69,15 @@ async def imagine(
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
     )
     return Filed(request=request, text=left_out(told, missing, context.model))
+
+
+def refiner_without_a_step(refiner: float, steps: int) -> str:
+    """What is wrong with so small a share of so few steps."""
+    needed = ceil(1 / refiner)
+    share = ceil(100 / steps) / 100
+    larger = f"give it at least {share:g}, or " if share <= REFINER[1] else ""
+    few = f"a refiner of {refiner:g} is less than one step of {steps}"
+    return f"{few}: {larger}paint in at least {needed} steps."
 
 
 def random_seed() -> int:

@@ -14,7 +14,7 @@ from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Picture, S
 from engine.model import Model
 from engine.new_tokens import TokenVectors
 from engine.prompts import Embedding, Reader
-from engine.samplers import Scheduler, noise_options, scheduler_for, start_at
+from engine.samplers import Scheduler, noise_options, scheduler_for, start_at, steep
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # what SDXL's refiner is told of good and bad pictures
 STRAIGHT = 0.01  # radians: between a noise and itself there is no arc, as far as float32 can tell
@@ -57,7 +57,8 @@ class Walk:
 class Painting:
     """One picture of a job.
 
-    Its pixels depend on its request and seeds alone, never on what else is painted beside it.
+    Its pixels depend on its request and seeds alone, never on what else is painted beside it, but for the
+    last digits of its numbers.
     """
 
     def __init__(self, request: Paint, seed: int, variation_seed: int, size: Size, model: Model) -> None:
@@ -120,7 +121,8 @@ class Painting:
         """Paintings with equal keys can share one UNet forward."""
         if self.stage in (Stage.WORDS, Stage.DECODE):
             return (self.stage, id(self))
-        return (self.stage, self.applied, self.latents.shape, self.walk.conditioning.hidden.shape[1])
+        company = id(self) if steep(self.request.sampler, self.request.guidance_scale) else None
+        return (self.stage, company, self.applied, self.latents.shape, self.walk.conditioning.hidden.shape[1])
 
     @property
     def kind(self) -> Hashable:
@@ -174,7 +176,7 @@ class Painting:
         request, pipeline = self.request, self._model.refiner
         scheduler = scheduler_for(request.sampler, pipeline.scheduler.config, request.steps)
         left = int((scheduler.timesteps < cutoff_timestep(scheduler, request.refiner)).sum())
-        if scheduler.order == 2 and left % 2 == 0:
+        if left and scheduler.order == 2 and left % 2 == 0:
             left += 1  # never begin between the two halves of a second-order step
         start = len(scheduler.timesteps) - left
         start_at(scheduler, start)

@@ -1,6 +1,8 @@
 """Each sampler's diffusers scheduler, made from the model's own schedule."""
 
 import inspect
+from collections.abc import Mapping
+from math import inf
 from typing import Any, Protocol
 
 import torch
@@ -17,6 +19,11 @@ from diffusers import (
 from torch import Tensor
 
 from engine.messages import Sampler
+
+FEW = 10  # steps below which a schedule must begin with noise alone, whatever its config says
+
+# The guidance above which these make much of tiny differences, measured (docs/architecture.md).
+STEEP = {Sampler.DPM_SDE: 5.0, Sampler.LCM: 2.0}
 
 
 class Scheduler(Protocol):
@@ -60,9 +67,26 @@ def scheduler_for(sampler: Sampler, config: Any, steps: int) -> Scheduler:
     Sigmas stay on the CPU, where looking one up never waits for a GPU.
     """
     kind, options = SCHEDULERS[sampler]
-    scheduler: Scheduler = kind.from_config(config, **options)
+    scheduler: Scheduler = kind.from_config(spaced(config, steps), **options)
     scheduler.set_timesteps(steps)
     return scheduler
+
+
+def spaced(config: Mapping[str, Any], steps: int) -> Mapping[str, Any]:
+    """The schedule's config, with the spacing of its timesteps that suits so few or many.
+
+    SDXL's own is "leading", which begins far from pure noise when there are few: one step at t = 1, four at
+    t = 751. "trailing" begins at t = 999 with any number (Lin et al. 2023, arXiv 2305.08891, section 3.3).
+    """
+    return {**config, "timestep_spacing": "trailing"} if steps < FEW else config
+
+
+def steep(sampler: Sampler, guidance_scale: float) -> bool:
+    """Whether the last digits of a forward, which depend on how many rows it has, could be seen in the end.
+
+    Each step of these begins from the last estimate and new noise; with guidance the errors grow by step.
+    """
+    return guidance_scale > STEEP.get(sampler, inf)
 
 
 def start_at(scheduler: Any, position: int) -> None:

@@ -278,6 +278,20 @@ KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun
         (f"fox --seed {SEED[1] + 1}", f"seed is {SEED[1] + 1}, but it must be from 0 to {SEED[1]}."),
         ("fox --count 5", "count is 5, but it must be from 1 to 4."),
         ("fox --refiner 0.9", "refiner is 0.9, but it must be from 0 to 0.5."),
+        (
+            "fox --refiner 0.2 --steps 4",
+            "a refiner of 0.2 is less than one step of 4: give it at least 0.25, or paint in at least 5 "
+            "steps.",
+        ),
+        (
+            "fox --refiner 0.5 --steps 1",
+            "a refiner of 0.5 is less than one step of 1: paint in at least 2 steps.",
+        ),
+        ("fox --sampler heun --steps 7", "steps is 7, but Heun needs at least 8: for fewer take Euler."),
+        (
+            "fox --sampler 'DPM++ 2M Karras' --steps 4",
+            "steps is 4, but DPM++ 2M Karras needs at least 8: for fewer take DPM++ 2M.",
+        ),
         ("fox --variation 1.5", "variation is 1.5, but it must be from 0 to 1."),
         (
             "fox --variation-seed 3",

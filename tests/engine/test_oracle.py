@@ -1,5 +1,7 @@
 """What the engine paints equals what diffusers' own pipelines paint, alone and in company."""
 
+import os
+import random
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from tests.engine.oracle import Oracle
 from tests.engine.work import furthest, painted, pictures, request, work
 
 SAMPLERS = pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
+BOUND = 1  # of 255: how far a picture may be from itself painted alone (docs/architecture.md)
+REQUESTS = int(os.environ.get("ATELIER_REQUESTS", "16"))  # that are held to it
 LONG = ", ".join(["a small red star above a big blue circle on a white background"] * 12)
 
 
@@ -35,8 +39,10 @@ def company(sampler: Sampler) -> list[Paint]:
         {"negative_prompt": "yellow", "size": Size(width=152, height=104)},
         {"refiner": 0.3, "negative_prompt": "blurry", "steps": 7},
         {"steps": 1},
+        {"steps": 3, "guidance_scale": 7.0},
+        {"steps": 10, "size": Size(width=64, height=64)},
     ],
-    ids=["guided", "unguided", "negative", "refined", "one step"],
+    ids=["guided", "unguided", "negative", "refined", "one step", "three steps", "ten steps"],
 )
 def test_a_picture_painted_alone_equals_the_pipelines(
     studio: Studio, oracle: Oracle, sampler: Sampler, changes: dict[str, Any]
@@ -74,6 +80,48 @@ def test_a_picture_that_joins_and_leaves_a_batch_equals_the_pipelines(
     assert furthest(together["j"], oracle.paint(wanted)) <= 1
     for other in company(sampler):
         assert furthest(together[other.job], oracle.paint(other)) <= 1
+
+
+@pytest.mark.parametrize("sampler", [Sampler.DPM_SDE, Sampler.LCM], ids=lambda sampler: sampler.name)
+def test_a_sampler_that_makes_much_of_tiny_differences_paints_in_company_exactly_what_it_paints_alone(
+    studio: Studio, sampler: Sampler
+) -> None:
+    size = Size(width=96, height=96)
+    asked = [
+        request(f"{seed}", seed=seed, steps=20, guidance_scale=15.0, sampler=sampler, size=size)
+        for seed in range(2)
+    ]
+    others = [request(name, steps=30, sampler=Sampler.EULER, size=size) for name in ("a", "b")]
+
+    together = painted(studio, *asked, *others)
+
+    for one in asked:
+        assert furthest(together[one.job], painted(studio, one)[one.job]) == 0
+
+
+def test_in_company_no_picture_is_further_from_what_it_is_alone_than_the_bound(studio: Studio) -> None:
+    draw = random.Random(18)
+    asked = [any_request(draw, str(number)) for number in range(REQUESTS)]
+
+    together = painted(studio, *asked)
+
+    for one in asked:
+        assert furthest(together[one.job], painted(studio, one)[one.job]) <= BOUND, one
+
+
+def any_request(draw: random.Random, job: str) -> Paint:
+    """A small request of any sampler, number of steps and guidance that there is."""
+    sampler = draw.choice(list(Sampler))
+    return request(
+        job,
+        seed=draw.randrange(2**32),
+        steps=draw.randint(1, 12),
+        sampler=sampler,
+        guidance_scale=draw.choice((1.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0)),
+        negative_prompt=draw.choice(("", "yellow")),
+        size=Size(width=64, height=64),
+        refiner=draw.choice((0.0, 0.0, 0.3)),
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Both are counted once, and in threads: no step waits for them.
 """
 
 import hashlib
+import time
 from concurrent.futures import Future
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from engine.model import DEMO, is_path
 
 LORA, MODEL = 12, 10  # characters
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
-PATIENCE = 30.0  # seconds that the first picture waits for the checkpoint's; it goes without it then
+PATIENCE = 30.0  # seconds from the start that pictures wait for the checkpoint's; they go without it then
 
 
 @lru_cache(maxsize=1024)
@@ -30,12 +31,13 @@ class ModelHash:
 
     def __init__(self, model: str) -> None:
         self._found: Future[str] = Future()
+        self._until = time.monotonic() + PATIENCE
         Thread(target=self._find, args=(model,), name="model hash", daemon=True).start()
 
     def get(self) -> str:
         """The hash, or nothing where the model has no such file or the disk is very slow."""
         try:
-            return self._found.result(PATIENCE)
+            return self._found.result(max(0.0, self._until - time.monotonic()))
         except TimeoutError:
             return ""
 
@@ -43,7 +45,7 @@ class ModelHash:
         try:
             file = weights_file(model)
             self._found.set_result("" if file is None else whole_hash(file))
-        except OSError:
+        except (OSError, ValueError):  # the second of a name that Hugging Face could not have
             self._found.set_result("")
 
 

@@ -134,6 +134,7 @@ def test_a_checkpoint_is_known_by_its_whole_file(tmp_path: Path) -> None:
     assert ModelHash(str(checkpoint)).get() == hashlib.sha256(b"weights").hexdigest()[:10]
     assert ModelHash(str(tmp_path / "nothing.safetensors")).get() == ""
     assert ModelHash(str(tmp_path)).get() == ""
+    assert ModelHash("no//such//model").get() == ""
 
 
 def test_what_the_engine_hands_out_carries_its_recipe(studio: Studio) -> None:

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Mapping
-from math import inf
 from typing import Any, Protocol
 
 import torch
@@ -23,7 +22,8 @@ from engine.messages import Sampler
 FEW = 10  # steps below which a schedule must begin with noise alone, whatever its config says
 
 # The guidance above which these make much of tiny differences, measured (docs/architecture.md).
-STEEP = {Sampler.DPM_SDE: 5.0, Sampler.LCM: 2.0}
+STEEP = {Sampler.DPM_SDE: 5.0, Sampler.LCM: 2.0, Sampler.EULER_ANCESTRAL: 7.5, Sampler.HEUN: 10.0}
+STEEP_FOR_ALL = 15.0
 
 
 class Scheduler(Protocol):
@@ -84,9 +84,9 @@ def spaced(config: Mapping[str, Any], steps: int) -> Mapping[str, Any]:
 def steep(sampler: Sampler, guidance_scale: float) -> bool:
     """Whether the last digits of a forward, which depend on how many rows it has, could be seen in the end.
 
-    Each step of these begins from the last estimate and new noise; with guidance the errors grow by step.
+    Guidance makes errors grow, and most where each step begins from the last estimate and new noise.
     """
-    return guidance_scale > STEEP.get(sampler, inf)
+    return guidance_scale > STEEP.get(sampler, STEEP_FOR_ALL)
 
 
 def start_at(scheduler: Any, position: int) -> None:

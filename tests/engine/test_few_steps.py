@@ -15,6 +15,7 @@ from engine.studio import Studio
 from tests.engine.work import painted, request
 
 SAMPLERS = pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
+EVEN = [sampler for sampler in Sampler if sampler is not Sampler.DPM_2M_KARRAS]  # its last step is at t = 0
 RED_CIRCLE = Scene(things=(Thing(shape="circle", colour="red", size="big"),), background="white")
 SEEDS = 8
 
@@ -61,7 +62,7 @@ def test_one_step_paints_the_background_that_was_asked_for(studio: Studio, sampl
     assert sum(one.background for one in several) >= SEEDS / 2
 
 
-@SAMPLERS
+@pytest.mark.parametrize("sampler", EVEN, ids=lambda sampler: sampler.name)
 def test_a_refiner_whose_share_is_no_step_leaves_the_picture_to_the_base(
     studio: Studio, sampler: Sampler
 ) -> None:

@@ -82,7 +82,9 @@ def test_a_picture_that_joins_and_leaves_a_batch_equals_the_pipelines(
         assert furthest(together[other.job], oracle.paint(other)) <= 1
 
 
-@pytest.mark.parametrize("sampler", [Sampler.DPM_SDE, Sampler.LCM], ids=lambda sampler: sampler.name)
+@pytest.mark.parametrize(
+    "sampler", [Sampler.DPM_SDE, Sampler.LCM, Sampler.EULER_ANCESTRAL], ids=lambda sampler: sampler.name
+)
 def test_a_sampler_that_makes_much_of_tiny_differences_paints_in_company_exactly_what_it_paints_alone(
     studio: Studio, sampler: Sampler
 ) -> None:

@@ -158,7 +158,7 @@ def test_diffusers_paints_the_same_picture_with_the_same_file(model: Model, tmp_
     judge.load_lora_weights(tmp_path, weight_name="maria.safetensors", adapter_name="maria")
     judge.set_adapters(["maria"], [0.8])
     judge.scheduler = EulerDiscreteScheduler.from_config(judge.scheduler.config)
-    asked = request("with", adapters=(use,))
+    asked = request("with", steps=12, adapters=(use,))
     theirs = judge(
         prompt=asked.prompt,
         num_inference_steps=asked.steps,
@@ -168,7 +168,7 @@ def test_diffusers_paints_the_same_picture_with_the_same_file(model: Model, tmp_
         height=128,
     ).images[0]
 
-    ours = painted(studio, asked, request("without"))
+    ours = painted(studio, asked, request("without", steps=12))
     assert furthest(ours["with"], np.asarray(theirs)) <= 1
     assert furthest(ours["with"], ours["without"]) > 50
 

@@ -67,20 +67,20 @@ async def test_it_is_the_recipe_in_a_form_a_field_of_one_line_and_a_terminal_too
 
 
 async def test_flags_after_it_say_otherwise() -> None:
-    answer = await filed(read(f"/imagine {BLOCK} --steps 5 --no blue circle --count 2")[1])
+    answer = await filed(read(f"/imagine {BLOCK} --steps 9 --no blue circle --count 2")[1])
 
     paint = answer.request
     assert isinstance(paint, Paint)
-    assert (paint.steps, paint.negative_prompt, paint.count) == (5, "blue circle", 2)
+    assert (paint.steps, paint.negative_prompt, paint.count) == (9, "blue circle", 2)
     assert (paint.seed, paint.prompt) == (1234, WHOLE.prompt)
 
 
 async def test_it_goes_before_what_somebody_usually_wants(chat: Chat) -> None:
     await chat.says("ana", "/settings --no hats --steps 7 --sampler Heun")
 
-    paint = asked(await chat.says("ana", "/imagine a fox\nSteps: 3, Seed: 5, CFG scale: 4"))
+    paint = asked(await chat.says("ana", "/imagine a fox\nSteps: 9, Seed: 5, CFG scale: 4"))
 
-    assert (paint.negative_prompt, paint.steps, paint.seed, paint.sampler) == ("", 3, 5, Sampler.HEUN)
+    assert (paint.negative_prompt, paint.steps, paint.seed, paint.sampler) == ("", 9, 5, Sampler.HEUN)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,9 @@ async def test_it_goes_before_what_somebody_usually_wants(chat: Chat) -> None:
 async def test_what_is_known_here_is_taken_and_the_rest_is_said(
     settings: str, changes: dict[str, Any], text: str
 ) -> None:
-    answer = await filed(read(f"/imagine a fox\nSteps: 3, Seed: 5, CFG scale: 4, {settings}")[1])
+    answer = await filed(read(f"/imagine a fox\nSteps: 9, Seed: 5, CFG scale: 4, {settings}")[1])
 
-    plain = Paint(job=JOB, prompt="a fox", steps=3, seed=5, guidance_scale=4.0)
+    plain = Paint(job=JOB, prompt="a fox", steps=9, seed=5, guidance_scale=4.0)
     expected = {
         **{name: getattr(plain, name) for name in ("size", "sampler", "variation", "refiner")},
         **changes,
@@ -240,7 +240,7 @@ async def test_what_our_own_pngs_carry_reads_back(seed: int) -> None:
             prompt=some_words(dice),
             negative_prompt=dice.choice(["", some_words(dice)]),
             seed=dice.randrange(2**32),
-            steps=dice.randrange(1, 50),
+            steps=dice.randrange(9, 50),
             guidance_scale=dice.choice([5.0, 3.5]),
             size=size,
             sampler=dice.choice(list(Sampler)),

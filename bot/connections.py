@@ -84,8 +84,10 @@ class Connections:
         return True
 
     def leave(self, caller: "Caller") -> None:
-        """It is closed."""
-        self._open -= 1
+        """It is closed, or about to be: its place is free."""
+        if not caller.gone:
+            caller.gone = True
+            self._open -= 1
         self.welcome(caller)
 
     def welcome(self, caller: "Caller") -> None:
@@ -108,7 +110,7 @@ class Connections:
 
     def _end(self, caller: "Caller", why: str) -> None:
         self._rarely.warn(log, why, address=caller.network)
-        self.welcome(caller)
+        self.leave(caller)
         caller.end()
 
 
@@ -117,6 +119,7 @@ class Caller(asyncio.Protocol):
 
     def __init__(self, connections: Connections, inner: asyncio.Protocol) -> None:
         self.network = ""
+        self.gone = False
         self._connections, self._inner = connections, inner
         self._transport: asyncio.Transport | None = None
         self._refused = False

@@ -30,7 +30,10 @@ SECRETS = (
 
 COMPILED: dict[Any, Any] = {}
 
-LONG = ("test_learning.py", "test_kill.py", "test_page_and_engine.py", "test_terminal_train.py")
+LONG = (
+    *("test_learning.py", "test_kill.py", "test_pivotal.py"),
+    *("test_page_and_engine.py", "test_terminal_train.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

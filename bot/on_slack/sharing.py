@@ -13,7 +13,8 @@ from bot.on_slack.words import JSON
 LOOKS = 6  # at a file that Slack processes
 UNSEEN = 3  # looks at a file that is ready and shown nowhere, before it is shared again
 SLOWEST = 1.0  # seconds between two looks, which follow each other quickly at first
-FIRST_LOOK = 0.1  # seconds until the second look, doubled each time
+# Seconds until the first look, doubled each time: no file is ready at once, and looks are 100 a minute.
+FIRST_LOOK = 0.25
 TRIES = 3  # how often a file is shared that nobody sees
 
 log = structlog.get_logger(__name__)
@@ -89,6 +90,7 @@ class Sharing:
         """Whether Slack shows the file in the channel; one that it took and works on counts as shown."""
         unseen = 0
         for look in range(LOOKS):
+            await asyncio.sleep(min(FIRST_LOOK * 2**look, SLOWEST))
             told: JSON = (await self._client.files_info(file=file))["file"]
             if told.get("mimetype"):
                 if channel in _places(told):
@@ -96,7 +98,6 @@ class Sharing:
                 unseen += 1
             if unseen >= UNSEEN:
                 return False
-            await asyncio.sleep(min(FIRST_LOOK * 2**look, SLOWEST))
         return taken and not unseen
 
 

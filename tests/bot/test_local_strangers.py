@@ -352,6 +352,17 @@ async def test_more_than_all_who_may_be_here_are_told_so(tmp_path: Path) -> None
             line.close()
 
 
+async def test_where_it_is_full_every_newcomer_takes_the_place_of_a_half_sent_request(tmp_path: Path) -> None:
+    async with a_place(tmp_path, bounds=Bounds(in_all=8)) as place:
+        lines = await half_sent(place.address, 8)
+        newcomers = [await Line.to(place.address) for _ in range(6)]
+
+        assert [(await one.ask("GET", "/healthz")).status for one in newcomers] == [200] * 6
+
+        for line in (*lines, *newcomers):
+            line.close()
+
+
 async def test_a_thousand_half_sent_requests_leave_handles_for_pictures(tmp_path: Path) -> None:
     async with serving(quick_config(tmp_path)) as service:
         resource.prlimit(service.process.pid, resource.RLIMIT_NOFILE, (600, 600))

@@ -11,6 +11,7 @@ from commands.book import COMMANDS
 from commands.context import Context
 from commands.forms import values
 from commands.imagine import imagine
+from commands.samplers import LEAST_STEPS
 from commands.settings import with_defaults
 from commands.text import read
 from commands.write import alone, fields, texts, written
@@ -89,17 +90,19 @@ def some_paint(dice: random.Random) -> Paint:
     variation = dice.choice([0.0, 0.15, dice.random()])
     weights = [dice.choice([1.0, 0.8, dice.uniform(-2, 2)]) for _ in range(2)]
     uses = [replace(use, weight=weight) for use, weight in zip((INK, MARIA), weights, strict=True)]
+    sampler, refiner = dice.choice(list(Sampler)), dice.choice([0.0, 0.2])
+    fewest = max(LEAST_STEPS.get(sampler, (1, sampler))[0], 5 if refiner else 1)
     return paint(
         prompt=some_text(dice).strip() or "fox",
         negative_prompt=some_text(dice),
         seed=dice.choice([0, 7, 2**63 - 1]),
-        steps=dice.choice([30, 1, 50]),
+        steps=dice.choice([30, fewest, 50]),
         guidance_scale=dice.choice([5.0, 0.0, 20, dice.uniform(0, 20)]),
         size=dice.choice([Ratio(across=1, down=1), Ratio(across=16, down=9), Size(width=832, height=1216)]),
-        sampler=dice.choice(list(Sampler)),
+        sampler=sampler,
         count=dice.choice([1, 4]),
         adapters=tuple(dice.sample(uses, dice.randrange(3))),
-        refiner=dice.choice([0.0, 0.2]),
+        refiner=refiner,
         variation=variation,
         variation_seed=dice.randrange(2**32) if variation else 0,
     )

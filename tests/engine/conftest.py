@@ -1,6 +1,7 @@
 """The model that ships, loaded once, with diffusers' own pipelines on the same weights beside it; and a small
 random SDXL for adapters."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
 from engine.adapters import Adapters
+from engine.demo.teaching import School
 from engine.messages import AdapterUse, EngineSettings
 from engine.model import DEMO, Model, load_model
 from engine.studio import Studio
@@ -23,6 +25,13 @@ from tests.lora_files import attention, diffusers_new, kohya, make_lora, seen, s
 @pytest.fixture(scope="session")
 def loaded() -> Model:
     return load_model(EngineSettings(model="demo", device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def school(tmp_path_factory: pytest.TempPathFactory, loaded: Model) -> School:
+    """An engine that is taught, and keeps what it has learned for the tests of a file."""
+    folder = tmp_path_factory.mktemp("files")
+    return School(Studio(copy.deepcopy(loaded), EngineSettings(model="demo", files=str(folder))), folder)
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ async def test_the_message_that_told_the_place_in_line_becomes_the_picture(studi
 async def test_a_weight_that_is_painted_as_words_is_told_under_the_card(studio: Studio) -> None:
     heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a [red] fox", steps=1)
 
-    assert "-# Painted as plain words, for weights are not understood here: \\[red\\]." in shown(
+    assert "-# Painted as plain words, for weights are not understood here: [red]." in shown(
         await painted(studio, heard)
     )
 

@@ -1,0 +1,29 @@
+"""Pivotal tuning: the trigger is taught as new tokens, which come in the LoRA's file."""
+
+from dataclasses import replace
+
+import pytest
+import safetensors.torch
+
+from commands.presets import preset, settled
+from engine.demo.teaching import ARROW, School
+from engine.messages import Folder
+
+
+@pytest.mark.timeout(900)  # a whole training on a busy machine
+def test_pivotal_tuning_teaches_a_new_token(school: School) -> None:
+    pivotal = {"new_tokens": 2, "token_learning_rate": 5e-3, "steps": 300}
+    with_word = school.learns(
+        "token", school.pictures_of(ARROW), settled(preset("subject"), 8, pivotal, small=True)
+    ).best
+    store = Folder(school.folder)
+    tensors = safetensors.torch.load(store.get(with_word.sha256))
+    of_word = {name for name in tensors if name.startswith("bundle_emb")}
+    others = safetensors.torch.save({name: tensors[name] for name in tensors.keys() - of_word})
+
+    known = school.share(25, ARROW, with_word)
+    forgotten = school.share(25, ARROW, replace(with_word, sha256=store.put_bytes(others)))
+
+    assert of_word
+    assert known >= 0.6
+    assert forgotten <= known / 2

@@ -23,7 +23,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds before a card that failed is t
 GATHERING = 0.02  # seconds: cards touched within it are read together, and replies go out before them
 AT_ONCE = 20  # cards that are drawn before the event loop sees to others
 PATIENCE = 30.0  # seconds that a chat may take to show a card
-ON_ITS_WAY = 1.0  # seconds in which most chats say what message it is
+ON_ITS_WAY = 2.0  # seconds in which most chats say what message it is
 SWEEP_SECONDS = 60.0  # between two looks for cards that were missed
 SWEEP = 500  # cards at once
 
@@ -87,15 +87,13 @@ class Delivery:
         """Wait until every touched card is shown, but for those that a chat did not take at once."""
         await self._calm.wait()
 
-    async def arrived(self) -> bool:
-        """Wait a moment for the cards that are on their way, and say whether there were any.
+    async def arrived(self) -> None:
+        """Wait a moment for the cards that are on their way.
 
         People see a card, and can react to it, before the chat has told us which message it is.
         """
-        if not self._tasks:
-            return False
-        await asyncio.wait(self._tasks, timeout=ON_ITS_WAY)
-        return True
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=ON_ITS_WAY)
 
     async def stop(self, grace: float) -> None:
         """Show what can be shown within the grace in seconds; the rest is shown after the next start."""

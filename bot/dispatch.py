@@ -239,8 +239,9 @@ class Dispatch:
     async def _seen(self, asker: Asker, message: str) -> JobView | None:
         """The job that this message is of; the message may be newer than what its row knows."""
         view = await self._of(asker, message)
-        if view is None and await self._delivery.arrived():
-            return await self._of(asker, message)
+        if view is None:  # it may have been written down since, or be on its way
+            await self._delivery.arrived()
+            view = await self._of(asker, message)
         return view
 
     async def _of(self, asker: Asker, message: str) -> JobView | None:

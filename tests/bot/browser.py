@@ -14,7 +14,8 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, Playwright, async_playwright, expect
+from playwright.async_api import TimeoutError as PlaywrightTimeoutError
 
 CHROMIUM = Path("/usr/bin/chromium")
 REQUIRED = "ATELIER_BROWSER"  # the environment variable that says "required" where the browser must be
@@ -27,7 +28,8 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-STARTING = 120.0  # seconds that the browser may take on a busy machine, the first time
+STARTING = 60.0  # seconds that the browser may take on a busy machine, the first time
+TRIES = 3  # now and then one hangs while it starts beside other work
 MIDDLE_AND_BORDER = """
 async (address) => {
   const bitmap = await createImageBitmap(await (await fetch(address)).blob());
@@ -84,13 +86,23 @@ def chromium() -> str:
 async def a_browser() -> AsyncIterator[Browser]:
     """The browser, with nobody's windows or cookies in it."""
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.connect_over_cdp(chromium(), timeout=STARTING * 1000)
+        browser = await _connected(playwright)
         try:
             yield browser
         finally:
             for context in browser.contexts:
                 await context.close()
             await browser.close()
+
+
+async def _connected(playwright: Playwright) -> Browser:
+    """The browser; one that says nothing is left alone, and another one started."""
+    for _ in range(TRIES):
+        try:
+            return await playwright.chromium.connect_over_cdp(chromium(), timeout=STARTING * 1000)
+        except PlaywrightTimeoutError:
+            chromium.cache_clear()
+    raise RuntimeError(f"{TRIES} browsers said nothing for {STARTING:g} seconds each")
 
 
 class Visit:

@@ -6,19 +6,12 @@ from pathlib import Path
 import pytest
 
 from bot.config import AdminSettings
-from bot.outcomes import Reply
 from bot.service import admins
 from tests.bot.running_bot import quick_config, rows, serving, until, visiting
 from tests.bot.visitor import a_place
 from tests.bot.wall import Chat, OpenChat, Wall, a_config, asker
 
 USED = "SELECT sum(charged) FROM jobs WHERE state = 'succeeded'"
-
-
-async def root(chat: Chat, text: str, space: str = "home") -> Reply:
-    reply = await chat.bot.dispatch.say(asker("root", space, admin=True), text)
-    assert reply.ok, reply.text
-    return reply
 
 
 async def left(chat: Chat, who: str) -> str:
@@ -33,7 +26,7 @@ async def test_a_paused_queue_stays_paused_over_a_restart_and_says_so_on_the_car
 ) -> None:
     wall = Wall()
     chat = await open_chat(wall=wall)
-    await root(chat, "/admin queue --pause")
+    await chat.rules("/admin queue --pause")
     held = (await chat.says("ana", "/imagine a fox --steps 2")).job
     await chat.shows(held, lambda card: card.line == "queued, until an admin resumes the queue")
     assert (await chat.ends((await chat.says("eve", "/imagine a fox", "away")).job)).state == "succeeded"
@@ -43,7 +36,7 @@ async def test_a_paused_queue_stays_paused_over_a_restart_and_says_so_on_the_car
     other = (await chat.says("eve", "/imagine a fox", "away")).job
     assert (await chat.ends(other)).state == "succeeded"
     await chat.shows(held, lambda card: card.line == "queued, until an admin resumes the queue")
-    await root(chat, "/admin queue --resume")
+    await chat.rules("/admin queue --resume")
 
     assert (await chat.ends(held)).state == "succeeded"
 
@@ -52,7 +45,7 @@ async def test_a_block_holds_over_a_restart_and_files_nothing(open_chat: OpenCha
     chat = await open_chat()
     job = (await chat.says("ana", "/imagine a fox --steps 2")).job
     await chat.ends(job)
-    await root(chat, "/admin people ana --block")
+    await chat.rules("/admin people ana --block")
     await chat.close()
 
     chat = await open_chat()
@@ -66,7 +59,7 @@ async def test_a_block_holds_over_a_restart_and_files_nothing(open_chat: OpenCha
 
 async def test_engine_time_is_charged_once_as_measured(open_chat: OpenChat, tmp_path: Path) -> None:
     chat = await open_chat()
-    await root(chat, "/admin limits --seconds 1000")
+    await chat.rules("/admin limits --seconds 1000")
     await chat.ends((await chat.says("ana", "/imagine a fox --steps 20")).job)
 
     ((measured,),) = rows(tmp_path, USED)
@@ -76,7 +69,7 @@ async def test_engine_time_is_charged_once_as_measured(open_chat: OpenChat, tmp_
 
 async def test_what_is_cancelled_or_fails_is_given_back(open_chat: OpenChat) -> None:
     chat = await open_chat(seconds=0.05)
-    await root(chat, "/admin limits --seconds 1000")
+    await chat.rules("/admin limits --seconds 1000")
     running = (await chat.says("ana", "/imagine a fox --steps 90")).job
     await chat.runs(running)
     assert await left(chat, "ana") != "1,000 left"
@@ -150,7 +143,7 @@ async def test_the_rules_hold_for_buttons_and_forms_as_for_words(open_chat: Open
     chat = await open_chat()
     job = (await chat.says("ana", "/imagine a gory fox --steps 2")).job
     await chat.ends(job)
-    await root(chat, "/admin rules --refuse gory --negative watermark")
+    await chat.rules("/admin rules --refuse gory --negative watermark")
 
     again = await chat.presses("bo", "again", job)
     filled = await chat.bot.dispatch.fill(asker("bo"), "imagine", {"prompt": "gory"})
@@ -158,4 +151,4 @@ async def test_the_rules_hold_for_buttons_and_forms_as_for_words(open_chat: Open
 
     assert again.text == filled.text == "the rules here do not allow this prompt."
     assert "watermark" in [value for _, value in fine.recipe]
-    assert "2  bo: rule: gory" in (await root(chat, "/admin stats")).text
+    assert "2  bo: rule: gory" in (await chat.rules("/admin stats")).text

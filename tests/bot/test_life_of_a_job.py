@@ -25,7 +25,10 @@ async def test_a_card_goes_from_queued_to_running_to_painted_in_one_message(
     open_chat: OpenChat, tmp_path: Path
 ) -> None:
     chat = await open_chat(seconds=0.05)
+    await chat.rules("/admin queue --pause")  # or a busy machine shows it when it runs already
     reply = await chat.says("ana", "/imagine a red fox --steps 8 --seed 7")
+    await chat.shows(reply.job, lambda card: card.state == "queued")
+    await chat.rules("/admin queue --resume")
 
     card = await chat.ends(reply.job)
 

@@ -101,6 +101,12 @@ class Chat:
     async def says(self, who: str, text: str, space: str = "home") -> Reply:
         return await self.bot.dispatch.say(asker(who, space), text)
 
+    async def rules(self, text: str, space: str = "home") -> Reply:
+        """An admin says it, and it is done."""
+        reply = await self.bot.dispatch.say(asker("root", space, admin=True), text)
+        assert reply.ok, reply.text
+        return reply
+
     async def presses(self, who: str, action: str, job: JobId | None, space: str = "home") -> Reply:
         return await self.bot.dispatch.press(asker(who, space), f"{action}:{job}")
 

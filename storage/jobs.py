@@ -31,7 +31,7 @@ from storage.ids import new_job_id
 from storage.pictures import unneeded
 from storage.plans import IN_ORDER, State, is_in, makes, of_space
 from storage.requests import Kind, kind, to_json
-from storage.tables import Job, Person, Picture
+from storage.tables import Job, Person, Picture, Space
 
 ENGINE_DEATHS = 3  # a job whose deaths + suspect would reach this is failed instead of tried again
 LONGEST_LEASE = 3600.0  # seconds
@@ -347,6 +347,14 @@ async def all_shown(session: AsyncSession, cards: Mapping[int, tuple[int, str | 
     rows = [{"job": number, "drawn": drawn, "in": message} for number, (drawn, message) in cards.items()]
     if rows:
         await (await session.connection()).execute(SEEN, rows)
+
+
+async def has_cards(session: AsyncSession, chat: str, channel: str) -> bool:
+    """Whether any job that was not deleted has its card in this channel, or will have."""
+    here = Job.space_id.in_(select(Space.id).where(Space.chat == chat)), Job.channel == channel
+    return (
+        await session.scalar(select(Job.number).where(*here, Job.deleted_at.is_(None)).limit(1)) is not None
+    )
 
 
 async def move(session: AsyncSession, number: int, channel: str, *, private: bool = False) -> None:

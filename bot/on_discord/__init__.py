@@ -56,12 +56,13 @@ class DiscordChat:
         intake: Intake,
     ) -> None:
         self._token = token
+        self._database = database
         self._pending = Pending()
         self._asking = Asking(dispatch=dispatch, pending=self._pending, files=files, settings=settings)
         self._attachments = Attachments(intake)
         self._drawings = Drawings(files, database)
         self.client = Atelier(self._asking, self._attachments)
-        self._messages = Messages(self.client, self._drawings, self._pending)
+        self._messages = Messages(self.client, self._drawings, self._pending, self._database)
         self._begun = self._logged_in = False
         self._absent = ""
         self._life: asyncio.Task[None] | None = None
@@ -130,7 +131,7 @@ class DiscordChat:
         await self.client.close()
         self._pending.lose()
         self.client = Atelier(self._asking, self._attachments)
-        self._messages = Messages(self.client, self._drawings, self._pending)
+        self._messages = Messages(self.client, self._drawings, self._pending, self._database)
 
     async def _live(self) -> None:
         """Serve for as long as the bot runs: whoever is turned away for good knocks again, and says so."""

@@ -10,6 +10,7 @@ import structlog
 from bot.card import Card
 from bot.drawings import Drawings
 from bot.front import CardRefused
+from bot.on_discord.asking import CHAT
 from bot.on_discord.cards import starter
 from bot.on_discord.faults import ANSWERED, NO_DIRECT, is_final, is_late, is_shut, refused
 from bot.on_discord.looks import Look, Looks, key_of
@@ -17,6 +18,8 @@ from bot.on_discord.pending import Interaction, Pending
 from bot.on_discord.posts import Place, Posts
 from bot.on_discord.saying import say, tried, whisper, write
 from bot.on_discord.threads import opened
+from storage import jobs
+from storage.database import Database
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +35,11 @@ class _TooLate(Exception):
 class Messages:
     """Shows cards and takes them away, as bot.front.Front says."""
 
-    def __init__(self, client: discord.Client, drawings: Drawings, pending: Pending) -> None:
+    def __init__(
+        self, client: discord.Client, drawings: Drawings, pending: Pending, database: Database
+    ) -> None:
         self._client = client
+        self._database = database
         self._pending = pending
         self._looks = Looks(drawings)
         self._posts = Posts(client)
@@ -61,11 +67,17 @@ class Messages:
             await self._posts.delete(where, number)
             if str(where) != channel:  # a thread is called like the message that it began with
                 await self._posts.delete(int(channel), where)
-                await self._posts.end(where)
+                if not await self._has_cards(where):
+                    await self._posts.end(where)
         except discord.HTTPException as error:
             if not is_final(error):
                 raise
             raise refused(error) from error
+
+    async def _has_cards(self, where: int) -> bool:
+        """Whether others have cards there, or are about to: who changes a draft does so in its thread."""
+        async with self._database.reading() as session:
+            return await jobs.has_cards(session, CHAT, str(where))
 
     async def tell(self, channel: str, card: Card, text: str) -> None:
         """Tell the job's owner alone: where they asked while they can be answered there, else directly."""

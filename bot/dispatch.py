@@ -32,7 +32,7 @@ from bot.outcomes import Outcome, Reply, forgotten, settled
 from bot.pace import Pace
 from bot.queue import Queue
 from commands import reactions
-from commands.answers import Beside
+from commands.answers import RunTask
 from commands.context import ChatContext
 from commands.filing import check_welcome
 from commands.jobs import ID
@@ -301,11 +301,11 @@ class Dispatch:
             raise CannotStore(NO_EXPORT) from error
 
     async def _done_beside(
-        self, asker: Asker, job: JobId, ask: Ask, person_id: int, answer: Beside
+        self, asker: Asker, job: JobId, ask: Ask, person_id: int, answer: RunTask
     ) -> Outcome:
         """Wait for what the engine finds; a transaction of its own makes the reply of it."""
         async with self._looks.found(person_id, answer.request) as found:
-            settling = replace(ask, handler=partial(answer.settle, made=found))
+            settling = replace(ask, handler=partial(answer.finish, result=found))
             return await self._carried_out(asker, job, settling, again=False)
 
     async def _carried_out(self, asker: Asker, job: JobId, ask: Ask, *, again: bool) -> Outcome:

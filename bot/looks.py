@@ -9,7 +9,7 @@ import structlog
 from bot.engine_client import EngineClient
 from bot.filed import EngineUnavailable, Lost, Underway
 from bot.leftovers import Leftovers
-from commands.answers import Found
+from commands.answers import TaskResult
 from engine.messages import (
     Admit,
     Admitted,
@@ -41,7 +41,9 @@ class Looks:
         self._busy: set[int] = set()
 
     @asynccontextmanager
-    async def found(self, person_id: int, request: Admit | Merge | Liken) -> AsyncGenerator[Found | Likened]:
+    async def found(
+        self, person_id: int, request: Admit | Merge | Liken
+    ) -> AsyncGenerator[TaskResult | Likened]:
         """What the engine found; its files stay in the store until the row is written that is made in here.
 
         Raises InvalidRequest with one sentence; CannotStore, OSError.
@@ -66,7 +68,7 @@ class Looks:
                 made.append(thumbnail := await self._files.put(told.picture))
                 sheet = await self._files.put(told.sheet) if isinstance(told, Merged) else None
                 made += [sheet] if sheet is not None else []
-                yield Found(told=told, thumbnail=thumbnail, sheet=sheet, numbers=numbers)
+                yield TaskResult(lora=told, thumbnail=thumbnail, sheet=sheet, numbers=numbers)
         finally:
             await self._leftovers.remove(made)  # unless there is a row now that needs them
 

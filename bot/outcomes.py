@@ -5,22 +5,22 @@ from dataclasses import dataclass, field
 
 from commands.answers import (
     Answer,
-    Beside,
-    Cancelling,
-    Changed,
-    Charted,
-    Exporting,
-    Filed,
-    Finishing,
-    Forgetting,
+    CancelJob,
+    CreateJob,
+    ExportData,
+    FinishTraining,
+    ForgetPerson,
     Form,
-    Gift,
-    Hung,
-    Listing,
-    Said,
-    Shown,
+    LoraCards,
+    PictureSheet,
+    RunTask,
+    SendFiles,
+    ShowCard,
     SmallPicture,
-    Started,
+    StartDraft,
+    StatisticsChart,
+    Text,
+    UpdateCards,
 )
 from commands.context import ChatContext
 from commands.filing import checked
@@ -51,7 +51,7 @@ class Outcome:
     """A reply, and what is to be done once it is on disk."""
 
     reply: Reply = field(default_factory=Reply)
-    beside: tuple[int, Beside] | None = None  # whose, and what the engine is to do before there is a reply
+    beside: tuple[int, RunTask] | None = None  # whose, and what the engine is to do before there is a reply
     touched: tuple[JobId, ...] = ()
     filed: Paint | None = None
     ended: tuple[JobId, ...] = ()  # which the engine may still be at
@@ -68,45 +68,45 @@ class Outcome:
 async def settled(context: ChatContext, answer: Answer, spent: Callable[[JobId], float]) -> Outcome:
     """What an answer means for the tables, and for afterwards; `spent` is a running job's, in seconds."""
     match answer:
-        case Said():
+        case Text():
             return Outcome(reply=Reply(text=answer.text))
         case Form():
             return Outcome(reply=Reply(form=answer, text=answer.text))
-        case Gift():
+        case SendFiles():
             return Outcome(reply=Reply(text=answer.text, files=answer.files))
-        case Listing():
+        case LoraCards():
             return _listed(context, answer)
-        case Charted():
+        case StatisticsChart():
             return Outcome(reply=Reply(text=answer.text), chart=answer.statistics)
-        case Hung():
+        case PictureSheet():
             return Outcome(reply=Reply(text=answer.text), hung=answer.pictures)
-        case Beside():
+        case RunTask():
             return Outcome(beside=(context.person.id, answer))
-        case Changed():
+        case UpdateCards():
             reply = Reply(text=answer.text)
             return Outcome(reply=reply, touched=answer.jobs, ended=answer.stopped, unneeded=answer.unneeded)
-        case Started():
+        case StartDraft():
             return Outcome(reply=Reply(text=answer.text), touched=(answer.job,))
-        case Finishing():
+        case FinishTraining():
             return Outcome(reply=Reply(text=answer.text), finishing=answer.job)
-        case Filed():
+        case CreateJob():
             return await _filed(context, answer)
-        case Shown():
+        case ShowCard():
             return await _shown(context, answer)
-        case Cancelling():
+        case CancelJob():
             return await _cancelling(context, answer, spent)
-        case Exporting():
+        case ExportData():
             return Outcome(reply=Reply(text=answer.text), export=context.person.id)
-        case Forgetting():
+        case ForgetPerson():
             return forgotten(answer.forgotten, answer.text)
 
 
-def _listed(context: ChatContext, answer: Listing) -> Outcome:
+def _listed(context: ChatContext, answer: LoraCards) -> Outcome:
     asked = context.person.id
     return Outcome(reply=Reply(text=answer.text, loras=answer.loras, person=asked, files=answer.files))
 
 
-async def _filed(context: ChatContext, answer: Filed) -> Outcome:
+async def _filed(context: ChatContext, answer: CreateJob) -> Outcome:
     request, expected = await checked(context, answer)
     job = await jobs.file(
         context.session,
@@ -137,14 +137,14 @@ async def _filed(context: ChatContext, answer: Filed) -> Outcome:
     )
 
 
-async def _shown(context: ChatContext, answer: Shown) -> Outcome:
+async def _shown(context: ChatContext, answer: ShowCard) -> Outcome:
     view = await job_here(context, answer.job)
     await jobs.move(context.session, view.number, context.channel, private=context.direct)
     moved = None if view.message is None else (view.channel, view.message)
     return Outcome(reply=Reply(job=view.id), touched=(view.id,), brought=True, moved=moved)
 
 
-async def _cancelling(context: ChatContext, answer: Cancelling, spent: Callable[[JobId], float]) -> Outcome:
+async def _cancelling(context: ChatContext, answer: CancelJob, spent: Callable[[JobId], float]) -> Outcome:
     """The row ends here and now; the engine is told when that is on disk."""
     view = await job_here(context, answer.job)
     seconds = spent(view.id)

@@ -17,7 +17,7 @@ from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.filed import EngineUnavailable, Lost, Update
 from bot.output import CannotWrite, Output
 from bot.terminal_train import TRAIN, train
-from commands.answers import Filed
+from commands.answers import CreateJob
 from commands.book import COMMANDS
 from commands.context import Context
 from commands.help import HELP, usage
@@ -130,7 +130,7 @@ async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Upd
             await engine.stop()
 
 
-def _tell_beside(filed: Filed) -> None:
+def _tell_beside(filed: CreateJob) -> None:
     """What is not understood of a recipe, or of a prompt."""
     hint = weights_hint(filed.request) if isinstance(filed.request, Paint) else ""
     for line in filter(None, (filed.text, hint)):

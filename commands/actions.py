@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from commands.answers import Answer, Changed, Filed, Finishing, Form, Gift, Started
+from commands.answers import Answer, CreateJob, FinishTraining, Form, SendFiles, StartDraft, UpdateCards
 from commands.cancel import stop
 from commands.context import ChatContext
 from commands.filing import check_started
@@ -140,17 +140,17 @@ async def press(context: ChatContext, view: JobView, action: str, picture: int |
     return await pressed[action](context, view, picture)
 
 
-async def _again(context: ChatContext, view: JobView, picture: int | None) -> Filed:
+async def _again(context: ChatContext, view: JobView, picture: int | None) -> CreateJob:
     """The same with a new seed; a variation stays near the picture that it came from."""
     paint = await _allowed(context, view)
     if paint.variation:
         request = replace(paint, job=context.job, variation_seed=random_seed())
     else:
         request = replace(paint, job=context.job, seed=random_seed())
-    return Filed(request=request, parent=view.id)
+    return CreateJob(request=request, parent=view.id)
 
 
-async def _vary(context: ChatContext, view: JobView, picture: int | None) -> Filed:
+async def _vary(context: ChatContext, view: JobView, picture: int | None) -> CreateJob:
     if _compares(view):
         raise InvalidRequest(f"job {view.id} compares pictures: there is nothing near it.")
     request = replace(
@@ -161,7 +161,7 @@ async def _vary(context: ChatContext, view: JobView, picture: int | None) -> Fil
         variation=NEARBY,
         variation_seed=random_seed(),
     )
-    return Filed(request=request, parent=view.id)
+    return CreateJob(request=request, parent=view.id)
 
 
 async def _edit(context: ChatContext, view: JobView, picture: int | None) -> Form:
@@ -172,45 +172,45 @@ async def _edit(context: ChatContext, view: JobView, picture: int | None) -> For
     return Form(command=asked_by(_request(view)).name, values=values)
 
 
-async def _keep(context: ChatContext, view: JobView, picture: int | None) -> Changed:
+async def _keep(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     chosen = _picture(view, picture)
     kept = await pictures.star(context.session, chosen.id, context.person.id, context.now)
     await jobs.touch(context.session, view.number)
     text = "the picture is among your favourites." if kept else "the picture is no longer a favourite."
-    return Changed(jobs=(view.id,), text=text)
+    return UpdateCards(jobs=(view.id,), text=text)
 
 
-async def _send(context: ChatContext, view: JobView, picture: int | None) -> Gift:
+async def _send(context: ChatContext, view: JobView, picture: int | None) -> SendFiles:
     chosen = [_picture(view, picture)] if picture is not None else view.pictures
     if not chosen:
         raise InvalidRequest(f"job {view.id} has no pictures.")
     files = tuple((f"atelier-{view.id}-{one.place}.png", one.sha256) for one in chosen)
     request = view.request
     recipes = [written(alone(request, one.place)) for one in chosen] if isinstance(request, Paint) else []
-    return Gift(files=files, text="\n".join(recipes))
+    return SendFiles(files=files, text="\n".join(recipes))
 
 
 async def _stop(context: ChatContext, view: JobView, picture: int | None) -> Answer:
     return await stop(context, view)
 
 
-async def _delete(context: ChatContext, view: JobView, picture: int | None) -> Changed:
+async def _delete(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     check_owner(context, view, "delete")
     if view.state in OPEN:
         raise InvalidRequest(f"job {view.id} has not ended yet: cancel it first.")
     return await _deleted(context, view)
 
 
-async def _delete_training(context: ChatContext, view: JobView, picture: int | None) -> Changed:
+async def _delete_training(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     """Whoever takes their pictures back does not have to wait: what runs ends, and nothing of it stays."""
     check_owner(context, view, "delete")
     return await _deleted(context, view)
 
 
-async def _deleted(context: ChatContext, view: JobView) -> Changed:
+async def _deleted(context: ChatContext, view: JobView) -> UpdateCards:
     await note_change(context, view, "delete", "deleted")
     unneeded = await jobs.delete(context.session, view.number, context.now)
-    return Changed(
+    return UpdateCards(
         jobs=(view.id,),
         text=f"job {view.id} is deleted.",
         unneeded=tuple(unneeded),
@@ -218,27 +218,27 @@ async def _deleted(context: ChatContext, view: JobView) -> Changed:
     )
 
 
-async def _start(context: ChatContext, view: JobView, picture: int | None) -> Started:
+async def _start(context: ChatContext, view: JobView, picture: int | None) -> StartDraft:
     check_owner(context, view, "start")
     check_start(view)
     expected = await check_started(context, view)
     await note_change(context, view, "start", "queued")
     await jobs.enqueue(context.session, view.number, context.now, expected)
-    return Started(job=view.id)
+    return StartDraft(job=view.id)
 
 
-async def _finish(context: ChatContext, view: JobView, picture: int | None) -> Finishing:
+async def _finish(context: ChatContext, view: JobView, picture: int | None) -> FinishTraining:
     return await finish(context, view)
 
 
-async def _choose(context: ChatContext, view: JobView, picture: int | None) -> Changed:
+async def _choose(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     check_owner(context, view, "change")
     checkpoint = next((one for one in _others(view) if one.place == picture), None)
     if checkpoint is None:
         raise InvalidRequest(f"job {view.id} has no such checkpoint to choose.")
     await note_change(context, view, "choose", view.state)
     await trainings.choose(context.session, view.number, checkpoint.step)
-    return Changed(jobs=(view.id,), text=f"the LoRA is the checkpoint at step {checkpoint.step} now.")
+    return UpdateCards(jobs=(view.id,), text=f"the LoRA is the checkpoint at step {checkpoint.step} now.")
 
 
 async def _edit_training(context: ChatContext, view: JobView, picture: int | None) -> Form:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from commands.answers import Said
+from commands.answers import Text
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.parse import short
@@ -20,7 +20,7 @@ async def admin_audit(
     context: ChatContext,
     words: Annotated[str, Option("only what has these words, such as block", otherwise="all of it")] = "",
     count: Annotated[int, Option("how many", 1, 100)] = SHOWN,
-) -> Said:
+) -> Text:
     """Show what admins changed here, newest first."""
     noted = await audit.recent(context.session, context.space.id)
     keys = [one.subject.removeprefix("person ") for one in noted if one.subject.startswith("person ")]
@@ -29,8 +29,8 @@ async def admin_audit(
     wanted = words.lower().split()
     rows = [(at, text) for at, text in told if all(word in text.lower() for word in wanted)][:count]
     if not rows:
-        return Said(text="no admin has changed anything here.")
-    return Said(text="\n".join(["what admins changed here, newest first (UTC):", *aligned(rows)]))
+        return Text(text="no admin has changed anything here.")
+    return Text(text="\n".join(["what admins changed here, newest first (UTC):", *aligned(rows)]))
 
 
 def _told(one: Noted, names: Mapping[str, str]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from typing import Annotated
 
 from commands.admin import note, person_here, person_named
-from commands.answers import Said
+from commands.answers import Text
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.limits import reset as reset_at
@@ -78,7 +78,7 @@ async def admin_limits(
         Option("engine seconds all have a day together, or none", read=amount, otherwise="as it is"),
     ] = None,
     reset: Annotated[bool, Option("let the day begin anew now")] = False,
-) -> Said:
+) -> Text:
     """Show or change how much people may use; what fails or is cancelled is given back."""
     told = {
         "seconds": seconds,
@@ -103,10 +103,10 @@ async def admin_limits(
         before = await _change(context, person, before, changes)
     if reset:
         await _reset(context, person)
-    return Said(text=await _shown(context, person, before))
+    return Text(text=await _shown(context, person, before))
 
 
-async def _of_role(context: ChatContext, role: str, changes: dict[str, int]) -> Said:
+async def _of_role(context: ChatContext, role: str, changes: dict[str, int]) -> Text:
     """What is limited for those who have the role; "none" means: as for everybody."""
     if context.space.chat != "discord":
         raise InvalidRequest("roles are Discord's: here say a name or a key.")
@@ -117,7 +117,7 @@ async def _of_role(context: ChatContext, role: str, changes: dict[str, int]) -> 
         await keeping.limit_role(context.session, context.space.id, role, after)
         await note(context, "limits", f"role {role}", limits_to(before), limits_to(after))
     rows = [(WORDS[name], _row(name, one, None)) for name, one in limits_to(after).items()]
-    return Said(text="\n".join([f"limits of the role {role}:", *(aligned(rows) or ["  as for everybody"])]))
+    return Text(text="\n".join([f"limits of the role {role}:", *(aligned(rows) or ["  as for everybody"])]))
 
 
 def _given(changes: dict[str, int]) -> dict[str, int | None]:

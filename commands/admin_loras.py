@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
 from commands.admin import note, person_here
-from commands.answers import Changed, Said
+from commands.answers import Text, UpdateCards
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.library import SHARED, Access, bounds_words, check_weight, standing_words
@@ -20,7 +20,7 @@ from storage.adapters import LoraView
 NONE = "none"
 LONGEST = 200  # characters of a reason
 SHOWN = 20  # files of the operator's folder
-Change = Callable[[ChatContext, LoraView], Awaitable[Changed]]
+Change = Callable[[ChatContext, LoraView], Awaitable[UpdateCards]]
 
 
 def weight_or_none(text: str) -> float | str:
@@ -66,7 +66,7 @@ async def admin_loras(
     give: Annotated[str, Option("the person whose it is from now on", otherwise="as it is")] = "",
     delete: Annotated[bool, Option("delete it for good, with its files")] = False,
     sure: Annotated[bool, Option("yes, delete it for good")] = False,
-) -> Said | Changed:
+) -> Text | UpdateCards:
     """List all LoRAs here; approve, refuse, retire, restore, limit, give or delete one."""
     wanted: Mapping[str, Change | None] = {
         "--approve": _approve if approve else None,
@@ -102,7 +102,7 @@ async def lora_here(context: ChatContext, text: str) -> LoraView:
 
 async def _stand(
     context: ChatContext, lora: LoraView, to: standing.Standing, said: str, reason: str = ""
-) -> Changed:
+) -> UpdateCards:
     """From one standing to another, written down."""
     if (lora.standing, lora.reason) == (to, reason):
         raise InvalidRequest(f"the LoRA {lora.name} stands so already: {standing_words(lora) or 'approved'}.")
@@ -114,31 +114,31 @@ async def _stand(
     return await _changed(context, lora, said, before, after)
 
 
-async def _approve(context: ChatContext, lora: LoraView) -> Changed:
+async def _approve(context: ChatContext, lora: LoraView) -> UpdateCards:
     return await _stand(context, lora, "", f"can be used by {SHARED[lora.access]} now.")
 
 
 def _refusing(reason: str) -> Change:
     within("the length of a reason", len(reason), 1, LONGEST)
 
-    async def change(context: ChatContext, lora: LoraView) -> Changed:
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         return await _stand(context, lora, "refused", "is its owner's alone, who sees why.", reason.strip())
 
     return change
 
 
-async def _retire(context: ChatContext, lora: LoraView) -> Changed:
+async def _retire(context: ChatContext, lora: LoraView) -> UpdateCards:
     return await _stand(context, lora, "retired", "is used no more; --restore brings it back.")
 
 
-async def _restore(context: ChatContext, lora: LoraView) -> Changed:
+async def _restore(context: ChatContext, lora: LoraView) -> UpdateCards:
     if lora.standing != "retired":
         raise InvalidRequest(f"the LoRA {lora.name} is not retired.")
     return await _stand(context, lora, "", "can be used again.")
 
 
 def _usually(weight: float | str) -> Change:
-    async def change(context: ChatContext, lora: LoraView) -> Changed:
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         after = None if isinstance(weight, str) else weight
         if after is not None:
             _check_usual(lora, after)
@@ -170,7 +170,7 @@ def _check_usual(lora: LoraView, weight: float) -> None:
 
 
 def _bounding(weights: tuple[float, float] | str) -> Change:
-    async def change(context: ChatContext, lora: LoraView) -> Changed:
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         least, most = (None, None) if isinstance(weights, str) else weights
         await standing.bind(context.session, lora.id, least, most)
         said = f"may be used at weights {bounds_words(least, most) or 'of any size'}."
@@ -181,7 +181,7 @@ def _bounding(weights: tuple[float, float] | str) -> Change:
 
 
 def _giving(who: str) -> Change:
-    async def change(context: ChatContext, lora: LoraView) -> Changed:
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         person = await person_here(context, who)
         if person.id == lora.person_id:
             raise InvalidRequest(f"the LoRA {lora.name} is {person.name}'s already.")
@@ -193,7 +193,7 @@ def _giving(who: str) -> Change:
 
 
 def _deleting(*, sure: bool) -> Change:
-    async def change(context: ChatContext, lora: LoraView) -> Changed:
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         if not sure:
             raise InvalidRequest(
                 f"this deletes the LoRA {lora.name} for good, with its files: add --sure, or --retire it."
@@ -201,19 +201,19 @@ def _deleting(*, sure: bool) -> Change:
         unneeded = await adapters.delete(context.session, lora.id, context.now)
         await note(context, "loras", f"LoRA {lora.name}", {"owner": lora.person_key}, None)
         jobs = () if lora.job is None else (lora.job,)
-        return Changed(jobs=jobs, text=f"the LoRA {lora.name} is deleted.", unneeded=tuple(unneeded))
+        return UpdateCards(jobs=jobs, text=f"the LoRA {lora.name} is deleted.", unneeded=tuple(unneeded))
 
     return change
 
 
 async def _changed(
     context: ChatContext, lora: LoraView, said: str, before: Mapping[str, Any], after: Mapping[str, Any]
-) -> Changed:
+) -> UpdateCards:
     await note(context, "loras", f"LoRA {lora.name}", before, after)
-    return Changed(jobs=() if lora.job is None else (lora.job,), text=f"the LoRA {lora.name} {said}")
+    return UpdateCards(jobs=() if lora.job is None else (lora.job,), text=f"the LoRA {lora.name} {said}")
 
 
-async def _listed(context: ChatContext, name: str) -> Said:
+async def _listed(context: ChatContext, name: str) -> Text:
     if name:
         found = [await lora_here(context, name)]
     else:
@@ -222,7 +222,7 @@ async def _listed(context: ChatContext, name: str) -> Said:
     asks = "new ones wait for an admin" if context.kept.rules.approve else "new ones need no admin"
     head = f"{counted(len(found), 'LoRA')} made here ({asks}: /admin rules --approve):"
     lines = [head, *(rows or ["  none"])]
-    return Said(text="\n".join(lines if name else [*lines, *_passed_over(await context.library.lying())]))
+    return Text(text="\n".join(lines if name else [*lines, *_passed_over(await context.library.lying())]))
 
 
 def _passed_over(lying: OperatorFiles) -> list[str]:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from commands.admin import note, person_here, person_named
-from commands.answers import Cancelling, Changed, Said
+from commands.answers import CancelJob, Text, UpdateCards
 from commands.cancel import stop
 from commands.context import ChatContext
 from commands.help import aligned
@@ -28,7 +28,7 @@ async def admin_people(
     cancel: Annotated[
         JobId | None, Option("cancel this job, such as k3f9qa", read=job_id, otherwise="none")
     ] = None,
-) -> Said | Changed | Cancelling:
+) -> Text | UpdateCards | CancelJob:
     """List who is here and what they use; block or unblock somebody, or cancel a job."""
     if sum((block, unblock, cancel is not None)) > 1:
         raise InvalidRequest("say one thing at a time: --block, --unblock or --cancel.")
@@ -42,7 +42,7 @@ async def admin_people(
     return await (_block(context, person) if block else _unblock(context, person))
 
 
-async def _block(context: ChatContext, person: Person) -> Said:
+async def _block(context: ChatContext, person: Person) -> Text:
     blocked = await keeping.blocked(context.session, context.space.id)
     if person.key in blocked:
         raise InvalidRequest(f"{person.name} is blocked here already.")
@@ -56,18 +56,18 @@ async def _block(context: ChatContext, person: Person) -> Said:
         )
     await keeping.block(context.session, context.space.id, person.key, context.now)
     await note(context, "block", person_named(person), {"blocked": False}, {"blocked": True})
-    return Said(text=f"{person.name} is blocked here: what they have in line still runs, --cancel ends it.")
+    return Text(text=f"{person.name} is blocked here: what they have in line still runs, --cancel ends it.")
 
 
-async def _unblock(context: ChatContext, person: Person) -> Said:
+async def _unblock(context: ChatContext, person: Person) -> Text:
     if person.key not in await keeping.blocked(context.session, context.space.id):
         raise InvalidRequest(f"{person.name} is not blocked here.")
     await keeping.block(context.session, context.space.id, person.key, None)
     await note(context, "unblock", person_named(person), {"blocked": True}, {"blocked": False})
-    return Said(text=f"{person.name} is not blocked any more.")
+    return Text(text=f"{person.name} is not blocked any more.")
 
 
-async def _listed(context: ChatContext, person: Person | None) -> Said:
+async def _listed(context: ChatContext, person: Person | None) -> Text:
     blocked = await keeping.blocked(context.session, context.space.id)
     since = 0.0 if person else context.now - DAYS * crowd.DAY
     found = await crowd.everybody(
@@ -78,7 +78,7 @@ async def _listed(context: ChatContext, person: Person | None) -> Said:
     away = sorted(names.get(key, key) for key in blocked - {one.key for one in found}) if not person else []
     head = f"{person.name}, since they came:" if person else f"who asked for something in {DAYS} days:"
     also = [f"blocked, too: {', '.join(away)}"] if away else []
-    return Said(text="\n".join([head, *(rows or ["  nobody"]), *also]))
+    return Text(text="\n".join([head, *(rows or ["  nobody"]), *also]))
 
 
 def _told(one: Done, blocked: bool) -> str:

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from commands.admin import note
-from commands.answers import Changed, Said
+from commands.answers import Text, UpdateCards
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.jobs import job_here, job_id
@@ -33,7 +33,7 @@ async def admin_queue(
         JobId | None,
         Option("the job that is to be the next one of this space", read=job_id, otherwise="none"),
     ] = None,
-) -> Said | Changed:
+) -> Text | UpdateCards:
     """Show what waits here; pause, resume or drain it, or put a job first."""
     if sum((pause, resume, drain, up is not None)) > 1:
         raise InvalidRequest("say one thing at a time: --pause, --resume, --drain or --up.")
@@ -41,10 +41,10 @@ async def admin_queue(
         return await _up(context, await job_here(context, up))
     if pause or resume or drain:
         return await _hold(context, "paused" if pause else "draining" if drain else "")
-    return Said(text=await _shown(context))
+    return Text(text=await _shown(context))
 
 
-async def _hold(context: ChatContext, queue: QueueState) -> Changed:
+async def _hold(context: ChatContext, queue: QueueState) -> UpdateCards:
     before = context.kept.queue
     if before == queue:
         raise InvalidRequest(f"so it is already: {TOLD[queue]}")
@@ -52,15 +52,15 @@ async def _hold(context: ChatContext, queue: QueueState) -> Changed:
     moves = "moving"
     await note(context, "queue", "queue", {"queue": before or moves}, {"queue": queue or moves})
     waiting = await jobs.waiting(context.session, context.space.id, SHOWN)
-    return Changed(jobs=tuple(waiting), text=TOLD[queue])
+    return UpdateCards(jobs=tuple(waiting), text=TOLD[queue])
 
 
-async def _up(context: ChatContext, job: JobView) -> Changed:
+async def _up(context: ChatContext, job: JobView) -> UpdateCards:
     if job.state != "queued":
         raise InvalidRequest(f"job {job.id} does not wait: only what waits can go first.")
     await order.move_up(context.session, job.number, context.now)
     await note(context, "up", f"job {job.id}", None, {"first": True})
-    return Changed(jobs=(job.id,), text=f"job {job.id} is the next one of this space.")
+    return UpdateCards(jobs=(job.id,), text=f"job {job.id} is the next one of this space.")
 
 
 async def _shown(context: ChatContext) -> str:

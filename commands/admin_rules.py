@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Annotated
 
 from commands.admin import note
-from commands.answers import Said
+from commands.answers import Text
 from commands.context import ChatContext
 from commands.parse import near
 from commands.ruling import MOST, plain, rule
@@ -61,7 +61,7 @@ async def admin_rules(
             "what becomes of pictures that the safety check flags", otherwise="as it is, at first refused"
         ),
     ] = None,
-) -> Said:
+) -> Text:
     """Show or change what is refused here, and what every picture avoids."""
     before = context.kept.rules
     after = before
@@ -79,7 +79,7 @@ async def admin_rules(
     if after != before:
         await keeping.rule(context.session, context.space.id, after)
         await note(context, "rules", "rules", rules_to(before), rules_to(after))
-    return Said(text=_shown(after))
+    return Text(text=_shown(after))
 
 
 def _added(rules: Rules, refuse: tuple[str, ...], adult: tuple[str, ...]) -> Rules:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Annotated
 
-from commands.answers import Charted
+from commands.answers import StatisticsChart
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.spec import Option, admin_command
@@ -22,11 +22,11 @@ NAMED = 4  # people of a day
 @admin_command
 async def admin_stats(
     context: ChatContext, days: Annotated[int, Option("of so many days", 1, 90)] = 14
-) -> Charted:
+) -> StatisticsChart:
     """Show what was painted and trained here by day and person, what failed, and what was refused."""
     last = round(day_of(context.now) / DAY)
     told = await statistics(context.session, context.space.id, last, days, SHOWN)
-    return Charted(statistics=told, text="\n".join(_lines(told)))
+    return StatisticsChart(statistics=told, text="\n".join(_lines(told)))
 
 
 def _lines(told: Statistics) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a command or a button can answer; the bot carries it out, and new work answers with a card."""
+"""What a command or a button can answer: a union of frozen answers, which the bot applies."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -10,17 +10,17 @@ from storage.statistics import Statistics
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """Words for the person who asked, and for nobody else. Plain text; lines are kept."""
+class Text:
+    """Plain text for the person who asked, and for nobody else; lines are kept."""
 
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """A form of a command for the person to change and send; its values by parameter name, as text.
+    """A command's form for the person to change and send; its values by parameter name, as text.
 
-    `text` is what is to be said about it.
+    `text` is told about it.
     """
 
     command: str
@@ -29,11 +29,11 @@ class Form:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filed:
-    """A new job, to be written down and shown as a card; `parent` is the job it was made from.
+class CreateJob:
+    """A new job, to be stored and shown as a card; `parent` is the job it was made from.
 
-    A `draft` waits for its person to start it. `replaced` is the draft that it takes the place of, deleted
-    already; `unneeded` are its stored files, to be removed once this is on disk. `text` is for who asked.
+    A `draft` waits until its person starts it. `replaced` is the draft that it takes the place of, deleted
+    already; `unneeded` are its stored files, to be removed once this is on disk. `text` is told to who asked.
     """
 
     request: Work
@@ -45,26 +45,26 @@ class Filed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Started:
-    """A draft that is in the line from now on; its row says so already."""
+class StartDraft:
+    """A draft joins the queue; its row says so already."""
 
     job: JobId
     text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finishing:
-    """A running training that the engine is to end now, keeping what it has."""
+class FinishTraining:
+    """A running training is to end now, and to keep what it has learned."""
 
     job: JobId
     text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listing:
-    """LoRAs for the person who asked, and for nobody else; `text` says the same in words.
+class LoraCards:
+    """LoRAs with their pictures, for the person alone; `text` says the same in words.
 
-    `files` are theirs too, by name and content.
+    `files` are for them too, by name and content.
     """
 
     loras: tuple[LoraView, ...]
@@ -73,18 +73,18 @@ class Listing:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
-    """A job whose card is to be brought back, as a new message with live buttons."""
+class ShowCard:
+    """A job's card is to come back, as a new message with live buttons."""
 
     job: JobId
 
 
 @dataclass(frozen=True, kw_only=True)
-class Changed:
-    """The jobs whose cards may look different now, and words for the person, if any.
+class UpdateCards:
+    """The cards of these jobs may look different now; `text` is told to the person.
 
     `unneeded` are stored files that no row knows any more: to be removed once this is on disk. `stopped` are
-    jobs whose rows have ended already and that the engine may still be at: it is to give them up.
+    jobs whose rows have ended already and that the engine may still work on: it is to give them up.
     """
 
     jobs: tuple[JobId, ...]
@@ -94,15 +94,15 @@ class Changed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cancelling:
-    """A running job that the engine is to stop."""
+class CancelJob:
+    """A running job is to be cancelled."""
 
     job: JobId
     text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gift:
+class SendFiles:
     """Files for the person alone, by name and content."""
 
     files: tuple[tuple[str, Sha256], ...]
@@ -110,8 +110,8 @@ class Gift:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Charted:
-    """Numbers of the space for the person alone, to be drawn; `text` says the same in words."""
+class StatisticsChart:
+    """The numbers of a space as a chart, for the person alone; `text` says the same in words."""
 
     statistics: Statistics
     text: str
@@ -119,29 +119,29 @@ class Charted:
 
 @dataclass(frozen=True, kw_only=True)
 class SmallPicture:
-    """One of a sheet; `sha256` is None where it must not be seen."""
+    """A picture of a sheet; `sha256` is None where it must not be seen."""
 
     sha256: Sha256 | None
     caption: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hung:
-    """Pictures for the person alone, to be hung on one sheet; `text` says what they are."""
+class PictureSheet:
+    """Pictures on one sheet, for the person alone; `text` says what they are."""
 
     pictures: tuple[SmallPicture, ...]
     text: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Exporting:
-    """The person is to be given all that is stored about them, as files."""
+class ExportData:
+    """The person gets all that is stored about them, as files."""
 
     text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forgetting:
+class ForgetPerson:
     """The person is forgotten; the rows say so already."""
 
     forgotten: Forgotten
@@ -149,43 +149,43 @@ class Forgetting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """What the engine found, its pictures in the store: the LoRA's own, and the merge beside its mix.
+class TaskResult:
+    """A LoRA that the engine has let in or merged, its pictures in the store: its own, and beside its mix.
 
     `numbers`: the hash of the LoRA without its header, by which recipes name it.
     """
 
-    told: Admitted | Merged
+    lora: Admitted | Merged
     thumbnail: Sha256
     sheet: Sha256 | None = None
     numbers: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beside:
-    """Something short for the engine to do while the person waits.
+class RunTask:
+    """A short task of the engine's for which the person waits.
 
-    `settle` makes the answer of what was found, in a transaction of its own.
+    `finish` makes the answer of its result, in a transaction of its own.
     """
 
     request: Admit | Merge | Liken
-    settle: "Callable[..., Awaitable[Answer]]"  # (context, made=Found or Likened)
+    finish: "Callable[..., Awaitable[Answer]]"  # (context, result=TaskResult or Likened)
 
 
 Answer = (
-    Said
+    Text
     | Form
-    | Filed
-    | Started
-    | Finishing
-    | Listing
-    | Shown
-    | Changed
-    | Cancelling
-    | Gift
-    | Beside
-    | Charted
-    | Hung
-    | Exporting
-    | Forgetting
+    | CreateJob
+    | StartDraft
+    | FinishTraining
+    | LoraCards
+    | ShowCard
+    | UpdateCards
+    | CancelJob
+    | SendFiles
+    | RunTask
+    | StatisticsChart
+    | PictureSheet
+    | ExportData
+    | ForgetPerson
 )

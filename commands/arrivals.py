@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
-from commands.answers import Beside, Form, Found, Listing
+from commands.answers import Form, LoraCards, RunTask, TaskResult
 from commands.context import ChatContext
 from commands.examples import lora_file
 from commands.library import line
@@ -62,7 +62,7 @@ async def lora_import(
         Sha256 | None, Option("a .safetensors file of a LoRA", read=lora_file, otherwise="a form asks for it")
     ] = None,
     trigger: Annotated[str, Option("what calls it up", otherwise="what the file says")] = "",
-) -> Beside | Form:
+) -> RunTask | Form:
     """Bring a LoRA that was made elsewhere."""
     await check_free(context, name, context.space.id)
     phrase = " ".join(trigger.split())
@@ -75,9 +75,9 @@ async def lora_import(
     if file not in await uploads.own(context.session, context.person.id, [file]):
         raise InvalidRequest("the file is not here any more: send it again.")
     await _check_limits(context, pictures=1)
-    return Beside(
+    return RunTask(
         request=Admit(job=context.job, name=name, sha256=file, phrase=phrase),
-        settle=partial(_imported, name=name),
+        finish=partial(_imported, name=name),
     )
 
 
@@ -95,7 +95,7 @@ async def lora_merge(
         int | None, Option("of the new LoRA", *MERGED_RANK, otherwise="all ranks together, which is exact")
     ] = None,
     prompt: Annotated[str, Option("what to paint with both", otherwise="what calls them up")] = "",
-) -> Beside:
+) -> RunTask:
     """Make one LoRA of several, which paints as they do together."""
     await check_free(context, name.name, context.space.id)
     mix = await found((*name.parts, *lora), context.library)
@@ -109,11 +109,11 @@ async def lora_merge(
     )
     _check_words(context, request.prompt)
     await _check_limits(context, pictures=2)
-    return Beside(request=request, settle=partial(_merged, mix=mix))
+    return RunTask(request=request, finish=partial(_merged, mix=mix))
 
 
-async def _imported(context: ChatContext, made: Found, name: str) -> Listing:
-    told = made.told
+async def _imported(context: ChatContext, result: TaskResult, name: str) -> LoraCards:
+    told = result.lora
     assert isinstance(told, Admitted)
     _check_words(context, told.phrase)
     new = NewLora(
@@ -121,10 +121,10 @@ async def _imported(context: ChatContext, made: Found, name: str) -> Listing:
         sha256=told.sha256,
         phrase=told.phrase,
         preset="imported",
-        thumbnail=made.thumbnail,
+        thumbnail=result.thumbnail,
         tokens=told.tokens,
         info={
-            "numbers": made.numbers,
+            "numbers": result.numbers,
             "imported": {
                 "names": told.form,
                 "rank": told.rank,
@@ -146,8 +146,10 @@ async def _imported(context: ChatContext, made: Found, name: str) -> Listing:
     return await _listed(context, new, said, told.seconds)
 
 
-async def _merged(context: ChatContext, made: Found, mix: Sequence[tuple[Lora, AdapterUse]]) -> Listing:
-    told = made.told
+async def _merged(
+    context: ChatContext, result: TaskResult, mix: Sequence[tuple[Lora, AdapterUse]]
+) -> LoraCards:
+    told = result.lora
     assert isinstance(told, Merged)
     await _check_allowed(context, [use for _, use in mix])
     name, parts = told.name, [written_value(Mention(use.name, use.weight)) for _, use in mix]
@@ -156,11 +158,11 @@ async def _merged(context: ChatContext, made: Found, mix: Sequence[tuple[Lora, A
         sha256=told.sha256,
         phrase=" ".join(dict.fromkeys(one.phrase for one, _ in mix if one.phrase))[:PHRASE],
         preset="merged",
-        thumbnail=made.thumbnail,
-        sheet=made.sheet,
+        thumbnail=result.thumbnail,
+        sheet=result.sheet,
         tokens=told.tokens,
         info={
-            "numbers": made.numbers,
+            "numbers": result.numbers,
             "merged": {
                 "of": ", ".join(parts),
                 "rank": told.rank,
@@ -175,8 +177,8 @@ async def _merged(context: ChatContext, made: Found, mix: Sequence[tuple[Lora, A
     said += f", for you alone. It lacks {_lost(told.error)} of what they change"
     said += f", and its picture differs from theirs by at most {told.apart} of 255."
     listing = await _listed(context, new, said, told.seconds)
-    files = () if made.sheet is None else ((f"{name}-beside-its-mix.png", made.sheet),)
-    return Listing(loras=listing.loras, text=listing.text, files=files)
+    files = () if result.sheet is None else ((f"{name}-beside-its-mix.png", result.sheet),)
+    return LoraCards(loras=listing.loras, text=listing.text, files=files)
 
 
 def _check_words(context: ChatContext, words: str) -> None:
@@ -200,7 +202,7 @@ async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> Non
         raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was retired or deleted.")
 
 
-async def _listed(context: ChatContext, new: NewLora, said: str, seconds: float) -> Listing:
+async def _listed(context: ChatContext, new: NewLora, said: str, seconds: float) -> LoraCards:
     """It is there from now on, and so many engine seconds are charged for it.
 
     Raises InvalidRequest when the name was taken meanwhile.
@@ -210,7 +212,7 @@ async def _listed(context: ChatContext, new: NewLora, said: str, seconds: float)
     await limits.charge(context.session, context.space.id, context.person.key, seconds, context.now)
     known = await adapters.named(context.session, context.space.id, context.person.id, new.name)
     assert known is not None
-    return Listing(loras=(known,), text=f"{said}\n{line(known)}")
+    return LoraCards(loras=(known,), text=f"{said}\n{line(known)}")
 
 
 def _lost(error: float) -> str:

@@ -13,7 +13,7 @@ from commands.admin_people import admin_people
 from commands.admin_queue import admin_queue
 from commands.admin_rules import admin_rules
 from commands.admin_stats import admin_stats
-from commands.answers import Answer, Filed, Said, Shown
+from commands.answers import Answer, CreateJob, ShowCard, Text
 from commands.arrivals import lora_import, lora_merge
 from commands.cancel import cancel
 from commands.compare import compare
@@ -59,14 +59,14 @@ async def help(
     command: Annotated[
         Known | None, Option("the command to explain", read=find, otherwise="all of them")
     ] = None,
-) -> Said:
+) -> Text:
     """Explain all commands, or one with its options."""
     if command is not None:
-        return Said(text=usage(command, prefix="/"))
+        return Text(text=usage(command, prefix="/"))
     buttons, of_trainings = (
         [f"  {action.emoji}  {action.help}" for action in actions] for actions in (ACTIONS, TRAINING_ACTIONS)
     )
-    return Said(
+    return Text(
         text="\n".join(
             [
                 "What you can say:",
@@ -128,4 +128,4 @@ GROUPS: Mapping[str, str] = MappingProxyType(
 def posting() -> frozenset[str]:
     """The names of the commands that may end in a card, which everybody in the channel sees."""
     told = {name: get_type_hints(one.run)["return"] for name, one in COMMANDS.items()}
-    return frozenset(name for name, kind in told.items() if {Filed, Shown} & {kind, *get_args(kind)})
+    return frozenset(name for name, kind in told.items() if {CreateJob, ShowCard} & {kind, *get_args(kind)})

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from commands.answers import Cancelling, Changed
+from commands.answers import CancelJob, UpdateCards
 from commands.context import ChatContext
 from commands.jobs import OPEN, check_owner, job_here, job_id, note_change
 from commands.spec import Option, command
@@ -17,22 +17,22 @@ async def cancel(
     job: Annotated[
         JobId | None, Option("which job, such as k3f9qa", read=job_id, otherwise="your newest")
     ] = None,
-) -> Changed | Cancelling:
+) -> UpdateCards | CancelJob:
     """Give up a job of yours that waits or runs."""
     return await stop(context, await _newest(context) if job is None else await job_here(context, job))
 
 
-async def stop(context: ChatContext, job: JobView) -> Changed | Cancelling:
+async def stop(context: ChatContext, job: JobView) -> UpdateCards | CancelJob:
     """Take the job out of the line, or let the engine stop it. Raises InvalidRequest."""
     check_owner(context, job, "cancel")
     if job.state not in (*OPEN, "draft"):
         raise InvalidRequest(f"job {job.id} has ended already.")
     await note_change(context, job, "cancel", "cancelled")
     if job.state == "running":
-        return Cancelling(job=job.id, text=f"job {job.id} is being stopped.")
+        return CancelJob(job=job.id, text=f"job {job.id} is being stopped.")
     await jobs.finish(context.session, job.number, state="cancelled", seconds=0.0, now=context.now)
     unneeded = await pictures.spare(context.session, job.request)
-    return Changed(jobs=(job.id,), text=f"job {job.id} is cancelled.", unneeded=tuple(unneeded))
+    return UpdateCards(jobs=(job.id,), text=f"job {job.id} is cancelled.", unneeded=tuple(unneeded))
 
 
 async def _newest(context: ChatContext) -> JobView:

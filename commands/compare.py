@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from commands.answers import Filed
+from commands.answers import CreateJob
 from commands.context import Context
 from commands.imagine import random_seed
 from commands.loras import Mention, called_up, found, mentions, tagged
@@ -61,7 +61,7 @@ async def compare(
     refiner: Annotated[
         float, Option("share of the steps left to the refiner in the last picture", *REFINER)
     ] = REFINED,
-) -> Filed:
+) -> CreateJob:
     """Compare what a LoRA paints with what the model paints alone."""
     enough_steps(sampler, steps)
     words, inside = tagged(prompt)
@@ -81,7 +81,7 @@ async def compare(
         sampler=sampler,
         variants=variants(use, weights, refiner),
     )
-    return Filed(request=request)
+    return CreateJob(request=request)
 
 
 def variants(use: AdapterUse, weights: tuple[float, ...], refiner: float) -> tuple[Variant, ...]:

@@ -1,6 +1,6 @@
 """What stands before every new job: whether its person is welcome, the rules, and the limits."""
 
-from commands.answers import Filed
+from commands.answers import CreateJob
 from commands.context import ChatContext
 from commands.keepers import Refused
 from commands.library import check_weight
@@ -23,7 +23,7 @@ def check_welcome(kept: Kept, name: str) -> None:
         raise Refused("an admin has blocked you here: ask one of them.", "blocked")
 
 
-async def checked(context: ChatContext, filed: Filed) -> tuple[Work, float]:
+async def checked(context: ChatContext, filed: CreateJob) -> tuple[Work, float]:
     """The request as it may be filed, and the engine seconds that it counts with till it ran.
 
     Raises InvalidRequest, with nothing filed. A draft is asked for room again when it is started.

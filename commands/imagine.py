@@ -4,7 +4,7 @@ import secrets
 from math import ceil
 from typing import Annotated
 
-from commands.answers import Filed
+from commands.answers import CreateJob
 from commands.context import Context
 from commands.loras import Mention, called_up, found, mentions, tagged, with_usual
 from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
@@ -42,7 +42,7 @@ async def imagine(
         int | None, Option("the seed of the other picture", *SEED, otherwise="random")
     ] = None,
     unpacked: Pasted | None = None,
-) -> Filed:
+) -> CreateJob:
     """Paint a picture from words."""
     if variation_seed is not None and not variation:
         raise InvalidRequest("variation-seed does nothing alone: add a variation, such as --variation 0.15.")
@@ -68,7 +68,7 @@ async def imagine(
         variation=variation,
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
     )
-    return Filed(request=request, text=left_out(told, missing, context.model))
+    return CreateJob(request=request, text=left_out(told, missing, context.model))
 
 
 def refiner_without_a_step(refiner: float, steps: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated
 
-from commands.answers import Beside, Changed, Gift, Listing, Said
+from commands.answers import LoraCards, RunTask, SendFiles, Text, UpdateCards
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.likeness import likened
@@ -49,7 +49,7 @@ async def loras(
     like: Annotated[
         str, Option("only those that paint something like this, the nearest first", otherwise="any")
     ] = "",
-) -> Listing | Beside:
+) -> LoraCards | RunTask:
     """List the LoRAs that you may use."""
     wanted = words.lower().split()
     trained = await adapters.usable(context.session, context.space.id, context.person.id)
@@ -64,7 +64,7 @@ async def loras(
         if name not in names and all(word in f"{name} {lying.called(name)}".lower() for word in wanted)
     }
     found = await liked(context.session, context.space.id, found)
-    return Listing(loras=tuple(found), text=_listed(found, others))
+    return LoraCards(loras=tuple(found), text=_listed(found, others))
 
 
 @command
@@ -79,7 +79,7 @@ async def lora(
     ] = None,
     delete: Annotated[bool, Option("delete it for good")] = False,
     download: Annotated[bool, Option("get the file")] = False,
-) -> Listing | Said | Changed | Gift:
+) -> LoraCards | Text | UpdateCards | SendFiles:
     """Tell how a LoRA was made, or rename, share, delete or download it."""
     said = [rename is not None, share is not None, delete, download]
     if sum(said) > 1:
@@ -96,33 +96,33 @@ async def lora(
     if delete:
         return await _delete(context, known)
     if download:
-        return Gift(files=((f"{known.name}.safetensors", known.sha256),), text=line(known))
+        return SendFiles(files=((f"{known.name}.safetensors", known.sha256),), text=line(known))
     made = await comparisons.of_lora(context.session, context.space.id, known.sha256)
     (known,) = await liked(context.session, context.space.id, [known])
-    return Listing(loras=(known,), text=_told(known, made))
+    return LoraCards(loras=(known,), text=_told(known, made))
 
 
-async def _rename(context: ChatContext, known: LoraView, name: str) -> Changed:
+async def _rename(context: ChatContext, known: LoraView, name: str) -> UpdateCards:
     _check_owner(context, known, "rename")
     if name != known.name:
         await check_free(context, name, known.space_id)
         await adapters.rename(context.session, known.id, name)
-    return Changed(jobs=_card(known), text=f"the LoRA {known.name} is called {name} now.")
+    return UpdateCards(jobs=_card(known), text=f"the LoRA {known.name} is called {name} now.")
 
 
-async def _share(context: ChatContext, known: LoraView, access: Access) -> Changed:
+async def _share(context: ChatContext, known: LoraView, access: Access) -> UpdateCards:
     _check_owner(context, known, "share")
     await adapters.share(context.session, known.id, access.value)
     text = f"the LoRA {known.name} can be used by {SHARED[access]}"
     if known.standing and access is not Access.ME:
-        return Changed(jobs=(), text=f"{text} once an admin has said yes: {standing_words(known)}.")
-    return Changed(jobs=(), text=f"{text}.")
+        return UpdateCards(jobs=(), text=f"{text} once an admin has said yes: {standing_words(known)}.")
+    return UpdateCards(jobs=(), text=f"{text}.")
 
 
-async def _delete(context: ChatContext, known: LoraView) -> Changed:
+async def _delete(context: ChatContext, known: LoraView) -> UpdateCards:
     _check_owner(context, known, "delete")
     unneeded = await adapters.delete(context.session, known.id, context.now)
-    return Changed(jobs=_card(known), text=f"the LoRA {known.name} is deleted.", unneeded=tuple(unneeded))
+    return UpdateCards(jobs=_card(known), text=f"the LoRA {known.name} is deleted.", unneeded=tuple(unneeded))
 
 
 def _card(known: LoraView) -> tuple[JobId, ...]:
@@ -130,7 +130,7 @@ def _card(known: LoraView) -> tuple[JobId, ...]:
     return () if known.job is None else (known.job,)
 
 
-async def _of_the_folder(context: ChatContext, name: str, *, changed: bool) -> Said:
+async def _of_the_folder(context: ChatContext, name: str, *, changed: bool) -> Text:
     """A LoRA that the operator put there can be used, and no more. Raises InvalidRequest."""
     names = await context.library.names()
     if name not in names:
@@ -139,7 +139,7 @@ async def _of_the_folder(context: ChatContext, name: str, *, changed: bool) -> S
         raise InvalidRequest(f"there is no LoRA {short(name)!r}: {hint}")
     if changed:
         raise InvalidRequest(f"the LoRA {name} was not trained here: it is the operator's.")
-    return Said(text=f"{name} was not trained here: it is the operator's.\n/imagine a fox --lora {name}")
+    return Text(text=f"{name} was not trained here: it is the operator's.\n/imagine a fox --lora {name}")
 
 
 def _check_owner(context: ChatContext, known: LoraView, verb: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from commands.answers import Beside, Listing
+from commands.answers import LoraCards, RunTask
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.words import counted
@@ -23,19 +23,19 @@ def meter(share: float) -> str:
     return "▓" * full + "░" * (WIDE - full)
 
 
-async def likened(context: ChatContext, words: str, loras: Sequence[LoraView]) -> Beside | Listing:
+async def likened(context: ChatContext, words: str, loras: Sequence[LoraView]) -> RunTask | LoraCards:
     """The engine is asked which of these fit the words. Raises InvalidRequest."""
     asked = Liken(job=context.job, words=words, faces=tuple(face(one, _words(one)) for one in loras))
     if not loras:
-        return Listing(loras=(), text="there is no such LoRA here: /train NAME makes one.")
+        return LoraCards(loras=(), text="there is no such LoRA here: /train NAME makes one.")
 
-    async def settle(context: ChatContext, made: Likened) -> Listing:
-        return await _ranked(context, words, loras, made)
+    async def finish(context: ChatContext, result: Likened) -> LoraCards:
+        return await _ranked(context, words, loras, result)
 
-    return Beside(request=asked, settle=settle)
+    return RunTask(request=asked, finish=finish)
 
 
-async def _ranked(context: ChatContext, words: str, loras: Sequence[LoraView], made: Likened) -> Listing:
+async def _ranked(context: ChatContext, words: str, loras: Sequence[LoraView], result: Likened) -> LoraCards:
     """Those that may still be used, the nearest first; what was seen of them is kept.
 
     CLIP's cosines of words with words are far higher than those with pictures: what has no picture is last.
@@ -43,14 +43,14 @@ async def _ranked(context: ChatContext, words: str, loras: Sequence[LoraView], m
     space, person = context.space.id, context.person.id
     still = {one.id: one for one in await adapters.usable(context.session, space, person)}
     found = []
-    for lora, seen, score in zip(loras, made.faces, made.scores, strict=True):
+    for lora, seen, score in zip(loras, result.faces, result.scores, strict=True):
         if lora.id in still and score is not None:
             await keep(context.session, still[lora.id], seen)
             found.append((seen.picture is not None, score, still[lora.id]))
     found.sort(key=lambda one: one[:2], reverse=True)
     near = [replace(lora, likeness=score if pictured else None) for pictured, score, lora in found[:SHOWN]]
     near = await liked(context.session, space, near)
-    return Listing(loras=tuple(near), text=_told(words, near))
+    return LoraCards(loras=tuple(near), text=_told(words, near))
 
 
 def _told(words: str, near: Sequence[LoraView]) -> str:

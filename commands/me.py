@@ -3,7 +3,7 @@
 from dataclasses import asdict
 
 from commands.admin_limits import WORDS
-from commands.answers import Said
+from commands.answers import Text
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.limits import reset, used_by
@@ -12,7 +12,7 @@ from storage import crowd
 
 
 @command
-async def me(context: ChatContext) -> Said:
+async def me(context: ChatContext) -> Text:
     """Show what you use here, what is left of it today, and what is yours."""
     session, space, person = context.session, context.space.id, context.person
     used, most = asdict(await used_by(context, person.id)), asdict(context.kept.limits)
@@ -25,7 +25,7 @@ async def me(context: ChatContext) -> Said:
     rows.append(("your key", f"{person.key}{' (an admin here)' if context.admin else ''}"))
     blocked = ["an admin has blocked you here."] if context.kept.blocked else []
     head = f"{person.name}, this is yours here:"
-    return Said(text="\n".join([head, *aligned(rows), f"a day begins at {reset(context.now)}.", *blocked]))
+    return Text(text="\n".join([head, *aligned(rows), f"a day begins at {reset(context.now)}.", *blocked]))
 
 
 def _left(used: float, most: int | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from commands.answers import Hung, Said, SmallPicture
+from commands.answers import PictureSheet, SmallPicture, Text
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.parse import short
@@ -21,7 +21,7 @@ async def gallery(
     *,
     starred: Annotated[bool, Option("only those that you keep")] = False,
     page: Annotated[int, Option("1 has the newest", *PAGES)] = 1,
-) -> Hung | Said:
+) -> PictureSheet | Text:
     """Show what you painted here, or keep, as one sheet that only you see."""
     found = await pictures.gallery(
         context.session,
@@ -33,7 +33,7 @@ async def gallery(
         skip=(page - 1) * ON_A_SHEET,
     )
     if not found:
-        return Said(text=_nothing(starred=starred, page=page))
+        return Text(text=_nothing(starred=starred, page=page))
     shown = found[:ON_A_SHEET]
     small = [
         SmallPicture(
@@ -51,7 +51,7 @@ async def gallery(
     lines = [head, *_listed(shown, context)]
     lines += [] if starred and context.direct else back
     lines += older if len(found) > ON_A_SHEET else []
-    return Hung(pictures=tuple(small), text="\n".join(lines))
+    return PictureSheet(pictures=tuple(small), text="\n".join(lines))
 
 
 def _listed(shown: Sequence[GalleryPicture], context: ChatContext) -> list[str]:

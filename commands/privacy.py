@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from commands.answers import Exporting, Forgetting, Said
+from commands.answers import ExportData, ForgetPerson, Text
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.spec import Option, command
@@ -21,13 +21,13 @@ LEFT = (
 
 
 @command
-async def privacy(context: ChatContext) -> Said:
+async def privacy(context: ChatContext) -> Text:
     """Tell what is stored about you."""
     counts = await stored.stored(context.session, context.person.id)
     if not counts.anything:
-        return Said(text=NOTHING)
+        return Text(text=NOTHING)
     name = f"stored about you in all spaces of this chat, under the name {context.person.name}:"
-    return Said(
+    return Text(
         text="\n".join(
             [
                 name,
@@ -39,21 +39,21 @@ async def privacy(context: ChatContext) -> Said:
 
 
 @command
-async def privacy_export(context: ChatContext) -> Exporting:
+async def privacy_export(context: ChatContext) -> ExportData:
     """Get all that is stored about you as a zip, privately."""
-    return Exporting(text="all that is stored about you. It can be fetched for a day.")
+    return ExportData(text="all that is stored about you. It can be fetched for a day.")
 
 
 @command
 async def privacy_delete(
     context: ChatContext, *, sure: Annotated[bool, Option("yes, delete all of it for good")] = False
-) -> Said | Forgetting:
+) -> Text | ForgetPerson:
     """Delete all that is stored about you, for good."""
     if not sure:
         counts = await stored.stored(context.session, context.person.id)
-        return Said(text="\n".join([ASKED, *_told(counts), SURE]) if counts.anything else NOTHING)
+        return Text(text="\n".join([ASKED, *_told(counts), SURE]) if counts.anything else NOTHING)
     forgotten = await stored.forget_person(context.session, context.person.id, context.now)
-    return Forgetting(forgotten=forgotten, text="\n".join([DELETED, *_told(forgotten.counts), LEFT]))
+    return ForgetPerson(forgotten=forgotten, text="\n".join([DELETED, *_told(forgotten.counts), LEFT]))
 
 
 def _told(counts: Counts) -> list[str]:

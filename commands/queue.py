@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from commands.answers import Said
+from commands.answers import Text
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.jobs import OPEN
@@ -18,7 +18,7 @@ PAUSED = "an admin has paused the queue here: nothing of it runs until they resu
 
 
 @command
-async def queue(context: ChatContext) -> Said:
+async def queue(context: ChatContext) -> Text:
     """Show your jobs that wait or run, and how long they will take."""
     mine = await views(
         context.session, await jobs.mine(context.session, context.space.id, context.person.id, OPEN)
@@ -38,7 +38,7 @@ async def queue(context: ChatContext) -> Said:
         f"you have {counted(len(rows), 'job')} here:" if rows else "you have no job here that waits or runs."
     )
     waiting = await jobs.queued_count(context.session) + len(training_places)
-    return Said(text="\n".join([head, *rows, *held, f"{counted(waiting, 'job')} in line in all."]))
+    return Text(text="\n".join([head, *rows, *held, f"{counted(waiting, 'job')} in line in all."]))
 
 
 async def _waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, float]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from commands.actions import available, press
-from commands.answers import Answer, Changed
+from commands.answers import Answer, UpdateCards
 from commands.context import ChatContext
 from commands.jobs import OPEN
 from engine.messages import InvalidRequest
@@ -47,12 +47,12 @@ async def react(context: ChatContext, view: JobView, action: str, *, added: bool
             return await press(context, view, action, None)
 
 
-async def _keep(context: ChatContext, view: JobView, kept: bool) -> Changed:
+async def _keep(context: ChatContext, view: JobView, kept: bool) -> UpdateCards:
     """All the pictures of the card; an event that comes twice changes nothing the second time."""
     if not view.pictures:
         raise InvalidRequest(f"job {view.id} has no pictures.")
     ids = [one.id for one in view.pictures]
     if not await pictures.keep(context.session, ids, context.person.id, kept, context.now):
-        return Changed(jobs=())
+        return UpdateCards(jobs=())
     await jobs.touch(context.session, view.number)
-    return Changed(jobs=(view.id,))
+    return UpdateCards(jobs=(view.id,))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any
 
-from commands.answers import Said
+from commands.answers import Text
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.imagine import imagine
@@ -30,7 +30,7 @@ async def settings(
     size: Shape | None = None,
     sampler: SamplerName | None = None,
     reset: Annotated[bool, Option("forget all that you set before")] = False,
-) -> Said:
+) -> Text:
     """Show or change your own defaults for /imagine."""
     told = {"no": no, "steps": steps, "cfg": cfg, "size": size, "sampler": sampler}
     given = {name: one for name, one in told.items() if one is not None}
@@ -40,7 +40,7 @@ async def settings(
         _check(kept)
         texts = {name: written_value(one) for name, one in kept.items()}
         await people.keep_settings(context.session, context.person.id, texts)
-    return Said(text="\n".join(["your defaults for /imagine:", *_lines(kept)]))
+    return Text(text="\n".join(["your defaults for /imagine:", *_lines(kept)]))
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from commands.answers import Shown
+from commands.answers import ShowCard
 from commands.context import ChatContext
 from commands.jobs import job_here, job_id
 from commands.spec import Option, command
@@ -12,9 +12,9 @@ from engine.messages import InvalidRequest, JobId
 @command
 async def show(
     context: ChatContext, job: Annotated[JobId, Option("which job, such as k3f9qa", read=job_id)]
-) -> Shown:
+) -> ShowCard:
     """Bring a job's card back, with buttons that work."""
     view = await job_here(context, job)
     if view.adult and not (context.adult or context.direct):
         raise InvalidRequest(f"job {job} is from a channel for adults: it is shown in such a channel only.")
-    return Shown(job=view.id)
+    return ShowCard(job=view.id)

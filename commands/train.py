@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Unpack
 
-from commands.answers import Filed, Form
+from commands.answers import CreateJob, Form
 from commands.context import ChatContext, Context
 from commands.examples import examples
 from commands.jobs import job_here, job_id
@@ -88,7 +88,7 @@ async def train(
         JobId | None, Option("the draft that this takes the place of", read=job_id, hidden=True)
     ] = None,
     **options: Unpack[TrainingOptions],
-) -> Filed | Form:
+) -> CreateJob | Form:
     """Teach the bot a person, a thing or a style from pictures."""
     await _check_pictures(context, pictures)  # while the draft still has them
     unneeded = await _without_draft(context, draft)
@@ -112,7 +112,7 @@ async def train(
         options=options,
         author=context.person.name,
     )
-    return Filed(request=request, draft=True, replaced=draft, unneeded=unneeded)
+    return CreateJob(request=request, draft=True, replaced=draft, unneeded=unneeded)
 
 
 def requested(

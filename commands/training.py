@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated
 
-from commands.answers import Cancelling, Changed, Finishing, Said, Shown
+from commands.answers import CancelJob, FinishTraining, ShowCard, Text, UpdateCards
 from commands.cancel import stop
 from commands.context import ChatContext
 from commands.help import aligned
@@ -26,18 +26,18 @@ async def training(
     ] = None,
     finish: Annotated[bool, Option("end it now and keep what it has learned")] = False,
     cancel: Annotated[bool, Option("give it up")] = False,
-) -> Said | Shown | Finishing | Changed | Cancelling:
+) -> Text | ShowCard | FinishTraining | UpdateCards | CancelJob:
     """Show your trainings or bring one back, end it early, or cancel it."""
     if finish and cancel:
         raise InvalidRequest("say --finish or --cancel, not both.")
     if job is None and not finish and not cancel:
-        return Said(text=await _list(context))
+        return Text(text=await _list(context))
     view = await _newest_open(context) if job is None else await job_here(context, job)
     if view.kind != "train":
         raise InvalidRequest(f"job {view.id} is no training.")
     if finish:
         return await finished(context, view)
-    return await stop(context, view) if cancel else Shown(job=view.id)
+    return await stop(context, view) if cancel else ShowCard(job=view.id)
 
 
 async def _newest_open(context: ChatContext) -> JobView:

@@ -1,6 +1,6 @@
 """What is done to a training by a button as by a command."""
 
-from commands.answers import Finishing, Form
+from commands.answers import FinishTraining, Form
 from commands.context import ChatContext
 from commands.jobs import check_owner, note_change
 from commands.train import texts, train
@@ -19,14 +19,14 @@ def check_start(job: JobView) -> None:
         raise InvalidRequest("none of the pictures can be used: change them first.")
 
 
-async def finish(context: ChatContext, job: JobView) -> Finishing:
+async def finish(context: ChatContext, job: JobView) -> FinishTraining:
     """Let the engine end the training and keep what it has. Raises InvalidRequest."""
     check_owner(context, job, "finish")
     if job.state != "running":
         raise InvalidRequest(f"job {job.id} does not run: there is nothing to keep.")
     await trainings.finish(context.session, job.number)
     await note_change(context, job, "finish", "finishing")
-    return Finishing(job=job.id, text=f"job {job.id} ends now and keeps what it has learned.")
+    return FinishTraining(job=job.id, text=f"job {job.id} ends now and keeps what it has learned.")
 
 
 async def edited(context: ChatContext, job: JobView) -> Form:

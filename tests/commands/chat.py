@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.library import PersonLibrary
 from commands.actions import press, read_button
-from commands.answers import Answer, Filed
+from commands.answers import Answer, CreateJob
 from commands.book import find
 from commands.context import ChatContext
 from commands.filing import check_welcome, checked
@@ -51,7 +51,7 @@ class Shelf:
 
 def asked(answer: Answer) -> Paint:
     """The pictures that an answer asks for."""
-    assert isinstance(answer, Filed)
+    assert isinstance(answer, CreateJob)
     assert isinstance(answer.request, Paint)
     return answer.request
 
@@ -100,7 +100,7 @@ class Chat:
     async def files(self, name: str, line: str, space: str = "general") -> JobId:
         """The job of somebody who says /imagine."""
         answer = await self.says(name, line, space)
-        assert isinstance(answer, Filed)
+        assert isinstance(answer, CreateJob)
         return answer.request.job
 
     async def fills(
@@ -129,7 +129,7 @@ class Chat:
         pictures = texts.pop("pictures", "") or await self.sends(name, "a" * 64)
         form = {"name": lora, "pictures": pictures, "consent": "true", **texts}
         answer = await self.fills(name, "train", form)
-        assert isinstance(answer, Filed)
+        assert isinstance(answer, CreateJob)
         await self.reports(answer.request.job)
         return answer.request.job
 
@@ -259,14 +259,14 @@ class Chat:
                 weigh=self.weigh,
             )
             answer = await run(context)
-            if isinstance(answer, Filed):
+            if isinstance(answer, CreateJob):
                 await _file(context, answer)
             return answer
 
         return await self.database.write(work)
 
 
-async def _file(context: ChatContext, answer: Filed) -> None:
+async def _file(context: ChatContext, answer: CreateJob) -> None:
     request, expected = await checked(context, answer)
     job = await jobs.file(
         context.session,

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from commands.actions import ACTIONS, available, button_id, read_button
-from commands.answers import Cancelling, Changed, Filed, Form, Gift
+from commands.answers import CancelJob, CreateJob, Form, SendFiles, UpdateCards
 from engine.messages import InvalidRequest, JobId, Paint
 from storage.tables import Audit
 from tests.commands.chat import Chat, asked
@@ -93,7 +93,7 @@ async def test_again_paints_the_same_with_a_new_seed_for_whoever_asks(chat: Chat
     answer = await chat.presses("bob", f"again:{job}")
 
     request = asked(answer)
-    assert isinstance(answer, Filed) and isinstance(before.request, Paint)
+    assert isinstance(answer, CreateJob) and isinstance(before.request, Paint)
     assert answer.parent == job
     assert request.seed != 7
     assert request == replace(before.request, job=request.job, seed=request.seed)
@@ -151,9 +151,9 @@ async def test_a_star_is_given_and_taken_back_and_the_card_must_show_it(chat: Ch
     kept = await chat.sees(job)
     taken = await chat.presses("bob", f"keep:{job}:1")
 
-    assert given == Changed(jobs=(job,), text="the picture is among your favourites.")
+    assert given == UpdateCards(jobs=(job,), text="the picture is among your favourites.")
     assert (kept.pictures[0].stars, kept.revision > before.revision) == (1, True)
-    assert taken == Changed(jobs=(job,), text="the picture is no longer a favourite.")
+    assert taken == UpdateCards(jobs=(job,), text="the picture is no longer a favourite.")
     assert (await chat.sees(job)).pictures[0].stars == 0
 
 
@@ -163,7 +163,7 @@ async def test_send_gives_the_file_with_the_command_that_paints_it_again(chat: C
 
     gift = await chat.presses("bob", f"send:{job}:2")
 
-    assert isinstance(gift, Gift)
+    assert isinstance(gift, SendFiles)
     assert gift.files == ((f"atelier-{job}-2.png", view.pictures[1].sha256),)
     assert gift.text.startswith("/imagine a fox ")
     assert "--seed 8" in gift.text
@@ -174,10 +174,10 @@ async def test_stop_cancels_what_waits_and_asks_the_engine_about_what_runs(chat:
     waits, runs = [await chat.files("ana", "/imagine a fox") for _ in range(2)]
     await chat.starts(runs)
 
-    assert await chat.presses("ana", f"stop:{waits}") == Changed(
+    assert await chat.presses("ana", f"stop:{waits}") == UpdateCards(
         jobs=(waits,), text=f"job {waits} is cancelled."
     )
-    assert await chat.presses("root", f"stop:{runs}") == Cancelling(
+    assert await chat.presses("root", f"stop:{runs}") == CancelJob(
         job=runs, text=f"job {runs} is being stopped."
     )
 
@@ -188,7 +188,9 @@ async def test_delete_takes_the_pictures_and_the_words_and_tells_which_files_can
 
     answer = await chat.presses("ana", f"delete:{job}")
 
-    assert answer == Changed(jobs=(job,), text=f"job {job} is deleted.", unneeded=(view.pictures[0].sha256,))
+    assert answer == UpdateCards(
+        jobs=(job,), text=f"job {job} is deleted.", unneeded=(view.pictures[0].sha256,)
+    )
     after = await chat.sees(job)
     assert (after.deleted, after.request, after.pictures) == (True, None, ())
 

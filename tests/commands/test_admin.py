@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.answers import Changed, Charted, Said
+from commands.answers import StatisticsChart, Text, UpdateCards
 from commands.keepers import Refused
 from engine.messages import InvalidRequest, Paint
 from storage import jobs, keeping, people
@@ -13,7 +13,7 @@ NIGHT = 1_700_006_400.0  # 00:00 UTC
 
 async def told(chat: Chat, line: str, name: str = "root", space: str = "general") -> str:
     answer = await chat.says(name, line, space)
-    assert isinstance(answer, Said | Changed | Charted)
+    assert isinstance(answer, Text | UpdateCards | StatisticsChart)
     return answer.text
 
 

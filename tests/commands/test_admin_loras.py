@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from commands.answers import Answer, Changed, Filed, Listing, Said
+from commands.answers import Answer, CreateJob, LoraCards, Text, UpdateCards
 from commands.loras import OperatorFiles
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage import adapters, people
@@ -22,7 +22,7 @@ async def zoe(chat: Chat) -> JobId:
 
 async def told(chat: Chat, line: str, name: str = "root") -> str:
     answer: Answer = await chat.says(name, line)
-    assert isinstance(answer, Said | Changed | Listing)
+    assert isinstance(answer, Text | UpdateCards | LoraCards)
     return answer.text
 
 
@@ -108,7 +108,7 @@ async def test_a_retired_lora_is_used_no_more_and_old_recipes_name_it(chat: Chat
     for line in ("/imagine a fox --lora zoe", "/lora zoe"):
         assert await refusal(chat, "ana", line) == "the LoRA zoe is retired here: an admin can restore it."
     listing = await chat.says("ana", "/loras")
-    assert isinstance(listing, Listing) and "zoe" not in listing.text
+    assert isinstance(listing, LoraCards) and "zoe" not in listing.text
     with pytest.raises(
         InvalidRequest, match="the LoRA zoe is not shared with you, or was retired or deleted"
     ):
@@ -117,7 +117,7 @@ async def test_a_retired_lora_is_used_no_more_and_old_recipes_name_it(chat: Chat
     assert request is not None and "zoe" in str(request)
 
     await told(chat, "/admin loras zoe --restore")
-    assert isinstance(await chat.presses("ana", f"again:{old}"), Filed)
+    assert isinstance(await chat.presses("ana", f"again:{old}"), CreateJob)
     assert await refusal(chat, "root", "/admin loras zoe --restore") == "the LoRA zoe is not retired."
 
 
@@ -197,7 +197,7 @@ async def test_what_another_space_allows_of_the_same_file_is_nothing_to_a_space_
     await chat.says("eve", "/lora copy --share everybody", "art")
     await chat.says("root", "/admin loras copy --weights '0 to 0.1'", "art")
 
-    assert isinstance(await chat.says("ana", "/imagine a fox --lora zoe:1"), Filed)
+    assert isinstance(await chat.says("ana", "/imagine a fox --lora zoe:1"), CreateJob)
     assert "must be from 0 to 0.1" in await refusal(chat, "bob", "/imagine a fox --lora copy:1", "music")
 
 
@@ -207,7 +207,7 @@ async def test_a_lora_given_to_another_person_is_theirs(chat: Chat, zoe: JobId) 
     assert await told(chat, "/admin loras zoe --give bob") == "the LoRA zoe is bob's now."
 
     assert await refusal(chat, "ana", "/lora zoe --rename eve") == "only bob can rename the LoRA zoe."
-    assert isinstance(await chat.says("bob", "/lora zoe --rename eve"), Changed)
+    assert isinstance(await chat.says("bob", "/lora zoe --rename eve"), UpdateCards)
 
 
 async def test_a_lora_is_deleted_for_good_once_that_is_sure(chat: Chat, zoe: JobId) -> None:
@@ -216,7 +216,7 @@ async def test_a_lora_is_deleted_for_good_once_that_is_sure(chat: Chat, zoe: Job
     gone = await chat.says("root", "/admin loras zoe --delete --sure")
 
     view = await chat.sees(zoe)
-    assert isinstance(gone, Changed) and view.training is not None
+    assert isinstance(gone, UpdateCards) and view.training is not None
     assert len(gone.unneeded) >= 1
     assert "no LoRA that was made here" in await refusal(chat, "root", "/admin loras zoe")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.answers import Beside, Form
+from commands.answers import Form, RunTask
 from engine.messages import Admit, InvalidRequest, Merge
 from tests.commands.chat import LORAS, Chat
 
@@ -20,7 +20,7 @@ async def test_a_file_that_somebody_sent_is_looked_at_by_the_engine(chat: Chat) 
 
     answer = await chat.fills("ana", "lora import", {"name": "fox", "file": FILE, "trigger": " sks  fox "})
 
-    assert isinstance(answer, Beside)
+    assert isinstance(answer, RunTask)
     assert isinstance(answer.request, Admit)
     assert (answer.request.name, answer.request.sha256, answer.request.phrase) == ("fox", FILE, "sks fox")
 
@@ -64,7 +64,7 @@ async def test_an_import_that_cannot_be_is_refused_at_once(
 async def test_what_is_merged_follows_the_name_or_its_flag(chat: Chat, line: str) -> None:
     answer = await chat.says("ana", line)
 
-    assert isinstance(answer, Beside)
+    assert isinstance(answer, RunTask)
     assert isinstance(answer.request, Merge)
     assert answer.request.name == "both"
     assert [(use.name, use.sha256, use.weight) for use in answer.request.parts] == [
@@ -80,8 +80,8 @@ async def test_a_merge_paints_what_calls_up_its_parts_unless_somebody_says_what(
         await chat.says("ana", "/lora merge both ink maria --prompt 'a red fox'"),
     )
 
-    assert isinstance(first, Beside) and isinstance(first.request, Merge)
-    assert isinstance(second, Beside) and isinstance(second.request, Merge)
+    assert isinstance(first, RunTask) and isinstance(first.request, Merge)
+    assert isinstance(second, RunTask) and isinstance(second.request, Merge)
     assert (first.request.prompt, second.request.prompt) == ("a picture", "a red fox")
 
 

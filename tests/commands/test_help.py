@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from commands.answers import Said
+from commands.answers import Text
 from commands.book import COMMANDS, Known, find
 from commands.help import said, usage
 from commands.readme import updated
@@ -18,7 +18,7 @@ SENTENCE = re.compile(r"[A-Z][^.\n]*\.")
 
 async def heard(chat: Chat, line: str) -> str:
     answer = await chat.says("ana", line)
-    assert isinstance(answer, Said)
+    assert isinstance(answer, Text)
     return answer.text
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.answers import Changed, Filed, Form, Gift, Listing, Said
+from commands.answers import CreateJob, Form, LoraCards, SendFiles, Text, UpdateCards
 from engine.messages import InvalidRequest, JobId, Sha256
 from tests.commands.chat import Chat, asked
 
@@ -16,7 +16,7 @@ async def learned(chat: Chat, name: str = "ana", lora: str = "zoe", **texts: str
 
 async def listed(chat: Chat, name: str, line: str = "/loras", space: str = "general") -> list[str]:
     answer = await chat.says(name, line, space)
-    assert isinstance(answer, Listing)
+    assert isinstance(answer, LoraCards)
     return [one.name for one in answer.loras]
 
 
@@ -35,10 +35,10 @@ async def test_a_lora_is_its_owners_until_it_is_shared(chat: Chat) -> None:
         "there is no LoRA 'zoe': the known ones are ink and maria."
     )
     told = await chat.says("ana", "/lora zoe --share space")
-    assert isinstance(told, Changed) and told.text == f"{seen} everybody here."
+    assert isinstance(told, UpdateCards) and told.text == f"{seen} everybody here."
     assert (await listed(chat, "bob"), await listed(chat, "bob", space="art")) == (["zoe"], [])
     told = await chat.says("ana", "/lora zoe --share everybody")
-    assert isinstance(told, Changed) and told.text == f"{seen} everybody, anywhere."
+    assert isinstance(told, UpdateCards) and told.text == f"{seen} everybody, anywhere."
     assert await listed(chat, "bob", space="art") == ["zoe"]
     await chat.says("ana", "/lora zoe --share me")
     assert await listed(chat, "bob") == []
@@ -55,7 +55,7 @@ async def test_a_picture_with_a_lora_has_what_calls_it_up(chat: Chat) -> None:
     (use,) = request.adapters
     assert (use.name, use.weight, use.sha256) == ("zoe", 1.0, training.checkpoints[0].sha256)
     listing = await chat.says("ana", "/loras")
-    assert isinstance(listing, Listing)
+    assert isinstance(listing, LoraCards)
     assert listing.loras[0].uses == 1
 
 
@@ -69,9 +69,9 @@ async def test_a_picture_with_a_lora_is_painted_again_by_those_who_may_use_it(ch
         with pytest.raises(InvalidRequest) as refusal:
             await chat.presses("bob", f"{button}:{job}")
         assert str(refusal.value) == barred
-    assert isinstance(await chat.presses("ana", f"again:{job}"), Filed)
+    assert isinstance(await chat.presses("ana", f"again:{job}"), CreateJob)
     await chat.says("ana", "/lora zoe --share space")
-    assert isinstance(await chat.presses("bob", f"again:{job}"), Filed)
+    assert isinstance(await chat.presses("bob", f"again:{job}"), CreateJob)
     await chat.says("ana", "/lora zoe --delete")
     with pytest.raises(InvalidRequest) as refusal:
         await chat.presses("ana", f"again:{job}")
@@ -92,19 +92,19 @@ async def test_loras_are_found_by_words_of_name_phrase_preset_and_owner(chat: Ch
 async def test_the_operators_loras_are_listed_too_and_nobody_changes_them(chat: Chat) -> None:
     listing = await chat.says("ana", "/loras")
 
-    assert isinstance(listing, Listing)
+    assert isinstance(listing, LoraCards)
     assert listing.text.splitlines() == [
         "2 LoRAs that you may use:",
         "  ink    the operator's",
         "  maria  the operator's",
     ]
     info = await chat.says("ana", "/lora ink")
-    assert isinstance(info, Said) and info.text.startswith("ink was not trained here")
+    assert isinstance(info, Text) and info.text.startswith("ink was not trained here")
     assert await refused(chat, "ana", "/lora ink --delete") == (
         "the LoRA ink was not trained here: it is the operator's."
     )
     empty = await chat.says("ana", "/loras zzz")
-    assert isinstance(empty, Listing)
+    assert isinstance(empty, LoraCards)
     assert empty.text == "there is no such LoRA here: /train NAME makes one."
 
 
@@ -114,7 +114,7 @@ async def test_a_lora_tells_how_it_was_made_and_how_it_is_used(chat: Chat) -> No
 
     listing = await chat.says("ana", "/lora zoe")
 
-    assert isinstance(listing, Listing)
+    assert isinstance(listing, LoraCards)
     (lora,) = listing.loras
     lines = dict(line.split(maxsplit=1) for line in listing.text.splitlines()[1:-1])
     assert listing.text.startswith("zoe:\n")
@@ -128,7 +128,7 @@ async def test_owners_rename_their_loras_and_the_card_tells_the_new_name(chat: C
     job = await learned(chat)
     before = await chat.sees(job)
 
-    assert await chat.says("ana", "/lora zoe --rename mia") == Changed(
+    assert await chat.says("ana", "/lora zoe --rename mia") == UpdateCards(
         jobs=(job,), text="the LoRA zoe is called mia now."
     )
 
@@ -152,7 +152,7 @@ async def test_a_lora_of_another_space_is_renamed_to_what_is_free_there(chat: Ch
     assert await refused(chat, "ana", "/lora zoe --rename mia", "art") == (
         "there is a LoRA mia here already: choose another name."
     )
-    assert isinstance(await chat.says("ana", "/lora zoe --rename kim", "art"), Changed)
+    assert isinstance(await chat.says("ana", "/lora zoe --rename kim", "art"), UpdateCards)
     assert sorted(await listed(chat, "ana")) == ["kim", "mia"]
 
 
@@ -161,7 +161,7 @@ async def test_a_lora_is_downloaded_as_a_file_of_its_name(chat: Chat) -> None:
 
     gift = await chat.says("ana", "/lora zoe --download")
 
-    assert isinstance(gift, Gift)
+    assert isinstance(gift, SendFiles)
     ((name, sha256),) = gift.files
     assert (name, len(sha256)) == ("zoe.safetensors", 64)
 
@@ -171,7 +171,7 @@ async def test_a_deleted_lora_is_gone_and_its_training_can_be_done_again(chat: C
 
     answer = await chat.says("ana", "/lora zoe --delete")
 
-    assert isinstance(answer, Changed)
+    assert isinstance(answer, UpdateCards)
     assert (answer.jobs, answer.text, len(answer.unneeded)) == ((job,), "the LoRA zoe is deleted.", 1)
     assert await listed(chat, "ana") == []
     assert await refused(chat, "ana", "/lora zoe") == "there is no LoRA 'zoe': /loras tells them all."
@@ -219,7 +219,7 @@ async def test_a_chosen_checkpoint_is_what_the_lora_paints_with(chat: Chat) -> N
     assert view.training is not None
     second = view.training.checkpoints[1]
 
-    assert await chat.presses("ana", f"choose:{job}:{second.place}") == Changed(
+    assert await chat.presses("ana", f"choose:{job}:{second.place}") == UpdateCards(
         jobs=(job,), text="the LoRA is the checkpoint at step 200 now."
     )
 

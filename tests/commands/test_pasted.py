@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from commands.answers import Filed
+from commands.answers import CreateJob
 from commands.context import Context
 from commands.forms import values
 from commands.imagine import imagine
@@ -28,9 +28,9 @@ Model hash: 31e35c80fc, Model: demo, Lora hashes: "Ink: 111111111111", Version: 
 ONE_LINE = " ".join(BLOCK.split())  # what a field of one line makes of it
 
 
-async def filed(given: Mapping[str, Any]) -> Filed:
+async def filed(given: Mapping[str, Any]) -> CreateJob:
     answer = await imagine(Context(job=JOB, library=Shelf(), model="demo"), **given)
-    assert isinstance(answer, Filed)
+    assert isinstance(answer, CreateJob)
     return answer
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from commands.answers import Hung, Said
+from commands.answers import PictureSheet, Text
 from engine.messages import JobId
 from storage.tables import Job
 from tests.commands.chat import Chat
@@ -16,9 +16,9 @@ async def painted(chat: Chat, name: str, words: str, count: int = 1, space: str 
     return job
 
 
-async def hung(chat: Chat, line: str = "/gallery", name: str = "ana", space: str = "general") -> Hung:
+async def hung(chat: Chat, line: str = "/gallery", name: str = "ana", space: str = "general") -> PictureSheet:
     answer = await chat.says(name, line, space)
-    assert isinstance(answer, Hung)
+    assert isinstance(answer, PictureSheet)
     return answer
 
 
@@ -51,7 +51,7 @@ async def test_ten_pictures_are_two_sheets(chat: Chat) -> None:
     assert first.text.endswith("/gallery --page 2 has older ones.")
     assert [one.caption for one in second.pictures] == [f"1  {jobs[0]}"]
     assert second.text.startswith("what you painted here, the newest first, page 2:")
-    assert beyond == Said(text="there is no page 3: /gallery shows the first.")
+    assert beyond == Text(text="there is no page 3: /gallery shows the first.")
 
 
 async def test_what_is_kept_has_a_sheet_of_its_own(chat: Chat) -> None:
@@ -61,7 +61,7 @@ async def test_what_is_kept_has_a_sheet_of_its_own(chat: Chat) -> None:
 
     kept, mine = await hung(chat, "/gallery --starred"), await hung(chat)
 
-    assert nothing == Said(text="you keep no picture here: ⭐ under a picture keeps it.")
+    assert nothing == Text(text="you keep no picture here: ⭐ under a picture keeps it.")
     assert [one.caption for one in kept.pictures] == [f"1  {cow}, kept"]
     assert kept.text.startswith("what you keep here")
     assert [one.caption for one in mine.pictures] == [f"1  {fox}"]
@@ -70,7 +70,7 @@ async def test_what_is_kept_has_a_sheet_of_its_own(chat: Chat) -> None:
 async def test_who_has_painted_nothing_is_told_how_to_begin(chat: Chat) -> None:
     await painted(chat, "bob", "a cow")
 
-    assert await chat.says("ana", "/gallery") == Said(
+    assert await chat.says("ana", "/gallery") == Text(
         text="you have painted nothing here yet: /imagine a red fox begins."
     )
 

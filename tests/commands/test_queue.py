@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select
 
-from commands.answers import Cancelling, Changed, Said, Shown
+from commands.answers import CancelJob, ShowCard, Text, UpdateCards
 from engine.messages import InvalidRequest
 from storage.tables import Audit
 from tests.commands.chat import Chat
@@ -11,7 +11,7 @@ from tests.commands.chat import Chat
 
 async def heard(chat: Chat, name: str = "ana") -> list[str]:
     answer = await chat.says(name, "/queue")
-    assert isinstance(answer, Said)
+    assert isinstance(answer, Text)
     return answer.text.splitlines()
 
 
@@ -64,7 +64,7 @@ async def test_a_waiting_job_is_cancelled_at_once(chat: Chat) -> None:
 
     answer = await chat.says("ana", f"/cancel {job.upper()}")
 
-    assert answer == Changed(jobs=(job,), text=f"job {job} is cancelled.")
+    assert answer == UpdateCards(jobs=(job,), text=f"job {job} is cancelled.")
     assert (await chat.sees(job)).state == "cancelled"
 
 
@@ -72,7 +72,7 @@ async def test_a_running_job_is_for_the_engine_to_stop(chat: Chat) -> None:
     job = await chat.files("ana", "/imagine a fox")
     await chat.starts(job)
 
-    assert await chat.says("ana", "/cancel") == Cancelling(job=job, text=f"job {job} is being stopped.")
+    assert await chat.says("ana", "/cancel") == CancelJob(job=job, text=f"job {job} is being stopped.")
 
 
 async def test_without_a_name_my_newest_is_cancelled(chat: Chat) -> None:
@@ -111,5 +111,5 @@ async def test_an_admin_may_cancel_and_it_is_written_down(chat: Chat) -> None:
 async def test_show_brings_any_job_of_the_space_back(chat: Chat) -> None:
     job = await chat.files("ana", "/imagine a fox")
 
-    assert await chat.says("bob", f"/show {job}") == Shown(job=job)
+    assert await chat.says("bob", f"/show {job}") == ShowCard(job=job)
     assert await refused(chat, "bob", f"/show {job}", "private") == f"there is no job {job} here."

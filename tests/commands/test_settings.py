@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.answers import Form, Said
+from commands.answers import Form, Text
 from commands.imagine import imagine
 from commands.settings import with_defaults
 from engine.messages import InvalidRequest, Paint, Ratio, Sampler
@@ -11,7 +11,7 @@ from tests.commands.chat import Chat, asked
 
 async def heard(chat: Chat, line: str, name: str = "ana") -> list[str]:
     answer = await chat.says(name, line)
-    assert isinstance(answer, Said)
+    assert isinstance(answer, Text)
     return answer.text.splitlines()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.answers import Answer, Changed, Filed, Form
+from commands.answers import Answer, CreateJob, Form, UpdateCards
 from commands.ordinary import ordinary
 from commands.presets import presets
 from commands.train import TRIGGERS
@@ -18,7 +18,7 @@ ONE, TWO, THREE = (Sha256(letter * 64) for letter in "abc")
 
 def trained(answer: Answer) -> Train:
     """The training that an answer asks for."""
-    assert isinstance(answer, Filed)
+    assert isinstance(answer, CreateJob)
     assert isinstance(answer.request, Train)
     return answer.request
 
@@ -64,7 +64,7 @@ async def test_pictures_and_a_name_are_a_draft_as_the_preset_has_it(chat: Chat) 
 
     answer = await filled(chat, pictures=json.dumps(told), subject="woman", preset="face")
 
-    assert isinstance(answer, Filed)
+    assert isinstance(answer, CreateJob)
     assert answer.draft
     request, face = trained(answer), presets()["face"]
     assert request.examples == (
@@ -190,7 +190,7 @@ async def test_a_draft_that_is_changed_takes_the_place_of_the_first(chat: Chat) 
     answer = await chat.fills("ana", "train", {**form.values, "subject": "girl"})
 
     request = trained(answer)
-    assert isinstance(answer, Filed)
+    assert isinstance(answer, CreateJob)
     assert (answer.replaced, answer.unneeded) == (job, ("5" * 64,))  # the old sheet; the pictures stay
     assert (request.name, request.trigger, request.subject) == ("zoe", "ohwx", "girl")
     assert (await chat.sees(job)).deleted
@@ -311,9 +311,9 @@ async def test_a_name_is_taken_from_the_draft_on_until_it_is_deleted(chat: Chat)
     taken = "there is a LoRA zoe here already: choose another name."
 
     assert await refused(chat, "bob", name="zoe") == taken
-    assert isinstance(await filled(chat, "bob", name="bobs"), Filed)
+    assert isinstance(await filled(chat, "bob", name="bobs"), CreateJob)
     await chat.presses("ana", f"delete:{job}")
-    assert isinstance(await filled(chat, "bob", name="zoe"), Filed)
+    assert isinstance(await filled(chat, "bob", name="zoe"), CreateJob)
 
 
 async def test_a_trigger_that_calls_up_another_lora_is_taken(chat: Chat) -> None:
@@ -354,6 +354,6 @@ async def test_forgetting_a_draft_takes_the_sheet_and_gives_the_engine_up(chat: 
 
     answer = await chat.presses("ana", f"delete:{job}")
 
-    assert answer == Changed(
+    assert answer == UpdateCards(
         jobs=(job,), text=f"job {job} is deleted.", unneeded=(Sha256("5" * 64),), stopped=(job,)
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from commands.actions import available, button_id
-from commands.answers import Cancelling, Changed, Finishing, Said, Shown, Started
+from commands.answers import CancelJob, FinishTraining, ShowCard, StartDraft, Text, UpdateCards
 from engine.messages import InvalidRequest, JobId
 from tests.commands.chat import Chat
 
@@ -22,7 +22,7 @@ async def refused(chat: Chat, name: str, said: str) -> str:
 
 async def told(chat: Chat, line: str = "/training", name: str = "ana") -> list[str]:
     answer = await chat.says(name, line)
-    assert isinstance(answer, Said)
+    assert isinstance(answer, Text)
     return answer.text.splitlines()
 
 
@@ -53,7 +53,7 @@ async def test_only_owners_and_admins_press_them(chat: Chat) -> None:
     assert all(action.owners for action, _ in available(await chat.sees(job)))
     for button, verb in (("start", "start"), ("delete", "delete"), ("stop", "cancel")):
         assert await refused(chat, "bob", f"{button}:{job}") == f"only ana or an admin can {verb} job {job}."
-    assert await chat.presses("root", f"start:{job}") == Started(job=job)
+    assert await chat.presses("root", f"start:{job}") == StartDraft(job=job)
 
 
 async def test_a_training_has_no_buttons_of_pictures_and_pictures_none_of_a_training(chat: Chat) -> None:
@@ -72,7 +72,7 @@ async def test_a_draft_is_started_once_and_only_when_something_can_be_learned(ch
     )
     await chat.reports(job)
 
-    assert await chat.presses("ana", f"start:{job}") == Started(job=job)
+    assert await chat.presses("ana", f"start:{job}") == StartDraft(job=job)
 
     assert (await chat.sees(job)).state == "queued"
     assert await refused(chat, "ana", f"start:{job}") == f"job {job} was started already."
@@ -86,9 +86,9 @@ async def test_a_training_is_ended_early_while_it_runs(chat: Chat) -> None:
     await chat.starts(job)
     text = f"job {job} ends now and keeps what it has learned."
 
-    assert await chat.presses("ana", f"finish:{job}") == Finishing(job=job, text=text)
-    assert await chat.says("ana", "/training --finish") == Finishing(job=job, text=text)
-    assert await chat.says("ana", f"/training {job} --cancel") == Cancelling(
+    assert await chat.presses("ana", f"finish:{job}") == FinishTraining(job=job, text=text)
+    assert await chat.says("ana", "/training --finish") == FinishTraining(job=job, text=text)
+    assert await chat.says("ana", f"/training {job} --cancel") == CancelJob(
         job=job, text=f"job {job} is being stopped."
     )
     assert await refused(chat, "bob", f"/training {job} --finish") == (
@@ -103,7 +103,7 @@ async def test_a_deletion_while_it_runs_takes_all_at_once(chat: Chat) -> None:
 
     answer = await chat.presses("ana", f"delete:{job}")
 
-    assert isinstance(answer, Changed)
+    assert isinstance(answer, UpdateCards)
     assert (answer.stopped, answer.text) == ((job,), f"job {job} is deleted.")
     view = await chat.sees(job)
     assert (view.deleted, view.state, view.training, view.request) == (True, "cancelled", None, None)
@@ -132,7 +132,7 @@ async def test_training_tells_mine_and_how_far_each_is(chat: Chat) -> None:
 async def test_training_brings_a_card_back(chat: Chat) -> None:
     job, picture = await chat.drafts("ana", "zoe"), await chat.files("ana", "/imagine a fox")
 
-    assert await chat.says("bob", f"/training {job}") == Shown(job=job)
+    assert await chat.says("bob", f"/training {job}") == ShowCard(job=job)
     assert await refused(chat, "ana", f"/training {picture}") == f"job {picture} is no training."
     assert await refused(chat, "ana", "/training --finish --cancel") == "say --finish or --cancel, not both."
     assert await refused(chat, "bob", "/training --cancel") == (
@@ -143,7 +143,9 @@ async def test_training_brings_a_card_back(chat: Chat) -> None:
 async def test_a_draft_is_cancelled_like_any_job(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
 
-    assert await chat.says("ana", f"/cancel {job}") == Changed(jobs=(job,), text=f"job {job} is cancelled.")
+    assert await chat.says("ana", f"/cancel {job}") == UpdateCards(
+        jobs=(job,), text=f"job {job} is cancelled."
+    )
     assert (await chat.sees(job)).state == "cancelled"
 
 

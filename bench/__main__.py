@@ -21,7 +21,7 @@ from engine.model import Model, load_model, settle
 
 SIDES = (1024, 512, 768)
 FEW = 3  # rounds: a GPU's forwards differ little
-PARTS = ("demo", "quality", "storage", "chat", "training", "full-size")
+PARTS = ("demo", "quality", "storage", "chat", "training", "full-size", "structure")
 
 Table = tuple[str, Callable[[], str]]
 
@@ -134,6 +134,13 @@ def people() -> Iterator[Table]:
     yield "The bot, through the page's websocket", chat.measure
 
 
+def tree() -> Iterator[Table]:
+    """How this tree of files is built."""
+    from bench import structure
+
+    yield "The structure of the tree", structure.measure
+
+
 def quiet() -> None:
     """Tables only: no progress bars, and no warnings about what is done here on purpose."""
     for library in (diffusers, transformers):
@@ -150,6 +157,7 @@ TABLES: dict[str, Callable[[], Iterator[Table]]] = {
     "chat": people,
     "training": lessons,
     "full-size": full_size,
+    "structure": tree,
 }
 
 if __name__ == "__main__":

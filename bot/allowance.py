@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bot.front import Asker
+from bot.front import Caller
 from commands.filing import check_welcome
 from commands.keepers import Refused
 from commands.limits import MEGABYTE, MEGABYTES, ROOM, too_large
@@ -32,17 +32,17 @@ class Allowance:
         self.kept += size / MEGABYTE
 
 
-async def allowance_for(database: Database, store: Files, asker: Asker) -> Allowance:
+async def allowance_for(database: Database, store: Files, caller: Caller) -> Allowance:
     """The room that this person has here. Raises Refused when they are blocked or have none; OSError."""
     async with database.reading() as session:
-        space = await people.space_id(session, asker.chat, asker.space)
+        space = await people.space_id(session, caller.chat, caller.space)
         if space is None:
             return Allowance()
-        kept = await keeping.kept(session, space, asker.person, asker.roles)
+        kept = await keeping.kept(session, space, caller.person, caller.roles)
         check_welcome(kept, SENDING)
         if kept.limits.megabytes is None:
             return Allowance()
-        me = await people.known(session, asker.chat, asker.person)
+        me = await people.known(session, caller.chat, caller.person)
         theirs: set[Sha256] = set() if me is None else await limits.files(session, space, me.id)
     room = Allowance(kept.limits.megabytes, await store.weigh(theirs) / MEGABYTE)
     room.check()

@@ -25,7 +25,7 @@ REFUSAL = (
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What callers may cost. `patience`: seconds for headers, for a body to go on, and to read an answer.
+    """What connections may cost. `patience`: seconds for headers, for a body to go on, and to read an answer.
 
     `in_all`: connections at once; `strangers`: of these, from one address, before they may be here.
     """
@@ -44,8 +44,8 @@ class Connections:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._most = min(bounds.in_all, spare())
-        self._strangers: dict[Caller, None] = {}
-        self._of: dict[str, dict[Caller, None]] = {}
+        self._strangers: dict[Connection, None] = {}
+        self._of: dict[str, dict[Connection, None]] = {}
         self._open = 0
         self._server: asyncio.Server | None = None
         self._rarely = Rarely()
@@ -58,7 +58,7 @@ class Connections:
         server = runner.server
         assert server is not None, "the runner is not set up"
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Caller(self, cast(asyncio.Protocol, server())), address, port
+            lambda: Connection(self, cast(asyncio.Protocol, server())), address, port
         )
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -67,54 +67,54 @@ class Connections:
         if self._server is not None:
             self._server.close()
 
-    def enter(self, caller: "Caller") -> bool:
+    def enter(self, connection: "Connection") -> bool:
         """Whether there is room for another one."""
-        here = self._of.get(caller.network, {})
+        here = self._of.get(connection.network, {})
         if len(here) >= self._bounds.strangers:
             self._end(next(iter(here)), "too many connections from one address")
         if self._open >= self._most and self._strangers:
             self._end(next(iter(self._strangers)), "too many connections")
         self._open += 1
         if self._open > self._most:
-            self._rarely.warn(log, "no room for a connection", address=caller.network)
+            self._rarely.warn(log, "no room for a connection", address=connection.network)
             return False
-        self._strangers[caller] = None
-        self._of.setdefault(caller.network, {})[caller] = None
-        caller.due(2 * self._bounds.patience)
+        self._strangers[connection] = None
+        self._of.setdefault(connection.network, {})[connection] = None
+        connection.due(2 * self._bounds.patience)
         return True
 
-    def leave(self, caller: "Caller") -> None:
+    def leave(self, connection: "Connection") -> None:
         """It is closed, or about to be: its place is free."""
-        if not caller.gone:
-            caller.gone = True
+        if not connection.gone:
+            connection.gone = True
             self._open -= 1
-        self.welcome(caller)
+        self.welcome(connection)
 
-    def welcome(self, caller: "Caller") -> None:
+    def welcome(self, connection: "Connection") -> None:
         """They are no stranger any more."""
-        if caller not in self._strangers:
+        if connection not in self._strangers:
             return
-        del self._strangers[caller]
-        del self._of[caller.network][caller]
-        if not self._of[caller.network]:
-            del self._of[caller.network]
+        del self._strangers[connection]
+        del self._of[connection.network][connection]
+        if not self._of[connection.network]:
+            del self._of[connection.network]
 
-    def stalled(self, caller: "Caller") -> None:
+    def stalled(self, connection: "Connection") -> None:
         """They keep the bot waiting."""
-        self._end(caller, "a connection was kept open without use")
+        self._end(connection, "a connection was kept open without use")
 
     @property
     def patience(self) -> float:
         """Seconds until an answer has to be read."""
         return self._bounds.patience
 
-    def _end(self, caller: "Caller", why: str) -> None:
-        self._rarely.warn(log, why, address=caller.network)
-        self.leave(caller)
-        caller.end()
+    def _end(self, connection: "Connection", why: str) -> None:
+        self._rarely.warn(log, why, address=connection.network)
+        self.leave(connection)
+        connection.end()
 
 
-class Caller(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One connection, before it is aiohttp's."""
 
     def __init__(self, connections: Connections, inner: asyncio.Protocol) -> None:
@@ -183,9 +183,9 @@ class Caller(asyncio.Protocol):
 
 def welcome(request: web.Request) -> None:
     """Whoever sends this may be here: their connection is no stranger's any more."""
-    caller = request.transport.get_protocol() if request.transport is not None else None
-    if isinstance(caller, Caller):
-        caller.welcome()
+    connection = request.transport.get_protocol() if request.transport is not None else None
+    if isinstance(connection, Connection):
+        connection.welcome()
 
 
 def network(address: str) -> str:

@@ -5,18 +5,18 @@ from contextlib import suppress
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.front import Asker
+from bot.front import Caller
 from commands.keepers import Refused
 from storage import keeping, people
 from storage.database import CannotStore, Database
 
 
-async def count(database: Database, asker: Asker, refusal: Refused) -> None:
+async def count(database: Database, caller: Caller, refusal: Refused) -> None:
     """Note that this was refused."""
 
     async def work(session: AsyncSession) -> None:
-        space = await people.space(session, asker.chat, asker.space, asker.space_name)
-        person = await people.person(session, asker.chat, asker.person, asker.person_name)
+        space = await people.space(session, caller.chat, caller.space, caller.space_name)
+        person = await people.person(session, caller.chat, caller.person, caller.person_name)
         await keeping.refused(session, space.id, person.id, refusal.why, time.time())
 
     with suppress(CannotStore):  # whoever asked is told all the same

@@ -9,7 +9,7 @@ from functools import partial
 import structlog
 
 from bot.cards import card
-from bot.front import CardRefused, Front, NotYet
+from bot.front import CardRefused, Chat, NotYet
 from bot.live import Live
 from bot.metrics import Metrics
 from engine.messages import JobId
@@ -31,9 +31,9 @@ SWEEP = 500  # cards at once
 class Delivery:
     """Shows what was touched. The last state wins, and the chat has it before the row says so."""
 
-    def __init__(self, database: Database, fronts: Mapping[str, Front], live: Live, metrics: Metrics) -> None:
+    def __init__(self, database: Database, chats: Mapping[str, Chat], live: Live, metrics: Metrics) -> None:
         self._database = database
-        self._fronts = fronts
+        self._chats = chats
         self._live = live
         self._metrics = metrics
         self._dirty: set[JobId] = set()
@@ -156,8 +156,8 @@ class Delivery:
 
     async def _deliver(self, view: JobView) -> None:
         """One card once; should that fail, it is tried again."""
-        front = self._fronts.get(view.chat)
-        if front is None:  # that chat is switched off; the card is shown when it is back
+        chat = self._chats.get(view.chat)
+        if chat is None:  # that chat is switched off; the card is shown when it is back
             self._absent.add(view.id)
             self._rest(view.id, 0.0)
             return
@@ -167,10 +167,10 @@ class Delivery:
         try:
             try:
                 async with asyncio.timeout(PATIENCE):
-                    message = await self._show(front, view)
+                    message = await self._show(chat, view)
                 await self._shown(view, message)
             except CardRefused as refusal:
-                await self._refused(front, view, refusal)
+                await self._refused(chat, view, refusal)
                 return
         except NotYet as wait:
             self._dirty.add(view.id)
@@ -183,27 +183,27 @@ class Delivery:
         else:
             self._metrics.cards.labels("shown").inc()
             self._parked.pop(view.id, None)
-            self._settled(view.id, front.every)
+            self._settled(view.id, chat.every)
 
-    async def _show(self, front: Front, view: JobView) -> str | None:
+    async def _show(self, chat: Chat, view: JobView) -> str | None:
         for channel, left in self._left.get(view.id, []):
             with suppress(CardRefused):  # it stays; the new one is the card
-                await front.remove(channel, left)
+                await chat.remove(channel, left)
         self._left.pop(view.id, None)
         message = view.message or self._posted.get(view.id)
         if not view.deleted:
-            return await self._drawn(front, view, message)
+            return await self._drawn(chat, view, message)
         if message is not None:
-            await front.remove(view.channel, message)
+            await chat.remove(view.channel, message)
         return None
 
-    async def _drawn(self, front: Front, view: JobView, message: str | None) -> str:
+    async def _drawn(self, chat: Chat, view: JobView, message: str | None) -> str:
         """The message that shows the card, without pictures where the chat refuses those of this state."""
         full = card(view, self._live.get(view.id))
         state, where, reason = self._bare.get(view.id, ("", None, ""))
         if (state, where) != (view.state, message):
             try:
-                shown = await front.show(view.channel, message, full)
+                shown = await chat.show(view.channel, message, full)
             except CardRefused as refusal:
                 if not refusal.bare:
                     raise
@@ -212,11 +212,11 @@ class Delivery:
             else:
                 self._bare.pop(view.id, None)
                 return shown
-        shown = await front.show(view.channel, message, replace(full, bare=reason))
+        shown = await chat.show(view.channel, message, replace(full, bare=reason))
         self._bare[view.id] = (view.state, shown, reason)
         return shown
 
-    async def _refused(self, front: Front, view: JobView, refusal: CardRefused) -> None:
+    async def _refused(self, chat: Chat, view: JobView, refusal: CardRefused) -> None:
         """The chat has had its last word: its owner is told once, and it rests until it changes."""
         if refusal.anew and view.message is not None and view.ended_at is not None and not view.deleted:
             await self._post_anew(view, view.message)
@@ -225,14 +225,14 @@ class Delivery:
         log.warning("card refused", job=view.id, chat=view.chat, reason=str(refusal))
         if not refusal.anew and not view.deleted and view.id not in self._told:
             self._told.add(view.id)
-            await self._tell(front, view, str(refusal))
+            await self._tell(chat, view, str(refusal))
         await self._park(view)
 
-    async def _tell(self, front: Front, view: JobView, reason: str) -> None:
+    async def _tell(self, chat: Chat, view: JobView, reason: str) -> None:
         text = f"the card of job {view.id} cannot be shown: {reason} Say /show {view.id} to try it again."
         try:
             async with asyncio.timeout(PATIENCE):
-                await front.tell(view.channel, card(view, None), text)
+                await chat.tell(view.channel, card(view, None), text)
         except Exception as error:
             log.warning("nobody is told that a card is refused", job=view.id, reason=repr(error))
 

@@ -21,7 +21,7 @@ from bot.delivery import Delivery
 from bot.drafts import Drafts
 from bot.exporting import Exports
 from bot.forgetting import Remains
-from bot.front import Asker
+from bot.front import Caller
 from bot.hanging import hung
 from bot.known import Known, NotYetKnown
 from bot.leftovers import Leftovers
@@ -108,16 +108,16 @@ class Dispatch:
         self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
         self._stopping = False
 
-    async def say(self, asker: Asker, text: str, job: JobId | None = None) -> Reply:
+    async def say(self, caller: Caller, text: str, job: JobId | None = None) -> Reply:
         """Carry out a command as somebody wrote it; `job` is the id that a new job is to have.
 
         A front end that hands the same `job` in again gets the same reply, and nothing is filed twice.
         """
-        return await self._answered(asker, text, lambda: asks.said(text), job)
+        return await self._answered(caller, text, lambda: asks.said(text), job)
 
     async def fill(
         self,
-        asker: Asker,
+        caller: Caller,
         command: str,
         values: Mapping[str, str],
         job: JobId | None = None,
@@ -125,40 +125,40 @@ class Dispatch:
     ) -> Reply:
         """Carry out a command whose form somebody filled in; `origin` is the job whose button showed it."""
         return await self._answered(
-            asker, str(dict(values)), lambda: asks.filled(command, values, origin), job
+            caller, str(dict(values)), lambda: asks.filled(command, values, origin), job
         )
 
-    async def read_recipe(self, asker: Asker, text: str) -> Reply:
+    async def read_recipe(self, caller: Caller, text: str) -> Reply:
         """The form of /imagine with the recipe that this text is."""
-        return await self._answered(asker, text, lambda: asks.recipe(text), None)
+        return await self._answered(caller, text, lambda: asks.recipe(text), None)
 
-    async def press(self, asker: Asker, button: str, job: JobId | None = None) -> Reply:
+    async def press(self, caller: Caller, button: str, job: JobId | None = None) -> Reply:
         """Carry out what a button under a card stands for."""
-        return await self._answered(asker, button, lambda: asks.pressed(button), job)
+        return await self._answered(caller, button, lambda: asks.pressed(button), job)
 
     async def react(
-        self, asker: Asker, message: str, emoji: str, added: bool = True, job: JobId | None = None
+        self, caller: Caller, message: str, emoji: str, added: bool = True, job: JobId | None = None
     ) -> Reply | None:
         """Carry out what an emoji under a card stands for; None: it means nothing there."""
         action = reactions.action_of(emoji, added=added)
-        view = await self._seen(asker, message) if action is not None else None
+        view = await self._seen(caller, message) if action is not None else None
         if action is None or view is None:
             return None
-        if not reactions.meant(view, action, mine=view.person_key == asker.person):
+        if not reactions.meant(view, action, mine=view.person_key == caller.person):
             return None
-        return await self._answered(asker, emoji, lambda: asks.reacted(view.id, action, added), job)
+        return await self._answered(caller, emoji, lambda: asks.reacted(view.id, action, added), job)
 
-    async def job_of(self, asker: Asker, message: str) -> Card | None:
-        """The card that this message shows, if the asker can know of it here."""
-        view = await self._seen(asker, message)
+    async def job_of(self, caller: Caller, message: str) -> Card | None:
+        """The card that this message shows, if the caller can know of it here."""
+        view = await self._seen(caller, message)
         return None if view is None or view.deleted else card(view, self._live.get(view.id))
 
-    async def loras(self, asker: Asker, words: str, limit: int = 25) -> list[Suggestion]:
-        """LoRAs that the asker may use, suggested for the last of these words, separated by commas."""
+    async def loras(self, caller: Caller, words: str, limit: int = 25) -> list[Suggestion]:
+        """LoRAs that the caller may use, suggested for the last of these words, separated by commas."""
         folder = await self._folder.lying()
         async with self._database.reading() as session:
-            space = await people.space_id(session, asker.chat, asker.space)
-            somebody = await people.known(session, asker.chat, asker.person)
+            space = await people.space_id(session, caller.chat, caller.space)
+            somebody = await people.known(session, caller.chat, caller.person)
             trained = await adapters.hints(session, space or NOWHERE, somebody.id if somebody else NOWHERE)
         known = [Hint(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
         names = {hint.name for hint in known}
@@ -169,33 +169,33 @@ class Dispatch:
         ]
         return suggestions(words, known, limit)
 
-    async def jobs(self, asker: Asker, before: int | None, limit: int) -> list[Card]:
-        """The cards of the asker's channel, newest first: those with numbers under `before`, or all."""
+    async def jobs(self, caller: Caller, before: int | None, limit: int) -> list[Card]:
+        """The cards of the caller's channel, newest first: those with numbers under `before`, or all."""
         async with self._database.reading() as session:
-            space = await people.space_id(session, asker.chat, asker.space)
+            space = await people.space_id(session, caller.chat, caller.space)
             if space is None:
                 return []
             found = await views.views(
-                session, await jobs.recent(session, space, asker.channel, before, limit)
+                session, await jobs.recent(session, space, caller.channel, before, limit)
             )
         shown = sorted(found, key=lambda view: view.number, reverse=True)
         return [card(view, self._live.get(view.id)) for view in shown]
 
-    async def card(self, asker: Asker, job: JobId) -> Card | None:
-        """The card of one job of the asker's space; None when there is none."""
+    async def card(self, caller: Caller, job: JobId) -> Card | None:
+        """The card of one job of the caller's space; None when there is none."""
         if not ID.fullmatch(job):  # it may be anything, even what no database takes
             return None
         async with self._database.reading() as session:
-            space = await people.space_id(session, asker.chat, asker.space)
-            somebody = await people.known(session, asker.chat, asker.person)
+            space = await people.space_id(session, caller.chat, caller.space)
+            somebody = await people.known(session, caller.chat, caller.person)
             view = await views.view(
-                session, space, job, person_id=somebody.id if somebody else None, direct=asker.direct
+                session, space, job, person_id=somebody.id if somebody else None, direct=caller.direct
             )
         return None if view is None or view.deleted else card(view, self._live.get(view.id))
 
-    def admin(self, asker: Asker) -> bool:
+    def admin(self, caller: Caller) -> bool:
         """Whether they are an admin where they ask: by the chat's own roles, or by name."""
-        return asker.admin or self.names_as_admin(asker.chat, asker.person, asker.person_name)
+        return caller.admin or self.names_as_admin(caller.chat, caller.person, caller.person_name)
 
     def names_as_admin(self, chat: str, key: str, name: str) -> bool:
         """Whether the operator names this person as an admin."""
@@ -236,45 +236,45 @@ class Dispatch:
         """Take nothing more: the bot is about to stop."""
         self._stopping = True
 
-    async def _seen(self, asker: Asker, message: str) -> JobView | None:
+    async def _seen(self, caller: Caller, message: str) -> JobView | None:
         """The job that this message is of; the message may be newer than what its row knows."""
-        view = await self._of(asker, message)
+        view = await self._of(caller, message)
         if view is None:  # it may have been written down since, or be on its way
             await self._delivery.arrived()
-            view = await self._of(asker, message)
+            view = await self._of(caller, message)
         return view
 
-    async def _of(self, asker: Asker, message: str) -> JobView | None:
+    async def _of(self, caller: Caller, message: str) -> JobView | None:
         async with self._database.reading() as session:
-            space = await people.space_id(session, asker.chat, asker.space)
-            somebody = await people.known(session, asker.chat, asker.person)
+            space = await people.space_id(session, caller.chat, caller.space)
+            somebody = await people.known(session, caller.chat, caller.person)
             return await views.of_message(
-                session, space, message, person_id=somebody.id if somebody else None, direct=asker.direct
+                session, space, message, person_id=somebody.id if somebody else None, direct=caller.direct
             )
 
     async def _answered(
-        self, asker: Asker, words: str, read: Callable[[], Ask], wanted: JobId | None
+        self, caller: Caller, words: str, read: Callable[[], Ask], wanted: JobId | None
     ) -> Reply:
         """The reply to one call; every error ends here."""
         job, started = wanted or new_job_id(), time.monotonic()
         if self._stopping:
             return Reply(ok=False, text=STOPPING)
-        name, noted = "", log.bind(chat=asker.chat, person=asker.person, text=words)
+        name, noted = "", log.bind(chat=caller.chat, person=caller.person, text=words)
         try:
             ask = read()
             name = ask.name
             try:
-                outcome = await self._carried_out(asker, job, ask, again=wanted is not None)
+                outcome = await self._carried_out(caller, job, ask, again=wanted is not None)
             finally:
                 if name.startswith(KEEPING):
                     self._unkept.clear()
             if outcome.beside is not None:
-                outcome = await self._done_beside(asker, job, ask, *outcome.beside)
+                outcome = await self._done_beside(caller, job, ask, *outcome.beside)
             await self._after(outcome)
             reply = await self._exported(outcome)
         except (InvalidRequest, CannotStore) as refusal:
             if isinstance(refusal, Refused):
-                await count(self._database, asker, refusal)
+                await count(self._database, caller, refusal)
             noted.info("refused", what=name, kind=type(refusal).__name__)
             return Reply(ok=False, text=str(refusal))
         except Exception:
@@ -301,14 +301,14 @@ class Dispatch:
             raise CannotStore(NO_EXPORT) from error
 
     async def _done_beside(
-        self, asker: Asker, job: JobId, ask: Ask, person_id: int, answer: RunTask
+        self, caller: Caller, job: JobId, ask: Ask, person_id: int, answer: RunTask
     ) -> Outcome:
         """Wait for what the engine finds; a transaction of its own makes the reply of it."""
         async with self._looks.found(person_id, answer.request) as found:
             settling = replace(ask, handler=partial(answer.finish, result=found))
-            return await self._carried_out(asker, job, settling, again=False)
+            return await self._carried_out(caller, job, settling, again=False)
 
-    async def _carried_out(self, asker: Asker, job: JobId, ask: Ask, *, again: bool) -> Outcome:
+    async def _carried_out(self, caller: Caller, job: JobId, ask: Ask, *, again: bool) -> Outcome:
         """One transaction; what the folder of LoRAs is asked is asked between two tries, outside of it.
 
         What that puts into the store has to stay there until the row that needs it is written.
@@ -317,32 +317,32 @@ class Dispatch:
         async with AsyncExitStack() as asking:
             for tries in range(LOOK_UPS):
                 try:
-                    work = self._work(asker, job, ask, folder, again=again)
+                    work = self._work(caller, job, ask, folder, again=again)
                     space, outcome = await self._database.write(work)
                 except NotYetKnown as question:
                     if not tries:
                         await asking.enter_async_context(self._leftovers.keeping())
                     folder = await folder.asked(question, self._folder)
                 else:
-                    self._spaces[asker.chat, asker.space] = space  # it is on disk, and no space ever goes
+                    self._spaces[caller.chat, caller.space] = space  # it is on disk, and no space ever goes
                     return outcome
         raise InvalidRequest("too many LoRAs were asked for at once.")
 
     def _work(
-        self, asker: Asker, job: JobId, ask: Ask, folder: Known, *, again: bool
+        self, caller: Caller, job: JobId, ask: Ask, folder: Known, *, again: bool
     ) -> Callable[[AsyncSession], Awaitable[tuple[Space, Outcome]]]:
         async def work(session: AsyncSession) -> tuple[Space, Outcome]:
-            space = self._spaces.get((asker.chat, asker.space))
-            if space is None or space.name != asker.space_name:
-                space = await people.space(session, asker.chat, asker.space, asker.space_name)
-            person = await people.person(session, asker.chat, asker.person, asker.person_name)
+            space = self._spaces.get((caller.chat, caller.space))
+            if space is None or space.name != caller.space_name:
+                space = await people.space(session, caller.chat, caller.space, caller.space_name)
+            person = await people.person(session, caller.chat, caller.person, caller.person_name)
             now = time.time()
             if again and await jobs.filed_since(session, job, person.id, now - REDELIVERED):
                 return space, Outcome(reply=Reply(job=job))
             if again and job in self._gone:
                 raise InvalidRequest(FORGOTTEN)
-            home = await _home(session, asker, ask, person) or space
-            kept = await self._kept(session, home.id, asker)
+            home = await _home(session, caller, ask, person) or space
+            kept = await self._kept(session, home.id, caller)
             check_welcome(kept, ask.name)
             context = ChatContext(
                 job=job,
@@ -359,10 +359,10 @@ class Dispatch:
                 session=session,
                 space=home,
                 person=person,
-                channel=asker.channel,
-                admin=self.admin(asker),
-                direct=asker.direct,
-                adult=asker.adult,
+                channel=caller.channel,
+                admin=self.admin(caller),
+                direct=caller.direct,
+                adult=caller.adult,
                 kept=kept,
                 admins=self._admins,
                 now=now,
@@ -377,12 +377,12 @@ class Dispatch:
 
         return work
 
-    async def _kept(self, session: AsyncSession, space_id: int, asker: Asker) -> Kept:
+    async def _kept(self, session: AsyncSession, space_id: int, caller: Caller) -> Kept:
         """What the keepers have set; that it is nothing is remembered until one of them says anything."""
-        key = asker.person
+        key = caller.person
         if (space_id, key) in self._unkept:
             return keeping.NOTHING
-        kept = await keeping.kept(session, space_id, key, asker.roles)
+        kept = await keeping.kept(session, space_id, key, caller.roles)
         if kept is keeping.NOTHING and len(self._unkept) < UNKEPT:
             self._unkept.add((space_id, key))
         return kept
@@ -409,9 +409,9 @@ class Dispatch:
             self._remains.wake()
 
 
-async def _home(session: AsyncSession, asker: Asker, ask: Ask, person: Person) -> Space | None:
+async def _home(session: AsyncSession, caller: Caller, ask: Ask, person: Person) -> Space | None:
     """Where the touched job belongs: in a direct channel it may be of another space, with its own LoRAs."""
-    if ask.about is None or not asker.direct:
+    if ask.about is None or not caller.direct:
         return None
     view = await views.view(session, None, ask.about, person_id=person.id, direct=True)
     return None if view is None else await session.get_one(Space, view.space_id)

@@ -7,7 +7,7 @@ from bot.card import Card
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asker:
+class Caller:
     """Who asks, and where, in the chat's own keys.
 
     `direct`: nobody but this person sees the channel; `adult`: the chat keeps it for adults; `roles`: those
@@ -55,10 +55,10 @@ class ChatUnreached(ChatUnavailable):
     """The chat's service is not there now: it may be before long."""
 
 
-class Front(Protocol):
-    """A chat: shows cards and takes them away. `every`: the least seconds between edits of a message."""
+class Chat(Protocol):
+    """A chat: it shows cards and takes them away. `every`: the least seconds between edits of a message."""
 
-    chat: str
+    name: str
     every: float
 
     @property

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.allowance import allowance_for
 from bot.counting import count
-from bot.front import Asker
+from bot.front import Caller
 from bot.incoming import Check, aside
 from bot.leftovers import Leftovers
 from bot.lora_files import check_lora, check_whole
@@ -68,22 +68,22 @@ class Intake:
         """End what waits for pictures to come."""
         await self._uploads.close()
 
-    async def take(self, asker: Asker, name: str, chunks: AsyncIterable[bytes]) -> Sent:
+    async def take(self, caller: Caller, name: str, chunks: AsyncIterable[bytes]) -> Sent:
         """Keep what this file has in it, as this person's; it is read as it comes, and to its end.
 
         Raises InvalidRequest with one sentence when nothing of it can be taken, TooLarge when there is too
         much of it; OSError, CannotStore.
         """
-        async with self._received(asker, chunks, check_size) as path, self._leftovers.keeping():
-            kept, refused = await self._taken(asker, name, path)
-            await self._note(asker, [one.sha256 for one in kept])
+        async with self._received(caller, chunks, check_size) as path, self._leftovers.keeping():
+            kept, refused = await self._taken(caller, name, path)
+            await self._note(caller, [one.sha256 for one in kept])
         return Sent(pictures=tuple(kept), refused=tuple(refused))
 
-    async def _taken(self, asker: Asker, name: str, path: Path) -> tuple[list[Kept], list[tuple[str, str]]]:
+    async def _taken(self, caller: Caller, name: str, path: Path) -> tuple[list[Kept], list[tuple[str, str]]]:
         """What is kept, and what is not. Raises Refused when there was no room for anything."""
         kept: list[Kept] = []
         refused: list[tuple[str, str]] = []
-        room, full = await allowance_for(self._database, self._files, asker), None
+        room, full = await allowance_for(self._database, self._files, caller), None
         async for one in taken(self._uploads, name, path):
             if one.upload is None:
                 refused.append((one.name, one.reason))
@@ -101,18 +101,18 @@ class Intake:
 
     @asynccontextmanager
     async def _received(
-        self, asker: Asker, chunks: AsyncIterable[bytes], check: Check
+        self, caller: Caller, chunks: AsyncIterable[bytes], check: Check
     ) -> AsyncGenerator[Path]:
         """The file, once this person may send it; of each person one at a time is looked at.
 
         Who may not, or has no room, is counted.
         """
         try:
-            await allowance_for(self._database, self._files, asker)
-            async with aside(self._files.folder, chunks, check) as path, self._turn(asker):
+            await allowance_for(self._database, self._files, caller)
+            async with aside(self._files.folder, chunks, check) as path, self._turn(caller):
                 yield path
         except Refused as refusal:
-            await count(self._database, asker, refusal)
+            await count(self._database, caller, refusal)
             raise
 
     async def _kept(self, one: Taken, upload: Upload) -> Kept:
@@ -126,32 +126,32 @@ class Intake:
             recipe=upload.recipe,
         )
 
-    def _turn(self, asker: Asker) -> asyncio.Lock:
+    def _turn(self, caller: Caller) -> asyncio.Lock:
         """What one person sends is looked at one by one, whatever others send."""
-        who = asker.chat, asker.person
+        who = caller.chat, caller.person
         turn = self._turns.get(who)
         if turn is None:
             turn = self._turns[who] = asyncio.Lock()
         return turn
 
-    async def take_lora(self, asker: Asker, chunks: AsyncIterable[bytes]) -> Sha256:
+    async def take_lora(self, caller: Caller, chunks: AsyncIterable[bytes]) -> Sha256:
         """Keep this file, which may be a LoRA, as this person's; the engine says later whether it is one.
 
         Raises InvalidRequest with one sentence when it plainly is none; OSError, CannotStore.
         """
-        async with self._received(asker, chunks, check_lora) as path, self._leftovers.keeping():
+        async with self._received(caller, chunks, check_lora) as path, self._leftovers.keeping():
             check_whole(path)
-            (await allowance_for(self._database, self._files, asker)).fill(_size(path))
+            (await allowance_for(self._database, self._files, caller)).fill(_size(path))
             sha256 = await self._files.put(path)
-            await self._note(asker, [sha256])
+            await self._note(caller, [sha256])
         return sha256
 
-    async def _note(self, asker: Asker, hashes: Sequence[Sha256]) -> None:
+    async def _note(self, caller: Caller, hashes: Sequence[Sha256]) -> None:
         """Write down whose files these are: nobody else may use them by their hashes."""
 
         async def work(session: AsyncSession) -> None:
-            space = await people.space(session, asker.chat, asker.space, asker.space_name)
-            me = await people.person(session, asker.chat, asker.person, asker.person_name)
+            space = await people.space(session, caller.chat, caller.space, caller.space_name)
+            me = await people.person(session, caller.chat, caller.person, caller.person_name)
             for sha256 in hashes:
                 await uploads.note(session, me.id, sha256, time.time(), space.id)
 

@@ -14,7 +14,7 @@ from bot.card import Card
 from bot.config import LOCAL_TOKEN, ConfigError, LocalSettings, check_token
 from bot.connections import BOUNDS, Bounds, Connections
 from bot.dispatch import Dispatch
-from bot.front import Asker
+from bot.front import Caller
 from bot.intake import Intake
 from bot.local import page
 from bot.local.doors import KNOWN, Doors, greet, person_of
@@ -50,7 +50,7 @@ class LocalChatError(Exception):
 class LocalChat:
     """A front end whose messages are the cards themselves: a page that was away reads them again."""
 
-    chat = CHAT
+    name = CHAT
     every = 0.1
     absent = ""
 
@@ -131,7 +131,7 @@ class LocalChat:
 
     async def remove(self, channel: str, message: str) -> None:
         """Tell every page that has this channel open; a card that was only brought back stays."""
-        somebody = Asker(
+        somebody = Caller(
             chat=CHAT, space=channel, space_name=channel, channel=channel, person="", person_name=""
         )
         if await self.dispatch.card(somebody, JobId(message)) is not None:

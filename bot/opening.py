@@ -10,7 +10,7 @@ import structlog
 
 from bot.config import DISCORD_TOKEN, SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_SECRET, Config
 from bot.dispatch import Dispatch
-from bot.front import ChatUnavailable, Front
+from bot.front import Chat, ChatUnavailable
 from bot.intake import Intake
 from storage.database import Database
 from storage.files import Files
@@ -27,7 +27,7 @@ NO_WAY_IN = (
 )
 
 
-class Served(Front, Protocol):
+class Served(Chat, Protocol):
     """A chat that is started and stopped with the bot."""
 
     async def start(self) -> str:
@@ -58,15 +58,15 @@ class Opening:
     `alone`: there is no page beside them.
     """
 
-    def __init__(self, fronts: Sequence[Served], add: Callable[[Front], None], *, alone: bool) -> None:
-        self.fronts = fronts
+    def __init__(self, chats: Sequence[Served], add: Callable[[Chat], None], *, alone: bool) -> None:
+        self.chats = chats
         self._add = add
         self._alone = alone
         self._tasks: list[asyncio.Task[str]] = []
 
     async def begin(self) -> None:
         """Open them all, as far as that goes. Raises ChatUnavailable when there is none for anybody."""
-        self._tasks = [asyncio.create_task(self._open(front)) for front in self.fronts]
+        self._tasks = [asyncio.create_task(self._open(chat)) for chat in self.chats]
         refusals = [await task for task in self._tasks]
         if self._alone and all(refusals):
             raise ChatUnavailable(refusals[0] if len(refusals) == 1 else NOBODY)
@@ -76,20 +76,20 @@ class Opening:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(front.stop() for front in self.fronts))
+        await asyncio.gather(*(chat.stop() for chat in self.chats))
 
-    async def _open(self, front: Served) -> str:
+    async def _open(self, chat: Served) -> str:
         """Why it cannot be served; nothing when it is."""
         try:
-            address = await front.start()
+            address = await chat.start()
         except ChatUnavailable as refusal:
-            if not self._alone or len(self.fronts) > 1:
-                unavailable(front.chat, str(refusal))
+            if not self._alone or len(self.chats) > 1:
+                unavailable(chat.name, str(refusal))
             return str(refusal)
         except Exception:  # a fault in one chat is none of the others'
-            log.exception("chat failed to start", chat=front.chat)
-            return f"{front.chat} could not be started: the log says why."
-        self._add(front)
+            log.exception("chat failed to start", chat=chat.name)
+            return f"{chat.name} could not be started: the log says why."
+        self._add(chat)
         announce(address)
         return ""
 
@@ -111,7 +111,7 @@ def unavailable(chat: str, sentence: str) -> None:
 def others(house: House, secrets: Mapping[str, str] = os.environ) -> list[Served]:
     """The chats beside the bot's own page, as far as there are tokens for them."""
     found = (_discord(house, secrets), _slack(house, secrets))
-    return [front for front in found if front is not None]
+    return [chat for chat in found if chat is not None]
 
 
 def _discord(house: House, secrets: Mapping[str, str]) -> Served | None:

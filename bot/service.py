@@ -21,7 +21,7 @@ from bot.engine_client import PROGRAM, EngineClient
 from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.exporting import Exports
 from bot.forgetting import Remains
-from bot.front import ChatUnavailable, Front
+from bot.front import Chat, ChatUnavailable
 from bot.handles import raise_limit
 from bot.intake import Intake
 from bot.leftovers import DAY, Leftovers
@@ -68,8 +68,8 @@ class Bot:
         self.pace = Pace()
         self.leftovers = Leftovers(database, self.files)
         self.intake = Intake(database, self.files, self.leftovers)
-        self._fronts: dict[str, Front] = {}
-        self.delivery = Delivery(database, self._fronts, self.live, self.metrics)
+        self._chats: dict[str, Chat] = {}
+        self.delivery = Delivery(database, self._chats, self.live, self.metrics)
         self.queue = Queue(
             database=database,
             files=self.files,
@@ -120,9 +120,9 @@ class Bot:
         """A bot on the configured database, made or migrated where that is needed. Raises DatabaseError."""
         return cls(config, await Database.open(config.database), program)
 
-    def add(self, front: Front) -> None:
+    def add(self, chat: Chat) -> None:
         """Let this chat have its cards."""
-        self._fronts[front.chat] = front
+        self._chats[chat.name] = chat
         self.delivery.back()
 
     async def start(self) -> None:
@@ -165,7 +165,7 @@ class Bot:
                 "silent_seconds": None if self.engine.silent is None else round(self.engine.silent, 1),
                 "reason": self.queue.trouble,
             },
-            "chats": {name: front.absent or "served" for name, front in self._fronts.items()},
+            "chats": {name: chat.absent or "served" for name, chat in self._chats.items()},
             "store": {"reason": self.queue.held},
             "jobs": {"queued": self.queue.length, "running": self.queue.running},
         }
@@ -249,7 +249,7 @@ async def _serve(bot: Bot, told: asyncio.Queue[str]) -> None:
     """The page comes first: a port in use is told before anything has begun."""
     here = local_chat(bot, bot.config.local, local_token()) if bot.config.local.enabled else None
     opening = Opening(others(bot), bot.add, alone=here is None)
-    if here is None and not opening.fronts:
+    if here is None and not opening.chats:
         raise CannotServe(NO_CHAT)
     address = None if here is None else await here.start()
     if here is not None:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from bot.bodies import chunks_of
 from bot.budget import Budget
-from bot.front import Asker
+from bot.front import Caller
 from bot.intake import Intake, Sent, TooLarge
 from bot.local.doors import person_of
 from bot.local.shelf import Shelf
@@ -45,10 +45,10 @@ class Sending:
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         """POST /uploads?name=fox.png: a picture, or a zip of some, as the body; what became of each."""
-        asker, name = await self._asker(request), request.query.get("name", "")
+        caller, name = await self._caller(request), request.query.get("name", "")
         try:
             async with self._body(request) as chunks:
-                sent = await self._intake.take(asker, name, chunks)
+                sent = await self._intake.take(caller, name, chunks)
         except TooLarge as error:
             raise web.HTTPRequestEntityTooLarge(max_size=0, actual_size=0, text=str(error)) from error
         except InvalidRequest as error:
@@ -59,10 +59,10 @@ class Sending:
 
     async def _take_lora(self, request: web.Request) -> web.StreamResponse:
         """POST /lora-files: a .safetensors file as the body; its hash, for the form of /lora import."""
-        asker = await self._asker(request)
+        caller = await self._caller(request)
         try:
             async with self._body(request) as chunks:
-                sha256 = await self._intake.take_lora(asker, chunks)
+                sha256 = await self._intake.take_lora(caller, chunks)
         except InvalidRequest as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from error
         except (OSError, CannotStore) as error:
@@ -87,13 +87,13 @@ class Sending:
         finally:
             self._under_way.give(took)
 
-    async def _asker(self, request: web.Request) -> Asker:
+    async def _caller(self, request: web.Request) -> Caller:
         """Who sends this, and from which channel: the one that `channel` names, or else the first."""
         key = person_of(request)
         if key is None:
             raise web.HTTPForbidden(text="open the page first.")
         channel = self._shelf.channel(request.query.get("channel", ""))
-        return Asker(
+        return Caller(
             chat=CHAT,
             space=channel,
             space_name=channel,

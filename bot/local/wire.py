@@ -12,7 +12,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from bot.budget import Budget
 from bot.card import Card
 from bot.dispatch import Dispatch
-from bot.front import Asker
+from bot.front import Caller
 from bot.local.outbox import Outbox, Overflow
 from bot.local.written import card_json, lora_json, text
 from bot.outcomes import Reply
@@ -91,7 +91,7 @@ class Wire:
         """Who they are here, and which channels there are, each with the number of its newest card."""
         newest = {}
         for channel in self._house.channels:
-            cards = await self._house.dispatch.jobs(self._asker(channel), None, 1)
+            cards = await self._house.dispatch.jobs(self._caller(channel), None, 1)
             newest[channel] = cards[0].number if cards else 0
         channels = [{"name": name, "newest": number} for name, number in newest.items()]
         self.put({"hello": {"key": self.person, "name": self.name, "channels": channels}})
@@ -221,13 +221,13 @@ class Wire:
         drawn = [_shown(*reply.drawn)] if reply.drawn else []
         return {"reply": told | {"loras": loras, "drawn": drawn}}
 
-    def _here(self) -> Asker:
+    def _here(self) -> Caller:
         if self.channel is None:
             raise InvalidRequest("open a channel first.")
-        return self._asker(self.channel)
+        return self._caller(self.channel)
 
-    def _asker(self, channel: str) -> Asker:
-        return Asker(
+    def _caller(self, channel: str) -> Caller:
+        return Caller(
             chat=CHAT,
             space=channel,
             space_name=channel,

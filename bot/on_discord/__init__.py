@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 class DiscordChat:
     """A front end whose messages lie with Discord: they are posted, edited, and found again by their ids."""
 
-    chat = CHAT
+    name = CHAT
     every = 2.0
 
     def __init__(

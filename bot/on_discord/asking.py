@@ -12,7 +12,7 @@ import structlog
 
 from bot.config import DiscordSettings
 from bot.dispatch import Dispatch
-from bot.front import Asker
+from bot.front import Caller
 from bot.on_discord.gallery import show
 from bot.on_discord.giving import Giftable, gift, give
 from bot.on_discord.modals import modal_of
@@ -49,7 +49,7 @@ class Somebody(Protocol):
         """What they are called here."""
 
 
-Act = Callable[[Asker, JobId], Awaitable[Reply]]
+Act = Callable[[Caller, JobId], Awaitable[Reply]]
 
 log = structlog.get_logger(__name__)
 
@@ -67,11 +67,11 @@ class Asking:
         self._heard: OrderedDict[int, None] = OrderedDict()
         self._asking = 0  # interactions that are being answered
 
-    def asker_of(self, interaction: Interaction) -> Asker:
+    def caller_of(self, interaction: Interaction) -> Caller:
         """Who asks, and where. Where the bot is no member, and in private, everybody is on their own."""
         guild = interaction.guild if is_member(interaction) else None
         direct = interaction.guild_id is None and isinstance(interaction.channel, discord.DMChannel)
-        return self.asker_for(
+        return self.caller_for(
             interaction.user,
             channel=str(interaction.channel_id),
             guild=guild,
@@ -80,7 +80,7 @@ class Asking:
             adult=is_adult(interaction.channel),
         )
 
-    def asker_for(
+    def caller_for(
         self,
         user: Somebody,
         *,
@@ -89,9 +89,9 @@ class Asking:
         admin: bool = False,
         direct: bool = False,
         adult: bool = False,
-    ) -> Asker:
+    ) -> Caller:
         """This person in this channel, of this guild or of none."""
-        return Asker(
+        return Caller(
             chat=CHAT,
             space=f"user-{user.id}" if guild is None else str(guild.id),
             space_name=user.display_name if guild is None else guild.name,
@@ -133,7 +133,7 @@ class Asking:
         try:
             if self._asking > CROWD and not may_form:
                 await tried(waiting.defer(ephemeral=not makes_card))
-            reply = await self._carried_out(self.asker_of(interaction), new, act, once=job is not None)
+            reply = await self._carried_out(self.caller_of(interaction), new, act, once=job is not None)
             if not await self._replied(waiting, new, reply):
                 beside = (reply.text if reply.job == new else "", note() if note else "")
                 await self._beside(waiting, "\n".join(filter(None, beside)))
@@ -174,11 +174,11 @@ class Asking:
         """Send these to the person by direct message. Raises CardRefused when they take none."""
         await gift(self.files, user, text, files)
 
-    async def _carried_out(self, asker: Asker, job: JobId, act: Act, *, once: bool) -> Reply:
+    async def _carried_out(self, caller: Caller, job: JobId, act: Act, *, once: bool) -> Reply:
         """What the dispatcher replies; to a form that was sent already, that it was."""
-        if once and await self.dispatch.card(asker, job) is not None:
+        if once and await self.dispatch.card(caller, job) is not None:
             return Reply(ok=False, text=TAKEN)
-        return await act(asker, job)
+        return await act(caller, job)
 
     async def _replied(self, waiting: Waiting, job: JobId, reply: Reply) -> bool:
         """Say what there is to say, and whether that was all: a card answers by itself."""

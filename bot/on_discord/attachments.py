@@ -8,7 +8,7 @@ import aiohttp
 import discord
 import structlog
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.intake import Intake, Kept, check_size, left_out
 from bot.lora_files import check_lora
 from bot.on_discord.filled import Attached
@@ -34,25 +34,25 @@ class Attachments:
         self._session: aiohttp.ClientSession | None = None
         self._held: OrderedDict[tuple[str, JobId], tuple[Attached, ...]] = OrderedDict()
 
-    def hold(self, asker: Asker, form: JobId, files: Sequence[Attached]) -> None:
+    def hold(self, caller: Caller, form: JobId, files: Sequence[Attached]) -> None:
         """Know what hangs on a message until its form comes back: without the privilege to read messages the
         bot sees it once. A restart forgets it."""
-        self._held[asker.person, form] = tuple(files)
+        self._held[caller.person, form] = tuple(files)
         if len(self._held) > MANY:
             self._held.popitem(last=False)
 
-    def held(self, asker: Asker, form: JobId | None) -> tuple[Attached, ...]:
+    def held(self, caller: Caller, form: JobId | None) -> tuple[Attached, ...]:
         """What is held for this form of theirs; nothing if it is another one."""
-        return () if form is None else self._held.get((asker.person, form), ())
+        return () if form is None else self._held.get((caller.person, form), ())
 
-    async def take(self, asker: Asker, files: Sequence[Attached]) -> tuple[list[Kept], list[Refused]]:
+    async def take(self, caller: Caller, files: Sequence[Attached]) -> tuple[list[Kept], list[Refused]]:
         """The pictures that are kept, and what is not, with the reason."""
         kept: list[Kept] = []
         refused: list[Refused] = []
         for file in files:
             try:
                 check_size(file.size, ZIP[0] if file.name.lower().endswith(".zip") else b"")
-                sent = await self._intake.take(asker, file.name, self._chunks(file))
+                sent = await self._intake.take(caller, file.name, self._chunks(file))
             except (InvalidRequest, CannotStore) as error:
                 refused.append((file.name, str(error)))
                 continue
@@ -75,10 +75,10 @@ class Attachments:
                         break
         return bytes(content[:size])
 
-    async def take_lora(self, asker: Asker, file: Attached) -> Sha256:
+    async def take_lora(self, caller: Caller, file: Attached) -> Sha256:
         """A file that may be a LoRA, kept as theirs. Raises InvalidRequest, CannotStore, OSError."""
         check_lora(file.size, b"")
-        return await self._intake.take_lora(asker, self._chunks(file))
+        return await self._intake.take_lora(caller, self._chunks(file))
 
     async def close(self) -> None:
         """Hang up."""

@@ -47,7 +47,7 @@ async def pressed(interaction: discord.Interaction[Any], custom_id: str) -> None
     action = custom_id.partition(":")[0]
     await client.asking.ask(
         interaction,
-        lambda asker, job: client.asking.dispatch.press(asker, custom_id, job=job),
+        lambda caller, job: client.asking.dispatch.press(caller, custom_id, job=job),
         may_form=action in FORMS,
         makes_card=action in CARDS,
     )

@@ -8,7 +8,7 @@ import discord
 import structlog
 from discord import app_commands
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.on_discord import buttons, menus, reactions
 from bot.on_discord.asking import CHAT, SORRY, Asking
 from bot.on_discord.attachments import Attachments, attached, told
@@ -132,7 +132,7 @@ class Atelier(discord.AutoShardedClient):
         else:
             await self.asking.ask(
                 interaction,
-                lambda asker, job: self.asking.dispatch.fill(asker, command.name, values, job=job),
+                lambda caller, job: self.asking.dispatch.fill(caller, command.name, values, job=job),
                 may_form=command is train,
                 makes_card=command in CARDS,
             )
@@ -142,23 +142,23 @@ class Atelier(discord.AutoShardedClient):
     ) -> None:
         """The file first, then what it is to be called."""
 
-        async def act(asker: Asker, job: JobId) -> Reply:
+        async def act(caller: Caller, job: JobId) -> Reply:
             try:
-                sha256 = await self.attachments.take_lora(asker, file)
+                sha256 = await self.attachments.take_lora(caller, file)
             except InvalidRequest as error:
                 return Reply(ok=False, text=str(error))
             named = next(one.name for one in command.parameters if one.option.read is lora_file)
-            return await self.asking.dispatch.fill(asker, command.name, {**values, named: sha256}, job=job)
+            return await self.asking.dispatch.fill(caller, command.name, {**values, named: sha256}, job=job)
 
         await self.asking.ask(interaction, act, makes_card=False)
 
     async def _in_private(self, interaction: Interaction, command: Known, values: Mapping[str, str]) -> None:
         """The card goes to the person's direct messages, and nobody else sees that they asked."""
 
-        async def act(asker: Asker, job: JobId) -> Reply:
+        async def act(caller: Caller, job: JobId) -> Reply:
             direct = await interaction.user.create_dm()
             reply = await self.asking.dispatch.fill(
-                replace(asker, channel=str(direct.id), direct=True), command.name, values
+                replace(caller, channel=str(direct.id), direct=True), command.name, values
             )
             if not reply.ok or reply.job is None:
                 return reply
@@ -174,8 +174,8 @@ class Atelier(discord.AutoShardedClient):
             return
         await self.asking.ask(
             interaction,
-            lambda asker, job: self.asking.dispatch.fill(
-                asker, form.command.name, form.values, job=job, origin=form.source
+            lambda caller, job: self.asking.dispatch.fill(
+                caller, form.command.name, form.values, job=job, origin=form.source
             ),
             makes_card=form.command in CARDS,
             job=form.job,
@@ -192,11 +192,11 @@ class Atelier(discord.AutoShardedClient):
         """Pictures first, then the draft; what was left out is told once its card is there."""
         left_out: list[tuple[str, str]] = []
 
-        async def act(asker: Asker, job: JobId) -> Reply:
-            held = self.attachments.held(asker, source)
+        async def act(caller: Caller, job: JobId) -> Reply:
+            held = self.attachments.held(caller, source)
             draft = None if held else source
-            earlier = {} if draft is None else await self._earlier(asker, draft)
-            kept, refused = await self.attachments.take(asker, (*held, *files))
+            earlier = {} if draft is None else await self._earlier(caller, draft)
+            kept, refused = await self.attachments.take(caller, (*held, *files))
             left_out.extend(refused)
             sent = [Example(sha256=one.sha256, name=one.name, caption=one.caption) for one in kept]
             pictures = (*examples(earlier.get("pictures") or "[]"), *sent)
@@ -209,11 +209,11 @@ class Atelier(discord.AutoShardedClient):
                 "pictures": written_examples(pictures),
                 "draft": earlier.get("draft", ""),
             }
-            return await self.asking.dispatch.fill(asker, train.name, told_values, job=job, origin=draft)
+            return await self.asking.dispatch.fill(caller, train.name, told_values, job=job, origin=draft)
 
         await self.asking.ask(interaction, act, job=job, note=lambda: told(left_out) if left_out else "")
 
-    async def _earlier(self, asker: Asker, source: JobId) -> Mapping[str, str]:
+    async def _earlier(self, caller: Caller, source: JobId) -> Mapping[str, str]:
         """What the job has that the form was opened from: its own person alone is told."""
-        reply = await self.asking.dispatch.press(asker, f"edit:{source}")
+        reply = await self.asking.dispatch.press(caller, f"edit:{source}")
         return {} if reply.form is None else reply.form.values

@@ -7,7 +7,7 @@ import discord
 from discord import app_commands
 
 from bot.card import Card
-from bot.front import Asker
+from bot.front import Caller
 from bot.on_discord.attachments import attached
 from bot.on_discord.filled import HELD
 from bot.outcomes import Reply
@@ -21,7 +21,7 @@ from engine.messages import JobId
 if TYPE_CHECKING:
     from bot.on_discord.client import Atelier
 
-Act = Callable[["Atelier", Asker, discord.Message, JobId], Awaitable[Reply]]
+Act = Callable[["Atelier", Caller, discord.Message, JobId], Awaitable[Reply]]
 Callback = Callable[[discord.Interaction[Any], discord.Message], Coroutine[Any, Any, None]]
 
 RECIPE, LIKE_THIS, TRAIN = "Recipe of this picture", "Paint like this", "Train on these pictures"
@@ -39,7 +39,7 @@ def register(client: "Atelier") -> None:
         async def chosen(interaction: discord.Interaction[Any], message: discord.Message) -> None:
             await client.asking.ask(
                 interaction,
-                lambda asker, job: act(client, asker, message, job),
+                lambda caller, job: act(client, caller, message, job),
                 may_form=may_form,
                 makes_card=False,
             )
@@ -64,9 +64,9 @@ def register(client: "Atelier") -> None:
         )
 
 
-async def _recipe(client: "Atelier", asker: Asker, message: discord.Message, _: JobId) -> Reply:
+async def _recipe(client: "Atelier", caller: Caller, message: discord.Message, _: JobId) -> Reply:
     """The prompt, the rest of the recipe, and the command that paints the same."""
-    card = await _card(client, asker, message)
+    card = await _card(client, caller, message)
     if card is None:
         return Reply(ok=False, text=NOT_MINE)
     fields = [("prompt" if card.kind == "paint" else "LoRA", card.title), *card.recipe]
@@ -78,28 +78,28 @@ async def _recipe(client: "Atelier", asker: Asker, message: discord.Message, _: 
     return Reply(text="\n".join([*lines, "", command] if command else lines))
 
 
-async def _like(client: "Atelier", asker: Asker, message: discord.Message, job: JobId) -> Reply:
+async def _like(client: "Atelier", caller: Caller, message: discord.Message, job: JobId) -> Reply:
     """The form of /imagine with this recipe; with a training, what paints with its LoRA."""
-    card = await _card(client, asker, message)
+    card = await _card(client, caller, message)
     if card is None:
         recipe = await _carried(client, message)
         if recipe:
-            return await client.asking.dispatch.read_recipe(asker, recipe)
+            return await client.asking.dispatch.read_recipe(caller, recipe)
         return Reply(ok=False, text=NOT_LIKE)
     if card.kind == "paint":
-        return await client.asking.dispatch.press(asker, button_id("edit", card.job), job=job)
+        return await client.asking.dispatch.press(caller, button_id("edit", card.job), job=job)
     if not card.line_to_copy:
         return Reply(ok=False, text=NO_RECIPE)
     return Reply(text=card.line_to_copy)
 
 
-async def _train_on(client: "Atelier", asker: Asker, message: discord.Message, job: JobId) -> Reply:
+async def _train_on(client: "Atelier", caller: Caller, message: discord.Message, job: JobId) -> Reply:
     """The form of /train, which has the files of the message already."""
-    if str(message.author.id) != asker.person:
+    if str(message.author.id) != caller.person:
         return Reply(ok=False, text=NOT_YOURS)
     if not message.attachments:
         return Reply(ok=False, text=NO_PICTURES)
-    client.attachments.hold(asker, job, [attached(one) for one in message.attachments])
+    client.attachments.hold(caller, job, [attached(one) for one in message.attachments])
     return Reply(form=Form(command=train.name, values={HELD: job}))
 
 
@@ -112,6 +112,6 @@ async def _carried(client: "Atelier", message: discord.Message) -> str:
     return recipe_in(head)
 
 
-async def _card(client: "Atelier", asker: Asker, message: discord.Message) -> Card | None:
-    """The card of the job that this message shows, if it is one of ours and the asker may see it."""
-    return await client.asking.dispatch.job_of(asker, f"{message.channel.id}-{message.id}")
+async def _card(client: "Atelier", caller: Caller, message: discord.Message) -> Card | None:
+    """The card of the job that this message shows, if it is one of ours and the caller may see it."""
+    return await client.asking.dispatch.job_of(caller, f"{message.channel.id}-{message.id}")

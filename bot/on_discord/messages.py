@@ -33,7 +33,7 @@ class _TooLate(Exception):
 
 
 class Messages:
-    """Shows cards and takes them away, as bot.front.Front says."""
+    """Shows cards and takes them away, as a chat does."""
 
     def __init__(
         self, client: discord.Client, drawings: Drawings, pending: Pending, database: Database

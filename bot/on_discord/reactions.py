@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import discord
 import structlog
 
-from bot.front import Asker, CardRefused
+from bot.front import Caller, CardRefused
 from bot.on_discord.permissions import is_adult, misplaced
 from bot.on_discord.saying import TROUBLES, write
 from bot.outcomes import Reply
@@ -38,15 +38,15 @@ async def reacted(client: "Atelier", payload: discord.RawReactionActionEvent, ad
     if _is_ours(client, payload):
         return
     dispatch, key = client.asking.dispatch, f"{payload.channel_id}-{payload.message_id}"
-    asker = _asker(client, payload)
-    if await dispatch.job_of(asker, key) is None:
+    caller = _caller(client, payload)
+    if await dispatch.job_of(caller, key) is None:
         return
     try:
         person = await _person(client, payload)
         if person.bot or _is_misplaced(client, payload):
             return
-        asker = replace(asker, person_name=person.display_name)
-        reply = await dispatch.react(asker, key, emoji, added)
+        caller = replace(caller, person_name=person.display_name)
+        reply = await dispatch.react(caller, key, emoji, added)
         if reply is not None:
             await _tell(client, person, reply)
     except TROUBLES as error:
@@ -60,11 +60,11 @@ def _is_ours(client: "Atelier", payload: discord.RawReactionActionEvent) -> bool
     return me is None or payload.user_id == me.id or (author is not None and author != me.id)
 
 
-def _asker(client: "Atelier", payload: discord.RawReactionActionEvent) -> Asker:
+def _caller(client: "Atelier", payload: discord.RawReactionActionEvent) -> Caller:
     """Who reacts, and where, as far as the event tells."""
     guild = None if payload.guild_id is None else client.get_guild(payload.guild_id)
     channel = client.get_channel(payload.channel_id)
-    return client.asking.asker_for(
+    return client.asking.caller_for(
         payload.member or client.get_user(payload.user_id) or _Somebody(payload.user_id),
         channel=str(payload.channel_id),
         guild=guild,

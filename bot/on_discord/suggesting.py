@@ -43,7 +43,7 @@ async def _names(interaction: Interaction, words: str) -> Suggested:
 
 async def _usable(interaction: Interaction, words: str) -> list[tuple[str, str]]:
     asking = interaction.client.asking  # type: ignore[attr-defined]
-    found = await asking.dispatch.loras(asking.asker_of(interaction), words, limit=MOST)
+    found = await asking.dispatch.loras(asking.caller_of(interaction), words, limit=MOST)
     return [(one.value, one.label) for one in found]
 
 

@@ -9,7 +9,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.hanging import hung
 from bot.on_slack.ephemerals import Ephemerals, Recipient
 from bot.on_slack.forms import Origin, modal
@@ -70,14 +70,14 @@ class Answering:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def direct(self, asker: Asker) -> Asker | None:
+    async def direct(self, caller: Caller) -> Caller | None:
         """The same person in their conversation with the bot; None when Slack opens none."""
         try:
-            opened = await self._client.conversations_open(users=account(asker.person))
+            opened = await self._client.conversations_open(users=account(caller.person))
         except TROUBLES as error:
             log.warning("nobody can be written to", reason=error_of(error))
             return None
-        return replace(asker, channel=str(opened["channel"]["id"]), direct=True)
+        return replace(caller, channel=str(opened["channel"]["id"]), direct=True)
 
     async def tell(self, to: Recipient, text: str) -> None:
         """Tell this person what nobody else sees."""
@@ -95,7 +95,7 @@ class Answering:
 
     async def draw(self, to: Recipient, name: str, content: bytes) -> None:
         """Send this person a picture, and nobody else: Slack shows nobody a file in an ephemeral message."""
-        if not await self._sent(to.asker, [(name, name, content)]):
+        if not await self._sent(to.caller, [(name, name, content)]):
             await self.tell(to, UNSENT)
 
     async def open(self, trigger: str, view: JSON) -> str:
@@ -118,9 +118,9 @@ class Answering:
     async def form(self, to: Recipient, form: Form, trigger: str, **origin: Any) -> str:
         """Open the modal of a form; what to tell the person when Slack does not."""
         async with self._database.reading() as session:
-            person = await known(session, CHAT, to.asker.person)
+            person = await known(session, CHAT, to.caller.person)
         usual = with_defaults(person.settings if person else {}, find(form.command), {})
-        opened = Origin(command=form.command, channel=to.asker.channel, answer=to.url, **origin)
+        opened = Origin(command=form.command, channel=to.caller.channel, answer=to.url, **origin)
         return await self.open(trigger, modal(opened, form.values, usual))
 
     async def give(self, to: Recipient, files: tuple[tuple[str, Sha256], ...], text: str) -> None:
@@ -131,14 +131,14 @@ class Answering:
             log.warning("a file could not be read", reason=error_of(error))
             await self.tell(to, UNSENT)
             return
-        sent = await self._sent(to.asker, contents, text)
-        if not sent or not to.asker.direct:
+        sent = await self._sent(to.caller, contents, text)
+        if not sent or not to.caller.direct:
             await self.tell(to, SENT if sent else UNSENT)
 
-    async def _sent(self, asker: Asker, contents: Sequence[tuple[str, str, bytes]], text: str = "") -> bool:
+    async def _sent(self, caller: Caller, contents: Sequence[tuple[str, str, bytes]], text: str = "") -> bool:
         """Whether these files (name, title, content) are in the person's conversation with the bot."""
         try:
-            opened = await self._client.conversations_open(users=account(asker.person))
+            opened = await self._client.conversations_open(users=account(caller.person))
             channel = opened["channel"]["id"]
             await self._sharing.share(channel, None, contents)
             for content in messages(text) if text else ():
@@ -151,7 +151,7 @@ class Answering:
 
 def told_of_picture(to: Recipient, text: str) -> str:
     """The words, and where to look for the picture that belongs to them."""
-    return text if to.asker.direct else f"{text}\n{PICTURE}"
+    return text if to.caller.direct else f"{text}\n{PICTURE}"
 
 
 async def _tried(work: Coroutine[Any, Any, None]) -> None:

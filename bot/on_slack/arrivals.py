@@ -3,7 +3,7 @@
 import asyncio
 
 from bot.dispatch import Dispatch
-from bot.front import Asker
+from bot.front import Caller
 from bot.intake import Intake
 from bot.on_slack.answering import Answering
 from bot.on_slack.ephemerals import Recipient
@@ -47,7 +47,7 @@ class Arrivals:
         sent = files(view)
         if not sent:
             return {"response_action": "errors", "errors": {FILE: NO_FILE}}
-        bringing = asyncio.create_task(self._bring(to.asker, view, user, sent[0], job))
+        bringing = asyncio.create_task(self._bring(to.caller, view, user, sent[0], job))
         done, _ = await asyncio.wait({bringing}, timeout=PATIENCE)
         if not done:
             self._answering.later(self._tell(to, bringing))
@@ -58,16 +58,16 @@ class Arrivals:
         self._answering.later(self._answering.tell(to, reply.text))
         return {}
 
-    async def _bring(self, asker: Asker, view: JSON, user: str, file: str, job: JobId) -> Reply:
+    async def _bring(self, caller: Caller, view: JSON, user: str, file: str, job: JobId) -> Reply:
         try:
             chunks = self._fetching.chunks(file, user)
-            sha256 = await self._intake.take_lora(asker, chunks)
+            sha256 = await self._intake.take_lora(caller, chunks)
         except (InvalidRequest, CannotStore) as error:
             return Reply(ok=False, text=str(error))
         except OSError:
             return Reply(ok=False, text=UNKEPT)
         values = {**texts(view), FILE: sha256}
-        return await self._dispatch.fill(asker, Origin.of(view).command, values, job=job)
+        return await self._dispatch.fill(caller, Origin.of(view).command, values, job=job)
 
     async def _tell(self, to: Recipient, asking: "asyncio.Task[Reply]") -> None:
         reply = await asking

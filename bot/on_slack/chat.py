@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 class SlackChat:
     """A front end whose cards are messages, each with its job's id in its metadata."""
 
-    chat = CHAT
+    name = CHAT
     every = 3.0
 
     def __init__(

@@ -1,7 +1,7 @@
 """Where the bot works in a workspace: in channels that it can post in, and that its operator allows."""
 
 from bot.config import SlackSettings
-from bot.front import Asker
+from bot.front import Caller
 from bot.on_slack.workspace import Workspace
 from commands.book import posting
 
@@ -13,13 +13,13 @@ class Entrance:
         self._channels = settings.channels
         self._workspace = workspace
 
-    async def refusal(self, asker: Asker, command: str) -> str:
+    async def refusal(self, caller: Caller, command: str) -> str:
         """Why this cannot be done here, in a sentence; empty when it can."""
-        if command not in posting() or asker.direct:
+        if command not in posting() or caller.direct:
             return ""
-        if self._channels and asker.channel not in self._channels:
+        if self._channels and caller.channel not in self._channels:
             return "this is done in other channels here: ask an admin which, or write to the bot directly."
-        channel = await self._workspace.channel(asker.channel)
+        channel = await self._workspace.channel(caller.channel)
         if channel.member:
             return ""
         return (

@@ -9,7 +9,7 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.on_slack.refusals import CLOSED, TROUBLES, error_of
 from bot.on_slack.words import JSON, QUIET, messages
 from bot.on_slack.workspace import account
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 class Recipient:
     """Who is answered. `url` came with what they did: what is sent there is seen where the bot is not."""
 
-    asker: Asker
+    caller: Caller
     url: str = ""
     thread: str | None = None
     uses: int = USES
@@ -36,10 +36,10 @@ class Recipient:
         return bool(self.url) and self.uses > 0 and time.monotonic() - self.since < SECONDS
 
 
-def recipient(asker: Asker, body: JSON) -> Recipient:
+def recipient(caller: Caller, body: JSON) -> Recipient:
     """Whoever caused this. Events and forms come without an address."""
     thread = (body.get("container") or {}).get("thread_ts")
-    return Recipient(asker=asker, url=str(body.get("response_url") or ""), thread=thread)
+    return Recipient(caller=caller, url=str(body.get("response_url") or ""), thread=thread)
 
 
 class Ephemerals:
@@ -78,10 +78,10 @@ class Ephemerals:
 
     async def _beside(self, to: Recipient, content: JSON) -> bool:
         """Whether it is shown in the channel, of which the bot has to be a member."""
-        asker = to.asker
+        caller = to.caller
         try:
             await self._client.chat_postEphemeral(
-                channel=asker.channel, user=account(asker.person), thread_ts=to.thread, **content
+                channel=caller.channel, user=account(caller.person), thread_ts=to.thread, **content
             )
         except SlackApiError as error:
             if error_of(error) not in UNSEEN:
@@ -90,5 +90,5 @@ class Ephemerals:
         return True
 
     async def _direct(self, to: Recipient, content: JSON) -> None:
-        opened = await self._client.conversations_open(users=account(to.asker.person))
+        opened = await self._client.conversations_open(users=account(to.caller.person))
         await self._client.chat_postMessage(channel=opened["channel"]["id"], **content, **QUIET)

@@ -97,22 +97,22 @@ class Listeners:
     async def _command(self, body: JSON) -> JSON:
         began = time.monotonic()
         name, text = word_of(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
-        asker = await self._workspace.asker(body, str(body["channel_id"]))
-        to = recipient(asker, body)
+        caller = await self._workspace.caller(body, str(body["channel_id"]))
+        to = recipient(caller, body)
         text, alone = _apart(text) if name == imagine.name else (text, False)
         if alone:
-            direct = await self._answering.direct(asker)
+            direct = await self._answering.direct(caller)
             if direct is None:
                 return self._answer(to, UNSENT, began)
-            asker = direct
-        refusal = await self._entrance.refusal(asker, name)
+            caller = direct
+        refusal = await self._entrance.refusal(caller, name)
         if refusal:
             return self._answer(to, refusal, began)
         if not text and name in ASKING:
             form = Form(command=name, values={})
-            told = await self._answering.form(replace(to, asker=asker), form, body["trigger_id"])
+            told = await self._answering.form(replace(to, caller=caller), form, body["trigger_id"])
             return self._answer(to, told, began)
-        saying = self._dispatch.say(asker, f"/{name} {text}", job=self._job(body))
+        saying = self._dispatch.say(caller, f"/{name} {text}", job=self._job(body))
         if f"{name} {text}".lower().startswith(SLOW):
             reply = await self._arrivals.in_time(to, asyncio.create_task(saying))
         else:
@@ -135,9 +135,9 @@ class Listeners:
         action, channel = body["actions"][0], body.get("channel")
         if channel is None:
             return {}
-        to = recipient(await self._workspace.asker(body, str(channel["id"])), body)
+        to = recipient(await self._workspace.caller(body, str(channel["id"])), body)
         button = str(action.get("value") or action.get("action_id"))
-        reply = await self._dispatch.press(to.asker, button, job=self._job(body))
+        reply = await self._dispatch.press(to.caller, button, job=self._job(body))
         told = await self._beside(to, reply, body, source=button)
         if told:
             self._answering.later(self._answering.tell(to, told))
@@ -151,8 +151,8 @@ class Listeners:
         """LoRAs for what was typed; nothing for anything else."""
         view = body.get("view") or {}
         origin = Origin.of(view)
-        asker = await self._workspace.asker(body, origin.channel)
-        found = await self._dispatch.loras(asker, str(body.get("value") or ""), limit=25)
+        caller = await self._workspace.caller(body, origin.channel)
+        found = await self._dispatch.loras(caller, str(body.get("value") or ""), limit=25)
         options = [
             {"text": plain(one.label, 75), "value": one.value} for one in found if len(one.value) <= 150
         ]
@@ -162,8 +162,8 @@ class Listeners:
         """A form that was sent. The job's id comes from the modal: sent twice, it is filed once."""
         view = body["view"]
         origin = Origin.of(view)
-        to = Recipient(asker=await self._workspace.asker(body, origin.channel), url=origin.answer)
-        refusal = await self._entrance.refusal(to.asker, origin.command)
+        to = Recipient(caller=await self._workspace.caller(body, origin.channel), url=origin.answer)
+        refusal = await self._entrance.refusal(to.caller, origin.command)
         if refusal:
             return _wrong(view, refusal)
         job = job_of(self._secret, str(view["id"]))
@@ -172,7 +172,7 @@ class Listeners:
         if origin.command == lora_import.name:
             return await self._arrivals.submit(to, view, user_of(body), job)
         source = self._trainings.job_in(origin.source)
-        reply = await self._dispatch.fill(to.asker, origin.command, texts(view), job=job, origin=source)
+        reply = await self._dispatch.fill(to.caller, origin.command, texts(view), job=job, origin=source)
         if not reply.ok:
             return _wrong(view, reply.text)
         if told := await self._beside(to, reply, body):
@@ -187,10 +187,10 @@ class Listeners:
         if (await self._workspace.person(str(event["user"]), body)).bot:
             return {}
         channel, ts = str(item["channel"]), str(item["ts"])
-        asker = await self._workspace.asker(body, channel)
+        caller = await self._workspace.caller(body, channel)
         react = partial(
             self._dispatch.react,
-            asker,
+            caller,
             emoji=emoji,
             added=event["type"] == "reaction_added",
             job=self._job(body),
@@ -199,7 +199,7 @@ class Listeners:
         if reply is None and event.get("item_user") == self._workspace.home.bot:
             card = await self._history.above(channel, ts)  # a picture in the thread stands for its card
             reply = await react(Place(channel=channel, ts=card).key) if card else None
-        to = recipient(asker, body)
+        to = recipient(caller, body)
         if reply is not None and (told := await self._beside(to, reply, body)):
             self._answering.later(self._answering.tell(to, told))
         return {}

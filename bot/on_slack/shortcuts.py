@@ -39,29 +39,29 @@ class Shortcuts:
 
     async def train_on(self, body: JSON) -> JSON:
         """The form of /train with the pictures of a message, if the caller posted them."""
-        asker, trigger = await self._workspace.asker(body, str(body["channel"]["id"])), body["trigger_id"]
+        caller, trigger = await self._workspace.caller(body, str(body["channel"]["id"])), body["trigger_id"]
         files: tuple[str, ...] = ()
         try:
             told = await self._fetching.described(body["message"].get("files") or ())
             files, refusal = pictures_of(told, user_of(body))
         except InvalidRequest as error:
             refusal = str(error)
-        refusal = refusal or await self._entrance.refusal(asker, train.name)
+        refusal = refusal or await self._entrance.refusal(caller, train.name)
         if refusal:
             await self._answering.open(trigger, notice("Train on these", refusal))
         else:
             await self._answering.form(
-                recipient(asker, body), Form(command=train.name, values={}), trigger, files=files
+                recipient(caller, body), Form(command=train.name, values={}), trigger, files=files
             )
         return {}
 
     async def paint_like(self, body: JSON) -> JSON:
         """The form that painted this, or one with a message's words as the prompt."""
-        asker, trigger = await self._workspace.asker(body, str(body["channel"]["id"])), body["trigger_id"]
-        to = recipient(asker, body)
+        caller, trigger = await self._workspace.caller(body, str(body["channel"]["id"])), body["trigger_id"]
+        to = recipient(caller, body)
         shown = body["message"]
         for ts in (shown.get("ts"), shown.get("thread_ts")):
-            card = await self._dispatch.job_of(asker, f"{asker.channel}-{ts}") if ts else None
+            card = await self._dispatch.job_of(caller, f"{caller.channel}-{ts}") if ts else None
             if card is not None and card.kind == "paint":
                 return await self._edit(to, f"edit:{card.job}", trigger)
         words = unescaped(str(shown.get("text") or "")).strip()
@@ -76,7 +76,7 @@ class Shortcuts:
 
     async def _paint_pasted(self, to: Recipient, words: str, trigger: str) -> JSON:
         """The form with the recipe that somebody wrote here, and what of it is not known."""
-        reply = await self._dispatch.read_recipe(to.asker, words)
+        reply = await self._dispatch.read_recipe(to.caller, words)
         told = reply.text
         if reply.form is not None:
             told = await self._answering.form(to, reply.form, trigger) or told
@@ -85,7 +85,7 @@ class Shortcuts:
         return {}
 
     async def _edit(self, to: Recipient, button: str, trigger: str) -> JSON:
-        reply = await self._dispatch.press(to.asker, button)
+        reply = await self._dispatch.press(to.caller, button)
         if reply.form is not None:
             await self._answering.form(to, reply.form, trigger, source=button)
         else:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from bot.dispatch import Dispatch
-from bot.front import Asker
+from bot.front import Caller
 from bot.intake import Intake, Kept, Sent, left_out
 from bot.on_slack.answering import Answering
 from bot.on_slack.ephemerals import Recipient
@@ -75,10 +75,10 @@ class Trainings:
 
     async def _file(self, to: Recipient, view: JSON, user: str, job: JobId) -> "Refusal | None":
         """Everything from the files to the draft's row."""
-        asker, origin, values = to.asker, Origin.of(view), texts(view)
+        caller, origin, values = to.caller, Origin.of(view), texts(view)
         try:
-            sent = await self._taken(asker, user, [*origin.files, *files(view)])
-            there = await self._there(asker, origin)
+            sent = await self._taken(caller, user, [*origin.files, *files(view)])
+            there = await self._there(caller, origin)
         except (InvalidRequest, CannotStore) as error:
             return Refusal("pictures", str(error))
         except OSError:
@@ -89,14 +89,14 @@ class Trainings:
             return Refusal("pictures", refused or NO_PICTURES)
         values["pictures"] = json.dumps(pictures, ensure_ascii=False)
         source = self.job_in(origin.source)
-        reply = await self._dispatch.fill(asker, train.name, values, job=job, origin=source)
+        reply = await self._dispatch.fill(caller, train.name, values, job=job, origin=source)
         if not reply.ok:
             return Refusal(field_of(view, reply.text), reply.text)
         if refused:
             self._answering.later(self._answering.tell(to, refused))
         return None
 
-    async def _taken(self, asker: Asker, user: str, ids: Sequence[str]) -> Sent:
+    async def _taken(self, caller: Caller, user: str, ids: Sequence[str]) -> Sent:
         """The pictures in these files, in their order, and what was refused of them."""
         room = asyncio.Semaphore(AT_ONCE)
 
@@ -106,7 +106,7 @@ class Trainings:
                 try:
                     fetched = await self._fetching.fetch(file, user)
                     name = fetched.name
-                    return await self._intake.take(asker, name, fetched.chunks)
+                    return await self._intake.take(caller, name, fetched.chunks)
                 except InvalidRequest as error:
                     return Sent(refused=((name, str(error)),))
 
@@ -116,11 +116,11 @@ class Trainings:
             refused=tuple(refused for sent in every for refused in sent.refused),
         )
 
-    async def _there(self, asker: Asker, origin: Origin) -> list[JSON]:
+    async def _there(self, caller: Caller, origin: Origin) -> list[JSON]:
         """The pictures that the form was opened with, which only the job behind its button knows."""
         if not origin.source:
             return []
-        reply = await self._dispatch.press(asker, origin.source)
+        reply = await self._dispatch.press(caller, origin.source)
         if reply.form is None:
             raise InvalidRequest(reply.text)
         told: list[JSON] = json.loads(reply.form.values.get("pictures") or "[]")

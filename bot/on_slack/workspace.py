@@ -10,7 +10,7 @@ from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.on_slack.refusals import REMOVED, error_of
 from bot.on_slack.words import JSON
 
@@ -121,12 +121,12 @@ class Workspace:
         self._people: Remembered[Person] = Remembered()
         self._channels: Remembered[Channel] = Remembered()
 
-    async def asker(self, body: JSON, channel: str) -> Asker:
+    async def caller(self, body: JSON, channel: str) -> Caller:
         """Whoever caused this, in this channel."""
         person = await self.person(user_of(body), body)
         where = await self.channel(channel)
         team = where.team if self.home.grid and where.team else _team(body) if self.home.grid else ""
-        return Asker(
+        return Caller(
             chat=CHAT,
             space=self.home.space(team or self.home.team),
             space_name=self.home.name if team in ("", self.home.team) else _team_name(body) or team,

@@ -12,7 +12,7 @@ from bot.card import Card
 from bot.outcomes import Reply
 from engine.messages import JobId, Sha256
 from storage import people, uploads
-from tests.bot.wall import Chat, asker
+from tests.bot.wall import Chat, caller
 
 PATIENCE = 100.0  # seconds, for machines with much to do
 QUICK = {"trigger": "ohwx", "subject": "gear", "preset": "object", "consent": "true"}
@@ -51,7 +51,7 @@ async def drafts(
         for named, content in pictures.items()
     ]
     filled = {**QUICK, "name": name, "pictures": json.dumps(told), **values}
-    return await chat.bot.dispatch.fill(asker(who), "train", filled)
+    return await chat.bot.dispatch.fill(caller(who), "train", filled)
 
 
 async def reported(chat: Chat, job: JobId | None) -> Card:

@@ -10,7 +10,7 @@ from commands.answers import SmallPicture
 from engine.messages import Sha256
 from storage.files import Files
 from tests.bot.test_sheets import BLUE, GREEN, RED, a_picture
-from tests.bot.wall import OpenChat, asker
+from tests.bot.wall import OpenChat, caller
 
 
 def middle(nth: int) -> tuple[int, int]:
@@ -41,7 +41,7 @@ async def test_a_file_that_is_gone_leaves_its_place_empty(tmp_path: Path) -> Non
 
 async def test_what_is_hidden_until_it_is_opened_is_not_on_the_sheet(open_chat: OpenChat) -> None:
     chat = await open_chat()
-    await chat.bot.dispatch.say(asker("root", admin=True), "/admin rules --filtered spoiler")
+    await chat.bot.dispatch.say(caller("root", admin=True), "/admin rules --filtered spoiler")
     told = await chat.says(
         "ana", "/imagine a flag --count 2 --seed 200 --steps 2"
     )  # the first one is flagged

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar
 from PIL import Image
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.intake import Intake, Sent
 from bot.leftovers import Leftovers
 from bot.packed import Taken, taken
@@ -41,8 +41,8 @@ async def intake(tmp_path: Path) -> AsyncIterator[Intake]:
 
 
 async def sends(intake: Intake, who: str, content: bytes, name: str = "a.png") -> Sent:
-    asker = Asker(chat="wall", space="1", space_name="one", channel="2", person=who, person_name=who)
-    return await intake.take(asker, name, pieces(content))
+    caller = Caller(chat="wall", space="1", space_name="one", channel="2", person=who, person_name=who)
+    return await intake.take(caller, name, pieces(content))
 
 
 def zipped(files: dict[str, bytes]) -> bytes:

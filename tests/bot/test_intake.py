@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.intake import Intake, check_size
 from bot.leftovers import Leftovers
 from engine.messages import InvalidRequest, stored_at
@@ -34,8 +34,8 @@ async def intake(database: Database, tmp_path: Path) -> AsyncIterator[Intake]:
     await intake.close()
 
 
-def ana(chat: str, key: str) -> Asker:
-    return Asker(chat=chat, space="1", space_name="one", channel="2", person=key, person_name="ana")
+def ana(chat: str, key: str) -> Caller:
+    return Caller(chat=chat, space="1", space_name="one", channel="2", person=key, person_name="ana")
 
 
 def a_picture(colour: str = "red") -> bytes:

@@ -6,7 +6,7 @@ import pytest
 
 from engine.messages import stored_at
 from tests.bot.running_bot import rows
-from tests.bot.wall import Chat, OpenChat, asker
+from tests.bot.wall import Chat, OpenChat, caller
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ async def test_an_edit_gives_a_form_which_filled_in_paints(chat: Chat) -> None:
     form = (await chat.presses("ana", "edit", first.job)).form
     assert form is not None
     reply = await chat.bot.dispatch.fill(
-        asker("ana"), form.command, dict(form.values) | {"prompt": "a blue fox"}
+        caller("ana"), form.command, dict(form.values) | {"prompt": "a blue fox"}
     )
 
     card = await chat.ends(reply.job)
@@ -208,7 +208,7 @@ async def test_forged_and_foreign_buttons_are_refused(chat: Chat) -> None:
     first = await chat.says("ana", "/imagine a red fox --steps 3")
     await chat.ends(first.job)
 
-    forged = await chat.bot.dispatch.press(asker("bo"), "again:'; DROP TABLE jobs")
+    forged = await chat.bot.dispatch.press(caller("bo"), "again:'; DROP TABLE jobs")
     elsewhere = await chat.presses("bo", "again", first.job, space="another")
     somebody_elses = await chat.presses("bo", "delete", first.job)
 
@@ -221,9 +221,9 @@ async def test_the_history_of_a_channel_is_read_newest_first(chat: Chat) -> None
     jobs = [(await chat.says("ana", f"/imagine a fox --steps 2 --seed {seed}")).job for seed in range(4)]
     await chat.ends(jobs[-1])
 
-    newest = await chat.bot.dispatch.jobs(asker("bo"), None, 3)
-    older = await chat.bot.dispatch.jobs(asker("bo"), newest[-1].number, 3)
-    elsewhere = await chat.bot.dispatch.jobs(asker("bo", "another"), None, 3)
+    newest = await chat.bot.dispatch.jobs(caller("bo"), None, 3)
+    older = await chat.bot.dispatch.jobs(caller("bo"), newest[-1].number, 3)
+    elsewhere = await chat.bot.dispatch.jobs(caller("bo", "another"), None, 3)
 
     assert [card.job for card in newest + older] == jobs[::-1]
     assert elsewhere == []

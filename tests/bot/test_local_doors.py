@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, CookieJar, WSMsgType, WSServerHandshakeError
 
-from bot.front import Asker
+from bot.front import Caller
 from tests.bot.visitor import Place, a_place
 
 
@@ -174,7 +174,7 @@ async def test_html_travels_as_it_was_written(place: Place) -> None:
 async def test_a_picture_of_another_space_is_not_found(place: Place) -> None:
     ana = await place.comes()
     card = await ana.paints()
-    stranger = Asker(
+    stranger = Caller(
         chat="wall",
         space="general",
         space_name="x",

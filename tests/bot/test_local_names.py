@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bot.config import AdminSettings
-from bot.front import Asker
+from bot.front import Caller
 from tests.bot.visitor import Place, Visitor, a_place
 
 UNSEEN = "a name has 1 to 32 characters that can be seen."
@@ -115,7 +115,7 @@ async def test_half_a_character_in_forms_and_buttons_is_told_too(place: Place) -
 
 
 async def test_half_a_character_in_a_chats_own_names_stops_nobody(place: Place) -> None:
-    asker = Asker(
+    caller = Caller(
         chat="wall",
         space="home",
         space_name="home \ud83d",
@@ -124,7 +124,7 @@ async def test_half_a_character_in_a_chats_own_names_stops_nobody(place: Place) 
         person_name="Ana \ud83d",
     )
 
-    assert (await place.bot.dispatch.say(asker, "/imagine a fox --steps 1")).ok
+    assert (await place.bot.dispatch.say(caller, "/imagine a fox --steps 1")).ok
 
 
 async def test_an_export_that_cannot_be_written_is_told_in_one_sentence(place: Place) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from bot.card import Card
-from bot.front import ChatUnavailable, Front
+from bot.front import ChatUnavailable
 from bot.opening import Opening
 from engine.messages import JobId
 from tests.bot.running_bot import change, quick_config, serving, until, visiting
-from tests.bot.wall import Chat, OpenChat, Wall, asker
+from tests.bot.wall import Chat, OpenChat, Wall, caller
 from tests.fakes.discord import FakeDiscord
 
 WRONG = "no token that Discord knows"
@@ -23,7 +23,7 @@ WRONG = "no token that Discord knows"
 class Elsewhere:
     """A chat on somebody's server, which is there after a while, or never."""
 
-    chat: str
+    name: str
     refusal: str = ""
     fault: str = ""
     seconds: float = 0.0
@@ -38,7 +38,7 @@ class Elsewhere:
             raise RuntimeError(self.fault)
         if self.refusal:
             raise ChatUnavailable(self.refusal)
-        return f"{self.chat} as atelier"
+        return f"{self.name} as atelier"
 
     async def stop(self) -> None:
         self.stopped = True
@@ -55,14 +55,14 @@ class Elsewhere:
 
 
 async def test_one_that_is_refused_or_slow_keeps_no_other_waiting(capsys: pytest.CaptureFixture[str]) -> None:
-    added: list[Front] = []
-    fronts = [
+    added: list[object] = []
+    chats = [
         Elsewhere("red", refusal="red: no."),
         Elsewhere("broken", fault="nobody expects that"),
         Elsewhere("slow", seconds=60),
         Elsewhere("blue"),
     ]
-    opening = Opening(fronts, added.append, alone=True)
+    opening = Opening(chats, added.append, alone=True)
     begun = asyncio.create_task(opening.begin())
 
     async with asyncio.timeout(10):
@@ -73,23 +73,23 @@ async def test_one_that_is_refused_or_slow_keeps_no_other_waiting(capsys: pytest
     await opening.stop()
 
     told = capsys.readouterr()
-    assert added == [fronts[3]]
+    assert added == [chats[3]]
     assert "Atelier is on blue as atelier" in told.out
     assert "red: no." in told.err
-    assert all(front.stopped for front in fronts)
+    assert all(chat.stopped for chat in chats)
 
 
 async def test_when_nobody_is_there_for_anybody_that_is_told() -> None:
     for refusals, sentence in ((["red: no."], "red: no."), (["red: no.", "blue: no."], "none of the chats")):
-        fronts = [Elsewhere(refusal[:3], refusal=refusal) for refusal in refusals]
+        chats = [Elsewhere(refusal[:3], refusal=refusal) for refusal in refusals]
         with pytest.raises(ChatUnavailable, match=sentence):
-            await Opening(fronts, lambda front: None, alone=True).begin()
-        await Opening(fronts, lambda front: None, alone=False).begin()
+            await Opening(chats, lambda chat: None, alone=True).begin()
+        await Opening(chats, lambda chat: None, alone=False).begin()
 
 
 async def test_cards_of_a_chat_that_is_there_late_are_shown_then(open_chat: OpenChat) -> None:
-    chat: Chat = await open_chat(wall=Wall(chat="other"))
-    reply = await chat.bot.dispatch.say(asker("ana"), "/imagine a fox --steps 3")
+    chat: Chat = await open_chat(wall=Wall(name="other"))
+    reply = await chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 3")
     await chat.bot.delivery.calm()
     late = Elsewhere("wall")
 

@@ -6,14 +6,14 @@ import json
 import zipfile
 from pathlib import Path
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.outcomes import Reply
 from engine.messages import JobId, Sha256
 from storage.ids import new_job_id
 from tests.bot.coming import pieces
 from tests.bot.lessons import drafts, learns, reported, starts
 from tests.bot.running_bot import rows
-from tests.bot.wall import SLEEPER, Chat, OpenChat, asker
+from tests.bot.wall import SLEEPER, Chat, OpenChat, caller
 
 LONG = "2000"  # steps: it runs until something happens to it
 TABLES = (
@@ -54,7 +54,7 @@ async def lives(chat: Chat, who: str, name: str = "maria", trigger: str = "ohwx"
     """Somebody paints two pictures, keeps one, trains a LoRA, and has settings."""
     reply = await chat.says(who, "/imagine a secret fox --steps 2 --count 2")
     await chat.ends(reply.job)
-    await chat.bot.dispatch.press(asker(who), f"keep:{reply.job}:1")
+    await chat.bot.dispatch.press(caller(who), f"keep:{reply.job}:1")
     await chat.says(who, "/settings --steps 12")
     card = await chat.ends(await starts(chat, who, name, steps="12", trigger=trigger))
     assert card.state == "succeeded", card.line
@@ -185,12 +185,12 @@ async def test_files_that_a_killed_bot_left_are_gone_after_a_restart(open_chat: 
 async def test_a_command_that_the_chat_delivers_once_more_brings_nothing_back(open_chat: OpenChat) -> None:
     chat = await open_chat()
     job = JobId(new_job_id())
-    await chat.bot.dispatch.say(asker("ana"), "/imagine a fox --steps 2", job=job)
+    await chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 2", job=job)
     await chat.ends(job)
     await deletes(chat)
     await chat.sees(lambda: left(chat.folder) == {})
 
-    again = await chat.bot.dispatch.say(asker("ana"), "/imagine a fox --steps 2", job=job)
+    again = await chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 2", job=job)
 
     assert not again.ok
     assert "deleted" in again.text
@@ -281,7 +281,7 @@ async def test_the_same_export_twice_is_one_file_which_goes_with_its_person(open
 
 async def test_an_export_fits_into_what_the_chat_sends(open_chat: OpenChat) -> None:
     chat = await open_chat(program=SLEEPER)
-    me = Asker(chat="discord", space="1", space_name="one", channel="2", person="3", person_name="ana")
+    me = Caller(chat="discord", space="1", space_name="one", channel="2", person="3", person_name="ana")
     await chat.bot.intake.take(me, "a.png", pieces(noise(1)))
     for seed in range(2, 5):
         await chat.bot.intake.take(me, f"{seed}.png", pieces(noise(seed)))

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.outcomes import Reply
 from engine.messages import JobId, Paint
 from storage.views import JobView, views
 from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
-from tests.bot.wall import Chat, OpenChat, asker
+from tests.bot.wall import Chat, OpenChat, caller
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def message_of(chat: Chat, job: JobId | None) -> str:
 
 
 async def reacts(chat: Chat, who: str, job: JobId | None, emoji: str, added: bool = True) -> Reply | None:
-    return await chat.bot.dispatch.react(asker(who), message_of(chat, job), emoji, added)
+    return await chat.bot.dispatch.react(caller(who), message_of(chat, job), emoji, added)
 
 
 async def painted(chat: Chat, words: str = "a fox --steps 3 --seed 7", who: str = "ana") -> JobId:
@@ -116,10 +116,10 @@ async def test_other_emoji_other_messages_and_other_spaces_mean_nothing(chat: Ch
     key = message_of(chat, job)
     react = chat.bot.dispatch.react
 
-    assert await react(asker("ana"), key, "👍") is None
-    assert await react(asker("ana"), "home/999", "🔁") is None
-    assert await react(asker("eve", "elsewhere"), key, "🔁") is None
-    assert await react(asker("ana"), key, "🔁", added=False) is None
+    assert await react(caller("ana"), key, "👍") is None
+    assert await react(caller("ana"), "home/999", "🔁") is None
+    assert await react(caller("eve", "elsewhere"), key, "🔁") is None
+    assert await react(caller("ana"), key, "🔁", added=False) is None
     assert len(rows(chat.folder, "SELECT id FROM jobs")) == 1
 
 
@@ -139,18 +139,18 @@ async def test_a_message_tells_whose_card_it_is(chat: Chat) -> None:
     job = await painted(chat)
     key = message_of(chat, job)
 
-    card = await chat.bot.dispatch.job_of(asker("bo"), key)
+    card = await chat.bot.dispatch.job_of(caller("bo"), key)
 
     assert card is not None
     assert (card.job, card.title) == (job, "a fox")
-    assert await chat.bot.dispatch.job_of(asker("eve", "elsewhere"), key) is None
+    assert await chat.bot.dispatch.job_of(caller("eve", "elsewhere"), key) is None
     await chat.presses("ana", "delete", job)
-    assert await chat.bot.dispatch.job_of(asker("ana"), key) is None
+    assert await chat.bot.dispatch.job_of(caller("ana"), key) is None
 
 
-def direct(who: str, space: str = "") -> Asker:
+def direct(who: str, space: str = "") -> Caller:
     """Somebody alone with the bot."""
-    return replace(asker(who, space or f"user-{who}"), channel=f"dm-{who}", direct=True)
+    return replace(caller(who, space or f"user-{who}"), channel=f"dm-{who}", direct=True)
 
 
 async def test_alone_with_the_bot_somebody_is_at_home_with_all_their_jobs(chat: Chat) -> None:
@@ -180,7 +180,7 @@ async def test_what_was_asked_for_in_private_stays_unknown_to_the_others(chat: C
     assert (await chat.presses("bo", "again", reply.job)).text == nothing
     assert await reacts(chat, "bo", reply.job, "🔁") is None
     assert reply.job is not None
-    assert await chat.bot.dispatch.card(asker("bo"), reply.job) is None
+    assert await chat.bot.dispatch.card(caller("bo"), reply.job) is None
 
     assert (await chat.says("ana", f"/show {reply.job}")).ok  # now everybody sees it
     assert (await chat.presses("bo", "again", reply.job)).ok
@@ -190,8 +190,8 @@ async def test_the_same_delivered_twice_is_filed_once(chat: Chat) -> None:
     say = chat.bot.dispatch.say
     job = JobId("aaaaa1")
 
-    replies = [await say(asker("ana"), "/imagine a fox", job) for _ in range(2)]
-    others = await say(asker("bo"), "/imagine a bear", job)
+    replies = [await say(caller("ana"), "/imagine a fox", job) for _ in range(2)]
+    others = await say(caller("bo"), "/imagine a bear", job)
 
     assert [reply.job for reply in replies] == [job, job]
     assert others.ok and others.job != job
@@ -199,7 +199,7 @@ async def test_the_same_delivered_twice_is_filed_once(chat: Chat) -> None:
 
 
 async def test_a_channel_for_adults_is_written_on_the_job(chat: Chat) -> None:
-    adult = await chat.bot.dispatch.say(replace(asker("ana"), adult=True), "/imagine a fox")
+    adult = await chat.bot.dispatch.say(replace(caller("ana"), adult=True), "/imagine a fox")
     usual = await chat.says("ana", "/imagine a fox")
 
     assert (await view_of(chat, adult.job)).adult
@@ -212,6 +212,6 @@ async def test_loras_are_suggested_to_who_may_use_them(chat: Chat) -> None:
     for name in ("ink", "inkwell", "maria"):
         (folder / f"{name}.safetensors").write_bytes(a_file())
 
-    found = await chat.bot.dispatch.loras(asker("nobody yet"), "maria:0.5, in")
+    found = await chat.bot.dispatch.loras(caller("nobody yet"), "maria:0.5, in")
 
     assert [one.value for one in found] == ["maria:0.5, ink:1", "maria:0.5, inkwell:1"]

@@ -12,7 +12,7 @@ from engine.messages import InvalidRequest, Sha256
 from tests.bot.coming import pieces
 from tests.bot.quick_lora import a_file
 from tests.bot.test_hostile_pictures import zipped
-from tests.bot.wall import Chat, OpenChat, asker
+from tests.bot.wall import Chat, OpenChat, caller
 
 BLOCKED = r"^an admin has blocked you here: ask one of them\.$"
 
@@ -26,16 +26,16 @@ def noise(seed: int, side: int = 400) -> bytes:
 
 
 async def sends(chat: Chat, who: str, content: bytes, space: str = "home", name: str = "a.png") -> Sent:
-    return await chat.bot.intake.take(asker(who, space), name, pieces(content))
+    return await chat.bot.intake.take(caller(who, space), name, pieces(content))
 
 
 async def sends_lora(chat: Chat, who: str, content: bytes) -> Sha256:
-    return await chat.bot.intake.take_lora(asker(who), pieces(content))
+    return await chat.bot.intake.take_lora(caller(who), pieces(content))
 
 
 async def keeps(chat: Chat, text: str) -> str:
     """What an admin is told."""
-    reply = await chat.bot.dispatch.say(asker("keeper", admin=True), text)
+    reply = await chat.bot.dispatch.say(caller("keeper", admin=True), text)
     assert reply.ok, reply.text
     return reply.text
 
@@ -55,7 +55,7 @@ async def test_who_only_sends_files_is_known_to_admins_and_can_be_blocked(open_c
     assert (await sends(chat, "ben", noise(3))).pictures
     assert (await sends(chat, "ana", noise(3), space="elsewhere")).pictures
     assert (
-        await chat.bot.dispatch.say(asker("keeper", "elsewhere", admin=True), "/admin people ben")
+        await chat.bot.dispatch.say(caller("keeper", "elsewhere", admin=True), "/admin people ben")
     ).ok is (False)
 
 
@@ -66,7 +66,7 @@ async def test_of_a_blocked_person_nothing_is_read(open_chat: OpenChat) -> None:
     coming = pieces(noise(2))
 
     with pytest.raises(InvalidRequest, match=BLOCKED):
-        await chat.bot.intake.take(asker("ana"), "a.png", coming)
+        await chat.bot.intake.take(caller("ana"), "a.png", coming)
 
     assert await anext(coming)
 

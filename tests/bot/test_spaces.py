@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from bot.front import Asker
+from bot.front import Caller
 from bot.outcomes import Reply
 from commands.actions import NAMED
 from commands.book import COMMANDS, Known
@@ -28,7 +28,7 @@ from engine.messages import JobId
 from tests.bot.lessons import drafts, reported, starts
 from tests.bot.running_bot import rows
 from tests.bot.visitor import a_place
-from tests.bot.wall import SLEEPER, Chat, Wall, a_config, asker, quick
+from tests.bot.wall import SLEEPER, Chat, Wall, a_config, caller, quick
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -74,7 +74,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     chat = await Chat.open(folder, a_config(folder), quick(folder), wall)
     painted = (await chat.says("ana", "/imagine a xylophone --steps 2 --count 2")).job
     await chat.ends(painted)
-    await chat.bot.dispatch.press(asker("ana"), f"keep:{painted}:1")
+    await chat.bot.dispatch.press(caller("ana"), f"keep:{painted}:1")
     learned = await starts(chat, "ana", "canarybird", steps="12", trigger="canaryword")
     await chat.ends(learned)
     await chat.ends(await starts(chat, "ana", "canaryplant", steps="12", trigger="canaryweed"))
@@ -112,13 +112,13 @@ def all_of(home: Home) -> list[Any]:
     return [rows(home.chat.folder, question) for question in questions]
 
 
-def a_stranger(*, direct: bool = False) -> Asker:
+def a_stranger(*, direct: bool = False) -> Caller:
     """An admin of a space of their own, where nothing has happened yet."""
     number = next(EVES)
-    return replace(asker(f"eve{number}", f"space{number}", admin=True), direct=direct)
+    return replace(caller(f"eve{number}", f"space{number}", admin=True), direct=direct)
 
 
-def seen(reply: Reply | None, who: Asker, named: str) -> Any:
+def seen(reply: Reply | None, who: Caller, named: str) -> Any:
     """All that a reply tells, with what is theirs and what they said themselves taken out."""
     if reply is None:
         return None

@@ -13,7 +13,7 @@ from storage import uploads
 from storage.tables import Job, Upload
 from tests.bot.lessons import a_picture, drafts, learns, reported, sends, starts
 from tests.bot.running_bot import rows
-from tests.bot.wall import SLEEPER, Chat, OpenChat, asker
+from tests.bot.wall import SLEEPER, Chat, OpenChat, caller
 
 DAY = 86_400.0
 LONG = "2000"  # steps: it runs until something happens to it
@@ -74,7 +74,7 @@ async def test_another_checkpoint_is_chosen(open_chat: OpenChat) -> None:
     job = await starts(chat, "ana", "maria", steps="12")
     await chat.ends(job)
 
-    reply = await chat.bot.dispatch.press(asker("ana"), f"choose:{job}:1")
+    reply = await chat.bot.dispatch.press(caller("ana"), f"choose:{job}:1")
 
     assert reply.ok, reply.text
     card = await chat.shows(job, lambda card: card.checkpoints[0].chosen)
@@ -282,7 +282,7 @@ async def test_pictures_of_others_are_not_learned_from(open_chat: OpenChat) -> N
     told = f'[{{"sha256": "{theirs}", "name": "a.png", "caption": ""}}]'
 
     values = {"name": "maria", "trigger": "ohwx", "preset": "object", "consent": "true", "pictures": told}
-    reply = await chat.bot.dispatch.fill(asker("ana"), "train", values)
+    reply = await chat.bot.dispatch.fill(caller("ana"), "train", values)
 
     assert not reply.ok
     assert reply.text == "the picture a.png is not here any more: send it again."
@@ -330,7 +330,7 @@ async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a
     found = rows(chat.folder, "SELECT id, state, deleted_at IS NOT NULL FROM jobs ORDER BY number")
     assert found == [(old, "cancelled", 1), (young, "draft", 0)]
     assert stored(chat) < pictures
-    assert (await chat.bot.dispatch.press(asker("bo"), f"start:{young}")).ok
+    assert (await chat.bot.dispatch.press(caller("bo"), f"start:{young}")).ok
 
 
 async def test_a_file_that_is_put_for_a_new_row_is_not_taken_away(open_chat: OpenChat) -> None:

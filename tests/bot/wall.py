@@ -1,4 +1,4 @@
-"""A bot with the smallest chat there is: a front of twenty lines that keeps its messages in a dict."""
+"""A bot with the smallest chat there is: one of twenty lines that keeps its messages in a dict."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bot.card import Card
 from bot.config import Config, LocalSettings, LogSettings, QueueSettings, TrainingLimits
-from bot.front import Asker
+from bot.front import Caller
 from bot.outcomes import Reply
 from bot.service import Bot
 from engine.messages import EngineSettings, JobId
@@ -26,7 +26,7 @@ ENDED = ("succeeded", "failed", "cancelled")
 class Wall:
     """A chat: each message is a card on the wall. `trouble` is raised after `slow` seconds."""
 
-    chat: str = "wall"
+    name: str = "wall"
     every: float = 0.02
     absent: str = ""
     cards: dict[str, Card] = field(default_factory=dict)
@@ -99,16 +99,16 @@ class Chat:
             await self.bot.close()
 
     async def says(self, who: str, text: str, space: str = "home") -> Reply:
-        return await self.bot.dispatch.say(asker(who, space), text)
+        return await self.bot.dispatch.say(caller(who, space), text)
 
     async def rules(self, text: str, space: str = "home") -> Reply:
         """An admin says it, and it is done."""
-        reply = await self.bot.dispatch.say(asker("root", space, admin=True), text)
+        reply = await self.bot.dispatch.say(caller("root", space, admin=True), text)
         assert reply.ok, reply.text
         return reply
 
     async def presses(self, who: str, action: str, job: JobId | None, space: str = "home") -> Reply:
-        return await self.bot.dispatch.press(asker(who, space), f"{action}:{job}")
+        return await self.bot.dispatch.press(caller(who, space), f"{action}:{job}")
 
     def card(self, job: JobId | None) -> Card | None:
         """The job's card on the wall; there is never more than one."""
@@ -148,8 +148,8 @@ class Chat:
         return [line.partition(" ")[2] for line in lines if line.startswith(what)]
 
 
-def asker(who: str, space: str = "home", *, admin: bool = False) -> Asker:
-    return Asker(
+def caller(who: str, space: str = "home", *, admin: bool = False) -> Caller:
+    return Caller(
         chat="wall", space=space, space_name=space, channel=space, person=who, person_name=who, admin=admin
     )
 

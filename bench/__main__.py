@@ -136,9 +136,10 @@ def people() -> Iterator[Table]:
 
 def tree() -> Iterator[Table]:
     """How this tree of files is built."""
-    from bench import structure
+    from bench import slack_path, structure
 
     yield "The structure of the tree", structure.measure
+    yield "From Slack's /imagine to its row", slack_path.measure
 
 
 def quiet() -> None:

@@ -53,10 +53,12 @@ class AdapterFolder:
         self._tell(found)
         return found
 
-    async def find(self, name: str) -> Lora:
+    async def find(self, name: str) -> Lora | None:
         """The LoRA, once the store has its file. Raises InvalidRequest when that cannot be done."""
         lying = await asyncio.to_thread(self._lying)
-        path = self.folder / lying.offered.get(name, f"{name}{SUFFIX}")
+        if name not in lying.offered:
+            return None
+        path = self.folder / lying.offered[name]
         try:
             content = await asyncio.to_thread(with_config, path)
             return Lora(name=name, sha256=await self.files.put(path if content is None else content))

@@ -10,6 +10,7 @@ from commands.context import ChatContext
 from commands.imagine import imagine
 from commands.jobs import job_here
 from commands.keepers import check_may
+from commands.loras import NO_LORAS, LoraUse, lora_names
 from commands.names import whole
 from commands.pasted import form_of
 from commands.spec import Command
@@ -20,25 +21,30 @@ Handler = Callable[[ChatContext], Awaitable[Answer]]
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """What is to be done, and its name; `about` is the job whose card they touched, if they did."""
+    """What is to be done, and its name; `about` is the job whose card they touched, if they did.
+
+    `loras` is what the handler will ask of the library of LoRAs: nothing for buttons and reactions, since the
+    row of their job has it all. Nobody's own defaults mention any.
+    """
 
     name: str
     handler: Handler
     about: JobId | None = None
+    loras: LoraUse = NO_LORAS
 
 
 def said(words: str) -> Ask:
     """A command as somebody wrote it. Raises InvalidRequest."""
     whole(words)
     command, values = text.read(words)
-    return Ask(name=command.name, handler=_handler(command, values))
+    return _ask(command, values)
 
 
 def filled(name: str, texts: Mapping[str, str], origin: JobId | None) -> Ask:
     """A command whose form somebody filled in, from a button of this job. Raises InvalidRequest."""
     whole(name, *texts, *texts.values())
     command = book.find(name)
-    return Ask(name=command.name, handler=_handler(command, forms.values(command, texts)), about=origin)
+    return _ask(command, forms.values(command, texts), origin)
 
 
 def recipe(words: str) -> Ask:
@@ -48,7 +54,7 @@ def recipe(words: str) -> Ask:
     async def handle(context: ChatContext) -> Answer:
         return await form_of(context, words)
 
-    return Ask(name=imagine.name, handler=handle)
+    return Ask(name=imagine.name, handler=handle, loras=LoraUse(folder=True))
 
 
 def pressed(button: str) -> Ask:
@@ -71,11 +77,12 @@ def reacted(job: JobId, action: str, added: bool) -> Ask:
     return Ask(name=action, handler=handle, about=job)
 
 
-def _handler(command: Command[..., Any], values: Mapping[str, Any]) -> Handler:
+def _ask(command: Command[..., Any], values: Mapping[str, Any], about: JobId | None = None) -> Ask:
     async def handle(context: ChatContext) -> Answer:
         check_may(context, command)
         full = settings.with_defaults(context.person.settings, command, values)
         answer: Answer = await command(context, **full)
         return answer
 
-    return handle
+    use = LoraUse(names=lora_names(tuple(values.values())), folder=command.lists_folder)
+    return Ask(name=command.name, handler=handle, about=about, loras=use)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from contextlib import AsyncExitStack
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 
@@ -23,9 +23,8 @@ from bot.exporting import Exports
 from bot.forgetting import Remains
 from bot.front import Caller
 from bot.hanging import hung
-from bot.known import Known, NotYetKnown
 from bot.leftovers import Leftovers
-from bot.library import PersonLibrary
+from bot.library import FolderContents, PersonLibrary, read_folder
 from bot.live import Live
 from bot.looks import Looks
 from bot.outcomes import Outcome, Reply, forgotten, settled
@@ -37,7 +36,7 @@ from commands.context import ChatContext
 from commands.filing import check_welcome
 from commands.jobs import ID
 from commands.keepers import NOBODY, Admins, Refused
-from commands.loras import Library
+from commands.loras import Library, LoraUse
 from commands.names import look
 from commands.suggesting import Hint, Suggestion, suggestions
 from engine.messages import InvalidRequest, JobId
@@ -55,7 +54,6 @@ log = structlog.get_logger(__name__)
 STOPPING = "the bot is being restarted: nothing was filed, please say it again in a minute."
 NO_EXPORT = "the export could not be written, the bot's disk may be full: try again later."
 FORGOTTEN = "this was deleted with all that was stored about you: say it again if you mean it."
-LOOK_UPS = 20  # of the library, within one call
 REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
 UNKEPT = 100_000
 KEEPING = "admin "  # how the names of commands begin that change what the keepers set
@@ -305,31 +303,23 @@ class Dispatch:
     ) -> Outcome:
         """Wait for what the engine finds; a transaction of its own makes the reply of it."""
         async with self._looks.found(person_id, answer.request) as found:
-            settling = replace(ask, handler=partial(answer.finish, result=found))
+            handler = partial(answer.finish, result=found)
+            settling = replace(ask, handler=handler, loras=LoraUse(folder=ask.loras.folder))
             return await self._carried_out(caller, job, settling, again=False)
 
     async def _carried_out(self, caller: Caller, job: JobId, ask: Ask, *, again: bool) -> Outcome:
-        """One transaction; what the folder of LoRAs is asked is asked between two tries, outside of it.
-
-        What that puts into the store has to stay there until the row that needs it is written.
+        """One transaction. What of the folder of LoRAs is put into the store before has to stay there until
+        the row that needs it is written.
         """
-        folder = Known()
-        async with AsyncExitStack() as asking:
-            for tries in range(LOOK_UPS):
-                try:
-                    work = self._work(caller, job, ask, folder, again=again)
-                    space, outcome = await self._database.write(work)
-                except NotYetKnown as question:
-                    if not tries:
-                        await asking.enter_async_context(self._leftovers.keeping())
-                    folder = await folder.asked(question, self._folder)
-                else:
-                    self._spaces[caller.chat, caller.space] = space  # it is on disk, and no space ever goes
-                    return outcome
-        raise InvalidRequest("too many LoRAs were asked for at once.")
+        async with self._leftovers.keeping() if ask.loras.names else nullcontext():
+            folder = await read_folder(self._folder, ask.loras)
+            work = self._work(caller, job, ask, folder, again=again)
+            space, outcome = await self._database.write(work)
+        self._spaces[caller.chat, caller.space] = space  # it is on disk, and no space ever goes
+        return outcome
 
     def _work(
-        self, caller: Caller, job: JobId, ask: Ask, folder: Known, *, again: bool
+        self, caller: Caller, job: JobId, ask: Ask, folder: FolderContents, *, again: bool
     ) -> Callable[[AsyncSession], Awaitable[tuple[Space, Outcome]]]:
         async def work(session: AsyncSession) -> tuple[Space, Outcome]:
             space = self._spaces.get((caller.chat, caller.space))

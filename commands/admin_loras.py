@@ -10,7 +10,7 @@ from commands.help import aligned
 from commands.library import SHARED, Access, bounds_words, check_weight, standing_words
 from commands.loras import OperatorFiles, printable
 from commands.parse import listed, near, short
-from commands.spec import Option, admin_command
+from commands.spec import Option, admin_command, lists_folder
 from commands.train import lora_name
 from commands.words import counted
 from engine.messages import ADAPTER_WEIGHT, InvalidRequest, within
@@ -41,6 +41,7 @@ def least_and_most(text: str) -> tuple[float, float] | str:
     return least, most
 
 
+@lists_folder
 @admin_command
 async def admin_loras(
     context: ChatContext,

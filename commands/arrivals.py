@@ -13,7 +13,7 @@ from commands.limits import check_limits
 from commands.loras import Lora, Mention, called_up, found, mentions
 from commands.parse import listed
 from commands.ruling import check_rules
-from commands.spec import Option, command
+from commands.spec import Option, command, lists_folder
 from commands.train import check_free, lora_name
 from commands.values import written_value
 from engine.messages import (
@@ -44,6 +44,11 @@ class Named:
     name: str
     parts: tuple[Mention, ...] = ()
 
+    @property
+    def lora_names(self) -> tuple[str, ...]:
+        """The LoRAs that it is made of."""
+        return tuple(part.name for part in self.parts)
+
     def __str__(self) -> str:
         return " ".join((self.name, *map(written_value, self.parts)))
 
@@ -54,6 +59,7 @@ def named(text: str) -> Named:
     return Named(name=lora_name(name), parts=mentions(rest))
 
 
+@lists_folder
 @command
 async def lora_import(
     context: ChatContext,
@@ -81,6 +87,7 @@ async def lora_import(
     )
 
 
+@lists_folder
 @command
 async def lora_merge(
     context: ChatContext,

@@ -9,7 +9,7 @@ from commands.context import ChatContext
 from commands.help import aligned
 from commands.likeness import likened
 from commands.parse import near, short
-from commands.spec import Option, command
+from commands.spec import Option, command, lists_folder
 from commands.train import check_free, lora_name
 from commands.words import counted
 from commands.write import lora_fields
@@ -40,6 +40,7 @@ SHARED: Mapping[str, str] = {
 }
 
 
+@lists_folder
 @command
 async def loras(
     context: ChatContext,
@@ -67,6 +68,7 @@ async def loras(
     return LoraCards(loras=tuple(found), text=_listed(found, others))
 
 
+@lists_folder
 @command
 async def lora(
     context: ChatContext,

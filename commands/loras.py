@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Protocol, runtime_checkable
 
 from commands.flags import seen
 from commands.parse import listed, near, short
@@ -50,6 +53,15 @@ class OperatorFiles:
         file = self.offered.get(name, "")
         return "" if file == f"{name}.safetensors" else printable(file)
 
+    def name_of(self, text: str) -> str | None:
+        """The name of the LoRA that this means, its own or its file's, in whatever letters."""
+        name = text.lower()
+        return name if name in self.offered else self._by_file.get(name)
+
+    @cached_property
+    def _by_file(self) -> Mapping[str, str]:
+        return {PurePosixPath(file).stem.lower(): name for name, file in self.offered.items()}
+
 
 class Library(Protocol):
     """Where LoRAs are found by name."""
@@ -57,8 +69,8 @@ class Library(Protocol):
     async def names(self) -> Collection[str]:
         """The names of all LoRAs that could be used."""
 
-    async def find(self, name: str) -> Lora:
-        """A LoRA that is among the names."""
+    async def find(self, name: str) -> Lora | None:
+        """The LoRA of this name, if there is one. Raises InvalidRequest where it cannot be used."""
 
     async def lying(self) -> OperatorFiles:
         """What lies in the operator's folder."""
@@ -67,12 +79,47 @@ class Library(Protocol):
         """What every picture has that does not say otherwise."""
 
 
+@runtime_checkable
+class MentionsLoras(Protocol):
+    """A value that says LoRAs by name."""
+
+    @property
+    def lora_names(self) -> Collection[str]:
+        """As they were written."""
+
+
 @dataclass(frozen=True)
 class Mention:
     """A LoRA that somebody wants in a picture, by name; without a weight it has the one that suits it."""
 
     name: str
     weight: float | None = None
+
+    @property
+    def lora_names(self) -> Collection[str]:
+        """The only one."""
+        return (self.name,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraUse:
+    """What a command will ask a library for: LoRAs by name, and what all lies in the operator's folder."""
+
+    names: frozenset[str] = frozenset()
+    folder: bool = False
+
+
+NO_LORAS = LoraUse()
+
+
+def lora_names(value: object) -> frozenset[str]:
+    """The names of LoRAs that a value of a command mentions, also in tags within a text."""
+    if isinstance(value, str):
+        with suppress(InvalidRequest):  # the command says it
+            return lora_names(tagged(value)[1])
+    if isinstance(value, tuple):
+        return frozenset().union(*map(lora_names, value))
+    return frozenset(value.lora_names) if isinstance(value, MentionsLoras) else frozenset()
 
 
 def mentions(text: str) -> tuple[Mention, ...]:
@@ -99,11 +146,7 @@ async def with_usual(wanted: Sequence[Mention], library: Library) -> tuple[Menti
 
 async def found(wanted: Sequence[Mention], library: Library) -> tuple[tuple[Lora, AdapterUse], ...]:
     """The mentioned LoRAs with their use in a picture. Raises InvalidRequest, suggesting a near name."""
-    names = await library.names() if wanted else ()
-    for mention in wanted:
-        if mention.name not in names:
-            raise InvalidRequest(f"there is no LoRA {short(mention.name)!r}: {_hint(mention.name, names)}")
-    mix = [(await library.find(mention.name), mention.weight) for mention in wanted]
+    mix = [(await _find(mention.name, library), mention.weight) for mention in wanted]
     check_tokens([lora for lora, _ in mix])
     return tuple(
         (
@@ -112,6 +155,14 @@ async def found(wanted: Sequence[Mention], library: Library) -> tuple[tuple[Lora
         )
         for lora, weight in mix
     )
+
+
+async def _find(name: str, library: Library) -> Lora:
+    lora = await library.find(name)
+    if lora is None:
+        names = await library.names()
+        raise InvalidRequest(f"there is no LoRA {short(name)!r}: {_hint(name, names)}")
+    return lora
 
 
 def check_tokens(mix: Sequence[Lora]) -> None:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import Any
 
 from commands.answers import Form
@@ -71,6 +70,11 @@ class Pasted:
     unknown: tuple[str, ...] = ()
     model: str = ""
 
+    @property
+    def lora_names(self) -> Sequence[str]:
+        """What the recipe calls its LoRAs."""
+        return [lora.name for lora in self.loras]
+
 
 NONE = Pasted(texts={})
 
@@ -101,7 +105,6 @@ async def found_here(
         return (), ()
     names = await context.library.names()
     lying = await context.library.lying()
-    files = {PurePosixPath(file).stem.lower(): name for name, file in lying.offered.items()}
     trained: Sequence[LoraView] = ()
     if isinstance(context, ChatContext):
         trained = await adapters.usable(context.session, context.space.id, context.person.id)
@@ -110,7 +113,7 @@ async def found_here(
     for one in loras:
         same = next((lora.name for lora in trained if one.sha256 and _is(lora, one.sha256)), "")
         own = one.name.lower()
-        name = same or (own if own in names else files.get(own, ""))
+        name = same or (own if own in names else lying.name_of(own) or "")
         if name in names:
             mentions.append(Mention(name, one.weight))
         else:

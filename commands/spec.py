@@ -132,13 +132,17 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Command(Generic[P, T_co]):
-    """A thing people can say, in a word or two; calling it runs its handler. `admin`: only admins may."""
+    """A thing people can say, in a word or two; calling it runs its handler. `admin`: only admins may.
+
+    `lists_folder`: the handler asks what lies in the operator's folder of LoRAs, whatever was said.
+    """
 
     name: str
     help: str
     parameters: tuple[Parameter, ...]
     run: Callable[P, T_co]
     admin: bool = False
+    lists_folder: bool = False
 
     @property
     def group(self) -> str:
@@ -168,6 +172,11 @@ def command(function: Callable[P, T_co]) -> Command[P, T_co]:
 def admin_command(function: Callable[P, T_co]) -> Command[P, T_co]:
     """The same, for admins alone."""
     return replace(command(function), admin=True)
+
+
+def lists_folder(command: Command[P, T_co]) -> Command[P, T_co]:
+    """The same, for a handler that asks for all LoRAs: the folder is read before its transaction opens."""
+    return replace(command, lists_folder=True)
 
 
 def parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:

@@ -12,7 +12,7 @@ from commands.jobs import job_here, job_id
 from commands.ordinary import ordinary
 from commands.presets import preset as named_preset
 from commands.presets import presets, settled
-from commands.spec import Option, command
+from commands.spec import Option, command, lists_folder
 from commands.training_options import TrainingOptions, changed, overrides
 from commands.values import written_value
 from commands.words import counted
@@ -51,6 +51,7 @@ def preset_lines() -> dict[str, str]:
     return {name: one.help for name, one in presets().items()}
 
 
+@lists_folder
 @command
 async def train(
     context: ChatContext,

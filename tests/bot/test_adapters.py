@@ -55,7 +55,10 @@ async def test_any_file_is_offered_under_a_name_made_from_its_own(folder: Adapte
         assert ADAPTER_NAME.fullmatch(name)
         assert name.startswith(files[file])
         assert files[file].endswith("-") or name == files[file]
-    assert (await folder.find("ink-wash-v2-0")).sha256 == (await folder.find("maria")).sha256
+    wash, maria = await folder.find("ink-wash-v2-0"), await folder.find("maria")
+    assert wash is not None
+    assert maria is not None
+    assert wash.sha256 == maria.sha256
 
 
 async def test_a_name_never_comes_to_mean_another_file(folder: AdapterFolder) -> None:
@@ -105,19 +108,23 @@ async def test_the_alpha_that_peft_wrote_beside_a_lora_comes_with_it(folder: Ada
     told = {"r": 4, "lora_alpha": 16, "alpha_pattern": {}}
     (folder.folder / "maria/adapter_config.json").write_text(json.dumps(told))
 
-    stored = stored_at(folder.files.folder, (await folder.find("maria")).sha256)
+    lora = await folder.find("maria")
 
+    assert lora is not None
+    stored = stored_at(folder.files.folder, lora.sha256)
     with safetensors.safe_open(stored, "np") as file:
         assert json.loads(file.metadata()["lora_adapter_metadata"]) == told
         assert list(file.keys()) == ["x.lora_A.weight"]
 
 
 async def test_a_lora_that_is_found_is_stored_under_its_hash(folder: AdapterFolder) -> None:
-    (folder.folder / "ink.safetensors").write_bytes(b"weights")
+    put(folder, "ink.safetensors")
 
     lora = await folder.find("ink")
 
-    assert stored_at(folder.files.folder, lora.sha256).read_bytes() == b"weights"
+    assert lora is not None
+    stored = stored_at(folder.files.folder, lora.sha256)
+    assert stored.read_bytes() == (folder.folder / "ink.safetensors").read_bytes()
 
 
 async def test_no_folder_is_an_empty_library(tmp_path: Path) -> None:
@@ -125,7 +132,8 @@ async def test_no_folder_is_an_empty_library(tmp_path: Path) -> None:
 
 
 async def test_a_lora_that_cannot_be_read_is_one_sentence(folder: AdapterFolder) -> None:
-    (folder.folder / "ink.safetensors").mkdir()
+    put(folder, "ink.safetensors")
+    folder.files.folder.write_bytes(b"no folder")
 
-    with pytest.raises(InvalidRequest, match=r"^the LoRA ink cannot be read: Is a directory\.$"):
+    with pytest.raises(InvalidRequest, match=r"^the LoRA ink cannot be read: File exists\.$"):
         await folder.find("ink")

@@ -42,7 +42,9 @@ class Shelf:
             offered={name: f"{name}.safetensors" for name in await self.names()}
         )
 
-    async def find(self, name: str) -> Lora:
+    async def find(self, name: str) -> Lora | None:
+        if name not in await self.names():
+            return None
         return Lora(name=name, sha256=LORAS.get(name, Sha256("3" * 64)))
 
     async def usual(self) -> Collection[Mention]:

@@ -37,7 +37,9 @@ class Shelf:
     async def lying(self) -> OperatorFiles:
         return OperatorFiles(offered={name: f"{name}.safetensors" for name in await self.names()})
 
-    async def find(self, name: str) -> Lora:
+    async def find(self, name: str) -> Lora | None:
+        if name not in await self.names():
+            return None
         return {
             "ink": Lora(name="ink", sha256=INK),
             "maria": Lora(name="maria", sha256=MARIA),

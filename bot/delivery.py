@@ -1,9 +1,10 @@
 """Every card's message made equal to its row, as often as the chat allows, until it is."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import structlog
@@ -28,6 +29,29 @@ SWEEP_SECONDS = 60.0  # between two looks for cards that were missed
 SWEEP = 500  # cards at once
 
 
+@dataclass(frozen=True, kw_only=True)
+class Bare:
+    """A card that its chat takes without its pictures alone: in which state and message, and why."""
+
+    state: str
+    message: str
+    reason: str
+
+
+@dataclass(kw_only=True)
+class CardRecord:
+    """What is known of one card beyond its row, as long as there is anything to know."""
+
+    resting: bool = False  # being shown, shown a moment ago, or waiting after a failure
+    pause: float = 0.0  # seconds from the last failure to the next try; 0: it did not fail
+    posted: str | None = None  # a message that the row does not know yet
+    left: list[tuple[str, str]] = field(default_factory=list)  # channels and messages that it leaves
+    bare: Bare | None = None
+    refused: int | None = None  # the revision that the chat refused for good
+    told: bool = False  # its owner knows that it cannot be shown
+    absent: bool = False  # its chat is switched off
+
+
 class Delivery:
     """Shows what was touched. The last state wins, and the chat has it before the row says so."""
 
@@ -36,18 +60,11 @@ class Delivery:
         self._chats = chats
         self._live = live
         self._metrics = metrics
-        self._dirty: set[JobId] = set()
-        self._resting: set[JobId] = set()  # being shown, shown a moment ago, or waiting after a failure
-        self._pauses: dict[JobId, float] = {}
-        self._posted: dict[JobId, str] = {}  # messages that the rows do not know yet
-        self._left: dict[JobId, list[tuple[str, str]]] = {}
-        self._bare: dict[JobId, tuple[str, str, str]] = {}  # state, message, and why it takes no pictures
-        self._parked: dict[JobId, int] = {}  # the revisions that chats refused for good
-        self._told: set[JobId] = set()  # their owners know that they cannot be shown
-        self._absent: set[JobId] = set()  # their chats are switched off
+        self._records: defaultdict[JobId, CardRecord] = defaultdict(CardRecord)
+        self._dirty: set[JobId] = set()  # to be shown
+        self._busy: set[JobId] = set()  # being read or shown
         self._unwritten: dict[int, tuple[int, str | None]] = {}  # what rows must be told, by number
         self._writing = asyncio.Lock()
-        self._busy: set[JobId] = set()  # being read or shown
         self._woken = asyncio.Event()
         self._calm = asyncio.Event()
         self._calm.set()
@@ -72,16 +89,17 @@ class Delivery:
 
     def back(self) -> None:
         """A chat is there that was not: its cards are looked for again."""
-        self.touch(self._absent)
-        self._absent = set()
+        absent = [job for job, record in self._records.items() if record.absent]
+        for job in absent:
+            self._records[job].absent = False
+        self.touch(absent)
 
     def bring(self, job: JobId, left: tuple[str, str] | None) -> None:
         """The job's card is to be shown in a new message, whatever was refused: the old one goes first."""
+        record = self._records[job]
         if left is not None:
-            self._left.setdefault(job, []).append(left)
-        self._bare.pop(job, None)
-        self._parked.pop(job, None)
-        self._told.discard(job)
+            record.left.append(left)
+        record.bare, record.refused, record.told = None, None, False
 
     async def calm(self) -> None:
         """Wait until every touched card is shown, but for those that a chat did not take at once."""
@@ -110,9 +128,10 @@ class Delivery:
             await self._woken.wait()
             await asyncio.sleep(GATHERING)
             self._woken.clear()
-            due = self._dirty - self._resting
+            due = {job for job in self._dirty if not self._records[job].resting}
+            for job in due:
+                self._records[job].resting = True
             self._dirty -= due
-            self._resting |= due
             self._busy |= due
             for number, view in enumerate(await self._read(due) if due else (), start=1):
                 task = asyncio.create_task(self._deliver(view), name=f"card {view.id}")
@@ -129,7 +148,7 @@ class Delivery:
         except Exception:
             log.exception("cards could not be read", cards=len(due))
             for job in due:
-                self._again(job)
+                self._retry(job)
             return []
         for job in set(due) - {view.id for view in found}:
             self._rest(job, 0.0)
@@ -147,7 +166,9 @@ class Delivery:
 
     async def _look_for_more(self) -> bool:
         """Touch the oldest that are missing, and say whether there are others behind them."""
-        known = self._dirty | self._resting | self._absent
+        known = self._dirty | {
+            job for job, record in self._records.items() if record.resting or record.absent
+        }
         async with self._database.reading() as session:
             missing = await jobs.unshown(session, SWEEP + len(known))
         unknown = [job for job in missing if job not in known][:SWEEP]
@@ -157,51 +178,52 @@ class Delivery:
     async def _deliver(self, view: JobView) -> None:
         """One card once; should that fail, it is tried again."""
         chat = self._chats.get(view.chat)
+        record = self._records[view.id]
         if chat is None:  # that chat is switched off; the card is shown when it is back
-            self._absent.add(view.id)
+            record.absent = True
             self._rest(view.id, 0.0)
             return
-        if self._parked.get(view.id) == view.revision:
-            self._settled(view.id, 0.0)
+        if record.refused == view.revision:
+            self._finish(view.id, 0.0)
             return
         try:
             try:
                 async with asyncio.timeout(PATIENCE):
-                    message = await self._show(chat, view)
-                await self._shown(view, message)
+                    message = await self._show(chat, view, record)
+                await self._note_shown(view, record, message)
             except CardRefused as refusal:
-                await self._refused(chat, view, refusal)
+                await self._handle_refusal(chat, view, record, refusal)
                 return
         except NotYet as wait:
             self._dirty.add(view.id)
-            self._pauses.setdefault(view.id, FIRST_PAUSE / 2)
+            record.pause = record.pause or FIRST_PAUSE / 2
             self._rest(view.id, wait.seconds)
         except Exception as error:
             self._metrics.cards.labels("failed").inc()
             log.warning("card failed", job=view.id, chat=view.chat, reason=repr(error))
-            self._again(view.id)
+            self._retry(view.id)
         else:
             self._metrics.cards.labels("shown").inc()
-            self._parked.pop(view.id, None)
-            self._settled(view.id, chat.every)
+            record.refused = None
+            self._finish(view.id, chat.every)
 
-    async def _show(self, chat: Chat, view: JobView) -> str | None:
-        for channel, left in self._left.get(view.id, []):
+    async def _show(self, chat: Chat, view: JobView, record: CardRecord) -> str | None:
+        for channel, left in record.left:
             with suppress(CardRefused):  # it stays; the new one is the card
                 await chat.remove(channel, left)
-        self._left.pop(view.id, None)
-        message = view.message or self._posted.get(view.id)
+        record.left.clear()
+        message = view.message or record.posted
         if not view.deleted:
-            return await self._drawn(chat, view, message)
+            return await self._draw(chat, view, record, message)
         if message is not None:
             await chat.remove(view.channel, message)
         return None
 
-    async def _drawn(self, chat: Chat, view: JobView, message: str | None) -> str:
+    async def _draw(self, chat: Chat, view: JobView, record: CardRecord, message: str | None) -> str:
         """The message that shows the card, without pictures where the chat refuses those of this state."""
         full = card(view, self._live.get(view.id))
-        state, where, reason = self._bare.get(view.id, ("", None, ""))
-        if (state, where) != (view.state, message):
+        bare = record.bare
+        if bare is None or (bare.state, bare.message) != (view.state, message):
             try:
                 shown = await chat.show(view.channel, message, full)
             except CardRefused as refusal:
@@ -210,23 +232,27 @@ class Delivery:
                 reason = str(refusal)
                 log.info("card refused with its pictures", job=view.id, chat=view.chat, reason=reason)
             else:
-                self._bare.pop(view.id, None)
+                record.bare = None
                 return shown
+        else:
+            reason = bare.reason
         shown = await chat.show(view.channel, message, replace(full, bare=reason))
-        self._bare[view.id] = (view.state, shown, reason)
+        record.bare = Bare(state=view.state, message=shown, reason=reason)
         return shown
 
-    async def _refused(self, chat: Chat, view: JobView, refusal: CardRefused) -> None:
+    async def _handle_refusal(
+        self, chat: Chat, view: JobView, record: CardRecord, refusal: CardRefused
+    ) -> None:
         """The chat has had its last word: its owner is told once, and it rests until it changes."""
         if refusal.anew and view.message is not None and view.ended_at is not None and not view.deleted:
             await self._post_anew(view, view.message)
             return
         self._metrics.cards.labels("refused").inc()
         log.warning("card refused", job=view.id, chat=view.chat, reason=str(refusal))
-        if not refusal.anew and not view.deleted and view.id not in self._told:
-            self._told.add(view.id)
+        if not refusal.anew and not view.deleted and not record.told:
+            record.told = True
             await self._tell(chat, view, str(refusal))
-        await self._park(view)
+        await self._park(view, record)
 
     async def _tell(self, chat: Chat, view: JobView, reason: str) -> None:
         text = f"the card of job {view.id} cannot be shown: {reason} Say /show {view.id} to try it again."
@@ -242,19 +268,19 @@ class Delivery:
         move = partial(jobs.move, number=view.number, channel=view.channel, private=view.private)
         await self._database.write(move)
         self.bring(view.id, (view.channel, message))
-        self._again(view.id)
+        self._retry(view.id)
 
-    async def _shown(self, view: JobView, message: str | None) -> None:
+    async def _note_shown(self, view: JobView, record: CardRecord, message: str | None) -> None:
         """Write down that the chat has it, unless that is known."""
         if view.shown >= view.revision and view.message == message:
             return
         if message is not None:
-            self._posted[view.id] = message
+            record.posted = message
         self._unwritten[view.number] = (view.revision, message)
         async with self._writing:  # who comes first writes for all who wait
             if view.number in self._unwritten:
                 await self._write()
-        self._posted.pop(view.id, None)
+        record.posted = None
 
     async def _write(self) -> None:
         told, self._unwritten = self._unwritten, {}
@@ -264,31 +290,35 @@ class Delivery:
             self._unwritten = told | self._unwritten
             raise
 
-    async def _park(self, view: JobView) -> None:
+    async def _park(self, view: JobView, record: CardRecord) -> None:
         """As good as shown, until it changes."""
         with suppress(CannotStore):
-            await self._shown(view, view.message or self._posted.get(view.id))
-            self._parked[view.id] = view.revision
-        self._posted.pop(view.id, None)
-        self._settled(view.id, 0.0)
+            await self._note_shown(view, record, view.message or record.posted)
+            record.refused = view.revision
+        record.posted = None
+        self._finish(view.id, 0.0)
 
-    def _settled(self, job: JobId, seconds: float) -> None:
+    def _finish(self, job: JobId, seconds: float) -> None:
         """There is nothing to try again."""
-        self._pauses.pop(job, None)
+        self._records[job].pause = 0.0
         self._rest(job, seconds)
 
-    def _again(self, job: JobId) -> None:
-        pause = self._pauses[job] = min(2 * self._pauses.get(job, FIRST_PAUSE / 2), LONGEST_PAUSE)
+    def _retry(self, job: JobId) -> None:
+        record = self._records[job]
+        record.pause = min(2 * (record.pause or FIRST_PAUSE / 2), LONGEST_PAUSE)
         self._dirty.add(job)
-        self._rest(job, pause)
+        self._rest(job, record.pause)
 
     def _rest(self, job: JobId, seconds: float) -> None:
         self._busy.discard(job)
-        if not self._busy and not self._dirty - self._pauses.keys():
+        if not self._busy and all(self._records[dirty].pause for dirty in self._dirty):
             self._calm.set()
-        asyncio.get_running_loop().call_later(seconds, self._rested, job)
+        asyncio.get_running_loop().call_later(seconds, self._end_rest, job)
 
-    def _rested(self, job: JobId) -> None:
-        self._resting.discard(job)
+    def _end_rest(self, job: JobId) -> None:
+        record = self._records[job]
+        record.resting = False
         if job in self._dirty:
             self._woken.set()
+        elif record == CardRecord():
+            del self._records[job]

@@ -7,13 +7,12 @@ from typing import Annotated
 
 from commands.answers import Form, LoraCards, RunTask, TaskResult
 from commands.context import ChatContext
-from commands.examples import lora_file
 from commands.library import line
 from commands.limits import check_limits
 from commands.loras import Lora, Mention, called_up, found, mentions
 from commands.parse import listed
 from commands.ruling import check_rules
-from commands.spec import Option, command, lists_folder
+from commands.spec import Option, form_command, lists_folder
 from commands.train import check_free, lora_name
 from commands.values import written_value
 from engine.messages import (
@@ -60,12 +59,15 @@ def named(text: str) -> Named:
 
 
 @lists_folder
-@command
+@form_command("Bring it")
 async def lora_import(
     context: ChatContext,
-    name: Annotated[str, Option("what the LoRA will be called, such as maria", read=lora_name)],
+    name: Annotated[str, Option("what the LoRA will be called, such as maria", kind="name", read=lora_name)],
     file: Annotated[
-        Sha256 | None, Option("a .safetensors file of a LoRA", read=lora_file, otherwise="a form asks for it")
+        Sha256 | None,
+        Option(
+            "a .safetensors file of a LoRA", kind="lora_file", otherwise="a form asks for it", needed=True
+        ),
     ] = None,
     trigger: Annotated[str, Option("what calls it up", otherwise="what the file says")] = "",
 ) -> RunTask | Form:
@@ -88,7 +90,7 @@ async def lora_import(
 
 
 @lists_folder
-@command
+@form_command("Merge")
 async def lora_merge(
     context: ChatContext,
     name: Annotated[
@@ -96,7 +98,12 @@ async def lora_merge(
     ],
     lora: Annotated[
         tuple[Mention, ...],
-        Option("the LoRAs to merge, with weights: ink:0.7, maria:0.5", *ADAPTER_WEIGHT, read=mentions),
+        Option(
+            "the LoRAs to merge, with weights: ink:0.7, maria:0.5",
+            *ADAPTER_WEIGHT,
+            kind="loras",
+            read=mentions,
+        ),
     ] = (),
     rank: Annotated[
         int | None, Option("of the new LoRA", *MERGED_RANK, otherwise="all ranks together, which is exact")

@@ -57,7 +57,7 @@ def members(group: str) -> list[Known]:
 async def help(
     context: ChatContext,
     command: Annotated[
-        Known | None, Option("the command to explain", read=find, otherwise="all of them")
+        Known | None, Option("the command to explain", kind="command", read=find, otherwise="all of them")
     ] = None,
 ) -> Text:
     """Explain all commands, or one with its options."""

@@ -45,8 +45,10 @@ def numbers(text: str) -> tuple[float, ...]:
 @command
 async def compare(
     context: Context,
-    prompt: Annotated[str, Option("what to paint")],
-    lora: Annotated[tuple[Mention, ...], Option("the LoRA to compare", *ADAPTER_WEIGHT, read=mentions)] = (),
+    prompt: Annotated[str, Option("what to paint", long=True)],
+    lora: Annotated[
+        tuple[Mention, ...], Option("the LoRA to compare", *ADAPTER_WEIGHT, kind="loras", read=mentions)
+    ] = (),
     weights: Annotated[
         tuple[float, ...], Option("its weights on the sheet", *ADAPTER_WEIGHT, read=numbers)
     ] = WEIGHTS,

@@ -1,4 +1,4 @@
-"""Stored files as a form tells them: a JSON list of pictures with names and captions, or one LoRA."""
+"""Stored files as a form tells them: one by its hash, or a JSON list of pictures with names and captions."""
 
 import json
 import re
@@ -19,14 +19,14 @@ def examples(text: str) -> tuple[Example, ...]:
     except (ValueError, RecursionError):
         told = None
     if not isinstance(told, list):
-        raise InvalidRequest("the pictures cannot be read: send them with the form of /train.")
+        raise InvalidRequest("the pictures cannot be read: send them with the form.")
     return tuple(_example(one) for one in told)
 
 
-def lora_file(text: str) -> Sha256:
-    """A LoRA's file that was sent before, by its hash. Raises InvalidRequest."""
+def stored_file(text: str) -> Sha256:
+    """A file that was sent before, by its hash. Raises InvalidRequest."""
     if not HASH.fullmatch(text):
-        raise InvalidRequest("the file cannot be read: send it with the form of /lora import.")
+        raise InvalidRequest("the file cannot be read: send it with the form.")
     return Sha256(text)
 
 
@@ -46,5 +46,5 @@ def _example(told: Any) -> Example:
     values = told if isinstance(told, dict) else {}
     sha256, name, caption = (values.get(key, "") for key in ("sha256", "name", "caption"))
     if not all(isinstance(one, str) for one in (sha256, name, caption)) or not HASH.fullmatch(sha256):
-        raise InvalidRequest("one of the pictures cannot be read: send it with the form of /train.")
+        raise InvalidRequest("one of the pictures cannot be read: send it with the form.")
     return Example(sha256=Sha256(sha256), name=plain_name(name), caption=caption.strip())

@@ -5,14 +5,12 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
-from commands.examples import examples, lora_file
-from commands.loras import mentions
 from commands.parse import check_given, listed, near, short, unpacked, value
 from commands.pasted import NOTHING
 from commands.sizes import NAMED
 from commands.spec import Command, Parameter
 from commands.values import written_value
-from engine.messages import InvalidRequest, Size
+from engine.messages import InvalidRequest
 
 LARGEST_EXACT = 2**53  # pages count in doubles: a larger bound would not be what they say
 NOBODYS: Mapping[str, Any] = MappingProxyType({})
@@ -21,15 +19,15 @@ NOBODYS: Mapping[str, Any] = MappingProxyType({})
 def definition(command: Command[..., Any], usual: Mapping[str, Any] = NOBODYS) -> dict[str, Any]:
     """The command in plain JSON values; `usual` are somebody's own defaults for it.
 
-    A parameter's `type` is words (said without a flag), text, integer, number, choice, boolean (true, or
-    not given), loras, size, pictures,
-    file or hidden; `low` and `high` are None where nothing bounds them. `names`
-    are values with a name, beside any others, and `about` has a line on each choice that needs one. What is
-    `more` need not be seen at once.
+    A parameter's `type` is its kind; what has choices is a choice, a boolean is true or not given, and nobody
+    sees what is hidden. `low` and `high` are None where nothing bounds them. `names` are values with a name,
+    beside any others, and `about` has a line on each choice that needs one. What is `more` need not be seen
+    at once.
     """
     return {
         "name": command.name,
         "help": command.help,
+        "submit": command.submit or "Send",
         "parameters": [
             _defined(parameter, usual.get(parameter.name, parameter.default))
             for parameter in command.parameters
@@ -55,6 +53,23 @@ def values(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str, An
     return read | unpacked(read, command.parameters)
 
 
+def check_needed(command: Command[..., Any], texts: Mapping[str, str]) -> None:
+    """Raise NeededByForm for the first thing that a form has to have, and that these texts have not."""
+    for parameter in command.parameters:
+        if parameter.option.needed and not texts.get(parameter.name):
+            raise NeededByForm(parameter)
+
+
+class NeededByForm(InvalidRequest):
+    """A form was sent without what it has to have: a file, or a tick."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        asked = "send" if parameter.is_file else "tick the box" if parameter.kind == "boolean" else "say"
+        colon = ":" if parameter.kind == "boolean" else ""
+        super().__init__(f"{asked}{colon} {parameter.option.help}.")
+        self.parameter = parameter
+
+
 def _defined(parameter: Parameter, default: object) -> dict[str, Any]:
     option, choices = parameter.option, parameter.choices
     return {
@@ -65,11 +80,14 @@ def _defined(parameter: Parameter, default: object) -> dict[str, Any]:
         "type": _type(parameter),
         "low": _bound(option.low),
         "high": _bound(option.high),
-        "choices": list(choices or (("true", "false") if parameter.kind is bool else ())),
-        "names": list(NAMED) if Size in parameter.kinds else [],
+        "choices": list(choices or (("true", "false") if parameter.kind == "boolean" else ())),
+        "names": list(NAMED) if parameter.kind == "size" else [],
         "default": written_value(default),
         "otherwise": option.otherwise,
         "required": parameter.required,
+        "needed": option.needed,
+        "spoken": parameter.spoken,
+        "long": option.long,
         "repeated": parameter.repeated,
         "aliases": list(option.aliases),
         "more": option.more,
@@ -80,23 +98,10 @@ def _defined(parameter: Parameter, default: object) -> dict[str, Any]:
 def _type(parameter: Parameter) -> str:
     if parameter.option.hidden:
         return "hidden"
-    if parameter.type is bool and parameter.default is False:
-        return "boolean"
-    if parameter.choices or parameter.kind is bool:
+    two_states = parameter.type is bool and parameter.default is False
+    if parameter.choices or (parameter.kind == "boolean" and not two_states):
         return "choice"
-    if parameter.option.read is examples:
-        return "pictures"
-    if parameter.option.read is lora_file:
-        return "file"
-    if parameter.kind is int:
-        return "integer"
-    if parameter.kind is float:
-        return "number"
-    if parameter.option.read is mentions:
-        return "loras"
-    if Size in parameter.kinds:
-        return "size"
-    return "words" if parameter.spoken else "text"
+    return parameter.kind
 
 
 def _bound(number: float) -> float | None:

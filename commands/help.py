@@ -54,7 +54,7 @@ def allowed(parameter: Parameter) -> str:
     option = parameter.option
     if parameter.choices:
         return "see below" if option.among else listed(parameter.choices, "or")
-    if parameter.kind is bool:
+    if parameter.kind == "boolean":
         return "true or false"
     if isfinite(option.high):
         high = LARGEST_SEED if option.high == SEED[1] else f"{option.high:g}"

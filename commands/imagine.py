@@ -11,25 +11,31 @@ from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
 from commands.pasted import NONE, Pasted, found_here, left_out, pasted
 from commands.samplers import enough_steps
 from commands.sizes import SQUARE
-from commands.spec import Option, command
+from commands.spec import Option, form_command
 from engine.messages import ADAPTER_WEIGHT, COUNT, REFINER, SEED, VARIATION, InvalidRequest, Paint
 
 RANDOM_SEEDS = 2**32  # short enough to read aloud; any seed up to 2**63 - 1 can be given
 
 
-@command
+@form_command("Paint", private=True)
 async def imagine(
     context: Context,
-    prompt: Annotated[str, Option("what to paint", unpack=pasted)],
+    prompt: Annotated[str, Option("what to paint", long=True, unpack=pasted)],
     no: Unwanted = Paint.negative_prompt,
     lora: Annotated[
         tuple[Mention, ...],
-        Option("LoRAs, with weights or without: ink:0.8, maria", *ADAPTER_WEIGHT, read=mentions),
+        Option(
+            "LoRAs, with weights or without: ink:0.8, maria",
+            *ADAPTER_WEIGHT,
+            kind="loras",
+            read=mentions,
+            main=True,
+        ),
     ] = (),
     steps: Steps = Paint.steps,
     cfg: Guidance = Paint.guidance_scale,
     seed: Annotated[
-        int | None, Option("the same seed paints the same picture", *SEED, otherwise="random")
+        int | None, Option("the same seed paints the same picture", *SEED, otherwise="random", main=True)
     ] = None,
     size: Shape = SQUARE,
     sampler: SamplerName = Paint.sampler,

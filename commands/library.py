@@ -72,9 +72,9 @@ async def loras(
 @command
 async def lora(
     context: ChatContext,
-    name: Annotated[str, Option("which LoRA, such as maria", read=lora_name)],
+    name: Annotated[str, Option("which LoRA, such as maria", kind="lora", read=lora_name)],
     rename: Annotated[
-        str | None, Option("call it so from now on", read=lora_name, otherwise="its name stays")
+        str | None, Option("call it so from now on", kind="name", read=lora_name, otherwise="its name stays")
     ] = None,
     share: Annotated[
         Access | None, Option("who may use it", otherwise="as it is, at first you alone")

@@ -9,12 +9,13 @@ from engine.messages import GUIDANCE, SIDE, STEPS, Ratio, Sampler, Size
 
 Steps = Annotated[int, Option("denoising steps", *STEPS)]
 Guidance = Annotated[float, Option("guidance scale", *GUIDANCE)]
-Unwanted = Annotated[str, Option("what to avoid", aliases=("negative",))]
+Unwanted = Annotated[str, Option("what to avoid", aliases=("negative",), long=True, main=True)]
 Shape = Annotated[
     Size | Ratio,
     Option(
         "832x1216, 3:2, square, portrait, landscape, wide or tall",
         *SIDE,
+        kind="size",
         aliases=("ar", "aspect"),
         parts=(("width", "w"), ("height", "h")),
         read=size,
@@ -24,6 +25,7 @@ SamplerName = Annotated[
     Sampler,
     Option(
         "the way from noise to picture; with a high cfg DPM++ SDE and LCM make much of tiny differences",
+        kind="sampler",
         read=sampler,
     ),
 ]

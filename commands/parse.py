@@ -5,12 +5,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, cast
 
+from commands.examples import examples, stored_file
 from commands.flags import Flag, flag, seen
 from commands.quotes import Quoted
-from commands.spec import Option, Parameter
+from commands.spec import Kind, Option, Parameter, is_enumeration
 from engine.messages import InvalidRequest, whole, within
 
 LONGEST_ECHO = 60  # characters of a person's words that an error repeats
@@ -32,6 +33,9 @@ ELSEWHERE = {
     "--niji": "anime model",
     "--weird": "weird",
 }
+FILE_READERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(
+    {"picture": stored_file, "lora_file": stored_file, "pictures": examples}
+)
 SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -39,9 +43,9 @@ def parse(words: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, An
     """The values that were given, by parameter name; the spoken parameter takes the words without a flag.
 
     "--steps 20" and "--steps=20" are the same. After the spoken words a value that is text, or a list, has
-    all words up to the next flag; in front of them it has one, so that they are left. A name, such as a
-    sampler's, has as many as make a known one. Raises InvalidRequest with one sentence, also for words that
-    belong to nothing.
+    all words up to the next flag; in front of them it has one, so that they are left. One of known values,
+    such as a sampler, has as many words as make the longest that is known. Raises InvalidRequest with one
+    sentence, also for words that belong to nothing.
     """
     values: dict[str, Any] = {}
     said: Sequence[str]
@@ -74,19 +78,22 @@ def spoken(words: Sequence[str]) -> str:
 def value(parameter: Parameter, text: str) -> Any:
     """One value from its text. Raises InvalidRequest with one sentence."""
     option = parameter.option
-    if parameter.kind is not str and not parameter.repeated:
+    if parameter.value_type is not str and not parameter.repeated:
         text = seen(text).strip()  # what looks alike is alike, but in words
-    if option.read is not None:
-        return option.read(text)
-    if parameter.kind is bool:
-        return _switch(parameter.label, text)
-    if parameter.kind is int:
-        return _whole(parameter.label, text, option)
-    if parameter.kind is float:
-        return _number(parameter.label, text, option)
-    if isinstance(parameter.kind, type) and issubclass(parameter.kind, StrEnum):
-        return _one_of(parameter.label, text, parameter.kind)
-    return text
+    read = option.read or FILE_READERS.get(parameter.kind)
+    if read is not None:
+        return read(text)
+    if parameter.choices:
+        return _one_of(parameter, text)
+    match parameter.kind:
+        case "boolean":
+            return _switch(parameter.label, text)
+        case "integer":
+            return _whole(parameter.label, text, option)
+        case "number":
+            return _number(parameter.label, text, option)
+        case _:
+            return text
 
 
 def unpacked(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> dict[str, Any]:
@@ -215,17 +222,17 @@ def _taken(run: _Run, *, waits: bool) -> _Taken:
     parameter, words = run.parameter, list(run.words)
     if run.joined or (run.joined is not None and (waits or not words)):
         words = [run.joined, *words]
-    elif parameter.kind is bool:
+    elif parameter.kind == "boolean":
         return _switched(words)
     elif not words:
         raise InvalidRequest(f"{run.flag} needs a value: {parameter.option.help}.")
-    if parameter.kind is str and parameter.option.read is None:
+    if parameter.value_type is str and not parameter.has_known_values:
         many = _continued(words) if waits else len(words)
         return _Taken(text=spoken(words[:many]), rest=words[many:])
     if parameter.repeated:
         many = _continued(words) if waits else len(words)
     else:
-        many = _named(words, parameter, waits=waits)
+        many = _longest_known(words, parameter, waits=waits)
     return _Taken(text=" ".join(words[:many]), rest=words[many:])
 
 
@@ -257,9 +264,9 @@ def _continued(words: Sequence[str]) -> int:
     return many
 
 
-def _named(words: Sequence[str], parameter: Parameter, *, waits: bool) -> int:
-    """How many words make the longest name that this parameter knows."""
-    if not parameter.named or isinstance(words[0], Quoted):
+def _longest_known(words: Sequence[str], parameter: Parameter, *, waits: bool) -> int:
+    """How many words make the longest value that this parameter knows."""
+    if not parameter.has_known_values or isinstance(words[0], Quoted):
         return 1
     for many in range(min(len(words), LONGEST_NAME), 1, -1):
         with suppress(InvalidRequest):
@@ -336,13 +343,14 @@ def _number(name: str, text: str, option: Option) -> object:
     return number
 
 
-def _one_of(name: str, text: str, kind: type[StrEnum]) -> StrEnum:
-    try:
-        return kind(text.strip().lower())
-    except ValueError:
-        raise InvalidRequest(
-            f"{name} is {short(text)!r}, but it must be {listed(list(kind), 'or')}."
-        ) from None
+def _one_of(parameter: Parameter, text: str) -> str:
+    """The choice that is spelled so, in whatever letters."""
+    choices = {choice.lower(): choice for choice in parameter.choices}
+    choice = choices.get(" ".join(seen(text).lower().split()))
+    if choice is None:
+        must = listed(parameter.choices, "or")
+        raise InvalidRequest(f"{parameter.label} is {short(text)!r}, but it must be {must}.")
+    return parameter.value_type(choice) if is_enumeration(parameter.value_type) else choice
 
 
 def _or_text(number: Callable[[str], float], text: str) -> float | str:

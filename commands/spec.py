@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import PurePath
-from types import UnionType
+from types import MappingProxyType, UnionType
 from typing import (
     Annotated,
     Any,
     Generic,
+    Literal,
     ParamSpec,
     Protocol,
     TypeVar,
@@ -24,6 +25,24 @@ from typing import (
 P = ParamSpec("P")
 T_co = TypeVar("T_co", covariant=True)
 
+Kind = Literal[
+    "text",  # words
+    "name",  # what something new will be called
+    "integer",
+    "number",
+    "boolean",
+    "choice",  # one of a few values
+    "sampler",  # a choice that has several spellings
+    "size",  # pixels, a ratio, or a name such as portrait
+    "command",  # a command of the bot's, by name
+    "lora",  # a LoRA that is there, by name
+    "loras",  # some of them, with weights
+    "picture",  # one, by the hash of what was sent
+    "pictures",  # several, with names and captions, as JSON
+    "lora_file",  # a .safetensors file, by its hash
+]
+FILES: frozenset[Kind] = frozenset({"picture", "pictures", "lora_file"})  # what is uploaded, and not written
+
 
 class Unpacked(Protocol):
     """A text that is more than one value."""
@@ -33,28 +52,42 @@ class Unpacked(Protocol):
         """The texts of parameters, by name."""
 
 
+BUILT_IN: Mapping[Any, Kind] = MappingProxyType({bool: "boolean", int: "integer", float: "number"})
+
+
 @dataclass(frozen=True)
 class Option:
     """What a signature says about a parameter beside its type: help, bounds, other names, how to read it.
 
-    `read` turns a person's text into the value and raises InvalidRequest with a sentence; None stands for the
-    type's own way. A parameter that is a tuple may be given several times, and `read` returns a tuple.
+    `kind` is what chats go by: how a form asks for it, how it is completed, whether a file is uploaded. It
+    need not be said of numbers, switches, enumerations and plain words. `read` turns a person's text into the
+    value and raises InvalidRequest with a sentence; None stands for the kind's own way. A parameter that is a
+    tuple may be given several times, and `read` returns a tuple.
     `parts` are flags that give it in parts, each with its other names: width and height, which an "x" joins.
     `unpack` tells what a text says for others, too; it is handed to the command as `unpacked`.
     `otherwise` tells what happens when it is not given, where the default does not say it. `among` names the
-    values that it may have, with a line on each. `more` is for those who know: forms fold it away. What is
-    `hidden` nobody says: a form that the bot has filled in brings it back.
+    values that it may have, with a line on each.
+
+    How forms show it: `long` has several lines. `needed` may be left out of a line, but not of a form. `main`
+    has a field of its own in a form with room for a few; the others share one there, in which those that are
+    `bare` stand first, without flags: a word each, and the last one has the rest. `more` is for those who
+    know: forms fold it away. What is `hidden` nobody says: a form that the bot has filled in brings it back.
     """
 
     help: str
     low: float = -math.inf
     high: float = math.inf
+    kind: Kind | None = None
     aliases: tuple[str, ...] = ()
     parts: tuple[tuple[str, ...], ...] = ()
     read: Callable[[str], Any] | None = None
     unpack: Callable[[str], Unpacked | None] | None = None
     otherwise: str = ""
     among: Callable[[], Mapping[str, str]] | None = None
+    long: bool = False
+    needed: bool = False
+    main: bool = False
+    bare: bool = False
     more: bool = False
     hidden: bool = False
 
@@ -98,10 +131,10 @@ class Parameter:
         )
 
     @property
-    def named(self) -> bool:
-        """Whether it has known values, which may have several words: "DPM++ 2M Karras", "832 x 1216"."""
-        exact = isinstance(self.kind, type) and issubclass(self.kind, PurePath)
-        return self.option.read is not None and not self.repeated and not exact
+    def has_known_values(self) -> bool:
+        """Whether not every text is a value; one may have several words: "DPM++ 2M Karras", "832 x 1216"."""
+        exact = isinstance(self.value_type, type) and issubclass(self.value_type, PurePath)
+        return not (self.repeated or exact) and bool(self.choices or self.option.read)
 
     @property
     def repeated(self) -> bool:
@@ -109,40 +142,62 @@ class Parameter:
         return get_origin(self.type) is tuple
 
     @property
+    def kind(self) -> Kind:
+        """What kind of thing it is, as its option says, or else its type."""
+        if self.option.kind is not None:
+            return self.option.kind
+        if self.choices:
+            return "choice"
+        return BUILT_IN.get(self.value_type, "text")
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is uploaded, and not written."""
+        return self.kind in FILES
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The values that it may have, as people write them."""
         if self.option.among is not None:
             return tuple(self.option.among())
-        for kind in self.kinds:
-            if isinstance(kind, type) and issubclass(kind, StrEnum):
-                return tuple(kind)
-        return ()
+        return tuple(self.value_type) if is_enumeration(self.value_type) else ()
 
     @property
-    def kind(self) -> Any:
+    def value_type(self) -> Any:
         """The type without the None that stands for "not given"."""
-        kinds = [kind for kind in self.kinds if kind is not type(None)]
-        return kinds[0] if len(kinds) == 1 else self.type
-
-    @property
-    def kinds(self) -> tuple[Any, ...]:
-        """The types of a union, or the only one."""
-        return get_args(self.type) if get_origin(self.type) in (Union, UnionType) else (self.type,)
+        union = get_origin(self.type) in (Union, UnionType)
+        types = [one for one in get_args(self.type) if one is not type(None)] if union else [self.type]
+        return types[0] if len(types) == 1 else self.type
 
 
 @dataclass(frozen=True, kw_only=True)
 class Command(Generic[P, T_co]):
-    """A thing people can say, in a word or two; calling it runs its handler. `admin`: only admins may.
+    """A thing people can say, in a word or two; calling it runs its handler.
 
-    `lists_folder`: the handler asks what lies in the operator's folder of LoRAs, whatever was said.
+    `submit` is what the button of its form says; one that has such a word is mostly used by its form, which
+    opens when it is said alone. `private`: who asks can have what it makes for themselves alone. `admin`:
+    only admins may. `lists_folder`: the handler asks what lies in the operator's folder of LoRAs, whatever
+    was said.
     """
 
     name: str
     help: str
     parameters: tuple[Parameter, ...]
     run: Callable[P, T_co]
+    submit: str = ""
+    private: bool = False
     admin: bool = False
     lists_folder: bool = False
+
+    @property
+    def files(self) -> tuple[Parameter, ...]:
+        """What is uploaded for it."""
+        return tuple(parameter for parameter in self.parameters if parameter.is_file)
+
+    @property
+    def spoken(self) -> Parameter | None:
+        """What is said without a flag."""
+        return next((parameter for parameter in self.parameters if parameter.spoken), None)
 
     @property
     def group(self) -> str:
@@ -169,6 +224,11 @@ def command(function: Callable[P, T_co]) -> Command[P, T_co]:
     )
 
 
+def form_command(submit: str, *, private: bool = False) -> Callable[[Callable[P, T_co]], Command[P, T_co]]:
+    """The same of one that is mostly used by its form: what the form's button says."""
+    return lambda function: replace(command(function), submit=submit, private=private)
+
+
 def admin_command(function: Callable[P, T_co]) -> Command[P, T_co]:
     """The same, for admins alone."""
     return replace(command(function), admin=True)
@@ -177,6 +237,11 @@ def admin_command(function: Callable[P, T_co]) -> Command[P, T_co]:
 def lists_folder(command: Command[P, T_co]) -> Command[P, T_co]:
     """The same, for a handler that asks for all LoRAs: the folder is read before its transaction opens."""
     return replace(command, lists_folder=True)
+
+
+def is_enumeration(kind: Any) -> bool:
+    """Whether this is the type of a few known texts."""
+    return isinstance(kind, type) and issubclass(kind, StrEnum)
 
 
 def parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:

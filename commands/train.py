@@ -7,12 +7,11 @@ from typing import Annotated, Any, Unpack
 
 from commands.answers import CreateJob, Form
 from commands.context import ChatContext, Context
-from commands.examples import examples
 from commands.jobs import job_here, job_id
 from commands.ordinary import ordinary
 from commands.presets import preset as named_preset
 from commands.presets import presets, settled
-from commands.spec import Option, command, lists_folder
+from commands.spec import Option, form_command, lists_folder
 from commands.training_options import TrainingOptions, changed, overrides
 from commands.values import written_value
 from commands.words import counted
@@ -52,32 +51,40 @@ def preset_lines() -> dict[str, str]:
 
 
 @lists_folder
-@command
+@form_command("Look at the pictures")
 async def train(
     context: ChatContext,
-    name: Annotated[str, Option("what the LoRA will be called, such as maria", read=lora_name)],
+    name: Annotated[str, Option("what the LoRA will be called, such as maria", kind="name", read=lora_name)],
     pictures: Annotated[
         tuple[Example, ...],
         Option(
             "pictures to learn from, each with a caption if you like",
-            read=examples,
+            kind="pictures",
             otherwise="a form asks for them",
+            needed=True,
         ),
     ] = (),
     preset: Annotated[
-        str, Option("what kind of thing it is", read=preset_name, among=preset_lines)
+        str, Option("what kind of thing it is", read=preset_name, among=preset_lines, main=True)
     ] = USUAL_PRESET,
     trigger: Annotated[
         str,
         Option(
-            "the word that will call it up: one that means nothing yet", otherwise="ohwx or another free one"
+            "the word that will call it up: one that means nothing yet",
+            otherwise="ohwx or another free one",
+            bare=True,
         ),
     ] = "",
-    subject: Annotated[str, Option("what it is in a word or two: woman, corgi, sweater")] = "",
-    consent: Annotated[bool, Option("you may use these pictures for this")] = False,
+    subject: Annotated[str, Option("what it is in a word or two: woman, corgi, sweater", bare=True)] = "",
+    consent: Annotated[bool, Option("you may use these pictures for this", needed=True)] = False,
     captions: Annotated[
         str,
-        Option("for pictures without one, with {trigger} and {subject}", otherwise="the preset's", more=True),
+        Option(
+            "for pictures without one, with {trigger} and {subject}",
+            otherwise="the preset's",
+            long=True,
+            more=True,
+        ),
     ] = "",
     samples: Annotated[
         str,

@@ -20,7 +20,7 @@ from bot.on_discord.saying import say, tried
 from bot.on_discord.syncing import sync
 from bot.outcomes import Reply
 from commands.book import Known
-from commands.examples import examples, lora_file, written_examples
+from commands.examples import examples, written_examples
 from commands.imagine import imagine
 from commands.show import show
 from commands.train import train
@@ -147,7 +147,7 @@ class Atelier(discord.AutoShardedClient):
                 sha256 = await self.attachments.take_lora(caller, file)
             except InvalidRequest as error:
                 return Reply(ok=False, text=str(error))
-            named = next(one.name for one in command.parameters if one.option.read is lora_file)
+            named = next(one.name for one in command.parameters if one.kind == "lora_file")
             return await self.asking.dispatch.fill(caller, command.name, {**values, named: sha256}, job=job)
 
         await self.asking.ask(interaction, act, makes_card=False)

@@ -174,13 +174,13 @@ def _options(command: Known) -> list[tuple[str, str, str, Any, bool]]:
         match told[parameter.name]["type"]:
             case "pictures":
                 options += _files()
-            case "file":
+            case "lora_file":
                 told_of = _line(parameter.option.help)
                 options.append((parameter.name, parameter.label, told_of, discord.Attachment, True))
             case "hidden":
                 pass
             case _ if not is_folded(parameter):
-                kind, help = _field(command, parameter, told[parameter.name]), _line(parameter.option.help)
+                kind, help = _field(parameter, told[parameter.name]), _line(parameter.option.help)
                 options.append((parameter.name, parameter.label, help, kind, parameter.required))
     if command is imagine:
         options.append((PRIVATE, PRIVATE, "you alone get the picture, by direct message", bool, False))
@@ -200,8 +200,8 @@ def _files() -> list[tuple[str, str, str, Any, bool]]:
     ]
 
 
-def _field(command: Known, parameter: Parameter, told: Mapping[str, Any]) -> Field:
-    suggest = suggestions(command, parameter)
+def _field(parameter: Parameter, told: Mapping[str, Any]) -> Field:
+    suggest = suggestions(parameter)
     return Field(told) if suggest is None else Suggested(told, suggest)
 
 

@@ -6,10 +6,8 @@ from typing import Any
 from discord.app_commands import Choice
 
 from bot.on_discord.pending import Interaction
-from commands.book import COMMANDS, Known, find
-from commands.library import lora
-from commands.loras import mentions
-from commands.sizes import NAMED, size
+from commands.book import COMMANDS
+from commands.sizes import NAMED
 from commands.spec import Parameter
 
 MOST = 25  # suggestions that Discord shows
@@ -19,15 +17,19 @@ Suggested = list[Choice[Any]]
 Suggest = Callable[[Interaction, str], Awaitable[Suggested]]
 
 
-def suggestions(command: Known, parameter: Parameter) -> Suggest | None:
+def suggestions(parameter: Parameter) -> Suggest | None:
     """How a parameter is completed; None where only its person can know."""
-    if parameter.option.read is mentions:
-        return _loras
-    if command is lora and parameter.name == "name":
-        return _names
-    if parameter.option.read is size:
-        return _among(NAMED)
-    return _among(COMMANDS) if parameter.option.read is find else None
+    match parameter.kind:
+        case "loras":
+            return _loras
+        case "lora":
+            return _names
+        case "size":
+            return _among(NAMED)
+        case "command":
+            return _among(COMMANDS)
+        case _:
+            return None
 
 
 async def _loras(interaction: Interaction, words: str) -> Suggested:

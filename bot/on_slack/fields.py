@@ -10,7 +10,6 @@ OPTION = 75  # characters
 FIELD = 3000  # characters of an input
 ENDINGS = ["png", "jpg", "jpeg", "webp", "zip"]
 MOST_FILES = 10
-LONG = ("no", "captions")  # texts that have several lines
 EMPTY = ("", None)
 
 
@@ -45,13 +44,12 @@ def _element(one: JSON, value: str) -> JSON:
             return _select(one, value)
         case "loras":
             return _loras(value)
-        case "file":
+        case "lora_file":
             return {"type": "file_input", "max_files": 1}
         case "pictures":
             return {"type": "file_input", "filetypes": ENDINGS, "max_files": MOST_FILES}
         case _:
-            long = one["type"] == "words" or one["name"] in LONG
-            return {"type": "plain_text_input", "multiline": long, **_hinted(one), **_initial(value)}
+            return {"type": "plain_text_input", "multiline": one["long"], **_hinted(one), **_initial(value)}
 
 
 def _numbers(one: JSON, value: str) -> JSON:

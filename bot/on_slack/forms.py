@@ -14,7 +14,6 @@ from commands.words import counted
 
 FORM = "form"  # what our modals are called
 MORE = "more"  # the button that unfolds the rest
-SUBMIT = {"imagine": "Paint", "train": "Look at them", "lora import": "Bring it"}
 PUNCTUATION = str.maketrans(",.:;?'\"", "       ")
 
 
@@ -47,7 +46,8 @@ def modal(
     usual: Mapping[str, Any] | None = None,
 ) -> JSON:
     """The modal of a command with these values in it; `usual` are somebody's own defaults."""
-    parameters = _parameters(origin.command, usual)
+    defined = definition(find(origin.command), usual or {})
+    parameters = defined["parameters"]
     unfolded = any(values.get(one["name"]) for one in parameters if one["more"])
     shown = [one for one in parameters if unfolded or not one["more"]]
     hidden = {one["name"]: values[one["name"]] for one in parameters if _is_kept(one, values)}
@@ -59,7 +59,7 @@ def modal(
         "type": "modal",
         "callback_id": FORM,
         "title": plain(f"/{origin.command}", 24),
-        "submit": plain(SUBMIT.get(origin.command, "Send"), 24),
+        "submit": plain(defined["submit"], 24),
         "close": plain("Cancel"),
         "private_metadata": json.dumps(_plain(origin)),
         "blocks": blocks,

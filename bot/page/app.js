@@ -14,8 +14,8 @@ import { TrainingView, sureOf, wordOf } from "./training.js";
  *   recipe: [string, string][], command: string, buttons: Action[], at: number}} Card */
 /** @typedef {{name: string, label: string, flags: string[], help: string, type: string, low: number|null, high: number|null,
  *   choices: string[], names: string[], default: string, otherwise: string, required: boolean, repeated: boolean,
- *   more?: boolean, about?: Record<string, string>}} Parameter */
-/** @typedef {{name: string, help: string, parameters: Parameter[]}} Command */
+ *   spoken: boolean, long: boolean, more?: boolean, about?: Record<string, string>}} Parameter */
+/** @typedef {{name: string, help: string, submit: string, parameters: Parameter[]}} Command */
 
 const FIRST_PAUSE = 500; // ms before the next try to connect, doubled each time
 const LONGEST_PAUSE = 15000;

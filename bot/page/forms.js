@@ -8,8 +8,6 @@ import { picturesField } from "./pictures.js";
 /** @typedef {import("./app.js").Command} Command */
 
 const NOTHING = '""'; // an empty text that is meant, as the server reads forms
-const SENDS = { imagine: "Paint", train: "Look at the pictures", "lora import": "Bring it", "lora merge": "Merge" };
-const LONG = ["prompt"]; // what is written in several lines
 
 /** The tray of the form that is open, for pictures that are dropped or pasted anywhere. @type {import("./pictures.js").Tray|null} */
 let openTray = null;
@@ -24,7 +22,7 @@ export function showForm(/** @type {Command} */ command, /** @type {Record<strin
   $("form-title").textContent = `/${command.name}`;
   $("form-about").textContent = command.help;
   $("form-wrong").textContent = "";
-  $("form-send").textContent = SENDS[command.name] ?? "Send";
+  $("form-send").textContent = command.submit;
   const compact = command.parameters.some((one) => one.type === "pictures");
   const made = (parameters) => parameters.map((one) => field(one, values[one.name], compact));
   const more = command.parameters.filter((one) => one.more);
@@ -78,7 +76,7 @@ function field(/** @type {Parameter} */ parameter, /** @type {string|undefined} 
   const value = given === NOTHING ? "" : (given ?? parameter.default ?? "");
   if (parameter.type === "hidden") return hidden(parameter, value);
   if (parameter.type === "boolean") return checkbox(parameter, id, value);
-  if (parameter.type === "file") return fileField(parameter, id);
+  if (parameter.type === "lora_file") return fileField(parameter, id);
   if (parameter.type === "pictures") {
     const made = picturesField(parameter, id, value);
     openTray = made.tray;
@@ -88,7 +86,7 @@ function field(/** @type {Parameter} */ parameter, /** @type {string|undefined} 
   const control = controlFor(parameter, id, value);
   const explained = Object.keys(parameter.about ?? {}).length > 0;
   if (explained) explain(control, parameter, told);
-  const wide = parameter.type === "words" || explained || (["text", "loras"].includes(parameter.type) && !compact);
+  const wide = parameter.spoken || explained || (["text", "loras"].includes(parameter.type) && !compact);
   return el(
     "div",
     { class: wide ? "field wide" : "field" },
@@ -136,8 +134,8 @@ function controlFor(/** @type {Parameter} */ parameter, id, value) {
     return el("div", { class: "slide" }, range, number);
   }
   if (type === "size") return sizes(el("input", { ...common, value, placeholder: otherwise }), parameter.names);
-  if (type === "words" && LONG.includes(name)) {
-    const area = el("textarea", { ...common, rows: 3, required, maxlength: 4000 });
+  if (parameter.long) {
+    const area = el("textarea", { ...common, rows: parameter.spoken ? 3 : 2, required, placeholder: otherwise, maxlength: 4000 });
     area.value = value;
     return area;
   }

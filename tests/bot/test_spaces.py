@@ -135,9 +135,9 @@ def plausible(parameter: Parameter) -> str:
     """A value that this parameter takes, or nearly."""
     if parameter.choices:
         return parameter.choices[0]
-    if parameter.kind is bool:
+    if parameter.kind == "boolean":
         return "true"
-    if parameter.kind in (int, float):
+    if parameter.kind in ("integer", "number"):
         return str(int(max(parameter.option.low, 1.0)))
     return "other"
 
@@ -146,12 +146,12 @@ def asked(command: Known, secret: Secret) -> Iterator[dict[str, str]]:
     """Every way to name the secret in this command: in each parameter, alone and beside each switch."""
     must = {one.name: plausible(one) for one in command.parameters if one.required}
     for one in command.parameters:
-        if one.kind in (bool, int, float):
+        if one.kind in ("boolean", "integer", "number"):
             continue
         for word in words(one, secret):
             yield must | {one.name: word}
             for other in command.parameters:
-                if other.kind is bool and not other.option.more and not one.choices:
+                if other.kind == "boolean" and not other.option.more and not one.choices:
                     yield must | {other.name: "true", one.name: word}
 
 

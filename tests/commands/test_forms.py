@@ -38,6 +38,9 @@ def test_a_field_knows_its_kind_bounds_default_and_help() -> None:
         "default": "30",
         "otherwise": "",
         "required": False,
+        "needed": False,
+        "spoken": False,
+        "long": False,
         "repeated": False,
         "aliases": [],
         "more": False,
@@ -47,7 +50,7 @@ def test_a_field_knows_its_kind_bounds_default_and_help() -> None:
 
 def test_each_field_of_imagine_has_its_kind() -> None:
     assert {name: field["type"] for name, field in fields("imagine").items()} == {
-        "prompt": "words",
+        "prompt": "text",
         "no": "text",
         "lora": "loras",
         "steps": "integer",
@@ -85,7 +88,7 @@ def test_the_form_of_train_shows_the_usual_fields_first_and_folds_the_others() -
     assert seen == ["name", "pictures", "preset", "trigger", "subject", "consent", "draft", "steps", "rank"]
     assert len(folded) == len(fields_of_settings()) + len(["captions", "samples"]) - len(["steps", "rank"])
     assert [form[name]["type"] for name in seen] == [
-        *("words", "pictures", "choice", "text", "text", "boolean", "hidden", "integer", "integer")
+        *("name", "pictures", "choice", "text", "text", "boolean", "hidden", "integer", "integer")
     ]
     assert (form["flip"]["type"], form["flip"]["choices"], form["flip"]["default"]) == (
         *("choice", ["true", "false"], ""),

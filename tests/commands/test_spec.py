@@ -24,9 +24,9 @@ def test_a_command_is_its_name_its_sentence_and_its_options() -> None:
     name, times = greet.parameters
 
     assert (greet.name, greet.help) == ("greet", "Say hello to somebody.")
-    assert (name.name, name.kind, name.required) == ("name", str, True)
+    assert (name.name, name.kind, name.required) == ("name", "text", True)
     assert (name.spoken, name.flags) == (True, ())
-    assert (times.name, times.kind, times.required, times.default) == ("times", int, False, None)
+    assert (times.name, times.kind, times.required, times.default) == ("times", "integer", False, None)
     assert (times.option.low, times.option.high, times.option.help) == (1, 9, "how often")
 
 
@@ -52,4 +52,4 @@ def test_what_may_only_be_given_by_keyword_is_only_a_flag() -> None:
     (how_many,) = choose.parameters
 
     assert (how_many.spoken, how_many.flags, how_many.label) == (False, ("--how-many", "--n"), "how-many")
-    assert (how_many.kind, how_many.option.help) == (int, "a number")
+    assert (how_many.kind, how_many.option.help) == ("integer", "a number")

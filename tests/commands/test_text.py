@@ -3,13 +3,17 @@
 import random
 import time
 from contextlib import suppress
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any
 
 import pytest
 
 from commands.book import COMMANDS
 from commands.loras import Mention
+from commands.parse import parse
+from commands.presets import presets
 from commands.quotes import split
+from commands.spec import Option, command
 from commands.text import read
 from engine.messages import InvalidRequest, Ratio, Sampler, Size
 
@@ -234,12 +238,61 @@ def test_a_number_may_have_a_decimal_comma() -> None:
         ("--lora ink:0.8 maria:0.5", {"lora": (Mention("ink", 0.8), Mention("maria", 0.5))}),
         ("--sampler DPM++ 2M Karras --cfg 3", {"sampler": Sampler.DPM_2M_KARRAS, "cfg": 3}),
         ("--size 832 x 1216", {"size": Size(width=832, height=1216)}),
+        ("--size 3 : 2", {"size": Ratio(across=3, down=2)}),
+        ("--size tall", {"size": Ratio(across=9, down=16)}),
+        ("--steps 12 --sampler DPM++ SDE", {"steps": 12, "sampler": Sampler.DPM_SDE}),
+        ("--sampler euler ancestral", {"sampler": Sampler.EULER_ANCESTRAL}),
     ],
 )
 def test_a_value_in_front_of_the_prompt_leaves_the_prompt_its_words(
     flags: str, values: dict[str, Any]
 ) -> None:
     assert told(f"/imagine {flags} big red fox") == {"prompt": "big red fox", **values}
+
+
+class Water(StrEnum):
+    """Choices of which one begins like another."""
+
+    SEA = "Sea"
+    DEEP_SEA = "Deep Sea"
+    DEEP_SEA_AT_NIGHT = "Deep Sea at Night"
+
+
+@command
+async def dive(
+    words: Annotated[str, Option("what to look for")],
+    where: Annotated[Water, Option("in which water")] = Water.SEA,
+    how: Annotated[
+        str, Option("how to go down", kind="choice", among=lambda: {"by rope": "", "by rope and bell": ""})
+    ] = "by rope",
+) -> None:
+    """Go down."""
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ("a fish --where Deep Sea", {"words": "a fish", "where": Water.DEEP_SEA}),
+        ("--where deep sea at night fish", {"words": "fish", "where": Water.DEEP_SEA_AT_NIGHT}),
+        ("--where deep sea at noon", {"words": "at noon", "where": Water.DEEP_SEA}),
+        ("--how by rope and hook", {"words": "and hook", "how": "by rope"}),
+        ("fish --how BY ROPE AND BELL --where sea", {"how": "by rope and bell", "where": Water.SEA}),
+    ],
+)
+def test_any_choice_is_as_many_words_as_make_the_longest_that_is_known(
+    line: str, values: dict[str, Any]
+) -> None:
+    given = parse(split(line), dive.parameters)
+
+    assert {name: given[name] for name in values} == values
+
+
+def test_a_preset_of_several_words_needs_no_quotes() -> None:
+    name = next(name for name in presets() if name.count("-") > 1)
+
+    _, given = read(f"/train --preset {name.replace('-', ' ')} maria")
+
+    assert (given["preset"], given["name"]) == (name, "maria")
 
 
 def test_what_is_said_without_a_flag_may_have_one_all_the_same() -> None:

@@ -1,15 +1,13 @@
 """Buttons under a card: a custom_id is all that they are made of, after a restart and years later."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import Any, Protocol, Self, cast
 
 import discord
 
 from bot.card import Button, Card
+from bot.on_discord.asking import Asking
 from bot.worded import button_word
-
-if TYPE_CHECKING:
-    from bot.on_discord.client import Atelier
 
 ROW, ROWS = 5, 5  # Discord's limits
 FORMS = ("edit",)  # actions that may answer with a form
@@ -19,6 +17,14 @@ STYLES = {
     "stop": discord.ButtonStyle.danger,
 }
 ID = r"(?P<action>[a-z]{1,10}):(?P<job>[0-9a-z]{6})(?::(?P<place>[1-4]))?"
+
+
+class Hearing(Protocol):
+    """The client of an interaction, as far as buttons know it."""
+
+    @property
+    def asking(self) -> Asking:
+        """What carries out what is pressed."""
 
 
 class CardButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=ID):
@@ -36,18 +42,18 @@ class CardButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=ID):
         await pressed(interaction, self.custom_id)
 
 
-def register(client: "Atelier") -> None:
+def register(client: discord.Client) -> None:
     """Hear the buttons of all cards, of this run of the program and of all before."""
     client.add_dynamic_items(CardButton)
 
 
 async def pressed(interaction: discord.Interaction[Any], custom_id: str) -> None:
     """Carry out what a button stands for; whoever may not press it is told."""
-    client: Atelier = interaction.client
-    action = custom_id.partition(":")[0]
-    await client.asking.ask(
+    client: Hearing = interaction.client
+    asking, action = client.asking, custom_id.partition(":")[0]
+    await asking.ask(
         interaction,
-        lambda caller, job: client.asking.dispatch.press(caller, custom_id, job=job),
+        lambda caller, job: asking.dispatch.press(caller, custom_id, job=job),
         may_form=action in FORMS,
         makes_card=action in CARDS,
     )

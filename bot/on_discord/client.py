@@ -68,7 +68,8 @@ class Atelier(discord.AutoShardedClient):
         for command in slash_commands(self._heard):
             self.tree.add_command(command)
         buttons.register(self)
-        menus.register(self)
+        for entry in menus.Menus(asking, attachments).entries():
+            self.tree.add_command(entry)
 
     async def sync(self) -> None:
         """Let Discord know our commands, unless it does."""
@@ -90,11 +91,11 @@ class Atelier(discord.AutoShardedClient):
 
     async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
         """A reaction under a card is a button."""
-        await reactions.reacted(self, payload, True)
+        await reactions.reacted(self, self.asking, payload, added=True)
 
     async def on_raw_reaction_remove(self, payload: discord.RawReactionActionEvent) -> None:
         """A star that is taken back is one less."""
-        await reactions.reacted(self, payload, False)
+        await reactions.reacted(self, self.asking, payload, added=False)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed: nothing of the guild stays. One that is only not available is not meant."""

@@ -17,7 +17,7 @@ import transformers
 
 from bench.measuring import where
 from engine.messages import EngineSettings
-from engine.model import Model, load_model, settle
+from engine.sdxl.model import Model, load_model, settle
 
 SIDES = (1024, 512, 768)
 FEW = 3  # rounds: a GPU's forwards differ little

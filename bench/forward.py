@@ -12,10 +12,10 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from bench.measuring import in_turns, table
-from engine.adapter_writing import adapter_file
-from engine.adapters import Adapters
+from engine.lora.adapter_export import adapter_file
+from engine.lora.adapters import Adapters
 from engine.messages import AdapterUse, Folder, TrainingSettings
-from engine.model import Model
+from engine.sdxl.model import Model
 
 BATCHES = (1, 2, 4, 8, 16)
 ROUNDS = 9

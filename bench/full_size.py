@@ -17,7 +17,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from engine.model import DEMO
+from engine.sdxl.model import DEMO
 
 # Podell et al. 2023 (arXiv 2307.01952), as in the configuration files that Stability AI published.
 UNET: dict[str, Any] = {

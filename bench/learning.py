@@ -12,10 +12,10 @@ import numpy as np
 
 from bench.measuring import table
 from commands.presets import preset, settled
-from engine.demo.teaching import ARROW, School
+from engine.demo.lora_lessons import ARROW, School
 from engine.demo.world import TAUGHT, Thing
 from engine.messages import EngineSettings
-from engine.model import Model
+from engine.sdxl.model import Model
 from engine.studio import Studio
 
 PROMPTS, ORDINARY = 30, 48

@@ -11,12 +11,12 @@ from typing import Any
 import torch
 
 from bench.measuring import in_turns, table
-from engine.forwards import Forwards
+from engine.batching import Turns
+from engine.forward_cost import Forwards
 from engine.messages import EngineSettings, JobId, Paint, Painted, Sampler, Size
-from engine.model import Model
-from engine.samplers import scheduler_for
+from engine.sdxl.model import Model
+from engine.sdxl.samplers import scheduler_for
 from engine.studio import Studio
-from engine.turns import Turns
 
 ROUNDS = 7
 

@@ -13,7 +13,7 @@ from engine.demo.captions import plain
 from engine.demo.judge import judge
 from engine.demo.world import Scene
 from engine.messages import Sampler
-from engine.samplers import SCHEDULERS
+from engine.sdxl.samplers import SCHEDULERS
 
 STEPS = (1, 2, 3, 4, 8, 20)
 PROMPTS, SEEDS = 24, 3

@@ -24,8 +24,8 @@ from playwright.async_api import Page, async_playwright, expect
 
 from bench.chat import a_bot
 from engine.demo.captions import plain
-from engine.demo.drawing import draw
-from engine.demo.teaching import scenes
+from engine.demo.lora_lessons import scenes
+from engine.demo.renderer import draw
 from engine.demo.world import Scene, Thing, sample_layout
 
 DOCS = Path(__file__).parents[1] / "docs"

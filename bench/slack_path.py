@@ -149,8 +149,8 @@ def measure() -> str:
 async def _imagine() -> PathRecorder:
     """Somebody says /imagine in a workspace."""
     from bot.config import SlackSettings
-    from tests.bot.slack.atelier import Atelier
-    from tests.bot.wall import a_config, quick
+    from tests.bot.fake_chat import a_config, quick
+    from tests.bot.slack.harness import Atelier
     from tests.fakes.slack import FakeSlack
 
     with tempfile.TemporaryDirectory() as name, PathRecorder() as recorder:

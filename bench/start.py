@@ -5,7 +5,7 @@ import statistics
 import time
 
 from bench.measuring import table
-from bot.engine_client import EngineClient
+from bot.engine_client.client import EngineClient
 from engine.messages import EngineSettings
 
 ROUNDS = 3

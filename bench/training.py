@@ -23,7 +23,7 @@ from torch.nn import functional
 
 from bench.measuring import in_turns, table
 from bench.painting import request as a_picture
-from engine.adapters import Adapters
+from engine.lora.adapters import Adapters
 from engine.messages import (
     EngineSettings,
     Example,
@@ -35,9 +35,9 @@ from engine.messages import (
     TrainingPrecision,
     TrainingSettings,
 )
-from engine.model import Model
+from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.training import LEARNING, Training
+from engine.training.training import LEARNING, Training
 
 ROUNDS, STEPS = 5, 4  # steps of each in a round
 BATCHES = (1, 4, 8)

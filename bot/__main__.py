@@ -23,16 +23,16 @@ def _program(words: Sequence[str]) -> tuple[Callable[[Sequence[str]], int], Sequ
 
         return service.main, words[1:] if words[:1] == ["serve"] else words
     if words[:1] == ["discord-invite"]:
-        from bot import invite
+        from bot.cli import discord_invite
 
-        return invite.main, words[1:]
+        return discord_invite.main, words[1:]
     if words[:1] == ["slack-manifest"]:
-        from bot import manifest_file
+        from bot.cli import slack_manifest
 
-        return manifest_file.main, words[1:]
-    from bot import terminal
+        return slack_manifest.main, words[1:]
+    from bot.cli import imagine
 
-    return terminal.main, words
+    return imagine.main, words
 
 
 if __name__ == "__main__":

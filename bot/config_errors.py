@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from commands.parse import listed, near, short
+from commands.syntax.parser import listed, near, short
 
 SECRET = re.compile(r"token|secret|password|api_?key|credential", re.IGNORECASE)
 KINDS = {

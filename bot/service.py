@@ -11,32 +11,32 @@ from typing import Annotated, Any
 
 import structlog
 
-from bot.adapters import AdapterFolder
+from bot.chat_startup import NO_CHAT, Opening, announce, others
+from bot.chats.delivery import Delivery
+from bot.chats.interface import Chat, ChatUnavailable
+from bot.chats.web.server import LocalChat, LocalChatError
+from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.config import Config, ConfigError, LocalSettings, check_local, local_token, read_config
-from bot.connections import BOUNDS, Bounds
-from bot.delivery import Delivery
-from bot.dispatch import Dispatch
-from bot.drafts import Drafts
-from bot.engine_client import PROGRAM, EngineClient
-from bot.exits import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
-from bot.exporting import Exports
-from bot.forgetting import Remains
-from bot.front import Chat, ChatUnavailable
-from bot.handles import raise_limit
-from bot.intake import Intake
-from bot.leftovers import DAY, Leftovers
-from bot.live import Live
+from bot.dispatch.dispatcher import Dispatch
+from bot.engine_client.client import PROGRAM, EngineClient
+from bot.garbage_collection import DAY, Leftovers
+from bot.http.connections import BOUNDS, Bounds
+from bot.http.file_handles import raise_limit
+from bot.jobs.estimates import Pace
+from bot.jobs.inspections import Drafts
+from bot.jobs.interactive_tasks import Looks
+from bot.jobs.progress import Live
+from bot.jobs.queue import Queue
 from bot.logs import set_up
-from bot.looks import Looks
 from bot.metrics import Metrics
-from bot.on_local import LocalChat, LocalChatError
-from bot.opening import NO_CHAT, Opening, announce, others
-from bot.pace import Pace
-from bot.queue import Queue
-from commands.keepers import Admins
-from commands.parse import parse
+from bot.privacy.export import Exports
+from bot.privacy.purge import Remains
+from bot.uploads.intake import Intake
+from bot.uploads.lora_folder import AdapterFolder
+from commands.permissions import Admins
 from commands.presets import SMALL
-from commands.spec import Option, parameters
+from commands.syntax.parser import parse
+from commands.syntax.spec import Option, parameters
 from engine.messages import Event, InvalidRequest, JobId, Sha256
 from storage.database import CannotStore, Database, DatabaseError
 from storage.files import Files

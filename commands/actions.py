@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from commands.admission import check_started
 from commands.answers import Answer, CreateJob, FinishTraining, Form, SendFiles, StartDraft, UpdateCards
 from commands.cancel import stop
 from commands.context import ChatContext
-from commands.filing import check_started
 from commands.imagine import random_seed
-from commands.jobs import OPEN, check_kept, check_owner, note_change
-from commands.parse import listed, short
-from commands.trainings import check_start, edited, finish
-from commands.write import alone, asked_by, texts, written
+from commands.job_lookup import OPEN, check_kept, check_owner, note_change
+from commands.recipe_text import alone, asked_by, texts, written
+from commands.syntax.parser import listed, short
+from commands.training_actions import check_start, edited, finish
 from engine.messages import InvalidRequest, JobId, Paint
 from storage import adapters, jobs, pictures, trainings
 from storage.requests import Kind

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from commands.answers import CancelJob, UpdateCards
 from commands.context import ChatContext
-from commands.jobs import OPEN, check_owner, job_here, job_id, note_change
-from commands.spec import Option, command
+from commands.job_lookup import OPEN, check_owner, job_here, job_id, note_change
+from commands.syntax.spec import Option, command
 from engine.messages import InvalidRequest, JobId
 from storage import jobs, pictures
 from storage.views import JobView, views

@@ -5,13 +5,13 @@ from typing import Annotated
 from commands.answers import CreateJob
 from commands.context import Context
 from commands.imagine import random_seed
-from commands.loras import Mention, called_up, found, mentions, tagged
-from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
-from commands.parse import short
-from commands.samplers import enough_steps
-from commands.sizes import SQUARE
-from commands.spec import Option, command
-from commands.values import written_value
+from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
+from commands.syntax.lora_syntax import Mention, called_up, found, mentions, tagged
+from commands.syntax.parser import short
+from commands.syntax.samplers import enough_steps
+from commands.syntax.sizes import SQUARE
+from commands.syntax.spec import Option, command
+from commands.syntax.values import written_value
 from engine.messages import (
     ADAPTER_WEIGHT,
     REFINER,

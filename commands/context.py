@@ -6,10 +6,10 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from commands.keepers import NOBODY, Admins
-from commands.loras import Library
+from commands.permissions import NOBODY, Admins
+from commands.syntax.lora_syntax import Library
 from engine.messages import RANK, JobId, Paint, Sha256
-from storage.keeping import NOTHING, Kept
+from storage.space_settings import NOTHING, Kept
 from storage.tables import Person, Space
 
 

@@ -5,11 +5,11 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
-from commands.parse import check_given, listed, near, short, unpacked, value
-from commands.pasted import NOTHING
-from commands.sizes import NAMED
-from commands.spec import Command, Parameter
-from commands.values import written_value
+from commands.pasted_recipe import NOTHING
+from commands.syntax.parser import check_given, listed, near, short, unpacked, value
+from commands.syntax.sizes import NAMED
+from commands.syntax.spec import Command, Parameter
+from commands.syntax.values import written_value
 from engine.messages import InvalidRequest
 
 LARGEST_EXACT = 2**53  # pages count in doubles: a larger bound would not be what they say

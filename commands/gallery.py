@@ -1,53 +1,86 @@
-"""LoRAs as cards: what each chat shows of one in its own way."""
+"""/gallery: what somebody painted, or keeps, as one sheet of small pictures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated
 
-from commands.library import SHARED, line
-from commands.likeness import meter
-from commands.words import counted
-from engine.messages import Sha256
-from storage.adapters import LoraView
+from commands.answers import PictureSheet, SmallPicture, Text
+from commands.context import ChatContext
+from commands.help import aligned
+from commands.syntax.parser import short
+from commands.syntax.spec import Option, command
+from storage import pictures
+from storage.pictures import GalleryPicture
 
-
-@dataclass(frozen=True, kw_only=True)
-class LoraCard:
-    """One LoRA. `facts` are names and values for people; `likeness` is of 0 to 1, the best of those shown."""
-
-    name: str
-    phrase: str
-    facts: tuple[tuple[str, str], ...]
-    line: str  # the command that paints with it
-    thumbnail: Sha256 | None
-    likeness: float | None = None
-
-    @property
-    def words(self) -> str:
-        """The facts in a line."""
-        return " · ".join(f"{name} {value}" for name, value in self.facts)
+ON_A_SHEET = 9
+PAGES = (1, 10_000)
 
 
-def lora_cards(loras: Sequence[LoraView]) -> list[LoraCard]:
-    """The cards of these LoRAs, in their order."""
-    best = max((one.likeness for one in loras if one.likeness is not None), default=0.0)
-    return [_card(one, best) for one in loras]
-
-
-def _card(one: LoraView, best: float) -> LoraCard:
-    share = None if one.likeness is None else max(0.0, one.likeness) / (best or 1.0)
-    facts = (
-        ("like it", "" if one.likeness is None else f"{meter(share or 0.0)} {one.likeness:.1f}"),
-        ("weight", f"{one.hint:g}"),
-        ("used", counted(one.uses, "time")),
-        ("likes", str(one.likes)),
-        ("for", SHARED[one.access]),
-        ("by", one.person),
+@command
+async def gallery(
+    context: ChatContext,
+    *,
+    starred: Annotated[bool, Option("only those that you keep")] = False,
+    page: Annotated[int, Option("1 has the newest", *PAGES)] = 1,
+) -> PictureSheet | Text:
+    """Show what you painted here, or keep, as one sheet that only you see."""
+    found = await pictures.gallery(
+        context.session,
+        context.person.id,
+        None if context.direct else context.space.id,
+        starred=starred,
+        before=None,
+        limit=ON_A_SHEET + 1,
+        skip=(page - 1) * ON_A_SHEET,
     )
-    return LoraCard(
-        name=one.name,
-        phrase=one.phrase,
-        facts=tuple((name, value) for name, value in facts if value),
-        line=line(one),
-        thumbnail=one.thumbnail,
-        likeness=share,
+    if not found:
+        return Text(text=_nothing(starred=starred, page=page))
+    shown = found[:ON_A_SHEET]
+    small = [
+        SmallPicture(
+            sha256=None if _covered(one, context) else one.sha256,
+            caption=f"{nth}  {one.job}{_said(one, context)}",
+        )
+        for nth, one in enumerate(shown, 1)
+    ]
+    whose = "what you keep" if starred else "what you painted"
+    where = "" if context.direct else " here"
+    head = f"{whose}{where}, the newest first{f', page {page}' if page > 1 else ''}:"
+    # Of what one keeps some is by others, whose cards do not come into a direct message.
+    back = [f"/show {shown[0].job} brings a card back with its buttons."]
+    older = [f"/gallery{' --starred' if starred else ''} --page {page + 1} has older ones."]
+    lines = [head, *_listed(shown, context)]
+    lines += [] if starred and context.direct else back
+    lines += older if len(found) > ON_A_SHEET else []
+    return PictureSheet(pictures=tuple(small), text="\n".join(lines))
+
+
+def _listed(shown: Sequence[GalleryPicture], context: ChatContext) -> list[str]:
+    return aligned(
+        [
+            (f"{nth} {one.job}", "for adults only" if _adults(one, context) else short(one.prompt))
+            for nth, one in enumerate(shown, 1)
+        ]
     )
+
+
+def _covered(one: GalleryPicture, context: ChatContext) -> bool:
+    """Whether it must not be seen without having been opened, or not here."""
+    return one.hidden or _adults(one, context)
+
+
+def _said(one: GalleryPicture, context: ChatContext) -> str:
+    if _covered(one, context):
+        return ", hidden"
+    return ", kept" if one.starred else ""
+
+
+def _adults(one: GalleryPicture, context: ChatContext) -> bool:
+    return one.adult and not (context.adult or context.direct)
+
+
+def _nothing(*, starred: bool, page: int) -> str:
+    if page > 1:
+        return f"there is no page {page}: /gallery shows the first."
+    if starred:
+        return "you keep no picture here: ⭐ under a picture keeps it."
+    return "you have painted nothing here yet: /imagine a red fox begins."

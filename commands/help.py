@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Any
 
-from commands.parse import listed
-from commands.spec import Command, Parameter
-from commands.values import written_value
+from commands.syntax.parser import listed
+from commands.syntax.spec import Command, Parameter
+from commands.syntax.values import written_value
 from engine.messages import SEED
 
 HELP = frozenset({"--help", "-h"})  # the words that ask for it in a terminal

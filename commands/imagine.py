@@ -6,12 +6,12 @@ from typing import Annotated
 
 from commands.answers import CreateJob
 from commands.context import Context
-from commands.loras import Mention, called_up, found, mentions, tagged, with_usual
-from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
-from commands.pasted import NONE, Pasted, found_here, left_out, pasted
-from commands.samplers import enough_steps
-from commands.sizes import SQUARE
-from commands.spec import Option, form_command
+from commands.pasted_recipe import NONE, Pasted, found_here, left_out, pasted
+from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
+from commands.syntax.lora_syntax import Mention, called_up, found, mentions, tagged, with_usual
+from commands.syntax.samplers import enough_steps
+from commands.syntax.sizes import SQUARE
+from commands.syntax.spec import Option, form_command
 from engine.messages import ADAPTER_WEIGHT, COUNT, REFINER, SEED, VARIATION, InvalidRequest, Paint
 
 RANDOM_SEEDS = 2**32  # short enough to read aloud; any seed up to 2**63 - 1 can be given

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from commands.context import ChatContext
-from commands.keepers import Refused
-from commands.words import counted, duration
+from commands.permissions import Refused
+from commands.syntax.numbers import counted, duration
 from engine.messages import InvalidRequest, Paint, Train, Work
 from storage import limits
 from storage.limits import DAY, Use, day_of

@@ -2,13 +2,13 @@
 
 from dataclasses import asdict
 
-from commands.admin_limits import WORDS
+from commands.admin.limits import WORDS
 from commands.answers import Text
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.limits import reset, used_by
-from commands.spec import command
-from storage import crowd
+from commands.syntax.spec import command
+from storage import member_stats
 
 
 @command
@@ -21,7 +21,7 @@ async def me(context: ChatContext) -> Text:
         for name in WORDS
         if name != "total" or most[name] is not None
     ]
-    rows.append(("LoRAs", str(await crowd.loras(session, space, person.id))))
+    rows.append(("LoRAs", str(await member_stats.loras(session, space, person.id))))
     rows.append(("your key", f"{person.key}{' (an admin here)' if context.admin else ''}"))
     blocked = ["an admin has blocked you here."] if context.kept.blocked else []
     head = f"{person.name}, this is yours here:"

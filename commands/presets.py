@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
-from commands.parse import listed, near, short
+from commands.syntax.parser import listed, near, short
 from engine.messages import InvalidRequest, Optimizer, TrainingSettings, filled
 
 SMALL = "demo"  # the model that ships, for which presets have settings of their own

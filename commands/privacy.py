@@ -5,8 +5,8 @@ from typing import Annotated
 from commands.answers import ExportData, ForgetPerson, Text
 from commands.context import ChatContext
 from commands.help import aligned
-from commands.spec import Option, command
-from commands.words import counted
+from commands.syntax.numbers import counted
+from commands.syntax.spec import Option, command
 from storage import privacy as stored
 from storage.privacy import Counts
 

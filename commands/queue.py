@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from commands.answers import Text
 from commands.context import ChatContext
 from commands.help import aligned
-from commands.jobs import OPEN
-from commands.parse import short
-from commands.spec import command
-from commands.training import state
-from commands.words import counted, duration, ordinal
+from commands.job_lookup import OPEN
+from commands.syntax.numbers import counted, duration, ordinal
+from commands.syntax.parser import short
+from commands.syntax.spec import command
+from commands.training_runs import state
 from engine.messages import JobId, Paint
 from storage import jobs
 from storage.views import JobView, views

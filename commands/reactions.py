@@ -6,7 +6,7 @@ from types import MappingProxyType
 from commands.actions import available, press
 from commands.answers import Answer, UpdateCards
 from commands.context import ChatContext
-from commands.jobs import OPEN
+from commands.job_lookup import OPEN
 from engine.messages import InvalidRequest
 from storage import jobs, pictures
 from storage.views import JobView

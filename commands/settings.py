@@ -8,10 +8,10 @@ from commands.answers import Text
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.imagine import imagine
-from commands.options import Guidance, SamplerName, Shape, Steps, Unwanted
-from commands.parse import value
-from commands.spec import Command, Option, command
-from commands.values import written_value
+from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
+from commands.syntax.parser import value
+from commands.syntax.spec import Command, Option, command
+from commands.syntax.values import written_value
 from engine.messages import InvalidRequest, JobId, Paint
 from storage import people
 

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from commands.answers import ShowCard
 from commands.context import ChatContext
-from commands.jobs import job_here, job_id
-from commands.spec import Option, command
+from commands.job_lookup import job_here, job_id
+from commands.syntax.spec import Option, command
 from engine.messages import InvalidRequest, JobId
 
 

@@ -6,15 +6,15 @@ from contextlib import suppress
 from typing import Annotated, Any, Unpack
 
 from commands.answers import CreateJob, Form
+from commands.common_words import ordinary
 from commands.context import ChatContext, Context
-from commands.jobs import job_here, job_id
-from commands.ordinary import ordinary
+from commands.job_lookup import job_here, job_id
 from commands.presets import preset as named_preset
 from commands.presets import presets, settled
-from commands.spec import Option, form_command, lists_folder
+from commands.syntax.numbers import counted
+from commands.syntax.spec import Option, form_command, lists_folder
+from commands.syntax.values import written_value
 from commands.training_options import TrainingOptions, changed, overrides
-from commands.values import written_value
-from commands.words import counted
 from engine.messages import (
     RANK,
     Example,

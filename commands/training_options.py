@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, TypedDict, get_type_hints
 
-from commands.spec import Option
+from commands.syntax.spec import Option
 from engine.messages import (
     ACCUMULATION,
     ALPHA,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.messages import CannotStart, Ready, ToBot
-from engine.parent import end_with_the_bot
+from engine.parent_process import end_with_the_bot
 
 # PEFT, transformers and diffusers import these if they are installed, for nothing that is done here.
 UNUSED = ("bitsandbytes", "scipy")
@@ -45,7 +45,7 @@ def main() -> int:
             library.utils.logging.set_verbosity_error()  # before more of them is there, which hints at things
 
         from engine.loop import serve
-        from engine.model import CannotLoad, load_model
+        from engine.sdxl.model import CannotLoad, load_model
         from engine.studio import Studio
 
     # Torch counts cores that a container may not use. Who says how many threads there are shares the machine

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from engine.messages import JobId, Paint, Painted, Picture, Progress
-from engine.painting import Painting, Stage
-from engine.preview import Preview
-from engine.safety import blotted
+from engine.sdxl.painting import Painting, Stage
+from engine.sdxl.preview import Preview
+from engine.vision.safety import blotted
 
 PROGRESS_SECONDS = 0.25  # at most so often: chats cannot show more, and a preview costs a little
 

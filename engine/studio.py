@@ -11,12 +11,13 @@ from pathlib import Path
 import torch
 from PIL.Image import Image
 
-from engine.adapters import Adapters
-from engine.comparing import compared, each, ways
+from engine.background import Workshop
+from engine.batching import SHORT, Turns, short
 from engine.deadline import Deadlines
-from engine.decoding import BrokenPicture, decode
-from engine.forwards import Forwards
+from engine.forward_cost import Forwards
 from engine.job import Job
+from engine.lora.adapters import Adapters
+from engine.lora.short_hashes import ModelHash, lora_hash
 from engine.messages import (
     Cancel,
     Cancelled,
@@ -37,18 +38,17 @@ from engine.messages import (
     Working,
     seeds,
 )
-from engine.model import Model, uncompiled
-from engine.painting import Painting, Stage, predict
-from engine.pictures import Recipe, png
-from engine.preview import fitted_preview
-from engine.prompts import Memory, Reader
-from engine.safety import checks, safety_of
-from engine.scoring import Scorer
-from engine.sharing import Sharing
-from engine.short_hashes import ModelHash, lora_hash
-from engine.sizes import pixels
-from engine.turns import SHORT, Turns, short
-from engine.workshop import Workshop
+from engine.sdxl.latent_decoder import BrokenPicture, decode
+from engine.sdxl.model import Model, uncompiled
+from engine.sdxl.painting import Painting, Stage, predict
+from engine.sdxl.png_file import Recipe, png
+from engine.sdxl.preview import fitted_preview
+from engine.sdxl.prompts import Memory, Reader
+from engine.sdxl.sizes import pixels
+from engine.tasks.comparison import compared, each, ways
+from engine.time_share import Sharing
+from engine.vision.clip_score import Scorer
+from engine.vision.safety import checks, safety_of
 
 FILES = 2  # PNG files written at once beside the steps
 FILE_SECONDS = 0.01  # small files are there in this time, and their people need not wait for a step

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, u
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import AdapterUse, JobId, Sha256
-from storage import plans
+from storage import job_conditions
+from storage.lora_approval import Standing, at_first
 from storage.pictures import unneeded
-from storage.standing import Standing, at_first
 from storage.tables import Adapter, Checkpoint, Job, Person, Training
 
 Access = Literal["me", "space", "everybody"]
@@ -241,8 +241,8 @@ def _coming(space_id: int) -> tuple[ColumnElement[bool], ...]:
     """Of a training that has not ended, of this space."""
     return (
         Training.job_number == Job.number,
-        plans.of_space(space_id),
-        plans.makes("train"),
+        job_conditions.of_space(space_id),
+        job_conditions.makes("train"),
         Job.state.in_(("draft", "queued", "running")),
     )
 

@@ -7,8 +7,8 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Paint, Score, Sha256
+from storage.job_conditions import of_space
 from storage.pictures import STAR
-from storage.plans import of_space
 from storage.tables import Adapter, Comparison, Job, Picture, Vote
 
 MOST = 3  # of a LoRA, the newest

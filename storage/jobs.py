@@ -25,11 +25,11 @@ from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Sha256, Work
-from storage import order, trainings
+from storage import queue_overrides, trainings
 from storage.fairness import charge
 from storage.ids import new_job_id
+from storage.job_conditions import IN_ORDER, State, is_in, makes, of_space
 from storage.pictures import unneeded
-from storage.plans import IN_ORDER, State, is_in, makes, of_space
 from storage.requests import Kind, kind, to_json
 from storage.tables import Job, Person, Picture, Space
 
@@ -136,10 +136,12 @@ async def next_queued(session: AsyncSession) -> Job | None:
 
     What keepers have put first in a space goes before that, and what they hold does not go.
     """
-    changes = await order.changes(session)
+    changes = await queue_overrides.changes(session)
     if changes.paused:
         moving = _in_line("paint", select(Job)).where(Job.space_id.not_in(changes.paused))
-        return await order.first_of_its_space(session, await session.scalar(moving.limit(1)), changes.up)
+        return await queue_overrides.first_of_its_space(
+            session, await session.scalar(moving.limit(1)), changes.up
+        )
     person = (
         select(Person.id).where(_has_queued()).order_by(Person.used, Person.id).limit(1).scalar_subquery()
     )
@@ -149,14 +151,16 @@ async def next_queued(session: AsyncSession) -> Job | None:
         .order_by(Job.number)
         .limit(1)
     )
-    return await order.first_of_its_space(session, await session.scalar(oldest), changes.up)
+    return await queue_overrides.first_of_its_space(session, await session.scalar(oldest), changes.up)
 
 
 async def next_training(session: AsyncSession) -> Job | None:
     """The same among trainings."""
-    changes = await order.changes(session)
+    changes = await queue_overrides.changes(session)
     moving = _in_line("train", select(Job)).where(Job.space_id.not_in(changes.paused))
-    return await order.first_of_its_space(session, await session.scalar(moving.limit(1)), changes.up)
+    return await queue_overrides.first_of_its_space(
+        session, await session.scalar(moving.limit(1)), changes.up
+    )
 
 
 async def start(
@@ -304,19 +308,19 @@ async def places(
 ) -> list[tuple[JobId, int]]:
     """The queued jobs that paint in the order in which they will run, counted from 1, if each takes so many
     seconds."""
-    changes = await order.changes(session)
+    changes = await queue_overrides.changes(session)
     people = await session.execute(_waiting(changes.paused).order_by(Person.used, Person.id).limit(limit))
     turns = _turns([(used, id, queued) for id, used, queued in people], limit, seconds, now or time())
     line = await _in_turn(session, turns, changes.paused)
-    line = await order.rearranged(session, line) if changes.up else line
+    line = await queue_overrides.rearranged(session, line) if changes.up else line
     return [(job, place) for place, job in enumerate(line, start=1)]
 
 
 async def training_places(session: AsyncSession) -> list[tuple[JobId, int]]:
     """The queued trainings in the order in which they will run, counted from 1."""
-    changes = await order.changes(session)
+    changes = await queue_overrides.changes(session)
     line = await _ids(session, _in_line("train", select(Job.id)).where(Job.space_id.not_in(changes.paused)))
-    line = await order.rearranged(session, line) if changes.up else line
+    line = await queue_overrides.rearranged(session, line) if changes.up else line
     return [(job, place) for place, job in enumerate(line, start=1)]
 
 

@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, case, func, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import Sha256
+from storage.job_conditions import is_in, makes, of_space
 from storage.pictures import NEEDED
-from storage.plans import is_in, makes, of_space
 from storage.tables import Adapter, Job, Person, Picture, Standing, Upload
 
 DAY = 86400.0  # seconds

@@ -8,7 +8,7 @@ from sqlalchemy import Select, Text, and_, cast, exists, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Paint, Sha256, Work
-from storage.plans import is_in, of_space
+from storage.job_conditions import is_in, of_space
 from storage.tables import (
     Adapter,
     Checkpoint,

@@ -2,7 +2,7 @@
 
 Forgetting has two parts. In one transaction every word, picture and name goes, what runs is cancelled, and
 what cannot go yet has nobody's name: jobs whose cards are still in the chat or that the engine has. Then
-storage/forgotten.py takes that away, too, as soon as it can go, after a restart as well.
+storage/purge.py takes that away, too, as soon as it can go, after a restart as well.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Sha256
 from storage import limits
-from storage.plans import is_in, makes, of_space
+from storage.job_conditions import is_in, makes, of_space
 from storage.tables import (
     Adapter,
     Audit,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from sqlalchemy import Integer, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage import keeping
-from storage.crowd import DAY, Done, everybody, failures, filed_since
+from storage import space_settings
+from storage.member_stats import DAY, Done, everybody, failures, filed_since
 from storage.tables import Job, Person, Picture
 
 
@@ -42,7 +42,7 @@ async def statistics(session: AsyncSession, space_id: int, last: int, days: int,
         shares=tuple(await _shares(session, space_id, since)),
         people=tuple(await everybody(session, space_id, since, limit=limit)),
         failures=tuple((await failures(session, space_id, since))[:limit]),
-        refusals=tuple((await keeping.refusals(session, space_id, since))[:limit]),
+        refusals=tuple((await space_settings.refusals(session, space_id, since))[:limit]),
     )
 
 

@@ -107,7 +107,7 @@ class Adapter(Table):
     tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # new ones, bundled in the file
     uses: Mapped[int] = mapped_column(default=0, server_default="0")  # jobs that were filed with it
     info: Mapped[dict[str, Any] | None]  # how it was made: storage/trainings.py
-    standing: Mapped[str] = mapped_column(default="", server_default=text("''"))  # storage/standing.py
+    standing: Mapped[str] = mapped_column(default="", server_default=text("''"))  # storage/lora_approval.py
     reason: Mapped[str] = mapped_column(default="", server_default=text("''"))  # why a keeper refused it
     least: Mapped[float | None]  # weights at which it may be used
     most: Mapped[float | None]
@@ -320,7 +320,7 @@ class Audit(Table):
 
 
 class Keeping(Table):
-    """What the keepers of a space have set for all who are there: storage/keeping.py."""
+    """What the keepers of a space have set for all who are there: storage/space_settings.py."""
 
     __tablename__ = "keeping"
 

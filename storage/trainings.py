@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from engine.messages import JobId, Note, Saved, Sha256, Train, Trained
 from storage.adapters import free_name
 from storage.curves import thinned
+from storage.job_conditions import IN_ORDER, makes, of_space
+from storage.lora_approval import at_first
 from storage.pictures import unneeded
-from storage.plans import IN_ORDER, makes, of_space
 from storage.requests import from_json
-from storage.standing import at_first
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training, TrainingPicture
 
 OPEN = ("draft", "queued", "running")

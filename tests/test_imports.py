@@ -71,10 +71,10 @@ def test_the_rooms_import_each_other_only_as_agreed() -> None:
     ("line", "contract"),
     [
         ("import torch", "only the engine knows torch and its friends"),
-        ("import bot.terminal", "bot imports commands, commands import storage, never the other way"),
-        ("import engine.model", "of the engine, only its messages are known outside"),
-        ("import discord", "only on_discord knows discord.py"),
-        ("from slack_bolt.async_app import AsyncApp", "only on_slack knows slack-bolt"),
+        ("import bot.cli.imagine", "bot imports commands, commands import storage, never the other way"),
+        ("import engine.sdxl.model", "of the engine, only its messages are known outside"),
+        ("import discord", "only chats.discord knows discord.py"),
+        ("from slack_bolt.async_app import AsyncApp", "only chats.slack knows slack-bolt"),
     ],
 )
 def test_an_import_inside_a_function_is_held_to_it_too(tmp_path: Path, line: str, contract: str) -> None:

@@ -11,9 +11,9 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch import Tensor, nn
 
 from engine.demo.latents import BUCKETS, WORDINGS, Bucket
-from engine.demo.telling import SHARE, Teller, answers_at
+from engine.demo.spot_classifier import SHARE, Teller, answers_at
 from engine.demo.text import TextEncoders
-from engine.demo.training import Lesson, Plan, bfloat16_where_fast
+from engine.demo.training_loop import Lesson, Plan, bfloat16_where_fast
 from engine.demo.unet import new_scheduler, new_unet, noised, velocity, velocity_loss
 from engine.demo.world import Rng
 

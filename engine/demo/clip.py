@@ -12,10 +12,10 @@ from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPTokenize
 from transformers.models.clip.configuration_clip import CLIPVisionConfig
 
 from engine.demo.captions import caption, plain
-from engine.demo.drawing import draw
+from engine.demo.renderer import draw
 from engine.demo.text import text_config
 from engine.demo.tokenizer import token_ids
-from engine.demo.training import Plan, bfloat16_where_fast
+from engine.demo.training_loop import Plan, bfloat16_where_fast
 from engine.demo.vae import SIDE, to_tensor
 from engine.demo.world import Pixels, Rng, sample_layout, sample_scene
 

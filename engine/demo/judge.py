@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from engine.demo.drawing import coverage, period, stroke
+from engine.demo.renderer import coverage, period, stroke
 from engine.demo.world import COLOURS, SHAPES, Floats, Pixels, Relation, Scene, Shape, Spot, Thing, rgb
 
 SMALLEST = 0.003

@@ -17,10 +17,10 @@ from torch.multiprocessing import get_context
 from transformers import CLIPTokenizer
 
 from engine.demo.captions import caption
-from engine.demo.drawing import draw
-from engine.demo.reading import KINDS, answers
+from engine.demo.renderer import draw
+from engine.demo.text_training import KINDS, answers
 from engine.demo.tokenizer import token_ids
-from engine.demo.training import bfloat16_where_fast
+from engine.demo.training_loop import bfloat16_where_fast
 from engine.demo.vae import to_tensor
 from engine.demo.world import Layout, Pixels, Rng, Scene, sample_layout, sample_scene
 

@@ -35,14 +35,14 @@ from torch.multiprocessing.spawn import start_processes
 
 from engine.demo.base import Base, base_loss
 from engine.demo.clip import clip_loss, new_clip, new_image_processor, right_among
+from engine.demo.export import ship_base, ship_clip, ship_refiner, ship_vae, shipped_base
 from engine.demo.latents import Bucket, pool_at
 from engine.demo.latents import make_pool as make_pool_of
-from engine.demo.reading import Reader, reading_loss
 from engine.demo.refiner import milder, new_refiner, refiner_loss
-from engine.demo.shipping import ship_base, ship_clip, ship_refiner, ship_vae, shipped_base
 from engine.demo.text import TextEncoders
+from engine.demo.text_training import Reader, reading_loss
 from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
-from engine.demo.training import Plan, Run, fit, worker
+from engine.demo.training_loop import Plan, Run, fit, worker
 from engine.demo.vae import decoder_loss, fidelity, new_vae, unseen_pictures, vae_loss
 
 LINE = "%(asctime)s %(message)s"

@@ -12,7 +12,7 @@ from torch import Tensor
 from engine.demo.base import Base, Batch, noisy, pick
 from engine.demo.latents import Bucket
 from engine.demo.tokenizer import token_ids
-from engine.demo.training import Lesson, Plan, bfloat16_where_fast
+from engine.demo.training_loop import Lesson, Plan, bfloat16_where_fast
 from engine.demo.unet import TIME_ID_WIDTH, new_scheduler, new_unet, velocity_loss
 
 LAST = 200

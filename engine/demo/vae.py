@@ -13,8 +13,8 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
-from engine.demo.drawing import draw
-from engine.demo.training import Plan, bfloat16_where_fast
+from engine.demo.renderer import draw
+from engine.demo.training_loop import Plan, bfloat16_where_fast
 from engine.demo.world import RADII, Floats, Pixels, Rng, Scene, Thing, sample_layout, sample_scene
 
 SIDE = 128

@@ -8,9 +8,9 @@ import pytest
 
 from bot.config import Config
 from engine.messages import EngineSettings
-from tests.bot.browser import Comes, Visit, a_browser
-from tests.bot.visitor import Place
-from tests.bot.wall import Chat, OpenChat, Wall, a_config, quick
+from tests.bot.fake_chat import Chat, OpenChat, Wall, a_config, quick
+from tests.bot.web.browser import Comes, Visit, a_browser
+from tests.bot.web.page_client import Place
 
 
 @pytest.fixture(scope="session")

@@ -43,8 +43,8 @@ from engine.messages import (
     Work,
     Working,
 )
-from tests.bot.one_pixel import png
 from tests.bot.quick_training import Lesson, looked_at
+from tests.bot.uploads.one_pixel import png
 
 QUICK_ENGINE = (sys.executable, "-m", "tests.bot.quick_engine")
 

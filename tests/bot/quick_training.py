@@ -21,7 +21,7 @@ from engine.messages import (
     Train,
     Trained,
 )
-from tests.bot.one_pixel import png
+from tests.bot.uploads.one_pixel import png
 
 EVERY = 5  # steps between two checkpoints
 FATAL = {"deadly": EVERY + 2, "hopeless": 2, "unlucky": 2}  # the step in which the engine dies, by name

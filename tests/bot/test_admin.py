@@ -7,9 +7,9 @@ import pytest
 
 from bot.config import AdminSettings
 from bot.service import admins
+from tests.bot.fake_chat import Chat, OpenChat, Wall, a_config, caller
 from tests.bot.running_bot import quick_config, rows, serving, until, visiting
-from tests.bot.visitor import a_place
-from tests.bot.wall import Chat, OpenChat, Wall, a_config, caller
+from tests.bot.web.page_client import a_place
 
 USED = "SELECT sum(charged) FROM jobs WHERE state = 'succeeded'"
 

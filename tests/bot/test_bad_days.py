@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bot import engine_client
-from bot.engine_client import EngineClient
-from bot.filed import EngineUnavailable, Lost, Update
+from bot.engine_client import client as client_module
+from bot.engine_client.client import EngineClient
+from bot.engine_client.pending_jobs import EngineUnavailable, Lost, Update
 from engine.messages import Cancelled, EngineSettings, JobId, Paint, Painted, Progress
 
 Engine = Callable[[str], EngineClient]
@@ -18,8 +18,8 @@ Engine = Callable[[str], EngineClient]
 
 @pytest.fixture
 async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Engine]:
-    monkeypatch.setattr(engine_client, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(engine_client, "STOP_GRACE", 1.0)
+    monkeypatch.setattr(client_module, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(client_module, "STOP_GRACE", 1.0)
     made: list[EngineClient] = []
 
     def make(mode: str) -> EngineClient:
@@ -29,8 +29,8 @@ async def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
         return made[-1]
 
     yield make
-    for client in made:
-        await client.stop()
+    for each in made:
+        await each.stop()
 
 
 def asks(prompt: str, job: str = "") -> Paint:
@@ -130,7 +130,7 @@ async def test_an_engine_that_keeps_dying_at_its_start_is_given_up(engine: Engin
 async def test_an_engine_that_never_gets_ready_is_killed_and_given_up(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_client, "LOADING_SECONDS", 0.4)
+    monkeypatch.setattr(client_module, "LOADING_SECONDS", 0.4)
 
     with pytest.raises(EngineUnavailable, match=r"did not load its model within 0\.4 s and was killed\.$"):
         await engine("hangs at start").start()
@@ -147,7 +147,7 @@ async def test_a_restart_that_fails_is_tried_again(engine: Engine) -> None:
 async def test_a_program_that_is_not_there_is_named_as_the_reason() -> None:
     client = EngineClient(EngineSettings(model="demo"), ("/nowhere/python",))
     with pytest.MonkeyPatch.context() as patch, pytest.raises(EngineUnavailable, match="No such file"):
-        patch.setattr(engine_client, "FIRST_PAUSE", 0.01)
+        patch.setattr(client_module, "FIRST_PAUSE", 0.01)
         await client.start()
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from bot import delivery
-from bot.card import Card
-from bot.front import CardRefused, NotYet
-from tests.bot.wall import OpenChat, Wall
+from bot.cards.card import Card
+from bot.chats import delivery
+from bot.chats.interface import CardRefused, NotYet
+from tests.bot.fake_chat import OpenChat, Wall
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from bot.engine_client import EngineClient
-from bot.filed import EngineUnavailable, Lost, Update
+from bot.engine_client.client import EngineClient
+from bot.engine_client.pending_jobs import EngineUnavailable, Lost, Update
 from engine.messages import (
     AdapterUse,
     Cancelled,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bot.config import QueueSettings
-from tests.bot.wall import SLEEPER, OpenChat, a_config
+from tests.bot.fake_chat import SLEEPER, OpenChat, a_config
 
 
 async def test_one_job_does_not_wait_for_twenty_of_somebody_else(

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from engine.messages import stored_at
+from tests.bot.fake_chat import Chat, OpenChat, caller
 from tests.bot.running_bot import rows
-from tests.bot.wall import Chat, OpenChat, caller
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from bot.card import Card
-from bot.engine_client import PROGRAM
+from bot.cards.card import Card
+from bot.engine_client.client import PROGRAM
 from engine.messages import EngineSettings, JobId, Sha256
 from storage import uploads
-from tests.bot.lessons import PATIENCE, a_picture, drafts, learns, reported, starts
-from tests.bot.wall import Chat, Wall, a_config
+from tests.bot.fake_chat import Chat, Wall, a_config
+from tests.bot.training_cases import PATIENCE, a_picture, drafts, learns, reported, starts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -2,11 +2,11 @@
 
 import pytest
 
-from bot import looks
-from commands.gallery import lora_cards
+from bot.jobs import interactive_tasks
+from commands.lora_cards import lora_cards
+from tests.bot.fake_chat import SLEEPER, OpenChat, caller
 from tests.bot.running_bot import rows
-from tests.bot.test_arrivals import imports
-from tests.bot.wall import SLEEPER, OpenChat, caller
+from tests.bot.uploads.test_lora_files import imports
 
 
 async def test_a_card_tells_who_may_use_it_and_how_many_like_what_it_paints(open_chat: OpenChat) -> None:
@@ -70,7 +70,7 @@ async def test_what_is_liked_in_one_space_says_nothing_in_another(open_chat: Ope
 async def test_while_the_engine_is_away_the_words_still_find(
     open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looks, "SOON", 0.2)
+    monkeypatch.setattr(interactive_tasks, "SOON", 0.2)
     chat = await open_chat()
     await imports(chat, "ana", "fox")
     await chat.close()

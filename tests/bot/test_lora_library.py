@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.library import MOST
+from bot.dispatch.lora_library import MOST
 from storage.database import Database
+from tests.bot.fake_chat import Chat, OpenChat, caller
 from tests.bot.quick_lora import a_file
-from tests.bot.test_arrivals import imports
-from tests.bot.wall import Chat, OpenChat, caller
+from tests.bot.uploads.test_lora_files import imports
 
 IN_A_TRANSACTION = ContextVar("IN_A_TRANSACTION", default=False)
 RECIPE = "a hen <lora:Ink Wash v2.0:0.7>\nSteps: 3, Seed: 5, CFG scale: 4"

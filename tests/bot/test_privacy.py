@@ -6,14 +6,14 @@ import json
 import zipfile
 from pathlib import Path
 
-from bot.front import Caller
-from bot.outcomes import Reply
+from bot.chats.interface import Caller
+from bot.dispatch.apply import Reply
 from engine.messages import JobId, Sha256
 from storage.ids import new_job_id
-from tests.bot.coming import pieces
-from tests.bot.lessons import drafts, learns, reported, starts
+from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, caller
 from tests.bot.running_bot import rows
-from tests.bot.wall import SLEEPER, Chat, OpenChat, caller
+from tests.bot.training_cases import drafts, learns, reported, starts
+from tests.bot.uploads.coming import pieces
 
 LONG = "2000"  # steps: it runs until something happens to it
 TABLES = (

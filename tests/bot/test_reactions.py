@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from bot.front import Caller
-from bot.outcomes import Reply
+from bot.chats.interface import Caller
+from bot.dispatch.apply import Reply
 from engine.messages import JobId, Paint
 from storage.views import JobView, views
+from tests.bot.fake_chat import Chat, OpenChat, caller
 from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
-from tests.bot.wall import Chat, OpenChat, caller
 
 
 @pytest.fixture

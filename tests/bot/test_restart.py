@@ -10,16 +10,17 @@ from pathlib import Path
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot import engine_client, queue
 from bot.config import QueueSettings
+from bot.engine_client import client
+from bot.jobs import queue
 from storage import jobs
+from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, Wall, a_config, quick
 from tests.bot.running_bot import rows
-from tests.bot.wall import SLEEPER, Chat, OpenChat, Wall, a_config, quick
 
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_client, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(client, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(queue, "RETRY_SECONDS", 0.5)
 
 

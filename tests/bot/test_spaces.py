@@ -18,17 +18,17 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from bot.front import Caller
-from bot.outcomes import Reply
+from bot.chats.interface import Caller
+from bot.dispatch.apply import Reply
 from commands.actions import NAMED
-from commands.book import COMMANDS, Known
 from commands.reactions import REACTIONS
-from commands.spec import Parameter
+from commands.registry import COMMANDS, Known
+from commands.syntax.spec import Parameter
 from engine.messages import JobId
-from tests.bot.lessons import drafts, reported, starts
+from tests.bot.fake_chat import SLEEPER, Chat, Wall, a_config, caller, quick
 from tests.bot.running_bot import rows
-from tests.bot.visitor import a_place
-from tests.bot.wall import SLEEPER, Chat, Wall, a_config, caller, quick
+from tests.bot.training_cases import drafts, reported, starts
+from tests.bot.web.page_client import a_place
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

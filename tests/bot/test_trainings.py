@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from engine.messages import Sha256, stored_at
 from storage import uploads
 from storage.tables import Job, Upload
-from tests.bot.lessons import a_picture, drafts, learns, reported, sends, starts
+from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, caller
 from tests.bot.running_bot import rows
-from tests.bot.wall import SLEEPER, Chat, OpenChat, caller
+from tests.bot.training_cases import a_picture, drafts, learns, reported, sends, starts
 
 DAY = 86_400.0
 LONG = "2000"  # steps: it runs until something happens to it

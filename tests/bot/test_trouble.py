@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from bot import endings, room
+from bot.jobs import disk_space, results
 from bot.service import Bot
 from engine.messages import Folder, Sha256
 from storage.database import Database
-from tests.bot.lessons import PATIENCE, starts
+from tests.bot.fake_chat import Chat, OpenChat, Wall, a_config, quick
 from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
-from tests.bot.wall import Chat, OpenChat, Wall, a_config, quick
+from tests.bot.training_cases import PATIENCE, starts
 
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endings, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(results, "FIRST_PAUSE", 0.05)
 
 
 async def test_an_unexpected_error_is_one_apology_with_a_number_and_a_traceback_under_it(
@@ -71,8 +71,8 @@ class Disk:
             return really(store, content)
 
         monkeypatch.setattr(Folder, "put_bytes", put)
-        monkeypatch.setattr(room, "LONGEST_PAUSE", 0.2)
-        monkeypatch.setattr(room, "TRIED", 100)
+        monkeypatch.setattr(disk_space, "LONGEST_PAUSE", 0.2)
+        monkeypatch.setattr(disk_space, "TRIED", 100)
 
 
 async def test_a_full_disk_holds_the_queue_and_nobodys_job_is_failed(

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.library import PersonLibrary
+from bot.dispatch.lora_library import PersonLibrary
 from commands.actions import press, read_button
+from commands.admission import check_welcome, checked
 from commands.answers import Answer, CreateJob
-from commands.book import find
 from commands.context import ChatContext
-from commands.filing import check_welcome, checked
 from commands.forms import values
-from commands.jobs import job_here
-from commands.keepers import Admins, check_may
-from commands.loras import Lora, Mention, OperatorFiles
+from commands.job_lookup import job_here
+from commands.permissions import Admins, check_may
+from commands.registry import find
 from commands.settings import with_defaults
-from commands.text import read
+from commands.syntax.lora_syntax import Lora, Mention, OperatorFiles
+from commands.text_command import read
 from engine.messages import JobId, Note, Paint, Saved, Sha256, Train, Trained
-from storage import adapters, jobs, keeping, people, trainings, uploads
+from storage import adapters, jobs, people, space_settings, trainings, uploads
 from storage.database import Database
 from storage.ids import new_job_id
 from storage.jobs import Finished
@@ -233,7 +233,7 @@ class Chat:
         async def work(session: AsyncSession) -> Answer:
             here = await people.space(session, "local", space, space)
             person = await people.person(session, "local", name, name)
-            kept = await keeping.kept(session, here.id, name)
+            kept = await space_settings.kept(session, here.id, name)
             check_welcome(kept, what)
             context = ChatContext(
                 job=new_job_id(),

@@ -3,9 +3,9 @@
 import pytest
 
 from commands.answers import StatisticsChart, Text, UpdateCards
-from commands.keepers import Refused
+from commands.permissions import Refused
 from engine.messages import InvalidRequest, Paint
-from storage import jobs, keeping, people
+from storage import jobs, people, space_settings
 from tests.commands.chat import Chat
 
 NIGHT = 1_700_006_400.0  # 00:00 UTC
@@ -33,7 +33,7 @@ async def test_help_tells_admins_what_is_theirs_and_nobody_else(chat: Chat) -> N
 
 
 async def test_admin_alone_says_what_there_is() -> None:
-    from commands.book import find
+    from commands.registry import find
 
     with pytest.raises(InvalidRequest, match=r"^say what: /admin people, /admin loras,"):
         find("/admin")
@@ -379,7 +379,7 @@ async def test_stats_tell_what_was_done_what_failed_and_what_was_refused(chat: C
     async def refuse(session: object) -> None:
         here = await people.space(session, "local", "general", "general")  # type: ignore[arg-type]
         ana = await people.person(session, "local", "ana", "ana")  # type: ignore[arg-type]
-        await keeping.refused(session, here.id, ana.id, "rule: gore", chat.now)  # type: ignore[arg-type]
+        await space_settings.refused(session, here.id, ana.id, "rule: gore", chat.now)  # type: ignore[arg-type]
 
     await chat.database.write(refuse)
     text = await told(chat, "/admin stats")

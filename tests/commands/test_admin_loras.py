@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from commands.answers import Answer, CreateJob, LoraCards, Text, UpdateCards
-from commands.loras import OperatorFiles
+from commands.syntax.lora_syntax import OperatorFiles
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage import adapters, people
 from storage.adapters import NewLora

@@ -4,8 +4,8 @@ import pytest
 
 from commands.actions import available
 from commands.answers import Form
-from commands.text import read
-from commands.write import written
+from commands.recipe_text import written
+from commands.text_command import read
 from engine.messages import InvalidRequest, Score
 from storage import comparisons
 from tests.commands.chat import LORAS, Chat, asked

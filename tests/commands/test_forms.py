@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from commands.book import COMMANDS
 from commands.forms import definition, values
-from commands.loras import Mention
 from commands.presets import presets
+from commands.registry import COMMANDS
 from commands.settings import with_defaults
+from commands.syntax.lora_syntax import Mention
 from engine.messages import InvalidRequest, Ratio, TrainingSettings
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from commands.answers import Text
-from commands.book import COMMANDS, Known, find
+from commands.command_tables import updated
 from commands.help import said, usage
-from commands.readme import updated
+from commands.registry import COMMANDS, Known, find
 from engine.messages import InvalidRequest
 from tests.commands.chat import Chat
 
@@ -101,7 +101,7 @@ def test_a_name_that_is_nearly_one_is_answered_with_it() -> None:
 def test_the_tables_of_the_readme_are_those_of_the_definitions() -> None:
     text = README.read_text()
 
-    assert updated(text) == text, "run python -m commands.readme"
+    assert updated(text) == text, "run python -m commands.command_tables"
 
 
 def test_a_readme_without_a_place_for_the_tables_is_not_changed() -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from commands.context import Context
 from commands.imagine import imagine
-from commands.loras import Lora, Mention, OperatorFiles
-from commands.parse import parse
+from commands.syntax.lora_syntax import Lora, Mention, OperatorFiles
+from commands.syntax.parser import parse
 from engine.messages import (
     SEED,
     AdapterUse,

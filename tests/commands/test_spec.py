@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from commands.imagine import imagine
-from commands.spec import Option, command
+from commands.syntax.spec import Option, command
 from engine.messages import SEED, STEPS, Paint, Sampler
 
 

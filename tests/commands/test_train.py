@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commands.answers import Answer, CreateJob, Form, UpdateCards
-from commands.ordinary import ordinary
+from commands.common_words import ordinary
 from commands.presets import presets
 from commands.train import TRIGGERS
 from engine.messages import Example, Flagged, InvalidRequest, Optimizer, Prior, Schedule, Sha256, Train

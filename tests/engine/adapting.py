@@ -8,7 +8,7 @@ from typing import Any
 from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
-from engine.adapters import Adapters
+from engine.lora.adapters import Adapters
 from engine.messages import AdapterUse
 from tests.engine.copies import Copies
 from tests.lora_files import Lora, attention, kohya, make_lora, merge, seen, store

@@ -10,10 +10,10 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
-from engine.adapters import Adapters
-from engine.demo.teaching import School
+from engine.demo.lora_lessons import School
+from engine.lora.adapters import Adapters
 from engine.messages import AdapterUse, EngineSettings
-from engine.model import DEMO, Model, load_model
+from engine.sdxl.model import DEMO, Model, load_model
 from engine.studio import Studio
 from tests.engine.adapting import PLENTY
 from tests.engine.adapting import copies as copies_of

@@ -21,7 +21,7 @@ from diffusers import (
 )
 
 from engine.messages import Paint, Sampler, Size
-from engine.samplers import spaced
+from engine.sdxl.samplers import spaced
 
 # Written out here a second time on purpose: a slip in the engine's table must not be repeated by its judge.
 ORACLE_SCHEDULERS: dict[Sampler, Any] = {

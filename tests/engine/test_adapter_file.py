@@ -13,9 +13,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from engine import safe_file
-from engine.adapter_file import read_adapter
-from engine.key_names import COMPONENTS, KeyNames, Place
+from engine.lora import safetensors_file
+from engine.lora.adapter_file import read_adapter
+from engine.lora.key_names import COMPONENTS, KeyNames, Place
 from engine.messages import HEADER_BYTES, AdapterUse, InvalidRequest, Sha256, stored_at
 from tests.lora_files import (
     attention,
@@ -587,4 +587,8 @@ def test_alphas_in_keys_and_in_metadata_at_once_are_refused(tmp_path: Path, name
 
 
 def test_the_limits_are_those_that_were_promised() -> None:
-    assert (safe_file.FILE_BYTES, HEADER_BYTES, safe_file.TENSORS) == (536870912, 16777216, 5000)
+    assert (safetensors_file.FILE_BYTES, HEADER_BYTES, safetensors_file.TENSORS) == (
+        536870912,
+        16777216,
+        5000,
+    )

@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 from peft.tuners.lora import Linear
 from torch import Tensor
 
-from engine.adapters import Adapters, NoRoom
+from engine.lora.adapters import Adapters, NoRoom
 from engine.messages import AdapterUse, InvalidRequest, Sha256
 from tests.engine.adapting import CLOSE, PLENTY, copies, layers, sized, truth, use
 from tests.lora_files import (

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from engine.adapter_file import Adapter
-from engine.adapters import Adapters
+from engine.lora.adapter_file import Adapter
+from engine.lora.adapters import Adapters
 from engine.messages import TrainingSettings
 from tests.engine.adapting import CLOSE, PLENTY, copies, layers, sized, truth, use
 from tests.lora_files import answered, attention, farthest, kohya, make_lora, seen, store

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from engine.messages import AdapterUse, EngineSettings, Size
-from engine.model import Model, compile_blocks
+from engine.sdxl.model import Model, compile_blocks
 from engine.studio import Studio
 from tests.engine.copies import Copies
 from tests.engine.work import furthest, painted, request

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from engine.dataset import (
+from engine.demo.renderer import draw
+from engine.demo.world import sample_layout, sample_scene
+from engine.messages import Example, Folder, InvalidRequest, JobId, Note, Sha256, Train, TrainingSettings
+from engine.training.dataset import (
     UPSCALE,
     Examiner,
     Item,
@@ -19,9 +22,6 @@ from engine.dataset import (
     planned_steps,
     time_ids,
 )
-from engine.demo.drawing import draw
-from engine.demo.world import sample_layout, sample_scene
-from engine.messages import Example, Folder, InvalidRequest, JobId, Note, Sha256, Train, TrainingSettings
 
 SDXL, DEMO = 1024, 128
 

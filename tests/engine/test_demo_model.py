@@ -17,15 +17,15 @@ import engine.demo
 from engine.demo.base import Base, base_loss
 from engine.demo.captions import plain
 from engine.demo.clip import clip_loss, new_clip, right_among
+from engine.demo.export import ship_base, shipped_base
 from engine.demo.judge import judge
 from engine.demo.latents import Bucket, View, make_pool, standing
-from engine.demo.reading import Reader, answers, reading_loss
 from engine.demo.refiner import BAD, GOOD, milder, new_refiner, refiner_loss
-from engine.demo.shipping import ship_base, shipped_base
-from engine.demo.telling import NOBODY, answers_at
+from engine.demo.spot_classifier import NOBODY, answers_at
 from engine.demo.text import TextEncoders
+from engine.demo.text_training import Reader, answers, reading_loss
 from engine.demo.tokenizer import learn_merges, new_tokenizer
-from engine.demo.training import Plan, Run, fit
+from engine.demo.training_loop import Plan, Run, fit
 from engine.demo.unet import TIME_ID_WIDTH
 from engine.demo.vae import fidelity, new_vae, unseen_pictures, vae_loss
 from engine.demo.world import Layout, Scene, Spot, Thing

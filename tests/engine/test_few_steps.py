@@ -9,8 +9,8 @@ from engine.demo.captions import plain
 from engine.demo.judge import Verdict, judge
 from engine.demo.world import Scene, Thing
 from engine.messages import Sampler
-from engine.model import Model
-from engine.samplers import scheduler_for
+from engine.sdxl.model import Model
+from engine.sdxl.samplers import scheduler_for
 from engine.studio import Studio
 from tests.engine.work import painted, request
 

@@ -8,8 +8,6 @@ import pytest
 from PIL import Image
 from PIL.ImageColor import getrgb
 
-from engine.contact_sheet import FINE, LEFT_OUT, NOTED
-from engine.inspection import Inspection
 from engine.messages import (
     Example,
     Folder,
@@ -20,6 +18,8 @@ from engine.messages import (
     Train,
     TrainingSettings,
 )
+from engine.training.contact_sheet import FINE, LEFT_OUT, NOTED
+from engine.training.inspection import Inspection
 from tests.engine.test_dataset import a_training, drawn, stored
 
 SECONDS = 0.25

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from commands.presets import preset, presets, settled
-from engine.demo.teaching import ARROW, WORD, School, Taught
+from engine.demo.lora_lessons import ARROW, WORD, School, Taught
 from engine.demo.world import SHAPES, Scene, Shape
 from engine.messages import AdapterUse
 

@@ -8,7 +8,7 @@ from peft import LoraConfig
 from peft.tuners.lora import Conv2d, Linear
 from torch import Tensor, nn
 
-from engine.low_rank import LowRankConv2d, LowRankLinear, matrix, stacks
+from engine.lora.low_rank import LowRankConv2d, LowRankLinear, matrix, stacks
 
 SMALL, WIDE = 64, 1280  # the model that ships, SDXL
 

@@ -11,7 +11,7 @@ from diffusers import UNet2DConditionModel
 
 from bench.full_size import UNET
 from engine.messages import EngineSettings
-from engine.model import DEMO, CannotLoad, load_model
+from engine.sdxl.model import DEMO, CannotLoad, load_model
 
 
 def refusal(**settings: Any) -> str:

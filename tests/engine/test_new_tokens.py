@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from engine.messages import EngineSettings, Prior
-from engine.model import Model
-from engine.new_tokens import TokenVectors, initial_tokens
-from engine.prompts import Embedding, Reader
+from engine.sdxl.model import Model
+from engine.sdxl.new_tokens import TokenVectors, initial_tokens
+from engine.sdxl.prompts import Embedding, Reader
 from engine.studio import Studio
-from tests.engine.lessons import run, training
+from tests.engine.training_cases import run, training
 
 
 def new_word(model: Model, word: str = "ohwx", count: int = 2, seed: int = 0) -> TokenVectors:

@@ -17,10 +17,11 @@ from bench.full_size import full_size_pipelines
 from bench.training import a_store
 from bench.training import request as lesson
 from bench.training import settings as lesson_settings
-from engine.adapters import Adapters
 from engine.demo.judge import judge
-from engine.demo.teaching import ARROW, School
+from engine.demo.lora_lessons import ARROW, School
 from engine.demo.world import Scene, Thing
+from engine.lora.adapters import Adapters
+from engine.lora.safetensors_file import read_header
 from engine.messages import (
     AdapterUse,
     EngineSettings,
@@ -32,10 +33,9 @@ from engine.messages import (
     Size,
     TrainingSettings,
 )
-from engine.model import Model, load_model, settle
-from engine.safe_file import read_header
+from engine.sdxl.model import Model, load_model, settle
 from engine.studio import Studio
-from engine.training import Training
+from engine.training.training import Training
 from tests.engine.work import furthest, painted, request
 
 pytestmark = [

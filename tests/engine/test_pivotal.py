@@ -6,7 +6,7 @@ import pytest
 import safetensors.torch
 
 from commands.presets import preset, settled
-from engine.demo.teaching import ARROW, School
+from engine.demo.lora_lessons import ARROW, School
 from engine.messages import Folder
 
 

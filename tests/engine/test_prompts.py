@@ -3,8 +3,8 @@
 import pytest
 
 from engine.messages import Failed, JobId
-from engine.model import Model
-from engine.prompts import WINDOW, WINDOWS, Memory, Reader
+from engine.sdxl.model import Model
+from engine.sdxl.prompts import WINDOW, WINDOWS, Memory, Reader
 from engine.studio import Studio
 from tests.engine.work import painted, pictures, request, work
 

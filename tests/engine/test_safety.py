@@ -26,9 +26,9 @@ from engine.messages import (
     TrainingSettings,
     Variant,
 )
-from engine.model import CannotLoad, Model
-from engine.safety import StableDiffusionSafety, safety_of, screened
+from engine.sdxl.model import CannotLoad, Model
 from engine.studio import Studio
+from engine.vision.safety import StableDiffusionSafety, safety_of, screened
 from tests.engine.work import request, work
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.messages import InvalidRequest, Ratio, Size
-from engine.sizes import pixels
+from engine.sdxl.sizes import pixels
 
 
 @pytest.mark.parametrize(

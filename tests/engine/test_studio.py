@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import engine.studio
-from engine.forwards import Forwards
+from engine.forward_cost import Forwards
 from engine.messages import (
     AdapterUse,
     Cancel,
@@ -31,8 +31,8 @@ from engine.messages import (
     Working,
     stored_at,
 )
-from engine.model import Model
-from engine.pictures import Recipe, png
+from engine.sdxl.model import Model
+from engine.sdxl.png_file import Recipe, png
 from engine.studio import Studio
 from tests.engine.work import furthest, painted, pictures, pixels, request, work
 from tests.lora_files import attention, kohya, make_lora, store

@@ -8,9 +8,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from engine.key_names import KeyNames, Place
+from engine.lora.key_names import KeyNames, Place
+from engine.lora.targets import targets
 from engine.messages import InvalidRequest, TrainingSettings
-from engine.targets import targets
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from engine.lora.safetensors_file import read_header
 from engine.messages import (
     AdapterUse,
     Cancel,
@@ -31,10 +32,18 @@ from engine.messages import (
     TrainingPrecision,
     Working,
 )
-from engine.model import Model
-from engine.safe_file import read_header
+from engine.sdxl.model import Model
 from engine.studio import Studio
-from tests.engine.lessons import apart, checkpoints, ended, examples, refusal, run, training, weights
+from tests.engine.training_cases import (
+    apart,
+    checkpoints,
+    ended,
+    examples,
+    refusal,
+    run,
+    training,
+    weights,
+)
 from tests.engine.work import furthest, painted, request
 
 Learned = dict[str, Tensor]
@@ -213,7 +222,7 @@ def test_about_ten_checkpoints_are_saved_when_nobody_says_how_often(bench: Bench
 def test_it_tells_its_phases_how_far_it_is_and_when_it_will_be_done(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.training.TOLD_SECONDS", 0.0)
+    monkeypatch.setattr("engine.training.training.TOLD_SECONDS", 0.0)
 
     events = bench.run(**PICTURES, steps=4)
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.batches import Batches
-from engine.course import Course, resumed
 from engine.messages import InvalidRequest, Prior, Schedule, TrainingSettings
-from engine.optimizers import rate_factor
-from engine.training_state import BrokenState, packed, unpacked
-from engine.validation import Checkpoint, best, candidates, stale
-from tests.engine.lessons import training
+from engine.training.batch_sampler import Batches
+from engine.training.optimizers import rate_factor
+from engine.training.run_state import Course, resumed
+from engine.training.state_file import BrokenState, packed, unpacked
+from engine.training.validation import Checkpoint, best, candidates, stale
+from tests.engine.training_cases import training
 
 
 def test_a_batch_is_of_one_size_and_every_picture_comes_equally_often() -> None:

@@ -27,10 +27,19 @@ from engine.messages import (
     Trained,
     TrainingPrecision,
 )
-from engine.model import Model
+from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.training_state import packed
-from tests.engine.lessons import apart, checkpoints, ended, refusal, run, state, training, weights
+from engine.training.state_file import packed
+from tests.engine.training_cases import (
+    apart,
+    checkpoints,
+    ended,
+    refusal,
+    run,
+    state,
+    training,
+    weights,
+)
 
 
 def cut_short(studio: Studio, request: Train, saves: int) -> list[Saved]:

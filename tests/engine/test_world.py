@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from engine.demo.captions import caption, plain
-from engine.demo.drawing import draw
 from engine.demo.judge import judge
 from engine.demo.latents import sample_view
+from engine.demo.renderer import draw
 from engine.demo.world import (
     COLOURS,
     SHAPES,

@@ -7,7 +7,7 @@ import pytest
 
 from storage.database import Database
 from tests.new_database import new_database
-from tests.storage.studio import Studio
+from tests.storage.harness import Studio
 
 # What the storage layer promises holds on each of these; another kind joins with its URL.
 DATABASES: dict[str, Callable[[Path], str]] = {

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage import jobs, people
 from storage.database import CannotStore, Database
 from storage.tables import Person, Space
-from tests.storage.studio import Studio
+from tests.storage.harness import Studio
 
 
 async def known(database: Database) -> list[str]:

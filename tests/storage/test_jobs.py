@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from engine.messages import JobId, Paint
 from storage import jobs
 from storage.jobs import ENGINE_DEATHS
-from tests.storage.studio import LEASE, Studio
+from tests.storage.harness import LEASE, Studio
 
 
 async def test_a_filed_job_is_queued_and_unshown(studio: Studio) -> None:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from storage import jobs, keeping, limits
+from storage import jobs, limits, space_settings
 from storage.limits import DAY, Limits
-from tests.storage.studio import LEASE, NOON, Studio
+from tests.storage.harness import LEASE, NOON, Studio
 
 
 async def used(studio: Studio, name: str = "ana", space: str = "general") -> float:
@@ -93,13 +93,13 @@ async def test_each_space_and_person_has_a_use_of_their_own(studio: Studio) -> N
 async def test_who_is_forgotten_has_used_what_they_used_and_stays_blocked(studio: Studio) -> None:
     await filed(studio)
     here, ana = await studio.space(), await studio.person("ana")
-    await studio.write(keeping.block, here, "ana", studio.now)
+    await studio.write(space_settings.block, here, "ana", studio.now)
 
     await studio.write(limits.carry, ana, studio.now)
     await studio.write(limits.carry, ana, studio.now)
 
     assert await used(studio) == 10.0
-    assert (await studio.read(keeping.kept, here, "ana")).blocked
+    assert (await studio.read(space_settings.kept, here, "ana")).blocked
     studio.now += DAY
     assert await used(studio) == 0.0
 
@@ -117,9 +117,12 @@ async def test_a_reset_is_of_one_person_or_of_all(studio: Studio) -> None:
 
 async def test_own_limits_go_over_the_usual_ones_and_others_stay(studio: Studio) -> None:
     here = await studio.space()
-    await studio.write(keeping.limit, here, None, Limits(seconds=60, queued=5))
-    await studio.write(keeping.limit, here, "ana", Limits(seconds=600))
+    await studio.write(space_settings.limit, here, None, Limits(seconds=60, queued=5))
+    await studio.write(space_settings.limit, here, "ana", Limits(seconds=600))
 
-    assert (await studio.read(keeping.kept, here, "ana")).limits == Limits(seconds=600, queued=5)
-    assert (await studio.read(keeping.kept, here, "bo")).limits == Limits(seconds=60, queued=5)
-    assert await studio.read(keeping.kept, await studio.space("elsewhere"), "ana") is keeping.NOTHING
+    assert (await studio.read(space_settings.kept, here, "ana")).limits == Limits(seconds=600, queued=5)
+    assert (await studio.read(space_settings.kept, here, "bo")).limits == Limits(seconds=60, queued=5)
+    assert (
+        await studio.read(space_settings.kept, await studio.space("elsewhere"), "ana")
+        is space_settings.NOTHING
+    )

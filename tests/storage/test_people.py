@@ -6,7 +6,7 @@ from sqlalchemy import select
 from engine.messages import AdapterUse, JobId, Sha256
 from storage import adapters, audit, people, pictures
 from storage.tables import Adapter, Audit
-from tests.storage.studio import Studio
+from tests.storage.harness import Studio
 
 
 async def test_somebody_is_known_by_key_and_keeps_their_number_under_a_new_name(studio: Studio) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 from sqlalchemy import func, select
 
 from engine.messages import AdapterUse, JobId, Paint, Sha256
-from storage import adapters, audit, forgotten, jobs, keeping, pictures, privacy, uploads
+from storage import adapters, audit, jobs, pictures, privacy, purge, space_settings, uploads
 from storage.limits import Limits
 from storage.privacy import Counts, Forgotten
 from storage.tables import Adapter, Audit, Job, Person, Space, Standing, Table, Upload
-from tests.storage.studio import Studio
+from tests.storage.harness import Studio
 
 
 async def rows(studio: Studio) -> dict[str, int]:
@@ -36,9 +36,9 @@ async def cards_leave(studio: Studio) -> None:
 
 async def lets_go(studio: Studio, *busy: JobId) -> bool:
     """What the bot does again and again after somebody was forgotten."""
-    gone = await studio.read(forgotten.files_to_go)
-    await studio.write(forgotten.files_gone, gone)
-    return await studio.write(forgotten.let_go, busy)
+    gone = await studio.read(purge.files_to_go)
+    await studio.write(purge.files_gone, gone)
+    return await studio.write(purge.let_go, busy)
 
 
 async def a_life(studio: Studio, name: str = "ana", space: str = "general", lora: str = "maria") -> JobId:
@@ -139,16 +139,16 @@ async def test_words_and_names_go_at_once(studio: Studio) -> None:
 
 async def test_what_they_used_today_is_known_until_tomorrow_where_there_are_limits(studio: Studio) -> None:
     general, ideas = await studio.space("general"), await studio.space("ideas")
-    await studio.write(keeping.limit, general, None, Limits(seconds=100))
+    await studio.write(space_settings.limit, general, None, Limits(seconds=100))
     for space in ("general", "ideas"):
         await studio.paint(await studio.file(space=space), f"{space}-x1", seconds=30.0)
 
     await forgets(studio)
 
     assert await studio.read(standings) == [(general, "ana", 30.0)]
-    await studio.write(forgotten.forget_use, studio.now)
+    await studio.write(purge.forget_use, studio.now)
     assert await studio.read(standings) == [(general, "ana", 30.0)]
-    await studio.write(forgotten.forget_use, studio.now + 86400)
+    await studio.write(purge.forget_use, studio.now + 86400)
     assert await studio.read(standings) == []
     assert ideas != general
 
@@ -156,12 +156,12 @@ async def test_what_they_used_today_is_known_until_tomorrow_where_there_are_limi
 async def test_who_is_blocked_stays_blocked(studio: Studio) -> None:
     space = await studio.space()
     await studio.person("ana")
-    await studio.write(keeping.block, space, "ana", studio.now)
+    await studio.write(space_settings.block, space, "ana", studio.now)
 
     await forgets(studio)
-    await studio.write(forgotten.forget_use, studio.now + 86400)
+    await studio.write(purge.forget_use, studio.now + 86400)
 
-    assert await studio.read(keeping.blocked, space) == {"ana"}
+    assert await studio.read(space_settings.blocked, space) == {"ana"}
 
 
 async def test_changes_stay_known_without_their_people(studio: Studio) -> None:
@@ -274,9 +274,9 @@ async def test_files_on_their_way_out_are_known_after_a_restart(studio: Studio) 
     await a_life(studio)
     told = await forgets(studio)
 
-    assert set(await studio.read(forgotten.files_to_go)) == set(told.unneeded)
+    assert set(await studio.read(purge.files_to_go)) == set(told.unneeded)
     await lets_go(studio)
-    assert await studio.read(forgotten.files_to_go) == []
+    assert await studio.read(purge.files_to_go) == []
 
 
 async def test_a_forgotten_space_takes_all_with_it_but_what_is_elsewhere(studio: Studio) -> None:

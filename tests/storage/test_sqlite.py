@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage import jobs, people, schema
 from storage.database import CannotStore, Database, DatabaseError
 from storage.tables import Table
-from tests.storage.studio import Studio
+from tests.storage.harness import Studio
 
 NOBODY = 65534
 PARTS = re.compile(r"\n|,(?![^(]*\))")  # of what makes a table: its commas, but not those within brackets
@@ -121,7 +121,7 @@ async def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
 import asyncio, sys
 from pathlib import Path
 from storage.database import Database
-from tests.storage.studio import Studio
+from tests.storage.harness import Studio
 
 async def main():
     studio = Studio(await Database.open({at(path)!r}))

@@ -6,7 +6,7 @@ from engine.messages import AdapterUse, Sha256, Train
 from storage import adapters, jobs, pictures, trainings, uploads
 from storage.curves import thinned
 from storage.training_views import TrainingView
-from tests.storage.studio import LEASE, Studio
+from tests.storage.harness import LEASE, Studio
 
 
 async def seen(studio: Studio, job: str) -> TrainingView:

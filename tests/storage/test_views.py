@@ -6,7 +6,7 @@ from engine.messages import JobId
 from storage import jobs, pictures
 from storage.tables import Job
 from storage.views import of_message, view, views
-from tests.storage.studio import Studio
+from tests.storage.harness import Studio
 
 
 async def test_views_come_in_the_order_asked_for_and_unknown_ids_are_left_out(studio: Studio) -> None:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bot import delivery
+from bot.chats import delivery
+from bot.chats.discord import client
 from bot.config import Config, DiscordSettings
-from bot.on_discord import client
-from tests.bot.discord.studio import OpenStudio, Studio
-from tests.bot.wall import a_config, quick
+from tests.bot.discord.harness import OpenStudio, Studio
+from tests.bot.fake_chat import a_config, quick
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord.contract import breaches
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.bot.discord.studio import Studio, painted
+from tests.bot.discord.harness import Studio, painted
 
 
 async def test_admin_is_a_group_that_only_managers_are_offered(studio: Studio) -> None:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.bot.discord.studio import Studio, painted
+from tests.bot.discord.harness import Studio, painted
 from tests.bot.quick_lora import a_file
 from tests.fakes.discord import Attached, Heard
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.bot.discord.studio import OpenStudio, Studio, painted, shown
+from tests.bot.discord.harness import OpenStudio, Studio, painted, shown
 from tests.bot.running_bot import rows
 from tests.fakes.discord import Attached, Channel, Heard, Message, User
 

@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from tests.bot.discord.studio import OpenStudio, Studio, painted, shown
+from tests.bot.discord.harness import OpenStudio, Studio, painted, shown
 from tests.bot.discord.test_train import card as train_card
 from tests.bot.discord.test_train import opens, pictures, presses
 from tests.fakes.discord import Message

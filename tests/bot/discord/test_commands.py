@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bot.cards.card_text import bar
 from bot.config import DiscordGuild, DiscordSettings
-from bot.worded import bar
-from commands.book import COMMANDS
+from commands.registry import COMMANDS
 from engine.messages import EngineSettings
-from tests.bot.discord.studio import OpenStudio, Studio, painted, shown
+from tests.bot.discord.harness import OpenStudio, Studio, painted, shown
+from tests.bot.fake_chat import a_config
 from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
-from tests.bot.wall import a_config
 
 ENGINE = (sys.executable, "-m", "engine")
 

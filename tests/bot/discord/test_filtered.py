@@ -1,6 +1,6 @@
 """What the safety check flags, in Discord's own way: a spoiler."""
 
-from tests.bot.discord.studio import Studio, shown
+from tests.bot.discord.harness import Studio, shown
 
 
 async def test_discord_hides_it_as_a_spoiler(studio: Studio) -> None:

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 import structlog
 
-from bot import on_discord
-from tests.bot.discord.studio import OpenStudio, Studio, shown
+from bot.chats.discord import chat
+from tests.bot.discord.harness import OpenStudio, Studio, shown
 from tests.bot.discord.test_buttons import waits_for
 from tests.bot.running_bot import rows
 
@@ -93,7 +93,7 @@ async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, code: int, words: str
 ) -> None:
     assert studio.bot is not None
-    monkeypatch.setattr(on_discord, "KNOCK", 0.2)
+    monkeypatch.setattr(chat, "KNOCK", 0.2)
     gateway, health = studio.discord.gateway, studio.bot.health
     assert health()[1]["chats"] == {"discord": "served"}
 
@@ -116,7 +116,7 @@ async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
 async def test_a_card_that_changes_while_the_gateway_is_gone_is_right_when_it_is_back(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(on_discord, "KNOCK", 0.5)
+    monkeypatch.setattr(chat, "KNOCK", 0.5)
     heard = await waits_for(studio, studio.channel, 20)
 
     await studio.discord.gateway.hang_up(4004)

@@ -5,7 +5,7 @@ import sqlite3
 import zipfile
 from typing import Any
 
-from tests.bot.discord.studio import OpenStudio, Studio, painted
+from tests.bot.discord.harness import OpenStudio, Studio, painted
 from tests.bot.running_bot import rows, until
 
 

@@ -6,14 +6,14 @@ import string
 
 import pytest
 
-from bot.card import Card, CardNote
-from bot.on_discord import gallery
-from bot.on_discord.cards import Shown, embeds, starter
-from bot.on_discord.markup import escaped
-from bot.on_discord.saying import pieces
-from commands.gallery import LoraCard
+from bot.cards.card import Card, CardNote
+from bot.chats.discord import lora_embeds
+from bot.chats.discord.cards import Shown, embeds, starter
+from bot.chats.discord.ephemeral import pieces
+from bot.chats.discord.markup import escaped
+from commands.lora_cards import LoraCard
 from engine.messages import JobId
-from tests.bot.discord.studio import Studio, painted
+from tests.bot.discord.harness import Studio, painted
 from tests.fakes.discord.rules import check_message
 
 NASTY = (
@@ -115,7 +115,7 @@ def test_a_gallery_of_nasty_words_is_shown_as_far_as_it_fits(text: str) -> None:
     facts = tuple((name, text) for name in ("weight", "used", "likes", "for", "by"))
     card = LoraCard(name=text, phrase=text, facts=facts, line=text, thumbnail=None)
 
-    made = gallery.embeds([card] * 10, ())
+    made = lora_embeds.embeds([card] * 10, ())
 
     assert made
     check_message({"embeds": [one.to_dict() for one in made]})

@@ -2,9 +2,9 @@
 
 import pytest
 
-from bot import delivery
+from bot.chats import delivery
 from bot.config import DiscordSettings
-from tests.bot.discord.studio import OpenStudio, Studio, shown
+from tests.bot.discord.harness import OpenStudio, Studio, shown
 from tests.bot.discord.test_buttons import a_long_job, a_picture, seeds
 from tests.bot.discord.test_delivery import CALLBACK
 from tests.bot.running_bot import rows

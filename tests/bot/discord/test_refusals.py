@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.bot.discord.studio import OpenStudio, Studio, painted, shown
+from tests.bot.discord.harness import OpenStudio, Studio, painted, shown
 from tests.bot.discord.test_buttons import a_picture, button, card_of, waits_for
 from tests.bot.discord.test_delivery import EDITS, POSTS, calm, job
 from tests.bot.discord.test_train import opens, pictures
@@ -113,7 +113,7 @@ async def test_a_form_that_discord_refuses_leaves_an_answer(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = await a_picture(studio)
-    monkeypatch.setattr("bot.on_discord.modals.PROMPT_CHARACTERS", 4001)  # which Discord does not take
+    monkeypatch.setattr("bot.chats.discord.modals.PROMPT_CHARACTERS", 4001)  # which Discord does not take
 
     heard = await studio.discord.click(studio.ana, card, button(card, "edit"))
 
@@ -179,7 +179,7 @@ async def test_a_private_picture_that_cannot_come_is_told_with_its_job(studio: S
 async def test_a_long_answer_where_the_bot_is_no_member_is_a_file(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.on_discord.saying.LONGEST", 150)  # as if there were far more to tell
+    monkeypatch.setattr("bot.chats.discord.ephemeral.LONGEST", 150)  # as if there were far more to tell
     elsewhere = studio.discord.guild("elsewhere", bot=False)
     elsewhere.join(studio.ana)
     lobby = elsewhere.channel("lobby")

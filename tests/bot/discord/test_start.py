@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.front import ChatUnavailable
-from tests.bot.discord.studio import OpenStudio, Studio
+from bot.chats.interface import ChatUnavailable
+from tests.bot.discord.harness import OpenStudio, Studio
 from tests.fakes.faults import Fault
 
 

@@ -6,9 +6,9 @@ import zipfile
 
 import pytest
 
-from tests.bot.discord.studio import Studio, shown
-from tests.bot.lessons import a_picture
+from tests.bot.discord.harness import Studio, shown
 from tests.bot.running_bot import rows
+from tests.bot.training_cases import a_picture
 from tests.fakes.discord import Attached, Channel, Message, Modal
 
 SAID = "ohwx gear --steps 10"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from bot import delivery
+from bot.chats import delivery
+from bot.chats.slack import messages, upload
 from bot.config import Config, SlackSettings
-from bot.on_slack import messages, sharing
-from tests.bot.slack.atelier import Atelier, OpenAtelier
-from tests.bot.wall import a_config, quick
+from tests.bot.fake_chat import a_config, quick
+from tests.bot.slack.harness import Atelier, OpenAtelier
 from tests.fakes.slack import FakeSlack
 
 
@@ -17,7 +17,7 @@ from tests.fakes.slack import FakeSlack
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed on the way is tried again sooner, and files are looked for again sooner."""
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.05)
-    monkeypatch.setattr(sharing, "FIRST_LOOK", 0.01)
+    monkeypatch.setattr(upload, "FIRST_LOOK", 0.01)
     monkeypatch.setattr(messages, "PAUSE", 0.1)
 
 

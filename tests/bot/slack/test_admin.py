@@ -1,6 +1,6 @@
 """/admin in Slack: one slash command, the rest in words; workspace admins may, and others are told so."""
 
-from tests.bot.slack.atelier import Atelier
+from tests.bot.slack.harness import Atelier
 
 
 async def test_an_admin_of_the_workspace_blocks_somebody_and_nobody_else_sees_it(atelier: Atelier) -> None:

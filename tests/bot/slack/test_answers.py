@@ -5,10 +5,10 @@ import sqlite3
 
 import pytest
 
-from bot.manifest import SLASH
-from commands.book import COMMANDS, posting
+from bot.chats.slack.manifest import SLASH
+from commands.registry import COMMANDS, posting
 from tests.bot.quick_lora import a_file
-from tests.bot.slack.atelier import Atelier
+from tests.bot.slack.harness import Atelier
 from tests.bot.slack.test_arrivals import brings
 from tests.fakes.slack import Channel, Heard
 

@@ -1,7 +1,7 @@
 """LoRAs in a workspace: brought by a modal, merged and compared by command."""
 
 from tests.bot.quick_lora import a_file
-from tests.bot.slack.atelier import Atelier
+from tests.bot.slack.harness import Atelier
 from tests.fakes.slack import Heard
 
 

@@ -3,7 +3,7 @@
 from functools import partial
 
 from bot.config import SlackSettings
-from tests.bot.slack.atelier import Atelier, OpenAtelier, button, job_of
+from tests.bot.slack.harness import Atelier, OpenAtelier, button, job_of
 from tests.fakes.slack import Heard, Message
 
 

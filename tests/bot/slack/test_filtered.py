@@ -1,6 +1,6 @@
 """What the safety check flags, in Slack, which has no spoilers."""
 
-from tests.bot.slack.atelier import Atelier
+from tests.bot.slack.harness import Atelier
 
 
 async def test_slack_which_hides_nothing_leaves_it_out_and_sends_it_on_asking(atelier: Atelier) -> None:

@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 
 from bot.config import SlackSettings
-from bot.engine_client import PROGRAM
+from bot.engine_client.client import PROGRAM
 from engine.messages import EngineSettings
-from tests.bot.slack.atelier import Atelier, OpenAtelier, button, job_of
-from tests.bot.wall import a_config
+from tests.bot.fake_chat import a_config
+from tests.bot.slack.harness import Atelier, OpenAtelier, button, job_of
 
 
 async def test_a_command_becomes_one_message_that_ends_with_the_picture(atelier: Atelier) -> None:

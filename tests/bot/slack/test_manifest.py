@@ -7,9 +7,9 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from bot.__main__ import main
-from bot.manifest import EVENTS, SCOPES, SHORTCUTS, SLASH, manifest, word_of
-from commands.book import COMMANDS, GROUPS
-from tests.bot.slack.atelier import Atelier
+from bot.chats.slack.manifest import EVENTS, SCOPES, SHORTCUTS, SLASH, manifest, word_of
+from commands.registry import COMMANDS, GROUPS
+from tests.bot.slack.harness import Atelier
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "slack-manifest.yaml"
 # commands of Slack's own, which no app may have

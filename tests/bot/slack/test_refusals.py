@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.bot.slack.atelier import Atelier, OpenAtelier, button, job_of
+from tests.bot.slack.harness import Atelier, OpenAtelier, button, job_of
 from tests.fakes.slack import Fault
 
 UPLOADS = "files.getUploadURLExternal"

@@ -4,11 +4,11 @@ import sqlite3
 
 import pytest
 
+from bot.chats.interface import ChatUnavailable
 from bot.config import SlackSettings
-from bot.front import ChatUnavailable
 from storage import people
 from tests.bot.running_bot import rows
-from tests.bot.slack.atelier import Atelier, OpenAtelier, button, job_of
+from tests.bot.slack.harness import Atelier, OpenAtelier, button, job_of
 
 
 async def spaces(atelier: Atelier) -> list[str]:

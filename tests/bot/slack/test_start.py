@@ -11,11 +11,11 @@ from urllib.parse import urlencode
 import aiohttp
 import pytest
 
-from bot import reaching
+from bot.chats import reconnect
+from bot.chats.interface import ChatUnavailable
 from bot.config import SlackSettings
-from bot.connections import BOUNDS
-from bot.front import ChatUnavailable
-from tests.bot.slack.atelier import OpenAtelier, button
+from bot.http.connections import BOUNDS
+from tests.bot.slack.harness import OpenAtelier, button
 from tests.fakes.slack import Fault, signed
 
 
@@ -59,7 +59,7 @@ async def test_a_missing_scope_is_named(open_atelier: OpenAtelier, scope: str) -
 async def test_a_slack_that_is_down_at_the_start_is_tried_again(
     open_atelier: OpenAtelier, method: str, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reaching, "FIRST_PAUSE", 0.05)
+    monkeypatch.setattr(reconnect, "FIRST_PAUSE", 0.05)
     atelier = await open_atelier(starts=False)
     atelier.slack.faults.add("POST", f"/api/{re.escape(method)}", fault, times=3)
 

@@ -3,9 +3,9 @@
 import io
 import zipfile
 
-from tests.bot.lessons import a_picture
 from tests.bot.running_bot import rows
-from tests.bot.slack.atelier import Atelier, OpenAtelier, button, part_of
+from tests.bot.slack.harness import Atelier, OpenAtelier, button, part_of
+from tests.bot.training_cases import a_picture
 from tests.fakes.slack import Fault, File, Heard, Message, View
 
 FILLED = {"trigger": "ohwx", "subject": "gear", "preset": "object", "consent": ["true"], "steps": "10"}

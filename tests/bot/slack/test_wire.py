@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from tests.bot.slack.atelier import Atelier, OpenAtelier, button
+from tests.bot.slack.harness import Atelier, OpenAtelier, button
 from tests.fakes.slack import Fault, Socket
 
 

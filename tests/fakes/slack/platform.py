@@ -4,7 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from bot.manifest import EVENTS, SCOPES
+from bot.chats.slack.manifest import EVENTS, SCOPES
 from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import Channel, File, Message, Team, User, World
 

@@ -1,0 +1,1 @@
+"""Cards: what the message of a job shows, made from its row."""

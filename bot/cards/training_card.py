@@ -1,0 +1,113 @@
+"""What the card of a training shows beside what all cards do: report, curve, checkpoints, what to copy."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from bot.cards.card import Card, CardCheckpoint, CardNote, Curve
+from bot.jobs.progress import LiveJob
+from commands.syntax.numbers import counted, duration
+from engine.messages import Train
+from storage.training_views import TrainingView
+from storage.views import JobView
+
+SMOOTHING = 0.1  # the weight of the newest loss in the smoothed curve; older ones fade
+
+Points = Sequence[tuple[int, float]]
+
+
+def of_training(shown: Card, view: JobView, training: TrainingView, live: LiveJob) -> Card:
+    """The card of a training, from what it shares with other cards."""
+    return replace(
+        shown,
+        line=_line(shown, view, training, live),
+        notes=tuple(
+            CardNote(name=note.name, text=", ".join(note.problems), used=note.used) for note in training.notes
+        ),
+        problems=training.problems,
+        sheet=training.sheet,
+        curve=_curve(training, view.steps or training.estimate_steps),
+        prompts=view.request.prompts if isinstance(view.request, Train) else (),
+        checkpoints=_checkpoints(training),
+        untrained=any(one.step == 0 and one.samples for one in training.checkpoints),
+        line_to_copy=_line_to_copy(training),
+    )
+
+
+def _line(shown: Card, view: JobView, training: TrainingView, live: LiveJob) -> str:
+    match view.state:
+        case "draft":
+            return _report(training)
+        case "running" if live.phase:
+            return _running(live)
+        case "succeeded":
+            ended = f"trained in {duration(view.charged)}"
+            return f"{ended}; {training.note}" if training.note else ended
+        case _:
+            return shown.line
+
+
+def _report(training: TrainingView) -> str:
+    if not training.reported:
+        return "looking at the pictures"
+    used = sum(note.used for note in training.notes)
+    if not used:
+        return "none of the pictures can be used"
+    pictures = counted(training.pictures, "picture")
+    told = pictures if used == training.pictures else f"{used} of {pictures}"
+    steps = counted(training.estimate_steps, "step")
+    return f"{told}, {steps}, about {duration(training.estimate_seconds)}"
+
+
+def _running(live: LiveJob) -> str:
+    parts = [f"{live.phase}: step {live.step} of {live.steps}"]
+    if live.loss is not None:
+        parts.append(f"loss {live.loss:.3f}")
+    if live.left is not None:
+        parts.append(f"about {duration(live.left)} left")
+    return ", ".join(parts)
+
+
+def _curve(training: TrainingView, steps: int) -> Curve | None:
+    validation = tuple(
+        (one.step, one.validation) for one in training.checkpoints if one.validation is not None
+    )
+    if not training.losses and not validation:
+        return None
+    return Curve(
+        losses=training.losses,
+        smoothed=tuple(smoothed(training.losses)),
+        validation=validation,
+        best=training.best,
+        steps=steps,
+    )
+
+
+def smoothed(points: Points) -> Iterator[tuple[int, float]]:
+    """A mean that follows; its first values are not drawn towards 0 (Kingma and Ba 2015, section 3)."""
+    mean = weight = 0.0
+    for step, value in points:
+        mean += SMOOTHING * (value - mean)
+        weight += SMOOTHING * (1 - weight)
+        yield step, mean / weight
+
+
+def _checkpoints(training: TrainingView) -> tuple[CardCheckpoint, ...]:
+    """All while it trains; at the end those worth a look."""
+    ended = training.best is not None
+    return tuple(
+        CardCheckpoint(
+            place=one.place,
+            step=one.step,
+            validation=one.validation,
+            chosen=one.step == training.chosen,
+            samples=len(one.samples),
+        )
+        for one in training.checkpoints
+        if one.step > 0 and (one.candidate or not ended)
+    )
+
+
+def _line_to_copy(training: TrainingView) -> str:
+    if training.adapter is None:
+        return ""
+    return f"/imagine a photo of {training.phrase} --lora {training.adapter}"

@@ -1,0 +1,111 @@
+"""Files that people attach: read at once, before Discord forgets them, and never more than is allowed."""
+
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing, suppress
+
+import aiohttp
+import discord
+import structlog
+
+from bot.chats.discord.modal_submit import Attached
+from bot.chats.interface import Caller
+from bot.uploads.archive import ZIP
+from bot.uploads.intake import Intake, Kept, check_size, left_out
+from bot.uploads.lora_check import check_lora
+from engine.messages import InvalidRequest, JobId, Sha256
+from storage.database import CannotStore
+
+PATIENCE = aiohttp.ClientTimeout(total=60.0)  # for one file
+CHUNK = 2**16  # bytes
+GONE = "Discord does not have it any more: send it again."
+MANY = 1000  # messages whose files are held until a form comes back
+
+log = structlog.get_logger(__name__)
+
+Refused = tuple[str, str]  # name and reason
+
+
+class Attachments:
+    """Takes in what is attached to commands and forms."""
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._session: aiohttp.ClientSession | None = None
+        self._held: OrderedDict[tuple[str, JobId], tuple[Attached, ...]] = OrderedDict()
+
+    def hold(self, caller: Caller, form: JobId, files: Sequence[Attached]) -> None:
+        """Know what hangs on a message until its form comes back: without the privilege to read messages the
+        bot sees it once. A restart forgets it."""
+        self._held[caller.person, form] = tuple(files)
+        if len(self._held) > MANY:
+            self._held.popitem(last=False)
+
+    def held(self, caller: Caller, form: JobId | None) -> tuple[Attached, ...]:
+        """What is held for this form of theirs; nothing if it is another one."""
+        return () if form is None else self._held.get((caller.person, form), ())
+
+    async def take(self, caller: Caller, files: Sequence[Attached]) -> tuple[list[Kept], list[Refused]]:
+        """The pictures that are kept, and what is not, with the reason."""
+        kept: list[Kept] = []
+        refused: list[Refused] = []
+        for file in files:
+            try:
+                check_size(file.size, ZIP[0] if file.name.lower().endswith(".zip") else b"")
+                sent = await self._intake.take(caller, file.name, self._chunks(file))
+            except (InvalidRequest, CannotStore) as error:
+                refused.append((file.name, str(error)))
+                continue
+            except OSError as error:
+                log.error("a picture could not be kept", reason=repr(error))
+                refused.append((file.name, "it could not be kept."))
+                continue
+            kept += sent.pictures
+            refused += sent.refused
+        return kept, refused
+
+    async def head(self, file: Attached, size: int) -> bytes:
+        """The first bytes of a file, at most so many; none when it is gone."""
+        content = bytearray()
+        with suppress(InvalidRequest):
+            async with aclosing(self._chunks(file)) as chunks:
+                async for chunk in chunks:
+                    content += chunk
+                    if len(content) >= size:
+                        break
+        return bytes(content[:size])
+
+    async def take_lora(self, caller: Caller, file: Attached) -> Sha256:
+        """A file that may be a LoRA, kept as theirs. Raises InvalidRequest, CannotStore, OSError."""
+        check_lora(file.size, b"")
+        return await self._intake.take_lora(caller, self._chunks(file))
+
+    async def close(self) -> None:
+        """Hang up."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _chunks(self, file: Attached) -> AsyncGenerator[bytes]:
+        """The file's content as it comes. Raises InvalidRequest when it is gone."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=PATIENCE)
+        try:
+            async with self._session.get(file.url, allow_redirects=False) as response:
+                if response.status != 200:
+                    raise InvalidRequest(GONE)
+                async for chunk in response.content.iter_chunked(CHUNK):
+                    yield chunk
+        except InvalidRequest:
+            raise
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise InvalidRequest(GONE) from error
+
+
+def attached(one: discord.Attachment) -> Attached:
+    """A file as discord.py knows it."""
+    return Attached(name=one.filename, url=one.url, size=one.size)
+
+
+def told(refused: Sequence[Refused]) -> str:
+    """What was not taken, in words."""
+    return "\n".join(["these were left out:", *left_out(refused)])

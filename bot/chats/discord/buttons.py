@@ -1,0 +1,110 @@
+"""Buttons under a card: a custom_id is all that they are made of, after a restart and years later."""
+
+from collections.abc import Iterator
+from typing import Any, Protocol, Self, cast
+
+import discord
+
+from bot.cards.card import Button, Card
+from bot.cards.card_text import button_word
+from bot.chats.discord.interactions import Asking
+
+ROW, ROWS = 5, 5  # Discord's limits
+FORMS = ("edit",)  # actions that may answer with a form
+CARDS = ("again", "vary")  # actions that answer with a card
+STYLES = {
+    "start": discord.ButtonStyle.success,
+    "stop": discord.ButtonStyle.danger,
+}
+ID = r"(?P<action>[a-z]{1,10}):(?P<job>[0-9a-z]{6})(?::(?P<place>[1-4]))?"
+
+
+class Hearing(Protocol):
+    """The client of an interaction, as far as buttons know it."""
+
+    @property
+    def asking(self) -> Asking:
+        """What carries out what is pressed."""
+
+
+class CardButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=ID):
+    """Any button of a card, made from its custom_id when it is pressed."""
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction[Any], item: discord.ui.Item[Any], match: Any, /
+    ) -> Self:
+        """The button that was pressed."""
+        return cls(cast("discord.ui.Button[Any]", item))
+
+    async def callback(self, interaction: discord.Interaction[Any]) -> None:
+        """Carry out what it stands for."""
+        await pressed(interaction, self.custom_id)
+
+
+def register(client: discord.Client) -> None:
+    """Hear the buttons of all cards, of this run of the program and of all before."""
+    client.add_dynamic_items(CardButton)
+
+
+async def pressed(interaction: discord.Interaction[Any], custom_id: str) -> None:
+    """Carry out what a button stands for; whoever may not press it is told."""
+    client: Hearing = interaction.client
+    asking, action = client.asking, custom_id.partition(":")[0]
+    await asking.ask(
+        interaction,
+        lambda caller, job: asking.dispatch.press(caller, custom_id, job=job),
+        may_form=action in FORMS,
+        makes_card=action in CARDS,
+    )
+
+
+async def forged(interaction: discord.Interaction[Any]) -> None:
+    """Answer a button that discord.py leaves alone, since the message has none like it."""
+    if interaction.type is not discord.InteractionType.component or interaction.message is None:
+        return
+    custom_id = interaction.custom_id or ""
+    if (
+        custom_id not in _ids(interaction.message)
+        or CardButton.__discord_ui_compiled_template__.fullmatch(custom_id) is None
+    ):
+        await pressed(interaction, custom_id)
+
+
+def panel(card: Card) -> discord.ui.View:
+    """The card's buttons: a row for those of the whole job, and one for each action on single pictures."""
+    view = discord.ui.View(timeout=None)
+    for number, row in enumerate(_rows(card)):
+        for button in row:
+            view.add_item(CardButton(_button(button, card, number)))
+    view.stop()  # discord.py need not remember it: the custom_id says all
+    return view
+
+
+def _rows(card: Card) -> Iterator[list[Button]]:
+    whole = [button for button in card.buttons if button.picture is None]
+    each: dict[str, list[Button]] = {}
+    for button in card.buttons:
+        if button.picture is not None:
+            each.setdefault(button.id.partition(":")[0], []).append(button)
+    rows = [whole[at : at + ROW] for at in range(0, len(whole), ROW)] + list(each.values())
+    yield from rows[:ROWS]
+
+
+def _button(button: Button, card: Card, row: int) -> discord.ui.Button[Any]:
+    return discord.ui.Button(
+        style=STYLES.get(button.id.partition(":")[0], discord.ButtonStyle.secondary),
+        emoji=button.emoji,
+        label=button_word(button, card),
+        custom_id=button.id,
+        row=row,
+    )
+
+
+def _ids(message: discord.Message) -> set[str]:
+    return {
+        child.custom_id
+        for row in message.components
+        for child in getattr(row, "children", ())
+        if getattr(child, "custom_id", None)
+    }

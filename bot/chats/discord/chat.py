@@ -1,0 +1,180 @@
+"""Discord: the bot as a member of guilds and as people's own app. Nothing else knows discord.py."""
+
+import asyncio
+from contextlib import suppress
+
+import aiohttp
+import discord
+import structlog
+
+from bot.cards.card import Card
+from bot.chats.discord.attachments import Attachments
+from bot.chats.discord.client import Atelier
+from bot.chats.discord.interactions import CHAT, Asking
+from bot.chats.discord.messages import Messages
+from bot.chats.discord.pending import Pending
+from bot.chats.interface import ChatUnavailable, ChatUnreached
+from bot.chats.reconnect import FIRST_PAUSE, LONGEST_PAUSE, reach
+from bot.config import DiscordSettings
+from bot.dispatch.dispatcher import Dispatch
+from bot.images.card_images import Drawings
+from bot.uploads.intake import Intake
+from storage.database import Database
+from storage.files import Files
+
+KNOCK = 600.0  # seconds until Discord is tried again once it has hung up for good: the log has each try
+LOOK_AROUND = 3600.0  # seconds between two looks at the guilds in which the bot is
+WRONG_TOKEN = "DISCORD_TOKEN is no token that Discord knows: copy it anew from the developer portal."
+WRONG_INTENTS = 4014
+REASONS = {  # why Discord hangs up for good, and what the operator can do
+    4004: "Discord takes DISCORD_TOKEN no more: copy it anew from the developer portal, and start again.",
+    4010: "Discord does not know the bot's shards.",
+    4011: "Discord wants the bot in more shards.",
+    4012: "Discord speaks another language than this version of the bot: it needs a newer one.",
+    4013: "Discord does not know what this version of the bot asks to hear: it needs a newer one.",
+    WRONG_INTENTS: "Discord does not let the bot hear what it asks for: look at its intents in the portal.",
+}
+UNREACHED = (discord.GatewayNotFound, discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
+
+log = structlog.get_logger(__name__)
+
+
+class DiscordChat:
+    """A front end whose messages lie with Discord: they are posted, edited, and found again by their ids."""
+
+    name = CHAT
+    every = 2.0
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        settings: DiscordSettings,
+        dispatch: Dispatch,
+        database: Database,
+        files: Files,
+        intake: Intake,
+    ) -> None:
+        self._token = token
+        self._database = database
+        self._pending = Pending()
+        self._asking = Asking(dispatch=dispatch, pending=self._pending, files=files, settings=settings)
+        self._attachments = Attachments(intake)
+        self._drawings = Drawings(files, database)
+        self.client = Atelier(self._asking, self._attachments)
+        self._messages = Messages(self.client, self._drawings, self._pending, self._database)
+        self._begun = self._logged_in = False
+        self._absent = ""
+        self._life: asyncio.Task[None] | None = None
+
+    async def start(self) -> str:
+        """Log in and connect; as whom. Raises ChatUnavailable when the token is wrong."""
+        try:
+            address = await self._begin()
+        except ChatUnreached as absence:
+            log.warning("discord is not reached", reason=str(absence))
+            address = "Discord, as soon as it is reached"
+        self._life = asyncio.create_task(self._live())
+        return address
+
+    async def stop(self) -> None:
+        """Hang up."""
+        if self._life is not None:
+            self._life.cancel()
+            await asyncio.gather(self._life, return_exceptions=True)
+        await self.client.close()
+        await self._attachments.close()
+
+    async def show(self, channel: str, message: str | None, card: Card) -> str:
+        """Make this message show the card, or post it; the message's key. Raises CardRefused."""
+        self._check_heard()
+        return await self._messages.show(channel, message, card)
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Take the message away. Raises CardRefused."""
+        self._check_heard()
+        await self._messages.remove(channel, message)
+
+    async def tell(self, channel: str, card: Card, text: str) -> None:
+        """Tell the job's owner alone."""
+        await self._messages.tell(channel, card, text)
+
+    @property
+    def absent(self) -> str:
+        """Why nobody is heard here, once Discord has hung up for good; empty while people are heard."""
+        heard = self.client.is_ready() and not self.client.is_closed()
+        return "" if heard else self._absent
+
+    def _check_heard(self) -> None:
+        """Discord takes nothing from a bot that it has turned away."""
+        if self.absent:
+            raise ConnectionError(self.absent)
+
+    async def _begin(self) -> str:
+        """Log in; as whom. Raises ChatUnavailable, ChatUnreached."""
+        if self._begun:
+            await self._begin_anew()
+        self._begun = True
+        try:
+            await self.client.login(self._token)
+        except discord.LoginFailure as error:
+            await self.client.close()
+            self._absent = WRONG_TOKEN
+            raise ChatUnavailable(WRONG_TOKEN) from error
+        except UNREACHED as error:
+            raise ChatUnreached(repr(error)) from error
+        self._logged_in = True
+        return f"Discord, as {self.client.user}"
+
+    async def _begin_anew(self) -> None:
+        """A client that was closed does not come back: another one asks Discord what it has of cards."""
+        await self.client.close()
+        self._pending.lose()
+        self.client = Atelier(self._asking, self._attachments)
+        self._messages = Messages(self.client, self._drawings, self._pending, self._database)
+
+    async def _live(self) -> None:
+        """Serve for as long as the bot runs: whoever is turned away for good knocks again, and says so."""
+        if not self._logged_in:
+            await reach(CHAT, self._begin)
+        while True:
+            if self._logged_in:
+                self._absent = await self._served()
+                self._logged_in = False
+            log.error("discord is not served", reason=self._absent)
+            await asyncio.sleep(KNOCK)
+            with suppress(ChatUnavailable):
+                await self._begin()
+
+    async def _served(self) -> str:
+        """Hear what happens until Discord hangs up for good; why it has."""
+        beside = [asyncio.create_task(self.client.sync()), asyncio.create_task(self._look_around())]
+        try:
+            return await self._connected()
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+
+    async def _look_around(self) -> None:
+        """Notice the guilds that removed the bot while it was off: nobody tells it then."""
+        await self.client.wait_until_ready()
+        while True:
+            await self.client.forget_left()
+            await asyncio.sleep(LOOK_AROUND)
+
+    async def _connected(self) -> str:
+        """For as long as Discord lets us; discord.py resumes by itself. Why it does no more."""
+        pause = FIRST_PAUSE
+        while not self.client.is_closed():
+            try:
+                await self.client.connect()
+            except UNREACHED as error:
+                log.warning("discord's gateway is not reached", reason=repr(error))
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            except discord.PrivilegedIntentsRequired:
+                return REASONS[WRONG_INTENTS]
+            except discord.ConnectionClosed as error:
+                return REASONS.get(error.code, f"Discord has hung up: its code is {error.code}.")
+        return "Discord has hung up."

@@ -1,0 +1,113 @@
+"""What people find in the menu of any message: a picture's recipe, painting like it, training on pictures."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import discord
+from discord import app_commands
+
+from bot.cards.card import Card
+from bot.chats.discord.attachments import Attachments, attached
+from bot.chats.discord.interactions import Asking
+from bot.chats.discord.modal_submit import HELD
+from bot.chats.interface import Caller
+from bot.dispatch.apply import Reply
+from bot.uploads.png_text import HEAD, recipe_in
+from commands.actions import button_id
+from commands.answers import Form
+from commands.pasted_recipe import pasted
+from commands.train import train
+from engine.messages import JobId
+
+Act = Callable[[Caller, discord.Message, JobId], Awaitable[Reply]]
+
+RECIPE, LIKE_THIS, TRAIN = "Recipe of this picture", "Paint like this", "Train on these pictures"
+NOT_LIKE = "this message is none of my pictures, and no PNG with a recipe that I know hangs on it."
+NOT_MINE = "this message is none of my pictures: choose one that I painted here."
+NO_RECIPE = "nothing of this has been painted yet."
+NOT_YOURS = "this message is not yours: only your own pictures can be trained on."
+NO_PICTURES = "this message has no files: choose one that you posted with pictures, or with a zip of them."
+
+
+@dataclass(frozen=True)
+class Menus:
+    """What the entries do, through these two."""
+
+    asking: Asking
+    attachments: Attachments
+
+    def entries(self) -> list[app_commands.ContextMenu]:
+        """The entries, for wherever the bot is or was brought along."""
+        return [
+            self._entry(RECIPE, self._recipe),
+            self._entry(LIKE_THIS, self._like, may_form=True),
+            self._entry(TRAIN, self._train_on, may_form=True),
+        ]
+
+    def _entry(self, name: str, act: Act, *, may_form: bool = False) -> app_commands.ContextMenu:
+        async def chosen(interaction: discord.Interaction[Any], message: discord.Message) -> None:
+            await self.asking.ask(
+                interaction,
+                lambda caller, job: act(caller, message, job),
+                may_form=may_form,
+                makes_card=False,
+            )
+
+        return app_commands.ContextMenu(
+            name=name,
+            callback=chosen,
+            type=discord.AppCommandType.message,
+            allowed_contexts=app_commands.AppCommandContext(
+                guild=True, dm_channel=True, private_channel=True
+            ),
+            allowed_installs=app_commands.AppInstallationType(guild=True, user=True),
+        )
+
+    async def _recipe(self, caller: Caller, message: discord.Message, _: JobId) -> Reply:
+        """The prompt, the rest of the recipe, and the command that paints the same."""
+        card = await self._card(caller, message)
+        if card is None:
+            return Reply(ok=False, text=NOT_MINE)
+        fields = [("prompt" if card.kind == "paint" else "LoRA", card.title), *card.recipe]
+        if len(card.pictures) > 1:
+            fields.append(("seeds", ", ".join(str(one.seed) for one in card.pictures)))
+        wide = max(len(name) for name, _ in fields)
+        lines = [f"{name:<{wide}}  {value}" for name, value in fields]
+        command = card.command or card.line_to_copy
+        return Reply(text="\n".join([*lines, "", command] if command else lines))
+
+    async def _like(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
+        """The form of /imagine with this recipe; with a training, what paints with its LoRA."""
+        card = await self._card(caller, message)
+        if card is None:
+            recipe = await self._carried(message)
+            if recipe:
+                return await self.asking.dispatch.read_recipe(caller, recipe)
+            return Reply(ok=False, text=NOT_LIKE)
+        if card.kind == "paint":
+            return await self.asking.dispatch.press(caller, button_id("edit", card.job), job=job)
+        if not card.line_to_copy:
+            return Reply(ok=False, text=NO_RECIPE)
+        return Reply(text=card.line_to_copy)
+
+    async def _train_on(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
+        """The form of /train, which has the files of the message already."""
+        if str(message.author.id) != caller.person:
+            return Reply(ok=False, text=NOT_YOURS)
+        if not message.attachments:
+            return Reply(ok=False, text=NO_PICTURES)
+        self.attachments.hold(caller, job, [attached(one) for one in message.attachments])
+        return Reply(form=Form(command=train.name, values={HELD: job}))
+
+    async def _carried(self, message: discord.Message) -> str:
+        """The recipe that the message is, or that its first picture carries; empty where there is none."""
+        if pasted(message.content) is not None:
+            return message.content
+        pictures = [one for one in message.attachments if one.filename.lower().endswith(".png")]
+        head = await self.attachments.head(attached(pictures[0]), HEAD) if pictures else b""
+        return recipe_in(head)
+
+    async def _card(self, caller: Caller, message: discord.Message) -> Card | None:
+        """The card of the job that this message shows, if it is one of ours and the caller may see it."""
+        return await self.asking.dispatch.job_of(caller, f"{message.channel.id}-{message.id}")

@@ -1,0 +1,210 @@
+"""Slash commands, each made from the one definition of its command: names, help, types, bounds, choices."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import discord
+from discord import AppCommandOptionType, app_commands
+
+from bot.chats.discord.completions import Suggest, suggestions
+from bot.chats.discord.pending import Interaction
+from commands.forms import definition
+from commands.imagine import imagine
+from commands.registry import COMMANDS, GROUPS, Known, members
+from commands.syntax.parser import parse
+from commands.syntax.quotes import split
+from commands.syntax.spec import Parameter
+from commands.syntax.values import written_value
+
+CHOICES = 25
+MORE = "more"  # the option that has all those of a command for which there is no room
+PRIVATE = "private"
+PICTURES = tuple(f"picture{number}" for number in range(1, 6))
+ZIP = "zip"
+ALONE = "show"  # what stands for the second word where others have one: Discord takes no such command alone
+KINDS = {
+    "integer": AppCommandOptionType.integer,
+    "number": AppCommandOptionType.number,
+    "boolean": AppCommandOptionType.boolean,
+}
+EVERYWHERE = app_commands.AppCommandContext(guild=True, dm_channel=True, private_channel=True)
+BY_ALL = app_commands.AppInstallationType(guild=True, user=True)
+IN_GUILDS = app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False)
+BY_GUILDS = app_commands.AppInstallationType(guild=True, user=False)
+KEEPERS = discord.Permissions(manage_guild=True)  # who sees what is for admins, unless a guild says otherwise
+
+Heard = Callable[[Interaction, Known, Mapping[str, Any]], Awaitable[None]]
+Slash = app_commands.Command[Any, ..., None] | app_commands.Group
+
+
+class Field(app_commands.Transformer[discord.Client]):
+    """A parameter of ours as Discord asks for it; what it brings is read by our own definition."""
+
+    def __init__(self, told: Mapping[str, Any]) -> None:
+        self._told = told
+
+    @property
+    def type(self) -> AppCommandOptionType:
+        """Text, unless Discord can hold people to a number or a switch."""
+        if self._told["type"] == "integer" and None in (self._told["low"], self._told["high"]):
+            return AppCommandOptionType.string  # it counts in doubles: a large seed would be another one
+        return KINDS.get(self._told["type"], AppCommandOptionType.string)
+
+    @property
+    def min_value(self) -> float | None:
+        """The least number, if it has one."""
+        return self._told["low"] if self.type in (KINDS["integer"], KINDS["number"]) else None
+
+    @property
+    def max_value(self) -> float | None:
+        """The largest number, if it has one."""
+        return self._told["high"] if self.type in (KINDS["integer"], KINDS["number"]) else None
+
+    @property
+    def choices(self) -> list[app_commands.Choice[str | int | float]] | None:
+        """The values that it may have, if they are few; a line on each where there is one."""
+        about = self._told["about"]
+        if self.type is not AppCommandOptionType.string or not 0 < len(self._told["choices"]) <= CHOICES:
+            return None
+        return [
+            app_commands.Choice(
+                name=_line(f"{one}: {about[one]}") if one in about else str(one), value=str(one)
+            )
+            for one in self._told["choices"]
+        ]
+
+    async def transform(self, interaction: Interaction, value: Any, /) -> Any:
+        """As it came: the command reads it."""
+        return value
+
+
+class Suggested(Field):
+    """A field that helps while somebody types."""
+
+    def __init__(self, told: Mapping[str, Any], suggest: Suggest) -> None:
+        super().__init__(told)
+        self._suggest = suggest
+
+    async def autocomplete(
+        self, interaction: Interaction, value: str | int | float, /
+    ) -> list[app_commands.Choice[str | int | float]]:
+        """What this could become."""
+        return list(await self._suggest(interaction, str(value)))
+
+
+def slash_commands(heard: Heard) -> list[Slash]:
+    """All commands of the bot; each calls `heard` with what somebody gave, by the name of its option.
+
+    Those of two words are in a group under the first.
+    """
+    made: dict[str, Slash] = {}
+    for command in COMMANDS.values():
+        first = command.group or command.name
+        if first not in made:
+            made[first] = _group(first, heard) if first in GROUPS else _slash(command, heard)
+    return list(made.values())
+
+
+def texts(command: Known, given: Mapping[str, Any]) -> dict[str, str]:
+    """What was given, as the command's form would have it. Raises InvalidRequest."""
+    folded = [parameter for parameter in command.parameters if is_folded(parameter)]
+    values = parse(split(given.get(MORE) or ""), folded)
+    told = {name: written_value(value) for name, value in values.items()}
+    names = [
+        parameter.name
+        for parameter in command.parameters
+        if not is_folded(parameter) and not isinstance(given.get(parameter.name), discord.Attachment)
+    ]
+    return told | {name: written_value(given[name]) for name in names if given.get(name) is not None}
+
+
+def is_folded(parameter: Parameter) -> bool:
+    """Whether it is said among the flags of one option: Discord takes 25 options at most."""
+    return parameter.option.more and not parameter.option.hidden
+
+
+def _group(name: str, heard: Heard) -> app_commands.Group:
+    commands = [*([COMMANDS[name]] if name in COMMANDS else ()), *members(name)]
+    kept = all(command.admin for command in commands)
+    group = app_commands.Group(
+        name=name,
+        description=_line(GROUPS[name]),
+        allowed_contexts=IN_GUILDS if kept else EVERYWHERE,
+        allowed_installs=BY_GUILDS if kept else BY_ALL,
+        default_permissions=KEEPERS if kept else None,
+        auto_locale_strings=False,
+    )
+    for command in commands:
+        group.add_command(_slash(command, heard, called=command.name.partition(" ")[2] or ALONE))
+    return group
+
+
+def _slash(command: Known, heard: Heard, called: str = "") -> app_commands.Command[Any, ..., None]:
+    """`called`: its name within its group."""
+    options = [inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    helps: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    for name, label, help, kind, required in _options(command):
+        default = inspect.Parameter.empty if required else None
+        options.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        )
+        helps[name], labels[name] = help, label
+
+    async def hear(interaction: Interaction, **given: Any) -> None:
+        await heard(interaction, command, {name: one for name, one in given.items() if one is not None})
+
+    setattr(hear, "__signature__", inspect.Signature(options))  # noqa: B010 - functions declare no such field
+    return app_commands.Command(
+        name=called or command.name,
+        description=_line(command.help),
+        callback=app_commands.describe(**helps)(app_commands.rename(**labels)(hear)),
+        allowed_contexts=EVERYWHERE,
+        allowed_installs=BY_ALL,
+        auto_locale_strings=False,
+    )
+
+
+def _options(command: Known) -> list[tuple[str, str, str, Any, bool]]:
+    """Name, label, help, kind and whether it must be given, of all that a slash command asks for."""
+    told = {one["name"]: one for one in definition(command)["parameters"]}
+    options: list[tuple[str, str, str, Any, bool]] = []
+    for parameter in command.parameters:
+        match told[parameter.name]["type"]:
+            case "pictures":
+                options += _files()
+            case "lora_file":
+                told_of = _line(parameter.option.help)
+                options.append((parameter.name, parameter.label, told_of, discord.Attachment, True))
+            case "hidden":
+                pass
+            case _ if not is_folded(parameter):
+                kind, help = _field(parameter, told[parameter.name]), _line(parameter.option.help)
+                options.append((parameter.name, parameter.label, help, kind, parameter.required))
+    if command is imagine:
+        options.append((PRIVATE, PRIVATE, "you alone get the picture, by direct message", bool, False))
+    if any(map(is_folded, command.parameters)):
+        options.append(
+            (MORE, MORE, "anything else, such as --lr 1e-4 --batch 2: /help train tells", str, False)
+        )
+    return options
+
+
+def _files() -> list[tuple[str, str, str, Any, bool]]:
+    """Where files can be attached, for clients that cannot send them in a form."""
+    pictures = [(name, name, "a picture to learn from", discord.Attachment, False) for name in PICTURES]
+    return [
+        *pictures,
+        (ZIP, ZIP, "many pictures, a caption beside each: a.png, a.txt", discord.Attachment, False),
+    ]
+
+
+def _field(parameter: Parameter, told: Mapping[str, Any]) -> Field:
+    suggest = suggestions(parameter)
+    return Field(told) if suggest is None else Suggested(told, suggest)
+
+
+def _line(text: str) -> str:
+    """What fits into a description."""
+    return text if len(text) <= 100 else text[:99] + "…"

@@ -1,0 +1,91 @@
+"""Files for one person: by direct message, or where nobody else sees them."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Sequence
+from pathlib import PurePath
+
+import discord
+import structlog
+
+from bot.chats.discord.ephemeral import say, write
+from bot.chats.discord.errors import is_final, is_shut, refused
+from bot.chats.discord.pending import Interaction
+from bot.chats.interface import CardRefused
+from bot.dispatch.apply import Reply
+from bot.images.encode import TooLarge, fitted
+from engine.messages import Sha256
+from storage.files import Files
+
+SENT = "it comes to you by direct message."
+LIMIT = discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES  # of a direct message
+TOGETHER, AT_ONCE = 24 * 2**20, 10  # bytes and files of one message
+
+Giftable = discord.User | discord.Member
+Named = Sequence[tuple[str, Sha256]]
+
+log = structlog.get_logger(__name__)
+
+
+async def gift(files: Files, user: Giftable, text: str, named: Named) -> None:
+    """Send these to the person by direct message. Raises CardRefused where they cannot come."""
+    try:
+        async for note, name, content in _fitting(files, named):
+            await user.send(note, files=[_file(name, content)] if content else [])
+        if text:
+            await write(user, text)
+    except discord.HTTPException as error:
+        if not is_final(error) and not is_shut(error):
+            raise
+        raise refused(error) from error
+
+
+async def give(files: Files, interaction: Interaction, reply: Reply) -> None:
+    """By direct message, or here where nobody else sees it; large files take a while."""
+    if not interaction.response.is_done():
+        await interaction.response.defer(thinking=True, ephemeral=True)
+    try:
+        await gift(files, interaction.user, reply.text, reply.files)
+    except CardRefused as refusal:
+        log.info("nothing comes by direct message", reason=str(refusal))
+        await _here(files, interaction, reply)
+    else:
+        await say(interaction, SENT)
+
+
+async def _here(files: Files, interaction: Interaction, reply: Reply) -> None:
+    """All of it, in as many answers as its size needs."""
+    words: list[str] = []
+    batch: list[discord.File] = []
+    size = 0
+    async for note, name, content in _fitting(files, reply.files):
+        words += [note] if note else []
+        if not content:
+            continue
+        if batch and (size + len(content) > TOGETHER or len(batch) == AT_ONCE):
+            await say(interaction, "", batch)
+            batch, size = [], 0
+        batch.append(_file(name, content))
+        size += len(content)
+    await say(interaction, "\n".join([*words, reply.text]), batch)
+
+
+async def _fitting(files: Files, named: Named) -> AsyncIterator[tuple[str, str, bytes]]:
+    """What there is to say of each file, its name and its content; a picture that is too large comes smaller,
+    and of other files there is nothing but what is said."""
+    for name, sha256 in named:
+        content, note = await files.get(sha256), ""
+        if len(content) > LIMIT:
+            try:
+                small = await asyncio.to_thread(fitted, [content], LIMIT)
+            except (TooLarge, OSError):
+                size = f"{name} has {len(content) / 2**20:.0f} MB"
+                yield f"{size}, and Discord takes {LIMIT // 2**20} MB in a direct message.", name, b""
+                continue
+            name = PurePath(name).stem + PurePath(small.name).suffix
+            content, note = small.content, small.note
+        yield note, name, content
+
+
+def _file(name: str, content: bytes) -> discord.File:
+    return discord.File(io.BytesIO(content), filename=name)

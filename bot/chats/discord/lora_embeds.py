@@ -1,0 +1,71 @@
+"""LoRAs as embeds, each with what it paints, where nobody else sees them."""
+
+import asyncio
+import io
+from collections.abc import Collection, Sequence
+
+import discord
+
+from bot.cards.card_text import short
+from bot.chats.discord.ephemeral import say
+from bot.chats.discord.markup import escaped
+from bot.chats.discord.pending import Interaction
+from bot.dispatch.apply import Reply
+from bot.images.encode import thumbnail
+from commands.lora_cards import LoraCard, lora_cards
+from storage.files import Files
+
+SHOWN, CHARACTERS = 10, 5900  # embeds of a message, and their letters; the words before them tell of all
+COLOUR = 0xFF7D5C
+
+
+async def show(files: Files, interaction: Interaction, reply: Reply) -> None:
+    """The words, then the cards."""
+    if not interaction.response.is_done():
+        await interaction.response.defer(thinking=True, ephemeral=True)
+    await say(interaction, reply.text)
+    shown = lora_cards(reply.loras)[:SHOWN]
+    pictures = await _pictures(files, shown)
+    made = embeds(shown, pictures)
+    used = [_name(nth) for nth in range(len(made)) if _name(nth) in pictures]
+    sent = [discord.File(io.BytesIO(pictures[name]), filename=name) for name in used]
+    await interaction.followup.send(embeds=made, files=sent, ephemeral=True)
+
+
+def embeds(cards: Sequence[LoraCard], pictures: Collection[str]) -> list[discord.Embed]:
+    """As many of these as Discord takes in one message, with the thumbnails that there are by name."""
+    made = [_embed(card, nth, pictures) for nth, card in enumerate(cards)]
+    while sum(map(len, made)) > CHARACTERS:
+        made.pop()
+    return made
+
+
+async def _pictures(files: Files, cards: Sequence[LoraCard]) -> dict[str, bytes]:
+    """The thumbnails as small files by name; one that cannot be read is left out."""
+    found = {}
+    for nth, card in enumerate(cards):
+        if card.thumbnail is not None:
+            try:
+                content = await files.get(card.thumbnail)
+                found[_name(nth)] = await asyncio.to_thread(thumbnail, content)
+            except OSError:
+                continue
+    return found
+
+
+def _embed(card: LoraCard, nth: int, pictures: Collection[str]) -> discord.Embed:
+    code = card.line.replace("`", "'")
+    embed = discord.Embed(
+        title=escaped(card.name, 100),
+        description=f"{escaped(card.phrase, 100)}\n```\n{short(code, 300)}\n```".strip(),
+        colour=COLOUR,
+    )
+    for name, value in card.facts:
+        embed.add_field(name=name, value=escaped(value, 60), inline=True)
+    if _name(nth) in pictures:
+        embed.set_thumbnail(url=f"attachment://{_name(nth)}")
+    return embed
+
+
+def _name(nth: int) -> str:
+    return f"lora-{nth}.jpg"

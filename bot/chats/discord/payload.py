@@ -1,0 +1,176 @@
+"""What a message is to show, in Discord's own terms; files that it has are not sent again."""
+
+import io
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import Any
+
+import discord
+
+from bot.cards.card import Card
+from bot.chats.discord.buttons import panel
+from bot.chats.discord.cards import Shown, embeds
+from bot.chats.discord.errors import is_too_large
+from bot.images.card_images import Drawing, Drawings
+from bot.images.encode import TooLarge
+
+KNOWN = 2000  # messages whose files are remembered
+REQUEST = 24 * 2**20  # bytes of files that Discord takes at once, nearly
+SMALLER = (0.5, 0.1)  # of the limit, where Discord takes less than it says
+STORED = re.compile(r"/(\d+)/([^/?#]+)(?:[?#]|$)")  # a file's number and name, in its address
+SPOILER = "SPOILER_"  # how names of files begin that Discord hides until somebody opens them
+NOTHING = "the chat took no picture: ✉️ sends it."
+
+Send = Callable[["Look"], Awaitable[discord.Message]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """A file that a message has, by the number that Discord knows it by, and what is said about it."""
+
+    id: int
+    filename: str
+    note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """As discord.py asks attachments for it: what is named stays."""
+        return {"id": self.id}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A message's embeds, buttons and files: `kept` are there, `new` come with it, by drawing."""
+
+    embeds: list[discord.Embed]
+    view: discord.ui.View
+    kept: Mapping[str, Known] = field(default_factory=dict)
+    new: Mapping[str, tuple[str, bytes, str]] = field(default_factory=dict)  # name, content and note
+    same: bool = False  # the files are what the message has
+
+    @property
+    def posted(self) -> dict[str, Any]:
+        """What a new message is sent with."""
+        return {
+            "embeds": self.embeds,
+            "view": self.view,
+            "files": self._files(),
+            "allowed_mentions": discord.AllowedMentions.none(),
+        }
+
+    @property
+    def edited(self) -> dict[str, Any]:
+        """What a message is edited with."""
+        files = {} if self.same else {"attachments": [*self.kept.values(), *self._files()]}
+        return {
+            "embeds": self.embeds,
+            "view": self.view,
+            "allowed_mentions": discord.AllowedMentions.none(),
+            **files,
+        }
+
+    def _files(self) -> list[discord.File]:
+        return [discord.File(io.BytesIO(content), filename=name) for name, content, _ in self.new.values()]
+
+
+class Looks:
+    """Makes looks, and knows what messages have."""
+
+    def __init__(self, drawings: Drawings) -> None:
+        self._drawings = drawings
+        self._known: OrderedDict[str, Mapping[str, Known]] = OrderedDict()  # by message, then by drawing
+
+    async def send(self, card: Card, message: str | None, limit: int, send: Send) -> discord.Message:
+        """Send the card, with smaller files where Discord wants it, and without any if it must be."""
+        for most in (limit, *(round(limit * share) for share in SMALLER)):
+            look = await self._look(card, message, most)
+            try:
+                return await self._sent(look, message, send)
+            except discord.HTTPException as error:
+                if not is_too_large(error) or not look.new:
+                    raise
+        return await self._sent(await self._look(card, message, 0), message, send)
+
+    def forget(self, message: str) -> None:
+        """Nobody knows what this message has."""
+        self._known.pop(message, None)
+
+    async def _sent(self, look: Look, message: str | None, send: Send) -> discord.Message:
+        known = (
+            {} if message is None else self._known.pop(message, {})
+        )  # unknown again until Discord has said
+        try:
+            sent = await send(look)
+        except discord.HTTPException as error:
+            if message is not None and is_too_large(error):
+                self._known[message] = known
+            raise
+        self._remember(sent, look)
+        return sent
+
+    def _remember(self, sent: discord.Message, look: Look) -> None:
+        there = dict(_files_of(sent))
+        new = {
+            key: Known(id=there[name], filename=name, note=note)
+            for key, (name, _, note) in look.new.items()
+            if name in there
+        }
+        self._known[key_of(sent)] = {**look.kept, **new}
+        while len(self._known) > KNOWN:
+            self._known.popitem(last=False)
+
+    async def _look(self, card: Card, message: str | None, limit: int) -> Look:
+        drawings = self._drawings.of(card)
+        has = {} if message is None else self._known.get(message, {})
+        kept = {one.key: has[one.key] for one in drawings if one.key in has}
+        new, missing = await _drawn([one for one in drawings if one.key not in has], limit)
+        names = {key: one.filename for key, one in kept.items()}
+        names |= {key: name for key, (name, _, _) in new.items()}
+        told = [one.note for one in kept.values()] + [note for _, _, note in new.values()]
+        shown = Shown(
+            images={one.what: names[one.key] for one in drawings if one.key in names and not one.hidden},
+            titles={one.what: one.title for one in drawings},
+            notes=tuple(filter(None, [*told, NOTHING if missing else ""])),
+        )
+        return Look(
+            embeds=embeds(card, shown),
+            view=panel(card),
+            kept=kept,
+            new=new,
+            same=bool(has) and has == kept and not new,
+        )
+
+
+def key_of(message: discord.Message) -> str:
+    """What a message is called in the rows of jobs."""
+    return f"{message.channel.id}-{message.id}"
+
+
+def _files_of(message: discord.Message) -> Iterator[tuple[str, int]]:
+    """The message's files by name; one that an embed shows is found in the embed alone."""
+    for attachment in message.attachments:
+        yield attachment.filename, attachment.id
+    for embed in message.embeds:
+        found = STORED.search(embed.image.url or "")
+        if found:
+            yield found[2], int(found[1])
+
+
+async def _drawn(drawings: list[Drawing], limit: int) -> tuple[dict[str, tuple[str, bytes, str]], bool]:
+    """The files of these drawings, and whether a picture is missing since none so small can be made."""
+    found: dict[str, tuple[str, bytes, str]] = {}
+    missing, room = False, REQUEST
+    for one in drawings:
+        try:
+            if limit <= 0:
+                raise TooLarge(one.key)
+            fitted = await one.draw(min(limit, room))
+        except TooLarge:
+            missing = missing or one.what == "picture"
+            continue
+        room -= len(fitted.content)
+        name = f"{SPOILER if one.hidden else ''}{one.key}{PurePath(fitted.name).suffix}"
+        found[one.key] = (name, fitted.content, fitted.note)
+    return found, missing

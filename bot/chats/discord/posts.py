@@ -1,0 +1,115 @@
+"""Messages sent with the bot's own token: each posted once, edited, and taken away."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TypeVar
+
+import discord
+
+from bot.cards.card import Card
+from bot.chats.discord.cards import shows
+from bot.chats.discord.errors import ARCHIVED, is_final
+from bot.chats.discord.payload import Look
+from bot.chats.discord.threads import is_empty
+from engine.messages import JobId
+
+T = TypeVar("T")
+
+LOOK_BACK = 50  # messages of a channel, among which one may be the card that a stopped program posted
+KEPT = 10_000  # jobs of which is known how often they were posted
+
+Place = discord.TextChannel | discord.Thread | discord.DMChannel | discord.PartialMessageable
+
+
+class Posts:
+    """What the bot says by itself. A post that may be there unheard is looked for before another."""
+
+    def __init__(self, client: discord.Client) -> None:
+        self._client = client
+        self._since = time.time()
+        self._done: OrderedDict[JobId, int] = OrderedDict()  # how often cards were posted: /show does it anew
+        self._tried: set[tuple[JobId, str, int]] = set()  # posts that Discord may have
+
+    async def post(self, place: Place, card: Card, look: Look, what: str = "card") -> discord.Message:
+        """Post it, unless Discord has it from a try that was cut or from a program that was killed."""
+        times = self._done.get(card.job, 0)
+        tried = (card.job, what, place.id)
+        again = tried in self._tried
+        if again or (not times and card.at < self._since):
+            found = await self._found(place, card)
+            if found is not None:
+                return await self._awake(place.id, lambda: found.edit(**look.edited))
+        self._tried.add(tried)
+        try:
+            sent = await place.send(nonce=f"{card.job}-{what}-{times}", **look.posted)
+        except discord.HTTPException as error:
+            if is_final(error):  # so much is known
+                self._tried.discard(tried)
+            raise
+        return await sent.edit(**look.edited) if again else sent
+
+    def done(self, card: Card) -> None:
+        """The card is there: the next time it is posted it is another message."""
+        self._tried = {tried for tried in self._tried if tried[0] != card.job}
+        self._done[card.job] = self._done.pop(card.job, 0) + 1
+        while len(self._done) > KEPT:
+            self._done.popitem(last=False)
+
+    async def edit(self, where: int, number: int, look: Look) -> discord.Message:
+        """Edit it."""
+        message = self._partial(where).get_partial_message(number)
+        return await self._awake(where, lambda: message.edit(**look.edited))
+
+    async def delete(self, where: int, number: int) -> None:
+        """Take it away, unless it is gone or may not be touched any more."""
+        message = self._partial(where).get_partial_message(number)
+        with suppress(discord.NotFound, discord.Forbidden):
+            await self._awake(where, message.delete)
+
+    async def end(self, number: int) -> None:
+        """Take a thread away in which nobody says anything, or put it into the archive; others stay."""
+        with suppress(discord.NotFound, discord.Forbidden):
+            thread = self._client.get_channel(number) or await self._client.fetch_channel(number)
+            if not isinstance(thread, discord.Thread) or not await is_empty(thread):
+                return
+            try:
+                await thread.delete()
+            except discord.Forbidden:
+                await thread.edit(archived=True)  # which is its maker's to do
+
+    def place(self, where: int) -> Place:
+        """The channel, thread or direct messages with this number, whether or not it is known."""
+        place = self._client.get_channel(where)
+        return place if isinstance(place, discord.TextChannel | discord.Thread) else self._partial(where)
+
+    def limit(self, where: int) -> int:
+        """How many bytes a file may have there."""
+        guild = getattr(self._client.get_channel(where), "guild", None)
+        return guild.filesize_limit if guild is not None else discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
+
+    async def _awake(self, where: int, act: Callable[[], Awaitable[T]]) -> T:
+        """Do this there; a thread that is in the archive is opened for it, else Discord refuses."""
+        try:
+            return await act()
+        except discord.HTTPException as error:
+            if error.code != ARCHIVED:
+                raise
+        thread = await self._client.fetch_channel(where)
+        if isinstance(thread, discord.Thread):
+            await thread.edit(archived=False)
+        return await act()
+
+    async def _found(self, place: Place, card: Card) -> discord.Message | None:
+        """The bot's newest message there about this job."""
+        me = self._client.user
+        with suppress(discord.Forbidden):  # then the nonce must do
+            async for message in place.history(limit=LOOK_BACK):
+                footers = [embed.footer.text for embed in message.embeds]
+                if me is not None and message.author.id == me.id and shows(footers, card):
+                    return message
+        return None
+
+    def _partial(self, where: int) -> discord.PartialMessageable:
+        return self._client.get_partial_messageable(where)

@@ -1,0 +1,104 @@
+"""Reactions under a card do what its buttons do, also on messages from before the program was started."""
+
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import discord
+import structlog
+
+from bot.chats.discord.ephemeral import TROUBLES, write
+from bot.chats.discord.interactions import Asking
+from bot.chats.discord.permissions import is_adult, misplaced
+from bot.chats.interface import Caller, CardRefused
+from bot.dispatch.apply import Reply
+from commands.reactions import action_of
+
+
+@dataclass(frozen=True)
+class _Somebody:
+    """A person of whom only the number is known."""
+
+    id: int
+    display_name: str = ""
+
+
+Person = discord.User | discord.Member
+
+log = structlog.get_logger(__name__)
+
+
+async def reacted(
+    client: discord.Client, asking: Asking, payload: discord.RawReactionActionEvent, *, added: bool
+) -> None:
+    """Do what this reaction means under this message, if it means anything there."""
+    emoji = payload.emoji.name
+    if not payload.emoji.is_unicode_emoji() or not emoji or action_of(emoji, added=added) is None:
+        return
+    if _is_ours(client, payload):
+        return
+    dispatch, key = asking.dispatch, f"{payload.channel_id}-{payload.message_id}"
+    caller = _caller(client, asking, payload)
+    if await dispatch.job_of(caller, key) is None:
+        return
+    try:
+        person = await _person(client, payload)
+        if person.bot or _is_misplaced(client, asking, payload):
+            return
+        caller = replace(caller, person_name=person.display_name)
+        reply = await dispatch.react(caller, key, emoji, added)
+        if reply is not None:
+            await _tell(asking, person, reply)
+    except TROUBLES as error:
+        log.warning("a reaction was not answered", reason=repr(error))
+
+
+def _is_ours(client: discord.Client, payload: discord.RawReactionActionEvent) -> bool:
+    """Whether it is the bot's own, or on somebody else's message."""
+    me = client.user
+    author = payload.message_author_id
+    return me is None or payload.user_id == me.id or (author is not None and author != me.id)
+
+
+def _caller(client: discord.Client, asking: Asking, payload: discord.RawReactionActionEvent) -> Caller:
+    """Who reacts, and where, as far as the event tells."""
+    guild = None if payload.guild_id is None else client.get_guild(payload.guild_id)
+    channel = client.get_channel(payload.channel_id)
+    return asking.caller_for(
+        payload.member or client.get_user(payload.user_id) or _Somebody(payload.user_id),
+        channel=str(payload.channel_id),
+        guild=guild,
+        admin=payload.member is not None and payload.member.guild_permissions.manage_guild,
+        direct=payload.guild_id is None,
+        adult=is_adult(channel),
+    )
+
+
+async def _person(client: discord.Client, payload: discord.RawReactionActionEvent) -> Person:
+    """The person, whom events tell only where something is added in a guild."""
+    if payload.member is not None:
+        return payload.member
+    guild = None if payload.guild_id is None else client.get_guild(payload.guild_id)
+    if guild is not None:
+        return await guild.fetch_member(payload.user_id)
+    return await client.fetch_user(payload.user_id)
+
+
+def _is_misplaced(client: discord.Client, asking: Asking, payload: discord.RawReactionActionEvent) -> bool:
+    """Whether the guild's rules let this person ask for nothing there; a star can always be taken back."""
+    if payload.member is None:
+        return False
+    channel = client.get_channel(payload.channel_id)
+    return bool(misplaced(asking.settings, payload.member, channel, payload.channel_id))
+
+
+async def _tell(asking: Asking, person: Person, reply: Reply) -> None:
+    """By direct message, what concerns this person alone; what a card shows need not be said."""
+    said = "" if reply.ok else reply.text
+    if reply.files:
+        try:
+            await asking.gift(person, reply.text, reply.files)
+        except CardRefused as refusal:
+            said = f"this cannot be sent: {refusal}"
+    if said:
+        with suppress(discord.Forbidden):
+            await write(person, said)

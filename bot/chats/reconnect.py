@@ -1,0 +1,30 @@
+"""A chat whose service was not there when the bot was started is served as soon as it is."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from bot.chats.interface import ChatUnavailable, ChatUnreached
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # seconds before it is tried again, doubled each time
+
+log = structlog.get_logger(__name__)
+
+
+async def reach(chat: str, begin: Callable[[], Awaitable[str]]) -> None:
+    """Try to begin until that goes, or until the service says that it never will."""
+    pause = FIRST_PAUSE
+    while True:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+        try:
+            address = await begin()
+        except ChatUnreached as absence:
+            log.warning("a chat is not reached", chat=chat, reason=str(absence))
+        except ChatUnavailable as refusal:
+            log.error("a chat is not served", chat=chat, reason=str(refusal))
+            return
+        else:
+            log.info("listening", address=address)
+            return

@@ -1,0 +1,28 @@
+"""Where the bot works in a workspace: in channels that it can post in, and that its operator allows."""
+
+from bot.chats.interface import Caller
+from bot.chats.slack.workspace import Workspace
+from bot.config import SlackSettings
+from commands.registry import posting
+
+
+class Entrance:
+    """Refuses before anything is filed."""
+
+    def __init__(self, settings: SlackSettings, workspace: Workspace) -> None:
+        self._channels = settings.channels
+        self._workspace = workspace
+
+    async def refusal(self, caller: Caller, command: str) -> str:
+        """Why this cannot be done here, in a sentence; empty when it can."""
+        if command not in posting() or caller.direct:
+            return ""
+        if self._channels and caller.channel not in self._channels:
+            return "this is done in other channels here: ask an admin which, or write to the bot directly."
+        channel = await self._workspace.channel(caller.channel)
+        if channel.member:
+            return ""
+        return (
+            f"the bot is not in this channel: invite it with /invite @{self._workspace.home.bot_name}, "
+            "or write to it directly."
+        )

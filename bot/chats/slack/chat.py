@@ -1,0 +1,269 @@
+"""Slack as a chat of the bot's: it hears with slack-bolt, and shows cards as messages."""
+
+import asyncio
+import logging
+
+import aiohttp
+import structlog
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.cards.card import Card
+from bot.chats.interface import ChatUnavailable, ChatUnreached
+from bot.chats.reconnect import reach
+from bot.chats.slack.channel_policy import Entrance
+from bot.chats.slack.download import Fetching
+from bot.chats.slack.ephemerals import Ephemerals
+from bot.chats.slack.errors import TROUBLES, error_of, missing, unavailable
+from bot.chats.slack.history import History
+from bot.chats.slack.listeners import Listeners
+from bot.chats.slack.lora_import import Arrivals
+from bot.chats.slack.manifest import SCOPES
+from bot.chats.slack.messages import Messages
+from bot.chats.slack.replies import Answering
+from bot.chats.slack.shortcuts import Shortcuts
+from bot.chats.slack.train_form import Trainings
+from bot.chats.slack.transport import Door, Sockets
+from bot.chats.slack.upload import Sharing
+from bot.chats.slack.workspace import CHAT, Home, Workspace, home_of, spaces_of
+from bot.config import SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_SECRET, SlackSettings
+from bot.dispatch.dispatcher import Dispatch
+from bot.images.card_images import Drawings
+from bot.uploads.intake import Intake
+from storage.database import CannotStore, Database
+from storage.files import Files
+
+TIMEOUT = 25.0  # seconds of a call; a card has 30
+LIMITED = 3  # how often a call waits as long as Slack's Retry-After says
+LOOK_AROUND = 3600.0  # seconds between two looks at the workspaces in which the bot is
+OFFLINE = "Slack is not connected yet."
+
+log = structlog.get_logger(__name__)
+
+
+class SlackChat:
+    """A front end whose cards are messages, each with its job's id in its metadata."""
+
+    name = CHAT
+    every = 3.0
+
+    def __init__(
+        self,
+        *,
+        bot_token: str,
+        app_token: str | None,
+        signing_secret: str | None,
+        settings: SlackSettings,
+        dispatch: Dispatch,
+        database: Database,
+        files: Files,
+        intake: Intake,
+        base_url: str = AsyncWebClient.BASE_URL,
+    ) -> None:
+        self._bot_token, self._app_token = bot_token.strip(), (app_token or "").strip()
+        self._signing_secret = (signing_secret or "").strip()
+        self._settings = settings
+        self._dispatch = dispatch
+        self._database, self._files, self._intake = database, files, intake
+        self._base_url = base_url
+        self._session: aiohttp.ClientSession | None = None
+        self._messages: Messages | None = None
+        self._answering: Answering | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.way_in: Sockets | Door | None = None
+
+    async def start(self) -> str:
+        """Be there for people. Raises ChatUnavailable with one sentence."""
+        self._tasks = [asyncio.create_task(self._look_around())]
+        try:
+            return await self._begin()
+        except ChatUnreached as absence:
+            log.warning("slack is not reached", reason=str(absence))
+            self._tasks.append(asyncio.create_task(reach(CHAT, self._begin)))
+            return "Slack, as soon as it is reached"
+
+    async def stop(self) -> None:
+        """Hear nothing more, and let answers under way end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end()
+
+    async def show(self, channel: str, message: str | None, card: Card) -> str:
+        """Make this message show the card, or post it; the message's key."""
+        if self._messages is None:
+            raise ConnectionError(OFFLINE)
+        return await self._messages.show(channel, message, card)
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Take the message away; one that is gone already is no error."""
+        if self._messages is None:
+            raise ConnectionError(OFFLINE)
+        await self._messages.remove(channel, message)
+
+    async def tell(self, channel: str, card: Card, text: str) -> None:
+        """Tell the job's owner alone."""
+        if self._messages is not None:
+            await self._messages.tell(card, text)
+
+    @property
+    def absent(self) -> str:
+        """Why nobody is heard here."""
+        return OFFLINE if self.way_in is None else self.way_in.absent
+
+    async def _begin(self) -> str:
+        """Connect; where people find it. Raises ChatUnavailable, ChatUnreached."""
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
+        try:
+            return await self._start(self._session)
+        except BaseException:
+            await self._end()
+            raise
+
+    async def _end(self) -> None:
+        if self.way_in is not None:
+            await self.way_in.close()
+        if self._answering is not None:
+            await self._answering.stop()
+        if self._session is not None:
+            await self._session.close()
+        self.way_in = self._messages = self._answering = self._session = None
+
+    async def _look_around(self) -> None:
+        """Notice a workspace that removed the app while the bot was off: nobody tells it then."""
+        while True:
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session:
+                await self._forget_left(self._client(session))
+            await asyncio.sleep(LOOK_AROUND)
+
+    async def _forget_left(self, client: AsyncWebClient) -> None:
+        """Nothing stays of workspaces that Slack has not named for long."""
+        try:
+            await self._dispatch.forget_left(CHAT, await spaces_of(client))
+        except TROUBLES as error:
+            log.info("it is not known in which workspaces the bot is", reason=error_of(error))
+        except CannotStore as error:
+            log.error("workspaces that removed the app could not be forgotten", reason=str(error))
+        except Exception:
+            log.exception("workspaces that removed the app could not be looked for")
+
+    async def _start(self, session: aiohttp.ClientSession) -> str:
+        client = self._client(session)
+        try:
+            told = await client.auth_test()
+        except TROUBLES as error:
+            raise unavailable(error, SLACK_BOT_TOKEN) from error
+        _check_scopes(told)
+        home = home_of(told)
+        sharing = Sharing(client, session)
+        self._messages = Messages(
+            client=client,
+            sharing=sharing,
+            drawings=Drawings(self._files, self._database),
+            history=History(client),
+        )
+        self._answering = Answering(
+            client=client,
+            ephemerals=Ephemerals(client, session),
+            sharing=sharing,
+            files=self._files,
+            database=self._database,
+        )
+        app = self._app(session, told)
+        self._listeners(client, session, home, self._answering).register(app)
+        self.way_in = self._door(app)
+        return f"Slack in {home.name}, by {await self.way_in.open()}"
+
+    def _client(self, session: aiohttp.ClientSession) -> AsyncWebClient:
+        """Tries again only when Slack says that it is asked too often.
+
+        After a cut connection nobody knows whether Slack did it: who called looks before trying again.
+        """
+        return AsyncWebClient(
+            token=self._bot_token,
+            base_url=self._base_url,
+            session=session,
+            logger=_quiet(),
+            retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=LIMITED)],
+        )
+
+    def _app(self, session: aiohttp.ClientSession, told: AsyncSlackResponse) -> AsyncApp:
+        """Bolt, which acknowledges when a listener is done. Whose token it is, is known already."""
+        result = AuthorizeResult.from_auth_test_response(bot_token=self._bot_token, auth_test_response=told)
+
+        async def authorize() -> AuthorizeResult:
+            return result
+
+        client = self._client(session)
+        client.token = None  # Bolt takes authorize, or a token
+        return AsyncApp(
+            logger=_quiet(),
+            name="slack",
+            client=client,
+            signing_secret=self._signing_secret,
+            authorize=authorize,
+            process_before_response=True,
+        )
+
+    def _door(self, app: AsyncApp) -> Sockets | Door:
+        if self._app_token:
+            return Sockets(app, self._app_token)
+        if not self._signing_secret:  # anybody could sign with an empty one
+            raise ChatUnavailable(
+                f"Slack needs {SLACK_APP_TOKEN} or {SLACK_SECRET} beside {SLACK_BOT_TOKEN}."
+            )
+        return Door(app, self._signing_secret, self._settings)
+
+    def _listeners(
+        self, client: AsyncWebClient, session: aiohttp.ClientSession, home: Home, answering: Answering
+    ) -> Listeners:
+        workspace = Workspace(client, home)
+        entrance = Entrance(self._settings, workspace)
+        return Listeners(
+            secret=self._bot_token,
+            dispatch=self._dispatch,
+            workspace=workspace,
+            entrance=entrance,
+            history=History(client),
+            answering=answering,
+            trainings=Trainings(
+                dispatch=self._dispatch,
+                intake=self._intake,
+                fetching=Fetching(client, session),
+                answering=answering,
+            ),
+            arrivals=Arrivals(
+                dispatch=self._dispatch,
+                intake=self._intake,
+                fetching=Fetching(client, session),
+                answering=answering,
+            ),
+            shortcuts=Shortcuts(
+                dispatch=self._dispatch,
+                workspace=workspace,
+                entrance=entrance,
+                answering=answering,
+                fetching=Fetching(client, session),
+            ),
+        )
+
+
+def _quiet() -> logging.Logger:
+    """Bolt's and the SDK's log: below errors it has what people say, and where to answer them."""
+    logger = logging.getLogger("slack")
+    logger.setLevel(logging.ERROR)
+    return logger
+
+
+def _check_scopes(told: AsyncSlackResponse) -> None:
+    """Raise ChatUnavailable when the token lacks a scope, so that nothing fails later."""
+    headers = {name.lower(): value for name, value in told.headers.items()}
+    granted = headers.get("x-oauth-scopes")
+    if granted is None:
+        return
+    lacking = sorted(set(SCOPES) - {scope.strip() for scope in granted.split(",")})
+    if lacking:
+        raise ChatUnavailable(missing(SLACK_BOT_TOKEN, ",".join(lacking)))

@@ -1,0 +1,112 @@
+"""The fields of a form in Block Kit: each input suits its parameter's definition."""
+
+from decimal import Decimal, InvalidOperation
+
+from bot.cards.card_text import short
+from bot.chats.slack.mrkdwn import JSON, plain
+
+CHOICES = 100  # that a select takes
+OPTION = 75  # characters
+FIELD = 3000  # characters of an input
+ENDINGS = ["png", "jpg", "jpeg", "webp", "zip"]
+MOST_FILES = 10
+EMPTY = ("", None)
+
+
+def field(one: JSON, value: str) -> JSON:
+    """The input block of a parameter, as commands/forms.py defines it, with its value as text."""
+    return {
+        "type": "input",
+        "block_id": one["name"],
+        "label": plain(one["label"].capitalize(), 100),
+        "hint": plain(_hint(one), 2000),
+        "optional": not one["required"],
+        "element": {"action_id": one["name"], **_element(one, value)},
+    }
+
+
+def _hint(one: JSON) -> str:
+    low, high = one["low"], one["high"]
+    bounds = "" if low is None or high is None else f", {_number(low)} to {_number(high)}"
+    return f"{one['help']}{bounds if one['type'] in ('integer', 'number') else ''}"
+
+
+def _element(one: JSON, value: str) -> JSON:
+    """The input that suits a parameter, with its value."""
+    match one["type"]:
+        case "integer" | "number":
+            return _numbers(one, value)
+        case "boolean":
+            option = {"text": plain(short(one["help"], OPTION)), "value": "true"}
+            ticked = {"initial_options": [option]} if value == "true" else {}
+            return {"type": "checkboxes", "options": [option], **ticked}
+        case "choice":
+            return _select(one, value)
+        case "loras":
+            return _loras(value)
+        case "lora_file":
+            return {"type": "file_input", "max_files": 1}
+        case "pictures":
+            return {"type": "file_input", "filetypes": ENDINGS, "max_files": MOST_FILES}
+        case _:
+            return {"type": "plain_text_input", "multiline": one["long"], **_hinted(one), **_initial(value)}
+
+
+def _numbers(one: JSON, value: str) -> JSON:
+    whole = one["type"] == "integer"
+    bounds = {
+        name: _number(one[bound])
+        for name, bound in (("min_value", "low"), ("max_value", "high"))
+        if one[bound] is not None
+    }
+    initial = {"initial_value": _number(value)} if _is_number(value) else {}
+    return {"type": "number_input", "is_decimal_allowed": not whole, **bounds, **_hinted(one), **initial}
+
+
+def _select(one: JSON, value: str) -> JSON:
+    about = one["about"]
+    options = [_option(name, about.get(name, "")) for name in one["choices"][:CHOICES]]
+    initial = [option for option in options if option["value"] == value]
+    return {
+        "type": "static_select",
+        "options": options,
+        **_hinted(one),
+        **({"initial_option": initial[0]} if initial else {}),
+    }
+
+
+def _option(value: str, about: str) -> JSON:
+    described = {"description": plain(about, OPTION)} if about else {}
+    return {"text": plain(value, OPTION), "value": value, **described}
+
+
+def _loras(value: str) -> JSON:
+    chosen = [_option(name.strip(), "") for name in value.split(",") if name.strip()]
+    return {
+        "type": "multi_external_select",
+        "min_query_length": 0,
+        "placeholder": plain("search", 150),
+        **({"initial_options": chosen} if chosen else {}),
+    }
+
+
+def _hinted(one: JSON) -> JSON:
+    usual = one["default"] if one["default"] not in EMPTY else one["otherwise"]
+    return {"placeholder": plain(str(usual), 150)} if usual not in EMPTY else {}
+
+
+def _initial(value: str) -> JSON:
+    return {"initial_value": value[:FIELD]} if value else {}
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
+
+
+def _number(value: object) -> str:
+    """Digits and a point, as Slack wants its numbers: never 1e-05."""
+    digits = f"{Decimal(str(value)):f}"
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits

@@ -1,0 +1,157 @@
+"""A command's form as a modal, made from its one definition; and what comes back when it is sent."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import field as filled
+from typing import Any
+
+from bot.chats.slack.fields import field
+from bot.chats.slack.mrkdwn import JSON, plain, section
+from commands.forms import definition
+from commands.registry import find
+from commands.syntax.numbers import counted
+
+FORM = "form"  # what our modals are called
+MORE = "more"  # the button that unfolds the rest
+PUNCTUATION = str.maketrans(",.:;?'\"", "       ")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where a modal was opened, which comes back with it.
+
+    `source` is the button whose form this is: it knows the pictures that are too many to write down here.
+    `files` are Slack's ids of the pictures of a message; `hidden` are values that nobody sees; `answer` is
+    the address for answers that came with what opened it.
+    """
+
+    command: str
+    channel: str
+    source: str = ""
+    files: tuple[str, ...] = ()
+    answer: str = ""
+    hidden: Mapping[str, str] = filled(default_factory=dict)
+
+    @classmethod
+    def of(cls, view: JSON) -> "Origin":
+        """The origin of a modal that is sent or changed."""
+        told = json.loads(view.get("private_metadata") or "{}")
+        return cls(**{**told, "files": tuple(told.get("files", ()))})
+
+
+def modal(
+    origin: Origin,
+    values: Mapping[str, str],
+    usual: Mapping[str, Any] | None = None,
+) -> JSON:
+    """The modal of a command with these values in it; `usual` are somebody's own defaults."""
+    defined = definition(find(origin.command), usual or {})
+    parameters = defined["parameters"]
+    unfolded = any(values.get(one["name"]) for one in parameters if one["more"])
+    shown = [one for one in parameters if unfolded or not one["more"]]
+    hidden = {one["name"]: values[one["name"]] for one in parameters if _is_kept(one, values)}
+    blocks = [block for one in shown for block in _blocks(one, values, origin)]
+    if len(shown) < len(parameters):
+        blocks.append(_unfold())
+    origin = Origin(**{**_plain(origin), "hidden": hidden})
+    return {
+        "type": "modal",
+        "callback_id": FORM,
+        "title": plain(f"/{origin.command}", 24),
+        "submit": plain(defined["submit"], 24),
+        "close": plain("Cancel"),
+        "private_metadata": json.dumps(_plain(origin)),
+        "blocks": blocks,
+    }
+
+
+def unfolded(view: JSON) -> JSON:
+    """The same modal with all that it can ask; what was filled in stays where it is."""
+    origin = Origin.of(view)
+    there = [block for block in view["blocks"] if block["type"] != "actions"]
+    seen = {block.get("block_id") for block in there}
+    rest = [one for one in _parameters(origin.command) if one["more"] and one["name"] not in seen]
+    more = [block for one in rest for block in _blocks(one, {}, origin)]
+    kept = ("type", "callback_id", "title", "submit", "close", "private_metadata")
+    return {**{name: view[name] for name in kept}, "blocks": [*there, *more]}
+
+
+def notice(title: str, text: str) -> JSON:
+    """A modal that only says something."""
+    blocks = [section(part) for part in text.splitlines() if part.strip()]
+    return {"type": "modal", "title": plain(title, 24), "close": plain("Close"), "blocks": blocks[:50]}
+
+
+def texts(view: JSON) -> dict[str, str]:
+    """What somebody filled in, by parameter; fields left empty are left out."""
+    state = view["state"]["values"]
+    filled = {name: _text(element) for name, elements in state.items() for element in elements.values()}
+    return {**Origin.of(view).hidden, **{name: text for name, text in filled.items() if text}}
+
+
+def files(view: JSON) -> list[str]:
+    """The ids of the files in it."""
+    state = view["state"]["values"]
+    return [
+        str(one["id"])
+        for elements in state.values()
+        for element in elements.values()
+        for one in element.get("files") or ()
+    ]
+
+
+def field_of(view: JSON, refusal: str) -> str:
+    """The field that a refusal is about, as far as its words tell; else the first."""
+    names = [str(block["block_id"]) for block in view["blocks"] if block["type"] == "input"]
+    words = refusal.lower().translate(PUNCTUATION).split()
+    flagged = [name for name in names if f"--{_label(name)}" in words]
+    told = sorted((name for name in names if _label(name) in words), key=lambda one: words.index(_label(one)))
+    return (flagged or told or names)[0]
+
+
+def _label(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _parameters(command: str, usual: Mapping[str, Any] | None = None) -> list[JSON]:
+    found: list[JSON] = definition(find(command), usual or {})["parameters"]
+    return found
+
+
+def _plain(origin: Origin) -> JSON:
+    return {**asdict(origin), "hidden": dict(origin.hidden)}
+
+
+def _is_kept(one: JSON, values: Mapping[str, str]) -> bool:
+    return bool(one["type"] == "hidden" and values.get(one["name"]))
+
+
+def _unfold() -> JSON:
+    button = {"type": "button", "action_id": MORE, "value": MORE, "text": plain("More settings")}
+    return {"type": "actions", "block_id": MORE, "elements": [button]}
+
+
+def _blocks(one: JSON, values: Mapping[str, str], origin: Origin) -> Iterator[JSON]:
+    """The field of a parameter; above that of pictures, what is there already."""
+    kind, name = one["type"], one["name"]
+    if kind == "hidden":
+        return
+    there = _there(values.get(name, ""), origin) if kind == "pictures" else 0
+    if there:
+        yield section(f"{counted(there, 'picture')} will be taken; add others below if you like.")
+    yield field(one, values.get(name, ""))
+
+
+def _there(text: str, origin: Origin) -> int:
+    return (len(json.loads(text)) if text else 0) + len(origin.files)
+
+
+def _text(element: JSON) -> str:
+    """What is in a filled-in element, as the command's form reads it."""
+    chosen: Sequence[JSON] | None = element.get("selected_options")
+    if chosen is not None:
+        return ", ".join(str(one["value"]) for one in chosen)
+    if element.get("selected_option"):
+        return str(element["selected_option"]["value"])
+    return str(element.get("value") or "")

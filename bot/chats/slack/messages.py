@@ -1,0 +1,217 @@
+"""Cards as messages: each posted once, edited as its job goes on, its pictures in the thread under it."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.cards.card import Card
+from bot.cards.card_text import short
+from bot.chats.interface import CardRefused, NotYet
+from bot.chats.slack.cards import Shown, blocks, fallback
+from bot.chats.slack.edit_budget import Budget
+from bot.chats.slack.errors import CLOSED, GONE, TROUBLES, error_of, is_final, refused
+from bot.chats.slack.history import History, gently, pictures
+from bot.chats.slack.mrkdwn import QUIET, messages
+from bot.chats.slack.posts import Place, Posting
+from bot.chats.slack.upload import NotShared, Sharing
+from bot.chats.slack.workspace import account
+from bot.images.card_images import Drawing, Drawings
+from bot.images.encode import TooLarge
+
+LARGEST = 50 * 2**20  # bytes of a picture; Slack takes 1 GB, and shows PNG and JPEG
+BLOCK_TRIES = 3  # how often a message is tried whose picture Slack still works on
+PAUSE = 3.0  # seconds between such tries, as between all edits of a message
+KEPT = 2000  # messages whose images are known without asking
+GOING_ON = ("queued", "running")  # states of cards that change again by themselves
+ROUNDS = 8  # of such tries, some minutes in all, after which the card stays without its picture
+UNSEEN = "Slack has the picture and does not show it."
+UNSHARED = "Slack takes the picture and shows it nowhere."
+LARGE = "the picture is larger than what Slack takes."
+NOTE = "the picture could not be put into Slack yet: ✉️ sends it to you."
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(kw_only=True)
+class State:
+    """What is known of a message: its thread, and the files that it shows by their drawings' keys."""
+
+    thread: str
+    files: dict[str, str] = field(default_factory=dict)
+
+
+class StillWorking(Exception):
+    """Slack has the picture and cannot show it yet."""
+
+
+class Messages:
+    """Shows cards and takes them away."""
+
+    def __init__(
+        self, *, client: AsyncWebClient, sharing: Sharing, drawings: Drawings, history: History
+    ) -> None:
+        self._client = client
+        self._sharing = sharing
+        self._drawings = drawings
+        self._history = history
+        self._posting = Posting(client, history)
+        self._budget = Budget()
+        self._states: dict[str, State] = {}
+        self._unseen: dict[str, int] = {}  # how often a message's picture was not shown in the end
+
+    async def show(self, channel: str, message: str | None, card: Card) -> str:
+        """Make the message show the card, or post it. Raises CardRefused, NotYet, and what Slack raises."""
+        try:
+            return await self._shown(channel, message, card)
+        except SlackApiError as error:
+            if not is_final(error):
+                raise
+            raise refused(error) from error
+
+    async def remove(self, channel: str, message: str) -> None:
+        """Take the message away, with the pictures in its thread. Raises CardRefused."""
+        place = Place.of(message)
+        self._states.pop(place.key, None)
+        try:
+            for file in await self._history.files(place.channel, place.ts):
+                await gently(self._sharing.remove(file))
+            for ts in await self._history.parts(place.channel, place.ts):
+                await gently(self._client.chat_delete(channel=place.channel, ts=ts))
+        except SlackApiError as error:
+            if not is_final(error):
+                raise
+            raise refused(error) from error
+
+    async def tell(self, card: Card, text: str) -> None:
+        """Tell the job's owner by direct message, if Slack lets it through."""
+        try:
+            opened = await self._client.conversations_open(users=account(card.person_key))
+            for content in messages(text):
+                await self._client.chat_postMessage(channel=opened["channel"]["id"], **content, **QUIET)
+        except SlackApiError as error:
+            log.warning("nobody is told", job=card.job, reason=error_of(error))
+
+    async def _shown(self, channel: str, message: str | None, card: Card) -> str:
+        drawings = [one for one in self._drawings.of(card) if one.what != "preview" and not one.hidden]
+        if message is None:
+            place, right = await self._posting.first(channel, card)
+        else:
+            place, right = Place.of(message), False
+        if right:
+            self._remember(place, State(thread=place.thread))
+        if drawings or not right:
+            place = await self._right(place, card, drawings)
+        self._posting.noted(card.job)
+        return place.key
+
+    async def _right(self, place: Place, card: Card, drawings: Sequence[Drawing]) -> Place:
+        """Where the card is right in the end: not here, if somebody took the message away."""
+        wait = self._budget.take(last=card.state not in GOING_ON)
+        if wait:
+            raise NotYet(min(wait, PAUSE))
+        try:
+            await self._edit(place, card, drawings)
+        except SlackApiError as error:
+            if error_of(error) not in (*CLOSED, *GONE):
+                raise
+            place, new = await self._posting.direct(card, error_of(error), gone=place)
+            if new:
+                self._remember(place, State(thread=place.thread))
+            await self._edit(place, card, drawings)
+        return place
+
+    async def _edit(self, place: Place, card: Card, drawings: Sequence[Drawing]) -> None:
+        """The message as the card is now; files that it showed before and shows no more are deleted."""
+        state = self._states.get(place.key)
+        if state is None:
+            state = await self._known(place) if drawings else State(thread=place.ts)
+        note, trouble = "", None
+        try:
+            note = await self._upload(place, state, drawings)
+        except (*TROUBLES, NotShared, TooLarge) as error:
+            log.warning("a picture was not shared", job=card.job, reason=error_of(error))
+            if error_of(error) in CLOSED:
+                raise
+            if isinstance(error, NotShared | TooLarge) or is_final(error):
+                self._budget.give_back()
+                raise _without_picture(error) from error
+            note, trouble = NOTE, error
+        there = [one for one in drawings if one.key in state.files]
+        await self._update(place, card, [_image(one, state.files[one.key]) for one in there], note)
+        if trouble is not None:
+            raise trouble
+        for key in state.files.keys() - {one.key for one in drawings} if drawings else ():
+            await gently(self._sharing.remove(state.files.pop(key)))
+
+    async def _upload(self, place: Place, state: State, drawings: Sequence[Drawing]) -> str:
+        """Put into Slack what it does not have of these; what there is to say about it."""
+        new = [one for one in drawings if one.key not in state.files]
+        if not new:
+            return ""
+        drawn = [await one.draw(LARGEST) for one in new]
+        named = [
+            (f"{one.key}.{fit.name.rpartition('.')[2]}", short(one.title, 200) or one.what, fit.content)
+            for one, fit in zip(new, drawn, strict=True)
+        ]
+        ids = await self._sharing.share(place.channel, state.thread, named)
+        state.files |= dict(zip((one.key for one in new), ids, strict=True))
+        self._remember(place, state)  # should the message fail, they are not shared again
+        return " ".join(filter(None, (one.note for one in drawn)))
+
+    async def _update(self, place: Place, card: Card, images: Sequence[Shown], note: str) -> None:
+        """One chat.update; a picture that Slack still works on is tried again, then left out."""
+        for _ in range(BLOCK_TRIES):
+            try:
+                await self._say(place, card, images, note)
+            except SlackApiError as error:
+                if error_of(error) != "invalid_blocks" or not images:
+                    raise
+                log.info("slack does not show a picture yet", job=card.job)
+                await asyncio.sleep(PAUSE)
+                self._budget.take(last=True)
+            else:
+                self._unseen.pop(place.key, None)
+                return
+        await self._say(place, card, (), NOTE)
+        self._unseen[place.key] = self._unseen.get(place.key, 0) + 1
+        if self._unseen[place.key] >= ROUNDS:
+            del self._unseen[place.key]
+            raise CardRefused(UNSEEN, bare=True)
+        raise StillWorking
+
+    async def _say(self, place: Place, card: Card, images: Sequence[Shown], note: str) -> None:
+        await self._client.chat_update(
+            channel=place.channel,
+            ts=place.ts,
+            text=fallback(card),
+            blocks=blocks(card, images, note),
+            link_names=False,
+        )
+
+    async def _known(self, place: Place) -> State:
+        """After a restart: what the message shows, as Slack has it."""
+        told = await self._history.message(place.channel, place.ts)
+        if told is None:
+            return State(thread=place.ts)
+        files = {one["block_id"]: one["slack_file"]["id"] for one in pictures(told)}
+        return State(thread=str(told.get("thread_ts") or place.ts), files=files)
+
+    def _remember(self, place: Place, state: State) -> None:
+        while len(self._states) >= KEPT:
+            del self._states[next(iter(self._states))]
+        self._states[place.key] = state
+
+
+def _without_picture(error: BaseException) -> CardRefused:
+    """Why the card has to do without its picture for good."""
+    if isinstance(error, NotShared):
+        return CardRefused(UNSHARED, bare=True)
+    return CardRefused(LARGE, bare=True) if isinstance(error, TooLarge) else refused(error)
+
+
+def _image(drawing: Drawing, file: str) -> Shown:
+    return Shown(key=drawing.key, what=drawing.what, title=drawing.title, file=file)

@@ -1,0 +1,123 @@
+"""Cards posted for the first time, each once: where nobody knows whether it is there, the bot looks first."""
+
+import time
+from dataclasses import dataclass
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.cards.card import Card
+from bot.cards.card_text import LEARNING, short
+from bot.chats.interface import CardRefused
+from bot.chats.slack.cards import blocks, fallback
+from bot.chats.slack.errors import CLOSED, error_of
+from bot.chats.slack.history import CARD, THREAD, History, metadata
+from bot.chats.slack.mrkdwn import JSON, QUIET, escaped, section
+from bot.chats.slack.workspace import account
+from engine.messages import JobId
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A message, and the thread that it stands in or that hangs from it."""
+
+    channel: str
+    ts: str
+    thread: str = ""  # empty while it is not known
+
+    @property
+    def key(self) -> str:
+        """What the card's row calls the message."""
+        return f"{self.channel}-{self.ts}"
+
+    @classmethod
+    def of(cls, key: str) -> "Place":
+        channel, _, ts = key.partition("-")
+        return cls(channel=channel, ts=ts)
+
+
+class Posting:
+    """Posts cards, in the channel or where that is closed to their people."""
+
+    def __init__(self, client: AsyncWebClient, history: History) -> None:
+        self._client = client
+        self._history = history
+        self._since = time.time()
+        self._tried: set[tuple[JobId, str]] = set()  # posts of which nobody knows whether they came through
+        self._places: dict[JobId, Place] = {}  # where cards are that their rows do not know of yet
+
+    def noted(self, job: JobId) -> None:
+        """The job's row is told where its card is."""
+        self._places.pop(job, None)
+
+    async def first(self, channel: str, card: Card) -> tuple[Place, bool]:
+        """Where the card is for the first time, and whether it is as it should be, but for its images."""
+        if card.job in self._places:
+            return self._places[card.job], False
+        try:
+            place, right = await self._post(channel, card)
+        except SlackApiError as error:
+            if error_of(error) not in CLOSED:
+                raise
+            place, right = await self.direct(card, error_of(error))
+        self._places[card.job] = place
+        return place, right
+
+    async def direct(self, card: Card, reason: str, gone: Place | None = None) -> tuple[Place, bool]:
+        """The card goes to its person: its channel takes it no more, or it is gone. Raises CardRefused."""
+        known = self._places.get(card.job)
+        if known is not None and known != gone:
+            return known, False
+        log.info("a channel takes no card", job=card.job, reason=reason)
+        try:
+            opened = await self._client.conversations_open(users=account(card.person_key))
+            place, new = await self._post(opened["channel"]["id"], card)
+        except SlackApiError as error:
+            if error_of(error) not in CLOSED:
+                raise
+            raise CardRefused(
+                f"its channel takes none ({reason}), nor do your direct messages ({error_of(error)})."
+            ) from error
+        self._places[card.job] = place
+        return place, new
+
+    async def _post(self, channel: str, card: Card) -> tuple[Place, bool]:
+        """A training gets a thread of its own, with its card in it."""
+        thread = None
+        if card.kind == "train":
+            thread, _ = await self._posted(channel, card, THREAD, None, _starter(card))
+        body = {"text": fallback(card), "blocks": blocks(card, ())}
+        ts, right = await self._posted(channel, card, CARD, thread, body)
+        return Place(channel=channel, ts=ts, thread=thread or ts), right
+
+    async def _posted(
+        self, channel: str, card: Card, part: str, thread: str | None, body: JSON
+    ) -> tuple[str, bool]:
+        """The message's ts, and whether it is new.
+
+        Slack knows no key against posting twice: where the message may be there already, look first.
+        """
+        tried = (card.job, part)
+        if tried in self._tried or card.at < self._since:
+            found = await self._history.find(channel, thread, card, part)
+            if found is not None:
+                return found, False
+        self._tried.add(tried)
+        told = await self._client.chat_postMessage(
+            channel=channel,
+            metadata=metadata(card.job, part),
+            thread_ts=thread,
+            **body,
+            **QUIET,
+        )
+        self._tried.discard(tried)
+        return str(told["ts"]), True
+
+
+def _starter(card: Card) -> JSON:
+    """The message in the channel from which a training's thread hangs."""
+    told = f"{LEARNING} {card.person} teaches a LoRA: {short(card.title, 500)}. How it goes is in the thread."
+    return {"text": escaped(told), "blocks": [section(told)]}

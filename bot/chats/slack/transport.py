@@ -1,0 +1,147 @@
+"""The ways into the bot: two sockets, so that one is there while the other is renewed; or signed requests."""
+
+import asyncio
+import errno
+import re
+
+import structlog
+from aiohttp import web
+from slack_bolt.adapter.aiohttp import to_aiohttp_response
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
+from slack_sdk.signature import SignatureVerifier
+from slack_sdk.socket_mode.aiohttp import SocketModeClient
+
+from bot.chats.interface import ChatUnavailable
+from bot.chats.slack.errors import TROUBLES, error_of, unavailable
+from bot.config import SLACK_APP_TOKEN, SlackSettings
+from bot.http.bodies import utf8_of
+from bot.http.connections import BOUNDS, Connections, welcome
+
+SOCKETS = 2
+PATH = "/slack/events"
+PING = 5.0  # seconds between two pings; a socket that misses four is replaced
+LOOK, LONGEST = 0.5, 30.0  # seconds between two looks at a socket, doubled while it cannot be connected
+CONNECTING = 15.0  # seconds that connecting may take
+LARGEST = 2**20  # bytes of a request; a modal has 250 kB at most
+SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
+MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)  # seconds since 1970
+UNCONNECTED = "Slack's sockets are cut: the bot tries to connect them again."
+UNSIGNED = "Slack did not sign this."
+LAST_WORDS = 2.0  # seconds that requests under way have when the door is closed
+
+log = structlog.get_logger(__name__)
+
+
+class Sockets:
+    """Socket Mode. Slack hands each envelope to one of the sockets that are open."""
+
+    def __init__(self, app: AsyncApp, token: str) -> None:
+        self._app = app
+        self._token = token
+        self._handlers: list[AsyncSocketModeHandler] = []
+        self._keeping: list[asyncio.Task[None]] = []
+        self._lost: set[int] = set()  # the clients that are not connected, by their ids
+
+    async def open(self) -> str:
+        """Connect; what to tell the operator. Raises ChatUnavailable."""
+        for _ in range(SOCKETS):
+            handler = AsyncSocketModeHandler(self._app, self._token, ping_interval=PING)
+            self._handlers.append(handler)
+            try:  # a wrong token is told here: connect() would try for ever
+                handler.client.wss_uri = await handler.client.issue_new_wss_url()
+            except TROUBLES as error:
+                raise unavailable(error, SLACK_APP_TOKEN) from error
+            await handler.connect_async()  # type: ignore[no-untyped-call]
+        self._keeping = [asyncio.create_task(self._keep(one.client)) for one in self._handlers]
+        return "Socket Mode"
+
+    @property
+    def absent(self) -> str:
+        """Why nobody is heard: none of the sockets is connected."""
+        return UNCONNECTED if self._handlers and len(self._lost) == len(self._handlers) else ""
+
+    async def _keep(self, client: SocketModeClient) -> None:
+        """Connect again as soon as the connection is gone: by itself the client looks for that rarely."""
+        pause = LOOK
+        while True:
+            await asyncio.sleep(pause)
+            if await client.is_connected():
+                self._lost.discard(id(client))
+                pause = LOOK
+                continue
+            self._lost.add(id(client))
+            if client.connect_operation_lock.locked():  # it tries already; an address is good for a while
+                client.wss_uri = None
+            else:
+                try:
+                    async with asyncio.timeout(CONNECTING):
+                        await client.connect_to_new_endpoint()
+                except TROUBLES as error:
+                    log.warning("slack is not connected", reason=error_of(error))
+            pause = min(2 * pause, LONGEST)
+
+    async def close(self) -> None:
+        """Hear nothing more."""
+        for task in self._keeping:
+            task.cancel()
+        await asyncio.gather(*self._keeping, return_exceptions=True)
+        for handler in self._handlers:
+            await handler.close_async()  # type: ignore[no-untyped-call]
+
+
+class Door:
+    """HTTP mode: Slack's requests. Nothing is made of one before its signature is seen to be Slack's."""
+
+    absent = ""
+
+    def __init__(self, app: AsyncApp, secret: str, settings: SlackSettings) -> None:
+        self._app = app
+        self._verifier = SignatureVerifier(secret)
+        self._settings = settings
+        self._connections = Connections(BOUNDS)
+        self._runner: web.AppRunner | None = None
+        self.port = 0  # where it listens
+
+    async def open(self) -> str:
+        """Listen; what to tell the operator. Raises ChatUnavailable."""
+        address, port = self._settings.address, self._settings.port
+        served = web.Application()
+        served.router.add_post(PATH, self._heard)
+        self._runner = web.AppRunner(
+            served,
+            access_log=None,
+            shutdown_timeout=LAST_WORDS,
+            auto_decompress=False,
+            keepalive_timeout=BOUNDS.patience,
+        )
+        await self._runner.setup()
+        try:
+            self.port = await self._connections.listen(self._runner, address, port)
+        except OSError as error:
+            await self.close()
+            in_use = "it is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+            raise ChatUnavailable(
+                f"Slack's requests cannot come in at {address}, port {port}: {in_use}."
+            ) from error
+        return f"requests to http://{address}:{self.port}{PATH}"
+
+    async def close(self) -> None:
+        """Hear nothing more."""
+        self._connections.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _heard(self, request: web.Request) -> web.Response:
+        """One request; the body of one that brings no signature is not even read."""
+        signature = request.headers.get("X-Slack-Signature", "")
+        moment = request.headers.get("X-Slack-Request-Timestamp", "")
+        if not (SIGNATURE.fullmatch(signature) and MOMENT.fullmatch(moment)):
+            raise web.HTTPUnauthorized(text=UNSIGNED)
+        body = await utf8_of(request, LARGEST)
+        if not self._verifier.is_valid(body, moment, signature):
+            raise web.HTTPUnauthorized(text=UNSIGNED)
+        welcome(request)
+        heard = AsyncBoltRequest(body=body, query=request.query_string, headers=dict(request.headers))
+        return await to_aiohttp_response(await self._app.async_dispatch(heard))

@@ -1,0 +1,223 @@
+"""Who asks, and where: people and channels of a workspace, as Slack tells of them and for a while."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import structlog
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.chats.interface import Caller
+from bot.chats.slack.errors import REMOVED, error_of
+from bot.chats.slack.mrkdwn import JSON
+
+CHAT = "slack"
+KEPT = 600.0  # seconds that somebody's name or a channel is known
+MOST = 5000  # of each
+PAGE = 200  # workspaces of a grid
+NOT_THERE = ("channel_not_found", "not_in_channel", "method_not_supported_for_channel_type")
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """What auth.test says of the token: its workspace, or with `grid` its whole enterprise."""
+
+    team: str
+    enterprise: str
+    name: str
+    bot: str  # the bot's user id
+    bot_name: str
+    grid: bool
+
+    def space(self, team: str) -> str:
+        """The key of a workspace's space."""
+        return f"{self.enterprise}/{team}" if self.enterprise else team
+
+
+def home_of(told: AsyncSlackResponse) -> Home:
+    """The home that auth.test tells of."""
+    return Home(
+        team=str(told.get("team_id") or ""),
+        enterprise=str(told.get("enterprise_id") or ""),
+        name=str(told.get("team") or "a workspace"),
+        bot=str(told.get("user_id") or ""),
+        bot_name=str(told.get("user") or "atelier"),
+        grid=bool(told.get("is_enterprise_install")),
+    )
+
+
+async def spaces_of(client: AsyncWebClient) -> set[str]:
+    """The keys of the spaces in which the app is installed, none if it was removed. Raises TROUBLES."""
+    try:
+        home = home_of(await client.auth_test())
+    except SlackApiError as error:
+        if error_of(error) not in REMOVED:
+            raise
+        return set()
+    if not home.grid:
+        return {home.space(home.team)}
+    found: set[str] = set()
+    cursor = ""
+    while True:
+        told = await client.auth_teams_list(limit=PAGE, cursor=cursor)
+        found |= {home.space(str(team["id"])) for team in told["teams"]}
+        cursor = (told.get("response_metadata") or {}).get("next_cursor") or ""
+        if not cursor:
+            return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Somebody, whose `key` has their workspace in it when that is not ours."""
+
+    key: str
+    name: str
+    admin: bool
+    bot: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channel:
+    """A channel: whether the bot can post there, and whether nobody but one person and the bot is in it."""
+
+    team: str
+    member: bool
+    direct: bool
+
+
+class Remembered(Generic[T]):
+    """What was asked for a moment ago is not asked for again."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, T]] = {}
+
+    async def get(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
+        """What is known, or the answer to the question, which may raise."""
+        at, known = self._known.get(key, (0.0, None))
+        if known is not None and time.monotonic() - at < KEPT:
+            return known
+        answer = await ask()
+        while len(self._known) >= MOST:
+            del self._known[next(iter(self._known))]
+        self._known[key] = (time.monotonic(), answer)
+        return answer
+
+    def forget(self, key: str) -> None:
+        self._known.pop(key, None)
+
+
+class Workspace:
+    """Reads who and where from what Slack tells; everything in it may be forged but for its signature."""
+
+    def __init__(self, client: AsyncWebClient, home: Home) -> None:
+        self.home = home
+        self._client = client
+        self._people: Remembered[Person] = Remembered()
+        self._channels: Remembered[Channel] = Remembered()
+
+    async def caller(self, body: JSON, channel: str) -> Caller:
+        """Whoever caused this, in this channel."""
+        person = await self.person(user_of(body), body)
+        where = await self.channel(channel)
+        team = where.team if self.home.grid and where.team else _team(body) if self.home.grid else ""
+        return Caller(
+            chat=CHAT,
+            space=self.home.space(team or self.home.team),
+            space_name=self.home.name if team in ("", self.home.team) else _team_name(body) or team,
+            channel=channel,
+            person=person.key,
+            person_name=person.name,
+            admin=person.admin,
+            direct=where.direct,
+        )
+
+    async def person(self, user: str, body: JSON) -> Person:
+        """This person; where Slack does not say who they are, as what it told us calls them."""
+        try:
+            return await self._people.get(user, lambda: self._ask_person(user))
+        except (SlackApiError, OSError, TimeoutError) as error:
+            log.warning("a name is not known", reason=error_of(error))
+            team = _team(body)
+            stranger = bool(team) and team != self.home.team and not self.home.grid
+            key = f"{team}/{user}" if stranger else user
+            return Person(key=key, name=_name(body) or user, admin=False)
+
+    async def channel(self, channel: str) -> Channel:
+        """This channel; one that the bot cannot see is one that it cannot post in. Asks once in a while."""
+        try:
+            known = await self._channels.get(channel, lambda: self._ask_channel(channel))
+        except (SlackApiError, OSError, TimeoutError) as error:
+            seen = error_of(error) not in NOT_THERE
+            if seen:
+                log.warning("a channel is not known", channel=channel, reason=error_of(error))
+            return Channel(team="", member=seen, direct=False)
+        if not known.member:  # it may be invited any moment
+            self._channels.forget(channel)
+        return known
+
+    def forget(self, channel: str) -> None:
+        """What is known of the channel was wrong."""
+        self._channels.forget(channel)
+
+    async def _ask_person(self, user: str) -> Person:
+        told: JSON = (await self._client.users_info(user=user))["user"]
+        profile = told.get("profile") or {}
+        name = profile.get("display_name") or profile.get("real_name") or told.get("real_name")
+        key = f"{told.get('team_id')}/{user}" if self._is_stranger(told) else user
+        admin = bool(told.get("is_admin") or told.get("is_owner")) and key == user
+        return Person(
+            key=key, name=str(name or told.get("name") or user), admin=admin, bot=bool(told.get("is_bot"))
+        )
+
+    def _is_stranger(self, told: JSON) -> bool:
+        """Whether they come by Slack Connect. In a grid, people of the enterprise are at home everywhere."""
+        enterprise = (told.get("enterprise_user") or {}).get("enterprise_id")
+        if self.home.enterprise and enterprise is not None:
+            return bool(enterprise != self.home.enterprise)
+        return not self.home.grid and told.get("team_id") != self.home.team
+
+    async def _ask_channel(self, channel: str) -> Channel:
+        told: JSON = (await self._client.conversations_info(channel=channel))["channel"]
+        direct = bool(told.get("is_im"))
+        team = told.get("context_team_id") or ""
+        member = direct or bool(told.get("is_member")) or bool(told.get("is_mpim"))
+        return Channel(team=str(team), member=member and not told.get("is_archived"), direct=direct)
+
+
+def user_of(body: JSON) -> str:
+    """The id of whoever caused this."""
+    user: Any = body.get("user") or body.get("user_id") or body.get("event", {}).get("user")
+    return str(user.get("id") if isinstance(user, dict) else user or "")
+
+
+def account(key: str) -> str:
+    """The user id in a person's key."""
+    return key.rpartition("/")[2]
+
+
+def _team(body: JSON) -> str:
+    """The workspace from which somebody acted."""
+    user, team, event = body.get("user"), body.get("team"), body.get("event") or {}
+    told = [
+        user.get("team_id") if isinstance(user, dict) else None,
+        team.get("id") if isinstance(team, dict) else None,
+        event.get("user_team"),
+        body.get("team_id"),
+    ]
+    return str(next(filter(None, told), ""))
+
+
+def _team_name(body: JSON) -> str:
+    team = body.get("team")
+    return str(body.get("team_domain") or (team.get("domain") if isinstance(team, dict) else "") or "")
+
+
+def _name(body: JSON) -> str:
+    user = body.get("user")
+    return str(body.get("user_name") or (user.get("name") if isinstance(user, dict) else "") or "")

@@ -1,0 +1,93 @@
+"""Wrong tokens cost time: those of an address come one after another, and so do all of them together."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+
+from bot.http.connections import network
+from bot.logs import Rarely
+
+PAUSE = 1.0  # seconds between two guesses from one address
+PAUSE_OF_ALL = 0.1  # seconds between any two
+LONGEST_WAIT = 10.0  # seconds that a guess stays in line
+MOST = 10_000  # addresses that are remembered
+MOST_TRUSTED = 1000  # addresses from which the right token came
+
+log = structlog.get_logger(__name__)
+
+
+class Guess:
+    """One try: wrong, until it shows to be right."""
+
+    def __init__(self) -> None:
+        self.right = False
+
+
+class Guesses:
+    """Lets tries through in their turn, right ones too: who tries many at once sees no answer sooner.
+
+    An address from which the right token came once waits for its own wrong ones alone: strangers elsewhere
+    cannot keep it out.
+    """
+
+    def __init__(
+        self,
+        *,
+        pause: float = PAUSE,
+        pause_of_all: float = PAUSE_OF_ALL,
+        longest_wait: float = LONGEST_WAIT,
+    ) -> None:
+        self._pause, self._pause_of_all, self._longest_wait = pause, pause_of_all, longest_wait
+        self._free: dict[str, float] = {}  # when the next guess of an address has its turn
+        self._all_free = 0.0
+        self._trusted: dict[str, None] = {}
+        self._rarely = Rarely()
+
+    @asynccontextmanager
+    async def turn(self, address: str) -> AsyncGenerator[Guess]:
+        """A try, once those before it are over; a wrong one is told after a pause.
+
+        Raises HTTPTooManyRequests, without any look at the token, where the line is too long.
+        """
+        home = network(address)
+        await self._wait(home)
+        guess = Guess()
+        yield guess
+        if guess.right:
+            self._trust(home)
+            return
+        self._take(home, time.monotonic())
+        self._rarely.warn(log, "wrong token", address=address)
+        await asyncio.sleep(self._pause)
+
+    async def _wait(self, home: str) -> None:
+        now = time.monotonic()
+        free = self._free.get(home, 0.0)
+        due = free if home in self._trusted else max(free, self._all_free)
+        if due <= now:
+            return
+        if due - now > self._longest_wait:
+            self._rarely.warn(log, "too many wrong tokens", address=home)
+            raise web.HTTPTooManyRequests(
+                text=f"too many wrong tokens were tried: try again in {self._longest_wait:.0f} seconds.",
+                headers={"Retry-After": f"{self._longest_wait:.0f}"},
+            )
+        self._take(home, due)
+        await asyncio.sleep(due - now)
+
+    def _take(self, home: str, at: float) -> None:
+        """The turn at this moment is taken: the next one comes later."""
+        if len(self._free) >= MOST:
+            now = time.monotonic()
+            self._free = {home: free for home, free in self._free.items() if free > now}
+        self._free[home] = max(self._free.get(home, 0.0), at + self._pause)
+        self._all_free = max(self._all_free, at + self._pause_of_all)
+
+    def _trust(self, home: str) -> None:
+        while len(self._trusted) >= MOST_TRUSTED:
+            del self._trusted[next(iter(self._trusted))]
+        self._trusted[home] = None

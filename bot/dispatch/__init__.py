@@ -1,0 +1,1 @@
+"""What people ask for, carried out: read, checked, written down, answered."""

@@ -1,0 +1,407 @@
+"""What people say is carried out: written down first, answered after."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import partial
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.cards.card import Card
+from bot.cards.job_card import card
+from bot.chats.delivery import Delivery
+from bot.chats.interface import Caller
+from bot.config import QueueSettings
+from bot.dispatch import invocation
+from bot.dispatch.apply import Outcome, Reply, forgotten, settled
+from bot.dispatch.invocation import Ask
+from bot.dispatch.lora_library import FolderContents, PersonLibrary, read_folder
+from bot.dispatch.refusal_count import count
+from bot.garbage_collection import Leftovers
+from bot.images.gallery_sheet import hung
+from bot.images.stats import chart_png
+from bot.jobs.estimates import Pace
+from bot.jobs.inspections import Drafts
+from bot.jobs.interactive_tasks import Looks
+from bot.jobs.progress import Live
+from bot.jobs.queue import Queue
+from bot.privacy.export import Exports
+from bot.privacy.purge import Remains
+from commands import reactions
+from commands.admission import check_welcome
+from commands.answers import RunTask
+from commands.completions import Hint, Suggestion, suggestions
+from commands.context import ChatContext
+from commands.display_names import look
+from commands.job_lookup import ID
+from commands.permissions import NOBODY, Admins, Refused
+from commands.syntax.lora_syntax import Library, LoraUse
+from engine.messages import InvalidRequest, JobId
+from storage import adapters, jobs, people, privacy, space_settings, spaces, views
+from storage.database import CannotStore, Database
+from storage.files import Files
+from storage.ids import new_job_id
+from storage.privacy import Forgotten
+from storage.space_settings import Kept
+from storage.tables import Person, Space
+from storage.views import JobView
+
+log = structlog.get_logger(__name__)
+
+STOPPING = "the bot is being restarted: nothing was filed, please say it again in a minute."
+NO_EXPORT = "the export could not be written, the bot's disk may be full: try again later."
+FORGOTTEN = "this was deleted with all that was stored about you: say it again if you mean it."
+REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
+UNKEPT = 100_000
+KEEPING = "admin "  # how the names of commands begin that change what the keepers set
+NOWHERE = 0  # no row has this id
+
+
+class Dispatch:
+    """Every front end's words, forms and buttons come here."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        files: Files,
+        leftovers: Leftovers,
+        folder: Library,
+        queue: Queue,
+        drafts: Drafts,
+        looks: Looks,
+        delivery: Delivery,
+        exports: Exports,
+        remains: Remains,
+        live: Live,
+        pace: Pace,
+        limits: QueueSettings,
+        largest_rank: int,
+        small: bool,
+        model: str = "",
+        admins: Admins = NOBODY,
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._leftovers = leftovers
+        self._folder = folder
+        self._queue = queue
+        self._drafts = drafts
+        self._looks = looks
+        self._delivery = delivery
+        self._exports = exports
+        self._remains = remains
+        self._live = live
+        self._pace = pace
+        self._limits = limits
+        self._largest_rank = largest_rank
+        self._small = small
+        self._model = model
+        self._admins = admins
+        self._unkept: set[tuple[int, str]] = set()  # spaces and people for whom the keepers set nothing
+        self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
+        self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
+        self._stopping = False
+
+    async def say(self, caller: Caller, text: str, job: JobId | None = None) -> Reply:
+        """Carry out a command as somebody wrote it; `job` is the id that a new job is to have.
+
+        A front end that hands the same `job` in again gets the same reply, and nothing is filed twice.
+        """
+        return await self._answered(caller, text, lambda: invocation.said(text), job)
+
+    async def fill(
+        self,
+        caller: Caller,
+        command: str,
+        values: Mapping[str, str],
+        job: JobId | None = None,
+        origin: JobId | None = None,
+    ) -> Reply:
+        """Carry out a command whose form somebody filled in; `origin` is the job whose button showed it."""
+        return await self._answered(
+            caller, str(dict(values)), lambda: invocation.filled(command, values, origin), job
+        )
+
+    async def read_recipe(self, caller: Caller, text: str) -> Reply:
+        """The form of /imagine with the recipe that this text is."""
+        return await self._answered(caller, text, lambda: invocation.recipe(text), None)
+
+    async def press(self, caller: Caller, button: str, job: JobId | None = None) -> Reply:
+        """Carry out what a button under a card stands for."""
+        return await self._answered(caller, button, lambda: invocation.pressed(button), job)
+
+    async def react(
+        self, caller: Caller, message: str, emoji: str, added: bool = True, job: JobId | None = None
+    ) -> Reply | None:
+        """Carry out what an emoji under a card stands for; None: it means nothing there."""
+        action = reactions.action_of(emoji, added=added)
+        view = await self._seen(caller, message) if action is not None else None
+        if action is None or view is None:
+            return None
+        if not reactions.meant(view, action, mine=view.person_key == caller.person):
+            return None
+        return await self._answered(caller, emoji, lambda: invocation.reacted(view.id, action, added), job)
+
+    async def job_of(self, caller: Caller, message: str) -> Card | None:
+        """The card that this message shows, if the caller can know of it here."""
+        view = await self._seen(caller, message)
+        return None if view is None or view.deleted else card(view, self._live.get(view.id))
+
+    async def loras(self, caller: Caller, words: str, limit: int = 25) -> list[Suggestion]:
+        """LoRAs that the caller may use, suggested for the last of these words, separated by commas."""
+        folder = await self._folder.lying()
+        async with self._database.reading() as session:
+            space = await people.space_id(session, caller.chat, caller.space)
+            somebody = await people.known(session, caller.chat, caller.person)
+            trained = await adapters.hints(session, space or NOWHERE, somebody.id if somebody else NOWHERE)
+        known = [Hint(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
+        names = {hint.name for hint in known}
+        known += [
+            Hint(name=name, trigger=folder.called(name).lower())
+            for name in sorted(folder.offered)
+            if name not in names
+        ]
+        return suggestions(words, known, limit)
+
+    async def jobs(self, caller: Caller, before: int | None, limit: int) -> list[Card]:
+        """The cards of the caller's channel, newest first: those with numbers under `before`, or all."""
+        async with self._database.reading() as session:
+            space = await people.space_id(session, caller.chat, caller.space)
+            if space is None:
+                return []
+            found = await views.views(
+                session, await jobs.recent(session, space, caller.channel, before, limit)
+            )
+        shown = sorted(found, key=lambda view: view.number, reverse=True)
+        return [card(view, self._live.get(view.id)) for view in shown]
+
+    async def card(self, caller: Caller, job: JobId) -> Card | None:
+        """The card of one job of the caller's space; None when there is none."""
+        if not ID.fullmatch(job):  # it may be anything, even what no database takes
+            return None
+        async with self._database.reading() as session:
+            space = await people.space_id(session, caller.chat, caller.space)
+            somebody = await people.known(session, caller.chat, caller.person)
+            view = await views.view(
+                session, space, job, person_id=somebody.id if somebody else None, direct=caller.direct
+            )
+        return None if view is None or view.deleted else card(view, self._live.get(view.id))
+
+    def admin(self, caller: Caller) -> bool:
+        """Whether they are an admin where they ask: by the chat's own roles, or by name."""
+        return caller.admin or self.names_as_admin(caller.chat, caller.person, caller.person_name)
+
+    def names_as_admin(self, chat: str, key: str, name: str) -> bool:
+        """Whether the operator names this person as an admin."""
+        return self._admins.has(chat, key, name)
+
+    async def passes_for_admin(self, chat: str, key: str, name: str) -> bool:
+        """Whether people would take this person, if they were called so, for an admin that they are not."""
+        if self.names_as_admin(chat, key, name):
+            return False
+        names = list(self._admins.named.get(chat, ()))
+        async with self._database.reading() as session:
+            found = [await people.known(session, chat, one) for one in names]
+        names += [somebody.name for somebody in found if somebody is not None]
+        return look(name) in {look(one) for one in names}
+
+    async def forget_space(self, chat: str, space: str) -> None:
+        """The bot is in this space no more: nothing of it stays. Raises CannotStore."""
+
+        async def work(session: AsyncSession) -> Forgotten:
+            self._spaces.pop((chat, space), None)  # what follows in the same transaction meets another one
+            return await privacy.forget_space(session, chat, space, time.time())
+
+        told = await self._database.write(work)
+        log.info("a space is forgotten", chat=chat, jobs=told.counts.prompts)
+        await self._after(forgotten(told, ""))
+
+    async def forget_left(self, chat: str, named: Collection[str]) -> None:
+        """Forget the spaces that this chat has named no more for long; `named` are all of today.
+
+        Raises CannotStore.
+        """
+        look = partial(spaces.left, chat=chat, named=named, now=time.time())
+        for space in await self._database.write(look):
+            log.info("the bot was removed from a space while it did not listen", chat=chat)
+            await self.forget_space(chat, space)
+
+    def refuse(self) -> None:
+        """Take nothing more: the bot is about to stop."""
+        self._stopping = True
+
+    async def _seen(self, caller: Caller, message: str) -> JobView | None:
+        """The job that this message is of; the message may be newer than what its row knows."""
+        view = await self._of(caller, message)
+        if view is None:  # it may have been written down since, or be on its way
+            await self._delivery.arrived()
+            view = await self._of(caller, message)
+        return view
+
+    async def _of(self, caller: Caller, message: str) -> JobView | None:
+        async with self._database.reading() as session:
+            space = await people.space_id(session, caller.chat, caller.space)
+            somebody = await people.known(session, caller.chat, caller.person)
+            return await views.of_message(
+                session, space, message, person_id=somebody.id if somebody else None, direct=caller.direct
+            )
+
+    async def _answered(
+        self, caller: Caller, words: str, read: Callable[[], Ask], wanted: JobId | None
+    ) -> Reply:
+        """The reply to one call; every error ends here."""
+        job, started = wanted or new_job_id(), time.monotonic()
+        if self._stopping:
+            return Reply(ok=False, text=STOPPING)
+        name, noted = "", log.bind(chat=caller.chat, person=caller.person, text=words)
+        try:
+            ask = read()
+            name = ask.name
+            try:
+                outcome = await self._carried_out(caller, job, ask, again=wanted is not None)
+            finally:
+                if name.startswith(KEEPING):
+                    self._unkept.clear()
+            if outcome.beside is not None:
+                outcome = await self._done_beside(caller, job, ask, *outcome.beside)
+            await self._after(outcome)
+            reply = await self._exported(outcome)
+        except (InvalidRequest, CannotStore) as refusal:
+            if isinstance(refusal, Refused):
+                await count(self._database, caller, refusal)
+            noted.info("refused", what=name, kind=type(refusal).__name__)
+            return Reply(ok=False, text=str(refusal))
+        except Exception:
+            noted.exception("unexpected error", what=name, number=job)
+            return Reply(ok=False, text=f"sorry, something went wrong: the log has it under {job}.")
+        seconds = round(time.monotonic() - started, 4)
+        noted.info("answered", what=name, job=reply.job, seconds=seconds)
+        return reply
+
+    async def _exported(self, outcome: Outcome) -> Reply:
+        """The reply with what takes longer than a transaction may."""
+        if outcome.chart is not None:
+            content = await asyncio.to_thread(chart_png, outcome.chart)
+            return replace(outcome.reply, drawn=("stats.png", content))
+        if outcome.hung:
+            made = await hung(self._files, outcome.hung)
+            return replace(outcome.reply, drawn=(made.name, made.content))
+        if outcome.export is None:
+            return outcome.reply
+        try:
+            return replace(outcome.reply, files=await self._exports.of(outcome.export))
+        except OSError as error:
+            log.warning("an export could not be written", reason=str(error))
+            raise CannotStore(NO_EXPORT) from error
+
+    async def _done_beside(
+        self, caller: Caller, job: JobId, ask: Ask, person_id: int, answer: RunTask
+    ) -> Outcome:
+        """Wait for what the engine finds; a transaction of its own makes the reply of it."""
+        async with self._looks.found(person_id, answer.request) as found:
+            handler = partial(answer.finish, result=found)
+            settling = replace(ask, handler=handler, loras=LoraUse(folder=ask.loras.folder))
+            return await self._carried_out(caller, job, settling, again=False)
+
+    async def _carried_out(self, caller: Caller, job: JobId, ask: Ask, *, again: bool) -> Outcome:
+        """One transaction. What of the folder of LoRAs is put into the store before has to stay there until
+        the row that needs it is written.
+        """
+        async with self._leftovers.keeping() if ask.loras.names else nullcontext():
+            folder = await read_folder(self._folder, ask.loras)
+            work = self._work(caller, job, ask, folder, again=again)
+            space, outcome = await self._database.write(work)
+        self._spaces[caller.chat, caller.space] = space  # it is on disk, and no space ever goes
+        return outcome
+
+    def _work(
+        self, caller: Caller, job: JobId, ask: Ask, folder: FolderContents, *, again: bool
+    ) -> Callable[[AsyncSession], Awaitable[tuple[Space, Outcome]]]:
+        async def work(session: AsyncSession) -> tuple[Space, Outcome]:
+            space = self._spaces.get((caller.chat, caller.space))
+            if space is None or space.name != caller.space_name:
+                space = await people.space(session, caller.chat, caller.space, caller.space_name)
+            person = await people.person(session, caller.chat, caller.person, caller.person_name)
+            now = time.time()
+            if again and await jobs.filed_since(session, job, person.id, now - REDELIVERED):
+                return space, Outcome(reply=Reply(job=job))
+            if again and job in self._gone:
+                raise InvalidRequest(FORGOTTEN)
+            home = await _home(session, caller, ask, person) or space
+            kept = await self._kept(session, home.id, caller)
+            check_welcome(kept, ask.name)
+            context = ChatContext(
+                job=job,
+                library=PersonLibrary(
+                    session=session,
+                    space_id=home.id,
+                    person_id=person.id,
+                    folder=folder,
+                    mixed=kept.mixed,
+                ),
+                model=self._model,
+                small=self._small,
+                largest_rank=self._largest_rank,
+                session=session,
+                space=home,
+                person=person,
+                channel=caller.channel,
+                admin=self.admin(caller),
+                direct=caller.direct,
+                adult=caller.adult,
+                kept=kept,
+                admins=self._admins,
+                now=now,
+                pace=self._pace,
+                per_person=self._limits.per_person,
+                weigh=self._files.weigh,
+            )
+            outcome = await settled(context, await ask.handler(context), self._queue.spent)
+            if outcome.forgot:
+                self._spaces.clear()  # what follows in the same transaction meets other ones
+            return space, outcome
+
+        return work
+
+    async def _kept(self, session: AsyncSession, space_id: int, caller: Caller) -> Kept:
+        """What the keepers have set; that it is nothing is remembered until one of them says anything."""
+        key = caller.person
+        if (space_id, key) in self._unkept:
+            return space_settings.NOTHING
+        kept = await space_settings.kept(session, space_id, key, caller.roles)
+        if kept is space_settings.NOTHING and len(self._unkept) < UNKEPT:
+            self._unkept.add((space_id, key))
+        return kept
+
+    async def _after(self, outcome: Outcome) -> None:
+        if outcome.forgot:
+            self._spaces.clear()
+            self._gone.update(outcome.touched, outcome.ended)
+        for job in outcome.ended:
+            self._queue.cancel(job)
+            self._drafts.cancel(job)
+        if outcome.finishing is not None:
+            self._queue.finish(outcome.finishing)
+        if outcome.brought:
+            self._delivery.bring(outcome.touched[0], outcome.moved)
+        self._delivery.touch(outcome.touched)
+        if outcome.filed is not None:
+            self._queue.filed(outcome.touched[0], outcome.filed)
+        elif outcome.touched:
+            self._queue.wake()
+            self._drafts.wake()
+        await self._leftovers.remove(outcome.unneeded)
+        if outcome.forgot:
+            self._remains.wake()
+
+
+async def _home(session: AsyncSession, caller: Caller, ask: Ask, person: Person) -> Space | None:
+    """Where the touched job belongs: in a direct channel it may be of another space, with its own LoRAs."""
+    if ask.about is None or not caller.direct:
+        return None
+    view = await views.view(session, None, ask.about, person_id=person.id, direct=True)
+    return None if view is None else await session.get_one(Space, view.space_id)

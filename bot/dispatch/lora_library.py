@@ -1,0 +1,104 @@
+"""The LoRAs that somebody may use: those that were trained here, and those of the operator's folder."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from commands.syntax.lora_syntax import Library, Lora, LoraUse, Mention, OperatorFiles, lora_of
+from engine.messages import InvalidRequest
+from storage import adapters, lora_approval
+
+MOST = 18  # LoRAs of the folder that are read for one command
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderContents:
+    """What a command needs of the operator's folder, read before its transaction: none waits for a disk.
+
+    `files` is None where the command does not ask what lies there. `loras` are those that it mentions: their
+    files are in the store, or there is a reason why not.
+    """
+
+    files: OperatorFiles | None = None
+    loras: Mapping[str, Lora | InvalidRequest] = field(default_factory=dict)
+
+    async def names(self) -> Collection[str]:
+        """The names of all LoRAs of the folder."""
+        return sorted((await self.lying()).offered)
+
+    async def lying(self) -> OperatorFiles:
+        """What lies in the folder."""
+        if self.files is None:
+            raise RuntimeError("the operator's folder was not read for this command: it lacks @lists_folder")
+        return self.files
+
+    async def find(self, name: str) -> Lora | None:
+        """The LoRA of this name, if the folder has it. Raises InvalidRequest where it could not be read."""
+        if self.files is None or name not in self.files.offered:
+            return None
+        lora = self.loras.get(name, InvalidRequest("too many LoRAs were asked for at once."))
+        if isinstance(lora, InvalidRequest):
+            raise lora
+        return lora
+
+    async def usual(self) -> Collection[Mention]:
+        """A folder's are used where somebody asks for them."""
+        return ()
+
+
+async def read_folder(folder: Library, use: LoraUse) -> FolderContents:
+    """What a command that uses LoRAs so needs of the folder; the files of those it mentions are stored."""
+    if not (use.folder or use.names):
+        return FolderContents()
+    files = await folder.lying()
+    names = sorted({name for mention in use.names if (name := files.name_of(mention))})
+    loras = {name: await _find(folder, name) for name in names[:MOST]}
+    return FolderContents(files=files, loras={name: lora for name, lora in loras.items() if lora is not None})
+
+
+async def _find(folder: Library, name: str) -> Lora | InvalidRequest | None:
+    """A refusal is kept for the handler, which may refuse the command for another reason first."""
+    try:
+        return await folder.find(name)
+    except InvalidRequest as refusal:
+        return refusal
+
+
+@dataclass(frozen=True, kw_only=True)
+class PersonLibrary:
+    """What one person may use in one space, in one transaction; the trained ones hide the folder's.
+
+    `mixed`: whether the space may have LoRAs that every picture has.
+    """
+
+    session: AsyncSession
+    space_id: int
+    person_id: int
+    folder: Library
+    mixed: bool
+
+    async def names(self) -> Collection[str]:
+        """The names of all LoRAs that they could use, and of those that are used no more."""
+        trained = await adapters.usable(self.session, self.space_id, self.person_id)
+        retired = await lora_approval.retired(self.session, self.space_id)
+        return {*(lora.name for lora in trained), *retired, *await self.folder.names()}
+
+    async def lying(self) -> OperatorFiles:
+        """What lies in the operator's folder."""
+        return await self.folder.lying()
+
+    async def find(self, name: str) -> Lora | None:
+        """The LoRA of this name, if there is one. Raises InvalidRequest where it is retired or unreadable."""
+        trained = await adapters.named(self.session, self.space_id, self.person_id, name)
+        if trained is not None:
+            return lora_of(trained)
+        if name in await lora_approval.retired(self.session, self.space_id):
+            raise InvalidRequest(f"the LoRA {name} is retired here: an admin can restore it.")
+        return await self.folder.find(name)
+
+    async def usual(self) -> Collection[Mention]:
+        """What the keepers of the space let every picture have."""
+        if not self.mixed:
+            return ()
+        return [Mention(*one) for one in await lora_approval.usual(self.session, self.space_id)]

@@ -1,0 +1,23 @@
+"""How often something is refused in a space: its admins see that, and nothing of the words."""
+
+import time
+from contextlib import suppress
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.chats.interface import Caller
+from commands.permissions import Refused
+from storage import people, space_settings
+from storage.database import CannotStore, Database
+
+
+async def count(database: Database, caller: Caller, refusal: Refused) -> None:
+    """Note that this was refused."""
+
+    async def work(session: AsyncSession) -> None:
+        space = await people.space(session, caller.chat, caller.space, caller.space_name)
+        person = await people.person(session, caller.chat, caller.person, caller.person_name)
+        await space_settings.refused(session, space.id, person.id, refusal.why, time.time())
+
+    with suppress(CannotStore):  # whoever asked is told all the same
+        await database.write(work)

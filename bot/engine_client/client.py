@@ -1,0 +1,262 @@
+"""The bot's side of the engine: start its process, hand it jobs, watch it, and replace it when it dies."""
+
+import asyncio
+import logging
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import suppress
+
+from bot.engine_client.pending_jobs import EngineUnavailable, FiledJobs, Underway, Update
+from bot.engine_client.process import EngineProcess
+from bot.engine_client.watchdog import Watchdog
+from engine.messages import (
+    Cancel,
+    Cancelled,
+    CannotStart,
+    EngineSettings,
+    Event,
+    Idle,
+    JobId,
+    Look,
+    Ready,
+    Sha256,
+    Shutdown,
+    StopTraining,
+    Work,
+    Working,
+    files_of,
+)
+
+log = logging.getLogger(__name__)
+
+PROGRAM = (sys.executable, "-m", "engine")
+STARTS = 3  # failed ones in a row before the client gives up
+FIRST_PAUSE = 1.0  # seconds before the next start, doubled each time: a dead process frees GPU memory late
+LOADING_SECONDS = 3600.0  # a first start may download 14 GB, and nobody is hurt by waiting for it
+STOP_GRACE = 10.0  # seconds to finish the step that runs
+
+
+class EngineClient:
+    """One engine, whichever process that is now. Lives in one event loop.
+
+    `listener` hears all events; `unwanted` of files that the engine put into the store for jobs that had
+    ended: nobody else is told of those.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        program: Sequence[str] = PROGRAM,
+        listener: Callable[[Event], None] | None = None,
+        unwanted: Callable[[Sequence[Sha256]], None] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._program = program
+        self._listener = listener
+        self._unwanted = unwanted
+        self._jobs = FiledJobs()
+        self._stepping: tuple[JobId, ...] = ()
+        self._process: EngineProcess | None = None
+        self._watchdog = Watchdog(self._kill)
+        self._ready: Ready | None = None
+        self._open = asyncio.Event()
+        self._heard = 0.0
+        self.starts = 0
+        self._cannot_start = ""
+        self._refusal = "the engine was not started."
+        self._first: asyncio.Future[Ready]
+        self._stopping = asyncio.Event()
+        self._lives: asyncio.Task[None] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the engine, while it runs."""
+        return self._process.pid if self._process else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a process now that takes jobs."""
+        return self._ready is not None
+
+    @property
+    def silent(self) -> float | None:
+        """Seconds since an engine that owes an answer was last heard; None when it owes none."""
+        return time.monotonic() - self._heard if self._watchdog.armed and self.ready else None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether more than half of the time has passed after which it is taken for hung."""
+        return self.ready and self._watchdog.spent > 0.5
+
+    async def available(self) -> None:
+        """Wait until there is a process that takes jobs, however long that takes."""
+        await self._open.wait()
+
+    async def given_up(self) -> str:
+        """Wait until no engine will come any more unless it is started again; says why."""
+        if self._lives is not None:
+            await asyncio.wait({self._lives})
+        return self._refusal
+
+    async def start(self) -> Ready:
+        """Start the engine and wait until it takes jobs. Raises EngineUnavailable with the reason."""
+        self._stopping.clear()
+        self._refusal = ""
+        self._first = asyncio.get_running_loop().create_future()
+        self._lives = asyncio.create_task(self._watch())
+        return await self._first
+
+    async def work(self, request: Work | Look, *, finishing: bool = False) -> AsyncGenerator[Update]:
+        """News of this job, up to what ended it; leaving early cancels it.
+
+        finishing: a training that is to end at once, as `finish` says.
+        Raises EngineUnavailable when there is no engine and none will come.
+        """
+        if self._refusal:
+            raise EngineUnavailable(self._refusal)
+        filed = self._jobs.file(request)
+        filed.finishing = finishing
+        self._send_jobs()
+        try:
+            while True:
+                news = await filed.news.get()
+                if isinstance(news, EngineUnavailable):
+                    raise news
+                yield news
+                if not isinstance(news, Underway):
+                    return
+        finally:
+            if self._jobs.get(request.job) is filed:
+                self.cancel(request.job)
+                self._jobs.drop(request.job)
+
+    def cancel(self, job: JobId) -> None:
+        """Stop this job; its news then end with Cancelled, or with what ended it just before."""
+        filed = self._jobs.get(job)
+        if filed is not None and filed.sent and self._process is not None:
+            self._process.send(Cancel(job=job))
+        else:
+            self._jobs.tell(Cancelled(job=job))
+
+    def finish(self, job: JobId) -> None:
+        """Let this training end after the step that runs, and keep what it has: Trained is its last news."""
+        filed = self._jobs.get(job)
+        if filed is None or filed.finishing:
+            return
+        filed.finishing = True
+        if filed.sent and self._process is not None:
+            self._process.send(StopTraining(job=job))
+
+    async def stop(self) -> None:
+        """End the engine: at once when idle, else after the step that runs, by force after a grace."""
+        if self._lives is None:
+            return
+        self._stopping.set()
+        if self._process is not None and self._ready is not None:
+            self._process.send(Shutdown())
+            await asyncio.wait({self._lives}, timeout=STOP_GRACE)
+        self._kill()
+        await self._lives
+
+    async def _watch(self) -> None:
+        """Keep an engine alive; however that ends, nobody is left waiting."""
+        refusal = "the engine is no longer watched."
+        try:
+            refusal = await self._live()
+        finally:
+            self._refusal = refusal
+            self._jobs.refuse(EngineUnavailable(refusal))
+            if not self._first.done():
+                self._first.set_exception(EngineUnavailable(refusal))
+
+    async def _live(self) -> str:
+        """One process after another, until told to stop or too many could not even start; says why."""
+        failures, ever_ready = 0, False
+        while True:
+            ready, ending = await self._one_life()
+            failures, ever_ready = (0, True) if ready else (failures + 1, ever_ready)
+            if self._stopping.is_set():
+                return "the engine was stopped."
+            if self._cannot_start and not ever_ready:  # a mistake in the settings does not mend itself
+                return self._cannot_start
+            if failures == STARTS:
+                return f"the engine failed to start {STARTS} times in a row; lastly, {ending}"
+            log.error("%s", ending)
+            if failures:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(FIRST_PAUSE * 2 ** (failures - 1)):
+                        await self._stopping.wait()
+
+    async def _one_life(self) -> tuple[bool, str]:
+        """Start a process and hear it until it ends: whether it took jobs, and a sentence about its end."""
+        self._cannot_start, self._watchdog.bitten = "", None
+        try:
+            process = self._process = await EngineProcess.start(self._program)
+        except OSError as error:
+            return False, f"the engine could not be started: {error.strerror}."
+        self.starts += 1
+        process.send(self._settings)
+        self._watchdog.arm(LOADING_SECONDS)
+        if self._stopping.is_set():
+            process.kill()
+        try:
+            while (event := await process.receive()) is not None:
+                self._take(event)
+        except asyncio.CancelledError:
+            process.kill()
+            raise
+        finally:
+            ready, self._ready, self._process = self._ready is not None, None, None
+            self._open.clear()
+            self._watchdog.disarm()
+            ending = self._ending(await process.end(), ready=ready)
+            self._jobs.lose(self._stepping, ending)
+            self._stepping = ()
+        return ready, ending
+
+    def _take(self, event: Event) -> None:
+        self._heard = time.monotonic()
+        if self._listener is not None:
+            self._listener(event)
+        match event:
+            case CannotStart():
+                self._cannot_start = event.reason
+            case Ready():
+                self._ready = event
+                self._open.set()
+                if not self._first.done():
+                    self._first.set_result(event)
+                self._send_jobs()
+            case Working():
+                self._stepping = event.jobs
+                self._watchdog.arm(event.deadline)
+            case Idle():
+                self._stepping = ()
+            case _:
+                if not self._jobs.tell(event) and self._unwanted is not None and (left := files_of(event)):
+                    self._unwanted(left)
+                self._watchdog.heard()
+        if self._ready is not None and not self._jobs.any_sent():
+            self._watchdog.disarm()  # it owes nobody an answer, and may be as silent as it likes
+
+    def _send_jobs(self) -> None:
+        if self._process is None or self._ready is None:
+            return
+        for filed in self._jobs.unsent():
+            self._process.send(filed.request)
+            if filed.finishing:
+                self._process.send(StopTraining(job=filed.request.job))
+            if not self._watchdog.armed:
+                self._heard = time.monotonic()
+                self._watchdog.arm(self._settings.deadline_floor_seconds)
+
+    def _ending(self, how: str, *, ready: bool) -> str:
+        if self._watchdog.bitten is not None:
+            what = "come back from a step" if ready else "load its model"
+            return f"the engine did not {what} within {self._watchdog.bitten:g} s and was killed."
+        return self._cannot_start or f"the engine {how}."
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()

@@ -1,0 +1,1 @@
+"""HTTP connections and bodies from strangers, within limits."""

@@ -1,0 +1,1 @@
+"""Images that the bot draws itself: sheets, curves, charts."""

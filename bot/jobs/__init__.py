@@ -1,0 +1,1 @@
+"""Jobs between the table and the engine: claimed, followed, and ended."""

@@ -1,0 +1,102 @@
+"""The next jobs from the table, by fair share, as many as fit into the engine."""
+
+import time
+from dataclasses import dataclass, replace
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.jobs.estimates import Pace
+from bot.jobs.running import Running
+from engine.messages import InvalidRequest, JobId, Paint, Train, Work
+from storage import jobs, requests, trainings, views
+from storage.tables import Job
+
+log = structlog.get_logger(__name__)
+
+UNREADABLE = "this version of the bot cannot read the request: please say it again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picked:
+    """Jobs that are running now, and those that could not be read and failed."""
+
+    taken: tuple[Running, ...]
+    unreadable: tuple[JobId, ...]
+
+
+async def pick_training(session: AsyncSession, lease: float) -> Picked:
+    """Take the training whose turn it is, if one waits; it goes on from what it has saved."""
+    unreadable: list[JobId] = []
+    while (job := await jobs.next_training(session)) is not None:
+        running = await _training(session, job)
+        if running is not None:
+            now = time.time()
+            await jobs.start(session, job.number, expected=running.expected, lease_until=now + lease, now=now)
+            return Picked(taken=(running,), unreadable=tuple(unreadable))
+        await _refuse(session, job)
+        unreadable.append(JobId(job.id))
+    return Picked(taken=(), unreadable=tuple(unreadable))
+
+
+async def pick(session: AsyncSession, room: int, largest: int, pace: Pace, lease: float) -> Picked:
+    """Take jobs while their pictures fit into the room; an empty engine's is the largest batch.
+
+    A job that should run alone, or is larger than that, waits for an empty engine, and nobody overtakes it.
+    """
+    taken: list[Running] = []
+    unreadable: list[JobId] = []
+    while room > 0 and (job := await jobs.next_queued(session)) is not None:
+        running = _read(job, pace)
+        if running is None:
+            await _refuse(session, job)
+            unreadable.append(JobId(job.id))
+            continue
+        pictures = largest if running.solo else min(running.pictures, largest)
+        if pictures > room:
+            break
+        now = time.time()
+        await jobs.start(session, job.number, expected=running.expected, lease_until=now + lease, now=now)
+        taken.append(running)
+        room -= pictures
+    return Picked(taken=tuple(taken), unreadable=tuple(unreadable))
+
+
+def _read(job: Job, pace: Pace) -> Running | None:
+    """A queued row as pictures to paint; None when it cannot be read, and would block the queue."""
+    try:
+        request = requests.from_json(JobId(job.id), job.request)
+    except (InvalidRequest, KeyError, TypeError, ValueError) as error:
+        log.error("a request cannot be read", job=job.id, kind=type(error).__name__)
+        return None
+    if not isinstance(request, Paint):
+        return None
+    return _running(job, request, pace.seconds(request), solo=job.suspect or job.deaths > 0)
+
+
+async def _training(session: AsyncSession, job: Job) -> Running | None:
+    """A queued row as a training with its newest state; None when it cannot be read."""
+    (view,) = await views.views(session, [JobId(job.id)])
+    if not isinstance(view.request, Train) or view.training is None:
+        log.error("a training cannot be read", job=job.id)
+        return None
+    state = await trainings.newest_state(session, job.number)
+    request = replace(view.request, resume=state)
+    running = _running(job, request, view.training.estimate_seconds, solo=False)
+    running.finishing = await trainings.finishing(session, job.number)
+    return running
+
+
+def _running(job: Job, request: Work, expected: float, *, solo: bool) -> Running:
+    return Running(
+        number=job.number,
+        request=request,
+        expected=expected,
+        solo=solo,
+        strikes=job.deaths + job.suspect,
+        filed_at=job.created_at,
+    )
+
+
+async def _refuse(session: AsyncSession, job: Job) -> None:
+    await jobs.finish(session, job.number, state="failed", reason=UNREADABLE, seconds=0.0, now=time.time())

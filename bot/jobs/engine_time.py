@@ -1,0 +1,34 @@
+"""What running jobs cost: the engine seconds of the steps that they were in."""
+
+import time
+from collections.abc import Mapping
+
+from bot.jobs.running import Running
+from engine.messages import Event, Idle, JobId, Ready, Working
+
+
+class Meter:
+    """Hears which jobs are in each step of the engine, and tells them its time, shared among them."""
+
+    def __init__(self, running: Mapping[JobId, Running]) -> None:
+        self._running = running
+        self._stepping: tuple[JobId, ...] = ()
+        self._since = 0.0
+
+    def hear(self, event: Event) -> None:
+        """A step ends where the next one begins, or where nothing is left to do."""
+        match event:
+            case Working():
+                self._end()
+                self._stepping = event.jobs
+            case Idle():
+                self._end()
+            case Ready():  # the last engine died in its step
+                self._stepping = ()
+
+    def _end(self) -> None:
+        now = time.monotonic()
+        for job in self._stepping:
+            if (running := self._running.get(job)) is not None:
+                running.measured += (now - self._since) / len(self._stepping)
+        self._stepping, self._since = (), now

@@ -1,0 +1,147 @@
+"""Trainings that were not started yet: the engine looks at their pictures, and the row has its report."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import aclosing
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.engine_client.client import EngineClient
+from bot.engine_client.pending_jobs import Ended, EngineUnavailable, Lost, Underway
+from bot.garbage_collection import Leftovers
+from bot.jobs.claim import UNREADABLE
+from engine.messages import Failed, Inspect, Inspected, JobId, Sha256, Train
+from storage import jobs, trainings, views
+from storage.database import CannotStore, Database
+from storage.files import Files
+from storage.jobs import ENGINE_DEATHS
+from storage.views import JobView
+
+log = structlog.get_logger(__name__)
+
+PAUSE = 5.0  # seconds before what could not be read or stored is tried again
+
+
+class Drafts:
+    """Has the drafts without a report looked at, one after another; after a restart too."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        files: Files,
+        leftovers: Leftovers,
+        engine: EngineClient,
+        touch: Callable[[Collection[JobId]], None],
+    ) -> None:
+        self._database = database
+        self._files = files
+        self._leftovers = leftovers
+        self._engine = engine
+        self._touch = touch
+        self._woken = asyncio.Event()
+        self._deaths: Counter[JobId] = Counter()
+        self._looked_at: JobId | None = None
+
+    def wake(self) -> None:
+        """A draft was written down."""
+        self._woken.set()
+
+    @property
+    def jobs(self) -> Collection[JobId]:
+        """The one whose pictures are being looked at."""
+        return () if self._looked_at is None else (self._looked_at,)
+
+    def cancel(self, job: JobId) -> None:
+        """The draft is gone: its pictures need not be looked at."""
+        if job == self._looked_at:
+            self._engine.cancel(job)
+
+    async def work(self) -> None:
+        """Look at drafts, for ever."""
+        self.wake()
+        while True:
+            await self._woken.wait()
+            await self._engine.available()
+            self._woken.clear()
+            try:
+                while (draft := await self._next()) is not None:
+                    await self._look_at(draft)
+            except EngineUnavailable:
+                self.wake()
+            except Exception as error:
+                known = isinstance(error, CannotStore | OSError)
+                log.error("a draft could not be looked at", exc_info=not known, reason=str(error))
+                await asyncio.sleep(PAUSE)
+                self.wake()
+
+    async def _next(self) -> JobView | None:
+        """The oldest draft without a report."""
+        async with self._database.reading() as session:
+            waiting = [JobId(job.id) for job in await trainings.drafts_without_report(session)]
+            return next(iter(await views.views(session, waiting[:1])), None)
+
+    async def _look_at(self, draft: JobView) -> None:
+        """Have it looked at once, and write down what is said of it."""
+        if not isinstance(draft.request, Train):
+            await self._fail(draft, UNREADABLE)
+            return
+        self._looked_at = draft.id
+        try:
+            async with aclosing(self._engine.work(Inspect(training=draft.request))) as news:
+                async for update in news:
+                    if not isinstance(update, Underway):
+                        await self._settle(draft, update)
+        finally:
+            self._looked_at = None
+
+    async def _settle(self, draft: JobView, ended: Ended) -> None:
+        """Whatever is left without a report is looked at again."""
+        match ended:
+            case Inspected():
+                await self._report(draft, ended)
+            case Failed():
+                if not ended.expected:
+                    log.error("the engine failed an inspection", job=draft.id, reason=ended.reason)
+                await self._fail(draft, ended.reason)
+            case Lost():
+                log.warning("inspection lost with its engine", job=draft.id, reason=ended.reason)
+                self._deaths[draft.id] += ended.died == "alone"
+                if self._deaths[draft.id] >= ENGINE_DEATHS:
+                    await self._fail(
+                        draft, f"{ENGINE_DEATHS} engines died while they looked at these pictures."
+                    )
+
+    async def _report(self, draft: JobView, told: Inspected) -> None:
+        async with self._leftovers.keeping():
+            sheet = await self._files.put(told.sheet)
+
+            async def work(session: AsyncSession) -> list[Sha256]:
+                return await trainings.report(
+                    session,
+                    draft.number,
+                    notes=told.notes,
+                    problems=told.problems,
+                    steps=told.steps,
+                    seconds=told.seconds,
+                    sheet=sheet,
+                )
+
+            unneeded = await self._database.write(work)
+        await self._leftovers.remove(unneeded)
+        self._ended(draft)
+
+    async def _fail(self, draft: JobView, reason: str) -> None:
+        await self._database.write(
+            lambda session: jobs.finish(
+                session, draft.number, state="failed", reason=reason, seconds=0.0, now=time.time()
+            )
+        )
+        self._ended(draft)
+
+    def _ended(self, draft: JobView) -> None:
+        self._deaths.pop(draft.id, None)
+        self._touch([draft.id])

@@ -1,0 +1,410 @@
+"""The queue in front of the engine: fed from the table by fair share, it keeps the batch full, no more.
+
+Pictures and trainings have a line each: beside the pictures, one training runs at a time.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import aclosing, suppress
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.config import QueueSettings
+from bot.engine_client.client import EngineClient
+from bot.engine_client.pending_jobs import EngineUnavailable
+from bot.garbage_collection import Leftovers
+from bot.jobs.claim import Picked, pick, pick_training
+from bot.jobs.disk_space import Room
+from bot.jobs.engine_time import Meter
+from bot.jobs.estimates import Pace, left
+from bot.jobs.positions import Line
+from bot.jobs.progress import Live
+from bot.jobs.results import Ending, Endings
+from bot.jobs.running import Running
+from bot.metrics import Metrics
+from engine.messages import Cancelled, Event, JobId, Learning, Paint, Progress, Saved, Train
+from storage import jobs
+from storage.database import CannotStore, Database
+from storage.files import Files
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 60.0  # between two starts of an engine that had given up
+LINE_SECONDS = 1.0  # between two looks at the line while it moves
+TELLING_SECONDS = 0.5  # between two looks at a card of a training, whose steps may be far quicker
+LEAST_SHARE = (
+    0.05  # of the engine's time that pictures have beside a training, for telling how long they take
+)
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # before jobs that could not be taken are tried again, doubled
+
+
+class Queue:
+    """Takes jobs from the table, has the engine work on them, and writes down how they end."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        files: Files,
+        leftovers: Leftovers,
+        engine: EngineClient,
+        live: Live,
+        pace: Pace,
+        touch: Callable[[Collection[JobId]], None],
+        metrics: Metrics,
+        settings: QueueSettings,
+        largest_batch: int,
+        training_share: float,
+    ) -> None:
+        self._database = database
+        self._engine = engine
+        self._live = live
+        self._pace = pace
+        self._touch = touch
+        self._metrics = metrics
+        self._lease = settings.lease_seconds
+        self._largest = largest_batch
+        self._slowed = 1 / max(1 - training_share, LEAST_SHARE)  # by so much, beside a training
+        self._store = Room(files)
+        self._endings = Endings(database, files, leftovers, self._store, pace, metrics, self._waits)
+        self._line = Line(database, live, pace, touch)
+        self._running: dict[JobId, Running] = {}
+        self._meter = Meter(self._running)
+        self._filling = False
+        self._unwanted: set[JobId] = set()  # cancelled while jobs were being taken, maybe they among them
+        self._woken = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._jobs: dict[asyncio.Task[None], Running] = {}
+        self._services: list[asyncio.Task[None]] = []
+        self._hurried = asyncio.Event()
+        self.trouble = ""  # why there is no engine, and none will come soon
+
+    @property
+    def length(self) -> int:
+        """Jobs that waited when the line was last looked at."""
+        return self._line.length
+
+    @property
+    def running(self) -> int:
+        """Jobs that have not ended, in the engine or on their way out of it."""
+        return len(self._running)
+
+    @property
+    def held(self) -> str:
+        """Why nothing is begun although there is an engine; "" when nothing keeps it."""
+        return self._store.reason
+
+    @property
+    def jobs(self) -> Collection[JobId]:
+        """Those that have not ended, in the engine or on their way out of it."""
+        return self._running
+
+    async def start(self) -> None:
+        """Queue again what ran when the last bot ended, and begin; the engine loads in the background."""
+        await self._put_back()
+        services = (
+            self._keep_an_engine(),
+            self._feed(),
+            self._renew(),
+            self._watch_the_line(),
+            self._store.watch(),
+        )
+        self._services = [asyncio.create_task(service) for service in services]
+        self.wake()
+
+    def hear(self, event: Event) -> None:
+        """Measure what jobs cost by what the engine says."""
+        self._meter.hear(event)
+
+    def filed(self, job: JobId, request: Paint) -> None:
+        """This was just written down."""
+        self._line.joins(job, self._pace.seconds(request))
+        self.wake()
+
+    def wake(self) -> None:
+        """Something changed in the line, or there is room."""
+        self._woken.set()
+        self._moved.set()
+
+    def cancel(self, job: JobId) -> None:
+        """The row has ended as cancelled: the engine need not go on."""
+        self._metrics.ended.labels("cancelled").inc()
+        if (running := self._running.get(job)) is not None:
+            running.unwanted = True
+            if running.inside:
+                self._engine.cancel(job)
+        elif self._filling:
+            self._unwanted.add(job)
+
+    def finish(self, job: JobId) -> None:
+        """Let this training end now, with what it has."""
+        if job in self._running:
+            self._engine.finish(job)
+
+    def spent(self, job: JobId) -> float:
+        """Engine seconds that a running job has cost so far, about."""
+        running = self._running.get(job)
+        return running.spent if running is not None else 0.0
+
+    async def stop(self, grace: float) -> None:
+        """Take no more, let pictures end within the grace in seconds, put back the rest, stop the engine.
+
+        A training takes far longer, and goes on from what it has saved.
+        """
+        await _ended(self._services)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._all_ended_or_hurried()
+        await _ended(list(self._jobs))
+        await self._engine.stop()
+        with suppress(CannotStore):  # the next start does it too
+            await self._put_back()
+
+    def hurry(self) -> None:
+        """End the grace that stop() gives."""
+        self._hurried.set()
+
+    async def _all_ended_or_hurried(self) -> None:
+        hurried = asyncio.create_task(self._hurried.wait())
+        try:
+            while (painting := self._painting()) and not hurried.done():
+                await asyncio.wait({*painting, hurried}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            hurried.cancel()
+
+    def _painting(self) -> list[asyncio.Task[None]]:
+        return [task for task, running in self._jobs.items() if isinstance(running.request, Paint)]
+
+    async def _put_back(self) -> None:
+        """Queue all running rows again, none of which is in an engine; no attempt is charged."""
+
+        async def work(session: AsyncSession) -> list[JobId]:
+            orphans = await jobs.running(session)
+            for orphan in orphans:
+                await jobs.requeue(session, orphan.number, time.time())
+            return [JobId(orphan.id) for orphan in orphans]
+
+        orphans = await self._database.write(work)
+        for job in orphans:
+            self._live.forget(job)
+            log.info("job queued again", job=job)
+        self._touch(orphans)
+
+    async def _keep_an_engine(self) -> None:
+        """Start the engine; should it be given up, say why, and try again every so often."""
+        while True:
+            try:
+                ready = await self._engine.start()
+                self.trouble = ""
+                self._pace.begin(ready)
+                log.info(
+                    "engine ready", model=ready.model, device=ready.device, seconds=round(ready.seconds, 1)
+                )
+                self.wake()
+                self.trouble = await self._engine.given_up()
+            except EngineUnavailable as refusal:
+                self.trouble = str(refusal)
+            log.error("no engine", reason=self.trouble, again_in=RETRY_SECONDS)
+            self._moved.set()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _feed(self) -> None:
+        """Whenever there is room in the engine, fill it."""
+        pause = FIRST_PAUSE
+        while True:
+            await self._woken.wait()
+            await self._engine.available()
+            await self._store.wait()
+            self._woken.clear()
+            try:
+                await self._fill()
+                pause = FIRST_PAUSE
+            except Exception as error:
+                log.error(
+                    "no job could be taken", exc_info=not isinstance(error, CannotStore), reason=str(error)
+                )
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                self._woken.set()
+
+    def _room(self) -> int:
+        """How many pictures more the engine can take now."""
+        inside = [running for running in self._running.values() if running.inside]
+        if any(running.solo for running in inside):
+            return 0
+        return max(0, self._largest - sum(running.pictures for running in inside))
+
+    def _trains(self) -> bool:
+        """Whether the engine has a training."""
+        return any(one.inside and isinstance(one.request, Train) for one in self._running.values())
+
+    async def _fill(self) -> None:
+        """Take as many of the next jobs as fit, and begin them."""
+        self._filling = True
+        try:
+            for picked in await self._database.write(self._picked):
+                self._take(picked)
+        finally:
+            self._filling = False
+            self._unwanted.clear()
+
+    async def _picked(self, session: AsyncSession) -> Sequence[Picked]:
+        picked = []
+        if (room := self._room()) > 0:
+            picked.append(await pick(session, room, self._largest, self._pace, self._lease))
+        if not self._trains():
+            picked.append(await pick_training(session, self._lease))
+        return picked
+
+    def _take(self, picked: Picked) -> None:
+        for running in picked.taken:
+            self._begin(running)
+        self._metrics.ended.labels("failed").inc(len(picked.unreadable))
+        self._touch(picked.unreadable)
+
+    def _begin(self, running: Running) -> None:
+        job = running.request.job
+        running.unwanted = job in self._unwanted
+        self._running[job] = running
+        self._metrics.wait.observe(max(0.0, time.time() - running.filed_at))
+        self._live.running(job)
+        self._touch([job])
+        task = asyncio.create_task(self._run(running), name=f"job {job}")
+        self._jobs[task] = running
+        task.add_done_callback(self._jobs.pop)
+
+    async def _run(self, running: Running) -> None:
+        """The life of one job from the engine to the table."""
+        job = running.request.job
+        started = time.monotonic()
+        try:
+            ending = await self._ending(running)
+            running.inside = False
+            self.wake()
+            state = await self._endings.settle(running, ending)
+            log.info("job ended", job=job, state=state, seconds=round(time.monotonic() - started, 2))
+        except Exception:
+            log.exception("unexpected error", job=job)
+            await self._endings.finish(
+                running, state="failed", reason=f"something went wrong: the log has it under {job}."
+            )
+        finally:
+            del self._running[job]
+            self._live.forget(job)
+            self._touch([job])
+            self.wake()
+
+    async def _ending(self, running: Running) -> Ending:
+        """Have the engine work on it, telling how far it is; how it ended."""
+        job = running.request.job
+        if running.unwanted:
+            return Cancelled(job=job)
+        try:
+            async with aclosing(self._engine.work(running.request, finishing=running.finishing)) as news:
+                async for update in news:
+                    match update:
+                        case Progress():
+                            self._progress(running, update)
+                        case Learning():
+                            self._learning(running, update)
+                        case Saved():
+                            await self._endings.saved(running, update)
+                            self._touch([job])
+                        case _:
+                            return update
+        except EngineUnavailable as refusal:
+            return refusal
+        raise AssertionError(f"job {job} ended without an end")
+
+    def _waits(self, running: Running, reason: str) -> None:
+        """It is done in the engine, and cannot be stored yet."""
+        job = running.request.job
+        self._live.held(job, f"done, waiting for the store: {reason}")
+        self._touch([job])
+        self._moved.set()
+
+    def _progress(self, running: Running, update: Progress) -> None:
+        now = time.monotonic()
+        running.step, running.steps = update.step, update.steps
+        running.first = running.first or (update.step, now)
+        job, (step, at) = update.job, running.first
+        self._live.progress(job, step=update.step, steps=update.steps, preview=update.preview)
+        if update.step > step:
+            self._live.estimate(job, (now - at) / (update.step - step) * (update.steps - update.step))
+        else:
+            self._live.estimate(job, left(running.seconds_left, self._left_of_others(job)))
+        self._touch([job])
+
+    def _learning(self, running: Running, update: Learning) -> None:
+        known = self._live.get(update.job)
+        running.step, running.steps = update.step, update.steps
+        self._live.learning(update)
+        now = time.monotonic()
+        if now >= running.tell_again or known is None or known.phase != update.phase:
+            running.tell_again = now + TELLING_SECONDS
+            self._touch([update.job])
+
+    def _left_of_others(self, job: JobId) -> Sequence[float]:
+        return [left for other, left in self._seconds_left(Paint).items() if other != job]
+
+    async def _renew(self) -> None:
+        """Renew the leases of what runs, and queue again what nobody renews."""
+        while True:
+            await asyncio.sleep(self._lease / 4)
+            try:
+                orphans = await self._database.write(self._renewed)
+            except CannotStore as error:
+                log.error("leases could not be renewed", reason=str(error))
+                continue
+            self._touch(orphans)
+            if orphans:
+                self.wake()
+
+    async def _renewed(self, session: AsyncSession) -> list[JobId]:
+        now = time.time()
+        steps = {running.number: (running.step, running.steps) for running in self._running.values()}
+        await jobs.heartbeat(session, steps, now + self._lease)
+        orphans = [
+            job for job in await jobs.expired(session, now, longest=self._lease) if job.number not in steps
+        ]
+        for orphan in orphans:
+            await jobs.requeue(session, orphan.number, now)
+        return [JobId(orphan.id) for orphan in orphans]
+
+    async def _watch_the_line(self) -> None:
+        """Tell places and estimates whenever the line moves, and every so often while the engine works."""
+        while True:
+            with suppress(TimeoutError):  # not wait_for, which until Python 3.12 may forget a cancellation
+                async with asyncio.timeout(LINE_SECONDS if self._line.anybody else None):
+                    await self._moved.wait()
+            self._moved.clear()
+            try:
+                await self._line.look(
+                    self._seconds_left(Paint),
+                    self._seconds_left(Train),
+                    self._waiting,
+                    slowed=self._slowed if self._trains() else 1.0,
+                )
+            except Exception:
+                log.exception("the line could not be read")
+            self._metrics.queued.set(self._line.length)
+            self._metrics.running.set(len(self._running))
+            await asyncio.sleep(LINE_SECONDS / 4)
+
+    def _seconds_left(self, kind: type[Paint | Train]) -> Mapping[JobId, float]:
+        return {job: one.seconds_left for job, one in self._running.items() if isinstance(one.request, kind)}
+
+    def _waiting(self) -> str:
+        if self.trouble:
+            return f"waiting for the engine: {self.trouble}"
+        if self._store.reason:
+            return f"waiting for the store: {self._store.reason}"
+        return "" if self._engine.ready else "the engine is starting"
+
+
+async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

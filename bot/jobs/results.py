@@ -1,0 +1,242 @@
+"""What became of a job in the engine, written down for certain: files first, then the row."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Literal, TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.engine_client.pending_jobs import Ended, EngineUnavailable, Lost
+from bot.garbage_collection import Leftovers
+from bot.jobs.disk_space import Room
+from bot.jobs.estimates import Pace
+from bot.jobs.running import Running
+from bot.metrics import Metrics
+from engine.messages import (
+    Admitted,
+    Cancelled,
+    Failed,
+    Inspected,
+    Likened,
+    Merged,
+    Paint,
+    Painted,
+    Saved,
+    Sha256,
+    Trained,
+)
+from storage import comparisons, jobs, safety_flags, trainings
+from storage.database import CannotStore, Database
+from storage.files import Files
+from storage.jobs import ENGINE_DEATHS, Death, Finished
+from storage.pictures import spare
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds before what could not be stored is tried again, doubled
+STORING_TRIES = 5  # of files, before their job is failed
+HAD_ENDED = "had ended"
+
+T = TypeVar("T")
+Ending = Ended | EngineUnavailable
+
+
+class Endings:
+    """Tells the table what trainings saved and how jobs ended, however often that has to be tried."""
+
+    def __init__(
+        self,
+        database: Database,
+        files: Files,
+        leftovers: Leftovers,
+        room: Room,
+        pace: Pace,
+        metrics: Metrics,
+        waits: Callable[[Running, str], None],
+    ) -> None:
+        """`waits` hears why a job that has ended in the engine cannot end here yet."""
+        self._database = database
+        self._files = files
+        self._leftovers = leftovers
+        self._room = room
+        self._pace = pace
+        self._metrics = metrics
+        self._waits = waits
+
+    async def settle(self, running: Running, ending: Ending) -> str:
+        """Write down how it ended; the state that it has now."""
+        match ending:
+            case Painted():
+                if isinstance(running.request, Paint):
+                    self._pace.learn(running.request, ending.seconds)
+                return await self._keep(running, ending)
+            case Trained():
+                return await self._trained(running, ending)
+            case Failed(again=True):
+                self._room.miss(ending.reason)
+                await self._leftovers.remove(ending.left)
+                return await self._queue_again(running, "no")
+            case Failed():
+                if not ending.expected:
+                    log.error("the engine failed a job", job=ending.job, reason=ending.reason)
+                return await self.finish(running, state="failed", reason=ending.reason, left=ending.left)
+            case Cancelled():
+                return await self.finish(running, state="cancelled", left=ending.left)
+            case Inspected() | Admitted() | Merged() | Likened():
+                return await self.finish(running, state="cancelled")
+            case Lost():
+                return await self._lost(running, ending)
+            case EngineUnavailable():
+                return await self._queue_again(running, "no")
+
+    async def saved(self, running: Running, saved: Saved) -> None:
+        """A training's checkpoint: written down before the files go that it stands in for.
+
+        Samples may be missing where they cannot be stored: they only show what it learned.
+        """
+
+        async def work(samples: Sequence[Sha256], session: AsyncSession) -> list[Sha256]:
+            return await trainings.saved(session, running.number, saved, samples)
+
+        try:
+            unneeded = await self._surely(running, work, saved.samples)
+        except OSError as error:
+            log.error("samples could not be stored", job=saved.job, reason=str(error))
+            unneeded = await self._surely(running, work)
+        running.advanced = running.advanced or saved.state is not None
+        await self._leftovers.remove(unneeded)
+
+    async def _trained(self, running: Running, trained: Trained) -> str:
+        """The LoRA is there from now on; what only the training needed goes."""
+
+        async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
+            now = time.time()
+            unneeded = await trainings.trained(session, running.number, trained, now)
+            ended = await jobs.finish(
+                session, running.number, state="succeeded", seconds=trained.seconds, now=now
+            )
+            return ended, unneeded
+
+        return await self._ended(running, "succeeded", work)
+
+    async def _keep(self, running: Running, painted: Painted) -> str:
+        """The pictures are stored before the row says so."""
+
+        async def work(hashes: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
+            pictures = [
+                Finished(place=place, sha256=sha256, seed=one.seed, width=one.width, height=one.height)
+                for sha256, (place, one) in zip(hashes, kept, strict=True)
+            ]
+            ended = await jobs.finish(
+                session,
+                running.number,
+                state="succeeded",
+                seconds=painted.seconds,
+                pictures=pictures,
+                reason=safety_flags.sentence(painted.pictures),
+                now=time.time(),
+            )
+            if ended:
+                await safety_flags.note(session, running.number, painted.pictures, time.time())
+            if ended and isinstance(running.request, Paint) and painted.scores:
+                await comparisons.note(session, running.number, running.request, painted.scores)
+            unneeded = await spare(session, running.request)
+            return ended, unneeded if ended else [*hashes, *unneeded]
+
+        kept = [(place, one) for place, one in enumerate(painted.pictures, start=1) if one.png]
+        try:
+            return await self._ended(running, "succeeded", work, [one.png for _, one in kept])
+        except OSError as error:
+            reason = f"the picture was painted, but could not be stored: {error.strerror or error}."
+            return await self.finish(running, state="failed", reason=reason)
+
+    async def _lost(self, running: Running, lost: Lost) -> str:
+        """Back into the queue, unless it was alone in the step in which too many engines died.
+
+        A training that got further before that is not blamed: over days, engines die of many things.
+        """
+        self._metrics.losses.labels(lost.died).inc()
+        log.warning("job lost with its engine", job=lost.job, died=lost.died, reason=lost.reason)
+        if running.advanced:
+            return await self._queue_again(running, "no")
+        if lost.died == "alone" and running.strikes + 1 >= ENGINE_DEATHS:
+            reason = f"{ENGINE_DEATHS} engines died while they worked on this; lastly, {lost.reason}"
+            return await self.finish(running, state="failed", reason=reason)
+        return await self._queue_again(running, lost.died)
+
+    async def _queue_again(self, running: Running, died: Death) -> str:
+        await self._surely(
+            running, lambda _, session: jobs.requeue(session, running.number, time.time(), died=died)
+        )
+        return "queued"
+
+    async def finish(
+        self,
+        running: Running,
+        *,
+        state: Literal["failed", "cancelled"],
+        reason: str | None = None,
+        left: Sequence[Sha256] = (),
+    ) -> str:
+        """It ended with nothing to show, and is charged what it has cost so far; a training's states go.
+
+        `left`: what the engine had put into the store by then, and told nobody.
+        """
+
+        async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
+            number, now = running.number, time.time()
+            unneeded = [] if isinstance(running.request, Paint) else await trainings.shed(session, number)
+            ended = await jobs.finish(
+                session, number, state=state, reason=reason, seconds=running.spent, now=now
+            )
+            return ended, [*unneeded, *left, *await spare(session, running.request)]
+
+        return await self._ended(running, state, work)
+
+    async def _ended(
+        self,
+        running: Running,
+        state: str,
+        work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[tuple[bool, list[Sha256]]]],
+        contents: Sequence[bytes] = (),
+    ) -> str:
+        """End a job by a work that tells whether it has, and what is not needed now; the state it has now."""
+        ended, unneeded = await self._surely(running, work, contents)
+        await self._leftovers.remove(unneeded)
+        if not ended:
+            return HAD_ENDED
+        self._metrics.ended.labels(state).inc()
+        return state
+
+    async def _surely(
+        self,
+        running: Running,
+        work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[T]],
+        contents: Sequence[bytes] = (),
+    ) -> T:
+        """Write until it is written, given the hashes of these contents, which are in the store by then.
+
+        Meanwhile the lease holds, and a restart would begin the job anew. A store that is full is waited for.
+        Raises OSError when the contents cannot be stored for another reason.
+        """
+        pause, tries = FIRST_PAUSE, 1
+        while True:
+            try:
+                async with self._leftovers.keeping():
+                    hashes = [await self._files.put(content) for content in contents]
+                    return await self._database.write(partial(work, hashes))
+            except OSError as error:
+                if self._room.lacks(error):
+                    self._waits(running, self._room.reason)
+                    await self._room.wait()
+                    continue
+                if tries >= STORING_TRIES:
+                    raise
+                log.error("a file could not be stored", reason=str(error), again_in=pause)
+            except CannotStore as error:
+                log.error("what became of a job could not be stored", reason=str(error), again_in=pause)
+            await asyncio.sleep(pause)
+            pause, tries = min(2 * pause, LONGEST_PAUSE), tries + 1

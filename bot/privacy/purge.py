@@ -1,0 +1,74 @@
+"""The forgotten, seen to until nothing of them is left: their files, then what their cards were."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.garbage_collection import DAY, Leftovers
+from engine.messages import JobId
+from storage import purge
+from storage.database import CannotStore, Database
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # seconds between two looks while something is left, doubled
+
+log = structlog.get_logger(__name__)
+
+
+class Remains:
+    """Goes on after a restart: what is left is known by the tables.
+
+    `busy`: the jobs that the engine or a chat is still being told of.
+    """
+
+    def __init__(
+        self, database: Database, leftovers: Leftovers, busy: Callable[[], Collection[JobId]]
+    ) -> None:
+        self._database = database
+        self._leftovers = leftovers
+        self._busy = busy
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Somebody was forgotten."""
+        self._woken.set()
+
+    async def work(self) -> None:
+        """Take away what can go, for ever."""
+        pause = FIRST_PAUSE
+        while True:
+            self._woken.clear()
+            try:
+                done = await self._take_away()
+            except (CannotStore, OSError) as error:
+                log.error("what is forgotten could not be taken away", reason=str(error))
+                done = False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DAY if done else pause):
+                    await self._woken.wait()
+            pause = FIRST_PAUSE if done or self._woken.is_set() else min(2 * pause, LONGEST_PAUSE)
+
+    async def _take_away(self) -> bool:
+        """Whether nothing is left."""
+        async with self._database.reading() as session:
+            files = await purge.files_to_go(session)
+        if files:
+            await self._leftovers.remove(files)
+            await self._database.write(lambda session: purge.files_gone(session, files))
+
+        async def work(session: AsyncSession) -> bool:
+            await purge.forget_use(session, time.time())
+            return await purge.let_go(session, self._busy())
+
+        return await self._database.write(work) and await self._scrubbed()
+
+    async def _scrubbed(self) -> bool:
+        try:
+            return await self._database.scrub()
+        except sqlite3.Error as error:
+            log.warning("the database's log could not be emptied", reason=str(error))
+            return True

@@ -1,0 +1,1 @@
+"""Files that people send: checked, made anew, and stored."""

@@ -1,0 +1,49 @@
+"""Whether somebody may send files to a space, and how many megabytes: what its keepers say."""
+
+from dataclasses import dataclass
+
+from bot.chats.interface import Caller
+from commands.admission import check_welcome
+from commands.limits import MEGABYTE, MEGABYTES, ROOM, too_large
+from commands.permissions import Refused
+from engine.messages import Sha256
+from storage import limits, people, space_settings
+from storage.database import Database
+from storage.files import Files
+
+SENDING = "send files"  # which is no command, but what the blocked may not do either
+
+
+@dataclass
+class Allowance:
+    """How many megabytes somebody keeps, of how many at most; None is no limit."""
+
+    most: int | None = None
+    kept: float = 0.0
+
+    def check(self, size: int = 0) -> None:
+        """Raise Refused when so many bytes more are too much."""
+        if text := too_large(self.most, self.kept, size / MEGABYTE):
+            raise Refused(f"{text}: {ROOM}", MEGABYTES)
+
+    def fill(self, size: int) -> None:
+        """Keep so many bytes more. Raises Refused when they are too much."""
+        self.check(size)
+        self.kept += size / MEGABYTE
+
+
+async def allowance_for(database: Database, store: Files, caller: Caller) -> Allowance:
+    """The room that this person has here. Raises Refused when they are blocked or have none; OSError."""
+    async with database.reading() as session:
+        space = await people.space_id(session, caller.chat, caller.space)
+        if space is None:
+            return Allowance()
+        kept = await space_settings.kept(session, space, caller.person, caller.roles)
+        check_welcome(kept, SENDING)
+        if kept.limits.megabytes is None:
+            return Allowance()
+        me = await people.known(session, caller.chat, caller.person)
+        theirs: set[Sha256] = set() if me is None else await limits.files(session, space, me.id)
+    room = Allowance(kept.limits.megabytes, await store.weigh(theirs) / MEGABYTE)
+    room.check()
+    return room

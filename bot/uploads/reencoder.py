@@ -1,0 +1,130 @@
+"""A program that makes strangers' pictures anew: what it decodes may be hostile, so it can always be killed.
+
+It loads Pillow and little else. For each line of JSON with a `source` and a `target` it answers with one: the
+`kind`, `width` and `height` of what it wrote and the `recipe` that it carried, or why it is `refused`. It is
+started by `bot/uploads/image_check.py`.
+"""
+
+import json
+import resource
+import signal
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from bot.uploads.picture_header import PictureRefused, check_parts
+from bot.uploads.png_text import HEAD, recipe_in
+from bot.uploads.srgb import in_srgb
+
+MOST_PIXELS = 32_000_000
+LONGEST_SIDE = 8192  # pixels
+SECONDS = 20.0  # of the processor, for one picture; the largest takes five
+MEMORY = 1200 * 2**20  # bytes of address space: Pillow, and a few copies of the largest picture
+LARGEST_MADE = 256 * 2**20  # bytes
+FORMATS = ("PNG", "JPEG", "WEBP")
+JPEGS = ("JPEG", "MPO")  # the second has more pictures behind the first, as phones write them
+ORIENTATION = 0x0112  # in EXIF
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+UNREADABLE = "this is no picture that can be read: send a PNG, JPEG or WEBP."
+MANY_PIXELS = "the picture has far too many pixels: at most 32 megapixels are allowed."
+MUCH_MEMORY = "the picture takes too much memory to be read: save it anew and send that."
+
+
+def main() -> None:
+    """Make anew what standard input names, until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the bot's to answer
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
+    for kind, most in (
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_FSIZE, LARGEST_MADE),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+    Image.init()
+    for line in sys.stdin:
+        asked = json.loads(line)
+        signal.setitimer(signal.ITIMER_PROF, SECONDS)  # then SIGPROF ends this process, in whatever it is
+        answer = answered(Path(asked["source"]), Path(asked["target"]))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        sys.stdout.write(f"{json.dumps(answer)}\n")
+        sys.stdout.flush()
+
+
+def answered(source: Path, target: Path) -> dict[str, Any]:
+    """What became of this file."""
+    try:
+        return remade(source, target)
+    except PictureRefused as refusal:
+        return {"refused": str(refusal)}
+    except BOMBS:
+        return {"refused": MANY_PIXELS}
+    except MemoryError:
+        return {"refused": MUCH_MEMORY}
+    except Exception:  # of what a stranger's picture makes Pillow raise there is no list
+        return {"refused": UNREADABLE}
+
+
+def remade(source: Path, target: Path) -> dict[str, Any]:
+    """The first frame, upright, in sRGB, as PNG (or JPEG, if it came as one). Raises whatever Pillow does."""
+    content = source.read_bytes()
+    check_parts(content)
+    with Image.open(source, formats=FORMATS) as picture:
+        _allow(picture.width, picture.height)
+        kind = "JPEG" if picture.format in JPEGS else "PNG"
+        made = in_srgb(_eight_bits(_upright(picture)))
+    made.info = {}  # no profile, no place, no thumbnail travels on
+    if kind == "JPEG":
+        made.save(target, kind, quality=95, subsampling=0)
+    else:
+        made.save(target, kind, compress_level=3)
+    return {
+        "kind": kind.lower(),
+        "width": made.width,
+        "height": made.height,
+        "recipe": recipe_in(content[:HEAD]),
+    }
+
+
+def _allow(width: int, height: int) -> None:
+    if max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS:
+        raise PictureRefused(
+            f"the picture has {width} x {height} pixels, "
+            "but at most 32 megapixels and 8,192 pixels a side are allowed."
+        )
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    """The first frame as its camera was held; EXIF that cannot be read says nothing."""
+    picture.seek(0)
+    picture.load()
+    try:
+        turn = picture.getexif().get(ORIENTATION)
+    except Exception:  # as in answered()
+        return picture
+    return picture.transpose(TURNS[turn]) if isinstance(turn, int) and turn in TURNS else picture
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """Grey of 16 bits in 8: converting would cut off, not scale."""
+    if not picture.mode.startswith("I"):
+        return picture
+    grey = picture.point(lambda value: value * (1 / 256)).convert("L")
+    grey.info.pop("transparency", None)  # it counts in 16 bits
+    return grey
+
+
+if __name__ == "__main__":
+    main()

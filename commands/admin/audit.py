@@ -1,0 +1,54 @@
+"""/admin audit: which admin changed what, on what, and how it was before and after."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from commands.answers import Text
+from commands.context import ChatContext
+from commands.help import aligned
+from commands.syntax.parser import short
+from commands.syntax.spec import Option, admin_command
+from storage import audit, member_stats
+from storage.audit import Noted
+
+SHOWN = 25
+
+
+@admin_command
+async def admin_audit(
+    context: ChatContext,
+    words: Annotated[str, Option("only what has these words, such as block", otherwise="all of it")] = "",
+    count: Annotated[int, Option("how many", 1, 100)] = SHOWN,
+) -> Text:
+    """Show what admins changed here, newest first."""
+    noted = await audit.recent(context.session, context.space.id)
+    keys = [one.subject.removeprefix("person ") for one in noted if one.subject.startswith("person ")]
+    names = await member_stats.names(context.session, context.space.id, keys)
+    told = [_told(one, names) for one in noted]
+    wanted = words.lower().split()
+    rows = [(at, text) for at, text in told if all(word in text.lower() for word in wanted)][:count]
+    if not rows:
+        return Text(text="no admin has changed anything here.")
+    return Text(text="\n".join(["what admins changed here, newest first (UTC):", *aligned(rows)]))
+
+
+def _told(one: Noted, names: Mapping[str, str]) -> tuple[str, str]:
+    at = datetime.fromtimestamp(one.at, UTC)
+    key = one.subject.removeprefix("person ")
+    subject = names.get(key, one.subject) if key != one.subject else one.subject
+    who = one.person or "somebody who left"
+    return f"{at:%Y-%m-%d %H:%M}", f"{who}: {one.action} {subject}, {_change(one.before, one.after)}"
+
+
+def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    """Only what differs: "blocked: False -> True"."""
+    was, now = before or {}, after or {}
+    names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    return "; ".join(f"{name}: {_short(was.get(name))} -> {_short(now.get(name))}" for name in names)
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list):
+        value = ", ".join(map(str, value))
+    return "nothing" if value in (None, "", []) else short(str(value))

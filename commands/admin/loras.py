@@ -1,0 +1,256 @@
+"""/admin loras: all LoRAs of a space, who may have them, and at which weights."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
+
+from commands.admin.records import note, person_here
+from commands.answers import Text, UpdateCards
+from commands.context import ChatContext
+from commands.help import aligned
+from commands.lora import SHARED, Access, bounds_words, check_weight, standing_words
+from commands.syntax.lora_syntax import OperatorFiles, printable
+from commands.syntax.numbers import counted
+from commands.syntax.parser import listed, near, short
+from commands.syntax.spec import Option, admin_command, lists_folder
+from commands.train import lora_name
+from engine.messages import ADAPTER_WEIGHT, InvalidRequest, within
+from storage import adapters, lora_approval
+from storage.adapters import LoraView
+
+NONE = "none"
+LONGEST = 200  # characters of a reason
+SHOWN = 20  # files of the operator's folder
+Change = Callable[[ChatContext, LoraView], Awaitable[UpdateCards]]
+
+
+def weight_or_none(text: str) -> float | str:
+    """A weight, or the word none. Raises InvalidRequest."""
+    return NONE if text.strip().lower() == NONE else _number("a weight", text)
+
+
+def least_and_most(text: str) -> tuple[float, float] | str:
+    """Two weights as in "0.2 to 1", or the word none. Raises InvalidRequest."""
+    if text.strip().lower() == NONE:
+        return NONE
+    parts = text.replace("..", " ").replace(" to ", " ").replace(",", " ").split()
+    if len(parts) != 2:
+        raise InvalidRequest(f"weights are {short(text)!r}, but must be two, such as 0.2 to 1, or none.")
+    least, most = (_number("a weight", part) for part in parts)
+    if least > most:
+        raise InvalidRequest(f"the least weight, {least:g}, is above the most, {most:g}.")
+    return least, most
+
+
+@lists_folder
+@admin_command
+async def admin_loras(
+    context: ChatContext,
+    name: Annotated[str, Option("one of them", otherwise="all")] = "",
+    approve: Annotated[bool, Option("let others have it as its owner shares it")] = False,
+    refuse: Annotated[str, Option("let its owner alone have it, and say why", otherwise="no")] = "",
+    retire: Annotated[bool, Option("let nobody use it any more; old recipes still name it")] = False,
+    restore: Annotated[bool, Option("let it be used again")] = False,
+    usual: Annotated[
+        float | str | None,
+        Option(
+            "let every new picture here have it at this weight, or none",
+            read=weight_or_none,
+            otherwise="as it is",
+        ),
+    ] = None,
+    weights: Annotated[
+        tuple[float, float] | str | None,
+        Option(
+            "weights at which it may be used: 0.2 to 1, or none", read=least_and_most, otherwise="as it is"
+        ),
+    ] = None,
+    give: Annotated[str, Option("the person whose it is from now on", otherwise="as it is")] = "",
+    delete: Annotated[bool, Option("delete it for good, with its files")] = False,
+    sure: Annotated[bool, Option("yes, delete it for good")] = False,
+) -> Text | UpdateCards:
+    """List all LoRAs here; approve, refuse, retire, restore, limit, give or delete one."""
+    wanted: Mapping[str, Change | None] = {
+        "--approve": _approve if approve else None,
+        "--refuse": _refusing(refuse) if refuse else None,
+        "--retire": _retire if retire else None,
+        "--restore": _restore if restore else None,
+        "--usual": None if usual is None else _usually(usual),
+        "--weights": None if weights is None else _bounding(weights),
+        "--give": _giving(give) if give else None,
+        "--delete": _deleting(sure=sure) if delete else None,
+    }
+    changes = [one for one in wanted.values() if one is not None]
+    if len(changes) > 1:
+        raise InvalidRequest(f"say one thing at a time: {listed(list(wanted), 'or')}.")
+    if not changes:
+        return await _listed(context, name)
+    if not name:
+        raise InvalidRequest("say which LoRA: /admin loras lists them.")
+    return await changes[0](context, await lora_here(context, name))
+
+
+async def lora_here(context: ChatContext, text: str) -> LoraView:
+    """The LoRA of this space that is called so. Raises InvalidRequest."""
+    name = lora_name(text)
+    found = await adapters.of_space(context.session, context.space.id, name)
+    if found:
+        return found[0]
+    names = [one.name for one in await adapters.of_space(context.session, context.space.id)]
+    meant = near(name, names)
+    hint = f"did you mean {meant}?" if meant else "/admin loras lists them."
+    raise InvalidRequest(f"no LoRA that was made here is called {short(name)!r}: {hint}")
+
+
+async def _stand(
+    context: ChatContext, lora: LoraView, to: lora_approval.Standing, said: str, reason: str = ""
+) -> UpdateCards:
+    """From one standing to another, written down."""
+    if (lora.standing, lora.reason) == (to, reason):
+        raise InvalidRequest(f"the LoRA {lora.name} stands so already: {standing_words(lora) or 'approved'}.")
+    await lora_approval.stand(context.session, lora.id, to, reason)
+    before, after = (
+        {"standing": one or "approved", "reason": why}
+        for one, why in ((lora.standing, lora.reason), (to, reason))
+    )
+    return await _changed(context, lora, said, before, after)
+
+
+async def _approve(context: ChatContext, lora: LoraView) -> UpdateCards:
+    return await _stand(context, lora, "", f"can be used by {SHARED[lora.access]} now.")
+
+
+def _refusing(reason: str) -> Change:
+    within("the length of a reason", len(reason), 1, LONGEST)
+
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
+        return await _stand(context, lora, "refused", "is its owner's alone, who sees why.", reason.strip())
+
+    return change
+
+
+async def _retire(context: ChatContext, lora: LoraView) -> UpdateCards:
+    return await _stand(context, lora, "retired", "is used no more; --restore brings it back.")
+
+
+async def _restore(context: ChatContext, lora: LoraView) -> UpdateCards:
+    if lora.standing != "retired":
+        raise InvalidRequest(f"the LoRA {lora.name} is not retired.")
+    return await _stand(context, lora, "", "can be used again.")
+
+
+def _usually(weight: float | str) -> Change:
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
+        after = None if isinstance(weight, str) else weight
+        if after is not None:
+            _check_usual(lora, after)
+        await lora_approval.make_usual(context.session, lora.id, after)
+        said = (
+            "is in new pictures only where somebody asks for it."
+            if after is None
+            else f"is in every new picture here at {after:g}: --lora {lora.name}:0 leaves it out."
+        )
+        return await _changed(context, lora, said, {"usual": lora.usual}, {"usual": after})
+
+    return change
+
+
+def _check_usual(lora: LoraView, weight: float) -> None:
+    """Raise InvalidRequest when not everybody here could have it at this weight."""
+    if lora.standing or lora.access == Access.ME:
+        raise InvalidRequest(
+            f"the LoRA {lora.name} is not for everybody here: {lora.person or 'its owner'} shares it by "
+            f"/lora {lora.name} --share space, and an admin approves it."
+        )
+    if lora.tokens:
+        raise InvalidRequest(
+            f"the LoRA {lora.name} taught the text encoders a new word, and only one such LoRA can be in a "
+            "picture: it cannot be in all of them."
+        )
+    limits = lora_approval.Bounds(name=lora.name, sha256=lora.sha256, least=lora.least, most=lora.most)
+    check_weight(limits, weight)
+
+
+def _bounding(weights: tuple[float, float] | str) -> Change:
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
+        least, most = (None, None) if isinstance(weights, str) else weights
+        await lora_approval.bind(context.session, lora.id, least, most)
+        said = f"may be used at weights {bounds_words(least, most) or 'of any size'}."
+        before, after = {"least": lora.least, "most": lora.most}, {"least": least, "most": most}
+        return await _changed(context, lora, said, before, after)
+
+    return change
+
+
+def _giving(who: str) -> Change:
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
+        person = await person_here(context, who)
+        if person.id == lora.person_id:
+            raise InvalidRequest(f"the LoRA {lora.name} is {person.name}'s already.")
+        await lora_approval.give(context.session, lora.id, person.id)
+        before, after = {"owner": lora.person_key}, {"owner": person.key}
+        return await _changed(context, lora, f"is {person.name}'s now.", before, after)
+
+    return change
+
+
+def _deleting(*, sure: bool) -> Change:
+    async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
+        if not sure:
+            raise InvalidRequest(
+                f"this deletes the LoRA {lora.name} for good, with its files: add --sure, or --retire it."
+            )
+        unneeded = await adapters.delete(context.session, lora.id, context.now)
+        await note(context, "loras", f"LoRA {lora.name}", {"owner": lora.person_key}, None)
+        jobs = () if lora.job is None else (lora.job,)
+        return UpdateCards(jobs=jobs, text=f"the LoRA {lora.name} is deleted.", unneeded=tuple(unneeded))
+
+    return change
+
+
+async def _changed(
+    context: ChatContext, lora: LoraView, said: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> UpdateCards:
+    await note(context, "loras", f"LoRA {lora.name}", before, after)
+    return UpdateCards(jobs=() if lora.job is None else (lora.job,), text=f"the LoRA {lora.name} {said}")
+
+
+async def _listed(context: ChatContext, name: str) -> Text:
+    if name:
+        found = [await lora_here(context, name)]
+    else:
+        found = await adapters.of_space(context.session, context.space.id)
+    rows = aligned([(one.name, _row(one)) for one in found])
+    asks = "new ones wait for an admin" if context.kept.rules.approve else "new ones need no admin"
+    head = f"{counted(len(found), 'LoRA')} made here ({asks}: /admin rules --approve):"
+    lines = [head, *(rows or ["  none"])]
+    return Text(text="\n".join(lines if name else [*lines, *_passed_over(await context.library.lying())]))
+
+
+def _passed_over(lying: OperatorFiles) -> list[str]:
+    """The files in the operator's folder that are offered to nobody, and why."""
+    rows = [(printable(file), why) for file, why in sorted(lying.passed.items())]
+    more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
+    head = f"{counted(len(rows), 'file')} in the operator's folder passed over:"
+    return [head, *aligned(rows[:SHOWN]), *more] if rows else []
+
+
+def _row(one: LoraView) -> str:
+    allowed = bounds_words(one.least, one.most)
+    parts = (
+        standing_words(one),
+        f"by {one.person}" if one.person else "",
+        f"for {SHARED[one.access]}",
+        f"in every picture at {one.usual:g}" if one.usual is not None else "",
+        f"weights {allowed}" if allowed else "",
+        counted(one.uses, "use"),
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _number(subject: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        raise InvalidRequest(f"{subject} is {short(text)!r}, but must be a number, or none.") from None
+    within(subject, number, *ADAPTER_WEIGHT)
+    return number

@@ -1,0 +1,95 @@
+"""/admin people: who is here, what they use, and who may not any more."""
+
+from typing import Annotated
+
+from commands.admin.records import note, person_here, person_named
+from commands.answers import CancelJob, Text, UpdateCards
+from commands.cancel import stop
+from commands.context import ChatContext
+from commands.help import aligned
+from commands.job_lookup import job_here, job_id
+from commands.syntax.numbers import counted, duration
+from commands.syntax.spec import Option, admin_command
+from engine.messages import InvalidRequest, JobId
+from storage import member_stats, space_settings
+from storage.member_stats import Done
+from storage.tables import Person
+
+DAYS = 7
+SHOWN = 60  # people in the list
+
+
+@admin_command
+async def admin_people(
+    context: ChatContext,
+    who: Annotated[str, Option("a name or a key", otherwise="everybody")] = "",
+    block: Annotated[bool, Option("let them do nothing here any more")] = False,
+    unblock: Annotated[bool, Option("let them again")] = False,
+    cancel: Annotated[
+        JobId | None, Option("cancel this job, such as k3f9qa", read=job_id, otherwise="none")
+    ] = None,
+) -> Text | UpdateCards | CancelJob:
+    """List who is here and what they use; block or unblock somebody, or cancel a job."""
+    if sum((block, unblock, cancel is not None)) > 1:
+        raise InvalidRequest("say one thing at a time: --block, --unblock or --cancel.")
+    if cancel is not None:
+        return await stop(context, await job_here(context, cancel))
+    if not block and not unblock:
+        return await _listed(context, await person_here(context, who) if who else None)
+    if not who:
+        raise InvalidRequest(f"say whom to {'block' if block else 'unblock'}: a name or a key.")
+    person = await person_here(context, who)
+    return await (_block(context, person) if block else _unblock(context, person))
+
+
+async def _block(context: ChatContext, person: Person) -> Text:
+    blocked = await space_settings.blocked(context.session, context.space.id)
+    if person.key in blocked:
+        raise InvalidRequest(f"{person.name} is blocked here already.")
+    if person.id == context.person.id:
+        raise InvalidRequest("you cannot block yourself: another admin can.")
+    named = context.admins.named.get(context.space.chat, ())
+    mine = {one for one in (person.key, person.name) if one in named}
+    if mine and not {one for one in named if one not in blocked} - mine:
+        raise InvalidRequest(
+            f"{person.name} is the last admin whom config.toml names: nobody can block them."
+        )
+    await space_settings.block(context.session, context.space.id, person.key, context.now)
+    await note(context, "block", person_named(person), {"blocked": False}, {"blocked": True})
+    return Text(text=f"{person.name} is blocked here: what they have in line still runs, --cancel ends it.")
+
+
+async def _unblock(context: ChatContext, person: Person) -> Text:
+    if person.key not in await space_settings.blocked(context.session, context.space.id):
+        raise InvalidRequest(f"{person.name} is not blocked here.")
+    await space_settings.block(context.session, context.space.id, person.key, None)
+    await note(context, "unblock", person_named(person), {"blocked": True}, {"blocked": False})
+    return Text(text=f"{person.name} is not blocked any more.")
+
+
+async def _listed(context: ChatContext, person: Person | None) -> Text:
+    blocked = await space_settings.blocked(context.session, context.space.id)
+    since = 0.0 if person else context.now - DAYS * member_stats.DAY
+    found = await member_stats.everybody(
+        context.session, context.space.id, since, person.id if person else None, SHOWN
+    )
+    rows = aligned([(one.name, _told(one, one.key in blocked)) for one in found])
+    names = await member_stats.names(context.session, context.space.id, blocked)
+    away = sorted(names.get(key, key) for key in blocked - {one.key for one in found}) if not person else []
+    head = f"{person.name}, since they came:" if person else f"who asked for something in {DAYS} days:"
+    also = [f"blocked, too: {', '.join(away)}"] if away else []
+    return Text(text="\n".join([head, *(rows or ["  nobody"]), *also]))
+
+
+def _told(one: Done, blocked: bool) -> str:
+    parts = (
+        counted(one.paintings, "painting"),
+        counted(one.trainings, "training") if one.trainings else "",
+        f"{one.failed} failed" if one.failed else "",
+        f"{one.cancelled} cancelled" if one.cancelled else "",
+        f"{one.open} not ended" if one.open else "",
+        f"{counted(one.sent, 'file')} sent" if one.sent else "",
+        f"{duration(one.seconds)} of the engine" if one.seconds else "",
+        "blocked" if blocked else "",
+    )
+    return f"{', '.join(filter(None, parts))} (key {one.key})"

@@ -1,0 +1,49 @@
+"""What all of an admin's commands have in common: whom they mean, and that it is written down."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from commands.context import ChatContext
+from commands.syntax.parser import listed, short
+from engine.messages import InvalidRequest
+from storage import audit, member_stats
+from storage.tables import Person
+
+
+async def person_here(context: ChatContext, words: str) -> Person:
+    """The person of this space whom these words mean. Raises InvalidRequest."""
+    name = words.strip().removeprefix("<@").removesuffix(">").removeprefix("!").removeprefix("@")
+    found = await member_stats.found(context.session, context.space.id, context.space.chat, name)
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise InvalidRequest(
+            f"nobody who has asked for anything here is called {short(words)!r}: /admin people lists them."
+        )
+    keys = listed([one.key for one in found], "or")
+    raise InvalidRequest(f"{len(found)} people are called {short(words)!r}: say the key, {keys}.")
+
+
+async def note(
+    context: ChatContext,
+    action: str,
+    subject: str,
+    before: Mapping[str, Any] | None,
+    after: Mapping[str, Any] | None,
+) -> None:
+    """Write down what an admin changed, on what, and how that was before and after."""
+    await audit.note(
+        context.session,
+        space_id=context.space.id,
+        person_id=context.person.id,
+        action=action,
+        subject=subject,
+        before=before,
+        after=after,
+        now=context.now,
+    )
+
+
+def person_named(person: Person) -> str:
+    """A person as the audit has them: by the chat's key, for names are theirs to delete."""
+    return f"person {person.key}"

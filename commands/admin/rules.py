@@ -1,0 +1,115 @@
+"""/admin rules: what is not painted in a space, and what every picture there avoids."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import Annotated
+
+from commands.admin.records import note
+from commands.answers import Text
+from commands.content_rules import MOST, plain, rule
+from commands.context import ChatContext
+from commands.syntax.parser import near
+from commands.syntax.spec import Option, admin_command
+from engine.messages import PROMPT_CHARACTERS, Flagged, InvalidRequest, within
+from storage import space_settings
+from storage.rules import Rules, rules_to
+
+NOTHING = "none"
+FILTERED = {
+    Flagged.REFUSE: "never shown, but in channels for adults",
+    Flagged.SPOILER: "hidden until somebody opens it, but in channels for adults",
+    Flagged.SHOW: "shown",
+}
+
+
+class Filtered(StrEnum):
+    """What keepers may choose between; only channels for adults show everything."""
+
+    SPOILER = "spoiler"
+    REFUSE = "refuse"
+
+
+def several(text: str) -> tuple[str, ...]:
+    """Words and patterns between commas; one pattern may have commas itself. Raises InvalidRequest."""
+    text = text.strip()
+    whole = text.startswith("/") and text.endswith("/") and text.count("/") == 2
+    return (rule(text),) if whole else tuple(rule(one) for one in text.split(",") if one.strip())
+
+
+@admin_command
+async def admin_rules(
+    context: ChatContext,
+    *,
+    refuse: Annotated[
+        tuple[str, ...], Option("words, or /a pattern/, that no prompt may have", read=several)
+    ] = (),
+    adult: Annotated[
+        tuple[str, ...],
+        Option("the same, but fine in channels that the chat keeps for adults", read=several),
+    ] = (),
+    allow: Annotated[tuple[str, ...], Option("take these off both lists", read=several)] = (),
+    negative: Annotated[
+        str | None, Option("what every picture here avoids, or none", otherwise="as it is")
+    ] = None,
+    approve: Annotated[
+        bool | None, Option("new LoRAs wait until an admin lets others have them", otherwise="as it is")
+    ] = None,
+    filtered: Annotated[
+        Filtered | None,
+        Option(
+            "what becomes of pictures that the safety check flags", otherwise="as it is, at first refused"
+        ),
+    ] = None,
+) -> Text:
+    """Show or change what is refused here, and what every picture avoids."""
+    before = context.kept.rules
+    after = before
+    if refuse or adult:
+        after = _added(after, refuse, adult)
+    if allow:
+        after = _taken(after, allow)
+    if negative is not None:
+        within("the length of negative", len(negative), 0, PROMPT_CHARACTERS // 2)
+        after = replace(after, negative="" if negative.strip().lower() == NOTHING else negative.strip())
+    if approve is not None:
+        after = replace(after, approve=approve)
+    if filtered is not None:
+        after = replace(after, filtered=Flagged(filtered.value))
+    if after != before:
+        await space_settings.rule(context.session, context.space.id, after)
+        await note(context, "rules", "rules", rules_to(before), rules_to(after))
+    return Text(text=_shown(after))
+
+
+def _added(rules: Rules, refuse: tuple[str, ...], adult: tuple[str, ...]) -> Rules:
+    """A word is on one list only: what is refused everywhere is refused there, too."""
+    refused = (*(one for one in rules.refuse if one not in adult), *refuse)
+    adults = (*(one for one in rules.adult if one not in refuse), *adult)
+    after = replace(rules, refuse=tuple(dict.fromkeys(refused)), adult=tuple(dict.fromkeys(adults)))
+    if len(after.refuse) + len(after.adult) > MOST:
+        raise InvalidRequest(f"these would be more than {MOST} rules: one /pattern/ may say many words.")
+    return after
+
+
+def _taken(rules: Rules, allow: tuple[str, ...]) -> Rules:
+    known = {plain(one): one for one in (*rules.refuse, *rules.adult)}
+    for one in allow:
+        if one not in known.values():
+            meant = near(one, known.values())
+            hint = f"did you mean {meant}?" if meant else "/admin rules lists them."
+            raise InvalidRequest(f"{one!r} is not refused here: {hint}")
+    stays: Callable[[str], bool] = lambda one: one not in allow  # noqa: E731
+    return replace(rules, refuse=tuple(filter(stays, rules.refuse)), adult=tuple(filter(stays, rules.adult)))
+
+
+def _shown(rules: Rules) -> str:
+    return "\n".join(
+        (
+            f"refused here: {', '.join(rules.refuse) or 'nothing'}",
+            f"only in channels for adults: {', '.join(rules.adult) or 'nothing'}",
+            f"avoided in every picture: {rules.negative or 'nothing'}",
+            f"new LoRAs: {'wait for an admin' if rules.approve else 'need no admin'}",
+            f"flagged by the safety check: {FILTERED[rules.filtered]}",
+        )
+    )

@@ -1,0 +1,66 @@
+"""What stands before every new job: whether its person is welcome, the rules, and the limits."""
+
+from commands.answers import CreateJob
+from commands.content_rules import check_rules, ruled
+from commands.context import ChatContext
+from commands.limits import check_limits, check_room
+from commands.lora import check_weight
+from commands.permissions import Refused
+from engine.messages import Paint, Work
+from storage.lora_approval import bounds
+from storage.space_settings import Kept
+from storage.views import JobView
+
+# What the blocked may still do: know what holds, end and delete what is theirs, have all of it forgotten.
+ALWAYS = frozenset({"help", "me", "queue", "cancel", "stop", "delete"})
+PRIVACY = "privacy"
+DRAINING = "the queue is being run empty by an admin: nothing new is taken until they resume it."
+
+
+def check_welcome(kept: Kept, name: str) -> None:
+    """Raise Refused when this person is blocked and wants more than what everybody may."""
+    if kept.blocked and name not in ALWAYS and name.partition(" ")[0] != PRIVACY:
+        raise Refused("an admin has blocked you here: ask one of them.", "blocked")
+
+
+async def checked(context: ChatContext, filed: CreateJob) -> tuple[Work, float]:
+    """The request as it may be filed, and the engine seconds that it counts with till it ran.
+
+    Raises InvalidRequest, with nothing filed. A draft is asked for room again when it is started.
+    """
+    request = ruled(context.kept.rules, filed.request, adult=context.adult)
+    check_rules(context.kept.rules, request, adult=context.adult)
+    await _check_weights(context, request)
+    _check_open(context)
+    expected = 0.0
+    if isinstance(request, Paint):
+        check_room(context)
+        expected = context.pace.seconds(request)
+    await check_limits(context, request, expected)
+    return request, expected
+
+
+async def check_started(context: ChatContext, view: JobView) -> float:
+    """The engine seconds of a draft that is to start. Raises InvalidRequest when there is no room for it."""
+    _check_open(context)
+    expected = view.training.estimate_seconds if view.training is not None else 0.0
+    if view.request is not None:
+        await check_limits(context, view.request, expected)
+    return expected
+
+
+async def _check_weights(context: ChatContext, request: Work) -> None:
+    """Raise InvalidRequest when a LoRA is wanted at a weight that its space's keepers do not allow."""
+    if not isinstance(request, Paint) or not request.adapters:
+        return
+    wanted = [*request.adapters, *(use for one in request.variants for use in one.adapters)]
+    hashes = {use.sha256 for use in wanted}
+    for one in await bounds(context.session, context.space.id, hashes):
+        for use in wanted:
+            if use.sha256 == one.sha256:
+                check_weight(one, use.weight)
+
+
+def _check_open(context: ChatContext) -> None:
+    if context.kept.queue == "draining":
+        raise Refused(DRAINING, "queue run empty")

@@ -1,0 +1,234 @@
+"""/lora import and /lora merge: LoRAs from outside, and one of several; the engine has the last word."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
+
+from commands.answers import Form, LoraCards, RunTask, TaskResult
+from commands.content_rules import check_rules
+from commands.context import ChatContext
+from commands.limits import check_limits
+from commands.lora import line
+from commands.syntax.lora_syntax import Lora, Mention, called_up, found, mentions
+from commands.syntax.parser import listed
+from commands.syntax.spec import Option, form_command, lists_folder
+from commands.syntax.values import written_value
+from commands.train import check_free, lora_name
+from engine.messages import (
+    ADAPTER_WEIGHT,
+    MERGED_RANK,
+    AdapterUse,
+    Admit,
+    Admitted,
+    InvalidRequest,
+    Merge,
+    Merged,
+    Paint,
+    Sha256,
+    readable,
+)
+from storage import adapters, limits, uploads
+from storage.adapters import NewLora
+
+PHRASE = 80  # characters of what calls a LoRA up
+ANYTHING = "a picture"  # what is painted where nobody says what
+EXACT = 0.001  # of a mix's change: what is lost below that is the rounding of its numbers
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    """What a merge is to be called, and what it is made of, as far as that was said in one breath."""
+
+    name: str
+    parts: tuple[Mention, ...] = ()
+
+    @property
+    def lora_names(self) -> tuple[str, ...]:
+        """The LoRAs that it is made of."""
+        return tuple(part.name for part in self.parts)
+
+    def __str__(self) -> str:
+        return " ".join((self.name, *map(written_value, self.parts)))
+
+
+def named(text: str) -> Named:
+    """The name, and after it LoRAs with weights: "both ink:0.7 chalk:0.5". Raises InvalidRequest."""
+    name, _, rest = text.strip().partition(" ")
+    return Named(name=lora_name(name), parts=mentions(rest))
+
+
+@lists_folder
+@form_command("Bring it")
+async def lora_import(
+    context: ChatContext,
+    name: Annotated[str, Option("what the LoRA will be called, such as maria", kind="name", read=lora_name)],
+    file: Annotated[
+        Sha256 | None,
+        Option(
+            "a .safetensors file of a LoRA", kind="lora_file", otherwise="a form asks for it", needed=True
+        ),
+    ] = None,
+    trigger: Annotated[str, Option("what calls it up", otherwise="what the file says")] = "",
+) -> RunTask | Form:
+    """Bring a LoRA that was made elsewhere."""
+    await check_free(context, name, context.space.id)
+    phrase = " ".join(trigger.split())
+    readable("the trigger", phrase)
+    if len(phrase) > PHRASE:
+        raise InvalidRequest(f"the trigger has {len(phrase)} characters, but at most {PHRASE} are allowed.")
+    _check_words(context, phrase)
+    if file is None:
+        return Form(command=lora_import.name, values={"name": name, "trigger": phrase})
+    if file not in await uploads.own(context.session, context.person.id, [file]):
+        raise InvalidRequest("the file is not here any more: send it again.")
+    await _check_limits(context, pictures=1)
+    return RunTask(
+        request=Admit(job=context.job, name=name, sha256=file, phrase=phrase),
+        finish=partial(_imported, name=name),
+    )
+
+
+@lists_folder
+@form_command("Merge")
+async def lora_merge(
+    context: ChatContext,
+    name: Annotated[
+        Named, Option("what the new LoRA will be called, and then what it is made of", read=named)
+    ],
+    lora: Annotated[
+        tuple[Mention, ...],
+        Option(
+            "the LoRAs to merge, with weights: ink:0.7, maria:0.5",
+            *ADAPTER_WEIGHT,
+            kind="loras",
+            read=mentions,
+        ),
+    ] = (),
+    rank: Annotated[
+        int | None, Option("of the new LoRA", *MERGED_RANK, otherwise="all ranks together, which is exact")
+    ] = None,
+    prompt: Annotated[str, Option("what to paint with both", otherwise="what calls them up")] = "",
+) -> RunTask:
+    """Make one LoRA of several, which paints as they do together."""
+    await check_free(context, name.name, context.space.id)
+    mix = await found((*name.parts, *lora), context.library)
+    request = Merge(
+        job=context.job,
+        name=name.name,
+        parts=tuple(use for _, use in mix),
+        prompt=prompt.strip() or called_up("", [one for one, _ in mix]) or ANYTHING,
+        rank=rank,
+        author=context.person.name,
+    )
+    _check_words(context, request.prompt)
+    await _check_limits(context, pictures=2)
+    return RunTask(request=request, finish=partial(_merged, mix=mix))
+
+
+async def _imported(context: ChatContext, result: TaskResult, name: str) -> LoraCards:
+    told = result.lora
+    assert isinstance(told, Admitted)
+    _check_words(context, told.phrase)
+    new = NewLora(
+        name=name,
+        sha256=told.sha256,
+        phrase=told.phrase,
+        preset="imported",
+        thumbnail=result.thumbnail,
+        tokens=told.tokens,
+        info={
+            "numbers": result.numbers,
+            "imported": {
+                "names": told.form,
+                "rank": told.rank,
+                "modules": told.modules,
+                "text_encoders": told.text_encoders,
+                "bytes": told.size,
+            },
+        },
+    )
+    about = (
+        f"rank {told.rank}, {told.modules:,} modules, from {told.form} names" if told.modules else "new words"
+    )
+    said = f"the LoRA {name} is here, for you alone: {about}."
+    if told.assumed:
+        said += (
+            " Its file does not say its alpha, so it counts as its rank; if it was trained with another one, "
+            "a weight of that alpha divided by its rank paints the same."
+        )
+    return await _listed(context, new, said, told.seconds)
+
+
+async def _merged(
+    context: ChatContext, result: TaskResult, mix: Sequence[tuple[Lora, AdapterUse]]
+) -> LoraCards:
+    told = result.lora
+    assert isinstance(told, Merged)
+    await _check_allowed(context, [use for _, use in mix])
+    name, parts = told.name, [written_value(Mention(use.name, use.weight)) for _, use in mix]
+    new = NewLora(
+        name=name,
+        sha256=told.sha256,
+        phrase=" ".join(dict.fromkeys(one.phrase for one, _ in mix if one.phrase))[:PHRASE],
+        preset="merged",
+        thumbnail=result.thumbnail,
+        sheet=result.sheet,
+        tokens=told.tokens,
+        info={
+            "numbers": result.numbers,
+            "merged": {
+                "of": ", ".join(parts),
+                "rank": told.rank,
+                "modules": told.modules,
+                "lost": _lost(told.error),
+                "apart": f"{told.apart} of 255",
+                "bytes": told.size,
+            },
+        },
+    )
+    said = f"{name} is {listed(parts)} in one LoRA of rank {told.rank}"
+    said += f", for you alone. It lacks {_lost(told.error)} of what they change"
+    said += f", and its picture differs from theirs by at most {told.apart} of 255."
+    listing = await _listed(context, new, said, told.seconds)
+    files = () if result.sheet is None else ((f"{name}-beside-its-mix.png", result.sheet),)
+    return LoraCards(loras=listing.loras, text=listing.text, files=files)
+
+
+def _check_words(context: ChatContext, words: str) -> None:
+    """Raise Refused when the space's rules refuse these words in a prompt."""
+    if words:
+        paint = Paint(job=context.job, prompt=words, seed=0)
+        check_rules(context.kept.rules, paint, adult=context.adult)
+
+
+async def _check_limits(context: ChatContext, pictures: int) -> None:
+    """Raise Refused when the limits leave no room for a LoRA and so many test pictures."""
+    paint = Paint(job=context.job, prompt=ANYTHING, seed=0, count=pictures)
+    await check_limits(context, None, context.pace.seconds(paint))
+
+
+async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> None:
+    """Raise InvalidRequest when one of them was deleted or taken back while they were merged."""
+    hashes = [use.sha256 for use in mix]
+    barred = await adapters.barred(context.session, context.space.id, context.person.id, hashes)
+    if barred:
+        raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was retired or deleted.")
+
+
+async def _listed(context: ChatContext, new: NewLora, said: str, seconds: float) -> LoraCards:
+    """It is there from now on, and so many engine seconds are charged for it.
+
+    Raises InvalidRequest when the name was taken meanwhile.
+    """
+    await check_free(context, new.name, context.space.id)
+    await adapters.add(context.session, context.space.id, context.person.id, new, context.now)
+    await limits.charge(context.session, context.space.id, context.person.key, seconds, context.now)
+    known = await adapters.named(context.session, context.space.id, context.person.id, new.name)
+    assert known is not None
+    return LoraCards(loras=(known,), text=f"{said}\n{line(known)}")
+
+
+def _lost(error: float) -> str:
+    """The part that is lost, as people read it."""
+    return "nothing" if error < EXACT else f"{error:.1%}"

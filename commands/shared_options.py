@@ -1,0 +1,31 @@
+"""Options that several commands have, each said once."""
+
+from typing import Annotated
+
+from commands.syntax.samplers import sampler
+from commands.syntax.sizes import size
+from commands.syntax.spec import Option
+from engine.messages import GUIDANCE, SIDE, STEPS, Ratio, Sampler, Size
+
+Steps = Annotated[int, Option("denoising steps", *STEPS)]
+Guidance = Annotated[float, Option("guidance scale", *GUIDANCE)]
+Unwanted = Annotated[str, Option("what to avoid", aliases=("negative",), long=True, main=True)]
+Shape = Annotated[
+    Size | Ratio,
+    Option(
+        "832x1216, 3:2, square, portrait, landscape, wide or tall",
+        *SIDE,
+        kind="size",
+        aliases=("ar", "aspect"),
+        parts=(("width", "w"), ("height", "h")),
+        read=size,
+    ),
+]
+SamplerName = Annotated[
+    Sampler,
+    Option(
+        "the way from noise to picture; with a high cfg DPM++ SDE and LCM make much of tiny differences",
+        kind="sampler",
+        read=sampler,
+    ),
+]

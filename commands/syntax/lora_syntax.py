@@ -1,0 +1,225 @@
+"""LoRAs as people write them, ink:0.8 or <lora:ink:0.8>, and the library that knows their names."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePosixPath
+from typing import Protocol, runtime_checkable
+
+from commands.syntax.flags import seen
+from commands.syntax.parser import listed, near, short
+from engine.messages import (
+    ADAPTER_NAME,
+    ADAPTER_WEIGHT,
+    ADAPTERS_AT_ONCE,
+    AdapterUse,
+    InvalidRequest,
+    Sha256,
+    within,
+)
+from storage.adapters import LoraView
+
+TAG = re.compile(r"(?<! ) *<lora:([^<>]*)>", re.IGNORECASE)
+COMMA = re.compile(r"(:\s*[-+]?\d+),(\d+)(?=[\s,]|$)")  # ink:0,8 is ink:0.8
+COLON = re.compile(r"\s*:\s*")
+OPENED = re.compile(r"<lora:", re.IGNORECASE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lora:
+    """A LoRA that can be used: its stored file, what calls it up, the weight that suits it.
+
+    `tokens` are the new ones that it brings for the text encoders.
+    """
+
+    name: str
+    sha256: Sha256
+    phrase: str = ""
+    hint: float = 1.0
+    tokens: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OperatorFiles:
+    """What lies in the operator's folder: the file of each name, and what is passed over, and why."""
+
+    offered: Mapping[str, str] = field(default_factory=dict)
+    passed: Mapping[str, str] = field(default_factory=dict)
+
+    def called(self, name: str) -> str:
+        """What its file is called, where the name was made from that; nothing otherwise."""
+        file = self.offered.get(name, "")
+        return "" if file == f"{name}.safetensors" else printable(file)
+
+    def name_of(self, text: str) -> str | None:
+        """The name of the LoRA that this means, its own or its file's, in whatever letters."""
+        name = text.lower()
+        return name if name in self.offered else self._by_file.get(name)
+
+    @cached_property
+    def _by_file(self) -> Mapping[str, str]:
+        return {PurePosixPath(file).stem.lower(): name for name, file in self.offered.items()}
+
+
+class Library(Protocol):
+    """Where LoRAs are found by name."""
+
+    async def names(self) -> Collection[str]:
+        """The names of all LoRAs that could be used."""
+
+    async def find(self, name: str) -> Lora | None:
+        """The LoRA of this name, if there is one. Raises InvalidRequest where it cannot be used."""
+
+    async def lying(self) -> OperatorFiles:
+        """What lies in the operator's folder."""
+
+    async def usual(self) -> "Collection[Mention]":
+        """What every picture has that does not say otherwise."""
+
+
+@runtime_checkable
+class MentionsLoras(Protocol):
+    """A value that says LoRAs by name."""
+
+    @property
+    def lora_names(self) -> Collection[str]:
+        """As they were written."""
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A LoRA that somebody wants in a picture, by name; without a weight it has the one that suits it."""
+
+    name: str
+    weight: float | None = None
+
+    @property
+    def lora_names(self) -> Collection[str]:
+        """The only one."""
+        return (self.name,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraUse:
+    """What a command will ask a library for: LoRAs by name, and what all lies in the operator's folder."""
+
+    names: frozenset[str] = frozenset()
+    folder: bool = False
+
+
+NO_LORAS = LoraUse()
+
+
+def lora_names(value: object) -> frozenset[str]:
+    """The names of LoRAs that a value of a command mentions, also in tags within a text."""
+    if isinstance(value, str):
+        with suppress(InvalidRequest):  # the command says it
+            return lora_names(tagged(value)[1])
+    if isinstance(value, tuple):
+        return frozenset().union(*map(lora_names, value))
+    return frozenset(value.lora_names) if isinstance(value, MentionsLoras) else frozenset()
+
+
+def mentions(text: str) -> tuple[Mention, ...]:
+    """LoRAs from "ink:0.8, maria" or "ink:0.8 maria:0,5". Raises InvalidRequest."""
+    return tuple(_mention(part) for part in re.split(r"[\s,]+", _spelled(text)) if part)
+
+
+def tagged(prompt: str) -> tuple[str, tuple[Mention, ...]]:
+    """The prompt without its <lora:name:weight> tags, and what they mention. Raises InvalidRequest."""
+    rest = TAG.sub("", prompt)
+    if OPENED.search(rest):
+        raise InvalidRequest("the prompt has an unfinished <lora: in it: write <lora:name:weight>.")
+    return rest.strip(), tuple(_mention(_spelled(inside)) for inside in TAG.findall(prompt))
+
+
+async def with_usual(wanted: Sequence[Mention], library: Library) -> tuple[Mention, ...]:
+    """Also what every picture here has, unless it is named: at a weight of its own, or 0 to leave it out."""
+    usual = {one.name: one for one in await library.usual()}
+    said = {one.name for one in wanted}
+    wanted = [one for one in wanted if one.weight != 0 or one.name not in usual]
+    others = [one for name, one in usual.items() if name not in said]
+    return (*wanted, *others[: max(0, ADAPTERS_AT_ONCE - len(wanted))])
+
+
+async def found(wanted: Sequence[Mention], library: Library) -> tuple[tuple[Lora, AdapterUse], ...]:
+    """The mentioned LoRAs with their use in a picture. Raises InvalidRequest, suggesting a near name."""
+    mix = [(await _find(mention.name, library), mention.weight) for mention in wanted]
+    check_tokens([lora for lora, _ in mix])
+    return tuple(
+        (
+            lora,
+            AdapterUse(name=lora.name, sha256=lora.sha256, weight=lora.hint if weight is None else weight),
+        )
+        for lora, weight in mix
+    )
+
+
+async def _find(name: str, library: Library) -> Lora:
+    lora = await library.find(name)
+    if lora is None:
+        names = await library.names()
+        raise InvalidRequest(f"there is no LoRA {short(name)!r}: {_hint(name, names)}")
+    return lora
+
+
+def check_tokens(mix: Sequence[Lora]) -> None:
+    """Raise InvalidRequest when more than one LoRA brings a new word: they never learned of each other."""
+    bring = [lora.name for lora in mix if lora.tokens]
+    if len(bring) > 1:
+        raise InvalidRequest(
+            f"{listed(bring)} each taught the text encoders a new word, and only one such LoRA can be in a "
+            "picture: leave out all but one."
+        )
+
+
+def called_up(prompt: str, mix: Sequence[Lora]) -> str:
+    """The prompt with the phrase of each LoRA whose trigger, the phrase's first word, it lacks."""
+    for lora in mix:
+        trigger, _, _ = lora.phrase.partition(" ")
+        if trigger and not re.search(rf"(?<![\w-]){re.escape(trigger)}(?![\w-])", prompt, re.IGNORECASE):
+            prompt = f"{prompt}, {lora.phrase}" if prompt else lora.phrase
+    return prompt
+
+
+def printable(file: str) -> str:
+    """A file's name as it can be shown."""
+    return "".join(letter if letter.isprintable() else "?" for letter in file)
+
+
+def lora_of(view: LoraView) -> Lora:
+    """A LoRA that was trained here, as a library tells it."""
+    return Lora(name=view.name, sha256=view.sha256, phrase=view.phrase, hint=view.hint, tokens=view.tokens)
+
+
+def _spelled(text: str) -> str:
+    """In the usual letters, with decimal points and without spaces around colons."""
+    return COLON.sub(":", COMMA.sub(r"\1.\2", seen(text)))
+
+
+def _mention(text: str) -> Mention:
+    name, colon, weight = (part.strip() for part in text.partition(":"))
+    name = name.lower()
+    if not ADAPTER_NAME.fullmatch(name):
+        raise InvalidRequest(f"{short(text)!r} names no LoRA: write a name and a weight, such as ink:0.8.")
+    return Mention(name, _weight(name, weight) if colon else None)
+
+
+def _weight(name: str, text: str) -> float:
+    subject = f"the weight of LoRA {name}"
+    try:
+        weight = float(text)
+    except ValueError:
+        within(subject, short(text), *ADAPTER_WEIGHT)
+        raise
+    within(subject, weight, *ADAPTER_WEIGHT)
+    return weight
+
+
+def _hint(name: str, names: Collection[str]) -> str:
+    if not names:
+        return "no LoRA is there yet."
+    meant = near(name, names)
+    return f"did you mean {meant}?" if meant else f"the known ones are {listed(sorted(names)[:20])}."

@@ -1,0 +1,32 @@
+"""The size of a picture as people write it: 832x1216, 3:2, or a name such as portrait."""
+
+import re
+
+from commands.syntax.parser import short
+from engine.messages import InvalidRequest, Ratio, Size
+
+SQUARE = Ratio(across=1, down=1)
+NAMED = {
+    "square": SQUARE,
+    "portrait": Ratio(across=2, down=3),
+    "landscape": Ratio(across=3, down=2),
+    "wide": Ratio(across=16, down=9),
+    "tall": Ratio(across=9, down=16),
+}
+PIXELS = re.compile(r"(\d{1,9})\s*[x\u00d7*]\s*(\d{1,9})", re.ASCII)
+SHAPE = re.compile(r"(\d{1,9})\s*[:/]\s*(\d{1,9})", re.ASCII)
+
+
+def size(text: str) -> Size | Ratio:
+    """A size in pixels, or a ratio that leaves the pixels to the engine. Raises InvalidRequest."""
+    words = text.strip().lower()
+    if words in NAMED:
+        return NAMED[words]
+    if pixels := PIXELS.fullmatch(words):
+        return Size(width=int(pixels[1]), height=int(pixels[2]))
+    if shape := SHAPE.fullmatch(words):
+        return Ratio(across=int(shape[1]), down=int(shape[2]))
+    raise InvalidRequest(
+        f"size is {short(text)!r}, but it must be pixels such as 832x1216, a ratio such as 3:2, "
+        f"or one of {', '.join(NAMED)}."
+    )

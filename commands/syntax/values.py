@@ -1,0 +1,36 @@
+"""A value as a person would write it."""
+
+from enum import StrEnum
+
+from commands.syntax.form_files import written_examples
+from commands.syntax.lora_syntax import Mention
+from engine.messages import Example, Ratio, Size
+
+
+def written_value(value: object) -> str:
+    """The text that is read as this value; nothing for a value that nobody gave."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case StrEnum() | str():
+            return str(value)
+        case int():
+            return str(value)
+        case float():
+            return repr(value).removesuffix(".0")
+        case Ratio():
+            return f"{value.across}:{value.down}"
+        case Size():
+            return f"{value.width}x{value.height}"
+        case Mention():
+            return (
+                value.name if value.weight is None else f"{value.name}:{written_value(float(value.weight))}"
+            )
+        case tuple() if all(isinstance(one, Example) for one in value) and value:
+            return written_examples(value)
+        case tuple():
+            return ", ".join(map(written_value, value))
+        case None:
+            return ""
+        case _:
+            return str(value)

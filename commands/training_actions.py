@@ -1,0 +1,47 @@
+"""What is done to a training by a button as by a command."""
+
+from commands.answers import FinishTraining, Form
+from commands.context import ChatContext
+from commands.job_lookup import check_owner, note_change
+from commands.train import texts, train
+from engine.messages import InvalidRequest, Train
+from storage import adapters, trainings
+from storage.views import JobView
+
+
+def check_start(job: JobView) -> None:
+    """Raise InvalidRequest unless this is a draft from which something can be learned."""
+    if job.state != "draft":
+        raise InvalidRequest(f"job {job.id} was started already.")
+    if job.training is None or not job.training.reported:
+        raise InvalidRequest("the pictures are still being looked at: wait a moment.")
+    if not job.training.usable:
+        raise InvalidRequest("none of the pictures can be used: change them first.")
+
+
+async def finish(context: ChatContext, job: JobView) -> FinishTraining:
+    """Let the engine end the training and keep what it has. Raises InvalidRequest."""
+    check_owner(context, job, "finish")
+    if job.state != "running":
+        raise InvalidRequest(f"job {job.id} does not run: there is nothing to keep.")
+    await trainings.finish(context.session, job.number)
+    await note_change(context, job, "finish", "finishing")
+    return FinishTraining(job=job.id, text=f"job {job.id} ends now and keeps what it has learned.")
+
+
+async def edited(context: ChatContext, job: JobView) -> Form:
+    """The form that made the training; one whose LoRA is there gets another name and trigger.
+
+    Only its own person has the pictures. Raises InvalidRequest.
+    """
+    if job.person_id != context.person.id:
+        raise InvalidRequest(f"only {job.person} can change job {job.id}.")
+    if not isinstance(job.request, Train):  # bounds may have become narrower since
+        raise InvalidRequest(f"the settings of job {job.id} are not allowed any more.")
+    values = texts(job.request, small=context.small)
+    if job.state == "draft":
+        return Form(command=train.name, values=values | {"draft": job.id})
+    name = await adapters.free_name(context.session, context.space.id, job.request.name)
+    if job.training is not None and job.training.adapter is not None:
+        values["trigger"] = ""
+    return Form(command=train.name, values=values | {"name": name})

@@ -1,0 +1,88 @@
+"""/training: somebody's trainings, and how one of them ends before its time."""
+
+from collections.abc import Mapping
+from typing import Annotated
+
+from commands.answers import CancelJob, FinishTraining, ShowCard, Text, UpdateCards
+from commands.cancel import stop
+from commands.context import ChatContext
+from commands.help import aligned
+from commands.job_lookup import job_here, job_id
+from commands.syntax.numbers import ordinal
+from commands.syntax.spec import Option, command
+from commands.training_actions import finish as finished
+from engine.messages import InvalidRequest, JobId
+from storage import jobs, trainings
+from storage.views import JobView, views
+
+NEWEST = 20
+
+
+@command
+async def training(
+    context: ChatContext,
+    job: Annotated[
+        JobId | None, Option("which one, such as k3f9qa", read=job_id, otherwise="all of yours")
+    ] = None,
+    finish: Annotated[bool, Option("end it now and keep what it has learned")] = False,
+    cancel: Annotated[bool, Option("give it up")] = False,
+) -> Text | ShowCard | FinishTraining | UpdateCards | CancelJob:
+    """Show your trainings or bring one back, end it early, or cancel it."""
+    if finish and cancel:
+        raise InvalidRequest("say --finish or --cancel, not both.")
+    if job is None and not finish and not cancel:
+        return Text(text=await _list(context))
+    view = await _newest_open(context) if job is None else await job_here(context, job)
+    if view.kind != "train":
+        raise InvalidRequest(f"job {view.id} is no training.")
+    if finish:
+        return await finished(context, view)
+    return await stop(context, view) if cancel else ShowCard(job=view.id)
+
+
+async def _newest_open(context: ChatContext) -> JobView:
+    """The person's training that runs, or their newest that has not ended."""
+    mine = [view for view in await _mine(context) if view.state in trainings.OPEN]
+    if not mine:
+        raise InvalidRequest("you have no training here that waits or runs.")
+    return next((view for view in mine if view.state == "running"), mine[0])
+
+
+async def _list(context: ChatContext) -> str:
+    mine = await _mine(context)
+    if not mine:
+        return "you have no trainings here: /train NAME begins one."
+    places = dict(await jobs.training_places(context.session))
+    rows = aligned([(view.id, _told(view, places)) for view in mine])
+    return "\n".join(["your trainings here, newest first:", *rows])
+
+
+async def _mine(context: ChatContext) -> list[JobView]:
+    ids = await trainings.mine(context.session, context.space.id, context.person.id, NEWEST)
+    return await views(context.session, ids)
+
+
+def _told(view: JobView, places: Mapping[JobId, int]) -> str:
+    name = view.training.name if view.training is not None else ""
+    return f"{name}: {state(view, places)}"
+
+
+def state(view: JobView, places: Mapping[JobId, int]) -> str:
+    """How far a training is, in a few words; `places` in the line of trainings."""
+    match view.state:
+        case "draft":
+            reported = view.training is not None and view.training.reported
+            return (
+                "a draft that waits for you to start it" if reported else "its pictures are being looked at"
+            )
+        case "queued":
+            return f"{ordinal(places[view.id])} in line to train" if view.id in places else "waits to train"
+        case "running":
+            return f"step {view.step} of {view.steps}" if view.steps else "starting"
+        case "succeeded":
+            adapter = view.training.adapter if view.training is not None else None
+            return f"done, --lora {adapter}" if adapter else "done, its LoRA was deleted"
+        case "failed":
+            return view.reason or "it failed"
+        case _:
+            return "cancelled"

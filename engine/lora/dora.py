@@ -1,0 +1,78 @@
+"""DoRA as it is served: weight-decomposed low-rank adaptation (Liu et al. 2024, arXiv 2402.09353, eq. 5).
+
+The module's weight becomes magnitude * (W + s B A) / norm(W + s B A), one magnitude and norm per output; or
+per input, as OneTrainer and some LyCORIS have it, and then it is the input that is turned up or down. PEFT
+counts the norms again at every step, as it must in training, and scales what other adapters add as well. Here
+the gain, magnitude / norm, is counted once, and what the adapter adds to the module alone is scaled by its
+weight: mixes add up as those of plain LoRAs do, and weight 0 is the plain module.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.lora.adapter_file import LowRank
+
+
+class Gain(nn.Module):
+    """gain - 1 of each output, (out,), or input, (in,): near 0, where low precision is finer than near 1."""
+
+    def __init__(self, above_one: Tensor, *, by_input: bool) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(above_one, requires_grad=False)
+        self.by_input = by_input
+
+
+class ServedDora:
+    """What PEFT's layers ask instead of adding up @ down: a variant, as PEFT calls it."""
+
+    @staticmethod
+    def forward(module: Any, active_adapter: str, x: Tensor, result: Tensor, **_: object) -> Tensor:
+        """The layer's result with what this adapter adds; x: (..., in) or (B, in, h, w)."""
+        gain = module.lora_magnitude_vector[active_adapter]
+        above_one: Tensor = gain.weight
+        if isinstance(module.get_base_layer(), nn.Conv2d):
+            above_one = above_one.view(-1, 1, 1)
+        scaling: float = module.scaling[active_adapter]  # the adapter's weight times alpha / rank
+        weight: float = scaling * module.r[active_adapter] / module.lora_alpha[active_adapter]
+        down, up = module.lora_A[active_adapter], module.lora_B[active_adapter]
+        if gain.by_input:
+            more = above_one * x
+            low_rank: Tensor = up(down(x + more))
+            return result + weight * without_bias(module.get_base_layer(), more) + scaling * low_rank
+        low_rank = up(down(x))
+        turned_up = weight * above_one * without_bias(module.get_base_layer(), x)
+        return result + turned_up + (1 + above_one) * scaling * low_rank
+
+
+def without_bias(module: Any, x: Tensor) -> Tensor:
+    """The module's weight applied to x."""
+    if isinstance(module, nn.Conv2d):
+        convolved: Tensor = module._conv_forward(x, module.weight, None)
+        return convolved
+    return nn.functional.linear(x, module.weight)
+
+
+def serve_dora(layer: Any, name: str, change: LowRank) -> None:
+    """Let this adapter of the layer count as a DoRA, its factors being in place."""
+    gain = gained(layer.get_base_layer().weight, change)
+    held = (gain - 1).to(layer.weight.device, layer.weight.dtype)
+    layer.lora_variant[name] = ServedDora()
+    layer.lora_magnitude_vector[name] = Gain(held, by_input=change.by_input)
+
+
+def gained(weight: Tensor, change: LowRank) -> Tensor:
+    """magnitude / norm of each output or input, float64 on the CPU. weight: the module's, (out, in, ...)."""
+    if change.magnitude is None:
+        raise ValueError("only a DoRA has a gain")
+    changed = own_weight(weight) + change.delta()
+    if change.by_input:
+        changed = changed.view(weight.shape[0], weight.shape[1], -1).transpose(0, 1).flatten(1)
+    norms: Tensor = torch.linalg.vector_norm(changed, dim=1)
+    return change.magnitude.to(torch.float64) / norms
+
+
+def own_weight(weight: Tensor) -> Tensor:
+    """A module's weight as a float64 matrix on the CPU, (out, in * height * width)."""
+    return weight.detach().to("cpu", torch.float64).flatten(1)

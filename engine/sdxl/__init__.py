@@ -1,0 +1,1 @@
+"""SDXL: the model, its prompts, samplers, and the painting of a picture."""

@@ -1,0 +1,1 @@
+"""Short tasks beside painting and training."""

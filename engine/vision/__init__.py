@@ -1,0 +1,1 @@
+"""What can be told from a picture: CLIP scores, safety, sharpness, duplicates."""

@@ -1,0 +1,82 @@
+"""What the keepers of spaces change about the line: spaces that stand still, and jobs that go first."""
+
+from collections import defaultdict, deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import literal, select, union_all, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import JobId
+from storage.job_conditions import IN_ORDER, is_in
+from storage.tables import Job, Keeping
+
+# Made once: it is asked whenever a job is taken, and hardly ever finds anything.
+PAUSED = select(literal("paused"), Keeping.space_id).where(Keeping.queue == "paused")
+UP = select(literal("up"), Job.space_id).where(Job.up.is_not(None), Job.state == "queued")
+CHANGED = union_all(PAUSED, UP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """The spaces whose jobs wait until somebody resumes them, and those in which jobs went up."""
+
+    paused: tuple[int, ...]
+    up: frozenset[int]
+
+
+async def changes(session: AsyncSession) -> Changes:
+    """What is changed about the line now."""
+    found = (await (await session.connection()).execute(CHANGED)).all()
+    return Changes(
+        paused=tuple(space for what, space in found if what == "paused"),
+        up=frozenset(space for what, space in found if what == "up"),
+    )
+
+
+async def held(session: AsyncSession, limit: int) -> list[JobId]:
+    """The queued jobs of those spaces, oldest first."""
+    spaces = (await changes(session)).paused
+    if not spaces:
+        return []
+    waiting = select(Job.id).where(is_in("queued"), (Job.space_id + 0).in_(spaces)).order_by(IN_ORDER)
+    return [JobId(id) for id in await session.scalars(waiting.limit(limit))]
+
+
+async def move_up(session: AsyncSession, number: int, now: float) -> None:
+    """Let the job be the next one of its space, after those that went up before it."""
+    await session.execute(update(Job).where(Job.number == number).values(up=now, revision=Job.revision + 1))
+
+
+async def first_of_its_space(session: AsyncSession, job: Job | None, up: Collection[int]) -> Job | None:
+    """Whose turn it is when it is this job's: one of its space and kind may have been put before it.
+
+    So nobody of another space waits any longer for it. `up`: the spaces in which jobs did.
+    """
+    if job is None or job.space_id not in up:
+        return job
+    others = select(Job).where(
+        Job.space_id == job.space_id, Job.up.is_not(None), Job.state == "queued", Job.kind == job.kind
+    )
+    return await session.scalar(others.order_by(Job.up, Job.number).limit(1)) or job
+
+
+async def rearranged(session: AsyncSession, line: Sequence[JobId]) -> list[JobId]:
+    """A line of one kind of jobs with those that went up in the first places of their spaces."""
+    known = select(Job.id, Job.space_id, Job.up).where(Job.up.is_not(None), Job.state == "queued")
+    ups = (await session.execute(known.order_by(Job.up, Job.number))).all()
+    standing = set(line)
+    first: defaultdict[int, deque[JobId]] = defaultdict(deque)
+    for id, space, _ in ups:
+        if id in standing:
+            first[space].append(JobId(id))
+    if not first:
+        return list(line)
+    of = {
+        JobId(id): space
+        for id, space in await session.execute(select(Job.id, Job.space_id).where(Job.id.in_(line)))
+    }
+    for space in first:
+        went = set(first[space])
+        first[space].extend(id for id in line if of[id] == space and id not in went)
+    return [first[of[id]].popleft() if of[id] in first else id for id in line]

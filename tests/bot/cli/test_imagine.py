@@ -1,0 +1,205 @@
+"""`python -m bot imagine`: what a person at a terminal sees."""
+
+import asyncio
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bot import __main__
+from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED
+from bot.cli.imagine import main
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every command line is said in an empty folder."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.mark.timeout(120)
+def test_a_picture_is_painted_and_its_path_and_seed_are_told(
+    here: Path, config_file: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["imagine", "a green heart", "--steps", "4", "--seed", "7", "--size", "64x64"]
+
+    status = main([*words, "--out", "heart.png", "--config", str(config_file)])
+
+    assert status == FINE
+    first, second = capfd.readouterr().out.splitlines()
+    assert first == "heart.png  seed 7"
+    assert second.startswith("painted in ")
+    with Image.open(here / "heart.png") as picture:
+        assert picture.size == (64, 64)
+    assert [path.name for path in here.iterdir()] == ["heart.png"]
+
+
+def wait_for_engine(program: int) -> None:
+    """Until the program with this process id has started one."""
+    while not Path(f"/proc/{program}/task/{program}/children").read_text():
+        time.sleep(0.05)
+
+
+def as_in_a_terminal() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C, and the tests may run there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.timeout(120)
+async def test_ctrl_c_stops_the_painting_and_leaves_nothing(here: Path, config_file: Path) -> None:
+    words = ["imagine", "a heart", "--steps", "100", "--size", "256x256", "--count", "4"]
+    program = [sys.executable, "-m", "bot", *words, "--config", str(config_file)]
+    root = Path(__file__).parents[3]
+    process = await asyncio.create_subprocess_exec(
+        *program,
+        cwd=root,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=as_in_a_terminal,
+    )
+    await asyncio.to_thread(wait_for_engine, process.pid)
+
+    process.send_signal(signal.SIGINT)
+    out, error = await process.communicate()
+
+    assert process.returncode == INTERRUPTED
+    assert out == b""
+    assert b"stopped." in error
+    assert b"Traceback" not in error
+
+
+def test_no_words_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == FINE
+    assert "--steps" in capsys.readouterr().out
+
+
+def test_help_tells_the_options_and_their_bounds(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["imagine", "--help"]) == FINE
+    told = capsys.readouterr().out
+    assert "  --steps                 denoising steps (1 to 100; default 30)" in told
+    assert "  --out                   PNG file to write" in told
+
+
+def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["help"], ["serve", "--help"], ["--config", "other.toml", "-h"]):
+        assert __main__.main(words) == FINE
+        assert "serve: Run the bot" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            ["paint", "a fox"],
+            "there is no command 'paint': imagine paints a picture and train teaches a LoRA.",
+        ),
+        (["queue"], "queue is for a chat: here imagine paints a picture and train teaches a LoRA."),
+        (["imagine"], "the prompt is missing: say what to paint."),
+        (
+            ["imagine", "fox", "--steps", "ten"],
+            "steps is 'ten', but it must be a whole number from 1 to 100.",
+        ),
+        (["imagine", "fox", "--seeds", "1"], "there is no option --seeds: did you mean --seed?"),
+        (
+            ["imagine", "fox", "--out", "no/heart.png"],
+            "--out no/heart.png cannot be written: there is no folder no.",
+        ),
+        (["imagine", "fox", "--out", "."], "--out . is a folder: name a file, such as heart.png."),
+        (["imagine", "fox", "--out", "a.jpg"], "--out a.jpg does not end in .png: pictures are PNG files."),
+        (["imagine", "fox", "--out", f"{'a' * 300}.png"], "File name too long."),
+        (["imagine", "fox", "--out", "/proc/heart.png"], "--out /proc/heart.png cannot be written: "),
+        (["imagine", "fox"], "there is no configuration at "),
+        (["imagine", "fox", "--config", "other.toml"], "there is no configuration at "),
+        (
+            ["imagine", "a\x07b", "--config", "CONFIG"],
+            "the prompt has the control character U+0007: leave it out.",
+        ),
+        (
+            ["imagine", "fox", "--lora", "ink", "--config", "CONFIG"],
+            "there is no LoRA 'ink': no LoRA is there yet.",
+        ),
+        (
+            ["imagine", "fox", "--size", "7x7", "--config", "CONFIG"],
+            "width is 7, but it must be from 64 to 2048.",
+        ),
+        (
+            ["imagine", "\udcff", "--config", "CONFIG"],
+            "the prompt has the control character U+DCFF: leave it out.",
+        ),
+    ],
+)
+def test_bad_input_is_answered_with_one_sentence_before_anything_starts(
+    words: list[str], sentence: str, config_file: Path, capfd: pytest.CaptureFixture[str], here: Path
+) -> None:
+    status = main([str(config_file) if word == "CONFIG" else word for word in words])
+
+    told = capfd.readouterr()
+    assert status == BAD_INPUT
+    assert told.out == ""
+    assert sentence in told.err
+    assert told.err.count("\n") == 1
+    assert list(here.iterdir()) == []
+
+
+def test_a_mistake_in_the_configuration_is_answered_with_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[engine]\nmodle = "demo"')
+
+    assert main(["imagine", "fox", "--config", str(config)]) == BAD_INPUT
+    assert capfd.readouterr().err == (
+        'config.toml: in [engine] modle = "demo" is an unknown key: did you mean model?\n'
+    )
+
+
+def test_a_full_disk_is_told_before_the_engine_starts(config_file: Path) -> None:
+    words = ["imagine", "fox", "--out", str(config_file.with_name("heart.png")), "--config", str(config_file)]
+
+    told = subprocess.run(
+        [sys.executable, "-m", "bot", *words],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+    )
+
+    assert told.returncode == BAD_INPUT
+    assert told.stderr.endswith("heart.png cannot be written: File too large.\n")
+    assert not config_file.with_name("heart.png").exists()
+
+
+@pytest.mark.timeout(120)
+def test_an_engine_that_cannot_start_is_answered_with_its_reason(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[engine]\nmodel = "weights.safetensors"')
+    (tmp_path / "weights.safetensors").write_bytes(b"these are no weights")
+
+    assert main(["imagine", "fox", "--config", str(config)]) == FAILED
+    assert "weights.safetensors" in capfd.readouterr().err.splitlines()[-1]
+
+
+def test_what_nobody_expected_is_logged_and_answered_with_an_apology(
+    config_file: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("bot.cli.imagine.EngineClient", broken)
+
+    assert main(["imagine", "fox", "--config", str(config_file)]) == FAILED
+    assert "sorry, something went wrong with job" in capfd.readouterr().err
+    assert "a bug" in caplog.text

@@ -1,0 +1,382 @@
+"""Many pictures at once, in a zip or a folder: what is taken, what is refused, and what never happens."""
+
+import io
+import re
+import resource
+import struct
+import zipfile
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from PIL import Image
+
+from bot.uploads.archive import MOST_IN_FOLDER, Taken, in_folder, taken, taken_from
+from bot.uploads.image_check import Uploads
+from commands.syntax.form_files import plain_name
+from engine.messages import InvalidRequest
+
+UNREADABLE = "this is no picture that can be read: send a PNG, JPEG or WEBP."
+
+
+def a_picture(kind: str = "PNG", size: tuple[int, int] = (60, 40), colour: str = "red") -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", size, colour).save(out, kind)
+    return out.getvalue()
+
+
+def moving_gif() -> bytes:
+    out = io.BytesIO()
+    blue = Image.new("RGB", (8, 8), "blue")
+    Image.new("RGB", (8, 8), "red").save(out, "GIF", save_all=True, append_images=[blue])
+    return out.getvalue()
+
+
+def huge_png() -> bytes:
+    """13,000 x 13,000 pixels of one bit, whole and valid, in 20 KB."""
+    header = struct.pack(">IIBBBBB", 13_000, 13_000, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes((13_000 // 8 + 1) * 13_000), 9)
+    chunks = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+@pytest.fixture
+async def uploads() -> AsyncIterator[Uploads]:
+    async with Uploads() as uploads:
+        yield uploads
+
+
+class Send(Protocol):
+    """Somebody sends a file; what is taken of it, by name."""
+
+    async def __call__(self, content: bytes, name: str = "pictures.zip") -> dict[str, Taken]: ...
+
+
+@pytest.fixture
+def sent(uploads: Uploads, tmp_path: Path) -> Send:
+    async def send(content: bytes, name: str = "pictures.zip") -> dict[str, Taken]:
+        path = tmp_path / "came"
+        path.write_bytes(content)
+        return {one.name: one async for one in taken(uploads, name, path)}
+
+    return send
+
+
+async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictures(sent: Send) -> None:
+    got = await sent(
+        zipped(
+            {
+                "maria/one.png": a_picture(),
+                "maria/one.txt": "\ufeffa photo of ohwx woman, Zürich\n".encode(),
+                "maria/two.jpg": a_picture("JPEG"),
+                "other/two.txt": b"of another folder",
+                "three.webp": a_picture("WEBP"),
+                "__MACOSX/maria/._one.png": b"\0\5\x16\7",
+                "maria/.DS_Store": b"\0",
+            }
+        )
+    )
+
+    assert got.pop("two.txt").reason == "it is a text without a picture of the same name."
+    assert list(got) == ["one.png", "two.jpg", "three.webp"]
+    assert [one.caption for one in got.values()] == ["a photo of ohwx woman, Zürich", "", ""]
+    kinds = [one.upload.kind for one in got.values() if one.upload is not None]
+    assert kinds == ["png", "jpeg", "png"]
+    assert not any(one.reason for one in got.values())
+
+
+async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken(sent: Send) -> None:
+    got = await sent(
+        zipped(
+            {
+                "good.png": a_picture(),
+                "cut.jpg": a_picture("JPEG", (400, 300))[:-400],
+                "moving.gif": moving_gif(),
+                "renamed.png": moving_gif(),
+                "text.png": b"This is a text file.",
+                "huge.png": huge_png(),
+                "more.zip": zipped({"a.png": a_picture()}),
+                "long.png": a_picture(),
+                "long.txt": b"x" * 5000,
+                "bytes.png": a_picture(),
+                "bytes.txt": b"\xff\xfe\0",
+                "bell.png": a_picture(),
+                "bell.txt": b"\a",
+            }
+        )
+    )
+
+    assert {name: one.reason for name, one in got.items()} == {
+        "good.png": "",
+        "cut.jpg": UNREADABLE,
+        "moving.gif": "it is no PNG, JPEG or WEBP.",
+        "renamed.png": "it is no PNG, JPEG or WEBP.",
+        "text.png": "it is no PNG, JPEG or WEBP.",
+        "huge.png": "the picture has far too many pixels: at most 32 megapixels are allowed.",
+        "more.zip": "it is packed once more: unpack it first.",
+        "long.png": "its caption has more than 1,000 characters.",
+        "bytes.png": "its caption is no text in UTF-8, UTF-16 or Windows-1252.",
+        "bell.png": "its caption has the control character U+0007: leave it out.",
+    }
+    assert [name for name, one in got.items() if one.upload is not None] == ["good.png"]
+
+
+async def test_content_says_what_is_a_picture_and_others_are_counted(sent: Send) -> None:
+    caches = {f"img/10_ohwx woman/{number}_sdxl.npz": bytes(2**16) for number in range(29)}
+    got = await sent(
+        zipped(
+            {
+                "img/10_ohwx woman/1.jfif": a_picture("JPEG"),
+                "img/10_ohwx woman/1.txt": b"a woman",
+                "img/10_ohwx woman/2.JPE": a_picture("JPEG"),
+                "img/10_ohwx woman/3.PNG": a_picture("WEBP"),
+                "img/10_ohwx woman/4": a_picture(),
+                "img/10_ohwx woman/moving.GIF": moving_gif(),
+                "img/Thumbs.db": b"\xd0\xcf\x11\xe0",
+                "train.log": b"step 1 loss 0.1\n" * 2**17,
+                **caches,
+            }
+        )
+    )
+
+    assert {name: one.reason for name, one in got.items()} == {
+        "1.jfif": "",
+        "2.JPE": "",
+        "3.PNG": "",
+        "4": "",
+        "moving.GIF": "it is no PNG, JPEG or WEBP.",
+        "": "31 other files were passed over.",
+    }
+    assert got["1.jfif"].caption == "a woman"
+
+
+async def test_captions_are_found_by_every_name_that_trainers_give_them(sent: Send) -> None:
+    got = await sent(
+        zipped(
+            {
+                "a.png": a_picture(),
+                "a.png.txt": b"of its whole name",
+                "IMG_1.JPG": a_picture("JPEG"),
+                "img_1.txt": b"in small letters",
+                "zu\u0308rich.png": a_picture(),
+                "z\u00fcrich.txt": b"composed",
+                "b.png": a_picture(),
+                "b.caption": b"of another ending",
+                "C.png": a_picture(),
+                "c.png": a_picture(),
+                "c.txt": b"small",
+                "C.TXT": b"large",
+                "d.png": a_picture(),
+                "d.txt": b"taken",
+                "d.caption": b"not taken",
+                "readme.txt": b"words",
+            }
+        )
+    )
+
+    assert {name: one.caption for name, one in got.items() if one.upload is not None} == {
+        "a.png": "of its whole name",
+        "IMG_1.JPG": "in small letters",
+        "z\u00fcrich.png": "composed",
+        "b.png": "of another ending",
+        "C.png": "large",
+        "c.png": "small",
+        "d.png": "taken",
+    }
+    assert {name: one.reason for name, one in got.items() if one.upload is None} == {
+        "d.caption": "its picture has another caption, which is taken.",
+        "readme.txt": "it is a text without a picture of the same name.",
+    }
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"], ids=str
+)
+async def test_captions_are_read_as_editors_write_them(sent: Send, encoding: str) -> None:
+    words = "ohwx woman at a café, 5 € each"
+
+    got = await sent(zipped({"a.png": a_picture(), "a.txt": words.encode(encoding)}))
+
+    assert got["a.png"].caption == words
+
+
+def test_the_huge_picture_is_as_small_as_people_send_it() -> None:
+    assert len(huge_png()) < 21_000
+
+
+async def test_a_caption_may_have_a_thousand_characters_of_any_script(sent: Send) -> None:
+    got = await sent(zipped({"a.png": a_picture(), "a.txt": ("好" * 1000).encode()}))
+    longer = await sent(zipped({"a.png": a_picture(), "a.txt": ("好" * 1001).encode()}))
+
+    assert got["a.png"].caption == "好" * 1000
+    assert longer["a.png"].reason == "its caption has 1,001 characters, but at most 1,000 are allowed."
+
+
+async def test_a_single_picture_is_taken_as_it_is(sent: Send) -> None:
+    got = await sent(a_picture(size=(1, 1)), name="C:\\Users\\maria\\dot.png")
+
+    assert [(one.name, one.caption, one.reason) for one in got.values()] == [("dot.png", "", "")]
+    upload = got["dot.png"].upload
+    assert upload is not None and (upload.width, upload.height) == (1, 1)
+
+
+@pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/a.png", "..\\a.png", "C:\\a.png"])
+async def test_a_zip_with_names_that_lead_out_of_it_is_refused(sent: Send, name: str) -> None:
+    with pytest.raises(InvalidRequest, match="which leads out of it"):
+        await sent(zipped({"good.png": a_picture(), name: a_picture()}))
+
+
+async def test_a_zip_bomb_is_refused_before_it_fills_the_memory(sent: Send) -> None:
+    bomb = zipped({"good.png": a_picture(), "bomb.png": bytes(40 * 2**20)})
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    with pytest.raises(InvalidRequest, match="the zip unpacks to far too much: at most 256 MB are taken"):
+        await sent(bomb)
+
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kilobytes
+
+
+async def test_many_files_that_each_are_allowed_are_refused_when_they_are_too_much_together(
+    sent: Send,
+) -> None:
+    files = bytearray(zipped({f"{number}.png": a_picture() for number in range(20)}))
+    for listed in re.finditer(b"PK\x01\x02", bytes(files)):
+        struct.pack_into("<II", files, listed.start() + 20, 15 * 2**20, 15 * 2**20)
+
+    with pytest.raises(InvalidRequest, match="at most 256 MB are taken"):
+        await sent(bytes(files))
+
+
+async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(sent: Send) -> None:
+    honest = zipped({"a.png": bytes(8 * 2**20)})
+    told, lie = struct.pack("<I", 8 * 2**20), struct.pack("<I", 1000)
+
+    got = await sent(honest.replace(told, lie))
+
+    assert got["a.png"].upload is None
+    assert got["a.png"].reason == "it cannot be unpacked."
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (
+            zipped({f"{number}.png": b"" for number in range(10_000)}),
+            "the zip has more than 200 files in it: send fewer pictures at once.",
+        ),
+        (
+            zipped({f"{number}.txt": b"" for number in range(201)}),
+            "the zip has more than 200 files in it: send fewer pictures at once.",
+        ),
+        (
+            zipped({f"{number}.png": a_picture() for number in range(51)}),
+            "it has 51 pictures, but at most 50 are taken.",
+        ),
+        (zipped({}), "it has no picture in it."),
+        (zipped({"a.txt": b"words"}), "it has no picture in it."),
+        (
+            zipped({"a.png": a_picture()}, zipfile.ZIP_LZMA),
+            "the zip is packed in an unusual way: pack the pictures as a plain zip.",
+        ),
+        (zipped({"a.png": a_picture()})[:-30], "this is no zip that can be read: pack the pictures again."),
+        (b"PK\x03\x04 is not all of it", "this is no zip that can be read: pack the pictures again."),
+        (b"no picture at all", UNREADABLE),
+    ],
+    ids=["10000", "201", "51", "empty", "texts", "lzma", "cut", "start", "words"],
+)
+async def test_a_file_of_which_nothing_can_be_taken_is_refused_in_one_sentence(
+    sent: Send, content: bytes, sentence: str
+) -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        await sent(content)
+
+    assert str(refusal.value) == sentence
+
+
+async def test_a_locked_zip_is_refused(sent: Send) -> None:
+    locked = bytearray(zipped({"a.png": a_picture()}))
+    for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        locked[locked.index(start) + flags] |= 1
+
+    with pytest.raises(InvalidRequest, match="the zip has a password"):
+        await sent(bytes(locked))
+
+
+async def test_a_folder_is_read_in_the_order_of_its_names(uploads: Uploads, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "b.jpg").write_bytes(a_picture("JPEG"))
+    (folder / "a.png").write_bytes(a_picture())
+    (folder / "a.txt").write_text("a red field")
+    (folder / "notes.md").write_text("not one of them")
+
+    got = [one async for one in taken_from(uploads, folder, tmp_path)]
+
+    assert [(one.name, one.caption, one.reason) for one in got] == [
+        ("a.png", "a red field", ""),
+        ("b.jpg", "", ""),
+        ("", "", "1 other file was passed over."),
+    ]
+    assert [one.upload.kind for one in got if one.upload is not None] == ["png", "jpeg"]
+
+
+async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
+    uploads: Uploads, sent: Send, tmp_path: Path
+) -> None:
+    files = {
+        "img/10_ohwx woman/1.png": a_picture(),
+        "img/10_ohwx woman/1.txt": b"a woman",
+        "img/1_dog/1.jpg": a_picture("JPEG"),
+        "img/1_dog/.hidden.png": a_picture(),
+        "img/1_dog/1.npz": b"cache",
+        "__MACOSX/img/1_dog/._1.jpg": a_picture(),
+        "log/other.txt": b"no caption",
+    }
+    for name, content in files.items():
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_bytes(content)
+
+    in_a_folder = [one async for one in taken_from(uploads, tmp_path / "set", tmp_path)]
+    in_a_zip = await sent(zipped(files))
+
+    told = [(one.name, one.caption, one.reason) for one in in_a_folder]
+    assert told == [(one.name, one.caption, one.reason) for one in in_a_zip.values()]
+    assert told == [
+        ("1.png", "a woman", ""),
+        ("1.jpg", "", ""),
+        ("other.txt", "", "it is a text without a picture of the same name."),
+        ("", "", "1 other file was passed over."),
+    ]
+
+
+async def test_a_folder_of_far_too_many_files_is_refused(tmp_path: Path) -> None:
+    for number in range(MOST_IN_FOLDER + 1):
+        (tmp_path / str(number)).touch()
+
+    with pytest.raises(InvalidRequest, match=r"has more than 10,000 files in it: name a smaller one\.$"):
+        list(in_folder(tmp_path))
+
+
+def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequest, match=r"there is no folder .*nowhere\."):
+        list(in_folder(tmp_path / "nowhere"))
+    with pytest.raises(InvalidRequest, match="it has no picture in it"):
+        list(in_folder(tmp_path))
+
+
+def test_names_lose_their_folders_and_what_cannot_be_shown() -> None:
+    assert plain_name("a/b\\c\u202e\x07d.png") == "cd.png"
+    assert len(plain_name("x" * 500)) == 80

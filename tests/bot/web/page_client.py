@@ -1,0 +1,175 @@
+"""Somebody who has the local chat's page open, without the page: real HTTP and a real websocket."""
+
+import asyncio
+import io
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar, WSMsgType
+
+from bot.chats.web.server import LocalChat
+from bot.config import AdminSettings, Config, LocalSettings
+from bot.http.connections import BOUNDS, Bounds
+from bot.service import Bot, local_chat
+from tests.bot.fake_chat import a_config, quick
+
+CHANNELS = ("general", "ideas")
+Card = dict[str, Any]
+
+
+class Visitor:
+    """What a page knows: its cards, as the wire told them; `news` are channels with something new."""
+
+    def __init__(self, address: str, session: ClientSession, wire: ClientWebSocketResponse) -> None:
+        self.address, self.session, self.wire = address, session, wire
+        self.hello: dict[str, Any] = {}
+        self.cards: dict[str, Card] = {}
+        self.news: list[str] = []
+        self.errors: list[str] = []
+        self.gone: list[str] = []
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._asked = 0
+        self._greeted = asyncio.Event()
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def come(
+        cls, address: str, session: ClientSession | None = None, channel: str | None = "general"
+    ) -> "Visitor":
+        """Open the page, as the same person when it is the same session."""
+        session = session or ClientSession(cookie_jar=CookieJar(unsafe=True))
+        async with session.get(f"{address}/commands.json") as answer:
+            assert answer.status == 200, await answer.text()
+        wire = await session.ws_connect(f"{address}/live", origin=address, max_msg_size=0)
+        visitor = cls(address, session, wire)
+        await asyncio.wait_for(visitor._greeted.wait(), 10)
+        if channel is not None:
+            await visitor.open(channel)
+        return visitor
+
+    async def open(self, channel: str, limit: int = 0) -> dict[str, Any]:
+        answer = await self.ask(open=channel, limit=limit)
+        self.cards |= {card["job"]: card for card in answer["cards"]}
+        return answer
+
+    async def says(self, text: str) -> dict[str, Any]:
+        return await self._reply(say=text)
+
+    async def presses(self, button: str) -> dict[str, Any]:
+        return await self._reply(press=button)
+
+    async def paints(self, text: str = "/imagine a fox --steps 2") -> Card:
+        """Say it, and wait for the pictures."""
+        reply = await self.says(text)
+        assert reply["ok"], reply
+        return await self.sees(reply["job"], lambda card: card["state"] == "succeeded")
+
+    async def sees(self, job: str, wanted: Callable[[Card], bool], seconds: float = 20.0) -> Card:
+        """Wait until the job's card is as wanted."""
+        await self.until(lambda: job in self.cards and wanted(self.cards[job]), seconds)
+        return self.cards[job]
+
+    async def until(self, wanted: Callable[[], bool], seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not wanted():
+            assert time.monotonic() < deadline, f"it never came to that: {self.cards}, {self.errors}"
+            await asyncio.sleep(0.01)
+
+    async def ask(self, **message: object) -> dict[str, Any]:
+        """Ask, and wait for the answer to just that."""
+        self._asked += 1
+        answer = self._answers[self._asked] = asyncio.get_running_loop().create_future()
+        await self.wire.send_str(json.dumps({"n": self._asked, **message}))
+        return await asyncio.wait_for(answer, 20)
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        async with self.session.get(f"{self.address}{path}") as answer:
+            return answer.status, await answer.read()
+
+    async def post(self, path: str, body: bytes) -> tuple[int, str]:
+        headers = {"Origin": self.address}
+        async with self.session.post(
+            f"{self.address}{path}", data=io.BytesIO(body), headers=headers
+        ) as answer:
+            return answer.status, await answer.text()
+
+    async def leave(self, *, session: bool = True) -> None:
+        self._listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._listening
+        await self.wire.close()
+        if session:
+            await self.session.close()
+
+    async def _reply(self, **message: object) -> dict[str, Any]:
+        reply: dict[str, Any] = (await self.ask(**message))["reply"]
+        return reply
+
+    async def _listen(self) -> None:
+        async for message in self.wire:
+            assert message.type is WSMsgType.TEXT
+            for told in json.loads(message.data):
+                self._take(told)
+
+    def _take(self, told: dict[str, Any]) -> None:
+        if told.get("n") in self._answers and not told.get("later"):
+            self._answers.pop(told["n"]).set_result(told)
+        elif "hello" in told:
+            self.hello = told["hello"]
+            self._greeted.set()
+        elif "card" in told:
+            self.cards[told["card"]["job"]] = told["card"]
+        elif "gone" in told:
+            self.gone.append(told["gone"])
+            self.cards.pop(told["gone"], None)
+        elif "news" in told:
+            self.news.append(told["news"])
+        elif "error" in told:
+            self.errors.append(told["error"])
+
+
+class Place:
+    """A running bot with its local chat, and everybody who came."""
+
+    def __init__(self, bot: Bot, chat: LocalChat, address: str) -> None:
+        self.bot, self.chat, self.address = bot, chat, address
+        self.visitors: list[Visitor] = []
+
+    async def comes(self, **how: Any) -> Visitor:
+        self.visitors.append(await Visitor.come(self.address, **how))
+        return self.visitors[-1]
+
+
+@asynccontextmanager
+async def a_place(
+    folder: Path,
+    *,
+    token: str | None = None,
+    seconds: float = 0.01,
+    local: LocalSettings | None = None,
+    admins: AdminSettings | None = None,
+    bounds: Bounds = BOUNDS,
+) -> AsyncIterator[Place]:
+    """A local chat on a free port, whose engine is the quick one; in the same folder, the same chat again."""
+    local = local or LocalSettings(port=0, channels=CHANNELS)
+    config: Config = replace(a_config(folder), local=local, admins=admins or AdminSettings())
+    bot = await Bot.open(config, quick(folder, seconds))
+    try:
+        chat = local_chat(bot, local, token, bounds)
+        bot.add(chat)
+        await bot.start()
+        place = Place(bot, chat, await chat.start())
+        try:
+            yield place
+        finally:
+            for visitor in place.visitors:
+                await visitor.leave()
+            await bot.stop(0)
+            await chat.stop()
+    finally:
+        await bot.close()

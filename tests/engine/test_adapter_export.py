@@ -1,0 +1,402 @@
+"""What was learnt is written so that it counts here and elsewhere as it did in training."""
+
+import base64
+import copy
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from diffusers import EulerDiscreteScheduler
+from PIL import Image
+
+from engine.lora.adapter_export import WronglySaved, adapter_file, check_saved, metadata, rounding
+from engine.lora.adapter_file import parsed_adapter
+from engine.lora.adapters import Adapters
+from engine.lora.safetensors_file import read_header
+from engine.messages import (
+    AdapterUse,
+    EngineSettings,
+    Example,
+    Failed,
+    JobId,
+    Sha256,
+    Train,
+    TrainingSettings,
+)
+from engine.sdxl.model import Model
+from engine.sdxl.new_tokens import TokenVectors
+from engine.studio import Studio
+from engine.training.dataset import Item
+from tests.engine.work import furthest, painted, request, work
+from tests.lora_files import attention, kohya, make_lora, store, store_bytes
+
+EVERYWHERE = TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
+ATTENTION = replace(EVERYWHERE, feed_forward=False)
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def adapters(model: Model, tmp_path: Path) -> Adapters:
+    return Adapters(model.base, tmp_path, 2**26)
+
+
+def learnt(
+    adapters: Adapters,
+    settings: TrainingSettings,
+    *,
+    dora: bool = False,
+    seed: int = 0,
+    strength: float = 0.1,
+    alpha: float = 6.0,
+) -> None:
+    """An adapter in training by the name of maria, as far as some hundred steps would bring it."""
+    places = adapters.targets(settings)
+    draw = torch.Generator().manual_seed(seed)
+    begun = adapters.begin("maria", places, alpha=alpha, dropout=0.0, dora=dora, seed=seed)
+    for parameter in chain.from_iterable(begun.values()):
+        parameter.data += strength * torch.randn(parameter.shape, generator=draw)
+
+
+def new_word(model: Model, word: str = "ohwx", seed: int = 0) -> TokenVectors:
+    draw = torch.Generator().manual_seed(seed)
+    first, second = (
+        torch.randn(2, encoder.config.hidden_size, generator=draw) * 0.1
+        for encoder in (model.base.text_encoder, model.base.text_encoder_2)
+    )
+    return TokenVectors(word=word, first=first, second=second)
+
+
+def written(
+    adapters: Adapters, tokens: TokenVectors | None = None, told: Mapping[str, str] | None = None
+) -> bytes:
+    return adapter_file(adapters.learned("maria"), tokens, adapters.names, metadata=told or {})
+
+
+@pytest.mark.parametrize(("dora", "word"), [(False, False), (True, True)], ids=["plain", "dora with a word"])
+def test_a_file_says_what_was_learnt_and_passes_its_check(
+    model: Model, adapters: Adapters, dora: bool, word: bool
+) -> None:
+    learnt(adapters, replace(EVERYWHERE, convolutions=not dora), dora=dora)
+    tokens = new_word(model) if word else None
+
+    content = written(adapters, tokens)
+    read = parsed_adapter(content, adapters.names, "LoRA maria")
+
+    trained = adapters.learned("maria")
+    assert set(read.changes) == set(trained)
+    for place, change in trained.items():
+        assert read.changes[place].alpha == 6.0
+        lost = read.changes[place].delta() - change.delta()
+        assert lost.norm() < 1e-3 * change.delta().norm()
+        assert (read.changes[place].magnitude is not None) == dora
+    assert [one.word for one in read.tokens] == (["ohwx"] if word else [])
+    check_saved(content, adapters, "maria", tokens, model.base)
+
+
+def test_the_file_has_kohyas_names_and_fp16_numbers(adapters: Adapters) -> None:
+    learnt(adapters, ATTENTION)
+
+    tensors = safetensors.torch.load(written(adapters))
+
+    assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
+    assert len(tensors) == 3 * len(adapters.targets(ATTENTION))
+    assert (
+        tensors["lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_k.lora_down.weight"].shape[0] == 4
+    )
+    assert tensors["lora_te1_text_model_encoder_layers_0_self_attn_q_proj.alpha"] == 6.0
+    assert "lora_te2_text_model_encoder_layers_1_self_attn_out_proj.lora_up.weight" in tensors
+
+
+def test_the_same_numbers_make_the_same_bytes(adapters: Adapters) -> None:
+    learnt(adapters, ATTENTION)
+    told = {f"ss_{number}": str(number) for number in range(30)}
+
+    assert written(adapters, None, told) == written(adapters, None, dict(reversed(told.items())))
+
+
+def test_what_is_served_counts_as_it_did_in_training(
+    model: Model, adapters: Adapters, tmp_path: Path
+) -> None:
+    learnt(adapters, EVERYWHERE, dora=True)
+    rows = torch.randn(3, 96, generator=torch.Generator().manual_seed(1))
+    use = store_bytes(tmp_path, written(adapters), name="maria")
+    encoder, module = model.base.text_encoder_2, "text_model.encoder.layers.0.mlp.fc1"
+    plain = encoder.get_submodule(module)(rows)
+    adapters.learn("maria")
+    trained = encoder.get_submodule(module)(rows)
+    adapters.end("maria")
+
+    adapters.load(use)
+    adapters.activate((use,))
+
+    served = encoder.get_submodule(module)(rows)
+    assert (served - trained).norm() < 0.01 * (trained - plain).norm()
+
+
+def test_diffusers_paints_the_same_picture_with_the_same_file(model: Model, tmp_path: Path) -> None:
+    judge = copy.deepcopy(model.base)
+    adapters = Adapters(model.base, tmp_path, 2**26)
+    learnt(adapters, EVERYWHERE)
+    content = written(
+        adapters, None, metadata(train(), (), side=128, step=1, losses=(), validation=None, written=NOON)
+    )
+    adapters.end("maria")
+    (tmp_path / "maria.safetensors").write_bytes(content)
+    use = store_bytes(tmp_path, content, name="maria", weight=0.8)
+    studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
+
+    judge.load_lora_weights(tmp_path, weight_name="maria.safetensors", adapter_name="maria")
+    judge.set_adapters(["maria"], [0.8])
+    judge.scheduler = EulerDiscreteScheduler.from_config(judge.scheduler.config)
+    asked = request("with", steps=12, adapters=(use,))
+    theirs = judge(
+        prompt=asked.prompt,
+        num_inference_steps=asked.steps,
+        guidance_scale=asked.guidance_scale,
+        generator=torch.Generator("cpu").manual_seed(asked.seed),
+        width=128,
+        height=128,
+    ).images[0]
+
+    ours = painted(studio, asked, request("without", steps=12))
+    assert furthest(ours["with"], np.asarray(theirs)) <= 1
+    assert furthest(ours["with"], ours["without"]) > 50
+
+
+def halved(content: bytes, part: str) -> bytes:
+    """The file with the numbers of these keys cut in half."""
+    tensors = safetensors.torch.load(content)
+    return safetensors.torch.save(
+        {key: tensor * (0.5 if part in key else 1) for key, tensor in tensors.items()}
+    )
+
+
+def test_a_file_that_says_something_else_fails_its_check(model: Model, adapters: Adapters) -> None:
+    learnt(adapters, ATTENTION, dora=True)
+    tokens = new_word(model)
+    content = written(adapters, tokens)
+
+    for part in ("alpha", "lora_unet_", "lora_te1_", "lora_te2_", "dora_scale", "clip_l", "clip_g"):
+        with pytest.raises(WronglySaved, match="the saved LoRA changes"):
+            check_saved(halved(content, part), adapters, "maria", tokens, model.base)
+
+
+def swapped(content: bytes) -> bytes:
+    """The file with down and up in each other's places, as somebody wrote them who took one for the other."""
+    tensors = safetensors.torch.load(content)
+    for key in [key for key in tensors if key.endswith("lora_down.weight")]:
+        other = key.replace("lora_down", "lora_up")
+        if tensors[key].T.shape == tensors[other].shape:
+            tensors[key], tensors[other] = tensors[other].T.contiguous(), tensors[key].T.contiguous()
+    return safetensors.torch.save(tensors)
+
+
+@pytest.mark.parametrize(("strength", "alpha"), [(0.0, 6.0), (1e-7, 128.0), (1e-6, 1.0)])
+def test_a_lora_that_learnt_next_to_nothing_passes_its_check(
+    model: Model, adapters: Adapters, strength: float, alpha: float
+) -> None:
+    learnt(adapters, EVERYWHERE, strength=strength, alpha=alpha)
+
+    check_saved(written(adapters), adapters, "maria", None, model.base)
+
+
+def test_a_check_allows_what_float32_rounds_in_so_many_layers(adapters: Adapters) -> None:
+    norm = 4.32e-6 / (4 * 2.0**-23)  # of an answer that was once found to differ by 4.67e-6
+
+    allowed = rounding(torch.float32, len(adapters.names.shapes)) * norm
+
+    assert 2 * 4.67e-6 < allowed < 8 * 4.67e-6
+    assert rounding(torch.float32, 3200) < 1e-5
+    assert rounding(torch.bfloat16, 3200) < 0.04
+
+
+@pytest.mark.parametrize("strength", [3e-3, 3e-2])
+def test_a_transposed_factor_and_a_wrong_alpha_fail_the_check_of_a_lora_of_any_strength(
+    model: Model, adapters: Adapters, strength: float
+) -> None:
+    learnt(adapters, EVERYWHERE, strength=strength)
+    content = written(adapters)
+
+    check_saved(content, adapters, "maria", None, model.base)
+    for broken in (swapped(content), halved(content, "alpha"), halved(content, "lora_unet_")):
+        with pytest.raises(WronglySaved, match="the saved LoRA changes"):
+            check_saved(broken, adapters, "maria", None, model.base)
+
+
+def test_a_check_leaves_the_pictures_as_they_were(model: Model, adapters: Adapters, tmp_path: Path) -> None:
+    ink = store(tmp_path, kohya(make_lora(model.base, of=attention)))
+    adapters.load(ink)
+    learnt(adapters, ATTENTION)
+    adapters.activate((ink,))
+    rows = torch.ones(1, model.base.unet.mid_block.attentions[0].proj_in.in_features)
+    layer = model.base.unet.mid_block.attentions[0].transformer_blocks[0].attn1.to_q
+    before = layer(rows)
+
+    check_saved(written(adapters), adapters, "maria", None, model.base)
+
+    assert torch.equal(layer(rows), before)
+    assert set(layer.lora_A) == {"maria", ink.sha256}
+
+
+def train(**changes: Any) -> Train:
+    values: dict[str, Any] = {
+        "name": "maria",
+        "examples": (Example(sha256=Sha256("a" * 64)),),
+        "trigger": "ohwx",
+        "subject": "woman",
+        "preset": "face",
+        "author": "Ana",
+        "settings": TrainingSettings(rank=8, alpha=4.0, learning_rate=3e-4),
+    }
+    return Train(job=JobId("j"), **(values | changes))
+
+
+def item(caption: str, place: int = 0) -> Item:
+    sides = {"original": (200, 100), "resized": (160, 80), "size": (128, 80)}
+    return Item(place=place, example=Example(sha256=Sha256("a" * 64)), caption=caption, **sides)
+
+
+def thumbnail() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGBA", (512, 384), "red").save(file, "PNG")
+    return file.getvalue()
+
+
+def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapters: Adapters) -> None:
+    learnt(adapters, ATTENTION)
+    told = metadata(
+        train(),
+        [item("ohwx woman, red hat"), item("ohwx woman, smiling", 1)],
+        side=128,
+        step=40,
+        losses=[0.5] * 10 + [0.25] * 10,
+        validation=0.3,
+        written=NOON,
+        note="the batch was lowered to 1.",
+        thumbnail=thumbnail(),
+    )
+
+    header = read_header(written(adapters, None, told), "LoRA maria").metadata
+
+    assert header.items() >= told.items()
+    assert (
+        header.items()
+        >= {
+            "ss_v2": "False",
+            "ss_base_model_version": "sdxl_base_v1-0",
+            "ss_network_module": "networks.lora",
+            "ss_network_dim": "8",
+            "ss_network_alpha": "4",
+            "ss_output_name": "maria",
+            "ss_learning_rate": "0.0003",
+            "ss_steps": "40",
+            "ss_resolution": "(128, 128)",
+            "modelspec.sai_model_spec": "1.0.1",
+            "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
+            "modelspec.title": "maria",
+            "modelspec.author": "Ana",
+            "modelspec.date": "2026-01-02T12:00:00Z",
+            "modelspec.trigger_phrase": "ohwx woman",
+            "modelspec.usage_hint": "write ohwx woman in the prompt; weight 1 is full strength.",
+            "atelier.preset": "face",
+            "atelier.note": "the batch was lowered to 1.",
+        }.items()
+    )
+    assert json.loads(header["ss_tag_frequency"]) == {"maria": {"ohwx woman": 2, "red hat": 1, "smiling": 1}}
+    assert json.loads(header["ss_network_args"]) == {}
+    assert json.loads(header["atelier.loss"]) == {"first": 0.5, "last tenth": 0.25, "validation": 0.3}
+    assert json.loads(header["atelier.pictures"]) == ["a" * 64] * 2
+    kind, _, text = header["modelspec.thumbnail"].partition(",")
+    assert kind == "data:image/jpeg;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(text))).size == (256, 192)
+
+
+def test_the_hashes_are_those_by_which_programs_find_a_lora(adapters: Adapters) -> None:
+    learnt(adapters, replace(EVERYWHERE, rank=64))
+
+    content = written(adapters, None, {"ss_v2": "False", "title": "x"})
+    renamed = written(adapters, None, {"ss_v2": "False", "title": "another"})
+
+    numbers = content[8 + int.from_bytes(content[:8], "little") :]
+    told = read_header(content, "LoRA maria").metadata
+    assert len(numbers) > 2**20 + 2**16
+    assert told["sshs_model_hash"] == hashlib.sha256(numbers).hexdigest()
+    assert told["modelspec.hash_sha256"] == f"0x{told['sshs_model_hash']}"
+    assert len(told["sshs_legacy_hash"]) == 8
+    assert told["sshs_legacy_hash"] != hashlib.sha256(b"").hexdigest()[:8]
+    assert read_header(renamed, "LoRA maria").metadata["sshs_legacy_hash"] == told["sshs_legacy_hash"]
+
+
+@pytest.fixture
+def taught(model: Model, adapters: Adapters, tmp_path: Path) -> dict[str, AdapterUse]:
+    """Files of two adapters with a new word each, and of one without."""
+    learnt(adapters, ATTENTION)
+    uses = {
+        name: store_bytes(tmp_path, written(adapters, tokens), name=name)
+        for name, tokens in (
+            ("maria", new_word(model, "ohwx", 1)),
+            ("bob", new_word(model, "ukj", 2)),
+        )
+    }
+    adapters.end("maria")
+    return uses | {"ink": store(tmp_path, kohya(make_lora(model.base, of=attention, seed=5)), weight=0.5)}
+
+
+def test_a_lora_with_a_new_word_mixes_with_plain_ones_and_not_with_another_of_its_kind(
+    model: Model, tmp_path: Path, taught: dict[str, AdapterUse]
+) -> None:
+    studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
+    prompt = "a red ohwx and a blue circle"
+    mixes = {
+        "maria": ("maria",),
+        "mixed": ("maria", "ink"),
+        "ink": ("ink",),
+        "plain": (),
+    }
+
+    pictures = painted(
+        studio,
+        *(
+            request(job, prompt=prompt, steps=4, adapters=tuple(taught[name] for name in names))
+            for job, names in mixes.items()
+        ),
+    )
+    (refused,) = [
+        event
+        for event in work(studio, {0: [request("both", adapters=(taught["maria"], taught["bob"]))]})
+        if isinstance(event, Failed)
+    ]
+
+    assert len({picture.tobytes() for picture in pictures.values()}) == 4
+    assert refused.expected
+    assert refused.reason == "the LoRAs bob and maria each bring new words of their own: use one of them."
+
+
+def test_at_weight_zero_a_lora_brings_no_word_and_may_stand_beside_another(
+    model: Model, tmp_path: Path, taught: dict[str, AdapterUse]
+) -> None:
+    studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
+    asked = request("plain", prompt="a red ohwx", steps=3)
+    silent = replace(taught["maria"], weight=0.0)
+
+    pictures = painted(
+        studio,
+        asked,
+        replace(asked, job=JobId("silent"), adapters=(silent,)),
+        replace(asked, job=JobId("bob"), adapters=(taught["bob"],)),
+        replace(asked, job=JobId("both"), adapters=(silent, taught["bob"])),
+    )
+
+    assert furthest(pictures["plain"], pictures["silent"]) == 0
+    assert furthest(pictures["bob"], pictures["both"]) == 0
+    assert furthest(pictures["bob"], pictures["plain"]) > 0

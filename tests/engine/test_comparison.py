@@ -1,0 +1,100 @@
+"""A comparison: the same seed in several ways on one sheet, with what CLIP says of each."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.messages import (
+    AdapterUse,
+    EngineSettings,
+    InvalidRequest,
+    Painted,
+    Variant,
+)
+from engine.sdxl.model import CannotLoad, Model
+from engine.studio import Studio
+from engine.vision.clip_score import Scorer
+from tests.engine.work import furthest, painted, pixels, request, work
+
+PROMPT = "a red circle on a white background"
+
+
+def ways(use: AdapterUse) -> tuple[Variant, ...]:
+    at = [Variant(name=f"{weight}", adapters=(replace(use, weight=weight),)) for weight in (0.5, 1.0, 1.3)]
+    return (Variant(name="without"), *at, Variant(name="refined", adapters=(use,), refiner=0.2))
+
+
+def compared(studio: Studio, use: AdapterUse) -> Painted:
+    asked = request(prompt=PROMPT, adapters=(use,), variants=ways(use))
+    (told,) = [one for one in work(studio, {0: [asked]}) if isinstance(one, Painted)]
+    return told
+
+
+def test_all_ways_are_on_one_sheet_with_their_scores(
+    studio: Studio, loras: tuple[AdapterUse, AdapterUse]
+) -> None:
+    told = compared(studio, loras[0])
+    (picture,) = told.pictures
+    height, width = pixels(picture.png).shape[:2]
+
+    assert [one.name for one in told.scores] == ["without", "0.5", "1.0", "1.3", "refined"]
+    assert all(one.clip is not None and 0 < one.clip <= 100 for one in told.scores)
+    assert (picture.width, picture.height, picture.seed) == (width, height, 7)
+    assert width > 3 * 128 and height > 2 * 128
+    assert told.seconds > 0
+
+
+def test_every_way_is_painted_as_it_is_alone(studio: Studio, loras: tuple[AdapterUse, AdapterUse]) -> None:
+    use = replace(loras[0], weight=1.0)
+    sheet = pixels(compared(studio, use).pictures[0].png)
+    alone = painted(
+        studio,
+        request("without", prompt=PROMPT),
+        request("1.0", prompt=PROMPT, adapters=(use,)),
+    )
+
+    shown = [sheet[50 : 50 + 384 : 3, left : left + 384 : 3] for left in (16, 16 + 2 * 396)]
+    assert furthest(shown[0], alone["without"]) <= 1
+    assert furthest(shown[1], alone["1.0"]) <= 1
+
+
+def test_a_model_without_a_refiner_leaves_out_what_needs_it(
+    model: Model, files: Path, loras: tuple[AdapterUse, AdapterUse]
+) -> None:
+    studio = Studio(replace(model, refiner=None), EngineSettings(model="demo", files=str(files)))
+
+    assert [one.name for one in compared(studio, loras[0]).scores] == ["without", "0.5", "1.0", "1.3"]
+
+
+def test_clip_scores_a_picture_higher_for_its_own_words(studio: Studio) -> None:
+    scorer = Scorer(EngineSettings(model="demo"), torch.device("cpu"))
+    (told,) = [
+        one for one in work(studio, {0: [request(prompt=PROMPT, steps=20)]}) if isinstance(one, Painted)
+    ]
+    png = told.pictures[0].png
+
+    (own,) = scorer.scores([png], PROMPT)
+    (other,) = scorer.scores([png], "a blue star on a black background")
+
+    assert own is not None and other is not None
+    assert own > other + 10
+
+
+def test_without_a_clip_there_are_no_scores() -> None:
+    scorer = Scorer(EngineSettings(model="somebody/elses"), torch.device("cpu"))
+
+    assert scorer.scores([b"", b""], PROMPT) == [None, None]
+
+
+def test_a_clip_that_is_not_there_is_told_before_anything_is_painted(tmp_path: Path) -> None:
+    with pytest.raises(CannotLoad, match="the CLIP"):
+        Scorer(EngineSettings(model="demo", clip=str(tmp_path / "none")), torch.device("cpu"))
+
+
+def test_more_ways_than_fit_are_refused() -> None:
+    with pytest.raises(InvalidRequest, match="at most 6"):
+        request(variants=tuple(Variant(name=str(number)) for number in range(7)))
+    with pytest.raises(InvalidRequest, match="leave the count at 1"):
+        request(variants=(Variant(name="one"),), count=2)

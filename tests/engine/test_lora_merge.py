@@ -1,0 +1,172 @@
+"""One LoRA of several: it paints what the mix painted, and says what it lost."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from engine.lora.adapter_file import Adapter, LowRank
+from engine.lora.key_names import Place
+from engine.messages import (
+    AdapterUse,
+    Cancel,
+    Cancelled,
+    Event,
+    Failed,
+    InvalidRequest,
+    JobId,
+    Merge,
+    Merged,
+    Sha256,
+)
+from engine.sdxl.model import Model
+from engine.studio import Studio
+from engine.tasks.lora_merge import merged_changes, nearest, side_by_side
+from tests.engine.work import furthest, painted, pixels, request
+from tests.lora_files import attention, kohya, make_lora, store
+
+PROMPT = "a red star above a blue circle on a white background"
+
+
+def asked(studio: Studio, *parts: AdapterUse, **more: Any) -> list[Event]:
+    merge = Merge(job=JobId("merge"), name="both", parts=parts, prompt=PROMPT, **more)
+    events = list(studio.accept(merge))
+    while not studio.idle:
+        events += studio.step()
+    return events
+
+
+def merged(studio: Studio, *parts: AdapterUse, **more: Any) -> Merged:
+    (told,) = [one for one in asked(studio, *parts, **more) if isinstance(one, Merged)]
+    return told
+
+
+def refusal(studio: Studio, *parts: AdapterUse, **more: Any) -> str:
+    (told,) = [one for one in asked(studio, *parts, **more) if isinstance(one, Failed)]
+    return told.reason
+
+
+def change(rank: int, seed: int, alpha: float = 4.0, *kernel: int) -> LowRank:
+    draw = torch.Generator().manual_seed(seed)
+    return LowRank(
+        down=torch.randn(rank, 20, *kernel, generator=draw),
+        up=torch.randn(30, rank, *[1] * len(kernel), generator=draw),
+        alpha=alpha,
+    )
+
+
+def test_ranks_side_by_side_paint_within_2_of_255_of_the_mix(
+    studio: Studio, loras: tuple[AdapterUse, AdapterUse]
+) -> None:
+    told = merged(studio, *loras)
+    alone = (AdapterUse(name="both", sha256=told.sha256),)
+    pictures = painted(studio, request("mix", adapters=loras, seed=9), request("one", adapters=alone, seed=9))
+
+    assert told.rank == 12
+    assert told.error < 1e-3
+    assert told.apart <= 2
+    assert furthest(pictures["mix"], pictures["one"]) <= 2
+
+
+def test_a_merge_that_is_cancelled_tells_what_it_left_in_the_store(
+    studio: Studio, loras: tuple[AdapterUse, AdapterUse], files: Path
+) -> None:
+    before = set(files.glob("??/*"))
+    list(studio.accept(Merge(job=JobId("merge"), name="other", parts=loras, prompt=PROMPT)))
+    while not (left := set(files.glob("??/*")) - before):
+        list(studio.step())
+
+    ended, *_ = studio.accept(Cancel(job=JobId("merge")))
+
+    assert ended == Cancelled(job=JobId("merge"), left=tuple(Sha256(path.name) for path in left))
+
+
+def test_files_in_fp16_paint_within_2_of_255_of_their_mix_too(
+    studio: Studio, loaded: Model, files: Path
+) -> None:
+    halves = [
+        {key: one.half() for key, one in kohya(make_lora(loaded.base, of=attention, seed=seed)).items()}
+        for seed in (11, 12)
+    ]
+    ink, chalk = (store(files, one, name=name) for one, name in zip(halves, ("ink", "chalk"), strict=True))
+
+    told = merged(studio, replace(ink, weight=0.7), replace(chalk, weight=-0.5))
+
+    assert told.apart <= 2
+    assert told.error < 1e-3
+
+
+def test_a_smaller_rank_says_what_it_loses(studio: Studio, loras: tuple[AdapterUse, AdapterUse]) -> None:
+    told = merged(studio, *loras, rank=6)
+
+    assert told.rank == 6
+    assert 0.05 < told.error < 0.9
+    assert pixels(told.sheet).shape[1] > 2 * 128
+
+
+def test_no_change_of_a_rank_is_nearer_than_the_truncated_decomposition() -> None:
+    exact = side_by_side([(change(6, 1), 0.7), (change(5, 2), -0.4)])
+    full = exact.delta()
+    truth = torch.linalg.svdvals(full)[4:].square().sum()
+
+    near = nearest(exact, 4)
+
+    assert float((full - near.delta()).square().sum()) == pytest.approx(float(truth))
+    assert side_by_side([(exact, 1.0), (near, -1.0)]).energy() == pytest.approx(float(truth))
+
+
+@pytest.mark.parametrize("kernel", [(), (3, 3)])
+def test_what_is_side_by_side_is_the_sum(kernel: tuple[int, ...]) -> None:
+    one, other = change(3, 1, 8.0, *kernel), change(4, 2, 0.01, *kernel)
+
+    both = side_by_side([(one, 0.7), (other, -2.0)])
+
+    torch.testing.assert_close(both.delta(), 0.7 * one.delta() - 2.0 * other.delta())
+    torch.testing.assert_close(nearest(both, 7).delta(), both.delta())
+
+
+def test_ranks_that_add_up_to_too_much_need_a_smaller_one() -> None:
+    place = Place(component="unet", path="here")
+    parts = [(Adapter(changes={place: change(100, seed)}), 1.0) for seed in (1, 2)]
+
+    with pytest.raises(InvalidRequest, match=r"add up to 200 .* --rank 64"):
+        list(merged_changes(parts, None))
+    assert list(merged_changes(parts, 64)) == []
+
+
+def test_a_dora_is_no_sum_and_is_refused(studio: Studio, loaded: Model, files: Path) -> None:
+    dora = store(
+        files,
+        kohya(make_lora(loaded.base, of=lambda part, path: path.endswith("to_q"), dora=True)),
+        name="fine",
+    )
+    plain = store(files, kohya(make_lora(loaded.base, of=attention, seed=13)), name="plain")
+
+    assert "the LoRA fine is a DoRA" in refusal(studio, plain, dora)
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ([("a", "1", 0.7)], "name at least two"),
+        ([("a", "1", 0.7), ("b", "1", 0.5)], "given twice"),
+        ([("a", "1", 0.7), ("b", "2", 0.0)], "weight 0"),
+    ],
+)
+def test_a_merge_that_means_nothing_is_refused_when_it_is_made(
+    parts: list[tuple[str, str, float]], reason: str
+) -> None:
+    uses = tuple(AdapterUse(name=name, sha256=sha256, weight=weight) for name, sha256, weight in parts)  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidRequest, match=reason):
+        Merge(job=JobId("j"), name="both", parts=uses, prompt=PROMPT)
+
+
+@pytest.mark.parametrize("rank", [0, -1, 129, 4096])
+def test_a_rank_that_no_file_may_have_is_refused(rank: int) -> None:
+    uses = tuple(AdapterUse(name=name, sha256=name * 64, weight=1.0) for name in "ab")  # type: ignore[arg-type]
+
+    with pytest.raises(InvalidRequest, match="from 1 to 128"):
+        Merge(job=JobId("j"), name="both", parts=uses, prompt=PROMPT, rank=rank)

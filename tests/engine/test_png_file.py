@@ -1,0 +1,144 @@
+"""The recipe travels inside the PNG, for other programs and for this one."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from PIL import Image
+
+from engine.lora.short_hashes import ModelHash
+from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size, stored_at
+from engine.sdxl.model import DEMO
+from engine.sdxl.png_file import Recipe, png
+from engine.studio import Studio
+from tests.engine.work import request, work
+from tests.lora_files import attention, kohya, make_lora, store
+
+INK = AdapterUse(name="ink", sha256=Sha256("ab" * 32), weight=0.8)
+
+
+def written(**changes: Any) -> Image.Image:
+    """A PNG with a recipe, read back."""
+    recipe = Recipe(
+        request=request(**changes),
+        seed=42,
+        size=Size(width=152, height=104),
+        model="/srv/models/painter_v2.safetensors",
+        model_hash="31e35c80fc",
+        lora_hashes={INK.sha256: "cd" * 6},
+    )
+    return Image.open(io.BytesIO(png(Image.new("RGB", (8, 8)), recipe)))
+
+
+def test_a1111_and_its_readers_find_their_parameters() -> None:
+    image = written(
+        prompt="a red\nstar",
+        negative_prompt="yellow",
+        sampler=Sampler.DPM_2M_KARRAS,
+        adapters=(INK,),
+        refiner=0.2,
+    )
+
+    assert image.info["parameters"] == (
+        "a red star <lora:ink:0.8>\n"
+        "Negative prompt: yellow\n"
+        "Steps: 6, Sampler: DPM++ 2M Karras, CFG scale: 5, Seed: 42, Size: 152x104, Model hash: 31e35c80fc, "
+        'Model: painter_v2, Lora hashes: "ink: cdcdcdcdcdcd", Refiner switch at: 0.8'
+    )
+
+
+def test_a_prompt_that_begins_like_what_to_avoid_is_not_taken_for_it() -> None:
+    first, *others = (
+        written(prompt="Negative prompt: on a sign", negative_prompt="").info["parameters"].splitlines()
+    )
+
+    assert not first.startswith("Negative prompt:")
+    assert first.removeprefix("\u2060") == "Negative prompt: on a sign"
+    assert len(others) == 1
+
+
+def test_a_models_name_with_commas_is_one_value() -> None:
+    recipe = Recipe(request=request(), seed=42, size=Size(width=152, height=104), model="fine, v1")
+
+    assert recipe.parameters().endswith('Model: "fine, v1"')
+
+
+def test_a_variation_is_named_as_a1111_names_it() -> None:
+    recipe = Recipe(
+        request=request(variation=0.15, variation_seed=3),
+        seed=42,
+        size=Size(width=152, height=104),
+        model="demo",
+        variation_seed=5,
+    )
+
+    assert recipe.parameters().endswith("Model: demo, Variation seed: 5, Variation seed strength: 0.15")
+
+
+def test_the_recipe_as_json_holds_every_value() -> None:
+    recipe = json.loads(written(prompt="ein Stern 🌟", adapters=(INK,)).info["recipe"])
+
+    assert recipe == {
+        "prompt": "ein Stern 🌟",
+        "negative_prompt": "",
+        "steps": 6,
+        "guidance_scale": 5.0,
+        "seed": 42,
+        "width": 152,
+        "height": 104,
+        "sampler": "Euler",
+        "refiner": 0.0,
+        "variation": 0.0,
+        "variation_seed": 0,
+        "adapters": [{"name": "ink", "sha256": "ab" * 32, "weight": 0.8}],
+        "model": "painter_v2",
+    }
+
+
+def test_the_picture_says_that_a_model_made_it() -> None:
+    packet = ElementTree.fromstring(written().info["XML:com.adobe.xmp"])
+
+    (description,) = packet.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
+    assert description.attrib["{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"] == (
+        "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+    )
+
+
+def test_hashes_are_those_that_a1111_and_civitai_know_the_files_by(studio: Studio, files: Path) -> None:
+    lora = kohya(make_lora(studio._model.base, of=attention, seed=9))
+    use = store(files, lora, metadata={"ss_output_name": "one"})
+    renamed = store(files, lora, metadata={"ss_output_name": "another", "note": "of the same numbers"})
+    whole = stored_at(files, use.sha256).read_bytes()
+    numbers = hashlib.sha256(whole[8 + int.from_bytes(whole[:8], "little") :]).hexdigest()
+    unet = (DEMO / "base/unet/diffusion_pytorch_model.safetensors").read_bytes()
+
+    (one,) = [each for each in work(studio, {0: [request(adapters=(use,))]}) if isinstance(each, Painted)]
+    (other,) = [
+        each for each in work(studio, {0: [request(adapters=(renamed,))]}) if isinstance(each, Painted)
+    ]
+
+    assert use.sha256 != renamed.sha256
+    for told in (one, other):
+        said = Image.open(io.BytesIO(told.pictures[0].png)).info["parameters"]
+        assert f'Lora hashes: "ink: {numbers[:12]}"' in said
+        assert f"Model hash: {hashlib.sha256(unet).hexdigest()[:10]}, Model: demo" in said
+
+
+def test_a_checkpoint_is_known_by_its_whole_file(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "painter.safetensors"
+    checkpoint.write_bytes(b"weights")
+
+    assert ModelHash(str(checkpoint)).get() == hashlib.sha256(b"weights").hexdigest()[:10]
+    assert ModelHash(str(tmp_path / "nothing.safetensors")).get() == ""
+    assert ModelHash(str(tmp_path)).get() == ""
+    assert ModelHash("no//such//model").get() == ""
+
+
+def test_what_the_engine_hands_out_carries_its_recipe(studio: Studio) -> None:
+    (result,) = [one for one in work(studio, {0: [request(count=2)]}) if isinstance(one, Painted)]
+
+    seeds = [json.loads(Image.open(io.BytesIO(one.png)).info["recipe"])["seed"] for one in result.pictures]
+    assert seeds == [7, 8]

@@ -1,0 +1,116 @@
+"""What is asked often looks at the rows that are meant, and never at all the jobs there ever were."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from engine.messages import Sha256
+from storage import (
+    jobs,
+    limits,
+    member_stats,
+    pictures,
+    queue_overrides,
+    space_settings,
+    statistics,
+    trainings,
+)
+from storage.tables import Job
+from tests.storage.harness import NOON, Studio
+
+Ask = Callable[[AsyncSession, int, int], Awaitable[object]]
+
+# By a session, a space and a person: what is asked with every job, every few seconds or with every card.
+OFTEN: dict[str, Ask] = {
+    "what runs": lambda session, space, person: jobs.running(session),
+    "leases that ran out": lambda session, space, person: jobs.expired(session, NOON),
+    "the next job": lambda session, space, person: jobs.next_queued(session),
+    "the next training": lambda session, space, person: jobs.next_training(session),
+    "how many wait": lambda session, space, person: jobs.queued_count(session),
+    "the places in line": lambda session, space, person: jobs.places(session),
+    "the places of trainings": lambda session, space, person: jobs.training_places(session),
+    "what waits in a space": lambda session, space, person: jobs.waiting(session, space, 20),
+    "what a paused space holds": lambda session, space, person: queue_overrides.held(session, 20),
+    "cards to be shown": lambda session, space, person: jobs.unshown(session, 20),
+    "somebody's open jobs": lambda session, space, person: jobs.mine(
+        session, space, person, ("queued", "running")
+    ),
+    "a channel's newest": lambda session, space, person: jobs.recent(session, space, "general", None, 20),
+    "what somebody uses": lambda session, space, person: limits.use(session, space, person, NOON),
+    "what somebody keeps": lambda session, space, person: limits.files(session, space, person),
+    "how many pictures somebody has": lambda session, space, person: member_stats.pictures(
+        session, space, person
+    ),
+    "what everybody did of late": lambda session, space, person: member_stats.everybody(
+        session, space, NOON - 9
+    ),
+    "what was done on each day": lambda session, space, person: member_stats.days(session, space, NOON - 9),
+    "why jobs failed": lambda session, space, person: member_stats.failures(session, space, NOON - 9),
+    "the statistics": lambda session, space, person: statistics.statistics(session, space, 20_833, 9, 9),
+    "drafts to look at": lambda session, space, person: trainings.drafts_without_report(session),
+    "somebody's trainings": lambda session, space, person: trainings.mine(session, space, person, 10),
+    "open trainings": lambda session, space, person: trainings.open_ones(session, person),
+    "files that nothing needs": lambda session, space, person: pictures.unneeded(session, [Sha256("0" * 64)]),
+    "old drafts": lambda session, space, person: jobs.forget_drafts(session, NOON, NOON),
+}
+WHOLE = re.compile(r"SCAN (jobs|pictures)$")  # with an index behind it, it is one of a few rows
+ALL_OF_A_SPACE = re.compile(r"SEARCH jobs USING (COVERING )?INDEX \w+ \(space_id=\?\)$")
+
+
+@pytest.mark.parametrize("what", OFTEN)
+async def test_what_is_asked_often_has_an_index(studio: Studio, what: str) -> None:
+    await studio.file("ana")
+    space, person = await studio.space(), await studio.person("ana")
+    await studio.write(_pause, space)
+
+    plan = await explained(studio, lambda session: OFTEN[what](session, space, person))
+
+    assert plan
+    assert [step for step in plan if WHOLE.match(step) or ALL_OF_A_SPACE.match(step)] == []
+
+
+async def test_a_plan_that_reads_all_jobs_is_told(studio: Studio) -> None:
+    async def slow(session: AsyncSession) -> None:
+        await session.scalars(select(Job).where(Job.lease_until < 1).order_by(Job.number))
+
+    assert any(WHOLE.match(step) for step in await explained(studio, slow))
+
+
+async def explained(studio: Studio, ask: Callable[[AsyncSession], Awaitable[object]]) -> list[str]:
+    """How SQLite goes about each statement of this."""
+    said: list[tuple[str, Any]] = []
+    engine = studio.database._reading.sync_engine
+
+    def heard(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+        if statement.startswith("SELECT"):
+            said.append((f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    async with studio.database.reading() as session:
+        event.listen(engine, "before_cursor_execute", heard)
+        try:
+            await ask(session)
+        finally:
+            event.remove(engine, "before_cursor_execute", heard)
+        connection = await session.connection()
+        plans = [(await connection.exec_driver_sql(*one)).mappings() for one in said]
+    return [str(step["detail"]) for plan in plans for step in plan]
+
+
+async def _pause(session: AsyncSession, space: int) -> None:
+    await space_settings.hold(session, space, "paused")
+
+
+async def test_what_was_done_of_late_is_found_though_the_clock_went_back(studio: Studio) -> None:
+    for day in (0.0, 1.0, 2.0, 8.0, 9.5, 9.1, 9.9, 8.9):
+        studio.now = NOON + day * member_stats.DAY
+        await studio.file("ana")
+
+    (done,) = await studio.read(member_stats.everybody, await studio.space(), NOON + 9 * member_stats.DAY)
+    (all_of_it,) = await studio.read(member_stats.everybody, await studio.space(), 0.0)
+
+    assert done.open == 3
+    assert all_of_it.open == 8

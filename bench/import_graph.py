@@ -36,21 +36,23 @@ def within(arrows: Arrows, room: str) -> Arrows:
 
 def circles(arrows: Arrows) -> list[frozenset[str]]:
     """The sets of modules or units that all import each other, by whatever way; the largest first."""
-    reach = {name: _reachable(arrows, name) for name in arrows}
+    below = reachable(arrows)
     mutual = {
-        frozenset(other for other in reach[name] if name in reach[other])
+        frozenset(other for other in below[name] if name in below[other])
         for name in arrows
-        if name in reach[name]
+        if name in below[name]
     }
     return sorted(mutual, key=lambda circle: (-len(circle), sorted(circle)))
 
 
-def _reachable(arrows: Arrows, start: str) -> set[str]:
-    seen: set[str] = set()
-    rest = list(arrows[start])
-    while rest:
-        name = rest.pop()
-        if name not in seen:
-            seen.add(name)
-            rest.extend(arrows[name])
-    return seen
+def reachable(arrows: Arrows) -> dict[str, set[str]]:
+    """What each one imports, directly or by way of others."""
+    below: dict[str, set[str]] = {name: set() for name in arrows}
+    for name, lower in below.items():
+        rest = list(arrows[name])
+        while rest:
+            other = rest.pop()
+            if other not in lower:
+                lower.add(other)
+                rest.extend(arrows[other])
+    return below

@@ -4,29 +4,21 @@ Plain files load everywhere. Those with magnitudes (DoRA) or new words do not lo
 the first with a warning and refuses the second.
 """
 
-import base64
 import hashlib
-import io
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import safetensors.torch
 import torch
-from PIL import Image
 from torch import Tensor
 
 from engine.lora.adapter_file import Adapter, LowRank, parsed_adapter
 from engine.lora.adapters import Adapters
 from engine.lora.key_names import KeyNames, Place
-from engine.messages import Train
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.prompts import Reader
-from engine.training.dataset import Item
 
-THUMBNAIL = 256  # pixels of its longer side, as the model metadata standard asks for
 LEGACY_FROM, LEGACY_BYTES = 0x100000, 0x10000  # what the old short hash of A1111's first LoRA extension reads
 LOST = 0.05  # of what the adapter changes, at most, by rounding to fp16 and to the model's precision
 ROUNDINGS = 4  # of the model's own output in its precision, where the adapter changes next to nothing
@@ -92,122 +84,6 @@ def hashes(content: bytes, metadata: Mapping[str, str]) -> dict[str, str]:
         "sshs_legacy_hash": legacy[:8],
         "modelspec.hash_sha256": f"0x{whole}",
     }
-
-
-def metadata(
-    training: Train,
-    items: Sequence[Item],
-    *,
-    side: int,
-    step: int,
-    losses: Sequence[float],
-    validation: float | None,
-    written: datetime,
-    note: str = "",
-    thumbnail: bytes | None = None,
-) -> dict[str, str]:
-    """What the file tells of itself: kohya's ss_ fields, the model metadata standard's, and our own.
-
-    items: the pictures that were learnt from; side: of a square of the training area, in pixels; step: how
-    many steps were done; losses: of each; note: which settings were lowered; thumbnail: any picture's bytes.
-    """
-    return {
-        **kohya_fields(training, items, side, step),
-        **modelspec_fields(training, side, written, thumbnail),
-        **own_fields(training, items, losses, validation, note),
-    }
-
-
-def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -> dict[str, str]:
-    """The fields of kohya's trainer that others read; A1111 hides a LoRA without this base model."""
-    settings = training.settings
-    text_encoders = settings.text_encoder or settings.text_encoder_2
-    arguments = {"dora_wd": "True"} if settings.dora else {}
-    return {
-        "ss_v2": "False",
-        "ss_base_model_version": "sdxl_base_v1-0",
-        "ss_network_module": "networks.lora",
-        "ss_network_dim": str(settings.rank),
-        "ss_network_alpha": f"{settings.alpha:g}",
-        "ss_network_dropout": f"{settings.dropout:g}",
-        "ss_network_args": json.dumps(arguments),
-        "ss_output_name": training.name,
-        "ss_tag_frequency": json.dumps({training.name: tags(items)}),
-        "ss_num_train_images": str(len(items)),
-        "ss_resolution": f"({side}, {side})",
-        "ss_steps": str(step),
-        "ss_max_train_steps": str(settings.steps),
-        "ss_total_batch_size": str(settings.batch),
-        "ss_gradient_accumulation_steps": str(settings.accumulation),
-        "ss_gradient_checkpointing": str(settings.checkpointing),
-        "ss_learning_rate": f"{settings.learning_rate:g}",
-        "ss_unet_lr": f"{settings.learning_rate:g}",
-        "ss_text_encoder_lr": f"{settings.text_learning_rate:g}" if text_encoders else "None",
-        "ss_optimizer": settings.optimizer.value,
-        "ss_lr_scheduler": settings.schedule.value,
-        "ss_lr_warmup_steps": str(settings.warmup),
-        "ss_max_grad_norm": f"{settings.clipping:g}",
-        "ss_min_snr_gamma": f"{settings.min_snr_gamma:g}" if settings.min_snr_gamma else "None",
-        "ss_noise_offset": f"{settings.noise_offset:g}" if settings.noise_offset else "None",
-        "ss_caption_dropout_rate": f"{settings.caption_dropout:g}",
-        "ss_seed": str(settings.seed),
-    }
-
-
-def tags(items: Sequence[Item]) -> dict[str, int]:
-    """How often each part between commas stands in the captions, the most frequent first."""
-    parts = (part.strip() for item in items for part in item.caption.split(","))
-    return dict(Counter(part for part in parts if part).most_common())
-
-
-def modelspec_fields(
-    training: Train, side: int, written: datetime, thumbnail: bytes | None
-) -> dict[str, str]:
-    """The fields of the model metadata standard, version 1.0.1."""
-    fields = {
-        "modelspec.sai_model_spec": "1.0.1",
-        "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
-        "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
-        "modelspec.title": training.name,
-        "modelspec.date": written.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "modelspec.resolution": f"{side}x{side}",
-        "modelspec.trigger_phrase": training.phrase,
-        "modelspec.usage_hint": f"write {training.phrase} in the prompt; weight 1 is full strength.",
-    }
-    if training.author:
-        fields["modelspec.author"] = training.author
-    if thumbnail is not None:
-        fields["modelspec.thumbnail"] = data_url(thumbnail)
-    return fields
-
-
-def own_fields(
-    training: Train, items: Sequence[Item], losses: Sequence[float], validation: float | None, note: str
-) -> dict[str, str]:
-    """What no standard has a field for: the preset, the pictures by hash, and how the losses went."""
-    last = losses[-max(1, len(losses) // 10) :]
-    summary = {
-        "first": losses[0] if losses else None,
-        "last tenth": sum(last) / len(last) if last else None,
-        "validation": validation,
-    }
-    fields = {
-        "atelier.preset": training.preset,
-        "atelier.pictures": json.dumps([item.example.sha256 for item in items]),
-        "atelier.loss": json.dumps(summary),
-        "atelier.note": note,
-    }
-    return {name: text for name, text in fields.items() if text}
-
-
-def data_url(picture: bytes) -> str:
-    """The picture as a small JPEG in a data URL."""
-    file = io.BytesIO()
-    with Image.open(io.BytesIO(picture)) as image:
-        small = image.convert("RGB")
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
-    small.save(file, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 @torch.no_grad()

@@ -13,7 +13,6 @@ from pathlib import Path
 import torch
 
 from engine.job_store import JobStore
-from engine.lora.adapter_export import metadata
 from engine.lora.adapters import Adapters
 from engine.messages import (
     SIDE,
@@ -34,6 +33,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.painting import Painting
+from engine.training.adapter_metadata import metadata
 from engine.training.batches import Lessons, class_caption
 from engine.training.dataset import Examiner, Item, planned_steps
 from engine.training.loss import Rows, errors

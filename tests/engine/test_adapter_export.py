@@ -19,7 +19,7 @@ import torch
 from diffusers import EulerDiscreteScheduler
 from PIL import Image
 
-from engine.lora.adapter_export import WronglySaved, adapter_file, check_saved, metadata, rounding
+from engine.lora.adapter_export import WronglySaved, adapter_file, check_saved, rounding
 from engine.lora.adapter_file import parsed_adapter
 from engine.lora.adapters import Adapters
 from engine.lora.safetensors_file import read_header
@@ -36,6 +36,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.studio import Studio
+from engine.training.adapter_metadata import metadata
 from engine.training.dataset import Item
 from tests.engine.work import furthest, painted, request, work
 from tests.lora_files import attention, kohya, make_lora, store, store_bytes

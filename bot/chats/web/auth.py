@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from bot.chats.web.page_files import STATIC
+from bot.chats.web import page_files
 from bot.chats.web.token_throttle import Guesses
 from bot.config import is_loopback
 from bot.http.bodies import PATIENCE, utf8_of
@@ -19,7 +19,7 @@ PERSON = "atelier_person"  # the cookie with a person's secret
 KEY = "atelier_key"  # the cookie of those who once gave the token
 KEEP = 400 * 24 * 3600  # seconds: browsers allow no more
 SECRET = re.compile(r"[A-Za-z0-9_-]{32,128}", re.ASCII)  # what a person's cookie may hold
-OPEN = frozenset({*STATIC, "/token", "/healthz"})  # what those without the token get
+OPEN = ("/token", "/healthz")  # what those without the token get beside the page's files
 LONGEST_TOKEN = 1024  # bytes
 KNOWN = web.RequestKey("known", bool)
 HEADERS = {
@@ -45,6 +45,7 @@ class Doors:
         self._cookie = hmac.new(secret, (token or "").encode(), "sha256").hexdigest()
         self._guesses = Guesses()
         self._patience = patience
+        self._open = frozenset({*page_files.addresses(), *OPEN})
 
     def guard(self, app: web.Application) -> None:
         """Put every route of this application behind the doors."""
@@ -61,7 +62,7 @@ class Doors:
         if writes and not _same_origin(request):
             raise web.HTTPForbidden(text="this comes from another site, and is not taken.")
         request[KNOWN] = await self._knows(request)
-        if request.path not in OPEN and not request[KNOWN]:
+        if request.path not in self._open and not request[KNOWN]:
             raise web.HTTPUnauthorized(text="this chat asks for its token.")
         if request[KNOWN]:
             welcome(request)

@@ -1,6 +1,6 @@
-// A loss curve: the training's own errors thin, the same smoothed bold, the validation's as dots, the best one marked.
+// A loss curve: each step's loss thin, the same smoothed bold, validation as dots, the best checkpoint marked.
 
-import { el } from "./parts.js";
+import { el } from "./dom.js";
 
 /** @typedef {[number, number]} Point */
 /** @typedef {{steps: number, losses: Point[], smoothed: Point[], validation: Point[], best: number|null}} Curve */
@@ -16,45 +16,45 @@ function svg(/** @type {string} */ tag, props = {}, ...children) {
 }
 
 /** 0.0834, 0.150, 0.000120: three digits that count. */
-export function loss(/** @type {number} */ value) {
+export function lossText(/** @type {number} */ value) {
   return value.toPrecision(3);
 }
 
 /** A round distance between ticks, so that about TICKS of them fit. */
-function pace(/** @type {number} */ span) {
+function tickDistance(/** @type {number} */ span) {
   const rough = span / TICKS;
-  const ten = 10 ** Math.floor(Math.log10(rough));
-  return [1, 2, 5, 10].map((times) => times * ten).find((one) => one >= rough) ?? rough;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((times) => times * power).find((round) => round >= rough) ?? rough;
 }
 
 function ticks(/** @type {number} */ low, /** @type {number} */ high) {
-  const by = pace(high - low);
+  const by = tickDistance(high - low);
   const first = Math.ceil(low / by - 1e-9);
-  const found = [];
-  for (let nth = first; nth * by <= high + by * 1e-9; nth++) found.push(Number((nth * by).toPrecision(6)));
-  return found;
+  const values = [];
+  for (let nth = first; nth * by <= high + by * 1e-9; nth++) values.push(Number((nth * by).toPrecision(6)));
+  return values;
 }
 
 /** From which value to which: what is smooth is all in sight, single wild losses need not be. */
 function range(/** @type {Curve} */ { losses, smoothed, validation }) {
   const raw = losses.map(([, value]) => value).sort((a, b) => a - b);
   const at = (share) => raw[Math.round(share * (raw.length - 1))];
-  const seen = [...smoothed, ...validation].map(([, value]) => value);
-  if (raw.length) seen.push(at(OUTLIERS), at(1 - OUTLIERS));
-  const low = Math.min(...seen);
-  const high = Math.max(...seen);
-  const air = (high - low || Math.abs(high) || 1) * 0.08;
-  return { low: Math.max(0, low - air), high: high + air };
+  const visible = [...smoothed, ...validation].map(([, value]) => value);
+  if (raw.length) visible.push(at(OUTLIERS), at(1 - OUTLIERS));
+  const low = Math.min(...visible);
+  const high = Math.max(...visible);
+  const margin = (high - low || Math.abs(high) || 1) * 0.08;
+  return { low: Math.max(0, low - margin), high: high + margin };
 }
 
 /** What the curve says, in words. */
-function told(/** @type {Curve} */ { losses, smoothed, validation, best }) {
+function curveLabel(/** @type {Curve} */ { losses, smoothed, validation, best }) {
   const line = smoothed.length ? smoothed : losses;
-  const words = [`Loss curve over ${line.at(-1)?.[0] ?? 0} steps`];
-  if (line.length) words.push(`from ${loss(line[0][1])} to ${loss(line[line.length - 1][1])}`);
+  const parts = [`Loss curve over ${line.at(-1)?.[0] ?? 0} steps`];
+  if (line.length) parts.push(`from ${lossText(line[0][1])} to ${lossText(line[line.length - 1][1])}`);
   const marked = validation.find(([step]) => step === best);
-  if (marked) words.push(`best checkpoint at step ${best} with a validation loss of ${loss(marked[1])}`);
-  return words.join(", ");
+  if (marked) parts.push(`best checkpoint at step ${best} with a validation loss of ${lossText(marked[1])}`);
+  return parts.join(", ");
 }
 
 /** The curve as a figure that fills its width; null where there is nothing to draw yet. */
@@ -72,7 +72,7 @@ export function drawCurve(/** @type {Curve} */ curve) {
   // Everything is stretched to the width it gets; only strokes keep their size, so a dot is a stroke of no length.
   const drawing = svg(
     "svg",
-    { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": told(curve) },
+    { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img", "aria-label": curveLabel(curve) },
     svg("path", { class: "rule", d: rows.map((value) => `M0 ${y(value).toFixed(2)}H100`).join("") }),
     svg("path", { class: "raw", d: path(losses) }),
     svg("path", { class: "smooth", d: path(smoothed) }),
@@ -106,20 +106,21 @@ function legend(/** @type {Curve} */ { losses, smoothed, validation, best }) {
 
 /** Under the pointer the curve says its numbers. */
 function followPointer(field, /** @type {Curve} */ curve, { x, last }) {
-  const near = (line, step) => line.reduce((found, one) => (!found || Math.abs(one[0] - step) < Math.abs(found[0] - step) ? one : found), null);
-  const line = el("span", { class: "here", hidden: true, "aria-hidden": "true" });
-  const words = el("span", { class: "saying", hidden: true, "aria-hidden": "true" });
-  field.append(line, words);
+  const distance = (point, step) => Math.abs(point[0] - step);
+  const nearest = (points, step) => points.reduce((best, point) => (!best || distance(point, step) < distance(best, step) ? point : best), null);
+  const marker = el("span", { class: "pointer-line", hidden: true, "aria-hidden": "true" });
+  const label = el("span", { class: "pointer-label", hidden: true, "aria-hidden": "true" });
+  field.append(marker, label);
   field.addEventListener("pointermove", (event) => {
     const box = field.getBoundingClientRect();
-    const found = near(curve.smoothed.length ? curve.smoothed : curve.losses, ((event.clientX - box.left) / box.width) * last);
-    if (!found) return;
-    const checked = curve.validation.find(([step]) => Math.abs(step - found[0]) < last / 60);
-    const at = checked ?? found;
-    line.style.setProperty("left", `${x(at[0])}%`);
-    words.style.setProperty("left", `${Math.min(86, Math.max(14, x(at[0])))}%`);
-    words.textContent = `step ${at[0]} · ${loss(found[1])}${checked ? ` · validation ${loss(checked[1])}` : ""}`;
-    line.hidden = words.hidden = false;
+    const point = nearest(curve.smoothed.length ? curve.smoothed : curve.losses, ((event.clientX - box.left) / box.width) * last);
+    if (!point) return;
+    const check = curve.validation.find(([step]) => Math.abs(step - point[0]) < last / 60);
+    const [step] = check ?? point;
+    marker.style.setProperty("left", `${x(step)}%`);
+    label.style.setProperty("left", `${Math.min(86, Math.max(14, x(step)))}%`);
+    label.textContent = `step ${step} · ${lossText(point[1])}${check ? ` · validation ${lossText(check[1])}` : ""}`;
+    marker.hidden = label.hidden = false;
   });
-  field.addEventListener("pointerleave", () => (line.hidden = words.hidden = true));
+  field.addEventListener("pointerleave", () => (marker.hidden = label.hidden = true));
 }

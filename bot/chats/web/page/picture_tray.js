@@ -1,0 +1,191 @@
+// A tray of pictures that are sent to the bot, with captions; a zip becomes the pictures in it.
+
+import { el, iconButton } from "./dom.js";
+import { announce } from "./feedback.js";
+import { plural } from "./format.js";
+import { state } from "./state.js";
+
+/** @typedef {{sha256: string, name: string, caption: string, width?: number, height?: number, recipe?: string}} Sent */
+
+const LARGEST_PICTURE = 20 * 2 ** 20; // bytes, as the server takes them
+const AT_ONCE = 3; // files under way
+const LONGEST_CAPTION = 1000;
+
+const isZip = (/** @type {File} */ file) => /\.zip$/i.test(file.name) || /zip/.test(file.type);
+const TEXT = /\.(txt|caption)$/i; // a.txt, a.caption and a.png.txt are all of a.png
+const ENDING = /\.(png|jpe?g|jfif|jpe|webp)$/i;
+const isText = (/** @type {File} */ file) => TEXT.test(file.name);
+const stem = (/** @type {string} */ name) => name.replace(/^.*\//, "").replace(TEXT, "").replace(ENDING, "").normalize("NFC").toLowerCase();
+
+/** What stands in a text file: in UTF-8, in UTF-16 as Windows writes it, or in Windows-1252. */
+function decodeText(/** @type {Uint8Array} */ bytes) {
+  const wide = (bytes[0] === 0xff && bytes[1] === 0xfe) || bytes[1] === 0 ? "utf-16le" : (bytes[0] === 0xfe && bytes[1] === 0xff) || bytes[0] === 0 ? "utf-16be" : "";
+  if (wide) return new TextDecoder(wide).decode(bytes);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return new TextDecoder("windows-1252").decode(bytes);
+  }
+}
+
+/** One picture of a tray: where it is shown, and what the bot knows of it once it is sent. */
+class Item {
+  constructor(/** @type {PictureTray} */ tray, /** @type {string} */ name, /** @type {string} */ address) {
+    this.tray = tray;
+    this.address = address;
+    /** @type {Sent|null} */ this.sent = null;
+    this.status = el("span", {}, "Checking…");
+    this.caption = el("input", { class: "caption", "aria-label": `Caption of ${name}`, placeholder: "Caption", maxlength: LONGEST_CAPTION, oninput: () => tray.noteChange() });
+    this.caption.hidden = true;
+    this.image = el("img", { src: address || null, alt: "", onerror: (event) => event.target.removeAttribute("src") });
+    this.node = el(
+      "li",
+      { class: "chip", "data-is": "waiting" },
+      this.image,
+      el("div", { class: "about" }, el("b", { title: name }, name), this.status),
+      this.caption,
+      iconButton("close", `Remove ${name}`, () => tray.remove(this)),
+    );
+    this.name = name;
+    this.alone = false; // it came without others
+  }
+
+  /** The bot has it. */
+  accept(/** @type {Sent} */ sent) {
+    this.sent = sent;
+    this.node.dataset.is = "sent";
+    this.status.textContent = sent.width ? `${sent.width} × ${sent.height}` : "";
+    if (!this.address) this.image.src = `/uploads/${sent.sha256}.webp`;
+    this.caption.value ||= sent.caption;
+    this.caption.hidden = !this.tray.captions;
+  }
+
+  refuse(/** @type {string} */ reason) {
+    this.node.dataset.is = "refused";
+    this.status.textContent = reason;
+    announce(`${this.name}: ${reason}`);
+  }
+
+  forget() {
+    if (this.address) URL.revokeObjectURL(this.address);
+    this.node.remove();
+  }
+}
+
+/** A list of pictures that grows by files. `onChange` is called whenever what it holds is another, `onRecipe` with
+ * the recipe of a picture that comes alone and carries one. */
+export class PictureTray {
+  constructor(/** @type {HTMLElement} */ list, { captions = false, onChange = (/** @type {PictureTray} */ _) => {}, onRecipe = (/** @type {string} */ _) => {} } = {}) {
+    this.list = list;
+    this.captions = captions;
+    this.onChange = onChange;
+    this.onRecipe = onRecipe;
+    /** @type {Set<Item>} */ this.items = new Set();
+    /** @type {[File, Item][]} */ this.queue = [];
+    /** @type {Map<string, string>} */ this.captionFiles = new Map(); // captions that came as files, by the picture's name
+    this.sending = 0;
+  }
+
+  /** The pictures that the bot has, in their order. @returns {Sent[]} */
+  get sent() {
+    return [...this.items].flatMap((item) => (item.sent ? [{ ...item.sent, caption: item.caption.value.trim() }] : []));
+  }
+
+  /** Whether some are still under way. */
+  get waiting() {
+    return this.sending + this.queue.length > 0;
+  }
+
+  async add(/** @type {Iterable<File>} */ files) {
+    const all = [...files];
+    for (const file of all) {
+      if (this.captions && isText(file)) await this.#readCaption(file);
+      else this.#enqueue(file, all.length === 1);
+    }
+    this.noteChange();
+  }
+
+  /** Pictures that the bot has already. */
+  put(/** @type {Sent[]} */ pictures) {
+    for (const picture of pictures) this.#append(new Item(this, picture.name || "picture", "")).accept(picture);
+    this.noteChange();
+  }
+
+  remove(/** @type {Item} */ item) {
+    this.items.delete(item);
+    this.queue = this.queue.filter(([, queued]) => queued !== item);
+    item.forget();
+    this.noteChange();
+  }
+
+  clear() {
+    for (const item of this.items) item.forget();
+    this.items.clear();
+    this.queue = [];
+    this.noteChange();
+  }
+
+  noteChange() {
+    this.list.hidden = !this.items.size;
+    this.onChange(this);
+  }
+
+  async #readCaption(/** @type {File} */ file) {
+    const caption = decodeText(new Uint8Array(await file.arrayBuffer())).trim().slice(0, LONGEST_CAPTION);
+    this.captionFiles.set(stem(file.name), caption);
+    for (const item of this.items) if (stem(item.name) === stem(file.name)) item.caption.value = caption;
+  }
+
+  #enqueue(/** @type {File} */ file, /** @type {boolean} */ alone) {
+    const item = this.#append(new Item(this, file.name, isZip(file) ? "" : URL.createObjectURL(file)));
+    item.alone = alone;
+    item.caption.value = this.captionFiles.get(stem(file.name)) ?? "";
+    if (!isZip(file) && file.size > LARGEST_PICTURE) {
+      item.refuse("larger than 20 MB: send a smaller one.");
+      return;
+    }
+    this.queue.push([file, item]);
+    this.#sendNext();
+  }
+
+  #append(/** @type {Item} */ item) {
+    this.items.add(item);
+    this.list.append(item.node);
+    return item;
+  }
+
+  #sendNext() {
+    while (this.sending < AT_ONCE && this.queue.length) {
+      const [file, item] = this.queue.shift();
+      this.sending += 1;
+      this.#send(file, item).finally(() => {
+        this.sending -= 1;
+        this.#sendNext();
+        this.noteChange();
+      });
+    }
+  }
+
+  async #send(/** @type {File} */ file, /** @type {Item} */ item) {
+    try {
+      const response = await fetch(`/uploads?${new URLSearchParams({ name: file.name, channel: state.channel })}`, { method: "POST", body: file });
+      if (!response.ok) throw new Error(await response.text());
+      const { pictures, refused } = await response.json();
+      if (!this.items.has(item)) return;
+      if (isZip(file)) this.#unpack(item, pictures, refused);
+      else {
+        item.accept(pictures[0]);
+        if (item.alone && pictures[0].recipe) this.onRecipe(pictures[0].recipe);
+      }
+    } catch (error) {
+      item.refuse(error.message || "it could not be sent.");
+    }
+  }
+
+  #unpack(/** @type {Item} */ zip, /** @type {Sent[]} */ pictures, /** @type {{name: string, reason: string}[]} */ refused) {
+    this.put(pictures);
+    for (const { name, reason } of refused) this.#append(new Item(this, name || zip.name, "")).refuse(reason);
+    this.remove(zip);
+    announce(`${plural(pictures.length, "picture")} in ${zip.name}`);
+  }
+}

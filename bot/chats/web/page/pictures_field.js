@@ -1,0 +1,55 @@
+// The field of a form that takes pictures to learn from, with their captions.
+
+import { el, icon } from "./dom.js";
+import { plural } from "./format.js";
+import { PictureTray } from "./picture_tray.js";
+
+const MOST = 50; // pictures in a training
+const KINDS = "image/png,image/jpeg,image/webp,application/zip,.zip,.txt,.caption,.jfif,.jpe";
+
+/** A field whose value is a list of pictures as JSON text; and its tray. */
+export function picturesField(/** @type {{name: string, label: string, help: string}} */ parameter, /** @type {string} */ id, /** @type {string} */ value) {
+  const json = el("input", { type: "hidden", name: parameter.name });
+  const count = el("span", { class: "allowed", "aria-live": "polite" });
+  const list = el("ul", { class: "tiles", "aria-label": "Pictures to learn from" });
+  const chooser = el("input", { type: "file", accept: KINDS, multiple: true, hidden: true, onchange: () => add(chooser.files) });
+  const { zone, invitation } = newZone(id, () => chooser.click());
+  const zoneItem = el("li", { class: "zone-item" });
+  const field = el("div", { class: "field wide" }, el("label", { for: id }, parameter.label, count), zone, list, chooser, json);
+
+  function onChange(/** @type {PictureTray} */ { sent, waiting, items }) {
+    json.value = sent.length ? JSON.stringify(sent.map(({ sha256, name, caption }) => ({ sha256, name, caption }))) : "";
+    json.dataset.waiting = waiting ? "true" : "";
+    count.textContent = waiting ? "sending…" : sent.length ? plural(sent.length, "picture") : "";
+    count.classList.toggle("over", sent.length > MOST);
+    if (sent.length > MOST) count.textContent += `: at most ${MOST}`;
+    zone.classList.toggle("more", items.size > 0);
+    invitation.textContent = items.size ? "Add more" : "Drop pictures here, paste them, or choose files";
+    if (items.size) list.append(zoneItem);
+    else field.insertBefore(zone, list);
+    if (items.size) zoneItem.append(zone);
+  }
+
+  const tray = new PictureTray(list, { captions: true, onChange });
+  const add = (files) => tray.add([...files]).then(() => (chooser.value = ""));
+  tray.noteChange();
+  tray.put(parseList(value));
+  return { field, tray };
+}
+
+/** Where files are dropped, and which opens the browser's own choice of files. */
+function newZone(/** @type {string} */ id, onclick) {
+  const invitation = el("b");
+  const help = el("small", { id: `${id}-help` }, `PNG, JPEG or WebP, up to ${MOST}; a zip works too, with captions in name.txt`);
+  const zone = el("button", { class: "zone", type: "button", id, "aria-describedby": `${id}-help`, onclick }, icon("pictures"), invitation, help);
+  return { zone, invitation };
+}
+
+function parseList(/** @type {string} */ value) {
+  try {
+    const pictures = JSON.parse(value || "[]");
+    return Array.isArray(pictures) ? pictures : [];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,101 @@
+// What I ask of the bot (messages, forms, buttons), and what becomes of its replies.
+
+import { tray } from "./attachments.js";
+import { commandName, loadCommands, positionalOf } from "./commands.js";
+import { remember, setMessage } from "./composer.js";
+import { connection } from "./connection.js";
+import { $ } from "./dom.js";
+import { confirmPress, showToast } from "./feedback.js";
+import { showForm } from "./form.js";
+import { loadFavourites } from "./gallery.js";
+import { addNotice, showError } from "./notices.js";
+import { state } from "./state.js";
+import { bringCard } from "./timeline.js";
+import { scrollToNewest, showView } from "./views.js";
+
+export async function sendMessage() {
+  const text = $("words").value.trim();
+  if (!text) return;
+  if (!connection.open) {
+    showError("Not connected right now. Your words stay here; send them when the connection is back.");
+    return;
+  }
+  remember(text);
+  setMessage("");
+  try {
+    const { reply } = await connection.request({ say: text });
+    if (!reply.ok && !$("words").value) setMessage(text);
+    handleReply(reply, text);
+  } catch (error) {
+    showError(error.message, text);
+  }
+}
+
+/** Press a button of a card; where there is a `question` it must be pressed twice. */
+export async function press({ action, button, question }) {
+  if (question && !confirmPress(button, question)) return;
+  button.disabled = true;
+  try {
+    const { reply } = await connection.request({ press: action.id });
+    if (reply.ok && action.id.startsWith("keep:")) await loadFavourites();
+    if (reply.ok && reply.text && !reply.files.length) showToast(reply.text); // the card shows it too
+    else handleReply(reply, `${action.emoji} ${action.label}`);
+  } catch (error) {
+    showError(error.message);
+  } finally {
+    button.disabled = false;
+  }
+}
+
+/** Send a form; the reply. */
+export async function fillForm(/** @type {string} */ command, /** @type {Record<string, string>} */ values) {
+  return (await connection.request({ fill: { command, values } })).reply;
+}
+
+/** `echo` is what was said or pressed. */
+function handleReply(reply, /** @type {string} */ echo) {
+  if (reply.form) openForm(reply.form.command, reply.form.values, reply.text);
+  else if (reply.text || reply.files.length || reply.loras.length) addNotice({ ...reply, echo });
+  if (reply.job) {
+    scrollToNewest();
+    if (/^\/show\b/i.test(echo)) bringCard(reply.job).catch((error) => showError(error.message));
+  }
+}
+
+export async function openForm(/** @type {string} */ name, values = {}, note = "") {
+  await loadCommands().catch(() => null); // my defaults may be others by now; without a connection the old ones do
+  const command = state.commands.get(name);
+  if (!command) return;
+  const pictures = command.parameters.find((parameter) => parameter.type === "pictures");
+  const fromTray = pictures && !values[pictures.name] && tray.sent.length ? { [pictures.name]: JSON.stringify(tray.sent) } : {};
+  showForm(command, { ...values, ...fromTray }, async (filled) => {
+    const reply = await fillForm(name, filled);
+    if (!reply.ok) return reply.text;
+    if (pictures) tray.clear();
+    showView("chat");
+    setMessage("");
+    handleReply(reply, `/${name}`);
+    return "";
+  });
+  if (note) $("form-about").textContent = note;
+}
+
+/** The form of the command that is being typed, with what is typed already. */
+export function openFormForMessage() {
+  const text = $("words").value;
+  const name = commandName(text);
+  const command = state.commands.get(name) ?? state.commands.get("imagine");
+  const rest = text.replace(/^\/\S+\s*/, "").replace(name.includes(" ") ? /^\S+\s*/ : "", "");
+  const positional = positionalOf(command);
+  openForm(command?.name, positional && rest && !/(^|\s)--\w/.test(rest) ? { [positional.name]: rest } : {});
+}
+
+/** The form that paints like a picture that carries this recipe; where it is none nothing happens. */
+export async function openFormForRecipe(/** @type {string} */ recipe) {
+  try {
+    const { reply } = await connection.request({ recipe });
+    if (reply.ok && !document.querySelector("dialog[open]")) handleReply(reply, "");
+  } catch (error) {
+    showError(error.message);
+  }
+}

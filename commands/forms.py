@@ -1,6 +1,6 @@
 """A command as a form: what pages and modals show, and what they hand back."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import isfinite
 from types import MappingProxyType
 from typing import Any
@@ -53,11 +53,21 @@ def values(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str, An
     return read | unpacked(read, command.parameters)
 
 
-def check_needed(command: Command[..., Any], texts: Mapping[str, str]) -> None:
-    """Raise NeededByForm for the first thing that a form has to have, and that these texts have not."""
+def check_needed(
+    command: Command[..., Any], texts: Mapping[str, str], uploaded: Collection[str] = ()
+) -> None:
+    """Raise NeededByForm for the first thing that a form has to have, and that neither these texts nor what
+    was uploaded for it has."""
     for parameter in command.parameters:
-        if parameter.option.needed and not texts.get(parameter.name):
+        if parameter.option.needed and not texts.get(parameter.name) and parameter.name not in uploaded:
             raise NeededByForm(parameter)
+
+
+def pictures_of(command: Command[..., Any]) -> tuple[Parameter, ...]:
+    """The first parameter that takes pictures, if there is one: what was sent for no parameter is for it."""
+    several = [one for one in command.files if one.kind == "pictures"]
+    single = [one for one in command.files if one.kind == "picture"]
+    return tuple([*several, *single][:1])
 
 
 class NeededByForm(InvalidRequest):

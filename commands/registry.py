@@ -1,7 +1,6 @@
 """All that people can say, in the order in which they learn it; /help reads it out."""
 
 from collections.abc import Awaitable, Mapping
-from functools import cache
 from types import MappingProxyType
 from typing import Annotated, get_args, get_type_hints
 
@@ -13,7 +12,7 @@ from commands.admin.people import admin_people
 from commands.admin.queue import admin_queue
 from commands.admin.rules import admin_rules
 from commands.admin.stats import admin_stats
-from commands.answers import Answer, CreateJob, ShowCard, Text
+from commands.answers import Answer, CreateJob, Form, ShowCard, Text
 from commands.cancel import cancel
 from commands.compare import compare
 from commands.context import ChatContext
@@ -124,8 +123,22 @@ GROUPS: Mapping[str, str] = MappingProxyType(
 )  # first words of two, each with what its commands are for
 
 
-@cache
 def posting() -> frozenset[str]:
     """The names of the commands that may end in a card, which everybody in the channel sees."""
-    told = {name: get_type_hints(one.run)["return"] for name, one in COMMANDS.items()}
-    return frozenset(name for name, kind in told.items() if {CreateJob, ShowCard} & {kind, *get_args(kind)})
+    return frozenset(name for name, one in COMMANDS.items() if posts(one))
+
+
+def posts(command: Known) -> bool:
+    """Whether it may end in a card, which everybody in the channel sees."""
+    return not answers(command).isdisjoint({CreateJob, ShowCard})
+
+
+def opens_form(command: Known) -> bool:
+    """Whether it may answer with a form."""
+    return Form in answers(command)
+
+
+def answers(command: Known) -> frozenset[type]:
+    """What it may answer with, as the signature of its handler says."""
+    told = get_type_hints(command.run)["return"]
+    return frozenset(get_args(told) or (told,))

@@ -1,29 +1,24 @@
 """Files that people attach: read at once, before Discord forgets them, and never more than is allowed."""
 
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from functools import partial
 
 import aiohttp
 import discord
-import structlog
 
 from bot.chats.discord.modal_submit import Attached
 from bot.chats.interface import Caller
-from bot.uploads.archive import ZIP
-from bot.uploads.intake import Intake, Kept, check_size, left_out
-from bot.uploads.lora_check import check_lora
-from engine.messages import InvalidRequest, JobId, Sha256
-from storage.database import CannotStore
+from bot.uploads.file_fields import FormFiles, IncomingFile, take_files
+from bot.uploads.intake import Intake
+from commands.registry import Known
+from engine.messages import InvalidRequest, JobId
 
 PATIENCE = aiohttp.ClientTimeout(total=60.0)  # for one file
 CHUNK = 2**16  # bytes
 GONE = "Discord does not have it any more: send it again."
 MANY = 1000  # messages whose files are held until a form comes back
-
-log = structlog.get_logger(__name__)
-
-Refused = tuple[str, str]  # name and reason
 
 
 class Attachments:
@@ -45,24 +40,16 @@ class Attachments:
         """What is held for this form of theirs; nothing if it is another one."""
         return () if form is None else self._held.get((caller.person, form), ())
 
-    async def take(self, caller: Caller, files: Sequence[Attached]) -> tuple[list[Kept], list[Refused]]:
-        """The pictures that are kept, and what is not, with the reason."""
-        kept: list[Kept] = []
-        refused: list[Refused] = []
-        for file in files:
-            try:
-                check_size(file.size, ZIP[0] if file.name.lower().endswith(".zip") else b"")
-                sent = await self._intake.take(caller, file.name, self._chunks(file))
-            except (InvalidRequest, CannotStore) as error:
-                refused.append((file.name, str(error)))
-                continue
-            except OSError as error:
-                log.error("a picture could not be kept", reason=repr(error))
-                refused.append((file.name, "it could not be kept."))
-                continue
-            kept += sent.pictures
-            refused += sent.refused
-        return kept, refused
+    async def take(
+        self,
+        caller: Caller,
+        command: Known,
+        files: Mapping[str, Sequence[Attached]],
+        earlier: Mapping[str, str],
+    ) -> FormFiles:
+        """Take in what is attached for a command, by parameter. Raises FileRefused."""
+        opened = {name: [partial(self._open, one) for one in several] for name, several in files.items()}
+        return await take_files(self._intake, caller, command, opened, earlier)
 
     async def head(self, file: Attached, size: int) -> bytes:
         """The first bytes of a file, at most so many; none when it is gone."""
@@ -75,15 +62,13 @@ class Attachments:
                         break
         return bytes(content[:size])
 
-    async def take_lora(self, caller: Caller, file: Attached) -> Sha256:
-        """A file that may be a LoRA, kept as theirs. Raises InvalidRequest, CannotStore, OSError."""
-        check_lora(file.size, b"")
-        return await self._intake.take_lora(caller, self._chunks(file))
-
     async def close(self) -> None:
         """Hang up."""
         if self._session is not None:
             await self._session.close()
+
+    async def _open(self, file: Attached) -> IncomingFile:
+        return IncomingFile(name=file.name, size=file.size, chunks=self._chunks(file))
 
     async def _chunks(self, file: Attached) -> AsyncGenerator[bytes]:
         """The file's content as it comes. Raises InvalidRequest when it is gone."""
@@ -104,8 +89,3 @@ class Attachments:
 def attached(one: discord.Attachment) -> Attached:
     """A file as discord.py knows it."""
     return Attached(name=one.filename, url=one.url, size=one.size)
-
-
-def told(refused: Sequence[Refused]) -> str:
-    """What was not taken, in words."""
-    return "\n".join(["these were left out:", *left_out(refused)])

@@ -9,27 +9,24 @@ import structlog
 from discord import app_commands
 
 from bot.chats.discord import buttons, context_menus, reactions
-from bot.chats.discord.attachments import Attachments, attached, told
+from bot.chats.discord.attachments import Attachments, attached
 from bot.chats.discord.command_sync import sync
-from bot.chats.discord.definitions import PICTURES, PRIVATE, ZIP, slash_commands, texts
+from bot.chats.discord.definitions import PRIVATE, attached_to, slash_commands, texts
 from bot.chats.discord.ephemeral import say, tried
 from bot.chats.discord.file_dm import SENT
 from bot.chats.discord.interactions import CHAT, SORRY, Asking
-from bot.chats.discord.modal_submit import Attached, Filled, filled, is_form
+from bot.chats.discord.modal_submit import Filled, filled, is_form
 from bot.chats.discord.pending import Interaction
 from bot.chats.interface import Caller
 from bot.dispatch.apply import Reply
-from commands.imagine import imagine
-from commands.registry import Known
-from commands.show import show
-from commands.syntax.form_files import examples, written_examples
-from commands.train import train
-from commands.training_runs import training
-from engine.messages import Example, InvalidRequest, JobId
+from commands.actions import button_id
+from commands.forms import check_needed, pictures_of
+from commands.registry import Known, opens_form, posts
+from engine.messages import InvalidRequest, JobId
 from storage.database import CannotStore
+from storage.ids import new_job_id
 
 GUILDS_COME = 0.5  # seconds without another guild, after which all are known
-CARDS = (imagine, train, show, training)  # what may end in a card that all can see
 
 log = structlog.get_logger(__name__)
 
@@ -117,50 +114,25 @@ class Atelier(discord.AutoShardedClient):
 
     async def _heard(self, interaction: Interaction, command: Known, given: Mapping[str, Any]) -> None:
         """A slash command, with what was given."""
-        files = [attached(given[name]) for name in (*PICTURES, ZIP) if name in given]
         try:
             values = texts(command, given)
         except InvalidRequest as error:
             await tried(say(interaction, str(error)))
             return
-        lora = next((one for one in given.values() if isinstance(one, discord.Attachment)), None)
-        if files:
-            await self._train(interaction, values, files)
-        elif lora is not None:
-            await self._bring(interaction, command, values, attached(lora))
-        elif given.get(PRIVATE):
-            await self._in_private(interaction, command, values)
+        files = {one.name: [attached(file) for file in attached_to(one, given)] for one in command.files}
+        form = Filled(command=command, values=values, files=files)
+        if given.get(PRIVATE):
+            await self._in_private(interaction, form)
         else:
-            await self.asking.ask(
-                interaction,
-                lambda caller, job: self.asking.dispatch.fill(caller, command.name, values, job=job),
-                may_form=command is train,
-                makes_card=command in CARDS,
-            )
+            await self._filled(interaction, form, may_form=opens_form(command) and not any(files.values()))
 
-    async def _bring(
-        self, interaction: Interaction, command: Known, values: Mapping[str, str], file: Attached
-    ) -> None:
-        """The file first, then what it is to be called."""
-
-        async def act(caller: Caller, job: JobId) -> Reply:
-            try:
-                sha256 = await self.attachments.take_lora(caller, file)
-            except InvalidRequest as error:
-                return Reply(ok=False, text=str(error))
-            named = next(one.name for one in command.parameters if one.kind == "lora_file")
-            return await self.asking.dispatch.fill(caller, command.name, {**values, named: sha256}, job=job)
-
-        await self.asking.ask(interaction, act, makes_card=False)
-
-    async def _in_private(self, interaction: Interaction, command: Known, values: Mapping[str, str]) -> None:
+    async def _in_private(self, interaction: Interaction, form: Filled) -> None:
         """The card goes to the person's direct messages, and nobody else sees that they asked."""
 
         async def act(caller: Caller, job: JobId) -> Reply:
             direct = await interaction.user.create_dm()
-            reply = await self.asking.dispatch.fill(
-                replace(caller, channel=str(direct.id), direct=True), command.name, values
-            )
+            there = replace(caller, channel=str(direct.id), direct=True)
+            reply = await self._carry_out(there, form, new_job_id(), [])
             if not reply.ok or reply.job is None:
                 return reply
             self.asking.pending.note(reply.job, interaction)
@@ -168,53 +140,42 @@ class Atelier(discord.AutoShardedClient):
 
         await self.asking.ask(interaction, act, makes_card=False)
 
-    async def _filled(self, interaction: Interaction, form: Filled) -> None:
-        """A form that came back; sent twice, it files once."""
-        if form.command is train:
-            await self._train(interaction, form.values, form.files, form.source, form.job)
-            return
+    async def _filled(self, interaction: Interaction, form: Filled, *, may_form: bool = False) -> None:
+        """Files first, then what they are for; what was left out is told once there is a card.
+
+        A form that came back twice files once.
+        """
+        notes: list[str] = []
         await self.asking.ask(
             interaction,
-            lambda caller, job: self.asking.dispatch.fill(
-                caller, form.command.name, form.values, job=job, origin=form.source
-            ),
-            makes_card=form.command in CARDS,
+            lambda caller, job: self._carry_out(caller, form, job, notes),
+            may_form=may_form,
+            makes_card=posts(form.command),
             job=form.job,
+            note=lambda: "\n".join(notes),
         )
 
-    async def _train(
-        self,
-        interaction: Interaction,
-        values: Mapping[str, str],
-        files: "list[Attached] | tuple[Attached, ...]",
-        source: JobId | None = None,
-        job: JobId | None = None,
-    ) -> None:
-        """Pictures first, then the draft; what was left out is told once its card is there."""
-        left_out: list[tuple[str, str]] = []
+    async def _carry_out(self, caller: Caller, form: Filled, job: JobId, notes: list[str]) -> Reply:
+        command = form.command
+        held = self.attachments.held(caller, form.source)
+        source = None if held else form.source
+        earlier = await self._earlier(caller, command, source)
+        files = {**form.files, **{one.name: (*held, *form.files[one.name]) for one in pictures_of(command)}}
+        uploaded = [name for name, several in files.items() if several or earlier.get(name)]
+        try:
+            if form.job is not None:
+                check_needed(command, form.values, uploaded)
+            sent = await self.attachments.take(caller, command, files, earlier)
+        except InvalidRequest as error:
+            return Reply(ok=False, text=str(error))
+        notes += filter(None, [sent.note])
+        hidden = {one.name: earlier.get(one.name, "") for one in command.parameters if one.option.hidden}
+        values = {**hidden, **form.values, **sent.texts}
+        return await self.asking.dispatch.fill(caller, command.name, values, job=job, origin=source)
 
-        async def act(caller: Caller, job: JobId) -> Reply:
-            held = self.attachments.held(caller, source)
-            draft = None if held else source
-            earlier = {} if draft is None else await self._earlier(caller, draft)
-            kept, refused = await self.attachments.take(caller, (*held, *files))
-            left_out.extend(refused)
-            sent = [Example(sha256=one.sha256, name=one.name, caption=one.caption) for one in kept]
-            pictures = (*examples(earlier.get("pictures") or "[]"), *sent)
-            if not pictures:
-                return Reply(
-                    ok=False, text=told(refused) if refused else "there is no picture to learn from."
-                )
-            told_values = {
-                **values,
-                "pictures": written_examples(pictures),
-                "draft": earlier.get("draft", ""),
-            }
-            return await self.asking.dispatch.fill(caller, train.name, told_values, job=job, origin=draft)
-
-        await self.asking.ask(interaction, act, job=job, note=lambda: told(left_out) if left_out else "")
-
-    async def _earlier(self, caller: Caller, source: JobId) -> Mapping[str, str]:
-        """What the job has that the form was opened from: its own person alone is told."""
-        reply = await self.asking.dispatch.press(caller, f"edit:{source}")
+    async def _earlier(self, caller: Caller, command: Known, source: JobId | None) -> Mapping[str, str]:
+        """What no form brings back, of the job that it was opened from: its own person alone is told."""
+        if source is None or not any(one.is_file or one.option.hidden for one in command.parameters):
+            return {}
+        reply = await self.asking.dispatch.press(caller, button_id("edit", source))
         return {} if reply.form is None else reply.form.values

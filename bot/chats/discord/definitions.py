@@ -10,7 +10,6 @@ from discord import AppCommandOptionType, app_commands
 from bot.chats.discord.completions import Suggest, suggestions
 from bot.chats.discord.pending import Interaction
 from commands.forms import definition
-from commands.imagine import imagine
 from commands.registry import COMMANDS, GROUPS, Known, members
 from commands.syntax.parser import parse
 from commands.syntax.quotes import split
@@ -20,7 +19,7 @@ from commands.syntax.values import written_value
 CHOICES = 25
 MORE = "more"  # the option that has all those of a command for which there is no room
 PRIVATE = "private"
-PICTURES = tuple(f"picture{number}" for number in range(1, 6))
+FEW = 5  # pictures that can be attached to a command
 ZIP = "zip"
 ALONE = "show"  # what stands for the second word where others have one: Discord takes no such command alone
 KINDS = {
@@ -114,7 +113,7 @@ def texts(command: Known, given: Mapping[str, Any]) -> dict[str, str]:
     names = [
         parameter.name
         for parameter in command.parameters
-        if not is_folded(parameter) and not isinstance(given.get(parameter.name), discord.Attachment)
+        if not is_folded(parameter) and not parameter.is_file
     ]
     return told | {name: written_value(given[name]) for name in names if given.get(name) is not None}
 
@@ -142,12 +141,12 @@ def _group(name: str, heard: Heard) -> app_commands.Group:
 
 def _slash(command: Known, heard: Heard, called: str = "") -> app_commands.Command[Any, ..., None]:
     """`called`: its name within its group."""
-    options = [inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+    signature = [inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     helps: dict[str, str] = {}
     labels: dict[str, str] = {}
     for name, label, help, kind, required in _options(command):
         default = inspect.Parameter.empty if required else None
-        options.append(
+        signature.append(
             inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         )
         helps[name], labels[name] = help, label
@@ -155,7 +154,7 @@ def _slash(command: Known, heard: Heard, called: str = "") -> app_commands.Comma
     async def hear(interaction: Interaction, **given: Any) -> None:
         await heard(interaction, command, {name: one for name, one in given.items() if one is not None})
 
-    setattr(hear, "__signature__", inspect.Signature(options))  # noqa: B010 - functions declare no such field
+    setattr(hear, "__signature__", inspect.Signature(signature))  # noqa: B010 - functions declare no such field
     return app_commands.Command(
         name=called or command.name,
         description=_line(command.help),
@@ -167,35 +166,41 @@ def _slash(command: Known, heard: Heard, called: str = "") -> app_commands.Comma
 
 
 def _options(command: Known) -> list[tuple[str, str, str, Any, bool]]:
-    """Name, label, help, kind and whether it must be given, of all that a slash command asks for."""
+    """Name, label, help, kind and whether it must be given, of all that a slash command asks for.
+
+    What must be given comes first, as Discord wants it.
+    """
     told = {one["name"]: one for one in definition(command)["parameters"]}
     options: list[tuple[str, str, str, Any, bool]] = []
     for parameter in command.parameters:
-        match told[parameter.name]["type"]:
-            case "pictures":
-                options += _files()
-            case "lora_file":
-                told_of = _line(parameter.option.help)
-                options.append((parameter.name, parameter.label, told_of, discord.Attachment, True))
-            case "hidden":
-                pass
-            case _ if not is_folded(parameter):
-                kind, help = _field(parameter, told[parameter.name]), _line(parameter.option.help)
-                options.append((parameter.name, parameter.label, help, kind, parameter.required))
-    if command is imagine:
+        if parameter.is_file:
+            options += _files(parameter)
+        elif not (is_folded(parameter) or parameter.option.hidden):
+            kind, help = _field(parameter, told[parameter.name]), _line(parameter.option.help)
+            options.append((parameter.name, parameter.label, help, kind, parameter.required))
+    if command.private:
         options.append((PRIVATE, PRIVATE, "you alone get the picture, by direct message", bool, False))
-    if any(map(is_folded, command.parameters)):
-        options.append(
-            (MORE, MORE, "anything else, such as --lr 1e-4 --batch 2: /help train tells", str, False)
-        )
-    return options
+    if folded := [one.flags[0] for one in command.parameters if is_folded(one)]:
+        about = f"anything else, such as {' or '.join(folded[:2])}: /help {command.name} lists all"
+        options.append((MORE, MORE, _line(about), str, False))
+    return sorted(options, key=lambda option: not option[-1])
 
 
-def _files() -> list[tuple[str, str, str, Any, bool]]:
+def attached_to(parameter: Parameter, given: Mapping[str, Any]) -> list[discord.Attachment]:
+    """The files that somebody attached for this parameter."""
+    return [given[name] for name, *_ in _files(parameter) if name in given]
+
+
+def _files(parameter: Parameter) -> list[tuple[str, str, str, Any, bool]]:
     """Where files can be attached, for clients that cannot send them in a form."""
-    pictures = [(name, name, "a picture to learn from", discord.Attachment, False) for name in PICTURES]
+    about = _line(parameter.option.help)
+    if parameter.kind != "pictures":
+        must = parameter.required or parameter.option.needed
+        return [(parameter.name, parameter.label, about, discord.Attachment, must)]
+    single = parameter.name.removesuffix("s")
+    names = [f"{single}{number}" for number in range(1, FEW + 1)]
     return [
-        *pictures,
+        *((name, name.replace("_", "-"), about, discord.Attachment, False) for name in names),
         (ZIP, ZIP, "many pictures, a caption beside each: a.png, a.txt", discord.Attachment, False),
     ]
 

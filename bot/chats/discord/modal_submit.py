@@ -5,27 +5,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from commands.imagine import imagine
 from commands.registry import COMMANDS, Known, find
-from commands.syntax.parser import parse
+from commands.syntax.parser import listed, parse, value
 from commands.syntax.quotes import split
 from commands.syntax.spec import Option, Parameter
 from commands.syntax.values import written_value
-from commands.train import train
 from engine.messages import InvalidRequest, JobId
 
 FORM = re.compile(
     r"form:([a-z]{1,20}(?: [a-z]{1,20})?):([0-9a-z]{6}):([0-9a-z]{6})?:([a-z0-9_-]{0,32})", re.ASCII
 )
 REST = "rest"  # the row with everything that has none of its own
-CONSENT = "consent"
-NAME = "name"  # /train's, where the form was opened without one
 HELD = "held"  # which files of a message a form goes with, as Attachments knows them
-FILES = ("pictures", "pictures-2")
-ROWS = {imagine.name: ("prompt", "no", "lora", "seed")}  # the others are flags in one row
-PHRASE = Parameter(
-    name="phrase", type=str, option=Option("the trigger, and what it is"), required=False, spoken=True
-)
+ROWS = 5  # that a form has at most; one is for everything else
+FRONT = "front"  # what stands before the flags in that row
+SECOND = "-2"  # ends the id of a second row of files for the same parameter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +33,16 @@ class Attached:
 
 @dataclass(frozen=True, kw_only=True)
 class Filled:
-    """A form that came back. `job` is what it files, once; `source` the job that it was made from."""
+    """A command with what was given for it, or its form that came back.
+
+    `job` is what a form files, once; `source` the job that it was made from. `files` are by parameter.
+    """
 
     command: Known
-    job: JobId
-    source: JobId | None
     values: Mapping[str, str]
-    files: tuple[Attached, ...]
+    files: Mapping[str, Sequence[Attached]]
+    job: JobId | None = None
+    source: JobId | None = None
 
 
 def is_form(custom_id: str) -> bool:
@@ -59,40 +56,70 @@ def filled(data: Mapping[str, Any]) -> Filled:
     if told is None or told[1] not in COMMANDS:
         raise InvalidRequest("this form is not known any more: please say it again.")
     command, fields = find(told[1]), dict(_fields(data.get("components", ())))
-    shown = ("preset",) if command is train else own_rows(command)
-    values = {name: str(_first(fields.get(name))) for name in shown}
-    if command is train:
-        values[NAME] = told[4] or str(_first(fields.get(NAME)))
-        values[CONSENT] = "true" if fields.get(CONSENT) else ""
-    rest = [one for one in command.parameters if one.name not in values and not one.option.hidden]
-    said = _said(str(_first(fields.get(REST))), [_optional(one) for one in rest], command)
+    values = {one.name: _text(one, fields) for one in own_rows(command) if not one.is_file}
+    titled = in_title(command)
+    if titled is not None and told[4]:
+        values[titled.name] = told[4]
+    said = _shared(str(_first(fields.get(REST))), command)
     known = data.get("resolved", {}).get("attachments", {})
     return Filled(
         command=command,
         job=JobId(told[2]),
         source=JobId(told[3]) if told[3] else None,
         values=values | {name: written_value(value) for name, value in said.items()},
-        files=tuple(
-            Attached(
-                name=str(known[one]["filename"]), url=str(known[one]["url"]), size=int(known[one]["size"])
-            )
-            for row in FILES
-            for one in fields.get(row) or ()
-            if one in known
-        ),
+        files={one.name: _attached(one, fields, known) for one in command.files},
     )
 
 
-def own_rows(command: Known) -> tuple[str, ...]:
-    """The parameters that have a row of their own."""
-    return ROWS.get(command.name, tuple(one.name for one in command.parameters if one.required)[:4])
+def own_rows(command: Known) -> tuple[Parameter, ...]:
+    """The parameters that have a row of their own: what a form has to have, and what is wanted most."""
+    wanted = [one for one in command.parameters if one.required or one.option.needed or one.option.main]
+    return tuple(wanted[: ROWS - 1])
 
 
-def _said(words: str, parameters: Sequence[Parameter], command: Known) -> dict[str, Any]:
-    """The flags of a row; what stands before them in /train's is the trigger, and what it is."""
-    said = parse(split(words), [PHRASE, *parameters] if command is train else parameters)
-    trigger, _, subject = str(said.pop(PHRASE.name, "")).partition(" ")
-    return {name: text for name, text in (("trigger", trigger), ("subject", subject)) if text} | said
+def shared_row(command: Known) -> tuple[Parameter, ...]:
+    """The parameters that share one row: the bare ones in front, the others as flags."""
+    own = own_rows(command)
+    return tuple(
+        one for one in command.parameters if one not in own and not (one.is_file or one.option.hidden)
+    )
+
+
+def in_title(command: Known) -> Parameter | None:
+    """The parameter that stands in the form's title, and in its id, where it was given before."""
+    spoken = command.spoken
+    return spoken if spoken is not None and spoken.kind == "name" else None
+
+
+def _text(parameter: Parameter, fields: Mapping[str, Any]) -> str:
+    text = str(_first(fields.get(parameter.name)))
+    return ("true" if text else "") if parameter.kind == "boolean" else text
+
+
+def _attached(
+    parameter: Parameter, fields: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
+) -> tuple[Attached, ...]:
+    """The files in the rows of this parameter."""
+    sent = (*(fields.get(parameter.name) or ()), *(fields.get(parameter.name + SECOND) or ()))
+    return tuple(
+        Attached(name=str(known[one]["filename"]), url=str(known[one]["url"]), size=int(known[one]["size"]))
+        for one in sent
+        if one in known
+    )
+
+
+def _shared(words: str, command: Known) -> dict[str, Any]:
+    """What is said in the row that parameters share. Raises InvalidRequest with one sentence."""
+    shared = [_optional(one) for one in shared_row(command)]
+    bare = [one for one in shared if one.option.bare]
+    if not bare:
+        return parse(split(words), shared)
+    front = Parameter(
+        name=FRONT, type=str, option=Option(listed([one.label for one in bare])), required=False, spoken=True
+    )
+    said = parse(split(words), [front, *shared])
+    texts = str(said.pop(FRONT, "")).split(maxsplit=len(bare) - 1)
+    return {one.name: value(one, text) for one, text in zip(bare, texts, strict=False)} | said
 
 
 def _optional(parameter: Parameter) -> Parameter:

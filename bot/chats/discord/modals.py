@@ -1,25 +1,28 @@
 """Forms as Discord shows them: five rows at most, and all that has to be remembered in the form's own id."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import discord
 from discord import ui
 
-from bot.chats.discord.modal_submit import CONSENT, FILES, HELD, NAME, REST, own_rows
+from bot.chats.discord.modal_submit import HELD, REST, ROWS, SECOND, in_title, own_rows, shared_row
 from bot.chats.discord.pending import Interaction
 from commands.actions import BUTTON
 from commands.answers import Form
-from commands.presets import presets
 from commands.registry import Known, find
 from commands.syntax.quotes import quote
-from commands.train import USUAL_PRESET, train
+from commands.syntax.spec import Parameter
+from commands.syntax.values import written_value
 from engine.messages import PROMPT_CHARACTERS
 from storage.ids import new_job_id
 
 PLAIN = re.compile(r"[\w.:][\w.:,-]*")  # what can stand after a flag without quotes
 FILES_AT_ONCE = 10  # that Discord takes in one row
-LONG = ("prompt", "no")
+TITLE, LABEL, ABOUT, CHOICES = 45, 45, 100, 25  # what Discord takes: characters, and choices of a select
+ENOUGH = 2  # flags that are named as examples
+KEPT = "what is there already stays; send more, or nothing"
+MORE = "if ten are not enough"
 
 
 def modal_of(form: Form, interaction: Interaction) -> ui.Modal:
@@ -27,109 +30,131 @@ def modal_of(form: Form, interaction: Interaction) -> ui.Modal:
     command = find(form.command)
     button = BUTTON.fullmatch(interaction.custom_id or "")
     source = button[2] if button else form.values.get(HELD, "")
-    name = form.values.get(NAME, "") if command is train else ""
+    titled = in_title(command)
+    name = form.values.get(titled.name, "") if titled is not None else ""
     modal = ui.Modal(
-        title=f"/{command.name} {name}".strip()[:45],
+        title=f"/{command.name} {name}".strip()[:TITLE],
         custom_id=f"form:{command.name}:{new_job_id()}:{source}:{name}",
     )
-    rows = _training(form.values) if command is train else _rows(command, form.values)
-    for row in rows:
+    for row in list(_rows(command, form.values, without=titled if name else None))[:ROWS]:
         modal.add_item(row)
     modal.stop()  # discord.py has to remember nothing: what comes back says all
     return modal
 
 
-def _training(values: Mapping[str, str]) -> Iterator[ui.Label[ui.Modal]]:
-    """Two rows of files, so that twenty pictures can be sent; what the draft has already stays.
+def _rows(
+    command: Known, values: Mapping[str, str], without: Parameter | None
+) -> Iterator[ui.Label[ui.Modal]]:
+    """A row for each of the parameters that have one, and one for all others; ticks come last."""
+    own = [one for one in own_rows(command) if one is not without]
+    ticks = [one for one in own if one.kind == "boolean"]
+    shared = [_shared(command, values)] if shared_row(command) else []
+    room = ROWS - len(own) - len(shared)
+    for parameter in own:
+        if parameter.is_file:
+            yield from _uploads(parameter, values, twice=room > 0)
+        elif parameter not in ticks:
+            yield _label(parameter, _component(parameter, values.get(parameter.name, "")))
+    yield from shared
+    for parameter in ticks:
+        yield _label(parameter, _tick(parameter, values.get(parameter.name, "")), about="")
 
-    One that was opened without a name has a row for it in place of the second.
-    """
-    has = bool(values.get("pictures") or values.get(HELD))
-    if not values.get(NAME):
-        yield _named()
-    about = (
-        "more of them: those of before stay"
-        if has
-        else "PNG, JPEG or WEBP, or a zip with captions beside them"
+
+def _label(
+    parameter: Parameter, component: ui.Item[ui.Modal], about: str | None = None
+) -> ui.Label[ui.Modal]:
+    text = parameter.option.help if about is None else about
+    return ui.Label(
+        text=parameter.label.capitalize()[:LABEL], description=text[:ABOUT] or None, component=component
     )
-    yield _upload(FILES[0], "Pictures to learn from", about, required=not has)
-    if values.get(NAME):
-        yield _upload(FILES[1], "More pictures", "if ten are not enough", required=False)
-    chosen = values.get("preset") or USUAL_PRESET
+
+
+def _uploads(parameter: Parameter, values: Mapping[str, str], *, twice: bool) -> Iterator[ui.Label[ui.Modal]]:
+    """Where files are uploaded: where there is room two rows of pictures, so that twenty can be sent."""
+    there = bool(values.get(parameter.name) or values.get(HELD))
+    several = parameter.kind == "pictures"
+
+    def upload(name: str, *, required: bool) -> ui.FileUpload[ui.Modal]:
+        most = FILES_AT_ONCE if several else 1
+        return ui.FileUpload(custom_id=name, required=required, min_values=int(required), max_values=most)
+
+    first = upload(parameter.name, required=(parameter.required or parameter.option.needed) and not there)
+    yield _label(parameter, first, KEPT if there else None)
+    if several and twice:
+        more = upload(parameter.name + SECOND, required=False)
+        yield ui.Label(text=f"More {parameter.label}"[:LABEL], description=MORE, component=more)
+
+
+def _component(parameter: Parameter, value: str) -> ui.Item[ui.Modal]:
+    """A list to choose from, or a field to write into."""
+    if 0 < len(parameter.choices) <= CHOICES:
+        return _select(parameter, value or written_value(parameter.default))
+    return _field(parameter.name, value, long=parameter.option.long, required=parameter.required)
+
+
+def _select(parameter: Parameter, value: str) -> ui.Select[ui.Modal]:
+    about = parameter.option.among() if parameter.option.among is not None else {}
     options = [
-        discord.SelectOption(label=name, value=name, description=one.help[:100], default=name == chosen)
-        for name, one in presets().items()
-    ]
-    yield ui.Label(text="Preset", component=ui.Select(custom_id="preset", options=options))
-    skipped = (NAME, "pictures", "preset", CONSENT)
-    others = {name: text for name, text in values.items() if name not in skipped}
-    phrase = ""
-    if others.get("trigger"):
-        phrase = f"{others.pop('trigger')} {others.pop('subject', '')} "
-    yield ui.Label(
-        text="Trigger and what it is",
-        description='such as: ohwx woman --captions "{trigger} {subject} in a garden"; or nothing',
-        component=ui.TextInput(
-            custom_id=REST,
-            style=discord.TextStyle.paragraph,
-            required=False,
-            default=f"{phrase}{_flags(train, others)}".strip(),
-            max_length=PROMPT_CHARACTERS,
-        ),
-    )
-    agreed = discord.CheckboxGroupOption(label="I may use these pictures for this", value="yes")
-    box: ui.CheckboxGroup[ui.Modal] = ui.CheckboxGroup(
-        custom_id=CONSENT, options=[agreed], required=True, min_values=1, max_values=1
-    )
-    yield ui.Label(text="Consent", component=box)
-
-
-def _named() -> ui.Label[ui.Modal]:
-    (name,) = (one for one in train.parameters if one.name == NAME)
-    field: ui.TextInput[ui.Modal] = ui.TextInput(custom_id=NAME)
-    return ui.Label(text="Name", description=name.option.help[:100], component=field)
-
-
-def _upload(name: str, label: str, about: str, *, required: bool) -> ui.Label[ui.Modal]:
-    files: ui.FileUpload[ui.Modal] = ui.FileUpload(
-        custom_id=name, required=required, min_values=int(required), max_values=FILES_AT_ONCE
-    )
-    return ui.Label(text=label, description=about, component=files)
-
-
-def _rows(command: Known, values: Mapping[str, str]) -> Iterator[ui.Label[ui.Modal]]:
-    """The usual parameters in rows of their own, the others together as flags."""
-    shown = own_rows(command)
-    named = {one.name: one for one in command.parameters}
-    for name in shown:
-        style = discord.TextStyle.paragraph if name in LONG else discord.TextStyle.short
-        field: ui.TextInput[ui.Modal] = ui.TextInput(
-            custom_id=name,
-            style=style,
-            required=named[name].required,
-            default=values.get(name, "")[:PROMPT_CHARACTERS],
-            max_length=PROMPT_CHARACTERS,
+        discord.SelectOption(
+            label=choice,
+            value=choice,
+            description=about.get(choice, "")[:ABOUT] or None,
+            default=choice == value,
         )
-        yield ui.Label(text=named[name].label, description=named[name].option.help[:100], component=field)
-    others = {name: text for name, text in values.items() if text and name not in shown}
-    yield ui.Label(
-        text="Everything else",
-        description="as flags: --steps 20 --size 3:2",
-        component=ui.TextInput(
-            custom_id=REST,
-            style=discord.TextStyle.paragraph,
-            required=False,
-            default=_flags(command, others),
-            max_length=PROMPT_CHARACTERS,
-        ),
+        for choice in parameter.choices
+    ]
+    return ui.Select(custom_id=parameter.name, options=options, required=parameter.required or bool(value))
+
+
+def _tick(parameter: Parameter, value: str) -> ui.CheckboxGroup[ui.Modal]:
+    """A box, which has to be ticked where the form needs it; it is not ticked beforehand then."""
+    needed = parameter.option.needed
+    label = parameter.option.help[:1].upper() + parameter.option.help[1:ABOUT]
+    option = discord.CheckboxGroupOption(label=label, value="yes", default=not needed and value == "true")
+    return ui.CheckboxGroup(
+        custom_id=parameter.name, options=[option], required=needed, min_values=int(needed), max_values=1
     )
 
 
-def _flags(command: Known, values: Mapping[str, str]) -> str:
-    """These values as they stand in a line."""
-    named = {one.name: one for one in command.parameters if one.flags and not one.option.hidden}
-    return " ".join(
-        f"{named[name].flags[0]} {text if PLAIN.fullmatch(text) and not text.endswith(',') else quote(text)}"
-        for name, text in values.items()
-        if name in named and text
+def _shared(command: Known, values: Mapping[str, str]) -> ui.Label[ui.Modal]:
+    """The row for everything that has none of its own: the bare ones in front, the others as flags."""
+    shared = shared_row(command)
+    bare = [one for one in shared if one.option.bare]
+    flagged = [one for one in shared if one not in bare]
+    flags = ", ".join(one.flags[0] for one in flagged[:ENOUGH])
+    front = " and ".join(one.label for one in bare)
+    text = _written(shared, bare, values)
+    return ui.Label(
+        text=(f"{front}, and everything else".capitalize() if bare else "Everything else")[:LABEL],
+        description=(f"{front} as words, the rest as flags: {flags}" if bare else f"as flags: {flags}")[
+            :ABOUT
+        ],
+        component=_field(REST, text, long=True, required=False),
     )
+
+
+def _field(name: str, value: str, *, long: bool, required: bool) -> ui.TextInput[ui.Modal]:
+    return ui.TextInput(
+        custom_id=name,
+        style=discord.TextStyle.paragraph if long else discord.TextStyle.short,
+        required=required,
+        default=value[:PROMPT_CHARACTERS],
+        max_length=PROMPT_CHARACTERS,
+    )
+
+
+def _written(shared: Sequence[Parameter], bare: Sequence[Parameter], values: Mapping[str, str]) -> str:
+    """These values as they stand in the row: words as far as they are read as such, then flags."""
+    words: list[str] = []
+    for number, parameter in enumerate(bare, start=1):
+        text = values.get(parameter.name, "")
+        if not text or (" " in text and number < len(bare)):
+            break
+        words.append(text)
+    rest = [one for one in shared if one not in bare[: len(words)]]
+    return " ".join([*words, *(_flag(one, values[one.name]) for one in rest if values.get(one.name))])
+
+
+def _flag(parameter: Parameter, text: str) -> str:
+    plain = PLAIN.fullmatch(text) and not text.endswith(",")
+    return f"{parameter.flags[0]} {text if plain else quote(text)}"

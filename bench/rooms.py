@@ -119,10 +119,10 @@ def drawing() -> str:
 
 
 def room_of(name: str, arrows: Arrows, packages: set[str]) -> Room:
-    """One room, without the messages, which stand below all rooms, and without what has no arrows."""
+    """One room, without the messages, which stand below all rooms, and without packages of packages."""
     width = {"bot": LEFT, "engine": RIGHT}.get(name, WIDTH - 2 * MARGIN - LANE)
-    pointed_to = {unit for others in arrows.values() for unit in others}
-    units = [unit for unit in arrows if unit != MESSAGES and (arrows[unit] or unit in pointed_to)]
+    parents = {unit.rpartition(".")[0] for unit in arrows}
+    units = [unit for unit in arrows if unit != MESSAGES and (unit not in parents or arrows[unit])]
     inside = {unit: arrows[unit] & set(units) for unit in units}
     group = groups(inside, packages)
     joined: dict[str, set[str]] = {group[unit]: set() for unit in units}
@@ -153,7 +153,7 @@ def box_of(room: str, units: Sequence[str], packages: set[str], width: float) ->
     titles = [unit.removeprefix(f"{room}.").replace(".", "/") for unit in units]
     if len(units) == 1:
         return Box(title=titles[0], package=units[0] in packages)
-    letters = int((width - 2 * PAD - 60) / SMALL_LETTER) if len(units) > MANY else NARROW
+    letters = int((width - 2 * PAD - 180) / SMALL_LETTER) if len(units) > MANY else NARROW
     return Box(title=f"{len(units)} modules", names=tuple(textwrap.wrap(", ".join(titles), letters)))
 
 

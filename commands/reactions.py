@@ -1,4 +1,4 @@
-"""What an emoji under a card stands for, the same in every chat. Any other one is only an emoji."""
+"""What an emoji under a card stands for, the same in every chat."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,7 @@
-"""Jobs on their way from filed to ended. Every change that a card must show makes the revision grow."""
+"""Jobs on their way from filed to ended.
+
+Every change that a card must show makes the revision grow.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence

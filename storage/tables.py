@@ -1,4 +1,7 @@
-"""The tables. Times are seconds since 1970 (UTC) as floats."""
+"""The tables of the database, as SQLAlchemy maps them.
+
+Times are seconds since 1970 (UTC) as floats.
+"""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""A card in words, for chats that show text around pictures. It knows no chat's markup."""
+"""A card in words, without any chat's markup, for chats that show text around pictures."""
 
 from bot.cards.card import Button, Card, Curve
 

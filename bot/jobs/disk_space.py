@@ -1,4 +1,4 @@
-"""Whether the store takes files now. While it does not, nothing is begun that would end in one."""
+"""Whether the disk has room for files; while it has none, no job is begun that would end in one."""
 
 import asyncio
 import errno

@@ -1,4 +1,4 @@
-"""What is known of jobs beyond their rows: steps, previews, places in the line. It ends with the program."""
+"""Progress of jobs under way, kept in memory alone: steps, previews, places in the queue."""
 
 from dataclasses import dataclass, replace
 

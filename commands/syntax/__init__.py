@@ -1,1 +1,1 @@
-"""How words become values. Knows no command."""
+"""How words become values, whatever the command."""

@@ -1,4 +1,4 @@
-"""Judging a picture by its pixels: is this the scene that was asked for?
+"""Judges by its pixels whether a picture shows the scene that was asked for.
 
 It knows the colours and the ideal shapes, and nothing of prompts, models or where things were meant to stand.
 """

@@ -1,5 +1,4 @@
-"""Linear and convolution modules with low-rank adapters, which are added to the weight where that is less
-work.
+"""Linear and convolution modules with low-rank adapters, added to the weight where that is less work.
 
 PEFT's layers apply the module, and then both factors of each adapter, to everything that comes in. To add
 their products to the weight first, W + sum of s B A, and to apply that once, is less where much comes in at

@@ -1,7 +1,8 @@
-"""Messages as plain data: JSON, and bytes beside it. To read them runs nothing of what they say.
+"""Messages as plain data: JSON, and bytes beside it.
 
-A message is written as its class's name and its fields in order, bytes as their place among those beside. Who
-reads it allows some classes and no others, and holds each field to its type.
+To read them runs nothing of what they say. A message is written as its class's name and its fields in order,
+bytes as their place among those beside. Who reads it allows some classes and no others, and holds each field
+to its type.
 """
 
 import json

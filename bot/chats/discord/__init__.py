@@ -1,1 +1,1 @@
-"""Discord: the bot as a member of guilds and as people's own app. Nothing else knows discord.py."""
+"""Discord: the bot as a member of guilds and as people's own app; nothing else knows discord.py."""

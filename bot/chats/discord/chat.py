@@ -1,4 +1,4 @@
-"""Discord: the bot as a member of guilds and as people's own app. Nothing else knows discord.py."""
+"""The Discord chat: starts and stops the client, and shows cards through it."""
 
 import asyncio
 from contextlib import suppress

@@ -1,5 +1,4 @@
-"""Keepers approve LoRAs, retire them, limit their weights, and let every picture of a space have them; and a
-training that is to end is known to be, should the engine die."""
+"""Approved and retired LoRAs, limits of weights, LoRAs of every picture, and trainings that are to end."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,31 @@
+"""The tree stays one in which a stranger finds their way."""
+
+import re
+
+from bench import import_graph
+from bench.structure import ROOMS, folder_sizes, modules
+
+LARGEST_FOLDER = 25  # modules
+FLAT = ("commands", "storage")  # a file for each command, and one for each thing to remember
+LONGEST_SUMMARY = 110  # letters
+SENTENCE = re.compile(r"(?:(?!\. [A-Z]).)+\.")
+
+
+def test_no_folder_has_more_modules_than_one_can_look_through() -> None:
+    sizes = folder_sizes(modules())
+
+    assert {name: size for name, size in sizes.items() if size > LARGEST_FOLDER and name not in FLAT} == {}
+
+
+def test_neither_packages_nor_modules_import_each_other() -> None:
+    imports = import_graph.build(*ROOMS)
+
+    assert import_graph.circles(import_graph.between_units(imports)) == []
+    assert import_graph.circles(imports) == []
+
+
+def test_a_modules_first_line_is_one_sentence_on_what_is_in_it() -> None:
+    summaries = {str(module.path): module.summary for module in modules()}
+
+    assert [path for path, text in summaries.items() if not SENTENCE.fullmatch(text)] == []
+    assert [path for path, text in summaries.items() if len(text) >= LONGEST_SUMMARY] == []

@@ -10,7 +10,7 @@ import structlog
 
 from bot.chats.interface import Chat, ChatUnavailable
 from bot.config import DISCORD_TOKEN, SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_SECRET, Config
-from bot.dispatch.dispatcher import Dispatch
+from bot.dispatch.dispatcher import Dispatcher
 from bot.uploads.intake import Intake
 from storage.database import Database
 from storage.files import Files
@@ -43,7 +43,7 @@ class House(Protocol):
     @property
     def config(self) -> Config: ...
     @property
-    def dispatch(self) -> Dispatch: ...
+    def dispatch(self) -> Dispatcher: ...
     @property
     def database(self) -> Database: ...
     @property

@@ -17,7 +17,8 @@ from bot.chats.interface import Chat, ChatUnavailable
 from bot.chats.web.server import LocalChat, LocalChatError
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.config import Config, ConfigError, LocalSettings, check_local, local_token, read_config
-from bot.dispatch.dispatcher import Dispatch
+from bot.dispatch.apply import Effects
+from bot.dispatch.dispatcher import Dispatcher
 from bot.engine_client.client import PROGRAM, EngineClient
 from bot.garbage_collection import DAY, Leftovers
 from bot.http.connections import BOUNDS, Bounds
@@ -91,17 +92,24 @@ class Bot:
             touch=self.delivery.touch,
         )
         self.remains = Remains(database, self.leftovers, self._busy)
-        self.dispatch = Dispatch(
-            database=database,
+        effects = Effects(
             files=self.files,
             leftovers=self.leftovers,
-            folder=self.library,
             queue=self.queue,
             drafts=self.drafts,
             looks=Looks(self.engine, self.files, self.leftovers),
             delivery=self.delivery,
             exports=Exports(database, self.files, self.leftovers),
             remains=self.remains,
+        )
+        self.dispatch = Dispatcher(
+            database=database,
+            files=self.files,
+            leftovers=self.leftovers,
+            folder=self.library,
+            queue=self.queue,
+            delivery=self.delivery,
+            effects=effects,
             live=self.live,
             pace=self.pace,
             limits=config.queue,

@@ -12,7 +12,7 @@ from commands.admin.people import admin_people
 from commands.admin.queue import admin_queue
 from commands.admin.rules import admin_rules
 from commands.admin.stats import admin_stats
-from commands.answers import Answer, CreateJob, Form, ShowCard, Text
+from commands.answers import Answer, CreateJob, Form, RunTask, ShowCard, Text
 from commands.cancel import cancel
 from commands.compare import compare
 from commands.context import ChatContext
@@ -136,6 +136,11 @@ def posts(command: Known) -> bool:
 def opens_form(command: Known) -> bool:
     """Whether it may answer with a form."""
     return Form in answers(command)
+
+
+def runs_task(command: Known) -> bool:
+    """Whether its answer may wait for the engine."""
+    return RunTask in answers(command)
 
 
 def answers(command: Known) -> frozenset[type]:

@@ -1,9 +1,15 @@
-"""What the bot asks of a chat, and what a chat tells the bot."""
+"""What the bot asks of a chat, and what a chat tells the bot: who calls, the kinds of reply, the protocols.
+
+A chat that is added implements Chat, for cards, and ReplySink, for the answers to one person.
+"""
 
 from dataclasses import dataclass
 from typing import Protocol
 
 from bot.cards.card import Card
+from commands.answers import Form
+from engine.messages import JobId, Sha256
+from storage.adapters import LoraView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +30,98 @@ class Caller:
     direct: bool = False
     adult: bool = False
     roles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextReply:
+    """Plain text; none where it is done and there is nothing to tell."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusalReply:
+    """Why nothing was done, in a sentence; `field` is the parameter of the form that it is about."""
+
+    text: str
+    field: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormReply:
+    """A form to fill in and send; `text` is told about it."""
+
+    form: Form
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilesReply:
+    """Files by name, to be read from the store."""
+
+    files: tuple[tuple[str, Sha256], ...]
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageReply:
+    """A drawn picture that is stored nowhere: a chart, or a sheet of pictures."""
+
+    name: str
+    content: bytes
+    text: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LorasReply:
+    """LoRAs to be shown as cards, and files about them; `text` says the same in words.
+
+    `person` is the number of who asked: some of the LoRAs may be theirs.
+    """
+
+    loras: tuple[LoraView, ...]
+    person: int
+    text: str = ""
+    files: tuple[tuple[str, Sha256], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CardReply:
+    """A job whose card comes to the channel by itself; `text` is told to the caller alone."""
+
+    job: JobId
+    text: str = ""
+
+
+Reply = TextReply | RefusalReply | FormReply | FilesReply | ImageReply | LorasReply | CardReply
+
+
+class ReplySink(Protocol):
+    """Where the person who called sees the reply, and nobody else: one method for each kind of reply."""
+
+    async def defer(self) -> None:
+        """Say that the reply takes a while; called at most once, and only before the reply."""
+
+    async def show_text(self, reply: TextReply) -> None:
+        """Tell them; that it is done, where there are no words."""
+
+    async def show_refusal(self, reply: RefusalReply) -> None:
+        """Tell them that it was not done, and why."""
+
+    async def open_form(self, reply: FormReply) -> None:
+        """Let them fill it in."""
+
+    async def send_files(self, reply: FilesReply) -> None:
+        """Hand the files over."""
+
+    async def show_image(self, reply: ImageReply) -> None:
+        """Show the picture."""
+
+    async def show_loras(self, reply: LorasReply) -> None:
+        """Show the LoRAs, each with its picture."""
+
+    async def show_card(self, reply: CardReply) -> None:
+        """Tell what the card does not."""
 
 
 class CardRefused(Exception):

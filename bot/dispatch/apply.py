@@ -1,8 +1,30 @@
-"""What an answer means: a reply, rows written at once, and what is to be done once they are on disk."""
+"""Answers applied: their rows within the transaction, and what follows once these are on disk."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 
+import structlog
+
+from bot.chats.delivery import Delivery
+from bot.chats.interface import (
+    CardReply,
+    FilesReply,
+    FormReply,
+    ImageReply,
+    LorasReply,
+    Reply,
+    TextReply,
+)
+from bot.garbage_collection import Leftovers
+from bot.images.gallery_sheet import hung
+from bot.images.stats import chart_png
+from bot.jobs.inspections import Drafts
+from bot.jobs.interactive_tasks import Looks
+from bot.jobs.queue import Queue
+from bot.privacy.export import Exports
+from bot.privacy.purge import Remains
 from commands.admission import checked
 from commands.answers import (
     Answer,
@@ -17,96 +39,88 @@ from commands.answers import (
     RunTask,
     SendFiles,
     ShowCard,
-    SmallPicture,
     StartDraft,
     StatisticsChart,
+    TaskResult,
     Text,
     UpdateCards,
 )
 from commands.context import ChatContext
 from commands.job_lookup import job_here
-from engine.messages import JobId, Paint, Sha256
+from engine.messages import JobId, Likened, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
-from storage.adapters import LoraView
+from storage.database import CannotStore
+from storage.files import Files
 from storage.privacy import Forgotten
-from storage.statistics import Statistics
 
+log = structlog.get_logger(__name__)
 
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    """What the person who asked is told, and nobody else. A job's card comes to the channel by itself."""
+NO_EXPORT = "the export could not be written, the bot's disk may be full: try again later."
 
-    text: str = ""
-    job: JobId | None = None
-    form: Form | None = None
-    files: tuple[tuple[str, Sha256], ...] = ()
-    loras: tuple[LoraView, ...] = ()
-    person: int | None = None  # the number of who asked for LoRAs
-    drawn: tuple[str, bytes] | None = None  # a picture that is kept nowhere, by name
-    ok: bool = True
+Slow = RunTask | StatisticsChart | PictureSheet | ExportData  # their replies take longer than a transaction
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """A reply, and what is to be done once it is on disk."""
+    """The reply, or what it is yet to be made of, and what follows once the rows are on disk."""
 
-    reply: Reply = field(default_factory=Reply)
-    beside: tuple[int, RunTask] | None = None  # whose, and what the engine is to do before there is a reply
-    touched: tuple[JobId, ...] = ()
-    filed: Paint | None = None
-    ended: tuple[JobId, ...] = ()  # which the engine may still be at
-    finishing: JobId | None = None
-    unneeded: tuple[Sha256, ...] = ()
-    brought: bool = False  # the touched card comes as a new message
-    moved: tuple[str, str] | None = None  # the channel and the message that it leaves
-    forgot: bool = False  # somebody: what is known of spaces may be wrong now
-    chart: Statistics | None = None  # to be drawn
-    hung: tuple[SmallPicture, ...] = ()  # on one sheet
-    export: int | None = None  # the number of the person who is given all that is stored about them
+    reply: Reply | Slow
+    touched: tuple[JobId, ...] = ()  # their cards may look different
+    painting: Paint | None = None  # the first touched job is a new one that asks for this
+    stopped: tuple[JobId, ...] = ()  # the engine may still be at them
+    finishing: JobId | None = None  # a training that is to end with what it has
+    unneeded: tuple[Sha256, ...] = ()  # files that no row knows any more
+    anew: bool = False  # the first touched card comes as a new message
+    left: tuple[str, str] | None = None  # the channel and the message that it leaves
+    forgot: bool = False  # a person or a space: what is remembered of them may be wrong
 
 
-async def settled(context: ChatContext, answer: Answer, spent: Callable[[JobId], float]) -> Outcome:
-    """What an answer means for the tables, and for afterwards; `spent` is a running job's, in seconds."""
+async def apply_answer(context: ChatContext, answer: Answer, spent: Callable[[JobId], float]) -> Outcome:
+    """Write the rows that an answer means; `spent` is a running job's engine time in seconds.
+
+    Runs inside the transaction of `context`. Raises InvalidRequest where the rows do not allow it.
+    """
     match answer:
         case Text():
-            return Outcome(reply=Reply(text=answer.text))
+            return Outcome(reply=TextReply(text=answer.text))
         case Form():
-            return Outcome(reply=Reply(form=answer, text=answer.text))
+            return Outcome(reply=FormReply(form=answer, text=answer.text))
         case SendFiles():
-            return Outcome(reply=Reply(text=answer.text, files=answer.files))
+            return Outcome(reply=FilesReply(files=answer.files, text=answer.text))
         case LoraCards():
-            return _listed(context, answer)
-        case StatisticsChart():
-            return Outcome(reply=Reply(text=answer.text), chart=answer.statistics)
-        case PictureSheet():
-            return Outcome(reply=Reply(text=answer.text), hung=answer.pictures)
-        case RunTask():
-            return Outcome(beside=(context.person.id, answer))
+            return Outcome(reply=_lora_cards(context, answer))
+        case RunTask() | StatisticsChart() | PictureSheet() | ExportData():
+            return Outcome(reply=answer)
         case UpdateCards():
-            reply = Reply(text=answer.text)
-            return Outcome(reply=reply, touched=answer.jobs, ended=answer.stopped, unneeded=answer.unneeded)
+            return _update_cards(answer)
         case StartDraft():
-            return Outcome(reply=Reply(text=answer.text), touched=(answer.job,))
+            return Outcome(reply=TextReply(text=answer.text), touched=(answer.job,))
         case FinishTraining():
-            return Outcome(reply=Reply(text=answer.text), finishing=answer.job)
+            return Outcome(reply=TextReply(text=answer.text), finishing=answer.job)
         case CreateJob():
-            return await _filed(context, answer)
+            return await _create_job(context, answer)
         case ShowCard():
-            return await _shown(context, answer)
+            return await _show_card(context, answer)
         case CancelJob():
-            return await _cancelling(context, answer, spent)
-        case ExportData():
-            return Outcome(reply=Reply(text=answer.text), export=context.person.id)
+            return await _cancel_job(context, answer, spent)
         case ForgetPerson():
-            return forgotten(answer.forgotten, answer.text)
+            return after_purge(answer.forgotten, answer.text)
 
 
-def _listed(context: ChatContext, answer: LoraCards) -> Outcome:
-    asked = context.person.id
-    return Outcome(reply=Reply(text=answer.text, loras=answer.loras, person=asked, files=answer.files))
+def _lora_cards(context: ChatContext, answer: LoraCards) -> LorasReply:
+    return LorasReply(text=answer.text, loras=answer.loras, person=context.person.id, files=answer.files)
 
 
-async def _filed(context: ChatContext, answer: CreateJob) -> Outcome:
+def _update_cards(answer: UpdateCards) -> Outcome:
+    return Outcome(
+        reply=TextReply(text=answer.text),
+        touched=answer.jobs,
+        stopped=answer.stopped,
+        unneeded=answer.unneeded,
+    )
+
+
+async def _create_job(context: ChatContext, answer: CreateJob) -> Outcome:
     request, expected = await checked(context, answer)
     job = await jobs.file(
         context.session,
@@ -129,22 +143,22 @@ async def _filed(context: ChatContext, answer: CreateJob) -> Outcome:
         await trainings.begin(context.session, job.number, request, consent_at=context.now)
     replaced = () if answer.replaced is None else (answer.replaced,)
     return Outcome(
-        reply=Reply(job=job.id, text=answer.text),
+        reply=CardReply(job=job.id, text=answer.text),
         touched=(job.id, *replaced),
-        filed=request if isinstance(request, Paint) else None,
-        ended=replaced,
+        painting=request if isinstance(request, Paint) else None,
+        stopped=replaced,
         unneeded=answer.unneeded,
     )
 
 
-async def _shown(context: ChatContext, answer: ShowCard) -> Outcome:
+async def _show_card(context: ChatContext, answer: ShowCard) -> Outcome:
     view = await job_here(context, answer.job)
     await jobs.move(context.session, view.number, context.channel, private=context.direct)
-    moved = None if view.message is None else (view.channel, view.message)
-    return Outcome(reply=Reply(job=view.id), touched=(view.id,), brought=True, moved=moved)
+    left = None if view.message is None else (view.channel, view.message)
+    return Outcome(reply=CardReply(job=view.id), touched=(view.id,), anew=True, left=left)
 
 
-async def _cancelling(context: ChatContext, answer: CancelJob, spent: Callable[[JobId], float]) -> Outcome:
+async def _cancel_job(context: ChatContext, answer: CancelJob, spent: Callable[[JobId], float]) -> Outcome:
     """The row ends here and now; the engine is told when that is on disk."""
     view = await job_here(context, answer.job)
     seconds = spent(view.id)
@@ -152,19 +166,90 @@ async def _cancelling(context: ChatContext, answer: CancelJob, spent: Callable[[
     await jobs.finish(context.session, view.number, state="cancelled", seconds=seconds, now=context.now)
     unneeded += await pictures.spare(context.session, view.request)
     return Outcome(
-        reply=Reply(text=answer.text),
+        reply=TextReply(text=answer.text),
         touched=(view.id,),
-        ended=(view.id,),
+        stopped=(view.id,),
         unneeded=tuple(unneeded),
     )
 
 
-def forgotten(told: Forgotten, text: str) -> Outcome:
-    """What is left to do for somebody who is forgotten."""
+def after_purge(forgotten: Forgotten, text: str = "") -> Outcome:
+    """What follows when a person or a space was forgotten."""
     return Outcome(
-        reply=Reply(text=text),
-        touched=told.touched,
-        ended=told.stopped,
-        unneeded=told.unneeded,
+        reply=TextReply(text=text),
+        touched=forgotten.touched,
+        stopped=forgotten.stopped,
+        unneeded=forgotten.unneeded,
         forgot=True,
     )
+
+
+class Effects:
+    """What follows a transaction: engine, cards and files are told, and slow replies are made."""
+
+    def __init__(
+        self,
+        *,
+        files: Files,
+        leftovers: Leftovers,
+        queue: Queue,
+        drafts: Drafts,
+        looks: Looks,
+        delivery: Delivery,
+        exports: Exports,
+        remains: Remains,
+    ) -> None:
+        self._files = files
+        self._leftovers = leftovers
+        self._queue = queue
+        self._drafts = drafts
+        self._looks = looks
+        self._delivery = delivery
+        self._exports = exports
+        self._remains = remains
+
+    async def follow(self, outcome: Outcome) -> None:
+        """Tell everybody whom the new rows concern."""
+        for job in outcome.stopped:
+            self._queue.cancel(job)
+            self._drafts.cancel(job)
+        if outcome.finishing is not None:
+            self._queue.finish(outcome.finishing)
+        if outcome.anew:
+            self._delivery.bring(outcome.touched[0], outcome.left)
+        self._delivery.touch(outcome.touched)
+        if outcome.painting is not None:
+            self._queue.filed(outcome.touched[0], outcome.painting)
+        elif outcome.touched:
+            self._queue.wake()
+            self._drafts.wake()
+        await self._leftovers.remove(outcome.unneeded)
+        if outcome.forgot:
+            self._remains.wake()
+
+    def task_result(self, task: RunTask, person_id: int) -> AbstractAsyncContextManager[TaskResult | Likened]:
+        """The engine's result, whose files stay in the store meanwhile. Raises InvalidRequest."""
+        return self._looks.found(person_id, task.request)
+
+    async def reply(self, reply: Reply | Slow, person_id: int) -> Reply:
+        """The reply, made where that takes a while. Raises InvalidRequest, CannotStore."""
+        match reply:
+            case StatisticsChart():
+                content = await asyncio.to_thread(chart_png, reply.statistics)
+                return ImageReply(name="stats.png", content=content, text=reply.text)
+            case PictureSheet():
+                sheet = await hung(self._files, reply.pictures)
+                return ImageReply(name=sheet.name, content=sheet.content, text=reply.text)
+            case ExportData():
+                return await self._export(reply, person_id)
+            case RunTask():
+                raise AssertionError("the result of a task is another answer")
+            case _:
+                return reply
+
+    async def _export(self, answer: ExportData, person_id: int) -> FilesReply:
+        try:
+            return FilesReply(files=await self._exports.of(person_id), text=answer.text)
+        except OSError as error:
+            log.warning("an export could not be written", reason=str(error))
+            raise CannotStore(NO_EXPORT) from error

@@ -1,10 +1,9 @@
-"""What people say is carried out: written down first, answered after."""
+"""The dispatcher: what people call for is run in a transaction, and answered once that is on disk."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
@@ -13,23 +12,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.cards.card import Card
 from bot.cards.job_card import card
 from bot.chats.delivery import Delivery
-from bot.chats.interface import Caller
+from bot.chats.interface import Caller, CardReply, RefusalReply, Reply
 from bot.config import QueueSettings
-from bot.dispatch import invocation
-from bot.dispatch.apply import Outcome, Reply, forgotten, settled
-from bot.dispatch.invocation import Ask
+from bot.dispatch.apply import Effects, Outcome, after_purge, apply_answer
+from bot.dispatch.invocation import (
+    Invocation,
+    from_button,
+    from_form,
+    from_reaction,
+    from_recipe,
+    from_text,
+)
 from bot.dispatch.lora_library import FolderContents, PersonLibrary, read_folder
 from bot.dispatch.refusal_count import count
 from bot.garbage_collection import Leftovers
-from bot.images.gallery_sheet import hung
-from bot.images.stats import chart_png
 from bot.jobs.estimates import Pace
-from bot.jobs.inspections import Drafts
-from bot.jobs.interactive_tasks import Looks
 from bot.jobs.progress import Live
 from bot.jobs.queue import Queue
-from bot.privacy.export import Exports
-from bot.privacy.purge import Remains
 from commands import reactions
 from commands.admission import check_welcome
 from commands.answers import RunTask
@@ -52,7 +51,6 @@ from storage.views import JobView
 log = structlog.get_logger(__name__)
 
 STOPPING = "the bot is being restarted: nothing was filed, please say it again in a minute."
-NO_EXPORT = "the export could not be written, the bot's disk may be full: try again later."
 FORGOTTEN = "this was deleted with all that was stored about you: say it again if you mean it."
 REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
 UNKEPT = 100_000
@@ -60,8 +58,17 @@ KEEPING = "admin "  # how the names of commands begin that change what the keepe
 NOWHERE = 0  # no row has this id
 
 
-class Dispatch:
-    """Every front end's words, forms and buttons come here."""
+@dataclass(frozen=True, kw_only=True)
+class _Committed:
+    """What a transaction has left."""
+
+    space: Space
+    person_id: int
+    outcome: Outcome
+
+
+class Dispatcher:
+    """Every chat's words, forms, buttons and reactions come here."""
 
     def __init__(
         self,
@@ -71,11 +78,8 @@ class Dispatch:
         leftovers: Leftovers,
         folder: Library,
         queue: Queue,
-        drafts: Drafts,
-        looks: Looks,
         delivery: Delivery,
-        exports: Exports,
-        remains: Remains,
+        effects: Effects,
         live: Live,
         pace: Pace,
         limits: QueueSettings,
@@ -89,11 +93,8 @@ class Dispatch:
         self._leftovers = leftovers
         self._folder = folder
         self._queue = queue
-        self._drafts = drafts
-        self._looks = looks
         self._delivery = delivery
-        self._exports = exports
-        self._remains = remains
+        self._effects = effects
         self._live = live
         self._pace = pace
         self._limits = limits
@@ -107,11 +108,11 @@ class Dispatch:
         self._stopping = False
 
     async def say(self, caller: Caller, text: str, job: JobId | None = None) -> Reply:
-        """Carry out a command as somebody wrote it; `job` is the id that a new job is to have.
+        """Run a command as somebody wrote it; `job` is the id that a new job is to have.
 
-        A front end that hands the same `job` in again gets the same reply, and nothing is filed twice.
+        A chat that hands the same `job` in again gets the same reply, and nothing is filed twice.
         """
-        return await self._answered(caller, text, lambda: invocation.said(text), job)
+        return await self._answer(caller, text, lambda: from_text(text), job)
 
     async def fill(
         self,
@@ -121,30 +122,28 @@ class Dispatch:
         job: JobId | None = None,
         origin: JobId | None = None,
     ) -> Reply:
-        """Carry out a command whose form somebody filled in; `origin` is the job whose button showed it."""
-        return await self._answered(
-            caller, str(dict(values)), lambda: invocation.filled(command, values, origin), job
-        )
+        """Run a command whose form somebody filled in; `origin` is the job whose button showed it."""
+        return await self._answer(caller, str(dict(values)), lambda: from_form(command, values, origin), job)
 
     async def read_recipe(self, caller: Caller, text: str) -> Reply:
         """The form of /imagine with the recipe that this text is."""
-        return await self._answered(caller, text, lambda: invocation.recipe(text), None)
+        return await self._answer(caller, text, lambda: from_recipe(text), None)
 
     async def press(self, caller: Caller, button: str, job: JobId | None = None) -> Reply:
-        """Carry out what a button under a card stands for."""
-        return await self._answered(caller, button, lambda: invocation.pressed(button), job)
+        """Run what a button under a card stands for."""
+        return await self._answer(caller, button, lambda: from_button(button), job)
 
     async def react(
         self, caller: Caller, message: str, emoji: str, added: bool = True, job: JobId | None = None
     ) -> Reply | None:
-        """Carry out what an emoji under a card stands for; None: it means nothing there."""
+        """Run what an emoji under a card stands for; None: it means nothing there."""
         action = reactions.action_of(emoji, added=added)
         view = await self._seen(caller, message) if action is not None else None
         if action is None or view is None:
             return None
         if not reactions.meant(view, action, mine=view.person_key == caller.person):
             return None
-        return await self._answered(caller, emoji, lambda: invocation.reacted(view.id, action, added), job)
+        return await self._answer(caller, emoji, lambda: from_reaction(view.id, action, added), job)
 
     async def job_of(self, caller: Caller, message: str) -> Card | None:
         """The card that this message shows, if the caller can know of it here."""
@@ -216,9 +215,9 @@ class Dispatch:
             self._spaces.pop((chat, space), None)  # what follows in the same transaction meets another one
             return await privacy.forget_space(session, chat, space, time.time())
 
-        told = await self._database.write(work)
-        log.info("a space is forgotten", chat=chat, jobs=told.counts.prompts)
-        await self._after(forgotten(told, ""))
+        forgotten = await self._database.write(work)
+        log.info("a space is forgotten", chat=chat, jobs=forgotten.counts.prompts)
+        await self._follow(after_purge(forgotten))
 
     async def forget_left(self, chat: str, named: Collection[str]) -> None:
         """Forget the spaces that this chat has named no more for long; `named` are all of today.
@@ -250,90 +249,77 @@ class Dispatch:
                 session, space, message, person_id=somebody.id if somebody else None, direct=caller.direct
             )
 
-    async def _answered(
-        self, caller: Caller, words: str, read: Callable[[], Ask], wanted: JobId | None
+    async def _answer(
+        self, caller: Caller, words: str, read: Callable[[], Invocation], wanted: JobId | None
     ) -> Reply:
         """The reply to one call; every error ends here."""
         job, started = wanted or new_job_id(), time.monotonic()
         if self._stopping:
-            return Reply(ok=False, text=STOPPING)
+            return RefusalReply(text=STOPPING)
         name, noted = "", log.bind(chat=caller.chat, person=caller.person, text=words)
         try:
-            ask = read()
-            name = ask.name
+            invocation = read()
+            name = invocation.name
             try:
-                outcome = await self._carried_out(caller, job, ask, again=wanted is not None)
+                reply = await self._invoke(caller, job, invocation, again=wanted is not None)
             finally:
                 if name.startswith(KEEPING):
                     self._unkept.clear()
-            if outcome.beside is not None:
-                outcome = await self._done_beside(caller, job, ask, *outcome.beside)
-            await self._after(outcome)
-            reply = await self._exported(outcome)
         except (InvalidRequest, CannotStore) as refusal:
             if isinstance(refusal, Refused):
                 await count(self._database, caller, refusal)
             noted.info("refused", what=name, kind=type(refusal).__name__)
-            return Reply(ok=False, text=str(refusal))
+            return RefusalReply(text=str(refusal))
         except Exception:
             noted.exception("unexpected error", what=name, number=job)
-            return Reply(ok=False, text=f"sorry, something went wrong: the log has it under {job}.")
+            return RefusalReply(text=f"sorry, something went wrong: the log has it under {job}.")
         seconds = round(time.monotonic() - started, 4)
-        noted.info("answered", what=name, job=reply.job, seconds=seconds)
+        filed = reply.job if isinstance(reply, CardReply) else None
+        noted.info("answered", what=name, job=filed, seconds=seconds)
         return reply
 
-    async def _exported(self, outcome: Outcome) -> Reply:
-        """The reply with what takes longer than a transaction may."""
-        if outcome.chart is not None:
-            content = await asyncio.to_thread(chart_png, outcome.chart)
-            return replace(outcome.reply, drawn=("stats.png", content))
-        if outcome.hung:
-            made = await hung(self._files, outcome.hung)
-            return replace(outcome.reply, drawn=(made.name, made.content))
-        if outcome.export is None:
-            return outcome.reply
-        try:
-            return replace(outcome.reply, files=await self._exports.of(outcome.export))
-        except OSError as error:
-            log.warning("an export could not be written", reason=str(error))
-            raise CannotStore(NO_EXPORT) from error
+    async def _invoke(self, caller: Caller, job: JobId, invocation: Invocation, *, again: bool) -> Reply:
+        """Commit what the answer means, then do what follows."""
+        committed = await self._commit(caller, job, invocation, again=again)
+        task, person_id = committed.outcome.reply, committed.person_id
+        if isinstance(task, RunTask):
+            async with self._effects.task_result(task, person_id) as result:
+                finish = replace(
+                    invocation,
+                    run=partial(task.finish, result=result),
+                    loras=LoraUse(folder=invocation.loras.folder),
+                )
+                committed = await self._commit(caller, job, finish, again=False)
+        await self._follow(committed.outcome)
+        return await self._effects.reply(committed.outcome.reply, person_id)
 
-    async def _done_beside(
-        self, caller: Caller, job: JobId, ask: Ask, person_id: int, answer: RunTask
-    ) -> Outcome:
-        """Wait for what the engine finds; a transaction of its own makes the reply of it."""
-        async with self._looks.found(person_id, answer.request) as found:
-            handler = partial(answer.finish, result=found)
-            settling = replace(ask, handler=handler, loras=LoraUse(folder=ask.loras.folder))
-            return await self._carried_out(caller, job, settling, again=False)
-
-    async def _carried_out(self, caller: Caller, job: JobId, ask: Ask, *, again: bool) -> Outcome:
+    async def _commit(self, caller: Caller, job: JobId, invocation: Invocation, *, again: bool) -> _Committed:
         """One transaction. What of the folder of LoRAs is put into the store before has to stay there until
         the row that needs it is written.
         """
-        async with self._leftovers.keeping() if ask.loras.names else nullcontext():
-            folder = await read_folder(self._folder, ask.loras)
-            work = self._work(caller, job, ask, folder, again=again)
-            space, outcome = await self._database.write(work)
-        self._spaces[caller.chat, caller.space] = space  # it is on disk, and no space ever goes
-        return outcome
+        async with self._leftovers.keeping() if invocation.loras.names else nullcontext():
+            folder = await read_folder(self._folder, invocation.loras)
+            work = self._work(caller, job, invocation, folder, again=again)
+            committed = await self._database.write(work)
+        self._spaces[caller.chat, caller.space] = committed.space  # it is on disk, and no space ever goes
+        return committed
 
     def _work(
-        self, caller: Caller, job: JobId, ask: Ask, folder: FolderContents, *, again: bool
-    ) -> Callable[[AsyncSession], Awaitable[tuple[Space, Outcome]]]:
-        async def work(session: AsyncSession) -> tuple[Space, Outcome]:
+        self, caller: Caller, job: JobId, invocation: Invocation, folder: FolderContents, *, again: bool
+    ) -> Callable[[AsyncSession], Awaitable[_Committed]]:
+        async def work(session: AsyncSession) -> _Committed:
             space = self._spaces.get((caller.chat, caller.space))
             if space is None or space.name != caller.space_name:
                 space = await people.space(session, caller.chat, caller.space, caller.space_name)
             person = await people.person(session, caller.chat, caller.person, caller.person_name)
             now = time.time()
             if again and await jobs.filed_since(session, job, person.id, now - REDELIVERED):
-                return space, Outcome(reply=Reply(job=job))
+                return _Committed(space=space, person_id=person.id, outcome=Outcome(reply=CardReply(job=job)))
             if again and job in self._gone:
                 raise InvalidRequest(FORGOTTEN)
-            home = await _home(session, caller, ask, person) or space
+            home = await _home(session, caller, invocation, person) or space
             kept = await self._kept(session, home.id, caller)
-            check_welcome(kept, ask.name)
+            check_welcome(kept, invocation.name)
             context = ChatContext(
                 job=job,
                 library=PersonLibrary(
@@ -360,10 +346,10 @@ class Dispatch:
                 per_person=self._limits.per_person,
                 weigh=self._files.weigh,
             )
-            outcome = await settled(context, await ask.handler(context), self._queue.spent)
+            outcome = await apply_answer(context, await invocation.run(context), self._queue.spent)
             if outcome.forgot:
                 self._spaces.clear()  # what follows in the same transaction meets other ones
-            return space, outcome
+            return _Committed(space=space, person_id=person.id, outcome=outcome)
 
         return work
 
@@ -377,31 +363,18 @@ class Dispatch:
             self._unkept.add((space_id, key))
         return kept
 
-    async def _after(self, outcome: Outcome) -> None:
+    async def _follow(self, outcome: Outcome) -> None:
         if outcome.forgot:
             self._spaces.clear()
-            self._gone.update(outcome.touched, outcome.ended)
-        for job in outcome.ended:
-            self._queue.cancel(job)
-            self._drafts.cancel(job)
-        if outcome.finishing is not None:
-            self._queue.finish(outcome.finishing)
-        if outcome.brought:
-            self._delivery.bring(outcome.touched[0], outcome.moved)
-        self._delivery.touch(outcome.touched)
-        if outcome.filed is not None:
-            self._queue.filed(outcome.touched[0], outcome.filed)
-        elif outcome.touched:
-            self._queue.wake()
-            self._drafts.wake()
-        await self._leftovers.remove(outcome.unneeded)
-        if outcome.forgot:
-            self._remains.wake()
+            self._gone.update(outcome.touched, outcome.stopped)
+        await self._effects.follow(outcome)
 
 
-async def _home(session: AsyncSession, caller: Caller, ask: Ask, person: Person) -> Space | None:
+async def _home(
+    session: AsyncSession, caller: Caller, invocation: Invocation, person: Person
+) -> Space | None:
     """Where the touched job belongs: in a direct channel it may be of another space, with its own LoRAs."""
-    if ask.about is None or not caller.direct:
+    if invocation.about is None or not caller.direct:
         return None
-    view = await views.view(session, None, ask.about, person_id=person.id, direct=True)
+    view = await views.view(session, None, invocation.about, person_id=person.id, direct=True)
     return None if view is None else await session.get_one(Space, view.space_id)

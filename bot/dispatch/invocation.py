@@ -1,4 +1,4 @@
-"""What somebody asks for, read: a line, a form that was filled in, a button, a reaction."""
+"""What somebody calls for, read: a line of text, a form, a recipe, a button or a reaction."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,73 +16,77 @@ from commands.syntax.lora_syntax import NO_LORAS, LoraUse, lora_names
 from commands.syntax.spec import Command
 from engine.messages import JobId
 
-Handler = Callable[[ChatContext], Awaitable[Answer]]
+Run = Callable[[ChatContext], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
-    """What is to be done, and its name; `about` is the job whose card they touched, if they did.
+class Invocation:
+    """What is to run, and its name; `about` is the job whose card they touched, if they did.
 
-    `loras` is what the handler will ask of the library of LoRAs: nothing for buttons and reactions, since the
-    row of their job has it all. Nobody's own defaults mention any.
+    `loras` is what it will ask of the library of LoRAs: nothing for buttons and reactions, since the row of
+    their job has it all. Nobody's own defaults mention any.
     """
 
     name: str
-    handler: Handler
+    run: Run
     about: JobId | None = None
     loras: LoraUse = NO_LORAS
 
 
-def said(words: str) -> Ask:
+def from_text(words: str) -> Invocation:
     """A command as somebody wrote it. Raises InvalidRequest."""
     whole(words)
     command, values = text_command.read(words)
-    return _ask(command, values)
+    return _run_command(command, values)
 
 
-def filled(name: str, texts: Mapping[str, str], origin: JobId | None) -> Ask:
+def from_form(name: str, texts: Mapping[str, str], origin: JobId | None) -> Invocation:
     """A command whose form somebody filled in, from a button of this job. Raises InvalidRequest."""
     whole(name, *texts, *texts.values())
     command = registry.find(name)
-    return _ask(command, forms.values(command, texts), origin)
+    return _run_command(command, forms.values(command, texts), origin)
 
 
-def recipe(words: str) -> Ask:
+def from_recipe(words: str) -> Invocation:
     """A recipe that a picture carries, for the form that paints the same. Raises InvalidRequest."""
     whole(words)
 
-    async def handle(context: ChatContext) -> Answer:
+    async def run(context: ChatContext) -> Answer:
         return await form_of(context, words)
 
-    return Ask(name=imagine.name, handler=handle, loras=LoraUse(folder=True))
+    return Invocation(name=imagine.name, run=run, loras=LoraUse(folder=True))
 
 
-def pressed(button: str) -> Ask:
+def from_button(button: str) -> Invocation:
     """A button under a card. Raises InvalidRequest."""
     whole(button)
     action, job, picture = actions.read_button(button)
 
-    async def handle(context: ChatContext) -> Answer:
+    async def run(context: ChatContext) -> Answer:
         return await actions.press(context, await job_here(context, job), action, picture)
 
-    return Ask(name=action, handler=handle, about=job)
+    return Invocation(name=action, run=run, about=job)
 
 
-def reacted(job: JobId, action: str, added: bool) -> Ask:
+def from_reaction(job: JobId, action: str, added: bool) -> Invocation:
     """An emoji under the card of this job, or one that was taken back."""
 
-    async def handle(context: ChatContext) -> Answer:
+    async def run(context: ChatContext) -> Answer:
         return await reactions.react(context, await job_here(context, job), action, added=added)
 
-    return Ask(name=action, handler=handle, about=job)
+    return Invocation(name=action, run=run, about=job)
 
 
-def _ask(command: Command[..., Any], values: Mapping[str, Any], about: JobId | None = None) -> Ask:
-    async def handle(context: ChatContext) -> Answer:
+def _run_command(
+    command: Command[..., Any], values: Mapping[str, Any], about: JobId | None = None
+) -> Invocation:
+    """The command with these values, and the person's own defaults for the others."""
+
+    async def run(context: ChatContext) -> Answer:
         check_may(context, command)
         full = settings.with_defaults(context.person.settings, command, values)
         answer: Answer = await command(context, **full)
         return answer
 
     use = LoraUse(names=lora_names(tuple(values.values())), folder=command.lists_folder)
-    return Ask(name=command.name, handler=handle, about=about, loras=use)
+    return Invocation(name=command.name, run=run, about=about, loras=use)

@@ -10,11 +10,23 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.cards.card import Card
-from bot.chats.interface import Caller
+from bot.chats import router
+from bot.chats.interface import (
+    Caller,
+    CardReply,
+    FilesReply,
+    FormReply,
+    ImageReply,
+    LorasReply,
+    RefusalReply,
+    Reply,
+    TextReply,
+)
 from bot.config import Config, LocalSettings, LogSettings, QueueSettings, TrainingLimits
-from bot.dispatch.apply import Reply
 from bot.service import Bot
-from engine.messages import EngineSettings, JobId
+from commands.answers import Form
+from engine.messages import EngineSettings, JobId, Sha256
+from storage.adapters import LoraView
 from tests.bot.quick_engine import QUICK_ENGINE
 from tests.new_database import new_database
 
@@ -53,6 +65,55 @@ class Wall:
 
     async def tell(self, channel: str, card: Card, text: str) -> None:
         self.told.append((card.person, text))
+
+
+@dataclass
+class Seen:
+    """The reply to one call, as its caller sees it in this chat: a sink that keeps what it is shown."""
+
+    ok: bool = True
+    text: str = ""
+    job: JobId | None = None
+    form: Form | None = None
+    files: tuple[tuple[str, Sha256], ...] = ()
+    loras: tuple[LoraView, ...] = ()
+    drawn: tuple[str, bytes] | None = None
+
+    @classmethod
+    async def of(cls, asking: Awaitable[Reply]) -> "Seen":
+        """What is seen of the reply to this."""
+        return await cls.shown(await asking)
+
+    @classmethod
+    async def shown(cls, reply: Reply) -> "Seen":
+        """What is seen of this reply."""
+        seen = cls()
+        await router.show(reply, seen)
+        return seen
+
+    async def defer(self) -> None:
+        raise AssertionError("nobody is in a hurry here")
+
+    async def show_text(self, reply: TextReply) -> None:
+        self.text = reply.text
+
+    async def show_refusal(self, reply: RefusalReply) -> None:
+        self.ok, self.text = False, reply.text
+
+    async def open_form(self, reply: FormReply) -> None:
+        self.form, self.text = reply.form, reply.text
+
+    async def send_files(self, reply: FilesReply) -> None:
+        self.files, self.text = reply.files, reply.text
+
+    async def show_image(self, reply: ImageReply) -> None:
+        self.drawn, self.text = (reply.name, reply.content), reply.text
+
+    async def show_loras(self, reply: LorasReply) -> None:
+        self.loras, self.files, self.text = reply.loras, reply.files, reply.text
+
+    async def show_card(self, reply: CardReply) -> None:
+        self.job, self.text = reply.job, reply.text
 
 
 def a_config(folder: Path, **changes: object) -> Config:
@@ -98,17 +159,17 @@ class Chat:
             await self.bot.stop(grace)
             await self.bot.close()
 
-    async def says(self, who: str, text: str, space: str = "home") -> Reply:
-        return await self.bot.dispatch.say(caller(who, space), text)
+    async def says(self, who: str, text: str, space: str = "home") -> Seen:
+        return await Seen.of(self.bot.dispatch.say(caller(who, space), text))
 
-    async def rules(self, text: str, space: str = "home") -> Reply:
+    async def rules(self, text: str, space: str = "home") -> Seen:
         """An admin says it, and it is done."""
-        reply = await self.bot.dispatch.say(caller("root", space, admin=True), text)
+        reply = await Seen.of(self.bot.dispatch.say(caller("root", space, admin=True), text))
         assert reply.ok, reply.text
         return reply
 
-    async def presses(self, who: str, action: str, job: JobId | None, space: str = "home") -> Reply:
-        return await self.bot.dispatch.press(caller(who, space), f"{action}:{job}")
+    async def presses(self, who: str, action: str, job: JobId | None, space: str = "home") -> Seen:
+        return await Seen.of(self.bot.dispatch.press(caller(who, space), f"{action}:{job}"))
 
     def card(self, job: JobId | None) -> Card | None:
         """The job's card on the wall; there is never more than one."""

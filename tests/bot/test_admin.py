@@ -7,7 +7,7 @@ import pytest
 
 from bot.config import AdminSettings
 from bot.service import admins
-from tests.bot.fake_chat import Chat, OpenChat, Wall, a_config, caller
+from tests.bot.fake_chat import Chat, OpenChat, Seen, Wall, a_config, caller
 from tests.bot.running_bot import quick_config, rows, serving, until, visiting
 from tests.bot.web.page_client import a_place
 
@@ -134,7 +134,7 @@ def test_a_name_is_no_key_where_others_can_open_the_page(
 async def test_a_form_of_an_admins_command_is_refused_to_others(open_chat: OpenChat) -> None:
     chat = await open_chat()
 
-    reply = await chat.bot.dispatch.fill(caller("ana"), "admin queue", {"pause": "true"})
+    reply = await Seen.of(chat.bot.dispatch.fill(caller("ana"), "admin queue", {"pause": "true"}))
 
     assert (reply.ok, reply.text) == (False, "/admin queue is for admins: ask one of them.")
 
@@ -146,7 +146,7 @@ async def test_the_rules_hold_for_buttons_and_forms_as_for_words(open_chat: Open
     await chat.rules("/admin rules --refuse gory --negative watermark")
 
     again = await chat.presses("bo", "again", job)
-    filled = await chat.bot.dispatch.fill(caller("bo"), "imagine", {"prompt": "gory"})
+    filled = await Seen.of(chat.bot.dispatch.fill(caller("bo"), "imagine", {"prompt": "gory"}))
     fine = await chat.ends((await chat.says("bo", "/imagine a fox --steps 2")).job)
 
     assert again.text == filled.text == "the rules here do not allow this prompt."

@@ -12,7 +12,7 @@ from bot.cards.card import Card
 from bot.chat_startup import Opening
 from bot.chats.interface import ChatUnavailable
 from engine.messages import JobId
-from tests.bot.fake_chat import Chat, OpenChat, Wall, caller
+from tests.bot.fake_chat import Chat, OpenChat, Seen, Wall, caller
 from tests.bot.running_bot import change, quick_config, serving, until, visiting
 from tests.fakes.discord import FakeDiscord
 
@@ -89,7 +89,7 @@ async def test_when_nobody_is_there_for_anybody_that_is_told() -> None:
 
 async def test_cards_of_a_chat_that_is_there_late_are_shown_then(open_chat: OpenChat) -> None:
     chat: Chat = await open_chat(wall=Wall(name="other"))
-    reply = await chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 3")
+    reply = await Seen.of(chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 3"))
     await chat.bot.delivery.calm()
     late = Elsewhere("wall")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.messages import stored_at
-from tests.bot.fake_chat import Chat, OpenChat, caller
+from tests.bot.fake_chat import Chat, OpenChat, Seen, caller
 from tests.bot.running_bot import rows
 
 
@@ -86,8 +86,8 @@ async def test_an_edit_gives_a_form_which_filled_in_paints(chat: Chat) -> None:
 
     form = (await chat.presses("ana", "edit", first.job)).form
     assert form is not None
-    reply = await chat.bot.dispatch.fill(
-        caller("ana"), form.command, dict(form.values) | {"prompt": "a blue fox"}
+    reply = await Seen.of(
+        chat.bot.dispatch.fill(caller("ana"), form.command, dict(form.values) | {"prompt": "a blue fox"})
     )
 
     card = await chat.ends(reply.job)
@@ -208,7 +208,7 @@ async def test_forged_and_foreign_buttons_are_refused(chat: Chat) -> None:
     first = await chat.says("ana", "/imagine a red fox --steps 3")
     await chat.ends(first.job)
 
-    forged = await chat.bot.dispatch.press(caller("bo"), "again:'; DROP TABLE jobs")
+    forged = await Seen.of(chat.bot.dispatch.press(caller("bo"), "again:'; DROP TABLE jobs"))
     elsewhere = await chat.presses("bo", "again", first.job, space="another")
     somebody_elses = await chat.presses("bo", "delete", first.job)
 

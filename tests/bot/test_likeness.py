@@ -4,7 +4,7 @@ import pytest
 
 from bot.jobs import interactive_tasks
 from commands.lora_cards import lora_cards
-from tests.bot.fake_chat import SLEEPER, OpenChat, caller
+from tests.bot.fake_chat import SLEEPER, OpenChat, Seen, caller
 from tests.bot.running_bot import rows
 from tests.bot.uploads.test_lora_files import imports
 
@@ -59,7 +59,7 @@ async def test_what_is_liked_in_one_space_says_nothing_in_another(open_chat: Ope
     await chat.says("ana", "/lora fox --share everybody")
     job = (await chat.says("dora", "/imagine a tree --lora fox --steps 2", space="elsewhere")).job
     await chat.ends(job)
-    await chat.bot.dispatch.press(caller("dora", "elsewhere"), f"keep:{job}:1")
+    await Seen.of(chat.bot.dispatch.press(caller("dora", "elsewhere"), f"keep:{job}:1"))
 
     (here,) = (await chat.says("bo", "/loras")).loras
     (there,) = (await chat.says("dora", "/loras", space="elsewhere")).loras
@@ -76,8 +76,8 @@ async def test_while_the_engine_is_away_the_words_still_find(
     await chat.close()
     chat = await open_chat(program=SLEEPER)
 
-    reply = await chat.bot.dispatch.say(caller("ana"), "/loras --like wood")
-    words = await chat.bot.dispatch.say(caller("ana"), "/loras fox")
+    reply = await Seen.of(chat.bot.dispatch.say(caller("ana"), "/loras --like wood"))
+    words = await Seen.of(chat.bot.dispatch.say(caller("ana"), "/loras fox"))
 
     assert not reply.ok and "/loras WORDS searches by words" in reply.text
     assert [one.name for one in words.loras] == ["fox"]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.dispatch.lora_library import MOST
 from storage.database import Database
-from tests.bot.fake_chat import Chat, OpenChat, caller
+from tests.bot.fake_chat import Chat, OpenChat, Seen, caller
 from tests.bot.quick_lora import a_file
 from tests.bot.uploads.test_lora_files import imports
 
@@ -77,8 +77,8 @@ async def test_no_command_waits_for_a_disk_within_its_transaction(
         )
     ]
     replies += [
-        await chat.bot.dispatch.say(keeper, "/admin loras"),
-        await chat.bot.dispatch.read_recipe(caller("ana"), RECIPE),
+        await Seen.of(chat.bot.dispatch.say(keeper, "/admin loras")),
+        await Seen.of(chat.bot.dispatch.read_recipe(caller("ana"), RECIPE)),
         await chat.presses("ana", "again", painted),
         await chat.presses("ana", "edit", painted),
     ]

@@ -7,10 +7,9 @@ import zipfile
 from pathlib import Path
 
 from bot.chats.interface import Caller
-from bot.dispatch.apply import Reply
 from engine.messages import JobId, Sha256
 from storage.ids import new_job_id
-from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, caller
+from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, Seen, caller
 from tests.bot.running_bot import rows
 from tests.bot.training_cases import drafts, learns, reported, starts
 from tests.bot.uploads.coming import pieces
@@ -54,13 +53,13 @@ async def lives(chat: Chat, who: str, name: str = "maria", trigger: str = "ohwx"
     """Somebody paints two pictures, keeps one, trains a LoRA, and has settings."""
     reply = await chat.says(who, "/imagine a secret fox --steps 2 --count 2")
     await chat.ends(reply.job)
-    await chat.bot.dispatch.press(caller(who), f"keep:{reply.job}:1")
+    await Seen.of(chat.bot.dispatch.press(caller(who), f"keep:{reply.job}:1"))
     await chat.says(who, "/settings --steps 12")
     card = await chat.ends(await starts(chat, who, name, steps="12", trigger=trigger))
     assert card.state == "succeeded", card.line
 
 
-async def deletes(chat: Chat, who: str = "ana", space: str = "home") -> Reply:
+async def deletes(chat: Chat, who: str = "ana", space: str = "home") -> Seen:
     reply = await chat.says(who, "/privacy delete --sure", space)
     assert reply.ok, reply.text
     return reply
@@ -185,12 +184,12 @@ async def test_files_that_a_killed_bot_left_are_gone_after_a_restart(open_chat: 
 async def test_a_command_that_the_chat_delivers_once_more_brings_nothing_back(open_chat: OpenChat) -> None:
     chat = await open_chat()
     job = JobId(new_job_id())
-    await chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 2", job=job)
+    await Seen.of(chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 2", job=job))
     await chat.ends(job)
     await deletes(chat)
     await chat.sees(lambda: left(chat.folder) == {})
 
-    again = await chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 2", job=job)
+    again = await Seen.of(chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 2", job=job))
 
     assert not again.ok
     assert "deleted" in again.text
@@ -286,7 +285,7 @@ async def test_an_export_fits_into_what_the_chat_sends(open_chat: OpenChat) -> N
     for seed in range(2, 5):
         await chat.bot.intake.take(me, f"{seed}.png", pieces(noise(seed)))
 
-    reply = await chat.bot.dispatch.say(me, "/privacy export")
+    reply = await Seen.of(chat.bot.dispatch.say(me, "/privacy export"))
 
     sizes = [len(await chat.bot.files.get(sha256)) for _, sha256 in reply.files]
     assert [name for name, _ in reply.files][:2] == ["atelier.zip", "atelier-2.zip"]

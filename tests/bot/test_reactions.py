@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bot.chats.interface import Caller
-from bot.dispatch.apply import Reply
 from engine.messages import JobId, Paint
 from storage.views import JobView, views
-from tests.bot.fake_chat import Chat, OpenChat, caller
+from tests.bot.fake_chat import Chat, OpenChat, Seen, caller
 from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
 
@@ -23,8 +22,9 @@ def message_of(chat: Chat, job: JobId | None) -> str:
     return next(key for key, card in chat.wall.cards.items() if card.job == job)
 
 
-async def reacts(chat: Chat, who: str, job: JobId | None, emoji: str, added: bool = True) -> Reply | None:
-    return await chat.bot.dispatch.react(caller(who), message_of(chat, job), emoji, added)
+async def reacts(chat: Chat, who: str, job: JobId | None, emoji: str, added: bool = True) -> Seen | None:
+    reply = await chat.bot.dispatch.react(caller(who), message_of(chat, job), emoji, added)
+    return None if reply is None else await Seen.shown(reply)
 
 
 async def painted(chat: Chat, words: str = "a fox --steps 3 --seed 7", who: str = "ana") -> JobId:
@@ -157,20 +157,20 @@ async def test_alone_with_the_bot_somebody_is_at_home_with_all_their_jobs(chat: 
     job = await painted(chat)
     press = chat.bot.dispatch.press
 
-    again = await press(direct("ana"), f"again:{job}")
+    again = await Seen.of(press(direct("ana"), f"again:{job}"))
     filed = await view_of(chat, again.job)
 
     assert (filed.space, filed.channel, filed.private) == ("home", "dm-ana", True)
-    stranger = await press(direct("bo"), f"again:{job}")
+    stranger = await Seen.of(press(direct("bo"), f"again:{job}"))
     assert (stranger.ok, stranger.text) == (False, f"there is no job {job} here.")
-    form = await press(direct("ana"), f"edit:{job}")
+    form = await Seen.of(press(direct("ana"), f"edit:{job}"))
     assert form.form is not None
-    edited = await chat.bot.dispatch.fill(direct("ana"), "imagine", form.form.values, origin=job)
+    edited = await Seen.of(chat.bot.dispatch.fill(direct("ana"), "imagine", form.form.values, origin=job))
     assert (await view_of(chat, edited.job)).space == "home"
 
 
 async def test_what_was_asked_for_in_private_stays_unknown_to_the_others(chat: Chat) -> None:
-    reply = await chat.bot.dispatch.say(direct("ana", "home"), "/imagine a secret fox --steps 3")
+    reply = await Seen.of(chat.bot.dispatch.say(direct("ana", "home"), "/imagine a secret fox --steps 3"))
     await chat.ends(reply.job)
     await chat.bot.delivery.calm()
     nothing = f"there is no job {reply.job} here."
@@ -190,8 +190,8 @@ async def test_the_same_delivered_twice_is_filed_once(chat: Chat) -> None:
     say = chat.bot.dispatch.say
     job = JobId("aaaaa1")
 
-    replies = [await say(caller("ana"), "/imagine a fox", job) for _ in range(2)]
-    others = await say(caller("bo"), "/imagine a bear", job)
+    replies = [await Seen.of(say(caller("ana"), "/imagine a fox", job)) for _ in range(2)]
+    others = await Seen.of(say(caller("bo"), "/imagine a bear", job))
 
     assert [reply.job for reply in replies] == [job, job]
     assert others.ok and others.job != job
@@ -199,7 +199,7 @@ async def test_the_same_delivered_twice_is_filed_once(chat: Chat) -> None:
 
 
 async def test_a_channel_for_adults_is_written_on_the_job(chat: Chat) -> None:
-    adult = await chat.bot.dispatch.say(replace(caller("ana"), adult=True), "/imagine a fox")
+    adult = await Seen.of(chat.bot.dispatch.say(replace(caller("ana"), adult=True), "/imagine a fox"))
     usual = await chat.says("ana", "/imagine a fox")
 
     assert (await view_of(chat, adult.job)).adult

@@ -3,15 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from bot.dispatch.apply import Reply
-from tests.bot.fake_chat import Chat, OpenChat, caller
+from tests.bot.fake_chat import Chat, OpenChat, Seen, caller
 from tests.bot.running_bot import rows
 
 FLAGGED = "/imagine a flag --steps 2"
 
 
-async def admin(chat: Chat, text: str) -> Reply:
-    return await chat.bot.dispatch.say(caller("root", admin=True), text)
+async def admin(chat: Chat, text: str) -> Seen:
+    return await Seen.of(chat.bot.dispatch.say(caller("root", admin=True), text))
 
 
 async def test_a_refused_picture_is_nowhere_and_its_card_says_so(open_chat: OpenChat, tmp_path: Path) -> None:
@@ -58,11 +57,11 @@ async def test_an_admin_may_have_them_hidden_instead(open_chat: OpenChat, tmp_pa
 async def test_a_channel_for_adults_shows_what_it_is_asked_for(open_chat: OpenChat) -> None:
     chat = await open_chat()
 
-    reply = await chat.bot.dispatch.say(replace(caller("ana"), adult=True), FLAGGED)
+    reply = await Seen.of(chat.bot.dispatch.say(replace(caller("ana"), adult=True), FLAGGED))
     card = await chat.ends(reply.job)
 
     elsewhere = await chat.says("ana", f"/show {card.job}")
-    again = await chat.bot.dispatch.say(replace(caller("ana"), adult=True), f"/show {card.job}")
+    again = await Seen.of(chat.bot.dispatch.say(replace(caller("ana"), adult=True), f"/show {card.job}"))
 
     assert card.line.startswith("painted in ")
     assert [one.hidden for one in card.pictures] == [False]

@@ -19,13 +19,12 @@ import pytest_asyncio
 from aiohttp import web
 
 from bot.chats.interface import Caller
-from bot.dispatch.apply import Reply
 from commands.actions import NAMED
 from commands.reactions import REACTIONS
 from commands.registry import COMMANDS, Known
 from commands.syntax.spec import Parameter
 from engine.messages import JobId
-from tests.bot.fake_chat import SLEEPER, Chat, Wall, a_config, caller, quick
+from tests.bot.fake_chat import SLEEPER, Chat, Seen, Wall, a_config, caller, quick
 from tests.bot.running_bot import rows
 from tests.bot.training_cases import drafts, reported, starts
 from tests.bot.web.page_client import a_place
@@ -74,7 +73,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     chat = await Chat.open(folder, a_config(folder), quick(folder), wall)
     painted = (await chat.says("ana", "/imagine a xylophone --steps 2 --count 2")).job
     await chat.ends(painted)
-    await chat.bot.dispatch.press(caller("ana"), f"keep:{painted}:1")
+    await Seen.of(chat.bot.dispatch.press(caller("ana"), f"keep:{painted}:1"))
     learned = await starts(chat, "ana", "canarybird", steps="12", trigger="canaryword")
     await chat.ends(learned)
     await chat.ends(await starts(chat, "ana", "canaryplant", steps="12", trigger="canaryweed"))
@@ -118,7 +117,7 @@ def a_stranger(*, direct: bool = False) -> Caller:
     return replace(caller(f"eve{number}", f"space{number}", admin=True), direct=direct)
 
 
-def seen(reply: Reply | None, who: Caller, named: str) -> Any:
+def seen(reply: Seen | None, who: Caller, named: str) -> Any:
     """All that a reply tells, with what is theirs and what they said themselves taken out."""
     if reply is None:
         return None
@@ -169,7 +168,7 @@ def words(parameter: Parameter, secret: Secret) -> Iterator[str]:
 async def filled(home: Home, command: Known, values: Mapping[str, str], named: str) -> Any:
     who = a_stranger()
     async with asyncio.timeout(PATIENCE):
-        return seen(await home.chat.bot.dispatch.fill(who, command.name, values), who, named)
+        return seen(await Seen.of(home.chat.bot.dispatch.fill(who, command.name, values)), who, named)
 
 
 def leaks(told: Any) -> list[str]:
@@ -197,7 +196,7 @@ async def test_no_words_tell_of_another_space(home: Home) -> None:
             for one in (secret, secret.nothing):
                 who = a_stranger()
                 async with asyncio.timeout(PATIENCE):
-                    reply = await home.chat.bot.dispatch.say(who, f"/{command.name} {one.name}")
+                    reply = await Seen.of(home.chat.bot.dispatch.say(who, f"/{command.name} {one.name}"))
                 told.append(seen(reply, who, one.name))
             assert told[0] == told[1], command.name
     assert all_of(home) == before
@@ -209,7 +208,7 @@ async def test_no_button_works_in_another_space(home: Home, direct: bool) -> Non
 
     async def pressed(action: str, job: str, place: str) -> Any:
         who = a_stranger(direct=direct)
-        reply = await home.chat.bot.dispatch.press(who, f"{action}:{job}{place}")
+        reply = await Seen.of(home.chat.bot.dispatch.press(who, f"{action}:{job}{place}"))
         assert not reply.ok
         return seen(reply, who, job)
 
@@ -252,7 +251,9 @@ async def test_nothing_of_another_space_is_listed_or_completed(home: Home) -> No
     for secret in home.jobs:
         for direct in (False, True):
             assert await dispatch.card(a_stranger(direct=direct), JobId(secret.name)) is None
-        reply = await dispatch.fill(a_stranger(), "imagine", {"prompt": "a fox"}, origin=JobId(secret.name))
+        reply = await Seen.of(
+            dispatch.fill(a_stranger(), "imagine", {"prompt": "a fox"}, origin=JobId(secret.name))
+        )
         assert not leaks(reply)
     stranger = a_stranger()
     assert await dispatch.jobs(replace(stranger, channel="home"), None, 100) == []

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from engine.messages import Sha256, stored_at
 from storage import uploads
 from storage.tables import Job, Upload
-from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, caller
+from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, Seen, caller
 from tests.bot.running_bot import rows
 from tests.bot.training_cases import a_picture, drafts, learns, reported, sends, starts
 
@@ -74,7 +74,7 @@ async def test_another_checkpoint_is_chosen(open_chat: OpenChat) -> None:
     job = await starts(chat, "ana", "maria", steps="12")
     await chat.ends(job)
 
-    reply = await chat.bot.dispatch.press(caller("ana"), f"choose:{job}:1")
+    reply = await Seen.of(chat.bot.dispatch.press(caller("ana"), f"choose:{job}:1"))
 
     assert reply.ok, reply.text
     card = await chat.shows(job, lambda card: card.checkpoints[0].chosen)
@@ -282,7 +282,7 @@ async def test_pictures_of_others_are_not_learned_from(open_chat: OpenChat) -> N
     told = f'[{{"sha256": "{theirs}", "name": "a.png", "caption": ""}}]'
 
     values = {"name": "maria", "trigger": "ohwx", "preset": "object", "consent": "true", "pictures": told}
-    reply = await chat.bot.dispatch.fill(caller("ana"), "train", values)
+    reply = await Seen.of(chat.bot.dispatch.fill(caller("ana"), "train", values))
 
     assert not reply.ok
     assert reply.text == "the picture a.png is not here any more: send it again."
@@ -330,7 +330,7 @@ async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a
     found = rows(chat.folder, "SELECT id, state, deleted_at IS NOT NULL FROM jobs ORDER BY number")
     assert found == [(old, "cancelled", 1), (young, "draft", 0)]
     assert stored(chat) < pictures
-    assert (await chat.bot.dispatch.press(caller("bo"), f"start:{young}")).ok
+    assert (await Seen.of(chat.bot.dispatch.press(caller("bo"), f"start:{young}"))).ok
 
 
 async def test_a_file_that_is_put_for_a_new_row_is_not_taken_away(open_chat: OpenChat) -> None:

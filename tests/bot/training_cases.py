@@ -9,10 +9,9 @@ from PIL import Image, ImageDraw
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.cards.card import Card
-from bot.dispatch.apply import Reply
 from engine.messages import JobId, Sha256
 from storage import people, uploads
-from tests.bot.fake_chat import Chat, caller
+from tests.bot.fake_chat import Chat, Seen, caller
 
 PATIENCE = 100.0  # seconds, for machines with much to do
 QUICK = {"trigger": "ohwx", "subject": "gear", "preset": "object", "consent": "true"}
@@ -43,7 +42,7 @@ async def sends(chat: Chat, who: str, content: bytes, at: float | None = None) -
 
 async def drafts(
     chat: Chat, who: str, name: str, pictures: Mapping[str, bytes] | None = None, **values: str
-) -> Reply:
+) -> Seen:
     """The form of /train, filled in with pictures by name, and sent."""
     pictures = pictures or {f"{number}.png": a_picture(number) for number in range(3)}
     told = [
@@ -51,7 +50,7 @@ async def drafts(
         for named, content in pictures.items()
     ]
     filled = {**QUICK, "name": name, "pictures": json.dumps(told), **values}
-    return await chat.bot.dispatch.fill(caller(who), "train", filled)
+    return await Seen.of(chat.bot.dispatch.fill(caller(who), "train", filled))
 
 
 async def reported(chat: Chat, job: JobId | None) -> Card:

@@ -16,7 +16,7 @@ from bot.chats.discord.pending import Pending
 from bot.chats.interface import ChatUnavailable, ChatUnreached
 from bot.chats.reconnect import FIRST_PAUSE, LONGEST_PAUSE, reach
 from bot.config import DiscordSettings
-from bot.dispatch.dispatcher import Dispatch
+from bot.dispatch.dispatcher import Dispatcher
 from bot.images.card_images import Drawings
 from bot.uploads.intake import Intake
 from storage.database import Database
@@ -50,7 +50,7 @@ class DiscordChat:
         *,
         token: str,
         settings: DiscordSettings,
-        dispatch: Dispatch,
+        dispatch: Dispatcher,
         database: Database,
         files: Files,
         intake: Intake,

@@ -17,8 +17,7 @@ from bot.chats.discord.file_dm import SENT
 from bot.chats.discord.interactions import CHAT, SORRY, Asking
 from bot.chats.discord.modal_submit import Filled, filled, is_form
 from bot.chats.discord.pending import Interaction
-from bot.chats.interface import Caller
-from bot.dispatch.apply import Reply
+from bot.chats.interface import Caller, CardReply, FormReply, RefusalReply, Reply, TextReply
 from commands.actions import button_id
 from commands.forms import check_needed, pictures_of
 from commands.registry import Known, opens_form, posts
@@ -133,10 +132,10 @@ class Atelier(discord.AutoShardedClient):
             direct = await interaction.user.create_dm()
             there = replace(caller, channel=str(direct.id), direct=True)
             reply = await self._carry_out(there, form, new_job_id(), [])
-            if not reply.ok or reply.job is None:
+            if not isinstance(reply, CardReply):
                 return reply
             self.asking.pending.note(reply.job, interaction)
-            return Reply(text=f"{SENT}\n{reply.text}".strip())
+            return TextReply(text=f"{SENT}\n{reply.text}".strip())
 
         await self.asking.ask(interaction, act, makes_card=False)
 
@@ -167,7 +166,7 @@ class Atelier(discord.AutoShardedClient):
                 check_needed(command, form.values, uploaded)
             sent = await self.attachments.take(caller, command, files, earlier)
         except InvalidRequest as error:
-            return Reply(ok=False, text=str(error))
+            return RefusalReply(text=str(error))
         notes += filter(None, [sent.note])
         hidden = {one.name: earlier.get(one.name, "") for one in command.parameters if one.option.hidden}
         values = {**hidden, **form.values, **sent.texts}
@@ -178,4 +177,4 @@ class Atelier(discord.AutoShardedClient):
         if source is None or not any(one.is_file or one.option.hidden for one in command.parameters):
             return {}
         reply = await self.asking.dispatch.press(caller, button_id("edit", source))
-        return {} if reply.form is None else reply.form.values
+        return reply.form.values if isinstance(reply, FormReply) else {}

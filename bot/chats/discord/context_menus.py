@@ -11,8 +11,7 @@ from bot.cards.card import Card
 from bot.chats.discord.attachments import Attachments, attached
 from bot.chats.discord.interactions import Asking
 from bot.chats.discord.modal_submit import HELD
-from bot.chats.interface import Caller
-from bot.dispatch.apply import Reply
+from bot.chats.interface import Caller, FormReply, RefusalReply, Reply, TextReply
 from bot.uploads.png_text import HEAD, recipe_in
 from commands.actions import button_id
 from commands.answers import Form
@@ -68,14 +67,14 @@ class Menus:
         """The prompt, the rest of the recipe, and the command that paints the same."""
         card = await self._card(caller, message)
         if card is None:
-            return Reply(ok=False, text=NOT_MINE)
+            return RefusalReply(text=NOT_MINE)
         fields = [("prompt" if card.kind == "paint" else "LoRA", card.title), *card.recipe]
         if len(card.pictures) > 1:
             fields.append(("seeds", ", ".join(str(one.seed) for one in card.pictures)))
         wide = max(len(name) for name, _ in fields)
         lines = [f"{name:<{wide}}  {value}" for name, value in fields]
         command = card.command or card.line_to_copy
-        return Reply(text="\n".join([*lines, "", command] if command else lines))
+        return TextReply(text="\n".join([*lines, "", command] if command else lines))
 
     async def _like(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
         """The form of /imagine with this recipe; with a training, what paints with its LoRA."""
@@ -84,21 +83,21 @@ class Menus:
             recipe = await self._carried(message)
             if recipe:
                 return await self.asking.dispatch.read_recipe(caller, recipe)
-            return Reply(ok=False, text=NOT_LIKE)
+            return RefusalReply(text=NOT_LIKE)
         if card.kind == "paint":
             return await self.asking.dispatch.press(caller, button_id("edit", card.job), job=job)
         if not card.line_to_copy:
-            return Reply(ok=False, text=NO_RECIPE)
-        return Reply(text=card.line_to_copy)
+            return RefusalReply(text=NO_RECIPE)
+        return TextReply(text=card.line_to_copy)
 
     async def _train_on(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
         """The form of /train, which has the files of the message already."""
         if str(message.author.id) != caller.person:
-            return Reply(ok=False, text=NOT_YOURS)
+            return RefusalReply(text=NOT_YOURS)
         if not message.attachments:
-            return Reply(ok=False, text=NO_PICTURES)
+            return RefusalReply(text=NO_PICTURES)
         self.attachments.hold(caller, job, [attached(one) for one in message.attachments])
-        return Reply(form=Form(command=train.name, values={HELD: job}))
+        return FormReply(form=Form(command=train.name, values={HELD: job}))
 
     async def _carried(self, message: discord.Message) -> str:
         """The recipe that the message is, or that its first picture carries; empty where there is none."""

@@ -12,7 +12,6 @@ from bot.chats.discord.ephemeral import say, write
 from bot.chats.discord.errors import is_final, is_shut, refused
 from bot.chats.discord.pending import Interaction
 from bot.chats.interface import CardRefused
-from bot.dispatch.apply import Reply
 from bot.images.encode import TooLarge, fitted
 from engine.messages import Sha256
 from storage.files import Files
@@ -40,25 +39,25 @@ async def gift(files: Files, user: Giftable, text: str, named: Named) -> None:
         raise refused(error) from error
 
 
-async def give(files: Files, interaction: Interaction, reply: Reply) -> None:
+async def give(files: Files, interaction: Interaction, named: Named, text: str) -> None:
     """By direct message, or here where nobody else sees it; large files take a while."""
     if not interaction.response.is_done():
         await interaction.response.defer(thinking=True, ephemeral=True)
     try:
-        await gift(files, interaction.user, reply.text, reply.files)
+        await gift(files, interaction.user, text, named)
     except CardRefused as refusal:
         log.info("nothing comes by direct message", reason=str(refusal))
-        await _here(files, interaction, reply)
+        await _here(files, interaction, named, text)
     else:
         await say(interaction, SENT)
 
 
-async def _here(files: Files, interaction: Interaction, reply: Reply) -> None:
+async def _here(files: Files, interaction: Interaction, named: Named, text: str) -> None:
     """All of it, in as many answers as its size needs."""
     words: list[str] = []
     batch: list[discord.File] = []
     size = 0
-    async for note, name, content in _fitting(files, reply.files):
+    async for note, name, content in _fitting(files, named):
         words += [note] if note else []
         if not content:
             continue
@@ -67,7 +66,7 @@ async def _here(files: Files, interaction: Interaction, reply: Reply) -> None:
             batch, size = [], 0
         batch.append(_file(name, content))
         size += len(content)
-    await say(interaction, "\n".join([*words, reply.text]), batch)
+    await say(interaction, "\n".join([*words, text]), batch)
 
 
 async def _fitting(files: Files, named: Named) -> AsyncIterator[tuple[str, str, bytes]]:

@@ -1,26 +1,36 @@
-"""An interaction becomes what the dispatcher is asked, and the reply its answer, within three seconds."""
+"""Interactions: the dispatcher is asked, and the reply is the answer that Discord waits three seconds for."""
 
 import asyncio
 import io
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
 import discord
 import structlog
 
+from bot.chats import router
 from bot.chats.discord.ephemeral import answered, say, tried, whisper
-from bot.chats.discord.file_dm import Giftable, gift, give
+from bot.chats.discord.file_dm import give
 from bot.chats.discord.lora_embeds import show
 from bot.chats.discord.modals import modal_of
 from bot.chats.discord.pending import Interaction, Pending, Waiting
 from bot.chats.discord.permissions import is_adult, is_member, refusal
-from bot.chats.interface import Caller
+from bot.chats.interface import (
+    Caller,
+    CardReply,
+    FilesReply,
+    FormReply,
+    ImageReply,
+    LorasReply,
+    RefusalReply,
+    Reply,
+    TextReply,
+)
 from bot.config import DiscordSettings
-from bot.dispatch.apply import Reply
-from bot.dispatch.dispatcher import Dispatch
-from engine.messages import JobId, Sha256
+from bot.dispatch.dispatcher import Dispatcher
+from engine.messages import JobId
 from storage.files import Files
 from storage.ids import new_job_id
 
@@ -58,7 +68,7 @@ class Asking:
     """Between discord.py's interactions and the dispatcher."""
 
     def __init__(
-        self, *, dispatch: Dispatch, pending: Pending, files: Files, settings: DiscordSettings
+        self, *, dispatch: Dispatcher, pending: Pending, files: Files, settings: DiscordSettings
     ) -> None:
         self.dispatch = dispatch
         self.pending = pending
@@ -127,79 +137,26 @@ class Asking:
             return
         new = job or new_job_id()
         waiting = self.pending.expect(new, interaction)
-        patience = FORM_PATIENCE if may_form else PATIENCE
-        watch = asyncio.create_task(_defer_in_time(waiting, patience, ephemeral=not makes_card))
+        sink = InteractionSink(
+            job=new, waiting=waiting, pending=self.pending, files=self.files, public=makes_card, note=note
+        )
+        asking = self._ask_once(self.caller_of(interaction), new, act, once=job is not None)
+        patience = FORM_PATIENCE if may_form else PATIENCE if self._asking < CROWD else 0.0
         self._asking += 1
         try:
-            if self._asking > CROWD and not may_form:
-                await tried(waiting.defer(ephemeral=not makes_card))
-            reply = await self._carried_out(self.caller_of(interaction), new, act, once=job is not None)
-            if not await self._replied(waiting, new, reply):
-                beside = (reply.text if reply.job == new else "", note() if note else "")
-                await self._beside(waiting, "\n".join(filter(None, beside)))
-                await watch
+            await router.answer(asking, sink, patience)
         except Exception:
             log.exception("unexpected error", what="discord", number=new)
             self.pending.forget(new)
             await tried(say(interaction, SORRY))
         finally:
             self._asking -= 1
-            watch.cancel()
 
-    async def answer(self, interaction: Interaction, reply: Reply) -> None:
-        """Tell the person what the dispatcher replied, and nobody else."""
-        if reply.form is not None:
-            if interaction.response.is_done():
-                await say(interaction, SLOW)
-            else:
-                await interaction.response.send_modal(modal_of(reply.form, interaction))
-                if reply.text:
-                    await say(interaction, reply.text)
-        elif reply.files:
-            await give(self.files, interaction, reply)
-        elif reply.drawn:
-            name, content = reply.drawn
-            await say(interaction, reply.text, [discord.File(io.BytesIO(content), filename=name)])
-        elif reply.loras:
-            await show(self.files, interaction, reply)
-        elif reply.text:
-            await say(interaction, reply.text)
-        elif not interaction.response.is_done():
-            if interaction.type is discord.InteractionType.component:
-                await interaction.response.defer()
-            else:
-                await say(interaction, "done.")
-
-    async def gift(self, user: Giftable, text: str, files: Sequence[tuple[str, Sha256]]) -> None:
-        """Send these to the person by direct message. Raises CardRefused when they take none."""
-        await gift(self.files, user, text, files)
-
-    async def _carried_out(self, caller: Caller, job: JobId, act: Act, *, once: bool) -> Reply:
+    async def _ask_once(self, caller: Caller, job: JobId, act: Act, *, once: bool) -> Reply:
         """What the dispatcher replies; to a form that was sent already, that it was."""
         if once and await self.dispatch.card(caller, job) is not None:
-            return Reply(ok=False, text=TAKEN)
+            return RefusalReply(text=TAKEN)
         return await act(caller, job)
-
-    async def _replied(self, waiting: Waiting, job: JobId, reply: Reply) -> bool:
-        """Say what there is to say, and whether that was all: a card answers by itself."""
-        if reply.job == job:
-            return False
-        if reply.job is not None and not reply.text:  # an older card, which comes back as a new message
-            self.pending.pass_on(job, reply.job)
-            return False
-        async with waiting.answering:
-            waiting.taken = True
-        self.pending.forget(job)
-        await answered(waiting.interaction, self.answer(waiting.interaction, reply))
-        return True
-
-    async def _beside(self, waiting: Waiting, note: str) -> None:
-        """Tell what the card does not, after it: what comes first would take its place."""
-        if note:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(CARD):
-                    await waiting.answered.wait()
-                await tried(whisper(waiting.interaction, note))
 
     def _is_new(self, number: int) -> bool:
         """Whether this interaction is heard for the first time: a resumed gateway may repeat itself."""
@@ -211,11 +168,104 @@ class Asking:
         return True
 
 
-async def _defer_in_time(waiting: Waiting, patience: float, *, ephemeral: bool) -> None:
-    """Discord waits three seconds for an answer. A card that is being sent may yet fail: look again."""
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    await asyncio.sleep(patience)
-    while loop.time() - began < LAST and not waiting.interaction.response.is_done():
-        await tried(waiting.defer(ephemeral=ephemeral))
-        await asyncio.sleep(LOOK)
+class InteractionSink:
+    """Answers an interaction, for its person alone; a job's card answers it by itself, for all to see.
+
+    `public`: all may see that the answer takes a while, since a card is to take its place. `note` is told
+    when the card is there.
+    """
+
+    def __init__(
+        self,
+        *,
+        job: JobId,
+        waiting: Waiting,
+        pending: Pending,
+        files: Files,
+        public: bool,
+        note: Callable[[], str] | None = None,
+    ) -> None:
+        self._job = job
+        self._waiting = waiting
+        self._interaction = waiting.interaction
+        self._pending = pending
+        self._files = files
+        self._public = public
+        self._note = note
+        self._began = asyncio.get_running_loop().time()
+
+    async def defer(self) -> None:
+        """Discord waits three seconds for an answer. A card that is being sent may yet fail: look again."""
+        while self._left > 0 and not self._interaction.response.is_done():
+            await tried(self._waiting.defer(ephemeral=not self._public))
+            await asyncio.sleep(LOOK)
+
+    async def show_text(self, reply: TextReply) -> None:
+        """Tell them; a button under a card need not be told that it is done."""
+        if reply.text:
+            await self._answer(say(self._interaction, reply.text))
+        elif self._interaction.type is discord.InteractionType.component:
+            await self._answer(self._acknowledge())
+        else:
+            await self._answer(say(self._interaction, "done."))
+
+    async def show_refusal(self, reply: RefusalReply) -> None:
+        """Tell them why."""
+        await self._answer(say(self._interaction, reply.text))
+
+    async def open_form(self, reply: FormReply) -> None:
+        """Open the modal, which has to be the first answer."""
+        await self._answer(self._open(reply))
+
+    async def send_files(self, reply: FilesReply) -> None:
+        """By direct message, or here."""
+        await self._answer(give(self._files, self._interaction, reply.files, reply.text))
+
+    async def show_image(self, reply: ImageReply) -> None:
+        """With its words."""
+        picture = discord.File(io.BytesIO(reply.content), filename=reply.name)
+        await self._answer(say(self._interaction, reply.text, [picture]))
+
+    async def show_loras(self, reply: LorasReply) -> None:
+        """As embeds, or where there are files about them, these."""
+        if reply.files:
+            await self._answer(give(self._files, self._interaction, reply.files, reply.text))
+        elif reply.loras:
+            await self._answer(show(self._files, self._interaction, reply))
+        else:
+            await self._answer(say(self._interaction, reply.text))
+
+    async def show_card(self, reply: CardReply) -> None:
+        """Wait for the card, and tell what it does not: what comes first would take its place."""
+        if reply.job != self._job:  # an older card, which comes back as a new message
+            self._pending.pass_on(self._job, reply.job)
+        text = "\n".join(filter(None, (reply.text, self._note() if self._note else "")))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CARD if text else max(self._left, 0.0)):
+                await self._waiting.answered.wait()
+            if text:
+                await tried(whisper(self._interaction, text))
+
+    @property
+    def _left(self) -> float:
+        """The seconds in which Discord still takes a first answer."""
+        return self._began + LAST - asyncio.get_running_loop().time()
+
+    async def _answer(self, answer: Awaitable[object]) -> None:
+        """This is the answer, and no card is."""
+        async with self._waiting.answering:
+            self._waiting.taken = True
+        self._pending.forget(self._job)
+        await answered(self._interaction, answer)
+
+    async def _acknowledge(self) -> None:
+        if not self._interaction.response.is_done():
+            await self._interaction.response.defer()
+
+    async def _open(self, reply: FormReply) -> None:
+        if self._interaction.response.is_done():
+            await say(self._interaction, SLOW)
+            return
+        await self._interaction.response.send_modal(modal_of(reply.form, self._interaction))
+        if reply.text:
+            await say(self._interaction, reply.text)

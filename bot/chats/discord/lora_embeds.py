@@ -10,7 +10,7 @@ from bot.cards.card_text import short
 from bot.chats.discord.ephemeral import say
 from bot.chats.discord.markup import escaped
 from bot.chats.discord.pending import Interaction
-from bot.dispatch.apply import Reply
+from bot.chats.interface import LorasReply
 from bot.images.encode import thumbnail
 from commands.lora_cards import LoraCard, lora_cards
 from storage.files import Files
@@ -19,7 +19,7 @@ SHOWN, CHARACTERS = 10, 5900  # embeds of a message, and their letters; the word
 COLOUR = 0xFF7D5C
 
 
-async def show(files: Files, interaction: Interaction, reply: Reply) -> None:
+async def show(files: Files, interaction: Interaction, reply: LorasReply) -> None:
     """The words, then the cards."""
     if not interaction.response.is_done():
         await interaction.response.defer(thinking=True, ephemeral=True)

@@ -6,12 +6,24 @@ from dataclasses import dataclass, replace
 import discord
 import structlog
 
+from bot.chats import router
 from bot.chats.discord.ephemeral import TROUBLES, write
+from bot.chats.discord.file_dm import gift
 from bot.chats.discord.interactions import Asking
 from bot.chats.discord.permissions import is_adult, misplaced
-from bot.chats.interface import Caller, CardRefused
-from bot.dispatch.apply import Reply
+from bot.chats.interface import (
+    Caller,
+    CardRefused,
+    CardReply,
+    FilesReply,
+    FormReply,
+    ImageReply,
+    LorasReply,
+    RefusalReply,
+    TextReply,
+)
 from commands.reactions import action_of
+from storage.files import Files
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ async def reacted(
         caller = replace(caller, person_name=person.display_name)
         reply = await dispatch.react(caller, key, emoji, added)
         if reply is not None:
-            await _tell(asking, person, reply)
+            await router.show(reply, DirectSink(asking.files, person))
     except TROUBLES as error:
         log.warning("a reaction was not answered", reason=repr(error))
 
@@ -91,14 +103,42 @@ def _is_misplaced(client: discord.Client, asking: Asking, payload: discord.RawRe
     return bool(misplaced(asking.settings, payload.member, channel, payload.channel_id))
 
 
-async def _tell(asking: Asking, person: Person, reply: Reply) -> None:
-    """By direct message, what concerns this person alone; what a card shows need not be said."""
-    said = "" if reply.ok else reply.text
-    if reply.files:
+class DirectSink:
+    """Tells a person by direct message what no card shows: that something was refused, and files."""
+
+    def __init__(self, files: Files, person: Person) -> None:
+        self._files = files
+        self._person = person
+
+    async def defer(self) -> None:
+        """Nobody waits for the answer to a reaction."""
+
+    async def show_text(self, reply: TextReply) -> None:
+        """The card shows it."""
+
+    async def show_refusal(self, reply: RefusalReply) -> None:
+        """Tell them why."""
+        await self._write(reply.text)
+
+    async def open_form(self, reply: FormReply) -> None:
+        """Discord opens a form to an interaction only, and no reaction asks for one."""
+
+    async def send_files(self, reply: FilesReply) -> None:
+        """Send them, or tell why they cannot be sent."""
         try:
-            await asking.gift(person, reply.text, reply.files)
+            await gift(self._files, self._person, reply.text, reply.files)
         except CardRefused as refusal:
-            said = f"this cannot be sent: {refusal}"
-    if said:
+            await self._write(f"this cannot be sent: {refusal}")
+
+    async def show_image(self, reply: ImageReply) -> None:
+        """No reaction asks for one."""
+
+    async def show_loras(self, reply: LorasReply) -> None:
+        """No reaction asks for them."""
+
+    async def show_card(self, reply: CardReply) -> None:
+        """It comes to the channel."""
+
+    async def _write(self, text: str) -> None:
         with suppress(discord.Forbidden):
-            await write(person, said)
+            await write(self._person, text)

@@ -23,14 +23,14 @@ from bot.chats.slack.listeners import Listeners
 from bot.chats.slack.lora_import import Arrivals
 from bot.chats.slack.manifest import SCOPES
 from bot.chats.slack.messages import Messages
-from bot.chats.slack.replies import Answering
+from bot.chats.slack.replies import Replies
 from bot.chats.slack.shortcuts import Shortcuts
 from bot.chats.slack.train_form import Trainings
 from bot.chats.slack.transport import Door, Sockets
 from bot.chats.slack.upload import Sharing
 from bot.chats.slack.workspace import CHAT, Home, Workspace, home_of, spaces_of
 from bot.config import SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_SECRET, SlackSettings
-from bot.dispatch.dispatcher import Dispatch
+from bot.dispatch.dispatcher import Dispatcher
 from bot.images.card_images import Drawings
 from bot.uploads.intake import Intake
 from storage.database import CannotStore, Database
@@ -57,7 +57,7 @@ class SlackChat:
         app_token: str | None,
         signing_secret: str | None,
         settings: SlackSettings,
-        dispatch: Dispatch,
+        dispatch: Dispatcher,
         database: Database,
         files: Files,
         intake: Intake,
@@ -71,7 +71,7 @@ class SlackChat:
         self._base_url = base_url
         self._session: aiohttp.ClientSession | None = None
         self._messages: Messages | None = None
-        self._answering: Answering | None = None
+        self._replies: Replies | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.way_in: Sockets | Door | None = None
 
@@ -126,11 +126,11 @@ class SlackChat:
     async def _end(self) -> None:
         if self.way_in is not None:
             await self.way_in.close()
-        if self._answering is not None:
-            await self._answering.stop()
+        if self._replies is not None:
+            await self._replies.stop()
         if self._session is not None:
             await self._session.close()
-        self.way_in = self._messages = self._answering = self._session = None
+        self.way_in = self._messages = self._replies = self._session = None
 
     async def _look_around(self) -> None:
         """Notice a workspace that removed the app while the bot was off: nobody tells it then."""
@@ -165,7 +165,7 @@ class SlackChat:
             drawings=Drawings(self._files, self._database),
             history=History(client),
         )
-        self._answering = Answering(
+        self._replies = Replies(
             client=client,
             ephemerals=Ephemerals(client, session),
             sharing=sharing,
@@ -173,7 +173,7 @@ class SlackChat:
             database=self._database,
         )
         app = self._app(session, told)
-        self._listeners(client, session, home, self._answering).register(app)
+        self._listeners(client, session, home, self._replies).register(app)
         self.way_in = self._door(app)
         return f"Slack in {home.name}, by {await self.way_in.open()}"
 
@@ -218,7 +218,7 @@ class SlackChat:
         return Door(app, self._signing_secret, self._settings)
 
     def _listeners(
-        self, client: AsyncWebClient, session: aiohttp.ClientSession, home: Home, answering: Answering
+        self, client: AsyncWebClient, session: aiohttp.ClientSession, home: Home, replies: Replies
     ) -> Listeners:
         workspace = Workspace(client, home)
         entrance = Entrance(self._settings, workspace)
@@ -228,24 +228,22 @@ class SlackChat:
             workspace=workspace,
             entrance=entrance,
             history=History(client),
-            answering=answering,
+            replies=replies,
             trainings=Trainings(
                 dispatch=self._dispatch,
                 intake=self._intake,
                 fetching=Fetching(client, session),
-                answering=answering,
             ),
             arrivals=Arrivals(
                 dispatch=self._dispatch,
                 intake=self._intake,
                 fetching=Fetching(client, session),
-                answering=answering,
             ),
             shortcuts=Shortcuts(
                 dispatch=self._dispatch,
                 workspace=workspace,
                 entrance=entrance,
-                answering=answering,
+                replies=replies,
                 fetching=Fetching(client, session),
             ),
         )

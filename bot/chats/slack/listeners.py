@@ -1,42 +1,49 @@
 """What Slack tells of becomes what the dispatcher is asked; Slack is answered when it is written down."""
 
-import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
+from bot.chats.interface import Caller, FormReply, RefusalReply, Reply, TextReply
 from bot.chats.slack.channel_policy import Entrance
 from bot.chats.slack.dedup import Once, job_of, key_of
 from bot.chats.slack.emoji import EMOJI
 from bot.chats.slack.ephemerals import Recipient, recipient
-from bot.chats.slack.forms import FORM, MORE, Origin, field_of, texts, unfolded
+from bot.chats.slack.forms import FORM, MORE, Origin, texts, unfolded
 from bot.chats.slack.history import History
-from bot.chats.slack.lora_import import SLOW, Arrivals
+from bot.chats.slack.lora_import import Arrivals
 from bot.chats.slack.manifest import PAINT_LIKE_THIS, TRAIN_ON_THESE, word_of
-from bot.chats.slack.mrkdwn import JSON, messages, plain, unescaped
+from bot.chats.slack.mrkdwn import JSON, plain, unescaped
 from bot.chats.slack.posts import Place
-from bot.chats.slack.replies import SENT, UNSENT, Answering, told_of_picture
+from bot.chats.slack.replies import (
+    ACK,
+    LOOKING,
+    PATIENCE,
+    SENT,
+    UNSENT,
+    Replies,
+    SlackSink,
+    SubmitSink,
+)
 from bot.chats.slack.shortcuts import Shortcuts
-from bot.chats.slack.train_form import Trainings
+from bot.chats.slack.train_form import READING, Trainings
 from bot.chats.slack.workspace import CHAT, Workspace, user_of
-from bot.dispatch.apply import Reply
-from bot.dispatch.dispatcher import Dispatch
+from bot.dispatch.dispatcher import Dispatcher
 from commands.answers import Form
 from commands.imagine import imagine
 from commands.lora_import import lora_import
+from commands.registry import COMMANDS, runs_task
 from commands.syntax.flags import flag
 from commands.syntax.quotes import WORD
 from commands.train import train
+from engine.messages import JobId
 
 ANY = re.compile(r".*", re.DOTALL)
 PRIVATE = "--private"  # the card goes where only its person sees it
 ASKING = ("imagine", "train")  # said alone, they open their forms
-ACK = 2.5  # seconds after which Slack may not show any more what comes with the acknowledgement
 
 Listen = Callable[[JSON], Awaitable[JSON]]
 
@@ -48,10 +55,10 @@ class Listeners:
         self,
         *,
         secret: str,
-        dispatch: Dispatch,
+        dispatch: Dispatcher,
         workspace: Workspace,
         entrance: Entrance,
-        answering: Answering,
+        replies: Replies,
         trainings: Trainings,
         arrivals: Arrivals,
         shortcuts: Shortcuts,
@@ -61,7 +68,7 @@ class Listeners:
         self._dispatch = dispatch
         self._workspace = workspace
         self._entrance = entrance
-        self._answering = answering
+        self._replies = replies
         self._trainings = trainings
         self._arrivals = arrivals
         self._shortcuts = shortcuts
@@ -95,40 +102,33 @@ class Listeners:
         return listener
 
     async def _command(self, body: JSON) -> JSON:
-        began = time.monotonic()
+        until = time.monotonic() + ACK
         name, text = word_of(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
         caller = await self._workspace.caller(body, str(body["channel_id"]))
         to = recipient(caller, body)
         text, alone = _apart(text) if name == imagine.name else (text, False)
-        if alone:
-            direct = await self._answering.direct(caller)
-            if direct is None:
-                return self._answer(to, UNSENT, began)
-            caller = direct
+        place = await self._replies.direct(caller) if alone else caller
+        sink = SlackSink(
+            self._replies,
+            to,
+            trigger=body["trigger_id"],
+            until=until,
+            card_note=SENT if alone else "",
+            channel=(place or caller).channel,
+        )
+        patience = PATIENCE if _may_run_task(f"{name} {text}") else None
+        return await self._replies.acknowledge(self._say(place, name, text, self._job(body)), sink, patience)
+
+    async def _say(self, caller: Caller | None, name: str, text: str, job: JobId) -> Reply:
+        """What the dispatcher replies; None is somebody to whom nothing can be sent."""
+        if caller is None:
+            return RefusalReply(text=UNSENT)
         refusal = await self._entrance.refusal(caller, name)
         if refusal:
-            return self._answer(to, refusal, began)
+            return RefusalReply(text=refusal)
         if not text and name in ASKING:
-            form = Form(command=name, values={})
-            told = await self._answering.form(replace(to, caller=caller), form, body["trigger_id"])
-            return self._answer(to, told, began)
-        saying = self._dispatch.say(caller, f"/{name} {text}", job=self._job(body))
-        if f"{name} {text}".lower().startswith(SLOW):
-            reply = await self._arrivals.in_time(to, asyncio.create_task(saying))
-        else:
-            reply = await saying
-        if alone and reply.job is not None:
-            return self._answer(to, f"{SENT}\n{reply.text}".strip(), began)
-        return self._answer(to, await self._beside(to, reply, body), began)
-
-    def _answer(self, to: Recipient, text: str, began: float) -> JSON:
-        """The words, with the acknowledgement where they fit in and Slack still shows what comes with it."""
-        contents = messages(text) if text else []
-        if len(contents) == 1 and time.monotonic() - began < ACK:
-            return contents[0]
-        if contents:
-            self._answering.later(self._answering.tell(to, text))
-        return {}
+            return FormReply(form=Form(command=name, values={}))
+        return await self._dispatch.say(caller, f"/{name} {text}", job=job)
 
     async def _press(self, body: JSON) -> JSON:
         """A button; what else can be changed in a modal means nothing until it is sent."""
@@ -137,14 +137,12 @@ class Listeners:
             return {}
         to = recipient(await self._workspace.caller(body, str(channel["id"])), body)
         button = str(action.get("value") or action.get("action_id"))
-        reply = await self._dispatch.press(to.caller, button, job=self._job(body))
-        told = await self._beside(to, reply, body, source=button)
-        if told:
-            self._answering.later(self._answering.tell(to, told))
-        return {}
+        sink = SlackSink(self._replies, to, trigger=body["trigger_id"], source=button)
+        asking = self._dispatch.press(to.caller, button, job=self._job(body))
+        return await self._replies.acknowledge(asking, sink)
 
     async def _unfold(self, body: JSON) -> JSON:
-        await self._answering.change(body["view"]["id"], unfolded(body["view"]))
+        await self._replies.change(body["view"]["id"], unfolded(body["view"]))
         return {}
 
     async def _suggest(self, body: JSON) -> JSON:
@@ -163,21 +161,24 @@ class Listeners:
         view = body["view"]
         origin = Origin.of(view)
         to = Recipient(caller=await self._workspace.caller(body, origin.channel), url=origin.answer)
-        refusal = await self._entrance.refusal(to.caller, origin.command)
-        if refusal:
-            return _wrong(view, refusal)
+        waiting = READING if origin.command == train.name else LOOKING
+        patience = PATIENCE if origin.command in (train.name, lora_import.name) else None
+        sink = SubmitSink(self._replies, to, view, waiting)
+        return await self._replies.acknowledge(self._fill(to.caller, body, origin), sink, patience)
+
+    async def _fill(self, caller: Caller, body: JSON, origin: Origin) -> Reply:
+        """What the dispatcher replies to the values of a modal, and to its files."""
+        view, user = body["view"], user_of(body)
         job = job_of(self._secret, str(view["id"]))
+        refusal = await self._entrance.refusal(caller, origin.command)
+        if refusal:
+            return RefusalReply(text=refusal)
         if origin.command == train.name:
-            return await self._trainings.submit(to, view, user_of(body), job)
+            return await self._trainings.submit(caller, view, user, job)
         if origin.command == lora_import.name:
-            return await self._arrivals.submit(to, view, user_of(body), job)
+            return await self._arrivals.submit(caller, view, user, job)
         source = self._trainings.job_in(origin.source)
-        reply = await self._dispatch.fill(to.caller, origin.command, texts(view), job=job, origin=source)
-        if not reply.ok:
-            return _wrong(view, reply.text)
-        if told := await self._beside(to, reply, body):
-            self._answering.later(self._answering.tell(to, told))
-        return {}
+        return await self._dispatch.fill(caller, origin.command, texts(view), job=job, origin=source)
 
     async def _reaction(self, body: JSON) -> JSON:
         event = body["event"]
@@ -186,8 +187,13 @@ class Listeners:
             return {}
         if (await self._workspace.person(str(event["user"]), body)).bot:
             return {}
-        channel, ts = str(item["channel"]), str(item["ts"])
-        caller = await self._workspace.caller(body, channel)
+        caller = await self._workspace.caller(body, str(item["channel"]))
+        sink = SlackSink(self._replies, recipient(caller, body))
+        return await self._replies.acknowledge(self._react(caller, emoji, body), sink)
+
+    async def _react(self, caller: Caller, emoji: str, body: JSON) -> Reply:
+        """What the dispatcher replies; a picture in a card's thread stands for the card."""
+        event, ts = body["event"], str(body["event"]["item"]["ts"])
         react = partial(
             self._dispatch.react,
             caller,
@@ -195,33 +201,19 @@ class Listeners:
             added=event["type"] == "reaction_added",
             job=self._job(body),
         )
-        reply = await react(Place(channel=channel, ts=ts).key)
+        reply = await react(Place(channel=caller.channel, ts=ts).key)
         if reply is None and event.get("item_user") == self._workspace.home.bot:
-            card = await self._history.above(channel, ts)  # a picture in the thread stands for its card
-            reply = await react(Place(channel=channel, ts=card).key) if card else None
-        to = recipient(caller, body)
-        if reply is not None and (told := await self._beside(to, reply, body)):
-            self._answering.later(self._answering.tell(to, told))
-        return {}
+            card = await self._history.above(caller.channel, ts)
+            reply = await react(Place(channel=caller.channel, ts=card).key) if card else None
+        return reply or TextReply()
 
-    async def _beside(self, to: Recipient, reply: Reply, body: JSON, **origin: Any) -> str:
-        """Do what the reply asks for beside words; the words that are left to tell."""
-        if reply.form is not None:
-            told = await self._answering.form(to, reply.form, body["trigger_id"], **origin)
-            return told or reply.text
-        if reply.files:
-            self._answering.later(self._answering.give(to, reply.files, reply.text))
-            return ""
-        if reply.loras:
-            self._answering.later(self._answering.show(to, reply.loras, reply.text))
-            return ""
-        if reply.drawn:
-            self._answering.later(self._answering.draw(to, *reply.drawn))
-            return told_of_picture(to, reply.text)
-        return reply.text
-
-    def _job(self, body: JSON) -> Any:
+    def _job(self, body: JSON) -> JobId:
         return job_of(self._secret, key_of(body))
+
+
+def _may_run_task(line: str) -> bool:
+    """Whether the answer to this may wait for the engine: then nothing is filed before Slack is answered."""
+    return line.lower().startswith(tuple(name for name, one in COMMANDS.items() if runs_task(one)))
 
 
 def _apart(text: str) -> tuple[str, bool]:
@@ -230,8 +222,3 @@ def _apart(text: str) -> tuple[str, bool]:
     for word in reversed(found):
         text = text[: word.start()] + text[word.end() :]
     return text.strip(), bool(found)
-
-
-def _wrong(view: JSON, refusal: str) -> JSON:
-    """The modal stays open, with the refusal at the field that it is about."""
-    return {"response_action": "errors", "errors": {field_of(view, refusal): refusal}}

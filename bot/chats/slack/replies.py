@@ -1,7 +1,8 @@
-"""What people are told that is for them alone: words beside the channel, modals, files by direct message."""
+"""Replies to one person: with the acknowledgement, beside the channel, in modals, or by direct message."""
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import time
+from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +10,21 @@ import structlog
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.chats.interface import Caller
+from bot.chats import router
+from bot.chats.interface import (
+    Caller,
+    CardReply,
+    FilesReply,
+    FormReply,
+    ImageReply,
+    LorasReply,
+    RefusalReply,
+    Reply,
+    TextReply,
+)
 from bot.chats.slack.ephemerals import Ephemerals, Recipient
 from bot.chats.slack.errors import TROUBLES, error_of
-from bot.chats.slack.forms import Origin, modal
+from bot.chats.slack.forms import Origin, field_of, modal, notice
 from bot.chats.slack.lora_blocks import SHOWN, lora_messages
 from bot.chats.slack.mrkdwn import JSON, QUIET, messages
 from bot.chats.slack.upload import NotShared, Sharing
@@ -32,13 +44,16 @@ TOO_LATE = "that took too long for a form: please do it again."
 SENT = "it comes to you by direct message."
 PICTURE = "The picture comes to you by direct message."
 UNSENT = "it could not be sent to you: write to the bot once, then try again."
+PATIENCE = 1.8  # seconds that an answer may take until Slack is told that it takes longer
+ACK = 2.5  # seconds after which Slack may not show any more what comes with the acknowledgement
+LOOKING = "The engine is looking at it; the answer comes into the channel, for you alone."
 LAST_WORDS = 5.0  # seconds that answers under way have when the chat is closed
 
 log = structlog.get_logger(__name__)
 
 
-class Answering:
-    """Answers one person. What takes a while is done after Slack knows that it was heard."""
+class Replies:
+    """Tells one person. What takes a while is done after Slack knows that it was heard."""
 
     def __init__(
         self,
@@ -69,6 +84,13 @@ class Answering:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def acknowledge(
+        self, asking: Awaitable[Reply], sink: "SlackSink", patience: float | None = None
+    ) -> JSON:
+        """What Slack is answered once the reply is there, or has been put off; the rest follows after it."""
+        self.later(_answer(asking, sink, patience))
+        return await sink.acknowledgement
 
     async def direct(self, caller: Caller) -> Caller | None:
         """The same person in their conversation with the bot; None when Slack opens none."""
@@ -120,7 +142,7 @@ class Answering:
         async with self._database.reading() as session:
             person = await known(session, CHAT, to.caller.person)
         usual = with_defaults(person.settings if person else {}, find(form.command), {})
-        opened = Origin(command=form.command, channel=to.caller.channel, answer=to.url, **origin)
+        opened = Origin(**{"command": form.command, "channel": to.caller.channel, "answer": to.url, **origin})
         return await self.open(trigger, modal(opened, form.values, usual))
 
     async def give(self, to: Recipient, files: tuple[tuple[str, Sha256], ...], text: str) -> None:
@@ -147,6 +169,141 @@ class Answering:
             log.warning("a file could not be sent", reason=error_of(error))
             return False
         return True
+
+
+class SlackSink:
+    """Answers what one person did: with the acknowledgement that Slack waits three seconds for, or after it.
+
+    `trigger` opens a modal, `origin` comes back with it; `until`: when words do not go with the
+    acknowledgement any more, by the monotonic clock; `card_note` is told about a job's card.
+    """
+
+    def __init__(
+        self,
+        replies: Replies,
+        to: Recipient,
+        *,
+        trigger: str = "",
+        until: float = 0.0,
+        card_note: str = "",
+        **origin: Any,
+    ) -> None:
+        self._replies = replies
+        self._to = to
+        self._trigger = trigger
+        self._until = until
+        self._card_note = card_note
+        self._origin = origin
+        self.acknowledgement: asyncio.Future[JSON] = asyncio.get_running_loop().create_future()
+
+    async def defer(self) -> None:
+        """The engine was asked, too."""
+        self.acknowledge(messages(LOOKING)[0])
+
+    async def show_text(self, reply: TextReply) -> None:
+        """Words, if there are any."""
+        await self._tell(reply.text)
+
+    async def show_refusal(self, reply: RefusalReply) -> None:
+        """Words."""
+        await self._tell(reply.text)
+
+    async def open_form(self, reply: FormReply) -> None:
+        """A modal."""
+        trouble = await self._replies.form(self._to, reply.form, self._trigger, **self._origin)
+        await self._tell(trouble or reply.text)
+
+    async def send_files(self, reply: FilesReply) -> None:
+        """By direct message."""
+        self.acknowledge()
+        await self._replies.give(self._to, reply.files, reply.text)
+
+    async def show_image(self, reply: ImageReply) -> None:
+        """The words here, the picture by direct message."""
+        await self._tell(told_of_picture(self._to, reply.text))
+        await self._replies.draw(self._to, reply.name, reply.content)
+
+    async def show_loras(self, reply: LorasReply) -> None:
+        """Cards here and what they paint by direct message; where there are files about them, these."""
+        if not reply.loras:
+            await self._tell(reply.text)
+            return
+        self.acknowledge()
+        if reply.files:
+            await self._replies.give(self._to, reply.files, reply.text)
+        else:
+            await self._replies.show(self._to, reply.loras, reply.text)
+
+    async def show_card(self, reply: CardReply) -> None:
+        """What the card does not tell."""
+        await self._tell(f"{self._card_note}\n{reply.text}".strip())
+
+    def acknowledge(self, answer: JSON | None = None) -> None:
+        """Slack need not wait any longer."""
+        if not self.acknowledgement.done():
+            self.acknowledgement.set_result(answer or {})
+
+    async def _tell(self, text: str) -> None:
+        contents = messages(text) if text else []
+        if len(contents) == 1 and time.monotonic() < self._until and not self.acknowledgement.done():
+            self.acknowledge(contents[0])
+            return
+        self.acknowledge()
+        if contents:
+            await self._replies.tell(self._to, text)
+
+
+class SubmitSink(SlackSink):
+    """Answers a modal that was sent: it stays open for a refusal, and says `waiting` until one is known."""
+
+    def __init__(self, replies: Replies, to: Recipient, view: JSON, waiting: str = LOOKING) -> None:
+        super().__init__(replies, to)
+        self._view = view
+        self._waiting = waiting
+
+    async def defer(self) -> None:
+        """The modal says so."""
+        self.acknowledge({"response_action": "update", "view": self._notice(self._waiting)})
+
+    async def show_refusal(self, reply: RefusalReply) -> None:
+        """At the field that it is about; once the modal has changed, in it and beside it."""
+        if self.acknowledgement.done():
+            await self._tell(reply.text)
+            await self._replies.change(self._view["id"], self._notice(reply.text))
+        else:
+            field = reply.field or field_of(self._view, reply.text)
+            self.acknowledge({"response_action": "errors", "errors": {field: reply.text}})
+
+    async def show_loras(self, reply: LorasReply) -> None:
+        """The words alone: whoever has just sent a LoRA knows what it paints."""
+        await self._tell(reply.text)
+
+    def _notice(self, text: str) -> JSON:
+        return notice(str(self._view["title"]["text"]), text)
+
+
+class ShortcutSink(SlackSink):
+    """Answers a shortcut in a message's menu: with a modal, also where that only says why it does not."""
+
+    def __init__(self, replies: Replies, to: Recipient, title: str, trigger: str, **origin: Any) -> None:
+        super().__init__(replies, to, trigger=trigger, **origin)
+        self._title = title
+
+    async def show_refusal(self, reply: RefusalReply) -> None:
+        """A modal that only says so."""
+        await self._replies.open(self._trigger, notice(self._title, reply.text))
+
+
+async def _answer(asking: Awaitable[Reply], sink: SlackSink, patience: float | None) -> None:
+    """Answer in this sink; what goes wrong before Slack is answered is the listener's to raise."""
+    try:
+        await router.answer(asking, sink, patience)
+    except Exception as error:
+        if sink.acknowledgement.done():
+            raise
+        sink.acknowledgement.set_exception(error)
+    finally:
+        sink.acknowledge()
 
 
 def told_of_picture(to: Recipient, text: str) -> str:

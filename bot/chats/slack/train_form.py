@@ -3,16 +3,14 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
-from bot.chats.interface import Caller
+from bot.chats.interface import Caller, CardReply, FormReply, RefusalReply, Reply
 from bot.chats.slack.download import Fetching
-from bot.chats.slack.ephemerals import Recipient
 from bot.chats.slack.fields import MOST_FILES
-from bot.chats.slack.forms import Origin, field_of, files, notice, texts
+from bot.chats.slack.forms import Origin, files, texts
 from bot.chats.slack.mrkdwn import JSON
-from bot.chats.slack.replies import Answering
-from bot.dispatch.dispatcher import Dispatch
+from bot.dispatch.dispatcher import Dispatcher
 from bot.uploads.intake import Intake, Kept, Sent, left_out
 from commands.actions import read_button
 from commands.syntax.numbers import counted
@@ -20,9 +18,7 @@ from commands.train import train
 from engine.messages import InvalidRequest, JobId
 from storage.database import CannotStore
 
-PATIENCE = 1.8  # seconds that reading files may take until Slack is told that it takes longer
 AT_ONCE = 3  # files that are read side by side
-TITLE = "/train"
 CONSENT = "tick the box: the pictures must be yours to use for this."
 NO_PICTURES = "send at least one picture: PNG, JPEG, WEBP, or a zip of them."
 UNKEPT = "the pictures could not be read or kept: please send them again."
@@ -30,35 +26,13 @@ READING = "Your pictures are being read; the report comes into the channel."
 KINDS = ("image/", "application/zip")
 
 
-class Refusal(NamedTuple):
-    """Why a form is not taken, and the field that it is about."""
-
-    field: str
-    text: str
-
-
 class Trainings:
     """Takes pictures in and files drafts."""
 
-    def __init__(
-        self, *, dispatch: Dispatch, intake: Intake, fetching: Fetching, answering: Answering
-    ) -> None:
+    def __init__(self, *, dispatch: Dispatcher, intake: Intake, fetching: Fetching) -> None:
         self._dispatch = dispatch
         self._intake = intake
         self._fetching = fetching
-        self._answering = answering
-
-    async def submit(self, to: Recipient, view: JSON, user: str, job: JobId) -> JSON:
-        """The answer to the sent form; when the files take long, the modal says so and then how it went."""
-        if texts(view).get("consent") != "true":
-            return _wrong("consent", CONSENT)
-        filing = asyncio.create_task(self._file(to, view, user, job))
-        done, _ = await asyncio.wait({filing}, timeout=PATIENCE)
-        if done:
-            refusal = filing.result()
-            return {} if refusal is None else _wrong(refusal.field, refusal.text)
-        self._answering.later(self._tell_later(to, view, filing))
-        return {"response_action": "update", "view": notice(TITLE, READING)}
 
     def job_in(self, button: str) -> JobId | None:
         """The job of a button, if it is one."""
@@ -67,34 +41,26 @@ class Trainings:
         except InvalidRequest:
             return None
 
-    async def _tell_later(self, to: Recipient, view: JSON, filing: "asyncio.Task[Refusal | None]") -> None:
-        refusal = await filing
-        if refusal is not None:
-            await self._answering.tell(to, refusal.text)
-            await self._answering.change(view["id"], notice(TITLE, refusal.text))
-
-    async def _file(self, to: Recipient, view: JSON, user: str, job: JobId) -> "Refusal | None":
-        """Everything from the files to the draft's row."""
-        caller, origin, values = to.caller, Origin.of(view), texts(view)
+    async def submit(self, caller: Caller, view: JSON, user: str, job: JobId) -> Reply:
+        """The reply to the sent form: everything from its files to the draft's row."""
+        origin, values = Origin.of(view), texts(view)
+        if values.get("consent") != "true":
+            return RefusalReply(text=CONSENT, field="consent")
         try:
             sent = await self._taken(caller, user, [*origin.files, *files(view)])
             there = await self._there(caller, origin)
         except (InvalidRequest, CannotStore) as error:
-            return Refusal("pictures", str(error))
+            return RefusalReply(text=str(error), field="pictures")
         except OSError:
-            return Refusal("pictures", UNKEPT)
+            return RefusalReply(text=UNKEPT, field="pictures")
         pictures = [*there, *(_example(one) for one in sent.pictures)]
         refused = "\n".join(left_out(sent.refused))
         if not pictures:
-            return Refusal("pictures", refused or NO_PICTURES)
+            return RefusalReply(text=refused or NO_PICTURES, field="pictures")
         values["pictures"] = json.dumps(pictures, ensure_ascii=False)
         source = self.job_in(origin.source)
         reply = await self._dispatch.fill(caller, train.name, values, job=job, origin=source)
-        if not reply.ok:
-            return Refusal(field_of(view, reply.text), reply.text)
-        if refused:
-            self._answering.later(self._answering.tell(to, refused))
-        return None
+        return replace(reply, text=refused) if isinstance(reply, CardReply) else reply
 
     async def _taken(self, caller: Caller, user: str, ids: Sequence[str]) -> Sent:
         """The pictures in these files, in their order, and what was refused of them."""
@@ -121,7 +87,7 @@ class Trainings:
         if not origin.source:
             return []
         reply = await self._dispatch.press(caller, origin.source)
-        if reply.form is None:
+        if not isinstance(reply, FormReply):
             raise InvalidRequest(reply.text)
         told: list[JSON] = json.loads(reply.form.values.get("pictures") or "[]")
         return told
@@ -144,7 +110,3 @@ def pictures_of(files: Sequence[JSON], user: str) -> tuple[tuple[str, ...], str]
 
 def _example(one: Kept) -> JSON:
     return {"sha256": one.sha256, "name": one.name, "caption": one.caption}
-
-
-def _wrong(field: str, refusal: str) -> JSON:
-    return {"response_action": "errors", "errors": {field: refusal}}

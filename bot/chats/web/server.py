@@ -23,7 +23,7 @@ from bot.chats.web.training_sheets import Sheets
 from bot.chats.web.uploads import Sending
 from bot.chats.web.websocket import CHAT, Wire, shown
 from bot.config import LOCAL_TOKEN, ConfigError, LocalSettings, check_token
-from bot.dispatch.dispatcher import Dispatch
+from bot.dispatch.dispatcher import Dispatcher
 from bot.http.connections import BOUNDS, Bounds, Connections
 from bot.uploads.image_check import LARGEST_FILE
 from bot.uploads.intake import Intake
@@ -60,7 +60,7 @@ class LocalChat:
         settings: LocalSettings,
         token: str | None,
         database: Database,
-        dispatch: Dispatch,
+        dispatch: Dispatcher,
         files: Files,
         library: Library,
         intake: Intake,

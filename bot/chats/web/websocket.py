@@ -3,19 +3,29 @@
 import asyncio
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from bot.cards.card import Card
-from bot.chats.interface import Caller
+from bot.chats import router
+from bot.chats.interface import (
+    Caller,
+    CardReply,
+    FilesReply,
+    FormReply,
+    ImageReply,
+    LorasReply,
+    RefusalReply,
+    Reply,
+    TextReply,
+)
 from bot.chats.web.json_views import card_json, lora_json, text
 from bot.chats.web.memory_budget import Budget
 from bot.chats.web.outbox import Outbox, Overflow
-from bot.dispatch.apply import Reply
-from bot.dispatch.dispatcher import Dispatch
+from bot.dispatch.dispatcher import Dispatcher
 from commands.display_names import proper
 from commands.lora_cards import lora_cards
 from engine.messages import InvalidRequest, JobId, Sha256
@@ -41,7 +51,7 @@ class House(Protocol):
         """The channels, in their order."""
 
     @property
-    def dispatch(self) -> Dispatch:
+    def dispatch(self) -> Dispatcher:
         """Who carries out what people say."""
 
     async def name_of(self, person: str) -> str:
@@ -133,52 +143,60 @@ class Wire:
         if not isinstance(asked, dict) or not isinstance(asked.get("n", 0), int):
             self.put({"error": "this is no message: it must be an object with a number n."})
             return
-        answering = asyncio.create_task(self._answered(asked))
-        done, _ = await asyncio.wait({answering}, timeout=SOON)
-        if done:
-            self.put(answering.result())
-        else:
-            self.put({"n": asked.get("n", 0), "later": True})
-            if len(self._late) >= MOST_LATE:
-                await asyncio.wait(self._late, return_when=asyncio.FIRST_COMPLETED)
-            late = asyncio.create_task(self._tell_late(answering))
-            self._late.add(late)
-            late.add_done_callback(self._late.discard)
+        await self._answer(asked, PageSink(self, self._house, asked.get("n", 0)))
         self.outbox.release()
 
-    async def _answered(self, asked: dict[str, Any]) -> dict[str, Any]:
+    async def _answer(self, asked: dict[str, Any], sink: "PageSink") -> None:
+        """Answer in its turn, or hear on after a while: the engine was asked, too.
+
+        That goes on when the page is closed.
+        """
+        answering = asyncio.create_task(self._answer_in_time(asked, sink))
+        await asyncio.wait({answering, sink.deferred}, return_when=asyncio.FIRST_COMPLETED)
+        if answering.done():
+            answering.result()
+            return
+        sink.deferred.result()
+        if len(self._late) >= MOST_LATE:
+            await asyncio.wait(self._late, return_when=asyncio.FIRST_COMPLETED)
+        self._late.add(answering)
+        answering.add_done_callback(self._late.discard)
+
+    async def _answer_in_time(self, asked: dict[str, Any], sink: "PageSink") -> None:
         try:
-            answer = await self._answer(asked)
+            asking = self._asking(asked)
+            if asking is not None:
+                await router.answer(asking, sink, SOON)
+            else:
+                sink.put(await self._read(asked))
         except (InvalidRequest, CannotStore) as error:
-            answer = {"error": str(error)}
-        return {"n": asked.get("n", 0), **answer}
+            sink.put({"error": str(error)})
 
-    async def _tell_late(self, answering: "asyncio.Task[dict[str, Any]]") -> None:
-        """The engine was asked, too: others are answered meanwhile. It goes on when the page is closed."""
-        answer = await answering
-        with suppress(Overflow):
-            self.put(answer)
-
-    async def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _asking(self, asked: dict[str, Any]) -> Awaitable[Reply] | None:
+        """What the dispatcher is asked; None for what a page only reads. Raises InvalidRequest."""
         dispatch = self._house.dispatch
+        match asked:
+            case {"say": str(words)}:
+                return dispatch.say(self._here(), words)
+            case {"fill": {"command": str(command), "values": dict(values)}}:
+                if not all(isinstance(value, str) for value in values.values()):
+                    raise InvalidRequest("the values of a form are texts.")
+                return dispatch.fill(self._here(), command, values)
+            case {"recipe": str(words)}:
+                return dispatch.read_recipe(self._here(), words)
+            case {"press": str(button)}:
+                return dispatch.press(self._here(), button)
+        return None
+
+    async def _read(self, asked: dict[str, Any]) -> dict[str, Any]:
         match asked:
             case {"open": str(channel)}:
                 return await self._open(channel, asked.get("limit"))
             case {"older": int(number)}:
                 return await self._history(min(max(number, 0), LARGEST_NUMBER), PAGE)
             case {"card": str(job)}:
-                card = await dispatch.card(self._here(), JobId(job))
+                card = await self._house.dispatch.card(self._here(), JobId(job))
                 return {"cards": [card_json(self._here().channel, card)] if card else []}
-            case {"say": str(words)}:
-                return self._replied(await dispatch.say(self._here(), words))
-            case {"fill": {"command": str(command), "values": dict(values)}}:
-                if not all(isinstance(value, str) for value in values.values()):
-                    raise InvalidRequest("the values of a form are texts.")
-                return self._replied(await dispatch.fill(self._here(), command, values))
-            case {"recipe": str(words)}:
-                return self._replied(await dispatch.read_recipe(self._here(), words))
-            case {"press": str(button)}:
-                return self._replied(await dispatch.press(self._here(), button))
             case {"name": str(name)}:
                 await self._house.rename(self.person, proper(name))
                 return {"name": self.name}
@@ -208,19 +226,6 @@ class Wire:
                 return {"channel": here.channel, "cards": cards, "more": False}
             await asyncio.sleep(0)
 
-    def _replied(self, reply: Reply) -> dict[str, Any]:
-        form = {"command": reply.form.command, "values": dict(reply.form.values)} if reply.form else None
-        files = [
-            {"name": name, "url": self._house.gift(self.person, name, sha256)} for name, sha256 in reply.files
-        ]
-        loras = [
-            lora_json(self._here().channel, one, card, mine=one.person_id == reply.person)
-            for one, card in zip(reply.loras, lora_cards(reply.loras), strict=True)
-        ]
-        told = {"ok": reply.ok, "text": reply.text, "job": reply.job, "form": form, "files": files}
-        drawn = [_shown(*reply.drawn)] if reply.drawn else []
-        return {"reply": told | {"loras": loras, "drawn": drawn}}
-
     def _here(self) -> Caller:
         if self.channel is None:
             raise InvalidRequest("open a channel first.")
@@ -237,9 +242,75 @@ class Wire:
         )
 
 
-def _shown(name: str, content: bytes) -> dict[str, str]:
-    kind = name.rpartition(".")[2]
-    return {"name": name, "url": f"data:image/{kind};base64,{base64.b64encode(content).decode()}"}
+class PageSink:
+    """Answers one message of a page, by its number."""
+
+    def __init__(self, wire: Wire, house: House, number: int) -> None:
+        self._wire = wire
+        self._house = house
+        self._number = number
+        self._channel = wire.channel or ""
+        self.deferred: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def defer(self) -> None:
+        """The page need not wait with what it asks next."""
+        try:
+            self.put({"later": True})
+        except Overflow as overflow:
+            self.deferred.set_exception(overflow)
+        else:
+            self.deferred.set_result(None)
+
+    async def show_text(self, reply: TextReply) -> None:
+        """Words."""
+        self._reply(reply.text)
+
+    async def show_refusal(self, reply: RefusalReply) -> None:
+        """Words, and that it was not done."""
+        self._reply(reply.text, ok=False)
+
+    async def open_form(self, reply: FormReply) -> None:
+        """The page makes it of the command's definition."""
+        self._reply(reply.text, form={"command": reply.form.command, "values": dict(reply.form.values)})
+
+    async def send_files(self, reply: FilesReply) -> None:
+        """Addresses that are for this person alone."""
+        self._reply(reply.text, files=self._addresses(reply.files))
+
+    async def show_image(self, reply: ImageReply) -> None:
+        """It comes inside the message."""
+        kind = reply.name.rpartition(".")[2]
+        url = f"data:image/{kind};base64,{base64.b64encode(reply.content).decode()}"
+        self._reply(reply.text, drawn=[{"name": reply.name, "url": url}])
+
+    async def show_loras(self, reply: LorasReply) -> None:
+        """Cards with the addresses of their pictures."""
+        loras = [
+            lora_json(self._channel, lora, card, mine=lora.person_id == reply.person)
+            for lora, card in zip(reply.loras, lora_cards(reply.loras), strict=True)
+        ]
+        self._reply(reply.text, loras=loras, files=self._addresses(reply.files))
+
+    async def show_card(self, reply: CardReply) -> None:
+        """The page looks for it among its cards."""
+        self._reply(reply.text, job=reply.job)
+
+    def put(self, answer: Mapping[str, Any]) -> None:
+        """Send this, which the page knows by its number. Raises Overflow while the page waits for it."""
+        try:
+            self._wire.put({"n": self._number, **answer})
+        except Overflow:
+            if not self.deferred.done():
+                raise
+
+    def _reply(self, text: str, **more: Any) -> None:
+        empty = {"ok": True, "text": text, "job": None, "form": None, "files": [], "loras": [], "drawn": []}
+        self.put({"reply": empty | more})
+
+    def _addresses(self, files: Sequence[tuple[str, Sha256]]) -> list[dict[str, str]]:
+        return [
+            {"name": name, "url": self._house.gift(self._wire.person, name, sha256)} for name, sha256 in files
+        ]
 
 
 def shown(channel: str, card: Card) -> str:

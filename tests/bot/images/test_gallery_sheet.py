@@ -9,7 +9,7 @@ from bot.images.theme import PAPER, WELL
 from commands.answers import SmallPicture
 from engine.messages import Sha256
 from storage.files import Files
-from tests.bot.fake_chat import OpenChat, caller
+from tests.bot.fake_chat import OpenChat, Seen, caller
 from tests.bot.images.test_encode import BLUE, GREEN, RED, a_picture
 
 
@@ -41,7 +41,7 @@ async def test_a_file_that_is_gone_leaves_its_place_empty(tmp_path: Path) -> Non
 
 async def test_what_is_hidden_until_it_is_opened_is_not_on_the_sheet(open_chat: OpenChat) -> None:
     chat = await open_chat()
-    await chat.bot.dispatch.say(caller("root", admin=True), "/admin rules --filtered spoiler")
+    await Seen.of(chat.bot.dispatch.say(caller("root", admin=True), "/admin rules --filtered spoiler"))
     told = await chat.says(
         "ana", "/imagine a flag --count 2 --seed 200 --steps 2"
     )  # the first one is flagged

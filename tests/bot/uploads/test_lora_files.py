@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 
-from bot.dispatch.apply import Reply
 from bot.engine_client.client import PROGRAM
 from bot.uploads.lora_check import LARGEST_LORA, check_lora
 from engine.messages import EngineSettings, InvalidRequest, Sha256
 from engine.sdxl.model import load_model
-from tests.bot.fake_chat import Chat, OpenChat, a_config, caller
+from tests.bot.fake_chat import Chat, OpenChat, Seen, a_config, caller
 from tests.bot.quick_lora import a_file
 from tests.bot.uploads.coming import pieces
 from tests.lora_files import attention, diffusers_new, kohya, make_lora
@@ -23,10 +22,12 @@ async def sends(chat: Chat, who: str, content: bytes) -> Sha256:
     return await chat.bot.intake.take_lora(caller(who), pieces(content, 7))
 
 
-async def imports(chat: Chat, who: str, name: str, words: str = "", space: str = "home") -> Reply:
+async def imports(chat: Chat, who: str, name: str, words: str = "", space: str = "home") -> Seen:
     """Somebody sends a file and says what it is to be called."""
     sha256 = await sends(chat, who, a_file(words))
-    return await chat.bot.dispatch.fill(caller(who, space), "lora import", {"name": name, "file": sha256})
+    return await Seen.of(
+        chat.bot.dispatch.fill(caller(who, space), "lora import", {"name": name, "file": sha256})
+    )
 
 
 def stored(chat: Chat) -> set[str]:
@@ -71,7 +72,7 @@ async def test_a_pasted_recipe_knows_an_imported_lora_by_the_hash_that_a1111_wri
 async def test_looking_at_loras_counts_towards_the_limits_once_it_went_well(open_chat: OpenChat) -> None:
     chat = await open_chat()
     keeper = caller("root", "home", admin=True)
-    await chat.bot.dispatch.say(keeper, "/admin limits --seconds 200")
+    await Seen.of(chat.bot.dispatch.say(keeper, "/admin limits --seconds 200"))
     assert (await imports(chat, "ana", "fox", "refuse this")).text == "the LoRA is none."
     assert "0 of 200, 200 left" in (await chat.says("ana", "/me")).text
 
@@ -239,12 +240,12 @@ async def test_the_real_engine_lets_a_lora_in_and_merges_it_with_another(
     engine = EngineSettings(model="demo", files=str(tmp_path / "files"), device="cpu")
     chat = await open_chat(config=a_config(tmp_path, engine=engine), program=PROGRAM)
     model = load_model(EngineSettings(model="demo", device="cpu")).base
-    told: dict[str, Reply] = {}
+    told: dict[str, Seen] = {}
     for name, form in (("ink", kohya), ("chalk", diffusers_new)):
         tensors = form(make_lora(model, of=attention, seed=len(told)))
         sha256 = await sends(chat, "ana", safetensors.torch.save(tensors))
-        told[name] = await chat.bot.dispatch.fill(
-            caller("ana"), "lora import", {"name": name, "file": sha256}
+        told[name] = await Seen.of(
+            chat.bot.dispatch.fill(caller("ana"), "lora import", {"name": name, "file": sha256})
         )
 
     merged = await chat.says("ana", "/lora merge both ink:0.7 chalk:-0.5 --prompt 'a red star'")

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar, WSMsgType, WSServerHandshakeError
 
 from bot.chats.interface import Caller
+from tests.bot.fake_chat import Seen
 from tests.bot.web.page_client import Place, a_place
 
 
@@ -182,7 +183,7 @@ async def test_a_picture_of_another_space_is_not_found(place: Place) -> None:
         person="x",
         person_name="x",
     )
-    elsewhere = await place.bot.dispatch.say(stranger, "/imagine a secret --steps 1")
+    elsewhere = await Seen.of(place.bot.dispatch.say(stranger, "/imagine a secret --steps 1"))
     assert elsewhere.ok
 
     for kind, ending in (("pictures", "png"), ("thumbs", "webp")):

@@ -8,6 +8,7 @@ import pytest
 
 from bot.chats.interface import Caller
 from bot.config import AdminSettings
+from tests.bot.fake_chat import Seen
 from tests.bot.web.page_client import Place, Visitor, a_place
 
 UNSEEN = "a name has 1 to 32 characters that can be seen."
@@ -124,7 +125,7 @@ async def test_half_a_character_in_a_chats_own_names_stops_nobody(place: Place) 
         person_name="Ana \ud83d",
     )
 
-    assert (await place.bot.dispatch.say(caller, "/imagine a fox --steps 1")).ok
+    assert (await Seen.of(place.bot.dispatch.say(caller, "/imagine a fox --steps 1"))).ok
 
 
 async def test_an_export_that_cannot_be_written_is_told_in_one_sentence(place: Place) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from bot.uploads.intake import Sent
 from engine.messages import InvalidRequest, Sha256
-from tests.bot.fake_chat import Chat, OpenChat, caller
+from tests.bot.fake_chat import Chat, OpenChat, Seen, caller
 from tests.bot.quick_lora import a_file
 from tests.bot.uploads.coming import pieces
 from tests.bot.uploads.test_hostile_pictures import zipped
@@ -35,7 +35,7 @@ async def sends_lora(chat: Chat, who: str, content: bytes) -> Sha256:
 
 async def keeps(chat: Chat, text: str) -> str:
     """What an admin is told."""
-    reply = await chat.bot.dispatch.say(caller("keeper", admin=True), text)
+    reply = await Seen.of(chat.bot.dispatch.say(caller("keeper", admin=True), text))
     assert reply.ok, reply.text
     return reply.text
 
@@ -55,7 +55,7 @@ async def test_who_only_sends_files_is_known_to_admins_and_can_be_blocked(open_c
     assert (await sends(chat, "ben", noise(3))).pictures
     assert (await sends(chat, "ana", noise(3), space="elsewhere")).pictures
     assert (
-        await chat.bot.dispatch.say(caller("keeper", "elsewhere", admin=True), "/admin people ben")
+        await Seen.of(chat.bot.dispatch.say(caller("keeper", "elsewhere", admin=True), "/admin people ben"))
     ).ok is (False)
 
 

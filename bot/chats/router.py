@@ -1,0 +1,51 @@
+"""From a reply to the method of a chat's sink that shows it: now, or after the word that it takes a while."""
+
+import asyncio
+from collections.abc import Awaitable
+
+from bot.chats.interface import (
+    CardReply,
+    FilesReply,
+    FormReply,
+    ImageReply,
+    LorasReply,
+    RefusalReply,
+    Reply,
+    ReplySink,
+    TextReply,
+)
+
+
+async def answer(asking: Awaitable[Reply], sink: ReplySink, patience: float | None = None) -> None:
+    """Show the reply; a sink that has shown nothing within `patience` seconds says that it takes a while."""
+    deferring = None if patience is None else asyncio.create_task(_defer(sink, patience))
+    try:
+        await show(await asking, sink)
+    finally:
+        if deferring is not None:
+            deferring.cancel()
+            await asyncio.gather(deferring, return_exceptions=True)
+
+
+async def show(reply: Reply, sink: ReplySink) -> None:
+    """Show the reply in this sink."""
+    match reply:
+        case TextReply():
+            await sink.show_text(reply)
+        case RefusalReply():
+            await sink.show_refusal(reply)
+        case FormReply():
+            await sink.open_form(reply)
+        case FilesReply():
+            await sink.send_files(reply)
+        case ImageReply():
+            await sink.show_image(reply)
+        case LorasReply():
+            await sink.show_loras(reply)
+        case CardReply():
+            await sink.show_card(reply)
+
+
+async def _defer(sink: ReplySink, patience: float) -> None:
+    await asyncio.sleep(patience)
+    await sink.defer()

@@ -1,1 +1,1 @@
-"""Measurements: each file prints one table of docs/measurements.md."""
+"""Measurements, drawings and screenshots: what docs/ shows of them is made here."""

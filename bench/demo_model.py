@@ -123,7 +123,7 @@ def quality_table(base: dict[str, float], refined: dict[str, float] | None) -> s
     return table(["held-out prompts, 20 Euler steps, CFG 5", "base", "with refiner", "aim"], rows)
 
 
-def judged(painted: list[Painted]) -> dict[str, float]:
+def shares_right(painted: list[Painted]) -> dict[str, float]:
     """The shares, with the relation's counted where one was asked for."""
     verdicts = {id(each): judge(each.picture, each.scene) for each in painted}
     found = shares(list(verdicts.values()))
@@ -155,10 +155,10 @@ def measure(pictures: int = 300, sheet: Path = SHEET) -> str:
     refined = None
     if (MODEL / "refiner").exists():
         refiner = quiet(StableDiffusionXLImg2ImgPipeline.from_pretrained(MODEL / "refiner"))
-        refined = judged(list(paint(scenes, base, refiner)))
+        refined = shares_right(list(paint(scenes, base, refiner)))
     sheet.parent.mkdir(exist_ok=True)
     contact_sheet(painted[:32]).quantize(128).save(sheet, optimize=True)
-    return f"{quality_table(judged(painted), refined)}\n\n{other_figures(base)}"
+    return f"{quality_table(shares_right(painted), refined)}\n\n{other_figures(base)}"
 
 
 def main() -> None:

@@ -109,11 +109,11 @@ def engines_own(model: Model) -> Iterator[None]:
 def per_sample(unet: Any, names: Sequence[str], work: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The forward with another adapter for each row, through PEFT's `adapter_names`."""
 
-    def named() -> Tensor:
+    def run_named() -> Tensor:
         with adapters_by_row(unet, names):
             return work()
 
-    return named
+    return run_named
 
 
 @contextmanager

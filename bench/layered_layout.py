@@ -68,7 +68,7 @@ def rank(arrows: Arrows) -> dict[str, int]:
     return ranks
 
 
-def reduced(arrows: Arrows) -> dict[str, set[str]]:
+def transitive_reduction(arrows: Arrows) -> dict[str, set[str]]:
     """The arrows without those that a longer way stands for. Raises CycleError."""
     below: dict[str, set[str]] = {}
     for name in TopologicalSorter(arrows).static_order():
@@ -150,12 +150,12 @@ def straighten(
             wanted = [_mean([(middle[other], weight) for other, weight in near[name]]) for name in row]
             weights = [sum(weight for _, weight in near[name]) for name in row]
             sizes = [widths.get(name, BEND) for name in row]
-            places = apart(list(zip(wanted, weights, strict=True)), sizes, width)
+            places = spread(list(zip(wanted, weights, strict=True)), sizes, width)
             middle.update(zip(row, places, strict=True))
     return middle
 
 
-def apart(wanted: Sequence[tuple[float, float]], sizes: Sequence[float], width: float) -> list[float]:
+def spread(wanted: Sequence[tuple[float, float]], sizes: Sequence[float], width: float) -> list[float]:
     """The middles nearest to the wanted ones, by weighted least squares, with gaps and within the width.
 
     Raises ValueError where the width is not enough.

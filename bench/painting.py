@@ -28,7 +28,7 @@ def measure(model: Model, settings: EngineSettings, sides: Sequence[int], *, qui
     """
     rows = []
     for side in sides:
-        one, eight = [request(0, 20, 5.0, side)], mixed(side)
+        one, eight = [request(0, 20, 5.0, side)], mixed_requests(side)
         for name, requests in (("one picture", one), ("eight at once", eight)):
             studio = Studio(model, settings)
             few = [replace(request, steps=3) for request in requests]
@@ -62,7 +62,7 @@ def waiting(model: Model, settings: EngineSettings, sides: Sequence[int], rounds
     for side in sides:
         as_it_pays, always = Studio(model, settings), Studio(model, settings)
         always._turns = Turns(settings.largest_batch, Together(model.device))
-        ways = [partial(waits, one, mixed(side)) for one in (as_it_pays, always)]
+        ways = [partial(waits, one, mixed_requests(side)) for one in (as_it_pays, always)]
         for way in ways:
             way()  # by now what a forward takes is known
         found = [[way() for way in ways] for _ in range(rounds)]
@@ -110,7 +110,7 @@ def request(number: int, steps: int, guidance_scale: float, side: int) -> Paint:
     )
 
 
-def mixed(side: int) -> list[Paint]:
+def mixed_requests(side: int) -> list[Paint]:
     """Eight people's requests, no two alike in steps and guidance; two paint without guidance."""
     steps = (20, 25, 30, 20, 15, 28, 22, 30)
     scales = (5.0, 7.0, 4.5, 1.0, 6.0, 8.0, 1.0, 3.0)

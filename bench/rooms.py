@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from bench import import_graph
 from bench.import_graph import Arrows
-from bench.layered_layout import Layout, place, reduced
+from bench.layered_layout import Layout, place, transitive_reduction
 from bench.structure import ROOMS, ROOT
 
 FILE = ROOT / "docs/rooms.svg"
@@ -130,7 +130,7 @@ def room_of(name: str, arrows: Arrows, packages: set[str]) -> Room:
         joined[group[unit]] |= {group[other] for other in inside[unit]} - {group[unit]}
     members = {box: [unit for unit in units if group[unit] == box] for box in joined}
     boxes = {box: box_of(name, members[box], packages, width) for box in joined}
-    return Room(name=name, boxes=boxes, arrows=reduced(joined), width=width)
+    return Room(name=name, boxes=boxes, arrows=transitive_reduction(joined), width=width)
 
 
 def groups(arrows: Arrows, packages: set[str]) -> dict[str, str]:

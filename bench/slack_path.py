@@ -40,7 +40,7 @@ class PathRecorder:
     """
 
     chain: list[Call] = field(default_factory=list)  # from the first to the insert
-    _entered: list[tuple[Task, Call]] = field(default_factory=list)
+    _calls: list[tuple[Task, Call]] = field(default_factory=list)
     _parents: dict[Task, Task | None] = field(default_factory=dict)
     _tasks: set[Task] = field(default_factory=set)  # those of the chain
 
@@ -63,9 +63,9 @@ class PathRecorder:
         return list(dict.fromkeys(call.path for call in self.chain))
 
     @property
-    def entered(self) -> list[Call]:
+    def calls(self) -> list[Call]:
         """All that the tasks of the chain called from its first frame to the insert, returned or not."""
-        calls = [call for task, call in self._entered if task in self._tasks]
+        calls = [call for task, call in self._calls if task in self._tasks]
         return list(dict.fromkeys(calls[calls.index(self.chain[0]) :]))
 
     def _create_task(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Task:
@@ -77,7 +77,7 @@ class PathRecorder:
         if what == "call" and not self.chain and (call := _call(frame)):
             task = asyncio.current_task()
             if task is not None:
-                self._entered.append((task, call))
+                self._calls.append((task, call))
 
     def _before_execute(self, connection: object, cursor: object, statement: str, *more: object) -> None:
         writer = asyncio.current_task()
@@ -135,13 +135,13 @@ def measure() -> str:
     lines = [
         f"{number}. `{call.path}` {call.function}" for number, call in enumerate(recorder.chain, start=1)
     ]
-    entered = {call.path for call in recorder.entered}
+    entered = {call.path for call in recorder.calls}
     return "\n".join(
         [
             *lines,
             "",
             f"{len(recorder.chain)} frames in {len(recorder.files)} files stand when the row is inserted; "
-            f"{len(recorder.entered)} functions in {len(entered)} files were called until then.",
+            f"{len(recorder.calls)} functions in {len(entered)} files were called until then.",
         ]
     )
 

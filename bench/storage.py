@@ -71,11 +71,11 @@ async def _measure(path: Path) -> list[tuple[str, float, float]]:
     }
     try:
         read = [
-            _row(what, [await _asked(database, ask) for _ in range(ROUNDS)])
+            _row(what, [await _time_question(database, ask) for _ in range(ROUNDS)])
             for what, ask in questions.items()
         ]
-        alone = [await _filed(database, 1) for _ in range(ROUNDS)]
-        together = [await _filed(database, AT_ONCE) for _ in range(ROUNDS // 10)]
+        alone = [await _time_filing(database, 1) for _ in range(ROUNDS)]
+        together = [await _time_filing(database, AT_ONCE) for _ in range(ROUNDS // 10)]
     finally:
         await database.close()
     return [
@@ -98,14 +98,14 @@ def _statements(script: str) -> Iterator[str]:
     return (statement for statement in script.split(";") if statement.strip())
 
 
-async def _asked(database: Database, question: Callable[[AsyncSession], Awaitable[object]]) -> float:
+async def _time_question(database: Database, question: Callable[[AsyncSession], Awaitable[object]]) -> float:
     started = time.perf_counter()
     async with database.reading() as session:
         await question(session)
     return time.perf_counter() - started
 
 
-async def _filed(database: Database, count: int) -> float:
+async def _time_filing(database: Database, count: int) -> float:
     """Seconds until so many jobs of as many people are on the disk."""
 
     async def file(session: AsyncSession, *, person: int) -> None:

@@ -72,7 +72,7 @@ def folder_sizes(files: Sequence[Module]) -> Counter[str]:
     return Counter(str(file.path.parent) for file in files if file.path.name != "__init__.py")
 
 
-def named_by_participle(function: Function) -> bool:
+def has_participle_name(function: Function) -> bool:
     """Whether the first word of a function's name is a past participle: `settled`, `_told_of_picture`.
 
     The first word is the verb where there is one, so that `check_allowed` and `is_hidden` are not meant.
@@ -98,7 +98,7 @@ def changes_something(function: Function) -> bool:
 
     What it does to its own locals does not count, but for their attributes: these may be rows.
     """
-    own = assigned_locals(function)
+    own = local_names(function)
     for node in body_nodes(function):
         match node:
             case ast.Attribute(ctx=ast.Store() | ast.Del()):
@@ -122,7 +122,7 @@ def _first_name(node: ast.AST) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def assigned_locals(function: Function) -> set[str]:
+def local_names(function: Function) -> set[str]:
     """The names that a function's own body binds: by `=`, `for`, `with`, `:=`, in comprehensions."""
     return {
         node.id
@@ -162,13 +162,13 @@ def _folders(files: Sequence[Module]) -> Iterator[tuple[str, str]]:
 
 
 def _names(files: Sequence[Module], functions: Sequence[Function]) -> Iterator[tuple[str, str]]:
-    participles = [function for function in functions if named_by_participle(function)]
+    participles = [function for function in functions if has_participle_name(function)]
     waiting = [function for function in participles if isinstance(function, ast.AsyncFunctionDef)]
     writing = sum(map(changes_something, participles))
     yield "functions and methods", f"{len(functions):,}"
     yield "of them named by a participle", _share(len(participles), len(functions))
     yield "of these async / that change something", f"{len(waiting)} / {writing}"
-    names = Counter(name for function in functions for name in assigned_locals(function))
+    names = Counter(name for function in functions for name in local_names(function))
     vague = sum(names[name] for name in VAGUE)
     most = ", ".join(f"{name} {names[name]}" for name in VAGUE)
     yield f"locals called {', '.join(VAGUE)}", f"{_share(vague, names.total())}: {most}"

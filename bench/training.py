@@ -74,19 +74,19 @@ def beside_painting(model: Callable[[], Model], folder: Path, side: int) -> str:
     free, taken = Studio(model(), chosen), Studio(model(), chosen)
     for _ in taken.accept(request(folder, settings(4))):
         raise RuntimeError("the studio refused the training of the bench")
-    painted(free, side)
+    time_painting(free, side)
     # The pictures are read and the first steps done before anything is measured.
     for _ in range(40):
         list(taken.step())
-    steps = counted(taken)
+    steps = count_steps(taken)
     idle, busy, beside, alone, seconds = list[float](), list[float](), 0, 0, 0.0
     for _ in range(PICTURES):
-        idle.append(painted(free, side))
+        idle.append(time_painting(free, side))
         steps.clear()
-        busy.append(painted(taken, side))
+        busy.append(time_painting(taken, side))
         beside += len(steps)
         steps.clear()
-        seconds += trained(taken, idle[-1])
+        seconds += train_for(taken, idle[-1])
         alone += len(steps)
     free_pace, pace = alone / seconds, beside / sum(busy)
     rows = [
@@ -274,7 +274,7 @@ class Plain:
         return weighted.mean()
 
 
-def painted(studio: Studio, side: int) -> float:
+def time_painting(studio: Studio, side: int) -> float:
     """Seconds from asking for a picture of 20 steps until it is there."""
     started = time.perf_counter()
     for _ in studio.accept(a_picture(0, 20, 5.0, side)):
@@ -284,7 +284,7 @@ def painted(studio: Studio, side: int) -> float:
     return time.perf_counter() - started
 
 
-def trained(studio: Studio, seconds: float) -> float:
+def train_for(studio: Studio, seconds: float) -> float:
     """Let the training go on while nobody paints, for about so long; how long it was."""
     started = time.perf_counter()
     while time.perf_counter() - started < seconds:
@@ -292,7 +292,7 @@ def trained(studio: Studio, seconds: float) -> float:
     return time.perf_counter() - started
 
 
-def counted(studio: Studio) -> list[None]:
+def count_steps(studio: Studio) -> list[None]:
     """Gets an entry for each step of the training from now on."""
     steps: list[None] = []
     advance = studio._work_beside

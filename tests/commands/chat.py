@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from bot.dispatch.apply import apply_answer
 from bot.dispatch.lora_library import PersonLibrary
 from commands.actions import press, read_button
-from commands.admission import check_welcome, checked
+from commands.admission import check_welcome
 from commands.answers import Answer, CreateJob
 from commands.context import ChatContext
 from commands.forms import values
@@ -18,8 +19,8 @@ from commands.registry import find
 from commands.settings import with_defaults
 from commands.syntax.lora_syntax import Lora, Mention, OperatorFiles
 from commands.text_command import read
-from engine.messages import JobId, Note, Paint, Saved, Sha256, Train, Trained
-from storage import adapters, jobs, people, space_settings, trainings, uploads
+from engine.messages import JobId, Note, Paint, Saved, Sha256, Trained
+from storage import jobs, people, space_settings, trainings, uploads
 from storage.database import Database
 from storage.ids import new_job_id
 from storage.jobs import Finished
@@ -261,29 +262,7 @@ class Chat:
                 weigh=self.weigh,
             )
             answer = await run(context)
-            if isinstance(answer, CreateJob):
-                await _file(context, answer)
+            await apply_answer(context, answer, lambda job: 0.0)
             return answer
 
         return await self.database.write(work)
-
-
-async def _file(context: ChatContext, answer: CreateJob) -> None:
-    request, expected = await checked(context, answer)
-    job = await jobs.file(
-        context.session,
-        id=context.job,
-        space_id=context.space.id,
-        person_id=context.person.id,
-        channel=context.channel,
-        request=request,
-        expected=expected,
-        parent=answer.parent,
-        now=context.now,
-        state="draft" if answer.draft else "queued",
-    )
-    if isinstance(answer.request, Train):
-        await trainings.begin(context.session, job.number, answer.request, context.now)
-    else:
-        for use in answer.request.adapters:
-            await adapters.remember(context.session, use, context.now)

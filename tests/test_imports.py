@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -102,6 +103,22 @@ def test_nothing_is_imported_by_a_name_in_a_string() -> None:
         for path in (ROOT / room).rglob("*.py"):
             assert "importlib" not in imported_by(path), path
             assert "__import__" not in path.read_text(), path
+
+
+def test_what_packages_keep_private_is_used_in_one_module_for_each() -> None:
+    used = {
+        f"{path.relative_to(ROOT)}: {node.attr}"
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and re.match(r"_[a-z]|__.*(?<!__)$", node.attr)
+        if not (isinstance(node.value, ast.Name) and node.value.id in ("self", "cls"))
+    }
+
+    assert used == {
+        "storage/connection.py: _thread",  # the others of aiosqlite are in subclasses
+        "engine/parent_process.py: _exit",  # documented in os
+    }
 
 
 def test_importing_what_the_bot_is_made_of_loads_no_torch_and_does_nothing(tmp_path: Path) -> None:

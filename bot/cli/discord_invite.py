@@ -32,9 +32,9 @@ def discord_invite(
     ] = None,
 ) -> str:
     """Print the link that brings the bot into a Discord guild."""
-    from bot.chats.discord.invite import link  # Discord's own numbers for scopes and permissions
+    from bot.chats.discord.permissions import invite_link  # Discord's own numbers for scopes and permissions
 
-    return link(_of_token(os.environ.get(DISCORD_TOKEN, "")) if application is None else application)
+    return invite_link(_of_token(os.environ.get(DISCORD_TOKEN, "")) if application is None else application)
 
 
 NAME = "discord-invite"

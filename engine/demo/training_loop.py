@@ -18,6 +18,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from engine.demo.cuda_graph import Replay
 
@@ -115,8 +116,7 @@ class Run:
         self.optimizer.step()
         self.step += 1
         decay = min(self.plan.decay, self.step / (self.step + 10))
-        with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.parameters, 1 - decay)
+        get_ema_multi_avg_fn(decay)(self.average, self.parameters, None)  # type: ignore[no-untyped-call]
         return value
 
     def _learn(self, loss: Callable[[int], Tensor]) -> Tensor:
@@ -164,8 +164,9 @@ def bfloat16_where_fast(device: torch.device | None = None) -> torch.autocast:
     times slower."""
     if device is not None and device.type == "cuda":
         return torch.autocast("cuda", torch.bfloat16)
-    known = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return torch.autocast("cpu", torch.bfloat16, enabled=known)
+    has = torch.cpu.get_capabilities()
+    fast = bool(has.get("avx512_bf16") or has.get("amx_tile"))
+    return torch.autocast("cpu", torch.bfloat16, enabled=fast)
 
 
 def worker() -> tuple[int, int]:

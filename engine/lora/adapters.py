@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from engine.lora.adapter_file import Adapter, LowRank, read_adapter
 from engine.lora.dora import gained, own_weight, serve_dora
 from engine.lora.key_names import COMPONENTS, Component, KeyNames, Place
-from engine.lora.low_rank import AddedToWeight, LowRankConv2d, LowRankLinear, Stack, stacks
+from engine.lora.low_rank import LowRankConv2d, LowRankLinear, Stack, stacks
 from engine.lora.targets import targets
 from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
 from engine.sdxl.new_tokens import TokenVectors
@@ -266,13 +266,8 @@ class Adapters:
         self._active, self._alone = dict(wanted), alone
         counting = self._active if alone is None else {alone: 1.0}
         for layer in self._layers.values():
-            here = [name for name in counting if name in layer.lora_A]
-            # Its set_adapter would do this, and ten times as much: freeze every parameter, here or not.
-            layer._active_adapter = here
-            for name in here:
-                layer.set_scale(name, counting[name])
-            if isinstance(layer, AddedToWeight):
-                layer.renew(keep=alone is None)
+            here = {name: scale for name, scale in counting.items() if name in layer.lora_A}
+            layer.choose(here, keep=alone is None)
 
     def _drop(self, name: str | None, *, dropping: bool) -> None:
         """Let this adapter in training drop inputs, or stop it."""

@@ -48,9 +48,10 @@ class ServedDora:
 
 def without_bias(module: Any, x: Tensor) -> Tensor:
     """The module's weight applied to x."""
-    if isinstance(module, nn.Conv2d):
-        convolved: Tensor = module._conv_forward(x, module.weight, None)
-        return convolved
+    if isinstance(module, nn.Conv2d):  # whose padding is zeros in all of SDXL
+        return nn.functional.conv2d(
+            x, module.weight, None, module.stride, module.padding, module.dilation, module.groups
+        )
     return nn.functional.linear(x, module.weight)
 
 

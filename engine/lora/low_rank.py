@@ -5,11 +5,14 @@ their products to the weight first, W + sum of s B A, and to apply that once, is
 once; in training, where the gradient of the whole weight is then needed, where the module is small as well:
 in the model that ships. There the modules of one shape are added to at once, as stacks. A convolution counts
 as the matrix that it applies to each patch.
+
+What PEFT keeps private is used in this module alone: `_active_adapter`, as read in version 0.21.2.
+tests/engine/test_peft_layers.py fails on a version that moves it.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,8 +34,15 @@ class AddedToWeight:
     _keeps = False
     _kept: Tensor | None = None  # its weight with the adapters that count, once they were added
 
-    def renew(self: Any, *, keep: bool) -> None:
-        """Other adapters count now. keep: they will not change, and need to be added only once."""
+    def choose(self: Any, scales: Mapping[str, float], *, keep: bool) -> None:
+        """Let exactly these of its adapters count, so much. keep: they will not change, and need to be added
+        only once.
+
+        PEFT's set_adapter would do this, and ten times as much: freeze every parameter, here or not.
+        """
+        self._active_adapter = list(scales)
+        for name, scale in scales.items():
+            self.set_scale(name, scale)
         self._kept = None
         self._keeps = keep and bool(self._active_adapter) and self.base_layer.weight.numel() <= KEPT
 

@@ -83,7 +83,7 @@ def compile_blocks(unet: Any, backend: str | Callable[..., Any] = "inductor") ->
 
     After too many times a block goes on as it is; no job fails for that.
     """
-    torch._dynamo.config.recompile_limit = COMPILED
+    torch.compiler.config.recompile_limit = COMPILED
     unet.compile_repeated_blocks(dynamic=True, backend=backend)
 
 

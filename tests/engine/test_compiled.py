@@ -38,11 +38,11 @@ class Compiled:
 
 @pytest.fixture
 def compiled(model: Model) -> Iterator[Compiled]:
-    before = torch._dynamo.config.recompile_limit
+    before = torch.compiler.config.recompile_limit
     backend = Compiled()
     compile_blocks(model.base.unet, backend)
     yield backend
-    torch._dynamo.config.recompile_limit = before
+    torch.compiler.config.recompile_limit = before
     torch.compiler.reset()
 
 

@@ -133,13 +133,13 @@ def test_what_is_wide_or_in_half_precision_is_in_no_stack(why: str) -> None:
 @torch.inference_mode()
 def test_what_stays_as_it_is_is_added_once_until_others_count() -> None:
     one, x = layer(SMALL), torch.randn(2, 256, SMALL)
-    one.renew(keep=True)
+    one.choose({"ink": 1.0}, keep=True)
     before = one(x)
     one.lora_B["ink"].weight.mul_(2)
 
     kept = one(x)
     by_row = one(x, adapter_names=["ink", "__base__"])
-    one.renew(keep=False)
+    one.choose({"ink": 1.0}, keep=False)
     anew = one(x)
 
     assert torch.equal(kept, before)

@@ -1,5 +1,6 @@
 """Buttons under a card: a custom_id is all that they are made of, after a restart and years later."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Protocol, Self, cast
 
@@ -64,10 +65,7 @@ async def forged(interaction: discord.Interaction[Any]) -> None:
     if interaction.type is not discord.InteractionType.component or interaction.message is None:
         return
     custom_id = interaction.custom_id or ""
-    if (
-        custom_id not in _ids(interaction.message)
-        or CardButton.__discord_ui_compiled_template__.fullmatch(custom_id) is None
-    ):
+    if custom_id not in _ids(interaction.message) or re.fullmatch(ID, custom_id) is None:
         await pressed(interaction, custom_id)
 
 

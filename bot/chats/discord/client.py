@@ -17,6 +17,7 @@ from bot.chats.discord.file_dm import SENT
 from bot.chats.discord.interactions import CHAT, SORRY, Asking
 from bot.chats.discord.modal_submit import Filled, filled, is_form
 from bot.chats.discord.pending import Interaction
+from bot.chats.discord.undocumented import silence_voice_warnings
 from bot.chats.interface import Caller, CardReply, FormReply, RefusalReply, Reply, TextReply
 from commands.actions import button_id
 from commands.forms import check_needed, pictures_of
@@ -49,7 +50,7 @@ class Atelier(discord.AutoShardedClient):
     """Hears commands, forms, buttons and reactions, and no messages: it asks for no privileged intent."""
 
     def __init__(self, asking: Asking, attachments: Attachments) -> None:
-        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # nobody talks here
+        silence_voice_warnings()
         super().__init__(
             intents=discord.Intents(guilds=True, guild_reactions=True, dm_reactions=True),
             allowed_mentions=discord.AllowedMentions.none(),

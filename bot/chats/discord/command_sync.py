@@ -7,6 +7,8 @@ import discord
 import structlog
 from discord import app_commands
 
+from bot.chats.discord.undocumented import registered_commands
+
 IGNORED = ("dm_permission",)  # contexts say it better
 
 log = structlog.get_logger(__name__)
@@ -16,8 +18,7 @@ async def sync(client: discord.Client, tree: app_commands.CommandTree[Any]) -> N
     """Put our commands there, unless they are. A failure is logged: those of the last time still work."""
     ours = [command.to_dict(tree) for command in tree.get_commands(type=None)]
     try:
-        theirs = await client.http.get_global_commands(client.application_id or 0)
-        if _same(ours, [dict(one) for one in theirs]):
+        if _same(ours, await registered_commands(client)):
             return
         await tree.sync()
     except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:

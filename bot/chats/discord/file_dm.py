@@ -11,13 +11,13 @@ import structlog
 from bot.chats.discord.ephemeral import say, write
 from bot.chats.discord.errors import is_final, is_shut, refused
 from bot.chats.discord.pending import Interaction
+from bot.chats.discord.undocumented import FILE_LIMIT
 from bot.chats.interface import CardRefused
 from bot.images.encode import TooLarge, fitted
 from engine.messages import Sha256
 from storage.files import Files
 
 SENT = "it comes to you by direct message."
-LIMIT = discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES  # of a direct message
 TOGETHER, AT_ONCE = 24 * 2**20, 10  # bytes and files of one message
 
 Giftable = discord.User | discord.Member
@@ -74,12 +74,12 @@ async def _fitting(files: Files, named: Named) -> AsyncIterator[tuple[str, str, 
     and of other files there is nothing but what is said."""
     for name, sha256 in named:
         content, note = await files.get(sha256), ""
-        if len(content) > LIMIT:
+        if len(content) > FILE_LIMIT:
             try:
-                small = await asyncio.to_thread(fitted, [content], LIMIT)
+                small = await asyncio.to_thread(fitted, [content], FILE_LIMIT)
             except (TooLarge, OSError):
                 size = f"{name} has {len(content) / 2**20:.0f} MB"
-                yield f"{size}, and Discord takes {LIMIT // 2**20} MB in a direct message.", name, b""
+                yield f"{size}, and Discord takes {FILE_LIMIT // 2**20} MB in a direct message.", name, b""
                 continue
             name = PurePath(name).stem + PurePath(small.name).suffix
             content, note = small.content, small.note

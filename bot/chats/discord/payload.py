@@ -14,6 +14,7 @@ from bot.cards.card import Card
 from bot.chats.discord.buttons import panel
 from bot.chats.discord.cards import Shown, embeds
 from bot.chats.discord.errors import is_too_large
+from bot.chats.discord.undocumented import KeptFile
 from bot.images.card_images import Drawing, Drawings
 from bot.images.encode import TooLarge
 
@@ -28,16 +29,11 @@ Send = Callable[["Look"], Awaitable[discord.Message]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class Known(KeptFile):
     """A file that a message has, by the number that Discord knows it by, and what is said about it."""
 
-    id: int
     filename: str
     note: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """As discord.py asks attachments for it: what is named stays."""
-        return {"id": self.id}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Who may ask where, and whether the bot may answer there: told before anything is filed."""
+"""What the bot may do in a guild, and who may ask where: told before anything is filed."""
 
 from collections.abc import Collection
 
@@ -15,6 +15,13 @@ NEEDED = {
     "attach_files": "Attach Files",
 }
 IN_THREADS = {**NEEDED, "send_messages_in_threads": "Send Messages in Threads"}
+SCOPES = ("bot", "applications.commands")
+BESIDE = {  # for the thread of a training, which goes when it is empty, and for finding a card again
+    "create_public_threads": "Create Public Threads",
+    "manage_threads": "Manage Threads",
+    "read_message_history": "Read Message History",
+}
+ASKED = {**IN_THREADS, **BESIDE}
 
 
 def refusal(interaction: Interaction, settings: DiscordSettings, *, makes_card: bool) -> str:
@@ -70,3 +77,13 @@ def _unable(interaction: Interaction) -> str:
     if not missing or held.administrator:
         return ""
     return f"I cannot post pictures here: somebody has to allow me {listed(missing)} in this channel."
+
+
+def wanted_permissions() -> discord.Permissions:
+    """What the bot asks a guild for."""
+    return discord.Permissions(**dict.fromkeys(ASKED, True))
+
+
+def invite_link(application: int) -> str:
+    """Where somebody who can manage a guild adds the application with this id."""
+    return discord.utils.oauth_url(application, permissions=wanted_permissions(), scopes=SCOPES)

@@ -13,6 +13,7 @@ from bot.chats.discord.cards import shows
 from bot.chats.discord.errors import ARCHIVED, is_final
 from bot.chats.discord.payload import Look
 from bot.chats.discord.threads import is_empty
+from bot.chats.discord.undocumented import FILE_LIMIT
 from engine.messages import JobId
 
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class Posts:
     def limit(self, where: int) -> int:
         """How many bytes a file may have there."""
         guild = getattr(self._client.get_channel(where), "guild", None)
-        return guild.filesize_limit if guild is not None else discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES
+        return guild.filesize_limit if guild is not None else FILE_LIMIT
 
     async def _awake(self, where: int, act: Callable[[], Awaitable[T]]) -> T:
         """Do this there; a thread that is in the archive is opened for it, else Discord refuses."""

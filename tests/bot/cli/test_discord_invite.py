@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bot.__main__ import main
-from bot.chats.discord.invite import ASKED, permissions
+from bot.chats.discord.permissions import ASKED, wanted_permissions
 from bot.chats.slack.manifest import SCOPES
 from bot.cli.exit_status import BAD_INPUT, FINE
 
@@ -72,7 +72,7 @@ def test_the_document_names_each_permission_and_their_number() -> None:
     text = DOCUMENT.read_text()
 
     assert [label for label in ASKED.values() if label not in text] == []
-    assert str(permissions().value) in text
+    assert str(wanted_permissions().value) in text
 
 
 def test_the_document_for_slack_names_each_scope() -> None:

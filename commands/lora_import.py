@@ -28,7 +28,7 @@ from engine.messages import (
     Sha256,
     readable,
 )
-from storage import adapters, limits, uploads
+from storage import adapters, limits
 from storage.adapters import NewLora
 
 PHRASE = 80  # characters of what calls a LoRA up
@@ -80,8 +80,6 @@ async def lora_import(
     _check_words(context, phrase)
     if file is None:
         return Form(command=lora_import.name, values={"name": name, "trigger": phrase})
-    if file not in await uploads.own(context.session, context.person.id, [file]):
-        raise InvalidRequest("the file is not here any more: send it again.")
     await _check_limits(context, pictures=1)
     return RunTask(
         request=Admit(job=context.job, name=name, sha256=file, phrase=phrase),

@@ -81,38 +81,37 @@ async def help(
     )
 
 
-COMMANDS: Mapping[str, Known] = MappingProxyType(
-    {
-        one.name: one
-        for one in (
-            imagine,
-            train,
-            training,
-            loras,
-            lora,
-            lora_import,
-            lora_merge,
-            compare,
-            queue,
-            cancel,
-            show,
-            gallery,
-            settings,
-            me,
-            privacy,
-            privacy_export,
-            privacy_delete,
-            help,
-            admin_people,
-            admin_loras,
-            admin_queue,
-            admin_limits,
-            admin_rules,
-            admin_audit,
-            admin_stats,
-        )
-    }
-)
+_commands: dict[str, Known] = {
+    one.name: one
+    for one in (
+        imagine,
+        train,
+        training,
+        loras,
+        lora,
+        lora_import,
+        lora_merge,
+        compare,
+        queue,
+        cancel,
+        show,
+        gallery,
+        settings,
+        me,
+        privacy,
+        privacy_export,
+        privacy_delete,
+        help,
+        admin_people,
+        admin_loras,
+        admin_queue,
+        admin_limits,
+        admin_rules,
+        admin_audit,
+        admin_stats,
+    )
+}
+COMMANDS: Mapping[str, Known] = MappingProxyType(_commands)
 
 GROUPS: Mapping[str, str] = MappingProxyType(
     {

@@ -1,7 +1,7 @@
 """/train: a LoRA from pictures."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Annotated, Any, Unpack
 
@@ -27,7 +27,7 @@ from engine.messages import (
     filled,
     whole,
 )
-from storage import adapters, jobs, trainings, uploads
+from storage import adapters, jobs, trainings
 
 TRIGGERS = ("ohwx", "sks", "ukj", "zwx", "qvk", "xjy", "vlq", "wzk", "jqx", "kvz")  # words of no language
 USUAL_PRESET = "subject"
@@ -98,7 +98,6 @@ async def train(
     **options: Unpack[TrainingOptions],
 ) -> CreateJob | Form:
     """Teach the bot a person, a thing or a style from pictures."""
-    await _check_pictures(context, pictures)  # while the draft still has them
     unneeded = await _without_draft(context, draft)
     await check_free(context, name, context.space.id)
     if not pictures:
@@ -216,15 +215,6 @@ async def _without_draft(context: ChatContext, draft: JobId | None) -> tuple[Sha
     if view.state != "draft":
         raise InvalidRequest(f"job {draft} was started already: press its pencil to train again.")
     return tuple(await jobs.delete(context.session, view.number, context.now))
-
-
-async def _check_pictures(context: ChatContext, pictures: Collection[Example]) -> None:
-    """Raise InvalidRequest when the person sent one of these pictures never, or too long ago."""
-    own = await uploads.own(context.session, context.person.id, [one.sha256 for one in pictures])
-    missing = [one for one in pictures if one.sha256 not in own]
-    if missing:
-        which = f"the picture {missing[0].name}" if missing[0].name else "one of the pictures"
-        raise InvalidRequest(f"{which} is not here any more: send it again.")
 
 
 async def _check_room(context: ChatContext) -> None:

@@ -12,6 +12,7 @@ from commands.imagine import imagine
 from commands.job_lookup import job_here
 from commands.pasted_recipe import form_of
 from commands.permissions import check_may
+from commands.sent_files import check_sent
 from commands.syntax.lora_syntax import NO_LORAS, LoraUse, lora_names
 from commands.syntax.spec import Command
 from engine.messages import JobId
@@ -84,6 +85,7 @@ def _run_command(
 
     async def run(context: ChatContext) -> Answer:
         check_may(context, command)
+        await check_sent(context, command, values)
         full = settings.with_defaults(context.person.settings, command, values)
         answer: Answer = await command(context, **full)
         return answer

@@ -1,6 +1,6 @@
 """The model that ships, as the bot names it to its engine; bots with a small chat around them; browsers."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 
 from bot.config import Config
 from engine.messages import EngineSettings
+from tests.bot import mirror_command
 from tests.bot.fake_chat import Chat, OpenChat, Wall, a_config, quick
 from tests.bot.web.browser import Comes, Visit, a_browser
 from tests.bot.web.page_client import Place
@@ -48,6 +49,13 @@ async def open_chat(tmp_path: Path) -> AsyncIterator[OpenChat]:
     yield opened
     for chat in made:
         await chat.close()
+
+
+@pytest.fixture
+def mirror() -> Iterator[None]:
+    """There is a command /mirror, of which no chat was told."""
+    with mirror_command.known():
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from commands.forms import values
 from commands.job_lookup import job_here
 from commands.permissions import Admins, check_may
 from commands.registry import find
+from commands.sent_files import check_sent
 from commands.settings import with_defaults
 from commands.syntax.lora_syntax import Lora, Mention, OperatorFiles
 from commands.text_command import read
@@ -87,6 +88,7 @@ class Chat:
 
         async def run(context: ChatContext) -> Answer:
             check_may(context, command)
+            await check_sent(context, command, given)
             return await command(context, **with_defaults(context.person.settings, command, given))
 
         return await self._carried_out(name, space, run, command.name)
@@ -112,7 +114,12 @@ class Chat:
         """What the form that somebody filled in is answered with."""
         filled = find(command)
         given = values(filled, texts)
-        return await self._carried_out(name, space, lambda context: filled(context, **given), command)
+
+        async def run(context: ChatContext) -> Answer:
+            await check_sent(context, filled, given)
+            return await filled(context, **given)
+
+        return await self._carried_out(name, space, run, command)
 
     async def sends(self, name: str, *hashes: str) -> str:
         """Somebody sends pictures to learn from; what a form says of them."""

@@ -27,7 +27,9 @@ from bot.chats.web.memory_budget import Budget
 from bot.chats.web.outbox import Outbox, Overflow
 from bot.dispatch.dispatcher import Dispatcher
 from commands.display_names import proper
+from commands.forms import check_needed
 from commands.lora_cards import lora_cards
+from commands.registry import find
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
@@ -181,7 +183,7 @@ class Wire:
             case {"fill": {"command": str(command), "values": dict(values)}}:
                 if not all(isinstance(value, str) for value in values.values()):
                     raise InvalidRequest("the values of a form are texts.")
-                return dispatch.fill(self._here(), command, values)
+                return self._fill(command, values)
             case {"recipe": str(words)}:
                 return dispatch.read_recipe(self._here(), words)
             case {"press": str(button)}:
@@ -201,6 +203,14 @@ class Wire:
                 await self._house.rename(self.person, proper(name))
                 return {"name": self.name}
         raise InvalidRequest("this message is not known here.")
+
+    async def _fill(self, command: str, values: Mapping[str, str]) -> Reply:
+        """The reply to a form, unless it lacks what it has to have."""
+        try:
+            check_needed(find(command), values)
+        except InvalidRequest as error:
+            return RefusalReply(text=str(error))
+        return await self._house.dispatch.fill(self._here(), command, values)
 
     async def _open(self, channel: str, limit: object) -> dict[str, Any]:
         if channel not in self._house.channels:

@@ -2,8 +2,8 @@
 
 import { rangeText } from "./commands.js";
 import { $, el, icon } from "./dom.js";
+import { fileField, isFile } from "./file_field.js";
 import { plural } from "./format.js";
-import { loraFileField } from "./lora_file_field.js";
 import { picturesField } from "./pictures_field.js";
 
 /** @typedef {import("./state.js").Parameter} Parameter */
@@ -81,7 +81,7 @@ function newField(/** @type {Parameter} */ parameter, /** @type {string|undefine
   const value = given === EMPTY_TEXT ? "" : (given ?? parameter.default ?? "");
   if (parameter.type === "hidden") return hiddenField(parameter, value);
   if (parameter.type === "boolean") return checkbox(parameter, id, value);
-  if (parameter.type === "lora_file") return loraFileField(parameter, id);
+  if (isFile(parameter.type)) return fileField(parameter, id, value);
   if (parameter.type === "pictures") {
     const pictures = picturesField(parameter, id, value);
     tray = pictures.tray;

@@ -1,4 +1,4 @@
-// The field of a form that takes pictures to learn from, with their captions.
+// The field of a form that takes several pictures, with their captions.
 
 import { el, icon } from "./dom.js";
 import { plural } from "./format.js";
@@ -11,7 +11,7 @@ const KINDS = "image/png,image/jpeg,image/webp,application/zip,.zip,.txt,.captio
 export function picturesField(/** @type {{name: string, label: string, help: string}} */ parameter, /** @type {string} */ id, /** @type {string} */ value) {
   const json = el("input", { type: "hidden", name: parameter.name });
   const count = el("span", { class: "allowed", "aria-live": "polite" });
-  const list = el("ul", { class: "tiles", "aria-label": "Pictures to learn from" });
+  const list = el("ul", { class: "tiles", "aria-label": parameter.help });
   const chooser = el("input", { type: "file", accept: KINDS, multiple: true, hidden: true, onchange: () => add(chooser.files) });
   const { zone, invitation } = newZone(id, () => chooser.click());
   const zoneItem = el("li", { class: "zone-item" });

@@ -1,0 +1,36 @@
+"""Whether the files that a command was given were sent by its person, and are still there."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from commands.context import ChatContext
+from commands.syntax.spec import Command, Parameter
+from engine.messages import Example, InvalidRequest, Sha256
+from storage import uploads
+
+
+async def check_sent(context: ChatContext, command: Command[..., Any], values: Mapping[str, Any]) -> None:
+    """Raise InvalidRequest when a file among these values is not the person's, or was sent too long ago."""
+    names = {
+        sha256: name
+        for parameter in command.files
+        for sha256, name in _files(parameter, values.get(parameter.name))
+    }
+    if not names:
+        return
+    own = await uploads.own(context.session, context.person.id, names)
+    for sha256, name in names.items():
+        if sha256 not in own:
+            raise InvalidRequest(f"{name} is not here any more: send it again.")
+
+
+def _files(parameter: Parameter, value: Any) -> list[tuple[Sha256, str]]:
+    """The files of a value, each with what to call it."""
+    if not value:
+        return []
+    if parameter.kind != "pictures":
+        return [(value, f"the {parameter.label}")]
+    examples: tuple[Example, ...] = value
+    return [
+        (one.sha256, f"the picture {one.name}" if one.name else "one of the pictures") for one in examples
+    ]

@@ -60,12 +60,12 @@ async def _measure(path: Path) -> list[tuple[str, float, float]]:
     cards = [JobId(f"{number:06x}") for number in range(FINISHED // 2, FINISHED // 2 + 50)]
     questions: dict[str, Callable[[AsyncSession], Awaitable[object]]] = {
         f"the next of {QUEUED:,} queued jobs beside {FINISHED:,} finished ones": jobs.next_queued,
-        "how many jobs wait": jobs.queued_count,
-        "the first 200 places in the queue": jobs.places,
+        "how many jobs wait": jobs.count_queued,
+        "the first 200 places in the queue": jobs.positions,
         "the newest 50 jobs of a channel": lambda session: jobs.recent(session, 1, "general", None, 50),
         "50 cards": lambda session: views(session, cards),
-        "the leases that ran out": lambda session: jobs.expired(session, time.time()),
-        "what somebody used today, where a space has limits": lambda session: limits.use(
+        "the leases that ran out": lambda session: jobs.list_expired(session, time.time()),
+        "what somebody used today, where a space has limits": lambda session: limits.usage(
             session, 1, 1, time.time(), pictures=False
         ),
     }
@@ -110,7 +110,7 @@ async def _time_filing(database: Database, count: int) -> float:
 
     async def file(session: AsyncSession, *, person: int) -> None:
         job = new_job_id()
-        await jobs.file(
+        await jobs.create(
             session,
             id=job,
             space_id=1,

@@ -66,16 +66,16 @@ class Leftovers:
         """
         now = time.time()
         before = now - DAY
-        drafts = partial(jobs.forget_drafts, before=now - DRAFT_DAYS * DAY, now=now)
+        drafts = partial(jobs.delete_old_drafts, before=now - DRAFT_DAYS * DAY, now=now)
         await self.remove(await self._database.write(drafts))
-        await self.remove(await self._database.write(partial(uploads.forget_old, before=before)))
+        await self.remove(await self._database.write(partial(uploads.delete_old, before=before)))
         old = await self._files.old(before)
         for first in range(0, len(old), AT_ONCE):
             await self.remove(old[first : first + AT_ONCE])
 
     async def _remove(self, hashes: Collection[Sha256]) -> None:
         try:
-            for sha256 in await self._database.write(partial(pictures.unneeded, hashes=list(hashes))):
+            for sha256 in await self._database.write(partial(pictures.find_unneeded, hashes=list(hashes))):
                 await self._files.remove(sha256)
         except (CannotStore, OSError) as error:
             log.warning("files that nobody needs could not be removed", reason=str(error))

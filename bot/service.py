@@ -283,7 +283,7 @@ async def _told_to_stop(opening: Opening, told: asyncio.Queue[str], database: Da
     begun, signal, gone = (
         asyncio.create_task(opening.begin()),
         asyncio.create_task(told.get()),
-        asyncio.create_task(database.gone()),
+        asyncio.create_task(database.wait_until_lost()),
     )
     try:
         await asyncio.wait({begun, signal, gone}, return_when=asyncio.FIRST_COMPLETED)

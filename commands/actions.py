@@ -174,7 +174,7 @@ async def _edit(context: ChatContext, view: JobView, picture: int | None) -> For
 
 async def _keep(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     chosen = _picture(view, picture)
-    kept = await pictures.star(context.session, chosen.id, context.person.id, context.now)
+    kept = await pictures.toggle_star(context.session, chosen.id, context.person.id, context.now)
     await jobs.touch(context.session, view.number)
     text = "the picture is among your favourites." if kept else "the picture is no longer a favourite."
     return UpdateCards(jobs=(view.id,), text=text)
@@ -284,7 +284,7 @@ async def _allowed(context: ChatContext, view: JobView) -> Paint:
     """The request, whose LoRAs are this person's to use. Raises InvalidRequest."""
     paint = _request(view)
     hashes = [use.sha256 for use in paint.adapters]
-    barred = await adapters.barred(context.session, context.space.id, context.person.id, hashes)
+    barred = await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes)
     if barred:
         raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was retired or deleted.")
     return paint

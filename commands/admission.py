@@ -7,8 +7,8 @@ from commands.limits import check_limits, check_room
 from commands.lora import check_weight
 from commands.permissions import Refused
 from engine.messages import Paint, Work
-from storage.lora_approval import bounds
-from storage.space_settings import Kept
+from storage.lora_approval import weight_bounds
+from storage.space_settings import SpaceSettings
 from storage.views import JobView
 
 # What the blocked may still do: know what holds, end and delete what is theirs, have all of it forgotten.
@@ -17,7 +17,7 @@ PRIVACY = "privacy"
 DRAINING = "the queue is being run empty by an admin: nothing new is taken until they resume it."
 
 
-def check_welcome(kept: Kept, name: str) -> None:
+def check_welcome(kept: SpaceSettings, name: str) -> None:
     """Raise Refused when this person is blocked and wants more than what everybody may."""
     if kept.blocked and name not in ALWAYS and name.partition(" ")[0] != PRIVACY:
         raise Refused("an admin has blocked you here: ask one of them.", "blocked")
@@ -55,7 +55,7 @@ async def _check_weights(context: ChatContext, request: Work) -> None:
         return
     wanted = [*request.adapters, *(use for one in request.variants for use in one.adapters)]
     hashes = {use.sha256 for use in wanted}
-    for one in await bounds(context.session, context.space.id, hashes):
+    for one in await weight_bounds(context.session, context.space.id, hashes):
         for use in wanted:
             if use.sha256 == one.sha256:
                 check_weight(one, use.weight)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from engine.messages import Admit, Admitted, JobId, Liken, Merge, Merged, Sha256, Work
 from storage.adapters import LoraView
-from storage.privacy import Forgotten
+from storage.privacy import Deletion
 from storage.statistics import Statistics
 
 
@@ -144,7 +144,7 @@ class ExportData:
 class ForgetPerson:
     """The person is forgotten; the rows say so already."""
 
-    forgotten: Forgotten
+    forgotten: Deletion
     text: str = ""
 
 

@@ -31,12 +31,12 @@ async def stop(context: ChatContext, job: JobView) -> UpdateCards | CancelJob:
     if job.state == "running":
         return CancelJob(job=job.id, text=f"job {job.id} is being stopped.")
     await jobs.finish(context.session, job.number, state="cancelled", seconds=0.0, now=context.now)
-    unneeded = await pictures.spare(context.session, job.request)
+    unneeded = await pictures.find_unneeded_adapters(context.session, job.request)
     return UpdateCards(jobs=(job.id,), text=f"job {job.id} is cancelled.", unneeded=tuple(unneeded))
 
 
 async def _newest(context: ChatContext) -> JobView:
-    mine = await jobs.mine(context.session, context.space.id, context.person.id, OPEN)
+    mine = await jobs.list_of_person(context.session, context.space.id, context.person.id, OPEN)
     found = await views(context.session, mine)
     if not found:
         raise InvalidRequest("you have no job here that waits or runs.")

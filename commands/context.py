@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from commands.permissions import NOBODY, Admins
 from commands.syntax.lora_syntax import Library
 from engine.messages import RANK, JobId, Paint, Sha256
-from storage.space_settings import NOTHING, Kept
+from storage.space_settings import DEFAULTS, SpaceSettings
 from storage.tables import Person, Space
 
 
@@ -47,8 +47,8 @@ class ChatContext(Context):
     now: float  # seconds since 1970
     pace: Pace
     per_person: int  # jobs of one person that may wait
-    weigh: Callable[[Collection[Sha256]], Awaitable[int]]  # the bytes of stored files
+    total_size: Callable[[Collection[Sha256]], Awaitable[int]]  # the bytes of stored files
     direct: bool = False  # only this person sees the channel: their own jobs alone are here, of all spaces
     adult: bool = False  # the chat keeps the channel for adults
-    kept: Kept = NOTHING  # what the keepers of the space have set
+    kept: SpaceSettings = DEFAULTS  # what the keepers of the space have set
     admins: Admins = NOBODY  # those whom the operator names

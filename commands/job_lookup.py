@@ -50,7 +50,7 @@ async def note_change(context: ChatContext, job: JobView, verb: str, after: str)
     """Write down that an admin changed somebody else's job."""
     if job.person_id == context.person.id:
         return
-    await audit.note(
+    await audit.record(
         context.session,
         space_id=context.space.id,
         person_id=context.person.id,

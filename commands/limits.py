@@ -8,7 +8,7 @@ from commands.permissions import Refused
 from commands.syntax.numbers import counted, duration
 from engine.messages import InvalidRequest, Paint, Train, Work
 from storage import limits
-from storage.limits import DAY, Use, day_of
+from storage.limits import DAY, Usage, day_of
 
 MEGABYTES = "limit of megabytes"  # what refusals for them are counted as
 ROOM = "delete some of your jobs or LoRAs first; what you sent and do not use goes after a day."
@@ -39,14 +39,14 @@ async def check_limits(context: ChatContext, request: Work | None, expected: flo
 
 async def used_by(
     context: ChatContext, person_id: int, *, weighed: bool = True, pictures: bool = True
-) -> Use:
+) -> Usage:
     """What this person uses here. Pictures are counted, and files weighed, only where that is asked for: it
     looks at all that they have."""
-    used = await limits.use(context.session, context.space.id, person_id, context.now, pictures=pictures)
+    used = await limits.usage(context.session, context.space.id, person_id, context.now, pictures=pictures)
     if not weighed:
         return used
     files = await limits.files(context.session, context.space.id, person_id)
-    return replace(used, megabytes=await context.weigh(files) / MEGABYTE)
+    return replace(used, megabytes=await context.total_size(files) / MEGABYTE)
 
 
 def too_large(most: int | None, kept: float, more: float = 0.0) -> str:
@@ -63,7 +63,7 @@ def reset(now: float) -> str:
 
 
 def _beyond(
-    context: ChatContext, used: Use, request: Work | None, expected: float
+    context: ChatContext, used: Usage, request: Work | None, expected: float
 ) -> Iterator[tuple[str, str]]:
     """Each limit that this would go beyond: what to say, and what to count it as."""
     most, anew = context.kept.limits, f"the day begins anew at {reset(context.now)}."

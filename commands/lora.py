@@ -17,9 +17,9 @@ from engine.messages import InvalidRequest, JobId
 from storage import adapters, comparisons
 from storage.adapters import LoraView
 from storage.comparisons import ComparisonView
-from storage.lora_approval import Bounds, retired
+from storage.lora_approval import WeightBounds, names_of_retired
 from storage.pictures import STAR
-from storage.votes import liked
+from storage.votes import add_likes
 
 BARS = "▁▂▃▄▅▆▇█"
 CURVE = 30  # characters
@@ -53,18 +53,18 @@ async def loras(
 ) -> LoraCards | RunTask:
     """List the LoRAs that you may use."""
     wanted = words.lower().split()
-    trained = await adapters.usable(context.session, context.space.id, context.person.id)
+    trained = await adapters.list_usable(context.session, context.space.id, context.person.id)
     found = [one for one in trained if all(word in _words(one) for word in wanted)]
     if like:
         return await likened(context, like, found)
-    names = {one.name for one in trained} | await retired(context.session, context.space.id)
+    names = {one.name for one in trained} | await names_of_retired(context.session, context.space.id)
     lying = await context.library.lying()
     others = {
         name: lying.called(name)
         for name in sorted(lying.offered)
         if name not in names and all(word in f"{name} {lying.called(name)}".lower() for word in wanted)
     }
-    found = await liked(context.session, context.space.id, found)
+    found = await add_likes(context.session, context.space.id, found)
     return LoraCards(loras=tuple(found), text=_listed(found, others))
 
 
@@ -86,8 +86,8 @@ async def lora(
     said = [rename is not None, share is not None, delete, download]
     if sum(said) > 1:
         raise InvalidRequest("say one thing at a time: --rename, --share, --delete or --download.")
-    known = await adapters.named(context.session, context.space.id, context.person.id, name)
-    if known is None and name in await retired(context.session, context.space.id):
+    known = await adapters.find_usable(context.session, context.space.id, context.person.id, name)
+    if known is None and name in await names_of_retired(context.session, context.space.id):
         raise InvalidRequest(f"the LoRA {name} is retired here: an admin can restore it.")
     if known is None:
         return await _of_the_folder(context, name, changed=any(said))
@@ -100,7 +100,7 @@ async def lora(
     if download:
         return SendFiles(files=((f"{known.name}.safetensors", known.sha256),), text=line(known))
     made = await comparisons.of_lora(context.session, context.space.id, known.sha256)
-    (known,) = await liked(context.session, context.space.id, [known])
+    (known,) = await add_likes(context.session, context.space.id, [known])
     return LoraCards(loras=(known,), text=_told(known, made))
 
 
@@ -190,7 +190,7 @@ def bounds_words(least: float | None, most: float | None) -> str:
     return " ".join(f"{word} {number:g}" for word, number in ends if number is not None)
 
 
-def check_weight(bounds: Bounds, weight: float) -> None:
+def check_weight(bounds: WeightBounds, weight: float) -> None:
     """Raise InvalidRequest when keepers do not let it be used at this weight."""
     if not bounds.hold(weight):
         allowed = bounds_words(bounds.least, bounds.most)

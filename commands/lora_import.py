@@ -209,7 +209,7 @@ async def _check_limits(context: ChatContext, pictures: int) -> None:
 async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> None:
     """Raise InvalidRequest when one of them was deleted or taken back while they were merged."""
     hashes = [use.sha256 for use in mix]
-    barred = await adapters.barred(context.session, context.space.id, context.person.id, hashes)
+    barred = await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes)
     if barred:
         raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was retired or deleted.")
 
@@ -222,7 +222,7 @@ async def _listed(context: ChatContext, new: NewLora, said: str, seconds: float)
     await check_free(context, new.name, context.space.id)
     await adapters.add(context.session, context.space.id, context.person.id, new, context.now)
     await limits.charge(context.session, context.space.id, context.person.key, seconds, context.now)
-    known = await adapters.named(context.session, context.space.id, context.person.id, new.name)
+    known = await adapters.find_usable(context.session, context.space.id, context.person.id, new.name)
     assert known is not None
     return LoraCards(loras=(known,), text=f"{said}\n{line(known)}")
 

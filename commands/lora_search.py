@@ -10,8 +10,8 @@ from commands.syntax.numbers import counted
 from engine.messages import Liken, Likened
 from storage import adapters
 from storage.adapters import LoraView
-from storage.clip_embeddings import face, keep
-from storage.votes import liked
+from storage.clip_embeddings import face, save
+from storage.votes import add_likes
 
 SHOWN = 12
 WIDE = 10  # characters of a meter
@@ -41,15 +41,15 @@ async def _ranked(context: ChatContext, words: str, loras: Sequence[LoraView], r
     CLIP's cosines of words with words are far higher than those with pictures: what has no picture is last.
     """
     space, person = context.space.id, context.person.id
-    still = {one.id: one for one in await adapters.usable(context.session, space, person)}
+    still = {one.id: one for one in await adapters.list_usable(context.session, space, person)}
     found = []
     for lora, seen, score in zip(loras, result.faces, result.scores, strict=True):
         if lora.id in still and score is not None:
-            await keep(context.session, still[lora.id], seen)
+            await save(context.session, still[lora.id], seen)
             found.append((seen.picture is not None, score, still[lora.id]))
     found.sort(key=lambda one: one[:2], reverse=True)
     near = [replace(lora, likeness=score if pictured else None) for pictured, score, lora in found[:SHOWN]]
-    near = await liked(context.session, space, near)
+    near = await add_likes(context.session, space, near)
     return LoraCards(loras=tuple(near), text=_told(words, near))
 
 

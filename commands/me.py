@@ -21,7 +21,7 @@ async def me(context: ChatContext) -> Text:
         for name in WORDS
         if name != "total" or most[name] is not None
     ]
-    rows.append(("LoRAs", str(await member_stats.loras(session, space, person.id))))
+    rows.append(("LoRAs", str(await member_stats.count_loras(session, space, person.id))))
     rows.append(("your key", f"{person.key}{' (an admin here)' if context.admin else ''}"))
     blocked = ["an admin has blocked you here."] if context.kept.blocked else []
     head = f"{person.name}, this is yours here:"

@@ -107,7 +107,7 @@ async def found_here(
     lying = await context.library.lying()
     trained: Sequence[LoraView] = ()
     if isinstance(context, ChatContext):
-        trained = await adapters.usable(context.session, context.space.id, context.person.id)
+        trained = await adapters.list_usable(context.session, context.space.id, context.person.id)
     mentions: list[Mention] = []
     missing: list[str] = []
     for one in loras:

@@ -8,7 +8,7 @@ from commands.help import aligned
 from commands.syntax.numbers import counted
 from commands.syntax.spec import Option, command
 from storage import privacy as stored
-from storage.privacy import Counts
+from storage.privacy import StoredCounts
 
 NOTHING = "nothing is stored about you here but the name that this chat tells with what you say."
 ASKED = "this deletes all of it for good, in all spaces of this chat, and stops what runs:"
@@ -23,7 +23,7 @@ LEFT = (
 @command
 async def privacy(context: ChatContext) -> Text:
     """Tell what is stored about you."""
-    counts = await stored.stored(context.session, context.person.id)
+    counts = await stored.count_stored(context.session, context.person.id)
     if not counts.anything:
         return Text(text=NOTHING)
     name = f"stored about you in all spaces of this chat, under the name {context.person.name}:"
@@ -50,13 +50,13 @@ async def privacy_delete(
 ) -> Text | ForgetPerson:
     """Delete all that is stored about you, for good."""
     if not sure:
-        counts = await stored.stored(context.session, context.person.id)
+        counts = await stored.count_stored(context.session, context.person.id)
         return Text(text="\n".join([ASKED, *_told(counts), SURE]) if counts.anything else NOTHING)
     forgotten = await stored.forget_person(context.session, context.person.id, context.now)
     return ForgetPerson(forgotten=forgotten, text="\n".join([DELETED, *_told(forgotten.counts), LEFT]))
 
 
-def _told(counts: Counts) -> list[str]:
+def _told(counts: StoredCounts) -> list[str]:
     """A line for each kind of thing that there is."""
     rows = [
         (counted(counts.prompts, "prompt"), "what you asked for, with its settings"),

@@ -21,12 +21,12 @@ PAUSED = "an admin has paused the queue here: nothing of it runs until they resu
 async def queue(context: ChatContext) -> Text:
     """Show your jobs that wait or run, and how long they will take."""
     mine = await views(
-        context.session, await jobs.mine(context.session, context.space.id, context.person.id, OPEN)
+        context.session, await jobs.list_of_person(context.session, context.space.id, context.person.id, OPEN)
     )
-    line = await jobs.places(context.session)
+    line = await jobs.positions(context.session)
     waits = await _waits(context, [job for job, _ in line])
     places = dict(line)
-    training_places = dict(await jobs.training_places(context.session))
+    training_places = dict(await jobs.training_positions(context.session))
     rows = aligned(
         [
             _training_row(job, training_places) if job.kind == "train" else _row(job, places, waits)
@@ -37,13 +37,15 @@ async def queue(context: ChatContext) -> Text:
     head = (
         f"you have {counted(len(rows), 'job')} here:" if rows else "you have no job here that waits or runs."
     )
-    waiting = await jobs.queued_count(context.session) + len(training_places)
+    waiting = await jobs.count_queued(context.session) + len(training_places)
     return Text(text="\n".join([head, *rows, *held, f"{counted(waiting, 'job')} in line in all."]))
 
 
 async def _waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, float]:
     """About how many seconds until each job in the line is done: everything before it and itself."""
-    running = await views(context.session, [JobId(job.id) for job in await jobs.running(context.session)])
+    running = await views(
+        context.session, [JobId(job.id) for job in await jobs.list_running(context.session)]
+    )
     total = sum(_left(context, job) for job in running)
     known = {job.id: job for job in await views(context.session, line)}
     waits = {}

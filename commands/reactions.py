@@ -52,7 +52,7 @@ async def _keep(context: ChatContext, view: JobView, kept: bool) -> UpdateCards:
     if not view.pictures:
         raise InvalidRequest(f"job {view.id} has no pictures.")
     ids = [one.id for one in view.pictures]
-    if not await pictures.keep(context.session, ids, context.person.id, kept, context.now):
+    if not await pictures.set_starred(context.session, ids, context.person.id, kept, context.now):
         return UpdateCards(jobs=())
     await jobs.touch(context.session, view.number)
     return UpdateCards(jobs=(view.id,))

@@ -39,7 +39,7 @@ async def settings(
         kept = {name: one for name, one in (kept | given).items() if one != REMEMBERED[name].default}
         _check(kept)
         texts = {name: written_value(one) for name, one in kept.items()}
-        await people.keep_settings(context.session, context.person.id, texts)
+        await people.save_settings(context.session, context.person.id, texts)
     return Text(text="\n".join(["your defaults for /imagine:", *_lines(kept)]))
 
 

@@ -170,7 +170,7 @@ def check_trigger(trigger: str, subject: str, free: str) -> None:
 
 async def check_free(context: ChatContext, name: str, space_id: int) -> None:
     """Raise InvalidRequest when a LoRA of the space has this name, or will have it, or one seen from here."""
-    taken = await adapters.name_taken(context.session, space_id, name)
+    taken = await adapters.is_name_taken(context.session, space_id, name)
     if taken or name in await context.library.names():
         raise InvalidRequest(f"there is a LoRA {name} here already: choose another name.")
 
@@ -219,7 +219,7 @@ async def _without_draft(context: ChatContext, draft: JobId | None) -> tuple[Sha
 
 async def _check_room(context: ChatContext) -> None:
     """Raise InvalidRequest when the person has as many trainings open as one may have."""
-    open_ones = await trainings.open_ones(context.session, context.person.id)
+    open_ones = await trainings.count_open(context.session, context.person.id)
     if open_ones >= context.per_person:
         raise InvalidRequest(
             f"you have {counted(open_ones, 'training')} that did not end yet, and at most "

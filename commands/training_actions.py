@@ -24,7 +24,7 @@ async def finish(context: ChatContext, job: JobView) -> FinishTraining:
     check_owner(context, job, "finish")
     if job.state != "running":
         raise InvalidRequest(f"job {job.id} does not run: there is nothing to keep.")
-    await trainings.finish(context.session, job.number)
+    await trainings.finish_early(context.session, job.number)
     await note_change(context, job, "finish", "finishing")
     return FinishTraining(job=job.id, text=f"job {job.id} ends now and keeps what it has learned.")
 

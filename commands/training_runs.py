@@ -52,13 +52,13 @@ async def _list(context: ChatContext) -> str:
     mine = await _mine(context)
     if not mine:
         return "you have no trainings here: /train NAME begins one."
-    places = dict(await jobs.training_places(context.session))
+    places = dict(await jobs.training_positions(context.session))
     rows = aligned([(view.id, _told(view, places)) for view in mine])
     return "\n".join(["your trainings here, newest first:", *rows])
 
 
 async def _mine(context: ChatContext) -> list[JobView]:
-    ids = await trainings.mine(context.session, context.space.id, context.person.id, NEWEST)
+    ids = await trainings.list_of_person(context.session, context.space.id, context.person.id, NEWEST)
     return await views(context.session, ids)
 
 

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import AdapterUse, JobId, Sha256
 from storage import job_conditions
-from storage.lora_approval import Standing, at_first
-from storage.pictures import unneeded
+from storage.lora_approval import Approval, initial_approval
+from storage.pictures import find_unneeded
 from storage.tables import Adapter, Checkpoint, Job, Person, Training
 
 Access = Literal["me", "space", "everybody"]
@@ -48,7 +48,7 @@ class LoraView:
     info: Mapping[str, Any] = field(default_factory=dict)
     likes: int = 0
     likeness: float | None = None
-    standing: Standing = ""
+    standing: Approval = ""
     reason: str = ""  # why a keeper refused it
     least: float | None = None  # weights at which it may be used
     most: float | None = None
@@ -85,16 +85,16 @@ async def add(session: AsyncSession, space_id: int, person_id: int, new: NewLora
             sheet=new.sheet,
             tokens=new.tokens,
             info=dict(new.info),
-            standing=await at_first(session, space_id),
+            standing=await initial_approval(session, space_id),
             created_at=now,
         )
     )
     await session.flush()
 
 
-async def remember(session: AsyncSession, use: AdapterUse, now: float) -> None:
+async def count_use(session: AsyncSession, use: AdapterUse, now: float) -> None:
     """Know that a job uses this file under this name."""
-    known = (
+    query = (
         select(Adapter)
         .where(
             Adapter.sha256 == use.sha256,
@@ -104,7 +104,7 @@ async def remember(session: AsyncSession, use: AdapterUse, now: float) -> None:
         .order_by(Adapter.id)
         .limit(1)
     )
-    row = await session.scalar(known)
+    row = await session.scalar(query)
     if row is None:
         session.add(Adapter(name=use.name, sha256=use.sha256, uses=1, created_at=now))
     else:
@@ -112,7 +112,7 @@ async def remember(session: AsyncSession, use: AdapterUse, now: float) -> None:
     await session.flush()
 
 
-async def usable(
+async def list_usable(
     session: AsyncSession, space_id: int, person_id: int, name: str | None = None
 ) -> list[LoraView]:
     """The LoRAs that this person may use here, newest first; the space's own hide others of their names.
@@ -120,43 +120,45 @@ async def usable(
     `name`: only the one of this name.
     """
     here = case((Adapter.space_id == space_id, 0), else_=1)
-    found = _views().where(_may_use(space_id, person_id))
+    query = _views().where(_may_use(space_id, person_id))
     if name is not None:
-        found = found.where(Adapter.name == name)
+        query = query.where(Adapter.name == name)
     by_name: dict[str, LoraView] = {}
-    for row, *others in await session.execute(found.order_by(here, Adapter.id.desc())):
+    for row, *others in await session.execute(query.order_by(here, Adapter.id.desc())):
         by_name.setdefault(row.name, _view(row, *others))
-    return sorted(by_name.values(), key=lambda one: one.id, reverse=True)
+    return sorted(by_name.values(), key=lambda lora: lora.id, reverse=True)
 
 
-async def of_space(session: AsyncSession, space_id: int, name: str | None = None) -> list[LoraView]:
+async def list_of_space(session: AsyncSession, space_id: int, name: str | None = None) -> list[LoraView]:
     """All LoRAs of the space, whoever may use them, newest first; `name`: only the one of this name."""
-    found = _views().where(Adapter.space_id == space_id, Adapter.deleted_at.is_(None))
+    query = _views().where(Adapter.space_id == space_id, Adapter.deleted_at.is_(None))
     if name is not None:
-        found = found.where(Adapter.name == name)
-    rows = await session.execute(found.order_by(Adapter.id.desc()))
+        query = query.where(Adapter.name == name)
+    rows = await session.execute(query.order_by(Adapter.id.desc()))
     return [_view(row, *others) for row, *others in rows]
 
 
-async def hints(session: AsyncSession, space_id: int, person_id: int) -> list[tuple[str, float, str]]:
+async def completion_hints(
+    session: AsyncSession, space_id: int, person_id: int
+) -> list[tuple[str, float, str]]:
     """Name, weight and trigger of the LoRAs that this person may use here: enough to suggest them."""
     here = case((Adapter.space_id == space_id, 0), else_=1)
-    found = select(Adapter.name, Adapter.hint, Adapter.trigger).where(
+    query = select(Adapter.name, Adapter.hint, Adapter.trigger).where(
         Adapter.space_id.is_not(None), _may_use(space_id, person_id)
     )
-    rows = await session.execute(found.order_by(here, Adapter.id.desc()))
+    rows = await session.execute(query.order_by(here, Adapter.id.desc()))
     by_name: dict[str, tuple[str, float, str]] = {}
     for name, hint, trigger in rows:
         by_name.setdefault(name, (name, hint, trigger))
     return list(by_name.values())
 
 
-async def named(session: AsyncSession, space_id: int, person_id: int, name: str) -> LoraView | None:
+async def find_usable(session: AsyncSession, space_id: int, person_id: int, name: str) -> LoraView | None:
     """The LoRA that this person means by a name here, if they may use it."""
-    return next(iter(await usable(session, space_id, person_id, name)), None)
+    return next(iter(await list_usable(session, space_id, person_id, name)), None)
 
 
-async def barred(
+async def forbidden_names(
     session: AsyncSession, space_id: int, person_id: int, hashes: Collection[Sha256]
 ) -> list[str]:
     """The names of those of these files that were trained here, and that this person may not use now."""
@@ -171,10 +173,10 @@ async def barred(
     return list(dict.fromkeys(await session.scalars(others.order_by(Adapter.id))))
 
 
-async def name_taken(session: AsyncSession, space_id: int, name: str) -> bool:
+async def is_name_taken(session: AsyncSession, space_id: int, name: str) -> bool:
     """Whether a LoRA of the space has this name, or will have it when it is trained."""
     living = exists().where(Adapter.space_id == space_id, Adapter.name == name, Adapter.deleted_at.is_(None))
-    coming = exists().where(Training.name == name, *_coming(space_id))
+    coming = exists().where(Training.name == name, *_is_open_training(space_id))
     return bool(await session.scalar(select(or_(living, coming))))
 
 
@@ -183,7 +185,7 @@ async def triggers(session: AsyncSession, space_id: int) -> set[str]:
     living = select(Adapter.trigger).where(
         Adapter.space_id == space_id, Adapter.deleted_at.is_(None), Adapter.trigger != ""
     )
-    coming = select(Training.trigger).where(*_coming(space_id))
+    coming = select(Training.trigger).where(*_is_open_training(space_id))
     return set(await session.scalars(living)) | set(await session.scalars(coming))
 
 
@@ -205,7 +207,7 @@ async def rename(session: AsyncSession, id: int, name: str) -> None:
     """Let it be called so from now on; the name must be free."""
     row = await session.get_one(Adapter, id, with_for_update=True)
     row.name = name
-    await _touch(session, row)
+    await _touch_card(session, row)
 
 
 async def share(session: AsyncSession, id: int, access: Access) -> None:
@@ -220,24 +222,24 @@ async def delete(session: AsyncSession, id: int, now: float) -> list[Sha256]:
     """
     row = await session.get_one(Adapter, id, with_for_update=True)
     row.deleted_at = row.deleted_at or now
-    had = [row.sha256, row.thumbnail, row.sheet]
+    files = [row.sha256, row.thumbnail, row.sheet]
     row.thumbnail = row.sheet = row.info = None
     if row.job_number is not None:
         of_its_job = Checkpoint.job_number == row.job_number
-        had += await session.scalars(select(Checkpoint.sha256).where(of_its_job))
+        files += await session.scalars(select(Checkpoint.sha256).where(of_its_job))
         await session.execute(update(Checkpoint).where(of_its_job).values(sha256=None, candidate=False))
-    await _touch(session, row)
-    return await unneeded(session, [Sha256(sha256) for sha256 in had if sha256])
+    await _touch_card(session, row)
+    return await find_unneeded(session, [Sha256(sha256) for sha256 in files if sha256])
 
 
-async def _touch(session: AsyncSession, row: Adapter) -> None:
+async def _touch_card(session: AsyncSession, row: Adapter) -> None:
     """The card of the training that made it shows what changed."""
     await session.flush()
     made_it = update(Job).where(Job.number == row.job_number)
     await session.execute(made_it.values(revision=Job.revision + 1))
 
 
-def _coming(space_id: int) -> tuple[ColumnElement[bool], ...]:
+def _is_open_training(space_id: int) -> tuple[ColumnElement[bool], ...]:
     """Of a training that has not ended, of this space."""
     return (
         Training.job_number == Job.number,
@@ -287,7 +289,7 @@ def _view(row: Adapter, person: str | None, key: str | None, job: str | None) ->
         created_at=row.created_at,
         job=None if job is None else JobId(job),
         info=row.info or {},
-        standing=cast(Standing, row.standing),
+        standing=cast(Approval, row.standing),
         reason=row.reason,
         least=row.least,
         most=row.most,

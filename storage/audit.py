@@ -13,7 +13,7 @@ MOST = 1000  # changes that are looked at
 
 
 @dataclass(frozen=True, kw_only=True)
-class Noted:
+class AuditEntry:
     """One change: when, by whom, if they are still known, and on what."""
 
     at: float
@@ -24,7 +24,7 @@ class Noted:
     after: Mapping[str, Any] | None
 
 
-async def note(
+async def record(
     session: AsyncSession,
     *,
     space_id: int | None,
@@ -50,9 +50,9 @@ async def note(
     await session.flush()
 
 
-async def recent(session: AsyncSession, space_id: int) -> list[Noted]:
+async def recent(session: AsyncSession, space_id: int) -> list[AuditEntry]:
     """What was changed in this space, newest first."""
-    asked = (
+    query = (
         select(Audit, Person.name)
         .outerjoin(Person, Person.id == Audit.person_id)
         .where(Audit.space_id == space_id)
@@ -60,7 +60,7 @@ async def recent(session: AsyncSession, space_id: int) -> list[Noted]:
         .limit(MOST)
     )
     return [
-        Noted(
+        AuditEntry(
             at=row.at,
             person=name,
             action=row.action,
@@ -68,5 +68,5 @@ async def recent(session: AsyncSession, space_id: int) -> list[Noted]:
             before=row.before,
             after=row.after,
         )
-        for row, name in await session.execute(asked)
+        for row, name in await session.execute(query)
     ]

@@ -15,17 +15,17 @@ KEY = "clip"  # in the adapter's info
 
 def face(lora: LoraView, words: str) -> Face:
     """What it is known by; what is kept of another picture or of other words is not told."""
-    kept: Mapping[str, Any] = lora.info.get(KEY) or {}
-    if kept.get("of") != (lora.thumbnail or words):
+    stored: Mapping[str, Any] = lora.info.get(KEY) or {}
+    if stored.get("of") != (lora.thumbnail or words):
         return Face(picture=lora.thumbnail, words=words)
-    vector = b64decode(kept["vector"])
-    return Face(picture=lora.thumbnail, words=words, clip=kept["by"], vector=vector)
+    vector = b64decode(stored["vector"])
+    return Face(picture=lora.thumbnail, words=words, clip=stored["by"], vector=vector)
 
 
-async def keep(session: AsyncSession, lora: LoraView, seen: Face) -> None:
+async def save(session: AsyncSession, lora: LoraView, seen: Face) -> None:
     """Let this be known of it from now on, unless it is deleted meanwhile."""
-    told = {"of": seen.picture or seen.words, "by": seen.clip, "vector": b64encode(seen.vector).decode()}
+    embedding = {"of": seen.picture or seen.words, "by": seen.clip, "vector": b64encode(seen.vector).decode()}
     row = await session.get(Adapter, lora.id, with_for_update=True)
-    if row is not None and row.deleted_at is None and seen.vector and lora.info.get(KEY) != told:
-        row.info = {**(row.info or {}), KEY: told}
+    if row is not None and row.deleted_at is None and seen.vector and lora.info.get(KEY) != embedding:
+        row.info = {**(row.info or {}), KEY: embedding}
         await session.flush()

@@ -24,11 +24,11 @@ class ComparisonView:
     stars: int
 
 
-async def note(session: AsyncSession, number: int, request: Paint, scores: Sequence[Score]) -> None:
+async def save(session: AsyncSession, number: int, request: Paint, scores: Sequence[Score]) -> None:
     """A job compared these; its row has the sheet already."""
-    told = {"scores": [[one.name, one.clip] for one in scores]}
+    values = {"scores": [[score.name, score.clip] for score in scores]}
     if await session.get(Comparison, number) is None:
-        session.add(Comparison(job_number=number, sha256=request.adapters[0].sha256, scores=told))
+        session.add(Comparison(job_number=number, sha256=request.adapters[0].sha256, scores=values))
         await session.flush()
 
 
@@ -41,7 +41,7 @@ async def of_lora(session: AsyncSession, space_id: int, sha256: Sha256) -> list[
         .where(Picture.job_number == Job.number, Vote.emoji == STAR)
         .scalar_subquery()
     )
-    found = (
+    query = (
         select(Comparison, Job.id, Job.request, stars)
         .join(Job, Job.number == Comparison.job_number)
         .where(
@@ -61,5 +61,5 @@ async def of_lora(session: AsyncSession, space_id: int, sha256: Sha256) -> list[
             scores=tuple(Score(name=name, clip=clip) for name, clip in row.scores["scores"]),
             stars=count,
         )
-        for row, job, request, count in await session.execute(found)
+        for row, job, request, count in await session.execute(query)
     ]

@@ -34,12 +34,12 @@ class Cursor(aiosqlite.Cursor):
 
     async def execute(self, sql: str, parameters: Iterable[Any] | None = None) -> Self:
         """Run the statement, and have its rows."""
-        self._rows = await self._done(self._run, sql, parameters or ())
+        self._rows = await self._run_statement(self._execute_and_fetch, sql, parameters or ())
         return self
 
     async def executemany(self, sql: str, parameters: Iterable[Iterable[Any]]) -> Self:
         """Run the statement with each of these."""
-        await self._done(self._cursor.executemany, sql, parameters)
+        await self._run_statement(self._cursor.executemany, sql, parameters)
         return self
 
     async def fetchall(self) -> list[sqlite3.Row]:
@@ -50,13 +50,13 @@ class Cursor(aiosqlite.Cursor):
         """Nothing is left open: all rows were fetched."""
         self._cursor.close()
 
-    async def _done(self, work: Callable[[str, Any], T], sql: str, parameters: Any) -> T:
+    async def _run_statement(self, work: Callable[[str, Any], T], sql: str, parameters: Any) -> T:
         if self._connection.at_once and self._connection.in_transaction:
             return work(sql, parameters)
-        done: T = await self._execute(work, sql, parameters)  # type: ignore[no-untyped-call]
-        return done
+        result: T = await self._execute(work, sql, parameters)  # type: ignore[no-untyped-call]
+        return result
 
-    def _run(self, sql: str, parameters: Any) -> list[sqlite3.Row]:
+    def _execute_and_fetch(self, sql: str, parameters: Any) -> list[sqlite3.Row]:
         self._cursor.execute(sql, parameters)
         return self._cursor.fetchall()
 
@@ -71,9 +71,9 @@ class Connection(aiosqlite.Connection):
         return Cursor(self, self._conn.cursor())
 
 
-def connect(path: str, *, at_once: bool = False, **told: Any) -> Connection:
+def connect(path: str, *, at_once: bool = False, **options: Any) -> Connection:
     """What aiosqlite.connect does; the thread ends with the program."""
-    connection = Connection(lambda: sqlite3.connect(path, **told | {"check_same_thread": False}), CHUNK)
+    connection = Connection(lambda: sqlite3.connect(path, **options | {"check_same_thread": False}), CHUNK)
     connection.at_once = at_once
     connection._thread.daemon = True
     return connection

@@ -6,7 +6,7 @@ from statistics import fmean
 POINTS = 300
 
 
-def thinned(losses: Sequence[float], points: int = POINTS) -> tuple[tuple[int, float], ...]:
+def downsample(losses: Sequence[float], points: int = POINTS) -> tuple[tuple[int, float], ...]:
     """The losses of steps 1, 2, 3 ... as at most so many steps, each with the mean since the one before."""
     stride = -(-len(losses) // points) or 1
     blocks = (losses[first : first + stride] for first in range(0, len(losses), stride))

@@ -24,33 +24,33 @@ from storage.tables import (
     Vote,
 )
 
-Named = tuple[str, Sha256]
+NamedFile = tuple[str, Sha256]
 UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
-    """`told` can be written as JSON; `files` are the paths of an archive with what the store has there."""
+class PersonalData:
+    """`data` can be written as JSON; `files` are the paths of an archive with what the store has there."""
 
     chat: str
-    told: dict[str, Any]
-    files: tuple[Named, ...]
+    data: dict[str, Any]
+    files: tuple[NamedFile, ...]
 
 
-async def known(session: AsyncSession, person_id: int) -> Person | None:
+async def find_person(session: AsyncSession, person_id: int) -> Person | None:
     """The person, unless they are forgotten."""
     person = await session.get(Person, person_id)
     return None if person is None or person.key.startswith(FORGOTTEN) else person
 
 
-async def record(session: AsyncSession, person_id: int) -> Record | None:
+async def collect(session: AsyncSession, person_id: int) -> PersonalData | None:
     """What is stored about the person; None when they are not known any more."""
-    person = await known(session, person_id)
+    person = await find_person(session, person_id)
     if person is None:
         return None
     jobs, files = await _jobs(session, person_id)
     adapters, their_files = await _adapters(session, person_id)
-    told = {
+    data = {
         "person": {"chat": person.chat, "key": person.key, "name": person.name},
         "settings": person.settings,
         "engine_seconds_of_late": round(person.used, 2),
@@ -60,22 +60,22 @@ async def record(session: AsyncSession, person_id: int) -> Record | None:
         "changes_as_admin": await _changes(session, person_id),
     }
     sent = await _uploads(session, person_id)
-    return Record(chat=person.chat, told=told, files=(*files, *their_files, *sent))
+    return PersonalData(chat=person.chat, data=data, files=(*files, *their_files, *sent))
 
 
-async def _jobs(session: AsyncSession, person_id: int) -> tuple[list[dict[str, Any]], list[Named]]:
+async def _jobs(session: AsyncSession, person_id: int) -> tuple[list[dict[str, Any]], list[NamedFile]]:
     rows = await session.execute(
         select(Job, Space.name)
         .join(Space, Space.id == Job.space_id)
         .where(Job.person_id == person_id, Job.deleted_at.is_(None))
         .order_by(Job.number)
     )
-    told, files = [], []
+    jobs, files = [], []
     for job, space in rows.all():
         pictures = await _pictures(session, job)
         training = await _training(session, job) if job.kind == "train" else {}
-        named = [*pictures, *(await _lessons(session, job) if training else [])]
-        told.append(
+        of_job = [*pictures, *(await _training_files(session, job) if training else [])]
+        jobs.append(
             {
                 "job": job.id,
                 "kind": job.kind,
@@ -87,15 +87,15 @@ async def _jobs(session: AsyncSession, person_id: int) -> tuple[list[dict[str, A
                 "engine_seconds": round(job.charged, 2),
                 "filed_at": job.created_at,
                 "ended_at": job.ended_at,
-                "files": [name for name, _ in named],
+                "files": [name for name, _ in of_job],
                 **training,
             }
         )
-        files += named
-    return told, files
+        files += of_job
+    return jobs, files
 
 
-async def _pictures(session: AsyncSession, job: Job) -> list[Named]:
+async def _pictures(session: AsyncSession, job: Job) -> list[NamedFile]:
     rows = await session.execute(
         select(Picture.place, Picture.sha256).where(Picture.job_number == job.number).order_by(Picture.place)
     )
@@ -110,43 +110,46 @@ async def _training(session: AsyncSession, job: Job) -> dict[str, Any]:
     return {"consent_at": row.consent_at, "report": row.report, "losses": row.curve, "note": row.note}
 
 
-async def _lessons(session: AsyncSession, job: Job) -> list[Named]:
+async def _training_files(session: AsyncSession, job: Job) -> list[NamedFile]:
     """The pictures that it learns from, what its steps painted, and what they had learned."""
 
-    async def found(*columns: Any) -> list[Any]:
+    async def rows_of(*columns: Any) -> list[Any]:
         table = columns[-1].class_
         rows = select(*columns).where(table.job_number == job.number).order_by(*columns[:-1])
         return list((await session.execute(rows)).all())
 
-    names = [str(one.get("name") or "") for one in job.request.get("examples", ())]
+    names = [str(example.get("name") or "") for example in job.request.get("examples", ())]
     at = f"trainings/{job.id}"
     examples = [
-        (f"{at}/pictures/{place + 1:02d}-{safe(names[place] if place < len(names) else '')}", Sha256(sha256))
-        for place, sha256 in await found(TrainingPicture.place, TrainingPicture.sha256)
+        (
+            f"{at}/pictures/{place + 1:02d}-{safe_name(names[place] if place < len(names) else '')}",
+            Sha256(sha256),
+        )
+        for place, sha256 in await rows_of(TrainingPicture.place, TrainingPicture.sha256)
     ]
     samples = [
         (f"{at}/samples/{step}-{place}.png", Sha256(sha256))
-        for step, place, sha256 in await found(Sample.step, Sample.place, Sample.sha256)
+        for step, place, sha256 in await rows_of(Sample.step, Sample.place, Sample.sha256)
     ]
     checkpoints = [
         (f"{at}/checkpoints/{step}.safetensors", Sha256(sha256))
-        for step, sha256 in await found(Checkpoint.step, Checkpoint.sha256)
+        for step, sha256 in await rows_of(Checkpoint.step, Checkpoint.sha256)
         if sha256 is not None
     ]
     return [*examples, *samples, *checkpoints]
 
 
-async def _adapters(session: AsyncSession, person_id: int) -> tuple[list[dict[str, Any]], list[Named]]:
+async def _adapters(session: AsyncSession, person_id: int) -> tuple[list[dict[str, Any]], list[NamedFile]]:
     rows = await session.execute(
         select(Adapter, Space.name)
         .outerjoin(Space, Space.id == Adapter.space_id)
         .where(Adapter.person_id == person_id, Adapter.deleted_at.is_(None))
         .order_by(Adapter.id)
     )
-    told, files = [], []
+    adapters, files = [], []
     for row, space in rows.all():
-        name = f"loras/{row.id}-{safe(row.name)}.safetensors"
-        told.append(
+        name = f"loras/{row.id}-{safe_name(row.name)}.safetensors"
+        adapters.append(
             {
                 "name": row.name,
                 "space": space,
@@ -160,7 +163,7 @@ async def _adapters(session: AsyncSession, person_id: int) -> tuple[list[dict[st
             }
         )
         files.append((name, Sha256(row.sha256)))
-    return told, files
+    return adapters, files
 
 
 async def _votes(session: AsyncSession, person_id: int) -> list[dict[str, Any]]:
@@ -174,7 +177,7 @@ async def _votes(session: AsyncSession, person_id: int) -> list[dict[str, Any]]:
     return [{"job": job, "picture": place, "emoji": emoji, "at": at} for job, place, emoji, at in rows]
 
 
-async def _uploads(session: AsyncSession, person_id: int) -> list[Named]:
+async def _uploads(session: AsyncSession, person_id: int) -> list[NamedFile]:
     """What they sent of late; what kind of picture it is only the file knows."""
     sent = select(Upload.sha256).where(Upload.person_id == person_id, Upload.at > 0)
     hashes = await session.scalars(sent.order_by(Upload.sha256))
@@ -183,9 +186,9 @@ async def _uploads(session: AsyncSession, person_id: int) -> list[Named]:
 
 async def _changes(session: AsyncSession, person_id: int) -> list[dict[str, Any]]:
     rows = await session.scalars(select(Audit).where(Audit.person_id == person_id).order_by(Audit.id))
-    return [{"at": one.at, "action": one.action, "subject": one.subject} for one in rows]
+    return [{"at": row.at, "action": row.action, "subject": row.subject} for row in rows]
 
 
-def safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """A name that leads nowhere but into its folder."""
     return UNSAFE.sub("_", name).strip("._")[-80:] or "unnamed"

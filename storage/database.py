@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from storage import sqlite
-from storage.schema import NewerDatabase, OtherDatabase, bring_up_to_date
+from storage.schema import NewerDatabase, OtherDatabase, migrate
 
 T = TypeVar("T")
 
@@ -35,12 +35,12 @@ Work = Callable[[AsyncSession], Awaitable[Any]]
 Outcome = tuple[Any, Exception | None]  # what it returned, or what it raised
 
 
-class _Entangled(Exception):
+class _NeedsSavepoints(Exception):
     """A work failed among others, and what it changed until then has to go without their changes."""
 
 
 @dataclass(frozen=True)
-class _Waiting:
+class _WaitingWork:
     """A work that somebody waits for."""
 
     work: Work
@@ -62,9 +62,9 @@ class Database:
         self._writing = writing
         self._reading = reading
         self._lock = lock
-        self._identity = sqlite.Identity(lock.database)
+        self._identity = sqlite.FileIdentity(lock.database)
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._queue: asyncio.Queue[_Waiting | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[_WaitingWork | None] = asyncio.Queue()
         self._closing = False
         self._writer = asyncio.create_task(self._write_groups())
 
@@ -82,7 +82,7 @@ class Database:
         except BaseException:
             lock.release()
             raise
-        return cls(sqlite.writing(url, patience), sqlite.reading(url, patience), lock)
+        return cls(sqlite.writer_engine(url, patience), sqlite.reader_engine(url, patience), lock)
 
     async def write(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Do this work in a transaction, and return what it returned once that is committed to the disk.
@@ -97,7 +97,7 @@ class Database:
         if self._closing or self._writer.done():
             raise CannotStore("nothing was stored: the database is closed.")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._queue.put_nowait(_Waiting(work, done))
+        self._queue.put_nowait(_WaitingWork(work, done))
         return await done
 
     @asynccontextmanager
@@ -106,7 +106,7 @@ class Database:
         async with AsyncSession(self._reading, expire_on_commit=False) as session:
             yield session
 
-    async def gone(self) -> str:
+    async def wait_until_lost(self) -> str:
         """Wait until somebody has removed or replaced the file, after which nothing is stored; says so."""
         return await asyncio.shield(self._lost)
 
@@ -114,7 +114,7 @@ class Database:
         """Let the log go, where what was deleted can still be read; False: somebody reads in it just now."""
         path = self._writing.url.database
         assert path is not None
-        return await asyncio.to_thread(sqlite.without_log, path)
+        return await asyncio.to_thread(sqlite.truncate_log, path)
 
     async def close(self) -> None:
         """Write what waits to be written, and let go of the file."""
@@ -139,30 +139,30 @@ class Database:
                 group.append(following)
             await self._commit([waiting for waiting in group if not waiting.done.done()])
 
-    async def _commit(self, group: list[_Waiting]) -> None:
+    async def _commit(self, group: list[_WaitingWork]) -> None:
         try:
-            outcomes = await self._outcomes(group)
+            outcomes = await self._run_and_commit(group)
         except BaseException as error:
-            told = _cannot_store(error)
+            refusal = _as_cannot_store(error)
             for waiting in group:
-                waiting.tell(None, told)
+                waiting.tell(None, refusal)
             if not isinstance(error, Exception):
                 raise
         else:
             for number, (waiting, outcome) in enumerate(zip(group, outcomes, strict=True), start=1):
                 waiting.tell(*outcome)
-                await _let_others_go_on(number)
+                await _yield_to_others(number)
 
-    async def _outcomes(self, group: list[_Waiting]) -> list[Outcome]:
+    async def _run_and_commit(self, group: list[_WaitingWork]) -> list[Outcome]:
         """What each work returned or raised, once it is committed. Raises what kept all from that.
 
         Savepoints cost as much as the works do, and are hardly ever needed: they are for a second try.
         """
         try:
-            outcomes = await self._tried(group, _plainly)
-        except _Entangled:
-            outcomes = await self._tried(group, _in_a_savepoint)
-        if self._identity.changed():
+            outcomes = await self._run_group(group, _run_work)
+        except _NeedsSavepoints:
+            outcomes = await self._run_group(group, _run_in_savepoint)
+        if self._identity.has_changed():
             if not self._lost.done():
                 self._lost.set_result(
                     f"nothing was stored: the file of the database, {self._lock.database}, was removed or "
@@ -171,23 +171,23 @@ class Database:
             raise CannotStore(self._lost.result())
         return outcomes
 
-    async def _tried(
-        self, group: list[_Waiting], how: Callable[[AsyncConnection, Work], Awaitable[Outcome]]
+    async def _run_group(
+        self, group: list[_WaitingWork], run: Callable[[AsyncConnection, Work], Awaitable[Outcome]]
     ) -> list[Outcome]:
         outcomes = []
         async with self._writing.begin() as connection:
             for waiting in group:
-                outcomes.append(await how(connection, waiting.work))
-                await _let_others_go_on(len(outcomes))
+                outcomes.append(await run(connection, waiting.work))
+                await _yield_to_others(len(outcomes))
         return outcomes
 
 
-async def _let_others_go_on(done: int) -> None:
+async def _yield_to_others(done: int) -> None:
     if done % AT_ONCE == 0:
         await asyncio.sleep(0)
 
 
-async def _plainly(connection: AsyncConnection, work: Work) -> Outcome:
+async def _run_work(connection: AsyncConnection, work: Work) -> Outcome:
     """What the work returned or raised. Raises _Entangled when it failed and may have changed something."""
     session = AsyncSession(connection, join_transaction_mode="rollback_only", expire_on_commit=False)
     driver = await sqlite.driver(connection)
@@ -200,14 +200,14 @@ async def _plainly(connection: AsyncConnection, work: Work) -> Outcome:
             await session.invalidate()  # the next transaction has a new connection
             raise
         if driver.total_changes != changes or not driver.in_transaction:
-            raise _Entangled from error
+            raise _NeedsSavepoints from error
         return None, error
     finally:
         await session.close()
     return result, None
 
 
-async def _in_a_savepoint(connection: AsyncConnection, work: Work) -> Outcome:
+async def _run_in_savepoint(connection: AsyncConnection, work: Work) -> Outcome:
     """What the work returned or raised. Raises what ended the whole transaction."""
     session = AsyncSession(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
     try:
@@ -223,15 +223,15 @@ async def _in_a_savepoint(connection: AsyncConnection, work: Work) -> Outcome:
     return result, None
 
 
-def _cannot_store(error: BaseException) -> Exception:
+def _as_cannot_store(error: BaseException) -> Exception:
     if not isinstance(error, Exception):
         return CannotStore("nothing was stored: the program is stopping.")
     why = sqlite.reason(error)
     if why is None:
         return error
-    told = CannotStore(f"nothing was stored: the database cannot be written, {why}.")
-    told.__cause__ = error
-    return told
+    refusal = CannotStore(f"nothing was stored: the database cannot be written, {why}.")
+    refusal.__cause__ = error
+    return refusal
 
 
 def _path(url: str) -> Path:
@@ -263,10 +263,10 @@ def _lock(path: Path) -> sqlite.Lock:
 
 
 async def _migrate(url: str, path: Path, patience: float) -> None:
-    engine = sqlite.migrating(url, patience)
+    engine = sqlite.migration_engine(url, patience)
     try:
         async with engine.begin() as connection:
-            await connection.run_sync(bring_up_to_date)
+            await connection.run_sync(migrate)
     except NewerDatabase as error:
         raise DatabaseError(
             f"the database {path} was made by a newer version of Atelier: use that one."

@@ -72,9 +72,9 @@ class Files:
         """The files that were put before this moment (seconds since 1970) and not since. Raises OSError."""
         return await asyncio.to_thread(_old, self.place, before)
 
-    async def weigh(self, hashes: Iterable[Sha256]) -> int:
+    async def total_size(self, hashes: Iterable[Sha256]) -> int:
         """How many bytes these files have together; one that is not there has none. Raises OSError."""
-        return await asyncio.to_thread(_weight, self.place, list(hashes))
+        return await asyncio.to_thread(_total_size, self.place, list(hashes))
 
     async def tidy(self, started: float | None = None) -> None:
         """Remove what was being put when a program was killed. Raises OSError.
@@ -182,13 +182,15 @@ class _Objects:
 def _old(place: Path | str, before: float) -> list[Sha256]:
     folder = _folder(place)
     if folder is not None:
-        return [Sha256(one.name) for one in _whole(folder.glob("??/*")) if one.stat().st_mtime < before]
+        return [
+            Sha256(path.name) for path in _named_by_hash(folder.glob("??/*")) if path.stat().st_mtime < before
+        ]
     system, root = url_to_fs(str(place))
     paths = {PurePosixPath(path): system.modified(path) for path in system.glob(f"{root}/??/*")}
-    return [Sha256(path.name) for path in _whole(paths) if paths[path].timestamp() < before]
+    return [Sha256(path.name) for path in _named_by_hash(paths) if paths[path].timestamp() < before]
 
 
-def _weight(place: Path | str, hashes: Sequence[Sha256]) -> int:
+def _total_size(place: Path | str, hashes: Sequence[Sha256]) -> int:
     folder = _folder(place)
     store, weight = _Objects(str(place)), 0
     for sha256 in hashes:
@@ -197,6 +199,6 @@ def _weight(place: Path | str, hashes: Sequence[Sha256]) -> int:
     return weight
 
 
-def _whole(paths: Iterable[P]) -> Iterator[P]:
+def _named_by_hash(paths: Iterable[P]) -> Iterator[P]:
     """Those that are called by their hash."""
     return (path for path in paths if HASH.fullmatch(path.name))

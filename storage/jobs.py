@@ -32,7 +32,7 @@ from storage import queue_overrides, trainings
 from storage.fairness import charge
 from storage.ids import new_job_id
 from storage.job_conditions import IN_ORDER, State, is_in, makes, of_space
-from storage.pictures import unneeded
+from storage.pictures import find_unneeded
 from storage.requests import Kind, kind, to_json
 from storage.tables import Job, Person, Picture, Space
 
@@ -45,7 +45,7 @@ Death = Literal["no", "beside others", "alone"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Queued:
+class NewJob:
     """A job that was just filed."""
 
     number: int
@@ -53,7 +53,7 @@ class Queued:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class FinishedPicture:
     """A picture that a job made, as its row will say; the PNG lies in the store already."""
 
     place: int
@@ -64,16 +64,16 @@ class Finished:
 
 
 # Made once, and run beside the session: filing is what a crowd does at one moment.
-COUNTED = (
+COUNT_QUEUED = (
     update(Person)
     .where(Person.id == bindparam("person"))
     .values(queued=Person.queued + bindparam("more"))
     .returning(exists().where(Job.id == bindparam("job")))
 )
-WRITTEN = insert(Job).returning(Job.number)
+INSERT_JOB = insert(Job).returning(Job.number)
 
 
-async def file(
+async def create(
     session: AsyncSession,
     *,
     id: JobId,
@@ -87,15 +87,15 @@ async def file(
     adult: bool = False,
     private: bool = False,
     expected: float = 0.0,
-) -> Queued:
+) -> NewJob:
     """Write the job down. Its id is another one where an older job has this one already.
 
     A draft waits for its person: enqueue() puts it into the line. `adult`: the channel is kept for adults;
     `private`: only its person sees the channel; `expected`: engine seconds that it counts with till it ran.
     """
     connection = await session.connection()
-    counted = {"person": person_id, "job": id, "more": _counted(kind(request))}
-    taken = (await connection.execute(COUNTED, counted)).scalar_one()
+    change = {"person": person_id, "job": id, "more": _queue_count(kind(request))}
+    taken = (await connection.execute(COUNT_QUEUED, change)).scalar_one()
     while taken:
         id = new_job_id()
         taken = bool(await session.scalar(select(exists().where(Job.id == id))))
@@ -114,11 +114,11 @@ async def file(
         "expected": expected,
         "counted_at": now if state == "queued" else None,
     }
-    number = (await connection.execute(WRITTEN, row)).scalar_one()
-    return Queued(number=number, id=id)
+    number = (await connection.execute(INSERT_JOB, row)).scalar_one()
+    return NewJob(number=number, id=id)
 
 
-async def filed_since(session: AsyncSession, id: JobId, person_id: int, since: float) -> bool:
+async def was_created_since(session: AsyncSession, id: JobId, person_id: int, since: float) -> bool:
     """Whether the person filed a job under this id after that moment."""
     theirs = Job.id == id, Job.person_id == person_id, Job.created_at >= since
     return bool(await session.scalar(select(exists().where(*theirs))))
@@ -126,7 +126,7 @@ async def filed_since(session: AsyncSession, id: JobId, person_id: int, since: f
 
 async def enqueue(session: AsyncSession, number: int, now: float, expected: float = 0.0) -> bool:
     """Its person starts a draft: it waits for the engine from now on. False: it is no draft."""
-    job = await _changing(session, number)
+    job = await _get_for_update(session, number)
     if job.state != "draft":
         return False
     job.state, job.expected, job.counted_at = "queued", expected, now
@@ -139,9 +139,9 @@ async def next_queued(session: AsyncSession) -> Job | None:
 
     What keepers have put first in a space goes before that, and what they hold does not go.
     """
-    changes = await queue_overrides.changes(session)
+    changes = await queue_overrides.overrides(session)
     if changes.paused:
-        moving = _in_line("paint", select(Job)).where(Job.space_id.not_in(changes.paused))
+        moving = _in_fair_order("paint", select(Job)).where(Job.space_id.not_in(changes.paused))
         return await queue_overrides.first_of_its_space(
             session, await session.scalar(moving.limit(1)), changes.up
         )
@@ -159,8 +159,8 @@ async def next_queued(session: AsyncSession) -> Job | None:
 
 async def next_training(session: AsyncSession) -> Job | None:
     """The same among trainings."""
-    changes = await queue_overrides.changes(session)
-    moving = _in_line("train", select(Job)).where(Job.space_id.not_in(changes.paused))
+    changes = await queue_overrides.overrides(session)
+    moving = _in_fair_order("train", select(Job)).where(Job.space_id.not_in(changes.paused))
     return await queue_overrides.first_of_its_space(
         session, await session.scalar(moving.limit(1)), changes.up
     )
@@ -173,7 +173,7 @@ async def start(
 
     Its person is charged the expected seconds at once, so that no burst of theirs runs ahead.
     """
-    job = await _changing(session, number)
+    job = await _get_for_update(session, number)
     if job.state != "queued":
         return False
     job.state, job.started_at, job.lease_until = "running", now, lease_until
@@ -200,7 +200,7 @@ async def requeue(session: AsyncSession, number: int, now: float, *, died: Death
     `died`: whether an engine died while the job was in its step. Beside others it may not be its fault: it
     becomes a suspect, once. A job that is a suspect or has deaths should run alone.
     """
-    job = await _changing(session, number)
+    job = await _get_for_update(session, number)
     if job.state != "running":
         return False
     job.state, job.started_at, job.lease_until = "queued", None, None
@@ -218,14 +218,14 @@ async def finish(
     state: Literal["succeeded", "failed", "cancelled"],
     reason: str | None = None,
     seconds: float,
-    pictures: Sequence[Finished] = (),
+    pictures: Sequence[FinishedPicture] = (),
     now: float,
 ) -> bool:
     """End a job, charged with the engine seconds that it took. False: it had ended.
 
     A training that did not succeed keeps its curve and its samples, and nothing to paint with.
     """
-    job = await _changing(session, number)
+    job = await _get_for_update(session, number)
     if job.state not in trainings.OPEN:
         return False
     was_queued = job.state == "queued"
@@ -233,17 +233,17 @@ async def finish(
     session.add_all(
         Picture(
             job_number=number,
-            place=one.place,
-            sha256=one.sha256,
-            seed=one.seed,
-            width=one.width,
-            height=one.height,
+            place=picture.place,
+            sha256=picture.sha256,
+            seed=picture.seed,
+            width=picture.width,
+            height=picture.height,
         )
-        for one in pictures
+        for picture in pictures
     )
     await _charge(session, job, seconds, now, queued=-1 if was_queued else 0)
     if job.kind == "train" and state != "succeeded":
-        await trainings.shed(session, number)
+        await trainings.drop_files(session, number)
     return True
 
 
@@ -253,20 +253,20 @@ async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]
 
     Returns the hashes of the files that nothing needs any more.
     """
-    job = await _changing(session, number)
-    had = await trainings.forget(session, number) if job.kind == "train" else []
+    job = await _get_for_update(session, number)
+    files = await trainings.delete_rows(session, number) if job.kind == "train" else []
     if job.state in trainings.OPEN:
         await finish(session, number, state="cancelled", seconds=job.charged, now=now)
     hashes = await session.scalars(select(Picture.sha256).where(Picture.job_number == number))
-    had += [Sha256(sha256) for sha256 in hashes]
+    files += [Sha256(sha256) for sha256 in hashes]
     await session.execute(delete_rows(Picture).where(Picture.job_number == number))
     job.request, job.reason, job.deleted_at = {}, None, job.deleted_at or now
     job.revision += 1
     await session.flush()
-    return await unneeded(session, had)
+    return await find_unneeded(session, files)
 
 
-async def forget_drafts(session: AsyncSession, before: float, now: float) -> list[Sha256]:
+async def delete_old_drafts(session: AsyncSession, before: float, now: float) -> list[Sha256]:
     """Forget, as if their people had asked for it, the drafts that were filed before then and never started.
 
     Returns the hashes of the files that nothing needs any more.
@@ -274,18 +274,18 @@ async def forget_drafts(session: AsyncSession, before: float, now: float) -> lis
     waiting = select(Job.number).where(
         makes("train"), Job.state == "draft", Job.created_at < before, Job.deleted_at.is_(None)
     )
-    had: list[Sha256] = []
+    files: list[Sha256] = []
     for number in list(await session.scalars(waiting.order_by(IN_ORDER))):
-        had += await delete(session, number, now)
-    return had
+        files += await delete(session, number, now)
+    return files
 
 
-async def running(session: AsyncSession) -> list[Job]:
+async def list_running(session: AsyncSession) -> list[Job]:
     """The jobs that an engine has, oldest first."""
     return list(await session.scalars(select(Job).where(is_in("running")).order_by(IN_ORDER)))
 
 
-async def expired(session: AsyncSession, now: float, *, longest: float = LONGEST_LEASE) -> list[Job]:
+async def list_expired(session: AsyncSession, now: float, *, longest: float = LONGEST_LEASE) -> list[Job]:
     """The running jobs whose lease ran out, or was given before the clock was set back.
 
     `longest`: seconds that a lease can last; one that ends later than in that time is from another clock.
@@ -294,66 +294,70 @@ async def expired(session: AsyncSession, now: float, *, longest: float = LONGEST
     return list(await session.scalars(select(Job).where(is_in("running"), out).order_by(IN_ORDER)))
 
 
-async def waiting(session: AsyncSession, space_id: int, limit: int) -> list[JobId]:
+async def list_queued(session: AsyncSession, space_id: int, limit: int) -> list[JobId]:
     """The queued jobs of a space, oldest first."""
     theirs = select(Job.id).where(is_in("queued"), of_space(space_id))
     return await _ids(session, theirs.order_by(IN_ORDER).limit(limit))
 
 
-async def queued_count(session: AsyncSession) -> int:
+async def count_queued(session: AsyncSession) -> int:
     """How many jobs that paint wait."""
     waiting = select(func.count()).select_from(Job).where(is_in("queued"), makes("paint"))
     return await session.scalar(waiting) or 0
 
 
-async def places(
+async def positions(
     session: AsyncSession, limit: int = 200, *, seconds: float = TYPICAL, now: float | None = None
 ) -> list[tuple[JobId, int]]:
     """The queued jobs that paint in the order in which they will run, counted from 1, if each takes so many
     seconds."""
-    changes = await queue_overrides.changes(session)
-    people = await session.execute(_waiting(changes.paused).order_by(Person.used, Person.id).limit(limit))
+    changes = await queue_overrides.overrides(session)
+    people = await session.execute(
+        _people_with_queued(changes.paused).order_by(Person.used, Person.id).limit(limit)
+    )
     turns = _turns([(used, id, queued) for id, used, queued in people], limit, seconds, now or time())
-    line = await _in_turn(session, turns, changes.paused)
-    line = await queue_overrides.rearranged(session, line) if changes.up else line
-    return [(job, place) for place, job in enumerate(line, start=1)]
+    order = await _oldest_by_turn(session, turns, changes.paused)
+    order = await queue_overrides.rearrange(session, order) if changes.up else order
+    return [(job, place) for place, job in enumerate(order, start=1)]
 
 
-async def training_places(session: AsyncSession) -> list[tuple[JobId, int]]:
+async def training_positions(session: AsyncSession) -> list[tuple[JobId, int]]:
     """The queued trainings in the order in which they will run, counted from 1."""
-    changes = await queue_overrides.changes(session)
-    line = await _ids(session, _in_line("train", select(Job.id)).where(Job.space_id.not_in(changes.paused)))
-    line = await queue_overrides.rearranged(session, line) if changes.up else line
-    return [(job, place) for place, job in enumerate(line, start=1)]
+    changes = await queue_overrides.overrides(session)
+    order = await _ids(
+        session, _in_fair_order("train", select(Job.id)).where(Job.space_id.not_in(changes.paused))
+    )
+    order = await queue_overrides.rearrange(session, order) if changes.up else order
+    return [(job, place) for place, job in enumerate(order, start=1)]
 
 
-SEEN = (
+MARK_SHOWN = (
     update(Job)
     .where(Job.number == bindparam("job"), Job.moved <= bindparam("drawn"), Job.shown <= bindparam("drawn"))
     .values(shown=bindparam("drawn"), message=bindparam("in"))
 )
 
 
-async def unshown(session: AsyncSession, limit: int) -> list[JobId]:
+async def list_unshown(session: AsyncSession, limit: int) -> list[JobId]:
     """The jobs whose cards do not yet show all that happened, oldest first."""
     return await _ids(
         session, select(Job.id).where(Job.shown < Job.revision).order_by(Job.number).limit(limit)
     )
 
 
-async def shown(session: AsyncSession, number: int, revision: int, message: str | None) -> None:
+async def mark_shown(session: AsyncSession, number: int, revision: int, message: str | None) -> None:
     """The chat shows the card as it was at this revision, in this message.
 
     Nothing changes when the card has moved since then: it still has to appear where it went.
     """
-    await all_shown(session, {number: (revision, message)})
+    await mark_all_shown(session, {number: (revision, message)})
 
 
-async def all_shown(session: AsyncSession, cards: Mapping[int, tuple[int, str | None]]) -> None:
+async def mark_all_shown(session: AsyncSession, cards: Mapping[int, tuple[int, str | None]]) -> None:
     """The same of many cards, by their jobs' numbers."""
     rows = [{"job": number, "drawn": drawn, "in": message} for number, (drawn, message) in cards.items()]
     if rows:
-        await (await session.connection()).execute(SEEN, rows)
+        await (await session.connection()).execute(MARK_SHOWN, rows)
 
 
 async def has_cards(session: AsyncSession, chat: str, channel: str) -> bool:
@@ -366,7 +370,7 @@ async def has_cards(session: AsyncSession, chat: str, channel: str) -> bool:
 
 async def move(session: AsyncSession, number: int, channel: str, *, private: bool = False) -> None:
     """Let the card appear as a new message in this channel; the old message is its card no longer."""
-    job = await _changing(session, number)
+    job = await _get_for_update(session, number)
     job.channel, job.message, job.moved = channel, None, job.revision + 1
     job.private = private
     job.revision += 1
@@ -388,7 +392,7 @@ async def recent(
     return await _ids(session, newest.order_by(Job.number.desc()).limit(limit))
 
 
-async def mine(
+async def list_of_person(
     session: AsyncSession, space_id: int, person_id: int, states: Collection[State]
 ) -> list[JobId]:
     """The person's jobs in these states that were not deleted, oldest first."""
@@ -398,20 +402,20 @@ async def mine(
         )
         for state in states
     )
-    found = union_all(*theirs).subquery()  # each has its own index
-    return await _ids(session, select(found.c.id).order_by(found.c.number))
+    union = union_all(*theirs).subquery()  # each has its own index
+    return await _ids(session, select(union.c.id).order_by(union.c.number))
 
 
-def _in_line(kind: Kind, asked: Select[T]) -> Select[T]:
+def _in_fair_order(kind: Kind, query: Select[T]) -> Select[T]:
     """The queued jobs of a kind: first those of the person who used the engine least of late."""
     return (
-        asked.join(Person, Person.id == Job.person_id)
+        query.join(Person, Person.id == Job.person_id)
         .where(is_in("queued"), makes(kind))
         .order_by(Person.used, Person.id, Job.number)
     )
 
 
-def _waiting(paused: Collection[int]) -> Select[int, float, int]:
+def _people_with_queued(paused: Collection[int]) -> Select[int, float, int]:
     """Who has how many jobs that paint in line: their id, what they used of late, the number."""
     if not paused:
         return select(Person.id, Person.used, Person.queued).where(_has_queued())
@@ -425,7 +429,7 @@ def _waiting(paused: Collection[int]) -> Select[int, float, int]:
     )
 
 
-def _counted(kind: Kind) -> int:
+def _queue_count(kind: Kind) -> int:
     """How many more wait when a job of this kind does: only pictures are counted."""
     return 1 if kind == "paint" else 0
 
@@ -434,7 +438,7 @@ def _has_queued() -> ColumnElement[bool]:
     return Person.queued > literal(0, Integer, literal_execute=True)
 
 
-async def _changing(session: AsyncSession, number: int) -> Job:
+async def _get_for_update(session: AsyncSession, number: int) -> Job:
     return await session.get_one(Job, number, with_for_update=True)
 
 
@@ -442,14 +446,14 @@ async def _charge(session: AsyncSession, job: Job, seconds: float, now: float, *
     """Let the job stand at so many engine seconds on its person's account; `queued`: how many more wait."""
     person = await session.get_one(Person, job.person_id, with_for_update=True)
     person.used = charge(person.used, seconds - job.charged, now)
-    person.queued += queued * _counted("train" if job.kind == "train" else "paint")
+    person.queued += queued * _queue_count("train" if job.kind == "train" else "paint")
     job.charged = seconds
     job.revision += 1
     await session.flush()
 
 
-async def _ids(session: AsyncSession, question: Select[str]) -> list[JobId]:
-    return [JobId(id) for id in await session.scalars(question)]
+async def _ids(session: AsyncSession, query: Select[str]) -> list[JobId]:
+    return [JobId(id) for id in await session.scalars(query)]
 
 
 def _turns(people: list[tuple[float, int, int]], limit: int, seconds: float, now: float) -> list[int]:
@@ -467,7 +471,7 @@ def _turns(people: list[tuple[float, int, int]], limit: int, seconds: float, now
     return turns
 
 
-async def _in_turn(session: AsyncSession, turns: list[int], paused: Collection[int]) -> list[JobId]:
+async def _oldest_by_turn(session: AsyncSession, turns: list[int], paused: Collection[int]) -> list[JobId]:
     """The oldest queued jobs of these people, in the order of their turns."""
     most = max(Counter(turns).values(), default=0)
     rank = func.row_number().over(partition_by=Job.person_id, order_by=Job.number).label("rank")

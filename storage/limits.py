@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from engine.messages import Sha256
 from storage.job_conditions import is_in, makes, of_space
 from storage.pictures import NEEDED
-from storage.tables import Adapter, Job, Person, Picture, Standing, Upload
+from storage.tables import Adapter, Job, Member, Person, Picture, Upload
 
 DAY = 86400.0  # seconds
 
@@ -34,14 +34,14 @@ class Limits:
 
     def over(self, usual: "Limits") -> "Limits":
         """These, and the usual ones where these say nothing."""
-        told = {name: one for name, one in asdict(self).items() if one is not None}
-        return Limits(**{**asdict(usual), **told})
+        limited = {name: limit for name, limit in asdict(self).items() if limit is not None}
+        return Limits(**{**asdict(usual), **limited})
 
     def best(self, other: "Limits") -> "Limits":
         """Of each the wider one, where both limit it; what only one limits is limited so."""
         mine, theirs = asdict(self), asdict(other)
-        both = {name: [one for one in (mine[name], theirs[name]) if one is not None] for name in mine}
-        return Limits(**{name: max(ones, default=None) for name, ones in both.items()})
+        both = {name: [limit for limit in (mine[name], theirs[name]) if limit is not None] for name in mine}
+        return Limits(**{name: max(limits, default=None) for name, limits in both.items()})
 
     @property
     def any(self) -> bool:
@@ -53,7 +53,7 @@ NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Use:
+class Usage:
     """What somebody has used today, and has here now."""
 
     seconds: float = 0.0
@@ -64,15 +64,15 @@ class Use:
     megabytes: float = 0.0  # the rows do not know it: whoever asks for it weighs files()
 
 
-def limits_from(values: Mapping[str, Any]) -> Limits:
+def limits_from_json(values: Mapping[str, Any]) -> Limits:
     """The limits as a table has them."""
-    known = {field.name for field in fields(Limits)}
-    return Limits(**{name: one for name, one in values.items() if name in known})
+    names = {field.name for field in fields(Limits)}
+    return Limits(**{name: limit for name, limit in values.items() if name in names})
 
 
-def limits_to(limits: Limits) -> dict[str, Any]:
+def limits_to_json(limits: Limits) -> dict[str, Any]:
     """The same for a table: only what is limited."""
-    return {name: one for name, one in asdict(limits).items() if one is not None}
+    return {name: limit for name, limit in asdict(limits).items() if limit is not None}
 
 
 def day_of(now: float) -> float:
@@ -80,21 +80,21 @@ def day_of(now: float) -> float:
     return now - now % DAY
 
 
-async def use(
+async def usage(
     session: AsyncSession, space_id: int, person_id: int, now: float, *, pictures: bool = True
-) -> Use:
+) -> Usage:
     """What this person uses here; to count `pictures` is to look at all their jobs."""
     theirs = of_space(space_id), Job.person_id == person_id
     today = Job.space_id == space_id, Job.person_id == person_id  # found by their day: theirs may be many
-    seconds, trainings = await _of_today(session, *today, now=now)
-    carried = await _carried(session, space_id, person_id, now)
-    total, _ = await _of_today(session, Job.space_id == space_id, now=now)
-    return Use(
-        seconds=seconds + (carried.seconds if carried else 0.0),
-        trainings=trainings + (carried.trainings if carried else 0),
+    seconds, trainings = await _usage_today(session, *today, now=now)
+    deleted = await _member_today(session, space_id, person_id, now)
+    total, _ = await _usage_today(session, Job.space_id == space_id, now=now)
+    return Usage(
+        seconds=seconds + (deleted.seconds if deleted else 0.0),
+        trainings=trainings + (deleted.trainings if deleted else 0),
         queued=await _count(session, *theirs, is_in("queued")),
-        pictures=await _pictures(session, *theirs) if pictures else 0,
-        total=total + await _carried_in_all(session, space_id, now),
+        pictures=await _count_pictures(session, *theirs) if pictures else 0,
+        total=total + await _seconds_of_members(session, space_id, now),
     )
 
 
@@ -102,37 +102,37 @@ async def files(session: AsyncSession, space_id: int, person_id: int) -> set[Sha
     """Every stored file that this person's pictures, trainings and LoRAs here need, or which they sent."""
     columns = [column for column, *_ in NEEDED if column.class_ not in (Adapter, Upload)]
     theirs = of_space(space_id), Job.person_id == person_id
-    named = [
-        select(one)
-        .join(Job, Job.number == one.class_.job_number)
-        .where(*theirs, *(() if one.class_ is Picture else (makes("train"),)))
-        for one in columns
+    queries = [
+        select(column)
+        .join(Job, Job.number == column.class_.job_number)
+        .where(*theirs, *(() if column.class_ is Picture else (makes("train"),)))
+        for column in columns
     ]
     own = Adapter.space_id == space_id, Adapter.person_id == person_id
-    named += [select(one).where(*own, *when) for one, *when in NEEDED if one.class_ is Adapter]
+    queries += [select(column).where(*own, *when) for column, *when in NEEDED if column.class_ is Adapter]
     sent = Upload.space_id == space_id, Upload.person_id == person_id, Upload.at > 0
-    named.append(select(Upload.sha256).where(*sent))
-    return {Sha256(sha256) for sha256 in await session.scalars(union(*named)) if sha256 is not None}
+    queries.append(select(Upload.sha256).where(*sent))
+    return {Sha256(sha256) for sha256 in await session.scalars(union(*queries)) if sha256 is not None}
 
 
 async def charge(session: AsyncSession, space_id: int, key: str, seconds: float, now: float) -> None:
     """Count engine seconds of today that no job stands for."""
-    _add(await standing(session, space_id, key), seconds, 0, now)
+    _add(await get_member(session, space_id, key), seconds, 0, now)
     await session.flush()
 
 
 async def reset(session: AsyncSession, space_id: int, person_id: int | None, now: float) -> None:
     """Let the day begin anew for this person, or for everybody here."""
     whose = [Job.space_id == space_id, Job.counted_at >= day_of(now)]
-    standing = update(Standing).where(Standing.space_id == space_id)
+    members = update(Member).where(Member.space_id == space_id)
     if person_id is not None:
         whose.append(Job.person_id == person_id)
-        standing = standing.where(Standing.key == _key_of(person_id))
+        members = members.where(Member.key == _key_of(person_id))
     await session.execute(update(Job).where(*whose).values(counted_at=None))
-    await session.execute(standing.values(seconds=0.0, trainings=0))
+    await session.execute(members.values(seconds=0.0, trainings=0))
 
 
-async def carry(session: AsyncSession, person_id: int, now: float) -> None:
+async def keep_usage(session: AsyncSession, person_id: int, now: float) -> None:
     """Keep what somebody used today after their jobs are forgotten: to be forgotten is no way to more.
 
     To be called before the person's key goes.
@@ -140,20 +140,20 @@ async def carry(session: AsyncSession, person_id: int, now: float) -> None:
     person = await session.get_one(Person, person_id)
     spaces = select(Job.space_id).where(Job.person_id == person_id, Job.counted_at >= day_of(now)).distinct()
     for space_id in list(await session.scalars(spaces)):
-        seconds, trainings = await _of_today(
+        seconds, trainings = await _usage_today(
             session, Job.space_id == space_id, Job.person_id == person_id, now=now
         )
-        _add(await standing(session, space_id, person.key), seconds, trainings, now)
-    counted = update(Job).where(Job.person_id == person_id, Job.counted_at >= day_of(now))
-    await session.execute(counted.values(counted_at=None))
+        _add(await get_member(session, space_id, person.key), seconds, trainings, now)
+    jobs = update(Job).where(Job.person_id == person_id, Job.counted_at >= day_of(now))
+    await session.execute(jobs.values(counted_at=None))
     await session.flush()
 
 
-async def standing(session: AsyncSession, space_id: int, key: str) -> Standing:
+async def get_member(session: AsyncSession, space_id: int, key: str) -> Member:
     """How this person stands in this space; made when it is needed."""
-    row = await session.get(Standing, (space_id, key))
+    row = await session.get(Member, (space_id, key))
     if row is None:
-        row = Standing(
+        row = Member(
             space_id=space_id, key=key, blocked_at=None, limits={}, day=0.0, seconds=0.0, trainings=0
         )
         session.add(row)
@@ -161,23 +161,23 @@ async def standing(session: AsyncSession, space_id: int, key: str) -> Standing:
     return row
 
 
-def _add(row: Standing, seconds: float, trainings: int, now: float) -> None:
+def _add(row: Member, seconds: float, trainings: int, now: float) -> None:
     if row.day != day_of(now):
         row.day, row.seconds, row.trainings = day_of(now), 0.0, 0
     row.seconds += seconds
     row.trainings += trainings
 
 
-async def _of_today(session: AsyncSession, *whose: ColumnElement[bool], now: float) -> tuple[float, int]:
+async def _usage_today(session: AsyncSession, *whose: ColumnElement[bool], now: float) -> tuple[float, int]:
     """Engine seconds and trainings."""
     seconds = case(
         (Job.state == "queued", Job.expected),
         (Job.state.in_(("running", "succeeded")), Job.charged),
         else_=0.0,
     )
-    learned = (Job.kind == "train") & Job.state.in_(("queued", "running", "succeeded"))
-    asked = select(func.sum(seconds), func.sum(case((learned, 1), else_=0)))
-    used, trainings = (await session.execute(asked.where(*whose, Job.counted_at >= day_of(now)))).one()
+    trains = (Job.kind == "train") & Job.state.in_(("queued", "running", "succeeded"))
+    query = select(func.sum(seconds), func.sum(case((trains, 1), else_=0)))
+    used, trainings = (await session.execute(query.where(*whose, Job.counted_at >= day_of(now)))).one()
     return used or 0.0, trainings or 0
 
 
@@ -185,26 +185,24 @@ async def _count(session: AsyncSession, *which: ColumnElement[bool]) -> int:
     return await session.scalar(select(func.count()).select_from(Job).where(*which)) or 0
 
 
-async def _pictures(session: AsyncSession, *theirs: ColumnElement[bool]) -> int:
+async def _count_pictures(session: AsyncSession, *theirs: ColumnElement[bool]) -> int:
     """Those that are kept, and those that are on their way."""
-    kept = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
+    finished = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
     coming = select(func.sum(Job.request["count"].as_integer())).where(*theirs, makes("paint"))
     waiting, running = coming.where(is_in("queued")), coming.where(is_in("running"))
-    return sum([await session.scalar(one) or 0 for one in (kept.where(*theirs), waiting, running)])
+    return sum([await session.scalar(query) or 0 for query in (finished.where(*theirs), waiting, running)])
 
 
-async def _carried(session: AsyncSession, space_id: int, person_id: int, now: float) -> Standing | None:
-    found = select(Standing).where(
-        Standing.space_id == space_id, Standing.key == _key_of(person_id), Standing.day == day_of(now)
+async def _member_today(session: AsyncSession, space_id: int, person_id: int, now: float) -> Member | None:
+    query = select(Member).where(
+        Member.space_id == space_id, Member.key == _key_of(person_id), Member.day == day_of(now)
     )
-    return await session.scalar(found)
+    return await session.scalar(query)
 
 
-async def _carried_in_all(session: AsyncSession, space_id: int, now: float) -> float:
-    found = select(func.sum(Standing.seconds)).where(
-        Standing.space_id == space_id, Standing.day == day_of(now)
-    )
-    return await session.scalar(found) or 0.0
+async def _seconds_of_members(session: AsyncSession, space_id: int, now: float) -> float:
+    query = select(func.sum(Member.seconds)).where(Member.space_id == space_id, Member.day == day_of(now))
+    return await session.scalar(query) or 0.0
 
 
 def _key_of(person_id: int) -> Any:

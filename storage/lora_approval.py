@@ -8,14 +8,14 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import Sha256
-from storage.rules import rules_from
-from storage.tables import Adapter, Keeping
+from storage.rules import rules_from_json
+from storage.tables import Adapter, SpaceConfig
 
-Standing = Literal["", "waiting", "refused", "retired"]
+Approval = Literal["", "waiting", "refused", "retired"]
 """Of a LoRA: as its owner shares it; its owner's alone until a keeper says yes, or no; nobody's any more."""
 
 # Made once: it is asked with every picture.
-USUAL = (
+USUAL_LORAS = (
     select(Adapter.name, Adapter.usual)
     .where(
         Adapter.space_id == bindparam("space"),
@@ -29,7 +29,7 @@ USUAL = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bounds:
+class WeightBounds:
     """The weights at which a LoRA may be used; None is any."""
 
     name: str
@@ -43,62 +43,64 @@ class Bounds:
         return weight == 0 or (above and (self.most is None or weight <= self.most))
 
 
-async def at_first(session: AsyncSession, space_id: int | None) -> Standing:
+async def initial_approval(session: AsyncSession, space_id: int | None) -> Approval:
     """How a new LoRA of the space begins: where keepers ask for it, by waiting for them."""
-    found = await session.scalar(select(Keeping.rules).where(Keeping.space_id == space_id))
-    return "waiting" if rules_from(found or {}).approve else ""
+    rules = await session.scalar(select(SpaceConfig.rules).where(SpaceConfig.space_id == space_id))
+    return "waiting" if rules_from_json(rules or {}).approve else ""
 
 
-async def stand(session: AsyncSession, id: int, standing: Standing, reason: str = "") -> None:
+async def set_approval(session: AsyncSession, id: int, approval: Approval, reason: str = "") -> None:
     """Let it stand so from now on."""
-    await session.execute(update(Adapter).where(Adapter.id == id).values(standing=standing, reason=reason))
+    await session.execute(update(Adapter).where(Adapter.id == id).values(standing=approval, reason=reason))
 
 
-async def bind(session: AsyncSession, id: int, least: float | None, most: float | None) -> None:
+async def set_weight_bounds(session: AsyncSession, id: int, least: float | None, most: float | None) -> None:
     """Let it be used at these weights alone."""
     await session.execute(update(Adapter).where(Adapter.id == id).values(least=least, most=most))
 
 
-async def make_usual(session: AsyncSession, id: int, weight: float | None) -> None:
+async def set_usual_weight(session: AsyncSession, id: int, weight: float | None) -> None:
     """Let every new picture of its space have it at this weight; with None, none."""
     await session.execute(update(Adapter).where(Adapter.id == id).values(usual=weight))
 
 
-async def give(session: AsyncSession, id: int, person_id: int) -> None:
+async def set_owner(session: AsyncSession, id: int, person_id: int) -> None:
     """Let it be this person's."""
     await session.execute(update(Adapter).where(Adapter.id == id).values(person_id=person_id))
 
 
-async def bounds(session: AsyncSession, space_id: int, hashes: Collection[Sha256]) -> list[Bounds]:
+async def weight_bounds(
+    session: AsyncSession, space_id: int, hashes: Collection[Sha256]
+) -> list[WeightBounds]:
     """The limits of weight of these files: those of this space's LoRAs, else of one shared with all.
 
     What another space says of the same file is nothing to a space that has it itself.
     """
-    found = select(Adapter).where(
+    query = select(Adapter).where(
         Adapter.sha256.in_(hashes),
         Adapter.deleted_at.is_(None),
         or_(Adapter.space_id == space_id, Adapter.access == "everybody"),
         Adapter.space_id.is_not(None),
     )
-    rows = list(await session.scalars(found.order_by(Adapter.id)))
+    rows = list(await session.scalars(query.order_by(Adapter.id)))
     own = {row.sha256 for row in rows if row.space_id == space_id}
     return [
-        Bounds(name=row.name, sha256=Sha256(row.sha256), least=row.least, most=row.most)
+        WeightBounds(name=row.name, sha256=Sha256(row.sha256), least=row.least, most=row.most)
         for row in rows
         if row.space_id == space_id or row.sha256 not in own
     ]
 
 
-async def usual(session: AsyncSession, space_id: int) -> Sequence[tuple[str, float]]:
+async def usual_loras(session: AsyncSession, space_id: int) -> Sequence[tuple[str, float]]:
     """Name and weight of the LoRAs that every new picture of the space has."""
     connection = await session.connection()
-    found = await connection.execute(USUAL, {"space": space_id})
-    return [(name, weight or 0.0) for name, weight in found]
+    rows = await connection.execute(USUAL_LORAS, {"space": space_id})
+    return [(name, weight or 0.0) for name, weight in rows]
 
 
-async def retired(session: AsyncSession, space_id: int) -> set[str]:
+async def names_of_retired(session: AsyncSession, space_id: int) -> set[str]:
     """The names of the LoRAs of the space that are not used any more."""
-    found = select(Adapter.name).where(
+    query = select(Adapter.name).where(
         Adapter.space_id == space_id, Adapter.deleted_at.is_(None), Adapter.standing == "retired"
     )
-    return set(await session.scalars(found))
+    return set(await session.scalars(query))

@@ -14,7 +14,7 @@ LONGEST_REASON = 60  # characters of why jobs failed, under which they are count
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class MemberStats:
     """What somebody did in some time: jobs that succeeded, failed or were cancelled, and engine seconds."""
 
     person_id: int
@@ -30,7 +30,7 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Day:
+class DayStats:
     """What all did on one day; `day` counts from 1970."""
 
     day: int
@@ -39,18 +39,22 @@ class Day:
     seconds: float
 
 
-async def found(session: AsyncSession, space_id: int, chat: str, words: str) -> list[Person]:
+async def find_people(session: AsyncSession, space_id: int, chat: str, words: str) -> list[Person]:
     """The people of this space whom these words mean: by key, or by name whatever its case."""
-    asked = select(Job.person_id).where(Job.space_id == space_id)
-    sent = select(Upload.person_id).where(Upload.space_id == space_id, Upload.at > 0)
-    named = func.lower(Person.name) == words.strip().lower()
-    who = select(Person).where(
-        Person.chat == chat, or_(Person.key == words.strip(), named), Person.id.in_(union(asked, sent))
+    painters = select(Job.person_id).where(Job.space_id == space_id)
+    senders = select(Upload.person_id).where(Upload.space_id == space_id, Upload.at > 0)
+    has_name = func.lower(Person.name) == words.strip().lower()
+    query = select(Person).where(
+        Person.chat == chat,
+        or_(Person.key == words.strip(), has_name),
+        Person.id.in_(union(painters, senders)),
     )
-    return list(await session.scalars(who.order_by(Person.id)))
+    return list(await session.scalars(query.order_by(Person.id)))
 
 
-async def filed_since(session: AsyncSession, space_id: int, since: float) -> tuple[ColumnElement[bool], ...]:
+async def created_since(
+    session: AsyncSession, space_id: int, since: float
+) -> tuple[ColumnElement[bool], ...]:
     """Whether a job was filed here since then, asked of those alone that may have been.
 
     No index knows when jobs were filed, but their numbers grow with time: the first is searched for, a day
@@ -65,121 +69,123 @@ async def filed_since(session: AsyncSession, space_id: int, since: float) -> tup
     return of_space(space_id), Job.number > low, Job.created_at >= since
 
 
-async def everybody(
+async def member_stats(
     session: AsyncSession, space_id: int, since: float, person_id: int | None = None, limit: int = 60
-) -> list[Done]:
+) -> list[MemberStats]:
     """What the people of the space did since then; those who used the engine most come first."""
-    painted, seconds = _when(Job.kind == "paint", _succeeded()), func.sum(_charged())
-    asked = (
+    paintings, seconds = _count_where(Job.kind == "paint", _has_succeeded()), func.sum(_engine_seconds())
+    query = (
         select(
             Person,
-            painted,
-            _when(Job.kind == "train", _succeeded()),
-            _when(Job.state == "failed"),
-            _when(Job.state == "cancelled"),
-            _when(Job.state.in_(("draft", "queued", "running"))),
+            paintings,
+            _count_where(Job.kind == "train", _has_succeeded()),
+            _count_where(Job.state == "failed"),
+            _count_where(Job.state == "cancelled"),
+            _count_where(Job.state.in_(("draft", "queued", "running"))),
             seconds,
         )
         .join(Job, Job.person_id == Person.id)
-        .where(*await filed_since(session, space_id, since))
+        .where(*await created_since(session, space_id, since))
         .group_by(Person.id)
         .order_by(seconds.desc(), Person.id)
         .limit(limit)
     )
     if person_id is not None:
-        asked = asked.where(Person.id == person_id)
-    sent = await _sent(session, space_id, person_id)
-    done = [
-        Done(
+        query = query.where(Person.id == person_id)
+    uploads = await _count_uploads(session, space_id, person_id)
+    stats = [
+        MemberStats(
             person_id=person.id,
             key=person.key,
             name=person.name,
-            paintings=paintings,
-            trainings=trainings,
+            paintings=painted,
+            trainings=trained,
             failed=failed,
             cancelled=cancelled,
             open=open,
             seconds=used or 0.0,
-            sent=sent.pop(person, 0),
+            sent=uploads.pop(person, 0),
         )
-        for person, paintings, trainings, failed, cancelled, open, used in await session.execute(asked)
+        for person, painted, trained, failed, cancelled, open, used in await session.execute(query)
     ]
-    return [*done, *(_only_sent(person, files) for person, files in sent.items())][:limit]
+    return [*stats, *(_stats_of_uploader(person, files) for person, files in uploads.items())][:limit]
 
 
-async def _sent(session: AsyncSession, space_id: int, person_id: int | None) -> dict[Person, int]:
+async def _count_uploads(session: AsyncSession, space_id: int, person_id: int | None) -> dict[Person, int]:
     """Who has files here that they sent, and how many."""
-    asked = select(Person, func.count()).join(Upload, Upload.person_id == Person.id)
-    asked = asked.where(Upload.space_id == space_id, Upload.at > 0).group_by(Person.id).order_by(Person.id)
+    query = select(Person, func.count()).join(Upload, Upload.person_id == Person.id)
+    query = query.where(Upload.space_id == space_id, Upload.at > 0).group_by(Person.id).order_by(Person.id)
     if person_id is not None:
-        asked = asked.where(Person.id == person_id)
-    return {row[0]: row[1] for row in await session.execute(asked)}
+        query = query.where(Person.id == person_id)
+    return {row[0]: row[1] for row in await session.execute(query)}
 
 
-def _only_sent(person: Person, files: int) -> Done:
+def _stats_of_uploader(person: Person, files: int) -> MemberStats:
     nothing = dict.fromkeys(("paintings", "trainings", "failed", "cancelled", "open"), 0)
-    return Done(person_id=person.id, key=person.key, name=person.name, **nothing, seconds=0.0, sent=files)
+    return MemberStats(
+        person_id=person.id, key=person.key, name=person.name, **nothing, seconds=0.0, sent=files
+    )
 
 
-async def days(session: AsyncSession, space_id: int, since: float) -> list[Day]:
+async def day_stats(session: AsyncSession, space_id: int, since: float) -> list[DayStats]:
     """What was done on each day since then, on which anything was."""
-    day = cast(Job.created_at / DAY, Integer)
-    asked = (
-        select(day, func.count(), _when(Job.kind == "train"), func.sum(_charged()))
-        .where(*await filed_since(session, space_id, since), _succeeded())
-        .group_by(day)
-        .order_by(day)
+    date = cast(Job.created_at / DAY, Integer)
+    query = (
+        select(date, func.count(), _count_where(Job.kind == "train"), func.sum(_engine_seconds()))
+        .where(*await created_since(session, space_id, since), _has_succeeded())
+        .group_by(date)
+        .order_by(date)
     )
     return [
-        Day(day=one, jobs=jobs, trainings=trainings, seconds=seconds or 0.0)
-        for one, jobs, trainings, seconds in await session.execute(asked)
+        DayStats(day=date, jobs=jobs, trainings=trainings, seconds=seconds or 0.0)
+        for date, jobs, trainings, seconds in await session.execute(query)
     ]
 
 
 async def failures(session: AsyncSession, space_id: int, since: float) -> list[tuple[str, int]]:
     """Why jobs failed since then, and how many; the most first."""
     why, often = func.substr(Job.reason, 1, LONGEST_REASON), func.count()
-    asked = (
+    query = (
         select(why, often)
         .where(
-            *await filed_since(session, space_id, since),
+            *await created_since(session, space_id, since),
             Job.state == "failed",
             Job.reason.is_not(None),
         )
         .group_by(why)
         .order_by(often.desc(), why)
     )
-    return [(reason, count) for reason, count in await session.execute(asked)]
+    return [(reason, count) for reason, count in await session.execute(query)]
 
 
-async def pictures(session: AsyncSession, space_id: int, person_id: int) -> int:
+async def count_pictures(session: AsyncSession, space_id: int, person_id: int) -> int:
     """How many pictures this person keeps here."""
-    asked = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
-    return await session.scalar(asked.where(of_space(space_id), Job.person_id == person_id)) or 0
+    query = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
+    return await session.scalar(query.where(of_space(space_id), Job.person_id == person_id)) or 0
 
 
-async def loras(session: AsyncSession, space_id: int, person_id: int) -> int:
+async def count_loras(session: AsyncSession, space_id: int, person_id: int) -> int:
     """How many LoRAs are theirs here."""
     theirs = Adapter.space_id == space_id, Adapter.person_id == person_id, Adapter.deleted_at.is_(None)
     return await session.scalar(select(func.count()).select_from(Adapter).where(*theirs)) or 0
 
 
-async def names(session: AsyncSession, space_id: int, keys: Collection[str]) -> dict[str, str]:
+async def names_by_key(session: AsyncSession, space_id: int, keys: Collection[str]) -> dict[str, str]:
     """What the people with these keys are called, as far as they are known."""
     chat = select(Space.chat).where(Space.id == space_id).scalar_subquery()
-    asked = select(Person.key, Person.name).where(Person.chat == chat, Person.key.in_(keys))
-    return {row.key: row.name for row in await session.execute(asked)}
+    query = select(Person.key, Person.name).where(Person.chat == chat, Person.key.in_(keys))
+    return {row.key: row.name for row in await session.execute(query)}
 
 
-def _succeeded() -> ColumnElement[bool]:
+def _has_succeeded() -> ColumnElement[bool]:
     return Job.state == "succeeded"
 
 
-def _charged() -> ColumnElement[float]:
+def _engine_seconds() -> ColumnElement[float]:
     return case((Job.state.in_(("running", "succeeded")), Job.charged), else_=0.0)
 
 
-def _when(*which: ColumnElement[bool]) -> ColumnElement[int]:
+def _count_where(*which: ColumnElement[bool]) -> ColumnElement[int]:
     """How many of the jobs are so."""
-    wanted = which[0] if len(which) == 1 else which[0] & which[1]
-    return func.sum(case((wanted, 1), else_=0))
+    condition = which[0] if len(which) == 1 else which[0] & which[1]
+    return func.sum(case((condition, 1), else_=0))

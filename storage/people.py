@@ -13,10 +13,10 @@ SPACE = select(Space).where(Space.chat == bindparam("chat"), Space.key == bindpa
 PERSON = select(Person).where(Person.chat == bindparam("chat"), Person.key == bindparam("key"))
 
 
-async def space(session: AsyncSession, chat: str, key: str, name: str) -> Space:
+async def upsert_space(session: AsyncSession, chat: str, key: str, name: str) -> Space:
     """The space that this chat calls `key`, under its name of today."""
     name = _storable(name)
-    row = await _known_space(session, chat, key)
+    row = await _find_space(session, chat, key)
     if row is None:
         row = Space(chat=chat, key=key, name=name)
         session.add(row)
@@ -27,10 +27,10 @@ async def space(session: AsyncSession, chat: str, key: str, name: str) -> Space:
     return row
 
 
-async def person(session: AsyncSession, chat: str, key: str, name: str) -> Person:
+async def upsert_person(session: AsyncSession, chat: str, key: str, name: str) -> Person:
     """The person whom this chat calls `key`, under their name of today."""
     name = _storable(name)
-    row = await known(session, chat, key)
+    row = await find_person(session, chat, key)
     if row is None:
         row = Person(chat=chat, key=key, name=name, settings={}, used=0.0, queued=0)
         session.add(row)
@@ -41,18 +41,18 @@ async def person(session: AsyncSession, chat: str, key: str, name: str) -> Perso
     return row
 
 
-async def space_id(session: AsyncSession, chat: str, key: str) -> int | None:
+async def find_space_id(session: AsyncSession, chat: str, key: str) -> int | None:
     """The number of this space, if anybody was ever in it."""
-    row = await _known_space(session, chat, key)
+    row = await _find_space(session, chat, key)
     return row.id if row else None
 
 
-async def known(session: AsyncSession, chat: str, key: str) -> Person | None:
+async def find_person(session: AsyncSession, chat: str, key: str) -> Person | None:
     """The person whom this chat calls `key`, if they ever were here."""
     return await session.scalar(PERSON, {"chat": chat, "key": key})
 
 
-async def keep_settings(session: AsyncSession, person_id: int, settings: Mapping[str, Any]) -> None:
+async def save_settings(session: AsyncSession, person_id: int, settings: Mapping[str, Any]) -> None:
     """Put these defaults in the place of the person's."""
     row = await session.get_one(Person, person_id)
     row.settings = dict(settings)
@@ -64,5 +64,5 @@ def _storable(name: str) -> str:
     return name if name.isascii() else name.encode(errors="replace").decode()
 
 
-async def _known_space(session: AsyncSession, chat: str, key: str) -> Space | None:
+async def _find_space(session: AsyncSession, chat: str, key: str) -> Space | None:
     return await session.scalar(SPACE, {"chat": chat, "key": key})

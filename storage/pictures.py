@@ -24,7 +24,7 @@ from storage.tables import (
 
 STAR = "⭐"
 HIDDEN = "hidden"  # in a job's request: the places of pictures that are not seen at once
-ASKED_AT_ONCE = 1000  # hashes in one question
+HASHES_PER_QUERY = 1000  # hashes in one question
 NEEDED: tuple[tuple[Any, ...], ...] = (  # every column that names a stored file, and when it needs it
     (Picture.sha256,),
     (Adapter.sha256, Adapter.deleted_at.is_(None)),
@@ -58,7 +58,7 @@ class GalleryPicture:
     adult: bool = False  # painted where only adults are
 
 
-async def star(session: AsyncSession, picture_id: int, person_id: int, now: float) -> bool:
+async def toggle_star(session: AsyncSession, picture_id: int, person_id: int, now: float) -> bool:
     """Keep the picture, or no longer when the person did already; whether it is kept now."""
     vote = await session.get(Vote, (picture_id, person_id, STAR))
     if vote is None:
@@ -69,12 +69,12 @@ async def star(session: AsyncSession, picture_id: int, person_id: int, now: floa
     return vote is None
 
 
-async def keep(
-    session: AsyncSession, picture_ids: Collection[int], person_id: int, kept: bool, now: float
+async def set_starred(
+    session: AsyncSession, picture_ids: Collection[int], person_id: int, starred: bool, now: float
 ) -> bool:
     """Let the person keep these pictures, or none of them; whether that is anything new."""
     votes = {id: await session.get(Vote, (id, person_id, STAR)) for id in picture_ids}
-    changing = [id for id, vote in votes.items() if (vote is None) == kept]
+    changing = [id for id, vote in votes.items() if (vote is None) == starred]
     for id in changing:
         if (vote := votes[id]) is None:
             session.add(Vote(picture_id=id, person_id=person_id, emoji=STAR, created_at=now))
@@ -99,17 +99,17 @@ async def gallery(
     """
     keeps = exists().where(Vote.picture_id == Picture.id, Vote.person_id == person_id, Vote.emoji == STAR)
     kept = select(Vote.picture_id).where(Vote.person_id == person_id, Vote.emoji == STAR)
-    found = (
+    query = (
         select(Picture, Job.id, Job.number, Job.request, Job.adult, Space.key, keeps)
         .join(Job, Job.number == Picture.job_number)
         .join(Space, Space.id == Job.space_id)
         .where(Picture.id.in_(kept) if starred else Job.person_id == person_id, Job.deleted_at.is_(None))
     )
     if space_id is not None:
-        found = found.where(of_space(space_id))
+        query = query.where(of_space(space_id))
     if before is not None:
-        found = await _after(session, found, before)
-    rows = await session.execute(found.order_by(Job.number.desc(), Picture.place).offset(skip).limit(limit))
+        query = await _page_after(session, query, before)
+    rows = await session.execute(query.order_by(Job.number.desc(), Picture.place).offset(skip).limit(limit))
     return [
         GalleryPicture(
             id=picture.id,
@@ -139,46 +139,48 @@ async def of_job(session: AsyncSession, space_id: int, job: JobId, place: int) -
     )
 
 
-async def unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> list[Sha256]:
+async def find_unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> list[Sha256]:
     """Those of the hashes that no row knows: their files can go."""
-    asked = list(dict.fromkeys(hashes))
-    kept: set[str] = set()
-    for first in range(0, len(asked), ASKED_AT_ONCE):
-        some = asked[first : first + ASKED_AT_ONCE]
+    distinct = list(dict.fromkeys(hashes))
+    in_rows: set[str] = set()
+    for first in range(0, len(distinct), HASHES_PER_QUERY):
+        some = distinct[first : first + HASHES_PER_QUERY]
         needed = union(*(select(column).where(column.in_(some), *when) for column, *when in NEEDED))
-        kept |= set((await session.execute(needed)).scalars())
-    rest = [sha256 for sha256 in asked if sha256 not in kept]
-    used = await in_use(session, rest) if rest else set()
-    return [sha256 for sha256 in rest if sha256 not in used]
+        in_rows |= set((await session.execute(needed)).scalars())
+    rest = [sha256 for sha256 in distinct if sha256 not in in_rows]
+    in_jobs = await find_in_use(session, rest) if rest else set()
+    return [sha256 for sha256 in rest if sha256 not in in_jobs]
 
 
-async def spare(session: AsyncSession, request: Work | None) -> list[Sha256]:
+async def find_unneeded_adapters(session: AsyncSession, request: Work | None) -> list[Sha256]:
     """The files of a request's LoRAs that nothing needs any more: deleted while it painted with them."""
-    used = request.adapters if isinstance(request, Paint) else ()
-    return await unneeded(session, [use.sha256 for use in used])
+    adapters = request.adapters if isinstance(request, Paint) else ()
+    return await find_unneeded(session, [use.sha256 for use in adapters])
 
 
-async def in_use(session: AsyncSession, hashes: Collection[Sha256]) -> set[Sha256]:
+async def find_in_use(session: AsyncSession, hashes: Collection[Sha256]) -> set[Sha256]:
     """Those that are the files of LoRAs, maybe deleted ones, with which jobs that have not ended paint."""
-    asked = list(hashes)
-    made: list[str] = []
-    for first in range(0, len(asked), ASKED_AT_ONCE):
-        some = Adapter.sha256.in_(asked[first : first + ASKED_AT_ONCE])
-        made += await session.scalars(select(Adapter.sha256).where(some).distinct())
-    used = {sha256 for sha256 in made if await session.scalar(_painting_with(sha256))}
-    return {Sha256(sha256) for sha256 in used}
+    hashes_list = list(hashes)
+    adapters: list[str] = []
+    for first in range(0, len(hashes_list), HASHES_PER_QUERY):
+        some = Adapter.sha256.in_(hashes_list[first : first + HASHES_PER_QUERY])
+        adapters += await session.scalars(select(Adapter.sha256).where(some).distinct())
+    in_jobs = {sha256 for sha256 in adapters if await session.scalar(_is_painted_with(sha256))}
+    return {Sha256(sha256) for sha256 in in_jobs}
 
 
-def _painting_with(sha256: str) -> Select[bool]:
+def _is_painted_with(sha256: str) -> Select[bool]:
     """Whether a job that waits or runs has this hash in its request."""
-    named = cast(Job.request, Text).contains(sha256)
-    return select(or_(exists().where(is_in("queued"), named), exists().where(is_in("running"), named)))
+    mentions_it = cast(Job.request, Text).contains(sha256)
+    return select(
+        or_(exists().where(is_in("queued"), mentions_it), exists().where(is_in("running"), mentions_it))
+    )
 
 
-async def _after(session: AsyncSession, found: Select[Any], before: int) -> Select[Any]:
+async def _page_after(session: AsyncSession, query: Select[Any], before: int) -> Select[Any]:
     """Only what comes after this picture, in the gallery's order."""
     last = await session.get(Picture, before)
     if last is None:  # deleted since the page was made
-        return found.where(Picture.id < before)
+        return query.where(Picture.id < before)
     same_job = and_(Job.number == last.job_number, Picture.place > last.place)
-    return found.where(or_(Job.number < last.job_number, same_job))
+    return query.where(or_(Job.number < last.job_number, same_job))

@@ -35,12 +35,12 @@ from storage.tables import (
     Audit,
     Checkpoint,
     Job,
-    Keeping,
+    Member,
     Person,
     Picture,
     Sample,
     Space,
-    Standing,
+    SpaceConfig,
     Table,
     Training,
     TrainingPicture,
@@ -55,7 +55,7 @@ TO_REMOVE = 0.0  # the time of an upload that stands for a file on its way out o
 
 
 @dataclass(frozen=True, kw_only=True)
-class Counts:
+class StoredCounts:
     """How much there is of each kind."""
 
     prompts: int = 0  # jobs with the words that were asked for
@@ -71,26 +71,26 @@ class Counts:
     @property
     def anything(self) -> bool:
         """Whether there is anything at all."""
-        return any(getattr(self, one.name) for one in fields(self))
+        return any(getattr(self, field.name) for field in fields(self))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Forgotten:
+class Deletion:
     """What went. `touched` are jobs whose cards are to change or to go, `stopped` those that the engine may
     be at, `unneeded` files to be removed once this is on disk.
     """
 
-    counts: Counts
+    counts: StoredCounts
     touched: tuple[JobId, ...] = ()
     stopped: tuple[JobId, ...] = ()
     unneeded: tuple[Sha256, ...] = ()
 
 
-async def stored(session: AsyncSession, person_id: int) -> Counts:
+async def count_stored(session: AsyncSession, person_id: int) -> StoredCounts:
     """What is stored about the person, in all spaces of their chat."""
     person = await session.get_one(Person, person_id)
-    counts = await _counted(session, _jobs_of(Job.person_id == person_id), Adapter.person_id == person_id)
-    return Counts(
+    counts = await _count_all(session, _jobs_of(Job.person_id == person_id), Adapter.person_id == person_id)
+    return StoredCounts(
         **counts,
         votes=await _count(session, Vote, Vote.person_id == person_id),
         settings=len(person.settings),
@@ -98,67 +98,70 @@ async def stored(session: AsyncSession, person_id: int) -> Counts:
     )
 
 
-async def forget_person(session: AsyncSession, person_id: int, now: float) -> Forgotten:
+async def forget_person(session: AsyncSession, person_id: int, now: float) -> Deletion:
     """Forget all that the person did, made and said in this chat, and who they are."""
     person = await session.get_one(Person, person_id, with_for_update=True)
-    counts = await stored(session, person_id)
+    counts = await count_stored(session, person_id)
     starred = select(Picture.job_number).join(Vote, Vote.picture_id == Picture.id)
-    touched = [*await _touch(session, Job.number.in_(starred.where(Vote.person_id == person_id)))]
+    touched = [*await _touch_cards(session, Job.number.in_(starred.where(Vote.person_id == person_id)))]
     await session.execute(delete(Vote).where(Vote.person_id == person_id))
-    await _without_traces(session, person, now)
-    had = set(await session.scalars(select(Upload.sha256).where(Upload.person_id == person_id)))
+    await _remove_traces(session, person, now)
+    files = set(await session.scalars(select(Upload.sha256).where(Upload.person_id == person_id)))
     await session.execute(delete(Upload).where(Upload.person_id == person_id))
-    had |= await _without_adapters(session, Adapter.person_id == person_id, now)
-    stopped, cards = await _stopped(session, Job.person_id == person_id), await _cards(session, person_id)
-    had |= await _without_jobs(session, Job.person_id == person_id, now)
-    await _without_name(session, Space, Space.chat == person.chat, Space.key == f"user-{person.key}")
-    person.key, person.name, person.settings, person.used, person.queued = _nobody(), "", {}, 0.0, 0
+    files |= await _blank_adapters(session, Adapter.person_id == person_id, now)
+    stopped, cards = (
+        await _jobs_in_engine(session, Job.person_id == person_id),
+        await _newest_cards(session, person_id),
+    )
+    files |= await _blank_jobs(session, Job.person_id == person_id, now)
+    await _blank_space(session, Space, Space.chat == person.chat, Space.key == f"user-{person.key}")
+    person.key, person.name, person.settings, person.used, person.queued = _forgotten_key(), "", {}, 0.0, 0
     await session.flush()
-    return Forgotten(
+    return Deletion(
         counts=counts,
         touched=(*touched, *cards),
         stopped=stopped,
-        unneeded=await _to_remove(session, person_id, had),
+        unneeded=await _schedule_removal(session, person_id, files),
     )
 
 
-async def forget_space(session: AsyncSession, chat: str, key: str, now: float) -> Forgotten:
+async def forget_space(session: AsyncSession, chat: str, key: str, now: float) -> Deletion:
     """Forget all that was done in the space, whoever did it, and the people who did nothing elsewhere.
 
     The bot is there no more: cards in its channels stay, and those in people's own channels go.
     """
     space = await session.scalar(select(Space).where(Space.chat == chat, Space.key == key).with_for_update())
     if space is None:
-        return Forgotten(counts=Counts())
+        return Deletion(counts=StoredCounts())
     here, owned = Job.space_id == space.id, Adapter.space_id == space.id
-    counts = await _counted(session, _jobs_of(here), owned)
-    strangers = await _only_there(session, space.id)
-    await _less_queued(session, space.id)
-    had = await _without_adapters(session, owned, now)
-    stopped = await _stopped(session, here)
-    had |= await _without_jobs(session, here, now)
+    counts = await _count_all(session, _jobs_of(here), owned)
+    people = await _people_only_in(session, space.id)
+    await _subtract_queued(session, space.id)
+    files = await _blank_adapters(session, owned, now)
+    stopped = await _jobs_in_engine(session, here)
+    files |= await _blank_jobs(session, here, now)
     sent = delete(Upload).where(Upload.space_id == space.id, Upload.at > TO_REMOVE)
-    had |= set(await session.scalars(sent.returning(Upload.sha256)))
+    files |= set(await session.scalars(sent.returning(Upload.sha256)))
     away = update(Job).where(here, Job.private.is_(False))
     await session.execute(away.values(shown=Job.revision, message=None))
     going = select(Job.id).where(here, Job.shown < Job.revision).limit(AT_ONCE)
     touched = [JobId(id) for id in await session.scalars(going)]
     await session.execute(delete(Audit).where(Audit.space_id == space.id))
-    await _without_name(session, Space, Space.id == space.id)
-    told = [await forget_person(session, one, now) for one in strangers]
-    keeper = Person(chat=chat, key=_nobody(), name="", settings={}, used=0.0, queued=0)
+    await _blank_space(session, Space, Space.id == space.id)
+    deletions = [await forget_person(session, one, now) for one in people]
+    keeper = Person(chat=chat, key=_forgotten_key(), name="", settings={}, used=0.0, queued=0)
     session.add(keeper)
     await session.flush()
-    unneeded = await _to_remove(session, keeper.id, had)
-    return Forgotten(
-        counts=Counts(**counts, votes=sum(one.counts.votes for one in told)),
-        touched=tuple({*touched, *(job for one in told for job in one.touched)}),
-        stopped=tuple({*stopped, *(job for one in told for job in one.stopped)}),
-        unneeded=tuple({*unneeded, *(sha256 for one in told for sha256 in one.unneeded)}),
+    unneeded = await _schedule_removal(session, keeper.id, files)
+    return Deletion(
+        counts=StoredCounts(**counts, votes=sum(one.counts.votes for one in deletions)),
+        touched=tuple({*touched, *(job for one in deletions for job in one.touched)}),
+        stopped=tuple({*stopped, *(job for one in deletions for job in one.stopped)}),
+        unneeded=tuple({*unneeded, *(sha256 for one in deletions for sha256 in one.unneeded)}),
     )
 
 
-def _nobody() -> str:
+def _forgotten_key() -> str:
     return f"{FORGOTTEN}{token_hex(8)}"
 
 
@@ -166,7 +169,7 @@ def _jobs_of(which: ColumnElement[bool]) -> Select[int]:
     return select(Job.number).where(which)
 
 
-async def _counted(
+async def _count_all(
     session: AsyncSession, numbers: Select[int], adapters: ColumnElement[bool]
 ) -> dict[str, int]:
     """How much there is of what hangs from these jobs, and how many of these LoRAs."""
@@ -187,26 +190,26 @@ async def _count(session: AsyncSession, table: type[Table], *which: ColumnElemen
     return await session.scalar(select(func.count()).select_from(table).where(*which)) or 0
 
 
-async def _touch(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[JobId]:
+async def _touch_cards(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[JobId]:
     """These cards must show what changed."""
     changed = update(Job).where(which).values(revision=Job.revision + 1).returning(Job.id)
     return [JobId(id) for id in (await session.scalars(changed)).all()[:AT_ONCE]]
 
 
-async def _stopped(session: AsyncSession, which: ColumnElement[bool]) -> tuple[JobId, ...]:
+async def _jobs_in_engine(session: AsyncSession, which: ColumnElement[bool]) -> tuple[JobId, ...]:
     """Those that the engine may be at."""
     ids = await session.scalars(select(Job.id).where(which, Job.state.in_(("draft", "running"))))
     return tuple(JobId(id) for id in ids)
 
 
-async def _cards(session: AsyncSession, person_id: int) -> tuple[JobId, ...]:
+async def _newest_cards(session: AsyncSession, person_id: int) -> tuple[JobId, ...]:
     """The person's newest cards, which leave the chats first."""
     newest = select(Job.id).where(Job.person_id == person_id, Job.deleted_at.is_(None))
     ids = await session.scalars(newest.order_by(Job.number.desc()).limit(AT_ONCE))
     return tuple(JobId(id) for id in ids)
 
 
-async def _without_jobs(session: AsyncSession, which: ColumnElement[bool], now: float) -> set[str]:
+async def _blank_jobs(session: AsyncSession, which: ColumnElement[bool], now: float) -> set[str]:
     """Nothing stays of these jobs but what their cards need to leave the chat; the files that they had."""
     numbers = _jobs_of(which)
     files: tuple[tuple[Any, ...], ...] = (
@@ -217,10 +220,10 @@ async def _without_jobs(session: AsyncSession, which: ColumnElement[bool], now: 
         (Training.sheet, Training),
         (Training.state_sha256, Training),
     )
-    named = (
+    queries = (
         select(column).where(table.job_number.in_(numbers), column.is_not(None)) for column, table in files
     )
-    had = set((await session.scalars(union(*named))).all())
+    hashes = set((await session.scalars(union(*queries))).all())
     for table in (Picture, TrainingPicture, Checkpoint, Sample, Training):
         await session.execute(delete(table).where(table.job_number.in_(numbers)))
     ended = func.coalesce(Job.ended_at, now)
@@ -235,16 +238,16 @@ async def _without_jobs(session: AsyncSession, which: ColumnElement[bool], now: 
         Job.deleted_at: func.coalesce(Job.deleted_at, now),
     }
     await session.execute(update(Job).where(which).values(blank))
-    return had
+    return hashes
 
 
-async def _without_adapters(session: AsyncSession, which: ColumnElement[bool], now: float) -> set[str]:
+async def _blank_adapters(session: AsyncSession, which: ColumnElement[bool], now: float) -> set[str]:
     """Nobody can use these LoRAs any more, and nothing tells what they were; the files that they had."""
     living = which, Adapter.deleted_at.is_(None)
-    made = select(Adapter.job_number).where(*living)
-    await _touch(session, Job.number.in_(made))
+    trainings = select(Adapter.job_number).where(*living)
+    await _touch_cards(session, Job.number.in_(trainings))
     files = select(Adapter.sha256, Adapter.thumbnail, Adapter.sheet).where(*living)
-    had = (await session.execute(files)).all()
+    rows = (await session.execute(files)).all()
     blank: dict[Any, Any] = {
         **dict.fromkeys((Adapter.name, Adapter.trigger, Adapter.phrase, Adapter.preset), ""),
         Adapter.info: None,
@@ -253,23 +256,23 @@ async def _without_adapters(session: AsyncSession, which: ColumnElement[bool], n
         Adapter.deleted_at: func.coalesce(Adapter.deleted_at, now),
     }
     await session.execute(update(Adapter).where(which).values(blank))
-    return {sha256 for row in had for sha256 in row if sha256 is not None}
+    return {sha256 for row in rows for sha256 in row if sha256 is not None}
 
 
-async def _without_name(session: AsyncSession, table: type[Space], *which: ColumnElement[bool]) -> None:
+async def _blank_space(session: AsyncSession, table: type[Space], *which: ColumnElement[bool]) -> None:
     """The chat's key leads to these spaces no more; there is at most one."""
-    await session.execute(update(table).where(*which).values(key=_nobody(), name="", joined=False))
+    await session.execute(update(table).where(*which).values(key=_forgotten_key(), name="", joined=False))
 
 
-async def _without_traces(session: AsyncSession, person: Person, now: float) -> None:
+async def _remove_traces(session: AsyncSession, person: Person, now: float) -> None:
     """What was changed stays known, without who did it and on whom. Where there are limits, so does what
     they used today, by the chat's key: to be forgotten is no way around them.
     """
-    await limits.carry(session, person.id, now)
-    limited = select(Keeping.space_id).where(cast(Keeping.limits, Text) != "{}")
-    idle = Standing.blocked_at.is_(None), cast(Standing.limits, Text) == "{}"
-    unlimited = Standing.key == person.key, Standing.space_id.not_in(limited)
-    await session.execute(delete(Standing).where(*unlimited, *idle))
+    await limits.keep_usage(session, person.id, now)
+    limited = select(SpaceConfig.space_id).where(cast(SpaceConfig.limits, Text) != "{}")
+    idle = Member.blocked_at.is_(None), cast(Member.limits, Text) == "{}"
+    unlimited = Member.key == person.key, Member.space_id.not_in(limited)
+    await session.execute(delete(Member).where(*unlimited, *idle))
     mine = Audit.person_id == person.id
     await session.execute(update(Audit).where(mine).values(person_id=None))
     spaces = select(Space.id).where(Space.chat == person.chat)
@@ -277,15 +280,15 @@ async def _without_traces(session: AsyncSession, person: Person, now: float) -> 
     await session.execute(update(Audit).where(*about).values(subject="somebody", before=None, after=None))
 
 
-async def _to_remove(session: AsyncSession, person_id: int, had: set[str]) -> tuple[Sha256, ...]:
+async def _schedule_removal(session: AsyncSession, person_id: int, files: set[str]) -> tuple[Sha256, ...]:
     """Write down that these files are to go, which is known after a restart, too."""
-    rows = [{"person_id": person_id, "sha256": sha256, "at": TO_REMOVE} for sha256 in sorted(had)]
+    rows = [{"person_id": person_id, "sha256": sha256, "at": TO_REMOVE} for sha256 in sorted(files)]
     if rows:
         await session.execute(insert(Upload), rows)
-    return tuple(Sha256(sha256) for sha256 in sorted(had))
+    return tuple(Sha256(sha256) for sha256 in sorted(files))
 
 
-async def _less_queued(session: AsyncSession, space_id: int) -> None:
+async def _subtract_queued(session: AsyncSession, space_id: int) -> None:
     """What waits in the space counts no more for its people."""
     waiting = (
         select(func.count())
@@ -301,11 +304,11 @@ async def _less_queued(session: AsyncSession, space_id: int) -> None:
     await session.execute(update(Person).where(Person.queued > 0).values(queued=Person.queued - waiting))
 
 
-async def _only_there(session: AsyncSession, space_id: int) -> list[int]:
+async def _people_only_in(session: AsyncSession, space_id: int) -> list[int]:
     """The people who painted, trained, voted or sent anything in this space and in no other."""
     picture_of = (Vote.picture_id == Picture.id, Picture.job_number == Job.number)
 
-    def did(
+    def has_traces(
         where: ColumnElement[bool], owned: ColumnElement[bool], sent: ColumnElement[bool]
     ) -> ColumnElement[bool]:
         return or_(
@@ -315,8 +318,8 @@ async def _only_there(session: AsyncSession, space_id: int) -> list[int]:
             exists().where(Upload.person_id == Person.id, Upload.at > TO_REMOVE, sent),
         )
 
-    here = did(Job.space_id == space_id, Adapter.space_id == space_id, Upload.space_id == space_id)
-    elsewhere = did(
+    here = has_traces(Job.space_id == space_id, Adapter.space_id == space_id, Upload.space_id == space_id)
+    elsewhere = has_traces(
         (Job.space_id != space_id) & Job.deleted_at.is_(None),
         Adapter.space_id != space_id,
         Upload.space_id != space_id,

@@ -7,9 +7,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Sha256
 from storage.limits import day_of
-from storage.pictures import in_use
+from storage.pictures import find_in_use
 from storage.privacy import FORGOTTEN, TO_REMOVE
-from storage.tables import Adapter, Job, Person, Space, Standing, Upload
+from storage.tables import Adapter, Job, Member, Person, Space, Upload
 
 AT_ONCE = 1000  # files
 NOBODY = select(Person.id).where(Person.key.startswith(FORGOTTEN))
@@ -22,13 +22,13 @@ async def files_to_go(session: AsyncSession) -> list[Sha256]:
     return [Sha256(sha256) for sha256 in await session.scalars(hashes)]
 
 
-async def files_gone(session: AsyncSession, hashes: Collection[Sha256]) -> None:
+async def mark_removed(session: AsyncSession, hashes: Collection[Sha256]) -> None:
     """These were seen to; those that a job paints with are seen to once more when it has ended."""
-    done = set(hashes) - await in_use(session, hashes)
-    await session.execute(delete(Upload).where(Upload.at == TO_REMOVE, Upload.sha256.in_(done)))
+    removed = set(hashes) - await find_in_use(session, hashes)
+    await session.execute(delete(Upload).where(Upload.at == TO_REMOVE, Upload.sha256.in_(removed)))
 
 
-async def let_go(session: AsyncSession, busy: Collection[JobId]) -> bool:
+async def delete_unheld_rows(session: AsyncSession, busy: Collection[JobId]) -> bool:
     """Delete the rows that nothing holds any more; whether none is left.
 
     `busy` are jobs that the engine has, or has not given back: a number that is free is given to the next
@@ -39,18 +39,18 @@ async def let_go(session: AsyncSession, busy: Collection[JobId]) -> bool:
     await session.execute(delete(Job).where(left, *away))
     unowned = or_(Adapter.person_id.in_(NOBODY), Adapter.space_id.in_(NOWHERE))
     files = await session.scalars(select(Adapter.sha256).where(unowned))
-    used = await in_use(session, {Sha256(one) for one in files})
-    await session.execute(delete(Adapter).where(unowned, Adapter.sha256.not_in(used)))
+    in_jobs = await find_in_use(session, {Sha256(sha256) for sha256 in files})
+    await session.execute(delete(Adapter).where(unowned, Adapter.sha256.not_in(in_jobs)))
     for table, mine in (
         (Person, (Job.person_id, Adapter.person_id, Upload.person_id)),
         (Space, (Job.space_id, Adapter.space_id, Upload.space_id)),
     ):
-        held = or_(*(exists().where(column == table.id) for column in mine))
-        await session.execute(delete(table).where(table.key.startswith(FORGOTTEN), ~held))
+        is_held = or_(*(exists().where(column == table.id) for column in mine))
+        await session.execute(delete(table).where(table.key.startswith(FORGOTTEN), ~is_held))
     return not await session.scalar(select(or_(exists(NOBODY), exists(NOWHERE))))
 
 
-async def forget_use(session: AsyncSession, now: float) -> None:
+async def delete_old_usage(session: AsyncSession, now: float) -> None:
     """What somebody who is forgotten used on another day is known no more."""
-    nothing = Standing.blocked_at.is_(None), cast(Standing.limits, Text) == "{}"
-    await session.execute(delete(Standing).where(*nothing, Standing.day > 0, Standing.day < day_of(now)))
+    nothing = Member.blocked_at.is_(None), cast(Member.limits, Text) == "{}"
+    await session.execute(delete(Member).where(*nothing, Member.day > 0, Member.day < day_of(now)))

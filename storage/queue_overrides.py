@@ -9,34 +9,34 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId
 from storage.job_conditions import IN_ORDER, is_in
-from storage.tables import Job, Keeping
+from storage.tables import Job, SpaceConfig
 
 # Made once: it is asked whenever a job is taken, and hardly ever finds anything.
-PAUSED = select(literal("paused"), Keeping.space_id).where(Keeping.queue == "paused")
+PAUSED = select(literal("paused"), SpaceConfig.space_id).where(SpaceConfig.queue == "paused")
 UP = select(literal("up"), Job.space_id).where(Job.up.is_not(None), Job.state == "queued")
-CHANGED = union_all(PAUSED, UP)
+OVERRIDES = union_all(PAUSED, UP)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Changes:
+class Overrides:
     """The spaces whose jobs wait until somebody resumes them, and those in which jobs went up."""
 
     paused: tuple[int, ...]
     up: frozenset[int]
 
 
-async def changes(session: AsyncSession) -> Changes:
+async def overrides(session: AsyncSession) -> Overrides:
     """What is changed about the line now."""
-    found = (await (await session.connection()).execute(CHANGED)).all()
-    return Changes(
-        paused=tuple(space for what, space in found if what == "paused"),
-        up=frozenset(space for what, space in found if what == "up"),
+    rows = (await (await session.connection()).execute(OVERRIDES)).all()
+    return Overrides(
+        paused=tuple(space for what, space in rows if what == "paused"),
+        up=frozenset(space for what, space in rows if what == "up"),
     )
 
 
-async def held(session: AsyncSession, limit: int) -> list[JobId]:
+async def list_held(session: AsyncSession, limit: int) -> list[JobId]:
     """The queued jobs of those spaces, oldest first."""
-    spaces = (await changes(session)).paused
+    spaces = (await overrides(session)).paused
     if not spaces:
         return []
     waiting = select(Job.id).where(is_in("queued"), (Job.space_id + 0).in_(spaces)).order_by(IN_ORDER)
@@ -61,22 +61,22 @@ async def first_of_its_space(session: AsyncSession, job: Job | None, up: Collect
     return await session.scalar(others.order_by(Job.up, Job.number).limit(1)) or job
 
 
-async def rearranged(session: AsyncSession, line: Sequence[JobId]) -> list[JobId]:
+async def rearrange(session: AsyncSession, order: Sequence[JobId]) -> list[JobId]:
     """A line of one kind of jobs with those that went up in the first places of their spaces."""
-    known = select(Job.id, Job.space_id, Job.up).where(Job.up.is_not(None), Job.state == "queued")
-    ups = (await session.execute(known.order_by(Job.up, Job.number))).all()
-    standing = set(line)
+    query = select(Job.id, Job.space_id, Job.up).where(Job.up.is_not(None), Job.state == "queued")
+    ups = (await session.execute(query.order_by(Job.up, Job.number))).all()
+    queued = set(order)
     first: defaultdict[int, deque[JobId]] = defaultdict(deque)
     for id, space, _ in ups:
-        if id in standing:
+        if id in queued:
             first[space].append(JobId(id))
     if not first:
-        return list(line)
+        return list(order)
     of = {
         JobId(id): space
-        for id, space in await session.execute(select(Job.id, Job.space_id).where(Job.id.in_(line)))
+        for id, space in await session.execute(select(Job.id, Job.space_id).where(Job.id.in_(order)))
     }
     for space in first:
-        went = set(first[space])
-        first[space].extend(id for id in line if of[id] == space and id not in went)
-    return [first[of[id]].popleft() if of[id] in first else id for id in line]
+        moved_up = set(first[space])
+        first[space].extend(id for id in order if of[id] == space and id not in moved_up)
+    return [first[of[id]].popleft() if of[id] in first else id for id in order]

@@ -41,7 +41,7 @@ def kind(request: Work) -> Kind:
 
 def to_json(request: Work) -> dict[str, Any]:
     """The request without its job's id, which the row has already."""
-    return {name: _plain(value) for name, value in vars(request).items() if name != "job"}
+    return {name: _to_plain(value) for name, value in vars(request).items() if name != "job"}
 
 
 def from_json(job: JobId, values: Mapping[str, Any]) -> Work:
@@ -54,59 +54,63 @@ def from_json(job: JobId, values: Mapping[str, Any]) -> Work:
 
 def settings_from_json(values: Mapping[str, Any]) -> TrainingSettings:
     """How to train, as a request's JSON has it. Raises InvalidRequest."""
-    known = _known(TrainingSettings, values)
-    known |= {name: kind(known[name]) for name, kind in CHOICES.items() if name in known}
-    if "blocks" in known:
-        known["blocks"] = tuple(known["blocks"])
-    return TrainingSettings(**known)
+    settings = _known_fields(TrainingSettings, values)
+    settings |= {name: choice(settings[name]) for name, choice in CHOICES.items() if name in settings}
+    if "blocks" in settings:
+        settings["blocks"] = tuple(settings["blocks"])
+    return TrainingSettings(**settings)
 
 
 def _paint(job: JobId, values: Mapping[str, Any]) -> Paint:
-    known = _known(Paint, values)
-    if "sampler" in known:
-        known["sampler"] = Sampler(known["sampler"])
-    if "adapters" in known:
-        known["adapters"] = tuple(AdapterUse(**use) for use in known["adapters"])
-    if "flagged" in known:
-        known["flagged"] = Flagged(known["flagged"])
-    if "variants" in known:
-        known["variants"] = tuple(_variant(one) for one in known["variants"])
-    if "size" in known:
-        known["size"] = Ratio(**known["size"]) if "across" in known["size"] else Size(**known["size"])
-    return Paint(**known | {"job": job})
+    arguments = _known_fields(Paint, values)
+    if "sampler" in arguments:
+        arguments["sampler"] = Sampler(arguments["sampler"])
+    if "adapters" in arguments:
+        arguments["adapters"] = tuple(AdapterUse(**use) for use in arguments["adapters"])
+    if "flagged" in arguments:
+        arguments["flagged"] = Flagged(arguments["flagged"])
+    if "variants" in arguments:
+        arguments["variants"] = tuple(_variant(variant) for variant in arguments["variants"])
+    if "size" in arguments:
+        arguments["size"] = (
+            Ratio(**arguments["size"]) if "across" in arguments["size"] else Size(**arguments["size"])
+        )
+    return Paint(**arguments | {"job": job})
 
 
 def _variant(values: Mapping[str, Any]) -> Variant:
-    known = _known(Variant, values)
-    known["adapters"] = tuple(AdapterUse(**use) for use in known.get("adapters", ()))
-    return Variant(**known)
+    arguments = _known_fields(Variant, values)
+    arguments["adapters"] = tuple(AdapterUse(**use) for use in arguments.get("adapters", ()))
+    return Variant(**arguments)
 
 
 def _train(job: JobId, values: Mapping[str, Any]) -> Train:
-    known = _known(Train, values)
-    known["examples"] = tuple(Example(**_known(Example, one)) for one in known["examples"])
-    if "settings" in known:
-        known["settings"] = settings_from_json(known["settings"])
-    if "flagged" in known:
-        known["flagged"] = Flagged(known["flagged"])
+    arguments = _known_fields(Train, values)
+    arguments["examples"] = tuple(
+        Example(**_known_fields(Example, example)) for example in arguments["examples"]
+    )
+    if "settings" in arguments:
+        arguments["settings"] = settings_from_json(arguments["settings"])
+    if "flagged" in arguments:
+        arguments["flagged"] = Flagged(arguments["flagged"])
     for name in ("wanted", "prompts"):
-        if name in known:
-            known[name] = tuple(known[name])
-    return Train(**known | {"job": job})
+        if name in arguments:
+            arguments[name] = tuple(arguments[name])
+    return Train(**arguments | {"job": job})
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     """As JSON has it; `dataclasses.asdict` would copy all of it first."""
     if isinstance(value, tuple):
-        return [_plain(one) for one in value]
+        return [_to_plain(item) for item in value]
     if isinstance(value, StrEnum):
         return str(value)
     if is_dataclass(value):
-        return {name: _plain(one) for name, one in vars(value).items()}
+        return {name: _to_plain(field) for name, field in vars(value).items()}
     return value
 
 
-def _known(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def _known_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the values that this version has a field for."""
     names = {field.name for field in fields(kind)}
     return {name: value for name, value in values.items() if name in names}

@@ -26,7 +26,7 @@ class Rules:
 NO_RULES = Rules()
 
 
-def rules_from(values: Mapping[str, Any]) -> Rules:
+def rules_from_json(values: Mapping[str, Any]) -> Rules:
     """The rules as the table has them."""
     return Rules(
         refuse=tuple(values.get("refuse", ())),
@@ -37,7 +37,9 @@ def rules_from(values: Mapping[str, Any]) -> Rules:
     )
 
 
-def rules_to(rules: Rules) -> dict[str, Any]:
+def rules_to_json(rules: Rules) -> dict[str, Any]:
     """The same for the table."""
-    told = {name: list(one) if isinstance(one, tuple) else one for name, one in asdict(rules).items()}
-    return told | {"filtered": str(rules.filtered)}
+    values = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in asdict(rules).items()
+    }
+    return values | {"filtered": str(rules.filtered)}

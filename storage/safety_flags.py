@@ -6,36 +6,40 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import Picture
 from storage.pictures import HIDDEN
-from storage.space_settings import refused
+from storage.space_settings import record_refusal
 from storage.tables import Job
 
-WHY = "safety check"
+REASON = "safety check"
 
 
 def sentence(pictures: Sequence[Picture]) -> str | None:
     """What its card says of it; None when nothing is flagged."""
-    hidden, held = _places(pictures, seen=True), _places(pictures, seen=False)
+    hidden, withheld = _places(pictures, seen=True), _places(pictures, seen=False)
     many = len(pictures)
     parts = []
-    if held:
-        parts.append(f"holds {'it' if many == 1 else f'{len(held)} of {many}'} back")
+    if withheld:
+        parts.append(f"holds {'it' if many == 1 else f'{len(withheld)} of {many}'} back")
     if hidden:
         parts.append(f"hides {'it' if many == 1 else f'{len(hidden)} of {many}'} until you open it")
     return f"filtered: the safety check {' and '.join(parts)}" if parts else None
 
 
-async def note(session: AsyncSession, number: int, pictures: Sequence[Picture], now: float) -> None:
+async def record(session: AsyncSession, number: int, pictures: Sequence[Picture], now: float) -> None:
     """The job, which has ended, had these; its space's admins see how often that is."""
-    hidden, held = _places(pictures, seen=True), _places(pictures, seen=False)
-    if not hidden and not held:
+    hidden, withheld = _places(pictures, seen=True), _places(pictures, seen=False)
+    if not hidden and not withheld:
         return
     job = await session.get_one(Job, number)
     if hidden:
         job.request = {**job.request, HIDDEN: hidden}
-    await refused(session, job.space_id, job.person_id, WHY, now)
+    await record_refusal(session, job.space_id, job.person_id, REASON, now)
     await session.flush()
 
 
 def _places(pictures: Sequence[Picture], *, seen: bool) -> list[int]:
     """The places of those that are flagged, and may be seen, or not."""
-    return [place for place, one in enumerate(pictures, start=1) if one.flagged and bool(one.png) is seen]
+    return [
+        place
+        for place, picture in enumerate(pictures, start=1)
+        if picture.flagged and bool(picture.png) is seen
+    ]

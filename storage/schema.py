@@ -4,8 +4,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-STEPS = Path(__file__).with_name("migrations")
-REACHED = "alembic_version"  # Alembic's table, which names the step that was taken last
+MIGRATIONS = Path(__file__).with_name("migrations")
+VERSION_TABLE = "alembic_version"  # Alembic's table, which names the step that was taken last
 
 
 class NewerDatabase(Exception):
@@ -16,25 +16,29 @@ class OtherDatabase(Exception):
     """The database has tables, but they are none of ours."""
 
 
-def bring_up_to_date(connection: Connection) -> None:
+def migrate(connection: Connection) -> None:
     """Take the steps that this database has not seen. Raises NewerDatabase or OtherDatabase."""
     tables = inspect(connection).get_table_names()
-    reached = connection.scalar(text(f"SELECT version_num FROM {REACHED}")) if REACHED in tables else None
-    if reached is None and tables:
+    current = (
+        connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+        if VERSION_TABLE in tables
+        else None
+    )
+    if current is None and tables:
         raise OtherDatabase
-    known = sorted(path.name.partition("_")[0] for path in STEPS.glob("versions/[0-9]*.py"))
-    if reached is not None and reached not in known:
+    versions = sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
+    if current is not None and current not in versions:
         raise NewerDatabase
-    if reached != known[-1]:
-        _take_steps(connection)
+    if current != versions[-1]:
+        _migrate(connection)
 
 
-def _take_steps(connection: Connection) -> None:
+def _migrate(connection: Connection) -> None:
     # It takes a tenth of the bot's start to import, which is seldom needed.
     from alembic import command
     from alembic.config import Config
 
     config = Config()
-    config.set_main_option("script_location", str(STEPS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

@@ -8,33 +8,33 @@ from typing import Any, Literal
 from sqlalchemy import bindparam, delete, exists, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.limits import NO_LIMITS, Limits, limits_from, limits_to, standing
-from storage.rules import NO_RULES, Rules, rules_from, rules_to
-from storage.tables import Adapter, Keeping, Person, Refusal, Space, Standing
+from storage.limits import NO_LIMITS, Limits, get_member, limits_from_json, limits_to_json
+from storage.rules import NO_RULES, Rules, rules_from_json, rules_to_json
+from storage.tables import Adapter, Member, Person, Refusal, Space, SpaceConfig
 
 QueueState = Literal["", "paused", "draining"]
 ROLES = "roles"  # among a space's limits: those of a role, by role
-LONG = 90 * 86400.0  # seconds for which it is known what was refused
+REFUSAL_AGE = 90 * 86400.0  # seconds for which it is known what was refused
 
 # Made once: it is asked with everything that anybody says.
-KEPT = (
+SETTINGS = (
     select(
-        Keeping.rules,
-        Keeping.limits,
-        Keeping.queue,
-        Standing.blocked_at,
-        Standing.limits,
+        SpaceConfig.rules,
+        SpaceConfig.limits,
+        SpaceConfig.queue,
+        Member.blocked_at,
+        Member.limits,
         exists().where(Adapter.space_id == Space.id, Adapter.usual.is_not(None)),
     )
     .select_from(Space)
-    .outerjoin(Keeping, Keeping.space_id == Space.id)
-    .outerjoin(Standing, (Standing.space_id == Space.id) & (Standing.key == bindparam("key")))
+    .outerjoin(SpaceConfig, SpaceConfig.space_id == Space.id)
+    .outerjoin(Member, (Member.space_id == Space.id) & (Member.key == bindparam("key")))
     .where(Space.id == bindparam("space"))
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class SpaceSettings:
     """What holds for one person in one space. `limits` are theirs, `usual` everybody's.
 
     `mixed`: whether there may be LoRAs that every picture here has.
@@ -48,23 +48,25 @@ class Kept:
     mixed: bool = False
 
 
-NOTHING = Kept()
+DEFAULTS = SpaceSettings()
 
 
-async def kept(session: AsyncSession, space_id: int, key: str, roles: Collection[str] = ()) -> Kept:
+async def effective_settings(
+    session: AsyncSession, space_id: int, key: str, roles: Collection[str] = ()
+) -> SpaceSettings:
     """What holds here for the person whom the chat calls so, who has these roles.
 
     Their own limits go before those of their roles, of which the widest hold, and those before the usual.
     """
     connection = await session.connection()
-    row = (await connection.execute(KEPT, {"space": space_id, "key": key})).one_or_none()
+    row = (await connection.execute(SETTINGS, {"space": space_id, "key": key})).one_or_none()
     if row is None or (row[0] is None and row[4] is None and not row[5]):
-        return NOTHING
+        return DEFAULTS
     rules, limits, queue, blocked_at, own, mixed = row
-    usual = limits_from(limits or {})
-    return Kept(
-        rules=rules_from(rules or {}),
-        limits=limits_from(own or {}).over(_of_roles(limits or {}, roles).over(usual)),
+    usual = limits_from_json(limits or {})
+    return SpaceSettings(
+        rules=rules_from_json(rules or {}),
+        limits=limits_from_json(own or {}).over(_widest_of_roles(limits or {}, roles).over(usual)),
         usual=usual,
         queue=queue or "",
         blocked=blocked_at is not None,
@@ -72,74 +74,76 @@ async def kept(session: AsyncSession, space_id: int, key: str, roles: Collection
     )
 
 
-async def rule(session: AsyncSession, space_id: int, rules: Rules) -> None:
+async def set_rules(session: AsyncSession, space_id: int, rules: Rules) -> None:
     """Let these be the rules of the space."""
-    (await _keeping(session, space_id)).rules = rules_to(rules)
+    (await _get_config(session, space_id)).rules = rules_to_json(rules)
     await session.flush()
 
 
-async def limit(session: AsyncSession, space_id: int, key: str | None, limits: Limits) -> None:
+async def set_limits(session: AsyncSession, space_id: int, key: str | None, limits: Limits) -> None:
     """Let these be the limits of this person, or of everybody who has none of their own."""
-    row = await _keeping(session, space_id) if key is None else await standing(session, space_id, key)
+    row = await _get_config(session, space_id) if key is None else await get_member(session, space_id, key)
     of_roles = row.limits.get(ROLES)
-    row.limits = limits_to(limits) | ({ROLES: of_roles} if of_roles else {})
+    row.limits = limits_to_json(limits) | ({ROLES: of_roles} if of_roles else {})
     await session.flush()
 
 
-async def limit_role(session: AsyncSession, space_id: int, role: str, limits: Limits) -> None:
+async def set_role_limits(session: AsyncSession, space_id: int, role: str, limits: Limits) -> None:
     """Let these be the limits of everybody who has this role."""
-    row = await _keeping(session, space_id)
-    row.limits = row.limits | {ROLES: row.limits.get(ROLES, {}) | {role: limits_to(limits)}}
+    row = await _get_config(session, space_id)
+    row.limits = row.limits | {ROLES: row.limits.get(ROLES, {}) | {role: limits_to_json(limits)}}
     await session.flush()
 
 
 async def role_limits(session: AsyncSession, space_id: int) -> dict[str, Limits]:
     """What is limited for those who have a role, by role."""
-    row = await session.get(Keeping, space_id)
-    found = row.limits.get(ROLES, {}) if row else {}
-    return {role: limits_from(one) for role, one in found.items() if one}
+    row = await session.get(SpaceConfig, space_id)
+    by_role = row.limits.get(ROLES, {}) if row else {}
+    return {role: limits_from_json(values) for role, values in by_role.items() if values}
 
 
-def _of_roles(limits: Mapping[str, Any], roles: Collection[str]) -> Limits:
+def _widest_of_roles(limits: Mapping[str, Any], roles: Collection[str]) -> Limits:
     """The widest that one of these roles has."""
-    theirs = [limits_from(one) for role, one in limits.get(ROLES, {}).items() if role in roles and one]
+    theirs = [
+        limits_from_json(values) for role, values in limits.get(ROLES, {}).items() if role in roles and values
+    ]
     return reduce(Limits.best, theirs, NO_LIMITS)
 
 
 async def own_limits(session: AsyncSession, space_id: int, key: str) -> Limits:
     """What is limited for this person alone."""
-    row = await session.get(Standing, (space_id, key))
-    return limits_from(row.limits) if row else Limits()
+    row = await session.get(Member, (space_id, key))
+    return limits_from_json(row.limits) if row else Limits()
 
 
-async def hold(session: AsyncSession, space_id: int, queue: QueueState) -> None:
+async def set_queue_state(session: AsyncSession, space_id: int, queue: QueueState) -> None:
     """Let the queue of the space stand still, take nothing new, or move again."""
-    (await _keeping(session, space_id)).queue = queue
+    (await _get_config(session, space_id)).queue = queue
     await session.flush()
 
 
-async def block(session: AsyncSession, space_id: int, key: str, at: float | None) -> None:
+async def set_blocked(session: AsyncSession, space_id: int, key: str, at: float | None) -> None:
     """Let this person do nothing here from now on; with None, let them again."""
-    (await standing(session, space_id, key)).blocked_at = at
+    (await get_member(session, space_id, key)).blocked_at = at
     await session.flush()
 
 
-async def blocked(session: AsyncSession, space_id: int) -> set[str]:
+async def blocked_keys(session: AsyncSession, space_id: int) -> set[str]:
     """The keys of those who are blocked here."""
-    found = select(Standing.key).where(Standing.space_id == space_id, Standing.blocked_at.is_not(None))
-    return set(await session.scalars(found))
+    query = select(Member.key).where(Member.space_id == space_id, Member.blocked_at.is_not(None))
+    return set(await session.scalars(query))
 
 
-async def blocked_anywhere(session: AsyncSession, chat: str, key: str) -> bool:
+async def is_blocked_anywhere(session: AsyncSession, chat: str, key: str) -> bool:
     """Whether any space of this chat has blocked this person."""
-    found = select(Standing.key).join(Space, Space.id == Standing.space_id)
-    found = found.where(Space.chat == chat, Standing.key == key, Standing.blocked_at.is_not(None))
-    return await session.scalar(found.limit(1)) is not None
+    query = select(Member.key).join(Space, Space.id == Member.space_id)
+    query = query.where(Space.chat == chat, Member.key == key, Member.blocked_at.is_not(None))
+    return await session.scalar(query.limit(1)) is not None
 
 
-async def refused(session: AsyncSession, space_id: int, person_id: int, why: str, now: float) -> None:
+async def record_refusal(session: AsyncSession, space_id: int, person_id: int, why: str, now: float) -> None:
     """Somebody asked for what is not allowed here; why, without their words."""
-    await session.execute(delete(Refusal).where(Refusal.space_id == space_id, Refusal.at < now - LONG))
+    await session.execute(delete(Refusal).where(Refusal.space_id == space_id, Refusal.at < now - REFUSAL_AGE))
     row = {"at": now, "space_id": space_id, "person_id": person_id, "why": why}
     await session.execute(insert(Refusal).values(row))
 
@@ -147,7 +151,7 @@ async def refused(session: AsyncSession, space_id: int, person_id: int, why: str
 async def refusals(session: AsyncSession, space_id: int, since: float) -> list[tuple[str, str, int]]:
     """Who was refused since then, why and how often; the most first."""
     often = func.count()
-    found = (
+    query = (
         select(func.coalesce(Person.name, "somebody"), Refusal.why, often)
         .select_from(Refusal)
         .outerjoin(Person, Person.id == Refusal.person_id)
@@ -155,13 +159,13 @@ async def refusals(session: AsyncSession, space_id: int, since: float) -> list[t
         .group_by(Refusal.person_id, Person.name, Refusal.why)
         .order_by(often.desc(), Refusal.why)
     )
-    return [(name, why, count) for name, why, count in await session.execute(found)]
+    return [(name, why, count) for name, why, count in await session.execute(query)]
 
 
-async def _keeping(session: AsyncSession, space_id: int) -> Keeping:
-    row = await session.get(Keeping, space_id)
+async def _get_config(session: AsyncSession, space_id: int) -> SpaceConfig:
+    row = await session.get(SpaceConfig, space_id)
     if row is None:
-        row = Keeping(space_id=space_id, rules={}, limits={}, queue="")
+        row = SpaceConfig(space_id=space_id, rules={}, limits={}, queue="")
         session.add(row)
         await session.flush()
     return row

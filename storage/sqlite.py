@@ -36,20 +36,20 @@ def reason(error: BaseException | None) -> str | None:
     """Why the database could not be used, or None when the error and those behind it are of another kind."""
     if error is None:
         return None
-    told = REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
-    return told or reason(error.__cause__) or reason(error.__context__)
+    sentence = REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    return sentence or reason(error.__cause__) or reason(error.__context__)
 
 
 async def driver(connection: AsyncConnection) -> Connection:
     """The connection below SQLAlchemy's. `in_transaction` says whether what was written can still be
     committed, for some errors end the whole transaction; `total_changes` counts the rows that were changed.
     """
-    found = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(found, Connection)
-    return found
+    driver_connection = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(driver_connection, Connection)
+    return driver_connection
 
 
-def writing(url: str, patience: float) -> AsyncEngine:
+def writer_engine(url: str, patience: float) -> AsyncEngine:
     """One connection whose transactions hold the write lock from their first statement.
 
     What is deleted is overwritten in the file, too: people were told that it is gone.
@@ -59,14 +59,14 @@ def writing(url: str, patience: float) -> AsyncEngine:
     return engine
 
 
-def migrating(url: str, patience: float) -> AsyncEngine:
+def migration_engine(url: str, patience: float) -> AsyncEngine:
     """The same without foreign keys, which a migration must be able to take apart."""
     engine = _engine(url, patience, "PRAGMA foreign_keys = OFF", pool_size=1, max_overflow=0)
     _begin_with(engine, "BEGIN IMMEDIATE")
     return engine
 
 
-def reading(url: str, patience: float) -> AsyncEngine:
+def reader_engine(url: str, patience: float) -> AsyncEngine:
     """Connections that cannot write; each transaction sees one moment of the database, whoever writes."""
     engine = _engine(url, patience, "PRAGMA query_only = ON", pool_size=READERS, max_overflow=0)
     _begin_with(engine, "BEGIN")
@@ -75,15 +75,15 @@ def reading(url: str, patience: float) -> AsyncEngine:
 
 def _engine(url: str, patience: float, *more: str, at_once: bool = False, **pool: Any) -> AsyncEngine:
     # isolation_level None: the driver begins no transactions by itself, _begin_with does.
-    told = {
+    connect_args = {
         "async_creator_fn": partial(connect, at_once=at_once),
         "isolation_level": None,
         "timeout": patience,
     }
-    engine = create_async_engine(url, connect_args=told, hide_parameters=True, **pool)
+    engine = create_async_engine(url, connect_args=connect_args, hide_parameters=True, **pool)
 
     @event.listens_for(engine.sync_engine, "connect")
-    def connected(connection: Any, _: ConnectionPoolEntry) -> None:
+    def set_pragmas(connection: Any, _: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
         for pragma in (
             "PRAGMA journal_mode = WAL",
@@ -99,11 +99,11 @@ def _engine(url: str, patience: float, *more: str, at_once: bool = False, **pool
 
 def _begin_with(engine: AsyncEngine, statement: str) -> None:
     @event.listens_for(engine.sync_engine, "begin")
-    def begun(connection: Any) -> None:
+    def begin(connection: Any) -> None:
         connection.exec_driver_sql(statement)
 
 
-def without_log(path: str) -> bool:
+def truncate_log(path: str) -> bool:
     """Bring the write-ahead log into the database and empty it; False: others were at it."""
     with closing(sqlite3.connect(path, timeout=1.0)) as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -127,25 +127,25 @@ def keep_private(database: Path) -> None:
             file.chmod(file.stat().st_mode & 0o700)
 
 
-class Identity:
+class FileIdentity:
     """Which file on the disk the database is: one that was removed can be written to, for nothing."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
         self._log = database.with_name(f"{database.name}-wal")
-        self._known = _identity(database)
+        self._first = _identity(database)
 
-    def changed(self) -> bool:
+    def has_changed(self) -> bool:
         """Whether it is another one now, or none; or its log, in which the newest lies, is gone."""
-        return _identity(self._database) != self._known or _identity(self._log) is None
+        return _identity(self._database) != self._first or _identity(self._log) is None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return stat.st_dev, stat.st_ino
 
 
 class Lock:

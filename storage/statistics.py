@@ -6,12 +6,12 @@ from sqlalchemy import Integer, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import space_settings
-from storage.member_stats import DAY, Done, everybody, failures, filed_since
+from storage.member_stats import DAY, MemberStats, created_since, failures, member_stats
 from storage.tables import Job, Person, Picture
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class DayShare:
     """What one person had done on one day, which counts from 1970: what succeeded, and its engine seconds."""
 
     day: int
@@ -27,8 +27,8 @@ class Statistics:
 
     last: int
     days: int
-    shares: tuple[Share, ...]
-    people: tuple[Done, ...]
+    shares: tuple[DayShare, ...]
+    people: tuple[MemberStats, ...]
     failures: tuple[tuple[str, int], ...]
     refusals: tuple[tuple[str, str, int], ...]
 
@@ -40,24 +40,24 @@ async def statistics(session: AsyncSession, space_id: int, last: int, days: int,
         last=last,
         days=days,
         shares=tuple(await _shares(session, space_id, since)),
-        people=tuple(await everybody(session, space_id, since, limit=limit)),
+        people=tuple(await member_stats(session, space_id, since, limit=limit)),
         failures=tuple((await failures(session, space_id, since))[:limit]),
         refusals=tuple((await space_settings.refusals(session, space_id, since))[:limit]),
     )
 
 
-async def _shares(session: AsyncSession, space_id: int, since: float) -> list[Share]:
+async def _shares(session: AsyncSession, space_id: int, since: float) -> list[DayShare]:
     """Day by day, on each the busiest first."""
     day, seconds = cast(Job.created_at / DAY, Integer), func.sum(Job.charged)
     many = select(func.count()).select_from(Picture).where(Picture.job_number == Job.number).scalar_subquery()
-    asked = (
+    query = (
         select(day, Person.name, func.sum(many), func.sum(case((Job.kind == "train", 1), else_=0)), seconds)
         .join(Person, Person.id == Job.person_id)
-        .where(*await filed_since(session, space_id, since), Job.state == "succeeded")
+        .where(*await created_since(session, space_id, since), Job.state == "succeeded")
         .group_by(day, Person.id, Person.name)
         .order_by(day, seconds.desc(), Person.id)
     )
     return [
-        Share(day=one, person=person, pictures=pictures or 0, trainings=trainings, seconds=used or 0.0)
-        for one, person, pictures, trainings, used in await session.execute(asked)
+        DayShare(day=date, person=person, pictures=pictures or 0, trainings=trainings, seconds=used or 0.0)
+        for date, person, pictures, trainings, used in await session.execute(query)
     ]

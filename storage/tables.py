@@ -322,7 +322,7 @@ class Audit(Table):
     after: Mapped[dict[str, Any] | None]
 
 
-class Keeping(Table):
+class SpaceConfig(Table):
     """What the keepers of a space have set for all who are there: storage/space_settings.py."""
 
     __tablename__ = "keeping"
@@ -333,7 +333,7 @@ class Keeping(Table):
     queue: Mapped[str] = mapped_column(default="")  # "paused", "draining"
 
 
-class Standing(Table):
+class Member(Table):
     """What the keepers of a space have set for one person, by the key that the chat has for them.
 
     It outlives the person's row: who has all about them deleted stays blocked, and has used what they used.

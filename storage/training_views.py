@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import Note, Sha256
-from storage.curves import thinned
+from storage.curves import downsample
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training
 
 
@@ -74,12 +74,12 @@ async def training_views(session: AsyncSession, jobs: Collection[Job]) -> dict[i
         .outerjoin(Adapter, (Adapter.id == Training.adapter_id) & Adapter.deleted_at.is_(None))
         .where(Training.job_number.in_(numbers))
     )
-    found = {row.job_number: (row, adapter) for row, adapter in rows}
+    trainings = {row.job_number: (row, adapter) for row, adapter in rows}
     checkpoints = await _checkpoints(session, numbers)
     return {
-        job.number: _view(job.request, *found[job.number], checkpoints[job.number])
+        job.number: _view(job.request, *trainings[job.number], checkpoints[job.number])
         for job in jobs
-        if job.number in found
+        if job.number in trainings
     }
 
 
@@ -90,11 +90,11 @@ async def _checkpoints(session: AsyncSession, numbers: Collection[int]) -> Mappi
     for sample in await session.scalars(pictures):
         samples[sample.job_number, sample.step].append(Sha256(sample.sha256))
     places: defaultdict[int, int] = defaultdict(int)
-    found: defaultdict[int, list[CheckpointView]] = defaultdict(list)
+    checkpoints: defaultdict[int, list[CheckpointView]] = defaultdict(list)
     rows = select(Checkpoint).where(Checkpoint.job_number.in_(numbers)).order_by(Checkpoint.step)
     for row in await session.scalars(rows):
         places[row.job_number] += row.candidate
-        found[row.job_number].append(
+        checkpoints[row.job_number].append(
             CheckpointView(
                 step=row.step,
                 sha256=None if row.sha256 is None else Sha256(row.sha256),
@@ -104,7 +104,7 @@ async def _checkpoints(session: AsyncSession, numbers: Collection[int]) -> Mappi
                 place=places[row.job_number] if row.candidate else 0,
             )
         )
-    return found
+    return checkpoints
 
 
 def _view(
@@ -123,7 +123,7 @@ def _view(
         estimate_steps=int(report.get("steps", 0)),
         estimate_seconds=float(report.get("seconds", 0.0)),
         checkpoints=tuple(checkpoints),
-        losses=thinned(row.curve),
+        losses=downsample(row.curve),
         best=row.best,
         chosen=row.chosen,
         note=row.note,

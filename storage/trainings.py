@@ -9,10 +9,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Note, Saved, Sha256, Train, Trained
 from storage.adapters import free_name
-from storage.curves import thinned
+from storage.curves import downsample
 from storage.job_conditions import IN_ORDER, makes, of_space
-from storage.lora_approval import at_first
-from storage.pictures import unneeded
+from storage.lora_approval import initial_approval
+from storage.pictures import find_unneeded
 from storage.requests import from_json
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training, TrainingPicture
 
@@ -20,14 +20,14 @@ OPEN = ("draft", "queued", "running")
 TRAINS = makes("train")
 
 
-async def begin(session: AsyncSession, number: int, request: Train, consent_at: float) -> None:
+async def create(session: AsyncSession, number: int, request: Train, consent_at: float) -> None:
     """Write down what a training that was just filed has beside its job."""
     session.add(
         Training(job_number=number, name=request.name, trigger=request.trigger, consent_at=consent_at)
     )
     session.add_all(
-        TrainingPicture(job_number=number, place=place, sha256=one.sha256)
-        for place, one in enumerate(request.examples)
+        TrainingPicture(job_number=number, place=place, sha256=example.sha256)
+        for place, example in enumerate(request.examples)
     )
     await session.flush()
 
@@ -42,7 +42,7 @@ async def drafts_without_report(session: AsyncSession) -> list[Job]:
     return list(await session.scalars(waiting.order_by(IN_ORDER)))
 
 
-async def mine(session: AsyncSession, space_id: int, person_id: int, limit: int) -> list[JobId]:
+async def list_of_person(session: AsyncSession, space_id: int, person_id: int, limit: int) -> list[JobId]:
     """The person's trainings in this space that were not deleted, newest first."""
     theirs = (
         select(Job.id)
@@ -58,13 +58,13 @@ async def mine(session: AsyncSession, space_id: int, person_id: int, limit: int)
     return [JobId(id) for id in await session.scalars(theirs)]
 
 
-async def open_ones(session: AsyncSession, person_id: int) -> int:
+async def count_open(session: AsyncSession, person_id: int) -> int:
     """How many trainings of this person have not ended, wherever they are."""
     theirs = select(Job.id).where(TRAINS, Job.person_id == person_id, Job.state.in_(OPEN))
     return len((await session.scalars(theirs)).all())
 
 
-async def report(
+async def save_report(
     session: AsyncSession,
     number: int,
     *,
@@ -78,9 +78,9 @@ async def report(
 
     That is the sheet, when the draft was deleted meanwhile.
     """
-    row = await _of(session, number, "draft")
+    row = await _get_in_state(session, number, "draft")
     if row is None:
-        return await unneeded(session, [sheet])
+        return await find_unneeded(session, [sheet])
     before = [Sha256(row.sheet)] if row.sheet else []
     row.sheet = sheet
     row.report = {
@@ -89,26 +89,28 @@ async def report(
         "steps": steps,
         "seconds": seconds,
     }
-    await _touch(session, number)
-    return await unneeded(session, before)
+    await _touch_card(session, number)
+    return await find_unneeded(session, before)
 
 
-async def saved(session: AsyncSession, number: int, saved: Saved, samples: Sequence[Sha256]) -> list[Sha256]:
+async def save_checkpoint(
+    session: AsyncSession, number: int, saved: Saved, samples: Sequence[Sha256]
+) -> list[Sha256]:
     """What a checkpoint put into the store; the files that nothing needs any more, such as the state before.
 
     `samples` are the stored files of its pictures. When the training runs no longer nothing is written down,
     and all that the checkpoint made is unneeded. One that is told again takes the place of the first.
     """
-    row = await _of(session, number, "running")
-    made = [sha256 for sha256 in (saved.adapter, saved.state, *samples) if sha256]
+    row = await _get_in_state(session, number, "running")
+    files = [sha256 for sha256 in (saved.adapter, saved.state, *samples) if sha256]
     if row is None:
-        return await unneeded(session, made)
-    before = await _files(session, number, [saved.step])
+        return await find_unneeded(session, files)
+    before = await _checkpoint_files(session, number, [saved.step])
     if saved.state is not None:
         before += [Sha256(row.state_sha256)] if row.state_sha256 else []
         row.state_sha256 = saved.state
     row.curve = [*row.curve[: saved.step - len(saved.losses)], *saved.losses]
-    await _without(session, number, [saved.step])
+    await _delete_checkpoints(session, number, [saved.step])
     session.add(
         Checkpoint(job_number=number, step=saved.step, sha256=saved.adapter, validation=saved.validation)
     )
@@ -116,8 +118,8 @@ async def saved(session: AsyncSession, number: int, saved: Saved, samples: Seque
         Sample(job_number=number, step=saved.step, place=place, sha256=sha256)
         for place, sha256 in enumerate(samples, start=1)
     )
-    await _touch(session, number)
-    return await unneeded(session, before)
+    await _touch_card(session, number)
+    return await find_unneeded(session, before)
 
 
 async def newest_state(session: AsyncSession, number: int) -> Sha256 | None:
@@ -126,22 +128,22 @@ async def newest_state(session: AsyncSession, number: int) -> Sha256 | None:
     return None if state is None else Sha256(state)
 
 
-async def finish(session: AsyncSession, number: int) -> None:
+async def finish_early(session: AsyncSession, number: int) -> None:
     """Let the training end as soon as an engine has it, and keep what it has learned."""
     await session.execute(update(Training).where(Training.job_number == number).values(finishing=True))
 
 
-async def finishing(session: AsyncSession, number: int) -> bool:
+async def is_finishing(session: AsyncSession, number: int) -> bool:
     """Whether it is to end so."""
     return bool(await session.scalar(select(Training.finishing).where(Training.job_number == number)))
 
 
-async def trained(session: AsyncSession, number: int, trained: Trained, now: float) -> list[Sha256]:
+async def complete(session: AsyncSession, number: int, trained: Trained, now: float) -> list[Sha256]:
     """The training ended well: its best checkpoint becomes a LoRA; the files that nothing needs any more.
 
     The job's row does not end by this. Of a training that runs no longer no LoRA is made.
     """
-    row = await _of(session, number, "running")
+    row = await _get_in_state(session, number, "running")
     if row is None:
         return []
     job = await session.get_one(Job, number)
@@ -162,17 +164,17 @@ async def trained(session: AsyncSession, number: int, trained: Trained, now: flo
         thumbnail=await _first_sample(session, number, trained.best),
         tokens=trained.new_tokens,
         info=await _info(session, row, job, trained),
-        standing=await at_first(session, job.space_id),
+        standing=await initial_approval(session, job.space_id),
         created_at=now,
     )
     session.add(adapter)
     await session.flush()
     row.adapter_id, row.note = adapter.id, trained.note
     row.best = row.chosen = trained.best
-    chosen_from = update(Checkpoint).where(Checkpoint.job_number == number, Checkpoint.step.in_(candidates))
-    await session.execute(chosen_from.values(candidate=True))
-    await _touch(session, number)
-    return await shed(session, number, keep=candidates)
+    offered = update(Checkpoint).where(Checkpoint.job_number == number, Checkpoint.step.in_(candidates))
+    await session.execute(offered.values(candidate=True))
+    await _touch_card(session, number)
+    return await drop_files(session, number, keep=candidates)
 
 
 async def choose(session: AsyncSession, number: int, step: int) -> None:
@@ -182,10 +184,10 @@ async def choose(session: AsyncSession, number: int, step: int) -> None:
     row.chosen = step
     values = {"sha256": checkpoint.sha256, "thumbnail": await _first_sample(session, number, step)}
     await session.execute(update(Adapter).where(Adapter.id == row.adapter_id).values(**values))
-    await _touch(session, number)
+    await _touch_card(session, number)
 
 
-async def shed(session: AsyncSession, number: int, keep: Collection[int] = ()) -> list[Sha256]:
+async def drop_files(session: AsyncSession, number: int, keep: Collection[int] = ()) -> list[Sha256]:
     """Let go of the state and of all checkpoints' LoRAs but those at these steps; where some are kept, also
     of the others' samples. The files that nothing needs any more; the curve stays.
     """
@@ -193,33 +195,33 @@ async def shed(session: AsyncSession, number: int, keep: Collection[int] = ()) -
     if row is None:
         return []
     others = (Checkpoint.job_number == number, Checkpoint.step.not_in(keep))
-    had = [row.state_sha256, *await session.scalars(select(Checkpoint.sha256).where(*others))]
+    files = [row.state_sha256, *await session.scalars(select(Checkpoint.sha256).where(*others))]
     row.state_sha256 = None
     await session.execute(update(Checkpoint).where(*others).values(sha256=None))
     if keep:
         unseen = (Sample.job_number == number, Sample.step.not_in([0, *keep]))
-        had += await session.scalars(delete(Sample).where(*unseen).returning(Sample.sha256))
+        files += await session.scalars(delete(Sample).where(*unseen).returning(Sample.sha256))
     await session.flush()
-    return await unneeded(session, [Sha256(sha256) for sha256 in had if sha256])
+    return await find_unneeded(session, [Sha256(sha256) for sha256 in files if sha256])
 
 
-async def forget(session: AsyncSession, number: int) -> list[Sha256]:
+async def delete_rows(session: AsyncSession, number: int) -> list[Sha256]:
     """Forget the training's pictures, samples and states; its LoRA stays. The hashes of all that it had."""
     row = await session.get(Training, number)
     if row is None:
         return []
     steps = list(await session.scalars(select(Checkpoint.step).where(Checkpoint.job_number == number)))
-    had = await _files(session, number, steps)
-    had += [Sha256(sha256) for sha256 in (row.sheet, row.state_sha256) if sha256]
+    files = await _checkpoint_files(session, number, steps)
+    files += [Sha256(sha256) for sha256 in (row.sheet, row.state_sha256) if sha256]
     examples = delete(TrainingPicture).where(TrainingPicture.job_number == number)
-    had += [Sha256(one) for one in await session.scalars(examples.returning(TrainingPicture.sha256))]
-    await _without(session, number, steps)
+    files += [Sha256(sha256) for sha256 in await session.scalars(examples.returning(TrainingPicture.sha256))]
+    await _delete_checkpoints(session, number, steps)
     await session.delete(row)
     await session.flush()
-    return had
+    return files
 
 
-async def _of(session: AsyncSession, number: int, state: str) -> Training | None:
+async def _get_in_state(session: AsyncSession, number: int, state: str) -> Training | None:
     """The training, if its job is in this state."""
     return await session.scalar(
         select(Training)
@@ -229,18 +231,18 @@ async def _of(session: AsyncSession, number: int, state: str) -> Training | None
     )
 
 
-async def _files(session: AsyncSession, number: int, steps: Collection[int]) -> list[Sha256]:
+async def _checkpoint_files(session: AsyncSession, number: int, steps: Collection[int]) -> list[Sha256]:
     """The LoRAs and samples of the checkpoints at these steps."""
     adapters = select(Checkpoint.sha256).where(
         Checkpoint.job_number == number, Checkpoint.step.in_(steps), Checkpoint.sha256.is_not(None)
     )
     samples = select(Sample.sha256).where(Sample.job_number == number, Sample.step.in_(steps))
     return [
-        Sha256(sha256) for found in (adapters, samples) for sha256 in await session.scalars(found) if sha256
+        Sha256(sha256) for query in (adapters, samples) for sha256 in await session.scalars(query) if sha256
     ]
 
 
-async def _without(session: AsyncSession, number: int, steps: Collection[int]) -> None:
+async def _delete_checkpoints(session: AsyncSession, number: int, steps: Collection[int]) -> None:
     """Take these checkpoints and their samples out of the tables."""
     for table in (Checkpoint, Sample):
         await session.execute(delete(table).where(table.job_number == number, table.step.in_(steps)))
@@ -264,12 +266,12 @@ async def _info(session: AsyncSession, row: Training, job: Job, trained: Trained
         "steps": trained.step,
         "best": trained.best,
         "seconds": trained.seconds,
-        "losses": [list(one) for one in thinned(row.curve)],
+        "losses": [list(point) for point in downsample(row.curve)],
         "validation": [[step, value] for step, value in measured],
     }
 
 
-async def _touch(session: AsyncSession, number: int) -> None:
+async def _touch_card(session: AsyncSession, number: int) -> None:
     """The card must show what changed."""
     await session.flush()
     await session.execute(update(Job).where(Job.number == number).values(revision=Job.revision + 1))

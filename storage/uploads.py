@@ -6,11 +6,11 @@ from sqlalchemy import delete, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import Sha256
-from storage.pictures import unneeded
+from storage.pictures import find_unneeded
 from storage.tables import Job, TrainingPicture, Upload
 
 
-async def note(
+async def record(
     session: AsyncSession, person_id: int, sha256: Sha256, now: float, space_id: int | None = None
 ) -> None:
     """The person sent this file from this space, if from any; it lies in the store."""
@@ -35,7 +35,7 @@ async def own(session: AsyncSession, person_id: int, hashes: Collection[Sha256])
     return {Sha256(sha256) for sha256 in await session.scalars(union(sent, learned))}
 
 
-async def forget_old(session: AsyncSession, before: float) -> list[Sha256]:
+async def delete_old(session: AsyncSession, before: float) -> list[Sha256]:
     """Forget what was sent before this moment; the files that nothing needs any more."""
     old = await session.scalars(delete(Upload).where(Upload.at < before).returning(Upload.sha256))
-    return await unneeded(session, [Sha256(sha256) for sha256 in old])
+    return await find_unneeded(session, [Sha256(sha256) for sha256 in old])

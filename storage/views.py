@@ -76,14 +76,14 @@ async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
         .join(Person, Person.id == Job.person_id)
         .where(Job.id.in_(ids))
     )
-    found = {job.id: (job, space, person) for job, space, person in rows}
-    pictures = await _pictures(session, [job.number for job, _, _ in found.values()])
-    learning = [job for job, _, _ in found.values() if job.kind == "train"]
+    jobs = {job.id: (job, space, person) for job, space, person in rows}
+    pictures = await _pictures(session, [job.number for job, _, _ in jobs.values()])
+    learning = [job for job, _, _ in jobs.values() if job.kind == "train"]
     trainings = await training_views(session, learning) if learning else {}
     return [
-        _view(*found[id], pictures[number], trainings.get(number))
+        _view(*jobs[id], pictures[number], trainings.get(number))
         for id in ids
-        if id in found and (number := found[id][0].number)
+        if id in jobs and (number := jobs[id][0].number)
     ]
 
 
@@ -100,8 +100,8 @@ async def view(
     What is private is its person's alone. `direct`: only this person listens; their own jobs are here then,
     those of other spaces, too, and nobody else's.
     """
-    found = await views(session, [id])
-    return next((one for one in found if _is_here(one, space_id, person_id, direct)), None)
+    jobs = await views(session, [id])
+    return next((job for job in jobs if _is_here(job, space_id, person_id, direct)), None)
 
 
 async def of_message(
@@ -114,8 +114,8 @@ async def of_message(
 ) -> JobView | None:
     """The job whose card is in this message, under the same rules."""
     ids = await session.scalars(select(Job.id).where(Job.message == message).order_by(Job.number.desc()))
-    found = await views(session, [JobId(id) for id in ids])
-    return next((one for one in found if _is_here(one, space_id, person_id, direct)), None)
+    jobs = await views(session, [JobId(id) for id in ids])
+    return next((job for job in jobs if _is_here(job, space_id, person_id, direct)), None)
 
 
 def _is_here(job: JobView, space_id: int | None, person_id: int | None, direct: bool) -> bool:
@@ -132,9 +132,9 @@ async def _pictures(session: AsyncSession, numbers: Collection[int]) -> defaultd
         .where(Vote.picture_id == Picture.id, Vote.emoji == STAR)
         .scalar_subquery()
     )
-    found = select(Picture, stars).where(Picture.job_number.in_(numbers))
+    query = select(Picture, stars).where(Picture.job_number.in_(numbers))
     pictures: defaultdict[int, list[PictureView]] = defaultdict(list)
-    for picture, count in await session.execute(found.order_by(Picture.job_number, Picture.place)):
+    for picture, count in await session.execute(query.order_by(Picture.job_number, Picture.place)):
         pictures[picture.job_number].append(
             PictureView(
                 id=picture.id,
@@ -183,17 +183,17 @@ def _view(
         revision=job.revision,
         shown=job.shown,
         charged=job.charged,
-        pictures=tuple(_hidden(job, pictures)),
+        pictures=tuple(_mark_hidden(job, pictures)),
         training=training,
         adult=job.adult,
         private=job.private,
     )
 
 
-def _hidden(job: Job, pictures: Collection[PictureView]) -> Collection[PictureView]:
+def _mark_hidden(job: Job, pictures: Collection[PictureView]) -> Collection[PictureView]:
     """The pictures, those that are not seen at once as such."""
     places = job.request.get(HIDDEN, ())
-    return [replace(one, hidden=one.place in places) for one in pictures] if places else pictures
+    return [replace(picture, hidden=picture.place in places) for picture in pictures] if places else pictures
 
 
 def _request(job: Job) -> Work | None:

@@ -13,18 +13,18 @@ from storage.pictures import STAR
 from storage.tables import Job, Picture, Vote
 
 
-async def liked(session: AsyncSession, space_id: int, loras: Sequence[LoraView]) -> list[LoraView]:
+async def add_likes(session: AsyncSession, space_id: int, loras: Sequence[LoraView]) -> list[LoraView]:
     """The same LoRAs with the votes that they have in this space: one for each person."""
     if not loras:
         return []
-    kept = (
+    query = (
         select(Vote.person_id, Job.request)
         .join(Picture, Picture.id == Vote.picture_id)
         .join(Job, Job.number == Picture.job_number)
         .where(Vote.emoji == STAR, of_space(space_id), Job.deleted_at.is_(None), Job.private.is_(False))
     )
     people: defaultdict[str, set[int]] = defaultdict(set)
-    for person, request in await session.execute(kept):
+    for person, request in await session.execute(query):
         for use in request.get("adapters", ()):
             people[use["sha256"]].add(person)
-    return [replace(one, likes=len(people[one.sha256])) for one in loras]
+    return [replace(lora, likes=len(people[lora.sha256])) for lora in loras]

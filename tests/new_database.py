@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import create_engine
 
-from storage.schema import bring_up_to_date
+from storage.schema import migrate
 
 
 def new_database(folder: Path) -> str:
@@ -27,7 +27,7 @@ def _made() -> bytes:
         with engine.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             connection.commit()
-            bring_up_to_date(connection)
+            migrate(connection)
             connection.commit()
         engine.dispose()
         return path.read_bytes()

@@ -170,7 +170,7 @@ class Delivery:
             job for job, record in self._records.items() if record.resting or record.absent
         }
         async with self._database.reading() as session:
-            missing = await jobs.unshown(session, SWEEP + len(known))
+            missing = await jobs.list_unshown(session, SWEEP + len(known))
         unknown = [job for job in missing if job not in known][:SWEEP]
         self.touch(unknown)
         return len(unknown) == SWEEP
@@ -285,7 +285,7 @@ class Delivery:
     async def _write(self) -> None:
         told, self._unwritten = self._unwritten, {}
         try:
-            await self._database.write(lambda session: jobs.all_shown(session, told))
+            await self._database.write(lambda session: jobs.mark_all_shown(session, told))
         except BaseException:
             self._unwritten = told | self._unwritten
             raise

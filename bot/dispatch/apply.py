@@ -51,7 +51,7 @@ from engine.messages import JobId, Likened, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
 from storage.database import CannotStore
 from storage.files import Files
-from storage.privacy import Forgotten
+from storage.privacy import Deletion
 
 log = structlog.get_logger(__name__)
 
@@ -122,7 +122,7 @@ def _update_cards(answer: UpdateCards) -> Outcome:
 
 async def _create_job(context: ChatContext, answer: CreateJob) -> Outcome:
     request, expected = await checked(context, answer)
-    job = await jobs.file(
+    job = await jobs.create(
         context.session,
         id=context.job,
         space_id=context.space.id,
@@ -138,9 +138,9 @@ async def _create_job(context: ChatContext, answer: CreateJob) -> Outcome:
     )
     if isinstance(request, Paint):
         for use in request.adapters:
-            await adapters.remember(context.session, use, context.now)
+            await adapters.count_use(context.session, use, context.now)
     else:
-        await trainings.begin(context.session, job.number, request, consent_at=context.now)
+        await trainings.create(context.session, job.number, request, consent_at=context.now)
     replaced = () if answer.replaced is None else (answer.replaced,)
     return Outcome(
         reply=CardReply(job=job.id, text=answer.text),
@@ -162,9 +162,9 @@ async def _cancel_job(context: ChatContext, answer: CancelJob, spent: Callable[[
     """The row ends here and now; the engine is told when that is on disk."""
     view = await job_here(context, answer.job)
     seconds = spent(view.id)
-    unneeded = [] if view.training is None else await trainings.shed(context.session, view.number)
+    unneeded = [] if view.training is None else await trainings.drop_files(context.session, view.number)
     await jobs.finish(context.session, view.number, state="cancelled", seconds=seconds, now=context.now)
-    unneeded += await pictures.spare(context.session, view.request)
+    unneeded += await pictures.find_unneeded_adapters(context.session, view.request)
     return Outcome(
         reply=TextReply(text=answer.text),
         touched=(view.id,),
@@ -173,7 +173,7 @@ async def _cancel_job(context: ChatContext, answer: CancelJob, spent: Callable[[
     )
 
 
-def after_purge(forgotten: Forgotten, text: str = "") -> Outcome:
+def after_purge(forgotten: Deletion, text: str = "") -> Outcome:
     """What follows when a person or a space was forgotten."""
     return Outcome(
         reply=TextReply(text=text),

@@ -43,8 +43,8 @@ from storage import adapters, jobs, people, privacy, space_settings, spaces, vie
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.ids import new_job_id
-from storage.privacy import Forgotten
-from storage.space_settings import Kept
+from storage.privacy import Deletion
+from storage.space_settings import SpaceSettings
 from storage.tables import Person, Space
 from storage.views import JobView
 
@@ -154,9 +154,11 @@ class Dispatcher:
         """LoRAs that the caller may use, suggested for the last of these words, separated by commas."""
         folder = await self._folder.lying()
         async with self._database.reading() as session:
-            space = await people.space_id(session, caller.chat, caller.space)
-            somebody = await people.known(session, caller.chat, caller.person)
-            trained = await adapters.hints(session, space or NOWHERE, somebody.id if somebody else NOWHERE)
+            space = await people.find_space_id(session, caller.chat, caller.space)
+            somebody = await people.find_person(session, caller.chat, caller.person)
+            trained = await adapters.completion_hints(
+                session, space or NOWHERE, somebody.id if somebody else NOWHERE
+            )
         known = [Hint(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
         names = {hint.name for hint in known}
         known += [
@@ -169,7 +171,7 @@ class Dispatcher:
     async def jobs(self, caller: Caller, before: int | None, limit: int) -> list[Card]:
         """The cards of the caller's channel, newest first: those with numbers under `before`, or all."""
         async with self._database.reading() as session:
-            space = await people.space_id(session, caller.chat, caller.space)
+            space = await people.find_space_id(session, caller.chat, caller.space)
             if space is None:
                 return []
             found = await views.views(
@@ -183,8 +185,8 @@ class Dispatcher:
         if not ID.fullmatch(job):  # it may be anything, even what no database takes
             return None
         async with self._database.reading() as session:
-            space = await people.space_id(session, caller.chat, caller.space)
-            somebody = await people.known(session, caller.chat, caller.person)
+            space = await people.find_space_id(session, caller.chat, caller.space)
+            somebody = await people.find_person(session, caller.chat, caller.person)
             view = await views.view(
                 session, space, job, person_id=somebody.id if somebody else None, direct=caller.direct
             )
@@ -204,14 +206,14 @@ class Dispatcher:
             return False
         names = list(self._admins.named.get(chat, ()))
         async with self._database.reading() as session:
-            found = [await people.known(session, chat, one) for one in names]
+            found = [await people.find_person(session, chat, one) for one in names]
         names += [somebody.name for somebody in found if somebody is not None]
         return look(name) in {look(one) for one in names}
 
     async def forget_space(self, chat: str, space: str) -> None:
         """The bot is in this space no more: nothing of it stays. Raises CannotStore."""
 
-        async def work(session: AsyncSession) -> Forgotten:
+        async def work(session: AsyncSession) -> Deletion:
             self._spaces.pop((chat, space), None)  # what follows in the same transaction meets another one
             return await privacy.forget_space(session, chat, space, time.time())
 
@@ -224,7 +226,7 @@ class Dispatcher:
 
         Raises CannotStore.
         """
-        look = partial(spaces.left, chat=chat, named=named, now=time.time())
+        look = partial(spaces.find_left, chat=chat, named=named, now=time.time())
         for space in await self._database.write(look):
             log.info("the bot was removed from a space while it did not listen", chat=chat)
             await self.forget_space(chat, space)
@@ -243,8 +245,8 @@ class Dispatcher:
 
     async def _of(self, caller: Caller, message: str) -> JobView | None:
         async with self._database.reading() as session:
-            space = await people.space_id(session, caller.chat, caller.space)
-            somebody = await people.known(session, caller.chat, caller.person)
+            space = await people.find_space_id(session, caller.chat, caller.space)
+            somebody = await people.find_person(session, caller.chat, caller.person)
             return await views.of_message(
                 session, space, message, person_id=somebody.id if somebody else None, direct=caller.direct
             )
@@ -310,10 +312,10 @@ class Dispatcher:
         async def work(session: AsyncSession) -> _Committed:
             space = self._spaces.get((caller.chat, caller.space))
             if space is None or space.name != caller.space_name:
-                space = await people.space(session, caller.chat, caller.space, caller.space_name)
-            person = await people.person(session, caller.chat, caller.person, caller.person_name)
+                space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
+            person = await people.upsert_person(session, caller.chat, caller.person, caller.person_name)
             now = time.time()
-            if again and await jobs.filed_since(session, job, person.id, now - REDELIVERED):
+            if again and await jobs.was_created_since(session, job, person.id, now - REDELIVERED):
                 return _Committed(space=space, person_id=person.id, outcome=Outcome(reply=CardReply(job=job)))
             if again and job in self._gone:
                 raise InvalidRequest(FORGOTTEN)
@@ -344,7 +346,7 @@ class Dispatcher:
                 now=now,
                 pace=self._pace,
                 per_person=self._limits.per_person,
-                weigh=self._files.weigh,
+                total_size=self._files.total_size,
             )
             outcome = await apply_answer(context, await invocation.run(context), self._queue.spent)
             if outcome.forgot:
@@ -353,13 +355,13 @@ class Dispatcher:
 
         return work
 
-    async def _kept(self, session: AsyncSession, space_id: int, caller: Caller) -> Kept:
+    async def _kept(self, session: AsyncSession, space_id: int, caller: Caller) -> SpaceSettings:
         """What the keepers have set; that it is nothing is remembered until one of them says anything."""
         key = caller.person
         if (space_id, key) in self._unkept:
-            return space_settings.NOTHING
-        kept = await space_settings.kept(session, space_id, key, caller.roles)
-        if kept is space_settings.NOTHING and len(self._unkept) < UNKEPT:
+            return space_settings.DEFAULTS
+        kept = await space_settings.effective_settings(session, space_id, key, caller.roles)
+        if kept is space_settings.DEFAULTS and len(self._unkept) < UNKEPT:
             self._unkept.add((space_id, key))
         return kept
 

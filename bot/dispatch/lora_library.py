@@ -80,8 +80,8 @@ class PersonLibrary:
 
     async def names(self) -> Collection[str]:
         """The names of all LoRAs that they could use, and of those that are used no more."""
-        trained = await adapters.usable(self.session, self.space_id, self.person_id)
-        retired = await lora_approval.retired(self.session, self.space_id)
+        trained = await adapters.list_usable(self.session, self.space_id, self.person_id)
+        retired = await lora_approval.names_of_retired(self.session, self.space_id)
         return {*(lora.name for lora in trained), *retired, *await self.folder.names()}
 
     async def lying(self) -> OperatorFiles:
@@ -90,10 +90,10 @@ class PersonLibrary:
 
     async def find(self, name: str) -> Lora | None:
         """The LoRA of this name, if there is one. Raises InvalidRequest where it is retired or unreadable."""
-        trained = await adapters.named(self.session, self.space_id, self.person_id, name)
+        trained = await adapters.find_usable(self.session, self.space_id, self.person_id, name)
         if trained is not None:
             return lora_of(trained)
-        if name in await lora_approval.retired(self.session, self.space_id):
+        if name in await lora_approval.names_of_retired(self.session, self.space_id):
             raise InvalidRequest(f"the LoRA {name} is retired here: an admin can restore it.")
         return await self.folder.find(name)
 
@@ -101,4 +101,4 @@ class PersonLibrary:
         """What the keepers of the space let every picture have."""
         if not self.mixed:
             return ()
-        return [Mention(*one) for one in await lora_approval.usual(self.session, self.space_id)]
+        return [Mention(*one) for one in await lora_approval.usual_loras(self.session, self.space_id)]

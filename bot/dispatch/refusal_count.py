@@ -15,9 +15,9 @@ async def count(database: Database, caller: Caller, refusal: Refused) -> None:
     """Note that this was refused."""
 
     async def work(session: AsyncSession) -> None:
-        space = await people.space(session, caller.chat, caller.space, caller.space_name)
-        person = await people.person(session, caller.chat, caller.person, caller.person_name)
-        await space_settings.refused(session, space.id, person.id, refusal.why, time.time())
+        space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
+        person = await people.upsert_person(session, caller.chat, caller.person, caller.person_name)
+        await space_settings.record_refusal(session, space.id, person.id, refusal.why, time.time())
 
     with suppress(CannotStore):  # whoever asked is told all the same
         await database.write(work)

@@ -9,10 +9,10 @@ from bot.images.encode import png
 from bot.images.loss_curve import ticks
 from bot.images.theme import ACCENT, CHECK, GOOD, INK, LINE, PAPER, QUIET, cut, letters
 from storage.member_stats import DAY
-from storage.statistics import Share, Statistics
+from storage.statistics import DayShare, Statistics
 
 Colour = tuple[int, int, int]
-Value = Callable[[Share], float]
+Value = Callable[[DayShare], float]
 
 WIDTH = 1200  # pixels of the picture
 LEFT, RIGHT = 84, 40  # margins
@@ -97,7 +97,7 @@ def _stack(
     draw: ImageDraw.ImageDraw,
     column: tuple[float, float],
     base: int,
-    shares: Sequence[Share],
+    shares: Sequence[DayShare],
     share: Value,
     colours: dict[str, Colour],
 ) -> None:
@@ -143,7 +143,7 @@ def _days(told: Statistics) -> range:
     return range(told.last - told.days + 1, told.last + 1)
 
 
-def _of(told: Statistics, day: int) -> list[Share]:
+def _of(told: Statistics, day: int) -> list[DayShare]:
     return [one for one in told.shares if one.day == day]
 
 

@@ -83,7 +83,7 @@ async def _training(session: AsyncSession, job: Job) -> Running | None:
     state = await trainings.newest_state(session, job.number)
     request = replace(view.request, resume=state)
     running = _running(job, request, view.training.estimate_seconds, solo=False)
-    running.finishing = await trainings.finishing(session, job.number)
+    running.finishing = await trainings.is_finishing(session, job.number)
     return running
 
 

@@ -120,7 +120,7 @@ class Drafts:
             sheet = await self._files.put(told.sheet)
 
             async def work(session: AsyncSession) -> list[Sha256]:
-                return await trainings.report(
+                return await trainings.save_report(
                     session,
                     draft.number,
                     notes=told.notes,

@@ -58,12 +58,12 @@ class Line:
         Pictures take `slowed` times as long as their engine seconds.
         """
         async with self._database.reading() as session:
-            self.length = await jobs.queued_count(session)
-            pictures = await jobs.places(session, LENGTH, seconds=self._typical())
-            trainings = await jobs.training_places(session)
+            self.length = await jobs.count_queued(session)
+            pictures = await jobs.positions(session, LENGTH, seconds=self._typical())
+            trainings = await jobs.training_positions(session)
             held = [
                 job
-                for job in await queue_overrides.held(session, LENGTH)
+                for job in await queue_overrides.list_held(session, LENGTH)
                 if job not in {**painting, **training}
             ]
             self._trainings = {job for job, _ in trainings}

@@ -181,7 +181,7 @@ class Queue:
         """Queue all running rows again, none of which is in an engine; no attempt is charged."""
 
         async def work(session: AsyncSession) -> list[JobId]:
-            orphans = await jobs.running(session)
+            orphans = await jobs.list_running(session)
             for orphan in orphans:
                 await jobs.requeue(session, orphan.number, time.time())
             return [JobId(orphan.id) for orphan in orphans]
@@ -367,7 +367,9 @@ class Queue:
         steps = {running.number: (running.step, running.steps) for running in self._running.values()}
         await jobs.heartbeat(session, steps, now + self._lease)
         orphans = [
-            job for job in await jobs.expired(session, now, longest=self._lease) if job.number not in steps
+            job
+            for job in await jobs.list_expired(session, now, longest=self._lease)
+            if job.number not in steps
         ]
         for orphan in orphans:
             await jobs.requeue(session, orphan.number, now)

@@ -31,8 +31,8 @@ from engine.messages import (
 from storage import comparisons, jobs, safety_flags, trainings
 from storage.database import CannotStore, Database
 from storage.files import Files
-from storage.jobs import ENGINE_DEATHS, Death, Finished
-from storage.pictures import spare
+from storage.jobs import ENGINE_DEATHS, Death, FinishedPicture
+from storage.pictures import find_unneeded_adapters
 
 log = structlog.get_logger(__name__)
 
@@ -99,7 +99,7 @@ class Endings:
         """
 
         async def work(samples: Sequence[Sha256], session: AsyncSession) -> list[Sha256]:
-            return await trainings.saved(session, running.number, saved, samples)
+            return await trainings.save_checkpoint(session, running.number, saved, samples)
 
         try:
             unneeded = await self._surely(running, work, saved.samples)
@@ -114,7 +114,7 @@ class Endings:
 
         async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
             now = time.time()
-            unneeded = await trainings.trained(session, running.number, trained, now)
+            unneeded = await trainings.complete(session, running.number, trained, now)
             ended = await jobs.finish(
                 session, running.number, state="succeeded", seconds=trained.seconds, now=now
             )
@@ -127,7 +127,7 @@ class Endings:
 
         async def work(hashes: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
             pictures = [
-                Finished(place=place, sha256=sha256, seed=one.seed, width=one.width, height=one.height)
+                FinishedPicture(place=place, sha256=sha256, seed=one.seed, width=one.width, height=one.height)
                 for sha256, (place, one) in zip(hashes, kept, strict=True)
             ]
             ended = await jobs.finish(
@@ -140,10 +140,10 @@ class Endings:
                 now=time.time(),
             )
             if ended:
-                await safety_flags.note(session, running.number, painted.pictures, time.time())
+                await safety_flags.record(session, running.number, painted.pictures, time.time())
             if ended and isinstance(running.request, Paint) and painted.scores:
-                await comparisons.note(session, running.number, running.request, painted.scores)
-            unneeded = await spare(session, running.request)
+                await comparisons.save(session, running.number, running.request, painted.scores)
+            unneeded = await find_unneeded_adapters(session, running.request)
             return ended, unneeded if ended else [*hashes, *unneeded]
 
         kept = [(place, one) for place, one in enumerate(painted.pictures, start=1) if one.png]
@@ -188,11 +188,13 @@ class Endings:
 
         async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
             number, now = running.number, time.time()
-            unneeded = [] if isinstance(running.request, Paint) else await trainings.shed(session, number)
+            unneeded = (
+                [] if isinstance(running.request, Paint) else await trainings.drop_files(session, number)
+            )
             ended = await jobs.finish(
                 session, number, state=state, reason=reason, seconds=running.spent, now=now
             )
-            return ended, [*unneeded, *left, *await spare(session, running.request)]
+            return ended, [*unneeded, *left, *await find_unneeded_adapters(session, running.request)]
 
         return await self._ended(running, state, work)
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.garbage_collection import Leftovers
 from engine.messages import INCOMING, InvalidRequest, Sha256
 from storage import pictures, uploads
-from storage.data_export import Named, Record, known, record
+from storage.data_export import NamedFile, PersonalData, collect, find_person
 from storage.database import Database
 from storage.files import Files
 
@@ -35,11 +35,11 @@ class Exports:
         self._leftovers = leftovers
         self._packing = asyncio.Lock()
 
-    async def of(self, person_id: int) -> tuple[Named, ...]:
+    async def of(self, person_id: int) -> tuple[NamedFile, ...]:
         """The zips by name. Raises InvalidRequest, OSError, CannotStore."""
         async with self._packing:
             async with self._database.reading() as session:
-                found = await record(session, person_id)
+                found = await collect(session, person_id)
             if found is None:
                 raise InvalidRequest(NOTHING)
             with TemporaryDirectory(prefix=INCOMING, dir=await self._work_folder()) as folder:
@@ -57,7 +57,7 @@ class Exports:
         await asyncio.to_thread(self._files.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         return self._files.folder
 
-    async def _packed(self, found: Record, folder: Path) -> list[Path]:
+    async def _packed(self, found: PersonalData, folder: Path) -> list[Path]:
         """The zips, none larger than the chat sends unless one file is; what is not there is told."""
         limit, missing = LIMITS.get(found.chat, LIMIT), []
         packed = [folder / "atelier.zip"]
@@ -72,7 +72,7 @@ class Exports:
                 packed.append(folder / f"atelier-{len(packed) + 1}.zip")
                 size = 0
             size += await asyncio.to_thread(_add, packed[-1], name, content)
-        told = json.dumps(found.told | {"missing": missing}, indent=1, ensure_ascii=False)
+        told = json.dumps(found.data | {"missing": missing}, indent=1, ensure_ascii=False)
         await asyncio.to_thread(_add, packed[-1], "atelier.json", told.encode(errors="replace"))
         return packed
 
@@ -92,8 +92,8 @@ def _add(path: Path, name: str, content: bytes) -> int:
 
 async def _noted(session: AsyncSession, person_id: int, hashes: Sequence[Sha256]) -> list[Sha256]:
     """They are the person's for a day, unless they were forgotten meanwhile; what nothing needs."""
-    if await known(session, person_id) is None:
-        return await pictures.unneeded(session, hashes)
+    if await find_person(session, person_id) is None:
+        return await pictures.find_unneeded(session, hashes)
     for sha256 in hashes:
-        await uploads.note(session, person_id, sha256, time.time())
+        await uploads.record(session, person_id, sha256, time.time())
     return []

@@ -58,11 +58,11 @@ class Remains:
             files = await purge.files_to_go(session)
         if files:
             await self._leftovers.remove(files)
-            await self._database.write(lambda session: purge.files_gone(session, files))
+            await self._database.write(lambda session: purge.mark_removed(session, files))
 
         async def work(session: AsyncSession) -> bool:
-            await purge.forget_use(session, time.time())
-            return await purge.let_go(session, self._busy())
+            await purge.delete_old_usage(session, time.time())
+            return await purge.delete_unheld_rows(session, self._busy())
 
         return await self._database.write(work) and await self._scrubbed()
 

@@ -35,15 +35,15 @@ class Allowance:
 async def allowance_for(database: Database, store: Files, caller: Caller) -> Allowance:
     """The room that this person has here. Raises Refused when they are blocked or have none; OSError."""
     async with database.reading() as session:
-        space = await people.space_id(session, caller.chat, caller.space)
+        space = await people.find_space_id(session, caller.chat, caller.space)
         if space is None:
             return Allowance()
-        kept = await space_settings.kept(session, space, caller.person, caller.roles)
+        kept = await space_settings.effective_settings(session, space, caller.person, caller.roles)
         check_welcome(kept, SENDING)
         if kept.limits.megabytes is None:
             return Allowance()
-        me = await people.known(session, caller.chat, caller.person)
+        me = await people.find_person(session, caller.chat, caller.person)
         theirs: set[Sha256] = set() if me is None else await limits.files(session, space, me.id)
-    room = Allowance(kept.limits.megabytes, await store.weigh(theirs) / MEGABYTE)
+    room = Allowance(kept.limits.megabytes, await store.total_size(theirs) / MEGABYTE)
     room.check()
     return room

@@ -150,10 +150,10 @@ class Intake:
         """Write down whose files these are: nobody else may use them by their hashes."""
 
         async def work(session: AsyncSession) -> None:
-            space = await people.space(session, caller.chat, caller.space, caller.space_name)
-            me = await people.person(session, caller.chat, caller.person, caller.person_name)
+            space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
+            me = await people.upsert_person(session, caller.chat, caller.person, caller.person_name)
             for sha256 in hashes:
-                await uploads.note(session, me.id, sha256, time.time(), space.id)
+                await uploads.record(session, me.id, sha256, time.time(), space.id)
 
         await self._database.write(work)
 

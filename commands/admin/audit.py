@@ -10,7 +10,7 @@ from commands.help import aligned
 from commands.syntax.parser import short
 from commands.syntax.spec import Option, admin_command
 from storage import audit, member_stats
-from storage.audit import Noted
+from storage.audit import AuditEntry
 
 SHOWN = 25
 
@@ -24,7 +24,7 @@ async def admin_audit(
     """Show what admins changed here, newest first."""
     noted = await audit.recent(context.session, context.space.id)
     keys = [one.subject.removeprefix("person ") for one in noted if one.subject.startswith("person ")]
-    names = await member_stats.names(context.session, context.space.id, keys)
+    names = await member_stats.names_by_key(context.session, context.space.id, keys)
     told = [_told(one, names) for one in noted]
     wanted = words.lower().split()
     rows = [(at, text) for at, text in told if all(word in text.lower() for word in wanted)][:count]
@@ -33,7 +33,7 @@ async def admin_audit(
     return Text(text="\n".join(["what admins changed here, newest first (UTC):", *aligned(rows)]))
 
 
-def _told(one: Noted, names: Mapping[str, str]) -> tuple[str, str]:
+def _told(one: AuditEntry, names: Mapping[str, str]) -> tuple[str, str]:
     at = datetime.fromtimestamp(one.at, UTC)
     key = one.subject.removeprefix("person ")
     subject = names.get(key, one.subject) if key != one.subject else one.subject

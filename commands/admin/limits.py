@@ -14,7 +14,7 @@ from commands.syntax.parser import short
 from commands.syntax.spec import Option, admin_command
 from engine.messages import InvalidRequest
 from storage import limits, space_settings
-from storage.limits import Limits, Use, limits_to
+from storage.limits import Limits, Usage, limits_to_json
 from storage.tables import Person
 
 NONE = ("none", "off", "-")
@@ -114,9 +114,9 @@ async def _of_role(context: ChatContext, role: str, changes: dict[str, int]) -> 
     before = known.get(role, Limits())
     after = replace(before, **_given(changes))
     if changes:
-        await space_settings.limit_role(context.session, context.space.id, role, after)
-        await note(context, "limits", f"role {role}", limits_to(before), limits_to(after))
-    rows = [(WORDS[name], _row(name, one, None)) for name, one in limits_to(after).items()]
+        await space_settings.set_role_limits(context.session, context.space.id, role, after)
+        await note(context, "limits", f"role {role}", limits_to_json(before), limits_to_json(after))
+    rows = [(WORDS[name], _row(name, one, None)) for name, one in limits_to_json(after).items()]
     return Text(text="\n".join([f"limits of the role {role}:", *(aligned(rows) or ["  as for everybody"])]))
 
 
@@ -129,9 +129,9 @@ async def _change(
 ) -> Limits:
     """What is limited from now on; "none" of one person means: as for everybody."""
     after = replace(before, **_given(changes))
-    await space_settings.limit(context.session, context.space.id, person.key if person else None, after)
+    await space_settings.set_limits(context.session, context.space.id, person.key if person else None, after)
     subject = person_named(person) if person else "everybody"
-    await note(context, "limits", subject, limits_to(before), limits_to(after))
+    await note(context, "limits", subject, limits_to_json(before), limits_to_json(after))
     return after
 
 
@@ -158,9 +158,9 @@ async def _shown(context: ChatContext, person: Person | None, own: Limits) -> st
 
 
 def _brief(most: Limits) -> str:
-    return ", ".join(f"{one:,} {WORDS[name]}" for name, one in limits_to(most).items())
+    return ", ".join(f"{one:,} {WORDS[name]}" for name, one in limits_to_json(most).items())
 
 
-def _row(name: str, most: int | None, used: Use | None) -> str:
+def _row(name: str, most: int | None, used: Usage | None) -> str:
     limit = "no limit" if most is None else f"{most:,}"
     return limit if used is None else f"{round(asdict(used)[name]):,} of {limit}"

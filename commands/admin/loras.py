@@ -92,22 +92,22 @@ async def admin_loras(
 async def lora_here(context: ChatContext, text: str) -> LoraView:
     """The LoRA of this space that is called so. Raises InvalidRequest."""
     name = lora_name(text)
-    found = await adapters.of_space(context.session, context.space.id, name)
+    found = await adapters.list_of_space(context.session, context.space.id, name)
     if found:
         return found[0]
-    names = [one.name for one in await adapters.of_space(context.session, context.space.id)]
+    names = [one.name for one in await adapters.list_of_space(context.session, context.space.id)]
     meant = near(name, names)
     hint = f"did you mean {meant}?" if meant else "/admin loras lists them."
     raise InvalidRequest(f"no LoRA that was made here is called {short(name)!r}: {hint}")
 
 
 async def _stand(
-    context: ChatContext, lora: LoraView, to: lora_approval.Standing, said: str, reason: str = ""
+    context: ChatContext, lora: LoraView, to: lora_approval.Approval, said: str, reason: str = ""
 ) -> UpdateCards:
     """From one standing to another, written down."""
     if (lora.standing, lora.reason) == (to, reason):
         raise InvalidRequest(f"the LoRA {lora.name} stands so already: {standing_words(lora) or 'approved'}.")
-    await lora_approval.stand(context.session, lora.id, to, reason)
+    await lora_approval.set_approval(context.session, lora.id, to, reason)
     before, after = (
         {"standing": one or "approved", "reason": why}
         for one, why in ((lora.standing, lora.reason), (to, reason))
@@ -143,7 +143,7 @@ def _usually(weight: float | str) -> Change:
         after = None if isinstance(weight, str) else weight
         if after is not None:
             _check_usual(lora, after)
-        await lora_approval.make_usual(context.session, lora.id, after)
+        await lora_approval.set_usual_weight(context.session, lora.id, after)
         said = (
             "is in new pictures only where somebody asks for it."
             if after is None
@@ -166,14 +166,14 @@ def _check_usual(lora: LoraView, weight: float) -> None:
             f"the LoRA {lora.name} taught the text encoders a new word, and only one such LoRA can be in a "
             "picture: it cannot be in all of them."
         )
-    limits = lora_approval.Bounds(name=lora.name, sha256=lora.sha256, least=lora.least, most=lora.most)
+    limits = lora_approval.WeightBounds(name=lora.name, sha256=lora.sha256, least=lora.least, most=lora.most)
     check_weight(limits, weight)
 
 
 def _bounding(weights: tuple[float, float] | str) -> Change:
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         least, most = (None, None) if isinstance(weights, str) else weights
-        await lora_approval.bind(context.session, lora.id, least, most)
+        await lora_approval.set_weight_bounds(context.session, lora.id, least, most)
         said = f"may be used at weights {bounds_words(least, most) or 'of any size'}."
         before, after = {"least": lora.least, "most": lora.most}, {"least": least, "most": most}
         return await _changed(context, lora, said, before, after)
@@ -186,7 +186,7 @@ def _giving(who: str) -> Change:
         person = await person_here(context, who)
         if person.id == lora.person_id:
             raise InvalidRequest(f"the LoRA {lora.name} is {person.name}'s already.")
-        await lora_approval.give(context.session, lora.id, person.id)
+        await lora_approval.set_owner(context.session, lora.id, person.id)
         before, after = {"owner": lora.person_key}, {"owner": person.key}
         return await _changed(context, lora, f"is {person.name}'s now.", before, after)
 
@@ -218,7 +218,7 @@ async def _listed(context: ChatContext, name: str) -> Text:
     if name:
         found = [await lora_here(context, name)]
     else:
-        found = await adapters.of_space(context.session, context.space.id)
+        found = await adapters.list_of_space(context.session, context.space.id)
     rows = aligned([(one.name, _row(one)) for one in found])
     asks = "new ones wait for an admin" if context.kept.rules.approve else "new ones need no admin"
     head = f"{counted(len(found), 'LoRA')} made here ({asks}: /admin rules --approve):"

@@ -12,7 +12,7 @@ from commands.syntax.numbers import counted, duration
 from commands.syntax.spec import Option, admin_command
 from engine.messages import InvalidRequest, JobId
 from storage import member_stats, space_settings
-from storage.member_stats import Done
+from storage.member_stats import MemberStats
 from storage.tables import Person
 
 DAYS = 7
@@ -43,7 +43,7 @@ async def admin_people(
 
 
 async def _block(context: ChatContext, person: Person) -> Text:
-    blocked = await space_settings.blocked(context.session, context.space.id)
+    blocked = await space_settings.blocked_keys(context.session, context.space.id)
     if person.key in blocked:
         raise InvalidRequest(f"{person.name} is blocked here already.")
     if person.id == context.person.id:
@@ -54,34 +54,34 @@ async def _block(context: ChatContext, person: Person) -> Text:
         raise InvalidRequest(
             f"{person.name} is the last admin whom config.toml names: nobody can block them."
         )
-    await space_settings.block(context.session, context.space.id, person.key, context.now)
+    await space_settings.set_blocked(context.session, context.space.id, person.key, context.now)
     await note(context, "block", person_named(person), {"blocked": False}, {"blocked": True})
     return Text(text=f"{person.name} is blocked here: what they have in line still runs, --cancel ends it.")
 
 
 async def _unblock(context: ChatContext, person: Person) -> Text:
-    if person.key not in await space_settings.blocked(context.session, context.space.id):
+    if person.key not in await space_settings.blocked_keys(context.session, context.space.id):
         raise InvalidRequest(f"{person.name} is not blocked here.")
-    await space_settings.block(context.session, context.space.id, person.key, None)
+    await space_settings.set_blocked(context.session, context.space.id, person.key, None)
     await note(context, "unblock", person_named(person), {"blocked": True}, {"blocked": False})
     return Text(text=f"{person.name} is not blocked any more.")
 
 
 async def _listed(context: ChatContext, person: Person | None) -> Text:
-    blocked = await space_settings.blocked(context.session, context.space.id)
+    blocked = await space_settings.blocked_keys(context.session, context.space.id)
     since = 0.0 if person else context.now - DAYS * member_stats.DAY
-    found = await member_stats.everybody(
+    found = await member_stats.member_stats(
         context.session, context.space.id, since, person.id if person else None, SHOWN
     )
     rows = aligned([(one.name, _told(one, one.key in blocked)) for one in found])
-    names = await member_stats.names(context.session, context.space.id, blocked)
+    names = await member_stats.names_by_key(context.session, context.space.id, blocked)
     away = sorted(names.get(key, key) for key in blocked - {one.key for one in found}) if not person else []
     head = f"{person.name}, since they came:" if person else f"who asked for something in {DAYS} days:"
     also = [f"blocked, too: {', '.join(away)}"] if away else []
     return Text(text="\n".join([head, *(rows or ["  nobody"]), *also]))
 
 
-def _told(one: Done, blocked: bool) -> str:
+def _told(one: MemberStats, blocked: bool) -> str:
     parts = (
         counted(one.paintings, "painting"),
         counted(one.trainings, "training") if one.trainings else "",

@@ -48,10 +48,10 @@ async def _hold(context: ChatContext, queue: QueueState) -> UpdateCards:
     before = context.kept.queue
     if before == queue:
         raise InvalidRequest(f"so it is already: {TOLD[queue]}")
-    await space_settings.hold(context.session, context.space.id, queue)
+    await space_settings.set_queue_state(context.session, context.space.id, queue)
     moves = "moving"
     await note(context, "queue", "queue", {"queue": before or moves}, {"queue": queue or moves})
-    waiting = await jobs.waiting(context.session, context.space.id, SHOWN)
+    waiting = await jobs.list_queued(context.session, context.space.id, SHOWN)
     return UpdateCards(jobs=tuple(waiting), text=TOLD[queue])
 
 
@@ -64,9 +64,11 @@ async def _up(context: ChatContext, job: JobView) -> UpdateCards:
 
 
 async def _shown(context: ChatContext) -> str:
-    waiting = await views(context.session, await jobs.waiting(context.session, context.space.id, SHOWN))
-    running = [job for job in await jobs.running(context.session) if job.space_id == context.space.id]
-    places = dict(await jobs.places(context.session)) | dict(await jobs.training_places(context.session))
+    waiting = await views(context.session, await jobs.list_queued(context.session, context.space.id, SHOWN))
+    running = [job for job in await jobs.list_running(context.session) if job.space_id == context.space.id]
+    places = dict(await jobs.positions(context.session)) | dict(
+        await jobs.training_positions(context.session)
+    )
     shown = [(job.id, f"{_place(job, places)}: {job.person}") for job in waiting]
     head = f"{TOLD[context.kept.queue]} {counted(len(running), 'job')} of this space run"
     return "\n".join([f"{head}, {len(waiting)}{'+' if len(waiting) == SHOWN else ''} wait:", *aligned(shown)])

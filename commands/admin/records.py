@@ -13,7 +13,7 @@ from storage.tables import Person
 async def person_here(context: ChatContext, words: str) -> Person:
     """The person of this space whom these words mean. Raises InvalidRequest."""
     name = words.strip().removeprefix("<@").removesuffix(">").removeprefix("!").removeprefix("@")
-    found = await member_stats.found(context.session, context.space.id, context.space.chat, name)
+    found = await member_stats.find_people(context.session, context.space.id, context.space.chat, name)
     if len(found) == 1:
         return found[0]
     if not found:
@@ -32,7 +32,7 @@ async def note(
     after: Mapping[str, Any] | None,
 ) -> None:
     """Write down what an admin changed, on what, and how that was before and after."""
-    await audit.note(
+    await audit.record(
         context.session,
         space_id=context.space.id,
         person_id=context.person.id,

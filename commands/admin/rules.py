@@ -13,7 +13,7 @@ from commands.syntax.parser import near
 from commands.syntax.spec import Option, admin_command
 from engine.messages import PROMPT_CHARACTERS, Flagged, InvalidRequest, within
 from storage import space_settings
-from storage.rules import Rules, rules_to
+from storage.rules import Rules, rules_to_json
 
 NOTHING = "none"
 FILTERED = {
@@ -77,8 +77,8 @@ async def admin_rules(
     if filtered is not None:
         after = replace(after, filtered=Flagged(filtered.value))
     if after != before:
-        await space_settings.rule(context.session, context.space.id, after)
-        await note(context, "rules", "rules", rules_to(before), rules_to(after))
+        await space_settings.set_rules(context.session, context.space.id, after)
+        await note(context, "rules", "rules", rules_to_json(before), rules_to_json(after))
     return Text(text=_shown(after))
 
 

@@ -11,8 +11,8 @@ from commands.help import aligned
 from commands.syntax.numbers import counted, duration
 from commands.syntax.spec import Option, admin_command
 from storage.limits import DAY, day_of
-from storage.member_stats import Done
-from storage.statistics import Share, Statistics, statistics
+from storage.member_stats import MemberStats
+from storage.statistics import DayShare, Statistics, statistics
 
 WIDE = 20  # characters of the longest bar
 SHOWN = 15  # people, reasons
@@ -39,7 +39,7 @@ def _lines(told: Statistics) -> list[str]:
     return lines
 
 
-def _by_day(shares: Sequence[Share]) -> list[str]:
+def _by_day(shares: Sequence[DayShare]) -> list[str]:
     """A bar for each day on which anything was done, and who did it."""
     days = [(day, list(ones)) for day, ones in groupby(shares, key=lambda one: one.day)]
     most = max((_seconds(ones) for _, ones in days), default=0.0) or 1.0
@@ -47,33 +47,33 @@ def _by_day(shares: Sequence[Share]) -> list[str]:
     return aligned(rows) or ["  nothing was painted"]
 
 
-def _bar(ones: Sequence[Share], most: float) -> str:
+def _bar(ones: Sequence[DayShare], most: float) -> str:
     bar = "█" * max(1, round(_seconds(ones) / most * WIDE))
     parts = [f"{duration(_seconds(ones))} of the engine", _made(ones)]
     return f"{bar:{WIDE}} {', '.join(parts)} ({', '.join(_named(ones))})"
 
 
-def _named(ones: Sequence[Share]) -> list[str]:
+def _named(ones: Sequence[DayShare]) -> list[str]:
     """The busiest of a day, with what they had done."""
     named = [f"{one.person} {one.pictures + one.trainings}" for one in ones[:NAMED]]
     return named if len(ones) <= NAMED else [*named, f"{len(ones) - NAMED} others"]
 
 
-def _made(ones: Sequence[Share]) -> str:
+def _made(ones: Sequence[DayShare]) -> str:
     trainings = sum(one.trainings for one in ones)
     made = counted(sum(one.pictures for one in ones), "picture")
     return f"{made}, {counted(trainings, 'training')}" if trainings else made
 
 
-def _seconds(ones: Sequence[Share]) -> float:
+def _seconds(ones: Sequence[DayShare]) -> float:
     return sum(one.seconds for one in ones)
 
 
-def _by_person(people: Sequence[Done]) -> list[str]:
+def _by_person(people: Sequence[MemberStats]) -> list[str]:
     return aligned([(one.name, _did(one)) for one in people]) or ["  nobody"]
 
 
-def _did(one: Done) -> str:
+def _did(one: MemberStats) -> str:
     parts = (
         f"{duration(one.seconds)} of the engine",
         counted(one.paintings, "painting"),

@@ -132,7 +132,7 @@ async def test_a_deletion_during_the_run_removes_all_of_it(school: School) -> No
         chat, "cy", "gone", {"a.png": a_picture(8), "b.png": a_picture(9)}, **LONG | {"trigger": "gwx"}
     )
     await learns(chat, job)
-    await chat.bot.database.write(lambda session: uploads.forget_old(session, 4e9))  # as after a day
+    await chat.bot.database.write(lambda session: uploads.delete_old(session, 4e9))  # as after a day
     assert stored(chat) - before
 
     await chat.presses("cy", "delete", job)

@@ -173,7 +173,7 @@ async def test_a_deletion_while_it_runs_removes_everything(open_chat: OpenChat) 
     chat = await open_chat()
     job = await starts(chat, "ana", "maria", steps=LONG)
     await learns(chat, job)
-    await chat.bot.database.write(lambda session: uploads.forget_old(session, time.time()))  # a day later
+    await chat.bot.database.write(lambda session: uploads.delete_old(session, time.time()))  # a day later
     assert len(stored(chat)) > 3
 
     reply = await chat.presses("ana", "delete", job)
@@ -191,7 +191,7 @@ async def test_what_the_engine_put_for_a_training_that_had_ended_is_removed_at_o
     chat = await open_chat()
     job = await starts(chat, "ana", name, steps=LONG)
     await learns(chat, job)
-    await chat.bot.database.write(lambda session: uploads.forget_old(session, time.time() + DAY))
+    await chat.bot.database.write(lambda session: uploads.delete_old(session, time.time() + DAY))
 
     await chat.presses("ana", "delete", job)
 

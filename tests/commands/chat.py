@@ -24,7 +24,7 @@ from engine.messages import JobId, Note, Paint, Saved, Sha256, Trained
 from storage import jobs, people, space_settings, trainings, uploads
 from storage.database import Database
 from storage.ids import new_job_id
-from storage.jobs import Finished
+from storage.jobs import FinishedPicture
 from storage.views import JobView, views
 
 LORAS = {"ink": Sha256("1" * 64), "maria": Sha256("2" * 64)}
@@ -125,9 +125,9 @@ class Chat:
         """Somebody sends pictures to learn from; what a form says of them."""
 
         async def work(session: AsyncSession) -> None:
-            person = await people.person(session, "local", name, name)
+            person = await people.upsert_person(session, "local", name, name)
             for sha256 in hashes:
-                await uploads.note(session, person.id, Sha256(sha256), self.now)
+                await uploads.record(session, person.id, Sha256(sha256), self.now)
 
         await self.database.write(work)
         return json.dumps(
@@ -148,7 +148,7 @@ class Chat:
         number = (await self.sees(job)).number
         note = Note(name="a.png", width=640, height=640, crop=(0, 0, 640, 640), size=(640, 640), used=used)
         await self.database.write(
-            lambda session: trainings.report(
+            lambda session: trainings.save_report(
                 session, number, notes=[note], problems=(), steps=500, seconds=60.0, sheet=Sha256("5" * 64)
             )
         )
@@ -169,7 +169,7 @@ class Chat:
                     validation=1 / step,
                     losses=(0.5,),
                 )
-                await trainings.saved(session, view.number, checkpoint, ())
+                await trainings.save_checkpoint(session, view.number, checkpoint, ())
             ending = Trained(
                 job=job,
                 best=steps[0],
@@ -178,7 +178,7 @@ class Chat:
                 seconds=50.0,
                 new_tokens=tokens,
             )
-            await trainings.trained(session, view.number, ending, self.now)
+            await trainings.complete(session, view.number, ending, self.now)
             await jobs.finish(session, view.number, state="succeeded", seconds=50.0, now=self.now)
 
         await self.database.write(work)
@@ -199,7 +199,7 @@ class Chat:
         assert isinstance(view.request, Paint)
         seed, variation = view.request.seed, view.request.variation
         pictures = [
-            Finished(
+            FinishedPicture(
                 place=place,
                 sha256=Sha256(f"{view.number:032x}{place:032x}"),
                 seed=seed if variation else seed + place - 1,
@@ -239,9 +239,9 @@ class Chat:
         self, name: str, space: str, run: Callable[[ChatContext], Awaitable[Answer]], what: str
     ) -> Answer:
         async def work(session: AsyncSession) -> Answer:
-            here = await people.space(session, "local", space, space)
-            person = await people.person(session, "local", name, name)
-            kept = await space_settings.kept(session, here.id, name)
+            here = await people.upsert_space(session, "local", space, space)
+            person = await people.upsert_person(session, "local", name, name)
+            kept = await space_settings.effective_settings(session, here.id, name)
             check_welcome(kept, what)
             context = ChatContext(
                 job=new_job_id(),
@@ -266,7 +266,7 @@ class Chat:
                 now=self.now,
                 pace=TenSeconds(),
                 per_person=self.per_person,
-                weigh=self.weigh,
+                total_size=self.weigh,
             )
             answer = await run(context)
             await apply_answer(context, answer, lambda job: 0.0)

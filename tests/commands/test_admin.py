@@ -123,14 +123,14 @@ async def test_a_paused_space_waits_and_others_go_on(chat: Chat) -> None:
 
     async with chat.database.reading() as session:
         following = await jobs.next_queued(session)
-        places = await jobs.places(session)
+        places = await jobs.positions(session)
     assert following is not None
     assert (following.id, places) == (other, [(other, 1)])
     assert "the queue is paused" in await told(chat, "/admin queue")
     assert "an admin has paused the queue here" in await told(chat, "/queue", "ana")
     await told(chat, "/admin queue --resume")
     async with chat.database.reading() as session:
-        assert len(await jobs.places(session)) == 2
+        assert len(await jobs.positions(session)) == 2
 
 
 async def test_a_draining_space_takes_nothing_new(chat: Chat) -> None:
@@ -149,7 +149,7 @@ async def test_a_job_that_goes_up_is_the_next_of_its_space_and_passes_nobody_els
 
     async with chat.database.reading() as session:
         following = await jobs.next_queued(session)
-        line = [job for job, _ in await jobs.places(session)]
+        line = [job for job, _ in await jobs.positions(session)]
     assert following is not None
     assert (following.id, line) == (last, [last, elsewhere, first])
 
@@ -377,9 +377,9 @@ async def test_stats_tell_what_was_done_what_failed_and_what_was_refused(chat: C
     await chat.fails(await chat.files("bo", "/imagine a fox"))
 
     async def refuse(session: object) -> None:
-        here = await people.space(session, "local", "general", "general")  # type: ignore[arg-type]
-        ana = await people.person(session, "local", "ana", "ana")  # type: ignore[arg-type]
-        await space_settings.refused(session, here.id, ana.id, "rule: gore", chat.now)  # type: ignore[arg-type]
+        here = await people.upsert_space(session, "local", "general", "general")  # type: ignore[arg-type]
+        ana = await people.upsert_person(session, "local", "ana", "ana")  # type: ignore[arg-type]
+        await space_settings.record_refusal(session, here.id, ana.id, "rule: gore", chat.now)  # type: ignore[arg-type]
 
     await chat.database.write(refuse)
     text = await told(chat, "/admin stats")

@@ -189,8 +189,8 @@ async def test_what_another_space_allows_of_the_same_file_is_nothing_to_a_space_
     )
 
     async def brought(session: AsyncSession) -> None:
-        there = await people.space(session, "local", "art", "art")
-        eve = await people.person(session, "local", "eve", "eve")
+        there = await people.upsert_space(session, "local", "art", "art")
+        eve = await people.upsert_person(session, "local", "eve", "eve")
         await adapters.add(session, there.id, eve.id, same, chat.now)
 
     await chat.database.write(brought)

@@ -78,7 +78,7 @@ async def test_what_clip_said_is_kept_with_the_lora_in_its_space_alone(chat: Cha
     paint = view.request
     scores = [Score(name="without", clip=21.25), Score(name="ana:1", clip=None)]
     await chat.database.write(
-        lambda session: comparisons.note(session, view.number, paint, scores)  # type: ignore[arg-type]
+        lambda session: comparisons.save(session, view.number, paint, scores)  # type: ignore[arg-type]
     )
     await chat.presses("bo", f"keep:{view.id}")
 

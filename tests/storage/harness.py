@@ -11,7 +11,7 @@ from storage import adapters, jobs, people, trainings
 from storage.adapters import LoraView
 from storage.database import Database
 from storage.ids import new_job_id
-from storage.jobs import Finished, Queued
+from storage.jobs import FinishedPicture, NewJob
 from storage.views import JobView, views
 
 T = TypeVar("T")
@@ -38,21 +38,21 @@ class Studio:
             return await question(session, *given, **named)
 
     async def space(self, key: str = "general") -> int:
-        return (await self.write(people.space, "local", key, key)).id
+        return (await self.write(people.upsert_space, "local", key, key)).id
 
     async def person(self, name: str) -> int:
-        return (await self.write(people.person, "local", name, name.title())).id
+        return (await self.write(people.upsert_person, "local", name, name.title())).id
 
     async def file(self, name: str = "ana", *, space: str = "general", prompt: str = "a fox") -> JobId:
         """A person files a job."""
         job = JobId(new_job_id())
 
-        async def work(session: AsyncSession) -> Queued:
-            return await jobs.file(
+        async def work(session: AsyncSession) -> NewJob:
+            return await jobs.create(
                 session,
                 id=job,
-                space_id=(await people.space(session, "local", space, space)).id,
-                person_id=(await people.person(session, "local", name, name.title())).id,
+                space_id=(await people.upsert_space(session, "local", space, space)).id,
+                person_id=(await people.upsert_person(session, "local", name, name.title())).id,
                 channel=space,
                 request=Paint(job=job, prompt=prompt, seed=7),
                 parent=None,
@@ -83,19 +83,19 @@ class Studio:
             preset="face",
         )
 
-        async def work(session: AsyncSession) -> Queued:
-            filed = await jobs.file(
+        async def work(session: AsyncSession) -> NewJob:
+            filed = await jobs.create(
                 session,
                 id=job,
-                space_id=(await people.space(session, "local", space, space)).id,
-                person_id=(await people.person(session, "local", name, name.title())).id,
+                space_id=(await people.upsert_space(session, "local", space, space)).id,
+                person_id=(await people.upsert_person(session, "local", name, name.title())).id,
                 channel=space,
                 request=request,
                 parent=None,
                 now=self.now,
                 state="draft",
             )
-            await trainings.begin(session, filed.number, request, self.now)
+            await trainings.create(session, filed.number, request, self.now)
             return filed
 
         self.filed[job] = (await self.database.write(work)).number
@@ -107,7 +107,7 @@ class Studio:
             name="a.png", width=9, height=8, crop=(1, 0, 8, 8), size=(8, 8), problems=("it is blurred.",)
         )
         return await self.write(
-            trainings.report,
+            trainings.save_report,
             self.filed[job],
             notes=[note],
             problems=["few."],
@@ -138,7 +138,7 @@ class Studio:
             losses=tuple(1 / at for at in range(step - steps + 1, step + 1)) if step else (),
         )
         samples = [Sha256(f"sample-{made}-{place}") for place in (1, 2)]
-        return await self.write(trainings.saved, self.filed[job], checkpoint, samples)
+        return await self.write(trainings.save_checkpoint, self.filed[job], checkpoint, samples)
 
     async def learn(self, job: JobId, best: int, *candidates: int, tokens: int = 0) -> list[Sha256]:
         """The engine ends the training well, with these checkpoints to choose from."""
@@ -153,7 +153,7 @@ class Studio:
         )
 
         async def work(session: AsyncSession) -> list[Sha256]:
-            gone = await trainings.trained(session, self.filed[job], ending, self.now)
+            gone = await trainings.complete(session, self.filed[job], ending, self.now)
             await jobs.finish(session, self.filed[job], state="succeeded", seconds=40.0, now=self.now)
             return gone
 
@@ -161,7 +161,7 @@ class Studio:
 
     async def loras(self, name: str = "ana", space: str = "general") -> list[LoraView]:
         """What a person may use in a space."""
-        return await self.read(adapters.usable, await self.space(space), await self.person(name))
+        return await self.read(adapters.list_usable, await self.space(space), await self.person(name))
 
     async def next(self) -> JobId | None:
         """Whose turn it is."""
@@ -181,7 +181,7 @@ class Studio:
 
     async def end(self, job: JobId, *shas: str, seconds: float = 10.0) -> bool:
         made = [
-            Finished(place=place, sha256=Sha256(sha), seed=6 + place, width=64, height=64)
+            FinishedPicture(place=place, sha256=Sha256(sha), seed=6 + place, width=64, height=64)
             for place, sha in enumerate(shas, start=1)
         ]
         return await self.write(
@@ -199,6 +199,6 @@ class Studio:
 
     async def account(self, name: str) -> tuple[float, int]:
         """How much engine time somebody used of late, and how many of their jobs are queued."""
-        person = await self.read(people.known, "local", name)
+        person = await self.read(people.find_person, "local", name)
         assert person is not None
         return person.used, person.queued

@@ -19,11 +19,11 @@ async def known(database: Database) -> list[str]:
 
 
 async def ana(session: AsyncSession) -> Person:
-    return await people.person(session, "local", "ana", "Ana")
+    return await people.upsert_person(session, "local", "ana", "Ana")
 
 
 async def bo(session: AsyncSession) -> Person:
-    return await people.person(session, "local", "bo", "Bo")
+    return await people.upsert_person(session, "local", "bo", "Bo")
 
 
 async def test_what_was_written_is_there_after_a_restart(url: str) -> None:
@@ -38,7 +38,7 @@ async def test_what_was_written_is_there_after_a_restart(url: str) -> None:
 
 async def test_a_work_that_fails_leaves_nothing_and_hurts_no_other(database: Database) -> None:
     async def fails(session: AsyncSession) -> None:
-        await people.person(session, "local", "cy", "Cy")
+        await people.upsert_person(session, "local", "cy", "Cy")
         raise KeyError("cy")
 
     async def twice(session: AsyncSession) -> None:
@@ -57,19 +57,19 @@ async def test_a_work_that_fails_leaves_nothing_and_hurts_no_other(database: Dat
 
 async def test_what_is_done_beside_a_work_that_fails_is_done_once(studio: Studio) -> None:
     async def fails(session: AsyncSession) -> None:
-        await people.person(session, "local", "cy", "Cy")
+        await people.upsert_person(session, "local", "cy", "Cy")
         raise KeyError("cy")
 
     works = (studio.file("ana"), studio.write(fails), studio.file("ana"))
     await asyncio.gather(*works, return_exceptions=True)
 
     assert await known(studio.database) == ["ana"]
-    assert (await studio.account("ana"))[1] == await studio.read(jobs.queued_count) == 2
+    assert (await studio.account("ana"))[1] == await studio.read(jobs.count_queued) == 2
 
 
 async def test_a_work_sees_what_those_before_it_in_the_same_commit_wrote(database: Database) -> None:
     async def count(session: AsyncSession) -> int:
-        await people.person(session, "local", f"p{await all_people(session)}", "P")
+        await people.upsert_person(session, "local", f"p{await all_people(session)}", "P")
         return await all_people(session)
 
     async def all_people(session: AsyncSession) -> int:

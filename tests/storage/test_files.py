@@ -34,7 +34,7 @@ async def test_files_are_weighed_together_and_one_that_is_gone_weighs_nothing(
     hashes = [await store.put(content) for content in (b"a", b"bc", CONTENT)]
     await store.remove(hashes[0])
 
-    assert await store.weigh(hashes) == 2 + len(CONTENT)
+    assert await store.total_size(hashes) == 2 + len(CONTENT)
 
 
 async def test_a_file_is_copied_and_stays_where_it_was(files: Files, tmp_path: Path) -> None:

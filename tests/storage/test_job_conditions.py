@@ -26,36 +26,42 @@ Ask = Callable[[AsyncSession, int, int], Awaitable[object]]
 
 # By a session, a space and a person: what is asked with every job, every few seconds or with every card.
 OFTEN: dict[str, Ask] = {
-    "what runs": lambda session, space, person: jobs.running(session),
-    "leases that ran out": lambda session, space, person: jobs.expired(session, NOON),
+    "what runs": lambda session, space, person: jobs.list_running(session),
+    "leases that ran out": lambda session, space, person: jobs.list_expired(session, NOON),
     "the next job": lambda session, space, person: jobs.next_queued(session),
     "the next training": lambda session, space, person: jobs.next_training(session),
-    "how many wait": lambda session, space, person: jobs.queued_count(session),
-    "the places in line": lambda session, space, person: jobs.places(session),
-    "the places of trainings": lambda session, space, person: jobs.training_places(session),
-    "what waits in a space": lambda session, space, person: jobs.waiting(session, space, 20),
-    "what a paused space holds": lambda session, space, person: queue_overrides.held(session, 20),
-    "cards to be shown": lambda session, space, person: jobs.unshown(session, 20),
-    "somebody's open jobs": lambda session, space, person: jobs.mine(
+    "how many wait": lambda session, space, person: jobs.count_queued(session),
+    "the places in line": lambda session, space, person: jobs.positions(session),
+    "the places of trainings": lambda session, space, person: jobs.training_positions(session),
+    "what waits in a space": lambda session, space, person: jobs.list_queued(session, space, 20),
+    "what a paused space holds": lambda session, space, person: queue_overrides.list_held(session, 20),
+    "cards to be shown": lambda session, space, person: jobs.list_unshown(session, 20),
+    "somebody's open jobs": lambda session, space, person: jobs.list_of_person(
         session, space, person, ("queued", "running")
     ),
     "a channel's newest": lambda session, space, person: jobs.recent(session, space, "general", None, 20),
-    "what somebody uses": lambda session, space, person: limits.use(session, space, person, NOON),
+    "what somebody uses": lambda session, space, person: limits.usage(session, space, person, NOON),
     "what somebody keeps": lambda session, space, person: limits.files(session, space, person),
-    "how many pictures somebody has": lambda session, space, person: member_stats.pictures(
+    "how many pictures somebody has": lambda session, space, person: member_stats.count_pictures(
         session, space, person
     ),
-    "what everybody did of late": lambda session, space, person: member_stats.everybody(
+    "what everybody did of late": lambda session, space, person: member_stats.member_stats(
         session, space, NOON - 9
     ),
-    "what was done on each day": lambda session, space, person: member_stats.days(session, space, NOON - 9),
+    "what was done on each day": lambda session, space, person: member_stats.day_stats(
+        session, space, NOON - 9
+    ),
     "why jobs failed": lambda session, space, person: member_stats.failures(session, space, NOON - 9),
     "the statistics": lambda session, space, person: statistics.statistics(session, space, 20_833, 9, 9),
     "drafts to look at": lambda session, space, person: trainings.drafts_without_report(session),
-    "somebody's trainings": lambda session, space, person: trainings.mine(session, space, person, 10),
-    "open trainings": lambda session, space, person: trainings.open_ones(session, person),
-    "files that nothing needs": lambda session, space, person: pictures.unneeded(session, [Sha256("0" * 64)]),
-    "old drafts": lambda session, space, person: jobs.forget_drafts(session, NOON, NOON),
+    "somebody's trainings": lambda session, space, person: trainings.list_of_person(
+        session, space, person, 10
+    ),
+    "open trainings": lambda session, space, person: trainings.count_open(session, person),
+    "files that nothing needs": lambda session, space, person: pictures.find_unneeded(
+        session, [Sha256("0" * 64)]
+    ),
+    "old drafts": lambda session, space, person: jobs.delete_old_drafts(session, NOON, NOON),
 }
 WHOLE = re.compile(r"SCAN (jobs|pictures)$")  # with an index behind it, it is one of a few rows
 ALL_OF_A_SPACE = re.compile(r"SEARCH jobs USING (COVERING )?INDEX \w+ \(space_id=\?\)$")
@@ -101,7 +107,7 @@ async def explained(studio: Studio, ask: Callable[[AsyncSession], Awaitable[obje
 
 
 async def _pause(session: AsyncSession, space: int) -> None:
-    await space_settings.hold(session, space, "paused")
+    await space_settings.set_queue_state(session, space, "paused")
 
 
 async def test_what_was_done_of_late_is_found_though_the_clock_went_back(studio: Studio) -> None:
@@ -109,8 +115,8 @@ async def test_what_was_done_of_late_is_found_though_the_clock_went_back(studio:
         studio.now = NOON + day * member_stats.DAY
         await studio.file("ana")
 
-    (done,) = await studio.read(member_stats.everybody, await studio.space(), NOON + 9 * member_stats.DAY)
-    (all_of_it,) = await studio.read(member_stats.everybody, await studio.space(), 0.0)
+    (done,) = await studio.read(member_stats.member_stats, await studio.space(), NOON + 9 * member_stats.DAY)
+    (all_of_it,) = await studio.read(member_stats.member_stats, await studio.space(), 0.0)
 
     assert done.open == 3
     assert all_of_it.open == 8

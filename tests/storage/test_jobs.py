@@ -18,15 +18,15 @@ async def test_a_filed_job_is_queued_and_unshown(studio: Studio) -> None:
     assert (seen.state, seen.person, seen.space) == ("queued", "Ana", "general")
     assert seen.request == Paint(job=job, prompt="a red fox", seed=7)
     assert seen.created_at == studio.now
-    assert await studio.read(jobs.unshown, 10) == [job]
-    assert await studio.read(jobs.queued_count) == 1
+    assert await studio.read(jobs.list_unshown, 10) == [job]
+    assert await studio.read(jobs.count_queued) == 1
 
 
 async def test_an_id_that_is_taken_is_replaced_by_another(studio: Studio) -> None:
     taken = await studio.file("ana")
 
     async def again(session: AsyncSession) -> str:
-        row = await jobs.file(
+        row = await jobs.create(
             session,
             id=taken,
             space_id=1,
@@ -114,14 +114,14 @@ async def test_the_places_in_the_queue_are_the_order_in_which_jobs_run(studio: S
         for _ in range(count):
             await studio.file(name)
 
-    told = await studio.read(jobs.places, now=studio.now, seconds=10.0)
+    told = await studio.read(jobs.positions, now=studio.now, seconds=10.0)
 
     taken = []
     while (job := await studio.next()) is not None:
         await studio.start(job, expected=10.0)
         taken.append(job)
     assert told == [(job, place) for place, job in enumerate(taken, start=1)]
-    assert await studio.read(jobs.places) == []
+    assert await studio.read(jobs.positions) == []
 
 
 async def test_only_the_first_places_are_counted(studio: Studio) -> None:
@@ -129,10 +129,10 @@ async def test_only_the_first_places_are_counted(studio: Studio) -> None:
         for _ in range(4):
             await studio.file(name)
 
-    all_of_them = await studio.read(jobs.places, now=studio.now)
+    all_of_them = await studio.read(jobs.positions, now=studio.now)
 
     assert len(all_of_them) == 12
-    assert await studio.read(jobs.places, 5, now=studio.now) == all_of_them[:5]
+    assert await studio.read(jobs.positions, 5, now=studio.now) == all_of_them[:5]
 
 
 async def test_a_job_is_started_once(studio: Studio) -> None:
@@ -142,7 +142,7 @@ async def test_a_job_is_started_once(studio: Studio) -> None:
     assert not await studio.start(job)
 
     assert (await studio.account("ana"))[1] == 0
-    assert [row.id for row in await studio.read(jobs.running)] == [job]
+    assert [row.id for row in await studio.read(jobs.list_running)] == [job]
 
 
 async def test_a_job_ends_once(studio: Studio) -> None:
@@ -154,7 +154,7 @@ async def test_a_job_ends_once(studio: Studio) -> None:
 
     seen = await studio.see(job)
     assert (seen.state, [one.sha256 for one in seen.pictures]) == ("succeeded", ["aa"])
-    assert await studio.read(jobs.running) == []
+    assert await studio.read(jobs.list_running) == []
 
 
 async def test_what_is_charged_in_the_end_is_what_it_took(studio: Studio) -> None:
@@ -216,12 +216,12 @@ async def test_a_heartbeat_tells_the_step_and_renews_the_lease_of_running_jobs_a
     job, waiting = await studio.file(), await studio.file()
     await studio.start(job)
     studio.now += LEASE + 1
-    assert [row.id for row in await studio.read(jobs.expired, studio.now)] == [job]
+    assert [row.id for row in await studio.read(jobs.list_expired, studio.now)] == [job]
 
     beat = {studio.filed[job]: (3, 20), studio.filed[waiting]: (1, 20)}
     await studio.write(jobs.heartbeat, beat, studio.now + LEASE)
 
-    assert await studio.read(jobs.expired, studio.now) == []
+    assert await studio.read(jobs.list_expired, studio.now) == []
     seen = await studio.see(job)
     assert (seen.step, seen.steps) == (3, 20)
     assert (await studio.see(waiting)).step == 0
@@ -234,10 +234,10 @@ async def test_a_clock_set_back_an_hour_keeps_no_job_from_being_rescued(studio: 
 
     studio.now -= 3600
 
-    assert [row.id for row in await studio.read(jobs.expired, studio.now, longest=LEASE)] == [job]
-    assert [row.id for row in await studio.read(jobs.expired, studio.now)] == [job]
+    assert [row.id for row in await studio.read(jobs.list_expired, studio.now, longest=LEASE)] == [job]
+    assert [row.id for row in await studio.read(jobs.list_expired, studio.now)] == [job]
     await studio.write(jobs.heartbeat, {studio.filed[job]: (1, 20)}, studio.now + LEASE)
-    assert await studio.read(jobs.expired, studio.now, longest=LEASE) == []
+    assert await studio.read(jobs.list_expired, studio.now, longest=LEASE) == []
 
 
 async def test_a_clock_set_back_an_hour_loses_no_job_and_keeps_the_order(studio: Studio) -> None:
@@ -260,24 +260,24 @@ async def test_every_change_that_a_card_shows_makes_it_unshown(studio: Studio) -
     number = studio.filed[job]
 
     async def show() -> None:
-        await studio.write(jobs.shown, number, (await studio.see(job)).revision, "message")
-        assert await studio.read(jobs.unshown, 10) == []
+        await studio.write(jobs.mark_shown, number, (await studio.see(job)).revision, "message")
+        assert await studio.read(jobs.list_unshown, 10) == []
 
     await show()
     await studio.start(job)
-    assert await studio.read(jobs.unshown, 10) == [job]
+    assert await studio.read(jobs.list_unshown, 10) == [job]
     await show()
     await studio.write(jobs.requeue, number, studio.now)
-    assert await studio.read(jobs.unshown, 10) == [job]
+    assert await studio.read(jobs.list_unshown, 10) == [job]
     await show()
     await studio.write(jobs.touch, number)
-    assert await studio.read(jobs.unshown, 10) == [job]
+    assert await studio.read(jobs.list_unshown, 10) == [job]
     await show()
     await studio.paint(job, "aa")
-    assert await studio.read(jobs.unshown, 10) == [job]
+    assert await studio.read(jobs.list_unshown, 10) == [job]
     await show()
     await studio.write(jobs.delete, number, studio.now)
-    assert await studio.read(jobs.unshown, 10) == [job]
+    assert await studio.read(jobs.list_unshown, 10) == [job]
 
 
 async def test_a_card_that_was_shown_as_it_was_before_is_still_unshown(studio: Studio) -> None:
@@ -285,9 +285,9 @@ async def test_a_card_that_was_shown_as_it_was_before_is_still_unshown(studio: S
     drawn = (await studio.see(job)).revision
     await studio.start(job)
 
-    await studio.write(jobs.shown, studio.filed[job], drawn, "message")
+    await studio.write(jobs.mark_shown, studio.filed[job], drawn, "message")
 
-    assert await studio.read(jobs.unshown, 10) == [job]
+    assert await studio.read(jobs.list_unshown, 10) == [job]
     assert (await studio.see(job)).message == "message"
 
 
@@ -298,13 +298,13 @@ async def test_a_card_that_moved_while_its_old_message_was_drawn_appears_where_i
     number, drawn = studio.filed[job], (await studio.see(job)).revision
 
     await studio.write(jobs.move, number, "elsewhere")
-    await studio.write(jobs.shown, number, drawn, "the old message")
+    await studio.write(jobs.mark_shown, number, drawn, "the old message")
 
     seen = await studio.see(job)
     assert (seen.channel, seen.message) == ("elsewhere", None)
-    await studio.write(jobs.shown, number, seen.revision, "the new message")
+    await studio.write(jobs.mark_shown, number, seen.revision, "the new message")
     assert (await studio.see(job)).message == "the new message"
-    assert await studio.read(jobs.unshown, 10) == []
+    assert await studio.read(jobs.list_unshown, 10) == []
 
 
 async def test_a_deleted_job_has_no_pictures_and_no_words(studio: Studio) -> None:
@@ -361,5 +361,5 @@ async def test_my_jobs_are_those_of_this_space_in_these_states(studio: Studio) -
     await studio.file("ana", space="art")
     mine = (await studio.space(), await studio.person("ana"))
 
-    assert await studio.read(jobs.mine, *mine, ("queued", "running")) == [waiting, taken]
-    assert await studio.read(jobs.mine, *mine, ("succeeded",)) == [done]
+    assert await studio.read(jobs.list_of_person, *mine, ("queued", "running")) == [waiting, taken]
+    assert await studio.read(jobs.list_of_person, *mine, ("succeeded",)) == [done]

@@ -9,7 +9,7 @@ from tests.storage.harness import LEASE, NOON, Studio
 
 async def used(studio: Studio, name: str = "ana", space: str = "general") -> float:
     here, person = await studio.space(space), await studio.person(name)
-    return (await studio.read(limits.use, here, person, studio.now)).seconds
+    return (await studio.read(limits.usage, here, person, studio.now)).seconds
 
 
 async def filed(studio: Studio, name: str = "ana", expected: float = 10.0) -> int:
@@ -87,19 +87,19 @@ async def test_each_space_and_person_has_a_use_of_their_own(studio: Studio) -> N
     assert (await used(studio, "ana"), await used(studio, "bo")) == (10.0, 5.0)
     assert await used(studio, "ana", "elsewhere") == 0.0
     here, ana = await studio.space(), await studio.person("ana")
-    assert (await studio.read(limits.use, here, ana, studio.now)).total == 15.0
+    assert (await studio.read(limits.usage, here, ana, studio.now)).total == 15.0
 
 
 async def test_who_is_forgotten_has_used_what_they_used_and_stays_blocked(studio: Studio) -> None:
     await filed(studio)
     here, ana = await studio.space(), await studio.person("ana")
-    await studio.write(space_settings.block, here, "ana", studio.now)
+    await studio.write(space_settings.set_blocked, here, "ana", studio.now)
 
-    await studio.write(limits.carry, ana, studio.now)
-    await studio.write(limits.carry, ana, studio.now)
+    await studio.write(limits.keep_usage, ana, studio.now)
+    await studio.write(limits.keep_usage, ana, studio.now)
 
     assert await used(studio) == 10.0
-    assert (await studio.read(space_settings.kept, here, "ana")).blocked
+    assert (await studio.read(space_settings.effective_settings, here, "ana")).blocked
     studio.now += DAY
     assert await used(studio) == 0.0
 
@@ -117,12 +117,16 @@ async def test_a_reset_is_of_one_person_or_of_all(studio: Studio) -> None:
 
 async def test_own_limits_go_over_the_usual_ones_and_others_stay(studio: Studio) -> None:
     here = await studio.space()
-    await studio.write(space_settings.limit, here, None, Limits(seconds=60, queued=5))
-    await studio.write(space_settings.limit, here, "ana", Limits(seconds=600))
+    await studio.write(space_settings.set_limits, here, None, Limits(seconds=60, queued=5))
+    await studio.write(space_settings.set_limits, here, "ana", Limits(seconds=600))
 
-    assert (await studio.read(space_settings.kept, here, "ana")).limits == Limits(seconds=600, queued=5)
-    assert (await studio.read(space_settings.kept, here, "bo")).limits == Limits(seconds=60, queued=5)
+    assert (await studio.read(space_settings.effective_settings, here, "ana")).limits == Limits(
+        seconds=600, queued=5
+    )
+    assert (await studio.read(space_settings.effective_settings, here, "bo")).limits == Limits(
+        seconds=60, queued=5
+    )
     assert (
-        await studio.read(space_settings.kept, await studio.space("elsewhere"), "ana")
-        is space_settings.NOTHING
+        await studio.read(space_settings.effective_settings, await studio.space("elsewhere"), "ana")
+        is space_settings.DEFAULTS
     )

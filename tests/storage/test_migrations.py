@@ -94,7 +94,7 @@ ROWS: Mapping[str, list[dict[str, Any]]] = {
 def first_version(path: Path) -> None:
     """A database as the first version left it, with a row or two in every table."""
     config = Config()
-    config.set_main_option("script_location", str(schema.STEPS))
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
@@ -136,8 +136,8 @@ async def test_what_the_first_version_filed_goes_on_in_this_one(tmp_path: Path) 
     async with database.reading() as session:
         following = await jobs.next_queued(session)
         (done,) = await views(session, [JobId("aaaaa11")])
-        needed = await pictures.unneeded(session, [Sha256("a" * 64), Sha256("e" * 64), Sha256("f" * 64)])
-        trainings = await jobs.training_places(session)
+        needed = await pictures.find_unneeded(session, [Sha256("a" * 64), Sha256("e" * 64), Sha256("f" * 64)])
+        trainings = await jobs.training_positions(session)
     gone = await database.write(lambda session: jobs.delete(session, 11, 9.0))
     await database.close()
 

@@ -10,9 +10,9 @@ from tests.storage.harness import Studio
 
 
 async def test_somebody_is_known_by_key_and_keeps_their_number_under_a_new_name(studio: Studio) -> None:
-    first = await studio.write(people.person, "local", "k1", "Ana")
-    renamed = await studio.write(people.person, "local", "k1", "Ana Maria")
-    elsewhere = await studio.write(people.person, "discord", "k1", "Ana")
+    first = await studio.write(people.upsert_person, "local", "k1", "Ana")
+    renamed = await studio.write(people.upsert_person, "local", "k1", "Ana Maria")
+    elsewhere = await studio.write(people.upsert_person, "discord", "k1", "Ana")
 
     assert renamed.id == first.id
     assert renamed.name == "Ana Maria"
@@ -20,24 +20,24 @@ async def test_somebody_is_known_by_key_and_keeps_their_number_under_a_new_name(
 
 
 async def test_a_space_is_known_by_key_and_chat(studio: Studio) -> None:
-    first = await studio.write(people.space, "local", "general", "general")
+    first = await studio.write(people.upsert_space, "local", "general", "general")
 
-    assert await studio.read(people.space_id, "local", "general") == first.id
-    assert await studio.read(people.space_id, "discord", "general") is None
-    assert (await studio.write(people.space, "local", "general", "The hall")).id == first.id
+    assert await studio.read(people.find_space_id, "local", "general") == first.id
+    assert await studio.read(people.find_space_id, "discord", "general") is None
+    assert (await studio.write(people.upsert_space, "local", "general", "The hall")).id == first.id
 
 
 async def test_nobody_is_made_by_asking(studio: Studio) -> None:
-    assert await studio.read(people.known, "local", "nobody") is None
+    assert await studio.read(people.find_person, "local", "nobody") is None
 
 
 async def test_settings_are_kept_as_they_were_written(studio: Studio) -> None:
     ana = await studio.person("ana")
 
-    await studio.write(people.keep_settings, ana, {"size": "3:2", "steps": "20"})
-    await studio.write(people.keep_settings, ana, {"size": "1:1"})
+    await studio.write(people.save_settings, ana, {"size": "3:2", "steps": "20"})
+    await studio.write(people.save_settings, ana, {"size": "1:1"})
 
-    known = await studio.read(people.known, "local", "ana")
+    known = await studio.read(people.find_person, "local", "ana")
     assert known is not None
     assert known.settings == {"size": "1:1"}
 
@@ -56,9 +56,9 @@ async def test_a_star_is_given_and_taken_back(studio: Studio) -> None:
     job = await painted(studio, "ana", "aa", "bb")
     bo, (first, _) = await studio.person("bo"), (await studio.see(job)).pictures
 
-    assert await studio.write(pictures.star, first.id, bo, studio.now)
+    assert await studio.write(pictures.toggle_star, first.id, bo, studio.now)
     assert await stars(studio, job) == [1, 0]
-    assert not await studio.write(pictures.star, first.id, bo, studio.now)
+    assert not await studio.write(pictures.toggle_star, first.id, bo, studio.now)
     assert await stars(studio, job) == [0, 0]
 
 
@@ -95,7 +95,7 @@ async def test_a_gallery_is_read_page_by_page(studio: Studio) -> None:
 async def test_my_favourites_are_those_that_i_starred_whoever_made_them(studio: Studio) -> None:
     job = await painted(studio, "ana", "aa", "bb")
     bo = await studio.person("bo")
-    await studio.write(pictures.star, (await studio.see(job)).pictures[1].id, bo, studio.now)
+    await studio.write(pictures.toggle_star, (await studio.see(job)).pictures[1].id, bo, studio.now)
 
     (kept,) = await studio.read(pictures.gallery, bo, None, True, None, 10)
     made = await studio.read(pictures.gallery, await studio.person("ana"), None, False, None, 10)
@@ -117,12 +117,12 @@ async def test_a_picture_is_found_by_job_and_place_in_its_own_space_alone(studio
 async def test_a_lora_is_remembered_once_under_each_name(studio: Studio) -> None:
     for name in ("ink", "ink", "pen"):
         use = AdapterUse(name=name, sha256=Sha256("ab" * 32))
-        await studio.write(adapters.remember, use, studio.now)
+        await studio.write(adapters.count_use, use, studio.now)
 
     async with studio.database.reading() as session:
         names = list(await session.scalars(select(Adapter.name).order_by(Adapter.name)))
     assert names == ["ink", "pen"]
-    assert await studio.read(pictures.unneeded, [Sha256("ab" * 32), Sha256("cd")]) == ["cd"]
+    assert await studio.read(pictures.find_unneeded, [Sha256("ab" * 32), Sha256("cd")]) == ["cd"]
 
 
 @pytest.mark.parametrize(("before", "after"), [({"state": "queued"}, {"state": "cancelled"}), (None, None)])
@@ -132,7 +132,7 @@ async def test_what_was_not_theirs_alone_to_change_is_noted(
     ana = await studio.person("ana")
 
     await studio.write(
-        audit.note,
+        audit.record,
         space_id=await studio.space(),
         person_id=ana,
         action="stop",

@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from engine.messages import AdapterUse, JobId, Paint, Sha256
 from storage import adapters, audit, jobs, pictures, privacy, purge, space_settings, uploads
 from storage.limits import Limits
-from storage.privacy import Counts, Forgotten
-from storage.tables import Adapter, Audit, Job, Person, Space, Standing, Table, Upload
+from storage.privacy import Deletion, StoredCounts
+from storage.tables import Adapter, Audit, Job, Member, Person, Space, Table, Upload
 from tests.storage.harness import Studio
 
 
@@ -23,22 +23,22 @@ async def rows(studio: Studio) -> dict[str, int]:
     return await studio.read(counted)
 
 
-async def forgets(studio: Studio, name: str = "ana") -> Forgotten:
+async def forgets(studio: Studio, name: str = "ana") -> Deletion:
     return await studio.write(privacy.forget_person, await studio.person(name), studio.now)
 
 
 async def cards_leave(studio: Studio) -> None:
     """The chats show all that they can."""
-    for job in await studio.read(jobs.unshown, 1000):
+    for job in await studio.read(jobs.list_unshown, 1000):
         view = await studio.see(job)
-        await studio.write(jobs.shown, view.number, view.revision, None if view.deleted else "m")
+        await studio.write(jobs.mark_shown, view.number, view.revision, None if view.deleted else "m")
 
 
 async def lets_go(studio: Studio, *busy: JobId) -> bool:
     """What the bot does again and again after somebody was forgotten."""
     gone = await studio.read(purge.files_to_go)
-    await studio.write(purge.files_gone, gone)
-    return await studio.write(purge.let_go, busy)
+    await studio.write(purge.mark_removed, gone)
+    return await studio.write(purge.delete_unheld_rows, busy)
 
 
 async def a_life(studio: Studio, name: str = "ana", space: str = "general", lora: str = "maria") -> JobId:
@@ -50,8 +50,8 @@ async def a_life(studio: Studio, name: str = "ana", space: str = "general", lora
         await studio.save(training, step, made=f"{name}-{step}")
     await studio.learn(training, 200, 100)
     me = await studio.person(name)
-    await studio.write(pictures.star, (await studio.see(painted)).pictures[0].id, me, studio.now)
-    await studio.write(uploads.note, me, Sha256(f"{name}-upload"), studio.now)
+    await studio.write(pictures.toggle_star, (await studio.see(painted)).pictures[0].id, me, studio.now)
+    await studio.write(uploads.record, me, Sha256(f"{name}-upload"), studio.now)
     return painted
 
 
@@ -74,9 +74,9 @@ async def test_what_is_stored_about_somebody_is_counted(studio: Studio) -> None:
     await a_life(studio)
     await studio.file("bo")
 
-    counts = await studio.read(privacy.stored, await studio.person("ana"))
+    counts = await studio.read(privacy.count_stored, await studio.person("ana"))
 
-    assert counts == Counts(
+    assert counts == StoredCounts(
         prompts=1,
         pictures=2,
         trainings=1,
@@ -86,7 +86,7 @@ async def test_what_is_stored_about_somebody_is_counted(studio: Studio) -> None:
         votes=1,
         uploads=1,
     )
-    assert not (await studio.read(privacy.stored, await studio.person("cy"))).anything
+    assert not (await studio.read(privacy.count_stored, await studio.person("cy"))).anything
 
 
 async def test_of_a_forgotten_person_no_row_is_left(studio: Studio) -> None:
@@ -109,7 +109,7 @@ async def test_the_files_of_a_forgotten_person_are_told_and_needed_by_nothing(st
     assert set(told.unneeded) >= {"ana-general-1", "ana-general-2", "ana-p1", "ana-p2", "ana-upload", "sheet"}
     assert {f"lora-ana-{step}" for step in (100, 200)} <= set(told.unneeded)
     assert {f"sample-ana-{step}-1" for step in (0, 200)} <= set(told.unneeded)
-    assert set(await studio.read(pictures.unneeded, told.unneeded)) == set(told.unneeded)
+    assert set(await studio.read(pictures.find_unneeded, told.unneeded)) == set(told.unneeded)
 
 
 async def test_what_others_need_too_stays(studio: Studio) -> None:
@@ -119,7 +119,7 @@ async def test_what_others_need_too_stays(studio: Studio) -> None:
 
     told = await forgets(studio)
 
-    assert "ana-general-1" not in await studio.read(pictures.unneeded, told.unneeded)
+    assert "ana-general-1" not in await studio.read(pictures.find_unneeded, told.unneeded)
     assert [one.sha256 for one in (await studio.see(theirs)).pictures] == ["ana-general-1"]
 
 
@@ -139,16 +139,16 @@ async def test_words_and_names_go_at_once(studio: Studio) -> None:
 
 async def test_what_they_used_today_is_known_until_tomorrow_where_there_are_limits(studio: Studio) -> None:
     general, ideas = await studio.space("general"), await studio.space("ideas")
-    await studio.write(space_settings.limit, general, None, Limits(seconds=100))
+    await studio.write(space_settings.set_limits, general, None, Limits(seconds=100))
     for space in ("general", "ideas"):
         await studio.paint(await studio.file(space=space), f"{space}-x1", seconds=30.0)
 
     await forgets(studio)
 
     assert await studio.read(standings) == [(general, "ana", 30.0)]
-    await studio.write(purge.forget_use, studio.now)
+    await studio.write(purge.delete_old_usage, studio.now)
     assert await studio.read(standings) == [(general, "ana", 30.0)]
-    await studio.write(purge.forget_use, studio.now + 86400)
+    await studio.write(purge.delete_old_usage, studio.now + 86400)
     assert await studio.read(standings) == []
     assert ideas != general
 
@@ -156,19 +156,19 @@ async def test_what_they_used_today_is_known_until_tomorrow_where_there_are_limi
 async def test_who_is_blocked_stays_blocked(studio: Studio) -> None:
     space = await studio.space()
     await studio.person("ana")
-    await studio.write(space_settings.block, space, "ana", studio.now)
+    await studio.write(space_settings.set_blocked, space, "ana", studio.now)
 
     await forgets(studio)
-    await studio.write(purge.forget_use, studio.now + 86400)
+    await studio.write(purge.delete_old_usage, studio.now + 86400)
 
-    assert await studio.read(space_settings.blocked, space) == {"ana"}
+    assert await studio.read(space_settings.blocked_keys, space) == {"ana"}
 
 
 async def test_changes_stay_known_without_their_people(studio: Studio) -> None:
     ana, space = await studio.person("ana"), await studio.space()
     for subject in ("person ana", "job k3f9qa"):
         await studio.write(
-            audit.note,
+            audit.record,
             space_id=space,
             person_id=ana,
             action="block",
@@ -201,7 +201,7 @@ async def test_jobs_of_a_forgotten_person_never_run(studio: Studio) -> None:
 
 async def test_rows_stay_until_the_card_has_left_and_the_engine_has_let_go(studio: Studio) -> None:
     job = await studio.file()
-    await studio.write(jobs.shown, studio.filed[job], (await studio.see(job)).revision, "m1")
+    await studio.write(jobs.mark_shown, studio.filed[job], (await studio.see(job)).revision, "m1")
     await studio.start(job)
     await forgets(studio)
 
@@ -222,7 +222,7 @@ async def test_somebody_who_comes_back_begins_anew(studio: Studio) -> None:
 
     assert after != before
     assert (await studio.see(job)).person_id == before
-    assert not (await studio.read(privacy.stored, after)).anything
+    assert not (await studio.read(privacy.count_stored, after)).anything
     assert await studio.loras() == []
 
 
@@ -230,7 +230,7 @@ async def test_stars_of_a_forgotten_person_leave_the_cards_of_others(studio: Stu
     theirs = await studio.file("bo")
     await studio.paint(theirs, "x1")
     one = (await studio.see(theirs)).pictures[0]
-    await studio.write(pictures.star, one.id, await studio.person("ana"), studio.now)
+    await studio.write(pictures.toggle_star, one.id, await studio.person("ana"), studio.now)
     await cards_leave(studio)
 
     told = await forgets(studio)
@@ -251,7 +251,7 @@ async def test_a_deleted_lora_stays_in_the_store_while_a_job_paints_with_it(stud
 
     assert maria.sha256 not in gone
     await studio.end(job, "x1")
-    assert await studio.read(pictures.unneeded, [maria.sha256]) == [maria.sha256]
+    assert await studio.read(pictures.find_unneeded, [maria.sha256]) == [maria.sha256]
 
 
 async def test_the_same_when_its_owner_is_forgotten(studio: Studio) -> None:
@@ -262,11 +262,11 @@ async def test_the_same_when_its_owner_is_forgotten(studio: Studio) -> None:
     told = await forgets(studio)
     await cards_leave(studio)
 
-    assert maria.sha256 not in await studio.read(pictures.unneeded, told.unneeded)
+    assert maria.sha256 not in await studio.read(pictures.find_unneeded, told.unneeded)
     assert not await lets_go(studio)
     await studio.paint(job, "x1")
     await cards_leave(studio)
-    assert await studio.read(pictures.unneeded, [maria.sha256]) == [maria.sha256]
+    assert await studio.read(pictures.find_unneeded, [maria.sha256]) == [maria.sha256]
     assert await lets_go(studio)
 
 
@@ -302,22 +302,22 @@ async def test_a_forgotten_space_takes_all_with_it_but_what_is_elsewhere(studio:
 
 async def test_cards_in_a_forgotten_space_are_not_taken_away_one_by_one(studio: Studio) -> None:
     job = await studio.file()
-    await studio.write(jobs.shown, studio.filed[job], 1, "m1")
+    await studio.write(jobs.mark_shown, studio.filed[job], 1, "m1")
 
     await studio.write(privacy.forget_space, "local", "general", studio.now)
 
-    assert await studio.read(jobs.unshown, 10) == []
+    assert await studio.read(jobs.list_unshown, 10) == []
 
 
 async def test_a_space_that_nobody_knows_is_forgotten_already(studio: Studio) -> None:
     told = await studio.write(privacy.forget_space, "local", "nowhere", studio.now)
 
-    assert told == Forgotten(counts=Counts())
+    assert told == Deletion(counts=StoredCounts())
     assert await lets_go(studio)
 
 
 async def standings(session: Any) -> list[tuple[int, str, float]]:
-    rows = await session.execute(select(Standing.space_id, Standing.key, Standing.seconds))
+    rows = await session.execute(select(Member.space_id, Member.key, Member.seconds))
     return [tuple(row) for row in rows]
 
 

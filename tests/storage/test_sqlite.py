@@ -51,7 +51,7 @@ async def refusal(path: Path) -> str:
 
 
 async def ana(session: AsyncSession) -> int:
-    return (await people.person(session, "local", "ana", "Ana")).id
+    return (await people.upsert_person(session, "local", "ana", "Ana")).id
 
 
 def rows(path: Path, question: str) -> list[tuple[Any, ...]]:
@@ -65,7 +65,7 @@ def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> N
         create_engine(f"sqlite:///{tmp_path}/known.db"),
     )
     with made.begin() as connection:
-        schema.bring_up_to_date(connection)
+        schema.migrate(connection)
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, Table.metadata) == []
     Table.metadata.create_all(known)
@@ -266,7 +266,7 @@ async def test_a_full_disk_is_one_sentence_and_is_forgotten_when_there_is_room(d
     await database.write(lambda session: session.execute(text(f"PRAGMA max_page_count = {pages}")))
 
     async def much(session: AsyncSession) -> None:
-        await people.space(session, "local", "general", "x" * 100_000)
+        await people.upsert_space(session, "local", "general", "x" * 100_000)
 
     outcomes = await asyncio.gather(database.write(much), database.write(bo), return_exceptions=True)
 
@@ -279,7 +279,7 @@ async def test_a_full_disk_is_one_sentence_and_is_forgotten_when_there_is_room(d
 
 
 async def bo(session: AsyncSession) -> int:
-    return (await people.person(session, "local", "bo", "Bo")).id
+    return (await people.upsert_person(session, "local", "bo", "Bo")).id
 
 
 async def test_a_disk_that_takes_no_more_at_the_commit_is_one_sentence_for_all(
@@ -294,9 +294,9 @@ async def test_a_disk_that_takes_no_more_at_the_commit_is_one_sentence_for_all(
     for outcome in outcomes:
         assert isinstance(outcome, CannotStore)
         assert str(outcome).startswith("nothing was stored: the database cannot be written, its disk ")
-    assert await studio.read(jobs.queued_count) == 1
+    assert await studio.read(jobs.count_queued) == 1
     again = await studio.file()
-    assert [job for job, _ in await studio.read(jobs.places)] == [kept, again]
+    assert [job for job, _ in await studio.read(jobs.positions)] == [kept, again]
 
 
 @contextmanager
@@ -382,7 +382,7 @@ async def test_a_database_whose_file_is_gone_acknowledges_nothing_more(
         with pytest.raises(CannotStore, match="was removed or replaced while the bot ran"):
             await database.write(bo)
     async with asyncio.timeout(5):
-        assert "Put it back from a copy" in await database.gone()
+        assert "Put it back from a copy" in await database.wait_until_lost()
 
 
 def lose(path: Path, how: str) -> None:

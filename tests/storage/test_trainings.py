@@ -4,7 +4,7 @@ import pytest
 
 from engine.messages import AdapterUse, Sha256, Train
 from storage import adapters, jobs, pictures, trainings, uploads
-from storage.curves import thinned
+from storage.curves import downsample
 from storage.training_views import TrainingView
 from tests.storage.harness import LEASE, Studio
 
@@ -77,10 +77,10 @@ async def test_trainings_wait_in_a_line_of_their_own(studio: Studio) -> None:
     picture = await studio.file("ana")
 
     assert await studio.next() == picture
-    assert [job for job, _ in await studio.read(jobs.places)] == [picture]
-    assert await studio.read(jobs.queued_count) == 1
+    assert [job for job, _ in await studio.read(jobs.positions)] == [picture]
+    assert await studio.read(jobs.count_queued) == 1
     assert (await studio.account("ana"))[1] == 1
-    assert await studio.read(jobs.training_places) == [
+    assert await studio.read(jobs.training_positions) == [
         (drafts[0], 1),
         (drafts[2], 2),
         (drafts[1], 3),
@@ -109,7 +109,7 @@ async def test_a_training_that_is_put_back_is_in_no_line_of_pictures(studio: Stu
 
     assert await studio.next() is None
     assert (await studio.account("ana"))[1] == 0
-    assert await studio.read(jobs.training_places) == [(job, 1)]
+    assert await studio.read(jobs.training_positions) == [(job, 1)]
 
 
 async def test_a_checkpoint_takes_the_place_of_the_state_before(studio: Studio) -> None:
@@ -197,7 +197,7 @@ async def test_another_checkpoint_can_be_chosen(studio: Studio) -> None:
     training = await seen(studio, job)
     assert (training.best, training.chosen) == (100, 200)
     assert (await studio.see(job)).revision > before.revision
-    assert await studio.read(pictures.unneeded, [Sha256("lora-100")]) == []
+    assert await studio.read(pictures.find_unneeded, [Sha256("lora-100")]) == []
 
 
 async def test_a_name_that_was_taken_meanwhile_is_numbered(studio: Studio) -> None:
@@ -219,7 +219,7 @@ async def test_a_training_that_ended_badly_keeps_its_curve_and_samples_alone(
     await studio.write(jobs.finish, studio.filed[job], state=state, seconds=5.0, now=studio.now)
 
     told = ["lora-a", "state-a", "sample-a-1", "p1", "sheet"]
-    assert await studio.read(pictures.unneeded, [Sha256(one) for one in told]) == ["lora-a", "state-a"]
+    assert await studio.read(pictures.find_unneeded, [Sha256(one) for one in told]) == ["lora-a", "state-a"]
     training = await seen(studio, job)
     assert (len(training.losses), training.checkpoints[0].samples) == (100, ("sample-a-1", "sample-a-2"))
     assert await studio.read(trainings.newest_state, studio.filed[job]) is None
@@ -242,7 +242,7 @@ async def test_a_deletion_during_the_run_takes_everything_and_what_comes_after_l
     ]
     assert await studio.learn(job, 100) == []
     assert await studio.loras() == []
-    assert await studio.read(jobs.running) == []
+    assert await studio.read(jobs.list_running) == []
 
 
 async def test_a_deleted_training_leaves_its_lora(studio: Studio) -> None:
@@ -305,7 +305,7 @@ async def test_a_lora_of_the_space_hides_another_of_its_name_from_elsewhere(stud
         await studio.write(adapters.share, mine.id, "everybody")
 
     named = await studio.read(
-        adapters.named, await studio.space("general"), await studio.person("bo"), "maria"
+        adapters.find_usable, await studio.space("general"), await studio.person("bo"), "maria"
     )
 
     assert named is not None
@@ -319,7 +319,7 @@ async def test_names_and_triggers_are_taken_as_long_as_a_lora_or_a_training_has_
 
     async def taken() -> tuple[bool, set[str]]:
         return (
-            await studio.read(adapters.name_taken, space, "maria"),
+            await studio.read(adapters.is_name_taken, space, "maria"),
             await studio.read(adapters.triggers, space),
         )
 
@@ -335,7 +335,7 @@ async def test_names_and_triggers_are_taken_as_long_as_a_lora_or_a_training_has_
     assert (await seen(studio, job)).adapter == "mia"
     await studio.write(adapters.delete, lora.id, studio.now)
     assert await taken() == (False, set())
-    assert not await studio.read(adapters.name_taken, await studio.space("art"), "maria")
+    assert not await studio.read(adapters.is_name_taken, await studio.space("art"), "maria")
 
 
 async def test_a_lora_is_barred_from_whom_it_is_not_shared_with_and_from_all_once_deleted(
@@ -346,12 +346,12 @@ async def test_a_lora_is_barred_from_whom_it_is_not_shared_with_and_from_all_onc
     await studio.learn(job, 100)
     (lora,) = await studio.loras("ana")
     hashes = [lora.sha256, Sha256("a folder's")]
-    await studio.write(adapters.remember, AdapterUse(name="maria", sha256=lora.sha256), studio.now)
-    await studio.write(adapters.remember, AdapterUse(name="ink", sha256=hashes[1]), studio.now)
+    await studio.write(adapters.count_use, AdapterUse(name="maria", sha256=lora.sha256), studio.now)
+    await studio.write(adapters.count_use, AdapterUse(name="ink", sha256=hashes[1]), studio.now)
 
     async def barred(name: str) -> list[str]:
         here = (await studio.space(), await studio.person(name))
-        return await studio.read(adapters.barred, *here, hashes)
+        return await studio.read(adapters.forbidden_names, *here, hashes)
 
     assert (await barred("ana"), await barred("bo")) == ([], ["maria"])
     assert (await studio.loras("ana"))[0].uses == 1
@@ -363,15 +363,15 @@ async def test_pictures_that_were_sent_are_their_senders_until_they_are_old(stud
     ana, bo = await studio.person("ana"), await studio.person("bo")
     sent = [Sha256("u1"), Sha256("u2"), Sha256("u3")]
     for sha256 in sent:
-        await studio.write(uploads.note, ana, sha256, studio.now)
-    await studio.write(uploads.note, bo, sent[0], studio.now)
+        await studio.write(uploads.record, ana, sha256, studio.now)
+    await studio.write(uploads.record, bo, sent[0], studio.now)
     await studio.draft("ana", "u2")
 
     assert await studio.read(uploads.own, ana, sent) == set(sent)
     assert await studio.read(uploads.own, bo, sent) == {"u1"}
-    await studio.write(uploads.note, bo, sent[0], studio.now + 100)
+    await studio.write(uploads.record, bo, sent[0], studio.now + 100)
 
-    assert await studio.write(uploads.forget_old, studio.now + 50) == ["u3"]
+    assert await studio.write(uploads.delete_old, studio.now + 50) == ["u3"]
 
     assert await studio.read(uploads.own, ana, sent) == {"u2"}
     assert await studio.read(uploads.own, bo, sent) == {"u1"}
@@ -381,7 +381,7 @@ async def test_thousands_of_files_are_asked_about_at_once(studio: Studio) -> Non
     job = await studio.draft("ana", "p1")
     asked = [Sha256(f"x{number}") for number in range(4_000)]
 
-    assert await studio.read(pictures.unneeded, [*asked, Sha256("p1")]) == asked
+    assert await studio.read(pictures.find_unneeded, [*asked, Sha256("p1")]) == asked
     assert (await studio.see(job)).state == "draft"
 
 
@@ -389,10 +389,10 @@ async def test_a_running_training_is_rescued_like_any_job(studio: Studio) -> Non
     job = await studio.training()
     studio.now += LEASE + 1
 
-    assert [row.id for row in await studio.read(jobs.expired, studio.now)] == [job]
+    assert [row.id for row in await studio.read(jobs.list_expired, studio.now)] == [job]
     await studio.write(jobs.heartbeat, {studio.filed[job]: (7, 500)}, studio.now + LEASE)
     assert (await studio.see(job)).step == 7
-    assert await studio.read(jobs.expired, studio.now) == []
+    assert await studio.read(jobs.list_expired, studio.now) == []
 
 
 async def test_my_trainings_are_those_of_this_space_the_newest_first(studio: Studio) -> None:
@@ -402,15 +402,15 @@ async def test_my_trainings_are_those_of_this_space_the_newest_first(studio: Stu
     await studio.write(jobs.delete, studio.filed[filed[1]], studio.now)
     ana = await studio.person("ana")
 
-    assert await studio.read(trainings.mine, await studio.space(), ana, 10) == [filed[2], filed[0]]
-    assert await studio.read(trainings.open_ones, ana) == 3
+    assert await studio.read(trainings.list_of_person, await studio.space(), ana, 10) == [filed[2], filed[0]]
+    assert await studio.read(trainings.count_open, ana) == 3
 
 
 @pytest.mark.parametrize(("count", "points"), [(0, 0), (1, 1), (300, 300), (301, 151), (20_000, 299)])
 def test_a_long_curve_is_thinned_to_its_means(count: int, points: int) -> None:
     losses = [float(step) for step in range(1, count + 1)]
 
-    told = thinned(losses)
+    told = downsample(losses)
 
     assert len(told) == points
     if count:

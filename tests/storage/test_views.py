@@ -26,7 +26,7 @@ async def test_a_view_has_its_pictures_in_their_places_with_their_stars(studio: 
     await studio.paint(job, "aa", "bb")
     second = (await studio.see(job)).pictures[1]
     for name in ("ana", "bo"):
-        await studio.write(pictures.star, second.id, await studio.person(name), studio.now)
+        await studio.write(pictures.toggle_star, second.id, await studio.person(name), studio.now)
 
     seen = await studio.see(job)
 
@@ -68,7 +68,7 @@ async def test_a_view_stays_as_it_was_when_the_job_goes_on(studio: Studio) -> No
 
 async def test_a_message_leads_to_its_job_without_a_look_at_the_others(studio: Studio) -> None:
     job = await studio.file()
-    await studio.write(jobs.shown, studio.filed[job], 1, "17-42")
+    await studio.write(jobs.mark_shown, studio.filed[job], 1, "17-42")
 
     seen = await studio.read(of_message, await studio.space(), "17-42")
 

@@ -38,7 +38,7 @@ from engine.messages import Sha256
 from storage.adapters import LoraView
 from storage.database import Database
 from storage.files import Files
-from storage.people import known
+from storage.people import find_person
 
 TOO_LATE = "that took too long for a form: please do it again."
 SENT = "it comes to you by direct message."
@@ -140,7 +140,7 @@ class Replies:
     async def form(self, to: Recipient, form: Form, trigger: str, **origin: Any) -> str:
         """Open the modal of a form; what to tell the person when Slack does not."""
         async with self._database.reading() as session:
-            person = await known(session, CHAT, to.caller.person)
+            person = await find_person(session, CHAT, to.caller.person)
         usual = with_defaults(person.settings if person else {}, find(form.command), {})
         opened = Origin(**{"command": form.command, "channel": to.caller.channel, "answer": to.url, **origin})
         return await self.open(trigger, modal(opened, form.values, usual))

@@ -13,7 +13,7 @@ from bot.chats.web.websocket import CHAT
 from engine.messages import Sha256
 from storage.database import Database
 from storage.files import Content, Files
-from storage.people import space_id
+from storage.people import find_space_id
 
 SMALL_SIDE = 512  # pixels
 SMALL_KEPT = 256  # of them, in memory
@@ -35,7 +35,7 @@ class Shelf:
 
     async def space(self, session: AsyncSession, channel: str) -> int | None:
         """The number of a channel's space, if the channel is there and anybody was ever in it."""
-        return await space_id(session, CHAT, channel) if channel in self._channels else None
+        return await find_space_id(session, CHAT, channel) if channel in self._channels else None
 
     def channel(self, name: str) -> str:
         """The channel that is called so, the first where nobody says. Raises HTTPUnprocessableEntity."""

@@ -14,7 +14,7 @@ from bot.chats.web.json_views import picture_json
 from bot.chats.web.websocket import CHAT
 from commands.recipe_text import alone, fields, written
 from engine.messages import JobId, Paint, Sha256
-from storage.people import known
+from storage.people import find_person
 from storage.pictures import gallery, of_job
 from storage.views import view
 
@@ -80,7 +80,7 @@ class Gallery:
         if before and not (before.isascii() and before.isdigit() and len(before) < 16):
             raise web.HTTPBadRequest(text="before is the number of a picture.")
         async with self._shelf.database.reading() as session:
-            me = await known(session, CHAT, person_of(request) or "")
+            me = await find_person(session, CHAT, person_of(request) or "")
             if me is None:
                 return web.json_response({"pictures": [], "more": False})
             starred = request.query.get("starred") == "1"

@@ -12,8 +12,8 @@ from commands.recipe_text import lora_fields
 from commands.syntax.lora_syntax import Library
 from storage import adapters, comparisons
 from storage.adapters import LoraView
-from storage.people import known
-from storage.votes import liked
+from storage.people import find_person
+from storage.votes import add_likes
 
 MOST = 200  # LoRAs at once
 
@@ -101,9 +101,9 @@ class Loras:
     ) -> tuple[list[LoraView], int | None]:
         """What was trained and whoever asks may use, and the number of who asks, if they are known."""
         async with self._shelf.database.reading() as session:
-            me = await known(session, CHAT, person_of(request) or "")
+            me = await find_person(session, CHAT, person_of(request) or "")
             space = await self._shelf.space(session, channel)
-            found = await adapters.usable(session, space or 0, me.id if me else 0)
+            found = await adapters.list_usable(session, space or 0, me.id if me else 0)
             if likes:
-                found = await liked(session, space or 0, found)
+                found = await add_likes(session, space or 0, found)
             return found, me.id if me else None

@@ -37,7 +37,7 @@ from engine.messages import InvalidRequest, JobId, Sha256
 from storage import space_settings
 from storage.database import Database
 from storage.files import Files
-from storage.people import known, person
+from storage.people import find_person, upsert_person
 
 MOST_UNREAD = 256 * 2**20  # bytes that all pages together have yet to read
 LAST_WORDS = 2.0  # seconds that answers under way have when the chat is closed
@@ -149,7 +149,7 @@ class LocalChat:
     async def name_of(self, key: str) -> str:
         """What this person is called; a guest until they say otherwise."""
         async with self._database.reading() as session:
-            somebody = await known(session, CHAT, key)
+            somebody = await find_person(session, CHAT, key)
         return somebody.name if somebody else f"guest-{key[:4]}"
 
     async def rename(self, key: str, name: str) -> None:
@@ -158,9 +158,9 @@ class LocalChat:
             raise InvalidRequest("this name looks like an admin's: take another one.")
 
         async def work(session: AsyncSession) -> None:
-            if await space_settings.blocked_anywhere(session, CHAT, key):
+            if await space_settings.is_blocked_anywhere(session, CHAT, key):
                 raise Refused("an admin has blocked you here: your name stays as it is.", "blocked")
-            await person(session, CHAT, key, name)
+            await upsert_person(session, CHAT, key, name)
 
         await self._database.write(work)
         told = written({"named": {"key": key, "name": name}})
@@ -205,7 +205,7 @@ class LocalChat:
     async def _definitions(self, request: web.Request) -> web.StreamResponse:
         """What the page completes and makes its forms from; a new browser becomes somebody here."""
         async with self._database.reading() as session:
-            somebody = await known(session, CHAT, person_of(request) or "")
+            somebody = await find_person(session, CHAT, person_of(request) or "")
         own = somebody.settings if somebody else {}
         admin = somebody is not None and self.dispatch.names_as_admin(CHAT, somebody.key, somebody.name)
         shown = [one for one in COMMANDS.values() if admin or not one.admin]

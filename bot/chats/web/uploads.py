@@ -17,7 +17,7 @@ from bot.uploads.intake import Intake, Sent, TooLarge
 from engine.messages import InvalidRequest, Sha256
 from storage import uploads
 from storage.database import CannotStore
-from storage.people import known
+from storage.people import find_person
 
 MOST_UNDER_WAY = 2 * 2**30  # bytes of all files together that are being sent; they lie on the disk
 TOO_MANY = "too many files are being sent here: try again in a minute."
@@ -106,7 +106,7 @@ class Sending:
         """GET /uploads/HASH.webp: a picture that whoever asks sent, small."""
         sha256 = Sha256(request.match_info["sha256"])
         async with self._shelf.database.reading() as session:
-            me = await known(session, CHAT, person_of(request) or "")
+            me = await find_person(session, CHAT, person_of(request) or "")
             if me is None or sha256 not in await uploads.own(session, me.id, [sha256]):
                 raise web.HTTPNotFound(text="there is no such picture.")
         return await self._shelf.small(sha256)

@@ -6,18 +6,18 @@ from PIL import Image
 
 from bot.images.stats import GAP, HEAD, LEFT, PANEL, RIGHT, WIDTH, chart_png
 from bot.images.theme import ACCENT, CHECK, PAPER
-from storage.member_stats import Done
-from storage.statistics import Share, Statistics
+from storage.member_stats import MemberStats
+from storage.statistics import DayShare, Statistics
 
 TODAY = 20_000
 
 
-def share(day: int, person: str, pictures: int, trainings: int = 0, seconds: float = 60.0) -> Share:
-    return Share(day=day, person=person, pictures=pictures, trainings=trainings, seconds=seconds)
+def share(day: int, person: str, pictures: int, trainings: int = 0, seconds: float = 60.0) -> DayShare:
+    return DayShare(day=day, person=person, pictures=pictures, trainings=trainings, seconds=seconds)
 
 
-def done(number: int, name: str) -> Done:
-    return Done(
+def done(number: int, name: str) -> MemberStats:
+    return MemberStats(
         person_id=number,
         key=name,
         name=name,

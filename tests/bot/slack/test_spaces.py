@@ -17,7 +17,7 @@ async def spaces(atelier: Atelier) -> list[str]:
     async with atelier.bot.database.reading() as session:
         keys = [team.id for team in atelier.slack.world.teams.values()]
         keys += [f"{team.enterprise}/{team.id}" for team in atelier.slack.world.teams.values()]
-        return [key for key in keys if await people.space_id(session, "slack", key) is not None]
+        return [key for key in keys if await people.find_space_id(session, "slack", key) is not None]
 
 
 async def test_a_space_is_a_workspace(atelier: Atelier) -> None:
@@ -56,8 +56,8 @@ async def test_a_guest_by_slack_connect_is_somebody_of_their_own(atelier: Atelie
     assert await spaces(atelier) == [atelier.team.id]
     assert atelier.bot is not None
     async with atelier.bot.database.reading() as session:
-        assert await people.known(session, "slack", f"{guests.id}/{gus.id}") is not None
-        assert await people.known(session, "slack", gus.id) is None
+        assert await people.find_person(session, "slack", f"{guests.id}/{gus.id}") is not None
+        assert await people.find_person(session, "slack", gus.id) is None
 
 
 async def test_nothing_stays_of_a_workspace_from_which_the_app_was_removed(atelier: Atelier) -> None:

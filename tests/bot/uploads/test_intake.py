@@ -51,10 +51,10 @@ async def test_a_picture_is_kept_as_its_senders(intake: Intake, database: Databa
     assert (picture.name, picture.kind, picture.width, picture.height) == ("fox.png", "png", 60, 40)
     assert stored_at(tmp_path / "files", picture.sha256).is_file()
     async with database.reading() as session:
-        me = await people.known(session, "discord", "17")
+        me = await people.find_person(session, "discord", "17")
         assert me is not None
         assert await uploads.own(session, me.id, [picture.sha256]) == {picture.sha256}
-        assert await people.known(session, "local", "17") is None
+        assert await people.find_person(session, "local", "17") is None
 
 
 async def test_a_zip_brings_captions_and_says_what_is_refused(intake: Intake) -> None:

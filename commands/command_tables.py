@@ -1,4 +1,4 @@
-"""The README's tables of what people can say and press, made from the definitions."""
+"""The tables of commands, options and buttons in docs/commands.md, made from the definitions."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ END = "<!-- end of what is made from the definitions -->"
 
 
 def updated(text: str) -> str:
-    """The README with the tables of today between the two marks. Raises ValueError where they are missing."""
+    """The document with the tables of today between the two marks. Raises ValueError where they are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"the README needs the lines {BEGIN} and {END}")
+        raise ValueError(f"The document needs the lines {BEGIN} and {END}.")
     return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
 
 
@@ -57,5 +57,5 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 if __name__ == "__main__":
-    readme = Path("README.md")
-    readme.write_text(updated(readme.read_text()))
+    document = Path("docs/commands.md")
+    document.write_text(updated(document.read_text()))

@@ -1,4 +1,4 @@
-"""What people read about the commands, in the chat and in the README."""
+"""What people read about the commands, in the chat and in docs/commands.md."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from commands.registry import COMMANDS, Known, find
 from engine.messages import InvalidRequest
 from tests.commands.chat import Chat
 
-README = Path(__file__).parents[2] / "README.md"
+DOCUMENT = Path(__file__).parents[2] / "docs/commands.md"
 SENTENCE = re.compile(r"[A-Z][^.\n]*\.")
 
 
@@ -98,12 +98,12 @@ def test_a_name_that_is_nearly_one_is_answered_with_it() -> None:
         find("setings")
 
 
-def test_the_tables_of_the_readme_are_those_of_the_definitions() -> None:
-    text = README.read_text()
+def test_the_tables_of_the_document_are_those_of_the_definitions() -> None:
+    text = DOCUMENT.read_text()
 
     assert updated(text) == text, "run python -m commands.command_tables"
 
 
-def test_a_readme_without_a_place_for_the_tables_is_not_changed() -> None:
-    with pytest.raises(ValueError, match="the README needs the lines"):
-        updated("# Atelier")
+def test_a_document_without_a_place_for_the_tables_is_not_changed() -> None:
+    with pytest.raises(ValueError, match="The document needs the lines"):
+        updated("# Commands")

@@ -23,7 +23,9 @@ def test_each_tick_leads_to_a_test() -> None:
     for tick in ticks:
         assert tick is not None
         path, name = tick.groups()
-        assert re.search(rf"^(async )?def {name}\(", (ROOT / "docs" / path).read_text(), re.MULTILINE), tick[0]
+        assert re.search(rf"^(async )?def {name}\(", (ROOT / "docs" / path).read_text(), re.MULTILINE), tick[
+            0
+        ]
 
 
 def documents() -> list[Path]:

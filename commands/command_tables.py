@@ -14,7 +14,7 @@ END = "<!-- end of what is made from the definitions -->"
 
 
 def updated(text: str) -> str:
-    """The document with the tables of today between its two marks. Raises ValueError where they are missing."""
+    """The document with the tables of today. Raises ValueError where its two marks are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:

@@ -19,6 +19,7 @@ from bot.service import Bot, local_chat
 from tests.bot.fake_chat import a_config, quick
 
 CHANNELS = ("general", "ideas")
+TOKEN = "open sesame, please"
 Card = dict[str, Any]
 
 

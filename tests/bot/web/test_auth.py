@@ -4,26 +4,13 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession, CookieJar, WSMsgType, WSServerHandshakeError
 
 from bot.chats.interface import Caller
 from tests.bot.fake_chat import Seen
-from tests.bot.web.page_client import Place, a_place
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with a_place(tmp_path) as place:
-        yield place
-
-
-@pytest.fixture
-async def guarded(tmp_path: Path) -> AsyncIterator[Place]:
-    async with a_place(tmp_path, token="open sesame, please") as place:
-        yield place
+from tests.bot.web.page_client import Place
 
 
 @pytest.fixture

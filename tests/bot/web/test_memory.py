@@ -20,12 +20,6 @@ PAGE = 4096  # bytes
 
 
 @pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with a_place(tmp_path) as place:
-        yield place
-
-
-@pytest.fixture
 async def hasty(tmp_path: Path) -> AsyncIterator[Place]:
     """A chat that waits for nobody long."""
     async with a_place(tmp_path, bounds=Bounds(patience=1.0)) as place:

@@ -226,7 +226,7 @@ async def test_favourites_are_kept_in_a_gallery(comes: Comes) -> None:
     await expect(star).to_have_attribute("aria-pressed", "true")
     await expect(card.get_by_role("button", name="kept by 1")).to_have_attribute("aria-pressed", "false")
     await ben.page.get_by_role("button", name="My pictures").click()
-    await expect(ben.page.get_by_text("What you paint is collected here.")).to_be_visible()
+    await expect(ben.page.get_by_text("Pictures that you paint appear here.")).to_be_visible()
     await ben.page.get_by_role("tab", name="My favourites").click()
     await ben.page.get_by_role("button", name="Open: a fox").click()
     await ben.page.get_by_role("button", name="Show in # general").click()
@@ -259,7 +259,7 @@ async def test_deleting_asks_once_more_and_is_offered_to_the_owner_only(comes: C
 
     await expect(ana.page.locator(".card")).to_have_count(0)
     await expect(ben.page.locator(".card")).to_have_count(0)
-    await expect(ana.page.get_by_text("Nothing is painted here yet")).to_be_visible()
+    await expect(ana.page.get_by_text("Nothing here yet")).to_be_visible()
 
 
 async def test_what_happens_elsewhere_is_marked_unread(comes: Comes) -> None:
@@ -268,7 +268,7 @@ async def test_what_happens_elsewhere_is_marked_unread(comes: Comes) -> None:
 
     await ben.paints("/imagine a fox --steps 1")
 
-    mark = ana.page.get_by_role("button", name="ideas, something new")
+    mark = ana.page.get_by_role("button", name="ideas, unread")
     await expect(mark).to_be_visible()
     await expect(ana.page).to_have_title("• Atelier")
     await mark.click()
@@ -379,7 +379,7 @@ async def test_a_name_and_a_theme_are_kept(comes: Comes) -> None:
     await ana.page.get_by_role("button", name="Change your name").click()
     await ana.page.get_by_role("textbox", name="Your name").fill("Ana")
     await ana.page.keyboard.press("Enter")
-    await ana.page.get_by_role("button", name="Theme: as the system").click()
+    await ana.page.get_by_role("button", name="Theme: system").click()
     await expect(theme).to_have_attribute("data-theme", "light")
     await ana.page.reload()
 

@@ -24,6 +24,8 @@ TWICE_AS_WIDE = """() => [...document.querySelectorAll(".frame:has(img)")].some(
 class Program:
     """`python -m bot` on a folder of its own; started again it is the same bot."""
 
+    process: asyncio.subprocess.Process | None = None
+
     def __init__(self, folder: Path) -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -48,6 +50,7 @@ class Program:
 
     async def end(self, number: signal.Signals) -> int:
         """Send it this signal, and wait; its exit status."""
+        assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(number)
         await asyncio.wait_for(self.process.communicate(), 30)
@@ -59,7 +62,8 @@ class Program:
 async def program(tmp_path: Path) -> AsyncIterator[Program]:
     program = Program(tmp_path)
     yield program
-    await program.end(signal.SIGKILL)
+    if program.process is not None:
+        await program.end(signal.SIGKILL)
 
 
 @pytest.mark.timeout(300)

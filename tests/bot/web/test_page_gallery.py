@@ -35,7 +35,7 @@ async def test_cards_tell_votes_and_the_nearest_have_a_bar(place: Place, comes: 
         await expect(card).to_contain_text(told.replace(" ", "", 1))
 
     await visit.page.get_by_label("Search LoRAs").fill("wood")
-    await visit.page.get_by_role("button", name="Find by likeness").click()
+    await visit.page.get_by_role("button", name="Search by look").click()
 
     await expect(card.get_by_role("img", name="likeness 30.0")).to_be_visible()
     assert visit.complaints == []
@@ -48,7 +48,7 @@ async def test_what_the_safety_check_flags_is_covered_until_it_is_opened(place: 
     visit = await comes()
 
     card = await visit.paints("/imagine a flag --steps 2")
-    cover = card.get_by_role("button", name="Filtered: show it")
+    cover = card.get_by_role("button", name="Show the filtered picture")
     await expect(cover).to_be_visible()
     assert "blur" in await card.locator(".shot img").evaluate("one => getComputedStyle(one).filter")
     await cover.click()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,6 @@ from bot.chats.web import websocket
 from tests.bot.quick_lora import a_file
 from tests.bot.web.browser import Comes, Visit
 from tests.bot.web.page_client import Place, a_place
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with a_place(tmp_path) as place:
-        yield place
 
 
 def payload(name: str, content: bytes) -> FilePayload:
@@ -52,7 +45,7 @@ async def test_a_lora_is_brought_by_its_form_and_two_are_merged(place: Place, co
 async def test_a_file_that_is_no_lora_is_refused_in_its_field(place: Place, comes: Comes) -> None:
     visit = await comes()
     await visit.page.get_by_role("button", name="LoRAs").first.click()
-    await visit.page.get_by_role("button", name="Bring one").click()
+    await visit.page.get_by_role("button", name="Import a LoRA").click()
     form = visit.page.get_by_role("dialog", name="/lora import")
 
     pickle = payload("bad.safetensors", b"\x80\x02}q\x00." * 9)

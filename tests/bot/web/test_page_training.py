@@ -125,7 +125,7 @@ async def test_a_lora_is_taught_chosen_copied_and_found_again(comes: Comes) -> N
 
     await expect(card.get_by_role("button", name="Open the contact sheet")).to_be_visible()
     await expect(card.locator(".status")).to_contain_text("3 pictures, 10 steps")
-    await expect(card.get_by_text("Nothing is wrong with any of them.")).to_be_visible()
+    await expect(card.get_by_text("All pictures are fine.")).to_be_visible()
     await card.get_by_role("button", name="Change").click()
     await expect(form_of(ana).get_by_text("3 pictures", exact=True)).to_be_visible()
     await expect(form_of(ana).get_by_label("steps").first).to_have_value("10")
@@ -140,7 +140,7 @@ async def test_a_lora_is_taught_chosen_copied_and_found_again(comes: Comes) -> N
     await expect(card.get_by_role("group", name="Untrained")).to_be_visible()
     await card.get_by_role("group", name="Step 5").get_by_role("button", name="Use this one").click()
     await expect(card.get_by_role("group", name="Step 5")).to_contain_text("In use")
-    await card.get_by_role("button", name="Copy the line").click()
+    await card.get_by_role("button", name="Copy the command").click()
     line = "/imagine a photo of ohwx gear --lora gear"
     assert await ana.page.evaluate("navigator.clipboard.readText()") == line
     await ana.page.get_by_role("button", name="LoRAs").click()
@@ -192,7 +192,7 @@ async def test_pictures_beside_the_message_can_be_taught(comes: Comes) -> None:
     ana = await comes()
     await hands(ana, "drop", 1)
 
-    await ana.page.get_by_role("button", name="Teach a LoRA from these").click()
+    await ana.page.get_by_role("button", name="Train a LoRA with these").click()
 
     await expect(form_of(ana).get_by_text("1 picture", exact=True)).to_be_visible()
     await expect(form_of(ana).get_by_text("drop.png")).to_be_visible()

@@ -14,24 +14,11 @@ from aiohttp import ClientSession, CookieJar
 from bot.chats.web.token_throttle import Guesses
 from bot.http.connections import Bounds
 from tests.bot.running_bot import quick_config, serving, until, visiting
-from tests.bot.web.page_client import Place, a_place
+from tests.bot.web.page_client import TOKEN, Place, a_place
 from tests.bot.web.raw import Line, ask
 
-TOKEN = "open sesame, please"
 BEARER = f"Authorization: Bearer {TOKEN}".encode()
 RAW = b"\xff\xfe\x80\xc3\x28"  # bytes that are no UTF-8
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with a_place(tmp_path) as place:
-        yield place
-
-
-@pytest.fixture
-async def guarded(tmp_path: Path) -> AsyncIterator[Place]:
-    async with a_place(tmp_path, token=TOKEN) as place:
-        yield place
 
 
 # Bodies

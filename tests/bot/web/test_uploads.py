@@ -5,7 +5,6 @@ import json
 import resource
 import struct
 import zlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,6 @@ from PIL import Image, PngImagePlugin
 from bot.config import AdminSettings
 from engine.messages import Sha256
 from tests.bot.web.page_client import Place, Visitor, a_place
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with a_place(tmp_path) as place:
-        yield place
 
 
 def encoded(picture: Image.Image, kind: str, **how: object) -> bytes:

@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from bot.config import LocalSettings
 from bot.service import local_chat
 from tests.bot.quick_lora import a_file
 from tests.bot.web.page_client import Place, Visitor, a_place
-
-
-@pytest.fixture
-async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    async with a_place(tmp_path) as place:
-        yield place
 
 
 async def test_what_somebody_paints_appears_before_everybody_in_the_channel(place: Place) -> None:

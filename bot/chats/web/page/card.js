@@ -28,7 +28,7 @@ export class CardView {
     this.body = el("div");
     this.status = el("p", { class: "status" });
     this.hint = el("p", { class: "hinted" });
-    this.actions = el("div", { class: "actions", role: "group", "aria-label": "What to do with it" });
+    this.actions = el("div", { class: "actions", role: "group", "aria-label": "Actions" });
     this.recipe = el("details", { class: "recipe" }, el("summary", {}, icon("chevron"), "Recipe"));
     this.recipe.firstElementChild.addEventListener("click", () => (this.recipe.dataset.folded = "by hand"));
     this.training = card.kind === "train" ? this.#newTraining() : null;
@@ -182,7 +182,7 @@ export class CardView {
     const { card, recipe } = this;
     recipe.hidden = !card.recipe.length && !card.command;
     const inside = el("div", { class: "inside" }, factList(card.recipe));
-    if (card.command) inside.append(commandBox(card.command, "Copy the command"));
+    if (card.command) inside.append(commandBox(card.command));
     recipe.querySelector(".inside")?.remove();
     recipe.append(inside);
   }
@@ -201,5 +201,5 @@ function coverButton(/** @type {HTMLElement} */ picture) {
     picture.classList.remove("covered");
     event.currentTarget.remove();
   };
-  return el("button", { class: "cover", type: "button", onclick: uncover }, icon("eye"), "Filtered: show it");
+  return el("button", { class: "cover", type: "button", onclick: uncover }, icon("eye"), "Show the filtered picture");
 }

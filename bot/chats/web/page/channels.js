@@ -48,5 +48,5 @@ export async function goToCard({ channel, job }) {
 /** Go to a training's card, if it is in this channel. */
 export async function goToTraining(/** @type {string} */ job) {
   showView("chat");
-  if (!(await bringCard(job).catch(() => false))) showToast("its training is not in this channel.");
+  if (!(await bringCard(job).catch(() => false))) showToast("Its training is not in this channel.");
 }

@@ -22,7 +22,7 @@ async function askToken() {
     dialog.querySelector("form").onsubmit = async (event) => {
       event.preventDefault();
       const answer = await fetch("/token", { method: "POST", body: $("token-field").value });
-      $("token-wrong").textContent = answer.ok ? "" : answer.status === 429 ? "Too many wrong tokens were tried: wait ten seconds." : "This is not the token.";
+      $("token-wrong").textContent = answer.ok ? "" : answer.status === 429 ? "There were too many wrong tokens. Wait 10 s." : "That is not the token.";
       if (!answer.ok) return;
       dialog.close();
       resolve(undefined);

@@ -91,7 +91,7 @@ async function loraItems(/** @type {Place} */ place) {
 
 function valueHint(/** @type {Parameter} */ parameter) {
   const usual = parameter.default || parameter.otherwise;
-  return [rangeText(parameter), usual ? `else ${usual}` : ""].filter(Boolean).join(" · ");
+  return [rangeText(parameter), usual ? `default: ${usual}` : ""].filter(Boolean).join(" · ");
 }
 
 export const completions = {
@@ -182,6 +182,6 @@ export function showHint(/** @type {Place|null} */ place) {
     const flags = optionsOf(place.command).map((option) => option.flags[0]).join(" ");
     hint.replaceChildren(el("b", {}, `/${place.command.name}`), ` ${positionalOf(place.command)?.name ?? ""} ${flags}`);
   } else {
-    hint.replaceChildren(el("b", {}, "/"), " lists the commands · ", el("b", {}, "Enter"), " sends · ", el("b", {}, "Shift+Enter"), " breaks the line");
+    hint.replaceChildren(el("b", {}, "/"), " for commands · ", el("b", {}, "Enter"), " to send · ", el("b", {}, "Shift+Enter"), " for a new line");
   }
 }

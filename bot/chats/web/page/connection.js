@@ -46,7 +46,7 @@ class Connection {
 
   /** Send a request; the reply to it. Rejects with an error whose message is for people. */
   request(message) {
-    if (!this.open) return Promise.reject(new Error("Not connected right now. It will be tried again by itself; please send it once more then."));
+    if (!this.open) return Promise.reject(new Error("Not connected right now. Send it again when the connection is back."));
     const n = ++this.requests;
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => this.socket?.close(), ANSWER_WITHIN);
@@ -76,7 +76,7 @@ class Connection {
     this.socket = null;
     for (const { reject, timer } of this.pending.values()) {
       clearTimeout(timer);
-      reject(new Error("The connection broke before the answer came. Look whether it arrived before you send it again."));
+      reject(new Error("The connection broke before the answer came. Check whether it arrived before you send it again."));
     }
     this.pending.clear();
     this.#retryLater();

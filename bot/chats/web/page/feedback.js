@@ -51,6 +51,6 @@ export async function copyText(/** @type {string} */ text) {
 }
 
 /** A command to copy, with buttons for what else can be done with it. */
-export function commandBox(/** @type {string} */ command, /** @type {string} */ label, ...buttons) {
-  return el("div", { class: "command" }, el("code", {}, command), ...buttons, iconButton("copy", label, () => copyText(command)));
+export function commandBox(/** @type {string} */ command, ...buttons) {
+  return el("div", { class: "command" }, el("code", {}, command), ...buttons, iconButton("copy", "Copy the command", () => copyText(command)));
 }

@@ -1,4 +1,4 @@
-// The field of a form that takes one file, a LoRA or a picture: it is sent at once, and the form gets its hash.
+// The field of a form that takes one file, a LoRA or a picture. It is sent at once, and the form gets its hash.
 
 import { el, icon } from "./dom.js";
 import { announce } from "./feedback.js";
@@ -12,8 +12,7 @@ const KINDS = {
     accept: ".safetensors",
     icon: "lora",
     megabytes: 512,
-    about: "A LoRA for SDXL that ends in .safetensors, at most 512 MB",
-    tooLarge: "The file is larger than 512 MB, which no LoRA here may be.",
+    about: "A .safetensors LoRA for SDXL, at most 512 MB",
     address: () => `/lora-files?${new URLSearchParams({ channel: state.channel })}`,
     hash: ({ sha256 }) => sha256,
   },
@@ -22,10 +21,9 @@ const KINDS = {
     icon: "pictures",
     megabytes: 20,
     about: "PNG, JPEG or WebP, at most 20 MB",
-    tooLarge: "The picture is larger than 20 MB: send a smaller one.",
     address: ({ name }) => `/uploads?${new URLSearchParams({ name, channel: state.channel })}`,
     hash: ({ pictures }) => {
-      if (pictures.length !== 1) throw new Error("Only one picture is wanted here: send one, and no zip of several.");
+      if (pictures.length !== 1) throw new Error("This field takes one picture. Send one that is not in a zip.");
       return pictures[0].sha256;
     },
   },
@@ -59,11 +57,11 @@ export function fileField(/** @type {{name: string, label: string, type: string}
     const mine = ++turn;
     hash.value = "";
     invitation.textContent = file.name;
-    if (file.size > kind.megabytes * MEGABYTE) return showStatus(kind.tooLarge, true);
+    if (file.size > kind.megabytes * MEGABYTE) return showStatus(`The file has ${Math.ceil(file.size / MEGABYTE)} MB. At most ${kind.megabytes} MB are allowed.`, true);
     hash.dataset.waiting = "true";
     showStatus("Sending…");
     try {
-      const answer = await upload(kind.address(file), file, (share) => mine === turn && showStatus(`Sending… ${Math.round(100 * share)} %`));
+      const answer = await upload(kind.address(file), file, (share) => mine === turn && showStatus(`Sending… ${Math.round(100 * share)}%`));
       if (mine !== turn) return;
       hash.value = kind.hash(answer);
       showStatus("Sent");
@@ -92,7 +90,7 @@ function upload(/** @type {string} */ address, /** @type {File} */ file, /** @ty
     request.open("POST", address);
     request.upload.onprogress = ({ loaded, total }) => onProgress(loaded / total);
     request.onload = () => (request.status === 200 ? resolve(JSON.parse(request.responseText)) : reject(new Error(request.responseText)));
-    request.onerror = () => reject(new Error("The file could not be sent."));
+    request.onerror = () => reject(new Error("The file could not be sent. Try again."));
     request.send(file);
   });
 }

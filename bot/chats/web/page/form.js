@@ -42,7 +42,7 @@ export function showForm(/** @type {Command} */ command, /** @type {Record<strin
 function newFold(/** @type {Parameter[]} */ parameters, values, fields) {
   const changes = parameters.filter(({ name, default: usual }) => values[name] && values[name] !== usual).length;
   const settings = plural(parameters.length, "setting");
-  const about = changes ? `${plural(changes, "change")} to ${settings}` : `${settings}, each as usual unless you change it`;
+  const about = changes ? `${changes} of ${settings} changed` : `${settings}, all optional`;
   const node = el("details", { class: "field wide more" }, el("summary", {}, icon("chevron"), el("b", {}, "More"), el("span", {}, about)), el("div", { class: "fields" }, ...fields));
   node.addEventListener("invalid", () => (node.open = true), true); // the browser has to show what is wrong
   return node;
@@ -61,7 +61,7 @@ function formValues(/** @type {Command} */ command) {
 async function submit(event, /** @type {Command} */ command, send) {
   event.preventDefault();
   if ($("fields").querySelector("[data-waiting=true]")) {
-    $("form-wrong").textContent = "Something is still being sent: one moment.";
+    $("form-wrong").textContent = "A file is still being sent. Wait a moment.";
     return;
   }
   $("form-send").disabled = true;
@@ -135,7 +135,7 @@ function newControl(/** @type {Parameter} */ parameter, id, value) {
 }
 
 function choiceControl(/** @type {Parameter} */ { choices, required, otherwise }, common, value) {
-  const usual = required || value ? null : el("option", { value: "" }, otherwise || "as usual");
+  const usual = required || value ? null : el("option", { value: "" }, otherwise || "Default");
   const select = el("select", common, usual, ...choices.map((choice) => el("option", { value: choice }, choice)));
   select.value = value;
   return el("div", { class: "select" }, select, icon("chevron"));

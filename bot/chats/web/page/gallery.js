@@ -6,7 +6,7 @@ import { state } from "./state.js";
 import { showView } from "./views.js";
 
 const MOST_PAGES = 10; // of favourites that are marked on cards
-const EMPTY = { mine: "What you paint is collected here.", favourites: "Press ⭐ under a picture, and it is kept here." };
+const EMPTY = { mine: "Pictures that you paint appear here.", favourites: "Press ⭐ under a picture to keep it here." };
 
 const gallery = { pictures: [], before: "" };
 
@@ -46,7 +46,7 @@ export async function loadMorePictures() {
   const read = await fetchPictures(view === "favourites", gallery.before);
   if (view !== state.view) return;
   if (!read) {
-    $("pictures").append(el("p", { class: "nothing" }, "The gallery cannot be read right now."));
+    $("pictures").append(el("p", { class: "nothing" }, "The gallery cannot be loaded right now. Try again in a moment."));
     return;
   }
   const first = gallery.pictures.length;

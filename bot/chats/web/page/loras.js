@@ -9,7 +9,7 @@ import { drawCurve } from "./loss_curve.js";
  *   uses: number, likes: number, likeness: number|null, facts: [string, string][], thumb: string|null, details: string|null, job: string|null, at: number|null}} Lora */
 
 const ACCESS = { me: "Only me", space: "This channel", everybody: "Everybody" };
-const ACCESS_LABELS = { ...ACCESS, folder: "From the folder" };
+const ACCESS_LABELS = { ...ACCESS, folder: "Everybody, from the operator's folder" };
 const LIKENESS = "like it"; // the fact that says how near a LoRA is to what was searched for
 
 /** The command that paints with it. */
@@ -62,10 +62,10 @@ export class LoraLibrary {
   }
 
   #emptyText(/** @type {boolean} */ readable) {
-    if (!readable) return el("p", { class: "nothing" }, "The LoRAs cannot be read right now.");
-    if ($("lora-search").value.trim()) return el("p", { class: "nothing" }, "No LoRA here is called so.");
-    const train = el("button", { class: "primary", type: "button", onclick: () => this.page.train() }, "Teach the first one");
-    return el("div", { class: "nothing" }, el("p", {}, "A LoRA teaches the model somebody, something or a style, from a few pictures of yours."), train);
+    if (!readable) return el("p", { class: "nothing" }, "The LoRAs cannot be loaded right now. Try again in a moment.");
+    if ($("lora-search").value.trim()) return el("p", { class: "nothing" }, "No LoRA matches your search.");
+    const train = el("button", { class: "primary", type: "button", onclick: () => this.page.train() }, "Train a LoRA");
+    return el("div", { class: "nothing" }, el("p", {}, "A LoRA teaches the model a person, a thing or a style from a few of your pictures."), train);
   }
 
   #card(/** @type {Lora} */ lora) {
@@ -87,7 +87,7 @@ export class LoraLibrary {
     const details = el("div", { class: "lora-details" });
     $("lora-body").replaceChildren(
       el("div", { class: "lora-top" }, faceOf(lora), el("div", {}, factList(detailRows(lora)), lora.mine ? this.#sharing(lora) : null)),
-      commandBox(commandFor(lora), "Copy the line", el("button", { class: "plain", type: "button", onclick: () => this.#use(lora) }, "Use")),
+      commandBox(commandFor(lora), el("button", { class: "plain", type: "button", onclick: () => this.#use(lora) }, "Use")),
       this.#tools(lora),
       details,
     );
@@ -107,7 +107,7 @@ export class LoraLibrary {
     if (!lora.details) return null; // the operator's
     const button = (symbol, label, onclick) => el("button", { class: "quiet", type: "button", onclick }, icon(symbol), label);
     const download = button("down", "Download", () => this.#download(lora));
-    const training = lora.job ? button("right", "Its training", () => this.#goToTraining(lora.job)) : null;
+    const training = lora.job ? button("right", "Show the training", () => this.#goToTraining(lora.job)) : null;
     if (!lora.mine) return el("div", { class: "lora-tools" }, download, training);
     const name = el("input", { "aria-label": "New name", maxlength: 32, required: true });
     name.value = lora.name;
@@ -206,11 +206,11 @@ function faceOf(/** @type {Lora} */ { name, thumb }) {
 function detailRows(/** @type {Lora} */ { phrase, hint, person, at, uses, access }) {
   const date = at ? new Date(at * 1000).toLocaleDateString([], { dateStyle: "medium" }) : "";
   const rows = [
-    ["called up by", phrase],
-    ["usual weight", String(hint)],
-    ["made by", [person, date].filter(Boolean).join(", ")],
-    ["painted with", uses ? plural(uses, "time") : "not yet"],
-    ["for", ACCESS_LABELS[access] ?? ""],
+    ["Trigger", phrase],
+    ["Usual weight", String(hint)],
+    ["Made by", [person, date].filter(Boolean).join(", ")],
+    ["Used", uses ? plural(uses, "time") : "Not yet"],
+    ["Shared with", ACCESS_LABELS[access] ?? ""],
   ];
   return /** @type {[string, string][]} */ (rows.filter(([, value]) => value));
 }

@@ -97,10 +97,10 @@ function legend(/** @type {Curve} */ { losses, smoothed, validation, best }) {
   return el(
     "figcaption",
     {},
-    smoothed.length ? entry("smooth", "loss, smoothed") : null,
-    losses.length ? entry("raw", "each step") : null,
-    validation.length ? entry("checked", "validation") : null,
-    marked ? entry("best", `best: step ${best}`) : null,
+    smoothed.length ? entry("smooth", "Smoothed loss") : null,
+    losses.length ? entry("raw", "Each step") : null,
+    validation.length ? entry("checked", "Validation") : null,
+    marked ? entry("best", `Best: step ${best}`) : null,
   );
 }
 
@@ -119,7 +119,7 @@ function followPointer(field, /** @type {Curve} */ curve, { x, last }) {
     const [step] = check ?? point;
     marker.style.setProperty("left", `${x(step)}%`);
     label.style.setProperty("left", `${Math.min(86, Math.max(14, x(step)))}%`);
-    label.textContent = `step ${step} · ${lossText(point[1])}${check ? ` · validation ${lossText(check[1])}` : ""}`;
+    label.textContent = `Step ${step} · loss ${lossText(point[1])}${check ? ` · validation ${lossText(check[1])}` : ""}`;
     marker.hidden = label.hidden = false;
   });
   field.addEventListener("pointerleave", () => (marker.hidden = label.hidden = true));

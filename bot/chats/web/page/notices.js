@@ -3,6 +3,7 @@
 import { suggestMessage } from "./composer.js";
 import { $, el, icon, iconButton } from "./dom.js";
 import { announce } from "./feedback.js";
+import { plural } from "./format.js";
 import { loraStrip } from "./loras.js";
 import { state } from "./state.js";
 import { scrollToNewest } from "./views.js";
@@ -10,7 +11,7 @@ import { scrollToNewest } from "./views.js";
 const EXAMPLES = [
   ["A star above a circle", "/imagine a red star above a blue circle on a white background"],
   ["Four hearts", "/imagine a large green heart on a black background --count 4"],
-  ["A wide one", "/imagine a yellow triangle on a blue background --size 3:2 --steps 20"],
+  ["A wide picture", "/imagine a yellow triangle on a blue background --size 3:2 --steps 20"],
   ["All commands", "/help"],
 ];
 
@@ -28,13 +29,13 @@ export function addNotice({ text = "", ok = true, echo = "", files = [], loras =
     echo ? el("p", { class: "echo" }, echo) : null,
     text && loras.length < 2 ? el("div", { class: "text" }, ...textColumns(text)) : null,
     loras.length ? loraStrip(loras, suggestMessage) : null,
-    ...drawn.map(({ name, url }) => sheet(url, `${name}: what the words above say`)),
+    ...drawn.map(({ name, url }) => sheet(url, `${name}: the text above as a chart`)),
     ...files.filter(({ name }) => loras.length && name.endsWith(".png")).map(({ name, url }) => sheet(url, name)),
     files.length ? el("div", { class: "files" }, ...files.map(({ name, url }) => el("a", { href: url, download: name }, icon("down"), name))) : null,
   );
   $("feed").append(node);
   drawWelcome();
-  announce(text || `${files.length} files for you`);
+  announce(text || `${plural(files.length, "file")} for you`);
   scrollToNewest();
 }
 
@@ -68,8 +69,8 @@ export function drawWelcome() {
   );
   $("welcome").replaceChildren(
     document.querySelector(".brand .mark").cloneNode(true),
-    el("h2", {}, "Nothing is painted here yet"),
-    el("p", {}, "Say what you want to see, and watch it appear. Everybody in this channel sees it with you."),
+    el("h2", {}, "Nothing here yet"),
+    el("p", {}, "Say what you want to see, and watch it appear. Everybody in this channel sees it too."),
     el("div", { class: "examples" }, ...examples),
   );
 }

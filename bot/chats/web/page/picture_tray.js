@@ -141,7 +141,7 @@ export class PictureTray {
     item.alone = alone;
     item.caption.value = this.captionFiles.get(stem(file.name)) ?? "";
     if (!isZip(file) && file.size > LARGEST_PICTURE) {
-      item.refuse("larger than 20 MB: send a smaller one.");
+      item.refuse("It is larger than 20 MB. Send a smaller one.");
       return;
     }
     this.queue.push([file, item]);
@@ -178,7 +178,7 @@ export class PictureTray {
         if (item.alone && pictures[0].recipe) this.onRecipe(pictures[0].recipe);
       }
     } catch (error) {
-      item.refuse(error.message || "it could not be sent.");
+      item.refuse(error.message || "It could not be sent. Try again.");
     }
   }
 

@@ -20,9 +20,9 @@ export function picturesField(/** @type {{name: string, label: string, help: str
   function onChange(/** @type {PictureTray} */ { sent, waiting, items }) {
     json.value = sent.length ? JSON.stringify(sent.map(({ sha256, name, caption }) => ({ sha256, name, caption }))) : "";
     json.dataset.waiting = waiting ? "true" : "";
-    count.textContent = waiting ? "sending…" : sent.length ? plural(sent.length, "picture") : "";
+    count.textContent = waiting ? "Sending…" : sent.length ? plural(sent.length, "picture") : "";
     count.classList.toggle("over", sent.length > MOST);
-    if (sent.length > MOST) count.textContent += `: at most ${MOST}`;
+    if (sent.length > MOST) count.textContent += `, at most ${MOST}`;
     zone.classList.toggle("more", items.size > 0);
     invitation.textContent = items.size ? "Add more" : "Drop pictures here, paste them, or choose files";
     if (items.size) list.append(zoneItem);
@@ -40,7 +40,7 @@ export function picturesField(/** @type {{name: string, label: string, help: str
 /** Where files are dropped, and which opens the browser's own choice of files. */
 function newZone(/** @type {string} */ id, onclick) {
   const invitation = el("b");
-  const help = el("small", { id: `${id}-help` }, `PNG, JPEG or WebP, up to ${MOST}; a zip works too, with captions in name.txt`);
+  const help = el("small", { id: `${id}-help` }, `Up to ${MOST} PNG, JPEG or WebP files, or a zip, with captions in .txt files`);
   const zone = el("button", { class: "zone", type: "button", id, "aria-describedby": `${id}-help`, onclick }, icon("pictures"), invitation, help);
   return { zone, invitation };
 }

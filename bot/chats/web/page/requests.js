@@ -17,7 +17,7 @@ export async function sendMessage() {
   const text = $("words").value.trim();
   if (!text) return;
   if (!connection.open) {
-    showError("Not connected right now. Your words stay here; send them when the connection is back.");
+    showError("Not connected right now. Your message stays here. Send it when the connection is back.");
     return;
   }
   remember(text);

@@ -3,7 +3,7 @@
 import { $, el, icon } from "./dom.js";
 import { cardNumbers, memory, state } from "./state.js";
 
-const THEMES = { auto: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };
+const THEMES = { auto: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
 
 export const systemDark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -22,7 +22,7 @@ function channelLink(/** @type {string} */ name, /** @type {boolean} */ current,
     "button",
     {
       class: unread ? "link unread" : "link", "data-channel": name, "aria-current": current ? "page" : null,
-      "aria-label": unread ? `${name}, something new` : name,
+      "aria-label": unread ? `${name}, unread` : name,
     },
     el("span", { class: "hash", "aria-hidden": "true" }, "#"),
     el("span", { class: "text" }, name),

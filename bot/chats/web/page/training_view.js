@@ -19,8 +19,8 @@ const CONFIRMATIONS = { delete: "Press again to delete", stop: "Press again to c
 /** What a training's button says beside its emoji. */
 export function actionWord(/** @type {import("./state.js").Action} */ { id }, /** @type {string} */ state) {
   const name = id.split(":")[0];
-  if (name === "delete" && state === "draft") return "Forget";
-  if (name === "edit" && state !== "draft") return "Train again, changed";
+  if (name === "delete" && state === "draft") return "Discard";
+  if (name === "edit" && state !== "draft") return "Train again";
   return WORDS[name] ?? "";
 }
 
@@ -69,7 +69,7 @@ export class TrainingView {
     const command = this.card.line_to_copy;
     this.line.hidden = !command;
     const use = el("button", { class: "plain", type: "button", onclick: () => this.page.suggest(command) }, "Try it");
-    this.line.replaceChildren(el("p", { class: "part" }, "Paint with it"), commandBox(command, "Copy the line", use));
+    this.line.replaceChildren(el("p", { class: "part" }, "Paint with it"), commandBox(command, use));
   }
 
   #drawCurve() {
@@ -94,7 +94,7 @@ export class TrainingView {
         "div",
         { class: "samples", style: { "--columns": String(columns) } },
         el("div", { class: "row heads", "aria-hidden": "true" }, el("span"), ...prompts.map((prompt) => el("span", { class: "head", title: prompt }, prompt))),
-        untrained.length ? this.#row("Untrained", "without the LoRA", untrained, null) : null,
+        untrained.length ? this.#row("Untrained", "Without the LoRA", untrained, null) : null,
         ...rows.map((checkpoint) => this.#checkpointRow(checkpoint)),
       ),
     );
@@ -110,8 +110,8 @@ export class TrainingView {
 
   #checkpointRow(/** @type {Checkpoint} */ checkpoint) {
     const { step, validation, place, chosen, samples } = checkpoint;
-    const best = this.card.curve?.best === step ? "best" : "";
-    const about = [best, validation === null ? "" : `validation ${lossText(validation)}`].filter(Boolean).join(", ");
+    const best = this.card.curve?.best === step ? ["Best checkpoint"] : [];
+    const about = [...best, ...(validation === null ? [] : [`Validation ${lossText(validation)}`])].join(" · ");
     const action = this.card.buttons.find(({ id, picture }) => id.startsWith("choose:") && picture === place && place);
     const button = action ? this.page.makeButton(action) : null;
     return this.#row(`Step ${step}`, about, samples, chosen ? el("span", { class: "chosen" }, icon("check"), "In use") : button, chosen);
@@ -139,7 +139,7 @@ export class TrainingView {
   #drawReport() {
     const { state, sheet, notes, problems } = this.card;
     const used = notes.filter((note) => note.used).length;
-    const summary = `Pictures: ${used} of ${plural(notes.length, "picture")} used`;
+    const summary = `${used} of ${plural(notes.length, "picture")} used`;
     const parts = [...problems.map((problem) => el("p", { class: "problem" }, icon("alert"), problem)), sheet ? this.#sheet(sheet) : null, this.#notes(notes)].filter(Boolean);
     this.report.hidden = !sheet && !notes.length && !problems.length;
     if (state === "draft") this.report.replaceChildren(el("p", { class: "part" }, "The pictures"), ...parts);
@@ -147,7 +147,7 @@ export class TrainingView {
   }
 
   #sheet(/** @type {string} */ url) {
-    const title = "The pictures, each with the part that is learned from";
+    const title = "The pictures, each with the part that is used";
     const image = el("img", { src: url, alt: title, loading: "lazy" });
     const picture = { url, image, title, about: this.card.title, name: `${this.card.job}-pictures.jpg` };
     return el("button", { class: "contact", type: "button", "aria-label": "Open the contact sheet", onclick: () => this.#open([picture], 0) }, image);
@@ -156,12 +156,12 @@ export class TrainingView {
   /** Only pictures with something to say about; the numbers are those on the contact sheet. */
   #notes(/** @type {Note[]} */ notes) {
     const items = notes.map((note, index) => ({ ...note, number: index + 1 })).filter(({ text, used }) => text || !used);
-    if (!items.length) return notes.length ? el("p", { class: "all-fine" }, icon("check"), "Nothing is wrong with any of them.") : null;
+    if (!items.length) return notes.length ? el("p", { class: "all-fine" }, icon("check"), "All pictures are fine.") : null;
     return el(
       "ul",
       { class: "notes" },
       ...items.map(({ number, name, text, used }) =>
-        el("li", { "data-used": String(used) }, el("span", { class: "nth" }, String(number)), el("span", {}, el("b", {}, name || `picture ${number}`), text ? ` ${text}` : ""), el("span", { class: "verdict" }, used ? "used" : "left out")),
+        el("li", { "data-used": String(used) }, el("span", { class: "nth" }, String(number)), el("span", {}, el("b", {}, name || `Picture ${number}`), text ? ` ${text}` : ""), el("span", { class: "verdict" }, used ? "Used" : "Left out")),
       ),
     );
   }

@@ -1,7 +1,7 @@
 """The dispatcher: what people call for is run in a transaction, and answered once that is on disk."""
 
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,8 +9,6 @@ from functools import partial
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.cards.card import Card
-from bot.cards.job_card import card
 from bot.chats.delivery import Delivery
 from bot.chats.interface import Caller, CardReply, RefusalReply, Reply
 from bot.config import QueueSettings
@@ -23,6 +21,7 @@ from bot.dispatch.invocation import (
     from_recipe,
     from_text,
 )
+from bot.dispatch.lookups import Lookups
 from bot.dispatch.lora_library import FolderContents, PersonLibrary, read_folder
 from bot.dispatch.refusal_count import count
 from bot.garbage_collection import Leftovers
@@ -32,21 +31,17 @@ from bot.jobs.queue import Queue
 from commands import reactions
 from commands.admission import check_welcome
 from commands.answers import RunTask
-from commands.completions import Hint, Suggestion, suggestions
 from commands.context import ChatContext
-from commands.display_names import look
-from commands.job_lookup import ID
 from commands.permissions import NOBODY, Admins, Refused
 from commands.syntax.lora_syntax import Library, LoraUse
 from engine.messages import InvalidRequest, JobId
-from storage import adapters, jobs, people, privacy, space_settings, spaces, views
+from storage import jobs, people, privacy, space_settings, spaces, views
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.ids import new_job_id
 from storage.privacy import Deletion
 from storage.space_settings import SpaceSettings
 from storage.tables import Person, Space
-from storage.views import JobView
 
 log = structlog.get_logger(__name__)
 
@@ -55,7 +50,6 @@ FORGOTTEN = "this was deleted with all that was stored about you: say it again i
 REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
 UNKEPT = 100_000
 KEEPING = "admin "  # how the names of commands begin that change what the keepers set
-NOWHERE = 0  # no row has this id
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +61,7 @@ class _Committed:
     outcome: Outcome
 
 
-class Dispatcher:
+class Dispatcher(Lookups):
     """Every chat's words, forms, buttons and reactions come here."""
 
     def __init__(
@@ -88,20 +82,16 @@ class Dispatcher:
         model: str = "",
         admins: Admins = NOBODY,
     ) -> None:
-        self._database = database
+        super().__init__(database=database, folder=folder, delivery=delivery, live=live, admins=admins)
         self._files = files
         self._leftovers = leftovers
-        self._folder = folder
         self._queue = queue
-        self._delivery = delivery
         self._effects = effects
-        self._live = live
         self._pace = pace
         self._limits = limits
         self._largest_rank = largest_rank
         self._small = small
         self._model = model
-        self._admins = admins
         self._unkept: set[tuple[int, str]] = set()  # spaces and people for whom the keepers set nothing
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
         self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
@@ -138,77 +128,12 @@ class Dispatcher:
     ) -> Reply | None:
         """Run what an emoji under a card stands for; None: it means nothing there."""
         action = reactions.action_of(emoji, added=added)
-        view = await self._seen(caller, message) if action is not None else None
+        view = await self.view_of(caller, message) if action is not None else None
         if action is None or view is None:
             return None
         if not reactions.meant(view, action, mine=view.person_key == caller.person):
             return None
         return await self._answer(caller, emoji, lambda: from_reaction(view.id, action, added), job)
-
-    async def job_of(self, caller: Caller, message: str) -> Card | None:
-        """The card that this message shows, if the caller can know of it here."""
-        view = await self._seen(caller, message)
-        return None if view is None or view.deleted else card(view, self._live.get(view.id))
-
-    async def loras(self, caller: Caller, words: str, limit: int = 25) -> list[Suggestion]:
-        """LoRAs that the caller may use, suggested for the last of these words, separated by commas."""
-        folder = await self._folder.lying()
-        async with self._database.reading() as session:
-            space = await people.find_space_id(session, caller.chat, caller.space)
-            somebody = await people.find_person(session, caller.chat, caller.person)
-            trained = await adapters.completion_hints(
-                session, space or NOWHERE, somebody.id if somebody else NOWHERE
-            )
-        known = [Hint(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
-        names = {hint.name for hint in known}
-        known += [
-            Hint(name=name, trigger=folder.called(name).lower())
-            for name in sorted(folder.offered)
-            if name not in names
-        ]
-        return suggestions(words, known, limit)
-
-    async def jobs(self, caller: Caller, before: int | None, limit: int) -> list[Card]:
-        """The cards of the caller's channel, newest first: those with numbers under `before`, or all."""
-        async with self._database.reading() as session:
-            space = await people.find_space_id(session, caller.chat, caller.space)
-            if space is None:
-                return []
-            found = await views.views(
-                session, await jobs.recent(session, space, caller.channel, before, limit)
-            )
-        shown = sorted(found, key=lambda view: view.number, reverse=True)
-        return [card(view, self._live.get(view.id)) for view in shown]
-
-    async def card(self, caller: Caller, job: JobId) -> Card | None:
-        """The card of one job of the caller's space; None when there is none."""
-        if not ID.fullmatch(job):  # it may be anything, even what no database takes
-            return None
-        async with self._database.reading() as session:
-            space = await people.find_space_id(session, caller.chat, caller.space)
-            somebody = await people.find_person(session, caller.chat, caller.person)
-            view = await views.view(
-                session, space, job, person_id=somebody.id if somebody else None, direct=caller.direct
-            )
-        return None if view is None or view.deleted else card(view, self._live.get(view.id))
-
-    def admin(self, caller: Caller) -> bool:
-        """Whether they are an admin where they ask: by the chat's own roles, or by name."""
-        return caller.admin or self.names_as_admin(caller.chat, caller.person, caller.person_name)
-
-    def names_as_admin(self, chat: str, key: str, name: str) -> bool:
-        """Whether the operator names this person as an admin."""
-        return self._admins.has(chat, key, name)
-
-    async def passes_for_admin(self, chat: str, key: str, name: str) -> bool:
-        """Whether people would take this person, if they were called so, for an admin that they are not."""
-        if self.names_as_admin(chat, key, name):
-            return False
-        names = list(self._admins.named.get(chat, ()))
-        async with self._database.reading() as session:
-            found = [await people.find_person(session, chat, one) for one in names]
-        names += [somebody.name for somebody in found if somebody is not None]
-        return look(name) in {look(one) for one in names}
 
     async def forget_space(self, chat: str, space: str) -> None:
         """The bot is in this space no more: nothing of it stays. Raises CannotStore."""
@@ -234,22 +159,6 @@ class Dispatcher:
     def refuse(self) -> None:
         """Take nothing more: the bot is about to stop."""
         self._stopping = True
-
-    async def _seen(self, caller: Caller, message: str) -> JobView | None:
-        """The job that this message is of; the message may be newer than what its row knows."""
-        view = await self._of(caller, message)
-        if view is None:  # it may have been written down since, or be on its way
-            await self._delivery.arrived()
-            view = await self._of(caller, message)
-        return view
-
-    async def _of(self, caller: Caller, message: str) -> JobView | None:
-        async with self._database.reading() as session:
-            space = await people.find_space_id(session, caller.chat, caller.space)
-            somebody = await people.find_person(session, caller.chat, caller.person)
-            return await views.of_message(
-                session, space, message, person_id=somebody.id if somebody else None, direct=caller.direct
-            )
 
     async def _answer(
         self, caller: Caller, words: str, read: Callable[[], Invocation], wanted: JobId | None
@@ -301,59 +210,75 @@ class Dispatcher:
         """
         async with self._leftovers.keeping() if invocation.loras.names else nullcontext():
             folder = await read_folder(self._folder, invocation.loras)
-            work = self._work(caller, job, invocation, folder, again=again)
+            work = partial(
+                self._apply, caller=caller, job=job, invocation=invocation, folder=folder, again=again
+            )
             committed = await self._database.write(work)
         self._spaces[caller.chat, caller.space] = committed.space  # it is on disk, and no space ever goes
         return committed
 
-    def _work(
-        self, caller: Caller, job: JobId, invocation: Invocation, folder: FolderContents, *, again: bool
-    ) -> Callable[[AsyncSession], Awaitable[_Committed]]:
-        async def work(session: AsyncSession) -> _Committed:
-            space = self._spaces.get((caller.chat, caller.space))
-            if space is None or space.name != caller.space_name:
-                space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
-            person = await people.upsert_person(session, caller.chat, caller.person, caller.person_name)
-            now = time.time()
-            if again and await jobs.was_created_since(session, job, person.id, now - REDELIVERED):
-                return _Committed(space=space, person_id=person.id, outcome=Outcome(reply=CardReply(job=job)))
-            if again and job in self._gone:
-                raise InvalidRequest(FORGOTTEN)
-            home = await _home(session, caller, invocation, person) or space
-            kept = await self._kept(session, home.id, caller)
-            check_welcome(kept, invocation.name)
-            context = ChatContext(
-                job=job,
-                library=PersonLibrary(
-                    session=session,
-                    space_id=home.id,
-                    person_id=person.id,
-                    folder=folder,
-                    mixed=kept.mixed,
-                ),
-                model=self._model,
-                small=self._small,
-                largest_rank=self._largest_rank,
-                session=session,
-                space=home,
-                person=person,
-                channel=caller.channel,
-                admin=self.admin(caller),
-                direct=caller.direct,
-                adult=caller.adult,
-                kept=kept,
-                admins=self._admins,
-                now=now,
-                pace=self._pace,
-                per_person=self._limits.per_person,
-                total_size=self._files.total_size,
-            )
-            outcome = await apply_answer(context, await invocation.run(context), self._queue.spent)
-            if outcome.forgot:
-                self._spaces.clear()  # what follows in the same transaction meets other ones
-            return _Committed(space=space, person_id=person.id, outcome=outcome)
+    async def _apply(
+        self,
+        session: AsyncSession,
+        *,
+        caller: Caller,
+        job: JobId,
+        invocation: Invocation,
+        folder: FolderContents,
+        again: bool,
+    ) -> _Committed:
+        """Run it and write the rows that its answer means, inside this transaction."""
+        space = self._spaces.get((caller.chat, caller.space))
+        if space is None or space.name != caller.space_name:
+            space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
+        person = await people.upsert_person(session, caller.chat, caller.person, caller.person_name)
+        if again and await jobs.was_created_since(session, job, person.id, time.time() - REDELIVERED):
+            return _Committed(space=space, person_id=person.id, outcome=Outcome(reply=CardReply(job=job)))
+        if again and job in self._gone:
+            raise InvalidRequest(FORGOTTEN)
+        home = await _home(session, caller, invocation, person) or space
+        kept = await self._kept(session, home.id, caller)
+        check_welcome(kept, invocation.name)
+        context = self._context(session, caller, job, person, home, kept, folder)
+        outcome = await apply_answer(context, await invocation.run(context), self._queue.spent)
+        if outcome.forgot:
+            self._spaces.clear()  # what follows in the same transaction meets other ones
+        return _Committed(space=space, person_id=person.id, outcome=outcome)
 
-        return work
+    def _context(
+        self,
+        session: AsyncSession,
+        caller: Caller,
+        job: JobId,
+        person: Person,
+        home: Space,
+        kept: SpaceSettings,
+        folder: FolderContents,
+    ) -> ChatContext:
+        """What the command's handler knows; its LoRAs are those of the space where it is at `home`."""
+        library = PersonLibrary(
+            session=session, space_id=home.id, person_id=person.id, folder=folder, mixed=kept.mixed
+        )
+        return ChatContext(
+            job=job,
+            library=library,
+            model=self._model,
+            small=self._small,
+            largest_rank=self._largest_rank,
+            session=session,
+            space=home,
+            person=person,
+            channel=caller.channel,
+            admin=self.admin(caller),
+            direct=caller.direct,
+            adult=caller.adult,
+            kept=kept,
+            admins=self._admins,
+            now=time.time(),
+            pace=self._pace,
+            per_person=self._limits.per_person,
+            total_size=self._files.total_size,
+        )
 
     async def _kept(self, session: AsyncSession, space_id: int, caller: Caller) -> SpaceSettings:
         """What the keepers have set; that it is nothing is remembered until one of them says anything."""

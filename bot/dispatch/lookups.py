@@ -1,0 +1,112 @@
+"""What chats look up for a caller and nobody changes: cards, LoRAs to complete, who is an admin."""
+
+from bot.cards.card import Card
+from bot.cards.job_card import card
+from bot.chats.delivery import Delivery
+from bot.chats.interface import Caller
+from bot.jobs.progress import Live
+from commands.completions import Hint, Suggestion, suggestions
+from commands.display_names import look
+from commands.job_lookup import ID
+from commands.permissions import Admins
+from commands.syntax.lora_syntax import Library
+from engine.messages import JobId
+from storage import adapters, jobs, people, views
+from storage.database import Database
+from storage.views import JobView
+
+NOWHERE = 0  # no row has this id
+
+
+class Lookups:
+    """Reads for callers; each sees what they may know of where they are."""
+
+    def __init__(
+        self, *, database: Database, folder: Library, delivery: Delivery, live: Live, admins: Admins
+    ) -> None:
+        self._database = database
+        self._folder = folder
+        self._delivery = delivery
+        self._live = live
+        self._admins = admins
+
+    async def job_of(self, caller: Caller, message: str) -> Card | None:
+        """The card that this message shows, if the caller can know of it here."""
+        view = await self.view_of(caller, message)
+        return None if view is None or view.deleted else card(view, self._live.get(view.id))
+
+    async def loras(self, caller: Caller, words: str, limit: int = 25) -> list[Suggestion]:
+        """LoRAs that the caller may use, suggested for the last of these words, separated by commas."""
+        folder = await self._folder.lying()
+        async with self._database.reading() as session:
+            space = await people.find_space_id(session, caller.chat, caller.space)
+            somebody = await people.find_person(session, caller.chat, caller.person)
+            trained = await adapters.completion_hints(
+                session, space or NOWHERE, somebody.id if somebody else NOWHERE
+            )
+        known = [Hint(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
+        names = {hint.name for hint in known}
+        known += [
+            Hint(name=name, trigger=folder.called(name).lower())
+            for name in sorted(folder.offered)
+            if name not in names
+        ]
+        return suggestions(words, known, limit)
+
+    async def jobs(self, caller: Caller, before: int | None, limit: int) -> list[Card]:
+        """The cards of the caller's channel, newest first: those with numbers under `before`, or all."""
+        async with self._database.reading() as session:
+            space = await people.find_space_id(session, caller.chat, caller.space)
+            if space is None:
+                return []
+            found = await views.views(
+                session, await jobs.recent(session, space, caller.channel, before, limit)
+            )
+        shown = sorted(found, key=lambda view: view.number, reverse=True)
+        return [card(view, self._live.get(view.id)) for view in shown]
+
+    async def card(self, caller: Caller, job: JobId) -> Card | None:
+        """The card of one job of the caller's space; None when there is none."""
+        if not ID.fullmatch(job):  # it may be anything, even what no database takes
+            return None
+        async with self._database.reading() as session:
+            space = await people.find_space_id(session, caller.chat, caller.space)
+            somebody = await people.find_person(session, caller.chat, caller.person)
+            view = await views.view(
+                session, space, job, person_id=somebody.id if somebody else None, direct=caller.direct
+            )
+        return None if view is None or view.deleted else card(view, self._live.get(view.id))
+
+    def admin(self, caller: Caller) -> bool:
+        """Whether they are an admin where they ask: by the chat's own roles, or by name."""
+        return caller.admin or self.names_as_admin(caller.chat, caller.person, caller.person_name)
+
+    def names_as_admin(self, chat: str, key: str, name: str) -> bool:
+        """Whether the operator names this person as an admin."""
+        return self._admins.has(chat, key, name)
+
+    async def passes_for_admin(self, chat: str, key: str, name: str) -> bool:
+        """Whether people would take this person, if they were called so, for an admin that they are not."""
+        if self.names_as_admin(chat, key, name):
+            return False
+        names = list(self._admins.named.get(chat, ()))
+        async with self._database.reading() as session:
+            found = [await people.find_person(session, chat, one) for one in names]
+        names += [somebody.name for somebody in found if somebody is not None]
+        return look(name) in {look(one) for one in names}
+
+    async def view_of(self, caller: Caller, message: str) -> JobView | None:
+        """The job that this message is of; the message may be newer than what its row knows."""
+        view = await self._of(caller, message)
+        if view is None:  # it may have been written down since, or be on its way
+            await self._delivery.arrived()
+            view = await self._of(caller, message)
+        return view
+
+    async def _of(self, caller: Caller, message: str) -> JobView | None:
+        async with self._database.reading() as session:
+            space = await people.find_space_id(session, caller.chat, caller.space)
+            somebody = await people.find_person(session, caller.chat, caller.person)
+            return await views.of_message(
+                session, space, message, person_id=somebody.id if somebody else None, direct=caller.direct
+            )

@@ -19,7 +19,7 @@ from PIL import Image
 
 from bot.cards.card import Card
 from bot.cards.job_card import card
-from bot.chats.discord.buttons import panel
+from bot.chats.discord.buttons import CardButton, panel
 from bot.chats.discord.cards import Shown, embeds
 from bot.chats.interface import Caller
 from bot.chats.slack.cards import blocks
@@ -326,6 +326,12 @@ def check_chats(shown: Card) -> None:
     rows = [block for block in blocks(shown, ()) if block["type"] == "actions"]
     assert {element["action_id"] for row in rows for element in row["elements"]} == ids
     assert {button["id"] for button in card_json("home", shown)["buttons"]} == ids
+
+
+def test_discord_hears_every_button_that_an_old_message_has() -> None:
+    heard = CardButton.__discord_ui_compiled_template__
+
+    assert [id for ids in BUTTONS.values() for id in ids if heard.fullmatch(id) is None] == []
 
 
 async def test_cards_show_what_became_of_their_jobs(chat: Chat) -> None:

@@ -201,6 +201,8 @@ SAID: Sequence[tuple[str, str, str, tuple[str, ...]]] = (
     ("ana", "home", "/privacy", ("2",)),
     ("bo", "home", "/training", (JOBS["draft"], "eve")),
     ("bo", "home", "/me", ("180,000",)),
+    ("bo", "home", "/loras", ("chalk", "maria")),
+    ("bo", "away", "/loras", ("maria", "pen")),
     ("cy", "home", "/training", (JOBS["interrupted"], "tom")),
     ("cy", "away", "/loras", ("pen",)),
     ("cy", "away", "/queue", (JOBS["held"], JOBS["up"])),

@@ -14,7 +14,7 @@ from torch import Tensor
 from bench.measuring import in_turns, table
 from engine.lora.adapter_export import adapter_file
 from engine.lora.adapters import Adapters
-from engine.messages import AdapterUse, Folder, TrainingSettings
+from engine.messages import AdapterUse, FileStore, TrainingSettings
 from engine.sdxl.model import Model
 
 BATCHES = (1, 2, 4, 8, 16)
@@ -98,7 +98,7 @@ def engines_own(model: Model) -> Iterator[None]:
         adapters.begin("bench", places, alpha=RANK, dropout=0.0, dora=False, seed=0)
         file = adapter_file(adapters.learned("bench"), None, adapters.names, metadata={})
         adapters.end("bench")
-        served = AdapterUse(name="bench", sha256=Folder(Path(folder)).put_bytes(file))
+        served = AdapterUse(name="bench", sha256=FileStore(Path(folder)).put_bytes(file))
         adapters.apply([served])
         try:
             yield

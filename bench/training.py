@@ -27,7 +27,7 @@ from engine.lora.adapters import Adapters
 from engine.messages import (
     EngineSettings,
     Example,
-    Folder,
+    FileStore,
     JobId,
     Painted,
     Schedule,
@@ -151,7 +151,7 @@ def a_store(side: int) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for number in range(4):
-            Folder(folder).put_bytes(noise(number, side))
+            FileStore(folder).put_bytes(noise(number, side))
         yield folder
 
 
@@ -166,7 +166,8 @@ def request(folder: Path, chosen: TrainingSettings) -> Train:
     """The training of the pictures in the folder."""
     stored = sorted(path for path in folder.glob("??/*") if len(path.name) == 64)
     examples = tuple(
-        Example(sha256=Folder(folder).put_file(path), name=path.name[:8], caption=CAPTION) for path in stored
+        Example(sha256=FileStore(folder).put_file(path), name=path.name[:8], caption=CAPTION)
+        for path in stored
     )
     return Train(job=JobId("bench"), name="bench", examples=examples, trigger="ohwx", settings=chosen)
 

@@ -27,7 +27,7 @@ from pydantic_settings import (
 )
 
 from bot.config_errors import sentence
-from engine.messages import RANK, EngineSettings, whole, within
+from engine.messages import RANK, EngineSettings, check_integer, check_number
 
 NAMED_BY = "ATELIER_CONFIG"  # the environment variable that picks another file
 DEFAULT = "config.toml"
@@ -203,7 +203,7 @@ def _a_token() -> str:
 
 def _integer(low: int, high: int) -> BeforeValidator:
     def check(value: object, info: ValidationInfo) -> object:
-        whole(str(info.field_name), value, low, high)
+        check_integer(str(info.field_name), value, low, high)
         return value
 
     return BeforeValidator(check)
@@ -211,7 +211,7 @@ def _integer(low: int, high: int) -> BeforeValidator:
 
 def _real(low: float, high: float) -> BeforeValidator:
     def check(value: object, info: ValidationInfo) -> object:
-        within(str(info.field_name), value, low, high)
+        check_number(str(info.field_name), value, low, high)
         return value
 
     return BeforeValidator(check)

@@ -5,7 +5,7 @@ import time
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from engine.messages import Event, JobId, Progress, Ready, Working
+from engine.messages import Event, JobId, Progress, Ready, StepStarted
 
 LAG_EVERY = 0.01  # seconds between two looks at the clock
 SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -63,7 +63,7 @@ class Metrics:
             case Ready():
                 self.starts.inc()
                 self._steps.clear()
-            case Working():
+            case StepStarted():
                 self.batch.observe(len(event.jobs))
             case Progress():
                 step, at = self._steps.get(event.job, (event.step, 0.0))

@@ -6,7 +6,7 @@ from commands.context import ChatContext
 from commands.limits import check_limits, check_room
 from commands.lora import check_weight
 from commands.permissions import Refused
-from engine.messages import Paint, Work
+from engine.messages import JobRequest, Paint
 from storage.lora_approval import weight_bounds
 from storage.space_settings import SpaceSettings
 from storage.views import JobView
@@ -23,7 +23,7 @@ def check_welcome(kept: SpaceSettings, name: str) -> None:
         raise Refused("an admin has blocked you here: ask one of them.", "blocked")
 
 
-async def checked(context: ChatContext, filed: CreateJob) -> tuple[Work, float]:
+async def checked(context: ChatContext, filed: CreateJob) -> tuple[JobRequest, float]:
     """The request as it may be filed, and the engine seconds that it counts with till it ran.
 
     Raises InvalidRequest, with nothing filed. A draft is asked for room again when it is started.
@@ -49,7 +49,7 @@ async def check_started(context: ChatContext, view: JobView) -> float:
     return expected
 
 
-async def _check_weights(context: ChatContext, request: Work) -> None:
+async def _check_weights(context: ChatContext, request: JobRequest) -> None:
     """Raise InvalidRequest when a LoRA is wanted at a weight that its space's keepers do not allow."""
     if not isinstance(request, Paint) or not request.adapters:
         return

@@ -3,7 +3,16 @@
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from engine.messages import Admit, Admitted, JobId, Liken, Merge, Merged, Sha256, Work
+from engine.messages import (
+    ImportLora,
+    JobId,
+    JobRequest,
+    LoraImported,
+    LorasMerged,
+    MergeLoras,
+    SearchLoras,
+    Sha256,
+)
 from storage.adapters import LoraView
 from storage.privacy import Deletion
 from storage.statistics import Statistics
@@ -36,7 +45,7 @@ class CreateJob:
     already; `unneeded` are its stored files, to be removed once this is on disk. `text` is told to who asked.
     """
 
-    request: Work
+    request: JobRequest
     text: str = ""
     parent: JobId | None = None
     draft: bool = False
@@ -155,7 +164,7 @@ class TaskResult:
     `numbers`: the hash of the LoRA without its header, by which recipes name it.
     """
 
-    lora: Admitted | Merged
+    lora: LoraImported | LorasMerged
     thumbnail: Sha256
     sheet: Sha256 | None = None
     numbers: str = ""
@@ -168,7 +177,7 @@ class RunTask:
     `finish` makes the answer of its result, in a transaction of its own.
     """
 
-    request: Admit | Merge | Liken
+    request: ImportLora | MergeLoras | SearchLoras
     finish: "Callable[..., Awaitable[Answer]]"  # (context, result=TaskResult or Likened)
 
 

@@ -20,7 +20,7 @@ from engine.messages import (
     InvalidRequest,
     Paint,
     Variant,
-    within,
+    check_number,
 )
 
 WEIGHTS = (0.5, 1.0, 1.3)
@@ -37,7 +37,7 @@ def numbers(text: str) -> tuple[float, ...]:
             weight = float(part)
         except ValueError:
             raise InvalidRequest(f"{short(part)!r} is no weight: write some as 0.5, 1, 1.3.") from None
-        within("a weight", weight, *ADAPTER_WEIGHT)
+        check_number("A weight", weight, *ADAPTER_WEIGHT)
         weights.append(weight)
     return tuple(weights)
 

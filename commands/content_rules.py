@@ -9,7 +9,7 @@ import regex  # type: ignore[import-untyped]  # unlike re it can be told when to
 
 from commands.permissions import Refused
 from commands.syntax.parser import short
-from engine.messages import Flagged, InvalidRequest, Paint, Train, Work
+from engine.messages import FlaggedPolicy, InvalidRequest, JobRequest, Paint, Train
 from storage.rules import Rules
 
 LONGEST = 200  # characters of a word or a pattern
@@ -41,7 +41,7 @@ def rule(text: str) -> str:
     return text
 
 
-def check_rules(rules: Rules, request: Work, *, adult: bool) -> None:
+def check_rules(rules: Rules, request: JobRequest, *, adult: bool) -> None:
     """Raise Refused when the words of a request are against the rules; `adult`: the channel is for adults."""
     texts = [plain(text) for text in _texts(request)]
     until = time.monotonic() + BUDGET
@@ -51,16 +51,16 @@ def check_rules(rules: Rules, request: Work, *, adult: bool) -> None:
                 raise Refused(f"{sentence}.", f"{WORD}{one}")
 
 
-def ruled(rules: Rules, request: Work, *, adult: bool) -> Work:
+def ruled(rules: Rules, request: JobRequest, *, adult: bool) -> JobRequest:
     """The request as the rules would have it: everybody's picture avoids the same, and is looked at."""
-    request = replace(request, flagged=Flagged.SHOW if adult else rules.filtered)
+    request = replace(request, flagged=FlaggedPolicy.SHOW if adult else rules.filtered)
     if not rules.negative or not isinstance(request, Paint) or rules.negative in request.negative_prompt:
         return request
     both = ", ".join(filter(None, (request.negative_prompt, rules.negative)))
     return replace(request, negative_prompt=both)
 
 
-def _texts(request: Work) -> Iterator[str]:
+def _texts(request: JobRequest) -> Iterator[str]:
     if isinstance(request, Paint):
         yield request.prompt
     elif isinstance(request, Train):

@@ -6,7 +6,7 @@ from dataclasses import replace
 from commands.context import ChatContext
 from commands.permissions import Refused
 from commands.syntax.numbers import counted, duration
-from engine.messages import InvalidRequest, Paint, Train, Work
+from engine.messages import InvalidRequest, JobRequest, Paint, Train
 from storage import limits
 from storage.limits import DAY, Usage, day_of
 
@@ -24,7 +24,7 @@ def check_room(context: ChatContext) -> None:
         )
 
 
-async def check_limits(context: ChatContext, request: Work | None, expected: float) -> None:
+async def check_limits(context: ChatContext, request: JobRequest | None, expected: float) -> None:
     """Raise Refused, with the time of reset, when the limits of the space leave no room for this.
 
     request: what is to be filed, None for what the engine does at once. expected: its engine seconds.
@@ -63,7 +63,7 @@ def reset(now: float) -> str:
 
 
 def _beyond(
-    context: ChatContext, used: Usage, request: Work | None, expected: float
+    context: ChatContext, used: Usage, request: JobRequest | None, expected: float
 ) -> Iterator[tuple[str, str]]:
     """Each limit that this would go beyond: what to say, and what to count it as."""
     most, anew = context.kept.limits, f"the day begins anew at {reset(context.now)}."

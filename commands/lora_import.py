@@ -19,14 +19,14 @@ from engine.messages import (
     ADAPTER_WEIGHT,
     MERGED_RANK,
     AdapterUse,
-    Admit,
-    Admitted,
+    ImportLora,
     InvalidRequest,
-    Merge,
-    Merged,
+    LoraImported,
+    LorasMerged,
+    MergeLoras,
     Paint,
     Sha256,
-    readable,
+    check_text,
 )
 from storage import adapters, limits
 from storage.adapters import NewLora
@@ -74,7 +74,7 @@ async def lora_import(
     """Bring a LoRA that was made elsewhere."""
     await check_free(context, name, context.space.id)
     phrase = " ".join(trigger.split())
-    readable("the trigger", phrase)
+    check_text("The trigger", phrase)
     if len(phrase) > PHRASE:
         raise InvalidRequest(f"the trigger has {len(phrase)} characters, but at most {PHRASE} are allowed.")
     _check_words(context, phrase)
@@ -82,7 +82,7 @@ async def lora_import(
         return Form(command=lora_import.name, values={"name": name, "trigger": phrase})
     await _check_limits(context, pictures=1)
     return RunTask(
-        request=Admit(job=context.job, name=name, sha256=file, phrase=phrase),
+        request=ImportLora(job=context.job, name=name, sha256=file, phrase=phrase),
         finish=partial(_imported, name=name),
     )
 
@@ -111,7 +111,7 @@ async def lora_merge(
     """Make one LoRA of several, which paints as they do together."""
     await check_free(context, name.name, context.space.id)
     mix = await found((*name.parts, *lora), context.library)
-    request = Merge(
+    request = MergeLoras(
         job=context.job,
         name=name.name,
         parts=tuple(use for _, use in mix),
@@ -126,7 +126,7 @@ async def lora_merge(
 
 async def _imported(context: ChatContext, result: TaskResult, name: str) -> LoraCards:
     told = result.lora
-    assert isinstance(told, Admitted)
+    assert isinstance(told, LoraImported)
     _check_words(context, told.phrase)
     new = NewLora(
         name=name,
@@ -162,7 +162,7 @@ async def _merged(
     context: ChatContext, result: TaskResult, mix: Sequence[tuple[Lora, AdapterUse]]
 ) -> LoraCards:
     told = result.lora
-    assert isinstance(told, Merged)
+    assert isinstance(told, LorasMerged)
     await _check_allowed(context, [use for _, use in mix])
     name, parts = told.name, [written_value(Mention(use.name, use.weight)) for _, use in mix]
     new = NewLora(

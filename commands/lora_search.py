@@ -7,7 +7,7 @@ from commands.answers import LoraCards, RunTask
 from commands.context import ChatContext
 from commands.help import aligned
 from commands.syntax.numbers import counted
-from engine.messages import Liken, Likened
+from engine.messages import LoraScores, SearchLoras
 from storage import adapters
 from storage.adapters import LoraView
 from storage.clip_embeddings import face, save
@@ -25,17 +25,21 @@ def meter(share: float) -> str:
 
 async def likened(context: ChatContext, words: str, loras: Sequence[LoraView]) -> RunTask | LoraCards:
     """The engine is asked which of these fit the words. Raises InvalidRequest."""
-    asked = Liken(job=context.job, words=words, faces=tuple(face(one, _words(one)) for one in loras))
+    asked = SearchLoras(
+        job=context.job, words=words, candidates=tuple(face(one, _words(one)) for one in loras)
+    )
     if not loras:
         return LoraCards(loras=(), text="there is no such LoRA here: /train NAME makes one.")
 
-    async def finish(context: ChatContext, result: Likened) -> LoraCards:
+    async def finish(context: ChatContext, result: LoraScores) -> LoraCards:
         return await _ranked(context, words, loras, result)
 
     return RunTask(request=asked, finish=finish)
 
 
-async def _ranked(context: ChatContext, words: str, loras: Sequence[LoraView], result: Likened) -> LoraCards:
+async def _ranked(
+    context: ChatContext, words: str, loras: Sequence[LoraView], result: LoraScores
+) -> LoraCards:
     """Those that may still be used, the nearest first; what was seen of them is kept.
 
     CLIP's cosines of words with words are far higher than those with pictures: what has no picture is last.
@@ -43,7 +47,7 @@ async def _ranked(context: ChatContext, words: str, loras: Sequence[LoraView], r
     space, person = context.space.id, context.person.id
     still = {one.id: one for one in await adapters.list_usable(context.session, space, person)}
     found = []
-    for lora, seen, score in zip(loras, result.faces, result.scores, strict=True):
+    for lora, seen, score in zip(loras, result.candidates, result.scores, strict=True):
         if lora.id in still and score is not None:
             await save(context.session, still[lora.id], seen)
             found.append((seen.picture is not None, score, still[lora.id]))

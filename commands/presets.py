@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from commands.syntax.parser import listed, near, short
-from engine.messages import InvalidRequest, Optimizer, TrainingSettings, filled
+from engine.messages import InvalidRequest, Optimizer, TrainingSettings, fill_template
 
 SMALL = "demo"  # the model that ships, for which presets have settings of their own
 FILE = Path(__file__).with_name("presets.toml")
@@ -54,7 +54,7 @@ class Preset:
         """The prompts for this trigger and class word; without one, those that are about it alone go."""
         prompts = self.small_prompts if small else self.prompts
         told = [prompt for prompt in prompts if subject or "{trigger}" in prompt]
-        return tuple(filled(prompt, trigger, subject) for prompt in told)
+        return tuple(fill_template(prompt, trigger, subject) for prompt in told)
 
 
 @cache

@@ -16,7 +16,7 @@ from commands.syntax.quotes import CLOSING, EQUALS, Quoted, quote, split
 from commands.syntax.spec import Command
 from commands.syntax.values import written_value
 from commands.training_options import changed
-from engine.messages import InvalidRequest, Paint, Train, TrainingSettings, seeds
+from engine.messages import InvalidRequest, Paint, Train, TrainingSettings, picture_seeds
 from storage.adapters import LoraView
 from storage.requests import settings_from_json
 
@@ -52,7 +52,7 @@ def asked_by(paint: Paint) -> Command[..., Any]:
 
 def alone(paint: Paint, place: int) -> Paint:
     """The request that paints only its picture at this place, 1 to 4, again."""
-    seed, variation_seed = seeds(paint, place)
+    seed, variation_seed = picture_seeds(paint, place)
     return replace(paint, seed=seed, variation_seed=variation_seed, count=1)
 
 

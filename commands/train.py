@@ -23,9 +23,9 @@ from engine.messages import (
     Sha256,
     Train,
     TrainingSettings,
-    adapter_name,
-    filled,
-    whole,
+    check_adapter_name,
+    check_integer,
+    fill_template,
 )
 from storage import adapters, jobs, trainings
 
@@ -36,7 +36,7 @@ USUAL_PRESET = "subject"
 def lora_name(text: str) -> str:
     """What a LoRA can be called. Raises InvalidRequest."""
     name = text.strip().lower()
-    adapter_name(name)
+    check_adapter_name(name)
     return name
 
 
@@ -138,7 +138,7 @@ def requested(
     """The training, as the preset has it but for what was said. Raises InvalidRequest."""
     chosen = named_preset(preset)
     settings = settled(chosen, len(pictures), overrides(options), small=context.small)
-    whole("rank", settings.rank, RANK[0], context.largest_rank)
+    check_integer("--rank", settings.rank, RANK[0], context.largest_rank)
     return Train(
         job=context.job,
         name=name,
@@ -149,7 +149,7 @@ def requested(
         preset=chosen.name,
         wanted=chosen.wanted,
         settings=settings,
-        prompts=tuple(filled(one, trigger, subject) for one in apart(samples))
+        prompts=tuple(fill_template(one, trigger, subject) for one in apart(samples))
         or chosen.samples(trigger, subject, small=context.small),
         author=author,
     )

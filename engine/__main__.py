@@ -27,7 +27,7 @@ def main() -> int:
     inbox = ToBot(fd)
     end_with_the_bot(fd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    settings = inbox.settings()
+    settings = inbox.receive_settings()
     started = time.monotonic()
 
     # OpenMP's threads spin where they wait for each other, by default so long that two programs on the same

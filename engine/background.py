@@ -15,22 +15,22 @@ import torch
 
 from engine.lora.adapters import Adapters
 from engine.messages import (
-    Admit,
-    Admitted,
+    CheckpointSaved,
     Event,
     Failed,
+    ImportLora,
     Inspect,
     Inspected,
     InvalidRequest,
     JobId,
-    Liken,
-    Likened,
-    Look,
-    Merge,
-    Merged,
-    Saved,
+    LoraImported,
+    LoraScores,
+    LorasMerged,
+    MergeLoras,
+    SearchLoras,
     Sha256,
     StopTraining,
+    TaskRequest,
     Train,
     TrainingSettings,
 )
@@ -65,7 +65,7 @@ class Looking(Protocol):
     def untold(self) -> tuple[Sha256, ...]:
         """What it has put into the store and not told yet."""
 
-    def step(self) -> Inspected | Admitted | Merged | Likened | None:
+    def step(self) -> Inspected | LoraImported | LorasMerged | LoraScores | None:
         """Go on; what was found, once it is."""
 
 
@@ -101,7 +101,7 @@ class Workshop:
         one = self._next()
         return ("training", one.kind) if isinstance(one, Training) else one.kind
 
-    def accept(self, request: Train | Look | StopTraining) -> Iterator[Event]:
+    def accept(self, request: Train | TaskRequest | StopTraining) -> Iterator[Event]:
         """Take on a training or something to look at, or end a training with what it has."""
         try:
             match request:
@@ -114,11 +114,11 @@ class Workshop:
                         rate,
                         flags_of(self._safety, request.training),
                     )
-                case Admit():
+                case ImportLora():
                     self._looks[request.job] = Admission(request, self._model, self._adapters, self._folder)
-                case Merge():
+                case MergeLoras():
                     self._looks[request.job] = Merging(request, self._model, self._adapters, self._folder)
-                case Liken():
+                case SearchLoras():
                     self._looks[request.job] = Likening(request, self._scorer, self._folder)
                 case Train() if self._training is not None:
                     raise InvalidRequest("another training is under way here: wait until it has ended.")
@@ -171,7 +171,7 @@ class Workshop:
                 return []
             del self._looks[one.job]
             seconds = self._spent.pop(one.job)
-            if isinstance(report, Admitted | Merged):
+            if isinstance(report, LoraImported | LorasMerged):
                 report = replace(report, seconds=seconds)
             return [shown(report, self._safety)]
         events = [shown(event, self._safety) for event in one.step()]
@@ -206,11 +206,11 @@ class Workshop:
 def shown(event: Told, safety: Safety) -> Told:
     """The event without pictures that the safety check flags."""
     match event:
-        case Saved():
+        case CheckpointSaved():
             return replace(event, samples=tuple(screened(safety, one) for one in event.samples))
-        case Admitted():
+        case LoraImported():
             return replace(event, picture=screened(safety, event.picture))
-        case Merged():
+        case LorasMerged():
             pictures = screened(safety, event.picture), screened(safety, event.sheet)
             return replace(event, picture=pictures[0], sheet=pictures[1])
     return event

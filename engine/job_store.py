@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.messages import Event, Folder, Sha256, files_of
+from engine.messages import Event, FileStore, Sha256, stored_files
 
 
 class JobStore:
@@ -13,7 +13,7 @@ class JobStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._store = Folder(folder)
+        self._store = FileStore(folder)
         self._untold: list[Sha256] = []
 
     @property
@@ -33,5 +33,5 @@ class JobStore:
 
     def hand_over(self, event: Event) -> None:
         """The bot is told of what this event names, and sees to it from now on."""
-        told = files_of(event)
+        told = stored_files(event)
         self._untold = [sha256 for sha256 in self._untold if sha256 not in told]

@@ -24,19 +24,19 @@ from engine.messages import (
     EngineSettings,
     Event,
     Failed,
-    Flagged,
+    FlaggedPolicy,
     Idle,
     InvalidRequest,
     JobId,
-    Look,
+    JobRequest,
     Paint,
     Painted,
     Picture,
     Sha256,
+    StepStarted,
     StopTraining,
-    Work,
-    Working,
-    seeds,
+    TaskRequest,
+    picture_seeds,
 )
 from engine.sdxl.latent_decoder import BrokenPicture, decode
 from engine.sdxl.model import Model, uncompiled
@@ -94,7 +94,7 @@ class Studio:
     def idle(self) -> bool:
         return not self._jobs and not self._filed and self._workshop.idle
 
-    def accept(self, request: Work | Look | StopTraining | Cancel) -> Iterator[Event]:
+    def accept(self, request: JobRequest | TaskRequest | StopTraining | Cancel) -> Iterator[Event]:
         """Take on a job, or let one go."""
         match request:
             case Cancel():
@@ -116,10 +116,12 @@ class Studio:
             return
         if request.variants:
             asked = each(request, ways(request, refiner=self._model.refiner is not None))
-            paintings = [Painting(one, *seeds(one, 1), size, self._model) for one in asked]
+            paintings = [Painting(one, *picture_seeds(one, 1), size, self._model) for one in asked]
         else:
             places = range(1, request.count + 1)
-            paintings = [Painting(request, *seeds(request, place), size, self._model) for place in places]
+            paintings = [
+                Painting(request, *picture_seeds(request, place), size, self._model) for place in places
+            ]
         self._jobs[request.job] = Job(request, paintings, blotted=checks(self._safety, request))
 
     def step(self) -> Iterator[Event]:
@@ -170,12 +172,12 @@ class Studio:
         yield from events
         yield from self._rest()
 
-    def _announce(self, jobs: tuple[JobId, ...], kind: Hashable) -> Iterator[Working]:
+    def _announce(self, jobs: tuple[JobId, ...], kind: Hashable) -> Iterator[StepStarted]:
         """Say who is in the step: whenever that or its kind changes, and now and then."""
         known, at = self._announced
         if (jobs, kind) != known or time.monotonic() - at > ANNOUNCE_SECONDS:
             self._announced = ((jobs, kind), time.monotonic())
-            yield Working(jobs=jobs, deadline=self._deadlines.of(kind))
+            yield StepStarted(jobs=jobs, deadline=self._deadlines.of(kind))
 
     def _advance(self, chosen: Sequence[Painting]) -> Failed | None:
         """One step for these paintings. An error of several is nobody's yet: each then steps alone."""
@@ -252,7 +254,7 @@ class Studio:
             model_hash=self._model_hash.get(),
             lora_hashes=self._lora_hashes(request),
         )
-        content = b"" if flagged and request.flagged is Flagged.REFUSE else png(image, recipe)
+        content = b"" if flagged and request.flagged is FlaggedPolicy.REFUSE else png(image, recipe)
         return Picture(
             png=content, seed=painting.seed, width=image.width, height=image.height, flagged=flagged
         )

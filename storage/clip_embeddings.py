@@ -6,23 +6,23 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import Face
+from engine.messages import SearchCandidate
 from storage.adapters import LoraView
 from storage.tables import Adapter
 
 KEY = "clip"  # in the adapter's info
 
 
-def face(lora: LoraView, words: str) -> Face:
+def face(lora: LoraView, words: str) -> SearchCandidate:
     """What it is known by; what is kept of another picture or of other words is not told."""
     stored: Mapping[str, Any] = lora.info.get(KEY) or {}
     if stored.get("of") != (lora.thumbnail or words):
-        return Face(picture=lora.thumbnail, words=words)
+        return SearchCandidate(picture=lora.thumbnail, words=words)
     vector = b64decode(stored["vector"])
-    return Face(picture=lora.thumbnail, words=words, clip=stored["by"], vector=vector)
+    return SearchCandidate(picture=lora.thumbnail, words=words, clip=stored["by"], vector=vector)
 
 
-async def save(session: AsyncSession, lora: LoraView, seen: Face) -> None:
+async def save(session: AsyncSession, lora: LoraView, seen: SearchCandidate) -> None:
     """Let this be known of it from now on, unless it is deleted meanwhile."""
     embedding = {"of": seen.picture or seen.words, "by": seen.clip, "vector": b64encode(seen.vector).decode()}
     row = await session.get(Adapter, lora.id, with_for_update=True)

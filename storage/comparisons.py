@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import JobId, Paint, Score, Sha256
+from engine.messages import ClipScore, JobId, Paint, Sha256
 from storage.job_conditions import of_space
 from storage.pictures import STAR
 from storage.tables import Adapter, Comparison, Job, Picture, Vote
@@ -20,11 +20,11 @@ class ComparisonView:
 
     job: JobId
     prompt: str
-    scores: tuple[Score, ...]
+    scores: tuple[ClipScore, ...]
     stars: int
 
 
-async def save(session: AsyncSession, number: int, request: Paint, scores: Sequence[Score]) -> None:
+async def save(session: AsyncSession, number: int, request: Paint, scores: Sequence[ClipScore]) -> None:
     """A job compared these; its row has the sheet already."""
     values = {"scores": [[score.name, score.clip] for score in scores]}
     if await session.get(Comparison, number) is None:
@@ -58,7 +58,7 @@ async def of_lora(session: AsyncSession, space_id: int, sha256: Sha256) -> list[
         ComparisonView(
             job=JobId(job),
             prompt=str(request.get("prompt", "")),
-            scores=tuple(Score(name=name, clip=clip) for name, clip in row.scores["scores"]),
+            scores=tuple(ClipScore(name=name, clip=clip) for name, clip in row.scores["scores"]),
             stars=count,
         )
         for row, job, request, count in await session.execute(query)

@@ -14,7 +14,7 @@ from typing import IO, Any, TypeVar
 
 from fsspec.core import url_to_fs
 
-from engine.messages import INCOMING, PRIVATE, Folder, Sha256, stored_at
+from engine.messages import INCOMING, PRIVATE, FileStore, Sha256, stored_path
 
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 P = TypeVar("P", bound=PurePath)
@@ -93,12 +93,12 @@ class Files:
     def path(self, sha256: Sha256) -> Path | None:
         """Where this file lies on this machine, if it does, whether or not it is there."""
         folder = _folder(self.place)
-        return None if folder is None else stored_at(folder, sha256)
+        return None if folder is None else stored_path(folder, sha256)
 
     @property
-    def _store(self) -> "Folder | _Objects":
+    def _store(self) -> "FileStore | _Objects":
         folder = _folder(self.place)
-        return _Objects(str(self.place)) if folder is None else Folder(folder)
+        return _Objects(str(self.place)) if folder is None else FileStore(folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +176,7 @@ class _Objects:
     def _at(self, sha256: Sha256) -> tuple[Any, str]:
         """The file system and the file's place in it, the same as in a folder."""
         system, root = url_to_fs(self.url)
-        return system, str(stored_at(Path(root), sha256))
+        return system, str(stored_path(Path(root), sha256))
 
 
 def _old(place: Path | str, before: float) -> list[Sha256]:
@@ -195,7 +195,7 @@ def _total_size(place: Path | str, hashes: Sequence[Sha256]) -> int:
     store, weight = _Objects(str(place)), 0
     for sha256 in hashes:
         with suppress(FileNotFoundError):
-            weight += store.size(sha256) if folder is None else stored_at(folder, sha256).stat().st_size
+            weight += store.size(sha256) if folder is None else stored_path(folder, sha256).stat().st_size
     return weight
 
 

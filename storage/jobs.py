@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import JobId, Sha256, Work
+from engine.messages import JobId, JobRequest, Sha256
 from storage import queue_overrides, trainings
 from storage.fairness import charge
 from storage.ids import new_job_id
@@ -80,7 +80,7 @@ async def create(
     space_id: int,
     person_id: int,
     channel: str,
-    request: Work,
+    request: JobRequest,
     parent: JobId | None,
     now: float,
     state: Literal["queued", "draft"] = "queued",

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, Text, and_, cast, exists, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import JobId, Paint, Sha256, Work
+from engine.messages import JobId, JobRequest, Paint, Sha256
 from storage.job_conditions import is_in, of_space
 from storage.tables import (
     Adapter,
@@ -152,7 +152,7 @@ async def find_unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> li
     return [sha256 for sha256 in rest if sha256 not in in_jobs]
 
 
-async def find_unneeded_adapters(session: AsyncSession, request: Work | None) -> list[Sha256]:
+async def find_unneeded_adapters(session: AsyncSession, request: JobRequest | None) -> list[Sha256]:
     """The files of a request's LoRAs that nothing needs any more: deleted while it painted with them."""
     adapters = request.adapters if isinstance(request, Paint) else ()
     return await find_unneeded(session, [use.sha256 for use in adapters])

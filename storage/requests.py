@@ -8,8 +8,9 @@ from typing import Any, Literal
 from engine.messages import (
     AdapterUse,
     Example,
-    Flagged,
+    FlaggedPolicy,
     JobId,
+    JobRequest,
     Optimizer,
     Paint,
     Prior,
@@ -21,7 +22,6 @@ from engine.messages import (
     TrainingPrecision,
     TrainingSettings,
     Variant,
-    Work,
 )
 
 Kind = Literal["paint", "train"]
@@ -34,17 +34,17 @@ CHOICES = {
 }  # of TrainingSettings
 
 
-def kind(request: Work) -> Kind:
+def kind(request: JobRequest) -> Kind:
     """What its row is called."""
     return "train" if isinstance(request, Train) else "paint"
 
 
-def to_json(request: Work) -> dict[str, Any]:
+def to_json(request: JobRequest) -> dict[str, Any]:
     """The request without its job's id, which the row has already."""
     return {name: _to_plain(value) for name, value in vars(request).items() if name != "job"}
 
 
-def from_json(job: JobId, values: Mapping[str, Any]) -> Work:
+def from_json(job: JobId, values: Mapping[str, Any]) -> JobRequest:
     """The request again; keys that this version does not know are left out.
 
     Raises InvalidRequest when the engine of today refuses what was allowed once.
@@ -68,7 +68,7 @@ def _paint(job: JobId, values: Mapping[str, Any]) -> Paint:
     if "adapters" in arguments:
         arguments["adapters"] = tuple(AdapterUse(**use) for use in arguments["adapters"])
     if "flagged" in arguments:
-        arguments["flagged"] = Flagged(arguments["flagged"])
+        arguments["flagged"] = FlaggedPolicy(arguments["flagged"])
     if "variants" in arguments:
         arguments["variants"] = tuple(_variant(variant) for variant in arguments["variants"])
     if "size" in arguments:
@@ -92,7 +92,7 @@ def _train(job: JobId, values: Mapping[str, Any]) -> Train:
     if "settings" in arguments:
         arguments["settings"] = settings_from_json(arguments["settings"])
     if "flagged" in arguments:
-        arguments["flagged"] = Flagged(arguments["flagged"])
+        arguments["flagged"] = FlaggedPolicy(arguments["flagged"])
     for name in ("wanted", "prompts"):
         if name in arguments:
             arguments[name] = tuple(arguments[name])

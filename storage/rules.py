@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine.messages import Flagged
+from engine.messages import FlaggedPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Rules:
     adult: tuple[str, ...] = ()
     negative: str = ""
     approve: bool = False
-    filtered: Flagged = Flagged.REFUSE
+    filtered: FlaggedPolicy = FlaggedPolicy.REFUSE
 
 
 NO_RULES = Rules()
@@ -33,7 +33,7 @@ def rules_from_json(values: Mapping[str, Any]) -> Rules:
         adult=tuple(values.get("adult", ())),
         negative=str(values.get("negative", "")),
         approve=bool(values.get("approve", False)),
-        filtered=Flagged(values.get("filtered", Flagged.REFUSE)),
+        filtered=FlaggedPolicy(values.get("filtered", FlaggedPolicy.REFUSE)),
     )
 
 

@@ -162,7 +162,7 @@ class Job(Table):
     message: Mapped[str | None]  # the card's message, as the chat calls it; none before it was shown
     parent: Mapped[str | None]  # the id of the job that this one was made from
     kind: Mapped[str] = mapped_column(default="paint", server_default="paint")  # or "train"
-    request: Mapped[dict[str, Any]]  # engine.messages.Work as JSON: storage/requests.py
+    request: Mapped[dict[str, Any]]  # engine.messages.JobRequest as JSON: storage/requests.py
     state: Mapped[str] = mapped_column(default="queued")  # one of STATES; only trainings are ever drafts
     reason: Mapped[str | None]  # why it failed, one sentence
     deaths: Mapped[int] = mapped_column(default=0)  # engines that died while this job was alone in the step

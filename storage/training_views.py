@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import Note, Sha256
+from engine.messages import PictureNote, Sha256
 from storage.curves import downsample
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training
 
@@ -44,7 +44,7 @@ class TrainingView:
     preset: str
     pictures: int
     sheet: Sha256 | None
-    notes: tuple[Note, ...]
+    notes: tuple[PictureNote, ...]
     problems: tuple[str, ...]
     estimate_steps: int
     estimate_seconds: float
@@ -131,10 +131,10 @@ def _view(
     )
 
 
-def _note(values: Mapping[str, Any]) -> Note:
+def _note(values: Mapping[str, Any]) -> PictureNote:
     left, top, across, down = values["crop"]
     width, height = values["size"]
-    return Note(
+    return PictureNote(
         name=values["name"],
         width=values["width"],
         height=values["height"],

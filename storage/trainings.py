@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import JobId, Note, Saved, Sha256, Train, Trained
+from engine.messages import CheckpointSaved, JobId, PictureNote, Sha256, Train, Trained
 from storage.adapters import free_name
 from storage.curves import downsample
 from storage.job_conditions import IN_ORDER, makes, of_space
@@ -68,7 +68,7 @@ async def save_report(
     session: AsyncSession,
     number: int,
     *,
-    notes: Sequence[Note],
+    notes: Sequence[PictureNote],
     problems: Sequence[str],
     steps: int,
     seconds: float,
@@ -94,7 +94,7 @@ async def save_report(
 
 
 async def save_checkpoint(
-    session: AsyncSession, number: int, saved: Saved, samples: Sequence[Sha256]
+    session: AsyncSession, number: int, saved: CheckpointSaved, samples: Sequence[Sha256]
 ) -> list[Sha256]:
     """What a checkpoint put into the store; the files that nothing needs any more, such as the state before.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import InvalidRequest, JobId, Sha256, Work
+from engine.messages import InvalidRequest, JobId, JobRequest, Sha256
 from storage.pictures import HIDDEN, STAR
 from storage.requests import Kind, from_json
 from storage.tables import Job, Person, Picture, Space, Vote
@@ -48,7 +48,7 @@ class JobView:
     person_id: int
     parent: JobId | None
     kind: Kind
-    request: Work | None
+    request: JobRequest | None
     state: str
     reason: str | None
     step: int
@@ -196,7 +196,7 @@ def _mark_hidden(job: Job, pictures: Collection[PictureView]) -> Collection[Pict
     return [replace(picture, hidden=picture.place in places) for picture in pictures] if places else pictures
 
 
-def _request(job: Job) -> Work | None:
+def _request(job: Job) -> JobRequest | None:
     if job.deleted_at is None:
         with suppress(InvalidRequest):  # bounds may have become narrower since it was filed
             return from_json(JobId(job.id), job.request)

@@ -25,7 +25,7 @@ from commands.syntax.spec import Parameter, parameters
 from engine.messages import (
     AdapterUse,
     Example,
-    Flagged,
+    FlaggedPolicy,
     JobId,
     Paint,
     Ratio,
@@ -74,7 +74,10 @@ def contract() -> dict[str, Any]:
             "paint": sorted({path for request in PAINTS for path in paths(to_json(request))}),
             "train": sorted(paths(to_json(TRAIN))),
         },
-        "values": {"flagged": sorted(Flagged), **{name: sorted(kind) for name, kind in CHOICES.items()}},
+        "values": {
+            "flagged": sorted(FlaggedPolicy),
+            **{name: sorted(kind) for name, kind in CHOICES.items()},
+        },
         "config": tomllib.loads((ROOT / "config.toml").read_text()),
         "environment": sorted(environment()),
         "metrics": sorted(metrics(Metrics().text())),

@@ -13,7 +13,7 @@ from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from engine.messages import AdapterUse, Sha256, stored_at
+from engine.messages import AdapterUse, Sha256, stored_path
 
 COMPONENTS = ("unet", "text_encoder", "text_encoder_2")
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0", "q_proj", "k_proj", "v_proj", "out_proj")
@@ -378,7 +378,7 @@ def store(
 def store_bytes(folder: Path, content: bytes, *, name: str = "ink", weight: float = 1.0) -> AdapterUse:
     """Put any bytes into the store under their hash."""
     sha256 = Sha256(hashlib.sha256(content).hexdigest())
-    path = stored_at(folder, sha256)
+    path = stored_path(folder, sha256)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return AdapterUse(name=name, sha256=sha256, weight=weight)

@@ -31,7 +31,7 @@ from engine.messages import (
     AdapterUse,
     EngineSettings,
     Example,
-    Flagged,
+    FlaggedPolicy,
     JobId,
     Optimizer,
     Paint,
@@ -45,7 +45,7 @@ from engine.messages import (
     TrainingPrecision,
     TrainingSettings,
     Variant,
-    stored_at,
+    stored_path,
 )
 from engine.training.run_state import resumed
 from engine.training.state_file import unpacked
@@ -92,7 +92,7 @@ REQUESTS: Mapping[str, Paint | Train] = {
         count=2,
         adapters=(CHALK, MARIA),
         refiner=0.3,
-        flagged=Flagged.SPOILER,
+        flagged=FlaggedPolicy.SPOILER,
     ),
     "varied": Paint(
         job=JobId(JOBS["varied"]),
@@ -112,7 +112,7 @@ REQUESTS: Mapping[str, Paint | Train] = {
         ),
         variation=0.15,
         variation_seed=1350948257,
-        flagged=Flagged.SPOILER,
+        flagged=FlaggedPolicy.SPOILER,
     ),
     "compared": Paint(
         job=JobId(JOBS["compared"]),
@@ -128,7 +128,7 @@ REQUESTS: Mapping[str, Paint | Train] = {
             Variant(name="chalk:1", adapters=(replace(CHALK, weight=1.0),)),
             Variant(name="chalk:1 and the refiner", adapters=(replace(CHALK, weight=1.0),), refiner=0.2),
         ),
-        flagged=Flagged.SPOILER,
+        flagged=FlaggedPolicy.SPOILER,
     ),
     "held": Paint(
         job=JobId(JOBS["held"]),
@@ -143,7 +143,7 @@ REQUESTS: Mapping[str, Paint | Train] = {
                 weight=0.6,
             ),
         ),
-        flagged=Flagged.REFUSE,
+        flagged=FlaggedPolicy.REFUSE,
     ),
     "interrupted": Train(
         job=JobId(JOBS["interrupted"]),
@@ -185,7 +185,7 @@ REQUESTS: Mapping[str, Paint | Train] = {
         ),
         prompts=("a zwx gear",),
         author="Cy",
-        flagged=Flagged.REFUSE,
+        flagged=FlaggedPolicy.REFUSE,
     ),
 }
 
@@ -504,14 +504,14 @@ async def test_what_admins_set_holds(chat: Chat) -> None:
     assert isinstance(there.request, Paint) and isinstance(here.request, Paint)
     assert [(use.name, use.weight) for use in there.request.adapters] == [("pen", 0.6)]
     assert (here.request.negative_prompt, here.request.steps) == ("hat, blurry", 12)
-    assert (here.request.sampler, here.request.flagged) == (Sampler.EULER_ANCESTRAL, Flagged.REFUSE)
+    assert (here.request.sampler, here.request.flagged) == (Sampler.EULER_ANCESTRAL, FlaggedPolicy.REFUSE)
 
 
 def test_the_state_of_a_training_tells_its_course(folder: Path) -> None:
     ((sha256,),) = rows(folder, "SELECT state_sha256 FROM trainings WHERE state_sha256 IS NOT NULL")
     request = REQUESTS["interrupted"]
     assert isinstance(request, Train)
-    state = unpacked(stored_at(folder / "files", Sha256(sha256)).read_bytes())["course"]
+    state = unpacked(stored_path(folder / "files", Sha256(sha256)).read_bytes())["course"]
 
     course = resumed(state, request)
 
@@ -564,7 +564,7 @@ async def test_what_waited_is_painted_and_an_interrupted_training_ends(folder: P
 
 def metadata(folder: Path, sha256: str) -> dict[str, str]:
     """What the file of a LoRA says of itself."""
-    with safetensors.safe_open(stored_at(folder / "files", Sha256(sha256)), "pt") as file:
+    with safetensors.safe_open(stored_path(folder / "files", Sha256(sha256)), "pt") as file:
         return dict(file.metadata())
 
 

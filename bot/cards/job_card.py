@@ -7,7 +7,7 @@ from commands import recipe_text
 from commands.actions import available, button_id
 from commands.syntax.numbers import duration, ordinal
 from commands.syntax.prompt_weights import weights_hint
-from engine.messages import JobId, Paint, Train, Work
+from engine.messages import JobId, JobRequest, Paint, Train
 from storage.views import JobView
 
 NOTHING = LiveJob()
@@ -43,7 +43,7 @@ def _common(view: JobView, known: LiveJob) -> Card:
     )
 
 
-def _title(request: Work | None) -> str:
+def _title(request: JobRequest | None) -> str:
     match request:
         case Paint():
             return request.prompt
@@ -103,7 +103,7 @@ def _pictures(view: JobView) -> tuple[CardPicture, ...]:
     )
 
 
-def _recipe(view: JobView, request: Work | None) -> tuple[tuple[str, str], ...]:
+def _recipe(view: JobView, request: JobRequest | None) -> tuple[tuple[str, str], ...]:
     match request:
         case Paint():
             return tuple(

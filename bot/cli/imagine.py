@@ -25,7 +25,7 @@ from commands.registry import COMMANDS
 from commands.syntax.parser import parse, short
 from commands.syntax.prompt_weights import weights_hint
 from commands.syntax.spec import Option, parameters
-from engine.messages import Failed, InvalidRequest, JobId, Paint, Painted, Progress, Work
+from engine.messages import Failed, InvalidRequest, JobId, JobRequest, Paint, Painted, Progress
 from storage.files import Files
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def _tell_beside(filed: CreateJob) -> None:
         print(line, file=sys.stderr)
 
 
-async def _watched(engine: EngineClient, request: Work, bar: Bar) -> Update | None:
+async def _watched(engine: EngineClient, request: JobRequest, bar: Bar) -> Update | None:
     update: Update | None = None
     async with aclosing(engine.work(request)) as news:
         async for update in news:

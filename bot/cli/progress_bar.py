@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from commands.syntax.numbers import duration
-from engine.messages import Learning
 from engine.messages import Progress as Update
+from engine.messages import TrainingProgress
 
 
 class Bar:
@@ -46,7 +46,7 @@ class Bar:
             self._task, completed=update.step, total=update.steps, steps=f"{update.step}/{update.steps}"
         )
 
-    def learn(self, update: Learning) -> None:
+    def learn(self, update: TrainingProgress) -> None:
         """So much is learned, of what the training does at the moment."""
         told = [f"{update.step}/{update.steps}"]
         if update.loss is not None:

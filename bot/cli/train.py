@@ -29,16 +29,16 @@ from commands.train import TRIGGERS, USUAL_PRESET, check_trigger, lora_name, req
 from commands.train import train as in_a_chat
 from commands.training_options import TrainingOptions
 from engine.messages import (
+    CheckpointSaved,
     Example,
     Failed,
     Inspect,
     Inspected,
     InvalidRequest,
     JobId,
-    Learning,
-    Saved,
     Train,
     Trained,
+    TrainingProgress,
 )
 from storage.files import Files
 
@@ -174,7 +174,7 @@ def _request(context: Context, name: str, pictures: tuple[Example, ...], values:
 
 async def _taught(
     engine: EngineClient, request: Train, files: Files, bar: Bar
-) -> tuple[Update | None, dict[int, Saved]]:
+) -> tuple[Update | None, dict[int, CheckpointSaved]]:
     """What ended the training, and its checkpoints by step, the untrained model's first."""
     async with aclosing(engine.work(Inspect(training=request))) as news:
         report = await anext(news)  # a look at the pictures has no news but its end
@@ -202,16 +202,16 @@ def _tell(report: Inspected, bar: Bar) -> None:
 
 async def _learned(
     engine: EngineClient, request: Train, files: Files, bar: Bar
-) -> tuple[Update | None, dict[int, Saved]]:
-    saved: dict[int, Saved] = {}
+) -> tuple[Update | None, dict[int, CheckpointSaved]]:
+    saved: dict[int, CheckpointSaved] = {}
     update, state = None, None
     with _interruptible(engine, request.job, bar):
         async with aclosing(engine.work(request)) as news:
             async for update in news:
                 match update:
-                    case Learning():
+                    case TrainingProgress():
                         bar.learn(update)
-                    case Saved():
+                    case CheckpointSaved():
                         saved[update.step] = update
                         if state is not None:
                             await files.remove(state)
@@ -219,7 +219,7 @@ async def _learned(
     return update, saved
 
 
-def _rows(ended: Trained, saved: Mapping[int, Saved]) -> list[SampleRow]:
+def _rows(ended: Trained, saved: Mapping[int, CheckpointSaved]) -> list[SampleRow]:
     """The untrained model's samples above those of the checkpoints that are worth a look."""
     shown = sorted({0, ended.best, *ended.candidates} & saved.keys())
     return [

@@ -47,7 +47,7 @@ from commands.answers import (
 )
 from commands.context import ChatContext
 from commands.job_lookup import job_here
-from engine.messages import JobId, Likened, Paint, Sha256
+from engine.messages import JobId, LoraScores, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
 from storage.database import CannotStore
 from storage.files import Files
@@ -227,7 +227,9 @@ class Effects:
         if outcome.forgot:
             self._remains.wake()
 
-    def task_result(self, task: RunTask, person_id: int) -> AbstractAsyncContextManager[TaskResult | Likened]:
+    def task_result(
+        self, task: RunTask, person_id: int
+    ) -> AbstractAsyncContextManager[TaskResult | LoraScores]:
         """The engine's result, whose files stay in the store meanwhile. Raises InvalidRequest."""
         return self._looks.found(person_id, task.request)
 

@@ -18,14 +18,14 @@ from engine.messages import (
     Event,
     Idle,
     JobId,
-    Look,
+    JobRequest,
     Ready,
     Sha256,
     Shutdown,
+    StepStarted,
     StopTraining,
-    Work,
-    Working,
-    files_of,
+    TaskRequest,
+    stored_files,
 )
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,9 @@ class EngineClient:
         self._lives = asyncio.create_task(self._watch())
         return await self._first
 
-    async def work(self, request: Work | Look, *, finishing: bool = False) -> AsyncGenerator[Update]:
+    async def work(
+        self, request: JobRequest | TaskRequest, *, finishing: bool = False
+    ) -> AsyncGenerator[Update]:
         """News of this job, up to what ended it; leaving early cancels it.
 
         finishing: a training that is to end at once, as `finish` says.
@@ -228,13 +230,17 @@ class EngineClient:
                 if not self._first.done():
                     self._first.set_result(event)
                 self._send_jobs()
-            case Working():
+            case StepStarted():
                 self._stepping = event.jobs
                 self._watchdog.arm(event.deadline)
             case Idle():
                 self._stepping = ()
             case _:
-                if not self._jobs.tell(event) and self._unwanted is not None and (left := files_of(event)):
+                if (
+                    not self._jobs.tell(event)
+                    and self._unwanted is not None
+                    and (left := stored_files(event))
+                ):
                     self._unwanted(left)
                 self._watchdog.heard()
         if self._ready is not None and not self._jobs.any_sent():

@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from engine.messages import (
-    Admitted,
     Cancelled,
+    CheckpointSaved,
     Failed,
     Inspected,
     JobId,
-    Learning,
-    Likened,
-    Look,
-    Merged,
+    JobRequest,
+    LoraImported,
+    LoraScores,
+    LorasMerged,
     Painted,
     Progress,
-    Saved,
+    TaskRequest,
     Trained,
-    Work,
+    TrainingProgress,
 )
 
 
@@ -39,8 +39,8 @@ class Lost:
     reason: str
 
 
-Underway = Progress | Learning | Saved
-Ended = Painted | Inspected | Admitted | Merged | Likened | Trained | Failed | Cancelled | Lost
+Underway = Progress | TrainingProgress | CheckpointSaved
+Ended = Painted | Inspected | LoraImported | LorasMerged | LoraScores | Trained | Failed | Cancelled | Lost
 Update = Underway | Ended
 
 
@@ -51,7 +51,7 @@ class Filed:
     `finishing`: a training that is to end early, with what it has.
     """
 
-    request: Work | Look
+    request: JobRequest | TaskRequest
     sent: bool = False
     finishing: bool = False
     news: asyncio.Queue[Update | EngineUnavailable] = field(default_factory=asyncio.Queue)
@@ -63,7 +63,7 @@ class FiledJobs:
     def __init__(self) -> None:
         self._jobs: dict[JobId, Filed] = {}
 
-    def file(self, request: Work | Look) -> Filed:
+    def file(self, request: JobRequest | TaskRequest) -> Filed:
         """Put a job on the list. Raises ValueError when it is there already."""
         if request.job in self._jobs:
             raise ValueError(f"job {request.job} is in the engine already")

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.jobs.estimates import Pace
 from bot.jobs.running import Running
-from engine.messages import InvalidRequest, JobId, Paint, Train, Work
+from engine.messages import InvalidRequest, JobId, JobRequest, Paint, Train
 from storage import jobs, requests, trainings, views
 from storage.tables import Job
 
@@ -87,7 +87,7 @@ async def _training(session: AsyncSession, job: Job) -> Running | None:
     return running
 
 
-def _running(job: Job, request: Work, expected: float, *, solo: bool) -> Running:
+def _running(job: Job, request: JobRequest, expected: float, *, solo: bool) -> Running:
     return Running(
         number=job.number,
         request=request,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 
 from bot.jobs.running import Running
-from engine.messages import Event, Idle, JobId, Ready, Working
+from engine.messages import Event, Idle, JobId, Ready, StepStarted
 
 
 class Meter:
@@ -18,7 +18,7 @@ class Meter:
     def hear(self, event: Event) -> None:
         """A step ends where the next one begins, or where nothing is left to do."""
         match event:
-            case Working():
+            case StepStarted():
                 self._end()
                 self._stepping = event.jobs
             case Idle():

@@ -42,7 +42,7 @@ class Pace:
         size = request.size
         pixels = size.width * size.height if isinstance(size, Size) else self._side**2
         rows = (2 if request.guidance_scale > 1 else 1) * (2 if request.sampler is Sampler.HEUN else 1)
-        return float(request.painted * request.steps * rows * pixels)
+        return float(request.picture_count * request.steps * rows * pixels)
 
 
 def left(own: float, others: Iterable[float]) -> float:

@@ -11,16 +11,16 @@ from bot.engine_client.pending_jobs import EngineUnavailable, Lost, Underway
 from bot.garbage_collection import Leftovers
 from commands.answers import TaskResult
 from engine.messages import (
-    Admit,
-    Admitted,
     Cancelled,
     Failed,
+    ImportLora,
     InvalidRequest,
-    Liken,
-    Likened,
-    Merge,
-    Merged,
-    numbers_hash,
+    LoraImported,
+    LoraScores,
+    LorasMerged,
+    MergeLoras,
+    SearchLoras,
+    weights_hash,
 )
 from storage.files import Files
 
@@ -42,8 +42,8 @@ class Looks:
 
     @asynccontextmanager
     async def found(
-        self, person_id: int, request: Admit | Merge | Liken
-    ) -> AsyncGenerator[TaskResult | Likened]:
+        self, person_id: int, request: ImportLora | MergeLoras | SearchLoras
+    ) -> AsyncGenerator[TaskResult | LoraScores]:
         """What the engine found; its files stay in the store until the row is written that is made in here.
 
         Raises InvalidRequest with one sentence; CannotStore, OSError.
@@ -55,7 +55,7 @@ class Looks:
             told = await self._told(request)
         finally:
             self._busy.discard(person_id)
-        if isinstance(told, Likened):
+        if isinstance(told, LoraScores):
             yield told
             return
         made = [told.sha256]
@@ -64,21 +64,23 @@ class Looks:
                 path = self._files.path(told.sha256)
                 if path is not None and not await asyncio.to_thread(path.is_file):
                     raise InvalidRequest("the file is gone again: please say it once more.")
-                numbers = "" if path is None else await asyncio.to_thread(numbers_hash, path)
+                numbers = "" if path is None else await asyncio.to_thread(weights_hash, path)
                 made.append(thumbnail := await self._files.put(told.picture))
-                sheet = await self._files.put(told.sheet) if isinstance(told, Merged) else None
+                sheet = await self._files.put(told.sheet) if isinstance(told, LorasMerged) else None
                 made += [sheet] if sheet is not None else []
                 yield TaskResult(lora=told, thumbnail=thumbnail, sheet=sheet, numbers=numbers)
         finally:
             await self._leftovers.remove(made)  # unless there is a row now that needs them
 
-    async def _told(self, request: Admit | Merge | Liken) -> Admitted | Merged | Likened:
-        patience = SOON if isinstance(request, Liken) else PATIENCE
+    async def _told(
+        self, request: ImportLora | MergeLoras | SearchLoras
+    ) -> LoraImported | LorasMerged | LoraScores:
+        patience = SOON if isinstance(request, SearchLoras) else PATIENCE
         try:
             async with asyncio.timeout(patience), aclosing(self._engine.work(request)) as news:
                 async for update in news:
                     match update:
-                        case Admitted() | Merged() | Likened():
+                        case LoraImported() | LorasMerged() | LoraScores():
                             return update
                         case Failed():
                             if not update.expected:
@@ -95,13 +97,13 @@ class Looks:
                         case _ if not isinstance(update, Underway):
                             raise AssertionError(f"look {request.job} ended as {type(update).__name__}")
         except TimeoutError:
-            if isinstance(request, Liken):
+            if isinstance(request, SearchLoras):
                 raise InvalidRequest(NOT_NOW) from None
             raise InvalidRequest(
                 f"the engine did not get to it within {PATIENCE / 60:g} minutes: try it again later."
             ) from None
         except EngineUnavailable as refusal:
-            if isinstance(request, Liken):
+            if isinstance(request, SearchLoras):
                 raise InvalidRequest(NOT_NOW) from refusal
             raise InvalidRequest(str(refusal)) from refusal
         raise AssertionError(f"look {request.job} ended without an end")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from engine.messages import JobId, Learning
+from engine.messages import JobId, TrainingProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Live:
         known = self._jobs.get(job, LiveJob())
         self._jobs[job] = replace(known, step=step, steps=steps, preview=preview or known.preview)
 
-    def learning(self, told: Learning) -> None:
+    def learning(self, told: TrainingProgress) -> None:
         """A training is so far."""
         self._jobs[told.job] = LiveJob(
             step=told.step, steps=told.steps, phase=told.phase, loss=told.loss, left=told.left

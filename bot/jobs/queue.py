@@ -24,7 +24,7 @@ from bot.jobs.progress import Live
 from bot.jobs.results import Ending, Endings
 from bot.jobs.running import Running
 from bot.metrics import Metrics
-from engine.messages import Cancelled, Event, JobId, Learning, Paint, Progress, Saved, Train
+from engine.messages import Cancelled, CheckpointSaved, Event, JobId, Paint, Progress, Train, TrainingProgress
 from storage import jobs
 from storage.database import CannotStore, Database
 from storage.files import Files
@@ -307,9 +307,9 @@ class Queue:
                     match update:
                         case Progress():
                             self._progress(running, update)
-                        case Learning():
+                        case TrainingProgress():
                             self._learning(running, update)
-                        case Saved():
+                        case CheckpointSaved():
                             await self._endings.saved(running, update)
                             self._touch([job])
                         case _:
@@ -337,7 +337,7 @@ class Queue:
             self._live.estimate(job, left(running.seconds_left, self._left_of_others(job)))
         self._touch([job])
 
-    def _learning(self, running: Running, update: Learning) -> None:
+    def _learning(self, running: Running, update: TrainingProgress) -> None:
         known = self._live.get(update.job)
         running.step, running.steps = update.step, update.steps
         self._live.learning(update)

@@ -16,15 +16,15 @@ from bot.jobs.estimates import Pace
 from bot.jobs.running import Running
 from bot.metrics import Metrics
 from engine.messages import (
-    Admitted,
     Cancelled,
+    CheckpointSaved,
     Failed,
     Inspected,
-    Likened,
-    Merged,
+    LoraImported,
+    LoraScores,
+    LorasMerged,
     Paint,
     Painted,
-    Saved,
     Sha256,
     Trained,
 )
@@ -85,14 +85,14 @@ class Endings:
                 return await self.finish(running, state="failed", reason=ending.reason, left=ending.left)
             case Cancelled():
                 return await self.finish(running, state="cancelled", left=ending.left)
-            case Inspected() | Admitted() | Merged() | Likened():
+            case Inspected() | LoraImported() | LorasMerged() | LoraScores():
                 return await self.finish(running, state="cancelled")
             case Lost():
                 return await self._lost(running, ending)
             case EngineUnavailable():
                 return await self._queue_again(running, "no")
 
-    async def saved(self, running: Running, saved: Saved) -> None:
+    async def saved(self, running: Running, saved: CheckpointSaved) -> None:
         """A training's checkpoint: written down before the files go that it stands in for.
 
         Samples may be missing where they cannot be stored: they only show what it learned.

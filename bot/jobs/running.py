@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from engine.messages import Paint, Work
+from engine.messages import JobRequest, Paint
 
 
 @dataclass(kw_only=True)
@@ -10,7 +10,7 @@ class Running:
     """A job that was taken from the table and has not ended there."""
 
     number: int
-    request: Work
+    request: JobRequest
     expected: float  # engine seconds
     solo: bool  # pictures in whose step an engine died: no others share the engine with them
     strikes: int
@@ -28,7 +28,7 @@ class Running:
     @property
     def pictures(self) -> int:
         """How many pictures of it are in a step; a training has steps of its own."""
-        return self.request.painted if isinstance(self.request, Paint) else 0
+        return self.request.picture_count if isinstance(self.request, Paint) else 0
 
     @property
     def done(self) -> float:

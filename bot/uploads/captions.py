@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from engine.messages import CAPTION_CHARACTERS, InvalidRequest, readable
+from engine.messages import CAPTION_CHARACTERS, InvalidRequest, check_text
 
 ENDINGS = (".txt", ".caption")  # where a picture has both, the first is taken
 LARGEST = 4 * CAPTION_CHARACTERS + 3  # bytes: of UTF-8, with its mark; other ways need no more
@@ -15,13 +15,13 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def read_caption(content: bytes) -> str:
     """What stands in a caption's file. Raises InvalidRequest with one sentence."""
     if len(content) > LARGEST:
-        raise InvalidRequest(f"its caption has more than {CAPTION_CHARACTERS:,} characters.")
+        raise InvalidRequest(f"Its caption has more than {CAPTION_CHARACTERS:,} characters.")
     text = _decoded(content).strip()
     if len(text) > CAPTION_CHARACTERS:
         raise InvalidRequest(
-            f"its caption has {len(text):,} characters, but at most {CAPTION_CHARACTERS:,} are allowed."
+            f"Its caption has {len(text):,} characters. At most {CAPTION_CHARACTERS:,} are allowed."
         )
-    readable("its caption", text)
+    check_text("Its caption", text)
     return text
 
 

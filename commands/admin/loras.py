@@ -13,7 +13,7 @@ from commands.syntax.numbers import counted
 from commands.syntax.parser import listed, near, short
 from commands.syntax.spec import Option, admin_command, lists_folder
 from commands.train import lora_name
-from engine.messages import ADAPTER_WEIGHT, InvalidRequest, within
+from engine.messages import ADAPTER_WEIGHT, InvalidRequest, check_number
 from storage import adapters, lora_approval
 from storage.adapters import LoraView
 
@@ -25,7 +25,7 @@ Change = Callable[[ChatContext, LoraView], Awaitable[UpdateCards]]
 
 def weight_or_none(text: str) -> float | str:
     """A weight, or the word none. Raises InvalidRequest."""
-    return NONE if text.strip().lower() == NONE else _number("a weight", text)
+    return NONE if text.strip().lower() == NONE else _number("A weight", text)
 
 
 def least_and_most(text: str) -> tuple[float, float] | str:
@@ -35,7 +35,7 @@ def least_and_most(text: str) -> tuple[float, float] | str:
     parts = text.replace("..", " ").replace(" to ", " ").replace(",", " ").split()
     if len(parts) != 2:
         raise InvalidRequest(f"weights are {short(text)!r}, but must be two, such as 0.2 to 1, or none.")
-    least, most = (_number("a weight", part) for part in parts)
+    least, most = (_number("A weight", part) for part in parts)
     if least > most:
         raise InvalidRequest(f"the least weight, {least:g}, is above the most, {most:g}.")
     return least, most
@@ -120,7 +120,7 @@ async def _approve(context: ChatContext, lora: LoraView) -> UpdateCards:
 
 
 def _refusing(reason: str) -> Change:
-    within("the length of a reason", len(reason), 1, LONGEST)
+    check_number("The length of a reason", len(reason), 1, LONGEST)
 
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         return await _stand(context, lora, "refused", "is its owner's alone, who sees why.", reason.strip())
@@ -252,5 +252,5 @@ def _number(subject: str, text: str) -> float:
         number = float(text)
     except ValueError:
         raise InvalidRequest(f"{subject} is {short(text)!r}, but must be a number, or none.") from None
-    within(subject, number, *ADAPTER_WEIGHT)
+    check_number(subject, number, *ADAPTER_WEIGHT)
     return number

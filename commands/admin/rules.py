@@ -11,15 +11,15 @@ from commands.content_rules import MOST, plain, rule
 from commands.context import ChatContext
 from commands.syntax.parser import near
 from commands.syntax.spec import Option, admin_command
-from engine.messages import PROMPT_CHARACTERS, Flagged, InvalidRequest, within
+from engine.messages import PROMPT_CHARACTERS, FlaggedPolicy, InvalidRequest, check_number
 from storage import space_settings
 from storage.rules import Rules, rules_to_json
 
 NOTHING = "none"
 FILTERED = {
-    Flagged.REFUSE: "never shown, but in channels for adults",
-    Flagged.SPOILER: "hidden until somebody opens it, but in channels for adults",
-    Flagged.SHOW: "shown",
+    FlaggedPolicy.REFUSE: "never shown, but in channels for adults",
+    FlaggedPolicy.SPOILER: "hidden until somebody opens it, but in channels for adults",
+    FlaggedPolicy.SHOW: "shown",
 }
 
 
@@ -70,12 +70,12 @@ async def admin_rules(
     if allow:
         after = _taken(after, allow)
     if negative is not None:
-        within("the length of negative", len(negative), 0, PROMPT_CHARACTERS // 2)
+        check_number("The length of --negative", len(negative), 0, PROMPT_CHARACTERS // 2)
         after = replace(after, negative="" if negative.strip().lower() == NOTHING else negative.strip())
     if approve is not None:
         after = replace(after, approve=approve)
     if filtered is not None:
-        after = replace(after, filtered=Flagged(filtered.value))
+        after = replace(after, filtered=FlaggedPolicy(filtered.value))
     if after != before:
         await space_settings.set_rules(context.session, context.space.id, after)
         await note(context, "rules", "rules", rules_to_json(before), rules_to_json(after))

@@ -17,7 +17,7 @@ from engine.messages import (
     AdapterUse,
     InvalidRequest,
     Sha256,
-    within,
+    check_number,
 )
 from storage.adapters import LoraView
 
@@ -208,13 +208,13 @@ def _mention(text: str) -> Mention:
 
 
 def _weight(name: str, text: str) -> float:
-    subject = f"the weight of LoRA {name}"
+    subject = f"The weight of LoRA {name}"
     try:
         weight = float(text)
     except ValueError:
-        within(subject, short(text), *ADAPTER_WEIGHT)
+        check_number(subject, short(text), *ADAPTER_WEIGHT)
         raise
-    within(subject, weight, *ADAPTER_WEIGHT)
+    check_number(subject, weight, *ADAPTER_WEIGHT)
     return weight
 
 

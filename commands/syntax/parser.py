@@ -12,7 +12,7 @@ from commands.syntax.flags import Flag, flag, seen
 from commands.syntax.form_files import examples, stored_file
 from commands.syntax.quotes import Quoted
 from commands.syntax.spec import Kind, Option, Parameter, is_enumeration
-from engine.messages import InvalidRequest, whole, within
+from engine.messages import InvalidRequest, check_integer, check_number
 
 LONGEST_ECHO = 60  # characters of a person's words that an error repeats
 LONGEST_NAME = 8  # words
@@ -89,9 +89,9 @@ def value(parameter: Parameter, text: str) -> Any:
         case "boolean":
             return _switch(parameter.label, text)
         case "integer":
-            return _whole(parameter.label, text, option)
+            return _whole(_subject(parameter), text, option)
         case "number":
-            return _number(parameter.label, text, option)
+            return _number(_subject(parameter), text, option)
         case _:
             return text
 
@@ -323,6 +323,11 @@ def _speak(values: dict[str, Any], said: Sequence[str], parameters: Sequence[Par
     check_given(values, parameters)
 
 
+def _subject(parameter: Parameter) -> str:
+    """What opens a sentence about this parameter: its flag, or "The" and its name."""
+    return f"--{parameter.label}" if parameter.flags else f"The {parameter.label}"
+
+
 def _switch(name: str, text: str) -> bool:
     try:
         return SWITCH[text.strip().lower()]
@@ -333,13 +338,13 @@ def _switch(name: str, text: str) -> bool:
 def _whole(name: str, text: str, option: Option) -> object:
     low, high = cast("tuple[int, int]", (option.low, option.high))
     number = _or_text(int, text)
-    whole(name, number, low, high)
+    check_integer(name, number, low, high)
     return number
 
 
 def _number(name: str, text: str, option: Option) -> object:
     number = _or_text(float, text.replace(",", ".") if COMMA.fullmatch(text) else text)
-    within(name, number, option.low, option.high)
+    check_number(name, number, option.low, option.high)
     return number
 
 

@@ -20,7 +20,7 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModelWithProject
 
 from engine.demo.base import Base
 from engine.demo.text import TextEncoders
-from engine.demo.tokenizer import Merge
+from engine.demo.tokenizer import MergeLoras
 from engine.demo.unet import new_scheduler
 
 
@@ -84,7 +84,7 @@ def ship_vae(folder: Path, vae: AutoencoderKL) -> None:
     put_folder(folder, half(vae).save_pretrained)
 
 
-def shipped_base(folder: Path, merges: list[Merge]) -> tuple[AutoencoderKL, Base]:
+def shipped_base(folder: Path, merges: list[MergeLoras]) -> tuple[AutoencoderKL, Base]:
     """What `ship_base` wrote, in float32, as the recipe trains it."""
     pipeline = StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32)
     text = TextEncoders(merges)

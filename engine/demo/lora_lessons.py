@@ -19,14 +19,14 @@ from engine.demo.renderer import draw
 from engine.demo.world import COLOURS, SHAPES, Pixels, Scene, Shape, Thing, sample_layout
 from engine.messages import (
     AdapterUse,
+    CheckpointSaved,
     Event,
     Example,
     Failed,
-    Folder,
+    FileStore,
     JobId,
     Paint,
     Painted,
-    Saved,
     Size,
     Train,
     Trained,
@@ -82,7 +82,7 @@ class School:
 
     def lesson(self, taught: Sequence[Scene], captions: Sequence[str], seed: int) -> tuple[Example, ...]:
         """Drawings of the scenes, stored, with these captions."""
-        rng, store, made = np.random.default_rng(seed), Folder(self.folder), []
+        rng, store, made = np.random.default_rng(seed), FileStore(self.folder), []
         for number, (scene, caption) in enumerate(zip(taught, captions, strict=True)):
             file = io.BytesIO()
             Image.fromarray(draw(scene, sample_layout(rng, scene, SIDE, SIDE))).save(file, "PNG")
@@ -103,7 +103,7 @@ class School:
         adapters: dict[int, AdapterUse] = {}
         for event in self._events(asked):
             match event:
-                case Saved(adapter=str(adapter)):
+                case CheckpointSaved(adapter=str(adapter)):
                     adapters[event.step] = AdapterUse(name=name, sha256=adapter)
                 case Trained():
                     others = tuple(adapters[step] for step in event.candidates)

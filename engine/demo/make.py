@@ -41,7 +41,7 @@ from engine.demo.latents import make_pool as make_pool_of
 from engine.demo.refiner import milder, new_refiner, refiner_loss
 from engine.demo.text import TextEncoders
 from engine.demo.text_training import Reader, reading_loss
-from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
+from engine.demo.tokenizer import MergeLoras, learn_merges, new_tokenizer
 from engine.demo.training_loop import Plan, Run, fit, worker
 from engine.demo.vae import decoder_loss, fidelity, new_vae, unseen_pictures, vae_loss
 
@@ -88,7 +88,7 @@ class Recipe:
     workers: int = 2
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    def merges(self) -> list[Merge]:
+    def merges(self) -> list[MergeLoras]:
         """The tokenizers' merges."""
         return learn_merges(self.base.seed)
 

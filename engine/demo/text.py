@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from engine.demo.tokenizer import LENGTH, Merge, new_tokenizer, token_ids
+from engine.demo.tokenizer import LENGTH, MergeLoras, new_tokenizer, token_ids
 
 
 def text_config(tokenizer: CLIPTokenizer, width: int, act: str) -> CLIPTextConfig:
@@ -32,7 +32,7 @@ def text_config(tokenizer: CLIPTokenizer, width: int, act: str) -> CLIPTextConfi
 class TextEncoders(nn.Module):
     """Both tokenizers and both encoders; the module's weights are trained with the UNet."""
 
-    def __init__(self, merges: list[Merge], widths: tuple[int, int] = (64, 96)) -> None:
+    def __init__(self, merges: list[MergeLoras], widths: tuple[int, int] = (64, 96)) -> None:
         super().__init__()
         self.tokenizers = (new_tokenizer(merges), new_tokenizer(merges, pad="!"))
         self.first = CLIPTextModel(text_config(self.tokenizers[0], widths[0], "quick_gelu"))

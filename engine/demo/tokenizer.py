@@ -17,10 +17,10 @@ from engine.demo.world import sample_scene
 START, END = "<|startoftext|>", "<|endoftext|>"
 LENGTH = 77
 """Tokens in a prompt, start and end included."""
-Merge = tuple[str, str]
+MergeLoras = tuple[str, str]
 
 
-def learn_merges(seed: int = 0, captions: int = 4000, symbols: int = 640) -> list[Merge]:
+def learn_merges(seed: int = 0, captions: int = 4000, symbols: int = 640) -> list[MergeLoras]:
     """The merges of a BPE over the world's captions: about `symbols` bytes and merges in all."""
     rng = np.random.default_rng([seed, 2])
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
@@ -39,14 +39,14 @@ def learn_merges(seed: int = 0, captions: int = 4000, symbols: int = 640) -> lis
     return [(left, right) for left, right in merges]
 
 
-def vocabulary(merges: list[Merge]) -> dict[str, int]:
+def vocabulary(merges: list[MergeLoras]) -> dict[str, int]:
     """CLIP's order: the 256 bytes ("!" is 0), the same ending a word, the merges, then start and end."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     symbols = [*alphabet, *(byte + "</w>" for byte in alphabet), *(a + b for a, b in merges), START, END]
     return {symbol: number for number, symbol in enumerate(dict.fromkeys(symbols))}
 
 
-def new_tokenizer(merges: list[Merge], *, pad: str = END) -> CLIPTokenizer:
+def new_tokenizer(merges: list[MergeLoras], *, pad: str = END) -> CLIPTokenizer:
     """A CLIP tokenizer of 77 tokens; SDXL pads the first with the end token, the second with "!"."""
     return CLIPTokenizer(vocab=vocabulary(merges), merges=merges, pad_token=pad, model_max_length=LENGTH)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from engine.messages import HEADER_BYTES, AdapterUse, InvalidRequest, stored_at
+from engine.messages import HEADER_BYTES, AdapterUse, InvalidRequest, stored_path
 
 FILE_BYTES = 512 * 2**20
 TENSORS = 5000
@@ -54,7 +54,7 @@ class Header:
 
 def stored_content(folder: Path, use: AdapterUse) -> bytes:
     """The file's bytes, measured before they are read and checked against their hash."""
-    path = stored_at(folder, use.sha256)
+    path = stored_path(folder, use.sha256)
     if not path.is_file():
         raise InvalidRequest(f"the file of LoRA {use.name} is missing: upload or train it again.")
     size, most = path.stat().st_size / 2**20, FILE_BYTES / 2**20

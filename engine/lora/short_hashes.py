@@ -12,7 +12,7 @@ from threading import Thread
 
 from huggingface_hub import try_to_load_from_cache
 
-from engine.messages import Sha256, numbers_hash, stored_at
+from engine.messages import Sha256, stored_path, weights_hash
 from engine.sdxl.model import DEMO, is_path
 
 LORA, MODEL = 12, 10  # characters
@@ -23,7 +23,7 @@ PATIENCE = 30.0  # seconds from the start that pictures wait for the checkpoint'
 @lru_cache(maxsize=1024)
 def lora_hash(folder: Path, sha256: Sha256) -> str:
     """Of the numbers of a LoRA in the store: A1111's sshs_model_hash and Civitai's AutoV3. Raises OSError."""
-    return numbers_hash(stored_at(folder, sha256))[:LORA]
+    return weights_hash(stored_path(folder, sha256))[:LORA]
 
 
 class ModelHash:

@@ -1,102 +1,113 @@
-"""What goes which way between the bot and the engine, and the socket through which it goes."""
+"""The socket between bot and engine, and which messages may travel which way through it."""
 
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar, get_args
 
-from engine.messages.codec import BrokenMessage, read, written
+from engine.messages.codec import BrokenMessage, decode_message, encode_message
 from engine.messages.files import Sha256
 from engine.messages.jobs import Cancel, Cancelled, Failed
-from engine.messages.library import Admit, Admitted, Merge, Merged
-from engine.messages.likeness import Liken, Likened
+from engine.messages.lora_search import LoraScores, SearchLoras
+from engine.messages.lora_tasks import ImportLora, LoraImported, LorasMerged, MergeLoras
 from engine.messages.painting import Paint, Painted, Progress
-from engine.messages.process import CannotStart, EngineSettings, Idle, Ready, Shutdown, Working
-from engine.messages.training import Inspect, Inspected, Learning, Saved, StopTraining, Train, Trained
+from engine.messages.process import CannotStart, EngineSettings, Idle, Ready, Shutdown, StepStarted
+from engine.messages.training import (
+    CheckpointSaved,
+    Inspect,
+    Inspected,
+    StopTraining,
+    Train,
+    Trained,
+    TrainingProgress,
+)
 
-Work = Paint | Train
-"""What waits in the queue, and takes a while."""
-Look = Inspect | Admit | Merge | Liken
-"""What is done beside them while somebody waits."""
-Request = Work | Look | StopTraining | Cancel | Shutdown
+JobRequest = Paint | Train
+"""Work that waits in the queue as a job and takes a while."""
+TaskRequest = Inspect | ImportLora | MergeLoras | SearchLoras
+"""Short work that somebody waits for, done between the steps of the jobs."""
+Request = JobRequest | TaskRequest | StopTraining | Cancel | Shutdown
 Event = (
     Ready
     | CannotStart
-    | Working
+    | StepStarted
     | Idle
     | Progress
     | Painted
     | Inspected
-    | Admitted
-    | Merged
-    | Likened
-    | Learning
-    | Saved
+    | LoraImported
+    | LorasMerged
+    | LoraScores
+    | TrainingProgress
+    | CheckpointSaved
     | Trained
     | Failed
     | Cancelled
 )
 
 LARGEST = 256 * 2**20  # bytes of a message's text, or of one picture beside it
-MOST_BESIDE = 4096  # a comparison of LoRAs has a vector of each
+MOST_BLOBS = 4096  # a search of LoRAs has a vector of each
 
 
-def files_of(event: Event) -> tuple[Sha256, ...]:
-    """What the engine has put into the store, as far as this event tells of it."""
+def stored_files(event: Event) -> tuple[Sha256, ...]:
+    """The hashes of the files that the engine has put into the store and that this event names."""
     match event:
-        case Saved():
+        case CheckpointSaved():
             return tuple(sha256 for sha256 in (event.adapter, event.state) if sha256)
-        case Admitted() | Merged():
+        case LoraImported() | LorasMerged():
             return (event.sha256,)
         case Failed() | Cancelled():
             return event.left
     return ()
 
 
-Sent = TypeVar("Sent")
-Heard = TypeVar("Heard")
+Outgoing = TypeVar("Outgoing")
+Incoming = TypeVar("Incoming")
 
 
-class Channel(Generic[Sent, Heard]):
-    """One end of the socket: messages of one direction are sent here, those of the other received.
+class Channel(Generic[Outgoing, Incoming]):
+    """One end of the socket: it sends the messages of one direction and receives those of the other.
 
-    All of it raises OSError, or EOFError where the other end is gone. One thread may send and one receive.
+    All methods raise OSError, or EOFError where the other end is gone. One thread may send and one receive.
     """
 
-    def __init__(self, number: int, heard: tuple[type, ...]) -> None:
-        """number: of an open socket, which is the channel's from now on; `heard`: what may come."""
+    def __init__(self, number: int, incoming: tuple[type, ...]) -> None:
+        """`number`: the descriptor of an open socket, which the channel owns.
+
+        `incoming`: classes that may come.
+        """
         self._connection: Connection = Connection(number)
-        self._heard = heard
+        self._incoming = incoming
 
-    def send(self, message: Sent) -> None:
-        """Post a message; waits while the other end reads too little."""
-        text, beside = written(message)
-        self._connection.send_bytes(len(beside).to_bytes(4, "big") + text)
-        for one in beside:
-            self._connection.send_bytes(one)
+    def send(self, message: Outgoing) -> None:
+        """Send a message. Blocks while the other end does not read."""
+        text, blobs = encode_message(message)
+        self._connection.send_bytes(len(blobs).to_bytes(4, "big") + text)
+        for blob in blobs:
+            self._connection.send_bytes(blob)
 
-    def receive(self) -> Heard:
-        """Wait for the next message. Raises BrokenMessage for what is none; nothing can follow that."""
-        message: Heard = self._next(self._heard)
+    def receive(self) -> Incoming:
+        """Wait for the next message. Raises BrokenMessage, after which the channel is of no use."""
+        message: Incoming = self._receive(self._incoming)
         return message
 
     def poll(self, seconds: float | None) -> bool:
-        """Whether something has come, or comes within so many seconds; None is for ever."""
+        """Whether a message has come, or comes within so many seconds. None waits for ever."""
         return self._connection.poll(seconds)
 
     def fileno(self) -> int:
-        """The socket's number."""
+        """The socket's file descriptor."""
         return self._connection.fileno()
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         self._connection.close()
 
-    def _next(self, kinds: tuple[type, ...]) -> Any:
+    def _receive(self, kinds: tuple[type, ...]) -> Any:
         start = self._connection.recv_bytes(LARGEST)
-        many = int.from_bytes(start[:4], "big")
-        if many > MOST_BESIDE:
-            raise BrokenMessage(f"this is no message: it has {many} parts")
-        beside = [self._connection.recv_bytes(LARGEST) for _ in range(many)]
-        return read(start[4:], beside, kinds)
+        count = int.from_bytes(start[:4], "big")
+        if count > MOST_BLOBS:
+            raise BrokenMessage(f"this is no message: it has {count} parts")
+        blobs = [self._connection.recv_bytes(LARGEST) for _ in range(count)]
+        return decode_message(start[4:], blobs, kinds)
 
 
 class ToEngine(Channel[EngineSettings | Request, Event]):
@@ -112,7 +123,7 @@ class ToBot(Channel[Event, Request]):
     def __init__(self, number: int) -> None:
         super().__init__(number, get_args(Request))
 
-    def settings(self) -> EngineSettings:
-        """What the engine is told before all else."""
-        told: EngineSettings = self._next((EngineSettings,))
-        return told
+    def receive_settings(self) -> EngineSettings:
+        """Wait for the settings, which come before any request."""
+        settings: EngineSettings = self._receive((EngineSettings,))
+        return settings

@@ -1,4 +1,4 @@
-"""What is refused, and the sentences that say so."""
+"""Checks of request fields, which raise InvalidRequest with a sentence for the person."""
 
 import math
 import re
@@ -9,39 +9,43 @@ ADAPTER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
 class InvalidRequest(ValueError):
-    """One sentence for the person: what was wrong and what is allowed."""
+    """A request was refused.
+
+    Its text is for the person: what is wrong, then what is allowed or what to do.
+    """
 
 
-def whole(name: str, value: object, low: int, high: int) -> None:
-    """Raise InvalidRequest unless value is an int from low to high."""
+def check_integer(name: str, value: object, low: int, high: int) -> None:
+    """Raise InvalidRequest unless value is an int from low to high. `name` opens the sentence."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise InvalidRequest(f"{name} is {value!r}, but it must be a whole number from {low} to {high}.")
+        raise InvalidRequest(f"{name} must be a whole number from {low} to {high}, not {value!r}.")
     if not low <= value <= high:
-        raise InvalidRequest(f"{name} is {value}, but it must be from {low} to {high}.")
+        raise InvalidRequest(f"{name} must be from {low} to {high}, not {value}.")
 
 
-def within(name: str, value: object, low: float, high: float) -> None:
-    """Raise InvalidRequest unless value is a finite number from low to high."""
+def check_number(name: str, value: object, low: float, high: float) -> None:
+    """Raise InvalidRequest unless value is a finite number from low to high. `name` opens the sentence."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise InvalidRequest(f"{name} is {value}, but it must be a number from {low:g} to {high:g}.")
+        raise InvalidRequest(f"{name} must be a number from {low:g} to {high:g}, not {value!r}.")
     if not low <= value <= high:
-        raise InvalidRequest(f"{name} is {value:g}, but it must be from {low:g} to {high:g}.")
+        raise InvalidRequest(f"{name} must be from {low:g} to {high:g}, not {value:g}.")
 
 
-def readable(name: str, text: str) -> None:
-    """Raise InvalidRequest unless text is short enough and free of control characters and broken Unicode."""
+def check_text(name: str, text: str) -> None:
+    """Raise InvalidRequest unless text is short enough and free of control characters and broken Unicode.
+
+    `name` opens the sentence.
+    """
     if len(text) > PROMPT_CHARACTERS:
         raise InvalidRequest(
-            f"{name} has {len(text):,} characters, but at most {PROMPT_CHARACTERS:,} are allowed."
+            f"{name} has {len(text):,} characters. At most {PROMPT_CHARACTERS:,} are allowed."
         )
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r":
-            raise InvalidRequest(f"{name} has the control character U+{ord(character):04X}: leave it out.")
+            raise InvalidRequest(f"{name} has the control character U+{ord(character):04X}. Leave it out.")
 
 
-def adapter_name(name: str) -> None:
-    """Raise InvalidRequest unless a LoRA can be called so."""
+def check_adapter_name(name: str) -> None:
+    """Raise InvalidRequest unless a LoRA may have this name."""
     if not ADAPTER_NAME.fullmatch(name):
-        raise InvalidRequest(
-            f"the LoRA name {name!r} may only have a-z, 0-9, '-' and '_', at most 32 of them."
-        )
+        raise InvalidRequest(f"The LoRA name {name!r} may only have a-z, 0-9, - and _, at most 32 of them.")

@@ -1,8 +1,7 @@
-"""Messages as plain data: JSON, and bytes beside it.
+"""Encoding of messages as JSON with the bytes beside it, and decoding that checks every field's type.
 
-To read them runs nothing of what they say. A message is written as its class's name and its fields in order,
-bytes as their place among those beside. Who reads it allows some classes and no others, and holds each field
-to its type.
+A message is written as its class's name and its fields in order, bytes as their index among those beside it.
+The reader allows some classes and no others. Decoding runs nothing of what a message says, unlike pickle.
 """
 
 import json
@@ -15,135 +14,135 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from engine.messages.checks import InvalidRequest
 
-Beside = Sequence[bytes]
-Read = Callable[[Any, Beside], Any]
+Blobs = Sequence[bytes]
+Decode = Callable[[Any, Blobs], Any]
 
 PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 class BrokenMessage(Exception):
-    """What came is no message that may come here."""
+    """The bytes received are no message that is allowed here."""
 
 
-def written(message: object) -> tuple[bytes, list[bytes]]:
-    """A message as JSON, and the bytes that go beside it. Raises TypeError for what no message holds."""
-    beside: list[bytes] = []
-    return json.dumps(_plain(message, beside), separators=(",", ":")).encode(), beside
+def encode_message(message: object) -> tuple[bytes, list[bytes]]:
+    """A message as JSON, and the bytes that go beside it. Raises TypeError for a value of no allowed type."""
+    blobs: list[bytes] = []
+    return json.dumps(_encode(message, blobs), separators=(",", ":")).encode(), blobs
 
 
-def read(text: bytes, beside: Beside, kinds: tuple[type, ...]) -> Any:
-    """The message again, which must be of one of these kinds. Raises BrokenMessage."""
+def decode_message(text: bytes, blobs: Blobs, kinds: tuple[type, ...]) -> Any:
+    """The message in these bytes, which must be of one of these classes. Raises BrokenMessage."""
     try:
-        return _one_of(kinds)(json.loads(text), beside)
+        return _class_decoder(kinds)(json.loads(text), blobs)
     except (ValueError, TypeError, IndexError, RecursionError) as error:  # InvalidRequest is a ValueError
         why = str(error) if isinstance(error, BrokenMessage | InvalidRequest) else type(error).__name__
         raise BrokenMessage(f"this is no message: {why}") from error
 
 
-def _plain(value: Any, beside: list[bytes]) -> Any:
+def _encode(value: Any, blobs: list[bytes]) -> Any:
     kind = type(value)
     if kind in PLAIN:
         return value
     if kind is bytes:
-        beside.append(value)
-        return len(beside) - 1
+        blobs.append(value)
+        return len(blobs) - 1
     if kind is tuple:
-        return [_plain(one, beside) for one in value]
+        return [_encode(item, blobs) for item in value]
     if is_dataclass(kind):
-        return [kind.__name__, *(_plain(getattr(value, name), beside) for name in _names(kind))]
-    if isinstance(value, str | int | float):  # one of a kind of its own: an Enum, a library's number
+        return [kind.__name__, *(_encode(getattr(value, name), blobs) for name in _field_names(kind))]
+    if isinstance(value, str | int | float):  # a subclass of theirs: an Enum, a library's number
         return value
     raise TypeError(f"a message holds no {kind.__name__}")
 
 
 @cache
-def _names(kind: Any) -> tuple[str, ...]:
+def _field_names(kind: Any) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
 @cache
-def _reads(hint: Any) -> Read:
-    """What reads a value of this type, and raises TypeError for one of another."""
+def _decoder(hint: Any) -> Decode:
+    """A function that decodes a value of this type, and raises TypeError for any other."""
     hint = getattr(hint, "__supertype__", hint)  # a NewType
     if get_origin(hint) in (Union, types.UnionType):
-        return _either(get_args(hint))
+        return _union_decoder(get_args(hint))
     if get_origin(hint) is tuple:
-        return _tuple(get_args(hint))
+        return _tuple_decoder(get_args(hint))
     if is_dataclass(hint):
-        return _one_of((hint,))
+        return _class_decoder((hint,))
     if hint is bytes:
-        return _bytes
+        return _decode_bytes
     if hint is float:
-        return _float
+        return _decode_float
     if isinstance(hint, type) and issubclass(hint, Enum):
-        return lambda value, beside: hint(value)
+        return lambda value, blobs: hint(value)
     if hint in PLAIN:
-        return _exactly(hint)
+        return _plain_decoder(hint)
     raise AssertionError(f"no message has a field of {hint}")
 
 
-def _exactly(kind: type) -> Read:
-    def read(value: Any, beside: Beside) -> Any:
+def _plain_decoder(kind: type) -> Decode:
+    def decode(value: Any, blobs: Blobs) -> Any:
         if type(value) is not kind:
             raise TypeError
         return value
 
-    return read
+    return decode
 
 
-def _float(value: Any, beside: Beside) -> float:
+def _decode_float(value: Any, blobs: Blobs) -> float:
     if type(value) is not float and type(value) is not int:
         raise TypeError
     return float(value)
 
 
-def _bytes(value: Any, beside: Beside) -> bytes:
+def _decode_bytes(value: Any, blobs: Blobs) -> bytes:
     if type(value) is not int or value < 0:
         raise TypeError
-    return beside[value]
+    return blobs[value]
 
 
-def _tuple(kinds: tuple[Any, ...]) -> Read:
+def _tuple_decoder(kinds: tuple[Any, ...]) -> Decode:
     if kinds[1:] == (...,):
-        reads = _reads(kinds[0])
-        return lambda value, beside: tuple([reads(one, beside) for one in _listed(value)])
-    each = [_reads(kind) for kind in kinds]
-    return lambda value, beside: tuple(
-        [one(part, beside) for one, part in zip(each, _listed(value), strict=True)]
+        decode = _decoder(kinds[0])
+        return lambda value, blobs: tuple([decode(item, blobs) for item in _check_list(value)])
+    decoders = [_decoder(kind) for kind in kinds]
+    return lambda value, blobs: tuple(
+        [decode(item, blobs) for decode, item in zip(decoders, _check_list(value), strict=True)]
     )
 
 
-def _either(kinds: tuple[Any, ...]) -> Read:
-    """Of several types one, told apart by nothing or something, and then by the class's name."""
+def _union_decoder(kinds: tuple[Any, ...]) -> Decode:
+    """Decodes None or one of several classes, which the value names."""
     optional = type(None) in kinds
-    some = tuple(kind for kind in kinds if kind is not type(None))
-    reads = _reads(some[0]) if len(some) == 1 else _one_of(some)
-    return lambda value, beside: None if optional and value is None else reads(value, beside)
+    others = tuple(kind for kind in kinds if kind is not type(None))
+    decode = _decoder(others[0]) if len(others) == 1 else _class_decoder(others)
+    return lambda value, blobs: None if optional and value is None else decode(value, blobs)
 
 
 @cache
-def _one_of(kinds: tuple[Any, ...]) -> Read:
-    """Reads a message or a part of one, which says itself which of these classes it is of."""
-    known = {kind.__name__: kind for kind in kinds}
+def _class_decoder(kinds: tuple[Any, ...]) -> Decode:
+    """Decodes a message, or a dataclass in one, which names its own class among these."""
+    by_name = {kind.__name__: kind for kind in kinds}
 
-    def read(value: Any, beside: Beside) -> Any:
-        name, *values = _listed(value)
-        if type(name) is not str or name not in known:
+    def decode(value: Any, blobs: Blobs) -> Any:
+        name, *values = _check_list(value)
+        if type(name) is not str or name not in by_name:
             raise TypeError
-        kind: Any = known[name]
-        made = {field: reads(one, beside) for (field, reads), one in zip(_fields(kind), values, strict=True)}
-        return kind(**made)
+        kind: Any = by_name[name]
+        decoders = zip(_field_decoders(kind), values, strict=True)
+        return kind(**{field: decode(item, blobs) for (field, decode), item in decoders})
 
-    return read
+    return decode
 
 
 @cache
-def _fields(kind: Any) -> tuple[tuple[str, Read], ...]:
+def _field_decoders(kind: Any) -> tuple[tuple[str, Decode], ...]:
     hints = get_type_hints(kind)
-    return tuple((name, _reads(hints[name])) for name in _names(kind))
+    return tuple((name, _decoder(hints[name])) for name in _field_names(kind))
 
 
-def _listed(value: Any) -> list[Any]:
+def _check_list(value: Any) -> list[Any]:
     if type(value) is not list:
         raise TypeError
     return value

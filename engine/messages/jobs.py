@@ -1,4 +1,4 @@
-"""What every job can be told, and how any of them can end."""
+"""Messages that belong to any kind of job: cancel it, it failed, it was cancelled."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,8 +9,8 @@ from engine.messages.files import Sha256
 JobId = NewType("JobId", str)
 
 
-class Flagged(StrEnum):
-    """What becomes of pictures that the engine's safety check flags: shown, hidden at first, never seen."""
+class FlaggedPolicy(StrEnum):
+    """What happens to pictures that the safety check flags: shown, hidden behind a spoiler, or withheld."""
 
     SHOW = "show"
     SPOILER = "spoiler"
@@ -19,18 +19,18 @@ class Flagged(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Cancel:
-    """Stop this job between two steps; answered by Cancelled unless the job had already ended."""
+    """Stop this job between two steps. Answered by Cancelled unless the job has ended already."""
 
     job: JobId
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
-    """The job ended with an error; `reason` is one sentence for the person.
+    """The job ended with an error. `reason` is for the person, in whole sentences.
 
-    `expected` tells a refusal (the person's to mend, shown word for word) from a fault (ours, in the log).
-    `left` is what it had put into the store and nobody was told of. `again`: it ended because the store takes
-    nothing now; the same will go well once there is room.
+    `expected`: a refusal that the person can mend, not a fault of ours, which is in the log. `left`: hashes
+    of files that the job put into the store and that no event named. `again`: the store takes no files now,
+    and the same job can succeed once there is room.
     """
 
     job: JobId
@@ -42,7 +42,7 @@ class Failed:
 
 @dataclass(frozen=True, kw_only=True)
 class Cancelled:
-    """The job stopped because it was asked to; `left` is as in Failed."""
+    """The job was stopped by Cancel. `left` is as in Failed."""
 
     job: JobId
     left: tuple[Sha256, ...] = ()

@@ -1,12 +1,12 @@
-"""Pictures: what is asked for, and what comes."""
+"""Messages of painting: the request for pictures, its progress, and the pictures."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
-from engine.messages.checks import InvalidRequest, adapter_name, readable, whole, within
+from engine.messages.checks import InvalidRequest, check_adapter_name, check_integer, check_number, check_text
 from engine.messages.files import Sha256
-from engine.messages.jobs import Flagged, JobId
+from engine.messages.jobs import FlaggedPolicy, JobId
 
 STEPS = (1, 100)
 GUIDANCE = (0.0, 20.0)
@@ -23,7 +23,7 @@ VARIANTS = 6
 
 
 class Sampler(StrEnum):
-    """Ways to walk from noise to a picture, under the names that A1111 and its readers use."""
+    """The samplers, under the names that A1111 and the programs that read its metadata use."""
 
     EULER = "Euler"
     EULER_ANCESTRAL = "Euler a"
@@ -44,25 +44,23 @@ class Size:
     height: int
 
     def __post_init__(self) -> None:
-        for side, pixels in (("width", self.width), ("height", self.height)):
-            whole(side, pixels, *SIDE)
+        for side, pixels in (("The width", self.width), ("The height", self.height)):
+            check_integer(side, pixels, *SIDE)
             if pixels % SIDE_MULTIPLE:
                 nearest = max(SIDE[0], round(pixels / SIDE_MULTIPLE) * SIDE_MULTIPLE)
-                raise InvalidRequest(
-                    f"{side} is {pixels}, but it must be a multiple of 8, such as {nearest}."
-                )
+                raise InvalidRequest(f"{side} must be a multiple of 8, such as {nearest}, not {pixels}.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ratio:
-    """A picture's shape; the engine picks the pixels, at the area that its model was trained on."""
+    """A picture's aspect ratio. The engine picks the pixels, at the area that its model was trained on."""
 
     across: int
     down: int
 
     def __post_init__(self) -> None:
         if self.across < 1 or self.down < 1 or not Fraction(1, 4) <= Fraction(self.across, self.down) <= 4:
-            raise InvalidRequest(f"the ratio {self.across}:{self.down} must lie between 1:4 and 4:1.")
+            raise InvalidRequest(f"The ratio must be from 1:4 to 4:1, not {self.across}:{self.down}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,36 +72,36 @@ class AdapterUse:
     weight: float = 1.0
 
     def __post_init__(self) -> None:
-        adapter_name(self.name)
-        within(f"the weight of LoRA {self.name}", self.weight, *ADAPTER_WEIGHT)
+        check_adapter_name(self.name)
+        check_number(f"The weight of LoRA {self.name}", self.weight, *ADAPTER_WEIGHT)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """One of the pictures that are compared: what it is called, and what it has of its own."""
+    """One of the pictures of a comparison: its name, and its own LoRAs and refiner share."""
 
     name: str
     adapters: tuple[AdapterUse, ...] = ()
     refiner: float = 0.0
 
     def __post_init__(self) -> None:
-        readable("the name of a variant", self.name)
-        within("refiner", self.refiner, *REFINER)
+        check_text("The name of a variant", self.name)
+        check_number("--refiner", self.refiner, *REFINER)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Paint:
     """A request for 1 to 4 pictures from one recipe.
 
-    `seed` belongs to the first picture, the next ones have seed + 1, seed + 2 and so on (after 2^63 - 1
-    comes 0), so that each can be painted again alone. With a `variation` above 0 they all have `seed`, and
-    their noise is mixed with that of `variation_seed`, variation_seed + 1 and so on: a little at 0.1, and
-    nothing of `seed` is left at 1. `refiner` is the share of the noise, 0 to 0.5, that the refiner removes at
-    the end (ensemble of experts). `guidance_scale` up to 1 paints without classifier-free guidance.
-    With `variants` there is one picture, a sheet of them all with the same seed, each with its own LoRAs and
-    refiner; `adapters` are then those that are compared. A model without a refiner leaves out what needs it.
-    `flagged` says what becomes of what a safety check flags, where the engine has one.
-    Raises InvalidRequest with one sentence when a value is out of its range.
+    `seed` belongs to the first picture, the next ones have seed + 1, seed + 2 and so on (after 2^63 - 1 comes
+    0), so that each can be painted again alone. With a `variation` above 0 they all have `seed`, and their
+    noise is mixed with that of `variation_seed`, variation_seed + 1 and so on: a little at 0.1, and nothing
+    of `seed` is left at 1. `refiner` is the share of the noise, 0 to 0.5, that the refiner removes at the end
+    (ensemble of experts). `guidance_scale` up to 1 paints without classifier-free guidance. With `variants`
+    there is one picture, a sheet of them all with the same seed, each with its own LoRAs and refiner;
+    `adapters` are then those that are compared. A model without a refiner leaves out the variants that need
+    it. `flagged` is what happens to pictures that the safety check flags, where the engine has one. Raises
+    InvalidRequest where a value is out of its range.
     """
 
     job: JobId
@@ -120,43 +118,45 @@ class Paint:
     variation: float = 0.0
     variation_seed: int = 0
     variants: tuple[Variant, ...] = ()
-    flagged: Flagged = Flagged.SHOW
+    flagged: FlaggedPolicy = FlaggedPolicy.SHOW
 
     @property
-    def painted(self) -> int:
-        """How many pictures are painted for it."""
+    def picture_count(self) -> int:
+        """How many pictures are painted: one of each variant, or of each seed."""
         return len(self.variants) or self.count
 
     def __post_init__(self) -> None:
-        readable("the prompt", self.prompt)
+        check_text("The prompt", self.prompt)
         if not self.prompt.strip():
-            raise InvalidRequest("the prompt is empty: say what to paint.")
-        readable("the negative prompt", self.negative_prompt)
-        whole("steps", self.steps, *STEPS)
-        within("cfg", self.guidance_scale, *GUIDANCE)
-        whole("seed", self.seed, *SEED)
-        whole("count", self.count, *COUNT)
-        within("refiner", self.refiner, *REFINER)
-        within("variation", self.variation, *VARIATION)
-        whole("variation-seed", self.variation_seed, *SEED)
+            raise InvalidRequest("The prompt is empty. Say what to paint.")
+        check_text("The negative prompt", self.negative_prompt)
+        check_integer("--steps", self.steps, *STEPS)
+        check_number("--cfg", self.guidance_scale, *GUIDANCE)
+        check_integer("--seed", self.seed, *SEED)
+        check_integer("--count", self.count, *COUNT)
+        check_number("--refiner", self.refiner, *REFINER)
+        check_number("--variation", self.variation, *VARIATION)
+        check_integer("--variation-seed", self.variation_seed, *SEED)
         if self.sampler is Sampler.LCM and self.steps > LCM_STEPS:
-            raise InvalidRequest(f"steps is {self.steps}, but the LCM sampler takes at most {LCM_STEPS}.")
+            raise InvalidRequest(
+                f"--steps must be at most {LCM_STEPS} with the LCM sampler, not {self.steps}."
+            )
         if len(self.adapters) > ADAPTERS_AT_ONCE:
             raise InvalidRequest(
-                f"{len(self.adapters)} LoRAs were given, but at most {ADAPTERS_AT_ONCE} mix."
+                f"There are {len(self.adapters)} LoRAs. At most {ADAPTERS_AT_ONCE} can be mixed."
             )
         if len({use.sha256 for use in self.adapters}) < len(self.adapters):
-            raise InvalidRequest("the same LoRA was given twice: give it once, with one weight.")
+            raise InvalidRequest("The same LoRA is there twice. Name it once, with one weight.")
         if len(self.variants) > VARIANTS:
             raise InvalidRequest(
-                f"{len(self.variants)} pictures were asked for, but at most {VARIANTS} are compared at once."
+                f"There are {len(self.variants)} pictures. At most {VARIANTS} can be compared at once."
             )
         if self.variants and self.count > 1:
-            raise InvalidRequest("a comparison is one sheet: leave the count at 1.")
+            raise InvalidRequest("A comparison is one sheet. Leave --count at 1.")
 
 
-def seeds(request: Paint, place: int) -> tuple[int, int]:
-    """The seed and the variation seed with which its picture at this place, 1 to count, is painted alone."""
+def picture_seeds(request: Paint, place: int) -> tuple[int, int]:
+    """The seed and the variation seed that paint its picture at this place, 1 to count, alone."""
     seed, variation_seed = request.seed, request.variation_seed
     if request.variation:
         return seed, (variation_seed + place - 1) % (SEED[1] + 1)
@@ -165,7 +165,7 @@ def seeds(request: Paint, place: int) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How far a job is, over all its pictures; `preview` is a small JPEG of what can be seen so far."""
+    """How far a job is, over all its pictures. `preview` is a small JPEG of the unfinished picture."""
 
     job: JobId
     step: int
@@ -177,7 +177,7 @@ class Progress:
 class Picture:
     """A finished PNG with its recipe inside.
 
-    `flagged`: the safety check has something against it; what must not be seen at all has no bytes then.
+    `flagged`: the safety check flags it. A picture that must not be seen at all has no bytes then.
     """
 
     png: bytes
@@ -188,8 +188,8 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
-    """How well a compared picture fits its prompt: 100 times CLIP's cosine; None where there is no CLIP."""
+class ClipScore:
+    """How well a compared picture fits its prompt: 100 times CLIP's cosine, None where there is no CLIP."""
 
     name: str
     clip: float | None
@@ -197,12 +197,12 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class Painted:
-    """The job's pictures, in the order of their seeds; `seconds` is the engine time it was charged.
+    """The job's pictures, in the order of their seeds. `seconds` is the engine time that it is charged.
 
-    Of a comparison there is one, the sheet, and `scores` are of what stands on it.
+    A comparison has one picture, the sheet, and `scores`, one of each picture on it.
     """
 
     job: JobId
     pictures: tuple[Picture, ...]
     seconds: float
-    scores: tuple[Score, ...] = ()
+    scores: tuple[ClipScore, ...] = ()

@@ -1,4 +1,4 @@
-"""The engine as a process: its settings, how it starts, what it is doing, how it ends."""
+"""Messages of the engine process: its settings, that it is ready or cannot start, each step, its end."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from engine.messages.jobs import JobId
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """What the engine process is told once, at its start: the [engine] table of config.toml."""
+    """The [engine] table of config.toml, which the bot sends once, before any request."""
 
     model: str
     refiner: str = ""
@@ -26,7 +26,7 @@ class EngineSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Ready:
-    """The model is loaded and the engine takes jobs. `side` is the native side in pixels (1024 for SDXL)."""
+    """The model is loaded and the engine takes jobs. `side`: its native side in pixels (1024 for SDXL)."""
 
     model: str
     device: str
@@ -38,14 +38,14 @@ class Ready:
 
 @dataclass(frozen=True, kw_only=True)
 class CannotStart:
-    """The engine ends at once; `reason` is one sentence for the operator."""
+    """The engine ends at once. `reason` is for the operator, in whole sentences."""
 
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Working:
-    """A step begins: these jobs are in it, and it should be back within `deadline` seconds."""
+class StepStarted:
+    """A step of these jobs begins. It should end within `deadline` seconds."""
 
     jobs: tuple[JobId, ...]
     deadline: float
@@ -53,7 +53,7 @@ class Working:
 
 @dataclass(frozen=True, kw_only=True)
 class Idle:
-    """Nothing is left to do; no deadline runs."""
+    """Nothing is left to do, and no deadline runs."""
 
 
 @dataclass(frozen=True, kw_only=True)

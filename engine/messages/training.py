@@ -1,16 +1,17 @@
-"""Trainings: the pictures and settings of a LoRA to be, what is said of them, and what comes.
+"""Messages of training a LoRA: the inspection of its pictures, the request, its progress, checkpoints, end.
 
-A training is looked at first (`Inspect`, answered by `Inspected`), then run (`Train`): it tells how far it is
-(`Learning`), what it has put into the store (`Saved`), and ends with `Trained`, `Failed` or `Cancelled`.
+A training is inspected first (`Inspect`, answered by `Inspected`), then run (`Train`). It reports how far it
+is (`TrainingProgress`) and what it has put into the store (`CheckpointSaved`), and ends with `Trained`,
+`Failed` or `Cancelled`.
 """
 
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from engine.messages.checks import InvalidRequest, adapter_name, readable, whole, within
+from engine.messages.checks import InvalidRequest, check_adapter_name, check_integer, check_number, check_text
 from engine.messages.files import Sha256
-from engine.messages.jobs import Flagged, JobId
+from engine.messages.jobs import FlaggedPolicy, JobId
 from engine.messages.painting import SEED
 
 EXAMPLES = (1, 50)
@@ -40,7 +41,7 @@ BLOCK = re.compile(r"(?:down|up)\.\d{1,2}|mid", re.ASCII)
 
 
 class Optimizer(StrEnum):
-    """What turns gradients into steps."""
+    """The optimizers."""
 
     ADAMW = "adamw"
     ADAMW_8BIT = "adamw8bit"
@@ -48,7 +49,7 @@ class Optimizer(StrEnum):
 
 
 class Schedule(StrEnum):
-    """How the learning rate goes, after its warm-up."""
+    """The learning rate schedules, after warm-up."""
 
     CONSTANT = "constant"
     COSINE = "cosine"
@@ -56,8 +57,9 @@ class Schedule(StrEnum):
 
 
 class Prior(StrEnum):
-    """What keeps the model from forgetting the class: nothing, what it predicts without the LoRA, or pictures
-    of the class that it painted before."""
+    """Prior preservation, which keeps the model from forgetting the class (DreamBooth, Ruiz et al. 2022,
+    arXiv 2208.12242): none, the model's own predictions without the LoRA, or pictures of the class that it
+    painted before."""
 
     NONE = "none"
     PREDICTION = "prediction"
@@ -65,7 +67,7 @@ class Prior(StrEnum):
 
 
 class TrainingPrecision(StrEnum):
-    """What the forward pass computes in; the LoRA's own weights are float32 throughout."""
+    """The number format of the forward pass. The LoRA's own weights are float32 throughout."""
 
     AUTO = "auto"
     FLOAT32 = "float32"
@@ -75,19 +77,19 @@ class TrainingPrecision(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """How to train. Everything is settled: presets, and what people changed of them, are applied already.
+    """How to train, complete: presets and people's changes are applied already.
 
     `resolution` is the side in pixels of a square of the training area; 0 is the model's native side.
-    `blocks` limits the UNet's targets to some of its blocks, such as "down.2", "mid" or "up.0"; empty is
-    all. `epochs` above 0 stand for steps: each shows every picture once. `steps` are the optimizer's, each
-    of `batch` * `accumulation` pictures. `clipping`, `min_snr_gamma` and `patience` are off at 0. `prior`
-    adds the error on the class to that on the pictures, `prior_weight` times. `new_tokens` above 0 is
-    pivotal tuning: so many tokens, which the trigger stands for, are learned with the LoRA until `pivot`, a
-    share of the steps, and frozen from then on. `validation` is the share of the pictures that is held out;
-    with up to 16 pictures all train and all validate. `every` steps it is validated, sampled and saved;
-    0 picks about ten times. `patience` is how many of those without a lower loss end the training. Learning
-    rates of text encoders and tokens count only where these are trained. Raises InvalidRequest with one
-    sentence.
+    `blocks` limits the UNet's targets to some of its blocks, such as "down.2", "mid" or "up.0"; empty is all.
+    `epochs` above 0 stand for steps: each shows every picture once. `steps` are the optimizer's, each of
+    `batch` * `accumulation` pictures. `clipping`, `min_snr_gamma` and `patience` are off at 0. `prior` adds
+    the error on the class to that on the pictures, `prior_weight` times. `new_tokens` above 0 is pivotal
+    tuning: so many tokens, which the trigger stands for, are trained with the LoRA until `pivot`, a share of
+    the steps, and frozen from then on (Roich et al. 2021, arXiv 2106.05744). `validation` is the share of the
+    pictures that is held out; with up to 16 pictures all train and all validate. `every` steps there is a
+    checkpoint: a validation, samples and a save; 0 makes about ten. `patience` is how many of them without a
+    lower loss end the training. Learning rates of text encoders and tokens count only where these are
+    trained. Raises InvalidRequest.
     """
 
     resolution: int = 0
@@ -131,57 +133,57 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         for name, number, bounds in (
-            ("resolution", self.resolution, RESOLUTION),
-            ("rank", self.rank, RANK),
-            ("warmup", self.warmup, (0, TRAINING_STEPS[1])),
-            ("batch", self.batch, BATCH),
-            ("accumulation", self.accumulation, ACCUMULATION),
-            ("steps", self.steps, TRAINING_STEPS),
-            ("epochs", self.epochs, EPOCHS),
-            ("prior-pictures", self.prior_pictures, PRIOR_PICTURES),
-            ("new-tokens", self.new_tokens, NEW_TOKENS),
-            ("every", self.every, (0, TRAINING_STEPS[1])),
-            ("patience", self.patience, (0, 1000)),
-            ("seed", self.seed, SEED),
+            ("--resolution", self.resolution, RESOLUTION),
+            ("--rank", self.rank, RANK),
+            ("--warmup", self.warmup, (0, TRAINING_STEPS[1])),
+            ("--batch", self.batch, BATCH),
+            ("--accumulation", self.accumulation, ACCUMULATION),
+            ("--steps", self.steps, TRAINING_STEPS),
+            ("--epochs", self.epochs, EPOCHS),
+            ("--prior-pictures", self.prior_pictures, PRIOR_PICTURES),
+            ("--new-tokens", self.new_tokens, NEW_TOKENS),
+            ("--every", self.every, (0, TRAINING_STEPS[1])),
+            ("--patience", self.patience, (0, 1000)),
+            ("--seed", self.seed, SEED),
         ):
-            whole(name, number, *bounds)
+            check_integer(name, number, *bounds)
         for name, value, limits in (
-            ("alpha", self.alpha, ALPHA),
-            ("dropout", self.dropout, DROPOUT),
-            ("weight-decay", self.weight_decay, WEIGHT_DECAY),
-            ("clipping", self.clipping, CLIPPING),
-            ("min-snr-gamma", self.min_snr_gamma, GAMMA),
-            ("noise-offset", self.noise_offset, NOISE_OFFSET),
-            ("caption-dropout", self.caption_dropout, CAPTION_DROPOUT),
-            ("prior-weight", self.prior_weight, (0.0, 10.0)),
-            ("pivot", self.pivot, SHARE),
-            ("validation", self.validation, HELD_OUT),
+            ("--alpha", self.alpha, ALPHA),
+            ("--dropout", self.dropout, DROPOUT),
+            ("--weight-decay", self.weight_decay, WEIGHT_DECAY),
+            ("--clipping", self.clipping, CLIPPING),
+            ("--min-snr-gamma", self.min_snr_gamma, GAMMA),
+            ("--noise-offset", self.noise_offset, NOISE_OFFSET),
+            ("--caption-dropout", self.caption_dropout, CAPTION_DROPOUT),
+            ("--prior-weight", self.prior_weight, (0.0, 10.0)),
+            ("--pivot", self.pivot, SHARE),
+            ("--validation", self.validation, HELD_OUT),
         ):
-            within(name, value, *limits)
+            check_number(name, value, *limits)
         if self.dora and self.convolutions:
-            raise InvalidRequest(
-                "dora learns linear layers only: train without dora or without convolutions."
-            )
+            raise InvalidRequest("DoRA trains linear layers only. Leave out --dora or --convolutions.")
         most = LEARNING_RATE[1] if self.optimizer is Optimizer.PRODIGY else ADAMW_RATE
         for name, rate in (
-            ("lr", self.learning_rate),
-            ("text-lr", self.text_learning_rate),
-            ("token-lr", self.token_learning_rate),
+            ("--lr", self.learning_rate),
+            ("--text-lr", self.text_learning_rate),
+            ("--token-lr", self.token_learning_rate),
         ):
-            within(name, rate, LEARNING_RATE[0], most)
+            check_number(name, rate, LEARNING_RATE[0], most)
         for block in self.blocks:
             if not BLOCK.fullmatch(block):
-                raise InvalidRequest(f"there is no block {block!r}: write down.0, mid or up.1, for example.")
+                raise InvalidRequest(
+                    f"There is no block {block!r}. Blocks are called down.0, mid or up.1, for example."
+                )
 
     @property
-    def kept_by(self) -> Prior:
-        """What keeps the class as it was: the prior, where it counts at all."""
+    def class_prior(self) -> Prior:
+        """The prior preservation in use: none where its weight is 0."""
         return self.prior if self.prior_weight else Prior.NONE
 
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """A picture to learn from: a PNG or JPEG in the store, its name, and its caption, if it has one."""
+    """A picture to train on: a PNG or JPEG in the store, its name, and its caption, if it has one."""
 
     sha256: Sha256
     name: str = ""
@@ -190,21 +192,21 @@ class Example:
     def __post_init__(self) -> None:
         if len(self.caption) > CAPTION_CHARACTERS:
             raise InvalidRequest(
-                f"the caption of {self.name or 'a picture'} has {len(self.caption):,} characters, "
-                f"but at most {CAPTION_CHARACTERS:,} are allowed."
+                f"The caption of {self.name or 'a picture'} has {len(self.caption):,} characters. "
+                f"At most {CAPTION_CHARACTERS:,} are allowed."
             )
-        readable(f"the caption of {self.name or 'a picture'}", self.caption)
+        check_text(f"The caption of {self.name or 'a picture'}", self.caption)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """A request for a LoRA.
+    """A request to train a LoRA.
 
-    `trigger` is the word that will call it up, `subject` the class word ("woman", "sweater"; may be empty),
-    `template` the caption of pictures that have none, with {trigger} and {subject} in it. `wanted` is how
-    many pictures the preset works best with. `prompts` are painted at every checkpoint, with seeds 0, 1 and
-    so on. `resume` is the newest state that `Saved` told, after an engine died. `flagged`: whether pictures
-    that a safety check flags are learned from; all but SHOW leaves them out.
+    `trigger` is the word that calls it up in prompts, `subject` the class word ("woman", "sweater"; may be
+    empty), `template` the caption of pictures that have none, with {trigger} and {subject} in it. `wanted` is
+    how many pictures the preset works best with. `prompts` are painted at every checkpoint, with seeds 0, 1
+    and so on. `resume` is the newest state of a `CheckpointSaved`, after an engine died. `flagged`: all but
+    SHOW leaves out pictures that the safety check flags.
     """
 
     job: JobId
@@ -219,35 +221,35 @@ class Train:
     prompts: tuple[str, ...] = ()
     author: str = ""
     resume: Sha256 | None = None
-    flagged: Flagged = Flagged.SHOW
+    flagged: FlaggedPolicy = FlaggedPolicy.SHOW
 
     def __post_init__(self) -> None:
-        adapter_name(self.name)
-        whole("the number of pictures", len(self.examples), *EXAMPLES)
+        check_adapter_name(self.name)
+        check_integer("The number of pictures", len(self.examples), *EXAMPLES)
         if not TRIGGER.fullmatch(self.trigger):
             raise InvalidRequest(
-                f"the trigger {self.trigger!r} must be one word of 2 to 24 of a-z, 0-9, '-' and '_'."
+                f"The trigger must be one word of 2 to 24 of a-z, 0-9, - and _, not {self.trigger!r}."
             )
-        readable("the subject", self.subject)
-        readable("the template", self.template)
-        whole("the number of sample prompts", len(self.prompts), *SAMPLES)
+        check_text("The subject", self.subject)
+        check_text("The template", self.template)
+        check_integer("The number of sample prompts", len(self.prompts), *SAMPLES)
         for prompt in self.prompts:
-            readable("the sample prompt", prompt)
+            check_text("A sample prompt", prompt)
 
     @property
     def phrase(self) -> str:
-        """What people write into a prompt to call it up: "ohwx woman"."""
+        """What people write into a prompt to call it up, such as "ohwx woman"."""
         return f"{self.trigger} {self.subject}".strip()
 
 
-def filled(template: str, trigger: str, subject: str) -> str:
-    """The template with its words in place of {trigger} and {subject}, in one line."""
+def fill_template(template: str, trigger: str, subject: str) -> str:
+    """The template with {trigger} and {subject} replaced, in one line."""
     return " ".join(template.replace("{trigger}", trigger).replace("{subject}", subject).split())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inspect:
-    """Look at the pictures of a training, and say what it would do with them; nothing is learned yet."""
+    """Check the pictures of a training and report what it would do with them. Nothing is trained yet."""
 
     training: Train
 
@@ -258,16 +260,17 @@ class Inspect:
 
 @dataclass(frozen=True, kw_only=True)
 class StopTraining:
-    """End this training after the step that runs and keep what it has: Trained answers it."""
+    """End this training after the current step and keep what it has. Answered by Trained."""
 
     job: JobId
 
 
 @dataclass(frozen=True, kw_only=True)
-class Note:
-    """What a training would do with one picture: its crop in pixels, the size that becomes, what is wrong.
+class PictureNote:
+    """What a training would do with one picture: its crop and its size after scaling, in pixels, and
+    problems.
 
-    `used` is False where the picture is left out; `problems` then has the reason, a short sentence each.
+    `used` is False where the picture is left out. `problems` then has the reason, a short sentence each.
     """
 
     name: str
@@ -281,21 +284,23 @@ class Note:
 
 @dataclass(frozen=True, kw_only=True)
 class Inspected:
-    """The report: a contact sheet (JPEG) with each picture's crop, notes, and how long it would take."""
+    """The report of an inspection: a contact sheet (JPEG) with each picture's crop, notes, and the time it
+    takes.
+    """
 
     job: JobId
     sheet: bytes
-    notes: tuple[Note, ...]
+    notes: tuple[PictureNote, ...]
     problems: tuple[str, ...]  # of all pictures together: too few, near-duplicates
     steps: int
     seconds: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learning:
-    """How far a training is; `phase` is "reading the pictures", "painting the class", "learning", "sampling".
+class TrainingProgress:
+    """How far a training is. `phase` is what it does now, such as "learning".
 
-    `loss` is smoothed, `left` seconds; both None until they are known.
+    `loss` is smoothed, `left` is in seconds. Both are None at first.
     """
 
     job: JobId
@@ -307,12 +312,11 @@ class Learning:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Saved:
-    """What a checkpoint put into the store. Older states are not needed any more.
+class CheckpointSaved:
+    """A checkpoint is in the store. Older states are not needed any more.
 
-    `losses` are all optimizer steps since the checkpoint before, in order, up to `step`. `samples` are
-    PNGs, one of each prompt; at step 0 they show the untrained model, and there is neither adapter nor
-    state.
+    `losses` are of all optimizer steps since the checkpoint before, in order, up to `step`. `samples` are
+    PNGs, one of each prompt. At step 0 they show the untrained model, and there is neither adapter nor state.
     """
 
     job: JobId
@@ -326,9 +330,11 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """A training ended well. `best` is the step of the checkpoint to use, `candidates` others worth a look.
+    """A training ended well.
 
-    `note` says in a sentence why it ended before its last step, or which settings were lowered, if so.
+    `best` is the step of the checkpoint to use, `candidates` are others worth a try.
+
+    `note`: sentences that say why it ended before its last step, or which settings were lowered, if so.
     """
 
     job: JobId

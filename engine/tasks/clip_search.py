@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from engine.messages import Face, Folder, InvalidRequest, JobId, Liken, Likened, Sha256
+from engine.messages import FileStore, InvalidRequest, JobId, LoraScores, SearchCandidate, SearchLoras, Sha256
 from engine.vision.clip_score import Scorer
 
 AT_ONCE = 8  # pictures in a step: others wait for no more
@@ -22,18 +22,18 @@ class Likening:
     kind = "likening"
     untold: tuple[Sha256, ...] = ()  # it puts nothing into the store
 
-    def __init__(self, request: Liken, scorer: Scorer, folder: Path) -> None:
+    def __init__(self, request: SearchLoras, scorer: Scorer, folder: Path) -> None:
         """Raises InvalidRequest where there is no CLIP."""
         if not scorer.name:
             raise InvalidRequest(NO_CLIP)
         self.job: JobId = request.job
         self._words = request.words
         self._scorer = scorer
-        self._store = Folder(folder)
-        self._faces = list(request.faces)
+        self._store = FileStore(folder)
+        self._faces = list(request.candidates)
         self._missing = self._unknown()
 
-    def step(self) -> Likened | None:
+    def step(self) -> LoraScores | None:
         """Look at some more; all of them with their scores once there are no more."""
         some = [next(self._missing, None) for _ in range(AT_ONCE)]
         for place in some:
@@ -43,14 +43,14 @@ class Likening:
             return None
         said = self._scorer.read(self._words).cpu()
         scores = tuple(_score(face, said) for face in self._faces)
-        return Likened(job=self.job, faces=tuple(self._faces), scores=scores)
+        return LoraScores(job=self.job, candidates=tuple(self._faces), scores=scores)
 
     def _unknown(self) -> Iterator[int]:
         for place, face in enumerate(self._faces):
             if face.clip != self._scorer.name or not face.vector:
                 yield place
 
-    def _looked_at(self, face: Face) -> Face:
+    def _looked_at(self, face: SearchCandidate) -> SearchCandidate:
         """The face with its vector; without one where the picture is gone or none."""
         try:
             made = self._scorer.read(face.words) if face.picture is None else self._seen(face.picture)
@@ -63,7 +63,7 @@ class Likening:
         return self._scorer.seen([self._store.get(picture)])
 
 
-def _score(face: Face, said: Tensor) -> float | None:
+def _score(face: SearchCandidate, said: Tensor) -> float | None:
     if not face.vector:
         return None
     made = torch.from_numpy(np.frombuffer(face.vector, np.float16).astype(np.float32))[None]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from PIL import Image
 
-from engine.messages import Paint, Picture, Score, Variant
+from engine.messages import ClipScore, Paint, Picture, Variant
 from engine.tasks.comparison_sheet import Cell, sheet
 from engine.vision.clip_score import Scorer
 
@@ -23,7 +23,7 @@ def each(request: Paint, variants: Sequence[Variant]) -> list[Paint]:
 
 def compared(
     request: Paint, variants: Sequence[Variant], pictures: Sequence[Picture], scorer: Scorer
-) -> tuple[Picture, tuple[Score, ...]]:
+) -> tuple[Picture, tuple[ClipScore, ...]]:
     """The sheet of these pictures, and their scores; the best one is drawn in green."""
     marks = scorer.scores([one.png for one in pictures], request.prompt)
     best = max((mark for mark in marks if mark is not None), default=None)
@@ -39,5 +39,7 @@ def compared(
     content = sheet(cells, f"{request.prompt} (seed {request.seed})")
     with Image.open(io.BytesIO(content)) as opened:
         width, height = opened.size
-    scores = tuple(Score(name=variant.name, clip=mark) for variant, mark in zip(variants, marks, strict=True))
+    scores = tuple(
+        ClipScore(name=variant.name, clip=mark) for variant, mark in zip(variants, marks, strict=True)
+    )
     return Picture(png=content, seed=request.seed, width=width, height=height), scores

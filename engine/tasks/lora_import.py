@@ -7,7 +7,7 @@ from engine.lora.adapters import Adapters
 from engine.lora.kohya_format import form_of, is_kohya, kept, kohya_form
 from engine.lora.safetensors_file import Header, read_header, stored_content
 from engine.lora.short_hashes import lora_hash
-from engine.messages import AdapterUse, Admit, Admitted, InvalidRequest, Paint, Sha256, Size
+from engine.messages import AdapterUse, ImportLora, InvalidRequest, LoraImported, Paint, Sha256, Size
 from engine.sdxl.latent_decoder import BrokenPicture
 from engine.sdxl.model import Model
 from engine.tasks.task import Errand
@@ -18,12 +18,12 @@ SEEN = 1e-5  # of a module's weights: ten times as much is not yet seen in a pic
 PHRASE = 80  # characters of what a file says calls it up
 
 
-class Admission(Errand[Admit, Admitted]):
+class Admission(Errand[ImportLora, LoraImported]):
     """One file on its way in."""
 
     kind = "admitting"
 
-    def _lived(self) -> Generator[None, None, Admitted]:
+    def _lived(self) -> Generator[None, None, LoraImported]:
         request, lora = self._request, f"the LoRA {self._request.name}"
         use = AdapterUse(name=request.name, sha256=request.sha256)
         content = stored_content(self._store.folder, use)
@@ -37,7 +37,7 @@ class Admission(Errand[Admit, Admitted]):
         picture = yield from painted_alone(
             self._model, self._adapters, test_picture(self._model, request, sha256, phrase)
         )
-        return Admitted(
+        return LoraImported(
             job=request.job,
             sha256=sha256,
             form=form_of(header),
@@ -84,7 +84,7 @@ def told_phrase(header: Header, adapter: Adapter) -> str:
     return told or (adapter.tokens[0].word if adapter.tokens else "")
 
 
-def test_picture(model: Model, request: Admit, sha256: Sha256, phrase: str) -> Paint:
+def test_picture(model: Model, request: ImportLora, sha256: Sha256, phrase: str) -> Paint:
     """What is painted before anybody else may use it."""
     return Paint(
         job=request.job,

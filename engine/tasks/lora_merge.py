@@ -12,7 +12,7 @@ from PIL import Image, ImageChops
 from engine.lora.adapter_file import RANK, Adapter, LowRank, read_adapter
 from engine.lora.key_names import Place
 from engine.lora.kohya_format import kohya_form
-from engine.messages import AdapterUse, InvalidRequest, Merge, Merged, Paint, Size
+from engine.messages import AdapterUse, InvalidRequest, LorasMerged, MergeLoras, Paint, Size
 from engine.sdxl.new_tokens import TokenVectors
 from engine.tasks.comparison_sheet import Cell, sheet
 from engine.tasks.lora_import import painted_alone
@@ -39,12 +39,12 @@ class Tally:
         return (self.lost / self.wanted) ** 0.5 if self.wanted else 0.0
 
 
-class Merging(Errand[Merge, Merged]):
+class Merging(Errand[MergeLoras, LorasMerged]):
     """One merge on its way."""
 
     kind = "merging"
 
-    def _lived(self) -> Generator[None, None, Merged]:
+    def _lived(self) -> Generator[None, None, LorasMerged]:
         request = self._request
         parts = yield from self._read()
         tally = yield from merged_changes([(part, use.weight) for part, use in parts], request.rank)
@@ -55,7 +55,7 @@ class Merging(Errand[Merge, Merged]):
         mix = yield from painted_alone(self._model, self._adapters, self._asked(request.parts))
         alone = (AdapterUse(name=request.name, sha256=sha256),)
         picture = yield from painted_alone(self._model, self._adapters, self._asked(alone))
-        return Merged(
+        return LorasMerged(
             job=request.job,
             name=request.name,
             sha256=sha256,
@@ -177,12 +177,12 @@ def new_words(parts: Sequence[tuple[Adapter, AdapterUse]]) -> tuple[TokenVectors
     return bringing[0][0] if bringing else ()
 
 
-def mix_name(request: Merge) -> str:
+def mix_name(request: MergeLoras) -> str:
     """The mix as people write it: "ink:0.7, maria:0.5"."""
     return ", ".join(f"{use.name}:{use.weight:g}" for use in request.parts)
 
 
-def told(request: Merge) -> dict[str, str]:
+def told(request: MergeLoras) -> dict[str, str]:
     """What the file tells of itself."""
     fields = {
         "ss_output_name": request.name,

@@ -6,11 +6,11 @@ from typing import Generic, TypeVar
 
 from engine.job_store import JobStore
 from engine.lora.adapters import Adapters
-from engine.messages import Admit, Admitted, JobId, Merge, Merged, Sha256
+from engine.messages import ImportLora, JobId, LoraImported, LorasMerged, MergeLoras, Sha256
 from engine.sdxl.model import Model
 
-Asked = TypeVar("Asked", bound=Admit | Merge)
-Answer = TypeVar("Answer", bound=Admitted | Merged)
+Asked = TypeVar("Asked", bound=ImportLora | MergeLoras)
+Answer = TypeVar("Answer", bound=LoraImported | LorasMerged)
 
 
 class Errand(Generic[Asked, Answer]):

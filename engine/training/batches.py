@@ -27,7 +27,7 @@ CROPS = 4  # random crops of each picture, beside the one in the centre
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class CachedLatents:
     """One way to see a picture: mean and spread of its latents, (C, h, w), and SDXL's (6,) of its crop."""
 
     mean: Tensor
@@ -40,7 +40,7 @@ class Subject:
     """A picture with its caption and every way to see it; the first is the centre as it is."""
 
     caption: str
-    looks: tuple[Look, ...]
+    looks: tuple[CachedLatents, ...]
 
 
 class Lessons:
@@ -74,7 +74,7 @@ class Lessons:
         self._train = [item.place for item in train]
         self._held = [item.place for item in held]
         for item in {item.place: item for item in (*train, *held)}.values():
-            looks: list[Look] = []
+            looks: list[CachedLatents] = []
             for corner, flip in self._views(item, varied=item.place in self._train):
                 looks.append(self._look(item, corner, flip=flip))
                 yield
@@ -84,7 +84,7 @@ class Lessons:
         """Keep a picture of the class that was painted here; latents: (1, C, h, w), scaled."""
         latents = latents[0].float().clone()
         told = torch.tensor([size.height, size.width, 0, 0, size.height, size.width], dtype=torch.float32)
-        look = Look(mean=latents, spread=torch.zeros_like(latents), time_ids=told.to(latents.device))
+        look = CachedLatents(mean=latents, spread=torch.zeros_like(latents), time_ids=told.to(latents.device))
         self._class.append(Subject(caption=caption, looks=(look,)))
 
     def rows(self, number: int, batch: int) -> Rows:
@@ -137,17 +137,17 @@ class Lessons:
             if varied and self._settings.flip:
                 yield corner, True
 
-    def _look(self, item: Item, corner: tuple[int, int], *, flip: bool) -> Look:
+    def _look(self, item: Item, corner: tuple[int, int], *, flip: bool) -> CachedLatents:
         mean, spread = encoded(self._model.base.vae, pixels(self._folder, item, corner, flip=flip))
         told = torch.tensor(time_ids(item, corner), dtype=torch.float32, device=mean.device)
-        return Look(mean=mean, spread=spread, time_ids=told)
+        return CachedLatents(mean=mean, spread=spread, time_ids=told)
 
-    def _chosen(self, looks: Sequence[Look], generator: torch.Generator) -> Look:
+    def _chosen(self, looks: Sequence[CachedLatents], generator: torch.Generator) -> CachedLatents:
         return looks[int(torch.randint(len(looks), (1,), generator=generator))]
 
     def _noised(
         self,
-        looks: Sequence[Look],
+        looks: Sequence[CachedLatents],
         captions: Sequence[str],
         generator: torch.Generator,
         timesteps: Tensor | None = None,

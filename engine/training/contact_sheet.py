@@ -8,7 +8,7 @@ from functools import cache
 
 from PIL import Image, ImageDraw, ImageEnhance, ImageFont, ImageOps
 
-from engine.messages import Note
+from engine.messages import PictureNote
 
 WIDTH = 1280  # pixels of the whole sheet, which people look at on a screen
 MARGIN = 20
@@ -59,7 +59,9 @@ def thumbnail(picture: Image.Image, cell: int) -> Image.Image:
     return ImageOps.contain(picture, (cell, cell), Image.Resampling.LANCZOS)
 
 
-def contact_sheet(notes: Sequence[Note], thumbnails: Sequence[Image.Image | None], grid: Grid) -> bytes:
+def contact_sheet(
+    notes: Sequence[PictureNote], thumbnails: Sequence[Image.Image | None], grid: Grid
+) -> bytes:
     """A JPEG: the crop of each picture in a bright frame and the rest of it dim; what is left out is red.
 
     A picture that could not be read has no thumbnail.
@@ -80,18 +82,18 @@ def contact_sheet(notes: Sequence[Note], thumbnails: Sequence[Image.Image | None
     return out.getvalue()
 
 
-def _colour(note: Note) -> tuple[int, int, int]:
+def _colour(note: PictureNote) -> tuple[int, int, int]:
     if not note.used:
         return LEFT_OUT
     return NOTED if note.problems else FINE
 
 
-def _becomes(note: Note) -> str:
+def _becomes(note: PictureNote) -> str:
     width, height = note.size
     return f"as {width}x{height}" if note.used else "left out"
 
 
-def _cropped(small: Image.Image, note: Note, colour: tuple[int, int, int]) -> Image.Image:
+def _cropped(small: Image.Image, note: PictureNote, colour: tuple[int, int, int]) -> Image.Image:
     """The thumbnail with the crop framed; of one that is left out nothing is bright."""
     dim = ImageEnhance.Brightness(small).enhance(DIMMED)
     if not note.used:

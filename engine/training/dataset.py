@@ -13,7 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from engine.messages import Example, InvalidRequest, Note, Sha256, Train, TrainingSettings, filled, stored_at
+from engine.messages import (
+    Example,
+    InvalidRequest,
+    PictureNote,
+    Sha256,
+    Train,
+    TrainingSettings,
+    fill_template,
+    stored_path,
+)
 from engine.sdxl.sizes import grain, nearest
 from engine.vision.near_duplicates import Fingerprint, fingerprint
 from engine.vision.sharpness import is_blurred, is_one_colour
@@ -67,7 +76,7 @@ class Examiner:
         self._grain = grain(side)
         self._names: dict[Sha256, str] = {}
         self._fingerprints: dict[str, Fingerprint] = {}
-        self.notes: list[Note] = []
+        self.notes: list[PictureNote] = []
         self.items: list[Item] = []
 
     @property
@@ -123,7 +132,7 @@ class Examiner:
         if used:
             self.items.append(item)
         self.notes.append(
-            Note(
+            PictureNote(
                 name=name,
                 width=picture.width,
                 height=picture.height,
@@ -137,7 +146,9 @@ class Examiner:
     def _leave_out(self, name: str, reason: str) -> None:
         nothing = (0, 0, 0, 0)
         self.notes.append(
-            Note(name=name, width=0, height=0, crop=nothing, size=(0, 0), problems=(reason,), used=False)
+            PictureNote(
+                name=name, width=0, height=0, crop=nothing, size=(0, 0), problems=(reason,), used=False
+            )
         )
 
     def _likeness(self, name: str, picture: Image.Image) -> list[str]:
@@ -166,7 +177,7 @@ def bucket(original: tuple[int, int], side: int, multiple: int) -> tuple[int, in
 def caption(training: Train, example: Example) -> str:
     """The picture's own caption or the filled template, either with the trigger in it, in one line."""
     own = " ".join(example.caption.split())
-    words = own or filled(training.template, training.trigger, training.subject)
+    words = own or fill_template(training.template, training.trigger, training.subject)
     word = rf"(?<![\w-]){re.escape(training.trigger)}(?![\w-])"
     return words if re.search(word, words, re.IGNORECASE) else f"{training.trigger} {words}".strip()
 
@@ -225,7 +236,7 @@ def time_ids(item: Item, corner: tuple[int, int]) -> tuple[int, int, int, int, i
 
 def opened(folder: Path, sha256: Sha256) -> Image.Image:
     """A stored picture in RGB, what is transparent in it white. Raises what UNREADABLE names."""
-    with Image.open(stored_at(folder, sha256), formats=FORMATS) as picture:
+    with Image.open(stored_path(folder, sha256), formats=FORMATS) as picture:
         if not picture.has_transparency_data:
             return picture.convert("RGB")
         clear = picture.convert("RGBA")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from engine.messages import Inspect, Inspected, JobId, Note, Sha256
+from engine.messages import Inspect, Inspected, JobId, PictureNote, Sha256
 from engine.training.contact_sheet import Grid, contact_sheet, thumbnail
 from engine.training.dataset import Examiner, Item, planned_steps
 from engine.training.optimizers import odd_rate
@@ -69,6 +69,6 @@ class Inspection:
         sizes = Counter(item.size for item in items)
         return self._rate(sizes.most_common(1)[0][0]) if sizes else 0.0
 
-    def _sheet(self, notes: tuple[Note, ...]) -> bytes:
+    def _sheet(self, notes: tuple[PictureNote, ...]) -> bytes:
         thumbnails = [self._thumbnails.get(example.sha256) for example in self._training.examples]
         return contact_sheet(notes, thumbnails, self._grid)

@@ -64,7 +64,7 @@ class Course:
         Raises InvalidRequest when neither is left.
         """
         settings = self.settings
-        if self.together and settings.kept_by is not Prior.NONE:
+        if self.together and settings.class_prior is not Prior.NONE:
             self.together = False
             self._lowered("the class is learned after each batch and no longer with it")
         elif settings.batch > 1:

@@ -17,17 +17,17 @@ from engine.lora.adapters import Adapters
 from engine.messages import (
     SIDE,
     SIDE_MULTIPLE,
+    CheckpointSaved,
     Event,
     InvalidRequest,
     JobId,
-    Learning,
     Paint,
     Prior,
-    Saved,
     Sha256,
     Size,
     Train,
     Trained,
+    TrainingProgress,
     TrainingSettings,
 )
 from engine.sdxl.model import Model
@@ -142,7 +142,7 @@ class Training:
     def _lived(self) -> Generator[None]:
         yield from self._read()
         learner = self._learner = self._begun()
-        if self._course.settings.kept_by is Prior.PICTURES:
+        if self._course.settings.class_prior is Prior.PICTURES:
             yield from self._paint_class(learner)
         if not self._course.step:
             yield from self._see_untrained(learner)
@@ -167,10 +167,10 @@ class Training:
         if self._stopping and not self._course.step and self.request.resume is None:
             raise InvalidRequest("it was stopped before its first step, so there is nothing to keep.")
 
-    def _progress(self, now: float) -> Learning:
+    def _progress(self, now: float) -> TrainingProgress:
         course, done = self._course, self._course.step - self._began_at
         left = (course.steps - course.step) * (now - self._began) / done if self._began and done else None
-        return Learning(
+        return TrainingProgress(
             job=self.job,
             step=course.step,
             steps=course.steps,
@@ -241,7 +241,9 @@ class Training:
         self._course.untaught = untaught.loss
         samples = yield from self._samples(learner)
         self._outbox.append(
-            Saved(job=self.job, step=0, adapter=None, state=None, validation=untaught.loss, samples=samples)
+            CheckpointSaved(
+                job=self.job, step=0, adapter=None, state=None, validation=untaught.loss, samples=samples
+            )
         )
 
     def _ended(self) -> bool:
@@ -295,9 +297,9 @@ class Training:
         """What keeps the class as it was, if it is to be kept: its own pictures, or what the untaught model
         answers in the place of these rows."""
         settings = self._course.settings
-        if settings.kept_by is Prior.NONE:
+        if settings.class_prior is Prior.NONE:
             return None
-        if settings.kept_by is Prior.PICTURES:
+        if settings.class_prior is Prior.PICTURES:
             return self._lessons.class_rows(number, settings.batch)
         yield from self._turn(LEARNING, "untaught", settings.batch)
         captions = [class_caption(caption, self.request.trigger) for caption in rows.captions]
@@ -347,7 +349,7 @@ class Training:
         yield from self._turn(SAMPLING, "saving")
         adapter = self._store.put_bytes(self._file(learner, samples))
         self._outbox.append(
-            Saved(
+            CheckpointSaved(
                 job=self.job,
                 step=course.step,
                 adapter=adapter,
@@ -420,7 +422,7 @@ class Training:
 def effort(settings: TrainingSettings) -> float:
     """What a picture costs in training, in pictures without a prior: a prior is as many rows again, and asks
     the untaught model first, which is a third of them; where few rows cost little, it is less."""
-    return {Prior.NONE: 1.0, Prior.PICTURES: 2.0, Prior.PREDICTION: 7 / 3}[settings.kept_by]
+    return {Prior.NONE: 1.0, Prior.PICTURES: 2.0, Prior.PREDICTION: 7 / 3}[settings.class_prior]
 
 
 @torch.no_grad()

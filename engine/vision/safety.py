@@ -14,7 +14,7 @@ from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionS
 from PIL import Image
 from transformers import CLIPImageProcessor
 
-from engine.messages import EngineSettings, Flagged, Paint, Train
+from engine.messages import EngineSettings, FlaggedPolicy, Paint, Train
 from engine.sdxl.model import CannotLoad, first_sentence, is_path
 
 COARSE = 8  # pixels of the longer side of a glimpse at what is yet to be checked
@@ -78,7 +78,7 @@ def safety_of(settings: EngineSettings, device: torch.device) -> Safety:
 
 def checks(safety: Safety, request: Paint | Train) -> bool:
     """Whether what this request is about is looked at."""
-    return safety.on and request.flagged is not Flagged.SHOW
+    return safety.on and request.flagged is not FlaggedPolicy.SHOW
 
 
 def flags_of(safety: Safety, request: Paint | Train) -> Flags | None:

@@ -13,35 +13,35 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.messages import (
-    Admit,
-    Admitted,
     Cancel,
     Cancelled,
     CannotStart,
+    ClipScore,
     Failed,
-    Flagged,
-    Folder,
+    FileStore,
+    FlaggedPolicy,
     Idle,
+    ImportLora,
     Inspect,
     JobId,
-    Liken,
-    Likened,
-    Look,
-    Merge,
-    Merged,
+    JobRequest,
+    LoraImported,
+    LoraScores,
+    LorasMerged,
+    MergeLoras,
     Paint,
     Painted,
     Picture,
     Progress,
     Ready,
-    Score,
+    SearchLoras,
     Shutdown,
     Size,
+    StepStarted,
     StopTraining,
+    TaskRequest,
     ToBot,
     Train,
-    Work,
-    Working,
 )
 from tests.bot.quick_training import Lesson, looked_at
 from tests.bot.uploads.one_pixel import png
@@ -77,7 +77,7 @@ class Engine:
             if not self.jobs and self.lesson is None:
                 self.bot.send(Idle())
 
-    def take(self, request: Work | Look | StopTraining | Cancel) -> None:
+    def take(self, request: JobRequest | TaskRequest | StopTraining | Cancel) -> None:
         match request:
             case Cancel():
                 self.drop(request.job)
@@ -86,13 +86,13 @@ class Engine:
                     self.lesson.stop()
             case Inspect():
                 self.notes.write(f"look {request.job}\n")
-                self.bot.send(Working(jobs=(request.job,), deadline=1.0))
+                self.bot.send(StepStarted(jobs=(request.job,), deadline=1.0))
                 self.bot.send(looked_at(request))
-            case Admit():
+            case ImportLora():
                 self.admit(request)
-            case Merge():
+            case MergeLoras():
                 self.merge(request)
-            case Liken():
+            case SearchLoras():
                 self.liken(request)
             case Train():
                 assert self.lesson is None, "one training at a time"
@@ -101,27 +101,27 @@ class Engine:
             case Paint():
                 self.take_pictures(request)
 
-    def liken(self, request: Liken) -> None:
+    def liken(self, request: SearchLoras) -> None:
         """What has the words' first letter in its own is the nearest; "die" kills."""
         if "die" in request.words:
             os.kill(os.getpid(), signal.SIGKILL)
-        self.bot.send(Working(jobs=(request.job,), deadline=1.0))
-        scores = tuple(30.0 if request.words[0] in one.words else 10.0 for one in request.faces)
-        faces = tuple(replace(one, clip="quick", vector=b"ab") for one in request.faces)
-        self.bot.send(Likened(job=request.job, faces=faces, scores=scores))
+        self.bot.send(StepStarted(jobs=(request.job,), deadline=1.0))
+        scores = tuple(30.0 if request.words[0] in one.words else 10.0 for one in request.candidates)
+        candidates = tuple(replace(one, clip="quick", vector=b"ab") for one in request.candidates)
+        self.bot.send(LoraScores(job=request.job, candidates=candidates, scores=scores))
 
-    def admit(self, request: Admit) -> None:
+    def admit(self, request: ImportLora) -> None:
         """A file with "refuse" in it is refused, one with "die" kills, the others are LoRAs."""
         self.notes.write(f"admit {request.job}\n")
-        self.bot.send(Working(jobs=(request.job,), deadline=1.0))
-        content = Folder(self.store).get(request.sha256)
+        self.bot.send(StepStarted(jobs=(request.job,), deadline=1.0))
+        content = FileStore(self.store).get(request.sha256)
         if b"die" in content:
             os.kill(os.getpid(), signal.SIGKILL)
         if b"refuse" in content:
             self.bot.send(Failed(job=request.job, reason="the LoRA is none.", expected=True))
             return
         self.bot.send(
-            Admitted(
+            LoraImported(
                 job=request.job,
                 sha256=request.sha256,
                 form="PEFT",
@@ -136,16 +136,16 @@ class Engine:
             )
         )
 
-    def merge(self, request: Merge) -> None:
+    def merge(self, request: MergeLoras) -> None:
         self.notes.write(f"merge {request.job}\n")
-        self.bot.send(Working(jobs=(request.job,), deadline=1.0))
+        self.bot.send(StepStarted(jobs=(request.job,), deadline=1.0))
         time.sleep(self.seconds)
-        content = b" ".join(Folder(self.store).get(use.sha256) for use in request.parts)
+        content = b" ".join(FileStore(self.store).get(use.sha256) for use in request.parts)
         self.bot.send(
-            Merged(
+            LorasMerged(
                 job=request.job,
                 name=request.name,
-                sha256=Folder(self.store).put_bytes(content),
+                sha256=FileStore(self.store).put_bytes(content),
                 rank=request.rank or 16,
                 modules=722,
                 tokens=0,
@@ -169,7 +169,7 @@ class Engine:
         self.bot.send(Cancelled(job=job))
 
     def learn(self, lesson: Lesson) -> None:
-        self.bot.send(Working(jobs=(lesson.request.job,), deadline=max(1.0, 4 * self.seconds)))
+        self.bot.send(StepStarted(jobs=(lesson.request.job,), deadline=max(1.0, 4 * self.seconds)))
         time.sleep(self.seconds)
         if lesson.step():
             self.notes.write(f"trained {lesson.request.job}\n")
@@ -181,7 +181,7 @@ class Engine:
         self.notes.write(f"inside {sum(one.count for one in self.jobs.values())}\n")
 
     def step(self) -> None:
-        self.bot.send(Working(jobs=tuple(self.jobs), deadline=max(1.0, 4 * self.seconds)))
+        self.bot.send(StepStarted(jobs=tuple(self.jobs), deadline=max(1.0, 4 * self.seconds)))
         time.sleep(self.seconds)
         for job, request in list(self.jobs.items()):
             self.steps[job] += 1
@@ -196,7 +196,7 @@ class Engine:
                         pictures=pictures(request),
                         seconds=self.seconds * request.steps,
                         scores=tuple(
-                            Score(name=one.name, clip=20.0 + place)
+                            ClipScore(name=one.name, clip=20.0 + place)
                             for place, one in enumerate(request.variants)
                         ),
                     )
@@ -219,8 +219,8 @@ class Engine:
 def pictures(request: Paint) -> tuple[Picture, ...]:
     """A prompt with "flag" in it has its first picture flagged, where that is looked at."""
     size = request.size if isinstance(request.size, Size) else Size(width=64, height=64)
-    flags = "flag" in request.prompt and request.flagged is not Flagged.SHOW
-    held = flags and request.flagged is Flagged.REFUSE
+    flags = "flag" in request.prompt and request.flagged is not FlaggedPolicy.SHOW
+    held = flags and request.flagged is FlaggedPolicy.REFUSE
     return tuple(
         Picture(
             png=b"" if held and not place else png(request.seed + place),
@@ -236,7 +236,7 @@ def pictures(request: Paint) -> tuple[Picture, ...]:
 def main() -> None:
     notes, seconds = Path(sys.argv[1]), float(sys.argv[2])
     bot = ToBot(int(sys.argv[sys.argv.index("--fd") + 1]))
-    settings = bot.settings()
+    settings = bot.receive_settings()
     engine = Engine(bot, notes, seconds, Path(settings.files))
     engine.notes.write(f"start {os.getpid()}\n")
     if settings.model != "quick":

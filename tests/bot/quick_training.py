@@ -9,17 +9,17 @@ from pathlib import Path
 
 from engine.messages import (
     Cancelled,
+    CheckpointSaved,
     Failed,
-    Folder,
+    FileStore,
     Inspect,
     Inspected,
-    Learning,
-    Note,
-    Saved,
+    PictureNote,
     Sha256,
     ToBot,
     Train,
     Trained,
+    TrainingProgress,
 )
 from tests.bot.uploads.one_pixel import png
 
@@ -30,7 +30,7 @@ FATAL = {"deadly": EVERY + 2, "hopeless": 2, "unlucky": 2}  # the step in which 
 def looked_at(request: Inspect) -> Inspected:
     """Pictures whose names begin with "bad" are left out."""
     notes = tuple(
-        Note(
+        PictureNote(
             name=one.name,
             width=64,
             height=64,
@@ -71,7 +71,7 @@ class Lesson:
     def __init__(self, bot: ToBot, request: Train, store: Path) -> None:
         self.bot = bot
         self.request = request
-        self.store = Folder(store)
+        self.store = FileStore(store)
         self.fate = store / "met"  # the unlucky die but once
         self.done = int(self.store.get(request.resume).split()[1]) if request.resume else 0
         self.began = self.done
@@ -83,7 +83,7 @@ class Lesson:
         request, steps = self.request, self.request.settings.steps
         if not self.done:
             self.bot.send(
-                Saved(
+                CheckpointSaved(
                     job=request.job,
                     step=0,
                     adapter=None,
@@ -98,7 +98,7 @@ class Lesson:
                 self.fate.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         self.bot.send(
-            Learning(
+            TrainingProgress(
                 job=request.job,
                 step=self.done,
                 steps=steps,
@@ -137,7 +137,7 @@ class Lesson:
         job, left = self.request.job, self.stored("state")
         self.bot.send(Cancelled(job=job, left=(left,) if self.request.name == "halfway" else ()))
         if self.request.name == "late":
-            self.bot.send(Saved(job=job, step=self.done, adapter=None, state=left, validation=None))
+            self.bot.send(CheckpointSaved(job=job, step=self.done, adapter=None, state=left, validation=None))
 
     def no_room(self) -> bool:
         """The "crowded" one finds the disk full, once, before it saves a second time."""
@@ -152,7 +152,7 @@ class Lesson:
         job, step = self.request.job, self.done
         self.saved.append(step)
         self.bot.send(
-            Saved(
+            CheckpointSaved(
                 job=job,
                 step=step,
                 adapter=self.stored("adapter"),

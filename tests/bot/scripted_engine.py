@@ -19,8 +19,8 @@ from engine.messages import (
     Progress,
     Ready,
     Shutdown,
+    StepStarted,
     ToBot,
-    Working,
 )
 
 READY = Ready(model="scripted", device="cpu", precision="float32", side=128, has_refiner=False, seconds=0.0)
@@ -29,7 +29,7 @@ READY = Ready(model="scripted", device="cpu", precision="float32", side=128, has
 def main() -> None:
     mode, note, fd = sys.argv[1], Path(sys.argv[2]), int(sys.argv[sys.argv.index("--fd") + 1])
     bot = ToBot(fd)
-    bot.settings()
+    bot.receive_settings()
     with note.open("a") as starts:
         starts.write(f"{os.getpid()}\n")
     nth = len(note.read_text().splitlines())
@@ -61,7 +61,7 @@ class Trap:
 def paint(bot: ToBot, request: Paint, trap: Path) -> None:
     """The prompt is the script."""
     job = request.job
-    bot.send(Working(jobs=(job,), deadline=0.5))
+    bot.send(StepStarted(jobs=(job,), deadline=0.5))
     match request.prompt:
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)

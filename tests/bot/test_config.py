@@ -248,25 +248,25 @@ def test_the_environment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.
     [
         ('modle = "x"', 'in [engine] modle = "x" is an unknown key: did you mean model?'),
         ("largest_bach = 4", "in [engine] largest_bach = 4 is an unknown key: did you mean largest_batch?"),
-        ("largest_batch = 0", "in [engine] largest_batch is 0, but it must be from 1 to 64."),
-        ("largest_batch = 65", "in [engine] largest_batch is 65, but it must be from 1 to 64."),
+        ("largest_batch = 0", "in [engine] largest_batch must be from 1 to 64, not 0."),
+        ("largest_batch = 65", "in [engine] largest_batch must be from 1 to 64, not 65."),
         (
             "largest_batch = 1.5",
-            "in [engine] largest_batch is 1.5, but it must be a whole number from 1 to 64.",
+            "in [engine] largest_batch must be a whole number from 1 to 64, not 1.5.",
         ),
         (
             'largest_batch = "8"',
-            "in [engine] largest_batch is '8', but it must be a whole number from 1 to 64.",
+            "in [engine] largest_batch must be a whole number from 1 to 64, not '8'.",
         ),
-        ("adapter_cache_mb = -1", "in [engine] adapter_cache_mb is -1, but it must be from 16 to 1000000."),
-        ("training_share = 0", "in [engine] training_share is 0, but it must be from 0.05 to 0.9."),
+        ("adapter_cache_mb = -1", "in [engine] adapter_cache_mb must be from 16 to 1000000, not -1."),
+        ("training_share = 0", "in [engine] training_share must be from 0.05 to 0.9, not 0."),
         (
             "deadline_floor_seconds = nan",
-            "in [engine] deadline_floor_seconds is nan, but it must be a number from 1 to 3600.",
+            "in [engine] deadline_floor_seconds must be a number from 1 to 3600, not nan.",
         ),
         (
             "deadline_floor_seconds = 0.5",
-            "in [engine] deadline_floor_seconds is 0.5, but it must be from 1 to 3600.",
+            "in [engine] deadline_floor_seconds must be from 1 to 3600, not 0.5.",
         ),
         (
             'precision = "fp8"',
@@ -304,10 +304,10 @@ def test_a_mistake_in_a_table_is_one_sentence(tmp_path: Path, text: str, sentenc
             'database = "postgresql+asyncpg://ana:secret@db/atelier"',
             "database has a password in it: passwords come from the environment, as PGPASSWORD.",
         ),
-        ("queue", "per_person = 0", "per_person is 0, but it must be from 1 to 1000."),
-        ("queue", "lease_seconds = 5", "lease_seconds is 5, but it must be from 10 to 3600."),
+        ("queue", "per_person = 0", "per_person must be from 1 to 1000, not 0."),
+        ("queue", "lease_seconds = 5", "lease_seconds must be from 10 to 3600, not 5."),
         ("local", "enabled = 1", "enabled is 1, but it must be true or false."),
-        ("local", "port = 65536", "port is 65536, but it must be from 0 to 65535."),
+        ("local", "port = 65536", "port must be from 0 to 65535, not 65536."),
         (
             "local",
             'token = "x"',
@@ -352,7 +352,7 @@ def test_a_mistake_in_a_table_is_one_sentence(tmp_path: Path, text: str, sentenc
             "chanels = [] is an unknown key: did you mean channels?",
         ),
         ("slack", 'channels = ["#art"]', "channels has '#art', but an id is written like 'C024BE91L'."),
-        ("slack", "port = -1", "port is -1, but it must be from 0 to 65535."),
+        ("slack", "port = -1", "port must be from 0 to 65535, not -1."),
         ("log", 'level = "loud"', 'level is "loud", but it must be "debug", "info", "warning" or "error".'),
         ("log", "jsn = true", "jsn = true is an unknown key: did you mean json?"),
         ("log", "as_json = true", "as_json = true is an unknown key: did you mean json?"),
@@ -373,7 +373,7 @@ def test_a_mistake_in_a_later_table_is_one_sentence(
     [
         (
             "[training]\nlargest_rank = 129",
-            "in [training] largest_rank is 129, but it must be from 1 to 128.",
+            "in [training] largest_rank must be from 1 to 128, not 129.",
         ),
         ("engin.model = 'demo'", "engin = a table is an unknown key: did you mean engine?"),
         (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.messages import stored_at
+from engine.messages import stored_path
 from tests.bot.fake_chat import Chat, OpenChat, Seen, caller
 from tests.bot.running_bot import rows
 
@@ -41,7 +41,7 @@ async def test_a_card_goes_from_queued_to_running_to_painted_in_one_message(
     assert (card.title, card.person, card.line) == ("a red fox", "ana", "painted in 0.4 s")
     assert ("steps", "8") in card.recipe
     assert [picture.seed for picture in card.pictures] == [7]
-    assert stored_at(tmp_path / "files", card.pictures[0].sha256).read_bytes().startswith(b"\x89PNG")
+    assert stored_path(tmp_path / "files", card.pictures[0].sha256).read_bytes().startswith(b"\x89PNG")
 
 
 async def test_a_running_card_has_a_preview_and_says_how_long_it_takes(open_chat: OpenChat) -> None:
@@ -152,7 +152,7 @@ async def test_a_deleted_job_has_no_card_and_no_file(chat: Chat) -> None:
 
     assert reply.ok
     assert chat.card(first.job) is None
-    assert not stored_at(chat.folder / "files", card.pictures[0].sha256).exists()
+    assert not stored_path(chat.folder / "files", card.pictures[0].sha256).exists()
     assert not (await chat.presses("ana", "again", first.job)).ok
 
 
@@ -164,7 +164,7 @@ async def test_a_file_that_another_job_needs_stays(chat: Chat) -> None:
     await chat.presses("ana", "delete", first.job)
     await chat.bot.delivery.calm()
 
-    assert stored_at(chat.folder / "files", card.pictures[0].sha256).exists()
+    assert stored_path(chat.folder / "files", card.pictures[0].sha256).exists()
 
 
 async def test_show_brings_a_card_back_in_the_channel_where_it_was_asked_for(chat: Chat) -> None:

@@ -8,7 +8,7 @@ import safetensors
 import structlog
 
 from bot.uploads.lora_folder import AdapterFolder
-from engine.messages import ADAPTER_NAME, InvalidRequest, stored_at
+from engine.messages import ADAPTER_NAME, InvalidRequest, stored_path
 from storage.files import Files
 
 HEADER = b'{"x.lora_A.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
@@ -111,7 +111,7 @@ async def test_the_alpha_that_peft_wrote_beside_a_lora_comes_with_it(folder: Ada
     lora = await folder.find("maria")
 
     assert lora is not None
-    stored = stored_at(folder.files.folder, lora.sha256)
+    stored = stored_path(folder.files.folder, lora.sha256)
     with safetensors.safe_open(stored, "np") as file:
         assert json.loads(file.metadata()["lora_adapter_metadata"]) == told
         assert list(file.keys()) == ["x.lora_A.weight"]
@@ -123,7 +123,7 @@ async def test_a_lora_that_is_found_is_stored_under_its_hash(folder: AdapterFold
     lora = await folder.find("ink")
 
     assert lora is not None
-    stored = stored_at(folder.files.folder, lora.sha256)
+    stored = stored_path(folder.files.folder, lora.sha256)
     assert stored.read_bytes() == (folder.folder / "ink.safetensors").read_bytes()
 
 

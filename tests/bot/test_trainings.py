@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import Sha256, stored_at
+from engine.messages import Sha256, stored_path
 from storage import uploads
 from storage.tables import Job, Upload
 from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, Seen, caller
@@ -294,7 +294,7 @@ async def test_what_nobody_needs_is_swept_out_after_a_day(open_chat: OpenChat) -
     forgotten, young = await files.put(b"left by a killed engine"), await files.put(b"just put")
     kept, unused = await sends(chat, "ana", b"kept"), await sends(chat, "ana", b"unused", now - 2 * DAY)
     for sha256 in (forgotten, kept, unused):
-        os.utime(stored_at(files.folder, sha256), (now - 2 * DAY,) * 2)
+        os.utime(stored_path(files.folder, sha256), (now - 2 * DAY,) * 2)
 
     await chat.bot.leftovers.sweep()
 
@@ -321,7 +321,7 @@ async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a
 
     await chat.bot.database.write(file_earlier)
     for sha256 in pictures:
-        os.utime(stored_at(chat.bot.files.folder, Sha256(sha256)), (time.time() - 2 * week,) * 2)
+        os.utime(stored_path(chat.bot.files.folder, Sha256(sha256)), (time.time() - 2 * week,) * 2)
 
     await chat.bot.leftovers.sweep()
 

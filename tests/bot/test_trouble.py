@@ -12,7 +12,7 @@ import pytest
 
 from bot.jobs import disk_space, results
 from bot.service import Bot
-from engine.messages import Folder, Sha256
+from engine.messages import FileStore, Sha256
 from storage.database import Database
 from tests.bot.fake_chat import Chat, OpenChat, Wall, a_config, quick
 from tests.bot.quick_lora import a_file
@@ -63,14 +63,14 @@ class Disk:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.full = False
-        really = Folder.put_bytes
+        really = FileStore.put_bytes
 
-        def put(store: Folder, content: bytes) -> Sha256:
+        def put(store: FileStore, content: bytes) -> Sha256:
             if self.full:
                 raise OSError(errno.ENOSPC, "No space left on device")
             return really(store, content)
 
-        monkeypatch.setattr(Folder, "put_bytes", put)
+        monkeypatch.setattr(FileStore, "put_bytes", put)
         monkeypatch.setattr(disk_space, "LONGEST_PAUSE", 0.2)
         monkeypatch.setattr(disk_space, "TRIED", 100)
 

@@ -20,7 +20,7 @@ from commands.sent_files import check_sent
 from commands.settings import with_defaults
 from commands.syntax.lora_syntax import Lora, Mention, OperatorFiles
 from commands.text_command import read
-from engine.messages import JobId, Note, Paint, Saved, Sha256, Trained
+from engine.messages import CheckpointSaved, JobId, Paint, PictureNote, Sha256, Trained
 from storage import jobs, people, space_settings, trainings, uploads
 from storage.database import Database
 from storage.ids import new_job_id
@@ -146,7 +146,9 @@ class Chat:
     async def reports(self, job: JobId, *, used: bool = True) -> None:
         """The engine has looked at the pictures of a draft."""
         number = (await self.sees(job)).number
-        note = Note(name="a.png", width=640, height=640, crop=(0, 0, 640, 640), size=(640, 640), used=used)
+        note = PictureNote(
+            name="a.png", width=640, height=640, crop=(0, 0, 640, 640), size=(640, 640), used=used
+        )
         await self.database.write(
             lambda session: trainings.save_report(
                 session, number, notes=[note], problems=(), steps=500, seconds=60.0, sheet=Sha256("5" * 64)
@@ -161,7 +163,7 @@ class Chat:
 
         async def work(session: AsyncSession) -> None:
             for step in steps:
-                checkpoint = Saved(
+                checkpoint = CheckpointSaved(
                     job=job,
                     step=step,
                     adapter=Sha256(f"{view.number:032x}{step:032x}"),

@@ -6,7 +6,7 @@ from commands.actions import available
 from commands.answers import Form
 from commands.recipe_text import written
 from commands.text_command import read
-from engine.messages import InvalidRequest, Score
+from engine.messages import ClipScore, InvalidRequest
 from storage import comparisons
 from tests.commands.chat import LORAS, Chat, asked
 
@@ -23,7 +23,7 @@ async def test_a_lora_is_compared_at_three_weights_without_it_and_with_the_refin
     ]
     assert [one.refiner for one in paint.variants] == [0, 0, 0, 0, 0.2]
     assert [use.sha256 for use in paint.adapters] == [LORAS["ink"]]
-    assert (paint.seed, paint.count, paint.painted) == (7, 1, 5)
+    assert (paint.seed, paint.count, paint.picture_count) == (7, 1, 5)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ async def test_what_clip_said_is_kept_with_the_lora_in_its_space_alone(chat: Cha
     await chat.says("ana", "/lora ana --share everybody")
     view = await chat.paints(await chat.files("ana", "/compare a fox --lora ana"))
     paint = view.request
-    scores = [Score(name="without", clip=21.25), Score(name="ana:1", clip=None)]
+    scores = [ClipScore(name="without", clip=21.25), ClipScore(name="ana:1", clip=None)]
     await chat.database.write(
         lambda session: comparisons.save(session, view.number, paint, scores)  # type: ignore[arg-type]
     )

@@ -136,9 +136,9 @@ def test_two_quotes_are_an_empty_text_that_is_meant() -> None:
     [
         ({"steps": "3"}, "the prompt is missing: say what to paint."),
         ({"prompt": "  "}, "the prompt is missing: say what to paint."),
-        ({"prompt": "fox", "steps": "ten"}, "steps is 'ten', but it must be a whole number from 1 to 100."),
+        ({"prompt": "fox", "steps": "ten"}, "--steps must be a whole number from 1 to 100, not 'ten'."),
         ({"prompt": "fox", "stepz": "3"}, "there is no option stepz: did you mean steps?"),
-        ({"prompt": "fox", "size": "7x64"}, "width is 7, but it must be from 64 to 2048."),
+        ({"prompt": "fox", "size": "7x64"}, "The width must be from 64 to 2048, not 7."),
     ],
 )
 def test_a_form_that_cannot_be_understood_is_answered_with_one_sentence(

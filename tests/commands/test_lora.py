@@ -140,7 +140,7 @@ async def test_owners_rename_their_loras_and_the_card_tells_the_new_name(chat: C
         "there is a LoRA ink here already: choose another name."
     )
     assert await refused(chat, "ana", "/lora mia --rename Mia!") == (
-        "the LoRA name 'mia!' may only have a-z, 0-9, '-' and '_', at most 32 of them."
+        "The LoRA name 'mia!' may only have a-z, 0-9, - and _, at most 32 of them."
     )
 
 

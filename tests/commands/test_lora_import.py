@@ -3,7 +3,7 @@
 import pytest
 
 from commands.answers import Form, RunTask
-from engine.messages import Admit, InvalidRequest, Merge
+from engine.messages import ImportLora, InvalidRequest, MergeLoras
 from tests.commands.chat import LORAS, Chat
 
 FILE = "e" * 64
@@ -21,7 +21,7 @@ async def test_a_file_that_somebody_sent_is_looked_at_by_the_engine(chat: Chat) 
     answer = await chat.fills("ana", "lora import", {"name": "fox", "file": FILE, "trigger": " sks  fox "})
 
     assert isinstance(answer, RunTask)
-    assert isinstance(answer.request, Admit)
+    assert isinstance(answer.request, ImportLora)
     assert (answer.request.name, answer.request.sha256, answer.request.phrase) == ("fox", FILE, "sks fox")
 
 
@@ -65,7 +65,7 @@ async def test_what_is_merged_follows_the_name_or_its_flag(chat: Chat, line: str
     answer = await chat.says("ana", line)
 
     assert isinstance(answer, RunTask)
-    assert isinstance(answer.request, Merge)
+    assert isinstance(answer.request, MergeLoras)
     assert answer.request.name == "both"
     assert [(use.name, use.sha256, use.weight) for use in answer.request.parts] == [
         ("ink", LORAS["ink"], 0.7),
@@ -80,17 +80,17 @@ async def test_a_merge_paints_what_calls_up_its_parts_unless_somebody_says_what(
         await chat.says("ana", "/lora merge both ink maria --prompt 'a red fox'"),
     )
 
-    assert isinstance(first, RunTask) and isinstance(first.request, Merge)
-    assert isinstance(second, RunTask) and isinstance(second.request, Merge)
+    assert isinstance(first, RunTask) and isinstance(first.request, MergeLoras)
+    assert isinstance(second, RunTask) and isinstance(second.request, MergeLoras)
     assert (first.request.prompt, second.request.prompt) == ("a picture", "a red fox")
 
 
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("/lora merge both ink", "name at least two"),
-        ("/lora merge both", "name at least two"),
-        ("/lora merge both ink:0.7 ink:0.5", "given twice"),
+        ("/lora merge both ink", "Name at least two"),
+        ("/lora merge both", "Name at least two"),
+        ("/lora merge both ink:0.7 ink:0.5", "there twice"),
         ("/lora merge both ink:0 maria", "weight 0"),
         ("/lora merge both ink maria --rank 4096", "from 1 to 128"),
         ("/lora merge both ink maria --rank -1", "from 1 to 128"),

@@ -184,9 +184,9 @@ async def test_a_lora_of_the_operator_is_known_by_the_name_of_its_file(chat: Cha
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ("Steps: 300, Seed: 5, CFG scale: 4", "steps is 300, but it must be from 1 to 100."),
-        ("Steps: 3, Seed: 5, CFG scale: 40", "cfg is 40, but it must be from 0 to 20."),
-        ("Steps: 3, Seed: 5, Size: 100x64", "width is 100, but it must be a multiple of 8, such as 96."),
+        ("Steps: 300, Seed: 5, CFG scale: 4", "--steps must be from 1 to 100, not 300."),
+        ("Steps: 3, Seed: 5, CFG scale: 40", "--cfg must be from 0 to 20, not 40."),
+        ("Steps: 3, Seed: 5, Size: 100x64", "The width must be a multiple of 8, such as 96, not 100."),
     ],
 )
 def test_what_is_out_of_bounds_is_refused_with_one_sentence(settings: str, sentence: str) -> None:

@@ -77,14 +77,14 @@ async def test_reset_forgets_them_and_may_set_others(chat: Chat) -> None:
 async def test_what_cannot_be_painted_together_is_refused_and_changes_nothing(chat: Chat) -> None:
     await heard(chat, "/settings --steps 60")
 
-    with pytest.raises(InvalidRequest, match=r"^steps is 60, but the LCM sampler takes at most 50\.$"):
+    with pytest.raises(InvalidRequest, match=r"^--steps must be at most 50 with the LCM sampler, not 60\.$"):
         await chat.says("ana", "/settings --sampler LCM")
 
     assert "  sampler  Euler" in await heard(chat, "/settings")
 
 
 async def test_a_value_out_of_its_range_is_refused(chat: Chat) -> None:
-    with pytest.raises(InvalidRequest, match=r"^steps is 0, but it must be from 1 to 100\.$"):
+    with pytest.raises(InvalidRequest, match=r"^--steps must be from 1 to 100, not 0\.$"):
         await chat.says("ana", "/settings --steps 0")
 
 

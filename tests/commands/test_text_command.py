@@ -431,7 +431,7 @@ BEGIN = "begin with a command, such as /imagine a red fox; /help tells them all.
         ),
         (
             "/imagine fox --lora ink two:x",
-            "the weight of LoRA two is x, but it must be a number from -2 to 2.",
+            "The weight of LoRA two must be a number from -2 to 2, not 'x'.",
         ),
         ("/imagine fox --prompt star", "the prompt was given twice: give it once."),
         ("/imagine --prompt --steps 3", "--prompt needs a value: what to paint."),
@@ -449,13 +449,13 @@ BEGIN = "begin with a command, such as /imagine a red fox; /help tells them all.
         ),
         ("/train maria --se 3", "there is no option --se: did you mean --seed?"),
         ("/imagine fox --w 832", "--width needs --height beside it: say both, or --size."),
-        ("/imagine fox --w 832 --h 8 --size 3:2", "height is 8, but it must be from 64 to 2048."),
+        ("/imagine fox --w 832 --h 8 --size 3:2", "--height must be from 64 to 2048, not 8."),
         ("/imagine fox --w 832 --h 832 --size 3:2", "--width and --size say the same: give one."),
         ("/settings --reset=maybe", "reset is 'maybe', but it must be true or false."),
         ("/show", "the job is missing: say which job, such as k3f9qa."),
         ("/show <b>", "'<b>' names no job: a job has six letters and digits, such as k3f9qa."),
         ("/help xyz", "there is no command /xyz: /help tells them all."),
-        ("/imagine fox --variation-seed -1", f"variation-seed is -1, but it must be from 0 to {2**63 - 1}."),
+        ("/imagine fox --variation-seed -1", f"--variation-seed must be from 0 to {2**63 - 1}, not -1."),
     ],
 )
 def test_what_cannot_be_understood_is_answered_with_one_sentence(line: str, sentence: str) -> None:

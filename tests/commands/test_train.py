@@ -10,7 +10,7 @@ from commands.answers import Answer, CreateJob, Form, UpdateCards
 from commands.common_words import ordinary
 from commands.presets import presets
 from commands.train import TRIGGERS
-from engine.messages import Example, Flagged, InvalidRequest, Optimizer, Prior, Schedule, Sha256, Train
+from engine.messages import Example, FlaggedPolicy, InvalidRequest, Optimizer, Prior, Schedule, Sha256, Train
 from tests.commands.chat import Chat
 
 ONE, TWO, THREE = (Sha256(letter * 64) for letter in "abc")
@@ -77,7 +77,7 @@ async def test_pictures_and_a_name_are_a_draft_as_the_preset_has_it(chat: Chat) 
     assert (request.settings.rank, request.settings.prior) == (32, Prior.PREDICTION)
     assert (request.settings.steps, request.author) == (500, "ana")
     view = await chat.sees(request.job)
-    assert (view.state, view.request) == ("draft", replace(request, flagged=Flagged.REFUSE))
+    assert (view.state, view.request) == ("draft", replace(request, flagged=FlaggedPolicy.REFUSE))
 
 
 async def test_the_small_model_is_taught_as_suits_it(chat: Chat) -> None:
@@ -157,12 +157,14 @@ async def test_somebody_says_what_is_painted_at_every_checkpoint(chat: Chat) -> 
     form = await chat.presses("ana", f"edit:{request.job}")
     assert isinstance(form, Form)
     assert form.values["samples"] == "zkw woman on the moon; a cat"
-    assert "the number of sample prompts is 5, but" in await refused(chat, name="ida", samples="a;b;c;d;e")
+    assert "The number of sample prompts must be from 0 to 4, not 5." in await refused(
+        chat, name="ida", samples="a;b;c;d;e"
+    )
 
 
 async def test_convolutions_are_trained_where_dora_is_not(chat: Chat) -> None:
     assert trained(await filled(chat, convolutions="true")).settings.convolutions
-    assert "dora learns linear layers only" in await refused(
+    assert "DoRA trains linear layers only" in await refused(
         chat, name="ida", convolutions="true", dora="true"
     )
 
@@ -254,9 +256,9 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"consent": "false"}, "say that you may use these pictures: tick the box, or add --consent."),
     (
         {"name": "My Cat"},
-        "the LoRA name 'my cat' may only have a-z, 0-9, '-' and '_', at most 32 of them.",
+        "The LoRA name 'my cat' may only have a-z, 0-9, - and _, at most 32 of them.",
     ),
-    ({"name": "../x"}, "the LoRA name '../x' may only have a-z, 0-9, '-' and '_', at most 32 of them."),
+    ({"name": "../x"}, "The LoRA name '../x' may only have a-z, 0-9, - and _, at most 32 of them."),
     ({"name": "ink"}, "there is a LoRA ink here already: choose another name."),
     (
         {"trigger": "House"},
@@ -268,16 +270,16 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ),
     (
         {"trigger": "two words"},
-        "the trigger 'two words' must be one word of 2 to 24 of a-z, 0-9, '-' and '_'.",
+        "The trigger must be one word of 2 to 24 of a-z, 0-9, - and _, not 'two words'.",
     ),
-    ({"rank": "100"}, "rank is 100, but it must be from 1 to 64."),
-    ({"rank": "0"}, "rank is 0, but it must be from 1 to 128."),
-    ({"steps": "0"}, "steps is 0, but it must be from 1 to 20000."),
-    ({"lr": "10"}, "lr is 10, but it must be from 0 to 1."),
-    ({"lr": "0.5"}, "lr is 0.5, but it must be from 0 to 0.1."),
+    ({"rank": "100"}, "--rank must be from 1 to 64, not 100."),
+    ({"rank": "0"}, "--rank must be from 1 to 128, not 0."),
+    ({"steps": "0"}, "--steps must be from 1 to 20000, not 0."),
+    ({"lr": "10"}, "--lr must be from 0 to 1, not 10."),
+    ({"lr": "0.5"}, "--lr must be from 0 to 0.1, not 0.5."),
     ({"optimizer": "sgd"}, "optimizer is 'sgd', but it must be adamw, adamw8bit or prodigy."),
     ({"preset": "stile"}, "there is no preset 'stile': did you mean style?"),
-    ({"blocks": "attic"}, "there is no block 'attic': write down.0, mid or up.1, for example."),
+    ({"blocks": "attic"}, "There is no block 'attic'. Blocks are called down.0, mid or up.1, for example."),
     ({"pictures": "nonsense"}, "the pictures cannot be read: send them with the form."),
     ({"pictures": "{}"}, "the pictures cannot be read: send them with the form."),
     ({"pictures": "[" * 100_000}, "the pictures cannot be read: send them with the form."),
@@ -288,7 +290,7 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"pictures": "[7]"}, "one of the pictures cannot be read: send it with the form."),
     (
         {"pictures": json.dumps([{"sha256": ONE, "name": "a.png", "caption": "x" * 5000}])},
-        "the caption of a.png has 5,000 characters, but at most 1,000 are allowed.",
+        "The caption of a.png has 5,000 characters. At most 1,000 are allowed.",
     ),
 ]
 
@@ -301,9 +303,7 @@ async def test_what_cannot_be_is_answered_with_one_sentence(chat: Chat) -> None:
 async def test_more_pictures_than_can_be_learned_from_are_refused(chat: Chat) -> None:
     pictures = await chat.sends("ana", *(f"{number:064x}" for number in range(51)))
 
-    assert await refused(chat, pictures=pictures) == (
-        "the number of pictures is 51, but it must be from 1 to 50."
-    )
+    assert await refused(chat, pictures=pictures) == ("The number of pictures must be from 1 to 50, not 51.")
 
 
 async def test_a_name_is_taken_from_the_draft_on_until_it_is_deleted(chat: Chat) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.lora import safetensors_file
 from engine.lora.adapter_file import read_adapter
 from engine.lora.key_names import COMPONENTS, KeyNames, Place
-from engine.messages import HEADER_BYTES, AdapterUse, InvalidRequest, Sha256, stored_at
+from engine.messages import HEADER_BYTES, AdapterUse, InvalidRequest, Sha256, stored_path
 from tests.lora_files import (
     attention,
     diffusers_new,
@@ -182,7 +182,7 @@ def test_a_file_that_is_not_there_is_missing(tmp_path: Path, names: KeyNames) ->
 
 def test_a_file_with_another_hash_is_damaged(tmp_path: Path, names: KeyNames) -> None:
     use = store(tmp_path, pair())
-    with stored_at(tmp_path, use.sha256).open("ab") as file:
+    with stored_path(tmp_path, use.sha256).open("ab") as file:
         file.write(b"x")
 
     assert refusal(tmp_path, names, use) == (
@@ -194,7 +194,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(
     tmp_path: Path, names: KeyNames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use = store(tmp_path, pair())
-    with stored_at(tmp_path, use.sha256).open("r+b") as file:
+    with stored_path(tmp_path, use.sha256).open("r+b") as file:
         file.truncate(513 * 2**20)  # sparse
     monkeypatch.delattr(Path, "read_bytes")
 

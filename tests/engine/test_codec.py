@@ -13,50 +13,50 @@ import pytest
 
 from engine.messages import (
     AdapterUse,
-    Admit,
-    Admitted,
     BrokenMessage,
     Cancel,
     Cancelled,
     CannotStart,
+    CheckpointSaved,
+    ClipScore,
     EngineSettings,
     Event,
     Example,
-    Face,
     Failed,
-    Flagged,
+    FlaggedPolicy,
     Idle,
+    ImportLora,
     Inspect,
     Inspected,
     JobId,
-    Learning,
-    Liken,
-    Likened,
-    Merge,
-    Merged,
-    Note,
+    LoraImported,
+    LoraScores,
+    LorasMerged,
+    MergeLoras,
     Paint,
     Painted,
     Picture,
+    PictureNote,
     Prior,
     Progress,
     Ratio,
     Ready,
     Request,
     Sampler,
-    Saved,
-    Score,
+    SearchCandidate,
+    SearchLoras,
     Sha256,
     Shutdown,
     Size,
+    StepStarted,
     StopTraining,
     ToBot,
     ToEngine,
     Train,
     Trained,
+    TrainingProgress,
     TrainingSettings,
     Variant,
-    Working,
 )
 
 JOB, HASH = JobId("k3f9qa"), Sha256("a" * 64)
@@ -80,21 +80,25 @@ REQUESTS: tuple[Request, ...] = (
         size=Ratio(across=3, down=2),
         sampler=Sampler.DPM_2M_KARRAS,
         variants=(Variant(name="with", adapters=(INK,)), Variant(name="without")),
-        flagged=Flagged.REFUSE,
+        flagged=FlaggedPolicy.REFUSE,
     ),
     LESSON,
     Inspect(training=LESSON),
     StopTraining(job=JOB),
-    Admit(job=JOB, name="ink", sha256=HASH),
-    Merge(job=JOB, name="both", parts=(INK, OTHER), prompt="a fox"),
-    Liken(job=JOB, words="a fox", faces=(Face(picture=None, words="fox", clip="x", vector=b"\0\xff"),)),
+    ImportLora(job=JOB, name="ink", sha256=HASH),
+    MergeLoras(job=JOB, name="both", parts=(INK, OTHER), prompt="a fox"),
+    SearchLoras(
+        job=JOB,
+        words="a fox",
+        candidates=(SearchCandidate(picture=None, words="fox", clip="x", vector=b"\0\xff"),),
+    ),
     Cancel(job=JOB),
     Shutdown(),
 )
 EVENTS: tuple[Event, ...] = (
     Ready(model="demo", device="cpu", precision="float32", side=128, has_refiner=True, seconds=0.1),
     CannotStart(reason="no model."),
-    Working(jobs=(JOB, JobId("other")), deadline=float("inf")),
+    StepStarted(jobs=(JOB, JobId("other")), deadline=float("inf")),
     Idle(),
     Progress(job=JOB, step=1, steps=30, preview=bytes(range(256))),
     Painted(
@@ -103,17 +107,21 @@ EVENTS: tuple[Event, ...] = (
             Picture(png=bytes([n]) * 9, seed=n, width=8, height=8, flagged=n == 1) for n in range(4)
         ),
         seconds=1 / 3,
-        scores=(Score(name="ink", clip=None), Score(name="maria", clip=27.5)),
+        scores=(ClipScore(name="ink", clip=None), ClipScore(name="maria", clip=27.5)),
     ),
     Inspected(
         job=JOB,
         sheet=b"jpeg",
-        notes=(Note(name="a.png", width=9, height=8, crop=(1, 0, 8, 8), size=(8, 8), problems=("blurred",)),),
+        notes=(
+            PictureNote(
+                name="a.png", width=9, height=8, crop=(1, 0, 8, 8), size=(8, 8), problems=("blurred",)
+            ),
+        ),
         problems=(),
         steps=500,
         seconds=60.0,
     ),
-    Admitted(
+    LoraImported(
         job=JOB,
         sha256=HASH,
         form="PEFT",
@@ -125,7 +133,7 @@ EVENTS: tuple[Event, ...] = (
         size=9,
         picture=b"",
     ),
-    Merged(
+    LorasMerged(
         job=JOB,
         name="both",
         sha256=HASH,
@@ -138,9 +146,9 @@ EVENTS: tuple[Event, ...] = (
         picture=b"one",
         sheet=b"other",
     ),
-    Likened(job=JOB, faces=(Face(picture=HASH, words=""),), scores=(None,)),
-    Learning(job=JOB, step=0, steps=9, phase="learning", loss=float("nan")),
-    Saved(
+    LoraScores(job=JOB, candidates=(SearchCandidate(picture=HASH, words=""),), scores=(None,)),
+    TrainingProgress(job=JOB, step=0, steps=9, phase="learning", loss=float("nan")),
+    CheckpointSaved(
         job=JOB,
         step=9,
         adapter=None,
@@ -170,7 +178,7 @@ def test_every_message_is_among_these() -> None:
 def test_all_comes_as_it_was_said() -> None:
     with ends() as (bot, engine):
         bot.send(EngineSettings(model="demo", compile=True))
-        assert engine.settings() == EngineSettings(model="demo", compile=True)
+        assert engine.receive_settings() == EngineSettings(model="demo", compile=True)
         for request in REQUESTS:
             bot.send(request)
             assert engine.receive() == request
@@ -197,11 +205,11 @@ PROGRESS = ["Progress", "k3f9qa", 1, 30, 0]
         ["progress", *PROGRESS[1:]],
         ["Shutdown"],  # which only the bot says
         ["EngineSettings", "demo"],
-        ["Working", "k3f9qa", 1.0],
-        ["Working", ["k3f9qa", None], 1.0],
+        ["StepStarted", "k3f9qa", 1.0],
+        ["StepStarted", ["k3f9qa", None], 1.0],
         ["Painted", "k3f9qa", [PROGRESS], 1.0, []],
         ["Painted", "k3f9qa", [["Picture", 0, 7, 8, 8, "no"]], 1.0, []],
-        ["Inspected", "k3f9qa", 0, [["Note", "a", 1, 1, [0, 0, 1], [1, 1], [], True]], [], 1, 1.0],
+        ["Inspected", "k3f9qa", 0, [["PictureNote", "a", 1, 1, [0, 0, 1], [1, 1], [], True]], [], 1, 1.0],
         {"Progress": PROGRESS},
         [],
         [[]],
@@ -225,9 +233,9 @@ def test_the_same_well_said_is_taken() -> None:
 
 def test_a_request_out_of_its_range_is_refused_on_the_way_too() -> None:
     with ends() as (bot, engine):
-        sends(bot.fileno(), json.dumps(["Admit", "k3f9qa", "../ink", HASH, ""]).encode(), 0)
+        sends(bot.fileno(), json.dumps(["ImportLora", "k3f9qa", "../ink", HASH, ""]).encode(), 0)
 
-        with pytest.raises(BrokenMessage, match="the LoRA name"):
+        with pytest.raises(BrokenMessage, match="The LoRA name"):
             engine.receive()
 
 

@@ -11,7 +11,16 @@ from PIL import Image, ImageFilter
 
 from engine.demo.renderer import draw
 from engine.demo.world import sample_layout, sample_scene
-from engine.messages import Example, Folder, InvalidRequest, JobId, Note, Sha256, Train, TrainingSettings
+from engine.messages import (
+    Example,
+    FileStore,
+    InvalidRequest,
+    JobId,
+    PictureNote,
+    Sha256,
+    Train,
+    TrainingSettings,
+)
 from engine.training.dataset import (
     UPSCALE,
     Examiner,
@@ -36,7 +45,7 @@ def drawn(width: int, height: int, seed: int = 0) -> Image.Image:
 def stored(folder: Path, picture: Image.Image, kind: str = "PNG") -> Sha256:
     out = io.BytesIO()
     picture.save(out, kind)
-    return Folder(folder).put_bytes(out.getvalue())
+    return FileStore(folder).put_bytes(out.getvalue())
 
 
 def a_training(examples: Sequence[Example], **changes: object) -> Train:
@@ -57,7 +66,7 @@ def look(folder: Path, *pictures: Image.Image, side: int = DEMO, **changes: obje
     return examined(folder, a_training(examples, **changes), side)
 
 
-def only(examiner: Examiner) -> tuple[Item, Note]:
+def only(examiner: Examiner) -> tuple[Item, PictureNote]:
     [item], [note] = examiner.items, examiner.notes
     return item, note
 
@@ -145,7 +154,7 @@ def test_no_picture_left_is_said_so(tmp_path: Path) -> None:
 def test_a_file_that_is_broken_or_gone_is_noted_and_the_others_go_on(
     tmp_path: Path, content: bytes | None
 ) -> None:
-    bad = Sha256("0" * 64) if content is None else Folder(tmp_path).put_bytes(content)
+    bad = Sha256("0" * 64) if content is None else FileStore(tmp_path).put_bytes(content)
     fine = stored(tmp_path, drawn(128, 128))
 
     examiner = examined(tmp_path, a_training([Example(sha256=bad), Example(sha256=fine)]))
@@ -161,7 +170,7 @@ def test_a_file_that_is_broken_or_gone_is_noted_and_the_others_go_on(
 def test_a_cut_jpeg_is_noted(tmp_path: Path) -> None:
     out = io.BytesIO()
     drawn(400, 300).save(out, "JPEG")
-    cut = Folder(tmp_path).put_bytes(out.getvalue()[:-2000])
+    cut = FileStore(tmp_path).put_bytes(out.getvalue()[:-2000])
 
     assert examined(tmp_path, a_training([Example(sha256=cut)])).notes[0].problems == ("it cannot be read.",)
 

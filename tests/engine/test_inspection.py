@@ -10,7 +10,7 @@ from PIL.ImageColor import getrgb
 
 from engine.messages import (
     Example,
-    Folder,
+    FileStore,
     Inspect,
     Inspected,
     InvalidRequest,
@@ -152,7 +152,7 @@ def test_the_sheet_shows_the_crop_bright_and_the_rest_dim(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("count", [1, 3, 8, 50])
 def test_the_sheet_fits_on_a_screen_whatever_the_pictures_are(tmp_path: Path, count: int) -> None:
-    broken = Folder(tmp_path).put_bytes(b"no picture")
+    broken = FileStore(tmp_path).put_bytes(b"no picture")
     pictures = [Example(sha256=broken, name="好" * 40)] * count
     pictures[0] = Example(sha256=stored(tmp_path, drawn(128, 128)), name="\u202e" + "long " * 30)
 

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from engine.messages import (
     AdapterUse,
-    Admit,
-    Admitted,
     Event,
     Failed,
+    ImportLora,
     JobId,
+    LoraImported,
     Sha256,
-    Working,
-    stored_at,
+    StepStarted,
+    stored_path,
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
@@ -49,14 +49,14 @@ def lora(loaded: Model) -> Lora:
 
 def asked(studio: Studio, sha256: Sha256, **more: Any) -> list[Event]:
     """All that the studio tells of one file at the door."""
-    events = list(studio.accept(Admit(job=JobId("door"), name="maria", sha256=sha256, **more)))
+    events = list(studio.accept(ImportLora(job=JobId("door"), name="maria", sha256=sha256, **more)))
     while not studio.idle:
         events += studio.step()
     return events
 
 
-def admitted(studio: Studio, sha256: Sha256, **more: Any) -> Admitted:
-    (told,) = [one for one in asked(studio, sha256, **more) if isinstance(one, Admitted)]
+def admitted(studio: Studio, sha256: Sha256, **more: Any) -> LoraImported:
+    (told,) = [one for one in asked(studio, sha256, **more) if isinstance(one, LoraImported)]
     return told
 
 
@@ -108,7 +108,7 @@ def test_a_file_in_other_names_comes_out_in_kohyas_with_the_same_numbers(
 
     assert told.form == called
     assert furthest(pictures["as it came"], pictures["as it is kept"]) == 0
-    with safetensors.safe_open(stored_at(files, told.sha256), "pt") as kept:
+    with safetensors.safe_open(stored_path(files, told.sha256), "pt") as kept:
         assert all(key.startswith(("lora_unet_", "lora_te1_", "lora_te2_")) for key in kept.keys())  # noqa: SIM118
         assert kept.metadata()["ss_base_model_version"] == "sdxl_base_v1-0"
         assert kept.metadata()["ss_network_dim"] == "4"
@@ -120,10 +120,10 @@ def test_a_picture_is_painted_with_it_before_it_is_let_in(studio: Studio, files:
     events = asked(studio, sent.sha256)
     told = events[-2]
 
-    assert isinstance(told, Admitted)
+    assert isinstance(told, LoraImported)
     assert pixels(told.picture).shape == (128, 128, 3)
     assert (told.phrase, told.rank, told.tokens) == ("ohwx woman", 4, 0)
-    assert {event.jobs for event in events if isinstance(event, Working)} == {("door",)}
+    assert {event.jobs for event in events if isinstance(event, StepStarted)} == {("door",)}
     assert b"ohwx woman" in told.picture
 
 
@@ -198,9 +198,9 @@ def test_one_that_paints_nothing_that_can_be_seen_is_not_let_in(
 def test_pictures_go_on_while_a_file_is_looked_at(studio: Studio, files: Path, lora: Lora) -> None:
     sent = store(files, kohya(lora))
     events = list(studio.accept(request("a", steps=4)))
-    events += studio.accept(Admit(job=JobId("door"), name="maria", sha256=sent.sha256))
+    events += studio.accept(ImportLora(job=JobId("door"), name="maria", sha256=sent.sha256))
     while not studio.idle:
         events += studio.step()
-    seen = [type(one).__name__ for one in events if not isinstance(one, Working)]
+    seen = [type(one).__name__ for one in events if not isinstance(one, StepStarted)]
 
-    assert seen.index("Painted") < seen.index("Admitted")
+    assert seen.index("Painted") < seen.index("LoraImported")

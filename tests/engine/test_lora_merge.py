@@ -17,8 +17,8 @@ from engine.messages import (
     Failed,
     InvalidRequest,
     JobId,
-    Merge,
-    Merged,
+    LorasMerged,
+    MergeLoras,
     Sha256,
 )
 from engine.sdxl.model import Model
@@ -31,15 +31,15 @@ PROMPT = "a red star above a blue circle on a white background"
 
 
 def asked(studio: Studio, *parts: AdapterUse, **more: Any) -> list[Event]:
-    merge = Merge(job=JobId("merge"), name="both", parts=parts, prompt=PROMPT, **more)
+    merge = MergeLoras(job=JobId("merge"), name="both", parts=parts, prompt=PROMPT, **more)
     events = list(studio.accept(merge))
     while not studio.idle:
         events += studio.step()
     return events
 
 
-def merged(studio: Studio, *parts: AdapterUse, **more: Any) -> Merged:
-    (told,) = [one for one in asked(studio, *parts, **more) if isinstance(one, Merged)]
+def merged(studio: Studio, *parts: AdapterUse, **more: Any) -> LorasMerged:
+    (told,) = [one for one in asked(studio, *parts, **more) if isinstance(one, LorasMerged)]
     return told
 
 
@@ -74,7 +74,7 @@ def test_a_merge_that_is_cancelled_tells_what_it_left_in_the_store(
     studio: Studio, loras: tuple[AdapterUse, AdapterUse], files: Path
 ) -> None:
     before = set(files.glob("??/*"))
-    list(studio.accept(Merge(job=JobId("merge"), name="other", parts=loras, prompt=PROMPT)))
+    list(studio.accept(MergeLoras(job=JobId("merge"), name="other", parts=loras, prompt=PROMPT)))
     while not (left := set(files.glob("??/*")) - before):
         list(studio.step())
 
@@ -161,7 +161,7 @@ def test_a_merge_that_means_nothing_is_refused_when_it_is_made(
     uses = tuple(AdapterUse(name=name, sha256=sha256, weight=weight) for name, sha256, weight in parts)  # type: ignore[arg-type]
 
     with pytest.raises(InvalidRequest, match=reason):
-        Merge(job=JobId("j"), name="both", parts=uses, prompt=PROMPT)
+        MergeLoras(job=JobId("j"), name="both", parts=uses, prompt=PROMPT)
 
 
 @pytest.mark.parametrize("rank", [0, -1, 129, 4096])
@@ -169,4 +169,4 @@ def test_a_rank_that_no_file_may_have_is_refused(rank: int) -> None:
     uses = tuple(AdapterUse(name=name, sha256=name * 64, weight=1.0) for name in "ab")  # type: ignore[arg-type]
 
     with pytest.raises(InvalidRequest, match="from 1 to 128"):
-        Merge(job=JobId("j"), name="both", parts=uses, prompt=PROMPT, rank=rank)
+        MergeLoras(job=JobId("j"), name="both", parts=uses, prompt=PROMPT, rank=rank)

@@ -24,12 +24,12 @@ from engine.lora.adapters import Adapters
 from engine.lora.safetensors_file import read_header
 from engine.messages import (
     AdapterUse,
+    CheckpointSaved,
     EngineSettings,
-    Folder,
+    FileStore,
     Optimizer,
     Paint,
     Prior,
-    Saved,
     Size,
     TrainingSettings,
 )
@@ -149,8 +149,8 @@ def test_a_training_that_finds_too_little_memory_lowers_its_batch_and_says_so(la
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
             training.close()
-        saved = [event.adapter for event in events if isinstance(event, Saved) and event.adapter]
-        header = read_header(Folder(folder).get(saved[-1]), "the LoRA")
+        saved = [event.adapter for event in events if isinstance(event, CheckpointSaved) and event.adapter]
+        header = read_header(FileStore(folder).get(saved[-1]), "the LoRA")
 
     assert "Memory was short" in json.dumps(dict(header.metadata))
 

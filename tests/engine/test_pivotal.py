@@ -7,7 +7,7 @@ import safetensors.torch
 
 from commands.presets import preset, settled
 from engine.demo.lora_lessons import ARROW, School
-from engine.messages import Folder
+from engine.messages import FileStore
 
 
 @pytest.mark.timeout(900)  # a whole training on a busy machine
@@ -16,7 +16,7 @@ def test_pivotal_tuning_teaches_a_new_token(school: School) -> None:
     with_word = school.learns(
         "token", school.pictures_of(ARROW), settled(preset("subject"), 8, pivotal, small=True)
     ).best
-    store = Folder(school.folder)
+    store = FileStore(school.folder)
     tensors = safetensors.torch.load(store.get(with_word.sha256))
     of_word = {name for name in tensors if name.startswith("bundle_emb")}
     others = safetensors.torch.save({name: tensors[name] for name in tensors.keys() - of_word})

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from PIL import Image
 
 from engine.lora.short_hashes import ModelHash
-from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size, stored_at
+from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size, stored_path
 from engine.sdxl.model import DEMO
 from engine.sdxl.png_file import Recipe, png
 from engine.studio import Studio
@@ -111,7 +111,7 @@ def test_hashes_are_those_that_a1111_and_civitai_know_the_files_by(studio: Studi
     lora = kohya(make_lora(studio._model.base, of=attention, seed=9))
     use = store(files, lora, metadata={"ss_output_name": "one"})
     renamed = store(files, lora, metadata={"ss_output_name": "another", "note": "of the same numbers"})
-    whole = stored_at(files, use.sha256).read_bytes()
+    whole = stored_path(files, use.sha256).read_bytes()
     numbers = hashlib.sha256(whole[8 + int.from_bytes(whole[:8], "little") :]).hexdigest()
     unet = (DEMO / "base/unet/diffusion_pytorch_model.safetensors").read_bytes()
 

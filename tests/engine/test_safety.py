@@ -14,8 +14,8 @@ from engine.messages import (
     EngineSettings,
     Event,
     Example,
-    Flagged,
-    Folder,
+    FileStore,
+    FlaggedPolicy,
     Inspect,
     Inspected,
     JobId,
@@ -57,7 +57,7 @@ def painted(events: list[Event]) -> Painted:
     return found
 
 
-def paints(studio: Studio, flagged: Flagged, **changes: Any) -> tuple[Painted, list[Event]]:
+def paints(studio: Studio, flagged: FlaggedPolicy, **changes: Any) -> tuple[Painted, list[Event]]:
     events = work(studio, {0: [request(flagged=flagged, steps=2, **changes)]})
     return painted(events), events
 
@@ -67,7 +67,7 @@ def test_what_is_flagged_has_no_bytes_and_only_colours_are_glimpsed(
 ) -> None:
     studio = Studio(model, settings(files, tmp_path))
 
-    refused, events = paints(studio, Flagged.REFUSE, count=2)
+    refused, events = paints(studio, FlaggedPolicy.REFUSE, count=2)
 
     assert [(one.png, one.flagged) for one in refused.pictures] == [(b"", True), (b"", True)]
     assert refused.seconds > 0
@@ -80,7 +80,9 @@ def test_a_spoiler_and_a_channel_for_adults_have_the_picture(
 ) -> None:
     studio = Studio(model, settings(files, tmp_path))
 
-    ((hidden,), (shown,)) = (paints(studio, one)[0].pictures for one in (Flagged.SPOILER, Flagged.SHOW))
+    ((hidden,), (shown,)) = (
+        paints(studio, one)[0].pictures for one in (FlaggedPolicy.SPOILER, FlaggedPolicy.SHOW)
+    )
 
     assert hidden.flagged and hidden.png
     assert not shown.flagged and shown.png == hidden.png
@@ -89,7 +91,7 @@ def test_a_spoiler_and_a_channel_for_adults_have_the_picture(
 def test_a_comparison_with_anything_flagged_is_not_shown(model: Model, files: Path, tmp_path: Path) -> None:
     studio = Studio(model, settings(files, tmp_path))
 
-    sheet, _ = paints(studio, Flagged.REFUSE, variants=(Variant(name="without"), Variant(name="again")))
+    sheet, _ = paints(studio, FlaggedPolicy.REFUSE, variants=(Variant(name="without"), Variant(name="again")))
 
     assert [(one.png, one.flagged) for one in sheet.pictures] == [(b"", True)]
     assert not sheet.scores
@@ -100,7 +102,7 @@ def test_what_is_not_flagged_is_as_it_was_without_a_check(
 ) -> None:
     checking = Studio(model, settings(files, tmp_path, flags=False))
 
-    ((checked,), (plain,)) = (paints(one, Flagged.REFUSE)[0].pictures for one in (checking, studio))
+    ((checked,), (plain,)) = (paints(one, FlaggedPolicy.REFUSE)[0].pictures for one in (checking, studio))
 
     assert checked == plain and not checked.flagged
 
@@ -111,9 +113,9 @@ def test_pictures_to_learn_from_that_are_flagged_are_left_out(
     studio = Studio(model, settings(files, tmp_path))
     file = io.BytesIO()
     Image.effect_noise((128, 128), 90).convert("RGB").save(file, "PNG")
-    example = Example(sha256=Folder(files).put_bytes(file.getvalue()), name="a.png", caption="")
+    example = Example(sha256=FileStore(files).put_bytes(file.getvalue()), name="a.png", caption="")
 
-    def reports(flagged: Flagged) -> Inspected:
+    def reports(flagged: FlaggedPolicy) -> Inspected:
         asked = Train(
             job=JobId("t"),
             name="fox",
@@ -128,7 +130,7 @@ def test_pictures_to_learn_from_that_are_flagged_are_left_out(
         (report,) = [one for one in events if isinstance(one, Inspected)]
         return report
 
-    refused, shown = reports(Flagged.REFUSE), reports(Flagged.SHOW)
+    refused, shown = reports(FlaggedPolicy.REFUSE), reports(FlaggedPolicy.SHOW)
 
     assert [(one.used, one.problems) for one in refused.notes] == [
         (False, ("filtered: the safety check flags it.",))
@@ -155,4 +157,4 @@ def test_a_check_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None
 
 def test_without_a_name_nothing_is_checked() -> None:
     assert not safety_of(EngineSettings(model="demo"), torch.device("cpu")).on
-    assert Paint(job=JobId("j"), prompt="a fox", seed=1).flagged is Flagged.SHOW
+    assert Paint(job=JobId("j"), prompt="a fox", seed=1).flagged is FlaggedPolicy.SHOW

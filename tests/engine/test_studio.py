@@ -28,8 +28,8 @@ from engine.messages import (
     Sampler,
     Sha256,
     Size,
-    Working,
-    stored_at,
+    StepStarted,
+    stored_path,
 )
 from engine.sdxl.model import Model
 from engine.sdxl.png_file import Recipe, png
@@ -50,14 +50,14 @@ def test_requests_of_different_steps_and_guidance_share_forwards(studio: Studio)
         },
     )
 
-    assert any(set(event.jobs) == {"a", "b", "c"} for event in events if isinstance(event, Working))
+    assert any(set(event.jobs) == {"a", "b", "c"} for event in events if isinstance(event, StepStarted))
     assert {event.job for event in events if isinstance(event, Painted)} == {"a", "b", "c"}
 
 
 def test_never_more_pictures_than_the_largest_batch_share_a_forward(studio: Studio) -> None:
     events = work(studio, {0: [request(str(number), steps=2, seed=number) for number in range(7)]})
 
-    assert max(len(event.jobs) for event in events if isinstance(event, Working)) == 4
+    assert max(len(event.jobs) for event in events if isinstance(event, StepStarted)) == 4
     assert sum(isinstance(event, Painted) for event in events) == 7
 
 
@@ -68,7 +68,7 @@ def test_where_sharing_does_not_pay_the_first_to_come_is_the_first_to_end(
 
     events = work(studio, {0: [request(name, steps=6) for name in "abc"], 2: [request("d", steps=2)]})
 
-    assert {len(event.jobs) for event in events if isinstance(event, Working)} == {1}
+    assert {len(event.jobs) for event in events if isinstance(event, StepStarted)} == {1}
     assert [event.job for event in events if isinstance(event, Painted)] == ["a", "b", "c", "d"]
 
 
@@ -352,7 +352,7 @@ def test_loras_that_do_not_fit_on_the_device_together_take_turns_there(model: Mo
         for seed in (1, 2)
     ]
     requests = [request(use.name, adapters=(use,), steps=9) for use in uses]
-    sizes = [stored_at(files, use.sha256).stat().st_size for use in uses]
+    sizes = [stored_path(files, use.sha256).stat().st_size for use in uses]
     assert max(sizes) < 2**20 < sum(sizes)
     roomy = Studio(copy.deepcopy(model), EngineSettings(model="demo", files=str(files)))
     alone = {one.job: painted(roomy, one)[one.job] for one in requests}

@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.messages import EngineSettings, Event, JobId, Painted, Saved, Train, Trained, Working
+from engine.messages import (
+    CheckpointSaved,
+    EngineSettings,
+    Event,
+    JobId,
+    Painted,
+    StepStarted,
+    Train,
+    Trained,
+)
 from engine.sdxl.model import Model
 from engine.studio import Studio
 from engine.time_share import Sharing
@@ -116,7 +125,7 @@ def test_twenty_pictures_painted_in_between_change_nothing_of_a_training(
 def test_a_training_under_way_does_not_hold_up_who_paints(model: Model, tmp_path: Path) -> None:
     studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path), training_share=0.1))
     events = list(studio.accept(training(tmp_path, steps=30)))
-    while not any(isinstance(event, Saved) for event in events):
+    while not any(isinstance(event, CheckpointSaved) for event in events):
         events += studio.step()
     list(studio.accept(request("picture", steps=6)))
 
@@ -125,7 +134,7 @@ def test_a_training_under_way_does_not_hold_up_who_paints(model: Model, tmp_path
         while not any(isinstance(event, Painted) for event in mixed):
             mixed += studio.step()
 
-    steps = [event.jobs for event in mixed if isinstance(event, Working)]
+    steps = [event.jobs for event in mixed if isinstance(event, StepStarted)]
     assert steps.count((JobId("t"),)) < len(steps)
     assert not any(isinstance(event, Trained) for event in mixed)
 
@@ -139,7 +148,7 @@ def test_a_picture_that_is_decoded_next_is_not_held_up_by_a_training(
     list(studio.accept(request("picture", steps=1)))
 
     def whose() -> list[tuple[JobId, ...]]:
-        return [event.jobs for event in studio.step() if isinstance(event, Working)]
+        return [event.jobs for event in studio.step() if isinstance(event, StepStarted)]
 
     assert whose() == [(JobId("picture"),)]  # its words are read
     assert whose() == [(JobId("t"),)]  # before its only step the training has its turn

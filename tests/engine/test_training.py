@@ -15,22 +15,22 @@ from engine.messages import (
     AdapterUse,
     Cancel,
     Cancelled,
+    CheckpointSaved,
     EngineSettings,
     Event,
-    Folder,
+    FileStore,
     Idle,
     Inspect,
     Inspected,
     JobId,
-    Learning,
     Optimizer,
     Prior,
-    Saved,
     Schedule,
     Sha256,
+    StepStarted,
     StopTraining,
     TrainingPrecision,
-    Working,
+    TrainingProgress,
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
@@ -206,7 +206,7 @@ def test_text_rates_count_only_for_text(bench: Bench) -> None:
 def test_every_says_how_often_it_is_saved_with_all_losses_and_samples(bench: Bench) -> None:
     events = bench.run(every=2, steps=5, prompts=("a ohwx circle", "a red star"))
 
-    first, *rest = [event for event in events if isinstance(event, Saved)]
+    first, *rest = [event for event in events if isinstance(event, CheckpointSaved)]
     assert (first.step, first.adapter, first.state, len(first.samples)) == (0, None, None, 2)
     assert [event.step for event in rest] == [2, 4, 5]
     assert [len(event.losses) for event in rest] == [2, 2, 1]
@@ -226,7 +226,7 @@ def test_it_tells_its_phases_how_far_it_is_and_when_it_will_be_done(
 
     events = bench.run(**PICTURES, steps=4)
 
-    told = [event for event in events if isinstance(event, Learning)]
+    told = [event for event in events if isinstance(event, TrainingProgress)]
     phases = list(dict.fromkeys(event.phase for event in told))
     assert phases == ["reading the pictures", "painting the class", "sampling", "learning"]
     assert [event.step for event in told] == sorted(event.step for event in told)
@@ -235,7 +235,7 @@ def test_it_tells_its_phases_how_far_it_is_and_when_it_will_be_done(
     assert told[0].left is None
     assert told[-1].loss is not None
     assert told[-1].left is not None
-    assert any(isinstance(event, Working) and event.jobs == ("t",) for event in events)
+    assert any(isinstance(event, StepStarted) and event.jobs == ("t",) for event in events)
     assert isinstance(events[-1], Idle)
 
 
@@ -278,7 +278,7 @@ def test_stop_keeps_what_it_has(bench: Bench) -> None:
     events: list[Event] = []
     while not studio.idle:
         events += studio.step()
-        if any(isinstance(event, Learning) and event.step for event in events):
+        if any(isinstance(event, TrainingProgress) and event.step for event in events):
             list(studio.accept(StopTraining(job=JobId("t"))))
 
     end = ended(events)
@@ -408,7 +408,7 @@ def test_a_training_that_does_not_fit_goes_on_in_smaller_batches_and_says_so(
     assert "gradient checkpointing was turned on" in note
     (saved,) = checkpoints(events)
     assert saved.adapter is not None
-    header = read_header(Folder(bench.folder).get(saved.adapter), "the LoRA")
+    header = read_header(FileStore(bench.folder).get(saved.adapter), "the LoRA")
     assert "gradient checkpointing was turned on" in json.dumps(dict(header.metadata))
     assert not unet.is_gradient_checkpointing
 

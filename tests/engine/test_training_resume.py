@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from engine.messages import (
+    CheckpointSaved,
     EngineSettings,
     Event,
     Failed,
-    Folder,
+    FileStore,
     Optimizer,
     Prior,
-    Saved,
     Shutdown,
     ToEngine,
     Train,
@@ -42,7 +42,7 @@ from tests.engine.training_cases import (
 )
 
 
-def cut_short(studio: Studio, request: Train, saves: int) -> list[Saved]:
+def cut_short(studio: Studio, request: Train, saves: int) -> list[CheckpointSaved]:
     """What was saved until the engine was gone, after so many checkpoints and a step more."""
     events = list(studio.accept(request))
     while len(checkpoints(events)) < saves:
@@ -87,7 +87,7 @@ def test_a_state_that_another_version_kept_is_refused(model: Model, tmp_path: Pa
     (saved,) = cut_short(Studio(copy.deepcopy(model), engine), asked, saves=1)
     told = state(tmp_path, saved)
     told["learner"]["optimizer"]["param_groups"][0]["params"].append(1000)
-    other = Folder(tmp_path).put_bytes(packed(told))
+    other = FileStore(tmp_path).put_bytes(packed(told))
 
     reason = refusal(run(Studio(model, engine), replace(asked, resume=other)))
 
@@ -130,9 +130,9 @@ def test_a_training_survives_a_killed_engine(tmp_path: Path) -> None:
         connection.send(asked)
         whole = heard(connection, until=Trained)
         connection.send(asked)
-        saved: list[Saved] = []
+        saved: list[CheckpointSaved] = []
         while len(saved) < 2:
-            saved = [*saved, *checkpoints(heard(connection, until=Saved))]
+            saved = [*saved, *checkpoints(heard(connection, until=CheckpointSaved))]
         process.send_signal(signal.SIGKILL)
 
     with an_engine(tmp_path) as (connection, process):

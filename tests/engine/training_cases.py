@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from engine.messages import (
+    CheckpointSaved,
     Event,
     Example,
     Failed,
-    Folder,
+    FileStore,
     JobId,
-    Saved,
     Schedule,
     Train,
     Trained,
@@ -43,7 +43,7 @@ SIZES = ((64, 64), (80, 72))
 
 def examples(folder: Path, sizes: Sequence[tuple[int, int]] = SIZES) -> tuple[Example, ...]:
     """Pictures of these sizes, each with a shape of its own and stored."""
-    store, made = Folder(folder), []
+    store, made = FileStore(folder), []
     for number, (width, height) in enumerate(sizes):
         draw = np.random.default_rng(number)
         small = Image.fromarray(draw.integers(0, 256, (6, 6, 3), dtype=np.uint8))
@@ -71,9 +71,9 @@ def run(studio: Studio, request: Train) -> list[Event]:
     return events
 
 
-def checkpoints(events: Iterable[Event]) -> list[Saved]:
+def checkpoints(events: Iterable[Event]) -> list[CheckpointSaved]:
     """What was saved, the untrained look left out."""
-    return [event for event in events if isinstance(event, Saved) and event.step]
+    return [event for event in events if isinstance(event, CheckpointSaved) and event.step]
 
 
 def ended(events: Iterable[Event]) -> Trained:
@@ -91,14 +91,14 @@ def refusal(events: Iterable[Event]) -> str:
     return end.reason
 
 
-def state(folder: Path, saved: Saved) -> dict[str, Any]:
+def state(folder: Path, saved: CheckpointSaved) -> dict[str, Any]:
     """The state of a checkpoint, read from the store."""
     assert saved.state is not None
-    told: dict[str, Any] = unpacked(Folder(folder).get(saved.state))
+    told: dict[str, Any] = unpacked(FileStore(folder).get(saved.state))
     return told
 
 
-def weights(folder: Path, saved: Saved) -> dict[str, Tensor]:
+def weights(folder: Path, saved: CheckpointSaved) -> dict[str, Tensor]:
     """The numbers that were learned, in float32, by a name for each."""
     learner = state(folder, saved)["learner"]
     found = {

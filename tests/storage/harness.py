@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import Example, JobId, Note, Paint, Saved, Sha256, Train, Trained
+from engine.messages import CheckpointSaved, Example, JobId, Paint, PictureNote, Sha256, Train, Trained
 from storage import adapters, jobs, people, trainings
 from storage.adapters import LoraView
 from storage.database import Database
@@ -103,7 +103,7 @@ class Studio:
 
     async def report(self, job: JobId, sheet: str = "sheet") -> list[Sha256]:
         """The engine has looked at a draft's pictures."""
-        note = Note(
+        note = PictureNote(
             name="a.png", width=9, height=8, crop=(1, 0, 8, 8), size=(8, 8), problems=("it is blurred.",)
         )
         return await self.write(
@@ -129,7 +129,7 @@ class Studio:
     ) -> list[Sha256]:
         """A checkpoint at this step: its LoRA, state and two samples; the losses of the steps before it."""
         made = made or f"{job}-{step}"
-        checkpoint = Saved(
+        checkpoint = CheckpointSaved(
             job=job,
             step=step,
             adapter=Sha256(f"lora-{made}") if step else None,

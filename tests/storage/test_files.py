@@ -8,7 +8,7 @@ from uuid import uuid4
 import fsspec
 import pytest
 
-from engine.messages import Sha256, stored_at
+from engine.messages import Sha256, stored_path
 from storage.files import Files
 
 CONTENT = b"weights" * 100_000
@@ -23,7 +23,7 @@ async def test_bytes_are_found_under_their_hash(files: Files) -> None:
     sha256 = await files.put(CONTENT)
 
     assert sha256 == hashlib.sha256(CONTENT).hexdigest()
-    assert stored_at(files.folder, sha256).read_bytes() == CONTENT
+    assert stored_path(files.folder, sha256).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("place", ["folder", "memory"])
@@ -44,13 +44,13 @@ async def test_a_file_is_copied_and_stays_where_it_was(files: Files, tmp_path: P
     sha256 = await files.put(source)
 
     assert source.read_bytes() == CONTENT
-    assert stored_at(files.folder, sha256).read_bytes() == CONTENT
+    assert stored_path(files.folder, sha256).read_bytes() == CONTENT
 
 
 async def test_a_file_that_is_there_already_is_not_copied_again(files: Files, tmp_path: Path) -> None:
     source = tmp_path / "ink.safetensors"
     source.write_bytes(CONTENT)
-    place = stored_at(files.folder, await files.put(CONTENT))
+    place = stored_path(files.folder, await files.put(CONTENT))
     before = place.stat()
 
     await files.put(source)
@@ -66,7 +66,7 @@ async def test_nothing_else_is_left_in_the_folder(files: Files, tmp_path: Path) 
         await files.put(tmp_path / "nothing")
 
     assert [path for path in files.folder.rglob("*") if path.is_file()] == [
-        stored_at(files.folder, await files.put(CONTENT))
+        stored_path(files.folder, await files.put(CONTENT))
     ]
 
 
@@ -81,7 +81,7 @@ async def test_what_was_put_is_got_and_can_be_removed(files: Files) -> None:
     sha256 = await files.put(CONTENT)
 
     assert await files.get(sha256) == CONTENT
-    assert files.path(sha256) == stored_at(files.folder, sha256)
+    assert files.path(sha256) == stored_path(files.folder, sha256)
     await files.remove(sha256)
     await files.remove(sha256)
     with pytest.raises(FileNotFoundError):
@@ -93,9 +93,9 @@ async def test_what_a_killed_program_left_half_written_is_removed_but_not_what_i
 ) -> None:
     sha256 = await files.put(CONTENT)
     left, fresh = files.folder / "incoming-left", files.folder / "incoming-fresh"
-    for path in (left, fresh, stored_at(files.folder, sha256)):
+    for path in (left, fresh, stored_path(files.folder, sha256)):
         path.touch()
-    for path in (left, stored_at(files.folder, sha256)):
+    for path in (left, stored_path(files.folder, sha256)):
         os.utime(path, (0, 0))
 
     await files.tidy()
@@ -106,7 +106,7 @@ async def test_what_a_killed_program_left_half_written_is_removed_but_not_what_i
 
 async def test_old_files_are_those_that_nobody_put_since(files: Files, objects: Files) -> None:
     old, fresh = await files.put(b"old"), await files.put(b"fresh")
-    os.utime(stored_at(files.folder, old), (1000, 1000))
+    os.utime(stored_path(files.folder, old), (1000, 1000))
     (files.folder / "ab" / "notes.txt").parent.mkdir(exist_ok=True)
     (files.folder / "ab" / "notes.txt").write_text("nobody's")
     kept = await objects.put(b"old")
@@ -121,7 +121,7 @@ async def test_a_path_in_words_is_a_folder_too(tmp_path: Path) -> None:
 
     sha256 = await files.put(CONTENT)
 
-    assert stored_at(tmp_path / "files", sha256).read_bytes() == CONTENT
+    assert stored_path(tmp_path / "files", sha256).read_bytes() == CONTENT
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
         (["imagine"], "the prompt is missing: say what to paint."),
         (
             ["imagine", "fox", "--steps", "ten"],
-            "steps is 'ten', but it must be a whole number from 1 to 100.",
+            "--steps must be a whole number from 1 to 100, not 'ten'.",
         ),
         (["imagine", "fox", "--seeds", "1"], "there is no option --seeds: did you mean --seed?"),
         (
@@ -120,7 +120,7 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
         (["imagine", "fox", "--config", "other.toml"], "there is no configuration at "),
         (
             ["imagine", "a\x07b", "--config", "CONFIG"],
-            "the prompt has the control character U+0007: leave it out.",
+            "The prompt has the control character U+0007. Leave it out.",
         ),
         (
             ["imagine", "fox", "--lora", "ink", "--config", "CONFIG"],
@@ -128,11 +128,11 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
         ),
         (
             ["imagine", "fox", "--size", "7x7", "--config", "CONFIG"],
-            "width is 7, but it must be from 64 to 2048.",
+            "The width must be from 64 to 2048, not 7.",
         ),
         (
             ["imagine", "\udcff", "--config", "CONFIG"],
-            "the prompt has the control character U+DCFF: leave it out.",
+            "The prompt has the control character U+DCFF. Leave it out.",
         ),
     ],
 )

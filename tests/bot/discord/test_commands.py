@@ -115,7 +115,7 @@ async def test_what_is_wrong_is_said_to_whoever_asked_alone(studio: Studio) -> N
     heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", size="7x9")
 
     assert heard.ephemeral
-    assert "width is 7, but it must be from 64 to 2048" in shown(heard.message)
+    assert "The width must be from 64 to 2048, not 7" in shown(heard.message)
     assert studio.channel.messages == []
 
 

@@ -127,9 +127,9 @@ async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken
         "text.png": "it is no PNG, JPEG or WEBP.",
         "huge.png": "the picture has far too many pixels: at most 32 megapixels are allowed.",
         "more.zip": "it is packed once more: unpack it first.",
-        "long.png": "its caption has more than 1,000 characters.",
+        "long.png": "Its caption has more than 1,000 characters.",
         "bytes.png": "its caption is no text in UTF-8, UTF-16 or Windows-1252.",
-        "bell.png": "its caption has the control character U+0007: leave it out.",
+        "bell.png": "Its caption has the control character U+0007. Leave it out.",
     }
     assert [name for name, one in got.items() if one.upload is not None] == ["good.png"]
 
@@ -222,7 +222,7 @@ async def test_a_caption_may_have_a_thousand_characters_of_any_script(sent: Send
     longer = await sent(zipped({"a.png": a_picture(), "a.txt": ("好" * 1001).encode()}))
 
     assert got["a.png"].caption == "好" * 1000
-    assert longer["a.png"].reason == "its caption has 1,001 characters, but at most 1,000 are allowed."
+    assert longer["a.png"].reason == "Its caption has 1,001 characters. At most 1,000 are allowed."
 
 
 async def test_a_single_picture_is_taken_as_it_is(sent: Send) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 from bot.chats.interface import Caller
 from bot.garbage_collection import Leftovers
 from bot.uploads.intake import Intake, check_size
-from engine.messages import InvalidRequest, stored_at
+from engine.messages import InvalidRequest, stored_path
 from storage import people, uploads
 from storage.database import Database
 from storage.files import Files
@@ -49,7 +49,7 @@ async def test_a_picture_is_kept_as_its_senders(intake: Intake, database: Databa
 
     (picture,) = sent.pictures
     assert (picture.name, picture.kind, picture.width, picture.height) == ("fox.png", "png", 60, 40)
-    assert stored_at(tmp_path / "files", picture.sha256).is_file()
+    assert stored_path(tmp_path / "files", picture.sha256).is_file()
     async with database.reading() as session:
         me = await people.find_person(session, "discord", "17")
         assert me is not None

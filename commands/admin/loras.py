@@ -251,6 +251,6 @@ def _number(subject: str, text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise InvalidRequest(f"{subject} is {short(text)!r}, but must be a number, or none.") from None
+        raise InvalidRequest(f"{subject} must be a number or none, not {short(text)!r}.") from None
     check_number(subject, number, *ADAPTER_WEIGHT)
     return number

@@ -237,7 +237,7 @@ async def test_every_change_is_written_down_with_before_and_after(chat: Chat, zo
     ("change", "sentence"),
     [
         ("--usual 5", "A weight must be from -2 to 2, not 5."),
-        ("--usual much", "a weight is 'much', but must be a number, or none."),
+        ("--usual much", "A weight must be a number or none, not 'much'."),
         ("--weights 1", "weights are '1', but must be two, such as 0.2 to 1, or none."),
         ("--weights '1 to 0'", "the least weight, 1, is above the most, 0."),
         ("--approve", "the LoRA zoe stands so already: approved."),

@@ -70,14 +70,21 @@ def pictures_of(command: Command[..., Any]) -> tuple[Parameter, ...]:
     return tuple([*several, *single][:1])
 
 
-class NeededByForm(InvalidRequest):
+class OptionRefused(InvalidRequest):
+    """What was given for this parameter is not taken."""
+
+    def __init__(self, parameter: Parameter, reason: str) -> None:
+        super().__init__(reason)
+        self.parameter = parameter
+
+
+class NeededByForm(OptionRefused):
     """A form was sent without what it has to have: a file, or a tick."""
 
     def __init__(self, parameter: Parameter) -> None:
         asked = "send" if parameter.is_file else "tick the box" if parameter.kind == "boolean" else "say"
         colon = ":" if parameter.kind == "boolean" else ""
-        super().__init__(f"{asked}{colon} {parameter.option.help}.")
-        self.parameter = parameter
+        super().__init__(parameter, f"{asked}{colon} {parameter.option.help}.")
 
 
 def _defined(parameter: Parameter, default: object) -> dict[str, Any]:

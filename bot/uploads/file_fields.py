@@ -10,6 +10,7 @@ from bot.chats.interface import Caller
 from bot.uploads.archive import ZIP
 from bot.uploads.intake import Intake, Sent, check_size, left_out
 from bot.uploads.lora_check import check_lora
+from commands.forms import OptionRefused
 from commands.syntax.form_files import examples, written_examples
 from commands.syntax.spec import Command, Parameter
 from engine.messages import Example, InvalidRequest
@@ -51,14 +52,6 @@ class FormFiles:
         return "\n".join(["These were left out:", *left_out(self.refused)]) if self.refused else ""
 
 
-class FileRefused(InvalidRequest):
-    """Nothing of what was uploaded for this parameter is taken."""
-
-    def __init__(self, parameter: Parameter, reason: str) -> None:
-        super().__init__(reason)
-        self.parameter = parameter
-
-
 async def take_files(
     intake: Intake,
     caller: Caller,
@@ -69,7 +62,7 @@ async def take_files(
     """Take in what was uploaded for a command, by parameter; `earlier` are the texts that its form had
     before.
 
-    Pictures are added to those of before; anything else takes its place. Raises FileRefused.
+    Pictures are added to those of before; anything else takes its place. Raises OptionRefused.
     """
     texts: dict[str, str] = {}
     refused: list[tuple[str, str]] = []
@@ -87,20 +80,20 @@ async def take_files(
 
 
 async def _take_lora(intake: Intake, caller: Caller, parameter: Parameter, open_file: Open) -> str:
-    """The hash of the stored file. Raises FileRefused."""
+    """The hash of the stored file. Raises OptionRefused."""
     try:
         file = await open_file()
         check_lora(file.size, b"")
         return await intake.take_lora(caller, file.chunks)
     except (InvalidRequest, CannotStore) as error:
-        raise FileRefused(parameter, str(error)) from error
+        raise OptionRefused(parameter, str(error)) from error
     except OSError as error:
         log.error("a file could not be stored", reason=repr(error))
-        raise FileRefused(parameter, NOT_STORED) from error
+        raise OptionRefused(parameter, NOT_STORED) from error
 
 
 def _written(parameter: Parameter, sent: Sent, before: str) -> str:
-    """The text of a parameter for which these pictures were sent. Raises FileRefused when none can be
+    """The text of a parameter for which these pictures were sent. Raises OptionRefused when none can be
     taken."""
     if parameter.kind == "pictures":
         pictures = [Example(sha256=one.sha256, name=one.name, caption=one.caption) for one in sent.pictures]
@@ -110,8 +103,8 @@ def _written(parameter: Parameter, sent: Sent, before: str) -> str:
     elif len(sent.pictures) == 1:
         return sent.pictures[0].sha256
     elif sent.pictures:
-        raise FileRefused(parameter, ONE_PICTURE)
-    raise FileRefused(parameter, "\n".join(left_out(sent.refused)))
+        raise OptionRefused(parameter, ONE_PICTURE)
+    raise OptionRefused(parameter, "\n".join(left_out(sent.refused)))
 
 
 async def _take_pictures(intake: Intake, caller: Caller, files: Sequence[Open]) -> Sent:

@@ -47,7 +47,7 @@ class Attachments:
         files: Mapping[str, Sequence[Attached]],
         earlier: Mapping[str, str],
     ) -> FormFiles:
-        """Take in what is attached for a command, by parameter. Raises FileRefused."""
+        """Take in what is attached for a command, by parameter. Raises OptionRefused."""
         opened = {name: [partial(self._open, one) for one in several] for name, several in files.items()}
         return await take_files(self._intake, caller, command, opened, earlier)
 

@@ -18,14 +18,13 @@ from bot.chats.slack.channel_policy import Entrance
 from bot.chats.slack.download import Fetching
 from bot.chats.slack.ephemerals import Ephemerals
 from bot.chats.slack.errors import TROUBLES, error_of, missing, unavailable
+from bot.chats.slack.form_submit import FormSubmit
 from bot.chats.slack.history import History
 from bot.chats.slack.listeners import Listeners
-from bot.chats.slack.lora_import import Arrivals
 from bot.chats.slack.manifest import SCOPES
 from bot.chats.slack.messages import Messages
 from bot.chats.slack.replies import Replies
 from bot.chats.slack.shortcuts import Shortcuts
-from bot.chats.slack.train_form import Trainings
 from bot.chats.slack.transport import Door, Sockets
 from bot.chats.slack.upload import Sharing
 from bot.chats.slack.workspace import CHAT, Home, Workspace, home_of, spaces_of
@@ -229,12 +228,7 @@ class SlackChat:
             entrance=entrance,
             history=History(client),
             replies=replies,
-            trainings=Trainings(
-                dispatch=self._dispatch,
-                intake=self._intake,
-                fetching=Fetching(client, session),
-            ),
-            arrivals=Arrivals(
+            forms=FormSubmit(
                 dispatch=self._dispatch,
                 intake=self._intake,
                 fetching=Fetching(client, session),

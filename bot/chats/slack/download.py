@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -10,19 +9,12 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.chats.slack.errors import TROUBLES, error_of
 from bot.chats.slack.mrkdwn import JSON
+from bot.uploads.file_fields import IncomingFile
 from engine.messages import InvalidRequest
 
 CHUNK = 2**16
 ASK = "check_file_info"  # what Slack says of a file that it does not describe
 SLACK = ("slack.com", "slack-files.com")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fetched:
-    """A file's name, and its content as it comes: reading it raises InvalidRequest with one sentence."""
-
-    name: str
-    chunks: AsyncIterator[bytes]
 
 
 class Fetching:
@@ -33,10 +25,10 @@ class Fetching:
         self._session = session
         self._house = urlsplit(client.base_url)
 
-    async def fetch(self, file: str, person: str) -> Fetched:
-        """This person's picture or zip. Raises InvalidRequest with one sentence."""
-        name, address = await self._found(file, person, "only your own pictures can be trained on")
-        return Fetched(name=name, chunks=self._read(name, address))
+    async def open(self, file: str, person: str) -> IncomingFile:
+        """This person's file. Raises InvalidRequest with one sentence."""
+        name, address = await self._found(file, person)
+        return IncomingFile(name=name, chunks=self._read(name, address))
 
     async def described(self, files: Sequence[JSON]) -> list[JSON]:
         """These files of a message. By Slack Connect they come with hardly more than their ids: it is asked.
@@ -49,18 +41,12 @@ class Fetching:
 
         return list(await asyncio.gather(*(whole(one) for one in files)))
 
-    async def chunks(self, file: str, person: str) -> AsyncIterator[bytes]:
-        """The content of this person's file as it comes. Raises InvalidRequest with one sentence."""
-        name, address = await self._found(file, person, "only your own files are taken")
-        async for chunk in self._read(name, address):
-            yield chunk
-
-    async def _found(self, file: str, person: str, whose: str) -> tuple[str, str]:
+    async def _found(self, file: str, person: str) -> tuple[str, str]:
         """The name and the address of this person's file. Raises InvalidRequest."""
         told = await self._told(file)
         name = str(told.get("name") or "picture")
         if told.get("user") != person:
-            raise InvalidRequest(f"{name} is not yours: {whose}.")
+            raise InvalidRequest(f"{name} is not yours: only your own files are taken.")
         address = str(told.get("url_private_download") or told.get("url_private") or "")
         if not self._is_slacks(address):
             raise InvalidRequest(f"{name} does not lie in Slack: upload it here.")

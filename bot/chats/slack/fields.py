@@ -8,7 +8,8 @@ from bot.chats.slack.mrkdwn import JSON, plain
 CHOICES = 100  # that a select takes
 OPTION = 75  # characters
 FIELD = 3000  # characters of an input
-ENDINGS = ["png", "jpg", "jpeg", "webp", "zip"]
+ENDINGS = ["png", "jpg", "jpeg", "webp"]
+ZIP = "zip"
 MOST_FILES = 10
 EMPTY = ("", None)
 
@@ -42,12 +43,14 @@ def _element(one: JSON, value: str) -> JSON:
             return {"type": "checkboxes", "options": [option], **ticked}
         case "choice":
             return _select(one, value)
-        case "loras":
-            return _loras(value)
+        case "loras" | "lora":
+            return _loras(value, several=one["type"] == "loras")
         case "lora_file":
             return {"type": "file_input", "max_files": 1}
+        case "picture":
+            return {"type": "file_input", "filetypes": ENDINGS, "max_files": 1}
         case "pictures":
-            return {"type": "file_input", "filetypes": ENDINGS, "max_files": MOST_FILES}
+            return {"type": "file_input", "filetypes": [*ENDINGS, ZIP], "max_files": MOST_FILES}
         case _:
             return {"type": "plain_text_input", "multiline": one["long"], **_hinted(one), **_initial(value)}
 
@@ -80,14 +83,14 @@ def _option(value: str, about: str) -> JSON:
     return {"text": plain(value, OPTION), "value": value, **described}
 
 
-def _loras(value: str) -> JSON:
+def _loras(value: str, *, several: bool) -> JSON:
+    """A list that is searched while somebody types."""
     chosen = [_option(name.strip(), "") for name in value.split(",") if name.strip()]
-    return {
-        "type": "multi_external_select",
-        "min_query_length": 0,
-        "placeholder": plain("search", 150),
-        **({"initial_options": chosen} if chosen else {}),
-    }
+    searched = {"min_query_length": 0, "placeholder": plain("search", 150)}
+    if several:
+        initial = {"initial_options": chosen} if chosen else {}
+        return {"type": "multi_external_select", **searched, **initial}
+    return {"type": "external_select", **searched, **({"initial_option": chosen[0]} if chosen else {})}
 
 
 def _hinted(one: JSON) -> JSON:

@@ -11,6 +11,7 @@ from bot.chats.slack.mrkdwn import JSON, plain, section
 from commands.forms import definition
 from commands.registry import find
 from commands.syntax.numbers import counted
+from commands.syntax.spec import FILES
 
 FORM = "form"  # what our modals are called
 MORE = "more"  # the button that unfolds the rest
@@ -90,15 +91,13 @@ def texts(view: JSON) -> dict[str, str]:
     return {**Origin.of(view).hidden, **{name: text for name, text in filled.items() if text}}
 
 
-def files(view: JSON) -> list[str]:
-    """The ids of the files in it."""
+def files(view: JSON) -> dict[str, list[str]]:
+    """The ids of the files in it, by parameter."""
     state = view["state"]["values"]
-    return [
-        str(one["id"])
-        for elements in state.values()
-        for element in elements.values()
-        for one in element.get("files") or ()
-    ]
+    return {
+        name: [str(one["id"]) for element in elements.values() for one in element.get("files") or ()]
+        for name, elements in state.items()
+    }
 
 
 def field_of(view: JSON, refusal: str) -> str:
@@ -137,9 +136,12 @@ def _blocks(one: JSON, values: Mapping[str, str], origin: Origin) -> Iterator[JS
     kind, name = one["type"], one["name"]
     if kind == "hidden":
         return
-    there = _there(values.get(name, ""), origin) if kind == "pictures" else 0
+    value = values.get(name, "")
+    there = _there(value, origin) if kind == "pictures" else 0
     if there:
         yield section(f"{counted(there, 'picture')} will be taken; add others below if you like.")
+    elif value and kind in FILES:
+        yield section(f"The {one['label']} of before will be taken; send another one below if you like.")
     yield field(one, values.get(name, ""))
 
 

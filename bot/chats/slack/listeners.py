@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 from slack_bolt.async_app import AsyncAck, AsyncApp
@@ -12,9 +13,9 @@ from bot.chats.slack.channel_policy import Entrance
 from bot.chats.slack.dedup import Once, job_of, key_of
 from bot.chats.slack.emoji import EMOJI
 from bot.chats.slack.ephemerals import Recipient, recipient
-from bot.chats.slack.forms import FORM, MORE, Origin, texts, unfolded
+from bot.chats.slack.form_submit import FormSubmit
+from bot.chats.slack.forms import FORM, MORE, Origin, unfolded
 from bot.chats.slack.history import History
-from bot.chats.slack.lora_import import Arrivals
 from bot.chats.slack.manifest import PAINT_LIKE_THIS, TRAIN_ON_THESE, word_of
 from bot.chats.slack.mrkdwn import JSON, plain, unescaped
 from bot.chats.slack.posts import Place
@@ -22,6 +23,7 @@ from bot.chats.slack.replies import (
     ACK,
     LOOKING,
     PATIENCE,
+    READING,
     SENT,
     UNSENT,
     Replies,
@@ -29,21 +31,16 @@ from bot.chats.slack.replies import (
     SubmitSink,
 )
 from bot.chats.slack.shortcuts import Shortcuts
-from bot.chats.slack.train_form import READING, Trainings
 from bot.chats.slack.workspace import CHAT, Workspace, user_of
 from bot.dispatch.dispatcher import Dispatcher
 from commands.answers import Form
-from commands.imagine import imagine
-from commands.lora_import import lora_import
-from commands.registry import COMMANDS, runs_task
+from commands.registry import COMMANDS, find, runs_task
 from commands.syntax.flags import flag
 from commands.syntax.quotes import WORD
-from commands.train import train
 from engine.messages import JobId
 
 ANY = re.compile(r".*", re.DOTALL)
 PRIVATE = "--private"  # the card goes where only its person sees it
-ASKING = ("imagine", "train")  # said alone, they open their forms
 
 Listen = Callable[[JSON], Awaitable[JSON]]
 
@@ -59,8 +56,7 @@ class Listeners:
         workspace: Workspace,
         entrance: Entrance,
         replies: Replies,
-        trainings: Trainings,
-        arrivals: Arrivals,
+        forms: FormSubmit,
         shortcuts: Shortcuts,
         history: History,
     ) -> None:
@@ -69,8 +65,7 @@ class Listeners:
         self._workspace = workspace
         self._entrance = entrance
         self._replies = replies
-        self._trainings = trainings
-        self._arrivals = arrivals
+        self._forms = forms
         self._shortcuts = shortcuts
         self._history = history
         self._once = Once()
@@ -106,7 +101,8 @@ class Listeners:
         name, text = word_of(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
         caller = await self._workspace.caller(body, str(body["channel_id"]))
         to = recipient(caller, body)
-        text, alone = _apart(text) if name == imagine.name else (text, False)
+        command = COMMANDS.get(name)
+        text, alone = _apart(text) if command is not None and command.private else (text, False)
         place = await self._replies.direct(caller) if alone else caller
         sink = SlackSink(
             self._replies,
@@ -126,7 +122,8 @@ class Listeners:
         refusal = await self._entrance.refusal(caller, name)
         if refusal:
             return RefusalReply(text=refusal)
-        if not text and name in ASKING:
+        command = COMMANDS.get(name)
+        if not text and command is not None and command.submit:
             return FormReply(form=Form(command=name, values={}))
         return await self._dispatch.say(caller, f"/{name} {text}", job=job)
 
@@ -146,11 +143,13 @@ class Listeners:
         return {}
 
     async def _suggest(self, body: JSON) -> JSON:
-        """LoRAs for what was typed; nothing for anything else."""
-        view = body.get("view") or {}
-        origin = Origin.of(view)
+        """LoRAs for what was typed, with their weights where several can be chosen."""
+        origin = Origin.of(body.get("view") or {})
         caller = await self._workspace.caller(body, origin.channel)
         found = await self._dispatch.loras(caller, str(body.get("value") or ""), limit=25)
+        single = {one.name for one in find(origin.command).parameters if one.kind == "lora"}
+        if body["action_id"] in single:
+            found = [replace(one, value=one.value.partition(":")[0]) for one in found]
         options = [
             {"text": plain(one.label, 75), "value": one.value} for one in found if len(one.value) <= 150
         ]
@@ -161,9 +160,9 @@ class Listeners:
         view = body["view"]
         origin = Origin.of(view)
         to = Recipient(caller=await self._workspace.caller(body, origin.channel), url=origin.answer)
-        waiting = READING if origin.command == train.name else LOOKING
-        patience = PATIENCE if origin.command in (train.name, lora_import.name) else None
-        sink = SubmitSink(self._replies, to, view, waiting)
+        command = find(origin.command)
+        sink = SubmitSink(self._replies, to, view, LOOKING if runs_task(command) else READING)
+        patience = PATIENCE if command.files or runs_task(command) else None
         return await self._replies.acknowledge(self._fill(to.caller, body, origin), sink, patience)
 
     async def _fill(self, caller: Caller, body: JSON, origin: Origin) -> Reply:
@@ -173,12 +172,7 @@ class Listeners:
         refusal = await self._entrance.refusal(caller, origin.command)
         if refusal:
             return RefusalReply(text=refusal)
-        if origin.command == train.name:
-            return await self._trainings.submit(caller, view, user, job)
-        if origin.command == lora_import.name:
-            return await self._arrivals.submit(caller, view, user, job)
-        source = self._trainings.job_in(origin.source)
-        return await self._dispatch.fill(caller, origin.command, texts(view), job=job, origin=source)
+        return await self._forms.submit(caller, view, user, job)
 
     async def _reaction(self, body: JSON) -> JSON:
         event = body["event"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from commands.forms import definition
 from commands.registry import COMMANDS, GROUPS, members
-from commands.syntax.spec import Command
+from commands.syntax.spec import FILES, Command
 
 TAKEN: Mapping[str, str] = MappingProxyType({"me": "mine"})  # what ours are called where Slack has its own
 FIRST_WORDS = tuple(dict.fromkeys(one.group or one.name for one in COMMANDS.values()))
@@ -132,7 +132,7 @@ def _hint(command: Command[..., Any]) -> str:
     """What may follow: "[prompt] [--steps ...]", without what is for those who know, or is no text."""
     hint = ""
     for one in definition(command)["parameters"]:
-        if one["more"] or one["type"] in ("hidden", "pictures"):
+        if one["more"] or one["type"] in {"hidden", *FILES}:
             continue
         written = one["flags"][0] if one["flags"] else one["label"]
         longer = f"{hint} [{written}{'' if not one['flags'] or one['type'] == 'boolean' else ' ...'}]".strip()

@@ -47,6 +47,7 @@ UNSENT = "it could not be sent to you: write to the bot once, then try again."
 PATIENCE = 1.8  # seconds that an answer may take until Slack is told that it takes longer
 ACK = 2.5  # seconds after which Slack may not show any more what comes with the acknowledgement
 LOOKING = "The engine is looking at it; the answer comes into the channel, for you alone."
+READING = "Your files are being read; the answer comes into the channel."
 LAST_WORDS = 5.0  # seconds that answers under way have when the chat is closed
 
 log = structlog.get_logger(__name__)

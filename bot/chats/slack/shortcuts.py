@@ -1,20 +1,24 @@
 """What can be done with a message from its menu: paint like it, or train on its pictures."""
 
+from collections.abc import Sequence
+
 from bot.chats.interface import Caller, FormReply, RefusalReply, Reply
 from bot.chats.slack.channel_policy import Entrance
 from bot.chats.slack.download import Fetching
 from bot.chats.slack.ephemerals import recipient
+from bot.chats.slack.fields import MOST_FILES
 from bot.chats.slack.mrkdwn import JSON, unescaped
 from bot.chats.slack.replies import Replies, ShortcutSink
-from bot.chats.slack.train_form import pictures_of
 from bot.chats.slack.workspace import Workspace, user_of
 from bot.dispatch.dispatcher import Dispatcher
 from commands.answers import Form
 from commands.imagine import imagine
 from commands.pasted_recipe import pasted
+from commands.syntax.numbers import counted
 from commands.train import train
 from engine.messages import InvalidRequest
 
+KINDS = ("image/", "application/zip")
 LONGEST_PROMPT = 2000  # characters of a message that are taken
 NOTHING_LIKE_IT = "this message shows no picture of the bot's, and it has no words to paint."
 
@@ -43,7 +47,7 @@ class Shortcuts:
         files: tuple[str, ...] = ()
         try:
             described = await self._fetching.described(body["message"].get("files") or ())
-            files, refusal = pictures_of(described, user_of(body))
+            files, refusal = pictures_in(described, user_of(body))
         except InvalidRequest as error:
             refusal = str(error)
         sink = ShortcutSink(
@@ -83,3 +87,18 @@ class Shortcuts:
         if not words or shown.get("user") == self._workspace.home.bot:
             return RefusalReply(text=NOTHING_LIKE_IT)
         return FormReply(form=Form(command=imagine.name, values={"prompt": words[:LONGEST_PROMPT]}))
+
+
+def pictures_in(files: Sequence[JSON], user: str) -> tuple[tuple[str, ...], str]:
+    """The ids of a message's pictures, and why they cannot be trained on by this person, if so."""
+    found = [one for one in files if str(one.get("mimetype")).startswith(KINDS)]
+    if not found:
+        return (), "there are no pictures in this message."
+    if any(one.get("user") != user for one in found):
+        return (), "these pictures are not yours: train on pictures that you have posted yourself."
+    if len(found) > MOST_FILES:
+        return (
+            (),
+            f"this message has {counted(len(found), 'picture')}, but at most {MOST_FILES} can be taken.",
+        )
+    return tuple(str(one["id"]) for one in found), ""

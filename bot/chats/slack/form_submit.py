@@ -1,0 +1,68 @@
+"""A form as it is sent: its files are taken in, and the command is carried out with them and its values."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+from bot.chats.interface import Caller, CardReply, FormReply, RefusalReply, Reply
+from bot.chats.slack.download import Fetching
+from bot.chats.slack.forms import Origin, files, texts
+from bot.chats.slack.mrkdwn import JSON
+from bot.dispatch.dispatcher import Dispatcher
+from bot.uploads.file_fields import FormFiles, take_files
+from bot.uploads.intake import Intake
+from commands.actions import read_button
+from commands.forms import OptionRefused, check_needed, pictures_of
+from commands.registry import Known, find
+from engine.messages import InvalidRequest, JobId
+
+
+class FormSubmit:
+    """Carries out the command of a form that was sent."""
+
+    def __init__(self, *, dispatch: Dispatcher, intake: Intake, fetching: Fetching) -> None:
+        self._dispatch = dispatch
+        self._intake = intake
+        self._fetching = fetching
+
+    async def submit(self, caller: Caller, view: JSON, user: str, job: JobId) -> Reply:
+        """The reply to the form that this user sent; a refusal knows the field that it is about."""
+        origin = Origin.of(view)
+        command = find(origin.command)
+        try:
+            sent = await self._taken(caller, command, view, user)
+        except OptionRefused as error:
+            return RefusalReply(text=str(error), field=error.parameter.name)
+        except InvalidRequest as error:
+            return RefusalReply(text=str(error))
+        values, source = {**texts(view), **sent.texts}, _job_in(origin.source)
+        reply = await self._dispatch.fill(caller, command.name, values, job=job, origin=source)
+        return replace(reply, text=sent.note) if isinstance(reply, CardReply) and sent.note else reply
+
+    async def _taken(self, caller: Caller, command: Known, view: JSON, user: str) -> FormFiles:
+        """What its files become, once it has all that it has to have. Raises InvalidRequest."""
+        origin, ids = Origin.of(view), files(view)
+        for parameter in pictures_of(command):
+            ids[parameter.name] = [*dict.fromkeys([*origin.files, *ids.get(parameter.name, ())])]
+        earlier = await self._earlier(caller, command, origin)
+        uploaded = [one.name for one in command.files if ids.get(one.name) or earlier.get(one.name)]
+        check_needed(command, texts(view), uploaded)
+        uploads = {name: [partial(self._fetching.open, file, user) for file in ids[name]] for name in ids}
+        return await take_files(self._intake, caller, command, uploads, earlier)
+
+    async def _earlier(self, caller: Caller, command: Known, origin: Origin) -> Mapping[str, str]:
+        """The files that the form was opened with, which only the job behind its button knows."""
+        if not origin.source or not command.files:
+            return {}
+        reply = await self._dispatch.press(caller, origin.source)
+        if not isinstance(reply, FormReply):
+            raise InvalidRequest(reply.text)
+        return reply.form.values
+
+
+def _job_in(button: str) -> JobId | None:
+    """The job of a button, if it is one."""
+    try:
+        return read_button(button)[1]
+    except InvalidRequest:
+        return None

@@ -13,6 +13,7 @@ from bot.cards.job_card import card
 from bot.chats.interface import CardRefused, Chat, NotYet
 from bot.jobs.progress import Live
 from bot.metrics import Metrics
+from bot.pacing.backoff import Backoff
 from engine.messages import JobId
 from storage import jobs, views
 from storage.database import CannotStore, Database
@@ -43,7 +44,7 @@ class CardRecord:
     """What is known of one card beyond its row, as long as there is anything to know."""
 
     resting: bool = False  # being shown, shown a moment ago, or waiting after a failure
-    pause: float = 0.0  # seconds from the last failure to the next try; 0: it did not fail
+    backoff: Backoff | None = None  # since it failed last
     posted: str | None = None  # a message that the row does not know yet
     left: list[tuple[str, str]] = field(default_factory=list)  # channels and messages that it leaves
     bare: Bare | None = None
@@ -196,7 +197,7 @@ class Delivery:
                 return
         except NotYet as wait:
             self._dirty.add(view.id)
-            record.pause = record.pause or FIRST_PAUSE / 2
+            record.backoff = record.backoff or Backoff(FIRST_PAUSE, LONGEST_PAUSE)
             self._rest(view.id, wait.seconds)
         except Exception as error:
             self._metrics.cards.labels("failed").inc()
@@ -300,18 +301,18 @@ class Delivery:
 
     def _finish(self, job: JobId, seconds: float) -> None:
         """There is nothing to try again."""
-        self._records[job].pause = 0.0
+        self._records[job].backoff = None
         self._rest(job, seconds)
 
     def _retry(self, job: JobId) -> None:
         record = self._records[job]
-        record.pause = min(2 * (record.pause or FIRST_PAUSE / 2), LONGEST_PAUSE)
+        record.backoff = record.backoff or Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         self._dirty.add(job)
-        self._rest(job, record.pause)
+        self._rest(job, record.backoff.next())
 
     def _rest(self, job: JobId, seconds: float) -> None:
         self._busy.discard(job)
-        if not self._busy and all(self._records[dirty].pause for dirty in self._dirty):
+        if not self._busy and all(self._records[dirty].backoff for dirty in self._dirty):
             self._calm.set()
         asyncio.get_running_loop().call_later(seconds, self._end_rest, job)
 

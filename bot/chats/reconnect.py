@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from bot.chats.interface import ChatUnavailable, ChatUnreached
+from bot.pacing.backoff import Backoff
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # seconds before it is tried again, doubled each time
 
@@ -14,10 +15,9 @@ log = structlog.get_logger(__name__)
 
 async def reach(chat: str, begin: Callable[[], Awaitable[str]]) -> None:
     """Try to begin until that goes, or until the service says that it never will."""
-    pause = FIRST_PAUSE
+    backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        await asyncio.sleep(backoff.next())
         try:
             address = await begin()
         except ChatUnreached as absence:

@@ -10,6 +10,7 @@ from contextlib import suppress
 from bot.engine_client.pending_jobs import EngineUnavailable, FiledJobs, Underway, Update
 from bot.engine_client.process import EngineProcess
 from bot.engine_client.watchdog import Watchdog
+from bot.pacing.backoff import Backoff
 from engine.messages import (
     Cancel,
     Cancelled,
@@ -175,6 +176,7 @@ class EngineClient:
     async def _live(self) -> str:
         """One process after another, until told to stop or too many could not even start; says why."""
         failures, ever_ready = 0, False
+        backoff = Backoff(FIRST_PAUSE)
         while True:
             ready, ending = await self._one_life()
             failures, ever_ready = (0, True) if ready else (failures + 1, ever_ready)
@@ -185,10 +187,12 @@ class EngineClient:
             if failures == STARTS:
                 return f"the engine failed to start {STARTS} times in a row; lastly, {ending}"
             log.error("%s", ending)
-            if failures:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(FIRST_PAUSE * 2 ** (failures - 1)):
-                        await self._stopping.wait()
+            if not failures:
+                backoff.reset()
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(backoff.next()):
+                    await self._stopping.wait()
 
     async def _one_life(self) -> tuple[bool, str]:
         """Start a process and hear it until it ends: whether it took jobs, and a sentence about its end."""

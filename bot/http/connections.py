@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from bot.http.file_handles import spare
-from bot.logs import Rarely
+from bot.pacing.log_limit import Rarely
 
 log = structlog.get_logger(__name__)
 

@@ -6,6 +6,7 @@ import secrets
 
 import structlog
 
+from bot.pacing.backoff import Backoff
 from storage.files import Files
 
 log = structlog.get_logger(__name__)
@@ -56,10 +57,9 @@ class Room:
         """Try again for ever, as long as there is no room."""
         while True:
             await self._missing.wait()
-            pause = FIRST_PAUSE
+            backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
             while self.reason:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(backoff.next())
                 if await self._tried():
                     log.info("the store takes files again")
                     self.reason = ""

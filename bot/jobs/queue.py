@@ -24,6 +24,7 @@ from bot.jobs.progress import Live
 from bot.jobs.results import Ending, Endings
 from bot.jobs.running import Running
 from bot.metrics import Metrics
+from bot.pacing.backoff import Backoff
 from engine.messages import Cancelled, CheckpointSaved, Event, JobId, Paint, Progress, Train, TrainingProgress
 from storage import jobs
 from storage.database import CannotStore, Database
@@ -212,7 +213,7 @@ class Queue:
 
     async def _feed(self) -> None:
         """Whenever there is room in the engine, fill it."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             await self._woken.wait()
             await self._engine.available()
@@ -220,13 +221,12 @@ class Queue:
             self._woken.clear()
             try:
                 await self._fill()
-                pause = FIRST_PAUSE
+                backoff.reset()
             except Exception as error:
                 log.error(
                     "no job could be taken", exc_info=not isinstance(error, CannotStore), reason=str(error)
                 )
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(backoff.next())
                 self._woken.set()
 
     def _room(self) -> int:

@@ -15,6 +15,7 @@ from bot.jobs.disk_space import Room
 from bot.jobs.estimates import Pace
 from bot.jobs.running import Running
 from bot.metrics import Metrics
+from bot.pacing.backoff import Backoff
 from engine.messages import (
     Cancelled,
     CheckpointSaved,
@@ -224,7 +225,7 @@ class Endings:
         Meanwhile the lease holds, and a restart would begin the job anew. A store that is full is waited for.
         Raises OSError when the contents cannot be stored for another reason.
         """
-        pause, tries = FIRST_PAUSE, 1
+        backoff, tries = Backoff(FIRST_PAUSE, LONGEST_PAUSE), 1
         while True:
             try:
                 async with self._leftovers.keeping():
@@ -237,8 +238,10 @@ class Endings:
                     continue
                 if tries >= STORING_TRIES:
                     raise
-                log.error("a file could not be stored", reason=str(error), again_in=pause)
+                log.error("a file could not be stored", reason=str(error), again_in=backoff.seconds)
             except CannotStore as error:
-                log.error("what became of a job could not be stored", reason=str(error), again_in=pause)
-            await asyncio.sleep(pause)
-            pause, tries = min(2 * pause, LONGEST_PAUSE), tries + 1
+                log.error(
+                    "what became of a job could not be stored", reason=str(error), again_in=backoff.seconds
+                )
+            await asyncio.sleep(backoff.next())
+            tries += 1

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.garbage_collection import DAY, Leftovers
+from bot.pacing.backoff import Backoff
 from engine.messages import JobId
 from storage import purge
 from storage.database import CannotStore, Database
@@ -39,7 +40,7 @@ class Remains:
 
     async def work(self) -> None:
         """Take away what can go, for ever."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             self._woken.clear()
             try:
@@ -48,9 +49,10 @@ class Remains:
                 log.error("what is forgotten could not be taken away", reason=str(error))
                 done = False
             with suppress(TimeoutError):
-                async with asyncio.timeout(DAY if done else pause):
+                async with asyncio.timeout(DAY if done else backoff.next()):
                     await self._woken.wait()
-            pause = FIRST_PAUSE if done or self._woken.is_set() else min(2 * pause, LONGEST_PAUSE)
+            if done or self._woken.is_set():
+                backoff.reset()
 
     async def _take_away(self) -> bool:
         """Whether nothing is left."""

@@ -18,6 +18,7 @@ from bot.chats.reconnect import FIRST_PAUSE, LONGEST_PAUSE, reach
 from bot.config import DiscordSettings
 from bot.dispatch.dispatcher import Dispatcher
 from bot.images.card_images import Drawings
+from bot.pacing.backoff import Backoff
 from bot.uploads.intake import Intake
 from storage.database import Database
 from storage.files import Files
@@ -165,14 +166,13 @@ class DiscordChat:
 
     async def _connected(self) -> str:
         """For as long as Discord lets us; discord.py resumes by itself. Why it does no more."""
-        pause = FIRST_PAUSE
+        backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self.client.is_closed():
             try:
                 await self.client.connect()
             except UNREACHED as error:
                 log.warning("discord's gateway is not reached", reason=repr(error))
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(backoff.next())
             except discord.PrivilegedIntentsRequired:
                 return REASONS[WRONG_INTENTS]
             except discord.ConnectionClosed as error:

@@ -18,6 +18,7 @@ from bot.chats.slack.errors import TROUBLES, error_of, unavailable
 from bot.config import SLACK_APP_TOKEN, SlackSettings
 from bot.http.bodies import utf8_of
 from bot.http.connections import BOUNDS, Connections, welcome
+from bot.pacing.backoff import Backoff
 
 SOCKETS = 2
 PATH = "/slack/events"
@@ -64,12 +65,12 @@ class Sockets:
 
     async def _keep(self, client: SocketModeClient) -> None:
         """Connect again as soon as the connection is gone: by itself the client looks for that rarely."""
-        pause = LOOK
+        backoff = Backoff(LOOK, LONGEST)
         while True:
-            await asyncio.sleep(pause)
+            await asyncio.sleep(backoff.next())
             if await client.is_connected():
                 self._lost.discard(id(client))
-                pause = LOOK
+                backoff.reset()
                 continue
             self._lost.add(id(client))
             if client.connect_operation_lock.locked():  # it tries already; an address is good for a while
@@ -80,7 +81,6 @@ class Sockets:
                         await client.connect_to_new_endpoint()
                 except TROUBLES as error:
                     log.warning("slack is not connected", reason=error_of(error))
-            pause = min(2 * pause, LONGEST)
 
     async def close(self) -> None:
         """Hear nothing more."""

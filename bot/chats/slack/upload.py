@@ -9,6 +9,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from bot.chats.slack.errors import TROUBLES, error_of, is_passing
 from bot.chats.slack.mrkdwn import JSON
+from bot.pacing.backoff import Backoff
 
 LOOKS = 6  # at a file that Slack processes
 UNSEEN = 3  # looks at a file that is ready and shown nowhere, before it is shared again
@@ -88,9 +89,9 @@ class Sharing:
 
     async def _arrived(self, file: str, channel: str, *, taken: bool) -> bool:
         """Whether Slack shows the file in the channel; one that it took and works on counts as shown."""
-        unseen = 0
-        for look in range(LOOKS):
-            await asyncio.sleep(min(FIRST_LOOK * 2**look, SLOWEST))
+        unseen, backoff = 0, Backoff(FIRST_LOOK, SLOWEST)
+        for _ in range(LOOKS):
+            await asyncio.sleep(backoff.next())
             told: JSON = (await self._client.files_info(file=file))["file"]
             if told.get("mimetype"):
                 if channel in _places(told):

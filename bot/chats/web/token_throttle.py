@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 
 from bot.http.connections import network
-from bot.logs import Rarely
+from bot.pacing.log_limit import Rarely
 
 PAUSE = 1.0  # seconds between two guesses from one address
 PAUSE_OF_ALL = 0.1  # seconds between any two

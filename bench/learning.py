@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from bench.measuring import table
-from commands.presets import preset, settled
+from commands.presets import find_preset, training_settings
 from engine.demo.lora_lessons import ARROW, School
 from engine.demo.world import TAUGHT, Thing
 from engine.messages import EngineSettings
@@ -98,7 +98,7 @@ def _told(results: list[Result]) -> list[str]:
 
 def _taught(school: School, lesson: Lesson, seed: int) -> Result:
     changes = {**lesson.changes, "seed": seed}
-    settings = settled(preset(lesson.preset), lesson.pictures, changes, small=True)
+    settings = training_settings(find_preset(lesson.preset), lesson.pictures, changes, small=True)
     pictures = school.pictures_of(lesson.thing, lesson.pictures)
     started = time.perf_counter()
     taught = school.learns("taught", pictures, settings)
@@ -112,7 +112,7 @@ def _weights(school: School) -> str:
     """How much of it shows at a part of its weight, and without it, for each way to learn an arrow."""
     rows = []
     for way in WAYS:
-        settings = settled(preset(way.preset), way.pictures, way.changes, small=True)
+        settings = training_settings(find_preset(way.preset), way.pictures, way.changes, small=True)
         lora = school.learns("taught", school.pictures_of(way.thing), settings).best
         weighted = [replace(lora, weight=weight) for weight in (1.0, 0.5, 0.0)]
         shares = [school.share(PROMPTS, way.thing, use) for use in weighted]

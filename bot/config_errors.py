@@ -7,7 +7,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from commands.syntax.parser import listed, near, short
+from commands.syntax.parser import closest, join_list, shorten
 
 SECRET = re.compile(r"token|secret|password|api_?key|credential", re.IGNORECASE)
 KINDS = {
@@ -37,10 +37,10 @@ def sentence(error: ErrorDetails, tables: type[BaseModel]) -> str:
 
 def _unknown(key: str, value: object, known: list[str]) -> str:
     if SECRET.search(key):
-        return f"{short(key)} is an unknown key: secrets come from the environment, never from a file."
-    meant = near(key, known)
-    hint = f"did you mean {meant}?" if meant else f"the known ones are {listed(known)}."
-    return f"{short(key)} = {_shown(value)} is an unknown key: {hint}"
+        return f"{shorten(key)} is an unknown key: secrets come from the environment, never from a file."
+    meant = closest(key, known)
+    hint = f"did you mean {meant}?" if meant else f"the known ones are {join_list(known)}."
+    return f"{shorten(key)} = {_shown(value)} is an unknown key: {hint}"
 
 
 def _known(tables: type[BaseModel], above: list[str]) -> list[str]:
@@ -61,4 +61,4 @@ def _shown(value: object) -> str:
         return str(value).lower()
     if isinstance(value, dict):
         return "a table"
-    return short(json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value))
+    return shorten(json.dumps(value, ensure_ascii=False) if isinstance(value, str) else repr(value))

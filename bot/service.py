@@ -200,7 +200,7 @@ class Bot:
                 await self.files.close_to_others()
                 await self.files.tidy(started)
                 started = None
-                await self.library.lying()  # what is passed over is in the log before somebody misses it
+                await self.library.list_files()  # what is passed over is in the log before somebody misses it
                 await self.leftovers.sweep()
             except (CannotStore, OSError) as error:
                 log.warning("the store could not be tidied", reason=str(error))

@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from commands.admission import check_started
+from commands.admission import admit_draft
 from commands.answers import Answer, CreateJob, FinishTraining, Form, SendFiles, StartDraft, UpdateCards
-from commands.cancel import stop
+from commands.cancel import cancel_job
 from commands.context import ChatContext
 from commands.imagine import random_seed
-from commands.job_lookup import OPEN, check_kept, check_owner, note_change
-from commands.recipe_text import alone, asked_by, texts, written
-from commands.syntax.parser import listed, short
-from commands.training_actions import check_start, edited, finish
+from commands.job_lookup import OPEN, check_not_deleted, check_owner, record_change
+from commands.recipe_text import command_of, command_text, form_texts, single_picture
+from commands.syntax.parser import join_list, shorten
+from commands.training_actions import check_start, edit, finish
 from engine.messages import InvalidRequest, JobId, Paint
 from storage import adapters, jobs, pictures, trainings
 from storage.requests import Kind
@@ -73,29 +73,31 @@ TRAINING_ACTIONS = (
         owners=True,
     ),
 )
-NAMED = {action.name: action for action in (*TRAINING_ACTIONS, *ACTIONS)}
+BY_NAME = {action.name: action for action in (*TRAINING_ACTIONS, *ACTIONS)}
 
 
-def available(view: JobView) -> tuple[tuple[Action, int | None], ...]:
+def available_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
     """The buttons of a card now; a number says which picture or checkpoint is meant, if there are several."""
     if view.deleted:
         return ()
     if view.kind == "train":
-        return _for_training(view)
+        return _training_actions(view)
     if view.state in OPEN:
-        return ((NAMED["stop"], None),)
-    places: list[int | None] = [one.place for one in view.pictures] if len(view.pictures) > 1 else [None]
+        return ((BY_NAME["stop"], None),)
+    places: list[int | None] = (
+        [picture.place for picture in view.pictures] if len(view.pictures) > 1 else [None]
+    )
     ended = [action for action in ACTIONS if action.name != "stop"]
     return tuple(
         (action, place)
         for action in ended
         if (view.pictures or not action.each) and (view.request or not action.recipe)
-        if action.name != "vary" or not _compares(view)
+        if action.name != "vary" or not _is_comparison(view)
         for place in (places if action.each else [None])
     )
 
 
-def _for_training(view: JobView) -> tuple[tuple[Action, int | None], ...]:
+def _training_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
     """A draft is started, changed or forgotten, what runs is ended, and what ended is chosen from."""
     training = view.training
     match view.state:
@@ -112,7 +114,9 @@ def _for_training(view: JobView) -> tuple[tuple[Action, int | None], ...]:
         (action, place)
         for action in TRAINING_ACTIONS
         if action.name in names and (view.request or not action.recipe)
-        for place in ([one.place for one in _others(view)] if action.each else [None])
+        for place in (
+            [checkpoint.place for checkpoint in _other_checkpoints(view)] if action.each else [None]
+        )
     )
 
 
@@ -124,25 +128,25 @@ def button_id(action: str, job: JobId, picture: int | None = None) -> str:
 def read_button(text: str) -> tuple[str, JobId, int | None]:
     """The action, job and picture of a button. Raises InvalidRequest when no button of ours has this id."""
     button = BUTTON.fullmatch(text)
-    if button is None or button[1] not in NAMED:
-        raise InvalidRequest(f"there is no button {short(text)!r} here.")
+    if button is None or button[1] not in BY_NAME:
+        raise InvalidRequest(f"there is no button {shorten(text)!r} here.")
     return button[1], JobId(button[2]), int(button[3]) if button[3] else None
 
 
 async def press(context: ChatContext, view: JobView, action: str, picture: int | None) -> Answer:
     """What a button does for the person who pressed it. Raises InvalidRequest."""
-    pressed = PRESSED[view.kind]
+    pressed = HANDLERS[view.kind]
     if action not in pressed:
-        raise InvalidRequest(f"there is no button {short(action)!r} here.")
+        raise InvalidRequest(f"there is no button {shorten(action)!r} here.")
     if view.space_id != context.space.id:
         raise InvalidRequest(f"there is no job {view.id} here.")
-    check_kept(view)
+    check_not_deleted(view)
     return await pressed[action](context, view, picture)
 
 
 async def _again(context: ChatContext, view: JobView, picture: int | None) -> CreateJob:
     """The same with a new seed; a variation stays near the picture that it came from."""
-    paint = await _allowed(context, view)
+    paint = await _usable_request(context, view)
     if paint.variation:
         request = replace(paint, job=context.job, variation_seed=random_seed())
     else:
@@ -151,10 +155,10 @@ async def _again(context: ChatContext, view: JobView, picture: int | None) -> Cr
 
 
 async def _vary(context: ChatContext, view: JobView, picture: int | None) -> CreateJob:
-    if _compares(view):
+    if _is_comparison(view):
         raise InvalidRequest(f"job {view.id} compares pictures: there is nothing near it.")
     request = replace(
-        await _allowed(context, view),
+        await _usable_request(context, view),
         job=context.job,
         seed=_picture(view, picture).seed,
         count=VARIATIONS,
@@ -166,17 +170,17 @@ async def _vary(context: ChatContext, view: JobView, picture: int | None) -> Cre
 
 async def _edit(context: ChatContext, view: JobView, picture: int | None) -> Form:
     """Somebody who has a default for what to avoid must be able to avoid nothing."""
-    values = texts(_request(view))
+    values = form_texts(_request(view))
     if not values["no"] and context.person.settings.get("no"):
         values["no"] = '""'
-    return Form(command=asked_by(_request(view)).name, values=values)
+    return Form(command=command_of(_request(view)).name, values=values)
 
 
 async def _keep(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     chosen = _picture(view, picture)
-    kept = await pictures.toggle_star(context.session, chosen.id, context.person.id, context.now)
+    starred = await pictures.toggle_star(context.session, chosen.id, context.person.id, context.now)
     await jobs.touch(context.session, view.number)
-    text = "the picture is among your favourites." if kept else "the picture is no longer a favourite."
+    text = "the picture is among your favourites." if starred else "the picture is no longer a favourite."
     return UpdateCards(jobs=(view.id,), text=text)
 
 
@@ -184,31 +188,35 @@ async def _send(context: ChatContext, view: JobView, picture: int | None) -> Sen
     chosen = [_picture(view, picture)] if picture is not None else view.pictures
     if not chosen:
         raise InvalidRequest(f"job {view.id} has no pictures.")
-    files = tuple((f"atelier-{view.id}-{one.place}.png", one.sha256) for one in chosen)
+    files = tuple((f"atelier-{view.id}-{item.place}.png", item.sha256) for item in chosen)
     request = view.request
-    recipes = [written(alone(request, one.place)) for one in chosen] if isinstance(request, Paint) else []
+    recipes = (
+        [command_text(single_picture(request, item.place)) for item in chosen]
+        if isinstance(request, Paint)
+        else []
+    )
     return SendFiles(files=files, text="\n".join(recipes))
 
 
 async def _stop(context: ChatContext, view: JobView, picture: int | None) -> Answer:
-    return await stop(context, view)
+    return await cancel_job(context, view)
 
 
 async def _delete(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     check_owner(context, view, "delete")
     if view.state in OPEN:
         raise InvalidRequest(f"job {view.id} has not ended yet: cancel it first.")
-    return await _deleted(context, view)
+    return await _delete_job(context, view)
 
 
 async def _delete_training(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     """Whoever takes their pictures back does not have to wait: what runs ends, and nothing of it stays."""
     check_owner(context, view, "delete")
-    return await _deleted(context, view)
+    return await _delete_job(context, view)
 
 
-async def _deleted(context: ChatContext, view: JobView) -> UpdateCards:
-    await note_change(context, view, "delete", "deleted")
+async def _delete_job(context: ChatContext, view: JobView) -> UpdateCards:
+    await record_change(context, view, "delete", "deleted")
     unneeded = await jobs.delete(context.session, view.number, context.now)
     return UpdateCards(
         jobs=(view.id,),
@@ -221,8 +229,8 @@ async def _deleted(context: ChatContext, view: JobView) -> UpdateCards:
 async def _start(context: ChatContext, view: JobView, picture: int | None) -> StartDraft:
     check_owner(context, view, "start")
     check_start(view)
-    expected = await check_started(context, view)
-    await note_change(context, view, "start", "queued")
+    expected = await admit_draft(context, view)
+    await record_change(context, view, "start", "queued")
     await jobs.enqueue(context.session, view.number, context.now, expected)
     return StartDraft(job=view.id)
 
@@ -233,20 +241,20 @@ async def _finish(context: ChatContext, view: JobView, picture: int | None) -> F
 
 async def _choose(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     check_owner(context, view, "change")
-    checkpoint = next((one for one in _others(view) if one.place == picture), None)
+    checkpoint = next((other for other in _other_checkpoints(view) if other.place == picture), None)
     if checkpoint is None:
         raise InvalidRequest(f"job {view.id} has no such checkpoint to choose.")
-    await note_change(context, view, "choose", view.state)
+    await record_change(context, view, "choose", view.state)
     await trainings.choose(context.session, view.number, checkpoint.step)
     return UpdateCards(jobs=(view.id,), text=f"the LoRA is the checkpoint at step {checkpoint.step} now.")
 
 
 async def _edit_training(context: ChatContext, view: JobView, picture: int | None) -> Form:
-    return await edited(context, view)
+    return await edit(context, view)
 
 
-Pressed = Callable[[ChatContext, JobView, int | None], Awaitable[Answer]]
-PRESSED: Mapping[Kind, Mapping[str, Pressed]] = MappingProxyType(
+Handler = Callable[[ChatContext, JobView, int | None], Awaitable[Answer]]
+HANDLERS: Mapping[Kind, Mapping[str, Handler]] = MappingProxyType(
     {
         "paint": {
             "again": _again,
@@ -269,7 +277,7 @@ PRESSED: Mapping[Kind, Mapping[str, Pressed]] = MappingProxyType(
 )
 
 
-def _compares(view: JobView) -> bool:
+def _is_comparison(view: JobView) -> bool:
     """Whether its picture is a sheet of several."""
     return isinstance(view.request, Paint) and bool(view.request.variants)
 
@@ -280,22 +288,28 @@ def _request(view: JobView) -> Paint:
     return view.request
 
 
-async def _allowed(context: ChatContext, view: JobView) -> Paint:
+async def _usable_request(context: ChatContext, view: JobView) -> Paint:
     """The request, whose LoRAs are this person's to use. Raises InvalidRequest."""
     paint = _request(view)
     hashes = [use.sha256 for use in paint.adapters]
     barred = await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes)
     if barred:
-        raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was retired or deleted.")
+        raise InvalidRequest(
+            f"the LoRA {join_list(barred)} is not shared with you, or was retired or deleted."
+        )
     return paint
 
 
-def _others(view: JobView) -> list[CheckpointView]:
+def _other_checkpoints(view: JobView) -> list[CheckpointView]:
     """The checkpoints that the LoRA could be instead, as long as there is a LoRA."""
     training = view.training
     if training is None or training.adapter is None:
         return []
-    return [one for one in training.checkpoints if one.candidate and one.step != training.chosen]
+    return [
+        checkpoint
+        for checkpoint in training.checkpoints
+        if checkpoint.candidate and checkpoint.step != training.chosen
+    ]
 
 
 def _picture(view: JobView, place: int | None) -> PictureView:
@@ -304,7 +318,7 @@ def _picture(view: JobView, place: int | None) -> PictureView:
         raise InvalidRequest(f"job {view.id} has no pictures.")
     if place is None and len(view.pictures) == 1:
         return view.pictures[0]
-    for one in view.pictures:
-        if one.place == place:
-            return one
+    for picture in view.pictures:
+        if picture.place == place:
+            return picture
     raise InvalidRequest(f"job {view.id} has {len(view.pictures)} pictures: say which one.")

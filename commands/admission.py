@@ -1,7 +1,7 @@
 """What stands before every new job: whether its person is welcome, the rules, and the limits."""
 
 from commands.answers import CreateJob
-from commands.content_rules import check_rules, ruled
+from commands.content_rules import apply_rules, check_rules
 from commands.context import ChatContext
 from commands.limits import check_limits, check_room
 from commands.lora import check_weight
@@ -17,21 +17,21 @@ PRIVACY = "privacy"
 DRAINING = "the queue is being run empty by an admin: nothing new is taken until they resume it."
 
 
-def check_welcome(kept: SpaceSettings, name: str) -> None:
+def check_not_blocked(settings: SpaceSettings, name: str) -> None:
     """Raise Refused when this person is blocked and wants more than what everybody may."""
-    if kept.blocked and name not in ALWAYS and name.partition(" ")[0] != PRIVACY:
+    if settings.blocked and name not in ALWAYS and name.partition(" ")[0] != PRIVACY:
         raise Refused("an admin has blocked you here: ask one of them.", "blocked")
 
 
-async def checked(context: ChatContext, filed: CreateJob) -> tuple[JobRequest, float]:
+async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, float]:
     """The request as it may be filed, and the engine seconds that it counts with till it ran.
 
     Raises InvalidRequest, with nothing filed. A draft is asked for room again when it is started.
     """
-    request = ruled(context.kept.rules, filed.request, adult=context.adult)
-    check_rules(context.kept.rules, request, adult=context.adult)
+    request = apply_rules(context.space_settings.rules, answer.request, adult=context.adult)
+    check_rules(context.space_settings.rules, request, adult=context.adult)
     await _check_weights(context, request)
-    _check_open(context)
+    _check_not_draining(context)
     expected = 0.0
     if isinstance(request, Paint):
         check_room(context)
@@ -40,9 +40,9 @@ async def checked(context: ChatContext, filed: CreateJob) -> tuple[JobRequest, f
     return request, expected
 
 
-async def check_started(context: ChatContext, view: JobView) -> float:
+async def admit_draft(context: ChatContext, view: JobView) -> float:
     """The engine seconds of a draft that is to start. Raises InvalidRequest when there is no room for it."""
-    _check_open(context)
+    _check_not_draining(context)
     expected = view.training.estimate_seconds if view.training is not None else 0.0
     if view.request is not None:
         await check_limits(context, view.request, expected)
@@ -53,14 +53,14 @@ async def _check_weights(context: ChatContext, request: JobRequest) -> None:
     """Raise InvalidRequest when a LoRA is wanted at a weight that its space's keepers do not allow."""
     if not isinstance(request, Paint) or not request.adapters:
         return
-    wanted = [*request.adapters, *(use for one in request.variants for use in one.adapters)]
+    wanted = [*request.adapters, *(use for bounds in request.variants for use in bounds.adapters)]
     hashes = {use.sha256 for use in wanted}
-    for one in await weight_bounds(context.session, context.space.id, hashes):
+    for bounds in await weight_bounds(context.session, context.space.id, hashes):
         for use in wanted:
-            if use.sha256 == one.sha256:
-                check_weight(one, use.weight)
+            if use.sha256 == bounds.sha256:
+                check_weight(bounds, use.weight)
 
 
-def _check_open(context: ChatContext) -> None:
-    if context.kept.queue == "draining":
+def _check_not_draining(context: ChatContext) -> None:
+    if context.space_settings.queue == "draining":
         raise Refused(DRAINING, "queue run empty")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from commands.answers import CancelJob, UpdateCards
 from commands.context import ChatContext
-from commands.job_lookup import OPEN, check_owner, job_here, job_id, note_change
+from commands.job_lookup import OPEN, check_owner, find_job, read_job_id, record_change
 from commands.syntax.spec import Option, command
 from engine.messages import InvalidRequest, JobId
 from storage import jobs, pictures
@@ -15,19 +15,19 @@ from storage.views import JobView, views
 async def cancel(
     context: ChatContext,
     job: Annotated[
-        JobId | None, Option("which job, such as k3f9qa", read=job_id, otherwise="your newest")
+        JobId | None, Option("which job, such as k3f9qa", read=read_job_id, otherwise="your newest")
     ] = None,
 ) -> UpdateCards | CancelJob:
     """Give up a job of yours that waits or runs."""
-    return await stop(context, await _newest(context) if job is None else await job_here(context, job))
+    return await cancel_job(context, await _newest(context) if job is None else await find_job(context, job))
 
 
-async def stop(context: ChatContext, job: JobView) -> UpdateCards | CancelJob:
+async def cancel_job(context: ChatContext, job: JobView) -> UpdateCards | CancelJob:
     """Take the job out of the line, or let the engine stop it. Raises InvalidRequest."""
     check_owner(context, job, "cancel")
     if job.state not in (*OPEN, "draft"):
         raise InvalidRequest(f"job {job.id} has ended already.")
-    await note_change(context, job, "cancel", "cancelled")
+    await record_change(context, job, "cancel", "cancelled")
     if job.state == "running":
         return CancelJob(job=job.id, text=f"job {job.id} is being stopped.")
     await jobs.finish(context.session, job.number, state="cancelled", seconds=0.0, now=context.now)
@@ -37,7 +37,7 @@ async def stop(context: ChatContext, job: JobView) -> UpdateCards | CancelJob:
 
 async def _newest(context: ChatContext) -> JobView:
     mine = await jobs.list_of_person(context.session, context.space.id, context.person.id, OPEN)
-    found = await views(context.session, mine)
-    if not found:
+    open_jobs = await views(context.session, mine)
+    if not open_jobs:
         raise InvalidRequest("you have no job here that waits or runs.")
-    return max(found, key=lambda job: job.number)
+    return max(open_jobs, key=lambda job: job.number)

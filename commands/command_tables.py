@@ -4,16 +4,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from commands.actions import ACTIONS, TRAINING_ACTIONS
-from commands.help import allowed, usual
-from commands.registry import COMMANDS, Known
-from commands.syntax.parser import listed
+from commands.help import bounds_text, default_text
+from commands.registry import COMMANDS, AnyCommand
+from commands.syntax.parser import join_list
 from commands.syntax.spec import Parameter
 
 BEGIN = "<!-- made from the definitions: python -m commands.command_tables -->"
 END = "<!-- end of what is made from the definitions -->"
 
 
-def updated(text: str) -> str:
+def update(text: str) -> str:
     """The document with the tables of today. Raises ValueError where its two marks are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -24,7 +24,7 @@ def updated(text: str) -> str:
 
 def table() -> str:
     """Markdown: the commands, what each can be told, and the buttons."""
-    commands = ((f"`/{one.name}`", one.help) for one in COMMANDS.values())
+    commands = ((f"`/{command.name}`", command.help) for command in COMMANDS.values())
     options = (row for command in COMMANDS.values() for row in _options(command))
     buttons, of_trainings = (
         ((action.emoji, action.help) for action in actions) for actions in (ACTIONS, TRAINING_ACTIONS)
@@ -39,12 +39,18 @@ def table() -> str:
     )
 
 
-def _options(command: Known) -> Iterable[Sequence[str]]:
-    shown = (one for one in command.parameters if not one.option.hidden)
-    for number, one in enumerate(shown):
-        name = ", ".join(f"`{flag}`" for flag in one.flags) or _words(one)
-        choices = listed(one.choices, "or") if one.option.among else allowed(one)
-        yield (f"`/{command.name}`" if number == 0 else "", name, one.option.help, choices, usual(one))
+def _options(command: AnyCommand) -> Iterable[Sequence[str]]:
+    shown = (parameter for parameter in command.parameters if not parameter.option.hidden)
+    for number, parameter in enumerate(shown):
+        name = ", ".join(f"`{flag}`" for flag in parameter.flags) or _words(parameter)
+        choices = join_list(parameter.choices, "or") if parameter.option.among else bounds_text(parameter)
+        yield (
+            f"`/{command.name}`" if number == 0 else "",
+            name,
+            parameter.option.help,
+            choices,
+            default_text(parameter),
+        )
 
 
 def _words(parameter: Parameter) -> str:
@@ -58,4 +64,4 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 if __name__ == "__main__":
     document = Path("docs/commands.md")
-    document.write_text(updated(document.read_text()))
+    document.write_text(update(document.read_text()))

@@ -111,6 +111,6 @@ writer wrong yacht yard year yellow yes yesterday yoga you young your youth zebr
 
 
 @cache
-def ordinary() -> frozenset[str]:
+def common_words() -> frozenset[str]:
     """All of them, in lower case."""
     return frozenset(WORDS.split())

@@ -6,12 +6,12 @@ from commands.answers import CreateJob
 from commands.context import Context
 from commands.imagine import random_seed
 from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
-from commands.syntax.lora_syntax import Mention, called_up, found, mentions, tagged
-from commands.syntax.parser import short
-from commands.syntax.samplers import enough_steps
+from commands.syntax.lora_syntax import Mention, add_phrases, extract_tags, read_mentions, resolve
+from commands.syntax.parser import shorten
+from commands.syntax.samplers import check_steps
 from commands.syntax.sizes import SQUARE
 from commands.syntax.spec import Option, command
-from commands.syntax.values import written_value
+from commands.syntax.values import value_text
 from engine.messages import (
     ADAPTER_WEIGHT,
     REFINER,
@@ -29,14 +29,14 @@ REFINED = 0.2  # share of the steps, usually
 BASE = "without"
 
 
-def numbers(text: str) -> tuple[float, ...]:
+def read_weights(text: str) -> tuple[float, ...]:
     """Weights from "0.5, 1, 1.3". Raises InvalidRequest."""
     weights = []
     for part in text.replace(",", " ").split():
         try:
             weight = float(part)
         except ValueError:
-            raise InvalidRequest(f"{short(part)!r} is no weight: write some as 0.5, 1, 1.3.") from None
+            raise InvalidRequest(f"{shorten(part)!r} is no weight: write some as 0.5, 1, 1.3.") from None
         check_number("A weight", weight, *ADAPTER_WEIGHT)
         weights.append(weight)
     return tuple(weights)
@@ -47,10 +47,10 @@ async def compare(
     context: Context,
     prompt: Annotated[str, Option("what to paint", long=True)],
     lora: Annotated[
-        tuple[Mention, ...], Option("the LoRA to compare", *ADAPTER_WEIGHT, kind="loras", read=mentions)
+        tuple[Mention, ...], Option("the LoRA to compare", *ADAPTER_WEIGHT, kind="loras", read=read_mentions)
     ] = (),
     weights: Annotated[
-        tuple[float, ...], Option("its weights on the sheet", *ADAPTER_WEIGHT, read=numbers)
+        tuple[float, ...], Option("its weights on the sheet", *ADAPTER_WEIGHT, read=read_weights)
     ] = WEIGHTS,
     no: Unwanted = Paint.negative_prompt,
     steps: Steps = Paint.steps,
@@ -65,15 +65,15 @@ async def compare(
     ] = REFINED,
 ) -> CreateJob:
     """Compare what a LoRA paints with what the model paints alone."""
-    enough_steps(sampler, steps)
-    words, inside = tagged(prompt)
-    mix = await found((*inside, *lora), context.library)
+    check_steps(sampler, steps)
+    words, inside = extract_tags(prompt)
+    mix = await resolve((*inside, *lora), context.library)
     if len(mix) != 1:
         raise InvalidRequest("say which LoRA to compare, and only one: /compare a fox --lora ink")
-    ((known, use),) = mix
+    ((base, use),) = mix
     request = Paint(
         job=context.job,
-        prompt=called_up(words, [known]),
+        prompt=add_phrases(words, [base]),
         negative_prompt=no,
         adapters=(use,),
         steps=steps,
@@ -91,27 +91,31 @@ def variants(use: AdapterUse, weights: tuple[float, ...], refiner: float) -> tup
     several = tuple(dict.fromkeys(weights))
     if len(several) > MOST_WEIGHTS:
         raise InvalidRequest(f"{len(several)} weights were given, but at most {MOST_WEIGHTS} are compared.")
-    made = [Variant(name=BASE)]
-    made += [Variant(name=_name(use, weight), adapters=(_at(use, weight),)) for weight in several]
+    compared = [Variant(name=BASE)]
+    compared += [
+        Variant(name=_name(use, weight), adapters=(_with_weight(use, weight),)) for weight in several
+    ]
     if refiner:
         name = f"{_name(use, use.weight)} and the refiner"
-        made.append(Variant(name=name, adapters=(use,), refiner=refiner))
-    return tuple(made)
+        compared.append(Variant(name=name, adapters=(use,), refiner=refiner))
+    return tuple(compared)
 
 
 def weights_of(paint: Paint) -> tuple[float, ...]:
     """The weights that a comparison was asked for with."""
-    return tuple(one.adapters[0].weight for one in paint.variants if one.adapters and not one.refiner)
+    return tuple(
+        variant.adapters[0].weight for variant in paint.variants if variant.adapters and not variant.refiner
+    )
 
 
 def refiner_of(paint: Paint) -> float:
     """The share of the refiner that a comparison was asked for with."""
-    return max((one.refiner for one in paint.variants), default=0.0)
+    return max((variant.refiner for variant in paint.variants), default=0.0)
 
 
-def _at(use: AdapterUse, weight: float) -> AdapterUse:
+def _with_weight(use: AdapterUse, weight: float) -> AdapterUse:
     return AdapterUse(name=use.name, sha256=use.sha256, weight=weight)
 
 
 def _name(use: AdapterUse, weight: float) -> str:
-    return written_value(Mention(use.name, weight))
+    return value_text(Mention(use.name, weight))

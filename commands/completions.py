@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from rapidfuzz import fuzz, process
 
-from commands.syntax.values import written_value
+from commands.syntax.values import value_text
 from engine.messages import ADAPTER_WEIGHT
 
 NEAR = 60.0  # of 100: how alike a name must be to what was typed
@@ -13,7 +13,7 @@ WEIGHTS = (0.4, 0.6, 0.8, 1.0, 1.2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hint:
+class Candidate:
     """A LoRA that could be suggested."""
 
     name: str
@@ -29,49 +29,49 @@ class Suggestion:
     label: str
 
 
-def suggestions(words: str, known: Sequence[Hint], limit: int) -> list[Suggestion]:
+def suggestions(words: str, candidates: Sequence[Candidate], limit: int) -> list[Suggestion]:
     """What the words could become, best first."""
     before, comma, last = words.rpartition(",")
     typed = last.strip().lower()
-    kept = f"{before.strip()}, " if comma and before.strip() else ""
+    prefix = f"{before.strip()}, " if comma and before.strip() else ""
     taken = {part.partition(":")[0].strip().lower() for part in before.split(",")}
-    free = [hint for hint in known if hint.name not in taken]
+    free = [hint for hint in candidates if hint.name not in taken]
     name, colon, number = typed.partition(":")
-    found = _weighted(name.strip(), number.strip(), free) if colon else _named(typed, free)
+    matches = _with_weights(name.strip(), number.strip(), free) if colon else _by_name(typed, free)
     return [
-        Suggestion(value=f"{kept}{one.name}:{written_value(one.weight)}", label=_label(one))
-        for one, _ in zip(found, range(limit), strict=False)
+        Suggestion(value=f"{prefix}{match.name}:{value_text(match.weight)}", label=_label(match))
+        for match, _ in zip(matches, range(limit), strict=False)
     ]
 
 
-def _named(typed: str, known: Sequence[Hint]) -> Iterator[Hint]:
+def _by_name(typed: str, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
     """Those that begin so, then those that have it inside, then those that are much alike."""
     if not typed:
-        yield from known
+        yield from candidates
         return
-    begin = [hint for hint in known if hint.name.startswith(typed)]
-    inside = [hint for hint in known if typed in hint.name or typed in hint.trigger]
+    begin = [hint for hint in candidates if hint.name.startswith(typed)]
+    inside = [hint for hint in candidates if typed in hint.name or typed in hint.trigger]
     yield from begin
     yield from _others(inside, begin)
-    rest = _others(known, [*begin, *inside])
+    rest = _others(candidates, [*begin, *inside])
     names = [hint.name for hint in rest]
     for _, _, place in process.extract(typed, names, scorer=fuzz.WRatio, score_cutoff=NEAR, limit=None):
         yield rest[place]
 
 
-def _weighted(name: str, number: str, known: Sequence[Hint]) -> Iterator[Hint]:
+def _with_weights(name: str, number: str, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
     """The named one with weights that begin with this number, the one that suits it first."""
-    hint = next((one for one in known if one.name == name), None)
+    hint = next((weight for weight in candidates if weight.name == name), None)
     if hint is None:
-        yield from _named(name, known)
+        yield from _by_name(name, candidates)
         return
-    typed = _read(number)
-    for one in dict.fromkeys((*typed, hint.weight, *WEIGHTS)):
-        if one in typed or written_value(one).startswith(number):
-            yield replace(hint, weight=one)
+    typed = _read_weight(number)
+    for weight in dict.fromkeys((*typed, hint.weight, *WEIGHTS)):
+        if weight in typed or value_text(weight).startswith(number):
+            yield replace(hint, weight=weight)
 
 
-def _read(number: str) -> tuple[float, ...]:
+def _read_weight(number: str) -> tuple[float, ...]:
     """The weight that was typed, if it is one already."""
     low, high = ADAPTER_WEIGHT
     if number.endswith("."):
@@ -83,11 +83,11 @@ def _read(number: str) -> tuple[float, ...]:
     return (typed,) if low <= typed <= high else ()
 
 
-def _label(hint: Hint) -> str:
+def _label(hint: Candidate) -> str:
     called = f" ({hint.trigger})" if hint.trigger else ""
-    return f"{hint.name} {written_value(hint.weight)}{called}"
+    return f"{hint.name} {value_text(hint.weight)}{called}"
 
 
-def _others(hints: Sequence[Hint], without: Collection[Hint]) -> list[Hint]:
+def _others(hints: Sequence[Candidate], without: Collection[Candidate]) -> list[Candidate]:
     names = {hint.name for hint in without}
     return [hint for hint in hints if hint.name not in names]

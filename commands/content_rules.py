@@ -8,7 +8,7 @@ from dataclasses import replace
 import regex  # type: ignore[import-untyped]  # unlike re it can be told when to give up
 
 from commands.permissions import Refused
-from commands.syntax.parser import short
+from commands.syntax.parser import shorten
 from engine.messages import FlaggedPolicy, InvalidRequest, JobRequest, Paint, Train
 from storage.rules import Rules
 
@@ -19,39 +19,41 @@ PAINT, WORD = "the rules here do not allow this prompt", "rule: "
 ADULTS = "the rules here allow this only in a channel for adults"
 
 
-def plain(text: str) -> str:
+def normalize(text: str) -> str:
     """Text without what tells apart only how it was typed: "Ｎｕｄé" is "nude"."""
     letters = unicodedata.normalize("NFKD", text)
-    return " ".join("".join(one for one in letters if not unicodedata.combining(one)).casefold().split())
+    return " ".join(
+        "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold().split()
+    )
 
 
-def rule(text: str) -> str:
+def read_rule(text: str) -> str:
     """One word, several, or a pattern between slashes, as rules keep it. Raises InvalidRequest."""
     text = text.strip()
     if not text or len(text) > LONGEST:
         raise InvalidRequest(f"a rule has 1 to {LONGEST} characters, but this has {len(text)}.")
     if not _is_pattern(text):
-        return plain(text)
+        return normalize(text)
     if "{" in text:
-        raise InvalidRequest(f"{short(text)} has braces: a pattern here may say *, + and ?, but no counts.")
+        raise InvalidRequest(f"{shorten(text)} has braces: a pattern here may say *, + and ?, but no counts.")
     try:
         regex.compile(text[1:-1])
     except regex.error as error:
-        raise InvalidRequest(f"{short(text)} is no pattern: {error}.") from None
+        raise InvalidRequest(f"{shorten(text)} is no pattern: {error}.") from None
     return text
 
 
 def check_rules(rules: Rules, request: JobRequest, *, adult: bool) -> None:
     """Raise Refused when the words of a request are against the rules; `adult`: the channel is for adults."""
-    texts = [plain(text) for text in _texts(request)]
+    texts = [normalize(text) for text in _texts(request)]
     until = time.monotonic() + BUDGET
-    for sentence, ones in ((PAINT, rules.refuse), (ADULTS, () if adult else rules.adult)):
-        for one in ones:
-            if any(_has(text, one, until) for text in texts):
-                raise Refused(f"{sentence}.", f"{WORD}{one}")
+    for sentence, refused in ((PAINT, rules.refuse), (ADULTS, () if adult else rules.adult)):
+        for rule in refused:
+            if any(_matches(text, rule, until) for text in texts):
+                raise Refused(f"{sentence}.", f"{WORD}{rule}")
 
 
-def ruled(rules: Rules, request: JobRequest, *, adult: bool) -> JobRequest:
+def apply_rules(rules: Rules, request: JobRequest, *, adult: bool) -> JobRequest:
     """The request as the rules would have it: everybody's picture avoids the same, and is looked at."""
     request = replace(request, flagged=FlaggedPolicy.SHOW if adult else rules.filtered)
     if not rules.negative or not isinstance(request, Paint) or rules.negative in request.negative_prompt:
@@ -72,9 +74,9 @@ def _is_pattern(text: str) -> bool:
     return len(text) > 2 and text.startswith("/") and text.endswith("/")
 
 
-def _has(text: str, one: str, until: float) -> bool:
+def _matches(text: str, rule: str, until: float) -> bool:
     """Whether the rule is about this text. What takes too long to be told is taken for a yes."""
-    pattern = one[1:-1] if _is_pattern(one) else rf"(?<!\w){regex.escape(one)}(?!\w)"
+    pattern = rule[1:-1] if _is_pattern(rule) else rf"(?<!\w){regex.escape(rule)}(?!\w)"
     try:
         left = max(0.001, min(PATIENCE, until - time.monotonic()))
         return regex.search(pattern, text, timeout=left) is not None

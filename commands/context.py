@@ -13,7 +13,7 @@ from storage.space_settings import DEFAULTS, SpaceSettings
 from storage.tables import Person, Space
 
 
-class Pace(Protocol):
+class EngineSpeed(Protocol):
     """How fast the engine is, as measured."""
 
     def seconds(self, request: Paint) -> float:
@@ -45,10 +45,10 @@ class ChatContext(Context):
     channel: str
     admin: bool
     now: float  # seconds since 1970
-    pace: Pace
+    pace: EngineSpeed
     per_person: int  # jobs of one person that may wait
     total_size: Callable[[Collection[Sha256]], Awaitable[int]]  # the bytes of stored files
     direct: bool = False  # only this person sees the channel: their own jobs alone are here, of all spaces
     adult: bool = False  # the chat keeps the channel for adults
-    kept: SpaceSettings = DEFAULTS  # what the keepers of the space have set
+    space_settings: SpaceSettings = DEFAULTS  # what the keepers of the space have set
     admins: Admins = NOBODY  # those whom the operator names

@@ -5,7 +5,7 @@ import unicodedata
 from engine.messages import InvalidRequest
 
 LONGEST = 32  # characters
-UNSEEN = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and symbols that show nothing
+INVISIBLE = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and symbols that show nothing
 # Letters of other scripts (Cyrillic, Greek, rare Latin), and digits, that look like these in most fonts.
 ALIKE = {
     "a": "\u0430\u03b1\u0251",
@@ -35,25 +35,25 @@ LOOKS = str.maketrans({other: letter for letter, others in ALIKE.items() for oth
 PAIRS = (("rn", "m"), ("vv", "w"))
 
 
-def proper(name: str) -> str:
+def read_name(name: str) -> str:
     """A name that can be shown. Raises InvalidRequest with one sentence."""
     name = " ".join(name.split())
     seen = any(unicodedata.category(letter)[0] in "LNPS" for letter in name)
-    if not 1 <= len(name) <= LONGEST or not name.isprintable() or not seen or not UNSEEN.isdisjoint(name):
+    if not 1 <= len(name) <= LONGEST or not name.isprintable() or not seen or not INVISIBLE.isdisjoint(name):
         raise InvalidRequest(f"a name has 1 to {LONGEST} characters that can be seen.")
     return name
 
 
-def look(name: str) -> str:
+def skeleton(name: str) -> str:
     """The same for names that look alike: without marks and spaces, in letters of one script and case."""
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
-    plain = "".join(one for one in letters if unicodedata.category(one)[0] in "LNPS").translate(LOOKS)
+    plain = "".join(sign for sign in letters if unicodedata.category(sign)[0] in "LNPS").translate(LOOKS)
     for pair, letter in PAIRS:
         plain = plain.replace(pair, letter)
     return plain
 
 
-def whole(*texts: str) -> None:
+def check_storable(*texts: str) -> None:
     """Raise InvalidRequest when there is half a character in them, which nothing can store."""
     for text in texts:
         if any("\ud800" <= letter <= "\udfff" for letter in text):

@@ -6,17 +6,17 @@ from types import MappingProxyType
 from typing import Any
 
 from commands.pasted_recipe import NOTHING
-from commands.syntax.parser import check_given, listed, near, short, unpacked, value
-from commands.syntax.sizes import NAMED
+from commands.syntax.parser import check_required, closest, join_list, shorten, unpack, value
+from commands.syntax.sizes import NAMED_SIZES
 from commands.syntax.spec import Command, Parameter
-from commands.syntax.values import written_value
+from commands.syntax.values import value_text
 from engine.messages import InvalidRequest
 
 LARGEST_EXACT = 2**53  # pages count in doubles: a larger bound would not be what they say
-NOBODYS: Mapping[str, Any] = MappingProxyType({})
+NO_DEFAULTS: Mapping[str, Any] = MappingProxyType({})
 
 
-def definition(command: Command[..., Any], usual: Mapping[str, Any] = NOBODYS) -> dict[str, Any]:
+def definition(command: Command[..., Any], usual: Mapping[str, Any] = NO_DEFAULTS) -> dict[str, Any]:
     """The command in plain JSON values; `usual` are somebody's own defaults for it.
 
     A parameter's `type` is its kind; what has choices is a choice, a boolean is true or not given, and nobody
@@ -29,28 +29,28 @@ def definition(command: Command[..., Any], usual: Mapping[str, Any] = NOBODYS) -
         "help": command.help,
         "submit": command.submit or "Send",
         "parameters": [
-            _defined(parameter, usual.get(parameter.name, parameter.default))
+            _define(parameter, usual.get(parameter.name, parameter.default))
             for parameter in command.parameters
         ],
     }
 
 
-def values(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
+def read_form(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
     """The values of a form that was sent; an empty field was not given. Raises InvalidRequest.
 
     A recipe that is pasted whole goes before the fields, which have something in them anyway.
     """
-    known = {parameter.name: parameter for parameter in command.parameters}
+    parameters = {parameter.name: parameter for parameter in command.parameters}
     read: dict[str, Any] = {}
     for name, text in texts.items():
-        if name not in known:
-            meant = near(name, known)
-            hint = f"did you mean {meant}?" if meant else f"the known ones are {listed(list(known))}."
-            raise InvalidRequest(f"there is no option {short(name)}: {hint}")
+        if name not in parameters:
+            meant = closest(name, parameters)
+            hint = f"did you mean {meant}?" if meant else f"the known ones are {join_list(list(parameters))}."
+            raise InvalidRequest(f"there is no option {shorten(name)}: {hint}")
         if text.strip():
-            read[name] = value(known[name], "" if text == NOTHING else text)
-    check_given(read, command.parameters)
-    return read | unpacked(read, command.parameters)
+            read[name] = value(parameters[name], "" if text == NOTHING else text)
+    check_required(read, command.parameters)
+    return read | unpack(read, command.parameters)
 
 
 def check_needed(
@@ -60,13 +60,13 @@ def check_needed(
     was uploaded for it has."""
     for parameter in command.parameters:
         if parameter.option.needed and not texts.get(parameter.name) and parameter.name not in uploaded:
-            raise NeededByForm(parameter)
+            raise MissingInForm(parameter)
 
 
 def pictures_of(command: Command[..., Any]) -> tuple[Parameter, ...]:
     """The first parameter that takes pictures, if there is one: what was sent for no parameter is for it."""
-    several = [one for one in command.files if one.kind == "pictures"]
-    single = [one for one in command.files if one.kind == "picture"]
+    several = [parameter for parameter in command.files if parameter.kind == "pictures"]
+    single = [parameter for parameter in command.files if parameter.kind == "picture"]
     return tuple([*several, *single][:1])
 
 
@@ -78,16 +78,16 @@ class OptionRefused(InvalidRequest):
         self.parameter = parameter
 
 
-class NeededByForm(OptionRefused):
+class MissingInForm(OptionRefused):
     """A form was sent without what it has to have: a file, or a tick."""
 
     def __init__(self, parameter: Parameter) -> None:
-        asked = "send" if parameter.is_file else "tick the box" if parameter.kind == "boolean" else "say"
+        verb = "send" if parameter.is_file else "tick the box" if parameter.kind == "boolean" else "say"
         colon = ":" if parameter.kind == "boolean" else ""
-        super().__init__(parameter, f"{asked}{colon} {parameter.option.help}.")
+        super().__init__(parameter, f"{verb}{colon} {parameter.option.help}.")
 
 
-def _defined(parameter: Parameter, default: object) -> dict[str, Any]:
+def _define(parameter: Parameter, default: object) -> dict[str, Any]:
     option, choices = parameter.option, parameter.choices
     return {
         "name": parameter.name,
@@ -98,8 +98,8 @@ def _defined(parameter: Parameter, default: object) -> dict[str, Any]:
         "low": _bound(option.low),
         "high": _bound(option.high),
         "choices": list(choices or (("true", "false") if parameter.kind == "boolean" else ())),
-        "names": list(NAMED) if parameter.kind == "size" else [],
-        "default": written_value(default),
+        "names": list(NAMED_SIZES) if parameter.kind == "size" else [],
+        "default": value_text(default),
         "otherwise": option.otherwise,
         "required": parameter.required,
         "needed": option.needed,

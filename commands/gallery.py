@@ -5,8 +5,8 @@ from typing import Annotated
 
 from commands.answers import PictureSheet, SmallPicture, Text
 from commands.context import ChatContext
-from commands.help import aligned
-from commands.syntax.parser import short
+from commands.help import align
+from commands.syntax.parser import shorten
 from commands.syntax.spec import Option, command
 from storage import pictures
 from storage.pictures import GalleryPicture
@@ -23,7 +23,7 @@ async def gallery(
     page: Annotated[int, Option("1 has the newest", *PAGES)] = 1,
 ) -> PictureSheet | Text:
     """Show what you painted here, or keep, as one sheet that only you see."""
-    found = await pictures.gallery(
+    rows = await pictures.gallery(
         context.session,
         context.person.id,
         None if context.direct else context.space.id,
@@ -32,15 +32,15 @@ async def gallery(
         limit=ON_A_SHEET + 1,
         skip=(page - 1) * ON_A_SHEET,
     )
-    if not found:
-        return Text(text=_nothing(starred=starred, page=page))
-    shown = found[:ON_A_SHEET]
+    if not rows:
+        return Text(text=_empty_text(starred=starred, page=page))
+    shown = rows[:ON_A_SHEET]
     small = [
         SmallPicture(
-            sha256=None if _covered(one, context) else one.sha256,
-            caption=f"{nth}  {one.job}{_said(one, context)}",
+            sha256=None if _is_hidden(picture, context) else picture.sha256,
+            caption=f"{nth}  {picture.job}{_mark(picture, context)}",
         )
-        for nth, one in enumerate(shown, 1)
+        for nth, picture in enumerate(shown, 1)
     ]
     whose = "what you keep" if starred else "what you painted"
     where = "" if context.direct else " here"
@@ -48,37 +48,40 @@ async def gallery(
     # Of what one keeps some is by others, whose cards do not come into a direct message.
     back = [f"/show {shown[0].job} brings a card back with its buttons."]
     older = [f"/gallery{' --starred' if starred else ''} --page {page + 1} has older ones."]
-    lines = [head, *_listed(shown, context)]
+    lines = [head, *_rows(shown, context)]
     lines += [] if starred and context.direct else back
-    lines += older if len(found) > ON_A_SHEET else []
+    lines += older if len(rows) > ON_A_SHEET else []
     return PictureSheet(pictures=tuple(small), text="\n".join(lines))
 
 
-def _listed(shown: Sequence[GalleryPicture], context: ChatContext) -> list[str]:
-    return aligned(
+def _rows(shown: Sequence[GalleryPicture], context: ChatContext) -> list[str]:
+    return align(
         [
-            (f"{nth} {one.job}", "for adults only" if _adults(one, context) else short(one.prompt))
-            for nth, one in enumerate(shown, 1)
+            (
+                f"{nth} {picture.job}",
+                "for adults only" if _is_for_adults(picture, context) else shorten(picture.prompt),
+            )
+            for nth, picture in enumerate(shown, 1)
         ]
     )
 
 
-def _covered(one: GalleryPicture, context: ChatContext) -> bool:
+def _is_hidden(picture: GalleryPicture, context: ChatContext) -> bool:
     """Whether it must not be seen without having been opened, or not here."""
-    return one.hidden or _adults(one, context)
+    return picture.hidden or _is_for_adults(picture, context)
 
 
-def _said(one: GalleryPicture, context: ChatContext) -> str:
-    if _covered(one, context):
+def _mark(picture: GalleryPicture, context: ChatContext) -> str:
+    if _is_hidden(picture, context):
         return ", hidden"
-    return ", kept" if one.starred else ""
+    return ", kept" if picture.starred else ""
 
 
-def _adults(one: GalleryPicture, context: ChatContext) -> bool:
-    return one.adult and not (context.adult or context.direct)
+def _is_for_adults(picture: GalleryPicture, context: ChatContext) -> bool:
+    return picture.adult and not (context.adult or context.direct)
 
 
-def _nothing(*, starred: bool, page: int) -> str:
+def _empty_text(*, starred: bool, page: int) -> str:
     if page > 1:
         return f"there is no page {page}: /gallery shows the first."
     if starred:

@@ -6,10 +6,17 @@ from typing import Annotated
 
 from commands.answers import CreateJob
 from commands.context import Context
-from commands.pasted_recipe import NONE, Pasted, found_here, left_out, pasted
+from commands.pasted_recipe import NO_RECIPE, PastedRecipe, find_loras, omissions_text, read_recipe
 from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
-from commands.syntax.lora_syntax import Mention, called_up, found, mentions, tagged, with_usual
-from commands.syntax.samplers import enough_steps
+from commands.syntax.lora_syntax import (
+    Mention,
+    add_phrases,
+    add_usual_loras,
+    extract_tags,
+    read_mentions,
+    resolve,
+)
+from commands.syntax.samplers import check_steps
 from commands.syntax.sizes import SQUARE
 from commands.syntax.spec import Option, form_command
 from engine.messages import ADAPTER_WEIGHT, COUNT, REFINER, SEED, VARIATION, InvalidRequest, Paint
@@ -20,7 +27,7 @@ RANDOM_SEEDS = 2**32  # short enough to read aloud; any seed up to 2**63 - 1 can
 @form_command("Paint", private=True)
 async def imagine(
     context: Context,
-    prompt: Annotated[str, Option("what to paint", long=True, unpack=pasted)],
+    prompt: Annotated[str, Option("what to paint", long=True, unpack=read_recipe)],
     no: Unwanted = Paint.negative_prompt,
     lora: Annotated[
         tuple[Mention, ...],
@@ -28,7 +35,7 @@ async def imagine(
             "LoRAs, with weights or without: ink:0.8, maria",
             *ADAPTER_WEIGHT,
             kind="loras",
-            read=mentions,
+            read=read_mentions,
             main=True,
         ),
     ] = (),
@@ -47,21 +54,21 @@ async def imagine(
     variation_seed: Annotated[
         int | None, Option("the seed of the other picture", *SEED, otherwise="random")
     ] = None,
-    unpacked: Pasted | None = None,
+    unpacked: PastedRecipe | None = None,
 ) -> CreateJob:
     """Paint a picture from words."""
     if variation_seed is not None and not variation:
         raise InvalidRequest("variation-seed does nothing alone: add a variation, such as --variation 0.15.")
-    enough_steps(sampler, steps)
+    check_steps(sampler, steps)
     if refiner and refiner * steps < 1:
         raise InvalidRequest(refiner_without_a_step(refiner, steps))
-    words, inside = tagged(prompt)
-    told = unpacked or NONE
-    theirs, missing = await found_here(told.loras, context)
-    mix = await found(await with_usual((*inside, *theirs, *lora), context.library), context.library)
+    words, inside = extract_tags(prompt)
+    recipe = unpacked or NO_RECIPE
+    theirs, missing = await find_loras(recipe.loras, context)
+    mix = await resolve(await add_usual_loras((*inside, *theirs, *lora), context.library), context.library)
     request = Paint(
         job=context.job,
-        prompt=called_up(words, [lora for lora, _ in mix]),
+        prompt=add_phrases(words, [lora for lora, _ in mix]),
         negative_prompt=no,
         adapters=tuple(use for _, use in mix),
         steps=steps,
@@ -74,7 +81,7 @@ async def imagine(
         variation=variation,
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
     )
-    return CreateJob(request=request, text=left_out(told, missing, context.model))
+    return CreateJob(request=request, text=omissions_text(recipe, missing, context.model))
 
 
 def refiner_without_a_step(refiner: float, steps: int) -> str:

@@ -3,7 +3,7 @@
 import re
 
 from commands.context import ChatContext
-from commands.syntax.parser import short
+from commands.syntax.parser import shorten
 from engine.messages import InvalidRequest, JobId
 from storage import audit
 from storage.job_conditions import State
@@ -13,28 +13,28 @@ ID = re.compile(r"[0-9a-z]{6}", re.ASCII)
 OPEN: tuple[State, ...] = ("queued", "running")  # what has not ended
 
 
-def job_id(text: str) -> JobId:
+def read_job_id(text: str) -> JobId:
     """The job that these words name. Raises InvalidRequest when no job could be called so."""
     name = text.strip().lower()
     if not ID.fullmatch(name):
         raise InvalidRequest(
-            f"{short(text)!r} names no job: a job has six letters and digits, such as k3f9qa."
+            f"{shorten(text)!r} names no job: a job has six letters and digits, such as k3f9qa."
         )
     return JobId(name)
 
 
-async def job_here(context: ChatContext, job: JobId) -> JobView:
+async def find_job(context: ChatContext, job: JobId) -> JobView:
     """The job, if the person can know of it here and it is still there. Raises InvalidRequest."""
     seen = await view(
         context.session, context.space.id, job, person_id=context.person.id, direct=context.direct
     )
     if seen is None:
         raise InvalidRequest(f"there is no job {job} here.")
-    check_kept(seen)
+    check_not_deleted(seen)
     return seen
 
 
-def check_kept(job: JobView) -> None:
+def check_not_deleted(job: JobView) -> None:
     """Raise InvalidRequest when the job was deleted."""
     if job.deleted:
         raise InvalidRequest(f"job {job.id} was deleted.")
@@ -46,7 +46,7 @@ def check_owner(context: ChatContext, job: JobView, verb: str) -> None:
         raise InvalidRequest(f"only {job.person} or an admin can {verb} job {job.id}.")
 
 
-async def note_change(context: ChatContext, job: JobView, verb: str, after: str) -> None:
+async def record_change(context: ChatContext, job: JobView, verb: str, after: str) -> None:
     """Write down that an admin changed somebody else's job."""
     if job.person_id == context.person.id:
         return

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from commands.context import ChatContext
 from commands.permissions import Refused
-from commands.syntax.numbers import counted, duration
+from commands.syntax.numbers import duration, pluralize
 from engine.messages import InvalidRequest, JobRequest, Paint, Train
 from storage import limits
 from storage.limits import DAY, Usage, day_of
@@ -29,15 +29,15 @@ async def check_limits(context: ChatContext, request: JobRequest | None, expecte
 
     request: what is to be filed, None for what the engine does at once. expected: its engine seconds.
     """
-    if context.kept.limits.any:
-        most = context.kept.limits
-        weighed, kept = most.megabytes is not None, most.pictures is not None
-        used = await used_by(context, context.person.id, weighed=weighed, pictures=kept)
-        for text, why in _beyond(context, used, request, expected):
+    if context.space_settings.limits.any:
+        most = context.space_settings.limits
+        weighed, counts_pictures = most.megabytes is not None, most.pictures is not None
+        used = await usage_of(context, context.person.id, weighed=weighed, pictures=counts_pictures)
+        for text, why in _find_exceeded(context, used, request, expected):
             raise Refused(text, why)
 
 
-async def used_by(
+async def usage_of(
     context: ChatContext, person_id: int, *, weighed: bool = True, pictures: bool = True
 ) -> Usage:
     """What this person uses here. Pictures are counted, and files weighed, only where that is asked for: it
@@ -49,37 +49,36 @@ async def used_by(
     return replace(used, megabytes=await context.total_size(files) / MEGABYTE)
 
 
-def too_large(most: int | None, kept: float, more: float = 0.0) -> str:
+def too_large_text(most: int | None, megabytes: float, more: float = 0.0) -> str:
     """Why somebody who keeps so many megabytes may keep none more, or not so many; "" when they may."""
-    if most is None or (kept < most and kept + more <= most):
+    if most is None or (megabytes < most and megabytes + more <= most):
         return ""
     adds = f"this has {more:,.1f} MB, " if more else ""
-    return f"{adds}you keep {kept:,.1f} MB here, and {most:,} are allowed"
+    return f"{adds}you keep {megabytes:,.1f} MB here, and {most:,} are allowed"
 
 
-def reset(now: float) -> str:
+def reset_time(now: float) -> str:
     """When the day begins anew."""
     return f"00:00 UTC, in {duration(day_of(now) + DAY - now)}"
 
 
-def _beyond(
+def _find_exceeded(
     context: ChatContext, used: Usage, request: JobRequest | None, expected: float
 ) -> Iterator[tuple[str, str]]:
     """Each limit that this would go beyond: what to say, and what to count it as."""
-    most, anew = context.kept.limits, f"the day begins anew at {reset(context.now)}."
+    most, anew = context.space_settings.limits, f"the day begins anew at {reset_time(context.now)}."
     pictures = request.count if isinstance(request, Paint) else 0
     if request is not None and most.queued is not None and used.queued >= most.queued:
-        text = f"you have {counted(used.queued, 'job')} in line here, and {most.queued} may wait"
+        text = f"you have {pluralize(used.queued, 'job')} in line here, and {most.queued} may wait"
         yield f"{text}: try again when one is done, or /cancel one.", "limit of jobs in line"
     if most.pictures is not None and pictures and used.pictures + pictures > most.pictures:
-        text = f"you keep {counted(used.pictures, 'picture')} here, and {most.pictures} are allowed"
+        text = f"you keep {pluralize(used.pictures, 'picture')} here, and {most.pictures} are allowed"
         yield f"{text}: delete some of your jobs first.", "limit of pictures"
-    if text := too_large(most.megabytes, used.megabytes):
+    if text := too_large_text(most.megabytes, used.megabytes):
         yield f"{text}: {ROOM}", MEGABYTES
     if most.trainings is not None and isinstance(request, Train) and used.trainings >= most.trainings:
-        text = (
-            f"you have had {used.trainings} of the {counted(most.trainings, 'training')} that you have a day"
-        )
+        a_day = pluralize(most.trainings, "training")
+        text = f"you have had {used.trainings} of the {a_day} that you have a day"
         yield f"{text} here: {anew}", "limit of trainings"
     for seconds, spent, whose, why in (
         (most.seconds, used.seconds, "you have", "limit of engine time"),

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from commands.lora import SHARED, line
-from commands.lora_search import meter
-from commands.syntax.numbers import counted
+from commands.lora import ACCESS_TEXT, example_command
+from commands.lora_search import bar
+from commands.syntax.numbers import pluralize
 from engine.messages import Sha256
 from storage.adapters import LoraView
 
@@ -29,25 +29,25 @@ class LoraCard:
 
 def lora_cards(loras: Sequence[LoraView]) -> list[LoraCard]:
     """The cards of these LoRAs, in their order."""
-    best = max((one.likeness for one in loras if one.likeness is not None), default=0.0)
-    return [_card(one, best) for one in loras]
+    best = max((lora.likeness for lora in loras if lora.likeness is not None), default=0.0)
+    return [_card(lora, best) for lora in loras]
 
 
-def _card(one: LoraView, best: float) -> LoraCard:
-    share = None if one.likeness is None else max(0.0, one.likeness) / (best or 1.0)
+def _card(lora: LoraView, best: float) -> LoraCard:
+    share = None if lora.likeness is None else max(0.0, lora.likeness) / (best or 1.0)
     facts = (
-        ("like it", "" if one.likeness is None else f"{meter(share or 0.0)} {one.likeness:.1f}"),
-        ("weight", f"{one.hint:g}"),
-        ("used", counted(one.uses, "time")),
-        ("likes", str(one.likes)),
-        ("for", SHARED[one.access]),
-        ("by", one.person),
+        ("like it", "" if lora.likeness is None else f"{bar(share or 0.0)} {lora.likeness:.1f}"),
+        ("weight", f"{lora.hint:g}"),
+        ("used", pluralize(lora.uses, "time")),
+        ("likes", str(lora.likes)),
+        ("for", ACCESS_TEXT[lora.access]),
+        ("by", lora.person),
     )
     return LoraCard(
-        name=one.name,
-        phrase=one.phrase,
+        name=lora.name,
+        phrase=lora.phrase,
         facts=tuple((name, value) for name, value in facts if value),
-        line=line(one),
-        thumbnail=one.thumbnail,
+        line=example_command(lora),
+        thumbnail=lora.thumbnail,
         likeness=share,
     )

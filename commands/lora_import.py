@@ -9,12 +9,12 @@ from commands.answers import Form, LoraCards, RunTask, TaskResult
 from commands.content_rules import check_rules
 from commands.context import ChatContext
 from commands.limits import check_limits
-from commands.lora import line
-from commands.syntax.lora_syntax import Lora, Mention, called_up, found, mentions
-from commands.syntax.parser import listed
+from commands.lora import example_command
+from commands.syntax.lora_syntax import Lora, Mention, add_phrases, read_mentions, resolve
+from commands.syntax.parser import join_list
 from commands.syntax.spec import Option, form_command, lists_folder
-from commands.syntax.values import written_value
-from commands.train import check_free, lora_name
+from commands.syntax.values import value_text
+from commands.train import check_free, read_lora_name
 from engine.messages import (
     ADAPTER_WEIGHT,
     MERGED_RANK,
@@ -37,7 +37,7 @@ EXACT = 0.001  # of a mix's change: what is lost below that is the rounding of i
 
 
 @dataclass(frozen=True, kw_only=True)
-class Named:
+class MergeName:
     """What a merge is to be called, and what it is made of, as far as that was said in one breath."""
 
     name: str
@@ -49,20 +49,22 @@ class Named:
         return tuple(part.name for part in self.parts)
 
     def __str__(self) -> str:
-        return " ".join((self.name, *map(written_value, self.parts)))
+        return " ".join((self.name, *map(value_text, self.parts)))
 
 
-def named(text: str) -> Named:
+def read_merge_name(text: str) -> MergeName:
     """The name, and after it LoRAs with weights: "both ink:0.7 chalk:0.5". Raises InvalidRequest."""
     name, _, rest = text.strip().partition(" ")
-    return Named(name=lora_name(name), parts=mentions(rest))
+    return MergeName(name=read_lora_name(name), parts=read_mentions(rest))
 
 
 @lists_folder
 @form_command("Bring it")
 async def lora_import(
     context: ChatContext,
-    name: Annotated[str, Option("what the LoRA will be called, such as maria", kind="name", read=lora_name)],
+    name: Annotated[
+        str, Option("what the LoRA will be called, such as maria", kind="name", read=read_lora_name)
+    ],
     file: Annotated[
         Sha256 | None,
         Option(
@@ -83,7 +85,7 @@ async def lora_import(
     await _check_limits(context, pictures=1)
     return RunTask(
         request=ImportLora(job=context.job, name=name, sha256=file, phrase=phrase),
-        finish=partial(_imported, name=name),
+        finish=partial(_finish_import, name=name),
     )
 
 
@@ -92,7 +94,8 @@ async def lora_import(
 async def lora_merge(
     context: ChatContext,
     name: Annotated[
-        Named, Option("what the new LoRA will be called, and then what it is made of", read=named)
+        MergeName,
+        Option("what the new LoRA will be called, and then what it is made of", read=read_merge_name),
     ],
     lora: Annotated[
         tuple[Mention, ...],
@@ -100,7 +103,7 @@ async def lora_merge(
             "the LoRAs to merge, with weights: ink:0.7, maria:0.5",
             *ADAPTER_WEIGHT,
             kind="loras",
-            read=mentions,
+            read=read_mentions,
         ),
     ] = (),
     rank: Annotated[
@@ -110,85 +113,87 @@ async def lora_merge(
 ) -> RunTask:
     """Make one LoRA of several, which paints as they do together."""
     await check_free(context, name.name, context.space.id)
-    mix = await found((*name.parts, *lora), context.library)
+    mix = await resolve((*name.parts, *lora), context.library)
     request = MergeLoras(
         job=context.job,
         name=name.name,
         parts=tuple(use for _, use in mix),
-        prompt=prompt.strip() or called_up("", [one for one, _ in mix]) or ANYTHING,
+        prompt=prompt.strip() or add_phrases("", [part for part, _ in mix]) or ANYTHING,
         rank=rank,
         author=context.person.name,
     )
     _check_words(context, request.prompt)
     await _check_limits(context, pictures=2)
-    return RunTask(request=request, finish=partial(_merged, mix=mix))
+    return RunTask(request=request, finish=partial(_finish_merge, mix=mix))
 
 
-async def _imported(context: ChatContext, result: TaskResult, name: str) -> LoraCards:
-    told = result.lora
-    assert isinstance(told, LoraImported)
-    _check_words(context, told.phrase)
+async def _finish_import(context: ChatContext, result: TaskResult, name: str) -> LoraCards:
+    admitted = result.lora
+    assert isinstance(admitted, LoraImported)
+    _check_words(context, admitted.phrase)
     new = NewLora(
         name=name,
-        sha256=told.sha256,
-        phrase=told.phrase,
+        sha256=admitted.sha256,
+        phrase=admitted.phrase,
         preset="imported",
         thumbnail=result.thumbnail,
-        tokens=told.tokens,
+        tokens=admitted.tokens,
         info={
             "numbers": result.numbers,
             "imported": {
-                "names": told.form,
-                "rank": told.rank,
-                "modules": told.modules,
-                "text_encoders": told.text_encoders,
-                "bytes": told.size,
+                "names": admitted.form,
+                "rank": admitted.rank,
+                "modules": admitted.modules,
+                "text_encoders": admitted.text_encoders,
+                "bytes": admitted.size,
             },
         },
     )
     about = (
-        f"rank {told.rank}, {told.modules:,} modules, from {told.form} names" if told.modules else "new words"
+        f"rank {admitted.rank}, {admitted.modules:,} modules, from {admitted.form} names"
+        if admitted.modules
+        else "new words"
     )
-    said = f"the LoRA {name} is here, for you alone: {about}."
-    if told.assumed:
-        said += (
+    text = f"the LoRA {name} is here, for you alone: {about}."
+    if admitted.assumed:
+        text += (
             " Its file does not say its alpha, so it counts as its rank; if it was trained with another one, "
             "a weight of that alpha divided by its rank paints the same."
         )
-    return await _listed(context, new, said, told.seconds)
+    return await _add_lora(context, new, text, admitted.seconds)
 
 
-async def _merged(
+async def _finish_merge(
     context: ChatContext, result: TaskResult, mix: Sequence[tuple[Lora, AdapterUse]]
 ) -> LoraCards:
-    told = result.lora
-    assert isinstance(told, LorasMerged)
+    merged = result.lora
+    assert isinstance(merged, LorasMerged)
     await _check_allowed(context, [use for _, use in mix])
-    name, parts = told.name, [written_value(Mention(use.name, use.weight)) for _, use in mix]
+    name, parts = merged.name, [value_text(Mention(use.name, use.weight)) for _, use in mix]
     new = NewLora(
         name=name,
-        sha256=told.sha256,
-        phrase=" ".join(dict.fromkeys(one.phrase for one, _ in mix if one.phrase))[:PHRASE],
+        sha256=merged.sha256,
+        phrase=" ".join(dict.fromkeys(lora.phrase for lora, _ in mix if lora.phrase))[:PHRASE],
         preset="merged",
         thumbnail=result.thumbnail,
         sheet=result.sheet,
-        tokens=told.tokens,
+        tokens=merged.tokens,
         info={
             "numbers": result.numbers,
             "merged": {
                 "of": ", ".join(parts),
-                "rank": told.rank,
-                "modules": told.modules,
-                "lost": _lost(told.error),
-                "apart": f"{told.apart} of 255",
-                "bytes": told.size,
+                "rank": merged.rank,
+                "modules": merged.modules,
+                "lost": _loss_text(merged.error),
+                "apart": f"{merged.apart} of 255",
+                "bytes": merged.size,
             },
         },
     )
-    said = f"{name} is {listed(parts)} in one LoRA of rank {told.rank}"
-    said += f", for you alone. It lacks {_lost(told.error)} of what they change"
-    said += f", and its picture differs from theirs by at most {told.apart} of 255."
-    listing = await _listed(context, new, said, told.seconds)
+    text = f"{name} is {join_list(parts)} in one LoRA of rank {merged.rank}"
+    text += f", for you alone. It lacks {_loss_text(merged.error)} of what they change"
+    text += f", and its picture differs from theirs by at most {merged.apart} of 255."
+    listing = await _add_lora(context, new, text, merged.seconds)
     files = () if result.sheet is None else ((f"{name}-beside-its-mix.png", result.sheet),)
     return LoraCards(loras=listing.loras, text=listing.text, files=files)
 
@@ -197,7 +202,7 @@ def _check_words(context: ChatContext, words: str) -> None:
     """Raise Refused when the space's rules refuse these words in a prompt."""
     if words:
         paint = Paint(job=context.job, prompt=words, seed=0)
-        check_rules(context.kept.rules, paint, adult=context.adult)
+        check_rules(context.space_settings.rules, paint, adult=context.adult)
 
 
 async def _check_limits(context: ChatContext, pictures: int) -> None:
@@ -211,10 +216,12 @@ async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> Non
     hashes = [use.sha256 for use in mix]
     barred = await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes)
     if barred:
-        raise InvalidRequest(f"the LoRA {listed(barred)} is not shared with you, or was retired or deleted.")
+        raise InvalidRequest(
+            f"the LoRA {join_list(barred)} is not shared with you, or was retired or deleted."
+        )
 
 
-async def _listed(context: ChatContext, new: NewLora, said: str, seconds: float) -> LoraCards:
+async def _add_lora(context: ChatContext, new: NewLora, text: str, seconds: float) -> LoraCards:
     """It is there from now on, and so many engine seconds are charged for it.
 
     Raises InvalidRequest when the name was taken meanwhile.
@@ -222,11 +229,11 @@ async def _listed(context: ChatContext, new: NewLora, said: str, seconds: float)
     await check_free(context, new.name, context.space.id)
     await adapters.add(context.session, context.space.id, context.person.id, new, context.now)
     await limits.charge(context.session, context.space.id, context.person.key, seconds, context.now)
-    known = await adapters.find_usable(context.session, context.space.id, context.person.id, new.name)
-    assert known is not None
-    return LoraCards(loras=(known,), text=f"{said}\n{line(known)}")
+    lora = await adapters.find_usable(context.session, context.space.id, context.person.id, new.name)
+    assert lora is not None
+    return LoraCards(loras=(lora,), text=f"{text}\n{example_command(lora)}")
 
 
-def _lost(error: float) -> str:
+def _loss_text(error: float) -> str:
     """The part that is lost, as people read it."""
     return "nothing" if error < EXACT else f"{error:.1%}"

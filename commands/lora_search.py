@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from commands.answers import LoraCards, RunTask
 from commands.context import ChatContext
-from commands.help import aligned
-from commands.syntax.numbers import counted
+from commands.help import align
+from commands.syntax.numbers import pluralize
 from engine.messages import LoraScores, SearchLoras
 from storage import adapters
 from storage.adapters import LoraView
@@ -17,60 +17,58 @@ SHOWN = 12
 WIDE = 10  # characters of a meter
 
 
-def meter(share: float) -> str:
+def bar(share: float) -> str:
     """A share of 1, as a bar: "▓▓▓▓░░░░░░"."""
     full = round(min(1.0, max(0.0, share)) * WIDE)
     return "▓" * full + "░" * (WIDE - full)
 
 
-async def likened(context: ChatContext, words: str, loras: Sequence[LoraView]) -> RunTask | LoraCards:
+async def search_by_words(context: ChatContext, words: str, loras: Sequence[LoraView]) -> RunTask | LoraCards:
     """The engine is asked which of these fit the words. Raises InvalidRequest."""
-    asked = SearchLoras(
-        job=context.job, words=words, candidates=tuple(face(one, _words(one)) for one in loras)
+    request = SearchLoras(
+        job=context.job, words=words, candidates=tuple(face(lora, _caption(lora)) for lora in loras)
     )
     if not loras:
         return LoraCards(loras=(), text="there is no such LoRA here: /train NAME makes one.")
 
     async def finish(context: ChatContext, result: LoraScores) -> LoraCards:
-        return await _ranked(context, words, loras, result)
+        return await _rank(context, words, loras, result)
 
-    return RunTask(request=asked, finish=finish)
+    return RunTask(request=request, finish=finish)
 
 
-async def _ranked(
-    context: ChatContext, words: str, loras: Sequence[LoraView], result: LoraScores
-) -> LoraCards:
+async def _rank(context: ChatContext, words: str, loras: Sequence[LoraView], result: LoraScores) -> LoraCards:
     """Those that may still be used, the nearest first; what was seen of them is kept.
 
     CLIP's cosines of words with words are far higher than those with pictures: what has no picture is last.
     """
     space, person = context.space.id, context.person.id
-    still = {one.id: one for one in await adapters.list_usable(context.session, space, person)}
-    found = []
+    still = {entry.id: entry for entry in await adapters.list_usable(context.session, space, person)}
+    scored = []
     for lora, seen, score in zip(loras, result.candidates, result.scores, strict=True):
         if lora.id in still and score is not None:
             await save(context.session, still[lora.id], seen)
-            found.append((seen.picture is not None, score, still[lora.id]))
-    found.sort(key=lambda one: one[:2], reverse=True)
-    near = [replace(lora, likeness=score if pictured else None) for pictured, score, lora in found[:SHOWN]]
+            scored.append((seen.picture is not None, score, still[lora.id]))
+    scored.sort(key=lambda entry: entry[:2], reverse=True)
+    near = [replace(lora, likeness=score if pictured else None) for pictured, score, lora in scored[:SHOWN]]
     near = await add_likes(context.session, space, near)
-    return LoraCards(loras=tuple(near), text=_told(words, near))
+    return LoraCards(loras=tuple(near), text=_list_text(words, near))
 
 
-def _told(words: str, near: Sequence[LoraView]) -> str:
-    best = max((one.likeness or 0.0 for one in near), default=0.0) or 1.0
-    rows = [(one.name, _row(one, best)) for one in near]
-    said = " ".join(words.split())
-    return "\n".join([f"{counted(len(near), 'LoRA')} nearest to “{said}”:", *aligned(rows)])
+def _list_text(words: str, near: Sequence[LoraView]) -> str:
+    best = max((lora.likeness or 0.0 for lora in near), default=0.0) or 1.0
+    rows = [(lora.name, _row(lora, best)) for lora in near]
+    query = " ".join(words.split())
+    return "\n".join([f"{pluralize(len(near), 'LoRA')} nearest to “{query}”:", *align(rows)])
 
 
-def _row(one: LoraView, best: float) -> str:
-    if one.likeness is None:
-        return f"by its words alone, {one.phrase}" if one.phrase else "by its name alone"
-    return ", ".join(filter(None, (f"{meter(one.likeness / best)} {one.likeness:.1f}", one.phrase)))
+def _row(lora: LoraView, best: float) -> str:
+    if lora.likeness is None:
+        return f"by its words alone, {lora.phrase}" if lora.phrase else "by its name alone"
+    return ", ".join(filter(None, (f"{bar(lora.likeness / best)} {lora.likeness:.1f}", lora.phrase)))
 
 
-def _words(one: LoraView) -> str:
+def _caption(lora: LoraView) -> str:
     """What is said of it, without the word that means nothing."""
-    _, _, kind = one.phrase.partition(" ")
-    return f"a picture of {kind or one.name.replace('-', ' ')}"
+    _, _, kind = lora.phrase.partition(" ")
+    return f"a picture of {kind or lora.name.replace('-', ' ')}"

@@ -10,9 +10,9 @@ from typing import Any
 from commands.answers import Form
 from commands.context import ChatContext, Context
 from commands.syntax.lora_syntax import Mention
-from commands.syntax.parser import short
-from commands.syntax.samplers import sampler
-from commands.syntax.values import written_value
+from commands.syntax.parser import shorten
+from commands.syntax.samplers import read_sampler
+from commands.syntax.values import value_text
 from engine.messages import ADAPTER_NAME, REFINER, InvalidRequest
 from storage import adapters
 from storage.adapters import LoraView
@@ -62,7 +62,7 @@ class PastedLora:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pasted:
+class PastedRecipe:
     """`texts` are fields of /imagine's form; `unknown` is what nothing here does, as it was written."""
 
     texts: Mapping[str, str]
@@ -76,76 +76,78 @@ class Pasted:
         return [lora.name for lora in self.loras]
 
 
-NONE = Pasted(texts={})
+NO_RECIPE = PastedRecipe(texts={})
 
 
-def pasted(text: str) -> Pasted | None:
+def read_recipe(text: str) -> PastedRecipe | None:
     """The recipe that this text is; None for words."""
     text = text.strip()
     if len(text) > LONGEST:
         return None
     if text.startswith("{"):
-        return _ours(text)
-    return _of_a1111(text) if "Steps:" in text else None
+        return _read_json(text)
+    return _read_a1111(text) if "Steps:" in text else None
 
 
-def apart(text: str) -> tuple[str, str]:
+def split_flags(text: str) -> tuple[str, str]:
     """A pasted recipe, and the flags that somebody wrote after it."""
     text = text.strip()
-    begin = text.rfind("}") if text.startswith("{") else _begin(text)
+    begin = text.rfind("}") if text.startswith("{") else _find_settings(text)
     flags = FLAG.search(text, begin) if begin is not None else None
     return (text[: flags.start()], text[flags.end() :]) if flags else (text, "")
 
 
-async def found_here(
+async def find_loras(
     loras: Sequence[PastedLora], context: Context
 ) -> tuple[tuple[Mention, ...], tuple[str, ...]]:
     """Those that can be used here, by hash, by name or by their file's, and the names of the others."""
     if not loras:
         return (), ()
     names = await context.library.names()
-    lying = await context.library.lying()
+    folder = await context.library.list_files()
     trained: Sequence[LoraView] = ()
     if isinstance(context, ChatContext):
         trained = await adapters.list_usable(context.session, context.space.id, context.person.id)
     mentions: list[Mention] = []
     missing: list[str] = []
-    for one in loras:
-        same = next((lora.name for lora in trained if one.sha256 and _is(lora, one.sha256)), "")
-        own = one.name.lower()
-        name = same or (own if own in names else lying.name_of(own) or "")
+    for pasted_lora in loras:
+        same = next(
+            (lora.name for lora in trained if pasted_lora.sha256 and _has_hash(lora, pasted_lora.sha256)), ""
+        )
+        own = pasted_lora.name.lower()
+        name = same or (own if own in names else folder.name_of(own) or "")
         if name in names:
-            mentions.append(Mention(name, one.weight))
+            mentions.append(Mention(name, pasted_lora.weight))
         else:
-            missing.append(one.name)
+            missing.append(pasted_lora.name)
     return tuple(mentions), tuple(missing)
 
 
-def _is(lora: LoraView, begin: str) -> bool:
+def _has_hash(lora: LoraView, begin: str) -> bool:
     """Whether this begins the hash of its file, or, as A1111 and Civitai have it, of its numbers alone."""
     return lora.sha256.startswith(begin) or str(lora.info.get("numbers", "")).startswith(begin)
 
 
 async def form_of(context: Context, text: str) -> Form:
     """The form of /imagine with a recipe in it, and what of that is not known here."""
-    told = pasted(text)
-    if told is None:
+    recipe = read_recipe(text)
+    if recipe is None:
         raise InvalidRequest("this picture carries no recipe that is known here.")
-    mentions, missing = await found_here(told.loras, context)
-    texts = {**told.texts, "lora": written_value(mentions), "no": told.texts.get("no") or NOTHING}
-    return Form(command="imagine", values=texts, text=left_out(told, missing, context.model))
+    mentions, missing = await find_loras(recipe.loras, context)
+    texts = {**recipe.texts, "lora": value_text(mentions), "no": recipe.texts.get("no") or NOTHING}
+    return Form(command="imagine", values=texts, text=omissions_text(recipe, missing, context.model))
 
 
-def left_out(told: Pasted, missing: Iterable[str], model: str) -> str:
+def omissions_text(recipe: PastedRecipe, missing: Iterable[str], model: str) -> str:
     """What of a recipe is not known here, for the person who pasted it; empty if all is."""
-    rest = [*told.unknown, *(f"the LoRA {short(name)}" for name in missing)]
+    rest = [*recipe.unknown, *(f"the LoRA {shorten(name)}" for name in missing)]
     lines = [f"Left out, for it is not known here: {'; '.join(rest)}."] if rest else []
-    if told.model and told.model != model:
-        lines.append(f"It was painted with another model, {short(told.model)}.")
+    if recipe.model and recipe.model != model:
+        lines.append(f"It was painted with another model, {shorten(recipe.model)}.")
     return "\n".join(lines)
 
 
-def _begin(text: str) -> int | None:
+def _find_settings(text: str) -> int | None:
     """Where the settings of A1111 begin: with the last line that does so, or, where lines were lost, word."""
     places = [place.end() for place in BEGIN.finditer(text)]
     at_lines = [place for place in places if text[:place].rstrip(" \t").endswith("\n") or place == 0]
@@ -153,30 +155,30 @@ def _begin(text: str) -> int | None:
     return chosen[0] if chosen and len(PAIR.findall(text[chosen[0] :])) >= FEWEST else None
 
 
-def _of_a1111(text: str) -> Pasted | None:
-    begin = _begin(text)
+def _read_a1111(text: str) -> PastedRecipe | None:
+    begin = _find_settings(text)
     if begin is None:
         return None
-    prompt, avoided = _prompts(text[:begin])
-    settings = {name.strip(): _plain(value) for name, value in PAIR.findall(text[begin:])}
-    hashes = dict(_hashes(settings.get("Lora hashes", "")))
-    prompt, avoided, loras, others = _without_tags(prompt, avoided, hashes)
+    prompt, avoided = _split_prompts(text[:begin])
+    settings = {name.strip(): _unquote(value) for name, value in PAIR.findall(text[begin:])}
+    hashes = dict(_read_hashes(settings.get("Lora hashes", "")))
+    prompt, avoided, loras, others = _extract_tags(prompt, avoided, hashes)
     texts = {"prompt": prompt, "no": avoided, **_fields(settings)}
-    chosen, unknown = _sampler(settings)
-    known = {*FIELDS, "Sampler", "Schedule type", "Model", "Refiner switch at", *OF_A_FILE}
-    return Pasted(
+    chosen, unknown = _read_sampler(settings)
+    understood = {*FIELDS, "Sampler", "Schedule type", "Model", "Refiner switch at", *OF_A_FILE}
+    return PastedRecipe(
         texts=texts | chosen,
         loras=loras,
         unknown=(
             *others,
             *unknown,
-            *(f"{name}: {short(value)}" for name, value in settings.items() if name not in known),
+            *(f"{name}: {shorten(value)}" for name, value in settings.items() if name not in understood),
         ),
         model=settings.get("Model", ""),
     )
 
 
-def _prompts(text: str) -> tuple[str, str]:
+def _split_prompts(text: str) -> tuple[str, str]:
     """What to paint and what to avoid; where there are lines, the second begins with one."""
     lines = text.rstrip(" \t").split("\n")
     at = next((n for n, line in enumerate(lines) if line.strip().startswith(NEGATIVE)), None)
@@ -184,13 +186,13 @@ def _prompts(text: str) -> tuple[str, str]:
         avoided = "\n".join(lines[at:]).strip().removeprefix(NEGATIVE)
         prompt = "\n".join(lines[:at])
     else:
-        found = AVOIDED.search(text) if len(lines) == 1 else None  # the settings stand in the same line
-        prompt, avoided = (text[: found.start()], text[found.end() :]) if found else (text, "")
+        match = AVOIDED.search(text) if len(lines) == 1 else None  # the settings stand in the same line
+        prompt, avoided = (text[: match.start()], text[match.end() :]) if match else (text, "")
     prompt = prompt.strip()
     return prompt.removeprefix(SHIELD) if prompt.startswith(SHIELD + NEGATIVE) else prompt, avoided.strip()
 
 
-def _plain(value: str) -> str:
+def _unquote(value: str) -> str:
     """A value without the quotes in which A1111 puts one that has commas."""
     value = value.strip()
     if value.startswith('"'):
@@ -204,16 +206,16 @@ def _fields(settings: Mapping[str, str]) -> dict[str, str]:
     texts = {field: settings[name] for name, field in FIELDS.items() if settings.get(name)}
     if texts.get("seed", "").startswith("-"):  # any will do
         del texts["seed"]
-    if "variation" not in texts or float_of(texts["variation"]) == 0:
+    if "variation" not in texts or read_float(texts["variation"]) == 0:
         texts.pop("variation", None)
         texts.pop("variation_seed", None)
-    switch = float_of(settings.get("Refiner switch at", ""))
+    switch = read_float(settings.get("Refiner switch at", ""))
     if switch is not None and 0 < 1 - switch <= REFINER[1]:
-        texts["refiner"] = written_value(round(1 - switch, 6))
+        texts["refiner"] = value_text(round(1 - switch, 6))
     return texts
 
 
-def float_of(text: str) -> float | None:
+def read_float(text: str) -> float | None:
     """The number that this is, if it is one."""
     try:
         return float(text)
@@ -221,19 +223,19 @@ def float_of(text: str) -> float | None:
         return None
 
 
-def _sampler(settings: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+def _read_sampler(settings: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The sampler of ours that A1111 calls so, with its schedule, and what of both is not known."""
     name, schedule = settings.get("Sampler", ""), settings.get("Schedule type", "")
     if not name:
         return {}, ()
-    told = (f"Schedule type: {schedule}",)
-    for spelled, missing in ((f"{name} {schedule}", ()), (name, told)):
+    unknown = (f"Schedule type: {schedule}",)
+    for spelled, missing in ((f"{name} {schedule}", ()), (name, unknown)):
         with suppress(InvalidRequest):
-            return {"sampler": sampler(spelled).value}, () if schedule.lower() in USUAL else missing
-    return {}, (f"Sampler: {short(name)}", *(told if schedule.lower() not in USUAL else ()))
+            return {"sampler": read_sampler(spelled).value}, () if schedule.lower() in USUAL else missing
+    return {}, (f"Sampler: {shorten(name)}", *(unknown if schedule.lower() not in USUAL else ()))
 
 
-def _hashes(text: str) -> Iterator[tuple[str, str]]:
+def _read_hashes(text: str) -> Iterator[tuple[str, str]]:
     """The names and hashes of "ink: ab12, maria: cd34"."""
     for part in text.split(","):
         name, colon, sha256 = part.rpartition(":")
@@ -241,7 +243,7 @@ def _hashes(text: str) -> Iterator[tuple[str, str]]:
             yield name.strip(), sha256.strip()
 
 
-def _without_tags(
+def _extract_tags(
     prompt: str, avoided: str, hashes: Mapping[str, str]
 ) -> tuple[str, str, tuple[PastedLora, ...], tuple[str, ...]]:
     """Both prompts without tags, the LoRAs that those name, and what else they name."""
@@ -252,39 +254,39 @@ def _without_tags(
         if kind == "hypernet":
             others.append(tag[0].strip())
             continue
-        weight = float_of(weights[0]) if weights else None
+        weight = read_float(weights[0]) if weights else None
         loras[name] = PastedLora(name=name, weight=weight, sha256=hashes.get(name, ""))
     others += [tag[0].strip() for tag in TAG.finditer(avoided)]
     return TAG.sub("", prompt).strip(), TAG.sub("", avoided).strip(), tuple(loras.values()), tuple(others)
 
 
-def _ours(text: str) -> Pasted | None:
+def _read_json(text: str) -> PastedRecipe | None:
     """The recipe that lies in our own PNGs, as JSON; whatever is not as it should be is refused later."""
     try:
-        told: Any = json.loads(text)
+        values: Any = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(told, dict) or not {"prompt", "steps", "seed"} <= told.keys():
+    if not isinstance(values, dict) or not {"prompt", "steps", "seed"} <= values.keys():
         return None
-    texts = {field: _text(told[name]) for name, field in OURS.items() if name in told}
-    if {"width", "height"} <= told.keys():
-        texts["size"] = f"{_text(told['width'])}x{_text(told['height'])}"
-    if not told.get("variation"):
+    texts = {field: _text(values[name]) for name, field in OURS.items() if name in values}
+    if {"width", "height"} <= values.keys():
+        texts["size"] = f"{_text(values['width'])}x{_text(values['height'])}"
+    if not values.get("variation"):
         texts.pop("variation_seed", None)
-    return Pasted(
-        texts=texts, loras=tuple(_adapters(told.get("adapters"))), model=_text(told.get("model", ""))
+    return PastedRecipe(
+        texts=texts, loras=tuple(_read_adapters(values.get("adapters"))), model=_text(values.get("model", ""))
     )
 
 
 def _text(value: object) -> str:
-    return written_value(value) if isinstance(value, str | int | float) else ""
+    return value_text(value) if isinstance(value, str | int | float) else ""
 
 
-def _adapters(told: Any) -> Iterator[PastedLora]:
-    for one in told if isinstance(told, list) else ():
+def _read_adapters(entries: Any) -> Iterator[PastedLora]:
+    for entry in entries if isinstance(entries, list) else ():
         name, weight, sha256 = (
-            one.get(key) if isinstance(one, dict) else None for key in ("name", "weight", "sha256")
+            entry.get(key) if isinstance(entry, dict) else None for key in ("name", "weight", "sha256")
         )
         if isinstance(name, str) and ADAPTER_NAME.fullmatch(name):
-            known = isinstance(weight, int | float) and not isinstance(weight, bool)
-            yield PastedLora(name=name, weight=weight if known else None, sha256=str(sha256 or ""))
+            is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+            yield PastedLora(name=name, weight=weight if is_number else None, sha256=str(sha256 or ""))

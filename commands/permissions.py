@@ -9,7 +9,7 @@ from commands.syntax.spec import Command
 from engine.messages import InvalidRequest
 
 
-class Asking(Protocol):
+class MayBeAdmin(Protocol):
     """Whoever asks, as far as it matters here."""
 
     @property
@@ -44,7 +44,7 @@ class Refused(InvalidRequest):
         self.why = why
 
 
-def check_may(asking: Asking, command: Command[..., Any]) -> None:
+def check_allowed(asking: MayBeAdmin, command: Command[..., Any]) -> None:
     """Raise InvalidRequest when the command is for admins and this is none."""
     if command.admin and not asking.admin:
         raise InvalidRequest(f"/{command.name} is for admins: ask one of them.")

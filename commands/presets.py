@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
-from commands.syntax.parser import listed, near, short
+from commands.syntax.parser import closest, join_list, shorten
 from engine.messages import InvalidRequest, Optimizer, TrainingSettings, fill_template
 
 SMALL = "demo"  # the model that ships, for which presets have settings of their own
@@ -53,8 +53,8 @@ class Preset:
     def samples(self, trigger: str, subject: str, *, small: bool = False) -> tuple[str, ...]:
         """The prompts for this trigger and class word; without one, those that are about it alone go."""
         prompts = self.small_prompts if small else self.prompts
-        told = [prompt for prompt in prompts if subject or "{trigger}" in prompt]
-        return tuple(fill_template(prompt, trigger, subject) for prompt in told)
+        usable = [prompt for prompt in prompts if subject or "{trigger}" in prompt]
+        return tuple(fill_template(prompt, trigger, subject) for prompt in usable)
 
 
 @cache
@@ -62,21 +62,21 @@ def presets() -> Mapping[str, Preset]:
     """All presets by name, in the order of their file."""
     tables = tomllib.loads(FILE.read_text("utf-8"))
     small = {"small_template": tables["small"]["template"], "small_prompts": tables.pop("small")["prompts"]}
-    return MappingProxyType({name: _preset(name, table | small) for name, table in tables.items()})
+    return MappingProxyType({name: _read_preset(name, table | small) for name, table in tables.items()})
 
 
-def preset(name: str) -> Preset:
+def find_preset(name: str) -> Preset:
     """The preset of this name. Raises InvalidRequest, which suggests a near name or tells all."""
-    known = presets()
+    all_presets = presets()
     plain = name.strip().lower().replace("_", "-").replace(" ", "-")
-    if plain in known:
-        return known[plain]
-    meant = near(plain, known)
-    hint = f"did you mean {meant}?" if meant else f"the known ones are {listed(list(known))}."
-    raise InvalidRequest(f"there is no preset {short(name)!r}: {hint}")
+    if plain in all_presets:
+        return all_presets[plain]
+    meant = closest(plain, all_presets)
+    hint = f"did you mean {meant}?" if meant else f"the known ones are {join_list(list(all_presets))}."
+    raise InvalidRequest(f"there is no preset {shorten(name)!r}: {hint}")
 
 
-def settled(
+def training_settings(
     preset: Preset, pictures: int, overrides: Mapping[str, Any], *, small: bool = False
 ) -> TrainingSettings:
     """The preset's settings for so many pictures, and over them what somebody changed.
@@ -86,13 +86,13 @@ def settled(
     Raises InvalidRequest with one sentence.
     """
     chosen = {**preset.settings, **(preset.small if small else {})}
-    chosen = _following(chosen, overrides) | dict(overrides)
+    chosen = _adjust_dependents(chosen, overrides) | dict(overrides)
     if "steps" not in chosen and not chosen.get("epochs"):
         chosen["steps"] = min(max(preset.steps_per_picture * pictures, preset.least), preset.most)
     return TrainingSettings(**chosen)
 
 
-def _following(chosen: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _adjust_dependents(chosen: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The preset's values, those changed that go with what somebody changed."""
     followed = dict(chosen)
     if "rank" in overrides:
@@ -107,19 +107,19 @@ def _following(chosen: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[
     return followed
 
 
-def _preset(name: str, table: Mapping[str, Any]) -> Preset:
-    told = {**table, "settings": _settings(table["settings"]), "small": _settings(table["small"])}
-    told |= {name: tuple(table[name]) for name in ("wanted", "prompts", "small_prompts")}
-    return Preset(name=name, **told)
+def _read_preset(name: str, table: Mapping[str, Any]) -> Preset:
+    values = {**table, "settings": _read_settings(table["settings"]), "small": _read_settings(table["small"])}
+    values |= {name: tuple(table[name]) for name in ("wanted", "prompts", "small_prompts")}
+    return Preset(name=name, **values)
 
 
-def _settings(table: Mapping[str, Any]) -> Mapping[str, Any]:
+def _read_settings(table: Mapping[str, Any]) -> Mapping[str, Any]:
     """Fields of TrainingSettings as TOML tells them, in their own types."""
     kinds = get_type_hints(TrainingSettings)
-    return MappingProxyType({name: _typed(kinds[name], told) for name, told in table.items()})
+    return MappingProxyType({name: _to_type(kinds[name], value) for name, value in table.items()})
 
 
-def _typed(kind: Any, told: Any) -> Any:
+def _to_type(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind(told)
-    return tuple(told) if isinstance(told, list) else told
+        return kind(value)
+    return tuple(value) if isinstance(value, list) else value

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from commands.answers import ExportData, ForgetPerson, Text
 from commands.context import ChatContext
-from commands.help import aligned
-from commands.syntax.numbers import counted
+from commands.help import align
+from commands.syntax.numbers import pluralize
 from commands.syntax.spec import Option, command
 from storage import privacy as stored
 from storage.privacy import StoredCounts
@@ -31,7 +31,7 @@ async def privacy(context: ChatContext) -> Text:
         text="\n".join(
             [
                 name,
-                *_told(counts),
+                *_rows(counts),
                 "/privacy export sends it all to you as a zip, /privacy delete deletes it for good.",
             ]
         )
@@ -51,22 +51,22 @@ async def privacy_delete(
     """Delete all that is stored about you, for good."""
     if not sure:
         counts = await stored.count_stored(context.session, context.person.id)
-        return Text(text="\n".join([ASKED, *_told(counts), SURE]) if counts.anything else NOTHING)
+        return Text(text="\n".join([ASKED, *_rows(counts), SURE]) if counts.anything else NOTHING)
     forgotten = await stored.forget_person(context.session, context.person.id, context.now)
-    return ForgetPerson(forgotten=forgotten, text="\n".join([DELETED, *_told(forgotten.counts), LEFT]))
+    return ForgetPerson(forgotten=forgotten, text="\n".join([DELETED, *_rows(forgotten.counts), LEFT]))
 
 
-def _told(counts: StoredCounts) -> list[str]:
+def _rows(counts: StoredCounts) -> list[str]:
     """A line for each kind of thing that there is."""
     rows = [
-        (counted(counts.prompts, "prompt"), "what you asked for, with its settings"),
-        (counted(counts.pictures, "picture"), "painted for you"),
-        (counted(counts.trainings, "training"), "its words, report and curve, and what its steps painted"),
-        (counted(counts.training_pictures, "training picture"), "what your trainings learn from"),
-        (counted(counts.checkpoints, "checkpoint"), "what they had learned on their way"),
-        (counted(counts.adapters, "LoRA"), "that you own"),
-        (counted(counts.votes, "vote"), "pictures that you keep"),
-        (counted(counts.settings, "setting"), "your defaults for /imagine"),
-        (counted(counts.uploads, "file"), "that you sent or asked for of late; it goes after a day"),
+        (pluralize(counts.prompts, "prompt"), "what you asked for, with its settings"),
+        (pluralize(counts.pictures, "picture"), "painted for you"),
+        (pluralize(counts.trainings, "training"), "its words, report and curve, and what its steps painted"),
+        (pluralize(counts.training_pictures, "training picture"), "what your trainings learn from"),
+        (pluralize(counts.checkpoints, "checkpoint"), "what they had learned on their way"),
+        (pluralize(counts.adapters, "LoRA"), "that you own"),
+        (pluralize(counts.votes, "vote"), "pictures that you keep"),
+        (pluralize(counts.settings, "setting"), "your defaults for /imagine"),
+        (pluralize(counts.uploads, "file"), "that you sent or asked for of late; it goes after a day"),
     ]
-    return aligned([row for row in rows if not row[0].startswith("0 ")]) or ["nothing but your name"]
+    return align([row for row in rows if not row[0].startswith("0 ")]) or ["nothing but your name"]

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from commands.answers import Text
 from commands.context import ChatContext
-from commands.help import aligned
+from commands.help import align
 from commands.job_lookup import OPEN
-from commands.syntax.numbers import counted, duration, ordinal
-from commands.syntax.parser import short
+from commands.syntax.numbers import duration, ordinal, pluralize
+from commands.syntax.parser import shorten
 from commands.syntax.spec import command
-from commands.training_runs import state
+from commands.training_runs import state_text
 from engine.messages import JobId, Paint
 from storage import jobs
 from storage.views import JobView, views
@@ -24,38 +24,40 @@ async def queue(context: ChatContext) -> Text:
         context.session, await jobs.list_of_person(context.session, context.space.id, context.person.id, OPEN)
     )
     line = await jobs.positions(context.session)
-    waits = await _waits(context, [job for job, _ in line])
+    waits = await _estimate_waits(context, [job for job, _ in line])
     places = dict(line)
     training_places = dict(await jobs.training_positions(context.session))
-    rows = aligned(
+    rows = align(
         [
             _training_row(job, training_places) if job.kind == "train" else _row(job, places, waits)
             for job in sorted(mine, key=lambda job: job.number)
         ]
     )
-    held = [PAUSED] if context.kept.queue == "paused" else []
+    paused = [PAUSED] if context.space_settings.queue == "paused" else []
     head = (
-        f"you have {counted(len(rows), 'job')} here:" if rows else "you have no job here that waits or runs."
+        f"you have {pluralize(len(rows), 'job')} here:"
+        if rows
+        else "you have no job here that waits or runs."
     )
     waiting = await jobs.count_queued(context.session) + len(training_places)
-    return Text(text="\n".join([head, *rows, *held, f"{counted(waiting, 'job')} in line in all."]))
+    return Text(text="\n".join([head, *rows, *paused, f"{pluralize(waiting, 'job')} in line in all."]))
 
 
-async def _waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, float]:
+async def _estimate_waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, float]:
     """About how many seconds until each job in the line is done: everything before it and itself."""
     running = await views(
         context.session, [JobId(job.id) for job in await jobs.list_running(context.session)]
     )
-    total = sum(_left(context, job) for job in running)
-    known = {job.id: job for job in await views(context.session, line)}
+    total = sum(_seconds_left(context, job) for job in running)
+    jobs_by_id = {job.id: job for job in await views(context.session, line)}
     waits = {}
     for job in line:
-        total += _left(context, known[job]) if job in known else 0.0
+        total += _seconds_left(context, jobs_by_id[job]) if job in jobs_by_id else 0.0
         waits[job] = total
     return waits
 
 
-def _left(context: ChatContext, job: JobView) -> float:
+def _seconds_left(context: ChatContext, job: JobView) -> float:
     """Of a training nothing: it goes on beside the pictures."""
     if not isinstance(job.request, Paint):
         return 0.0
@@ -64,16 +66,16 @@ def _left(context: ChatContext, job: JobView) -> float:
 
 
 def _row(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> tuple[str, str]:
-    prompt = short(" ".join(job.request.prompt.split())) if isinstance(job.request, Paint) else ""
-    return job.id, f"{_where(job, places, waits)}: {prompt}"
+    prompt = shorten(" ".join(job.request.prompt.split())) if isinstance(job.request, Paint) else ""
+    return job.id, f"{_progress_text(job, places, waits)}: {prompt}"
 
 
 def _training_row(job: JobView, places: dict[JobId, int]) -> tuple[str, str]:
     name = job.training.name if job.training is not None else ""
-    return job.id, f"{state(job, places)}: the LoRA {name}"
+    return job.id, f"{state_text(job, places)}: the LoRA {name}"
 
 
-def _where(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> str:
+def _progress_text(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> str:
     if job.state == "running":
         return f"step {job.step} of {job.steps}" if job.steps else "being painted"
     if job.id not in places:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from commands.actions import available, press
+from commands.actions import available_actions, press
 from commands.answers import Answer, UpdateCards
 from commands.context import ChatContext
 from commands.job_lookup import OPEN
@@ -17,20 +17,20 @@ REACTIONS: Mapping[str, str] = MappingProxyType(
 )
 
 
-def action_of(emoji: str, *, added: bool) -> str | None:
+def find_action(emoji: str, *, added: bool) -> str | None:
     """The action that an emoji stands for; taken away again, only the star means something."""
     action = REACTIONS.get(emoji.replace(PLAIN, ""))
     return action if added or action == "keep" else None
 
 
-def meant(view: JobView, action: str, *, mine: bool) -> bool:
+def applies(view: JobView, action: str, *, mine: bool) -> bool:
     """Whether the action means anything under this card now, from its owner or from somebody else.
 
     A cross by somebody else is an opinion, and no attempt to cancel.
     """
     if action == "stop":
         return mine and not view.deleted
-    return any(one.name == action for one, _ in available(view))
+    return any(button.name == action for button, _ in available_actions(view))
 
 
 async def react(context: ChatContext, view: JobView, action: str, *, added: bool) -> Answer:
@@ -47,12 +47,12 @@ async def react(context: ChatContext, view: JobView, action: str, *, added: bool
             return await press(context, view, action, None)
 
 
-async def _keep(context: ChatContext, view: JobView, kept: bool) -> UpdateCards:
+async def _keep(context: ChatContext, view: JobView, starred: bool) -> UpdateCards:
     """All the pictures of the card; an event that comes twice changes nothing the second time."""
     if not view.pictures:
         raise InvalidRequest(f"job {view.id} has no pictures.")
-    ids = [one.id for one in view.pictures]
-    if not await pictures.set_starred(context.session, ids, context.person.id, kept, context.now):
+    ids = [picture.id for picture in view.pictures]
+    if not await pictures.set_starred(context.session, ids, context.person.id, starred, context.now):
         return UpdateCards(jobs=())
     await jobs.touch(context.session, view.number)
     return UpdateCards(jobs=(view.id,))

@@ -7,15 +7,15 @@ from typing import Any
 
 from commands.compare import compare, refiner_of, weights_of
 from commands.imagine import imagine
-from commands.settings import REMEMBERED
-from commands.syntax.flags import flag
+from commands.settings import REMEMBERED_OPTIONS
+from commands.syntax.flags import read_flag
 from commands.syntax.lora_syntax import Mention
 from commands.syntax.numbers import duration
-from commands.syntax.parser import spoken
-from commands.syntax.quotes import CLOSING, EQUALS, Quoted, quote, split
+from commands.syntax.parser import join_words
+from commands.syntax.quotes import CLOSING, EQUALS, Quotation, quote, split
 from commands.syntax.spec import Command
-from commands.syntax.values import written_value
-from commands.training_options import changed
+from commands.syntax.values import value_text
+from commands.training_options import differences
 from engine.messages import InvalidRequest, Paint, Train, TrainingSettings, picture_seeds
 from storage.adapters import LoraView
 from storage.requests import settings_from_json
@@ -23,34 +23,34 @@ from storage.requests import settings_from_json
 USUAL = ("steps", "cfg", "seed", "size", "sampler")  # a recipe names them even where they are the defaults
 
 
-def written(paint: Paint) -> str:
+def command_text(paint: Paint) -> str:
     """The command that paints the same again, whoever says it.
 
     It has the prompt, the seed, all that somebody may have other defaults for, and what else was asked for.
     """
-    command = asked_by(paint)
-    said, *flagged = command.parameters
+    command = command_of(paint)
+    first, *flagged = command.parameters
     values = _values(paint)
     flags = [
-        f"{parameter.flags[0]} {_one(written_value(values[parameter.name]))}"
+        f"{parameter.flags[0]} {_quote_value(value_text(values[parameter.name]))}"
         for parameter in flagged
-        if parameter.name in REMEMBERED or values[parameter.name] != parameter.default
+        if parameter.name in REMEMBERED_OPTIONS or values[parameter.name] != parameter.default
     ]
-    return " ".join([f"/{command.name}", _several(values[said.name]), *flags])
+    return " ".join([f"/{command.name}", _quote_words(values[first.name]), *flags])
 
 
-def texts(paint: Paint) -> dict[str, str]:
+def form_texts(paint: Paint) -> dict[str, str]:
     """What to write into each field of its command's form for this request."""
-    names = {parameter.name for parameter in asked_by(paint).parameters}
-    return {name: written_value(value) for name, value in _values(paint).items() if name in names}
+    names = {parameter.name for parameter in command_of(paint).parameters}
+    return {name: value_text(value) for name, value in _values(paint).items() if name in names}
 
 
-def asked_by(paint: Paint) -> Command[..., Any]:
+def command_of(paint: Paint) -> Command[..., Any]:
     """The command that paints so."""
     return compare if paint.variants else imagine
 
 
-def alone(paint: Paint, place: int) -> Paint:
+def single_picture(paint: Paint, place: int) -> Paint:
     """The request that paints only its picture at this place, 1 to 4, again."""
     seed, variation_seed = picture_seeds(paint, place)
     return replace(paint, seed=seed, variation_seed=variation_seed, count=1)
@@ -60,8 +60,8 @@ def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
     """The recipe of the picture with this seed, beside its prompt: names and values as people write them."""
     values = _values(paint) | {"seed": seed}
     return tuple(
-        (parameter.label, written_value(values[parameter.name]))
-        for parameter in asked_by(paint).parameters[1:]
+        (parameter.label, value_text(values[parameter.name]))
+        for parameter in command_of(paint).parameters[1:]
         if parameter.name in USUAL or values[parameter.name] != parameter.default
     )
 
@@ -77,34 +77,34 @@ def lora_fields(view: LoraView) -> tuple[tuple[str, str], ...]:
     """How a LoRA was made, as far as it is known."""
     with suppress(InvalidRequest, KeyError, ValueError):  # another version may have made it
         settings, length = settings_from_json(view.info["settings"]), {"steps": view.info["steps"]}
-        made = _recipe(view.preset, view.info["pictures"], length, settings)
-        return (*made, ("best step", str(view.info["best"])), ("time", duration(view.info["seconds"])))
-    told = view.info.get("imported") or view.info.get("merged") or {}
-    rows = ((name.replace("_", " "), _told(value)) for name, value in told.items())
+        recipe = _recipe(view.preset, view.info["pictures"], length, settings)
+        return (*recipe, ("best step", str(view.info["best"])), ("time", duration(view.info["seconds"])))
+    origin = view.info.get("imported") or view.info.get("merged") or {}
+    rows = ((name.replace("_", " "), _value_text(value)) for name, value in origin.items())
     made = (("made", view.preset),) if view.preset else ()
     return (*made, *((name, text) for name, text in rows if text))
 
 
-def _told(value: object) -> str:
+def _value_text(value: object) -> str:
     """What the database has of a LoRA from elsewhere: whole numbers with their commas, the rest as it is."""
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else written_value(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value_text(value)
 
 
 def _recipe(
     preset: str, pictures: int, length: Mapping[str, int], settings: TrainingSettings
 ) -> tuple[tuple[str, str], ...]:
     """The usual ones, and all settings that are not as usual."""
-    told = {
+    values = {
         "preset": preset,
         "pictures": pictures,
         **length,
         "rank": settings.rank,
         "alpha": settings.alpha,
         "lr": settings.learning_rate,
-        **changed(settings, replace(TrainingSettings(), steps=settings.steps, epochs=settings.epochs)),
+        **differences(settings, replace(TrainingSettings(), steps=settings.steps, epochs=settings.epochs)),
     }
     return tuple(
-        (name.replace("_", "-"), text) for name, value in told.items() if (text := written_value(value))
+        (name.replace("_", "-"), text) for name, value in values.items() if (text := value_text(value))
     )
 
 
@@ -127,19 +127,19 @@ def _values(paint: Paint) -> dict[str, Any]:
     }
 
 
-def _several(text: str) -> str:
+def _quote_words(text: str) -> str:
     """Words that stand in a line without a flag, in quotes if they would be read as something else."""
     words = split(text)
-    return text if spoken(words) == text and not any(map(_special, words)) else quote(text)
+    return text if join_words(words) == text and not any(map(_needs_quotes, words)) else quote(text)
 
 
-def _one(text: str) -> str:
+def _quote_value(text: str) -> str:
     """A value that follows its flag, in quotes if it would be read as something else."""
-    return quote(text) if split(text) != [text] or _special(text) or text.endswith(",") else text
+    return quote(text) if split(text) != [text] or _needs_quotes(text) or text.endswith(",") else text
 
 
-def _special(word: str) -> bool:
+def _needs_quotes(word: str) -> bool:
     """Whether a word begins like a flag, or like a quotation that something after it might end."""
-    if isinstance(word, Quoted):
+    if isinstance(word, Quotation):
         return False
-    return word == "--" or word.startswith(tuple(CLOSING)) or bool(flag(word) or EQUALS.match(word))
+    return word == "--" or word.startswith(tuple(CLOSING)) or bool(read_flag(word) or EQUALS.match(word))

@@ -26,37 +26,40 @@ from commands.privacy import privacy, privacy_delete, privacy_export
 from commands.queue import queue
 from commands.settings import settings
 from commands.show import show
-from commands.syntax.parser import listed, near, short
+from commands.syntax.parser import closest, join_list, shorten
 from commands.syntax.spec import Command, Option, command
 from commands.train import train
 from commands.training_runs import training
 from engine.messages import InvalidRequest
 
-Known = Command[..., Awaitable[Answer]]
+AnyCommand = Command[..., Awaitable[Answer]]
 
 
-def find(name: str) -> Known:
+def find(name: str) -> AnyCommand:
     """The command of this name, with or without its slash. Raises InvalidRequest, suggesting a near one."""
     wanted = " ".join(name.strip().removeprefix("/").lower().split())
     if wanted in COMMANDS:
         return COMMANDS[wanted]
     if wanted in GROUPS:
-        raise InvalidRequest(f"say what: {listed([f'/{one.name}' for one in members(wanted)], 'or')}.")
-    meant = near(wanted, COMMANDS)
+        raise InvalidRequest(
+            f"say what: {join_list([f'/{command.name}' for command in members(wanted)], 'or')}."
+        )
+    meant = closest(wanted, COMMANDS)
     hint = f"did you mean /{meant}?" if meant else "/help tells them all."
-    raise InvalidRequest(f"there is no command /{short(wanted)}: {hint}")
+    raise InvalidRequest(f"there is no command /{shorten(wanted)}: {hint}")
 
 
-def members(group: str) -> list[Known]:
+def members(group: str) -> list[AnyCommand]:
     """The commands of two words that begin with this one."""
-    return [one for one in COMMANDS.values() if one.group == group]
+    return [command for command in COMMANDS.values() if command.group == group]
 
 
 @command
 async def help(
     context: ChatContext,
     command: Annotated[
-        Known | None, Option("the command to explain", kind="command", read=find, otherwise="all of them")
+        AnyCommand | None,
+        Option("the command to explain", kind="command", read=find, otherwise="all of them"),
     ] = None,
 ) -> Text:
     """Explain all commands, or one with its options."""
@@ -69,7 +72,7 @@ async def help(
         text="\n".join(
             [
                 "What you can say:",
-                overview(one for one in COMMANDS.values() if context.admin or not one.admin),
+                overview(other for other in COMMANDS.values() if context.admin or not other.admin),
                 "What you can press under a picture:",
                 *buttons,
                 "What you can press under a training:",
@@ -81,7 +84,7 @@ async def help(
     )
 
 
-_commands: dict[str, Known] = {
+_commands: dict[str, AnyCommand] = {
     one.name: one
     for one in (
         imagine,
@@ -111,7 +114,7 @@ _commands: dict[str, Known] = {
         admin_stats,
     )
 }
-COMMANDS: Mapping[str, Known] = MappingProxyType(_commands)
+COMMANDS: Mapping[str, AnyCommand] = MappingProxyType(_commands)
 
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
@@ -122,27 +125,27 @@ GROUPS: Mapping[str, str] = MappingProxyType(
 )  # first words of two, each with what its commands are for
 
 
-def posting() -> frozenset[str]:
+def posting_names() -> frozenset[str]:
     """The names of the commands that may end in a card, which everybody in the channel sees."""
-    return frozenset(name for name, one in COMMANDS.items() if posts(one))
+    return frozenset(name for name, command in COMMANDS.items() if posts(command))
 
 
-def posts(command: Known) -> bool:
+def posts(command: AnyCommand) -> bool:
     """Whether it may end in a card, which everybody in the channel sees."""
-    return not answers(command).isdisjoint({CreateJob, ShowCard})
+    return not possible_answers(command).isdisjoint({CreateJob, ShowCard})
 
 
-def opens_form(command: Known) -> bool:
+def opens_form(command: AnyCommand) -> bool:
     """Whether it may answer with a form."""
-    return Form in answers(command)
+    return Form in possible_answers(command)
 
 
-def runs_task(command: Known) -> bool:
+def runs_task(command: AnyCommand) -> bool:
     """Whether its answer may wait for the engine."""
-    return RunTask in answers(command)
+    return RunTask in possible_answers(command)
 
 
-def answers(command: Known) -> frozenset[type]:
+def possible_answers(command: AnyCommand) -> frozenset[type]:
     """What it may answer with, as the signature of its handler says."""
-    told = get_type_hints(command.run)["return"]
-    return frozenset(get_args(told) or (told,))
+    hint = get_type_hints(command.run)["return"]
+    return frozenset(get_args(hint) or (hint,))

@@ -6,16 +6,16 @@ from typing import Annotated, Any
 
 from commands.answers import Text
 from commands.context import ChatContext
-from commands.help import aligned
+from commands.help import align
 from commands.imagine import imagine
 from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
 from commands.syntax.parser import value
 from commands.syntax.spec import Command, Option, command
-from commands.syntax.values import written_value
+from commands.syntax.values import value_text
 from engine.messages import InvalidRequest, JobId, Paint
 from storage import people
 
-REMEMBERED = {
+REMEMBERED_OPTIONS = {
     one.name: one for one in imagine.parameters if one.name in ("no", "steps", "cfg", "size", "sampler")
 }
 
@@ -32,21 +32,25 @@ async def settings(
     reset: Annotated[bool, Option("forget all that you set before")] = False,
 ) -> Text:
     """Show or change your own defaults for /imagine."""
-    told = {"no": no, "steps": steps, "cfg": cfg, "size": size, "sampler": sampler}
-    given = {name: one for name, one in told.items() if one is not None}
-    kept = {} if reset else defaults(context.person.settings)
+    options = {"no": no, "steps": steps, "cfg": cfg, "size": size, "sampler": sampler}
+    given = {name: option for name, option in options.items() if option is not None}
+    values = {} if reset else defaults(context.person.settings)
     if given or reset:
-        kept = {name: one for name, one in (kept | given).items() if one != REMEMBERED[name].default}
-        _check(kept)
-        texts = {name: written_value(one) for name, one in kept.items()}
+        values = {
+            name: option
+            for name, option in (values | given).items()
+            if option != REMEMBERED_OPTIONS[name].default
+        }
+        _check(values)
+        texts = {name: value_text(option) for name, option in values.items()}
         await people.save_settings(context.session, context.person.id, texts)
-    return Text(text="\n".join(["your defaults for /imagine:", *_lines(kept)]))
+    return Text(text="\n".join(["your defaults for /imagine:", *_lines(values)]))
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     """What somebody set, as values of /imagine; what is no longer allowed is left out."""
     values = {}
-    for name, parameter in REMEMBERED.items():
+    for name, parameter in REMEMBERED_OPTIONS.items():
         if isinstance(text := settings.get(name), str):
             with suppress(InvalidRequest):
                 values[name] = value(parameter, text)
@@ -60,18 +64,18 @@ def with_defaults(
     return (defaults(settings) if command.name == imagine.name else {}) | dict(values)
 
 
-def _check(kept: Mapping[str, Any]) -> None:
+def _check(values: Mapping[str, Any]) -> None:
     """Raise InvalidRequest when nothing could be painted with these."""
     names = {"no": "negative_prompt", "cfg": "guidance_scale"}
-    changes = {names.get(name, name): one for name, one in kept.items()}
+    changes = {names.get(name, name): option for name, option in values.items()}
     Paint(job=JobId("settings"), prompt="anything", seed=0, **changes)
 
 
-def _lines(kept: Mapping[str, Any]) -> list[str]:
-    values = {name: kept.get(name, parameter.default) for name, parameter in REMEMBERED.items()}
-    return aligned(
+def _lines(own: Mapping[str, Any]) -> list[str]:
+    values = {name: own.get(name, parameter.default) for name, parameter in REMEMBERED_OPTIONS.items()}
+    return align(
         [
-            (name, (written_value(one) or "nothing") + (" (yours)" if name in kept else ""))
-            for name, one in values.items()
+            (name, (value_text(option) or "nothing") + (" (yours)" if name in own else ""))
+            for name, option in values.items()
         ]
     )

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from commands.syntax.samplers import sampler
-from commands.syntax.sizes import size
+from commands.syntax.samplers import read_sampler
+from commands.syntax.sizes import read_size
 from commands.syntax.spec import Option
 from engine.messages import GUIDANCE, SIDE, STEPS, Ratio, Sampler, Size
 
@@ -18,7 +18,7 @@ Shape = Annotated[
         kind="size",
         aliases=("ar", "aspect"),
         parts=(("width", "w"), ("height", "h")),
-        read=size,
+        read=read_size,
     ),
 ]
 SamplerName = Annotated[
@@ -26,6 +26,6 @@ SamplerName = Annotated[
     Option(
         "the way from noise to picture; with a high cfg DPM++ SDE and LCM make much of tiny differences",
         kind="sampler",
-        read=sampler,
+        read=read_sampler,
     ),
 ]

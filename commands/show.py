@@ -4,17 +4,17 @@ from typing import Annotated
 
 from commands.answers import ShowCard
 from commands.context import ChatContext
-from commands.job_lookup import job_here, job_id
+from commands.job_lookup import find_job, read_job_id
 from commands.syntax.spec import Option, command
 from engine.messages import InvalidRequest, JobId
 
 
 @command
 async def show(
-    context: ChatContext, job: Annotated[JobId, Option("which job, such as k3f9qa", read=job_id)]
+    context: ChatContext, job: Annotated[JobId, Option("which job, such as k3f9qa", read=read_job_id)]
 ) -> ShowCard:
     """Bring a job's card back, with buttons that work."""
-    view = await job_here(context, job)
+    view = await find_job(context, job)
     if view.adult and not (context.adult or context.direct):
         raise InvalidRequest(f"job {job} is from a channel for adults: it is shown in such a channel only.")
     return ShowCard(job=view.id)

@@ -6,15 +6,15 @@ from contextlib import suppress
 from typing import Annotated, Any, Unpack
 
 from commands.answers import CreateJob, Form
-from commands.common_words import ordinary
+from commands.common_words import common_words
 from commands.context import ChatContext, Context
-from commands.job_lookup import job_here, job_id
-from commands.presets import preset as named_preset
-from commands.presets import presets, settled
-from commands.syntax.numbers import counted
+from commands.job_lookup import find_job, read_job_id
+from commands.presets import find_preset as named_preset
+from commands.presets import presets, training_settings
+from commands.syntax.numbers import pluralize
 from commands.syntax.spec import Option, form_command, lists_folder
-from commands.syntax.values import written_value
-from commands.training_options import TrainingOptions, changed, overrides
+from commands.syntax.values import value_text
+from commands.training_options import TrainingOptions, differences, overrides
 from engine.messages import (
     RANK,
     Example,
@@ -33,28 +33,30 @@ TRIGGERS = ("ohwx", "sks", "ukj", "zwx", "qvk", "xjy", "vlq", "wzk", "jqx", "kvz
 USUAL_PRESET = "subject"
 
 
-def lora_name(text: str) -> str:
+def read_lora_name(text: str) -> str:
     """What a LoRA can be called. Raises InvalidRequest."""
     name = text.strip().lower()
     check_adapter_name(name)
     return name
 
 
-def preset_name(text: str) -> str:
+def read_preset_name(text: str) -> str:
     """The name of a preset. Raises InvalidRequest, which suggests a near one."""
     return named_preset(text).name
 
 
-def preset_lines() -> dict[str, str]:
+def preset_help() -> dict[str, str]:
     """The presets with a line on each."""
-    return {name: one.help for name, one in presets().items()}
+    return {name: preset.help for name, preset in presets().items()}
 
 
 @lists_folder
 @form_command("Look at the pictures")
 async def train(
     context: ChatContext,
-    name: Annotated[str, Option("what the LoRA will be called, such as maria", kind="name", read=lora_name)],
+    name: Annotated[
+        str, Option("what the LoRA will be called, such as maria", kind="name", read=read_lora_name)
+    ],
     pictures: Annotated[
         tuple[Example, ...],
         Option(
@@ -65,7 +67,7 @@ async def train(
         ),
     ] = (),
     preset: Annotated[
-        str, Option("what kind of thing it is", read=preset_name, among=preset_lines, main=True)
+        str, Option("what kind of thing it is", read=read_preset_name, among=preset_help, main=True)
     ] = USUAL_PRESET,
     trigger: Annotated[
         str,
@@ -93,26 +95,26 @@ async def train(
         ),
     ] = "",
     draft: Annotated[
-        JobId | None, Option("the draft that this takes the place of", read=job_id, hidden=True)
+        JobId | None, Option("the draft that this takes the place of", read=read_job_id, hidden=True)
     ] = None,
     **options: Unpack[TrainingOptions],
 ) -> CreateJob | Form:
     """Teach the bot a person, a thing or a style from pictures."""
-    unneeded = await _without_draft(context, draft)
+    unneeded = await _delete_draft(context, draft)
     await check_free(context, name, context.space.id)
     if not pictures:
         given = {"name": name, "preset": preset, "trigger": trigger, "subject": subject}
         given |= {"captions": captions, "samples": samples}
-        return Form(command=train.name, values=_texts({**given, **options}))
+        return Form(command=train.name, values=_value_texts({**given, **options}))
     if not consent:
         raise InvalidRequest("say that you may use these pictures: tick the box, or add --consent.")
     await _check_room(context)
-    request = requested(
+    request = make_request(
         context,
         name,
         pictures,
         preset=preset,
-        trigger=await _trigger(context, trigger.strip().lower(), subject),
+        trigger=await _choose_trigger(context, trigger.strip().lower(), subject),
         subject=subject,
         captions=captions,
         samples=samples,
@@ -122,7 +124,7 @@ async def train(
     return CreateJob(request=request, draft=True, replaced=draft, unneeded=unneeded)
 
 
-def requested(
+def make_request(
     context: Context,
     name: str,
     pictures: tuple[Example, ...],
@@ -137,7 +139,7 @@ def requested(
 ) -> Train:
     """The training, as the preset has it but for what was said. Raises InvalidRequest."""
     chosen = named_preset(preset)
-    settings = settled(chosen, len(pictures), overrides(options), small=context.small)
+    settings = training_settings(chosen, len(pictures), overrides(options), small=context.small)
     check_integer("--rank", settings.rank, RANK[0], context.largest_rank)
     return Train(
         job=context.job,
@@ -149,20 +151,20 @@ def requested(
         preset=chosen.name,
         wanted=chosen.wanted,
         settings=settings,
-        prompts=tuple(fill_template(one, trigger, subject) for one in apart(samples))
+        prompts=tuple(fill_template(prompt, trigger, subject) for prompt in split_prompts(samples))
         or chosen.samples(trigger, subject, small=context.small),
         author=author,
     )
 
 
-def apart(samples: str) -> list[str]:
+def split_prompts(samples: str) -> list[str]:
     """The prompts of samples that somebody wrote in one text."""
-    return [one.strip() for one in re.split(r"[;\n]", samples) if one.strip()]
+    return [prompt.strip() for prompt in re.split(r"[;\n]", samples) if prompt.strip()]
 
 
 def check_trigger(trigger: str, subject: str, free: str) -> None:
     """Raise InvalidRequest, which suggests a free one, when the trigger means something already."""
-    if trigger in ordinary() or trigger in subject.lower().split():
+    if trigger in common_words() or trigger in subject.lower().split():
         raise InvalidRequest(
             f"the trigger {trigger!r} is an ordinary word: take one that means nothing yet, such as {free}."
         )
@@ -175,7 +177,7 @@ async def check_free(context: ChatContext, name: str, space_id: int) -> None:
         raise InvalidRequest(f"there is a LoRA {name} here already: choose another name.")
 
 
-def texts(request: Train, *, small: bool) -> dict[str, str]:
+def form_texts(request: Train, *, small: bool) -> dict[str, str]:
     """What to write into each field of /train's form for this request; of the settings, what the preset would
     have otherwise.
     """
@@ -183,10 +185,10 @@ def texts(request: Train, *, small: bool) -> dict[str, str]:
     samples: tuple[str, ...] = ()
     with suppress(InvalidRequest):  # there may be no such preset any more
         chosen = named_preset(request.preset)
-        usual = settled(chosen, len(request.examples), {}, small=small)
+        usual = training_settings(chosen, len(request.examples), {}, small=small)
         captions = chosen.captions(small=small)
         samples = chosen.samples(request.trigger, request.subject, small=small)
-    return _texts(
+    return _value_texts(
         {
             "name": request.name,
             "pictures": request.examples,
@@ -196,20 +198,20 @@ def texts(request: Train, *, small: bool) -> dict[str, str]:
             "consent": True,
             "captions": "" if request.template == captions else request.template,
             "samples": "" if request.prompts == samples else "; ".join(request.prompts),
-            **changed(request.settings, usual),
+            **differences(request.settings, usual),
         }
     )
 
 
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {name: written_value(value) for name, value in values.items()}
+def _value_texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {name: value_text(value) for name, value in values.items()}
 
 
-async def _without_draft(context: ChatContext, draft: JobId | None) -> tuple[Sha256, ...]:
+async def _delete_draft(context: ChatContext, draft: JobId | None) -> tuple[Sha256, ...]:
     """Delete the draft that is filed anew; its stored files that nothing needs. Raises InvalidRequest."""
     if draft is None:
         return ()
-    view = await job_here(context, draft)
+    view = await find_job(context, draft)
     if view.kind != "train" or view.person_id != context.person.id:
         raise InvalidRequest(f"job {draft} is no draft of yours.")
     if view.state != "draft":
@@ -222,12 +224,12 @@ async def _check_room(context: ChatContext) -> None:
     open_ones = await trainings.count_open(context.session, context.person.id)
     if open_ones >= context.per_person:
         raise InvalidRequest(
-            f"you have {counted(open_ones, 'training')} that did not end yet, and at most "
+            f"you have {pluralize(open_ones, 'training')} that did not end yet, and at most "
             f"{context.per_person} are allowed: forget or cancel one, /training tells them."
         )
 
 
-async def _trigger(context: ChatContext, trigger: str, subject: str) -> str:
+async def _choose_trigger(context: ChatContext, trigger: str, subject: str) -> str:
     """The word that calls it up, one that is free if none is given. Raises InvalidRequest."""
     taken = await adapters.triggers(context.session, context.space.id)
     free = next((word for word in TRIGGERS if word not in taken), "")

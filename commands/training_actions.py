@@ -2,8 +2,8 @@
 
 from commands.answers import FinishTraining, Form
 from commands.context import ChatContext
-from commands.job_lookup import check_owner, note_change
-from commands.train import texts, train
+from commands.job_lookup import check_owner, record_change
+from commands.train import form_texts, train
 from engine.messages import InvalidRequest, Train
 from storage import adapters, trainings
 from storage.views import JobView
@@ -25,11 +25,11 @@ async def finish(context: ChatContext, job: JobView) -> FinishTraining:
     if job.state != "running":
         raise InvalidRequest(f"job {job.id} does not run: there is nothing to keep.")
     await trainings.finish_early(context.session, job.number)
-    await note_change(context, job, "finish", "finishing")
+    await record_change(context, job, "finish", "finishing")
     return FinishTraining(job=job.id, text=f"job {job.id} ends now and keeps what it has learned.")
 
 
-async def edited(context: ChatContext, job: JobView) -> Form:
+async def edit(context: ChatContext, job: JobView) -> Form:
     """The form that made the training; one whose LoRA is there gets another name and trigger.
 
     Only its own person has the pictures. Raises InvalidRequest.
@@ -38,7 +38,7 @@ async def edited(context: ChatContext, job: JobView) -> Form:
         raise InvalidRequest(f"only {job.person} can change job {job.id}.")
     if not isinstance(job.request, Train):  # bounds may have become narrower since
         raise InvalidRequest(f"the settings of job {job.id} are not allowed any more.")
-    values = texts(job.request, small=context.small)
+    values = form_texts(job.request, small=context.small)
     if job.state == "draft":
         return Form(command=train.name, values=values | {"draft": job.id})
     name = await adapters.free_name(context.session, context.space.id, job.request.name)

@@ -41,7 +41,7 @@ FIELDS: Mapping[str, str] = MappingProxyType(
 )  # of TrainingSettings, where people say it otherwise
 
 
-def blocks(text: str) -> tuple[str, ...]:
+def read_blocks(text: str) -> tuple[str, ...]:
     """Names of the UNet's blocks from "down.2, mid"."""
     return tuple(text.replace(",", " ").lower().split())
 
@@ -67,7 +67,7 @@ class TrainingOptions(TypedDict, total=False):
     text_encoder_2: Annotated[bool, Option("train the second text encoder, too", more=True)]
     blocks: Annotated[
         tuple[str, ...],
-        Option("train these blocks of the UNet only: down.2, mid, up.0", read=blocks, more=True),
+        Option("train these blocks of the UNet only: down.2, mid, up.0", read=read_blocks, more=True),
     ]
     alpha: Annotated[float, Option("the LoRA counts alpha / rank times", *ALPHA, more=True)]
     dropout: Annotated[float, Option("share of the LoRA's inputs that is left out", *DROPOUT, more=True)]
@@ -106,12 +106,12 @@ class TrainingOptions(TypedDict, total=False):
     seed: Annotated[int, Option("the same seed trains the same LoRA", *SEED, more=True)]
 
 
-def changed(settings: TrainingSettings, usual: TrainingSettings) -> dict[str, Any]:
+def differences(settings: TrainingSettings, usual: TrainingSettings) -> dict[str, Any]:
     """The options that make these settings out of the usual ones."""
-    named = {name: FIELDS.get(name, name) for name in get_type_hints(TrainingOptions)}
+    fields = {name: FIELDS.get(name, name) for name in get_type_hints(TrainingOptions)}
     return {
         name: getattr(settings, field)
-        for name, field in named.items()
+        for name, field in fields.items()
         if getattr(settings, field) != getattr(usual, field)
     }
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from commands.answers import CancelJob, FinishTraining, ShowCard, Text, UpdateCards
-from commands.cancel import stop
+from commands.cancel import cancel_job
 from commands.context import ChatContext
-from commands.help import aligned
-from commands.job_lookup import job_here, job_id
+from commands.help import align
+from commands.job_lookup import find_job, read_job_id
 from commands.syntax.numbers import ordinal
 from commands.syntax.spec import Option, command
 from commands.training_actions import finish as finished
@@ -22,7 +22,7 @@ NEWEST = 20
 async def training(
     context: ChatContext,
     job: Annotated[
-        JobId | None, Option("which one, such as k3f9qa", read=job_id, otherwise="all of yours")
+        JobId | None, Option("which one, such as k3f9qa", read=read_job_id, otherwise="all of yours")
     ] = None,
     finish: Annotated[bool, Option("end it now and keep what it has learned")] = False,
     cancel: Annotated[bool, Option("give it up")] = False,
@@ -32,42 +32,42 @@ async def training(
         raise InvalidRequest("say --finish or --cancel, not both.")
     if job is None and not finish and not cancel:
         return Text(text=await _list(context))
-    view = await _newest_open(context) if job is None else await job_here(context, job)
+    view = await _newest_open(context) if job is None else await find_job(context, job)
     if view.kind != "train":
         raise InvalidRequest(f"job {view.id} is no training.")
     if finish:
         return await finished(context, view)
-    return await stop(context, view) if cancel else ShowCard(job=view.id)
+    return await cancel_job(context, view) if cancel else ShowCard(job=view.id)
 
 
 async def _newest_open(context: ChatContext) -> JobView:
     """The person's training that runs, or their newest that has not ended."""
-    mine = [view for view in await _mine(context) if view.state in trainings.OPEN]
+    mine = [view for view in await _newest(context) if view.state in trainings.OPEN]
     if not mine:
         raise InvalidRequest("you have no training here that waits or runs.")
     return next((view for view in mine if view.state == "running"), mine[0])
 
 
 async def _list(context: ChatContext) -> str:
-    mine = await _mine(context)
+    mine = await _newest(context)
     if not mine:
         return "you have no trainings here: /train NAME begins one."
     places = dict(await jobs.training_positions(context.session))
-    rows = aligned([(view.id, _told(view, places)) for view in mine])
+    rows = align([(view.id, _row(view, places)) for view in mine])
     return "\n".join(["your trainings here, newest first:", *rows])
 
 
-async def _mine(context: ChatContext) -> list[JobView]:
+async def _newest(context: ChatContext) -> list[JobView]:
     ids = await trainings.list_of_person(context.session, context.space.id, context.person.id, NEWEST)
     return await views(context.session, ids)
 
 
-def _told(view: JobView, places: Mapping[JobId, int]) -> str:
+def _row(view: JobView, places: Mapping[JobId, int]) -> str:
     name = view.training.name if view.training is not None else ""
-    return f"{name}: {state(view, places)}"
+    return f"{name}: {state_text(view, places)}"
 
 
-def state(view: JobView, places: Mapping[JobId, int]) -> str:
+def state_text(view: JobView, places: Mapping[JobId, int]) -> str:
     """How far a training is, in a few words; `places` in the line of trainings."""
     match view.state:
         case "draft":

@@ -17,7 +17,7 @@ from bot import config, service
 from bot.chats.slack import manifest
 from bot.cli import discord_invite, imagine, slack_manifest, train
 from bot.metrics import Metrics
-from commands.actions import NAMED
+from commands.actions import BY_NAME
 from commands.presets import presets
 from commands.reactions import REACTIONS
 from commands.registry import COMMANDS
@@ -65,7 +65,7 @@ TRAIN = Train(
 def contract() -> dict[str, Any]:
     """All of it in plain JSON values, sorted."""
     return {
-        "actions": sorted(NAMED),
+        "actions": sorted(BY_NAME),
         "reactions": dict(sorted(REACTIONS.items())),
         "flags": flags(),
         "choices": choices(),

@@ -4,7 +4,7 @@ from bot.cards.card import Button, Card, CardPicture
 from bot.cards.training_card import of_training
 from bot.jobs.progress import LiveJob
 from commands import recipe_text
-from commands.actions import available, button_id
+from commands.actions import available_actions, button_id
 from commands.syntax.numbers import duration, ordinal
 from commands.syntax.prompt_weights import weights_hint
 from engine.messages import JobId, JobRequest, Paint, Train
@@ -36,7 +36,7 @@ def _common(view: JobView, known: LiveJob) -> Card:
         preview=known.preview if view.state == "running" else None,
         pictures=_pictures(view),
         recipe=_recipe(view, request),
-        command=recipe_text.written(request) if isinstance(request, Paint) else "",
+        command=recipe_text.command_text(request) if isinstance(request, Paint) else "",
         buttons=_buttons(view),
         at=view.created_at,
         hint=weights_hint(request) if isinstance(request, Paint) else "",
@@ -125,5 +125,5 @@ def _buttons(view: JobView) -> tuple[Button, ...]:
             picture=picture,
             owners=action.owners,
         )
-        for action, picture in available(view)
+        for action, picture in available_actions(view)
     )

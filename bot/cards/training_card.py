@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from bot.cards.card import Card, CardCheckpoint, CardNote, Curve
 from bot.jobs.progress import LiveJob
-from commands.syntax.numbers import counted, duration
+from commands.syntax.numbers import duration, pluralize
 from engine.messages import Train
 from storage.training_views import TrainingView
 from storage.views import JobView
@@ -52,9 +52,9 @@ def _report(training: TrainingView) -> str:
     used = sum(note.used for note in training.notes)
     if not used:
         return "none of the pictures can be used"
-    pictures = counted(training.pictures, "picture")
+    pictures = pluralize(training.pictures, "picture")
     told = pictures if used == training.pictures else f"{used} of {pictures}"
-    steps = counted(training.estimate_steps, "step")
+    steps = pluralize(training.estimate_steps, "step")
     return f"{told}, {steps}, about {duration(training.estimate_seconds)}"
 
 

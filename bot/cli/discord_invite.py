@@ -10,7 +10,7 @@ from typing import Annotated
 from bot.cli.exit_status import BAD_INPUT, FINE, say
 from bot.config import DISCORD_TOKEN, SNOWFLAKE
 from commands.help import HELP, usage
-from commands.syntax.parser import parse, short
+from commands.syntax.parser import parse, shorten
 from commands.syntax.spec import Command, Option, command
 from engine.messages import InvalidRequest
 
@@ -19,7 +19,7 @@ def application_id(text: str) -> int:
     """The id of a Discord application. Raises InvalidRequest."""
     if not SNOWFLAKE.fullmatch(text.strip()):
         raise InvalidRequest(
-            f"{short(text)!r} is no application id: Discord's are numbers of 15 to 20 digits."
+            f"{shorten(text)!r} is no application id: Discord's are numbers of 15 to 20 digits."
         )
     return int(text)
 

@@ -22,7 +22,7 @@ from commands.context import Context
 from commands.help import HELP, usage
 from commands.imagine import imagine
 from commands.registry import COMMANDS
-from commands.syntax.parser import parse, short
+from commands.syntax.parser import parse, shorten
 from commands.syntax.prompt_weights import weights_hint
 from commands.syntax.spec import Option, parameters
 from engine.messages import Failed, InvalidRequest, JobId, JobRequest, Paint, Painted, Progress
@@ -97,7 +97,7 @@ def _unknown(command: str) -> str:
     name = command.removeprefix("/").lower()
     if name in COMMANDS:
         return f"{name} is for a chat: here {HERE}."
-    return f"there is no command {short(command)!r}: {HERE}."
+    return f"there is no command {shorten(command)!r}: {HERE}."
 
 
 def _settle(

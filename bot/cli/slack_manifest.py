@@ -9,7 +9,7 @@ from typing import Annotated
 from bot.chats.slack.manifest import manifest
 from bot.cli.exit_status import BAD_INPUT, FINE, say
 from commands.help import HELP, usage
-from commands.syntax.parser import parse, short
+from commands.syntax.parser import parse, shorten
 from commands.syntax.spec import Command, Option, command
 from engine.messages import InvalidRequest
 
@@ -19,14 +19,14 @@ BEGINNING = re.compile(r"[a-z0-9]{1,16}", re.ASCII)
 def address(text: str) -> str:
     """Where Slack would send its requests. Raises InvalidRequest."""
     if not text.startswith("https://") or not text.isprintable() or any(one.isspace() for one in text):
-        raise InvalidRequest(f"{short(text)!r} is no address for Slack: it begins with https://.")
+        raise InvalidRequest(f"{shorten(text)!r} is no address for Slack: it begins with https://.")
     return text
 
 
 def beginning(text: str) -> str:
     """What the commands begin with. Raises InvalidRequest."""
     if not BEGINNING.fullmatch(text):
-        raise InvalidRequest(f"{short(text)!r} is no prefix: 1 to 16 of a to z and 0 to 9 make one.")
+        raise InvalidRequest(f"{shorten(text)!r} is no prefix: 1 to 16 of a to z and 0 to 9 make one.")
     return text
 
 

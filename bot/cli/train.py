@@ -22,10 +22,10 @@ from bot.uploads.image_check import Uploads
 from bot.uploads.lora_folder import SUFFIX, AdapterFolder
 from commands.context import Context
 from commands.presets import SMALL
-from commands.syntax.numbers import counted, duration
+from commands.syntax.numbers import duration, pluralize
 from commands.syntax.parser import parse
 from commands.syntax.spec import Command, Option, Parameter
-from commands.train import TRIGGERS, USUAL_PRESET, check_trigger, lora_name, requested
+from commands.train import TRIGGERS, USUAL_PRESET, check_trigger, make_request, read_lora_name
 from commands.train import train as in_a_chat
 from commands.training_options import TrainingOptions
 from engine.messages import (
@@ -59,7 +59,7 @@ def source(text: str) -> Source:
     name, _, folder = text.strip().partition(" ")
     if not folder.strip():
         raise InvalidRequest("say a name and a folder of pictures, such as train maria pictures/.")
-    return Source(lora_name(name), Path(folder.strip()).expanduser())
+    return Source(read_lora_name(name), Path(folder.strip()).expanduser())
 
 
 PARAMETERS = (
@@ -158,7 +158,7 @@ def _request(context: Context, name: str, pictures: tuple[Example, ...], values:
     trigger, captions = options.pop("trigger", TRIGGERS[0]).strip().lower(), options.pop("captions", "")
     samples = options.pop("samples", "")
     check_trigger(trigger, subject, TRIGGERS[0])
-    return requested(
+    return make_request(
         context,
         name,
         pictures,
@@ -195,7 +195,7 @@ def _tell(report: Inspected, bar: Bar) -> None:
         bar.say(problem)
     used = sum(note.used for note in report.notes)
     bar.say(
-        f"{counted(used, 'picture')}, {counted(report.steps, 'step')}, about {duration(report.seconds)}: "
+        f"{pluralize(used, 'picture')}, {pluralize(report.steps, 'step')}, about {duration(report.seconds)}: "
         "Ctrl-C stops and keeps what was learned, a second one keeps nothing."
     )
 

@@ -25,7 +25,7 @@ from bot.jobs.interactive_tasks import Looks
 from bot.jobs.queue import Queue
 from bot.privacy.export import Exports
 from bot.privacy.purge import Remains
-from commands.admission import checked
+from commands.admission import admit
 from commands.answers import (
     Answer,
     CancelJob,
@@ -46,7 +46,7 @@ from commands.answers import (
     UpdateCards,
 )
 from commands.context import ChatContext
-from commands.job_lookup import job_here
+from commands.job_lookup import find_job
 from engine.messages import JobId, LoraScores, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
 from storage.database import CannotStore
@@ -121,7 +121,7 @@ def _update_cards(answer: UpdateCards) -> Outcome:
 
 
 async def _create_job(context: ChatContext, answer: CreateJob) -> Outcome:
-    request, expected = await checked(context, answer)
+    request, expected = await admit(context, answer)
     job = await jobs.create(
         context.session,
         id=context.job,
@@ -152,7 +152,7 @@ async def _create_job(context: ChatContext, answer: CreateJob) -> Outcome:
 
 
 async def _show_card(context: ChatContext, answer: ShowCard) -> Outcome:
-    view = await job_here(context, answer.job)
+    view = await find_job(context, answer.job)
     await jobs.move(context.session, view.number, context.channel, private=context.direct)
     left = None if view.message is None else (view.channel, view.message)
     return Outcome(reply=CardReply(job=view.id), touched=(view.id,), anew=True, left=left)
@@ -160,7 +160,7 @@ async def _show_card(context: ChatContext, answer: ShowCard) -> Outcome:
 
 async def _cancel_job(context: ChatContext, answer: CancelJob, spent: Callable[[JobId], float]) -> Outcome:
     """The row ends here and now; the engine is told when that is on disk."""
-    view = await job_here(context, answer.job)
+    view = await find_job(context, answer.job)
     seconds = spent(view.id)
     unneeded = [] if view.training is None else await trainings.drop_files(context.session, view.number)
     await jobs.finish(context.session, view.number, state="cancelled", seconds=seconds, now=context.now)

@@ -29,7 +29,7 @@ from bot.jobs.estimates import Pace
 from bot.jobs.progress import Live
 from bot.jobs.queue import Queue
 from commands import reactions
-from commands.admission import check_welcome
+from commands.admission import check_not_blocked
 from commands.answers import RunTask
 from commands.context import ChatContext
 from commands.permissions import NOBODY, Admins, Refused
@@ -127,11 +127,11 @@ class Dispatcher(Lookups):
         self, caller: Caller, message: str, emoji: str, added: bool = True, job: JobId | None = None
     ) -> Reply | None:
         """Run what an emoji under a card stands for; None: it means nothing there."""
-        action = reactions.action_of(emoji, added=added)
+        action = reactions.find_action(emoji, added=added)
         view = await self.view_of(caller, message) if action is not None else None
         if action is None or view is None:
             return None
-        if not reactions.meant(view, action, mine=view.person_key == caller.person):
+        if not reactions.applies(view, action, mine=view.person_key == caller.person):
             return None
         return await self._answer(caller, emoji, lambda: from_reaction(view.id, action, added), job)
 
@@ -238,7 +238,7 @@ class Dispatcher(Lookups):
             raise InvalidRequest(FORGOTTEN)
         home = await _home(session, caller, invocation, person) or space
         kept = await self._kept(session, home.id, caller)
-        check_welcome(kept, invocation.name)
+        check_not_blocked(kept, invocation.name)
         context = self._context(session, caller, job, person, home, kept, folder)
         outcome = await apply_answer(context, await invocation.run(context), self._queue.spent)
         if outcome.forgot:
@@ -272,7 +272,7 @@ class Dispatcher(Lookups):
             admin=self.admin(caller),
             direct=caller.direct,
             adult=caller.adult,
-            kept=kept,
+            space_settings=kept,
             admins=self._admins,
             now=time.time(),
             pace=self._pace,

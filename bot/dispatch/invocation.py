@@ -7,11 +7,11 @@ from typing import Any
 from commands import actions, forms, reactions, registry, settings, text_command
 from commands.answers import Answer
 from commands.context import ChatContext
-from commands.display_names import whole
+from commands.display_names import check_storable
 from commands.imagine import imagine
-from commands.job_lookup import job_here
+from commands.job_lookup import find_job
 from commands.pasted_recipe import form_of
-from commands.permissions import check_may
+from commands.permissions import check_allowed
 from commands.sent_files import check_sent
 from commands.syntax.lora_syntax import NO_LORAS, LoraUse, lora_names
 from commands.syntax.spec import Command
@@ -36,21 +36,21 @@ class Invocation:
 
 def from_text(words: str) -> Invocation:
     """A command as somebody wrote it. Raises InvalidRequest."""
-    whole(words)
-    command, values = text_command.read(words)
+    check_storable(words)
+    command, values = text_command.read_line(words)
     return _run_command(command, values)
 
 
 def from_form(name: str, texts: Mapping[str, str], origin: JobId | None) -> Invocation:
     """A command whose form somebody filled in, from a button of this job. Raises InvalidRequest."""
-    whole(name, *texts, *texts.values())
+    check_storable(name, *texts, *texts.values())
     command = registry.find(name)
-    return _run_command(command, forms.values(command, texts), origin)
+    return _run_command(command, forms.read_form(command, texts), origin)
 
 
 def from_recipe(words: str) -> Invocation:
     """A recipe that a picture carries, for the form that paints the same. Raises InvalidRequest."""
-    whole(words)
+    check_storable(words)
 
     async def run(context: ChatContext) -> Answer:
         return await form_of(context, words)
@@ -60,11 +60,11 @@ def from_recipe(words: str) -> Invocation:
 
 def from_button(button: str) -> Invocation:
     """A button under a card. Raises InvalidRequest."""
-    whole(button)
+    check_storable(button)
     action, job, picture = actions.read_button(button)
 
     async def run(context: ChatContext) -> Answer:
-        return await actions.press(context, await job_here(context, job), action, picture)
+        return await actions.press(context, await find_job(context, job), action, picture)
 
     return Invocation(name=action, run=run, about=job)
 
@@ -73,7 +73,7 @@ def from_reaction(job: JobId, action: str, added: bool) -> Invocation:
     """An emoji under the card of this job, or one that was taken back."""
 
     async def run(context: ChatContext) -> Answer:
-        return await reactions.react(context, await job_here(context, job), action, added=added)
+        return await reactions.react(context, await find_job(context, job), action, added=added)
 
     return Invocation(name=action, run=run, about=job)
 
@@ -84,7 +84,7 @@ def _run_command(
     """The command with these values, and the person's own defaults for the others."""
 
     async def run(context: ChatContext) -> Answer:
-        check_may(context, command)
+        check_allowed(context, command)
         await check_sent(context, command, values)
         full = settings.with_defaults(context.person.settings, command, values)
         answer: Answer = await command(context, **full)

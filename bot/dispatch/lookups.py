@@ -5,8 +5,8 @@ from bot.cards.job_card import card
 from bot.chats.delivery import Delivery
 from bot.chats.interface import Caller
 from bot.jobs.progress import Live
-from commands.completions import Hint, Suggestion, suggestions
-from commands.display_names import look
+from commands.completions import Candidate, Suggestion, suggestions
+from commands.display_names import skeleton
 from commands.job_lookup import ID
 from commands.permissions import Admins
 from commands.syntax.lora_syntax import Library
@@ -37,17 +37,17 @@ class Lookups:
 
     async def loras(self, caller: Caller, words: str, limit: int = 25) -> list[Suggestion]:
         """LoRAs that the caller may use, suggested for the last of these words, separated by commas."""
-        folder = await self._folder.lying()
+        folder = await self._folder.list_files()
         async with self._database.reading() as session:
             space = await people.find_space_id(session, caller.chat, caller.space)
             somebody = await people.find_person(session, caller.chat, caller.person)
             trained = await adapters.completion_hints(
                 session, space or NOWHERE, somebody.id if somebody else NOWHERE
             )
-        known = [Hint(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
+        known = [Candidate(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
         names = {hint.name for hint in known}
         known += [
-            Hint(name=name, trigger=folder.called(name).lower())
+            Candidate(name=name, trigger=folder.file_name(name).lower())
             for name in sorted(folder.offered)
             if name not in names
         ]
@@ -93,7 +93,7 @@ class Lookups:
         async with self._database.reading() as session:
             found = [await people.find_person(session, chat, one) for one in names]
         names += [somebody.name for somebody in found if somebody is not None]
-        return look(name) in {look(one) for one in names}
+        return skeleton(name) in {skeleton(one) for one in names}
 
     async def view_of(self, caller: Caller, message: str) -> JobView | None:
         """The job that this message is of; the message may be newer than what its row knows."""

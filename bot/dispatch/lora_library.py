@@ -25,9 +25,9 @@ class FolderContents:
 
     async def names(self) -> Collection[str]:
         """The names of all LoRAs of the folder."""
-        return sorted((await self.lying()).offered)
+        return sorted((await self.list_files()).offered)
 
-    async def lying(self) -> OperatorFiles:
+    async def list_files(self) -> OperatorFiles:
         """What lies in the folder."""
         if self.files is None:
             raise RuntimeError("the operator's folder was not read for this command: it lacks @lists_folder")
@@ -42,7 +42,7 @@ class FolderContents:
             raise lora
         return lora
 
-    async def usual(self) -> Collection[Mention]:
+    async def usual_loras(self) -> Collection[Mention]:
         """A folder's are used where somebody asks for them."""
         return ()
 
@@ -51,7 +51,7 @@ async def read_folder(folder: Library, use: LoraUse) -> FolderContents:
     """What a command that uses LoRAs so needs of the folder; the files of those it mentions are stored."""
     if not (use.folder or use.names):
         return FolderContents()
-    files = await folder.lying()
+    files = await folder.list_files()
     names = sorted({name for mention in use.names if (name := files.name_of(mention))})
     loras = {name: await _find(folder, name) for name in names[:MOST]}
     return FolderContents(files=files, loras={name: lora for name, lora in loras.items() if lora is not None})
@@ -84,9 +84,9 @@ class PersonLibrary:
         retired = await lora_approval.names_of_retired(self.session, self.space_id)
         return {*(lora.name for lora in trained), *retired, *await self.folder.names()}
 
-    async def lying(self) -> OperatorFiles:
+    async def list_files(self) -> OperatorFiles:
         """What lies in the operator's folder."""
-        return await self.folder.lying()
+        return await self.folder.list_files()
 
     async def find(self, name: str) -> Lora | None:
         """The LoRA of this name, if there is one. Raises InvalidRequest where it is retired or unreadable."""
@@ -97,7 +97,7 @@ class PersonLibrary:
             raise InvalidRequest(f"the LoRA {name} is retired here: an admin can restore it.")
         return await self.folder.find(name)
 
-    async def usual(self) -> Collection[Mention]:
+    async def usual_loras(self) -> Collection[Mention]:
         """What the keepers of the space let every picture have."""
         if not self.mixed:
             return ()

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from bot.chats.interface import Caller
-from commands.admission import check_welcome
-from commands.limits import MEGABYTE, MEGABYTES, ROOM, too_large
+from commands.admission import check_not_blocked
+from commands.limits import MEGABYTE, MEGABYTES, ROOM, too_large_text
 from commands.permissions import Refused
 from engine.messages import Sha256
 from storage import limits, people, space_settings
@@ -23,7 +23,7 @@ class Allowance:
 
     def check(self, size: int = 0) -> None:
         """Raise Refused when so many bytes more are too much."""
-        if text := too_large(self.most, self.kept, size / MEGABYTE):
+        if text := too_large_text(self.most, self.kept, size / MEGABYTE):
             raise Refused(f"{text}: {ROOM}", MEGABYTES)
 
     def fill(self, size: int) -> None:
@@ -39,7 +39,7 @@ async def allowance_for(database: Database, store: Files, caller: Caller) -> All
         if space is None:
             return Allowance()
         kept = await space_settings.effective_settings(session, space, caller.person, caller.roles)
-        check_welcome(kept, SENDING)
+        check_not_blocked(kept, SENDING)
         if kept.limits.megabytes is None:
             return Allowance()
         me = await people.find_person(session, caller.chat, caller.person)

@@ -16,8 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from bot.uploads.file_bundle import BROKEN, File, Found, is_picture_name, sorted_out
 from bot.uploads.image_check import Upload, Uploads
-from commands.syntax.form_files import plain_name
-from commands.syntax.parser import short
+from commands.syntax.form_files import printable_name
+from commands.syntax.parser import shorten
 from engine.messages import INCOMING, InvalidRequest
 
 LARGEST_ZIP = 100 * 2**20  # bytes
@@ -55,7 +55,7 @@ async def taken(uploads: Uploads, name: str, path: Path) -> AsyncIterator[Taken]
     """
     if not await asyncio.to_thread(_is_zip, path):
         with _aside(path.parent) as made:
-            yield Taken(name=plain_name(name), upload=await uploads.check(path, made))
+            yield Taken(name=printable_name(name), upload=await uploads.check(path, made))
         return
     async for one in _each(uploads, unpacked(path), path.parent):
         yield one
@@ -76,9 +76,9 @@ async def _each(uploads: Uploads, found: Iterator[Found], folder: Path) -> Async
                 await asyncio.to_thread(_copy, one.picture, came)
                 upload = await uploads.check(came, made)
             except InvalidRequest as refusal:
-                yield Taken(name=plain_name(one.name), reason=str(refusal))
+                yield Taken(name=printable_name(one.name), reason=str(refusal))
             else:
-                yield Taken(name=plain_name(one.name), upload=upload, caption=one.caption)
+                yield Taken(name=printable_name(one.name), upload=upload, caption=one.caption)
 
 
 def unpacked(path: Path) -> Iterator[Found]:
@@ -158,7 +158,7 @@ def _zipped(archive: zipfile.ZipFile) -> list[File]:
 def _allow(entry: zipfile.ZipInfo) -> None:
     path = _path(entry)
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", entry.filename):
-        raise InvalidRequest(f"the zip has a file named {short(entry.filename)!r}, which leads out of it.")
+        raise InvalidRequest(f"the zip has a file named {shorten(entry.filename)!r}, which leads out of it.")
     if entry.flag_bits & LOCKED:
         raise InvalidRequest("the zip has a password: pack the pictures without one.")
 

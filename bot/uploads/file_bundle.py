@@ -11,7 +11,7 @@ from typing import IO, Protocol
 from bot.uploads.captions import ENDINGS, LARGEST, folded, names, read_caption
 from bot.uploads.image_check import LARGEST_FILE
 from bot.uploads.picture_header import START, kind_of
-from commands.syntax.numbers import counted
+from commands.syntax.numbers import pluralize
 from engine.messages import EXAMPLES, InvalidRequest
 
 TAKEN = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp")  # what the pictures that are taken are called
@@ -174,4 +174,4 @@ def _told(captions: Captions, others: int) -> Generator[Found]:
     others += max(0, len(captions.left) - NAMED)
     if others:
         were = "was" if others == 1 else "were"
-        yield Found(name="", reason=f"{counted(others, 'other file')} {were} passed over.")
+        yield Found(name="", reason=f"{pluralize(others, 'other file')} {were} passed over.")

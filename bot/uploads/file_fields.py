@@ -11,7 +11,7 @@ from bot.uploads.archive import ZIP
 from bot.uploads.intake import Intake, Sent, check_size, left_out
 from bot.uploads.lora_check import check_lora
 from commands.forms import OptionRefused
-from commands.syntax.form_files import examples, written_examples
+from commands.syntax.form_files import pictures_text, read_pictures
 from commands.syntax.spec import Command, Parameter
 from engine.messages import Example, InvalidRequest
 from storage.database import CannotStore
@@ -97,9 +97,9 @@ def _written(parameter: Parameter, sent: Sent, before: str) -> str:
     taken."""
     if parameter.kind == "pictures":
         pictures = [Example(sha256=one.sha256, name=one.name, caption=one.caption) for one in sent.pictures]
-        every = (*examples(before or "[]"), *pictures)
+        every = (*read_pictures(before or "[]"), *pictures)
         if every:
-            return written_examples(every)
+            return pictures_text(every)
     elif len(sent.pictures) == 1:
         return sent.pictures[0].sha256
     elif sent.pictures:

@@ -19,7 +19,7 @@ from bot.uploads.image_check import LARGEST_FILE, Upload, Uploads
 from bot.uploads.lora_check import check_lora, check_whole
 from bot.uploads.spool import Check, aside
 from commands.permissions import Refused
-from commands.syntax.parser import short
+from commands.syntax.parser import shorten
 from engine.messages import InvalidRequest, Sha256
 from storage import people, uploads
 from storage.database import Database
@@ -160,7 +160,7 @@ class Intake:
 
 def left_out(refused: Sequence[tuple[str, str]]) -> list[str]:
     """What was not taken, in a line each."""
-    return [f"{short(name)}: {reason}" if name else reason for name, reason in refused]
+    return [f"{shorten(name)}: {reason}" if name else reason for name, reason in refused]
 
 
 def check_size(size: int, start: bytes) -> None:

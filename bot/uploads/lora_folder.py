@@ -45,9 +45,9 @@ class AdapterFolder:
 
     async def names(self) -> Collection[str]:
         """The names under which the folder's files can be used."""
-        return sorted((await self.lying()).offered)
+        return sorted((await self.list_files()).offered)
 
-    async def lying(self) -> OperatorFiles:
+    async def list_files(self) -> OperatorFiles:
         """What lies in the folder: the file of each name, and what is passed over and why."""
         found = await asyncio.to_thread(self._lying)
         self._tell(found)
@@ -55,17 +55,17 @@ class AdapterFolder:
 
     async def find(self, name: str) -> Lora | None:
         """The LoRA, once the store has its file. Raises InvalidRequest when that cannot be done."""
-        lying = await asyncio.to_thread(self._lying)
-        if name not in lying.offered:
+        files = await asyncio.to_thread(self._lying)
+        if name not in files.offered:
             return None
-        path = self.folder / lying.offered[name]
+        path = self.folder / files.offered[name]
         try:
             content = await asyncio.to_thread(with_config, path)
             return Lora(name=name, sha256=await self.files.put(path if content is None else content))
         except OSError as error:
             raise InvalidRequest(f"the LoRA {name} cannot be read: {error.strerror}.") from error
 
-    async def usual(self) -> Collection[Mention]:
+    async def usual_loras(self) -> Collection[Mention]:
         """The folder's are used where somebody asks for them."""
         return ()
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from commands.answers import Text
 from commands.context import ChatContext
-from commands.help import aligned
-from commands.syntax.parser import short
+from commands.help import align
+from commands.syntax.parser import shorten
 from commands.syntax.spec import Option, admin_command
 from storage import audit, member_stats
 from storage.audit import AuditEntry
@@ -22,33 +22,35 @@ async def admin_audit(
     count: Annotated[int, Option("how many", 1, 100)] = SHOWN,
 ) -> Text:
     """Show what admins changed here, newest first."""
-    noted = await audit.recent(context.session, context.space.id)
-    keys = [one.subject.removeprefix("person ") for one in noted if one.subject.startswith("person ")]
+    entries = await audit.recent(context.session, context.space.id)
+    keys = [entry.subject.removeprefix("person ") for entry in entries if entry.subject.startswith("person ")]
     names = await member_stats.names_by_key(context.session, context.space.id, keys)
-    told = [_told(one, names) for one in noted]
+    lines = [_row(entry, names) for entry in entries]
     wanted = words.lower().split()
-    rows = [(at, text) for at, text in told if all(word in text.lower() for word in wanted)][:count]
+    rows = [(at, text) for at, text in lines if all(word in text.lower() for word in wanted)][:count]
     if not rows:
         return Text(text="no admin has changed anything here.")
-    return Text(text="\n".join(["what admins changed here, newest first (UTC):", *aligned(rows)]))
+    return Text(text="\n".join(["what admins changed here, newest first (UTC):", *align(rows)]))
 
 
-def _told(one: AuditEntry, names: Mapping[str, str]) -> tuple[str, str]:
-    at = datetime.fromtimestamp(one.at, UTC)
-    key = one.subject.removeprefix("person ")
-    subject = names.get(key, one.subject) if key != one.subject else one.subject
-    who = one.person or "somebody who left"
-    return f"{at:%Y-%m-%d %H:%M}", f"{who}: {one.action} {subject}, {_change(one.before, one.after)}"
+def _row(entry: AuditEntry, names: Mapping[str, str]) -> tuple[str, str]:
+    at = datetime.fromtimestamp(entry.at, UTC)
+    key = entry.subject.removeprefix("person ")
+    subject = names.get(key, entry.subject) if key != entry.subject else entry.subject
+    who = entry.person or "somebody who left"
+    return f"{at:%Y-%m-%d %H:%M}", f"{who}: {entry.action} {subject}, {_change(entry.before, entry.after)}"
 
 
 def _change(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
     """Only what differs: "blocked: False -> True"."""
     was, now = before or {}, after or {}
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
-    return "; ".join(f"{name}: {_short(was.get(name))} -> {_short(now.get(name))}" for name in names)
+    return "; ".join(
+        f"{name}: {_value_text(was.get(name))} -> {_value_text(now.get(name))}" for name in names
+    )
 
 
-def _short(value: object) -> str:
+def _value_text(value: object) -> str:
     if isinstance(value, list):
         value = ", ".join(map(str, value))
-    return "nothing" if value in (None, "", []) else short(str(value))
+    return "nothing" if value in (None, "", []) else shorten(str(value))

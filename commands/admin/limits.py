@@ -4,13 +4,13 @@ import re
 from dataclasses import asdict, replace
 from typing import Annotated
 
-from commands.admin.records import note, person_here, person_named
+from commands.admin.records import audit_subject, find_person, record
 from commands.answers import Text
 from commands.context import ChatContext
-from commands.help import aligned
-from commands.limits import reset as reset_at
-from commands.limits import used_by
-from commands.syntax.parser import short
+from commands.help import align
+from commands.limits import reset_time as reset_at
+from commands.limits import usage_of
+from commands.syntax.parser import shorten
 from commands.syntax.spec import Option, admin_command
 from engine.messages import InvalidRequest
 from storage import limits, space_settings
@@ -31,21 +31,21 @@ WORDS = {
 }
 
 
-def amount(text: str) -> int:
+def read_amount(text: str) -> int:
     """A whole number, or none. Raises InvalidRequest."""
     if text.strip().lower() in NONE:
         return UNLIMITED
     digits = text.strip()
     if not digits.isascii() or not digits.isdigit() or int(digits[:12]) > MOST:
-        raise InvalidRequest(f"a limit is {short(text)!r}, but it must be from 0 to {MOST}, or none.")
+        raise InvalidRequest(f"a limit is {shorten(text)!r}, but it must be from 0 to {MOST}, or none.")
     return int(digits)
 
 
-def role_id(text: str) -> str:
+def read_role_id(text: str) -> str:
     """The id of a role of Discord, from it or from a mention. Raises InvalidRequest."""
     digits = text.strip().removeprefix("<@&").removesuffix(">")
     if not ROLE.fullmatch(digits):
-        raise InvalidRequest(f"a role is {short(text)!r}, but must be a mention of one, or its id.")
+        raise InvalidRequest(f"a role is {shorten(text)!r}, but must be a mention of one, or its id.")
     return digits
 
 
@@ -55,32 +55,35 @@ async def admin_limits(
     who: Annotated[str, Option("one person, by name or key", otherwise="everybody here")] = "",
     role: Annotated[
         str,
-        Option("everybody who has this role of Discord: a mention or an id", read=role_id, otherwise="no"),
+        Option(
+            "everybody who has this role of Discord: a mention or an id", read=read_role_id, otherwise="no"
+        ),
     ] = "",
     seconds: Annotated[
-        int | None, Option("engine seconds a person has a day, or none", read=amount, otherwise="as it is")
+        int | None,
+        Option("engine seconds a person has a day, or none", read=read_amount, otherwise="as it is"),
     ] = None,
     trainings: Annotated[
-        int | None, Option("trainings a person has a day, or none", read=amount, otherwise="as it is")
+        int | None, Option("trainings a person has a day, or none", read=read_amount, otherwise="as it is")
     ] = None,
     queued: Annotated[
-        int | None, Option("jobs of a person that may wait, or none", read=amount, otherwise="as it is")
+        int | None, Option("jobs of a person that may wait, or none", read=read_amount, otherwise="as it is")
     ] = None,
     pictures: Annotated[
-        int | None, Option("pictures a person may keep, or none", read=amount, otherwise="as it is")
+        int | None, Option("pictures a person may keep, or none", read=read_amount, otherwise="as it is")
     ] = None,
     megabytes: Annotated[
         int | None,
-        Option("megabytes of files a person may keep, or none", read=amount, otherwise="as it is"),
+        Option("megabytes of files a person may keep, or none", read=read_amount, otherwise="as it is"),
     ] = None,
     total: Annotated[
         int | None,
-        Option("engine seconds all have a day together, or none", read=amount, otherwise="as it is"),
+        Option("engine seconds all have a day together, or none", read=read_amount, otherwise="as it is"),
     ] = None,
     reset: Annotated[bool, Option("let the day begin anew now")] = False,
 ) -> Text:
     """Show or change how much people may use; what fails or is cancelled is given back."""
-    told = {
+    options = {
         "seconds": seconds,
         "trainings": trainings,
         "queued": queued,
@@ -88,77 +91,77 @@ async def admin_limits(
         "megabytes": megabytes,
         "total": total,
     }
-    changes = {name: one for name, one in told.items() if one is not None}
+    changes = {name: limit for name, limit in options.items() if limit is not None}
     if who and total is not None:
         raise InvalidRequest("--total is for all together: say it without a name.")
     if role:
         if who or total is not None or reset:
             raise InvalidRequest("--role goes with seconds, trainings, queued, pictures or megabytes alone.")
-        return await _of_role(context, role, changes)
-    person = await person_here(context, who) if who else None
-    before = context.kept.usual
+        return await _change_role(context, role, changes)
+    person = await find_person(context, who) if who else None
+    before = context.space_settings.usual
     if person is not None:
         before = await space_settings.own_limits(context.session, context.space.id, person.key)
     if changes:
         before = await _change(context, person, before, changes)
     if reset:
         await _reset(context, person)
-    return Text(text=await _shown(context, person, before))
+    return Text(text=await _show(context, person, before))
 
 
-async def _of_role(context: ChatContext, role: str, changes: dict[str, int]) -> Text:
+async def _change_role(context: ChatContext, role: str, changes: dict[str, int]) -> Text:
     """What is limited for those who have the role; "none" means: as for everybody."""
     if context.space.chat != "discord":
         raise InvalidRequest("roles are Discord's: here say a name or a key.")
-    known = await space_settings.role_limits(context.session, context.space.id)
-    before = known.get(role, Limits())
-    after = replace(before, **_given(changes))
+    by_role = await space_settings.role_limits(context.session, context.space.id)
+    before = by_role.get(role, Limits())
+    after = replace(before, **_to_limits(changes))
     if changes:
         await space_settings.set_role_limits(context.session, context.space.id, role, after)
-        await note(context, "limits", f"role {role}", limits_to_json(before), limits_to_json(after))
-    rows = [(WORDS[name], _row(name, one, None)) for name, one in limits_to_json(after).items()]
-    return Text(text="\n".join([f"limits of the role {role}:", *(aligned(rows) or ["  as for everybody"])]))
+        await record(context, "limits", f"role {role}", limits_to_json(before), limits_to_json(after))
+    rows = [(WORDS[name], _row(name, limit, None)) for name, limit in limits_to_json(after).items()]
+    return Text(text="\n".join([f"limits of the role {role}:", *(align(rows) or ["  as for everybody"])]))
 
 
-def _given(changes: dict[str, int]) -> dict[str, int | None]:
-    return {name: None if one == UNLIMITED else one for name, one in changes.items()}
+def _to_limits(changes: dict[str, int]) -> dict[str, int | None]:
+    return {name: None if limit == UNLIMITED else limit for name, limit in changes.items()}
 
 
 async def _change(
     context: ChatContext, person: Person | None, before: Limits, changes: dict[str, int]
 ) -> Limits:
     """What is limited from now on; "none" of one person means: as for everybody."""
-    after = replace(before, **_given(changes))
+    after = replace(before, **_to_limits(changes))
     await space_settings.set_limits(context.session, context.space.id, person.key if person else None, after)
-    subject = person_named(person) if person else "everybody"
-    await note(context, "limits", subject, limits_to_json(before), limits_to_json(after))
+    subject = audit_subject(person) if person else "everybody"
+    await record(context, "limits", subject, limits_to_json(before), limits_to_json(after))
     return after
 
 
 async def _reset(context: ChatContext, person: Person | None) -> None:
-    used = await used_by(context, (person or context.person).id, weighed=False)
+    used = await usage_of(context, (person or context.person).id, weighed=False)
     await limits.reset(context.session, context.space.id, person.id if person else None, context.now)
     before = {"seconds": round(used.seconds if person else used.total, 1)}
-    await note(context, "reset", person_named(person) if person else "everybody", before, {"seconds": 0})
+    await record(context, "reset", audit_subject(person) if person else "everybody", before, {"seconds": 0})
 
 
-async def _shown(context: ChatContext, person: Person | None, own: Limits) -> str:
-    most = own.over(context.kept.usual) if person else own
+async def _show(context: ChatContext, person: Person | None, own: Limits) -> str:
+    most = own.over(context.space_settings.usual) if person else own
     head = f"limits of {person.name} here:" if person else "limits here, of each person unless it says all:"
-    used = await used_by(context, person.id) if person else None
+    used = await usage_of(context, person.id) if person else None
     rows = [
-        (WORDS[name], _row(name, one, used))
-        for name, one in asdict(most).items()
-        if one is not None or (person is None) or name != "total"
+        (WORDS[name], _row(name, limit, used))
+        for name, limit in asdict(most).items()
+        if limit is not None or (person is None) or name != "total"
     ]
     if person is None:
         of_roles = await space_settings.role_limits(context.session, context.space.id)
-        rows += [(f"role {role}", _brief(one)) for role, one in of_roles.items() if one.any]
-    return "\n".join([head, *aligned(rows), f"a day begins at {reset_at(context.now)}."])
+        rows += [(f"role {role}", _limits_text(limit)) for role, limit in of_roles.items() if limit.any]
+    return "\n".join([head, *align(rows), f"a day begins at {reset_at(context.now)}."])
 
 
-def _brief(most: Limits) -> str:
-    return ", ".join(f"{one:,} {WORDS[name]}" for name, one in limits_to_json(most).items())
+def _limits_text(most: Limits) -> str:
+    return ", ".join(f"{limit:,} {WORDS[name]}" for name, limit in limits_to_json(most).items())
 
 
 def _row(name: str, most: int | None, used: Usage | None) -> str:

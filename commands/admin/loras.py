@@ -3,16 +3,16 @@
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
 
-from commands.admin.records import note, person_here
+from commands.admin.records import find_person, record
 from commands.answers import Text, UpdateCards
 from commands.context import ChatContext
-from commands.help import aligned
-from commands.lora import SHARED, Access, bounds_words, check_weight, standing_words
+from commands.help import align
+from commands.lora import ACCESS_TEXT, Access, approval_text, bounds_text, check_weight
 from commands.syntax.lora_syntax import OperatorFiles, printable
-from commands.syntax.numbers import counted
-from commands.syntax.parser import listed, near, short
+from commands.syntax.numbers import pluralize
+from commands.syntax.parser import closest, join_list, shorten
 from commands.syntax.spec import Option, admin_command, lists_folder
-from commands.train import lora_name
+from commands.train import read_lora_name
 from engine.messages import ADAPTER_WEIGHT, InvalidRequest, check_number
 from storage import adapters, lora_approval
 from storage.adapters import LoraView
@@ -23,19 +23,19 @@ SHOWN = 20  # files of the operator's folder
 Change = Callable[[ChatContext, LoraView], Awaitable[UpdateCards]]
 
 
-def weight_or_none(text: str) -> float | str:
+def read_weight(text: str) -> float | str:
     """A weight, or the word none. Raises InvalidRequest."""
-    return NONE if text.strip().lower() == NONE else _number("A weight", text)
+    return NONE if text.strip().lower() == NONE else _read_number("A weight", text)
 
 
-def least_and_most(text: str) -> tuple[float, float] | str:
+def read_bounds(text: str) -> tuple[float, float] | str:
     """Two weights as in "0.2 to 1", or the word none. Raises InvalidRequest."""
     if text.strip().lower() == NONE:
         return NONE
     parts = text.replace("..", " ").replace(" to ", " ").replace(",", " ").split()
     if len(parts) != 2:
-        raise InvalidRequest(f"weights are {short(text)!r}, but must be two, such as 0.2 to 1, or none.")
-    least, most = (_number("A weight", part) for part in parts)
+        raise InvalidRequest(f"weights are {shorten(text)!r}, but must be two, such as 0.2 to 1, or none.")
+    least, most = (_read_number("A weight", part) for part in parts)
     if least > most:
         raise InvalidRequest(f"the least weight, {least:g}, is above the most, {most:g}.")
     return least, most
@@ -54,15 +54,13 @@ async def admin_loras(
         float | str | None,
         Option(
             "let every new picture here have it at this weight, or none",
-            read=weight_or_none,
+            read=read_weight,
             otherwise="as it is",
         ),
     ] = None,
     weights: Annotated[
         tuple[float, float] | str | None,
-        Option(
-            "weights at which it may be used: 0.2 to 1, or none", read=least_and_most, otherwise="as it is"
-        ),
+        Option("weights at which it may be used: 0.2 to 1, or none", read=read_bounds, otherwise="as it is"),
     ] = None,
     give: Annotated[str, Option("the person whose it is from now on", otherwise="as it is")] = "",
     delete: Annotated[bool, Option("delete it for good, with its files")] = False,
@@ -71,85 +69,87 @@ async def admin_loras(
     """List all LoRAs here; approve, refuse, retire, restore, limit, give or delete one."""
     wanted: Mapping[str, Change | None] = {
         "--approve": _approve if approve else None,
-        "--refuse": _refusing(refuse) if refuse else None,
+        "--refuse": _refuse(refuse) if refuse else None,
         "--retire": _retire if retire else None,
         "--restore": _restore if restore else None,
-        "--usual": None if usual is None else _usually(usual),
-        "--weights": None if weights is None else _bounding(weights),
-        "--give": _giving(give) if give else None,
-        "--delete": _deleting(sure=sure) if delete else None,
+        "--usual": None if usual is None else _set_usual(usual),
+        "--weights": None if weights is None else _set_bounds(weights),
+        "--give": _give(give) if give else None,
+        "--delete": _delete(sure=sure) if delete else None,
     }
-    changes = [one for one in wanted.values() if one is not None]
+    changes = [change for change in wanted.values() if change is not None]
     if len(changes) > 1:
-        raise InvalidRequest(f"say one thing at a time: {listed(list(wanted), 'or')}.")
+        raise InvalidRequest(f"say one thing at a time: {join_list(list(wanted), 'or')}.")
     if not changes:
-        return await _listed(context, name)
+        return await _list(context, name)
     if not name:
         raise InvalidRequest("say which LoRA: /admin loras lists them.")
-    return await changes[0](context, await lora_here(context, name))
+    return await changes[0](context, await find_lora(context, name))
 
 
-async def lora_here(context: ChatContext, text: str) -> LoraView:
+async def find_lora(context: ChatContext, text: str) -> LoraView:
     """The LoRA of this space that is called so. Raises InvalidRequest."""
-    name = lora_name(text)
-    found = await adapters.list_of_space(context.session, context.space.id, name)
-    if found:
-        return found[0]
-    names = [one.name for one in await adapters.list_of_space(context.session, context.space.id)]
-    meant = near(name, names)
+    name = read_lora_name(text)
+    loras = await adapters.list_of_space(context.session, context.space.id, name)
+    if loras:
+        return loras[0]
+    names = [lora.name for lora in await adapters.list_of_space(context.session, context.space.id)]
+    meant = closest(name, names)
     hint = f"did you mean {meant}?" if meant else "/admin loras lists them."
-    raise InvalidRequest(f"no LoRA that was made here is called {short(name)!r}: {hint}")
+    raise InvalidRequest(f"no LoRA that was made here is called {shorten(name)!r}: {hint}")
 
 
-async def _stand(
-    context: ChatContext, lora: LoraView, to: lora_approval.Approval, said: str, reason: str = ""
+async def _set_approval(
+    context: ChatContext, lora: LoraView, to: lora_approval.Approval, sentence: str, reason: str = ""
 ) -> UpdateCards:
     """From one standing to another, written down."""
     if (lora.standing, lora.reason) == (to, reason):
-        raise InvalidRequest(f"the LoRA {lora.name} stands so already: {standing_words(lora) or 'approved'}.")
+        raise InvalidRequest(f"the LoRA {lora.name} stands so already: {approval_text(lora) or 'approved'}.")
     await lora_approval.set_approval(context.session, lora.id, to, reason)
     before, after = (
-        {"standing": one or "approved", "reason": why}
-        for one, why in ((lora.standing, lora.reason), (to, reason))
+        {"standing": approval or "approved", "reason": why}
+        for approval, why in ((lora.standing, lora.reason), (to, reason))
     )
-    return await _changed(context, lora, said, before, after)
+    return await _record_change(context, lora, sentence, before, after)
 
 
 async def _approve(context: ChatContext, lora: LoraView) -> UpdateCards:
-    return await _stand(context, lora, "", f"can be used by {SHARED[lora.access]} now.")
+    return await _set_approval(context, lora, "", f"can be used by {ACCESS_TEXT[lora.access]} now.")
 
 
-def _refusing(reason: str) -> Change:
+def _refuse(reason: str) -> Change:
     check_number("The length of a reason", len(reason), 1, LONGEST)
 
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
-        return await _stand(context, lora, "refused", "is its owner's alone, who sees why.", reason.strip())
+        return await _set_approval(
+            context, lora, "refused", "is its owner's alone, who sees why.", reason.strip()
+        )
 
     return change
 
 
 async def _retire(context: ChatContext, lora: LoraView) -> UpdateCards:
-    return await _stand(context, lora, "retired", "is used no more; --restore brings it back.")
+    return await _set_approval(context, lora, "retired", "is used no more; --restore brings it back.")
 
 
 async def _restore(context: ChatContext, lora: LoraView) -> UpdateCards:
     if lora.standing != "retired":
         raise InvalidRequest(f"the LoRA {lora.name} is not retired.")
-    return await _stand(context, lora, "", "can be used again.")
+    return await _set_approval(context, lora, "", "can be used again.")
 
 
-def _usually(weight: float | str) -> Change:
+def _set_usual(weight: float | str) -> Change:
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         after = None if isinstance(weight, str) else weight
         if after is not None:
             _check_usual(lora, after)
         await lora_approval.set_usual_weight(context.session, lora.id, after)
-        said = (
+        sentence = (
             "is in new pictures only where somebody asks for it."
             if after is None
             else f"is in every new picture here at {after:g}: --lora {lora.name}:0 leaves it out."
         )
-        return await _changed(context, lora, said, {"usual": lora.usual}, {"usual": after})
+        return await _record_change(context, lora, sentence, {"usual": lora.usual}, {"usual": after})
 
     return change
 
@@ -170,87 +170,89 @@ def _check_usual(lora: LoraView, weight: float) -> None:
     check_weight(limits, weight)
 
 
-def _bounding(weights: tuple[float, float] | str) -> Change:
+def _set_bounds(weights: tuple[float, float] | str) -> Change:
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         least, most = (None, None) if isinstance(weights, str) else weights
         await lora_approval.set_weight_bounds(context.session, lora.id, least, most)
-        said = f"may be used at weights {bounds_words(least, most) or 'of any size'}."
+        sentence = f"may be used at weights {bounds_text(least, most) or 'of any size'}."
         before, after = {"least": lora.least, "most": lora.most}, {"least": least, "most": most}
-        return await _changed(context, lora, said, before, after)
+        return await _record_change(context, lora, sentence, before, after)
 
     return change
 
 
-def _giving(who: str) -> Change:
+def _give(who: str) -> Change:
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
-        person = await person_here(context, who)
+        person = await find_person(context, who)
         if person.id == lora.person_id:
             raise InvalidRequest(f"the LoRA {lora.name} is {person.name}'s already.")
         await lora_approval.set_owner(context.session, lora.id, person.id)
         before, after = {"owner": lora.person_key}, {"owner": person.key}
-        return await _changed(context, lora, f"is {person.name}'s now.", before, after)
+        return await _record_change(context, lora, f"is {person.name}'s now.", before, after)
 
     return change
 
 
-def _deleting(*, sure: bool) -> Change:
+def _delete(*, sure: bool) -> Change:
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         if not sure:
             raise InvalidRequest(
                 f"this deletes the LoRA {lora.name} for good, with its files: add --sure, or --retire it."
             )
         unneeded = await adapters.delete(context.session, lora.id, context.now)
-        await note(context, "loras", f"LoRA {lora.name}", {"owner": lora.person_key}, None)
+        await record(context, "loras", f"LoRA {lora.name}", {"owner": lora.person_key}, None)
         jobs = () if lora.job is None else (lora.job,)
         return UpdateCards(jobs=jobs, text=f"the LoRA {lora.name} is deleted.", unneeded=tuple(unneeded))
 
     return change
 
 
-async def _changed(
-    context: ChatContext, lora: LoraView, said: str, before: Mapping[str, Any], after: Mapping[str, Any]
+async def _record_change(
+    context: ChatContext, lora: LoraView, sentence: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> UpdateCards:
-    await note(context, "loras", f"LoRA {lora.name}", before, after)
-    return UpdateCards(jobs=() if lora.job is None else (lora.job,), text=f"the LoRA {lora.name} {said}")
+    await record(context, "loras", f"LoRA {lora.name}", before, after)
+    return UpdateCards(jobs=() if lora.job is None else (lora.job,), text=f"the LoRA {lora.name} {sentence}")
 
 
-async def _listed(context: ChatContext, name: str) -> Text:
+async def _list(context: ChatContext, name: str) -> Text:
     if name:
-        found = [await lora_here(context, name)]
+        loras = [await find_lora(context, name)]
     else:
-        found = await adapters.list_of_space(context.session, context.space.id)
-    rows = aligned([(one.name, _row(one)) for one in found])
-    asks = "new ones wait for an admin" if context.kept.rules.approve else "new ones need no admin"
-    head = f"{counted(len(found), 'LoRA')} made here ({asks}: /admin rules --approve):"
+        loras = await adapters.list_of_space(context.session, context.space.id)
+    rows = align([(lora.name, _row(lora)) for lora in loras])
+    asks = "new ones wait for an admin" if context.space_settings.rules.approve else "new ones need no admin"
+    head = f"{pluralize(len(loras), 'LoRA')} made here ({asks}: /admin rules --approve):"
     lines = [head, *(rows or ["  none"])]
-    return Text(text="\n".join(lines if name else [*lines, *_passed_over(await context.library.lying())]))
+    return Text(
+        text="\n".join(lines if name else [*lines, *_skipped_rows(await context.library.list_files())])
+    )
 
 
-def _passed_over(lying: OperatorFiles) -> list[str]:
+def _skipped_rows(folder: OperatorFiles) -> list[str]:
     """The files in the operator's folder that are offered to nobody, and why."""
-    rows = [(printable(file), why) for file, why in sorted(lying.passed.items())]
+    rows = [(printable(file), why) for file, why in sorted(folder.passed.items())]
     more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
-    head = f"{counted(len(rows), 'file')} in the operator's folder passed over:"
-    return [head, *aligned(rows[:SHOWN]), *more] if rows else []
+    head = f"{pluralize(len(rows), 'file')} in the operator's folder passed over:"
+    return [head, *align(rows[:SHOWN]), *more] if rows else []
 
 
-def _row(one: LoraView) -> str:
-    allowed = bounds_words(one.least, one.most)
+def _row(lora: LoraView) -> str:
+    allowed = bounds_text(lora.least, lora.most)
     parts = (
-        standing_words(one),
-        f"by {one.person}" if one.person else "",
-        f"for {SHARED[one.access]}",
-        f"in every picture at {one.usual:g}" if one.usual is not None else "",
+        approval_text(lora),
+        f"by {lora.person}" if lora.person else "",
+        f"for {ACCESS_TEXT[lora.access]}",
+        f"in every picture at {lora.usual:g}" if lora.usual is not None else "",
         f"weights {allowed}" if allowed else "",
-        counted(one.uses, "use"),
+        pluralize(lora.uses, "use"),
     )
     return ", ".join(filter(None, parts))
 
 
-def _number(subject: str, text: str) -> float:
+def _read_number(subject: str, text: str) -> float:
     try:
         number = float(text)
     except ValueError:
-        raise InvalidRequest(f"{subject} must be a number or none, not {short(text)!r}.") from None
+        raise InvalidRequest(f"{subject} must be a number or none, not {shorten(text)!r}.") from None
     check_number(subject, number, *ADAPTER_WEIGHT)
     return number

@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from commands.admin.records import note, person_here, person_named
+from commands.admin.records import audit_subject, find_person, record
 from commands.answers import CancelJob, Text, UpdateCards
-from commands.cancel import stop
+from commands.cancel import cancel_job
 from commands.context import ChatContext
-from commands.help import aligned
-from commands.job_lookup import job_here, job_id
-from commands.syntax.numbers import counted, duration
+from commands.help import align
+from commands.job_lookup import find_job, read_job_id
+from commands.syntax.numbers import duration, pluralize
 from commands.syntax.spec import Option, admin_command
 from engine.messages import InvalidRequest, JobId
 from storage import member_stats, space_settings
@@ -26,19 +26,19 @@ async def admin_people(
     block: Annotated[bool, Option("let them do nothing here any more")] = False,
     unblock: Annotated[bool, Option("let them again")] = False,
     cancel: Annotated[
-        JobId | None, Option("cancel this job, such as k3f9qa", read=job_id, otherwise="none")
+        JobId | None, Option("cancel this job, such as k3f9qa", read=read_job_id, otherwise="none")
     ] = None,
 ) -> Text | UpdateCards | CancelJob:
     """List who is here and what they use; block or unblock somebody, or cancel a job."""
     if sum((block, unblock, cancel is not None)) > 1:
         raise InvalidRequest("say one thing at a time: --block, --unblock or --cancel.")
     if cancel is not None:
-        return await stop(context, await job_here(context, cancel))
+        return await cancel_job(context, await find_job(context, cancel))
     if not block and not unblock:
-        return await _listed(context, await person_here(context, who) if who else None)
+        return await _list(context, await find_person(context, who) if who else None)
     if not who:
         raise InvalidRequest(f"say whom to {'block' if block else 'unblock'}: a name or a key.")
-    person = await person_here(context, who)
+    person = await find_person(context, who)
     return await (_block(context, person) if block else _unblock(context, person))
 
 
@@ -49,13 +49,13 @@ async def _block(context: ChatContext, person: Person) -> Text:
     if person.id == context.person.id:
         raise InvalidRequest("you cannot block yourself: another admin can.")
     named = context.admins.named.get(context.space.chat, ())
-    mine = {one for one in (person.key, person.name) if one in named}
-    if mine and not {one for one in named if one not in blocked} - mine:
+    mine = {name for name in (person.key, person.name) if name in named}
+    if mine and not {name for name in named if name not in blocked} - mine:
         raise InvalidRequest(
             f"{person.name} is the last admin whom config.toml names: nobody can block them."
         )
     await space_settings.set_blocked(context.session, context.space.id, person.key, context.now)
-    await note(context, "block", person_named(person), {"blocked": False}, {"blocked": True})
+    await record(context, "block", audit_subject(person), {"blocked": False}, {"blocked": True})
     return Text(text=f"{person.name} is blocked here: what they have in line still runs, --cancel ends it.")
 
 
@@ -63,33 +63,37 @@ async def _unblock(context: ChatContext, person: Person) -> Text:
     if person.key not in await space_settings.blocked_keys(context.session, context.space.id):
         raise InvalidRequest(f"{person.name} is not blocked here.")
     await space_settings.set_blocked(context.session, context.space.id, person.key, None)
-    await note(context, "unblock", person_named(person), {"blocked": True}, {"blocked": False})
+    await record(context, "unblock", audit_subject(person), {"blocked": True}, {"blocked": False})
     return Text(text=f"{person.name} is not blocked any more.")
 
 
-async def _listed(context: ChatContext, person: Person | None) -> Text:
+async def _list(context: ChatContext, person: Person | None) -> Text:
     blocked = await space_settings.blocked_keys(context.session, context.space.id)
     since = 0.0 if person else context.now - DAYS * member_stats.DAY
-    found = await member_stats.member_stats(
+    members = await member_stats.member_stats(
         context.session, context.space.id, since, person.id if person else None, SHOWN
     )
-    rows = aligned([(one.name, _told(one, one.key in blocked)) for one in found])
+    rows = align([(member.name, _row(member, member.key in blocked)) for member in members])
     names = await member_stats.names_by_key(context.session, context.space.id, blocked)
-    away = sorted(names.get(key, key) for key in blocked - {one.key for one in found}) if not person else []
+    away = (
+        sorted(names.get(key, key) for key in blocked - {member.key for member in members})
+        if not person
+        else []
+    )
     head = f"{person.name}, since they came:" if person else f"who asked for something in {DAYS} days:"
     also = [f"blocked, too: {', '.join(away)}"] if away else []
     return Text(text="\n".join([head, *(rows or ["  nobody"]), *also]))
 
 
-def _told(one: MemberStats, blocked: bool) -> str:
+def _row(member: MemberStats, blocked: bool) -> str:
     parts = (
-        counted(one.paintings, "painting"),
-        counted(one.trainings, "training") if one.trainings else "",
-        f"{one.failed} failed" if one.failed else "",
-        f"{one.cancelled} cancelled" if one.cancelled else "",
-        f"{one.open} not ended" if one.open else "",
-        f"{counted(one.sent, 'file')} sent" if one.sent else "",
-        f"{duration(one.seconds)} of the engine" if one.seconds else "",
+        pluralize(member.paintings, "painting"),
+        pluralize(member.trainings, "training") if member.trainings else "",
+        f"{member.failed} failed" if member.failed else "",
+        f"{member.cancelled} cancelled" if member.cancelled else "",
+        f"{member.open} not ended" if member.open else "",
+        f"{pluralize(member.sent, 'file')} sent" if member.sent else "",
+        f"{duration(member.seconds)} of the engine" if member.seconds else "",
         "blocked" if blocked else "",
     )
-    return f"{', '.join(filter(None, parts))} (key {one.key})"
+    return f"{', '.join(filter(None, parts))} (key {member.key})"

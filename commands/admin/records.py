@@ -4,27 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands.context import ChatContext
-from commands.syntax.parser import listed, short
+from commands.syntax.parser import join_list, shorten
 from engine.messages import InvalidRequest
 from storage import audit, member_stats
 from storage.tables import Person
 
 
-async def person_here(context: ChatContext, words: str) -> Person:
+async def find_person(context: ChatContext, words: str) -> Person:
     """The person of this space whom these words mean. Raises InvalidRequest."""
     name = words.strip().removeprefix("<@").removesuffix(">").removeprefix("!").removeprefix("@")
-    found = await member_stats.find_people(context.session, context.space.id, context.space.chat, name)
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    people = await member_stats.find_people(context.session, context.space.id, context.space.chat, name)
+    if len(people) == 1:
+        return people[0]
+    if not people:
         raise InvalidRequest(
-            f"nobody who has asked for anything here is called {short(words)!r}: /admin people lists them."
+            f"nobody who has asked for anything here is called {shorten(words)!r}: /admin people lists them."
         )
-    keys = listed([one.key for one in found], "or")
-    raise InvalidRequest(f"{len(found)} people are called {short(words)!r}: say the key, {keys}.")
+    keys = join_list([person.key for person in people], "or")
+    raise InvalidRequest(f"{len(people)} people are called {shorten(words)!r}: say the key, {keys}.")
 
 
-async def note(
+async def record(
     context: ChatContext,
     action: str,
     subject: str,
@@ -44,6 +44,6 @@ async def note(
     )
 
 
-def person_named(person: Person) -> str:
+def audit_subject(person: Person) -> str:
     """A person as the audit has them: by the chat's key, for names are theirs to delete."""
     return f"person {person.key}"

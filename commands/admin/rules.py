@@ -5,11 +5,11 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
 
-from commands.admin.records import note
+from commands.admin.records import record
 from commands.answers import Text
-from commands.content_rules import MOST, plain, rule
+from commands.content_rules import MOST, normalize, read_rule
 from commands.context import ChatContext
-from commands.syntax.parser import near
+from commands.syntax.parser import closest
 from commands.syntax.spec import Option, admin_command
 from engine.messages import PROMPT_CHARACTERS, FlaggedPolicy, InvalidRequest, check_number
 from storage import space_settings
@@ -23,18 +23,18 @@ FILTERED = {
 }
 
 
-class Filtered(StrEnum):
+class FlaggedChoice(StrEnum):
     """What keepers may choose between; only channels for adults show everything."""
 
     SPOILER = "spoiler"
     REFUSE = "refuse"
 
 
-def several(text: str) -> tuple[str, ...]:
+def read_rules(text: str) -> tuple[str, ...]:
     """Words and patterns between commas; one pattern may have commas itself. Raises InvalidRequest."""
     text = text.strip()
     whole = text.startswith("/") and text.endswith("/") and text.count("/") == 2
-    return (rule(text),) if whole else tuple(rule(one) for one in text.split(",") if one.strip())
+    return (read_rule(text),) if whole else tuple(read_rule(part) for part in text.split(",") if part.strip())
 
 
 @admin_command
@@ -42,13 +42,13 @@ async def admin_rules(
     context: ChatContext,
     *,
     refuse: Annotated[
-        tuple[str, ...], Option("words, or /a pattern/, that no prompt may have", read=several)
+        tuple[str, ...], Option("words, or /a pattern/, that no prompt may have", read=read_rules)
     ] = (),
     adult: Annotated[
         tuple[str, ...],
-        Option("the same, but fine in channels that the chat keeps for adults", read=several),
+        Option("the same, but fine in channels that the chat keeps for adults", read=read_rules),
     ] = (),
-    allow: Annotated[tuple[str, ...], Option("take these off both lists", read=several)] = (),
+    allow: Annotated[tuple[str, ...], Option("take these off both lists", read=read_rules)] = (),
     negative: Annotated[
         str | None, Option("what every picture here avoids, or none", otherwise="as it is")
     ] = None,
@@ -56,19 +56,19 @@ async def admin_rules(
         bool | None, Option("new LoRAs wait until an admin lets others have them", otherwise="as it is")
     ] = None,
     filtered: Annotated[
-        Filtered | None,
+        FlaggedChoice | None,
         Option(
             "what becomes of pictures that the safety check flags", otherwise="as it is, at first refused"
         ),
     ] = None,
 ) -> Text:
     """Show or change what is refused here, and what every picture avoids."""
-    before = context.kept.rules
+    before = context.space_settings.rules
     after = before
     if refuse or adult:
-        after = _added(after, refuse, adult)
+        after = _add(after, refuse, adult)
     if allow:
-        after = _taken(after, allow)
+        after = _remove(after, allow)
     if negative is not None:
         check_number("The length of --negative", len(negative), 0, PROMPT_CHARACTERS // 2)
         after = replace(after, negative="" if negative.strip().lower() == NOTHING else negative.strip())
@@ -78,32 +78,32 @@ async def admin_rules(
         after = replace(after, filtered=FlaggedPolicy(filtered.value))
     if after != before:
         await space_settings.set_rules(context.session, context.space.id, after)
-        await note(context, "rules", "rules", rules_to_json(before), rules_to_json(after))
-    return Text(text=_shown(after))
+        await record(context, "rules", "rules", rules_to_json(before), rules_to_json(after))
+    return Text(text=_rules_text(after))
 
 
-def _added(rules: Rules, refuse: tuple[str, ...], adult: tuple[str, ...]) -> Rules:
+def _add(rules: Rules, refuse: tuple[str, ...], adult: tuple[str, ...]) -> Rules:
     """A word is on one list only: what is refused everywhere is refused there, too."""
-    refused = (*(one for one in rules.refuse if one not in adult), *refuse)
-    adults = (*(one for one in rules.adult if one not in refuse), *adult)
+    refused = (*(rule for rule in rules.refuse if rule not in adult), *refuse)
+    adults = (*(rule for rule in rules.adult if rule not in refuse), *adult)
     after = replace(rules, refuse=tuple(dict.fromkeys(refused)), adult=tuple(dict.fromkeys(adults)))
     if len(after.refuse) + len(after.adult) > MOST:
         raise InvalidRequest(f"these would be more than {MOST} rules: one /pattern/ may say many words.")
     return after
 
 
-def _taken(rules: Rules, allow: tuple[str, ...]) -> Rules:
-    known = {plain(one): one for one in (*rules.refuse, *rules.adult)}
-    for one in allow:
-        if one not in known.values():
-            meant = near(one, known.values())
+def _remove(rules: Rules, allow: tuple[str, ...]) -> Rules:
+    by_form = {normalize(rule): rule for rule in (*rules.refuse, *rules.adult)}
+    for rule in allow:
+        if rule not in by_form.values():
+            meant = closest(rule, by_form.values())
             hint = f"did you mean {meant}?" if meant else "/admin rules lists them."
-            raise InvalidRequest(f"{one!r} is not refused here: {hint}")
-    stays: Callable[[str], bool] = lambda one: one not in allow  # noqa: E731
+            raise InvalidRequest(f"{rule!r} is not refused here: {hint}")
+    stays: Callable[[str], bool] = lambda rule: rule not in allow  # noqa: E731
     return replace(rules, refuse=tuple(filter(stays, rules.refuse)), adult=tuple(filter(stays, rules.adult)))
 
 
-def _shown(rules: Rules) -> str:
+def _rules_text(rules: Rules) -> str:
     return "\n".join(
         (
             f"refused here: {', '.join(rules.refuse) or 'nothing'}",

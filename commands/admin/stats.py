@@ -7,8 +7,8 @@ from typing import Annotated
 
 from commands.answers import StatisticsChart
 from commands.context import ChatContext
-from commands.help import aligned
-from commands.syntax.numbers import counted, duration
+from commands.help import align
+from commands.syntax.numbers import duration, pluralize
 from commands.syntax.spec import Option, admin_command
 from storage.limits import DAY, day_of
 from storage.member_stats import MemberStats
@@ -25,59 +25,59 @@ async def admin_stats(
 ) -> StatisticsChart:
     """Show what was painted and trained here by day and person, what failed, and what was refused."""
     last = round(day_of(context.now) / DAY)
-    told = await statistics(context.session, context.space.id, last, days, SHOWN)
-    return StatisticsChart(statistics=told, text="\n".join(_lines(told)))
+    stats = await statistics(context.session, context.space.id, last, days, SHOWN)
+    return StatisticsChart(statistics=stats, text="\n".join(_lines(stats)))
 
 
-def _lines(told: Statistics) -> list[str]:
-    lines = [f"the last {counted(told.days, 'day')} here (UTC):", *_by_day(told.shares)]
-    lines += ["by person:", *_by_person(told.people)]
-    if told.failures:
-        lines += ["why jobs failed:", *aligned([(str(count), why) for why, count in told.failures])]
-    if told.refusals:
-        lines += ["what was refused:", *aligned([(str(n), f"{who}: {why}") for who, why, n in told.refusals])]
+def _lines(stats: Statistics) -> list[str]:
+    lines = [f"the last {pluralize(stats.days, 'day')} here (UTC):", *_by_day(stats.shares)]
+    lines += ["by person:", *_by_person(stats.people)]
+    if stats.failures:
+        lines += ["why jobs failed:", *align([(str(count), why) for why, count in stats.failures])]
+    if stats.refusals:
+        lines += ["what was refused:", *align([(str(n), f"{who}: {why}") for who, why, n in stats.refusals])]
     return lines
 
 
 def _by_day(shares: Sequence[DayShare]) -> list[str]:
     """A bar for each day on which anything was done, and who did it."""
-    days = [(day, list(ones)) for day, ones in groupby(shares, key=lambda one: one.day)]
-    most = max((_seconds(ones) for _, ones in days), default=0.0) or 1.0
-    rows = [(f"{datetime.fromtimestamp(day * DAY, UTC):%m-%d}", _bar(ones, most)) for day, ones in days]
-    return aligned(rows) or ["  nothing was painted"]
+    days = [(day, list(of_day)) for day, of_day in groupby(shares, key=lambda share: share.day)]
+    most = max((_seconds(of_day) for _, of_day in days), default=0.0) or 1.0
+    rows = [(f"{datetime.fromtimestamp(day * DAY, UTC):%m-%d}", _bar(of_day, most)) for day, of_day in days]
+    return align(rows) or ["  nothing was painted"]
 
 
-def _bar(ones: Sequence[DayShare], most: float) -> str:
-    bar = "█" * max(1, round(_seconds(ones) / most * WIDE))
-    parts = [f"{duration(_seconds(ones))} of the engine", _made(ones)]
-    return f"{bar:{WIDE}} {', '.join(parts)} ({', '.join(_named(ones))})"
+def _bar(shares: Sequence[DayShare], most: float) -> str:
+    bar = "█" * max(1, round(_seconds(shares) / most * WIDE))
+    parts = [f"{duration(_seconds(shares))} of the engine", _work_text(shares)]
+    return f"{bar:{WIDE}} {', '.join(parts)} ({', '.join(_busiest(shares))})"
 
 
-def _named(ones: Sequence[DayShare]) -> list[str]:
+def _busiest(shares: Sequence[DayShare]) -> list[str]:
     """The busiest of a day, with what they had done."""
-    named = [f"{one.person} {one.pictures + one.trainings}" for one in ones[:NAMED]]
-    return named if len(ones) <= NAMED else [*named, f"{len(ones) - NAMED} others"]
+    names = [f"{share.person} {share.pictures + share.trainings}" for share in shares[:NAMED]]
+    return names if len(shares) <= NAMED else [*names, f"{len(shares) - NAMED} others"]
 
 
-def _made(ones: Sequence[DayShare]) -> str:
-    trainings = sum(one.trainings for one in ones)
-    made = counted(sum(one.pictures for one in ones), "picture")
-    return f"{made}, {counted(trainings, 'training')}" if trainings else made
+def _work_text(shares: Sequence[DayShare]) -> str:
+    trainings = sum(share.trainings for share in shares)
+    text = pluralize(sum(share.pictures for share in shares), "picture")
+    return f"{text}, {pluralize(trainings, 'training')}" if trainings else text
 
 
-def _seconds(ones: Sequence[DayShare]) -> float:
-    return sum(one.seconds for one in ones)
+def _seconds(shares: Sequence[DayShare]) -> float:
+    return sum(share.seconds for share in shares)
 
 
 def _by_person(people: Sequence[MemberStats]) -> list[str]:
-    return aligned([(one.name, _did(one)) for one in people]) or ["  nobody"]
+    return align([(member.name, _row(member)) for member in people]) or ["  nobody"]
 
 
-def _did(one: MemberStats) -> str:
+def _row(member: MemberStats) -> str:
     parts = (
-        f"{duration(one.seconds)} of the engine",
-        counted(one.paintings, "painting"),
-        counted(one.trainings, "training"),
-        f"{one.failed} failed",
+        f"{duration(member.seconds)} of the engine",
+        pluralize(member.paintings, "painting"),
+        pluralize(member.trainings, "training"),
+        f"{member.failed} failed",
     )
     return ", ".join(parts)

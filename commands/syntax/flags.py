@@ -10,13 +10,15 @@ DASHES = (
     r"\-\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2796\u2e3a\u2e3b\ufe31\ufe32\ufe58\ufe63\uff0d"
     r"\u30fc\uff70"
 )
-UNSEEN = r"\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff"  # they have no width
+INVISIBLE = (
+    r"\u00ad\u034f\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff"  # they have no width
+)
 SIGNS = r"=:\uff1d\uff1a"  # that may stand between a flag and its value in one word
-BEGUN = re.compile(rf"[{UNSEEN}]*[{DASHES}]")
+DASH_FIRST = re.compile(rf"[{INVISIBLE}]*[{DASHES}]")
 SIGN = re.compile(rf"[{SIGNS}]")
 FLAG = re.compile(r"(-+)([^\W_].*)", re.DOTALL)
 ANY_DASH = re.compile(rf"[{DASHES}]")
-ANY_UNSEEN = re.compile(rf"[{UNSEEN}]")
+ANY_INVISIBLE = re.compile(rf"[{INVISIBLE}]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,27 +35,27 @@ class Flag:
     single: bool
 
 
-def flag(word: str) -> Flag | None:
+def read_flag(word: str) -> Flag | None:
     """The flag that this word may be, known or not; None for "--" and "-1", for example."""
-    if not BEGUN.match(word):
+    if not DASH_FIRST.match(word):
         return None
     sign = SIGN.search(word)
     head, value = (word[: sign.start()], word[sign.end() :]) if sign else (word, None)
-    spelled = seen(head)
-    found = FLAG.fullmatch(ANY_DASH.sub("-", spelled).lower().replace("_", "-"))
+    spelled = normalize(head)
+    match = FLAG.fullmatch(ANY_DASH.sub("-", spelled).lower().replace("_", "-"))
     plain = spelled.startswith("--")
-    if found is None or (found[2][0].isdigit() and not plain):
+    if match is None or (match[2][0].isdigit() and not plain):
         return None
-    if sign and seen(sign[0]) == ":":  # "--steps: 20"
+    if sign and normalize(sign[0]) == ":":  # "--steps: 20"
         value = value or None
-    return Flag(name=f"--{found[2]}", value=value, plain=plain, single=len(found[1]) == 1)
+    return Flag(name=f"--{match[2]}", value=value, plain=plain, single=len(match[1]) == 1)
 
 
 def is_dash(word: str) -> bool:
     """Whether it is nothing but dashes."""
-    return BEGUN.match(word) is not None and not ANY_DASH.sub("", seen(word))
+    return DASH_FIRST.match(word) is not None and not ANY_DASH.sub("", normalize(word))
 
 
-def seen(text: str) -> str:
+def normalize(text: str) -> str:
     """The text as people see it: letters, digits and signs of usual width, and none that has no width."""
-    return unicodedata.normalize("NFKC", ANY_UNSEEN.sub("", text))
+    return unicodedata.normalize("NFKC", ANY_INVISIBLE.sub("", text))

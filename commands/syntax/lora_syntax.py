@@ -8,8 +8,8 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Protocol, runtime_checkable
 
-from commands.syntax.flags import seen
-from commands.syntax.parser import listed, near, short
+from commands.syntax.flags import normalize
+from commands.syntax.parser import closest, join_list, shorten
 from engine.messages import (
     ADAPTER_NAME,
     ADAPTER_WEIGHT,
@@ -48,7 +48,7 @@ class OperatorFiles:
     offered: Mapping[str, str] = field(default_factory=dict)
     passed: Mapping[str, str] = field(default_factory=dict)
 
-    def called(self, name: str) -> str:
+    def file_name(self, name: str) -> str:
         """What its file is called, where the name was made from that; nothing otherwise."""
         file = self.offered.get(name, "")
         return "" if file == f"{name}.safetensors" else printable(file)
@@ -72,10 +72,10 @@ class Library(Protocol):
     async def find(self, name: str) -> Lora | None:
         """The LoRA of this name, if there is one. Raises InvalidRequest where it cannot be used."""
 
-    async def lying(self) -> OperatorFiles:
+    async def list_files(self) -> OperatorFiles:
         """What lies in the operator's folder."""
 
-    async def usual(self) -> "Collection[Mention]":
+    async def usual_loras(self) -> "Collection[Mention]":
         """What every picture has that does not say otherwise."""
 
 
@@ -116,35 +116,35 @@ def lora_names(value: object) -> frozenset[str]:
     """The names of LoRAs that a value of a command mentions, also in tags within a text."""
     if isinstance(value, str):
         with suppress(InvalidRequest):  # the command says it
-            return lora_names(tagged(value)[1])
+            return lora_names(extract_tags(value)[1])
     if isinstance(value, tuple):
         return frozenset().union(*map(lora_names, value))
     return frozenset(value.lora_names) if isinstance(value, MentionsLoras) else frozenset()
 
 
-def mentions(text: str) -> tuple[Mention, ...]:
+def read_mentions(text: str) -> tuple[Mention, ...]:
     """LoRAs from "ink:0.8, maria" or "ink:0.8 maria:0,5". Raises InvalidRequest."""
-    return tuple(_mention(part) for part in re.split(r"[\s,]+", _spelled(text)) if part)
+    return tuple(_read_mention(part) for part in re.split(r"[\s,]+", _normalize(text)) if part)
 
 
-def tagged(prompt: str) -> tuple[str, tuple[Mention, ...]]:
+def extract_tags(prompt: str) -> tuple[str, tuple[Mention, ...]]:
     """The prompt without its <lora:name:weight> tags, and what they mention. Raises InvalidRequest."""
     rest = TAG.sub("", prompt)
     if OPENED.search(rest):
         raise InvalidRequest("the prompt has an unfinished <lora: in it: write <lora:name:weight>.")
-    return rest.strip(), tuple(_mention(_spelled(inside)) for inside in TAG.findall(prompt))
+    return rest.strip(), tuple(_read_mention(_normalize(inside)) for inside in TAG.findall(prompt))
 
 
-async def with_usual(wanted: Sequence[Mention], library: Library) -> tuple[Mention, ...]:
+async def add_usual_loras(wanted: Sequence[Mention], library: Library) -> tuple[Mention, ...]:
     """Also what every picture here has, unless it is named: at a weight of its own, or 0 to leave it out."""
-    usual = {one.name: one for one in await library.usual()}
-    said = {one.name for one in wanted}
-    wanted = [one for one in wanted if one.weight != 0 or one.name not in usual]
-    others = [one for name, one in usual.items() if name not in said]
+    usual = {mention.name: mention for mention in await library.usual_loras()}
+    named = {mention.name for mention in wanted}
+    wanted = [mention for mention in wanted if mention.weight != 0 or mention.name not in usual]
+    others = [mention for name, mention in usual.items() if name not in named]
     return (*wanted, *others[: max(0, ADAPTERS_AT_ONCE - len(wanted))])
 
 
-async def found(wanted: Sequence[Mention], library: Library) -> tuple[tuple[Lora, AdapterUse], ...]:
+async def resolve(wanted: Sequence[Mention], library: Library) -> tuple[tuple[Lora, AdapterUse], ...]:
     """The mentioned LoRAs with their use in a picture. Raises InvalidRequest, suggesting a near name."""
     mix = [(await _find(mention.name, library), mention.weight) for mention in wanted]
     check_tokens([lora for lora, _ in mix])
@@ -161,7 +161,7 @@ async def _find(name: str, library: Library) -> Lora:
     lora = await library.find(name)
     if lora is None:
         names = await library.names()
-        raise InvalidRequest(f"there is no LoRA {short(name)!r}: {_hint(name, names)}")
+        raise InvalidRequest(f"there is no LoRA {shorten(name)!r}: {_suggest(name, names)}")
     return lora
 
 
@@ -170,12 +170,12 @@ def check_tokens(mix: Sequence[Lora]) -> None:
     bring = [lora.name for lora in mix if lora.tokens]
     if len(bring) > 1:
         raise InvalidRequest(
-            f"{listed(bring)} each taught the text encoders a new word, and only one such LoRA can be in a "
-            "picture: leave out all but one."
+            f"{join_list(bring)} each taught the text encoders a new word, and only one such LoRA can be in "
+            "a picture: leave out all but one."
         )
 
 
-def called_up(prompt: str, mix: Sequence[Lora]) -> str:
+def add_phrases(prompt: str, mix: Sequence[Lora]) -> str:
     """The prompt with the phrase of each LoRA whose trigger, the phrase's first word, it lacks."""
     for lora in mix:
         trigger, _, _ = lora.phrase.partition(" ")
@@ -194,32 +194,32 @@ def lora_of(view: LoraView) -> Lora:
     return Lora(name=view.name, sha256=view.sha256, phrase=view.phrase, hint=view.hint, tokens=view.tokens)
 
 
-def _spelled(text: str) -> str:
+def _normalize(text: str) -> str:
     """In the usual letters, with decimal points and without spaces around colons."""
-    return COLON.sub(":", COMMA.sub(r"\1.\2", seen(text)))
+    return COLON.sub(":", COMMA.sub(r"\1.\2", normalize(text)))
 
 
-def _mention(text: str) -> Mention:
+def _read_mention(text: str) -> Mention:
     name, colon, weight = (part.strip() for part in text.partition(":"))
     name = name.lower()
     if not ADAPTER_NAME.fullmatch(name):
-        raise InvalidRequest(f"{short(text)!r} names no LoRA: write a name and a weight, such as ink:0.8.")
-    return Mention(name, _weight(name, weight) if colon else None)
+        raise InvalidRequest(f"{shorten(text)!r} names no LoRA: write a name and a weight, such as ink:0.8.")
+    return Mention(name, _read_weight(name, weight) if colon else None)
 
 
-def _weight(name: str, text: str) -> float:
+def _read_weight(name: str, text: str) -> float:
     subject = f"The weight of LoRA {name}"
     try:
         weight = float(text)
     except ValueError:
-        check_number(subject, short(text), *ADAPTER_WEIGHT)
+        check_number(subject, shorten(text), *ADAPTER_WEIGHT)
         raise
     check_number(subject, weight, *ADAPTER_WEIGHT)
     return weight
 
 
-def _hint(name: str, names: Collection[str]) -> str:
+def _suggest(name: str, names: Collection[str]) -> str:
     if not names:
         return "no LoRA is there yet."
-    meant = near(name, names)
-    return f"did you mean {meant}?" if meant else f"the known ones are {listed(sorted(names)[:20])}."
+    meant = closest(name, names)
+    return f"did you mean {meant}?" if meant else f"the known ones are {join_list(sorted(names)[:20])}."

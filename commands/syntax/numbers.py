@@ -20,6 +20,6 @@ def duration(seconds: float) -> str:
     return f"{round(seconds / HOUR)} h"
 
 
-def counted(number: int, noun: str) -> str:
+def pluralize(number: int, noun: str) -> str:
     """How many there are: "1 job", "2 jobs"."""
     return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"

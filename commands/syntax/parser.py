@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, cast
 
-from commands.syntax.flags import Flag, flag, seen
-from commands.syntax.form_files import examples, stored_file
-from commands.syntax.quotes import Quoted
+from commands.syntax.flags import Flag, normalize, read_flag
+from commands.syntax.form_files import read_pictures, read_stored_file
+from commands.syntax.quotes import Quotation
 from commands.syntax.spec import Kind, Option, Parameter, is_enumeration
 from engine.messages import InvalidRequest, check_integer, check_number
 
@@ -34,7 +34,7 @@ ELSEWHERE = {
     "--weird": "weird",
 }
 FILE_READERS: Mapping[Kind, Callable[[str], Any]] = MappingProxyType(
-    {"picture": stored_file, "lora_file": stored_file, "pictures": examples}
+    {"picture": read_stored_file, "lora_file": read_stored_file, "pictures": read_pictures}
 )
 SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
@@ -48,87 +48,89 @@ def parse(words: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, An
     sentence, also for words that belong to nothing.
     """
     values: dict[str, Any] = {}
-    said: Sequence[str]
-    said, runs = _runs(words, _flags(parameters))
+    spoken: Sequence[str]
+    spoken, runs = _split_runs(words, _flags(parameters))
     first = next((parameter for parameter in parameters if parameter.spoken), None)
     flagged = any(run.parameter.spoken for run in runs)  # "--prompt a red fox"
     for run in runs:
-        waits = first is not None and first.required and not said and not flagged
+        waits = first is not None and first.required and not spoken and not flagged
         if run.parameter.spoken:
-            said = _said(run, said)
+            spoken = _take_spoken(run, spoken)
             continue
-        taken = _taken(run, waits=waits)
-        _add(values, run, taken.text)
-        if said and taken.rest:
-            raise InvalidRequest(_belongs_to_nothing(taken.rest, run, first))
-        said = said or taken.rest
+        read = _take_value(run, waits=waits)
+        _add(values, run, read.text)
+        if spoken and read.rest:
+            raise InvalidRequest(_stray_words_text(read.rest, run, first))
+        spoken = spoken or read.rest
     _join(values, parameters)
-    _speak(values, said, parameters)
-    given = {name: one for name, one in values.items() if first is None or name != first.name}
-    return values | unpacked(values, parameters) | given
+    _add_spoken(values, spoken, parameters)
+    given = {name: item for name, item in values.items() if first is None or name != first.name}
+    return values | unpack(values, parameters) | given
 
 
-def spoken(words: Sequence[str]) -> str:
+def join_words(words: Sequence[str]) -> str:
     """Words as one text: a quotation that is all of it loses its quotes, among others it keeps them."""
     if len(words) == 1:
         return str(words[0])
-    return " ".join(word.raw if isinstance(word, Quoted) else word for word in words)
+    return " ".join(word.raw if isinstance(word, Quotation) else word for word in words)
 
 
 def value(parameter: Parameter, text: str) -> Any:
     """One value from its text. Raises InvalidRequest with one sentence."""
     option = parameter.option
     if parameter.value_type is not str and not parameter.repeated:
-        text = seen(text).strip()  # what looks alike is alike, but in words
+        text = normalize(text).strip()  # what looks alike is alike, but in words
     read = option.read or FILE_READERS.get(parameter.kind)
     if read is not None:
         return read(text)
     if parameter.choices:
-        return _one_of(parameter, text)
+        return _read_choice(parameter, text)
     match parameter.kind:
         case "boolean":
-            return _switch(parameter.label, text)
+            return _read_switch(parameter.label, text)
         case "integer":
-            return _whole(_subject(parameter), text, option)
+            return _read_whole(_subject(parameter), text, option)
         case "number":
-            return _number(_subject(parameter), text, option)
+            return _read_number(_subject(parameter), text, option)
         case _:
             return text
 
 
-def unpacked(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> dict[str, Any]:
+def unpack(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> dict[str, Any]:
     """The values that one of these says for others, too, such as a recipe in place of a prompt; or nothing.
 
     Raises InvalidRequest with one sentence.
     """
-    named = {parameter.name: parameter for parameter in parameters}
-    for name, parameter in named.items():
+    by_name = {parameter.name: parameter for parameter in parameters}
+    for name, parameter in by_name.items():
         unpack = parameter.option.unpack
-        found = unpack(values[name]) if unpack is not None and name in values else None
-        if found is not None:
-            read = {other: value(named[other], text) for other, text in found.texts.items() if other in named}
-            return {**read, UNPACKED: found}
+        parts = unpack(values[name]) if unpack is not None and name in values else None
+        if parts is not None:
+            read = {
+                other: value(by_name[other], text) for other, text in parts.texts.items() if other in by_name
+            }
+            return {**read, UNPACKED: parts}
     return {}
 
 
-def check_given(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> None:
+def check_required(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> None:
     """Raise InvalidRequest with one sentence when something is missing that must be said."""
     for parameter in parameters:
         if parameter.required and parameter.name not in values:
             raise InvalidRequest(f"the {parameter.label} is missing: say {parameter.option.help}.")
 
 
-def near(word: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+def closest(word: str, candidates: Iterable[str], cutoff: float = 0.5) -> str:
     """The known word that was probably meant, or an empty string."""
-    return next(iter(difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=cutoff)), "")
+    return next(iter(difflib.get_close_matches(word.lower(), list(candidates), n=1, cutoff=cutoff)), "")
 
 
-def listed(words: Sequence[str], last: str = "and") -> str:
+def join_list(words: Sequence[str], last: str = "and") -> str:
     """A list as people write it: "a, b and c"."""
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
 
 
-def short(text: str) -> str:
+def shorten(text: str) -> str:
     """A person's words, cut to what fits into a sentence."""
     return text if len(text) <= LONGEST_ECHO else text[: LONGEST_ECHO - 1] + "…"
 
@@ -144,7 +146,7 @@ class _Run:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Taken:
+class _FlagValue:
     """The text that belongs to a flag, and the words after it that do not."""
 
     text: str
@@ -161,60 +163,60 @@ def _flags(parameters: Sequence[Parameter]) -> dict[str, Parameter]:
     return flags
 
 
-def _runs(words: Sequence[str], flags: Mapping[str, Parameter]) -> tuple[list[str], list[_Run]]:
+def _split_runs(words: Sequence[str], flags: Mapping[str, Parameter]) -> tuple[list[str], list[_Run]]:
     """The words before the first flag, and those after each. Raises InvalidRequest.
 
     Dashes alone are dashes; before anything else they only keep a name apart: "/lora -- merge".
     """
-    if words and words[0] == "--" and not isinstance(words[0], Quoted):
+    if words and words[0] == "--" and not isinstance(words[0], Quotation):
         words = words[1:]
-    said: list[str] = []
+    first: list[str] = []
     runs: list[_Run] = []
-    after = said
+    after = first
     for word in words:
-        found = _flag(word, flags)
-        if found is None:
+        read = _find_flag(word, flags)
+        if read is None:
             after.append(word)
         else:
             after = []
-            runs.append(_Run(flag=found.name, parameter=flags[found.name], joined=found.value, words=after))
-    return said, runs
+            runs.append(_Run(flag=read.name, parameter=flags[read.name], joined=read.value, words=after))
+    return first, runs
 
 
-def _flag(word: str, flags: Mapping[str, Parameter]) -> Flag | None:
+def _find_flag(word: str, flags: Mapping[str, Parameter]) -> Flag | None:
     """The known flag that this word is; None if it is just a word. Raises InvalidRequest.
 
     What begins with two hyphens is nothing but a flag. Other dashes belong to sentences, too: then it is one
     where it names an option, and an error where it nearly does.
     """
-    found = None if isinstance(word, Quoted) else flag(word)
-    if found is None or found.name in flags:
-        return found
-    if found.plain or near(found.name[2:], [one[2:] for one in flags], NEARLY[found.single]):
-        raise InvalidRequest(f"there is no option {short(found.name)}: {_meant(found.name, flags)}")
+    read = None if isinstance(word, Quotation) else read_flag(word)
+    if read is None or read.name in flags:
+        return read
+    if read.plain or closest(read.name[2:], [other[2:] for other in flags], NEARLY[read.single]):
+        raise InvalidRequest(f"there is no option {shorten(read.name)}: {_suggest(read.name, flags)}")
     return None
 
 
-def _meant(name: str, flags: Mapping[str, Parameter]) -> str:
+def _suggest(name: str, flags: Mapping[str, Parameter]) -> str:
     """What an unknown flag probably stands for."""
-    begin = [one for one in flags if one.startswith(name)]
+    begin = [other for other in flags if other.startswith(name)]
     if name in ELSEWHERE and PAINTS in flags:
-        say = f"; say {listed(begin, 'or')} in full" if begin else ""
+        say = f"; say {join_list(begin, 'or')} in full" if begin else ""
         return f"it is Midjourney's {ELSEWHERE[name]}, and nothing here does that{say}."
     if len(begin) > 1:
-        return f"did you mean {listed(begin, 'or')}?"
-    meant = near(name, flags)
+        return f"did you mean {join_list(begin, 'or')}?"
+    meant = closest(name, flags)
     if meant:
         return f"did you mean {meant}?" if name.isascii() else f"did you mean {meant}, in plain letters?"
-    return _all(flags)
+    return _list_flags(flags)
 
 
-def _all(flags: Mapping[str, Parameter]) -> str:
-    named = [one for one in flags if one in flags[one].flags and not flags[one].part]
-    return f"the known ones are {listed(named)}." if named else "this command has none."
+def _list_flags(flags: Mapping[str, Parameter]) -> str:
+    names = [name for name in flags if name in flags[name].flags and not flags[name].part]
+    return f"the known ones are {join_list(names)}." if names else "this command has none."
 
 
-def _taken(run: _Run, *, waits: bool) -> _Taken:
+def _take_value(run: _Run, *, waits: bool) -> _FlagValue:
     """What of the words after a flag is its value. `waits`: words that are spoken have to come yet.
 
     Raises InvalidRequest when there is none.
@@ -223,40 +225,40 @@ def _taken(run: _Run, *, waits: bool) -> _Taken:
     if run.joined or (run.joined is not None and (waits or not words)):
         words = [run.joined, *words]
     elif parameter.kind == "boolean":
-        return _switched(words)
+        return _take_switch(words)
     elif not words:
         raise InvalidRequest(f"{run.flag} needs a value: {parameter.option.help}.")
     if parameter.value_type is str and not parameter.has_known_values:
-        many = _continued(words) if waits else len(words)
-        return _Taken(text=spoken(words[:many]), rest=words[many:])
+        many = _count_list_words(words) if waits else len(words)
+        return _FlagValue(text=join_words(words[:many]), rest=words[many:])
     if parameter.repeated:
-        many = _continued(words) if waits else len(words)
+        many = _count_list_words(words) if waits else len(words)
     else:
-        many = _longest_known(words, parameter, waits=waits)
-    return _Taken(text=" ".join(words[:many]), rest=words[many:])
+        many = _count_longest_value(words, parameter, waits=waits)
+    return _FlagValue(text=" ".join(words[:many]), rest=words[many:])
 
 
-def _said(run: _Run, said: Sequence[str]) -> Sequence[str]:
+def _take_spoken(run: _Run, before: Sequence[str]) -> Sequence[str]:
     """The words that are spoken, where they have a flag all the same."""
     words = run.words if run.joined is None else [run.joined, *run.words]
-    if said:
+    if before:
         raise InvalidRequest(f"the {run.parameter.label} was given twice: give it once.")
     if not words:
         raise InvalidRequest(f"{run.flag} needs a value: {run.parameter.option.help}.")
     return words
 
 
-def _switched(words: Sequence[str]) -> _Taken:
+def _take_switch(words: Sequence[str]) -> _FlagValue:
     """A switch needs no value."""
     if words and words[0].lower() in SWITCH:
-        return _Taken(text=words[0], rest=words[1:])
-    return _Taken(text="true", rest=words)
+        return _FlagValue(text=words[0], rest=words[1:])
+    return _FlagValue(text="true", rest=words)
 
 
-def _continued(words: Sequence[str]) -> int:
+def _count_list_words(words: Sequence[str]) -> int:
     """How many words make one value where others follow: it goes on after commas, and over "maria:0.5"."""
     many = 1
-    while many < len(words) and not isinstance(words[many - 1], Quoted):
+    while many < len(words) and not isinstance(words[many - 1], Quotation):
         before, word = words[many - 1], words[many]
         if not (before.endswith(",") or word.startswith(",") or WEIGHTED.fullmatch(word)):
             break
@@ -264,9 +266,9 @@ def _continued(words: Sequence[str]) -> int:
     return many
 
 
-def _longest_known(words: Sequence[str], parameter: Parameter, *, waits: bool) -> int:
+def _count_longest_value(words: Sequence[str], parameter: Parameter, *, waits: bool) -> int:
     """How many words make the longest value that this parameter knows."""
-    if not parameter.has_known_values or isinstance(words[0], Quoted):
+    if not parameter.has_known_values or isinstance(words[0], Quotation):
         return 1
     for many in range(min(len(words), LONGEST_NAME), 1, -1):
         with suppress(InvalidRequest):
@@ -278,12 +280,12 @@ def _longest_known(words: Sequence[str], parameter: Parameter, *, waits: bool) -
     return 1 if waits else min(len(words), LONGEST_NAME)
 
 
-def _belongs_to_nothing(words: Sequence[str], run: _Run, first: Parameter | None) -> str:
+def _stray_words_text(words: Sequence[str], run: _Run, first: Parameter | None) -> str:
     """What to say of words after a value, where the words that are spoken have been said already."""
     choices = run.parameter.choices
-    takes = f"{run.flag} takes {listed(choices, 'or')}; " if choices else ""
+    takes = f"{run.flag} takes {join_list(choices, 'or')}; " if choices else ""
     whole = f"say all of the {first.label if first else 'words'} in one piece, before the options."
-    return f"{short(spoken(words))!r} after {run.flag} belongs to nothing: {takes}{whole}"
+    return f"{shorten(join_words(words))!r} after {run.flag} belongs to nothing: {takes}{whole}"
 
 
 def _add(values: dict[str, Any], run: _Run, text: str) -> None:
@@ -301,7 +303,7 @@ def _join(values: dict[str, Any], parameters: Sequence[Parameter]) -> None:
     """Make one value of its parts, such as a size of width and height. Raises InvalidRequest."""
     for parameter in parameters:
         parts = {part.flags[0]: values.pop(part.name, None) for part in parameter.parts}
-        missing = [flag for flag, one in parts.items() if one is None]
+        missing = [flag for flag, part_value in parts.items() if part_value is None]
         if not parts or len(missing) == len(parts):
             continue
         if missing:
@@ -312,15 +314,15 @@ def _join(values: dict[str, Any], parameters: Sequence[Parameter]) -> None:
         values[parameter.name] = value(parameter, "x".join(map(str, parts.values())))
 
 
-def _speak(values: dict[str, Any], said: Sequence[str], parameters: Sequence[Parameter]) -> None:
+def _add_spoken(values: dict[str, Any], words: Sequence[str], parameters: Sequence[Parameter]) -> None:
     """Give the words without a flag to the parameter that takes them."""
     first = next((parameter for parameter in parameters if parameter.spoken), None)
-    if said and first is None:
+    if words and first is None:
         flags = _flags(parameters)
-        raise InvalidRequest(f"{short(spoken(said))!r} belongs to no option: {_all(flags)}")
-    if said and first is not None:
-        values[first.name] = value(first, spoken(said))
-    check_given(values, parameters)
+        raise InvalidRequest(f"{shorten(join_words(words))!r} belongs to no option: {_list_flags(flags)}")
+    if words and first is not None:
+        values[first.name] = value(first, join_words(words))
+    check_required(values, parameters)
 
 
 def _subject(parameter: Parameter) -> str:
@@ -328,40 +330,40 @@ def _subject(parameter: Parameter) -> str:
     return f"--{parameter.label}" if parameter.flags else f"The {parameter.label}"
 
 
-def _switch(name: str, text: str) -> bool:
+def _read_switch(name: str, text: str) -> bool:
     try:
         return SWITCH[text.strip().lower()]
     except KeyError:
-        raise InvalidRequest(f"{name} is {short(text)!r}, but it must be true or false.") from None
+        raise InvalidRequest(f"{name} is {shorten(text)!r}, but it must be true or false.") from None
 
 
-def _whole(name: str, text: str, option: Option) -> object:
+def _read_whole(name: str, text: str, option: Option) -> object:
     low, high = cast("tuple[int, int]", (option.low, option.high))
-    number = _or_text(int, text)
+    number = _read_or_text(int, text)
     check_integer(name, number, low, high)
     return number
 
 
-def _number(name: str, text: str, option: Option) -> object:
-    number = _or_text(float, text.replace(",", ".") if COMMA.fullmatch(text) else text)
+def _read_number(name: str, text: str, option: Option) -> object:
+    number = _read_or_text(float, text.replace(",", ".") if COMMA.fullmatch(text) else text)
     check_number(name, number, option.low, option.high)
     return number
 
 
-def _one_of(parameter: Parameter, text: str) -> str:
+def _read_choice(parameter: Parameter, text: str) -> str:
     """The choice that is spelled so, in whatever letters."""
     choices = {choice.lower(): choice for choice in parameter.choices}
-    choice = choices.get(" ".join(seen(text).lower().split()))
+    choice = choices.get(" ".join(normalize(text).lower().split()))
     if choice is None:
-        must = listed(parameter.choices, "or")
-        raise InvalidRequest(f"{parameter.label} is {short(text)!r}, but it must be {must}.")
+        must = join_list(parameter.choices, "or")
+        raise InvalidRequest(f"{parameter.label} is {shorten(text)!r}, but it must be {must}.")
     return parameter.value_type(choice) if is_enumeration(parameter.value_type) else choice
 
 
-def _or_text(number: Callable[[str], float], text: str) -> float | str:
+def _read_or_text(number: Callable[[str], float], text: str) -> float | str:
     if len(text) > LONGEST_ECHO:
-        return short(text)
+        return shorten(text)
     try:
         return number(text)
     except ValueError:
-        return short(text)
+        return shorten(text)

@@ -18,11 +18,11 @@ SHOWN = 3
 
 def weights_hint(paint: Paint) -> str:
     """What is painted as words though somebody may have meant a weight; empty where there is nothing."""
-    found = list(dict.fromkeys(_marks(paint)))
-    if not found:
+    marks = list(dict.fromkeys(_marks(paint)))
+    if not marks:
         return ""
-    more = " and more" if len(found) > SHOWN else ""
-    return f"Painted as plain words, for weights are not understood here: {', '.join(found[:SHOWN])}{more}."
+    more = " and more" if len(marks) > SHOWN else ""
+    return f"Painted as plain words, for weights are not understood here: {', '.join(marks[:SHOWN])}{more}."
 
 
 def _marks(paint: Paint) -> Iterator[str]:

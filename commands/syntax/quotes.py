@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Self
 
-from commands.syntax.flags import DASHES, SIGNS, UNSEEN
+from commands.syntax.flags import DASHES, INVISIBLE, SIGNS
 
 CLOSING = {  # what may end a quotation that began so
     '"': '"',
@@ -15,11 +15,11 @@ CLOSING = {  # what may end a quotation that began so
     "\u2018": "\u2019'",
     "\u00ab": "\u00bb",
 }
-EQUALS = re.compile(rf"[{UNSEEN}]*[{DASHES}][{DASHES}{UNSEEN}]*+\w[\w{DASHES}{UNSEEN}]*[{SIGNS}]")
+EQUALS = re.compile(rf"[{INVISIBLE}]*[{DASHES}][{DASHES}{INVISIBLE}]*+\w[\w{DASHES}{INVISIBLE}]*[{SIGNS}]")
 WORD = re.compile(r"\S+")
 
 
-class Quoted(str):
+class Quotation(str):
     """Words that stood in quotes: never a flag. `raw` has the quotes, which stay in the middle of others."""
 
     raw: str
@@ -57,7 +57,7 @@ def _words(text: str) -> Iterator[str]:
             yield word.group()
         else:
             inside, at = quotation
-            yield equals.group() + inside if equals else Quoted(inside, raw=text[start:at])
+            yield equals.group() + inside if equals else Quotation(inside, raw=text[start:at])
 
 
 def _quotation(text: str, start: int, open_ended: set[str]) -> tuple[str, int] | None:

@@ -2,7 +2,7 @@
 
 import re
 
-from commands.syntax.parser import listed, short
+from commands.syntax.parser import join_list, shorten
 from engine.messages import InvalidRequest, Sampler
 
 # Below these the last steps of Karras's schedule remove nothing, and Heun's second halves overshoot
@@ -10,15 +10,17 @@ from engine.messages import InvalidRequest, Sampler
 LEAST_STEPS = {Sampler.HEUN: (8, Sampler.EULER), Sampler.DPM_2M_KARRAS: (8, Sampler.DPM_2M)}
 
 
-def sampler(text: str) -> Sampler:
+def read_sampler(text: str) -> Sampler:
     """The sampler that these words mean. Raises InvalidRequest, which names the known ones."""
-    for known in Sampler:
-        if _letters(known) == _letters(text):
-            return known
-    raise InvalidRequest(f"there is no sampler {short(text)!r}: the known ones are {listed(list(Sampler))}.")
+    for candidate in Sampler:
+        if _letters(candidate) == _letters(text):
+            return candidate
+    raise InvalidRequest(
+        f"there is no sampler {shorten(text)!r}: the known ones are {join_list(list(Sampler))}."
+    )
 
 
-def enough_steps(sampler: Sampler, steps: int) -> None:
+def check_steps(sampler: Sampler, steps: int) -> None:
     """Raise InvalidRequest when the sampler needs more steps than these."""
     least, instead = LEAST_STEPS.get(sampler, (1, sampler))
     if steps < least:

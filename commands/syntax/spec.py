@@ -44,7 +44,7 @@ Kind = Literal[
 FILES: frozenset[Kind] = frozenset({"picture", "pictures", "lora_file"})  # what is uploaded, and not written
 
 
-class Unpacked(Protocol):
+class UnpackedText(Protocol):
     """A text that is more than one value."""
 
     @property
@@ -81,7 +81,7 @@ class Option:
     aliases: tuple[str, ...] = ()
     parts: tuple[tuple[str, ...], ...] = ()
     read: Callable[[str], Any] | None = None
-    unpack: Callable[[str], Unpacked | None] | None = None
+    unpack: Callable[[str], UnpackedText | None] | None = None
     otherwise: str = ""
     among: Callable[[], Mapping[str, str]] | None = None
     long: bool = False
@@ -166,7 +166,9 @@ class Parameter:
     def value_type(self) -> Any:
         """The type without the None that stands for "not given"."""
         union = get_origin(self.type) in (Union, UnionType)
-        types = [one for one in get_args(self.type) if one is not type(None)] if union else [self.type]
+        types = (
+            [member for member in get_args(self.type) if member is not type(None)] if union else [self.type]
+        )
         return types[0] if len(types) == 1 else self.type
 
 
@@ -247,45 +249,45 @@ def is_enumeration(kind: Any) -> bool:
 def parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
     """The parameters of a signature that carry an Option, in their order."""
     hints = get_type_hints(function, include_extras=True)
-    found: list[Parameter] = []
-    for name, given in inspect.signature(function).parameters.items():
-        if given.kind is given.VAR_KEYWORD:
-            found.extend(_unpacked(hints[name]))
+    result: list[Parameter] = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_KEYWORD:
+            result.extend(_typed_dict_parameters(hints[name]))
             continue
-        kind, option = _annotated(hints[name])
+        kind, option = _find_option(hints[name])
         if option is None:
             continue
-        found.append(
+        result.append(
             Parameter(
                 name=name,
                 type=kind,
                 option=option,
-                required=given.default is given.empty,
-                default=None if given.default is given.empty else given.default,
-                spoken=not found and given.kind is not given.KEYWORD_ONLY,
+                required=parameter.default is parameter.empty,
+                default=None if parameter.default is parameter.empty else parameter.default,
+                spoken=not result and parameter.kind is not parameter.KEYWORD_ONLY,
             )
         )
-    return tuple(found)
+    return tuple(result)
 
 
-def _unpacked(hint: Any) -> Iterator[Parameter]:
+def _typed_dict_parameters(hint: Any) -> Iterator[Parameter]:
     if get_origin(hint) is not Unpack:
         return
     (keywords,) = get_args(hint)
-    for name, one in get_type_hints(keywords, include_extras=True).items():
-        kind, option = _annotated(one)
+    for name, keyword in get_type_hints(keywords, include_extras=True).items():
+        kind, option = _find_option(keyword)
         if option is not None:
             yield Parameter(name=name, type=kind | None, option=option, required=False)
 
 
-def _annotated(hint: Any) -> tuple[Any, Option | None]:
+def _find_option(hint: Any) -> tuple[Any, Option | None]:
     """The type and Option of an annotation, which may say "or None" around another one."""
     if get_origin(hint) is Annotated:
         kind, *extras = get_args(hint)
         return kind, next((extra for extra in extras if isinstance(extra, Option)), None)
     if get_origin(hint) in (Union, UnionType):
         for part in get_args(hint):
-            kind, option = _annotated(part)
+            kind, option = _find_option(part)
             if option is not None:
                 return kind | None, option
     return hint, None

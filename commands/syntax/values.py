@@ -2,12 +2,12 @@
 
 from enum import StrEnum
 
-from commands.syntax.form_files import written_examples
+from commands.syntax.form_files import pictures_text
 from commands.syntax.lora_syntax import Mention
 from engine.messages import Example, Ratio, Size
 
 
-def written_value(value: object) -> str:
+def value_text(value: object) -> str:
     """The text that is read as this value; nothing for a value that nobody gave."""
     match value:
         case bool():
@@ -23,13 +23,11 @@ def written_value(value: object) -> str:
         case Size():
             return f"{value.width}x{value.height}"
         case Mention():
-            return (
-                value.name if value.weight is None else f"{value.name}:{written_value(float(value.weight))}"
-            )
-        case tuple() if all(isinstance(one, Example) for one in value) and value:
-            return written_examples(value)
+            return value.name if value.weight is None else f"{value.name}:{value_text(float(value.weight))}"
+        case tuple() if all(isinstance(item, Example) for item in value) and value:
+            return pictures_text(value)
         case tuple():
-            return ", ".join(map(written_value, value))
+            return ", ".join(map(value_text, value))
         case None:
             return ""
         case _:

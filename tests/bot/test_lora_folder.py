@@ -47,7 +47,7 @@ async def test_any_file_is_offered_under_a_name_made_from_its_own(folder: Adapte
     }
     put(folder, *files)
 
-    names = {file: name for name, file in (await folder.lying()).offered.items()}
+    names = {file: name for name, file in (await folder.list_files()).offered.items()}
 
     assert names.keys() == files.keys()
     assert len(set(names.values())) == len(files)
@@ -63,9 +63,9 @@ async def test_any_file_is_offered_under_a_name_made_from_its_own(folder: Adapte
 
 async def test_a_name_never_comes_to_mean_another_file(folder: AdapterFolder) -> None:
     put(folder, "b/Ink.safetensors", "a/ink.safetensors")
-    both = (await folder.lying()).offered
+    both = (await folder.list_files()).offered
     put(folder, "Ink!.safetensors", "ink.safetensors")
-    now = (await folder.lying()).offered
+    now = (await folder.list_files()).offered
 
     assert len(both) == 2
     assert "ink" not in both
@@ -83,7 +83,7 @@ async def test_what_is_passed_over_is_told_with_the_reason_and_logged_once(
     (folder.folder / "gone.safetensors").symlink_to(folder.folder / "nowhere")
 
     with structlog.testing.capture_logs() as logged:
-        passed = (await folder.lying()).passed
+        passed = (await folder.list_files()).passed
         await folder.names()
 
     assert passed == {

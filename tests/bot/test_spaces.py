@@ -19,9 +19,9 @@ import pytest_asyncio
 from aiohttp import web
 
 from bot.chats.interface import Caller
-from commands.actions import NAMED
+from commands.actions import BY_NAME
 from commands.reactions import REACTIONS
-from commands.registry import COMMANDS, Known
+from commands.registry import COMMANDS, AnyCommand
 from commands.syntax.spec import Parameter
 from engine.messages import JobId
 from tests.bot.fake_chat import SLEEPER, Chat, Seen, Wall, a_config, caller, quick
@@ -141,7 +141,7 @@ def plausible(parameter: Parameter) -> str:
     return "other"
 
 
-def asked(command: Known, secret: Secret) -> Iterator[dict[str, str]]:
+def asked(command: AnyCommand, secret: Secret) -> Iterator[dict[str, str]]:
     """Every way to name the secret in this command: in each parameter, alone and beside each switch."""
     must = {one.name: plausible(one) for one in command.parameters if one.required}
     for one in command.parameters:
@@ -165,7 +165,7 @@ def words(parameter: Parameter, secret: Secret) -> Iterator[str]:
         yield json.dumps([{"sha256": secret.name, "name": "a.png", "caption": ""}])
 
 
-async def filled(home: Home, command: Known, values: Mapping[str, str], named: str) -> Any:
+async def filled(home: Home, command: AnyCommand, values: Mapping[str, str], named: str) -> Any:
     who = a_stranger()
     async with asyncio.timeout(PATIENCE):
         return seen(await Seen.of(home.chat.bot.dispatch.fill(who, command.name, values)), who, named)
@@ -212,7 +212,7 @@ async def test_no_button_works_in_another_space(home: Home, direct: bool) -> Non
         assert not reply.ok
         return seen(reply, who, job)
 
-    for action in NAMED:
+    for action in BY_NAME:
         for place in ("", ":1", ":2", ":4"):
             nothing = await pressed(action, NOTHING["job"], place)
             for secret in home.jobs:
@@ -223,7 +223,7 @@ async def test_no_button_works_in_another_space(home: Home, direct: bool) -> Non
 async def test_the_same_person_has_nothing_of_it_elsewhere(home: Home) -> None:
     before = all_of(home)
     for secret in home.jobs:
-        for action in NAMED:
+        for action in BY_NAME:
             reply = await home.chat.presses("ana", action, JobId(secret.name), space="elsewhere")
             assert reply.text == f"there is no job {secret.name} here."
     assert (await home.chat.says("ana", "/loras", space="elsewhere")).loras == ()

@@ -9,17 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.dispatch.apply import apply_answer
 from bot.dispatch.lora_library import PersonLibrary
 from commands.actions import press, read_button
-from commands.admission import check_welcome
+from commands.admission import check_not_blocked
 from commands.answers import Answer, CreateJob
 from commands.context import ChatContext
-from commands.forms import values
-from commands.job_lookup import job_here
-from commands.permissions import Admins, check_may
+from commands.forms import read_form
+from commands.job_lookup import find_job
+from commands.permissions import Admins, check_allowed
 from commands.registry import find
 from commands.sent_files import check_sent
 from commands.settings import with_defaults
 from commands.syntax.lora_syntax import Lora, Mention, OperatorFiles
-from commands.text_command import read
+from commands.text_command import read_line
 from engine.messages import CheckpointSaved, JobId, Paint, PictureNote, Sha256, Trained
 from storage import jobs, people, space_settings, trainings, uploads
 from storage.database import Database
@@ -39,7 +39,7 @@ class Shelf:
     async def names(self) -> Collection[str]:
         return list(self.files.offered if self.files else LORAS)
 
-    async def lying(self) -> OperatorFiles:
+    async def list_files(self) -> OperatorFiles:
         return self.files or OperatorFiles(
             offered={name: f"{name}.safetensors" for name in await self.names()}
         )
@@ -49,7 +49,7 @@ class Shelf:
             return None
         return Lora(name=name, sha256=LORAS.get(name, Sha256("3" * 64)))
 
-    async def usual(self) -> Collection[Mention]:
+    async def usual_loras(self) -> Collection[Mention]:
         return ()
 
 
@@ -80,14 +80,14 @@ class Chat:
     adult: bool = False  # the channels are kept for adults
     direct: bool = False  # everybody writes to the bot directly
     now: float = field(default=1_700_000_000.0)
-    lying: OperatorFiles | None = None  # in the operator's folder, where not the usual two
+    list_files: OperatorFiles | None = None  # in the operator's folder, where not the usual two
 
     async def says(self, name: str, line: str, space: str = "general") -> Answer:
         """What somebody's line is answered with."""
-        command, given = read(line)
+        command, given = read_line(line)
 
         async def run(context: ChatContext) -> Answer:
-            check_may(context, command)
+            check_allowed(context, command)
             await check_sent(context, command, given)
             return await command(context, **with_defaults(context.person.settings, command, given))
 
@@ -98,7 +98,7 @@ class Chat:
         action, job, picture = read_button(button)
 
         async def run(context: ChatContext) -> Answer:
-            return await press(context, await job_here(context, job), action, picture)
+            return await press(context, await find_job(context, job), action, picture)
 
         return await self._carried_out(name, space, run, action)
 
@@ -113,7 +113,7 @@ class Chat:
     ) -> Answer:
         """What the form that somebody filled in is answered with."""
         filled = find(command)
-        given = values(filled, texts)
+        given = read_form(filled, texts)
 
         async def run(context: ChatContext) -> Answer:
             await check_sent(context, filled, given)
@@ -244,14 +244,14 @@ class Chat:
             here = await people.upsert_space(session, "local", space, space)
             person = await people.upsert_person(session, "local", name, name)
             kept = await space_settings.effective_settings(session, here.id, name)
-            check_welcome(kept, what)
+            check_not_blocked(kept, what)
             context = ChatContext(
                 job=new_job_id(),
                 library=PersonLibrary(
                     session=session,
                     space_id=here.id,
                     person_id=person.id,
-                    folder=Shelf(self.lying),
+                    folder=Shelf(self.list_files),
                     mixed=kept.mixed,
                 ),
                 small=self.small,
@@ -263,7 +263,7 @@ class Chat:
                 admin=name in (*self.admins, *self.moderators),
                 adult=self.adult,
                 direct=self.direct,
-                kept=kept,
+                space_settings=kept,
                 admins=Admins(named={"local": self.admins}),
                 now=self.now,
                 pace=TenSeconds(),

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from commands.actions import ACTIONS, available, button_id, read_button
+from commands.actions import ACTIONS, available_actions, button_id, read_button
 from commands.answers import CancelJob, CreateJob, Form, SendFiles, UpdateCards
 from engine.messages import InvalidRequest, JobId, Paint
 from storage.tables import Audit
@@ -20,7 +20,9 @@ async def refused(chat: Chat, name: str, button: str, space: str = "general") ->
 
 async def buttons(chat: Chat, job: JobId) -> list[str]:
     """The ids of the buttons under a job's card, without the job."""
-    shown = [button_id(action.name, job, picture) for action, picture in available(await chat.sees(job))]
+    shown = [
+        button_id(action.name, job, picture) for action, picture in available_actions(await chat.sees(job))
+    ]
     return [button.replace(f":{job}", "") for button in shown]
 
 

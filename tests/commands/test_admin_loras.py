@@ -253,7 +253,7 @@ async def test_what_makes_no_sense_gets_a_sentence(
 
 
 async def test_admins_are_told_which_files_of_the_operator_are_passed_over(chat: Chat) -> None:
-    chat.lying = OperatorFiles(
+    chat.list_files = OperatorFiles(
         offered={"ink-wash": "Ink Wash.safetensors"},
         passed={"old.ckpt": "a pickle, which can run code: only .safetensors is read"},
     )

@@ -2,10 +2,10 @@
 
 import pytest
 
-from commands.actions import available
+from commands.actions import available_actions
 from commands.answers import Form
-from commands.recipe_text import written
-from commands.text_command import read
+from commands.recipe_text import command_text
+from commands.text_command import read_line
 from engine.messages import ClipScore, InvalidRequest
 from storage import comparisons
 from tests.commands.chat import LORAS, Chat, asked
@@ -48,8 +48,8 @@ async def test_its_line_and_its_form_ask_for_the_same_again(chat: Chat) -> None:
     form = await chat.presses("ana", f"edit:{job}")
 
     assert view.request is not None
-    line = written(view.request)  # type: ignore[arg-type]
-    command, _ = read(line)
+    line = command_text(view.request)  # type: ignore[arg-type]
+    command, _ = read_line(line)
     again = asked(await chat.says("bo", line))
     assert command.name == "compare"
     assert again.variants == view.request.variants  # type: ignore[union-attr]
@@ -64,7 +64,7 @@ async def test_its_buttons_are_those_that_mean_something(chat: Chat) -> None:
 
     again = asked(await chat.presses("bo", f"again:{view.id}"))
 
-    assert "vary" not in {action.name for action, _ in available(view)}
+    assert "vary" not in {action.name for action, _ in available_actions(view)}
     with pytest.raises(InvalidRequest, match="compares pictures"):
         await chat.presses("ana", f"vary:{view.id}")
     assert again.variants == view.request.variants  # type: ignore[union-attr]

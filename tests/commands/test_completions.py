@@ -2,13 +2,13 @@
 
 import time
 
-from commands.completions import Hint, suggestions
+from commands.completions import Candidate, suggestions
 
 KNOWN = (
-    Hint(name="ink", weight=0.8, trigger="inkx"),
-    Hint(name="inkwell", weight=1.0),
-    Hint(name="maria", weight=0.9, trigger="ohwx"),
-    Hint(name="thin-ink", weight=1.0),
+    Candidate(name="ink", weight=0.8, trigger="inkx"),
+    Candidate(name="inkwell", weight=1.0),
+    Candidate(name="maria", weight=0.9, trigger="ohwx"),
+    Candidate(name="thin-ink", weight=1.0),
 )
 
 
@@ -48,7 +48,7 @@ def test_a_colon_asks_for_weights() -> None:
 
 
 def test_a_thousand_are_searched_while_somebody_types() -> None:
-    many = [Hint(name=f"lora-{number:04}", trigger=f"trg{number}") for number in range(1000)]
+    many = [Candidate(name=f"lora-{number:04}", trigger=f"trg{number}") for number in range(1000)]
     started = time.perf_counter()
 
     found = suggestions("lora-0420x, lroa-0777", many, 25)

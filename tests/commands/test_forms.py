@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from commands.forms import definition, values
+from commands.forms import definition, read_form
 from commands.presets import presets
 from commands.registry import COMMANDS
 from commands.settings import with_defaults
@@ -119,7 +119,7 @@ def test_a_bound_that_a_page_cannot_count_to_is_none() -> None:
 def test_a_sent_form_becomes_values_and_empty_fields_are_not_given() -> None:
     sent = {"prompt": "a fox --steps 3", "steps": "20", "size": "3:2", "lora": "ink:0.8, maria", "seed": " "}
 
-    assert values(COMMANDS["imagine"], sent) == {
+    assert read_form(COMMANDS["imagine"], sent) == {
         "prompt": "a fox --steps 3",
         "steps": 20,
         "size": Ratio(across=3, down=2),
@@ -128,7 +128,7 @@ def test_a_sent_form_becomes_values_and_empty_fields_are_not_given() -> None:
 
 
 def test_two_quotes_are_an_empty_text_that_is_meant() -> None:
-    assert values(COMMANDS["imagine"], {"prompt": "fox", "no": '""'})["no"] == ""
+    assert read_form(COMMANDS["imagine"], {"prompt": "fox", "no": '""'})["no"] == ""
 
 
 @pytest.mark.parametrize(
@@ -145,6 +145,6 @@ def test_a_form_that_cannot_be_understood_is_answered_with_one_sentence(
     sent: dict[str, str], sentence: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        values(COMMANDS["imagine"], sent)
+        read_form(COMMANDS["imagine"], sent)
 
     assert str(refusal.value) == sentence

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from commands.answers import Text
-from commands.command_tables import updated
-from commands.help import said, usage
-from commands.registry import COMMANDS, Known, find
+from commands.command_tables import update
+from commands.help import flags_text, usage
+from commands.registry import COMMANDS, AnyCommand, find
 from engine.messages import InvalidRequest
 from tests.commands.chat import Chat
 
@@ -40,9 +40,9 @@ def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
 
 
 @pytest.mark.parametrize("known", COMMANDS.values())
-def test_each_commands_help_is_a_sentence_and_each_option_has_a_line(known: Known) -> None:
+def test_each_commands_help_is_a_sentence_and_each_option_has_a_line(known: AnyCommand) -> None:
     first, *lines = usage(known, prefix="/").splitlines()
-    shown = [said(parameter) for parameter in known.parameters if not parameter.option.hidden]
+    shown = [flags_text(parameter) for parameter in known.parameters if not parameter.option.hidden]
 
     assert SENTENCE.fullmatch(known.help)
     assert first == f"/{known.name}: {known.help}"
@@ -101,9 +101,9 @@ def test_a_name_that_is_nearly_one_is_answered_with_it() -> None:
 def test_the_tables_of_the_document_are_those_of_the_definitions() -> None:
     text = DOCUMENT.read_text()
 
-    assert updated(text) == text, "run python -m commands.command_tables"
+    assert update(text) == text, "run python -m commands.command_tables"
 
 
 def test_a_document_without_a_place_for_the_tables_is_not_changed() -> None:
     with pytest.raises(ValueError, match="The document needs the lines"):
-        updated("# Commands")
+        update("# Commands")

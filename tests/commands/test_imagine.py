@@ -34,7 +34,7 @@ class Shelf:
     async def names(self) -> Collection[str]:
         return ["ink", "maria"]
 
-    async def lying(self) -> OperatorFiles:
+    async def list_files(self) -> OperatorFiles:
         return OperatorFiles(offered={name: f"{name}.safetensors" for name in await self.names()})
 
     async def find(self, name: str) -> Lora | None:
@@ -47,7 +47,7 @@ class Shelf:
             "sko": Lora(name="sko", sha256=SKO, phrase="sks shoe", tokens=1),
         }[name]
 
-    async def usual(self) -> list[Mention]:
+    async def usual_loras(self) -> list[Mention]:
         return []
 
 

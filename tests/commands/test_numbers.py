@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.syntax.numbers import counted, duration, ordinal
+from commands.syntax.numbers import duration, ordinal, pluralize
 
 
 def test_places_have_their_endings() -> None:
@@ -29,4 +29,4 @@ def test_a_time_is_as_coarse_as_it_is_long(seconds: float, said: str) -> None:
 
 
 def test_one_thing_is_one_thing() -> None:
-    assert [counted(n, "job") for n in (0, 1, 2, 1200)] == ["0 jobs", "1 job", "2 jobs", "1,200 jobs"]
+    assert [pluralize(n, "job") for n in (0, 1, 2, 1200)] == ["0 jobs", "1 job", "2 jobs", "1,200 jobs"]

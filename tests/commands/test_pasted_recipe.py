@@ -9,11 +9,11 @@ import pytest
 
 from commands.answers import CreateJob
 from commands.context import Context
-from commands.forms import values
+from commands.forms import read_form
 from commands.imagine import imagine
 from commands.syntax.lora_syntax import OperatorFiles
 from commands.syntax.parser import parse
-from commands.text_command import read
+from commands.text_command import read_line
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Sampler, Size
 from engine.sdxl.png_file import Recipe
 from tests.commands.chat import LORAS, Chat, Shelf, asked
@@ -54,20 +54,20 @@ FLAT = as_pasted("masterpiece, a red fox in the snow", 'blurry, "bad" art low qu
 
 @pytest.mark.parametrize("line", [f"/imagine {BLOCK}", f"/imagine\n{BLOCK}\n", BLOCK])
 async def test_the_text_of_a1111_in_a_line_is_the_recipe(line: str) -> None:
-    answer = await filed(read(line)[1])
+    answer = await filed(read_line(line)[1])
 
     assert (answer.request, answer.text) == (WHOLE, "")
 
 
 async def test_it_is_the_recipe_in_a_form_a_field_of_one_line_and_a_terminal_too(chat: Chat) -> None:
-    assert (await filed(values(imagine, {"prompt": BLOCK, "steps": "30", "cfg": "5"}))).request == WHOLE
-    assert (await filed(values(imagine, {"prompt": ONE_LINE}))).request == FLAT
+    assert (await filed(read_form(imagine, {"prompt": BLOCK, "steps": "30", "cfg": "5"}))).request == WHOLE
+    assert (await filed(read_form(imagine, {"prompt": ONE_LINE}))).request == FLAT
     assert (await filed(parse([BLOCK], imagine.parameters))).request == WHOLE
     assert (await filed(parse(BLOCK.split(), imagine.parameters))).request == FLAT
 
 
 async def test_flags_after_it_say_otherwise() -> None:
-    answer = await filed(read(f"/imagine {BLOCK} --steps 9 --no blue circle --count 2")[1])
+    answer = await filed(read_line(f"/imagine {BLOCK} --steps 9 --no blue circle --count 2")[1])
 
     paint = answer.request
     assert isinstance(paint, Paint)
@@ -116,7 +116,7 @@ async def test_it_goes_before_what_somebody_usually_wants(chat: Chat) -> None:
 async def test_what_is_known_here_is_taken_and_the_rest_is_said(
     settings: str, changes: dict[str, Any], text: str
 ) -> None:
-    answer = await filed(read(f"/imagine a fox\nSteps: 9, Seed: 5, CFG scale: 4, {settings}")[1])
+    answer = await filed(read_line(f"/imagine a fox\nSteps: 9, Seed: 5, CFG scale: 4, {settings}")[1])
 
     plain = Paint(job=JOB, prompt="a fox", steps=9, seed=5, guidance_scale=4.0)
     expected = {
@@ -129,9 +129,9 @@ async def test_what_is_known_here_is_taken_and_the_rest_is_said(
 
 async def test_a_lora_that_is_not_here_is_left_out_and_said() -> None:
     answer = await filed(
-        read("/imagine a fox <lora:My Style v1.2:0.7> <lora:maria:0.5:0.5>\nSteps: 3, Seed: 5, CFG scale: 4")[
-            1
-        ]
+        read_line(
+            "/imagine a fox <lora:My Style v1.2:0.7> <lora:maria:0.5:0.5>\nSteps: 3, Seed: 5, CFG scale: 4"
+        )[1]
     )
 
     paint = answer.request
@@ -143,12 +143,12 @@ async def test_a_lora_that_is_not_here_is_left_out_and_said() -> None:
 class Folder(Shelf):
     """A folder in which one LoRA's file has a name that cannot be said."""
 
-    async def lying(self) -> OperatorFiles:
+    async def list_files(self) -> OperatorFiles:
         return OperatorFiles(offered={"ink": "styles/Ink Wash v2.0.safetensors"})
 
 
 async def test_a_lora_whose_file_has_a_name_that_cannot_be_said_is_known_by_it() -> None:
-    given = read("/imagine a hen <lora:Ink Wash v2.0:0.7>\nSteps: 3, Seed: 5, CFG scale: 4")[1]
+    given = read_line("/imagine a hen <lora:Ink Wash v2.0:0.7>\nSteps: 3, Seed: 5, CFG scale: 4")[1]
 
     answer = await imagine(Context(job=JOB, library=Folder()), **given)
 
@@ -172,7 +172,7 @@ async def test_a_lora_that_has_another_name_here_is_known_by_its_hash(chat: Chat
 
 
 async def test_a_lora_of_the_operator_is_known_by_the_name_of_its_file(chat: Chat) -> None:
-    chat.lying = OperatorFiles(offered={"my-style-v1-2": "styles/My Style v1.2.safetensors"})
+    chat.list_files = OperatorFiles(offered={"my-style-v1-2": "styles/My Style v1.2.safetensors"})
 
     paint = asked(
         await chat.says("ana", "/imagine a hen <lora:My Style v1.2:0.5>\nSteps: 3, Seed: 5, CFG scale: 4")
@@ -191,7 +191,7 @@ async def test_a_lora_of_the_operator_is_known_by_the_name_of_its_file(chat: Cha
 )
 def test_what_is_out_of_bounds_is_refused_with_one_sentence(settings: str, sentence: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        read(f"/imagine a fox\n{settings}")
+        read_line(f"/imagine a fox\n{settings}")
 
     assert str(refusal.value) == sentence
 
@@ -207,7 +207,7 @@ def test_what_is_out_of_bounds_is_refused_with_one_sentence(settings: str, sente
     ],
 )
 def test_an_ordinary_prompt_stays_one(prompt: str) -> None:
-    assert read(f"/imagine {prompt}")[1] == {"prompt": prompt}
+    assert read_line(f"/imagine {prompt}")[1] == {"prompt": prompt}
 
 
 PIECES = [
@@ -252,7 +252,7 @@ async def test_what_our_own_pngs_carry_reads_back(seed: int) -> None:
         recipe = Recipe(request=paint, seed=paint.seed, size=size, model="demo, v1")
 
         for text in (recipe.parameters(), json.dumps(recipe.values())):
-            answer = await filed(read(f"/imagine {text}")[1])
+            answer = await filed(read_line(f"/imagine {text}")[1])
 
             assert answer.request == paint, text
             assert answer.text == "It was painted with another model, demo, v1."
@@ -275,7 +275,7 @@ async def test_what_our_own_pngs_carry_reads_back(seed: int) -> None:
 )
 async def test_a_recipe_that_somebody_made_up_is_read_or_refused(told: dict[str, Any]) -> None:
     try:
-        given = read(f"/imagine {json.dumps(told)}")[1]
+        given = read_line(f"/imagine {json.dumps(told)}")[1]
         await filed(given)
     except InvalidRequest as refusal:
         assert str(refusal).endswith(".")
@@ -291,6 +291,6 @@ def test_a_page_that_is_nearly_a_recipe_is_read_at_once() -> None:
         "<lora:a" * 5000 + BLOCK,
     ):
         try:
-            read(f"/imagine {page}")
+            read_line(f"/imagine {page}")
         except InvalidRequest:
             continue

@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.presets import Preset, preset, presets, settled
+from commands.presets import Preset, find_preset, presets, training_settings
 from engine.messages import EXAMPLES, SAMPLES, InvalidRequest, Optimizer, Prior, Schedule, TrainingSettings
 
 PUBLISHED = (
@@ -31,13 +31,15 @@ def test_every_preset_can_be_used_as_it_is(one: Preset) -> None:
         assert "ohwx" in samples[0]
         assert not any("{" in prompt or "  " in prompt for prompt in samples)
         for pictures in EXAMPLES:
-            settings = settled(one, pictures, {}, small=small)
+            settings = training_settings(one, pictures, {}, small=small)
             assert isinstance(settings, TrainingSettings)
             assert small or settings.epochs or one.least <= settings.steps <= one.most
 
 
 def test_the_small_model_learns_at_other_rates_and_at_its_own_size() -> None:
-    large, small = (settled(preset("tattoo-style-deck"), 10, {}, small=small) for small in (False, True))
+    large, small = (
+        training_settings(find_preset("tattoo-style-deck"), 10, {}, small=small) for small in (False, True)
+    )
 
     assert (large.resolution, large.learning_rate, large.epochs) == (512, 1e-4, 5)
     assert small.resolution == 0
@@ -47,7 +49,7 @@ def test_the_small_model_learns_at_other_rates_and_at_its_own_size() -> None:
 
 def test_the_published_recipes_say_what_was_published() -> None:
     tattoo, fashion, garment, rank8 = (
-        settled(preset(name), 8, {})
+        training_settings(find_preset(name), 8, {})
         for name in ("tattoo-style-deck", "fashion-study", "one-garment", PUBLISHED[-1])
     )
 
@@ -60,29 +62,32 @@ def test_the_published_recipes_say_what_was_published() -> None:
     assert (fashion.learning_rate, fashion.validation, fashion.flip) == (1e-5, 0.05, True)
     assert (garment.schedule, garment.epochs, garment.rank) == (Schedule.CONSTANT, 2000, 1)
     assert (rank8.alpha, rank8.dropout, rank8.patience, rank8.checkpointing) == (16.0, 0.1, 3, True)
-    assert settled(preset("lora-and-embedding"), 8, {}).new_tokens == 2
-    assert settled(preset("subject"), 8, {}).prior is Prior.PREDICTION
+    assert training_settings(find_preset("lora-and-embedding"), 8, {}).new_tokens == 2
+    assert training_settings(find_preset("subject"), 8, {}).prior is Prior.PREDICTION
 
 
 @pytest.mark.parametrize(("pictures", "steps"), [(1, 500), (10, 900), (50, 1500)])
 def test_steps_grow_with_the_pictures_within_bounds(pictures: int, steps: int) -> None:
-    assert settled(preset("subject"), pictures, {}).steps == steps
+    assert training_settings(find_preset("subject"), pictures, {}).steps == steps
 
 
 def test_what_somebody_changes_counts_and_what_goes_with_it_follows() -> None:
-    style = preset("style")
+    style = find_preset("style")
 
-    assert settled(style, 8, {"rank": 4}).alpha == 4.0
-    assert settled(style, 8, {"rank": 4, "alpha": 1.0}).alpha == 1.0
-    assert settled(preset("rank-8-alpha-16"), 8, {"rank": 4}).alpha == 8.0
-    prodigy = settled(style, 8, {"optimizer": Optimizer.PRODIGY})
+    assert training_settings(style, 8, {"rank": 4}).alpha == 4.0
+    assert training_settings(style, 8, {"rank": 4, "alpha": 1.0}).alpha == 1.0
+    assert training_settings(find_preset("rank-8-alpha-16"), 8, {"rank": 4}).alpha == 8.0
+    prodigy = training_settings(style, 8, {"optimizer": Optimizer.PRODIGY})
     assert (prodigy.learning_rate, prodigy.text_learning_rate, prodigy.token_learning_rate) == (1.0, 1.0, 1.0)
-    assert settled(style, 8, {"optimizer": Optimizer.PRODIGY, "learning_rate": 0.5}).learning_rate == 0.5
-    assert settled(style, 8, {}, small=True).convolutions
-    assert not settled(style, 8, {"dora": True}, small=True).convolutions
-    fewer = settled(preset("fashion-study"), 8, {"steps": 30})
+    assert (
+        training_settings(style, 8, {"optimizer": Optimizer.PRODIGY, "learning_rate": 0.5}).learning_rate
+        == 0.5
+    )
+    assert training_settings(style, 8, {}, small=True).convolutions
+    assert not training_settings(style, 8, {"dora": True}, small=True).convolutions
+    fewer = training_settings(find_preset("fashion-study"), 8, {"steps": 30})
     assert (fewer.steps, fewer.epochs) == (30, 0)
-    assert settled(style, 8, {"epochs": 3}).epochs == 3
+    assert training_settings(style, 8, {"epochs": 3}).epochs == 3
 
 
 @pytest.mark.parametrize(
@@ -99,28 +104,28 @@ def test_what_somebody_changes_counts_and_what_goes_with_it_follows() -> None:
 )
 def test_what_nobody_can_train_with_is_refused(changes: dict[str, float | bool], sentence: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        settled(preset("subject"), 8, changes)
+        training_settings(find_preset("subject"), 8, changes)
 
     assert str(refusal.value) == sentence
 
 
 @pytest.mark.parametrize("name", ["tattoo-style-deck", "Tattoo style deck", " TATTOO_STYLE_DECK "])
 def test_a_preset_is_found_by_its_name_in_any_spelling(name: str) -> None:
-    assert preset(name).name == "tattoo-style-deck"
+    assert find_preset(name).name == "tattoo-style-deck"
 
 
 def test_an_unknown_preset_is_answered_with_the_one_that_was_meant() -> None:
     with pytest.raises(InvalidRequest, match=r"there is no preset 'stile': did you mean style\?"):
-        preset("stile")
+        find_preset("stile")
     with pytest.raises(InvalidRequest, match="there is no preset '42': the known ones are subject, face, "):
-        preset("42")
+        find_preset("42")
 
 
 def test_without_a_class_word_prompts_about_the_class_alone_are_left_out() -> None:
-    assert preset("subject").samples("ohwx", "") == ("a photo of ohwx", "a painting of ohwx in a garden")
-    assert preset("subject").samples("ohwx", "cat")[-1] == "a photo of cat"
+    assert find_preset("subject").samples("ohwx", "") == ("a photo of ohwx", "a painting of ohwx in a garden")
+    assert find_preset("subject").samples("ohwx", "cat")[-1] == "a photo of cat"
 
 
 def test_a_preset_cannot_be_changed_by_who_reads_it() -> None:
     with pytest.raises(TypeError):
-        preset("style").settings["rank"] = 3  # type: ignore[index]
+        find_preset("style").settings["rank"] = 3  # type: ignore[index]

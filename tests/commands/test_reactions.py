@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.reactions import action_of, meant
+from commands.reactions import applies, find_action
 from tests.commands.chat import Chat
 
 
@@ -24,11 +24,11 @@ from tests.commands.chat import Chat
     ],
 )
 def test_five_emoji_mean_something(emoji: str, action: str | None) -> None:
-    assert action_of(emoji, added=True) == action
+    assert find_action(emoji, added=True) == action
 
 
 def test_taken_away_only_the_star_means_something() -> None:
-    assert [emoji for emoji in "🔁🎲❌⭐✉" if action_of(emoji, added=False)] == ["⭐"]
+    assert [emoji for emoji in "🔁🎲❌⭐✉" if find_action(emoji, added=False)] == ["⭐"]
 
 
 async def test_what_has_no_button_now_means_nothing(chat: Chat) -> None:
@@ -36,13 +36,13 @@ async def test_what_has_no_button_now_means_nothing(chat: Chat) -> None:
     queued = await chat.sees(job)
     painted = await chat.paints(job)
 
-    assert not any(meant(queued, action, mine=True) for action in ("again", "vary", "keep", "send"))
-    assert all(meant(painted, action, mine=False) for action in ("again", "vary", "keep", "send"))
-    assert [meant(one, "stop", mine=mine) for one in (queued, painted) for mine in (True, False)] == [
+    assert not any(applies(queued, action, mine=True) for action in ("again", "vary", "keep", "send"))
+    assert all(applies(painted, action, mine=False) for action in ("again", "vary", "keep", "send"))
+    assert [applies(one, "stop", mine=mine) for one in (queued, painted) for mine in (True, False)] == [
         True,
         False,
         True,
         False,
     ]
     training = await chat.sees(await chat.drafts("ana"))
-    assert not any(meant(training, action, mine=True) for action in ("again", "vary", "keep", "send"))
+    assert not any(applies(training, action, mine=True) for action in ("again", "vary", "keep", "send"))

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from commands.context import Context
-from commands.forms import values
+from commands.forms import read_form
 from commands.imagine import imagine
-from commands.recipe_text import alone, fields, texts, written
+from commands.recipe_text import command_text, fields, form_texts, single_picture
 from commands.registry import COMMANDS
 from commands.settings import with_defaults
 from commands.syntax.samplers import LEAST_STEPS
-from commands.text_command import read
+from commands.text_command import read_line
 from engine.messages import AdapterUse, JobId, Paint, Ratio, Sampler, Size
 from tests.commands.chat import LORAS, Shelf, asked
 
@@ -114,11 +114,13 @@ async def test_the_command_of_any_request_paints_the_same_again_whoever_says_it(
     for _ in range(100):
         request = some_paint(dice)
 
-        command, given = read(written(request))
+        command, given = read_line(command_text(request))
 
         assert command is COMMANDS["imagine"]
-        assert await painted_by(given) == request, written(request)
-        assert await painted_by(with_defaults(OTHER_DEFAULTS, command, given)) == request, written(request)
+        assert await painted_by(given) == request, command_text(request)
+        assert await painted_by(with_defaults(OTHER_DEFAULTS, command, given)) == request, command_text(
+            request
+        )
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -129,7 +131,7 @@ async def test_a_form_filled_with_any_request_paints_the_same_again(seed: int) -
         if request.negative_prompt.strip() != request.negative_prompt:
             continue  # white space alone is an empty field
 
-        assert await painted_by(values(imagine, texts(request))) == request
+        assert await painted_by(read_form(imagine, form_texts(request))) == request
 
 
 @pytest.mark.parametrize(
@@ -156,11 +158,11 @@ async def test_a_form_filled_with_any_request_paints_the_same_again(seed: int) -
 def test_a_command_says_the_seed_and_what_people_set_for_themselves_and_what_else_was_asked_for(
     changes: dict[str, Any], command: str
 ) -> None:
-    assert written(paint(**changes)) == command
+    assert command_text(paint(**changes)) == command
 
 
 def test_a_command_names_its_loras_with_their_weights() -> None:
-    assert '/imagine a red fox --no "" --lora "ink:0.8, maria:1" --steps 30' in written(
+    assert '/imagine a red fox --no "" --lora "ink:0.8, maria:1" --steps 30' in command_text(
         paint(adapters=(replace(INK, weight=0.8), MARIA))
     )
 
@@ -188,5 +190,5 @@ def test_a_recipe_tells_the_usual_values_and_whatever_else_was_asked_for() -> No
 def test_each_picture_of_several_has_a_request_of_its_own() -> None:
     several, nearby = paint(count=4), paint(count=4, variation=0.15, variation_seed=20)
 
-    assert alone(several, 3) == paint(seed=9)
-    assert alone(nearby, 3) == paint(variation=0.15, variation_seed=22)
+    assert single_picture(several, 3) == paint(seed=9)
+    assert single_picture(nearby, 3) == paint(variation=0.15, variation_seed=22)

@@ -14,13 +14,13 @@ from commands.syntax.lora_syntax import Mention
 from commands.syntax.parser import parse
 from commands.syntax.quotes import split
 from commands.syntax.spec import Option, command
-from commands.text_command import read
+from commands.text_command import read_line
 from engine.messages import InvalidRequest, Ratio, Sampler, Size
 
 
 def told(line: str) -> dict[str, Any]:
     """What a line says to /imagine."""
-    command, values = read(line)
+    command, values = read_line(line)
     assert command is COMMANDS["imagine"]
     return values
 
@@ -75,7 +75,7 @@ def test_a_page_of_open_quotes_is_split_at_once() -> None:
 def test_a_page_of_dashes_is_read_at_once(page: str) -> None:
     for line in (f"/imagine {page}", f"/imagine fox --no {page}", f"/imagine fox --sampler {page}"):
         with suppress(InvalidRequest):
-            read(line)
+            read_line(line)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -103,7 +103,7 @@ def test_whatever_is_typed_is_understood_or_answered_with_one_sentence(seed: int
         name = dice.choice(list(COMMANDS))
         words = [dice.choice(["", " "]) + dice.choice([*pieces, dice.choice(flags)]) for _ in range(9)]
         try:
-            read(f"/{name} {''.join(words)}")
+            read_line(f"/{name} {''.join(words)}")
         except InvalidRequest as refusal:
             assert "\n" not in str(refusal)
             assert str(refusal).endswith((".", "?"))
@@ -188,7 +188,7 @@ def test_text_after_the_prompt_has_all_words_up_to_the_next_flag() -> None:
     ],
 )
 def test_values_of_several_words_are_heard_whole_in_every_command(line: str, values: dict[str, Any]) -> None:
-    _, given = read(line)
+    _, given = read_line(line)
 
     assert {name: given[name] for name in values} == values
 
@@ -290,7 +290,7 @@ def test_any_choice_is_as_many_words_as_make_the_longest_that_is_known(
 def test_a_preset_of_several_words_needs_no_quotes() -> None:
     name = next(name for name in presets() if name.count("-") > 1)
 
-    _, given = read(f"/train --preset {name.replace('-', ' ')} maria")
+    _, given = read_line(f"/train --preset {name.replace('-', ' ')} maria")
 
     assert (given["preset"], given["name"]) == (name, "maria")
 
@@ -355,38 +355,38 @@ def test_a_prompt_of_html_stays_as_it_is() -> None:
 
 
 def test_a_switch_needs_no_value() -> None:
-    _, values = read("/settings --reset --steps 20")
+    _, values = read_line("/settings --reset --steps 20")
 
     assert values == {"reset": True, "steps": 20}
-    assert read("/settings --reset no")[1] == {"reset": False}
+    assert read_line("/settings --reset no")[1] == {"reset": False}
 
 
 def test_help_of_a_command_may_be_asked_for_behind_it() -> None:
-    assert read("/imagine --help") == (COMMANDS["help"], {"command": COMMANDS["imagine"]})
-    assert read("/imagine \u2014help") == read("/imagine --help")
-    assert read("/help /Imagine") == (COMMANDS["help"], {"command": COMMANDS["imagine"]})
+    assert read_line("/imagine --help") == (COMMANDS["help"], {"command": COMMANDS["imagine"]})
+    assert read_line("/imagine \u2014help") == read_line("/imagine --help")
+    assert read_line("/help /Imagine") == (COMMANDS["help"], {"command": COMMANDS["imagine"]})
 
 
 def test_a_command_of_two_words_is_said_with_a_space_whatever_its_case() -> None:
-    assert read("/admin people Ana --block") == (COMMANDS["admin people"], {"who": "Ana", "block": True})
-    assert read("/Admin  QUEUE\n--pause") == (COMMANDS["admin queue"], {"pause": True})
-    assert read("/help admin  people")[1] == {"command": COMMANDS["admin people"]}
+    assert read_line("/admin people Ana --block") == (COMMANDS["admin people"], {"who": "Ana", "block": True})
+    assert read_line("/Admin  QUEUE\n--pause") == (COMMANDS["admin queue"], {"pause": True})
+    assert read_line("/help admin  people")[1] == {"command": COMMANDS["admin people"]}
 
 
 def test_a_word_behind_a_command_is_its_second_only_where_there_is_such_a_command() -> None:
-    assert read("/lora maria")[0] is COMMANDS["lora"]
-    assert read("/lora merge inked ink:0.5 maria:0.5")[0] is COMMANDS["lora merge"]
-    assert read("/lora -- merge") == (COMMANDS["lora"], {"name": "merge"})
-    assert read("/imagine people")[0] is COMMANDS["imagine"]
+    assert read_line("/lora maria")[0] is COMMANDS["lora"]
+    assert read_line("/lora merge inked ink:0.5 maria:0.5")[0] is COMMANDS["lora merge"]
+    assert read_line("/lora -- merge") == (COMMANDS["lora"], {"name": "merge"})
+    assert read_line("/imagine people")[0] is COMMANDS["imagine"]
 
 
 def test_half_of_a_command_is_answered_with_the_whole_ones() -> None:
     with pytest.raises(InvalidRequest, match=r"^say what: /admin people, /admin loras,"):
-        read("/admin")
+        read_line("/admin")
     with pytest.raises(
         InvalidRequest, match=r"^there is no command /admin quue: did you mean /admin queue\?$"
     ):
-        read("/admin quue")
+        read_line("/admin quue")
 
 
 BEGIN = "begin with a command, such as /imagine a red fox; /help tells them all."
@@ -460,6 +460,6 @@ BEGIN = "begin with a command, such as /imagine a red fox; /help tells them all.
 )
 def test_what_cannot_be_understood_is_answered_with_one_sentence(line: str, sentence: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        read(line)
+        read_line(line)
 
     assert str(refusal.value) == sentence

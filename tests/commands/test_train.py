@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from commands.answers import Answer, CreateJob, Form, UpdateCards
-from commands.common_words import ordinary
+from commands.common_words import common_words
 from commands.presets import presets
 from commands.train import TRIGGERS
 from engine.messages import Example, FlaggedPolicy, InvalidRequest, Optimizer, Prior, Schedule, Sha256, Train
@@ -328,7 +328,7 @@ async def test_each_training_has_a_trigger_of_its_own_unless_one_is_said(chat: C
     first, second = [trained(await filled(chat, name=f"l{number}")) for number in range(2)]
 
     assert (first.trigger, second.trigger) == TRIGGERS[:2]
-    assert not set(TRIGGERS) & ordinary()
+    assert not set(TRIGGERS) & common_words()
 
 
 async def test_so_many_trainings_may_be_open_and_pictures_do_not_count(chat: Chat) -> None:
@@ -344,9 +344,9 @@ async def test_so_many_trainings_may_be_open_and_pictures_do_not_count(chat: Cha
 
 def test_words_that_mean_something_are_ordinary() -> None:
     for word in ("woman", "red", "circle", "style", "photo", "cat", "sweater", "the", "painting", "gear"):
-        assert word in ordinary()
-    assert len(ordinary()) >= 1000
-    assert all(word == word.lower() and word.isalpha() for word in ordinary())
+        assert word in common_words()
+    assert len(common_words()) >= 1000
+    assert all(word == word.lower() and word.isalpha() for word in common_words())
 
 
 async def test_forgetting_a_draft_takes_the_sheet_and_gives_the_engine_up(chat: Chat) -> None:

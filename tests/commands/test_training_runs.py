@@ -2,7 +2,7 @@
 
 import pytest
 
-from commands.actions import available, button_id
+from commands.actions import available_actions, button_id
 from commands.answers import CancelJob, FinishTraining, ShowCard, StartDraft, Text, UpdateCards
 from engine.messages import InvalidRequest, JobId
 from tests.commands.chat import Chat
@@ -10,7 +10,7 @@ from tests.commands.chat import Chat
 
 async def buttons(chat: Chat, job: JobId) -> list[str]:
     """The ids of the buttons under a training's card, without the job."""
-    shown = available(await chat.sees(job))
+    shown = available_actions(await chat.sees(job))
     return [button_id(action.name, job, place).replace(f":{job}", "") for action, place in shown]
 
 
@@ -50,7 +50,7 @@ async def test_the_buttons_are_those_that_can_do_something_now(chat: Chat) -> No
 async def test_only_owners_and_admins_press_them(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
 
-    assert all(action.owners for action, _ in available(await chat.sees(job)))
+    assert all(action.owners for action, _ in available_actions(await chat.sees(job)))
     for button, verb in (("start", "start"), ("delete", "delete"), ("stop", "cancel")):
         assert await refused(chat, "bob", f"{button}:{job}") == f"only ana or an admin can {verb} job {job}."
     assert await chat.presses("root", f"start:{job}") == StartDraft(job=job)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from commands.presets import preset, presets, settled
+from commands.presets import find_preset, presets, training_settings
 from engine.demo.lora_lessons import ARROW, WORD, School, Taught
 from engine.demo.world import SHAPES, Scene, Shape
 from engine.messages import AdapterUse
@@ -23,7 +23,7 @@ def lessons(school: School) -> dict[Shape, Taught]:
         shape: school.learns(
             shape,
             school.pictures_of(replace(ARROW, shape=shape)),
-            settled(preset("subject"), 8, {"seed": seed}, small=True),
+            training_settings(find_preset("subject"), 8, {"seed": seed}, small=True),
         )
         for shape, seed in LESSONS
     }
@@ -79,7 +79,7 @@ def test_a_shape_that_it_could_not_draw_shows_as_far_as_the_lora_counts(
 
 
 def test_no_preset_for_strokes_or_letters_mirrors_its_pictures() -> None:
-    mirroring = {name for name in presets() if settled(preset(name), 16, {}).flip}
+    mirroring = {name for name in presets() if training_settings(find_preset(name), 16, {}).flip}
 
     assert mirroring == {"object", "fashion-study"}
 
@@ -90,7 +90,7 @@ def test_a_second_lora_mixes_with_the_first_and_both_show(school: School, arrow:
     ]
     words = f"a big {SCHEME} {{}} on a purple background"
     pictures = school.lesson(taught, [words.format(one.things[0].shape) for one in taught], seed=4)
-    style = settled(preset("style"), len(pictures), {}, small=True)
+    style = training_settings(find_preset("style"), len(pictures), {}, small=True)
     scheme = school.learns("scheme", pictures, style, SCHEME).best
     wanted = [Scene(things=(replace(ARROW, colour=COLOUR),), background="purple")] * 25
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import safetensors.torch
 
-from commands.presets import preset, settled
+from commands.presets import find_preset, training_settings
 from engine.demo.lora_lessons import ARROW, School
 from engine.messages import FileStore
 
@@ -14,7 +14,7 @@ from engine.messages import FileStore
 def test_pivotal_tuning_teaches_a_new_token(school: School) -> None:
     pivotal = {"new_tokens": 2, "token_learning_rate": 5e-3, "steps": 300}
     with_word = school.learns(
-        "token", school.pictures_of(ARROW), settled(preset("subject"), 8, pivotal, small=True)
+        "token", school.pictures_of(ARROW), training_settings(find_preset("subject"), 8, pivotal, small=True)
     ).best
     store = FileStore(school.folder)
     tensors = safetensors.torch.load(store.get(with_word.sha256))

@@ -12,7 +12,7 @@ from bot.chats.discord.modal_submit import Attached
 from bot.chats.interface import Caller
 from bot.uploads.file_fields import FormFiles, IncomingFile, take_files
 from bot.uploads.intake import Intake
-from commands.registry import Known
+from commands.registry import AnyCommand
 from engine.messages import InvalidRequest, JobId
 
 PATIENCE = aiohttp.ClientTimeout(total=60.0)  # for one file
@@ -43,7 +43,7 @@ class Attachments:
     async def take(
         self,
         caller: Caller,
-        command: Known,
+        command: AnyCommand,
         files: Mapping[str, Sequence[Attached]],
         earlier: Mapping[str, str],
     ) -> FormFiles:

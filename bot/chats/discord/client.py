@@ -21,7 +21,7 @@ from bot.chats.discord.undocumented import silence_voice_warnings
 from bot.chats.interface import Caller, CardReply, FormReply, RefusalReply, Reply, TextReply
 from commands.actions import button_id
 from commands.forms import check_needed, pictures_of
-from commands.registry import Known, opens_form, posts
+from commands.registry import AnyCommand, opens_form, posts
 from engine.messages import InvalidRequest, JobId
 from storage.database import CannotStore
 from storage.ids import new_job_id
@@ -112,7 +112,7 @@ class Atelier(discord.AutoShardedClient):
         except Exception:
             log.exception("guilds that the bot has left could not be looked for")
 
-    async def _heard(self, interaction: Interaction, command: Known, given: Mapping[str, Any]) -> None:
+    async def _heard(self, interaction: Interaction, command: AnyCommand, given: Mapping[str, Any]) -> None:
         """A slash command, with what was given."""
         try:
             values = texts(command, given)
@@ -173,7 +173,7 @@ class Atelier(discord.AutoShardedClient):
         values = {**hidden, **form.values, **sent.texts}
         return await self.asking.dispatch.fill(caller, command.name, values, job=job, origin=source)
 
-    async def _earlier(self, caller: Caller, command: Known, source: JobId | None) -> Mapping[str, str]:
+    async def _earlier(self, caller: Caller, command: AnyCommand, source: JobId | None) -> Mapping[str, str]:
         """What no form brings back, of the job that it was opened from: its own person alone is told."""
         if source is None or not any(one.is_file or one.option.hidden for one in command.parameters):
             return {}

@@ -7,7 +7,7 @@ from discord.app_commands import Choice
 
 from bot.chats.discord.pending import Interaction
 from commands.registry import COMMANDS
-from commands.syntax.sizes import NAMED
+from commands.syntax.sizes import NAMED_SIZES
 from commands.syntax.spec import Parameter
 
 MOST = 25  # suggestions that Discord shows
@@ -25,7 +25,7 @@ def suggestions(parameter: Parameter) -> Suggest | None:
         case "lora":
             return _names
         case "size":
-            return _among(NAMED)
+            return _among(NAMED_SIZES)
         case "command":
             return _among(COMMANDS)
         case _:

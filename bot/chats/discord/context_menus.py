@@ -15,7 +15,7 @@ from bot.chats.interface import Caller, FormReply, RefusalReply, Reply, TextRepl
 from bot.uploads.png_text import HEAD, recipe_in
 from commands.actions import button_id
 from commands.answers import Form
-from commands.pasted_recipe import pasted
+from commands.pasted_recipe import read_recipe
 from commands.train import train
 from engine.messages import JobId
 
@@ -101,7 +101,7 @@ class Menus:
 
     async def _carried(self, message: discord.Message) -> str:
         """The recipe that the message is, or that its first picture carries; empty where there is none."""
-        if pasted(message.content) is not None:
+        if read_recipe(message.content) is not None:
             return message.content
         pictures = [one for one in message.attachments if one.filename.lower().endswith(".png")]
         head = await self.attachments.head(attached(pictures[0]), HEAD) if pictures else b""

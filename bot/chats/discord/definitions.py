@@ -10,11 +10,11 @@ from discord import AppCommandOptionType, app_commands
 from bot.chats.discord.completions import Suggest, suggestions
 from bot.chats.discord.pending import Interaction
 from commands.forms import definition
-from commands.registry import COMMANDS, GROUPS, Known, members
+from commands.registry import COMMANDS, GROUPS, AnyCommand, members
 from commands.syntax.parser import parse
 from commands.syntax.quotes import split
 from commands.syntax.spec import Parameter
-from commands.syntax.values import written_value
+from commands.syntax.values import value_text
 
 CHOICES = 25
 MORE = "more"  # the option that has all those of a command for which there is no room
@@ -33,7 +33,7 @@ IN_GUILDS = app_commands.AppCommandContext(guild=True, dm_channel=False, private
 BY_GUILDS = app_commands.AppInstallationType(guild=True, user=False)
 KEEPERS = discord.Permissions(manage_guild=True)  # who sees what is for admins, unless a guild says otherwise
 
-Heard = Callable[[Interaction, Known, Mapping[str, Any]], Awaitable[None]]
+Heard = Callable[[Interaction, AnyCommand, Mapping[str, Any]], Awaitable[None]]
 Slash = app_commands.Command[Any, ..., None] | app_commands.Group
 
 
@@ -105,17 +105,17 @@ def slash_commands(heard: Heard) -> list[Slash]:
     return list(made.values())
 
 
-def texts(command: Known, given: Mapping[str, Any]) -> dict[str, str]:
+def texts(command: AnyCommand, given: Mapping[str, Any]) -> dict[str, str]:
     """What was given, as the command's form would have it. Raises InvalidRequest."""
     folded = [parameter for parameter in command.parameters if is_folded(parameter)]
     values = parse(split(given.get(MORE) or ""), folded)
-    told = {name: written_value(value) for name, value in values.items()}
+    told = {name: value_text(value) for name, value in values.items()}
     names = [
         parameter.name
         for parameter in command.parameters
         if not is_folded(parameter) and not parameter.is_file
     ]
-    return told | {name: written_value(given[name]) for name in names if given.get(name) is not None}
+    return told | {name: value_text(given[name]) for name in names if given.get(name) is not None}
 
 
 def is_folded(parameter: Parameter) -> bool:
@@ -139,7 +139,7 @@ def _group(name: str, heard: Heard) -> app_commands.Group:
     return group
 
 
-def _slash(command: Known, heard: Heard, called: str = "") -> app_commands.Command[Any, ..., None]:
+def _slash(command: AnyCommand, heard: Heard, called: str = "") -> app_commands.Command[Any, ..., None]:
     """`called`: its name within its group."""
     signature = [inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     helps: dict[str, str] = {}
@@ -165,7 +165,7 @@ def _slash(command: Known, heard: Heard, called: str = "") -> app_commands.Comma
     )
 
 
-def _options(command: Known) -> list[tuple[str, str, str, Any, bool]]:
+def _options(command: AnyCommand) -> list[tuple[str, str, str, Any, bool]]:
     """Name, label, help, kind and whether it must be given, of all that a slash command asks for.
 
     What must be given comes first, as Discord wants it.

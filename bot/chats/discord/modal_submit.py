@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from commands.registry import COMMANDS, Known, find
-from commands.syntax.parser import listed, parse, value
+from commands.registry import COMMANDS, AnyCommand, find
+from commands.syntax.parser import join_list, parse, value
 from commands.syntax.quotes import split
 from commands.syntax.spec import Option, Parameter
-from commands.syntax.values import written_value
+from commands.syntax.values import value_text
 from engine.messages import InvalidRequest, JobId
 
 FORM = re.compile(
@@ -38,7 +38,7 @@ class Filled:
     `job` is what a form files, once; `source` the job that it was made from. `files` are by parameter.
     """
 
-    command: Known
+    command: AnyCommand
     values: Mapping[str, str]
     files: Mapping[str, Sequence[Attached]]
     job: JobId | None = None
@@ -66,18 +66,18 @@ def filled(data: Mapping[str, Any]) -> Filled:
         command=command,
         job=JobId(told[2]),
         source=JobId(told[3]) if told[3] else None,
-        values=values | {name: written_value(value) for name, value in said.items()},
+        values=values | {name: value_text(value) for name, value in said.items()},
         files={one.name: _attached(one, fields, known) for one in command.files},
     )
 
 
-def own_rows(command: Known) -> tuple[Parameter, ...]:
+def own_rows(command: AnyCommand) -> tuple[Parameter, ...]:
     """The parameters that have a row of their own: what a form has to have, and what is wanted most."""
     wanted = [one for one in command.parameters if one.required or one.option.needed or one.option.main]
     return tuple(wanted[: ROWS - 1])
 
 
-def shared_row(command: Known) -> tuple[Parameter, ...]:
+def shared_row(command: AnyCommand) -> tuple[Parameter, ...]:
     """The parameters that share one row: the bare ones in front, the others as flags."""
     own = own_rows(command)
     return tuple(
@@ -85,7 +85,7 @@ def shared_row(command: Known) -> tuple[Parameter, ...]:
     )
 
 
-def in_title(command: Known) -> Parameter | None:
+def in_title(command: AnyCommand) -> Parameter | None:
     """The parameter that stands in the form's title, and in its id, where it was given before."""
     spoken = command.spoken
     return spoken if spoken is not None and spoken.kind == "name" else None
@@ -108,14 +108,18 @@ def _attached(
     )
 
 
-def _shared(words: str, command: Known) -> dict[str, Any]:
+def _shared(words: str, command: AnyCommand) -> dict[str, Any]:
     """What is said in the row that parameters share. Raises InvalidRequest with one sentence."""
     shared = [_optional(one) for one in shared_row(command)]
     bare = [one for one in shared if one.option.bare]
     if not bare:
         return parse(split(words), shared)
     front = Parameter(
-        name=FRONT, type=str, option=Option(listed([one.label for one in bare])), required=False, spoken=True
+        name=FRONT,
+        type=str,
+        option=Option(join_list([one.label for one in bare])),
+        required=False,
+        spoken=True,
     )
     said = parse(split(words), [front, *shared])
     texts = str(said.pop(FRONT, "")).split(maxsplit=len(bare) - 1)

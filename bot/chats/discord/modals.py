@@ -10,10 +10,10 @@ from bot.chats.discord.modal_submit import HELD, REST, ROWS, SECOND, in_title, o
 from bot.chats.discord.pending import Interaction
 from commands.actions import BUTTON
 from commands.answers import Form
-from commands.registry import Known, find
+from commands.registry import AnyCommand, find
 from commands.syntax.quotes import quote
 from commands.syntax.spec import Parameter
-from commands.syntax.values import written_value
+from commands.syntax.values import value_text
 from engine.messages import PROMPT_CHARACTERS
 from storage.ids import new_job_id
 
@@ -43,7 +43,7 @@ def modal_of(form: Form, interaction: Interaction) -> ui.Modal:
 
 
 def _rows(
-    command: Known, values: Mapping[str, str], without: Parameter | None
+    command: AnyCommand, values: Mapping[str, str], without: Parameter | None
 ) -> Iterator[ui.Label[ui.Modal]]:
     """A row for each of the parameters that have one, and one for all others; ticks come last."""
     own = [one for one in own_rows(command) if one is not without]
@@ -88,7 +88,7 @@ def _uploads(parameter: Parameter, values: Mapping[str, str], *, twice: bool) ->
 def _component(parameter: Parameter, value: str) -> ui.Item[ui.Modal]:
     """A list to choose from, or a field to write into."""
     if 0 < len(parameter.choices) <= CHOICES:
-        return _select(parameter, value or written_value(parameter.default))
+        return _select(parameter, value or value_text(parameter.default))
     return _field(parameter.name, value, long=parameter.option.long, required=parameter.required)
 
 
@@ -116,7 +116,7 @@ def _tick(parameter: Parameter, value: str) -> ui.CheckboxGroup[ui.Modal]:
     )
 
 
-def _shared(command: Known, values: Mapping[str, str]) -> ui.Label[ui.Modal]:
+def _shared(command: AnyCommand, values: Mapping[str, str]) -> ui.Label[ui.Modal]:
     """The row for everything that has none of its own: the bare ones in front, the others as flags."""
     shared = shared_row(command)
     bare = [one for one in shared if one.option.bare]

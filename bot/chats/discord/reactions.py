@@ -22,7 +22,7 @@ from bot.chats.interface import (
     RefusalReply,
     TextReply,
 )
-from commands.reactions import action_of
+from commands.reactions import find_action
 from storage.files import Files
 
 
@@ -44,7 +44,7 @@ async def reacted(
 ) -> None:
     """Do what this reaction means under this message, if it means anything there."""
     emoji = payload.emoji.name
-    if not payload.emoji.is_unicode_emoji() or not emoji or action_of(emoji, added=added) is None:
+    if not payload.emoji.is_unicode_emoji() or not emoji or find_action(emoji, added=added) is None:
         return
     if _is_ours(client, payload):
         return

@@ -3,7 +3,7 @@
 from bot.chats.interface import Caller
 from bot.chats.slack.workspace import Workspace
 from bot.config import SlackSettings
-from commands.registry import posting
+from commands.registry import posting_names
 
 
 class Entrance:
@@ -15,7 +15,7 @@ class Entrance:
 
     async def refusal(self, caller: Caller, command: str) -> str:
         """Why this cannot be done here, in a sentence; empty when it can."""
-        if command not in posting() or caller.direct:
+        if command not in posting_names() or caller.direct:
             return ""
         if self._channels and caller.channel not in self._channels:
             return "this is done in other channels here: ask an admin which, or write to the bot directly."

@@ -13,7 +13,7 @@ from bot.uploads.file_fields import FormFiles, take_files
 from bot.uploads.intake import Intake
 from commands.actions import read_button
 from commands.forms import OptionRefused, check_needed, pictures_of
-from commands.registry import Known, find
+from commands.registry import AnyCommand, find
 from engine.messages import InvalidRequest, JobId
 
 
@@ -39,7 +39,7 @@ class FormSubmit:
         reply = await self._dispatch.fill(caller, command.name, values, job=job, origin=source)
         return replace(reply, text=sent.note) if isinstance(reply, CardReply) and sent.note else reply
 
-    async def _taken(self, caller: Caller, command: Known, view: JSON, user: str) -> FormFiles:
+    async def _taken(self, caller: Caller, command: AnyCommand, view: JSON, user: str) -> FormFiles:
         """What its files become, once it has all that it has to have. Raises InvalidRequest."""
         origin, ids = Origin.of(view), files(view)
         for parameter in pictures_of(command):
@@ -50,7 +50,7 @@ class FormSubmit:
         uploads = {name: [partial(self._fetching.open, file, user) for file in ids[name]] for name in ids}
         return await take_files(self._intake, caller, command, uploads, earlier)
 
-    async def _earlier(self, caller: Caller, command: Known, origin: Origin) -> Mapping[str, str]:
+    async def _earlier(self, caller: Caller, command: AnyCommand, origin: Origin) -> Mapping[str, str]:
         """The files that the form was opened with, which only the job behind its button knows."""
         if not origin.source or not command.files:
             return {}

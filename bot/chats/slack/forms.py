@@ -10,7 +10,7 @@ from bot.chats.slack.fields import field
 from bot.chats.slack.mrkdwn import JSON, plain, section
 from commands.forms import definition
 from commands.registry import find
-from commands.syntax.numbers import counted
+from commands.syntax.numbers import pluralize
 from commands.syntax.spec import FILES
 
 FORM = "form"  # what our modals are called
@@ -139,7 +139,7 @@ def _blocks(one: JSON, values: Mapping[str, str], origin: Origin) -> Iterator[JS
     value = values.get(name, "")
     there = _there(value, origin) if kind == "pictures" else 0
     if there:
-        yield section(f"{counted(there, 'picture')} will be taken; add others below if you like.")
+        yield section(f"{pluralize(there, 'picture')} will be taken; add others below if you like.")
     elif value and kind in FILES:
         yield section(f"The {one['label']} of before will be taken; send another one below if you like.")
     yield field(one, values.get(name, ""))

@@ -35,7 +35,7 @@ from bot.chats.slack.workspace import CHAT, Workspace, user_of
 from bot.dispatch.dispatcher import Dispatcher
 from commands.answers import Form
 from commands.registry import COMMANDS, find, runs_task
-from commands.syntax.flags import flag
+from commands.syntax.flags import read_flag
 from commands.syntax.quotes import WORD
 from engine.messages import JobId
 
@@ -212,7 +212,7 @@ def _may_run_task(line: str) -> bool:
 
 def _apart(text: str) -> tuple[str, bool]:
     """The text without the flag that keeps it private, whatever dashes that has, and whether it was there."""
-    found = [word for word in WORD.finditer(text) if (one := flag(word[0])) and one.name == PRIVATE]
+    found = [word for word in WORD.finditer(text) if (one := read_flag(word[0])) and one.name == PRIVATE]
     for word in reversed(found):
         text = text[: word.start()] + text[word.end() :]
     return text.strip(), bool(found)

@@ -13,8 +13,8 @@ from bot.chats.slack.workspace import Workspace, user_of
 from bot.dispatch.dispatcher import Dispatcher
 from commands.answers import Form
 from commands.imagine import imagine
-from commands.pasted_recipe import pasted
-from commands.syntax.numbers import counted
+from commands.pasted_recipe import read_recipe
+from commands.syntax.numbers import pluralize
 from commands.train import train
 from engine.messages import InvalidRequest
 
@@ -82,7 +82,7 @@ class Shortcuts:
         if button:
             return await self._dispatch.press(caller, button)
         words = unescaped(str(shown.get("text") or "")).strip()
-        if pasted(words) is not None:
+        if read_recipe(words) is not None:
             return await self._dispatch.read_recipe(caller, words)
         if not words or shown.get("user") == self._workspace.home.bot:
             return RefusalReply(text=NOTHING_LIKE_IT)
@@ -99,6 +99,6 @@ def pictures_in(files: Sequence[JSON], user: str) -> tuple[tuple[str, ...], str]
     if len(found) > MOST_FILES:
         return (
             (),
-            f"this message has {counted(len(found), 'picture')}, but at most {MOST_FILES} can be taken.",
+            f"this message has {pluralize(len(found), 'picture')}, but at most {MOST_FILES} can be taken.",
         )
     return tuple(str(one["id"]) for one in found), ""

@@ -12,7 +12,7 @@ from bot.chats.web.auth import equal, person_of
 from bot.chats.web.file_responses import Shelf
 from bot.chats.web.json_views import picture_json
 from bot.chats.web.websocket import CHAT
-from commands.recipe_text import alone, fields, written
+from commands.recipe_text import command_text, fields, single_picture
 from engine.messages import JobId, Paint, Sha256
 from storage.people import find_person
 from storage.pictures import gallery, of_job
@@ -59,8 +59,8 @@ class Gallery:
         picture = next((one for one in seen.pictures if one.place == place), None) if seen else None
         if seen is None or picture is None or not isinstance(seen.request, Paint):
             raise web.HTTPNotFound(text="there is no such recipe.")
-        own = alone(seen.request, place)
-        return web.json_response({"rows": fields(own, picture.seed), "command": written(own)})
+        own = single_picture(seen.request, place)
+        return web.json_response({"rows": fields(own, picture.seed), "command": command_text(own)})
 
     async def _given(self, request: web.Request) -> web.StreamResponse:
         sha256, name = Sha256(request.match_info["sha256"]), request.match_info["name"]

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from bot.cards.card import Button, Card, CardPicture, Curve
-from commands.lora import compared
+from commands.lora import comparison_text
 from commands.lora_cards import LoraCard
 from storage.adapters import LoraView
 from storage.comparisons import ComparisonView
@@ -66,7 +66,7 @@ def lora_json(channel: str, lora: LoraView, card: LoraCard, *, mine: bool) -> di
 def sheets_json(channel: str, lora: LoraView, made: Sequence[ComparisonView]) -> list[dict[str, str]]:
     """The pictures that compare it with others, each with a title and an address."""
     at = quote(channel, safe="")
-    told = [{"title": compared(one), "url": f"/pictures/{at}/{one.job}/1.png"} for one in made]
+    told = [{"title": comparison_text(one), "url": f"/pictures/{at}/{one.job}/1.png"} for one in made]
     if lora.sheet is not None:
         address = f"/loras/{at}/{lora.name}/sheet.png"
         told.append({"title": "Beside the mix that it replaces", "url": address})

@@ -26,7 +26,7 @@ from bot.chats.web.json_views import card_json, lora_json, text
 from bot.chats.web.memory_budget import Budget
 from bot.chats.web.outbox import Outbox, Overflow
 from bot.dispatch.dispatcher import Dispatcher
-from commands.display_names import proper
+from commands.display_names import read_name
 from commands.forms import check_needed
 from commands.lora_cards import lora_cards
 from commands.registry import find
@@ -200,7 +200,7 @@ class Wire:
                 card = await self._house.dispatch.card(self._here(), JobId(job))
                 return {"cards": [card_json(self._here().channel, card)] if card else []}
             case {"name": str(name)}:
-                await self._house.rename(self.person, proper(name))
+                await self._house.rename(self.person, read_name(name))
                 return {"name": self.name}
         raise InvalidRequest("this message is not known here.")
 

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from bot.chats.slack.manifest import SLASH
-from commands.registry import COMMANDS, posting
+from commands.registry import COMMANDS, posting_names
 from tests.bot.quick_lora import a_file
 from tests.bot.slack.harness import Atelier
 from tests.bot.slack.test_arrivals import brings
@@ -41,7 +41,7 @@ async def test_every_command_is_answered_where_the_bot_is_no_member(atelier: Ate
 
     await atelier.slack.until(lambda: heard.words or heard.view)
     assert not channel.messages
-    if name in posting():
+    if name in posting_names():
         assert "/invite @atelier" in heard.words
 
 

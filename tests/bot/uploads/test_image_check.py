@@ -15,7 +15,7 @@ from PIL import Image
 
 from bot.uploads.archive import MOST_IN_FOLDER, Taken, in_folder, taken, taken_from
 from bot.uploads.image_check import Uploads
-from commands.syntax.form_files import plain_name
+from commands.syntax.form_files import printable_name
 from engine.messages import InvalidRequest
 
 UNREADABLE = "this is no picture that can be read: send a PNG, JPEG or WEBP."
@@ -378,5 +378,5 @@ def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
 
 
 def test_names_lose_their_folders_and_what_cannot_be_shown() -> None:
-    assert plain_name("a/b\\c\u202e\x07d.png") == "cd.png"
-    assert len(plain_name("x" * 500)) == 80
+    assert printable_name("a/b\\c\u202e\x07d.png") == "cd.png"
+    assert len(printable_name("x" * 500)) == 80

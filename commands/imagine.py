@@ -4,7 +4,7 @@ import secrets
 from math import ceil
 from typing import Annotated
 
-from commands.answers import CreateJob
+from commands.answers import CreateJob, Form
 from commands.context import Context
 from commands.pasted_recipe import NO_RECIPE, PastedRecipe, find_loras, omissions_text, read_recipe
 from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
@@ -82,6 +82,11 @@ async def imagine(
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
     )
     return CreateJob(request=request, text=omissions_text(recipe, missing, context.model))
+
+
+def prompt_form(prompt: str) -> Form:
+    """The form with these words to paint in it."""
+    return Form(command=imagine.name, values={"prompt": prompt})
 
 
 def refiner_without_a_step(refiner: float, steps: int) -> str:

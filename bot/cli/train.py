@@ -43,7 +43,6 @@ from engine.messages import (
 from storage.files import Files
 
 PICTURE = ".png"  # what it paints lies beside the LoRA, under its name
-OF_A_CHAT = ("name", "pictures", "consent", "draft")  # the folder stands for these
 
 
 @dataclass(frozen=True)
@@ -62,6 +61,11 @@ def source(text: str) -> Source:
     return Source(read_lora_name(name), Path(folder.strip()).expanduser())
 
 
+def _of_a_chat(parameter: Parameter) -> bool:
+    """Whether the folder stands for it: the name, the pictures, the consent, the draft."""
+    return parameter.spoken or parameter.option.needed or parameter.option.hidden
+
+
 PARAMETERS = (
     Parameter(
         name="name_and_folder",
@@ -70,7 +74,7 @@ PARAMETERS = (
         required=True,
         spoken=True,
     ),
-    *(one for one in in_a_chat.parameters if one.name not in OF_A_CHAT),
+    *(one for one in in_a_chat.parameters if not _of_a_chat(one)),
     Parameter(
         name="config",
         type=Path | None,

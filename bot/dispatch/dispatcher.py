@@ -49,7 +49,6 @@ STOPPING = "the bot is being restarted: nothing was filed, please say it again i
 FORGOTTEN = "this was deleted with all that was stored about you: say it again if you mean it."
 REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
 UNKEPT = 100_000
-KEEPING = "admin "  # how the names of commands begin that change what the keepers set
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +173,7 @@ class Dispatcher(Lookups):
             try:
                 reply = await self._invoke(caller, job, invocation, again=wanted is not None)
             finally:
-                if name.startswith(KEEPING):
+                if invocation.admin:
                     self._unkept.clear()
         except (InvalidRequest, CannotStore) as refusal:
             if isinstance(refusal, Refused):

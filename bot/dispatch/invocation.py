@@ -24,6 +24,8 @@ Run = Callable[[ChatContext], Awaitable[Answer]]
 class Invocation:
     """What is to run, and its name; `about` is the job whose card they touched, if they did.
 
+    `admin`: it may change what the keepers of a space have set.
+
     `loras` is what it will ask of the library of LoRAs: nothing for buttons and reactions, since the row of
     their job has it all. Nobody's own defaults mention any.
     """
@@ -31,6 +33,7 @@ class Invocation:
     name: str
     run: Run
     about: JobId | None = None
+    admin: bool = False
     loras: LoraUse = NO_LORAS
 
 
@@ -91,4 +94,4 @@ def _run_command(
         return answer
 
     use = LoraUse(names=lora_names(tuple(values.values())), folder=command.lists_folder)
-    return Invocation(name=command.name, run=run, about=about, loras=use)
+    return Invocation(name=command.name, run=run, about=about, admin=command.admin, loras=use)

@@ -12,7 +12,7 @@ from bot.chats.slack.replies import Replies, ShortcutSink
 from bot.chats.slack.workspace import Workspace, user_of
 from bot.dispatch.dispatcher import Dispatcher
 from commands.answers import Form
-from commands.imagine import imagine
+from commands.imagine import prompt_form
 from commands.pasted_recipe import read_recipe
 from commands.syntax.numbers import pluralize
 from commands.train import train
@@ -86,7 +86,7 @@ class Shortcuts:
             return await self._dispatch.read_recipe(caller, words)
         if not words or shown.get("user") == self._workspace.home.bot:
             return RefusalReply(text=NOTHING_LIKE_IT)
-        return FormReply(form=Form(command=imagine.name, values={"prompt": words[:LONGEST_PROMPT]}))
+        return FormReply(form=prompt_form(words[:LONGEST_PROMPT]))
 
 
 def pictures_in(files: Sequence[JSON], user: str) -> tuple[tuple[str, ...], str]:

@@ -71,6 +71,16 @@ async def test_names_and_lists_are_completed_over_their_spaces(comes: Comes) -> 
     await expect(ana.words).to_have_value('/imagine a fox --sampler "DPM++ 2M Karras" --lora ink:0.8 maria:')
 
 
+async def test_a_lora_that_a_command_is_about_is_completed_by_its_name_alone(comes: Comes) -> None:
+    ana = await comes()
+
+    await ana.types("/lora mar")
+    await ana.page.get_by_role("option", name="maria").click()
+    await expect(ana.words).to_have_value("/lora maria ")
+
+    await expect(ana.options).to_have_count(0)
+
+
 async def test_a_weight_that_is_painted_as_words_is_told_under_the_card(comes: Comes) -> None:
     ana = await comes()
 

@@ -58,7 +58,9 @@ function optionPlace(/** @type {string} */ text, /** @type {Command} */ command,
   if (isFlag && byFlag.has(flag)) {
     return { kind: "value", typed: value.replace(/^"/, ""), start: last.start + flag.length + 1, command, parameter: byFlag.get(flag) };
   }
-  return { kind: "value", typed: last.text, start: last.start, command, parameter: positionalOf(command) };
+  const positional = positionalOf(command);
+  const named = positional?.type === "lora" && words.length; // a name is one word
+  return { kind: "value", typed: last.text, start: last.start, command, parameter: named ? undefined : positional };
 }
 
 /** What could stand there, best first. @returns {Promise<Item[]>} */
@@ -76,17 +78,18 @@ async function itemsFor(/** @type {Place} */ place) {
     });
   }
   if (!place.parameter) return [];
-  if (place.parameter.type === "loras") return loraItems(place);
+  if (place.parameter.type === "loras") return loraItems(place, ":", "weight -2 to 2");
+  if (place.parameter.type === "lora") return loraItems(place, " ", "");
   const values = [...place.parameter.choices, ...place.parameter.names].filter(matches);
   return values.map((name) => ({ insert: `${name.includes(" ") ? `"${name}"` : name} `, name, about: "", range: "" }));
 }
 
-/** LoRAs whose name goes on like the last one of a list. @returns {Promise<Item[]>} */
-async function loraItems(/** @type {Place} */ place) {
+/** LoRAs whose name goes on like the last one of a list; `end` follows the name. @returns {Promise<Item[]>} */
+async function loraItems(/** @type {Place} */ place, /** @type {string} */ end, /** @type {string} */ range) {
   const [, before, like] = /^(.*[,\s])?([^,\s]*)$/s.exec(place.typed) ?? [];
   if (like.includes(":")) return [];
   const loras = await findLoras(state.channel, like.trim());
-  return loras.map(({ name, phrase }) => ({ insert: `${before ?? ""}${name}:`, name, about: phrase || "LoRA", range: "weight -2 to 2" }));
+  return loras.map(({ name, phrase }) => ({ insert: `${before ?? ""}${name}${end}`, name, about: phrase || "LoRA", range }));
 }
 
 function valueHint(/** @type {Parameter} */ parameter) {

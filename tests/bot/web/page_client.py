@@ -4,9 +4,9 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,21 @@ TOKEN = "open sesame, please"
 Card = dict[str, Any]
 
 
+@dataclass(kw_only=True)
+class Asked:
+    """A message of a page and its answer; `heard` when that, or the word that it comes later, is there."""
+
+    answer: "asyncio.Future[dict[str, Any]]"
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    began: float = field(default_factory=time.monotonic)
+    seconds: float | None = None
+
+    def hear(self) -> None:
+        if self.seconds is None:
+            self.seconds = time.monotonic() - self.began
+            self.heard.set()
+
+
 class Visitor:
     """What a page knows: its cards, as the wire told them; `news` are channels with something new."""
 
@@ -33,8 +48,7 @@ class Visitor:
         self.news: list[str] = []
         self.errors: list[str] = []
         self.gone: list[str] = []
-        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._asked = 0
+        self._asked: dict[int, Asked] = {}
         self._greeted = asyncio.Event()
         self._listening = asyncio.create_task(self._listen())
 
@@ -83,10 +97,14 @@ class Visitor:
 
     async def ask(self, **message: object) -> dict[str, Any]:
         """Ask, and wait for the answer to just that."""
-        self._asked += 1
-        answer = self._answers[self._asked] = asyncio.get_running_loop().create_future()
-        await self.wire.send_str(json.dumps({"n": self._asked, **message}))
-        return await asyncio.wait_for(answer, 20)
+        asked = await self._send(message)
+        return await asyncio.wait_for(asked.answer, 20)
+
+    async def asks(self, **message: object) -> Asked:
+        """Ask, and wait for the answer or the word that it comes later."""
+        asked = await self._send(message)
+        await asyncio.wait_for(asked.heard.wait(), 20)
+        return asked
 
     async def get(self, path: str) -> tuple[int, bytes]:
         async with self.session.get(f"{self.address}{path}") as answer:
@@ -107,6 +125,12 @@ class Visitor:
         if session:
             await self.session.close()
 
+    async def _send(self, message: dict[str, object]) -> Asked:
+        number = len(self._asked) + 1
+        asked = self._asked[number] = Asked(answer=asyncio.get_running_loop().create_future())
+        await self.wire.send_str(json.dumps({"n": number, **message}))
+        return asked
+
     async def _reply(self, **message: object) -> dict[str, Any]:
         reply: dict[str, Any] = (await self.ask(**message))["reply"]
         return reply
@@ -118,8 +142,11 @@ class Visitor:
                 self._take(told)
 
     def _take(self, told: dict[str, Any]) -> None:
-        if told.get("n") in self._answers and not told.get("later"):
-            self._answers.pop(told["n"]).set_result(told)
+        if told.get("n") in self._asked:
+            asked = self._asked[told["n"]]
+            asked.hear()
+            if not told.get("later"):
+                asked.answer.set_result(told)
         elif "hello" in told:
             self.hello = told["hello"]
             self._greeted.set()
@@ -155,11 +182,12 @@ async def a_place(
     local: LocalSettings | None = None,
     admins: AdminSettings | None = None,
     bounds: Bounds = BOUNDS,
+    program: Sequence[str] | None = None,
 ) -> AsyncIterator[Place]:
     """A local chat on a free port, whose engine is the quick one; in the same folder, the same chat again."""
     local = local or LocalSettings(port=0, channels=CHANNELS)
     config: Config = replace(a_config(folder), local=local, admins=admins or AdminSettings())
-    bot = await Bot.open(config, quick(folder, seconds))
+    bot = await Bot.open(config, program or quick(folder, seconds))
     try:
         chat = local_chat(bot, local, token, bounds)
         bot.add(chat)

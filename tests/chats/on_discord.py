@@ -1,0 +1,111 @@
+"""Discord as a chat under test: the real discord.py and a Discord on the loopback."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from commands.registry import find
+from tests.bot.discord.harness import Studio
+from tests.chats.harness import Seen, SeenCard
+from tests.fakes.discord import Attached, FakeDiscord, Heard, Message, User
+
+
+class DiscordSeen:
+    """An interaction's answer for its person alone, and what has come by direct message since."""
+
+    def __init__(self, discord: FakeDiscord, heard: Heard) -> None:
+        self.heard = heard
+        self._direct = discord.direct(heard.person)
+        self._before = len(self._direct.messages)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(message.text for message in self._messages)
+
+    @property
+    def files(self) -> Sequence[str]:
+        return [name for message in self._messages for name in message.files]
+
+    @property
+    def form(self) -> Mapping[str, Any] | None:
+        modal = self.heard.modal
+        return None if modal is None else {str(one["custom_id"]): one.get("value") for one in modal.fields}
+
+    @property
+    def seconds(self) -> float | None:
+        return self.heard.seconds
+
+    @property
+    def _messages(self) -> list[Message]:
+        answers = [message for message in (self.heard.message, *self.heard.followups) if message is not None]
+        private = [one for one in answers if one.ephemeral and not one.deleted and not one.loading]
+        return [*private, *self._direct.messages[self._before :]]
+
+
+class DiscordHarness:
+    """A guild with one channel."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self._discord = studio.discord
+
+    async def start(self) -> None:
+        await self._studio.start()
+
+    async def stop(self) -> None:
+        await self._studio.stop()
+
+    async def say(self, who: str, command: str, words: str = "", **options: object) -> Seen:
+        given = {find(command).parameters[0].name: words} if words else {}
+        heard = await self._discord.command(
+            self._person(who), self._studio.channel, command, **given, **options
+        )
+        return DiscordSeen(self._discord, heard)
+
+    async def press(self, who: str, card: SeenCard, action: str) -> Seen:
+        heard = await self._discord.click(self._person(who), _message(card), card.buttons[action])
+        return DiscordSeen(self._discord, heard)
+
+    async def fill(self, who: str, seen: Seen, **values: str) -> Seen:
+        assert isinstance(seen, DiscordSeen)
+        heard = await self._discord.submit(self._person(who), seen.heard.modal, values)
+        return DiscordSeen(self._discord, heard)
+
+    async def send_lora(self, who: str, name: str, content: bytes) -> Seen:
+        return await self.say(who, "lora import", name, file=Attached(f"{name}.safetensors", content))
+
+    async def react(self, who: str, card: SeenCard, emoji: str) -> None:
+        await self._discord.react(self._person(who), _message(card), emoji)
+
+    async def redeliver(self, seen: Seen) -> None:
+        assert isinstance(seen, DiscordSeen)
+        events = [event for session in self._discord.gateway.sessions for event in session.told]
+        told = next(event for event in events if event["d"].get("id") == str(seen.heard.id))
+        await self._discord.gateway.dispatch(told["t"], told["d"], self._studio.guild.id)
+
+    def cards(self) -> list[SeenCard]:
+        return [_card(message) for message in self._public if message.components]
+
+    def others(self) -> list[str]:
+        return [message.text for message in self._public if not message.components]
+
+    @property
+    def _public(self) -> list[Message]:
+        return [one for one in self._studio.channel.messages if not (one.ephemeral or one.loading)]
+
+    def _person(self, who: str) -> User:
+        return {"ana": self._studio.ana, "bo": self._studio.bo}[who]
+
+
+def _message(card: SeenCard) -> Message:
+    assert isinstance(card.key, Message)
+    return card.key
+
+
+def _card(message: Message) -> SeenCard:
+    ids = [str(part["custom_id"]) for part in message.components if part.get("custom_id")]
+    return SeenCard(
+        key=message,
+        text=message.text.replace("*", ""),
+        pictures=len(message.files),
+        buttons={name.partition(":")[0]: name for name in reversed(ids)},
+    )

@@ -1,0 +1,101 @@
+"""Slack as a chat under test: the real slack-bolt and a Slack on the loopback."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tests.bot.slack.harness import Atelier
+from tests.chats.harness import Seen, SeenCard, line
+from tests.fakes.slack import FakeSlack, Heard, Message, User
+
+
+class SlackSeen:
+    """What followed for one person alone: ephemeral messages, modals, and their conversation with the bot."""
+
+    def __init__(self, slack: FakeSlack, heard: Heard) -> None:
+        self.heard = heard
+        self._direct = slack.direct(heard.user)
+        self._before = len(self._direct.messages)
+
+    @property
+    def text(self) -> str:
+        written = [message.words for message in self._direct.messages[self._before :]]
+        return "\n".join([self.heard.words, *self.heard.errors.values(), *written])
+
+    @property
+    def files(self) -> Sequence[str]:
+        return [file.name for message in self._direct.messages[self._before :] for file in message.files]
+
+    @property
+    def form(self) -> Mapping[str, Any] | None:
+        view = self.heard.view
+        return None if view is None else {one["block_id"]: one.get("initial_value") for one in view.elements}
+
+    @property
+    def seconds(self) -> float | None:
+        return self.heard.acked
+
+
+class SlackHarness:
+    """A workspace with one channel."""
+
+    def __init__(self, atelier: Atelier) -> None:
+        self._atelier = atelier
+        self._slack = atelier.slack
+
+    async def start(self) -> None:
+        await self._atelier.start()
+
+    async def stop(self) -> None:
+        await self._atelier.stop()
+
+    async def say(self, who: str, command: str, words: str = "", **options: object) -> Seen:
+        slash, _, text = line(command, words, options).partition(" ")
+        return SlackSeen(self._slack, await self._atelier.says(self._person(who), slash, text))
+
+    async def press(self, who: str, card: SeenCard, action: str) -> Seen:
+        heard = await self._slack.act(self._person(who), _message(card), card.buttons[action])
+        return SlackSeen(self._slack, heard)
+
+    async def fill(self, who: str, seen: Seen, **values: object) -> Seen:
+        assert isinstance(seen, SlackSeen)
+        heard = await self._slack.submit(self._person(who), seen.heard.view, values)
+        return SlackSeen(self._slack, heard)
+
+    async def send_lora(self, who: str, name: str, content: bytes) -> Seen:
+        file = self._slack.upload(self._person(who), f"{name}.safetensors", content)
+        opened = await self.say(who, "lora import", name)
+        assert isinstance(opened, SlackSeen)
+        heard = await self._slack.submit(self._person(who), opened.heard.view, {"name": name, "file": [file]})
+        return SlackSeen(self._slack, heard)
+
+    async def react(self, who: str, card: SeenCard, emoji: str) -> None:
+        await self._slack.react(self._person(who), _message(card), emoji)
+
+    async def redeliver(self, seen: Seen) -> None:
+        assert isinstance(seen, SlackSeen)
+        await self._slack.redeliver(seen.heard)
+
+    def cards(self) -> list[SeenCard]:
+        return [_card(message) for message in self._atelier.cards()]
+
+    def others(self) -> list[str]:
+        cards = self._atelier.cards()
+        return [one.words for one in self._atelier.channel.messages if one not in cards]
+
+    def _person(self, who: str) -> User:
+        return {"ana": self._atelier.ana, "bo": self._atelier.bo}[who]
+
+
+def _message(card: SeenCard) -> Message:
+    assert isinstance(card.key, Message)
+    return card.key
+
+
+def _card(message: Message) -> SeenCard:
+    ids = [str(one["action_id"]) for one in message.buttons]
+    return SeenCard(
+        key=message,
+        text=message.words,
+        pictures=len(message.pictures),
+        buttons={name.partition(":")[0]: name for name in reversed(ids)},
+    )

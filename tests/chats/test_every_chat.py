@@ -1,0 +1,240 @@
+"""Every chat must do this, each in its own way; a new one is done when all of it passes."""
+
+import asyncio
+
+import pytest
+
+from bot.chats.discord import interactions
+from bot.chats.slack import listeners
+from bot.chats.web import websocket
+from tests.bot.fake_chat import SLEEPER
+from tests.bot.quick_lora import a_file
+from tests.chats.harness import (
+    Harness,
+    OpenChat,
+    SeenCard,
+    WithReactions,
+    WithRedelivery,
+    is_done,
+    painted,
+    shown,
+    until,
+)
+
+IN_TIME = 3.0  # seconds that every service waits for an answer
+
+
+def seed_of(card: SeenCard) -> str:
+    """The seed that a card tells."""
+    words = card.text.replace("`", "").split()
+    return words[words.index("seed") + 1]
+
+
+async def restart(chat: Harness) -> None:
+    await chat.stop()
+    await chat.start()
+
+
+async def test_a_job_in_line_is_shown_at_once(open_chat: OpenChat) -> None:
+    chat = await open_chat(program=SLEEPER)
+
+    seen = await chat.say("ana", "imagine", "a red fox", steps=2)
+
+    card = await shown(chat, lambda card: "a red fox" in card.text)
+    assert seen.seconds is not None and seen.seconds < IN_TIME
+    assert "queued" in card.text.lower() and card.pictures == 0
+    assert "stop" in card.buttons
+    assert chat.others() == []
+
+
+async def test_the_message_of_a_job_becomes_its_picture(open_chat: OpenChat) -> None:
+    chat = await open_chat(seconds=0.1)
+    await chat.say("ana", "imagine", "a red fox", steps=10)
+    running = await shown(chat, lambda card: "▓" in card.text or "of 10" in card.text)
+
+    done = await shown(chat, is_done)
+
+    assert done.key == running.key
+    assert len(chat.cards()) == 1
+    assert {"again", "vary", "edit", "send", "delete"} <= done.buttons.keys()
+
+
+async def test_words_are_for_who_asked_alone(chat: Harness) -> None:
+    seen = await chat.say("ana", "help")
+
+    await until(lambda: "/imagine" in seen.text)
+    assert seen.seconds is not None and seen.seconds < IN_TIME
+    assert chat.cards() == [] and chat.others() == []
+
+
+async def test_a_refusal_is_for_who_asked_alone(chat: Harness) -> None:
+    seen = await chat.say("ana", "show", "zzzzzz")
+
+    await until(lambda: "zzzzzz" in seen.text)
+    assert chat.cards() == [] and chat.others() == []
+
+
+async def test_a_form_opens_with_the_recipe_and_paints_what_is_changed(chat: Harness) -> None:
+    card = await painted(chat, no="blurry")
+
+    seen = await chat.press("bo", card, "edit")
+
+    await until(lambda: seen.form is not None)
+    assert seen.form is not None and (seen.form["prompt"], seen.form["no"]) == ("a red fox", "blurry")
+    await chat.fill("bo", seen, prompt="a blue fox")
+    changed = await shown(chat, lambda card: is_done(card) and "a blue fox" in card.text)
+    assert seed_of(changed) == seed_of(card)
+
+
+async def test_the_full_file_comes_to_who_asked_alone(chat: Harness) -> None:
+    card = await painted(chat)
+
+    seen = await chat.press("bo", card, "send")
+
+    await until(lambda: any(name.endswith(".png") for name in seen.files))
+    assert len(chat.cards()) == 1 and chat.others() == []
+
+
+async def test_a_sheet_of_my_pictures_is_for_me_alone(chat: Harness) -> None:
+    await painted(chat)
+
+    seen = await chat.say("ana", "gallery")
+
+    await until(lambda: list(seen.files) == ["gallery.png"])
+    await until(lambda: "a red fox" in seen.text)
+    assert len(chat.cards()) == 1 and chat.others() == []
+
+
+async def test_a_lora_is_brought_and_shown_with_what_it_paints(chat: Harness) -> None:
+    sent = await chat.send_lora("ana", "fox", a_file())
+    await until(lambda: "fox" in sent.text)
+
+    seen = await chat.say("ana", "loras")
+
+    await until(lambda: "fox" in seen.text and len(seen.files) == 1)
+    assert chat.cards() == [] and chat.others() == []
+
+
+async def test_what_takes_long_is_answered_later(
+    open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = await open_chat(seconds=0.5)
+    for name in ("fox", "owl"):
+        sent = await chat.send_lora("ana", name, a_file(name))
+        await until(lambda sent=sent: "rank 8" in sent.text)  # type: ignore[misc]
+    monkeypatch.setattr(interactions, "PATIENCE", 0.1)
+    monkeypatch.setattr(listeners, "PATIENCE", 0.1)
+    monkeypatch.setattr(websocket, "SOON", 0.1)
+
+    seen = await chat.say("ana", "lora merge", "both", lora="fox:0.7, owl:0.5")
+
+    assert seen.seconds is not None and seen.seconds < 0.5
+    assert "both is fox:0.7" not in seen.text
+    await until(lambda: "both is fox:0.7" in seen.text and "both-beside-its-mix.png" in seen.files)
+
+
+async def test_a_button_paints_again_with_a_new_seed(chat: Harness) -> None:
+    card = await painted(chat, seed="7")
+
+    await chat.press("bo", card, "again")
+
+    again = await shown(chat, lambda other: is_done(other) and other.key != card.key)
+    assert "a red fox" in again.text
+    assert seed_of(again) != seed_of(card) == "7"
+
+
+@pytest.mark.parametrize("chat_name", ["discord", "slack"])
+async def test_a_reaction_paints_again_with_a_new_seed(chat: WithReactions) -> None:
+    card = await painted(chat, seed="7")
+
+    await chat.react("bo", card, "🔁")
+
+    again = await shown(chat, lambda other: is_done(other) and other.key != card.key)
+    assert seed_of(again) != seed_of(card)
+
+
+async def test_a_button_works_after_a_restart(chat: Harness) -> None:
+    card = await painted(chat)
+    await restart(chat)
+
+    await chat.press("ana", card, "again")
+
+    await shown(chat, lambda other: is_done(other) and other.key != card.key)
+    assert len(chat.cards()) == 2
+
+
+@pytest.mark.parametrize("chat_name", ["discord", "slack"])
+async def test_a_reaction_works_after_a_restart(chat: WithReactions) -> None:
+    card = await painted(chat)
+    await restart(chat)
+
+    await chat.react("ana", card, "🔁")
+
+    await shown(chat, lambda other: is_done(other) and other.key != card.key)
+    assert len(chat.cards()) == 2
+
+
+@pytest.mark.parametrize("chat_name", ["discord", "slack"])
+async def test_what_is_delivered_twice_is_done_once(chat: WithRedelivery) -> None:
+    seen = await chat.say("ana", "imagine", "a red fox", steps=2)
+
+    await chat.redeliver(seen)
+
+    await shown(chat, is_done)
+    await painted(chat, "bo", "a hen")  # what was heard before is over by then
+    assert len(chat.cards()) == 2
+
+
+async def test_a_job_goes_on_in_its_message_after_a_restart(open_chat: OpenChat) -> None:
+    chat = await open_chat(seconds=0.1)
+    await chat.say("ana", "imagine", "a red fox", steps=10)
+    running = await shown(chat, lambda card: "▓" in card.text or "of 10" in card.text)
+
+    await restart(chat)
+
+    done = await shown(chat, is_done)
+    assert done.key == running.key
+    assert len(chat.cards()) == 1
+
+
+async def test_only_its_person_cancels_a_job(open_chat: OpenChat) -> None:
+    chat = await open_chat(program=SLEEPER)
+    await chat.say("ana", "imagine", "a red fox", steps=2)
+    card = await shown(chat, lambda card: "stop" in card.buttons)
+
+    refused = await chat.press("bo", card, "stop")
+    await until(lambda: "ana" in refused.text.lower())
+    assert "queued" in chat.cards()[0].text.lower()
+    await chat.press("ana", card, "stop")
+
+    await shown(chat, lambda card: "cancelled" in card.text.lower())
+    assert chat.others() == []
+
+
+async def test_a_deleted_job_takes_its_card_along(chat: Harness) -> None:
+    card = await painted(chat)
+
+    refused = await chat.press("bo", card, "delete")
+    await until(lambda: "ana" in refused.text.lower())
+    assert len(chat.cards()) == 1
+    await chat.press("ana", card, "delete")
+
+    await until(lambda: chat.cards() == [])
+
+
+async def test_a_card_that_is_asked_for_is_there_once(chat: Harness) -> None:
+    card = await painted(chat)
+    job = card.buttons["again"].partition(":")[2]
+
+    await chat.say("bo", "show", job)
+    await asyncio.sleep(0.2)
+
+    await shown(chat, is_done)
+    await until(lambda: len(chat.cards()) == 1)
+
+
+async def test_many_at_once_are_all_answered_in_time(chat: Harness) -> None:
+    seen = await asyncio.gather(*(chat.say("ana", "imagine", f"fox {n}", steps=1) for n in range(8)))
+
+    await until(lambda: sum(is_done(card) for card in chat.cards()) == 8)
+    assert all(one.seconds is not None and one.seconds < IN_TIME for one in seen)

@@ -14,7 +14,7 @@ import structlog
 from bot.chat_startup import NO_CHAT, Opening, announce, others
 from bot.chats.delivery import Delivery
 from bot.chats.interface import Chat, ChatUnavailable
-from bot.chats.web.server import LocalChat, LocalChatError
+from bot.chats.web.server import WebChat, WebChatError
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.config import Config, ConfigError, LocalSettings, check_local, local_token, read_config
 from bot.dispatch.apply import Effects
@@ -223,7 +223,7 @@ async def serve(config: Config, program: Sequence[str] = PROGRAM) -> None:
             await _serve(bot, told)
         finally:
             await bot.close()
-    except (DatabaseError, CannotStore, LocalChatError, ChatUnavailable) as error:
+    except (DatabaseError, CannotStore, WebChatError, ChatUnavailable) as error:
         raise CannotServe(str(error)) from error
 
 
@@ -310,9 +310,9 @@ def local_chat(
     settings: LocalSettings,
     token: str | None,
     bounds: Bounds = BOUNDS,
-) -> LocalChat:
+) -> WebChat:
     """The bot's page; whoever comes from another machine must know the token."""
-    return LocalChat(
+    return WebChat(
         settings=settings,
         token=token,
         database=bot.database,

@@ -158,7 +158,7 @@ async def test_a_port_in_use_is_told_in_one_sentence(config: Path) -> None:
         port = taken.getsockname()[1]
         change(config, "port = 0", f"port = {port}")
 
-        assert f"port {port} on 127.0.0.1 is in use" in await said_no(config)
+        assert f"Port {port} on 127.0.0.1 is in use" in await said_no(config)
 
 
 async def test_a_database_of_a_newer_version_is_told_in_one_sentence(config: Path) -> None:

@@ -267,7 +267,7 @@ async def test_no_address_of_the_page_leads_into_another_channel(tmp_path: Path)
         gift = await ana.presses(f"send:{card['job']}")
         known = {"job": card["job"], "place": "1", "step": "0", "nth": "1", "name": "canarybird"}
         tried = 0
-        for path in channel_paths(place.chat._app()):
+        for path in channel_paths(place.chat._make_app()):
             there, here = ({**known, "channel": channel} for channel in ("general", "ideas"))
             status, body = await eve.get(path.format(**here))
             assert status == 404, path

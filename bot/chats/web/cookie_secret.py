@@ -1,4 +1,4 @@
-"""What the page's cookies are made with: random, and the same after a restart."""
+"""The secret that the page's cookies are made with: random, and the same after a restart."""
 
 import os
 import secrets
@@ -12,14 +12,14 @@ LENGTH = 32  # bytes
 log = structlog.get_logger(__name__)
 
 
-def kept_secret(folder: Path | None) -> bytes:
+def load_secret(folder: Path | None) -> bytes:
     """The secret that lies in this folder, made when there is none.
 
-    Where it cannot be kept it is a new one, and browsers are asked for the token after each start.
+    Where it cannot be stored it is a new one, and browsers are asked for the token after each start.
     """
-    made = secrets.token_bytes(LENGTH)
+    secret = secrets.token_bytes(LENGTH)
     if folder is None:
-        return made
+        return secret
     path = folder / NAME
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -27,7 +27,7 @@ def kept_secret(folder: Path | None) -> bytes:
             return path.read_bytes()
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(made)
+            file.write(secret)
     except OSError as error:
-        log.warning("the secret of the page's cookies cannot be kept", reason=str(error))
-    return made
+        log.warning("Secret of the page's cookies cannot be stored", reason=str(error))
+    return secret

@@ -1,4 +1,4 @@
-"""Stored files as answers over HTTP, whole or small: what all routes that hand some out share."""
+"""Stored files as HTTP responses: the original, or a thumbnail."""
 
 import asyncio
 import io
@@ -15,23 +15,23 @@ from storage.database import Database
 from storage.files import Content, Files
 from storage.people import find_space_id
 
-SMALL_SIDE = 512  # pixels
-SMALL_KEPT = 256  # of them, in memory
-KEPT_FOR = {"Cache-Control": "private, max-age=3600"}
+THUMBNAIL_SIDE = 512  # pixels
+MOST_THUMBNAILS = 256  # in memory
+CACHED = {"Cache-Control": "private, max-age=3600"}
 FORMATS = ("PNG", "JPEG")
-NO_PICTURE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-AT_ONCE = 4  # pictures that are made small
+UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+AT_ONCE = 4  # thumbnails that are made
 
 
-class Shelf:
-    """The store and the tables, as the page's routes read them."""
+class FileResponses:
+    """Reads files of the store for the page's routes."""
 
     def __init__(self, database: Database, files: Files, channels: tuple[str, ...]) -> None:
         self.database = database
         self.files = files
         self._channels = channels
-        self._small: dict[str, bytes] = {}
-        self._shrinking = asyncio.Semaphore(AT_ONCE)
+        self._thumbnails: dict[str, bytes] = {}
+        self._making = asyncio.Semaphore(AT_ONCE)
 
     async def space(self, session: AsyncSession, channel: str) -> int | None:
         """The number of a channel's space, if the channel is there and anybody was ever in it."""
@@ -40,14 +40,14 @@ class Shelf:
     def channel(self, name: str) -> str:
         """The channel that is called so, the first where nobody says. Raises HTTPUnprocessableEntity."""
         if name and name not in self._channels:
-            raise web.HTTPUnprocessableEntity(text="there is no such channel.")
+            raise web.HTTPUnprocessableEntity(text="There is no such channel.")
         return name or self._channels[0]
 
-    async def whole(self, request: web.Request, sha256: Sha256, kind: str) -> web.StreamResponse:
+    async def original(self, request: web.Request, sha256: Sha256, kind: str) -> web.StreamResponse:
         """The file itself, which a browser asks for once. Raises HTTPNotFound."""
         if any(tag.value == sha256 for tag in request.if_none_match or ()):
-            return web.Response(status=304, headers=KEPT_FOR)
-        response = web.StreamResponse(headers=KEPT_FOR | {"Content-Type": kind})
+            return web.Response(status=304, headers=CACHED)
+        response = web.StreamResponse(headers=CACHED | {"Content-Type": kind})
         response.etag = sha256
         return await self.send(request, sha256, response)
 
@@ -65,34 +65,34 @@ class Shelf:
                 await response.write_eof()
         return response
 
-    async def small(self, sha256: Sha256) -> web.Response:
-        """The picture, at most SMALL_SIDE pixels a side. Raises HTTPNotFound."""
-        small = self._small.get(sha256)
-        if small is None:
-            async with self._shrinking:
+    async def thumbnail(self, sha256: Sha256) -> web.Response:
+        """The picture, at most THUMBNAIL_SIDE pixels a side. Raises HTTPNotFound."""
+        thumbnail = self._thumbnails.get(sha256)
+        if thumbnail is None:
+            async with self._making:
                 with await self._open(sha256) as content:
-                    small = await asyncio.to_thread(_smaller, content.file)
-            while len(self._small) >= SMALL_KEPT:
-                del self._small[next(iter(self._small))]
-            self._small[sha256] = small
-        return web.Response(body=small, content_type="image/webp", headers=KEPT_FOR)
+                    thumbnail = await asyncio.to_thread(_make_thumbnail, content.file)
+            while len(self._thumbnails) >= MOST_THUMBNAILS:
+                del self._thumbnails[next(iter(self._thumbnails))]
+            self._thumbnails[sha256] = thumbnail
+        return web.Response(body=thumbnail, content_type="image/webp", headers=CACHED)
 
     async def _open(self, sha256: Sha256) -> Content:
         try:
             return await self.files.open(sha256)
         except OSError as error:
-            raise web.HTTPNotFound(text="the file is not there.") from error
+            raise web.HTTPNotFound(text="The file is not there.") from error
 
 
-def _smaller(file: IO[bytes]) -> bytes:
+def _make_thumbnail(file: IO[bytes]) -> bytes:
     """The same picture in few pixels; one that has few keeps every pixel. Raises HTTPNotFound."""
     file.seek(0)
     try:
         with Image.open(file, formats=FORMATS) as picture:
-            small = max(picture.size) <= SMALL_SIDE
-            picture.thumbnail((SMALL_SIDE, SMALL_SIDE))
+            small = max(picture.size) <= THUMBNAIL_SIDE
+            picture.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
             out = io.BytesIO()
             picture.convert("RGB").save(out, "WEBP", lossless=small, quality=85)
-    except NO_PICTURE as error:
-        raise web.HTTPNotFound(text="this file is no picture.") from error
+    except UNREADABLE as error:
+        raise web.HTTPNotFound(text="This file is not a picture.") from error
     return out.getvalue()

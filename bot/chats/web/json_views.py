@@ -31,12 +31,12 @@ def card_json(channel: str, card: Card) -> dict[str, Any]:
         "hint": card.hint,
         "done": card.done,
         "preview": f"data:image/jpeg;base64,{preview}" if preview else None,
-        "pictures": [_picture(channel, card, picture) for picture in card.pictures],
+        "pictures": [_picture_json(channel, card, picture) for picture in card.pictures],
         "recipe": [list(row) for row in card.recipe],
         "command": card.command,
-        "buttons": [_button(button) for button in card.buttons],
+        "buttons": [_button_json(button) for button in card.buttons],
         "at": card.at,
-        **(_training(channel, card) if card.kind == "train" else {}),
+        **(_training_json(channel, card) if card.kind == "train" else {}),
     }
 
 
@@ -44,7 +44,7 @@ def lora_json(channel: str, lora: LoraView, card: LoraCard, *, mine: bool) -> di
     """A LoRA that was trained here and its card, with the address of the picture that shows it."""
     at = f"{quote(channel, safe='')}/{lora.name}"
     return {
-        **named_json(lora.name),
+        **folder_lora_json(lora.name),
         "trigger": lora.trigger,
         "phrase": lora.phrase,
         "preset": lora.preset,
@@ -63,17 +63,19 @@ def lora_json(channel: str, lora: LoraView, card: LoraCard, *, mine: bool) -> di
     }
 
 
-def sheets_json(channel: str, lora: LoraView, made: Sequence[ComparisonView]) -> list[dict[str, str]]:
+def sheets_json(channel: str, lora: LoraView, comparisons: Sequence[ComparisonView]) -> list[dict[str, str]]:
     """The pictures that compare it with others, each with a title and an address."""
     at = quote(channel, safe="")
-    told = [{"title": comparison_text(one), "url": f"/pictures/{at}/{one.job}/1.png"} for one in made]
+    sheets = [
+        {"title": comparison_text(row), "url": f"/pictures/{at}/{row.job}/1.png"} for row in comparisons
+    ]
     if lora.sheet is not None:
         address = f"/loras/{at}/{lora.name}/sheet.png"
-        told.append({"title": "Beside the mix that it replaces", "url": address})
-    return told
+        sheets.append({"title": "Beside the mix that it replaces", "url": address})
+    return sheets
 
 
-def named_json(name: str) -> dict[str, Any]:
+def folder_lora_json(name: str) -> dict[str, Any]:
     """A LoRA of which only the name is known: it lies in the operator's folder."""
     return {
         "name": name,
@@ -106,41 +108,41 @@ def picture_json(channel: str, job: str, place: int) -> dict[str, Any]:
     return {"url": f"/pictures/{at}.png", "thumb": f"/thumbs/{at}.webp", "recipe": f"/recipes/{at}.json"}
 
 
-def text(message: dict[str, Any]) -> str:
+def encode(message: dict[str, Any]) -> str:
     """A message as text, in ASCII, so that broken Unicode in somebody's words passes too."""
     return json.dumps(message, separators=(",", ":"))
 
 
-def _training(channel: str, card: Card) -> dict[str, Any]:
+def _training_json(channel: str, card: Card) -> dict[str, Any]:
     """What only the card of a training has."""
     at = f"/sheets/{quote(channel, safe='')}/{card.job}"
 
-    def samples(step: int, many: int) -> list[dict[str, str]]:
-        found = [f"{at}/{step}-{nth}" for nth in range(1, many + 1)]
-        return [{"url": f"{one}.png", "thumb": f"{one}.webp"} for one in found]
+    def samples(step: int, count: int) -> list[dict[str, str]]:
+        addresses = [f"{at}/{step}-{number}" for number in range(1, count + 1)]
+        return [{"url": f"{address}.png", "thumb": f"{address}.webp"} for address in addresses]
 
     return {
         "notes": [{"name": note.name, "text": note.text, "used": note.used} for note in card.notes],
         "problems": list(card.problems),
         "sheet": f"{at}/report.jpg" if card.sheet else None,
-        "curve": _curve(card.curve) if card.curve else None,
+        "curve": _curve_json(card.curve) if card.curve else None,
         "prompts": list(card.prompts),
         "checkpoints": [
             {
-                "place": one.place,
-                "step": one.step,
-                "validation": one.validation,
-                "chosen": one.chosen,
-                "samples": samples(one.step, one.samples),
+                "place": checkpoint.place,
+                "step": checkpoint.step,
+                "validation": checkpoint.validation,
+                "chosen": checkpoint.chosen,
+                "samples": samples(checkpoint.step, checkpoint.samples),
             }
-            for one in card.checkpoints
+            for checkpoint in card.checkpoints
         ],
         "untrained": samples(0, len(card.prompts)) if card.untrained else [],
         "line_to_copy": card.line_to_copy,
     }
 
 
-def _curve(curve: Curve) -> dict[str, Any]:
+def _curve_json(curve: Curve) -> dict[str, Any]:
     return {
         "losses": points(curve.losses),
         "smoothed": points(curve.smoothed),
@@ -150,7 +152,7 @@ def _curve(curve: Curve) -> dict[str, Any]:
     }
 
 
-def _picture(channel: str, card: Card, picture: CardPicture) -> dict[str, Any]:
+def _picture_json(channel: str, card: Card, picture: CardPicture) -> dict[str, Any]:
     return {
         "place": picture.place,
         "seed": str(picture.seed),  # a browser's numbers end at 2^53
@@ -162,7 +164,7 @@ def _picture(channel: str, card: Card, picture: CardPicture) -> dict[str, Any]:
     }
 
 
-def _button(button: Button) -> dict[str, Any]:
+def _button_json(button: Button) -> dict[str, Any]:
     return {
         "id": button.id,
         "emoji": button.emoji,

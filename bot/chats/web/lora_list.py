@@ -4,8 +4,8 @@ from aiohttp import web
 
 from bot.cards.training_card import smoothed
 from bot.chats.web.auth import person_of
-from bot.chats.web.file_responses import Shelf
-from bot.chats.web.json_views import lora_json, named_json, points, sheets_json
+from bot.chats.web.file_responses import FileResponses
+from bot.chats.web.json_views import folder_lora_json, lora_json, points, sheets_json
 from bot.chats.web.websocket import CHAT
 from commands.lora_cards import lora_cards
 from commands.recipe_text import lora_fields
@@ -18,48 +18,48 @@ from storage.votes import add_likes
 MOST = 200  # LoRAs at once
 
 
-class Loras:
+class LoraList:
     """What was trained here, and what lies in the operator's folder."""
 
-    def __init__(self, shelf: Shelf, folder: Library) -> None:
-        self._shelf = shelf
+    def __init__(self, responses: FileResponses, folder: Library) -> None:
+        self._responses = responses
         self._folder = folder
 
     def routes(self) -> list[web.RouteDef]:
         """Where they are listed, and where one of them is looked at."""
-        one = "{channel}/{name:[a-z0-9_-]+}"
+        lora = "{channel}/{name:[a-z0-9_-]+}"
         return [
             web.get("/loras.json", self._list),
-            web.get(f"/loras/{one}.json", self._details),
-            web.get(f"/loras/{one}.webp", self._thumb),
-            web.get(f"/loras/{one}/sheet.png", self._sheet),
+            web.get(f"/loras/{lora}.json", self._send_details),
+            web.get(f"/loras/{lora}.webp", self._send_thumbnail),
+            web.get(f"/loras/{lora}/sheet.png", self._send_sheet),
         ]
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         """GET /loras.json?channel=general&like=ink: those with such a word, the newest first."""
         channel, like = request.query.get("channel", ""), request.query.get("like", "").strip().lower()
         trained, me = await self._usable(request, channel, likes=True)
-        names = {one.name for one in trained}
-        told = [
+        names = {lora.name for lora in trained}
+        loras = [
             *(
-                lora_json(channel, one, card, mine=one.person_id == me)
-                for one, card in zip(trained, lora_cards(trained), strict=True)
+                lora_json(channel, lora, card, mine=lora.person_id == me)
+                for lora, card in zip(trained, lora_cards(trained), strict=True)
             ),
-            *(named_json(name) for name in sorted(await self._folder.names()) if name not in names),
+            *(folder_lora_json(name) for name in sorted(await self._folder.names()) if name not in names),
         ]
-        found = [
-            one
-            for one in told
-            if any(like in str(one[key]).lower() for key in ("name", "phrase", "preset", "person"))
+        matches = [
+            lora
+            for lora in loras
+            if any(like in str(lora[key]).lower() for key in ("name", "phrase", "preset", "person"))
         ]
-        return web.json_response(sorted(found, key=lambda one: not one["name"].startswith(like))[:MOST])
+        return web.json_response(sorted(matches, key=lambda lora: not lora["name"].startswith(like))[:MOST])
 
-    async def _details(self, request: web.Request) -> web.StreamResponse:
+    async def _send_details(self, request: web.Request) -> web.StreamResponse:
         """How one of them was made: its recipe in rows, and its curve."""
         lora, channel = await self._find(request), request.match_info["channel"]
-        async with self._shelf.database.reading() as session:
-            space = await self._shelf.space(session, channel)
-            made = await comparisons.of_lora(session, space or 0, lora.sha256)
+        async with self._responses.database.reading() as session:
+            space = await self._responses.space(session, channel)
+            compared = await comparisons.of_lora(session, space or 0, lora.sha256)
         losses = [(int(step), float(value)) for step, value in lora.info.get("losses", ())]
         curve = {
             "steps": lora.info.get("steps", 0),
@@ -72,38 +72,38 @@ class Loras:
             {
                 "rows": lora_fields(lora),
                 "curve": curve if losses else None,
-                "sheets": sheets_json(channel, lora, made),
+                "sheets": sheets_json(channel, lora, compared),
             }
         )
 
-    async def _thumb(self, request: web.Request) -> web.StreamResponse:
+    async def _send_thumbnail(self, request: web.Request) -> web.StreamResponse:
         thumbnail = (await self._find(request)).thumbnail
         if thumbnail is None:
-            raise web.HTTPNotFound(text="there is no picture of this LoRA.")
-        return await self._shelf.small(thumbnail)
+            raise web.HTTPNotFound(text="There is no picture of this LoRA.")
+        return await self._responses.thumbnail(thumbnail)
 
-    async def _sheet(self, request: web.Request) -> web.StreamResponse:
+    async def _send_sheet(self, request: web.Request) -> web.StreamResponse:
         """What a merge paints, beside the mix that it replaces."""
         sheet = (await self._find(request)).sheet
         if sheet is None:
-            raise web.HTTPNotFound(text="there is no such picture of this LoRA.")
-        return await self._shelf.whole(request, sheet, "image/png")
+            raise web.HTTPNotFound(text="There is no such picture of this LoRA.")
+        return await self._responses.original(request, sheet, "image/png")
 
     async def _find(self, request: web.Request) -> LoraView:
         trained, _ = await self._usable(request, request.match_info["channel"])
-        for one in trained:
-            if one.name == request.match_info["name"]:
-                return one
-        raise web.HTTPNotFound(text="there is no such LoRA.")
+        for lora in trained:
+            if lora.name == request.match_info["name"]:
+                return lora
+        raise web.HTTPNotFound(text="There is no such LoRA.")
 
     async def _usable(
         self, request: web.Request, channel: str, *, likes: bool = False
     ) -> tuple[list[LoraView], int | None]:
-        """What was trained and whoever asks may use, and the number of who asks, if they are known."""
-        async with self._shelf.database.reading() as session:
+        """What was trained and whoever asks may use, and the number of who asks, if they were ever here."""
+        async with self._responses.database.reading() as session:
             me = await find_person(session, CHAT, person_of(request) or "")
-            space = await self._shelf.space(session, channel)
-            found = await adapters.list_usable(session, space or 0, me.id if me else 0)
+            space = await self._responses.space(session, channel)
+            loras = await adapters.list_usable(session, space or 0, me.id if me else 0)
             if likes:
-                found = await add_likes(session, space or 0, found)
-            return found, me.id if me else None
+                loras = await add_likes(session, space or 0, loras)
+            return loras, me.id if me else None

@@ -1,19 +1,19 @@
-"""One budget for all that is under way at once: many small things together are a large one."""
+"""A budget of bytes for all that is under way at once."""
 
 
 class Budget:
-    """So many bytes; who takes some gives them back."""
+    """So many bytes; who reserves some frees them again."""
 
     def __init__(self, most: int) -> None:
         self._left = most
 
-    def take(self, many: int) -> bool:
-        """Whether so many are left; then they are taken."""
-        if many > self._left:
+    def reserve(self, size: int) -> bool:
+        """Whether so many are left; then they are reserved."""
+        if size > self._left:
             return False
-        self._left -= many
+        self._left -= size
         return True
 
-    def give(self, many: int) -> None:
+    def free(self, size: int) -> None:
         """So many are free again."""
-        self._left += many
+        self._left += size

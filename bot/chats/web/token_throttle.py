@@ -1,4 +1,4 @@
-"""Wrong tokens cost time: those of an address come one after another, and so do all of them together."""
+"""The throttle of token attempts: those of one address wait for each other, and so do all together."""
 
 import asyncio
 import time
@@ -11,23 +11,23 @@ from aiohttp import web
 from bot.http.connections import network
 from bot.pacing.log_limit import Rarely
 
-PAUSE = 1.0  # seconds between two guesses from one address
+PAUSE = 1.0  # seconds between two attempts from one address
 PAUSE_OF_ALL = 0.1  # seconds between any two
-LONGEST_WAIT = 10.0  # seconds that a guess stays in line
+LONGEST_WAIT = 10.0  # seconds that an attempt waits
 MOST = 10_000  # addresses that are remembered
 MOST_TRUSTED = 1000  # addresses from which the right token came
 
 log = structlog.get_logger(__name__)
 
 
-class Guess:
+class Attempt:
     """One try: wrong, until it shows to be right."""
 
     def __init__(self) -> None:
         self.right = False
 
 
-class Guesses:
+class TokenThrottle:
     """Lets tries through in their turn, right ones too: who tries many at once sees no answer sooner.
 
     An address from which the right token came once waits for its own wrong ones alone: strangers elsewhere
@@ -42,26 +42,26 @@ class Guesses:
         longest_wait: float = LONGEST_WAIT,
     ) -> None:
         self._pause, self._pause_of_all, self._longest_wait = pause, pause_of_all, longest_wait
-        self._free: dict[str, float] = {}  # when the next guess of an address has its turn
+        self._free: dict[str, float] = {}  # when an address may make its next attempt
         self._all_free = 0.0
         self._trusted: dict[str, None] = {}
         self._rarely = Rarely()
 
     @asynccontextmanager
-    async def turn(self, address: str) -> AsyncGenerator[Guess]:
-        """A try, once those before it are over; a wrong one is told after a pause.
+    async def attempt(self, address: str) -> AsyncGenerator[Attempt]:
+        """A try, once those before it are over; a wrong one is answered after a pause.
 
-        Raises HTTPTooManyRequests, without any look at the token, where the line is too long.
+        Raises HTTPTooManyRequests, without any look at the token, where too many wait.
         """
         home = network(address)
         await self._wait(home)
-        guess = Guess()
-        yield guess
-        if guess.right:
+        attempt = Attempt()
+        yield attempt
+        if attempt.right:
             self._trust(home)
             return
-        self._take(home, time.monotonic())
-        self._rarely.warn(log, "wrong token", address=address)
+        self._delay_next(home, time.monotonic())
+        self._rarely.warn(log, "Wrong token", address=address)
         await asyncio.sleep(self._pause)
 
     async def _wait(self, home: str) -> None:
@@ -71,16 +71,16 @@ class Guesses:
         if due <= now:
             return
         if due - now > self._longest_wait:
-            self._rarely.warn(log, "too many wrong tokens", address=home)
+            self._rarely.warn(log, "Too many wrong tokens", address=home)
             raise web.HTTPTooManyRequests(
-                text=f"too many wrong tokens were tried: try again in {self._longest_wait:.0f} seconds.",
+                text=f"There were too many wrong tokens. Try again in {self._longest_wait:.0f} s.",
                 headers={"Retry-After": f"{self._longest_wait:.0f}"},
             )
-        self._take(home, due)
+        self._delay_next(home, due)
         await asyncio.sleep(due - now)
 
-    def _take(self, home: str, at: float) -> None:
-        """The turn at this moment is taken: the next one comes later."""
+    def _delay_next(self, home: str, at: float) -> None:
+        """An attempt is made at this moment: the next one comes later."""
         if len(self._free) >= MOST:
             now = time.monotonic()
             self._free = {home: free for home, free in self._free.items() if free > now}

@@ -1,4 +1,4 @@
-"""One open page: its asks are answered in their order, and it sees the cards of its channel change."""
+"""The websocket of one open page: its requests are answered in order, and it gets news of its channel."""
 
 import asyncio
 import base64
@@ -22,14 +22,14 @@ from bot.chats.interface import (
     Reply,
     TextReply,
 )
-from bot.chats.web.json_views import card_json, lora_json, text
+from bot.chats.web.json_views import card_json, encode, lora_json
 from bot.chats.web.memory_budget import Budget
 from bot.chats.web.outbox import Outbox, Overflow
 from bot.dispatch.dispatcher import Dispatcher
 from commands.display_names import read_name
 from commands.forms import check_needed
 from commands.lora_cards import lora_cards
-from commands.registry import find
+from commands.registry import COMMANDS
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage.database import CannotStore
 
@@ -45,7 +45,7 @@ SOON = 2.0  # seconds within which an answer comes in its turn; what takes longe
 LARGEST_NUMBER = 2**62  # that a card could have
 
 
-class House(Protocol):
+class PageHost(Protocol):
     """What an open page needs of the chat that it belongs to."""
 
     @property
@@ -62,18 +62,18 @@ class House(Protocol):
     async def rename(self, person: str, name: str) -> None:
         """Call this person so from now on, on everybody's pages."""
 
-    def gift(self, person: str, name: str, sha256: Sha256) -> str:
+    def private_url(self, person: str, name: str, sha256: Sha256) -> str:
         """The address of a file that is for this person alone."""
 
 
-class Wire:
+class PageConnection:
     """A websocket, and who is at its other end."""
 
-    def __init__(self, house: House, person: str, name: str, budget: Budget) -> None:
+    def __init__(self, host: PageHost, person: str, name: str, budget: Budget) -> None:
         self.person, self.name = person, name
         self.channel: str | None = None
         self.outbox = Outbox(budget)
-        self._house = house
+        self._host = host
         self._late: set[asyncio.Task[None]] = set()
         self._hanging_up: asyncio.Task[None] | None = None
         self._socket = web.WebSocketResponse(heartbeat=30, max_msg_size=LARGEST_MESSAGE, compress=False)
@@ -81,29 +81,29 @@ class Wire:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """From the greeting until one of both ends it."""
         await self._socket.prepare(request)
-        sending = asyncio.create_task(self._send())
+        sending = asyncio.create_task(self._send_messages())
         sending.add_done_callback(lambda _: self.outbox.close())
         try:
-            await self.greet()
+            await self.set_person_cookie()
             async for message in self._socket:
                 if message.type is WSMsgType.TEXT:
-                    await self._hear(message.data)
+                    await self._receive(message.data)
                 elif message.type is WSMsgType.BINARY:
-                    self.put({"error": "this is no text: messages are JSON."})
-                await self.outbox.room()  # who does not read is not heard
+                    self.put({"error": "This is not text. Messages are JSON."})
+                await self.outbox.wait_for_room()  # who does not read is not heard
         except Overflow:
-            await self.close(WSCloseCode.TRY_AGAIN_LATER, "the page does not read what it is sent.")
+            await self.close(WSCloseCode.TRY_AGAIN_LATER, "The page does not read what it is sent.")
         finally:
             sending.cancel()
             with suppress(asyncio.CancelledError, ConnectionError):
                 await sending
         return self._socket
 
-    async def greet(self) -> None:
+    async def set_person_cookie(self) -> None:
         """Who they are here, and which channels there are, each with the number of its newest card."""
         newest = {}
-        for channel in self._house.channels:
-            cards = await self._house.dispatch.jobs(self._caller(channel), None, 1)
+        for channel in self._host.channels:
+            cards = await self._host.dispatch.jobs(self._caller(channel), None, 1)
             newest[channel] = cards[0].number if cards else 0
         channels = [{"name": name, "newest": number} for name, number in newest.items()]
         self.put({"hello": {"key": self.person, "name": self.name, "channels": channels}})
@@ -114,46 +114,46 @@ class Wire:
 
     def put(self, message: Mapping[str, Any]) -> None:
         """Send this."""
-        self.outbox.put(text(dict(message)))
+        self.outbox.put(encode(dict(message)))
 
-    def see(self, key: str, message: str) -> None:
+    def send_news(self, key: str, message: str) -> None:
         """Send news about a card; a page that is too slow is told to come back."""
         try:
             self.outbox.put_news(message, key)
         except Overflow:
             self._hanging_up = self._hanging_up or asyncio.create_task(
-                self.close(WSCloseCode.TRY_AGAIN_LATER, "the page does not read what it is sent.")
+                self.close(WSCloseCode.TRY_AGAIN_LATER, "The page does not read what it is sent.")
             )
 
-    def gone(self, key: str, message: str) -> None:
+    def send_removal(self, key: str, message: str) -> None:
         """A card was taken away: nothing older about it may follow."""
         self.outbox.drop(key)
-        self.see(key, message)
+        self.send_news(key, message)
 
-    async def _send(self) -> None:
+    async def _send_messages(self) -> None:
         """Lists of messages: a frame for every card to every page would be most of the bot's work."""
         while True:
-            await self._socket.send_str(f"[{','.join(await self.outbox.some(AT_ONCE))}]")
+            await self._socket.send_str(f"[{','.join(await self.outbox.take(AT_ONCE))}]")
             await asyncio.sleep(0)  # sending to a page that reads fast never waits
 
-    async def _hear(self, words: str) -> None:
+    async def _receive(self, text: str) -> None:
         try:
-            asked = json.loads(words)
+            message = json.loads(text)
         except (ValueError, RecursionError):
-            self.put({"error": "this is not JSON."})
+            self.put({"error": "This is not JSON."})
             return
-        if not isinstance(asked, dict) or not isinstance(asked.get("n", 0), int):
-            self.put({"error": "this is no message: it must be an object with a number n."})
+        if not isinstance(message, dict) or not isinstance(message.get("n", 0), int):
+            self.put({"error": "This is not a message. It must be an object with a number n."})
             return
-        await self._answer(asked, PageSink(self, self._house, asked.get("n", 0)))
+        await self._answer(message, PageSink(self, self._host, message.get("n", 0)))
         self.outbox.release()
 
-    async def _answer(self, asked: dict[str, Any], sink: "PageSink") -> None:
+    async def _answer(self, message: dict[str, Any], sink: "PageSink") -> None:
         """Answer in its turn, or hear on after a while: the engine was asked, too.
 
         That goes on when the page is closed.
         """
-        answering = asyncio.create_task(self._answer_in_time(asked, sink))
+        answering = asyncio.create_task(self._answer_in_time(message, sink))
         await asyncio.wait({answering, sink.deferred}, return_when=asyncio.FIRST_COMPLETED)
         if answering.done():
             answering.result()
@@ -164,81 +164,82 @@ class Wire:
         self._late.add(answering)
         answering.add_done_callback(self._late.discard)
 
-    async def _answer_in_time(self, asked: dict[str, Any], sink: "PageSink") -> None:
+    async def _answer_in_time(self, message: dict[str, Any], sink: "PageSink") -> None:
         try:
-            asking = self._asking(asked)
-            if asking is not None:
-                await router.answer(asking, sink, SOON)
+            reply = self._dispatch(message)
+            if reply is not None:
+                await router.answer(reply, sink, SOON)
             else:
-                sink.put(await self._read(asked))
+                sink.put(await self._read(message))
         except (InvalidRequest, CannotStore) as error:
             sink.put({"error": str(error)})
 
-    def _asking(self, asked: dict[str, Any]) -> Awaitable[Reply] | None:
+    def _dispatch(self, message: dict[str, Any]) -> Awaitable[Reply] | None:
         """What the dispatcher is asked; None for what a page only reads. Raises InvalidRequest."""
-        dispatch = self._house.dispatch
-        match asked:
-            case {"say": str(words)}:
-                return dispatch.say(self._here(), words)
+        dispatch = self._host.dispatch
+        match message:
+            case {"say": str(text)}:
+                return dispatch.say(self._here(), text)
             case {"fill": {"command": str(command), "values": dict(values)}}:
                 if not all(isinstance(value, str) for value in values.values()):
-                    raise InvalidRequest("the values of a form are texts.")
+                    raise InvalidRequest("The values of a form must be texts.")
                 return self._fill(command, values)
-            case {"recipe": str(words)}:
-                return dispatch.read_recipe(self._here(), words)
+            case {"recipe": str(text)}:
+                return dispatch.read_recipe(self._here(), text)
             case {"press": str(button)}:
                 return dispatch.press(self._here(), button)
         return None
 
-    async def _read(self, asked: dict[str, Any]) -> dict[str, Any]:
-        match asked:
+    async def _read(self, message: dict[str, Any]) -> dict[str, Any]:
+        match message:
             case {"open": str(channel)}:
-                return await self._open(channel, asked.get("limit"))
+                return await self._open(channel, message.get("limit"))
             case {"older": int(number)}:
                 return await self._history(min(max(number, 0), LARGEST_NUMBER), PAGE)
             case {"card": str(job)}:
-                card = await self._house.dispatch.card(self._here(), JobId(job))
+                card = await self._host.dispatch.card(self._here(), JobId(job))
                 return {"cards": [card_json(self._here().channel, card)] if card else []}
             case {"name": str(name)}:
-                await self._house.rename(self.person, read_name(name))
+                await self._host.rename(self.person, read_name(name))
                 return {"name": self.name}
-        raise InvalidRequest("this message is not known here.")
+        raise InvalidRequest("There is no such message.")
 
     async def _fill(self, command: str, values: Mapping[str, str]) -> Reply:
         """The reply to a form, unless it lacks what it has to have."""
         try:
-            check_needed(find(command), values)
+            if command in COMMANDS:
+                check_needed(COMMANDS[command], values)
         except InvalidRequest as error:
             return RefusalReply(text=str(error))
-        return await self._house.dispatch.fill(self._here(), command, values)
+        return await self._host.dispatch.fill(self._here(), command, values)
 
     async def _open(self, channel: str, limit: object) -> dict[str, Any]:
-        if channel not in self._house.channels:
-            raise InvalidRequest("there is no such channel.")
+        if channel not in self._host.channels:
+            raise InvalidRequest("There is no such channel.")
         self.channel = channel
         self.outbox.hold()
-        many = limit if isinstance(limit, int) and not isinstance(limit, bool) else PAGE
-        return await self._history(None, min(max(many, PAGE), MOST))
+        count = limit if isinstance(limit, int) and not isinstance(limit, bool) else PAGE
+        return await self._history(None, min(max(count, PAGE), MOST))
 
     async def _history(self, before: int | None, limit: int) -> dict[str, Any]:
         """The newest cards, a few at a time and as many as are no burden for others."""
         here, size = self._here(), 0
         cards: list[dict[str, Any]] = []
         while True:
-            found = await self._house.dispatch.jobs(here, before, SLICE + 1)
-            for card in found[:SLICE]:
+            older = await self._host.dispatch.jobs(here, before, SLICE + 1)
+            for card in older[:SLICE]:
                 if len(cards) == limit or size > LARGEST_HISTORY:
                     return {"channel": here.channel, "cards": cards, "more": True}
                 cards.append(card_json(here.channel, card))
-                size += len(text(cards[-1]))
+                size += len(encode(cards[-1]))
                 before = card.number
-            if len(found) <= SLICE:
+            if len(older) <= SLICE:
                 return {"channel": here.channel, "cards": cards, "more": False}
             await asyncio.sleep(0)
 
     def _here(self) -> Caller:
         if self.channel is None:
-            raise InvalidRequest("open a channel first.")
+            raise InvalidRequest("Open a channel first.")
         return self._caller(self.channel)
 
     def _caller(self, channel: str) -> Caller:
@@ -255,11 +256,11 @@ class Wire:
 class PageSink:
     """Answers one message of a page, by its number."""
 
-    def __init__(self, wire: Wire, house: House, number: int) -> None:
-        self._wire = wire
-        self._house = house
+    def __init__(self, page: PageConnection, host: PageHost, number: int) -> None:
+        self._page = page
+        self._host = host
         self._number = number
-        self._channel = wire.channel or ""
+        self._channel = page.channel or ""
         self.deferred: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def defer(self) -> None:
@@ -308,7 +309,7 @@ class PageSink:
     def put(self, answer: Mapping[str, Any]) -> None:
         """Send this, which the page knows by its number. Raises Overflow while the page waits for it."""
         try:
-            self._wire.put({"n": self._number, **answer})
+            self._page.put({"n": self._number, **answer})
         except Overflow:
             if not self.deferred.done():
                 raise
@@ -319,10 +320,11 @@ class PageSink:
 
     def _addresses(self, files: Sequence[tuple[str, Sha256]]) -> list[dict[str, str]]:
         return [
-            {"name": name, "url": self._house.gift(self._wire.person, name, sha256)} for name, sha256 in files
+            {"name": name, "url": self._host.private_url(self._page.person, name, sha256)}
+            for name, sha256 in files
         ]
 
 
-def shown(channel: str, card: Card) -> str:
+def card_message(channel: str, card: Card) -> str:
     """The news that a card looks so now."""
-    return text({"card": card_json(channel, card)})
+    return encode({"card": card_json(channel, card)})

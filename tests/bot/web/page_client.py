@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar, WSMsgType
 
-from bot.chats.web.server import LocalChat
+from bot.chats.web.server import WebChat
 from bot.config import AdminSettings, Config, LocalSettings
 from bot.http.connections import BOUNDS, Bounds
 from bot.service import Bot, local_chat
@@ -164,7 +164,7 @@ class Visitor:
 class Place:
     """A running bot with its local chat, and everybody who came."""
 
-    def __init__(self, bot: Bot, chat: LocalChat, address: str) -> None:
+    def __init__(self, bot: Bot, chat: WebChat, address: str) -> None:
         self.bot, self.chat, self.address = bot, chat, address
         self.visitors: list[Visitor] = []
 

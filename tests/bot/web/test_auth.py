@@ -25,22 +25,22 @@ async def browser() -> AsyncIterator[ClientSession]:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("hello", "this is not JSON."),
-        ("", "this is not JSON."),
-        ("[" * 30_000, "this is not JSON."),
-        ("[1, 2]", "this is no message: it must be an object with a number n."),
-        ('{"n": "x"}', "this is no message: it must be an object with a number n."),
-        ('{"n": 7}', "this message is not known here."),
-        ('{"n": 7, "open": "cellar"}', "there is no such channel."),
-        ('{"n": 7, "open": 1}', "this message is not known here."),
-        ('{"n": 7, "say": null}', "this message is not known here."),
-        ('{"n": 7, "older": "x"}', "this message is not known here."),
-        ('{"n": 7, "fill": {"command": "imagine"}}', "this message is not known here."),
+        ("hello", "This is not JSON."),
+        ("", "This is not JSON."),
+        ("[" * 30_000, "This is not JSON."),
+        ("[1, 2]", "This is not a message. It must be an object with a number n."),
+        ('{"n": "x"}', "This is not a message. It must be an object with a number n."),
+        ('{"n": 7}', "There is no such message."),
+        ('{"n": 7, "open": "cellar"}', "There is no such channel."),
+        ('{"n": 7, "open": 1}', "There is no such message."),
+        ('{"n": 7, "say": null}', "There is no such message."),
+        ('{"n": 7, "older": "x"}', "There is no such message."),
+        ('{"n": 7, "fill": {"command": "imagine"}}', "There is no such message."),
         (
             '{"n": 7, "fill": {"command": "imagine", "values": {"prompt": 1}}}',
-            "the values of a form are texts.",
+            "The values of a form must be texts.",
         ),
-        ('{"n": 7, "name": {}}', "this message is not known here."),
+        ('{"n": 7, "name": {}}', "There is no such message."),
     ],
 )
 async def test_a_message_that_means_nothing_gets_one_sentence(
@@ -69,13 +69,13 @@ async def test_bytes_get_one_sentence(place: Place) -> None:
 
     await ana.wire.send_bytes(b"\xff\x00")
 
-    await ana.until(lambda: ana.errors == ["this is no text: messages are JSON."])
+    await ana.until(lambda: ana.errors == ["This is not text. Messages are JSON."])
 
 
 async def test_nothing_is_said_before_a_channel_is_open(place: Place) -> None:
     ana = await place.comes(channel=None)
 
-    assert (await ana.ask(say="/help"))["error"] == "open a channel first."
+    assert (await ana.ask(say="/help"))["error"] == "Open a channel first."
 
 
 async def test_broken_unicode_is_answered(place: Place) -> None:

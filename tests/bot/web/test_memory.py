@@ -75,7 +75,7 @@ async def test_who_goes_away_in_between_is_no_fault_of_ours(
 ) -> None:
     ana = await place.comes()
     sha256 = await place.bot.files.put(bytes(16 * MB))
-    url = place.chat.gift(ana.hello["key"], "atelier.zip", sha256)
+    url = place.chat.private_url(ana.hello["key"], "atelier.zip", sha256)
     (cookie,) = [one for one in ana.session.cookie_jar if one.key == "atelier_person"]
     me = f"Cookie: atelier_person={cookie.value}\r\n"
     for request in (f"GET {url} HTTP/1.1\r\n", "POST /token HTTP/1.1\r\n", "POST /uploads HTTP/1.1\r\n"):
@@ -93,7 +93,7 @@ async def test_who_goes_away_in_between_is_no_fault_of_ours(
 async def test_twenty_unread_downloads_stay_on_the_disk(place: Place) -> None:
     ana = await place.comes()
     sha256 = await place.bot.files.put(bytes(64 * MB))
-    url = place.chat.gift(ana.hello["key"], "atelier.zip", sha256)
+    url = place.chat.private_url(ana.hello["key"], "atelier.zip", sha256)
     (cookie,) = [one for one in ana.session.cookie_jar if one.key == "atelier_person"]
     before = resident()
 
@@ -127,7 +127,7 @@ async def test_a_download_is_whole_and_is_asked_for_once(place: Place) -> None:
 async def test_who_does_not_read_a_download_is_hung_up_on(hasty: Place) -> None:
     ana = await hasty.comes()
     sha256 = await hasty.bot.files.put(bytes(64 * MB))
-    url = hasty.chat.gift(ana.hello["key"], "atelier.zip", sha256)
+    url = hasty.chat.private_url(ana.hello["key"], "atelier.zip", sha256)
     (cookie,) = [one for one in ana.session.cookie_jar if one.key == "atelier_person"]
     line = await Line.to(hasty.address)
     request = f"GET {url} HTTP/1.1\r\nHost: {line.host}\r\nCookie: atelier_person={cookie.value}\r\n\r\n"
@@ -148,7 +148,7 @@ async def test_a_file_that_is_no_picture_is_not_shown_as_one(place: Place) -> No
 
     status, words = await ana.get(f"/uploads/{json.loads(sent)['sha256']}.webp")
 
-    assert (status, words) == (404, b"this file is no picture.")
+    assert (status, words) == (404, b"This file is not a picture.")
 
 
 async def test_a_page_that_asks_and_never_reads_is_hung_up_on(hasty: Place) -> None:

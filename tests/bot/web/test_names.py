@@ -12,7 +12,7 @@ from tests.bot.fake_chat import Seen
 from tests.bot.web.page_client import Place, Visitor, a_place
 
 UNSEEN = "a name has 1 to 32 characters that can be seen."
-AN_ADMINS = "this name looks like an admin's: take another one."
+AN_ADMINS = "This name looks like an admin's. Choose another one."
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, CookieJar
 
-from bot.chats.web.token_throttle import Guesses
+from bot.chats.web.token_throttle import TokenThrottle
 from bot.http.connections import Bounds
 from tests.bot.running_bot import quick_config, serving, until, visiting
 from tests.bot.web.page_client import TOKEN, Place, a_place
@@ -54,7 +54,7 @@ async def test_a_body_that_says_that_it_is_compressed_is_refused(place: Place, c
 
     for path in ("/uploads?name=a.png", "/lora-files", "/token"):
         answer = await ask(place.address, "POST", path, header, body=b"this is no gzip")
-        assert (answer.status, answer.body) == (415, b"a body must not be compressed.")
+        assert (answer.status, answer.body) == (415, b"The body must not be compressed.")
 
 
 async def test_who_asks_comes_before_the_body(guarded: Place) -> None:
@@ -150,7 +150,7 @@ async def test_guesses_side_by_side_do_not_see_the_right_one(guarded: Place) -> 
 
 
 async def test_all_addresses_together_are_slowed_too() -> None:
-    guesses = Guesses(pause=0.1, pause_of_all=0.05, longest_wait=1.0)
+    guesses = TokenThrottle(pause=0.1, pause_of_all=0.05, longest_wait=1.0)
 
     started = time.monotonic()
     wrong = (guess_wrong(guesses, f"192.0.2.{nth}") for nth in range(100))
@@ -161,31 +161,31 @@ async def test_all_addresses_together_are_slowed_too() -> None:
 
 
 async def test_who_gave_the_right_token_is_not_kept_out_by_strangers_elsewhere() -> None:
-    guesses = Guesses(pause=60.0, pause_of_all=60.0, longest_wait=120.0)
-    async with guesses.turn("192.0.2.1") as guess:
+    guesses = TokenThrottle(pause=60.0, pause_of_all=60.0, longest_wait=120.0)
+    async with guesses.attempt("192.0.2.1") as guess:
         guess.right = True
     stranger = asyncio.create_task(guess_wrong(guesses, "192.0.2.2"))
     await asyncio.sleep(0.05)
 
-    async with asyncio.timeout(1), guesses.turn("192.0.2.1") as guess:
+    async with asyncio.timeout(1), guesses.attempt("192.0.2.1") as guess:
         guess.right = True
 
     stranger.cancel()
     await asyncio.gather(stranger, return_exceptions=True)
 
 
-async def guess_wrong(guesses: Guesses, address: str) -> None:
+async def guess_wrong(guesses: TokenThrottle, address: str) -> None:
     """A wrong guess, which waits for its answer."""
-    async with guesses.turn(address):
+    async with guesses.attempt(address):
         pass
 
 
 async def test_an_address_of_ipv6_is_a_whole_network() -> None:
-    guesses = Guesses(pause=0.3, pause_of_all=0.0)
+    guesses = TokenThrottle(pause=0.3, pause_of_all=0.0)
     started = time.monotonic()
 
     await guess_wrong(guesses, "2001:db8::1")
-    async with guesses.turn("2001:db8::2") as guess:
+    async with guesses.attempt("2001:db8::2") as guess:
         guess.right = True
 
     assert time.monotonic() - started >= 0.3

@@ -186,9 +186,9 @@ async def test_who_is_blocked_sends_nothing_and_keeps_their_name(tmp_path: Path)
         assert await ben.post("/uploads", picture) == blocked
         assert await ben.post("/lora-files?channel=general", picture) == blocked
         assert (await ben.post("/uploads?channel=ideas", picture))[0] == 200
-        assert await ben.post("/uploads?channel=nowhere", picture) == (422, "there is no such channel.")
+        assert await ben.post("/uploads?channel=nowhere", picture) == (422, "There is no such channel.")
         assert (await ben.ask(name="carl"))["error"] == (
-            "an admin has blocked you here: your name stays as it is."
+            "An admin has blocked you here. Your name stays as it is."
         )
 
 

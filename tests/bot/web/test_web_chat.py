@@ -10,7 +10,7 @@ import pytest
 from aiohttp import WSMsgType
 from PIL import Image
 
-from bot.chats.web.server import LocalChat, LocalChatError
+from bot.chats.web.server import WebChat, WebChatError
 from bot.config import LocalSettings
 from bot.service import local_chat
 from tests.bot.quick_lora import a_file
@@ -290,20 +290,20 @@ async def test_a_port_in_use_is_told_in_one_sentence(place: Place) -> None:
     port = int(place.address.rpartition(":")[2])
     second = another(place, LocalSettings(port=port))
 
-    with pytest.raises(LocalChatError, match=rf"port {port} on 127\.0\.0\.1 is in use: .*\.$"):
+    with pytest.raises(WebChatError, match=rf"Port {port} on 127\.0\.0\.1 is in use\. .*\.$"):
         await second.start()
 
 
 async def test_an_address_of_another_machine_is_told_in_one_sentence(place: Place) -> None:
-    with pytest.raises(LocalChatError, match=r"cannot listen on 192\.0\.2\.1"):
+    with pytest.raises(WebChatError, match=r"cannot listen on 192\.0\.2\.1"):
         await another(place, LocalSettings(address="192.0.2.1", port=0), token="a secret of ours").start()
 
 
 async def test_others_are_not_let_in_without_a_token(place: Place) -> None:
-    with pytest.raises(LocalChatError, match="set ATELIER_LOCAL_TOKEN"):
+    with pytest.raises(WebChatError, match="set ATELIER_LOCAL_TOKEN"):
         another(place, LocalSettings(address="0.0.0.0", port=0))
 
 
-def another(place: Place, settings: LocalSettings, token: str | None = None) -> LocalChat:
+def another(place: Place, settings: LocalSettings, token: str | None = None) -> WebChat:
     """A second chat of the same bot."""
     return local_chat(place.bot, settings, token)

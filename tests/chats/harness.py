@@ -120,6 +120,11 @@ def is_done(card: SeenCard) -> bool:
     return "painted in" in card.text and card.pictures > 0
 
 
+def is_waiting(card: SeenCard) -> bool:
+    """Whether it says that its job waits, and lets its person cancel it."""
+    return "stop" in card.buttons and any(words in card.text for words in ("queued", "in line"))
+
+
 def line(command: str, words: str, options: Mapping[str, object]) -> str:
     """A command as people type it."""
     flags = (f"--{name} {value}" for name, value in options.items())

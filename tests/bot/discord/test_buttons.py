@@ -120,15 +120,6 @@ async def test_only_its_person_may_cancel_a_job(open_studio: OpenStudio) -> None
     await studio.discord.until(lambda: "🚫 cancelled" in shown(card))
 
 
-async def test_delete_takes_the_message_away(studio: Studio) -> None:
-    card = await a_picture(studio)
-
-    await studio.discord.click(studio.ana, card, button(card, "delete"))
-
-    await studio.discord.until(lambda: card.deleted)
-    assert studio.channel.messages == []
-
-
 async def test_buttons_live_on_after_a_restart(studio: Studio) -> None:
     card = await a_picture(studio)
 

@@ -119,13 +119,6 @@ async def test_what_is_wrong_is_said_to_whoever_asked_alone(studio: Studio) -> N
     assert studio.channel.messages == []
 
 
-async def test_a_list_is_for_its_person_alone(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "queue")
-
-    assert heard.ephemeral
-    assert studio.channel.messages == []
-
-
 async def test_a_private_picture_comes_by_direct_message(studio: Studio) -> None:
     heard = await studio.discord.command(
         studio.ana, studio.channel, "imagine", prompt="a secret fox", steps=3, private=True

@@ -1,7 +1,5 @@
 """The gateway's troubles: whatever it does, each command has one card, and that one ends right."""
 
-import asyncio
-
 import pytest
 import structlog
 
@@ -69,21 +67,6 @@ async def test_a_command_said_while_the_gateway_is_away_is_heard_when_it_is_back
 
     await studio.discord.until(lambda: "painted in" in shown(heard.message), 30)
     assert len(studio.channel.messages) == 1
-
-
-async def test_an_interaction_that_is_told_twice_is_carried_out_once(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
-    await studio.discord.until(lambda: "painted in" in shown(heard.message), 30)
-
-    (session,) = studio.discord.gateway.sessions
-    told = next(event for event in session.told if event["t"] == "INTERACTION_CREATE")
-    await studio.discord.gateway.dispatch(told["t"], told["d"], studio.guild.id)
-    other = await studio.discord.command(studio.bo, studio.channel, "imagine", prompt="a hen", steps=2)
-    await studio.discord.until(lambda: "painted in" in shown(other.message), 30)
-    await asyncio.sleep(0)
-
-    assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(2,)]
-    assert len(studio.channel.messages) == 2
 
 
 @pytest.mark.parametrize(

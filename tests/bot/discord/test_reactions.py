@@ -23,16 +23,6 @@ async def test_reroll_posts_the_same_picture_from_a_new_seed(studio: Studio) -> 
     assert seeds(studio)[1] != 7
 
 
-async def test_a_message_from_before_the_restart_is_rerolled_too(studio: Studio) -> None:
-    card = await a_picture(studio)
-
-    await studio.restart()
-    await studio.discord.react(studio.bo, card, "🔁")
-
-    await studio.discord.until(lambda: len(studio.channel.messages) == 2)
-    await studio.discord.until(lambda: "painted in" in shown(studio.channel.messages[1]))
-
-
 async def test_a_card_can_be_reacted_to_before_discord_has_said_which_message_it_is(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,24 +18,6 @@ async def again(atelier: Atelier, card: Message) -> Message:
     )
 
 
-async def test_again_paints_with_another_seed(atelier: Atelier) -> None:
-    card = await atelier.paints(atelier.ana, "a red fox --seed 7")
-
-    heard = await atelier.slack.act(atelier.bo, card, button(card, "again"))
-
-    assert heard.acked is not None
-    assert "seed 7 " not in (await again(atelier, card)).words
-
-
-async def test_buttons_work_after_a_restart(atelier: Atelier) -> None:
-    card = await atelier.paints(atelier.ana, "a red fox --seed 7")
-    await atelier.restart()
-
-    await atelier.slack.act(atelier.ana, card, button(card, "again"))
-
-    assert "a red fox" in (await again(atelier, card)).words
-
-
 async def test_only_its_person_and_admins_delete_a_job(atelier: Atelier) -> None:
     card = await atelier.paints(atelier.ana, "a red fox")
 

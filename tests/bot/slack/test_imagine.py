@@ -159,13 +159,6 @@ async def test_editing_a_card_opens_its_recipe(atelier: Atelier) -> None:
     assert (filled["prompt"], filled["no"], filled["steps"]) == ("a red fox", "blurry", "8")
 
 
-async def test_words_for_one_person_are_seen_by_nobody_else(atelier: Atelier) -> None:
-    heard = await atelier.says(atelier.ana, "/help")
-
-    assert "/imagine" in heard.words
-    assert not atelier.channel.messages
-
-
 async def test_an_unknown_flag_suggests_the_near_one(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.ana, "/imagine", "a fox --step 20")
 

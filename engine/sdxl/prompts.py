@@ -1,11 +1,12 @@
 """Words to embeddings: windows of 75 tokens through SDXL's text encoders, concatenated."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor
 
 from engine.messages import InvalidRequest
@@ -46,21 +47,21 @@ class Memory:
     """Embeddings that were read of late, those asked for longest ago leaving first, within so many bytes."""
 
     def __init__(self, limit: int = 0) -> None:
-        self._limit = limit
-        self._kept: OrderedDict[Hashable, Pair] = OrderedDict()
-        self.size = 0
+        self._kept: LRUCache[Hashable, Pair] = LRUCache(limit, size)
 
     def recalled(self, key: Hashable, read: Callable[[], Pair]) -> Pair:
         """What is remembered under this key, or is read now."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        pair = read()
-        self._kept[key] = pair
-        self.size += size(pair)
-        while self.size > self._limit:
-            self.size -= size(self._kept.popitem(last=False)[1])
+        pair = self._kept.get(key)
+        if pair is None:
+            pair = read()
+            with suppress(ValueError):  # it is larger than all that may be kept
+                self._kept[key] = pair
         return pair
+
+    @property
+    def size(self) -> int:
+        """Bytes of what is remembered."""
+        return int(self._kept.currsize)
 
 
 def size(texts: Iterable[Embedding]) -> int:

@@ -1,12 +1,12 @@
 """Files that people attach: read at once, before Discord forgets them, and never more than is allowed."""
 
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
 
 import aiohttp
 import discord
+from cachetools import FIFOCache
 
 from bot.chats.discord.modal_submit import Attached
 from bot.chats.interface import Caller
@@ -27,14 +27,12 @@ class Attachments:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._session: aiohttp.ClientSession | None = None
-        self._held: OrderedDict[tuple[str, JobId], tuple[Attached, ...]] = OrderedDict()
+        self._held: FIFOCache[tuple[str, JobId], tuple[Attached, ...]] = FIFOCache(MANY)
 
     def hold(self, caller: Caller, form: JobId, files: Sequence[Attached]) -> None:
         """Know what hangs on a message until its form comes back: without the privilege to read messages the
         bot sees it once. A restart forgets it."""
         self._held[caller.person, form] = tuple(files)
-        if len(self._held) > MANY:
-            self._held.popitem(last=False)
 
     def held(self, caller: Caller, form: JobId | None) -> tuple[Attached, ...]:
         """What is held for this form of theirs; nothing if it is another one."""

@@ -2,13 +2,13 @@
 
 import asyncio
 import io
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol
 
 import discord
 import structlog
+from cachetools import FIFOCache
 
 from bot.chats import router
 from bot.chats.discord.ephemeral import answered, say, tried, whisper
@@ -74,7 +74,7 @@ class Asking:
         self.pending = pending
         self.files = files
         self.settings = settings
-        self._heard: OrderedDict[int, None] = OrderedDict()
+        self._heard: FIFOCache[int, None] = FIFOCache(HEARD)
         self._asking = 0  # interactions that are being answered
 
     def caller_of(self, interaction: Interaction) -> Caller:
@@ -163,8 +163,6 @@ class Asking:
         if number in self._heard:
             return False
         self._heard[number] = None
-        while len(self._heard) > HEARD:
-            self._heard.popitem(last=False)
         return True
 
 

@@ -2,13 +2,13 @@
 
 import io
 import re
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
 import discord
+from cachetools import FIFOCache
 
 from bot.cards.card import Card
 from bot.chats.discord.buttons import panel
@@ -76,7 +76,7 @@ class Looks:
 
     def __init__(self, drawings: Drawings) -> None:
         self._drawings = drawings
-        self._known: OrderedDict[str, Mapping[str, Known]] = OrderedDict()  # by message, then by drawing
+        self._known: FIFOCache[str, Mapping[str, Known]] = FIFOCache(KNOWN)  # by message, then by drawing
 
     async def send(self, card: Card, message: str | None, limit: int, send: Send) -> discord.Message:
         """Send the card, with smaller files where Discord wants it, and without any if it must be."""
@@ -114,8 +114,6 @@ class Looks:
             if name in there
         }
         self._known[key_of(sent)] = {**look.kept, **new}
-        while len(self._known) > KNOWN:
-            self._known.popitem(last=False)
 
     async def _look(self, card: Card, message: str | None, limit: int) -> Look:
         drawings = self._drawings.of(card)

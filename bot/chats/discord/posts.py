@@ -1,12 +1,12 @@
 """Messages sent with the bot's own token: each posted once, edited, and taken away."""
 
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
 import discord
+from cachetools import FIFOCache
 
 from bot.cards.card import Card
 from bot.chats.discord.cards import shows
@@ -30,7 +30,7 @@ class Posts:
     def __init__(self, client: discord.Client) -> None:
         self._client = client
         self._since = time.time()
-        self._done: OrderedDict[JobId, int] = OrderedDict()  # how often cards were posted: /show does it anew
+        self._done: FIFOCache[JobId, int] = FIFOCache(KEPT)  # how often cards were posted: /show does it anew
         self._tried: set[tuple[JobId, str, int]] = set()  # posts that Discord may have
 
     async def post(self, place: Place, card: Card, look: Look, what: str = "card") -> discord.Message:
@@ -54,9 +54,7 @@ class Posts:
     def done(self, card: Card) -> None:
         """The card is there: the next time it is posted it is another message."""
         self._tried = {tried for tried in self._tried if tried[0] != card.job}
-        self._done[card.job] = self._done.pop(card.job, 0) + 1
-        while len(self._done) > KEPT:
-            self._done.popitem(last=False)
+        self._done[card.job] = self._done.get(card.job, 0) + 1
 
     async def edit(self, where: int, number: int, look: Look) -> discord.Message:
         """Edit it."""

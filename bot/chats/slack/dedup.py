@@ -3,9 +3,9 @@
 import asyncio
 import hashlib
 import hmac
-import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+
+from cachetools import TTLCache
 
 from bot.chats.slack.mrkdwn import JSON
 from engine.messages import JobId
@@ -19,29 +19,19 @@ class Once:
     """Answers to what was heard, by its key: whoever comes again waits for the same answer."""
 
     def __init__(self) -> None:
-        self._answers: OrderedDict[str, tuple[float, asyncio.Future[JSON]]] = OrderedDict()
+        self._answers: TTLCache[str, asyncio.Future[JSON]] = TTLCache(REMEMBERED, FOR)
 
     async def answer(self, key: str, work: Callable[[], Awaitable[JSON]]) -> JSON:
         """The answer to this, worked out the first time; what failed is worked out again."""
-        self._forget()
-        known = self._answers.get(key)
-        if known is None:
-            task = asyncio.ensure_future(work())
-            self._answers[key] = known = (time.monotonic(), task)
-            task.add_done_callback(lambda done: self._drop_failed(key, done))
-        return await asyncio.shield(known[1])
+        answer = self._answers.get(key)
+        if answer is None:
+            self._answers[key] = answer = asyncio.ensure_future(work())
+            answer.add_done_callback(lambda done: self._drop_failed(key, done))
+        return await asyncio.shield(answer)
 
     def _drop_failed(self, key: str, done: "asyncio.Future[JSON]") -> None:
         if done.cancelled() or done.exception() is not None:
             self._answers.pop(key, None)
-
-    def _forget(self) -> None:
-        oldest = time.monotonic() - FOR
-        while self._answers:
-            at, _ = next(iter(self._answers.values()))
-            if at >= oldest and len(self._answers) < REMEMBERED:
-                return
-            self._answers.popitem(last=False)
 
 
 def key_of(body: JSON) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
+from cachetools import FIFOCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -60,7 +61,7 @@ class Messages:
         self._history = history
         self._posting = Posting(client, history)
         self._budget = Budget()
-        self._states: dict[str, State] = {}
+        self._states: FIFOCache[str, State] = FIFOCache(KEPT)
         self._unseen: dict[str, int] = {}  # how often a message's picture was not shown in the end
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
@@ -102,7 +103,7 @@ class Messages:
         else:
             place, right = Place.of(message), False
         if right:
-            self._remember(place, State(thread=place.thread))
+            self._states[place.key] = State(thread=place.thread)
         if drawings or not right:
             place = await self._right(place, card, drawings)
         self._posting.noted(card.job)
@@ -120,7 +121,7 @@ class Messages:
                 raise
             place, new = await self._posting.direct(card, error_of(error), gone=place)
             if new:
-                self._remember(place, State(thread=place.thread))
+                self._states[place.key] = State(thread=place.thread)
             await self._edit(place, card, drawings)
         return place
 
@@ -159,7 +160,7 @@ class Messages:
         ]
         ids = await self._sharing.share(place.channel, state.thread, named)
         state.files |= dict(zip((one.key for one in new), ids, strict=True))
-        self._remember(place, state)  # should the message fail, they are not shared again
+        self._states[place.key] = state  # should the message fail, they are not shared again
         return " ".join(filter(None, (one.note for one in drawn)))
 
     async def _update(self, place: Place, card: Card, images: Sequence[Shown], note: str) -> None:
@@ -199,11 +200,6 @@ class Messages:
             return State(thread=place.ts)
         files = {one["block_id"]: one["slack_file"]["id"] for one in pictures(told)}
         return State(thread=str(told.get("thread_ts") or place.ts), files=files)
-
-    def _remember(self, place: Place, state: State) -> None:
-        while len(self._states) >= KEPT:
-            del self._states[next(iter(self._states))]
-        self._states[place.key] = state
 
 
 def _without_picture(error: BaseException) -> CardRefused:

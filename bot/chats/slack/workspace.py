@@ -1,11 +1,11 @@
 """Who asks, and where: people and channels of a workspace, as Slack tells of them and for a while."""
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import structlog
+from cachetools import TTLCache
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
@@ -95,18 +95,14 @@ class Remembered(Generic[T]):
     """What was asked for a moment ago is not asked for again."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, T]] = {}
+        self._known: TTLCache[str, T] = TTLCache(MOST, KEPT)
 
     async def get(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
         """What is known, or the answer to the question, which may raise."""
-        at, known = self._known.get(key, (0.0, None))
-        if known is not None and time.monotonic() - at < KEPT:
-            return known
-        answer = await ask()
-        while len(self._known) >= MOST:
-            del self._known[next(iter(self._known))]
-        self._known[key] = (time.monotonic(), answer)
-        return answer
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = await ask()
+        return known
 
     def forget(self, key: str) -> None:
         self._known.pop(key, None)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import IO
 
 from aiohttp import web
+from cachetools import FIFOCache
 from PIL import Image
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,7 +31,7 @@ class FileResponses:
         self.database = database
         self.files = files
         self._channels = channels
-        self._thumbnails: dict[str, bytes] = {}
+        self._thumbnails: FIFOCache[str, bytes] = FIFOCache(MOST_THUMBNAILS)
         self._making = asyncio.Semaphore(AT_ONCE)
 
     async def space(self, session: AsyncSession, channel: str) -> int | None:
@@ -72,8 +73,6 @@ class FileResponses:
             async with self._making:
                 with await self._open(sha256) as content:
                     thumbnail = await asyncio.to_thread(_make_thumbnail, content.file)
-            while len(self._thumbnails) >= MOST_THUMBNAILS:
-                del self._thumbnails[next(iter(self._thumbnails))]
             self._thumbnails[sha256] = thumbnail
         return web.Response(body=thumbnail, content_type="image/webp", headers=CACHED)
 

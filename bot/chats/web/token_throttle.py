@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 from aiohttp import web
+from cachetools import FIFOCache
 
 from bot.http.connections import network
 from bot.pacing.log_limit import Rarely
@@ -44,7 +45,7 @@ class TokenThrottle:
         self._pause, self._pause_of_all, self._longest_wait = pause, pause_of_all, longest_wait
         self._free: dict[str, float] = {}  # when an address may make its next attempt
         self._all_free = 0.0
-        self._trusted: dict[str, None] = {}
+        self._trusted: FIFOCache[str, None] = FIFOCache(MOST_TRUSTED)
         self._rarely = Rarely()
 
     @asynccontextmanager
@@ -58,7 +59,7 @@ class TokenThrottle:
         attempt = Attempt()
         yield attempt
         if attempt.right:
-            self._trust(home)
+            self._trusted[home] = None
             return
         self._delay_next(home, time.monotonic())
         self._rarely.warn(log, "Wrong token", address=address)
@@ -86,8 +87,3 @@ class TokenThrottle:
             self._free = {home: free for home, free in self._free.items() if free > now}
         self._free[home] = max(self._free.get(home, 0.0), at + self._pause)
         self._all_free = max(self._all_free, at + self._pause_of_all)
-
-    def _trust(self, home: str) -> None:
-        while len(self._trusted) >= MOST_TRUSTED:
-            del self._trusted[next(iter(self._trusted))]
-        self._trusted[home] = None

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable
 
+import structlog
+
 from bot.chats.interface import (
     CardReply,
     FilesReply,
@@ -14,6 +16,8 @@ from bot.chats.interface import (
     ReplySink,
     TextReply,
 )
+
+log = structlog.get_logger(__name__)
 
 
 async def answer(asking: Awaitable[Reply], sink: ReplySink, patience: float | None = None) -> None:
@@ -48,4 +52,7 @@ async def show(reply: Reply, sink: ReplySink) -> None:
 
 async def _defer(sink: ReplySink, patience: float) -> None:
     await asyncio.sleep(patience)
-    await sink.defer()
+    try:
+        await sink.defer()
+    except Exception:  # the reply itself may yet be taken
+        log.exception("unexpected error", what="defer")

@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
+import pytest
+
+from commands.forms import OptionRefused, check_needed, definition, read_form
 from commands.imagine import imagine
 from commands.syntax.spec import Option, command
-from engine.messages import SEED, STEPS, Paint, Sampler
+from engine.messages import SEED, STEPS, Example, InvalidRequest, Paint, Sampler, Sha256
 
 
 @command
@@ -53,3 +56,48 @@ def test_what_may_only_be_given_by_keyword_is_only_a_flag() -> None:
 
     assert (how_many.spoken, how_many.flags, how_many.label) == (False, ("--how-many", "--n"), "how-many")
     assert (how_many.kind, how_many.option.help) == ("integer", "a number")
+
+
+@command
+async def frame(
+    words: Annotated[str, Option("what to write", long=True)],
+    picture: Annotated[Sha256 | None, Option("the picture to frame", kind="picture", needed=True)] = None,
+    others: Annotated[tuple[Example, ...], Option("what hangs beside it", kind="pictures")] = (),
+    lora: Annotated[Sha256 | None, Option("a file of a LoRA", kind="lora_file")] = None,
+    sampler: Annotated[Sampler, Option("how to paint", kind="sampler")] = Sampler.EULER,
+    gilded: Annotated[bool, Option("you pay for the gold", needed=True)] = False,
+) -> None:
+    """Frame a picture."""
+
+
+def test_an_option_says_its_kind_or_its_type_does() -> None:
+    assert [one.kind for one in frame.parameters] == [
+        *("text", "picture", "pictures", "lora_file", "sampler", "boolean")
+    ]
+    assert [one.name for one in frame.files] == ["picture", "others", "lora"]
+    assert [one["type"] for one in definition(frame)["parameters"]] == [
+        *("text", "picture", "pictures", "lora_file", "choice", "boolean")
+    ]
+
+
+def test_a_file_is_read_by_its_kind() -> None:
+    sha256 = "0123456789abcdef" * 4
+    given = read_form(
+        frame,
+        {"words": "fox", "picture": sha256, "lora": sha256, "others": f'[{{"sha256": "{sha256}"}}]'},
+    )
+
+    assert (given["picture"], given["lora"]) == (sha256, sha256)
+    assert given["others"] == (Example(sha256=Sha256(sha256), name="", caption=""),)
+    with pytest.raises(InvalidRequest, match="send it with the form"):
+        read_form(frame, {"words": "fox", "picture": "fox.png"})
+
+
+def test_what_a_form_has_to_have_may_be_uploaded_or_ticked() -> None:
+    with pytest.raises(OptionRefused, match=r"^send the picture to frame\.$") as refusal:
+        check_needed(frame, {"gilded": "true"})
+    assert refusal.value.parameter.name == "picture"
+    with pytest.raises(OptionRefused, match=r"^tick the box: you pay for the gold\.$"):
+        check_needed(frame, {}, uploaded=["picture"])
+
+    check_needed(frame, {"gilded": "true"}, uploaded=["picture"])

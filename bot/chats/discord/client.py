@@ -119,7 +119,9 @@ class Atelier(discord.AutoShardedClient):
         except InvalidRequest as error:
             await tried(say(interaction, str(error)))
             return
-        files = {one.name: [attached(file) for file in attached_to(one, given)] for one in command.files}
+        files = {
+            one.name: [attached(file) for file in attached_to(command, one, given)] for one in command.files
+        }
         form = Filled(command=command, values=values, files=files)
         if given.get(PRIVATE):
             await self._in_private(interaction, form)

@@ -174,7 +174,7 @@ def _options(command: AnyCommand) -> list[tuple[str, str, str, Any, bool]]:
     options: list[tuple[str, str, str, Any, bool]] = []
     for parameter in command.parameters:
         if parameter.is_file:
-            options += _files(parameter)
+            options += _files(command, parameter)
         elif not (is_folded(parameter) or parameter.option.hidden):
             kind, help = _field(parameter, told[parameter.name]), _line(parameter.option.help)
             options.append((parameter.name, parameter.label, help, kind, parameter.required))
@@ -186,22 +186,32 @@ def _options(command: AnyCommand) -> list[tuple[str, str, str, Any, bool]]:
     return sorted(options, key=lambda option: not option[-1])
 
 
-def attached_to(parameter: Parameter, given: Mapping[str, Any]) -> list[discord.Attachment]:
+def attached_to(
+    command: AnyCommand, parameter: Parameter, given: Mapping[str, Any]
+) -> list[discord.Attachment]:
     """The files that somebody attached for this parameter."""
-    return [given[name] for name, *_ in _files(parameter) if name in given]
+    return [given[name] for name, *_ in _files(command, parameter) if name in given]
 
 
-def _files(parameter: Parameter) -> list[tuple[str, str, str, Any, bool]]:
+def _files(command: AnyCommand, parameter: Parameter) -> list[tuple[str, str, str, Any, bool]]:
     """Where files can be attached, for clients that cannot send them in a form."""
     about = _line(parameter.option.help)
     if parameter.kind != "pictures":
         must = parameter.required or parameter.option.needed
         return [(parameter.name, parameter.label, about, discord.Attachment, must)]
     single = parameter.name.removesuffix("s")
+    first = next(one for one in command.files if one.kind == "pictures")
+    archive = ZIP if parameter == first else f"{single}_{ZIP}"
     names = [f"{single}{number}" for number in range(1, FEW + 1)]
     return [
         *((name, name.replace("_", "-"), about, discord.Attachment, False) for name in names),
-        (ZIP, ZIP, "many pictures, a caption beside each: a.png, a.txt", discord.Attachment, False),
+        (
+            archive,
+            archive.replace("_", "-"),
+            "many pictures, a caption beside each: a.png, a.txt",
+            discord.Attachment,
+            False,
+        ),
     ]
 
 

@@ -74,7 +74,8 @@ def filled(data: Mapping[str, Any]) -> Filled:
 def own_rows(command: AnyCommand) -> tuple[Parameter, ...]:
     """The parameters that have a row of their own: what a form has to have, and what is wanted most."""
     wanted = [one for one in command.parameters if one.required or one.option.needed or one.option.main]
-    return tuple(wanted[: ROWS - 1])
+    first = sorted(wanted, key=lambda one: (not one.required, not one.option.needed))[: ROWS - 1]
+    return tuple(one for one in command.parameters if one in first)
 
 
 def shared_row(command: AnyCommand) -> tuple[Parameter, ...]:

@@ -50,6 +50,19 @@ async def test_what_is_no_picture_is_refused_in_its_field(place: Place, comes: C
     visit.complaints.clear()  # the browser's about the answer
 
 
+async def test_a_picture_beside_the_message_is_in_the_form_already(place: Place, comes: Comes) -> None:
+    visit = await comes()
+    await visit.page.locator("#files").set_input_files([payload(a_picture(1))])
+    await expect(visit.page.locator("#chips [data-is=sent]")).to_be_visible()
+
+    await visit.says("/mirror a fox")
+    form = visit.page.get_by_role("dialog", name="/mirror")
+    await expect(form.get_by_text("Sent", exact=True)).to_be_visible()
+    await form.get_by_role("button", name="Turn it").click()
+
+    await expect(visit.notices.last).to_contain_text("a fox, top up")
+
+
 async def test_a_picture_is_its_persons_alone_whoever_knows_its_hash(place: Place) -> None:
     ana, bo = await place.comes(), await place.comes()
     _, sent = await ana.post("/uploads?name=fox.png", a_picture(1))

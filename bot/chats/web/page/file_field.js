@@ -34,7 +34,7 @@ export function isFile(/** @type {string} */ type) {
   return type in KINDS;
 }
 
-/** A field for one file; `value` is the hash of what was sent before. */
+/** A field for one file; `value` is the hash of what was sent before. `add` takes files that come by another way. */
 export function fileField(/** @type {{name: string, label: string, type: string}} */ parameter, /** @type {string} */ id, /** @type {string} */ value) {
   const kind = KINDS[parameter.type];
   const hash = el("input", { type: "hidden", name: parameter.name });
@@ -80,7 +80,8 @@ export function fileField(/** @type {{name: string, label: string, type: string}
     event.stopPropagation(); // it is for this field alone
     send(event.dataTransfer.files[0]);
   });
-  return el("div", { class: "field wide" }, el("label", { for: id }, parameter.label, status), zone, chooser, hash);
+  const field = el("div", { class: "field wide" }, el("label", { for: id }, parameter.label, status), zone, chooser, hash);
+  return { field, add: (/** @type {File[]} */ files) => send(files[0]) };
 }
 
 /** Send it; the server's answer. `onProgress` hears how much of it is there, which only XMLHttpRequest tells. @returns {Promise<any>} */

@@ -11,10 +11,10 @@ import { picturesField } from "./pictures_field.js";
 
 const EMPTY_TEXT = '""'; // an empty text that is meant, as the server reads forms
 
-/** The tray of the form, for pictures that are dropped or pasted anywhere. @type {import("./picture_tray.js").PictureTray|null} */
+/** What takes pictures that are dropped or pasted anywhere while the form is open. @type {{add: (files: File[]) => unknown}|null} */
 let tray = null;
 
-/** The tray of the form, if it is open and has one. */
+/** What takes pictures in the form, if it is open and asks for some. */
 export function openFormTray() {
   return $("form").open ? tray : null;
 }
@@ -81,7 +81,11 @@ function newField(/** @type {Parameter} */ parameter, /** @type {string|undefine
   const value = given === EMPTY_TEXT ? "" : (given ?? parameter.default ?? "");
   if (parameter.type === "hidden") return hiddenField(parameter, value);
   if (parameter.type === "boolean") return checkbox(parameter, id, value);
-  if (isFile(parameter.type)) return fileField(parameter, id, value);
+  if (isFile(parameter.type)) {
+    const file = fileField(parameter, id, value);
+    if (parameter.type === "picture") tray ??= file;
+    return file.field;
+  }
   if (parameter.type === "pictures") {
     const pictures = picturesField(parameter, id, value);
     tray = pictures.tray;

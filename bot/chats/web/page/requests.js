@@ -66,9 +66,8 @@ export async function openForm(/** @type {string} */ name, values = {}, note = "
   await loadCommands().catch(() => null); // my defaults may be others by now; without a connection the old ones do
   const command = state.commands.get(name);
   if (!command) return;
-  const pictures = command.parameters.find((parameter) => parameter.type === "pictures");
-  const fromTray = pictures && !values[pictures.name] && tray.sent.length ? { [pictures.name]: JSON.stringify(tray.sent) } : {};
-  showForm(command, { ...values, ...fromTray }, async (filled) => {
+  const pictures = command.parameters.find(({ type }) => type === "pictures") ?? command.parameters.find(({ type }) => type === "picture");
+  showForm(command, { ...values, ...(values[pictures?.name] ? {} : fromTray(pictures)) }, async (filled) => {
     const reply = await fillForm(name, filled);
     if (!reply.ok) return reply.text;
     if (pictures) tray.clear();
@@ -78,6 +77,13 @@ export async function openForm(/** @type {string} */ name, values = {}, note = "
     return "";
   });
   if (note) $("form-about").textContent = note;
+}
+
+/** What lies beside the message already, for the parameter that takes pictures. */
+function fromTray(/** @type {import("./state.js").Parameter|undefined} */ parameter) {
+  if (!parameter || !tray.sent.length) return {};
+  const [{ sha256 }] = tray.sent;
+  return { [parameter.name]: parameter.type === "picture" ? sha256 : JSON.stringify(tray.sent) };
 }
 
 /** The form of the command that is being typed, with what is typed already. */

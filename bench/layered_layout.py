@@ -27,13 +27,14 @@ ROUNDS = 200  # of moving boxes to below and above what they are linked with
 class Layout:
     """Rows of boxes and bends, where each has its middle, and the arrows through the bends."""
 
+    width: float
     rows: tuple[tuple[str, ...], ...]
     middle: Mapping[str, float]
     paths: tuple[tuple[str, ...], ...]  # a box, the bends on the way, a box
 
 
 def place(widths: Mapping[str, float], arrows: Arrows, width: float) -> Layout:
-    """Boxes of these widths within `width`. Raises CycleError where the arrows go in circles."""
+    """Boxes of these widths, within `width` if they fit. Raises CycleError where the arrows go in circles."""
     ranks = rank(arrows)
     paths = [
         [source, *(f"{source} > {target} {row}" for row in range(ranks[source] + 1, ranks[target])), target]
@@ -50,8 +51,10 @@ def place(widths: Mapping[str, float], arrows: Arrows, width: float) -> Layout:
         for upper, lower in pairwise(path):
             links.setdefault(upper, []).append(lower)
     rows = order(rows, links)
+    needed = (sum(widths.get(name, BEND) + GAP for name in row) - GAP for row in rows)
+    width = max(width, *needed)
     middle = straighten(rows, links, widths, width)
-    return Layout(rows=tuple(map(tuple, rows)), middle=middle, paths=tuple(map(tuple, paths)))
+    return Layout(width=width, rows=tuple(map(tuple, rows)), middle=middle, paths=tuple(map(tuple, paths)))
 
 
 def rank(arrows: Arrows) -> dict[str, int]:
@@ -156,16 +159,11 @@ def straighten(
 
 
 def spread(wanted: Sequence[tuple[float, float]], sizes: Sequence[float], width: float) -> list[float]:
-    """The middles nearest to the wanted ones, by weighted least squares, with gaps and within the width.
-
-    Raises ValueError where the width is not enough.
-    """
+    """The middles nearest to the wanted ones, by weighted least squares, with gaps and within the width."""
     offsets = [0.0]
     for left, right in pairwise(sizes):
         offsets.append(offsets[-1] + (left + right) / 2 + GAP)
     first, last = sizes[0] / 2, width - sizes[-1] / 2 - offsets[-1]
-    if last < first:
-        raise ValueError("the boxes of a row are wider than the drawing")
     pools: list[list[tuple[float, float]]] = []  # those that touch move together
     for (middle, weight), offset in zip(wanted, offsets, strict=True):
         pools.append([(middle - offset, weight)])

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from bench import import_graph
 from bench.import_graph import Arrows
-from bench.layered_layout import Layout, place, transitive_reduction
+from bench.layered_layout import BEND, Layout, place, transitive_reduction
 from bench.structure import ROOMS, ROOT
 
 FILE = ROOT / "docs/rooms.svg"
@@ -26,8 +26,7 @@ LEGEND = (
 )
 
 MARGIN = 16
-LEFT, RIGHT = 464, 450  # widths of the bot and of the engine, which stand side by side
-WIDTH = LEFT + RIGHT + 3 * MARGIN
+LEAST = 436  # width within the bot and within the engine, which stand side by side
 LANE = 40  # beside the commands and the storage, for the arrow from the engine to the messages
 HEAD = 40  # of a room, above its boxes
 PAD = 14  # of a room, around its boxes
@@ -89,12 +88,15 @@ class Room:
     name: str
     boxes: dict[str, Box]
     arrows: dict[str, set[str]]
-    width: float
+    least: float  # width within
 
     @cached_property
     def layout(self) -> Layout:
-        widths = {name: box.width for name, box in self.boxes.items()}
-        return place(widths, self.arrows, self.width - 2 * PAD)
+        return place({name: box.width for name, box in self.boxes.items()}, self.arrows, self.least)
+
+    @property
+    def width(self) -> float:
+        return self.layout.width + 2 * PAD
 
     @cached_property
     def row_heights(self) -> list[float]:
@@ -114,13 +116,23 @@ def drawing() -> str:
     imports = import_graph.build(*ROOMS)
     arrows = import_graph.between_units(imports)
     packages = {name for name in arrows if any(module.startswith(f"{name}.") for module in imports)}
-    rooms = {name: room_of(name, import_graph.within(arrows, name), packages) for name in ROOMS}
+
+    def room(name: str, least: float) -> Room:
+        return room_of(name, import_graph.within(arrows, name), packages, least)
+
+    bot, engine = room("bot", LEAST), room("engine", LEAST)
+    wide = bot.width + MARGIN + engine.width - LANE - 2 * PAD
+    rooms = {
+        "bot": bot,
+        "engine": engine,
+        "commands": room("commands", wide),
+        "storage": room("storage", wide),
+    }
     return "\n".join(svg(rooms)) + "\n"
 
 
-def room_of(name: str, arrows: Arrows, packages: set[str]) -> Room:
+def room_of(name: str, arrows: Arrows, packages: set[str], least: float) -> Room:
     """One room, without the messages, which stand below all rooms, and without packages of packages."""
-    width = {"bot": LEFT, "engine": RIGHT}.get(name, WIDTH - 2 * MARGIN - LANE)
     parents = {unit.rpartition(".")[0] for unit in arrows}
     units = [unit for unit in arrows if unit != MESSAGES and (unit not in parents or arrows[unit])]
     inside = {unit: arrows[unit] & set(units) for unit in units}
@@ -129,8 +141,8 @@ def room_of(name: str, arrows: Arrows, packages: set[str]) -> Room:
     for unit in units:
         joined[group[unit]] |= {group[other] for other in inside[unit]} - {group[unit]}
     members = {box: [unit for unit in units if group[unit] == box] for box in joined}
-    boxes = {box: box_of(name, members[box], packages, width) for box in joined}
-    return Room(name=name, boxes=boxes, arrows=transitive_reduction(joined), width=width)
+    boxes = {box: box_of(name, members[box], packages, least) for box in joined}
+    return Room(name=name, boxes=boxes, arrows=transitive_reduction(joined), least=least)
 
 
 def groups(arrows: Arrows, packages: set[str]) -> dict[str, str]:
@@ -148,12 +160,12 @@ def groups(arrows: Arrows, packages: set[str]) -> dict[str, str]:
     }
 
 
-def box_of(room: str, units: Sequence[str], packages: set[str], width: float) -> Box:
+def box_of(room: str, units: Sequence[str], packages: set[str], least: float) -> Box:
     """The box of one unit, or of several modules."""
     titles = [unit.removeprefix(f"{room}.").replace(".", "/") for unit in units]
     if len(units) == 1:
         return Box(title=titles[0], package=units[0] in packages)
-    letters = int((width - 2 * PAD - 180) / SMALL_LETTER) if len(units) > MANY else NARROW
+    letters = int((least - 180) / SMALL_LETTER) if len(units) > MANY else NARROW
     return Box(title=f"{len(units)} modules", names=tuple(textwrap.wrap(", ".join(titles), letters)))
 
 
@@ -165,20 +177,21 @@ def svg(rooms: dict[str, Room]) -> Iterator[str]:
     top["commands"] = top["bot"] + height["bot"] + BETWEEN
     top["storage"] = top["commands"] + height["commands"] + BETWEEN
     below = top["storage"] + height["storage"] + BETWEEN
-    right, bottom = LEFT + 2 * MARGIN, below + 44 + 54
-    yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {bottom:.0f}">'
+    right, bottom = 2 * MARGIN + rooms["bot"].width, below + 44 + 54
+    width = right + rooms["engine"].width + MARGIN
+    yield f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {bottom:.0f}">'
     yield f"<style>{STYLE}</style>"
-    yield f'<rect class="paper" width="{WIDTH}" height="{bottom:.0f}" rx="10"/>'
+    yield f'<rect class="paper" width="{width:.0f}" height="{bottom:.0f}" rx="10"/>'
     for name in ("bot", "commands", "storage"):
         yield from draw_room(rooms[name], MARGIN, top[name], height[name])
     yield from draw_room(rooms["engine"], right, MARGIN, height["engine"])
-    yield from draw_frame("engine", "engine/messages", MARGIN, below, WIDTH - 2 * MARGIN, 44)
+    yield from draw_frame("engine", "engine/messages", MARGIN, below, width - 2 * MARGIN, 44)
     yield "</g>"
     for number, line in enumerate(LEGEND):
         yield f'<text class="small" x="{MARGIN}" y="{below + 66 + 18 * number:.0f}">{line}</text>'
     for name, end in (("bot", top["commands"]), ("commands", top["storage"]), ("storage", below)):
-        yield from draw_wide(name, MARGIN + LEFT / 2, end - BETWEEN, end)
-    yield from draw_wide("engine", right + RIGHT - LANE / 2 + 4, MARGIN + height["engine"], below)
+        yield from draw_wide(name, MARGIN + rooms["bot"].width / 2, end - BETWEEN, end)
+    yield from draw_wide("engine", width - MARGIN - LANE / 2 + 4, MARGIN + height["engine"], below)
     yield "</svg>"
 
 
@@ -231,11 +244,11 @@ def draw_arrows(room: Room, spans: dict[str, tuple[float, float]], middle: dict[
     starts = ports(room, {path: (path[0], path[1]) for path in room.layout.paths}, middle)
     ends = ports(room, {path: (path[-1], path[-2]) for path in room.layout.paths}, middle)
     for path in room.layout.paths:
+        (x, y), bends = (ends[path], spans[path[-1]][0]), path[1:-1]
         points = [(starts[path], spans[path[0]][1])]
-        for bend in path[1:-1]:
-            points += [(middle[bend], spans[bend][0]), (middle[bend], spans[bend][1])]
-        x, y = ends[path], spans[path[-1]][0]
-        yield f'<path d="{curve([*points, (x, y - 6)])}"/>'
+        points += [(middle[bend], sum(spans[bend]) / 2) for bend in bends]
+        heights = [0.0, *(spans[bend][1] - spans[bend][0] for bend in bends), 0.0]
+        yield f'<path d="{curve([*points, (x, y - 6)], heights)}"/>'
         yield f'<path class="tip" d="M{x:.0f} {y - 0.7:.1f}l-4 -7h8z"/>'
 
 
@@ -250,14 +263,25 @@ def ports(room: Room, ends: dict[Path, tuple[str, str]], middle: dict[str, float
     return at
 
 
-def curve(points: Sequence[tuple[float, float]]) -> str:
-    """A line that leaves and meets all points vertically."""
-    parts = [f"M{points[0][0]:.0f} {points[0][1]:.0f}"]
-    for (x, y), (to_x, to_y) in pairwise(points):
-        half = (y + to_y) / 2
-        bent = f"C{x:.0f} {half:.0f} {to_x:.0f} {half:.0f} {to_x:.0f} {to_y:.0f}"
-        parts.append(bent if round(x) != round(to_x) else f"V{to_y:.0f}")
+def curve(points: Sequence[tuple[float, float]], heights: Sequence[float]) -> str:
+    """A line through the points, straight for the height of each; it leaves and meets boxes vertically."""
+    slopes = [(to_x - x) / (to_y - y) for (x, y), (to_x, to_y) in pairwise(points)]
+    leans = [0.0, *(slighter(upper, lower) for upper, lower in pairwise(slopes)), 0.0]
+    nodes: list[tuple[float, float, float]] = []  # x, y, and the line's slope there
+    for (x, y), lean, height in zip(points, leans, heights, strict=True):
+        lean = max(-BEND / BOX, min(BEND / BOX, lean))
+        nodes += [(x + lean * part, y + part, lean) for part in sorted({-height / 2, height / 2})]
+    parts = [f"M{nodes[0][0]:.0f} {nodes[0][1]:.0f}"]
+    for (x, y, lean), (to_x, to_y, to_lean) in pairwise(nodes):
+        half = (to_y - y) / 2
+        bend_x, bend_to_x = x + lean * half, to_x - to_lean * half
+        parts.append(f"C{bend_x:.0f} {y + half:.0f} {bend_to_x:.0f} {y + half:.0f} {to_x:.0f} {to_y:.0f}")
     return "".join(parts)
+
+
+def slighter(slope: float, other: float) -> float:
+    """The slope nearer to a vertical line's, 0, where both lean the same way; 0 else (minmod)."""
+    return 0.0 if slope * other < 0 else min(slope, other, key=abs)
 
 
 def draw_wide(room: str, x: float, top: float, bottom: float) -> Iterator[str]:

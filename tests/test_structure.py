@@ -3,11 +3,12 @@
 import re
 
 from bench import import_graph
-from bench.structure import ROOMS, folder_sizes, modules
+from bench.structure import ROOMS, ROOT, folder_sizes, modules
 
 LARGEST_FOLDER = 25  # modules
 FLAT = ("commands", "storage")  # a file for each command, and one for each thing to remember
 LONGEST_SUMMARY = 110  # letters
+LONGEST_README = 8192  # bytes
 SENTENCE = re.compile(r"(?:(?!\. [A-Z]).)+\.")
 
 
@@ -29,3 +30,7 @@ def test_a_modules_first_line_is_one_sentence_on_what_is_in_it() -> None:
 
     assert [path for path, text in summaries.items() if not SENTENCE.fullmatch(text)] == []
     assert [path for path, text in summaries.items() if len(text) >= LONGEST_SUMMARY] == []
+
+
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    assert (ROOT / "README.md").stat().st_size <= LONGEST_README

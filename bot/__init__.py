@@ -1,1 +1,1 @@
-"""Who hears and answers: the terminal now, chats later; no torch in here."""
+"""Hears people in chats and in the terminal, runs their jobs, and answers; torch is never loaded here."""

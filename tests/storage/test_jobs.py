@@ -307,6 +307,20 @@ async def test_a_card_that_moved_while_its_old_message_was_drawn_appears_where_i
     assert await studio.read(jobs.list_unshown, 10) == []
 
 
+async def test_a_channel_has_cards_until_its_last_job_is_deleted_or_moved(studio: Studio) -> None:
+    first, second = await studio.file(), await studio.file("bo")
+
+    seen = [await studio.read(jobs.has_cards, "local", "general")]
+    await studio.write(jobs.delete, studio.filed[first], studio.now)
+    seen.append(await studio.read(jobs.has_cards, "local", "general"))
+    await studio.write(jobs.move, studio.filed[second], "elsewhere")
+    seen.append(await studio.read(jobs.has_cards, "local", "general"))
+
+    assert seen == [True, True, False]
+    assert await studio.read(jobs.has_cards, "local", "elsewhere")
+    assert not await studio.read(jobs.has_cards, "discord", "elsewhere")
+
+
 async def test_a_deleted_job_has_no_pictures_and_no_words(studio: Studio) -> None:
     job = await studio.file(prompt="a secret")
     await studio.paint(job, "aa", "bb")

@@ -6,6 +6,9 @@ import zipfile
 
 import pytest
 
+from bot.cards.card import Card
+from bot.chats.discord import interactions
+from bot.chats.discord.messages import Messages
 from tests.bot.discord.harness import Studio, shown
 from tests.bot.running_bot import rows
 from tests.bot.training_cases import a_picture
@@ -194,6 +197,47 @@ async def test_a_draft_that_is_edited_keeps_its_pictures(studio: Studio) -> None
 
     await card(studio, "3 pictures, 15 steps")
     assert rows(studio.folder, "SELECT count(*) FROM jobs WHERE deleted_at IS NULL") == [(1,)]
+
+
+async def test_a_draft_that_is_changed_in_its_thread_keeps_the_thread(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = await opens(studio)
+    await studio.discord.submit(studio.ana, form, {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]})
+    report = await card(studio, "3 pictures, 10 steps")
+    edit = next(one["custom_id"] for one in report.components if one["custom_id"].startswith("edit:"))
+    again = (await studio.discord.click(studio.ana, report, edit)).modal
+    removed = after_removals(monkeypatch)
+
+    await studio.discord.submit(
+        studio.ana, again, {"rest": SAID.replace("10", "15"), "consent": ["yes"], "preset": ["object"]}
+    )
+
+    changed = await card(studio, "3 pictures, 15 steps")
+    assert removed.is_set()
+    assert threads(studio) == [report.channel]
+    assert changed.channel is report.channel
+    assert report not in report.channel.messages
+
+
+def after_removals(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """New cards come once an old one has gone with all that belongs to it; whether one has."""
+    removed = asyncio.Event()
+    show, remove = Messages.show, Messages.remove
+
+    async def show_later(self: Messages, channel: str, message: str | None, card: Card) -> str:
+        if message is None:
+            await removed.wait()
+        return await show(self, channel, message, card)
+
+    async def note_removal(self: Messages, channel: str, message: str) -> None:
+        await remove(self, channel, message)
+        removed.set()
+
+    monkeypatch.setattr(Messages, "show", show_later)
+    monkeypatch.setattr(Messages, "remove", note_removal)
+    monkeypatch.setattr(interactions, "PATIENCE", 60.0)  # or a word that it takes a while is in the thread
+    return removed
 
 
 async def test_a_wrong_word_in_the_form_is_told(studio: Studio) -> None:

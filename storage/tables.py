@@ -32,7 +32,7 @@ class Table(DeclarativeBase):
 
 
 class Space(Table):
-    """A channel of the local chat, a Discord guild, a Slack workspace; others know nothing of it."""
+    """A channel of the web chat, a Discord guild, a Slack workspace; others know nothing of it."""
 
     __tablename__ = "spaces"
     __table_args__ = (UniqueConstraint("chat", "key"),)

@@ -1,1 +1,1 @@
-"""Behind the local chat's page: who may enter, what travels over the wire, how pictures are handed out."""
+"""The web chat: its server, its access rules, the websocket of a page, files over HTTP, and the page itself."""

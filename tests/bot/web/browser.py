@@ -1,4 +1,4 @@
-"""A real browser at the local chat's page."""
+"""A real browser at the web chat's page."""
 
 import atexit
 import os

@@ -1,4 +1,4 @@
-"""Somebody who has the local chat's page open, without the page: real HTTP and a real websocket."""
+"""Somebody who has the web chat's page open, without the page: real HTTP and a real websocket."""
 
 import asyncio
 import io
@@ -162,7 +162,7 @@ class Visitor:
 
 
 class Place:
-    """A running bot with its local chat, and everybody who came."""
+    """A running bot with its web chat, and everybody who came."""
 
     def __init__(self, bot: Bot, chat: WebChat, address: str) -> None:
         self.bot, self.chat, self.address = bot, chat, address
@@ -184,7 +184,7 @@ async def a_place(
     bounds: Bounds = BOUNDS,
     program: Sequence[str] | None = None,
 ) -> AsyncIterator[Place]:
-    """A local chat on a free port, whose engine is the quick one; in the same folder, the same chat again."""
+    """A web chat on a free port, whose engine is the quick one; in the same folder, the same chat again."""
     local = local or LocalSettings(port=0, channels=CHANNELS)
     config: Config = replace(a_config(folder), local=local, admins=admins or AdminSettings())
     bot = await Bot.open(config, program or quick(folder, seconds))

@@ -1,4 +1,4 @@
-"""Who is not let into the local chat, and what nobody can do there."""
+"""Who is not let into the web chat, and what nobody can do there."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The local chat's page in a real browser: what people see, click and type."""
+"""The web chat's page in a real browser: what people see, click and type."""
 
 import io
 import re

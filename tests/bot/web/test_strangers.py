@@ -1,4 +1,4 @@
-"""What strangers send to the local chat before anybody asked them for the token, and how little it does."""
+"""What strangers send to the web chat before anybody asked them for the token, and how little it does."""
 
 import asyncio
 import json

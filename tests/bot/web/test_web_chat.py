@@ -1,4 +1,4 @@
-"""The local chat over its real server: what people who have the page open see of each other."""
+"""The web chat over its real server: what people who have the page open see of each other."""
 
 import asyncio
 import io
@@ -300,7 +300,7 @@ async def test_an_address_of_another_machine_is_told_in_one_sentence(place: Plac
 
 
 async def test_others_are_not_let_in_without_a_token(place: Place) -> None:
-    with pytest.raises(WebChatError, match="set ATELIER_LOCAL_TOKEN"):
+    with pytest.raises(WebChatError, match="Set ATELIER_LOCAL_TOKEN"):
         another(place, LocalSettings(address="0.0.0.0", port=0))
 
 

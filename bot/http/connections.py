@@ -11,12 +11,12 @@ from typing import cast
 import structlog
 from aiohttp import web
 
-from bot.http.file_handles import spare
+from bot.http.file_handles import max_connections
 from bot.pacing.log_limit import Rarely
 
 log = structlog.get_logger(__name__)
 
-FULL = b"too many connections are open here: try again in a moment."
+FULL = b"Too many connections are open here. Try again in a moment."
 REFUSAL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 5\r\n"
     b"Connection: close\r\nContent-Length: %d\r\n\r\n%b" % (len(FULL), FULL)
@@ -43,7 +43,7 @@ class Connections:
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._most = min(bounds.in_all, spare())
+        self._most = min(bounds.in_all, max_connections())
         self._strangers: dict[Connection, None] = {}
         self._of: dict[str, dict[Connection, None]] = {}
         self._open = 0
@@ -67,31 +67,31 @@ class Connections:
         if self._server is not None:
             self._server.close()
 
-    def enter(self, connection: "Connection") -> bool:
-        """Whether there is room for another one."""
+    def admit(self, connection: "Connection") -> bool:
+        """Whether there is room for another connection; then it has a place."""
         here = self._of.get(connection.network, {})
         if len(here) >= self._bounds.strangers:
-            self._end(next(iter(here)), "too many connections from one address")
+            self._end(next(iter(here)), "Too many connections from one address")
         if self._open >= self._most and self._strangers:
-            self._end(next(iter(self._strangers)), "too many connections")
+            self._end(next(iter(self._strangers)), "Too many connections")
         self._open += 1
         if self._open > self._most:
-            self._rarely.warn(log, "no room for a connection", address=connection.network)
+            self._rarely.warn(log, "No room for a connection", address=connection.network)
             return False
         self._strangers[connection] = None
         self._of.setdefault(connection.network, {})[connection] = None
-        connection.due(2 * self._bounds.patience)
+        connection.set_deadline(2 * self._bounds.patience)
         return True
 
-    def leave(self, connection: "Connection") -> None:
+    def release(self, connection: "Connection") -> None:
         """It is closed, or about to be: its place is free."""
         if not connection.gone:
             connection.gone = True
             self._open -= 1
-        self.welcome(connection)
+        self.trust(connection)
 
-    def welcome(self, connection: "Connection") -> None:
-        """They are no stranger any more."""
+    def trust(self, connection: "Connection") -> None:
+        """It is no stranger's any more."""
         if connection not in self._strangers:
             return
         del self._strangers[connection]
@@ -99,9 +99,9 @@ class Connections:
         if not self._of[connection.network]:
             del self._of[connection.network]
 
-    def stalled(self, connection: "Connection") -> None:
-        """They keep the bot waiting."""
-        self._end(connection, "a connection was kept open without use")
+    def end_stalled(self, connection: "Connection") -> None:
+        """End it: it keeps the bot waiting."""
+        self._end(connection, "Connection was open without use")
 
     @property
     def patience(self) -> float:
@@ -110,7 +110,7 @@ class Connections:
 
     def _end(self, connection: "Connection", why: str) -> None:
         self._rarely.warn(log, why, address=connection.network)
-        self.leave(connection)
+        self.release(connection)
         connection.end()
 
 
@@ -129,7 +129,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self.network = network(str((transport.get_extra_info("peername") or ("",))[0]))
-        if self._connections.enter(self):
+        if self._connections.admit(self):
             self._inner.connection_made(transport)
         else:
             self._refused = True
@@ -158,18 +158,18 @@ class Connection(asyncio.Protocol):
         for timer in (self._due, self._unread):
             if timer is not None:
                 timer.cancel()
-        self._connections.leave(self)
+        self._connections.release(self)
         if not self._refused:
             self._inner.connection_lost(exc)
 
-    def welcome(self) -> None:
-        """They may be here, for as long as they like."""
+    def trust(self) -> None:
+        """Whoever is at its other end may be here, for as long as they like."""
         if self._due is not None:
             self._due.cancel()
-        self._connections.welcome(self)
+        self._connections.trust(self)
 
-    def due(self, seconds: float) -> None:
-        """A stranger who is one for so long has to go."""
+    def set_deadline(self, seconds: float) -> None:
+        """End it if it is still a stranger's after so long."""
         self._due = self._later(seconds)
 
     def end(self) -> None:
@@ -178,24 +178,24 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def _later(self, seconds: float) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds, self._connections.stalled, self)
+        return asyncio.get_running_loop().call_later(seconds, self._connections.end_stalled, self)
 
 
-def welcome(request: web.Request) -> None:
+def trust(request: web.Request) -> None:
     """Whoever sends this may be here: their connection is no stranger's any more."""
     connection = request.transport.get_protocol() if request.transport is not None else None
     if isinstance(connection, Connection):
-        connection.welcome()
+        connection.trust()
 
 
 def network(address: str) -> str:
     """Whose address it is: of IPv6, one person has 2^64."""
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is not None:
-            return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((found, 64), strict=False))
-    return str(found)
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)

@@ -16,8 +16,8 @@ from slack_sdk.socket_mode.aiohttp import SocketModeClient
 from bot.chats.interface import ChatUnavailable
 from bot.chats.slack.errors import TROUBLES, error_of, unavailable
 from bot.config import SLACK_APP_TOKEN, SlackSettings
-from bot.http.bodies import utf8_of
-from bot.http.connections import BOUNDS, Connections, welcome
+from bot.http.bodies import read_text
+from bot.http.connections import BOUNDS, Connections, trust
 from bot.pacing.backoff import Backoff
 
 SOCKETS = 2
@@ -139,9 +139,9 @@ class Door:
         moment = request.headers.get("X-Slack-Request-Timestamp", "")
         if not (SIGNATURE.fullmatch(signature) and MOMENT.fullmatch(moment)):
             raise web.HTTPUnauthorized(text=UNSIGNED)
-        body = await utf8_of(request, LARGEST)
+        body = await read_text(request, LARGEST)
         if not self._verifier.is_valid(body, moment, signature):
             raise web.HTTPUnauthorized(text=UNSIGNED)
-        welcome(request)
+        trust(request)
         heard = AsyncBoltRequest(body=body, query=request.query_string, headers=dict(request.headers))
         return await to_aiohttp_response(await self._app.async_dispatch(heard))

@@ -1,1 +1,1 @@
-"""The web chat: its server, its access rules, the websocket of a page, files over HTTP, and the page itself."""
+"""The web chat: its server, access to it, the websocket of a page, files over HTTP, and the page itself."""

@@ -12,8 +12,8 @@ from aiohttp import web
 from bot.chats.web import page_files
 from bot.chats.web.token_throttle import TokenThrottle
 from bot.config import is_loopback
-from bot.http.bodies import PATIENCE, utf8_of
-from bot.http.connections import welcome
+from bot.http.bodies import PATIENCE, read_text
+from bot.http.connections import trust
 
 PERSON_COOKIE = "atelier_person"  # with a person's secret
 TOKEN_COOKIE = "atelier_key"  # of those who once gave the token
@@ -65,14 +65,14 @@ class AccessGuard:
         if request.path not in self._public and not request[ADMITTED]:
             raise web.HTTPUnauthorized(text="This chat needs its token.")
         if request[ADMITTED]:
-            welcome(request)
+            trust(request)
         if request.headers.get("Content-Encoding", "identity") != "identity":
             raise web.HTTPUnsupportedMediaType(text="The body must not be compressed.")
         return await handler(request)
 
     async def _take_token(self, request: web.Request) -> web.StreamResponse:
         """POST /token: the token as the body; from then on a cookie stands for it."""
-        if not await self._is_token(request, await utf8_of(request, LONGEST_TOKEN, self._patience)):
+        if not await self._is_token(request, await read_text(request, LONGEST_TOKEN, self._patience)):
             raise web.HTTPUnauthorized(text="This is not the token.")
         response = web.Response(status=204)
         response.set_cookie(TOKEN_COOKIE, self._cookie, max_age=COOKIE_AGE, httponly=True, samesite="Strict")

@@ -12,7 +12,7 @@ from bot.chats.web.auth import person_of
 from bot.chats.web.file_responses import FileResponses
 from bot.chats.web.memory_budget import Budget
 from bot.chats.web.websocket import CHAT
-from bot.http.bodies import chunks_of
+from bot.http.bodies import read_chunks
 from bot.uploads.intake import Intake, Sent, TooLarge
 from engine.messages import InvalidRequest, Sha256
 from storage import uploads
@@ -81,7 +81,7 @@ class Uploads:
 
         async def chunks() -> AsyncGenerator[bytes]:
             nonlocal size
-            async for chunk in chunks_of(request, self._patience):
+            async for chunk in read_chunks(request, self._patience):
                 if not self._under_way.reserve(len(chunk)):
                     raise web.HTTPServiceUnavailable(text=TOO_MANY, headers={"Retry-After": "60"})
                 size += len(chunk)

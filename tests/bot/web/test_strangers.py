@@ -331,7 +331,7 @@ async def test_more_than_all_who_may_be_here_are_told_so(tmp_path: Path) -> None
         refused = await ask(place.address, "GET", "/healthz")
 
         assert refused.status == 503
-        assert refused.body == b"too many connections are open here: try again in a moment."
+        assert refused.body == b"Too many connections are open here. Try again in a moment."
         inside.pop().close()
         await asyncio.sleep(0.1)
         assert (await ask(place.address, "GET", "/healthz")).status == 200

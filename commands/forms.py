@@ -82,7 +82,7 @@ class MissingInForm(OptionRefused):
     """A form was sent without what it has to have: a file, or a tick."""
 
     def __init__(self, parameter: Parameter) -> None:
-        verb = "send" if parameter.is_file else "tick the box" if parameter.kind == "boolean" else "say"
+        verb = "Send" if parameter.is_file else "Tick the box" if parameter.kind == "boolean" else "Say"
         colon = ":" if parameter.kind == "boolean" else ""
         super().__init__(parameter, f"{verb}{colon} {parameter.option.help}.")
 

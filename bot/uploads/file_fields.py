@@ -18,7 +18,7 @@ from storage.database import CannotStore
 
 AT_ONCE = 3  # files of a form that are read side by side
 NOT_STORED = "it could not be read or stored: send it again."
-ONE_PICTURE = "only one picture is wanted here: send one, and no zip of several."
+ONE_PICTURE = "Only one picture is wanted here: send one, and no zip of several."
 
 log = structlog.get_logger(__name__)
 

@@ -94,10 +94,10 @@ def test_a_file_is_read_by_its_kind() -> None:
 
 
 def test_what_a_form_has_to_have_may_be_uploaded_or_ticked() -> None:
-    with pytest.raises(OptionRefused, match=r"^send the picture to frame\.$") as refusal:
+    with pytest.raises(OptionRefused, match=r"^Send the picture to frame\.$") as refusal:
         check_needed(frame, {"gilded": "true"})
     assert refusal.value.parameter.name == "picture"
-    with pytest.raises(OptionRefused, match=r"^tick the box: you pay for the gold\.$"):
+    with pytest.raises(OptionRefused, match=r"^Tick the box: you pay for the gold\.$"):
         check_needed(frame, {}, uploaded=["picture"])
 
     check_needed(frame, {"gilded": "true"}, uploaded=["picture"])

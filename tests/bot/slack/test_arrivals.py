@@ -33,7 +33,7 @@ async def test_a_modal_without_a_file_asks_for_one(atelier: Atelier) -> None:
 
     sent = await atelier.slack.submit(atelier.ana, heard.view, {"name": "fox", "file": []})
 
-    assert sent.errors == {"file": "send a .safetensors file of a LoRA."}
+    assert sent.errors == {"file": "Send a .safetensors file of a LoRA."}
 
 
 async def test_a_merge_answers_with_its_sheet_for_who_asked(atelier: Atelier) -> None:

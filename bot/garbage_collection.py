@@ -20,32 +20,32 @@ DRAFT_DAYS = 7  # how long a training waits for its person to start it
 log = structlog.get_logger(__name__)
 
 
-class Leftovers:
+class GarbageCollector:
     """Takes files away that nothing needs, but never one that is just being put for a row to come."""
 
     def __init__(self, database: Database, files: Files) -> None:
         self._database = database
         self._files = files
         self._removing = asyncio.Lock()
-        self._keeping = 0
-        self._calm = asyncio.Event()
-        self._calm.set()
+        self._pauses = 0
+        self._unpaused = asyncio.Event()
+        self._unpaused.set()
 
     @asynccontextmanager
-    async def keeping(self) -> AsyncGenerator[None]:
+    async def pause(self) -> AsyncGenerator[None]:
         """What is put in here, and told to a row in here, is there when this ends: removals wait.
 
         What is there already is not put again, and would else be taken away before its new row is written.
         """
         async with self._removing:
-            self._keeping += 1
-            self._calm.clear()
+            self._pauses += 1
+            self._unpaused.clear()
         try:
             yield
         finally:
-            self._keeping -= 1
-            if not self._keeping:
-                self._calm.set()
+            self._pauses -= 1
+            if not self._pauses:
+                self._unpaused.set()
 
     async def remove(self, hashes: Collection[Sha256]) -> None:
         """Remove those of the files that nothing needs; one that cannot be removed only costs space.
@@ -53,9 +53,9 @@ class Leftovers:
         Asked again at the last moment and among the writes: the same picture may just have been made anew.
         """
         while hashes:
-            await self._calm.wait()
+            await self._unpaused.wait()
             async with self._removing:
-                if not self._keeping:
+                if not self._pauses:
                     await self._remove(hashes)
                     return
 

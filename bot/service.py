@@ -20,18 +20,18 @@ from bot.config import Config, ConfigError, LocalSettings, check_local, local_to
 from bot.dispatch.apply import Effects
 from bot.dispatch.dispatcher import Dispatcher
 from bot.engine_client.client import PROGRAM, EngineClient
-from bot.garbage_collection import DAY, Leftovers
+from bot.garbage_collection import DAY, GarbageCollector
 from bot.http.connections import BOUNDS, Bounds
 from bot.http.file_handles import raise_limit
-from bot.jobs.estimates import Pace
-from bot.jobs.inspections import Drafts
-from bot.jobs.interactive_tasks import Looks
-from bot.jobs.progress import Live
+from bot.jobs.estimates import Estimates
+from bot.jobs.inspections import Inspections
+from bot.jobs.interactive_tasks import InteractiveTasks
+from bot.jobs.progress import LiveProgress
 from bot.jobs.queue import Queue
 from bot.logs import set_up
 from bot.metrics import Metrics
 from bot.privacy.export import Exports
-from bot.privacy.purge import Remains
+from bot.privacy.purge import Purge
 from bot.uploads.intake import Intake
 from bot.uploads.lora_folder import AdapterFolder
 from commands.permissions import Admins
@@ -65,53 +65,53 @@ class Bot:
         self.library = AdapterFolder(config.adapters, self.files)
         self.metrics = Metrics()
         self.engine = EngineClient(config.engine, program, self._hear, self._remove)
-        self.live = Live()
-        self.pace = Pace()
-        self.leftovers = Leftovers(database, self.files)
-        self.intake = Intake(database, self.files, self.leftovers)
+        self.progress = LiveProgress()
+        self.estimates = Estimates()
+        self.garbage = GarbageCollector(database, self.files)
+        self.intake = Intake(database, self.files, self.garbage)
         self._chats: dict[str, Chat] = {}
-        self.delivery = Delivery(database, self._chats, self.live, self.metrics)
+        self.delivery = Delivery(database, self._chats, self.progress, self.metrics)
         self.queue = Queue(
             database=database,
             files=self.files,
-            leftovers=self.leftovers,
+            garbage=self.garbage,
             engine=self.engine,
-            live=self.live,
-            pace=self.pace,
+            progress=self.progress,
+            estimates=self.estimates,
             touch=self.delivery.touch,
             metrics=self.metrics,
             settings=config.queue,
             largest_batch=config.engine.largest_batch,
             training_share=config.engine.training_share,
         )
-        self.drafts = Drafts(
+        self.inspections = Inspections(
             database=database,
             files=self.files,
-            leftovers=self.leftovers,
+            garbage=self.garbage,
             engine=self.engine,
             touch=self.delivery.touch,
         )
-        self.remains = Remains(database, self.leftovers, self._busy)
+        self.purge = Purge(database, self.garbage, self._busy)
         effects = Effects(
             files=self.files,
-            leftovers=self.leftovers,
+            garbage=self.garbage,
             queue=self.queue,
-            drafts=self.drafts,
-            looks=Looks(self.engine, self.files, self.leftovers),
+            inspections=self.inspections,
+            tasks=InteractiveTasks(self.engine, self.files, self.garbage),
             delivery=self.delivery,
-            exports=Exports(database, self.files, self.leftovers),
-            remains=self.remains,
+            exports=Exports(database, self.files, self.garbage),
+            purge=self.purge,
         )
         self.dispatch = Dispatcher(
             database=database,
             files=self.files,
-            leftovers=self.leftovers,
+            garbage=self.garbage,
             folder=self.library,
             queue=self.queue,
             delivery=self.delivery,
             effects=effects,
-            live=self.live,
-            pace=self.pace,
+            progress=self.progress,
+            estimates=self.estimates,
             limits=config.queue,
             largest_rank=config.training.largest_rank,
             small=config.engine.model == SMALL,
@@ -140,9 +140,9 @@ class Bot:
             asyncio.create_task(self._tidy()),
         ]
         await self.queue.start()
-        self._services.append(asyncio.create_task(self.drafts.work()))
+        self._services.append(asyncio.create_task(self.inspections.run()))
         await self.delivery.start()
-        self._services.append(asyncio.create_task(self.remains.work()))
+        self._services.append(asyncio.create_task(self.purge.run()))
 
     async def stop(self, grace: float = GRACE) -> None:
         """Take no more, let what runs end within the grace or put it back, and leave every card right."""
@@ -180,7 +180,7 @@ class Bot:
 
     def _busy(self) -> set[JobId]:
         """The jobs whose rows somebody may be about to change."""
-        return {*self.queue.jobs, *self.drafts.jobs, *self.delivery.jobs}
+        return {*self.queue.jobs, *self.inspections.jobs, *self.delivery.jobs}
 
     def _hear(self, event: Event) -> None:
         self.metrics.hear(event)
@@ -188,7 +188,7 @@ class Bot:
 
     def _remove(self, left: Sequence[Sha256]) -> None:
         """The engine put these into the store for a job that had ended."""
-        removing = asyncio.create_task(self.leftovers.remove(left))
+        removing = asyncio.create_task(self.garbage.remove(left))
         self._removing.add(removing)
         removing.add_done_callback(self._removing.discard)
 
@@ -201,7 +201,7 @@ class Bot:
                 await self.files.tidy(started)
                 started = None
                 await self.library.list_files()  # what is passed over is in the log before somebody misses it
-                await self.leftovers.sweep()
+                await self.garbage.sweep()
             except (CannotStore, OSError) as error:
                 log.warning("the store could not be tidied", reason=str(error))
             await asyncio.sleep(DAY)

@@ -35,7 +35,7 @@ async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, fl
     expected = 0.0
     if isinstance(request, Paint):
         check_room(context)
-        expected = context.pace.seconds(request)
+        expected = context.estimates.seconds(request)
     await check_limits(context, request, expected)
     return request, expected
 

@@ -45,7 +45,7 @@ class ChatContext(Context):
     channel: str
     admin: bool
     now: float  # seconds since 1970
-    pace: EngineSpeed
+    estimates: EngineSpeed
     per_person: int  # jobs of one person that may wait
     total_size: Callable[[Collection[Sha256]], Awaitable[int]]  # the bytes of stored files
     direct: bool = False  # only this person sees the channel: their own jobs alone are here, of all spaces

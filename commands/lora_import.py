@@ -208,7 +208,7 @@ def _check_words(context: ChatContext, words: str) -> None:
 async def _check_limits(context: ChatContext, pictures: int) -> None:
     """Raise Refused when the limits leave no room for a LoRA and so many test pictures."""
     paint = Paint(job=context.job, prompt=ANYTHING, seed=0, count=pictures)
-    await check_limits(context, None, context.pace.seconds(paint))
+    await check_limits(context, None, context.estimates.seconds(paint))
 
 
 async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> None:

@@ -62,7 +62,7 @@ def _seconds_left(context: ChatContext, job: JobView) -> float:
     if not isinstance(job.request, Paint):
         return 0.0
     done = job.step / job.steps if job.steps else 0.0
-    return context.pace.seconds(job.request) * (1 - done)
+    return context.estimates.seconds(job.request) * (1 - done)
 
 
 def _row(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from bot.cards.card import Button, Card, CardPicture
 from bot.cards.training_card import of_training
-from bot.jobs.progress import LiveJob
+from bot.jobs.progress import JobProgress
 from commands import recipe_text
 from commands.actions import available_actions, button_id
 from commands.syntax.numbers import duration, ordinal
@@ -10,17 +10,17 @@ from commands.syntax.prompt_weights import weights_hint
 from engine.messages import JobId, JobRequest, Paint, Train
 from storage.views import JobView
 
-NOTHING = LiveJob()
+NOTHING = JobProgress()
 
 
-def card(view: JobView, live: LiveJob | None) -> Card:
+def card(view: JobView, progress: JobProgress | None) -> Card:
     """The card of a job that is not deleted; `live` is what is known beyond its row."""
-    known = live or NOTHING
+    known = progress or NOTHING
     shown = _common(view, known)
     return shown if view.training is None else of_training(shown, view, view.training, known)
 
 
-def _common(view: JobView, known: LiveJob) -> Card:
+def _common(view: JobView, known: JobProgress) -> Card:
     """What the cards of pictures show, which is much of what those of trainings do."""
     request = view.request
     return Card(
@@ -53,12 +53,12 @@ def _title(request: JobRequest | None) -> str:
             return ""
 
 
-def _line(view: JobView, live: LiveJob) -> str:
+def _line(view: JobView, progress: JobProgress) -> str:
     match view.state:
         case "queued":
-            return _waiting(live)
+            return _waiting(progress)
         case "running":
-            return _running(live)
+            return _running(progress)
         case "succeeded":
             painted = f"painted in {view.charged:.1f} s"
             return f"{view.reason} ({painted})" if view.reason else painted
@@ -68,24 +68,24 @@ def _line(view: JobView, live: LiveJob) -> str:
             return "cancelled"
 
 
-def _waiting(live: LiveJob) -> str:
-    place = "queued" if live.place is None else f"{ordinal(live.place)} in line"
-    if live.waiting:
-        return f"{place}, {live.waiting}"
-    return place if live.left is None else f"{place}, about {duration(live.left)}"
+def _waiting(progress: JobProgress) -> str:
+    place = "queued" if progress.place is None else f"{ordinal(progress.place)} in line"
+    if progress.waiting:
+        return f"{place}, {progress.waiting}"
+    return place if progress.left is None else f"{place}, about {duration(progress.left)}"
 
 
-def _running(live: LiveJob) -> str:
-    if live.waiting or not live.steps:
-        return live.waiting or "starting"
-    step = f"step {live.step} of {live.steps}"
-    return step if live.left is None else f"{step}, about {duration(live.left)} left"
+def _running(progress: JobProgress) -> str:
+    if progress.waiting or not progress.steps:
+        return progress.waiting or "starting"
+    step = f"step {progress.step} of {progress.steps}"
+    return step if progress.left is None else f"{step}, about {duration(progress.left)} left"
 
 
-def _done(view: JobView, live: LiveJob) -> float | None:
+def _done(view: JobView, progress: JobProgress) -> float | None:
     if view.state != "running":
         return None
-    return min(1.0, live.step / live.steps) if live.steps else 0.0
+    return min(1.0, progress.step / progress.steps) if progress.steps else 0.0
 
 
 def _pictures(view: JobView) -> tuple[CardPicture, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.cards.card import Card, CardCheckpoint, CardNote, Curve
-from bot.jobs.progress import LiveJob
+from bot.jobs.progress import JobProgress
 from commands.syntax.numbers import duration, pluralize
 from engine.messages import Train
 from storage.training_views import TrainingView
@@ -15,11 +15,11 @@ SMOOTHING = 0.1  # the weight of the newest loss in the smoothed curve; older on
 Points = Sequence[tuple[int, float]]
 
 
-def of_training(shown: Card, view: JobView, training: TrainingView, live: LiveJob) -> Card:
+def of_training(shown: Card, view: JobView, training: TrainingView, progress: JobProgress) -> Card:
     """The card of a training, from what it shares with other cards."""
     return replace(
         shown,
-        line=_line(shown, view, training, live),
+        line=_line(shown, view, training, progress),
         notes=tuple(
             CardNote(name=note.name, text=", ".join(note.problems), used=note.used) for note in training.notes
         ),
@@ -33,12 +33,12 @@ def of_training(shown: Card, view: JobView, training: TrainingView, live: LiveJo
     )
 
 
-def _line(shown: Card, view: JobView, training: TrainingView, live: LiveJob) -> str:
+def _line(shown: Card, view: JobView, training: TrainingView, progress: JobProgress) -> str:
     match view.state:
         case "draft":
             return _report(training)
-        case "running" if live.phase:
-            return _running(live)
+        case "running" if progress.phase:
+            return _running(progress)
         case "succeeded":
             ended = f"trained in {duration(view.charged)}"
             return f"{ended}; {training.note}" if training.note else ended
@@ -58,12 +58,12 @@ def _report(training: TrainingView) -> str:
     return f"{told}, {steps}, about {duration(training.estimate_seconds)}"
 
 
-def _running(live: LiveJob) -> str:
-    parts = [f"{live.phase}: step {live.step} of {live.steps}"]
-    if live.loss is not None:
-        parts.append(f"loss {live.loss:.3f}")
-    if live.left is not None:
-        parts.append(f"about {duration(live.left)} left")
+def _running(progress: JobProgress) -> str:
+    parts = [f"{progress.phase}: step {progress.step} of {progress.steps}"]
+    if progress.loss is not None:
+        parts.append(f"loss {progress.loss:.3f}")
+    if progress.left is not None:
+        parts.append(f"about {duration(progress.left)} left")
     return ", ".join(parts)
 
 

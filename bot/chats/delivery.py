@@ -11,7 +11,7 @@ import structlog
 
 from bot.cards.job_card import card
 from bot.chats.interface import CardRefused, Chat, NotYet
-from bot.jobs.progress import Live
+from bot.jobs.progress import LiveProgress
 from bot.metrics import Metrics
 from bot.pacing.backoff import Backoff
 from engine.messages import JobId
@@ -56,10 +56,12 @@ class CardRecord:
 class Delivery:
     """Shows what was touched. The last state wins, and the chat has it before the row says so."""
 
-    def __init__(self, database: Database, chats: Mapping[str, Chat], live: Live, metrics: Metrics) -> None:
+    def __init__(
+        self, database: Database, chats: Mapping[str, Chat], progress: LiveProgress, metrics: Metrics
+    ) -> None:
         self._database = database
         self._chats = chats
-        self._live = live
+        self._progress = progress
         self._metrics = metrics
         self._records: defaultdict[JobId, CardRecord] = defaultdict(CardRecord)
         self._dirty: set[JobId] = set()  # to be shown
@@ -222,7 +224,7 @@ class Delivery:
 
     async def _draw(self, chat: Chat, view: JobView, record: CardRecord, message: str | None) -> str:
         """The message that shows the card, without pictures where the chat refuses those of this state."""
-        full = card(view, self._live.get(view.id))
+        full = card(view, self._progress.get(view.id))
         bare = record.bare
         if bare is None or (bare.state, bare.message) != (view.state, message):
             try:

@@ -17,14 +17,14 @@ from bot.chats.interface import (
     Reply,
     TextReply,
 )
-from bot.garbage_collection import Leftovers
+from bot.garbage_collection import GarbageCollector
 from bot.images.gallery_sheet import hung
 from bot.images.stats import chart_png
-from bot.jobs.inspections import Drafts
-from bot.jobs.interactive_tasks import Looks
+from bot.jobs.inspections import Inspections
+from bot.jobs.interactive_tasks import InteractiveTasks
 from bot.jobs.queue import Queue
 from bot.privacy.export import Exports
-from bot.privacy.purge import Remains
+from bot.privacy.purge import Purge
 from commands.admission import admit
 from commands.answers import (
     Answer,
@@ -191,47 +191,47 @@ class Effects:
         self,
         *,
         files: Files,
-        leftovers: Leftovers,
+        garbage: GarbageCollector,
         queue: Queue,
-        drafts: Drafts,
-        looks: Looks,
+        inspections: Inspections,
+        tasks: InteractiveTasks,
         delivery: Delivery,
         exports: Exports,
-        remains: Remains,
+        purge: Purge,
     ) -> None:
         self._files = files
-        self._leftovers = leftovers
+        self._garbage = garbage
         self._queue = queue
-        self._drafts = drafts
-        self._looks = looks
+        self._inspections = inspections
+        self._tasks = tasks
         self._delivery = delivery
         self._exports = exports
-        self._remains = remains
+        self._purge = purge
 
     async def follow(self, outcome: Outcome) -> None:
         """Tell everybody whom the new rows concern."""
         for job in outcome.stopped:
             self._queue.cancel(job)
-            self._drafts.cancel(job)
+            self._inspections.cancel(job)
         if outcome.finishing is not None:
             self._queue.finish(outcome.finishing)
         if outcome.anew:
             self._delivery.bring(outcome.touched[0], outcome.left)
         self._delivery.touch(outcome.touched)
         if outcome.painting is not None:
-            self._queue.filed(outcome.touched[0], outcome.painting)
+            self._queue.add(outcome.touched[0], outcome.painting)
         elif outcome.touched:
             self._queue.wake()
-            self._drafts.wake()
-        await self._leftovers.remove(outcome.unneeded)
+            self._inspections.wake()
+        await self._garbage.remove(outcome.unneeded)
         if outcome.forgot:
-            self._remains.wake()
+            self._purge.wake()
 
     def task_result(
         self, task: RunTask, person_id: int
     ) -> AbstractAsyncContextManager[TaskResult | LoraScores]:
         """The engine's result, whose files stay in the store meanwhile. Raises InvalidRequest."""
-        return self._looks.found(person_id, task.request)
+        return self._tasks.run(person_id, task.request)
 
     async def reply(self, reply: Reply | Slow, person_id: int) -> Reply:
         """The reply, made where that takes a while. Raises InvalidRequest, CannotStore."""

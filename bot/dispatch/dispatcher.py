@@ -24,9 +24,9 @@ from bot.dispatch.invocation import (
 from bot.dispatch.lookups import Lookups
 from bot.dispatch.lora_library import FolderContents, PersonLibrary, read_folder
 from bot.dispatch.refusal_count import count
-from bot.garbage_collection import Leftovers
-from bot.jobs.estimates import Pace
-from bot.jobs.progress import Live
+from bot.garbage_collection import GarbageCollector
+from bot.jobs.estimates import Estimates
+from bot.jobs.progress import LiveProgress
 from bot.jobs.queue import Queue
 from commands import reactions
 from commands.admission import check_not_blocked
@@ -68,25 +68,27 @@ class Dispatcher(Lookups):
         *,
         database: Database,
         files: Files,
-        leftovers: Leftovers,
+        garbage: GarbageCollector,
         folder: Library,
         queue: Queue,
         delivery: Delivery,
         effects: Effects,
-        live: Live,
-        pace: Pace,
+        progress: LiveProgress,
+        estimates: Estimates,
         limits: QueueSettings,
         largest_rank: int,
         small: bool,
         model: str = "",
         admins: Admins = NOBODY,
     ) -> None:
-        super().__init__(database=database, folder=folder, delivery=delivery, live=live, admins=admins)
+        super().__init__(
+            database=database, folder=folder, delivery=delivery, progress=progress, admins=admins
+        )
         self._files = files
-        self._leftovers = leftovers
+        self._garbage = garbage
         self._queue = queue
         self._effects = effects
-        self._pace = pace
+        self._estimates = estimates
         self._limits = limits
         self._largest_rank = largest_rank
         self._small = small
@@ -207,7 +209,7 @@ class Dispatcher(Lookups):
         """One transaction. What of the folder of LoRAs is put into the store before has to stay there until
         the row that needs it is written.
         """
-        async with self._leftovers.keeping() if invocation.loras.names else nullcontext():
+        async with self._garbage.pause() if invocation.loras.names else nullcontext():
             folder = await read_folder(self._folder, invocation.loras)
             work = partial(
                 self._apply, caller=caller, job=job, invocation=invocation, folder=folder, again=again
@@ -239,7 +241,7 @@ class Dispatcher(Lookups):
         kept = await self._kept(session, home.id, caller)
         check_not_blocked(kept, invocation.name)
         context = self._context(session, caller, job, person, home, kept, folder)
-        outcome = await apply_answer(context, await invocation.run(context), self._queue.spent)
+        outcome = await apply_answer(context, await invocation.run(context), self._queue.engine_seconds)
         if outcome.forgot:
             self._spaces.clear()  # what follows in the same transaction meets other ones
         return _Committed(space=space, person_id=person.id, outcome=outcome)
@@ -274,7 +276,7 @@ class Dispatcher(Lookups):
             space_settings=kept,
             admins=self._admins,
             now=time.time(),
-            pace=self._pace,
+            estimates=self._estimates,
             per_person=self._limits.per_person,
             total_size=self._files.total_size,
         )

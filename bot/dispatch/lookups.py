@@ -4,7 +4,7 @@ from bot.cards.card import Card
 from bot.cards.job_card import card
 from bot.chats.delivery import Delivery
 from bot.chats.interface import Caller
-from bot.jobs.progress import Live
+from bot.jobs.progress import LiveProgress
 from commands.completions import Candidate, Suggestion, suggestions
 from commands.display_names import skeleton
 from commands.job_lookup import ID
@@ -22,18 +22,24 @@ class Lookups:
     """Reads for callers; each sees what they may know of where they are."""
 
     def __init__(
-        self, *, database: Database, folder: Library, delivery: Delivery, live: Live, admins: Admins
+        self,
+        *,
+        database: Database,
+        folder: Library,
+        delivery: Delivery,
+        progress: LiveProgress,
+        admins: Admins,
     ) -> None:
         self._database = database
         self._folder = folder
         self._delivery = delivery
-        self._live = live
+        self._progress = progress
         self._admins = admins
 
     async def job_of(self, caller: Caller, message: str) -> Card | None:
         """The card that this message shows, if the caller can know of it here."""
         view = await self.view_of(caller, message)
-        return None if view is None or view.deleted else card(view, self._live.get(view.id))
+        return None if view is None or view.deleted else card(view, self._progress.get(view.id))
 
     async def loras(self, caller: Caller, words: str, limit: int = 25) -> list[Suggestion]:
         """LoRAs that the caller may use, suggested for the last of these words, separated by commas."""
@@ -63,7 +69,7 @@ class Lookups:
                 session, await jobs.recent(session, space, caller.channel, before, limit)
             )
         shown = sorted(found, key=lambda view: view.number, reverse=True)
-        return [card(view, self._live.get(view.id)) for view in shown]
+        return [card(view, self._progress.get(view.id)) for view in shown]
 
     async def card(self, caller: Caller, job: JobId) -> Card | None:
         """The card of one job of the caller's space; None when there is none."""
@@ -75,7 +81,7 @@ class Lookups:
             view = await views.view(
                 session, space, job, person_id=somebody.id if somebody else None, direct=caller.direct
             )
-        return None if view is None or view.deleted else card(view, self._live.get(view.id))
+        return None if view is None or view.deleted else card(view, self._progress.get(view.id))
 
     def admin(self, caller: Caller) -> bool:
         """Whether they are an admin where they ask: by the chat's own roles, or by name."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import suppress
 
-from bot.engine_client.pending_jobs import EngineUnavailable, FiledJobs, Underway, Update
+from bot.engine_client.pending_jobs import EngineUnavailable, InterimUpdate, PendingJobs, Update
 from bot.engine_client.process import EngineProcess
 from bot.engine_client.watchdog import Watchdog
 from bot.pacing.backoff import Backoff
@@ -56,19 +56,19 @@ class EngineClient:
         self._program = program
         self._listener = listener
         self._unwanted = unwanted
-        self._jobs = FiledJobs()
-        self._stepping: tuple[JobId, ...] = ()
+        self._jobs = PendingJobs()
+        self._step_jobs: tuple[JobId, ...] = ()
         self._process: EngineProcess | None = None
         self._watchdog = Watchdog(self._kill)
         self._ready: Ready | None = None
-        self._open = asyncio.Event()
-        self._heard = 0.0
+        self._takes_jobs = asyncio.Event()
+        self._last_event = 0.0
         self.starts = 0
         self._cannot_start = ""
         self._refusal = "the engine was not started."
-        self._first: asyncio.Future[Ready]
+        self._first_ready: asyncio.Future[Ready]
         self._stopping = asyncio.Event()
-        self._lives: asyncio.Task[None] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -83,30 +83,30 @@ class EngineClient:
     @property
     def silent(self) -> float | None:
         """Seconds since an engine that owes an answer was last heard; None when it owes none."""
-        return time.monotonic() - self._heard if self._watchdog.armed and self.ready else None
+        return time.monotonic() - self._last_event if self._watchdog.armed and self.ready else None
 
     @property
     def overdue(self) -> bool:
         """Whether more than half of the time has passed after which it is taken for hung."""
-        return self.ready and self._watchdog.spent > 0.5
+        return self.ready and self._watchdog.share_passed > 0.5
 
-    async def available(self) -> None:
+    async def wait_until_ready(self) -> None:
         """Wait until there is a process that takes jobs, however long that takes."""
-        await self._open.wait()
+        await self._takes_jobs.wait()
 
-    async def given_up(self) -> str:
+    async def wait_until_given_up(self) -> str:
         """Wait until no engine will come any more unless it is started again; says why."""
-        if self._lives is not None:
-            await asyncio.wait({self._lives})
+        if self._supervisor is not None:
+            await asyncio.wait({self._supervisor})
         return self._refusal
 
     async def start(self) -> Ready:
         """Start the engine and wait until it takes jobs. Raises EngineUnavailable with the reason."""
         self._stopping.clear()
         self._refusal = ""
-        self._first = asyncio.get_running_loop().create_future()
-        self._lives = asyncio.create_task(self._watch())
-        return await self._first
+        self._first_ready = asyncio.get_running_loop().create_future()
+        self._supervisor = asyncio.create_task(self._run())
+        return await self._first_ready
 
     async def work(
         self, request: JobRequest | TaskRequest, *, finishing: bool = False
@@ -118,67 +118,67 @@ class EngineClient:
         """
         if self._refusal:
             raise EngineUnavailable(self._refusal)
-        filed = self._jobs.file(request)
-        filed.finishing = finishing
+        pending = self._jobs.add(request)
+        pending.finishing = finishing
         self._send_jobs()
         try:
             while True:
-                news = await filed.news.get()
+                news = await pending.news.get()
                 if isinstance(news, EngineUnavailable):
                     raise news
                 yield news
-                if not isinstance(news, Underway):
+                if not isinstance(news, InterimUpdate):
                     return
         finally:
-            if self._jobs.get(request.job) is filed:
+            if self._jobs.get(request.job) is pending:
                 self.cancel(request.job)
                 self._jobs.drop(request.job)
 
     def cancel(self, job: JobId) -> None:
         """Stop this job; its news then end with Cancelled, or with what ended it just before."""
-        filed = self._jobs.get(job)
-        if filed is not None and filed.sent and self._process is not None:
+        pending = self._jobs.get(job)
+        if pending is not None and pending.sent and self._process is not None:
             self._process.send(Cancel(job=job))
         else:
-            self._jobs.tell(Cancelled(job=job))
+            self._jobs.deliver(Cancelled(job=job))
 
     def finish(self, job: JobId) -> None:
         """Let this training end after the step that runs, and keep what it has: Trained is its last news."""
-        filed = self._jobs.get(job)
-        if filed is None or filed.finishing:
+        pending = self._jobs.get(job)
+        if pending is None or pending.finishing:
             return
-        filed.finishing = True
-        if filed.sent and self._process is not None:
+        pending.finishing = True
+        if pending.sent and self._process is not None:
             self._process.send(StopTraining(job=job))
 
     async def stop(self) -> None:
         """End the engine: at once when idle, else after the step that runs, by force after a grace."""
-        if self._lives is None:
+        if self._supervisor is None:
             return
         self._stopping.set()
         if self._process is not None and self._ready is not None:
             self._process.send(Shutdown())
-            await asyncio.wait({self._lives}, timeout=STOP_GRACE)
+            await asyncio.wait({self._supervisor}, timeout=STOP_GRACE)
         self._kill()
-        await self._lives
+        await self._supervisor
 
-    async def _watch(self) -> None:
+    async def _run(self) -> None:
         """Keep an engine alive; however that ends, nobody is left waiting."""
         refusal = "the engine is no longer watched."
         try:
-            refusal = await self._live()
+            refusal = await self._supervise()
         finally:
             self._refusal = refusal
             self._jobs.refuse(EngineUnavailable(refusal))
-            if not self._first.done():
-                self._first.set_exception(EngineUnavailable(refusal))
+            if not self._first_ready.done():
+                self._first_ready.set_exception(EngineUnavailable(refusal))
 
-    async def _live(self) -> str:
+    async def _supervise(self) -> str:
         """One process after another, until told to stop or too many could not even start; says why."""
         failures, ever_ready = 0, False
         backoff = Backoff(FIRST_PAUSE)
         while True:
-            ready, ending = await self._one_life()
+            ready, ending = await self._run_process()
             failures, ever_ready = (0, True) if ready else (failures + 1, ever_ready)
             if self._stopping.is_set():
                 return "the engine was stopped."
@@ -194,9 +194,9 @@ class EngineClient:
                 async with asyncio.timeout(backoff.next()):
                     await self._stopping.wait()
 
-    async def _one_life(self) -> tuple[bool, str]:
+    async def _run_process(self) -> tuple[bool, str]:
         """Start a process and hear it until it ends: whether it took jobs, and a sentence about its end."""
-        self._cannot_start, self._watchdog.bitten = "", None
+        self._cannot_start, self._watchdog.expired_after = "", None
         try:
             process = self._process = await EngineProcess.start(self._program)
         except OSError as error:
@@ -208,21 +208,21 @@ class EngineClient:
             process.kill()
         try:
             while (event := await process.receive()) is not None:
-                self._take(event)
+                self._handle(event)
         except asyncio.CancelledError:
             process.kill()
             raise
         finally:
             ready, self._ready, self._process = self._ready is not None, None, None
-            self._open.clear()
+            self._takes_jobs.clear()
             self._watchdog.disarm()
-            ending = self._ending(await process.end(), ready=ready)
-            self._jobs.lose(self._stepping, ending)
-            self._stepping = ()
+            ending = self._end_reason(await process.end(), ready=ready)
+            self._jobs.lose_sent(self._step_jobs, ending)
+            self._step_jobs = ()
         return ready, ending
 
-    def _take(self, event: Event) -> None:
-        self._heard = time.monotonic()
+    def _handle(self, event: Event) -> None:
+        self._last_event = time.monotonic()
         if self._listener is not None:
             self._listener(event)
         match event:
@@ -230,41 +230,41 @@ class EngineClient:
                 self._cannot_start = event.reason
             case Ready():
                 self._ready = event
-                self._open.set()
-                if not self._first.done():
-                    self._first.set_result(event)
+                self._takes_jobs.set()
+                if not self._first_ready.done():
+                    self._first_ready.set_result(event)
                 self._send_jobs()
             case StepStarted():
-                self._stepping = event.jobs
+                self._step_jobs = event.jobs
                 self._watchdog.arm(event.deadline)
             case Idle():
-                self._stepping = ()
+                self._step_jobs = ()
             case _:
                 if (
-                    not self._jobs.tell(event)
+                    not self._jobs.deliver(event)
                     and self._unwanted is not None
                     and (left := stored_files(event))
                 ):
                     self._unwanted(left)
-                self._watchdog.heard()
-        if self._ready is not None and not self._jobs.any_sent():
+                self._watchdog.restart()
+        if self._ready is not None and not self._jobs.is_any_sent():
             self._watchdog.disarm()  # it owes nobody an answer, and may be as silent as it likes
 
     def _send_jobs(self) -> None:
         if self._process is None or self._ready is None:
             return
-        for filed in self._jobs.unsent():
-            self._process.send(filed.request)
-            if filed.finishing:
-                self._process.send(StopTraining(job=filed.request.job))
+        for pending in self._jobs.take_unsent():
+            self._process.send(pending.request)
+            if pending.finishing:
+                self._process.send(StopTraining(job=pending.request.job))
             if not self._watchdog.armed:
-                self._heard = time.monotonic()
+                self._last_event = time.monotonic()
                 self._watchdog.arm(self._settings.deadline_floor_seconds)
 
-    def _ending(self, how: str, *, ready: bool) -> str:
-        if self._watchdog.bitten is not None:
+    def _end_reason(self, how: str, *, ready: bool) -> str:
+        if self._watchdog.expired_after is not None:
             what = "come back from a step" if ready else "load its model"
-            return f"the engine did not {what} within {self._watchdog.bitten:g} s and was killed."
+            return f"the engine did not {what} within {self._watchdog.expired_after:g} s and was killed."
         return self._cannot_start or f"the engine {how}."
 
     def _kill(self) -> None:

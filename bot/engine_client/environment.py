@@ -25,7 +25,7 @@ NEEDED_FAMILIES = (
 )
 
 
-def needed(environment: Mapping[str, str]) -> dict[str, str]:
+def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """What of this environment the engine is given."""
     return {
         name: value

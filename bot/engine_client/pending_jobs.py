@@ -27,7 +27,7 @@ class EngineUnavailable(Exception):
     """One sentence for the operator: why there is no engine to work with."""
 
 
-Died = Literal["no", "beside others", "alone"]
+Death = Literal["no", "beside others", "alone"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,19 @@ class Lost:
     """The job ended with its engine; `died` tells how it was in the step in which that died, if at all."""
 
     job: JobId
-    died: Died
+    died: Death
     reason: str
 
 
-Underway = Progress | TrainingProgress | CheckpointSaved
-Ended = Painted | Inspected | LoraImported | LorasMerged | LoraScores | Trained | Failed | Cancelled | Lost
-Update = Underway | Ended
+InterimUpdate = Progress | TrainingProgress | CheckpointSaved
+FinalUpdate = (
+    Painted | Inspected | LoraImported | LorasMerged | LoraScores | Trained | Failed | Cancelled | Lost
+)
+Update = InterimUpdate | FinalUpdate
 
 
 @dataclass
-class Filed:
+class PendingJob:
     """A job that somebody waits for; it is sent once an engine is ready.
 
     `finishing`: a training that is to end early, with what it has.
@@ -57,19 +59,19 @@ class Filed:
     news: asyncio.Queue[Update | EngineUnavailable] = field(default_factory=asyncio.Queue)
 
 
-class FiledJobs:
+class PendingJobs:
     """The jobs that have not ended, by id. What ends a job takes it off the list."""
 
     def __init__(self) -> None:
-        self._jobs: dict[JobId, Filed] = {}
+        self._jobs: dict[JobId, PendingJob] = {}
 
-    def file(self, request: JobRequest | TaskRequest) -> Filed:
+    def add(self, request: JobRequest | TaskRequest) -> PendingJob:
         """Put a job on the list. Raises ValueError when it is there already."""
         if request.job in self._jobs:
             raise ValueError(f"job {request.job} is in the engine already")
-        return self._jobs.setdefault(request.job, Filed(request))
+        return self._jobs.setdefault(request.job, PendingJob(request))
 
-    def get(self, job: JobId) -> Filed | None:
+    def get(self, job: JobId) -> PendingJob | None:
         """The job, unless it has ended."""
         return self._jobs.get(job)
 
@@ -77,35 +79,35 @@ class FiledJobs:
         """Nobody waits for this job any more."""
         self._jobs.pop(job, None)
 
-    def unsent(self) -> Iterator[Filed]:
+    def take_unsent(self) -> Iterator[PendingJob]:
         """The jobs that no engine has heard of, oldest first, marked as sent when taken."""
-        for filed in self._jobs.values():
-            if not filed.sent:
-                filed.sent = True
-                yield filed
+        for pending in self._jobs.values():
+            if not pending.sent:
+                pending.sent = True
+                yield pending
 
-    def any_sent(self) -> bool:
+    def is_any_sent(self) -> bool:
         """Whether the engine owes an answer."""
-        return any(filed.sent for filed in self._jobs.values())
+        return any(pending.sent for pending in self._jobs.values())
 
-    def tell(self, update: Update) -> bool:
+    def deliver(self, update: Update) -> bool:
         """Pass news on to whoever waits; False: of a job that has ended, for which nobody does."""
-        filed = self._jobs.get(update.job)
-        if filed is None:
+        pending = self._jobs.get(update.job)
+        if pending is None:
             return False
-        filed.news.put_nowait(update)
-        if not isinstance(update, Underway):
+        pending.news.put_nowait(update)
+        if not isinstance(update, InterimUpdate):
             self.drop(update.job)
         return True
 
-    def lose(self, stepping: Collection[JobId], reason: str) -> None:
+    def lose_sent(self, step_jobs: Collection[JobId], reason: str) -> None:
         """End what was sent to an engine that died; `stepping` are the jobs of its last step."""
-        inside: Died = "alone" if len(stepping) == 1 else "beside others"
-        for job in [job for job, filed in self._jobs.items() if filed.sent]:
-            self.tell(Lost(job=job, died=inside if job in stepping else "no", reason=reason))
+        inside: Death = "alone" if len(step_jobs) == 1 else "beside others"
+        for job in [job for job, pending in self._jobs.items() if pending.sent]:
+            self.deliver(Lost(job=job, died=inside if job in step_jobs else "no", reason=reason))
 
     def refuse(self, refusal: EngineUnavailable) -> None:
         """End the jobs that no engine will ever take."""
-        for filed in self._jobs.values():
-            filed.news.put_nowait(refusal)
+        for pending in self._jobs.values():
+            pending.news.put_nowait(refusal)
         self._jobs.clear()

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
 
-from bot.engine_client.environment import needed
+from bot.engine_client.environment import engine_environment
 from engine.messages import BrokenMessage, EngineSettings, Event, Request, ToEngine
 
 HOME = Path(__file__).parents[
@@ -42,7 +42,7 @@ class EngineProcess:
         )
         for thread in self._threads:
             thread.start()
-        self._exit = asyncio.create_task(self._see_it_exit())
+        self._exit = asyncio.create_task(self._wait_for_exit())
 
     @classmethod
     async def start(cls, program: Sequence[str]) -> "EngineProcess":
@@ -55,7 +55,7 @@ class EngineProcess:
                     *("--fd", str(theirs.fileno())),
                     pass_fds=(theirs.fileno(),),
                     cwd=HOME,
-                    env=needed(os.environ),
+                    env=engine_environment(os.environ),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=STDERR,
                     start_new_session=True,
@@ -100,7 +100,7 @@ class EngineProcess:
             return f"was killed by {signal.Signals(-status).name}"
         return f"ended with exit status {status}"
 
-    async def _see_it_exit(self) -> int:
+    async def _wait_for_exit(self) -> int:
         status = await self._process.wait()
         # What it started may still hold the socket, whose end would then never be seen.
         self._kill_group()
@@ -111,20 +111,20 @@ class EngineProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
-        def told(event: Event | None) -> None:
+        def post(event: Event | None) -> None:
             with suppress(RuntimeError):  # the event loop is closed: nobody is left to be told
                 loop.call_soon_threadsafe(self._events.put_nowait, event)
 
         try:
             while True:
-                told(self._channel.receive())
+                post(self._channel.receive())
         except BrokenMessage as error:  # whoever said it may be anybody's by now
             self._broken = str(error)
             self._kill_group()
         except (EOFError, OSError):
             pass
         finally:
-            told(None)
+            post(None)
 
     def _write(self) -> None:
         while (message := self._outbox.get()) is not None:

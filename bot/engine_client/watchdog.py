@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable
 
-LONGEST_LOOK = 1.0  # seconds between two looks at the clock
-LOOKS = 4  # at least so many in one deadline
+LONGEST_PAUSE = 1.0  # seconds between two looks at the clock
+CHECKS = 4  # at least so many in one deadline
 
 
 class Watchdog:
@@ -14,13 +14,13 @@ class Watchdog:
     listened meanwhile, and what was said to it is still to be heard.
     """
 
-    def __init__(self, bite: Callable[[], None]) -> None:
-        self._bite = bite
+    def __init__(self, on_expiry: Callable[[], None]) -> None:
+        self._on_expiry = on_expiry
         self._timer: asyncio.TimerHandle | None = None
         self._seconds = 0.0
-        self._awake = 0.0  # of those, up to the last look at the clock
-        self._looked = 0.0
-        self.bitten: float | None = None
+        self._counted = 0.0  # of those, up to the last look at the clock
+        self._checked_at = 0.0
+        self.expired_after: float | None = None
 
     @property
     def armed(self) -> bool:
@@ -28,20 +28,20 @@ class Watchdog:
         return self._timer is not None
 
     @property
-    def spent(self) -> float:
+    def share_passed(self) -> float:
         """The share of the deadline that has passed, 0 when none runs."""
         if self._timer is None or not self._seconds:
             return 0.0
-        return (self._awake + self._since_then()) / self._seconds
+        return (self._counted + self._seconds_since_check()) / self._seconds
 
     def arm(self, seconds: float) -> None:
         """Let a deadline of so many seconds begin now, instead of the one that ran."""
         self.disarm()
-        self._seconds, self._awake = seconds, 0.0
-        self._looked = asyncio.get_running_loop().time()
-        self._look_again()
+        self._seconds, self._counted = seconds, 0.0
+        self._checked_at = asyncio.get_running_loop().time()
+        self._schedule_check()
 
-    def heard(self) -> None:
+    def restart(self) -> None:
         """Begin the same deadline again, if one runs."""
         if self.armed:
             self.arm(self._seconds)
@@ -53,23 +53,23 @@ class Watchdog:
         self._timer = None
 
     @property
-    def _between(self) -> float:
-        return min(LONGEST_LOOK, self._seconds / LOOKS)
+    def _pause(self) -> float:
+        return min(LONGEST_PAUSE, self._seconds / CHECKS)
 
-    def _since_then(self) -> float:
+    def _seconds_since_check(self) -> float:
         """Seconds since the last look, as far as they were not slept through."""
-        return min(asyncio.get_running_loop().time() - self._looked, 2 * self._between)
+        return min(asyncio.get_running_loop().time() - self._checked_at, 2 * self._pause)
 
-    def _look_again(self) -> None:
-        pause = min(self._between, self._seconds - self._awake)
-        self._timer = asyncio.get_running_loop().call_later(pause, self._look)
+    def _schedule_check(self) -> None:
+        pause = min(self._pause, self._seconds - self._counted)
+        self._timer = asyncio.get_running_loop().call_later(pause, self._check)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
-        self._awake += self._since_then()
-        self._looked = asyncio.get_running_loop().time()
-        if self._awake < self._seconds:
-            self._look_again()
+        self._counted += self._seconds_since_check()
+        self._checked_at = asyncio.get_running_loop().time()
+        if self._counted < self._seconds:
+            self._schedule_check()
             return
-        self.bitten = self._seconds
-        self._bite()
+        self.expired_after = self._seconds
+        self._on_expiry()

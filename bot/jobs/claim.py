@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.jobs.estimates import Pace
-from bot.jobs.running import Running
+from bot.jobs.estimates import Estimates
+from bot.jobs.running_job import RunningJob
 from engine.messages import InvalidRequest, JobId, JobRequest, Paint, Train
 from storage import jobs, requests, trainings, views
 from storage.tables import Job
@@ -18,36 +18,38 @@ UNREADABLE = "this version of the bot cannot read the request: please say it aga
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picked:
+class ClaimedJobs:
     """Jobs that are running now, and those that could not be read and failed."""
 
-    taken: tuple[Running, ...]
+    taken: tuple[RunningJob, ...]
     unreadable: tuple[JobId, ...]
 
 
-async def pick_training(session: AsyncSession, lease: float) -> Picked:
+async def claim_training(session: AsyncSession, lease: float) -> ClaimedJobs:
     """Take the training whose turn it is, if one waits; it goes on from what it has saved."""
     unreadable: list[JobId] = []
     while (job := await jobs.next_training(session)) is not None:
-        running = await _training(session, job)
+        running = await _read_training(session, job)
         if running is not None:
             now = time.time()
             await jobs.start(session, job.number, expected=running.expected, lease_until=now + lease, now=now)
-            return Picked(taken=(running,), unreadable=tuple(unreadable))
+            return ClaimedJobs(taken=(running,), unreadable=tuple(unreadable))
         await _refuse(session, job)
         unreadable.append(JobId(job.id))
-    return Picked(taken=(), unreadable=tuple(unreadable))
+    return ClaimedJobs(taken=(), unreadable=tuple(unreadable))
 
 
-async def pick(session: AsyncSession, room: int, largest: int, pace: Pace, lease: float) -> Picked:
+async def claim_pictures(
+    session: AsyncSession, room: int, largest: int, estimates: Estimates, lease: float
+) -> ClaimedJobs:
     """Take jobs while their pictures fit into the room; an empty engine's is the largest batch.
 
     A job that should run alone, or is larger than that, waits for an empty engine, and nobody overtakes it.
     """
-    taken: list[Running] = []
+    taken: list[RunningJob] = []
     unreadable: list[JobId] = []
     while room > 0 and (job := await jobs.next_queued(session)) is not None:
-        running = _read(job, pace)
+        running = _read_pictures(job, estimates)
         if running is None:
             await _refuse(session, job)
             unreadable.append(JobId(job.id))
@@ -59,10 +61,10 @@ async def pick(session: AsyncSession, room: int, largest: int, pace: Pace, lease
         await jobs.start(session, job.number, expected=running.expected, lease_until=now + lease, now=now)
         taken.append(running)
         room -= pictures
-    return Picked(taken=tuple(taken), unreadable=tuple(unreadable))
+    return ClaimedJobs(taken=tuple(taken), unreadable=tuple(unreadable))
 
 
-def _read(job: Job, pace: Pace) -> Running | None:
+def _read_pictures(job: Job, estimates: Estimates) -> RunningJob | None:
     """A queued row as pictures to paint; None when it cannot be read, and would block the queue."""
     try:
         request = requests.from_json(JobId(job.id), job.request)
@@ -71,10 +73,10 @@ def _read(job: Job, pace: Pace) -> Running | None:
         return None
     if not isinstance(request, Paint):
         return None
-    return _running(job, request, pace.seconds(request), solo=job.suspect or job.deaths > 0)
+    return _running_job(job, request, estimates.seconds(request), solo=job.suspect or job.deaths > 0)
 
 
-async def _training(session: AsyncSession, job: Job) -> Running | None:
+async def _read_training(session: AsyncSession, job: Job) -> RunningJob | None:
     """A queued row as a training with its newest state; None when it cannot be read."""
     (view,) = await views.views(session, [JobId(job.id)])
     if not isinstance(view.request, Train) or view.training is None:
@@ -82,13 +84,13 @@ async def _training(session: AsyncSession, job: Job) -> Running | None:
         return None
     state = await trainings.newest_state(session, job.number)
     request = replace(view.request, resume=state)
-    running = _running(job, request, view.training.estimate_seconds, solo=False)
+    running = _running_job(job, request, view.training.estimate_seconds, solo=False)
     running.finishing = await trainings.is_finishing(session, job.number)
     return running
 
 
-def _running(job: Job, request: JobRequest, expected: float, *, solo: bool) -> Running:
-    return Running(
+def _running_job(job: Job, request: JobRequest, expected: float, *, solo: bool) -> RunningJob:
+    return RunningJob(
         number=job.number,
         request=request,
         expected=expected,

@@ -13,7 +13,7 @@ WEIGHT = 0.3  # of the newest measurement; older ones fade
 SIDE = 1024  # SDXL's, until the engine has said its own
 
 
-class Pace:
+class Estimates:
     """Engine seconds for a request: its work times a rate that follows what was measured."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Pace:
         self._first = FIRST_RATES["cpu"]
         self._rate: float | None = None
 
-    def begin(self, ready: Ready) -> None:
+    def use_engine(self, ready: Ready) -> None:
         """An engine is there: how large its pictures are, and how fast one like it may be."""
         self._side = ready.side
         self._first = FIRST_RATES.get(ready.device.partition(":")[0], self._first)
@@ -45,6 +45,6 @@ class Pace:
         return float(request.picture_count * request.steps * rows * pixels)
 
 
-def left(own: float, others: Iterable[float]) -> float:
+def shared_seconds(own: float, others: Iterable[float]) -> float:
     """Seconds until a job is done that shares the engine evenly with others; all in engine seconds left."""
     return own + sum(min(own, other) for other in others)

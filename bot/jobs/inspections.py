@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.engine_client.client import EngineClient
-from bot.engine_client.pending_jobs import Ended, EngineUnavailable, Lost, Underway
-from bot.garbage_collection import Leftovers
+from bot.engine_client.pending_jobs import EngineUnavailable, FinalUpdate, InterimUpdate, Lost
+from bot.garbage_collection import GarbageCollector
 from bot.jobs.claim import UNREADABLE
 from engine.messages import Failed, Inspect, Inspected, JobId, Sha256, Train
 from storage import jobs, trainings, views
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 PAUSE = 5.0  # seconds before what could not be read or stored is tried again
 
 
-class Drafts:
+class Inspections:
     """Has the drafts without a report looked at, one after another; after a restart too."""
 
     def __init__(
@@ -33,18 +33,18 @@ class Drafts:
         *,
         database: Database,
         files: Files,
-        leftovers: Leftovers,
+        garbage: GarbageCollector,
         engine: EngineClient,
         touch: Callable[[Collection[JobId]], None],
     ) -> None:
         self._database = database
         self._files = files
-        self._leftovers = leftovers
+        self._garbage = garbage
         self._engine = engine
         self._touch = touch
         self._woken = asyncio.Event()
         self._deaths: Counter[JobId] = Counter()
-        self._looked_at: JobId | None = None
+        self._current: JobId | None = None
 
     def wake(self) -> None:
         """A draft was written down."""
@@ -53,23 +53,23 @@ class Drafts:
     @property
     def jobs(self) -> Collection[JobId]:
         """The one whose pictures are being looked at."""
-        return () if self._looked_at is None else (self._looked_at,)
+        return () if self._current is None else (self._current,)
 
     def cancel(self, job: JobId) -> None:
         """The draft is gone: its pictures need not be looked at."""
-        if job == self._looked_at:
+        if job == self._current:
             self._engine.cancel(job)
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Look at drafts, for ever."""
         self.wake()
         while True:
             await self._woken.wait()
-            await self._engine.available()
+            await self._engine.wait_until_ready()
             self._woken.clear()
             try:
                 while (draft := await self._next()) is not None:
-                    await self._look_at(draft)
+                    await self._inspect(draft)
             except EngineUnavailable:
                 self.wake()
             except Exception as error:
@@ -84,21 +84,21 @@ class Drafts:
             waiting = [JobId(job.id) for job in await trainings.drafts_without_report(session)]
             return next(iter(await views.views(session, waiting[:1])), None)
 
-    async def _look_at(self, draft: JobView) -> None:
+    async def _inspect(self, draft: JobView) -> None:
         """Have it looked at once, and write down what is said of it."""
         if not isinstance(draft.request, Train):
             await self._fail(draft, UNREADABLE)
             return
-        self._looked_at = draft.id
+        self._current = draft.id
         try:
             async with aclosing(self._engine.work(Inspect(training=draft.request))) as news:
                 async for update in news:
-                    if not isinstance(update, Underway):
-                        await self._settle(draft, update)
+                    if not isinstance(update, InterimUpdate):
+                        await self._record(draft, update)
         finally:
-            self._looked_at = None
+            self._current = None
 
-    async def _settle(self, draft: JobView, ended: Ended) -> None:
+    async def _record(self, draft: JobView, ended: FinalUpdate) -> None:
         """Whatever is left without a report is looked at again."""
         match ended:
             case Inspected():
@@ -116,7 +116,7 @@ class Drafts:
                     )
 
     async def _report(self, draft: JobView, told: Inspected) -> None:
-        async with self._leftovers.keeping():
+        async with self._garbage.pause():
             sheet = await self._files.put(told.sheet)
 
             async def work(session: AsyncSession) -> list[Sha256]:
@@ -131,8 +131,8 @@ class Drafts:
                 )
 
             unneeded = await self._database.write(work)
-        await self._leftovers.remove(unneeded)
-        self._ended(draft)
+        await self._garbage.remove(unneeded)
+        self._finish(draft)
 
     async def _fail(self, draft: JobView, reason: str) -> None:
         await self._database.write(
@@ -140,8 +140,8 @@ class Drafts:
                 session, draft.number, state="failed", reason=reason, seconds=0.0, now=time.time()
             )
         )
-        self._ended(draft)
+        self._finish(draft)
 
-    def _ended(self, draft: JobView) -> None:
+    def _finish(self, draft: JobView) -> None:
         self._deaths.pop(draft.id, None)
         self._touch([draft.id])

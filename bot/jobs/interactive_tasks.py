@@ -7,8 +7,8 @@ from contextlib import aclosing, asynccontextmanager
 import structlog
 
 from bot.engine_client.client import EngineClient
-from bot.engine_client.pending_jobs import EngineUnavailable, Lost, Underway
-from bot.garbage_collection import Leftovers
+from bot.engine_client.pending_jobs import EngineUnavailable, InterimUpdate, Lost
+from bot.garbage_collection import GarbageCollector
 from commands.answers import TaskResult
 from engine.messages import (
     Cancelled,
@@ -31,17 +31,17 @@ SOON = 30.0  # seconds that a search waits: there is another one
 NOT_NOW = "the engine that compares pictures with words is not there now: /loras WORDS searches by words."
 
 
-class Looks:
+class InteractiveTasks:
     """One at a time for each person. Nothing of it is filed: what is lost is simply said again."""
 
-    def __init__(self, engine: EngineClient, files: Files, leftovers: Leftovers) -> None:
+    def __init__(self, engine: EngineClient, files: Files, garbage: GarbageCollector) -> None:
         self._engine = engine
         self._files = files
-        self._leftovers = leftovers
+        self._garbage = garbage
         self._busy: set[int] = set()
 
     @asynccontextmanager
-    async def found(
+    async def run(
         self, person_id: int, request: ImportLora | MergeLoras | SearchLoras
     ) -> AsyncGenerator[TaskResult | LoraScores]:
         """What the engine found; its files stay in the store until the row is written that is made in here.
@@ -52,7 +52,7 @@ class Looks:
             raise InvalidRequest("your last LoRA is still being looked at: wait until that has ended.")
         self._busy.add(person_id)
         try:
-            told = await self._told(request)
+            told = await self._run_in_engine(request)
         finally:
             self._busy.discard(person_id)
         if isinstance(told, LoraScores):
@@ -60,7 +60,7 @@ class Looks:
             return
         made = [told.sha256]
         try:
-            async with self._leftovers.keeping():
+            async with self._garbage.pause():
                 path = self._files.path(told.sha256)
                 if path is not None and not await asyncio.to_thread(path.is_file):
                     raise InvalidRequest("the file is gone again: please say it once more.")
@@ -70,9 +70,9 @@ class Looks:
                 made += [sheet] if sheet is not None else []
                 yield TaskResult(lora=told, thumbnail=thumbnail, sheet=sheet, numbers=numbers)
         finally:
-            await self._leftovers.remove(made)  # unless there is a row now that needs them
+            await self._garbage.remove(made)  # unless there is a row now that needs them
 
-    async def _told(
+    async def _run_in_engine(
         self, request: ImportLora | MergeLoras | SearchLoras
     ) -> LoraImported | LorasMerged | LoraScores:
         patience = SOON if isinstance(request, SearchLoras) else PATIENCE
@@ -85,16 +85,16 @@ class Looks:
                         case Failed():
                             if not update.expected:
                                 log.error("the engine failed a look", job=request.job, reason=update.reason)
-                            await self._leftovers.remove(update.left)
+                            await self._garbage.remove(update.left)
                             later = ": try it again later." if update.again else ""
                             raise InvalidRequest(f"{update.reason}{later}")
                         case Lost():
                             log.warning("a look was lost with its engine", job=request.job, died=update.died)
                             raise InvalidRequest("the engine died meanwhile: please say it once more.")
                         case Cancelled():
-                            await self._leftovers.remove(update.left)
+                            await self._garbage.remove(update.left)
                             raise InvalidRequest("it was cancelled.")
-                        case _ if not isinstance(update, Underway):
+                        case _ if not isinstance(update, InterimUpdate):
                             raise AssertionError(f"look {request.job} ended as {type(update).__name__}")
         except TimeoutError:
             if isinstance(request, SearchLoras):

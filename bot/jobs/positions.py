@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-from bot.jobs.estimates import Pace
-from bot.jobs.progress import Live
+from bot.jobs.estimates import Estimates
+from bot.jobs.progress import LiveProgress
 from commands.syntax.numbers import duration
 from engine.messages import JobId, Paint
 from storage import jobs, queue_overrides, views
@@ -17,35 +17,39 @@ NEAR = 20  # places that are always up to date; further back they are told as of
 PAUSED = "until an admin resumes the queue"
 AT_ONCE = 20  # rows read in one go: each takes the event loop a moment
 
-Told = tuple[int, str, str]
+Position = tuple[int, str, str]
 
 
-class Line:
+class QueuePositions:
     """Keeps the waiting jobs' places in `live`, and touches the cards of those that look different."""
 
     def __init__(
-        self, database: Database, live: Live, pace: Pace, touch: Callable[[Collection[JobId]], None]
+        self,
+        database: Database,
+        progress: LiveProgress,
+        estimates: Estimates,
+        touch: Callable[[Collection[JobId]], None],
     ) -> None:
         self._database = database
-        self._live = live
-        self._pace = pace
+        self._progress = progress
+        self._estimates = estimates
         self._touch = touch
-        self._told: dict[JobId, Told] = {}
+        self._shown: dict[JobId, Position] = {}
         self._seconds: dict[JobId, float] = {}
         self._trainings: set[JobId] = set()
         self._far_again = 0.0  # when those far back are told again, on the event loop's clock
         self.length = 0  # of the line for pictures
 
     @property
-    def anybody(self) -> bool:
+    def is_anybody_waiting(self) -> bool:
         """Whether somebody stood in a line when they were last looked at."""
         return bool(self.length or self._trainings)
 
-    def joins(self, job: JobId, seconds: float) -> None:
+    def add(self, job: JobId, seconds: float) -> None:
         """A job that was just filed, and the engine seconds that it will take."""
         self._seconds[job] = seconds
 
-    async def look(
+    async def update(
         self,
         painting: Mapping[JobId, float],
         training: Mapping[JobId, float],
@@ -67,27 +71,27 @@ class Line:
                 if job not in {**painting, **training}
             ]
             self._trainings = {job for job, _ in trainings}
-            standing = [job for job, _ in (*pictures, *trainings)]
-            unknown = [job for job in standing if job not in self._seconds]
+            waiting_jobs = [job for job, _ in (*pictures, *trainings)]
+            unknown = [job for job in waiting_jobs if job not in self._seconds]
             for first in range(0, len(unknown), AT_ONCE):
                 for view in await views.views(session, unknown[first : first + AT_ONCE]):
-                    self._seconds[view.id] = self._expected(view)
+                    self._seconds[view.id] = self._engine_seconds(view)
         inside = {**painting, **training}
-        far_too = self._far_too(len(standing))
+        far_too = self._far_too_now(len(waiting_jobs))
         for places, running, factor in ((pictures, painting, slowed), (trainings, training, 1.0)):
-            standing_there = [(job, place) for job, place in places if job not in inside]
-            ahead = self._ahead(standing_there, sum(running.values()), factor)
-            self._tell(ahead, waiting(), far_too=far_too)
-        self._hold(held)
-        self._forget({*standing, *held}, inside)
+            still_waiting = [(job, place) for job, place in places if job not in inside]
+            ahead = self._ahead(still_waiting, sum(running.values()), factor)
+            self._update_cards(ahead, waiting(), far_too=far_too)
+        self._show_held(held)
+        self._forget_others({*waiting_jobs, *held}, inside)
 
-    def _expected(self, view: JobView) -> float:
+    def _engine_seconds(self, view: JobView) -> float:
         """Engine seconds that a job will take."""
         if isinstance(view.request, Paint):
-            return self._pace.seconds(view.request)
+            return self._estimates.seconds(view.request)
         return view.training.estimate_seconds if view.training is not None else 0.0
 
-    def _far_too(self, length: int) -> bool:
+    def _far_too_now(self, length: int) -> bool:
         """Whether those far back are told now."""
         now = asyncio.get_running_loop().time()
         if now < self._far_again:
@@ -103,24 +107,24 @@ class Line:
             inside += self._seconds.get(job, 0.0)
             yield job, place, factor * inside
 
-    def _tell(self, line: Iterable[tuple[JobId, int, float]], waiting: str, *, far_too: bool) -> None:
+    def _update_cards(self, line: Iterable[tuple[JobId, int, float]], waiting: str, *, far_too: bool) -> None:
         changed = []
         for job, place, left in line:
             told = (place, duration(left), waiting)
-            known = self._told.get(job) if self._live.get(job) else None
+            known = self._shown.get(job) if self._progress.get(job) else None
             if known is None or (known != told and (far_too or place <= NEAR)):
-                self._told[job] = told
-                self._live.queued(job, place=place, left=left, waiting=waiting)
+                self._shown[job] = told
+                self._progress.set_position(job, place=place, left=left, waiting=waiting)
                 changed.append(job)
         self._touch(changed)
 
-    def _hold(self, held: Collection[JobId]) -> None:
+    def _show_held(self, held: Collection[JobId]) -> None:
         """What an admin holds has no place in the line."""
         told = (0, "", PAUSED)
-        changed = [job for job in held if self._told.get(job) != told or not self._live.get(job)]
+        changed = [job for job in held if self._shown.get(job) != told or not self._progress.get(job)]
         for job in changed:
-            self._told[job] = told
-            self._live.queued(job, place=None, left=None, waiting=PAUSED)
+            self._shown[job] = told
+            self._progress.set_position(job, place=None, left=None, waiting=PAUSED)
         self._touch(changed)
 
     def _typical(self) -> float:
@@ -128,10 +132,10 @@ class Line:
         seconds = [seconds for job, seconds in self._seconds.items() if job not in self._trainings]
         return sum(seconds) / len(seconds) if seconds else TYPICAL
 
-    def _forget(self, standing: Collection[JobId], inside: Collection[JobId]) -> None:
-        for job in [job for job in self._told if job not in standing]:
-            del self._told[job]
+    def _forget_others(self, waiting_jobs: Collection[JobId], inside: Collection[JobId]) -> None:
+        for job in [job for job in self._shown if job not in waiting_jobs]:
+            del self._shown[job]
             if job not in inside:
-                self._live.forget(job)
-        for job in [job for job in self._seconds if job not in standing]:
+                self._progress.forget(job)
+        for job in [job for job in self._seconds if job not in waiting_jobs]:
             del self._seconds[job]

@@ -14,15 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from bot.config import QueueSettings
 from bot.engine_client.client import EngineClient
 from bot.engine_client.pending_jobs import EngineUnavailable
-from bot.garbage_collection import Leftovers
-from bot.jobs.claim import Picked, pick, pick_training
-from bot.jobs.disk_space import Room
-from bot.jobs.engine_time import Meter
-from bot.jobs.estimates import Pace, left
-from bot.jobs.positions import Line
-from bot.jobs.progress import Live
-from bot.jobs.results import Ending, Endings
-from bot.jobs.running import Running
+from bot.garbage_collection import GarbageCollector
+from bot.jobs.claim import ClaimedJobs, claim_pictures, claim_training
+from bot.jobs.disk_space import DiskSpace
+from bot.jobs.engine_time import EngineTime
+from bot.jobs.estimates import Estimates, shared_seconds
+from bot.jobs.positions import QueuePositions
+from bot.jobs.progress import LiveProgress
+from bot.jobs.results import Result, Results
+from bot.jobs.running_job import RunningJob
 from bot.metrics import Metrics
 from bot.pacing.backoff import Backoff
 from engine.messages import Cancelled, CheckpointSaved, Event, JobId, Paint, Progress, Train, TrainingProgress
@@ -33,8 +33,8 @@ from storage.files import Files
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 60.0  # between two starts of an engine that had given up
-LINE_SECONDS = 1.0  # between two looks at the line while it moves
-TELLING_SECONDS = 0.5  # between two looks at a card of a training, whose steps may be far quicker
+POSITION_SECONDS = 1.0  # between two looks at the line while it moves
+CARD_SECONDS = 0.5  # between two looks at a card of a training, whose steps may be far quicker
 LEAST_SHARE = (
     0.05  # of the engine's time that pictures have beside a training, for telling how long they take
 )
@@ -49,10 +49,10 @@ class Queue:
         *,
         database: Database,
         files: Files,
-        leftovers: Leftovers,
+        garbage: GarbageCollector,
         engine: EngineClient,
-        live: Live,
-        pace: Pace,
+        progress: LiveProgress,
+        estimates: Estimates,
         touch: Callable[[Collection[JobId]], None],
         metrics: Metrics,
         settings: QueueSettings,
@@ -61,23 +61,23 @@ class Queue:
     ) -> None:
         self._database = database
         self._engine = engine
-        self._live = live
-        self._pace = pace
+        self._progress = progress
+        self._estimates = estimates
         self._touch = touch
         self._metrics = metrics
         self._lease = settings.lease_seconds
         self._largest = largest_batch
         self._slowed = 1 / max(1 - training_share, LEAST_SHARE)  # by so much, beside a training
-        self._store = Room(files)
-        self._endings = Endings(database, files, leftovers, self._store, pace, metrics, self._waits)
-        self._line = Line(database, live, pace, touch)
-        self._running: dict[JobId, Running] = {}
-        self._meter = Meter(self._running)
+        self._disk = DiskSpace(files)
+        self._results = Results(database, files, garbage, self._disk, estimates, metrics, self._note_waiting)
+        self._positions = QueuePositions(database, progress, estimates, touch)
+        self._running: dict[JobId, RunningJob] = {}
+        self._engine_time = EngineTime(self._running)
         self._filling = False
         self._unwanted: set[JobId] = set()  # cancelled while jobs were being taken, maybe they among them
         self._woken = asyncio.Event()
-        self._moved = asyncio.Event()
-        self._jobs: dict[asyncio.Task[None], Running] = {}
+        self._positions_changed = asyncio.Event()
+        self._tasks: dict[asyncio.Task[None], RunningJob] = {}
         self._services: list[asyncio.Task[None]] = []
         self._hurried = asyncio.Event()
         self.trouble = ""  # why there is no engine, and none will come soon
@@ -85,7 +85,7 @@ class Queue:
     @property
     def length(self) -> int:
         """Jobs that waited when the line was last looked at."""
-        return self._line.length
+        return self._positions.length
 
     @property
     def running(self) -> int:
@@ -95,7 +95,7 @@ class Queue:
     @property
     def held(self) -> str:
         """Why nothing is begun although there is an engine; "" when nothing keeps it."""
-        return self._store.reason
+        return self._disk.reason
 
     @property
     def jobs(self) -> Collection[JobId]:
@@ -104,30 +104,30 @@ class Queue:
 
     async def start(self) -> None:
         """Queue again what ran when the last bot ended, and begin; the engine loads in the background."""
-        await self._put_back()
+        await self._requeue_running()
         services = (
-            self._keep_an_engine(),
+            self._keep_engine_running(),
             self._feed(),
-            self._renew(),
-            self._watch_the_line(),
-            self._store.watch(),
+            self._renew_leases(),
+            self._watch_positions(),
+            self._disk.watch(),
         )
         self._services = [asyncio.create_task(service) for service in services]
         self.wake()
 
     def hear(self, event: Event) -> None:
         """Measure what jobs cost by what the engine says."""
-        self._meter.hear(event)
+        self._engine_time.hear(event)
 
-    def filed(self, job: JobId, request: Paint) -> None:
+    def add(self, job: JobId, request: Paint) -> None:
         """This was just written down."""
-        self._line.joins(job, self._pace.seconds(request))
+        self._positions.add(job, self._estimates.seconds(request))
         self.wake()
 
     def wake(self) -> None:
         """Something changed in the line, or there is room."""
         self._woken.set()
-        self._moved.set()
+        self._positions_changed.set()
 
     def cancel(self, job: JobId) -> None:
         """The row has ended as cancelled: the engine need not go on."""
@@ -144,7 +144,7 @@ class Queue:
         if job in self._running:
             self._engine.finish(job)
 
-    def spent(self, job: JobId) -> float:
+    def engine_seconds(self, job: JobId) -> float:
         """Engine seconds that a running job has cost so far, about."""
         running = self._running.get(job)
         return running.spent if running is not None else 0.0
@@ -154,20 +154,20 @@ class Queue:
 
         A training takes far longer, and goes on from what it has saved.
         """
-        await _ended(self._services)
+        await _cancel_all(self._services)
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self._all_ended_or_hurried()
-        await _ended(list(self._jobs))
+                await self._wait_for_paintings()
+        await _cancel_all(list(self._tasks))
         await self._engine.stop()
         with suppress(CannotStore):  # the next start does it too
-            await self._put_back()
+            await self._requeue_running()
 
     def hurry(self) -> None:
         """End the grace that stop() gives."""
         self._hurried.set()
 
-    async def _all_ended_or_hurried(self) -> None:
+    async def _wait_for_paintings(self) -> None:
         hurried = asyncio.create_task(self._hurried.wait())
         try:
             while (painting := self._painting()) and not hurried.done():
@@ -176,9 +176,9 @@ class Queue:
             hurried.cancel()
 
     def _painting(self) -> list[asyncio.Task[None]]:
-        return [task for task, running in self._jobs.items() if isinstance(running.request, Paint)]
+        return [task for task, running in self._tasks.items() if isinstance(running.request, Paint)]
 
-    async def _put_back(self) -> None:
+    async def _requeue_running(self) -> None:
         """Queue all running rows again, none of which is in an engine; no attempt is charged."""
 
         async def work(session: AsyncSession) -> list[JobId]:
@@ -189,26 +189,26 @@ class Queue:
 
         orphans = await self._database.write(work)
         for job in orphans:
-            self._live.forget(job)
+            self._progress.forget(job)
             log.info("job queued again", job=job)
         self._touch(orphans)
 
-    async def _keep_an_engine(self) -> None:
+    async def _keep_engine_running(self) -> None:
         """Start the engine; should it be given up, say why, and try again every so often."""
         while True:
             try:
                 ready = await self._engine.start()
                 self.trouble = ""
-                self._pace.begin(ready)
+                self._estimates.use_engine(ready)
                 log.info(
                     "engine ready", model=ready.model, device=ready.device, seconds=round(ready.seconds, 1)
                 )
                 self.wake()
-                self.trouble = await self._engine.given_up()
+                self.trouble = await self._engine.wait_until_given_up()
             except EngineUnavailable as refusal:
                 self.trouble = str(refusal)
             log.error("no engine", reason=self.trouble, again_in=RETRY_SECONDS)
-            self._moved.set()
+            self._positions_changed.set()
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _feed(self) -> None:
@@ -216,8 +216,8 @@ class Queue:
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             await self._woken.wait()
-            await self._engine.available()
-            await self._store.wait()
+            await self._engine.wait_until_ready()
+            await self._disk.wait()
             self._woken.clear()
             try:
                 await self._fill()
@@ -229,14 +229,14 @@ class Queue:
                 await asyncio.sleep(backoff.next())
                 self._woken.set()
 
-    def _room(self) -> int:
+    def _free_places(self) -> int:
         """How many pictures more the engine can take now."""
         inside = [running for running in self._running.values() if running.inside]
         if any(running.solo for running in inside):
             return 0
         return max(0, self._largest - sum(running.pictures for running in inside))
 
-    def _trains(self) -> bool:
+    def _is_training(self) -> bool:
         """Whether the engine has a training."""
         return any(one.inside and isinstance(one.request, Train) for one in self._running.values())
 
@@ -244,59 +244,59 @@ class Queue:
         """Take as many of the next jobs as fit, and begin them."""
         self._filling = True
         try:
-            for picked in await self._database.write(self._picked):
-                self._take(picked)
+            for claimed in await self._database.write(self._claim):
+                self._begin_all(claimed)
         finally:
             self._filling = False
             self._unwanted.clear()
 
-    async def _picked(self, session: AsyncSession) -> Sequence[Picked]:
-        picked = []
-        if (room := self._room()) > 0:
-            picked.append(await pick(session, room, self._largest, self._pace, self._lease))
-        if not self._trains():
-            picked.append(await pick_training(session, self._lease))
-        return picked
+    async def _claim(self, session: AsyncSession) -> Sequence[ClaimedJobs]:
+        claimed = []
+        if (room := self._free_places()) > 0:
+            claimed.append(await claim_pictures(session, room, self._largest, self._estimates, self._lease))
+        if not self._is_training():
+            claimed.append(await claim_training(session, self._lease))
+        return claimed
 
-    def _take(self, picked: Picked) -> None:
-        for running in picked.taken:
+    def _begin_all(self, claimed: ClaimedJobs) -> None:
+        for running in claimed.taken:
             self._begin(running)
-        self._metrics.ended.labels("failed").inc(len(picked.unreadable))
-        self._touch(picked.unreadable)
+        self._metrics.ended.labels("failed").inc(len(claimed.unreadable))
+        self._touch(claimed.unreadable)
 
-    def _begin(self, running: Running) -> None:
+    def _begin(self, running: RunningJob) -> None:
         job = running.request.job
         running.unwanted = job in self._unwanted
         self._running[job] = running
         self._metrics.wait.observe(max(0.0, time.time() - running.filed_at))
-        self._live.running(job)
+        self._progress.start(job)
         self._touch([job])
         task = asyncio.create_task(self._run(running), name=f"job {job}")
-        self._jobs[task] = running
-        task.add_done_callback(self._jobs.pop)
+        self._tasks[task] = running
+        task.add_done_callback(self._tasks.pop)
 
-    async def _run(self, running: Running) -> None:
+    async def _run(self, running: RunningJob) -> None:
         """The life of one job from the engine to the table."""
         job = running.request.job
         started = time.monotonic()
         try:
-            ending = await self._ending(running)
+            result = await self._run_in_engine(running)
             running.inside = False
             self.wake()
-            state = await self._endings.settle(running, ending)
+            state = await self._results.record(running, result)
             log.info("job ended", job=job, state=state, seconds=round(time.monotonic() - started, 2))
         except Exception:
             log.exception("unexpected error", job=job)
-            await self._endings.finish(
+            await self._results.finish(
                 running, state="failed", reason=f"something went wrong: the log has it under {job}."
             )
         finally:
             del self._running[job]
-            self._live.forget(job)
+            self._progress.forget(job)
             self._touch([job])
             self.wake()
 
-    async def _ending(self, running: Running) -> Ending:
+    async def _run_in_engine(self, running: RunningJob) -> Result:
         """Have the engine work on it, telling how far it is; how it ended."""
         job = running.request.job
         if running.unwanted:
@@ -306,11 +306,11 @@ class Queue:
                 async for update in news:
                     match update:
                         case Progress():
-                            self._progress(running, update)
+                            self._note_progress(running, update)
                         case TrainingProgress():
-                            self._learning(running, update)
+                            self._note_training(running, update)
                         case CheckpointSaved():
-                            await self._endings.saved(running, update)
+                            await self._results.record_checkpoint(running, update)
                             self._touch([job])
                         case _:
                             return update
@@ -318,43 +318,45 @@ class Queue:
             return refusal
         raise AssertionError(f"job {job} ended without an end")
 
-    def _waits(self, running: Running, reason: str) -> None:
+    def _note_waiting(self, running: RunningJob, reason: str) -> None:
         """It is done in the engine, and cannot be stored yet."""
         job = running.request.job
-        self._live.held(job, f"done, waiting for the store: {reason}")
+        self._progress.wait_for(job, f"done, waiting for the store: {reason}")
         self._touch([job])
-        self._moved.set()
+        self._positions_changed.set()
 
-    def _progress(self, running: Running, update: Progress) -> None:
+    def _note_progress(self, running: RunningJob, update: Progress) -> None:
         now = time.monotonic()
         running.step, running.steps = update.step, update.steps
         running.first = running.first or (update.step, now)
         job, (step, at) = update.job, running.first
-        self._live.progress(job, step=update.step, steps=update.steps, preview=update.preview)
+        self._progress.set_steps(job, step=update.step, steps=update.steps, preview=update.preview)
         if update.step > step:
-            self._live.estimate(job, (now - at) / (update.step - step) * (update.steps - update.step))
+            self._progress.set_left(job, (now - at) / (update.step - step) * (update.steps - update.step))
         else:
-            self._live.estimate(job, left(running.seconds_left, self._left_of_others(job)))
+            self._progress.set_left(
+                job, shared_seconds(running.seconds_left, self._seconds_left_of_others(job))
+            )
         self._touch([job])
 
-    def _learning(self, running: Running, update: TrainingProgress) -> None:
-        known = self._live.get(update.job)
+    def _note_training(self, running: RunningJob, update: TrainingProgress) -> None:
+        known = self._progress.get(update.job)
         running.step, running.steps = update.step, update.steps
-        self._live.learning(update)
+        self._progress.set_training(update)
         now = time.monotonic()
-        if now >= running.tell_again or known is None or known.phase != update.phase:
-            running.tell_again = now + TELLING_SECONDS
+        if now >= running.show_again or known is None or known.phase != update.phase:
+            running.show_again = now + CARD_SECONDS
             self._touch([update.job])
 
-    def _left_of_others(self, job: JobId) -> Sequence[float]:
+    def _seconds_left_of_others(self, job: JobId) -> Sequence[float]:
         return [left for other, left in self._seconds_left(Paint).items() if other != job]
 
-    async def _renew(self) -> None:
+    async def _renew_leases(self) -> None:
         """Renew the leases of what runs, and queue again what nobody renews."""
         while True:
             await asyncio.sleep(self._lease / 4)
             try:
-                orphans = await self._database.write(self._renewed)
+                orphans = await self._database.write(self._renew_and_requeue)
             except CannotStore as error:
                 log.error("leases could not be renewed", reason=str(error))
                 continue
@@ -362,7 +364,7 @@ class Queue:
             if orphans:
                 self.wake()
 
-    async def _renewed(self, session: AsyncSession) -> list[JobId]:
+    async def _renew_and_requeue(self, session: AsyncSession) -> list[JobId]:
         now = time.time()
         steps = {running.number: (running.step, running.steps) for running in self._running.values()}
         await jobs.heartbeat(session, steps, now + self._lease)
@@ -375,38 +377,38 @@ class Queue:
             await jobs.requeue(session, orphan.number, now)
         return [JobId(orphan.id) for orphan in orphans]
 
-    async def _watch_the_line(self) -> None:
+    async def _watch_positions(self) -> None:
         """Tell places and estimates whenever the line moves, and every so often while the engine works."""
         while True:
             with suppress(TimeoutError):  # not wait_for, which until Python 3.12 may forget a cancellation
-                async with asyncio.timeout(LINE_SECONDS if self._line.anybody else None):
-                    await self._moved.wait()
-            self._moved.clear()
+                async with asyncio.timeout(POSITION_SECONDS if self._positions.is_anybody_waiting else None):
+                    await self._positions_changed.wait()
+            self._positions_changed.clear()
             try:
-                await self._line.look(
+                await self._positions.update(
                     self._seconds_left(Paint),
                     self._seconds_left(Train),
-                    self._waiting,
-                    slowed=self._slowed if self._trains() else 1.0,
+                    self._wait_reason,
+                    slowed=self._slowed if self._is_training() else 1.0,
                 )
             except Exception:
                 log.exception("the line could not be read")
-            self._metrics.queued.set(self._line.length)
+            self._metrics.queued.set(self._positions.length)
             self._metrics.running.set(len(self._running))
-            await asyncio.sleep(LINE_SECONDS / 4)
+            await asyncio.sleep(POSITION_SECONDS / 4)
 
     def _seconds_left(self, kind: type[Paint | Train]) -> Mapping[JobId, float]:
         return {job: one.seconds_left for job, one in self._running.items() if isinstance(one.request, kind)}
 
-    def _waiting(self) -> str:
+    def _wait_reason(self) -> str:
         if self.trouble:
             return f"waiting for the engine: {self.trouble}"
-        if self._store.reason:
-            return f"waiting for the store: {self._store.reason}"
+        if self._disk.reason:
+            return f"waiting for the store: {self._disk.reason}"
         return "" if self._engine.ready else "the engine is starting"
 
 
-async def _ended(tasks: Sequence[asyncio.Task[None]]) -> None:
+async def _cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

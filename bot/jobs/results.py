@@ -9,11 +9,11 @@ from typing import Literal, TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.engine_client.pending_jobs import Ended, EngineUnavailable, Lost
-from bot.garbage_collection import Leftovers
-from bot.jobs.disk_space import Room
-from bot.jobs.estimates import Pace
-from bot.jobs.running import Running
+from bot.engine_client.pending_jobs import EngineUnavailable, FinalUpdate, Lost
+from bot.garbage_collection import GarbageCollector
+from bot.jobs.disk_space import DiskSpace
+from bot.jobs.estimates import Estimates
+from bot.jobs.running_job import RunningJob
 from bot.metrics import Metrics
 from bot.pacing.backoff import Backoff
 from engine.messages import (
@@ -42,58 +42,58 @@ STORING_TRIES = 5  # of files, before their job is failed
 HAD_ENDED = "had ended"
 
 T = TypeVar("T")
-Ending = Ended | EngineUnavailable
+Result = FinalUpdate | EngineUnavailable
 
 
-class Endings:
+class Results:
     """Tells the table what trainings saved and how jobs ended, however often that has to be tried."""
 
     def __init__(
         self,
         database: Database,
         files: Files,
-        leftovers: Leftovers,
-        room: Room,
-        pace: Pace,
+        garbage: GarbageCollector,
+        disk: DiskSpace,
+        estimates: Estimates,
         metrics: Metrics,
-        waits: Callable[[Running, str], None],
+        on_wait: Callable[[RunningJob, str], None],
     ) -> None:
         """`waits` hears why a job that has ended in the engine cannot end here yet."""
         self._database = database
         self._files = files
-        self._leftovers = leftovers
-        self._room = room
-        self._pace = pace
+        self._garbage = garbage
+        self._disk = disk
+        self._estimates = estimates
         self._metrics = metrics
-        self._waits = waits
+        self._on_wait = on_wait
 
-    async def settle(self, running: Running, ending: Ending) -> str:
+    async def record(self, running: RunningJob, result: Result) -> str:
         """Write down how it ended; the state that it has now."""
-        match ending:
+        match result:
             case Painted():
                 if isinstance(running.request, Paint):
-                    self._pace.learn(running.request, ending.seconds)
-                return await self._keep(running, ending)
+                    self._estimates.learn(running.request, result.seconds)
+                return await self._record_pictures(running, result)
             case Trained():
-                return await self._trained(running, ending)
+                return await self._record_training(running, result)
             case Failed(again=True):
-                self._room.miss(ending.reason)
-                await self._leftovers.remove(ending.left)
+                self._disk.mark_full(result.reason)
+                await self._garbage.remove(result.left)
                 return await self._queue_again(running, "no")
             case Failed():
-                if not ending.expected:
-                    log.error("the engine failed a job", job=ending.job, reason=ending.reason)
-                return await self.finish(running, state="failed", reason=ending.reason, left=ending.left)
+                if not result.expected:
+                    log.error("the engine failed a job", job=result.job, reason=result.reason)
+                return await self.finish(running, state="failed", reason=result.reason, left=result.left)
             case Cancelled():
-                return await self.finish(running, state="cancelled", left=ending.left)
+                return await self.finish(running, state="cancelled", left=result.left)
             case Inspected() | LoraImported() | LorasMerged() | LoraScores():
                 return await self.finish(running, state="cancelled")
             case Lost():
-                return await self._lost(running, ending)
+                return await self._record_loss(running, result)
             case EngineUnavailable():
                 return await self._queue_again(running, "no")
 
-    async def saved(self, running: Running, saved: CheckpointSaved) -> None:
+    async def record_checkpoint(self, running: RunningJob, saved: CheckpointSaved) -> None:
         """A training's checkpoint: written down before the files go that it stands in for.
 
         Samples may be missing where they cannot be stored: they only show what it learned.
@@ -103,14 +103,14 @@ class Endings:
             return await trainings.save_checkpoint(session, running.number, saved, samples)
 
         try:
-            unneeded = await self._surely(running, work, saved.samples)
+            unneeded = await self._write_surely(running, work, saved.samples)
         except OSError as error:
             log.error("samples could not be stored", job=saved.job, reason=str(error))
-            unneeded = await self._surely(running, work)
+            unneeded = await self._write_surely(running, work)
         running.advanced = running.advanced or saved.state is not None
-        await self._leftovers.remove(unneeded)
+        await self._garbage.remove(unneeded)
 
-    async def _trained(self, running: Running, trained: Trained) -> str:
+    async def _record_training(self, running: RunningJob, trained: Trained) -> str:
         """The LoRA is there from now on; what only the training needed goes."""
 
         async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
@@ -121,9 +121,9 @@ class Endings:
             )
             return ended, unneeded
 
-        return await self._ended(running, "succeeded", work)
+        return await self._end_job(running, "succeeded", work)
 
-    async def _keep(self, running: Running, painted: Painted) -> str:
+    async def _record_pictures(self, running: RunningJob, painted: Painted) -> str:
         """The pictures are stored before the row says so."""
 
         async def work(hashes: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
@@ -149,12 +149,12 @@ class Endings:
 
         kept = [(place, one) for place, one in enumerate(painted.pictures, start=1) if one.png]
         try:
-            return await self._ended(running, "succeeded", work, [one.png for _, one in kept])
+            return await self._end_job(running, "succeeded", work, [one.png for _, one in kept])
         except OSError as error:
             reason = f"the picture was painted, but could not be stored: {error.strerror or error}."
             return await self.finish(running, state="failed", reason=reason)
 
-    async def _lost(self, running: Running, lost: Lost) -> str:
+    async def _record_loss(self, running: RunningJob, lost: Lost) -> str:
         """Back into the queue, unless it was alone in the step in which too many engines died.
 
         A training that got further before that is not blamed: over days, engines die of many things.
@@ -168,15 +168,15 @@ class Endings:
             return await self.finish(running, state="failed", reason=reason)
         return await self._queue_again(running, lost.died)
 
-    async def _queue_again(self, running: Running, died: Death) -> str:
-        await self._surely(
+    async def _queue_again(self, running: RunningJob, died: Death) -> str:
+        await self._write_surely(
             running, lambda _, session: jobs.requeue(session, running.number, time.time(), died=died)
         )
         return "queued"
 
     async def finish(
         self,
-        running: Running,
+        running: RunningJob,
         *,
         state: Literal["failed", "cancelled"],
         reason: str | None = None,
@@ -197,26 +197,26 @@ class Endings:
             )
             return ended, [*unneeded, *left, *await find_unneeded_adapters(session, running.request)]
 
-        return await self._ended(running, state, work)
+        return await self._end_job(running, state, work)
 
-    async def _ended(
+    async def _end_job(
         self,
-        running: Running,
+        running: RunningJob,
         state: str,
         work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[tuple[bool, list[Sha256]]]],
         contents: Sequence[bytes] = (),
     ) -> str:
         """End a job by a work that tells whether it has, and what is not needed now; the state it has now."""
-        ended, unneeded = await self._surely(running, work, contents)
-        await self._leftovers.remove(unneeded)
+        ended, unneeded = await self._write_surely(running, work, contents)
+        await self._garbage.remove(unneeded)
         if not ended:
             return HAD_ENDED
         self._metrics.ended.labels(state).inc()
         return state
 
-    async def _surely(
+    async def _write_surely(
         self,
-        running: Running,
+        running: RunningJob,
         work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[T]],
         contents: Sequence[bytes] = (),
     ) -> T:
@@ -228,13 +228,13 @@ class Endings:
         backoff, tries = Backoff(FIRST_PAUSE, LONGEST_PAUSE), 1
         while True:
             try:
-                async with self._leftovers.keeping():
+                async with self._garbage.pause():
                     hashes = [await self._files.put(content) for content in contents]
                     return await self._database.write(partial(work, hashes))
             except OSError as error:
-                if self._room.lacks(error):
-                    self._waits(running, self._room.reason)
-                    await self._room.wait()
+                if self._disk.note_error(error):
+                    self._on_wait(running, self._disk.reason)
+                    await self._disk.wait()
                     continue
                 if tries >= STORING_TRIES:
                     raise

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.garbage_collection import Leftovers
+from bot.garbage_collection import GarbageCollector
 from engine.messages import INCOMING, InvalidRequest, Sha256
 from storage import pictures, uploads
 from storage.data_export import NamedFile, PersonalData, collect, find_person
@@ -29,10 +29,10 @@ NOTHING = "nothing is stored about you here."
 class Exports:
     """Packs one person's things after another's."""
 
-    def __init__(self, database: Database, files: Files, leftovers: Leftovers) -> None:
+    def __init__(self, database: Database, files: Files, garbage: GarbageCollector) -> None:
         self._database = database
         self._files = files
-        self._leftovers = leftovers
+        self._garbage = garbage
         self._packing = asyncio.Lock()
 
     async def of(self, person_id: int) -> tuple[NamedFile, ...]:
@@ -44,10 +44,10 @@ class Exports:
                 raise InvalidRequest(NOTHING)
             with TemporaryDirectory(prefix=INCOMING, dir=await self._work_folder()) as folder:
                 packed = await self._packed(found, Path(folder))
-                async with self._leftovers.keeping():
+                async with self._garbage.pause():
                     hashes = [await self._files.put(path) for path in packed]
                     unneeded = await self._database.write(lambda session: _noted(session, person_id, hashes))
-            await self._leftovers.remove(unneeded)
+            await self._garbage.remove(unneeded)
         if unneeded:
             raise InvalidRequest(NOTHING)
         return tuple(zip((path.name for path in packed), hashes, strict=True))

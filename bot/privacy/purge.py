@@ -9,7 +9,7 @@ from contextlib import suppress
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from bot.garbage_collection import DAY, Leftovers
+from bot.garbage_collection import DAY, GarbageCollector
 from bot.pacing.backoff import Backoff
 from engine.messages import JobId
 from storage import purge
@@ -20,17 +20,17 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # seconds between two looks while someth
 log = structlog.get_logger(__name__)
 
 
-class Remains:
+class Purge:
     """Goes on after a restart: what is left is known by the tables.
 
     `busy`: the jobs that the engine or a chat is still being told of.
     """
 
     def __init__(
-        self, database: Database, leftovers: Leftovers, busy: Callable[[], Collection[JobId]]
+        self, database: Database, garbage: GarbageCollector, busy: Callable[[], Collection[JobId]]
     ) -> None:
         self._database = database
-        self._leftovers = leftovers
+        self._garbage = garbage
         self._busy = busy
         self._woken = asyncio.Event()
 
@@ -38,7 +38,7 @@ class Remains:
         """Somebody was forgotten."""
         self._woken.set()
 
-    async def work(self) -> None:
+    async def run(self) -> None:
         """Take away what can go, for ever."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
@@ -59,7 +59,7 @@ class Remains:
         async with self._database.reading() as session:
             files = await purge.files_to_go(session)
         if files:
-            await self._leftovers.remove(files)
+            await self._garbage.remove(files)
             await self._database.write(lambda session: purge.mark_removed(session, files))
 
         async def work(session: AsyncSession) -> bool:

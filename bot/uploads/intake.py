@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.chats.interface import Caller
 from bot.dispatch.refusal_count import count
-from bot.garbage_collection import Leftovers
+from bot.garbage_collection import GarbageCollector
 from bot.uploads.allowance import allowance_for
 from bot.uploads.archive import LARGEST_ZIP, ZIP, Taken, taken
 from bot.uploads.image_check import LARGEST_FILE, Upload, Uploads
@@ -57,10 +57,10 @@ class TooLarge(InvalidRequest):
 class Intake:
     """Takes files from every chat in, of each person one picture at a time."""
 
-    def __init__(self, database: Database, files: Files, leftovers: Leftovers) -> None:
+    def __init__(self, database: Database, files: Files, garbage: GarbageCollector) -> None:
         self._database = database
         self._files = files
-        self._leftovers = leftovers
+        self._garbage = garbage
         self._uploads = Uploads()
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -74,7 +74,7 @@ class Intake:
         Raises InvalidRequest with one sentence when nothing of it can be taken, TooLarge when there is too
         much of it; OSError, CannotStore.
         """
-        async with self._received(caller, chunks, check_size) as path, self._leftovers.keeping():
+        async with self._received(caller, chunks, check_size) as path, self._garbage.pause():
             kept, refused = await self._taken(caller, name, path)
             await self._note(caller, [one.sha256 for one in kept])
         return Sent(pictures=tuple(kept), refused=tuple(refused))
@@ -139,7 +139,7 @@ class Intake:
 
         Raises InvalidRequest with one sentence when it plainly is none; OSError, CannotStore.
         """
-        async with self._received(caller, chunks, check_lora) as path, self._leftovers.keeping():
+        async with self._received(caller, chunks, check_lora) as path, self._garbage.pause():
             check_whole(path)
             (await allowance_for(self._database, self._files, caller)).fill(_size(path))
             sha256 = await self._files.put(path)

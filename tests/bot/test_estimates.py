@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.jobs.estimates import Pace, left
+from bot.jobs.estimates import Estimates, shared_seconds
 from engine.messages import JobId, Paint, Ready, Sampler, Size
 
 
@@ -16,11 +16,11 @@ def ready(device: str) -> Ready:
 
 
 def test_what_took_a_second_is_expected_to_take_a_second() -> None:
-    pace = Pace()
+    estimates = Estimates()
 
-    pace.learn(a_picture(), 1.0)
+    estimates.learn(a_picture(), 1.0)
 
-    assert pace.seconds(a_picture()) == pytest.approx(1.0)
+    assert estimates.seconds(a_picture()) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -34,39 +34,39 @@ def test_what_took_a_second_is_expected_to_take_a_second() -> None:
     ],
 )
 def test_more_work_takes_longer_in_proportion(changes: dict[str, object], times: float) -> None:
-    pace = Pace()
-    pace.learn(a_picture(), 1.0)
+    estimates = Estimates()
+    estimates.learn(a_picture(), 1.0)
 
-    assert pace.seconds(a_picture(**changes)) == pytest.approx(times)
+    assert estimates.seconds(a_picture(**changes)) == pytest.approx(times)
 
 
 def test_it_follows_an_engine_that_becomes_slower() -> None:
-    pace = Pace()
-    pace.learn(a_picture(), 1.0)
+    estimates = Estimates()
+    estimates.learn(a_picture(), 1.0)
 
     for _ in range(20):
-        pace.learn(a_picture(), 3.0)
+        estimates.learn(a_picture(), 3.0)
 
-    assert pace.seconds(a_picture()) == pytest.approx(3.0, rel=0.01)
+    assert estimates.seconds(a_picture()) == pytest.approx(3.0, rel=0.01)
 
 
 def test_before_anything_was_measured_a_gpu_is_expected_to_be_faster_than_a_cpu() -> None:
-    cpu, gpu = Pace(), Pace()
-    cpu.begin(ready("cpu"))
-    gpu.begin(ready("cuda:0"))
+    cpu, gpu = Estimates(), Estimates()
+    cpu.use_engine(ready("cpu"))
+    gpu.use_engine(ready("cuda:0"))
 
     assert 0 < gpu.seconds(a_picture()) < cpu.seconds(a_picture())
 
 
 def test_pictures_painted_in_no_time_teach_nothing() -> None:
-    pace = Pace()
-    before = pace.seconds(a_picture())
+    estimates = Estimates()
+    before = estimates.seconds(a_picture())
 
-    pace.learn(a_picture(), 0.0)
+    estimates.learn(a_picture(), 0.0)
 
-    assert pace.seconds(a_picture()) == before
+    assert estimates.seconds(a_picture()) == before
 
 
 def test_a_job_that_shares_the_engine_waits_for_its_share_only() -> None:
-    assert left(2.0, []) == 2.0
-    assert left(2.0, [1.0, 10.0]) == 5.0
+    assert shared_seconds(2.0, []) == 2.0
+    assert shared_seconds(2.0, [1.0, 10.0]) == 5.0

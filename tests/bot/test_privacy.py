@@ -167,7 +167,7 @@ async def test_nothing_comes_back_after_a_restart(open_chat: OpenChat) -> None:
 async def test_files_that_a_killed_bot_left_are_gone_after_a_restart(open_chat: OpenChat) -> None:
     chat = await open_chat()
     await lives(chat, "ana")
-    removing = chat.bot.leftovers.keeping()
+    removing = chat.bot.garbage.pause()
     async with removing:  # nothing is removed as long as this holds
         deleting = asyncio.create_task(deletes(chat))
         await chat.sees(lambda: rows(chat.folder, "SELECT count(*) FROM pictures") == [(0,)])

@@ -296,7 +296,7 @@ async def test_what_nobody_needs_is_swept_out_after_a_day(open_chat: OpenChat) -
     for sha256 in (forgotten, kept, unused):
         os.utime(stored_path(files.folder, sha256), (now - 2 * DAY,) * 2)
 
-    await chat.bot.leftovers.sweep()
+    await chat.bot.garbage.sweep()
 
     assert stored(chat) == {young, kept}
 
@@ -323,7 +323,7 @@ async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a
     for sha256 in pictures:
         os.utime(stored_path(chat.bot.files.folder, Sha256(sha256)), (time.time() - 2 * week,) * 2)
 
-    await chat.bot.leftovers.sweep()
+    await chat.bot.garbage.sweep()
 
     card = chat.card(young)
     assert card is not None and card.state == "draft"
@@ -335,11 +335,11 @@ async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a
 
 async def test_a_file_that_is_put_for_a_new_row_is_not_taken_away(open_chat: OpenChat) -> None:
     chat = await open_chat(program=SLEEPER)
-    leftovers, files = chat.bot.leftovers, chat.bot.files
+    garbage, files = chat.bot.garbage, chat.bot.files
     sha256 = await files.put(b"deleted, and made anew at that moment")
 
-    async with leftovers.keeping():
-        removing = asyncio.create_task(leftovers.remove([sha256]))
+    async with garbage.pause():
+        removing = asyncio.create_task(garbage.remove([sha256]))
         await asyncio.sleep(0.05)
         await sends(chat, "ana", b"deleted, and made anew at that moment")
     await removing

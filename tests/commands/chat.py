@@ -266,7 +266,7 @@ class Chat:
                 space_settings=kept,
                 admins=Admins(named={"local": self.admins}),
                 now=self.now,
-                pace=TenSeconds(),
+                estimates=TenSeconds(),
                 per_person=self.per_person,
                 total_size=self.weigh,
             )

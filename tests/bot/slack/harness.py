@@ -51,7 +51,7 @@ class Atelier:
             dispatch=bot.dispatch,
             database=bot.database,
             files=bot.files,
-            intake=Intake(bot.database, bot.files, bot.leftovers),
+            intake=Intake(bot.database, bot.files, bot.garbage),
             base_url=self.base_url,
         )
         chat.every = self.every

@@ -15,7 +15,7 @@ from aiohttp import ClientSession, CookieJar
 from PIL import Image
 
 from bot.chats.interface import Caller
-from bot.garbage_collection import Leftovers
+from bot.garbage_collection import GarbageCollector
 from bot.uploads.archive import Taken, taken
 from bot.uploads.image_check import Uploads
 from bot.uploads.intake import Intake, Sent
@@ -34,7 +34,7 @@ LARGEST = (8000, 4000)  # pixels
 @pytest.fixture
 async def intake(tmp_path: Path) -> AsyncIterator[Intake]:
     database, files = await Database.open(new_database(tmp_path)), Files(tmp_path / "files")
-    intake = Intake(database, files, Leftovers(database, files))
+    intake = Intake(database, files, GarbageCollector(database, files))
     yield intake
     await intake.close()
     await database.close()
@@ -82,7 +82,7 @@ async def test_others_send_their_pictures_while_somebodys_are_slow(intake: Intak
 
 
 async def test_a_picture_that_takes_too_long_or_too_much_memory_is_given_up(tmp_path: Path) -> None:
-    async def given_up(limit: str, content: bytes) -> str:
+    async def wait_until_given_up(limit: str, content: bytes) -> str:
         (tmp_path / "came").write_bytes(content)
         program = f"from bot.uploads import reencoder; reencoder.{limit}; reencoder.main()"
         async with Uploads((sys.executable, "-c", program)) as uploads:
@@ -92,10 +92,10 @@ async def test_a_picture_that_takes_too_long_or_too_much_memory_is_given_up(tmp_
 
     slow = hostile.many_scans(90, LARGEST)
 
-    assert await given_up("SECONDS = 0.2", slow) == (
+    assert await wait_until_given_up("SECONDS = 0.2", slow) == (
         "the picture takes too long to be read: save it anew and send that."
     )
-    assert await given_up("MEMORY = 200 * 2**20", hostile.large_png(LARGEST, 20)) == (
+    assert await wait_until_given_up("MEMORY = 200 * 2**20", hostile.large_png(LARGEST, 20)) == (
         "the picture takes too much memory to be read: save it anew and send that."
     )
 

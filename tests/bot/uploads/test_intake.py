@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bot.chats.interface import Caller
-from bot.garbage_collection import Leftovers
+from bot.garbage_collection import GarbageCollector
 from bot.uploads.intake import Intake, check_size
 from engine.messages import InvalidRequest, stored_path
 from storage import people, uploads
@@ -29,7 +29,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 @pytest.fixture
 async def intake(database: Database, tmp_path: Path) -> AsyncIterator[Intake]:
     files = Files(tmp_path / "files")
-    intake = Intake(database, files, Leftovers(database, files))
+    intake = Intake(database, files, GarbageCollector(database, files))
     yield intake
     await intake.close()
 

@@ -229,7 +229,7 @@ async def test_the_upload_waits_a_day_for_its_name(open_chat: OpenChat, tmp_path
     chat = await open_chat()
     sha256 = await sends(chat, "ana", a_file())
 
-    await chat.bot.leftovers.sweep()
+    await chat.bot.garbage.sweep()
 
     assert sha256 in stored(chat)
 

@@ -6,7 +6,7 @@ from engine.messages import JobRequest, Paint
 
 
 @dataclass(kw_only=True)
-class Running:
+class RunningJob:
     """A job that was taken from the table and has not ended there."""
 
     number: int
@@ -23,7 +23,7 @@ class Running:
     finishing: bool = False  # a training that is to end with what it has
     advanced: bool = False  # a training that has saved a state since it was taken
     measured: float = 0.0  # engine seconds of the steps it was in
-    tell_again: float = 0.0  # when the card of a training is drawn again, on the monotonic clock
+    show_again: float = 0.0  # when the card of a training is drawn again, on the monotonic clock
 
     @property
     def pictures(self) -> int:

@@ -8,14 +8,14 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from tests.bot.web.page_client import Asked, Card, Place, Visitor, a_place
+from tests.bot.web.page_client import Card, Place, Request, Visitor, a_place
 from tests.chats.harness import Seen, SeenCard, line
 
 
 class WebSeen:
     """The reply to one message of a page."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Request) -> None:
         self._asked = asked
 
     @property

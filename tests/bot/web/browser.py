@@ -142,14 +142,14 @@ class Visit:
 
     async def paints(self, text: str, seconds: float = 60) -> Locator:
         """Say it, and wait for the pictures of the new card."""
-        known = await self.jobs()
+        before = await self.jobs()
         await self.says(text)
-        return await self.new_card(known, seconds)
+        return await self.new_card(before, seconds)
 
-    async def new_card(self, known: list[str], seconds: float = 60) -> Locator:
-        """The card that was not among the known ones, once it is painted."""
-        unknown = "".join(f':not([data-job="{job}"])' for job in known)
-        card = self.page.locator(f".card{unknown}")
+    async def new_card(self, before: list[str], seconds: float = 60) -> Locator:
+        """The card that was not among those before, once it is painted."""
+        others = "".join(f':not([data-job="{job}"])' for job in before)
+        card = self.page.locator(f".card{others}")
         await expect(card).to_have_attribute("data-state", "succeeded", timeout=seconds * 1000)
         return self.card(await card.get_attribute("data-job") or "")
 
@@ -158,17 +158,17 @@ class Visit:
 
     async def jobs(self) -> list[str]:
         """The jobs of the cards, from top to bottom."""
-        found: list[str] = await self.page.locator(".card").evaluate_all(
-            "all => all.map(one => one.dataset.job)"
+        jobs: list[str] = await self.page.locator(".card").evaluate_all(
+            "cards => cards.map(card => card.dataset.job)"
         )
-        return found
+        return jobs
 
     async def seed(self, card: Locator) -> str:
         """The seed in the card's recipe."""
         text = await card.locator(".command code").text_content() or ""
-        found = re.search(r"--seed (\d+)", text)
-        assert found, text
-        return found[1]
+        seed = re.search(r"--seed (\d+)", text)
+        assert seed, text
+        return seed[1]
 
     async def pixels(self, card: Locator) -> tuple[list[Pixel], list[Pixel]]:
         """The pixels in the middle and at the border of the card's first picture, from its PNG."""
@@ -179,12 +179,12 @@ class Visit:
 
     async def wider_than_the_window(self) -> list[str]:
         """What sticks out at the right."""
-        found: list[str] = await self.page.evaluate(
+        elements: list[str] = await self.page.evaluate(
             "() => [...document.querySelectorAll('.main *')]"
-            ".filter(one => one.getBoundingClientRect().right > innerWidth + 1)"
-            ".map(one => one.outerHTML.slice(0, 80))"
+            ".filter(element => element.getBoundingClientRect().right > innerWidth + 1)"
+            ".map(element => element.outerHTML.slice(0, 80))"
         )
-        return found
+        return elements
 
     def _hear(self, message: Any) -> None:
         expected = "ERR_CONNECTION" in message.text or "status of 422" in message.text

@@ -24,18 +24,18 @@ Card = dict[str, Any]
 
 
 @dataclass(kw_only=True)
-class Asked:
-    """A message of a page and its answer; `heard` when that, or the word that it comes later, is there."""
+class Request:
+    """A message of a page and its answer; `answered` when that, or the word that it comes later, is there."""
 
     answer: "asyncio.Future[dict[str, Any]]"
-    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    answered: asyncio.Event = field(default_factory=asyncio.Event)
     began: float = field(default_factory=time.monotonic)
     seconds: float | None = None
 
     def hear(self) -> None:
         if self.seconds is None:
             self.seconds = time.monotonic() - self.began
-            self.heard.set()
+            self.answered.set()
 
 
 class Visitor:
@@ -48,7 +48,7 @@ class Visitor:
         self.news: list[str] = []
         self.errors: list[str] = []
         self.gone: list[str] = []
-        self._asked: dict[int, Asked] = {}
+        self._requests: dict[int, Request] = {}
         self._greeted = asyncio.Event()
         self._listening = asyncio.create_task(self._listen())
 
@@ -97,14 +97,14 @@ class Visitor:
 
     async def ask(self, **message: object) -> dict[str, Any]:
         """Ask, and wait for the answer to just that."""
-        asked = await self._send(message)
-        return await asyncio.wait_for(asked.answer, 20)
+        request = await self._send(message)
+        return await asyncio.wait_for(request.answer, 20)
 
-    async def asks(self, **message: object) -> Asked:
+    async def asks(self, **message: object) -> Request:
         """Ask, and wait for the answer or the word that it comes later."""
-        asked = await self._send(message)
-        await asyncio.wait_for(asked.heard.wait(), 20)
-        return asked
+        request = await self._send(message)
+        await asyncio.wait_for(request.answered.wait(), 20)
+        return request
 
     async def get(self, path: str) -> tuple[int, bytes]:
         async with self.session.get(f"{self.address}{path}") as answer:
@@ -125,40 +125,40 @@ class Visitor:
         if session:
             await self.session.close()
 
-    async def _send(self, message: dict[str, object]) -> Asked:
-        number = len(self._asked) + 1
-        asked = self._asked[number] = Asked(answer=asyncio.get_running_loop().create_future())
+    async def _send(self, message: dict[str, object]) -> Request:
+        number = len(self._requests) + 1
+        request = self._requests[number] = Request(answer=asyncio.get_running_loop().create_future())
         await self.wire.send_str(json.dumps({"n": number, **message}))
-        return asked
+        return request
 
     async def _reply(self, **message: object) -> dict[str, Any]:
         reply: dict[str, Any] = (await self.ask(**message))["reply"]
         return reply
 
     async def _listen(self) -> None:
-        async for message in self.wire:
-            assert message.type is WSMsgType.TEXT
-            for told in json.loads(message.data):
-                self._take(told)
+        async for frame in self.wire:
+            assert frame.type is WSMsgType.TEXT
+            for message in json.loads(frame.data):
+                self._take(message)
 
-    def _take(self, told: dict[str, Any]) -> None:
-        if told.get("n") in self._asked:
-            asked = self._asked[told["n"]]
-            asked.hear()
-            if not told.get("later"):
-                asked.answer.set_result(told)
-        elif "hello" in told:
-            self.hello = told["hello"]
+    def _take(self, message: dict[str, Any]) -> None:
+        if message.get("n") in self._requests:
+            request = self._requests[message["n"]]
+            request.hear()
+            if not message.get("later"):
+                request.answer.set_result(message)
+        elif "hello" in message:
+            self.hello = message["hello"]
             self._greeted.set()
-        elif "card" in told:
-            self.cards[told["card"]["job"]] = told["card"]
-        elif "gone" in told:
-            self.gone.append(told["gone"])
-            self.cards.pop(told["gone"], None)
-        elif "news" in told:
-            self.news.append(told["news"])
-        elif "error" in told:
-            self.errors.append(told["error"])
+        elif "card" in message:
+            self.cards[message["card"]["job"]] = message["card"]
+        elif "gone" in message:
+            self.gone.append(message["gone"])
+            self.cards.pop(message["gone"], None)
+        elif "news" in message:
+            self.news.append(message["news"])
+        elif "error" in message:
+            self.errors.append(message["error"])
 
 
 class Place:

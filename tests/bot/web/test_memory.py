@@ -76,7 +76,7 @@ async def test_who_goes_away_in_between_is_no_fault_of_ours(
     ana = await place.comes()
     sha256 = await place.bot.files.put(bytes(16 * MB))
     url = place.chat.private_url(ana.hello["key"], "atelier.zip", sha256)
-    (cookie,) = [one for one in ana.session.cookie_jar if one.key == "atelier_person"]
+    (cookie,) = [morsel for morsel in ana.session.cookie_jar if morsel.key == "atelier_person"]
     me = f"Cookie: atelier_person={cookie.value}\r\n"
     for request in (f"GET {url} HTTP/1.1\r\n", "POST /token HTTP/1.1\r\n", "POST /uploads HTTP/1.1\r\n"):
         line = await Line.to(place.address)
@@ -94,7 +94,7 @@ async def test_twenty_unread_downloads_stay_on_the_disk(place: Place) -> None:
     ana = await place.comes()
     sha256 = await place.bot.files.put(bytes(64 * MB))
     url = place.chat.private_url(ana.hello["key"], "atelier.zip", sha256)
-    (cookie,) = [one for one in ana.session.cookie_jar if one.key == "atelier_person"]
+    (cookie,) = [morsel for morsel in ana.session.cookie_jar if morsel.key == "atelier_person"]
     before = resident()
 
     lines = [await Line.to(place.address) for _ in range(20)]
@@ -128,7 +128,7 @@ async def test_who_does_not_read_a_download_is_hung_up_on(hasty: Place) -> None:
     ana = await hasty.comes()
     sha256 = await hasty.bot.files.put(bytes(64 * MB))
     url = hasty.chat.private_url(ana.hello["key"], "atelier.zip", sha256)
-    (cookie,) = [one for one in ana.session.cookie_jar if one.key == "atelier_person"]
+    (cookie,) = [morsel for morsel in ana.session.cookie_jar if morsel.key == "atelier_person"]
     line = await Line.to(hasty.address)
     request = f"GET {url} HTTP/1.1\r\nHost: {line.host}\r\nCookie: atelier_person={cookie.value}\r\n\r\n"
 
@@ -157,7 +157,7 @@ async def test_a_page_that_asks_and_never_reads_is_hung_up_on(hasty: Place) -> N
     before = resident()
     async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as browser:
         await browser.get(f"{hasty.address}/commands.json")
-        (cookie,) = [one for one in browser.cookie_jar if one.key == "atelier_person"]
+        (cookie,) = [morsel for morsel in browser.cookie_jar if morsel.key == "atelier_person"]
     line = await Line.to(hasty.address)
     await line.send(
         f"GET /live HTTP/1.1\r\nHost: {line.host}\r\nOrigin: http://{line.host}\r\nUpgrade: websocket\r\n"

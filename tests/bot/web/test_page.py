@@ -38,7 +38,7 @@ async def test_commands_options_choices_and_loras_are_completed(comes: Comes) ->
     ana = await comes()
 
     await ana.types("/")
-    await expect(ana.options).to_have_count(sum(not one.admin for one in COMMANDS.values()))
+    await expect(ana.options).to_have_count(sum(not command.admin for command in COMMANDS.values()))
     await ana.types("im")
     await expect(ana.options).to_have_text([re.compile("/imagine")])
     await ana.words.press("Tab")
@@ -355,12 +355,12 @@ async def test_pictures_are_dropped_pasted_and_chosen(comes: Comes) -> None:
 
 async def test_a_dropped_png_that_carries_a_recipe_opens_the_form_with_it(comes: Comes) -> None:
     ana = await comes()
-    told = PngInfo()
-    told.add_text(
+    info = PngInfo()
+    info.add_text(
         "parameters", "a red fox\nNegative prompt: hat\nSteps: 1, Seed: 7, Size: 64x96, Clip skip: 2"
     )
     out = io.BytesIO()
-    Image.new("RGB", (60, 40), "red").save(out, "PNG", pnginfo=told)
+    Image.new("RGB", (60, 40), "red").save(out, "PNG", pnginfo=info)
     form = ana.page.locator("#form")
 
     await ana.page.evaluate(

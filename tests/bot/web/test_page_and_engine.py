@@ -85,24 +85,24 @@ async def test_the_whole_way_from_a_typed_word_to_an_old_button(program: Program
         assert share(middle, red) > 0.8
         assert share(border, whitish) > 0.8
 
-        known = await ana.jobs()
+        before = await ana.jobs()
         await first.get_by_role("button", name="Paint it again").click()
-        again = await ana.new_card(known)
+        again = await ana.new_card(before)
         assert await again.locator(".prompt").text_content() == CIRCLE
         assert await ana.seed(first) == "7" != await ana.seed(again)
 
-        known = await ana.jobs()
+        before = await ana.jobs()
         await ana.says(f"/imagine {CIRCLE} --count 2 --steps 100")
         await ana.page.wait_for_function(TWICE_AS_WIDE)  # both pictures are seen while they are painted
-        await ana.new_card(known)
+        await ana.new_card(before)
 
-        known = await ana.jobs()
+        before = await ana.jobs()
         await first.get_by_role("button", name="Change the recipe").click()
         form = ana.page.get_by_role("dialog", name="/imagine")
         await expect(form.get_by_label("prompt")).to_have_value(CIRCLE)
         await form.get_by_label("prompt").fill(CIRCLE.replace("red", "blue"))
         await form.get_by_role("button", name="Paint").click()
-        blue = await ana.new_card(known)
+        blue = await ana.new_card(before)
         assert await ana.seed(blue) == "7"
         assert share((await ana.pixels(blue))[0], red) < 0.1
 
@@ -114,11 +114,11 @@ async def test_the_whole_way_from_a_typed_word_to_an_old_button(program: Program
         await expect(ana.state).not_to_have_text("Connected")
         assert await program.start() == address
         await ana.connects()
-        known = await ana.jobs()
-        assert len(known) == 4
+        before = await ana.jobs()
+        assert len(before) == 4
         await expect(star).to_have_attribute("aria-pressed", "true")
         await first.get_by_role("button", name="Paint it again").click()
-        await ana.new_card(known, seconds=120)
+        await ana.new_card(before, seconds=120)
 
         await ana.page.reload()
         await ana.connects()

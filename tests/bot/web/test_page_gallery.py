@@ -31,8 +31,8 @@ async def test_cards_tell_votes_and_the_nearest_have_a_bar(place: Place, comes: 
     await expect(visit.notices.last).to_contain_text("the LoRA fox is here")
     await visit.page.get_by_role("button", name="LoRAs").first.click()
     card = visit.page.get_by_role("region", name="LoRAs").get_by_role("article", name="fox")
-    for told in ("weight 1", "likes 0", "for its owner alone"):
-        await expect(card).to_contain_text(told.replace(" ", "", 1))
+    for fact in ("weight 1", "likes 0", "for its owner alone"):
+        await expect(card).to_contain_text(fact.replace(" ", "", 1))
 
     await visit.page.get_by_label("Search LoRAs").fill("wood")
     await visit.page.get_by_role("button", name="Search by look").click()
@@ -66,7 +66,7 @@ async def test_an_admin_gets_the_statistics_drawn(place: Place) -> None:
     reply = await root.says("/admin stats")
 
     assert "by person:" in reply["text"]
-    assert [one["name"] for one in reply["drawn"]] == ["stats.png"]
+    assert [image["name"] for image in reply["drawn"]] == ["stats.png"]
     assert reply["drawn"][0]["url"].startswith("data:image/png;base64,iVBOR")
 
 

@@ -100,7 +100,7 @@ async def test_of_a_zip_as_much_is_taken_as_there_is_room_for(open_chat: OpenCha
 
     sent = await sends(chat, "ana", zipped({f"{seed}.png": noise(seed) for seed in range(3)}))
 
-    assert [one.name for one in sent.pictures] == ["0.png", "1.png"]
+    assert [picture.name for picture in sent.pictures] == ["0.png", "1.png"]
     assert [name for name, _ in sent.refused] == ["2.png"]
 
 
@@ -118,8 +118,8 @@ async def test_files_sent_at_once_share_one_room(open_chat: OpenChat) -> None:
     chat = await open_chat()
     await keeps(chat, "/admin limits --megabytes 1")
 
-    told = await asyncio.gather(
+    results = await asyncio.gather(
         *(sends(chat, "ana", noise(seed)) for seed in range(6)), return_exceptions=True
     )
 
-    assert sum(isinstance(one, Sent) for one in told) == 2
+    assert sum(isinstance(result, Sent) for result in results) == 2

@@ -140,10 +140,10 @@ async def test_guesses_side_by_side_do_not_see_the_right_one(guarded: Place) -> 
     guesses = [asyncio.create_task(guess(nth)) for nth in range(60)]
     done, waiting = await asyncio.wait(guesses, timeout=3.5)
 
-    heard = [asked.result() for asked in done]
-    assert heard.count(401) <= 4  # one a second
-    assert set(heard) <= {401, 429}  # the right one among them is not told from the others
-    assert heard.count(429) >= 40
+    answered = [asked.result() for asked in done]
+    assert answered.count(401) <= 4  # one a second
+    assert set(answered) <= {401, 429}  # the right one among them is not told from the others
+    assert answered.count(429) >= 40
     for asked in waiting:
         asked.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
@@ -344,7 +344,7 @@ async def test_where_it_is_full_every_newcomer_takes_the_place_of_a_half_sent_re
         lines = await half_sent(place.address, 8)
         newcomers = [await Line.to(place.address) for _ in range(6)]
 
-        assert [(await one.ask("GET", "/healthz")).status for one in newcomers] == [200] * 6
+        assert [(await line.ask("GET", "/healthz")).status for line in newcomers] == [200] * 6
 
         for line in (*lines, *newcomers):
             line.close()

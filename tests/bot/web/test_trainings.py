@@ -97,7 +97,7 @@ async def test_a_picture_that_was_sent_is_seen_again_by_its_sender_alone(place: 
     ana, ben = await place.comes(), await place.comes()
     sha256 = (await sends(ana, a_picture(1)))["pictures"][0]["sha256"]
 
-    statuses = [(await one.get(f"/uploads/{sha256}.webp"))[0] for one in (ana, ben)]
+    statuses = [(await person.get(f"/uploads/{sha256}.webp"))[0] for person in (ana, ben)]
 
     assert statuses == [200, 404]
 
@@ -112,8 +112,11 @@ async def test_a_training_shows_its_report_its_curve_and_its_samples_in_its_chan
     assert [step for step, _ in card["curve"]["losses"]][-1] == 10
     assert card["curve"]["best"] == 10
     assert card["line_to_copy"] == "/imagine a photo of ohwx gear --lora gear"
-    assert {one["step"]: one["chosen"] for one in card["checkpoints"]} == {5: False, 10: True}
-    shown = [card["sheet"], *(one["samples"][0]["url"] for one in card["checkpoints"])]
+    assert {checkpoint["step"]: checkpoint["chosen"] for checkpoint in card["checkpoints"]} == {
+        5: False,
+        10: True,
+    }
+    shown = [card["sheet"], *(checkpoint["samples"][0]["url"] for checkpoint in card["checkpoints"])]
     shown.append(card["untrained"][0]["url"])
     assert [(await ana.get(url))[0] for url in shown] == [200] * 4
     assert [(await ana.get(url.replace("/general/", "/ideas/")))[0] for url in shown] == [404] * 4
@@ -133,9 +136,9 @@ async def test_loras_are_listed_for_who_may_use_them(place: Place) -> None:
     ana, ben = await place.comes(), await place.comes()
     await trains(ana, "gear")
 
-    assert [one["name"] for one in await loras(ana)] == ["gear", "ink", "pink"]
-    assert [one["name"] for one in await loras(ana, "ohwx")] == ["gear"]
-    assert [one["name"] for one in await loras(ben)] == ["ink", "pink"]
+    assert [lora["name"] for lora in await loras(ana)] == ["gear", "ink", "pink"]
+    assert [lora["name"] for lora in await loras(ana, "ohwx")] == ["gear"]
+    assert [lora["name"] for lora in await loras(ben)] == ["ink", "pink"]
     own = (await loras(ana, "gear"))[0]
     assert own["mine"] and own["phrase"] == "ohwx gear" and own["access"] == "me"
     assert (await ben.get(own["details"]))[0] == 404
@@ -147,7 +150,7 @@ async def test_loras_are_listed_for_who_may_use_them(place: Place) -> None:
 
     assert not shared["mine"]
     assert (await ben.get(shared["details"]))[0] == 200
-    assert [one["name"] for one in await loras(ben, "gear", "ideas")] == []
+    assert [lora["name"] for lora in await loras(ben, "gear", "ideas")] == []
 
 
 async def test_a_form_of_fifty_pictures_with_long_captions_is_read(place: Place) -> None:

@@ -240,14 +240,14 @@ async def test_the_page_learns_my_own_defaults(place: Place) -> None:
     ana, ben = await place.comes(), await place.comes()
     await ana.says("/settings --steps 12 --no hat")
 
-    told = [await defaults_of_imagine(somebody) for somebody in (ana, ben)]
+    defaults = [await defaults_of_imagine(somebody) for somebody in (ana, ben)]
 
-    assert [(one["steps"], one["no"]) for one in told] == [("12", "hat"), ("30", "")]
+    assert [(values["steps"], values["no"]) for values in defaults] == [("12", "hat"), ("30", "")]
 
 
 async def defaults_of_imagine(somebody: Visitor) -> dict[str, str]:
-    told = json.loads((await somebody.get("/commands.json"))[1])
-    return {one["name"]: one["default"] for one in told["commands"][0]["parameters"]}
+    definitions = json.loads((await somebody.get("/commands.json"))[1])
+    return {option["name"]: option["default"] for option in definitions["commands"][0]["parameters"]}
 
 
 async def test_each_of_several_pictures_has_a_recipe_of_its_own(place: Place) -> None:

@@ -26,6 +26,17 @@ class Text:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SizedText:
+    """Text for the person alone that says how many megabytes these stored files have.
+
+    They are measured once the transaction is over: `write` makes the text of their megabytes.
+    """
+
+    files: frozenset[Sha256]
+    write: Callable[[float], str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Form:
     """A command's form for the person to change and send; its values by parameter name, as text.
 
@@ -183,6 +194,7 @@ class RunTask:
 
 Answer = (
     Text
+    | SizedText
     | Form
     | CreateJob
     | StartDraft

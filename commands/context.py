@@ -1,6 +1,5 @@
 """What a command's handler knows beside the words: who asks, where, and what is remembered."""
 
-from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -8,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from commands.permissions import NOBODY, Admins
 from commands.syntax.lora_syntax import Library
-from engine.messages import RANK, JobId, Paint, Sha256
+from engine.messages import RANK, JobId, Paint
 from storage.space_settings import DEFAULTS, SpaceSettings
 from storage.tables import Person, Space
 
@@ -47,7 +46,7 @@ class ChatContext(Context):
     now: float  # seconds since 1970
     estimates: EngineSpeed
     per_person: int  # jobs of one person that may wait
-    total_size: Callable[[Collection[Sha256]], Awaitable[int]]  # the bytes of stored files
+    megabytes: float  # that the person keeps in the space, measured before; 0 where nothing limits them
     direct: bool = False  # only this person sees the channel: their own jobs alone are here, of all spaces
     adult: bool = False  # the chat keeps the channel for adults
     space_settings: SpaceSettings = DEFAULTS  # what the keepers of the space have set

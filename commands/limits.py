@@ -6,7 +6,7 @@ from dataclasses import replace
 from commands.context import ChatContext
 from commands.permissions import Refused
 from commands.syntax.numbers import duration, pluralize
-from engine.messages import InvalidRequest, JobRequest, Paint, Train
+from engine.messages import InvalidRequest, JobRequest, Paint, Sha256, Train
 from storage import limits
 from storage.limits import DAY, Usage, day_of
 
@@ -31,22 +31,21 @@ async def check_limits(context: ChatContext, request: JobRequest | None, expecte
     """
     if context.space_settings.limits.any:
         most = context.space_settings.limits
-        weighed, counts_pictures = most.megabytes is not None, most.pictures is not None
-        used = await usage_of(context, context.person.id, weighed=weighed, pictures=counts_pictures)
+        used = await usage_of(context, context.person.id, pictures=most.pictures is not None)
+        used = replace(used, megabytes=context.megabytes)
         for text, why in _find_exceeded(context, used, request, expected):
             raise Refused(text, why)
 
 
-async def usage_of(
-    context: ChatContext, person_id: int, *, weighed: bool = True, pictures: bool = True
-) -> Usage:
-    """What this person uses here. Pictures are counted, and files weighed, only where that is asked for: it
-    looks at all that they have."""
-    used = await limits.usage(context.session, context.space.id, person_id, context.now, pictures=pictures)
-    if not weighed:
-        return used
-    files = await limits.files(context.session, context.space.id, person_id)
-    return replace(used, megabytes=await context.total_size(files) / MEGABYTE)
+async def usage_of(context: ChatContext, person_id: int, *, pictures: bool = True) -> Usage:
+    """What this person uses here, but for megabytes, which no row tells. Pictures are counted only where that
+    is asked for: it looks at all that they have."""
+    return await limits.usage(context.session, context.space.id, person_id, context.now, pictures=pictures)
+
+
+async def files_of(context: ChatContext, person_id: int) -> frozenset[Sha256]:
+    """The stored files that this person keeps here."""
+    return frozenset(await limits.files(context.session, context.space.id, person_id))
 
 
 def too_large_text(most: int | None, megabytes: float, more: float = 0.0) -> str:

@@ -39,6 +39,7 @@ from commands.answers import (
     RunTask,
     SendFiles,
     ShowCard,
+    SizedText,
     StartDraft,
     StatisticsChart,
     TaskResult,
@@ -47,6 +48,7 @@ from commands.answers import (
 )
 from commands.context import ChatContext
 from commands.job_lookup import find_job
+from commands.limits import MEGABYTE
 from engine.messages import JobId, LoraScores, Paint, Sha256
 from storage import adapters, jobs, pictures, trainings
 from storage.database import CannotStore
@@ -57,7 +59,9 @@ log = structlog.get_logger(__name__)
 
 NO_EXPORT = "the export could not be written, the bot's disk may be full: try again later."
 
-Slow = RunTask | StatisticsChart | PictureSheet | ExportData  # their replies take longer than a transaction
+Slow = (
+    RunTask | StatisticsChart | PictureSheet | ExportData | SizedText
+)  # their replies take longer than a transaction
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +93,7 @@ async def apply_answer(context: ChatContext, answer: Answer, spent: Callable[[Jo
             return Outcome(reply=FilesReply(files=answer.files, text=answer.text))
         case LoraCards():
             return Outcome(reply=_lora_cards(context, answer))
-        case RunTask() | StatisticsChart() | PictureSheet() | ExportData():
+        case RunTask() | StatisticsChart() | PictureSheet() | ExportData() | SizedText():
             return Outcome(reply=answer)
         case UpdateCards():
             return _update_cards(answer)
@@ -244,6 +248,9 @@ class Effects:
                 return ImageReply(name=sheet.name, content=sheet.content, text=reply.text)
             case ExportData():
                 return await self._export(reply, person_id)
+            case SizedText():
+                size = await self._files.total_size(reply.files)
+                return TextReply(text=reply.write(size / MEGABYTE))
             case RunTask():
                 raise AssertionError("the result of a task is another answer")
             case _:

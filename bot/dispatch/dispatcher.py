@@ -32,10 +32,11 @@ from commands import reactions
 from commands.admission import check_not_blocked
 from commands.answers import RunTask
 from commands.context import ChatContext
+from commands.limits import MEGABYTE
 from commands.permissions import NOBODY, Admins, Refused
 from commands.syntax.lora_syntax import Library, LoraUse
 from engine.messages import InvalidRequest, JobId
-from storage import jobs, people, privacy, space_settings, spaces, views
+from storage import jobs, limits, people, privacy, space_settings, spaces, views
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.ids import new_job_id
@@ -210,9 +211,14 @@ class Dispatcher(Lookups):
         the row that needs it is written.
         """
         async with self._garbage.pause() if invocation.loras.names else nullcontext():
-            folder = await read_folder(self._folder, invocation.loras)
             work = partial(
-                self._apply, caller=caller, job=job, invocation=invocation, folder=folder, again=again
+                self._apply,
+                caller=caller,
+                job=job,
+                invocation=invocation,
+                folder=await read_folder(self._folder, invocation.loras),
+                megabytes=await self._megabytes(caller, invocation),
+                again=again,
             )
             committed = await self._database.write(work)
         self._spaces[caller.chat, caller.space] = committed.space  # it is on disk, and no space ever goes
@@ -226,6 +232,7 @@ class Dispatcher(Lookups):
         job: JobId,
         invocation: Invocation,
         folder: FolderContents,
+        megabytes: float,
         again: bool,
     ) -> _Committed:
         """Run it and write the rows that its answer means, inside this transaction."""
@@ -240,7 +247,7 @@ class Dispatcher(Lookups):
         home = await _home(session, caller, invocation, person) or space
         kept = await self._kept(session, home.id, caller)
         check_not_blocked(kept, invocation.name)
-        context = self._context(session, caller, job, person, home, kept, folder)
+        context = self._context(session, caller, job, person, home, kept, folder, megabytes)
         outcome = await apply_answer(context, await invocation.run(context), self._queue.engine_seconds)
         if outcome.forgot:
             self._spaces.clear()  # what follows in the same transaction meets other ones
@@ -255,6 +262,7 @@ class Dispatcher(Lookups):
         home: Space,
         kept: SpaceSettings,
         folder: FolderContents,
+        megabytes: float,
     ) -> ChatContext:
         """What the command's handler knows; its LoRAs are those of the space where it is at `home`."""
         library = PersonLibrary(
@@ -278,8 +286,28 @@ class Dispatcher(Lookups):
             now=time.time(),
             estimates=self._estimates,
             per_person=self._limits.per_person,
-            total_size=self._files.total_size,
+            megabytes=megabytes,
         )
+
+    async def _megabytes(self, caller: Caller, invocation: Invocation) -> float:
+        """What they keep where the invocation is at home, if that is limited. Raises OSError."""
+        space = self._spaces.get((caller.chat, caller.space))
+        elsewhere = invocation.about is not None and caller.direct
+        if space is not None and not elsewhere and (space.id, caller.person) in self._unkept:
+            return 0.0
+        async with self._database.reading() as session:
+            person = await people.find_person(session, caller.chat, caller.person)
+            if person is None:
+                return 0.0
+            home = await _home(session, caller, invocation, person) or space
+            here = home.id if home else await people.find_space_id(session, caller.chat, caller.space)
+            if here is None:
+                return 0.0
+            kept = await space_settings.effective_settings(session, here, caller.person, caller.roles)
+            if kept.limits.megabytes is None:
+                return 0.0
+            files = await limits.files(session, here, person.id)
+        return await self._files.total_size(files) / MEGABYTE
 
     async def _kept(self, session: AsyncSession, space_id: int, caller: Caller) -> SpaceSettings:
         """What the keepers have set; that it is nothing is remembered until one of them says anything."""

@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 from typing import Annotated
 
 from commands.admin.records import audit_subject, find_person, record
-from commands.answers import Text
+from commands.answers import SizedText, Text
 from commands.context import ChatContext
 from commands.help import align
+from commands.limits import files_of, usage_of
 from commands.limits import reset_time as reset_at
-from commands.limits import usage_of
 from commands.syntax.parser import shorten
 from commands.syntax.spec import Option, admin_command
 from engine.messages import InvalidRequest
@@ -81,7 +81,7 @@ async def admin_limits(
         Option("engine seconds all have a day together, or none", read=read_amount, otherwise="as it is"),
     ] = None,
     reset: Annotated[bool, Option("let the day begin anew now")] = False,
-) -> Text:
+) -> Text | SizedText:
     """Show or change how much people may use; what fails or is cancelled is given back."""
     options = {
         "seconds": seconds,
@@ -106,7 +106,7 @@ async def admin_limits(
         before = await _change(context, person, before, changes)
     if reset:
         await _reset(context, person)
-    return Text(text=await _show(context, person, before))
+    return await _show(context, person, before)
 
 
 async def _change_role(context: ChatContext, role: str, changes: dict[str, int]) -> Text:
@@ -139,25 +139,38 @@ async def _change(
 
 
 async def _reset(context: ChatContext, person: Person | None) -> None:
-    used = await usage_of(context, (person or context.person).id, weighed=False)
+    used = await usage_of(context, (person or context.person).id)
     await limits.reset(context.session, context.space.id, person.id if person else None, context.now)
     before = {"seconds": round(used.seconds if person else used.total, 1)}
     await record(context, "reset", audit_subject(person) if person else "everybody", before, {"seconds": 0})
 
 
-async def _show(context: ChatContext, person: Person | None, own: Limits) -> str:
-    most = own.over(context.space_settings.usual) if person else own
-    head = f"limits of {person.name} here:" if person else "limits here, of each person unless it says all:"
-    used = await usage_of(context, person.id) if person else None
-    rows = [
-        (WORDS[name], _row(name, limit, used))
-        for name, limit in asdict(most).items()
-        if limit is not None or (person is None) or name != "total"
-    ]
+async def _show(context: ChatContext, person: Person | None, own: Limits) -> Text | SizedText:
     if person is None:
-        of_roles = await space_settings.role_limits(context.session, context.space.id)
-        rows += [(f"role {role}", _limits_text(limit)) for role, limit in of_roles.items() if limit.any]
-    return "\n".join([head, *align(rows), f"a day begins at {reset_at(context.now)}."])
+        return await _show_usual(context, own)
+    most, used = own.over(context.space_settings.usual), await usage_of(context, person.id)
+
+    def write(megabytes: float) -> str:
+        rows = [
+            (WORDS[name], _row(name, limit, replace(used, megabytes=megabytes)))
+            for name, limit in asdict(most).items()
+            if limit is not None or name != "total"
+        ]
+        return "\n".join([f"limits of {person.name} here:", *align(rows), _day(context)])
+
+    return SizedText(files=await files_of(context, person.id), write=write)
+
+
+async def _show_usual(context: ChatContext, usual: Limits) -> Text:
+    rows = [(WORDS[name], _row(name, limit, None)) for name, limit in asdict(usual).items()]
+    by_role = await space_settings.role_limits(context.session, context.space.id)
+    rows += [(f"role {role}", _limits_text(limits)) for role, limits in by_role.items() if limits.any]
+    head = "limits here, of each person unless it says all:"
+    return Text(text="\n".join([head, *align(rows), _day(context)]))
+
+
+def _day(context: ChatContext) -> str:
+    return f"a day begins at {reset_at(context.now)}."
 
 
 def _limits_text(most: Limits) -> str:

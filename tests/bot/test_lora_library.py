@@ -56,6 +56,7 @@ async def test_no_command_waits_for_a_disk_within_its_transaction(
     chat = await open_chat()
     put(chat, "ink.safetensors", "maria.safetensors", "Ink Wash v2.0.safetensors")
     keeper = caller("root", "home", admin=True)
+    await chat.rules("/admin limits --megabytes 100")
     assert (await imports(chat, "ana", "fox")).ok
     painted = (await chat.says("ana", "/imagine a tree --lora ink, fox:0.5 --steps 2")).job
     await chat.ends(painted)
@@ -74,6 +75,7 @@ async def test_no_command_waits_for_a_disk_within_its_transaction(
             "/lora merge both ink:0.5 maria:0.5",
             "/train corgi",
             "/settings --steps 4",
+            "/me",
         )
     ]
     replies += [

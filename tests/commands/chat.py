@@ -10,10 +10,11 @@ from bot.dispatch.apply import apply_answer
 from bot.dispatch.lora_library import PersonLibrary
 from commands.actions import press, read_button
 from commands.admission import check_not_blocked
-from commands.answers import Answer, CreateJob
+from commands.answers import Answer, CreateJob, SizedText, Text
 from commands.context import ChatContext
 from commands.forms import read_form
 from commands.job_lookup import find_job
+from commands.limits import MEGABYTE
 from commands.permissions import Admins, check_allowed
 from commands.registry import find
 from commands.sent_files import check_sent
@@ -21,7 +22,7 @@ from commands.settings import with_defaults
 from commands.syntax.lora_syntax import Lora, Mention, OperatorFiles
 from commands.text_command import read_line
 from engine.messages import CheckpointSaved, JobId, Paint, PictureNote, Sha256, Trained
-from storage import jobs, people, space_settings, trainings, uploads
+from storage import jobs, limits, people, space_settings, trainings, uploads
 from storage.database import Database
 from storage.ids import new_job_id
 from storage.jobs import FinishedPicture
@@ -233,9 +234,9 @@ class Chat:
             (view,) = await views(session, [job])
         return view
 
-    async def weigh(self, hashes: Collection[Sha256]) -> int:
+    def megabytes(self, hashes: Collection[Sha256]) -> float:
         """Every file has as many bytes."""
-        return self.file_size * len(hashes)
+        return self.file_size * len(hashes) / MEGABYTE
 
     async def _carried_out(
         self, name: str, space: str, run: Callable[[ChatContext], Awaitable[Answer]], what: str
@@ -268,10 +269,12 @@ class Chat:
                 now=self.now,
                 estimates=TenSeconds(),
                 per_person=self.per_person,
-                total_size=self.weigh,
+                megabytes=self.megabytes(await limits.files(session, here.id, person.id)),
             )
             answer = await run(context)
             await apply_answer(context, answer, lambda job: 0.0)
+            if isinstance(answer, SizedText):
+                return Text(text=answer.write(self.megabytes(answer.files)))
             return answer
 
         return await self.database.write(work)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import time
 from collections.abc import AsyncIterator
 
@@ -9,6 +10,7 @@ import pytest
 from aiohttp import ClientSession, CookieJar, WSMsgType, WSServerHandshakeError
 
 from bot.chats.interface import Caller
+from bot.chats.web import page_files
 from tests.bot.fake_chat import Seen
 from tests.bot.web.page_client import Place
 
@@ -252,6 +254,16 @@ async def test_the_page_takes_nothing_from_elsewhere(place: Place, browser: Clie
         text = await (await browser.get(f"{place.address}{path}")).text()
         addresses = {part.split("'")[0].split('"')[0] for part in text.split("http")[1:]}
         assert all(part.startswith("://www.w3.org/2000/svg") or "://" not in part for part in addresses)
+
+
+async def test_the_page_asks_only_for_files_that_strangers_get_too(
+    guarded: Place, browser: ClientSession
+) -> None:
+    for address in page_files.addresses():
+        answer = await browser.get(f"{guarded.address}{address}")
+        assert answer.status == 200, address
+        files = re.findall(r"""(?:href|src|from|import)[ =(]*"\.?(/[^"#]+)\"""", await answer.text())
+        assert {file for file in files if file.endswith((".js", ".css"))} <= page_files.addresses().keys()
 
 
 async def test_a_persons_secret_is_only_for_this_sites_requests(place: Place, browser: ClientSession) -> None:

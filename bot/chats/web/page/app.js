@@ -83,7 +83,7 @@ function onPageKey(/** @type {KeyboardEvent} */ event) {
   if (dialog === $("lightbox") && event.key.startsWith("Arrow")) lightbox.step(event.key === "ArrowLeft" || event.key === "ArrowUp" ? -1 : 1);
   if (event.key === "/" && !typing && !dialog && state.view === "chat") {
     event.preventDefault();
-    $("words").focus();
+    $("message").focus();
   }
 }
 
@@ -99,10 +99,10 @@ function listenToComposer() {
     event.preventDefault();
     sendMessage();
   });
-  $("words").addEventListener("keydown", onMessageKey);
-  $("words").addEventListener("input", onMessageInput);
-  $("words").addEventListener("click", () => completions.update());
-  $("words").addEventListener("blur", () => completions.close());
+  $("message").addEventListener("keydown", onMessageKey);
+  $("message").addEventListener("input", onMessageInput);
+  $("message").addEventListener("click", () => completions.update());
+  $("message").addEventListener("blur", () => completions.close());
   $("open-form").onclick = openFormForMessage;
   $("train-these").onclick = () => openForm("train");
   $("chips").addEventListener("recipe", (event) => openFormForRecipe(event.detail));

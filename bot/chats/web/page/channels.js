@@ -19,7 +19,7 @@ export async function setChannels(/** @type {{name: string, newest: number}[]} *
 export async function goToChannel(/** @type {string} */ name) {
   showView("chat");
   if (name !== state.channel) await openChannel(name);
-  $("words").focus();
+  $("message").focus();
 }
 
 /** Read a channel; where it is open already, what is there is brought up to date. */

@@ -115,7 +115,7 @@ export const completions = {
   },
 
   async update() {
-    const field = $("words");
+    const field = $("message");
     const turn = ++this.turn;
     const place = field.selectionStart === field.selectionEnd ? placeAtCaret(field.value.slice(0, field.selectionStart)) : null;
     showHint(place);
@@ -129,9 +129,9 @@ export const completions = {
     const list = $("completions");
     list.replaceChildren(...this.items.map((item, index) => this.optionNode(item, index)));
     list.hidden = !this.open;
-    $("words").setAttribute("aria-expanded", String(this.open));
-    if (this.open) $("words").setAttribute("aria-activedescendant", `option-${this.active}`);
-    else $("words").removeAttribute("aria-activedescendant");
+    $("message").setAttribute("aria-expanded", String(this.open));
+    if (this.open) $("message").setAttribute("aria-activedescendant", `option-${this.active}`);
+    else $("message").removeAttribute("aria-activedescendant");
     list.children[this.active]?.scrollIntoView({ block: "nearest" });
   },
 
@@ -157,7 +157,7 @@ export const completions = {
 
   /** Put the active item into the message. */
   accept() {
-    const field = $("words");
+    const field = $("message");
     const rest = field.value.slice(field.selectionStart);
     const before = field.value.slice(0, this.place.start) + this.items[this.active].insert;
     field.value = before + rest.replace(/^\s+/, "");

@@ -10,7 +10,7 @@ const LONGEST_HISTORY = 50;
 const history = { list: memory.get("sent", []), at: null, draft: "" };
 
 export function setMessage(/** @type {string} */ text) {
-  const field = $("words");
+  const field = $("message");
   field.value = text;
   field.setSelectionRange(text.length, text.length);
   fitHeight(field);
@@ -21,7 +21,7 @@ export function setMessage(/** @type {string} */ text) {
 export function suggestMessage(/** @type {string} */ text) {
   showView("chat");
   setMessage(text);
-  $("words").focus();
+  $("message").focus();
 }
 
 export function remember(/** @type {string} */ text) {
@@ -34,14 +34,14 @@ export function remember(/** @type {string} */ text) {
 function recall(/** @type {number} */ step) {
   const at = (history.at ?? history.list.length) + step;
   if (at < 0 || at > history.list.length || !history.list.length) return;
-  if (history.at === null) history.draft = $("words").value;
+  if (history.at === null) history.draft = $("message").value;
   history.at = at === history.list.length ? null : at;
   setMessage(history.at === null ? history.draft : history.list[at]);
 }
 
 export function onMessageInput() {
   history.at = null;
-  fitHeight($("words"));
+  fitHeight($("message"));
   completions.update();
 }
 
@@ -54,7 +54,7 @@ export function onMessageKey(/** @type {KeyboardEvent} */ event) {
   else if (completions.open && plain && key === "Enter" && !completions.complete) completions.accept();
   else if (completions.open && key === "Escape") completions.close();
   else if (key === "Enter" && plain) $("composer").requestSubmit();
-  else if (key === "ArrowUp" && plain && (!$("words").value || history.at !== null)) recall(-1);
+  else if (key === "ArrowUp" && plain && (!$("message").value || history.at !== null)) recall(-1);
   else if (key === "ArrowDown" && plain && history.at !== null) recall(1);
   else return;
   event.preventDefault();

@@ -24,7 +24,7 @@ export function addNotice({ text = "", ok = true, echo = "", files = [], loras =
     iconButton("close", "Dismiss", () => {
       node.remove();
       drawWelcome();
-      $("words").focus();
+      $("message").focus();
     }),
     echo ? el("p", { class: "echo" }, echo) : null,
     text && loras.length < 2 ? el("div", { class: "text" }, ...textColumns(text)) : null,

@@ -14,7 +14,7 @@ import { bringCard } from "./timeline.js";
 import { scrollToNewest, showView } from "./views.js";
 
 export async function sendMessage() {
-  const text = $("words").value.trim();
+  const text = $("message").value.trim();
   if (!text) return;
   if (!connection.open) {
     showError("Not connected right now. Your message stays here. Send it when the connection is back.");
@@ -24,7 +24,7 @@ export async function sendMessage() {
   setMessage("");
   try {
     const { reply } = await connection.request({ say: text });
-    if (!reply.ok && !$("words").value) setMessage(text);
+    if (!reply.ok && !$("message").value) setMessage(text);
     handleReply(reply, text);
   } catch (error) {
     showError(error.message, text);
@@ -88,7 +88,7 @@ function fromTray(/** @type {import("./state.js").Parameter|undefined} */ parame
 
 /** The form of the command that is being typed, with what is typed already. */
 export function openFormForMessage() {
-  const text = $("words").value;
+  const text = $("message").value;
   const name = commandName(text);
   const command = state.commands.get(name) ?? state.commands.get("imagine");
   const rest = text.replace(/^\/\S+\s*/, "").replace(name.includes(" ") ? /^\S+\s*/ : "", "");

@@ -20,7 +20,7 @@ export function showView(/** @type {string} */ view) {
   $("where").textContent = chat ? `# ${state.channel}` : view === "loras" ? `LoRAs in # ${state.channel}` : "Gallery";
   drawSidebar();
   if (!chat) return;
-  fitHeight($("words")); // it had no height while it was hidden
+  fitHeight($("message")); // it had no height while it was hidden
   scrollToNewest();
 }
 

@@ -257,7 +257,7 @@ async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> No
     assert heard.words == "it comes to you by direct message."
     assert not atelier.cards()
     refused = await atelier.says(atelier.ana, "imagine", "a red fox --private --steps 800")
-    assert "steps is 800" in refused.words
+    assert "--steps must be from 1 to 100, not 800" in refused.words
     await slack.react(atelier.ana, card, "⭐")
     await slack.until(lambda: "⭐ 1" in card.words)
 

@@ -173,7 +173,7 @@ async def test_a_form_has_every_option_and_paints(comes: Comes) -> None:
     await form.get_by_role("button", name="portrait").click()
     await form.get_by_label("seed", exact=False).first.fill("99999999999999999999")
     await form.get_by_role("button", name="Paint").click()
-    await expect(form.get_by_role("alert")).to_contain_text("seed is")
+    await expect(form.get_by_role("alert")).to_contain_text("--seed must be")
     await form.get_by_label("seed", exact=False).first.fill("12345678901234567")
     await form.get_by_role("button", name="Paint").click()
 

@@ -83,7 +83,7 @@ class QueuePositions:
             ahead = self._ahead(still_waiting, sum(running.values()), factor)
             self._update_cards(ahead, waiting(), far_too=far_too)
         self._show_held(held)
-        self._forget_others({*waiting_jobs, *held}, inside)
+        self._forget_others({*waiting_jobs, *held})
 
     def _engine_seconds(self, view: JobView) -> float:
         """Engine seconds that a job will take."""
@@ -132,10 +132,9 @@ class QueuePositions:
         seconds = [seconds for job, seconds in self._seconds.items() if job not in self._trainings]
         return sum(seconds) / len(seconds) if seconds else TYPICAL
 
-    def _forget_others(self, waiting_jobs: Collection[JobId], inside: Collection[JobId]) -> None:
+    def _forget_others(self, waiting_jobs: Collection[JobId]) -> None:
         for job in [job for job in self._shown if job not in waiting_jobs]:
             del self._shown[job]
-            if job not in inside:
-                self._progress.forget(job)
+            self._progress.forget_position(job)
         for job in [job for job in self._seconds if job not in waiting_jobs]:
             del self._seconds[job]

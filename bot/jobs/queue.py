@@ -269,7 +269,7 @@ class Queue:
         running.unwanted = job in self._unwanted
         self._running[job] = running
         self._metrics.wait.observe(max(0.0, time.time() - running.filed_at))
-        self._progress.start(job)
+        self._progress.start(job, running.progress)
         self._touch([job])
         task = asyncio.create_task(self._run(running), name=f"job {job}")
         self._tasks[task] = running
@@ -320,31 +320,26 @@ class Queue:
 
     def _note_waiting(self, running: RunningJob, reason: str) -> None:
         """It is done in the engine, and cannot be stored yet."""
-        job = running.request.job
-        self._progress.wait_for(job, f"done, waiting for the store: {reason}")
-        self._touch([job])
+        running.progress.wait_for(f"done, waiting for the store: {reason}")
+        self._touch([running.request.job])
         self._positions_changed.set()
 
     def _note_progress(self, running: RunningJob, update: Progress) -> None:
-        now = time.monotonic()
-        running.step, running.steps = update.step, update.steps
+        now, progress = time.monotonic(), running.progress
+        progress.set_steps(update)
         running.first = running.first or (update.step, now)
-        job, (step, at) = update.job, running.first
-        self._progress.set_steps(job, step=update.step, steps=update.steps, preview=update.preview)
+        step, at = running.first
         if update.step > step:
-            self._progress.set_left(job, (now - at) / (update.step - step) * (update.steps - update.step))
+            progress.left = (now - at) / (update.step - step) * (update.steps - update.step)
         else:
-            self._progress.set_left(
-                job, shared_seconds(running.seconds_left, self._seconds_left_of_others(job))
-            )
-        self._touch([job])
+            others = self._seconds_left_of_others(update.job)
+            progress.left = shared_seconds(running.seconds_left, others)
+        self._touch([update.job])
 
     def _note_training(self, running: RunningJob, update: TrainingProgress) -> None:
-        known = self._progress.get(update.job)
-        running.step, running.steps = update.step, update.steps
-        self._progress.set_training(update)
-        now = time.monotonic()
-        if now >= running.show_again or known is None or known.phase != update.phase:
+        now, changed = time.monotonic(), running.progress.phase != update.phase
+        running.progress.set_training(update)
+        if now >= running.show_again or changed:
             running.show_again = now + CARD_SECONDS
             self._touch([update.job])
 
@@ -366,7 +361,10 @@ class Queue:
 
     async def _renew_and_requeue(self, session: AsyncSession) -> list[JobId]:
         now = time.time()
-        steps = {running.number: (running.step, running.steps) for running in self._running.values()}
+        steps = {
+            running.number: (running.progress.step, running.progress.steps)
+            for running in self._running.values()
+        }
         await jobs.heartbeat(session, steps, now + self._lease)
         orphans = [
             job

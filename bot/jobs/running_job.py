@@ -1,7 +1,8 @@
 """A job on its way through the engine: what the queue knows of it beside its row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from bot.jobs.progress import JobProgress
 from engine.messages import JobRequest, Paint
 
 
@@ -16,8 +17,7 @@ class RunningJob:
     strikes: int
     filed_at: float  # seconds since 1970
     first: tuple[int, float] | None = None  # the first step that was told, and when
-    step: int = 0
-    steps: int = 0
+    progress: JobProgress = field(default_factory=JobProgress)  # as its card shows it
     inside: bool = True  # the engine has not answered yet
     unwanted: bool = False  # it was cancelled: the engine need not begin
     finishing: bool = False  # a training that is to end with what it has
@@ -31,16 +31,11 @@ class RunningJob:
         return self.request.picture_count if isinstance(self.request, Paint) else 0
 
     @property
-    def done(self) -> float:
-        """The share of its steps that are done."""
-        return self.step / self.steps if self.steps else 0.0
-
-    @property
     def spent(self) -> float:
         """Engine seconds that it has cost so far: a training's are measured, pictures' worked out."""
-        return self.expected * self.done if isinstance(self.request, Paint) else self.measured
+        return self.expected * self.progress.done if isinstance(self.request, Paint) else self.measured
 
     @property
     def seconds_left(self) -> float:
         """Engine seconds."""
-        return self.expected * (1 - self.done) if self.inside else 0.0
+        return self.expected * (1 - self.progress.done) if self.inside else 0.0

@@ -8,7 +8,7 @@ import aiohttp
 import discord
 from cachetools import FIFOCache
 
-from bot.chats.discord.modal_submit import Attached
+from bot.chats.discord.modal_submit import AttachedFile
 from bot.chats.interface import Caller
 from bot.uploads.file_fields import FormFiles, IncomingFile, take_files
 from bot.uploads.intake import Intake
@@ -27,14 +27,14 @@ class Attachments:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._session: aiohttp.ClientSession | None = None
-        self._held: FIFOCache[tuple[str, JobId], tuple[Attached, ...]] = FIFOCache(MANY)
+        self._held: FIFOCache[tuple[str, JobId], tuple[AttachedFile, ...]] = FIFOCache(MANY)
 
-    def hold(self, caller: Caller, form: JobId, files: Sequence[Attached]) -> None:
+    def hold(self, caller: Caller, form: JobId, files: Sequence[AttachedFile]) -> None:
         """Know what hangs on a message until its form comes back: without the privilege to read messages the
         bot sees it once. A restart forgets it."""
         self._held[caller.person, form] = tuple(files)
 
-    def held(self, caller: Caller, form: JobId | None) -> tuple[Attached, ...]:
+    def held(self, caller: Caller, form: JobId | None) -> tuple[AttachedFile, ...]:
         """What is held for this form of theirs; nothing if it is another one."""
         return () if form is None else self._held.get((caller.person, form), ())
 
@@ -42,14 +42,14 @@ class Attachments:
         self,
         caller: Caller,
         command: AnyCommand,
-        files: Mapping[str, Sequence[Attached]],
+        files: Mapping[str, Sequence[AttachedFile]],
         earlier: Mapping[str, str],
     ) -> FormFiles:
         """Take in what is attached for a command, by parameter. Raises OptionRefused."""
-        opened = {name: [partial(self._open, one) for one in several] for name, several in files.items()}
+        opened = {name: [partial(self._open, file) for file in some] for name, some in files.items()}
         return await take_files(self._intake, caller, command, opened, earlier)
 
-    async def head(self, file: Attached, size: int) -> bytes:
+    async def head(self, file: AttachedFile, size: int) -> bytes:
         """The first bytes of a file, at most so many; none when it is gone."""
         content = bytearray()
         with suppress(InvalidRequest):
@@ -65,10 +65,10 @@ class Attachments:
         if self._session is not None:
             await self._session.close()
 
-    async def _open(self, file: Attached) -> IncomingFile:
+    async def _open(self, file: AttachedFile) -> IncomingFile:
         return IncomingFile(name=file.name, size=file.size, chunks=self._chunks(file))
 
-    async def _chunks(self, file: Attached) -> AsyncGenerator[bytes]:
+    async def _chunks(self, file: AttachedFile) -> AsyncGenerator[bytes]:
         """The file's content as it comes. Raises InvalidRequest when it is gone."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=PATIENCE)
@@ -84,6 +84,6 @@ class Attachments:
             raise InvalidRequest(GONE) from error
 
 
-def attached(one: discord.Attachment) -> Attached:
+def attached_file(attachment: discord.Attachment) -> AttachedFile:
     """A file as discord.py knows it."""
-    return Attached(name=one.filename, url=one.url, size=one.size)
+    return AttachedFile(name=attachment.filename, url=attachment.url, size=attachment.size)

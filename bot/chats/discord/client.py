@@ -9,13 +9,13 @@ import structlog
 from discord import app_commands
 
 from bot.chats.discord import buttons, context_menus, reactions
-from bot.chats.discord.attachments import Attachments, attached
+from bot.chats.discord.attachments import Attachments, attached_file
 from bot.chats.discord.command_sync import sync
-from bot.chats.discord.definitions import PRIVATE, attached_to, slash_commands, texts
+from bot.chats.discord.definitions import PRIVATE, attachments_for, slash_commands, texts
 from bot.chats.discord.ephemeral import say, tried
 from bot.chats.discord.file_dm import SENT
 from bot.chats.discord.interactions import CHAT, SORRY, Asking
-from bot.chats.discord.modal_submit import Filled, filled, is_form
+from bot.chats.discord.modal_submit import Submission, is_form, parse_modal
 from bot.chats.discord.pending import Interaction
 from bot.chats.discord.undocumented import silence_voice_warnings
 from bot.chats.interface import Caller, CardReply, FormReply, RefusalReply, Reply, TextReply
@@ -80,11 +80,11 @@ class Atelier(discord.AutoShardedClient):
         if not is_form(interaction.custom_id or ""):
             return
         try:
-            form = filled(dict(interaction.data or {}))
+            form = parse_modal(dict(interaction.data or {}))
         except InvalidRequest as error:
             await tried(say(interaction, str(error)))
         else:
-            await self._filled(interaction, form)
+            await self._submit(interaction, form)
 
     async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
         """A reaction under a card is a button."""
@@ -120,15 +120,16 @@ class Atelier(discord.AutoShardedClient):
             await tried(say(interaction, str(error)))
             return
         files = {
-            one.name: [attached(file) for file in attached_to(command, one, given)] for one in command.files
+            option.name: [attached_file(file) for file in attachments_for(command, option, given)]
+            for option in command.files
         }
-        form = Filled(command=command, values=values, files=files)
+        form = Submission(command=command, values=values, files=files)
         if given.get(PRIVATE):
             await self._in_private(interaction, form)
         else:
-            await self._filled(interaction, form, may_form=opens_form(command) and not any(files.values()))
+            await self._submit(interaction, form, may_form=opens_form(command) and not any(files.values()))
 
-    async def _in_private(self, interaction: Interaction, form: Filled) -> None:
+    async def _in_private(self, interaction: Interaction, form: Submission) -> None:
         """The card goes to the person's direct messages, and nobody else sees that they asked."""
 
         async def act(caller: Caller, job: JobId) -> Reply:
@@ -142,7 +143,7 @@ class Atelier(discord.AutoShardedClient):
 
         await self.asking.ask(interaction, act, makes_card=False)
 
-    async def _filled(self, interaction: Interaction, form: Filled, *, may_form: bool = False) -> None:
+    async def _submit(self, interaction: Interaction, form: Submission, *, may_form: bool = False) -> None:
         """Files first, then what they are for; what was left out is told once there is a card.
 
         A form that came back twice files once.
@@ -157,13 +158,15 @@ class Atelier(discord.AutoShardedClient):
             note=lambda: "\n".join(notes),
         )
 
-    async def _carry_out(self, caller: Caller, form: Filled, job: JobId, notes: list[str]) -> Reply:
+    async def _carry_out(self, caller: Caller, form: Submission, job: JobId, notes: list[str]) -> Reply:
         command = form.command
         held = self.attachments.held(caller, form.source)
         source = None if held else form.source
         earlier = await self._earlier(caller, command, source)
-        files = {**form.files, **{one.name: (*held, *form.files[one.name]) for one in pictures_of(command)}}
-        uploaded = [name for name, several in files.items() if several or earlier.get(name)]
+        files = dict(form.files)
+        for parameter in pictures_of(command):
+            files[parameter.name] = (*held, *files[parameter.name])
+        uploaded = [name for name, attached in files.items() if attached or earlier.get(name)]
         try:
             if form.job is not None:
                 check_needed(command, form.values, uploaded)
@@ -171,13 +174,14 @@ class Atelier(discord.AutoShardedClient):
         except InvalidRequest as error:
             return RefusalReply(text=str(error))
         notes += filter(None, [sent.note])
-        hidden = {one.name: earlier.get(one.name, "") for one in command.parameters if one.option.hidden}
-        values = {**hidden, **form.values, **sent.texts}
+        hidden = [parameter.name for parameter in command.parameters if parameter.option.hidden]
+        values = {**{name: earlier.get(name, "") for name in hidden}, **form.values, **sent.texts}
         return await self.asking.dispatch.fill(caller, command.name, values, job=job, origin=source)
 
     async def _earlier(self, caller: Caller, command: AnyCommand, source: JobId | None) -> Mapping[str, str]:
         """What no form brings back, of the job that it was opened from: its own person alone is told."""
-        if source is None or not any(one.is_file or one.option.hidden for one in command.parameters):
+        unseen = [option for option in command.parameters if option.is_file or option.option.hidden]
+        if source is None or not unseen:
             return {}
         reply = await self.asking.dispatch.press(caller, button_id("edit", source))
         return reply.form.values if isinstance(reply, FormReply) else {}

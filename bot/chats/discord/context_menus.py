@@ -8,7 +8,7 @@ import discord
 from discord import app_commands
 
 from bot.cards.card import Card
-from bot.chats.discord.attachments import Attachments, attached
+from bot.chats.discord.attachments import Attachments, attached_file
 from bot.chats.discord.interactions import Asking
 from bot.chats.discord.modal_submit import HELD
 from bot.chats.interface import Caller, FormReply, RefusalReply, Reply, TextReply
@@ -96,7 +96,7 @@ class Menus:
             return RefusalReply(text=NOT_YOURS)
         if not message.attachments:
             return RefusalReply(text=NO_PICTURES)
-        self.attachments.hold(caller, job, [attached(one) for one in message.attachments])
+        self.attachments.hold(caller, job, [attached_file(one) for one in message.attachments])
         return FormReply(form=Form(command=train.name, values={HELD: job}))
 
     async def _carried(self, message: discord.Message) -> str:
@@ -104,7 +104,7 @@ class Menus:
         if read_recipe(message.content) is not None:
             return message.content
         pictures = [one for one in message.attachments if one.filename.lower().endswith(".png")]
-        head = await self.attachments.head(attached(pictures[0]), HEAD) if pictures else b""
+        head = await self.attachments.head(attached_file(pictures[0]), HEAD) if pictures else b""
         return recipe_in(head)
 
     async def _card(self, caller: Caller, message: discord.Message) -> Card | None:

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import discord
@@ -21,6 +22,7 @@ MORE = "more"  # the option that has all those of a command for which there is n
 PRIVATE = "private"
 FEW = 5  # pictures that can be attached to a command
 ZIP = "zip"
+ZIP_HELP = "many pictures, a caption beside each: a.png, a.txt"
 ALONE = "show"  # what stands for the second word where others have one: Discord takes no such command alone
 KINDS = {
     "integer": AppCommandOptionType.integer,
@@ -33,44 +35,45 @@ IN_GUILDS = app_commands.AppCommandContext(guild=True, dm_channel=False, private
 BY_GUILDS = app_commands.AppInstallationType(guild=True, user=False)
 KEEPERS = discord.Permissions(manage_guild=True)  # who sees what is for admins, unless a guild says otherwise
 
-Heard = Callable[[Interaction, AnyCommand, Mapping[str, Any]], Awaitable[None]]
+Hear = Callable[[Interaction, AnyCommand, Mapping[str, Any]], Awaitable[None]]
 Slash = app_commands.Command[Any, ..., None] | app_commands.Group
 
 
 class Field(app_commands.Transformer[discord.Client]):
     """A parameter of ours as Discord asks for it; what it brings is read by our own definition."""
 
-    def __init__(self, told: Mapping[str, Any]) -> None:
-        self._told = told
+    def __init__(self, field: Mapping[str, Any]) -> None:
+        self._field = field
 
     @property
     def type(self) -> AppCommandOptionType:
         """Text, unless Discord can hold people to a number or a switch."""
-        if self._told["type"] == "integer" and None in (self._told["low"], self._told["high"]):
+        if self._field["type"] == "integer" and None in (self._field["low"], self._field["high"]):
             return AppCommandOptionType.string  # it counts in doubles: a large seed would be another one
-        return KINDS.get(self._told["type"], AppCommandOptionType.string)
+        return KINDS.get(self._field["type"], AppCommandOptionType.string)
 
     @property
     def min_value(self) -> float | None:
         """The least number, if it has one."""
-        return self._told["low"] if self.type in (KINDS["integer"], KINDS["number"]) else None
+        return self._field["low"] if self.type in (KINDS["integer"], KINDS["number"]) else None
 
     @property
     def max_value(self) -> float | None:
         """The largest number, if it has one."""
-        return self._told["high"] if self.type in (KINDS["integer"], KINDS["number"]) else None
+        return self._field["high"] if self.type in (KINDS["integer"], KINDS["number"]) else None
 
     @property
     def choices(self) -> list[app_commands.Choice[str | int | float]] | None:
         """The values that it may have, if they are few; a line on each where there is one."""
-        about = self._told["about"]
-        if self.type is not AppCommandOptionType.string or not 0 < len(self._told["choices"]) <= CHOICES:
+        about = self._field["about"]
+        if self.type is not AppCommandOptionType.string or not 0 < len(self._field["choices"]) <= CHOICES:
             return None
         return [
             app_commands.Choice(
-                name=_line(f"{one}: {about[one]}") if one in about else str(one), value=str(one)
+                name=_line(f"{choice}: {about[choice]}") if choice in about else str(choice),
+                value=str(choice),
             )
-            for one in self._told["choices"]
+            for choice in self._field["choices"]
         ]
 
     async def transform(self, interaction: Interaction, value: Any, /) -> Any:
@@ -81,8 +84,8 @@ class Field(app_commands.Transformer[discord.Client]):
 class Suggested(Field):
     """A field that helps while somebody types."""
 
-    def __init__(self, told: Mapping[str, Any], suggest: Suggest) -> None:
-        super().__init__(told)
+    def __init__(self, field: Mapping[str, Any], suggest: Suggest) -> None:
+        super().__init__(field)
         self._suggest = suggest
 
     async def autocomplete(
@@ -92,8 +95,8 @@ class Suggested(Field):
         return list(await self._suggest(interaction, str(value)))
 
 
-def slash_commands(heard: Heard) -> list[Slash]:
-    """All commands of the bot; each calls `heard` with what somebody gave, by the name of its option.
+def slash_commands(hear: Hear) -> list[Slash]:
+    """All commands of the bot; each calls `hear` with what somebody gave, by the name of its option.
 
     Those of two words are in a group under the first.
     """
@@ -101,7 +104,7 @@ def slash_commands(heard: Heard) -> list[Slash]:
     for command in COMMANDS.values():
         first = command.group or command.name
         if first not in made:
-            made[first] = _group(first, heard) if first in GROUPS else _slash(command, heard)
+            made[first] = _group(first, hear) if first in GROUPS else _slash(command, hear)
     return list(made.values())
 
 
@@ -109,13 +112,13 @@ def texts(command: AnyCommand, given: Mapping[str, Any]) -> dict[str, str]:
     """What was given, as the command's form would have it. Raises InvalidRequest."""
     folded = [parameter for parameter in command.parameters if is_folded(parameter)]
     values = parse(split(given.get(MORE) or ""), folded)
-    told = {name: value_text(value) for name, value in values.items()}
+    written = {name: value_text(value) for name, value in values.items()}
     names = [
         parameter.name
         for parameter in command.parameters
         if not is_folded(parameter) and not parameter.is_file
     ]
-    return told | {name: value_text(given[name]) for name in names if given.get(name) is not None}
+    return written | {name: value_text(given[name]) for name in names if given.get(name) is not None}
 
 
 def is_folded(parameter: Parameter) -> bool:
@@ -123,7 +126,7 @@ def is_folded(parameter: Parameter) -> bool:
     return parameter.option.more and not parameter.option.hidden
 
 
-def _group(name: str, heard: Heard) -> app_commands.Group:
+def _group(name: str, hear: Hear) -> app_commands.Group:
     commands = [*([COMMANDS[name]] if name in COMMANDS else ()), *members(name)]
     kept = all(command.admin for command in commands)
     group = app_commands.Group(
@@ -135,89 +138,100 @@ def _group(name: str, heard: Heard) -> app_commands.Group:
         auto_locale_strings=False,
     )
     for command in commands:
-        group.add_command(_slash(command, heard, called=command.name.partition(" ")[2] or ALONE))
+        group.add_command(_slash(command, hear, called=command.name.partition(" ")[2] or ALONE))
     return group
 
 
-def _slash(command: AnyCommand, heard: Heard, called: str = "") -> app_commands.Command[Any, ..., None]:
+def _slash(command: AnyCommand, hear: Hear, called: str = "") -> app_commands.Command[Any, ..., None]:
     """`called`: its name within its group."""
     signature = [inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
     helps: dict[str, str] = {}
     labels: dict[str, str] = {}
-    for name, label, help, kind, required in _options(command):
-        default = inspect.Parameter.empty if required else None
+    for option in _options(command):
+        default = inspect.Parameter.empty if option.required else None
         signature.append(
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            inspect.Parameter(
+                option.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=option.annotation
+            )
         )
-        helps[name], labels[name] = help, label
+        helps[option.name], labels[option.name] = _line(option.help), option.name.replace("_", "-")
 
-    async def hear(interaction: Interaction, **given: Any) -> None:
-        await heard(interaction, command, {name: one for name, one in given.items() if one is not None})
+    async def callback(interaction: Interaction, **given: Any) -> None:
+        await hear(interaction, command, {name: value for name, value in given.items() if value is not None})
 
-    setattr(hear, "__signature__", inspect.Signature(signature))  # noqa: B010 - functions declare no such field
+    setattr(callback, "__signature__", inspect.Signature(signature))  # noqa: B010 - functions declare no such field
     return app_commands.Command(
         name=called or command.name,
         description=_line(command.help),
-        callback=app_commands.describe(**helps)(app_commands.rename(**labels)(hear)),
+        callback=app_commands.describe(**helps)(app_commands.rename(**labels)(callback)),
         allowed_contexts=EVERYWHERE,
         allowed_installs=BY_ALL,
         auto_locale_strings=False,
     )
 
 
-def _options(command: AnyCommand) -> list[tuple[str, str, str, Any, bool]]:
-    """Name, label, help, kind and whether it must be given, of all that a slash command asks for.
+@dataclass(frozen=True, kw_only=True)
+class SlashOption:
+    """One thing that a slash command asks for; `annotation` says to discord.py how."""
 
-    What must be given comes first, as Discord wants it.
-    """
-    told = {one["name"]: one for one in definition(command)["parameters"]}
-    options: list[tuple[str, str, str, Any, bool]] = []
+    name: str
+    help: str
+    annotation: Any
+    required: bool = False
+
+
+def _options(command: AnyCommand) -> list[SlashOption]:
+    """All that a slash command asks for: what must be given comes first, as Discord wants it."""
+    fields = {field["name"]: field for field in definition(command)["parameters"]}
+    options: list[SlashOption] = []
     for parameter in command.parameters:
         if parameter.is_file:
-            options += _files(command, parameter)
+            options += _file_options(command, parameter)
         elif not (is_folded(parameter) or parameter.option.hidden):
-            kind, help = _field(parameter, told[parameter.name]), _line(parameter.option.help)
-            options.append((parameter.name, parameter.label, help, kind, parameter.required))
+            options.append(
+                SlashOption(
+                    name=parameter.name,
+                    help=parameter.option.help,
+                    annotation=_field(parameter, fields[parameter.name]),
+                    required=parameter.required,
+                )
+            )
     if command.private:
-        options.append((PRIVATE, PRIVATE, "you alone get the picture, by direct message", bool, False))
-    if folded := [one.flags[0] for one in command.parameters if is_folded(one)]:
-        about = f"anything else, such as {' or '.join(folded[:2])}: /help {command.name} lists all"
-        options.append((MORE, MORE, _line(about), str, False))
-    return sorted(options, key=lambda option: not option[-1])
+        help = "you alone get the picture, by direct message"
+        options.append(SlashOption(name=PRIVATE, help=help, annotation=bool))
+    if folded := [parameter.flags[0] for parameter in command.parameters if is_folded(parameter)]:
+        help = f"anything else, such as {' or '.join(folded[:2])}: /help {command.name} lists all"
+        options.append(SlashOption(name=MORE, help=help, annotation=str))
+    return sorted(options, key=lambda option: not option.required)
 
 
-def attached_to(
+def attachments_for(
     command: AnyCommand, parameter: Parameter, given: Mapping[str, Any]
 ) -> list[discord.Attachment]:
     """The files that somebody attached for this parameter."""
-    return [given[name] for name, *_ in _files(command, parameter) if name in given]
+    names = [option.name for option in _file_options(command, parameter)]
+    return [given[name] for name in names if name in given]
 
 
-def _files(command: AnyCommand, parameter: Parameter) -> list[tuple[str, str, str, Any, bool]]:
+def _file_options(command: AnyCommand, parameter: Parameter) -> list[SlashOption]:
     """Where files can be attached, for clients that cannot send them in a form."""
-    about = _line(parameter.option.help)
+    help, attachment = parameter.option.help, discord.Attachment
     if parameter.kind != "pictures":
         must = parameter.required or parameter.option.needed
-        return [(parameter.name, parameter.label, about, discord.Attachment, must)]
+        return [SlashOption(name=parameter.name, help=help, annotation=attachment, required=must)]
     single = parameter.name.removesuffix("s")
-    first = next(one for one in command.files if one.kind == "pictures")
+    first = next(other for other in command.files if other.kind == "pictures")
     archive = ZIP if parameter == first else f"{single}_{ZIP}"
     names = [f"{single}{number}" for number in range(1, FEW + 1)]
     return [
-        *((name, name.replace("_", "-"), about, discord.Attachment, False) for name in names),
-        (
-            archive,
-            archive.replace("_", "-"),
-            "many pictures, a caption beside each: a.png, a.txt",
-            discord.Attachment,
-            False,
-        ),
+        *(SlashOption(name=name, help=help, annotation=attachment) for name in names),
+        SlashOption(name=archive, help=ZIP_HELP, annotation=attachment),
     ]
 
 
-def _field(parameter: Parameter, told: Mapping[str, Any]) -> Field:
+def _field(parameter: Parameter, field: Mapping[str, Any]) -> Field:
     suggest = suggestions(parameter)
-    return Field(told) if suggest is None else Suggested(told, suggest)
+    return Field(field) if suggest is None else Suggested(field, suggest)
 
 
 def _line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""A form that came back: what stands in its rows, as the command that it belongs to has it."""
+"""A form that came back: its rows become the values and files of its command."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,7 @@ SECOND = "-2"  # ends the id of a second row of files for the same parameter
 
 
 @dataclass(frozen=True, kw_only=True)
-class Attached:
+class AttachedFile:
     """A file that somebody attached, which Discord keeps for a while."""
 
     name: str
@@ -32,7 +32,7 @@ class Attached:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Filled:
+class Submission:
     """A command with what was given for it, or its form that came back.
 
     `job` is what a form files, once; `source` the job that it was made from. `files` are by parameter.
@@ -40,7 +40,7 @@ class Filled:
 
     command: AnyCommand
     values: Mapping[str, str]
-    files: Mapping[str, Sequence[Attached]]
+    files: Mapping[str, Sequence[AttachedFile]]
     job: JobId | None = None
     source: JobId | None = None
 
@@ -50,24 +50,24 @@ def is_form(custom_id: str) -> bool:
     return FORM.fullmatch(custom_id) is not None
 
 
-def filled(data: Mapping[str, Any]) -> Filled:
+def parse_modal(data: Mapping[str, Any]) -> Submission:
     """What stands in a form that was sent. Raises InvalidRequest with one sentence."""
-    told = FORM.fullmatch(str(data.get("custom_id", "")))
-    if told is None or told[1] not in COMMANDS:
+    match = FORM.fullmatch(str(data.get("custom_id", "")))
+    if match is None or match[1] not in COMMANDS:
         raise InvalidRequest("this form is not known any more: please say it again.")
-    command, fields = find(told[1]), dict(_fields(data.get("components", ())))
-    values = {one.name: _text(one, fields) for one in own_rows(command) if not one.is_file}
-    titled = in_title(command)
-    if titled is not None and told[4]:
-        values[titled.name] = told[4]
-    said = _shared(str(_first(fields.get(REST))), command)
-    known = data.get("resolved", {}).get("attachments", {})
-    return Filled(
+    command, inputs = find(match[1]), dict(_inputs(data.get("components", ())))
+    values = {option.name: _text(option, inputs) for option in own_rows(command) if not option.is_file}
+    title = in_title(command)
+    if title is not None and match[4]:
+        values[title.name] = match[4]
+    shared = _parse_shared(str(_first(inputs.get(REST))), command)
+    attachments = data.get("resolved", {}).get("attachments", {})
+    return Submission(
         command=command,
-        job=JobId(told[2]),
-        source=JobId(told[3]) if told[3] else None,
-        values=values | {name: value_text(value) for name, value in said.items()},
-        files={one.name: _attached(one, fields, known) for one in command.files},
+        job=JobId(match[2]),
+        source=JobId(match[3]) if match[3] else None,
+        values=values | {name: value_text(value) for name, value in shared.items()},
+        files={option.name: _files(option, inputs, attachments) for option in command.files},
     )
 
 
@@ -75,15 +75,14 @@ def own_rows(command: AnyCommand) -> tuple[Parameter, ...]:
     """The parameters that have a row of their own: what a form has to have, and what is wanted most."""
     wanted = [one for one in command.parameters if one.required or one.option.needed or one.option.main]
     first = sorted(wanted, key=lambda one: (not one.required, not one.option.needed))[: ROWS - 1]
-    return tuple(one for one in command.parameters if one in first)
+    return tuple(parameter for parameter in command.parameters if parameter in first)
 
 
 def shared_row(command: AnyCommand) -> tuple[Parameter, ...]:
     """The parameters that share one row: the bare ones in front, the others as flags."""
     own = own_rows(command)
-    return tuple(
-        one for one in command.parameters if one not in own and not (one.is_file or one.option.hidden)
-    )
+    written = [one for one in command.parameters if not (one.is_file or one.option.hidden)]
+    return tuple(parameter for parameter in written if parameter not in own)
 
 
 def in_title(command: AnyCommand) -> Parameter | None:
@@ -92,39 +91,34 @@ def in_title(command: AnyCommand) -> Parameter | None:
     return spoken if spoken is not None and spoken.kind == "name" else None
 
 
-def _text(parameter: Parameter, fields: Mapping[str, Any]) -> str:
-    text = str(_first(fields.get(parameter.name)))
+def _text(parameter: Parameter, inputs: Mapping[str, Any]) -> str:
+    text = str(_first(inputs.get(parameter.name)))
     return ("true" if text else "") if parameter.kind == "boolean" else text
 
 
-def _attached(
-    parameter: Parameter, fields: Mapping[str, Any], known: Mapping[str, Mapping[str, Any]]
-) -> tuple[Attached, ...]:
+def _files(
+    parameter: Parameter, inputs: Mapping[str, Any], attachments: Mapping[str, Mapping[str, Any]]
+) -> tuple[AttachedFile, ...]:
     """The files in the rows of this parameter."""
-    sent = (*(fields.get(parameter.name) or ()), *(fields.get(parameter.name + SECOND) or ()))
+    ids = (*(inputs.get(parameter.name) or ()), *(inputs.get(parameter.name + SECOND) or ()))
+    files = [attachments[id] for id in ids if id in attachments]
     return tuple(
-        Attached(name=str(known[one]["filename"]), url=str(known[one]["url"]), size=int(known[one]["size"]))
-        for one in sent
-        if one in known
+        AttachedFile(name=str(file["filename"]), url=str(file["url"]), size=int(file["size"]))
+        for file in files
     )
 
 
-def _shared(words: str, command: AnyCommand) -> dict[str, Any]:
+def _parse_shared(text: str, command: AnyCommand) -> dict[str, Any]:
     """What is said in the row that parameters share. Raises InvalidRequest with one sentence."""
-    shared = [_optional(one) for one in shared_row(command)]
-    bare = [one for one in shared if one.option.bare]
+    shared = [_optional(parameter) for parameter in shared_row(command)]
+    bare = [parameter for parameter in shared if parameter.option.bare]
     if not bare:
-        return parse(split(words), shared)
-    front = Parameter(
-        name=FRONT,
-        type=str,
-        option=Option(join_list([one.label for one in bare])),
-        required=False,
-        spoken=True,
-    )
-    said = parse(split(words), [front, *shared])
-    texts = str(said.pop(FRONT, "")).split(maxsplit=len(bare) - 1)
-    return {one.name: value(one, text) for one, text in zip(bare, texts, strict=False)} | said
+        return parse(split(text), shared)
+    labels = join_list([parameter.label for parameter in bare])
+    front = Parameter(name=FRONT, type=str, option=Option(labels), required=False, spoken=True)
+    values = parse(split(text), [front, *shared])
+    words = str(values.pop(FRONT, "")).split(maxsplit=len(bare) - 1)
+    return {option.name: value(option, word) for option, word in zip(bare, words, strict=False)} | values
 
 
 def _optional(parameter: Parameter) -> Parameter:
@@ -132,19 +126,19 @@ def _optional(parameter: Parameter) -> Parameter:
     return replace(parameter, required=False, spoken=False)
 
 
-def _fields(components: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
+def _inputs(components: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
     """What was put into each row, by its name: a text, or a list of values or of files."""
-    for one in components:
-        if "component" in one:
-            yield from _fields([one["component"]])
-        elif "components" in one:
-            yield from _fields(one["components"])
-        elif "custom_id" in one:
-            yield str(one["custom_id"]), one.get("values", one.get("value"))
+    for component in components:
+        if "component" in component:
+            yield from _inputs([component["component"]])
+        elif "components" in component:
+            yield from _inputs(component["components"])
+        elif "custom_id" in component:
+            yield str(component["custom_id"]), component.get("values", component.get("value"))
 
 
-def _first(told: Any) -> Any:
+def _first(entered: Any) -> Any:
     """The text of a row, or the only one of its values."""
-    if isinstance(told, list):
-        return told[0] if told else ""
-    return told or ""
+    if isinstance(entered, list):
+        return entered[0] if entered else ""
+    return entered or ""

@@ -46,8 +46,8 @@ def _rows(
     command: AnyCommand, values: Mapping[str, str], without: Parameter | None
 ) -> Iterator[ui.Label[ui.Modal]]:
     """A row for each of the parameters that have one, and one for all others; ticks come last."""
-    own = [one for one in own_rows(command) if one is not without]
-    ticks = [one for one in own if one.kind == "boolean"]
+    own = [parameter for parameter in own_rows(command) if parameter is not without]
+    ticks = [parameter for parameter in own if parameter.kind == "boolean"]
     shared = [_shared(command, values)] if shared_row(command) else []
     room = ROWS - len(own) - len(shared)
     for parameter in own:
@@ -119,10 +119,10 @@ def _tick(parameter: Parameter, value: str) -> ui.CheckboxGroup[ui.Modal]:
 def _shared(command: AnyCommand, values: Mapping[str, str]) -> ui.Label[ui.Modal]:
     """The row for everything that has none of its own: the bare ones in front, the others as flags."""
     shared = shared_row(command)
-    bare = [one for one in shared if one.option.bare]
-    flagged = [one for one in shared if one not in bare]
-    flags = ", ".join(one.flags[0] for one in flagged[:ENOUGH])
-    front = " and ".join(one.label for one in bare)
+    bare = [parameter for parameter in shared if parameter.option.bare]
+    flagged = [parameter for parameter in shared if parameter not in bare]
+    flags = ", ".join(parameter.flags[0] for parameter in flagged[:ENOUGH])
+    front = " and ".join(parameter.label for parameter in bare)
     text = _written(shared, bare, values)
     return ui.Label(
         text=(f"{front}, and everything else".capitalize() if bare else "Everything else")[:LABEL],
@@ -151,8 +151,9 @@ def _written(shared: Sequence[Parameter], bare: Sequence[Parameter], values: Map
         if not text or (" " in text and number < len(bare)):
             break
         words.append(text)
-    rest = [one for one in shared if one not in bare[: len(words)]]
-    return " ".join([*words, *(_flag(one, values[one.name]) for one in rest if values.get(one.name))])
+    written = bare[: len(words)]
+    flagged = [other for other in shared if other not in written and values.get(other.name)]
+    return " ".join([*words, *(_flag(other, values[other.name]) for other in flagged)])
 
 
 def _flag(parameter: Parameter, text: str) -> str:

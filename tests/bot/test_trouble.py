@@ -72,7 +72,7 @@ class Disk:
 
         monkeypatch.setattr(FileStore, "put_bytes", put)
         monkeypatch.setattr(disk_space, "LONGEST_PAUSE", 0.2)
-        monkeypatch.setattr(disk_space, "TRIED", 100)
+        monkeypatch.setattr(disk_space, "PROBE_BYTES", 100)
 
 
 async def test_a_full_disk_holds_the_queue_and_nobodys_job_is_failed(

@@ -32,5 +32,6 @@ def _files(parameter: Parameter, value: Any) -> list[tuple[Sha256, str]]:
         return [(value, f"the {parameter.label}")]
     examples: tuple[Example, ...] = value
     return [
-        (one.sha256, f"the picture {one.name}" if one.name else "one of the pictures") for one in examples
+        (example.sha256, f"the picture {example.name}" if example.name else "one of the pictures")
+        for example in examples
     ]

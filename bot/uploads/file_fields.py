@@ -96,7 +96,7 @@ def _written(parameter: Parameter, sent: Sent, before: str) -> str:
     """The text of a parameter for which these pictures were sent. Raises OptionRefused when none can be
     taken."""
     if parameter.kind == "pictures":
-        pictures = [Example(sha256=one.sha256, name=one.name, caption=one.caption) for one in sent.pictures]
+        pictures = [Example(sha256=new.sha256, name=new.name, caption=new.caption) for new in sent.pictures]
         every = (*read_pictures(before or "[]"), *pictures)
         if every:
             return pictures_text(every)

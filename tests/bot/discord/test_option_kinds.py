@@ -1,5 +1,8 @@
 """A command with a picture, which Discord was never told of: its options, its form and its uploads."""
 
+import io
+import zipfile
+
 import pytest
 
 from tests.bot.discord.harness import Studio
@@ -8,6 +11,14 @@ from tests.fakes.discord import Attached
 
 ATTACHMENT = 11  # Discord's type of such an option
 pytestmark = pytest.mark.usefixtures("mirror")
+
+
+def zipped(*pictures: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for number, picture in enumerate(pictures):
+            archive.writestr(f"{number}.png", picture)
+    return out.getvalue()
 
 
 async def comes_back(studio: Studio, words: str) -> None:
@@ -58,14 +69,14 @@ async def test_its_form_has_a_row_for_one_file_and_one_for_the_rest(studio: Stud
     [
         (Attached("fox.png", b"these are no pixels"), "no picture that can be read"),
         (Attached("fox.png", b"", gone=True), "does not have it any more"),
+        (Attached("foxes.zip", zipped(a_picture(1), a_picture(2))), "Only one picture is wanted here"),
     ],
-    ids=["no picture", "lost"],
+    ids=["no picture", "lost", "several"],
 )
 async def test_what_cannot_be_taken_is_refused_to_who_sent_it(
     studio: Studio, bad: Attached, reason: str
 ) -> None:
     heard = await studio.discord.command(studio.ana, studio.channel, "mirror", words="a fox", picture=bad)
 
-    await studio.discord.until(lambda: "fox.png" in heard.text)
+    await studio.discord.until(lambda: reason in heard.text)
     assert heard.ephemeral
-    assert reason in heard.text

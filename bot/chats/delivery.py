@@ -147,15 +147,15 @@ class Delivery:
         """The rows of these cards, in one go."""
         try:
             async with self._database.reading() as session:
-                found = await views.views(session, due)
+                rows = await views.views(session, due)
         except Exception:
-            log.exception("cards could not be read", cards=len(due))
+            log.exception("Cards could not be read", cards=len(due))
             for job in due:
                 self._retry(job)
             return []
-        for job in set(due) - {view.id for view in found}:
+        for job in set(due) - {view.id for view in rows}:
             self._rest(job, 0.0)
-        return found
+        return rows
 
     async def _sweep(self) -> None:
         """Find what nobody touched: at the start everything that was not delivered, later what was missed."""
@@ -163,18 +163,18 @@ class Delivery:
             try:
                 more = await self._look_for_more()
             except Exception:
-                log.exception("undelivered cards could not be looked for")
+                log.exception("Undelivered cards could not be looked for")
                 more = False
             await asyncio.sleep(1.0 if more else SWEEP_SECONDS)
 
     async def _look_for_more(self) -> bool:
         """Touch the oldest that are missing, and say whether there are others behind them."""
-        known = self._dirty | {
+        noted = self._dirty | {
             job for job, record in self._records.items() if record.resting or record.absent
         }
         async with self._database.reading() as session:
-            missing = await jobs.list_unshown(session, SWEEP + len(known))
-        unknown = [job for job in missing if job not in known][:SWEEP]
+            missing = await jobs.list_unshown(session, SWEEP + len(noted))
+        unknown = [job for job in missing if job not in noted][:SWEEP]
         self.touch(unknown)
         return len(unknown) == SWEEP
 
@@ -203,7 +203,7 @@ class Delivery:
             self._rest(view.id, wait.seconds)
         except Exception as error:
             self._metrics.cards.labels("failed").inc()
-            log.warning("card failed", job=view.id, chat=view.chat, reason=repr(error))
+            log.warning("Card failed", job=view.id, chat=view.chat, reason=repr(error))
             self._retry(view.id)
         else:
             self._metrics.cards.labels("shown").inc()
@@ -233,7 +233,7 @@ class Delivery:
                 if not refusal.bare:
                     raise
                 reason = str(refusal)
-                log.info("card refused with its pictures", job=view.id, chat=view.chat, reason=reason)
+                log.info("Card refused with its pictures", job=view.id, chat=view.chat, reason=reason)
             else:
                 record.bare = None
                 return shown
@@ -251,23 +251,23 @@ class Delivery:
             await self._post_anew(view, view.message)
             return
         self._metrics.cards.labels("refused").inc()
-        log.warning("card refused", job=view.id, chat=view.chat, reason=str(refusal))
+        log.warning("Card refused", job=view.id, chat=view.chat, reason=str(refusal))
         if not refusal.anew and not view.deleted and not record.told:
             record.told = True
             await self._tell(chat, view, str(refusal))
         await self._park(view, record)
 
     async def _tell(self, chat: Chat, view: JobView, reason: str) -> None:
-        text = f"the card of job {view.id} cannot be shown: {reason} Say /show {view.id} to try it again."
+        text = f"The card of job {view.id} cannot be shown. {reason} Say /show {view.id} to try it again."
         try:
             async with asyncio.timeout(PATIENCE):
                 await chat.tell(view.channel, card(view, None), text)
         except Exception as error:
-            log.warning("nobody is told that a card is refused", job=view.id, reason=repr(error))
+            log.warning("Nobody is told that a card is refused", job=view.id, reason=repr(error))
 
     async def _post_anew(self, view: JobView, message: str) -> None:
         """As if somebody had asked for it: its message shows how it ended no more."""
-        log.info("card posted anew", job=view.id, chat=view.chat)
+        log.info("Card posted anew", job=view.id, chat=view.chat)
         move = partial(jobs.move, number=view.number, channel=view.channel, private=view.private)
         await self._database.write(move)
         self.bring(view.id, (view.channel, message))
@@ -286,11 +286,11 @@ class Delivery:
         record.posted = None
 
     async def _write(self) -> None:
-        told, self._unwritten = self._unwritten, {}
+        written, self._unwritten = self._unwritten, {}
         try:
-            await self._database.write(lambda session: jobs.mark_all_shown(session, told))
+            await self._database.write(lambda session: jobs.mark_all_shown(session, written))
         except BaseException:
-            self._unwritten = told | self._unwritten
+            self._unwritten = written | self._unwritten
             raise
 
     async def _park(self, view: JobView, record: CardRecord) -> None:

@@ -21,10 +21,10 @@ async def reach(chat: str, begin: Callable[[], Awaitable[str]]) -> None:
         try:
             address = await begin()
         except ChatUnreached as absence:
-            log.warning("a chat is not reached", chat=chat, reason=str(absence))
+            log.warning("A chat is not reached", chat=chat, reason=str(absence))
         except ChatUnavailable as refusal:
-            log.error("a chat is not served", chat=chat, reason=str(refusal))
+            log.error("A chat is not served", chat=chat, reason=str(refusal))
             return
         else:
-            log.info("listening", address=address)
+            log.info("Listening", address=address)
             return

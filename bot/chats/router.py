@@ -55,4 +55,4 @@ async def _defer(sink: ReplySink, patience: float) -> None:
     try:
         await sink.defer()
     except Exception:  # the reply itself may yet be taken
-        log.exception("unexpected error", what="defer")
+        log.exception("Unexpected error", what="defer")

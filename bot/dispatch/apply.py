@@ -57,7 +57,7 @@ from storage.privacy import Deletion
 
 log = structlog.get_logger(__name__)
 
-NO_EXPORT = "the export could not be written, the bot's disk may be full: try again later."
+NO_EXPORT = "The export could not be written. The bot's disk may be full. Try again later."
 
 Slow = (
     RunTask | StatisticsChart | PictureSheet | ExportData | SizedText
@@ -260,5 +260,5 @@ class Effects:
         try:
             return FilesReply(files=await self._exports.of(person_id), text=answer.text)
         except OSError as error:
-            log.warning("an export could not be written", reason=str(error))
+            log.warning("An export could not be written", reason=str(error))
             raise CannotStore(NO_EXPORT) from error

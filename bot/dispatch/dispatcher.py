@@ -46,8 +46,8 @@ from storage.tables import Person, Space
 
 log = structlog.get_logger(__name__)
 
-STOPPING = "the bot is being restarted: nothing was filed, please say it again in a minute."
-FORGOTTEN = "this was deleted with all that was stored about you: say it again if you mean it."
+STOPPING = "The bot is restarting. Nothing was filed. Say it again in a minute."
+FORGOTTEN = "This was deleted with all that was stored about you. Say it again if you mean it."
 REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
 UNKEPT = 100_000
 
@@ -145,7 +145,7 @@ class Dispatcher(Lookups):
             return await privacy.forget_space(session, chat, space, time.time())
 
         forgotten = await self._database.write(work)
-        log.info("a space is forgotten", chat=chat, jobs=forgotten.counts.prompts)
+        log.info("A space is forgotten", chat=chat, jobs=forgotten.counts.prompts)
         await self._follow(after_purge(forgotten))
 
     async def forget_left(self, chat: str, named: Collection[str]) -> None:
@@ -155,7 +155,7 @@ class Dispatcher(Lookups):
         """
         look = partial(spaces.find_left, chat=chat, named=named, now=time.time())
         for space in await self._database.write(look):
-            log.info("the bot was removed from a space while it did not listen", chat=chat)
+            log.info("The bot was removed from a space while it did not listen", chat=chat)
             await self.forget_space(chat, space)
 
     def refuse(self) -> None:
@@ -181,14 +181,14 @@ class Dispatcher(Lookups):
         except (InvalidRequest, CannotStore) as refusal:
             if isinstance(refusal, Refused):
                 await count(self._database, caller, refusal)
-            noted.info("refused", what=name, kind=type(refusal).__name__)
+            noted.info("Refused", what=name, kind=type(refusal).__name__)
             return RefusalReply(text=str(refusal))
         except Exception:
-            noted.exception("unexpected error", what=name, number=job)
-            return RefusalReply(text=f"sorry, something went wrong: the log has it under {job}.")
+            noted.exception("Unexpected error", what=name, number=job)
+            return RefusalReply(text=f"Something went wrong. The log has it under {job}.")
         seconds = round(time.monotonic() - started, 4)
         filed = reply.job if isinstance(reply, CardReply) else None
-        noted.info("answered", what=name, job=filed, seconds=seconds)
+        noted.info("Answered", what=name, job=filed, seconds=seconds)
         return reply
 
     async def _invoke(self, caller: Caller, job: JobId, invocation: Invocation, *, again: bool) -> Reply:
@@ -245,9 +245,9 @@ class Dispatcher(Lookups):
         if again and job in self._gone:
             raise InvalidRequest(FORGOTTEN)
         home = await _home(session, caller, invocation, person) or space
-        kept = await self._kept(session, home.id, caller)
-        check_not_blocked(kept, invocation.name)
-        context = self._context(session, caller, job, person, home, kept, folder, megabytes)
+        settings = await self._space_settings(session, home.id, caller)
+        check_not_blocked(settings, invocation.name)
+        context = self._context(session, caller, job, person, home, settings, folder, megabytes)
         outcome = await apply_answer(context, await invocation.run(context), self._queue.engine_seconds)
         if outcome.forgot:
             self._spaces.clear()  # what follows in the same transaction meets other ones
@@ -260,13 +260,13 @@ class Dispatcher(Lookups):
         job: JobId,
         person: Person,
         home: Space,
-        kept: SpaceSettings,
+        settings: SpaceSettings,
         folder: FolderContents,
         megabytes: float,
     ) -> ChatContext:
         """What the command's handler knows; its LoRAs are those of the space where it is at `home`."""
         library = PersonLibrary(
-            session=session, space_id=home.id, person_id=person.id, folder=folder, mixed=kept.mixed
+            session=session, space_id=home.id, person_id=person.id, folder=folder, mixed=settings.mixed
         )
         return ChatContext(
             job=job,
@@ -281,7 +281,7 @@ class Dispatcher(Lookups):
             admin=self.admin(caller),
             direct=caller.direct,
             adult=caller.adult,
-            space_settings=kept,
+            space_settings=settings,
             admins=self._admins,
             now=time.time(),
             estimates=self._estimates,
@@ -303,21 +303,21 @@ class Dispatcher(Lookups):
             here = home.id if home else await people.find_space_id(session, caller.chat, caller.space)
             if here is None:
                 return 0.0
-            kept = await space_settings.effective_settings(session, here, caller.person, caller.roles)
-            if kept.limits.megabytes is None:
+            settings = await space_settings.effective_settings(session, here, caller.person, caller.roles)
+            if settings.limits.megabytes is None:
                 return 0.0
             files = await limits.files(session, here, person.id)
         return await self._files.total_size(files) / MEGABYTE
 
-    async def _kept(self, session: AsyncSession, space_id: int, caller: Caller) -> SpaceSettings:
+    async def _space_settings(self, session: AsyncSession, space_id: int, caller: Caller) -> SpaceSettings:
         """What the keepers have set; that it is nothing is remembered until one of them says anything."""
         key = caller.person
         if (space_id, key) in self._unkept:
             return space_settings.DEFAULTS
-        kept = await space_settings.effective_settings(session, space_id, key, caller.roles)
-        if kept is space_settings.DEFAULTS and len(self._unkept) < UNKEPT:
+        settings = await space_settings.effective_settings(session, space_id, key, caller.roles)
+        if settings is space_settings.DEFAULTS and len(self._unkept) < UNKEPT:
             self._unkept.add((space_id, key))
-        return kept
+        return settings
 
     async def _follow(self, outcome: Outcome) -> None:
         if outcome.forgot:

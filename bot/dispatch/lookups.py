@@ -50,14 +50,14 @@ class Lookups:
             trained = await adapters.completion_hints(
                 session, space or NOWHERE, somebody.id if somebody else NOWHERE
             )
-        known = [Candidate(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
-        names = {hint.name for hint in known}
-        known += [
+        hints = [Candidate(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
+        names = {hint.name for hint in hints}
+        hints += [
             Candidate(name=name, trigger=folder.file_name(name).lower())
             for name in sorted(folder.offered)
             if name not in names
         ]
-        return suggestions(words, known, limit)
+        return suggestions(words, hints, limit)
 
     async def jobs(self, caller: Caller, before: int | None, limit: int) -> list[Card]:
         """The cards of the caller's channel, newest first: those with numbers under `before`, or all."""
@@ -65,10 +65,10 @@ class Lookups:
             space = await people.find_space_id(session, caller.chat, caller.space)
             if space is None:
                 return []
-            found = await views.views(
+            shown = await views.views(
                 session, await jobs.recent(session, space, caller.channel, before, limit)
             )
-        shown = sorted(found, key=lambda view: view.number, reverse=True)
+        shown = sorted(shown, key=lambda view: view.number, reverse=True)
         return [card(view, self._progress.get(view.id)) for view in shown]
 
     async def card(self, caller: Caller, job: JobId) -> Card | None:
@@ -97,9 +97,9 @@ class Lookups:
             return False
         names = list(self._admins.named.get(chat, ()))
         async with self._database.reading() as session:
-            found = [await people.find_person(session, chat, one) for one in names]
-        names += [somebody.name for somebody in found if somebody is not None]
-        return skeleton(name) in {skeleton(one) for one in names}
+            admins = [await people.find_person(session, chat, key) for key in names]
+        names += [somebody.name for somebody in admins if somebody is not None]
+        return skeleton(name) in {skeleton(other) for other in names}
 
     async def view_of(self, caller: Caller, message: str) -> JobView | None:
         """The job that this message is of; the message may be newer than what its row knows."""

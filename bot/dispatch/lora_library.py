@@ -37,7 +37,7 @@ class FolderContents:
         """The LoRA of this name, if the folder has it. Raises InvalidRequest where it could not be read."""
         if self.files is None or name not in self.files.offered:
             return None
-        lora = self.loras.get(name, InvalidRequest("too many LoRAs were asked for at once."))
+        lora = self.loras.get(name, InvalidRequest("Too many LoRAs were asked for at once."))
         if isinstance(lora, InvalidRequest):
             raise lora
         return lora
@@ -94,7 +94,7 @@ class PersonLibrary:
         if trained is not None:
             return lora_of(trained)
         if name in await lora_approval.names_of_retired(self.session, self.space_id):
-            raise InvalidRequest(f"the LoRA {name} is retired here: an admin can restore it.")
+            raise InvalidRequest(f"The LoRA {name} is retired here. An admin can restore it.")
         return await self.folder.find(name)
 
     async def usual_loras(self) -> Collection[Mention]:

@@ -96,7 +96,7 @@ async def test_a_lora_that_many_mention_at_once_is_refused_with_one_sentence(ope
 
     reply = await chat.says("ana", f"/imagine a tree --lora {', '.join(names)}")
 
-    assert reply.text == "too many LoRAs were asked for at once."
+    assert reply.text == "Too many LoRAs were asked for at once."
 
 
 async def test_a_folder_is_not_read_for_what_needs_none_of_it(

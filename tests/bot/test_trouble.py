@@ -38,7 +38,7 @@ async def test_an_unexpected_error_is_one_apology_with_a_number_and_a_traceback_
 
     log = capsys.readouterr().out
     assert not reply.ok
-    assert reply.text.startswith("sorry, something went wrong: the log has it under ")
+    assert reply.text.startswith("Something went wrong. The log has it under ")
     assert reply.text.removesuffix(".").rpartition(" ")[2] in log
     assert "Traceback" in log
     assert rows(tmp_path, "SELECT count(*) FROM jobs") == [(0,)]

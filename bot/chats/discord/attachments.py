@@ -17,7 +17,7 @@ from engine.messages import InvalidRequest, JobId
 
 PATIENCE = aiohttp.ClientTimeout(total=60.0)  # for one file
 CHUNK = 2**16  # bytes
-GONE = "Discord does not have it any more: send it again."
+GONE = "Discord does not have it any more. Send it again."
 MANY = 1000  # messages whose files are held until a form comes back
 
 

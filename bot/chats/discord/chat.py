@@ -25,15 +25,15 @@ from storage.files import Files
 
 KNOCK = 600.0  # seconds until Discord is tried again once it has hung up for good: the log has each try
 LOOK_AROUND = 3600.0  # seconds between two looks at the guilds in which the bot is
-WRONG_TOKEN = "DISCORD_TOKEN is no token that Discord knows: copy it anew from the developer portal."
+WRONG_TOKEN = "Discord does not know DISCORD_TOKEN. Copy it again from the developer portal."
 WRONG_INTENTS = 4014
 REASONS = {  # why Discord hangs up for good, and what the operator can do
-    4004: "Discord takes DISCORD_TOKEN no more: copy it anew from the developer portal, and start again.",
+    4004: "Discord no longer accepts DISCORD_TOKEN. Copy it again from the developer portal, then restart.",
     4010: "Discord does not know the bot's shards.",
     4011: "Discord wants the bot in more shards.",
-    4012: "Discord speaks another language than this version of the bot: it needs a newer one.",
-    4013: "Discord does not know what this version of the bot asks to hear: it needs a newer one.",
-    WRONG_INTENTS: "Discord does not let the bot hear what it asks for: look at its intents in the portal.",
+    4012: "Discord's API is newer than this version of the bot. Update the bot.",
+    4013: "Discord does not know the intents of this version of the bot. Update the bot.",
+    WRONG_INTENTS: "Discord does not allow the bot its intents. Check them in the developer portal.",
 }
 UNREACHED = (discord.GatewayNotFound, discord.HTTPException, aiohttp.ClientError, OSError, TimeoutError)
 
@@ -73,7 +73,7 @@ class DiscordChat:
         try:
             address = await self._begin()
         except ChatUnreached as absence:
-            log.warning("discord is not reached", reason=str(absence))
+            log.warning("Discord is not reached", reason=str(absence))
             address = "Discord, as soon as it is reached"
         self._life = asyncio.create_task(self._live())
         return address
@@ -142,7 +142,7 @@ class DiscordChat:
             if self._logged_in:
                 self._absent = await self._served()
                 self._logged_in = False
-            log.error("discord is not served", reason=self._absent)
+            log.error("Discord is not served", reason=self._absent)
             await asyncio.sleep(KNOCK)
             with suppress(ChatUnavailable):
                 await self._begin()
@@ -171,10 +171,10 @@ class DiscordChat:
             try:
                 await self.client.connect()
             except UNREACHED as error:
-                log.warning("discord's gateway is not reached", reason=repr(error))
+                log.warning("Discord's gateway is not reached", reason=repr(error))
                 await asyncio.sleep(backoff.next())
             except discord.PrivilegedIntentsRequired:
                 return REASONS[WRONG_INTENTS]
             except discord.ConnectionClosed as error:
-                return REASONS.get(error.code, f"Discord has hung up: its code is {error.code}.")
-        return "Discord has hung up."
+                return REASONS.get(error.code, f"Discord closed the connection with code {error.code}.")
+        return "Discord closed the connection."

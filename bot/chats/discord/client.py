@@ -38,9 +38,9 @@ class Tree(app_commands.CommandTree[discord.Client]):
         """A command that is not what Discord believes was just changed; anything else is our fault."""
         changed = (app_commands.CommandNotFound, app_commands.CommandSignatureMismatch)
         if isinstance(error, changed):
-            text = "this command has just been changed: please say it again."
+            text = "This command has just changed. Say it again."
         else:
-            log.error("unexpected error", what="discord command", exc_info=error)
+            log.error("Unexpected error", what="discord command", exc_info=error)
             text = SORRY
         if interaction.type is not discord.InteractionType.autocomplete:
             await tried(say(interaction, text))
@@ -99,7 +99,7 @@ class Atelier(discord.AutoShardedClient):
         try:
             await self.asking.dispatch.forget_space(CHAT, str(guild.id))
         except CannotStore as error:
-            log.error("a guild that the bot has left could not be forgotten", reason=str(error))
+            log.error("A guild that the bot has left could not be forgotten", reason=str(error))
 
     async def forget_left(self) -> None:
         """Nothing stays of the guilds in which the bot is no more and of which it was not told."""
@@ -108,9 +108,9 @@ class Atelier(discord.AutoShardedClient):
         try:
             await self.asking.dispatch.forget_left(CHAT, {str(guild.id) for guild in self.guilds})
         except CannotStore as error:
-            log.error("guilds that the bot has left could not be forgotten", reason=str(error))
+            log.error("Guilds that the bot has left could not be forgotten", reason=str(error))
         except Exception:
-            log.exception("guilds that the bot has left could not be looked for")
+            log.exception("Guilds that the bot has left could not be looked for")
 
     async def _heard(self, interaction: Interaction, command: AnyCommand, given: Mapping[str, Any]) -> None:
         """A slash command, with what was given."""

@@ -22,9 +22,9 @@ async def sync(client: discord.Client, tree: app_commands.CommandTree[Any]) -> N
             return
         await tree.sync()
     except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
-        log.error("discord did not take the commands", reason=str(error))
+        log.error("Discord did not take the commands", reason=str(error))
     else:
-        log.info("discord has the commands", commands=len(ours))
+        log.info("Discord has the commands", commands=len(ours))
 
 
 def _same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:

@@ -22,11 +22,11 @@ from engine.messages import JobId
 Act = Callable[[Caller, discord.Message, JobId], Awaitable[Reply]]
 
 RECIPE, LIKE_THIS, TRAIN = "Recipe of this picture", "Paint like this", "Train on these pictures"
-NOT_LIKE = "this message is none of my pictures, and no PNG with a recipe that I know hangs on it."
-NOT_MINE = "this message is none of my pictures: choose one that I painted here."
-NO_RECIPE = "nothing of this has been painted yet."
-NOT_YOURS = "this message is not yours: only your own pictures can be trained on."
-NO_PICTURES = "this message has no files: choose one that you posted with pictures, or with a zip of them."
+NOT_LIKE = "This message is none of the bot's pictures, and has no PNG with a known recipe."
+NOT_MINE = "This message is none of the bot's pictures. Choose one that was painted here."
+NO_RECIPE = "Nothing of this has been painted yet."
+NOT_YOURS = "This message is not yours. You can train on your own pictures only."
+NO_PICTURES = "This message has no files. Choose one that you posted with pictures, or with a zip of them."
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ MORE = "more"  # the option that has all those of a command for which there is n
 PRIVATE = "private"
 FEW = 5  # pictures that can be attached to a command
 ZIP = "zip"
-ZIP_HELP = "many pictures, a caption beside each: a.png, a.txt"
+ZIP_HELP = "Many pictures, a caption beside each: a.png, a.txt"
 ALONE = "show"  # what stands for the second word where others have one: Discord takes no such command alone
 KINDS = {
     "integer": AppCommandOptionType.integer,
@@ -197,10 +197,10 @@ def _options(command: AnyCommand) -> list[SlashOption]:
                 )
             )
     if command.private:
-        help = "you alone get the picture, by direct message"
+        help = "Only you get the picture, by direct message"
         options.append(SlashOption(name=PRIVATE, help=help, annotation=bool))
     if folded := [parameter.flags[0] for parameter in command.parameters if is_folded(parameter)]:
-        help = f"anything else, such as {' or '.join(folded[:2])}: /help {command.name} lists all"
+        help = f"Anything else, such as {' or '.join(folded[:2])}. /help {command.name} lists all"
         options.append(SlashOption(name=MORE, help=help, annotation=str))
     return sorted(options, key=lambda option: not option.required)
 

@@ -14,8 +14,8 @@ from bot.chats.discord.pending import HIDDEN, Interaction
 TROUBLES = (discord.HTTPException, discord.InteractionResponded, aiohttp.ClientError, OSError, TimeoutError)
 LONGEST = 1900  # characters of a message, with room for its fence
 MOST = 4  # pieces of an answer: where the bot is no member Discord takes five, and something may come beside
-IN_FILE, FILE = "all of it is in the file.", "answer.txt"
-NOT_NOW = "Discord did not take the answer just now: please ask again."
+IN_FILE, FILE = "All of it is in the file.", "answer.txt"
+NOT_NOW = "Discord did not take the answer. Ask again."
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +40,7 @@ async def tried(answer: Awaitable[object]) -> bool:
     try:
         await answer
     except TROUBLES as error:
-        log.warning("discord took no answer", reason=repr(error))
+        log.warning("Discord took no answer", reason=repr(error))
         return False
     return True
 
@@ -50,12 +50,12 @@ async def answered(interaction: Interaction, answer: Awaitable[object]) -> None:
     try:
         await answer
     except TROUBLES as error:
-        log.warning("discord took no answer", reason=repr(error))
+        log.warning("Discord took no answer", reason=repr(error))
         if isinstance(error, discord.HTTPException) and is_late(error):
             return
         said = NOT_NOW
         if isinstance(error, discord.HTTPException) and is_final(error):
-            said = f"this cannot be shown: {reason(error)}"
+            said = f"This cannot be shown. {reason(error)}"
         await tried(say(interaction, said))
 
 

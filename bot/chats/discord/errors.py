@@ -13,15 +13,15 @@ OVERLOADED = 130000
 INVALID_TOKEN = 50027
 ARCHIVED = 50083
 THREAD_EXISTS = 160004
-AUTOMOD = "the server's AutoMod does not let it through (direct messages to me have none)."
+AUTOMOD = "The server's AutoMod does not let it through. Direct messages have none."
 REASONS = {  # why Discord keeps a message out, for whom it concerns
     20009: "Discord takes it for explicit content.",
     200000: AUTOMOD,
     200001: AUTOMOD,
     240000: "Discord takes a link in it for harmful.",
-    TOO_LARGE: "it is larger than Discord takes here.",
+    TOO_LARGE: "It is larger than Discord accepts here.",
     TOO_OFTEN_EDITED: "Discord lets nobody change a message of that age so often.",
-    NO_DIRECT: "you take no direct messages from me: the server's privacy settings allow them.",
+    NO_DIRECT: "You accept no direct messages from the bot. The server's privacy settings allow them.",
 }
 LONGEST = 200  # characters of what Discord says itself
 

@@ -17,7 +17,7 @@ from bot.images.encode import TooLarge, fitted
 from engine.messages import Sha256
 from storage.files import Files
 
-SENT = "it comes to you by direct message."
+SENT = "It comes to you by direct message."
 TOGETHER, AT_ONCE = 24 * 2**20, 10  # bytes and files of one message
 
 Giftable = discord.User | discord.Member
@@ -46,7 +46,7 @@ async def give(files: Files, interaction: Interaction, named: Named, text: str) 
     try:
         await gift(files, interaction.user, text, named)
     except CardRefused as refusal:
-        log.info("nothing comes by direct message", reason=str(refusal))
+        log.info("Nothing comes by direct message", reason=str(refusal))
         await _here(files, interaction, named, text)
     else:
         await say(interaction, SENT)

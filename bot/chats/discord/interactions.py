@@ -42,9 +42,9 @@ LOOK = 0.3  # seconds between looks whether a card that is on its way has answer
 CARD = 60.0  # seconds that a card may take until what is beside it is not told any more
 LAST = 2.8  # seconds after which Discord takes no first answer any more
 HEARD = 10_000  # interactions that are known again when the gateway tells them twice
-SORRY = "sorry, something went wrong: the log has it."
-SLOW = "that took too long for a form: please say it again."
-TAKEN = "this form was sent already."
+SORRY = "Something went wrong. The log has it."
+SLOW = "That took too long for a form. Say it again."
+TAKEN = "This form was sent already."
 
 
 class Somebody(Protocol):
@@ -146,7 +146,7 @@ class Asking:
         try:
             await router.answer(asking, sink, patience)
         except Exception:
-            log.exception("unexpected error", what="discord", number=new)
+            log.exception("Unexpected error", what="discord", number=new)
             self.pending.forget(new)
             await tried(say(interaction, SORRY))
         finally:

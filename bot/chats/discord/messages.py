@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 OLD, SELDOM = 3600.0, 60.0  # seconds: from that age on progress is shown so seldom
-CLOSED = "the channel is closed to me, and so are your direct messages."
+CLOSED = "The channel is closed to the bot, and so are your direct messages."
 
 
 class _TooLate(Exception):
@@ -101,7 +101,7 @@ class Messages:
                 raise
             if error.code == NO_DIRECT:
                 raise refused(error) from error
-            log.info("a channel is closed", job=card.job, channel=channel, reason=str(error))
+            log.info("A channel is closed", job=card.job, channel=channel, reason=str(error))
         return self._done(card, await self._privately(card))
 
     async def _first(self, channel: str, card: Card) -> discord.Message:

@@ -54,7 +54,7 @@ def parse_modal(data: Mapping[str, Any]) -> Submission:
     """What stands in a form that was sent. Raises InvalidRequest with one sentence."""
     match = FORM.fullmatch(str(data.get("custom_id", "")))
     if match is None or match[1] not in COMMANDS:
-        raise InvalidRequest("this form is not known any more: please say it again.")
+        raise InvalidRequest("This form is not known any more. Say it again.")
     command, inputs = find(match[1]), dict(_inputs(data.get("components", ())))
     values = {option.name: _text(option, inputs) for option in own_rows(command) if not option.is_file}
     title = in_title(command)

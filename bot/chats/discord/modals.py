@@ -21,8 +21,8 @@ PLAIN = re.compile(r"[\w.:][\w.:,-]*")  # what can stand after a flag without qu
 FILES_AT_ONCE = 10  # that Discord takes in one row
 TITLE, LABEL, ABOUT, CHOICES = 45, 45, 100, 25  # what Discord takes: characters, and choices of a select
 ENOUGH = 2  # flags that are named as examples
-KEPT = "what is there already stays; send more, or nothing"
-MORE = "if ten are not enough"
+KEPT = "What is there already stays. Send more, or nothing"
+MORE = "If ten are not enough"
 
 
 def modal_of(form: Form, interaction: Interaction) -> ui.Modal:
@@ -126,7 +126,7 @@ def _shared(command: AnyCommand, values: Mapping[str, str]) -> ui.Label[ui.Modal
     text = _written(shared, bare, values)
     return ui.Label(
         text=(f"{front}, and everything else".capitalize() if bare else "Everything else")[:LABEL],
-        description=(f"{front} as words, the rest as flags: {flags}" if bare else f"as flags: {flags}")[
+        description=(f"{front} as words, the rest as flags: {flags}" if bare else f"As flags: {flags}")[
             :ABOUT
         ],
         component=_field(REST, text, long=True, required=False),

@@ -23,7 +23,7 @@ REQUEST = 24 * 2**20  # bytes of files that Discord takes at once, nearly
 SMALLER = (0.5, 0.1)  # of the limit, where Discord takes less than it says
 STORED = re.compile(r"/(\d+)/([^/?#]+)(?:[?#]|$)")  # a file's number and name, in its address
 SPOILER = "SPOILER_"  # how names of files begin that Discord hides until somebody opens them
-NOTHING = "the chat took no picture: ✉️ sends it."
+NOTHING = "The chat took no picture. ✉️ sends it."
 
 Send = Callable[["Look"], Awaitable[discord.Message]]
 

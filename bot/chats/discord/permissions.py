@@ -46,9 +46,9 @@ def misplaced(
     rules = settings.guilds.get(str(member.guild.id), usual)
     places = {str(channel_id), str(getattr(channel, "parent_id", None))}  # a thread is where its channel is
     if rules.channels and not places & set(rules.channels):
-        return f"this is not the place: ask in {join_list([f'<#{one}>' for one in rules.channels], 'or')}."
+        return f"This is not the place. Ask in {join_list([f'<#{one}>' for one in rules.channels], 'or')}."
     if rules.roles and not _may(member, rules.roles):
-        return f"only {join_list([f'<@&{one}>' for one in rules.roles])} may ask for this here."
+        return f"Only {join_list([f'<@&{one}>' for one in rules.roles])} may ask for this here."
     return ""
 
 
@@ -76,7 +76,7 @@ def _unable(interaction: Interaction) -> str:
     missing = [label for name, label in needed.items() if not getattr(held, name)]
     if not missing or held.administrator:
         return ""
-    return f"I cannot post pictures here: somebody has to allow me {join_list(missing)} in this channel."
+    return f"The bot cannot post pictures here. Allow it {join_list(missing)} in this channel."
 
 
 def wanted_permissions() -> discord.Permissions:

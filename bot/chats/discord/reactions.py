@@ -61,7 +61,7 @@ async def reacted(
         if reply is not None:
             await router.show(reply, DirectSink(asking.files, person))
     except TROUBLES as error:
-        log.warning("a reaction was not answered", reason=repr(error))
+        log.warning("A reaction was not answered", reason=repr(error))
 
 
 def _is_ours(client: discord.Client, payload: discord.RawReactionActionEvent) -> bool:
@@ -128,7 +128,7 @@ class DirectSink:
         try:
             await gift(self._files, self._person, reply.text, reply.files)
         except CardRefused as refusal:
-            await self._write(f"this cannot be sent: {refusal}")
+            await self._write(f"This cannot be sent. {refusal}")
 
     async def show_image(self, reply: ImageReply) -> None:
         """No reaction asks for one."""

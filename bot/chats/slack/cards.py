@@ -19,7 +19,7 @@ from bot.chats.slack.mrkdwn import (
     JSON,
     LARGEST,
     context,
-    escaped,
+    escape,
     literal,
     plain,
     section,
@@ -67,9 +67,9 @@ def _blocks(card: Card, images: Sequence[Shown], note: str, share: float) -> lis
     made.append(context(f"{card.person} · {status(card)}"))
     if card.done is not None:
         made.append(section(f"{bar(card.done, 20)} {card.done:.0%}"))
-    if card.kind == "train" and (told := training_text(card)):
-        made.append(section(short(told, int(share * LINES))))
-    made.extend(_image(card, one, int(share * ALT)) for one in images)
+    if card.kind == "train" and (text := training_text(card)):
+        made.append(section(short(text, int(share * LINES))))
+    made.extend(_image(card, image, int(share * ALT)) for image in images)
     if card.line_to_copy:
         made.append(literal(card.line_to_copy))
     lines = (recipe_line(card), stars_line(card), card.hint, bare_line(card), note)
@@ -79,7 +79,7 @@ def _blocks(card: Card, images: Sequence[Shown], note: str, share: float) -> lis
 
 def fallback(card: Card) -> str:
     """The card in one line, for notifications and for screen readers."""
-    return escaped(f"{status(card)}: {short(card.title, 150)}" if card.title else status(card))
+    return escape(f"{status(card)}: {short(card.title, 150)}" if card.title else status(card))
 
 
 def _image(card: Card, one: Shown, most: int) -> JSON:
@@ -97,7 +97,7 @@ def _rows(card: Card) -> Iterator[JSON]:
     """A row of buttons for the whole job, and one for each picture where there are several."""
     ordered = sorted(card.buttons, key=_place)
     for _, row in groupby(ordered, key=_place):
-        yield {"type": "actions", "elements": [_button(card, one) for one in row]}
+        yield {"type": "actions", "elements": [_button(card, button) for button in row]}
 
 
 def _place(button: Button) -> int:

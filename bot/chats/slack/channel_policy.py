@@ -6,7 +6,7 @@ from bot.config import SlackSettings
 from commands.registry import posting_names
 
 
-class Entrance:
+class ChannelPolicy:
     """Refuses before anything is filed."""
 
     def __init__(self, settings: SlackSettings, workspace: Workspace) -> None:
@@ -18,11 +18,11 @@ class Entrance:
         if command not in posting_names() or caller.direct:
             return ""
         if self._channels and caller.channel not in self._channels:
-            return "this is done in other channels here: ask an admin which, or write to the bot directly."
+            return "This is done in other channels here. Ask an admin which, or write to the bot directly."
         channel = await self._workspace.channel(caller.channel)
         if channel.member:
             return ""
         return (
-            f"the bot is not in this channel: invite it with /invite @{self._workspace.home.bot_name}, "
+            f"The bot is not in this channel. Invite it with /invite @{self._workspace.home.bot_name}, "
             "or write to it directly."
         )

@@ -14,8 +14,8 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from bot.cards.card import Card
 from bot.chats.interface import ChatUnavailable, ChatUnreached
 from bot.chats.reconnect import reach
-from bot.chats.slack.channel_policy import Entrance
-from bot.chats.slack.download import Fetching
+from bot.chats.slack.channel_policy import ChannelPolicy
+from bot.chats.slack.download import Downloads
 from bot.chats.slack.ephemerals import Ephemerals
 from bot.chats.slack.errors import TROUBLES, error_of, missing, unavailable
 from bot.chats.slack.form_submit import FormSubmit
@@ -25,8 +25,8 @@ from bot.chats.slack.manifest import SCOPES
 from bot.chats.slack.messages import Messages
 from bot.chats.slack.replies import Replies
 from bot.chats.slack.shortcuts import Shortcuts
-from bot.chats.slack.transport import Door, Sockets
-from bot.chats.slack.upload import Sharing
+from bot.chats.slack.transport import HttpRequests, Sockets
+from bot.chats.slack.upload import Uploads
 from bot.chats.slack.workspace import CHAT, Home, Workspace, home_of, spaces_of
 from bot.config import SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_SECRET, SlackSettings
 from bot.dispatch.dispatcher import Dispatcher
@@ -72,7 +72,7 @@ class SlackChat:
         self._messages: Messages | None = None
         self._replies: Replies | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.way_in: Sockets | Door | None = None
+        self.way_in: Sockets | HttpRequests | None = None
 
     async def start(self) -> str:
         """Be there for people. Raises ChatUnavailable with one sentence."""
@@ -80,7 +80,7 @@ class SlackChat:
         try:
             return await self._begin()
         except ChatUnreached as absence:
-            log.warning("slack is not reached", reason=str(absence))
+            log.warning("Slack is not reached", reason=str(absence))
             self._tasks.append(asyncio.create_task(reach(CHAT, self._begin)))
             return "Slack, as soon as it is reached"
 
@@ -143,35 +143,35 @@ class SlackChat:
         try:
             await self._dispatch.forget_left(CHAT, await spaces_of(client))
         except TROUBLES as error:
-            log.info("it is not known in which workspaces the bot is", reason=error_of(error))
+            log.info("It is not known in which workspaces the bot is", reason=error_of(error))
         except CannotStore as error:
-            log.error("workspaces that removed the app could not be forgotten", reason=str(error))
+            log.error("Workspaces that removed the app could not be forgotten", reason=str(error))
         except Exception:
-            log.exception("workspaces that removed the app could not be looked for")
+            log.exception("Workspaces that removed the app could not be looked for")
 
     async def _start(self, session: aiohttp.ClientSession) -> str:
         client = self._client(session)
         try:
-            told = await client.auth_test()
+            identity = await client.auth_test()
         except TROUBLES as error:
             raise unavailable(error, SLACK_BOT_TOKEN) from error
-        _check_scopes(told)
-        home = home_of(told)
-        sharing = Sharing(client, session)
+        _check_scopes(identity)
+        home = home_of(identity)
+        uploads = Uploads(client, session)
         self._messages = Messages(
             client=client,
-            sharing=sharing,
+            uploads=uploads,
             drawings=Drawings(self._files, self._database),
             history=History(client),
         )
         self._replies = Replies(
             client=client,
             ephemerals=Ephemerals(client, session),
-            sharing=sharing,
+            uploads=uploads,
             files=self._files,
             database=self._database,
         )
-        app = self._app(session, told)
+        app = self._app(session, identity)
         self._listeners(client, session, home, self._replies).register(app)
         self.way_in = self._door(app)
         return f"Slack in {home.name}, by {await self.way_in.open()}"
@@ -207,38 +207,38 @@ class SlackChat:
             process_before_response=True,
         )
 
-    def _door(self, app: AsyncApp) -> Sockets | Door:
+    def _door(self, app: AsyncApp) -> Sockets | HttpRequests:
         if self._app_token:
             return Sockets(app, self._app_token)
         if not self._signing_secret:  # anybody could sign with an empty one
             raise ChatUnavailable(
                 f"Slack needs {SLACK_APP_TOKEN} or {SLACK_SECRET} beside {SLACK_BOT_TOKEN}."
             )
-        return Door(app, self._signing_secret, self._settings)
+        return HttpRequests(app, self._signing_secret, self._settings)
 
     def _listeners(
         self, client: AsyncWebClient, session: aiohttp.ClientSession, home: Home, replies: Replies
     ) -> Listeners:
         workspace = Workspace(client, home)
-        entrance = Entrance(self._settings, workspace)
+        policy = ChannelPolicy(self._settings, workspace)
         return Listeners(
             secret=self._bot_token,
             dispatch=self._dispatch,
             workspace=workspace,
-            entrance=entrance,
+            policy=policy,
             history=History(client),
             replies=replies,
             forms=FormSubmit(
                 dispatch=self._dispatch,
                 intake=self._intake,
-                fetching=Fetching(client, session),
+                downloads=Downloads(client, session),
             ),
             shortcuts=Shortcuts(
                 dispatch=self._dispatch,
                 workspace=workspace,
-                entrance=entrance,
+                policy=policy,
                 replies=replies,
-                fetching=Fetching(client, session),
+                downloads=Downloads(client, session),
             ),
         )
 

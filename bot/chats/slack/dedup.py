@@ -15,7 +15,7 @@ REMEMBERED = 10_000  # envelopes
 FOR = 3600.0  # seconds; Slack tells an event again within the hour
 
 
-class Once:
+class Deduplication:
     """Answers to what was heard, by its key: whoever comes again waits for the same answer."""
 
     def __init__(self) -> None:

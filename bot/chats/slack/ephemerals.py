@@ -56,10 +56,10 @@ class Ephemerals:
     async def send(self, to: Recipient, contents: Sequence[JSON]) -> None:
         """These messages in their order. Raises what Slack raises when no way is open."""
         for content in contents:
-            if not await self._answered(to, content) and not await self._beside(to, content):
-                await self._direct(to, content)
+            if not await self._send_to_address(to, content) and not await self._send_beside(to, content):
+                await self._send_directly(to, content)
 
-    async def _answered(self, to: Recipient, content: JSON) -> bool:
+    async def _send_to_address(self, to: Recipient, content: JSON) -> bool:
         """Whether the address that came with it took the message."""
         if not to.answerable:
             return False
@@ -73,10 +73,10 @@ class Ephemerals:
         except TROUBLES as error:
             taken, reason = False, error_of(error)
         if not taken:
-            log.info("the address of an answer took none", reason=reason[:200])
+            log.info("The address of an answer took none", reason=reason[:200])
         return taken
 
-    async def _beside(self, to: Recipient, content: JSON) -> bool:
+    async def _send_beside(self, to: Recipient, content: JSON) -> bool:
         """Whether it is shown in the channel, of which the bot has to be a member."""
         caller = to.caller
         try:
@@ -89,6 +89,6 @@ class Ephemerals:
             return False
         return True
 
-    async def _direct(self, to: Recipient, content: JSON) -> None:
+    async def _send_directly(self, to: Recipient, content: JSON) -> None:
         opened = await self._client.conversations_open(users=account(to.caller.person))
         await self._client.chat_postMessage(channel=opened["channel"]["id"], **content, **QUIET)

@@ -9,14 +9,14 @@ from bot.chats.interface import CardRefused, ChatUnavailable, ChatUnreached
 
 TROUBLES = (SlackApiError, aiohttp.ClientError, OSError, asyncio.TimeoutError)
 TOKEN = {
-    "invalid_auth": "it is not one of this app's",
-    "not_authed": "it is empty",
-    "not_allowed_token_type": "it is of another kind",
-    "account_inactive": "the app was removed from the workspace",
-    "token_revoked": "it was revoked",
-    "token_expired": "it has expired",
-    "no_permission": "it may not do this",
-    "org_login_required": "the workspace is being moved",
+    "invalid_auth": "It is not a token of this app",
+    "not_authed": "It is empty",
+    "not_allowed_token_type": "It is of another kind",
+    "account_inactive": "The app was removed from the workspace",
+    "token_revoked": "It was revoked",
+    "token_expired": "It has expired",
+    "no_permission": "It may not do this",
+    "org_login_required": "The workspace is being moved",
 }
 REMOVED = ("account_inactive", "token_revoked")  # the app is installed no more
 CLOSED = (  # a channel that takes no card, whatever the card is
@@ -45,20 +45,20 @@ PASSING = (  # troubles of Slack's own, or of the network: the same may be taken
     "team_added_to_org",
 )
 UNCHANGEABLE = ("edit_window_closed", "cant_update_message")  # the message stays as it is; another may do
-FULL = "this workspace has no room for more files."
-BLOCKED = "files may not be shared here with people of other companies."
+FULL = "This workspace has no room for more files."
+BLOCKED = "Files may not be shared here with people of other companies."
 REASONS = {  # of refusals that stay, for whom they concern
     "edit_window_closed": "Slack lets nobody change a message of that age.",
     "cant_update_message": "Slack does not let the bot change that message.",
-    "msg_blocks_too_long": "it is longer than what Slack takes.",
-    "msg_too_long": "it is longer than what Slack takes.",
-    "file_uploads_disabled": "uploads of files are switched off in this workspace.",
-    "file_upload_size_restricted": "this workspace takes no files of that size.",
+    "msg_blocks_too_long": "It is longer than what Slack accepts.",
+    "msg_too_long": "It is longer than what Slack accepts.",
+    "file_uploads_disabled": "File uploads are switched off in this workspace.",
+    "file_upload_size_restricted": "This workspace accepts no files of that size.",
     "storage_limit_reached": FULL,
     "over_file_storage_limit": FULL,
     "slack_connect_file_upload_sharing_blocked": BLOCKED,
     "slack_connect_blocked_file_type": BLOCKED,
-    "posting_to_general_channel_denied": "only some people may post in this channel.",
+    "posting_to_general_channel_denied": "Only some people may post in this channel.",
 }
 GONE = ("message_not_found", "thread_not_found", "cant_delete_message")
 
@@ -66,7 +66,7 @@ GONE = ("message_not_found", "thread_not_found", "cant_delete_message")
 def error_of(error: BaseException) -> str:
     """Slack's own word for what went wrong, or the error's kind where Slack said nothing."""
     if isinstance(error, SlackApiError):
-        return str(_told(error).get("error") or f"status {getattr(error.response, 'status_code', '')}")
+        return str(_data(error).get("error") or f"status {getattr(error.response, 'status_code', '')}")
     return type(error).__name__
 
 
@@ -85,7 +85,7 @@ def is_final(error: BaseException) -> bool:
     return isinstance(error, SlackApiError) and not is_passing(error) and not mended
 
 
-def refused(error: BaseException) -> CardRefused:
+def card_refusal(error: BaseException) -> CardRefused:
     """What a final refusal means for a card."""
     word = error_of(error)
     anew = word in UNCHANGEABLE
@@ -101,9 +101,11 @@ def sentence(error: BaseException, token: str) -> str:
     """For the operator: what is wrong with this token, or with what it may do."""
     word = error_of(error)
     if word == "missing_scope" and isinstance(error, SlackApiError):
-        return missing(token, str(_told(error).get("needed") or ""))
+        return missing(token, str(_data(error).get("needed") or ""))
     if word in TOKEN:
-        return f"Slack does not take {token}: {TOKEN[word]} ({word}). Copy it again from api.slack.com/apps."
+        return (
+            f"Slack does not accept {token}. {TOKEN[word]} ({word}). Copy it again from api.slack.com/apps."
+        )
     if not is_passing(error):
         return f"Slack cannot be used: {word}."
     return f"Slack cannot be reached ({word})."
@@ -113,11 +115,11 @@ def missing(token: str, scopes: str) -> str:
     """For the operator: the scopes that a token lacks."""
     several = "s" if "," in scopes else ""
     return (
-        f"the Slack app lacks the scope{several} {scopes.replace(',', ', ')}, which {token} must have: "
-        "add what is missing under OAuth & Permissions, or paste the manifest again, and reinstall the app."
+        f"The Slack app lacks the scope{several} {scopes.replace(',', ', ')}, which {token} must have. "
+        "Add what is missing under OAuth & Permissions, or paste the manifest again, and reinstall the app."
     )
 
 
-def _told(error: SlackApiError) -> dict[str, object]:
+def _data(error: SlackApiError) -> dict[str, object]:
     data = getattr(error.response, "data", error.response)
     return data if isinstance(data, dict) else {}

@@ -52,7 +52,12 @@ def _element(one: JSON, value: str) -> JSON:
         case "pictures":
             return {"type": "file_input", "filetypes": [*ENDINGS, ZIP], "max_files": MOST_FILES}
         case _:
-            return {"type": "plain_text_input", "multiline": one["long"], **_hinted(one), **_initial(value)}
+            return {
+                "type": "plain_text_input",
+                "multiline": one["long"],
+                **_placeholder(one),
+                **_initial(value),
+            }
 
 
 def _numbers(one: JSON, value: str) -> JSON:
@@ -63,7 +68,7 @@ def _numbers(one: JSON, value: str) -> JSON:
         if one[bound] is not None
     }
     initial = {"initial_value": _number(value)} if _is_number(value) else {}
-    return {"type": "number_input", "is_decimal_allowed": not whole, **bounds, **_hinted(one), **initial}
+    return {"type": "number_input", "is_decimal_allowed": not whole, **bounds, **_placeholder(one), **initial}
 
 
 def _select(one: JSON, value: str) -> JSON:
@@ -73,7 +78,7 @@ def _select(one: JSON, value: str) -> JSON:
     return {
         "type": "static_select",
         "options": options,
-        **_hinted(one),
+        **_placeholder(one),
         **({"initial_option": initial[0]} if initial else {}),
     }
 
@@ -86,14 +91,14 @@ def _option(value: str, about: str) -> JSON:
 def _loras(value: str, *, several: bool) -> JSON:
     """A list that is searched while somebody types."""
     chosen = [_option(name.strip(), "") for name in value.split(",") if name.strip()]
-    searched = {"min_query_length": 0, "placeholder": plain("search", 150)}
+    searched = {"min_query_length": 0, "placeholder": plain("Search", 150)}
     if several:
         initial = {"initial_options": chosen} if chosen else {}
         return {"type": "multi_external_select", **searched, **initial}
     return {"type": "external_select", **searched, **({"initial_option": chosen[0]} if chosen else {})}
 
 
-def _hinted(one: JSON) -> JSON:
+def _placeholder(one: JSON) -> JSON:
     usual = one["default"] if one["default"] not in EMPTY else one["otherwise"]
     return {"placeholder": plain(str(usual), 150)} if usual not in EMPTY else {}
 

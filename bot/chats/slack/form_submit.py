@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import partial
 
 from bot.chats.interface import Caller, CardReply, FormReply, RefusalReply, Reply
-from bot.chats.slack.download import Fetching
+from bot.chats.slack.download import Downloads
 from bot.chats.slack.forms import Origin, files, texts
 from bot.chats.slack.mrkdwn import JSON
 from bot.dispatch.dispatcher import Dispatcher
@@ -20,17 +20,17 @@ from engine.messages import InvalidRequest, JobId
 class FormSubmit:
     """Carries out the command of a form that was sent."""
 
-    def __init__(self, *, dispatch: Dispatcher, intake: Intake, fetching: Fetching) -> None:
+    def __init__(self, *, dispatch: Dispatcher, intake: Intake, downloads: Downloads) -> None:
         self._dispatch = dispatch
         self._intake = intake
-        self._fetching = fetching
+        self._downloads = downloads
 
     async def submit(self, caller: Caller, view: JSON, user: str, job: JobId) -> Reply:
         """The reply to the form that this user sent; a refusal knows the field that it is about."""
         origin = Origin.of(view)
         command = find(origin.command)
         try:
-            sent = await self._taken(caller, command, view, user)
+            sent = await self._take_files(caller, command, view, user)
         except OptionRefused as error:
             return RefusalReply(text=str(error), field=error.parameter.name)
         except InvalidRequest as error:
@@ -39,7 +39,7 @@ class FormSubmit:
         reply = await self._dispatch.fill(caller, command.name, values, job=job, origin=source)
         return replace(reply, text=sent.note) if isinstance(reply, CardReply) and sent.note else reply
 
-    async def _taken(self, caller: Caller, command: AnyCommand, view: JSON, user: str) -> FormFiles:
+    async def _take_files(self, caller: Caller, command: AnyCommand, view: JSON, user: str) -> FormFiles:
         """What its files become, once it has all that it has to have. Raises InvalidRequest."""
         origin, ids = Origin.of(view), files(view)
         for parameter in pictures_of(command):
@@ -47,7 +47,7 @@ class FormSubmit:
         earlier = await self._earlier(caller, command, origin)
         uploaded = [name for name in {**ids, **earlier} if ids.get(name) or earlier.get(name)]
         check_needed(command, texts(view), uploaded)
-        uploads = {name: [partial(self._fetching.open, file, user) for file in ids[name]] for name in ids}
+        uploads = {name: [partial(self._downloads.open, file, user) for file in ids[name]] for name in ids}
         return await take_files(self._intake, caller, command, uploads, earlier)
 
     async def _earlier(self, caller: Caller, command: AnyCommand, origin: Origin) -> Mapping[str, str]:

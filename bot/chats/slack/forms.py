@@ -37,8 +37,8 @@ class Origin:
     @classmethod
     def of(cls, view: JSON) -> "Origin":
         """The origin of a modal that is sent or changed."""
-        told = json.loads(view.get("private_metadata") or "{}")
-        return cls(**{**told, "files": tuple(told.get("files", ()))})
+        metadata = json.loads(view.get("private_metadata") or "{}")
+        return cls(**{**metadata, "files": tuple(metadata.get("files", ()))})
 
 
 def modal(
@@ -49,12 +49,16 @@ def modal(
     """The modal of a command with these values in it; `usual` are somebody's own defaults."""
     defined = definition(find(origin.command), usual or {})
     parameters = defined["parameters"]
-    unfolded = any(values.get(one["name"]) for one in parameters if one["more"])
-    shown = [one for one in parameters if unfolded or not one["more"]]
-    hidden = {one["name"]: values[one["name"]] for one in parameters if _is_kept(one, values)}
-    blocks = [block for one in shown for block in _blocks(one, values, origin)]
+    whole = any(values.get(parameter["name"]) for parameter in parameters if parameter["more"])
+    shown = [parameter for parameter in parameters if whole or not parameter["more"]]
+    hidden = {
+        parameter["name"]: values[parameter["name"]]
+        for parameter in parameters
+        if _is_kept(parameter, values)
+    }
+    blocks = [block for parameter in shown for block in _blocks(parameter, values, origin)]
     if len(shown) < len(parameters):
-        blocks.append(_unfold())
+        blocks.append(_unfold_button())
     origin = Origin(**{**_plain(origin), "hidden": hidden})
     return {
         "type": "modal",
@@ -67,15 +71,19 @@ def modal(
     }
 
 
-def unfolded(view: JSON) -> JSON:
+def unfold(view: JSON) -> JSON:
     """The same modal with all that it can ask; what was filled in stays where it is."""
     origin = Origin.of(view)
     there = [block for block in view["blocks"] if block["type"] != "actions"]
     seen = {block.get("block_id") for block in there}
-    rest = [one for one in _parameters(origin.command) if one["more"] and one["name"] not in seen]
-    more = [block for one in rest for block in _blocks(one, {}, origin)]
-    kept = ("type", "callback_id", "title", "submit", "close", "private_metadata")
-    return {**{name: view[name] for name in kept}, "blocks": [*there, *more]}
+    rest = [
+        parameter
+        for parameter in _parameters(origin.command)
+        if parameter["more"] and parameter["name"] not in seen
+    ]
+    more = [block for parameter in rest for block in _blocks(parameter, {}, origin)]
+    names = ("type", "callback_id", "title", "submit", "close", "private_metadata")
+    return {**{name: view[name] for name in names}, "blocks": [*there, *more]}
 
 
 def notice(title: str, text: str) -> JSON:
@@ -95,7 +103,7 @@ def files(view: JSON) -> dict[str, list[str]]:
     """The ids of the files in it, by parameter."""
     state = view["state"]["values"]
     return {
-        name: [str(one["id"]) for element in elements.values() for one in element.get("files") or ()]
+        name: [str(file["id"]) for element in elements.values() for file in element.get("files") or ()]
         for name, elements in state.items()
     }
 
@@ -105,8 +113,10 @@ def field_of(view: JSON, refusal: str) -> str:
     names = [str(block["block_id"]) for block in view["blocks"] if block["type"] == "input"]
     words = refusal.lower().translate(PUNCTUATION).split()
     flagged = [name for name in names if f"--{_label(name)}" in words]
-    told = sorted((name for name in names if _label(name) in words), key=lambda one: words.index(_label(one)))
-    return (flagged or told or names)[0]
+    named = sorted(
+        (name for name in names if _label(name) in words), key=lambda one: words.index(_label(one))
+    )
+    return (flagged or named or names)[0]
 
 
 def _label(name: str) -> str:
@@ -114,8 +124,8 @@ def _label(name: str) -> str:
 
 
 def _parameters(command: str, usual: Mapping[str, Any] | None = None) -> list[JSON]:
-    found: list[JSON] = definition(find(command), usual or {})["parameters"]
-    return found
+    parameters: list[JSON] = definition(find(command), usual or {})["parameters"]
+    return parameters
 
 
 def _plain(origin: Origin) -> JSON:
@@ -126,7 +136,7 @@ def _is_kept(one: JSON, values: Mapping[str, str]) -> bool:
     return bool(one["type"] == "hidden" and values.get(one["name"]))
 
 
-def _unfold() -> JSON:
+def _unfold_button() -> JSON:
     button = {"type": "button", "action_id": MORE, "value": MORE, "text": plain("More settings")}
     return {"type": "actions", "block_id": MORE, "elements": [button]}
 
@@ -139,9 +149,9 @@ def _blocks(one: JSON, values: Mapping[str, str], origin: Origin) -> Iterator[JS
     value = values.get(name, "")
     there = _there(value, origin) if kind == "pictures" else 0
     if there:
-        yield section(f"{pluralize(there, 'picture')} will be taken; add others below if you like.")
+        yield section(f"{pluralize(there, 'picture')} will be taken. Add others below if you like.")
     elif value and kind in FILES:
-        yield section(f"The {one['label']} of before will be taken; send another one below if you like.")
+        yield section(f"The {one['label']} of before will be taken. Send another one below if you like.")
     yield field(one, values.get(name, ""))
 
 
@@ -153,7 +163,7 @@ def _text(element: JSON) -> str:
     """What is in a filled-in element, as the command's form reads it."""
     chosen: Sequence[JSON] | None = element.get("selected_options")
     if chosen is not None:
-        return ", ".join(str(one["value"]) for one in chosen)
+        return ", ".join(str(option["value"]) for option in chosen)
     if element.get("selected_option"):
         return str(element["selected_option"]["value"])
     return str(element.get("value") or "")

@@ -43,37 +43,37 @@ class History:
         wanted = metadata(card.job, part)
         cursor = ""
         for _ in range(PAGES):
-            told = await self._page(channel, thread, f"{card.at - EARLIER:.6f}", cursor)
-            for message in told["messages"]:
+            page = await self._page(channel, thread, f"{card.at - EARLIER:.6f}", cursor)
+            for message in page["messages"]:
                 if message.get("metadata") == wanted:
                     return str(message["ts"])
-            cursor = (told.get("response_metadata") or {}).get("next_cursor") or ""
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
                 break
         return None
 
     async def message(self, channel: str, ts: str) -> JSON | None:
         """A message of a channel or of a thread in it; None when it is gone."""
-        return next((one for one in await self._thread(channel, ts) if one["ts"] == ts), None)
+        return next((reply for reply in await self._thread(channel, ts) if reply["ts"] == ts), None)
 
     async def above(self, channel: str, ts: str) -> str | None:
         """The ts of the message in whose thread a picture was shared by this one; None for any other."""
-        told = await self.message(channel, ts)
-        if told is None or not told.get("files") or _job_of(told) is not None:
+        message = await self.message(channel, ts)
+        if message is None or not message.get("files") or _job_of(message) is not None:
             return None
-        return told.get("thread_ts")
+        return message.get("thread_ts")
 
     async def files(self, channel: str, ts: str) -> list[str]:
         """The files that belong to a card: in its message, and shared by the bot in its thread."""
-        found: list[str] = []
-        for one in await self._own(channel, ts):
-            found.extend(str(file["id"]) for file in one.get("files", ()))
-            found.extend(str(block["slack_file"]["id"]) for block in pictures(one))
-        return list(dict.fromkeys(found))
+        ids: list[str] = []
+        for message in await self._own(channel, ts):
+            ids.extend(str(file["id"]) for file in message.get("files", ()))
+            ids.extend(str(block["slack_file"]["id"]) for block in pictures(message))
+        return list(dict.fromkeys(ids))
 
     async def parts(self, channel: str, ts: str) -> list[str]:
         """The messages that a card consists of, itself first: a training has the one above its thread."""
-        own = [one["ts"] for one in await self._own(channel, ts) if _job_of(one) is not None]
+        own = [message["ts"] for message in await self._own(channel, ts) if _job_of(message) is not None]
         return list(dict.fromkeys([ts, *reversed(own)]))
 
     async def _own(self, channel: str, ts: str) -> list[JSON]:
@@ -82,27 +82,27 @@ class History:
         if card is None:
             return []
         thread = await self._thread(channel, str(card.get("thread_ts") or ts), whole=True)
-        return [one for one in thread if one.get("user") == card.get("user")]
+        return [reply for reply in thread if reply.get("user") == card.get("user")]
 
     async def _thread(self, channel: str, ts: str, *, whole: bool = False) -> list[JSON]:
         bounds: dict[str, Any] = {} if whole else {"oldest": ts, "latest": ts, "inclusive": True}
         try:
-            told = await self._client.conversations_replies(
+            response = await self._client.conversations_replies(
                 channel=channel, ts=ts, limit=PAGE, include_all_metadata=True, **bounds
             )
         except SlackApiError as error:
             if error_of(error) not in ALREADY_GONE:
                 raise
             return []
-        return list(told["messages"])
+        return list(response["messages"])
 
     async def _page(self, channel: str, thread: str | None, oldest: str, cursor: str) -> Any:
-        told: JSON = {"channel": channel, "oldest": oldest, "limit": PAGE, "include_all_metadata": True}
+        query: JSON = {"channel": channel, "oldest": oldest, "limit": PAGE, "include_all_metadata": True}
         if cursor:
-            told["cursor"] = cursor
+            query["cursor"] = cursor
         if thread is not None:
-            return await self._client.conversations_replies(ts=thread, **told)
-        return await self._client.conversations_history(**told)
+            return await self._client.conversations_replies(ts=thread, **query)
+        return await self._client.conversations_history(**query)
 
 
 def pictures(message: JSON) -> Iterator[JSON]:
@@ -122,5 +122,5 @@ async def gently(call: Awaitable[object]) -> None:
 
 
 def _job_of(message: JSON) -> str | None:
-    told = message.get("metadata") or {}
-    return told.get("event_payload", {}).get("job") if told.get("event_type") == EVENT else None
+    metadata = message.get("metadata") or {}
+    return metadata.get("event_payload", {}).get("job") if metadata.get("event_type") == EVENT else None

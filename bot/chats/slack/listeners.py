@@ -9,15 +9,15 @@ from functools import partial
 from slack_bolt.async_app import AsyncAck, AsyncApp
 
 from bot.chats.interface import Caller, FormReply, RefusalReply, Reply, TextReply
-from bot.chats.slack.channel_policy import Entrance
-from bot.chats.slack.dedup import Once, job_of, key_of
+from bot.chats.slack.channel_policy import ChannelPolicy
+from bot.chats.slack.dedup import Deduplication, job_of, key_of
 from bot.chats.slack.emoji import EMOJI
 from bot.chats.slack.ephemerals import Recipient, recipient
 from bot.chats.slack.form_submit import FormSubmit
-from bot.chats.slack.forms import FORM, MORE, Origin, unfolded
+from bot.chats.slack.forms import FORM, MORE, Origin, unfold
 from bot.chats.slack.history import History
 from bot.chats.slack.manifest import PAINT_LIKE_THIS, TRAIN_ON_THESE, word_of
-from bot.chats.slack.mrkdwn import JSON, plain, unescaped
+from bot.chats.slack.mrkdwn import JSON, plain, unescape
 from bot.chats.slack.posts import Place
 from bot.chats.slack.replies import (
     ACK,
@@ -54,7 +54,7 @@ class Listeners:
         secret: str,
         dispatch: Dispatcher,
         workspace: Workspace,
-        entrance: Entrance,
+        policy: ChannelPolicy,
         replies: Replies,
         forms: FormSubmit,
         shortcuts: Shortcuts,
@@ -63,46 +63,46 @@ class Listeners:
         self._secret = secret
         self._dispatch = dispatch
         self._workspace = workspace
-        self._entrance = entrance
+        self._policy = policy
         self._replies = replies
         self._forms = forms
         self._shortcuts = shortcuts
         self._history = history
-        self._once = Once()
+        self._deduplication = Deduplication()
 
     def register(self, app: AsyncApp) -> None:
         """Let the app call these."""
-        app.command(ANY)(self._heard(self._command))
-        app.action(MORE)(self._heard(self._unfold))
-        app.action(ANY)(self._heard(self._press))
-        app.options(ANY)(self._heard(self._suggest))
-        app.view(FORM)(self._heard(self._submit))
-        app.shortcut(TRAIN_ON_THESE)(self._heard(self._shortcuts.train_on))
-        app.shortcut(PAINT_LIKE_THIS)(self._heard(self._shortcuts.paint_like))
-        app.event("reaction_added")(self._heard(self._reaction))
-        app.event("reaction_removed")(self._heard(self._reaction))
-        app.event("app_uninstalled")(self._heard(self._left))
+        app.command(ANY)(self._hear(self._command))
+        app.action(MORE)(self._hear(self._unfold))
+        app.action(ANY)(self._hear(self._press))
+        app.options(ANY)(self._hear(self._suggest))
+        app.view(FORM)(self._hear(self._submit))
+        app.shortcut(TRAIN_ON_THESE)(self._hear(self._shortcuts.train_on))
+        app.shortcut(PAINT_LIKE_THIS)(self._hear(self._shortcuts.paint_like))
+        app.event("reaction_added")(self._hear(self._reaction))
+        app.event("reaction_removed")(self._hear(self._reaction))
+        app.event("app_uninstalled")(self._hear(self._forget_team))
 
-    async def _left(self, body: JSON) -> JSON:
+    async def _forget_team(self, body: JSON) -> JSON:
         """The app was removed from the workspace: nothing of it stays."""
         await self._dispatch.forget_space(CHAT, self._workspace.home.space(str(body["team_id"])))
         return {}
 
-    def _heard(self, listen: Listen) -> Callable[[AsyncAck, JSON], Awaitable[None]]:
+    def _hear(self, listen: Listen) -> Callable[[AsyncAck, JSON], Awaitable[None]]:
         async def listener(ack: AsyncAck, body: JSON) -> None:
             key = key_of(body)
-            answer = await (self._once.answer(key, lambda: listen(body)) if key else listen(body))
+            answer = await (self._deduplication.answer(key, lambda: listen(body)) if key else listen(body))
             await ack(dict(answer) if answer else "")
 
         return listener
 
     async def _command(self, body: JSON) -> JSON:
         until = time.monotonic() + ACK
-        name, text = word_of(str(body["command"])), unescaped(str(body.get("text") or "")).strip()
+        name, text = word_of(str(body["command"])), unescape(str(body.get("text") or "")).strip()
         caller = await self._workspace.caller(body, str(body["channel_id"]))
         to = recipient(caller, body)
         command = COMMANDS.get(name)
-        text, alone = _apart(text) if command is not None and command.private else (text, False)
+        text, alone = _split_private(text) if command is not None and command.private else (text, False)
         place = await self._replies.direct(caller) if alone else caller
         sink = SlackSink(
             self._replies,
@@ -119,7 +119,7 @@ class Listeners:
         """What the dispatcher replies; None is somebody to whom nothing can be sent."""
         if caller is None:
             return RefusalReply(text=UNSENT)
-        refusal = await self._entrance.refusal(caller, name)
+        refusal = await self._policy.refusal(caller, name)
         if refusal:
             return RefusalReply(text=refusal)
         command = COMMANDS.get(name)
@@ -139,19 +139,25 @@ class Listeners:
         return await self._replies.acknowledge(asking, sink)
 
     async def _unfold(self, body: JSON) -> JSON:
-        await self._replies.change(body["view"]["id"], unfolded(body["view"]))
+        await self._replies.change(body["view"]["id"], unfold(body["view"]))
         return {}
 
     async def _suggest(self, body: JSON) -> JSON:
         """LoRAs for what was typed, with their weights where several can be chosen."""
         origin = Origin.of(body.get("view") or {})
         caller = await self._workspace.caller(body, origin.channel)
-        found = await self._dispatch.loras(caller, str(body.get("value") or ""), limit=25)
-        single = {one.name for one in find(origin.command).parameters if one.kind == "lora"}
+        suggestions = await self._dispatch.loras(caller, str(body.get("value") or ""), limit=25)
+        single = {
+            suggestion.name for suggestion in find(origin.command).parameters if suggestion.kind == "lora"
+        }
         if body["action_id"] in single:
-            found = [replace(one, value=one.value.partition(":")[0]) for one in found]
+            suggestions = [
+                replace(suggestion, value=suggestion.value.partition(":")[0]) for suggestion in suggestions
+            ]
         options = [
-            {"text": plain(one.label, 75), "value": one.value} for one in found if len(one.value) <= 150
+            {"text": plain(suggestion.label, 75), "value": suggestion.value}
+            for suggestion in suggestions
+            if len(suggestion.value) <= 150
         ]
         return {"options": options}
 
@@ -169,7 +175,7 @@ class Listeners:
         """What the dispatcher replies to the values of a modal, and to its files."""
         view, user = body["view"], user_of(body)
         job = job_of(self._secret, str(view["id"]))
-        refusal = await self._entrance.refusal(caller, origin.command)
+        refusal = await self._policy.refusal(caller, origin.command)
         if refusal:
             return RefusalReply(text=refusal)
         return await self._forms.submit(caller, view, user, job)
@@ -207,12 +213,12 @@ class Listeners:
 
 def _may_run_task(line: str) -> bool:
     """Whether the answer to this may wait for the engine: then nothing is filed before Slack is answered."""
-    return line.lower().startswith(tuple(name for name, one in COMMANDS.items() if runs_task(one)))
+    return line.lower().startswith(tuple(name for name, command in COMMANDS.items() if runs_task(command)))
 
 
-def _apart(text: str) -> tuple[str, bool]:
+def _split_private(text: str) -> tuple[str, bool]:
     """The text without the flag that keeps it private, whatever dashes that has, and whether it was there."""
-    found = [word for word in WORD.finditer(text) if (one := read_flag(word[0])) and one.name == PRIVATE]
-    for word in reversed(found):
+    flags = [word for word in WORD.finditer(text) if (flag := read_flag(word[0])) and flag.name == PRIVATE]
+    for word in reversed(flags):
         text = text[: word.start()] + text[word.end() :]
-    return text.strip(), bool(found)
+    return text.strip(), bool(flags)

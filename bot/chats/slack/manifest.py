@@ -92,7 +92,9 @@ def _app(url: str, prefix: str) -> dict[str, Any]:
             },
             "bot_user": {"display_name": "atelier", "always_online": True},
             "shortcuts": [_shortcut(one, name) for one, name in SHORTCUTS.items()],
-            "slash_commands": [_slash(_prefixed(slash, prefix), word, url) for slash, word in SLASH.items()],
+            "slash_commands": [
+                _slash(_with_prefix(slash, prefix), word, url) for slash, word in SLASH.items()
+            ],
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
@@ -110,7 +112,7 @@ def _shortcut(callback_id: str, name: str) -> dict[str, Any]:
     return {"name": name, "type": "message", "callback_id": callback_id, "description": about}
 
 
-def _prefixed(slash: str, prefix: str) -> str:
+def _with_prefix(slash: str, prefix: str) -> str:
     return f"/{prefix}-{slash.removeprefix('/')}" if prefix else slash
 
 

@@ -14,11 +14,11 @@ from bot.cards.card_text import short
 from bot.chats.interface import CardRefused, NotYet
 from bot.chats.slack.cards import Shown, blocks, fallback
 from bot.chats.slack.edit_budget import Budget
-from bot.chats.slack.errors import CLOSED, GONE, TROUBLES, error_of, is_final, refused
+from bot.chats.slack.errors import CLOSED, GONE, TROUBLES, card_refusal, error_of, is_final
 from bot.chats.slack.history import History, gently, pictures
 from bot.chats.slack.mrkdwn import QUIET, messages
-from bot.chats.slack.posts import Place, Posting
-from bot.chats.slack.upload import NotShared, Sharing
+from bot.chats.slack.posts import Place, Posts
+from bot.chats.slack.upload import NotShared, Uploads
 from bot.chats.slack.workspace import account
 from bot.images.card_images import Drawing, Drawings
 from bot.images.encode import TooLarge
@@ -31,8 +31,8 @@ GOING_ON = ("queued", "running")  # states of cards that change again by themsel
 ROUNDS = 8  # of such tries, some minutes in all, after which the card stays without its picture
 UNSEEN = "Slack has the picture and does not show it."
 UNSHARED = "Slack takes the picture and shows it nowhere."
-LARGE = "the picture is larger than what Slack takes."
-NOTE = "the picture could not be put into Slack yet: ✉️ sends it to you."
+LARGE = "The picture is larger than what Slack accepts."
+NOTE = "The picture could not be put into Slack yet. ✉️ sends it to you."
 
 log = structlog.get_logger(__name__)
 
@@ -53,13 +53,13 @@ class Messages:
     """Shows cards and takes them away."""
 
     def __init__(
-        self, *, client: AsyncWebClient, sharing: Sharing, drawings: Drawings, history: History
+        self, *, client: AsyncWebClient, uploads: Uploads, drawings: Drawings, history: History
     ) -> None:
         self._client = client
-        self._sharing = sharing
+        self._uploads = uploads
         self._drawings = drawings
         self._history = history
-        self._posting = Posting(client, history)
+        self._posts = Posts(client, history)
         self._budget = Budget()
         self._states: FIFOCache[str, State] = FIFOCache(KEPT)
         self._unseen: dict[str, int] = {}  # how often a message's picture was not shown in the end
@@ -67,11 +67,11 @@ class Messages:
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Make the message show the card, or post it. Raises CardRefused, NotYet, and what Slack raises."""
         try:
-            return await self._shown(channel, message, card)
+            return await self._show(channel, message, card)
         except SlackApiError as error:
             if not is_final(error):
                 raise
-            raise refused(error) from error
+            raise card_refusal(error) from error
 
     async def remove(self, channel: str, message: str) -> None:
         """Take the message away, with the pictures in its thread. Raises CardRefused."""
@@ -79,13 +79,13 @@ class Messages:
         self._states.pop(place.key, None)
         try:
             for file in await self._history.files(place.channel, place.ts):
-                await gently(self._sharing.remove(file))
+                await gently(self._uploads.remove(file))
             for ts in await self._history.parts(place.channel, place.ts):
                 await gently(self._client.chat_delete(channel=place.channel, ts=ts))
         except SlackApiError as error:
             if not is_final(error):
                 raise
-            raise refused(error) from error
+            raise card_refusal(error) from error
 
     async def tell(self, card: Card, text: str) -> None:
         """Tell the job's owner by direct message, if Slack lets it through."""
@@ -94,22 +94,24 @@ class Messages:
             for content in messages(text):
                 await self._client.chat_postMessage(channel=opened["channel"]["id"], **content, **QUIET)
         except SlackApiError as error:
-            log.warning("nobody is told", job=card.job, reason=error_of(error))
+            log.warning("Nobody is told", job=card.job, reason=error_of(error))
 
-    async def _shown(self, channel: str, message: str | None, card: Card) -> str:
-        drawings = [one for one in self._drawings.of(card) if one.what != "preview" and not one.hidden]
+    async def _show(self, channel: str, message: str | None, card: Card) -> str:
+        drawings = [
+            drawing for drawing in self._drawings.of(card) if drawing.what != "preview" and not drawing.hidden
+        ]
         if message is None:
-            place, right = await self._posting.first(channel, card)
+            place, right = await self._posts.first(channel, card)
         else:
             place, right = Place.of(message), False
         if right:
             self._states[place.key] = State(thread=place.thread)
         if drawings or not right:
-            place = await self._right(place, card, drawings)
-        self._posting.noted(card.job)
+            place = await self._show_rightly(place, card, drawings)
+        self._posts.forget_place(card.job)
         return place.key
 
-    async def _right(self, place: Place, card: Card, drawings: Sequence[Drawing]) -> Place:
+    async def _show_rightly(self, place: Place, card: Card, drawings: Sequence[Drawing]) -> Place:
         """Where the card is right in the end: not here, if somebody took the message away."""
         wait = self._budget.take(last=card.state not in GOING_ON)
         if wait:
@@ -119,7 +121,7 @@ class Messages:
         except SlackApiError as error:
             if error_of(error) not in (*CLOSED, *GONE):
                 raise
-            place, new = await self._posting.direct(card, error_of(error), gone=place)
+            place, new = await self._posts.direct(card, error_of(error), gone=place)
             if new:
                 self._states[place.key] = State(thread=place.thread)
             await self._edit(place, card, drawings)
@@ -129,39 +131,45 @@ class Messages:
         """The message as the card is now; files that it showed before and shows no more are deleted."""
         state = self._states.get(place.key)
         if state is None:
-            state = await self._known(place) if drawings else State(thread=place.ts)
+            state = await self._read_state(place) if drawings else State(thread=place.ts)
         note, trouble = "", None
         try:
             note = await self._upload(place, state, drawings)
         except (*TROUBLES, NotShared, TooLarge) as error:
-            log.warning("a picture was not shared", job=card.job, reason=error_of(error))
+            log.warning("A picture was not shared", job=card.job, reason=error_of(error))
             if error_of(error) in CLOSED:
                 raise
             if isinstance(error, NotShared | TooLarge) or is_final(error):
                 self._budget.give_back()
                 raise _without_picture(error) from error
             note, trouble = NOTE, error
-        there = [one for one in drawings if one.key in state.files]
-        await self._update(place, card, [_image(one, state.files[one.key]) for one in there], note)
+        there = [drawing for drawing in drawings if drawing.key in state.files]
+        await self._update(
+            place, card, [_image(drawing, state.files[drawing.key]) for drawing in there], note
+        )
         if trouble is not None:
             raise trouble
-        for key in state.files.keys() - {one.key for one in drawings} if drawings else ():
-            await gently(self._sharing.remove(state.files.pop(key)))
+        for key in state.files.keys() - {drawing.key for drawing in drawings} if drawings else ():
+            await gently(self._uploads.remove(state.files.pop(key)))
 
     async def _upload(self, place: Place, state: State, drawings: Sequence[Drawing]) -> str:
         """Put into Slack what it does not have of these; what there is to say about it."""
-        new = [one for one in drawings if one.key not in state.files]
+        new = [drawing for drawing in drawings if drawing.key not in state.files]
         if not new:
             return ""
-        drawn = [await one.draw(LARGEST) for one in new]
+        drawn = [await drawing.draw(LARGEST) for drawing in new]
         named = [
-            (f"{one.key}.{fit.name.rpartition('.')[2]}", short(one.title, 200) or one.what, fit.content)
-            for one, fit in zip(new, drawn, strict=True)
+            (
+                f"{drawing.key}.{fit.name.rpartition('.')[2]}",
+                short(drawing.title, 200) or drawing.what,
+                fit.content,
+            )
+            for drawing, fit in zip(new, drawn, strict=True)
         ]
-        ids = await self._sharing.share(place.channel, state.thread, named)
-        state.files |= dict(zip((one.key for one in new), ids, strict=True))
+        ids = await self._uploads.share(place.channel, state.thread, named)
+        state.files |= dict(zip((drawing.key for drawing in new), ids, strict=True))
         self._states[place.key] = state  # should the message fail, they are not shared again
-        return " ".join(filter(None, (one.note for one in drawn)))
+        return " ".join(filter(None, (drawing.note for drawing in drawn)))
 
     async def _update(self, place: Place, card: Card, images: Sequence[Shown], note: str) -> None:
         """One chat.update; a picture that Slack still works on is tried again, then left out."""
@@ -171,7 +179,7 @@ class Messages:
             except SlackApiError as error:
                 if error_of(error) != "invalid_blocks" or not images:
                     raise
-                log.info("slack does not show a picture yet", job=card.job)
+                log.info("Slack does not show a picture yet", job=card.job)
                 await asyncio.sleep(PAUSE)
                 self._budget.take(last=True)
             else:
@@ -193,20 +201,20 @@ class Messages:
             link_names=False,
         )
 
-    async def _known(self, place: Place) -> State:
+    async def _read_state(self, place: Place) -> State:
         """After a restart: what the message shows, as Slack has it."""
-        told = await self._history.message(place.channel, place.ts)
-        if told is None:
+        shown = await self._history.message(place.channel, place.ts)
+        if shown is None:
             return State(thread=place.ts)
-        files = {one["block_id"]: one["slack_file"]["id"] for one in pictures(told)}
-        return State(thread=str(told.get("thread_ts") or place.ts), files=files)
+        files = {block["block_id"]: block["slack_file"]["id"] for block in pictures(shown)}
+        return State(thread=str(shown.get("thread_ts") or place.ts), files=files)
 
 
 def _without_picture(error: BaseException) -> CardRefused:
     """Why the card has to do without its picture for good."""
     if isinstance(error, NotShared):
         return CardRefused(UNSHARED, bare=True)
-    return CardRefused(LARGE, bare=True) if isinstance(error, TooLarge) else refused(error)
+    return CardRefused(LARGE, bare=True) if isinstance(error, TooLarge) else card_refusal(error)
 
 
 def _image(drawing: Drawing, file: str) -> Shown:

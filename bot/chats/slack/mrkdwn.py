@@ -16,14 +16,14 @@ LITERAL = 2800  # characters of one preformatted block
 ESCAPED = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text for where Slack reads markup: "<!channel>" stays those characters."""
     for sign, written in ESCAPED:
         text = text.replace(sign, written)
     return text
 
 
-def unescaped(text: str) -> str:
+def unescape(text: str) -> str:
     """What somebody typed into a slash command, which Slack hands on escaped."""
     for sign, written in reversed(ESCAPED):
         text = text.replace(written, sign)
@@ -54,12 +54,12 @@ def literal(text: str) -> JSON:
 def messages(text: str) -> list[JSON]:
     """The messages that these words need: a sentence is shown as such, several lines in boxes."""
     if "\n" not in text and len(text) <= SECTION:
-        return [{"text": escaped(text), "blocks": [section(text)]}]
-    pages = packed([literal(part)] for part in parts(text, LITERAL))
-    return [{"text": escaped(short(text, SECTION)), "blocks": page} for page in pages]
+        return [{"text": escape(text), "blocks": [section(text)]}]
+    pages = pack([literal(part)] for part in parts(text, LITERAL))
+    return [{"text": escape(short(text, SECTION)), "blocks": page} for page in pages]
 
 
-def packed(groups: Iterable[list[JSON]]) -> list[list[JSON]]:
+def pack(groups: Iterable[list[JSON]]) -> list[list[JSON]]:
     """Groups of blocks in as few messages as Slack takes, each group whole."""
     pages: list[list[JSON]] = []
     for group in groups:

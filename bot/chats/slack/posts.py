@@ -13,7 +13,7 @@ from bot.chats.interface import CardRefused
 from bot.chats.slack.cards import blocks, fallback
 from bot.chats.slack.errors import CLOSED, error_of
 from bot.chats.slack.history import CARD, THREAD, History, metadata
-from bot.chats.slack.mrkdwn import JSON, QUIET, escaped, section
+from bot.chats.slack.mrkdwn import JSON, QUIET, escape, section
 from bot.chats.slack.workspace import account
 from engine.messages import JobId
 
@@ -39,7 +39,7 @@ class Place:
         return cls(channel=channel, ts=ts)
 
 
-class Posting:
+class Posts:
     """Posts cards, in the channel or where that is closed to their people."""
 
     def __init__(self, client: AsyncWebClient, history: History) -> None:
@@ -49,7 +49,7 @@ class Posting:
         self._tried: set[tuple[JobId, str]] = set()  # posts of which nobody knows whether they came through
         self._places: dict[JobId, Place] = {}  # where cards are that their rows do not know of yet
 
-    def noted(self, job: JobId) -> None:
+    def forget_place(self, job: JobId) -> None:
         """The job's row is told where its card is."""
         self._places.pop(job, None)
 
@@ -68,10 +68,10 @@ class Posting:
 
     async def direct(self, card: Card, reason: str, gone: Place | None = None) -> tuple[Place, bool]:
         """The card goes to its person: its channel takes it no more, or it is gone. Raises CardRefused."""
-        known = self._places.get(card.job)
-        if known is not None and known != gone:
-            return known, False
-        log.info("a channel takes no card", job=card.job, reason=reason)
+        place = self._places.get(card.job)
+        if place is not None and place != gone:
+            return place, False
+        log.info("A channel takes no card", job=card.job, reason=reason)
         try:
             opened = await self._client.conversations_open(users=account(card.person_key))
             place, new = await self._post(opened["channel"]["id"], card)
@@ -79,7 +79,7 @@ class Posting:
             if error_of(error) not in CLOSED:
                 raise
             raise CardRefused(
-                f"its channel takes none ({reason}), nor do your direct messages ({error_of(error)})."
+                f"Neither its channel ({reason}) nor your direct messages ({error_of(error)}) accept it."
             ) from error
         self._places[card.job] = place
         return place, new
@@ -88,12 +88,12 @@ class Posting:
         """A training gets a thread of its own, with its card in it."""
         thread = None
         if card.kind == "train":
-            thread, _ = await self._posted(channel, card, THREAD, None, _starter(card))
+            thread, _ = await self._post_once(channel, card, THREAD, None, _starter(card))
         body = {"text": fallback(card), "blocks": blocks(card, ())}
-        ts, right = await self._posted(channel, card, CARD, thread, body)
+        ts, right = await self._post_once(channel, card, CARD, thread, body)
         return Place(channel=channel, ts=ts, thread=thread or ts), right
 
-    async def _posted(
+    async def _post_once(
         self, channel: str, card: Card, part: str, thread: str | None, body: JSON
     ) -> tuple[str, bool]:
         """The message's ts, and whether it is new.
@@ -102,11 +102,11 @@ class Posting:
         """
         tried = (card.job, part)
         if tried in self._tried or card.at < self._since:
-            found = await self._history.find(channel, thread, card, part)
-            if found is not None:
-                return found, False
+            ts = await self._history.find(channel, thread, card, part)
+            if ts is not None:
+                return ts, False
         self._tried.add(tried)
-        told = await self._client.chat_postMessage(
+        response = await self._client.chat_postMessage(
             channel=channel,
             metadata=metadata(card.job, part),
             thread_ts=thread,
@@ -114,10 +114,10 @@ class Posting:
             **QUIET,
         )
         self._tried.discard(tried)
-        return str(told["ts"]), True
+        return str(response["ts"]), True
 
 
 def _starter(card: Card) -> JSON:
     """The message in the channel from which a training's thread hangs."""
-    told = f"{LEARNING} {card.person} teaches a LoRA: {short(card.title, 500)}. How it goes is in the thread."
-    return {"text": escaped(told), "blocks": [section(told)]}
+    text = f"{LEARNING} {card.person} teaches a LoRA: {short(card.title, 500)}. How it goes is in the thread."
+    return {"text": escape(text), "blocks": [section(text)]}

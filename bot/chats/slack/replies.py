@@ -27,7 +27,7 @@ from bot.chats.slack.errors import TROUBLES, error_of
 from bot.chats.slack.forms import Origin, field_of, modal, notice
 from bot.chats.slack.lora_blocks import SHOWN, lora_messages
 from bot.chats.slack.mrkdwn import JSON, QUIET, messages
-from bot.chats.slack.upload import NotShared, Sharing
+from bot.chats.slack.upload import NotShared, Uploads
 from bot.chats.slack.workspace import CHAT, account
 from bot.images.gallery_sheet import hung
 from commands.answers import Form, SmallPicture
@@ -40,14 +40,14 @@ from storage.database import Database
 from storage.files import Files
 from storage.people import find_person
 
-TOO_LATE = "that took too long for a form: please do it again."
-SENT = "it comes to you by direct message."
+TOO_LATE = "That took too long for a form. Do it again."
+SENT = "It comes to you by direct message."
 PICTURE = "The picture comes to you by direct message."
-UNSENT = "it could not be sent to you: write to the bot once, then try again."
+UNSENT = "It could not be sent to you. Write to the bot once, then try again."
 PATIENCE = 1.8  # seconds that an answer may take until Slack is told that it takes longer
 ACK = 2.5  # seconds after which Slack may not show any more what comes with the acknowledgement
-LOOKING = "The engine is looking at it; the answer comes into the channel, for you alone."
-READING = "Your files are being read; the answer comes into the channel."
+LOOKING = "The engine is looking at it. The answer comes into the channel, for you alone."
+READING = "Your files are being read. The answer comes into the channel."
 LAST_WORDS = 5.0  # seconds that answers under way have when the chat is closed
 
 log = structlog.get_logger(__name__)
@@ -61,20 +61,20 @@ class Replies:
         *,
         client: AsyncWebClient,
         ephemerals: Ephemerals,
-        sharing: Sharing,
+        uploads: Uploads,
         files: Files,
         database: Database,
     ) -> None:
         self._client = client
         self._ephemerals = ephemerals
-        self._sharing = sharing
+        self._uploads = uploads
         self._files = files
         self._database = database
         self._tasks: set[asyncio.Task[None]] = set()
 
     def later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this after the answer; what Slack does not take is nobody's fault here."""
-        task = asyncio.create_task(_tried(work))
+        task = asyncio.create_task(_log_failure(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -98,7 +98,7 @@ class Replies:
         try:
             opened = await self._client.conversations_open(users=account(caller.person))
         except TROUBLES as error:
-            log.warning("nobody can be written to", reason=error_of(error))
+            log.warning("Nobody can be written to", reason=error_of(error))
             return None
         return replace(caller, channel=str(opened["channel"]["id"]), direct=True)
 
@@ -109,8 +109,10 @@ class Replies:
     async def show(self, to: Recipient, loras: Sequence[LoraView], text: str) -> None:
         """Tell this person of LoRAs, and nobody else; what they paint comes by direct message."""
         cards = lora_cards(loras)[:SHOWN]
-        pictures = [SmallPicture(sha256=one.thumbnail, caption=one.name) for one in cards if one.thumbnail]
-        await self._ephemerals.say(to, told_of_picture(to, text) if pictures else text)
+        pictures = [
+            SmallPicture(sha256=card.thumbnail, caption=card.name) for card in cards if card.thumbnail
+        ]
+        await self._ephemerals.say(to, with_picture_note(to, text) if pictures else text)
         await self._ephemerals.send(to, lora_messages(cards))
         if pictures:
             sheet = await hung(self._files, pictures)
@@ -118,7 +120,7 @@ class Replies:
 
     async def draw(self, to: Recipient, name: str, content: bytes) -> None:
         """Send this person a picture, and nobody else: Slack shows nobody a file in an ephemeral message."""
-        if not await self._sent(to.caller, [(name, name, content)]):
+        if not await self._send_files(to.caller, [(name, name, content)]):
             await self.tell(to, UNSENT)
 
     async def open(self, trigger: str, view: JSON) -> str:
@@ -127,7 +129,7 @@ class Replies:
             await self._client.views_open(trigger_id=trigger, view=view)
         except SlackApiError as error:
             log.warning(
-                "a modal did not open",
+                "A modal did not open",
                 reason=error_of(error),
                 told=str(error.response.get("response_metadata")),
             )
@@ -151,23 +153,25 @@ class Replies:
         try:
             contents = [(name, name, await self._files.get(sha256)) for name, sha256 in files]
         except OSError as error:
-            log.warning("a file could not be read", reason=error_of(error))
+            log.warning("A file could not be read", reason=error_of(error))
             await self.tell(to, UNSENT)
             return
-        sent = await self._sent(to.caller, contents, text)
+        sent = await self._send_files(to.caller, contents, text)
         if not sent or not to.caller.direct:
             await self.tell(to, SENT if sent else UNSENT)
 
-    async def _sent(self, caller: Caller, contents: Sequence[tuple[str, str, bytes]], text: str = "") -> bool:
+    async def _send_files(
+        self, caller: Caller, contents: Sequence[tuple[str, str, bytes]], text: str = ""
+    ) -> bool:
         """Whether these files (name, title, content) are in the person's conversation with the bot."""
         try:
             opened = await self._client.conversations_open(users=account(caller.person))
             channel = opened["channel"]["id"]
-            await self._sharing.share(channel, None, contents)
+            await self._uploads.share(channel, None, contents)
             for content in messages(text) if text else ():
                 await self._client.chat_postMessage(channel=channel, **content, **QUIET)
         except (*TROUBLES, NotShared) as error:
-            log.warning("a file could not be sent", reason=error_of(error))
+            log.warning("A file could not be sent", reason=error_of(error))
             return False
         return True
 
@@ -221,7 +225,7 @@ class SlackSink:
 
     async def show_image(self, reply: ImageReply) -> None:
         """The words here, the picture by direct message."""
-        await self._tell(told_of_picture(self._to, reply.text))
+        await self._tell(with_picture_note(self._to, reply.text))
         await self._replies.draw(self._to, reply.name, reply.content)
 
     async def show_loras(self, reply: LorasReply) -> None:
@@ -307,15 +311,15 @@ async def _answer(asking: Awaitable[Reply], sink: SlackSink, patience: float | N
         sink.acknowledge()
 
 
-def told_of_picture(to: Recipient, text: str) -> str:
+def with_picture_note(to: Recipient, text: str) -> str:
     """The words, and where to look for the picture that belongs to them."""
     return text if to.caller.direct else f"{text}\n{PICTURE}"
 
 
-async def _tried(work: Coroutine[Any, Any, None]) -> None:
+async def _log_failure(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except TROUBLES as error:
-        log.warning("slack took no answer", reason=error_of(error))
+        log.warning("Slack took no answer", reason=error_of(error))
     except Exception:
-        log.exception("unexpected error")
+        log.exception("Unexpected error")

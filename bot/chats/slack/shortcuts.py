@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from bot.chats.interface import Caller, FormReply, RefusalReply, Reply
-from bot.chats.slack.channel_policy import Entrance
-from bot.chats.slack.download import Fetching
+from bot.chats.slack.channel_policy import ChannelPolicy
+from bot.chats.slack.download import Downloads
 from bot.chats.slack.ephemerals import recipient
 from bot.chats.slack.fields import MOST_FILES
-from bot.chats.slack.mrkdwn import JSON, unescaped
+from bot.chats.slack.mrkdwn import JSON, unescape
 from bot.chats.slack.replies import Replies, ShortcutSink
 from bot.chats.slack.workspace import Workspace, user_of
 from bot.dispatch.dispatcher import Dispatcher
@@ -20,7 +20,7 @@ from engine.messages import InvalidRequest
 
 KINDS = ("image/", "application/zip")
 LONGEST_PROMPT = 2000  # characters of a message that are taken
-NOTHING_LIKE_IT = "this message shows no picture of the bot's, and it has no words to paint."
+NOTHING_LIKE_IT = "This message shows no picture of the bot's, and it has no words to paint."
 
 
 class Shortcuts:
@@ -31,22 +31,22 @@ class Shortcuts:
         *,
         dispatch: Dispatcher,
         workspace: Workspace,
-        entrance: Entrance,
+        policy: ChannelPolicy,
         replies: Replies,
-        fetching: Fetching,
+        downloads: Downloads,
     ) -> None:
         self._dispatch = dispatch
         self._workspace = workspace
-        self._entrance = entrance
+        self._policy = policy
         self._replies = replies
-        self._fetching = fetching
+        self._downloads = downloads
 
     async def train_on(self, body: JSON) -> JSON:
         """The form of /train with the pictures of a message, if the caller posted them."""
         caller = await self._workspace.caller(body, str(body["channel"]["id"]))
         files: tuple[str, ...] = ()
         try:
-            described = await self._fetching.described(body["message"].get("files") or ())
+            described = await self._downloads.describe(body["message"].get("files") or ())
             files, refusal = pictures_in(described, user_of(body))
         except InvalidRequest as error:
             refusal = str(error)
@@ -65,7 +65,7 @@ class Shortcuts:
         return await self._replies.acknowledge(self._paint_form(caller, shown, button), sink)
 
     async def _train_form(self, caller: Caller, refusal: str) -> Reply:
-        refusal = refusal or await self._entrance.refusal(caller, train.name)
+        refusal = refusal or await self._policy.refusal(caller, train.name)
         if refusal:
             return RefusalReply(text=refusal)
         return FormReply(form=Form(command=train.name, values={}))
@@ -81,7 +81,7 @@ class Shortcuts:
     async def _paint_form(self, caller: Caller, shown: JSON, button: str) -> Reply:
         if button:
             return await self._dispatch.press(caller, button)
-        words = unescaped(str(shown.get("text") or "")).strip()
+        words = unescape(str(shown.get("text") or "")).strip()
         if read_recipe(words) is not None:
             return await self._dispatch.read_recipe(caller, words)
         if not words or shown.get("user") == self._workspace.home.bot:
@@ -91,14 +91,14 @@ class Shortcuts:
 
 def pictures_in(files: Sequence[JSON], user: str) -> tuple[tuple[str, ...], str]:
     """The ids of a message's pictures, and why they cannot be trained on by this person, if so."""
-    found = [one for one in files if str(one.get("mimetype")).startswith(KINDS)]
-    if not found:
-        return (), "there are no pictures in this message."
-    if any(one.get("user") != user for one in found):
-        return (), "these pictures are not yours: train on pictures that you have posted yourself."
-    if len(found) > MOST_FILES:
+    pictures = [file for file in files if str(file.get("mimetype")).startswith(KINDS)]
+    if not pictures:
+        return (), "There are no pictures in this message."
+    if any(file.get("user") != user for file in pictures):
+        return (), "These pictures are not yours. Train on pictures that you have posted yourself."
+    if len(pictures) > MOST_FILES:
         return (
             (),
-            f"this message has {pluralize(len(found), 'picture')}, but at most {MOST_FILES} can be taken.",
+            f"This message has {pluralize(len(pictures), 'picture')}. At most {MOST_FILES} can be taken.",
         )
-    return tuple(str(one["id"]) for one in found), ""
+    return tuple(str(file["id"]) for file in pictures), ""

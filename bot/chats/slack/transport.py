@@ -28,7 +28,7 @@ CONNECTING = 15.0  # seconds that connecting may take
 LARGEST = 2**20  # bytes of a request; a modal has 250 kB at most
 SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)  # seconds since 1970
-UNCONNECTED = "Slack's sockets are cut: the bot tries to connect them again."
+UNCONNECTED = "Slack's sockets are cut. The bot is connecting them again."
 UNSIGNED = "Slack did not sign this."
 LAST_WORDS = 2.0  # seconds that requests under way have when the door is closed
 
@@ -80,7 +80,7 @@ class Sockets:
                     async with asyncio.timeout(CONNECTING):
                         await client.connect_to_new_endpoint()
                 except TROUBLES as error:
-                    log.warning("slack is not connected", reason=error_of(error))
+                    log.warning("Slack is not connected", reason=error_of(error))
 
     async def close(self) -> None:
         """Hear nothing more."""
@@ -91,7 +91,7 @@ class Sockets:
             await handler.close_async()  # type: ignore[no-untyped-call]
 
 
-class Door:
+class HttpRequests:
     """HTTP mode: Slack's requests. Nothing is made of one before its signature is seen to be Slack's."""
 
     absent = ""
@@ -108,7 +108,7 @@ class Door:
         """Listen; what to tell the operator. Raises ChatUnavailable."""
         address, port = self._settings.address, self._settings.port
         served = web.Application()
-        served.router.add_post(PATH, self._heard)
+        served.router.add_post(PATH, self._hear)
         self._runner = web.AppRunner(
             served,
             access_log=None,
@@ -133,7 +133,7 @@ class Door:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _heard(self, request: web.Request) -> web.Response:
+    async def _hear(self, request: web.Request) -> web.Response:
         """One request; the body of one that brings no signature is not even read."""
         signature = request.headers.get("X-Slack-Signature", "")
         moment = request.headers.get("X-Slack-Request-Timestamp", "")

@@ -25,7 +25,7 @@ class NotShared(Exception):
     """Slack took the file and shows it nowhere."""
 
 
-class Sharing:
+class Uploads:
     """Uploads for a channel, or for a thread in it."""
 
     def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
@@ -48,13 +48,13 @@ class Sharing:
             ]
             taken = await self._complete(titled, channel, thread)
             for place, file in new.items():
-                if await self._arrived(file, channel, taken=taken):
+                if await self._is_shared(file, channel, taken=taken):
                     ids[place] = file
                 else:
                     await self._drop(file)
             if len(ids) == len(files):
                 return [ids[place] for place in range(len(files))]
-            log.warning("a file was taken and not shared", channel=channel, files=len(files) - len(ids))
+            log.warning("A file was taken and not shared", channel=channel, files=len(files) - len(ids))
         raise NotShared(f"{len(files) - len(ids)} of the files")
 
     async def _complete(self, titled: list[dict[str, str | None]], channel: str, thread: str | None) -> bool:
@@ -66,7 +66,7 @@ class Sharing:
         except TROUBLES as error:
             if not is_passing(error):
                 raise
-            log.warning("it is not known whether files were shared", reason=error_of(error))
+            log.warning("It is not known whether files were shared", reason=error_of(error))
             return False
         return True
 
@@ -79,22 +79,22 @@ class Sharing:
         try:
             await self.remove(file)
         except TROUBLES as error:
-            log.info("a file that nobody sees could not be deleted", reason=error_of(error))
+            log.info("A file that nobody sees could not be deleted", reason=error_of(error))
 
     async def _put(self, name: str, content: bytes) -> str:
-        told = await self._client.files_getUploadURLExternal(filename=name, length=len(content))
-        async with self._session.post(told["upload_url"], data=content, proxy=self._client.proxy) as response:
+        slot = await self._client.files_getUploadURLExternal(filename=name, length=len(content))
+        async with self._session.post(slot["upload_url"], data=content, proxy=self._client.proxy) as response:
             response.raise_for_status()
-        return str(told["file_id"])
+        return str(slot["file_id"])
 
-    async def _arrived(self, file: str, channel: str, *, taken: bool) -> bool:
+    async def _is_shared(self, file: str, channel: str, *, taken: bool) -> bool:
         """Whether Slack shows the file in the channel; one that it took and works on counts as shown."""
         unseen, backoff = 0, Backoff(FIRST_LOOK, SLOWEST)
         for _ in range(LOOKS):
             await asyncio.sleep(backoff.next())
-            told: JSON = (await self._client.files_info(file=file))["file"]
-            if told.get("mimetype"):
-                if channel in _places(told):
+            info: JSON = (await self._client.files_info(file=file))["file"]
+            if info.get("mimetype"):
+                if channel in _places(info):
                     return True
                 unseen += 1
             if unseen >= UNSEEN:

@@ -62,14 +62,14 @@ async def spaces_of(client: AsyncWebClient) -> set[str]:
         return set()
     if not home.grid:
         return {home.space(home.team)}
-    found: set[str] = set()
+    spaces: set[str] = set()
     cursor = ""
     while True:
-        told = await client.auth_teams_list(limit=PAGE, cursor=cursor)
-        found |= {home.space(str(team["id"])) for team in told["teams"]}
-        cursor = (told.get("response_metadata") or {}).get("next_cursor") or ""
+        page = await client.auth_teams_list(limit=PAGE, cursor=cursor)
+        spaces |= {home.space(str(team["id"])) for team in page["teams"]}
+        cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
         if not cursor:
-            return found
+            return spaces
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,10 +99,10 @@ class Remembered(Generic[T]):
 
     async def get(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
         """What is known, or the answer to the question, which may raise."""
-        known = self._known.get(key)
-        if known is None:
-            known = self._known[key] = await ask()
-        return known
+        remembered = self._known.get(key)
+        if remembered is None:
+            remembered = self._known[key] = await ask()
+        return remembered
 
     def forget(self, key: str) -> None:
         self._known.pop(key, None)
@@ -138,7 +138,7 @@ class Workspace:
         try:
             return await self._people.get(user, lambda: self._ask_person(user))
         except (SlackApiError, OSError, TimeoutError) as error:
-            log.warning("a name is not known", reason=error_of(error))
+            log.warning("A name is not known", reason=error_of(error))
             team = _team(body)
             stranger = bool(team) and team != self.home.team and not self.home.grid
             key = f"{team}/{user}" if stranger else user
@@ -147,28 +147,31 @@ class Workspace:
     async def channel(self, channel: str) -> Channel:
         """This channel; one that the bot cannot see is one that it cannot post in. Asks once in a while."""
         try:
-            known = await self._channels.get(channel, lambda: self._ask_channel(channel))
+            remembered = await self._channels.get(channel, lambda: self._ask_channel(channel))
         except (SlackApiError, OSError, TimeoutError) as error:
             seen = error_of(error) not in NOT_THERE
             if seen:
-                log.warning("a channel is not known", channel=channel, reason=error_of(error))
+                log.warning("A channel is not known", channel=channel, reason=error_of(error))
             return Channel(team="", member=seen, direct=False)
-        if not known.member:  # it may be invited any moment
+        if not remembered.member:  # it may be invited any moment
             self._channels.forget(channel)
-        return known
+        return remembered
 
     def forget(self, channel: str) -> None:
         """What is known of the channel was wrong."""
         self._channels.forget(channel)
 
     async def _ask_person(self, user: str) -> Person:
-        told: JSON = (await self._client.users_info(user=user))["user"]
-        profile = told.get("profile") or {}
-        name = profile.get("display_name") or profile.get("real_name") or told.get("real_name")
-        key = f"{told.get('team_id')}/{user}" if self._is_stranger(told) else user
-        admin = bool(told.get("is_admin") or told.get("is_owner")) and key == user
+        user_info: JSON = (await self._client.users_info(user=user))["user"]
+        profile = user_info.get("profile") or {}
+        name = profile.get("display_name") or profile.get("real_name") or user_info.get("real_name")
+        key = f"{user_info.get('team_id')}/{user}" if self._is_stranger(user_info) else user
+        admin = bool(user_info.get("is_admin") or user_info.get("is_owner")) and key == user
         return Person(
-            key=key, name=str(name or told.get("name") or user), admin=admin, bot=bool(told.get("is_bot"))
+            key=key,
+            name=str(name or user_info.get("name") or user),
+            admin=admin,
+            bot=bool(user_info.get("is_bot")),
         )
 
     def _is_stranger(self, told: JSON) -> bool:
@@ -179,11 +182,11 @@ class Workspace:
         return not self.home.grid and told.get("team_id") != self.home.team
 
     async def _ask_channel(self, channel: str) -> Channel:
-        told: JSON = (await self._client.conversations_info(channel=channel))["channel"]
-        direct = bool(told.get("is_im"))
-        team = told.get("context_team_id") or ""
-        member = direct or bool(told.get("is_member")) or bool(told.get("is_mpim"))
-        return Channel(team=str(team), member=member and not told.get("is_archived"), direct=direct)
+        info: JSON = (await self._client.conversations_info(channel=channel))["channel"]
+        direct = bool(info.get("is_im"))
+        team = info.get("context_team_id") or ""
+        member = direct or bool(info.get("is_member")) or bool(info.get("is_mpim"))
+        return Channel(team=str(team), member=member and not info.get("is_archived"), direct=direct)
 
 
 def user_of(body: JSON) -> str:
@@ -200,13 +203,13 @@ def account(key: str) -> str:
 def _team(body: JSON) -> str:
     """The workspace from which somebody acted."""
     user, team, event = body.get("user"), body.get("team"), body.get("event") or {}
-    told = [
+    teams = [
         user.get("team_id") if isinstance(user, dict) else None,
         team.get("id") if isinstance(team, dict) else None,
         event.get("user_team"),
         body.get("team_id"),
     ]
-    return str(next(filter(None, told), ""))
+    return str(next(filter(None, teams), ""))
 
 
 def _team_name(body: JSON) -> str:

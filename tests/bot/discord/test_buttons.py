@@ -223,4 +223,4 @@ async def test_the_menu_of_somebody_elses_message_says_that_it_is_none_of_mine(
     heard = await studio.discord.menu(studio.ana, message, name)
 
     assert heard.ephemeral
-    assert "none of my pictures" in heard.text
+    assert "none of the bot's pictures" in heard.text

@@ -70,7 +70,8 @@ async def test_a_command_said_while_the_gateway_is_away_is_heard_when_it_is_back
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(4004, "DISCORD_TOKEN"), (4014, "its intents"), (4013, "newer"), (4012, "language")]
+    ("code", "words"),
+    [(4004, "DISCORD_TOKEN"), (4014, "its intents"), (4013, "know the intents"), (4012, "API is newer")],
 )
 async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, code: int, words: str
@@ -86,7 +87,7 @@ async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
         tried = gateway.identified
         await studio.discord.until(lambda: gateway.identified >= tried + 2, 20)
 
-    told = [one["reason"] for one in logged if one["event"] == "discord is not served"]
+    told = [one["reason"] for one in logged if one["event"] == "Discord is not served"]
     assert len(told) >= 2
     assert all(words in reason for reason in told)
     gateway.turns_away = 0

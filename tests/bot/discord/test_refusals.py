@@ -117,7 +117,7 @@ async def test_a_form_that_discord_refuses_leaves_an_answer(
 
     heard = await studio.discord.click(studio.ana, card, button(card, "edit"))
 
-    await studio.discord.until(lambda: "this cannot be shown" in heard.text)
+    await studio.discord.until(lambda: "This cannot be shown" in heard.text)
     assert heard.ephemeral
     studio.discord.record.clear()  # which has what the bot never asks
 
@@ -150,7 +150,7 @@ async def test_send_that_fails_for_now_says_so(studio: Studio, monkeypatch: pyte
 
     heard = await studio.discord.click(studio.bo, card, button(card, "send"))
 
-    await studio.discord.until(lambda: "please ask again" in heard.text)
+    await studio.discord.until(lambda: "Ask again" in heard.text)
 
 
 async def test_a_letter_that_is_refused_is_told_directly(studio: Studio) -> None:
@@ -170,7 +170,7 @@ async def test_a_private_picture_that_cannot_come_is_told_with_its_job(studio: S
         studio.ana, studio.channel, "imagine", prompt="a fox", steps=2, private=True
     )
 
-    await studio.discord.until(lambda: "you take no direct messages from me" in heard.text, 20)
+    await studio.discord.until(lambda: "You accept no direct messages from the bot" in heard.text, 20)
     assert f"/show {job(studio)}" in heard.text
     assert all(one.ephemeral for one in heard.followups)
     assert studio.channel.messages == []

@@ -275,7 +275,7 @@ async def test_a_message_of_somebody_else_or_without_files_is_not_trained_on(stu
     without = await studio.discord.menu(studio.ana, empty, "Train on these pictures")
 
     assert refused.modal is None and without.modal is None
-    assert "only your own pictures can be trained on" in refused.text
+    assert "You can train on your own pictures only" in refused.text
     assert "this message has no files" in without.text
 
 

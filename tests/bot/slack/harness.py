@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bot.chats.slack import SlackChat
-from bot.chats.slack.transport import Door
+from bot.chats.slack.transport import HttpRequests
 from bot.config import Config, SlackSettings
 from bot.service import Bot
 from bot.uploads.intake import Intake
@@ -69,7 +69,7 @@ class Atelier:
     @property
     def url(self) -> str:
         """Where Slack's requests come in."""
-        assert self.chat is not None and isinstance(self.chat.way_in, Door)
+        assert self.chat is not None and isinstance(self.chat.way_in, HttpRequests)
         return f"http://127.0.0.1:{self.chat.way_in.port}/slack/events"
 
     async def stop(self) -> None:

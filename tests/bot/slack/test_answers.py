@@ -93,7 +93,7 @@ async def test_a_picture_that_cannot_be_sent_is_told(atelier: Atelier) -> None:
 
     heard = await atelier.says(atelier.cem, "/admin", "stats")
 
-    await atelier.slack.until(lambda: "it could not be sent to you" in heard.words)
+    await atelier.slack.until(lambda: "It could not be sent to you" in heard.words)
     assert "by person:" in heard.words
 
 

@@ -25,7 +25,7 @@ async def test_a_picture_that_cannot_be_uploaded_is_left_out_and_not_tried_on(at
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 2")
 
     card = await atelier.shows(lambda one: "painted in" in one.words and "without its picture" in one.words)
-    assert "uploads of files are switched off in this workspace. ✉️ sends it." in card.words
+    assert "File uploads are switched off in this workspace. ✉️ sends it." in card.words
     await calm(atelier)
     assert len(atelier.slack.calls(UPLOADS)) == 1
     atelier.slack.refuse(UPLOADS, "")
@@ -82,7 +82,7 @@ async def test_a_card_that_cannot_be_shown_at_all_is_told(open_atelier: OpenAtel
 
     direct = atelier.slack.direct(atelier.ana)
     told = await atelier.shows(lambda one: f"/show {job_of(card)}" in one.words, direct)
-    assert "it is longer than what Slack takes" in told.words
+    assert "It is longer than what Slack accepts" in told.words
     await calm(atelier)
     assert [one.ts for one in direct.messages] == [told.ts]
     atelier.slack.refuse("chat.update", "")

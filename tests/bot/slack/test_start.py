@@ -24,7 +24,9 @@ async def test_a_wrong_token_is_told_in_a_sentence(open_atelier: OpenAtelier) ->
     atelier.slack.platform.bot_token = "xoxb-another"
     atelier.bot_token = "xoxb-wrong"
 
-    with pytest.raises(ChatUnavailable, match=r"^Slack does not take SLACK_BOT_TOKEN: .* \(invalid_auth\)"):
+    with pytest.raises(
+        ChatUnavailable, match=r"^Slack does not accept SLACK_BOT_TOKEN\. .* \(invalid_auth\)"
+    ):
         await atelier.start()
 
 
@@ -32,7 +34,7 @@ async def test_a_revoked_token_is_told_in_a_sentence(open_atelier: OpenAtelier) 
     atelier = await open_atelier(starts=False)
     atelier.slack.revoke()
 
-    with pytest.raises(ChatUnavailable, match="it was revoked"):
+    with pytest.raises(ChatUnavailable, match="It was revoked"):
         await atelier.start()
 
 

@@ -139,7 +139,7 @@ async def test_an_export_that_cannot_be_written_is_told_in_one_sentence(place: P
 
     assert (reply["ok"], reply["text"]) == (
         False,
-        "the export could not be written, the bot's disk may be full: try again later.",
+        "The export could not be written. The bot's disk may be full. Try again later.",
     )
     store.unlink()
     store.with_name("elsewhere").rename(store)

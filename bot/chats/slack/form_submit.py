@@ -45,7 +45,8 @@ class FormSubmit:
         for parameter in pictures_of(command):
             ids[parameter.name] = [*dict.fromkeys([*origin.files, *ids.get(parameter.name, ())])]
         earlier = await self._earlier(caller, command, origin)
-        uploaded = [name for name in {**ids, **earlier} if ids.get(name) or earlier.get(name)]
+        names = [parameter.name for parameter in command.files]
+        uploaded = [name for name in names if ids.get(name) or earlier.get(name)]
         check_needed(command, texts(view), uploaded)
         uploads = {name: [partial(self._downloads.open, file, user) for file in ids[name]] for name in ids}
         return await take_files(self._intake, caller, command, uploads, earlier)

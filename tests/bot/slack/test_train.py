@@ -153,6 +153,16 @@ async def test_changing_a_draft_keeps_its_pictures(atelier: Atelier) -> None:
     assert [one.ts for one in atelier.cards()] == [changed.ts]
 
 
+async def test_changing_a_draft_needs_consent_again(atelier: Atelier) -> None:
+    await sends(atelier, files(atelier, 3))
+    report = await card(atelier, "3 pictures")
+
+    heard = await atelier.slack.act(atelier.ana, report, button(report, "edit"))
+    sent = await atelier.slack.submit(atelier.ana, heard.view, {"steps": "20", "consent": []})
+
+    assert list(sent.errors) == ["consent"]
+
+
 async def test_the_pictures_of_ones_own_message_are_trained_on(atelier: Atelier) -> None:
     said = atelier.slack.say(atelier.ana, atelier.channel, "look", files=files(atelier, 3))
 

@@ -24,6 +24,11 @@ PARTICIPLE = re.compile(
     "|told|torn|understood|woken|won|worn|wound|woven|written"
 )
 
+ADVERB = re.compile(
+    "again|alone|anywhere|as|at|away|back|beside|by|down|enough|for|from|here|in|now|of|off|on|out|over|since"
+    "|still|to|up|with"
+)
+
 # Words that end in "ing" and are nouns all the same.
 NOUNS = {
     "batching": "a serving engine's standard term",
@@ -73,14 +78,16 @@ def folder_sizes(files: Sequence[Module]) -> Counter[str]:
 
 
 def has_participle_name(function: Function) -> bool:
-    """Whether the first word of a function's name is a past participle: `settled`, `_told_of_picture`.
+    """Whether a function is named by a past participle: `settled`, `_told_of_picture`, `carried_out`.
 
-    The first word is the verb where there is one, so that `check_allowed` and `is_hidden` are not meant.
-    Properties are not either: they are read like fields.
+    That is a name whose first word is a participle, and which ends there or goes on with a preposition or an
+    adverb. `check_allowed` and `is_hidden` have a verb before it, and `queued_count` is a noun. Properties do
+    not count: they are read like fields.
     """
     if any("property" in ast.unparse(decorator) for decorator in function.decorator_list):
         return False
-    return PARTICIPLE.fullmatch(function.name.strip("_").partition("_")[0]) is not None
+    first, *rest = function.name.strip("_").split("_")
+    return PARTICIPLE.fullmatch(first) is not None and (not rest or ADVERB.fullmatch(rest[0]) is not None)
 
 
 def body_nodes(function: Function) -> Iterator[ast.AST]:
@@ -172,9 +179,9 @@ def _names(files: Sequence[Module], functions: Sequence[Function]) -> Iterator[t
     vague = sum(names[name] for name in VAGUE)
     most = ", ".join(f"{name} {names[name]}" for name in VAGUE)
     yield f"locals called {', '.join(VAGUE)}", f"{_share(vague, names.total())}: {most}"
-    stems = [file.path.stem for file in files if file.path.stem != "__init__"]
-    verbs = [stem for stem in stems if stem.endswith("ing") and stem not in NOUNS]
-    yield "files called ...ing.py that are no nouns", _share(len(verbs), len(stems))
+    words = [file.path.stem.rpartition("_")[2] for file in files if file.path.stem != "__init__"]
+    verbs = [word for word in words if word.endswith("ing") and word not in NOUNS]
+    yield "files called ...ing.py that are no nouns", _share(len(verbs), len(words))
 
 
 def _lengths(files: Sequence[Module], functions: Sequence[Function]) -> Iterator[tuple[str, str]]:

@@ -52,7 +52,7 @@ async def find_people(session: AsyncSession, space_id: int, chat: str, words: st
     return list(await session.scalars(query.order_by(Person.id)))
 
 
-async def created_since(
+async def conditions_since(
     session: AsyncSession, space_id: int, since: float
 ) -> tuple[ColumnElement[bool], ...]:
     """Whether a job was filed here since then, asked of those alone that may have been.
@@ -85,7 +85,7 @@ async def member_stats(
             seconds,
         )
         .join(Job, Job.person_id == Person.id)
-        .where(*await created_since(session, space_id, since))
+        .where(*await conditions_since(session, space_id, since))
         .group_by(Person.id)
         .order_by(seconds.desc(), Person.id)
         .limit(limit)
@@ -132,7 +132,7 @@ async def day_stats(session: AsyncSession, space_id: int, since: float) -> list[
     date = cast(Job.created_at / DAY, Integer)
     query = (
         select(date, func.count(), _count_where(Job.kind == "train"), func.sum(_engine_seconds()))
-        .where(*await created_since(session, space_id, since), _has_succeeded())
+        .where(*await conditions_since(session, space_id, since), _has_succeeded())
         .group_by(date)
         .order_by(date)
     )
@@ -148,7 +148,7 @@ async def failures(session: AsyncSession, space_id: int, since: float) -> list[t
     query = (
         select(why, often)
         .where(
-            *await created_since(session, space_id, since),
+            *await conditions_since(session, space_id, since),
             Job.state == "failed",
             Job.reason.is_not(None),
         )

@@ -31,8 +31,8 @@ ENTRY = re.compile(re.escape(b"PK\x01\x02"))  # what each line of a zip's list o
 CHANCE = 16  # times that these four bytes may stand in the pictures themselves
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other ways need up to gigabytes to unpack
 LOCKED = 0x1  # the flag of a file with a password
-TOO_MANY = f"the zip has more than {MOST_FILES} files in it: send fewer pictures at once."
-TOO_MUCH = f"the zip unpacks to far too much: at most {LARGEST_CONTENT // 2**20} MB are taken."
+TOO_MANY = f"The zip has more than {MOST_FILES} files in it. Send fewer pictures at once."
+TOO_MUCH = f"The zip unpacks to far too much. At most {LARGEST_CONTENT // 2**20} MB are allowed."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def unpacked(path: Path) -> Iterator[Found]:
     except InvalidRequest:
         raise
     except BROKEN as error:
-        raise InvalidRequest("this is no zip that can be read: pack the pictures again.") from error
+        raise InvalidRequest("This is not a zip that can be read. Pack the pictures again.") from error
 
 
 def in_folder(folder: Path) -> Iterator[Found]:
@@ -103,10 +103,10 @@ def in_folder(folder: Path) -> Iterator[Found]:
     Raises InvalidRequest and OSError.
     """
     if not folder.is_dir():
-        raise InvalidRequest(f"there is no folder {folder}.")
+        raise InvalidRequest(f"There is no folder {folder}.")
     paths = sorted(islice(_lying(folder), MOST_IN_FOLDER + 1))
     if len(paths) > MOST_IN_FOLDER:
-        raise InvalidRequest(f"{folder} has more than {MOST_IN_FOLDER:,} files in it: name a smaller one.")
+        raise InvalidRequest(f"{folder} has more than {MOST_IN_FOLDER:,} files in it. Name a smaller one.")
     yield from sorted_out(
         [
             File(PurePosixPath(path.relative_to(folder)), path.stat().st_size, partial(path.open, "rb"))
@@ -158,14 +158,14 @@ def _zipped(archive: zipfile.ZipFile) -> list[File]:
 def _allow(entry: zipfile.ZipInfo) -> None:
     path = _path(entry)
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", entry.filename):
-        raise InvalidRequest(f"the zip has a file named {shorten(entry.filename)!r}, which leads out of it.")
+        raise InvalidRequest(f"The zip has a file named {shorten(entry.filename)!r}, which leads out of it.")
     if entry.flag_bits & LOCKED:
-        raise InvalidRequest("the zip has a password: pack the pictures without one.")
+        raise InvalidRequest("The zip has a password. Pack the pictures without one.")
 
 
 def _allow_picture(entry: zipfile.ZipInfo) -> None:
     if entry.compress_type not in PLAIN:
-        raise InvalidRequest("the zip is packed in an unusual way: pack the pictures as a plain zip.")
+        raise InvalidRequest("The zip is packed in an unusual way. Pack the pictures as a plain zip.")
     if entry.file_size > max(SMALL, MOST_TIMES * entry.compress_size):
         raise InvalidRequest(TOO_MUCH)
 
@@ -180,7 +180,7 @@ def _copy(file: File, target: Path) -> None:
         with file.open() as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy)
     except BROKEN as error:
-        raise InvalidRequest("it cannot be unpacked.") from error
+        raise InvalidRequest("It cannot be unpacked.") from error
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def _decoded(content: bytes) -> str:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise InvalidRequest("its caption is no text in UTF-8, UTF-16 or Windows-1252.")
+    raise InvalidRequest("Its caption is not text in UTF-8, UTF-16 or Windows-1252.")
 
 
 def _encodings(content: bytes) -> tuple[str, ...]:

@@ -17,10 +17,10 @@ from engine.messages import EXAMPLES, InvalidRequest
 TAKEN = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp")  # what the pictures that are taken are called
 OTHER_PICTURES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".svg", ".psd")
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz")
-NO_PICTURE = "it is no PNG, JPEG or WEBP."
-NESTED = "it is packed once more: unpack it first."
-ALONE = "it is a text without a picture of the same name."
-SECOND = "its picture has another caption, which is taken."
+NO_PICTURE = "It is not a PNG, JPEG or WebP."
+NESTED = "It is a zip inside the zip. Unpack it first."
+ALONE = "It is a text without a picture of the same name."
+SECOND = "Its picture has another caption, which is used."
 BROKEN = (  # all that reading a file of a folder, or of a zip that is broken, raises
     zipfile.BadZipFile,
     zlib.error,
@@ -95,9 +95,9 @@ def sorted_out(files: Sequence[File]) -> Generator[Found]:
     found = [one for file in others if (one := _found(file)) is not None]
     pictures = sum(one.picture is not None for one in found)
     if not found:
-        raise InvalidRequest("it has no picture in it.")
+        raise InvalidRequest("It has no picture in it.")
     if pictures > EXAMPLES[1]:
-        raise InvalidRequest(f"it has {pictures} pictures, but at most {EXAMPLES[1]} are taken.")
+        raise InvalidRequest(f"It has {pictures} pictures. At most {EXAMPLES[1]} are allowed.")
     for one in found:
         yield one if one.picture is None else _captioned(one.picture, captions)
     yield from _told(captions, len(others) - len(found))
@@ -140,7 +140,7 @@ def _found(file: File) -> Found | None:
         if file.is_picture:
             return Found(name=name, picture=file)
     except BROKEN:
-        return Found(name=name, reason="it cannot be unpacked.") if meant else None
+        return Found(name=name, reason="It cannot be unpacked.") if meant else None
     if file.ending in ARCHIVES:
         return Found(name=name, reason=NESTED)
     return Found(name=name, reason=NO_PICTURE) if meant else None
@@ -151,7 +151,7 @@ def _captioned(file: File, captions: Captions) -> Found:
     beside = captions.of(file.path)
     try:
         if file.size > LARGEST_FILE:
-            raise InvalidRequest(f"it is larger than {LARGEST_FILE // 2**20} MB.")
+            raise InvalidRequest(f"It is larger than {LARGEST_FILE // 2**20} MB.")
         return Found(name=name, picture=file, caption="" if beside is None else _caption(beside))
     except InvalidRequest as refusal:
         return Found(name=name, reason=str(refusal))
@@ -164,7 +164,7 @@ def _caption(file: File) -> str:
     except InvalidRequest:
         raise
     except BROKEN as error:
-        raise InvalidRequest("its caption cannot be unpacked.") from error
+        raise InvalidRequest("Its caption cannot be unpacked.") from error
 
 
 def _told(captions: Captions, others: int) -> Generator[Found]:
@@ -174,4 +174,4 @@ def _told(captions: Captions, others: int) -> Generator[Found]:
     others += max(0, len(captions.left) - NAMED)
     if others:
         were = "was" if others == 1 else "were"
-        yield Found(name="", reason=f"{pluralize(others, 'other file')} {were} passed over.")
+        yield Found(name="", reason=f"{pluralize(others, 'other file')} {were} skipped.")

@@ -17,7 +17,7 @@ from engine.messages import Example, InvalidRequest
 from storage.database import CannotStore
 
 AT_ONCE = 3  # files of a form that are read side by side
-NOT_STORED = "it could not be read or stored: send it again."
+NOT_STORED = "It could not be read or stored. Send it again."
 ONE_PICTURE = "Only one picture is wanted here: send one, and no zip of several."
 
 log = structlog.get_logger(__name__)
@@ -88,7 +88,7 @@ async def _take_lora(intake: Intake, caller: Caller, parameter: Parameter, open_
     except (InvalidRequest, CannotStore) as error:
         raise OptionRefused(parameter, str(error)) from error
     except OSError as error:
-        log.error("a file could not be stored", reason=repr(error))
+        log.error("File could not be stored", reason=repr(error))
         raise OptionRefused(parameter, NOT_STORED) from error
 
 
@@ -133,5 +133,5 @@ async def _take_picture(intake: Intake, caller: Caller, open_file: Open) -> Sent
     except (InvalidRequest, CannotStore) as error:
         return Sent(refused=((name, str(error)),))
     except OSError as error:
-        log.error("a picture could not be stored", reason=repr(error))
+        log.error("Picture could not be stored", reason=repr(error))
         return Sent(refused=((name, NOT_STORED),))

@@ -26,8 +26,8 @@ LONGEST_ANSWER = 2**18  # bytes
 HOME = Path(__file__).parents[2]  # the packages' folder
 PROGRAM = (sys.executable, "-m", "bot.uploads.reencoder")
 NEEDED = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")  # of the environment: it has secrets, too
-UNREADABLE = "this is no picture that can be read: send a PNG, JPEG or WEBP."
-SLOW = "the picture takes too long to be read: save it anew and send that."
+UNREADABLE = "This is not a picture that can be read. Send a PNG, JPEG or WebP."
+SLOW = "The picture takes too long to read. Save it again and send that."
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +133,7 @@ async def _answer(process: Process, asked: dict[str, str]) -> dict[str, Any]:
         raise InvalidRequest(SLOW) from error
     except (ValueError, ConnectionError) as error:
         raise InvalidRequest(UNREADABLE) from error
-    log.warning("a picture ended the process that was to read it", status=status)
+    log.warning("Picture ended the process that read it", status=status)
     raise InvalidRequest(SLOW if status == -signal.SIGPROF else UNREADABLE)
 
 

@@ -167,7 +167,7 @@ def check_size(size: int, start: bytes) -> None:
     """Raise TooLarge when a file of so many bytes, which begins so, is more than is ever taken."""
     most, what = (LARGEST_ZIP, "zip") if start.startswith(ZIP) else (LARGEST_FILE, "picture")
     if size > most:
-        raise TooLarge(f"the {what} is larger than {most // 2**20} MB: send a smaller one.")
+        raise TooLarge(f"The {what} is larger than {most // 2**20} MB. Send a smaller one.")
 
 
 def _size(path: Path) -> int:

@@ -14,21 +14,19 @@ def check_lora(size: int, start: bytes) -> None:
     The engine looks at all of it later; this spares the store what is plainly something else.
     """
     if size > LARGEST_LORA:
-        raise InvalidRequest(
-            f"the file is larger than {LARGEST_LORA // 2**20} MB, which no LoRA here may be."
-        )
+        raise InvalidRequest(f"The file is larger than {LARGEST_LORA // 2**20} MB. Send a smaller one.")
     if len(start) < START:  # the length of the header, and how it begins
         return
     if start[8:9] != b"{":
         pickled = start.startswith((b"PK", b"\x80"))  # a header may be so long, too
-        what = "a pickle or zip file, which can run code" if pickled else "no safetensors file"
-        raise InvalidRequest(f"this is {what}: send a LoRA that ends in .safetensors.")
+        what = "a pickle or zip file, which can run code" if pickled else "not a safetensors file"
+        raise InvalidRequest(f"This is {what}. Send a LoRA that ends in .safetensors.")
     if int.from_bytes(start[:8], "little") > HEADER_BYTES:
         most = HEADER_BYTES // 2**20
-        raise InvalidRequest(f"the header of this file is larger than {most} MB, which no LoRA's is.")
+        raise InvalidRequest(f"The header of this file must be at most {most} MB.")
 
 
 def check_whole(path: Path) -> None:
     """Raise InvalidRequest when this file ends before it could tell what it is. Raises OSError."""
     if path.stat().st_size < START:
-        raise InvalidRequest("this is no safetensors file: send a LoRA that ends in .safetensors.")
+        raise InvalidRequest("This is not a safetensors file. Send a LoRA that ends in .safetensors.")

@@ -63,7 +63,7 @@ class AdapterFolder:
             content = await asyncio.to_thread(with_config, path)
             return Lora(name=name, sha256=await self.files.put(path if content is None else content))
         except OSError as error:
-            raise InvalidRequest(f"the LoRA {name} cannot be read: {error.strerror}.") from error
+            raise InvalidRequest(f"The LoRA {name} cannot be read: {error.strerror}.") from error
 
     async def usual_loras(self) -> Collection[Mention]:
         """The folder's are used where somebody asks for them."""
@@ -82,7 +82,7 @@ class AdapterFolder:
     def _unfit(self, path: Path) -> str:
         """Why the file cannot be used, as far as its beginning tells; one that did not change is known."""
         if path.suffix.lower() in PICKLES:
-            return f"a pickle, which can run code: only {SUFFIX} is read"
+            return "This is a pickle, which can run code"
         if path.suffix.lower() != SUFFIX:
             return ""
         try:
@@ -92,16 +92,16 @@ class AdapterFolder:
                 why = unfit(path, state.st_size)
                 self._looked[path] = (state.st_mtime_ns, state.st_size), why
         except OSError as error:
-            return f"it cannot be read: {error.strerror}"
+            return f"It cannot be read: {error.strerror}"
         return why
 
     def _tell(self, found: OperatorFiles) -> None:
         """Write what people would wonder about into the log, once."""
         made = {file: name for name, file in found.offered.items() if file != f"{name}{SUFFIX}"}
         for file, name in made.items() - self._told:
-            log.info("a LoRA is offered under a name made from its file's", file=printable(file), name=name)
+            log.info("LoRA file offered under another name", file=printable(file), name=name)
         for file, why in found.passed.items() - self._told:
-            log.warning("a file in the folder of LoRAs is passed over", file=printable(file), reason=why)
+            log.warning("LoRA file skipped", file=printable(file), reason=why)
         self._told.update(made.items(), found.passed.items())
 
 
@@ -117,14 +117,14 @@ def walked(folder: Path) -> Iterator[Path]:
 
 
 def unfit(path: Path, size: int) -> str:
-    """Why this is no LoRA, as its size and beginning tell, or nothing. Raises OSError."""
+    """Why this is not a LoRA, as its size and beginning tell, in one sentence; or nothing. Raises OSError."""
     with path.open("rb") as file:
         start = file.read(START)
     try:
         check_lora(size, start)
         check_whole(path)
     except InvalidRequest as refusal:
-        return str(refusal).partition(":")[0].rstrip(".")
+        return str(refusal).partition(". ")[0].rstrip(".")
     return ""
 
 
@@ -175,7 +175,7 @@ def with_config(path: Path) -> bytes | None:
         header: dict[str, Any] = json.loads(content[8:end])
         told = json.loads(config.read_bytes())
     except (ValueError, RecursionError):
-        raise InvalidRequest(f"the {PEFTS_CONFIG} beside the LoRA cannot be read.") from None
+        raise InvalidRequest(f"The {PEFTS_CONFIG} beside the LoRA cannot be read.") from None
     metadata = {**header.get("__metadata__", {})}
     metadata.setdefault("lora_adapter_metadata", json.dumps(told, sort_keys=True))
     text = json.dumps({**header, "__metadata__": metadata}, separators=(",", ":")).encode()

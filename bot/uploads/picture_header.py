@@ -43,7 +43,9 @@ def _check_jpeg(content: bytes) -> None:
         place, parts = marker.end(), parts + 1
         scans += marker[1][0] == START_OF_SCAN
         if scans > MOST_SCANS:
-            raise PictureRefused(f"the picture has more than {MOST_SCANS} scans: save it anew and send that.")
+            raise PictureRefused(
+                f"The picture has more than {MOST_SCANS} scans. Save it again and send that."
+            )
         if parts > MOST_PARTS:
             raise PictureRefused(_many("segments"))
         if marker[1][0] != START_OF_IMAGE:
@@ -62,4 +64,4 @@ def _check_chunks(content: bytes, place: int, order: Literal["big", "little"], e
 
 
 def _many(what: str) -> str:
-    return f"the picture has more than {MOST_PARTS:,} {what}: save it anew and send that."
+    return f"The picture has more than {MOST_PARTS:,} {what}. Save it again and send that."

@@ -37,9 +37,9 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-UNREADABLE = "this is no picture that can be read: send a PNG, JPEG or WEBP."
-MANY_PIXELS = "the picture has far too many pixels: at most 32 megapixels are allowed."
-MUCH_MEMORY = "the picture takes too much memory to be read: save it anew and send that."
+UNREADABLE = "This is not a picture that can be read. Send a PNG, JPEG or WebP."
+MANY_PIXELS = "The picture has far too many pixels. At most 32 megapixels are allowed."
+MUCH_MEMORY = "The picture takes too much memory to read. Save it again and send that."
 
 
 def main() -> None:
@@ -101,8 +101,8 @@ def remade(source: Path, target: Path) -> dict[str, Any]:
 def _allow(width: int, height: int) -> None:
     if max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS:
         raise PictureRefused(
-            f"the picture has {width} x {height} pixels, "
-            "but at most 32 megapixels and 8,192 pixels a side are allowed."
+            f"The picture has {width} x {height} pixels. "
+            "At most 32 megapixels and 8,192 pixels a side are allowed."
         )
 
 

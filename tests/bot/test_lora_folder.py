@@ -87,11 +87,11 @@ async def test_what_is_passed_over_is_told_with_the_reason_and_logged_once(
         await folder.names()
 
     assert passed == {
-        "old.ckpt": "a pickle, which can run code: only .safetensors is read",
-        "empty.safetensors": "this is no safetensors file",
-        "page.safetensors": "this is no safetensors file",
-        "pickled.safetensors": "this is a pickle or zip file, which can run code",
-        "gone.safetensors": "it cannot be read: No such file or directory",
+        "old.ckpt": "This is a pickle, which can run code",
+        "empty.safetensors": "This is not a safetensors file",
+        "page.safetensors": "This is not a safetensors file",
+        "pickled.safetensors": "This is a pickle or zip file, which can run code",
+        "gone.safetensors": "It cannot be read: No such file or directory",
     }
     assert sorted(one["file"] for one in logged) == sorted([*passed, "Ink Wash.safetensors"])
 
@@ -135,5 +135,5 @@ async def test_a_lora_that_cannot_be_read_is_one_sentence(folder: AdapterFolder)
     put(folder, "ink.safetensors")
     folder.files.folder.write_bytes(b"no folder")
 
-    with pytest.raises(InvalidRequest, match=r"^the LoRA ink cannot be read: File exists\.$"):
+    with pytest.raises(InvalidRequest, match=r"^The LoRA ink cannot be read: File exists\.$"):
         await folder.find("ink")

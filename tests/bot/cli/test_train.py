@@ -61,7 +61,7 @@ def test_a_lora_is_learned_from_a_folder_and_lies_among_the_adapters(
     with Image.open(sheet) as shown:
         assert shown.height > 2 * 320  # the untrained model's samples, and the LoRA's
     assert second.endswith("imagine 'ohwx' --lora maria")
-    assert "broken.jpg is left out: it is no PNG, JPEG or WEBP." in told.err
+    assert "broken.jpg is left out: It is not a PNG, JPEG or WebP." in told.err
     assert "2 pictures can be used, but 10 to 50 work best for this preset." in told.err
     assert "2 pictures, 1 step, about " in told.err
     assert b"ohwx" in lora.read_bytes()[:100_000]
@@ -170,8 +170,8 @@ def test_only_the_newest_state_is_kept_while_it_learns(
         (["maria"], "say a name and a folder of pictures, such as train maria pictures/."),
         ([], "the name-and-folder is missing: say what the LoRA will be called and the folder"),
         (["../maria", "pictures"], "The LoRA name '../maria' may only have a-z, 0-9, - and _"),
-        (["maria", "nowhere"], "there is no folder nowhere."),
-        (["maria", "adapters"], "it has no picture in it."),
+        (["maria", "nowhere"], "There is no folder nowhere."),
+        (["maria", "adapters"], "It has no picture in it."),
         (["maria", "pictures", "--trigger", "star"], "the trigger 'star' is an ordinary word"),
         (["maria", "pictures", "--preset", "stile"], "there is no preset 'stile': did you mean style?"),
         (["maria", "pictures", "--lr", "10"], "--lr must be from 0 to 1, not 10."),

@@ -149,7 +149,7 @@ async def test_without_consent_nothing_is_filed(studio: Studio) -> None:
 @pytest.mark.parametrize(
     ("bad", "reason"),
     [
-        (Attached("notes.png", b"these are no pixels"), "no picture that can be read"),
+        (Attached("notes.png", b"these are no pixels"), "not a picture that can be read"),
         (Attached("empty.png", b""), "empty"),
         (Attached("lost.png", b"", gone=True), "does not have it any more"),
     ],

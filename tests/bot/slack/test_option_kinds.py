@@ -51,7 +51,7 @@ async def test_what_is_no_picture_is_refused_at_its_field(atelier: Atelier) -> N
     sent = await atelier.slack.submit(atelier.ana, await opens(atelier), {"picture": [broken]})
 
     assert list(sent.errors) == ["picture"]
-    assert "no picture that can be read" in sent.errors["picture"]
+    assert "not a picture that can be read" in sent.errors["picture"]
 
 
 async def test_a_picture_of_somebody_else_is_not_taken(atelier: Atelier) -> None:

@@ -60,9 +60,9 @@ def flat(size: tuple[int, int]) -> bytes:
 
 
 async def test_a_picture_of_countless_parts_is_refused_before_it_is_decoded(intake: Intake) -> None:
-    with pytest.raises(InvalidRequest, match=r"^the picture has more than 100 scans: save it anew and"):
+    with pytest.raises(InvalidRequest, match=r"^The picture has more than 100 scans\. Save it again and"):
         await sends(intake, "ana", hostile.many_scans(6000))
-    with pytest.raises(InvalidRequest, match=r"^the picture has more than 20,000 chunks: save it anew"):
+    with pytest.raises(InvalidRequest, match=r"^The picture has more than 20,000 chunks\. Save it again"):
         await sends(intake, "ana", hostile.many_chunks(200_000))
 
 
@@ -93,10 +93,10 @@ async def test_a_picture_that_takes_too_long_or_too_much_memory_is_given_up(tmp_
     slow = hostile.many_scans(90, LARGEST)
 
     assert await wait_until_given_up("SECONDS = 0.2", slow) == (
-        "the picture takes too long to be read: save it anew and send that."
+        "The picture takes too long to read. Save it again and send that."
     )
     assert await wait_until_given_up("MEMORY = 200 * 2**20", hostile.large_png(LARGEST, 20)) == (
-        "the picture takes too much memory to be read: save it anew and send that."
+        "The picture takes too much memory to read. Save it again and send that."
     )
 
 
@@ -112,7 +112,7 @@ if not pathlib.Path({str(tmp_path / "died")!r}).exists():
 reencoder.main()
 """
     async with Uploads((sys.executable, "-c", dies_first)) as uploads:
-        with pytest.raises(InvalidRequest, match="this is no picture that can be read"):
+        with pytest.raises(InvalidRequest, match="This is not a picture that can be read"):
             await anext(taken(uploads, "a", tmp_path / "came"))
 
         assert (await anext(taken(uploads, "a", tmp_path / "came"))).upload is not None

@@ -18,7 +18,7 @@ from bot.uploads.image_check import Uploads
 from commands.syntax.form_files import printable_name
 from engine.messages import InvalidRequest
 
-UNREADABLE = "this is no picture that can be read: send a PNG, JPEG or WEBP."
+UNREADABLE = "This is not a picture that can be read. Send a PNG, JPEG or WebP."
 
 
 def a_picture(kind: str = "PNG", size: tuple[int, int] = (60, 40), colour: str = "red") -> bytes:
@@ -90,7 +90,7 @@ async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictu
         )
     )
 
-    assert got.pop("two.txt").reason == "it is a text without a picture of the same name."
+    assert got.pop("two.txt").reason == "It is a text without a picture of the same name."
     assert list(got) == ["one.png", "two.jpg", "three.webp"]
     assert [one.caption for one in got.values()] == ["a photo of ohwx woman, Zürich", "", ""]
     kinds = [one.upload.kind for one in got.values() if one.upload is not None]
@@ -122,13 +122,13 @@ async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken
     assert {name: one.reason for name, one in got.items()} == {
         "good.png": "",
         "cut.jpg": UNREADABLE,
-        "moving.gif": "it is no PNG, JPEG or WEBP.",
-        "renamed.png": "it is no PNG, JPEG or WEBP.",
-        "text.png": "it is no PNG, JPEG or WEBP.",
-        "huge.png": "the picture has far too many pixels: at most 32 megapixels are allowed.",
-        "more.zip": "it is packed once more: unpack it first.",
+        "moving.gif": "It is not a PNG, JPEG or WebP.",
+        "renamed.png": "It is not a PNG, JPEG or WebP.",
+        "text.png": "It is not a PNG, JPEG or WebP.",
+        "huge.png": "The picture has far too many pixels. At most 32 megapixels are allowed.",
+        "more.zip": "It is a zip inside the zip. Unpack it first.",
         "long.png": "Its caption has more than 1,000 characters.",
-        "bytes.png": "its caption is no text in UTF-8, UTF-16 or Windows-1252.",
+        "bytes.png": "Its caption is not text in UTF-8, UTF-16 or Windows-1252.",
         "bell.png": "Its caption has the control character U+0007. Leave it out.",
     }
     assert [name for name, one in got.items() if one.upload is not None] == ["good.png"]
@@ -157,8 +157,8 @@ async def test_content_says_what_is_a_picture_and_others_are_counted(sent: Send)
         "2.JPE": "",
         "3.PNG": "",
         "4": "",
-        "moving.GIF": "it is no PNG, JPEG or WEBP.",
-        "": "31 other files were passed over.",
+        "moving.GIF": "It is not a PNG, JPEG or WebP.",
+        "": "31 other files were skipped.",
     }
     assert got["1.jfif"].caption == "a woman"
 
@@ -197,8 +197,8 @@ async def test_captions_are_found_by_every_name_that_trainers_give_them(sent: Se
         "d.png": "taken",
     }
     assert {name: one.reason for name, one in got.items() if one.upload is None} == {
-        "d.caption": "its picture has another caption, which is taken.",
-        "readme.txt": "it is a text without a picture of the same name.",
+        "d.caption": "Its picture has another caption, which is used.",
+        "readme.txt": "It is a text without a picture of the same name.",
     }
 
 
@@ -243,7 +243,7 @@ async def test_a_zip_bomb_is_refused_before_it_fills_the_memory(sent: Send) -> N
     bomb = zipped({"good.png": a_picture(), "bomb.png": bytes(40 * 2**20)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    with pytest.raises(InvalidRequest, match="the zip unpacks to far too much: at most 256 MB are taken"):
+    with pytest.raises(InvalidRequest, match=r"The zip unpacks to far too much\. At most 256 MB are allowed"):
         await sent(bomb)
 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kilobytes
@@ -267,7 +267,7 @@ async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(sent: 
     got = await sent(honest.replace(told, lie))
 
     assert got["a.png"].upload is None
-    assert got["a.png"].reason == "it cannot be unpacked."
+    assert got["a.png"].reason == "It cannot be unpacked."
 
 
 @pytest.mark.parametrize(
@@ -275,24 +275,27 @@ async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(sent: 
     [
         (
             zipped({f"{number}.png": b"" for number in range(10_000)}),
-            "the zip has more than 200 files in it: send fewer pictures at once.",
+            "The zip has more than 200 files in it. Send fewer pictures at once.",
         ),
         (
             zipped({f"{number}.txt": b"" for number in range(201)}),
-            "the zip has more than 200 files in it: send fewer pictures at once.",
+            "The zip has more than 200 files in it. Send fewer pictures at once.",
         ),
         (
             zipped({f"{number}.png": a_picture() for number in range(51)}),
-            "it has 51 pictures, but at most 50 are taken.",
+            "It has 51 pictures. At most 50 are allowed.",
         ),
-        (zipped({}), "it has no picture in it."),
-        (zipped({"a.txt": b"words"}), "it has no picture in it."),
+        (zipped({}), "It has no picture in it."),
+        (zipped({"a.txt": b"words"}), "It has no picture in it."),
         (
             zipped({"a.png": a_picture()}, zipfile.ZIP_LZMA),
-            "the zip is packed in an unusual way: pack the pictures as a plain zip.",
+            "The zip is packed in an unusual way. Pack the pictures as a plain zip.",
         ),
-        (zipped({"a.png": a_picture()})[:-30], "this is no zip that can be read: pack the pictures again."),
-        (b"PK\x03\x04 is not all of it", "this is no zip that can be read: pack the pictures again."),
+        (
+            zipped({"a.png": a_picture()})[:-30],
+            "This is not a zip that can be read. Pack the pictures again.",
+        ),
+        (b"PK\x03\x04 is not all of it", "This is not a zip that can be read. Pack the pictures again."),
         (b"no picture at all", UNREADABLE),
     ],
     ids=["10000", "201", "51", "empty", "texts", "lzma", "cut", "start", "words"],
@@ -311,7 +314,7 @@ async def test_a_locked_zip_is_refused(sent: Send) -> None:
     for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         locked[locked.index(start) + flags] |= 1
 
-    with pytest.raises(InvalidRequest, match="the zip has a password"):
+    with pytest.raises(InvalidRequest, match="The zip has a password"):
         await sent(bytes(locked))
 
 
@@ -328,7 +331,7 @@ async def test_a_folder_is_read_in_the_order_of_its_names(uploads: Uploads, tmp_
     assert [(one.name, one.caption, one.reason) for one in got] == [
         ("a.png", "a red field", ""),
         ("b.jpg", "", ""),
-        ("", "", "1 other file was passed over."),
+        ("", "", "1 other file was skipped."),
     ]
     assert [one.upload.kind for one in got if one.upload is not None] == ["png", "jpeg"]
 
@@ -357,8 +360,8 @@ async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
     assert told == [
         ("1.png", "a woman", ""),
         ("1.jpg", "", ""),
-        ("other.txt", "", "it is a text without a picture of the same name."),
-        ("", "", "1 other file was passed over."),
+        ("other.txt", "", "It is a text without a picture of the same name."),
+        ("", "", "1 other file was skipped."),
     ]
 
 
@@ -366,14 +369,14 @@ async def test_a_folder_of_far_too_many_files_is_refused(tmp_path: Path) -> None
     for number in range(MOST_IN_FOLDER + 1):
         (tmp_path / str(number)).touch()
 
-    with pytest.raises(InvalidRequest, match=r"has more than 10,000 files in it: name a smaller one\.$"):
+    with pytest.raises(InvalidRequest, match=r"has more than 10,000 files in it\. Name a smaller one\.$"):
         list(in_folder(tmp_path))
 
 
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match=r"there is no folder .*nowhere\."):
+    with pytest.raises(InvalidRequest, match=r"There is no folder .*nowhere\."):
         list(in_folder(tmp_path / "nowhere"))
-    with pytest.raises(InvalidRequest, match="it has no picture in it"):
+    with pytest.raises(InvalidRequest, match="It has no picture in it"):
         list(in_folder(tmp_path))
 
 

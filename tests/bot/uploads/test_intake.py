@@ -66,12 +66,12 @@ async def test_a_zip_brings_captions_and_says_what_is_refused(intake: Intake) ->
     sent = await intake.take(ana("slack", "U1"), "foxes.zip", pieces(out.getvalue()))
 
     assert [(one.name, one.caption) for one in sent.pictures] == [("a.png", "a fox")]
-    assert sent.refused == (("b.png", "it is no PNG, JPEG or WEBP."),)
+    assert sent.refused == (("b.png", "It is not a PNG, JPEG or WebP."),)
 
 
 async def test_what_is_no_picture_leaves_nothing_behind(intake: Intake, tmp_path: Path) -> None:
     for content in (b"", b"GIF89a" + bytes(100), b"<html>404</html>"):
-        with pytest.raises(InvalidRequest, match="no picture that can be read"):
+        with pytest.raises(InvalidRequest, match="not a picture that can be read"):
             await intake.take(ana("discord", "17"), "fox.png", pieces(content))
 
     assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == []
@@ -80,7 +80,7 @@ async def test_what_is_no_picture_leaves_nothing_behind(intake: Intake, tmp_path
 def test_too_much_is_known_before_it_is_read() -> None:
     check_size(20 * 2**20, b"\x89PNG")
     check_size(100 * 2**20, b"PK\x03\x04")
-    with pytest.raises(InvalidRequest, match=r"^the picture is larger than 20 MB: send a smaller one\.$"):
+    with pytest.raises(InvalidRequest, match=r"^The picture is larger than 20 MB\. Send a smaller one\.$"):
         check_size(20 * 2**20 + 1, b"\x89PNG")
-    with pytest.raises(InvalidRequest, match=r"^the zip is larger than 100 MB: send a smaller one\.$"):
+    with pytest.raises(InvalidRequest, match=r"^The zip is larger than 100 MB\. Send a smaller one\.$"):
         check_size(100 * 2**20 + 1, b"PK\x03\x04")

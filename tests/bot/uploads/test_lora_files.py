@@ -189,9 +189,9 @@ async def test_what_was_imported_is_there_after_a_restart(open_chat: OpenChat) -
     [
         (b"\x80\x02}q\x00." * 9, "which can run code"),
         (b"PK\x03\x04" * 9, "which can run code"),
-        (b"GIF89a" * 9, "no safetensors file"),
-        (b"", "no safetensors file"),
-        (struct.pack("<Q", 17 * 2**20) + b"{}", "larger than 16 MB"),
+        (b"GIF89a" * 9, "not a safetensors file"),
+        (b"", "not a safetensors file"),
+        (struct.pack("<Q", 17 * 2**20) + b"{}", "must be at most 16 MB"),
     ],
 )
 async def test_what_is_plainly_no_lora_never_reaches_the_store(

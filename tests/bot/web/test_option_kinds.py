@@ -46,7 +46,7 @@ async def test_what_is_no_picture_is_refused_in_its_field(place: Place, comes: C
 
     await form.locator("input[type=file]").set_input_files([payload(b"these are no pixels")])
 
-    await expect(form.get_by_role("status")).to_contain_text("no picture that can be read")
+    await expect(form.get_by_role("status")).to_contain_text("not a picture that can be read")
     visit.complaints.clear()  # the browser's about the answer
 
 

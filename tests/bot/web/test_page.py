@@ -343,7 +343,7 @@ async def test_pictures_are_dropped_pasted_and_chosen(comes: Comes) -> None:
 
     await expect(chips).to_have_count(4)
     await expect(chips.nth(0)).to_contain_text("60 \u00d7 40")
-    await expect(chips.nth(1)).to_contain_text("send a PNG, JPEG or WEBP")
+    await expect(chips.nth(1)).to_contain_text("Send a PNG, JPEG or WebP")
     await expect(chips.nth(2)).to_contain_text("drop.png")
     await expect(chips.nth(3)).to_contain_text("60 \u00d7 40")
     assert (

@@ -71,7 +71,7 @@ async def test_a_zip_becomes_its_pictures_with_captions_and_reasons(place: Place
 
     (picture,) = told["pictures"]
     assert (picture["name"], picture["caption"], picture["width"]) == ("a.png", "a red gear", 128)
-    assert told["refused"] == [{"name": "b.gif", "reason": "it is no PNG, JPEG or WEBP."}]
+    assert told["refused"] == [{"name": "b.gif", "reason": "It is not a PNG, JPEG or WebP."}]
 
 
 async def test_a_zip_that_leads_out_of_itself_is_refused_in_one_sentence(place: Place) -> None:
@@ -82,7 +82,7 @@ async def test_a_zip_that_leads_out_of_itself_is_refused_in_one_sentence(place: 
 
     status, text = await ana.post("/uploads?name=a.zip", out.getvalue())
 
-    assert (status, text) == (422, "the zip has a file named '../a.png', which leads out of it.")
+    assert (status, text) == (422, "The zip has a file named '../a.png', which leads out of it.")
 
 
 async def test_a_zip_larger_than_a_hundred_megabytes_is_not_read(place: Place) -> None:
@@ -90,7 +90,7 @@ async def test_a_zip_larger_than_a_hundred_megabytes_is_not_read(place: Place) -
 
     status, text = await ana.post("/uploads?name=a.zip", b"PK\x03\x04" + bytes(101 * 2**20))
 
-    assert (status, text) == (413, "the zip is larger than 100 MB: send a smaller one.")
+    assert (status, text) == (413, "The zip is larger than 100 MB. Send a smaller one.")
 
 
 async def test_a_picture_that_was_sent_is_seen_again_by_its_sender_alone(place: Place) -> None:

@@ -109,35 +109,33 @@ async def test_clear_pixels_stay_clear_and_sixteen_bits_become_eight(place: Plac
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", "this is no picture that can be read: send a PNG, JPEG or WEBP."),
-        (b"GIF89a" + bytes(100), "this is no picture that can be read: send a PNG, JPEG or WEBP."),
-        (b"<svg onload='alert(1)'/>", "this is no picture that can be read: send a PNG, JPEG or WEBP."),
-        (b"%!PS-Adobe-3.0 EPSF-3.0", "this is no picture that can be read: send a PNG, JPEG or WEBP."),
+        (b"", "This is not a picture that can be read. Send a PNG, JPEG or WebP."),
+        (b"GIF89a" + bytes(100), "This is not a picture that can be read. Send a PNG, JPEG or WebP."),
+        (b"<svg onload='alert(1)'/>", "This is not a picture that can be read. Send a PNG, JPEG or WebP."),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "This is not a picture that can be read. Send a PNG, JPEG or WebP."),
         (
             encoded(Image.new("RGB", (60, 40)), "PNG")[:-30],
-            "this is no picture that can be read: send a PNG, JPEG or WEBP.",
+            "This is not a picture that can be read. Send a PNG, JPEG or WebP.",
         ),
         (
             encoded(Image.new("RGB", (60, 40)), "BMP"),
-            "this is no picture that can be read: send a PNG, JPEG or WEBP.",
+            "This is not a picture that can be read. Send a PNG, JPEG or WebP.",
         ),
         (
             bomb(8200, 10),
-            "the picture has 8200 x 10 pixels, "
-            "but at most 32 megapixels and 8,192 pixels a side are allowed.",
+            "The picture has 8200 x 10 pixels. At most 32 megapixels and 8,192 pixels a side are allowed.",
         ),
         (
             bomb(8000, 8000),
-            "the picture has 8000 x 8000 pixels, "
-            "but at most 32 megapixels and 8,192 pixels a side are allowed.",
+            "The picture has 8000 x 8000 pixels. At most 32 megapixels and 8,192 pixels a side are allowed.",
         ),
         (
             bomb(13_000, 13_000),
-            "the picture has far too many pixels: at most 32 megapixels are allowed.",
+            "The picture has far too many pixels. At most 32 megapixels are allowed.",
         ),
         (
             bomb(60_000, 60_000),
-            "the picture has far too many pixels: at most 32 megapixels are allowed.",
+            "The picture has far too many pixels. At most 32 megapixels are allowed.",
         ),
     ],
 )
@@ -167,7 +165,7 @@ async def test_more_than_twenty_megabytes_are_not_read(place: Place) -> None:
     status, text = await ana.post("/uploads", bytes(21 * 2**20))
 
     assert status == 413
-    assert text == "the picture is larger than 20 MB: send a smaller one."
+    assert text == "The picture is larger than 20 MB. Send a smaller one."
     assert (await ana.says("/help"))["ok"]
 
 

@@ -131,7 +131,7 @@ class Bot:
     def add(self, chat: Chat) -> None:
         """Let this chat have its cards."""
         self._chats[chat.name] = chat
-        self.delivery.back()
+        self.delivery.retry_absent()
 
     async def start(self) -> None:
         """Begin to deliver and to paint; the engine loads its model meanwhile. Raises CannotStore."""

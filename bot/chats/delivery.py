@@ -49,7 +49,7 @@ class CardRecord:
     left: list[tuple[str, str]] = field(default_factory=list)  # channels and messages that it leaves
     bare: Bare | None = None
     refused: int | None = None  # the revision that the chat refused for good
-    told: bool = False  # its owner knows that it cannot be shown
+    owner_told: bool = False  # that it cannot be shown
     absent: bool = False  # its chat is switched off
 
 
@@ -90,25 +90,25 @@ class Delivery:
         """Those whose cards are being shown, or are about to be."""
         return self._dirty | self._busy
 
-    def back(self) -> None:
+    def retry_absent(self) -> None:
         """A chat is there that was not: its cards are looked for again."""
         absent = [job for job, record in self._records.items() if record.absent]
         for job in absent:
             self._records[job].absent = False
         self.touch(absent)
 
-    def bring(self, job: JobId, left: tuple[str, str] | None) -> None:
+    def repost(self, job: JobId, left: tuple[str, str] | None) -> None:
         """The job's card is to be shown in a new message, whatever was refused: the old one goes first."""
         record = self._records[job]
         if left is not None:
             record.left.append(left)
-        record.bare, record.refused, record.told = None, None, False
+        record.bare, record.refused, record.owner_told = None, None, False
 
-    async def calm(self) -> None:
+    async def wait_until_shown(self) -> None:
         """Wait until every touched card is shown, but for those that a chat did not take at once."""
         await self._calm.wait()
 
-    async def arrived(self) -> None:
+    async def wait_for_posts(self) -> None:
         """Wait a moment for the cards that are on their way.
 
         People see a card, and can react to it, before the chat has told us which message it is.
@@ -120,7 +120,7 @@ class Delivery:
         """Show what can be shown within the grace in seconds; the rest is shown after the next start."""
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
-                await self.calm()
+                await self.wait_until_shown()
         ending = [*self._services, *self._tasks]
         for task in ending:
             task.cancel()
@@ -252,8 +252,8 @@ class Delivery:
             return
         self._metrics.cards.labels("refused").inc()
         log.warning("Card refused", job=view.id, chat=view.chat, reason=str(refusal))
-        if not refusal.anew and not view.deleted and not record.told:
-            record.told = True
+        if not refusal.anew and not view.deleted and not record.owner_told:
+            record.owner_told = True
             await self._tell(chat, view, str(refusal))
         await self._park(view, record)
 
@@ -270,7 +270,7 @@ class Delivery:
         log.info("Card posted anew", job=view.id, chat=view.chat)
         move = partial(jobs.move, number=view.number, channel=view.channel, private=view.private)
         await self._database.write(move)
-        self.bring(view.id, (view.channel, message))
+        self.repost(view.id, (view.channel, message))
         self._retry(view.id)
 
     async def _note_shown(self, view: JobView, record: CardRecord, message: str | None) -> None:

@@ -220,7 +220,7 @@ class Effects:
         if outcome.finishing is not None:
             self._queue.finish(outcome.finishing)
         if outcome.anew:
-            self._delivery.bring(outcome.touched[0], outcome.left)
+            self._delivery.repost(outcome.touched[0], outcome.left)
         self._delivery.touch(outcome.touched)
         if outcome.painting is not None:
             self._queue.add(outcome.touched[0], outcome.painting)

@@ -105,7 +105,7 @@ class Lookups:
         """The job that this message is of; the message may be newer than what its row knows."""
         view = await self._of(caller, message)
         if view is None:  # it may have been written down since, or be on its way
-            await self._delivery.arrived()
+            await self._delivery.wait_for_posts()
             view = await self._of(caller, message)
         return view
 

@@ -90,7 +90,7 @@ async def test_when_nobody_is_there_for_anybody_that_is_told() -> None:
 async def test_cards_of_a_chat_that_is_there_late_are_shown_then(open_chat: OpenChat) -> None:
     chat: Chat = await open_chat(wall=Wall(name="other"))
     reply = await Seen.of(chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 3"))
-    await chat.bot.delivery.calm()
+    await chat.bot.delivery.wait_until_shown()
     late = Elsewhere("wall")
 
     chat.bot.add(late)

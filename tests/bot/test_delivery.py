@@ -45,7 +45,7 @@ async def test_a_chat_that_shows_a_card_and_then_fails_to_say_so_shows_it_again_
     job = (await chat.says("ana", "/imagine a fox --steps 10")).job
 
     assert (await chat.ends(job)).state == "succeeded"
-    await chat.bot.delivery.calm()
+    await chat.bot.delivery.wait_until_shown()
     assert len(chat.wall.posts) == 1
 
 

@@ -148,7 +148,7 @@ async def test_a_deleted_job_has_no_card_and_no_file(chat: Chat) -> None:
     card = await chat.ends(first.job)
 
     reply = await chat.presses("ana", "delete", first.job)
-    await chat.bot.delivery.calm()
+    await chat.bot.delivery.wait_until_shown()
 
     assert reply.ok
     assert chat.card(first.job) is None
@@ -162,7 +162,7 @@ async def test_a_file_that_another_job_needs_stays(chat: Chat) -> None:
     await chat.ends((await chat.says("bo", "/imagine a red fox --steps 3 --seed 7")).job)
 
     await chat.presses("ana", "delete", first.job)
-    await chat.bot.delivery.calm()
+    await chat.bot.delivery.wait_until_shown()
 
     assert stored_path(chat.folder / "files", card.pictures[0].sha256).exists()
 
@@ -172,7 +172,7 @@ async def test_show_brings_a_card_back_in_the_channel_where_it_was_asked_for(cha
     await chat.ends(first.job)
 
     reply = await chat.says("bo", f"/show {first.job}")
-    await chat.bot.delivery.calm()
+    await chat.bot.delivery.wait_until_shown()
 
     assert reply.job == first.job
     assert len(chat.wall.posts) == 2

@@ -31,7 +31,7 @@ async def painted(chat: Chat, words: str = "a fox --steps 3 --seed 7", who: str 
     reply = await chat.says(who, f"/imagine {words}")
     assert reply.job is not None
     await chat.ends(reply.job)
-    await chat.bot.delivery.calm()
+    await chat.bot.delivery.wait_until_shown()
     return reply.job
 
 
@@ -99,12 +99,12 @@ async def test_the_cross_cancels_what_runs_and_deletes_what_has_ended(open_chat:
     chat = await open_chat(seconds=0.1)
     running = (await chat.says("ana", "/imagine a fox --steps 100")).job
     await chat.runs(running)
-    await chat.bot.delivery.calm()
+    await chat.bot.delivery.wait_until_shown()
 
     assert await reacts(chat, "bo", running, "❌") is None  # an opinion
     await reacts(chat, "ana", running, "❌")
     await chat.shows(running, lambda card: card.state == "cancelled")
-    await chat.bot.delivery.calm()
+    await chat.bot.delivery.wait_until_shown()
     await reacts(chat, "ana", running, "❌")
 
     assert (await view_of(chat, running)).deleted
@@ -172,7 +172,7 @@ async def test_alone_with_the_bot_somebody_is_at_home_with_all_their_jobs(chat: 
 async def test_what_was_asked_for_in_private_stays_unknown_to_the_others(chat: Chat) -> None:
     reply = await Seen.of(chat.bot.dispatch.say(direct("ana", "home"), "/imagine a secret fox --steps 3"))
     await chat.ends(reply.job)
-    await chat.bot.delivery.calm()
+    await chat.bot.delivery.wait_until_shown()
     nothing = f"there is no job {reply.job} here."
 
     for words in (f"/show {reply.job}", f"/cancel {reply.job}"):

@@ -40,7 +40,7 @@ class CardButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=ID):
 
     async def callback(self, interaction: discord.Interaction[Any]) -> None:
         """Carry out what it stands for."""
-        await pressed(interaction, self.custom_id)
+        await press(interaction, self.custom_id)
 
 
 def register(client: discord.Client) -> None:
@@ -48,7 +48,7 @@ def register(client: discord.Client) -> None:
     client.add_dynamic_items(CardButton)
 
 
-async def pressed(interaction: discord.Interaction[Any], custom_id: str) -> None:
+async def press(interaction: discord.Interaction[Any], custom_id: str) -> None:
     """Carry out what a button stands for; whoever may not press it is told."""
     client: Hearing = interaction.client
     asking, action = client.asking, custom_id.partition(":")[0]
@@ -60,13 +60,13 @@ async def pressed(interaction: discord.Interaction[Any], custom_id: str) -> None
     )
 
 
-async def forged(interaction: discord.Interaction[Any]) -> None:
+async def answer_forged(interaction: discord.Interaction[Any]) -> None:
     """Answer a button that discord.py leaves alone, since the message has none like it."""
     if interaction.type is not discord.InteractionType.component or interaction.message is None:
         return
     custom_id = interaction.custom_id or ""
     if custom_id not in _ids(interaction.message) or re.fullmatch(ID, custom_id) is None:
-        await pressed(interaction, custom_id)
+        await press(interaction, custom_id)
 
 
 def panel(card: Card) -> discord.ui.View:

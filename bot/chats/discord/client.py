@@ -75,7 +75,7 @@ class Atelier(discord.AutoShardedClient):
     async def on_interaction(self, interaction: Interaction) -> None:
         """Forms come back here, even those that were opened before a restart."""
         if interaction.type is not discord.InteractionType.modal_submit:
-            await buttons.forged(interaction)
+            await buttons.answer_forged(interaction)
             return
         if not is_form(interaction.custom_id or ""):
             return
@@ -88,11 +88,11 @@ class Atelier(discord.AutoShardedClient):
 
     async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
         """A reaction under a card is a button."""
-        await reactions.reacted(self, self.asking, payload, added=True)
+        await reactions.handle_reaction(self, self.asking, payload, added=True)
 
     async def on_raw_reaction_remove(self, payload: discord.RawReactionActionEvent) -> None:
         """A star that is taken back is one less."""
-        await reactions.reacted(self, self.asking, payload, added=False)
+        await reactions.handle_reaction(self, self.asking, payload, added=False)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed: nothing of the guild stays. One that is only not available is not meant."""

@@ -39,7 +39,7 @@ Person = discord.User | discord.Member
 log = structlog.get_logger(__name__)
 
 
-async def reacted(
+async def handle_reaction(
     client: discord.Client, asking: Asking, payload: discord.RawReactionActionEvent, *, added: bool
 ) -> None:
     """Do what this reaction means under this message, if it means anything there."""

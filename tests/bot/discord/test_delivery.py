@@ -23,7 +23,7 @@ LOSSES = (Fault.ERROR_BEFORE, Fault.ERROR_AFTER, Fault.CUT_BEFORE, Fault.CUT_AFT
 async def calm(studio: Studio) -> None:
     """Wait until Discord has been told all."""
     assert studio.bot is not None
-    await studio.bot.delivery.calm()
+    await studio.bot.delivery.wait_until_shown()
 
 
 def job(studio: Studio) -> str:

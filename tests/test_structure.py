@@ -2,7 +2,7 @@
 
 import re
 
-from bench import import_graph
+from bench import import_graph, rooms
 from bench.structure import ROOMS, ROOT, folder_sizes, modules
 
 LARGEST_FOLDER = 25  # modules
@@ -34,3 +34,8 @@ def test_a_modules_first_line_is_one_sentence_on_what_is_in_it() -> None:
 
 def test_the_readme_is_read_in_a_few_minutes() -> None:
     assert (ROOT / "README.md").stat().st_size <= LONGEST_README
+
+
+def test_the_drawing_of_the_rooms_is_up_to_date() -> None:
+    """Where this fails, `python -m bench.rooms` draws it anew."""
+    assert rooms.FILE.read_text() == rooms.drawing()

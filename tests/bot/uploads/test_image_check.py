@@ -256,7 +256,7 @@ async def test_many_files_that_each_are_allowed_are_refused_when_they_are_too_mu
     for listed in re.finditer(b"PK\x01\x02", bytes(files)):
         struct.pack_into("<II", files, listed.start() + 20, 15 * 2**20, 15 * 2**20)
 
-    with pytest.raises(InvalidRequest, match="at most 256 MB are taken"):
+    with pytest.raises(InvalidRequest, match="At most 256 MB are allowed"):
         await sent(bytes(files))
 
 

@@ -1,4 +1,4 @@
-"""Stored files that no row knows any more, removed."""
+"""Removes stored files that no row refers to any more."""
 
 import asyncio
 import time
@@ -13,15 +13,15 @@ from storage import jobs, pictures, uploads
 from storage.database import CannotStore, Database
 from storage.files import Files
 
-AT_ONCE = 1000  # files in one question of a sweep: other writes go between
-DAY = 86_400.0  # seconds: how long a picture waits for the training that it was sent for
-DRAFT_DAYS = 7  # how long a training waits for its person to start it
+AT_ONCE = 1000  # files in one write of a sweep: other writes go between
+DAY = 86_400.0  # seconds that an uploaded picture waits for the training that it was sent for
+DRAFT_DAYS = 7  # that a draft waits for its person to start it
 
 log = structlog.get_logger(__name__)
 
 
 class GarbageCollector:
-    """Takes files away that nothing needs, but never one that is just being put for a row to come."""
+    """Removes files that nothing needs, but never one that is just being stored for a row to come."""
 
     def __init__(self, database: Database, files: Files) -> None:
         self._database = database
@@ -33,9 +33,9 @@ class GarbageCollector:
 
     @asynccontextmanager
     async def pause(self) -> AsyncGenerator[None]:
-        """What is put in here, and told to a row in here, is there when this ends: removals wait.
+        """Removals wait while this is open, so that a file stored in here is there for its row.
 
-        What is there already is not put again, and would else be taken away before its new row is written.
+        A file that is there already is not stored again, and might be removed before its new row is written.
         """
         async with self._removing:
             self._pauses += 1
@@ -48,9 +48,9 @@ class GarbageCollector:
                 self._unpaused.set()
 
     async def remove(self, hashes: Collection[Sha256]) -> None:
-        """Remove those of the files that nothing needs; one that cannot be removed only costs space.
+        """Remove those files that nothing needs. One that cannot be removed only costs space.
 
-        Asked again at the last moment and among the writes: the same picture may just have been made anew.
+        What is needed is asked again within the write: the same picture may just have been made again.
         """
         while hashes:
             await self._unpaused.wait()
@@ -60,7 +60,7 @@ class GarbageCollector:
                     return
 
     async def sweep(self) -> None:
-        """Remove what has lain in the store for a day and nothing needs, and drafts that nobody starts.
+        """Remove files that were stored a day ago and nothing needs, and drafts that nobody starts.
 
         Raises CannotStore, OSError.
         """
@@ -78,4 +78,4 @@ class GarbageCollector:
             for sha256 in await self._database.write(partial(pictures.find_unneeded, hashes=list(hashes))):
                 await self._files.remove(sha256)
         except (CannotStore, OSError) as error:
-            log.warning("files that nobody needs could not be removed", reason=str(error))
+            log.warning("Unneeded files could not be removed", reason=str(error))

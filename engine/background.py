@@ -154,7 +154,7 @@ class Workshop:
             raise
         except Exception as error:
             if again := isinstance(error, OSError) and error.errno in FULL:
-                reason, expected = "the disk of the store is full", True
+                reason, expected = "The bot's disk is full.", True
             else:
                 log.exception("a step of job %s failed", one.job)
                 reason = f"something went wrong in the engine at job {one.job}; it is in the log."

@@ -18,10 +18,10 @@ def sentence(pictures: Sequence[Picture]) -> str | None:
     many = len(pictures)
     parts = []
     if withheld:
-        parts.append(f"holds {'it' if many == 1 else f'{len(withheld)} of {many}'} back")
+        parts.append(f"{'' if many == 1 else f'{len(withheld)} of {many} '}held back")
     if hidden:
-        parts.append(f"hides {'it' if many == 1 else f'{len(hidden)} of {many}'} until you open it")
-    return f"filtered: the safety check {' and '.join(parts)}" if parts else None
+        parts.append(f"{'' if many == 1 else f'{len(hidden)} of {many} '}hidden until you open it")
+    return f"Safety check: {', '.join(parts)}" if parts else None
 
 
 async def record(session: AsyncSession, number: int, pictures: Sequence[Picture], now: float) -> None:

@@ -1,4 +1,4 @@
-"""A job as its message shows it: what every chat draws in its own way."""
+"""The card of a job: what its message shows, for every chat to draw in its own way."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from engine.messages import JobId, Sha256
 
 @dataclass(frozen=True, kw_only=True)
 class Button:
-    """Something to press. `id` is all that a chat has to remember: it works after a restart, for years."""
+    """A button. `id` is all that a chat has to remember: it works after a restart, for years."""
 
     id: str
     emoji: str
@@ -26,7 +26,7 @@ class CardPicture:
     width: int
     height: int
     stars: int  # how many people keep it
-    hidden: bool = False  # the safety check flagged it: it is seen once somebody opens it
+    hidden: bool = False  # the safety check flagged it: it is shown once somebody opens it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +40,18 @@ class CardNote:
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """How the error fell, as steps and values: the training's own, the same smoothed, the validation's."""
+    """The losses of a training by step: raw, smoothed, and of the validation."""
 
     losses: tuple[tuple[int, float], ...]
     smoothed: tuple[tuple[int, float], ...]
     validation: tuple[tuple[int, float], ...]
     best: int | None  # the step of the checkpoint to use
-    steps: int  # of the whole training, as planned; 0 while nobody knows
+    steps: int  # of the whole training, as planned; 0 while unknown
 
 
 @dataclass(frozen=True, kw_only=True)
 class CardCheckpoint:
-    """A state of a LoRA that its person may choose; `samples` is how many pictures show what it paints."""
+    """A checkpoint that may be chosen; `samples` is how many pictures show what it paints."""
 
     place: int  # from 1, as its button says; 0 while there is nothing to choose
     step: int
@@ -62,16 +62,16 @@ class CardCheckpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What a message shows about a job, whatever the chat. What begins with `notes` is of trainings alone."""
+    """What a message shows about a job. The fields from `notes` on are for trainings only."""
 
     job: JobId
     kind: str  # "paint" or "train"
     number: int  # cards are in the order of their numbers
     person: str  # the owner's name
-    person_key: str  # and how the chat calls them
+    person_key: str  # and their id in the chat
     state: str  # draft, queued, running, succeeded, failed or cancelled
-    title: str  # the prompt, or the LoRA's name and what calls it up
-    line: str  # "2nd in line, about 10 s", "step 12 of 20, about 3 s left", "painted in 1.2 s", why it failed
+    title: str  # the prompt, or the LoRA's name and its phrase
+    line: str  # "2nd in line, about 10 s", "Step 12 of 20, about 3 s left", "Painted in 1.2 s", why it failed
     done: float | None  # share of the steps that are done, 0 to 1, while it runs
     preview: bytes | None  # a small JPEG while it runs
     pictures: tuple[CardPicture, ...]
@@ -79,7 +79,7 @@ class Card:
     command: str  # the command that paints the same again; empty for a training
     buttons: tuple[Button, ...]
     at: float  # when it was filed, seconds since 1970
-    hint: str = ""  # what somebody may have meant otherwise; empty for a training
+    hint: str = ""  # what somebody may have meant instead; empty for a training
     notes: tuple[CardNote, ...] = ()
     problems: tuple[str, ...] = ()  # of all pictures together
     sheet: Sha256 | None = None  # the contact sheet, a JPEG in the store
@@ -88,4 +88,4 @@ class Card:
     checkpoints: tuple[CardCheckpoint, ...] = ()
     untrained: bool = False  # there are samples of the model without the LoRA, at step 0
     line_to_copy: str = ""  # the command that paints with the LoRA
-    bare: str = ""  # why the chat takes none of its pictures: it is shown in words alone
+    bare: str = ""  # why the chat takes none of its pictures: it is shown as text alone

@@ -1,7 +1,7 @@
-"""A job's row made a card: what every chat shows, the same wherever and whenever it is drawn."""
+"""The card of a job, made from its row: what every chat shows."""
 
 from bot.cards.card import Button, Card, CardPicture
-from bot.cards.training_card import of_training
+from bot.cards.training_card import training_card
 from bot.jobs.progress import JobProgress
 from commands import recipe_text
 from commands.actions import available_actions, button_id
@@ -14,14 +14,14 @@ NOTHING = JobProgress()
 
 
 def card(view: JobView, progress: JobProgress | None) -> Card:
-    """The card of a job that is not deleted; `live` is what is known beyond its row."""
-    known = progress or NOTHING
-    shown = _common(view, known)
-    return shown if view.training is None else of_training(shown, view, view.training, known)
+    """The card of a job that is not deleted, from its row and its progress."""
+    current = progress or NOTHING
+    base = _base_card(view, current)
+    return base if view.training is None else training_card(base, view, view.training, current)
 
 
-def _common(view: JobView, known: JobProgress) -> Card:
-    """What the cards of pictures show, which is much of what those of trainings do."""
+def _base_card(view: JobView, progress: JobProgress) -> Card:
+    """The card of pictures, and what a training's card has in common with it."""
     request = view.request
     return Card(
         job=view.id,
@@ -31,9 +31,9 @@ def _common(view: JobView, known: JobProgress) -> Card:
         person_key=view.person_key,
         state=view.state,
         title=_title(request),
-        line=_line(view, known),
-        done=_done(view, known),
-        preview=known.preview if view.state == "running" else None,
+        line=_line(view, progress),
+        done=_share_done(view, progress),
+        preview=progress.preview if view.state == "running" else None,
         pictures=_pictures(view),
         recipe=_recipe(view, request),
         command=recipe_text.command_text(request) if isinstance(request, Paint) else "",
@@ -60,16 +60,16 @@ def _line(view: JobView, progress: JobProgress) -> str:
         case "running":
             return _running(progress)
         case "succeeded":
-            painted = f"painted in {view.charged:.1f} s"
-            return f"{view.reason} ({painted})" if view.reason else painted
+            painted = f"{view.charged:.1f} s"
+            return f"{view.reason} (painted in {painted})" if view.reason else f"Painted in {painted}"
         case "failed":
-            return view.reason or "it failed"
+            return view.reason or "Failed"
         case _:
-            return "cancelled"
+            return "Cancelled"
 
 
 def _waiting(progress: JobProgress) -> str:
-    place = "queued" if progress.place is None else f"{ordinal(progress.place)} in line"
+    place = "Queued" if progress.place is None else f"{ordinal(progress.place)} in line"
     if progress.waiting:
         return f"{place}, {progress.waiting}"
     return place if progress.left is None else f"{place}, about {duration(progress.left)}"
@@ -77,12 +77,12 @@ def _waiting(progress: JobProgress) -> str:
 
 def _running(progress: JobProgress) -> str:
     if progress.waiting or not progress.steps:
-        return progress.waiting or "starting"
-    step = f"step {progress.step} of {progress.steps}"
+        return progress.waiting[:1].upper() + progress.waiting[1:] or "Starting"
+    step = f"Step {progress.step} of {progress.steps}"
     return step if progress.left is None else f"{step}, about {duration(progress.left)} left"
 
 
-def _done(view: JobView, progress: JobProgress) -> float | None:
+def _share_done(view: JobView, progress: JobProgress) -> float | None:
     if view.state != "running":
         return None
     return min(1.0, progress.step / progress.steps) if progress.steps else 0.0
@@ -91,15 +91,15 @@ def _done(view: JobView, progress: JobProgress) -> float | None:
 def _pictures(view: JobView) -> tuple[CardPicture, ...]:
     return tuple(
         CardPicture(
-            place=one.place,
-            sha256=one.sha256,
-            seed=one.seed,
-            width=one.width,
-            height=one.height,
-            stars=one.stars,
-            hidden=one.hidden,
+            place=picture.place,
+            sha256=picture.sha256,
+            seed=picture.seed,
+            width=picture.width,
+            height=picture.height,
+            stars=picture.stars,
+            hidden=picture.hidden,
         )
-        for one in view.pictures
+        for picture in view.pictures
     )
 
 

@@ -1,4 +1,4 @@
-"""What the card of a training shows beside what all cards do: report, curve, checkpoints, what to copy."""
+"""The card of a training: its report, loss curve, checkpoints, and the command to copy."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -15,11 +15,11 @@ SMOOTHING = 0.1  # the weight of the newest loss in the smoothed curve; older on
 Points = Sequence[tuple[int, float]]
 
 
-def of_training(shown: Card, view: JobView, training: TrainingView, progress: JobProgress) -> Card:
-    """The card of a training, from what it shares with other cards."""
+def training_card(base: Card, view: JobView, training: TrainingView, progress: JobProgress) -> Card:
+    """The card of a training, from what it has in common with other cards."""
     return replace(
-        shown,
-        line=_line(shown, view, training, progress),
+        base,
+        line=_line(base, view, training, progress),
         notes=tuple(
             CardNote(name=note.name, text=", ".join(note.problems), used=note.used) for note in training.notes
         ),
@@ -28,38 +28,38 @@ def of_training(shown: Card, view: JobView, training: TrainingView, progress: Jo
         curve=_curve(training, view.steps or training.estimate_steps),
         prompts=view.request.prompts if isinstance(view.request, Train) else (),
         checkpoints=_checkpoints(training),
-        untrained=any(one.step == 0 and one.samples for one in training.checkpoints),
+        untrained=any(checkpoint.step == 0 and checkpoint.samples for checkpoint in training.checkpoints),
         line_to_copy=_line_to_copy(training),
     )
 
 
-def _line(shown: Card, view: JobView, training: TrainingView, progress: JobProgress) -> str:
+def _line(base: Card, view: JobView, training: TrainingView, progress: JobProgress) -> str:
     match view.state:
         case "draft":
             return _report(training)
         case "running" if progress.phase:
             return _running(progress)
         case "succeeded":
-            ended = f"trained in {duration(view.charged)}"
-            return f"{ended}; {training.note}" if training.note else ended
+            trained = f"Trained in {duration(view.charged)}"
+            return f"{trained}. {training.note}" if training.note else trained
         case _:
-            return shown.line
+            return base.line
 
 
 def _report(training: TrainingView) -> str:
     if not training.reported:
-        return "looking at the pictures"
+        return "Checking the pictures"
     used = sum(note.used for note in training.notes)
     if not used:
-        return "none of the pictures can be used"
+        return "None of the pictures can be used"
     pictures = pluralize(training.pictures, "picture")
-    told = pictures if used == training.pictures else f"{used} of {pictures}"
+    count = pictures if used == training.pictures else f"{used} of {pictures}"
     steps = pluralize(training.estimate_steps, "step")
-    return f"{told}, {steps}, about {duration(training.estimate_seconds)}"
+    return f"{count}, {steps}, about {duration(training.estimate_seconds)}"
 
 
 def _running(progress: JobProgress) -> str:
-    parts = [f"{progress.phase}: step {progress.step} of {progress.steps}"]
+    parts = [progress.phase.capitalize(), f"step {progress.step} of {progress.steps}"]
     if progress.loss is not None:
         parts.append(f"loss {progress.loss:.3f}")
     if progress.left is not None:
@@ -69,21 +69,23 @@ def _running(progress: JobProgress) -> str:
 
 def _curve(training: TrainingView, steps: int) -> Curve | None:
     validation = tuple(
-        (one.step, one.validation) for one in training.checkpoints if one.validation is not None
+        (checkpoint.step, checkpoint.validation)
+        for checkpoint in training.checkpoints
+        if checkpoint.validation is not None
     )
     if not training.losses and not validation:
         return None
     return Curve(
         losses=training.losses,
-        smoothed=tuple(smoothed(training.losses)),
+        smoothed=tuple(smooth(training.losses)),
         validation=validation,
         best=training.best,
         steps=steps,
     )
 
 
-def smoothed(points: Points) -> Iterator[tuple[int, float]]:
-    """A mean that follows; its first values are not drawn towards 0 (Kingma and Ba 2015, section 3)."""
+def smooth(points: Points) -> Iterator[tuple[int, float]]:
+    """An exponential moving average without bias towards 0 (Kingma and Ba 2015, section 3)."""
     mean = weight = 0.0
     for step, value in points:
         mean += SMOOTHING * (value - mean)
@@ -92,18 +94,18 @@ def smoothed(points: Points) -> Iterator[tuple[int, float]]:
 
 
 def _checkpoints(training: TrainingView) -> tuple[CardCheckpoint, ...]:
-    """All while it trains; at the end those worth a look."""
+    """All while it trains, and at the end those to choose from."""
     ended = training.best is not None
     return tuple(
         CardCheckpoint(
-            place=one.place,
-            step=one.step,
-            validation=one.validation,
-            chosen=one.step == training.chosen,
-            samples=len(one.samples),
+            place=checkpoint.place,
+            step=checkpoint.step,
+            validation=checkpoint.validation,
+            chosen=checkpoint.step == training.chosen,
+            samples=len(checkpoint.samples),
         )
-        for one in training.checkpoints
-        if one.step > 0 and (one.candidate or not ended)
+        for checkpoint in training.checkpoints
+        if checkpoint.step > 0 and (checkpoint.candidate or not ended)
     )
 
 

@@ -139,8 +139,8 @@ def _tell_beside(filed: CreateJob) -> None:
 
 async def _watched(engine: EngineClient, request: JobRequest, bar: Bar) -> Update | None:
     update: Update | None = None
-    async with aclosing(engine.work(request)) as news:
-        async for update in news:
+    async with aclosing(engine.work(request)) as updates:
+        async for update in updates:
             if isinstance(update, Progress):
                 bar.advance(update)
     return update

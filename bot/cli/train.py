@@ -180,8 +180,8 @@ async def _taught(
     engine: EngineClient, request: Train, files: Files, bar: Bar
 ) -> tuple[Update | None, dict[int, CheckpointSaved]]:
     """What ended the training, and its checkpoints by step, the untrained model's first."""
-    async with aclosing(engine.work(Inspect(training=request))) as news:
-        report = await anext(news)  # a look at the pictures has no news but its end
+    async with aclosing(engine.work(Inspect(training=request))) as updates:
+        report = await anext(updates)  # a look at the pictures has no news but its end
     if not isinstance(report, Inspected):
         return report, {}
     _tell(report, bar)
@@ -210,8 +210,8 @@ async def _learned(
     saved: dict[int, CheckpointSaved] = {}
     update, state = None, None
     with _interruptible(engine, request.job, bar):
-        async with aclosing(engine.work(request)) as news:
-            async for update in news:
+        async with aclosing(engine.work(request)) as updates:
+            async for update in updates:
                 match update:
                     case TrainingProgress():
                         bar.learn(update)

@@ -258,7 +258,7 @@ class Effects:
 
     async def _export(self, answer: ExportData, person_id: int) -> FilesReply:
         try:
-            return FilesReply(files=await self._exports.of(person_id), text=answer.text)
+            return FilesReply(files=await self._exports.export(person_id), text=answer.text)
         except OSError as error:
             log.warning("An export could not be written", reason=str(error))
             raise CannotStore(NO_EXPORT) from error

@@ -1,1 +1,1 @@
-"""The bot's side of the engine process."""
+"""The bot's side of the engine: its process, the pending jobs, and a watchdog."""

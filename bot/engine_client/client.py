@@ -1,4 +1,4 @@
-"""The bot's side of the engine: start its process, hand it jobs, watch it, and replace it when it dies."""
+"""Starts the engine process, sends it jobs, watches it, and restarts it when it dies."""
 
 import asyncio
 import logging
@@ -33,16 +33,18 @@ log = logging.getLogger(__name__)
 
 PROGRAM = (sys.executable, "-m", "engine")
 STARTS = 3  # failed ones in a row before the client gives up
-FIRST_PAUSE = 1.0  # seconds before the next start, doubled each time: a dead process frees GPU memory late
-LOADING_SECONDS = 3600.0  # a first start may download 14 GB, and nobody is hurt by waiting for it
+FIRST_PAUSE = (
+    1.0  # seconds before the next start, doubled each time: a dead process frees its GPU memory late
+)
+LOADING_SECONDS = 3600.0  # a first start may download 14 GB
 STOP_GRACE = 10.0  # seconds to finish the step that runs
 
 
 class EngineClient:
-    """One engine, whichever process that is now. Lives in one event loop.
+    """The engine, whichever process that is now. Lives in one event loop.
 
-    `listener` hears all events; `unwanted` of files that the engine put into the store for jobs that had
-    ended: nobody else is told of those.
+    `listener` gets all events. `unwanted` gets the files that the engine stored for jobs that had already
+    ended, which nobody else learns of.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class EngineClient:
         self._last_event = 0.0
         self.starts = 0
         self._cannot_start = ""
-        self._refusal = "the engine was not started."
+        self._refusal = "The engine was not started."
         self._first_ready: asyncio.Future[Ready]
         self._stopping = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
@@ -82,12 +84,12 @@ class EngineClient:
 
     @property
     def silent(self) -> float | None:
-        """Seconds since an engine that owes an answer was last heard; None when it owes none."""
+        """Seconds since the last event of an engine that owes an answer; None when it owes none."""
         return time.monotonic() - self._last_event if self._watchdog.armed and self.ready else None
 
     @property
     def overdue(self) -> bool:
-        """Whether more than half of the time has passed after which it is taken for hung."""
+        """Whether more than half of the time has passed after which the engine counts as hung."""
         return self.ready and self._watchdog.share_passed > 0.5
 
     async def wait_until_ready(self) -> None:
@@ -95,7 +97,7 @@ class EngineClient:
         await self._takes_jobs.wait()
 
     async def wait_until_given_up(self) -> str:
-        """Wait until no engine will come any more unless it is started again; says why."""
+        """Wait until the engine is not restarted any more; returns why."""
         if self._supervisor is not None:
             await asyncio.wait({self._supervisor})
         return self._refusal
@@ -111,9 +113,9 @@ class EngineClient:
     async def work(
         self, request: JobRequest | TaskRequest, *, finishing: bool = False
     ) -> AsyncGenerator[Update]:
-        """News of this job, up to what ended it; leaving early cancels it.
+        """The updates of this job up to its final one; leaving early cancels it.
 
-        finishing: a training that is to end at once, as `finish` says.
+        finishing: a training that is to end at once, as by `finish`.
         Raises EngineUnavailable when there is no engine and none will come.
         """
         if self._refusal:
@@ -123,11 +125,11 @@ class EngineClient:
         self._send_jobs()
         try:
             while True:
-                news = await pending.news.get()
-                if isinstance(news, EngineUnavailable):
-                    raise news
-                yield news
-                if not isinstance(news, InterimUpdate):
+                update = await pending.updates.get()
+                if isinstance(update, EngineUnavailable):
+                    raise update
+                yield update
+                if not isinstance(update, InterimUpdate):
                     return
         finally:
             if self._jobs.get(request.job) is pending:
@@ -135,7 +137,7 @@ class EngineClient:
                 self._jobs.drop(request.job)
 
     def cancel(self, job: JobId) -> None:
-        """Stop this job; its news then end with Cancelled, or with what ended it just before."""
+        """Stop this job; its updates then end with Cancelled, or with what ended it just before."""
         pending = self._jobs.get(job)
         if pending is not None and pending.sent and self._process is not None:
             self._process.send(Cancel(job=job))
@@ -143,7 +145,7 @@ class EngineClient:
             self._jobs.deliver(Cancelled(job=job))
 
     def finish(self, job: JobId) -> None:
-        """Let this training end after the step that runs, and keep what it has: Trained is its last news."""
+        """Let this training end after the current step with what it has: Trained is its last update."""
         pending = self._jobs.get(job)
         if pending is None or pending.finishing:
             return
@@ -152,7 +154,7 @@ class EngineClient:
             self._process.send(StopTraining(job=job))
 
     async def stop(self) -> None:
-        """End the engine: at once when idle, else after the step that runs, by force after a grace."""
+        """Stop the engine: at once when idle, else after the current step, by force after STOP_GRACE."""
         if self._supervisor is None:
             return
         self._stopping.set()
@@ -163,8 +165,8 @@ class EngineClient:
         await self._supervisor
 
     async def _run(self) -> None:
-        """Keep an engine alive; however that ends, nobody is left waiting."""
-        refusal = "the engine is no longer watched."
+        """Keep an engine running; however that ends, nobody is left waiting."""
+        refusal = "The engine is not supervised any more."
         try:
             refusal = await self._supervise()
         finally:
@@ -174,18 +176,18 @@ class EngineClient:
                 self._first_ready.set_exception(EngineUnavailable(refusal))
 
     async def _supervise(self) -> str:
-        """One process after another, until told to stop or too many could not even start; says why."""
+        """Run one process after another, until stopped or until too many could not start; returns why."""
         failures, ever_ready = 0, False
         backoff = Backoff(FIRST_PAUSE)
         while True:
             ready, ending = await self._run_process()
             failures, ever_ready = (0, True) if ready else (failures + 1, ever_ready)
             if self._stopping.is_set():
-                return "the engine was stopped."
-            if self._cannot_start and not ever_ready:  # a mistake in the settings does not mend itself
+                return "The engine was stopped."
+            if self._cannot_start and not ever_ready:  # a mistake in the settings does not fix itself
                 return self._cannot_start
             if failures == STARTS:
-                return f"the engine failed to start {STARTS} times in a row; lastly, {ending}"
+                return f"The engine failed to start {STARTS} times in a row. {ending}"
             log.error("%s", ending)
             if not failures:
                 backoff.reset()
@@ -195,12 +197,12 @@ class EngineClient:
                     await self._stopping.wait()
 
     async def _run_process(self) -> tuple[bool, str]:
-        """Start a process and hear it until it ends: whether it took jobs, and a sentence about its end."""
+        """Start a process and handle its events until it ends: whether it took jobs, and how it ended."""
         self._cannot_start, self._watchdog.expired_after = "", None
         try:
             process = self._process = await EngineProcess.start(self._program)
         except OSError as error:
-            return False, f"the engine could not be started: {error.strerror}."
+            return False, f"The engine could not be started: {error.strerror}."
         self.starts += 1
         process.send(self._settings)
         self._watchdog.arm(LOADING_SECONDS)
@@ -248,7 +250,7 @@ class EngineClient:
                     self._unwanted(left)
                 self._watchdog.restart()
         if self._ready is not None and not self._jobs.is_any_sent():
-            self._watchdog.disarm()  # it owes nobody an answer, and may be as silent as it likes
+            self._watchdog.disarm()  # it owes no answer, and may be silent
 
     def _send_jobs(self) -> None:
         if self._process is None or self._ready is None:
@@ -263,9 +265,9 @@ class EngineClient:
 
     def _end_reason(self, how: str, *, ready: bool) -> str:
         if self._watchdog.expired_after is not None:
-            what = "come back from a step" if ready else "load its model"
-            return f"the engine did not {what} within {self._watchdog.expired_after:g} s and was killed."
-        return self._cannot_start or f"the engine {how}."
+            what = "finish a step" if ready else "load its model"
+            return f"The engine did not {what} within {self._watchdog.expired_after:g} s and was killed."
+        return self._cannot_start or f"The engine {how}."
 
     def _kill(self) -> None:
         if self._process is not None:

@@ -1,17 +1,17 @@
-"""What the engine is given of the bot's environment: what it needs to compute and to fetch models.
+"""The environment variables that the engine gets: what it needs to compute and to download models.
 
-It reads files of strangers, and is trusted with no secret of a chat. HF_TOKEN is the one that it gets: it is
-the engine that fetches the models which ask for it.
+It reads files of strangers, so it gets no secret of a chat. It does get HF_TOKEN, since it is the engine
+that downloads the models which ask for it.
 """
 
 from collections.abc import Mapping
 
 NEEDED = frozenset(
     {
-        # where things are, and in which language it is told
+        # paths, language, time zone
         *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "PWD"),
         *("TMPDIR", "TEMP", "TMP", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "LD_PRELOAD"),
-        # how the model hub is reached
+        # how to reach the model hub
         *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
     }
@@ -26,7 +26,7 @@ NEEDED_FAMILIES = (
 
 
 def engine_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What of this environment the engine is given."""
+    """The part of this environment that the engine gets."""
     return {
         name: value
         for name, value in environment.items()

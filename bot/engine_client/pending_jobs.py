@@ -1,4 +1,4 @@
-"""Jobs that somebody waits for, and the news of each on its way from the engine."""
+"""Jobs that somebody waits for, each with a queue of updates from the engine."""
 
 import asyncio
 from collections.abc import Collection, Iterator
@@ -24,7 +24,7 @@ from engine.messages import (
 
 
 class EngineUnavailable(Exception):
-    """One sentence for the operator: why there is no engine to work with."""
+    """Why there is no engine to work with, in one sentence for the operator."""
 
 
 Death = Literal["no", "beside others", "alone"]
@@ -32,7 +32,7 @@ Death = Literal["no", "beside others", "alone"]
 
 @dataclass(frozen=True, kw_only=True)
 class Lost:
-    """The job ended with its engine; `died` tells how it was in the step in which that died, if at all."""
+    """The engine died with this job. `died`: whether it was in the engine's last step, alone or not."""
 
     job: JobId
     died: Death
@@ -48,7 +48,7 @@ Update = InterimUpdate | FinalUpdate
 
 @dataclass
 class PendingJob:
-    """A job that somebody waits for; it is sent once an engine is ready.
+    """A job that somebody waits for. It is sent once an engine is ready.
 
     `finishing`: a training that is to end early, with what it has.
     """
@@ -56,17 +56,17 @@ class PendingJob:
     request: JobRequest | TaskRequest
     sent: bool = False
     finishing: bool = False
-    news: asyncio.Queue[Update | EngineUnavailable] = field(default_factory=asyncio.Queue)
+    updates: asyncio.Queue[Update | EngineUnavailable] = field(default_factory=asyncio.Queue)
 
 
 class PendingJobs:
-    """The jobs that have not ended, by id. What ends a job takes it off the list."""
+    """The jobs that have not ended, by id. The final update of a job removes it."""
 
     def __init__(self) -> None:
         self._jobs: dict[JobId, PendingJob] = {}
 
     def add(self, request: JobRequest | TaskRequest) -> PendingJob:
-        """Put a job on the list. Raises ValueError when it is there already."""
+        """Add a job. Raises ValueError when it is there already."""
         if request.job in self._jobs:
             raise ValueError(f"job {request.job} is in the engine already")
         return self._jobs.setdefault(request.job, PendingJob(request))
@@ -76,11 +76,11 @@ class PendingJobs:
         return self._jobs.get(job)
 
     def drop(self, job: JobId) -> None:
-        """Nobody waits for this job any more."""
+        """Remove a job that nobody waits for any more."""
         self._jobs.pop(job, None)
 
     def take_unsent(self) -> Iterator[PendingJob]:
-        """The jobs that no engine has heard of, oldest first, marked as sent when taken."""
+        """The jobs that were not sent yet, oldest first; each counts as sent from then on."""
         for pending in self._jobs.values():
             if not pending.sent:
                 pending.sent = True
@@ -91,23 +91,23 @@ class PendingJobs:
         return any(pending.sent for pending in self._jobs.values())
 
     def deliver(self, update: Update) -> bool:
-        """Pass news on to whoever waits; False: of a job that has ended, for which nobody does."""
+        """Pass an update on to whoever waits; False when the job has ended and nobody does."""
         pending = self._jobs.get(update.job)
         if pending is None:
             return False
-        pending.news.put_nowait(update)
+        pending.updates.put_nowait(update)
         if not isinstance(update, InterimUpdate):
             self.drop(update.job)
         return True
 
     def lose_sent(self, step_jobs: Collection[JobId], reason: str) -> None:
-        """End what was sent to an engine that died; `stepping` are the jobs of its last step."""
+        """End the jobs that were sent to an engine that died; `step_jobs` are those of its last step."""
         inside: Death = "alone" if len(step_jobs) == 1 else "beside others"
         for job in [job for job, pending in self._jobs.items() if pending.sent]:
             self.deliver(Lost(job=job, died=inside if job in step_jobs else "no", reason=reason))
 
     def refuse(self, refusal: EngineUnavailable) -> None:
-        """End the jobs that no engine will ever take."""
+        """End all jobs, since no engine will ever take them."""
         for pending in self._jobs.values():
-            pending.news.put_nowait(refusal)
+            pending.updates.put_nowait(refusal)
         self._jobs.clear()

@@ -1,4 +1,4 @@
-"""One engine process: a program at the other end of a socket, which two threads keep off the event loop."""
+"""One engine process behind a socket, with a thread for reading and one for writing."""
 
 import asyncio
 import os
@@ -14,17 +14,15 @@ from threading import Thread
 from bot.engine_client.environment import engine_environment
 from engine.messages import BrokenMessage, EngineSettings, Event, Request, ToEngine
 
-HOME = Path(__file__).parents[
-    2
-]  # the packages' folder, where Python finds the engine wherever we were started
-STDERR = 2  # the engine's words go to the bot's log; standard output is the bot's own
+HOME = Path(__file__).parents[2]  # where Python finds the engine, wherever the bot was started
+STDERR = 2  # the engine's output goes to the bot's log; standard output is the bot's own
 CLOSED_GRACE = 5.0  # seconds that a process which has closed its socket may take to exit
 
 Message = EngineSettings | Request
 
 
 class EngineProcess:
-    """A running engine. It is told messages, and its events are received until it ends.
+    """A running engine: messages are sent to it, and its events received until it ends.
 
     It lives in a session of its own, so that Ctrl-C in a terminal reaches the bot alone, which then decides.
     """
@@ -71,11 +69,11 @@ class EngineProcess:
         return self._process.pid
 
     def send(self, message: Message) -> None:
-        """Post a message; never waits, even for an engine that reads nothing."""
+        """Send a message. Never waits, even for an engine that reads nothing."""
         self._outbox.put(message)
 
     async def receive(self) -> Event | None:
-        """The next event, or None once the process has ended and all it said was received."""
+        """The next event, or None once the process has ended and all its events were received."""
         return await self._events.get()
 
     def kill(self) -> None:
@@ -84,7 +82,7 @@ class EngineProcess:
             self._kill_group()
 
     async def end(self) -> str:
-        """Wait until the process is gone, and say how it went: "was killed by SIGKILL"."""
+        """Wait until the process is gone; returns how it ended: "was killed by SIGKILL"."""
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSED_GRACE):
                 await asyncio.shield(self._exit)
@@ -95,7 +93,7 @@ class EngineProcess:
             await asyncio.to_thread(thread.join)
         self._channel.close()
         if self._broken:
-            return f"said what is no message, and was killed ({self._broken})"
+            return f"sent something that is no message, and was killed ({self._broken})"
         if status < 0:
             return f"was killed by {signal.Signals(-status).name}"
         return f"ended with exit status {status}"
@@ -112,13 +110,13 @@ class EngineProcess:
 
     def _read(self, loop: asyncio.AbstractEventLoop) -> None:
         def post(event: Event | None) -> None:
-            with suppress(RuntimeError):  # the event loop is closed: nobody is left to be told
+            with suppress(RuntimeError):  # the event loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(self._events.put_nowait, event)
 
         try:
             while True:
                 post(self._channel.receive())
-        except BrokenMessage as error:  # whoever said it may be anybody's by now
+        except BrokenMessage as error:  # whoever sent it may be compromised
             self._broken = str(error)
             self._kill_group()
         except (EOFError, OSError):
@@ -128,5 +126,5 @@ class EngineProcess:
 
     def _write(self) -> None:
         while (message := self._outbox.get()) is not None:
-            with suppress(OSError):  # it died: the reader sees that too, and tells it
+            with suppress(OSError):  # it died: the reader notices that too, and reports it
                 self._channel.send(message)

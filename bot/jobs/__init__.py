@@ -1,1 +1,1 @@
-"""Jobs between the table and the engine: claimed, followed, and ended."""
+"""Jobs between the table and the engine: claimed, run, and recorded."""

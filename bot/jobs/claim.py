@@ -1,4 +1,4 @@
-"""The next jobs from the table, by fair share, as many as fit into the engine."""
+"""Claims the next queued jobs from the table, by fair share, as many as fit into the engine."""
 
 import time
 from dataclasses import dataclass, replace
@@ -14,19 +14,19 @@ from storage.tables import Job
 
 log = structlog.get_logger(__name__)
 
-UNREADABLE = "this version of the bot cannot read the request: please say it again."
+UNREADABLE = "This version of the bot cannot read the request. Send it again."
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimedJobs:
-    """Jobs that are running now, and those that could not be read and failed."""
+    """Jobs that run from now on, and those that failed because they could not be read."""
 
     taken: tuple[RunningJob, ...]
     unreadable: tuple[JobId, ...]
 
 
 async def claim_training(session: AsyncSession, lease: float) -> ClaimedJobs:
-    """Take the training whose turn it is, if one waits; it goes on from what it has saved."""
+    """Claim the next training, if one waits. It resumes from its newest saved state."""
     unreadable: list[JobId] = []
     while (job := await jobs.next_training(session)) is not None:
         running = await _read_training(session, job)
@@ -42,9 +42,9 @@ async def claim_training(session: AsyncSession, lease: float) -> ClaimedJobs:
 async def claim_pictures(
     session: AsyncSession, room: int, largest: int, estimates: Estimates, lease: float
 ) -> ClaimedJobs:
-    """Take jobs while their pictures fit into the room; an empty engine's is the largest batch.
+    """Claim jobs while their pictures fit into `room`; an empty engine has room for `largest`.
 
-    A job that should run alone, or is larger than that, waits for an empty engine, and nobody overtakes it.
+    A job that must run alone, or is larger than that, waits for an empty engine. Nobody overtakes it.
     """
     taken: list[RunningJob] = []
     unreadable: list[JobId] = []
@@ -65,11 +65,11 @@ async def claim_pictures(
 
 
 def _read_pictures(job: Job, estimates: Estimates) -> RunningJob | None:
-    """A queued row as pictures to paint; None when it cannot be read, and would block the queue."""
+    """A queued row as pictures to paint; None when it cannot be read: it would block the queue."""
     try:
         request = requests.from_json(JobId(job.id), job.request)
     except (InvalidRequest, KeyError, TypeError, ValueError) as error:
-        log.error("a request cannot be read", job=job.id, kind=type(error).__name__)
+        log.error("Request cannot be read", job=job.id, kind=type(error).__name__)
         return None
     if not isinstance(request, Paint):
         return None
@@ -80,7 +80,7 @@ async def _read_training(session: AsyncSession, job: Job) -> RunningJob | None:
     """A queued row as a training with its newest state; None when it cannot be read."""
     (view,) = await views.views(session, [JobId(job.id)])
     if not isinstance(view.request, Train) or view.training is None:
-        log.error("a training cannot be read", job=job.id)
+        log.error("Training cannot be read", job=job.id)
         return None
     state = await trainings.newest_state(session, job.number)
     request = replace(view.request, resume=state)

@@ -1,4 +1,4 @@
-"""What running jobs cost: the engine seconds of the steps that they were in."""
+"""Engine time of running jobs: the seconds of the steps that they were in."""
 
 import time
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from engine.messages import Event, Idle, JobId, Ready, StepStarted
 
 
 class EngineTime:
-    """Hears which jobs are in each step of the engine, and tells them its time, shared among them."""
+    """Divides the time of each step of the engine among the jobs that are in it."""
 
     def __init__(self, running: Mapping[JobId, RunningJob]) -> None:
         self._running = running
@@ -16,7 +16,7 @@ class EngineTime:
         self._since = 0.0
 
     def hear(self, event: Event) -> None:
-        """A step ends where the next one begins, or where nothing is left to do."""
+        """Take in an event: a step ends where the next one starts, or where nothing is left to do."""
         match event:
             case StepStarted():
                 self._end_step()

@@ -1,4 +1,4 @@
-"""How fast the engine is, learned from what it painted, and how long the next pictures will take."""
+"""Estimates of how long pictures take, from how long the last ones took."""
 
 from collections.abc import Iterable
 
@@ -10,11 +10,11 @@ FIRST_RATES = {
     "cuda": 1e-7,
 }  # engine seconds per pixel and UNet row, until measured
 WEIGHT = 0.3  # of the newest measurement; older ones fade
-SIDE = 1024  # SDXL's, until the engine has said its own
+SIDE = 1024  # SDXL's, until the engine reports its own
 
 
 class Estimates:
-    """Engine seconds for a request: its work times a rate that follows what was measured."""
+    """Engine seconds for a request: its work times a rate, a moving average of what was measured."""
 
     def __init__(self) -> None:
         self._side = SIDE
@@ -22,23 +22,23 @@ class Estimates:
         self._rate: float | None = None
 
     def use_engine(self, ready: Ready) -> None:
-        """An engine is there: how large its pictures are, and how fast one like it may be."""
+        """Go by this engine: how large its pictures are, and how fast its kind of device is."""
         self._side = ready.side
         self._first = FIRST_RATES.get(ready.device.partition(":")[0], self._first)
 
     def seconds(self, request: Paint) -> float:
-        """Engine seconds that this request will be charged, about."""
+        """About how many engine seconds this request will be charged."""
         return self._work(request) * (self._first if self._rate is None else self._rate)
 
     def learn(self, request: Paint, seconds: float) -> None:
-        """The engine painted this in so many of its seconds."""
+        """Take in that the engine painted this in so many engine seconds."""
         if seconds <= 0:
             return
         rate = seconds / self._work(request)
         self._rate = rate if self._rate is None else WEIGHT * rate + (1 - WEIGHT) * self._rate
 
     def _work(self, request: Paint) -> float:
-        """Pixels times the rows that go through the UNet: guided pictures have two, Heun looks twice."""
+        """Pixels times the rows that go through the UNet: two with guidance, and twice as many with Heun."""
         size = request.size
         pixels = size.width * size.height if isinstance(size, Size) else self._side**2
         rows = (2 if request.guidance_scale > 1 else 1) * (2 if request.sampler is Sampler.HEUN else 1)
@@ -46,5 +46,5 @@ class Estimates:
 
 
 def shared_seconds(own: float, others: Iterable[float]) -> float:
-    """Seconds until a job is done that shares the engine evenly with others; all in engine seconds left."""
+    """Seconds until a job ends that shares the engine evenly with others; all in engine seconds left."""
     return own + sum(min(own, other) for other in others)

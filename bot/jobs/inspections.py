@@ -1,4 +1,4 @@
-"""Trainings that were not started yet: the engine looks at their pictures, and the row has its report."""
+"""Inspections: the engine checks the pictures of drafts of trainings, and reports on them."""
 
 import asyncio
 import time
@@ -26,7 +26,7 @@ PAUSE = 5.0  # seconds before what could not be read or stored is tried again
 
 
 class Inspections:
-    """Has the drafts without a report looked at, one after another; after a restart too."""
+    """Has the drafts without a report inspected, one after another; after a restart too."""
 
     def __init__(
         self,
@@ -47,21 +47,21 @@ class Inspections:
         self._current: JobId | None = None
 
     def wake(self) -> None:
-        """A draft was written down."""
+        """Look for drafts again: there is a new one."""
         self._woken.set()
 
     @property
     def jobs(self) -> Collection[JobId]:
-        """The one whose pictures are being looked at."""
+        """The draft that is being inspected."""
         return () if self._current is None else (self._current,)
 
     def cancel(self, job: JobId) -> None:
-        """The draft is gone: its pictures need not be looked at."""
+        """Stop inspecting this draft, which is gone."""
         if job == self._current:
             self._engine.cancel(job)
 
     async def run(self) -> None:
-        """Look at drafts, for ever."""
+        """Inspect drafts, for ever."""
         self.wake()
         while True:
             await self._woken.wait()
@@ -73,8 +73,8 @@ class Inspections:
             except EngineUnavailable:
                 self.wake()
             except Exception as error:
-                known = isinstance(error, CannotStore | OSError)
-                log.error("a draft could not be looked at", exc_info=not known, reason=str(error))
+                expected = isinstance(error, CannotStore | OSError)
+                log.error("Draft could not be inspected", exc_info=not expected, reason=str(error))
                 await asyncio.sleep(PAUSE)
                 self.wake()
 
@@ -85,48 +85,48 @@ class Inspections:
             return next(iter(await views.views(session, waiting[:1])), None)
 
     async def _inspect(self, draft: JobView) -> None:
-        """Have it looked at once, and write down what is said of it."""
+        """Have it inspected once, and record the result."""
         if not isinstance(draft.request, Train):
             await self._fail(draft, UNREADABLE)
             return
         self._current = draft.id
         try:
-            async with aclosing(self._engine.work(Inspect(training=draft.request))) as news:
-                async for update in news:
+            async with aclosing(self._engine.work(Inspect(training=draft.request))) as updates:
+                async for update in updates:
                     if not isinstance(update, InterimUpdate):
                         await self._record(draft, update)
         finally:
             self._current = None
 
-    async def _record(self, draft: JobView, ended: FinalUpdate) -> None:
-        """Whatever is left without a report is looked at again."""
-        match ended:
+    async def _record(self, draft: JobView, update: FinalUpdate) -> None:
+        """Write down what came of it; a draft that is left without a report is inspected again."""
+        match update:
             case Inspected():
-                await self._report(draft, ended)
+                await self._report(draft, update)
             case Failed():
-                if not ended.expected:
-                    log.error("the engine failed an inspection", job=draft.id, reason=ended.reason)
-                await self._fail(draft, ended.reason)
+                if not update.expected:
+                    log.error("Inspection failed", job=draft.id, reason=update.reason)
+                await self._fail(draft, update.reason)
             case Lost():
-                log.warning("inspection lost with its engine", job=draft.id, reason=ended.reason)
-                self._deaths[draft.id] += ended.died == "alone"
+                log.warning("Inspection lost with its engine", job=draft.id, reason=update.reason)
+                self._deaths[draft.id] += update.died == "alone"
                 if self._deaths[draft.id] >= ENGINE_DEATHS:
                     await self._fail(
-                        draft, f"{ENGINE_DEATHS} engines died while they looked at these pictures."
+                        draft, f"The engine died {ENGINE_DEATHS} times while inspecting these pictures."
                     )
 
-    async def _report(self, draft: JobView, told: Inspected) -> None:
+    async def _report(self, draft: JobView, report: Inspected) -> None:
         async with self._garbage.pause():
-            sheet = await self._files.put(told.sheet)
+            sheet = await self._files.put(report.sheet)
 
             async def work(session: AsyncSession) -> list[Sha256]:
                 return await trainings.save_report(
                     session,
                     draft.number,
-                    notes=told.notes,
-                    problems=told.problems,
-                    steps=told.steps,
-                    seconds=told.seconds,
+                    notes=report.notes,
+                    problems=report.problems,
+                    steps=report.steps,
+                    seconds=report.seconds,
                     sheet=sheet,
                 )
 

@@ -1,4 +1,4 @@
-"""What the engine does beside the queue while somebody waits: it lets LoRAs in, merges and compares them."""
+"""Tasks of the engine that somebody waits for: importing, merging and searching LoRAs."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -26,13 +26,13 @@ from storage.files import Files
 
 log = structlog.get_logger(__name__)
 
-PATIENCE = 600.0  # seconds: chats take an answer for a quarter of an hour
-SOON = 30.0  # seconds that a search waits: there is another one
-NOT_NOW = "the engine that compares pictures with words is not there now: /loras WORDS searches by words."
+PATIENCE = 600.0  # seconds: chats accept a reply for a quarter of an hour
+SOON = 30.0  # seconds that a search waits: there is another way to search
+NOT_NOW = "The engine cannot compare pictures now. /loras WORDS searches by words."
 
 
 class InteractiveTasks:
-    """One at a time for each person. Nothing of it is filed: what is lost is simply said again."""
+    """Runs one task at a time for each person. They are not queued: a lost one has to be sent again."""
 
     def __init__(self, engine: EngineClient, files: Files, garbage: GarbageCollector) -> None:
         self._engine = engine
@@ -44,31 +44,31 @@ class InteractiveTasks:
     async def run(
         self, person_id: int, request: ImportLora | MergeLoras | SearchLoras
     ) -> AsyncGenerator[TaskResult | LoraScores]:
-        """What the engine found; its files stay in the store until the row is written that is made in here.
+        """Run a task in the engine; its files stay in the store while this context is open.
 
         Raises InvalidRequest with one sentence; CannotStore, OSError.
         """
         if person_id in self._busy:
-            raise InvalidRequest("your last LoRA is still being looked at: wait until that has ended.")
+            raise InvalidRequest("Your last LoRA is still being worked on. Wait until that has ended.")
         self._busy.add(person_id)
         try:
-            told = await self._run_in_engine(request)
+            result = await self._run_in_engine(request)
         finally:
             self._busy.discard(person_id)
-        if isinstance(told, LoraScores):
-            yield told
+        if isinstance(result, LoraScores):
+            yield result
             return
-        made = [told.sha256]
+        made = [result.sha256]
         try:
             async with self._garbage.pause():
-                path = self._files.path(told.sha256)
+                path = self._files.path(result.sha256)
                 if path is not None and not await asyncio.to_thread(path.is_file):
-                    raise InvalidRequest("the file is gone again: please say it once more.")
+                    raise InvalidRequest("The file is gone. Send it again.")
                 numbers = "" if path is None else await asyncio.to_thread(weights_hash, path)
-                made.append(thumbnail := await self._files.put(told.picture))
-                sheet = await self._files.put(told.sheet) if isinstance(told, LorasMerged) else None
+                made.append(thumbnail := await self._files.put(result.picture))
+                sheet = await self._files.put(result.sheet) if isinstance(result, LorasMerged) else None
                 made += [sheet] if sheet is not None else []
-                yield TaskResult(lora=told, thumbnail=thumbnail, sheet=sheet, numbers=numbers)
+                yield TaskResult(lora=result, thumbnail=thumbnail, sheet=sheet, numbers=numbers)
         finally:
             await self._garbage.remove(made)  # unless there is a row now that needs them
 
@@ -77,33 +77,33 @@ class InteractiveTasks:
     ) -> LoraImported | LorasMerged | LoraScores:
         patience = SOON if isinstance(request, SearchLoras) else PATIENCE
         try:
-            async with asyncio.timeout(patience), aclosing(self._engine.work(request)) as news:
-                async for update in news:
+            async with asyncio.timeout(patience), aclosing(self._engine.work(request)) as updates:
+                async for update in updates:
                     match update:
                         case LoraImported() | LorasMerged() | LoraScores():
                             return update
                         case Failed():
                             if not update.expected:
-                                log.error("the engine failed a look", job=request.job, reason=update.reason)
+                                log.error("Task failed in the engine", job=request.job, reason=update.reason)
                             await self._garbage.remove(update.left)
-                            later = ": try it again later." if update.again else ""
+                            later = " Try again later." if update.again else ""
                             raise InvalidRequest(f"{update.reason}{later}")
                         case Lost():
-                            log.warning("a look was lost with its engine", job=request.job, died=update.died)
-                            raise InvalidRequest("the engine died meanwhile: please say it once more.")
+                            log.warning("Task lost with its engine", job=request.job, died=update.died)
+                            raise InvalidRequest("The engine died meanwhile. Send the command again.")
                         case Cancelled():
                             await self._garbage.remove(update.left)
-                            raise InvalidRequest("it was cancelled.")
+                            raise InvalidRequest("It was cancelled.")
                         case _ if not isinstance(update, InterimUpdate):
-                            raise AssertionError(f"look {request.job} ended as {type(update).__name__}")
+                            raise AssertionError(f"task {request.job} ended as {type(update).__name__}")
         except TimeoutError:
             if isinstance(request, SearchLoras):
                 raise InvalidRequest(NOT_NOW) from None
             raise InvalidRequest(
-                f"the engine did not get to it within {PATIENCE / 60:g} minutes: try it again later."
+                f"The engine did not get to it within {PATIENCE / 60:g} minutes. Try again later."
             ) from None
         except EngineUnavailable as refusal:
             if isinstance(request, SearchLoras):
                 raise InvalidRequest(NOT_NOW) from refusal
             raise InvalidRequest(str(refusal)) from refusal
-        raise AssertionError(f"look {request.job} ended without an end")
+        raise AssertionError(f"task {request.job} has no final update")

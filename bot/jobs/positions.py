@@ -1,4 +1,4 @@
-"""The two lines of waiting jobs: who stands where, and for how long still."""
+"""Queue positions and estimated waits of queued jobs."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -12,16 +12,16 @@ from storage.database import Database
 from storage.jobs import TYPICAL
 from storage.views import JobView
 
-LENGTH = 200  # places that are told; who stands further back waits without one
-NEAR = 20  # places that are always up to date; further back they are told as often as these would change
-PAUSED = "until an admin resumes the queue"
+LENGTH = 200  # places that are shown; who stands further back sees none
+NEAR = 20  # places that are always up to date; those further back are updated less often
+PAUSED = "paused by an admin"
 AT_ONCE = 20  # rows read in one go: each takes the event loop a moment
 
 Position = tuple[int, str, str]
 
 
 class QueuePositions:
-    """Keeps the waiting jobs' places in `live`, and touches the cards of those that look different."""
+    """Keeps the places of queued jobs in `progress`, and touches the cards that change by that."""
 
     def __init__(
         self,
@@ -37,16 +37,16 @@ class QueuePositions:
         self._shown: dict[JobId, Position] = {}
         self._seconds: dict[JobId, float] = {}
         self._trainings: set[JobId] = set()
-        self._far_again = 0.0  # when those far back are told again, on the event loop's clock
-        self.length = 0  # of the line for pictures
+        self._far_again = 0.0  # when those far back are updated again, on the event loop's clock
+        self.length = 0  # queued jobs that paint
 
     @property
     def is_anybody_waiting(self) -> bool:
-        """Whether somebody stood in a line when they were last looked at."""
+        """Whether any job was queued at the last update."""
         return bool(self.length or self._trainings)
 
     def add(self, job: JobId, seconds: float) -> None:
-        """A job that was just filed, and the engine seconds that it will take."""
+        """Take in a new job, and the engine seconds that it will take."""
         self._seconds[job] = seconds
 
     async def update(
@@ -57,7 +57,7 @@ class QueuePositions:
         *,
         slowed: float,
     ) -> None:
-        """Tell everybody their place, given the engine seconds left of the jobs in the engine.
+        """Read all places again, given the engine seconds left of the jobs in the engine.
 
         Pictures take `slowed` times as long as their engine seconds.
         """
@@ -92,7 +92,7 @@ class QueuePositions:
         return view.training.estimate_seconds if view.training is not None else 0.0
 
     def _far_too_now(self, length: int) -> bool:
-        """Whether those far back are told now."""
+        """Whether those far back are updated now, too."""
         now = asyncio.get_running_loop().time()
         if now < self._far_again:
             return False
@@ -102,33 +102,33 @@ class QueuePositions:
     def _ahead(
         self, places: Collection[tuple[JobId, int]], inside: float, factor: float
     ) -> Iterator[tuple[JobId, int, float]]:
-        """The jobs by their places, with the seconds until each is done."""
-        for job, place in sorted(places, key=lambda one: one[1]):
+        """The jobs in order of their places, with the seconds until each is done."""
+        for job, place in sorted(places, key=lambda job_and_place: job_and_place[1]):
             inside += self._seconds.get(job, 0.0)
             yield job, place, factor * inside
 
     def _update_cards(self, line: Iterable[tuple[JobId, int, float]], waiting: str, *, far_too: bool) -> None:
         changed = []
         for job, place, left in line:
-            told = (place, duration(left), waiting)
-            known = self._shown.get(job) if self._progress.get(job) else None
-            if known is None or (known != told and (far_too or place <= NEAR)):
-                self._shown[job] = told
+            position = (place, duration(left), waiting)
+            shown = self._shown.get(job) if self._progress.get(job) else None
+            if shown is None or (shown != position and (far_too or place <= NEAR)):
+                self._shown[job] = position
                 self._progress.set_position(job, place=place, left=left, waiting=waiting)
                 changed.append(job)
         self._touch(changed)
 
     def _show_held(self, held: Collection[JobId]) -> None:
-        """What an admin holds has no place in the line."""
-        told = (0, "", PAUSED)
-        changed = [job for job in held if self._shown.get(job) != told or not self._progress.get(job)]
+        """Show which jobs an admin has paused: they have no place."""
+        position = (0, "", PAUSED)
+        changed = [job for job in held if self._shown.get(job) != position or not self._progress.get(job)]
         for job in changed:
-            self._shown[job] = told
+            self._shown[job] = position
             self._progress.set_position(job, place=None, left=None, waiting=PAUSED)
         self._touch(changed)
 
     def _typical(self) -> float:
-        """Engine seconds of pictures in the line."""
+        """Mean engine seconds of queued jobs that paint."""
         seconds = [seconds for job, seconds in self._seconds.items() if job not in self._trainings]
         return sum(seconds) / len(seconds) if seconds else TYPICAL
 

@@ -1,6 +1,6 @@
-"""The queue in front of the engine: fed from the table by fair share, it keeps the batch full, no more.
+"""The queue: claims jobs from the table by fair share and runs as many in the engine as fit.
 
-Pictures and trainings have a line each: beside the pictures, one training runs at a time.
+Pictures and trainings are queued apart: beside the pictures, one training runs at a time.
 """
 
 import asyncio
@@ -32,17 +32,17 @@ from storage.files import Files
 
 log = structlog.get_logger(__name__)
 
-RETRY_SECONDS = 60.0  # between two starts of an engine that had given up
-POSITION_SECONDS = 1.0  # between two looks at the line while it moves
-CARD_SECONDS = 0.5  # between two looks at a card of a training, whose steps may be far quicker
+RETRY_SECONDS = 60.0  # between two starts of an engine that could not be started
+POSITION_SECONDS = 1.0  # between two updates of all positions while jobs run
+CARD_SECONDS = 0.5  # between two updates of a training's card: its steps may be far quicker
 LEAST_SHARE = (
     0.05  # of the engine's time that pictures have beside a training, for telling how long they take
 )
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # before jobs that could not be taken are tried again, doubled
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # before jobs that could not be claimed are tried again, doubled
 
 
 class Queue:
-    """Takes jobs from the table, has the engine work on them, and writes down how they end."""
+    """Claims jobs from the table, has the engine work on them, and writes down how they end."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Queue:
         self._running: dict[JobId, RunningJob] = {}
         self._engine_time = EngineTime(self._running)
         self._filling = False
-        self._unwanted: set[JobId] = set()  # cancelled while jobs were being taken, maybe they among them
+        self._unwanted: set[JobId] = set()  # cancelled while jobs were being claimed, perhaps these
         self._woken = asyncio.Event()
         self._positions_changed = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], RunningJob] = {}
@@ -84,7 +84,7 @@ class Queue:
 
     @property
     def length(self) -> int:
-        """Jobs that waited when the line was last looked at."""
+        """Queued jobs that paint, at the last update of the positions."""
         return self._positions.length
 
     @property
@@ -94,16 +94,16 @@ class Queue:
 
     @property
     def held(self) -> str:
-        """Why nothing is begun although there is an engine; "" when nothing keeps it."""
+        """Why no job starts although there is an engine, in a sentence; "" when jobs do start."""
         return self._disk.reason
 
     @property
     def jobs(self) -> Collection[JobId]:
-        """Those that have not ended, in the engine or on their way out of it."""
+        """The jobs that have not ended, in the engine or on their way out of it."""
         return self._running
 
     async def start(self) -> None:
-        """Queue again what ran when the last bot ended, and begin; the engine loads in the background."""
+        """Queue again what ran when the last bot ended, and start; the engine loads in the background."""
         await self._requeue_running()
         services = (
             self._keep_engine_running(),
@@ -116,21 +116,21 @@ class Queue:
         self.wake()
 
     def hear(self, event: Event) -> None:
-        """Measure what jobs cost by what the engine says."""
+        """Take in an event of the engine, which tells what jobs cost."""
         self._engine_time.hear(event)
 
     def add(self, job: JobId, request: Paint) -> None:
-        """This was just written down."""
+        """Take in a new job, whose row was just written."""
         self._positions.add(job, self._estimates.seconds(request))
         self.wake()
 
     def wake(self) -> None:
-        """Something changed in the line, or there is room."""
+        """Look for jobs again: the queue has changed, or there is room in the engine."""
         self._woken.set()
         self._positions_changed.set()
 
     def cancel(self, job: JobId) -> None:
-        """The row has ended as cancelled: the engine need not go on."""
+        """Stop a job whose row says that it is cancelled."""
         self._metrics.ended.labels("cancelled").inc()
         if (running := self._running.get(job)) is not None:
             running.unwanted = True
@@ -140,19 +140,19 @@ class Queue:
             self._unwanted.add(job)
 
     def finish(self, job: JobId) -> None:
-        """Let this training end now, with what it has."""
+        """Let this training end now with what it has."""
         if job in self._running:
             self._engine.finish(job)
 
     def engine_seconds(self, job: JobId) -> float:
-        """Engine seconds that a running job has cost so far, about."""
+        """About how many engine seconds a running job has cost so far."""
         running = self._running.get(job)
         return running.spent if running is not None else 0.0
 
     async def stop(self, grace: float) -> None:
-        """Take no more, let pictures end within the grace in seconds, put back the rest, stop the engine.
+        """Claim no more, let pictures end within `grace` seconds, queue the rest again, stop the engine.
 
-        A training takes far longer, and goes on from what it has saved.
+        A training takes far longer, and resumes from its newest saved state.
         """
         await _cancel_all(self._services)
         with suppress(TimeoutError):
@@ -179,7 +179,7 @@ class Queue:
         return [task for task, running in self._tasks.items() if isinstance(running.request, Paint)]
 
     async def _requeue_running(self) -> None:
-        """Queue all running rows again, none of which is in an engine; no attempt is charged."""
+        """Queue all running rows again, none of which is in an engine; no engine's death is counted."""
 
         async def work(session: AsyncSession) -> list[JobId]:
             orphans = await jobs.list_running(session)
@@ -190,24 +190,24 @@ class Queue:
         orphans = await self._database.write(work)
         for job in orphans:
             self._progress.forget(job)
-            log.info("job queued again", job=job)
+            log.info("Job queued again", job=job)
         self._touch(orphans)
 
     async def _keep_engine_running(self) -> None:
-        """Start the engine; should it be given up, say why, and try again every so often."""
+        """Start the engine; when it cannot be kept running note why, and try again every so often."""
         while True:
             try:
                 ready = await self._engine.start()
                 self.trouble = ""
                 self._estimates.use_engine(ready)
                 log.info(
-                    "engine ready", model=ready.model, device=ready.device, seconds=round(ready.seconds, 1)
+                    "Engine ready", model=ready.model, device=ready.device, seconds=round(ready.seconds, 1)
                 )
                 self.wake()
                 self.trouble = await self._engine.wait_until_given_up()
             except EngineUnavailable as refusal:
                 self.trouble = str(refusal)
-            log.error("no engine", reason=self.trouble, again_in=RETRY_SECONDS)
+            log.error("No engine", reason=self.trouble, again_in=RETRY_SECONDS)
             self._positions_changed.set()
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -224,28 +224,30 @@ class Queue:
                 backoff.reset()
             except Exception as error:
                 log.error(
-                    "no job could be taken", exc_info=not isinstance(error, CannotStore), reason=str(error)
+                    "No job could be claimed", exc_info=not isinstance(error, CannotStore), reason=str(error)
                 )
                 await asyncio.sleep(backoff.next())
                 self._woken.set()
 
     def _free_places(self) -> int:
-        """How many pictures more the engine can take now."""
+        """How many more pictures the engine can take now."""
         inside = [running for running in self._running.values() if running.inside]
         if any(running.solo for running in inside):
             return 0
         return max(0, self._largest - sum(running.pictures for running in inside))
 
     def _is_training(self) -> bool:
-        """Whether the engine has a training."""
-        return any(one.inside and isinstance(one.request, Train) for one in self._running.values())
+        """Whether a training is in the engine."""
+        return any(
+            running.inside and isinstance(running.request, Train) for running in self._running.values()
+        )
 
     async def _fill(self) -> None:
-        """Take as many of the next jobs as fit, and begin them."""
+        """Claim as many of the next jobs as fit, and start them."""
         self._filling = True
         try:
             for claimed in await self._database.write(self._claim):
-                self._begin_all(claimed)
+                self._start_jobs(claimed)
         finally:
             self._filling = False
             self._unwanted.clear()
@@ -258,13 +260,13 @@ class Queue:
             claimed.append(await claim_training(session, self._lease))
         return claimed
 
-    def _begin_all(self, claimed: ClaimedJobs) -> None:
+    def _start_jobs(self, claimed: ClaimedJobs) -> None:
         for running in claimed.taken:
-            self._begin(running)
+            self._start_job(running)
         self._metrics.ended.labels("failed").inc(len(claimed.unreadable))
         self._touch(claimed.unreadable)
 
-    def _begin(self, running: RunningJob) -> None:
+    def _start_job(self, running: RunningJob) -> None:
         job = running.request.job
         running.unwanted = job in self._unwanted
         self._running[job] = running
@@ -276,7 +278,7 @@ class Queue:
         task.add_done_callback(self._tasks.pop)
 
     async def _run(self, running: RunningJob) -> None:
-        """The life of one job from the engine to the table."""
+        """Run one job in the engine and write down its result."""
         job = running.request.job
         started = time.monotonic()
         try:
@@ -284,11 +286,11 @@ class Queue:
             running.inside = False
             self.wake()
             state = await self._results.record(running, result)
-            log.info("job ended", job=job, state=state, seconds=round(time.monotonic() - started, 2))
+            log.info("Job ended", job=job, state=state, seconds=round(time.monotonic() - started, 2))
         except Exception:
-            log.exception("unexpected error", job=job)
+            log.exception("Job failed unexpectedly", job=job)
             await self._results.finish(
-                running, state="failed", reason=f"something went wrong: the log has it under {job}."
+                running, state="failed", reason=f"Something went wrong. The log has the details under {job}."
             )
         finally:
             del self._running[job]
@@ -297,13 +299,13 @@ class Queue:
             self.wake()
 
     async def _run_in_engine(self, running: RunningJob) -> Result:
-        """Have the engine work on it, telling how far it is; how it ended."""
+        """Have the engine work on a job, and show its progress; how it ended."""
         job = running.request.job
         if running.unwanted:
             return Cancelled(job=job)
         try:
-            async with aclosing(self._engine.work(running.request, finishing=running.finishing)) as news:
-                async for update in news:
+            async with aclosing(self._engine.work(running.request, finishing=running.finishing)) as updates:
+                async for update in updates:
                     match update:
                         case Progress():
                             self._note_progress(running, update)
@@ -316,11 +318,11 @@ class Queue:
                             return update
         except EngineUnavailable as refusal:
             return refusal
-        raise AssertionError(f"job {job} ended without an end")
+        raise AssertionError(f"job {job} has no final update")
 
     def _note_waiting(self, running: RunningJob, reason: str) -> None:
-        """It is done in the engine, and cannot be stored yet."""
-        running.progress.wait_for(f"done, waiting for the store: {reason}")
+        """Show that a job is done in the engine, and cannot be stored yet."""
+        running.progress.wait_for(f"done, waiting for the disk. {reason}")
         self._touch([running.request.job])
         self._positions_changed.set()
 
@@ -347,13 +349,13 @@ class Queue:
         return [left for other, left in self._seconds_left(Paint).items() if other != job]
 
     async def _renew_leases(self) -> None:
-        """Renew the leases of what runs, and queue again what nobody renews."""
+        """Renew the leases of running jobs, and queue jobs again whose leases have expired."""
         while True:
             await asyncio.sleep(self._lease / 4)
             try:
                 orphans = await self._database.write(self._renew_and_requeue)
             except CannotStore as error:
-                log.error("leases could not be renewed", reason=str(error))
+                log.error("Leases could not be renewed", reason=str(error))
                 continue
             self._touch(orphans)
             if orphans:
@@ -376,7 +378,7 @@ class Queue:
         return [JobId(orphan.id) for orphan in orphans]
 
     async def _watch_positions(self) -> None:
-        """Tell places and estimates whenever the line moves, and every so often while the engine works."""
+        """Update positions and estimates when the queue changes, and every so often while jobs wait."""
         while True:
             with suppress(TimeoutError):  # not wait_for, which until Python 3.12 may forget a cancellation
                 async with asyncio.timeout(POSITION_SECONDS if self._positions.is_anybody_waiting else None):
@@ -390,20 +392,24 @@ class Queue:
                     slowed=self._slowed if self._is_training() else 1.0,
                 )
             except Exception:
-                log.exception("the line could not be read")
+                log.exception("Positions could not be read")
             self._metrics.queued.set(self._positions.length)
             self._metrics.running.set(len(self._running))
             await asyncio.sleep(POSITION_SECONDS / 4)
 
     def _seconds_left(self, kind: type[Paint | Train]) -> Mapping[JobId, float]:
-        return {job: one.seconds_left for job, one in self._running.items() if isinstance(one.request, kind)}
+        return {
+            job: running.seconds_left
+            for job, running in self._running.items()
+            if isinstance(running.request, kind)
+        }
 
     def _wait_reason(self) -> str:
         if self.trouble:
-            return f"waiting for the engine: {self.trouble}"
+            return f"waiting for the engine. {self.trouble}"
         if self._disk.reason:
-            return f"waiting for the store: {self._disk.reason}"
-        return "" if self._engine.ready else "the engine is starting"
+            return f"waiting for the disk. {self._disk.reason}"
+        return "" if self._engine.ready else "waiting for the engine to start"
 
 
 async def _cancel_all(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -1,4 +1,4 @@
-"""What became of a job in the engine, written down for certain: files first, then the row."""
+"""Results of jobs, written down however often that has to be tried: files first, then the row."""
 
 import asyncio
 import time
@@ -37,8 +37,8 @@ from storage.pictures import find_unneeded_adapters
 
 log = structlog.get_logger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds before what could not be stored is tried again, doubled
-STORING_TRIES = 5  # of files, before their job is failed
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0  # seconds between two tries to store something, doubled
+STORING_TRIES = 5  # of files, before their job fails
 HAD_ENDED = "had ended"
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ Result = FinalUpdate | EngineUnavailable
 
 
 class Results:
-    """Tells the table what trainings saved and how jobs ended, however often that has to be tried."""
+    """Writes down what trainings saved and how jobs ended."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Results:
         metrics: Metrics,
         on_wait: Callable[[RunningJob, str], None],
     ) -> None:
-        """`waits` hears why a job that has ended in the engine cannot end here yet."""
+        """`on_wait` gets the reason when a job that has ended in the engine must wait for the disk."""
         self._database = database
         self._files = files
         self._garbage = garbage
@@ -68,7 +68,7 @@ class Results:
         self._on_wait = on_wait
 
     async def record(self, running: RunningJob, result: Result) -> str:
-        """Write down how it ended; the state that it has now."""
+        """Write down how a job ended; returns its new state."""
         match result:
             case Painted():
                 if isinstance(running.request, Paint):
@@ -82,7 +82,7 @@ class Results:
                 return await self._queue_again(running, "no")
             case Failed():
                 if not result.expected:
-                    log.error("the engine failed a job", job=result.job, reason=result.reason)
+                    log.error("Job failed in the engine", job=result.job, reason=result.reason)
                 return await self.finish(running, state="failed", reason=result.reason, left=result.left)
             case Cancelled():
                 return await self.finish(running, state="cancelled", left=result.left)
@@ -94,9 +94,9 @@ class Results:
                 return await self._queue_again(running, "no")
 
     async def record_checkpoint(self, running: RunningJob, saved: CheckpointSaved) -> None:
-        """A training's checkpoint: written down before the files go that it stands in for.
+        """Write down a training's checkpoint, before the files go that it replaces.
 
-        Samples may be missing where they cannot be stored: they only show what it learned.
+        Samples that cannot be stored are left out: they only show what it learned.
         """
 
         async def work(samples: Sequence[Sha256], session: AsyncSession) -> list[Sha256]:
@@ -105,13 +105,13 @@ class Results:
         try:
             unneeded = await self._write_surely(running, work, saved.samples)
         except OSError as error:
-            log.error("samples could not be stored", job=saved.job, reason=str(error))
+            log.error("Samples could not be stored", job=saved.job, reason=str(error))
             unneeded = await self._write_surely(running, work)
         running.advanced = running.advanced or saved.state is not None
         await self._garbage.remove(unneeded)
 
     async def _record_training(self, running: RunningJob, trained: Trained) -> str:
-        """The LoRA is there from now on; what only the training needed goes."""
+        """Write down the LoRA, and remove what only its training needed."""
 
         async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
             now = time.time()
@@ -124,12 +124,14 @@ class Results:
         return await self._end_job(running, "succeeded", work)
 
     async def _record_pictures(self, running: RunningJob, painted: Painted) -> str:
-        """The pictures are stored before the row says so."""
+        """Store the pictures, then end the row."""
 
         async def work(hashes: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
             pictures = [
-                FinishedPicture(place=place, sha256=sha256, seed=one.seed, width=one.width, height=one.height)
-                for sha256, (place, one) in zip(hashes, kept, strict=True)
+                FinishedPicture(
+                    place=place, sha256=sha256, seed=picture.seed, width=picture.width, height=picture.height
+                )
+                for sha256, (place, picture) in zip(hashes, shown, strict=True)
             ]
             ended = await jobs.finish(
                 session,
@@ -147,24 +149,24 @@ class Results:
             unneeded = await find_unneeded_adapters(session, running.request)
             return ended, unneeded if ended else [*hashes, *unneeded]
 
-        kept = [(place, one) for place, one in enumerate(painted.pictures, start=1) if one.png]
+        shown = [(place, picture) for place, picture in enumerate(painted.pictures, start=1) if picture.png]
         try:
-            return await self._end_job(running, "succeeded", work, [one.png for _, one in kept])
+            return await self._end_job(running, "succeeded", work, [picture.png for _, picture in shown])
         except OSError as error:
-            reason = f"the picture was painted, but could not be stored: {error.strerror or error}."
+            reason = f"The picture was painted, but could not be stored: {error.strerror or error}."
             return await self.finish(running, state="failed", reason=reason)
 
     async def _record_loss(self, running: RunningJob, lost: Lost) -> str:
-        """Back into the queue, unless it was alone in the step in which too many engines died.
+        """Queue the job again, unless it was alone in the step in which the engine died too often.
 
-        A training that got further before that is not blamed: over days, engines die of many things.
+        A training that got further is not blamed: over days, engines die of many things.
         """
         self._metrics.losses.labels(lost.died).inc()
-        log.warning("job lost with its engine", job=lost.job, died=lost.died, reason=lost.reason)
+        log.warning("Job lost with its engine", job=lost.job, died=lost.died, reason=lost.reason)
         if running.advanced:
             return await self._queue_again(running, "no")
         if lost.died == "alone" and running.strikes + 1 >= ENGINE_DEATHS:
-            reason = f"{ENGINE_DEATHS} engines died while they worked on this; lastly, {lost.reason}"
+            reason = f"The engine died {ENGINE_DEATHS} times while it worked on this. {lost.reason}"
             return await self.finish(running, state="failed", reason=reason)
         return await self._queue_again(running, lost.died)
 
@@ -182,9 +184,9 @@ class Results:
         reason: str | None = None,
         left: Sequence[Sha256] = (),
     ) -> str:
-        """It ended with nothing to show, and is charged what it has cost so far; a training's states go.
+        """End a job with nothing to show, charged what it has cost so far, and remove a training's states.
 
-        `left`: what the engine had put into the store by then, and told nobody.
+        `left`: files that the engine had stored for it, and that no row knows.
         """
 
         async def work(_: Sequence[Sha256], session: AsyncSession) -> tuple[bool, list[Sha256]]:
@@ -206,7 +208,7 @@ class Results:
         work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[tuple[bool, list[Sha256]]]],
         contents: Sequence[bytes] = (),
     ) -> str:
-        """End a job by a work that tells whether it has, and what is not needed now; the state it has now."""
+        """End a job by `work`, which returns whether it ended and which files are unneeded; the new state."""
         ended, unneeded = await self._write_surely(running, work, contents)
         await self._garbage.remove(unneeded)
         if not ended:
@@ -220,9 +222,9 @@ class Results:
         work: Callable[[Sequence[Sha256], AsyncSession], Awaitable[T]],
         contents: Sequence[bytes] = (),
     ) -> T:
-        """Write until it is written, given the hashes of these contents, which are in the store by then.
+        """Store the contents, then write with their hashes, again and again until it works.
 
-        Meanwhile the lease holds, and a restart would begin the job anew. A store that is full is waited for.
+        The lease holds meanwhile, and a restart would run the job again. Waits while the disk is full.
         Raises OSError when the contents cannot be stored for another reason.
         """
         backoff, tries = Backoff(FIRST_PAUSE, LONGEST_PAUSE), 1
@@ -238,10 +240,8 @@ class Results:
                     continue
                 if tries >= STORING_TRIES:
                     raise
-                log.error("a file could not be stored", reason=str(error), again_in=backoff.seconds)
+                log.error("File could not be stored", reason=str(error), again_in=backoff.seconds)
             except CannotStore as error:
-                log.error(
-                    "what became of a job could not be stored", reason=str(error), again_in=backoff.seconds
-                )
+                log.error("Result could not be stored", reason=str(error), again_in=backoff.seconds)
             await asyncio.sleep(backoff.next())
             tries += 1

@@ -1,4 +1,4 @@
-"""All that is stored about a person as zips in the store, where they lie for a day."""
+"""Exports of all that is stored about a person: zips that stay in the store for a day."""
 
 import asyncio
 import json
@@ -18,16 +18,16 @@ from storage.database import Database
 from storage.files import Files
 
 MB = 2**20
-LIMITS = {"discord": 9 * MB}  # bytes of a file that somebody can be sent
+LIMITS = {"discord": 9 * MB}  # bytes of a file that the bot can send there
 LIMIT = 256 * MB
-LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same content is the same zip
+LONG_AGO = (1980, 1, 1, 0, 0, 0)  # a fixed date, so that the same content makes the same zip
 KINDS = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
 SENT = "sent/"
-NOTHING = "nothing is stored about you here."
+NOTHING = "Nothing is stored about you here."
 
 
 class Exports:
-    """Packs one person's things after another's."""
+    """Packs one export after another."""
 
     def __init__(self, database: Database, files: Files, garbage: GarbageCollector) -> None:
         self._database = database
@@ -35,63 +35,63 @@ class Exports:
         self._garbage = garbage
         self._packing = asyncio.Lock()
 
-    async def of(self, person_id: int) -> tuple[NamedFile, ...]:
-        """The zips by name. Raises InvalidRequest, OSError, CannotStore."""
+    async def export(self, person_id: int) -> tuple[NamedFile, ...]:
+        """Export a person's data: the zips with their names. Raises InvalidRequest, OSError, CannotStore."""
         async with self._packing:
             async with self._database.reading() as session:
-                found = await collect(session, person_id)
-            if found is None:
+                data = await collect(session, person_id)
+            if data is None:
                 raise InvalidRequest(NOTHING)
             with TemporaryDirectory(prefix=INCOMING, dir=await self._work_folder()) as folder:
-                packed = await self._packed(found, Path(folder))
+                zips = await self._pack(data, Path(folder))
                 async with self._garbage.pause():
-                    hashes = [await self._files.put(path) for path in packed]
-                    unneeded = await self._database.write(lambda session: _noted(session, person_id, hashes))
+                    hashes = [await self._files.put(path) for path in zips]
+                    unneeded = await self._database.write(lambda session: _record(session, person_id, hashes))
             await self._garbage.remove(unneeded)
         if unneeded:
             raise InvalidRequest(NOTHING)
-        return tuple(zip((path.name for path in packed), hashes, strict=True))
+        return tuple(zip((path.name for path in zips), hashes, strict=True))
 
     async def _work_folder(self) -> Path:
-        """On the store's own disk, where the next start removes what a killed bot left."""
+        """The store's own folder, where the next start removes what a killed bot left."""
         await asyncio.to_thread(self._files.folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         return self._files.folder
 
-    async def _packed(self, found: PersonalData, folder: Path) -> list[Path]:
-        """The zips, none larger than the chat sends unless one file is; what is not there is told."""
-        limit, missing = LIMITS.get(found.chat, LIMIT), []
-        packed = [folder / "atelier.zip"]
+    async def _pack(self, data: PersonalData, folder: Path) -> list[Path]:
+        """Write the zips, none larger than the chat can send unless one file is; missing files are listed."""
+        limit, missing = LIMITS.get(data.chat, LIMIT), []
+        zips = [folder / "atelier.zip"]
         size = 0
-        for name, sha256 in found.files:
+        for name, sha256 in data.files:
             try:
                 content = await self._files.get(sha256)
             except OSError:
                 missing.append(name)
                 continue
             if size and size + len(content) > limit:
-                packed.append(folder / f"atelier-{len(packed) + 1}.zip")
+                zips.append(folder / f"atelier-{len(zips) + 1}.zip")
                 size = 0
-            size += await asyncio.to_thread(_add, packed[-1], name, content)
-        told = json.dumps(found.data | {"missing": missing}, indent=1, ensure_ascii=False)
-        await asyncio.to_thread(_add, packed[-1], "atelier.json", told.encode(errors="replace"))
-        return packed
+            size += await asyncio.to_thread(_add, zips[-1], name, content)
+        text = json.dumps(data.data | {"missing": missing}, indent=1, ensure_ascii=False)
+        await asyncio.to_thread(_add, zips[-1], "atelier.json", text.encode(errors="replace"))
+        return zips
 
 
 def _add(path: Path, name: str, content: bytes) -> int:
-    """Put it into the zip, unless it is one itself: a zip of before; how many bytes more that are."""
+    """Add a file to the zip, unless it is an earlier export itself; how many bytes were added."""
     if name.startswith(SENT):
         ending = next((ending for start, ending in KINDS.items() if content.startswith(start)), None)
         if ending is None:
             return 0
         name += ending
     kind = zipfile.ZIP_DEFLATED if name.endswith(".json") else zipfile.ZIP_STORED
-    with zipfile.ZipFile(path, "a", kind) as packed:
-        packed.writestr(zipfile.ZipInfo(name, LONG_AGO), content, kind)
+    with zipfile.ZipFile(path, "a", kind) as archive:
+        archive.writestr(zipfile.ZipInfo(name, LONG_AGO), content, kind)
     return len(content)
 
 
-async def _noted(session: AsyncSession, person_id: int, hashes: Sequence[Sha256]) -> list[Sha256]:
-    """They are the person's for a day, unless they were forgotten meanwhile; what nothing needs."""
+async def _record(session: AsyncSession, person_id: int, hashes: Sequence[Sha256]) -> list[Sha256]:
+    """Keep the zips for the person for a day, unless they were deleted meanwhile; the unneeded ones."""
     if await find_person(session, person_id) is None:
         return await pictures.find_unneeded(session, hashes)
     for sha256 in hashes:

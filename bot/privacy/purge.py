@@ -1,4 +1,4 @@
-"""The forgotten, seen to until nothing of them is left: their files, then what their cards were."""
+"""Removes what is left of people and spaces after they were deleted: files, then rows of cards."""
 
 import asyncio
 import sqlite3
@@ -15,15 +15,15 @@ from engine.messages import JobId
 from storage import purge
 from storage.database import CannotStore, Database
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # seconds between two looks while something is left, doubled
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 60.0  # seconds between two tries while something is left, doubled
 
 log = structlog.get_logger(__name__)
 
 
 class Purge:
-    """Goes on after a restart: what is left is known by the tables.
+    """Works through what the tables list, also after a restart.
 
-    `busy`: the jobs that the engine or a chat is still being told of.
+    `busy`: jobs that the engine or a chat is still at.
     """
 
     def __init__(
@@ -35,18 +35,18 @@ class Purge:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Somebody was forgotten."""
+        """Look again: somebody was deleted."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Take away what can go, for ever."""
+        """Remove what can go, for ever."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while True:
             self._woken.clear()
             try:
-                done = await self._take_away()
+                done = await self._remove()
             except (CannotStore, OSError) as error:
-                log.error("what is forgotten could not be taken away", reason=str(error))
+                log.error("Deleted data could not be removed", reason=str(error))
                 done = False
             with suppress(TimeoutError):
                 async with asyncio.timeout(DAY if done else backoff.next()):
@@ -54,8 +54,8 @@ class Purge:
             if done or self._woken.is_set():
                 backoff.reset()
 
-    async def _take_away(self) -> bool:
-        """Whether nothing is left."""
+    async def _remove(self) -> bool:
+        """Remove what can go; whether nothing is left."""
         async with self._database.reading() as session:
             files = await purge.files_to_go(session)
         if files:
@@ -66,11 +66,11 @@ class Purge:
             await purge.delete_old_usage(session, time.time())
             return await purge.delete_unheld_rows(session, self._busy())
 
-        return await self._database.write(work) and await self._scrubbed()
+        return await self._database.write(work) and await self._scrub()
 
-    async def _scrubbed(self) -> bool:
+    async def _scrub(self) -> bool:
         try:
             return await self._database.scrub()
         except sqlite3.Error as error:
-            log.warning("the database's log could not be emptied", reason=str(error))
+            log.warning("The write-ahead log could not be emptied", reason=str(error))
             return True

@@ -240,7 +240,7 @@ def main() -> None:
     engine = Engine(bot, notes, seconds, Path(settings.files))
     engine.notes.write(f"start {os.getpid()}\n")
     if settings.model != "quick":
-        bot.send(CannotStart(reason=f"the model '{settings.model}' is not there."))
+        bot.send(CannotStart(reason=f"The model '{settings.model}' is not there."))
         return
     bot.send(READY)
     try:

@@ -144,7 +144,7 @@ class Lesson:
         if self.request.name != "crowded" or len(self.saved) != 1 or self.fate.exists():
             return False
         self.fate.touch()
-        reason = "the disk of the store is full"
+        reason = "The bot's disk is full."
         self.bot.send(Failed(job=self.request.job, reason=reason, expected=True, again=True))
         return True
 

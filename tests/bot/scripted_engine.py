@@ -34,7 +34,7 @@ def main() -> None:
         starts.write(f"{os.getpid()}\n")
     nth = len(note.read_text().splitlines())
     if mode == "refuses":
-        bot.send(CannotStart(reason="the model 'nothing' is not there."))
+        bot.send(CannotStart(reason="The model 'nothing' is not there."))
         return
     if mode == "dies at start" or (mode == "dies at its second start" and nth == 2):
         sys.exit(3)

@@ -28,14 +28,14 @@ async def test_a_paused_queue_stays_paused_over_a_restart_and_says_so_on_the_car
     chat = await open_chat(wall=wall)
     await chat.rules("/admin queue --pause")
     held = (await chat.says("ana", "/imagine a fox --steps 2")).job
-    await chat.shows(held, lambda card: card.line == "queued, until an admin resumes the queue")
+    await chat.shows(held, lambda card: card.line == "Queued, paused by an admin")
     assert (await chat.ends((await chat.says("eve", "/imagine a fox", "away")).job)).state == "succeeded"
     await chat.close()
 
     chat = await open_chat(wall=wall)
     other = (await chat.says("eve", "/imagine a fox", "away")).job
     assert (await chat.ends(other)).state == "succeeded"
-    await chat.shows(held, lambda card: card.line == "queued, until an admin resumes the queue")
+    await chat.shows(held, lambda card: card.line == "Queued, paused by an admin")
     await chat.rules("/admin queue --resume")
 
     assert (await chat.ends(held)).state == "succeeded"

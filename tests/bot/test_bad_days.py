@@ -47,7 +47,7 @@ async def test_an_engine_that_dies_loses_the_job_and_the_next_one_is_painted(eng
 
     lost = await ending(client, "die")
 
-    assert lost == Lost(job=JobId("die"), died="alone", reason="the engine was killed by SIGKILL.")
+    assert lost == Lost(job=JobId("die"), died="alone", reason="The engine was killed by SIGKILL.")
     assert isinstance(await ending(client, "a fox"), Painted)
 
 
@@ -71,7 +71,7 @@ async def test_a_step_that_never_ends_is_killed_at_its_deadline(engine: Engine) 
 
     assert isinstance(lost, Lost)
     assert lost.died == "alone"
-    assert lost.reason == "the engine did not come back from a step within 0.5 s and was killed."
+    assert lost.reason == "The engine did not finish a step within 0.5 s and was killed."
     assert isinstance(await ending(client, "a fox"), Painted)
 
 
@@ -112,14 +112,14 @@ async def test_an_idle_engine_may_be_silent(engine: Engine) -> None:
 
 
 async def test_an_engine_that_refuses_to_start_says_why(engine: Engine) -> None:
-    with pytest.raises(EngineUnavailable, match=r"^the model 'nothing' is not there\.$"):
+    with pytest.raises(EngineUnavailable, match=r"^The model 'nothing' is not there\.$"):
         await engine("refuses").start()
 
 
 async def test_an_engine_that_keeps_dying_at_its_start_is_given_up(engine: Engine, tmp_path: Path) -> None:
     client = engine("dies at start")
 
-    with pytest.raises(EngineUnavailable, match="failed to start 3 times in a row; lastly, the engine ended"):
+    with pytest.raises(EngineUnavailable, match=r"failed to start 3 times in a row\. The engine ended"):
         await client.start()
 
     assert len((tmp_path / "starts").read_text().splitlines()) == 3

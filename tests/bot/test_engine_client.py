@@ -116,7 +116,7 @@ async def test_an_engine_killed_midway_loses_the_job_and_the_next_one_is_painted
 
     lost = await ending_after_first_progress(engine, request, then=signal.SIGKILL)
 
-    assert lost == Lost(job=request.job, died="alone", reason="the engine was killed by SIGKILL.")
+    assert lost == Lost(job=request.job, died="alone", reason="The engine was killed by SIGKILL.")
     assert isinstance(await ending(engine, a_picture()), Painted)
 
 

@@ -38,7 +38,7 @@ async def test_a_card_goes_from_queued_to_running_to_painted_in_one_message(
     assert done == sorted(done)
     assert len(done) > 2
     assert len(chat.wall.posts) == 1
-    assert (card.title, card.person, card.line) == ("a red fox", "ana", "painted in 0.4 s")
+    assert (card.title, card.person, card.line) == ("a red fox", "ana", "Painted in 0.4 s")
     assert ("steps", "8") in card.recipe
     assert [picture.seed for picture in card.pictures] == [7]
     assert stored_path(tmp_path / "files", card.pictures[0].sha256).read_bytes().startswith(b"\x89PNG")
@@ -121,7 +121,7 @@ async def test_a_waiting_job_is_cancelled_at_once(open_chat: OpenChat) -> None:
     reply = await chat.presses("ana", "stop", waiting.job)
 
     assert reply.ok
-    assert (await chat.ends(waiting.job)).line == "cancelled"
+    assert (await chat.ends(waiting.job)).line == "Cancelled"
     await chat.close()
     assert waiting.job not in chat.noted("take")
 

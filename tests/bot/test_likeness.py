@@ -89,4 +89,4 @@ async def test_the_engine_that_dies_over_it_says_so(open_chat: OpenChat) -> None
 
     reply = await chat.says("ana", "/loras --like die")
 
-    assert (reply.ok, reply.text) == (False, "the engine died meanwhile: please say it once more.")
+    assert (reply.ok, reply.text) == (False, "The engine died meanwhile. Send the command again.")

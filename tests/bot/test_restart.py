@@ -112,7 +112,7 @@ async def test_a_killer_is_failed_after_three_deaths_and_its_neighbours_are_pain
     card = await chat.ends(killer)
 
     assert card.state == "failed"
-    assert card.line.startswith("3 engines died while they worked on this")
+    assert card.line.startswith("The engine died 3 times while it worked on this.")
     assert [(await chat.ends(job)).state for job in good] == ["succeeded"] * 2
     assert chat.noted("take").count(str(killer)) == 3
     assert rows(tmp_path, "SELECT DISTINCT deaths FROM jobs WHERE state = 'succeeded'") == [(0,)]
@@ -152,11 +152,11 @@ async def test_an_engine_that_cannot_start_is_told_on_the_cards_and_tried_again(
 
     card = await chat.shows(waiting, lambda card: "waiting for the engine" in card.line)
 
-    assert card.line == "1st in line, waiting for the engine: the model 'nothing' is not there."
+    assert card.line == "1st in line, waiting for the engine. The model 'nothing' is not there."
     well, told = chat.bot.health()
     assert not well
     assert told["engine"]["state"] == "dead"
-    assert told["engine"]["reason"] == "the model 'nothing' is not there."
+    assert told["engine"]["reason"] == "The model 'nothing' is not there."
     await chat.sees(lambda: len(chat.noted("start")) >= 3)
     await chat.close()
 
@@ -180,7 +180,7 @@ async def test_an_engine_that_is_given_up_while_it_paints_loses_no_job(
     kill(chat)
 
     await chat.shows(
-        job, lambda card: "waiting for the engine: the engine failed to start 3 times" in card.line
+        job, lambda card: "waiting for the engine. The engine failed to start 3 times" in card.line
     )
     (tmp_path / "broken").unlink()
 

@@ -21,7 +21,7 @@ async def test_a_refused_picture_is_nowhere_and_its_card_says_so(open_chat: Open
     told = await admin(chat, "/admin stats")
 
     assert (card.state, card.pictures) == ("succeeded", ())
-    assert card.line.startswith("filtered: the safety check holds it back (painted in ")
+    assert card.line.startswith("Safety check: held back (painted in ")
     assert not {button.id.partition(":")[0] for button in card.buttons} & {"keep", "send"}
     assert rows(tmp_path, "SELECT count(*) FROM pictures") == [(0,)]
     assert list((tmp_path / "files").glob("??/*")) == []
@@ -36,7 +36,7 @@ async def test_the_others_of_a_job_stay_in_their_places(open_chat: OpenChat) -> 
     card = await chat.ends((await chat.says("ana", f"{FLAGGED} --count 3 --seed 5")).job)
     again = await chat.presses("ana", "again", f"{card.job}:2")  # type: ignore[arg-type]
 
-    assert card.line.startswith("filtered: the safety check holds 1 of 3 back")
+    assert card.line.startswith("Safety check: 1 of 3 held back")
     assert [(one.place, one.seed, one.hidden) for one in card.pictures] == [(2, 6, False), (3, 7, False)]
     assert again.ok
 
@@ -48,7 +48,7 @@ async def test_an_admin_may_have_them_hidden_instead(open_chat: OpenChat, tmp_pa
     card = await chat.ends((await chat.says("ana", f"{FLAGGED} --count 2")).job)
     noted = await admin(chat, "/admin audit")
 
-    assert card.line.startswith("filtered: the safety check hides 1 of 2 until you open it")
+    assert card.line.startswith("Safety check: 1 of 2 hidden until you open it")
     assert [one.hidden for one in card.pictures] == [True, False]
     assert "filtered: refuse -> spoiler" in noted.text
     assert rows(tmp_path, "SELECT count(*) FROM pictures") == [(2,)]
@@ -63,7 +63,7 @@ async def test_a_channel_for_adults_shows_what_it_is_asked_for(open_chat: OpenCh
     elsewhere = await chat.says("ana", f"/show {card.job}")
     again = await Seen.of(chat.bot.dispatch.say(replace(caller("ana"), adult=True), f"/show {card.job}"))
 
-    assert card.line.startswith("painted in ")
+    assert card.line.startswith("Painted in ")
     assert [one.hidden for one in card.pictures] == [False]
     assert not elsewhere.ok and "is from a channel for adults" in elsewhere.text
     assert again.ok

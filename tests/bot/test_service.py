@@ -67,13 +67,13 @@ async def test_wrong_engine_settings_keep_the_chat_up_and_are_told_everywhere(co
         await service.ready()
         async with visiting(service.address) as ana:
             await ana.says("/imagine a fox")
-            await until(lambda: any("no engine" in line for line in service.logged))
+            await until(lambda: any("No engine" in line for line in service.logged))
             await asyncio.sleep(0.5)
             opened = await ana.ask(open="general")
         status, health = await service.get("/healthz")
 
     assert status == 503
-    reason = "the model 'nothing' is not there."
+    reason = "The model 'nothing' is not there."
     assert json.loads(health)["engine"] | {"pid": None} == {
         "state": "dead",
         "pid": None,
@@ -81,7 +81,7 @@ async def test_wrong_engine_settings_keep_the_chat_up_and_are_told_everywhere(co
         "silent_seconds": None,
         "reason": reason,
     }
-    assert f"waiting for the engine: {reason}" in opened["cards"][0]["line"]
+    assert f"waiting for the engine. {reason}" in opened["cards"][0]["line"]
     assert any(reason in line for line in service.logged)
 
 

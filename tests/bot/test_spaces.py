@@ -83,7 +83,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     await chat.close()
     chat = await Chat.open(folder, a_config(folder), SLEEPER, wall)
     waiting = (await chat.says("ana", "/imagine a xylophone")).job
-    await chat.shows(waiting, lambda card: "starting" in card.line)
+    await chat.shows(waiting, lambda card: "waiting for the engine to start" in card.line)
     await chat.sees(lambda: rows(folder, "SELECT count(*) FROM jobs WHERE shown < revision") == [(0,)])
     [(sha256,)] = rows(folder, "SELECT sha256 FROM examples LIMIT 1")
     secrets = [Secret("job", str(job)) for job in (painted, learned, draft, waiting)]

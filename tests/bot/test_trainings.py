@@ -92,7 +92,7 @@ async def test_pictures_are_painted_while_a_training_runs(open_chat: OpenChat) -
     card = chat.card(job)
     assert card is not None
     assert card.state == "running"
-    assert card.line.startswith("learning: step ")
+    assert card.line.startswith("Learning, step ")
 
 
 async def test_a_second_training_waits_with_its_place(open_chat: OpenChat) -> None:
@@ -230,7 +230,7 @@ async def test_a_training_that_gets_nowhere_and_kills_every_engine_fails(open_ch
 
     assert card.state == "failed"
     assert chat.noted("learn") == [job] * 3
-    assert card.line.startswith("3 engines died")
+    assert card.line.startswith("The engine died 3 times")
 
 
 async def test_a_training_goes_on_after_a_restart_of_the_bot(open_chat: OpenChat) -> None:
@@ -253,7 +253,7 @@ async def test_a_training_goes_on_after_a_restart_of_the_bot(open_chat: OpenChat
 async def test_a_draft_is_looked_at_after_a_restart(open_chat: OpenChat) -> None:
     chat = await open_chat(program=SLEEPER)
     job = (await drafts(chat, "ana", "maria", steps="10")).job
-    assert (await chat.shows(job, lambda card: True)).line == "looking at the pictures"
+    assert (await chat.shows(job, lambda card: True)).line == "Checking the pictures"
     await chat.close()
 
     chat = await open_chat(wall=chat.wall)
@@ -269,7 +269,7 @@ async def test_a_draft_without_a_usable_picture_cannot_be_started(open_chat: Ope
 
     card = await reported(chat, job)
 
-    assert card.line == "none of the pictures can be used"
+    assert card.line == "None of the pictures can be used"
     assert [(note.text, note.used) for note in card.notes] == [("blurred", False)]
     assert card.problems == ("no picture can be used.",)
     assert "start" not in {button.id.partition(":")[0] for button in card.buttons}

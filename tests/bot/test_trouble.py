@@ -82,16 +82,16 @@ async def test_a_full_disk_holds_the_queue_and_nobodys_job_is_failed(
     chat = await open_chat()
     disk.full = True
     asked = [(await chat.says("ana", "/imagine a fox --steps 3")).job]
-    done = "done, waiting for the store: the disk of the store is full"
+    done = "Done, waiting for the disk. The bot's disk is full."
     await chat.shows(asked[0], lambda card: card.line == done)
 
     asked += [(await chat.says(f"p{n}", f"/imagine fox {n} --steps 3")).job for n in range(5)]
 
     for job in asked[1:]:
-        await chat.shows(job, lambda card: "in line, waiting for the store: the disk of" in card.line)
+        await chat.shows(job, lambda card: "in line, waiting for the disk. The bot's disk" in card.line)
     assert len(chat.noted("painted")) == 1
     assert chat.bot.health()[0] is False
-    assert chat.bot.health()[1]["store"] == {"reason": "the disk of the store is full"}
+    assert chat.bot.health()[1]["store"] == {"reason": "The bot's disk is full."}
     disk.full = False
 
     assert [(await chat.ends(job)).state for job in asked] == ["succeeded"] * 6
@@ -107,7 +107,7 @@ async def test_a_bot_that_stops_with_a_full_disk_paints_what_waited_after_its_re
     chat = await open_chat()
     disk.full = True
     job = (await chat.says("ana", "/imagine a fox --steps 3")).job
-    await chat.shows(job, lambda card: card.line.startswith("done, waiting for the store"))
+    await chat.shows(job, lambda card: card.line.startswith("Done, waiting for the disk"))
     await chat.close(grace=0.1)
     disk.full = False
 

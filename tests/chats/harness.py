@@ -117,12 +117,12 @@ async def painted(chat: Harness, who: str = "ana", words: str = "a red fox", **o
 
 def is_done(card: SeenCard) -> bool:
     """Whether it shows how long it took, and pictures."""
-    return "painted in" in card.text and card.pictures > 0
+    return "Painted in" in card.text and card.pictures > 0
 
 
 def is_waiting(card: SeenCard) -> bool:
     """Whether it says that its job waits, and lets its person cancel it."""
-    return "stop" in card.buttons and any(words in card.text for words in ("queued", "in line"))
+    return "stop" in card.buttons and any(words in card.text for words in ("Queued", "in line"))
 
 
 def line(command: str, words: str, options: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from bot.cards.training_card import smoothed
+from bot.cards.training_card import smooth
 from bot.chats.web.auth import person_of
 from bot.chats.web.file_responses import FileResponses
 from bot.chats.web.json_views import folder_lora_json, lora_json, points, sheets_json
@@ -64,7 +64,7 @@ class LoraList:
         curve = {
             "steps": lora.info.get("steps", 0),
             "losses": points(losses),
-            "smoothed": points(tuple(smoothed(losses))),
+            "smoothed": points(tuple(smooth(losses))),
             "validation": points(lora.info.get("validation", ())),
             "best": lora.info.get("best"),
         }

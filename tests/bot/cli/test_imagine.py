@@ -36,7 +36,7 @@ def test_a_picture_is_painted_and_its_path_and_seed_are_told(
     assert status == FINE
     first, second = capfd.readouterr().out.splitlines()
     assert first == "heart.png  seed 7"
-    assert second.startswith("painted in ")
+    assert second.startswith("Painted in ")
     with Image.open(here / "heart.png") as picture:
         assert picture.size == (64, 64)
     assert [path.name for path in here.iterdir()] == ["heart.png"]

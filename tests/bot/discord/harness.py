@@ -94,6 +94,6 @@ def shown(message: Message | None) -> str:
 
 async def painted(studio: Studio, heard: Heard, seconds: float = 20.0) -> Message:
     """The card of a command, once its picture is there."""
-    await studio.discord.until(lambda: "painted in" in shown(heard.message), seconds)
+    await studio.discord.until(lambda: "Painted in" in shown(heard.message), seconds)
     assert heard.message is not None
     return heard.message

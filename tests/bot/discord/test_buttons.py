@@ -114,10 +114,10 @@ async def test_only_its_person_may_cancel_a_job(open_studio: OpenStudio) -> None
 
     refused = await studio.discord.click(studio.bo, card, button(card, "stop"))
     assert refused.ephemeral
-    assert "cancelled" not in shown(card)
+    assert "Cancelled" not in shown(card)
     await studio.discord.click(studio.ana, card, button(card, "stop"))
 
-    await studio.discord.until(lambda: "🚫 cancelled" in shown(card))
+    await studio.discord.until(lambda: "🚫 Cancelled" in shown(card))
 
 
 async def test_buttons_live_on_after_a_restart(studio: Studio) -> None:

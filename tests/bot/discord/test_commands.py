@@ -90,7 +90,7 @@ async def test_a_hundred_at_once_are_each_acknowledged_within_a_second(open_stud
         studio.guild.join(person)
 
     def cards() -> int:
-        return sum("painted in" in shown(one) for one in studio.channel.messages)
+        return sum("Painted in" in shown(one) for one in studio.channel.messages)
 
     async def all_at_once() -> float:
         there = cards()
@@ -124,7 +124,7 @@ async def test_a_private_picture_comes_by_direct_message(studio: Studio) -> None
         studio.ana, studio.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
     direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("painted in" in shown(one) for one in direct.messages))
+    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
 
     assert heard.ephemeral
     assert studio.channel.messages == []
@@ -279,7 +279,7 @@ async def test_a_private_pictures_buttons_work_where_it_came(studio: Studio) -> 
         studio.ana, studio.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
     direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("painted in" in shown(one) for one in direct.messages))
+    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
     (card,) = direct.messages
     again = next(one["custom_id"] for one in card.components if one["custom_id"].startswith("again:"))
 
@@ -294,7 +294,7 @@ async def test_a_private_picture_is_nobody_elses_to_show(studio: Studio) -> None
         studio.ana, studio.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
     direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("painted in" in shown(one) for one in direct.messages))
+    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
     ((job,),) = rows(studio.folder, "SELECT id FROM jobs")
 
     heard = await studio.discord.command(studio.bo, studio.channel, "show", job=job)

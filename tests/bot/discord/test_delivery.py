@@ -50,7 +50,7 @@ async def the_card(studio: Studio, nth: int = 0, seconds: float = 30.0) -> Messa
     """The one message with this picture, once it is painted and its row knows it."""
 
     def cards() -> list[Message]:
-        return [one for one in studio.channel.messages if "painted in" in shown(one)]
+        return [one for one in studio.channel.messages if "Painted in" in shown(one)]
 
     await studio.discord.until(lambda: len(cards()) > nth, seconds)
     await calm(studio)
@@ -157,7 +157,7 @@ async def test_when_the_channel_is_closed_to_the_bot_the_picture_comes_by_direct
     studio.discord.expire(heard)
 
     direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("painted in" in shown(one) for one in direct.messages), 30)
+    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages), 30)
 
     (card,) = direct.messages
     assert len(card.files) == 1
@@ -171,7 +171,7 @@ async def test_when_the_channel_is_gone_the_picture_comes_by_direct_message(open
     studio.discord.expire(heard)
 
     direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("painted in" in shown(one) for one in direct.messages), 30)
+    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages), 30)
 
 
 async def test_a_card_that_nobody_takes_waits_until_it_is_asked_for(open_studio: OpenStudio) -> None:
@@ -198,7 +198,7 @@ async def test_what_was_deleted_before_it_was_painted_comes_by_direct_message(
     await studio.discord.delete(card_of(heard))
 
     direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("painted in" in shown(one) for one in direct.messages), 30)
+    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages), 30)
 
     assert len(direct.messages) == 1
     assert studio.channel.messages == []
@@ -240,7 +240,7 @@ async def test_where_the_bot_is_no_member_a_late_picture_comes_by_direct_message
     studio.discord.expire(heard)
 
     direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("painted in" in shown(one) for one in direct.messages), 30)
+    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages), 30)
 
     assert len(direct.messages) == 1
 

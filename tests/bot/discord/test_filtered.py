@@ -10,7 +10,7 @@ async def test_discord_hides_it_as_a_spoiler(studio: Studio) -> None:
     await studio.discord.until(lambda: "hidden until" in ruled.text)
 
     heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a flag", steps=2)
-    await studio.discord.until(lambda: "filtered: the safety check hides it" in shown(heard.message))
+    await studio.discord.until(lambda: "Safety check: hidden until you open it" in shown(heard.message))
     await studio.discord.until(lambda: bool(heard.message and heard.message.files))
 
     assert heard.message is not None

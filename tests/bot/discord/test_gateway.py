@@ -31,7 +31,7 @@ async def paints_through(studio: Studio, trouble: str) -> None:
     second = await studio.discord.command(studio.bo, studio.channel, "imagine", prompt="a hen", steps=2)
 
     cards = (first, second)
-    await studio.discord.until(lambda: all("painted in" in shown(one.message) for one in cards), 30)
+    await studio.discord.until(lambda: all("Painted in" in shown(one.message) for one in cards), 30)
     assert len(studio.channel.messages) == 2
     assert rows(studio.folder, "SELECT state FROM jobs") == [("succeeded",), ("succeeded",)]
 
@@ -65,7 +65,7 @@ async def test_a_command_said_while_the_gateway_is_away_is_heard_when_it_is_back
 
     heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
 
-    await studio.discord.until(lambda: "painted in" in shown(heard.message), 30)
+    await studio.discord.until(lambda: "Painted in" in shown(heard.message), 30)
     assert len(studio.channel.messages) == 1
 
 
@@ -93,7 +93,7 @@ async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
     gateway.turns_away = 0
     await studio.discord.until(lambda: health()[1]["chats"] == {"discord": "served"}, 20)
     heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
-    await studio.discord.until(lambda: "painted in" in shown(heard.message), 30)
+    await studio.discord.until(lambda: "Painted in" in shown(heard.message), 30)
     assert len(studio.channel.messages) == 1
 
 
@@ -107,5 +107,5 @@ async def test_a_card_that_changes_while_the_gateway_is_gone_is_right_when_it_is
     await studio.discord.until(lambda: rows(studio.folder, "SELECT state FROM jobs") == [("succeeded",)], 30)
     studio.discord.gateway.turns_away = 0
 
-    await studio.discord.until(lambda: "painted in" in shown(heard.message), 30)
+    await studio.discord.until(lambda: "Painted in" in shown(heard.message), 30)
     assert len(studio.channel.messages) == 1

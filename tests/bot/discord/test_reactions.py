@@ -17,7 +17,7 @@ async def test_reroll_posts_the_same_picture_from_a_new_seed(studio: Studio) -> 
     await studio.discord.react(studio.bo, card, "🔁")
     await studio.discord.until(lambda: len(studio.channel.messages) == 2)
     again = studio.channel.messages[1]
-    await studio.discord.until(lambda: "painted in" in shown(again))
+    await studio.discord.until(lambda: "Painted in" in shown(again))
 
     assert again.embeds[0]["author"]["name"] == "Bo"
     assert seeds(studio)[1] != 7
@@ -36,7 +36,7 @@ async def test_a_card_can_be_reacted_to_before_discord_has_said_which_message_it
     await studio.discord.react(studio.bo, heard.message, "🔁")
 
     await studio.discord.until(lambda: len(studio.channel.messages) == 2)
-    await studio.discord.until(lambda: "painted in" in shown(studio.channel.messages[1]))
+    await studio.discord.until(lambda: "Painted in" in shown(studio.channel.messages[1]))
 
 
 async def test_the_dice_paint_four_variations(studio: Studio) -> None:
@@ -56,10 +56,10 @@ async def test_the_cross_cancels_what_is_mine_and_nothing_else(open_studio: Open
     await studio.discord.react(studio.bo, card, "❌")
     steps = shown(card)
     await studio.discord.until(lambda: shown(card) != steps)
-    assert "cancelled" not in shown(card)
+    assert "Cancelled" not in shown(card)
     await studio.discord.react(studio.ana, card, "❌")
 
-    await studio.discord.until(lambda: "🚫 cancelled" in shown(card))
+    await studio.discord.until(lambda: "🚫 Cancelled" in shown(card))
 
 
 async def test_the_cross_deletes_what_is_mine_and_done(studio: Studio) -> None:
@@ -136,9 +136,9 @@ async def test_a_reaction_where_nothing_may_be_asked_does_nothing(open_studio: O
 async def test_a_card_in_direct_messages_takes_reactions_too(studio: Studio) -> None:
     direct = studio.discord.direct(studio.ana)
     await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=1, private=True)
-    await studio.discord.until(lambda: any("painted in" in shown(one) for one in direct.messages))
+    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
 
     await studio.discord.react(studio.ana, direct.messages[0], "🔁")
 
-    await studio.discord.until(lambda: sum("painted in" in shown(one) for one in direct.messages) == 2)
+    await studio.discord.until(lambda: sum("Painted in" in shown(one) for one in direct.messages) == 2)
     assert studio.channel.messages == []

@@ -199,7 +199,7 @@ async def test_the_end_of_an_old_card_that_changes_no_more_is_a_new_message(open
     old.grow_old(3700)
 
     def done() -> bool:
-        return any("painted in" in shown(one) for one in studio.channel.messages)
+        return any("Painted in" in shown(one) for one in studio.channel.messages)
 
     await studio.discord.until(done, 30)
     await calm(studio)

@@ -86,7 +86,7 @@ def test_ticks_are_round_numbers() -> None:
 
 def test_the_curve_is_told_in_words() -> None:
     assert (
-        curve_words(CURVE) == "loss from 0.149 to 0.0519 in 397 steps, best at step 300 (validation 0.0700)"
+        curve_words(CURVE) == "Loss from 0.149 to 0.0519 in 397 steps, best at step 300 (validation 0.0700)"
     )
 
 
@@ -124,7 +124,7 @@ def a_card(**changes: object) -> Card:
         "person_key": "1",
         "state": "succeeded",
         "title": "a red fox",
-        "line": "painted in 1.2 s",
+        "line": "Painted in 1.2 s",
         "done": None,
         "preview": None,
         "pictures": (),
@@ -140,7 +140,7 @@ def test_a_card_is_told_in_lines() -> None:
     picture = CardPicture(place=2, sha256=Sha256("0" * 64), seed=7, width=64, height=64, stars=3)
     card = a_card(pictures=(picture, CardPicture(**{**vars(picture), "place": 1, "stars": 0})))
 
-    assert status(card) == "✅ painted in 1.2 s"
+    assert status(card) == "✅ Painted in 1.2 s"
     assert recipe_line(card) == "steps 20 · seed 7"
     assert stars_line(card) == "⭐ picture 2: 3"
 
@@ -164,8 +164,8 @@ def test_a_training_is_told_in_lines() -> None:
     assert training_text(card).splitlines() == [
         "⚠️ they are all alike",
         "1 · a.png: blurred (left out)",
-        "📉 loss from 0.149 to 0.0519 in 397 steps, best at step 300 (validation 0.0700)",
-        "☑️ step 300, validation 0.0700, in use",
+        "📉 Loss from 0.149 to 0.0519 in 397 steps, best at step 300 (validation 0.0700)",
+        "☑️ Step 300, validation 0.0700, in use",
     ]
 
 
@@ -175,4 +175,4 @@ def test_a_button_says_what_it_does_in_a_word() -> None:
 
     assert button_word(choose, a_card(checkpoints=(checkpoint,))) == "Use step 300"
     assert button_word(Button(id="keep:k3f9qa:2", emoji="⭐", label="", picture=2), a_card()) == "2"
-    assert button_word(Button(id="delete:k3f9qa", emoji="🗑️", label=""), a_card(state="draft")) == "Forget"
+    assert button_word(Button(id="delete:k3f9qa", emoji="🗑️", label=""), a_card(state="draft")) == "Discard"

@@ -107,7 +107,7 @@ class Atelier:
         assert not heard.words, heard.words
         prompt = re.split(r" --| —", text)[0]
         return await self.shows(
-            lambda one: prompt in one.words and "painted in" in one.words and bool(one.pictures), channel
+            lambda one: prompt in one.words and "Painted in" in one.words and bool(one.pictures), channel
         )
 
     async def sent(self, who: User, name: str) -> Message:

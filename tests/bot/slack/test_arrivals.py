@@ -18,7 +18,7 @@ async def test_a_lora_comes_by_the_modal_and_paints(atelier: Atelier) -> None:
 
     assert not sent.errors, sent.errors
     await atelier.says(atelier.ana, "/imagine", "a tree --lora fox --steps 2")
-    await atelier.shows(lambda one: "painted in" in one.words)
+    await atelier.shows(lambda one: "Painted in" in one.words)
 
 
 async def test_a_pickle_is_refused_in_the_modal(atelier: Atelier) -> None:
@@ -51,7 +51,7 @@ async def test_a_comparison_is_a_card(atelier: Atelier) -> None:
 
     await atelier.says(atelier.ana, "/compare", "a tree --lora fox --steps 2")
 
-    await atelier.shows(lambda one: "painted in" in one.words)
+    await atelier.shows(lambda one: "Painted in" in one.words)
 
 
 async def test_loras_are_shown_as_cards_with_what_they_paint(atelier: Atelier) -> None:

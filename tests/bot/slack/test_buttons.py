@@ -14,7 +14,7 @@ def refused(heard: Heard) -> bool:
 async def again(atelier: Atelier, card: Message) -> Message:
     """Wait for the card that came from this one."""
     return await atelier.shows(
-        lambda one: one.ts != card.ts and "painted in" in one.words and bool(one.pictures)
+        lambda one: one.ts != card.ts and "Painted in" in one.words and bool(one.pictures)
     )
 
 
@@ -47,7 +47,7 @@ async def test_a_running_job_is_cancelled(open_atelier: OpenAtelier) -> None:
 
     await atelier.slack.act(atelier.ana, card, button(card, "stop"))
 
-    await atelier.slack.until(lambda: "cancelled" in card.words)
+    await atelier.slack.until(lambda: "Cancelled" in card.words)
 
 
 async def test_the_full_file_comes_by_direct_message(atelier: Atelier) -> None:
@@ -164,7 +164,7 @@ async def test_paint_like_this_opens_the_recipe_of_a_card(atelier: Atelier) -> N
 
     assert heard.view is not None
     await atelier.slack.submit(atelier.bo, heard.view, {"prompt": "a blue fox"})
-    painted = await atelier.shows(lambda one: "a blue fox" in one.words and "painted in" in one.words)
+    painted = await atelier.shows(lambda one: "a blue fox" in one.words and "Painted in" in one.words)
     assert "steps 8" in painted.words
 
 
@@ -197,7 +197,7 @@ async def test_a_card_whose_channel_is_closed_goes_to_its_person(open_atelier: O
     atelier.channel.archived = True
 
     direct = atelier.slack.direct(atelier.ana)
-    card = await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures), direct)
+    card = await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), direct)
     heard = await atelier.slack.act(atelier.ana, card, button(card, "keep"))
     await atelier.slack.until(lambda: "⭐ 1" in card.words)
     await atelier.slack.until(lambda: "favourites" in heard.words)

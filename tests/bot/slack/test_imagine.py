@@ -50,7 +50,7 @@ async def test_the_acknowledgement_comes_when_the_job_is_on_disk(open_atelier: O
 
     assert heard.acked is not None and heard.acked < 3
     await atelier.restart()
-    await atelier.shows(lambda one: "a red fox" in one.words and "painted in" in one.words)
+    await atelier.shows(lambda one: "a red fox" in one.words and "Painted in" in one.words)
     assert len(atelier.cards()) == 1
 
 
@@ -60,7 +60,7 @@ async def test_a_card_is_edited_at_most_once_in_three_seconds(open_atelier: Open
     await atelier.start()
 
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 20")
-    await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures), seconds=20)
+    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), seconds=20)
 
     at = [call.at for call in atelier.slack.calls("chat.update")]
     assert len(at) >= 2
@@ -114,7 +114,7 @@ async def test_the_form_paints(atelier: Atelier) -> None:
     sent = await atelier.slack.submit(atelier.ana, heard.view, {"prompt": "a red fox", "steps": "9"})
 
     assert not sent.errors
-    card = await atelier.shows(lambda one: "painted in" in one.words)
+    card = await atelier.shows(lambda one: "Painted in" in one.words)
     assert "steps 9" in card.words
 
 
@@ -126,7 +126,7 @@ async def test_a_form_sent_twice_is_filed_once(atelier: Atelier) -> None:
 
     await atelier.slack.submit(atelier.ana, heard.view, {"prompt": "a red fox"})
 
-    await atelier.shows(lambda one: "painted in" in one.words)
+    await atelier.shows(lambda one: "Painted in" in one.words)
     assert len(atelier.cards()) == 1
 
 
@@ -226,7 +226,7 @@ async def test_thirty_commands_at_once_are_all_painted(atelier: Atelier) -> None
 
     assert all(one.acked is not None and one.acked < 3 for one in heard)
     await atelier.slack.until(
-        lambda: sum("painted in" in one.words for one in atelier.cards()) == 30, seconds=30
+        lambda: sum("Painted in" in one.words for one in atelier.cards()) == 30, seconds=30
     )
     assert len(atelier.cards()) == 30
 
@@ -242,7 +242,7 @@ async def test_a_pasted_recipe_is_painted_and_what_is_not_known_is_told(atelier:
 
     heard = await atelier.says(atelier.ana, "imagine", block)
 
-    card = await atelier.shows(lambda one: "painted in" in one.words)
+    card = await atelier.shows(lambda one: "Painted in" in one.words)
     assert "no hat" in card.words and "seed 7" in card.words and "size 64x96" in card.words
     assert heard.words == "Left out, for it is not known here: Clip skip: 2."
 
@@ -252,7 +252,7 @@ async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> No
 
     heard = await atelier.says(atelier.ana, "imagine", "a red fox --private --steps 8")
 
-    card = await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures), direct)
+    card = await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), direct)
     assert "steps 8" in card.words and "private" not in card.words
     assert heard.words == "It comes to you by direct message."
     assert not atelier.cards()
@@ -265,7 +265,7 @@ async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> No
 async def test_a_picture_is_private_whatever_the_phone_makes_of_the_dashes(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.ana, "imagine", "a red fox \u2014private --no blue circle --steps 2")
 
-    card = await atelier.shows(lambda one: "painted in" in one.words, atelier.slack.direct(atelier.ana))
+    card = await atelier.shows(lambda one: "Painted in" in one.words, atelier.slack.direct(atelier.ana))
     assert "no blue circle" in card.words and "private" not in card.words
     assert heard.words == "It comes to you by direct message."
     assert not atelier.cards()
@@ -277,7 +277,7 @@ async def test_a_private_picture_is_asked_for_in_a_form_too(atelier: Atelier) ->
     sent = await atelier.slack.submit(atelier.ana, heard.view, {"prompt": "a blue hen"})
 
     assert not sent.errors
-    await atelier.shows(lambda one: "painted in" in one.words, atelier.slack.direct(atelier.ana))
+    await atelier.shows(lambda one: "Painted in" in one.words, atelier.slack.direct(atelier.ana))
     assert not atelier.cards()
 
 

@@ -103,4 +103,4 @@ async def test_what_is_said_with_a_prefix_is_understood(atelier: Atelier) -> Non
     heard = await atelier.says(atelier.ana, "/art-mine")
 
     assert "ana, this is yours here:" in heard.words
-    await atelier.shows(lambda one: "painted in" in one.words)
+    await atelier.shows(lambda one: "Painted in" in one.words)

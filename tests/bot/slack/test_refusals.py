@@ -24,7 +24,7 @@ async def test_a_picture_that_cannot_be_uploaded_is_left_out_and_not_tried_on(at
 
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 2")
 
-    card = await atelier.shows(lambda one: "painted in" in one.words and "without its picture" in one.words)
+    card = await atelier.shows(lambda one: "Painted in" in one.words and "Without its picture" in one.words)
     assert "File uploads are switched off in this workspace. ✉️ sends it." in card.words
     await calm(atelier)
     assert len(atelier.slack.calls(UPLOADS)) == 1
@@ -65,7 +65,7 @@ async def test_a_card_that_changes_no_more_is_posted_anew(open_atelier: OpenAtel
 
     atelier.slack.refuse("chat.update", error)
 
-    card = await atelier.shows(lambda one: "painted in" in one.words, seconds=20)
+    card = await atelier.shows(lambda one: "Painted in" in one.words, seconds=20)
     await calm(atelier)
     assert old.deleted
     assert [one.ts for one in atelier.cards()] == [card.ts]
@@ -87,7 +87,7 @@ async def test_a_card_that_cannot_be_shown_at_all_is_told(open_atelier: OpenAtel
     assert [one.ts for one in direct.messages] == [told.ts]
     atelier.slack.refuse("chat.update", "")
     await atelier.says(atelier.ana, "/show", job_of(card))
-    await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures))
+    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures))
 
 
 async def test_long_words_are_cut_until_slack_takes_all_of_them(atelier: Atelier) -> None:
@@ -95,7 +95,7 @@ async def test_long_words_are_cut_until_slack_takes_all_of_them(atelier: Atelier
 
     await atelier.says(atelier.ana, "/imagine", f"{quotes} --no {quotes} --count 4 --steps 2")
 
-    card = await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures))
+    card = await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures))
     assert len(card.buttons) > 12
     assert not atelier.slack.direct(atelier.ana).messages
 
@@ -108,7 +108,7 @@ async def test_the_edits_of_a_workspace_keep_room_for_what_has_ended(open_atelie
         await atelier.says(atelier.ana, "/imagine", f"fox {number} --steps 20")
 
     await atelier.slack.until(
-        lambda: sum("painted in" in one.words and bool(one.pictures) for one in atelier.cards()) == 6, 30
+        lambda: sum("Painted in" in one.words and bool(one.pictures) for one in atelier.cards()) == 6, 30
     )
 
     edits = atelier.slack.calls("chat.update")

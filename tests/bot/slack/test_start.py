@@ -80,7 +80,7 @@ async def test_signed_requests_do_what_sockets_do(open_atelier: OpenAtelier) -> 
     await atelier.slack.act(atelier.bo, card, button(card, "keep"))
 
     await atelier.slack.until(lambda: "⭐ 1" in card.words)
-    await atelier.slack.until(lambda: sum("painted in" in one.words for one in atelier.cards()) == 2)
+    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 2)
 
 
 async def test_a_request_without_a_signature_does_nothing(open_atelier: OpenAtelier) -> None:
@@ -172,5 +172,5 @@ async def test_a_token_revoked_later_leaves_the_bot_running(open_atelier: OpenAt
     await atelier.slack.until(lambda: len(atelier.slack.calls("chat.update")) > calls + 1)
     atelier.slack.platform.revoked = False
 
-    await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures), seconds=20)
+    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), seconds=20)
     assert len(atelier.cards()) == 1

@@ -63,7 +63,7 @@ async def test_the_lora_is_found_by_typing_and_paints(atelier: Atelier) -> None:
     await atelier.slack.submit(atelier.ana, form.view, {"prompt": "a hill", "lora": [choice.value]})
 
     assert choice.value.startswith("maria")
-    painted = await atelier.shows(lambda one: "painted in" in one.words)
+    painted = await atelier.shows(lambda one: "Painted in" in one.words)
     assert "a hill, ohwx gear" in painted.words
 
 

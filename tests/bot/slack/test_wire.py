@@ -14,7 +14,7 @@ async def test_a_duplicate_envelope_makes_one_job(atelier: Atelier) -> None:
 
     await atelier.slack.duplicate(heard)
 
-    await atelier.shows(lambda one: "painted in" in one.words)
+    await atelier.shows(lambda one: "Painted in" in one.words)
     await atelier.slack.until(lambda: len(heard.envelope.acks) == 2)
     assert len(atelier.cards()) == 1
 
@@ -27,7 +27,7 @@ async def test_a_duplicate_event_makes_one_job(atelier: Atelier) -> None:
     again = await atelier.slack.redeliver(heard)
 
     assert again.acked is not None
-    await atelier.slack.until(lambda: sum("painted in" in one.words for one in atelier.cards()) == 2)
+    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 2)
     assert len(atelier.cards()) == 2
 
 
@@ -40,7 +40,7 @@ async def test_an_event_redelivered_after_a_restart_makes_one_job(atelier: Ateli
     again = await atelier.slack.redeliver(heard)
 
     assert again.acked is not None
-    await atelier.slack.until(lambda: sum("painted in" in one.words for one in atelier.cards()) == 2)
+    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 2)
     assert len(atelier.cards()) == 2
 
 
@@ -51,7 +51,7 @@ async def test_a_command_redelivered_after_a_restart_makes_one_job(atelier: Atel
     again = await atelier.slack.redeliver(heard)
 
     assert again.acked is not None and not again.words
-    await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures))
+    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures))
     assert len(atelier.cards()) == 1
 
 
@@ -64,7 +64,7 @@ async def test_a_lost_acknowledgement_and_its_redelivery_make_one_job(atelier: A
 
     assert heard is not None
     await atelier.slack.until(lambda: heard.acked is not None)
-    await atelier.slack.until(lambda: sum("painted in" in one.words for one in atelier.cards()) == 2)
+    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 2)
     assert len(atelier.cards()) == 2
 
 
@@ -75,7 +75,7 @@ async def test_there_are_two_sockets_and_both_are_used(atelier: Atelier) -> None
         await atelier.says(atelier.ana, "/imagine", f"fox {number} --steps 1")
 
     assert all(socket.sent >= 2 for socket in atelier.slack.sockets)
-    await atelier.slack.until(lambda: sum("painted in" in one.words for one in atelier.cards()) == 4)
+    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 4)
 
 
 def replaced(atelier: Atelier, socket: Socket) -> bool:
@@ -94,7 +94,7 @@ async def test_no_command_is_lost_while_sockets_are_refreshed(atelier: Atelier) 
         await atelier.slack.refresh(socket)
         await atelier.slack.until(partial(replaced, atelier, socket))
     await talking
-    await atelier.slack.until(lambda: sum("painted in" in one.words for one in atelier.cards()) == 12)
+    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 12)
 
 
 async def test_a_reset_socket_leaves_the_other_and_comes_back(atelier: Atelier) -> None:
@@ -135,7 +135,7 @@ async def test_a_post_that_the_bot_did_not_live_to_note_is_found_again(open_atel
     await atelier.slack.until(lambda: atelier.channel.messages)
     await atelier.restart()
 
-    card = await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures))
+    card = await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures))
 
     assert [one.ts for one in atelier.channel.messages] == [card.ts]
 
@@ -205,7 +205,7 @@ async def test_a_deleted_card_comes_back_by_direct_message(open_atelier: OpenAte
     card.deleted = True
 
     direct = atelier.slack.direct(atelier.ana)
-    await atelier.shows(lambda one: "painted in" in one.words and bool(one.pictures), direct)
+    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), direct)
 
 
 async def test_an_answer_that_slack_does_not_take_disturbs_nobody(atelier: Atelier) -> None:

@@ -104,7 +104,7 @@ async def test_a_file_that_kills_the_engine_is_told_and_the_next_one_is_looked_a
     killed = await imports(chat, "ana", "fox", "die")
     again = await imports(chat, "ana", "fox")
 
-    assert (killed.ok, killed.text) == (False, "the engine died meanwhile: please say it once more.")
+    assert (killed.ok, killed.text) == (False, "The engine died meanwhile. Send the command again.")
     assert again.ok, again.text
 
 

@@ -55,7 +55,7 @@ async def test_what_the_safety_check_flags_is_covered_until_it_is_opened(place: 
 
     await expect(cover).to_be_hidden()
     assert await card.locator(".shot img").evaluate("one => getComputedStyle(one).filter") == "none"
-    assert "filtered: the safety check hides it" in (await card.text_content() or "")
+    assert "Safety check: hidden until you open it" in (await card.text_content() or "")
     assert visit.complaints == []
 
 

@@ -86,7 +86,7 @@ async def test_an_engine_that_says_what_is_no_message_is_killed_and_nothing_of_i
 
     assert isinstance(lost, Lost)
     assert lost.died == "alone"
-    assert "said what is no message, and was killed" in lost.reason
+    assert "sent something that is no message, and was killed" in lost.reason
     assert not (tmp_path / "trap").exists()
     assert isinstance(await ending(client, "a fox"), Painted)
 

@@ -127,7 +127,7 @@ async def test_an_engine_that_is_stuck_is_killed_and_the_next_job_is_painted(eng
 
     assert isinstance(lost, Lost)
     assert lost.died == "alone"
-    assert "did not come back from a step" in lost.reason
+    assert "did not finish a step" in lost.reason
     assert isinstance(await ending(engine, a_picture()), Painted)
 
 

@@ -48,7 +48,7 @@ async def test_a_running_card_has_a_preview_and_says_how_long_it_takes(open_chat
     chat = await open_chat(seconds=0.05)
     reply = await chat.says("ana", "/imagine a red fox --steps 40")
 
-    card = await chat.shows(reply.job, lambda card: "left" in card.line and "step" in card.line)
+    card = await chat.shows(reply.job, lambda card: "left" in card.line and "Step" in card.line)
 
     assert card.preview == b"jpeg"
     assert "of 40, about" in card.line

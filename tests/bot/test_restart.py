@@ -139,7 +139,7 @@ async def test_a_job_that_hangs_the_engine_is_failed_in_the_end(open_chat: OpenC
     await chat.sees(lambda: chat.bot.health()[1]["engine"]["state"] == "hung")
     card = await chat.ends(hanging)
 
-    assert "did not come back from a step" in card.line
+    assert "did not finish a step" in card.line
     assert (await chat.ends((await chat.says("bo", "/imagine a fox --steps 2")).job)).state == "succeeded"
 
 

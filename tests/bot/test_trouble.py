@@ -55,7 +55,7 @@ async def test_a_picture_that_cannot_be_stored_fails_its_job_with_the_reason(
     card = await chat.ends((await chat.says("ana", "/imagine a fox --steps 2")).job)
 
     assert card.state == "failed"
-    assert card.line.startswith("the picture was painted, but could not be stored: ")
+    assert card.line.startswith("The picture was painted, but could not be stored: ")
 
 
 class Disk:

@@ -77,7 +77,7 @@ async def test_a_click_on_keep_is_a_favourite_and_another_one_takes_it_back(stud
     card = await a_picture(studio, count=2)
 
     heard = await studio.discord.click(studio.bo, card, button(card, "keep:2"))
-    await studio.discord.until(lambda: "⭐ picture 2: 1" in shown(card))
+    await studio.discord.until(lambda: "⭐ Picture 2: 1" in shown(card))
     await studio.discord.click(studio.bo, card, button(card, "keep:2"))
     await studio.discord.until(lambda: "⭐" not in shown(card))
 

@@ -142,7 +142,7 @@ def test_a_card_is_told_in_lines() -> None:
 
     assert status(card) == "✅ Painted in 1.2 s"
     assert recipe_line(card) == "steps 20 · seed 7"
-    assert stars_line(card) == "⭐ picture 2: 3"
+    assert stars_line(card) == "⭐ Picture 2: 3"
 
 
 def test_a_training_is_told_in_lines() -> None:

@@ -276,7 +276,7 @@ async def test_a_message_of_somebody_else_or_without_files_is_not_trained_on(stu
 
     assert refused.modal is None and without.modal is None
     assert "You can train on your own pictures only" in refused.text
-    assert "this message has no files" in without.text
+    assert "This message has no files" in without.text
 
 
 async def test_a_bad_name_is_told_and_the_same_message_can_be_chosen_again(studio: Studio) -> None:

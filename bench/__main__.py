@@ -17,7 +17,7 @@ import transformers
 
 from bench.measuring import where
 from engine.messages import EngineSettings
-from engine.sdxl.model import Model, load_model, settle
+from engine.sdxl.model import Model, load_model, prepare_pipeline
 
 SIDES = (1024, 512, 768)
 FEW = 3  # rounds: a GPU's forwards differ little
@@ -96,7 +96,7 @@ def random_model(*, compiled: bool) -> Model:
     device = torch.device("cuda")
     base, refiner = full_size_pipelines(torch.bfloat16, "cuda")
     for pipeline in (base, refiner):
-        settle(pipeline, device, compiled=compiled)
+        prepare_pipeline(pipeline, device, compiled=compiled)
     return Model(name="full size", base=base, refiner=refiner, device=device, precision=torch.bfloat16)
 
 

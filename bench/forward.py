@@ -12,7 +12,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor
 
 from bench.measuring import in_turns, table
-from engine.lora.adapter_export import adapter_file
+from engine.lora.adapter_export import encode_adapter
 from engine.lora.adapters import Adapters
 from engine.messages import AdapterUse, FileStore, TrainingSettings
 from engine.sdxl.model import Model
@@ -94,10 +94,10 @@ def engines_own(model: Model) -> Iterator[None]:
     """Within, one LoRA of the UNet's attention counts as people's pictures have it."""
     with tempfile.TemporaryDirectory() as folder:
         adapters = Adapters(model.base, Path(folder), 2**31)
-        places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
-        adapters.begin("bench", places, alpha=RANK, dropout=0.0, dora=False, seed=0)
-        file = adapter_file(adapters.learned("bench"), None, adapters.names, metadata={})
-        adapters.end("bench")
+        places = adapters.target_ranks(TrainingSettings(rank=RANK, alpha=RANK))
+        adapters.begin_training("bench", places, alpha=RANK, dropout=0.0, dora=False, seed=0)
+        file = encode_adapter(adapters.trained_changes("bench"), None, adapters.names, metadata={})
+        adapters.end_training("bench")
         served = AdapterUse(name="bench", sha256=FileStore(Path(folder)).put_bytes(file))
         adapters.apply([served])
         try:

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from bench.measuring import in_turns, table
-from engine.batching import Turns
-from engine.forward_cost import Forwards
+from engine.batching import Batcher
+from engine.forward_cost import ForwardCost
 from engine.messages import EngineSettings, JobId, Paint, Painted, Sampler, Size
 from engine.sdxl.model import Model
-from engine.sdxl.samplers import scheduler_for
+from engine.sdxl.samplers import make_scheduler
 from engine.studio import Studio
 
 ROUNDS = 7
@@ -61,7 +61,7 @@ def waiting(model: Model, settings: EngineSettings, sides: Sequence[int], rounds
     rows = []
     for side in sides:
         as_it_pays, always = Studio(model, settings), Studio(model, settings)
-        always._turns = Turns(settings.largest_batch, Together(model.device))
+        always._batcher = Batcher(settings.largest_batch, Together(model.device))
         ways = [partial(waits, one, mixed_requests(side)) for one in (as_it_pays, always)]
         for way in ways:
             way()  # by now what a forward takes is known
@@ -76,10 +76,10 @@ def waiting(model: Model, settings: EngineSettings, sides: Sequence[int], rounds
     return table([*head, "the last, always"], rows)
 
 
-class Together(Forwards):
+class Together(ForwardCost):
     """Always shares."""
 
-    def worth(self, kind: Hashable, rows: Sequence[int]) -> int:
+    def best_count(self, kind: Hashable, rows: Sequence[int]) -> int:
         return len(rows)
 
 
@@ -134,7 +134,7 @@ def by_pipeline(model: Model, requests: Sequence[Paint]) -> None:
         if not isinstance(one.size, Size):
             raise TypeError("the bench asks for sizes in pixels")
         own = pipeline.scheduler
-        pipeline.scheduler = scheduler_for(one.sampler, own.config, one.steps)
+        pipeline.scheduler = make_scheduler(one.sampler, own.config, one.steps)
         painted = pipeline(
             prompt=one.prompt,
             num_inference_steps=one.steps,

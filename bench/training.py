@@ -37,7 +37,7 @@ from engine.messages import (
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.training.training import LEARNING, Training
+from engine.training.run import LEARNING, TrainingRun
 
 ROUNDS, STEPS = 5, 4  # steps of each in a round
 BATCHES = (1, 4, 8)
@@ -177,7 +177,7 @@ class Ours:
 
     def __init__(self, model: Model, folder: Path, chosen: TrainingSettings) -> None:
         adapters = Adapters(model.base, folder, 2**31)
-        self._training = Training(request(folder, chosen), model, adapters, folder)
+        self._training = TrainingRun(request(folder, chosen), model, adapters, folder)
         self.steps(1)
 
     def steps(self, count: int) -> None:
@@ -296,13 +296,13 @@ def train_for(studio: Studio, seconds: float) -> float:
 def count_steps(studio: Studio) -> list[None]:
     """Gets an entry for each step of the training from now on."""
     steps: list[None] = []
-    advance = studio._work_beside
+    advance = studio._step_background
 
     def step() -> Any:
         steps.append(None)
         return advance()
 
-    studio._work_beside = step  # type: ignore[method-assign]
+    studio._step_background = step  # type: ignore[method-assign]
     return steps
 
 

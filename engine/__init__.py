@@ -1,1 +1,1 @@
-"""The process that owns the GPU: it paints, one small step at a time."""
+"""The engine: the process that owns the GPU, and paints and trains in small steps."""

@@ -1,4 +1,4 @@
-"""`python -m engine --fd N`: the engine process, speaking over a socket that the bot has opened."""
+"""`python -m engine --fd N`: the engine process, which talks to the bot over its socket."""
 
 import argparse
 import gc
@@ -10,53 +10,53 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.messages import CannotStart, Ready, ToBot
-from engine.parent_process import end_with_the_bot
+from engine.parent_process import end_with_parent
 
-# PEFT, transformers and diffusers import these if they are installed, for nothing that is done here.
+# PEFT, transformers and diffusers import these where they are installed, for features that are not used here.
 UNUSED = ("bitsandbytes", "scipy")
 
 log = logging.getLogger("engine")
 
 
 def main() -> int:
-    """Load the model, say so, and serve until told to stop. Exit status 1 when it could not start."""
+    """Load the model, report that, and serve until Shutdown. Exit status 1 where it cannot start."""
     parser = argparse.ArgumentParser(prog="python -m engine", description="Started by the bot, not by hand.")
     parser.add_argument("--fd", type=int, required=True, help="file descriptor of the socket to the bot")
     fd: int = parser.parse_args().fd
-    os.set_inheritable(fd, False)  # or a compiler's workers would hold it open after this process is gone
+    os.set_inheritable(fd, False)  # or a compiler's workers would keep it open after this process ends
     inbox = ToBot(fd)
-    end_with_the_bot(fd)
+    end_with_parent(fd)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = inbox.receive_settings()
     started = time.monotonic()
 
-    # OpenMP's threads spin where they wait for each other, by default so long that two programs on the same
-    # cores come to a standstill: two pictures in two processes took 60 s, and take 3.4 s with this.
+    # OpenMP's threads spin while they wait for each other, by default so long that two programs on the same
+    # cores nearly stop: two pictures in two processes took 60 s, and take 3.4 s with this.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-    # Torch takes seconds to import: late, so that a mistake in the arguments is told at once.
-    with quick_imports():
+    # Torch takes seconds to import, so mistakes in the arguments are reported before.
+    with fast_imports():
         import diffusers
         import torch
         import transformers
 
         for library in (diffusers, transformers):
             library.utils.logging.disable_progress_bar()  # this is a log, not a terminal
-            library.utils.logging.set_verbosity_error()  # before more of them is there, which hints at things
+            library.utils.logging.set_verbosity_error()  # before more of it is imported, which logs hints
 
         from engine.loop import serve
         from engine.sdxl.model import CannotLoad, load_model
         from engine.studio import Studio
 
-    # Torch counts cores that a container may not use. Who says how many threads there are shares the machine
-    # with others: with a core less than threads a training was seen to go at an eighth of its speed.
+    # Torch counts cores that a container may not use. With a core less than threads, a training ran at an
+    # eighth of its speed.
     if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
         torch.set_num_threads(len(os.sched_getaffinity(0)))
     try:
         model = load_model(settings)
         studio = Studio(model, settings)
     except CannotLoad as error:
-        log.debug("the model cannot be loaded", exc_info=True)
+        log.debug("The model cannot be loaded", exc_info=True)
         inbox.send(CannotStart(reason=str(error)))
         return 1
     inbox.send(
@@ -74,20 +74,20 @@ def main() -> int:
 
 
 @contextmanager
-def quick_imports() -> Iterator[None]:
-    """Within, what is imported finds nothing UNUSED, and no rubbish is looked for: a third of the time.
+def fast_imports() -> Iterator[None]:
+    """A context in which imports take a third of the time: without UNUSED packages and garbage collection.
 
-    Afterwards they are there for whoever imports them, as a training by 8-bit AdamW does.
+    Afterwards these packages can be imported, as a training with 8-bit AdamW does.
     """
     hidden = [name for name in UNUSED if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: as if it were not installed
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None means not installed
     gc.disable()
     try:
         yield
     finally:
         for name in hidden:
             del sys.modules[name]
-        gc.freeze()  # what is there now stays; later looks for rubbish, between steps, pass it over
+        gc.freeze()  # later collections, between steps, skip what is imported now
         gc.enable()
 
 

@@ -1,16 +1,19 @@
-"""How long a step may take before the process is taken for hung: measured, with a floor."""
+"""Deadlines of steps, after which the bot takes the engine for hung: measured, with a floor."""
 
 from collections.abc import Hashable
 
-PATIENCE = 20.0  # times the longest step of its kind: a busy machine is slow, a hung one never comes back
+PATIENCE = 20.0  # times the longest step of its kind, since a busy machine is slow
 COMPILING = 1800.0  # seconds: compiling every block for a new shape can take minutes
 
 
 class Deadlines:
-    """The longest time seen for each kind of step."""
+    """The longest time of each kind of step so far."""
 
     def __init__(self, floor: float, *, compiled: bool) -> None:
-        """floor: seconds that any step may take; `compiled` allows each kind's first step to compile."""
+        """floor: seconds that any step may take.
+
+        `compiled` gives the first step of each kind time to compile.
+        """
         self._floor = floor
         self._first = COMPILING if compiled else floor
         self._longest: dict[Hashable, float] = {}
@@ -21,6 +24,6 @@ class Deadlines:
             return max(self._floor, self._first)
         return max(self._floor, PATIENCE * self._longest[kind])
 
-    def took(self, kind: Hashable, seconds: float) -> None:
-        """Learn from a step that came back."""
+    def record(self, kind: Hashable, seconds: float) -> None:
+        """Note the seconds of a step of this kind."""
         self._longest[kind] = max(seconds, self._longest.get(kind, 0.0))

@@ -1,7 +1,7 @@
-"""What a forward of the UNet takes by its rows, as measured: whether it pays to share one.
+"""Measured times of UNet forwards by their number of rows, which say how many pictures should share one.
 
-Small pictures leave most of a device idle, and those who share a forward get it nearly for nothing; one large
-picture fills a GPU, and those who shared would only wait for each other (docs/measurements.md).
+Small pictures leave most of a device idle, so sharing a forward costs nearly nothing. A large picture fills a
+GPU, so pictures that share would only wait for each other (docs/measurements.md).
 """
 
 import time
@@ -11,69 +11,69 @@ from contextlib import contextmanager
 
 import torch
 
-GAIN = 1.1  # times the rows a second that sharing has to bring
-KEPT, KNOWN = 3, 2  # measurements of each number of rows: those that are kept, and those that are enough
-EVERY = 50  # forwards until one whose like is known is measured again
+GAIN = 1.1  # the least speedup in rows a second for which more pictures share
+KEPT, ENOUGH = 3, 2  # measurements of each number of rows: how many are kept, and how many are enough
+EVERY = 50  # forwards until one that has been measured often enough is measured again
 
 
-class Forwards:
-    """Times forwards by their kind, and by their rows up to the next power of two."""
+class ForwardCost:
+    """Times of forwards by kind, and by number of rows rounded up to a power of two."""
 
     def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
-        """clock: seconds."""
+        """clock: returns seconds."""
         self._device = device
         self._clock = clock
-        self._seen: Counter[tuple[Hashable, int]] = Counter()
-        self._seconds: dict[tuple[Hashable, int], deque[float]] = {}  # for a row
+        self._count: Counter[tuple[Hashable, int]] = Counter()
+        self._seconds: dict[tuple[Hashable, int], deque[float]] = {}  # per row
 
-    def worth(self, kind: Hashable, rows: Sequence[int]) -> int:
-        """How many paintings should share the next forward, of those that could, given the rows of each.
+    def best_count(self, kind: Hashable, rows: Sequence[int]) -> int:
+        """How many paintings should share the next forward, given the rows of each that could.
 
-        Half as many, and so on down to one, are tried when nothing is known of them; after that it is the
-        fewest that get nearly as much done as any number.
+        Each count that has not been measured enough is tried: all, then powers of two down to 1. After that
+        it is the smallest count that is nearly as fast per row as the fastest.
         """
-        pace: dict[int, float] = {}
-        for count in halves(len(rows)):
-            known = self._seconds.get((kind, room(sum(rows[:count]))), ())
-            if len(known) < KNOWN:
+        seconds_per_row: dict[int, float] = {}
+        for count in candidate_counts(len(rows)):
+            measured = self._seconds.get((kind, next_power_of_two(sum(rows[:count]))), ())
+            if len(measured) < ENOUGH:
                 return count
-            pace[count] = min(known)
-        best = min(pace.values())
-        return min(count for count, seconds in pace.items() if seconds <= GAIN * best)
+            seconds_per_row[count] = min(measured)
+        best = min(seconds_per_row.values())
+        return min(count for count, seconds in seconds_per_row.items() if seconds <= GAIN * best)
 
     @contextmanager
-    def timed(self, kind: Hashable, rows: int) -> Iterator[None]:
-        """Within is a forward of so many rows.
+    def measure(self, kind: Hashable, rows: int) -> Iterator[None]:
+        """A context that measures the forward of so many rows in it.
 
-        A GPU works behind the program's back: one that is measured begins and ends with the device idle. The
-        first of its kind warms up and does not count.
+        A GPU works asynchronously, so a measured forward starts and ends with the device idle. The first of
+        its kind is a warm-up and does not count.
         """
-        like = (kind, room(rows))
-        nth = self._seen[like]
-        self._seen[like] += 1
+        key = (kind, next_power_of_two(rows))
+        nth = self._count[key]
+        self._count[key] += 1
         if nth > KEPT and nth % EVERY:
             yield
             return
-        self._settle()
+        self._synchronize()
         started = self._clock()
         yield
-        self._settle()
+        self._synchronize()
         if nth:
-            kept = self._seconds.setdefault(like, deque(maxlen=KEPT))
-            kept.append((self._clock() - started) / rows)
+            seconds = self._seconds.setdefault(key, deque(maxlen=KEPT))
+            seconds.append((self._clock() - started) / rows)
 
-    def _settle(self) -> None:
+    def _synchronize(self) -> None:
         if self._device.type != "cpu":
             torch.accelerator.synchronize(self._device)
 
 
-def halves(count: int) -> Iterator[int]:
-    """All of them, and the powers of two below, down to one."""
+def candidate_counts(count: int) -> Iterator[int]:
+    """The count itself, and the powers of two below it down to 1."""
     yield count
     for exponent in reversed(range(max(0, count - 1).bit_length())):
         yield 2**exponent
 
 
-def room(rows: int) -> int:
-    """The next power of two, at least."""
+def next_power_of_two(rows: int) -> int:
+    """The smallest power of two that is at least so many."""
     return int(2 ** (rows - 1).bit_length())

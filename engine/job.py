@@ -1,4 +1,4 @@
-"""A job under way in the engine: its pictures, how far they are, and what they cost."""
+"""A job of pictures under way in the engine: its paintings, their progress and their engine time."""
 
 import time
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from torch import Tensor
 from engine.messages import JobId, Paint, Painted, Picture, Progress
 from engine.sdxl.painting import Painting, Stage
 from engine.sdxl.preview import Preview
-from engine.vision.safety import blotted
+from engine.vision.safety import coarsen_preview
 
-PROGRESS_SECONDS = 0.25  # at most so often: chats cannot show more, and a preview costs a little
+PROGRESS_SECONDS = 0.25  # between reports: chats cannot show more, and a preview costs a little
 
 
 class Job:
     """The paintings of one request."""
 
-    def __init__(self, request: Paint, paintings: Sequence[Painting], *, blotted: bool = False) -> None:
-        """`blotted`: nothing can be made out on the previews."""
+    def __init__(self, request: Paint, paintings: Sequence[Painting], *, coarse: bool = False) -> None:
+        """`coarse`: previews show colours alone, since the safety check comes at the end."""
         self.request = request
-        self._blotted = blotted
+        self._coarse = coarse
         self.paintings = paintings
         self.seconds = 0.0
         self._reported = 0.0
@@ -36,41 +36,41 @@ class Job:
 
     @property
     def files(self) -> list[Future[Picture]]:
-        """The files of the pictures that are decoded, in the order of their seeds."""
+        """The PNG files of the decoded pictures, in the order of their seeds."""
         return [painting.picture for painting in self.paintings if painting.picture is not None]
 
     @property
-    def written(self) -> bool:
-        """Whether all of these are there."""
+    def files_ready(self) -> bool:
+        """Whether all of these are encoded."""
         return all(file.done() for file in self.files)
 
     def result(self) -> Painted:
-        """The finished pictures, in the order of their seeds; waits for their files."""
+        """The finished pictures, in the order of their seeds. Waits for their files."""
         pictures = tuple(file.result() for file in self.files)
         return Painted(job=self.id, pictures=pictures, seconds=self.seconds)
 
-    def progress(self, preview: Preview) -> Progress | None:
-        """How far it is with what can be seen, or None when that was told a moment ago."""
+    def report_progress(self, preview: Preview) -> Progress | None:
+        """How far it is, with a preview; None where it was reported just now or nothing can be seen."""
         now = time.monotonic()
         if now - self._reported < PROGRESS_SECONDS:
             return None
-        glimpses = [painting.glimpse() for painting in self.paintings]
-        seen = [glimpse for glimpse in glimpses if glimpse is not None]
-        if not seen:
+        estimates = [painting.predict_x0() for painting in self.paintings]
+        visible = [latents for latents in estimates if latents is not None]
+        if not visible:
             return None
         self._reported = now
-        sheet = tiled([torch.zeros_like(seen[0]) if glimpse is None else glimpse for glimpse in glimpses])
-        glimpse = preview.jpeg(sheet)
+        empty = torch.zeros_like(visible[0])
+        jpeg = preview.encode_jpeg(tile([empty if latents is None else latents for latents in estimates]))
         return Progress(
             job=self.id,
             step=sum(painting.step for painting in self.paintings),
             steps=sum(painting.steps for painting in self.paintings),
-            preview=blotted(glimpse) if self._blotted else glimpse,
+            preview=coarsen_preview(jpeg) if self._coarse else jpeg,
         )
 
 
-def tiled(latents: Sequence[Tensor]) -> Tensor:
-    """Latents of equal shape (1, 4, h, w) side by side, in two rows when there are more than two."""
+def tile(latents: Sequence[Tensor]) -> Tensor:
+    """Latents of equal shape (1, 4, h, w) side by side, in two rows where there are more than two."""
     if len(latents) <= 2:
         return torch.cat(list(latents), dim=-1)
     padded = [*latents, *[torch.zeros_like(latents[0])] * (len(latents) % 2)]

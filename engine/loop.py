@@ -1,13 +1,13 @@
-"""The engine's loop: one step, then look up."""
+"""The engine's loop: take the requests that have come, then one step."""
 
 from engine.messages import Shutdown, ToBot
 from engine.studio import Studio
 
 
 def serve(inbox: ToBot, studio: Studio) -> None:
-    """The whole life of the engine process: take what has come (waiting only when idle), then take one step.
+    """Accept requests as they come and take steps in between, waiting only when idle.
 
-    Returns on Shutdown, or when the bot's end of the connection is gone.
+    Returns on Shutdown, or when the bot's end of the socket is closed.
     """
     try:
         while True:

@@ -1,4 +1,4 @@
-"""The engine ends with the bot that started it, whatever it does: it would keep the GPU from the next one."""
+"""Ending of the engine with the bot that started it, so that it does not keep the GPU from the next one."""
 
 import ctypes
 import os
@@ -10,10 +10,11 @@ from threading import Thread
 PR_SET_PDEATHSIG = 1  # Linux, prctl(2)
 
 
-def end_with_the_bot(number: int) -> None:
-    """From now on this process ends when its parent does, or whoever holds the other end of this socket.
+def end_with_parent(number: int) -> None:
+    """End this process once its parent ends, or once the other end of this socket is closed.
 
-    Linux sees to the first even where the process hangs and no thread of it runs any more.
+    number: the socket's file descriptor. Linux ends it with its parent even where no thread of it runs any
+    more.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -21,10 +22,10 @@ def end_with_the_bot(number: int) -> None:
 
 
 def _watch(number: int) -> None:
-    """A bot that stops as it should closes the socket only after the engine has ended."""
+    """Wait until the socket is closed. A bot that stops normally closes it after the engine has ended."""
     closed = select.poll()
-    closed.register(number, 0)  # asks for nothing, and so is told of a hang-up alone
+    closed.register(number, 0)  # no events, so that it reports a hang-up alone
     closed.poll()
-    if os.getpgrp() == os.getpid():  # then what it has started goes, too
+    if os.getpgrp() == os.getpid():  # then the processes that it has started end, too
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)

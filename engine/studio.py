@@ -1,4 +1,4 @@
-"""All the work in the engine process, advanced one small step at a time."""
+"""The studio: all jobs under way in the engine, advanced one small step at a time."""
 
 import logging
 import time
@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from PIL.Image import Image
 
-from engine.background import Workshop
-from engine.batching import SHORT, Turns, short
+from engine.background import BackgroundWork
+from engine.batching import SHORT, Batcher, short_step
 from engine.deadline import Deadlines
-from engine.forward_cost import Forwards
+from engine.forward_cost import ForwardCost
 from engine.job import Job
 from engine.lora.adapters import Adapters
 from engine.lora.short_hashes import ModelHash, lora_hash
@@ -39,21 +39,21 @@ from engine.messages import (
     picture_seeds,
 )
 from engine.sdxl.latent_decoder import BrokenPicture, decode
-from engine.sdxl.model import Model, uncompiled
+from engine.sdxl.model import Model, without_compilation
 from engine.sdxl.painting import Painting, Stage, predict
-from engine.sdxl.png_file import Recipe, png
-from engine.sdxl.preview import fitted_preview
-from engine.sdxl.prompts import Memory, Reader
-from engine.sdxl.sizes import pixels
-from engine.tasks.comparison import compared, each, ways
-from engine.time_share import Sharing
-from engine.vision.clip_score import Scorer
-from engine.vision.safety import checks, safety_of
+from engine.sdxl.png_file import Recipe, encode_png
+from engine.sdxl.preview import fit_preview
+from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
+from engine.sdxl.sizes import resolve_size
+from engine.tasks.comparison import make_sheet, paintable_variants, variant_requests
+from engine.time_share import TimeShare
+from engine.vision.clip_score import ClipScorer
+from engine.vision.safety import is_checked, load_safety
 
-FILES = 2  # PNG files written at once beside the steps
-FILE_SECONDS = 0.01  # small files are there in this time, and their people need not wait for a step
-REMEMBERED = 64 * 2**20  # bytes of embeddings: rerolls and pictures of one job ask for the same ones again
-ANNOUNCE_SECONDS = 0.25  # while the same jobs step on, so often is enough for the watchdog
+ENCODERS = 2  # threads that encode PNG files beside the steps
+ENCODE_SECONDS = 0.01  # small files are ready in this time, so that people need not wait for another step
+EMBEDDING_CACHE = 64 * 2**20  # bytes: rerolls and pictures of one job have the same prompts
+ANNOUNCE_SECONDS = 0.25  # between announcements while the same jobs step on, often enough for the watchdog
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +61,9 @@ log = logging.getLogger(__name__)
 class Studio:
     """The jobs under way and the model that they share.
 
-    `accept` takes a request at once, `step` advances whoever's turn it is: pictures, and beside them what
-    goes on in the workshop, each with its share of the time while both have something to do. A fault in one
-    job ends that job with its reason and the others go on; only a poisoned device (torch.AcceleratorError)
-    gets out.
+    `accept` takes a request at once. `step` advances pictures or background work, each with its share of the
+    time while both have something to do. An error in one job ends that job with its reason, and the others go
+    on. Only an error that breaks the device is raised: torch.AcceleratorError.
     """
 
     def __init__(self, model: Model, settings: EngineSettings) -> None:
@@ -72,115 +71,122 @@ class Studio:
         self._folder = folder = Path(settings.files)
         self._model_hash = ModelHash(settings.model)
         self._adapters = Adapters(model.base, folder, settings.adapter_cache_mb * 2**20)
-        self._scorer = Scorer(settings, model.device)
-        self._safety = safety_of(settings, model.device)
-        self._workshop = Workshop(model, self._adapters, folder, self._scorer, self._safety)
-        self._sharing = Sharing(settings.training_share)
-        memory = Memory(REMEMBERED)
-        self._reader = Reader(model.base, memory)
-        self._refiner_reader = Reader(model.refiner, memory) if model.refiner is not None else None
-        self._preview = fitted_preview(model.base.vae)
-        self._forwards = Forwards(model.device)
-        self._turns = Turns(settings.largest_batch, self._forwards)
+        self._scorer = ClipScorer(settings, model.device)
+        self._safety = load_safety(settings, model.device)
+        self._background = BackgroundWork(model, self._adapters, folder, self._scorer, self._safety)
+        self._time_share = TimeShare(settings.training_share)
+        cache = EmbeddingCache(EMBEDDING_CACHE)
+        self._prompt_encoder = PromptEncoder(model.base, cache)
+        self._refiner_encoder = PromptEncoder(model.refiner, cache) if model.refiner is not None else None
+        self._preview = fit_preview(model.base.vae)
+        self._forward_cost = ForwardCost(model.device)
+        self._batcher = Batcher(settings.largest_batch, self._forward_cost)
         self._compiled = settings.compile
         self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
         self._jobs: dict[JobId, Job] = {}
         # A PNG of 1024x1024 takes as long as several steps on a large GPU, which must not wait for it.
-        self._files = ThreadPoolExecutor(max_workers=FILES, thread_name_prefix="png")
-        self._filed: dict[JobId, Job] = {}
+        self._files = ThreadPoolExecutor(max_workers=ENCODERS, thread_name_prefix="png")
+        self._unwritten: dict[JobId, Job] = {}
         self._announced: tuple[Hashable, float] = (None, 0.0)
 
     @property
     def idle(self) -> bool:
-        return not self._jobs and not self._filed and self._workshop.idle
+        return not self._jobs and not self._unwritten and self._background.idle
 
     def accept(self, request: JobRequest | TaskRequest | StopTraining | Cancel) -> Iterator[Event]:
-        """Take on a job, or let one go."""
+        """Start a job or a task, or stop one."""
         match request:
             case Cancel():
-                known = self._jobs.pop(request.job, None) or self._filed.pop(request.job, None)
-                left = () if known is not None else self._workshop.cancel(request.job)
-                if left is not None:
-                    yield Cancelled(job=request.job, left=left)
-                    yield from self._rest()
+                job = self._jobs.pop(request.job, None) or self._unwritten.pop(request.job, None)
+                unreported = () if job is not None else self._background.cancel(request.job)
+                if unreported is not None:
+                    yield Cancelled(job=request.job, left=unreported)
+                    yield from self._report_idle()
             case Paint():
                 yield from self._accept_picture(request)
             case _:
-                yield from self._workshop.accept(request)
+                yield from self._background.accept(request)
 
     def _accept_picture(self, request: Paint) -> Iterator[Event]:
         try:
-            size = pixels(request.size, self._model.side)
+            size = resolve_size(request.size, self._model.side)
         except InvalidRequest as refusal:
             yield Failed(job=request.job, reason=str(refusal), expected=True)
             return
         if request.variants:
-            asked = each(request, ways(request, refiner=self._model.refiner is not None))
-            paintings = [Painting(one, *picture_seeds(one, 1), size, self._model) for one in asked]
+            requests = variant_requests(
+                request, paintable_variants(request, refiner=self._model.refiner is not None)
+            )
+            paintings = [
+                Painting(variant, *picture_seeds(variant, 1), size, self._model) for variant in requests
+            ]
         else:
             places = range(1, request.count + 1)
             paintings = [
                 Painting(request, *picture_seeds(request, place), size, self._model) for place in places
             ]
-        self._jobs[request.job] = Job(request, paintings, blotted=checks(self._safety, request))
+        self._jobs[request.job] = Job(request, paintings, coarse=is_checked(self._safety, request))
 
     def step(self) -> Iterator[Event]:
-        """Advance whoever's turn it is; Working comes before the step, what became of it after."""
-        if not self._workshop.idle and (not self._jobs or self._training_is_next):
-            yield from self._work_beside()
+        """Take the next step. StepStarted comes before it, the events of the step after it."""
+        if not self._background.idle and (not self._jobs or self._training_is_next):
+            yield from self._step_background()
         elif self._jobs:
-            yield from self._paint()
-        if not self._jobs or self._workshop.idle:
-            self._sharing.settle()
-        if self._filed:
-            yield from self._hand_out()
+            yield from self._step_pictures()
+        if not self._jobs or self._background.idle:
+            self._time_share.reset()
+        if self._unwritten:
+            yield from self._report_finished()
 
     @property
     def _training_is_next(self) -> bool:
-        """Whether it has a claim, and no picture waits only to be read or handed out."""
-        return self._sharing.training_is_next and short(self._unfinished) is None
+        """Whether background work is due, and no picture waits for a short step."""
+        return self._time_share.training_is_next and short_step(self._unfinished) is None
 
     @property
     def _unfinished(self) -> list[Painting]:
-        return [one for job in self._jobs.values() for one in job.unfinished]
+        return [painting for job in self._jobs.values() for painting in job.unfinished]
 
-    def _paint(self) -> Iterator[Event]:
-        """One step of the paintings whose turn it is."""
-        chosen = self._turns.choose(self._unfinished)
-        kind = (chosen[0].stage, len(chosen), chosen[0].size, chosen[0].mix)
+    def _step_pictures(self) -> Iterator[Event]:
+        """Take one step of the paintings that the batcher chooses."""
+        chosen = self._batcher.choose(self._unfinished)
+        kind = (chosen[0].stage, len(chosen), chosen[0].size, chosen[0].adapter_mix)
         yield from self._announce(tuple(dict.fromkeys(painting.job for painting in chosen)), kind)
         started = time.monotonic()
         failed = self._advance(chosen)
         seconds = time.monotonic() - started
-        self._deadlines.took(kind, seconds)
-        self._sharing.painted(seconds)
+        self._deadlines.record(kind, seconds)
+        self._time_share.record_painting(seconds)
         if kind[0] not in SHORT:
-            self._turns.took(seconds)
+            self._batcher.record(seconds)
         self._charge(chosen, seconds)
         yield from self._report(chosen, failed)
 
-    def _work_beside(self) -> Iterator[Event]:
-        """One step of a training, or of a look at its pictures."""
-        kind = self._workshop.kind
-        yield from self._announce((self._workshop.job,), kind)
+    def _step_background(self) -> Iterator[Event]:
+        """Take one step of a training or a task."""
+        kind = self._background.kind
+        yield from self._announce((self._background.job,), kind)
         started = time.monotonic()
-        with self._uncompiled():
-            events = self._workshop.step()
+        with self._without_compilation():
+            events = self._background.step()
         seconds = time.monotonic() - started
-        self._deadlines.took(kind, seconds)
-        self._sharing.trained(seconds)
+        self._deadlines.record(kind, seconds)
+        self._time_share.record_training(seconds)
         yield from events
-        yield from self._rest()
+        yield from self._report_idle()
 
     def _announce(self, jobs: tuple[JobId, ...], kind: Hashable) -> Iterator[StepStarted]:
-        """Say who is in the step: whenever that or its kind changes, and now and then."""
-        known, at = self._announced
-        if (jobs, kind) != known or time.monotonic() - at > ANNOUNCE_SECONDS:
+        """Announce which jobs are in the step, whenever they or its kind change, and now and then."""
+        last, at = self._announced
+        if (jobs, kind) != last or time.monotonic() - at > ANNOUNCE_SECONDS:
             self._announced = ((jobs, kind), time.monotonic())
             yield StepStarted(jobs=jobs, deadline=self._deadlines.of(kind))
 
     def _advance(self, chosen: Sequence[Painting]) -> Failed | None:
-        """One step for these paintings. An error of several is nobody's yet: each then steps alone."""
+        """Take one step of these paintings.
+
+        After an error of several at once, each takes the next step alone.
+        """
         first = chosen[0]
         try:
             self._take_step(chosen)
@@ -189,28 +195,29 @@ class Studio:
         except torch.OutOfMemoryError:
             if self._save_memory(chosen):
                 return None
-            reason = f"{first.size.width}x{first.size.height} does not fit in the memory here: paint smaller."
+            size = f"{first.size.width}x{first.size.height}"
+            reason = f"{size} does not fit in the memory here. Choose a smaller --size."
             return Failed(job=first.job, reason=reason, expected=True)
         except torch.AcceleratorError:
             raise
         except Exception:
-            log.exception("a step of jobs %s failed", [painting.job for painting in chosen])
+            log.exception("A step of jobs %s failed", [painting.job for painting in chosen])
             if len(chosen) > 1:
                 for painting in chosen:
                     painting.alone = True
                 return None
-            reason = f"something went wrong in the engine while painting job {first.job}; it is in the log."
+            reason = f"Something went wrong in the engine with job {first.job}. The log has the error."
             return Failed(job=first.job, reason=reason, expected=False)
         for painting in chosen:
             painting.alone = False
         return None
 
     def _save_memory(self, chosen: Sequence[Painting]) -> bool:
-        """After a step ran out of memory: whether it can be tried again in a way that needs less."""
+        """After a step ran out of memory, make the next need less. Returns whether that was possible."""
         torch.cuda.empty_cache()
         vae = self._model.base.vae
         if len(chosen) > 1:
-            self._turns.shrink(len(chosen))
+            self._batcher.limit_batch(len(chosen))
             return True
         if chosen[0].stage is Stage.DECODE and not vae.use_tiling:
             vae.enable_tiling()
@@ -221,29 +228,31 @@ class Studio:
         first = chosen[0]
         match first.stage:
             case Stage.WORDS:
-                self._adapters.apply(first.mix)
-                first.begin(self._reader, self._refiner_reader, self._adapters.tokens(first.mix))
+                self._adapters.apply(first.adapter_mix)
+                first.begin(
+                    self._prompt_encoder, self._refiner_encoder, self._adapters.tokens(first.adapter_mix)
+                )
             case Stage.DECODE:
                 image = decode(self._model.base.vae, first.latents)
-                flagged = checks(self._safety, first.request) and self._safety.flags([image])[0]
-                first.picture = self._files.submit(self._finished, first, image, flagged)
+                flagged = is_checked(self._safety, first.request) and self._safety.check([image])[0]
+                first.picture = self._files.submit(self._encode_picture, first, image, flagged)
             case stage:
                 if stage is Stage.BASE:
-                    self._adapters.apply(first.mix)
+                    self._adapters.apply(first.adapter_mix)
                 unet = self._model.base.unet if stage is Stage.BASE else self._model.refiner.unet
                 rows = sum(painting.rows for painting in chosen)
-                way = self._uncompiled() if first.applied else nullcontext()
-                with self._forwards.timed(first.kind, rows), way:
-                    answers = predict(unet, chosen)
-                for painting, (asked, predicted) in zip(chosen, answers, strict=True):
-                    painting.answer(asked, predicted)
+                compilation = self._without_compilation() if first.active_adapters else nullcontext()
+                with self._forward_cost.measure(first.cost_kind, rows), compilation:
+                    predictions = predict(unet, chosen)
+                for painting, (model_input, predicted) in zip(chosen, predictions, strict=True):
+                    painting.apply_prediction(model_input, predicted)
 
-    def _uncompiled(self) -> AbstractContextManager[object]:
-        """Within, forwards are not compiled, if any are."""
-        return uncompiled() if self._compiled else nullcontext()
+    def _without_compilation(self) -> AbstractContextManager[object]:
+        """A context in which forwards run uncompiled, where blocks are compiled at all."""
+        return without_compilation() if self._compiled else nullcontext()
 
-    def _finished(self, painting: Painting, image: Image, flagged: bool) -> Picture:
-        """The file of a picture, without any bytes if it must not be seen; made beside the steps."""
+    def _encode_picture(self, painting: Painting, image: Image, flagged: bool) -> Picture:
+        """The picture with its PNG file, or without bytes where it must not be seen. Runs in a thread."""
         request = painting.request
         recipe = Recipe(
             request=request,
@@ -254,13 +263,13 @@ class Studio:
             model_hash=self._model_hash.get(),
             lora_hashes=self._lora_hashes(request),
         )
-        content = b"" if flagged and request.flagged is FlaggedPolicy.REFUSE else png(image, recipe)
+        content = b"" if flagged and request.flagged is FlaggedPolicy.REFUSE else encode_png(image, recipe)
         return Picture(
             png=content, seed=painting.seed, width=image.width, height=image.height, flagged=flagged
         )
 
     def _lora_hashes(self, request: Paint) -> dict[Sha256, str]:
-        """Of the LoRAs whose files are still there."""
+        """The short hashes of the LoRAs whose files are still there."""
         hashes = {}
         for use in request.adapters:
             with suppress(OSError):
@@ -268,57 +277,61 @@ class Studio:
         return hashes
 
     def _charge(self, chosen: Sequence[Painting], seconds: float) -> None:
-        """Engine time is shared by rows of the batch: guided pictures have two."""
+        """Charge the seconds to the jobs of these paintings, in proportion to their rows."""
         rows = sum(painting.rows for painting in chosen)
         for painting in chosen:
             self._jobs[painting.job].seconds += seconds * painting.rows / rows
 
     def _report(self, chosen: Sequence[Painting], failed: Failed | None) -> Iterator[Event]:
-        """What the step changed: a failure, finished jobs, or how far the others are."""
+        """Events of a step: a failure, or how far its jobs are.
+
+        Jobs that are decoded wait for their files.
+        """
         if failed is not None:
             del self._jobs[failed.job]
             yield failed
-        for job in [self._jobs[id] for id in dict.fromkeys(one.job for one in chosen) if id in self._jobs]:
+        ids = dict.fromkeys(painting.job for painting in chosen)
+        for job in [self._jobs[id] for id in ids if id in self._jobs]:
             if not job.unfinished:
-                self._filed[job.id] = self._jobs.pop(job.id)
-            elif progress := job.progress(self._preview):
+                self._unwritten[job.id] = self._jobs.pop(job.id)
+            elif progress := job.report_progress(self._preview):
                 yield progress
-        yield from self._rest()
+        yield from self._report_idle()
 
-    def _hand_out(self) -> Iterator[Event]:
-        """What became of the jobs whose files are written; waits for one if nothing else is to do."""
-        nothing_else = not self._jobs and self._workshop.idle
-        if not any(job.written for job in self._filed.values()):
-            unwritten = [file for job in self._filed.values() for file in job.files if not file.done()]
-            wait(unwritten, None if nothing_else else FILE_SECONDS, FIRST_COMPLETED)
-        for job in [job for job in self._filed.values() if job.written]:
-            del self._filed[job.id]
+    def _report_finished(self) -> Iterator[Event]:
+        """Events of the jobs whose files are ready. Waits for one where nothing else is to do."""
+        nothing_else = not self._jobs and self._background.idle
+        if not any(job.files_ready for job in self._unwritten.values()):
+            unwritten = [file for job in self._unwritten.values() for file in job.files if not file.done()]
+            wait(unwritten, None if nothing_else else ENCODE_SECONDS, FIRST_COMPLETED)
+        for job in [job for job in self._unwritten.values() if job.files_ready]:
+            del self._unwritten[job.id]
             yield self._result(job)
-        yield from self._rest()
+        yield from self._report_idle()
 
     def _result(self, job: Job) -> Painted | Failed:
-        """What was painted; of a comparison the sheet."""
+        """The pictures of a job, or the sheet of a comparison, or why they could not be encoded."""
         try:
             painted = job.result()
-            return self._compared(job.request, painted) if job.request.variants else painted
+            return self._make_comparison(job.request, painted) if job.request.variants else painted
         except torch.AcceleratorError:
             raise
         except Exception:
-            log.exception("the pictures of job %s could not be finished", job.id)
-            reason = f"the pictures of job {job.id} could not be finished; it is in the log."
+            log.exception("The pictures of job %s could not be encoded", job.id)
+            reason = f"Something went wrong with the files of job {job.id}. The log has the error."
             return Failed(job=job.id, reason=reason, expected=False)
 
-    def _compared(self, request: Paint, painted: Painted) -> Painted:
-        """The sheet of what was painted; nothing can be seen on it when one of them must not be seen."""
-        flagged = any(one.flagged for one in painted.pictures)
-        if not all(one.png for one in painted.pictures):
+    def _make_comparison(self, request: Paint, painted: Painted) -> Painted:
+        """The sheet of these pictures, without bytes where one of them must not be seen."""
+        flagged = any(picture.flagged for picture in painted.pictures)
+        if not all(picture.png for picture in painted.pictures):
             return replace(painted, pictures=(replace(painted.pictures[0], png=b"", flagged=True),))
-        variants = ways(request, refiner=self._model.refiner is not None)
-        picture, scores = compared(request, variants, painted.pictures, self._scorer)
+        variants = paintable_variants(request, refiner=self._model.refiner is not None)
+        picture, scores = make_sheet(request, variants, painted.pictures, self._scorer)
         return replace(painted, pictures=(replace(picture, flagged=flagged),), scores=scores)
 
-    def _rest(self) -> Iterator[Idle]:
-        """Say so when nothing is left to do."""
+    def _report_idle(self) -> Iterator[Idle]:
+        """Yield Idle where nothing is left to do."""
         if self.idle:
             self._announced = (None, 0.0)
             yield Idle()

@@ -47,8 +47,8 @@ from engine.messages import (
     Variant,
     stored_path,
 )
-from engine.training.run_state import resumed
-from engine.training.state_file import unpacked
+from engine.training.run_state import restore_run_state
+from engine.training.state_file import unpack_state
 from storage.database import Database
 from storage.requests import from_json, to_json
 from storage.views import JobView, views
@@ -511,12 +511,12 @@ def test_the_state_of_a_training_tells_its_course(folder: Path) -> None:
     ((sha256,),) = rows(folder, "SELECT state_sha256 FROM trainings WHERE state_sha256 IS NOT NULL")
     request = REQUESTS["interrupted"]
     assert isinstance(request, Train)
-    state = unpacked(stored_path(folder / "files", Sha256(sha256)).read_bytes())["course"]
+    state = unpack_state(stored_path(folder / "files", Sha256(sha256)).read_bytes())["course"]
 
-    course = resumed(state, request)
+    course = restore_run_state(state, request)
 
     assert (course.step, course.steps, len(course.losses)) == (4, 60, 4)
-    again = course.state(request)
+    again = course.to_state(request)
     assert state.pop("losses").tolist() == again.pop("losses").tolist()
     assert {name: again.get(name) for name in state} == state
 

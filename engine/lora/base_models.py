@@ -1,10 +1,10 @@
-"""The base model that a LoRA was made for, as its metadata, its names and its widths tell."""
+"""Detection of the base model that a LoRA was made for, from its metadata, key names and widths."""
 
 import re
 from collections.abc import Iterable, Mapping
 
 from engine.lora.key_names import KeyNames
-from engine.lora.safetensors_file import Header, shown
+from engine.lora.safetensors_file import Header, printable
 from engine.messages import InvalidRequest
 
 TRANSFORMER = re.compile(r"double_blocks|single_blocks|joint_blocks|single_transformer_blocks|^transformer\.")
@@ -26,40 +26,41 @@ OTHERS = tuple(
         (r"pixart", "PixArt"),
     )
 )
-# Of Stable Diffusion XL itself, by any of its names, or taught further: a LoRA of one counts in all of them.
+# Stable Diffusion XL and its finetunes: a LoRA of one works in all of them.
 FAMILY = re.compile(r"xl|pony|illustrious|noob|animagine")
-NOT_TOLD = frozenset({"", "none", "unknown", "null", "other"})
+UNKNOWN = frozenset({"", "none", "unknown", "null", "other"})
 
 
 def refuse_other_models(header: Header, names: KeyNames, lora: str) -> None:
-    """Raise InvalidRequest when the metadata, the names or the widths belong to another base model."""
-    if made_for := told_model(header.metadata) or named_model(header.entries):
-        raise InvalidRequest(f"{lora} was made for {made_for}, but Stable Diffusion XL paints here.")
-    ours = {shape[1] for place, shape in names.shapes.items() if is_text_input(place.path)}
+    """Raise InvalidRequest where metadata, key names or widths are of another base model."""
+    if made_for := model_from_metadata(header.metadata) or model_from_keys(header.entries):
+        raise InvalidRequest(f"{lora} was made for {made_for}, but the model here is SDXL.")
+    widths = {shape[1] for place, shape in names.shapes.items() if is_text_input(place.path)}
     for key, entry in header.entries.items():
-        meaning = names.read(key)
+        meaning = names.parse(key)
         if meaning and meaning.part == "down" and is_text_input(meaning.module) and len(entry.shape) == 2:
             width = entry.shape[1]
-            if ours and width not in ours:
+            if widths and width not in widths:
                 made_for = TEXT_WIDTHS.get(width, "another model")
                 raise InvalidRequest(
-                    f"{lora} was made for {made_for} (text width {width}), but the width here is {max(ours)}."
+                    f"{lora} was made for {made_for} (text width {width}). "
+                    f"The text width here is {max(widths)}."
                 )
 
 
-def told_model(metadata: Mapping[str, str]) -> str:
-    """The base model that the metadata names, or nothing when it is SDXL or untold."""
+def model_from_metadata(metadata: Mapping[str, str]) -> str:
+    """The base model in the metadata, or "" where that is SDXL or unknown."""
     for field in ("ss_base_model_version", "modelspec.architecture"):
-        told = metadata.get(field, "").strip().lower()
-        if other := next((name for pattern, name in OTHERS if pattern.search(told)), ""):
+        name = metadata.get(field, "").strip().lower()
+        if other := next((model for pattern, model in OTHERS if pattern.search(name)), ""):
             return other
-        if told not in NOT_TOLD and not FAMILY.search(told):
-            return shown(told)
+        if name not in UNKNOWN and not FAMILY.search(name):
+            return printable(name)
     return ""
 
 
-def named_model(keys: Iterable[str]) -> str:
-    """The base model that the keys give away, or nothing."""
+def model_from_keys(keys: Iterable[str]) -> str:
+    """The base model that the key names belong to, or "" where that may be SDXL."""
     for key in keys:
         if TRANSFORMER.search(key):
             return "a transformer model such as FLUX"
@@ -69,5 +70,5 @@ def named_model(keys: Iterable[str]) -> str:
 
 
 def is_text_input(module: str) -> bool:
-    """Whether the module reads the text embeddings: its input is as wide as they are."""
+    """Whether the module's input are the text embeddings, so that it is as wide as they are."""
     return re.search(r"attn2[._](processor[._])?to[._][kv](_lora)?$", module) is not None

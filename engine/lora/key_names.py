@@ -1,8 +1,8 @@
-"""Key names: the many names that trainers give to one module of SDXL, and the one it is written under.
+"""Key names: the many names that trainers give to a module of SDXL, and the one that is written here.
 
 Kohya's names (diffusers paths or SGM paths), diffusers' old and new names, and PEFT's names all lead to a
-place, which is a component of the pipeline and the path of a linear or convolution layer in it. The tables
-are made from the model itself, so a name is known exactly when the model has the module. Knows no files.
+place: a component of the pipeline and the path of a linear or convolution layer in it. The tables are made
+from the model itself, so a name is known exactly where the model has the module. This module knows no files.
 """
 
 import itertools
@@ -80,11 +80,11 @@ class Place:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meaning:
-    """What a key says: a part of a LoRA, and where it may belong.
+class KeyMeaning:
+    """The meaning of a key: a part of a LoRA, and the places that it may belong to.
 
-    `places` is empty when the model has no such module, and has two when the key names no component and both
-    text encoders have such a module.
+    `places` is empty where the model has no such module, and has two where the key names no component and
+    both text encoders have such a module.
     """
 
     places: tuple[Place, ...]
@@ -102,7 +102,7 @@ class KeyNames:
             for path, module in root.named_modules()
             if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
         }
-        # How wide the token embeddings of the text encoders are.
+        # The width of the token embeddings of each text encoder.
         self.widths = {
             component: module.embedding_dim
             for component, root in components.items()
@@ -116,71 +116,72 @@ class KeyNames:
                 text_names(place.path) if place.component != "unet" else {place.path, self._sgm[place.path]}
             )
             for alias in aliases:
-                self._tables[place.component][flat(alias)] = place
+                self._tables[place.component][kohya_path(alias)] = place
 
-    def read(self, key: str) -> Meaning | None:
-        """What the key says, or None when it is not the name of a LoRA's part."""
+    def parse(self, key: str) -> KeyMeaning | None:
+        """The meaning of the key, or None where it is no key of a LoRA."""
         for pattern, parts in ENDINGS:
             if ending := pattern.fullmatch(key):
                 module = ending[1]
-                return Meaning(places=tuple(self._places(module)), part=parts[ending[2]], module=module)
+                return KeyMeaning(places=tuple(self._places(module)), part=parts[ending[2]], module=module)
         return None
 
-    def kohya(self, place: Place) -> str:
-        """The module's name as kohya's trainer writes it: SGM's path in the UNet, text_model below CLIP."""
+    def kohya_name(self, place: Place) -> str:
+        """The module's name in kohya's files: its SGM path in the UNet, and with text_model in CLIP."""
         if place.component == "unet":
-            return f"lora_unet_{flat(self._sgm[place.path])}"
+            return f"lora_unet_{kohya_path(self._sgm[place.path])}"
         encoder = "te1" if place.component == "text_encoder" else "te2"
-        return f"lora_{encoder}_{flat(with_text_model(place.path))}"
+        return f"lora_{encoder}_{kohya_path(with_text_model(place.path))}"
 
     def _places(self, module: str) -> Iterator[Place]:
-        component, path = unwrapped(module)
-        for one in self._tables if component is None else (component,):
-            yield from self._in(one, path)
+        named, path = unwrap(module)
+        for component in self._tables if named is None else (named,):
+            yield from self._lookup(component, path)
 
-    def _in(self, component: Component, module: str) -> Iterator[Place]:
+    def _lookup(self, component: Component, module: str) -> Iterator[Place]:
         if old := OLD_ATTENTION.fullmatch(module):
             attention = OLD_UNET if component == "unet" else OLD_TEXT
             module = f"{old[1]}.{attention[old[2]]}"
-        if place := self._tables[component].get(flat(module)):
+        if place := self._tables[component].get(kohya_path(module)):
             yield place
 
 
-def unwrapped(module: str) -> tuple[Component | None, str]:
-    """The component that the module's name begins with, if it does, and the rest, without any wrappers.
+def unwrap(module: str) -> tuple[Component | None, str]:
+    """The component that the module's name starts with, or None, and the rest without any wrappers.
 
     Some trainers save a component that is wrapped more than once: unet.unet., unet.base_model.model.
     """
-    said: Component | None = None
+    named: Component | None = None
     while True:
         for prefix in WRAPPED:
             module = module.removeprefix(prefix)
-        found = next(((start, one) for start, one in PREFIXES if module.startswith(start)), None)
-        if found is None or said not in (None, found[1]):
-            return said, module
-        module, said = module.removeprefix(found[0]), found[1]
+        match = next((pair for pair in PREFIXES if module.startswith(pair[0])), None)
+        if match is None or named not in (None, match[1]):
+            return named, module
+        prefix, named = match
+        module = module.removeprefix(prefix)
 
 
-def flat(path: str) -> str:
-    """The path as kohya writes it."""
+def kohya_path(path: str) -> str:
+    """The path as in kohya's keys."""
     return path.replace(".", "_")
 
 
 def text_names(path: str) -> set[str]:
-    """A text encoder's module with and without `text_model.`, which some classes of transformers have."""
+    """The paths of a text encoder's module with and without `text_model.`, since class versions differ."""
     return {path.removeprefix("text_model."), with_text_model(path)}
 
 
 def with_text_model(path: str) -> str:
-    """A text encoder's module as CLIP's own classes always named it."""
+    """The path of a text encoder's module with `text_model.`, as in CLIP's own classes."""
     return f"text_model.{path.removeprefix('text_model.')}"
 
 
 def sgm_names(paths: Iterable[str]) -> dict[str, str]:
-    """Diffusers' paths to the paths in SGM, the code that SDXL was published with (its openaimodel.py).
+    """The SGM paths of diffusers' paths. SGM is the code that SDXL was published with (openaimodel.py).
 
-    SGM numbers the layers of all blocks in one row: a resnet, then the attention beside it, and a place of
-    its own for each downsampler; an upsampler sits behind the last layer of its block.
+    SGM numbers the layers of all blocks consecutively: a resnet with its attention, and each downsampler. An
+    upsampler belongs to the last layer of its block.
     """
     paths = list(paths)
     blocks = sgm_blocks({match[0] for path in paths if (match := BLOCK.match(path))})
@@ -188,7 +189,7 @@ def sgm_names(paths: Iterable[str]) -> dict[str, str]:
 
 
 def sgm_name(path: str, blocks: Mapping[str, str]) -> str:
-    """One path in SGM, or the path itself where SGM has no name for it."""
+    """The SGM path of one path, or the path itself where SGM has no name for it."""
     match = BLOCK.match(path)
     if not match or match[0] not in blocks:
         return SGM_OUTSIDE.get(path, path)
@@ -206,8 +207,8 @@ def sgm_blocks(blocks: set[str]) -> dict[str, str]:
         "mid_block.resnets.1": "middle_block.2",
     }
     index = 1
-    for block in counted("down_blocks.{}", blocks):
-        for layer in counted(f"{block}.resnets.{{}}", blocks):
+    for block in numbered_blocks("down_blocks.{}", blocks):
+        for layer in numbered_blocks(f"{block}.resnets.{{}}", blocks):
             names[layer] = f"input_blocks.{index}.0"
             names[layer.replace("resnets", "attentions")] = f"input_blocks.{index}.1"
             index += 1
@@ -215,8 +216,8 @@ def sgm_blocks(blocks: set[str]) -> dict[str, str]:
             names[f"{block}.downsamplers.0"] = f"input_blocks.{index}.0"
             index += 1
     index = 0
-    for block in counted("up_blocks.{}", blocks):
-        for layer in counted(f"{block}.resnets.{{}}", blocks):
+    for block in numbered_blocks("up_blocks.{}", blocks):
+        for layer in numbered_blocks(f"{block}.resnets.{{}}", blocks):
             attention = layer.replace("resnets", "attentions")
             names[layer] = f"output_blocks.{index}.0"
             names[attention] = f"output_blocks.{index}.1"
@@ -225,10 +226,10 @@ def sgm_blocks(blocks: set[str]) -> dict[str, str]:
     return names
 
 
-def counted(name: str, blocks: set[str]) -> Iterator[str]:
-    """The name filled with 0, 1, 2 and so on, as long as there is a block of that name."""
+def numbered_blocks(name: str, blocks: set[str]) -> Iterator[str]:
+    """The name formatted with 0, 1, 2 and so on, as long as there is a block of that name."""
     for number in itertools.count():
-        one = name.format(number)
-        if not any(f"{block}.".startswith(f"{one}.") for block in blocks):
+        numbered = name.format(number)
+        if not any(f"{block}.".startswith(f"{numbered}.") for block in blocks):
             return
-        yield one
+        yield numbered

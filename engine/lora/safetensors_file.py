@@ -1,4 +1,4 @@
-"""A weights file from outside: safetensors only, measured before it is parsed, and parsed only once."""
+"""Reading of safetensors files from outside, with limits that are checked before anything is parsed."""
 
 import hashlib
 import json
@@ -24,12 +24,12 @@ DTYPES = {
     "I64": torch.int64,
     "I32": torch.int32,
 }
-EIGHT_BITS = frozenset({"F8_E4M3", "F8_E5M2"})  # both are exact in float16, in which they can be counted with
+EIGHT_BITS = frozenset({"F8_E4M3", "F8_E5M2"})  # both are exact in float16, which torch can compute with
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """What the header says about one tensor; its bytes lie from begin to end behind the header."""
+    """One tensor in the header. Its bytes are from `begin` to `end` behind the header."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -44,7 +44,10 @@ class Entry:
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """A safetensors header; `start` is where the numbers begin, `end` the length in bytes of a whole file."""
+    """A safetensors header.
+
+    `start`: where the numbers start. `end`: the length of the whole file in bytes.
+    """
 
     entries: Mapping[str, Entry]
     metadata: Mapping[str, str]
@@ -52,99 +55,97 @@ class Header:
     end: int
 
 
-def stored_content(folder: Path, use: AdapterUse) -> bytes:
-    """The file's bytes, measured before they are read and checked against their hash."""
+def read_stored_file(folder: Path, use: AdapterUse) -> bytes:
+    """The file's bytes, after checks of its size and hash. Raises InvalidRequest."""
     path = stored_path(folder, use.sha256)
     if not path.is_file():
-        raise InvalidRequest(f"the file of LoRA {use.name} is missing: upload or train it again.")
-    size, most = path.stat().st_size / 2**20, FILE_BYTES / 2**20
-    if size > most:
+        raise InvalidRequest(f"The file of LoRA {use.name} is missing. Import or train it again.")
+    size, limit = path.stat().st_size / 2**20, FILE_BYTES / 2**20
+    if size > limit:
         raise InvalidRequest(
-            f"the file of LoRA {use.name} has {size:,.1f} MB, but at most {most:g} MB are allowed."
+            f"The file of LoRA {use.name} has {size:,.1f} MB. At most {limit:g} MB are allowed."
         )
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != use.sha256:
-        raise InvalidRequest(f"the file of LoRA {use.name} is damaged: its content does not match its hash.")
+        raise InvalidRequest(f"The file of LoRA {use.name} is damaged. Its content does not match its hash.")
     return content
 
 
 def read_header(content: bytes, lora: str) -> Header:
-    """The header, measured before it is parsed. Raises InvalidRequest."""
+    """Parse the header, after a check of its size. Raises InvalidRequest."""
     size = int.from_bytes(content[:8], "little")
     if content[8:9] != b"{":
         if content.startswith((b"PK", b"\x80")):
             raise InvalidRequest(
-                f"{lora} is a pickle or zip file, which can run code: only safetensors are read."
+                f"{lora} is a pickle or zip file, which can run code. Only safetensors files are read."
             )
         raise InvalidRequest(f"{lora} is not a safetensors file.")
     if size > HEADER_BYTES:
         raise InvalidRequest(
-            f"{lora} has a header of {size:,} bytes, but at most {HEADER_BYTES:,} are allowed."
+            f"{lora} has a header of {size:,} bytes. At most {HEADER_BYTES:,} bytes are allowed."
         )
     if size + 8 > len(content):
-        raise InvalidRequest(f"the file of {lora} is cut off: upload it again.")
+        raise InvalidRequest(f"{lora} is cut off. Send the file again.")
     try:
-        header = parsed_header(json.loads(content[8 : 8 + size]), size)
+        header = parse_header(json.loads(content[8 : 8 + size]), size)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise InvalidRequest(f"{lora} is not a safetensors file: its header cannot be read.") from None
+        raise InvalidRequest(f"{lora} is not a safetensors file. Its header cannot be read.") from None
     if len(header.entries) > TENSORS:
-        raise InvalidRequest(
-            f"{lora} has {len(header.entries):,} tensors, but at most {TENSORS:,} are allowed."
-        )
+        raise InvalidRequest(f"{lora} has {len(header.entries):,} tensors. At most {TENSORS:,} are allowed.")
     if not header.entries:
-        raise InvalidRequest(f"{lora} is empty: it has no tensors.")
+        raise InvalidRequest(f"{lora} is empty. It has no tensors.")
     if header.end > len(content):
-        raise InvalidRequest(f"the file of {lora} is cut off: upload it again.")
+        raise InvalidRequest(f"{lora} is cut off. Send the file again.")
     return header
 
 
-def parsed_header(fields: dict[str, dict[str, object]], size: int) -> Header:
-    """The header's fields by type. Raises what wrongly shaped JSON raises."""
+def parse_header(fields: dict[str, dict[str, object]], size: int) -> Header:
+    """The header of this JSON. Raises ValueError, KeyError, TypeError or AttributeError for wrong JSON."""
     metadata = {str(key): str(value) for key, value in fields.pop("__metadata__", {}).items()}
     entries, end = {}, 0
     for key, field in fields.items():
         shape, offsets = field["shape"], field["data_offsets"]
         if not isinstance(shape, list) or not isinstance(offsets, list):
             raise TypeError(key)
-        begin, behind = (int(offset) for offset in offsets)
+        begin, finish = (int(offset) for offset in offsets)
         sides = tuple(int(side) for side in shape)
-        entries[key] = Entry(dtype=str(field["dtype"]), shape=sides, begin=begin, end=behind)
-        end = max(end, behind)
+        entries[key] = Entry(dtype=str(field["dtype"]), shape=sides, begin=begin, end=finish)
+        end = max(end, finish)
     return Header(entries=entries, metadata=metadata, start=8 + size, end=8 + size + end)
 
 
-def finite_tensors(content: bytes, header: Header, keys: Iterable[str], lora: str) -> dict[str, Tensor]:
-    """The tensors of these keys, on the CPU; what has 8 bits comes as float16.
+def read_finite_tensors(content: bytes, header: Header, keys: Iterable[str], lora: str) -> dict[str, Tensor]:
+    """The tensors of these keys on the CPU, those of 8 bits as float16.
 
-    Raises InvalidRequest when the numbers do not fill the file one behind the other, as the format has it,
-    or when one of them is not finite.
+    Raises InvalidRequest where the tensors do not fill the file without gaps, as the format demands, or where
+    a number is not finite.
     """
-    refuse_gaps(content, header, lora)
+    refuse_bad_layout(content, header, lora)
     tensors = {}
     for key in sorted(keys):
         tensors[key] = tensor = read_tensor(content, header, key)
         if not torch.isfinite(tensor).all():
-            raise InvalidRequest(f"{lora} is broken: {shown(key)} has numbers that are not finite.")
+            raise InvalidRequest(f"{lora} is broken. {printable(key)} has numbers that are not finite.")
     return tensors
 
 
-def refuse_gaps(content: bytes, header: Header, lora: str) -> None:
-    """Raise InvalidRequest unless each tensor begins where the last one ended, with room for its numbers."""
-    place = 0
+def refuse_bad_layout(content: bytes, header: Header, lora: str) -> None:
+    """Raise InvalidRequest unless each tensor starts where the last one ends and has the right size."""
+    position = 0
     for key, entry in sorted(header.entries.items(), key=lambda item: (item[1].begin, item[1].end)):
         room = entry.end - entry.begin
-        sized = entry.dtype not in DTYPES or room == entry.count * DTYPES[entry.dtype].itemsize
-        if entry.begin != place or room < 0 or min(entry.shape, default=0) < 0 or not sized:
+        fits = entry.dtype not in DTYPES or room == entry.count * DTYPES[entry.dtype].itemsize
+        if entry.begin != position or room < 0 or min(entry.shape, default=0) < 0 or not fits:
             raise InvalidRequest(
-                f"{lora} is not a valid safetensors file: {shown(key)} is not where it says."
+                f"{lora} is not a valid safetensors file. {printable(key)} is not where its header says."
             )
-        place = entry.end
+        position = entry.end
     if header.end != len(content):
-        raise InvalidRequest(f"{lora} is not a valid safetensors file: it goes on behind its numbers.")
+        raise InvalidRequest(f"{lora} is not a valid safetensors file. It goes on behind its tensors.")
 
 
 def read_tensor(content: bytes, header: Header, key: str) -> Tensor:
-    """One of its tensors, in memory of its own."""
+    """One tensor, in memory of its own."""
     entry = header.entries[key]
     dtype = DTYPES[entry.dtype]
     if not entry.count:
@@ -154,7 +155,7 @@ def read_tensor(content: bytes, header: Header, key: str) -> Tensor:
     return tensor.to(torch.float16) if entry.dtype in EIGHT_BITS else tensor
 
 
-def shown(text: str) -> str:
-    """Text from a file, fit to be shown: printable and short."""
+def printable(text: str) -> str:
+    """Text from a file, made printable and short enough to show."""
     printable = "".join(letter if letter.isprintable() else "?" for letter in text)
     return printable if len(printable) <= 100 else f"{printable[:60]}...{printable[-37:]}"

@@ -1,4 +1,4 @@
-"""Targets: the modules of SDXL that a training changes."""
+"""Targets of a training: the modules of SDXL that it changes."""
 
 import re
 from collections.abc import Iterable
@@ -14,40 +14,40 @@ TEXT_FEED_FORWARD = (".fc1", ".fc2")
 BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.|(mid)_block\.")
 
 
-def targets(names: KeyNames, settings: TrainingSettings) -> dict[Place, int]:
+def target_ranks(names: KeyNames, settings: TrainingSettings) -> dict[Place, int]:
     """The rank of every module that a training with these settings changes, in the model's order.
 
-    Raises InvalidRequest when a block is named that has nothing to train.
+    Raises InvalidRequest where a named block has nothing to train.
     """
     unet = ATTENTION + (FEED_FORWARD if settings.feed_forward else ())
     unet += CONVOLUTIONS if settings.convolutions else ()
     text = TEXT_ATTENTION + (TEXT_FEED_FORWARD if settings.feed_forward else ())
-    wanted = {
+    endings = {
         "unet": unet,
         "text_encoder": text if settings.text_encoder else (),
         "text_encoder_2": text if settings.text_encoder_2 else (),
     }
-    places = [place for place in names.shapes if place.path.endswith(wanted[place.component])]
+    places = [place for place in names.shapes if place.path.endswith(endings[place.component])]
     refuse_absent(settings.blocks, places)
     return {
         place: settings.rank
         for place in places
-        if place.component != "unet" or not settings.blocks or block(place.path) in settings.blocks
+        if place.component != "unet" or not settings.blocks or block_name(place.path) in settings.blocks
     }
 
 
 def refuse_absent(blocks: Iterable[str], places: Iterable[Place]) -> None:
-    """Raise InvalidRequest for a block that none of these places lies in."""
-    there = sorted({block(place.path) for place in places if place.component == "unet"})
+    """Raise InvalidRequest for a block that has none of these places."""
+    present = sorted({block_name(place.path) for place in places if place.component == "unet"})
     for name in blocks:
-        if name not in there:
+        if name not in present:
             raise InvalidRequest(
-                f"the block {name} has no attention to train here: choose among {', '.join(there)}."
+                f"The block {name} has nothing to train here. Choose from {', '.join(present)}."
             )
 
 
-def block(path: str) -> str:
-    """The block that a module of the UNet lies in: "down.1", "mid" or "up.0"."""
+def block_name(path: str) -> str:
+    """The block of a module of the UNet: "down.1", "mid" or "up.0"; "" outside the blocks."""
     match = BLOCK.match(path)
     if not match:
         return ""

@@ -1,7 +1,8 @@
-"""New tokens: vectors that a word stands for in both text encoders, beside the vocabulary and not in it.
+"""New tokens of textual inversion: vectors for a word in both text encoders, outside the vocabulary.
 
-A text's tokens are numbers from 0 on, as the tokenizer gives them; -1, -2 and so on are the vectors of the
-new tokens, first to last. No vocabulary grows, so nothing has to shrink again.
+The token ids of a text are 0 and up, as the tokenizer gives them, and -1, -2 and so on for the vectors of new
+tokens, first to last (Gal et al. 2022, arXiv 2208.01618). No vocabulary grows, so nothing has to shrink
+again.
 """
 
 import re
@@ -13,15 +14,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-NOISE = (
-    0.1  # of the spread of all token embeddings: vectors begin apart, and near enough to what they are like
+NOISE = 0.1  # of the standard deviation of all token embeddings: vectors start apart, and near the words
+PLACEHOLDER_ID = (
+    0  # the id in place of a vector: "!" in CLIP, which neither ends a text nor is its highest id
 )
-STAND_IN = 0  # the id under a vector: "!" in CLIP, which neither ends a text nor is the highest of it
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenVectors:
-    """What a word stands for: n vectors in each text encoder, as wide as its token embeddings.
+    """The n vectors of a word in each text encoder, as wide as its token embeddings.
 
     first: (n, width of encoder 1); second: (n, width of encoder 2).
     """
@@ -36,13 +37,13 @@ class TokenVectors:
 
 
 def initial_tokens(pipeline: Any, word: str, like: str, count: int, seed: int) -> TokenVectors:
-    """Vectors to begin with: the mean of what `like` is made of, and a little noise to tell them apart.
+    """Initial vectors: the mean embedding of the tokens of `like`, with a little noise that tells them apart.
 
-    Float32, on the encoders' device; the noise comes from a generator of its own.
+    float32, on the encoders' device. The noise has a generator of its own, from `seed`.
     """
-    draw = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     first, second = (
-        near(encoder.get_input_embeddings().weight, plain_ids(tokenizer, like), count, draw)
+        vectors_near(encoder.get_input_embeddings().weight, plain_ids(tokenizer, like), count, generator)
         for tokenizer, encoder in (
             (pipeline.tokenizer, pipeline.text_encoder),
             (pipeline.tokenizer_2, pipeline.text_encoder_2),
@@ -51,75 +52,75 @@ def initial_tokens(pipeline: Any, word: str, like: str, count: int, seed: int) -
     return TokenVectors(word=word, first=first, second=second)
 
 
-def near(embeddings: Tensor, ids: Sequence[int], count: int, draw: torch.Generator) -> Tensor:
-    """(count, width) float32 around the mean of these rows, of all rows when there are none."""
+def vectors_near(embeddings: Tensor, ids: Sequence[int], count: int, generator: torch.Generator) -> Tensor:
+    """(count, width) float32 vectors around the mean of these rows, or of all rows where there are none."""
     table = embeddings.detach().float()
     mean = table[list(ids)].mean(dim=0) if ids else table.mean(dim=0)
-    noise = torch.randn(count, table.shape[1], generator=draw).to(table.device)
+    noise = torch.randn(count, table.shape[1], generator=generator).to(table.device)
     return mean + NOISE * table.std() * noise
 
 
 def token_ids(tokenizer: Any, text: str, tokens: Sequence[TokenVectors]) -> list[int]:
-    """The text's ids without opening and closing ones, new tokens as -1, -2 and so on.
+    """The text's token ids without those of start and end, new tokens as -1, -2 and so on.
 
     A new word counts where it stands alone, in upper or lower case.
     """
     if not tokens:
         return plain_ids(tokenizer, text)
-    # The longest first: one word may begin with another.
-    words = sorted(zip(tokens, numbered(tokens), strict=True), key=lambda pair: -len(pair[0].word))
-    pattern = re.compile("|".join(f"({alone(one.word)})" for one, _ in words), re.IGNORECASE)
+    # The longest first, since one word may start with another.
+    words = sorted(zip(tokens, vector_numbers(tokens), strict=True), key=lambda pair: -len(pair[0].word))
+    pattern = re.compile("|".join(f"({word_pattern(token.word)})" for token, _ in words), re.IGNORECASE)
     ids, end = [], 0
-    for found in pattern.finditer(text):
-        ids += plain_ids(tokenizer, text[end : found.start()])
-        ids += next(numbers for said, (_, numbers) in zip(found.groups(), words, strict=True) if said)
-        end = found.end()
+    for match in pattern.finditer(text):
+        ids += plain_ids(tokenizer, text[end : match.start()])
+        ids += next(numbers for group, (_, numbers) in zip(match.groups(), words, strict=True) if group)
+        end = match.end()
     return ids + plain_ids(tokenizer, text[end:])
 
 
-def speaks(tokenizer: Any, text: str, tokens: Sequence[TokenVectors]) -> bool:
-    """Whether the text has one of the new tokens in it."""
+def has_new_token(tokenizer: Any, text: str, tokens: Sequence[TokenVectors]) -> bool:
+    """Whether the text has any of the new tokens in it."""
     return token_ids(tokenizer, text, tokens) != plain_ids(tokenizer, text)
 
 
 def plain_ids(tokenizer: Any, text: str) -> list[int]:
-    """The tokenizer's own ids."""
+    """The tokenizer's own token ids, without those of start and end."""
     ids: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
     return ids
 
 
-def numbered(tokens: Sequence[TokenVectors]) -> Iterator[list[int]]:
-    """The numbers of each word's vectors."""
+def vector_numbers(tokens: Sequence[TokenVectors]) -> Iterator[list[int]]:
+    """The negative ids of each word's vectors."""
     used = 0
-    for one in tokens:
-        yield [-1 - number for number in range(used, used + one.count)]
-        used += one.count
+    for token in tokens:
+        yield [-1 - number for number in range(used, used + token.count)]
+        used += token.count
 
 
-def alone(word: str) -> str:
-    """A pattern for the word between anything but letters, digits and underscores."""
+def word_pattern(word: str) -> str:
+    """A regular expression for the word where no letter, digit or underscore is next to it."""
     before = r"(?<!\w)" if word[0].isalnum() or word[0] == "_" else ""
     after = r"(?!\w)" if word[-1].isalnum() or word[-1] == "_" else ""
     return f"{before}{re.escape(word)}{after}"
 
 
 @contextmanager
-def inserted(encoder: Any, ids: Tensor, vectors: Sequence[Tensor]) -> Iterator[Tensor]:
-    """The ids to give to the encoder, which sees the vectors where the numbers are below 0.
+def insert_vectors(encoder: Any, ids: Tensor, vectors: Sequence[Tensor]) -> Iterator[Tensor]:
+    """A context with the ids to give to the encoder, which sees the vectors in place of ids below 0.
 
-    ids: (B, T) int64; vectors: each (n, width), in the order of their numbers. Gradients reach the vectors.
+    ids: (B, T) int64; vectors: (n, width) each, in the order of their ids. Gradients reach the vectors.
     """
-    new = ids < 0
-    if not new.any():
+    is_new = ids < 0
+    if not is_new.any():
         yield ids
         return
     embeddings = encoder.get_input_embeddings()
-    stacked = torch.cat([one.to(embeddings.weight.device, embeddings.weight.dtype) for one in vectors])
-    chosen = stacked[-1 - ids[new]]
+    stacked = torch.cat([vector.to(embeddings.weight.device, embeddings.weight.dtype) for vector in vectors])
+    inserted = stacked[-1 - ids[is_new]]
     hook = embeddings.register_forward_hook(
-        lambda _module, _given, embedded: embedded.masked_scatter(new.unsqueeze(-1), chosen)
+        lambda _module, _inputs, embedded: embedded.masked_scatter(is_new.unsqueeze(-1), inserted)
     )
     try:
-        yield ids.masked_fill(new, STAND_IN)
+        yield ids.masked_fill(is_new, PLACEHOLDER_ID)
     finally:
         hook.remove()

@@ -1,4 +1,4 @@
-"""One picture on its way: its latents, scheduler, random numbers and words, advanced one step at a time."""
+"""The denoising of one picture: its latents, schedulers and embeddings, and the UNet forward of several."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future
@@ -13,15 +13,15 @@ from torch import Tensor
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Picture, Size
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
-from engine.sdxl.prompts import Embedding, Reader
-from engine.sdxl.samplers import Scheduler, noise_options, scheduler_for, start_at, steep
+from engine.sdxl.prompts import Embedding, PromptEncoder
+from engine.sdxl.samplers import Scheduler, amplifies_rounding, make_scheduler, noise_options, set_start
 
-AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # what SDXL's refiner is told of good and bad pictures
-STRAIGHT = 0.01  # radians: between a noise and itself there is no arc, as far as float32 can tell
+AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # the defaults of SDXL's refiner
+SMALLEST_ANGLE = 0.01  # radians between two latents, below which float32 has no arc between them
 
 
 class Stage(Enum):
-    """What a painting needs next."""
+    """What the next step of a painting does."""
 
     WORDS = "words"
     BASE = "base"
@@ -32,7 +32,7 @@ class Stage(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Conditioning:
-    """What the UNet is told beside latents and timestep, a row each: the negative one first under CFG."""
+    """The UNet's inputs beside latents and timestep, in rows: the negative prompt's comes first under CFG."""
 
     hidden: Tensor
     pooled: Tensor
@@ -40,8 +40,8 @@ class Conditioning:
 
 
 @dataclass
-class Walk:
-    """A stretch of denoising with one UNet: a scheduler of its own and the timesteps still to go."""
+class DenoisingPass:
+    """Denoising with one UNet, the base or the refiner: its scheduler, timesteps and position in them."""
 
     scheduler: Scheduler
     timesteps: Tensor
@@ -50,15 +50,15 @@ class Walk:
     position: int = 0
 
     @property
-    def ended(self) -> bool:
+    def is_done(self) -> bool:
         return self.position >= len(self.timesteps)
 
 
 class Painting:
     """One picture of a job.
 
-    Its pixels depend on its request and seeds alone, never on what else is painted beside it, but for the
-    last digits of its numbers.
+    Its pixels depend on its request and seeds alone, and not on the pictures that share its forwards, but for
+    rounding errors.
     """
 
     def __init__(self, request: Paint, seed: int, variation_seed: int, size: Size, model: Model) -> None:
@@ -66,18 +66,18 @@ class Painting:
         self.seed = seed
         self.variation_seed = variation_seed
         self.size = size
-        self.alone = False  # set after a shared step failed, to find out whose fault it was
+        self.alone = False  # set after a shared step failed, to find the painting that fails
         self.picture: Future[Picture] | None = None
         self._model = model
-        self._generator = torch.Generator("cpu").manual_seed(variation_seed if self._replaced else seed)
-        self._base: Walk | None = None
-        self._refine: Walk | None = None
-        self._seen: tuple[Tensor, Tensor, Tensor] | None = None
+        self._generator = torch.Generator("cpu").manual_seed(variation_seed if self._replaces_seed else seed)
+        self._base: DenoisingPass | None = None
+        self._refine: DenoisingPass | None = None
+        self._last_step: tuple[Tensor, Tensor, Tensor] | None = None
         self.latents = torch.empty(0)
 
     @property
-    def _replaced(self) -> bool:
-        """Whether nothing is left of the seed: the noise that samplers add is the other seed's then too."""
+    def _replaces_seed(self) -> bool:
+        """Whether the variation seed replaces the seed, also for the noise that samplers add."""
         return self.request.variation == 1
 
     @property
@@ -85,23 +85,23 @@ class Painting:
         return self.request.job
 
     @property
-    def mix(self) -> tuple[AdapterUse, ...]:
-        """The adapters that the base UNet must apply, in an order of their own."""
+    def adapter_mix(self) -> tuple[AdapterUse, ...]:
+        """The adapters that the base UNet needs, ordered by hash."""
         return tuple(sorted(self.request.adapters, key=lambda use: use.sha256))
 
     @property
-    def applied(self) -> tuple[AdapterUse, ...]:
-        """The adapters that the UNet of its stage must apply."""
-        return self.mix if self.stage is Stage.BASE else ()
+    def active_adapters(self) -> tuple[AdapterUse, ...]:
+        """The adapters that the UNet of the current stage needs."""
+        return self.adapter_mix if self.stage is Stage.BASE else ()
 
     @property
     def rows(self) -> int:
-        """Rows in the UNet's batch."""
+        """Its rows in the UNet's batch: 2 with classifier-free guidance, else 1."""
         return 2 if self.guided else 1
 
     @property
     def guided(self) -> bool:
-        """Whether classifier-free guidance doubles its rows in the UNet's batch."""
+        """Whether it uses classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598)."""
         return self.request.guidance_scale > 1
 
     @property
@@ -110,77 +110,95 @@ class Painting:
             return Stage.DONE
         if self._base is None:
             return Stage.WORDS
-        if not self._base.ended:
+        if not self._base.is_done:
             return Stage.BASE
-        if self._refine is not None and not self._refine.ended:
+        if self._refine is not None and not self._refine.is_done:
             return Stage.REFINE
         return Stage.DECODE
 
     @property
-    def key(self) -> Hashable:
-        """Paintings with equal keys can share one UNet forward."""
+    def batch_key(self) -> Hashable:
+        """Paintings with equal keys can share a UNet forward."""
         if self.stage in (Stage.WORDS, Stage.DECODE):
             return (self.stage, id(self))
-        company = id(self) if steep(self.request.sampler, self.request.guidance_scale) else None
-        return (self.stage, company, self.applied, self.latents.shape, self.walk.conditioning.hidden.shape[1])
+        own = id(self) if amplifies_rounding(self.request.sampler, self.request.guidance_scale) else None
+        return (
+            self.stage,
+            own,
+            self.active_adapters,
+            self.latents.shape,
+            self.current_pass.conditioning.hidden.shape[1],
+        )
 
     @property
-    def kind(self) -> Hashable:
-        """Forwards of equal kinds and as many rows take as long."""
-        return (self.stage, len(self.applied), self.latents.shape, self.walk.conditioning.hidden.shape[1])
+    def cost_kind(self) -> Hashable:
+        """Forwards of equal cost kinds with equally many rows take equally long."""
+        return (
+            self.stage,
+            len(self.active_adapters),
+            self.latents.shape,
+            self.current_pass.conditioning.hidden.shape[1],
+        )
 
     @property
-    def walk(self) -> Walk:
-        """The stretch that is under way."""
-        walk = self._base if self.stage is Stage.BASE else self._refine
-        if walk is None:
-            raise RuntimeError(f"a painting in stage {self.stage} has no walk")
-        return walk
+    def current_pass(self) -> DenoisingPass:
+        """The denoising pass of the current stage."""
+        current = self._base if self.stage is Stage.BASE else self._refine
+        if current is None:
+            raise RuntimeError(f"a painting in stage {self.stage} has no denoising pass")
+        return current
 
     @property
     def step(self) -> int:
         """UNet steps done, of `steps`."""
-        return sum(walk.position for walk in (self._base, self._refine) if walk is not None)
+        return sum(current.position for current in (self._base, self._refine) if current is not None)
 
     @property
     def steps(self) -> int:
-        """UNet steps in all, as far as is known before the scheduler is made."""
-        walks = [walk for walk in (self._base, self._refine) if walk is not None]
-        return sum(len(walk.timesteps) for walk in walks) or self.request.steps
+        """UNet steps in all: an estimate until the schedulers are made."""
+        passes = [current for current in (self._base, self._refine) if current is not None]
+        return sum(len(current.timesteps) for current in passes) or self.request.steps
 
     def begin(
-        self, reader: Reader, refiner_reader: Reader | None, tokens: Sequence[TokenVectors] = ()
+        self,
+        encoder: PromptEncoder,
+        refiner_encoder: PromptEncoder | None,
+        tokens: Sequence[TokenVectors] = (),
     ) -> None:
-        """Read the words, draw the noise and lay out the timesteps; the base's adapters are active.
+        """Encode the prompts, draw the noise and make the schedulers. Its adapters must be active.
 
-        tokens: what the base's adapters teach it of new words; the refiner reads them as they are written.
-        Raises InvalidRequest when the request wants a refiner and the model has none.
+        tokens: new tokens of its adapters, which the refiner does not know. Raises InvalidRequest where a
+        prompt is too long, or where the request needs a refiner and the model has none.
         """
         request = self.request
-        scheduler = scheduler_for(request.sampler, self._model.base.scheduler.config, request.steps)
+        scheduler = make_scheduler(request.sampler, self._model.base.scheduler.config, request.steps)
         timesteps = scheduler.timesteps
         if request.refiner:
-            if refiner_reader is None:
-                raise InvalidRequest("this model has no refiner: leave the refiner at 0.")
+            if refiner_encoder is None:
+                raise InvalidRequest("This model has no refiner. Leave --refiner at 0.")
             timesteps = timesteps[timesteps >= cutoff_timestep(scheduler, request.refiner)]
-            self._refine = self._refiner_walk(refiner_reader)
-        start_at(scheduler, 0)
-        wanted, unwanted = reader.read(request.prompt, request.negative_prompt, self.mix, tokens)
+            self._refine = self._refiner_pass(refiner_encoder)
+        set_start(scheduler, 0)
+        positive, negative = encoder.encode_pair(
+            request.prompt, request.negative_prompt, self.adapter_mix, tokens
+        )
         ids = self._time_ids(())
-        self.latents = self._noise(wanted.hidden.dtype) * scheduler.init_noise_sigma
-        conditioning = self._conditioning(wanted, unwanted, ids, ids)
-        self._base = Walk(scheduler, timesteps, conditioning, noise_options(scheduler, self._generator))
+        self.latents = self._initial_noise(positive.hidden.dtype) * scheduler.init_noise_sigma
+        conditioning = self._conditioning(positive, negative, ids, ids)
+        self._base = DenoisingPass(
+            scheduler, timesteps, conditioning, noise_options(scheduler, self._generator)
+        )
 
-    def _refiner_walk(self, reader: Reader) -> Walk:
-        """The last stretch, as StableDiffusionXLImg2ImgPipeline lays it out with denoising_start."""
+    def _refiner_pass(self, encoder: PromptEncoder) -> DenoisingPass:
+        """The last part of the denoising, as in StableDiffusionXLImg2ImgPipeline with denoising_start."""
         request, pipeline = self.request, self._model.refiner
-        scheduler = scheduler_for(request.sampler, pipeline.scheduler.config, request.steps)
-        left = int((scheduler.timesteps < cutoff_timestep(scheduler, request.refiner)).sum())
-        if left and scheduler.order == 2 and left % 2 == 0:
-            left += 1  # never begin between the two halves of a second-order step
-        start = len(scheduler.timesteps) - left
-        start_at(scheduler, start)
-        wanted, unwanted = reader.read(request.prompt, request.negative_prompt, ())
+        scheduler = make_scheduler(request.sampler, pipeline.scheduler.config, request.steps)
+        remaining = int((scheduler.timesteps < cutoff_timestep(scheduler, request.refiner)).sum())
+        if remaining and scheduler.order == 2 and remaining % 2 == 0:
+            remaining += 1  # never start between the two halves of a second-order step
+        start = len(scheduler.timesteps) - remaining
+        set_start(scheduler, start)
+        positive, negative = encoder.encode_pair(request.prompt, request.negative_prompt, ())
         if pipeline.config.requires_aesthetics_score:
             ids, negative_ids = (
                 self._time_ids((AESTHETIC_SCORE,)),
@@ -188,20 +206,20 @@ class Painting:
             )
         else:
             ids = negative_ids = self._time_ids(())
-        conditioning = self._conditioning(wanted, unwanted, ids, negative_ids)
+        conditioning = self._conditioning(positive, negative, ids, negative_ids)
         options = noise_options(scheduler, self._generator)
-        return Walk(scheduler, scheduler.timesteps[start:], conditioning, options)
+        return DenoisingPass(scheduler, scheduler.timesteps[start:], conditioning, options)
 
-    def _noise(self, dtype: torch.dtype) -> Tensor:
-        """The noise to begin with, (1, 4, height / 8, width / 8): the seed's, or between two seeds'."""
-        noise = self._drawn(self._generator, dtype)
-        if not self.request.variation or self._replaced:
+    def _initial_noise(self, dtype: torch.dtype) -> Tensor:
+        """The initial noise (1, 4, height / 8, width / 8): of the seed, or between those of two seeds."""
+        noise = self._draw_noise(self._generator, dtype)
+        if not self.request.variation or self._replaces_seed:
             return noise
-        other = self._drawn(torch.Generator("cpu").manual_seed(self.variation_seed), dtype)
+        other = self._draw_noise(torch.Generator("cpu").manual_seed(self.variation_seed), dtype)
         return slerp(noise, other, self.request.variation)
 
-    def _drawn(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        """Latents (1, 4, height / 8, width / 8) drawn on the CPU: a seed means the same everywhere."""
+    def _draw_noise(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
+        """Noise (1, 4, height / 8, width / 8), drawn on the CPU: a seed is the same on any device."""
         factor = self._model.factor
         shape = (
             1,
@@ -218,48 +236,49 @@ class Painting:
         return torch.tensor([[*size, 0, 0, *(score or size)]], device=self._model.device)
 
     def _conditioning(
-        self, wanted: Embedding, unwanted: Embedding, ids: Tensor, negative_ids: Tensor
+        self, positive: Embedding, negative: Embedding, ids: Tensor, negative_ids: Tensor
     ) -> Conditioning:
         if not self.guided:
             return Conditioning(
-                hidden=wanted.hidden, pooled=wanted.pooled, time_ids=ids.to(wanted.hidden.dtype)
+                hidden=positive.hidden, pooled=positive.pooled, time_ids=ids.to(positive.hidden.dtype)
             )
         return Conditioning(
-            hidden=torch.cat([unwanted.hidden, wanted.hidden]),
-            pooled=torch.cat([unwanted.pooled, wanted.pooled]),
-            time_ids=torch.cat([negative_ids, ids]).to(wanted.hidden.dtype),
+            hidden=torch.cat([negative.hidden, positive.hidden]),
+            pooled=torch.cat([negative.pooled, positive.pooled]),
+            time_ids=torch.cat([negative_ids, ids]).to(positive.hidden.dtype),
         )
 
-    def question(self) -> tuple[Tensor, Tensor]:
-        """The UNet's input (rows, 4, h, w), noise at its true scale, and timestep (rows,), float32."""
-        walk = self.walk
-        timestep = walk.timesteps[walk.position]
-        scaled = walk.scheduler.scale_model_input(self.latents, timestep)
+    def model_input(self) -> tuple[Tensor, Tensor]:
+        """The UNet's input (rows, 4, h, w), scaled for the timestep, and the timestep (rows,) in float32."""
+        current = self.current_pass
+        timestep = current.timesteps[current.position]
+        scaled = current.scheduler.scale_model_input(self.latents, timestep)
         return scaled.expand(self.rows, -1, -1, -1), timestep.float().expand(self.rows)
 
     @torch.inference_mode()
-    def answer(self, asked: Tensor, predicted: Tensor) -> None:
-        """Take the UNet's rows for this painting's question and finish the step with its own scheduler."""
-        walk = self.walk
-        timestep = walk.timesteps[walk.position]
+    def apply_prediction(self, model_input: Tensor, predicted: Tensor) -> None:
+        """Take the UNet's prediction (rows, 4, h, w) for this model input, and step the scheduler with it."""
+        current = self.current_pass
+        timestep = current.timesteps[current.position]
         if self.guided:
             negative, positive = predicted.chunk(2)
             predicted = negative + self.request.guidance_scale * (positive - negative)
-        self._seen = (asked[:1], predicted, timestep)
-        self.latents = walk.scheduler.step(
-            predicted, timestep, self.latents, **walk.options, return_dict=False
+        self._last_step = (model_input[:1], predicted, timestep)
+        self.latents = current.scheduler.step(
+            predicted, timestep, self.latents, **current.options, return_dict=False
         )[0]
-        walk.position += 1
+        current.position += 1
 
-    def glimpse(self) -> Tensor | None:
-        """What the picture would be if the UNet's last answer were the whole truth: latents, or None so far.
+    def predict_x0(self) -> Tensor | None:
+        """The latents (1, 4, h, w) without noise, as the UNet predicted them last; None before its first
+        step.
 
-        The UNet sees sqrt(a) x + sqrt(1 - a) noise with a = alphas_cumprod[t] whatever the sampler, so one
+        The UNet's input is sqrt(a) x0 + sqrt(1 - a) noise with a = alphas_cumprod[t] for all samplers, so one
         formula serves all (Song et al. 2021, arXiv 2010.02502, eq. 9).
         """
-        if self._seen is None:
+        if self._last_step is None:
             return None
-        noisy, predicted, timestep = self._seen
+        noisy, predicted, timestep = self._last_step
         alphas: Tensor = self._model.base.scheduler.alphas_cumprod
         alpha = alphas[round(float(timestep))].to(noisy)
         if self._model.base.scheduler.config.prediction_type == "v_prediction":
@@ -268,42 +287,42 @@ class Painting:
 
 
 def cutoff_timestep(scheduler: Scheduler, refiner: float) -> int:
-    """The timestep under which the refiner works, rounded as diffusers' pipelines round it."""
-    trained: int = scheduler.config.num_train_timesteps
-    return round(trained - (1 - refiner) * trained)
+    """The timestep below which the refiner denoises, rounded as in diffusers' pipelines."""
+    timesteps: int = scheduler.config.num_train_timesteps
+    return round(timesteps - (1 - refiner) * timesteps)
 
 
 def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """The point at this share, 0 to 1, of the arc between two latents (Shoemake 1985, section 3.3).
+    """Spherical interpolation between two latents, at a share from 0 to 1 (Shoemake 1985, section 3.3).
 
-    On the straight line between two draws of noise the middle would be too weak to be noise.
+    Linear interpolation of two draws of noise would have too small a variance in the middle.
     """
-    one, other = start.float(), end.float()
-    cosine = (one * other).sum() / (one.norm() * other.norm())
+    first, last = start.float(), end.float()
+    cosine = (first * last).sum() / (first.norm() * last.norm())
     angle = torch.arccos(cosine.clamp(-1, 1))
-    if angle < STRAIGHT:
+    if angle < SMALLEST_ANGLE:
         return start
-    mixed = torch.sin((1 - share) * angle) * one + torch.sin(share * angle) * other
+    mixed = torch.sin((1 - share) * angle) * first + torch.sin(share * angle) * last
     return (mixed / torch.sin(angle)).to(start.dtype)
 
 
 @torch.inference_mode()
 def predict(unet: Any, paintings: Sequence[Painting]) -> list[tuple[Tensor, Tensor]]:
-    """One UNet forward for paintings of one key, each at its own timestep.
+    """One UNet forward for paintings of one batch key, each at its own timestep.
 
-    Returns each painting's own question (rows, 4, h, w) and the UNet's answer to it, of the same shape.
+    Returns the model input (rows, 4, h, w) of each painting, and the UNet's prediction of the same shape.
     """
-    questions = [painting.question() for painting in paintings]
-    told = [painting.walk.conditioning for painting in paintings]
+    inputs = [painting.model_input() for painting in paintings]
+    conditioning = [painting.current_pass.conditioning for painting in paintings]
     predicted = unet(
-        torch.cat([sample for sample, _ in questions]),
-        torch.cat([timestep for _, timestep in questions]).to(unet.device),
-        encoder_hidden_states=torch.cat([one.hidden for one in told]),
+        torch.cat([sample for sample, _ in inputs]),
+        torch.cat([timestep for _, timestep in inputs]).to(unet.device),
+        encoder_hidden_states=torch.cat([rows.hidden for rows in conditioning]),
         added_cond_kwargs={
-            "text_embeds": torch.cat([one.pooled for one in told]),
-            "time_ids": torch.cat([one.time_ids for one in told]),
+            "text_embeds": torch.cat([rows.pooled for rows in conditioning]),
+            "time_ids": torch.cat([rows.time_ids for rows in conditioning]),
         },
         return_dict=False,
     )[0]
-    samples = [sample for sample, _ in questions]
+    samples = [sample for sample, _ in inputs]
     return list(zip(samples, predicted.split([len(sample) for sample in samples]), strict=True))

@@ -1,4 +1,4 @@
-"""PNG files that carry their recipe: for A1111 and its readers, as JSON, and marked as made by a model."""
+"""PNG files with their recipe as A1111's text and as JSON, and with IPTC's mark of AI media."""
 
 import io
 import json
@@ -24,7 +24,7 @@ XMP = f"""<x:xmpmeta xmlns:x="adobe:ns:meta/">
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """All that is needed to paint one picture again."""
+    """Everything that paints one picture again."""
 
     request: Paint
     seed: int
@@ -34,11 +34,11 @@ class Recipe:
     model_hash: str = ""
     lora_hashes: Mapping[Sha256, str] = field(default_factory=dict)
 
-    def parameters(self) -> str:
-        """The text that A1111 writes under `parameters`."""
+    def a1111_text(self) -> str:
+        """The recipe as the text that A1111 writes under `parameters`."""
         request = self.request
         uses = "".join(f" <lora:{use.name}:{use.weight:g}>" for use in request.adapters)
-        lines = [shielded(one_line(request.prompt)) + uses]
+        lines = [shield_prompt(one_line(request.prompt)) + uses]
         if request.negative_prompt:
             lines.append(f"Negative prompt: {one_line(request.negative_prompt)}")
         settings = {
@@ -48,14 +48,14 @@ class Recipe:
             "Seed": self.seed,
             "Size": f"{self.size.width}x{self.size.height}",
             **({"Model hash": self.model_hash} if self.model_hash else {}),
-            "Model": quoted(model_name(self.model)),
+            "Model": quote_value(model_name(self.model)),
         }
         if request.variation:
             settings["Variation seed"] = self.variation_seed
             settings["Variation seed strength"] = f"{request.variation:g}"
-        known = [use for use in request.adapters if use.sha256 in self.lora_hashes]
-        if known:
-            hashes = ", ".join(f"{use.name}: {self.lora_hashes[use.sha256]}" for use in known)
+        hashed = [use for use in request.adapters if use.sha256 in self.lora_hashes]
+        if hashed:
+            hashes = ", ".join(f"{use.name}: {self.lora_hashes[use.sha256]}" for use in hashed)
             settings["Lora hashes"] = f'"{hashes}"'
         if request.refiner:
             settings["Refiner switch at"] = f"{1 - request.refiner:g}"
@@ -84,7 +84,7 @@ class Recipe:
 
 
 def model_name(model: str) -> str:
-    """What people call the model: of a file or folder on this machine its name alone, as A1111 has it."""
+    """The model's name: of a file or folder on this machine without its path, as in A1111."""
     path = PurePath(model)
     if path.suffix == ".safetensors":
         return path.stem
@@ -92,24 +92,24 @@ def model_name(model: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text on one line: in A1111's form a line of its own begins the settings."""
+    """The text on one line, since the settings start on a line of their own in A1111's text."""
     return " ".join(text.split())
 
 
-def shielded(prompt: str) -> str:
-    """The prompt, which nobody takes for what to avoid: a word joiner is not seen, and no white space."""
+def shield_prompt(prompt: str) -> str:
+    """The prompt, behind an invisible word joiner where it would be read as a negative prompt."""
     return f"\u2060{prompt}" if prompt.startswith("Negative prompt:") else prompt
 
 
-def quoted(value: str) -> str:
-    """A value of the settings; A1111 quotes one that has their marks in it."""
+def quote_value(value: str) -> str:
+    """A value of the settings, quoted as in A1111 where it has a comma, colon, quote or line break."""
     return json.dumps(value, ensure_ascii=False) if set(value) & set(',:"\n') else value
 
 
-def png(image: Image.Image, recipe: Recipe) -> bytes:
+def encode_png(image: Image.Image, recipe: Recipe) -> bytes:
     """The picture as a PNG with its recipe and the IPTC mark trainedAlgorithmicMedia."""
     text = PngInfo()
-    text.add_text("parameters", recipe.parameters())
+    text.add_text("parameters", recipe.a1111_text())
     text.add_text("recipe", json.dumps(recipe.values(), ensure_ascii=False))
     text.add_itxt("XML:com.adobe.xmp", XMP)
     file = io.BytesIO()

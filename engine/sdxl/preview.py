@@ -1,4 +1,4 @@
-"""A glimpse of a picture on its way: latents to colours by a small map, fitted to the model's own VAE."""
+"""Previews of unfinished pictures: a small linear map from latents to colours, fitted to the model's VAE."""
 
 import io
 from typing import Any
@@ -7,27 +7,27 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-SHORT_SIDE = 96  # pixels: a thumbnail in a chat card, a few KB as JPEG
-COLOURS, SPOT = 64, 8  # flat colours to fit to, each this many latents wide
+SHORT_SIDE = 96  # pixels of a preview: a few KB as JPEG
+COLOURS, PATCH = 64, 8  # flat colours to fit to, and the side of each in latents
 
 
 class Preview:
     """A map from latent channels to red, green and blue, linear in the channels and their products.
 
-    Linear in the channels alone is the usual way; the products cost nothing and take away a quarter of its
-    error on a VAE as narrow as the one that ships (docs/measurements.md).
+    Linear in the channels alone is usual. The products cost nothing, and take away a quarter of the error on
+    the narrow VAE of the model that ships (docs/measurements.md).
     """
 
     def __init__(self, weights: Tensor) -> None:
-        """weights: (features, 3) for the features of `terms`; colours from 0 to 1."""
+        """weights: (F, 3), from the F features of `features` to colours from 0 to 1."""
         self._weights = weights
 
     def colours(self, latents: Tensor) -> Tensor:
-        """(height, width, 3) from 0 to 1 of scaled latents (1, channels, height, width)."""
-        return (terms(latents) @ self._weights).clamp(0, 1).nan_to_num()[0]
+        """Colours (h, w, 3) from 0 to 1 of scaled latents (1, C, h, w)."""
+        return (features(latents) @ self._weights).clamp(0, 1).nan_to_num()[0]
 
-    def jpeg(self, latents: Tensor) -> bytes:
-        """A small JPEG of such latents."""
+    def encode_jpeg(self, latents: Tensor) -> bytes:
+        """A small JPEG of scaled latents (1, C, h, w)."""
         height, width = latents.shape[-2:]
         image = Image.fromarray((self.colours(latents) * 255).round().byte().numpy())
         scale = SHORT_SIDE / min(height, width)
@@ -37,8 +37,8 @@ class Preview:
         return file.getvalue()
 
 
-def terms(latents: Tensor) -> Tensor:
-    """The channels, their products in pairs, and one: (N, h, w, features) of (N, channels, h, w)."""
+def features(latents: Tensor) -> Tensor:
+    """The channels, their products in pairs, and 1, as (N, h, w, F), of latents (N, C, h, w)."""
     values = latents.float().cpu().permute(0, 2, 3, 1)
     first, second = torch.triu_indices(values.shape[-1], values.shape[-1])
     products = values[..., first] * values[..., second]
@@ -46,17 +46,17 @@ def terms(latents: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def fitted_preview(vae: Any) -> Preview:
-    """The map that fits this VAE best: least squares over flat random colours, encoded once.
+def fit_preview(vae: Any) -> Preview:
+    """The map that fits this VAE best, by least squares over flat random colours that it encodes.
 
-    No table of constants is needed, so any VAE gets previews in its own colours.
+    It needs no table of constants, so any VAE has previews in its own colours.
     """
     generator = torch.Generator().manual_seed(0)
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
     colours = torch.rand(COLOURS, 3, 1, 1, generator=generator)
-    cards = (colours * 2 - 1).expand(-1, -1, SPOT * factor, SPOT * factor).to(vae.device, vae.dtype)
+    patches = (colours * 2 - 1).expand(-1, -1, PATCH * factor, PATCH * factor).to(vae.device, vae.dtype)
     shift = getattr(vae.config, "shift_factor", None) or 0.0
-    latents = (vae.encode(cards).latent_dist.mode() - shift) * vae.config.scaling_factor
-    known = terms(latents).flatten(0, 2)
-    wanted = colours.expand(-1, -1, SPOT, SPOT).permute(0, 2, 3, 1).flatten(0, 2)
-    return Preview(torch.linalg.lstsq(known.double(), wanted.double(), driver="gelsd").solution.float())
+    latents = (vae.encode(patches).latent_dist.mode() - shift) * vae.config.scaling_factor
+    inputs = features(latents).flatten(0, 2)
+    outputs = colours.expand(-1, -1, PATCH, PATCH).permute(0, 2, 3, 1).flatten(0, 2)
+    return Preview(torch.linalg.lstsq(inputs.double(), outputs.double(), driver="gelsd").solution.float())

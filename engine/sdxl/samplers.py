@@ -1,4 +1,4 @@
-"""Each sampler's diffusers scheduler, made from the model's own schedule."""
+"""The diffusers scheduler of each sampler, made from the model's own noise schedule."""
 
 import inspect
 from collections.abc import Mapping
@@ -19,15 +19,20 @@ from torch import Tensor
 
 from engine.messages import Sampler
 
-FEW = 10  # steps below which a schedule must begin with noise alone, whatever its config says
+FEW = 10  # steps below which a schedule must start with pure noise, whatever its config says
 
-# The guidance above which these make much of tiny differences, measured (docs/architecture.md).
-STEEP = {Sampler.DPM_SDE: 5.0, Sampler.LCM: 2.0, Sampler.EULER_ANCESTRAL: 7.5, Sampler.HEUN: 10.0}
-STEEP_FOR_ALL = 15.0
+# The guidance above which rounding errors of a forward grow until they can be seen (docs/architecture.md).
+MOST_STABLE_GUIDANCE = {
+    Sampler.DPM_SDE: 5.0,
+    Sampler.LCM: 2.0,
+    Sampler.EULER_ANCESTRAL: 7.5,
+    Sampler.HEUN: 10.0,
+}
+MOST_STABLE_GUIDANCE_OF_OTHERS = 15.0
 
 
 class Scheduler(Protocol):
-    """What the engine asks of a diffusers scheduler; each painting has one of its own, for it keeps state."""
+    """What the engine uses of a diffusers scheduler. Each painting has its own, since it has state."""
 
     config: Any
     timesteps: Tensor
@@ -43,7 +48,7 @@ class Scheduler(Protocol):
 
 # The names are A1111's, matched to classes and options by diffusers' own table (API, Schedulers, overview).
 # "DPM++ SDE" is the single-step stochastic DPM-Solver++ (Lu et al. 2022, arXiv 2211.01095).
-# DDIM would clip its estimate of the picture to [-1, 1], which is right for pixels and wrong for latents.
+# DDIM would clip its estimate of the picture to [-1, 1], which suits pixels and not latents.
 SCHEDULERS: dict[Sampler, tuple[type[Any], dict[str, Any]]] = {
     Sampler.EULER: (EulerDiscreteScheduler, {}),
     Sampler.EULER_ANCESTRAL: (EulerAncestralDiscreteScheduler, {}),
@@ -60,42 +65,42 @@ SCHEDULERS: dict[Sampler, tuple[type[Any], dict[str, Any]]] = {
 }
 
 
-def scheduler_for(sampler: Sampler, config: Any, steps: int) -> Scheduler:
-    """A fresh scheduler on the schedule of `config`, set to `steps` denoising steps.
+def make_scheduler(sampler: Sampler, config: Any, steps: int) -> Scheduler:
+    """A new scheduler on the schedule of `config`, set to `steps` denoising steps.
 
-    Heun calls the UNet twice a step, so it has 2 * steps - 1 timesteps; the others have one for each step.
-    Sigmas stay on the CPU, where looking one up never waits for a GPU.
+    Heun calls the UNet twice a step, so it has 2 * steps - 1 timesteps. The others have one for each step.
+    Sigmas stay on the CPU, so that reading one never waits for a GPU.
     """
     kind, options = SCHEDULERS[sampler]
-    scheduler: Scheduler = kind.from_config(spaced(config, steps), **options)
+    scheduler: Scheduler = kind.from_config(with_spacing(config, steps), **options)
     scheduler.set_timesteps(steps)
     return scheduler
 
 
-def spaced(config: Mapping[str, Any], steps: int) -> Mapping[str, Any]:
-    """The schedule's config, with the spacing of its timesteps that suits so few or many.
+def with_spacing(config: Mapping[str, Any], steps: int) -> Mapping[str, Any]:
+    """The schedule's config, with the timestep spacing that suits so many steps.
 
-    SDXL's own is "leading", which begins far from pure noise when there are few: one step at t = 1, four at
-    t = 751. "trailing" begins at t = 999 with any number (Lin et al. 2023, arXiv 2305.08891, section 3.3).
+    SDXL's own is "leading", which starts far from pure noise with few steps: one step at t = 1, four at
+    t = 751. "trailing" starts at t = 999 with any number (Lin et al. 2023, arXiv 2305.08891, section 3.3).
     """
     return {**config, "timestep_spacing": "trailing"} if steps < FEW else config
 
 
-def steep(sampler: Sampler, guidance_scale: float) -> bool:
-    """Whether the last digits of a forward, which depend on how many rows it has, could be seen in the end.
+def amplifies_rounding(sampler: Sampler, guidance_scale: float) -> bool:
+    """Whether rounding errors of a forward, which depend on its number of rows, could be seen in the picture.
 
-    Guidance makes errors grow, and most where each step begins from the last estimate and new noise.
+    Guidance makes errors grow, and most where each step starts from the last estimate and new noise.
     """
-    return guidance_scale > STEEP.get(sampler, STEEP_FOR_ALL)
+    return guidance_scale > MOST_STABLE_GUIDANCE.get(sampler, MOST_STABLE_GUIDANCE_OF_OTHERS)
 
 
-def start_at(scheduler: Any, position: int) -> None:
-    """Tell the scheduler which of its timesteps comes first, unless it goes by their values."""
+def set_start(scheduler: Any, position: int) -> None:
+    """Tell the scheduler which of its timesteps comes first, unless it finds that by value."""
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(position)
 
 
 def noise_options(scheduler: Scheduler, generator: torch.Generator) -> dict[str, Any]:
-    """The arguments through which this scheduler's step takes its random numbers, if it takes any."""
-    takes = inspect.signature(scheduler.step).parameters
-    return {"generator": generator} if "generator" in takes else {}
+    """The arguments of this scheduler's step that give it random numbers: none where it takes none."""
+    parameters = inspect.signature(scheduler.step).parameters
+    return {"generator": generator} if "generator" in parameters else {}

@@ -1,17 +1,17 @@
-"""From a ratio to pixels, at the area that the model was trained on."""
+"""Sizes in pixels of aspect ratios, at the area that the model was trained on."""
 
 import math
 
 from engine.messages import InvalidRequest, Ratio, Size
 
-LARGEST_AREA = 4  # times the native area: beyond it the model repeats itself and attention's cost explodes
+LARGEST_AREA = 4  # times the native area: beyond it the model repeats itself and attention costs too much
 
 
-def pixels(size: Size | Ratio, side: int) -> Size:
+def resolve_size(size: Size | Ratio, side: int) -> Size:
     """The size to paint at, for a model whose native pictures are side x side pixels.
 
-    A ratio becomes the bucket of at most the native area whose sides are multiples of side / 16 (64 for SDXL,
-    as in Podell et al. 2023, arXiv 2307.01952, appendix I) and whose shape is nearest.
+    A ratio becomes the bucket with the nearest shape, of at most the native area and with sides that are
+    multiples of side / 16 (64 for SDXL, as in Podell et al. 2023, arXiv 2307.01952, appendix I).
     Raises InvalidRequest beyond four times the native area.
     """
     if isinstance(size, Ratio):
@@ -19,25 +19,25 @@ def pixels(size: Size | Ratio, side: int) -> Size:
     if size.width * size.height > LARGEST_AREA * side * side:
         most = 2 * side
         raise InvalidRequest(
-            f"{size.width}x{size.height} is too large for this model: at most {most * most:,} pixels, "
-            f"such as {most}x{most}."
+            f"{size.width}x{size.height} is too large for this model. "
+            f"At most {most * most:,} pixels are allowed, such as {most}x{most}."
         )
     return size
 
 
-def grain(side: int) -> int:
-    """What the sides of a bucket are multiples of, for a model whose native pictures are side x side."""
+def bucket_multiple(side: int) -> int:
+    """The number of pixels that sides of buckets are multiples of, for a model of this native side."""
     return max(8, side // 16)
 
 
 def bucket(ratio: float, side: int) -> Size:
     """The training bucket nearest to the ratio (width / height)."""
-    width, height = nearest(ratio, side, grain(side))
+    width, height = nearest_size(ratio, side, bucket_multiple(side))
     return Size(width=width, height=height)
 
 
-def nearest(ratio: float, side: int, multiple: int) -> tuple[int, int]:
-    """Width and height of nearly this ratio: multiples of `multiple`, at most side x side pixels in all."""
+def nearest_size(ratio: float, side: int, multiple: int) -> tuple[int, int]:
+    """Width and height in pixels nearest to a ratio: multiples of `multiple`, of at most side x side."""
     heights = {
         width: side * side // width // multiple * multiple
         for width in range(multiple, 4 * side + 1, multiple)

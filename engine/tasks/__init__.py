@@ -1,1 +1,1 @@
-"""Short tasks beside painting and training."""
+"""Short tasks that somebody waits for: import, merge and search of LoRAs, and sheets of comparisons."""

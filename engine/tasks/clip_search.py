@@ -1,4 +1,4 @@
-"""Which LoRA fits some words: CLIP looks at what each has painted, a few pictures a step."""
+"""Search for LoRAs by words: CLIP embeds a picture of each, a few a step, and scores it with the words."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,19 +10,19 @@ from PIL import Image
 from torch import Tensor
 
 from engine.messages import FileStore, InvalidRequest, JobId, LoraScores, SearchCandidate, SearchLoras, Sha256
-from engine.vision.clip_score import Scorer
+from engine.vision.clip_score import ClipScorer
 
-AT_ONCE = 8  # pictures in a step: others wait for no more
-NO_CLIP = "there is no CLIP here to compare pictures with words: /loras WORDS searches by words."
+PICTURES_A_STEP = 8  # few, since other jobs wait for a step
+NO_CLIP = "There is no CLIP here that compares pictures with words. /loras WORDS searches by name."
 
 
-class Likening:
-    """One question; what is known of a face from before is not looked at again."""
+class ClipSearch:
+    """A search. A candidate that has its vector already is not embedded again."""
 
-    kind = "likening"
-    untold: tuple[Sha256, ...] = ()  # it puts nothing into the store
+    kind = "search"
+    unreported: tuple[Sha256, ...] = ()  # it puts nothing into the store
 
-    def __init__(self, request: SearchLoras, scorer: Scorer, folder: Path) -> None:
+    def __init__(self, request: SearchLoras, scorer: ClipScorer, folder: Path) -> None:
         """Raises InvalidRequest where there is no CLIP."""
         if not scorer.name:
             raise InvalidRequest(NO_CLIP)
@@ -30,41 +30,44 @@ class Likening:
         self._words = request.words
         self._scorer = scorer
         self._store = FileStore(folder)
-        self._faces = list(request.candidates)
-        self._missing = self._unknown()
+        self._candidates = list(request.candidates)
+        self._missing = self._missing_indices()
 
     def step(self) -> LoraScores | None:
-        """Look at some more; all of them with their scores once there are no more."""
-        some = [next(self._missing, None) for _ in range(AT_ONCE)]
-        for place in some:
-            if place is not None:
-                self._faces[place] = self._looked_at(self._faces[place])
-        if some[-1] is not None:
+        """Embed some more candidates. Returns the scores of all once none is left."""
+        indices = [next(self._missing, None) for _ in range(PICTURES_A_STEP)]
+        for index in indices:
+            if index is not None:
+                self._candidates[index] = self._embed(self._candidates[index])
+        if indices[-1] is not None:
             return None
-        said = self._scorer.read(self._words).cpu()
-        scores = tuple(_score(face, said) for face in self._faces)
-        return LoraScores(job=self.job, candidates=tuple(self._faces), scores=scores)
+        words = self._scorer.embed_text(self._words).cpu()
+        scores = tuple(_score(candidate, words) for candidate in self._candidates)
+        return LoraScores(job=self.job, candidates=tuple(self._candidates), scores=scores)
 
-    def _unknown(self) -> Iterator[int]:
-        for place, face in enumerate(self._faces):
-            if face.clip != self._scorer.name or not face.vector:
-                yield place
+    def _missing_indices(self) -> Iterator[int]:
+        for index, candidate in enumerate(self._candidates):
+            if candidate.clip != self._scorer.name or not candidate.vector:
+                yield index
 
-    def _looked_at(self, face: SearchCandidate) -> SearchCandidate:
-        """The face with its vector; without one where the picture is gone or none."""
+    def _embed(self, candidate: SearchCandidate) -> SearchCandidate:
+        """The candidate with its vector, which is empty where the picture is gone or broken."""
         try:
-            made = self._scorer.read(face.words) if face.picture is None else self._seen(face.picture)
+            if candidate.picture is None:
+                embedding = self._scorer.embed_text(candidate.words)
+            else:
+                embedding = self._embed_picture(candidate.picture)
         except (OSError, Image.DecompressionBombError):
-            return replace(face, clip="", vector=b"")
-        direction = torch.nn.functional.normalize(made[0], dim=0).cpu().numpy().astype(np.float16)
-        return replace(face, clip=self._scorer.name, vector=direction.tobytes())
+            return replace(candidate, clip="", vector=b"")
+        direction = torch.nn.functional.normalize(embedding[0], dim=0).cpu().numpy().astype(np.float16)
+        return replace(candidate, clip=self._scorer.name, vector=direction.tobytes())
 
-    def _seen(self, picture: Sha256) -> Tensor:
-        return self._scorer.seen([self._store.get(picture)])
+    def _embed_picture(self, picture: Sha256) -> Tensor:
+        return self._scorer.embed_images([self._store.get(picture)])
 
 
-def _score(face: SearchCandidate, said: Tensor) -> float | None:
-    if not face.vector:
+def _score(candidate: SearchCandidate, words: Tensor) -> float | None:
+    if not candidate.vector:
         return None
-    made = torch.from_numpy(np.frombuffer(face.vector, np.float16).astype(np.float32))[None]
-    return round(100 * float(torch.nn.functional.cosine_similarity(made, said)), 1)
+    vector = torch.from_numpy(np.frombuffer(candidate.vector, np.float16).astype(np.float32))[None]
+    return round(100 * float(torch.nn.functional.cosine_similarity(vector, words)), 1)

@@ -1,4 +1,4 @@
-"""A comparison: one seed painted in several ways, on one sheet with what CLIP says of each."""
+"""A comparison: one seed painted in several variants, on one sheet with the CLIP score of each."""
 
 import io
 from collections.abc import Sequence
@@ -7,39 +7,42 @@ from dataclasses import replace
 from PIL import Image
 
 from engine.messages import ClipScore, Paint, Picture, Variant
-from engine.tasks.comparison_sheet import Cell, sheet
-from engine.vision.clip_score import Scorer
+from engine.tasks.comparison_sheet import Cell, comparison_sheet
+from engine.vision.clip_score import ClipScorer
 
 
-def ways(request: Paint, *, refiner: bool) -> list[Variant]:
-    """The variants that are painted; `refiner`: whether there is one here."""
-    return [one for one in request.variants if refiner or not one.refiner]
+def paintable_variants(request: Paint, *, refiner: bool) -> list[Variant]:
+    """The variants that can be painted. `refiner`: whether the model has one."""
+    return [variant for variant in request.variants if refiner or not variant.refiner]
 
 
-def each(request: Paint, variants: Sequence[Variant]) -> list[Paint]:
-    """The request of each variant alone."""
-    return [replace(request, adapters=one.adapters, refiner=one.refiner, variants=()) for one in variants]
+def variant_requests(request: Paint, variants: Sequence[Variant]) -> list[Paint]:
+    """A request for each variant alone."""
+    return [
+        replace(request, adapters=variant.adapters, refiner=variant.refiner, variants=())
+        for variant in variants
+    ]
 
 
-def compared(
-    request: Paint, variants: Sequence[Variant], pictures: Sequence[Picture], scorer: Scorer
+def make_sheet(
+    request: Paint, variants: Sequence[Variant], pictures: Sequence[Picture], scorer: ClipScorer
 ) -> tuple[Picture, tuple[ClipScore, ...]]:
-    """The sheet of these pictures, and their scores; the best one is drawn in green."""
-    marks = scorer.scores([one.png for one in pictures], request.prompt)
-    best = max((mark for mark in marks if mark is not None), default=None)
+    """The sheet of these pictures, with the best score in green, and their CLIP scores."""
+    values = scorer.score([picture.png for picture in pictures], request.prompt)
+    best = max((value for value in values if value is not None), default=None)
     cells = [
         Cell(
             picture=picture.png,
             label=variant.name,
-            score="" if mark is None else f"CLIP {mark:.1f}",
-            best=mark is not None and mark == best,
+            score="" if value is None else f"CLIP {value:.1f}",
+            best=value is not None and value == best,
         )
-        for variant, picture, mark in zip(variants, pictures, marks, strict=True)
+        for variant, picture, value in zip(variants, pictures, values, strict=True)
     ]
-    content = sheet(cells, f"{request.prompt} (seed {request.seed})")
+    content = comparison_sheet(cells, f"{request.prompt} (seed {request.seed})")
     with Image.open(io.BytesIO(content)) as opened:
         width, height = opened.size
     scores = tuple(
-        ClipScore(name=variant.name, clip=mark) for variant, mark in zip(variants, marks, strict=True)
+        ClipScore(name=variant.name, clip=value) for variant, value in zip(variants, values, strict=True)
     )
     return Picture(png=content, seed=request.seed, width=width, height=height), scores

@@ -1,4 +1,4 @@
-"""Pictures side by side in one, each with a line under it: a comparison that people look at and vote on."""
+"""The sheet of a comparison: pictures side by side in one PNG, each with a label and a score under it."""
 
 import io
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ PAPER, INK, FAINT, BEST = (24, 26, 31), (232, 234, 237), (150, 155, 165), (64, 2
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """A picture with what stands under it; `best` is drawn in green."""
+    """A picture (file bytes) with the text under it. The score of the best is green."""
 
     picture: bytes
     label: str
@@ -26,9 +26,9 @@ class Cell:
     best: bool = False
 
 
-def sheet(cells: Sequence[Cell], title: str = "") -> bytes:
-    """All of them in one PNG, in rows of three, under the title."""
-    images = [_fitted(cell.picture) for cell in cells]
+def comparison_sheet(cells: Sequence[Cell], title: str = "") -> bytes:
+    """A PNG of all cells in rows of three (two where there are four), under the title."""
+    images = [_fit_cell(cell.picture) for cell in cells]
     width, height = (max(sizes) for sizes in zip(*(image.size for image in images), strict=True))
     columns = min(len(cells), ROW) if len(cells) != 4 else 2
     rows = -(-len(cells) // columns)
@@ -37,32 +37,35 @@ def sheet(cells: Sequence[Cell], title: str = "") -> bytes:
         2 * MARGIN + columns * (width + GAP) - GAP,
         top + rows * (height + 2 * LINE + GAP) - GAP + MARGIN,
     )
-    whole = Image.new("RGB", size, PAPER)
-    draw = ImageDraw.Draw(whole)
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
     if title:
         _write(draw, (MARGIN, MARGIN), size[0] - 2 * MARGIN, title, INK)
     for place, (cell, image) in enumerate(zip(cells, images, strict=True)):
         row, column = divmod(place, columns)
         left, upper = MARGIN + column * (width + GAP), top + row * (height + 2 * LINE + GAP)
-        whole.paste(image, (left + (width - image.width) // 2, upper + (height - image.height) // 2))
+        sheet.paste(image, (left + (width - image.width) // 2, upper + (height - image.height) // 2))
         _write(draw, (left, upper + height + 3), width, cell.label, INK)
         _write(draw, (left, upper + height + LINE), width, cell.score, BEST if cell.best else FAINT)
-    return _png(whole)
+    return _encode_png(sheet)
 
 
-def _fitted(content: bytes) -> Image.Image:
-    """The picture at the size of a cell; a small one by whole steps, so that its pixels stay so."""
+def _fit_cell(content: bytes) -> Image.Image:
+    """The picture at the size of a cell.
+
+    A small one is enlarged by a whole factor, which keeps its pixels.
+    """
     with Image.open(io.BytesIO(content)) as opened:
         image = opened.convert("RGB")
     longer = max(image.size)
     if longer <= CELL:
-        times = CELL // longer
-        return image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+        factor = CELL // longer
+        return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
     image.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
     return image
 
 
-def _png(image: Image.Image) -> bytes:
+def _encode_png(image: Image.Image) -> bytes:
     text = PngInfo()
     text.add_itxt("XML:com.adobe.xmp", XMP)
     file = io.BytesIO()
@@ -73,7 +76,7 @@ def _png(image: Image.Image) -> bytes:
 def _write(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], width: int, text: str, colour: tuple[int, int, int]
 ) -> None:
-    """One line, cut where its place ends; letters that the font lacks become question marks."""
+    """Write one line, cut at this width. Letters that the font lacks become question marks."""
     cut = text.encode("ascii", "replace").decode("ascii")
     if draw.textlength(cut, font=_font()) > width:
         while cut and draw.textlength(f"{cut}...", font=_font()) > width:

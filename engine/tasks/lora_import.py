@@ -1,46 +1,46 @@
-"""A LoRA from outside at the door: its numbers are looked at and a picture is painted before it is let in."""
+"""Import of a LoRA file from outside: its numbers are checked, then a picture is painted with it."""
 
 from collections.abc import Generator
 
-from engine.lora.adapter_file import Adapter, adapter_in
+from engine.lora.adapter_file import Adapter, decode_adapter
 from engine.lora.adapters import Adapters
-from engine.lora.kohya_format import form_of, is_kohya, kept, kohya_form
-from engine.lora.safetensors_file import Header, read_header, stored_content
+from engine.lora.kohya_format import encode_kohya, is_kohya, key_format, lasting_metadata
+from engine.lora.safetensors_file import Header, read_header, read_stored_file
 from engine.lora.short_hashes import lora_hash
 from engine.messages import AdapterUse, ImportLora, InvalidRequest, LoraImported, Paint, Sha256, Size
 from engine.sdxl.latent_decoder import BrokenPicture
 from engine.sdxl.model import Model
-from engine.tasks.task import Errand
-from engine.training.sample_images import GUIDANCE, STEPS, rehearsed, seen
+from engine.tasks.task import Task
+from engine.training.sample_images import GUIDANCE, STEPS, decode_sample, paint_samples
 
 ANYTHING = "a picture"
-SEEN = 1e-5  # of a module's weights: ten times as much is not yet seen in a picture's 256 steps
-PHRASE = 80  # characters of what a file says calls it up
+SMALLEST_EFFECT = 1e-5  # of a module's weights: ten times as much still changes no pixel by 1/256
+LONGEST_PHRASE = 80  # characters of a trigger phrase in a file
 
 
-class Admission(Errand[ImportLora, LoraImported]):
-    """One file on its way in."""
+class LoraImport(Task[ImportLora, LoraImported]):
+    """The import of one file."""
 
-    kind = "admitting"
+    kind = "import"
 
-    def _lived(self) -> Generator[None, None, LoraImported]:
-        request, lora = self._request, f"the LoRA {self._request.name}"
+    def _run(self) -> Generator[None, None, LoraImported]:
+        request, lora = self._request, f"The LoRA {self._request.name}"
         use = AdapterUse(name=request.name, sha256=request.sha256)
-        content = stored_content(self._store.folder, use)
+        content = read_stored_file(self._store.folder, use)
         header = read_header(content, lora)
-        adapter = adapter_in(content, header, self._adapters.names, lora)
-        refuse_nothing(adapter, self._adapters, lora)
+        adapter = decode_adapter(content, header, self._adapters.names, lora)
+        refuse_no_effect(adapter, self._adapters, lora)
         yield
-        sha256, size = self._kept(content, header, adapter)
-        phrase = request.phrase or told_phrase(header, adapter)
+        sha256, size = self._store_file(content, header, adapter)
+        phrase = request.phrase or trigger_phrase(header, adapter)
         yield
-        picture = yield from painted_alone(
-            self._model, self._adapters, test_picture(self._model, request, sha256, phrase)
+        picture = yield from paint_with_adapters(
+            self._model, self._adapters, check_request(self._model, request, sha256, phrase)
         )
         return LoraImported(
             job=request.job,
             sha256=sha256,
-            form=form_of(header),
+            form=key_format(header),
             phrase=phrase,
             tokens=sum(word.count for word in adapter.tokens),
             rank=max((change.rank for change in adapter.changes.values()), default=0),
@@ -51,41 +51,41 @@ class Admission(Errand[ImportLora, LoraImported]):
             assumed=adapter.assumed,
         )
 
-    def _kept(self, content: bytes, header: Header, adapter: Adapter) -> tuple[Sha256, int]:
-        """The file as it is listed: the one that came, or the same LoRA under kohya's names, and its size."""
+    def _store_file(self, content: bytes, header: Header, adapter: Adapter) -> tuple[Sha256, int]:
+        """The hash and size of the file to use: the one that came, or the same LoRA under kohya's names."""
         if is_kohya(header):
             return self._request.sha256, len(content)
-        told = {**kept(header.metadata), "atelier.imported": form_of(header)}
-        if not told.get("ss_output_name"):
-            told["ss_output_name"] = self._request.name
-        told.setdefault("modelspec.title", self._request.name)
-        written = kohya_form(adapter, self._adapters.names, told)
-        return self._store.put_bytes(written), len(written)
+        metadata = {**lasting_metadata(header.metadata), "atelier.imported": key_format(header)}
+        if not metadata.get("ss_output_name"):
+            metadata["ss_output_name"] = self._request.name
+        metadata.setdefault("modelspec.title", self._request.name)
+        file = encode_kohya(adapter, self._adapters.names, metadata)
+        return self._store.put_bytes(file), len(file)
 
 
-def refuse_nothing(adapter: Adapter, adapters: Adapters, lora: str) -> None:
-    """Raise InvalidRequest for a LoRA that changes nothing, or so little that no picture shows it."""
+def refuse_no_effect(adapter: Adapter, adapters: Adapters, lora: str) -> None:
+    """Raise InvalidRequest for a LoRA that changes nothing, or too little to see in a picture."""
     if adapter.tokens:
         return
-    most = 0.0
+    largest = 0.0
     for place, change in adapter.changes.items():
-        most = max(most, adapters.strength(place, change))
-        if most >= SEEN:  # as the first module of almost all has it
+        largest = max(largest, adapters.relative_strength(place, change))
+        if largest >= SMALLEST_EFFECT:  # true of the first module of almost every file
             return
-    much = f"no more than {most:.1g} of a module's weights" if most else "nothing"
-    raise InvalidRequest(f"{lora} changes {much}: whatever made it has learned nothing.")
+    effect = f"at most {largest:.1g} of a module's weights" if largest else "nothing"
+    raise InvalidRequest(f"{lora} changes {effect}. Its training learned nothing.")
 
 
-def told_phrase(header: Header, adapter: Adapter) -> str:
-    """What calls it up, as the file says: the standard's field, or the new word that it brings."""
-    told = " ".join(header.metadata.get("modelspec.trigger_phrase", "").split())
-    if not told.isprintable() or len(told) > PHRASE:
-        told = ""
-    return told or (adapter.tokens[0].word if adapter.tokens else "")
+def trigger_phrase(header: Header, adapter: Adapter) -> str:
+    """The trigger phrase of the file: from its metadata, or else its new word, or else empty."""
+    phrase = " ".join(header.metadata.get("modelspec.trigger_phrase", "").split())
+    if not phrase.isprintable() or len(phrase) > LONGEST_PHRASE:
+        phrase = ""
+    return phrase or (adapter.tokens[0].word if adapter.tokens else "")
 
 
-def test_picture(model: Model, request: ImportLora, sha256: Sha256, phrase: str) -> Paint:
-    """What is painted before anybody else may use it."""
+def check_request(model: Model, request: ImportLora, sha256: Sha256, phrase: str) -> Paint:
+    """The request for the picture that is painted before anybody may use the LoRA."""
     return Paint(
         job=request.job,
         prompt=f"{ANYTHING} of {phrase}" if phrase else ANYTHING,
@@ -97,24 +97,24 @@ def test_picture(model: Model, request: ImportLora, sha256: Sha256, phrase: str)
     )
 
 
-def painted_alone(model: Model, adapters: Adapters, request: Paint) -> Generator[None, None, bytes]:
-    """A picture as the studio paints it, a step at a time, as a PNG. Raises InvalidRequest when it is broken.
+def paint_with_adapters(model: Model, adapters: Adapters, request: Paint) -> Generator[None, None, bytes]:
+    """Paint a picture, a step at a time, and return it as a PNG. Raises InvalidRequest where it is empty.
 
-    Between the steps other mixes may count: this one is made to count before each.
+    Its adapters are activated before each step, since others may be active in between.
     """
 
-    def use() -> None:
+    def activate() -> None:
         adapters.apply(request.adapters)
 
-    use()
+    activate()
     yield
     tokens = adapters.tokens(request.adapters)
-    (painting,) = yield from rehearsed(model, [request], use, tokens)
+    (painting,) = yield from paint_samples(model, [request], activate, tokens)
     hashes = {use.sha256: lora_hash(adapters.folder, use.sha256) for use in request.adapters}
     yield
     try:
-        return seen(model, painting, hashes)
+        return decode_sample(model, painting, hashes)
     except BrokenPicture as broken:
         raise InvalidRequest(
-            "the picture that was painted with it came out empty, so it is not taken."
+            "The picture that was painted with it came out empty, so it is not imported."
         ) from broken

@@ -1,4 +1,4 @@
-"""Several LoRAs made one: their ranks side by side, which is exact, or the nearest of a given rank."""
+"""Merge of several LoRAs into one: their ranks concatenated, which is exact, or the nearest of a rank."""
 
 import io
 import json
@@ -11,81 +11,81 @@ from PIL import Image, ImageChops
 
 from engine.lora.adapter_file import RANK, Adapter, LowRank, read_adapter
 from engine.lora.key_names import Place
-from engine.lora.kohya_format import kohya_form
+from engine.lora.kohya_format import encode_kohya
 from engine.messages import AdapterUse, InvalidRequest, LorasMerged, MergeLoras, Paint, Size
 from engine.sdxl.new_tokens import TokenVectors
-from engine.tasks.comparison_sheet import Cell, sheet
-from engine.tasks.lora_import import painted_alone
-from engine.tasks.task import Errand
+from engine.tasks.comparison_sheet import Cell, comparison_sheet
+from engine.tasks.lora_import import paint_with_adapters
+from engine.tasks.task import Task
 from engine.training.sample_images import GUIDANCE, STEPS
 
-AT_ONCE = 24  # modules merged in one step: a decomposition of SDXL's largest takes about 10 ms
+MODULES_A_STEP = 24  # a decomposition of SDXL's largest module takes about 10 ms
 
 Part = tuple[LowRank, float]
-"""One LoRA's change of a module, and the weight that it has in the mix."""
+"""One LoRA's change of a module, and its weight in the mix."""
 
 
 @dataclass
-class Tally:
-    """Sums of squares over the modules merged so far: of what the mix changes, and of what is lost of it."""
+class MergeTotals:
+    """The changes merged so far, and sums of squares: of the mix's exact change, and of what is lost."""
 
-    wanted: float = 0.0
+    exact: float = 0.0
     lost: float = 0.0
     changes: dict[Place, LowRank] = field(default_factory=dict)
 
     @property
     def error(self) -> float:
-        """The part of the mix's change that is lost, 0 to 1."""
-        return (self.lost / self.wanted) ** 0.5 if self.wanted else 0.0
+        """The part of the mix's change that is lost, 0 to 1 (Frobenius norm)."""
+        return (self.lost / self.exact) ** 0.5 if self.exact else 0.0
 
 
-class Merging(Errand[MergeLoras, LorasMerged]):
-    """One merge on its way."""
+class LoraMerge(Task[MergeLoras, LorasMerged]):
+    """The merge of several LoRAs."""
 
-    kind = "merging"
+    kind = "merge"
 
-    def _lived(self) -> Generator[None, None, LorasMerged]:
+    def _run(self) -> Generator[None, None, LorasMerged]:
         request = self._request
-        parts = yield from self._read()
-        tally = yield from merged_changes([(part, use.weight) for part, use in parts], request.rank)
-        adapter = Adapter(changes=tally.changes, tokens=new_words(parts))
-        content = kohya_form(adapter, self._adapters.names, told(request))
+        parts = yield from self._read_parts()
+        totals = yield from merge_changes([(part, use.weight) for part, use in parts], request.rank)
+        adapter = Adapter(changes=totals.changes, tokens=merged_tokens(parts))
+        content = encode_kohya(adapter, self._adapters.names, merge_metadata(request))
         sha256 = self._store.put_bytes(content)
         yield
-        mix = yield from painted_alone(self._model, self._adapters, self._asked(request.parts))
-        alone = (AdapterUse(name=request.name, sha256=sha256),)
-        picture = yield from painted_alone(self._model, self._adapters, self._asked(alone))
+        mix = yield from paint_with_adapters(self._model, self._adapters, self._paint_request(request.parts))
+        result = (AdapterUse(name=request.name, sha256=sha256),)
+        picture = yield from paint_with_adapters(self._model, self._adapters, self._paint_request(result))
         return LorasMerged(
             job=request.job,
             name=request.name,
             sha256=sha256,
-            rank=max((change.rank for change in tally.changes.values()), default=0),
-            modules=len(tally.changes),
+            rank=max((change.rank for change in totals.changes.values()), default=0),
+            modules=len(totals.changes),
             tokens=sum(word.count for word in adapter.tokens),
             size=len(content),
-            error=tally.error,
-            apart=apart(mix, picture),
+            error=totals.error,
+            apart=largest_difference(mix, picture),
             picture=picture,
-            sheet=sheet(
+            sheet=comparison_sheet(
                 [Cell(picture=mix, label=mix_name(request)), Cell(picture=picture, label=request.name)],
                 request.prompt,
             ),
         )
 
-    def _read(self) -> Generator[None, None, list[tuple[Adapter, AdapterUse]]]:
+    def _read_parts(self) -> Generator[None, None, list[tuple[Adapter, AdapterUse]]]:
         parts = []
         for use in self._request.parts:
             adapter = read_adapter(self._store.folder, use, self._adapters.names)
             if any(change.magnitude is not None for change in adapter.changes.values()):
                 raise InvalidRequest(
-                    f"the LoRA {use.name} is a DoRA: what it does is no sum, so it cannot be merged."
+                    f"The LoRA {use.name} is a DoRA, which is no sum of changes and cannot be merged."
                 )
             parts.append((adapter, use))
             yield
-        new_words(parts)
+        merged_tokens(parts)
         return parts
 
-    def _asked(self, mix: tuple[AdapterUse, ...]) -> Paint:
+    def _paint_request(self, mix: tuple[AdapterUse, ...]) -> Paint:
         return Paint(
             job=self._request.job,
             prompt=self._request.prompt,
@@ -97,33 +97,35 @@ class Merging(Errand[MergeLoras, LorasMerged]):
         )
 
 
-def merged_changes(parts: Sequence[tuple[Adapter, float]], rank: int | None) -> Generator[None, None, Tally]:
-    """The change of every module that any part changes, some modules a step.
+def merge_changes(
+    parts: Sequence[tuple[Adapter, float]], rank: int | None
+) -> Generator[None, None, MergeTotals]:
+    """Merge the changes of every module that any part changes, some modules a step.
 
-    Raises InvalidRequest when the ranks add up to more than a file may have and none is given.
+    Raises InvalidRequest where no rank is given and the ranks add up to more than a file may have.
     """
-    tally = Tally()
+    totals = MergeTotals()
     places = list(dict.fromkeys(place for adapter, _ in parts for place in adapter.changes))
     for number, place in enumerate(places):
-        here = [(adapter.changes[place], weight) for adapter, weight in parts if place in adapter.changes]
-        exact = side_by_side(here)
+        changes = [(adapter.changes[place], weight) for adapter, weight in parts if place in adapter.changes]
+        exact = concatenate_ranks(changes)
         if rank is None and exact.rank > RANK:
             raise InvalidRequest(
-                f"the ranks add up to {exact.rank} in {place}, but at most {RANK} are allowed: "
-                "say a smaller one, such as --rank 64."
+                f"The ranks add up to {exact.rank} in {place}. At most {RANK} are allowed. "
+                "Give a rank, such as --rank 64."
             )
-        change = exact if rank is None or exact.rank <= rank else nearest(exact, rank)
-        change = rounded(change, precision(here))
-        tally.wanted += exact.energy()
-        tally.lost += side_by_side([(exact, 1.0), (change, -1.0)]).energy()
-        tally.changes[place] = change
-        if number % AT_ONCE == AT_ONCE - 1:
+        change = exact if rank is None or exact.rank <= rank else nearest_of_rank(exact, rank)
+        change = to_precision(change, widest_float(changes))
+        totals.exact += exact.squared_norm()
+        totals.lost += concatenate_ranks([(exact, 1.0), (change, -1.0)]).squared_norm()
+        totals.changes[place] = change
+        if number % MODULES_A_STEP == MODULES_A_STEP - 1:
             yield
-    return tally
+    return totals
 
 
-def side_by_side(parts: Sequence[Part]) -> LowRank:
-    """The sum of these changes, exactly: their ranks one beside the other. Float64.
+def concatenate_ranks(parts: Sequence[Part]) -> LowRank:
+    """The exact sum of these changes: their ranks concatenated, in float64.
 
     The weights go into the ups, relative to the largest, so that none leaves the range of small floats.
     """
@@ -137,53 +139,53 @@ def side_by_side(parts: Sequence[Part]) -> LowRank:
     return LowRank(down=down, up=up, alpha=largest * down.shape[0])
 
 
-def nearest(change: LowRank, rank: int) -> LowRank:
-    """The change of this rank that is nearest to it (Eckart and Young 1936), by a small decomposition.
+def nearest_of_rank(change: LowRank, rank: int) -> LowRank:
+    """The nearest change of this rank (Eckart and Young 1936), by a small singular value decomposition.
 
-    With up = Q R and down^T = P S, the singular values of up @ down are those of R S^T, which is no larger
-    than the rank.
+    With up = Q R and down^T = P S, the singular values of up @ down are those of R S^T, whose sides are at
+    most the rank.
     """
     up, down = change.up.flatten(1), change.down.flatten(1)
-    left, across = torch.linalg.qr(up * (change.alpha / change.rank))
-    right, along = torch.linalg.qr(down.T)
-    turned, values, back = torch.linalg.svd(across @ along.T, full_matrices=False)
+    q, r = torch.linalg.qr(up * (change.alpha / change.rank))
+    p, s = torch.linalg.qr(down.T)
+    left, values, right = torch.linalg.svd(r @ s.T, full_matrices=False)
     root = values[:rank].sqrt()
     return LowRank(
-        down=(root[:, None] * back[:rank] @ right.T).reshape(-1, *change.down.shape[1:]),
-        up=(left @ turned[:, :rank] * root).reshape(change.up.shape[0], -1, *change.up.shape[2:]),
+        down=(root[:, None] * right[:rank] @ p.T).reshape(-1, *change.down.shape[1:]),
+        up=(q @ left[:, :rank] * root).reshape(change.up.shape[0], -1, *change.up.shape[2:]),
         alpha=float(len(root)),
     )
 
 
-def precision(parts: Sequence[Part]) -> torch.dtype:
-    """The floats of the part that has the widest ones."""
+def widest_float(parts: Sequence[Part]) -> torch.dtype:
+    """The widest float type of these parts, float16 or float32."""
     widest = torch.float16
     for change, _ in parts:
         widest = torch.promote_types(widest, torch.promote_types(change.down.dtype, change.up.dtype))
     return widest if widest is torch.float16 else torch.float32
 
 
-def rounded(change: LowRank, precision: torch.dtype) -> LowRank:
-    """The same as its file will have it."""
+def to_precision(change: LowRank, precision: torch.dtype) -> LowRank:
+    """The change as its file has it, rounded to this precision."""
     return replace(change, down=change.down.to(precision), up=change.up.to(precision))
 
 
-def new_words(parts: Sequence[tuple[Adapter, AdapterUse]]) -> tuple[TokenVectors, ...]:
-    """The new words of the one part that brings some. Raises InvalidRequest when two do."""
-    bringing = [(adapter.tokens, use.name) for adapter, use in parts if adapter.tokens]
-    if len(bringing) > 1:
-        names = " and ".join(sorted(name for _, name in bringing))
-        raise InvalidRequest(f"the LoRAs {names} each bring new words of their own: merge one of them.")
-    return bringing[0][0] if bringing else ()
+def merged_tokens(parts: Sequence[tuple[Adapter, AdapterUse]]) -> tuple[TokenVectors, ...]:
+    """The new tokens of the one part that has any. Raises InvalidRequest where two have."""
+    with_tokens = [(adapter.tokens, use.name) for adapter, use in parts if adapter.tokens]
+    if len(with_tokens) > 1:
+        names = " and ".join(sorted(name for _, name in with_tokens))
+        raise InvalidRequest(f"The LoRAs {names} each have new words of their own. Merge only one of them.")
+    return with_tokens[0][0] if with_tokens else ()
 
 
 def mix_name(request: MergeLoras) -> str:
-    """The mix as people write it: "ink:0.7, maria:0.5"."""
+    """The mix as people write it, such as "ink:0.7, maria:0.5"."""
     return ", ".join(f"{use.name}:{use.weight:g}" for use in request.parts)
 
 
-def told(request: MergeLoras) -> dict[str, str]:
-    """What the file tells of itself."""
+def merge_metadata(request: MergeLoras) -> dict[str, str]:
+    """The metadata of the merged file."""
     fields = {
         "ss_output_name": request.name,
         "modelspec.title": request.name,
@@ -194,10 +196,10 @@ def told(request: MergeLoras) -> dict[str, str]:
     return {name: text for name, text in fields.items() if text}
 
 
-def apart(one: bytes, other: bytes) -> int:
-    """The largest difference of two pictures of one size, of 255."""
-    pair = []
-    for content in (one, other):
+def largest_difference(first: bytes, second: bytes) -> int:
+    """The largest difference of two pictures (file bytes) of one size, 0 to 255."""
+    images = []
+    for content in (first, second):
         with Image.open(io.BytesIO(content)) as image:
-            pair.append(image.convert("RGB"))
-    return int(np.asarray(ImageChops.difference(*pair)).max())
+            images.append(image.convert("RGB"))
+    return int(np.asarray(ImageChops.difference(*images)).max())

@@ -1,4 +1,4 @@
-"""Short work beside the pictures, a step at a time: its life is a generator that ends with the answer."""
+"""A task: short work that somebody waits for, as a generator of steps that returns its result."""
 
 from collections.abc import Generator
 from pathlib import Path
@@ -9,40 +9,40 @@ from engine.lora.adapters import Adapters
 from engine.messages import ImportLora, JobId, LoraImported, LorasMerged, MergeLoras, Sha256
 from engine.sdxl.model import Model
 
-Asked = TypeVar("Asked", bound=ImportLora | MergeLoras)
-Answer = TypeVar("Answer", bound=LoraImported | LorasMerged)
+Request = TypeVar("Request", bound=ImportLora | MergeLoras)
+Result = TypeVar("Result", bound=LoraImported | LorasMerged)
 
 
-class Errand(Generic[Asked, Answer]):
-    """One on its way. Errors come out of `step`: InvalidRequest has the reason."""
+class Task(Generic[Request, Result]):
+    """A task under way. `step` raises its errors: InvalidRequest with the reason for the person."""
 
     kind = ""
 
-    def __init__(self, request: Asked, model: Model, adapters: Adapters, folder: Path) -> None:
+    def __init__(self, request: Request, model: Model, adapters: Adapters, folder: Path) -> None:
         self._request = request
         self._model = model
         self._adapters = adapters
         self._store = JobStore(folder)
-        self._life = self._lived()
+        self._steps = self._run()
 
     @property
     def job(self) -> JobId:
         return self._request.job
 
     @property
-    def untold(self) -> tuple[Sha256, ...]:
-        """What it has put into the store and not told yet."""
-        return self._store.untold
+    def unreported(self) -> tuple[Sha256, ...]:
+        """What it has put into the store and no event has named yet."""
+        return self._store.unreported
 
-    def step(self) -> Answer | None:
-        """Go on; the answer once it is done."""
+    def step(self) -> Result | None:
+        """Take the next step. Returns the result once it is done."""
         try:
-            next(self._life)
+            next(self._steps)
         except StopIteration as end:
-            answer: Answer = end.value
-            self._store.hand_over(answer)
-            return answer
+            result: Result = end.value
+            self._store.mark_reported(result)
+            return result
         return None
 
-    def _lived(self) -> Generator[None, None, Answer]:
+    def _run(self) -> Generator[None, None, Result]:
         raise NotImplementedError

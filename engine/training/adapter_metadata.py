@@ -1,4 +1,4 @@
-"""The metadata of a trained LoRA's file, in the fields that other programs read and show."""
+"""The metadata of a trained LoRA's file: kohya's fields, the model metadata standard's, and our own."""
 
 import base64
 import io
@@ -15,7 +15,7 @@ from engine.training.dataset import Item
 THUMBNAIL = 256  # pixels of its longer side, as the model metadata standard asks for
 
 
-def metadata(
+def training_metadata(
     training: Train,
     items: Sequence[Item],
     *,
@@ -27,10 +27,10 @@ def metadata(
     note: str = "",
     thumbnail: bytes | None = None,
 ) -> dict[str, str]:
-    """What the file tells of itself: kohya's ss_ fields, the model metadata standard's, and our own.
+    """The metadata: kohya's ss_ fields, those of the model metadata standard, and our own.
 
-    items: the pictures that were learnt from; side: of a square of the training area, in pixels; step: how
-    many steps were done; losses: of each; note: which settings were lowered; thumbnail: any picture's bytes.
+    items: the pictures of the training. side: of a square of the training area, in pixels. step: optimizer
+    steps done. losses: of each step. note: which settings were lowered. thumbnail: the bytes of a picture.
     """
     return {
         **kohya_fields(training, items, side, step),
@@ -40,7 +40,7 @@ def metadata(
 
 
 def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -> dict[str, str]:
-    """The fields of kohya's trainer that others read; A1111 hides a LoRA without this base model."""
+    """The fields of kohya's trainer that programs read. A1111 hides a LoRA without this base model."""
     settings = training.settings
     text_encoders = settings.text_encoder or settings.text_encoder_2
     arguments = {"dora_wd": "True"} if settings.dora else {}
@@ -53,7 +53,7 @@ def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -
         "ss_network_dropout": f"{settings.dropout:g}",
         "ss_network_args": json.dumps(arguments),
         "ss_output_name": training.name,
-        "ss_tag_frequency": json.dumps({training.name: tags(items)}),
+        "ss_tag_frequency": json.dumps({training.name: tag_frequency(items)}),
         "ss_num_train_images": str(len(items)),
         "ss_resolution": f"({side}, {side})",
         "ss_steps": str(step),
@@ -75,8 +75,8 @@ def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -
     }
 
 
-def tags(items: Sequence[Item]) -> dict[str, int]:
-    """How often each part between commas stands in the captions, the most frequent first."""
+def tag_frequency(items: Sequence[Item]) -> dict[str, int]:
+    """How often each comma-separated part is in the captions, the most frequent first."""
     parts = (part.strip() for item in items for part in item.caption.split(","))
     return dict(Counter(part for part in parts if part).most_common())
 
@@ -93,7 +93,7 @@ def modelspec_fields(
         "modelspec.date": written.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "modelspec.resolution": f"{side}x{side}",
         "modelspec.trigger_phrase": training.phrase,
-        "modelspec.usage_hint": f"write {training.phrase} in the prompt; weight 1 is full strength.",
+        "modelspec.usage_hint": f"Write {training.phrase} in the prompt. Weight 1 is full strength.",
     }
     if training.author:
         fields["modelspec.author"] = training.author
@@ -105,7 +105,7 @@ def modelspec_fields(
 def own_fields(
     training: Train, items: Sequence[Item], losses: Sequence[float], validation: float | None, note: str
 ) -> dict[str, str]:
-    """What no standard has a field for: the preset, the pictures by hash, and how the losses went."""
+    """Our own fields: the preset, the hashes of the pictures, and a summary of the losses."""
     last = losses[-max(1, len(losses) // 10) :]
     summary = {
         "first": losses[0] if losses else None,
@@ -122,7 +122,7 @@ def own_fields(
 
 
 def data_url(picture: bytes) -> str:
-    """The picture as a small JPEG in a data URL."""
+    """The picture (file bytes) as a small JPEG in a data URL."""
     file = io.BytesIO()
     with Image.open(io.BytesIO(picture)) as image:
         small = image.convert("RGB")

@@ -1,8 +1,7 @@
-"""Lessons: what a training shows the UNet, micro-batch after micro-batch.
+"""The micro-batches of a training, from latents that are encoded once and cached.
 
-Latents are computed once and kept by the picture's own place, crop and side. What varies from look to look
-(the crop, the side, the noise, the timestep, whether the words are left out) is drawn for each micro-batch
-from its number alone.
+Everything random in a micro-batch (crops, mirroring, noise, timesteps, caption dropout) depends on the seed
+and its number alone.
 """
 
 import re
@@ -15,36 +14,36 @@ import torch
 from torch import Tensor
 
 from engine.messages import EXAMPLES, Size, TrainingSettings
-from engine.sdxl.latent_encoder import encoded
+from engine.sdxl.latent_encoder import encode_picture
 from engine.sdxl.model import Model
-from engine.training.batch_sampler import Batches
-from engine.training.dataset import Item, crop_corner, pixels, time_ids
-from engine.training.loss import Rows, noised, prediction_type, snr_weights, target
-from engine.training.rng import draw, seed_of
-from engine.training.validation import TIMESTEPS, noises
+from engine.training.batch_sampler import BatchSampler
+from engine.training.dataset import Item, crop_corner, crop_pixels, time_ids
+from engine.training.loss import Rows, add_noise, prediction_target, prediction_type, snr_weights
+from engine.training.rng import derive_seed, make_generator
+from engine.training.validation import TIMESTEPS, noise_count
 
-CROPS = 4  # random crops of each picture, beside the one in the centre
+CROPS = 4  # random crops of each picture, besides the centre crop
 
 
 @dataclass(frozen=True, kw_only=True)
 class CachedLatents:
-    """One way to see a picture: mean and spread of its latents, (C, h, w), and SDXL's (6,) of its crop."""
+    """A crop of a picture: mean and standard deviation of its latents (C, h, w), and SDXL's time ids (6,)."""
 
     mean: Tensor
-    spread: Tensor
+    std: Tensor
     time_ids: Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
-    """A picture with its caption and every way to see it; the first is the centre as it is."""
+class CachedPicture:
+    """A picture with its caption and all its crops. The first is the centre crop, not mirrored."""
 
     caption: str
-    looks: tuple[CachedLatents, ...]
+    views: tuple[CachedLatents, ...]
 
 
-class Lessons:
-    """The pictures of a training as latents, on the model's device: its own, and those of its class."""
+class TrainingBatches:
+    """The pictures of a training and of its class as cached latents, and the micro-batches of them."""
 
     def __init__(self, settings: TrainingSettings, model: Model, folder: Path) -> None:
         self._settings = settings
@@ -53,136 +52,136 @@ class Lessons:
         scheduler = model.base.scheduler
         self._alphas: Tensor = scheduler.alphas_cumprod.to(model.device, torch.float32)
         self._predicts = prediction_type(scheduler)
-        self._seen: dict[int, Subject] = {}
+        self._pictures: dict[int, CachedPicture] = {}
         self._train: list[int] = []
-        self._held: list[int] = []
-        self._class: list[Subject] = []
-        self._batches: tuple[int, Batches] | None = None
+        self._held_out: list[int] = []
+        self._class: list[CachedPicture] = []
+        self._batches: tuple[int, BatchSampler] | None = None
 
     @property
     def captions(self) -> list[str]:
-        """The captions of the pictures that train."""
-        return [self._seen[place].caption for place in self._train]
+        """The captions of the pictures to train on."""
+        return [self._pictures[place].caption for place in self._train]
 
     @property
-    def held(self) -> int:
-        """How many times `held_rows` has something to validate with: pictures times noises."""
-        return len(self._held) * noises(len(self._held))
+    def held_row_count(self) -> int:
+        """The number of different `held_rows`: held-out pictures times noises."""
+        return len(self._held_out) * noise_count(len(self._held_out))
 
-    def encode(self, train: Sequence[Item], held: Sequence[Item]) -> Iterator[None]:
-        """Look at every picture in every way it will be shown, one look a step."""
+    def encode(self, train: Sequence[Item], held_out: Sequence[Item]) -> Iterator[None]:
+        """Encode all crops of all pictures, one a step."""
         self._train = [item.place for item in train]
-        self._held = [item.place for item in held]
-        for item in {item.place: item for item in (*train, *held)}.values():
-            looks: list[CachedLatents] = []
+        self._held_out = [item.place for item in held_out]
+        for item in {item.place: item for item in (*train, *held_out)}.values():
+            views: list[CachedLatents] = []
             for corner, flip in self._views(item, varied=item.place in self._train):
-                looks.append(self._look(item, corner, flip=flip))
+                views.append(self._encode_view(item, corner, flip=flip))
                 yield
-            self._seen[item.place] = Subject(caption=item.caption, looks=tuple(looks))
+            self._pictures[item.place] = CachedPicture(caption=item.caption, views=tuple(views))
 
-    def remember(self, caption: str, latents: Tensor, size: Size) -> None:
-        """Keep a picture of the class that was painted here; latents: (1, C, h, w), scaled."""
+    def add_class_picture(self, caption: str, latents: Tensor, size: Size) -> None:
+        """Add a picture of the class that the model painted. latents: (1, C, h, w), scaled."""
         latents = latents[0].float().clone()
-        told = torch.tensor([size.height, size.width, 0, 0, size.height, size.width], dtype=torch.float32)
-        look = CachedLatents(mean=latents, spread=torch.zeros_like(latents), time_ids=told.to(latents.device))
-        self._class.append(Subject(caption=caption, looks=(look,)))
+        ids = torch.tensor([size.height, size.width, 0, 0, size.height, size.width], dtype=torch.float32)
+        view = CachedLatents(mean=latents, std=torch.zeros_like(latents), time_ids=ids.to(latents.device))
+        self._class.append(CachedPicture(caption=caption, views=(view,)))
 
     def rows(self, number: int, batch: int) -> Rows:
-        """The micro-batch with this number: pictures of one size, captions left out now and then."""
-        generator = draw(self._settings.seed, "pictures", number)
-        subjects = [self._seen[place] for place in self._batch(number, batch)]
-        dropped = torch.rand(len(subjects), generator=generator) < self._settings.caption_dropout
-        captions = ["" if drop else one.caption for one, drop in zip(subjects, dropped, strict=True)]
-        chosen = [self._chosen(one.looks, generator) for one in subjects]
-        return self._noised(chosen, captions, generator)
+        """The micro-batch with this number: pictures of one size, with caption dropout."""
+        generator = make_generator(self._settings.seed, "pictures", number)
+        pictures = [self._pictures[place] for place in self._batch(number, batch)]
+        dropped = torch.rand(len(pictures), generator=generator) < self._settings.caption_dropout
+        captions = ["" if drop else picture.caption for picture, drop in zip(pictures, dropped, strict=True)]
+        views = [self._pick_view(picture.views, generator) for picture in pictures]
+        return self._noise_rows(views, captions, generator)
 
     def class_rows(self, number: int, batch: int) -> Rows:
-        """The pictures of the class beside the micro-batch with this number."""
-        generator = draw(self._settings.seed, "class", number)
+        """The pictures of the class that belong to the micro-batch with this number."""
+        generator = make_generator(self._settings.seed, "class", number)
         picks = torch.randint(len(self._class), (batch,), generator=generator).tolist()
-        subjects = [self._class[pick] for pick in picks]
-        chosen = [self._chosen(one.looks, generator) for one in subjects]
-        return self._noised(chosen, [one.caption for one in subjects], generator)
+        pictures = [self._class[pick] for pick in picks]
+        views = [self._pick_view(picture.views, generator) for picture in pictures]
+        return self._noise_rows(views, [picture.caption for picture in pictures], generator)
 
     def held_rows(self, number: int) -> Rows:
-        """A picture to validate with under fixed noise, a row of each fixed timestep; number: 0 to `held` -
-        1."""
-        noise, place = divmod(number, len(self._held))
-        place = self._held[place]
-        subject = self._seen[place]
-        trained = len(self._alphas)
-        timesteps = torch.tensor([int(share * trained) for share in TIMESTEPS])
-        return self._noised(
-            [subject.looks[0]] * len(TIMESTEPS),
-            [subject.caption] * len(TIMESTEPS),
-            draw(self._settings.seed, "validation", place + noise * EXAMPLES[1]),
+        """A held-out picture with fixed noise, a row of each of TIMESTEPS. number: below `held_row_count`."""
+        noise, place = divmod(number, len(self._held_out))
+        place = self._held_out[place]
+        picture = self._pictures[place]
+        timesteps = torch.tensor([int(share * len(self._alphas)) for share in TIMESTEPS])
+        return self._noise_rows(
+            [picture.views[0]] * len(TIMESTEPS),
+            [picture.caption] * len(TIMESTEPS),
+            make_generator(self._settings.seed, "validation", place + noise * EXAMPLES[1]),
             timesteps,
             offset=0.0,
         )
 
     def _batch(self, number: int, batch: int) -> list[int]:
         if self._batches is None or self._batches[0] != batch:
-            sizes = [self._seen[place].looks[0].mean.shape for place in self._train]
-            self._batches = batch, Batches(sizes, batch=batch, seed=self._settings.seed)
+            sizes = [self._pictures[place].views[0].mean.shape for place in self._train]
+            self._batches = batch, BatchSampler(sizes, batch=batch, seed=self._settings.seed)
         return [self._train[index] for index in self._batches[1].batch(number)]
 
     def _views(self, item: Item, *, varied: bool) -> Iterator[tuple[tuple[int, int], bool]]:
-        """The corners to crop at and whether to mirror, without doubles."""
+        """The corners of crops and whether to mirror, without duplicates."""
         corners = [crop_corner(item, None)]
         if varied and self._settings.random_crop:
-            rng = np.random.default_rng(seed_of(self._settings.seed, "crops", item.place))
+            rng = np.random.default_rng(derive_seed(self._settings.seed, "crops", item.place))
             corners += [crop_corner(item, rng) for _ in range(CROPS)]
         for corner in dict.fromkeys(corners):
             yield corner, False
             if varied and self._settings.flip:
                 yield corner, True
 
-    def _look(self, item: Item, corner: tuple[int, int], *, flip: bool) -> CachedLatents:
-        mean, spread = encoded(self._model.base.vae, pixels(self._folder, item, corner, flip=flip))
-        told = torch.tensor(time_ids(item, corner), dtype=torch.float32, device=mean.device)
-        return CachedLatents(mean=mean, spread=spread, time_ids=told)
+    def _encode_view(self, item: Item, corner: tuple[int, int], *, flip: bool) -> CachedLatents:
+        mean, std = encode_picture(self._model.base.vae, crop_pixels(self._folder, item, corner, flip=flip))
+        ids = torch.tensor(time_ids(item, corner), dtype=torch.float32, device=mean.device)
+        return CachedLatents(mean=mean, std=std, time_ids=ids)
 
-    def _chosen(self, looks: Sequence[CachedLatents], generator: torch.Generator) -> CachedLatents:
-        return looks[int(torch.randint(len(looks), (1,), generator=generator))]
+    def _pick_view(self, views: Sequence[CachedLatents], generator: torch.Generator) -> CachedLatents:
+        return views[int(torch.randint(len(views), (1,), generator=generator))]
 
-    def _noised(
+    def _noise_rows(
         self,
-        looks: Sequence[CachedLatents],
+        views: Sequence[CachedLatents],
         captions: Sequence[str],
         generator: torch.Generator,
         timesteps: Tensor | None = None,
         offset: float | None = None,
     ) -> Rows:
-        """Rows of these looks: latents drawn about their means, and noise on them.
+        """Rows of these views: latents sampled from their distributions, with noise.
 
         A noise offset (Guttenberg 2023, "Diffusion with offset noise") shifts whole channels, so that the
         model learns to make pictures dark or bright.
         """
         device, offset = self._alphas.device, self._settings.noise_offset if offset is None else offset
-        mean = torch.stack([look.mean for look in looks])
-        latents = mean + torch.stack([look.spread for look in looks]) * normal(mean.shape, generator, device)
-        noise = normal(mean.shape, generator, device)
+        mean = torch.stack([view.mean for view in views])
+        latents = mean + torch.stack([view.std for view in views]) * draw_normal(
+            mean.shape, generator, device
+        )
+        noise = draw_normal(mean.shape, generator, device)
         if offset:
-            noise = noise + offset * normal((*mean.shape[:2], 1, 1), generator, device)
+            noise = noise + offset * draw_normal((*mean.shape[:2], 1, 1), generator, device)
         if timesteps is None:
-            timesteps = torch.randint(len(self._alphas), (len(looks),), generator=generator)
+            timesteps = torch.randint(len(self._alphas), (len(views),), generator=generator)
         timesteps = timesteps.to(device)
         return Rows(
-            noisy=noised(latents, noise, timesteps, self._alphas),
-            target=target(latents, noise, timesteps, self._alphas, self._predicts),
+            noisy=add_noise(latents, noise, timesteps, self._alphas),
+            target=prediction_target(latents, noise, timesteps, self._alphas, self._predicts),
             timesteps=timesteps,
             weights=snr_weights(timesteps, self._alphas, self._settings.min_snr_gamma, self._predicts),
-            time_ids=torch.stack([look.time_ids for look in looks]),
+            time_ids=torch.stack([view.time_ids for view in views]),
             captions=tuple(captions),
         )
 
 
-def normal(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
-    """Normal numbers, drawn on the CPU."""
+def draw_normal(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Standard normal numbers, drawn on the CPU."""
     return torch.randn(tuple(shape), generator=generator).to(device)
 
 
 def class_caption(caption: str, trigger: str) -> str:
-    """The caption without the trigger: "a photo of ohwx woman" becomes "a photo of woman"."""
+    """The caption without the trigger, such as "a photo of woman" for "a photo of ohwx woman"."""
     without = re.sub(rf"(?<![\w-]){re.escape(trigger)}(?![\w-])", " ", caption, flags=re.IGNORECASE)
     return " ".join(without.split())

@@ -1,4 +1,4 @@
-"""The contact sheet: all pictures of a training in one, each with its crop, its number and its fate."""
+"""The contact sheet of a training: all pictures on one JPEG, each with its crop, number and result."""
 
 import io
 import math
@@ -14,12 +14,12 @@ WIDTH = 1280  # pixels of the whole sheet, which people look at on a screen
 MARGIN = 20
 GAP = 16  # pixels between two pictures
 LARGEST = 300  # pixels a side of the square that one picture may fill
-LINES = 44  # pixels under a picture: its name, and what it becomes
+LINES = 44  # pixels under a picture, for its name and its size in training
 TEXT = 13  # pixels of the letters
 BADGE = 28  # pixels of the disc with the number
 FRAME = 3
 DIMMED = 0.35  # how bright the parts are that are cropped away
-FINER = 4  # times, that a disc is drawn larger, so that its edge is smooth
+FINER = 4  # factor by which a disc is drawn larger, so that its edge is smooth
 QUALITY = 88
 
 PAPER, EMPTY, INK, FAINT = (24, 26, 31), (38, 41, 48), (232, 234, 237), (150, 155, 165)
@@ -28,7 +28,7 @@ FINE, NOTED, LEFT_OUT = (64, 201, 140), (250, 189, 47), (236, 84, 84)
 
 @dataclass(frozen=True, kw_only=True)
 class Grid:
-    """Where the pictures stand: so many in a row, each in a square of `cell` pixels."""
+    """The layout: so many pictures in a row, each in a square of `cell` pixels."""
 
     columns: int
     cell: int
@@ -55,28 +55,29 @@ class Grid:
 
 
 def thumbnail(picture: Image.Image, cell: int) -> Image.Image:
-    """The picture as large as fits into a square of the sheet."""
+    """The picture scaled to fit into a square of the sheet."""
     return ImageOps.contain(picture, (cell, cell), Image.Resampling.LANCZOS)
 
 
 def contact_sheet(
     notes: Sequence[PictureNote], thumbnails: Sequence[Image.Image | None], grid: Grid
 ) -> bytes:
-    """A JPEG: the crop of each picture in a bright frame and the rest of it dim; what is left out is red.
+    """A JPEG with the crop of each picture in a bright frame and the rest of it dim. Frames of pictures that
+    are left out are red.
 
-    A picture that could not be read has no thumbnail.
+    A picture that cannot be read has no thumbnail.
     """
     sheet = Image.new("RGB", grid.size(len(notes)), PAPER)
     draw = ImageDraw.Draw(sheet)
     for place, (note, small) in enumerate(zip(notes, thumbnails, strict=True)):
         left, top = grid.corner(place)
         colour = _colour(note)
-        shown = _cropped(small, note, colour) if small is not None else _nothing(grid.cell)
-        at = left + (grid.cell - shown.width) // 2, top + (grid.cell - shown.height) // 2
-        sheet.paste(shown, at)
-        _badge(sheet, (at[0] + 8, at[1] + 8), str(place + 1), colour)
+        image = _mark_crop(small, note, colour) if small is not None else _unreadable(grid.cell)
+        at = left + (grid.cell - image.width) // 2, top + (grid.cell - image.height) // 2
+        sheet.paste(image, at)
+        _draw_badge(sheet, (at[0] + 8, at[1] + 8), str(place + 1), colour)
         _write(draw, (left, top + grid.cell + 7), grid.cell, note.name, INK)
-        _write(draw, (left, top + grid.cell + 25), grid.cell, _becomes(note), FAINT if note.used else colour)
+        _write(draw, (left, top + grid.cell + 25), grid.cell, _result(note), FAINT if note.used else colour)
     out = io.BytesIO()
     sheet.save(out, "JPEG", quality=QUALITY, subsampling=0)
     return out.getvalue()
@@ -88,16 +89,16 @@ def _colour(note: PictureNote) -> tuple[int, int, int]:
     return NOTED if note.problems else FINE
 
 
-def _becomes(note: PictureNote) -> str:
+def _result(note: PictureNote) -> str:
     width, height = note.size
     return f"as {width}x{height}" if note.used else "left out"
 
 
-def _cropped(small: Image.Image, note: PictureNote, colour: tuple[int, int, int]) -> Image.Image:
-    """The thumbnail with the crop framed; of one that is left out nothing is bright."""
+def _mark_crop(small: Image.Image, note: PictureNote, colour: tuple[int, int, int]) -> Image.Image:
+    """The thumbnail with its crop in a frame. A picture that is left out is dim throughout."""
     dim = ImageEnhance.Brightness(small).enhance(DIMMED)
     if not note.used:
-        _frame(dim, (0, 0, dim.width, dim.height), colour)
+        _draw_frame(dim, (0, 0, dim.width, dim.height), colour)
         return dim
     left, top, width, height = note.crop
     across, down = small.width / note.width, small.height / note.height
@@ -108,30 +109,30 @@ def _cropped(small: Image.Image, note: PictureNote, colour: tuple[int, int, int]
         min(round((top + height) * down), small.height),
     )
     dim.paste(small.crop(box), box[:2])
-    _frame(dim, box, colour)
+    _draw_frame(dim, box, colour)
     return dim
 
 
-def _nothing(cell: int) -> Image.Image:
-    """What stands for a picture that nobody could read."""
+def _unreadable(cell: int) -> Image.Image:
+    """The image in place of a picture that cannot be read."""
     empty = Image.new("RGB", (cell, cell), EMPTY)
     draw = ImageDraw.Draw(empty)
     draw.line((0, 0, cell, cell), fill=PAPER, width=FRAME)
     draw.line((0, cell, cell, 0), fill=PAPER, width=FRAME)
-    _frame(empty, (0, 0, cell, cell), LEFT_OUT)
+    _draw_frame(empty, (0, 0, cell, cell), LEFT_OUT)
     return empty
 
 
-def _frame(picture: Image.Image, box: tuple[int, int, int, int], colour: tuple[int, int, int]) -> None:
-    """A frame inside the box, with a dark line on both sides, so that it is seen on every picture."""
+def _draw_frame(picture: Image.Image, box: tuple[int, int, int, int], colour: tuple[int, int, int]) -> None:
+    """Draw a frame inside the box, with dark lines on both sides, so that it can be seen on any picture."""
     left, top, right, bottom = box
     draw = ImageDraw.Draw(picture)
     draw.rectangle((left, top, right - 1, bottom - 1), outline=PAPER, width=FRAME + 2)
     draw.rectangle((left + 1, top + 1, right - 2, bottom - 2), outline=colour, width=FRAME)
 
 
-def _badge(sheet: Image.Image, at: tuple[int, int], text: str, colour: tuple[int, int, int]) -> None:
-    """A disc with a number on it, in a dark ring."""
+def _draw_badge(sheet: Image.Image, at: tuple[int, int], text: str, colour: tuple[int, int, int]) -> None:
+    """Draw a disc with a number on it, in a dark ring."""
     disc = Image.new("L", (BADGE * FINER, BADGE * FINER))
     ImageDraw.Draw(disc).ellipse((0, 0, BADGE * FINER - 1, BADGE * FINER - 1), fill=255)
     for size, ink in ((BADGE, PAPER), (BADGE - 4, colour)):
@@ -144,9 +145,8 @@ def _badge(sheet: Image.Image, at: tuple[int, int], text: str, colour: tuple[int
 def _write(
     draw: ImageDraw.ImageDraw, at: tuple[int, int], width: int, text: str, colour: tuple[int, int, int]
 ) -> None:
-    """One line, cut where its place ends; letters that the font lacks become question marks."""
-    known = text.encode("ascii", "replace").decode("ascii")
-    cut = known
+    """Write one line, cut at this width. Letters that the font lacks become question marks."""
+    cut = text.encode("ascii", "replace").decode("ascii")
     while cut and draw.textlength(cut, font=_font()) > width:
         cut = cut[:-2].rstrip("…") + "…"
     draw.text(at, cut, fill=colour, font=_font())

@@ -1,6 +1,6 @@
-"""The pictures of a training: which are used, their captions, their buckets, and every way to crop them.
+"""The dataset of a training: which pictures are used, with their captions, buckets and crops.
 
-No torch here: pictures are read with Pillow and given as NumPy arrays.
+It needs no torch: pictures are read with Pillow and returned as NumPy arrays.
 """
 
 import math
@@ -23,26 +23,26 @@ from engine.messages import (
     fill_template,
     stored_path,
 )
-from engine.sdxl.sizes import grain, nearest
+from engine.sdxl.sizes import bucket_multiple, nearest_size
 from engine.vision.near_duplicates import Fingerprint, fingerprint
 from engine.vision.sharpness import is_blurred, is_one_colour
 
-ALL_TRAIN_UP_TO = 16  # pictures: so few that none can be spared for validation alone
-UPSCALE = 2.0  # times that a picture may be enlarged to cover its bucket
-NOTICED = 1.05  # times larger, from which on it is told
-HARD_CROP = 0.25  # share of a picture's area that may be lost without a word
-ODD_ASPECT = 2.0  # longer side to shorter side, beyond which shapes are seldom learnt well
+NO_HELD_OUT_UP_TO = 16  # pictures: so few that none can be held out for validation
+UPSCALE = 2.0  # the largest factor by which a picture may be enlarged to cover its bucket
+NOTICED = 1.05  # the factor above which enlarging is reported
+HARD_CROP = 0.25  # the share of a picture's area above which cropping is reported
+ODD_ASPECT = 2.0  # longer side to shorter side, above which shapes are seldom learned well
 LONGEST = 4.0  # longer side to shorter side of a bucket, as in the list that SDXL was trained on
-FORMATS = ("PNG", "JPEG")  # what the store has of pictures
+FORMATS = ("PNG", "JPEG")  # of pictures in the store
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One picture to train on; all sizes are (width, height) in pixels.
+    """A picture to train on. All sizes are (width, height) in pixels.
 
-    `place` is its index in Train.examples, and the key of everything that is kept of it. `caption` is
-    final. `resized` is the picture scaled until it covers `size`, its bucket.
+    place: its index in Train.examples. caption: with the trigger. resized: the picture's size after scaling,
+    which covers `size`, its bucket.
     """
 
     place: int
@@ -54,26 +54,26 @@ class Item:
 
     @property
     def enlarged(self) -> float:
-        """How many times larger the picture becomes; below 1 it shrinks."""
-        return max(now / before for now, before in zip(self.resized, self.original, strict=True))
+        """The factor by which the picture is enlarged, below 1 where it is reduced."""
+        return max(after / before for after, before in zip(self.resized, self.original, strict=True))
 
 
-class Examiner:
-    """Looks at the pictures of a training, one a step, and says what would become of each.
+class PictureInspector:
+    """Checks the pictures of a training, one a step.
 
-    `items` are those that are used, `notes` tells of all, in the order of Train.examples. `side` is the
-    model's native side in pixels. Raises InvalidRequest when it cannot be trained at the resolution.
+    `items` are the pictures that are used, `notes` are about all, in the order of Train.examples. side: the
+    model's native side in pixels. Raises InvalidRequest where it cannot be trained at the resolution.
     """
 
     def __init__(
         self, training: Train, folder: Path, side: int, flags: Callable[[Image.Image], bool] | None = None
     ) -> None:
-        """`flags` tells of a picture whether it is to be left out."""
+        """flags: says whether the safety check flags a picture, which leaves it out."""
         self._training = training
         self._flags = flags
         self._folder = folder
         self._side = training_side(training.settings, side)
-        self._grain = grain(side)
+        self._grain = bucket_multiple(side)
         self._names: dict[Sha256, str] = {}
         self._fingerprints: dict[str, Fingerprint] = {}
         self.notes: list[PictureNote] = []
@@ -85,50 +85,54 @@ class Examiner:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with all pictures together, once it is done: too few, too many."""
+        """Problems of all pictures together, once all are checked: too few, or too many."""
         used, (fewest, most) = len(self.items), self._training.wanted
         if not used:
-            return ("no picture is left to learn from.",)
+            return ("No picture is left to train on.",)
         if fewest <= used <= most:
             return ()
         best = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        return (f"{_pictures(used)} can be used, but {best} work best for this preset.",)
+        return (f"{_pictures(used)} can be used. This preset works best with {best}.",)
 
     def step(self) -> Image.Image | None:
-        """Look at the next picture; it is returned in RGB, None if there is none or nobody can read it."""
+        """Check the next picture. Returns it in RGB, or None where there is none or it is left out unread."""
         if self.done:
             return None
         place = len(self.notes)
         example = self._training.examples[place]
         name = example.name or f"picture {place + 1}"
         if twin := self._names.get(example.sha256):
-            self._leave_out(name, f"it is the same picture as {twin}.")
+            self._leave_out(name, f"It is the same picture as {twin}.")
             return None
         self._names[example.sha256] = name
         try:
-            picture = opened(self._folder, example.sha256)
+            picture = open_picture(self._folder, example.sha256)
         except UNREADABLE:
-            self._leave_out(name, "it cannot be read.")
+            self._leave_out(name, "It cannot be read.")
             return None
         if self._flags is not None and self._flags(picture):
-            self._leave_out(name, "filtered: the safety check flags it.")
+            self._leave_out(name, "Filtered: the safety check flags it.")
             return None
-        self._judge(place, name, picture)
+        self._inspect_picture(place, name, picture)
         return picture
 
-    def _judge(self, place: int, name: str, picture: Image.Image) -> None:
+    def _inspect_picture(self, place: int, name: str, picture: Image.Image) -> None:
         training = self._training
-        size = bucket(picture.size, self._side, self._grain)
+        size = bucket_size(picture.size, self._side, self._grain)
         item = Item(
             place=place,
             example=training.examples[place],
-            caption=caption(training, training.examples[place]),
+            caption=training_caption(training, training.examples[place]),
             original=picture.size,
-            resized=_covering(picture.size, size),
+            resized=_covering_size(picture.size, size),
             size=size,
         )
         used = item.enlarged <= UPSCALE
-        problems = [*_problems(item, picture), *self._likeness(name, picture)] if used else [_too_small(item)]
+        problems = (
+            [*_problems(item, picture), *self._duplicate_problems(name, picture)]
+            if used
+            else [_too_small(item)]
+        )
         if used:
             self.items.append(item)
         self.notes.append(
@@ -144,61 +148,61 @@ class Examiner:
         )
 
     def _leave_out(self, name: str, reason: str) -> None:
-        nothing = (0, 0, 0, 0)
+        no_crop = (0, 0, 0, 0)
         self.notes.append(
             PictureNote(
-                name=name, width=0, height=0, crop=nothing, size=(0, 0), problems=(reason,), used=False
+                name=name, width=0, height=0, crop=no_crop, size=(0, 0), problems=(reason,), used=False
             )
         )
 
-    def _likeness(self, name: str, picture: Image.Image) -> list[str]:
-        mine = fingerprint(picture)
-        twin = next((other for other, known in self._fingerprints.items() if known.near(mine)), None)
-        self._fingerprints[name] = mine
-        return [] if twin is None else [f"it is nearly the same as {twin}."]
+    def _duplicate_problems(self, name: str, picture: Image.Image) -> list[str]:
+        own = fingerprint(picture)
+        twin = next((name for name, other in self._fingerprints.items() if other.is_near(own)), None)
+        self._fingerprints[name] = own
+        return [] if twin is None else [f"It is nearly the same as {twin}."]
 
 
 def training_side(settings: TrainingSettings, side: int) -> int:
     """The side of a square of the training area, for a model of this native side. Raises InvalidRequest."""
-    wanted = settings.resolution or side
-    if not side // 4 <= wanted <= 2 * side:
+    resolution = settings.resolution or side
+    if not side // 4 <= resolution <= 2 * side:
         raise InvalidRequest(
-            f"resolution is {wanted}, but for this model it must be from {side // 4} to {2 * side}."
+            f"--resolution must be from {side // 4} to {2 * side} for this model, not {resolution}."
         )
-    return wanted
+    return resolution
 
 
-def bucket(original: tuple[int, int], side: int, multiple: int) -> tuple[int, int]:
-    """The width and height that a picture is trained in: its shape, but never beyond LONGEST to 1."""
+def bucket_size(original: tuple[int, int], side: int, multiple: int) -> tuple[int, int]:
+    """The bucket (width, height) of a picture of this size. Its aspect ratio is at most LONGEST to 1."""
     ratio = min(max(original[0] / original[1], 1 / LONGEST), LONGEST)
-    return nearest(ratio, side, multiple)
+    return nearest_size(ratio, side, multiple)
 
 
-def caption(training: Train, example: Example) -> str:
-    """The picture's own caption or the filled template, either with the trigger in it, in one line."""
+def training_caption(training: Train, example: Example) -> str:
+    """The picture's own caption, or else the template, with the trigger in it, in one line."""
     own = " ".join(example.caption.split())
-    words = own or fill_template(training.template, training.trigger, training.subject)
+    text = own or fill_template(training.template, training.trigger, training.subject)
     word = rf"(?<![\w-]){re.escape(training.trigger)}(?![\w-])"
-    return words if re.search(word, words, re.IGNORECASE) else f"{training.trigger} {words}".strip()
+    return text if re.search(word, text, re.IGNORECASE) else f"{training.trigger} {text}".strip()
 
 
-def held_out(settings: TrainingSettings, pictures: int) -> int:
-    """How many of so many pictures are kept from training, for validation alone."""
-    if pictures <= ALL_TRAIN_UP_TO or not settings.validation:
+def held_out_count(settings: TrainingSettings, pictures: int) -> int:
+    """How many of so many pictures are held out for validation."""
+    if pictures <= NO_HELD_OUT_UP_TO or not settings.validation:
         return 0
     return max(1, round(settings.validation * pictures))
 
 
 def planned_steps(settings: TrainingSettings, pictures: int) -> int:
-    """The optimizer's steps: as many as are said, or as so many epochs of the pictures that train take."""
+    """The optimizer steps: as many as the settings say, or as their epochs of these pictures take."""
     if not settings.epochs:
         return settings.steps
-    shown = settings.epochs * (pictures - held_out(settings, pictures))
-    return max(1, math.ceil(shown / (settings.batch * settings.accumulation)))
+    rows = settings.epochs * (pictures - held_out_count(settings, pictures))
+    return max(1, math.ceil(rows / (settings.batch * settings.accumulation)))
 
 
 def crop_corner(item: Item, rng: np.random.Generator | None) -> tuple[int, int]:
-    """Left and top of a crop, in pixels of the resized picture: anywhere, or in the centre without `rng`."""
+    """Left and top of a crop, in pixels of the resized picture: random, or the centre without `rng`."""
     across, down = (resized - size for resized, size in zip(item.resized, item.size, strict=True))
     if rng is None:
         return across // 2, down // 2
@@ -208,17 +212,17 @@ def crop_corner(item: Item, rng: np.random.Generator | None) -> tuple[int, int]:
 def crop_in_original(item: Item) -> tuple[int, int, int, int]:
     """Left, top, width and height of the centre crop, in pixels of the picture as it is stored."""
     left, top = crop_corner(item, None)
-    across, down = (before / now for before, now in zip(item.original, item.resized, strict=True))
+    across, down = (before / after for before, after in zip(item.original, item.resized, strict=True))
     width, height = item.size
     return round(left * across), round(top * down), round(width * across), round(height * down)
 
 
-def pixels(folder: Path, item: Item, corner: tuple[int, int], *, flip: bool) -> NDArray[np.uint8]:
-    """(height, width, 3) of the item's bucket; mirrored before it is cropped, so that the corner stays true.
+def crop_pixels(folder: Path, item: Item, corner: tuple[int, int], *, flip: bool) -> NDArray[np.uint8]:
+    """A crop (height, width, 3) of the size of the item's bucket. `flip` mirrors the picture before the crop.
 
-    Raises OSError when the file is gone.
+    Raises OSError where the file is gone.
     """
-    picture = opened(folder, item.example.sha256).resize(item.resized, Image.Resampling.LANCZOS)
+    picture = open_picture(folder, item.example.sha256).resize(item.resized, Image.Resampling.LANCZOS)
     if flip:
         picture = ImageOps.mirror(picture)
     (left, top), (width, height) = corner, item.size
@@ -234,36 +238,36 @@ def time_ids(item: Item, corner: tuple[int, int]) -> tuple[int, int, int, int, i
     return item.original[1], item.original[0], top, left, height, width
 
 
-def opened(folder: Path, sha256: Sha256) -> Image.Image:
-    """A stored picture in RGB, what is transparent in it white. Raises what UNREADABLE names."""
+def open_picture(folder: Path, sha256: Sha256) -> Image.Image:
+    """A stored picture in RGB, white where it is transparent. Raises the errors in UNREADABLE."""
     with Image.open(stored_path(folder, sha256), formats=FORMATS) as picture:
         if not picture.has_transparency_data:
             return picture.convert("RGB")
-        clear = picture.convert("RGBA")
-    white = Image.new("RGBA", clear.size, "white")
-    return Image.alpha_composite(white, clear).convert("RGB")
+        transparent = picture.convert("RGBA")
+    white = Image.new("RGBA", transparent.size, "white")
+    return Image.alpha_composite(white, transparent).convert("RGB")
 
 
-def _covering(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """The original's shape, just large enough for the bucket."""
+def _covering_size(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+    """The smallest size of the original's aspect ratio that covers the bucket."""
     scale = max(bucket / side for bucket, side in zip(size, original, strict=True))
     width, height = (max(bucket, round(scale * side)) for bucket, side in zip(size, original, strict=True))
     return width, height
 
 
 def _problems(item: Item, picture: Image.Image) -> list[str]:
-    """What is worth a look, though the picture can be used."""
+    """Problems of a picture that can be used all the same."""
     width, height = item.original
     lost = 1 - math.prod(item.size) / math.prod(item.resized)
     aspect = max(item.original) / min(item.original)
     empty = is_one_colour(picture)
     problems = {
-        f"it is small: its {width}x{height} pixels are enlarged {item.enlarged:.1f} times.": item.enlarged
+        f"It is small. Its {width}x{height} pixels are enlarged {item.enlarged:.1f} times.": item.enlarged
         > 1,
-        f"it loses {lost:.0%} of its area to the crop.": lost > HARD_CROP,
-        f"its shape is odd: it is {aspect:.1f} times as long as it is wide.": aspect > ODD_ASPECT,
-        "it shows hardly more than one colour.": empty,
-        "it is blurred.": not empty and is_blurred(picture, item.resized),
+        f"It loses {lost:.0%} of its area to the crop.": lost > HARD_CROP,
+        f"Its shape is unusual. One side is {aspect:.1f} times as long as the other.": aspect > ODD_ASPECT,
+        "It is almost of one colour.": empty,
+        "It is blurred.": not empty and is_blurred(picture, item.resized),
     }
     return [sentence for sentence, holds in problems.items() if holds]
 
@@ -271,8 +275,8 @@ def _problems(item: Item, picture: Image.Image) -> list[str]:
 def _too_small(item: Item) -> str:
     width, height = item.original
     return (
-        f"it is too small: its {width}x{height} pixels would be enlarged {item.enlarged:.1f} times, "
-        f"but at most {UPSCALE:g} times is allowed."
+        f"It is too small. Its {width}x{height} pixels would be enlarged {item.enlarged:.1f} times. "
+        f"At most {UPSCALE:g} times is allowed."
     )
 
 

@@ -1,4 +1,4 @@
-"""A look at the pictures of a training before any of the GPU is used: the report that people start from."""
+"""The inspection of a training's pictures: the report that people see before they start the training."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -8,20 +8,20 @@ from PIL import Image
 
 from engine.messages import Inspect, Inspected, JobId, PictureNote, Sha256
 from engine.training.contact_sheet import Grid, contact_sheet, thumbnail
-from engine.training.dataset import Examiner, Item, planned_steps
-from engine.training.optimizers import odd_rate
-from engine.vision.safety import Flags
+from engine.training.dataset import Item, PictureInspector, planned_steps
+from engine.training.optimizers import rate_warning
+from engine.vision.safety import FlagCheck
 
 
 class Inspection:
-    """One picture a step, then the report.
+    """Checks one picture a step, then returns the report.
 
-    `side` is the model's native side in pixels, `rate` tells the seconds of training that a picture of a
-    (width, height) takes here. Raises InvalidRequest when this model has no such resolution.
+    side: the model's native side in pixels. rate: returns the seconds of training for a picture of a (width,
+    height). Raises InvalidRequest where the model cannot be trained at the resolution.
     """
 
-    kind = "looking"
-    untold: tuple[Sha256, ...] = ()  # it puts nothing into the store
+    kind = "inspection"
+    unreported: tuple[Sha256, ...] = ()  # it puts nothing into the store
 
     def __init__(
         self,
@@ -29,10 +29,10 @@ class Inspection:
         folder: Path,
         side: int,
         rate: Callable[[tuple[int, int]], float],
-        flags: Flags | None = None,
+        flags: FlagCheck | None = None,
     ) -> None:
         self._training = request.training
-        self._examiner = Examiner(request.training, folder, side, flags)
+        self._inspector = PictureInspector(request.training, folder, side, flags)
         self._rate = rate
         self._grid = Grid.of(len(request.training.examples))
         self._thumbnails: dict[Sha256, Image.Image] = {}
@@ -42,30 +42,30 @@ class Inspection:
         return self._training.job
 
     def step(self) -> Inspected | None:
-        """Look at the next picture; once all are seen, tell what they would become."""
-        if self._examiner.done:
-            return self._inspected()
-        example = self._training.examples[len(self._examiner.notes)]
-        picture = self._examiner.step()
+        """Check the next picture. Returns the report once all are checked."""
+        if self._inspector.done:
+            return self._report()
+        example = self._training.examples[len(self._inspector.notes)]
+        picture = self._inspector.step()
         if picture is not None:
             self._thumbnails[example.sha256] = thumbnail(picture, self._grid.cell)
         return None
 
-    def _inspected(self) -> Inspected:
-        settings, items = self._training.settings, self._examiner.items
-        notes = tuple(self._examiner.notes)
+    def _report(self) -> Inspected:
+        settings, items = self._training.settings, self._inspector.items
+        notes = tuple(self._inspector.notes)
         steps = planned_steps(settings, len(items)) if items else 0
         return Inspected(
             job=self.job,
             sheet=self._sheet(notes),
             notes=notes,
-            problems=(*self._examiner.problems, *filter(None, [odd_rate(settings)])),
+            problems=(*self._inspector.problems, *filter(None, [rate_warning(settings)])),
             steps=steps,
             seconds=steps * settings.batch * settings.accumulation * self._seconds(items),
         )
 
     def _seconds(self, items: list[Item]) -> float:
-        """Of one picture in training; buckets have nearly the same area, so the usual one speaks for all."""
+        """Seconds of training for one picture: of the commonest bucket, as all have nearly the same area."""
         sizes = Counter(item.size for item in items)
         return self._rate(sizes.most_common(1)[0][0]) if sizes else 0.0
 

@@ -1,4 +1,4 @@
-"""What a training minimizes: the squared error of the UNet's prediction on noised latents, weighted.
+"""The loss of a training: the weighted squared error of the UNet's prediction on noised latents.
 
 Pure functions of tensors; `alphas_cumprod` is the model's own schedule, (trained timesteps,) float.
 """
@@ -10,15 +10,15 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-Predicts = Literal["epsilon", "v_prediction"]
+PredictionType = Literal["epsilon", "v_prediction"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """A micro-batch as the UNet sees it, and what it should answer.
+    """A micro-batch: the UNet's inputs and the target of its prediction.
 
-    noisy and target: (B, C, h, w) float32; timesteps: (B,) int64; weights: (B,) of the squared errors;
-    time_ids: (B, 6); captions: B of them, "" for no words at all.
+    noisy, target: (B, C, h, w) float32. timesteps: (B,) int64. weights: (B,) of the squared errors. time_ids:
+    (B, 6). captions: B of them, "" for none.
     """
 
     noisy: Tensor
@@ -31,45 +31,45 @@ class Rows:
     def __len__(self) -> int:
         return len(self.captions)
 
-    def beside(self, other: "Rows", weight: float) -> "Rows":
-        """Both in one forward, with the same gradients as in two whose errors count 1 and `weight` times.
+    def concatenate(self, other: "Rows", weight: float) -> "Rows":
+        """Both in one batch, with the same gradients as in two whose losses have the weights 1 and `weight`.
 
-        other: of the same (C, h, w); any number of rows.
+        other: any number of rows of the same (C, h, w).
         """
         rows = len(self) + len(other)
-        ours, theirs = rows / len(self), weight * rows / len(other)
+        own_factor, other_factor = rows / len(self), weight * rows / len(other)
         return Rows(
             noisy=torch.cat([self.noisy, other.noisy]),
             target=torch.cat([self.target, other.target]),
             timesteps=torch.cat([self.timesteps, other.timesteps]),
-            weights=torch.cat([self.weights * ours, other.weights * theirs]),
+            weights=torch.cat([self.weights * own_factor, other.weights * other_factor]),
             time_ids=torch.cat([self.time_ids, other.time_ids]),
             captions=self.captions + other.captions,
         )
 
-    def told(self, captions: Sequence[str], target: Tensor) -> "Rows":
-        """The same rows under other words, with another answer."""
+    def with_captions(self, captions: Sequence[str], target: Tensor) -> "Rows":
+        """The same rows with other captions and another target."""
         return replace(self, captions=tuple(captions), target=target)
 
 
-def prediction_type(scheduler: Any) -> Predicts:
-    """What the model was taught to predict."""
+def prediction_type(scheduler: Any) -> PredictionType:
+    """What the model predicts: the noise (epsilon) or v. Raises ValueError for anything else."""
     predicts: str = scheduler.config.prediction_type
     if predicts not in ("epsilon", "v_prediction"):
-        raise ValueError(f"training a model that predicts {predicts} is not known")
+        raise ValueError(f"a model that predicts {predicts} cannot be trained")
     return "v_prediction" if predicts == "v_prediction" else "epsilon"
 
 
-def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """sqrt(a) x + sqrt(1 - a) noise (Ho et al. 2020, arXiv 2006.11239, eq. 4); latents: (B, C, h, w)."""
+def add_noise(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """sqrt(a) x + sqrt(1 - a) noise of latents x (B, C, h, w) (Ho et al. 2020, arXiv 2006.11239, eq. 4)."""
     alpha = alphas_cumprod[timesteps].view(-1, 1, 1, 1)
     return alpha.sqrt() * latents + (1 - alpha).sqrt() * noise
 
 
-def target(
-    latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor, predicts: Predicts
+def prediction_target(
+    latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor, predicts: PredictionType
 ) -> Tensor:
-    """What the UNet should answer: the noise, or v = sqrt(a) noise - sqrt(1 - a) x (Salimans and Ho 2022,
+    """The target (B, C, h, w): the noise, or v = sqrt(a) noise - sqrt(1 - a) x (Salimans and Ho 2022,
     arXiv 2202.00512, section 4)."""
     if predicts == "epsilon":
         return noise
@@ -77,11 +77,11 @@ def target(
     return alpha.sqrt() * noise - (1 - alpha).sqrt() * latents
 
 
-def snr_weights(timesteps: Tensor, alphas_cumprod: Tensor, gamma: float, predicts: Predicts) -> Tensor:
+def snr_weights(timesteps: Tensor, alphas_cumprod: Tensor, gamma: float, predicts: PredictionType) -> Tensor:
     """Min-SNR loss weights (Hang et al. 2023, arXiv 2303.09556, eq. 5 and its form for v), (B,).
 
-    min(SNR, gamma) is divided by SNR where noise is predicted, by SNR + 1 where v is. A gamma of 0 is off:
-    all weights are 1.
+    min(SNR, gamma) is divided by SNR where the noise is predicted, by SNR + 1 where v is. With gamma 0 all
+    weights are 1.
     """
     alpha = alphas_cumprod[timesteps]
     if not gamma:
@@ -92,7 +92,7 @@ def snr_weights(timesteps: Tensor, alphas_cumprod: Tensor, gamma: float, predict
     return snr.clamp(max=gamma) / (snr + 1)
 
 
-def errors(predicted: Tensor, rows: Rows) -> Tensor:
-    """The mean squared error of each row, weighted, (B,)."""
+def weighted_errors(predicted: Tensor, rows: Rows) -> Tensor:
+    """The weighted mean squared error of each row, (B,)."""
     squared = (predicted - rows.target).square().flatten(1).mean(dim=1)
     return squared * rows.weights

@@ -1,6 +1,6 @@
-"""Random numbers of a training: each draw is a function of the seed, of what it is for, and of its number.
+"""Random numbers of a training: each draw depends on the seed, its purpose and its number alone.
 
-So a run that stops and goes on draws what it would have drawn, whatever is painted in between.
+So a training that is interrupted and resumed has the same random numbers as one that is not.
 """
 
 import hashlib
@@ -8,12 +8,12 @@ import hashlib
 import torch
 
 
-def seed_of(seed: int, purpose: str, number: int) -> int:
-    """A seed of 63 bits for one draw."""
+def derive_seed(seed: int, purpose: str, number: int) -> int:
+    """A 63-bit seed for one draw."""
     digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def draw(seed: int, purpose: str, number: int = 0) -> torch.Generator:
-    """The source of one draw, on the CPU: a seed means the same everywhere."""
-    return torch.Generator().manual_seed(seed_of(seed, purpose, number))
+def make_generator(seed: int, purpose: str, number: int = 0) -> torch.Generator:
+    """The generator of one draw, on the CPU, so that a seed means the same on any device."""
+    return torch.Generator().manual_seed(derive_seed(seed, purpose, number))

@@ -1,4 +1,4 @@
-"""The course of a training: how far it is, what it lost and saved on the way, and what was lowered for it."""
+"""The run state of a training: its step, losses, checkpoints, notes and lowered settings."""
 
 import math
 from collections.abc import Mapping
@@ -10,17 +10,16 @@ import torch
 from engine.messages import InvalidRequest, Prior, Train, TrainingSettings
 from engine.training.validation import Checkpoint
 
-CHECKPOINTS = 10  # about so many, unless it is said how often
-SMOOTHING = 0.95  # of the loss that people see, from step to step
+CHECKPOINTS = 10  # about so many, unless `every` is set
+SMOOTHING = 0.95  # of the exponential moving average of the loss that people see
 
 
 @dataclass
-class Course:
-    """Everything that a training knows of itself beside what it learns.
+class RunState:
+    """Everything that a training must remember besides its adapter and optimizer.
 
-    `settings` are the request's, with what had to be lowered for want of memory; `together` says whether
-    there is enough for a batch and its class in one forward. `began` is in seconds since 1970. `losses` has
-    one of each optimizer step.
+    `settings` are the request's, lowered where memory ran out. `together`: whether a batch and its class fit
+    into one forward. `began`: seconds since 1970. `seconds`: engine time. `losses`: of each optimizer step.
     """
 
     settings: TrainingSettings
@@ -31,7 +30,7 @@ class Course:
     seconds: float = 0.0
     losses: list[float] = field(default_factory=list)
     smoothed: float | None = None
-    untaught: float = math.inf  # loss of the model as it was, on what validates
+    untaught: float = math.inf  # the validation loss of the model without the LoRA
     checkpoints: list[Checkpoint] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -42,52 +41,52 @@ class Course:
 
     @property
     def due(self) -> bool:
-        """Whether a checkpoint belongs here."""
+        """Whether this step has a checkpoint."""
         return self.step % self.every == 0 or self.step == self.steps
 
     @property
     def saved(self) -> int:
-        """The step of the last checkpoint, 0 when there is none."""
+        """The step of the last checkpoint, 0 where there is none."""
         return self.checkpoints[-1].step if self.checkpoints else 0
 
-    def took(self, loss: float) -> None:
-        """An optimizer step is done, whose pictures had this error."""
+    def record_step(self, loss: float) -> None:
+        """Note that an optimizer step with this loss is done."""
         self.step += 1
         self.losses.append(loss)
-        known = loss if self.smoothed is None else self.smoothed
-        self.smoothed = SMOOTHING * known + (1 - SMOOTHING) * loss
+        average = loss if self.smoothed is None else self.smoothed
+        self.smoothed = SMOOTHING * average + (1 - SMOOTHING) * loss
 
-    def need_less(self) -> None:
-        """After a step ran out of memory: the class by itself, then smaller batches, more of them to a step,
-        then checkpointing.
+    def reduce_memory(self) -> None:
+        """Lower the settings after a step ran out of memory: the class in a forward of its own, then smaller
+        batches and more accumulation, then gradient checkpointing.
 
-        Raises InvalidRequest when neither is left.
+        Raises InvalidRequest where nothing is left to lower.
         """
         settings = self.settings
         if self.together and settings.class_prior is not Prior.NONE:
             self.together = False
-            self._lowered("the class is learned after each batch and no longer with it")
+            self._note_lowered("the class is trained in batches of its own")
         elif settings.batch > 1:
             part = next(part for part in range(2, settings.batch + 1) if settings.batch % part == 0)
             batch, accumulation = settings.batch // part, settings.accumulation * part
             self.settings = replace(settings, batch=batch, accumulation=min(accumulation, 64))
-            self._lowered(f"the batch was lowered to {batch}, {accumulation} of them to a step")
+            self._note_lowered(f"--batch was lowered to {batch} and --accumulation raised to {accumulation}")
         elif not settings.checkpointing:
             self.settings = replace(settings, checkpointing=True)
-            self._lowered("gradient checkpointing was turned on")
+            self._note_lowered("gradient checkpointing was turned on")
         else:
             raise InvalidRequest(
-                "the training does not fit in the memory here: lower the resolution or the rank, "
-                "or train fewer targets."
+                "The training does not fit in the memory here. Lower --resolution or --rank, or train fewer "
+                "layers."
             )
 
-    def _lowered(self, what: str) -> None:
-        self.notes.append(f"Memory was short at step {self.step}, so {what}.")
+    def _note_lowered(self, change: str) -> None:
+        self.notes.append(f"Memory ran out at step {self.step}, so {change}.")
 
-    def state(self, request: Train) -> dict[str, Any]:
-        """For `resumed`, after all that `request` asks is done up to here."""
+    def to_state(self, request: Train) -> dict[str, Any]:
+        """The state as plain values, for `restore_run_state`."""
         return {
-            "training": _marks(request),
+            "training": _identity(request),
             "batch": self.settings.batch,
             "accumulation": self.settings.accumulation,
             "checkpointing": self.settings.checkpointing,
@@ -99,17 +98,17 @@ class Course:
             "losses": torch.tensor(self.losses, dtype=torch.float64),
             "smoothed": self.smoothed,
             "untaught": self.untaught,
-            "checkpoints": [asdict(one) for one in self.checkpoints],
+            "checkpoints": [asdict(checkpoint) for checkpoint in self.checkpoints],
             "notes": self.notes,
         }
 
 
-def resumed(state: Mapping[str, Any], request: Train) -> Course:
-    """The course to go on with. Raises InvalidRequest when the state is another training's."""
-    if state["training"] != _marks(request):
-        raise InvalidRequest("the saved state belongs to another training: start this one anew.")
+def restore_run_state(state: Mapping[str, Any], request: Train) -> RunState:
+    """The run state of these values. Raises InvalidRequest where they are of another training."""
+    if state["training"] != _identity(request):
+        raise InvalidRequest("The saved state is of another training. Start this one again.")
     lowered = {name: state[name] for name in ("batch", "accumulation", "checkpointing")}
-    return Course(
+    return RunState(
         settings=replace(request.settings, **lowered),
         steps=state["steps"],
         began=state["began"],
@@ -119,12 +118,12 @@ def resumed(state: Mapping[str, Any], request: Train) -> Course:
         losses=state["losses"].tolist(),
         smoothed=state["smoothed"],
         untaught=state.get("untaught", math.inf),
-        checkpoints=[Checkpoint(**one) for one in state["checkpoints"]],
+        checkpoints=[Checkpoint(**fields) for fields in state["checkpoints"]],
         notes=list(state["notes"]),
     )
 
 
-def _marks(request: Train) -> str:
-    """What two runs of one training have in common, and no two trainings."""
-    words = (request.trigger, request.subject, request.template, request.prompts)
-    return repr((request.settings, request.examples, words))
+def _identity(request: Train) -> str:
+    """A text that is equal for two runs of the same training, and different for two trainings."""
+    texts = (request.trigger, request.subject, request.template, request.prompts)
+    return repr((request.settings, request.examples, texts))

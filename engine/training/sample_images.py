@@ -1,4 +1,4 @@
-"""Pictures that a training paints by the way: samples of what it has learned, and pictures of its class."""
+"""Pictures that a training paints: samples at its checkpoints, and pictures of its class."""
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 
@@ -9,21 +9,21 @@ from engine.sdxl.latent_decoder import BrokenPicture, decode
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.painting import Painting, Stage, predict
-from engine.sdxl.png_file import Recipe, png
-from engine.sdxl.prompts import Reader
+from engine.sdxl.png_file import Recipe, encode_png
+from engine.sdxl.prompts import PromptEncoder
 
 STEPS = 20
 GUIDANCE = 5.0
-AT_ONCE = 4  # pictures in a forward
-ANYTHING = "a picture"  # what is painted of a class without a word
+LARGEST_BATCH = 4  # pictures in a forward
+FALLBACK_PROMPT = "a picture"  # in place of an empty prompt
 
 
-def asked(job: JobId, prompts: Sequence[str], first_seed: int, size: Size) -> list[Paint]:
-    """A request for one picture of each prompt, with seeds one after another."""
+def sample_requests(job: JobId, prompts: Sequence[str], first_seed: int, size: Size) -> list[Paint]:
+    """A request for one picture of each prompt, with consecutive seeds."""
     return [
         Paint(
             job=job,
-            prompt=prompt or ANYTHING,
+            prompt=prompt or FALLBACK_PROMPT,
             seed=first_seed + number,
             steps=STEPS,
             guidance_scale=GUIDANCE,
@@ -33,46 +33,51 @@ def asked(job: JobId, prompts: Sequence[str], first_seed: int, size: Size) -> li
     ]
 
 
-def rehearsed(
-    model: Model, requests: Sequence[Paint], use: Callable[[], None], tokens: Sequence[TokenVectors] = ()
+def paint_samples(
+    model: Model, requests: Sequence[Paint], activate: Callable[[], None], tokens: Sequence[TokenVectors] = ()
 ) -> Generator[None, None, list[Painting]]:
-    """Denoise these requests, all of one size, a forward a step; `use` says what counts in the model.
+    """Denoise these requests, all of one size, one forward a step.
 
-    Returns the paintings, not yet decoded.
+    activate: called before each forward to activate the adapters. Returns the paintings, not decoded yet.
     """
-    reader = Reader(model.base)  # it remembers nothing: what it reads holds for this moment's adapter only
+    encoder = PromptEncoder(
+        model.base
+    )  # it remembers nothing: what it reads holds for this moment's adapter only
     paintings = []
     for request in requests:
         if not isinstance(request.size, Size):
-            raise TypeError("a rehearsal has its size in pixels")
+            raise TypeError("a sample needs a size in pixels")
         painting = Painting(request, request.seed, 0, request.size, model)
-        use()
-        painting.begin(reader, None, tokens)
+        activate()
+        painting.begin(encoder, None, tokens)
         paintings.append(painting)
         yield
     while waiting := [painting for painting in paintings if painting.stage is Stage.BASE]:
-        together = [painting for painting in waiting if painting.key == waiting[0].key][:AT_ONCE]
-        use()
-        for painting, (question, answer) in zip(together, predict(model.base.unet, together), strict=True):
-            painting.answer(question, answer)
+        batch = [painting for painting in waiting if painting.batch_key == waiting[0].batch_key][
+            :LARGEST_BATCH
+        ]
+        activate()
+        predictions = predict(model.base.unet, batch)
+        for painting, (model_input, predicted) in zip(batch, predictions, strict=True):
+            painting.apply_prediction(model_input, predicted)
         yield
     return paintings
 
 
-def shown(model: Model, painting: Painting) -> bytes:
-    """The picture as a PNG; a black one when nothing can be seen of it, so that samples keep their places."""
+def encode_sample(model: Model, painting: Painting) -> bytes:
+    """The picture as a PNG, a black one where it is empty, so that samples keep their order."""
     try:
-        return seen(model, painting)
+        return decode_sample(model, painting)
     except BrokenPicture:
-        return _png(model, painting, Image.new("RGB", (painting.size.width, painting.size.height)), {})
+        return _encode_png(model, painting, Image.new("RGB", (painting.size.width, painting.size.height)), {})
 
 
-def seen(model: Model, painting: Painting, hashes: Mapping[Sha256, str] | None = None) -> bytes:
-    """The picture as a PNG. Raises BrokenPicture when nothing can be seen of it."""
-    return _png(model, painting, decode(model.base.vae, painting.latents), hashes or {})
+def decode_sample(model: Model, painting: Painting, hashes: Mapping[Sha256, str] | None = None) -> bytes:
+    """The picture as a PNG. Raises BrokenPicture where it is empty."""
+    return _encode_png(model, painting, decode(model.base.vae, painting.latents), hashes or {})
 
 
-def _png(model: Model, painting: Painting, image: Image.Image, hashes: Mapping[Sha256, str]) -> bytes:
+def _encode_png(model: Model, painting: Painting, image: Image.Image, hashes: Mapping[Sha256, str]) -> bytes:
     recipe = Recipe(
         request=painting.request,
         seed=painting.seed,
@@ -80,4 +85,4 @@ def _png(model: Model, painting: Painting, image: Image.Image, hashes: Mapping[S
         model=model.name,
         lora_hashes=hashes,
     )
-    return png(image, recipe)
+    return encode_png(image, recipe)

@@ -1,6 +1,6 @@
-"""The state of a training as one file: nested plain values and tensors, as safetensors with JSON beside.
+"""The file of a training's state: nested plain values and tensors, as safetensors with JSON metadata.
 
-Reading it runs no code. Tensors keep their bits, numbers theirs.
+Reading it runs no code. Tensors and numbers are kept exactly.
 """
 
 import json
@@ -18,43 +18,43 @@ class BrokenState(Exception):
     """The file is not the state of a training."""
 
 
-def packed(state: Any) -> bytes:
-    """The state as a file: dicts, lists, tuples, texts, numbers, None and tensors, within each other."""
+def pack_state(state: Any) -> bytes:
+    """The file of a state of nested dicts, lists, tuples, strings, numbers, None and tensors."""
     tensors: dict[str, Tensor] = {}
-    told = _plain(state, tensors)
-    return save(tensors, metadata={"state": json.dumps(told)})
+    values = _to_json(state, tensors)
+    return save(tensors, metadata={"state": json.dumps(values)})
 
 
-def unpacked(content: bytes) -> Any:
-    """The state that was packed, its tensors on the CPU; tuples come back as lists. Raises BrokenState."""
+def unpack_state(content: bytes) -> Any:
+    """The state in this file, with tensors on the CPU and tuples as lists. Raises BrokenState."""
     try:
         length = int.from_bytes(content[:8], "little")
         header = json.loads(content[8 : 8 + length])
-        return _whole(json.loads(header["__metadata__"]["state"]), load(content))
+        return _from_json(json.loads(header["__metadata__"]["state"]), load(content))
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise BrokenState("this is not the state of a training") from error
 
 
-def _plain(value: Any, tensors: dict[str, Tensor]) -> Any:
+def _to_json(value: Any, tensors: dict[str, Tensor]) -> Any:
     match value:
         case Tensor():
             name = str(len(tensors))
             tensors[name] = value.detach().to("cpu", copy=True).contiguous()
             return {TENSOR: name}
         case Mapping():
-            return {PAIRS: [[_plain(key, tensors), _plain(one, tensors)] for key, one in value.items()]}
+            return {PAIRS: [[_to_json(key, tensors), _to_json(item, tensors)] for key, item in value.items()]}
         case list() | tuple():
-            return {ROW: [_plain(one, tensors) for one in value]}
+            return {ROW: [_to_json(item, tensors) for item in value]}
         case None | bool() | int() | float() | str():
             return value
     raise TypeError(f"a state holds no {type(value).__name__}")
 
 
-def _whole(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _from_json(value: Any, tensors: Mapping[str, Tensor]) -> Any:
     if not isinstance(value, dict):
         return value
     if TENSOR in value:
         return tensors[value[TENSOR]]
     if PAIRS in value:
-        return {_whole(key, tensors): _whole(one, tensors) for key, one in value[PAIRS]}
-    return [_whole(one, tensors) for one in value[ROW]]
+        return {_from_json(key, tensors): _from_json(item, tensors) for key, item in value[PAIRS]}
+    return [_from_json(item, tensors) for item in value[ROW]]

@@ -1,7 +1,7 @@
-"""The learner: an adapter in training, its new tokens if it has any, and what optimizes them.
+"""The trainer: an adapter in training and its new tokens, with their optimizer and forward and backward pass.
 
-One micro-batch at a time goes forward and backward; an optimizer step ends a few of them. All its randomness
-(dropout) is a function of the micro-batch's number.
+One micro-batch at a time goes forward and backward, and an optimizer step follows a few of them. All its
+randomness (dropout) depends on the seed and the micro-batch's number.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,48 +11,48 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.lora.adapter_export import adapter_file, check_saved
+from engine.lora.adapter_export import encode_adapter, verify_file
 from engine.lora.adapter_file import LowRank
 from engine.lora.adapters import Adapters
 from engine.lora.key_names import Component, Place
 from engine.messages import InvalidRequest, Train, TrainingPrecision
 from engine.sdxl.model import PRECISIONS, Model
-from engine.sdxl.new_tokens import TokenVectors, initial_tokens, speaks
-from engine.sdxl.prompts import Embedding, Reader, together
-from engine.training.loss import Rows, errors
-from engine.training.optimizers import Group, optimizer, rate_factor
-from engine.training.rng import seed_of
+from engine.sdxl.new_tokens import TokenVectors, has_new_token, initial_tokens
+from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
+from engine.training.loss import Rows, weighted_errors
+from engine.training.optimizers import Group, make_optimizer, rate_factor
+from engine.training.rng import derive_seed
 
-NAME = "in-training"  # among PEFT's adapters, which else are named by their hash
+NAME = "in-training"  # among PEFT's adapters, whose other names are hashes
 
 
-class Learner:
-    """What is learned by a training of so many optimizer steps; `close` takes it off the device."""
+class Trainer:
+    """The trainable part of a training of so many optimizer steps. `close` removes it from the device."""
 
     def __init__(self, request: Train, model: Model, adapters: Adapters, steps: int) -> None:
-        """Raises InvalidRequest when the model cannot be trained so."""
+        """Raises InvalidRequest where the model cannot be trained with these settings."""
         settings = self._settings = request.settings
         self._model = model
         self._adapters = adapters
         self._steps = steps
-        self._reader = Reader(model.base)
-        self._known: dict[str, Embedding] = {}
-        self._precision = precision(settings.precision, model)
-        self.tokens = first_tokens(request, model)
-        places = adapters.targets(settings)
-        begun = adapters.begin(
+        self._prompt_encoder = PromptEncoder(model.base)
+        self._embeddings: dict[str, Embedding] = {}
+        self._precision = resolve_training_precision(settings.precision, model)
+        self.tokens = initial_trigger_tokens(request, model)
+        places = adapters.target_ranks(settings)
+        parameters = adapters.begin_training(
             NAME,
             places,
             alpha=settings.alpha,
             dropout=settings.dropout,
             dora=settings.dora,
-            seed=seed_of(settings.seed, "adapter", 0),
+            seed=derive_seed(settings.seed, "adapter", 0),
             precision=self._precision,
         )
-        groups = self._groups(begun)
+        groups = self._groups(parameters)
         self._parameters = [parameter for group in groups for parameter in group.parameters]
         try:
-            self._optimizer = optimizer(settings, groups)
+            self._optimizer = make_optimizer(settings, groups)
         except InvalidRequest:
             self.close()
             raise
@@ -61,19 +61,19 @@ class Learner:
             model.device.type, init_scale=2.0**12, enabled=self._precision is torch.float16
         )
 
-    def _groups(self, begun: Mapping[Component, Sequence[Tensor]]) -> list[Group]:
-        """The UNet's, the text encoders' and the tokens' parameters with their learning rates."""
+    def _groups(self, parameters: Mapping[Component, Sequence[Tensor]]) -> list[Group]:
+        """The parameters of the UNet, the text encoders and the new tokens, with their learning rates."""
         settings = self._settings
-        text = [*begun["text_encoder"], *begun["text_encoder_2"]]
+        text = [*parameters["text_encoder"], *parameters["text_encoder_2"]]
         return [
-            Group(parameters=begun["unet"], rate=settings.learning_rate, decay=settings.weight_decay),
+            Group(parameters=parameters["unet"], rate=settings.learning_rate, decay=settings.weight_decay),
             Group(parameters=text, rate=settings.text_learning_rate, decay=settings.weight_decay),
             Group(parameters=self._vectors, rate=settings.token_learning_rate, decay=0.0),
         ]
 
     @property
     def _vectors(self) -> list[Tensor]:
-        return [vector for one in self.tokens for vector in (one.first, one.second)]
+        return [vector for token in self.tokens for vector in (token.first, token.second)]
 
     def begin_step(self, step: int) -> None:
         """Set the learning rates of this optimizer step, and freeze the tokens at the pivot."""
@@ -86,126 +86,130 @@ class Learner:
                 vector.grad = None
 
     def backward(self, rows: Rows, number: int, weight: float, own: int | None = None) -> Tensor:
-        """One micro-batch forward and backward, its gradients added `weight` times.
+        """Run a micro-batch forward and backward, and add its gradients, `weight` times.
 
-        Returns what the first `own` rows, or all, add to the mean error: one number.
+        Returns the part of the mean loss, a scalar, that its first `own` rows have, or all.
         """
         dropout = self._settings.dropout > 0
-        drawing = self._drawing(number) if dropout else nullcontext()
-        with drawing, torch.enable_grad(), self._adapters.learning(NAME, dropout=dropout):
-            told = errors(self._predicted(rows), rows)
-            self._scaler.scale(told.mean() * weight).backward()  # type: ignore[no-untyped-call]
-        return told.detach()[:own].sum() / len(rows)
+        seeded = self._seed_dropout(number) if dropout else nullcontext()
+        with seeded, torch.enable_grad(), self._adapters.training_pass(NAME, dropout=dropout):
+            losses = weighted_errors(self._predict(rows), rows)
+            self._scaler.scale(losses.mean() * weight).backward()  # type: ignore[no-untyped-call]
+        return losses.detach()[:own].sum() / len(rows)
 
     @contextmanager
-    def _drawing(self, number: int) -> Iterator[None]:
-        """Within, random numbers are those of this micro-batch; others go on as if none had been drawn."""
+    def _seed_dropout(self, number: int) -> Iterator[None]:
+        """A context with the random numbers of this micro-batch, which restores the global generator."""
         devices = [self._model.device] if self._model.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            torch.manual_seed(seed_of(self._settings.seed, "dropout", number))
+            torch.manual_seed(derive_seed(self._settings.seed, "dropout", number))
             yield
 
     def end_step(self) -> None:
-        """Let the optimizer take the gradients that have come together."""
+        """Take an optimizer step with the accumulated gradients."""
         self._scaler.unscale_(self._optimizer)
         if self._settings.clipping:
             nn.utils.clip_grad_norm_(self._parameters, self._settings.clipping)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        self.forget()
+        self.zero_gradients()
 
-    def forget(self) -> None:
-        """Drop the gradients: of a step that ended, or that ran out of memory."""
+    def zero_gradients(self) -> None:
+        """Drop the gradients, after a step that ended or ran out of memory."""
         self._optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
-    def taught(self, rows: Rows) -> Tensor:
-        """What the model answers with the adapter as it is now, without learning from them."""
-        self.use()
-        return self._predicted(rows)
+    def predict_with_adapter(self, rows: Rows) -> Tensor:
+        """The model's outputs (B, C, h, w) with the adapter as it is now."""
+        self.activate_adapter()
+        return self._predict(rows)
 
     @torch.no_grad()
-    def untaught(self, rows: Rows) -> Tensor:
-        """What the model would answer without the adapter."""
-        self.rest()
-        return self._predicted(rows)
+    def predict_without_adapter(self, rows: Rows) -> Tensor:
+        """The model's outputs (B, C, h, w) without the adapter."""
+        self.deactivate_adapter()
+        return self._predict(rows)
 
-    def rest(self) -> None:
-        """Let no adapter count."""
+    def deactivate_adapter(self) -> None:
+        """Deactivate all adapters."""
         self._adapters.activate(())
 
-    def use(self) -> None:
-        """Let the adapter count, without dropout, in whatever comes next."""
-        self._adapters.learn(NAME)
+    def activate_adapter(self) -> None:
+        """Activate the adapter, without dropout."""
+        self._adapters.activate_training(NAME)
 
-    def _predicted(self, rows: Rows) -> Tensor:
+    def _predict(self, rows: Rows) -> Tensor:
         device = self._model.device
         with torch.autocast(device.type, self._precision, enabled=self._precision is not torch.float32):
-            words = self._words(rows.captions)
+            embedding = self._embed_captions(rows.captions)
             predicted: Tensor = self._model.base.unet(
                 rows.noisy.to(self._model.precision),
                 rows.timesteps,
-                encoder_hidden_states=words.hidden,
+                encoder_hidden_states=embedding.hidden,
                 added_cond_kwargs={
-                    "text_embeds": words.pooled,
-                    "time_ids": rows.time_ids.to(words.hidden.dtype),
+                    "text_embeds": embedding.pooled,
+                    "time_ids": rows.time_ids.to(embedding.hidden.dtype),
                 },
                 return_dict=False,
             )[0]
         return predicted.float()
 
-    def _words(self, captions: Sequence[str]) -> Embedding:
-        """The captions as the UNet sees them; what is not about to change is read once and remembered."""
-        told = dict.fromkeys(captions)
-        changing = [caption for caption in told if self._changes(caption)]
-        read = dict(zip(changing, self._read(changing).apart(), strict=True)) if changing else {}
-        for caption in told.keys() - read.keys() - self._known.keys():
+    def _embed_captions(self, captions: Sequence[str]) -> Embedding:
+        """The embeddings of captions. Those that training does not change are encoded once and cached."""
+        unique = dict.fromkeys(captions)
+        trained = [caption for caption in unique if self._is_trained_caption(caption)]
+        fresh = dict(zip(trained, self._encode_captions(trained).split(), strict=True)) if trained else {}
+        for caption in unique.keys() - fresh.keys() - self._embeddings.keys():
             with torch.no_grad():
-                self._known[caption] = self._read([caption])
-        return together([read.get(caption) or self._known[caption] for caption in captions])
+                self._embeddings[caption] = self._encode_captions([caption])
+        return concatenate_embeddings(
+            [fresh.get(caption) or self._embeddings[caption] for caption in captions]
+        )
 
-    def _changes(self, caption: str) -> bool:
-        """Whether what the text encoders say of it changes from step to step."""
+    def _is_trained_caption(self, caption: str) -> bool:
+        """Whether its embedding changes from step to step."""
         settings = self._settings
         if settings.text_encoder or settings.text_encoder_2:
             return True
-        learning = any(vector.requires_grad for vector in self._vectors)
-        return learning and speaks(self._model.base.tokenizer, caption, self.tokens)
+        trains_tokens = any(vector.requires_grad for vector in self._vectors)
+        return trains_tokens and has_new_token(self._model.base.tokenizer, caption, self.tokens)
 
-    def _read(self, captions: Sequence[str]) -> Embedding:
-        words = self._reader.encode(captions, self.tokens)
-        if not self._reader.zero_for_empty or all(captions):
-            return words
-        said = torch.tensor([bool(caption) for caption in captions], device=words.hidden.device)
-        return Embedding(hidden=words.hidden * said.view(-1, 1, 1), pooled=words.pooled * said.view(-1, 1))
+    def _encode_captions(self, captions: Sequence[str]) -> Embedding:
+        texts = self._prompt_encoder.encode_texts(captions, self.tokens)
+        if not self._prompt_encoder.zero_for_empty or all(captions):
+            return texts
+        is_text = torch.tensor([bool(caption) for caption in captions], device=texts.hidden.device)
+        return Embedding(
+            hidden=texts.hidden * is_text.view(-1, 1, 1), pooled=texts.pooled * is_text.view(-1, 1)
+        )
 
-    def learned(self) -> dict[Place, LowRank]:
-        """The adapter as it is now: copies on the CPU, float32."""
-        return self._adapters.learned(NAME)
+    def trained_changes(self) -> dict[Place, LowRank]:
+        """The adapter's changes as they are now: copies on the CPU, float32."""
+        return self._adapters.trained_changes(NAME)
 
-    def file(self, metadata: Mapping[str, str]) -> bytes:
-        """The adapter's file, read again and compared with what is in training. Raises WronglySaved."""
+    def encode_file(self, metadata: Mapping[str, str]) -> bytes:
+        """The adapter's file, compared with the adapter in training. Raises WronglySaved."""
         tokens = self.tokens[0] if self.tokens else None
-        content = adapter_file(self.learned(), tokens, self._adapters.names, metadata=metadata)
-        check_saved(content, self._adapters, NAME, tokens, self._model.base)
+        content = encode_adapter(self.trained_changes(), tokens, self._adapters.names, metadata=metadata)
+        verify_file(content, self._adapters, NAME, tokens, self._model.base)
         return content
 
-    def state(self) -> dict[str, Any]:
-        """All that the next step depends on, for `restore`."""
+    def to_state(self) -> dict[str, Any]:
+        """Everything that the next step depends on, as plain values, for `restore_training`."""
         return {
             "adapter": [
                 [str(place), change.down, change.up, change.magnitude, change.alpha]
-                for place, change in self.learned().items()
+                for place, change in self.trained_changes().items()
             ],
-            "tokens": [[one.first, one.second] for one in self.tokens],
+            "tokens": [[token.first, token.second] for token in self.tokens],
             "optimizer": self._optimizer.state_dict(),
             "scaler": self._scaler.state_dict(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Become exactly what `state` told; the settings are the same.
+    def restore_training(self, state: Mapping[str, Any]) -> None:
+        """Restore what `to_state` returned, for the same settings.
 
-        Raises InvalidRequest when another version of the engine told it.
+        Raises InvalidRequest where it is from another version of the engine.
         """
         changes = {}
         for name, down, up, magnitude, alpha in state["adapter"]:
@@ -213,43 +217,43 @@ class Learner:
             changes[Place(component=component, path=path)] = LowRank(
                 down=down, up=up, alpha=alpha, magnitude=magnitude
             )
-        self._adapters.restore(NAME, changes)
+        self._adapters.restore_training(NAME, changes)
         with torch.no_grad():
-            for one, (first, second) in zip(self.tokens, state["tokens"], strict=True):
-                one.first.copy_(first)
-                one.second.copy_(second)
+            for token, (first, second) in zip(self.tokens, state["tokens"], strict=True):
+                token.first.copy_(first)
+                token.second.copy_(second)
         try:
             self._optimizer.load_state_dict(state["optimizer"])
         except ValueError as error:
             raise InvalidRequest(
-                "the saved state is another version's, which keeps it another way: start the training again."
+                "The saved state is from another version. Start the training again."
             ) from error
         self._scaler.load_state_dict(state["scaler"])
 
     def close(self) -> None:
-        """Take the adapter off the device."""
-        self._adapters.end(NAME)
+        """Remove the adapter from the device."""
+        self._adapters.end_training(NAME)
 
 
-def precision(wanted: TrainingPrecision, model: Model) -> torch.dtype:
-    """What the forward pass computes in. Raises InvalidRequest when the model is not held so exactly."""
-    if wanted is TrainingPrecision.AUTO:
+def resolve_training_precision(precision: TrainingPrecision, model: Model) -> torch.dtype:
+    """The number format of the forward pass. Raises InvalidRequest where the model is less precise."""
+    if precision is TrainingPrecision.AUTO:
         return model.precision
-    chosen = PRECISIONS[wanted.value]
-    if chosen is torch.float32 and model.precision is not torch.float32:
-        held = str(model.precision).removeprefix("torch.")
-        raise InvalidRequest(f"the model is held in {held} here: train in {held}, or in auto.")
-    return chosen
+    dtype = PRECISIONS[precision.value]
+    if dtype is torch.float32 and model.precision is not torch.float32:
+        loaded = str(model.precision).removeprefix("torch.")
+        raise InvalidRequest(f"The model is loaded in {loaded} here. --precision must be {loaded} or auto.")
+    return dtype
 
 
-def first_tokens(request: Train, model: Model) -> tuple[TokenVectors, ...]:
-    """The vectors that the trigger stands for at first, to be learned; none unless new tokens are wanted."""
+def initial_trigger_tokens(request: Train, model: Model) -> tuple[TokenVectors, ...]:
+    """The initial vectors of the trigger, trainable; none unless the settings ask for new tokens."""
     settings = request.settings
     if not settings.new_tokens:
         return ()
     like = request.subject or request.trigger
-    seed = seed_of(settings.seed, "tokens", 0)
-    first = initial_tokens(model.base, request.trigger, like, settings.new_tokens, seed)
-    for vectors in (first.first, first.second):
+    seed = derive_seed(settings.seed, "tokens", 0)
+    token = initial_tokens(model.base, request.trigger, like, settings.new_tokens, seed)
+    for vectors in (token.first, token.second):
         vectors.requires_grad_()
-    return (first,)
+    return (token,)

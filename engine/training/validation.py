@@ -1,12 +1,12 @@
-"""Validation: which pictures are held out, what a checkpoint is measured by, which is used, when to give up.
+"""Validation: held-out pictures, the loss of a checkpoint, the choice of the best, and early stopping.
 
-A checkpoint is measured on fixed rows: pictures under the same noise at the same timesteps each time, so that
-two checkpoints are compared row by row. From a step on the losses differ by less than chance, or rise again
-on pictures held out, while what is painted still gets more like what is taught: of trainings with published
-curves the best-looking checkpoint lies between the lowest loss and three times its step. So two rules choose,
-and both prefer the later: losses within a standard error of the lowest are as good (Breiman et al. 1984,
-"Classification and regression trees", section 3.4.3), and up to three times the step of the last of those a
-checkpoint is used that has kept at least half of what was gained.
+A checkpoint is validated on fixed rows: pictures with the same noise at the same timesteps each time, so that
+two checkpoints can be compared row by row. From some step on, the losses differ by chance only, or rise again
+on held-out pictures, while the pictures still become more like those trained on: in trainings with published
+curves the best-looking checkpoint is between the lowest loss and three times its step. So two rules choose,
+and both prefer later checkpoints. Losses within a standard error of the lowest are as good (Breiman et al.
+1984, "Classification and regression trees", section 3.4.3). And up to three times the step of the last of
+those, a checkpoint is used that keeps at least half of the gain.
 """
 
 import math
@@ -17,26 +17,26 @@ import torch
 from torch import Tensor
 
 from engine.messages import TrainingSettings
-from engine.training.dataset import Item, held_out
-from engine.training.rng import draw
+from engine.training.dataset import Item, held_out_count
+from engine.training.rng import make_generator
 
 TIMESTEPS = (0.2, 0.4, 0.6, 0.8)  # shares of the trained timesteps
-PICTURES = 16  # at most so many are looked at, or a long validation would eat the training
-ROWS = 32  # about so many are measured: fewer pictures are looked at under more noises
+PICTURES = 16  # at most, or a long validation would take too much of the training's time
+ROWS = 32  # about so many in a validation: fewer pictures have more noises each
 EARLY = 0.1  # share of the steps whose checkpoints are never the best
-LATE = 3  # times the step of the last that is as good as the lowest, up to which later ones are better still
-WASTED = 0.5  # share of what the lowest loss gained that a later checkpoint may have lost again
+LATE = 3  # times the step of the last that is as good as the lowest, up to which later ones are better
+WASTED = 0.5  # share of the lowest loss's gain that a later checkpoint may have lost again
 ERRORS = 1.0  # standard errors by which a checkpoint may be worse than the lowest
-SPREAD = (0.4, 0.7, 1.0)  # of the steps, whose checkpoints are offered beside the best
-NOTHING = 1e-3  # share of the model's answers below which a LoRA has learned nothing
+SPREAD = (0.4, 0.7, 1.0)  # shares of the steps whose checkpoints are offered besides the best
+NO_EFFECT = 1e-3  # relative change of the model's outputs below which a LoRA has learned nothing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A step that was saved, and how good it is.
+    """A saved step and its validation.
 
-    `loss` is the mean of `losses`, one of each fixed row. `effect` is how far the LoRA moves the model's
-    answers to them, in shares of the answers. The state of an older version has the loss alone.
+    `loss` is the mean of `losses`, one of each fixed row. `effect` is the relative change of the model's
+    outputs by the LoRA. The state of an older version has the loss alone.
     """
 
     step: int
@@ -45,35 +45,40 @@ class Checkpoint:
     effect: float = math.nan
 
 
-class Measure:
-    """The measure of one checkpoint: `add` rows with what is answered to them, then `checkpoint`."""
+class CheckpointMeasure:
+    """The validation of one checkpoint: `add` rows with the model's outputs, then make the `checkpoint`."""
 
     def __init__(self) -> None:
         self._losses: list[float] = []
-        self._moved = self._answers = 0.0  # squares, summed: of what the LoRA changes, of what it changes
+        self._changes = self._outputs = (
+            0.0  # sums of squares: of the LoRA's changes, of the outputs without it
+        )
 
-    def add(self, losses: Tensor, taught: Tensor, untaught: Tensor) -> None:
-        """losses: (B,) of the taught answers; taught, untaught: (B, C, h, w), with and without the LoRA."""
+    def add(self, losses: Tensor, trained: Tensor, untrained: Tensor) -> None:
+        """Add rows.
+
+        losses: (B,) with the LoRA. trained, untrained: outputs (B, C, h, w) with and without it.
+        """
         self._losses += losses.tolist()
-        self._moved += float((taught - untaught).square().sum())
-        self._answers += float(untaught.square().sum())
+        self._changes += float((trained - untrained).square().sum())
+        self._outputs += float(untrained.square().sum())
 
     def checkpoint(self, step: int) -> Checkpoint:
-        """What was measured, as that of this step."""
-        effect = math.sqrt(self._moved / self._answers) if self._answers else math.nan
+        """The checkpoint of this step, with the rows so far."""
+        effect = math.sqrt(self._changes / self._outputs) if self._outputs else math.nan
         loss = math.fsum(self._losses) / len(self._losses)
         return Checkpoint(step=step, loss=loss, losses=tuple(self._losses), effect=effect)
 
 
-def noises(pictures: int) -> int:
-    """Under how many noises each of so many pictures is looked at, each at all TIMESTEPS."""
+def noise_count(pictures: int) -> int:
+    """How many noises each of so many pictures is validated with, each at all TIMESTEPS."""
     return max(1, round(ROWS / (len(TIMESTEPS) * pictures)))
 
 
-def split(items: Sequence[Item], settings: TrainingSettings) -> tuple[list[Item], list[Item]]:
-    """The pictures to train on and those to validate with: all in both where none can be spared."""
-    count = held_out(settings, len(items))
-    order = torch.randperm(len(items), generator=draw(settings.seed, "held out")).tolist()
+def split_items(items: Sequence[Item], settings: TrainingSettings) -> tuple[list[Item], list[Item]]:
+    """The pictures to train on and those to validate on: the same ones where none can be held out."""
+    count = held_out_count(settings, len(items))
+    order = torch.randperm(len(items), generator=make_generator(settings.seed, "held out")).tolist()
     if not count:
         return list(items), [items[index] for index in sorted(order[:PICTURES])]
     held = set(order[:count])
@@ -81,48 +86,58 @@ def split(items: Sequence[Item], settings: TrainingSettings) -> tuple[list[Item]
     return train, [items[index] for index in sorted(order[: min(count, PICTURES)])]
 
 
-def best(checkpoints: Sequence[Checkpoint], steps: int, untaught: float = math.inf) -> Checkpoint | None:
-    """The checkpoint to use, None when there is none.
+def best_checkpoint(
+    checkpoints: Sequence[Checkpoint], steps: int, untaught: float = math.inf
+) -> Checkpoint | None:
+    """The checkpoint to use, or None where there is none.
 
-    steps: those that were planned; untaught: the loss before the first of them. When all checkpoints lie
-    within the first tenth, as if they did not.
+    steps: of the whole training. untaught: the loss before the first step. The first tenth of the steps is
+    left out, unless all checkpoints are in it.
     """
-    late = [one for one in checkpoints if one.step > EARLY * steps] or list(checkpoints)
+    late = [checkpoint for checkpoint in checkpoints if checkpoint.step > EARLY * steps] or list(checkpoints)
     if not late:
         return None
-    lowest, good = _good(late)
+    lowest, good = _good_checkpoints(late)
     bound = lowest.loss + WASTED * max(0.0, untaught - lowest.loss)
-    later = [one for one in late if one.step <= LATE * good[-1].step and one.loss <= bound]
-    return max([*good, *later], key=lambda one: one.step)
+    latest = LATE * good[-1].step
+    later = [checkpoint for checkpoint in late if checkpoint.step <= latest and checkpoint.loss <= bound]
+    return max([*good, *later], key=lambda checkpoint: checkpoint.step)
 
 
-def _good(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, list[Checkpoint]]:
-    """The one with the lowest loss, and all that are as good, by their steps."""
-    lowest = min(checkpoints, key=lambda one: (one.loss, one.step))
-    return lowest, [one for one in checkpoints if as_good(one, lowest)]
+def _good_checkpoints(checkpoints: Sequence[Checkpoint]) -> tuple[Checkpoint, list[Checkpoint]]:
+    """The checkpoint with the lowest loss, and all that are as good, in the order of their steps."""
+    lowest = min(checkpoints, key=lambda checkpoint: (checkpoint.loss, checkpoint.step))
+    return lowest, [checkpoint for checkpoint in checkpoints if is_as_good(checkpoint, lowest)]
 
 
-def as_good(checkpoint: Checkpoint, lowest: Checkpoint) -> bool:
-    """Whether its losses are above the lowest's by no more than chance: their differences row by row have a
-    mean within its standard error. Without rows to compare, only the lowest itself is."""
+def is_as_good(checkpoint: Checkpoint, lowest: Checkpoint) -> bool:
+    """Whether its losses are above the lowest's only by chance.
+
+    That is, the mean of their differences by row is within its standard error. Without rows to compare, only
+    the lowest itself is as good.
+    """
     if len(checkpoint.losses) != len(lowest.losses) or len(lowest.losses) < 2:
         return checkpoint.loss <= lowest.loss
-    worse = torch.tensor(checkpoint.losses, dtype=torch.float64) - torch.tensor(
+    differences = torch.tensor(checkpoint.losses, dtype=torch.float64) - torch.tensor(
         lowest.losses, dtype=torch.float64
     )
-    return float(worse.mean()) <= ERRORS * float(worse.std()) / math.sqrt(len(worse))
+    return float(differences.mean()) <= ERRORS * float(differences.std()) / math.sqrt(len(differences))
 
 
-def candidates(checkpoints: Sequence[Checkpoint], chosen: Checkpoint, steps: int) -> tuple[int, ...]:
-    """Steps of up to three others worth a look: a spread over the run, the last one always among them."""
-    others = [one.step for one in checkpoints if one is not chosen and one.step > EARLY * steps]
+def other_candidates(checkpoints: Sequence[Checkpoint], chosen: Checkpoint, steps: int) -> tuple[int, ...]:
+    """Steps of up to three other checkpoints, spread over the training, always with the last."""
+    others = [
+        checkpoint.step
+        for checkpoint in checkpoints
+        if checkpoint is not chosen and checkpoint.step > EARLY * steps
+    ]
     last = checkpoints[-1].step
     nearest = {min(others, key=lambda step: abs(step - share * last)) for share in SPREAD if others}
     return tuple(sorted(nearest))
 
 
-def stale(checkpoints: Sequence[Checkpoint], steps: int) -> int:
-    """How many checkpoints there are since the last that is as good as the lowest, those of the first tenth
-    left out."""
-    late = [one for one in checkpoints if one.step > EARLY * steps]
-    return len(late) - 1 - late.index(_good(late)[1][-1]) if late else 0
+def stale_count(checkpoints: Sequence[Checkpoint], steps: int) -> int:
+    """How many checkpoints came after the last that is as good as the lowest, without the first tenth of the
+    steps."""
+    late = [checkpoint for checkpoint in checkpoints if checkpoint.step > EARLY * steps]
+    return len(late) - 1 - late.index(_good_checkpoints(late)[1][-1]) if late else 0

@@ -1,1 +1,1 @@
-"""What can be told from a picture: CLIP scores, safety, sharpness, duplicates."""
+"""Measures of pictures: CLIP scores, safety, sharpness, near-duplicates."""

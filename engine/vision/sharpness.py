@@ -1,33 +1,33 @@
-"""Whether a picture has anything in it, and whether any of that is sharp."""
+"""Measures of a picture's sharpness, and whether it is of one colour."""
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-BLURRED = 30.0  # sharpness below which a picture teaches blur
-TILES = 4  # a side: one sharp tile, such as a face before a soft background, is enough
+BLURRED = 30.0  # sharpness below which a training would learn blur
+TILES = 4  # a side: one sharp tile is enough, such as a face before a soft background
 ONE_COLOUR = 2.0  # of 255, the standard deviation below which there is nothing to learn
-SMALL = 64  # pixels a side that suffice to see whether there is anything
+SMALL = 64  # pixels a side, enough to see whether there is anything
 
 
 def is_one_colour(picture: Image.Image) -> bool:
-    """Whether an RGB picture is too even to learn from."""
+    """Whether an RGB picture is too uniform to learn from."""
     small = np.asarray(picture.resize((SMALL, SMALL), Image.Resampling.BOX), np.float32)
     return bool(small.std(axis=(0, 1)).max() < ONE_COLOUR)
 
 
-def is_blurred(picture: Image.Image, trained: tuple[int, int]) -> bool:
-    """Whether no part of the picture is sharp at the size (width, height) that it is trained in."""
-    return sharpness(picture, trained) < BLURRED
+def is_blurred(picture: Image.Image, size: tuple[int, int]) -> bool:
+    """Whether no part of the picture is sharp at the (width, height) that it is trained at."""
+    return sharpness(picture, size) < BLURRED
 
 
-def sharpness(picture: Image.Image, trained: tuple[int, int]) -> float:
+def sharpness(picture: Image.Image, size: tuple[int, int]) -> float:
     """The variance of the Laplacian (Pech-Pacheco et al. 2000) in the sharpest of 16 tiles and 3 colours.
 
-    A picture that is enlarged for training is looked at as it is: that it is small is another matter.
+    A picture that is enlarged for training is measured at its own size.
     """
-    if trained[0] < picture.width:
-        picture = picture.resize(trained, Image.Resampling.BOX)
+    if size[0] < picture.width:
+        picture = picture.resize(size, Image.Resampling.BOX)
     edges = _laplacian(np.asarray(picture, np.float32))
     return max(float(tile.var(axis=(0, 1)).max()) for row in _parts(edges, 0) for tile in _parts(row, 1))
 

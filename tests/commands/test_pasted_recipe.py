@@ -251,7 +251,7 @@ async def test_what_our_own_pngs_carry_reads_back(seed: int) -> None:
         )
         recipe = Recipe(request=paint, seed=paint.seed, size=size, model="demo, v1")
 
-        for text in (recipe.parameters(), json.dumps(recipe.values())):
+        for text in (recipe.a1111_text(), json.dumps(recipe.values())):
             answer = await filed(read_line(f"/imagine {text}")[1])
 
             assert answer.request == paint, text

@@ -21,7 +21,7 @@ from diffusers import (
 )
 
 from engine.messages import Paint, Sampler, Size
-from engine.sdxl.samplers import spaced
+from engine.sdxl.samplers import with_spacing
 
 # Written out here a second time on purpose: a slip in the engine's table must not be repeated by its judge.
 ORACLE_SCHEDULERS: dict[Sampler, Any] = {
@@ -61,7 +61,7 @@ class Oracle:
         assert isinstance(request.size, Size)
         make = ORACLE_SCHEDULERS[request.sampler]
         for pipeline, schedule in zip((self.base, self.refiner), self._schedules, strict=True):
-            pipeline.scheduler = make(spaced(schedule, request.steps))
+            pipeline.scheduler = make(with_spacing(schedule, request.steps))
         common: dict[str, Any] = embeds or {
             "prompt": request.prompt,
             "negative_prompt": request.negative_prompt or None,

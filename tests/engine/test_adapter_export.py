@@ -19,8 +19,8 @@ import torch
 from diffusers import EulerDiscreteScheduler
 from PIL import Image
 
-from engine.lora.adapter_export import WronglySaved, adapter_file, check_saved, rounding
-from engine.lora.adapter_file import parsed_adapter
+from engine.lora.adapter_export import WronglySaved, encode_adapter, rounding_tolerance, verify_file
+from engine.lora.adapter_file import parse_adapter
 from engine.lora.adapters import Adapters
 from engine.lora.safetensors_file import read_header
 from engine.messages import (
@@ -36,7 +36,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.studio import Studio
-from engine.training.adapter_metadata import metadata
+from engine.training.adapter_metadata import training_metadata
 from engine.training.dataset import Item
 from tests.engine.work import furthest, painted, request, work
 from tests.lora_files import attention, kohya, make_lora, store, store_bytes
@@ -61,9 +61,9 @@ def learnt(
     alpha: float = 6.0,
 ) -> None:
     """An adapter in training by the name of maria, as far as some hundred steps would bring it."""
-    places = adapters.targets(settings)
+    places = adapters.target_ranks(settings)
     draw = torch.Generator().manual_seed(seed)
-    begun = adapters.begin("maria", places, alpha=alpha, dropout=0.0, dora=dora, seed=seed)
+    begun = adapters.begin_training("maria", places, alpha=alpha, dropout=0.0, dora=dora, seed=seed)
     for parameter in chain.from_iterable(begun.values()):
         parameter.data += strength * torch.randn(parameter.shape, generator=draw)
 
@@ -80,7 +80,7 @@ def new_word(model: Model, word: str = "ohwx", seed: int = 0) -> TokenVectors:
 def written(
     adapters: Adapters, tokens: TokenVectors | None = None, told: Mapping[str, str] | None = None
 ) -> bytes:
-    return adapter_file(adapters.learned("maria"), tokens, adapters.names, metadata=told or {})
+    return encode_adapter(adapters.trained_changes("maria"), tokens, adapters.names, metadata=told or {})
 
 
 @pytest.mark.parametrize(("dora", "word"), [(False, False), (True, True)], ids=["plain", "dora with a word"])
@@ -91,9 +91,9 @@ def test_a_file_says_what_was_learnt_and_passes_its_check(
     tokens = new_word(model) if word else None
 
     content = written(adapters, tokens)
-    read = parsed_adapter(content, adapters.names, "LoRA maria")
+    read = parse_adapter(content, adapters.names, "The LoRA maria")
 
-    trained = adapters.learned("maria")
+    trained = adapters.trained_changes("maria")
     assert set(read.changes) == set(trained)
     for place, change in trained.items():
         assert read.changes[place].alpha == 6.0
@@ -101,7 +101,7 @@ def test_a_file_says_what_was_learnt_and_passes_its_check(
         assert lost.norm() < 1e-3 * change.delta().norm()
         assert (read.changes[place].magnitude is not None) == dora
     assert [one.word for one in read.tokens] == (["ohwx"] if word else [])
-    check_saved(content, adapters, "maria", tokens, model.base)
+    verify_file(content, adapters, "maria", tokens, model.base)
 
 
 def test_the_file_has_kohyas_names_and_fp16_numbers(adapters: Adapters) -> None:
@@ -110,7 +110,7 @@ def test_the_file_has_kohyas_names_and_fp16_numbers(adapters: Adapters) -> None:
     tensors = safetensors.torch.load(written(adapters))
 
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
-    assert len(tensors) == 3 * len(adapters.targets(ATTENTION))
+    assert len(tensors) == 3 * len(adapters.target_ranks(ATTENTION))
     assert (
         tensors["lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_k.lora_down.weight"].shape[0] == 4
     )
@@ -133,9 +133,9 @@ def test_what_is_served_counts_as_it_did_in_training(
     use = store_bytes(tmp_path, written(adapters), name="maria")
     encoder, module = model.base.text_encoder_2, "text_model.encoder.layers.0.mlp.fc1"
     plain = encoder.get_submodule(module)(rows)
-    adapters.learn("maria")
+    adapters.activate_training("maria")
     trained = encoder.get_submodule(module)(rows)
-    adapters.end("maria")
+    adapters.end_training("maria")
 
     adapters.load(use)
     adapters.activate((use,))
@@ -149,9 +149,11 @@ def test_diffusers_paints_the_same_picture_with_the_same_file(model: Model, tmp_
     adapters = Adapters(model.base, tmp_path, 2**26)
     learnt(adapters, EVERYWHERE)
     content = written(
-        adapters, None, metadata(train(), (), side=128, step=1, losses=(), validation=None, written=NOON)
+        adapters,
+        None,
+        training_metadata(train(), (), side=128, step=1, losses=(), validation=None, written=NOON),
     )
-    adapters.end("maria")
+    adapters.end_training("maria")
     (tmp_path / "maria.safetensors").write_bytes(content)
     use = store_bytes(tmp_path, content, name="maria", weight=0.8)
     studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
@@ -189,7 +191,7 @@ def test_a_file_that_says_something_else_fails_its_check(model: Model, adapters:
 
     for part in ("alpha", "lora_unet_", "lora_te1_", "lora_te2_", "dora_scale", "clip_l", "clip_g"):
         with pytest.raises(WronglySaved, match="the saved LoRA changes"):
-            check_saved(halved(content, part), adapters, "maria", tokens, model.base)
+            verify_file(halved(content, part), adapters, "maria", tokens, model.base)
 
 
 def swapped(content: bytes) -> bytes:
@@ -208,17 +210,17 @@ def test_a_lora_that_learnt_next_to_nothing_passes_its_check(
 ) -> None:
     learnt(adapters, EVERYWHERE, strength=strength, alpha=alpha)
 
-    check_saved(written(adapters), adapters, "maria", None, model.base)
+    verify_file(written(adapters), adapters, "maria", None, model.base)
 
 
 def test_a_check_allows_what_float32_rounds_in_so_many_layers(adapters: Adapters) -> None:
     norm = 4.32e-6 / (4 * 2.0**-23)  # of an answer that was once found to differ by 4.67e-6
 
-    allowed = rounding(torch.float32, len(adapters.names.shapes)) * norm
+    allowed = rounding_tolerance(torch.float32, len(adapters.names.shapes)) * norm
 
     assert 2 * 4.67e-6 < allowed < 8 * 4.67e-6
-    assert rounding(torch.float32, 3200) < 1e-5
-    assert rounding(torch.bfloat16, 3200) < 0.04
+    assert rounding_tolerance(torch.float32, 3200) < 1e-5
+    assert rounding_tolerance(torch.bfloat16, 3200) < 0.04
 
 
 @pytest.mark.parametrize("strength", [3e-3, 3e-2])
@@ -228,10 +230,10 @@ def test_a_transposed_factor_and_a_wrong_alpha_fail_the_check_of_a_lora_of_any_s
     learnt(adapters, EVERYWHERE, strength=strength)
     content = written(adapters)
 
-    check_saved(content, adapters, "maria", None, model.base)
+    verify_file(content, adapters, "maria", None, model.base)
     for broken in (swapped(content), halved(content, "alpha"), halved(content, "lora_unet_")):
         with pytest.raises(WronglySaved, match="the saved LoRA changes"):
-            check_saved(broken, adapters, "maria", None, model.base)
+            verify_file(broken, adapters, "maria", None, model.base)
 
 
 def test_a_check_leaves_the_pictures_as_they_were(model: Model, adapters: Adapters, tmp_path: Path) -> None:
@@ -243,7 +245,7 @@ def test_a_check_leaves_the_pictures_as_they_were(model: Model, adapters: Adapte
     layer = model.base.unet.mid_block.attentions[0].transformer_blocks[0].attn1.to_q
     before = layer(rows)
 
-    check_saved(written(adapters), adapters, "maria", None, model.base)
+    verify_file(written(adapters), adapters, "maria", None, model.base)
 
     assert torch.equal(layer(rows), before)
     assert set(layer.lora_A) == {"maria", ink.sha256}
@@ -275,7 +277,7 @@ def thumbnail() -> bytes:
 
 def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapters: Adapters) -> None:
     learnt(adapters, ATTENTION)
-    told = metadata(
+    told = training_metadata(
         train(),
         [item("ohwx woman, red hat"), item("ohwx woman, smiling", 1)],
         side=128,
@@ -287,7 +289,7 @@ def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapter
         thumbnail=thumbnail(),
     )
 
-    header = read_header(written(adapters, None, told), "LoRA maria").metadata
+    header = read_header(written(adapters, None, told), "The LoRA maria").metadata
 
     assert header.items() >= told.items()
     assert (
@@ -329,13 +331,13 @@ def test_the_hashes_are_those_by_which_programs_find_a_lora(adapters: Adapters) 
     renamed = written(adapters, None, {"ss_v2": "False", "title": "another"})
 
     numbers = content[8 + int.from_bytes(content[:8], "little") :]
-    told = read_header(content, "LoRA maria").metadata
+    told = read_header(content, "The LoRA maria").metadata
     assert len(numbers) > 2**20 + 2**16
     assert told["sshs_model_hash"] == hashlib.sha256(numbers).hexdigest()
     assert told["modelspec.hash_sha256"] == f"0x{told['sshs_model_hash']}"
     assert len(told["sshs_legacy_hash"]) == 8
     assert told["sshs_legacy_hash"] != hashlib.sha256(b"").hexdigest()[:8]
-    assert read_header(renamed, "LoRA maria").metadata["sshs_legacy_hash"] == told["sshs_legacy_hash"]
+    assert read_header(renamed, "The LoRA maria").metadata["sshs_legacy_hash"] == told["sshs_legacy_hash"]
 
 
 @pytest.fixture
@@ -349,7 +351,7 @@ def taught(model: Model, adapters: Adapters, tmp_path: Path) -> dict[str, Adapte
             ("bob", new_word(model, "ukj", 2)),
         )
     }
-    adapters.end("maria")
+    adapters.end_training("maria")
     return uses | {"ink": store(tmp_path, kohya(make_lora(model.base, of=attention, seed=5)), weight=0.5)}
 
 
@@ -380,7 +382,7 @@ def test_a_lora_with_a_new_word_mixes_with_plain_ones_and_not_with_another_of_it
 
     assert len({picture.tobytes() for picture in pictures.values()}) == 4
     assert refused.expected
-    assert refused.reason == "the LoRAs bob and maria each bring new words of their own: use one of them."
+    assert refused.reason == "The LoRAs bob and maria each have new words of their own. Use only one of them."
 
 
 def test_at_weight_zero_a_lora_brings_no_word_and_may_stand_beside_another(

@@ -80,7 +80,7 @@ def raw(header: object, body: bytes = b"") -> bytes:
     ],
 )  # fmt: skip
 def test_kohya_names_over_sgm_paths_mean_the_modules_of_sdxl(names: KeyNames, sgm: str, path: str) -> None:
-    meaning = names.read(f"lora_unet_{sgm}.lora_down.weight")
+    meaning = names.parse(f"lora_unet_{sgm}.lora_down.weight")
 
     assert meaning is not None
     assert meaning.places == (Place(component="unet", path=path),)
@@ -95,7 +95,7 @@ def test_an_upsampler_behind_a_block_without_attention_has_its_sgm_name_too() ->
     block.upsamplers = torch.nn.ModuleList([torch.nn.Module()])
     block.upsamplers[0].conv = torch.nn.Conv2d(1, 1, 1)
 
-    meaning = KeyNames({"unet": unet}).read("lora_unet_output_blocks_0_1_conv.alpha")
+    meaning = KeyNames({"unet": unet}).parse("lora_unet_output_blocks_0_1_conv.alpha")
 
     assert meaning is not None
     assert [place.path for place in meaning.places] == ["up_blocks.0.upsamplers.0.conv"]
@@ -177,7 +177,7 @@ def test_new_words_may_come_alone(tmp_path: Path, names: KeyNames) -> None:
 def test_a_file_that_is_not_there_is_missing(tmp_path: Path, names: KeyNames) -> None:
     use = AdapterUse(name="ink", sha256=Sha256("0" * 64))
 
-    assert refusal(tmp_path, names, use) == "the file of LoRA ink is missing: upload or train it again."
+    assert refusal(tmp_path, names, use) == "The file of LoRA ink is missing. Import or train it again."
 
 
 def test_a_file_with_another_hash_is_damaged(tmp_path: Path, names: KeyNames) -> None:
@@ -186,7 +186,7 @@ def test_a_file_with_another_hash_is_damaged(tmp_path: Path, names: KeyNames) ->
         file.write(b"x")
 
     assert refusal(tmp_path, names, use) == (
-        "the file of LoRA ink is damaged: its content does not match its hash."
+        "The file of LoRA ink is damaged. Its content does not match its hash."
     )
 
 
@@ -198,9 +198,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(
         file.truncate(513 * 2**20)  # sparse
     monkeypatch.delattr(Path, "read_bytes")
 
-    assert (
-        refusal(tmp_path, names, use) == "the file of LoRA ink has 513.0 MB, but at most 512 MB are allowed."
-    )
+    assert refusal(tmp_path, names, use) == "The file of LoRA ink has 513.0 MB. At most 512 MB are allowed."
 
 
 def zipped() -> bytes:
@@ -210,9 +208,9 @@ def zipped() -> bytes:
     return file.getvalue()
 
 
-PICKLED = "LoRA ink is a pickle or zip file, which can run code: only safetensors are read."
-UNREADABLE = "LoRA ink is not a safetensors file: its header cannot be read."
-CUT_OFF = "the file of LoRA ink is cut off: upload it again."
+PICKLED = "The LoRA ink is a pickle or zip file, which can run code. Only safetensors files are read."
+UNREADABLE = "The LoRA ink is not a safetensors file. Its header cannot be read."
+CUT_OFF = "The LoRA ink is cut off. Send the file again."
 WHOLE = safetensors.torch.save(pair())
 ENTRY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
 
@@ -222,26 +220,26 @@ ENTRY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
     [
         (pickle.dumps({"a": 1}), PICKLED),
         (zipped(), PICKLED),
-        (b"", "LoRA ink is not a safetensors file."),
-        (b"<html>not found</html>", "LoRA ink is not a safetensors file."),
+        (b"", "The LoRA ink is not a safetensors file."),
+        (b"<html>not found</html>", "The LoRA ink is not a safetensors file."),
         (WHOLE[:-1], CUT_OFF),
         (WHOLE[:40], CUT_OFF),
         (raw({"x": "y"}), UNREADABLE),
         (raw({"x": ENTRY | {"shape": "y"}}), UNREADABLE),
         ((3).to_bytes(8, "little") + b'{"a', UNREADABLE),
-        (raw({}), "LoRA ink is empty: it has no tensors."),
-        (raw({"x": ENTRY}), "LoRA ink is empty: nothing in it changes a module."),
+        (raw({}), "The LoRA ink is empty. It has no tensors."),
+        (raw({"x": ENTRY}), "The LoRA ink is empty. Nothing in it changes a module."),
         (
             raw({f"x{i}": ENTRY for i in range(5001)}),
-            "LoRA ink has 5,001 tensors, but at most 5,000 are allowed.",
+            "The LoRA ink has 5,001 tensors. At most 5,000 are allowed.",
         ),
         (
             raw({"__metadata__": {"a": "b" * 2**24}, "x": ENTRY}),
-            "LoRA ink has a header of 16,777,304 bytes, but at most 16,777,216 are allowed.",
+            "The LoRA ink has a header of 16,777,304 bytes. At most 16,777,216 bytes are allowed.",
         ),
         (
             (2**31).to_bytes(8, "little") + b"{",
-            "LoRA ink has a header of 2,147,483,648 bytes, but at most 16,777,216 are allowed.",
+            "The LoRA ink has a header of 2,147,483,648 bytes. At most 16,777,216 bytes are allowed.",
         ),
     ],
     ids=lambda value: None if isinstance(value, bytes) else value[:50],
@@ -298,7 +296,7 @@ def test_offsets_that_lie_are_refused_in_one_sentence(
         safetensors.torch.load(content)
     sentence = refusal(tmp_path, names, store_bytes(tmp_path, content))
 
-    assert sentence.startswith("LoRA ink is not a valid safetensors file: ")
+    assert sentence.startswith("The LoRA ink is not a valid safetensors file. ")
 
 
 def test_a_header_full_of_tags_is_read_and_parsed_once(
@@ -355,27 +353,24 @@ def changed(change: Callable[[Tensors], object]) -> Tensors:
     return tensors
 
 
-FOREIGN = "which is not supported: only LoRA, LoCon and DoRA are."
+FOREIGN = "which is not supported. LoRA, LoCon and DoRA are."
 OTHER_DORA = (
-    f"LoRA ink is a DoRA of another kind: {PLACE} has 32 inputs and 32 outputs, but its magnitudes are"
+    f"The LoRA ink is a DoRA of another kind. {PLACE} has 32 inputs and 32 outputs, but its magnitudes are"
 )
-SCALED = (
-    "LoRA ink has numbers of 8 bits with scales of their own, which is not supported: convert it to 16 bits "
-    "first."
-)
-WORDS = "LoRA ink does not fit: the new word cat needs vectors of 32 and 32 numbers, but it has"
+SCALED = "The LoRA ink has 8-bit numbers with scales, which are not supported. Convert it to 16 bits."
+WORDS = "The LoRA ink does not fit. The new word cat needs vectors of 32 and 32 numbers, but it has"
 
 
 @pytest.mark.parametrize(
     ("tensors", "sentence"),
     [
-        ({f"{KEY}.hada_w1_a": torch.ones(2, 2)}, f"LoRA ink is a LoHa, {FOREIGN}"),
-        ({f"{KEY}.lokr_w1": torch.ones(2, 2)}, f"LoRA ink is a LoKr, {FOREIGN}"),
-        ({f"{KEY}.oft_blocks": torch.ones(2, 2)}, f"LoRA ink is an OFT adapter, {FOREIGN}"),
-        ({f"{KEY}.diff": torch.ones(2, 2)}, f"LoRA ink is a LyCORIS mix, {FOREIGN}"),
+        ({f"{KEY}.hada_w1_a": torch.ones(2, 2)}, f"The LoRA ink is a LoHa, {FOREIGN}"),
+        ({f"{KEY}.lokr_w1": torch.ones(2, 2)}, f"The LoRA ink is a LoKr, {FOREIGN}"),
+        ({f"{KEY}.oft_blocks": torch.ones(2, 2)}, f"The LoRA ink is an OFT adapter, {FOREIGN}"),
+        ({f"{KEY}.diff": torch.ones(2, 2)}, f"The LoRA ink is a LyCORIS mix, {FOREIGN}"),
         (
             pair() | {f"{KEY}.lora_mid.weight": torch.ones(2, 2)},
-            f"LoRA ink is a LoCon with Tucker decomposition, {FOREIGN}",
+            f"The LoRA ink is a LoCon with Tucker decomposition, {FOREIGN}",
         ),
         (pair() | {f"{KEY}.dora_scale": torch.ones(2)}, f"{OTHER_DORA} 2."),
         (pair() | {f"{KEY}.dora_scale": torch.ones(1, 31)}, f"{OTHER_DORA} 1x31."),
@@ -384,15 +379,15 @@ WORDS = "LoRA ink does not fit: the new word cat needs vectors of 32 and 32 numb
         (pair() | {"scaled_fp8": torch.ones(0, dtype=torch.float8_e4m3fn)}, SCALED),
         (
             pair() | {"network_alpha": torch.ones(())},
-            "LoRA ink has the key network_alpha, which is not a LoRA's.",
+            "The LoRA ink has the key network_alpha, which is no key of a LoRA.",
         ),
         (
             pair() | {f"{KEY}.scalar": torch.zeros(())},
-            f"LoRA ink has a scalar for {PLACE} that is no number other than 0.",
+            f"The LoRA ink has a scalar for {PLACE} that is 0 or no number.",
         ),
         (
             {f"{PLACE}.lora_magnitude_vector": torch.ones(32)},
-            f"LoRA ink is incomplete: the down weight of {PLACE} is missing.",
+            f"The LoRA ink is incomplete. The down weight of {PLACE} is missing.",
         ),
         (words(clip_l=(1, 32)), f"{WORDS} 1x32."),
         (words(clip_l=(1, 32), clip_g=(2, 32)), f"{WORDS} 1x32 and 2x32."),
@@ -402,80 +397,80 @@ WORDS = "LoRA ink does not fit: the new word cat needs vectors of 32 and 32 numb
         (
             {f"bundle_emb.{word}.{side}": torch.ones(1, 32) for word in ("cat", "CAT")
              for side in ("clip_l", "clip_g")},
-            "LoRA ink brings 2 new words, but at most 8 different ones are allowed.",
+            "The LoRA ink has 2 new words. At most 8 different ones are allowed.",
         ),
         (
             pair() | {"bundle_emb.a cat.clip_l": torch.ones(1, 32)},
-            "LoRA ink has the key bundle_emb.a cat.clip_l, which is no new word's.",
+            "The LoRA ink has the key bundle_emb.a cat.clip_l, which is no key of a new word.",
         ),
         (
             pair() | {"bundle_emb.cat.clip_l": torch.ones(1, 32, dtype=torch.int32)},
-            "LoRA ink has the key bundle_emb.cat.clip_l, which is no new word's.",
+            "The LoRA ink has the key bundle_emb.cat.clip_l, which is no key of a new word.",
         ),
-        (pair() | {"note": torch.ones(2)}, "LoRA ink has the key note, which is not a LoRA's."),
+        (pair() | {"note": torch.ones(2)}, "The LoRA ink has the key note, which is no key of a LoRA."),
         (
             pair() | {f"{PLACE}.lora_B.bias": torch.ones(32)},
-            f"LoRA ink has the key {PLACE}.lora_B.bias, which is not a LoRA's.",
+            f"The LoRA ink has the key {PLACE}.lora_B.bias, which is no key of a LoRA.",
         ),
         (
             pair() | {"lora_unet_nowhere.lora_down.weight": torch.ones(4, 32)},
-            "LoRA ink changes the module lora_unet_nowhere, which the model here lacks.",
+            "The LoRA ink changes the module lora_unet_nowhere, which this model lacks.",
         ),
         (
             {"evil\x07\x1b[2J" + "x" * 300 + ".lora_A.weight": torch.ones(4, 32)},
-            f"LoRA ink changes the module evil??[2J{'x' * 51}...{'x' * 37}, which the model here lacks.",
+            f"The LoRA ink changes the module evil??[2J{'x' * 51}...{'x' * 37}, which this model lacks.",
         ),
         (
             {"text_model.encoder.layers.0.mlp.fc1.lora_A.weight": torch.ones(4, 32)},
-            "LoRA ink does not say which text encoder text_model.encoder.layers.0.mlp.fc1 belongs to.",
+            "The LoRA ink does not say to which text encoder text_model.encoder.layers.0.mlp.fc1 belongs.",
         ),
         (
             changed(lambda tensors: tensors.pop(f"{KEY}.lora_up.weight")),
-            f"LoRA ink is incomplete: the up weight of {PLACE} is missing.",
+            f"The LoRA ink is incomplete. The up weight of {PLACE} is missing.",
         ),
         (
             changed(lambda tensors: tensors.pop(f"{KEY}.lora_down.weight")),
-            f"LoRA ink is incomplete: the down weight of {PLACE} is missing.",
+            f"The LoRA ink is incomplete. The down weight of {PLACE} is missing.",
         ),
         (
             {f"{KEY}.alpha": torch.tensor(1.0)},
-            f"LoRA ink is incomplete: the down weight of {PLACE} is missing.",
+            f"The LoRA ink is incomplete. The down weight of {PLACE} is missing.",
         ),
         (
             pair() | {f"{PLACE}.lora_A.weight": torch.ones(4, 32)},
-            f"LoRA ink gives the down of {PLACE} twice.",
+            f"The LoRA ink has the down of {PLACE} twice.",
         ),
-        (pair(rank=129), f"LoRA ink has rank 129 in {PLACE}, but at most 128 is allowed."),
-        (pair(down=31), f"LoRA ink does not fit: {PLACE} is 32x32, but it has 4x31 and 32x4."),
-        (pair(up=33), f"LoRA ink does not fit: {PLACE} is 32x32, but it has 4x32 and 33x4."),
-        (pair(rank=0), f"LoRA ink does not fit: {PLACE} is 32x32, but it has 0x32 and 32x0."),
+        (pair(rank=129), f"The LoRA ink has rank 129 in {PLACE}. At most 128 is allowed."),
+        (pair(down=31), f"The LoRA ink does not fit. {PLACE} is 32x32, but the file has 4x31 and 32x4."),
+        (pair(up=33), f"The LoRA ink does not fit. {PLACE} is 32x32, but the file has 4x32 and 33x4."),
+        (pair(rank=0), f"The LoRA ink does not fit. {PLACE} is 32x32, but the file has 0x32 and 32x0."),
         (
             {key: tensor.to(torch.int8) for key, tensor in pair().items()},
-            f"LoRA ink has numbers of type I8 in {KEY}.lora_down.weight, not floats.",
+            f"The LoRA ink has numbers of type I8 in {KEY}.lora_down.weight, not floats.",
         ),
         (
             {key: tensor * torch.nan for key, tensor in pair().items()},
-            f"LoRA ink is broken: {KEY}.lora_down.weight has numbers that are not finite.",
+            f"The LoRA ink is broken. {KEY}.lora_down.weight has numbers that are not finite.",
         ),
         (
             {key: tensor * torch.inf for key, tensor in pair().items()},
-            f"LoRA ink is broken: {KEY}.lora_down.weight has numbers that are not finite.",
+            f"The LoRA ink is broken. {KEY}.lora_down.weight has numbers that are not finite.",
         ),
         (
             pair() | {f"{KEY}.alpha": torch.tensor(0.0)},
-            f"LoRA ink has an alpha for {PLACE} that is no number above 0.",
+            f"The LoRA ink has an alpha for {PLACE} that is no number above 0.",
         ),
         (
             pair() | {f"{KEY}.alpha": torch.ones(2)},
-            f"LoRA ink has an alpha for {PLACE} that is no number above 0.",
+            f"The LoRA ink has an alpha for {PLACE} that is no number above 0.",
         ),
         (
             {"lora_te_text_model_encoder_layers_0_self_attn_q_proj.lora_down.weight": torch.ones(4, 32)},
-            "LoRA ink was made for Stable Diffusion 1 or 2, but Stable Diffusion XL paints here.",
+            "The LoRA ink was made for Stable Diffusion 1 or 2, but the model here is SDXL.",
         ),
         (
             {"lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight": torch.ones(4, 32)},
-            "LoRA ink was made for a transformer model such as FLUX, but Stable Diffusion XL paints here.",
+            "The LoRA ink was made for a transformer model such as FLUX, but the model here is SDXL.",
         ),
     ],
     ids=lambda value: value[:60] if isinstance(value, str) else "",
@@ -504,7 +499,7 @@ def test_a_lora_of_another_text_width_is_told_from_its_shapes(
     )
 
     assert refusal(tmp_path, names, store(tmp_path, form(lora))) == (
-        f"LoRA ink was made for {made_for} (text width {width}), but the width here is 64."
+        f"The LoRA ink was made for {made_for} (text width {width}). The text width here is 64."
     )
 
 
@@ -534,14 +529,14 @@ def test_a_lora_of_another_model_is_told_from_its_metadata(
     tmp_path: Path, names: KeyNames, metadata: dict[str, str], made_for: str
 ) -> None:
     assert refusal(tmp_path, names, store(tmp_path, pair(), metadata=metadata)) == (
-        f"LoRA ink was made for {made_for}, but Stable Diffusion XL paints here."
+        f"The LoRA ink was made for {made_for}, but the model here is SDXL."
     )
 
 
-ONLY = "which is not supported: only LoRA and DoRA are."
+ONLY = "which is not supported. LoRA and DoRA are."
 NO_ALPHA = "has an alpha in its metadata that is no number above 0."
 PATTERNS = "has metadata (alpha_pattern)"
-PISSA = "changes the base model too (pissa): convert it first."
+PISSA = "changes the base model too (pissa). Convert it to a plain LoRA first."
 
 
 @pytest.mark.parametrize(
@@ -583,7 +578,7 @@ def test_alphas_in_keys_and_in_metadata_at_once_are_refused(tmp_path: Path, name
         tmp_path, pair() | {f"{KEY}.alpha": torch.tensor(2.0)}, metadata={"lora_adapter_metadata": told}
     )
 
-    assert refusal(tmp_path, names, use) == "LoRA ink gives its alpha twice, in keys and in its metadata."
+    assert refusal(tmp_path, names, use) == "The LoRA ink has its alpha twice, in keys and in its metadata."
 
 
 def test_the_limits_are_those_that_were_promised() -> None:

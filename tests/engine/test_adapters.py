@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 from peft.tuners.lora import Linear
 from torch import Tensor
 
-from engine.lora.adapters import Adapters, NoRoom
+from engine.lora.adapters import AdapterCacheFull, Adapters
 from engine.messages import AdapterUse, InvalidRequest, Sha256
 from tests.engine.adapting import CLOSE, PLENTY, copies, layers, sized, truth, use
 from tests.lora_files import (
@@ -389,7 +389,10 @@ def test_a_lora_in_use_is_not_evicted_and_the_next_one_is_told_there_is_no_room(
 
     adapters.load(third, keep={first.sha256})
     assert adapters.resident == (first.sha256, third.sha256)
-    with pytest.raises(NoRoom, match=r"LoRA l1 needs 0\.2 MB on the device, but 0\.0 of the 0\.3 MB"):
+    with pytest.raises(
+        AdapterCacheFull,
+        match=r"The LoRA l1 needs 0\.2 MB on the device. Of 0\.3 MB for LoRAs, 0\.0 MB are free",
+    ):
         adapters.load(second, keep={first.sha256, third.sha256})
     assert adapters.resident == (first.sha256, third.sha256)
 
@@ -455,7 +458,7 @@ def test_a_fault_in_the_middle_of_a_load_leaves_no_half_of_it(
         use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
     before = seen(pipeline)
     wash = store(tmp_path, kohya(make_lora(original, seed=2)), name="wash")
-    attach, attached = adapters._attach, list[object]()
+    attach, attached = adapters._attach_layer, list[object]()
 
     def failing(sha256: Sha256, place: Any, change: Any) -> None:
         if len(attached) == 40:
@@ -463,7 +466,7 @@ def test_a_fault_in_the_middle_of_a_load_leaves_no_half_of_it(
         attached.append(place)
         attach(sha256, place, change)
 
-    monkeypatch.setattr(adapters, "_attach", failing)
+    monkeypatch.setattr(adapters, "_attach_layer", failing)
     with pytest.raises(MemoryError):
         adapters.load(wash)
 
@@ -485,7 +488,9 @@ def test_what_overflows_in_the_precision_of_the_model_is_refused(pipeline: Any, 
     key = next(key for key in tensors if key.startswith("lora_unet") and "lora_up" in key)
     tensors[key] = tensors[key] * 1e6
 
-    with pytest.raises(InvalidRequest, match=r"LoRA ink cannot be applied faithfully: unet.*float16"):
+    with pytest.raises(
+        InvalidRequest, match=r"The LoRA ink cannot be applied exactly. In float16 it loses too much of unet"
+    ):
         adapters.load(store(tmp_path, tensors))
 
     assert not list(layers(pipeline))
@@ -505,7 +510,7 @@ def test_what_vanishes_in_the_precision_of_the_model_is_refused_only_when_it_wou
     }
 
     adapters.load(store(tmp_path, unseen))
-    with pytest.raises(InvalidRequest, match="LoRA strong cannot be applied faithfully"):
+    with pytest.raises(InvalidRequest, match="The LoRA strong cannot be applied exactly"):
         adapters.load(store(tmp_path, seen_well, name="strong"))
 
 

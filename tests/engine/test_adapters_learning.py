@@ -17,7 +17,9 @@ from tests.lora_files import answered, attention, farthest, kohya, make_lora, se
 
 def begun(adapters: Adapters, places: Any, name: str = "learner", **told: Any) -> list[nn.Parameter]:
     """What there is to optimize of an adapter that begins to train."""
-    return [one for parameters in adapters.begin(name, places, **told).values() for one in parameters]
+    return [
+        one for parameters in adapters.begin_training(name, places, **told).values() for one in parameters
+    ]
 
 
 def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
@@ -26,7 +28,7 @@ def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
     (first, second), size = sized(pipeline, tmp_path, 2)
     adapters = Adapters(pipeline, tmp_path, limit_bytes=size)
     use(adapters, first)
-    places = adapters.targets(TrainingSettings(rank=2))
+    places = adapters.target_ranks(TrainingSettings(rank=2))
     # Dropout keeps every module's own parameters, which PEFT would freeze.
     parameters = begun(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
     learning = [name for name, one in pipeline.unet.named_parameters() if one.requires_grad]
@@ -52,25 +54,25 @@ def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
     use(adapters, served)
     mixed = seen(pipeline)
     everywhere = TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
-    places = adapters.targets(replace(everywhere, convolutions=not dora))
+    places = adapters.target_ranks(replace(everywhere, convolutions=not dora))
 
     parameters = begun(adapters, places, alpha=8.0, dropout=0.0, dora=dora, seed=3)
 
     assert farthest(seen(pipeline), mixed) == 0
-    adapters.learn("learner")
+    adapters.activate_training("learner")
     assert farthest(seen(pipeline), plain) < CLOSE
     with torch.no_grad():
         for parameter in parameters:
             parameter.add_(0.05)
     learnt = seen(pipeline)
     assert all((now - before).abs().max() > 1e-4 for now, before in zip(learnt, plain, strict=True))
-    adapters.learn(None)
+    adapters.activate_training(None)
     assert farthest(seen(pipeline), mixed) == 0
-    adapters.learn("learner")
+    adapters.activate_training("learner")
     assert farthest(seen(pipeline), learnt) == 0
     adapters.activate((served,))
     assert farthest(seen(pipeline), mixed) == 0
-    adapters.end("learner")
+    adapters.end_training("learner")
     assert farthest(seen(pipeline), mixed) == 0
     adapters.unload(served.sha256)
     assert not list(layers(pipeline))
@@ -80,7 +82,7 @@ def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
 def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alone(
     pipeline: Any, adapters: Adapters
 ) -> None:
-    places = adapters.targets(TrainingSettings(rank=2))
+    places = adapters.target_ranks(TrainingSettings(rank=2))
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
@@ -101,7 +103,7 @@ def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alon
 def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
     pipeline: Any, adapters: Adapters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = adapters.targets(TrainingSettings(rank=2))
+    places = adapters.target_ranks(TrainingSettings(rank=2))
     layer, made = adapters._layer, list[object]()
 
     def failing(*given: Any) -> Any:
@@ -119,18 +121,18 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
 
 @pytest.mark.parametrize("dora", [False, True])
 def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapters, dora: bool) -> None:
-    places = adapters.targets(TrainingSettings(rank=2, text_encoder=True))
+    places = adapters.target_ranks(TrainingSettings(rank=2, text_encoder=True))
     parameters = begun(adapters, places, alpha=3.0, dropout=0.0, dora=dora, seed=0)
-    adapters.learn("learner")
+    adapters.activate_training("learner")
     torch.manual_seed(0)
     for parameter in parameters:
         parameter.data += 0.1 * torch.randn_like(parameter)
     before, numbers = seen(pipeline), [parameter.detach().clone() for parameter in parameters]
 
-    learnt = adapters.learned("learner")
+    learnt = adapters.trained_changes("learner")
     for parameter in parameters:
         parameter.data.zero_()
-    adapters.restore("learner", learnt)
+    adapters.restore_training("learner", learnt)
 
     assert farthest(parameters, numbers) == 0
     assert farthest(seen(pipeline), before) == 0
@@ -141,47 +143,47 @@ def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapte
 
 @pytest.mark.parametrize("dora", [False, True])
 def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapters, dora: bool) -> None:
-    places = adapters.targets(TrainingSettings(rank=2))
+    places = adapters.target_ranks(TrainingSettings(rank=2))
     for parameter in begun(adapters, places, alpha=2.0, dropout=0.5, dora=dora, seed=0):
         parameter.data += 0.1
-    adapters.learn("learner")
+    adapters.activate_training("learner")
     whole = seen(pipeline)
     assert farthest(seen(pipeline), whole) == 0
 
-    adapters.learn("learner", dropout=True)
+    adapters.activate_training("learner", dropout=True)
     torch.manual_seed(0)
     assert farthest(seen(pipeline), whole) > 1e-4
 
-    adapters.learn("learner")
+    adapters.activate_training("learner")
     assert farthest(seen(pipeline), whole) == 0
 
 
 def test_the_next_training_drops_as_the_first_did(pipeline: Any, adapters: Adapters) -> None:
-    places = adapters.targets(TrainingSettings(rank=2))
+    places = adapters.target_ranks(TrainingSettings(rank=2))
     for _ in range(2):
         begun(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
         dropouts = [layer.lora_dropout["learner"] for layer in layers(pipeline)]
         assert not any(dropout.training for dropout in dropouts)
 
-        adapters.learn("learner", dropout=True)
+        adapters.activate_training("learner", dropout=True)
 
         assert all(dropout.training for dropout in dropouts)
-        with adapters.tried(Adapter(changes={})):
+        with adapters.try_adapter(Adapter(changes={})):
             pass
-        adapters.learn("learner")
+        adapters.activate_training("learner")
         assert not any(dropout.training for dropout in dropouts)
-        adapters.learn("learner", dropout=True)
-        adapters.end("learner")
+        adapters.activate_training("learner", dropout=True)
+        adapters.end_training("learner")
 
 
 def test_gradients_reach_what_learns_and_nothing_else(
     pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
-    places = adapters.targets(TrainingSettings(rank=2))
+    places = adapters.target_ranks(TrainingSettings(rank=2))
     parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
     adapters.activate(())
-    adapters.learn("learner")
+    adapters.activate_training("learner")
     layer = next(layer for layer in layers(pipeline) if "learner" in layer.lora_A)
 
     layer(torch.ones(1, layer.in_features)).square().sum().backward()
@@ -197,27 +199,27 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
     second = copies(original).one()
     alone, settings = Adapters(second, tmp_path, PLENTY), TrainingSettings(rank=2, text_encoder=True)
     told: dict[str, Any] = {"alpha": 3.0, "dropout": 0.0, "dora": False, "seed": 0}
-    stacked = begun(adapters, adapters.targets(settings), **told)
+    stacked = begun(adapters, adapters.target_ranks(settings), **told)
     # In half precision nothing is stacked; here it is computed in float32 all the same.
-    single = begun(alone, alone.targets(settings), **told, precision=torch.bfloat16)
+    single = begun(alone, alone.target_ranks(settings), **told, precision=torch.bfloat16)
     assert len(stacked) < len(single) / 4
     draw = torch.Generator().manual_seed(1)
     learnt = {
         place: replace(change, up=0.2 * torch.randn(change.up.shape, generator=draw))
-        for place, change in adapters.learned("learner").items()
+        for place, change in adapters.trained_changes("learner").items()
     }
 
     for holder, of, parameters in ((adapters, pipeline, stacked), (alone, second, single)):
-        holder.restore("learner", learnt)
-        with holder.learning("learner"):
+        holder.restore_training("learner", learnt)
+        with holder.training_pass("learner"):
             errors = [answer.square().sum() for answer in answered(of)]
             gradients = torch.autograd.grad(torch.stack(errors).sum(), parameters)
         for one, gradient in zip(parameters, gradients, strict=True):
             one.data.copy_(gradient)
 
     # What is told module by module are the gradients now.
-    theirs = alone.learned("learner")
-    for place, change in adapters.learned("learner").items():
+    theirs = alone.trained_changes("learner")
+    for place, change in adapters.trained_changes("learner").items():
         for ours, other in ((change.down, theirs[place].down), (change.up, theirs[place].up)):
             assert (ours - other).norm() < 0.01 * other.norm()
 
@@ -225,19 +227,19 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
 def test_what_is_optimized_stays_what_the_layers_tell_when_other_loras_come_and_go(
     pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
-    places = adapters.targets(TrainingSettings(rank=2))
+    places = adapters.target_ranks(TrainingSettings(rank=2))
     parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=False, seed=0)
     served = store(tmp_path, kohya(make_lora(pipeline, of=attention)))
     use(adapters, served)
     adapters.unload(served.sha256)
-    with adapters.learning("learner"):
+    with adapters.training_pass("learner"):
         gradients = torch.autograd.grad(answered(pipeline)[0].square().sum(), parameters)
 
     for parameter in parameters:
         parameter.data.fill_(0.5)
 
     assert all(of_up.any() for of_up in gradients[1::2])
-    for change in adapters.learned("learner").values():
+    for change in adapters.trained_changes("learner").values():
         assert (change.down == 0.5).all()
         assert (change.up == 0.5).all()
 
@@ -246,13 +248,13 @@ def test_in_low_precision_training_keeps_float32(pipeline: Any, tmp_path: Path) 
     for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
         component.to(torch.bfloat16)
     adapters = Adapters(pipeline, tmp_path, PLENTY)
-    places = adapters.targets(TrainingSettings(rank=2))
+    places = adapters.target_ranks(TrainingSettings(rank=2))
 
     parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
     small = parameters[0].detach().clone()
 
     assert {parameter.dtype for parameter in parameters} == {torch.float32}
     assert not torch.equal(small, small.bfloat16().float())
-    adapters.learn("learner")
+    adapters.activate_training("learner")
     layer = next(layers(pipeline))
     assert layer(torch.ones(1, layer.in_features, dtype=torch.bfloat16)).dtype == torch.bfloat16

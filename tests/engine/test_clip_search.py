@@ -22,8 +22,8 @@ from engine.messages import (
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.tasks.clip_search import NO_CLIP, Likening
-from engine.vision.clip_score import Scorer
+from engine.tasks.clip_search import NO_CLIP, ClipSearch
+from engine.vision.clip_score import ClipScorer
 
 SCENES = (
     Scene(things=(Thing(shape="circle", colour="red", size="big"),), background="white"),
@@ -90,4 +90,4 @@ def test_the_workshop_says_why_it_cannot_where_there_is_no_clip(model: Model, tm
 
     assert list(studio.accept(asked)) == [Failed(job=JobId("j"), reason=NO_CLIP, expected=True)]
     with pytest.raises(InvalidRequest, match="there is no CLIP here"):
-        Likening(asked, Scorer(EngineSettings(model="elsewhere"), model.device), tmp_path)
+        ClipSearch(asked, ClipScorer(EngineSettings(model="elsewhere"), model.device), tmp_path)

@@ -15,7 +15,7 @@ from engine.messages import (
 )
 from engine.sdxl.model import CannotLoad, Model
 from engine.studio import Studio
-from engine.vision.clip_score import Scorer
+from engine.vision.clip_score import ClipScorer
 from tests.engine.work import furthest, painted, pixels, request, work
 
 PROMPT = "a red circle on a white background"
@@ -69,32 +69,32 @@ def test_a_model_without_a_refiner_leaves_out_what_needs_it(
 
 
 def test_clip_scores_a_picture_higher_for_its_own_words(studio: Studio) -> None:
-    scorer = Scorer(EngineSettings(model="demo"), torch.device("cpu"))
+    scorer = ClipScorer(EngineSettings(model="demo"), torch.device("cpu"))
     (told,) = [
         one for one in work(studio, {0: [request(prompt=PROMPT, steps=20)]}) if isinstance(one, Painted)
     ]
     png = told.pictures[0].png
 
-    (own,) = scorer.scores([png], PROMPT)
-    (other,) = scorer.scores([png], "a blue star on a black background")
+    (own,) = scorer.score([png], PROMPT)
+    (other,) = scorer.score([png], "a blue star on a black background")
 
     assert own is not None and other is not None
     assert own > other + 10
 
 
 def test_without_a_clip_there_are_no_scores() -> None:
-    scorer = Scorer(EngineSettings(model="somebody/elses"), torch.device("cpu"))
+    scorer = ClipScorer(EngineSettings(model="somebody/elses"), torch.device("cpu"))
 
-    assert scorer.scores([b"", b""], PROMPT) == [None, None]
+    assert scorer.score([b"", b""], PROMPT) == [None, None]
 
 
 def test_a_clip_that_is_not_there_is_told_before_anything_is_painted(tmp_path: Path) -> None:
     with pytest.raises(CannotLoad, match="the CLIP"):
-        Scorer(EngineSettings(model="demo", clip=str(tmp_path / "none")), torch.device("cpu"))
+        ClipScorer(EngineSettings(model="demo", clip=str(tmp_path / "none")), torch.device("cpu"))
 
 
 def test_more_ways_than_fit_are_refused() -> None:
-    with pytest.raises(InvalidRequest, match="at most 6"):
+    with pytest.raises(InvalidRequest, match="At most 6"):
         request(variants=tuple(Variant(name=str(number)) for number in range(7)))
     with pytest.raises(InvalidRequest, match="leave the count at 1"):
         request(variants=(Variant(name="one"),), count=2)

@@ -23,11 +23,11 @@ from engine.messages import (
 )
 from engine.training.dataset import (
     UPSCALE,
-    Examiner,
     Item,
+    PictureInspector,
     crop_corner,
-    held_out,
-    pixels,
+    crop_pixels,
+    held_out_count,
     planned_steps,
     time_ids,
 )
@@ -53,20 +53,20 @@ def a_training(examples: Sequence[Example], **changes: object) -> Train:
     return Train(examples=tuple(examples), **(values | changes))  # type: ignore[arg-type]
 
 
-def examined(folder: Path, training: Train, side: int = DEMO) -> Examiner:
-    examiner = Examiner(training, folder, side)
+def examined(folder: Path, training: Train, side: int = DEMO) -> PictureInspector:
+    examiner = PictureInspector(training, folder, side)
     while not examiner.done:
         examiner.step()
     return examiner
 
 
-def look(folder: Path, *pictures: Image.Image, side: int = DEMO, **changes: object) -> Examiner:
+def look(folder: Path, *pictures: Image.Image, side: int = DEMO, **changes: object) -> PictureInspector:
     """What is found of these pictures, called 0.png and so on."""
     examples = [Example(sha256=stored(folder, one), name=f"{n}.png") for n, one in enumerate(pictures)]
     return examined(folder, a_training(examples, **changes), side)
 
 
-def only(examiner: Examiner) -> tuple[Item, PictureNote]:
+def only(examiner: PictureInspector) -> tuple[Item, PictureNote]:
     [item], [note] = examiner.items, examiner.notes
     return item, note
 
@@ -117,9 +117,9 @@ def test_a_resolution_that_the_model_cannot_learn_at_is_refused(
     )
 
     with pytest.raises(InvalidRequest) as refusal:
-        Examiner(training, tmp_path, side)
+        PictureInspector(training, tmp_path, side)
 
-    assert str(refusal.value) == f"resolution is {resolution}, but for this model it must be from {allowed}."
+    assert str(refusal.value) == f"--resolution must be from {allowed} for this model, not {resolution}."
 
 
 def test_fifty_identical_pictures_leave_one(tmp_path: Path) -> None:
@@ -127,8 +127,8 @@ def test_fifty_identical_pictures_leave_one(tmp_path: Path) -> None:
 
     assert [item.place for item in examiner.items] == [0]
     assert [note.used for note in examiner.notes] == [True] + [False] * 49
-    assert examiner.notes[49].problems == ("it is the same picture as 0.png.",)
-    assert examiner.problems == ("1 picture can be used, but 5 to 20 work best for this preset.",)
+    assert examiner.notes[49].problems == ("It is the same picture as 0.png.",)
+    assert examiner.problems == ("1 picture can be used. This preset works best with 5 to 20.",)
 
 
 def test_a_picture_that_would_have_to_be_enlarged_too_much_is_left_out(tmp_path: Path) -> None:
@@ -138,7 +138,7 @@ def test_a_picture_that_would_have_to_be_enlarged_too_much_is_left_out(tmp_path:
     assert [note.used for note in examiner.notes] == [False, False, True, True]
     assert dot.problems[0].startswith("it is too small: its 1x1 pixels would be enlarged 128.0 times")
     assert tiny.problems[0].endswith("but at most 2 times is allowed.")
-    assert small.problems == ("it is small: its 70x70 pixels are enlarged 1.8 times.",)
+    assert small.problems == ("It is small. Its 70x70 pixels are enlarged 1.8 times.",)
     assert fine.problems == ()
     assert all(item.enlarged <= UPSCALE for item in examiner.items)
 
@@ -147,7 +147,7 @@ def test_no_picture_left_is_said_so(tmp_path: Path) -> None:
     examiner = look(tmp_path, Image.new("RGB", (1, 1)))
 
     assert not examiner.items
-    assert examiner.problems == ("no picture is left to learn from.",)
+    assert examiner.problems == ("No picture is left to train on.",)
 
 
 @pytest.mark.parametrize("content", [b"", b"This is a text file.", b"\x89PNG\r\n\x1a\n", None, b"GIF89a"])
@@ -160,7 +160,7 @@ def test_a_file_that_is_broken_or_gone_is_noted_and_the_others_go_on(
     examiner = examined(tmp_path, a_training([Example(sha256=bad), Example(sha256=fine)]))
 
     assert [(note.used, note.problems) for note in examiner.notes] == [
-        (False, ("it cannot be read.",)),
+        (False, ("It cannot be read.",)),
         (True, ()),
     ]
     assert examiner.notes[0].name == "picture 1"
@@ -172,7 +172,7 @@ def test_a_cut_jpeg_is_noted(tmp_path: Path) -> None:
     drawn(400, 300).save(out, "JPEG")
     cut = FileStore(tmp_path).put_bytes(out.getvalue()[:-2000])
 
-    assert examined(tmp_path, a_training([Example(sha256=cut)])).notes[0].problems == ("it cannot be read.",)
+    assert examined(tmp_path, a_training([Example(sha256=cut)])).notes[0].problems == ("It cannot be read.",)
 
 
 def test_pictures_that_nearly_are_the_same_are_told_and_used(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_pictures_that_nearly_are_the_same_are_told_and_used(tmp_path: Path) -> 
     examiner = look(tmp_path, one, again, one.resize((180, 180)), *others)
 
     twins = [note.problems for note in examiner.notes]
-    assert twins == [(), *[("it is nearly the same as 0.png.",)] * 2, *[()] * 10]
+    assert twins == [(), *[("It is nearly the same as 0.png.",)] * 2, *[()] * 10]
     assert len(examiner.items) == 13
 
 
@@ -204,7 +204,7 @@ def test_a_blurred_picture_is_told_but_not_one_with_a_soft_background(tmp_path: 
 
     notes = look(tmp_path, sharp, soft, portrait).notes
 
-    assert [("it is blurred." in note.problems) for note in notes] == [False, True, False]
+    assert [("It is blurred." in note.problems) for note in notes] == [False, True, False]
 
 
 def test_a_picture_of_one_colour_and_one_of_an_odd_shape_are_told(tmp_path: Path) -> None:
@@ -212,11 +212,11 @@ def test_a_picture_of_one_colour_and_one_of_an_odd_shape_are_told(tmp_path: Path
         tmp_path, Image.new("RGB", (128, 128), "red"), drawn(280, 128), drawn(900, 120)
     ).notes
 
-    assert plain.problems == ("it shows hardly more than one colour.",)
-    assert long.problems == ("its shape is odd: it is 2.2 times as long as it is wide.",)
+    assert plain.problems == ("It is almost of one colour.",)
+    assert long.problems == ("Its shape is unusual. One side is 2.2 times as long as the other.",)
     assert longest.problems == (
-        "it loses 47% of its area to the crop.",
-        "its shape is odd: it is 7.5 times as long as it is wide.",
+        "It loses 47% of its area to the crop.",
+        "Its shape is unusual. One side is 7.5 times as long as the other.",
     )
     assert longest.used
 
@@ -232,8 +232,8 @@ def test_the_note_has_the_crop_in_pixels_of_the_picture(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wanted", "count", "told"),
     [
-        ((3, 5), 2, ("2 pictures can be used, but 3 to 5 work best for this preset.",)),
-        ((1, 1), 2, ("2 pictures can be used, but 1 work best for this preset.",)),
+        ((3, 5), 2, ("2 pictures can be used. This preset works best with 3 to 5.",)),
+        ((1, 1), 2, ("2 pictures can be used. This preset works best with 1.",)),
         ((1, 2), 2, ()),
     ],
 )
@@ -282,7 +282,7 @@ def test_captions_sizes_and_pixels_stay_with_their_picture_in_any_order(tmp_path
         assert item.place == index
         assert item.caption == f"ohwx {index}"
         assert item.original == shapes[index]
-        shown = pixels(tmp_path, item, crop_corner(item, None), flip=False)
+        shown = crop_pixels(tmp_path, item, crop_corner(item, None), flip=False)
         assert shown.shape == (item.size[1], item.size[0], 3)
         assert shown.dtype == np.uint8
         assert tuple(int(value) for value in shown[5, 5]) == colours[index]
@@ -308,8 +308,8 @@ def test_pixels_are_those_of_the_crop_and_mirrored_ones_of_the_mirrored_picture(
     whole = picture.resize(item.resized, Image.Resampling.LANCZOS)
     (width, height), corner = item.size, (3, 0)
 
-    straight = pixels(tmp_path, item, corner, flip=False)
-    mirrored = pixels(tmp_path, item, corner, flip=True)
+    straight = crop_pixels(tmp_path, item, corner, flip=False)
+    mirrored = crop_pixels(tmp_path, item, corner, flip=True)
 
     assert np.array_equal(straight, np.asarray(whole)[:height, 3 : 3 + width])
     assert np.array_equal(mirrored, np.asarray(whole)[:height, ::-1][:, 3 : 3 + width])
@@ -324,7 +324,7 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
 
     for picture in (clear, palette):
         item, _ = only(look(tmp_path, picture))
-        shown = pixels(tmp_path, item, (0, 0), flip=False)
+        shown = crop_pixels(tmp_path, item, (0, 0), flip=False)
         assert shown[5, 5].tolist() == [255, 0, 0]
         assert shown[5, 100].tolist() == [255, 255, 255]
 
@@ -339,7 +339,7 @@ def test_time_ids_tell_heights_before_widths(tmp_path: Path) -> None:
     ("share", "pictures", "held"), [(0.1, 16, 0), (0.1, 17, 2), (0.05, 20, 1), (0.25, 20, 5), (0.0, 50, 0)]
 )
 def test_pictures_are_held_out_only_where_there_are_enough(share: float, pictures: int, held: int) -> None:
-    assert held_out(TrainingSettings(validation=share), pictures) == held
+    assert held_out_count(TrainingSettings(validation=share), pictures) == held
 
 
 def test_epochs_become_the_steps_that_show_every_picture_so_often() -> None:

@@ -10,7 +10,7 @@ from engine.demo.judge import Verdict, judge
 from engine.demo.world import Scene, Thing
 from engine.messages import Sampler
 from engine.sdxl.model import Model
-from engine.sdxl.samplers import scheduler_for
+from engine.sdxl.samplers import make_scheduler
 from engine.studio import Studio
 from tests.engine.work import painted, request
 
@@ -30,7 +30,7 @@ def verdicts(studio: Studio, **changes: Any) -> list[Verdict]:
 def test_however_few_its_steps_every_sampler_begins_with_noise_alone(
     model: Model, sampler: Sampler, steps: int
 ) -> None:
-    scheduler = scheduler_for(sampler, model.base.scheduler.config, steps)
+    scheduler = make_scheduler(sampler, model.base.scheduler.config, steps)
 
     assert scheduler.timesteps[0] == 999
 
@@ -41,7 +41,7 @@ def test_from_ten_steps_on_the_models_own_spacing_holds(model: Model, spacing: s
     own = {"leading": 1001 - 1000 / steps, "trailing": 999, "linspace": 999}
     config = {**model.base.scheduler.config, "timestep_spacing": spacing}
 
-    scheduler = scheduler_for(Sampler.EULER, config, steps)
+    scheduler = make_scheduler(Sampler.EULER, config, steps)
 
     assert scheduler.timesteps[0] == own[spacing]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from engine.forward_cost import EVERY, Forwards, halves
+from engine.forward_cost import EVERY, ForwardCost, candidate_counts
 
 GUIDED = 2  # rows of a picture
 
@@ -15,15 +15,15 @@ class Device:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.forwards = Forwards(torch.device("cpu"), lambda: self.now)
+        self.forwards = ForwardCost(torch.device("cpu"), lambda: self.now)
 
     def goes_on(self, waiting: int, seconds: Callable[[int], float], kind: str = "a") -> int:
         """How many share a forward in the end, of so many that wait, when so many rows take so long."""
         for _ in range(20):
-            count = self.forwards.worth(kind, [GUIDED] * waiting)
-            with self.forwards.timed(kind, GUIDED * count):
+            count = self.forwards.best_count(kind, [GUIDED] * waiting)
+            with self.forwards.measure(kind, GUIDED * count):
                 self.now += seconds(GUIDED * count)
-        return self.forwards.worth(kind, [GUIDED] * waiting)
+        return self.forwards.best_count(kind, [GUIDED] * waiting)
 
 
 @pytest.fixture
@@ -46,20 +46,20 @@ def test_where_a_device_is_full_with_two_two_share(device: Device) -> None:
 def test_what_is_not_known_yet_is_tried_with_all(device: Device) -> None:
     device.goes_on(4, lambda rows: 0.008 * rows)
 
-    assert device.forwards.worth("another size", [GUIDED] * 4) == 4
-    assert device.forwards.worth("a", [GUIDED] * 4) == 1
+    assert device.forwards.best_count("another size", [GUIDED] * 4) == 4
+    assert device.forwards.best_count("a", [GUIDED] * 4) == 1
 
 
 def test_what_goes_wrong_counts_for_nothing(device: Device) -> None:
     for _ in range(5):
-        with pytest.raises(RuntimeError), device.forwards.timed("a", 2):
+        with pytest.raises(RuntimeError), device.forwards.measure("a", 2):
             raise RuntimeError("out of luck")
 
-    assert device.forwards.worth("a", [GUIDED, GUIDED]) == 2
+    assert device.forwards.best_count("a", [GUIDED, GUIDED]) == 2
 
 
 def test_fewer_are_tried_by_halves() -> None:
-    assert [list(halves(count)) for count in (1, 2, 3, 7, 8)] == [
+    assert [list(candidate_counts(count)) for count in (1, 2, 3, 7, 8)] == [
         [1],
         [2, 1],
         [3, 2, 1],
@@ -75,4 +75,4 @@ def test_what_it_takes_now_counts_and_not_what_it_took_once(device: Device) -> N
     for _ in range(4 * EVERY):
         device.goes_on(4, lambda rows: 0.01 * rows)
 
-    assert device.forwards.worth("a", [GUIDED] * 4) < 4
+    assert device.forwards.best_count("a", [GUIDED] * 4) < 4

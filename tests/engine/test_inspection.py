@@ -66,17 +66,17 @@ def test_every_step_looks_at_one_picture_and_the_last_reports(tmp_path: Path) ->
         (
             Optimizer.ADAMW,
             1e-8,
-            "The learning rate is 1e-08, but adamw learns with 1e-06 to 0.01: it will learn next to nothing.",
+            "The learning rate is 1e-08, but adamw learns with 1e-06 to 0.01. It will learn almost nothing.",
         ),
         (
             Optimizer.ADAMW,
             0.05,
-            "The learning rate is 0.05, but adamw learns with 1e-06 to 0.01: pictures may become noise.",
+            "The learning rate is 0.05, but adamw learns with 1e-06 to 0.01. Pictures may become noise.",
         ),
         (
             Optimizer.PRODIGY,
             1e-4,
-            "The learning rate is 0.0001, but prodigy learns with 0.1 to 10: it will learn next to nothing.",
+            "The learning rate is 0.0001, but prodigy learns with 0.1 to 10. It will learn almost nothing.",
         ),
         (Optimizer.PRODIGY, 1.0, None),
         (Optimizer.ADAMW, 1e-5, None),
@@ -121,7 +121,7 @@ def test_the_speed_is_asked_for_the_size_that_most_pictures_have(tmp_path: Path)
 def test_without_a_usable_picture_there_is_a_report_and_nothing_to_do(tmp_path: Path) -> None:
     report, _ = inspected(tmp_path, a_training(examples(tmp_path, Image.new("RGB", (1, 1)))))
 
-    assert report.problems == ("no picture is left to learn from.",)
+    assert report.problems == ("No picture is left to train on.",)
     assert (report.steps, report.seconds) == (0, 0.0)
     assert has(sheet_of(report), LEFT_OUT)
 
@@ -165,7 +165,5 @@ def test_the_sheet_fits_on_a_screen_whatever_the_pictures_are(tmp_path: Path, co
 def test_a_resolution_that_the_model_has_not_is_refused_at_once(tmp_path: Path) -> None:
     training = a_training(examples(tmp_path, drawn(128, 128)), settings=TrainingSettings(resolution=1024))
 
-    with pytest.raises(
-        InvalidRequest, match="resolution is 1024, but for this model it must be from 32 to 256"
-    ):
+    with pytest.raises(InvalidRequest, match="--resolution must be from 32 to 256 for this model, not 1024"):
         inspected(tmp_path, training)

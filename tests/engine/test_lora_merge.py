@@ -23,7 +23,7 @@ from engine.messages import (
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.tasks.lora_merge import merged_changes, nearest, side_by_side
+from engine.tasks.lora_merge import concatenate_ranks, merge_changes, nearest_of_rank
 from tests.engine.work import furthest, painted, pixels, request
 from tests.lora_files import attention, kohya, make_lora, store
 
@@ -107,24 +107,24 @@ def test_a_smaller_rank_says_what_it_loses(studio: Studio, loras: tuple[AdapterU
 
 
 def test_no_change_of_a_rank_is_nearer_than_the_truncated_decomposition() -> None:
-    exact = side_by_side([(change(6, 1), 0.7), (change(5, 2), -0.4)])
+    exact = concatenate_ranks([(change(6, 1), 0.7), (change(5, 2), -0.4)])
     full = exact.delta()
     truth = torch.linalg.svdvals(full)[4:].square().sum()
 
-    near = nearest(exact, 4)
+    near = nearest_of_rank(exact, 4)
 
     assert float((full - near.delta()).square().sum()) == pytest.approx(float(truth))
-    assert side_by_side([(exact, 1.0), (near, -1.0)]).energy() == pytest.approx(float(truth))
+    assert concatenate_ranks([(exact, 1.0), (near, -1.0)]).squared_norm() == pytest.approx(float(truth))
 
 
 @pytest.mark.parametrize("kernel", [(), (3, 3)])
 def test_what_is_side_by_side_is_the_sum(kernel: tuple[int, ...]) -> None:
     one, other = change(3, 1, 8.0, *kernel), change(4, 2, 0.01, *kernel)
 
-    both = side_by_side([(one, 0.7), (other, -2.0)])
+    both = concatenate_ranks([(one, 0.7), (other, -2.0)])
 
     torch.testing.assert_close(both.delta(), 0.7 * one.delta() - 2.0 * other.delta())
-    torch.testing.assert_close(nearest(both, 7).delta(), both.delta())
+    torch.testing.assert_close(nearest_of_rank(both, 7).delta(), both.delta())
 
 
 def test_ranks_that_add_up_to_too_much_need_a_smaller_one() -> None:
@@ -132,8 +132,8 @@ def test_ranks_that_add_up_to_too_much_need_a_smaller_one() -> None:
     parts = [(Adapter(changes={place: change(100, seed)}), 1.0) for seed in (1, 2)]
 
     with pytest.raises(InvalidRequest, match=r"add up to 200 .* --rank 64"):
-        list(merged_changes(parts, None))
-    assert list(merged_changes(parts, 64)) == []
+        list(merge_changes(parts, None))
+    assert list(merge_changes(parts, 64)) == []
 
 
 def test_a_dora_is_no_sum_and_is_refused(studio: Studio, loaded: Model, files: Path) -> None:
@@ -144,14 +144,14 @@ def test_a_dora_is_no_sum_and_is_refused(studio: Studio, loaded: Model, files: P
     )
     plain = store(files, kohya(make_lora(loaded.base, of=attention, seed=13)), name="plain")
 
-    assert "the LoRA fine is a DoRA" in refusal(studio, plain, dora)
+    assert "The LoRA fine is a DoRA" in refusal(studio, plain, dora)
 
 
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
-        ([("a", "1", 0.7)], "name at least two"),
-        ([("a", "1", 0.7), ("b", "1", 0.5)], "given twice"),
+        ([("a", "1", 0.7)], "Name at least two"),
+        ([("a", "1", 0.7), ("b", "1", 0.5)], "there twice"),
         ([("a", "1", 0.7), ("b", "2", 0.0)], "weight 0"),
     ],
 )

@@ -8,7 +8,7 @@ from peft import LoraConfig
 from peft.tuners.lora import Conv2d, Linear
 from torch import Tensor, nn
 
-from engine.lora.low_rank import LowRankConv2d, LowRankLinear, matrix, stacks
+from engine.lora.low_rank import LowRankConv2d, LowRankLinear, flatten_weight, make_stacks
 
 SMALL, WIDE = 64, 1280  # the model that ships, SDXL
 
@@ -65,8 +65,8 @@ def test_what_a_stack_learns_is_what_both_factors_learn(products: list[int]) -> 
     apart = torch.autograd.grad(error(layers, x, target), factors)
     products.clear()
 
-    (stack,) = stacks(layers, "ink")
-    stack.add()
+    (stack,) = make_stacks(layers, "ink")
+    stack.merge()
     down, up = torch.autograd.grad(error(layers, x, target), [stack.down, stack.up])
 
     assert not products
@@ -95,27 +95,27 @@ def test_a_convolution_answers_and_learns_as_both_factors_do(channels_last: bool
 
     with torch.no_grad():
         served = one(x)
-    (stack,) = stacks([one], "ink")
-    stack.add()
+    (stack,) = make_stacks([one], "ink")
+    stack.merge()
     learning = one(x)
     gradients = torch.autograd.grad(learning.square().mean(), [stack.down, stack.up])
 
     torch.testing.assert_close(served, expected, rtol=0, atol=1e-5)
     torch.testing.assert_close(learning, expected, rtol=0, atol=1e-5)
     for found, factor in zip(gradients, apart, strict=True):
-        torch.testing.assert_close(found[0], matrix(factor), rtol=1e-3, atol=1e-7)
+        torch.testing.assert_close(found[0], flatten_weight(factor), rtol=1e-3, atol=1e-7)
 
 
 def test_a_layer_follows_its_stack_and_answers_by_itself_when_it_is_off() -> None:
     one, x = layer(SMALL), torch.randn(2, 256, SMALL)
     one.set_adapter(["ink"])
-    (stack,) = stacks([one], "ink")
+    (stack,) = make_stacks([one], "ink")
     stack.up.data += 0.1
 
     answer = one(x)
-    stack.add()
+    stack.merge()
     added = one(x)
-    stack.take_off()
+    stack.unmerge()
 
     assert added.requires_grad
     assert not answer.requires_grad
@@ -127,19 +127,19 @@ def test_a_layer_follows_its_stack_and_answers_by_itself_when_it_is_off() -> Non
 def test_what_is_wide_or_in_half_precision_is_in_no_stack(why: str) -> None:
     one = layer(WIDE if why == "wide" else SMALL)
 
-    assert not stacks([one.to(torch.bfloat16) if why == "half precision" else one], "ink")
+    assert not make_stacks([one.to(torch.bfloat16) if why == "half precision" else one], "ink")
 
 
 @torch.inference_mode()
 def test_what_stays_as_it_is_is_added_once_until_others_count() -> None:
     one, x = layer(SMALL), torch.randn(2, 256, SMALL)
-    one.choose({"ink": 1.0}, keep=True)
+    one.activate_adapters({"ink": 1.0}, keep=True)
     before = one(x)
     one.lora_B["ink"].weight.mul_(2)
 
     kept = one(x)
     by_row = one(x, adapter_names=["ink", "__base__"])
-    one.choose({"ink": 1.0}, keep=False)
+    one.activate_adapters({"ink": 1.0}, keep=False)
     anew = one(x)
 
     assert torch.equal(kept, before)

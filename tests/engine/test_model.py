@@ -26,13 +26,13 @@ def copied(folder: Path) -> Path:
 
 
 def test_a_folder_that_is_not_there() -> None:
-    assert refusal(model="./nowhere").startswith("the model './nowhere' cannot be loaded: ")
+    assert refusal(model="./nowhere").startswith("The model './nowhere' cannot be loaded. ")
 
 
 def test_a_file_that_is_not_there() -> None:
     sentence = refusal(model="./nowhere.safetensors")
 
-    assert sentence == "the model './nowhere.safetensors' cannot be loaded: there is no such file."
+    assert sentence == "The model './nowhere.safetensors' cannot be loaded. there is no such file."
 
 
 def test_truncated_weights(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ class Trap:
 
 
 def test_a_device_that_is_not_here() -> None:
-    assert refusal(model="demo", device="cuda:99").startswith("the device 'cuda:99' cannot be used here: ")
+    assert refusal(model="demo", device="cuda:99").startswith("The device 'cuda:99' cannot be used here. ")
 
 
 def test_a_vae_of_its_own_takes_the_place_of_the_models() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from engine.messages import EngineSettings, Prior
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors, initial_tokens
-from engine.sdxl.prompts import Embedding, Reader
+from engine.sdxl.prompts import Embedding, PromptEncoder
 from engine.studio import Studio
 from tests.engine.training_cases import run, training
 
@@ -60,7 +60,7 @@ def told(pipeline: Any, prompt: str) -> tuple[Tensor, Tensor]:
 def test_the_vectors_stand_where_the_word_is_written(
     model: Model, grown: Any, written: str, meant: str
 ) -> None:
-    wanted, _ = Reader(model.base).read(written, "", None, [new_word(model)])
+    wanted, _ = PromptEncoder(model.base).encode_pair(written, "", None, [new_word(model)])
 
     hidden, pooled = told(grown, meant)
     torch.testing.assert_close(wanted.hidden, hidden, atol=1e-5, rtol=0)
@@ -69,54 +69,56 @@ def test_the_vectors_stand_where_the_word_is_written(
 
 
 def test_encoders_that_end_a_text_at_its_highest_token_are_not_misled(model: Model) -> None:
-    reader, tokens = Reader(model.base), [new_word(model)]
-    expected = reader.encode(["a red ohwx"], tokens).pooled
+    reader, tokens = PromptEncoder(model.base), [new_word(model)]
+    expected = reader.encode_texts(["a red ohwx"], tokens).pooled
 
     model.base.text_encoder_2.eos_token_id = model.base.text_encoder_2.text_model.eos_token_id = 2
 
-    assert torch.equal(reader.encode(["a red ohwx"], tokens).pooled, expected)
+    assert torch.equal(reader.encode_texts(["a red ohwx"], tokens).pooled, expected)
 
 
 def test_the_longer_of_two_words_wins_and_words_may_have_any_signs(model: Model) -> None:
     reader, tokens = (
-        Reader(model.base),
+        PromptEncoder(model.base),
         [new_word(model, "ohwx", 1, 1), new_word(model, "ohwx <new>", 1, 2), new_word(model, "<s0>", 1, 3)],
     )
 
-    longer = reader.encode(["a ohwx <new>"], tokens)
-    alone = reader.encode(["a ohwx <new>"], tokens[1:2])
+    longer = reader.encode_texts(["a ohwx <new>"], tokens)
+    alone = reader.encode_texts(["a ohwx <new>"], tokens[1:2])
 
     assert torch.equal(longer.hidden, alone.hidden)
-    glued = reader.encode(["red<s0>circle"], tokens)
-    spaced = reader.encode(["red <s0> circle"], tokens)
+    glued = reader.encode_texts(["red<s0>circle"], tokens)
+    spaced = reader.encode_texts(["red <s0> circle"], tokens)
     assert torch.equal(glued.hidden, spaced.hidden)
 
 
 def test_letters_that_only_look_the_same_in_upper_case_are_the_word_too(model: Model) -> None:
-    reader, tokens = Reader(model.base), [new_word(model, "sks")]
+    reader, tokens = PromptEncoder(model.base), [new_word(model, "sks")]
 
-    assert torch.equal(reader.encode(["a \u017fKs"], tokens).hidden, reader.encode(["a sks"], tokens).hidden)
+    assert torch.equal(
+        reader.encode_texts(["a \u017fKs"], tokens).hidden, reader.encode_texts(["a sks"], tokens).hidden
+    )
 
 
 def test_a_long_text_with_a_new_word_takes_as_many_windows_as_it_needs(model: Model) -> None:
-    reader, tokens = Reader(model.base), [new_word(model, count=4)]
+    reader, tokens = PromptEncoder(model.base), [new_word(model, count=4)]
     long = " ".join(["red ohwx"] * 20)
 
-    wanted, unwanted = reader.read(long, "blue", None, tokens)
+    wanted, unwanted = reader.encode_pair(long, "blue", None, tokens)
 
     assert wanted.hidden.shape == unwanted.hidden.shape == (1, 2 * 77, 160)
     assert torch.isfinite(wanted.hidden).all()
-    assert torch.equal(reader.encode([long], tokens).hidden, wanted.hidden[:, :77])
+    assert torch.equal(reader.encode_texts([long], tokens).hidden, wanted.hidden[:, :77])
 
 
 def test_texts_encoded_together_are_each_what_they_are_alone(model: Model) -> None:
-    reader, tokens = Reader(model.base), [new_word(model)]
+    reader, tokens = PromptEncoder(model.base), [new_word(model)]
     texts = ["a red ohwx", "", "a blue star and a green circle"]
 
-    together = reader.encode(texts, tokens)
+    together = reader.encode_texts(texts, tokens)
 
     for row, text in enumerate(texts):
-        alone = reader.encode([text], tokens)
+        alone = reader.encode_texts([text], tokens)
         torch.testing.assert_close(together.hidden[row : row + 1], alone.hidden)
         torch.testing.assert_close(together.pooled[row : row + 1], alone.pooled)
 
@@ -126,7 +128,7 @@ def test_gradients_reach_the_vectors_of_a_word_that_is_written(model: Model) -> 
     for vectors in (written.first, written.second, absent.first, absent.second):
         vectors.requires_grad_()
 
-    read = Reader(model.base).encode(["a red ohwx", "a star"], [written, absent])
+    read = PromptEncoder(model.base).encode_texts(["a red ohwx", "a star"], [written, absent])
     torch.autograd.backward(read.hidden.square().sum() + read.pooled.square().sum())
 
     for vectors in (written.first, written.second):
@@ -137,10 +139,10 @@ def test_gradients_reach_the_vectors_of_a_word_that_is_written(model: Model) -> 
 
 
 def test_a_text_without_the_word_is_read_bit_for_bit_as_ever(model: Model) -> None:
-    reader = Reader(model.base)
+    reader = PromptEncoder(model.base)
 
-    plain = reader.read("a red star", "blue", "plain")
-    beside = reader.read("a red star", "blue", "beside", [new_word(model)])
+    plain = reader.encode_pair("a red star", "blue", "plain")
+    beside = reader.encode_pair("a red star", "blue", "beside", [new_word(model)])
 
     for one, other in zip(plain, beside, strict=True):
         assert torch.equal(one.hidden, other.hidden)
@@ -170,13 +172,15 @@ def test_a_training_reads_once_what_no_new_word_changes(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: Counter[str] = Counter()
-    encode = Reader.encode
+    encode = PromptEncoder.encode_texts
 
-    def counted(reader: Reader, texts: Sequence[str], tokens: Sequence[TokenVectors] = ()) -> Embedding:
+    def counted(
+        reader: PromptEncoder, texts: Sequence[str], tokens: Sequence[TokenVectors] = ()
+    ) -> Embedding:
         read.update(texts)
         return encode(reader, texts, tokens)
 
-    monkeypatch.setattr(Reader, "encode", counted)
+    monkeypatch.setattr(PromptEncoder, "encode_texts", counted)
     asked = training(tmp_path, steps=4, new_tokens=1, prior=Prior.PREDICTION)
     run(Studio(model, EngineSettings(model="demo", files=str(tmp_path))), asked)
 

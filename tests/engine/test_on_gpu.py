@@ -33,9 +33,9 @@ from engine.messages import (
     Size,
     TrainingSettings,
 )
-from engine.sdxl.model import Model, load_model, settle
+from engine.sdxl.model import Model, load_model, prepare_pipeline
 from engine.studio import Studio
-from engine.training.training import Training
+from engine.training.run import TrainingRun
 from tests.engine.work import furthest, painted, request
 
 pytestmark = [
@@ -120,7 +120,7 @@ def large() -> Model:
     """SDXL at its full size, with random weights."""
     pipelines = full_size_pipelines(torch.bfloat16, "cuda")
     for pipeline in pipelines:
-        settle(pipeline, torch.device("cuda"), compiled=False)
+        prepare_pipeline(pipeline, torch.device("cuda"), compiled=False)
     base, refiner = pipelines
     return Model(
         name="large", base=base, refiner=refiner, device=torch.device("cuda"), precision=torch.bfloat16
@@ -140,7 +140,7 @@ def test_a_training_that_finds_too_little_memory_lowers_its_batch_and_says_so(la
     model = copy.copy(large)
     with a_store(1024) as folder:
         asked_for = replace(lesson_settings(8), steps=2, every=2)
-        training = Training(lesson(folder, asked_for), model, Adapters(model.base, folder, 2**31), folder)
+        training = TrainingRun(lesson(folder, asked_for), model, Adapters(model.base, folder, 2**31), folder)
         total = torch.cuda.get_device_properties(0).total_memory
         torch.cuda.empty_cache()
         torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 14 * 2**30) / total)
@@ -155,6 +155,6 @@ def test_a_training_that_finds_too_little_memory_lowers_its_batch_and_says_so(la
     assert "Memory was short" in json.dumps(dict(header.metadata))
 
 
-def stepped(training: Training) -> list[object] | None:
+def stepped(training: TrainingRun) -> list[object] | None:
     """What the next step told, or None when there is none."""
     return None if training.done else list(training.step())

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 import pytest
 
 HANGS = (
-    "import sys, time; from engine.parent_process import end_with_the_bot; "
-    "end_with_the_bot(int(sys.argv[1])); print('hangs', flush=True); time.sleep(60)"
+    "import sys, time; from engine.parent_process import end_with_parent; "
+    "end_with_parent(int(sys.argv[1])); print('hangs', flush=True); time.sleep(60)"
 )
 # Starts one that stands still altogether, and tells its number once it does.
 STARTS = (

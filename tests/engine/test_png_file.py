@@ -12,7 +12,7 @@ from PIL import Image
 from engine.lora.short_hashes import ModelHash
 from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size, stored_path
 from engine.sdxl.model import DEMO
-from engine.sdxl.png_file import Recipe, png
+from engine.sdxl.png_file import Recipe, encode_png
 from engine.studio import Studio
 from tests.engine.work import request, work
 from tests.lora_files import attention, kohya, make_lora, store
@@ -30,7 +30,7 @@ def written(**changes: Any) -> Image.Image:
         model_hash="31e35c80fc",
         lora_hashes={INK.sha256: "cd" * 6},
     )
-    return Image.open(io.BytesIO(png(Image.new("RGB", (8, 8)), recipe)))
+    return Image.open(io.BytesIO(encode_png(Image.new("RGB", (8, 8)), recipe)))
 
 
 def test_a1111_and_its_readers_find_their_parameters() -> None:
@@ -63,7 +63,7 @@ def test_a_prompt_that_begins_like_what_to_avoid_is_not_taken_for_it() -> None:
 def test_a_models_name_with_commas_is_one_value() -> None:
     recipe = Recipe(request=request(), seed=42, size=Size(width=152, height=104), model="fine, v1")
 
-    assert recipe.parameters().endswith('Model: "fine, v1"')
+    assert recipe.a1111_text().endswith('Model: "fine, v1"')
 
 
 def test_a_variation_is_named_as_a1111_names_it() -> None:
@@ -75,7 +75,7 @@ def test_a_variation_is_named_as_a1111_names_it() -> None:
         variation_seed=5,
     )
 
-    assert recipe.parameters().endswith("Model: demo, Variation seed: 5, Variation seed strength: 0.15")
+    assert recipe.a1111_text().endswith("Model: demo, Variation seed: 5, Variation seed strength: 0.15")
 
 
 def test_the_recipe_as_json_holds_every_value() -> None:

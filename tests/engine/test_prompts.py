@@ -4,7 +4,7 @@ import pytest
 
 from engine.messages import Failed, JobId
 from engine.sdxl.model import Model
-from engine.sdxl.prompts import WINDOW, WINDOWS, Memory, Reader
+from engine.sdxl.prompts import WINDOW, WINDOWS, EmbeddingCache, PromptEncoder
 from engine.studio import Studio
 from tests.engine.work import painted, pictures, request, work
 
@@ -36,24 +36,24 @@ def test_a_prompt_of_as_many_tokens_as_are_read_is_painted(studio: Studio) -> No
 
 def test_what_is_remembered_of_prompts_has_a_bound_in_bytes(model: Model) -> None:
     limit = 2**20
-    memory = Memory(limit)
-    readers = [Reader(model.base, memory), Reader(model.refiner, memory)]
+    memory = EmbeddingCache(limit)
+    readers = [PromptEncoder(model.base, memory), PromptEncoder(model.refiner, memory)]
 
     for number in range(12):
         for reader in readers:
-            reader.read(WORDS[: 300 * (1 + number)], str(number), None)
+            reader.encode_pair(WORDS[: 300 * (1 + number)], str(number), None)
             assert memory.size <= limit
     assert memory.size > limit / 2
 
 
 def test_what_was_read_last_is_remembered_and_a_reader_has_its_own(model: Model) -> None:
-    memory = Memory(2**20)
-    base, refiner = Reader(model.base, memory), Reader(model.refiner, memory)
+    memory = EmbeddingCache(2**20)
+    base, refiner = PromptEncoder(model.base, memory), PromptEncoder(model.refiner, memory)
 
-    first = base.read("a red star", "", None)
+    first = base.encode_pair("a red star", "", None)
     for number in range(100):
-        base.read("a red star", "", None)
-        base.read(f"a {number}", "", None)
+        base.encode_pair("a red star", "", None)
+        base.encode_pair(f"a {number}", "", None)
 
-    assert base.read("a red star", "", None)[0] is first[0]
-    assert refiner.read("a red star", "", None)[0].hidden.shape != first[0].hidden.shape
+    assert base.encode_pair("a red star", "", None)[0] is first[0]
+    assert refiner.encode_pair("a red star", "", None)[0].hidden.shape != first[0].hidden.shape

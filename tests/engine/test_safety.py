@@ -28,7 +28,7 @@ from engine.messages import (
 )
 from engine.sdxl.model import CannotLoad, Model
 from engine.studio import Studio
-from engine.vision.safety import StableDiffusionSafety, safety_of, screened
+from engine.vision.safety import StableDiffusionSafety, grey_out_flagged, load_safety
 from tests.engine.work import request, work
 
 
@@ -133,9 +133,9 @@ def test_pictures_to_learn_from_that_are_flagged_are_left_out(
     refused, shown = reports(FlaggedPolicy.REFUSE), reports(FlaggedPolicy.SHOW)
 
     assert [(one.used, one.problems) for one in refused.notes] == [
-        (False, ("filtered: the safety check flags it.",))
+        (False, ("Filtered: the safety check flags it.",))
     ]
-    assert refused.problems == ("no picture is left to learn from.",)
+    assert refused.problems == ("No picture is left to train on.",)
     assert [one.used for one in shown.notes] == [True]
 
 
@@ -144,17 +144,17 @@ def test_what_a_lora_shows_to_many_is_grey_where_it_is_flagged(tmp_path: Path) -
     Image.new("RGB", (40, 24), "red").save(file, "PNG")
     safety = StableDiffusionSafety(a_checker(tmp_path, flags=True), torch.device("cpu"))
 
-    with Image.open(io.BytesIO(screened(safety, file.getvalue()))) as grey:
+    with Image.open(io.BytesIO(grey_out_flagged(safety, file.getvalue()))) as grey:
         assert (grey.size, grey.getcolors()) == ((40, 24), [(960, (96, 92, 88))])
 
 
 def test_a_check_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
     named = EngineSettings(model="demo", safety=str(tmp_path / "none"))
 
-    with pytest.raises(CannotLoad, match=r"the safety check '.*none' cannot be loaded: "):
-        safety_of(named, torch.device("cpu"))
+    with pytest.raises(CannotLoad, match=r"The safety check '.*none' cannot be loaded. "):
+        load_safety(named, torch.device("cpu"))
 
 
 def test_without_a_name_nothing_is_checked() -> None:
-    assert not safety_of(EngineSettings(model="demo"), torch.device("cpu")).on
+    assert not load_safety(EngineSettings(model="demo"), torch.device("cpu")).enabled
     assert Paint(job=JobId("j"), prompt="a fox", seed=1).flagged is FlaggedPolicy.SHOW

@@ -3,7 +3,7 @@
 import pytest
 
 from engine.messages import InvalidRequest, Ratio, Size
-from engine.sdxl.sizes import pixels
+from engine.sdxl.sizes import resolve_size
 
 
 @pytest.mark.parametrize(
@@ -20,14 +20,14 @@ from engine.sdxl.sizes import pixels
 def test_sdxls_ratios_are_its_training_buckets(across: int, down: int, size: tuple[int, int]) -> None:
     width, height = size
 
-    assert pixels(Ratio(across=across, down=down), 1024) == Size(width=width, height=height)
+    assert resolve_size(Ratio(across=across, down=down), 1024) == Size(width=width, height=height)
 
 
 def test_a_size_in_pixels_is_painted_as_it_is() -> None:
-    assert pixels(Size(width=832, height=1216), 1024) == Size(width=832, height=1216)
+    assert resolve_size(Size(width=832, height=1216), 1024) == Size(width=832, height=1216)
 
 
 def test_four_times_the_native_area_is_the_most() -> None:
-    assert pixels(Size(width=256, height=256), 128) == Size(width=256, height=256)
+    assert resolve_size(Size(width=256, height=256), 128) == Size(width=256, height=256)
     with pytest.raises(InvalidRequest):
-        pixels(Size(width=256, height=264), 128)
+        resolve_size(Size(width=256, height=264), 128)

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 import engine.studio
-from engine.forward_cost import Forwards
+from engine.forward_cost import ForwardCost
 from engine.messages import (
     AdapterUse,
     Cancel,
@@ -32,7 +32,7 @@ from engine.messages import (
     stored_path,
 )
 from engine.sdxl.model import Model
-from engine.sdxl.png_file import Recipe, png
+from engine.sdxl.png_file import Recipe, encode_png
 from engine.studio import Studio
 from tests.engine.work import furthest, painted, pictures, pixels, request, work
 from tests.lora_files import attention, kohya, make_lora, store
@@ -64,7 +64,7 @@ def test_never_more_pictures_than_the_largest_batch_share_a_forward(studio: Stud
 def test_where_sharing_does_not_pay_the_first_to_come_is_the_first_to_end(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Forwards, "worth", lambda *_: 1)
+    monkeypatch.setattr(ForwardCost, "best_count", lambda *_: 1)
 
     events = work(studio, {0: [request(name, steps=6) for name in "abc"], 2: [request("d", steps=2)]})
 
@@ -75,7 +75,7 @@ def test_where_sharing_does_not_pay_the_first_to_come_is_the_first_to_end(
 def test_those_with_another_mix_have_their_turns_while_sharing_does_not_pay(
     studio: Studio, loras: tuple[AdapterUse, AdapterUse], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Forwards, "worth", lambda *_: 1)
+    monkeypatch.setattr(ForwardCost, "best_count", lambda *_: 1)
     asked = [request(name, steps=12) for name in "abc"] + [request("inked", steps=4, adapters=loras[:1])]
 
     events = work(studio, {0: asked})
@@ -184,7 +184,7 @@ def test_a_size_beyond_the_models_reach_is_refused_in_a_sentence(studio: Studio)
 
     assert failed == Failed(
         job=JobId("j"),
-        reason="1024x1024 is too large for this model: at most 65,536 pixels, such as 256x256.",
+        reason="1024x1024 is too large for this model. At most 65,536 pixels are allowed, such as 256x256.",
         expected=True,
     )
 
@@ -239,7 +239,7 @@ def test_a_picture_that_never_fits_is_refused_with_what_to_change(
 
     (failed,) = [event for event in work(studio, {0: [request()]}) if isinstance(event, Failed)]
 
-    assert failed.reason == "128x128 does not fit in the memory here: paint smaller."
+    assert failed.reason == "128x128 does not fit in the memory here. Choose a smaller --size."
 
 
 def test_a_decode_that_does_not_fit_is_done_in_tiles(
@@ -270,7 +270,7 @@ def test_a_picture_of_nan_is_never_handed_out(
     events = work(studio, {0: [request()]})
 
     (failed,) = [event for event in events if isinstance(event, Failed)]
-    assert failed.reason.startswith("the picture came out empty twice")
+    assert failed.reason.startswith("The picture came out empty twice")
     assert not pictures(events)
 
 
@@ -293,7 +293,7 @@ def test_a_decode_that_overflows_is_tried_once_more_in_float32(
 
 def test_others_go_on_while_a_picture_becomes_a_file(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     others_are_done = threading.Event()
-    monkeypatch.setattr(engine.studio, "png", slow_for("quick", others_are_done))
+    monkeypatch.setattr(engine.studio, "encode_png", slow_for("quick", others_are_done))
     for one in (request("quick", steps=1), request("long", steps=5, size=Size(width=96, height=96))):
         list(studio.accept(one))
 
@@ -312,7 +312,7 @@ def slow_for(job: str, until: threading.Event) -> Callable[[Image.Image, Recipe]
     def write(image: Image.Image, recipe: Recipe) -> bytes:
         if recipe.request.job == job:
             assert until.wait(60)
-        return png(image, recipe)
+        return encode_png(image, recipe)
 
     return write
 
@@ -323,9 +323,9 @@ def test_a_file_that_cannot_be_written_ends_its_job_alone(
     def broken(image: Image.Image, recipe: Recipe) -> bytes:
         if recipe.request.job == "broken":
             raise OSError("no room for it")
-        return png(image, recipe)
+        return encode_png(image, recipe)
 
-    monkeypatch.setattr(engine.studio, "png", broken)
+    monkeypatch.setattr(engine.studio, "encode_png", broken)
 
     events = work(studio, {0: [request("broken", steps=1), request("whole", steps=1)]})
 

@@ -9,7 +9,7 @@ from diffusers import UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from engine.lora.key_names import KeyNames, Place
-from engine.lora.targets import targets
+from engine.lora.targets import target_ranks
 from engine.messages import InvalidRequest, TrainingSettings
 
 
@@ -55,23 +55,25 @@ def parameters(names: KeyNames, places: dict[Place, int]) -> int:
 
 
 def test_attention_has_560_modules_and_1451520_parameters_a_rank(sdxl: KeyNames) -> None:
-    places = targets(sdxl, TrainingSettings(rank=1))
+    places = target_ranks(sdxl, TrainingSettings(rank=1))
 
     assert len(places) == 560
     assert parameters(sdxl, places) == 1_451_520
-    assert parameters(sdxl, targets(sdxl, TrainingSettings(rank=8))) == 11_612_160
+    assert parameters(sdxl, target_ranks(sdxl, TrainingSettings(rank=8))) == 11_612_160
 
 
 def test_the_feed_forward_adds_1164800_parameters_a_rank(sdxl: KeyNames) -> None:
-    more = targets(sdxl, TrainingSettings(rank=1, feed_forward=True))
+    more = target_ranks(sdxl, TrainingSettings(rank=1, feed_forward=True))
 
     assert parameters(sdxl, more) == 1_451_520 + 1_164_800
     assert len(more) == 560 + 2 * 70
 
 
 def test_the_convolutions_are_those_of_residual_blocks_and_samplers(sdxl: KeyNames) -> None:
-    plain = targets(sdxl, TrainingSettings())
-    more = [place.path for place in targets(sdxl, TrainingSettings(convolutions=True)) if place not in plain]
+    plain = target_ranks(sdxl, TrainingSettings())
+    more = [
+        place.path for place in target_ranks(sdxl, TrainingSettings(convolutions=True)) if place not in plain
+    ]
 
     assert sum(path.endswith((".conv1", ".conv2")) for path in more) == 2 * (6 + 2 + 9)
     assert sum(path.endswith(".conv_shortcut") for path in more) == 2 + 9
@@ -80,10 +82,10 @@ def test_the_convolutions_are_those_of_residual_blocks_and_samplers(sdxl: KeyNam
 
 
 def test_the_text_encoders_have_3211264_parameters_at_rank_8(sdxl: KeyNames) -> None:
-    of_unet = parameters(sdxl, targets(sdxl, TrainingSettings(rank=8)))
+    of_unet = parameters(sdxl, target_ranks(sdxl, TrainingSettings(rank=8)))
 
     both, first, second = (
-        parameters(sdxl, targets(sdxl, TrainingSettings(rank=8, text_encoder=one, text_encoder_2=other)))
+        parameters(sdxl, target_ranks(sdxl, TrainingSettings(rank=8, text_encoder=one, text_encoder_2=other)))
         - of_unet
         for one, other in ((True, True), (True, False), (False, True))
     )
@@ -92,7 +94,7 @@ def test_the_text_encoders_have_3211264_parameters_at_rank_8(sdxl: KeyNames) -> 
 
 
 def test_the_feed_forward_of_a_text_encoder_comes_with_that_of_the_unet(sdxl: KeyNames) -> None:
-    places = targets(sdxl, TrainingSettings(text_encoder=True, feed_forward=True))
+    places = target_ranks(sdxl, TrainingSettings(text_encoder=True, feed_forward=True))
 
     paths = {place.path.rpartition(".")[2] for place in places if place.component == "text_encoder"}
 
@@ -102,7 +104,7 @@ def test_the_feed_forward_of_a_text_encoder_comes_with_that_of_the_unet(sdxl: Ke
 def test_blocks_limit_the_unet_and_leave_the_text_encoders(sdxl: KeyNames) -> None:
     settings = TrainingSettings(blocks=("down.2", "mid", "up.0"), text_encoder=True)
 
-    places = targets(sdxl, settings)
+    places = target_ranks(sdxl, settings)
 
     beginnings = {".".join(place.path.split(".")[:2]) for place in places if place.component == "unet"}
     assert beginnings == {"down_blocks.2", "mid_block.attentions", "up_blocks.0"}
@@ -113,21 +115,21 @@ def test_blocks_limit_the_unet_and_leave_the_text_encoders(sdxl: KeyNames) -> No
 @pytest.mark.parametrize("block", ["down.0", "up.2", "down.7"])
 def test_a_block_without_attention_is_refused(sdxl: KeyNames, block: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        targets(sdxl, TrainingSettings(blocks=("mid", block)))
+        target_ranks(sdxl, TrainingSettings(blocks=("mid", block)))
 
     assert str(refusal.value) == (
-        f"the block {block} has no attention to train here: choose among down.1, down.2, mid, up.0, up.1."
+        f"The block {block} has nothing to train here. Choose from down.1, down.2, mid, up.0, up.1."
     )
 
 
 def test_every_module_that_is_trained_is_written_under_the_name_that_kohya_reads(sdxl: KeyNames) -> None:
-    every = targets(sdxl, TrainingSettings(feed_forward=True, text_encoder=True, text_encoder_2=True))
+    every = target_ranks(sdxl, TrainingSettings(feed_forward=True, text_encoder=True, text_encoder_2=True))
 
     for place in every:
-        meaning = sdxl.read(f"{sdxl.kohya(place)}.lora_down.weight")
+        meaning = sdxl.parse(f"{sdxl.kohya_name(place)}.lora_down.weight")
         assert meaning is not None
         assert meaning.places == (place,)
-    written = {sdxl.kohya(place) for place in every}
+    written = {sdxl.kohya_name(place) for place in every}
     assert written >= {
         "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_k",
         "lora_unet_middle_block_1_transformer_blocks_9_ff_net_0_proj",

@@ -18,60 +18,60 @@ from engine.messages import (
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.time_share import Sharing
+from engine.time_share import TimeShare
 from tests.engine.oracle import Oracle
-from tests.engine.training_cases import apart, checkpoints, ended, run, training, weights
+from tests.engine.training_cases import checkpoints, ended, largest_gap, run, training, weights
 from tests.engine.work import furthest, pictures, request
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])
 def test_the_time_is_split_by_the_share(share: float) -> None:
-    sharing, trained, painted = Sharing(share), 0.0, 0.0
+    sharing, trained, painted = TimeShare(share), 0.0, 0.0
     for _ in range(1000):
         if sharing.training_is_next:
-            sharing.trained(0.3)
+            sharing.record_training(0.3)
             trained += 0.3
         else:
-            sharing.painted(0.1)
+            sharing.record_painting(0.1)
             painted += 0.1
 
     assert trained / (trained + painted) == pytest.approx(share, abs=0.02)
 
 
 def test_a_step_that_would_take_more_than_the_share_waits_until_it_does_not() -> None:
-    sharing, trained, painted = Sharing(0.5), 0.3, 0.0
-    sharing.trained(0.3)
+    sharing, trained, painted = TimeShare(0.5), 0.3, 0.0
+    sharing.record_training(0.3)
     for _ in range(1000):
         if sharing.training_is_next:
-            sharing.trained(0.3)
+            sharing.record_training(0.3)
             trained += 0.3
         else:
-            sharing.painted(0.1)
+            sharing.record_painting(0.1)
             painted += 0.1
 
         assert painted < 0.3 or trained <= painted + 1e-9
 
 
 def test_pictures_begin_and_nothing_is_owed_for_the_time_alone() -> None:
-    sharing = Sharing(0.5)
+    sharing = TimeShare(0.5)
     assert not sharing.training_is_next
 
-    sharing.painted(100.0)
-    sharing.settle()
+    sharing.record_painting(100.0)
+    sharing.reset()
 
     assert not sharing.training_is_next
 
 
 def test_a_training_works_off_what_it_waited_for_at_a_stretch() -> None:
-    sharing, turns = Sharing(0.5), ""
-    sharing.trained(0.03)
-    sharing.settle()
+    sharing, turns = TimeShare(0.5), ""
+    sharing.record_training(0.03)
+    sharing.reset()
     for _ in range(200):
         if sharing.training_is_next:
-            sharing.trained(0.03)
+            sharing.record_training(0.03)
             turns += "t"
         else:
-            sharing.painted(0.02)
+            sharing.record_painting(0.02)
             turns += "p"
 
     runs = [run for run in turns.split("p") if run]
@@ -113,7 +113,7 @@ def test_twenty_pictures_painted_in_between_change_nothing_of_a_training(
     beside = interrupted(Studio(model, settings), asked, 20)
 
     last, again = checkpoints(alone)[-1], checkpoints(beside)[-1]
-    assert apart(weights(tmp_path, last), weights(tmp_path, again)) <= 1e-6
+    assert largest_gap(weights(tmp_path, last), weights(tmp_path, again)) <= 1e-6
     assert [event.losses for event in checkpoints(alone)] == [event.losses for event in checkpoints(beside)]
     assert ended(alone).best == ended(beside).best
     seen = pictures(beside)
@@ -142,7 +142,7 @@ def test_a_training_under_way_does_not_hold_up_who_paints(model: Model, tmp_path
 def test_a_picture_that_is_decoded_next_is_not_held_up_by_a_training(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Sharing, "training_is_next", True)  # it would always have a claim
+    monkeypatch.setattr(TimeShare, "training_is_next", True)  # it would always have a claim
     studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
     list(studio.accept(training(tmp_path, steps=30)))
     list(studio.accept(request("picture", steps=1)))
@@ -152,8 +152,8 @@ def test_a_picture_that_is_decoded_next_is_not_held_up_by_a_training(
 
     assert whose() == [(JobId("picture"),)]  # its words are read
     assert whose() == [(JobId("t"),)]  # before its only step the training has its turn
-    monkeypatch.setattr(Sharing, "training_is_next", False)
+    monkeypatch.setattr(TimeShare, "training_is_next", False)
     assert whose() == [(JobId("picture"),)]
-    monkeypatch.setattr(Sharing, "training_is_next", True)
+    monkeypatch.setattr(TimeShare, "training_is_next", True)
     assert whose() == [(JobId("picture"),)]  # it is decoded
     assert whose() == [(JobId("t"),)]

@@ -35,10 +35,10 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.studio import Studio
 from tests.engine.training_cases import (
-    apart,
     checkpoints,
     ended,
     examples,
+    largest_gap,
     refusal,
     run,
     training,
@@ -122,13 +122,13 @@ def test_an_option_changes_what_is_learned(
     if beside.get("examples"):
         beside = {"examples": examples(bench.folder, [(64, 64)] * beside["examples"])}
 
-    assert apart(bench.learned(**beside), bench.learned(**beside | option)) > 1e-7
+    assert largest_gap(bench.learned(**beside), bench.learned(**beside | option)) > 1e-7
 
 
 def test_the_same_training_learns_the_same(bench: Bench) -> None:
     (saved,) = checkpoints(bench.run())
 
-    assert apart(weights(bench.folder, saved), bench.learned()) == 0
+    assert largest_gap(weights(bench.folder, saved), bench.learned()) == 0
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_checkpointing_computes_twice_and_learns_the_same(bench: Bench) -> None:
     hook.remove()
 
     assert both - once == 2 * once
-    assert apart(plain, again) <= 1e-6
+    assert largest_gap(plain, again) <= 1e-6
 
 
 def test_epochs_stand_for_so_many_steps(bench: Bench) -> None:
@@ -222,7 +222,7 @@ def test_about_ten_checkpoints_are_saved_when_nobody_says_how_often(bench: Bench
 def test_it_tells_its_phases_how_far_it_is_and_when_it_will_be_done(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.training.training.TOLD_SECONDS", 0.0)
+    monkeypatch.setattr("engine.training.run.PROGRESS_SECONDS", 0.0)
 
     events = bench.run(**PICTURES, steps=4)
 
@@ -266,7 +266,7 @@ def test_patience_ends_it_when_it_no_longer_gets_better(bench: Bench) -> None:
 def test_a_training_that_learned_nothing_says_so(bench: Bench, settings: dict[str, Any], why: str) -> None:
     note = ended(bench.run(steps=10, **settings)).note
 
-    assert "It learned nothing: the model paints as it does without the LoRA." in note
+    assert "It learned nothing. The model paints as it does without the LoRA." in note
     assert why in note
     learned = bench.run(steps=10, learning_rate=1e-2, blocks=(), feed_forward=True)
     assert "learned nothing" not in ended(learned).note
@@ -294,7 +294,7 @@ def test_stop_before_the_first_step_has_nothing_to_keep(bench: Bench) -> None:
     while not bench.studio.idle:
         events += bench.studio.step()
 
-    assert refusal(events) == "it was stopped before its first step, so there is nothing to keep."
+    assert refusal(events) == "It was stopped before its first step, so there is nothing to keep."
 
 
 def test_cancel_ends_it_at_once_and_leaves_the_model_as_it_was(bench: Bench) -> None:
@@ -329,7 +329,7 @@ def test_a_second_training_waits_for_the_first(bench: Bench) -> None:
     (failed,) = bench.studio.accept(training(bench.folder, "second"))
     list(bench.studio.accept(Cancel(job=JobId("first"))))
 
-    assert refusal([failed]) == "another training is under way here: wait until it has ended."
+    assert refusal([failed]) == "Another training runs here. Wait until it has ended."
 
 
 def test_a_loss_that_is_no_number_ends_it_at_the_last_good_checkpoint(
@@ -389,8 +389,8 @@ def test_a_class_that_does_not_fit_beside_its_batch_is_learned_after_it_and_alik
     events = bench.run(**how)
 
     (saved,) = checkpoints(events)
-    assert apart(weights(bench.folder, saved), together) <= 0.1 * apart(without, together)
-    assert "the class is learned after each batch and no longer with it" in ended(events).note
+    assert largest_gap(weights(bench.folder, saved), together) <= 0.1 * largest_gap(without, together)
+    assert "the class is trained in batches of its own" in ended(events).note
     assert "the batch was lowered" not in ended(events).note
 
 
@@ -425,7 +425,7 @@ def test_a_training_that_never_fits_is_refused_with_what_to_lower(
 def test_without_a_usable_picture_it_is_refused(bench: Bench) -> None:
     one = examples(bench.folder, [(1, 1)])
 
-    assert refusal(bench.run(examples=one)) == "no picture is left to learn from."
+    assert refusal(bench.run(examples=one)) == "No picture is left to train on."
 
 
 def test_a_block_that_the_model_lacks_is_refused_before_anything_is_done(bench: Bench) -> None:

@@ -6,7 +6,14 @@ from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from torch import Tensor
 
-from engine.training.loss import Predicts, Rows, errors, noised, snr_weights, target
+from engine.training.loss import (
+    PredictionType,
+    Rows,
+    add_noise,
+    prediction_target,
+    snr_weights,
+    weighted_errors,
+)
 
 SCHEDULER = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
 ALPHAS = SCHEDULER.alphas_cumprod
@@ -18,7 +25,7 @@ def latents(seed: int) -> torch.Tensor:
 
 
 def test_latents_are_noised_as_diffusers_noises_them() -> None:
-    told = noised(latents(0), latents(1), TIMESTEPS, ALPHAS)
+    told = add_noise(latents(0), latents(1), TIMESTEPS, ALPHAS)
 
     torch.testing.assert_close(told, SCHEDULER.add_noise(latents(0), latents(1), TIMESTEPS))
 
@@ -26,12 +33,14 @@ def test_latents_are_noised_as_diffusers_noises_them() -> None:
 def test_an_epsilon_model_should_answer_the_noise_and_a_v_model_the_velocity() -> None:
     velocity = SCHEDULER.get_velocity(latents(0), latents(1), TIMESTEPS)
 
-    assert target(latents(0), latents(1), TIMESTEPS, ALPHAS, "epsilon").equal(latents(1))
-    torch.testing.assert_close(target(latents(0), latents(1), TIMESTEPS, ALPHAS, "v_prediction"), velocity)
+    assert prediction_target(latents(0), latents(1), TIMESTEPS, ALPHAS, "epsilon").equal(latents(1))
+    torch.testing.assert_close(
+        prediction_target(latents(0), latents(1), TIMESTEPS, ALPHAS, "v_prediction"), velocity
+    )
 
 
 @pytest.mark.parametrize(("predicts", "added"), [("epsilon", 0), ("v_prediction", 1)])
-def test_min_snr_weights_are_those_of_diffusers_scripts(predicts: Predicts, added: int) -> None:
+def test_min_snr_weights_are_those_of_diffusers_scripts(predicts: PredictionType, added: int) -> None:
     snr = compute_snr(SCHEDULER, TIMESTEPS)
 
     told = snr_weights(TIMESTEPS, ALPHAS, 5.0, predicts)
@@ -63,7 +72,7 @@ def answers(*numbers: float) -> Tensor:
 
 
 def test_each_row_counts_by_its_own_weight() -> None:
-    found = errors(answers(9.0, 9.0, 2.0, 1.0), rows(0.0, 0.0, 0.5, 1.0))
+    found = weighted_errors(answers(9.0, 9.0, 2.0, 1.0), rows(0.0, 0.0, 0.5, 1.0))
 
     assert found.tolist() == pytest.approx([0, 0, 2, 1])
 
@@ -71,9 +80,9 @@ def test_each_row_counts_by_its_own_weight() -> None:
 def test_two_micro_batches_in_one_count_as_they_would_one_after_the_other() -> None:
     ours, theirs = rows(1.0, 0.5, 1.0), rows(0.5)
 
-    both = ours.beside(theirs, 0.3)
+    both = ours.concatenate(theirs, 0.3)
 
-    told = errors(answers(1.0, 2.0, 3.0, 4.0), both)
+    told = weighted_errors(answers(1.0, 2.0, 3.0, 4.0), both)
     assert float(told.mean()) == pytest.approx((1 + 2 + 9) / 3 + 0.3 * 8)
     assert float(told[: len(ours)].sum() / len(both)) == pytest.approx((1 + 2 + 9) / 3)
     assert both.noisy.equal(torch.cat([ours.noisy, theirs.noisy]))

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from engine.messages import InvalidRequest, Prior, Schedule, TrainingSettings
-from engine.training.batch_sampler import Batches
+from engine.training.batch_sampler import BatchSampler
 from engine.training.optimizers import rate_factor
-from engine.training.run_state import Course, resumed
-from engine.training.state_file import BrokenState, packed, unpacked
-from engine.training.validation import Checkpoint, best, candidates, stale
+from engine.training.run_state import RunState, restore_run_state
+from engine.training.state_file import BrokenState, pack_state, unpack_state
+from engine.training.validation import Checkpoint, best_checkpoint, other_candidates, stale_count
 from tests.engine.training_cases import training
 
 
 def test_a_batch_is_of_one_size_and_every_picture_comes_equally_often() -> None:
     sizes = ["wide", "tall", "wide", "wide", "tall", "square", "wide"]
 
-    batches = [Batches(sizes, batch=2, seed=3).batch(number) for number in range(70)]
+    batches = [BatchSampler(sizes, batch=2, seed=3).batch(number) for number in range(70)]
 
     assert all(len({sizes[index] for index in batch}) == 1 for batch in batches)
     counts = Counter(index for batch in batches for index in batch)
@@ -27,7 +27,7 @@ def test_a_batch_is_of_one_size_and_every_picture_comes_equally_often() -> None:
 
 
 def test_a_round_shows_each_picture_once() -> None:
-    batches = Batches(["square"] * 6, batch=3, seed=0)
+    batches = BatchSampler(["square"] * 6, batch=3, seed=0)
 
     assert sorted(batches.batch(0) + batches.batch(1)) == list(range(6))
     assert batches.batch(0) + batches.batch(1) != batches.batch(2) + batches.batch(3)
@@ -36,14 +36,14 @@ def test_a_round_shows_each_picture_once() -> None:
 def test_a_batch_is_known_by_its_number_alone() -> None:
     sizes = ["wide", "tall", "tall"]
 
-    late = Batches(sizes, batch=2, seed=5).batch(40)
-    walked = Batches(sizes, batch=2, seed=5)
+    late = BatchSampler(sizes, batch=2, seed=5).batch(40)
+    walked = BatchSampler(sizes, batch=2, seed=5)
 
     assert [walked.batch(number) for number in range(41)][-1] == late
 
 
 def test_a_size_with_fewer_pictures_than_a_batch_fills_it_all_the_same() -> None:
-    assert Batches(["square"], batch=4, seed=0).batch(7) == [0, 0, 0, 0]
+    assert BatchSampler(["square"], batch=4, seed=0).batch(7) == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def saved(*losses: float, spread: float = 0.0) -> list[Checkpoint]:
 
 
 def chosen(checkpoints: list[Checkpoint], steps: int, untaught: float = 1.0) -> int:
-    checkpoint = best(checkpoints, steps, untaught)
+    checkpoint = best_checkpoint(checkpoints, steps, untaught)
     assert checkpoint is not None
     return checkpoint.step
 
@@ -102,36 +102,36 @@ def test_a_state_of_an_older_version_has_the_losses_alone_to_choose_by() -> None
 
 def test_a_training_that_was_stopped_early_keeps_the_best_of_what_it_has() -> None:
     assert chosen(saved(0.4), steps=1000) == 10
-    assert best([], steps=1000) is None
+    assert best_checkpoint([], steps=1000) is None
 
 
 def test_others_worth_a_look_are_spread_over_the_run_and_the_last_is_among_them() -> None:
     checkpoints = saved(0.9, 0.1, 0.2, 0.5, 0.3, 0.4, 0.15, 0.2, 0.3, 0.4)
 
-    assert candidates(checkpoints, checkpoints[1], 100) == (40, 70, 100)
-    assert candidates(checkpoints, checkpoints[9], 100) == (40, 70, 90)
-    assert candidates(checkpoints[:2], checkpoints[1], 20) == (10,)
-    assert candidates(checkpoints[:1], checkpoints[0], 10) == ()
+    assert other_candidates(checkpoints, checkpoints[1], 100) == (40, 70, 100)
+    assert other_candidates(checkpoints, checkpoints[9], 100) == (40, 70, 90)
+    assert other_candidates(checkpoints[:2], checkpoints[1], 20) == (10,)
+    assert other_candidates(checkpoints[:1], checkpoints[0], 10) == ()
 
 
 def test_patience_counts_the_checkpoints_since_the_best() -> None:
-    assert stale([], 20) == 0
-    assert stale(saved(0.5, 0.3), 20) == 0
-    assert stale(saved(0.5, 0.3, 0.4, 0.31), 20) == 2
-    assert stale(saved(0.1, 0.5, 0.4), 100) == 0
+    assert stale_count([], 20) == 0
+    assert stale_count(saved(0.5, 0.3), 20) == 0
+    assert stale_count(saved(0.5, 0.3, 0.4, 0.31), 20) == 2
+    assert stale_count(saved(0.1, 0.5, 0.4), 100) == 0
 
 
 def test_a_step_without_memory_first_halves_the_batch_and_then_checkpoints() -> None:
-    course = Course(settings=TrainingSettings(batch=6), steps=10, began=0.0)
+    course = RunState(settings=TrainingSettings(batch=6), steps=10, began=0.0)
 
     lowered = []
     for _ in range(3):
-        course.need_less()
+        course.reduce_memory()
         lowered.append((course.settings.batch, course.settings.accumulation, course.settings.checkpointing))
 
     assert lowered == [(3, 2, False), (1, 6, False), (1, 6, True)]
     with pytest.raises(InvalidRequest, match="lower the resolution or the rank"):
-        course.need_less()
+        course.reduce_memory()
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,11 @@ def test_a_class_that_counts_is_learned_apart_before_a_batch_is_made_smaller(
     weight: float, expected: list[tuple[bool, int]]
 ) -> None:
     settings = TrainingSettings(batch=2, prior=Prior.PREDICTION, prior_weight=weight)
-    course = Course(settings=settings, steps=10, began=0.0)
+    course = RunState(settings=settings, steps=10, began=0.0)
 
     lowered = []
     for _ in range(2):
-        course.need_less()
+        course.reduce_memory()
         lowered.append((course.together, course.settings.batch))
 
     assert lowered == expected
@@ -153,28 +153,28 @@ def test_a_class_that_counts_is_learned_apart_before_a_batch_is_made_smaller(
 
 def test_a_training_that_goes_on_still_learns_its_class_apart(tmp_path: Path) -> None:
     request = training(tmp_path, prior=Prior.PREDICTION)
-    course = Course(settings=request.settings, steps=10, began=0.0)
-    course.need_less()
+    course = RunState(settings=request.settings, steps=10, began=0.0)
+    course.reduce_memory()
 
-    state = course.state(request)
+    state = course.to_state(request)
     older = {name: told for name, told in state.items() if name != "together"}
 
-    assert not resumed(state, request).together
-    assert resumed(older, request).together
+    assert not restore_run_state(state, request).together
+    assert restore_run_state(older, request).together
 
 
 def test_a_state_comes_back_with_every_bit() -> None:
     numbers = torch.tensor([1e-30, float("inf"), -0.0, 1 / 3])
     told = {"a": [1, 2.5, None, True, "x"], 7: {"t": numbers, "h": torch.tensor([3], dtype=torch.uint8)}}
 
-    back = unpacked(packed(told))
+    back = unpack_state(pack_state(told))
 
     assert back["a"] == told["a"]
     assert back[7]["t"].equal(numbers)
     assert back[7]["h"].dtype is torch.uint8
 
 
-@pytest.mark.parametrize("content", [b"", b"nothing of the kind", packed({"a": 1})[:-4]])
+@pytest.mark.parametrize("content", [b"", b"nothing of the kind", pack_state({"a": 1})[:-4]])
 def test_what_is_no_state_is_told_so(content: bytes) -> None:
     with pytest.raises(BrokenState):
-        unpacked(content)
+        unpack_state(content)

@@ -29,11 +29,11 @@ from engine.messages import (
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.training.state_file import packed
+from engine.training.state_file import pack_state
 from tests.engine.training_cases import (
-    apart,
     checkpoints,
     ended,
+    largest_gap,
     refusal,
     run,
     state,
@@ -76,7 +76,7 @@ def test_a_resumed_training_ends_as_the_uninterrupted_one(
 
     assert [event.step for event in checkpoints(rest)] == [4, 6]
     last, resumed = checkpoints(whole)[-1], checkpoints(rest)[-1]
-    assert apart(weights(tmp_path, last), weights(tmp_path, resumed)) <= 1e-6
+    assert largest_gap(weights(tmp_path, last), weights(tmp_path, resumed)) <= 1e-6
     assert resumed.losses == pytest.approx(last.losses, abs=1e-6)
     assert resumed.validation == pytest.approx(last.validation, abs=1e-6)
     assert (ended(rest).best, ended(rest).candidates) == (ended(whole).best, ended(whole).candidates)
@@ -87,13 +87,11 @@ def test_a_state_that_another_version_kept_is_refused(model: Model, tmp_path: Pa
     (saved,) = cut_short(Studio(copy.deepcopy(model), engine), asked, saves=1)
     told = state(tmp_path, saved)
     told["learner"]["optimizer"]["param_groups"][0]["params"].append(1000)
-    other = FileStore(tmp_path).put_bytes(packed(told))
+    other = FileStore(tmp_path).put_bytes(pack_state(told))
 
     reason = refusal(run(Studio(model, engine), replace(asked, resume=other)))
 
-    assert reason == (
-        "the saved state is another version's, which keeps it another way: start the training again."
-    )
+    assert reason == ("The saved state is from another version. Start the training again.")
 
 
 @contextmanager
@@ -143,5 +141,5 @@ def test_a_training_survives_a_killed_engine(tmp_path: Path) -> None:
 
     assert [event.step for event in checkpoints(rest)] == [6, 8]
     last, resumed = checkpoints(whole)[-1], checkpoints(rest)[-1]
-    assert apart(weights(tmp_path, last), weights(tmp_path, resumed)) <= 1e-6
+    assert largest_gap(weights(tmp_path, last), weights(tmp_path, resumed)) <= 1e-6
     assert resumed.samples == last.samples

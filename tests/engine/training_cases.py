@@ -22,7 +22,7 @@ from engine.messages import (
     TrainingSettings,
 )
 from engine.studio import Studio
-from engine.training.state_file import unpacked
+from engine.training.state_file import unpack_state
 
 TINY: dict[str, Any] = {
     "resolution": 32,
@@ -94,7 +94,7 @@ def refusal(events: Iterable[Event]) -> str:
 def state(folder: Path, saved: CheckpointSaved) -> dict[str, Any]:
     """The state of a checkpoint, read from the store."""
     assert saved.state is not None
-    told: dict[str, Any] = unpacked(FileStore(folder).get(saved.state))
+    told: dict[str, Any] = unpack_state(FileStore(folder).get(saved.state))
     return told
 
 
@@ -112,7 +112,7 @@ def weights(folder: Path, saved: CheckpointSaved) -> dict[str, Tensor]:
     return found
 
 
-def apart(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+def largest_gap(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
     """The largest difference of any number; infinite when they are not of the same modules and shapes."""
     if one.keys() != other.keys() or any(one[name].shape != other[name].shape for name in one):
         return float("inf")

@@ -62,7 +62,7 @@ def test_a_lora_is_learned_from_a_folder_and_lies_among_the_adapters(
         assert shown.height > 2 * 320  # the untrained model's samples, and the LoRA's
     assert second.endswith("imagine 'ohwx' --lora maria")
     assert "broken.jpg is left out: It is not a PNG, JPEG or WebP." in told.err
-    assert "2 pictures can be used, but 10 to 50 work best for this preset." in told.err
+    assert "2 pictures can be used. This preset works best with 10 to 50." in told.err
     assert "2 pictures, 1 step, about " in told.err
     assert b"ohwx" in lora.read_bytes()[:100_000]
     assert left_behind(home) == ["maria.png"]

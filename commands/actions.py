@@ -47,18 +47,18 @@ ACTIONS = (
         recipe=True,
     ),
     Action(name="edit", emoji="✏️", help="Change the recipe in a form.", recipe=True),
-    Action(name="keep", emoji="⭐", help="Keep the picture among your favourites, or no longer.", each=True),
+    Action(name="keep", emoji="⭐", help="Add the picture to your favourites, or take it out.", each=True),
     Action(name="send", emoji="✉️", help="Get the full-size file with its recipe, privately.", each=True),
     Action(name="stop", emoji="❌", help="Cancel your job.", owners=True),
     Action(name="delete", emoji="🗑️", help="Delete your job with its pictures.", owners=True),
 )
 TRAINING_ACTIONS = (
     Action(name="start", emoji="▶️", help="Start the training.", owners=True),
-    Action(name="finish", emoji="⏹️", help="End the training now, and keep what it has learned.", owners=True),
+    Action(name="finish", emoji="⏹️", help="End the training now and keep what it has learned.", owners=True),
     Action(
         name="choose",
         emoji="☑️",
-        help="Let the LoRA be this checkpoint, and not another.",
+        help="Use this checkpoint as the LoRA.",
         owners=True,
         each=True,
     ),
@@ -69,7 +69,7 @@ TRAINING_ACTIONS = (
     Action(
         name="delete",
         emoji="🗑️",
-        help="Delete the training with its pictures and samples; its LoRA stays.",
+        help="Delete the training with its pictures and samples. Its LoRA stays.",
         owners=True,
     ),
 )
@@ -129,7 +129,7 @@ def read_button(text: str) -> tuple[str, JobId, int | None]:
     """The action, job and picture of a button. Raises InvalidRequest when no button of ours has this id."""
     button = BUTTON.fullmatch(text)
     if button is None or button[1] not in BY_NAME:
-        raise InvalidRequest(f"there is no button {shorten(text)!r} here.")
+        raise InvalidRequest(f"There is no button {shorten(text)!r} here.")
     return button[1], JobId(button[2]), int(button[3]) if button[3] else None
 
 
@@ -137,9 +137,9 @@ async def press(context: ChatContext, view: JobView, action: str, picture: int |
     """What a button does for the person who pressed it. Raises InvalidRequest."""
     pressed = HANDLERS[view.kind]
     if action not in pressed:
-        raise InvalidRequest(f"there is no button {shorten(action)!r} here.")
+        raise InvalidRequest(f"There is no button {shorten(action)!r} here.")
     if view.space_id != context.space.id:
-        raise InvalidRequest(f"there is no job {view.id} here.")
+        raise InvalidRequest(f"There is no job {view.id} here.")
     check_not_deleted(view)
     return await pressed[action](context, view, picture)
 
@@ -156,7 +156,7 @@ async def _again(context: ChatContext, view: JobView, picture: int | None) -> Cr
 
 async def _vary(context: ChatContext, view: JobView, picture: int | None) -> CreateJob:
     if _is_comparison(view):
-        raise InvalidRequest(f"job {view.id} compares pictures: there is nothing near it.")
+        raise InvalidRequest(f"Job {view.id} is a comparison, which has no variations.")
     request = replace(
         await _usable_request(context, view),
         job=context.job,
@@ -180,14 +180,14 @@ async def _keep(context: ChatContext, view: JobView, picture: int | None) -> Upd
     chosen = _picture(view, picture)
     starred = await pictures.toggle_star(context.session, chosen.id, context.person.id, context.now)
     await jobs.touch(context.session, view.number)
-    text = "the picture is among your favourites." if starred else "the picture is no longer a favourite."
+    text = "The picture is in your favourites." if starred else "The picture is no longer a favourite."
     return UpdateCards(jobs=(view.id,), text=text)
 
 
 async def _send(context: ChatContext, view: JobView, picture: int | None) -> SendFiles:
     chosen = [_picture(view, picture)] if picture is not None else view.pictures
     if not chosen:
-        raise InvalidRequest(f"job {view.id} has no pictures.")
+        raise InvalidRequest(f"Job {view.id} has no pictures.")
     files = tuple((f"atelier-{view.id}-{item.place}.png", item.sha256) for item in chosen)
     request = view.request
     recipes = (
@@ -205,7 +205,7 @@ async def _stop(context: ChatContext, view: JobView, picture: int | None) -> Ans
 async def _delete(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     check_owner(context, view, "delete")
     if view.state in OPEN:
-        raise InvalidRequest(f"job {view.id} has not ended yet: cancel it first.")
+        raise InvalidRequest(f"Job {view.id} has not ended yet. Cancel it first.")
     return await _delete_job(context, view)
 
 
@@ -220,7 +220,7 @@ async def _delete_job(context: ChatContext, view: JobView) -> UpdateCards:
     unneeded = await jobs.delete(context.session, view.number, context.now)
     return UpdateCards(
         jobs=(view.id,),
-        text=f"job {view.id} is deleted.",
+        text=f"Job {view.id} is deleted.",
         unneeded=tuple(unneeded),
         stopped=(view.id,) if view.state in ("draft", "running") else (),
     )
@@ -243,10 +243,10 @@ async def _choose(context: ChatContext, view: JobView, picture: int | None) -> U
     check_owner(context, view, "change")
     checkpoint = next((other for other in _other_checkpoints(view) if other.place == picture), None)
     if checkpoint is None:
-        raise InvalidRequest(f"job {view.id} has no such checkpoint to choose.")
+        raise InvalidRequest(f"Job {view.id} has no such checkpoint to choose.")
     await record_change(context, view, "choose", view.state)
     await trainings.choose(context.session, view.number, checkpoint.step)
-    return UpdateCards(jobs=(view.id,), text=f"the LoRA is the checkpoint at step {checkpoint.step} now.")
+    return UpdateCards(jobs=(view.id,), text=f"The LoRA is now the checkpoint at step {checkpoint.step}.")
 
 
 async def _edit_training(context: ChatContext, view: JobView, picture: int | None) -> Form:
@@ -284,7 +284,7 @@ def _is_comparison(view: JobView) -> bool:
 
 def _request(view: JobView) -> Paint:
     if not isinstance(view.request, Paint):  # bounds may have become narrower since
-        raise InvalidRequest(f"the recipe of job {view.id} is not allowed any more.")
+        raise InvalidRequest(f"The recipe of job {view.id} is no longer allowed.")
     return view.request
 
 
@@ -295,7 +295,7 @@ async def _usable_request(context: ChatContext, view: JobView) -> Paint:
     barred = await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes)
     if barred:
         raise InvalidRequest(
-            f"the LoRA {join_list(barred)} is not shared with you, or was retired or deleted."
+            f"The LoRA {join_list(barred)} is not shared with you, or was retired or deleted."
         )
     return paint
 
@@ -315,10 +315,10 @@ def _other_checkpoints(view: JobView) -> list[CheckpointView]:
 def _picture(view: JobView, place: int | None) -> PictureView:
     """The picture that is meant; without a number there must be only one."""
     if not view.pictures:
-        raise InvalidRequest(f"job {view.id} has no pictures.")
+        raise InvalidRequest(f"Job {view.id} has no pictures.")
     if place is None and len(view.pictures) == 1:
         return view.pictures[0]
     for picture in view.pictures:
         if picture.place == place:
             return picture
-    raise InvalidRequest(f"job {view.id} has {len(view.pictures)} pictures: say which one.")
+    raise InvalidRequest(f"Job {view.id} has {len(view.pictures)} pictures. Say which one.")

@@ -14,13 +14,13 @@ from storage.views import JobView
 # What the blocked may still do: know what holds, end and delete what is theirs, have all of it forgotten.
 ALWAYS = frozenset({"help", "me", "queue", "cancel", "stop", "delete"})
 PRIVACY = "privacy"
-DRAINING = "the queue is being run empty by an admin: nothing new is taken until they resume it."
+DRAINING = "An admin has closed the queue. Nothing new is accepted until they resume it."
 
 
 def check_not_blocked(settings: SpaceSettings, name: str) -> None:
     """Raise Refused when this person is blocked and wants more than what everybody may."""
     if settings.blocked and name not in ALWAYS and name.partition(" ")[0] != PRIVACY:
-        raise Refused("an admin has blocked you here: ask one of them.", "blocked")
+        raise Refused("An admin has blocked you here. Ask one of them about it.", "blocked")
 
 
 async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, float]:

@@ -15,10 +15,10 @@ from storage.views import JobView, views
 async def cancel(
     context: ChatContext,
     job: Annotated[
-        JobId | None, Option("which job, such as k3f9qa", read=read_job_id, otherwise="your newest")
+        JobId | None, Option("Which job, such as k3f9qa", read=read_job_id, otherwise="your newest")
     ] = None,
 ) -> UpdateCards | CancelJob:
-    """Give up a job of yours that waits or runs."""
+    """Cancel one of your jobs that waits or runs."""
     return await cancel_job(context, await _newest(context) if job is None else await find_job(context, job))
 
 
@@ -26,18 +26,18 @@ async def cancel_job(context: ChatContext, job: JobView) -> UpdateCards | Cancel
     """Take the job out of the line, or let the engine stop it. Raises InvalidRequest."""
     check_owner(context, job, "cancel")
     if job.state not in (*OPEN, "draft"):
-        raise InvalidRequest(f"job {job.id} has ended already.")
+        raise InvalidRequest(f"Job {job.id} has already ended.")
     await record_change(context, job, "cancel", "cancelled")
     if job.state == "running":
-        return CancelJob(job=job.id, text=f"job {job.id} is being stopped.")
+        return CancelJob(job=job.id, text=f"Job {job.id} is being stopped.")
     await jobs.finish(context.session, job.number, state="cancelled", seconds=0.0, now=context.now)
     unneeded = await pictures.find_unneeded_adapters(context.session, job.request)
-    return UpdateCards(jobs=(job.id,), text=f"job {job.id} is cancelled.", unneeded=tuple(unneeded))
+    return UpdateCards(jobs=(job.id,), text=f"Job {job.id} is cancelled.", unneeded=tuple(unneeded))
 
 
 async def _newest(context: ChatContext) -> JobView:
     mine = await jobs.list_of_person(context.session, context.space.id, context.person.id, OPEN)
     open_jobs = await views(context.session, mine)
     if not open_jobs:
-        raise InvalidRequest("you have no job here that waits or runs.")
+        raise InvalidRequest("You have no job here that waits or runs.")
     return max(open_jobs, key=lambda job: job.number)

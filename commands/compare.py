@@ -36,7 +36,9 @@ def read_weights(text: str) -> tuple[float, ...]:
         try:
             weight = float(part)
         except ValueError:
-            raise InvalidRequest(f"{shorten(part)!r} is no weight: write some as 0.5, 1, 1.3.") from None
+            raise InvalidRequest(
+                f"{shorten(part)!r} is not a weight. Write weights like 0.5, 1, 1.3."
+            ) from None
         check_number("A weight", weight, *ADAPTER_WEIGHT)
         weights.append(weight)
     return tuple(weights)
@@ -45,31 +47,29 @@ def read_weights(text: str) -> tuple[float, ...]:
 @command
 async def compare(
     context: Context,
-    prompt: Annotated[str, Option("what to paint", long=True)],
+    prompt: Annotated[str, Option("What to paint", long=True)],
     lora: Annotated[
-        tuple[Mention, ...], Option("the LoRA to compare", *ADAPTER_WEIGHT, kind="loras", read=read_mentions)
+        tuple[Mention, ...], Option("The LoRA to compare", *ADAPTER_WEIGHT, kind="loras", read=read_mentions)
     ] = (),
     weights: Annotated[
-        tuple[float, ...], Option("its weights on the sheet", *ADAPTER_WEIGHT, read=read_weights)
+        tuple[float, ...], Option("Its weights on the sheet", *ADAPTER_WEIGHT, read=read_weights)
     ] = WEIGHTS,
     no: Unwanted = Paint.negative_prompt,
     steps: Steps = Paint.steps,
     cfg: Guidance = Paint.guidance_scale,
     seed: Annotated[
-        int | None, Option("the same seed paints the same sheet", *SEED, otherwise="random")
+        int | None, Option("The same seed paints the same sheet", *SEED, otherwise="random")
     ] = None,
     size: Shape = SQUARE,
     sampler: SamplerName = Paint.sampler,
-    refiner: Annotated[
-        float, Option("share of the steps left to the refiner in the last picture", *REFINER)
-    ] = REFINED,
+    refiner: Annotated[float, Option("Refiner's share of the steps in the last picture", *REFINER)] = REFINED,
 ) -> CreateJob:
     """Compare what a LoRA paints with what the model paints alone."""
     check_steps(sampler, steps)
     words, inside = extract_tags(prompt)
     mix = await resolve((*inside, *lora), context.library)
     if len(mix) != 1:
-        raise InvalidRequest("say which LoRA to compare, and only one: /compare a fox --lora ink")
+        raise InvalidRequest("Name one LoRA to compare, such as /compare a fox --lora ink.")
     ((base, use),) = mix
     request = Paint(
         job=context.job,
@@ -90,7 +90,7 @@ def variants(use: AdapterUse, weights: tuple[float, ...], refiner: float) -> tup
     """Without the LoRA, with it at each weight, and with it as it is usual and the refiner."""
     several = tuple(dict.fromkeys(weights))
     if len(several) > MOST_WEIGHTS:
-        raise InvalidRequest(f"{len(several)} weights were given, but at most {MOST_WEIGHTS} are compared.")
+        raise InvalidRequest(f"{len(several)} weights were given. At most {MOST_WEIGHTS} are allowed.")
     compared = [Variant(name=BASE)]
     compared += [
         Variant(name=_name(use, weight), adapters=(_with_weight(use, weight),)) for weight in several

@@ -15,8 +15,8 @@ from storage.rules import Rules
 LONGEST = 200  # characters of a word or a pattern
 MOST = 200  # of them
 PATIENCE, BUDGET = 0.02, 0.2  # seconds for a pattern, and for all: somebody may write one that never ends
-PAINT, WORD = "the rules here do not allow this prompt", "rule: "
-ADULTS = "the rules here allow this only in a channel for adults"
+PAINT, WORD = "The rules here do not allow this prompt", "rule: "
+ADULTS = "The rules here allow this only in a channel for adults"
 
 
 def normalize(text: str) -> str:
@@ -31,15 +31,15 @@ def read_rule(text: str) -> str:
     """One word, several, or a pattern between slashes, as rules keep it. Raises InvalidRequest."""
     text = text.strip()
     if not text or len(text) > LONGEST:
-        raise InvalidRequest(f"a rule has 1 to {LONGEST} characters, but this has {len(text)}.")
+        raise InvalidRequest(f"A rule must have 1 to {LONGEST} characters, not {len(text)}.")
     if not _is_pattern(text):
         return normalize(text)
     if "{" in text:
-        raise InvalidRequest(f"{shorten(text)} has braces: a pattern here may say *, + and ?, but no counts.")
+        raise InvalidRequest(f"{shorten(text)} has braces. A pattern may use *, + and ?, but no counts.")
     try:
         regex.compile(text[1:-1])
     except regex.error as error:
-        raise InvalidRequest(f"{shorten(text)} is no pattern: {error}.") from None
+        raise InvalidRequest(f"{shorten(text)} is not a valid pattern ({error}).") from None
     return text
 
 

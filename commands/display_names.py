@@ -40,7 +40,7 @@ def read_name(name: str) -> str:
     name = " ".join(name.split())
     seen = any(unicodedata.category(letter)[0] in "LNPS" for letter in name)
     if not 1 <= len(name) <= LONGEST or not name.isprintable() or not seen or not INVISIBLE.isdisjoint(name):
-        raise InvalidRequest(f"a name has 1 to {LONGEST} characters that can be seen.")
+        raise InvalidRequest(f"A name must have 1 to {LONGEST} visible characters.")
     return name
 
 
@@ -57,4 +57,4 @@ def check_storable(*texts: str) -> None:
     """Raise InvalidRequest when there is half a character in them, which nothing can store."""
     for text in texts:
         if any("\ud800" <= letter <= "\udfff" for letter in text):
-            raise InvalidRequest("there is a broken character in this: write it again without it.")
+            raise InvalidRequest("There is a broken character in this. Write it again without it.")

@@ -45,8 +45,8 @@ def read_form(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str,
     for name, text in texts.items():
         if name not in parameters:
             meant = closest(name, parameters)
-            hint = f"did you mean {meant}?" if meant else f"the known ones are {join_list(list(parameters))}."
-            raise InvalidRequest(f"there is no option {shorten(name)}: {hint}")
+            hint = f"Did you mean {meant}?" if meant else f"The options are {join_list(list(parameters))}."
+            raise InvalidRequest(f"There is no option {shorten(name)}. {hint}")
         if text.strip():
             read[name] = value(parameters[name], "" if text == NOTHING else text)
     check_required(read, command.parameters)
@@ -82,9 +82,13 @@ class MissingInForm(OptionRefused):
     """A form was sent without what it has to have: a file, or a tick."""
 
     def __init__(self, parameter: Parameter) -> None:
-        verb = "Send" if parameter.is_file else "Tick the box" if parameter.kind == "boolean" else "Say"
-        colon = ":" if parameter.kind == "boolean" else ""
-        super().__init__(parameter, f"{verb}{colon} {parameter.option.help}.")
+        help = parameter.option.inline_help
+        if parameter.is_file:
+            super().__init__(parameter, f"Add {help}.")
+        elif parameter.kind == "boolean":
+            super().__init__(parameter, f"Tick the box that {help}.")
+        else:
+            super().__init__(parameter, f"The {parameter.label} is missing ({help}).")
 
 
 def _define(parameter: Parameter, default: object) -> dict[str, Any]:

@@ -19,10 +19,10 @@ PAGES = (1, 10_000)
 async def gallery(
     context: ChatContext,
     *,
-    starred: Annotated[bool, Option("only those that you keep")] = False,
-    page: Annotated[int, Option("1 has the newest", *PAGES)] = 1,
+    starred: Annotated[bool, Option("Only your favourites")] = False,
+    page: Annotated[int, Option("Page 1 has the newest", *PAGES)] = 1,
 ) -> PictureSheet | Text:
-    """Show what you painted here, or keep, as one sheet that only you see."""
+    """Show your pictures or favourites here, on one sheet that only you see."""
     rows = await pictures.gallery(
         context.session,
         context.person.id,
@@ -42,12 +42,12 @@ async def gallery(
         )
         for nth, picture in enumerate(shown, 1)
     ]
-    whose = "what you keep" if starred else "what you painted"
+    whose = "Your favourites" if starred else "Your pictures"
     where = "" if context.direct else " here"
-    head = f"{whose}{where}, the newest first{f', page {page}' if page > 1 else ''}:"
+    head = f"{whose}{where}, newest first{f', page {page}' if page > 1 else ''}:"
     # Of what one keeps some is by others, whose cards do not come into a direct message.
     back = [f"/show {shown[0].job} brings a card back with its buttons."]
-    older = [f"/gallery{' --starred' if starred else ''} --page {page + 1} has older ones."]
+    older = [f"/gallery{' --starred' if starred else ''} --page {page + 1} shows older ones."]
     lines = [head, *_rows(shown, context)]
     lines += [] if starred and context.direct else back
     lines += older if len(rows) > ON_A_SHEET else []
@@ -74,7 +74,7 @@ def _is_hidden(picture: GalleryPicture, context: ChatContext) -> bool:
 def _mark(picture: GalleryPicture, context: ChatContext) -> str:
     if _is_hidden(picture, context):
         return ", hidden"
-    return ", kept" if picture.starred else ""
+    return ", favourite" if picture.starred else ""
 
 
 def _is_for_adults(picture: GalleryPicture, context: ChatContext) -> bool:
@@ -83,7 +83,7 @@ def _is_for_adults(picture: GalleryPicture, context: ChatContext) -> bool:
 
 def _empty_text(*, starred: bool, page: int) -> str:
     if page > 1:
-        return f"there is no page {page}: /gallery shows the first."
+        return f"There is no page {page}. /gallery shows the first."
     if starred:
-        return "you keep no picture here: ⭐ under a picture keeps it."
-    return "you have painted nothing here yet: /imagine a red fox begins."
+        return "You have no favourites here yet. Press ⭐ under a picture to add it."
+    return "You have no pictures here yet. Start with /imagine a red fox."

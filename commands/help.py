@@ -23,7 +23,7 @@ def usage(command: Command[..., Any], extra: Sequence[Parameter] = (), prefix: s
         if parameter.option.among is not None:
             lines += [f"{parameter.label}:", *align(list(parameter.option.among().items()))]
     if more := [(flags_text(parameter), describe(parameter)) for parameter in shown if parameter.option.more]:
-        lines += ["and more, for those who want it otherwise:", *align(more)]
+        lines += ["More options:", *align(more)]
     return "\n".join([f"{prefix}{command.name}: {command.help}", *lines])
 
 
@@ -42,7 +42,7 @@ def describe(parameter: Parameter) -> str:
     """An option's help with what is allowed and what is taken when it is not given."""
     default = default_text(parameter)
     notes = [bounds_text(parameter), f"default {default}" if default else ""]
-    inside = "; ".join(note for note in notes if note)
+    inside = ", ".join(note for note in notes if note)
     return f"{parameter.option.help} ({inside})" if inside else parameter.option.help
 
 

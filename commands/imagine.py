@@ -27,12 +27,12 @@ RANDOM_SEEDS = 2**32  # short enough to read aloud; any seed up to 2**63 - 1 can
 @form_command("Paint", private=True)
 async def imagine(
     context: Context,
-    prompt: Annotated[str, Option("what to paint", long=True, unpack=read_recipe)],
+    prompt: Annotated[str, Option("What to paint", long=True, unpack=read_recipe)],
     no: Unwanted = Paint.negative_prompt,
     lora: Annotated[
         tuple[Mention, ...],
         Option(
-            "LoRAs, with weights or without: ink:0.8, maria",
+            "LoRAs with or without weights, such as ink:0.8, maria",
             *ADAPTER_WEIGHT,
             kind="loras",
             read=read_mentions,
@@ -42,23 +42,21 @@ async def imagine(
     steps: Steps = Paint.steps,
     cfg: Guidance = Paint.guidance_scale,
     seed: Annotated[
-        int | None, Option("the same seed paints the same picture", *SEED, otherwise="random", main=True)
+        int | None, Option("The same seed paints the same picture", *SEED, otherwise="random", main=True)
     ] = None,
     size: Shape = SQUARE,
     sampler: SamplerName = Paint.sampler,
-    count: Annotated[int, Option("number of pictures", *COUNT, aliases=("n",))] = Paint.count,
-    refiner: Annotated[float, Option("share of the steps left to the refiner", *REFINER)] = Paint.refiner,
-    variation: Annotated[
-        float, Option("how far to go from the seed's picture to another one", *VARIATION)
-    ] = Paint.variation,
-    variation_seed: Annotated[
-        int | None, Option("the seed of the other picture", *SEED, otherwise="random")
-    ] = None,
+    count: Annotated[int, Option("Number of pictures", *COUNT, aliases=("n",))] = Paint.count,
+    refiner: Annotated[float, Option("Share of the steps left to the refiner", *REFINER)] = Paint.refiner,
+    variation: Annotated[float, Option("How far to vary the seed's picture", *VARIATION)] = Paint.variation,
+    variation_seed: Annotated[int | None, Option("Seed of the variation", *SEED, otherwise="random")] = None,
     unpacked: PastedRecipe | None = None,
 ) -> CreateJob:
     """Paint a picture from words."""
     if variation_seed is not None and not variation:
-        raise InvalidRequest("variation-seed does nothing alone: add a variation, such as --variation 0.15.")
+        raise InvalidRequest(
+            "--variation-seed does nothing alone. Add a variation, such as --variation 0.15."
+        )
     check_steps(sampler, steps)
     if refiner and refiner * steps < 1:
         raise InvalidRequest(refiner_without_a_step(refiner, steps))
@@ -93,9 +91,9 @@ def refiner_without_a_step(refiner: float, steps: int) -> str:
     """What is wrong with so small a share of so few steps."""
     needed = ceil(1 / refiner)
     share = ceil(100 / steps) / 100
-    larger = f"give it at least {share:g}, or " if share <= REFINER[1] else ""
-    few = f"a refiner of {refiner:g} is less than one step of {steps}"
-    return f"{few}: {larger}paint in at least {needed} steps."
+    advice = f"Give it at least {share:g}, or paint" if share <= REFINER[1] else "Paint"
+    few = f"A refiner of {refiner:g} is less than one step of {steps}."
+    return f"{few} {advice} in at least {needed} steps."
 
 
 def random_seed() -> int:

@@ -18,7 +18,7 @@ def read_job_id(text: str) -> JobId:
     name = text.strip().lower()
     if not ID.fullmatch(name):
         raise InvalidRequest(
-            f"{shorten(text)!r} names no job: a job has six letters and digits, such as k3f9qa."
+            f"{shorten(text)!r} is not a job. A job has six letters and digits, such as k3f9qa."
         )
     return JobId(name)
 
@@ -29,7 +29,7 @@ async def find_job(context: ChatContext, job: JobId) -> JobView:
         context.session, context.space.id, job, person_id=context.person.id, direct=context.direct
     )
     if seen is None:
-        raise InvalidRequest(f"there is no job {job} here.")
+        raise InvalidRequest(f"There is no job {job} here.")
     check_not_deleted(seen)
     return seen
 
@@ -37,13 +37,13 @@ async def find_job(context: ChatContext, job: JobId) -> JobView:
 def check_not_deleted(job: JobView) -> None:
     """Raise InvalidRequest when the job was deleted."""
     if job.deleted:
-        raise InvalidRequest(f"job {job.id} was deleted.")
+        raise InvalidRequest(f"Job {job.id} was deleted.")
 
 
 def check_owner(context: ChatContext, job: JobView, verb: str) -> None:
     """Raise InvalidRequest unless the job is this person's or the person is an admin."""
     if job.person_id != context.person.id and not context.admin:
-        raise InvalidRequest(f"only {job.person} or an admin can {verb} job {job.id}.")
+        raise InvalidRequest(f"Only {job.person} or an admin can {verb} job {job.id}.")
 
 
 async def record_change(context: ChatContext, job: JobView, verb: str, after: str) -> None:

@@ -11,7 +11,8 @@ from storage import limits
 from storage.limits import DAY, Usage, day_of
 
 MEGABYTES = "limit of megabytes"  # what refusals for them are counted as
-ROOM = "delete some of your jobs or LoRAs first; what you sent and do not use goes after a day."
+ROOM = "Delete some of your jobs or LoRAs first. What you sent and do not use goes after a day."
+TOGETHER = "Everybody here together has {} s of {} s a day left."
 MEGABYTE = 1e6  # bytes, as file managers and the chats count them
 
 
@@ -19,8 +20,8 @@ def check_room(context: ChatContext) -> None:
     """Raise InvalidRequest with one sentence when the person has as many jobs waiting as one may have."""
     if context.person.queued >= context.per_person:
         raise InvalidRequest(
-            f"you have {context.person.queued} jobs in line, and at most {context.per_person} may wait: "
-            "try again when one is done, or /cancel one."
+            f"You have {context.person.queued} jobs in line. At most {context.per_person} may wait. "
+            "Try again when one is done, or /cancel one."
         )
 
 
@@ -52,8 +53,8 @@ def too_large_text(most: int | None, megabytes: float, more: float = 0.0) -> str
     """Why somebody who keeps so many megabytes may keep none more, or not so many; "" when they may."""
     if most is None or (megabytes < most and megabytes + more <= most):
         return ""
-    adds = f"this has {more:,.1f} MB, " if more else ""
-    return f"{adds}you keep {megabytes:,.1f} MB here, and {most:,} are allowed"
+    adds = f"This has {more:,.1f} MB. " if more else ""
+    return f"{adds}You have {megabytes:,.1f} MB here. At most {most:,} MB are allowed."
 
 
 def reset_time(now: float) -> str:
@@ -65,25 +66,23 @@ def _find_exceeded(
     context: ChatContext, used: Usage, request: JobRequest | None, expected: float
 ) -> Iterator[tuple[str, str]]:
     """Each limit that this would go beyond: what to say, and what to count it as."""
-    most, anew = context.space_settings.limits, f"the day begins anew at {reset_time(context.now)}."
+    most, anew = context.space_settings.limits, f"The next day starts at {reset_time(context.now)}."
     pictures = request.count if isinstance(request, Paint) else 0
     if request is not None and most.queued is not None and used.queued >= most.queued:
-        text = f"you have {pluralize(used.queued, 'job')} in line here, and {most.queued} may wait"
-        yield f"{text}: try again when one is done, or /cancel one.", "limit of jobs in line"
+        text = f"You have {pluralize(used.queued, 'job')} in line here. At most {most.queued} may wait."
+        yield f"{text} Try again when one is done, or /cancel one.", "limit of jobs in line"
     if most.pictures is not None and pictures and used.pictures + pictures > most.pictures:
-        text = f"you keep {pluralize(used.pictures, 'picture')} here, and {most.pictures} are allowed"
-        yield f"{text}: delete some of your jobs first.", "limit of pictures"
+        text = f"You have {pluralize(used.pictures, 'picture')} here. At most {most.pictures} are allowed."
+        yield f"{text} Delete some of your jobs first.", "limit of pictures"
     if text := too_large_text(most.megabytes, used.megabytes):
-        yield f"{text}: {ROOM}", MEGABYTES
+        yield f"{text} {ROOM}", MEGABYTES
     if most.trainings is not None and isinstance(request, Train) and used.trainings >= most.trainings:
         a_day = pluralize(most.trainings, "training")
-        text = f"you have had {used.trainings} of the {a_day} that you have a day"
-        yield f"{text} here: {anew}", "limit of trainings"
-    for seconds, spent, whose, why in (
-        (most.seconds, used.seconds, "you have", "limit of engine time"),
-        (most.total, used.total, "all here have together", "limit of the space's engine time"),
+        yield f"You have used {used.trainings} of your {a_day} a day here. {anew}", "limit of trainings"
+    for seconds, spent, rest, why in (
+        (most.seconds, used.seconds, "You have {} s of your {} s a day left.", "limit of engine time"),
+        (most.total, used.total, TOGETHER, "limit of the space's engine time"),
     ):
         if seconds is not None and spent + expected > seconds:
-            left = max(0.0, seconds - spent)
-            text = f"this takes about {duration(expected)} of the engine, and {left:.0f} s are left of the"
-            yield f"{text} {seconds} s that {whose} a day: {anew}", why
+            left = rest.format(f"{max(0.0, seconds - spent):,.0f}", f"{seconds:,}")
+            yield f"This takes about {duration(expected)} of engine time. {left} {anew}", why

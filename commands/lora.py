@@ -34,9 +34,9 @@ class Access(StrEnum):
 
 
 ACCESS_TEXT: Mapping[str, str] = {
-    Access.ME: "its owner alone",
+    Access.ME: "its owner only",
     Access.SPACE: "everybody here",
-    Access.EVERYBODY: "everybody, anywhere",
+    Access.EVERYBODY: "everybody everywhere",
 }
 
 
@@ -44,14 +44,10 @@ ACCESS_TEXT: Mapping[str, str] = {
 @command
 async def loras(
     context: ChatContext,
-    words: Annotated[
-        str, Option("only those with these words in name, preset or owner", otherwise="all")
-    ] = "",
-    like: Annotated[
-        str, Option("only those that paint something like this, the nearest first", otherwise="any")
-    ] = "",
+    words: Annotated[str, Option("Words in the name, preset or owner", otherwise="all")] = "",
+    like: Annotated[str, Option("LoRAs that paint something like this, nearest first", otherwise="any")] = "",
 ) -> LoraCards | RunTask:
-    """List the LoRAs that you may use."""
+    """List the LoRAs you may use."""
     wanted = words.lower().split()
     trained = await adapters.list_usable(context.session, context.space.id, context.person.id)
     matching = [lora for lora in trained if all(word in _search_text(lora) for word in wanted)]
@@ -72,24 +68,22 @@ async def loras(
 @command
 async def lora(
     context: ChatContext,
-    name: Annotated[str, Option("which LoRA, such as maria", kind="lora", read=read_lora_name)],
+    name: Annotated[str, Option("Which LoRA, such as maria", kind="lora", read=read_lora_name)],
     rename: Annotated[
         str | None,
-        Option("call it so from now on", kind="name", read=read_lora_name, otherwise="its name stays"),
+        Option("New name", kind="name", read=read_lora_name, otherwise="its name stays"),
     ] = None,
-    share: Annotated[
-        Access | None, Option("who may use it", otherwise="as it is, at first you alone")
-    ] = None,
-    delete: Annotated[bool, Option("delete it for good")] = False,
-    download: Annotated[bool, Option("get the file")] = False,
+    share: Annotated[Access | None, Option("Who may use it", otherwise="as it is, at first only you")] = None,
+    delete: Annotated[bool, Option("Delete it for good")] = False,
+    download: Annotated[bool, Option("Get the file")] = False,
 ) -> LoraCards | Text | UpdateCards | SendFiles:
-    """Tell how a LoRA was made, or rename, share, delete or download it."""
+    """Show how a LoRA was made, or rename, share, delete or download it."""
     changes = [rename is not None, share is not None, delete, download]
     if sum(changes) > 1:
-        raise InvalidRequest("say one thing at a time: --rename, --share, --delete or --download.")
+        raise InvalidRequest("Use only one of --rename, --share, --delete or --download.")
     view = await adapters.find_usable(context.session, context.space.id, context.person.id, name)
     if view is None and name in await names_of_retired(context.session, context.space.id):
-        raise InvalidRequest(f"the LoRA {name} is retired here: an admin can restore it.")
+        raise InvalidRequest(f"The LoRA {name} is retired here. An admin can restore it.")
     if view is None:
         return await _show_operator_lora(context, name, changed=any(changes))
     if rename is not None:
@@ -110,22 +104,22 @@ async def _rename(context: ChatContext, lora: LoraView, name: str) -> UpdateCard
     if name != lora.name:
         await check_free(context, name, lora.space_id)
         await adapters.rename(context.session, lora.id, name)
-    return UpdateCards(jobs=_card(lora), text=f"the LoRA {lora.name} is called {name} now.")
+    return UpdateCards(jobs=_card(lora), text=f"The LoRA {lora.name} is now called {name}.")
 
 
 async def _share(context: ChatContext, lora: LoraView, access: Access) -> UpdateCards:
     _check_owner(context, lora, "share")
     await adapters.share(context.session, lora.id, access.value)
-    text = f"the LoRA {lora.name} can be used by {ACCESS_TEXT[access]}"
+    text = f"The LoRA {lora.name} can be used by {ACCESS_TEXT[access]}"
     if lora.standing and access is not Access.ME:
-        return UpdateCards(jobs=(), text=f"{text} once an admin has said yes: {approval_text(lora)}.")
+        return UpdateCards(jobs=(), text=f"{text} once an admin approves it ({approval_text(lora)}).")
     return UpdateCards(jobs=(), text=f"{text}.")
 
 
 async def _delete(context: ChatContext, lora: LoraView) -> UpdateCards:
     _check_owner(context, lora, "delete")
     unneeded = await adapters.delete(context.session, lora.id, context.now)
-    return UpdateCards(jobs=_card(lora), text=f"the LoRA {lora.name} is deleted.", unneeded=tuple(unneeded))
+    return UpdateCards(jobs=_card(lora), text=f"The LoRA {lora.name} is deleted.", unneeded=tuple(unneeded))
 
 
 def _card(lora: LoraView) -> tuple[JobId, ...]:
@@ -138,16 +132,18 @@ async def _show_operator_lora(context: ChatContext, name: str, *, changed: bool)
     names = await context.library.names()
     if name not in names:
         meant = closest(name, names)
-        hint = f"did you mean {meant}?" if meant else "/loras tells them all."
-        raise InvalidRequest(f"there is no LoRA {shorten(name)!r}: {hint}")
+        hint = f"Did you mean {meant}?" if meant else "/loras lists them all."
+        raise InvalidRequest(f"There is no LoRA {shorten(name)!r}. {hint}")
     if changed:
-        raise InvalidRequest(f"the LoRA {name} was not trained here: it is the operator's.")
-    return Text(text=f"{name} was not trained here: it is the operator's.\n/imagine a fox --lora {name}")
+        raise InvalidRequest(f"The LoRA {name} belongs to the operator and cannot be changed here.")
+    return Text(
+        text=f"{name} belongs to the operator and was not trained here.\n/imagine a fox --lora {name}"
+    )
 
 
 def _check_owner(context: ChatContext, lora: LoraView, verb: str) -> None:
     if lora.person_id != context.person.id:
-        raise InvalidRequest(f"only {lora.person or 'its owner'} can {verb} the LoRA {lora.name}.")
+        raise InvalidRequest(f"Only {lora.person or 'its owner'} can {verb} the LoRA {lora.name}.")
 
 
 def _search_text(lora: LoraView) -> str:
@@ -158,8 +154,8 @@ def _list_text(loras: Sequence[LoraView], others: Mapping[str, str]) -> str:
     rows = [(lora.name, _row(lora)) for lora in loras]
     rows += [(name, f"the operator's {file}".rstrip()) for name, file in others.items()]
     if not rows:
-        return "there is no such LoRA here: /train NAME makes one."
-    return "\n".join([f"{pluralize(len(rows), 'LoRA')} that you may use:", *align(rows)])
+        return "There is no such LoRA here. Make one with /train NAME."
+    return "\n".join([f"{pluralize(len(rows), 'LoRA')} you may use:", *align(rows)])
 
 
 def _row(lora: LoraView) -> str:
@@ -178,7 +174,7 @@ def _row(lora: LoraView) -> str:
 
 def approval_text(lora: LoraView) -> str:
     """What keepers say of it, where that is not simply yes."""
-    words = {"waiting": "it waits for an admin", "refused": "refused by an admin", "retired": "retired"}
+    words = {"waiting": "waiting for an admin", "refused": "refused by an admin", "retired": "retired"}
     text = words.get(lora.standing, "")
     return f"{text}: {lora.reason}" if text and lora.reason else text
 
@@ -195,9 +191,7 @@ def check_weight(bounds: WeightBounds, weight: float) -> None:
     """Raise InvalidRequest when keepers do not let it be used at this weight."""
     if not bounds.hold(weight):
         allowed = bounds_text(bounds.least, bounds.most)
-        raise InvalidRequest(
-            f"the weight of LoRA {bounds.name} is {weight:g}, but here it must be {allowed}."
-        )
+        raise InvalidRequest(f"The weight of LoRA {bounds.name} must be {allowed} here, not {weight:g}.")
 
 
 def example_command(lora: LoraView) -> str:
@@ -208,7 +202,7 @@ def example_command(lora: LoraView) -> str:
 def _details(lora: LoraView, compared: Sequence[ComparisonView]) -> str:
     """All about it, for people: how it is used, whose it is, how it was made and how it compares."""
     rows = [
-        ("calls it up", lora.phrase),
+        ("trigger", lora.phrase),
         ("made by", lora.person),
         ("for", ACCESS_TEXT[lora.access]),
         ("state", approval_text(lora)),

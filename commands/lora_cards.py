@@ -36,7 +36,7 @@ def lora_cards(loras: Sequence[LoraView]) -> list[LoraCard]:
 def _card(lora: LoraView, best: float) -> LoraCard:
     share = None if lora.likeness is None else max(0.0, lora.likeness) / (best or 1.0)
     facts = (
-        ("like it", "" if lora.likeness is None else f"{bar(share or 0.0)} {lora.likeness:.1f}"),
+        ("match", "" if lora.likeness is None else f"{bar(share or 0.0)} {lora.likeness:.1f}"),
         ("weight", f"{lora.hint:g}"),
         ("used", pluralize(lora.uses, "time")),
         ("likes", str(lora.likes)),

@@ -59,26 +59,22 @@ def read_merge_name(text: str) -> MergeName:
 
 
 @lists_folder
-@form_command("Bring it")
+@form_command("Import")
 async def lora_import(
     context: ChatContext,
-    name: Annotated[
-        str, Option("what the LoRA will be called, such as maria", kind="name", read=read_lora_name)
-    ],
+    name: Annotated[str, Option("Name for the LoRA, such as maria", kind="name", read=read_lora_name)],
     file: Annotated[
         Sha256 | None,
-        Option(
-            "a .safetensors file of a LoRA", kind="lora_file", otherwise="a form asks for it", needed=True
-        ),
+        Option("The LoRA's .safetensors file", kind="lora_file", otherwise="a form asks for it", needed=True),
     ] = None,
-    trigger: Annotated[str, Option("what calls it up", otherwise="what the file says")] = "",
+    trigger: Annotated[str, Option("Words that call it up", otherwise="what the file says")] = "",
 ) -> RunTask | Form:
-    """Bring a LoRA that was made elsewhere."""
+    """Import a LoRA that was made elsewhere."""
     await check_free(context, name, context.space.id)
     phrase = " ".join(trigger.split())
     check_text("The trigger", phrase)
     if len(phrase) > PHRASE:
-        raise InvalidRequest(f"the trigger has {len(phrase)} characters, but at most {PHRASE} are allowed.")
+        raise InvalidRequest(f"The trigger has {len(phrase)} characters. At most {PHRASE} are allowed.")
     _check_words(context, phrase)
     if file is None:
         return Form(command=lora_import.name, values={"name": name, "trigger": phrase})
@@ -95,23 +91,23 @@ async def lora_merge(
     context: ChatContext,
     name: Annotated[
         MergeName,
-        Option("what the new LoRA will be called, and then what it is made of", read=read_merge_name),
+        Option("New name, then the LoRAs: both ink:0.7 chalk:0.5", read=read_merge_name),
     ],
     lora: Annotated[
         tuple[Mention, ...],
         Option(
-            "the LoRAs to merge, with weights: ink:0.7, maria:0.5",
+            "LoRAs to merge with weights, such as ink:0.7, maria:0.5",
             *ADAPTER_WEIGHT,
             kind="loras",
             read=read_mentions,
         ),
     ] = (),
     rank: Annotated[
-        int | None, Option("of the new LoRA", *MERGED_RANK, otherwise="all ranks together, which is exact")
+        int | None, Option("Rank of the new LoRA", *MERGED_RANK, otherwise="all ranks together, exact")
     ] = None,
-    prompt: Annotated[str, Option("what to paint with both", otherwise="what calls them up")] = "",
+    prompt: Annotated[str, Option("Prompt for the test pictures", otherwise="their triggers")] = "",
 ) -> RunTask:
-    """Make one LoRA of several, which paints as they do together."""
+    """Merge several LoRAs into one that paints as they do together."""
     await check_free(context, name.name, context.space.id)
     mix = await resolve((*name.parts, *lora), context.library)
     request = MergeLoras(
@@ -152,13 +148,13 @@ async def _finish_import(context: ChatContext, result: TaskResult, name: str) ->
     about = (
         f"rank {admitted.rank}, {admitted.modules:,} modules, from {admitted.form} names"
         if admitted.modules
-        else "new words"
+        else "new tokens"
     )
-    text = f"the LoRA {name} is here, for you alone: {about}."
+    text = f"The LoRA {name} is ready, for you only ({about})."
     if admitted.assumed:
         text += (
-            " Its file does not say its alpha, so it counts as its rank; if it was trained with another one, "
-            "a weight of that alpha divided by its rank paints the same."
+            " Its file does not give an alpha, so its rank is used. If it was trained with another alpha, "
+            "use that alpha divided by the rank as its weight."
         )
     return await _add_lora(context, new, text, admitted.seconds)
 
@@ -190,8 +186,8 @@ async def _finish_merge(
             },
         },
     )
-    text = f"{name} is {join_list(parts)} in one LoRA of rank {merged.rank}"
-    text += f", for you alone. It lacks {_loss_text(merged.error)} of what they change"
+    text = f"{name} merges {join_list(parts)} into one LoRA of rank {merged.rank}"
+    text += f", for you only. It loses {_loss_text(merged.error)} of what they change"
     text += f", and its picture differs from theirs by at most {merged.apart} of 255."
     listing = await _add_lora(context, new, text, merged.seconds)
     files = () if result.sheet is None else ((f"{name}-beside-its-mix.png", result.sheet),)
@@ -217,7 +213,7 @@ async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> Non
     barred = await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes)
     if barred:
         raise InvalidRequest(
-            f"the LoRA {join_list(barred)} is not shared with you, or was retired or deleted."
+            f"The LoRA {join_list(barred)} is not shared with you, or was retired or deleted."
         )
 
 

@@ -29,7 +29,7 @@ async def search_by_words(context: ChatContext, words: str, loras: Sequence[Lora
         job=context.job, words=words, candidates=tuple(face(lora, _caption(lora)) for lora in loras)
     )
     if not loras:
-        return LoraCards(loras=(), text="there is no such LoRA here: /train NAME makes one.")
+        return LoraCards(loras=(), text="There is no such LoRA here. Make one with /train NAME.")
 
     async def finish(context: ChatContext, result: LoraScores) -> LoraCards:
         return await _rank(context, words, loras, result)

@@ -132,7 +132,7 @@ async def form_of(context: Context, text: str) -> Form:
     """The form of /imagine with a recipe in it, and what of that is not known here."""
     recipe = read_recipe(text)
     if recipe is None:
-        raise InvalidRequest("this picture carries no recipe that is known here.")
+        raise InvalidRequest("This picture carries no recipe that is known here.")
     mentions, missing = await find_loras(recipe.loras, context)
     texts = {**recipe.texts, "lora": value_text(mentions), "no": recipe.texts.get("no") or NOTHING}
     return Form(command="imagine", values=texts, text=omissions_text(recipe, missing, context.model))
@@ -141,7 +141,7 @@ async def form_of(context: Context, text: str) -> Form:
 def omissions_text(recipe: PastedRecipe, missing: Iterable[str], model: str) -> str:
     """What of a recipe is not known here, for the person who pasted it; empty if all is."""
     rest = [*recipe.unknown, *(f"the LoRA {shorten(name)}" for name in missing)]
-    lines = [f"Left out, for it is not known here: {'; '.join(rest)}."] if rest else []
+    lines = [f"Left out, because it is not known here: {', '.join(rest)}."] if rest else []
     if recipe.model and recipe.model != model:
         lines.append(f"It was painted with another model, {shorten(recipe.model)}.")
     return "\n".join(lines)

@@ -47,4 +47,4 @@ class Refused(InvalidRequest):
 def check_allowed(asking: MayBeAdmin, command: Command[..., Any]) -> None:
     """Raise InvalidRequest when the command is for admins and this is none."""
     if command.admin and not asking.admin:
-        raise InvalidRequest(f"/{command.name} is for admins: ask one of them.")
+        raise InvalidRequest(f"/{command.name} is for admins. Ask one of them.")

@@ -72,8 +72,8 @@ def find_preset(name: str) -> Preset:
     if plain in all_presets:
         return all_presets[plain]
     meant = closest(plain, all_presets)
-    hint = f"did you mean {meant}?" if meant else f"the known ones are {join_list(list(all_presets))}."
-    raise InvalidRequest(f"there is no preset {shorten(name)!r}: {hint}")
+    hint = f"Did you mean {meant}?" if meant else f"The presets are {join_list(list(all_presets))}."
+    raise InvalidRequest(f"There is no preset {shorten(name)!r}. {hint}")
 
 
 def training_settings(

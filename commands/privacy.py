@@ -10,29 +10,29 @@ from commands.syntax.spec import Option, command
 from storage import privacy as stored
 from storage.privacy import StoredCounts
 
-NOTHING = "nothing is stored about you here but the name that this chat tells with what you say."
-ASKED = "this deletes all of it for good, in all spaces of this chat, and stops what runs:"
+NOTHING = "Nothing is stored about you here except your name."
+ASKED = "This deletes all of it for good, in all spaces of this chat, and stops what runs:"
 SURE = "/privacy delete --sure does it. /privacy export sends you everything first."
-DELETED = "you are forgotten here. It is gone for good, and your cards leave the chat:"
+DELETED = "You are forgotten here. This is gone for good, and your cards leave the chat:"
 LEFT = (
-    "What others painted with your LoRAs is theirs and stays. Where there are limits, it is known until "
-    "tomorrow what you used today, and a block stays a block. What you say next is stored again."
+    "What others painted with your LoRAs is theirs and stays. Where there are limits, what you used today "
+    "is known until tomorrow, and a block stays a block. What you say next is stored again."
 )
 
 
 @command
 async def privacy(context: ChatContext) -> Text:
-    """Tell what is stored about you."""
+    """Show what is stored about you."""
     counts = await stored.count_stored(context.session, context.person.id)
     if not counts.anything:
         return Text(text=NOTHING)
-    name = f"stored about you in all spaces of this chat, under the name {context.person.name}:"
+    name = f"Stored about you in all spaces of this chat, under the name {context.person.name}:"
     return Text(
         text="\n".join(
             [
                 name,
                 *_rows(counts),
-                "/privacy export sends it all to you as a zip, /privacy delete deletes it for good.",
+                "/privacy export sends you all of it as a zip. /privacy delete deletes it for good.",
             ]
         )
     )
@@ -41,12 +41,12 @@ async def privacy(context: ChatContext) -> Text:
 @command
 async def privacy_export(context: ChatContext) -> ExportData:
     """Get all that is stored about you as a zip, privately."""
-    return ExportData(text="all that is stored about you. It can be fetched for a day.")
+    return ExportData(text="All that is stored about you. You can download it for a day.")
 
 
 @command
 async def privacy_delete(
-    context: ChatContext, *, sure: Annotated[bool, Option("yes, delete all of it for good")] = False
+    context: ChatContext, *, sure: Annotated[bool, Option("Yes, delete all of it for good")] = False
 ) -> Text | ForgetPerson:
     """Delete all that is stored about you, for good."""
     if not sure:
@@ -67,6 +67,6 @@ def _rows(counts: StoredCounts) -> list[str]:
         (pluralize(counts.adapters, "LoRA"), "that you own"),
         (pluralize(counts.votes, "vote"), "pictures that you keep"),
         (pluralize(counts.settings, "setting"), "your defaults for /imagine"),
-        (pluralize(counts.uploads, "file"), "that you sent or asked for of late; it goes after a day"),
+        (pluralize(counts.uploads, "file"), "that you sent or requested lately, deleted after a day"),
     ]
     return align([row for row in rows if not row[0].startswith("0 ")]) or ["nothing but your name"]

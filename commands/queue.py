@@ -14,7 +14,7 @@ from engine.messages import JobId, Paint
 from storage import jobs
 from storage.views import JobView, views
 
-PAUSED = "an admin has paused the queue here: nothing of it runs until they resume it."
+PAUSED = "An admin has paused the queue here. Nothing runs until they resume it."
 
 
 @command
@@ -35,12 +35,19 @@ async def queue(context: ChatContext) -> Text:
     )
     paused = [PAUSED] if context.space_settings.queue == "paused" else []
     head = (
-        f"you have {pluralize(len(rows), 'job')} here:"
+        f"You have {pluralize(len(rows), 'job')} here:"
         if rows
-        else "you have no job here that waits or runs."
+        else "You have no job here that waits or runs."
     )
     waiting = await jobs.count_queued(context.session) + len(training_places)
-    return Text(text="\n".join([head, *rows, *paused, f"{pluralize(waiting, 'job')} in line in all."]))
+    return Text(text="\n".join([head, *rows, *paused, f"{_waiting_text(waiting)}"]))
+
+
+def _waiting_text(waiting: int) -> str:
+    """How many jobs wait in all spaces together."""
+    if not waiting:
+        return "No jobs are waiting."
+    return f"{pluralize(waiting, 'job')} {'is' if waiting == 1 else 'are'} waiting in all spaces together."
 
 
 async def _estimate_waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, float]:

@@ -50,7 +50,7 @@ async def react(context: ChatContext, view: JobView, action: str, *, added: bool
 async def _keep(context: ChatContext, view: JobView, starred: bool) -> UpdateCards:
     """All the pictures of the card; an event that comes twice changes nothing the second time."""
     if not view.pictures:
-        raise InvalidRequest(f"job {view.id} has no pictures.")
+        raise InvalidRequest(f"Job {view.id} has no pictures.")
     ids = [picture.id for picture in view.pictures]
     if not await pictures.set_starred(context.session, ids, context.person.id, starred, context.now):
         return UpdateCards(jobs=())

@@ -42,11 +42,11 @@ def find(name: str) -> AnyCommand:
         return COMMANDS[wanted]
     if wanted in GROUPS:
         raise InvalidRequest(
-            f"say what: {join_list([f'/{command.name}' for command in members(wanted)], 'or')}."
+            f"Say which one: {join_list([f'/{command.name}' for command in members(wanted)], 'or')}."
         )
     meant = closest(wanted, COMMANDS)
-    hint = f"did you mean /{meant}?" if meant else "/help tells them all."
-    raise InvalidRequest(f"there is no command /{shorten(wanted)}: {hint}")
+    hint = f"Did you mean /{meant}?" if meant else "/help lists all commands."
+    raise InvalidRequest(f"There is no command /{shorten(wanted)}. {hint}")
 
 
 def members(group: str) -> list[AnyCommand]:
@@ -59,7 +59,7 @@ async def help(
     context: ChatContext,
     command: Annotated[
         AnyCommand | None,
-        Option("the command to explain", kind="command", read=find, otherwise="all of them"),
+        Option("The command to explain", kind="command", read=find, otherwise="all of them"),
     ] = None,
 ) -> Text:
     """Explain all commands, or one with its options."""
@@ -71,14 +71,14 @@ async def help(
     return Text(
         text="\n".join(
             [
-                "What you can say:",
+                "Commands:",
                 overview(other for other in COMMANDS.values() if context.admin or not other.admin),
-                "What you can press under a picture:",
+                "Buttons under a picture:",
                 *buttons,
-                "What you can press under a training:",
+                "Buttons under a training:",
                 *of_trainings,
-                "/help imagine tells the options, such as /imagine a red fox --steps 20 --size 3:2",
-                "/imagine takes a whole recipe, too, as A1111 and its readers copy it.",
+                "/help imagine lists its options, such as /imagine a red fox --steps 20 --size 3:2.",
+                "/imagine also takes a whole recipe, as A1111 copies it.",
             ]
         )
     )
@@ -118,9 +118,9 @@ COMMANDS: Mapping[str, AnyCommand] = MappingProxyType(_commands)
 
 GROUPS: Mapping[str, str] = MappingProxyType(
     {
-        "lora": "LoRAs: how they were made, those from elsewhere, several in one.",
-        "privacy": "What is stored about you, to see, to take along or to delete.",
-        "admin": "For admins: people, LoRAs, the queue, limits, rules, what was changed and done here.",
+        "lora": "Show, import and merge LoRAs.",
+        "privacy": "See, export or delete what is stored about you.",
+        "admin": "For admins: people, LoRAs, queue, limits, rules, audit and statistics.",
     }
 )  # first words of two, each with what its commands are for
 

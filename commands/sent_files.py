@@ -21,7 +21,7 @@ async def check_sent(context: ChatContext, command: Command[..., Any], values: M
     own = await uploads.own(context.session, context.person.id, names)
     for sha256, name in names.items():
         if sha256 not in own:
-            raise InvalidRequest(f"{name} is not here any more: send it again.")
+            raise InvalidRequest(f"{name} is no longer here. Send it again.")
 
 
 def _files(parameter: Parameter, value: Any) -> list[tuple[Sha256, str]]:
@@ -29,9 +29,9 @@ def _files(parameter: Parameter, value: Any) -> list[tuple[Sha256, str]]:
     if not value:
         return []
     if parameter.kind != "pictures":
-        return [(value, f"the {parameter.label}")]
+        return [(value, f"The {parameter.label}")]
     examples: tuple[Example, ...] = value
     return [
-        (example.sha256, f"the picture {example.name}" if example.name else "one of the pictures")
+        (example.sha256, f"The picture {example.name}" if example.name else "One of the pictures")
         for example in examples
     ]

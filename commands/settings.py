@@ -29,7 +29,7 @@ async def settings(
     cfg: Guidance | None = None,
     size: Shape | None = None,
     sampler: SamplerName | None = None,
-    reset: Annotated[bool, Option("forget all that you set before")] = False,
+    reset: Annotated[bool, Option("Reset all your defaults")] = False,
 ) -> Text:
     """Show or change your own defaults for /imagine."""
     options = {"no": no, "steps": steps, "cfg": cfg, "size": size, "sampler": sampler}
@@ -44,7 +44,7 @@ async def settings(
         _check(values)
         texts = {name: value_text(option) for name, option in values.items()}
         await people.save_settings(context.session, context.person.id, texts)
-    return Text(text="\n".join(["your defaults for /imagine:", *_lines(values)]))
+    return Text(text="\n".join(["Your defaults for /imagine:", *_lines(values)]))
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from commands.syntax.sizes import read_size
 from commands.syntax.spec import Option
 from engine.messages import GUIDANCE, SIDE, STEPS, Ratio, Sampler, Size
 
-Steps = Annotated[int, Option("denoising steps", *STEPS)]
-Guidance = Annotated[float, Option("guidance scale", *GUIDANCE)]
-Unwanted = Annotated[str, Option("what to avoid", aliases=("negative",), long=True, main=True)]
+Steps = Annotated[int, Option("Denoising steps", *STEPS)]
+Guidance = Annotated[float, Option("Guidance scale", *GUIDANCE)]
+Unwanted = Annotated[str, Option("What to avoid", aliases=("negative",), long=True, main=True)]
 Shape = Annotated[
     Size | Ratio,
     Option(
@@ -24,7 +24,7 @@ Shape = Annotated[
 SamplerName = Annotated[
     Sampler,
     Option(
-        "the way from noise to picture; with a high cfg DPM++ SDE and LCM make much of tiny differences",
+        "How to denoise. DPM++ SDE and LCM vary more at a high cfg",
         kind="sampler",
         read=read_sampler,
     ),

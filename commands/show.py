@@ -11,10 +11,10 @@ from engine.messages import InvalidRequest, JobId
 
 @command
 async def show(
-    context: ChatContext, job: Annotated[JobId, Option("which job, such as k3f9qa", read=read_job_id)]
+    context: ChatContext, job: Annotated[JobId, Option("Which job, such as k3f9qa", read=read_job_id)]
 ) -> ShowCard:
-    """Bring a job's card back, with buttons that work."""
+    """Show a job's card again, with buttons that work."""
     view = await find_job(context, job)
     if view.adult and not (context.adult or context.direct):
-        raise InvalidRequest(f"job {job} is from a channel for adults: it is shown in such a channel only.")
+        raise InvalidRequest(f"Job {job} is from a channel for adults and is only shown in such a channel.")
     return ShowCard(job=view.id)

@@ -24,7 +24,7 @@ def read_line(text: str) -> tuple[AnyCommand, dict[str, Any]]:
     if line is None and read_recipe(split_flags(text)[0]) is not None:
         line = COMMAND.fullmatch(f"/{imagine.name} {text}")
     if line is None or not line[1]:
-        raise InvalidRequest("begin with a command, such as /imagine a red fox; /help tells them all.")
+        raise InvalidRequest("Start with a command, such as /imagine a red fox. /help lists them.")
     name, rest = _split_name(line[1], line[2])
     command = find(name)
     words = _split_words(command, rest)

@@ -51,38 +51,36 @@ def preset_help() -> dict[str, str]:
 
 
 @lists_folder
-@form_command("Look at the pictures")
+@form_command("Check the pictures")
 async def train(
     context: ChatContext,
-    name: Annotated[
-        str, Option("what the LoRA will be called, such as maria", kind="name", read=read_lora_name)
-    ],
+    name: Annotated[str, Option("Name for the LoRA, such as maria", kind="name", read=read_lora_name)],
     pictures: Annotated[
         tuple[Example, ...],
         Option(
-            "pictures to learn from, each with a caption if you like",
+            "Pictures to learn from, each with a caption if you like",
             kind="pictures",
             otherwise="a form asks for them",
             needed=True,
         ),
     ] = (),
     preset: Annotated[
-        str, Option("what kind of thing it is", read=read_preset_name, among=preset_help, main=True)
+        str, Option("What kind of thing it is", read=read_preset_name, among=preset_help, main=True)
     ] = USUAL_PRESET,
     trigger: Annotated[
         str,
         Option(
-            "the word that will call it up: one that means nothing yet",
+            "Word that calls it up, one that means nothing yet",
             otherwise="ohwx or another free one",
             bare=True,
         ),
     ] = "",
-    subject: Annotated[str, Option("what it is in a word or two: woman, corgi, sweater", bare=True)] = "",
-    consent: Annotated[bool, Option("you may use these pictures for this", needed=True)] = False,
+    subject: Annotated[str, Option("What it is, such as woman, corgi or sweater", bare=True)] = "",
+    consent: Annotated[bool, Option("You may use these pictures for this", needed=True)] = False,
     captions: Annotated[
         str,
         Option(
-            "for pictures without one, with {trigger} and {subject}",
+            "For pictures without one, with {trigger} and {subject}",
             otherwise="the preset's",
             long=True,
             more=True,
@@ -91,15 +89,15 @@ async def train(
     samples: Annotated[
         str,
         Option(
-            "up to 4 prompts to paint at every checkpoint, apart by ;", otherwise="the preset's", more=True
+            "Up to 4 prompts for every checkpoint, split by semicolons", otherwise="the preset's", more=True
         ),
     ] = "",
     draft: Annotated[
-        JobId | None, Option("the draft that this takes the place of", read=read_job_id, hidden=True)
+        JobId | None, Option("The draft that this replaces", read=read_job_id, hidden=True)
     ] = None,
     **options: Unpack[TrainingOptions],
 ) -> CreateJob | Form:
-    """Teach the bot a person, a thing or a style from pictures."""
+    """Train a LoRA of a person, a thing or a style from pictures."""
     unneeded = await _delete_draft(context, draft)
     await check_free(context, name, context.space.id)
     if not pictures:
@@ -107,7 +105,7 @@ async def train(
         given |= {"captions": captions, "samples": samples}
         return Form(command=train.name, values=_value_texts({**given, **options}))
     if not consent:
-        raise InvalidRequest("say that you may use these pictures: tick the box, or add --consent.")
+        raise InvalidRequest("Confirm that you may use these pictures. Tick the box or add --consent.")
     await _check_room(context)
     request = make_request(
         context,
@@ -166,7 +164,7 @@ def check_trigger(trigger: str, subject: str, free: str) -> None:
     """Raise InvalidRequest, which suggests a free one, when the trigger means something already."""
     if trigger in common_words() or trigger in subject.lower().split():
         raise InvalidRequest(
-            f"the trigger {trigger!r} is an ordinary word: take one that means nothing yet, such as {free}."
+            f"The trigger {trigger!r} is an ordinary word. Choose one that means nothing yet, such as {free}."
         )
 
 
@@ -174,7 +172,7 @@ async def check_free(context: ChatContext, name: str, space_id: int) -> None:
     """Raise InvalidRequest when a LoRA of the space has this name, or will have it, or one seen from here."""
     taken = await adapters.is_name_taken(context.session, space_id, name)
     if taken or name in await context.library.names():
-        raise InvalidRequest(f"there is a LoRA {name} here already: choose another name.")
+        raise InvalidRequest(f"There is already a LoRA {name} here. Choose another name.")
 
 
 def form_texts(request: Train, *, small: bool) -> dict[str, str]:
@@ -213,9 +211,9 @@ async def _delete_draft(context: ChatContext, draft: JobId | None) -> tuple[Sha2
         return ()
     view = await find_job(context, draft)
     if view.kind != "train" or view.person_id != context.person.id:
-        raise InvalidRequest(f"job {draft} is no draft of yours.")
+        raise InvalidRequest(f"Job {draft} is not a draft of yours.")
     if view.state != "draft":
-        raise InvalidRequest(f"job {draft} was started already: press its pencil to train again.")
+        raise InvalidRequest(f"Job {draft} has already started. Press its pencil to train again.")
     return tuple(await jobs.delete(context.session, view.number, context.now))
 
 
@@ -224,8 +222,8 @@ async def _check_room(context: ChatContext) -> None:
     open_ones = await trainings.count_open(context.session, context.person.id)
     if open_ones >= context.per_person:
         raise InvalidRequest(
-            f"you have {pluralize(open_ones, 'training')} that did not end yet, and at most "
-            f"{context.per_person} are allowed: forget or cancel one, /training tells them."
+            f"You have {pluralize(open_ones, 'open training')}. At most {context.per_person} are allowed. "
+            "Delete or cancel one. /training lists them."
         )
 
 
@@ -234,13 +232,13 @@ async def _choose_trigger(context: ChatContext, trigger: str, subject: str) -> s
     taken = await adapters.triggers(context.session, context.space.id)
     free = next((word for word in TRIGGERS if word not in taken), "")
     if not trigger and not free:
-        raise InvalidRequest("all the usual trigger words are taken here: say one with --trigger.")
+        raise InvalidRequest("All the usual trigger words are taken here. Choose one with --trigger.")
     if not trigger:
         return free
     check_trigger(trigger, subject, free or TRIGGERS[0])
     if trigger in taken:
         raise InvalidRequest(
-            f"the trigger {trigger!r} calls up another LoRA here: take another word"
+            f"The trigger {trigger!r} calls up another LoRA here. Choose another word"
             + (f", such as {free}." if free else ".")
         )
     return trigger

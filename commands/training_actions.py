@@ -12,21 +12,21 @@ from storage.views import JobView
 def check_start(job: JobView) -> None:
     """Raise InvalidRequest unless this is a draft from which something can be learned."""
     if job.state != "draft":
-        raise InvalidRequest(f"job {job.id} was started already.")
+        raise InvalidRequest(f"Job {job.id} has already started.")
     if job.training is None or not job.training.reported:
-        raise InvalidRequest("the pictures are still being looked at: wait a moment.")
+        raise InvalidRequest("The pictures are still being checked. Wait a moment.")
     if not job.training.usable:
-        raise InvalidRequest("none of the pictures can be used: change them first.")
+        raise InvalidRequest("None of the pictures can be used. Change them first.")
 
 
 async def finish(context: ChatContext, job: JobView) -> FinishTraining:
     """Let the engine end the training and keep what it has. Raises InvalidRequest."""
     check_owner(context, job, "finish")
     if job.state != "running":
-        raise InvalidRequest(f"job {job.id} does not run: there is nothing to keep.")
+        raise InvalidRequest(f"Job {job.id} is not running, so there is nothing to keep.")
     await trainings.finish_early(context.session, job.number)
     await record_change(context, job, "finish", "finishing")
-    return FinishTraining(job=job.id, text=f"job {job.id} ends now and keeps what it has learned.")
+    return FinishTraining(job=job.id, text=f"Job {job.id} ends now and keeps what it has learned.")
 
 
 async def edit(context: ChatContext, job: JobView) -> Form:
@@ -35,9 +35,9 @@ async def edit(context: ChatContext, job: JobView) -> Form:
     Only its own person has the pictures. Raises InvalidRequest.
     """
     if job.person_id != context.person.id:
-        raise InvalidRequest(f"only {job.person} can change job {job.id}.")
+        raise InvalidRequest(f"Only {job.person} can change job {job.id}.")
     if not isinstance(job.request, Train):  # bounds may have become narrower since
-        raise InvalidRequest(f"the settings of job {job.id} are not allowed any more.")
+        raise InvalidRequest(f"The settings of job {job.id} are no longer allowed.")
     values = form_texts(job.request, small=context.small)
     if job.state == "draft":
         return Form(command=train.name, values=values | {"draft": job.id})

@@ -22,19 +22,19 @@ NEWEST = 20
 async def training(
     context: ChatContext,
     job: Annotated[
-        JobId | None, Option("which one, such as k3f9qa", read=read_job_id, otherwise="all of yours")
+        JobId | None, Option("Which one, such as k3f9qa", read=read_job_id, otherwise="all of yours")
     ] = None,
-    finish: Annotated[bool, Option("end it now and keep what it has learned")] = False,
-    cancel: Annotated[bool, Option("give it up")] = False,
+    finish: Annotated[bool, Option("End it now and keep what it has learned")] = False,
+    cancel: Annotated[bool, Option("Cancel it")] = False,
 ) -> Text | ShowCard | FinishTraining | UpdateCards | CancelJob:
-    """Show your trainings or bring one back, end it early, or cancel it."""
+    """Show your trainings, or show one again, end it early or cancel it."""
     if finish and cancel:
-        raise InvalidRequest("say --finish or --cancel, not both.")
+        raise InvalidRequest("Use --finish or --cancel, not both.")
     if job is None and not finish and not cancel:
         return Text(text=await _list(context))
     view = await _newest_open(context) if job is None else await find_job(context, job)
     if view.kind != "train":
-        raise InvalidRequest(f"job {view.id} is no training.")
+        raise InvalidRequest(f"Job {view.id} is not a training.")
     if finish:
         return await finished(context, view)
     return await cancel_job(context, view) if cancel else ShowCard(job=view.id)
@@ -44,17 +44,17 @@ async def _newest_open(context: ChatContext) -> JobView:
     """The person's training that runs, or their newest that has not ended."""
     mine = [view for view in await _newest(context) if view.state in trainings.OPEN]
     if not mine:
-        raise InvalidRequest("you have no training here that waits or runs.")
+        raise InvalidRequest("You have no training here that waits or runs.")
     return next((view for view in mine if view.state == "running"), mine[0])
 
 
 async def _list(context: ChatContext) -> str:
     mine = await _newest(context)
     if not mine:
-        return "you have no trainings here: /train NAME begins one."
+        return "You have no trainings here. Start one with /train NAME."
     places = dict(await jobs.training_positions(context.session))
     rows = align([(view.id, _row(view, places)) for view in mine])
-    return "\n".join(["your trainings here, newest first:", *rows])
+    return "\n".join(["Your trainings here, newest first:", *rows])
 
 
 async def _newest(context: ChatContext) -> list[JobView]:
@@ -72,9 +72,7 @@ def state_text(view: JobView, places: Mapping[JobId, int]) -> str:
     match view.state:
         case "draft":
             reported = view.training is not None and view.training.reported
-            return (
-                "a draft that waits for you to start it" if reported else "its pictures are being looked at"
-            )
+            return "a draft, waiting for you to start it" if reported else "its pictures are being checked"
         case "queued":
             return f"{ordinal(places[view.id])} in line to train" if view.id in places else "waits to train"
         case "running":

@@ -95,7 +95,7 @@ class Database:
         if self._lost.done():
             raise CannotStore(self._lost.result())
         if self._closing or self._writer.done():
-            raise CannotStore("nothing was stored: the database is closed.")
+            raise CannotStore("Nothing was stored. The database is closed.")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_WaitingWork(work, done))
         return await done
@@ -165,8 +165,8 @@ class Database:
         if self._identity.has_changed():
             if not self._lost.done():
                 self._lost.set_result(
-                    f"nothing was stored: the file of the database, {self._lock.database}, was removed or "
-                    "replaced while the bot ran. Put it back from a copy, and start the bot again."
+                    f"Nothing was stored. The file of the database, {self._lock.database}, was removed or "
+                    "replaced while the bot ran. Put it back from a copy and start the bot again."
                 )
             raise CannotStore(self._lost.result())
         return outcomes
@@ -225,11 +225,11 @@ async def _run_in_savepoint(connection: AsyncConnection, work: Work) -> Outcome:
 
 def _as_cannot_store(error: BaseException) -> Exception:
     if not isinstance(error, Exception):
-        return CannotStore("nothing was stored: the program is stopping.")
+        return CannotStore("Nothing was stored. The program is stopping.")
     why = sqlite.reason(error)
     if why is None:
         return error
-    refusal = CannotStore(f"nothing was stored: the database cannot be written, {why}.")
+    refusal = CannotStore(f"Nothing was stored. The database cannot be written because {why}.")
     refusal.__cause__ = error
     return refusal
 
@@ -238,11 +238,11 @@ def _path(url: str) -> Path:
     try:
         parts = make_url(url)
     except ArgumentError as error:
-        raise DatabaseError("the database's URL cannot be read.") from error
+        raise DatabaseError("The database's URL cannot be read.") from error
     if parts.drivername != "sqlite+aiosqlite":
-        raise DatabaseError(f"the database is a {parts.drivername} one, but it must be sqlite+aiosqlite.")
+        raise DatabaseError(f"The database must be sqlite+aiosqlite, not {parts.drivername}.")
     if not parts.database or parts.database == ":memory:":
-        raise DatabaseError("the database must be a file: what is only in memory would be forgotten.")
+        raise DatabaseError("The database must be a file. What is only in memory would be forgotten.")
     return Path(parts.database).absolute()
 
 
@@ -257,9 +257,9 @@ def _lock(path: Path) -> sqlite.Lock:
             raise
         return lock
     except BlockingIOError as error:
-        raise DatabaseError(f"the database {path} is in use by another bot.") from error
+        raise DatabaseError(f"The database {path} is in use by another bot.") from error
     except OSError as error:
-        raise DatabaseError(f"the database {path} cannot be opened: {error.strerror}.") from error
+        raise DatabaseError(f"The database {path} cannot be opened ({error.strerror}).") from error
 
 
 async def _migrate(url: str, path: Path, patience: float) -> None:
@@ -269,14 +269,14 @@ async def _migrate(url: str, path: Path, patience: float) -> None:
             await connection.run_sync(migrate)
     except NewerDatabase as error:
         raise DatabaseError(
-            f"the database {path} was made by a newer version of Atelier: use that one."
+            f"The database {path} was made by a newer version of Atelier. Use that one."
         ) from error
     except OtherDatabase as error:
-        raise DatabaseError(f"the database {path} belongs to another program: name another file.") from error
+        raise DatabaseError(f"The database {path} belongs to another program. Name another file.") from error
     except Exception as error:
         why = sqlite.reason(error)
         if why is None:
             raise
-        raise DatabaseError(f"the database {path} cannot be used: {why}.") from error
+        raise DatabaseError(f"The database {path} cannot be used because {why}.") from error
     finally:
         await engine.dispose()

@@ -24,7 +24,7 @@ class Allowance:
     def check(self, size: int = 0) -> None:
         """Raise Refused when so many bytes more are too much."""
         if text := too_large_text(self.most, self.kept, size / MEGABYTE):
-            raise Refused(f"{text}: {ROOM}", MEGABYTES)
+            raise Refused(f"{text} {ROOM}", MEGABYTES)
 
     def fill(self, size: int) -> None:
         """Keep so many bytes more. Raises Refused when they are too much."""

@@ -18,8 +18,8 @@ SHOWN = 25
 @admin_command
 async def admin_audit(
     context: ChatContext,
-    words: Annotated[str, Option("only what has these words, such as block", otherwise="all of it")] = "",
-    count: Annotated[int, Option("how many", 1, 100)] = SHOWN,
+    words: Annotated[str, Option("Only entries with these words, such as block", otherwise="all of it")] = "",
+    count: Annotated[int, Option("Number of entries", 1, 100)] = SHOWN,
 ) -> Text:
     """Show what admins changed here, newest first."""
     entries = await audit.recent(context.session, context.space.id)
@@ -29,8 +29,8 @@ async def admin_audit(
     wanted = words.lower().split()
     rows = [(at, text) for at, text in lines if all(word in text.lower() for word in wanted)][:count]
     if not rows:
-        return Text(text="no admin has changed anything here.")
-    return Text(text="\n".join(["what admins changed here, newest first (UTC):", *align(rows)]))
+        return Text(text="No admin has changed anything here.")
+    return Text(text="\n".join(["Changes by admins here, newest first (UTC):", *align(rows)]))
 
 
 def _row(entry: AuditEntry, names: Mapping[str, str]) -> tuple[str, str]:

@@ -22,13 +22,14 @@ MOST = 10_000_000
 ROLE = re.compile(r"[0-9]{15,20}", re.ASCII)
 UNLIMITED = -1  # what a handler is told for "none"
 WORDS = {
-    "seconds": "seconds of the engine a day",
-    "trainings": "trainings a day",
-    "queued": "jobs in line",
-    "pictures": "pictures kept",
-    "megabytes": "megabytes kept",
-    "total": "seconds of the engine a day for all together",
+    "seconds": "Engine time today",
+    "trainings": "Trainings today",
+    "queued": "Jobs in line",
+    "pictures": "Pictures",
+    "megabytes": "Files",
+    "total": "Engine time today, everybody",
 }
+UNITS = {"seconds": "s", "total": "s", "megabytes": "MB"}
 
 
 def read_amount(text: str) -> int:
@@ -37,7 +38,7 @@ def read_amount(text: str) -> int:
         return UNLIMITED
     digits = text.strip()
     if not digits.isascii() or not digits.isdigit() or int(digits[:12]) > MOST:
-        raise InvalidRequest(f"a limit is {shorten(text)!r}, but it must be from 0 to {MOST}, or none.")
+        raise InvalidRequest(f"A limit must be from 0 to {MOST:,}, or none, not {shorten(text)!r}.")
     return int(digits)
 
 
@@ -45,44 +46,44 @@ def read_role_id(text: str) -> str:
     """The id of a role of Discord, from it or from a mention. Raises InvalidRequest."""
     digits = text.strip().removeprefix("<@&").removesuffix(">")
     if not ROLE.fullmatch(digits):
-        raise InvalidRequest(f"a role is {shorten(text)!r}, but must be a mention of one, or its id.")
+        raise InvalidRequest(f"--role must be a mention of a role or its id, not {shorten(text)!r}.")
     return digits
 
 
 @admin_command
 async def admin_limits(
     context: ChatContext,
-    who: Annotated[str, Option("one person, by name or key", otherwise="everybody here")] = "",
+    who: Annotated[str, Option("One person, by name or key", otherwise="everybody here")] = "",
     role: Annotated[
         str,
-        Option(
-            "everybody who has this role of Discord: a mention or an id", read=read_role_id, otherwise="no"
-        ),
+        Option("Everybody with this Discord role, a mention or an id", read=read_role_id, otherwise="no"),
     ] = "",
     seconds: Annotated[
         int | None,
-        Option("engine seconds a person has a day, or none", read=read_amount, otherwise="as it is"),
+        Option("Engine seconds per person and day, or none", read=read_amount, otherwise="unchanged"),
     ] = None,
     trainings: Annotated[
-        int | None, Option("trainings a person has a day, or none", read=read_amount, otherwise="as it is")
+        int | None, Option("Trainings per person and day, or none", read=read_amount, otherwise="unchanged")
     ] = None,
     queued: Annotated[
-        int | None, Option("jobs of a person that may wait, or none", read=read_amount, otherwise="as it is")
+        int | None, Option("Jobs per person that may wait, or none", read=read_amount, otherwise="unchanged")
     ] = None,
     pictures: Annotated[
-        int | None, Option("pictures a person may keep, or none", read=read_amount, otherwise="as it is")
+        int | None, Option("Pictures per person, or none", read=read_amount, otherwise="unchanged")
     ] = None,
     megabytes: Annotated[
         int | None,
-        Option("megabytes of files a person may keep, or none", read=read_amount, otherwise="as it is"),
+        Option("Megabytes of files per person, or none", read=read_amount, otherwise="unchanged"),
     ] = None,
     total: Annotated[
         int | None,
-        Option("engine seconds all have a day together, or none", read=read_amount, otherwise="as it is"),
+        Option(
+            "Engine seconds a day for everybody together, or none", read=read_amount, otherwise="unchanged"
+        ),
     ] = None,
-    reset: Annotated[bool, Option("let the day begin anew now")] = False,
+    reset: Annotated[bool, Option("Start the day again now")] = False,
 ) -> Text | SizedText:
-    """Show or change how much people may use; what fails or is cancelled is given back."""
+    """Show or change how much people may use, where failed and cancelled jobs do not count."""
     options = {
         "seconds": seconds,
         "trainings": trainings,
@@ -93,10 +94,12 @@ async def admin_limits(
     }
     changes = {name: limit for name, limit in options.items() if limit is not None}
     if who and total is not None:
-        raise InvalidRequest("--total is for all together: say it without a name.")
+        raise InvalidRequest("--total is for everybody together. Leave out the name.")
     if role:
         if who or total is not None or reset:
-            raise InvalidRequest("--role goes with seconds, trainings, queued, pictures or megabytes alone.")
+            raise InvalidRequest(
+                "--role goes only with --seconds, --trainings, --queued, --pictures and --megabytes."
+            )
         return await _change_role(context, role, changes)
     person = await find_person(context, who) if who else None
     before = context.space_settings.usual
@@ -112,7 +115,7 @@ async def admin_limits(
 async def _change_role(context: ChatContext, role: str, changes: dict[str, int]) -> Text:
     """What is limited for those who have the role; "none" means: as for everybody."""
     if context.space.chat != "discord":
-        raise InvalidRequest("roles are Discord's: here say a name or a key.")
+        raise InvalidRequest("Roles are only on Discord. Give a name or a key here.")
     by_role = await space_settings.role_limits(context.session, context.space.id)
     before = by_role.get(role, Limits())
     after = replace(before, **_to_limits(changes))
@@ -120,7 +123,7 @@ async def _change_role(context: ChatContext, role: str, changes: dict[str, int])
         await space_settings.set_role_limits(context.session, context.space.id, role, after)
         await record(context, "limits", f"role {role}", limits_to_json(before), limits_to_json(after))
     rows = [(WORDS[name], _row(name, limit, None)) for name, limit in limits_to_json(after).items()]
-    return Text(text="\n".join([f"limits of the role {role}:", *(align(rows) or ["  as for everybody"])]))
+    return Text(text="\n".join([f"Limits of the role {role}:", *(align(rows) or ["  as for everybody"])]))
 
 
 def _to_limits(changes: dict[str, int]) -> dict[str, int | None]:
@@ -156,7 +159,7 @@ async def _show(context: ChatContext, person: Person | None, own: Limits) -> Tex
             for name, limit in asdict(most).items()
             if limit is not None or name != "total"
         ]
-        return "\n".join([f"limits of {person.name} here:", *align(rows), _day(context)])
+        return "\n".join([f"Limits of {person.name} here:", *align(rows), _day(context)])
 
     return SizedText(files=await files_of(context, person.id), write=write)
 
@@ -165,18 +168,33 @@ async def _show_usual(context: ChatContext, usual: Limits) -> Text:
     rows = [(WORDS[name], _row(name, limit, None)) for name, limit in asdict(usual).items()]
     by_role = await space_settings.role_limits(context.session, context.space.id)
     rows += [(f"role {role}", _limits_text(limits)) for role, limits in by_role.items() if limits.any]
-    head = "limits here, of each person unless it says all:"
+    head = "Limits of each person here:"
     return Text(text="\n".join([head, *align(rows), _day(context)]))
 
 
 def _day(context: ChatContext) -> str:
-    return f"a day begins at {reset_at(context.now)}."
+    return f"The next day starts at {reset_at(context.now)}."
 
 
 def _limits_text(most: Limits) -> str:
-    return ", ".join(f"{limit:,} {WORDS[name]}" for name, limit in limits_to_json(most).items())
+    return ", ".join(
+        f"{WORDS[name]} {amount_text(name, limit)}" for name, limit in limits_to_json(most).items()
+    )
 
 
 def _row(name: str, most: int | None, used: Usage | None) -> str:
-    limit = "no limit" if most is None else f"{most:,}"
-    return limit if used is None else f"{round(asdict(used)[name]):,} of {limit}"
+    limit = "no limit" if most is None else amount_text(name, most)
+    return limit if used is None else usage_text(name, asdict(used)[name], most)
+
+
+def amount_text(name: str, amount: float) -> str:
+    """An amount with its unit: "8 s", "12 MB", "3"."""
+    return f"{round(amount):,} {UNITS[name]}" if name in UNITS else f"{round(amount):,}"
+
+
+def usage_text(name: str, used: float, most: int | None) -> str:
+    """What is used, and of how much: "8 s (no limit)", "8 s of 100 s, 92 s left"."""
+    if most is None:
+        return f"{amount_text(name, used)} (no limit)"
+    left = amount_text(name, max(0, round(most - used)))
+    return f"{amount_text(name, used)} of {amount_text(name, most)}, {left} left"

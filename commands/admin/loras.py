@@ -34,10 +34,12 @@ def read_bounds(text: str) -> tuple[float, float] | str:
         return NONE
     parts = text.replace("..", " ").replace(" to ", " ").replace(",", " ").split()
     if len(parts) != 2:
-        raise InvalidRequest(f"weights are {shorten(text)!r}, but must be two, such as 0.2 to 1, or none.")
+        raise InvalidRequest(
+            f"--weights must be two weights such as 0.2 to 1, or none, not {shorten(text)!r}."
+        )
     least, most = (_read_number("A weight", part) for part in parts)
     if least > most:
-        raise InvalidRequest(f"the least weight, {least:g}, is above the most, {most:g}.")
+        raise InvalidRequest(f"The lowest weight, {least:g}, is above the highest, {most:g}.")
     return least, most
 
 
@@ -45,28 +47,28 @@ def read_bounds(text: str) -> tuple[float, float] | str:
 @admin_command
 async def admin_loras(
     context: ChatContext,
-    name: Annotated[str, Option("one of them", otherwise="all")] = "",
-    approve: Annotated[bool, Option("let others have it as its owner shares it")] = False,
-    refuse: Annotated[str, Option("let its owner alone have it, and say why", otherwise="no")] = "",
-    retire: Annotated[bool, Option("let nobody use it any more; old recipes still name it")] = False,
-    restore: Annotated[bool, Option("let it be used again")] = False,
+    name: Annotated[str, Option("One of them", otherwise="all")] = "",
+    approve: Annotated[bool, Option("Let others use it as its owner shares it")] = False,
+    refuse: Annotated[str, Option("Leave it to its owner alone, with your reason", otherwise="no")] = "",
+    retire: Annotated[bool, Option("Let nobody use it any more, old recipes still name it")] = False,
+    restore: Annotated[bool, Option("Let it be used again")] = False,
     usual: Annotated[
         float | str | None,
         Option(
-            "let every new picture here have it at this weight, or none",
+            "Put it into every new picture at this weight, or none",
             read=read_weight,
-            otherwise="as it is",
+            otherwise="unchanged",
         ),
     ] = None,
     weights: Annotated[
         tuple[float, float] | str | None,
-        Option("weights at which it may be used: 0.2 to 1, or none", read=read_bounds, otherwise="as it is"),
+        Option("Allowed weights, such as 0.2 to 1, or none", read=read_bounds, otherwise="unchanged"),
     ] = None,
-    give: Annotated[str, Option("the person whose it is from now on", otherwise="as it is")] = "",
-    delete: Annotated[bool, Option("delete it for good, with its files")] = False,
-    sure: Annotated[bool, Option("yes, delete it for good")] = False,
+    give: Annotated[str, Option("New owner", otherwise="unchanged")] = "",
+    delete: Annotated[bool, Option("Delete it for good, with its files")] = False,
+    sure: Annotated[bool, Option("Yes, delete it for good")] = False,
 ) -> Text | UpdateCards:
-    """List all LoRAs here; approve, refuse, retire, restore, limit, give or delete one."""
+    """List all LoRAs here, or approve, refuse, retire, restore, limit, give or delete one."""
     wanted: Mapping[str, Change | None] = {
         "--approve": _approve if approve else None,
         "--refuse": _refuse(refuse) if refuse else None,
@@ -79,11 +81,11 @@ async def admin_loras(
     }
     changes = [change for change in wanted.values() if change is not None]
     if len(changes) > 1:
-        raise InvalidRequest(f"say one thing at a time: {join_list(list(wanted), 'or')}.")
+        raise InvalidRequest(f"Use only one of {join_list(list(wanted), 'or')}.")
     if not changes:
         return await _list(context, name)
     if not name:
-        raise InvalidRequest("say which LoRA: /admin loras lists them.")
+        raise InvalidRequest("Say which LoRA. /admin loras lists them.")
     return await changes[0](context, await find_lora(context, name))
 
 
@@ -95,8 +97,8 @@ async def find_lora(context: ChatContext, text: str) -> LoraView:
         return loras[0]
     names = [lora.name for lora in await adapters.list_of_space(context.session, context.space.id)]
     meant = closest(name, names)
-    hint = f"did you mean {meant}?" if meant else "/admin loras lists them."
-    raise InvalidRequest(f"no LoRA that was made here is called {shorten(name)!r}: {hint}")
+    hint = f"Did you mean {meant}?" if meant else "/admin loras lists them."
+    raise InvalidRequest(f"No LoRA made here is called {shorten(name)!r}. {hint}")
 
 
 async def _set_approval(
@@ -104,7 +106,9 @@ async def _set_approval(
 ) -> UpdateCards:
     """From one standing to another, written down."""
     if (lora.standing, lora.reason) == (to, reason):
-        raise InvalidRequest(f"the LoRA {lora.name} stands so already: {approval_text(lora) or 'approved'}.")
+        raise InvalidRequest(
+            f"Nothing changed. The LoRA {lora.name} is already {approval_text(lora) or 'approved'}."
+        )
     await lora_approval.set_approval(context.session, lora.id, to, reason)
     before, after = (
         {"standing": approval or "approved", "reason": why}
@@ -122,19 +126,19 @@ def _refuse(reason: str) -> Change:
 
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         return await _set_approval(
-            context, lora, "refused", "is its owner's alone, who sees why.", reason.strip()
+            context, lora, "refused", "can only be used by its owner, who sees why.", reason.strip()
         )
 
     return change
 
 
 async def _retire(context: ChatContext, lora: LoraView) -> UpdateCards:
-    return await _set_approval(context, lora, "retired", "is used no more; --restore brings it back.")
+    return await _set_approval(context, lora, "retired", "is retired. --restore brings it back.")
 
 
 async def _restore(context: ChatContext, lora: LoraView) -> UpdateCards:
     if lora.standing != "retired":
-        raise InvalidRequest(f"the LoRA {lora.name} is not retired.")
+        raise InvalidRequest(f"The LoRA {lora.name} is not retired.")
     return await _set_approval(context, lora, "", "can be used again.")
 
 
@@ -147,7 +151,7 @@ def _set_usual(weight: float | str) -> Change:
         sentence = (
             "is in new pictures only where somebody asks for it."
             if after is None
-            else f"is in every new picture here at {after:g}: --lora {lora.name}:0 leaves it out."
+            else f"is in every new picture here at {after:g}. --lora {lora.name}:0 leaves it out."
         )
         return await _record_change(context, lora, sentence, {"usual": lora.usual}, {"usual": after})
 
@@ -158,13 +162,13 @@ def _check_usual(lora: LoraView, weight: float) -> None:
     """Raise InvalidRequest when not everybody here could have it at this weight."""
     if lora.standing or lora.access == Access.ME:
         raise InvalidRequest(
-            f"the LoRA {lora.name} is not for everybody here: {lora.person or 'its owner'} shares it by "
+            f"The LoRA {lora.name} is not for everybody here. {lora.person or 'Its owner'} shares it with "
             f"/lora {lora.name} --share space, and an admin approves it."
         )
     if lora.tokens:
         raise InvalidRequest(
-            f"the LoRA {lora.name} taught the text encoders a new word, and only one such LoRA can be in a "
-            "picture: it cannot be in all of them."
+            f"The LoRA {lora.name} brings a new token, and a picture can have only one such LoRA. "
+            "It cannot be in all of them."
         )
     limits = lora_approval.WeightBounds(name=lora.name, sha256=lora.sha256, least=lora.least, most=lora.most)
     check_weight(limits, weight)
@@ -174,7 +178,7 @@ def _set_bounds(weights: tuple[float, float] | str) -> Change:
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         least, most = (None, None) if isinstance(weights, str) else weights
         await lora_approval.set_weight_bounds(context.session, lora.id, least, most)
-        sentence = f"may be used at weights {bounds_text(least, most) or 'of any size'}."
+        sentence = f"can be used at weights {bounds_text(least, most) or 'of any size'}."
         before, after = {"least": lora.least, "most": lora.most}, {"least": least, "most": most}
         return await _record_change(context, lora, sentence, before, after)
 
@@ -185,10 +189,10 @@ def _give(who: str) -> Change:
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         person = await find_person(context, who)
         if person.id == lora.person_id:
-            raise InvalidRequest(f"the LoRA {lora.name} is {person.name}'s already.")
+            raise InvalidRequest(f"The LoRA {lora.name} already belongs to {person.name}.")
         await lora_approval.set_owner(context.session, lora.id, person.id)
         before, after = {"owner": lora.person_key}, {"owner": person.key}
-        return await _record_change(context, lora, f"is {person.name}'s now.", before, after)
+        return await _record_change(context, lora, f"now belongs to {person.name}.", before, after)
 
     return change
 
@@ -197,12 +201,12 @@ def _delete(*, sure: bool) -> Change:
     async def change(context: ChatContext, lora: LoraView) -> UpdateCards:
         if not sure:
             raise InvalidRequest(
-                f"this deletes the LoRA {lora.name} for good, with its files: add --sure, or --retire it."
+                f"This deletes the LoRA {lora.name} for good, with its files. Add --sure, or --retire it."
             )
         unneeded = await adapters.delete(context.session, lora.id, context.now)
         await record(context, "loras", f"LoRA {lora.name}", {"owner": lora.person_key}, None)
         jobs = () if lora.job is None else (lora.job,)
-        return UpdateCards(jobs=jobs, text=f"the LoRA {lora.name} is deleted.", unneeded=tuple(unneeded))
+        return UpdateCards(jobs=jobs, text=f"The LoRA {lora.name} is deleted.", unneeded=tuple(unneeded))
 
     return change
 
@@ -211,7 +215,7 @@ async def _record_change(
     context: ChatContext, lora: LoraView, sentence: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> UpdateCards:
     await record(context, "loras", f"LoRA {lora.name}", before, after)
-    return UpdateCards(jobs=() if lora.job is None else (lora.job,), text=f"the LoRA {lora.name} {sentence}")
+    return UpdateCards(jobs=() if lora.job is None else (lora.job,), text=f"The LoRA {lora.name} {sentence}")
 
 
 async def _list(context: ChatContext, name: str) -> Text:
@@ -221,7 +225,7 @@ async def _list(context: ChatContext, name: str) -> Text:
         loras = await adapters.list_of_space(context.session, context.space.id)
     rows = align([(lora.name, _row(lora)) for lora in loras])
     asks = "new ones wait for an admin" if context.space_settings.rules.approve else "new ones need no admin"
-    head = f"{pluralize(len(loras), 'LoRA')} made here ({asks}: /admin rules --approve):"
+    head = f"{pluralize(len(loras), 'LoRA')} made here ({asks}, see /admin rules --approve):"
     lines = [head, *(rows or ["  none"])]
     return Text(
         text="\n".join(lines if name else [*lines, *_skipped_rows(await context.library.list_files())])
@@ -232,7 +236,7 @@ def _skipped_rows(folder: OperatorFiles) -> list[str]:
     """The files in the operator's folder that are offered to nobody, and why."""
     rows = [(printable(file), why) for file, why in sorted(folder.passed.items())]
     more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
-    head = f"{pluralize(len(rows), 'file')} in the operator's folder passed over:"
+    head = f"{pluralize(len(rows), 'file')} in the operator's folder skipped:"
     return [head, *align(rows[:SHOWN]), *more] if rows else []
 
 

@@ -22,22 +22,22 @@ SHOWN = 60  # people in the list
 @admin_command
 async def admin_people(
     context: ChatContext,
-    who: Annotated[str, Option("a name or a key", otherwise="everybody")] = "",
-    block: Annotated[bool, Option("let them do nothing here any more")] = False,
-    unblock: Annotated[bool, Option("let them again")] = False,
+    who: Annotated[str, Option("A name or a key", otherwise="everybody")] = "",
+    block: Annotated[bool, Option("Block them here")] = False,
+    unblock: Annotated[bool, Option("Unblock them")] = False,
     cancel: Annotated[
-        JobId | None, Option("cancel this job, such as k3f9qa", read=read_job_id, otherwise="none")
+        JobId | None, Option("Cancel this job, such as k3f9qa", read=read_job_id, otherwise="none")
     ] = None,
 ) -> Text | UpdateCards | CancelJob:
-    """List who is here and what they use; block or unblock somebody, or cancel a job."""
+    """List who is here and what they use, block or unblock somebody, or cancel a job."""
     if sum((block, unblock, cancel is not None)) > 1:
-        raise InvalidRequest("say one thing at a time: --block, --unblock or --cancel.")
+        raise InvalidRequest("Use only one of --block, --unblock and --cancel.")
     if cancel is not None:
         return await cancel_job(context, await find_job(context, cancel))
     if not block and not unblock:
         return await _list(context, await find_person(context, who) if who else None)
     if not who:
-        raise InvalidRequest(f"say whom to {'block' if block else 'unblock'}: a name or a key.")
+        raise InvalidRequest(f"Say whom to {'block' if block else 'unblock'}, by name or key.")
     person = await find_person(context, who)
     return await (_block(context, person) if block else _unblock(context, person))
 
@@ -45,18 +45,16 @@ async def admin_people(
 async def _block(context: ChatContext, person: Person) -> Text:
     blocked = await space_settings.blocked_keys(context.session, context.space.id)
     if person.key in blocked:
-        raise InvalidRequest(f"{person.name} is blocked here already.")
+        raise InvalidRequest(f"{person.name} is already blocked here.")
     if person.id == context.person.id:
-        raise InvalidRequest("you cannot block yourself: another admin can.")
+        raise InvalidRequest("You cannot block yourself. Another admin can.")
     named = context.admins.named.get(context.space.chat, ())
     mine = {name for name in (person.key, person.name) if name in named}
     if mine and not {name for name in named if name not in blocked} - mine:
-        raise InvalidRequest(
-            f"{person.name} is the last admin whom config.toml names: nobody can block them."
-        )
+        raise InvalidRequest(f"{person.name} is the last admin in config.toml and cannot be blocked.")
     await space_settings.set_blocked(context.session, context.space.id, person.key, context.now)
     await record(context, "block", audit_subject(person), {"blocked": False}, {"blocked": True})
-    return Text(text=f"{person.name} is blocked here: what they have in line still runs, --cancel ends it.")
+    return Text(text=f"{person.name} is blocked here. What they have in line still runs. --cancel ends it.")
 
 
 async def _unblock(context: ChatContext, person: Person) -> Text:
@@ -64,7 +62,7 @@ async def _unblock(context: ChatContext, person: Person) -> Text:
         raise InvalidRequest(f"{person.name} is not blocked here.")
     await space_settings.set_blocked(context.session, context.space.id, person.key, None)
     await record(context, "unblock", audit_subject(person), {"blocked": True}, {"blocked": False})
-    return Text(text=f"{person.name} is not blocked any more.")
+    return Text(text=f"{person.name} is no longer blocked.")
 
 
 async def _list(context: ChatContext, person: Person | None) -> Text:
@@ -80,8 +78,8 @@ async def _list(context: ChatContext, person: Person | None) -> Text:
         if not person
         else []
     )
-    head = f"{person.name}, since they came:" if person else f"who asked for something in {DAYS} days:"
-    also = [f"blocked, too: {', '.join(away)}"] if away else []
+    head = f"{person.name}, in all:" if person else f"Active in the last {DAYS} days:"
+    also = [f"Also blocked: {', '.join(away)}"] if away else []
     return Text(text="\n".join([head, *(rows or ["  nobody"]), *also]))
 
 
@@ -93,7 +91,7 @@ def _row(member: MemberStats, blocked: bool) -> str:
         f"{member.cancelled} cancelled" if member.cancelled else "",
         f"{member.open} not ended" if member.open else "",
         f"{pluralize(member.sent, 'file')} sent" if member.sent else "",
-        f"{duration(member.seconds)} of the engine" if member.seconds else "",
+        f"{duration(member.seconds)} of engine time" if member.seconds else "",
         "blocked" if blocked else "",
     )
     return f"{', '.join(filter(None, parts))} (key {member.key})"

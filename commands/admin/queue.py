@@ -16,9 +16,9 @@ from storage.views import JobView, views
 
 SHOWN = 40
 STATE_TEXT: dict[QueueState, str] = {
-    "": "the queue moves.",
-    "paused": "the queue is paused: jobs are filed, and wait until --resume.",
-    "draining": "the queue runs empty: nothing new is taken until --resume.",
+    "": "The queue is running.",
+    "paused": "The queue is paused. New jobs wait until --resume.",
+    "draining": "The queue is closed. Nothing new is accepted until --resume.",
 }
 
 
@@ -26,17 +26,17 @@ STATE_TEXT: dict[QueueState, str] = {
 async def admin_queue(
     context: ChatContext,
     *,
-    pause: Annotated[bool, Option("let what waits here wait, also over restarts")] = False,
-    resume: Annotated[bool, Option("let it move again")] = False,
-    drain: Annotated[bool, Option("take nothing new, and let what waits end")] = False,
+    pause: Annotated[bool, Option("Hold what waits here, also over restarts")] = False,
+    resume: Annotated[bool, Option("Let it run again")] = False,
+    drain: Annotated[bool, Option("Accept nothing new, and finish what waits")] = False,
     up: Annotated[
         JobId | None,
-        Option("the job that is to be the next one of this space", read=read_job_id, otherwise="none"),
+        Option("The job to run next in this space", read=read_job_id, otherwise="none"),
     ] = None,
 ) -> Text | UpdateCards:
-    """Show what waits here; pause, resume or drain it, or put a job first."""
+    """Show what waits here, pause, resume or drain it, or put a job first."""
     if sum((pause, resume, drain, up is not None)) > 1:
-        raise InvalidRequest("say one thing at a time: --pause, --resume, --drain or --up.")
+        raise InvalidRequest("Use only one of --pause, --resume, --drain and --up.")
     if up is not None:
         return await _move_up(context, await find_job(context, up))
     if pause or resume or drain:
@@ -47,7 +47,7 @@ async def admin_queue(
 async def _set_state(context: ChatContext, queue: QueueState) -> UpdateCards:
     before = context.space_settings.queue
     if before == queue:
-        raise InvalidRequest(f"so it is already: {STATE_TEXT[queue]}")
+        raise InvalidRequest(f"Nothing changed. {STATE_TEXT[queue]}")
     await space_settings.set_queue_state(context.session, context.space.id, queue)
     moves = "moving"
     await record(context, "queue", "queue", {"queue": before or moves}, {"queue": queue or moves})
@@ -57,10 +57,10 @@ async def _set_state(context: ChatContext, queue: QueueState) -> UpdateCards:
 
 async def _move_up(context: ChatContext, job: JobView) -> UpdateCards:
     if job.state != "queued":
-        raise InvalidRequest(f"job {job.id} does not wait: only what waits can go first.")
+        raise InvalidRequest(f"Job {job.id} is not waiting. Only a waiting job can go first.")
     await queue_overrides.move_up(context.session, job.number, context.now)
     await record(context, "up", f"job {job.id}", None, {"first": True})
-    return UpdateCards(jobs=(job.id,), text=f"job {job.id} is the next one of this space.")
+    return UpdateCards(jobs=(job.id,), text=f"Job {job.id} runs next in this space.")
 
 
 async def _list(context: ChatContext) -> str:
@@ -70,8 +70,12 @@ async def _list(context: ChatContext) -> str:
         await jobs.training_positions(context.session)
     )
     shown = [(job.id, f"{_position_text(job, places)}: {job.person}") for job in waiting]
-    head = f"{STATE_TEXT[context.space_settings.queue]} {pluralize(len(running), 'job')} of this space run"
-    return "\n".join([f"{head}, {len(waiting)}{'+' if len(waiting) == SHOWN else ''} wait:", *align(shown)])
+    head = (
+        f"{STATE_TEXT[context.space_settings.queue]} {pluralize(len(running), 'job')} of this space running"
+    )
+    return "\n".join(
+        [f"{head}, {len(waiting)}{'+' if len(waiting) == SHOWN else ''} waiting:", *align(shown)]
+    )
 
 
 def _position_text(job: JobView, places: dict[JobId, int]) -> str:

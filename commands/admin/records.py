@@ -17,11 +17,9 @@ async def find_person(context: ChatContext, words: str) -> Person:
     if len(people) == 1:
         return people[0]
     if not people:
-        raise InvalidRequest(
-            f"nobody who has asked for anything here is called {shorten(words)!r}: /admin people lists them."
-        )
+        raise InvalidRequest(f"Nobody here is called {shorten(words)!r}. /admin people lists everybody.")
     keys = join_list([person.key for person in people], "or")
-    raise InvalidRequest(f"{len(people)} people are called {shorten(words)!r}: say the key, {keys}.")
+    raise InvalidRequest(f"{len(people)} people are called {shorten(words)!r}. Give the key, {keys}.")
 
 
 async def record(

@@ -17,8 +17,8 @@ from storage.rules import Rules, rules_to_json
 
 NOTHING = "none"
 FILTERED = {
-    FlaggedPolicy.REFUSE: "never shown, but in channels for adults",
-    FlaggedPolicy.SPOILER: "hidden until somebody opens it, but in channels for adults",
+    FlaggedPolicy.REFUSE: "never shown, except in channels for adults",
+    FlaggedPolicy.SPOILER: "hidden until somebody opens it, except in channels for adults",
     FlaggedPolicy.SHOW: "shown",
 }
 
@@ -42,27 +42,27 @@ async def admin_rules(
     context: ChatContext,
     *,
     refuse: Annotated[
-        tuple[str, ...], Option("words, or /a pattern/, that no prompt may have", read=read_rules)
+        tuple[str, ...], Option("Words, or /a pattern/, that no prompt may have", read=read_rules)
     ] = (),
     adult: Annotated[
         tuple[str, ...],
-        Option("the same, but fine in channels that the chat keeps for adults", read=read_rules),
+        Option("The same, but allowed in channels for adults", read=read_rules),
     ] = (),
-    allow: Annotated[tuple[str, ...], Option("take these off both lists", read=read_rules)] = (),
+    allow: Annotated[tuple[str, ...], Option("Take these off both lists", read=read_rules)] = (),
     negative: Annotated[
-        str | None, Option("what every picture here avoids, or none", otherwise="as it is")
+        str | None, Option("What every picture here avoids, or none", otherwise="unchanged")
     ] = None,
     approve: Annotated[
-        bool | None, Option("new LoRAs wait until an admin lets others have them", otherwise="as it is")
+        bool | None, Option("New LoRAs wait until an admin approves them", otherwise="unchanged")
     ] = None,
     filtered: Annotated[
         FlaggedChoice | None,
         Option(
-            "what becomes of pictures that the safety check flags", otherwise="as it is, at first refused"
+            "What happens to pictures that the safety check flags", otherwise="unchanged, at first refuse"
         ),
     ] = None,
 ) -> Text:
-    """Show or change what is refused here, and what every picture avoids."""
+    """Show or change what is refused here and what every picture avoids."""
     before = context.space_settings.rules
     after = before
     if refuse or adult:
@@ -88,7 +88,9 @@ def _add(rules: Rules, refuse: tuple[str, ...], adult: tuple[str, ...]) -> Rules
     adults = (*(rule for rule in rules.adult if rule not in refuse), *adult)
     after = replace(rules, refuse=tuple(dict.fromkeys(refused)), adult=tuple(dict.fromkeys(adults)))
     if len(after.refuse) + len(after.adult) > MOST:
-        raise InvalidRequest(f"these would be more than {MOST} rules: one /pattern/ may say many words.")
+        raise InvalidRequest(
+            f"These would be more than {MOST} rules. One /pattern/ can stand for many words."
+        )
     return after
 
 
@@ -97,8 +99,8 @@ def _remove(rules: Rules, allow: tuple[str, ...]) -> Rules:
     for rule in allow:
         if rule not in by_form.values():
             meant = closest(rule, by_form.values())
-            hint = f"did you mean {meant}?" if meant else "/admin rules lists them."
-            raise InvalidRequest(f"{rule!r} is not refused here: {hint}")
+            hint = f"Did you mean {meant}?" if meant else "/admin rules lists them."
+            raise InvalidRequest(f"{rule!r} is not refused here. {hint}")
     stays: Callable[[str], bool] = lambda rule: rule not in allow  # noqa: E731
     return replace(rules, refuse=tuple(filter(stays, rules.refuse)), adult=tuple(filter(stays, rules.adult)))
 
@@ -106,10 +108,10 @@ def _remove(rules: Rules, allow: tuple[str, ...]) -> Rules:
 def _rules_text(rules: Rules) -> str:
     return "\n".join(
         (
-            f"refused here: {', '.join(rules.refuse) or 'nothing'}",
-            f"only in channels for adults: {', '.join(rules.adult) or 'nothing'}",
-            f"avoided in every picture: {rules.negative or 'nothing'}",
-            f"new LoRAs: {'wait for an admin' if rules.approve else 'need no admin'}",
-            f"flagged by the safety check: {FILTERED[rules.filtered]}",
+            f"Refused here: {', '.join(rules.refuse) or 'nothing'}",
+            f"Only in channels for adults: {', '.join(rules.adult) or 'nothing'}",
+            f"Avoided in every picture: {rules.negative or 'nothing'}",
+            f"New LoRAs: {'wait for an admin' if rules.approve else 'need no admin'}",
+            f"Flagged by the safety check: {FILTERED[rules.filtered]}",
         )
     )

@@ -21,21 +21,21 @@ NAMED = 4  # people of a day
 
 @admin_command
 async def admin_stats(
-    context: ChatContext, days: Annotated[int, Option("of so many days", 1, 90)] = 14
+    context: ChatContext, days: Annotated[int, Option("Number of days", 1, 90)] = 14
 ) -> StatisticsChart:
-    """Show what was painted and trained here by day and person, what failed, and what was refused."""
+    """Show what was painted, trained, refused and failed here, by day and person."""
     last = round(day_of(context.now) / DAY)
     stats = await statistics(context.session, context.space.id, last, days, SHOWN)
     return StatisticsChart(statistics=stats, text="\n".join(_lines(stats)))
 
 
 def _lines(stats: Statistics) -> list[str]:
-    lines = [f"the last {pluralize(stats.days, 'day')} here (UTC):", *_by_day(stats.shares)]
-    lines += ["by person:", *_by_person(stats.people)]
+    lines = [f"The last {pluralize(stats.days, 'day')} here (UTC):", *_by_day(stats.shares)]
+    lines += ["By person:", *_by_person(stats.people)]
     if stats.failures:
-        lines += ["why jobs failed:", *align([(str(count), why) for why, count in stats.failures])]
+        lines += ["Why jobs failed:", *align([(str(count), why) for why, count in stats.failures])]
     if stats.refusals:
-        lines += ["what was refused:", *align([(str(n), f"{who}: {why}") for who, why, n in stats.refusals])]
+        lines += ["What was refused:", *align([(str(n), f"{who}: {why}") for who, why, n in stats.refusals])]
     return lines
 
 
@@ -49,7 +49,7 @@ def _by_day(shares: Sequence[DayShare]) -> list[str]:
 
 def _bar(shares: Sequence[DayShare], most: float) -> str:
     bar = "█" * max(1, round(_seconds(shares) / most * WIDE))
-    parts = [f"{duration(_seconds(shares))} of the engine", _work_text(shares)]
+    parts = [f"{duration(_seconds(shares))} of engine time", _work_text(shares)]
     return f"{bar:{WIDE}} {', '.join(parts)} ({', '.join(_busiest(shares))})"
 
 
@@ -75,7 +75,7 @@ def _by_person(people: Sequence[MemberStats]) -> list[str]:
 
 def _row(member: MemberStats) -> str:
     parts = (
-        f"{duration(member.seconds)} of the engine",
+        f"{duration(member.seconds)} of engine time",
         pluralize(member.paintings, "painting"),
         pluralize(member.trainings, "training"),
         f"{member.failed} failed",

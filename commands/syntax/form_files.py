@@ -19,14 +19,14 @@ def read_pictures(text: str) -> tuple[Example, ...]:
     except (ValueError, RecursionError):
         entries = None
     if not isinstance(entries, list):
-        raise InvalidRequest("the pictures cannot be read: send them with the form.")
+        raise InvalidRequest("The pictures cannot be read. Send them with the form.")
     return tuple(_read_picture(entry) for entry in entries)
 
 
 def read_stored_file(text: str) -> Sha256:
     """A file that was sent before, by its hash. Raises InvalidRequest."""
     if not HASH.fullmatch(text):
-        raise InvalidRequest("the file cannot be read: send it with the form.")
+        raise InvalidRequest("The file cannot be read. Send it with the form.")
     return Sha256(text)
 
 
@@ -48,5 +48,5 @@ def _read_picture(entry: Any) -> Example:
     values = entry if isinstance(entry, dict) else {}
     sha256, name, caption = (values.get(key, "") for key in ("sha256", "name", "caption"))
     if not all(isinstance(field, str) for field in (sha256, name, caption)) or not HASH.fullmatch(sha256):
-        raise InvalidRequest("one of the pictures cannot be read: send it with the form.")
+        raise InvalidRequest("One of the pictures cannot be read. Send it with the form.")
     return Example(sha256=Sha256(sha256), name=printable_name(name), caption=caption.strip())

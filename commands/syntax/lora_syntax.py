@@ -131,7 +131,7 @@ def extract_tags(prompt: str) -> tuple[str, tuple[Mention, ...]]:
     """The prompt without its <lora:name:weight> tags, and what they mention. Raises InvalidRequest."""
     rest = TAG.sub("", prompt)
     if OPENED.search(rest):
-        raise InvalidRequest("the prompt has an unfinished <lora: in it: write <lora:name:weight>.")
+        raise InvalidRequest("The prompt has an unfinished <lora: tag. Write <lora:name:weight>.")
     return rest.strip(), tuple(_read_mention(_normalize(inside)) for inside in TAG.findall(prompt))
 
 
@@ -161,7 +161,7 @@ async def _find(name: str, library: Library) -> Lora:
     lora = await library.find(name)
     if lora is None:
         names = await library.names()
-        raise InvalidRequest(f"there is no LoRA {shorten(name)!r}: {_suggest(name, names)}")
+        raise InvalidRequest(f"There is no LoRA {shorten(name)!r}. {_suggest(name, names)}")
     return lora
 
 
@@ -203,7 +203,7 @@ def _read_mention(text: str) -> Mention:
     name, colon, weight = (part.strip() for part in text.partition(":"))
     name = name.lower()
     if not ADAPTER_NAME.fullmatch(name):
-        raise InvalidRequest(f"{shorten(text)!r} names no LoRA: write a name and a weight, such as ink:0.8.")
+        raise InvalidRequest(f"{shorten(text)!r} is not a LoRA. Write a name and a weight, such as ink:0.8.")
     return Mention(name, _read_weight(name, weight) if colon else None)
 
 
@@ -220,6 +220,6 @@ def _read_weight(name: str, text: str) -> float:
 
 def _suggest(name: str, names: Collection[str]) -> str:
     if not names:
-        return "no LoRA is there yet."
+        return "No LoRA is here yet."
     meant = closest(name, names)
-    return f"did you mean {meant}?" if meant else f"the known ones are {join_list(sorted(names)[:20])}."
+    return f"Did you mean {meant}?" if meant else f"The LoRAs are {join_list(sorted(names)[:20])}."

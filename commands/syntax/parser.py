@@ -87,7 +87,7 @@ def value(parameter: Parameter, text: str) -> Any:
         return _read_choice(parameter, text)
     match parameter.kind:
         case "boolean":
-            return _read_switch(parameter.label, text)
+            return _read_switch(_subject(parameter), text)
         case "integer":
             return _read_whole(_subject(parameter), text, option)
         case "number":
@@ -117,7 +117,7 @@ def check_required(values: Mapping[str, Any], parameters: Sequence[Parameter]) -
     """Raise InvalidRequest with one sentence when something is missing that must be said."""
     for parameter in parameters:
         if parameter.required and parameter.name not in values:
-            raise InvalidRequest(f"the {parameter.label} is missing: say {parameter.option.help}.")
+            raise InvalidRequest(f"The {parameter.label} is missing ({parameter.option.inline_help}).")
 
 
 def closest(word: str, candidates: Iterable[str], cutoff: float = 0.5) -> str:
@@ -193,7 +193,7 @@ def _find_flag(word: str, flags: Mapping[str, Parameter]) -> Flag | None:
     if read is None or read.name in flags:
         return read
     if read.plain or closest(read.name[2:], [other[2:] for other in flags], NEARLY[read.single]):
-        raise InvalidRequest(f"there is no option {shorten(read.name)}: {_suggest(read.name, flags)}")
+        raise InvalidRequest(f"There is no option {shorten(read.name)}. {_suggest(read.name, flags)}")
     return None
 
 
@@ -201,19 +201,19 @@ def _suggest(name: str, flags: Mapping[str, Parameter]) -> str:
     """What an unknown flag probably stands for."""
     begin = [other for other in flags if other.startswith(name)]
     if name in ELSEWHERE and PAINTS in flags:
-        say = f"; say {join_list(begin, 'or')} in full" if begin else ""
-        return f"it is Midjourney's {ELSEWHERE[name]}, and nothing here does that{say}."
+        say = f" Say {join_list(begin, 'or')} in full." if begin else ""
+        return f"It is Midjourney's {ELSEWHERE[name]}, and nothing here does that.{say}"
     if len(begin) > 1:
-        return f"did you mean {join_list(begin, 'or')}?"
+        return f"Did you mean {join_list(begin, 'or')}?"
     meant = closest(name, flags)
     if meant:
-        return f"did you mean {meant}?" if name.isascii() else f"did you mean {meant}, in plain letters?"
+        return f"Did you mean {meant}?" if name.isascii() else f"Did you mean {meant}, in plain letters?"
     return _list_flags(flags)
 
 
 def _list_flags(flags: Mapping[str, Parameter]) -> str:
     names = [name for name in flags if name in flags[name].flags and not flags[name].part]
-    return f"the known ones are {join_list(names)}." if names else "this command has none."
+    return f"The options are {join_list(names)}." if names else "This command has none."
 
 
 def _take_value(run: _Run, *, waits: bool) -> _FlagValue:
@@ -227,7 +227,7 @@ def _take_value(run: _Run, *, waits: bool) -> _FlagValue:
     elif parameter.kind == "boolean":
         return _take_switch(words)
     elif not words:
-        raise InvalidRequest(f"{run.flag} needs a value: {parameter.option.help}.")
+        raise InvalidRequest(f"{run.flag} needs a value ({parameter.option.inline_help}).")
     if parameter.value_type is str and not parameter.has_known_values:
         many = _count_list_words(words) if waits else len(words)
         return _FlagValue(text=join_words(words[:many]), rest=words[many:])
@@ -242,9 +242,9 @@ def _take_spoken(run: _Run, before: Sequence[str]) -> Sequence[str]:
     """The words that are spoken, where they have a flag all the same."""
     words = run.words if run.joined is None else [run.joined, *run.words]
     if before:
-        raise InvalidRequest(f"the {run.parameter.label} was given twice: give it once.")
+        raise InvalidRequest(f"The {run.parameter.label} was given twice. Give it once.")
     if not words:
-        raise InvalidRequest(f"{run.flag} needs a value: {run.parameter.option.help}.")
+        raise InvalidRequest(f"{run.flag} needs a value ({run.parameter.option.inline_help}).")
     return words
 
 
@@ -283,9 +283,9 @@ def _count_longest_value(words: Sequence[str], parameter: Parameter, *, waits: b
 def _stray_words_text(words: Sequence[str], run: _Run, first: Parameter | None) -> str:
     """What to say of words after a value, where the words that are spoken have been said already."""
     choices = run.parameter.choices
-    takes = f"{run.flag} takes {join_list(choices, 'or')}; " if choices else ""
-    whole = f"say all of the {first.label if first else 'words'} in one piece, before the options."
-    return f"{shorten(join_words(words))!r} after {run.flag} belongs to nothing: {takes}{whole}"
+    takes = f"{run.flag} takes {join_list(choices, 'or')}. " if choices else ""
+    whole = f"Say all of the {first.label if first else 'words'} in one piece, before the options."
+    return f"{shorten(join_words(words))!r} after {run.flag} belongs to nothing. {takes}{whole}"
 
 
 def _add(values: dict[str, Any], run: _Run, text: str) -> None:
@@ -294,7 +294,7 @@ def _add(values: dict[str, Any], run: _Run, text: str) -> None:
     if parameter.repeated:
         values[parameter.name] = (*values.get(parameter.name, ()), *read)
     elif parameter.name in values:
-        raise InvalidRequest(f"{run.flag} was given twice: give it once.")
+        raise InvalidRequest(f"{run.flag} was given twice. Give it once.")
     else:
         values[parameter.name] = read
 
@@ -308,9 +308,9 @@ def _join(values: dict[str, Any], parameters: Sequence[Parameter]) -> None:
             continue
         if missing:
             given = next(flag for flag in parts if flag not in missing)
-            raise InvalidRequest(f"{given} needs {missing[0]} beside it: say both, or {parameter.flags[0]}.")
+            raise InvalidRequest(f"{given} needs {missing[0]} beside it. Give both, or {parameter.flags[0]}.")
         if parameter.name in values:
-            raise InvalidRequest(f"{next(iter(parts))} and {parameter.flags[0]} say the same: give one.")
+            raise InvalidRequest(f"{next(iter(parts))} and {parameter.flags[0]} say the same. Give only one.")
         values[parameter.name] = value(parameter, "x".join(map(str, parts.values())))
 
 
@@ -319,7 +319,7 @@ def _add_spoken(values: dict[str, Any], words: Sequence[str], parameters: Sequen
     first = next((parameter for parameter in parameters if parameter.spoken), None)
     if words and first is None:
         flags = _flags(parameters)
-        raise InvalidRequest(f"{shorten(join_words(words))!r} belongs to no option: {_list_flags(flags)}")
+        raise InvalidRequest(f"{shorten(join_words(words))!r} belongs to no option. {_list_flags(flags)}")
     if words and first is not None:
         values[first.name] = value(first, join_words(words))
     check_required(values, parameters)
@@ -334,7 +334,7 @@ def _read_switch(name: str, text: str) -> bool:
     try:
         return SWITCH[text.strip().lower()]
     except KeyError:
-        raise InvalidRequest(f"{name} is {shorten(text)!r}, but it must be true or false.") from None
+        raise InvalidRequest(f"{name} must be true or false, not {shorten(text)!r}.") from None
 
 
 def _read_whole(name: str, text: str, option: Option) -> object:
@@ -356,7 +356,7 @@ def _read_choice(parameter: Parameter, text: str) -> str:
     choice = choices.get(" ".join(normalize(text).lower().split()))
     if choice is None:
         must = join_list(parameter.choices, "or")
-        raise InvalidRequest(f"{parameter.label} is {shorten(text)!r}, but it must be {must}.")
+        raise InvalidRequest(f"{_subject(parameter)} must be {must}, not {shorten(text)!r}.")
     return parameter.value_type(choice) if is_enumeration(parameter.value_type) else choice
 
 

@@ -16,7 +16,7 @@ def read_sampler(text: str) -> Sampler:
         if _letters(candidate) == _letters(text):
             return candidate
     raise InvalidRequest(
-        f"there is no sampler {shorten(text)!r}: the known ones are {join_list(list(Sampler))}."
+        f"There is no sampler {shorten(text)!r}. The samplers are {join_list(list(Sampler))}."
     )
 
 
@@ -25,7 +25,7 @@ def check_steps(sampler: Sampler, steps: int) -> None:
     least, instead = LEAST_STEPS.get(sampler, (1, sampler))
     if steps < least:
         raise InvalidRequest(
-            f"steps is {steps}, but {sampler} needs at least {least}: for fewer take {instead}."
+            f"{sampler} needs at least {least} steps, not {steps}. For fewer steps use {instead}."
         )
 
 

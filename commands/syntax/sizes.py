@@ -27,6 +27,6 @@ def read_size(text: str) -> Size | Ratio:
     if shape := SHAPE.fullmatch(words):
         return Ratio(across=int(shape[1]), down=int(shape[2]))
     raise InvalidRequest(
-        f"size is {shorten(text)!r}, but it must be pixels such as 832x1216, a ratio such as 3:2, "
-        f"or one of {', '.join(NAMED_SIZES)}."
+        f"--size must be pixels such as 832x1216, a ratio such as 3:2, or one of {', '.join(NAMED_SIZES)}, "
+        f"not {shorten(text)!r}."
     )

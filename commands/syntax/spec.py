@@ -91,6 +91,11 @@ class Option:
     more: bool = False
     hidden: bool = False
 
+    @property
+    def inline_help(self) -> str:
+        """Its help as a part of a sentence: "denoising steps"."""
+        return self.help if self.help[1:2].isupper() else self.help[:1].lower() + self.help[1:]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:

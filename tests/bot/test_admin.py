@@ -17,7 +17,7 @@ USED = "SELECT sum(charged) FROM jobs WHERE state = 'succeeded'"
 async def left(chat: Chat, who: str) -> str:
     """What of their engine seconds somebody has left."""
     text = (await chat.says(who, "/me")).text
-    (line,) = (line for line in text.splitlines() if "a day  " in line and "engine" in line)
+    (line,) = (line for line in text.splitlines() if "Engine time today:" in line)
     return line.split(", ")[-1]
 
 
@@ -52,7 +52,7 @@ async def test_a_block_holds_over_a_restart_and_files_nothing(open_chat: OpenCha
     said, pressed = await chat.says("ana", "/imagine a fox"), await chat.presses("ana", "again", job)
 
     assert (said.ok, pressed.ok) == (False, False)
-    assert said.text == pressed.text == "an admin has blocked you here: ask one of them."
+    assert said.text == pressed.text == "An admin has blocked you here. Ask one of them about it."
     assert rows(tmp_path, "SELECT count(*) FROM jobs") == [(1,)]
     assert rows(tmp_path, "SELECT why, count(*) FROM refusals GROUP BY why") == [("blocked", 2)]
 
@@ -64,7 +64,7 @@ async def test_engine_time_is_charged_once_as_measured(open_chat: OpenChat, tmp_
 
     ((measured,),) = rows(tmp_path, USED)
     assert 0 < measured < 60
-    assert await left(chat, "ana") == f"{round(1000 - measured):,} left"
+    assert await left(chat, "ana") == f"{round(1000 - measured):,} s left"
 
 
 async def test_what_is_cancelled_or_fails_is_given_back(open_chat: OpenChat) -> None:
@@ -72,15 +72,15 @@ async def test_what_is_cancelled_or_fails_is_given_back(open_chat: OpenChat) -> 
     await chat.rules("/admin limits --seconds 1000")
     running = (await chat.says("ana", "/imagine a fox --steps 90")).job
     await chat.runs(running)
-    assert await left(chat, "ana") != "1,000 left"
+    assert await left(chat, "ana") != "1,000 s left"
 
     await chat.presses("ana", "stop", running)
     await chat.ends(running)
-    assert await left(chat, "ana") == "1,000 left"
+    assert await left(chat, "ana") == "1,000 s left"
 
     failed = await chat.ends((await chat.says("ana", "/imagine a refuse --steps 9")).job)
     assert failed.state == "failed"
-    assert await left(chat, "ana") == "1,000 left"
+    assert await left(chat, "ana") == "1,000 s left"
 
 
 async def test_a_bot_that_is_killed_gives_back_what_did_not_end_and_charges_it_once(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_on_the_page_only_those_are_admins_whom_the_config_names(tmp_path:
     async with a_place(tmp_path, admins=AdminSettings(local=("Ana",))) as place:
         ana, bo = await place.comes(), await place.comes()
         refused = await ana.says("/admin people")
-        assert (refused["ok"], refused["text"]) == (False, "/admin people is for admins: ask one of them.")
+        assert (refused["ok"], refused["text"]) == (False, "/admin people is for admins. Ask one of them.")
         assert b"admin people" not in (await ana.get("/commands.json"))[1]
 
         await ana.ask(name="Ana")
@@ -136,7 +136,7 @@ async def test_a_form_of_an_admins_command_is_refused_to_others(open_chat: OpenC
 
     reply = await Seen.of(chat.bot.dispatch.fill(caller("ana"), "admin queue", {"pause": "true"}))
 
-    assert (reply.ok, reply.text) == (False, "/admin queue is for admins: ask one of them.")
+    assert (reply.ok, reply.text) == (False, "/admin queue is for admins. Ask one of them.")
 
 
 async def test_the_rules_hold_for_buttons_and_forms_as_for_words(open_chat: OpenChat) -> None:
@@ -149,6 +149,6 @@ async def test_the_rules_hold_for_buttons_and_forms_as_for_words(open_chat: Open
     filled = await Seen.of(chat.bot.dispatch.fill(caller("bo"), "imagine", {"prompt": "gory"}))
     fine = await chat.ends((await chat.says("bo", "/imagine a fox --steps 2")).job)
 
-    assert again.text == filled.text == "the rules here do not allow this prompt."
+    assert again.text == filled.text == "The rules here do not allow this prompt."
     assert "watermark" in [value for _, value in fine.recipe]
     assert "2  bo: rule: gory" in (await chat.rules("/admin stats")).text

@@ -80,6 +80,6 @@ async def test_of_two_hundred_jobs_of_one_person_twenty_wait_and_the_rest_is_ref
     refused = {reply.text for reply in replies if not reply.ok}
     assert len(accepted) == 20
     assert refused == {
-        "you have 20 jobs in line, and at most 20 may wait: try again when one is done, or /cancel one."
+        "You have 20 jobs in line. At most 20 may wait. Try again when one is done, or /cancel one."
     }
     assert (await chat.says("bo", "/imagine a red fox")).ok

@@ -162,7 +162,7 @@ async def test_alone_with_the_bot_somebody_is_at_home_with_all_their_jobs(chat: 
 
     assert (filed.space, filed.channel, filed.private) == ("home", "dm-ana", True)
     stranger = await Seen.of(press(direct("bo"), f"again:{job}"))
-    assert (stranger.ok, stranger.text) == (False, f"there is no job {job} here.")
+    assert (stranger.ok, stranger.text) == (False, f"There is no job {job} here.")
     form = await Seen.of(press(direct("ana"), f"edit:{job}"))
     assert form.form is not None
     edited = await Seen.of(chat.bot.dispatch.fill(direct("ana"), "imagine", form.form.values, origin=job))
@@ -173,7 +173,7 @@ async def test_what_was_asked_for_in_private_stays_unknown_to_the_others(chat: C
     reply = await Seen.of(chat.bot.dispatch.say(direct("ana", "home"), "/imagine a secret fox --steps 3"))
     await chat.ends(reply.job)
     await chat.bot.delivery.wait_until_shown()
-    nothing = f"there is no job {reply.job} here."
+    nothing = f"There is no job {reply.job} here."
 
     for words in (f"/show {reply.job}", f"/cancel {reply.job}"):
         assert (await chat.says("bo", words)).text == nothing

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CANARIES = ("xylophone", "canarybird", "canaryplant", "canaryword", "ana")  # prompt, LoRAs, trigger, name
 NOTHING = {"job": "zzzzzz", "lora": "zygodactyl", "person": "zoe", "sha256": "f" * 64}
 HINT = re.compile(  # what may be near to a word by chance; it is looked through for leaks before
-    r"did you mean [^?]+\?|the known ones are [^.]+\.|no LoRA is there yet\.|/\w+ tells them all\."
+    r"Did you mean [^?]+\?|The LoRAs are [^.]+\.|No LoRA is here yet\.|/[\w ]+ lists (?:them all|everybody)\."
 )
 EVES = count()
 PATIENCE = 10.0  # seconds for an answer: nothing of this may come to the engine
@@ -225,7 +225,7 @@ async def test_the_same_person_has_nothing_of_it_elsewhere(home: Home) -> None:
     for secret in home.jobs:
         for action in BY_NAME:
             reply = await home.chat.presses("ana", action, JobId(secret.name), space="elsewhere")
-            assert reply.text == f"there is no job {secret.name} here."
+            assert reply.text == f"There is no job {secret.name} here."
     assert (await home.chat.says("ana", "/loras", space="elsewhere")).loras == ()
     assert all_of(home) == before
 

@@ -285,7 +285,7 @@ async def test_pictures_of_others_are_not_learned_from(open_chat: OpenChat) -> N
     reply = await Seen.of(chat.bot.dispatch.fill(caller("ana"), "train", values))
 
     assert not reply.ok
-    assert reply.text == "the picture a.png is not here any more: send it again."
+    assert reply.text == "The picture a.png is no longer here. Send it again."
 
 
 async def test_what_nobody_needs_is_swept_out_after_a_day(open_chat: OpenChat) -> None:

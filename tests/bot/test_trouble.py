@@ -187,7 +187,7 @@ async def test_a_locked_database_acknowledges_nothing_and_loses_nothing(tmp_path
     other.close()
 
     assert not refused.ok
-    assert refused.text.startswith("nothing was stored: ")
+    assert refused.text.startswith("Nothing was stored. ")
     assert meanwhile is not None
     assert meanwhile.state == "running"
     assert (await chat.ends(job)).state == "succeeded"
@@ -258,4 +258,4 @@ async def test_loras_are_found_although_the_transaction_cannot_wait_for_them(
 
     assert (await chat.ends(reply.job)).state == "succeeded"
     assert rows(tmp_path, "SELECT name FROM adapters ORDER BY name") == [("ink",), ("maria",)]
-    assert unknown.text == "there is no LoRA 'inc': did you mean ink?"
+    assert unknown.text == "There is no LoRA 'inc'. Did you mean ink?"

@@ -58,7 +58,7 @@ def test_a_button_is_read_as_it_was_written() -> None:
     ],
 )
 def test_a_forged_button_is_answered_with_one_short_sentence(forged: str) -> None:
-    with pytest.raises(InvalidRequest, match=r"^there is no button .* here\.$") as refusal:
+    with pytest.raises(InvalidRequest, match=r"^There is no button .* here\.$") as refusal:
         read_button(forged)
 
     assert len(str(refusal.value)) < 100
@@ -153,9 +153,9 @@ async def test_a_star_is_given_and_taken_back_and_the_card_must_show_it(chat: Ch
     kept = await chat.sees(job)
     taken = await chat.presses("bob", f"keep:{job}:1")
 
-    assert given == UpdateCards(jobs=(job,), text="the picture is among your favourites.")
+    assert given == UpdateCards(jobs=(job,), text="The picture is in your favourites.")
     assert (kept.pictures[0].stars, kept.revision > before.revision) == (1, True)
-    assert taken == UpdateCards(jobs=(job,), text="the picture is no longer a favourite.")
+    assert taken == UpdateCards(jobs=(job,), text="The picture is no longer a favourite.")
     assert (await chat.sees(job)).pictures[0].stars == 0
 
 
@@ -177,10 +177,10 @@ async def test_stop_cancels_what_waits_and_asks_the_engine_about_what_runs(chat:
     await chat.starts(runs)
 
     assert await chat.presses("ana", f"stop:{waits}") == UpdateCards(
-        jobs=(waits,), text=f"job {waits} is cancelled."
+        jobs=(waits,), text=f"Job {waits} is cancelled."
     )
     assert await chat.presses("root", f"stop:{runs}") == CancelJob(
-        job=runs, text=f"job {runs} is being stopped."
+        job=runs, text=f"Job {runs} is being stopped."
     )
 
 
@@ -191,7 +191,7 @@ async def test_delete_takes_the_pictures_and_the_words_and_tells_which_files_can
     answer = await chat.presses("ana", f"delete:{job}")
 
     assert answer == UpdateCards(
-        jobs=(job,), text=f"job {job} is deleted.", unneeded=(view.pictures[0].sha256,)
+        jobs=(job,), text=f"Job {job} is deleted.", unneeded=(view.pictures[0].sha256,)
     )
     after = await chat.sees(job)
     assert (after.deleted, after.request, after.pictures) == (True, None, ())
@@ -211,15 +211,15 @@ async def test_what_an_admin_deletes_is_written_down_without_its_words(chat: Cha
 async def test_buttons_that_may_not_or_cannot_be_pressed_are_answered_with_a_sentence(chat: Chat) -> None:
     job = await chat.files("ana", "/imagine a fox --count 2")
 
-    assert await refused(chat, "bob", "again:k3f9qa") == "there is no job k3f9qa here."
-    assert await refused(chat, "ana", f"again:{job}", "private") == f"there is no job {job} here."
-    assert await refused(chat, "bob", f"stop:{job}") == f"only ana or an admin can cancel job {job}."
-    assert await refused(chat, "bob", f"delete:{job}") == f"only ana or an admin can delete job {job}."
-    assert await refused(chat, "ana", f"delete:{job}") == f"job {job} has not ended yet: cancel it first."
-    assert await refused(chat, "ana", f"keep:{job}") == f"job {job} has no pictures."
+    assert await refused(chat, "bob", "again:k3f9qa") == "There is no job k3f9qa here."
+    assert await refused(chat, "ana", f"again:{job}", "private") == f"There is no job {job} here."
+    assert await refused(chat, "bob", f"stop:{job}") == f"Only ana or an admin can cancel job {job}."
+    assert await refused(chat, "bob", f"delete:{job}") == f"Only ana or an admin can delete job {job}."
+    assert await refused(chat, "ana", f"delete:{job}") == f"Job {job} has not ended yet. Cancel it first."
+    assert await refused(chat, "ana", f"keep:{job}") == f"Job {job} has no pictures."
     await chat.paints(job, 2)
-    assert await refused(chat, "ana", f"stop:{job}") == f"job {job} has ended already."
-    assert await refused(chat, "ana", f"vary:{job}") == f"job {job} has 2 pictures: say which one."
-    assert await refused(chat, "ana", f"keep:{job}:3") == f"job {job} has 2 pictures: say which one."
+    assert await refused(chat, "ana", f"stop:{job}") == f"Job {job} has already ended."
+    assert await refused(chat, "ana", f"vary:{job}") == f"Job {job} has 2 pictures. Say which one."
+    assert await refused(chat, "ana", f"keep:{job}:3") == f"Job {job} has 2 pictures. Say which one."
     await chat.presses("ana", f"delete:{job}")
-    assert await refused(chat, "ana", f"again:{job}") == f"job {job} was deleted."
+    assert await refused(chat, "ana", f"again:{job}") == f"Job {job} was deleted."

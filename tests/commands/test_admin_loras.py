@@ -51,7 +51,7 @@ CHANGES = (
 @pytest.mark.parametrize("change", ["", *CHANGES])
 async def test_only_admins_keep_loras(chat: Chat, zoe: JobId, change: str) -> None:
     assert await refusal(chat, "ana", f"/admin loras zoe {change}") == (
-        "/admin loras is for admins: ask one of them."
+        "/admin loras is for admins. Ask one of them."
     )
 
 
@@ -60,7 +60,7 @@ async def test_a_lora_of_another_space_is_not_found(chat: Chat, zoe: JobId, chan
     await chat.says("ana", "/lora zoe --share everybody")
 
     assert await refusal(chat, "root", f"/admin loras zoe {change}", "art") == (
-        "no LoRA that was made here is called 'zoe': /admin loras lists them."
+        "No LoRA made here is called 'zoe'. /admin loras lists them."
     )
 
 
@@ -72,8 +72,8 @@ async def test_all_loras_of_the_space_are_listed_also_those_of_one_person_alone(
     text = await told(chat, "/admin loras")
 
     assert text.splitlines() == [
-        "2 LoRAs made here (new ones need no admin: /admin rules --approve):",
-        "  oils  by bob, for its owner alone, 0 uses",
+        "2 LoRAs made here (new ones need no admin, see /admin rules --approve):",
+        "  oils  by bob, for its owner only, 0 uses",
         "  zoe   by ana, for everybody here, 0 uses",
     ]
 
@@ -85,17 +85,17 @@ async def test_where_the_space_asks_for_it_a_new_lora_is_its_owners_until_it_is_
     await chat.trains(await chat.drafts("ana", "zoe"))
 
     shared = await told(chat, "/lora zoe --share everybody", "ana")
-    assert shared.endswith("once an admin has said yes: it waits for an admin.")
+    assert shared.endswith("once an admin approves it (waiting for an admin).")
     assert await uses(chat, "ana", "/imagine a fox --lora zoe") == [("zoe", 1.0)]
-    assert "there is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe")
-    assert "there is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe", "art")
+    assert "There is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe")
+    assert "There is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe", "art")
 
     await told(chat, "/admin loras zoe --refuse 'the pictures are not yours'")
     assert "refused by an admin: the pictures are not yours" in await told(chat, "/lora zoe", "ana")
-    assert "there is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe")
+    assert "There is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe")
 
     assert await told(chat, "/admin loras zoe --approve") == (
-        "the LoRA zoe can be used by everybody, anywhere now."
+        "The LoRA zoe can be used by everybody everywhere now."
     )
     assert await uses(chat, "bob", "/imagine a fox --lora zoe") == [("zoe", 1.0)]
 
@@ -106,11 +106,11 @@ async def test_a_retired_lora_is_used_no_more_and_old_recipes_name_it(chat: Chat
     await told(chat, "/admin loras zoe --retire")
 
     for line in ("/imagine a fox --lora zoe", "/lora zoe"):
-        assert await refusal(chat, "ana", line) == "the LoRA zoe is retired here: an admin can restore it."
+        assert await refusal(chat, "ana", line) == "The LoRA zoe is retired here. An admin can restore it."
     listing = await chat.says("ana", "/loras")
     assert isinstance(listing, LoraCards) and "zoe" not in listing.text
     with pytest.raises(
-        InvalidRequest, match="the LoRA zoe is not shared with you, or was retired or deleted"
+        InvalidRequest, match="The LoRA zoe is not shared with you, or was retired or deleted"
     ):
         await chat.presses("ana", f"again:{old}")
     request = (await chat.sees(old)).request
@@ -118,7 +118,7 @@ async def test_a_retired_lora_is_used_no_more_and_old_recipes_name_it(chat: Chat
 
     await told(chat, "/admin loras zoe --restore")
     assert isinstance(await chat.presses("ana", f"again:{old}"), CreateJob)
-    assert await refusal(chat, "root", "/admin loras zoe --restore") == "the LoRA zoe is not retired."
+    assert await refusal(chat, "root", "/admin loras zoe --restore") == "The LoRA zoe is not retired."
 
 
 async def test_a_usual_lora_is_in_every_new_picture_that_does_not_say_otherwise(
@@ -143,7 +143,7 @@ async def test_what_not_everybody_here_may_have_cannot_be_usual(chat: Chat, zoe:
     await chat.says("ana", "/lora zoe --share me")
 
     assert await refusal(chat, "root", "/admin loras zoe --usual 0.6") == (
-        "the LoRA zoe is not for everybody here: ana shares it by /lora zoe --share space, "
+        "The LoRA zoe is not for everybody here. ana shares it with /lora zoe --share space, "
         "and an admin approves it."
     )
 
@@ -162,7 +162,7 @@ async def test_weights_beyond_the_limits_are_refused_however_they_are_said(
     old = await chat.files("ana", line)
     await chat.paints(old)
     await told(chat, "/admin loras zoe --weights '0.2 to 1'")
-    sentence = "the weight of LoRA zoe is 1.5, but here it must be from 0.2 to 1."
+    sentence = "The weight of LoRA zoe must be from 0.2 to 1 here, not 1.5."
 
     assert await refusal(chat, "ana", line) == sentence
     with pytest.raises(InvalidRequest) as refused:
@@ -204,21 +204,21 @@ async def test_what_another_space_allows_of_the_same_file_is_nothing_to_a_space_
 async def test_a_lora_given_to_another_person_is_theirs(chat: Chat, zoe: JobId) -> None:
     await chat.files("bob", "/imagine a fox")
 
-    assert await told(chat, "/admin loras zoe --give bob") == "the LoRA zoe is bob's now."
+    assert await told(chat, "/admin loras zoe --give bob") == "The LoRA zoe now belongs to bob."
 
-    assert await refusal(chat, "ana", "/lora zoe --rename eve") == "only bob can rename the LoRA zoe."
+    assert await refusal(chat, "ana", "/lora zoe --rename eve") == "Only bob can rename the LoRA zoe."
     assert isinstance(await chat.says("bob", "/lora zoe --rename eve"), UpdateCards)
 
 
 async def test_a_lora_is_deleted_for_good_once_that_is_sure(chat: Chat, zoe: JobId) -> None:
-    assert "add --sure" in await refusal(chat, "root", "/admin loras zoe --delete")
+    assert "Add --sure" in await refusal(chat, "root", "/admin loras zoe --delete")
 
     gone = await chat.says("root", "/admin loras zoe --delete --sure")
 
     view = await chat.sees(zoe)
     assert isinstance(gone, UpdateCards) and view.training is not None
     assert len(gone.unneeded) >= 1
-    assert "no LoRA that was made here" in await refusal(chat, "root", "/admin loras zoe")
+    assert "No LoRA made here" in await refusal(chat, "root", "/admin loras zoe")
 
 
 async def test_every_change_is_written_down_with_before_and_after(chat: Chat, zoe: JobId) -> None:
@@ -238,12 +238,12 @@ async def test_every_change_is_written_down_with_before_and_after(chat: Chat, zo
     [
         ("--usual 5", "A weight must be from -2 to 2, not 5."),
         ("--usual much", "A weight must be a number or none, not 'much'."),
-        ("--weights 1", "weights are '1', but must be two, such as 0.2 to 1, or none."),
-        ("--weights '1 to 0'", "the least weight, 1, is above the most, 0."),
-        ("--approve", "the LoRA zoe stands so already: approved."),
-        ("--give ana", "the LoRA zoe is ana's already."),
-        ("--give nobody", "nobody who has asked for anything here is called 'nobody'"),
-        ("--retire --approve", "say one thing at a time: --approve, --refuse,"),
+        ("--weights 1", "--weights must be two weights such as 0.2 to 1, or none, not '1'."),
+        ("--weights '1 to 0'", "The lowest weight, 1, is above the highest, 0."),
+        ("--approve", "Nothing changed. The LoRA zoe is already approved."),
+        ("--give ana", "The LoRA zoe already belongs to ana."),
+        ("--give nobody", "Nobody here is called 'nobody'"),
+        ("--retire --approve", "Use only one of --approve, --refuse,"),
     ],
 )
 async def test_what_makes_no_sense_gets_a_sentence(
@@ -261,7 +261,7 @@ async def test_admins_are_told_which_files_of_the_operator_are_passed_over(chat:
     text = await told(chat, "/admin loras")
 
     assert text.endswith(
-        "1 file in the operator's folder passed over:\n"
+        "1 file in the operator's folder skipped:\n"
         "  old.ckpt  a pickle, which can run code: only .safetensors is read"
     )
     assert "  ink-wash  the operator's Ink Wash.safetensors" in await told(chat, "/loras wash")

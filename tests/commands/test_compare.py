@@ -29,11 +29,11 @@ async def test_a_lora_is_compared_at_three_weights_without_it_and_with_the_refin
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("/compare a fox", "only one"),
-        ("/compare a fox --lora ink,maria", "only one"),
-        ("/compare a fox --lora ink --weights 0.5,many", "'many' is no weight"),
+        ("/compare a fox", "Name one LoRA"),
+        ("/compare a fox --lora ink,maria", "Name one LoRA"),
+        ("/compare a fox --lora ink --weights 0.5,many", "'many' is not a weight"),
         ("/compare a fox --lora ink --weights 9", "from -2 to 2"),
-        ("/compare a fox --lora ink --weights 1,2,0.1,0.2,0.3", "at most 4"),
+        ("/compare a fox --lora ink --weights 1,2,0.1,0.2,0.3", "At most 4"),
         ("/compare --lora ink", "missing"),
     ],
 )
@@ -65,7 +65,7 @@ async def test_its_buttons_are_those_that_mean_something(chat: Chat) -> None:
     again = asked(await chat.presses("bo", f"again:{view.id}"))
 
     assert "vary" not in {action.name for action, _ in available_actions(view)}
-    with pytest.raises(InvalidRequest, match="compares pictures"):
+    with pytest.raises(InvalidRequest, match="is a comparison"):
         await chat.presses("ana", f"vary:{view.id}")
     assert again.variants == view.request.variants  # type: ignore[union-attr]
     assert again.seed != view.request.seed  # type: ignore[union-attr]

@@ -29,7 +29,7 @@ def test_a_field_knows_its_kind_bounds_default_and_help() -> None:
         "name": "steps",
         "label": "steps",
         "flags": ["--steps"],
-        "help": "denoising steps",
+        "help": "Denoising steps",
         "type": "integer",
         "low": 1,
         "high": 100,
@@ -134,10 +134,10 @@ def test_two_quotes_are_an_empty_text_that_is_meant() -> None:
 @pytest.mark.parametrize(
     ("sent", "sentence"),
     [
-        ({"steps": "3"}, "the prompt is missing: say what to paint."),
-        ({"prompt": "  "}, "the prompt is missing: say what to paint."),
+        ({"steps": "3"}, "The prompt is missing (what to paint)."),
+        ({"prompt": "  "}, "The prompt is missing (what to paint)."),
         ({"prompt": "fox", "steps": "ten"}, "--steps must be a whole number from 1 to 100, not 'ten'."),
-        ({"prompt": "fox", "stepz": "3"}, "there is no option stepz: did you mean steps?"),
+        ({"prompt": "fox", "stepz": "3"}, "There is no option stepz. Did you mean steps?"),
         ({"prompt": "fox", "size": "7x64"}, "The width must be from 64 to 2048, not 7."),
     ],
 )

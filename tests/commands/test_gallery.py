@@ -34,7 +34,7 @@ async def test_the_newest_come_first_with_what_brings_them_back(chat: Chat) -> N
         (await chat.sees(owls)).pictures[1].sha256,
         (await chat.sees(fox)).pictures[0].sha256,
     ]
-    assert told.text.splitlines()[0] == "what you painted here, the newest first:"
+    assert told.text.splitlines()[0] == "Your pictures here, newest first:"
     assert f"1 {owls}  two owls" in told.text
     assert f"/show {owls} brings a card back with its buttons." in told.text
     assert "--page" not in told.text
@@ -48,10 +48,10 @@ async def test_ten_pictures_are_two_sheets(chat: Chat) -> None:
     beyond = await chat.says("ana", "/gallery --page 3")
 
     assert len(first.pictures) == 9
-    assert first.text.endswith("/gallery --page 2 has older ones.")
+    assert first.text.endswith("/gallery --page 2 shows older ones.")
     assert [one.caption for one in second.pictures] == [f"1  {jobs[0]}"]
-    assert second.text.startswith("what you painted here, the newest first, page 2:")
-    assert beyond == Text(text="there is no page 3: /gallery shows the first.")
+    assert second.text.startswith("Your pictures here, newest first, page 2:")
+    assert beyond == Text(text="There is no page 3. /gallery shows the first.")
 
 
 async def test_what_is_kept_has_a_sheet_of_its_own(chat: Chat) -> None:
@@ -61,9 +61,9 @@ async def test_what_is_kept_has_a_sheet_of_its_own(chat: Chat) -> None:
 
     kept, mine = await hung(chat, "/gallery --starred"), await hung(chat)
 
-    assert nothing == Text(text="you keep no picture here: ⭐ under a picture keeps it.")
-    assert [one.caption for one in kept.pictures] == [f"1  {cow}, kept"]
-    assert kept.text.startswith("what you keep here")
+    assert nothing == Text(text="You have no favourites here yet. Press ⭐ under a picture to add it.")
+    assert [one.caption for one in kept.pictures] == [f"1  {cow}, favourite"]
+    assert kept.text.startswith("Your favourites here")
     assert [one.caption for one in mine.pictures] == [f"1  {fox}"]
 
 
@@ -71,7 +71,7 @@ async def test_who_has_painted_nothing_is_told_how_to_begin(chat: Chat) -> None:
     await painted(chat, "bob", "a cow")
 
     assert await chat.says("ana", "/gallery") == Text(
-        text="you have painted nothing here yet: /imagine a red fox begins."
+        text="You have no pictures here yet. Start with /imagine a red fox."
     )
 
 
@@ -111,7 +111,7 @@ async def test_a_direct_message_has_the_pictures_of_all_places(chat: Chat) -> No
     )
 
     assert [one.caption for one in mine.pictures] == [f"1  {tree}", f"2  {fox}"]
-    assert mine.text.startswith("what you painted, the newest first:")
+    assert mine.text.startswith("Your pictures, newest first:")
     assert f"/show {tree}" in mine.text
-    assert [one.caption for one in kept.pictures] == [f"1  {cow}, kept"]
+    assert [one.caption for one in kept.pictures] == [f"1  {cow}, favourite"]
     assert "/show" not in kept.text

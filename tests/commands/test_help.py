@@ -56,26 +56,26 @@ async def test_help_tells_all_commands_and_all_buttons(chat: Chat) -> None:
     for known in (one for one in COMMANDS.values() if not one.admin):
         assert f"/{known.name} " in text
         assert known.help in text
-    assert "/imagine takes a whole recipe, too" in text
+    assert "/imagine also takes a whole recipe" in text
     assert "🎲  Paint four variations nearby (strength 0.15)." in text
-    assert "⏹️  End the training now, and keep what it has learned." in text
+    assert "⏹️  End the training now and keep what it has learned." in text
 
 
 async def test_help_of_one_command_tells_each_option_with_what_is_allowed(chat: Chat) -> None:
     text = await heard(chat, "/help imagine")
 
     assert text.startswith("/imagine: Paint a picture from words.")
-    assert "  --steps                 denoising steps (1 to 100; default 30)" in text
-    assert "  --no, --negative        what to avoid" in text
+    assert "  --steps                 Denoising steps (1 to 100, default 30)" in text
+    assert "  --no, --negative        What to avoid" in text
     assert "  --size, --ar, --aspect  832x1216, 3:2, square" in text
     assert "64 to 2048, also as --width and --height" in text
-    assert "(0 to 2^63 - 1; default random)" in text
+    assert "(0 to 2^63 - 1, default random)" in text
 
 
 async def test_help_tells_which_samplers_make_much_of_little(chat: Chat) -> None:
     text = await heard(chat, "/help imagine")
 
-    assert "with a high cfg DPM++ SDE and LCM make much of tiny differences" in text
+    assert "DPM++ SDE and LCM vary more at a high cfg" in text
 
 
 async def test_help_of_train_tells_the_usual_first_then_the_presets_then_the_rest(chat: Chat) -> None:
@@ -94,7 +94,7 @@ def test_a_command_is_found_by_its_name_whatever_its_case() -> None:
 
 
 def test_a_name_that_is_nearly_one_is_answered_with_it() -> None:
-    with pytest.raises(InvalidRequest, match=r"^there is no command /setings: did you mean /settings\?$"):
+    with pytest.raises(InvalidRequest, match=r"^There is no command /setings\. Did you mean /settings\?$"):
         find("setings")
 
 

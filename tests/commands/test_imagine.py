@@ -232,8 +232,8 @@ KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("", "the prompt is missing: say what to paint."),
-        ("--steps 3", "the prompt is missing: say what to paint."),
+        ("", "The prompt is missing (what to paint)."),
+        ("--steps 3", "The prompt is missing (what to paint)."),
         ("' '", "The prompt is empty. Say what to paint."),
         ("'<lora:ink>'", "The prompt is empty. Say what to paint."),
         ("x" * 10_000, "The prompt has 10,000 characters. At most 4,000 are allowed."),
@@ -247,9 +247,9 @@ KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun
             f"--steps must be a whole number from 1 to 100, not '{'9' * 59}…'.",
         ),
         ("fox --steps ten", "--steps must be a whole number from 1 to 100, not 'ten'."),
-        ("fox --steps", "--steps needs a value: denoising steps."),
-        ("fox --steps 3 --steps 4", "--steps was given twice: give it once."),
-        ("fox --size 3:2 --ar 3:2", "--ar was given twice: give it once."),
+        ("fox --steps", "--steps needs a value (denoising steps)."),
+        ("fox --steps 3 --steps 4", "--steps was given twice. Give it once."),
+        ("fox --size 3:2 --ar 3:2", "--ar was given twice. Give it once."),
         ("fox --cfg nan", "--cfg must be a number from 0 to 20, not nan."),
         ("fox --cfg high", "--cfg must be a number from 0 to 20, not 'high'."),
         ("fox --cfg 21", "--cfg must be from 0 to 20, not 21."),
@@ -260,49 +260,49 @@ KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun
         ("fox --size 9:1", "The ratio must be from 1:4 to 4:1, not 9:1."),
         (
             "fox --size big",
-            "size is 'big', but it must be pixels such as 832x1216, a ratio such as 3:2, "
-            "or one of square, portrait, landscape, wide, tall.",
+            "--size must be pixels such as 832x1216, a ratio such as 3:2, "
+            "or one of square, portrait, landscape, wide, tall, not 'big'.",
         ),
-        ("fox --sampler magic", f"there is no sampler 'magic': the known ones are {KNOWN}."),
-        ("fox --lora inc", "there is no LoRA 'inc': did you mean ink?"),
-        ("fox --lora zzzz", "there is no LoRA 'zzzz': the known ones are ink and maria."),
-        ("'fox <lora:mari:0.5>'", "there is no LoRA 'mari': did you mean maria?"),
+        ("fox --sampler magic", f"There is no sampler 'magic'. The samplers are {KNOWN}."),
+        ("fox --lora inc", "There is no LoRA 'inc'. Did you mean ink?"),
+        ("fox --lora zzzz", "There is no LoRA 'zzzz'. The LoRAs are ink and maria."),
+        ("'fox <lora:mari:0.5>'", "There is no LoRA 'mari'. Did you mean maria?"),
         ("fox --lora ink:50", "The weight of LoRA ink must be from -2 to 2, not 50."),
         ("fox --lora ink:much", "The weight of LoRA ink must be a number from -2 to 2, not 'much'."),
         ("fox --lora ink:", "The weight of LoRA ink must be a number from -2 to 2, not ''."),
         (
             "fox --lora ../../etc/passwd",
-            "'../../etc/passwd' names no LoRA: write a name and a weight, such as ink:0.8.",
+            "'../../etc/passwd' is not a LoRA. Write a name and a weight, such as ink:0.8.",
         ),
         ("fox --lora ink --lora ink", "The same LoRA is there twice. Name it once, with one weight."),
-        ("'fox <lora:ink'", "the prompt has an unfinished <lora: in it: write <lora:name:weight>."),
-        ("'fox <lora:>'", "'' names no LoRA: write a name and a weight, such as ink:0.8."),
+        ("'fox <lora:ink'", "The prompt has an unfinished <lora: tag. Write <lora:name:weight>."),
+        ("'fox <lora:>'", "'' is not a LoRA. Write a name and a weight, such as ink:0.8."),
         (f"fox --seed {SEED[1] + 1}", f"--seed must be from 0 to {SEED[1]}, not {SEED[1] + 1}."),
         ("fox --count 5", "--count must be from 1 to 4, not 5."),
         ("fox --refiner 0.9", "--refiner must be from 0 to 0.5, not 0.9."),
         (
             "fox --refiner 0.2 --steps 4",
-            "a refiner of 0.2 is less than one step of 4: give it at least 0.25, or paint in at least 5 "
+            "A refiner of 0.2 is less than one step of 4. Give it at least 0.25, or paint in at least 5 "
             "steps.",
         ),
         (
             "fox --refiner 0.5 --steps 1",
-            "a refiner of 0.5 is less than one step of 1: paint in at least 2 steps.",
+            "A refiner of 0.5 is less than one step of 1. Paint in at least 2 steps.",
         ),
-        ("fox --sampler heun --steps 7", "steps is 7, but Heun needs at least 8: for fewer take Euler."),
+        ("fox --sampler heun --steps 7", "Heun needs at least 8 steps, not 7. For fewer steps use Euler."),
         (
             "fox --sampler 'DPM++ 2M Karras' --steps 4",
-            "steps is 4, but DPM++ 2M Karras needs at least 8: for fewer take DPM++ 2M.",
+            "DPM++ 2M Karras needs at least 8 steps, not 4. For fewer steps use DPM++ 2M.",
         ),
         ("fox --variation 1.5", "--variation must be from 0 to 1, not 1.5."),
         (
             "fox --variation-seed 3",
-            "variation-seed does nothing alone: add a variation, such as --variation 0.15.",
+            "--variation-seed does nothing alone. Add a variation, such as --variation 0.15.",
         ),
-        ("fox --stepz 3", "there is no option --stepz: did you mean --steps?"),
+        ("fox --stepz 3", "There is no option --stepz. Did you mean --steps?"),
         (
             "fox --qqqq 3",
-            "there is no option --qqqq: the known ones are --no, --negative, --lora, --steps, --cfg, --seed, "
+            "There is no option --qqqq. The options are --no, --negative, --lora, --steps, --cfg, --seed, "
             "--size, --ar, --aspect, --sampler, --count, --n, --refiner, --variation and --variation-seed.",
         ),
     ],
@@ -315,5 +315,5 @@ async def test_what_cannot_be_understood_is_answered_with_one_sentence(line: str
 
 
 async def test_a_library_without_loras_says_so() -> None:
-    with pytest.raises(InvalidRequest, match=r"^there is no LoRA 'ink': no LoRA is there yet\.$"):
+    with pytest.raises(InvalidRequest, match=r"^There is no LoRA 'ink'. No LoRA is here yet\.$"):
         await said("fox --lora ink", EmptyShelf())

@@ -28,17 +28,17 @@ async def refused(chat: Chat, name: str, line: str, space: str = "general") -> s
 
 async def test_a_lora_is_its_owners_until_it_is_shared(chat: Chat) -> None:
     await learned(chat)
-    seen = "the LoRA zoe can be used by"
+    seen = "The LoRA zoe can be used by"
 
     assert (await listed(chat, "ana"), await listed(chat, "bob")) == (["zoe"], [])
     assert await refused(chat, "bob", "/imagine a fox --lora zoe") == (
-        "there is no LoRA 'zoe': the known ones are ink and maria."
+        "There is no LoRA 'zoe'. The LoRAs are ink and maria."
     )
     told = await chat.says("ana", "/lora zoe --share space")
     assert isinstance(told, UpdateCards) and told.text == f"{seen} everybody here."
     assert (await listed(chat, "bob"), await listed(chat, "bob", space="art")) == (["zoe"], [])
     told = await chat.says("ana", "/lora zoe --share everybody")
-    assert isinstance(told, UpdateCards) and told.text == f"{seen} everybody, anywhere."
+    assert isinstance(told, UpdateCards) and told.text == f"{seen} everybody everywhere."
     assert await listed(chat, "bob", space="art") == ["zoe"]
     await chat.says("ana", "/lora zoe --share me")
     assert await listed(chat, "bob") == []
@@ -63,7 +63,7 @@ async def test_a_picture_with_a_lora_is_painted_again_by_those_who_may_use_it(ch
     await learned(chat)
     job = await chat.files("ana", "/imagine a portrait --lora zoe")
     await chat.paints(job)
-    barred = "the LoRA zoe is not shared with you, or was retired or deleted."
+    barred = "The LoRA zoe is not shared with you, or was retired or deleted."
 
     for button in ("again", "vary"):
         with pytest.raises(InvalidRequest) as refusal:
@@ -94,18 +94,18 @@ async def test_the_operators_loras_are_listed_too_and_nobody_changes_them(chat: 
 
     assert isinstance(listing, LoraCards)
     assert listing.text.splitlines() == [
-        "2 LoRAs that you may use:",
+        "2 LoRAs you may use:",
         "  ink    the operator's",
         "  maria  the operator's",
     ]
     info = await chat.says("ana", "/lora ink")
-    assert isinstance(info, Text) and info.text.startswith("ink was not trained here")
+    assert isinstance(info, Text) and info.text.startswith("ink belongs to the operator")
     assert await refused(chat, "ana", "/lora ink --delete") == (
-        "the LoRA ink was not trained here: it is the operator's."
+        "The LoRA ink belongs to the operator and cannot be changed here."
     )
     empty = await chat.says("ana", "/loras zzz")
     assert isinstance(empty, LoraCards)
-    assert empty.text == "there is no such LoRA here: /train NAME makes one."
+    assert empty.text == "There is no such LoRA here. Make one with /train NAME."
 
 
 async def test_a_lora_tells_how_it_was_made_and_how_it_is_used(chat: Chat) -> None:
@@ -129,7 +129,7 @@ async def test_owners_rename_their_loras_and_the_card_tells_the_new_name(chat: C
     before = await chat.sees(job)
 
     assert await chat.says("ana", "/lora zoe --rename mia") == UpdateCards(
-        jobs=(job,), text="the LoRA zoe is called mia now."
+        jobs=(job,), text="The LoRA zoe is now called mia."
     )
 
     after = await chat.sees(job)
@@ -137,7 +137,7 @@ async def test_owners_rename_their_loras_and_the_card_tells_the_new_name(chat: C
     assert (after.training.adapter, after.revision > before.revision) == ("mia", True)
     assert asked(await chat.says("ana", "/imagine a fox --lora mia")).adapters[0].name == "mia"
     assert await refused(chat, "ana", "/lora mia --rename ink") == (
-        "there is a LoRA ink here already: choose another name."
+        "There is already a LoRA ink here. Choose another name."
     )
     assert await refused(chat, "ana", "/lora mia --rename Mia!") == (
         "The LoRA name 'mia!' may only have a-z, 0-9, - and _, at most 32 of them."
@@ -150,7 +150,7 @@ async def test_a_lora_of_another_space_is_renamed_to_what_is_free_there(chat: Ch
     await learned(chat, "ana", "mia")
 
     assert await refused(chat, "ana", "/lora zoe --rename mia", "art") == (
-        "there is a LoRA mia here already: choose another name."
+        "There is already a LoRA mia here. Choose another name."
     )
     assert isinstance(await chat.says("ana", "/lora zoe --rename kim", "art"), UpdateCards)
     assert sorted(await listed(chat, "ana")) == ["kim", "mia"]
@@ -172,9 +172,9 @@ async def test_a_deleted_lora_is_gone_and_its_training_can_be_done_again(chat: C
     answer = await chat.says("ana", "/lora zoe --delete")
 
     assert isinstance(answer, UpdateCards)
-    assert (answer.jobs, answer.text, len(answer.unneeded)) == ((job,), "the LoRA zoe is deleted.", 1)
+    assert (answer.jobs, answer.text, len(answer.unneeded)) == ((job,), "The LoRA zoe is deleted.", 1)
     assert await listed(chat, "ana") == []
-    assert await refused(chat, "ana", "/lora zoe") == "there is no LoRA 'zoe': /loras tells them all."
+    assert await refused(chat, "ana", "/lora zoe") == "There is no LoRA 'zoe'. /loras lists them all."
     form = await chat.presses("ana", f"edit:{job}")
     assert isinstance(form, Form)
     assert (form.values["name"], form.values["trigger"]) == ("zoe", "ohwx")
@@ -187,12 +187,12 @@ async def test_only_its_owner_changes_a_lora(chat: Chat) -> None:
     for name in ("bob", "root"):
         for flag, verb in (("--rename x", "rename"), ("--share me", "share"), ("--delete", "delete")):
             sentence = await refused(chat, name, f"/lora zoe {flag}")
-            assert sentence == f"only ana can {verb} the LoRA zoe."
+            assert sentence == f"Only ana can {verb} the LoRA zoe."
     assert await refused(chat, "ana", "/lora zoe --delete --download") == (
-        "say one thing at a time: --rename, --share, --delete or --download."
+        "Use only one of --rename, --share, --delete or --download."
     )
     assert await refused(chat, "ana", "/lora zoe --share friends") == (
-        "share is 'friends', but it must be me, space or everybody."
+        "--share must be me, space or everybody, not 'friends'."
     )
 
 
@@ -207,9 +207,9 @@ async def test_two_loras_with_tokens_do_not_mix(chat: Chat) -> None:
 async def test_the_words_of_a_private_lora_are_private(chat: Chat) -> None:
     await learned(chat)
 
-    assert await refused(chat, "bob", "/lora zoe") == "there is no LoRA 'zoe': /loras tells them all."
+    assert await refused(chat, "bob", "/lora zoe") == "There is no LoRA 'zoe'. /loras lists them all."
     assert await refused(chat, "bob", "/lora zoe --download") == (
-        "there is no LoRA 'zoe': /loras tells them all."
+        "There is no LoRA 'zoe'. /loras lists them all."
     )
 
 
@@ -220,7 +220,7 @@ async def test_a_chosen_checkpoint_is_what_the_lora_paints_with(chat: Chat) -> N
     second = view.training.checkpoints[1]
 
     assert await chat.presses("ana", f"choose:{job}:{second.place}") == UpdateCards(
-        jobs=(job,), text="the LoRA is the checkpoint at step 200 now."
+        jobs=(job,), text="The LoRA is now the checkpoint at step 200."
     )
 
     (use,) = asked(await chat.says("ana", "/imagine a fox --lora zoe")).adapters

@@ -28,7 +28,7 @@ async def test_a_file_that_somebody_sent_is_looked_at_by_the_engine(chat: Chat) 
 async def test_nobody_imports_the_file_of_somebody_else(chat: Chat) -> None:
     await chat.sends("ana", FILE)
 
-    with pytest.raises(InvalidRequest, match="not here any more: send it again"):
+    with pytest.raises(InvalidRequest, match=r"no longer here\. Send it again"):
         await chat.fills("bo", "lora import", {"name": "fox", "file": FILE})
 
 
@@ -36,8 +36,8 @@ async def test_nobody_imports_the_file_of_somebody_else(chat: Chat) -> None:
     ("form", "reason"),
     [
         ({"name": "../fox", "file": FILE}, "may only have a-z"),
-        ({"name": "ink", "file": FILE}, "there is a LoRA ink here already"),
-        ({"name": "fox", "file": "../../etc/passwd"}, "send it with the form"),
+        ({"name": "ink", "file": FILE}, "There is already a LoRA ink here"),
+        ({"name": "fox", "file": "../../etc/passwd"}, "Send it with the form"),
         ({"name": "fox", "file": FILE, "trigger": "x" * 81}, "81 characters"),
         ({"name": "fox", "file": FILE, "trigger": "a\x00b"}, "control character"),
     ],
@@ -94,9 +94,9 @@ async def test_a_merge_paints_what_calls_up_its_parts_unless_somebody_says_what(
         ("/lora merge both ink:0 maria", "weight 0"),
         ("/lora merge both ink maria --rank 4096", "from 1 to 128"),
         ("/lora merge both ink maria --rank -1", "from 1 to 128"),
-        ("/lora merge ink ink maria", "there is a LoRA ink here already"),
+        ("/lora merge ink ink maria", "There is already a LoRA ink here"),
         ("/lora merge both ink:3 maria", "from -2 to 2"),
-        ("/lora merge both ink marai", "did you mean maria"),
+        ("/lora merge both ink marai", "Did you mean maria"),
     ],
 )
 async def test_a_merge_that_cannot_be_is_refused_at_once(chat: Chat, line: str, reason: str) -> None:
@@ -107,7 +107,7 @@ async def test_a_merge_that_cannot_be_is_refused_at_once(chat: Chat, line: str, 
 async def test_nobody_merges_what_is_not_shared_with_them(chat: Chat) -> None:
     await chat.trains(await chat.drafts("ana", "ana"))
 
-    with pytest.raises(InvalidRequest, match="there is no LoRA 'ana'"):
+    with pytest.raises(InvalidRequest, match="There is no LoRA 'ana'"):
         await chat.says("bo", "/lora merge both ink ana")
 
 

@@ -92,12 +92,12 @@ async def test_it_goes_before_what_somebody_usually_wants(chat: Chat) -> None:
         (
             "Sampler: Euler, Schedule type: Karras",
             {"sampler": Sampler.EULER},
-            "Left out, for it is not known here: Schedule type: Karras.",
+            "Left out, because it is not known here: Schedule type: Karras.",
         ),
         (
             "Sampler: DPM2 a, Clip skip: 2, Hires upscaler: Latent",
             {},
-            "Left out, for it is not known here: Sampler: DPM2 a; Clip skip: 2; Hires upscaler: Latent.",
+            "Left out, because it is not known here: Sampler: DPM2 a, Clip skip: 2, Hires upscaler: Latent.",
         ),
         ('Model: "other, v1"', {}, "It was painted with another model, other, v1."),
         ("Size: 512x768, Variation seed: 9", {"size": Size(width=512, height=768)}, ""),
@@ -109,7 +109,7 @@ async def test_it_goes_before_what_somebody_usually_wants(chat: Chat) -> None:
         (
             "Refiner: xl, Refiner switch at: 0.8",
             {"refiner": 0.2},
-            "Left out, for it is not known here: Refiner: xl.",
+            "Left out, because it is not known here: Refiner: xl.",
         ),
     ],
 )
@@ -137,7 +137,7 @@ async def test_a_lora_that_is_not_here_is_left_out_and_said() -> None:
     paint = answer.request
     assert isinstance(paint, Paint)
     assert [(use.name, use.weight) for use in paint.adapters] == [("maria", 0.5)]
-    assert answer.text == "Left out, for it is not known here: the LoRA My Style v1.2."
+    assert answer.text == "Left out, because it is not known here: the LoRA My Style v1.2."
 
 
 class Folder(Shelf):

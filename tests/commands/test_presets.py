@@ -115,9 +115,9 @@ def test_a_preset_is_found_by_its_name_in_any_spelling(name: str) -> None:
 
 
 def test_an_unknown_preset_is_answered_with_the_one_that_was_meant() -> None:
-    with pytest.raises(InvalidRequest, match=r"there is no preset 'stile': did you mean style\?"):
+    with pytest.raises(InvalidRequest, match=r"There is no preset 'stile'. Did you mean style\?"):
         find_preset("stile")
-    with pytest.raises(InvalidRequest, match="there is no preset '42': the known ones are subject, face, "):
+    with pytest.raises(InvalidRequest, match=r"There is no preset '42'\. The presets are subject, face, "):
         find_preset("42")
 
 

@@ -22,7 +22,7 @@ async def refused(chat: Chat, name: str, line: str, space: str = "general") -> s
 
 
 async def test_a_queue_with_nothing_of_mine_says_so(chat: Chat) -> None:
-    assert await heard(chat) == ["you have no job here that waits or runs.", "0 jobs in line in all."]
+    assert await heard(chat) == ["You have no job here that waits or runs.", "No jobs are waiting."]
 
 
 async def test_the_queue_tells_my_places_and_how_long_they_take(chat: Chat) -> None:
@@ -34,17 +34,20 @@ async def test_the_queue_tells_my_places_and_how_long_they_take(chat: Chat) -> N
     told = await heard(chat)
 
     assert told == [
-        "you have 2 jobs here:",
+        "You have 2 jobs here:",
         f"  {first}  being painted: a red fox",
         f"  {second}  2nd in line, about 30 s: a green fox",
-        "2 jobs in line in all.",
+        "2 jobs are waiting in all spaces together.",
     ]
 
 
 async def test_my_jobs_of_another_space_are_not_told_here(chat: Chat) -> None:
     await chat.files("ana", "/imagine a fox", "private")
 
-    assert await heard(chat) == ["you have no job here that waits or runs.", "1 job in line in all."]
+    assert await heard(chat) == [
+        "You have no job here that waits or runs.",
+        "1 job is waiting in all spaces together.",
+    ]
 
 
 async def test_more_jobs_than_one_person_may_have_are_refused(chat: Chat) -> None:
@@ -52,7 +55,7 @@ async def test_more_jobs_than_one_person_may_have_are_refused(chat: Chat) -> Non
         await chat.files("ana", "/imagine a fox")
 
     assert await refused(chat, "ana", "/imagine a fox") == (
-        "you have 3 jobs in line, and at most 3 may wait: try again when one is done, or /cancel one."
+        "You have 3 jobs in line. At most 3 may wait. Try again when one is done, or /cancel one."
     )
     assert await chat.files("bob", "/imagine a fox")
     await chat.says("ana", "/cancel")
@@ -64,7 +67,7 @@ async def test_a_waiting_job_is_cancelled_at_once(chat: Chat) -> None:
 
     answer = await chat.says("ana", f"/cancel {job.upper()}")
 
-    assert answer == UpdateCards(jobs=(job,), text=f"job {job} is cancelled.")
+    assert answer == UpdateCards(jobs=(job,), text=f"Job {job} is cancelled.")
     assert (await chat.sees(job)).state == "cancelled"
 
 
@@ -72,7 +75,7 @@ async def test_a_running_job_is_for_the_engine_to_stop(chat: Chat) -> None:
     job = await chat.files("ana", "/imagine a fox")
     await chat.starts(job)
 
-    assert await chat.says("ana", "/cancel") == CancelJob(job=job, text=f"job {job} is being stopped.")
+    assert await chat.says("ana", "/cancel") == CancelJob(job=job, text=f"Job {job} is being stopped.")
 
 
 async def test_without_a_name_my_newest_is_cancelled(chat: Chat) -> None:
@@ -87,13 +90,13 @@ async def test_without_a_name_my_newest_is_cancelled(chat: Chat) -> None:
 
 
 async def test_what_cannot_be_cancelled_is_told_in_a_sentence(chat: Chat) -> None:
-    assert await refused(chat, "ana", "/cancel") == "you have no job here that waits or runs."
-    assert await refused(chat, "ana", "/cancel k3f9qa") == "there is no job k3f9qa here."
+    assert await refused(chat, "ana", "/cancel") == "You have no job here that waits or runs."
+    assert await refused(chat, "ana", "/cancel k3f9qa") == "There is no job k3f9qa here."
     job = await chat.files("ana", "/imagine a fox")
-    assert await refused(chat, "bob", f"/cancel {job}") == f"only ana or an admin can cancel job {job}."
-    assert await refused(chat, "ana", f"/cancel {job}", "private") == f"there is no job {job} here."
+    assert await refused(chat, "bob", f"/cancel {job}") == f"Only ana or an admin can cancel job {job}."
+    assert await refused(chat, "ana", f"/cancel {job}", "private") == f"There is no job {job} here."
     await chat.paints(job)
-    assert await refused(chat, "ana", f"/cancel {job}") == f"job {job} has ended already."
+    assert await refused(chat, "ana", f"/cancel {job}") == f"Job {job} has already ended."
 
 
 async def test_an_admin_may_cancel_and_it_is_written_down(chat: Chat) -> None:
@@ -112,4 +115,4 @@ async def test_show_brings_any_job_of_the_space_back(chat: Chat) -> None:
     job = await chat.files("ana", "/imagine a fox")
 
     assert await chat.says("bob", f"/show {job}") == ShowCard(job=job)
-    assert await refused(chat, "bob", f"/show {job}", "private") == f"there is no job {job} here."
+    assert await refused(chat, "bob", f"/show {job}", "private") == f"There is no job {job} here."

@@ -20,7 +20,7 @@ async def paint(chat: Chat, line: str, name: str = "ana") -> Paint:
 
 
 NOTHING_SET = [
-    "your defaults for /imagine:",
+    "Your defaults for /imagine:",
     "  no       nothing",
     "  steps    30",
     "  cfg      5",
@@ -37,7 +37,7 @@ async def test_what_was_set_is_used_by_imagine_until_it_says_otherwise(chat: Cha
     told = await heard(chat, '/settings --size 3:2 --steps 20 --no "hat, glasses" --sampler "euler a"')
 
     assert told == [
-        "your defaults for /imagine:",
+        "Your defaults for /imagine:",
         "  no       hat, glasses (yours)",
         "  steps    20 (yours)",
         "  cfg      5",

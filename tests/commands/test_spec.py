@@ -61,7 +61,7 @@ def test_what_may_only_be_given_by_keyword_is_only_a_flag() -> None:
 @command
 async def frame(
     words: Annotated[str, Option("what to write", long=True)],
-    picture: Annotated[Sha256 | None, Option("the picture to frame", kind="picture", needed=True)] = None,
+    picture: Annotated[Sha256 | None, Option("The picture to frame", kind="picture", needed=True)] = None,
     others: Annotated[tuple[Example, ...], Option("what hangs beside it", kind="pictures")] = (),
     lora: Annotated[Sha256 | None, Option("a file of a LoRA", kind="lora_file")] = None,
     sampler: Annotated[Sampler, Option("how to paint", kind="sampler")] = Sampler.EULER,
@@ -89,15 +89,15 @@ def test_a_file_is_read_by_its_kind() -> None:
 
     assert (given["picture"], given["lora"]) == (sha256, sha256)
     assert given["others"] == (Example(sha256=Sha256(sha256), name="", caption=""),)
-    with pytest.raises(InvalidRequest, match="send it with the form"):
+    with pytest.raises(InvalidRequest, match="Send it with the form"):
         read_form(frame, {"words": "fox", "picture": "fox.png"})
 
 
 def test_what_a_form_has_to_have_may_be_uploaded_or_ticked() -> None:
-    with pytest.raises(OptionRefused, match=r"^Send the picture to frame\.$") as refusal:
+    with pytest.raises(OptionRefused, match=r"^Add the picture to frame\.$") as refusal:
         check_needed(frame, {"gilded": "true"})
     assert refusal.value.parameter.name == "picture"
-    with pytest.raises(OptionRefused, match=r"^Tick the box: you pay for the gold\.$"):
+    with pytest.raises(OptionRefused, match=r"^Tick the box that you pay for the gold\.$"):
         check_needed(frame, {}, uploaded=["picture"])
 
     check_needed(frame, {"gilded": "true"}, uploaded=["picture"])

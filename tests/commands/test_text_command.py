@@ -381,15 +381,15 @@ def test_a_word_behind_a_command_is_its_second_only_where_there_is_such_a_comman
 
 
 def test_half_of_a_command_is_answered_with_the_whole_ones() -> None:
-    with pytest.raises(InvalidRequest, match=r"^say what: /admin people, /admin loras,"):
+    with pytest.raises(InvalidRequest, match=r"^Say which one: /admin people, /admin loras,"):
         read_line("/admin")
     with pytest.raises(
-        InvalidRequest, match=r"^there is no command /admin quue: did you mean /admin queue\?$"
+        InvalidRequest, match=r"^There is no command /admin quue\. Did you mean /admin queue\?$"
     ):
         read_line("/admin quue")
 
 
-BEGIN = "begin with a command, such as /imagine a red fox; /help tells them all."
+BEGIN = "Start with a command, such as /imagine a red fox. /help lists them."
 
 
 @pytest.mark.parametrize(
@@ -400,61 +400,61 @@ BEGIN = "begin with a command, such as /imagine a red fox; /help tells them all.
         ("--steps 3", BEGIN),
         ("/", BEGIN),
         ("/ imagine fox", BEGIN),
-        ("/imagin fox", "there is no command /imagin: did you mean /imagine?"),
-        ("/BREW fox", "there is no command /brew: /help tells them all."),
-        ("/imagine", "the prompt is missing: say what to paint."),
-        ("/imagine --steps 3 --cfg 2", "the prompt is missing: say what to paint."),
-        ("/imagine fox --stepz 3", "there is no option --stepz: did you mean --steps?"),
-        ("/imagine fox --no --steps 3", "--no needs a value: what to avoid."),
-        ("/queue now", "'now' belongs to no option: this command has none."),
-        ("/queue --all 1", "there is no option --all: this command has none."),
+        ("/imagin fox", "There is no command /imagin. Did you mean /imagine?"),
+        ("/BREW fox", "There is no command /brew. /help lists all commands."),
+        ("/imagine", "The prompt is missing (what to paint)."),
+        ("/imagine --steps 3 --cfg 2", "The prompt is missing (what to paint)."),
+        ("/imagine fox --stepz 3", "There is no option --stepz. Did you mean --steps?"),
+        ("/imagine fox --no --steps 3", "--no needs a value (what to avoid)."),
+        ("/queue now", "'now' belongs to no option. This command has none."),
+        ("/queue --all 1", "There is no option --all. This command has none."),
         (
             "/settings 3:2",
-            "'3:2' belongs to no option: the known ones are --no, --negative, --steps, --cfg, --size, --ar, "
+            "'3:2' belongs to no option. The options are --no, --negative, --steps, --cfg, --size, --ar, "
             "--aspect, --sampler and --reset.",
         ),
         (
             "/imagine a fox --steps 20 in the snow",
-            "'in the snow' after --steps belongs to nothing: say all of the prompt in one piece, before the "
+            "'in the snow' after --steps belongs to nothing. Say all of the prompt in one piece, before the "
             "options.",
         ),
         (
             "/imagine a fox --sampler Euler Karras",
-            "'Karras' after --sampler belongs to nothing: --sampler takes Euler, Euler a, DPM++ 2M, "
-            "DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun or LCM; say all of the prompt in one piece, "
+            "'Karras' after --sampler belongs to nothing. --sampler takes Euler, Euler a, DPM++ 2M, "
+            "DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun or LCM. Say all of the prompt in one piece, "
             "before the options.",
         ),
         (
             "/imagine a fox --sampler DPM++ 4M Karras",
-            "there is no sampler 'DPM++ 4M Karras': the known ones are Euler, Euler a, DPM++ 2M, "
+            "There is no sampler 'DPM++ 4M Karras'. The samplers are Euler, Euler a, DPM++ 2M, "
             "DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun and LCM.",
         ),
         (
             "/imagine fox --lora ink two:x",
             "The weight of LoRA two must be a number from -2 to 2, not 'x'.",
         ),
-        ("/imagine fox --prompt star", "the prompt was given twice: give it once."),
-        ("/imagine --prompt --steps 3", "--prompt needs a value: what to paint."),
-        ("/imagine fox -step 3", "there is no option --step: did you mean --steps?"),
-        ("/imagine fox \uff0d\uff0dstepz 3", "there is no option --stepz: did you mean --steps?"),
-        ("/imagine fox \u2014step 3", "there is no option --step: did you mean --steps?"),
+        ("/imagine fox --prompt star", "The prompt was given twice. Give it once."),
+        ("/imagine --prompt --steps 3", "--prompt needs a value (what to paint)."),
+        ("/imagine fox -step 3", "There is no option --step. Did you mean --steps?"),
+        ("/imagine fox \uff0d\uff0dstepz 3", "There is no option --stepz. Did you mean --steps?"),
+        ("/imagine fox \u2014step 3", "There is no option --step. Did you mean --steps?"),
         (
             "/imagine fox --\u0455teps 3",
-            "there is no option --\u0455teps: did you mean --steps, in plain letters?",
+            "There is no option --\u0455teps. Did you mean --steps, in plain letters?",
         ),
         (
             "/imagine fox --s 250",
-            "there is no option --s: it is Midjourney's stylize, and nothing here does that; say --steps, "
+            "There is no option --s. It is Midjourney's stylize, and nothing here does that. Say --steps, "
             "--seed, --size or --sampler in full.",
         ),
-        ("/train maria --se 3", "there is no option --se: did you mean --seed?"),
-        ("/imagine fox --w 832", "--width needs --height beside it: say both, or --size."),
+        ("/train maria --se 3", "There is no option --se. Did you mean --seed?"),
+        ("/imagine fox --w 832", "--width needs --height beside it. Give both, or --size."),
         ("/imagine fox --w 832 --h 8 --size 3:2", "--height must be from 64 to 2048, not 8."),
-        ("/imagine fox --w 832 --h 832 --size 3:2", "--width and --size say the same: give one."),
-        ("/settings --reset=maybe", "reset is 'maybe', but it must be true or false."),
-        ("/show", "the job is missing: say which job, such as k3f9qa."),
-        ("/show <b>", "'<b>' names no job: a job has six letters and digits, such as k3f9qa."),
-        ("/help xyz", "there is no command /xyz: /help tells them all."),
+        ("/imagine fox --w 832 --h 832 --size 3:2", "--width and --size say the same. Give only one."),
+        ("/settings --reset=maybe", "--reset must be true or false, not 'maybe'."),
+        ("/show", "The job is missing (which job, such as k3f9qa)."),
+        ("/show <b>", "'<b>' is not a job. A job has six letters and digits, such as k3f9qa."),
+        ("/help xyz", "There is no command /xyz. /help lists all commands."),
         ("/imagine fox --variation-seed -1", f"--variation-seed must be from 0 to {2**63 - 1}, not -1."),
     ],
 )

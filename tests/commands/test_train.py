@@ -226,10 +226,10 @@ async def test_training_again_proposes_another_name_and_another_trigger(chat: Ch
 async def test_somebody_elses_draft_is_neither_opened_nor_replaced(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
 
-    with pytest.raises(InvalidRequest, match=rf"^only ana can change job {job}\.$"):
+    with pytest.raises(InvalidRequest, match=rf"^Only ana can change job {job}\.$"):
         await chat.presses("root", f"edit:{job}")
-    assert await refused(chat, "bob", name="bobs", draft=job) == f"job {job} is no draft of yours."
-    assert await refused(chat, "bob", name="bobs", draft="k3f9qa") == "there is no job k3f9qa here."
+    assert await refused(chat, "bob", name="bobs", draft=job) == f"Job {job} is not a draft of yours."
+    assert await refused(chat, "bob", name="bobs", draft="k3f9qa") == "There is no job k3f9qa here."
     assert not (await chat.sees(job)).deleted
 
 
@@ -239,7 +239,7 @@ async def test_a_started_training_is_not_replaced(chat: Chat) -> None:
 
     sentence = await refused(chat, name="other", draft=job)
 
-    assert sentence == f"job {job} was started already: press its pencil to train again."
+    assert sentence == f"Job {job} has already started. Press its pencil to train again."
 
 
 async def test_pictures_of_others_cannot_be_learned_from(chat: Chat) -> None:
@@ -247,26 +247,26 @@ async def test_pictures_of_others_cannot_be_learned_from(chat: Chat) -> None:
 
     assert (
         await refused(chat, "bob", pictures=pictures)
-        == "the picture aa.png is not here any more: send it again."
+        == "The picture aa.png is no longer here. Send it again."
     )
 
 
 REFUSED: list[tuple[dict[str, str], str]] = [
-    ({"consent": ""}, "say that you may use these pictures: tick the box, or add --consent."),
-    ({"consent": "false"}, "say that you may use these pictures: tick the box, or add --consent."),
+    ({"consent": ""}, "Confirm that you may use these pictures. Tick the box or add --consent."),
+    ({"consent": "false"}, "Confirm that you may use these pictures. Tick the box or add --consent."),
     (
         {"name": "My Cat"},
         "The LoRA name 'my cat' may only have a-z, 0-9, - and _, at most 32 of them.",
     ),
     ({"name": "../x"}, "The LoRA name '../x' may only have a-z, 0-9, - and _, at most 32 of them."),
-    ({"name": "ink"}, "there is a LoRA ink here already: choose another name."),
+    ({"name": "ink"}, "There is already a LoRA ink here. Choose another name."),
     (
         {"trigger": "House"},
-        "the trigger 'house' is an ordinary word: take one that means nothing yet, such as ohwx.",
+        "The trigger 'house' is an ordinary word. Choose one that means nothing yet, such as ohwx.",
     ),
     (
         {"trigger": "corgi", "subject": "Corgi dog"},
-        "the trigger 'corgi' is an ordinary word: take one that means nothing yet, such as ohwx.",
+        "The trigger 'corgi' is an ordinary word. Choose one that means nothing yet, such as ohwx.",
     ),
     (
         {"trigger": "two words"},
@@ -277,17 +277,17 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"steps": "0"}, "--steps must be from 1 to 20000, not 0."),
     ({"lr": "10"}, "--lr must be from 0 to 1, not 10."),
     ({"lr": "0.5"}, "--lr must be from 0 to 0.1, not 0.5."),
-    ({"optimizer": "sgd"}, "optimizer is 'sgd', but it must be adamw, adamw8bit or prodigy."),
-    ({"preset": "stile"}, "there is no preset 'stile': did you mean style?"),
+    ({"optimizer": "sgd"}, "--optimizer must be adamw, adamw8bit or prodigy, not 'sgd'."),
+    ({"preset": "stile"}, "There is no preset 'stile'. Did you mean style?"),
     ({"blocks": "attic"}, "There is no block 'attic'. Blocks are called down.0, mid or up.1, for example."),
-    ({"pictures": "nonsense"}, "the pictures cannot be read: send them with the form."),
-    ({"pictures": "{}"}, "the pictures cannot be read: send them with the form."),
-    ({"pictures": "[" * 100_000}, "the pictures cannot be read: send them with the form."),
+    ({"pictures": "nonsense"}, "The pictures cannot be read. Send them with the form."),
+    ({"pictures": "{}"}, "The pictures cannot be read. Send them with the form."),
+    ({"pictures": "[" * 100_000}, "The pictures cannot be read. Send them with the form."),
     (
         {"pictures": '[{"sha256": "../../etc"}]'},
-        "one of the pictures cannot be read: send it with the form.",
+        "One of the pictures cannot be read. Send it with the form.",
     ),
-    ({"pictures": "[7]"}, "one of the pictures cannot be read: send it with the form."),
+    ({"pictures": "[7]"}, "One of the pictures cannot be read. Send it with the form."),
     (
         {"pictures": json.dumps([{"sha256": ONE, "name": "a.png", "caption": "x" * 5000}])},
         "The caption of a.png has 5,000 characters. At most 1,000 are allowed.",
@@ -308,7 +308,7 @@ async def test_more_pictures_than_can_be_learned_from_are_refused(chat: Chat) ->
 
 async def test_a_name_is_taken_from_the_draft_on_until_it_is_deleted(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
-    taken = "there is a LoRA zoe here already: choose another name."
+    taken = "There is already a LoRA zoe here. Choose another name."
 
     assert await refused(chat, "bob", name="zoe") == taken
     assert isinstance(await filled(chat, "bob", name="bobs"), CreateJob)
@@ -320,7 +320,7 @@ async def test_a_trigger_that_calls_up_another_lora_is_taken(chat: Chat) -> None
     await chat.drafts("ana", "zoe", trigger="zkw")
 
     assert await refused(chat, "bob", name="bobs", trigger="zkw") == (
-        "the trigger 'zkw' calls up another LoRA here: take another word, such as ohwx."
+        "The trigger 'zkw' calls up another LoRA here. Choose another word, such as ohwx."
     )
 
 
@@ -337,8 +337,7 @@ async def test_so_many_trainings_may_be_open_and_pictures_do_not_count(chat: Cha
         await chat.drafts("ana", f"l{number}")
 
     assert await refused(chat, name="l4") == (
-        "you have 3 trainings that did not end yet, and at most 3 are allowed: forget or cancel one, "
-        "/training tells them."
+        "You have 3 open trainings. At most 3 are allowed. Delete or cancel one. /training lists them."
     )
 
 
@@ -355,5 +354,5 @@ async def test_forgetting_a_draft_takes_the_sheet_and_gives_the_engine_up(chat: 
     answer = await chat.presses("ana", f"delete:{job}")
 
     assert answer == UpdateCards(
-        jobs=(job,), text=f"job {job} is deleted.", unneeded=(Sha256("5" * 64),), stopped=(job,)
+        jobs=(job,), text=f"Job {job} is deleted.", unneeded=(Sha256("5" * 64),), stopped=(job,)
     )

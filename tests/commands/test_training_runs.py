@@ -52,15 +52,15 @@ async def test_only_owners_and_admins_press_them(chat: Chat) -> None:
 
     assert all(action.owners for action, _ in available_actions(await chat.sees(job)))
     for button, verb in (("start", "start"), ("delete", "delete"), ("stop", "cancel")):
-        assert await refused(chat, "bob", f"{button}:{job}") == f"only ana or an admin can {verb} job {job}."
+        assert await refused(chat, "bob", f"{button}:{job}") == f"Only ana or an admin can {verb} job {job}."
     assert await chat.presses("root", f"start:{job}") == StartDraft(job=job)
 
 
 async def test_a_training_has_no_buttons_of_pictures_and_pictures_none_of_a_training(chat: Chat) -> None:
     training, picture = await chat.drafts("ana", "zoe"), await chat.files("ana", "/imagine a fox")
 
-    assert await refused(chat, "ana", f"again:{training}") == "there is no button 'again' here."
-    assert await refused(chat, "ana", f"start:{picture}") == "there is no button 'start' here."
+    assert await refused(chat, "ana", f"again:{training}") == "There is no button 'again' here."
+    assert await refused(chat, "ana", f"start:{picture}") == "There is no button 'start' here."
 
 
 async def test_a_draft_is_started_once_and_only_when_something_can_be_learned(chat: Chat) -> None:
@@ -68,31 +68,31 @@ async def test_a_draft_is_started_once_and_only_when_something_can_be_learned(ch
     await chat.reports(job, used=False)
     assert await buttons(chat, job) == ["edit", "delete"]
     assert await refused(chat, "ana", f"start:{job}") == (
-        "none of the pictures can be used: change them first."
+        "None of the pictures can be used. Change them first."
     )
     await chat.reports(job)
 
     assert await chat.presses("ana", f"start:{job}") == StartDraft(job=job)
 
     assert (await chat.sees(job)).state == "queued"
-    assert await refused(chat, "ana", f"start:{job}") == f"job {job} was started already."
+    assert await refused(chat, "ana", f"start:{job}") == f"Job {job} has already started."
 
 
 async def test_a_training_is_ended_early_while_it_runs(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
-    nothing = f"job {job} does not run: there is nothing to keep."
+    nothing = f"Job {job} is not running, so there is nothing to keep."
     assert await refused(chat, "ana", f"finish:{job}") == nothing
     await chat.presses("ana", f"start:{job}")
     await chat.starts(job)
-    text = f"job {job} ends now and keeps what it has learned."
+    text = f"Job {job} ends now and keeps what it has learned."
 
     assert await chat.presses("ana", f"finish:{job}") == FinishTraining(job=job, text=text)
     assert await chat.says("ana", "/training --finish") == FinishTraining(job=job, text=text)
     assert await chat.says("ana", f"/training {job} --cancel") == CancelJob(
-        job=job, text=f"job {job} is being stopped."
+        job=job, text=f"Job {job} is being stopped."
     )
     assert await refused(chat, "bob", f"/training {job} --finish") == (
-        f"only ana or an admin can finish job {job}."
+        f"Only ana or an admin can finish job {job}."
     )
 
 
@@ -104,13 +104,13 @@ async def test_a_deletion_while_it_runs_takes_all_at_once(chat: Chat) -> None:
     answer = await chat.presses("ana", f"delete:{job}")
 
     assert isinstance(answer, UpdateCards)
-    assert (answer.stopped, answer.text) == ((job,), f"job {job} is deleted.")
+    assert (answer.stopped, answer.text) == ((job,), f"Job {job} is deleted.")
     view = await chat.sees(job)
     assert (view.deleted, view.state, view.training, view.request) == (True, "cancelled", None, None)
 
 
 async def test_training_tells_mine_and_how_far_each_is(chat: Chat) -> None:
-    assert await told(chat) == ["you have no trainings here: /train NAME begins one."]
+    assert await told(chat) == ["You have no trainings here. Start one with /train NAME."]
     done = await chat.drafts("ana", "done")
     await chat.trains(done)
     runs, waits = await chat.drafts("ana", "runs"), await chat.drafts("ana", "waits")
@@ -121,8 +121,8 @@ async def test_training_tells_mine_and_how_far_each_is(chat: Chat) -> None:
     await chat.drafts("bob", "bobs", pictures=await chat.sends("bob", "b" * 64))
 
     assert await told(chat) == [
-        "your trainings here, newest first:",
-        f"  {draft}  draft: a draft that waits for you to start it",
+        "Your trainings here, newest first:",
+        f"  {draft}  draft: a draft, waiting for you to start it",
         f"  {waits}  waits: 1st in line to train",
         f"  {runs}  runs: starting",
         f"  {done}  done: done, --lora done",
@@ -133,10 +133,10 @@ async def test_training_brings_a_card_back(chat: Chat) -> None:
     job, picture = await chat.drafts("ana", "zoe"), await chat.files("ana", "/imagine a fox")
 
     assert await chat.says("bob", f"/training {job}") == ShowCard(job=job)
-    assert await refused(chat, "ana", f"/training {picture}") == f"job {picture} is no training."
-    assert await refused(chat, "ana", "/training --finish --cancel") == "say --finish or --cancel, not both."
+    assert await refused(chat, "ana", f"/training {picture}") == f"Job {picture} is not a training."
+    assert await refused(chat, "ana", "/training --finish --cancel") == "Use --finish or --cancel, not both."
     assert await refused(chat, "bob", "/training --cancel") == (
-        "you have no training here that waits or runs."
+        "You have no training here that waits or runs."
     )
 
 
@@ -144,7 +144,7 @@ async def test_a_draft_is_cancelled_like_any_job(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
 
     assert await chat.says("ana", f"/cancel {job}") == UpdateCards(
-        jobs=(job,), text=f"job {job} is cancelled."
+        jobs=(job,), text=f"Job {job} is cancelled."
     )
     assert (await chat.sees(job)).state == "cancelled"
 
@@ -155,8 +155,8 @@ async def test_the_queue_tells_trainings_beside_pictures(chat: Chat) -> None:
     picture = await chat.files("ana", "/imagine a fox")
 
     assert await told(chat, "/queue") == [
-        "you have 2 jobs here:",
+        "You have 2 jobs here:",
         f"  {training}  1st in line to train: the LoRA zoe",
         f"  {picture}  1st in line, about 10 s: a fox",
-        "2 jobs in line in all.",
+        "2 jobs are waiting in all spaces together.",
     ]

@@ -120,7 +120,7 @@ async def test_closing_writes_what_waits_and_nothing_after_it(database: Database
     await database.close()
 
     assert [(await one).key for one in waiting] == ["ana", "bo"]
-    with pytest.raises(CannotStore, match=r"^nothing was stored: the database is closed\.$"):
+    with pytest.raises(CannotStore, match=r"^Nothing was stored\. The database is closed\.$"):
         await database.write(ana)
 
 

@@ -150,7 +150,7 @@ asyncio.run(main())
 
 
 async def test_one_bot_uses_a_database_at_a_time(database: Database, path: Path) -> None:
-    assert await refusal(path) == f"the database {path} is in use by another bot."
+    assert await refusal(path) == f"The database {path} is in use by another bot."
 
     await database.close()
 
@@ -162,14 +162,14 @@ async def test_a_database_of_a_newer_version_is_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
 
-    assert await refusal(path) == f"the database {path} was made by a newer version of Atelier: use that one."
+    assert await refusal(path) == f"The database {path} was made by a newer version of Atelier. Use that one."
 
 
 async def test_a_database_of_another_program_is_left_alone(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE songs (name TEXT)")
 
-    assert await refusal(path) == f"the database {path} belongs to another program: name another file."
+    assert await refusal(path) == f"The database {path} belongs to another program. Name another file."
     assert rows(path, "SELECT name FROM sqlite_master") == [("songs",)]
 
 
@@ -182,7 +182,7 @@ def shopping_list(path: Path) -> Path:
 async def test_a_file_that_is_no_database_is_left_alone(shopping_list: Path) -> None:
     told = await refusal(shopping_list)
 
-    assert told == f"the database {shopping_list} cannot be used: its file is not a database."
+    assert told == f"The database {shopping_list} cannot be used because its file is not a database."
     with shopping_list.open() as file:
         assert file.read() == "milk, flour and sugar\n" * 100
 
@@ -206,9 +206,9 @@ async def test_a_migration_that_was_cut_off_is_begun_again(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("sqlite+aiosqlite://", "the database must be a file: what is only in memory would be forgotten."),
-        ("sqlite:///a.db", "the database is a sqlite one, but it must be sqlite+aiosqlite."),
-        ("not a url", "the database's URL cannot be read."),
+        ("sqlite+aiosqlite://", "The database must be a file. What is only in memory would be forgotten."),
+        ("sqlite:///a.db", "The database must be sqlite+aiosqlite, not sqlite."),
+        ("not a url", "The database's URL cannot be read."),
     ],
 )
 async def test_another_kind_of_database_is_refused(url: str, sentence: str) -> None:
@@ -222,13 +222,13 @@ async def test_a_place_where_no_folder_can_be_is_refused(tmp_path: Path) -> None
     (tmp_path / "data").write_text("a file")
     path = tmp_path / "data/atelier.db"
 
-    assert await refusal(path) == f"the database {path} cannot be opened: File exists."
+    assert await refusal(path) == f"The database {path} cannot be opened (File exists)."
 
 
 async def test_a_folder_that_cannot_be_written_is_refused() -> None:
     with somewhere_public() as folder, nobody():
         path = folder / "atelier.db"
-        assert await refusal(path) == f"the database {path} cannot be opened: Permission denied."
+        assert await refusal(path) == f"The database {path} cannot be opened (Permission denied)."
 
 
 async def test_a_database_that_cannot_be_written_is_refused() -> None:
@@ -238,7 +238,7 @@ async def test_a_database_that_cannot_be_written_is_refused() -> None:
         path.with_name("atelier.db.lock").chmod(0o666)
         path.chmod(0o444)
         with nobody():
-            assert await refusal(path) == f"the database {path} cannot be used: it is read-only."
+            assert await refusal(path) == f"The database {path} cannot be used because it is read-only."
 
 
 @contextmanager
@@ -272,7 +272,7 @@ async def test_a_full_disk_is_one_sentence_and_is_forgotten_when_there_is_room(d
 
     for outcome in outcomes:
         assert isinstance(outcome, CannotStore)
-        assert str(outcome) == "nothing was stored: the database cannot be written, its disk is full."
+        assert str(outcome) == "Nothing was stored. The database cannot be written because its disk is full."
     async with database.reading() as session:
         assert list(await session.scalars(text("SELECT key FROM people"))) == ["ana"]
     await database.write(much)  # on a new connection, whose disk has room
@@ -293,7 +293,7 @@ async def test_a_disk_that_takes_no_more_at_the_commit_is_one_sentence_for_all(
 
     for outcome in outcomes:
         assert isinstance(outcome, CannotStore)
-        assert str(outcome).startswith("nothing was stored: the database cannot be written, its disk ")
+        assert str(outcome).startswith("Nothing was stored. The database cannot be written because its disk ")
     assert await studio.read(jobs.count_queued) == 1
     again = await studio.file()
     assert [job for job, _ in await studio.read(jobs.positions)] == [kept, again]
@@ -314,7 +314,7 @@ async def test_a_database_that_turns_read_only_is_one_sentence(database: Databas
     with pytest.raises(CannotStore) as error:
         await database.write(ana)
 
-    assert str(error.value) == "nothing was stored: the database cannot be written, it is read-only."
+    assert str(error.value) == "Nothing was stored. The database cannot be written because it is read-only."
 
 
 async def test_a_lock_that_another_program_keeps_is_one_sentence(database: Database, path: Path) -> None:
@@ -327,7 +327,7 @@ async def test_a_lock_that_another_program_keeps_is_one_sentence(database: Datab
 
     assert (
         str(error.value)
-        == "nothing was stored: the database cannot be written, another program keeps it locked."
+        == "Nothing was stored. The database cannot be written because another program keeps it locked."
     )
     assert await database.write(ana) == 1
 
@@ -337,7 +337,10 @@ async def test_a_database_that_another_program_keeps_locked_is_refused(path: Pat
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
 
-        assert await refusal(path) == f"the database {path} cannot be used: another program keeps it locked."
+        assert (
+            await refusal(path)
+            == f"The database {path} cannot be used because another program keeps it locked."
+        )
 
 
 async def test_a_short_lock_is_waited_for(database: Database, path: Path) -> None:

@@ -84,7 +84,7 @@ def test_no_words_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_tells_the_options_and_their_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["imagine", "--help"]) == FINE
     told = capsys.readouterr().out
-    assert "  --steps                 denoising steps (1 to 100; default 30)" in told
+    assert "  --steps                 Denoising steps (1 to 100, default 30)" in told
     assert "  --out                   PNG file to write" in told
 
 
@@ -102,12 +102,12 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
             "there is no command 'paint': imagine paints a picture and train teaches a LoRA.",
         ),
         (["queue"], "queue is for a chat: here imagine paints a picture and train teaches a LoRA."),
-        (["imagine"], "the prompt is missing: say what to paint."),
+        (["imagine"], "The prompt is missing (what to paint)."),
         (
             ["imagine", "fox", "--steps", "ten"],
             "--steps must be a whole number from 1 to 100, not 'ten'.",
         ),
-        (["imagine", "fox", "--seeds", "1"], "there is no option --seeds: did you mean --seed?"),
+        (["imagine", "fox", "--seeds", "1"], "There is no option --seeds. Did you mean --seed?"),
         (
             ["imagine", "fox", "--out", "no/heart.png"],
             "--out no/heart.png cannot be written: there is no folder no.",
@@ -124,7 +124,7 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
         ),
         (
             ["imagine", "fox", "--lora", "ink", "--config", "CONFIG"],
-            "there is no LoRA 'ink': no LoRA is there yet.",
+            "There is no LoRA 'ink'. No LoRA is here yet.",
         ),
         (
             ["imagine", "fox", "--size", "7x7", "--config", "CONFIG"],

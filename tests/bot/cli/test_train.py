@@ -173,7 +173,7 @@ def test_only_the_newest_state_is_kept_while_it_learns(
         (["maria", "nowhere"], "There is no folder nowhere."),
         (["maria", "adapters"], "It has no picture in it."),
         (["maria", "pictures", "--trigger", "star"], "the trigger 'star' is an ordinary word"),
-        (["maria", "pictures", "--preset", "stile"], "there is no preset 'stile': did you mean style?"),
+        (["maria", "pictures", "--preset", "stile"], "There is no preset 'stile'. Did you mean style?"),
         (["maria", "pictures", "--lr", "10"], "--lr must be from 0 to 1, not 10."),
         (
             ["maria", "pictures", "--samples", "a;b;c;d;e"],

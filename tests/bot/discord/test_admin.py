@@ -28,7 +28,7 @@ async def test_who_manages_the_server_blocks_somebody_and_nobody_else_sees_it(st
 
     await discord.until(lambda: "1 painting" in listed.text)
     await discord.until(lambda: "Ana is blocked here" in blocked.text)
-    await discord.until(lambda: "an admin has blocked you here" in refused.text)
+    await discord.until(lambda: "An admin has blocked you here" in refused.text)
     assert all(one.ephemeral for one in (listed, blocked, refused))
     assert channel.messages == [card]
 
@@ -46,7 +46,7 @@ async def test_stats_are_told_and_drawn_for_the_admin_alone(studio: Studio) -> N
 
     heard = await studio.discord.command(root, studio.channel, "admin stats")
 
-    await studio.discord.until(lambda: "by person:" in heard.text)
+    await studio.discord.until(lambda: "By person:" in heard.text)
     assert heard.ephemeral
     assert heard.message is not None and list(heard.message.files) == ["stats.png"]
 
@@ -57,7 +57,7 @@ async def test_those_who_have_a_role_have_its_limits(studio: Studio) -> None:
     studio.guild.join(root, admin=True)
     studio.guild.join(studio.ana)
     usual = await discord.command(root, channel, "admin limits", queued="0")
-    await discord.until(lambda: "jobs in line" in usual.text)
+    await discord.until(lambda: "Jobs in line" in usual.text)
     theirs = await discord.command(root, channel, "admin limits", role=f"<@&{artists.id}>", queued="5")
     await discord.until(lambda: "limits of the role" in theirs.text)
 

@@ -15,7 +15,7 @@ async def test_an_attached_lora_is_theirs_and_paints(studio: Studio) -> None:
     heard = await studio.discord.command(
         studio.ana, studio.channel, "lora import", name="fox", file=Attached("fox.safetensors", a_file())
     )
-    await studio.discord.until(lambda: "the LoRA fox is here" in heard.text)
+    await studio.discord.until(lambda: "The LoRA fox is ready" in heard.text)
     paints = await studio.discord.command(
         studio.ana, studio.channel, "imagine", prompt="a tree", lora="fox", steps=2
     )
@@ -69,4 +69,4 @@ async def test_loras_are_shown_as_cards_with_what_they_paint(studio: Studio) -> 
         (card,) = answer.followups[-1].embeds
         assert answer.ephemeral and answer.followups[-1].ephemeral
         assert (card["title"], card["thumbnail"]["url"].rpartition("/")[2][:10]) == ("fox", "lora-0.jpg")
-    assert {one["name"] for one in card["fields"]} == {"like it", "weight", "used", "likes", "for", "by"}
+    assert {one["name"] for one in card["fields"]} == {"match", "weight", "used", "likes", "for", "by"}

@@ -82,7 +82,7 @@ async def test_a_click_on_keep_is_a_favourite_and_another_one_takes_it_back(stud
     await studio.discord.until(lambda: "⭐" not in shown(card))
 
     assert heard.ephemeral
-    assert "among your favourites" in heard.text
+    assert "in your favourites" in heard.text
 
 
 async def test_send_brings_the_full_file_with_its_recipe_by_direct_message(studio: Studio) -> None:

@@ -331,4 +331,4 @@ async def test_a_wrong_flag_among_the_others_is_told_with_a_hint(studio: Studio)
     heard = await studio.discord.command(studio.ana, studio.channel, "train", name="maria", more="--bach 2")
 
     assert heard.ephemeral
-    assert "did you mean --batch?" in shown(heard.message).replace("\\", "")
+    assert "Did you mean --batch?" in shown(heard.message).replace("\\", "")

@@ -250,7 +250,7 @@ async def test_a_wrong_word_in_the_form_is_told(studio: Studio) -> None:
     )
 
     assert heard.ephemeral
-    assert "did you mean --trigger?" in shown(heard.message).replace("\\", "")
+    assert "Did you mean --trigger?" in shown(heard.message).replace("\\", "")
 
 
 async def test_the_pictures_of_ones_own_message_are_trained_on(studio: Studio) -> None:

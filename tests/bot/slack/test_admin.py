@@ -10,10 +10,10 @@ async def test_an_admin_of_the_workspace_blocks_somebody_and_nobody_else_sees_it
     blocked = await atelier.says(atelier.cem, "/admin", "people ana --block")
     then = await atelier.says(atelier.ana, "/imagine", "a red fox")
 
-    assert "/admin people is for admins: ask one of them." in refused.words
+    assert "/admin people is for admins. Ask one of them." in refused.words
     assert "1 painting" in listed.words
     assert "ana is blocked here" in blocked.words
-    assert "an admin has blocked you here" in then.words
+    assert "An admin has blocked you here" in then.words
     assert [one.ts for one in atelier.channel.messages] == [card.ts]
 
 
@@ -26,7 +26,7 @@ async def test_admin_alone_tells_what_there_is(atelier: Atelier) -> None:
 async def test_what_is_me_elsewhere_is_mine_here(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.ana, "/mine")
 
-    assert "ana, this is yours here:" in heard.words
+    assert "Your usage here, ana:" in heard.words
 
 
 async def test_stats_are_told_and_drawn_for_the_admin_alone(atelier: Atelier) -> None:
@@ -34,7 +34,7 @@ async def test_stats_are_told_and_drawn_for_the_admin_alone(atelier: Atelier) ->
 
     direct = await atelier.sent(atelier.cem, "stats.png")
     (words,) = heard.ephemerals
-    assert "by person:" in words.words
+    assert "By person:" in words.words
     assert "the picture comes to you by direct message" in words.words.lower()
     assert words.pictures == [] and len(direct.files) == 1
     assert atelier.channel.messages == []

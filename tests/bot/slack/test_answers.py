@@ -94,7 +94,7 @@ async def test_a_picture_that_cannot_be_sent_is_told(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.cem, "/admin", "stats")
 
     await atelier.slack.until(lambda: "It could not be sent to you" in heard.words)
-    assert "by person:" in heard.words
+    assert "By person:" in heard.words
 
 
 async def test_two_hundred_and_fifty_loras_come_in_pages(atelier: Atelier) -> None:
@@ -111,7 +111,7 @@ async def test_two_hundred_and_fifty_loras_come_in_pages(atelier: Atelier) -> No
     await atelier.sent(atelier.ana, "gallery.png")
     *pages, cards = heard.ephemerals
     assert len(pages) > 1
-    assert "250 LoRAs that you may use:" in pages[0].words
+    assert "250 LoRAs you may use:" in pages[0].words
     listed = [
         line
         for page in pages

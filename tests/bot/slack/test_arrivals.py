@@ -62,5 +62,5 @@ async def test_loras_are_shown_as_cards_with_what_they_paint(atelier: Atelier) -
     await atelier.sent(atelier.ana, "gallery.png")
     words, cards = heard.ephemerals
     assert "1 LoRA nearest to “wood”" in words.words
-    assert "likes 0 · for its owner alone · by " in cards.words
+    assert "likes 0 · for its owner only · by " in cards.words
     assert cards.pictures == []

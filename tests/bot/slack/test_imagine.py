@@ -162,7 +162,7 @@ async def test_editing_a_card_opens_its_recipe(atelier: Atelier) -> None:
 async def test_an_unknown_flag_suggests_the_near_one(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.ana, "/imagine", "a fox --step 20")
 
-    assert "did you mean --steps?" in heard.words
+    assert "Did you mean --steps?" in heard.words
     assert not atelier.channel.messages
 
 
@@ -288,6 +288,6 @@ async def test_my_pictures_are_hung_on_a_sheet_for_me_alone(atelier: Atelier) ->
 
     await atelier.sent(atelier.ana, "gallery.png")
     (words,) = heard.ephemerals
-    assert "what you painted here, the newest first" in words.words
+    assert "Your pictures here, newest first" in words.words
     assert words.pictures == []
     assert [one.ts for one in atelier.channel.messages] == [card.ts]

@@ -102,5 +102,5 @@ async def test_what_is_said_with_a_prefix_is_understood(atelier: Atelier) -> Non
     await atelier.says(atelier.ana, "/art-imagine", "a red fox --steps 2")
     heard = await atelier.says(atelier.ana, "/art-mine")
 
-    assert "ana, this is yours here:" in heard.words
+    assert "Your usage here, ana:" in heard.words
     await atelier.shows(lambda one: "Painted in" in one.words)

@@ -38,7 +38,7 @@ async def test_in_a_grid_a_space_is_a_workspace_of_the_enterprise(open_atelier: 
 
     assert await spaces(atelier) == [f"E0ACME/{atelier.team.id}", f"E0ACME/{other.id}"]
     heard = await atelier.slack.act(dora, own, "again:1", f"again:{job_of(card)}", forged=True)
-    await atelier.slack.until(lambda: f"there is no job {job_of(card)} here" in heard.words)
+    await atelier.slack.until(lambda: f"There is no job {job_of(card)} here" in heard.words)
     assert len(atelier.cards()) == 1
 
 

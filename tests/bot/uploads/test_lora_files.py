@@ -41,7 +41,7 @@ async def test_an_imported_lora_is_its_persons_alone_and_paints(open_chat: OpenC
     painted = await chat.says("ana", "/imagine a tree --lora fox")
 
     assert reply.ok, reply.text
-    assert "the LoRA fox is here, for you alone: rank 8, 722 modules, from PEFT names." in reply.text
+    assert "The LoRA fox is ready, for you only (rank 8, 722 modules, from PEFT names)." in reply.text
     assert [(one.name, one.phrase, one.preset, one.access) for one in reply.loras] == [
         ("fox", "ohwx woman", "imported", "me")
     ]
@@ -82,8 +82,8 @@ async def test_looking_at_loras_counts_towards_the_limits_once_it_went_well(open
 
     refused = await imports(chat, "ana", "hen", "a third")
     merged = await chat.says("ana", "/lora merge both fox hare")
-    assert not refused.ok and "0 s are left of the 200 s that you have a day" in refused.text
-    assert not merged.ok and "0 s are left of the 200 s that you have a day" in merged.text
+    assert not refused.ok and "You have 0 s of your 200 s a day left" in refused.text
+    assert not merged.ok and "You have 0 s of your 200 s a day left" in merged.text
     assert (await imports(chat, "eve", "hen")).ok
 
 
@@ -152,7 +152,7 @@ async def test_a_merge_says_what_it_lost_and_shows_itself_beside_the_mix(open_ch
     smaller = await chat.says("ana", "/lora merge small fox:0.7 owl:0.5 --rank 4")
     told = await chat.says("ana", "/lora small")
 
-    assert exact.text.startswith("both is fox:0.7 and owl:0.5 in one LoRA of rank 16")
+    assert exact.text.startswith("both merges fox:0.7 and owl:0.5 into one LoRA of rank 16")
     assert "It lacks nothing of what they change" in exact.text
     assert "It lacks 25.0% of what they change" in smaller.text
     assert [name for name, _ in exact.files] == ["both-beside-its-mix.png"]

@@ -11,7 +11,7 @@ from bot.config import AdminSettings
 from tests.bot.fake_chat import Seen
 from tests.bot.web.page_client import Place, Visitor, a_place
 
-UNSEEN = "a name has 1 to 32 characters that can be seen."
+UNSEEN = "A name must have 1 to 32 visible characters."
 AN_ADMINS = "This name looks like an admin's. Choose another one."
 
 
@@ -99,7 +99,7 @@ async def test_half_a_character_is_told_in_one_sentence(place: Place, words: str
 
     assert (reply["ok"], reply["text"]) == (
         False,
-        "there is a broken character in this: write it again without it.",
+        "There is a broken character in this. Write it again without it.",
     )
 
 
@@ -112,7 +112,7 @@ async def test_half_a_character_in_forms_and_buttons_is_told_too(place: Place) -
 
     for reply in (*filled, pressed):
         assert not reply["ok"]
-        assert reply["text"] == "there is a broken character in this: write it again without it."
+        assert reply["text"] == "There is a broken character in this. Write it again without it."
 
 
 async def test_half_a_character_in_a_chats_own_names_stops_nobody(place: Place) -> None:

@@ -73,7 +73,7 @@ async def test_a_picture_is_its_persons_alone_whoever_knows_its_hash(place: Plac
     typed = await bo.says(f"/mirror a fox --picture {sha256}")
 
     assert hers["files"][0]["name"] == "mirrored.png"
-    assert not typed["ok"] and typed["text"] == "the picture is not here any more: send it again."
+    assert not typed["ok"] and typed["text"] == "The picture is no longer here. Send it again."
     assert his["text"] == typed["text"]
 
 
@@ -82,4 +82,4 @@ async def test_a_word_that_is_no_file_is_refused(place: Place) -> None:
 
     reply = await visitor.says("/mirror a fox --picture fox.png")
 
-    assert reply["text"] == "the file cannot be read: send it with the form."
+    assert reply["text"] == "The file cannot be read. Send it with the form."

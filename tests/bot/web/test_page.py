@@ -152,7 +152,7 @@ async def test_answers_for_me_alone_are_quiet_and_can_be_put_away(comes: Comes) 
     await ana.says("/help")
     await expect(ana.notices).to_contain_text("Paint a picture from words.")
     await ana.says("/imagin a fox")
-    await expect(ana.notices.nth(1)).to_contain_text("did you mean /imagine?")
+    await expect(ana.notices.nth(1)).to_contain_text("Did you mean /imagine?")
     await expect(ana.words).to_have_value("/imagin a fox")
     await ana.page.get_by_role("button", name="Dismiss").first.click()
 

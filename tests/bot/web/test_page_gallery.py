@@ -28,10 +28,10 @@ AT_THE_END = """() => {
 async def test_cards_tell_votes_and_the_nearest_have_a_bar(place: Place, comes: Comes) -> None:
     visit = await comes()
     await brings(visit, "fox", a_file("fox"))
-    await expect(visit.notices.last).to_contain_text("the LoRA fox is here")
+    await expect(visit.notices.last).to_contain_text("The LoRA fox is ready")
     await visit.page.get_by_role("button", name="LoRAs").first.click()
     card = visit.page.get_by_role("region", name="LoRAs").get_by_role("article", name="fox")
-    for fact in ("weight 1", "likes 0", "for its owner alone"):
+    for fact in ("weight 1", "likes 0", "for its owner only"):
         await expect(card).to_contain_text(fact.replace(" ", "", 1))
 
     await visit.page.get_by_label("Search LoRAs").fill("wood")
@@ -65,7 +65,7 @@ async def test_an_admin_gets_the_statistics_drawn(place: Place) -> None:
 
     reply = await root.says("/admin stats")
 
-    assert "by person:" in reply["text"]
+    assert "By person:" in reply["text"]
     assert [image["name"] for image in reply["drawn"]] == ["stats.png"]
     assert reply["drawn"][0]["url"].startswith("data:image/png;base64,iVBOR")
 
@@ -77,7 +77,7 @@ async def test_my_pictures_come_on_a_sheet_that_stays_in_sight(comes: Comes) -> 
 
     await ana.says("/gallery")
 
-    await expect(ana.notices.last).to_contain_text("what you painted here, the newest first")
+    await expect(ana.notices.last).to_contain_text("Your pictures here, newest first")
     await expect(ana.page.locator("img.lora-sheet")).to_be_visible()
     await ana.page.wait_for_function(AT_THE_END)
     await expect(ana.page.get_by_role("button", name="Newest")).to_be_hidden()

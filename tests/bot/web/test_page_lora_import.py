@@ -23,7 +23,7 @@ async def brings(visit: Visit, name: str, content: bytes) -> None:
     form = visit.page.get_by_role("dialog", name="/lora import")
     await form.locator("input[type=file]").set_input_files([payload(f"{name}.safetensors", content)])
     await expect(form.get_by_text("Sent", exact=True)).to_be_visible()
-    await form.get_by_role("button", name="Bring it").click()
+    await form.get_by_role("button", name="Import").click()
 
 
 async def test_a_lora_is_brought_by_its_form_and_two_are_merged(place: Place, comes: Comes) -> None:
@@ -34,7 +34,9 @@ async def test_a_lora_is_brought_by_its_form_and_two_are_merged(place: Place, co
 
     await visit.says("/lora merge both fox:0.7 owl:0.5")
 
-    await expect(visit.notices.last).to_contain_text("both is fox:0.7 and owl:0.5 in one LoRA of rank 16")
+    await expect(visit.notices.last).to_contain_text(
+        "both merges fox:0.7 and owl:0.5 into one LoRA of rank 16"
+    )
     await expect(visit.notices.last.get_by_role("img", name="both-beside-its-mix.png")).to_be_visible()
     await visit.page.get_by_role("button", name="LoRAs").first.click()
     await visit.page.get_by_role("button", name="Details of both").click()

@@ -57,7 +57,7 @@ async def fills(visit: Visit, name: str) -> None:
     await form.get_by_label("subject").fill("gear")
     await form.get_by_label("steps").first.fill("10")
     await form.get_by_label("You may use these pictures").check()
-    await form.get_by_role("button", name="Look at the pictures").click()
+    await form.get_by_role("button", name="Check the pictures").click()
     await expect(form).to_be_hidden()
 
 
@@ -111,7 +111,7 @@ async def test_the_form_tells_what_a_preset_is_for_and_what_was_forgotten(comes:
     await expect(form.locator("#field-preset-help")).not_to_have_text(before or "")
     await form.locator("input[type=file]").set_input_files(files(1))
     await expect(form.get_by_text("1 picture", exact=True)).to_be_visible()
-    await form.get_by_role("button", name="Look at the pictures").click()
+    await form.get_by_role("button", name="Check the pictures").click()
 
     await expect(form.get_by_role("alert")).to_contain_text("you may use these pictures")
     await form.get_by_text("More", exact=True).click()
@@ -130,7 +130,7 @@ async def test_a_lora_is_taught_chosen_copied_and_found_again(comes: Comes) -> N
     await expect(form_of(ana).get_by_text("3 pictures", exact=True)).to_be_visible()
     await expect(form_of(ana).get_by_label("steps").first).to_have_value("10")
     (before,) = await ana.jobs()
-    await form_of(ana).get_by_role("button", name="Look at the pictures").click()
+    await form_of(ana).get_by_role("button", name="Check the pictures").click()
     await expect(ana.card(before)).to_have_count(0)
     await card.get_by_role("button", name="Start").click()
 

@@ -14,7 +14,7 @@ from tests.bot.quick_lora import a_file
 from tests.bot.uploads.coming import pieces
 from tests.bot.uploads.test_hostile_pictures import zipped
 
-BLOCKED = r"^an admin has blocked you here: ask one of them\.$"
+BLOCKED = r"^An admin has blocked you here\. Ask one of them about it\.$"
 
 
 def noise(seed: int, side: int = 400) -> bytes:
@@ -76,7 +76,7 @@ async def test_files_that_are_sent_count_against_the_megabytes(open_chat: OpenCh
     await keeps(chat, "/admin limits --megabytes 1")
 
     with pytest.raises(
-        InvalidRequest, match=r"^this has 1\.9 MB, you keep 0\.0 MB here, and 1 are allowed: "
+        InvalidRequest, match=r"^This has 1\.9 MB\. You have 0\.0 MB here\. At most 1 MB are allowed\. "
     ):
         await sends(chat, "ana", noise(0, 800))
     await sends(chat, "ana", noise(1))
@@ -85,8 +85,8 @@ async def test_files_that_are_sent_count_against_the_megabytes(open_chat: OpenCh
         await sends(chat, "ana", noise(3))
 
     assert str(refusal.value) == (
-        "this has 0.5 MB, you keep 1.0 MB here, and 1 are allowed: "
-        "delete some of your jobs or LoRAs first; what you sent and do not use goes after a day."
+        "This has 0.5 MB. You have 1.0 MB here. At most 1 MB are allowed. "
+        "Delete some of your jobs or LoRAs first. What you sent and do not use goes after a day."
     )
     assert (await sends(chat, "ben", noise(3))).pictures
     assert (await sends(chat, "ana", noise(3), space="elsewhere")).pictures
@@ -110,7 +110,9 @@ async def test_a_lora_that_is_sent_counts_against_the_megabytes(open_chat: OpenC
     await sends(chat, "ana", noise(1))
     large = a_file() + bytes(600_000)
 
-    with pytest.raises(InvalidRequest, match=r"^this has 0\.\d MB, you keep 0\.5 MB here, and 1 are allowed"):
+    with pytest.raises(
+        InvalidRequest, match=r"^This has 0\.\d MB\. You have 0\.5 MB here\. At most 1 MB are allowed\."
+    ):
         await sends_lora(chat, "ana", large)
 
 

@@ -179,7 +179,7 @@ async def test_who_is_blocked_sends_nothing_and_keeps_their_name(tmp_path: Path)
 
         assert (await ana.says("/admin people ben --block"))["ok"]
 
-        blocked = (422, "an admin has blocked you here: ask one of them.")
+        blocked = (422, "An admin has blocked you here. Ask one of them about it.")
         assert await ben.post("/uploads?channel=general", picture) == blocked
         assert await ben.post("/uploads", picture) == blocked
         assert await ben.post("/lora-files?channel=general", picture) == blocked

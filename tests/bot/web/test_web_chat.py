@@ -120,7 +120,7 @@ async def test_answers_come_in_the_order_of_the_questions_and_only_to_who_asked(
 
     assert [reply["ok"] for reply in replies] == [True, True, False]
     assert "/imagine" in replies[0]["text"]
-    assert replies[2]["text"].startswith("begin with a command")
+    assert replies[2]["text"].startswith("Start with a command")
 
 
 async def test_a_form_is_filled_in_and_painted(place: Place) -> None:
@@ -179,7 +179,7 @@ async def test_a_name_that_cannot_be_shown_is_refused(place: Place, name: str) -
 
     answer = await ana.ask(name=name)
 
-    assert answer["error"] == "a name has 1 to 32 characters that can be seen."
+    assert answer["error"] == "A name must have 1 to 32 visible characters."
 
 
 async def test_a_present_can_be_fetched_by_its_person_alone(place: Place) -> None:

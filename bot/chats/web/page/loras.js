@@ -10,7 +10,7 @@ import { drawCurve } from "./loss_curve.js";
 
 const ACCESS = { me: "Only me", space: "This channel", everybody: "Everybody" };
 const ACCESS_LABELS = { ...ACCESS, folder: "Everybody, from the operator's folder" };
-const LIKENESS = "like it"; // the fact that says how near a LoRA is to what was searched for
+const LIKENESS = "match"; // the fact that says how near a LoRA is to what was searched for
 
 /** The command that paints with it. */
 function commandFor(/** @type {Lora} */ { name, phrase, hint }) {

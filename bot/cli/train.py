@@ -17,8 +17,8 @@ from bot.engine_client.client import EngineClient
 from bot.engine_client.pending_jobs import Lost, Update
 from bot.images.encode import png
 from bot.images.samples import SampleRow, samples_sheet
-from bot.uploads.archive import taken_from
-from bot.uploads.image_check import Uploads
+from bot.uploads.archive import check_folder
+from bot.uploads.image_check import ReencoderPool
 from bot.uploads.lora_folder import SUFFIX, AdapterFolder
 from commands.context import Context
 from commands.presets import SMALL
@@ -143,12 +143,12 @@ async def _train(
 async def _pictures(folder: Path, files: Files, bar: Bar) -> tuple[Example, ...]:
     """The folder's pictures, made anew, in the store. Raises InvalidRequest when none can be read."""
     found = []
-    async with Uploads() as uploads:
-        async for one in taken_from(uploads, folder, files.folder):
-            if one.upload is None:
+    async with ReencoderPool() as pool:
+        async for one in check_folder(pool, folder, files.folder):
+            if one.image is None:
                 bar.say(f"{one.name} is left out: {one.reason}" if one.name else one.reason)
                 continue
-            sha256 = await files.put(one.upload.path)
+            sha256 = await files.put(one.image.path)
             found.append(Example(sha256=sha256, name=one.name, caption=one.caption))
     if not found:
         raise InvalidRequest(f"no picture in {folder} can be used.")

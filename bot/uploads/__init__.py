@@ -1,1 +1,1 @@
-"""Files that people send: checked, made anew, and stored."""
+"""Uploaded files: checked, re-encoded, and stored."""

@@ -1,4 +1,4 @@
-"""Whether somebody may send files to a space, and how many megabytes: what its keepers say."""
+"""Whether somebody may send files to a space, and how many megabytes."""
 
 from dataclasses import dataclass
 
@@ -11,39 +11,39 @@ from storage import limits, people, space_settings
 from storage.database import Database
 from storage.files import Files
 
-SENDING = "send files"  # which is no command, but what the blocked may not do either
+SENDING = "send files"  # no command, but blocked people may not do it either
 
 
 @dataclass
 class Allowance:
-    """How many megabytes somebody keeps, of how many at most; None is no limit."""
+    """How many megabytes somebody uses, of how many at most; None is no limit."""
 
     most: int | None = None
-    kept: float = 0.0
+    used: float = 0.0
 
     def check(self, size: int = 0) -> None:
         """Raise Refused when so many bytes more are too much."""
-        if text := too_large_text(self.most, self.kept, size / MEGABYTE):
+        if text := too_large_text(self.most, self.used, size / MEGABYTE):
             raise Refused(f"{text} {ROOM}", MEGABYTES)
 
     def fill(self, size: int) -> None:
-        """Keep so many bytes more. Raises Refused when they are too much."""
+        """Count so many bytes more. Raises Refused when they are too much."""
         self.check(size)
-        self.kept += size / MEGABYTE
+        self.used += size / MEGABYTE
 
 
 async def allowance_for(database: Database, store: Files, caller: Caller) -> Allowance:
-    """The room that this person has here. Raises Refused when they are blocked or have none; OSError."""
+    """The space that this person has left. Raises Refused when they are blocked or have none; OSError."""
     async with database.reading() as session:
         space = await people.find_space_id(session, caller.chat, caller.space)
         if space is None:
             return Allowance()
-        kept = await space_settings.effective_settings(session, space, caller.person, caller.roles)
-        check_not_blocked(kept, SENDING)
-        if kept.limits.megabytes is None:
+        settings = await space_settings.effective_settings(session, space, caller.person, caller.roles)
+        check_not_blocked(settings, SENDING)
+        if settings.limits.megabytes is None:
             return Allowance()
         me = await people.find_person(session, caller.chat, caller.person)
         theirs: set[Sha256] = set() if me is None else await limits.files(session, space, me.id)
-    room = Allowance(kept.limits.megabytes, await store.total_size(theirs) / MEGABYTE)
+    room = Allowance(settings.limits.megabytes, await store.total_size(theirs) / MEGABYTE)
     room.check()
     return room

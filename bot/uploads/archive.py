@@ -1,4 +1,4 @@
-"""Pictures that come many at once, in a zip or a folder, each with a caption beside it: a.png and a.txt."""
+"""Reads pictures and their captions from a zip or a folder."""
 
 import asyncio
 import mmap
@@ -14,8 +14,8 @@ from functools import partial
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from bot.uploads.file_bundle import BROKEN, File, Found, is_picture_name, sorted_out
-from bot.uploads.image_check import Upload, Uploads
+from bot.uploads.file_bundle import BROKEN, BundleEntry, File, is_picture_name, sort_files
+from bot.uploads.image_check import ReencodedImage, ReencoderPool
 from commands.syntax.form_files import printable_name
 from commands.syntax.parser import shorten
 from engine.messages import INCOMING, InvalidRequest
@@ -23,91 +23,93 @@ from engine.messages import INCOMING, InvalidRequest
 LARGEST_ZIP = 100 * 2**20  # bytes
 LARGEST_CONTENT = 256 * 2**20  # bytes of all its pictures, unpacked
 MOST_FILES = 200
-MOST_IN_FOLDER = 10_000  # files, in all its folders: somebody named the wrong one
-MOST_TIMES = 100  # what a picture may unpack to, in its packed size: none comes near
+MOST_IN_FOLDER = 10_000  # files in all its folders: more mean that it is the wrong one
+MOST_TIMES = 100  # a picture may unpack to so many times its packed size: none comes near
 SMALL = 2**20  # bytes that any picture may unpack to
-ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # what zips begin with: a file, or nothing at all
-ENTRY = re.compile(re.escape(b"PK\x01\x02"))  # what each line of a zip's list of files begins with
-CHANCE = 16  # times that these four bytes may stand in the pictures themselves
-PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other ways need up to gigabytes to unpack
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how zips start: with a file, or with nothing
+ENTRY = re.compile(re.escape(b"PK\x01\x02"))  # how each entry of a zip's list of files starts
+CHANCE = 16  # times that these four bytes may occur in the pictures themselves
+PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods may need gigabytes to unpack
 LOCKED = 0x1  # the flag of a file with a password
 TOO_MANY = f"The zip has more than {MOST_FILES} files in it. Send fewer pictures at once."
 TOO_MUCH = f"The zip unpacks to far too much. At most {LARGEST_CONTENT // 2**20} MB are allowed."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Taken:
-    """A picture made anew, with its caption; `upload` is None where it is refused, and `reason` says why.
+class CheckedPicture:
+    """A re-encoded picture with its caption; `image` is None where it is refused, and `reason` says why.
 
-    The picture's file is there until the next is asked for. Without a name it is a word on all of them.
+    The image's file is there until the next one is asked for. Without a name, `reason` is about all of them.
     """
 
     name: str
-    upload: Upload | None = None
+    image: ReencodedImage | None = None
     caption: str = ""
     reason: str = ""
 
 
-async def taken(uploads: Uploads, name: str, path: Path) -> AsyncIterator[Taken]:
-    """What is in this file, a picture or a zip of them, one picture at a time, each in a file beside it.
+async def check_file(pool: ReencoderPool, name: str, path: Path) -> AsyncIterator[CheckedPicture]:
+    """Check a picture or a zip of pictures; yields one picture at a time, each in a file beside it.
 
     Raises InvalidRequest with one sentence when nothing of it can be taken; OSError.
     """
     if not await asyncio.to_thread(_is_zip, path):
-        with _aside(path.parent) as made:
-            yield Taken(name=printable_name(name), upload=await uploads.check(path, made))
+        with _temporary_file(path.parent) as made:
+            yield CheckedPicture(name=printable_name(name), image=await pool.reencode(path, made))
         return
-    async for one in _each(uploads, unpacked(path), path.parent):
-        yield one
+    async for picture in _check_all(pool, read_zip(path), path.parent):
+        yield picture
 
 
-async def taken_from(uploads: Uploads, folder: Path, beside: Path) -> AsyncIterator[Taken]:
-    """The same for the pictures in a folder and its folders; `beside` is where they may lie meanwhile."""
-    async for one in _each(uploads, in_folder(folder), beside):
-        yield one
+async def check_folder(pool: ReencoderPool, folder: Path, beside: Path) -> AsyncIterator[CheckedPicture]:
+    """Check the pictures in a folder and its subfolders; they are re-encoded into `beside`."""
+    async for picture in _check_all(pool, read_folder(folder), beside):
+        yield picture
 
 
-async def _each(uploads: Uploads, found: Iterator[Found], folder: Path) -> AsyncIterator[Taken]:
-    with _aside(folder) as came, _aside(folder) as made:
-        while (one := await asyncio.to_thread(next, found, None)) is not None:
+async def _check_all(
+    pool: ReencoderPool, entries: Iterator[BundleEntry], folder: Path
+) -> AsyncIterator[CheckedPicture]:
+    with _temporary_file(folder) as came, _temporary_file(folder) as made:
+        while (entry := await asyncio.to_thread(next, entries, None)) is not None:
             try:
-                if one.picture is None:
-                    raise InvalidRequest(one.reason)
-                await asyncio.to_thread(_copy, one.picture, came)
-                upload = await uploads.check(came, made)
+                if entry.picture is None:
+                    raise InvalidRequest(entry.reason)
+                await asyncio.to_thread(_copy, entry.picture, came)
+                image = await pool.reencode(came, made)
             except InvalidRequest as refusal:
-                yield Taken(name=printable_name(one.name), reason=str(refusal))
+                yield CheckedPicture(name=printable_name(entry.name), reason=str(refusal))
             else:
-                yield Taken(name=printable_name(one.name), upload=upload, caption=one.caption)
+                yield CheckedPicture(name=printable_name(entry.name), image=image, caption=entry.caption)
 
 
-def unpacked(path: Path) -> Iterator[Found]:
-    """The pictures of a zip with their captions; nothing is unpacked but what is asked for.
+def read_zip(path: Path) -> Iterator[BundleEntry]:
+    """The pictures of a zip with their captions, unpacked only when they are asked for.
 
     Raises InvalidRequest with one sentence, before the first of them, when the whole zip is refused.
     """
     try:
-        if _entries(path) > MOST_FILES + CHANCE:  # before the list is read, which would fill the memory
+        if _count_entries(path) > MOST_FILES + CHANCE:  # before the list is read, which could fill the memory
             raise InvalidRequest(TOO_MANY)
         with zipfile.ZipFile(path) as archive:
-            yield from sorted_out(_zipped(archive))
+            yield from sort_files(_zip_files(archive))
     except InvalidRequest:
         raise
     except BROKEN as error:
         raise InvalidRequest("This is not a zip that can be read. Pack the pictures again.") from error
 
 
-def in_folder(folder: Path) -> Iterator[Found]:
-    """The pictures that lie in a folder and its folders, by name, with their captions.
+def read_folder(folder: Path) -> Iterator[BundleEntry]:
+    """The pictures in a folder and its subfolders, by name, with their captions.
 
     Raises InvalidRequest and OSError.
     """
     if not folder.is_dir():
         raise InvalidRequest(f"There is no folder {folder}.")
-    paths = sorted(islice(_lying(folder), MOST_IN_FOLDER + 1))
+    paths = sorted(islice(_list_files(folder), MOST_IN_FOLDER + 1))
     if len(paths) > MOST_IN_FOLDER:
         raise InvalidRequest(f"{folder} has more than {MOST_IN_FOLDER:,} files in it. Name a smaller one.")
-    yield from sorted_out(
+    yield from sort_files(
         [
             File(PurePosixPath(path.relative_to(folder)), path.stat().st_size, partial(path.open, "rb"))
             for path in paths
@@ -120,32 +122,32 @@ def _is_zip(path: Path) -> bool:
         return file.read(len(ZIP[0])).startswith(ZIP)
 
 
-def _entries(path: Path) -> int:
-    """How many files a zip seems to list; far too many are not counted to their end."""
+def _count_entries(path: Path) -> int:
+    """About how many files a zip lists; counting stops where there are far too many."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return sum(1 for _ in islice(ENTRY.finditer(content), MOST_FILES + CHANCE + 1))
 
 
-def _lying(folder: Path) -> Iterator[Path]:
-    """All files in there, but not in folders that are hidden, or linked to."""
+def _list_files(folder: Path) -> Iterator[Path]:
+    """All files in a folder and its subfolders, but those that are hidden or linked to."""
     for here, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (path for name in files if (path := Path(here, name)).is_file())
 
 
-def _zipped(archive: zipfile.ZipFile) -> list[File]:
-    """The files of a zip. Python unpacks no more of each than the zip's list says, so its sizes can be used.
+def _zip_files(archive: zipfile.ZipFile) -> list[File]:
+    """The files of a zip. Python unpacks no more of each than the zip's list says, so its sizes hold.
 
-    Raises InvalidRequest when any of them makes the zip one that nobody packs by accident.
+    Raises InvalidRequest when the zip is one that nobody packs by accident.
     """
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(entries) > MOST_FILES:
         raise InvalidRequest(TOO_MANY)
     pictures = [entry for entry in entries if is_picture_name(entry.filename)]
     for entry in entries:
-        _allow(entry)
+        _check_entry(entry)
     for entry in pictures:
-        _allow_picture(entry)
+        _check_picture(entry)
     if sum(entry.file_size for entry in pictures) > LARGEST_CONTENT:
         raise InvalidRequest(TOO_MUCH)
     return [
@@ -155,7 +157,7 @@ def _zipped(archive: zipfile.ZipFile) -> list[File]:
     ]
 
 
-def _allow(entry: zipfile.ZipInfo) -> None:
+def _check_entry(entry: zipfile.ZipInfo) -> None:
     path = _path(entry)
     if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", entry.filename):
         raise InvalidRequest(f"The zip has a file named {shorten(entry.filename)!r}, which leads out of it.")
@@ -163,7 +165,7 @@ def _allow(entry: zipfile.ZipInfo) -> None:
         raise InvalidRequest("The zip has a password. Pack the pictures without one.")
 
 
-def _allow_picture(entry: zipfile.ZipInfo) -> None:
+def _check_picture(entry: zipfile.ZipInfo) -> None:
     if entry.compress_type not in PLAIN:
         raise InvalidRequest("The zip is packed in an unusual way. Pack the pictures as a plain zip.")
     if entry.file_size > max(SMALL, MOST_TIMES * entry.compress_size):
@@ -175,7 +177,7 @@ def _path(entry: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def _copy(file: File, target: Path) -> None:
-    """Raise InvalidRequest when it cannot be read."""
+    """Copy the file's content. Raises InvalidRequest when it cannot be read."""
     try:
         with file.open() as source, target.open("wb") as copy:
             shutil.copyfileobj(source, copy)
@@ -184,7 +186,7 @@ def _copy(file: File, target: Path) -> None:
 
 
 @contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
-    """A place for a file that is needed for a moment."""
+def _temporary_file(folder: Path) -> Iterator[Path]:
+    """A temporary file in this folder."""
     with tempfile.NamedTemporaryFile(prefix=INCOMING, dir=folder) as file:
         yield Path(file.name)

@@ -1,4 +1,4 @@
-"""Many files at once, sorted out: pictures, by their content, the captions beside them, and others."""
+"""Sorts the files of a zip or a folder into pictures, captions and others."""
 
 import struct
 import zipfile
@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import IO, Protocol
 
-from bot.uploads.captions import ENDINGS, LARGEST, folded, names, read_caption
+from bot.uploads.captions import ENDINGS, LARGEST, caption_names, normalize, read_caption
 from bot.uploads.image_check import LARGEST_FILE
 from bot.uploads.picture_header import START, kind_of
 from commands.syntax.numbers import pluralize
 from engine.messages import EXAMPLES, InvalidRequest
 
-TAKEN = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp")  # what the pictures that are taken are called
-OTHER_PICTURES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".svg", ".psd")
+PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp")  # endings of pictures that can be read
+UNSUPPORTED_PICTURES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".svg", ".psd")
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz")
 NO_PICTURE = "It is not a PNG, JPEG or WebP."
 NESTED = "It is a zip inside the zip. Unpack it first."
 ALONE = "It is a text without a picture of the same name."
 SECOND = "Its picture has another caption, which is used."
-BROKEN = (  # all that reading a file of a folder, or of a zip that is broken, raises
+BROKEN = (  # all that reading a file from a folder or from a broken zip may raise
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -32,11 +32,11 @@ BROKEN = (  # all that reading a file of a folder, or of a zip that is broken, r
     ArithmeticError,
     RuntimeError,
 )
-NAMED = 20  # texts without a picture that are told by name
+NAMED = 20  # texts without a picture that are listed by name
 
 
-class Opening(Protocol):
-    """Opens a file for reading; what it raises is told where it is called."""
+class OpenFile(Protocol):
+    """Opens a file for reading. May raise any of BROKEN."""
 
     def __call__(self) -> IO[bytes]:
         """The file."""
@@ -48,11 +48,11 @@ class File:
 
     path: PurePosixPath
     size: int
-    open: Opening
+    open: OpenFile
 
     @property
     def is_hidden(self) -> bool:
-        """Such as what a Mac puts into every zip."""
+        """Whether it is hidden, such as what a Mac puts into every zip."""
         return any(part.startswith((".", "__MACOSX")) for part in self.path.parts)
 
     @property
@@ -61,16 +61,16 @@ class File:
 
     @property
     def is_picture(self) -> bool:
-        """Whether its content is a picture that is taken, whatever it is called."""
+        """Whether its content is a picture that can be read, whatever its name is."""
         with self.open() as file:
             return bool(kind_of(file.read(START)))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """A picture and its caption; `picture` is None where it is refused, and `reason` then says why.
+class BundleEntry:
+    """A picture and its caption; `picture` is None where it is refused, and `reason` says why.
 
-    Without a name it is a word on all of them.
+    Without a name, `reason` is about all of them.
     """
 
     name: str
@@ -80,81 +80,81 @@ class Found:
 
 
 def is_picture_name(name: str) -> bool:
-    """Whether people mean a picture by this name, of any kind."""
-    return PurePath(name).suffix.lower() in (*TAKEN, *OTHER_PICTURES)
+    """Whether this is the name of a picture of any kind."""
+    return PurePath(name).suffix.lower() in (*PICTURES, *UNSUPPORTED_PICTURES)
 
 
-def sorted_out(files: Sequence[File]) -> Generator[Found]:
-    """What is taken of these files, and what is not.
+def sort_files(files: Sequence[File]) -> Generator[BundleEntry]:
+    """Yield the pictures among these files, and what is refused or skipped.
 
     Raises InvalidRequest, before the first, when there is no picture, or too many.
     """
     shown = [file for file in files if not file.is_hidden]
     captions = Captions([file for file in shown if file.ending in ENDINGS])
     others = [file for file in shown if file.ending not in ENDINGS]
-    found = [one for file in others if (one := _found(file)) is not None]
-    pictures = sum(one.picture is not None for one in found)
-    if not found:
+    entries = [entry for file in others if (entry := _classify(file)) is not None]
+    pictures = sum(entry.picture is not None for entry in entries)
+    if not entries:
         raise InvalidRequest("It has no picture in it.")
     if pictures > EXAMPLES[1]:
         raise InvalidRequest(f"It has {pictures} pictures. At most {EXAMPLES[1]} are allowed.")
-    for one in found:
-        yield one if one.picture is None else _captioned(one.picture, captions)
-    yield from _told(captions, len(others) - len(found))
+    for entry in entries:
+        yield entry if entry.picture is None else _with_caption(entry.picture, captions)
+    yield from _unused_entries(captions, len(others) - len(entries))
 
 
 class Captions:
-    """The text files of a zip or a folder, found by the names of the pictures beside them."""
+    """The text files of a zip or a folder, by the names of the pictures that they belong to."""
 
     def __init__(self, files: Sequence[File]) -> None:
-        self._left = dict.fromkeys(files, ALONE)
+        self._unused = dict.fromkeys(files, ALONE)
         self._named: dict[str, list[File]] = {}
         for file in files:
-            self._named.setdefault(folded(file.path), []).append(file)
+            self._named.setdefault(normalize(file.path), []).append(file)
 
-    def of(self, picture: PurePosixPath) -> File | None:
-        """The picture's caption. Where names differ by case alone, the one in the picture's own case."""
-        beside = [file for name in names(picture) for file in self._near(name)]
+    def take(self, picture: PurePosixPath) -> File | None:
+        """Take the picture's caption. Where names differ by case alone, the one in the picture's own case."""
+        beside = [file for name in caption_names(picture) for file in self._near(name)]
         for file in beside[1:]:
-            if file in self._left:
-                self._left[file] = SECOND
+            if file in self._unused:
+                self._unused[file] = SECOND
         if not beside:
             return None
-        self._left.pop(beside[0], None)
+        self._unused.pop(beside[0], None)
         return beside[0]
 
     @property
-    def left(self) -> list[tuple[File, str]]:
-        """Those that no picture has, each with the reason."""
-        return list(self._left.items())
+    def unused(self) -> list[tuple[File, str]]:
+        """Those that no picture uses, each with the reason."""
+        return list(self._unused.items())
 
     def _near(self, name: PurePosixPath) -> list[File]:
-        return sorted(self._named.get(folded(name), ()), key=lambda file: file.path.stem != name.stem)
+        return sorted(self._named.get(normalize(name), ()), key=lambda file: file.path.stem != name.stem)
 
 
-def _found(file: File) -> Found | None:
-    """What this file is, if it is or should be a picture."""
+def _classify(file: File) -> BundleEntry | None:
+    """The entry of a file that is a picture or looks like one; None for any other."""
     name = file.path.name
     meant = is_picture_name(name)
     try:
         if file.is_picture:
-            return Found(name=name, picture=file)
+            return BundleEntry(name=name, picture=file)
     except BROKEN:
-        return Found(name=name, reason="It cannot be unpacked.") if meant else None
+        return BundleEntry(name=name, reason="It cannot be unpacked.") if meant else None
     if file.ending in ARCHIVES:
-        return Found(name=name, reason=NESTED)
-    return Found(name=name, reason=NO_PICTURE) if meant else None
+        return BundleEntry(name=name, reason=NESTED)
+    return BundleEntry(name=name, reason=NO_PICTURE) if meant else None
 
 
-def _captioned(file: File, captions: Captions) -> Found:
+def _with_caption(file: File, captions: Captions) -> BundleEntry:
     name = file.path.name
-    beside = captions.of(file.path)
+    beside = captions.take(file.path)
     try:
         if file.size > LARGEST_FILE:
             raise InvalidRequest(f"It is larger than {LARGEST_FILE // 2**20} MB.")
-        return Found(name=name, picture=file, caption="" if beside is None else _caption(beside))
+        return BundleEntry(name=name, picture=file, caption="" if beside is None else _caption(beside))
     except InvalidRequest as refusal:
-        return Found(name=name, reason=str(refusal))
+        return BundleEntry(name=name, reason=str(refusal))
 
 
 def _caption(file: File) -> str:
@@ -167,11 +167,11 @@ def _caption(file: File) -> str:
         raise InvalidRequest("Its caption cannot be unpacked.") from error
 
 
-def _told(captions: Captions, others: int) -> Generator[Found]:
-    """What nobody misses: texts that are no captions by name, the rest by number."""
-    for file, reason in captions.left[:NAMED]:
-        yield Found(name=file.path.name, reason=reason)
-    others += max(0, len(captions.left) - NAMED)
+def _unused_entries(captions: Captions, others: int) -> Generator[BundleEntry]:
+    """The unused texts by name, and how many other files were skipped."""
+    for file, reason in captions.unused[:NAMED]:
+        yield BundleEntry(name=file.path.name, reason=reason)
+    others += max(0, len(captions.unused) - NAMED)
     if others:
         were = "was" if others == 1 else "were"
-        yield Found(name="", reason=f"{pluralize(others, 'other file')} {were} skipped.")
+        yield BundleEntry(name="", reason=f"{pluralize(others, 'other file')} {were} skipped.")

@@ -1,4 +1,4 @@
-"""Pictures that people send, made anew by a few processes of their own, which can be killed."""
+"""Re-encodes uploaded pictures in a pool of processes that can be killed."""
 
 import asyncio
 import json
@@ -17,15 +17,18 @@ import structlog
 from engine.messages import InvalidRequest
 
 LARGEST_FILE = 20 * 2**20  # bytes
-AT_ONCE = 3  # processes: of one person never more than one is busy
-PATIENCE = (
-    90.0  # seconds for one picture, however busy the machine is; bot/uploads/reencoder.py counts its own
-)
-IDLE = 60.0  # seconds that a process waits for the next picture until it ends
+AT_ONCE = 3  # processes; one person keeps at most one of them busy
+PATIENCE = 90.0  # seconds for one picture, on the wall clock; bot/uploads/reencoder.py limits its own
+IDLE = 60.0  # seconds after which an unused process ends
 LONGEST_ANSWER = 2**18  # bytes
 HOME = Path(__file__).parents[2]  # the packages' folder
 PROGRAM = (sys.executable, "-m", "bot.uploads.reencoder")
-NEEDED = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH")  # of the environment: it has secrets, too
+NEEDED = (
+    "PATH",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "LD_LIBRARY_PATH",
+)  # environment variables: the others may be secrets
 UNREADABLE = "This is not a picture that can be read. Send a PNG, JPEG or WebP."
 SLOW = "The picture takes too long to read. Save it again and send that."
 
@@ -33,10 +36,10 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Upload:
-    """A picture made anew: nothing of the file that came is in it but the pixels of its first frame.
+class ReencodedImage:
+    """A re-encoded picture: all that it has of the uploaded file are the pixels of its first frame.
 
-    `recipe` is what it said of how it was made.
+    `recipe` is what the file said of how it was made.
     """
 
     path: Path
@@ -46,54 +49,54 @@ class Upload:
     recipe: str = ""
 
 
-class Uploads:
-    """Has pictures made anew. Its processes start when they are needed, and end after a while."""
+class ReencoderPool:
+    """Re-encodes pictures. Its processes start when they are needed, and end after a while."""
 
     def __init__(self, program: Sequence[str] = PROGRAM) -> None:
         self._program = program
         self._room = asyncio.Semaphore(AT_ONCE)
         self._idle: dict[Process, asyncio.TimerHandle] = {}
 
-    async def __aenter__(self) -> "Uploads":
+    async def __aenter__(self) -> "ReencoderPool":
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def close(self) -> None:
-        """End what waits for pictures; what is busy ends with whoever waits for it."""
+        """End the idle processes; busy ones end with whoever waits for them."""
         while self._idle:
             process, ending = self._idle.popitem()
             ending.cancel()
-            await _ended(process)
+            await _end_process(process)
 
-    async def check(self, source: Path, target: Path) -> Upload:
-        """The picture in this file, written to `target`. Raises InvalidRequest with one sentence; OSError."""
+    async def reencode(self, source: Path, target: Path) -> ReencodedImage:
+        """Re-encode the picture in this file into `target`. Raises InvalidRequest, OSError."""
         async with self._process() as process:
-            told = await _answer(process, {"source": str(source), "target": str(target)})
-        if "refused" in told:
-            raise InvalidRequest(str(told["refused"]))
-        return Upload(
+            answer = await _ask(process, {"source": str(source), "target": str(target)})
+        if "refused" in answer:
+            raise InvalidRequest(str(answer["refused"]))
+        return ReencodedImage(
             path=target,
-            kind=told["kind"],
-            width=told["width"],
-            height=told["height"],
-            recipe=told["recipe"],
+            kind=answer["kind"],
+            width=answer["width"],
+            height=answer["height"],
+            recipe=answer["recipe"],
         )
 
     @asynccontextmanager
     async def _process(self) -> AsyncIterator[Process]:
-        """One that nobody else asks meanwhile; it is ended when it does not come to its answer."""
+        """A process for one picture; it is killed when it gives no answer."""
         async with self._room:
-            process = self._waiting() or await self._started()
+            process = self._take_idle() or await self._start_process()
             try:
                 yield process
             except BaseException:
-                await _ended(process)
+                await _end_process(process)
                 raise
             self._idle[process] = asyncio.get_running_loop().call_later(IDLE, self._retire, process)
 
-    def _waiting(self) -> Process | None:
+    def _take_idle(self) -> Process | None:
         while self._idle:
             process, ending = self._idle.popitem()
             ending.cancel()
@@ -105,7 +108,7 @@ class Uploads:
         del self._idle[process]
         process.kill()
 
-    async def _started(self) -> Process:
+    async def _start_process(self) -> Process:
         return await asyncio.create_subprocess_exec(
             *self._program,
             stdin=PIPE,
@@ -118,8 +121,8 @@ class Uploads:
         )
 
 
-async def _answer(process: Process, asked: dict[str, str]) -> dict[str, Any]:
-    """What the process says to this. Raises InvalidRequest when it ends in place of answering."""
+async def _ask(process: Process, asked: dict[str, str]) -> dict[str, Any]:
+    """The process's answer to a request. Raises InvalidRequest when it ends instead of answering."""
     assert process.stdin is not None and process.stdout is not None
     try:
         async with asyncio.timeout(PATIENCE):
@@ -137,7 +140,7 @@ async def _answer(process: Process, asked: dict[str, str]) -> dict[str, Any]:
     raise InvalidRequest(SLOW if status == -signal.SIGPROF else UNREADABLE)
 
 
-async def _ended(process: Process) -> None:
+async def _end_process(process: Process) -> None:
     if process.returncode is None:
         process.kill()
     await process.wait()

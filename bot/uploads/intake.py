@@ -1,4 +1,4 @@
-"""Pictures that people send, taken in: made anew, kept in the store, and written down as theirs."""
+"""Takes in uploaded files: re-encodes pictures, stores files, and records whose they are."""
 
 import asyncio
 import time
@@ -14,10 +14,10 @@ from bot.chats.interface import Caller
 from bot.dispatch.refusal_count import count
 from bot.garbage_collection import GarbageCollector
 from bot.uploads.allowance import allowance_for
-from bot.uploads.archive import LARGEST_ZIP, ZIP, Taken, taken
-from bot.uploads.image_check import LARGEST_FILE, Upload, Uploads
+from bot.uploads.archive import LARGEST_ZIP, ZIP, CheckedPicture, check_file
+from bot.uploads.image_check import LARGEST_FILE, ReencodedImage, ReencoderPool
 from bot.uploads.lora_check import check_lora, check_whole
-from bot.uploads.spool import Check, aside
+from bot.uploads.spool import Check, spool_file
 from commands.permissions import Refused
 from commands.syntax.parser import shorten
 from engine.messages import InvalidRequest, Sha256
@@ -27,8 +27,8 @@ from storage.files import Files
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
-    """A picture in the store, which its person may train with from now on."""
+class StoredPicture:
+    """A picture in the store that its person may train with."""
 
     sha256: Sha256
     kind: str  # "png" or "jpeg"
@@ -36,98 +36,100 @@ class Kept:
     height: int
     name: str
     caption: str
-    recipe: str = ""  # as it stood in the file
+    recipe: str = ""  # as it was in the file
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent:
-    """What became of a file, a picture or a zip of some; `refused` has names with reasons.
+class IntakeResult:
+    """The pictures of an uploaded file, and what was refused: names with reasons.
 
-    A reason without a name is a word on all of them.
+    A reason without a name is about all of them.
     """
 
-    pictures: tuple[Kept, ...] = ()
+    pictures: tuple[StoredPicture, ...] = ()
     refused: tuple[tuple[str, str], ...] = ()
 
 
 class TooLarge(InvalidRequest):
-    """More than is ever taken: the rest is not read."""
+    """The file is larger than any may be: the rest is not read."""
 
 
 class Intake:
-    """Takes files from every chat in, of each person one picture at a time."""
+    """Takes in files from all chats, one file at a time of each person."""
 
     def __init__(self, database: Database, files: Files, garbage: GarbageCollector) -> None:
         self._database = database
         self._files = files
         self._garbage = garbage
-        self._uploads = Uploads()
+        self._pool = ReencoderPool()
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def close(self) -> None:
-        """End what waits for pictures to come."""
-        await self._uploads.close()
+        """End the idle processes that re-encode pictures."""
+        await self._pool.close()
 
-    async def take(self, caller: Caller, name: str, chunks: AsyncIterable[bytes]) -> Sent:
-        """Keep what this file has in it, as this person's; it is read as it comes, and to its end.
+    async def take(self, caller: Caller, name: str, chunks: AsyncIterable[bytes]) -> IntakeResult:
+        """Store the pictures in this file as this person's; it is read as it arrives.
 
-        Raises InvalidRequest with one sentence when nothing of it can be taken, TooLarge when there is too
-        much of it; OSError, CannotStore.
+        Raises InvalidRequest with one sentence when nothing of it can be used, TooLarge when it is too
+        large; OSError, CannotStore.
         """
-        async with self._received(caller, chunks, check_size) as path, self._garbage.pause():
-            kept, refused = await self._taken(caller, name, path)
-            await self._note(caller, [one.sha256 for one in kept])
-        return Sent(pictures=tuple(kept), refused=tuple(refused))
+        async with self._receive(caller, chunks, check_size) as path, self._garbage.pause():
+            stored, refused = await self._store_pictures(caller, name, path)
+            await self._record_owner(caller, [picture.sha256 for picture in stored])
+        return IntakeResult(pictures=tuple(stored), refused=tuple(refused))
 
-    async def _taken(self, caller: Caller, name: str, path: Path) -> tuple[list[Kept], list[tuple[str, str]]]:
-        """What is kept, and what is not. Raises Refused when there was no room for anything."""
-        kept: list[Kept] = []
+    async def _store_pictures(
+        self, caller: Caller, name: str, path: Path
+    ) -> tuple[list[StoredPicture], list[tuple[str, str]]]:
+        """Store the pictures; what was stored and what was not. Raises Refused without any room."""
+        stored: list[StoredPicture] = []
         refused: list[tuple[str, str]] = []
         room, full = await allowance_for(self._database, self._files, caller), None
-        async for one in taken(self._uploads, name, path):
-            if one.upload is None:
-                refused.append((one.name, one.reason))
+        async for picture in check_file(self._pool, name, path):
+            if picture.image is None:
+                refused.append((picture.name, picture.reason))
                 continue
             try:
-                room.fill(await asyncio.to_thread(_size, one.upload.path))
+                room.fill(await asyncio.to_thread(_size, picture.image.path))
             except Refused as refusal:
                 full = refusal
-                refused.append((one.name, str(refusal)))
+                refused.append((picture.name, str(refusal)))
             else:
-                kept.append(await self._kept(one, one.upload))
-        if full is not None and not kept:
+                stored.append(await self._store(picture, picture.image))
+        if full is not None and not stored:
             raise full
-        return kept, refused
+        return stored, refused
 
     @asynccontextmanager
-    async def _received(
+    async def _receive(
         self, caller: Caller, chunks: AsyncIterable[bytes], check: Check
     ) -> AsyncGenerator[Path]:
-        """The file, once this person may send it; of each person one at a time is looked at.
+        """The file, if this person may send it; one at a time of each person is worked on.
 
-        Who may not, or has no room, is counted.
+        A refusal is counted.
         """
         try:
             await allowance_for(self._database, self._files, caller)
-            async with aside(self._files.folder, chunks, check) as path, self._turn(caller):
+            async with spool_file(self._files.folder, chunks, check) as path, self._turn(caller):
                 yield path
         except Refused as refusal:
             await count(self._database, caller, refusal)
             raise
 
-    async def _kept(self, one: Taken, upload: Upload) -> Kept:
-        return Kept(
-            sha256=await self._files.put(upload.path),
-            kind=upload.kind,
-            width=upload.width,
-            height=upload.height,
-            name=one.name,
-            caption=one.caption,
-            recipe=upload.recipe,
+    async def _store(self, picture: CheckedPicture, image: ReencodedImage) -> StoredPicture:
+        return StoredPicture(
+            sha256=await self._files.put(image.path),
+            kind=image.kind,
+            width=image.width,
+            height=image.height,
+            name=picture.name,
+            caption=picture.caption,
+            recipe=image.recipe,
         )
 
     def _turn(self, caller: Caller) -> asyncio.Lock:
-        """What one person sends is looked at one by one, whatever others send."""
+        """The lock by which files of one person are worked on one by one."""
         who = caller.chat, caller.person
         turn = self._turns.get(who)
         if turn is None:
@@ -135,19 +137,19 @@ class Intake:
         return turn
 
     async def take_lora(self, caller: Caller, chunks: AsyncIterable[bytes]) -> Sha256:
-        """Keep this file, which may be a LoRA, as this person's; the engine says later whether it is one.
+        """Store this file, which may be a LoRA, as this person's; the engine checks later whether it is one.
 
-        Raises InvalidRequest with one sentence when it plainly is none; OSError, CannotStore.
+        Raises InvalidRequest with one sentence when it plainly is not; OSError, CannotStore.
         """
-        async with self._received(caller, chunks, check_lora) as path, self._garbage.pause():
+        async with self._receive(caller, chunks, check_lora) as path, self._garbage.pause():
             check_whole(path)
             (await allowance_for(self._database, self._files, caller)).fill(_size(path))
             sha256 = await self._files.put(path)
-            await self._note(caller, [sha256])
+            await self._record_owner(caller, [sha256])
         return sha256
 
-    async def _note(self, caller: Caller, hashes: Sequence[Sha256]) -> None:
-        """Write down whose files these are: nobody else may use them by their hashes."""
+    async def _record_owner(self, caller: Caller, hashes: Sequence[Sha256]) -> None:
+        """Record whose files these are: nobody else may use them by their hashes."""
 
         async def work(session: AsyncSession) -> None:
             space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
@@ -158,13 +160,13 @@ class Intake:
         await self._database.write(work)
 
 
-def left_out(refused: Sequence[tuple[str, str]]) -> list[str]:
-    """What was not taken, in a line each."""
+def refusal_lines(refused: Sequence[tuple[str, str]]) -> list[str]:
+    """What was refused, in a line each."""
     return [f"{shorten(name)}: {reason}" if name else reason for name, reason in refused]
 
 
 def check_size(size: int, start: bytes) -> None:
-    """Raise TooLarge when a file of so many bytes, which begins so, is more than is ever taken."""
+    """Raise TooLarge when a file of so many bytes, which starts so, is larger than any may be."""
     most, what = (LARGEST_ZIP, "zip") if start.startswith(ZIP) else (LARGEST_FILE, "picture")
     if size > most:
         raise TooLarge(f"The {what} is larger than {most // 2**20} MB. Send a smaller one.")

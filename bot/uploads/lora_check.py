@@ -1,4 +1,4 @@
-"""LoRA files on their way in: refused as soon as it shows that they are none."""
+"""Refuses files that are no LoRAs while they are being uploaded."""
 
 from pathlib import Path
 
@@ -9,13 +9,13 @@ LARGEST_LORA = 512 * 2**20  # bytes
 
 
 def check_lora(size: int, start: bytes) -> None:
-    """Raise InvalidRequest when a file of so many bytes so far, which begins so, cannot be a LoRA.
+    """Raise InvalidRequest when a file of so many bytes so far, which starts so, cannot be a LoRA.
 
-    The engine looks at all of it later; this spares the store what is plainly something else.
+    The engine checks all of it later; this keeps out of the store what is plainly something else.
     """
     if size > LARGEST_LORA:
         raise InvalidRequest(f"The file is larger than {LARGEST_LORA // 2**20} MB. Send a smaller one.")
-    if len(start) < START:  # the length of the header, and how it begins
+    if len(start) < START:  # the length of the header, and how it starts
         return
     if start[8:9] != b"{":
         pickled = start.startswith((b"PK", b"\x80"))  # a header may be so long, too
@@ -27,6 +27,6 @@ def check_lora(size: int, start: bytes) -> None:
 
 
 def check_whole(path: Path) -> None:
-    """Raise InvalidRequest when this file ends before it could tell what it is. Raises OSError."""
+    """Raise InvalidRequest when this file is too short to be anything. Raises OSError."""
     if path.stat().st_size < START:
         raise InvalidRequest("This is not a safetensors file. Send a LoRA that ends in .safetensors.")

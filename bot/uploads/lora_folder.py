@@ -1,6 +1,6 @@
-"""LoRAs that lie in the operator's folder, brought into the store when somebody asks for one.
+"""LoRA files in the operator's folder, copied into the store when somebody asks for one.
 
-Any file name will do: each is offered under a name made from its own, which people can say in a command and
+Any file name will do: each is offered under a name made from its own, which can be typed in a command and
 which stays the same while the file has that name.
 """
 
@@ -26,9 +26,9 @@ from storage.files import Files
 
 SUFFIX = ".safetensors"
 PICKLES = frozenset({".pt", ".pth", ".ckpt", ".bin", ".pkl"})
-# What trainers call every file of theirs: its folder has the name.
-EVERYBODYS = frozenset({"adapter_model", "pytorch_lora_weights", "lora", "model"})
-LONGEST, MARK = 32, 4  # characters of a name, and of what tells two apart
+# File names that training tools always use: the folder has the name then.
+COMMON_STEMS = frozenset({"adapter_model", "pytorch_lora_weights", "lora", "model"})
+LONGEST, MARK = 32, 4  # characters of a name, and of the hash that tells two apart
 PEFTS, PEFTS_CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 log = structlog.get_logger(__name__)
@@ -36,88 +36,88 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class AdapterFolder:
-    """A library of LoRAs: the engine, which only knows hashes, finds them among the files."""
+    """The library of the operator's LoRAs: their names, and their hashes in the store."""
 
     folder: Path
     files: Files
-    _looked: dict[Path, tuple[tuple[int, int], str]] = field(default_factory=dict, repr=False)
-    _told: set[tuple[str, str]] = field(default_factory=set, repr=False)
+    _checked: dict[Path, tuple[tuple[int, int], str]] = field(default_factory=dict, repr=False)
+    _logged: set[tuple[str, str]] = field(default_factory=set, repr=False)
 
     async def names(self) -> Collection[str]:
         """The names under which the folder's files can be used."""
         return sorted((await self.list_files()).offered)
 
     async def list_files(self) -> OperatorFiles:
-        """What lies in the folder: the file of each name, and what is passed over and why."""
-        found = await asyncio.to_thread(self._lying)
-        self._tell(found)
-        return found
+        """The files in the folder by the names that they are offered under, and which are skipped and why."""
+        files = await asyncio.to_thread(self._scan)
+        self._log_files(files)
+        return files
 
     async def find(self, name: str) -> Lora | None:
-        """The LoRA, once the store has its file. Raises InvalidRequest when that cannot be done."""
-        files = await asyncio.to_thread(self._lying)
+        """Copy a LoRA into the store. Raises InvalidRequest when it cannot be read."""
+        files = await asyncio.to_thread(self._scan)
         if name not in files.offered:
             return None
         path = self.folder / files.offered[name]
         try:
-            content = await asyncio.to_thread(with_config, path)
+            content = await asyncio.to_thread(content_with_config, path)
             return Lora(name=name, sha256=await self.files.put(path if content is None else content))
         except OSError as error:
             raise InvalidRequest(f"The LoRA {name} cannot be read: {error.strerror}.") from error
 
     async def usual_loras(self) -> Collection[Mention]:
-        """The folder's are used where somebody asks for them."""
+        """None: those of the folder are used only where somebody asks for them."""
         return ()
 
-    def _lying(self) -> OperatorFiles:
+    def _scan(self) -> OperatorFiles:
         offered, passed = [], {}
-        for path in walked(self.folder):
+        for path in walk_files(self.folder):
             file = path.relative_to(self.folder).as_posix()
-            if why := self._unfit(path):
+            if why := self._unfit_reason(path):
                 passed[file] = why
             elif path.suffix.lower() == SUFFIX:
                 offered.append(file)
-        return OperatorFiles(offered=named(offered), passed=passed)
+        return OperatorFiles(offered=assign_names(offered), passed=passed)
 
-    def _unfit(self, path: Path) -> str:
-        """Why the file cannot be used, as far as its beginning tells; one that did not change is known."""
+    def _unfit_reason(self, path: Path) -> str:
+        """Why the file cannot be used, as far as its start tells; remembered until the file changes."""
         if path.suffix.lower() in PICKLES:
             return "This is a pickle, which can run code"
         if path.suffix.lower() != SUFFIX:
             return ""
         try:
             state = path.stat()
-            known, why = self._looked.get(path, (None, ""))
-            if known != (state.st_mtime_ns, state.st_size):
-                why = unfit(path, state.st_size)
-                self._looked[path] = (state.st_mtime_ns, state.st_size), why
+            checked, why = self._checked.get(path, (None, ""))
+            if checked != (state.st_mtime_ns, state.st_size):
+                why = unfit_reason(path, state.st_size)
+                self._checked[path] = (state.st_mtime_ns, state.st_size), why
         except OSError as error:
             return f"It cannot be read: {error.strerror}"
         return why
 
-    def _tell(self, found: OperatorFiles) -> None:
-        """Write what people would wonder about into the log, once."""
-        made = {file: name for name, file in found.offered.items() if file != f"{name}{SUFFIX}"}
-        for file, name in made.items() - self._told:
+    def _log_files(self, files: OperatorFiles) -> None:
+        """Log files that are renamed or skipped, once each."""
+        made = {file: name for name, file in files.offered.items() if file != f"{name}{SUFFIX}"}
+        for file, name in made.items() - self._logged:
             log.info("LoRA file offered under another name", file=printable(file), name=name)
-        for file, why in found.passed.items() - self._told:
+        for file, why in files.passed.items() - self._logged:
             log.warning("LoRA file skipped", file=printable(file), reason=why)
-        self._told.update(made.items(), found.passed.items())
+        self._logged.update(made.items(), files.passed.items())
 
 
-def walked(folder: Path) -> Iterator[Path]:
-    """Its files and those of its subfolders, also of linked ones, without the hidden ones."""
+def walk_files(folder: Path) -> Iterator[Path]:
+    """The files in a folder and its subfolders, also linked ones, without the hidden ones."""
     seen: set[str] = set()
     for inside, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(inside)
-        folders[:] = sorted(one for one in folders if not one.startswith(".")) if real not in seen else []
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if real not in seen else []
         if real not in seen:
             yield from (Path(inside, file) for file in sorted(files) if not file.startswith("."))
         seen.add(real)
 
 
-def unfit(path: Path, size: int) -> str:
-    """Why this is not a LoRA, as its size and beginning tell, in one sentence; or nothing. Raises OSError."""
+def unfit_reason(path: Path, size: int) -> str:
+    """Why this is not a LoRA, as far as its size and start tell, or "". Raises OSError."""
     with path.open("rb") as file:
         start = file.read(START)
     try:
@@ -128,12 +128,12 @@ def unfit(path: Path, size: int) -> str:
     return ""
 
 
-def named(files: Sequence[str]) -> Mapping[str, str]:
+def assign_names(files: Sequence[str]) -> Mapping[str, str]:
     """The files by the names that they are offered under.
 
-    A file that is called so, in the folder itself, has its name; of others that would have the same, each
-    gets some letters of its path's hash behind it, as what is too long does, so that no name comes to mean
-    another file when more are put there.
+    A file in the folder itself whose name fits keeps it. Others that would get the same name, or too long a
+    one, get some digits of their path's hash behind it, so that no name means another file once more are
+    added.
     """
     wanted = {file: name_of(PurePosixPath(file)) for file in files}
     often = Counter(wanted.values())
@@ -148,9 +148,9 @@ def named(files: Sequence[str]) -> Mapping[str, str]:
 
 
 def name_of(file: PurePosixPath) -> str:
-    """The file's own name as far as it can be said in a command: "Ink Wash v2.0" is ink-wash-v2-0."""
+    """The file's name in a form that can be typed in a command: "Ink Wash v2.0" is ink-wash-v2-0."""
     stem = file.stem.casefold()
-    if stem in EVERYBODYS and file.parent.name:
+    if stem in COMMON_STEMS and file.parent.name:
         stem = file.parent.name.casefold()
     if ADAPTER_NAME.fullmatch(stem):
         return stem
@@ -158,10 +158,10 @@ def name_of(file: PurePosixPath) -> str:
     return re.sub(r"-+", "-", re.sub(r"[^a-z0-9_-]+", "-", letters)).strip("-_")
 
 
-def with_config(path: Path) -> bytes | None:
+def content_with_config(path: Path) -> bytes | None:
     """The file that PEFT saved with its configuration in the metadata, or None where there is none beside it.
 
-    PEFT writes alpha into a file of its own, and without it a LoRA counts for more or less than it should.
+    PEFT writes alpha into a file of its own. Without it a LoRA would have the wrong strength.
     Raises InvalidRequest, OSError.
     """
     config = path.with_name(PEFTS_CONFIG)
@@ -173,11 +173,11 @@ def with_config(path: Path) -> bytes | None:
         return None  # the engine says what is wrong with it
     try:
         header: dict[str, Any] = json.loads(content[8:end])
-        told = json.loads(config.read_bytes())
+        config_json = json.loads(config.read_bytes())
     except (ValueError, RecursionError):
         raise InvalidRequest(f"The {PEFTS_CONFIG} beside the LoRA cannot be read.") from None
     metadata = {**header.get("__metadata__", {})}
-    metadata.setdefault("lora_adapter_metadata", json.dumps(told, sort_keys=True))
+    metadata.setdefault("lora_adapter_metadata", json.dumps(config_json, sort_keys=True))
     text = json.dumps({**header, "__metadata__": metadata}, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + content[end:]

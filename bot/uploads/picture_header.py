@@ -1,9 +1,9 @@
-"""What a picture tells before anything of it is decoded: its kind, and of how many parts it is."""
+"""Reads the kind of a picture, and how many parts it has, before anything of it is decoded."""
 
 import re
 from typing import Literal
 
-MOST_SCANS = 100  # of a JPEG; what programs write has ten or so, and each is a walk over all pixels
+MOST_SCANS = 100  # of a JPEG; programs write about ten, and each takes a pass over all pixels
 MOST_PARTS = 20_000  # chunks of a PNG or WEBP, segments of a JPEG: 20 MB in pieces of a kilobyte
 START = 12  # bytes that tell the kind
 
@@ -13,11 +13,11 @@ START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN = 0xD8, 0xD9, 0xDA
 
 
 class PictureRefused(Exception):
-    """One sentence: why a picture is not taken."""
+    """Why a picture is refused, in one sentence."""
 
 
 def kind_of(start: bytes) -> str:
-    """The kind of a picture that begins with these bytes, at least START of them; "" for anything else."""
+    """The kind of a picture that starts with these bytes, at least START of them; "" for anything else."""
     if start.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
     if start.startswith(b"\xff\xd8\xff"):
@@ -26,7 +26,7 @@ def kind_of(start: bytes) -> str:
 
 
 def check_parts(content: bytes) -> None:
-    """Raise PictureRefused when the picture has so many parts that no program wrote it for people to see."""
+    """Raise PictureRefused when the picture has more parts than any program writes."""
     match kind_of(content[:START]):
         case "JPEG":
             _check_jpeg(content)

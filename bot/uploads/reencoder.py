@@ -1,4 +1,4 @@
-"""A program that makes strangers' pictures anew: what it decodes may be hostile, so it can always be killed.
+"""A program that re-encodes uploaded pictures; they may be hostile, so it can always be killed.
 
 It loads Pillow and little else. For each line of JSON with a `source` and a `target` it answers with one: the
 `kind`, `width` and `height` of what it wrote and the `recipe` that it carried, or why it is `refused`. It is
@@ -17,7 +17,7 @@ from PIL import Image
 
 from bot.uploads.picture_header import PictureRefused, check_parts
 from bot.uploads.png_text import HEAD, recipe_in
-from bot.uploads.srgb import in_srgb
+from bot.uploads.srgb import to_srgb
 
 MOST_PIXELS = 32_000_000
 LONGEST_SIDE = 8192  # pixels
@@ -25,7 +25,7 @@ SECONDS = 20.0  # of the processor, for one picture; the largest takes five
 MEMORY = 1200 * 2**20  # bytes of address space: Pillow, and a few copies of the largest picture
 LARGEST_MADE = 256 * 2**20  # bytes
 FORMATS = ("PNG", "JPEG", "WEBP")
-JPEGS = ("JPEG", "MPO")  # the second has more pictures behind the first, as phones write them
+JPEGS = ("JPEG", "MPO")  # phones write the second kind: more pictures behind the first
 ORIENTATION = 0x0112  # in EXIF
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,7 +43,7 @@ MUCH_MEMORY = "The picture takes too much memory to read. Save it again and send
 
 
 def main() -> None:
-    """Make anew what standard input names, until it ends."""
+    """Re-encode what standard input names, until it ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the bot's to answer
     warnings.simplefilter("ignore")
     warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -57,35 +57,35 @@ def main() -> None:
     for line in sys.stdin:
         asked = json.loads(line)
         signal.setitimer(signal.ITIMER_PROF, SECONDS)  # then SIGPROF ends this process, in whatever it is
-        answer = answered(Path(asked["source"]), Path(asked["target"]))
+        answer = reencode_or_refuse(Path(asked["source"]), Path(asked["target"]))
         signal.setitimer(signal.ITIMER_PROF, 0)
         sys.stdout.write(f"{json.dumps(answer)}\n")
         sys.stdout.flush()
 
 
-def answered(source: Path, target: Path) -> dict[str, Any]:
-    """What became of this file."""
+def reencode_or_refuse(source: Path, target: Path) -> dict[str, Any]:
+    """Re-encode this file, or say why it is refused."""
     try:
-        return remade(source, target)
+        return reencode(source, target)
     except PictureRefused as refusal:
         return {"refused": str(refusal)}
     except BOMBS:
         return {"refused": MANY_PIXELS}
     except MemoryError:
         return {"refused": MUCH_MEMORY}
-    except Exception:  # of what a stranger's picture makes Pillow raise there is no list
+    except Exception:  # a hostile picture may make Pillow raise anything
         return {"refused": UNREADABLE}
 
 
-def remade(source: Path, target: Path) -> dict[str, Any]:
-    """The first frame, upright, in sRGB, as PNG (or JPEG, if it came as one). Raises whatever Pillow does."""
+def reencode(source: Path, target: Path) -> dict[str, Any]:
+    """Write the first frame, upright, in sRGB, as PNG (or JPEG if it was one). Raises what Pillow raises."""
     content = source.read_bytes()
     check_parts(content)
     with Image.open(source, formats=FORMATS) as picture:
-        _allow(picture.width, picture.height)
+        _check_size(picture.width, picture.height)
         kind = "JPEG" if picture.format in JPEGS else "PNG"
-        made = in_srgb(_eight_bits(_upright(picture)))
-    made.info = {}  # no profile, no place, no thumbnail travels on
+        made = to_srgb(_eight_bits(_upright(picture)))
+    made.info = {}  # no profile, no location, no thumbnail
     if kind == "JPEG":
         made.save(target, kind, quality=95, subsampling=0)
     else:
@@ -98,7 +98,7 @@ def remade(source: Path, target: Path) -> dict[str, Any]:
     }
 
 
-def _allow(width: int, height: int) -> None:
+def _check_size(width: int, height: int) -> None:
     if max(width, height) > LONGEST_SIDE or width * height > MOST_PIXELS:
         raise PictureRefused(
             f"The picture has {width} x {height} pixels. "
@@ -107,22 +107,22 @@ def _allow(width: int, height: int) -> None:
 
 
 def _upright(picture: Image.Image) -> Image.Image:
-    """The first frame as its camera was held; EXIF that cannot be read says nothing."""
+    """The first frame, turned as EXIF says; EXIF that cannot be read is ignored."""
     picture.seek(0)
     picture.load()
     try:
         turn = picture.getexif().get(ORIENTATION)
-    except Exception:  # as in answered()
+    except Exception:  # as in reencode_or_refuse()
         return picture
     return picture.transpose(TURNS[turn]) if isinstance(turn, int) and turn in TURNS else picture
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
-    """Grey of 16 bits in 8: converting would cut off, not scale."""
+    """Grey of 16 bits in 8: Pillow's own conversion would clip, not scale."""
     if not picture.mode.startswith("I"):
         return picture
     grey = picture.point(lambda value: value * (1 / 256)).convert("L")
-    grey.info.pop("transparency", None)  # it counts in 16 bits
+    grey.info.pop("transparency", None)  # it is in 16 bits
     return grey
 
 

@@ -1,4 +1,4 @@
-"""Files on their way in: written aside as they come, so that none has to fit into the memory."""
+"""Writes uploads to temporary files as they arrive, so that none has to fit into the memory."""
 
 import asyncio
 import tempfile
@@ -8,15 +8,15 @@ from pathlib import Path
 
 from engine.messages import INCOMING
 
-START = 9  # bytes that tell what a file is
+START = 9  # bytes that tell the kind of a file
 
 Check = Callable[[int, bytes], None]
-"""Raises InvalidRequest when a file of so many bytes so far, which begins so, is not taken."""
+"""Raises InvalidRequest when a file of so many bytes so far, which starts so, is refused."""
 
 
 @asynccontextmanager
-async def aside(folder: Path, chunks: AsyncIterable[bytes], check: Check) -> AsyncGenerator[Path]:
-    """The file while it is looked at, on the disk of this folder, the store's: what is kept is copied there.
+async def spool_file(folder: Path, chunks: AsyncIterable[bytes], check: Check) -> AsyncGenerator[Path]:
+    """Write the chunks to a temporary file on the disk of this folder, the store's.
 
     Raises what `check` does as soon as it does, OSError when the disk is full.
     """

@@ -1,20 +1,24 @@
-"""Pictures whose numbers mean colours of another space, such as phones and cameras send: in sRGB."""
+"""Converts pictures with colour profiles, as phones and cameras write them, to sRGB."""
 
 import io
 
 from PIL import Image, ImageCms
 
-SRGB = ("sRGB", "sRGB built-in", "sRGB IEC61966-2.1")  # what such profiles call themselves
-MODES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}  # of pictures, by the colours that a profile is of
-PLAIN = {"1": "L", "LA": "L", "La": "L", "L": "L", "CMYK": "CMYK"}  # without what is clear; others are RGB
-DEVICES = ("mntr", "scnr", "prtr", "spac")  # the classes of profiles that tell what a picture's numbers mean
+SRGB = ("sRGB", "sRGB built-in", "sRGB IEC61966-2.1")  # names of profiles that mean sRGB
+MODES = {
+    "RGB": "RGB",
+    "GRAY": "L",
+    "CMYK": "CMYK",
+}  # the mode of a picture, by the colour space of its profile
+PLAIN = {"1": "L", "LA": "L", "La": "L", "L": "L", "CMYK": "CMYK"}  # modes without alpha; others are RGB
+DEVICES = ("mntr", "scnr", "prtr", "spac")  # the classes of profiles that describe a picture's colours
 CLEAR = ("RGBA", "LA", "PA", "La", "RGBa")
 
 
-def in_srgb(picture: Image.Image) -> Image.Image:
-    """The picture in RGB, or in RGBA if anything of it may be clear, by the profile that it brings, if any.
+def to_srgb(picture: Image.Image) -> Image.Image:
+    """The picture in RGB, or in RGBA if it may be transparent, converted by its profile if it has one.
 
-    A profile that is broken, or of other colours than the picture has, is ignored.
+    A profile that is broken, or for another mode than the picture's, is ignored.
     """
     profile = _profile(picture.info.get("icc_profile"))
     clear = picture.mode in CLEAR or "transparency" in picture.info
@@ -22,14 +26,14 @@ def in_srgb(picture: Image.Image) -> Image.Image:
         return picture.convert("RGBA" if clear else "RGB")
     alpha = picture.convert("RGBA").getchannel("A") if clear else None
     picture.info.pop("transparency", None)
-    shown = _transformed(picture.convert(PLAIN.get(picture.mode, "RGB")), profile)
+    shown = _transform(picture.convert(PLAIN.get(picture.mode, "RGB")), profile)
     if alpha is not None:
         shown.putalpha(alpha)
     return shown
 
 
 def _profile(content: object) -> ImageCms.ImageCmsProfile | None:
-    """The profile, unless it is broken, or says nothing but what holds anyway."""
+    """The profile, unless it is broken, or sRGB anyway."""
     if not isinstance(content, bytes) or not content:
         return None
     try:
@@ -37,19 +41,19 @@ def _profile(content: object) -> ImageCms.ImageCmsProfile | None:
         named = (profile.profile.profile_description or "").strip()
         usual = named in SRGB or profile.profile.device_class.strip() not in DEVICES
         return None if usual else profile
-    except Exception:  # of what a stranger's profile makes littleCMS and Pillow raise there is no list
+    except Exception:  # a hostile profile may make littleCMS and Pillow raise anything
         return None
 
 
-def _transformed(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
+def _transform(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
     try:
         wanted = MODES.get(profile.profile.xcolor_space.strip())
         if wanted == "RGB" and picture.mode == "L":
-            picture = picture.convert("RGB")  # grey, and marked as a colour picture's grey
+            picture = picture.convert("RGB")  # grey with an RGB profile
         if picture.mode == wanted:
             srgb = ImageCms.createProfile("sRGB")
             seen = ImageCms.profileToProfile(picture, profile, srgb, outputMode="RGB")
             return picture.convert("RGB") if seen is None else seen
-    except Exception:  # as above: the picture is as it was before profiles were heeded
+    except Exception:  # as above: the picture is used without its profile
         pass
     return picture.convert("RGB")

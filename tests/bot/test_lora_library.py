@@ -104,7 +104,7 @@ async def test_a_folder_is_not_read_for_what_needs_none_of_it(
 ) -> None:
     chat = await open_chat()
     put(chat, "ink.safetensors")
-    monkeypatch.setattr(type(chat.bot.library), "_lying", None)
+    monkeypatch.setattr(type(chat.bot.library), "_scan", None)
 
     replies = [await chat.says("ana", line) for line in ("/imagine a tree --steps 2", "/queue", "/me")]
 
@@ -118,7 +118,7 @@ async def test_loras_that_every_picture_has_need_no_folder(
     assert (await imports(chat, "ana", "fox")).ok
     await chat.says("ana", "/lora fox --share space")
     await chat.rules("/admin loras fox --usual 0.5")
-    monkeypatch.setattr(type(chat.bot.library), "_lying", None)
+    monkeypatch.setattr(type(chat.bot.library), "_scan", None)
 
     reply = await chat.says("bo", "/imagine a tree --steps 2")
 

@@ -13,7 +13,7 @@ from bot.chats.web.file_responses import FileResponses
 from bot.chats.web.memory_budget import Budget
 from bot.chats.web.websocket import CHAT
 from bot.http.bodies import read_chunks
-from bot.uploads.intake import Intake, Sent, TooLarge
+from bot.uploads.intake import Intake, IntakeResult, TooLarge
 from engine.messages import InvalidRequest, Sha256
 from storage import uploads
 from storage.database import CannotStore
@@ -117,7 +117,7 @@ class Uploads:
         return await self._responses.thumbnail(sha256)
 
 
-def _upload_json(sent: Sent) -> dict[str, list[dict[str, Any]]]:
+def _upload_json(sent: IntakeResult) -> dict[str, list[dict[str, Any]]]:
     return {
         "pictures": [asdict(picture) for picture in sent.pictures],
         "refused": [{"name": name, "reason": reason} for name, reason in sent.refused],

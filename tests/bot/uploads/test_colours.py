@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from bot.uploads.archive import taken
-from bot.uploads.image_check import Uploads
+from bot.uploads.archive import check_file
+from bot.uploads.image_check import ReencoderPool
 from tests.bot.uploads import icc
 
 RED = (220, 30, 30)
@@ -18,15 +18,15 @@ Seen = Callable[[Image.Image, str, bytes | None], Awaitable[Image.Image]]
 @pytest.fixture
 async def seen(tmp_path: Path) -> AsyncIterator[Seen]:
     """Somebody sends a picture with a profile; the picture that is kept of it."""
-    async with Uploads() as uploads:
+    async with ReencoderPool() as pool:
 
         async def send(picture: Image.Image, kind: str, profile: bytes | None) -> Image.Image:
             path = tmp_path / "came"
             how = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {"lossless": True}
             picture.save(path, kind, icc_profile=profile, **how)
-            async for one in taken(uploads, "a", path):
-                assert one.upload is not None, one.reason
-                kept = Image.open(io.BytesIO(one.upload.path.read_bytes()))
+            async for one in check_file(pool, "a", path):
+                assert one.image is not None, one.reason
+                kept = Image.open(io.BytesIO(one.image.path.read_bytes()))
                 assert "icc_profile" not in kept.info
                 return kept
             raise AssertionError("nothing came")

@@ -16,10 +16,10 @@ from PIL import Image
 
 from bot.chats.interface import Caller
 from bot.garbage_collection import GarbageCollector
-from bot.uploads.archive import Taken, taken
-from bot.uploads.image_check import Uploads
-from bot.uploads.intake import Intake, Sent
-from bot.uploads.reencoder import answered
+from bot.uploads.archive import CheckedPicture, check_file
+from bot.uploads.image_check import ReencoderPool
+from bot.uploads.intake import Intake, IntakeResult
+from bot.uploads.reencoder import reencode_or_refuse
 from engine.messages import InvalidRequest
 from storage.database import Database
 from storage.files import Files
@@ -40,7 +40,7 @@ async def intake(tmp_path: Path) -> AsyncIterator[Intake]:
     await database.close()
 
 
-async def sends(intake: Intake, who: str, content: bytes, name: str = "a.png") -> Sent:
+async def sends(intake: Intake, who: str, content: bytes, name: str = "a.png") -> IntakeResult:
     caller = Caller(chat="wall", space="1", space_name="one", channel="2", person=who, person_name=who)
     return await intake.take(caller, name, pieces(content))
 
@@ -85,9 +85,9 @@ async def test_a_picture_that_takes_too_long_or_too_much_memory_is_given_up(tmp_
     async def wait_until_given_up(limit: str, content: bytes) -> str:
         (tmp_path / "came").write_bytes(content)
         program = f"from bot.uploads import reencoder; reencoder.{limit}; reencoder.main()"
-        async with Uploads((sys.executable, "-c", program)) as uploads:
+        async with ReencoderPool((sys.executable, "-c", program)) as pool:
             with pytest.raises(InvalidRequest) as refusal:
-                await anext(taken(uploads, "a", tmp_path / "came"))
+                await anext(check_file(pool, "a", tmp_path / "came"))
         return str(refusal.value)
 
     slow = hostile.many_scans(90, LARGEST)
@@ -111,11 +111,11 @@ if not pathlib.Path({str(tmp_path / "died")!r}).exists():
     os.abort()
 reencoder.main()
 """
-    async with Uploads((sys.executable, "-c", dies_first)) as uploads:
+    async with ReencoderPool((sys.executable, "-c", dies_first)) as pool:
         with pytest.raises(InvalidRequest, match="This is not a picture that can be read"):
-            await anext(taken(uploads, "a", tmp_path / "came"))
+            await anext(check_file(pool, "a", tmp_path / "came"))
 
-        assert (await anext(taken(uploads, "a", tmp_path / "came"))).upload is not None
+        assert (await anext(check_file(pool, "a", tmp_path / "came"))).image is not None
 
 
 async def test_odd_exif_loses_neither_its_picture_nor_the_others(intake: Intake) -> None:
@@ -133,23 +133,23 @@ def test_whatever_a_file_is_made_of_it_is_a_picture_or_one_sentence(tmp_path: Pa
     for content in hostile.mutants(400, seed=18):
         (tmp_path / "came").write_bytes(content)
 
-        told = answered(tmp_path / "came", tmp_path / "made")
+        told = reencode_or_refuse(tmp_path / "came", tmp_path / "made")
 
         assert told.keys() in ({"refused"}, {"kind", "width", "height", "recipe"})
 
 
 async def test_whatever_a_zip_is_made_of_it_gives_pictures_or_one_sentence(tmp_path: Path) -> None:
     whole = zipped({"a.png": flat((8, 8)), "a.txt": b"words", "b.jpg": hostile.jpeg()})
-    got: list[Taken] = []
-    async with Uploads() as uploads:
+    got: list[CheckedPicture] = []
+    async with ReencoderPool() as pool:
         for content in hostile.changed([whole], 150, seed=19):
             (tmp_path / "came").write_bytes(b"PK\x03\x04" + content[4:])
             try:
-                got += [one async for one in taken(uploads, "a.zip", tmp_path / "came")]
+                got += [one async for one in check_file(pool, "a.zip", tmp_path / "came")]
             except InvalidRequest as refusal:
-                got.append(Taken(name="all", reason=str(refusal)))
+                got.append(CheckedPicture(name="all", reason=str(refusal)))
 
-    assert all(one.upload is not None or one.reason.endswith(".") for one in got)
+    assert all(one.image is not None or one.reason.endswith(".") for one in got)
     assert len({one.reason for one in got}) > 3
 
 

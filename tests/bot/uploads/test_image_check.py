@@ -13,8 +13,8 @@ from typing import Protocol
 import pytest
 from PIL import Image
 
-from bot.uploads.archive import MOST_IN_FOLDER, Taken, in_folder, taken, taken_from
-from bot.uploads.image_check import Uploads
+from bot.uploads.archive import MOST_IN_FOLDER, CheckedPicture, check_file, check_folder, read_folder
+from bot.uploads.image_check import ReencoderPool
 from commands.syntax.form_files import printable_name
 from engine.messages import InvalidRequest
 
@@ -54,23 +54,23 @@ def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes
 
 
 @pytest.fixture
-async def uploads() -> AsyncIterator[Uploads]:
-    async with Uploads() as uploads:
-        yield uploads
+async def pool() -> AsyncIterator[ReencoderPool]:
+    async with ReencoderPool() as pool:
+        yield pool
 
 
 class Send(Protocol):
     """Somebody sends a file; what is taken of it, by name."""
 
-    async def __call__(self, content: bytes, name: str = "pictures.zip") -> dict[str, Taken]: ...
+    async def __call__(self, content: bytes, name: str = "pictures.zip") -> dict[str, CheckedPicture]: ...
 
 
 @pytest.fixture
-def sent(uploads: Uploads, tmp_path: Path) -> Send:
-    async def send(content: bytes, name: str = "pictures.zip") -> dict[str, Taken]:
+def sent(pool: ReencoderPool, tmp_path: Path) -> Send:
+    async def send(content: bytes, name: str = "pictures.zip") -> dict[str, CheckedPicture]:
         path = tmp_path / "came"
         path.write_bytes(content)
-        return {one.name: one async for one in taken(uploads, name, path)}
+        return {one.name: one async for one in check_file(pool, name, path)}
 
     return send
 
@@ -93,7 +93,7 @@ async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictu
     assert got.pop("two.txt").reason == "It is a text without a picture of the same name."
     assert list(got) == ["one.png", "two.jpg", "three.webp"]
     assert [one.caption for one in got.values()] == ["a photo of ohwx woman, Zürich", "", ""]
-    kinds = [one.upload.kind for one in got.values() if one.upload is not None]
+    kinds = [one.image.kind for one in got.values() if one.image is not None]
     assert kinds == ["png", "jpeg", "png"]
     assert not any(one.reason for one in got.values())
 
@@ -131,7 +131,7 @@ async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken
         "bytes.png": "Its caption is not text in UTF-8, UTF-16 or Windows-1252.",
         "bell.png": "Its caption has the control character U+0007. Leave it out.",
     }
-    assert [name for name, one in got.items() if one.upload is not None] == ["good.png"]
+    assert [name for name, one in got.items() if one.image is not None] == ["good.png"]
 
 
 async def test_content_says_what_is_a_picture_and_others_are_counted(sent: Send) -> None:
@@ -187,7 +187,7 @@ async def test_captions_are_found_by_every_name_that_trainers_give_them(sent: Se
         )
     )
 
-    assert {name: one.caption for name, one in got.items() if one.upload is not None} == {
+    assert {name: one.caption for name, one in got.items() if one.image is not None} == {
         "a.png": "of its whole name",
         "IMG_1.JPG": "in small letters",
         "z\u00fcrich.png": "composed",
@@ -196,7 +196,7 @@ async def test_captions_are_found_by_every_name_that_trainers_give_them(sent: Se
         "c.png": "small",
         "d.png": "taken",
     }
-    assert {name: one.reason for name, one in got.items() if one.upload is None} == {
+    assert {name: one.reason for name, one in got.items() if one.image is None} == {
         "d.caption": "Its picture has another caption, which is used.",
         "readme.txt": "It is a text without a picture of the same name.",
     }
@@ -229,8 +229,8 @@ async def test_a_single_picture_is_taken_as_it_is(sent: Send) -> None:
     got = await sent(a_picture(size=(1, 1)), name="C:\\Users\\maria\\dot.png")
 
     assert [(one.name, one.caption, one.reason) for one in got.values()] == [("dot.png", "", "")]
-    upload = got["dot.png"].upload
-    assert upload is not None and (upload.width, upload.height) == (1, 1)
+    image = got["dot.png"].image
+    assert image is not None and (image.width, image.height) == (1, 1)
 
 
 @pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/a.png", "..\\a.png", "C:\\a.png"])
@@ -266,7 +266,7 @@ async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(sent: 
 
     got = await sent(honest.replace(told, lie))
 
-    assert got["a.png"].upload is None
+    assert got["a.png"].image is None
     assert got["a.png"].reason == "It cannot be unpacked."
 
 
@@ -318,7 +318,7 @@ async def test_a_locked_zip_is_refused(sent: Send) -> None:
         await sent(bytes(locked))
 
 
-async def test_a_folder_is_read_in_the_order_of_its_names(uploads: Uploads, tmp_path: Path) -> None:
+async def test_a_folder_is_read_in_the_order_of_its_names(pool: ReencoderPool, tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     (folder / "deeper").mkdir(parents=True)
     (folder / "b.jpg").write_bytes(a_picture("JPEG"))
@@ -326,18 +326,18 @@ async def test_a_folder_is_read_in_the_order_of_its_names(uploads: Uploads, tmp_
     (folder / "a.txt").write_text("a red field")
     (folder / "notes.md").write_text("not one of them")
 
-    got = [one async for one in taken_from(uploads, folder, tmp_path)]
+    got = [one async for one in check_folder(pool, folder, tmp_path)]
 
     assert [(one.name, one.caption, one.reason) for one in got] == [
         ("a.png", "a red field", ""),
         ("b.jpg", "", ""),
         ("", "", "1 other file was skipped."),
     ]
-    assert [one.upload.kind for one in got if one.upload is not None] == ["png", "jpeg"]
+    assert [one.image.kind for one in got if one.image is not None] == ["png", "jpeg"]
 
 
 async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
-    uploads: Uploads, sent: Send, tmp_path: Path
+    pool: ReencoderPool, sent: Send, tmp_path: Path
 ) -> None:
     files = {
         "img/10_ohwx woman/1.png": a_picture(),
@@ -352,7 +352,7 @@ async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).write_bytes(content)
 
-    in_a_folder = [one async for one in taken_from(uploads, tmp_path / "set", tmp_path)]
+    in_a_folder = [one async for one in check_folder(pool, tmp_path / "set", tmp_path)]
     in_a_zip = await sent(zipped(files))
 
     told = [(one.name, one.caption, one.reason) for one in in_a_folder]
@@ -370,14 +370,14 @@ async def test_a_folder_of_far_too_many_files_is_refused(tmp_path: Path) -> None
         (tmp_path / str(number)).touch()
 
     with pytest.raises(InvalidRequest, match=r"has more than 10,000 files in it\. Name a smaller one\.$"):
-        list(in_folder(tmp_path))
+        list(read_folder(tmp_path))
 
 
 def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequest, match=r"There is no folder .*nowhere\."):
-        list(in_folder(tmp_path / "nowhere"))
+        list(read_folder(tmp_path / "nowhere"))
     with pytest.raises(InvalidRequest, match="It has no picture in it"):
-        list(in_folder(tmp_path))
+        list(read_folder(tmp_path))
 
 
 def test_names_lose_their_folders_and_what_cannot_be_shown() -> None:

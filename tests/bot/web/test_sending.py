@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bot.uploads.intake import Sent
+from bot.uploads.intake import IntakeResult
 from engine.messages import InvalidRequest, Sha256
 from tests.bot.fake_chat import Chat, OpenChat, Seen, caller
 from tests.bot.quick_lora import a_file
@@ -25,7 +25,9 @@ def noise(seed: int, side: int = 400) -> bytes:
     return out.getvalue()
 
 
-async def sends(chat: Chat, who: str, content: bytes, space: str = "home", name: str = "a.png") -> Sent:
+async def sends(
+    chat: Chat, who: str, content: bytes, space: str = "home", name: str = "a.png"
+) -> IntakeResult:
     return await chat.bot.intake.take(caller(who, space), name, pieces(content))
 
 
@@ -124,4 +126,4 @@ async def test_files_sent_at_once_share_one_room(open_chat: OpenChat) -> None:
         *(sends(chat, "ana", noise(seed)) for seed in range(6)), return_exceptions=True
     )
 
-    assert sum(isinstance(result, Sent) for result in results) == 2
+    assert sum(isinstance(result, IntakeResult) for result in results) == 2

@@ -140,7 +140,7 @@ async def test_one_person_has_one_file_looked_at_at_a_time(open_chat: OpenChat) 
     replies = await asyncio.gather(*merges)
 
     assert sorted(reply.ok for reply in replies) == [False, True]
-    assert "still being looked at" in next(one.text for one in replies if not one.ok)
+    assert "still being worked on" in next(one.text for one in replies if not one.ok)
 
 
 async def test_a_merge_says_what_it_lost_and_shows_itself_beside_the_mix(open_chat: OpenChat) -> None:

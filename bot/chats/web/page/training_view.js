@@ -110,7 +110,7 @@ export class TrainingView {
 
   #checkpointRow(/** @type {Checkpoint} */ checkpoint) {
     const { step, validation, place, chosen, samples } = checkpoint;
-    const best = this.card.curve?.best === step ? ["Best checkpoint"] : [];
+    const best = this.card.curve?.best === step ? ["Best"] : [];
     const about = [...best, ...(validation === null ? [] : [`Validation ${lossText(validation)}`])].join(" · ");
     const action = this.card.buttons.find(({ id, picture }) => id.startsWith("choose:") && picture === place && place);
     const button = action ? this.page.makeButton(action) : null;

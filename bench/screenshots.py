@@ -197,7 +197,7 @@ async def see_it_paint(person: Person, page: Page) -> None:
     await person.paints("/imagine a purple triangle above a yellow moon on a green background --seed 4")
     reply = await person.does(say="/imagine a big red heart on a white background --steps 100 --count 2")
     painting = page.locator(f'.card[data-job="{reply["job"]}"]')
-    await expect(painting).to_contain_text(re.compile("step 1[2-9][0-9] of 200"), timeout=60_000)
+    await expect(painting).to_contain_text(re.compile("Step 1[2-9][0-9] of 200"), timeout=60_000)
     await page.screenshot(path=DOCS / "chat.png")
 
 

@@ -42,7 +42,7 @@ async def test_a_card_tells_its_progress_on_the_way(tmp_path: Path) -> None:
         assert card["state"] == "running"
         assert 0 < card["done"] < 1
         assert card["preview"].startswith("data:image/jpeg;base64,")
-        assert "step" in card["line"]
+        assert "Step" in card["line"]
 
 
 async def test_another_channel_is_told_that_there_is_something_new_and_no_more(place: Place) -> None:

@@ -34,7 +34,7 @@ class Attachments:
         bot sees it once. A restart forgets it."""
         self._held[caller.person, form] = tuple(files)
 
-    def held(self, caller: Caller, form: JobId | None) -> tuple[AttachedFile, ...]:
+    def find_held(self, caller: Caller, form: JobId | None) -> tuple[AttachedFile, ...]:
         """What is held for this form of theirs; nothing if it is another one."""
         return () if form is None else self._held.get((caller.person, form), ())
 

@@ -8,7 +8,7 @@ import discord
 
 from bot.cards.card import Button, Card
 from bot.cards.card_text import button_word
-from bot.chats.discord.interactions import Asking
+from bot.chats.discord.interactions import Interactions
 
 ROW, ROWS = 5, 5  # Discord's limits
 FORMS = ("edit",)  # actions that may answer with a form
@@ -24,7 +24,7 @@ class Hearing(Protocol):
     """The client of an interaction, as far as buttons know it."""
 
     @property
-    def asking(self) -> Asking:
+    def interactions(self) -> Interactions:
         """What carries out what is pressed."""
 
 
@@ -51,10 +51,10 @@ def register(client: discord.Client) -> None:
 async def press(interaction: discord.Interaction[Any], custom_id: str) -> None:
     """Carry out what a button stands for; whoever may not press it is told."""
     client: Hearing = interaction.client
-    asking, action = client.asking, custom_id.partition(":")[0]
-    await asking.ask(
+    interactions, action = client.interactions, custom_id.partition(":")[0]
+    await interactions.ask(
         interaction,
-        lambda caller, job: asking.dispatch.press(caller, custom_id, job=job),
+        lambda caller, job: interactions.dispatch.press(caller, custom_id, job=job),
         may_form=action in FORMS,
         makes_card=action in CARDS,
     )

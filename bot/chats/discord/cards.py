@@ -19,7 +19,7 @@ from bot.cards.card_text import (
     stars_line,
     status,
 )
-from bot.chats.discord.markup import escaped
+from bot.chats.discord.markup import escape
 
 PROMPT, STATUS, LINES, CODE, NOTE = 1200, 500, 1000, 500, 200  # characters: an embed's text has 4,096
 FOOTER, AUTHOR, TITLE = 700, 100, 250  # all embeds of a message together have 6,000
@@ -63,7 +63,7 @@ def embeds(card: Card, shown: Shown) -> list[discord.Embed]:
 def starter(card: Card) -> discord.Embed:
     """What stands above the thread of a training."""
     embed = discord.Embed(
-        title=escaped(card.title, TITLE),
+        title=escape(card.title, TITLE),
         description="How its LoRA is made, and what it paints, is in the thread.",
         colour=COLOURS["draft"],
     )
@@ -78,26 +78,26 @@ def shows(embed_footers: Sequence[str | None], card: Card) -> bool:
 
 
 def _description(card: Card, shown: Shown) -> str:
-    parts = [f"**{escaped(card.title, PROMPT)}**" if card.title else "", escaped(status(card), STATUS)]
+    parts = [f"**{escape(card.title, PROMPT)}**" if card.title else "", escape(status(card), STATUS)]
     if card.done is not None:
         parts.append(f"`{bar(card.done, 20)}` {card.done:.0%}")
     if card.kind == "train":
         parts += _training(card)
     small = (card.hint, bare_line(card), *shown.notes)
-    parts += [stars_line(card), *(f"-# {escaped(note, NOTE)}" for note in small if note)]
+    parts += [stars_line(card), *(f"-# {escape(note, NOTE)}" for note in small if note)]
     return "\n".join(part for part in parts if part)
 
 
 def _training(card: Card) -> list[str]:
-    told = notes(card)
-    if len(told) > NOTES:
-        told = [*told[:NOTES], f"… and {len(told) - NOTES} more"]
+    text = notes(card)
+    if len(text) > NOTES:
+        text = [*text[:NOTES], f"… and {len(text) - NOTES} more"]
     if card.state not in ("draft", "queued"):
-        told = []  # what the report said is settled by then
+        text = []  # what the report said is settled by then
     words = "" if card.curve is None else curve_words(card.curve)
-    lines = [*problems(card), *told, *([f"📉 {words}"] if words else []), *checkpoints(card)]
+    lines = [*problems(card), *text, *([f"📉 {words}"] if words else []), *checkpoints(card)]
     code = card.line_to_copy.replace("`", "'")
-    return [escaped("\n".join(lines), LINES), f"```\n{short(code, CODE)}\n```" if code else ""]
+    return [escape("\n".join(lines), LINES), f"```\n{short(code, CODE)}\n```" if code else ""]
 
 
 def _image(card: Card, title: str, name: str) -> discord.Embed:

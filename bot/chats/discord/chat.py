@@ -10,7 +10,7 @@ import structlog
 from bot.cards.card import Card
 from bot.chats.discord.attachments import Attachments
 from bot.chats.discord.client import Atelier
-from bot.chats.discord.interactions import CHAT, Asking
+from bot.chats.discord.interactions import CHAT, Interactions
 from bot.chats.discord.messages import Messages
 from bot.chats.discord.pending import Pending
 from bot.chats.interface import ChatUnavailable, ChatUnreached
@@ -59,10 +59,12 @@ class DiscordChat:
         self._token = token
         self._database = database
         self._pending = Pending()
-        self._asking = Asking(dispatch=dispatch, pending=self._pending, files=files, settings=settings)
+        self._interactions = Interactions(
+            dispatch=dispatch, pending=self._pending, files=files, settings=settings
+        )
         self._attachments = Attachments(intake)
         self._drawings = Drawings(files, database)
-        self.client = Atelier(self._asking, self._attachments)
+        self.client = Atelier(self._interactions, self._attachments)
         self._messages = Messages(self.client, self._drawings, self._pending, self._database)
         self._begun = self._logged_in = False
         self._absent = ""
@@ -131,7 +133,7 @@ class DiscordChat:
         """A client that was closed does not come back: another one asks Discord what it has of cards."""
         await self.client.close()
         self._pending.lose()
-        self.client = Atelier(self._asking, self._attachments)
+        self.client = Atelier(self._interactions, self._attachments)
         self._messages = Messages(self.client, self._drawings, self._pending, self._database)
 
     async def _live(self) -> None:
@@ -140,18 +142,18 @@ class DiscordChat:
             await reach(CHAT, self._begin)
         while True:
             if self._logged_in:
-                self._absent = await self._served()
+                self._absent = await self._serve()
                 self._logged_in = False
             log.error("Discord is not served", reason=self._absent)
             await asyncio.sleep(KNOCK)
             with suppress(ChatUnavailable):
                 await self._begin()
 
-    async def _served(self) -> str:
+    async def _serve(self) -> str:
         """Hear what happens until Discord hangs up for good; why it has."""
         beside = [asyncio.create_task(self.client.sync()), asyncio.create_task(self._look_around())]
         try:
-            return await self._connected()
+            return await self._stay_connected()
         finally:
             for task in beside:
                 task.cancel()
@@ -164,7 +166,7 @@ class DiscordChat:
             await self.client.forget_left()
             await asyncio.sleep(LOOK_AROUND)
 
-    async def _connected(self) -> str:
+    async def _stay_connected(self) -> str:
         """For as long as Discord lets us; discord.py resumes by itself. Why it does no more."""
         backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         while not self.client.is_closed():

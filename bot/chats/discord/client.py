@@ -12,9 +12,9 @@ from bot.chats.discord import buttons, context_menus, reactions
 from bot.chats.discord.attachments import Attachments, attached_file
 from bot.chats.discord.command_sync import sync
 from bot.chats.discord.definitions import PRIVATE, attachments_for, slash_commands, texts
-from bot.chats.discord.ephemeral import say, tried
+from bot.chats.discord.ephemeral import attempt, say
 from bot.chats.discord.file_dm import SENT
-from bot.chats.discord.interactions import CHAT, SORRY, Asking
+from bot.chats.discord.interactions import CHAT, SORRY, Interactions
 from bot.chats.discord.modal_submit import Submission, is_form, parse_modal
 from bot.chats.discord.pending import Interaction
 from bot.chats.discord.undocumented import silence_voice_warnings
@@ -43,13 +43,13 @@ class Tree(app_commands.CommandTree[discord.Client]):
             log.error("Unexpected error", what="discord command", exc_info=error)
             text = SORRY
         if interaction.type is not discord.InteractionType.autocomplete:
-            await tried(say(interaction, text))
+            await attempt(say(interaction, text))
 
 
 class Atelier(discord.AutoShardedClient):
     """Hears commands, forms, buttons and reactions, and no messages: it asks for no privileged intent."""
 
-    def __init__(self, asking: Asking, attachments: Attachments) -> None:
+    def __init__(self, interactions: Interactions, attachments: Attachments) -> None:
         silence_voice_warnings()
         super().__init__(
             intents=discord.Intents(guilds=True, guild_reactions=True, dm_reactions=True),
@@ -59,13 +59,13 @@ class Atelier(discord.AutoShardedClient):
             chunk_guilds_at_startup=False,
             guild_ready_timeout=GUILDS_COME,
         )
-        self.asking = asking
+        self.interactions = interactions
         self.attachments = attachments
         self.tree = Tree(self)
-        for command in slash_commands(self._heard):
+        for command in slash_commands(self._run_command):
             self.tree.add_command(command)
         buttons.register(self)
-        for entry in context_menus.Menus(asking, attachments).entries():
+        for entry in context_menus.Menus(interactions, attachments).entries():
             self.tree.add_command(entry)
 
     async def sync(self) -> None:
@@ -82,22 +82,22 @@ class Atelier(discord.AutoShardedClient):
         try:
             form = parse_modal(dict(interaction.data or {}))
         except InvalidRequest as error:
-            await tried(say(interaction, str(error)))
+            await attempt(say(interaction, str(error)))
         else:
             await self._submit(interaction, form)
 
     async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
         """A reaction under a card is a button."""
-        await reactions.handle_reaction(self, self.asking, payload, added=True)
+        await reactions.handle_reaction(self, self.interactions, payload, added=True)
 
     async def on_raw_reaction_remove(self, payload: discord.RawReactionActionEvent) -> None:
         """A star that is taken back is one less."""
-        await reactions.handle_reaction(self, self.asking, payload, added=False)
+        await reactions.handle_reaction(self, self.interactions, payload, added=False)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
         """The bot was removed: nothing of the guild stays. One that is only not available is not meant."""
         try:
-            await self.asking.dispatch.forget_space(CHAT, str(guild.id))
+            await self.interactions.dispatch.forget_space(CHAT, str(guild.id))
         except CannotStore as error:
             log.error("A guild that the bot has left could not be forgotten", reason=str(error))
 
@@ -106,18 +106,20 @@ class Atelier(discord.AutoShardedClient):
         if not self.is_ready():
             return
         try:
-            await self.asking.dispatch.forget_left(CHAT, {str(guild.id) for guild in self.guilds})
+            await self.interactions.dispatch.forget_left(CHAT, {str(guild.id) for guild in self.guilds})
         except CannotStore as error:
             log.error("Guilds that the bot has left could not be forgotten", reason=str(error))
         except Exception:
             log.exception("Guilds that the bot has left could not be looked for")
 
-    async def _heard(self, interaction: Interaction, command: AnyCommand, given: Mapping[str, Any]) -> None:
+    async def _run_command(
+        self, interaction: Interaction, command: AnyCommand, given: Mapping[str, Any]
+    ) -> None:
         """A slash command, with what was given."""
         try:
             values = texts(command, given)
         except InvalidRequest as error:
-            await tried(say(interaction, str(error)))
+            await attempt(say(interaction, str(error)))
             return
         files = {
             option.name: [attached_file(file) for file in attachments_for(command, option, given)]
@@ -138,10 +140,10 @@ class Atelier(discord.AutoShardedClient):
             reply = await self._carry_out(there, form, new_job_id(), [])
             if not isinstance(reply, CardReply):
                 return reply
-            self.asking.pending.note(reply.job, interaction)
+            self.interactions.pending.note(reply.job, interaction)
             return TextReply(text=f"{SENT}\n{reply.text}".strip())
 
-        await self.asking.ask(interaction, act, makes_card=False)
+        await self.interactions.ask(interaction, act, makes_card=False)
 
     async def _submit(self, interaction: Interaction, form: Submission, *, may_form: bool = False) -> None:
         """Files first, then what they are for; what was left out is told once there is a card.
@@ -149,7 +151,7 @@ class Atelier(discord.AutoShardedClient):
         A form that came back twice files once.
         """
         notes: list[str] = []
-        await self.asking.ask(
+        await self.interactions.ask(
             interaction,
             lambda caller, job: self._carry_out(caller, form, job, notes),
             may_form=may_form,
@@ -160,7 +162,7 @@ class Atelier(discord.AutoShardedClient):
 
     async def _carry_out(self, caller: Caller, form: Submission, job: JobId, notes: list[str]) -> Reply:
         command = form.command
-        held = self.attachments.held(caller, form.source)
+        held = self.attachments.find_held(caller, form.source)
         source = None if held else form.source
         earlier = await self._earlier(caller, command, source)
         files = dict(form.files)
@@ -176,12 +178,12 @@ class Atelier(discord.AutoShardedClient):
         notes += filter(None, [sent.note])
         hidden = [parameter.name for parameter in command.parameters if parameter.option.hidden]
         values = {**{name: earlier.get(name, "") for name in hidden}, **form.values, **sent.texts}
-        return await self.asking.dispatch.fill(caller, command.name, values, job=job, origin=source)
+        return await self.interactions.dispatch.fill(caller, command.name, values, job=job, origin=source)
 
     async def _earlier(self, caller: Caller, command: AnyCommand, source: JobId | None) -> Mapping[str, str]:
         """What no form brings back, of the job that it was opened from: its own person alone is told."""
         unseen = [option for option in command.parameters if option.is_file or option.option.hidden]
         if source is None or not unseen:
             return {}
-        reply = await self.asking.dispatch.press(caller, button_id("edit", source))
+        reply = await self.interactions.dispatch.press(caller, button_id("edit", source))
         return reply.form.values if isinstance(reply, FormReply) else {}

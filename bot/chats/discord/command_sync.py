@@ -29,24 +29,30 @@ async def sync(client: discord.Client, tree: app_commands.CommandTree[Any]) -> N
 
 def _same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:
     """Whether they say the same; what Discord adds by itself is no difference."""
-    known = {(one["name"], one.get("type", 1)): one for one in theirs}
-    if len(known) != len(ours):
+    registered = {(command["name"], command.get("type", 1)): command for command in theirs}
+    if len(registered) != len(ours):
         return False
-    return all(_told(one) == _told(known.get((one["name"], one["type"]), {}), like=one) for one in ours)
+    return all(
+        _significant(command)
+        == _significant(registered.get((command["name"], command["type"]), {}), like=command)
+        for command in ours
+    )
 
 
-def _told(value: Any, like: Any = None) -> Any:
+def _significant(value: Any, like: Any = None) -> Any:
     """What a definition says, without what is as usual: Discord leaves that out."""
     like = value if like is None else like
     if isinstance(value, dict) and isinstance(like, dict):
-        told = {key: _told(value.get(key), like[key]) for key in like if key not in IGNORED}
-        return {key: one for key, one in told.items() if one is not False and one not in (None, "", [], {})}
+        parts = {key: _significant(value.get(key), like[key]) for key in like if key not in IGNORED}
+        return {
+            key: part for key, part in parts.items() if part is not False and part not in (None, "", [], {})
+        }
     if isinstance(value, str) and isinstance(like, int):  # permissions, which are sent as a number
         return int(value) if value.isdecimal() else value
     if isinstance(value, list) and isinstance(like, list):
-        if all(isinstance(one, int) for one in (*value, *like)):
+        if all(isinstance(part, int) for part in (*value, *like)):
             return sorted(value)  # contexts are a set
-        if len(value) != len(like) or not all(isinstance(one, dict) for one in value):
+        if len(value) != len(like) or not all(isinstance(part, dict) for part in value):
             return value
-        return [_told(one, other) for one, other in zip(value, like, strict=True)]
+        return [_significant(part, other) for part, other in zip(value, like, strict=True)]
     return value

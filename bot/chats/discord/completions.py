@@ -33,20 +33,22 @@ def suggestions(parameter: Parameter) -> Suggest | None:
 
 
 async def _loras(interaction: Interaction, words: str) -> Suggested:
-    found = await _usable(interaction, words)
-    return [Choice(name=label[:LONGEST], value=value) for value, label in found if len(value) <= LONGEST]
+    suggestions = await _usable(interaction, words)
+    return [
+        Choice(name=label[:LONGEST], value=value) for value, label in suggestions if len(value) <= LONGEST
+    ]
 
 
 async def _names(interaction: Interaction, words: str) -> Suggested:
     """One LoRA, without a weight."""
-    found = await _usable(interaction, words)
-    return [Choice(name=label[:LONGEST], value=value.partition(":")[0]) for value, label in found]
+    suggestions = await _usable(interaction, words)
+    return [Choice(name=label[:LONGEST], value=value.partition(":")[0]) for value, label in suggestions]
 
 
 async def _usable(interaction: Interaction, words: str) -> list[tuple[str, str]]:
-    asking = interaction.client.asking  # type: ignore[attr-defined]
-    found = await asking.dispatch.loras(asking.caller_of(interaction), words, limit=MOST)
-    return [(one.value, one.label) for one in found]
+    interactions = interaction.client.interactions  # type: ignore[attr-defined]
+    suggestions = await interactions.dispatch.loras(interactions.caller_of(interaction), words, limit=MOST)
+    return [(suggestion.value, suggestion.label) for suggestion in suggestions]
 
 
 def _among(names: Iterable[str]) -> Suggest:

@@ -9,7 +9,7 @@ from discord import app_commands
 
 from bot.cards.card import Card
 from bot.chats.discord.attachments import Attachments, attached_file
-from bot.chats.discord.interactions import Asking
+from bot.chats.discord.interactions import Interactions
 from bot.chats.discord.modal_submit import HELD
 from bot.chats.interface import Caller, FormReply, RefusalReply, Reply, TextReply
 from bot.uploads.png_text import HEAD, recipe_in
@@ -33,7 +33,7 @@ NO_PICTURES = "This message has no files. Choose one that you posted with pictur
 class Menus:
     """What the entries do, through these two."""
 
-    asking: Asking
+    interactions: Interactions
     attachments: Attachments
 
     def entries(self) -> list[app_commands.ContextMenu]:
@@ -45,8 +45,8 @@ class Menus:
         ]
 
     def _entry(self, name: str, act: Act, *, may_form: bool = False) -> app_commands.ContextMenu:
-        async def chosen(interaction: discord.Interaction[Any], message: discord.Message) -> None:
-            await self.asking.ask(
+        async def choose(interaction: discord.Interaction[Any], message: discord.Message) -> None:
+            await self.interactions.ask(
                 interaction,
                 lambda caller, job: act(caller, message, job),
                 may_form=may_form,
@@ -55,7 +55,7 @@ class Menus:
 
         return app_commands.ContextMenu(
             name=name,
-            callback=chosen,
+            callback=choose,
             type=discord.AppCommandType.message,
             allowed_contexts=app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=True
@@ -70,7 +70,7 @@ class Menus:
             return RefusalReply(text=NOT_MINE)
         fields = [("prompt" if card.kind == "paint" else "LoRA", card.title), *card.recipe]
         if len(card.pictures) > 1:
-            fields.append(("seeds", ", ".join(str(one.seed) for one in card.pictures)))
+            fields.append(("seeds", ", ".join(str(picture.seed) for picture in card.pictures)))
         wide = max(len(name) for name, _ in fields)
         lines = [f"{name:<{wide}}  {value}" for name, value in fields]
         command = card.command or card.line_to_copy
@@ -80,12 +80,12 @@ class Menus:
         """The form of /imagine with this recipe; with a training, what paints with its LoRA."""
         card = await self._card(caller, message)
         if card is None:
-            recipe = await self._carried(message)
+            recipe = await self._recipe_text(message)
             if recipe:
-                return await self.asking.dispatch.read_recipe(caller, recipe)
+                return await self.interactions.dispatch.read_recipe(caller, recipe)
             return RefusalReply(text=NOT_LIKE)
         if card.kind == "paint":
-            return await self.asking.dispatch.press(caller, button_id("edit", card.job), job=job)
+            return await self.interactions.dispatch.press(caller, button_id("edit", card.job), job=job)
         if not card.line_to_copy:
             return RefusalReply(text=NO_RECIPE)
         return TextReply(text=card.line_to_copy)
@@ -96,17 +96,19 @@ class Menus:
             return RefusalReply(text=NOT_YOURS)
         if not message.attachments:
             return RefusalReply(text=NO_PICTURES)
-        self.attachments.hold(caller, job, [attached_file(one) for one in message.attachments])
+        self.attachments.hold(caller, job, [attached_file(attachment) for attachment in message.attachments])
         return FormReply(form=Form(command=train.name, values={HELD: job}))
 
-    async def _carried(self, message: discord.Message) -> str:
+    async def _recipe_text(self, message: discord.Message) -> str:
         """The recipe that the message is, or that its first picture carries; empty where there is none."""
         if read_recipe(message.content) is not None:
             return message.content
-        pictures = [one for one in message.attachments if one.filename.lower().endswith(".png")]
+        pictures = [
+            attachment for attachment in message.attachments if attachment.filename.lower().endswith(".png")
+        ]
         head = await self.attachments.head(attached_file(pictures[0]), HEAD) if pictures else b""
         return recipe_in(head)
 
     async def _card(self, caller: Caller, message: discord.Message) -> Card | None:
         """The card of the job that this message shows, if it is one of ours and the caller may see it."""
-        return await self.asking.dispatch.job_of(caller, f"{message.channel.id}-{message.id}")
+        return await self.interactions.dispatch.job_of(caller, f"{message.channel.id}-{message.id}")

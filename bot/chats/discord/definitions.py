@@ -128,13 +128,13 @@ def is_folded(parameter: Parameter) -> bool:
 
 def _group(name: str, hear: Hear) -> app_commands.Group:
     commands = [*([COMMANDS[name]] if name in COMMANDS else ()), *members(name)]
-    kept = all(command.admin for command in commands)
+    for_admins = all(command.admin for command in commands)
     group = app_commands.Group(
         name=name,
         description=_line(GROUPS[name]),
-        allowed_contexts=IN_GUILDS if kept else EVERYWHERE,
-        allowed_installs=BY_GUILDS if kept else BY_ALL,
-        default_permissions=KEEPERS if kept else None,
+        allowed_contexts=IN_GUILDS if for_admins else EVERYWHERE,
+        allowed_installs=BY_GUILDS if for_admins else BY_ALL,
+        default_permissions=KEEPERS if for_admins else None,
         auto_locale_strings=False,
     )
     for command in commands:

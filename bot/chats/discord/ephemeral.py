@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 
 async def say(interaction: Interaction, text: str, files: Sequence[discord.File] = ()) -> None:
     """Tell the person, and nobody else; a public word that it takes a while goes first."""
-    (first, *others), long = packed(text)
+    (first, *others), long = split_text(text)
     response, sent = interaction.response, [*files, *long]
     if not response.is_done():
         await response.send_message(first, ephemeral=True, files=sent)
@@ -35,7 +35,7 @@ async def say(interaction: Interaction, text: str, files: Sequence[discord.File]
         await interaction.followup.send(piece, ephemeral=True)
 
 
-async def tried(answer: Awaitable[object]) -> bool:
+async def attempt(answer: Awaitable[object]) -> bool:
     """Whether Discord took this answer; if not, that is nobody's fault: what was asked is done."""
     try:
         await answer
@@ -45,7 +45,7 @@ async def tried(answer: Awaitable[object]) -> bool:
     return True
 
 
-async def answered(interaction: Interaction, answer: Awaitable[object]) -> None:
+async def answer_or_explain(interaction: Interaction, answer: Awaitable[object]) -> None:
     """An answer; where Discord takes another one in its place, the person is told why it is not there."""
     try:
         await answer
@@ -53,15 +53,15 @@ async def answered(interaction: Interaction, answer: Awaitable[object]) -> None:
         log.warning("Discord took no answer", reason=repr(error))
         if isinstance(error, discord.HTTPException) and is_late(error):
             return
-        said = NOT_NOW
+        text = NOT_NOW
         if isinstance(error, discord.HTTPException) and is_final(error):
-            said = f"This cannot be shown. {reason(error)}"
-        await tried(say(interaction, said))
+            text = f"This cannot be shown. {reason(error)}"
+        await attempt(say(interaction, text))
 
 
 async def whisper(interaction: Interaction, text: str) -> None:
     """Tell the person, and nobody else, beside a card that has answered them."""
-    (first, *others), long = packed(text)
+    (first, *others), long = split_text(text)
     await interaction.followup.send(first, ephemeral=True, files=long)
     for piece in others:
         await interaction.followup.send(piece, ephemeral=True)
@@ -69,18 +69,18 @@ async def whisper(interaction: Interaction, text: str) -> None:
 
 async def write(to: discord.abc.Messageable, text: str) -> None:
     """Write it to them directly."""
-    (first, *others), long = packed(text)
+    (first, *others), long = split_text(text)
     await to.send(first, files=long)
     for piece in others:
         await to.send(piece)
 
 
-def packed(text: str) -> tuple[list[str], list[discord.File]]:
+def split_text(text: str) -> tuple[list[str], list[discord.File]]:
     """The pieces of a text; of one that has too many the beginning, and a file with all of it."""
-    told = list(pieces(text)) or [""]
-    if len(told) <= MOST:
-        return told, []
-    return [f"{told[0]}\n{IN_FILE}"], [discord.File(io.BytesIO(text.encode()), filename=FILE)]
+    parts = list(pieces(text)) or [""]
+    if len(parts) <= MOST:
+        return parts, []
+    return [f"{parts[0]}\n{IN_FILE}"], [discord.File(io.BytesIO(text.encode()), filename=FILE)]
 
 
 def pieces(text: str) -> Iterator[str]:

@@ -57,11 +57,11 @@ def is_final(error: discord.HTTPException) -> bool:
 
 def reason(error: discord.HTTPException) -> str:
     """Why Discord refuses something, as a sentence."""
-    said = " ".join(error.text.split())[:LONGEST].rstrip(".") or f"status {error.status}"
-    return REASONS.get(error.code, f"Discord refuses it ({said}).")
+    text = " ".join(error.text.split())[:LONGEST].rstrip(".") or f"status {error.status}"
+    return REASONS.get(error.code, f"Discord refuses it ({text}).")
 
 
-def refused(error: discord.HTTPException) -> CardRefused:
+def card_refusal(error: discord.HTTPException) -> CardRefused:
     """What a final refusal means for a card."""
     often = error.code == TOO_OFTEN_EDITED
     return CardRefused(reason(error), bare=not often, anew=often)

@@ -9,7 +9,7 @@ import discord
 import structlog
 
 from bot.chats.discord.ephemeral import say, write
-from bot.chats.discord.errors import is_final, is_shut, refused
+from bot.chats.discord.errors import card_refusal, is_final, is_shut
 from bot.chats.discord.pending import Interaction
 from bot.chats.discord.undocumented import FILE_LIMIT
 from bot.chats.interface import CardRefused
@@ -36,7 +36,7 @@ async def gift(files: Files, user: Giftable, text: str, named: Named) -> None:
     except discord.HTTPException as error:
         if not is_final(error) and not is_shut(error):
             raise
-        raise refused(error) from error
+        raise card_refusal(error) from error
 
 
 async def give(files: Files, interaction: Interaction, named: Named, text: str) -> None:

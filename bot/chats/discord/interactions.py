@@ -11,7 +11,7 @@ import structlog
 from cachetools import FIFOCache
 
 from bot.chats import router
-from bot.chats.discord.ephemeral import answered, say, tried, whisper
+from bot.chats.discord.ephemeral import answer_or_explain, attempt, say, whisper
 from bot.chats.discord.file_dm import give
 from bot.chats.discord.lora_embeds import show
 from bot.chats.discord.modals import modal_of
@@ -64,7 +64,7 @@ Act = Callable[[Caller, JobId], Awaitable[Reply]]
 log = structlog.get_logger(__name__)
 
 
-class Asking:
+class Interactions:
     """Between discord.py's interactions and the dispatcher."""
 
     def __init__(
@@ -111,7 +111,7 @@ class Asking:
             admin=admin,
             direct=direct,
             adult=adult,
-            roles=tuple(str(one.id) for one in user.roles) if isinstance(user, discord.Member) else (),
+            roles=tuple(str(role.id) for role in user.roles) if isinstance(user, discord.Member) else (),
         )
 
     async def ask(
@@ -133,7 +133,7 @@ class Asking:
             return
         no = refusal(interaction, self.settings, makes_card=makes_card)
         if no or (job is not None and self.pending.waits(job)):
-            await tried(say(interaction, no or TAKEN))
+            await attempt(say(interaction, no or TAKEN))
             return
         new = job or new_job_id()
         waiting = self.pending.expect(new, interaction)
@@ -148,7 +148,7 @@ class Asking:
         except Exception:
             log.exception("Unexpected error", what="discord", number=new)
             self.pending.forget(new)
-            await tried(say(interaction, SORRY))
+            await attempt(say(interaction, SORRY))
         finally:
             self._asking -= 1
 
@@ -195,7 +195,7 @@ class InteractionSink:
     async def defer(self) -> None:
         """Discord waits three seconds for an answer. A card that is being sent may yet fail: look again."""
         while self._left > 0 and not self._interaction.response.is_done():
-            await tried(self._waiting.defer(ephemeral=not self._public))
+            await attempt(self._waiting.defer(ephemeral=not self._public))
             await asyncio.sleep(LOOK)
 
     async def show_text(self, reply: TextReply) -> None:
@@ -240,9 +240,9 @@ class InteractionSink:
         text = "\n".join(filter(None, (reply.text, self._note() if self._note else "")))
         with suppress(TimeoutError):
             async with asyncio.timeout(CARD if text else max(self._left, 0.0)):
-                await self._waiting.answered.wait()
+                await self._waiting.has_answer.wait()
             if text:
-                await tried(whisper(self._interaction, text))
+                await attempt(whisper(self._interaction, text))
 
     @property
     def _left(self) -> float:
@@ -254,7 +254,7 @@ class InteractionSink:
         async with self._waiting.answering:
             self._waiting.taken = True
         self._pending.forget(self._job)
-        await answered(self._interaction, answer)
+        await answer_or_explain(self._interaction, answer)
 
     async def _acknowledge(self) -> None:
         if not self._interaction.response.is_done():

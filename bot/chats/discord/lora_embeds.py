@@ -8,7 +8,7 @@ import discord
 
 from bot.cards.card_text import short
 from bot.chats.discord.ephemeral import say
-from bot.chats.discord.markup import escaped
+from bot.chats.discord.markup import escape
 from bot.chats.discord.pending import Interaction
 from bot.chats.interface import LorasReply
 from bot.images.encode import thumbnail
@@ -42,26 +42,26 @@ def embeds(cards: Sequence[LoraCard], pictures: Collection[str]) -> list[discord
 
 async def _pictures(files: Files, cards: Sequence[LoraCard]) -> dict[str, bytes]:
     """The thumbnails as small files by name; one that cannot be read is left out."""
-    found = {}
+    pictures = {}
     for nth, card in enumerate(cards):
         if card.thumbnail is not None:
             try:
                 content = await files.get(card.thumbnail)
-                found[_name(nth)] = await asyncio.to_thread(thumbnail, content)
+                pictures[_name(nth)] = await asyncio.to_thread(thumbnail, content)
             except OSError:
                 continue
-    return found
+    return pictures
 
 
 def _embed(card: LoraCard, nth: int, pictures: Collection[str]) -> discord.Embed:
     code = card.line.replace("`", "'")
     embed = discord.Embed(
-        title=escaped(card.name, 100),
-        description=f"{escaped(card.phrase, 100)}\n```\n{short(code, 300)}\n```".strip(),
+        title=escape(card.name, 100),
+        description=f"{escape(card.phrase, 100)}\n```\n{short(code, 300)}\n```".strip(),
         colour=COLOUR,
     )
     for name, value in card.facts:
-        embed.add_field(name=name, value=escaped(value, 60), inline=True)
+        embed.add_field(name=name, value=escape(value, 60), inline=True)
     if _name(nth) in pictures:
         embed.set_thumbnail(url=f"attachment://{_name(nth)}")
     return embed

@@ -11,16 +11,16 @@ LINK, BRACKETS = "](", re.compile(r"[\\_*~|`\[\]]")
 LINES = re.compile(r"^([^\S\n]*)([-#>])", re.MULTILINE)  # lists, headings, small print, quotes
 
 
-def escaped(text: str, limit: int) -> str:
+def escape(text: str, limit: int) -> str:
     """What somebody wrote, as text of at most so many characters, the backslashes of its escapes included.
 
     No markup, no links with other words, no mentions.
     """
-    told = plain(short(text, limit)).replace("<", "\\<")
-    told = discord.utils.escape_mentions(told)
-    if len(told) <= limit:
-        return told
-    cut = told[: limit - 1]
+    text = plain(short(text, limit)).replace("<", "\\<")
+    text = discord.utils.escape_mentions(text)
+    if len(text) <= limit:
+        return text
+    cut = text[: limit - 1]
     if (len(cut) - len(cut.rstrip("\\"))) % 2:  # an escape is not cut in two
         cut = cut[:-1]
     return cut.rstrip() + "…"

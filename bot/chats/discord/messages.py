@@ -9,13 +9,13 @@ import structlog
 
 from bot.cards.card import Card
 from bot.chats.discord.cards import starter
-from bot.chats.discord.ephemeral import say, tried, whisper, write
-from bot.chats.discord.errors import ANSWERED, NO_DIRECT, is_final, is_late, is_shut, refused
+from bot.chats.discord.ephemeral import attempt, say, whisper, write
+from bot.chats.discord.errors import ANSWERED, NO_DIRECT, card_refusal, is_final, is_late, is_shut
 from bot.chats.discord.interactions import CHAT
-from bot.chats.discord.payload import Look, Looks, key_of
+from bot.chats.discord.payload import Payload, Payloads, key_of
 from bot.chats.discord.pending import Interaction, Pending
 from bot.chats.discord.posts import Place, Posts
-from bot.chats.discord.threads import opened
+from bot.chats.discord.threads import open_thread
 from bot.chats.interface import CardRefused
 from bot.images.card_images import Drawings
 from storage import jobs
@@ -41,7 +41,7 @@ class Messages:
         self._client = client
         self._database = database
         self._pending = pending
-        self._looks = Looks(drawings)
+        self._payloads = Payloads(drawings)
         self._posts = Posts(client)
         self._progress: dict[str, float] = {}  # when that of jobs with old messages was shown last
 
@@ -49,11 +49,11 @@ class Messages:
         """Make this message show the card, or post it; the message's key. Raises CardRefused."""
         await self._client.wait_until_ready()  # which channels there are is known by then
         try:
-            return await self._shown(channel, message, card)
+            return await self._show(channel, message, card)
         except discord.HTTPException as error:
             if not is_final(error):
                 raise
-            raise refused(error) from error
+            raise card_refusal(error) from error
 
     async def remove(self, channel: str, message: str) -> None:
         """Take the message away; what stands above its thread goes with it, and the thread if that is empty.
@@ -62,7 +62,7 @@ class Messages:
         """
         where, number = _split(message)
         self._pending.drop(message)
-        self._looks.forget(message)
+        self._payloads.forget(message)
         try:
             await self._posts.delete(where, number)
             if str(where) != channel:  # a thread is called like the message that it began with
@@ -72,7 +72,7 @@ class Messages:
         except discord.HTTPException as error:
             if not is_final(error):
                 raise
-            raise refused(error) from error
+            raise card_refusal(error) from error
 
     async def _has_cards(self, where: int) -> bool:
         """Whether others have cards there, or are about to: who changes a draft does so in its thread."""
@@ -82,53 +82,53 @@ class Messages:
     async def tell(self, channel: str, card: Card, text: str) -> None:
         """Tell the job's owner alone: where they asked while they can be answered there, else directly."""
         waits = await self._pending.take(card.job)
-        interaction = waits or self._pending.asked(card.job)
+        interaction = waits or self._pending.asking_interaction(card.job)
         if interaction is not None:
             begins = waits is not None or not interaction.response.is_done()
-            if await tried((say if begins else whisper)(interaction, text)):
-                self._pending.answered(interaction)
+            if await attempt((say if begins else whisper)(interaction, text)):
+                self._pending.note_answer(interaction)
                 return
         with suppress(discord.Forbidden, discord.NotFound):
             await write(await self._direct(card), text)
 
-    async def _shown(self, channel: str, message: str | None, card: Card) -> str:
+    async def _show(self, channel: str, message: str | None, card: Card) -> str:
         try:
             if message is None:
-                return self._done(card, await self._first(channel, card))
+                return self._finish(card, await self._first(channel, card))
             return await self._edit(message, card)
         except discord.HTTPException as error:
             if not is_shut(error):
                 raise
             if error.code == NO_DIRECT:
-                raise refused(error) from error
+                raise card_refusal(error) from error
             log.info("A channel is closed", job=card.job, channel=channel, reason=str(error))
-        return self._done(card, await self._privately(card))
+        return self._finish(card, await self._privately(card))
 
     async def _first(self, channel: str, card: Card) -> discord.Message:
         """The new card answers whoever waits for it, else it is posted."""
         interaction = await self._pending.take(card.job)
         if interaction is None:
-            return await self._posted(int(channel), card)
+            return await self._post_new(int(channel), card)
         try:
-            return await self._answered(interaction, int(channel), card)
+            return await self._answer_with_card(interaction, int(channel), card)
         except _TooLate:
-            return await self._posted(int(channel), card)
+            return await self._post_new(int(channel), card)
         except BaseException:
             self._pending.give_back(card.job, interaction)
             raise
 
-    async def _answered(self, interaction: Interaction, channel: int, card: Card) -> discord.Message:
+    async def _answer_with_card(self, interaction: Interaction, channel: int, card: Card) -> discord.Message:
         """Answer this interaction with the card, or with what stands above its thread. Raises _TooLate."""
         if self._in_thread(channel, card):
             above = await _answer(interaction, _above(card))
-            self._pending.answered(interaction)
+            self._pending.note_answer(interaction)
             return await self._below(above, card)
         answer = partial(_answer, interaction)
-        sent = await self._looks.send(card, None, interaction.filesize_limit, answer)
+        sent = await self._payloads.send(card, None, interaction.filesize_limit, answer)
         self._pending.remember(key_of(sent), interaction)
         return sent
 
-    async def _posted(self, channel: int, card: Card) -> discord.Message:
+    async def _post_new(self, channel: int, card: Card) -> discord.Message:
         """Post it to its channel with the bot's token."""
         place = self._posts.place(channel)
         if not self._in_thread(channel, card):
@@ -137,24 +137,24 @@ class Messages:
 
     async def _below(self, above: discord.Message, card: Card) -> discord.Message:
         """The card in a thread under this message, or in its place where there can be no thread."""
-        thread = await opened(above, card)
+        thread = await open_thread(above, card)
         if thread is not None:
             return await self._post(self._posts.place(thread), card)
         limit = self._posts.limit(above.channel.id)
-        return await self._looks.send(card, None, limit, lambda look: above.edit(**look.edited))
+        return await self._payloads.send(card, None, limit, lambda payload: above.edit(**payload.edited))
 
     async def _post(self, place: Place, card: Card) -> discord.Message:
         limit = self._posts.limit(place.id)
-        return await self._looks.send(card, None, limit, partial(self._posts.post, place, card))
+        return await self._payloads.send(card, None, limit, partial(self._posts.post, place, card))
 
     async def _edit(self, message: str, card: Card) -> str:
         """With the interaction's token as long as it lives, else with the bot's own."""
         if self._can_wait(message, card):
             return message
-        if not await self._edited_by_token(message, card):
+        if not await self._edit_by_token(message, card):
             where, number = _split(message)
             edit = partial(self._posts.edit, where, number)
-            await self._looks.send(card, message, self._posts.limit(where), edit)
+            await self._payloads.send(card, message, self._posts.limit(where), edit)
         return message
 
     def _can_wait(self, message: str, card: Card) -> bool:
@@ -169,17 +169,17 @@ class Messages:
         self._progress[message] = now
         return False
 
-    async def _edited_by_token(self, message: str, card: Card) -> bool:
+    async def _edit_by_token(self, message: str, card: Card) -> bool:
         """Whether the interaction that it answered could still edit it."""
         interaction = self._pending.interaction_for(message)
         if interaction is None:
             return False
 
-        async def edit(look: Look) -> discord.Message:
-            return await interaction.edit_original_response(**look.edited)
+        async def edit(payload: Payload) -> discord.Message:
+            return await interaction.edit_original_response(**payload.edited)
 
         try:
-            await self._looks.send(card, message, interaction.filesize_limit, edit)
+            await self._payloads.send(card, message, interaction.filesize_limit, edit)
         except discord.HTTPException as error:
             if not is_late(error):
                 raise
@@ -200,8 +200,8 @@ class Messages:
         """What the job's owner and the bot write to each other."""
         return await self._client.create_dm(discord.Object(int(card.person_key)))
 
-    def _done(self, card: Card, sent: discord.Message) -> str:
-        self._posts.done(card)
+    def _finish(self, card: Card, sent: discord.Message) -> str:
+        self._posts.count_post(card)
         return key_of(sent)
 
     def _in_thread(self, channel: int, card: Card) -> bool:
@@ -209,21 +209,21 @@ class Messages:
         return card.kind == "train" and isinstance(self._client.get_channel(channel), discord.TextChannel)
 
 
-async def _answer(interaction: Interaction, look: Look) -> discord.Message:
+async def _answer(interaction: Interaction, payload: Payload) -> discord.Message:
     """The first answer, or what it becomes if Discord has one already. Raises _TooLate."""
     try:
-        sent = None if interaction.response.is_done() else await _responded(interaction, look)
-        return sent or await interaction.edit_original_response(**look.edited)
+        sent = None if interaction.response.is_done() else await _respond(interaction, payload)
+        return sent or await interaction.edit_original_response(**payload.edited)
     except discord.HTTPException as error:
         if is_late(error):
             raise _TooLate from error
         raise
 
 
-async def _responded(interaction: Interaction, look: Look) -> discord.Message | None:
+async def _respond(interaction: Interaction, payload: Payload) -> discord.Message | None:
     """The first answer; None when Discord has had one, maybe this very one before a connection was cut."""
     try:
-        response = await interaction.response.send_message(**look.posted)
+        response = await interaction.response.send_message(**payload.posted)
     except discord.HTTPException as error:
         if error.code != ANSWERED:
             raise
@@ -233,11 +233,11 @@ async def _responded(interaction: Interaction, look: Look) -> discord.Message | 
     return await interaction.original_response()
 
 
-def _above(card: Card) -> Look:
+def _above(card: Card) -> Payload:
     """What stands above a training's thread."""
     view = discord.ui.View(timeout=None)
     view.stop()
-    return Look(embeds=[starter(card)], view=view)
+    return Payload(embeds=[starter(card)], view=view)
 
 
 def _split(message: str) -> tuple[int, int]:

@@ -73,15 +73,21 @@ def parse_modal(data: Mapping[str, Any]) -> Submission:
 
 def own_rows(command: AnyCommand) -> tuple[Parameter, ...]:
     """The parameters that have a row of their own: what a form has to have, and what is wanted most."""
-    wanted = [one for one in command.parameters if one.required or one.option.needed or one.option.main]
-    first = sorted(wanted, key=lambda one: (not one.required, not one.option.needed))[: ROWS - 1]
-    return tuple(parameter for parameter in command.parameters if parameter in first)
+    wanted = [
+        parameter
+        for parameter in command.parameters
+        if parameter.required or parameter.option.needed or parameter.option.main
+    ]
+    wanted.sort(key=lambda parameter: (not parameter.required, not parameter.option.needed))
+    return tuple(parameter for parameter in command.parameters if parameter in wanted[: ROWS - 1])
 
 
 def shared_row(command: AnyCommand) -> tuple[Parameter, ...]:
     """The parameters that share one row: the bare ones in front, the others as flags."""
     own = own_rows(command)
-    written = [one for one in command.parameters if not (one.is_file or one.option.hidden)]
+    written = [
+        parameter for parameter in command.parameters if not (parameter.is_file or parameter.option.hidden)
+    ]
     return tuple(parameter for parameter in written if parameter not in own)
 
 

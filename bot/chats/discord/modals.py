@@ -48,7 +48,7 @@ def _rows(
     """A row for each of the parameters that have one, and one for all others; ticks come last."""
     own = [parameter for parameter in own_rows(command) if parameter is not without]
     ticks = [parameter for parameter in own if parameter.kind == "boolean"]
-    shared = [_shared(command, values)] if shared_row(command) else []
+    shared = [_shared_row(command, values)] if shared_row(command) else []
     room = ROWS - len(own) - len(shared)
     for parameter in own:
         if parameter.is_file:
@@ -116,14 +116,14 @@ def _tick(parameter: Parameter, value: str) -> ui.CheckboxGroup[ui.Modal]:
     )
 
 
-def _shared(command: AnyCommand, values: Mapping[str, str]) -> ui.Label[ui.Modal]:
+def _shared_row(command: AnyCommand, values: Mapping[str, str]) -> ui.Label[ui.Modal]:
     """The row for everything that has none of its own: the bare ones in front, the others as flags."""
     shared = shared_row(command)
     bare = [parameter for parameter in shared if parameter.option.bare]
     flagged = [parameter for parameter in shared if parameter not in bare]
     flags = ", ".join(parameter.flags[0] for parameter in flagged[:ENOUGH])
     front = " and ".join(parameter.label for parameter in bare)
-    text = _written(shared, bare, values)
+    text = _shared_text(shared, bare, values)
     return ui.Label(
         text=(f"{front}, and everything else".capitalize() if bare else "Everything else")[:LABEL],
         description=(f"{front} as words, the rest as flags: {flags}" if bare else f"As flags: {flags}")[
@@ -143,7 +143,7 @@ def _field(name: str, value: str, *, long: bool, required: bool) -> ui.TextInput
     )
 
 
-def _written(shared: Sequence[Parameter], bare: Sequence[Parameter], values: Mapping[str, str]) -> str:
+def _shared_text(shared: Sequence[Parameter], bare: Sequence[Parameter], values: Mapping[str, str]) -> str:
     """These values as they stand in the row: words as far as they are read as such, then flags."""
     words: list[str] = []
     for number, parameter in enumerate(bare, start=1):

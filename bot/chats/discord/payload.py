@@ -25,11 +25,11 @@ STORED = re.compile(r"/(\d+)/([^/?#]+)(?:[?#]|$)")  # a file's number and name, 
 SPOILER = "SPOILER_"  # how names of files begin that Discord hides until somebody opens them
 NOTHING = "The chat took no picture. ✉️ sends it."
 
-Send = Callable[["Look"], Awaitable[discord.Message]]
+Send = Callable[["Payload"], Awaitable[discord.Message]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known(KeptFile):
+class MessageFile(KeptFile):
     """A file that a message has, by the number that Discord knows it by, and what is said about it."""
 
     filename: str
@@ -37,12 +37,12 @@ class Known(KeptFile):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Look:
+class Payload:
     """A message's embeds, buttons and files: `kept` are there, `new` come with it, by drawing."""
 
     embeds: list[discord.Embed]
     view: discord.ui.View
-    kept: Mapping[str, Known] = field(default_factory=dict)
+    kept: Mapping[str, MessageFile] = field(default_factory=dict)
     new: Mapping[str, tuple[str, bytes, str]] = field(default_factory=dict)  # name, content and note
     same: bool = False  # the files are what the message has
 
@@ -71,64 +71,70 @@ class Look:
         return [discord.File(io.BytesIO(content), filename=name) for name, content, _ in self.new.values()]
 
 
-class Looks:
-    """Makes looks, and knows what messages have."""
+class Payloads:
+    """Makes payloads, and knows what messages have."""
 
     def __init__(self, drawings: Drawings) -> None:
         self._drawings = drawings
-        self._known: FIFOCache[str, Mapping[str, Known]] = FIFOCache(KNOWN)  # by message, then by drawing
+        self._known: FIFOCache[str, Mapping[str, MessageFile]] = FIFOCache(
+            KNOWN
+        )  # by message, then by drawing
 
     async def send(self, card: Card, message: str | None, limit: int, send: Send) -> discord.Message:
         """Send the card, with smaller files where Discord wants it, and without any if it must be."""
         for most in (limit, *(round(limit * share) for share in SMALLER)):
-            look = await self._look(card, message, most)
+            payload = await self._make(card, message, most)
             try:
-                return await self._sent(look, message, send)
+                return await self._send(payload, message, send)
             except discord.HTTPException as error:
-                if not is_too_large(error) or not look.new:
+                if not is_too_large(error) or not payload.new:
                     raise
-        return await self._sent(await self._look(card, message, 0), message, send)
+        return await self._send(await self._make(card, message, 0), message, send)
 
     def forget(self, message: str) -> None:
         """Nobody knows what this message has."""
         self._known.pop(message, None)
 
-    async def _sent(self, look: Look, message: str | None, send: Send) -> discord.Message:
-        known = (
+    async def _send(self, payload: Payload, message: str | None, send: Send) -> discord.Message:
+        files = (
             {} if message is None else self._known.pop(message, {})
         )  # unknown again until Discord has said
         try:
-            sent = await send(look)
+            sent = await send(payload)
         except discord.HTTPException as error:
             if message is not None and is_too_large(error):
-                self._known[message] = known
+                self._known[message] = files
             raise
-        self._remember(sent, look)
+        self._remember(sent, payload)
         return sent
 
-    def _remember(self, sent: discord.Message, look: Look) -> None:
+    def _remember(self, sent: discord.Message, payload: Payload) -> None:
         there = dict(_files_of(sent))
         new = {
-            key: Known(id=there[name], filename=name, note=note)
-            for key, (name, _, note) in look.new.items()
+            key: MessageFile(id=there[name], filename=name, note=note)
+            for key, (name, _, note) in payload.new.items()
             if name in there
         }
-        self._known[key_of(sent)] = {**look.kept, **new}
+        self._known[key_of(sent)] = {**payload.kept, **new}
 
-    async def _look(self, card: Card, message: str | None, limit: int) -> Look:
+    async def _make(self, card: Card, message: str | None, limit: int) -> Payload:
         drawings = self._drawings.of(card)
         has = {} if message is None else self._known.get(message, {})
-        kept = {one.key: has[one.key] for one in drawings if one.key in has}
-        new, missing = await _drawn([one for one in drawings if one.key not in has], limit)
-        names = {key: one.filename for key, one in kept.items()}
+        kept = {drawing.key: has[drawing.key] for drawing in drawings if drawing.key in has}
+        new, missing = await _draw([drawing for drawing in drawings if drawing.key not in has], limit)
+        names = {key: drawing.filename for key, drawing in kept.items()}
         names |= {key: name for key, (name, _, _) in new.items()}
-        told = [one.note for one in kept.values()] + [note for _, _, note in new.values()]
+        notes = [drawing.note for drawing in kept.values()] + [note for _, _, note in new.values()]
         shown = Shown(
-            images={one.what: names[one.key] for one in drawings if one.key in names and not one.hidden},
-            titles={one.what: one.title for one in drawings},
-            notes=tuple(filter(None, [*told, NOTHING if missing else ""])),
+            images={
+                drawing.what: names[drawing.key]
+                for drawing in drawings
+                if drawing.key in names and not drawing.hidden
+            },
+            titles={drawing.what: drawing.title for drawing in drawings},
+            notes=tuple(filter(None, [*notes, NOTHING if missing else ""])),
         )
-        return Look(
+        return Payload(
             embeds=embeds(card, shown),
             view=panel(card),
             kept=kept,
@@ -147,24 +153,24 @@ def _files_of(message: discord.Message) -> Iterator[tuple[str, int]]:
     for attachment in message.attachments:
         yield attachment.filename, attachment.id
     for embed in message.embeds:
-        found = STORED.search(embed.image.url or "")
-        if found:
-            yield found[2], int(found[1])
+        address = STORED.search(embed.image.url or "")
+        if address:
+            yield address[2], int(address[1])
 
 
-async def _drawn(drawings: list[Drawing], limit: int) -> tuple[dict[str, tuple[str, bytes, str]], bool]:
+async def _draw(drawings: list[Drawing], limit: int) -> tuple[dict[str, tuple[str, bytes, str]], bool]:
     """The files of these drawings, and whether a picture is missing since none so small can be made."""
-    found: dict[str, tuple[str, bytes, str]] = {}
+    files: dict[str, tuple[str, bytes, str]] = {}
     missing, room = False, REQUEST
-    for one in drawings:
+    for drawing in drawings:
         try:
             if limit <= 0:
-                raise TooLarge(one.key)
-            fitted = await one.draw(min(limit, room))
+                raise TooLarge(drawing.key)
+            fitted = await drawing.draw(min(limit, room))
         except TooLarge:
-            missing = missing or one.what == "picture"
+            missing = missing or drawing.what == "picture"
             continue
         room -= len(fitted.content)
-        name = f"{SPOILER if one.hidden else ''}{one.key}{PurePath(fitted.name).suffix}"
-        found[one.key] = (name, fitted.content, fitted.note)
-    return found, missing
+        name = f"{SPOILER if drawing.hidden else ''}{drawing.key}{PurePath(fitted.name).suffix}"
+        files[drawing.key] = (name, fitted.content, fitted.note)
+    return files, missing

@@ -23,7 +23,7 @@ class Waiting:
         self.since = since
         self.taken = False
         self.answering = asyncio.Lock()
-        self.answered = asyncio.Event()
+        self.has_answer = asyncio.Event()
 
     async def defer(self, *, ephemeral: bool) -> None:
         """Tell Discord that the answer takes a while, unless somebody is answering already."""
@@ -56,7 +56,7 @@ class Pending:
         """It asked for this job, whose card answers elsewhere."""
         self.expect(job, interaction).taken = True
 
-    def asked(self, job: JobId) -> Interaction | None:
+    def asking_interaction(self, job: JobId) -> Interaction | None:
         """The interaction that asked for this job, answered or not, as long as its token lives."""
         waiting = self._waiting.get(job)
         return waiting.interaction if waiting is not None and self._lives(waiting) else None
@@ -88,14 +88,14 @@ class Pending:
 
     def remember(self, message: str, interaction: Interaction) -> None:
         """This message is the interaction's answer: it can be edited with its token."""
-        self.answered(interaction)
+        self.note_answer(interaction)
         self._alive[message] = Waiting(interaction, self._clock())
 
-    def answered(self, interaction: Interaction) -> None:
+    def note_answer(self, interaction: Interaction) -> None:
         """Its card is there: what is to be told beside it can follow."""
         for waiting in self._waiting.values():
             if waiting.interaction is interaction:
-                waiting.answered.set()
+                waiting.has_answer.set()
 
     def interaction_for(self, message: str) -> Interaction | None:
         """The interaction that this message answered, as long as its token lives."""
@@ -119,5 +119,5 @@ class Pending:
         return self._clock() - waiting.since < TOKEN_SECONDS
 
     def _forget_old(self) -> None:
-        self._waiting = {job: one for job, one in self._waiting.items() if self._lives(one)}
-        self._alive = {message: one for message, one in self._alive.items() if self._lives(one)}
+        self._waiting = {job: waiting for job, waiting in self._waiting.items() if self._lives(waiting)}
+        self._alive = {message: waiting for message, waiting in self._alive.items() if self._lives(waiting)}

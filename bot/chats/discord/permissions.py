@@ -32,13 +32,13 @@ def refusal(interaction: Interaction, settings: DiscordSettings, *, makes_card: 
     if interaction.guild_id is None:
         return ""
     if isinstance(interaction.user, discord.Member):
-        no = misplaced(settings, interaction.user, interaction.channel, interaction.channel_id)
+        no = place_refusal(settings, interaction.user, interaction.channel, interaction.channel_id)
         if no:
             return no
     return _unable(interaction) if makes_card and is_member(interaction) else ""
 
 
-def misplaced(
+def place_refusal(
     settings: DiscordSettings, member: discord.Member, channel: object, channel_id: int | None
 ) -> str:
     """Why this person may not ask in this channel; nothing if they may."""
@@ -46,9 +46,9 @@ def misplaced(
     rules = settings.guilds.get(str(member.guild.id), usual)
     places = {str(channel_id), str(getattr(channel, "parent_id", None))}  # a thread is where its channel is
     if rules.channels and not places & set(rules.channels):
-        return f"This is not the place. Ask in {join_list([f'<#{one}>' for one in rules.channels], 'or')}."
+        return f"This is not the place. Ask in {join_list([f'<#{key}>' for key in rules.channels], 'or')}."
     if rules.roles and not _may(member, rules.roles):
-        return f"Only {join_list([f'<@&{one}>' for one in rules.roles])} may ask for this here."
+        return f"Only {join_list([f'<@&{key}>' for key in rules.roles])} may ask for this here."
     return ""
 
 

@@ -11,7 +11,7 @@ from cachetools import FIFOCache
 from bot.cards.card import Card
 from bot.chats.discord.cards import shows
 from bot.chats.discord.errors import ARCHIVED, is_final
-from bot.chats.discord.payload import Look
+from bot.chats.discord.payload import Payload
 from bot.chats.discord.threads import is_empty
 from bot.chats.discord.undocumented import FILE_LIMIT
 from engine.messages import JobId
@@ -33,33 +33,33 @@ class Posts:
         self._done: FIFOCache[JobId, int] = FIFOCache(KEPT)  # how often cards were posted: /show does it anew
         self._tried: set[tuple[JobId, str, int]] = set()  # posts that Discord may have
 
-    async def post(self, place: Place, card: Card, look: Look, what: str = "card") -> discord.Message:
+    async def post(self, place: Place, card: Card, payload: Payload, what: str = "card") -> discord.Message:
         """Post it, unless Discord has it from a try that was cut or from a program that was killed."""
         times = self._done.get(card.job, 0)
         tried = (card.job, what, place.id)
         again = tried in self._tried
         if again or (not times and card.at < self._since):
-            found = await self._found(place, card)
-            if found is not None:
-                return await self._awake(place.id, lambda: found.edit(**look.edited))
+            earlier = await self._find(place, card)
+            if earlier is not None:
+                return await self._awake(place.id, lambda: earlier.edit(**payload.edited))
         self._tried.add(tried)
         try:
-            sent = await place.send(nonce=f"{card.job}-{what}-{times}", **look.posted)
+            sent = await place.send(nonce=f"{card.job}-{what}-{times}", **payload.posted)
         except discord.HTTPException as error:
             if is_final(error):  # so much is known
                 self._tried.discard(tried)
             raise
-        return await sent.edit(**look.edited) if again else sent
+        return await sent.edit(**payload.edited) if again else sent
 
-    def done(self, card: Card) -> None:
+    def count_post(self, card: Card) -> None:
         """The card is there: the next time it is posted it is another message."""
         self._tried = {tried for tried in self._tried if tried[0] != card.job}
         self._done[card.job] = self._done.get(card.job, 0) + 1
 
-    async def edit(self, where: int, number: int, look: Look) -> discord.Message:
+    async def edit(self, where: int, number: int, payload: Payload) -> discord.Message:
         """Edit it."""
         message = self._partial(where).get_partial_message(number)
-        return await self._awake(where, lambda: message.edit(**look.edited))
+        return await self._awake(where, lambda: message.edit(**payload.edited))
 
     async def delete(self, where: int, number: int) -> None:
         """Take it away, unless it is gone or may not be touched any more."""
@@ -100,7 +100,7 @@ class Posts:
             await thread.edit(archived=False)
         return await act()
 
-    async def _found(self, place: Place, card: Card) -> discord.Message | None:
+    async def _find(self, place: Place, card: Card) -> discord.Message | None:
         """The bot's newest message there about this job."""
         me = self._client.user
         with suppress(discord.Forbidden):  # then the nonce must do

@@ -9,8 +9,8 @@ import structlog
 from bot.chats import router
 from bot.chats.discord.ephemeral import TROUBLES, write
 from bot.chats.discord.file_dm import gift
-from bot.chats.discord.interactions import Asking
-from bot.chats.discord.permissions import is_adult, misplaced
+from bot.chats.discord.interactions import Interactions
+from bot.chats.discord.permissions import is_adult, place_refusal
 from bot.chats.interface import (
     Caller,
     CardRefused,
@@ -40,7 +40,11 @@ log = structlog.get_logger(__name__)
 
 
 async def handle_reaction(
-    client: discord.Client, asking: Asking, payload: discord.RawReactionActionEvent, *, added: bool
+    client: discord.Client,
+    interactions: Interactions,
+    payload: discord.RawReactionActionEvent,
+    *,
+    added: bool,
 ) -> None:
     """Do what this reaction means under this message, if it means anything there."""
     emoji = payload.emoji.name
@@ -48,18 +52,18 @@ async def handle_reaction(
         return
     if _is_ours(client, payload):
         return
-    dispatch, key = asking.dispatch, f"{payload.channel_id}-{payload.message_id}"
-    caller = _caller(client, asking, payload)
+    dispatch, key = interactions.dispatch, f"{payload.channel_id}-{payload.message_id}"
+    caller = _caller(client, interactions, payload)
     if await dispatch.job_of(caller, key) is None:
         return
     try:
         person = await _person(client, payload)
-        if person.bot or _is_misplaced(client, asking, payload):
+        if person.bot or _is_misplaced(client, interactions, payload):
             return
         caller = replace(caller, person_name=person.display_name)
         reply = await dispatch.react(caller, key, emoji, added)
         if reply is not None:
-            await router.show(reply, DirectSink(asking.files, person))
+            await router.show(reply, DirectSink(interactions.files, person))
     except TROUBLES as error:
         log.warning("A reaction was not answered", reason=repr(error))
 
@@ -71,11 +75,13 @@ def _is_ours(client: discord.Client, payload: discord.RawReactionActionEvent) ->
     return me is None or payload.user_id == me.id or (author is not None and author != me.id)
 
 
-def _caller(client: discord.Client, asking: Asking, payload: discord.RawReactionActionEvent) -> Caller:
+def _caller(
+    client: discord.Client, interactions: Interactions, payload: discord.RawReactionActionEvent
+) -> Caller:
     """Who reacts, and where, as far as the event tells."""
     guild = None if payload.guild_id is None else client.get_guild(payload.guild_id)
     channel = client.get_channel(payload.channel_id)
-    return asking.caller_for(
+    return interactions.caller_for(
         payload.member or client.get_user(payload.user_id) or _Somebody(payload.user_id),
         channel=str(payload.channel_id),
         guild=guild,
@@ -95,12 +101,14 @@ async def _person(client: discord.Client, payload: discord.RawReactionActionEven
     return await client.fetch_user(payload.user_id)
 
 
-def _is_misplaced(client: discord.Client, asking: Asking, payload: discord.RawReactionActionEvent) -> bool:
+def _is_misplaced(
+    client: discord.Client, interactions: Interactions, payload: discord.RawReactionActionEvent
+) -> bool:
     """Whether the guild's rules let this person ask for nothing there; a star can always be taken back."""
     if payload.member is None:
         return False
     channel = client.get_channel(payload.channel_id)
-    return bool(misplaced(asking.settings, payload.member, channel, payload.channel_id))
+    return bool(place_refusal(interactions.settings, payload.member, channel, payload.channel_id))
 
 
 class DirectSink:

@@ -20,7 +20,7 @@ SAID = (
 ARCHIVED_AFTER: Final = 4320  # minutes without a word
 
 
-async def opened(above: discord.Message, card: Card) -> int | None:
+async def open_thread(above: discord.Message, card: Card) -> int | None:
     """The thread under this message, made if there is none yet; None where there can be none."""
     try:
         thread = await above.create_thread(

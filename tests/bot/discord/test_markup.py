@@ -10,7 +10,7 @@ from bot.cards.card import Card, CardNote
 from bot.chats.discord import lora_embeds
 from bot.chats.discord.cards import Shown, embeds, starter
 from bot.chats.discord.ephemeral import pieces
-from bot.chats.discord.markup import escaped
+from bot.chats.discord.markup import escape
 from commands.lora_cards import LoraCard
 from engine.messages import JobId
 from tests.bot.discord.harness import Studio, painted
@@ -42,13 +42,13 @@ def read(text: str) -> str:
 
 @pytest.mark.parametrize("text", ["a \\ b", "\\*", "a_b *c* [d](e) `f` ||g|| ~~h~~", "# i\n- j\n> k", "<#1>"])
 def test_a_mark_is_escaped_once_and_read_as_it_was_written(text: str) -> None:
-    assert read(escaped(text, 500)) == text
+    assert read(escape(text, 500)) == text
 
 
 @pytest.mark.parametrize("text", NASTY)
 def test_what_is_cut_is_within_its_limit_and_without_half_an_escape(text: str) -> None:
     for limit in (1, 2, 3, 100, 101, 1300):
-        cut = escaped(text, limit)
+        cut = escape(text, limit)
         assert len(cut) <= limit
         assert text.startswith(read(cut.removesuffix("…")))
 
@@ -59,7 +59,7 @@ def test_whatever_is_written_reads_as_it_was_written() -> None:
     for _ in range(500):
         text = "".join(chance.choices(letters, k=chance.randrange(1, 80))).strip()
         limit = chance.randrange(1, 120)
-        cut = escaped(text, limit)
+        cut = escape(text, limit)
         assert len(cut) <= limit
         assert text.startswith(read(cut.removesuffix("…")))
 

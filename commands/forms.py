@@ -99,8 +99,8 @@ def _define(parameter: Parameter, default: object) -> dict[str, Any]:
         "flags": list(parameter.flags),
         "help": option.help,
         "type": _type(parameter),
-        "low": _bound(option.low),
-        "high": _bound(option.high),
+        "low": _finite(option.low),
+        "high": _finite(option.high),
         "choices": list(choices or (("true", "false") if parameter.kind == "boolean" else ())),
         "names": list(NAMED_SIZES) if parameter.kind == "size" else [],
         "default": value_text(default),
@@ -125,5 +125,5 @@ def _type(parameter: Parameter) -> str:
     return parameter.kind
 
 
-def _bound(number: float) -> float | None:
+def _finite(number: float) -> float | None:
     return number if isfinite(number) and abs(number) <= LARGEST_EXACT else None

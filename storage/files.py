@@ -183,11 +183,11 @@ def _old(place: Path | str, before: float) -> list[Sha256]:
     folder = _folder(place)
     if folder is not None:
         return [
-            Sha256(path.name) for path in _named_by_hash(folder.glob("??/*")) if path.stat().st_mtime < before
+            Sha256(path.name) for path in _filter_hashes(folder.glob("??/*")) if path.stat().st_mtime < before
         ]
     system, root = url_to_fs(str(place))
     paths = {PurePosixPath(path): system.modified(path) for path in system.glob(f"{root}/??/*")}
-    return [Sha256(path.name) for path in _named_by_hash(paths) if paths[path].timestamp() < before]
+    return [Sha256(path.name) for path in _filter_hashes(paths) if paths[path].timestamp() < before]
 
 
 def _total_size(place: Path | str, hashes: Sequence[Sha256]) -> int:
@@ -199,6 +199,6 @@ def _total_size(place: Path | str, hashes: Sequence[Sha256]) -> int:
     return weight
 
 
-def _named_by_hash(paths: Iterable[P]) -> Iterator[P]:
+def _filter_hashes(paths: Iterable[P]) -> Iterator[P]:
     """Those that are called by their hash."""
     return (path for path in paths if HASH.fullmatch(path.name))

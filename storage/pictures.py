@@ -98,12 +98,14 @@ async def gallery(
     `before`: the id of a picture; only those that come after it.
     """
     keeps = exists().where(Vote.picture_id == Picture.id, Vote.person_id == person_id, Vote.emoji == STAR)
-    kept = select(Vote.picture_id).where(Vote.person_id == person_id, Vote.emoji == STAR)
+    starred_ids = select(Vote.picture_id).where(Vote.person_id == person_id, Vote.emoji == STAR)
     query = (
         select(Picture, Job.id, Job.number, Job.request, Job.adult, Space.key, keeps)
         .join(Job, Job.number == Picture.job_number)
         .join(Space, Space.id == Job.space_id)
-        .where(Picture.id.in_(kept) if starred else Job.person_id == person_id, Job.deleted_at.is_(None))
+        .where(
+            Picture.id.in_(starred_ids) if starred else Job.person_id == person_id, Job.deleted_at.is_(None)
+        )
     )
     if space_id is not None:
         query = query.where(of_space(space_id))
@@ -122,11 +124,11 @@ async def gallery(
             height=picture.height,
             space=key,
             prompt=str(request.get("prompt", "")),
-            starred=bool(kept),
+            starred=bool(is_starred),
             hidden=picture.place in request.get(HIDDEN, ()),
             adult=adult,
         )
-        for picture, job, number, request, adult, key, kept in rows
+        for picture, job, number, request, adult, key, is_starred in rows
     ]
 
 

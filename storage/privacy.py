@@ -115,7 +115,13 @@ async def forget_person(session: AsyncSession, person_id: int, now: float) -> De
     )
     files |= await _blank_jobs(session, Job.person_id == person_id, now)
     await _blank_space(session, Space, Space.chat == person.chat, Space.key == f"user-{person.key}")
-    person.key, person.name, person.settings, person.used, person.queued = _forgotten_key(), "", {}, 0.0, 0
+    person.key, person.name, person.settings, person.used, person.queued = (
+        _new_forgotten_key(),
+        "",
+        {},
+        0.0,
+        0,
+    )
     await session.flush()
     return Deletion(
         counts=counts,
@@ -148,20 +154,20 @@ async def forget_space(session: AsyncSession, chat: str, key: str, now: float) -
     touched = [JobId(id) for id in await session.scalars(going)]
     await session.execute(delete(Audit).where(Audit.space_id == space.id))
     await _blank_space(session, Space, Space.id == space.id)
-    deletions = [await forget_person(session, one, now) for one in people]
-    keeper = Person(chat=chat, key=_forgotten_key(), name="", settings={}, used=0.0, queued=0)
+    deletions = [await forget_person(session, person_id, now) for person_id in people]
+    keeper = Person(chat=chat, key=_new_forgotten_key(), name="", settings={}, used=0.0, queued=0)
     session.add(keeper)
     await session.flush()
     unneeded = await _schedule_removal(session, keeper.id, files)
     return Deletion(
-        counts=StoredCounts(**counts, votes=sum(one.counts.votes for one in deletions)),
-        touched=tuple({*touched, *(job for one in deletions for job in one.touched)}),
-        stopped=tuple({*stopped, *(job for one in deletions for job in one.stopped)}),
-        unneeded=tuple({*unneeded, *(sha256 for one in deletions for sha256 in one.unneeded)}),
+        counts=StoredCounts(**counts, votes=sum(deletion.counts.votes for deletion in deletions)),
+        touched=tuple({*touched, *(job for deletion in deletions for job in deletion.touched)}),
+        stopped=tuple({*stopped, *(job for deletion in deletions for job in deletion.stopped)}),
+        unneeded=tuple({*unneeded, *(sha256 for deletion in deletions for sha256 in deletion.unneeded)}),
     )
 
 
-def _forgotten_key() -> str:
+def _new_forgotten_key() -> str:
     return f"{FORGOTTEN}{token_hex(8)}"
 
 
@@ -261,7 +267,7 @@ async def _blank_adapters(session: AsyncSession, which: ColumnElement[bool], now
 
 async def _blank_space(session: AsyncSession, table: type[Space], *which: ColumnElement[bool]) -> None:
     """The chat's key leads to these spaces no more; there is at most one."""
-    await session.execute(update(table).where(*which).values(key=_forgotten_key(), name="", joined=False))
+    await session.execute(update(table).where(*which).values(key=_new_forgotten_key(), name="", joined=False))
 
 
 async def _remove_traces(session: AsyncSession, person: Person, now: float) -> None:

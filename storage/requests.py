@@ -54,7 +54,7 @@ def from_json(job: JobId, values: Mapping[str, Any]) -> JobRequest:
 
 def settings_from_json(values: Mapping[str, Any]) -> TrainingSettings:
     """How to train, as a request's JSON has it. Raises InvalidRequest."""
-    settings = _known_fields(TrainingSettings, values)
+    settings = _pick_fields(TrainingSettings, values)
     settings |= {name: choice(settings[name]) for name, choice in CHOICES.items() if name in settings}
     if "blocks" in settings:
         settings["blocks"] = tuple(settings["blocks"])
@@ -62,7 +62,7 @@ def settings_from_json(values: Mapping[str, Any]) -> TrainingSettings:
 
 
 def _paint(job: JobId, values: Mapping[str, Any]) -> Paint:
-    arguments = _known_fields(Paint, values)
+    arguments = _pick_fields(Paint, values)
     if "sampler" in arguments:
         arguments["sampler"] = Sampler(arguments["sampler"])
     if "adapters" in arguments:
@@ -79,15 +79,15 @@ def _paint(job: JobId, values: Mapping[str, Any]) -> Paint:
 
 
 def _variant(values: Mapping[str, Any]) -> Variant:
-    arguments = _known_fields(Variant, values)
+    arguments = _pick_fields(Variant, values)
     arguments["adapters"] = tuple(AdapterUse(**use) for use in arguments.get("adapters", ()))
     return Variant(**arguments)
 
 
 def _train(job: JobId, values: Mapping[str, Any]) -> Train:
-    arguments = _known_fields(Train, values)
+    arguments = _pick_fields(Train, values)
     arguments["examples"] = tuple(
-        Example(**_known_fields(Example, example)) for example in arguments["examples"]
+        Example(**_pick_fields(Example, example)) for example in arguments["examples"]
     )
     if "settings" in arguments:
         arguments["settings"] = settings_from_json(arguments["settings"])
@@ -110,7 +110,7 @@ def _to_plain(value: Any) -> Any:
     return value
 
 
-def _known_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+def _pick_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Those of the values that this version has a field for."""
     names = {field.name for field in fields(kind)}
     return {name: value for name, value in values.items() if name in names}

@@ -128,7 +128,7 @@ async def set_blocked(session: AsyncSession, space_id: int, key: str, at: float 
     await session.flush()
 
 
-async def blocked_keys(session: AsyncSession, space_id: int) -> set[str]:
+async def list_blocked(session: AsyncSession, space_id: int) -> set[str]:
     """The keys of those who are blocked here."""
     query = select(Member.key).where(Member.space_id == space_id, Member.blocked_at.is_not(None))
     return set(await session.scalars(query))

@@ -228,11 +228,11 @@ async def _list(context: ChatContext, name: str) -> Text:
     head = f"{pluralize(len(loras), 'LoRA')} made here ({asks}, see /admin rules --approve):"
     lines = [head, *(rows or ["  none"])]
     return Text(
-        text="\n".join(lines if name else [*lines, *_skipped_rows(await context.library.list_files())])
+        text="\n".join(lines if name else [*lines, *_rows_of_skipped(await context.library.list_files())])
     )
 
 
-def _skipped_rows(folder: OperatorFiles) -> list[str]:
+def _rows_of_skipped(folder: OperatorFiles) -> list[str]:
     """The files in the operator's folder that are offered to nobody, and why."""
     rows = [(printable(file), why) for file, why in sorted(folder.passed.items())]
     more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []

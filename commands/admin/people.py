@@ -43,7 +43,7 @@ async def admin_people(
 
 
 async def _block(context: ChatContext, person: Person) -> Text:
-    blocked = await space_settings.blocked_keys(context.session, context.space.id)
+    blocked = await space_settings.list_blocked(context.session, context.space.id)
     if person.key in blocked:
         raise InvalidRequest(f"{person.name} is already blocked here.")
     if person.id == context.person.id:
@@ -58,7 +58,7 @@ async def _block(context: ChatContext, person: Person) -> Text:
 
 
 async def _unblock(context: ChatContext, person: Person) -> Text:
-    if person.key not in await space_settings.blocked_keys(context.session, context.space.id):
+    if person.key not in await space_settings.list_blocked(context.session, context.space.id):
         raise InvalidRequest(f"{person.name} is not blocked here.")
     await space_settings.set_blocked(context.session, context.space.id, person.key, None)
     await record(context, "unblock", audit_subject(person), {"blocked": True}, {"blocked": False})
@@ -66,7 +66,7 @@ async def _unblock(context: ChatContext, person: Person) -> Text:
 
 
 async def _list(context: ChatContext, person: Person | None) -> Text:
-    blocked = await space_settings.blocked_keys(context.session, context.space.id)
+    blocked = await space_settings.list_blocked(context.session, context.space.id)
     since = 0.0 if person else context.now - DAYS * member_stats.DAY
     members = await member_stats.member_stats(
         context.session, context.space.id, since, person.id if person else None, SHOWN

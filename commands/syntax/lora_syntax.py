@@ -170,8 +170,8 @@ def check_tokens(mix: Sequence[Lora]) -> None:
     bring = [lora.name for lora in mix if lora.tokens]
     if len(bring) > 1:
         raise InvalidRequest(
-            f"{join_list(bring)} each taught the text encoders a new word, and only one such LoRA can be in "
-            "a picture: leave out all but one."
+            f"{join_list(bring)} each bring a new token. A picture can have only one such LoRA. "
+            "Leave out the others."
         )
 
 

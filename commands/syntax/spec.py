@@ -257,7 +257,7 @@ def parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
     result: list[Parameter] = []
     for name, parameter in inspect.signature(function).parameters.items():
         if parameter.kind is parameter.VAR_KEYWORD:
-            result.extend(_typed_dict_parameters(hints[name]))
+            result.extend(_parameters_of_typed_dict(hints[name]))
             continue
         kind, option = _find_option(hints[name])
         if option is None:
@@ -275,7 +275,7 @@ def parameters(function: Callable[..., object]) -> tuple[Parameter, ...]:
     return tuple(result)
 
 
-def _typed_dict_parameters(hint: Any) -> Iterator[Parameter]:
+def _parameters_of_typed_dict(hint: Any) -> Iterator[Parameter]:
     if get_origin(hint) is not Unpack:
         return
     (keywords,) = get_args(hint)

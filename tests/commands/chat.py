@@ -54,7 +54,7 @@ class Shelf:
         return ()
 
 
-def asked(answer: Answer) -> Paint:
+def request_of(answer: Answer) -> Paint:
     """The pictures that an answer asks for."""
     assert isinstance(answer, CreateJob)
     assert isinstance(answer.request, Paint)
@@ -92,7 +92,7 @@ class Chat:
             await check_sent(context, command, given)
             return await command(context, **with_defaults(context.person.settings, command, given))
 
-        return await self._carried_out(name, space, run, command.name)
+        return await self._run_command(name, space, run, command.name)
 
     async def presses(self, name: str, button: str, space: str = "general") -> Answer:
         """What somebody's click is answered with."""
@@ -101,7 +101,7 @@ class Chat:
         async def run(context: ChatContext) -> Answer:
             return await press(context, await find_job(context, job), action, picture)
 
-        return await self._carried_out(name, space, run, action)
+        return await self._run_command(name, space, run, action)
 
     async def files(self, name: str, line: str, space: str = "general") -> JobId:
         """The job of somebody who says /imagine."""
@@ -120,7 +120,7 @@ class Chat:
             await check_sent(context, filled, given)
             return await filled(context, **given)
 
-        return await self._carried_out(name, space, run, command)
+        return await self._run_command(name, space, run, command)
 
     async def sends(self, name: str, *hashes: str) -> str:
         """Somebody sends pictures to learn from; what a form says of them."""
@@ -238,7 +238,7 @@ class Chat:
         """Every file has as many bytes."""
         return self.file_size * len(hashes) / MEGABYTE
 
-    async def _carried_out(
+    async def _run_command(
         self, name: str, space: str, run: Callable[[ChatContext], Awaitable[Answer]], what: str
     ) -> Answer:
         async def work(session: AsyncSession) -> Answer:

@@ -9,10 +9,10 @@ from commands.actions import ACTIONS, available_actions, button_id, read_button
 from commands.answers import CancelJob, CreateJob, Form, SendFiles, UpdateCards
 from engine.messages import InvalidRequest, JobId, Paint
 from storage.tables import Audit
-from tests.commands.chat import Chat, asked
+from tests.commands.chat import Chat, request_of
 
 
-async def refused(chat: Chat, name: str, button: str, space: str = "general") -> str:
+async def refusal_of(chat: Chat, name: str, button: str, space: str = "general") -> str:
     with pytest.raises(InvalidRequest) as refusal:
         await chat.presses(name, button, space)
     return str(refusal.value)
@@ -94,7 +94,7 @@ async def test_again_paints_the_same_with_a_new_seed_for_whoever_asks(chat: Chat
 
     answer = await chat.presses("bob", f"again:{job}")
 
-    request = asked(answer)
+    request = request_of(answer)
     assert isinstance(answer, CreateJob) and isinstance(before.request, Paint)
     assert answer.parent == job
     assert request.seed != 7
@@ -106,7 +106,7 @@ async def test_vary_paints_four_near_the_picture_that_was_pressed(chat: Chat) ->
     job = await chat.files("ana", "/imagine a fox --count 2 --seed 7")
     await chat.paints(job, 2)
 
-    first, second = [asked(await chat.presses("bob", f"vary:{job}:2")) for _ in range(2)]
+    first, second = [request_of(await chat.presses("bob", f"vary:{job}:2")) for _ in range(2)]
 
     assert (first.seed, first.count, first.variation) == (8, 4, 0.15)
     assert first.variation_seed != second.variation_seed
@@ -116,7 +116,7 @@ async def test_again_of_variations_stays_near_the_picture_that_they_came_from(ch
     job = await chat.files("ana", "/imagine a fox --seed 7 --variation 0.15 --variation-seed 3")
     await chat.paints(job)
 
-    again = asked(await chat.presses("ana", f"again:{job}"))
+    again = request_of(await chat.presses("ana", f"again:{job}"))
 
     assert (again.seed, again.variation) == (7, 0.15)
     assert again.variation_seed != 3
@@ -211,15 +211,15 @@ async def test_what_an_admin_deletes_is_written_down_without_its_words(chat: Cha
 async def test_buttons_that_may_not_or_cannot_be_pressed_are_answered_with_a_sentence(chat: Chat) -> None:
     job = await chat.files("ana", "/imagine a fox --count 2")
 
-    assert await refused(chat, "bob", "again:k3f9qa") == "There is no job k3f9qa here."
-    assert await refused(chat, "ana", f"again:{job}", "private") == f"There is no job {job} here."
-    assert await refused(chat, "bob", f"stop:{job}") == f"Only ana or an admin can cancel job {job}."
-    assert await refused(chat, "bob", f"delete:{job}") == f"Only ana or an admin can delete job {job}."
-    assert await refused(chat, "ana", f"delete:{job}") == f"Job {job} has not ended yet. Cancel it first."
-    assert await refused(chat, "ana", f"keep:{job}") == f"Job {job} has no pictures."
+    assert await refusal_of(chat, "bob", "again:k3f9qa") == "There is no job k3f9qa here."
+    assert await refusal_of(chat, "ana", f"again:{job}", "private") == f"There is no job {job} here."
+    assert await refusal_of(chat, "bob", f"stop:{job}") == f"Only ana or an admin can cancel job {job}."
+    assert await refusal_of(chat, "bob", f"delete:{job}") == f"Only ana or an admin can delete job {job}."
+    assert await refusal_of(chat, "ana", f"delete:{job}") == f"Job {job} has not ended yet. Cancel it first."
+    assert await refusal_of(chat, "ana", f"keep:{job}") == f"Job {job} has no pictures."
     await chat.paints(job, 2)
-    assert await refused(chat, "ana", f"stop:{job}") == f"Job {job} has already ended."
-    assert await refused(chat, "ana", f"vary:{job}") == f"Job {job} has 2 pictures. Say which one."
-    assert await refused(chat, "ana", f"keep:{job}:3") == f"Job {job} has 2 pictures. Say which one."
+    assert await refusal_of(chat, "ana", f"stop:{job}") == f"Job {job} has already ended."
+    assert await refusal_of(chat, "ana", f"vary:{job}") == f"Job {job} has 2 pictures. Say which one."
+    assert await refusal_of(chat, "ana", f"keep:{job}:3") == f"Job {job} has 2 pictures. Say which one."
     await chat.presses("ana", f"delete:{job}")
-    assert await refused(chat, "ana", f"again:{job}") == f"Job {job} was deleted."
+    assert await refusal_of(chat, "ana", f"again:{job}") == f"Job {job} was deleted."

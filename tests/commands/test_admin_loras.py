@@ -8,7 +8,7 @@ from commands.syntax.lora_syntax import OperatorFiles
 from engine.messages import InvalidRequest, JobId, Sha256
 from storage import adapters, people
 from storage.adapters import NewLora
-from tests.commands.chat import Chat, asked
+from tests.commands.chat import Chat, request_of
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ async def zoe(chat: Chat) -> JobId:
     return job
 
 
-async def told(chat: Chat, line: str, name: str = "root") -> str:
+async def answer_text(chat: Chat, line: str, name: str = "root") -> str:
     answer: Answer = await chat.says(name, line)
     assert isinstance(answer, Text | UpdateCards | LoraCards)
     return answer.text
@@ -33,7 +33,7 @@ async def refusal(chat: Chat, name: str, line: str, space: str = "general") -> s
 
 
 async def uses(chat: Chat, name: str, line: str) -> list[tuple[str, float]]:
-    return [(one.name, one.weight) for one in asked(await chat.says(name, line)).adapters]
+    return [(one.name, one.weight) for one in request_of(await chat.says(name, line)).adapters]
 
 
 CHANGES = (
@@ -69,7 +69,7 @@ async def test_all_loras_of_the_space_are_listed_also_those_of_one_person_alone(
 ) -> None:
     await chat.trains(await chat.drafts("bob", "oils"))
 
-    text = await told(chat, "/admin loras")
+    text = await answer_text(chat, "/admin loras")
 
     assert text.splitlines() == [
         "2 LoRAs made here (new ones need no admin, see /admin rules --approve):",
@@ -81,20 +81,20 @@ async def test_all_loras_of_the_space_are_listed_also_those_of_one_person_alone(
 async def test_where_the_space_asks_for_it_a_new_lora_is_its_owners_until_it_is_approved(
     chat: Chat,
 ) -> None:
-    await told(chat, "/admin rules --approve true")
+    await answer_text(chat, "/admin rules --approve true")
     await chat.trains(await chat.drafts("ana", "zoe"))
 
-    shared = await told(chat, "/lora zoe --share everybody", "ana")
+    shared = await answer_text(chat, "/lora zoe --share everybody", "ana")
     assert shared.endswith("once an admin approves it (waiting for an admin).")
     assert await uses(chat, "ana", "/imagine a fox --lora zoe") == [("zoe", 1.0)]
     assert "There is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe")
     assert "There is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe", "art")
 
-    await told(chat, "/admin loras zoe --refuse 'the pictures are not yours'")
-    assert "refused by an admin: the pictures are not yours" in await told(chat, "/lora zoe", "ana")
+    await answer_text(chat, "/admin loras zoe --refuse 'the pictures are not yours'")
+    assert "refused by an admin: the pictures are not yours" in await answer_text(chat, "/lora zoe", "ana")
     assert "There is no LoRA 'zoe'" in await refusal(chat, "bob", "/imagine a fox --lora zoe")
 
-    assert await told(chat, "/admin loras zoe --approve") == (
+    assert await answer_text(chat, "/admin loras zoe --approve") == (
         "The LoRA zoe can be used by everybody everywhere now."
     )
     assert await uses(chat, "bob", "/imagine a fox --lora zoe") == [("zoe", 1.0)]
@@ -103,7 +103,7 @@ async def test_where_the_space_asks_for_it_a_new_lora_is_its_owners_until_it_is_
 async def test_a_retired_lora_is_used_no_more_and_old_recipes_name_it(chat: Chat, zoe: JobId) -> None:
     old = await chat.files("ana", "/imagine a fox --lora zoe")
     await chat.paints(old)
-    await told(chat, "/admin loras zoe --retire")
+    await answer_text(chat, "/admin loras zoe --retire")
 
     for line in ("/imagine a fox --lora zoe", "/lora zoe"):
         assert await refusal(chat, "ana", line) == "The LoRA zoe is retired here. An admin can restore it."
@@ -116,7 +116,7 @@ async def test_a_retired_lora_is_used_no_more_and_old_recipes_name_it(chat: Chat
     request = (await chat.sees(old)).request
     assert request is not None and "zoe" in str(request)
 
-    await told(chat, "/admin loras zoe --restore")
+    await answer_text(chat, "/admin loras zoe --restore")
     assert isinstance(await chat.presses("ana", f"again:{old}"), CreateJob)
     assert await refusal(chat, "root", "/admin loras zoe --restore") == "The LoRA zoe is not retired."
 
@@ -125,17 +125,17 @@ async def test_a_usual_lora_is_in_every_new_picture_that_does_not_say_otherwise(
     chat: Chat, zoe: JobId
 ) -> None:
     chat.per_person = 10
-    await told(chat, "/admin loras zoe --usual 0.6")
+    await answer_text(chat, "/admin loras zoe --usual 0.6")
 
-    plain = asked(await chat.says("bob", "/imagine a fox"))
+    plain = request_of(await chat.says("bob", "/imagine a fox"))
     assert [(one.name, one.weight) for one in plain.adapters] == [("zoe", 0.6)]
     assert plain.prompt == "a fox, ohwx woman"
     assert await uses(chat, "bob", "/imagine a fox --lora zoe:0.2") == [("zoe", 0.2)]
     assert await uses(chat, "bob", "/imagine a fox --lora ink") == [("ink", 1.0), ("zoe", 0.6)]
-    without = asked(await chat.says("bob", "/imagine a fox --lora zoe:0"))
+    without = request_of(await chat.says("bob", "/imagine a fox --lora zoe:0"))
     assert (without.adapters, without.prompt) == ((), "a fox")
 
-    await told(chat, "/admin loras zoe --usual none")
+    await answer_text(chat, "/admin loras zoe --usual none")
     assert await uses(chat, "bob", "/imagine a fox") == []
 
 
@@ -149,7 +149,7 @@ async def test_what_not_everybody_here_may_have_cannot_be_usual(chat: Chat, zoe:
 
 
 async def test_a_usual_lora_that_is_taken_back_stops_nobody(chat: Chat, zoe: JobId) -> None:
-    await told(chat, "/admin loras zoe --usual 0.6")
+    await answer_text(chat, "/admin loras zoe --usual 0.6")
     await chat.says("ana", "/lora zoe --share me")
 
     assert await uses(chat, "bob", "/imagine a fox") == []
@@ -161,7 +161,7 @@ async def test_weights_beyond_the_limits_are_refused_however_they_are_said(
 ) -> None:
     old = await chat.files("ana", line)
     await chat.paints(old)
-    await told(chat, "/admin loras zoe --weights '0.2 to 1'")
+    await answer_text(chat, "/admin loras zoe --weights '0.2 to 1'")
     sentence = "The weight of LoRA zoe must be from 0.2 to 1 here, not 1.5."
 
     assert await refusal(chat, "ana", line) == sentence
@@ -169,7 +169,7 @@ async def test_weights_beyond_the_limits_are_refused_however_they_are_said(
         await chat.presses("ana", f"again:{old}")
     assert str(refused.value) == sentence
     assert await uses(chat, "ana", "/imagine a fox --lora zoe:0.4") == [("zoe", 0.4)]
-    await told(chat, "/admin loras zoe --weights none")
+    await answer_text(chat, "/admin loras zoe --weights none")
     await chat.files("ana", line)
 
 
@@ -188,12 +188,12 @@ async def test_what_another_space_allows_of_the_same_file_is_nothing_to_a_space_
         info={},
     )
 
-    async def brought(session: AsyncSession) -> None:
+    async def add_copy(session: AsyncSession) -> None:
         there = await people.upsert_space(session, "local", "art", "art")
         eve = await people.upsert_person(session, "local", "eve", "eve")
         await adapters.add(session, there.id, eve.id, same, chat.now)
 
-    await chat.database.write(brought)
+    await chat.database.write(add_copy)
     await chat.says("eve", "/lora copy --share everybody", "art")
     await chat.says("root", "/admin loras copy --weights '0 to 0.1'", "art")
 
@@ -204,7 +204,7 @@ async def test_what_another_space_allows_of_the_same_file_is_nothing_to_a_space_
 async def test_a_lora_given_to_another_person_is_theirs(chat: Chat, zoe: JobId) -> None:
     await chat.files("bob", "/imagine a fox")
 
-    assert await told(chat, "/admin loras zoe --give bob") == "The LoRA zoe now belongs to bob."
+    assert await answer_text(chat, "/admin loras zoe --give bob") == "The LoRA zoe now belongs to bob."
 
     assert await refusal(chat, "ana", "/lora zoe --rename eve") == "Only bob can rename the LoRA zoe."
     assert isinstance(await chat.says("bob", "/lora zoe --rename eve"), UpdateCards)
@@ -224,10 +224,10 @@ async def test_a_lora_is_deleted_for_good_once_that_is_sure(chat: Chat, zoe: Job
 async def test_every_change_is_written_down_with_before_and_after(chat: Chat, zoe: JobId) -> None:
     await chat.files("bob", "/imagine a fox")
     for change in ("--retire", "--restore", "--usual 0.5", "--weights '0 to 1'", "--give bob"):
-        await told(chat, f"/admin loras zoe {change}")
-    await told(chat, "/admin loras zoe --delete --sure")
+        await answer_text(chat, f"/admin loras zoe {change}")
+    await answer_text(chat, "/admin loras zoe --delete --sure")
 
-    text = await told(chat, "/admin audit loras")
+    text = await answer_text(chat, "/admin audit loras")
 
     assert len([line for line in text.splitlines() if "LoRA zoe" in line]) == 6
     assert "retired" in text and "bob" in text and "0.5" in text
@@ -258,10 +258,10 @@ async def test_admins_are_told_which_files_of_the_operator_are_passed_over(chat:
         passed={"old.ckpt": "a pickle, which can run code: only .safetensors is read"},
     )
 
-    text = await told(chat, "/admin loras")
+    text = await answer_text(chat, "/admin loras")
 
     assert text.endswith(
         "1 file in the operator's folder skipped:\n"
         "  old.ckpt  a pickle, which can run code: only .safetensors is read"
     )
-    assert "  ink-wash  the operator's Ink Wash.safetensors" in await told(chat, "/loras wash")
+    assert "  ink-wash  the operator's Ink Wash.safetensors" in await answer_text(chat, "/loras wash")

@@ -8,11 +8,11 @@ from commands.recipe_text import command_text
 from commands.text_command import read_line
 from engine.messages import ClipScore, InvalidRequest
 from storage import comparisons
-from tests.commands.chat import LORAS, Chat, asked
+from tests.commands.chat import LORAS, Chat, request_of
 
 
 async def test_a_lora_is_compared_at_three_weights_without_it_and_with_the_refiner(chat: Chat) -> None:
-    paint = asked(await chat.says("ana", "/compare a fox --lora ink --seed 7"))
+    paint = request_of(await chat.says("ana", "/compare a fox --lora ink --seed 7"))
 
     assert [one.name for one in paint.variants] == [
         "without",
@@ -50,19 +50,19 @@ async def test_its_line_and_its_form_ask_for_the_same_again(chat: Chat) -> None:
     assert view.request is not None
     line = command_text(view.request)  # type: ignore[arg-type]
     command, _ = read_line(line)
-    again = asked(await chat.says("bo", line))
+    again = request_of(await chat.says("bo", line))
     assert command.name == "compare"
     assert again.variants == view.request.variants  # type: ignore[union-attr]
     assert isinstance(form, Form)
     assert form.command == "compare"
-    filled = asked(await chat.fills("ana", "compare", form.values))
+    filled = request_of(await chat.fills("ana", "compare", form.values))
     assert filled.variants == again.variants
 
 
 async def test_its_buttons_are_those_that_mean_something(chat: Chat) -> None:
     view = await chat.paints(await chat.files("ana", "/compare a fox --lora ink"))
 
-    again = asked(await chat.presses("bo", f"again:{view.id}"))
+    again = request_of(await chat.presses("bo", f"again:{view.id}"))
 
     assert "vary" not in {action.name for action, _ in available_actions(view)}
     with pytest.raises(InvalidRequest, match="is a comparison"):

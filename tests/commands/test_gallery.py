@@ -10,24 +10,26 @@ from storage.tables import Job
 from tests.commands.chat import Chat
 
 
-async def painted(chat: Chat, name: str, words: str, count: int = 1, space: str = "general") -> JobId:
+async def paint(chat: Chat, name: str, words: str, count: int = 1, space: str = "general") -> JobId:
     job = await chat.files(name, f"/imagine {words} --count {count} --seed 1", space)
     await chat.paints(job, count)
     return job
 
 
-async def hung(chat: Chat, line: str = "/gallery", name: str = "ana", space: str = "general") -> PictureSheet:
+async def sheet_of(
+    chat: Chat, line: str = "/gallery", name: str = "ana", space: str = "general"
+) -> PictureSheet:
     answer = await chat.says(name, line, space)
     assert isinstance(answer, PictureSheet)
     return answer
 
 
 async def test_the_newest_come_first_with_what_brings_them_back(chat: Chat) -> None:
-    fox, owls = await painted(chat, "ana", "a fox"), await painted(chat, "ana", "two owls", count=2)
-    await painted(chat, "bob", "a cow")
-    await painted(chat, "ana", "a tree", space="art")
+    fox, owls = await paint(chat, "ana", "a fox"), await paint(chat, "ana", "two owls", count=2)
+    await paint(chat, "bob", "a cow")
+    await paint(chat, "ana", "a tree", space="art")
 
-    told = await hung(chat)
+    told = await sheet_of(chat)
 
     assert [one.caption for one in told.pictures] == [f"1  {owls}", f"2  {owls}", f"3  {fox}"]
     assert [one.sha256 for one in told.pictures[1:]] == [
@@ -42,9 +44,9 @@ async def test_the_newest_come_first_with_what_brings_them_back(chat: Chat) -> N
 
 async def test_ten_pictures_are_two_sheets(chat: Chat) -> None:
     chat.per_person = 10
-    jobs = [await painted(chat, "ana", f"fox {nth}", count=2) for nth in range(5)]
+    jobs = [await paint(chat, "ana", f"fox {nth}", count=2) for nth in range(5)]
 
-    first, second = await hung(chat), await hung(chat, "/gallery --page 2")
+    first, second = await sheet_of(chat), await sheet_of(chat, "/gallery --page 2")
     beyond = await chat.says("ana", "/gallery --page 3")
 
     assert len(first.pictures) == 9
@@ -56,10 +58,10 @@ async def test_ten_pictures_are_two_sheets(chat: Chat) -> None:
 
 async def test_what_is_kept_has_a_sheet_of_its_own(chat: Chat) -> None:
     nothing = await chat.says("ana", "/gallery --starred")
-    fox, cow = await painted(chat, "ana", "a fox"), await painted(chat, "bob", "a cow")
+    fox, cow = await paint(chat, "ana", "a fox"), await paint(chat, "bob", "a cow")
     await chat.presses("ana", f"keep:{cow}:1")
 
-    kept, mine = await hung(chat, "/gallery --starred"), await hung(chat)
+    kept, mine = await sheet_of(chat, "/gallery --starred"), await sheet_of(chat)
 
     assert nothing == Text(text="You have no favourites here yet. Press ⭐ under a picture to add it.")
     assert [one.caption for one in kept.pictures] == [f"1  {cow}, favourite"]
@@ -68,7 +70,7 @@ async def test_what_is_kept_has_a_sheet_of_its_own(chat: Chat) -> None:
 
 
 async def test_who_has_painted_nothing_is_told_how_to_begin(chat: Chat) -> None:
-    await painted(chat, "bob", "a cow")
+    await paint(chat, "bob", "a cow")
 
     assert await chat.says("ana", "/gallery") == Text(
         text="You have no pictures here yet. Start with /imagine a red fox."
@@ -76,14 +78,14 @@ async def test_who_has_painted_nothing_is_told_how_to_begin(chat: Chat) -> None:
 
 
 async def test_what_is_deleted_is_gone_from_it(chat: Chat) -> None:
-    fox, owl = await painted(chat, "ana", "a fox"), await painted(chat, "ana", "an owl")
+    fox, owl = await paint(chat, "ana", "a fox"), await paint(chat, "ana", "an owl")
     await chat.presses("ana", f"delete:{owl}")
 
-    assert [one.caption for one in (await hung(chat)).pictures] == [f"1  {fox}"]
+    assert [one.caption for one in (await sheet_of(chat)).pictures] == [f"1  {fox}"]
 
 
 async def test_pictures_for_adults_are_seen_in_their_channels_only(chat: Chat) -> None:
-    job = await painted(chat, "ana", "a secret")
+    job = await paint(chat, "ana", "a secret")
     number = (await chat.sees(job)).number
 
     async def for_adults(session: AsyncSession) -> None:
@@ -91,7 +93,7 @@ async def test_pictures_for_adults_are_seen_in_their_channels_only(chat: Chat) -
 
     await chat.database.write(for_adults)
 
-    here, there = await hung(chat), await hung(replace(chat, adult=True))
+    here, there = await sheet_of(chat), await sheet_of(replace(chat, adult=True))
 
     assert [(one.sha256, one.caption) for one in here.pictures] == [(None, f"1  {job}, hidden")]
     assert "a secret" not in here.text and "for adults only" in here.text
@@ -100,14 +102,14 @@ async def test_pictures_for_adults_are_seen_in_their_channels_only(chat: Chat) -
 
 
 async def test_a_direct_message_has_the_pictures_of_all_places(chat: Chat) -> None:
-    fox, tree = await painted(chat, "ana", "a fox"), await painted(chat, "ana", "a tree", space="art")
-    cow = await painted(chat, "bob", "a cow")
+    fox, tree = await paint(chat, "ana", "a fox"), await paint(chat, "ana", "a tree", space="art")
+    cow = await paint(chat, "bob", "a cow")
     await chat.presses("ana", f"keep:{cow}:1")
     direct = replace(chat, direct=True)
 
     mine, kept = (
-        await hung(direct, space="with ana"),
-        await hung(direct, "/gallery --starred", space="with ana"),
+        await sheet_of(direct, space="with ana"),
+        await sheet_of(direct, "/gallery --starred", space="with ana"),
     )
 
     assert [one.caption for one in mine.pictures] == [f"1  {tree}", f"2  {fox}"]

@@ -16,7 +16,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs/commands.md"
 SENTENCE = re.compile(r"[A-Z][^.\n]*\.")
 
 
-async def heard(chat: Chat, line: str) -> str:
+async def answer_text(chat: Chat, line: str) -> str:
     answer = await chat.says("ana", line)
     assert isinstance(answer, Text)
     return answer.text
@@ -51,7 +51,7 @@ def test_each_commands_help_is_a_sentence_and_each_option_has_a_line(known: AnyC
 
 
 async def test_help_tells_all_commands_and_all_buttons(chat: Chat) -> None:
-    text = await heard(chat, "/help")
+    text = await answer_text(chat, "/help")
 
     for known in (one for one in COMMANDS.values() if not one.admin):
         assert f"/{known.name} " in text
@@ -62,7 +62,7 @@ async def test_help_tells_all_commands_and_all_buttons(chat: Chat) -> None:
 
 
 async def test_help_of_one_command_tells_each_option_with_what_is_allowed(chat: Chat) -> None:
-    text = await heard(chat, "/help imagine")
+    text = await answer_text(chat, "/help imagine")
 
     assert text.startswith("/imagine: Paint a picture from words.")
     assert "  --steps                 Denoising steps (1 to 100, default 30)" in text
@@ -73,13 +73,13 @@ async def test_help_of_one_command_tells_each_option_with_what_is_allowed(chat: 
 
 
 async def test_help_tells_which_samplers_make_much_of_little(chat: Chat) -> None:
-    text = await heard(chat, "/help imagine")
+    text = await answer_text(chat, "/help imagine")
 
     assert "DPM++ SDE and LCM vary more at a high cfg" in text
 
 
 async def test_help_of_train_tells_the_usual_first_then_the_presets_then_the_rest(chat: Chat) -> None:
-    lines = (await heard(chat, "/help train")).splitlines()
+    lines = (await answer_text(chat, "/help train")).splitlines()
 
     usual, preset, more = (
         next(number for number, line in enumerate(lines) if line.startswith(start))

@@ -20,7 +20,7 @@ from engine.messages import (
     Sha256,
     Size,
 )
-from tests.commands.chat import asked
+from tests.commands.chat import request_of
 
 INK = Sha256("1" * 64)
 MARIA = Sha256("2" * 64)
@@ -61,30 +61,33 @@ class EmptyShelf(Shelf):
         return []
 
 
-async def said(line: str, library: Shelf | None = None) -> Paint:
+async def request_of_words(line: str, library: Shelf | None = None) -> Paint:
     context = Context(job=JobId("1"), library=library or Shelf())
-    return asked(await imagine(context, **parse(shlex.split(line), imagine.parameters)))
+    return request_of(await imagine(context, **parse(shlex.split(line), imagine.parameters)))
 
 
 async def test_words_alone_are_a_prompt_with_everything_else_as_usual() -> None:
-    request = await said("a red fox")
+    request = await request_of_words("a red fox")
 
     assert request == Paint(job=JobId("1"), prompt="a red fox", seed=request.seed)
 
 
 async def test_a_seed_that_was_not_given_is_random() -> None:
-    assert (await said("fox")).seed != (await said("fox")).seed
+    assert (await request_of_words("fox")).seed != (await request_of_words("fox")).seed
 
 
 async def test_a_variation_has_a_random_seed_of_its_own_unless_one_is_given() -> None:
-    one, other = await said("fox --seed 1 --variation 0.1"), await said("fox --seed 1 --variation 0.1")
+    one, other = (
+        await request_of_words("fox --seed 1 --variation 0.1"),
+        await request_of_words("fox --seed 1 --variation 0.1"),
+    )
 
     assert one.variation_seed != other.variation_seed
-    assert (await said("fox --variation 0.1 --variation-seed 3")).variation_seed == 3
+    assert (await request_of_words("fox --variation 0.1 --variation-seed 3")).variation_seed == 3
 
 
 async def test_every_option_is_heard() -> None:
-    request = await said(
+    request = await request_of_words(
         "a red fox --no 'blurry, yellow' --steps 20 --cfg 3.5 --seed=7 --size 832x1216 --sampler ddim "
         "--count 2 --refiner 0.2 --lora ink:0.8"
     )
@@ -105,11 +108,11 @@ async def test_every_option_is_heard() -> None:
 
 
 async def test_flags_may_stand_before_the_words() -> None:
-    assert (await said("--steps 3 --seed 1 a red fox")).prompt == "a red fox"
+    assert (await request_of_words("--steps 3 --seed 1 a red fox")).prompt == "a red fox"
 
 
 async def test_a_value_may_begin_with_a_dash() -> None:
-    assert (await said("fox --lora ink:-1 --no -glasses")).negative_prompt == "-glasses"
+    assert (await request_of_words("fox --lora ink:-1 --no -glasses")).negative_prompt == "-glasses"
 
 
 @pytest.mark.parametrize(
@@ -126,17 +129,17 @@ async def test_a_value_may_begin_with_a_dash() -> None:
     ],
 )
 async def test_a_size_is_pixels_or_a_ratio_or_a_name(text: str, size: Size | Ratio) -> None:
-    assert (await said(f"fox --size '{text}'")).size == size
+    assert (await request_of_words(f"fox --size '{text}'")).size == size
 
 
 async def test_ar_is_another_name_for_the_size() -> None:
-    assert (await said("fox --ar 3:2")).size == Ratio(across=3, down=2)
+    assert (await request_of_words("fox --ar 3:2")).size == Ratio(across=3, down=2)
 
 
 @pytest.mark.parametrize("known", list(Sampler))
 async def test_every_sampler_is_known_by_its_names(known: Sampler) -> None:
     for spelling in (known.value, known.value.upper(), known.name, known.name.lower()):
-        assert (await said(f"fox --sampler '{spelling}'")).sampler is known
+        assert (await request_of_words(f"fox --sampler '{spelling}'")).sampler is known
 
 
 @pytest.mark.parametrize(
@@ -151,12 +154,12 @@ async def test_every_sampler_is_known_by_its_names(known: Sampler) -> None:
     ],
 )
 async def test_a_sampler_is_known_by_other_spellings(spelling: str, known: Sampler) -> None:
-    assert (await said(f"fox --sampler '{spelling}'")).sampler is known
+    assert (await request_of_words(f"fox --sampler '{spelling}'")).sampler is known
 
 
 async def test_loras_may_be_given_in_one_option_or_in_several() -> None:
-    together = await said("fox --seed 1 --lora 'ink:0.8, maria'")
-    apart = await said("fox --seed 1 --lora ink:0.8 --lora maria")
+    together = await request_of_words("fox --seed 1 --lora 'ink:0.8, maria'")
+    apart = await request_of_words("fox --seed 1 --lora ink:0.8 --lora maria")
 
     assert together == apart
     assert together.adapters == (
@@ -166,23 +169,23 @@ async def test_loras_may_be_given_in_one_option_or_in_several() -> None:
 
 
 async def test_a_lora_in_the_prompt_is_the_same_as_the_option_and_leaves_the_prompt() -> None:
-    request = await said("'a fox <lora:ink:0.8>, red' --lora maria --seed 1")
+    request = await request_of_words("'a fox <lora:ink:0.8>, red' --lora maria --seed 1")
 
     assert request.prompt == "a fox, red"
-    assert request == await said("'a fox, red' --lora ink:0.8,maria --seed 1")
+    assert request == await request_of_words("'a fox, red' --lora ink:0.8,maria --seed 1")
 
 
 @pytest.mark.timeout(10)
 async def test_a_prompt_of_many_spaces_is_read_at_once() -> None:
-    assert (await said(f"'a{' ' * 3990}fox'")).prompt == f"a{' ' * 3990}fox"
+    assert (await request_of_words(f"'a{' ' * 3990}fox'")).prompt == f"a{' ' * 3990}fox"
     with pytest.raises(InvalidRequest):
-        await said(f"'a{' ' * 200_000}fox'")
+        await request_of_words(f"'a{' ' * 200_000}fox'")
 
 
 async def test_a_trained_lora_has_its_own_weight_unless_another_is_said() -> None:
     usual, said_so = (
-        await said("fox --lora ohana", TrainedShelf()),
-        await said("x --lora ohana:1", TrainedShelf()),
+        await request_of_words("fox --lora ohana", TrainedShelf()),
+        await request_of_words("x --lora ohana:1", TrainedShelf()),
     )
 
     assert usual.adapters == (AdapterUse(name="ohana", sha256=OHANA, weight=0.8),)
@@ -203,13 +206,13 @@ async def test_a_trained_lora_has_its_own_weight_unless_another_is_said() -> Non
 async def test_what_calls_a_lora_up_is_added_to_a_prompt_that_lacks_it(prompt: str, painted: str) -> None:
     lora = "" if "<" in prompt else "--lora ohana"
 
-    assert (await said(f"'{prompt}' {lora}", TrainedShelf())).prompt == painted
+    assert (await request_of_words(f"'{prompt}' {lora}", TrainedShelf())).prompt == painted
 
 
 async def test_only_one_lora_with_a_word_of_its_own_can_be_in_a_picture() -> None:
-    mixed = await said("fox --lora ohana,ink", TrainedShelf())
+    mixed = await request_of_words("fox --lora ohana,ink", TrainedShelf())
     with pytest.raises(InvalidRequest) as refusal:
-        await said("fox --lora ohana,sko", TrainedShelf())
+        await request_of_words("fox --lora ohana,sko", TrainedShelf())
 
     assert len(mixed.adapters) == 2
     assert str(refusal.value) == (
@@ -219,11 +222,11 @@ async def test_only_one_lora_with_a_word_of_its_own_can_be_in_a_picture() -> Non
 
 
 async def test_the_case_of_a_lora_is_ignored() -> None:
-    assert (await said("'fox <LORA:Ink>'")).adapters == (AdapterUse(name="ink", sha256=INK),)
+    assert (await request_of_words("'fox <LORA:Ink>'")).adapters == (AdapterUse(name="ink", sha256=INK),)
 
 
 async def test_emoji_belong_to_a_prompt() -> None:
-    assert (await said("'a 🦊 in the ❄️'")).prompt == "a 🦊 in the ❄️"
+    assert (await request_of_words("'a 🦊 in the ❄️'")).prompt == "a 🦊 in the ❄️"
 
 
 KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun and LCM"
@@ -309,11 +312,11 @@ KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun
 )
 async def test_what_cannot_be_understood_is_answered_with_one_sentence(line: str, sentence: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        await said(line)
+        await request_of_words(line)
 
     assert str(refusal.value) == sentence
 
 
 async def test_a_library_without_loras_says_so() -> None:
     with pytest.raises(InvalidRequest, match=r"^There is no LoRA 'ink'. No LoRA is here yet\.$"):
-        await said("fox --lora ink", EmptyShelf())
+        await request_of_words("fox --lora ink", EmptyShelf())

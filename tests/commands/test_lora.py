@@ -4,52 +4,52 @@ import pytest
 
 from commands.answers import CreateJob, Form, LoraCards, SendFiles, Text, UpdateCards
 from engine.messages import InvalidRequest, JobId, Sha256
-from tests.commands.chat import Chat, asked
+from tests.commands.chat import Chat, request_of
 
 
-async def learned(chat: Chat, name: str = "ana", lora: str = "zoe", **texts: str) -> JobId:
+async def train_lora(chat: Chat, name: str = "ana", lora: str = "zoe", **texts: str) -> JobId:
     """The training of a LoRA that is there."""
     job = await chat.drafts(name, lora, **({"subject": "woman"} | texts))
     await chat.trains(job)
     return job
 
 
-async def listed(chat: Chat, name: str, line: str = "/loras", space: str = "general") -> list[str]:
+async def lora_names(chat: Chat, name: str, line: str = "/loras", space: str = "general") -> list[str]:
     answer = await chat.says(name, line, space)
     assert isinstance(answer, LoraCards)
     return [one.name for one in answer.loras]
 
 
-async def refused(chat: Chat, name: str, line: str, space: str = "general") -> str:
+async def refusal_of(chat: Chat, name: str, line: str, space: str = "general") -> str:
     with pytest.raises(InvalidRequest) as refusal:
         await chat.says(name, line, space)
     return str(refusal.value)
 
 
 async def test_a_lora_is_its_owners_until_it_is_shared(chat: Chat) -> None:
-    await learned(chat)
+    await train_lora(chat)
     seen = "The LoRA zoe can be used by"
 
-    assert (await listed(chat, "ana"), await listed(chat, "bob")) == (["zoe"], [])
-    assert await refused(chat, "bob", "/imagine a fox --lora zoe") == (
+    assert (await lora_names(chat, "ana"), await lora_names(chat, "bob")) == (["zoe"], [])
+    assert await refusal_of(chat, "bob", "/imagine a fox --lora zoe") == (
         "There is no LoRA 'zoe'. The LoRAs are ink and maria."
     )
     told = await chat.says("ana", "/lora zoe --share space")
     assert isinstance(told, UpdateCards) and told.text == f"{seen} everybody here."
-    assert (await listed(chat, "bob"), await listed(chat, "bob", space="art")) == (["zoe"], [])
+    assert (await lora_names(chat, "bob"), await lora_names(chat, "bob", space="art")) == (["zoe"], [])
     told = await chat.says("ana", "/lora zoe --share everybody")
     assert isinstance(told, UpdateCards) and told.text == f"{seen} everybody everywhere."
-    assert await listed(chat, "bob", space="art") == ["zoe"]
+    assert await lora_names(chat, "bob", space="art") == ["zoe"]
     await chat.says("ana", "/lora zoe --share me")
-    assert await listed(chat, "bob") == []
+    assert await lora_names(chat, "bob") == []
 
 
 async def test_a_picture_with_a_lora_has_what_calls_it_up(chat: Chat) -> None:
-    job = await learned(chat)
+    job = await train_lora(chat)
     training = (await chat.sees(job)).training
     assert training is not None
 
-    request = asked(await chat.says("ana", "/imagine a portrait --lora zoe"))
+    request = request_of(await chat.says("ana", "/imagine a portrait --lora zoe"))
 
     assert request.prompt == "a portrait, ohwx woman"
     (use,) = request.adapters
@@ -60,7 +60,7 @@ async def test_a_picture_with_a_lora_has_what_calls_it_up(chat: Chat) -> None:
 
 
 async def test_a_picture_with_a_lora_is_painted_again_by_those_who_may_use_it(chat: Chat) -> None:
-    await learned(chat)
+    await train_lora(chat)
     job = await chat.files("ana", "/imagine a portrait --lora zoe")
     await chat.paints(job)
     barred = "The LoRA zoe is not shared with you, or was retired or deleted."
@@ -79,14 +79,14 @@ async def test_a_picture_with_a_lora_is_painted_again_by_those_who_may_use_it(ch
 
 
 async def test_loras_are_found_by_words_of_name_phrase_preset_and_owner(chat: Chat) -> None:
-    await learned(chat, "ana", "zoe", preset="face")
-    await learned(chat, "ana", "oils", preset="style", subject="")
+    await train_lora(chat, "ana", "zoe", preset="face")
+    await train_lora(chat, "ana", "oils", preset="style", subject="")
 
-    assert await listed(chat, "ana") == ["oils", "zoe"]
-    assert await listed(chat, "ana", "/loras style") == ["oils"]
-    assert await listed(chat, "ana", "/loras OHWX woman") == ["zoe"]
-    assert await listed(chat, "ana", "/loras ana face") == ["zoe"]
-    assert await listed(chat, "ana", "/loras bob") == []
+    assert await lora_names(chat, "ana") == ["oils", "zoe"]
+    assert await lora_names(chat, "ana", "/loras style") == ["oils"]
+    assert await lora_names(chat, "ana", "/loras OHWX woman") == ["zoe"]
+    assert await lora_names(chat, "ana", "/loras ana face") == ["zoe"]
+    assert await lora_names(chat, "ana", "/loras bob") == []
 
 
 async def test_the_operators_loras_are_listed_too_and_nobody_changes_them(chat: Chat) -> None:
@@ -100,7 +100,7 @@ async def test_the_operators_loras_are_listed_too_and_nobody_changes_them(chat: 
     ]
     info = await chat.says("ana", "/lora ink")
     assert isinstance(info, Text) and info.text.startswith("ink belongs to the operator")
-    assert await refused(chat, "ana", "/lora ink --delete") == (
+    assert await refusal_of(chat, "ana", "/lora ink --delete") == (
         "The LoRA ink belongs to the operator and cannot be changed here."
     )
     empty = await chat.says("ana", "/loras zzz")
@@ -125,7 +125,7 @@ async def test_a_lora_tells_how_it_was_made_and_how_it_is_used(chat: Chat) -> No
 
 
 async def test_owners_rename_their_loras_and_the_card_tells_the_new_name(chat: Chat) -> None:
-    job = await learned(chat)
+    job = await train_lora(chat)
     before = await chat.sees(job)
 
     assert await chat.says("ana", "/lora zoe --rename mia") == UpdateCards(
@@ -135,29 +135,29 @@ async def test_owners_rename_their_loras_and_the_card_tells_the_new_name(chat: C
     after = await chat.sees(job)
     assert after.training is not None
     assert (after.training.adapter, after.revision > before.revision) == ("mia", True)
-    assert asked(await chat.says("ana", "/imagine a fox --lora mia")).adapters[0].name == "mia"
-    assert await refused(chat, "ana", "/lora mia --rename ink") == (
+    assert request_of(await chat.says("ana", "/imagine a fox --lora mia")).adapters[0].name == "mia"
+    assert await refusal_of(chat, "ana", "/lora mia --rename ink") == (
         "There is already a LoRA ink here. Choose another name."
     )
-    assert await refused(chat, "ana", "/lora mia --rename Mia!") == (
+    assert await refusal_of(chat, "ana", "/lora mia --rename Mia!") == (
         "The LoRA name 'mia!' may only have a-z, 0-9, - and _, at most 32 of them."
     )
 
 
 async def test_a_lora_of_another_space_is_renamed_to_what_is_free_there(chat: Chat) -> None:
-    await learned(chat, "ana", "zoe")
+    await train_lora(chat, "ana", "zoe")
     await chat.says("ana", "/lora zoe --share everybody")
-    await learned(chat, "ana", "mia")
+    await train_lora(chat, "ana", "mia")
 
-    assert await refused(chat, "ana", "/lora zoe --rename mia", "art") == (
+    assert await refusal_of(chat, "ana", "/lora zoe --rename mia", "art") == (
         "There is already a LoRA mia here. Choose another name."
     )
     assert isinstance(await chat.says("ana", "/lora zoe --rename kim", "art"), UpdateCards)
-    assert sorted(await listed(chat, "ana")) == ["kim", "mia"]
+    assert sorted(await lora_names(chat, "ana")) == ["kim", "mia"]
 
 
 async def test_a_lora_is_downloaded_as_a_file_of_its_name(chat: Chat) -> None:
-    await learned(chat)
+    await train_lora(chat)
 
     gift = await chat.says("ana", "/lora zoe --download")
 
@@ -167,31 +167,31 @@ async def test_a_lora_is_downloaded_as_a_file_of_its_name(chat: Chat) -> None:
 
 
 async def test_a_deleted_lora_is_gone_and_its_training_can_be_done_again(chat: Chat) -> None:
-    job = await learned(chat)
+    job = await train_lora(chat)
 
     answer = await chat.says("ana", "/lora zoe --delete")
 
     assert isinstance(answer, UpdateCards)
     assert (answer.jobs, answer.text, len(answer.unneeded)) == ((job,), "The LoRA zoe is deleted.", 1)
-    assert await listed(chat, "ana") == []
-    assert await refused(chat, "ana", "/lora zoe") == "There is no LoRA 'zoe'. /loras lists them all."
+    assert await lora_names(chat, "ana") == []
+    assert await refusal_of(chat, "ana", "/lora zoe") == "There is no LoRA 'zoe'. /loras lists them all."
     form = await chat.presses("ana", f"edit:{job}")
     assert isinstance(form, Form)
     assert (form.values["name"], form.values["trigger"]) == ("zoe", "ohwx")
 
 
 async def test_only_its_owner_changes_a_lora(chat: Chat) -> None:
-    await learned(chat)
+    await train_lora(chat)
     await chat.says("ana", "/lora zoe --share space")
 
     for name in ("bob", "root"):
         for flag, verb in (("--rename x", "rename"), ("--share me", "share"), ("--delete", "delete")):
-            sentence = await refused(chat, name, f"/lora zoe {flag}")
+            sentence = await refusal_of(chat, name, f"/lora zoe {flag}")
             assert sentence == f"Only ana can {verb} the LoRA zoe."
-    assert await refused(chat, "ana", "/lora zoe --delete --download") == (
+    assert await refusal_of(chat, "ana", "/lora zoe --delete --download") == (
         "Use only one of --rename, --share, --delete or --download."
     )
-    assert await refused(chat, "ana", "/lora zoe --share friends") == (
+    assert await refusal_of(chat, "ana", "/lora zoe --share friends") == (
         "--share must be me, space or everybody, not 'friends'."
     )
 
@@ -200,15 +200,17 @@ async def test_two_loras_with_tokens_do_not_mix(chat: Chat) -> None:
     for lora in ("zoe", "mia"):
         await chat.trains(await chat.drafts("ana", lora, new_tokens="1"), tokens=1)
 
-    assert len(asked(await chat.says("ana", "/imagine a fox --lora zoe,ink")).adapters) == 2
-    assert (await refused(chat, "ana", "/imagine a fox --lora zoe,mia")).startswith("zoe and mia each taught")
+    assert len(request_of(await chat.says("ana", "/imagine a fox --lora zoe,ink")).adapters) == 2
+    assert (await refusal_of(chat, "ana", "/imagine a fox --lora zoe,mia")).startswith(
+        "zoe and mia each bring"
+    )
 
 
 async def test_the_words_of_a_private_lora_are_private(chat: Chat) -> None:
-    await learned(chat)
+    await train_lora(chat)
 
-    assert await refused(chat, "bob", "/lora zoe") == "There is no LoRA 'zoe'. /loras lists them all."
-    assert await refused(chat, "bob", "/lora zoe --download") == (
+    assert await refusal_of(chat, "bob", "/lora zoe") == "There is no LoRA 'zoe'. /loras lists them all."
+    assert await refusal_of(chat, "bob", "/lora zoe --download") == (
         "There is no LoRA 'zoe'. /loras lists them all."
     )
 
@@ -223,5 +225,5 @@ async def test_a_chosen_checkpoint_is_what_the_lora_paints_with(chat: Chat) -> N
         jobs=(job,), text="The LoRA is now the checkpoint at step 200."
     )
 
-    (use,) = asked(await chat.says("ana", "/imagine a fox --lora zoe")).adapters
+    (use,) = request_of(await chat.says("ana", "/imagine a fox --lora zoe")).adapters
     assert use.sha256 == Sha256(f"{view.number:032x}{200:032x}") == second.sha256

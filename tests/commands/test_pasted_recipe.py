@@ -16,7 +16,7 @@ from commands.syntax.parser import parse
 from commands.text_command import read_line
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Sampler, Size
 from engine.sdxl.png_file import Recipe
-from tests.commands.chat import LORAS, Chat, Shelf, asked
+from tests.commands.chat import LORAS, Chat, Shelf, request_of
 
 JOB = JobId("k3f9qa")
 BLOCK = """masterpiece, a red fox <lora:Ink:0.8>
@@ -28,7 +28,7 @@ Model hash: 31e35c80fc, Model: demo, Lora hashes: "Ink: 111111111111", Version: 
 ONE_LINE = " ".join(BLOCK.split())  # what a field of one line makes of it
 
 
-async def filed(given: Mapping[str, Any]) -> CreateJob:
+async def create(given: Mapping[str, Any]) -> CreateJob:
     answer = await imagine(Context(job=JOB, library=Shelf(), model="demo"), **given)
     assert isinstance(answer, CreateJob)
     return answer
@@ -54,20 +54,20 @@ FLAT = as_pasted("masterpiece, a red fox in the snow", 'blurry, "bad" art low qu
 
 @pytest.mark.parametrize("line", [f"/imagine {BLOCK}", f"/imagine\n{BLOCK}\n", BLOCK])
 async def test_the_text_of_a1111_in_a_line_is_the_recipe(line: str) -> None:
-    answer = await filed(read_line(line)[1])
+    answer = await create(read_line(line)[1])
 
     assert (answer.request, answer.text) == (WHOLE, "")
 
 
 async def test_it_is_the_recipe_in_a_form_a_field_of_one_line_and_a_terminal_too(chat: Chat) -> None:
-    assert (await filed(read_form(imagine, {"prompt": BLOCK, "steps": "30", "cfg": "5"}))).request == WHOLE
-    assert (await filed(read_form(imagine, {"prompt": ONE_LINE}))).request == FLAT
-    assert (await filed(parse([BLOCK], imagine.parameters))).request == WHOLE
-    assert (await filed(parse(BLOCK.split(), imagine.parameters))).request == FLAT
+    assert (await create(read_form(imagine, {"prompt": BLOCK, "steps": "30", "cfg": "5"}))).request == WHOLE
+    assert (await create(read_form(imagine, {"prompt": ONE_LINE}))).request == FLAT
+    assert (await create(parse([BLOCK], imagine.parameters))).request == WHOLE
+    assert (await create(parse(BLOCK.split(), imagine.parameters))).request == FLAT
 
 
 async def test_flags_after_it_say_otherwise() -> None:
-    answer = await filed(read_line(f"/imagine {BLOCK} --steps 9 --no blue circle --count 2")[1])
+    answer = await create(read_line(f"/imagine {BLOCK} --steps 9 --no blue circle --count 2")[1])
 
     paint = answer.request
     assert isinstance(paint, Paint)
@@ -78,7 +78,7 @@ async def test_flags_after_it_say_otherwise() -> None:
 async def test_it_goes_before_what_somebody_usually_wants(chat: Chat) -> None:
     await chat.says("ana", "/settings --no hats --steps 7 --sampler Heun")
 
-    paint = asked(await chat.says("ana", "/imagine a fox\nSteps: 9, Seed: 5, CFG scale: 4"))
+    paint = request_of(await chat.says("ana", "/imagine a fox\nSteps: 9, Seed: 5, CFG scale: 4"))
 
     assert (paint.negative_prompt, paint.steps, paint.seed, paint.sampler) == ("", 9, 5, Sampler.HEUN)
 
@@ -116,7 +116,7 @@ async def test_it_goes_before_what_somebody_usually_wants(chat: Chat) -> None:
 async def test_what_is_known_here_is_taken_and_the_rest_is_said(
     settings: str, changes: dict[str, Any], text: str
 ) -> None:
-    answer = await filed(read_line(f"/imagine a fox\nSteps: 9, Seed: 5, CFG scale: 4, {settings}")[1])
+    answer = await create(read_line(f"/imagine a fox\nSteps: 9, Seed: 5, CFG scale: 4, {settings}")[1])
 
     plain = Paint(job=JOB, prompt="a fox", steps=9, seed=5, guidance_scale=4.0)
     expected = {
@@ -128,7 +128,7 @@ async def test_what_is_known_here_is_taken_and_the_rest_is_said(
 
 
 async def test_a_lora_that_is_not_here_is_left_out_and_said() -> None:
-    answer = await filed(
+    answer = await create(
         read_line(
             "/imagine a fox <lora:My Style v1.2:0.7> <lora:maria:0.5:0.5>\nSteps: 3, Seed: 5, CFG scale: 4"
         )[1]
@@ -152,15 +152,15 @@ async def test_a_lora_whose_file_has_a_name_that_cannot_be_said_is_known_by_it()
 
     answer = await imagine(Context(job=JOB, library=Folder()), **given)
 
-    assert [(use.name, use.weight) for use in asked(answer).adapters] == [("ink", 0.7)]
+    assert [(use.name, use.weight) for use in request_of(answer).adapters] == [("ink", 0.7)]
     assert answer.text == ""
 
 
 async def test_a_lora_that_has_another_name_here_is_known_by_its_hash(chat: Chat) -> None:
     await chat.trains(await chat.drafts("ana", "fox"))
-    (use,) = asked(await chat.says("ana", "/imagine a hen --lora fox")).adapters
+    (use,) = request_of(await chat.says("ana", "/imagine a hen --lora fox")).adapters
 
-    paint = asked(
+    paint = request_of(
         await chat.says(
             "ana",
             "/imagine a hen <lora:renamed:0.7>\nSteps: 3, Seed: 5, CFG scale: 4, "
@@ -174,7 +174,7 @@ async def test_a_lora_that_has_another_name_here_is_known_by_its_hash(chat: Chat
 async def test_a_lora_of_the_operator_is_known_by_the_name_of_its_file(chat: Chat) -> None:
     chat.list_files = OperatorFiles(offered={"my-style-v1-2": "styles/My Style v1.2.safetensors"})
 
-    paint = asked(
+    paint = request_of(
         await chat.says("ana", "/imagine a hen <lora:My Style v1.2:0.5>\nSteps: 3, Seed: 5, CFG scale: 4")
     )
 
@@ -252,7 +252,7 @@ async def test_what_our_own_pngs_carry_reads_back(seed: int) -> None:
         recipe = Recipe(request=paint, seed=paint.seed, size=size, model="demo, v1")
 
         for text in (recipe.a1111_text(), json.dumps(recipe.values())):
-            answer = await filed(read_line(f"/imagine {text}")[1])
+            answer = await create(read_line(f"/imagine {text}")[1])
 
             assert answer.request == paint, text
             assert answer.text == "It was painted with another model, demo, v1."
@@ -276,7 +276,7 @@ async def test_what_our_own_pngs_carry_reads_back(seed: int) -> None:
 async def test_a_recipe_that_somebody_made_up_is_read_or_refused(told: dict[str, Any]) -> None:
     try:
         given = read_line(f"/imagine {json.dumps(told)}")[1]
-        await filed(given)
+        await create(given)
     except InvalidRequest as refusal:
         assert str(refusal).endswith(".")
 

@@ -9,20 +9,20 @@ from storage.tables import Audit
 from tests.commands.chat import Chat
 
 
-async def heard(chat: Chat, name: str = "ana") -> list[str]:
+async def answer_lines(chat: Chat, name: str = "ana") -> list[str]:
     answer = await chat.says(name, "/queue")
     assert isinstance(answer, Text)
     return answer.text.splitlines()
 
 
-async def refused(chat: Chat, name: str, line: str, space: str = "general") -> str:
+async def refusal_of(chat: Chat, name: str, line: str, space: str = "general") -> str:
     with pytest.raises(InvalidRequest) as refusal:
         await chat.says(name, line, space)
     return str(refusal.value)
 
 
 async def test_a_queue_with_nothing_of_mine_says_so(chat: Chat) -> None:
-    assert await heard(chat) == ["You have no job here that waits or runs.", "No jobs are waiting."]
+    assert await answer_lines(chat) == ["You have no job here that waits or runs.", "No jobs are waiting."]
 
 
 async def test_the_queue_tells_my_places_and_how_long_they_take(chat: Chat) -> None:
@@ -31,7 +31,7 @@ async def test_the_queue_tells_my_places_and_how_long_they_take(chat: Chat) -> N
     second = await chat.files("ana", "/imagine a\ngreen fox")
     await chat.starts(first)
 
-    told = await heard(chat)
+    told = await answer_lines(chat)
 
     assert told == [
         "You have 2 jobs here:",
@@ -44,7 +44,7 @@ async def test_the_queue_tells_my_places_and_how_long_they_take(chat: Chat) -> N
 async def test_my_jobs_of_another_space_are_not_told_here(chat: Chat) -> None:
     await chat.files("ana", "/imagine a fox", "private")
 
-    assert await heard(chat) == [
+    assert await answer_lines(chat) == [
         "You have no job here that waits or runs.",
         "1 job is waiting in all spaces together.",
     ]
@@ -54,7 +54,7 @@ async def test_more_jobs_than_one_person_may_have_are_refused(chat: Chat) -> Non
     for _ in range(chat.per_person):
         await chat.files("ana", "/imagine a fox")
 
-    assert await refused(chat, "ana", "/imagine a fox") == (
+    assert await refusal_of(chat, "ana", "/imagine a fox") == (
         "You have 3 jobs in line. At most 3 may wait. Try again when one is done, or /cancel one."
     )
     assert await chat.files("bob", "/imagine a fox")
@@ -90,13 +90,13 @@ async def test_without_a_name_my_newest_is_cancelled(chat: Chat) -> None:
 
 
 async def test_what_cannot_be_cancelled_is_told_in_a_sentence(chat: Chat) -> None:
-    assert await refused(chat, "ana", "/cancel") == "You have no job here that waits or runs."
-    assert await refused(chat, "ana", "/cancel k3f9qa") == "There is no job k3f9qa here."
+    assert await refusal_of(chat, "ana", "/cancel") == "You have no job here that waits or runs."
+    assert await refusal_of(chat, "ana", "/cancel k3f9qa") == "There is no job k3f9qa here."
     job = await chat.files("ana", "/imagine a fox")
-    assert await refused(chat, "bob", f"/cancel {job}") == f"Only ana or an admin can cancel job {job}."
-    assert await refused(chat, "ana", f"/cancel {job}", "private") == f"There is no job {job} here."
+    assert await refusal_of(chat, "bob", f"/cancel {job}") == f"Only ana or an admin can cancel job {job}."
+    assert await refusal_of(chat, "ana", f"/cancel {job}", "private") == f"There is no job {job} here."
     await chat.paints(job)
-    assert await refused(chat, "ana", f"/cancel {job}") == f"Job {job} has already ended."
+    assert await refusal_of(chat, "ana", f"/cancel {job}") == f"Job {job} has already ended."
 
 
 async def test_an_admin_may_cancel_and_it_is_written_down(chat: Chat) -> None:
@@ -115,4 +115,4 @@ async def test_show_brings_any_job_of_the_space_back(chat: Chat) -> None:
     job = await chat.files("ana", "/imagine a fox")
 
     assert await chat.says("bob", f"/show {job}") == ShowCard(job=job)
-    assert await refused(chat, "bob", f"/show {job}", "private") == f"There is no job {job} here."
+    assert await refusal_of(chat, "bob", f"/show {job}", "private") == f"There is no job {job} here."

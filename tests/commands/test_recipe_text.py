@@ -16,7 +16,7 @@ from commands.settings import with_defaults
 from commands.syntax.samplers import LEAST_STEPS
 from commands.text_command import read_line
 from engine.messages import AdapterUse, JobId, Paint, Ratio, Sampler, Size
-from tests.commands.chat import LORAS, Shelf, asked
+from tests.commands.chat import LORAS, Shelf, request_of
 
 JOB = JobId("k3f9qa")
 INK, MARIA = (AdapterUse(name=name, sha256=sha256) for name, sha256 in LORAS.items())
@@ -75,8 +75,8 @@ def paint(**changes: Any) -> Paint:
     return Paint(**(values | changes))
 
 
-async def painted_by(given: dict[str, Any]) -> Paint:
-    return asked(await imagine(Context(job=JOB, library=Shelf()), **given))
+async def request_from(given: dict[str, Any]) -> Paint:
+    return request_of(await imagine(Context(job=JOB, library=Shelf()), **given))
 
 
 def some_text(dice: random.Random) -> str:
@@ -117,8 +117,8 @@ async def test_the_command_of_any_request_paints_the_same_again_whoever_says_it(
         command, given = read_line(command_text(request))
 
         assert command is COMMANDS["imagine"]
-        assert await painted_by(given) == request, command_text(request)
-        assert await painted_by(with_defaults(OTHER_DEFAULTS, command, given)) == request, command_text(
+        assert await request_from(given) == request, command_text(request)
+        assert await request_from(with_defaults(OTHER_DEFAULTS, command, given)) == request, command_text(
             request
         )
 
@@ -131,7 +131,7 @@ async def test_a_form_filled_with_any_request_paints_the_same_again(seed: int) -
         if request.negative_prompt.strip() != request.negative_prompt:
             continue  # white space alone is an empty field
 
-        assert await painted_by(read_form(imagine, form_texts(request))) == request
+        assert await request_from(read_form(imagine, form_texts(request))) == request
 
 
 @pytest.mark.parametrize(

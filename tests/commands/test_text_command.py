@@ -18,7 +18,7 @@ from commands.text_command import read_line
 from engine.messages import InvalidRequest, Ratio, Sampler, Size
 
 
-def told(line: str) -> dict[str, Any]:
+def values_of(line: str) -> dict[str, Any]:
     """What a line says to /imagine."""
     command, values = read_line(line)
     assert command is COMMANDS["imagine"]
@@ -110,7 +110,7 @@ def test_whatever_is_typed_is_understood_or_answered_with_one_sentence(seed: int
 
 
 def test_a_line_is_a_command_and_its_values() -> None:
-    assert told("/imagine a red fox --steps 20 --ar 3:2 --sampler 'euler a'") == {
+    assert values_of("/imagine a red fox --steps 20 --ar 3:2 --sampler 'euler a'") == {
         "prompt": "a red fox",
         "steps": 20,
         "size": Ratio(across=3, down=2),
@@ -120,22 +120,24 @@ def test_a_line_is_a_command_and_its_values() -> None:
 
 @pytest.mark.parametrize("line", ["/IMAGINE a fox", " /Imagine\na fox", "/imagine\ta   fox\n"])
 def test_the_case_of_a_command_and_the_space_around_words_do_not_matter(line: str) -> None:
-    assert told(line) == {"prompt": "a fox"}
+    assert values_of(line) == {"prompt": "a fox"}
 
 
 @pytest.mark.parametrize(
     "flag", ["--steps 20", "--steps=20", "--Steps 20", "\u2014steps 20", "\u2014steps=20", "\u2013steps 20"]
 )
 def test_a_flag_is_understood_as_phones_write_it(flag: str) -> None:
-    assert told(f"/imagine fox {flag}") == {"prompt": "fox", "steps": 20}
+    assert values_of(f"/imagine fox {flag}") == {"prompt": "fox", "steps": 20}
 
 
 def test_a_flag_of_two_words_may_have_a_dash_or_an_underscore() -> None:
-    assert told("/imagine fox --variation_seed 3") == told("/imagine fox --variation-seed 3")
+    assert values_of("/imagine fox --variation_seed 3") == values_of("/imagine fox --variation-seed 3")
 
 
 def test_a_long_dash_in_a_prompt_is_a_dash() -> None:
-    assert told("/imagine a fox \u2014 running \u2014fast")["prompt"] == "a fox \u2014 running \u2014fast"
+    assert (
+        values_of("/imagine a fox \u2014 running \u2014fast")["prompt"] == "a fox \u2014 running \u2014fast"
+    )
 
 
 @pytest.mark.parametrize(
@@ -150,28 +152,28 @@ def test_a_long_dash_in_a_prompt_is_a_dash() -> None:
 def test_a_dash_in_a_sentence_is_a_word_and_the_flags_after_it_count(line: str) -> None:
     said = line.removeprefix("/imagine ").removesuffix(" --steps 3")
 
-    assert told(line) == {"prompt": said, "steps": 3}
-    assert told("/imagine a sign -- --steps 3") == {"prompt": "a sign --", "steps": 3}
+    assert values_of(line) == {"prompt": said, "steps": 3}
+    assert values_of("/imagine a sign -- --steps 3") == {"prompt": "a sign --", "steps": 3}
 
 
 def test_what_stands_in_quotes_is_no_flag() -> None:
-    assert told('/imagine a sign "--steps 3"')["prompt"] == 'a sign "--steps 3"'
+    assert values_of('/imagine a sign "--steps 3"')["prompt"] == 'a sign "--steps 3"'
 
 
 def test_quotes_around_the_whole_prompt_go_and_quotes_inside_stay() -> None:
-    assert told('/imagine "a red  fox" --steps 3')["prompt"] == "a red  fox"
-    assert told('/imagine a sign that says "open" --steps 3')["prompt"] == 'a sign that says "open"'
+    assert values_of('/imagine "a red  fox" --steps 3')["prompt"] == "a red  fox"
+    assert values_of('/imagine a sign that says "open" --steps 3')["prompt"] == 'a sign that says "open"'
 
 
 def test_text_after_the_prompt_has_all_words_up_to_the_next_flag() -> None:
-    assert told("/imagine a star on a white background --no blue circle, red line --steps 3") == {
+    assert values_of("/imagine a star on a white background --no blue circle, red line --steps 3") == {
         "prompt": "a star on a white background",
         "no": "blue circle, red line",
         "steps": 3,
     }
-    assert told('/imagine fox --no a sign that says "open"')["no"] == 'a sign that says "open"'
-    assert told('/imagine fox --no "blue circle"')["no"] == "blue circle"
-    assert told("/imagine fox --no=blue circle")["no"] == "blue circle"
+    assert values_of('/imagine fox --no a sign that says "open"')["no"] == 'a sign that says "open"'
+    assert values_of('/imagine fox --no "blue circle"')["no"] == "blue circle"
+    assert values_of("/imagine fox --no=blue circle")["no"] == "blue circle"
 
 
 @pytest.mark.parametrize(
@@ -195,18 +197,18 @@ def test_values_of_several_words_are_heard_whole_in_every_command(line: str, val
 
 @pytest.mark.parametrize("known", list(Sampler))
 def test_a_sampler_is_as_many_words_as_make_a_known_name(known: Sampler) -> None:
-    assert told(f"/imagine a fox --sampler {known} --steps 3") == {
+    assert values_of(f"/imagine a fox --sampler {known} --steps 3") == {
         "prompt": "a fox",
         "sampler": known,
         "steps": 3,
     }
-    assert told(f"/imagine --sampler {known} -- red fox")["sampler"] is known
+    assert values_of(f"/imagine --sampler {known} -- red fox")["sampler"] is known
 
 
 def test_a_size_may_be_written_with_spaces_or_side_by_side() -> None:
-    assert told("/imagine fox --size 832 x 1216")["size"] == Size(width=832, height=1216)
-    assert told("/imagine fox --w 832 --h 1216") == told("/imagine fox --height 1216 --width 832")
-    assert told("/imagine fox --w 832 --h 1216")["size"] == Size(width=832, height=1216)
+    assert values_of("/imagine fox --size 832 x 1216")["size"] == Size(width=832, height=1216)
+    assert values_of("/imagine fox --w 832 --h 1216") == values_of("/imagine fox --height 1216 --width 832")
+    assert values_of("/imagine fox --w 832 --h 1216")["size"] == Size(width=832, height=1216)
 
 
 @pytest.mark.parametrize(
@@ -215,17 +217,17 @@ def test_a_size_may_be_written_with_spaces_or_side_by_side() -> None:
 def test_a_list_of_loras_goes_on_over_commas_and_spaces(lora: str) -> None:
     both = (Mention("ink", 0.8), Mention("maria"))
 
-    assert told(f"/imagine fox --lora {lora} --steps 3") == {"prompt": "fox", "lora": both, "steps": 3}
-    assert told(f'/imagine fox --lora "{lora}"')["lora"] == both
+    assert values_of(f"/imagine fox --lora {lora} --steps 3") == {"prompt": "fox", "lora": both, "steps": 3}
+    assert values_of(f'/imagine fox --lora "{lora}"')["lora"] == both
 
 
 @pytest.mark.parametrize("lora", ["ink:0,8 maria:0,5", "ink:0,8,maria:0,5", "ink: 0.8, maria :0,5"])
 def test_a_weight_may_have_a_decimal_comma_or_a_space(lora: str) -> None:
-    assert told(f"/imagine fox --lora {lora}")["lora"] == (Mention("ink", 0.8), Mention("maria", 0.5))
+    assert values_of(f"/imagine fox --lora {lora}")["lora"] == (Mention("ink", 0.8), Mention("maria", 0.5))
 
 
 def test_a_number_may_have_a_decimal_comma() -> None:
-    assert told("/imagine fox --cfg 3,5")["cfg"] == 3.5
+    assert values_of("/imagine fox --cfg 3,5")["cfg"] == 3.5
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_a_number_may_have_a_decimal_comma() -> None:
 def test_a_value_in_front_of_the_prompt_leaves_the_prompt_its_words(
     flags: str, values: dict[str, Any]
 ) -> None:
-    assert told(f"/imagine {flags} big red fox") == {"prompt": "big red fox", **values}
+    assert values_of(f"/imagine {flags} big red fox") == {"prompt": "big red fox", **values}
 
 
 class Water(StrEnum):
@@ -296,7 +298,7 @@ def test_a_preset_of_several_words_needs_no_quotes() -> None:
 
 
 def test_what_is_said_without_a_flag_may_have_one_all_the_same() -> None:
-    assert told("/imagine --steps 3 --prompt a red fox --no hat") == told(
+    assert values_of("/imagine --steps 3 --prompt a red fox --no hat") == values_of(
         "/imagine a red fox --steps 3 --no hat"
     )
 
@@ -322,16 +324,16 @@ def test_what_is_said_without_a_flag_may_have_one_all_the_same() -> None:
     ],
 )
 def test_what_looks_like_a_flag_is_one(flag: str) -> None:
-    assert told(f"/imagine a red fox {flag}") == {"prompt": "a red fox", "steps": 20}
+    assert values_of(f"/imagine a red fox {flag}") == {"prompt": "a red fox", "steps": 20}
 
 
 def test_a_flag_of_two_words_may_have_any_dashes() -> None:
-    assert told("/imagine fox \u2212\u2212variation\u2010seed 3")["variation_seed"] == 3
+    assert values_of("/imagine fox \u2212\u2212variation\u2010seed 3")["variation_seed"] == 3
 
 
 @pytest.mark.parametrize("word", ["-fast", "\u2014fast", "-1", "\u2014\u2014running", "-", "\u2212"])
 def test_a_dash_before_a_word_that_is_no_option_stays_in_the_prompt(word: str) -> None:
-    assert told(f"/imagine a fox {word} --steps 3") == {"prompt": f"a fox {word}", "steps": 3}
+    assert values_of(f"/imagine a fox {word} --steps 3") == {"prompt": f"a fox {word}", "steps": 3}
 
 
 @pytest.mark.parametrize(
@@ -343,15 +345,18 @@ def test_a_dash_before_a_word_that_is_no_option_stays_in_the_prompt(word: str) -
     ],
 )
 def test_options_are_known_by_what_other_programs_call_them(line: str, values: dict[str, Any]) -> None:
-    assert told(f"/imagine fox {line}") == {"prompt": "fox", **values}
+    assert values_of(f"/imagine fox {line}") == {"prompt": "fox", **values}
 
 
 def test_a_comma_at_the_end_of_a_list_takes_no_flag() -> None:
-    assert told("/imagine fox --lora ink, --steps 3")["steps"] == 3
+    assert values_of("/imagine fox --lora ink, --steps 3")["steps"] == 3
 
 
 def test_a_prompt_of_html_stays_as_it_is() -> None:
-    assert told("/imagine <script>alert('x')</script> & <b>")["prompt"] == "<script>alert('x')</script> & <b>"
+    assert (
+        values_of("/imagine <script>alert('x')</script> & <b>")["prompt"]
+        == "<script>alert('x')</script> & <b>"
+    )
 
 
 def test_a_switch_needs_no_value() -> None:

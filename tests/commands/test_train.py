@@ -16,22 +16,22 @@ from tests.commands.chat import Chat
 ONE, TWO, THREE = (Sha256(letter * 64) for letter in "abc")
 
 
-def trained(answer: Answer) -> Train:
+def training_of(answer: Answer) -> Train:
     """The training that an answer asks for."""
     assert isinstance(answer, CreateJob)
     assert isinstance(answer.request, Train)
     return answer.request
 
 
-async def filled(chat: Chat, who: str = "ana", **texts: str) -> Answer:
+async def fill_form(chat: Chat, who: str = "ana", **texts: str) -> Answer:
     """The answer to a form with what must be in it, unless a test says otherwise."""
     sent = await chat.sends(who, ONE, TWO) if "pictures" not in texts else ""
     return await chat.fills(who, "train", {"name": "mia", "consent": "true", "pictures": sent} | texts)
 
 
-async def refused(chat: Chat, who: str = "ana", **texts: str) -> str:
+async def refusal_of(chat: Chat, who: str = "ana", **texts: str) -> str:
     with pytest.raises(InvalidRequest) as refusal:
-        await filled(chat, who, **texts)
+        await fill_form(chat, who, **texts)
     return str(refusal.value)
 
 
@@ -53,20 +53,20 @@ async def test_pictures_are_called_by_what_can_be_shown_in_a_line(chat: Chat) ->
     told = json.loads(await chat.sends("ana", ONE, TWO))
     told[0]["name"], told[1]["name"] = "../a\nb\r\u2028c\u202e.png", "C:\\me\\" + "x" * 500
 
-    answer = await filled(chat, pictures=json.dumps(told), subject="woman")
+    answer = await fill_form(chat, pictures=json.dumps(told), subject="woman")
 
-    assert [one.name for one in trained(answer).examples] == ["abc.png", "x" * 80]
+    assert [one.name for one in training_of(answer).examples] == ["abc.png", "x" * 80]
 
 
 async def test_pictures_and_a_name_are_a_draft_as_the_preset_has_it(chat: Chat) -> None:
     told = json.loads(await chat.sends("ana", ONE, TWO))
     told[1]["caption"] = "  a woman on a horse "
 
-    answer = await filled(chat, pictures=json.dumps(told), subject="woman", preset="face")
+    answer = await fill_form(chat, pictures=json.dumps(told), subject="woman", preset="face")
 
     assert isinstance(answer, CreateJob)
     assert answer.draft
-    request, face = trained(answer), presets()["face"]
+    request, face = training_of(answer), presets()["face"]
     assert request.examples == (
         Example(sha256=ONE, name="aa.png"),
         Example(sha256=TWO, name="bb.png", caption="a woman on a horse"),
@@ -81,10 +81,10 @@ async def test_pictures_and_a_name_are_a_draft_as_the_preset_has_it(chat: Chat) 
 
 
 async def test_the_small_model_is_taught_as_suits_it(chat: Chat) -> None:
-    usual = trained(await filled(chat)).settings
+    usual = training_of(await fill_form(chat)).settings
     chat.small = True
 
-    small = trained(await filled(chat, name="other")).settings
+    small = training_of(await fill_form(chat, name="other")).settings
 
     assert small.learning_rate > usual.learning_rate
 
@@ -136,13 +136,13 @@ async def test_every_setting_can_be_said_and_comes_back_in_the_form(chat: Chat) 
     apart = ("epochs", "convolutions")  # in place of steps, and not with DoRA
     texts = {name: text for name, (text, _) in KNOBS.items() if name not in apart}
 
-    request = trained(await filled(chat, **texts))
+    request = training_of(await fill_form(chat, **texts))
     form = await chat.presses("ana", f"edit:{request.job}")
 
     for name in texts:
         assert getattr(request.settings, FIELDS.get(name, name)) == KNOBS[name][1], name
     assert isinstance(form, Form)
-    again = trained(await chat.fills("ana", "train", form.values))
+    again = training_of(await chat.fills("ana", "train", form.values))
     assert again.settings == request.settings
     assert again.examples == request.examples
 
@@ -150,35 +150,35 @@ async def test_every_setting_can_be_said_and_comes_back_in_the_form(chat: Chat) 
 async def test_somebody_says_what_is_painted_at_every_checkpoint(chat: Chat) -> None:
     said = "{trigger} {subject} on the moon;  a cat\n"
 
-    answer = await filled(chat, samples=said, subject="woman", trigger="zkw")
+    answer = await fill_form(chat, samples=said, subject="woman", trigger="zkw")
 
-    request = trained(answer)
+    request = training_of(answer)
     assert request.prompts == ("zkw woman on the moon", "a cat")
     form = await chat.presses("ana", f"edit:{request.job}")
     assert isinstance(form, Form)
     assert form.values["samples"] == "zkw woman on the moon; a cat"
-    assert "The number of sample prompts must be from 0 to 4, not 5." in await refused(
+    assert "The number of sample prompts must be from 0 to 4, not 5." in await refusal_of(
         chat, name="ida", samples="a;b;c;d;e"
     )
 
 
 async def test_convolutions_are_trained_where_dora_is_not(chat: Chat) -> None:
-    assert trained(await filled(chat, convolutions="true")).settings.convolutions
-    assert "DoRA trains linear layers only" in await refused(
+    assert training_of(await fill_form(chat, convolutions="true")).settings.convolutions
+    assert "DoRA trains linear layers only" in await refusal_of(
         chat, name="ida", convolutions="true", dora="true"
     )
 
 
 async def test_epochs_stand_for_steps(chat: Chat) -> None:
-    assert trained(await filled(chat, epochs="3")).settings.epochs == 3
+    assert training_of(await fill_form(chat, epochs="3")).settings.epochs == 3
 
 
 async def test_a_setting_that_was_not_said_follows_the_preset_when_that_is_changed(chat: Chat) -> None:
-    job = trained(await filled(chat, preset="face", lr="0.0003")).job
+    job = training_of(await fill_form(chat, preset="face", lr="0.0003")).job
     form = await chat.presses("ana", f"edit:{job}")
     assert isinstance(form, Form)
 
-    other = trained(await chat.fills("ana", "train", {**form.values, "preset": "garment"}))
+    other = training_of(await chat.fills("ana", "train", {**form.values, "preset": "garment"}))
 
     assert (other.settings.rank, other.settings.learning_rate) == (8, 3e-4)
 
@@ -191,7 +191,7 @@ async def test_a_draft_that_is_changed_takes_the_place_of_the_first(chat: Chat) 
 
     answer = await chat.fills("ana", "train", {**form.values, "subject": "girl"})
 
-    request = trained(answer)
+    request = training_of(answer)
     assert isinstance(answer, CreateJob)
     assert (answer.replaced, answer.unneeded) == (job, ("5" * 64,))  # the old sheet; the pictures stay
     assert (request.name, request.trigger, request.subject) == ("zoe", "ohwx", "girl")
@@ -218,7 +218,7 @@ async def test_training_again_proposes_another_name_and_another_trigger(chat: Ch
 
     assert isinstance(form, Form)
     assert (form.values["name"], form.values["trigger"], "draft" in form.values) == ("zoe-2", "", False)
-    again = trained(await chat.fills("ana", "train", form.values))
+    again = training_of(await chat.fills("ana", "train", form.values))
     assert (again.name, again.phrase) == ("zoe-2", f"{TRIGGERS[1]} woman")
     assert (await chat.sees(job)).state == "succeeded"
 
@@ -228,8 +228,8 @@ async def test_somebody_elses_draft_is_neither_opened_nor_replaced(chat: Chat) -
 
     with pytest.raises(InvalidRequest, match=rf"^Only ana can change job {job}\.$"):
         await chat.presses("root", f"edit:{job}")
-    assert await refused(chat, "bob", name="bobs", draft=job) == f"Job {job} is not a draft of yours."
-    assert await refused(chat, "bob", name="bobs", draft="k3f9qa") == "There is no job k3f9qa here."
+    assert await refusal_of(chat, "bob", name="bobs", draft=job) == f"Job {job} is not a draft of yours."
+    assert await refusal_of(chat, "bob", name="bobs", draft="k3f9qa") == "There is no job k3f9qa here."
     assert not (await chat.sees(job)).deleted
 
 
@@ -237,7 +237,7 @@ async def test_a_started_training_is_not_replaced(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
     await chat.presses("ana", f"start:{job}")
 
-    sentence = await refused(chat, name="other", draft=job)
+    sentence = await refusal_of(chat, name="other", draft=job)
 
     assert sentence == f"Job {job} has already started. Press its pencil to train again."
 
@@ -246,7 +246,7 @@ async def test_pictures_of_others_cannot_be_learned_from(chat: Chat) -> None:
     pictures = await chat.sends("ana", ONE)
 
     assert (
-        await refused(chat, "bob", pictures=pictures)
+        await refusal_of(chat, "bob", pictures=pictures)
         == "The picture aa.png is no longer here. Send it again."
     )
 
@@ -297,35 +297,37 @@ REFUSED: list[tuple[dict[str, str], str]] = [
 
 async def test_what_cannot_be_is_answered_with_one_sentence(chat: Chat) -> None:
     for texts, sentence in REFUSED:
-        assert await refused(chat, **texts) == sentence
+        assert await refusal_of(chat, **texts) == sentence
 
 
 async def test_more_pictures_than_can_be_learned_from_are_refused(chat: Chat) -> None:
     pictures = await chat.sends("ana", *(f"{number:064x}" for number in range(51)))
 
-    assert await refused(chat, pictures=pictures) == ("The number of pictures must be from 1 to 50, not 51.")
+    assert await refusal_of(chat, pictures=pictures) == (
+        "The number of pictures must be from 1 to 50, not 51."
+    )
 
 
 async def test_a_name_is_taken_from_the_draft_on_until_it_is_deleted(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
     taken = "There is already a LoRA zoe here. Choose another name."
 
-    assert await refused(chat, "bob", name="zoe") == taken
-    assert isinstance(await filled(chat, "bob", name="bobs"), CreateJob)
+    assert await refusal_of(chat, "bob", name="zoe") == taken
+    assert isinstance(await fill_form(chat, "bob", name="bobs"), CreateJob)
     await chat.presses("ana", f"delete:{job}")
-    assert isinstance(await filled(chat, "bob", name="zoe"), CreateJob)
+    assert isinstance(await fill_form(chat, "bob", name="zoe"), CreateJob)
 
 
 async def test_a_trigger_that_calls_up_another_lora_is_taken(chat: Chat) -> None:
     await chat.drafts("ana", "zoe", trigger="zkw")
 
-    assert await refused(chat, "bob", name="bobs", trigger="zkw") == (
+    assert await refusal_of(chat, "bob", name="bobs", trigger="zkw") == (
         "The trigger 'zkw' calls up another LoRA here. Choose another word, such as ohwx."
     )
 
 
 async def test_each_training_has_a_trigger_of_its_own_unless_one_is_said(chat: Chat) -> None:
-    first, second = [trained(await filled(chat, name=f"l{number}")) for number in range(2)]
+    first, second = [training_of(await fill_form(chat, name=f"l{number}")) for number in range(2)]
 
     assert (first.trigger, second.trigger) == TRIGGERS[:2]
     assert not set(TRIGGERS) & common_words()
@@ -336,7 +338,7 @@ async def test_so_many_trainings_may_be_open_and_pictures_do_not_count(chat: Cha
         await chat.files("ana", "/imagine a fox")
         await chat.drafts("ana", f"l{number}")
 
-    assert await refused(chat, name="l4") == (
+    assert await refusal_of(chat, name="l4") == (
         "You have 3 open trainings. At most 3 are allowed. Delete or cancel one. /training lists them."
     )
 

@@ -14,13 +14,13 @@ async def buttons(chat: Chat, job: JobId) -> list[str]:
     return [button_id(action.name, job, place).replace(f":{job}", "") for action, place in shown]
 
 
-async def refused(chat: Chat, name: str, said: str) -> str:
+async def refusal_of(chat: Chat, name: str, said: str) -> str:
     with pytest.raises(InvalidRequest) as refusal:
         await (chat.says(name, said) if said.startswith("/") else chat.presses(name, said))
     return str(refusal.value)
 
 
-async def told(chat: Chat, line: str = "/training", name: str = "ana") -> list[str]:
+async def answer_lines(chat: Chat, line: str = "/training", name: str = "ana") -> list[str]:
     answer = await chat.says(name, line)
     assert isinstance(answer, Text)
     return answer.text.splitlines()
@@ -52,22 +52,24 @@ async def test_only_owners_and_admins_press_them(chat: Chat) -> None:
 
     assert all(action.owners for action, _ in available_actions(await chat.sees(job)))
     for button, verb in (("start", "start"), ("delete", "delete"), ("stop", "cancel")):
-        assert await refused(chat, "bob", f"{button}:{job}") == f"Only ana or an admin can {verb} job {job}."
+        assert (
+            await refusal_of(chat, "bob", f"{button}:{job}") == f"Only ana or an admin can {verb} job {job}."
+        )
     assert await chat.presses("root", f"start:{job}") == StartDraft(job=job)
 
 
 async def test_a_training_has_no_buttons_of_pictures_and_pictures_none_of_a_training(chat: Chat) -> None:
     training, picture = await chat.drafts("ana", "zoe"), await chat.files("ana", "/imagine a fox")
 
-    assert await refused(chat, "ana", f"again:{training}") == "There is no button 'again' here."
-    assert await refused(chat, "ana", f"start:{picture}") == "There is no button 'start' here."
+    assert await refusal_of(chat, "ana", f"again:{training}") == "There is no button 'again' here."
+    assert await refusal_of(chat, "ana", f"start:{picture}") == "There is no button 'start' here."
 
 
 async def test_a_draft_is_started_once_and_only_when_something_can_be_learned(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
     await chat.reports(job, used=False)
     assert await buttons(chat, job) == ["edit", "delete"]
-    assert await refused(chat, "ana", f"start:{job}") == (
+    assert await refusal_of(chat, "ana", f"start:{job}") == (
         "None of the pictures can be used. Change them first."
     )
     await chat.reports(job)
@@ -75,13 +77,13 @@ async def test_a_draft_is_started_once_and_only_when_something_can_be_learned(ch
     assert await chat.presses("ana", f"start:{job}") == StartDraft(job=job)
 
     assert (await chat.sees(job)).state == "queued"
-    assert await refused(chat, "ana", f"start:{job}") == f"Job {job} has already started."
+    assert await refusal_of(chat, "ana", f"start:{job}") == f"Job {job} has already started."
 
 
 async def test_a_training_is_ended_early_while_it_runs(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
     nothing = f"Job {job} is not running, so there is nothing to keep."
-    assert await refused(chat, "ana", f"finish:{job}") == nothing
+    assert await refusal_of(chat, "ana", f"finish:{job}") == nothing
     await chat.presses("ana", f"start:{job}")
     await chat.starts(job)
     text = f"Job {job} ends now and keeps what it has learned."
@@ -91,7 +93,7 @@ async def test_a_training_is_ended_early_while_it_runs(chat: Chat) -> None:
     assert await chat.says("ana", f"/training {job} --cancel") == CancelJob(
         job=job, text=f"Job {job} is being stopped."
     )
-    assert await refused(chat, "bob", f"/training {job} --finish") == (
+    assert await refusal_of(chat, "bob", f"/training {job} --finish") == (
         f"Only ana or an admin can finish job {job}."
     )
 
@@ -110,7 +112,7 @@ async def test_a_deletion_while_it_runs_takes_all_at_once(chat: Chat) -> None:
 
 
 async def test_training_tells_mine_and_how_far_each_is(chat: Chat) -> None:
-    assert await told(chat) == ["You have no trainings here. Start one with /train NAME."]
+    assert await answer_lines(chat) == ["You have no trainings here. Start one with /train NAME."]
     done = await chat.drafts("ana", "done")
     await chat.trains(done)
     runs, waits = await chat.drafts("ana", "runs"), await chat.drafts("ana", "waits")
@@ -120,7 +122,7 @@ async def test_training_tells_mine_and_how_far_each_is(chat: Chat) -> None:
     draft = await chat.drafts("ana", "draft")
     await chat.drafts("bob", "bobs", pictures=await chat.sends("bob", "b" * 64))
 
-    assert await told(chat) == [
+    assert await answer_lines(chat) == [
         "Your trainings here, newest first:",
         f"  {draft}  draft: a draft, waiting for you to start it",
         f"  {waits}  waits: 1st in line to train",
@@ -133,9 +135,11 @@ async def test_training_brings_a_card_back(chat: Chat) -> None:
     job, picture = await chat.drafts("ana", "zoe"), await chat.files("ana", "/imagine a fox")
 
     assert await chat.says("bob", f"/training {job}") == ShowCard(job=job)
-    assert await refused(chat, "ana", f"/training {picture}") == f"Job {picture} is not a training."
-    assert await refused(chat, "ana", "/training --finish --cancel") == "Use --finish or --cancel, not both."
-    assert await refused(chat, "bob", "/training --cancel") == (
+    assert await refusal_of(chat, "ana", f"/training {picture}") == f"Job {picture} is not a training."
+    assert (
+        await refusal_of(chat, "ana", "/training --finish --cancel") == "Use --finish or --cancel, not both."
+    )
+    assert await refusal_of(chat, "bob", "/training --cancel") == (
         "You have no training here that waits or runs."
     )
 
@@ -154,7 +158,7 @@ async def test_the_queue_tells_trainings_beside_pictures(chat: Chat) -> None:
     await chat.presses("ana", f"start:{training}")
     picture = await chat.files("ana", "/imagine a fox")
 
-    assert await told(chat, "/queue") == [
+    assert await answer_lines(chat, "/queue") == [
         "You have 2 jobs here:",
         f"  {training}  1st in line to train: the LoRA zoe",
         f"  {picture}  1st in line, about 10 s: a fox",

@@ -13,7 +13,7 @@ from storage.tables import Person, Space
 from tests.storage.harness import Studio
 
 
-async def known(database: Database) -> list[str]:
+async def person_keys(database: Database) -> list[str]:
     async with database.reading() as session:
         return list(await session.scalars(select(Person.key).order_by(Person.key)))
 
@@ -32,7 +32,7 @@ async def test_what_was_written_is_there_after_a_restart(url: str) -> None:
     await database.close()
 
     database = await Database.open(url)
-    assert await known(database) == ["ana"]
+    assert await person_keys(database) == ["ana"]
     await database.close()
 
 
@@ -50,7 +50,7 @@ async def test_a_work_that_fails_leaves_nothing_and_hurts_no_other(database: Dat
     outcomes = await asyncio.gather(*map(database.write, (ana, fails, twice, bo)), return_exceptions=True)
 
     assert [type(one) for one in outcomes] == [Person, KeyError, IntegrityError, Person]
-    assert await known(database) == ["ana", "bo"]
+    assert await person_keys(database) == ["ana", "bo"]
     async with database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(Space)) == 0
 
@@ -63,7 +63,7 @@ async def test_what_is_done_beside_a_work_that_fails_is_done_once(studio: Studio
     works = (studio.file("ana"), studio.write(fails), studio.file("ana"))
     await asyncio.gather(*works, return_exceptions=True)
 
-    assert await known(studio.database) == ["ana"]
+    assert await person_keys(studio.database) == ["ana"]
     assert (await studio.account("ana"))[1] == await studio.read(jobs.count_queued) == 2
 
 
@@ -91,7 +91,7 @@ async def test_whoever_stops_waiting_keeps_nobody_else_from_being_served(databas
     impatient.cancel()
 
     assert (await patient).key == "bo"
-    assert "bo" in await known(database)
+    assert "bo" in await person_keys(database)
 
 
 async def test_a_reading_session_sees_one_moment_and_waits_for_nobody(database: Database) -> None:
@@ -102,7 +102,7 @@ async def test_a_reading_session_sees_one_moment_and_waits_for_nobody(database: 
         during = list(await session.scalars(select(Person.key)))
 
     assert before == during == ["ana"]
-    assert await known(database) == ["ana", "bo"]
+    assert await person_keys(database) == ["ana", "bo"]
 
 
 async def test_a_reading_session_cannot_write(database: Database) -> None:
@@ -110,7 +110,7 @@ async def test_a_reading_session_cannot_write(database: Database) -> None:
         with pytest.raises(Exception, match="readonly"):
             await ana(session)
 
-    assert await known(database) == []
+    assert await person_keys(database) == []
 
 
 async def test_closing_writes_what_waits_and_nothing_after_it(database: Database) -> None:
@@ -128,4 +128,4 @@ async def test_a_thousand_works_at_once_all_end(studio: Studio) -> None:
     filed = await asyncio.gather(*(studio.file(f"p{number % 50}") for number in range(1000)))
 
     assert len(set(filed)) == 1000
-    assert await known(studio.database) == sorted({f"p{number % 50}" for number in range(1000)})
+    assert await person_keys(studio.database) == sorted({f"p{number % 50}" for number in range(1000)})

@@ -73,7 +73,7 @@ async def test_what_is_asked_often_has_an_index(studio: Studio, what: str) -> No
     space, person = await studio.space(), await studio.person("ana")
     await studio.write(_pause, space)
 
-    plan = await explained(studio, lambda session: OFTEN[what](session, space, person))
+    plan = await explain(studio, lambda session: OFTEN[what](session, space, person))
 
     assert plan
     assert [step for step in plan if WHOLE.match(step) or ALL_OF_A_SPACE.match(step)] == []
@@ -83,24 +83,24 @@ async def test_a_plan_that_reads_all_jobs_is_told(studio: Studio) -> None:
     async def slow(session: AsyncSession) -> None:
         await session.scalars(select(Job).where(Job.lease_until < 1).order_by(Job.number))
 
-    assert any(WHOLE.match(step) for step in await explained(studio, slow))
+    assert any(WHOLE.match(step) for step in await explain(studio, slow))
 
 
-async def explained(studio: Studio, ask: Callable[[AsyncSession], Awaitable[object]]) -> list[str]:
+async def explain(studio: Studio, ask: Callable[[AsyncSession], Awaitable[object]]) -> list[str]:
     """How SQLite goes about each statement of this."""
     said: list[tuple[str, Any]] = []
     engine = studio.database._reading.sync_engine
 
-    def heard(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
+    def record(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
         if statement.startswith("SELECT"):
             said.append((f"EXPLAIN QUERY PLAN {statement}", parameters))
 
     async with studio.database.reading() as session:
-        event.listen(engine, "before_cursor_execute", heard)
+        event.listen(engine, "before_cursor_execute", record)
         try:
             await ask(session)
         finally:
-            event.remove(engine, "before_cursor_execute", heard)
+            event.remove(engine, "before_cursor_execute", record)
         connection = await session.connection()
         plans = [(await connection.exec_driver_sql(*one)).mappings() for one in said]
     return [str(step["detail"]) for plan in plans for step in plan]

@@ -42,7 +42,7 @@ async def test_settings_are_kept_as_they_were_written(studio: Studio) -> None:
     assert known.settings == {"size": "1:1"}
 
 
-async def painted(studio: Studio, name: str, *shas: str, space: str = "general") -> JobId:
+async def paint(studio: Studio, name: str, *shas: str, space: str = "general") -> JobId:
     job = await studio.file(name, space=space, prompt=f"{name}'s")
     await studio.paint(job, *shas)
     return job
@@ -53,7 +53,7 @@ async def stars(studio: Studio, job: JobId) -> list[int]:
 
 
 async def test_a_star_is_given_and_taken_back(studio: Studio) -> None:
-    job = await painted(studio, "ana", "aa", "bb")
+    job = await paint(studio, "ana", "aa", "bb")
     bo, (first, _) = await studio.person("bo"), (await studio.see(job)).pictures
 
     assert await studio.write(pictures.toggle_star, first.id, bo, studio.now)
@@ -63,9 +63,9 @@ async def test_a_star_is_given_and_taken_back(studio: Studio) -> None:
 
 
 async def test_my_gallery_has_my_pictures_the_newest_job_first(studio: Studio) -> None:
-    older = await painted(studio, "ana", "aa", "bb")
-    await painted(studio, "bo", "cc")
-    newer = await painted(studio, "ana", "dd", space="art")
+    older = await paint(studio, "ana", "aa", "bb")
+    await paint(studio, "bo", "cc")
+    newer = await paint(studio, "ana", "dd", space="art")
     ana = await studio.person("ana")
 
     everything = await studio.read(pictures.gallery, ana, None, False, None, 10)
@@ -82,7 +82,7 @@ async def test_my_gallery_has_my_pictures_the_newest_job_first(studio: Studio) -
 
 async def test_a_gallery_is_read_page_by_page(studio: Studio) -> None:
     for shas in (("aa", "bb"), ("cc",), ("dd", "ee")):
-        await painted(studio, "ana", *shas)
+        await paint(studio, "ana", *shas)
     ana, read, before = await studio.person("ana"), [], None
 
     while page := await studio.read(pictures.gallery, ana, None, False, before, 2):
@@ -93,7 +93,7 @@ async def test_a_gallery_is_read_page_by_page(studio: Studio) -> None:
 
 
 async def test_my_favourites_are_those_that_i_starred_whoever_made_them(studio: Studio) -> None:
-    job = await painted(studio, "ana", "aa", "bb")
+    job = await paint(studio, "ana", "aa", "bb")
     bo = await studio.person("bo")
     await studio.write(pictures.toggle_star, (await studio.see(job)).pictures[1].id, bo, studio.now)
 
@@ -105,7 +105,7 @@ async def test_my_favourites_are_those_that_i_starred_whoever_made_them(studio: 
 
 
 async def test_a_picture_is_found_by_job_and_place_in_its_own_space_alone(studio: Studio) -> None:
-    job = await painted(studio, "ana", "aa", "bb")
+    job = await paint(studio, "ana", "aa", "bb")
 
     found = await studio.read(pictures.of_job, await studio.space("general"), job, 2)
     assert found is not None

@@ -15,12 +15,12 @@ from tests.storage.harness import Studio
 async def rows(studio: Studio) -> dict[str, int]:
     """How many rows each table has, of those that have any."""
 
-    async def counted(session: Any) -> dict[str, int]:
+    async def count_all(session: Any) -> dict[str, int]:
         tables = Table.metadata.sorted_tables
         many = {one.name: await session.scalar(select(func.count()).select_from(one)) for one in tables}
         return {name: number for name, number in many.items() if number}
 
-    return await studio.read(counted)
+    return await studio.read(count_all)
 
 
 async def forgets(studio: Studio, name: str = "ana") -> Deletion:
@@ -161,7 +161,7 @@ async def test_who_is_blocked_stays_blocked(studio: Studio) -> None:
     await forgets(studio)
     await studio.write(purge.delete_old_usage, studio.now + 86400)
 
-    assert await studio.read(space_settings.blocked_keys, space) == {"ana"}
+    assert await studio.read(space_settings.list_blocked, space) == {"ana"}
 
 
 async def test_changes_stay_known_without_their_people(studio: Studio) -> None:

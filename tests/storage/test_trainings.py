@@ -9,7 +9,7 @@ from storage.training_views import TrainingView
 from tests.storage.harness import LEASE, Studio
 
 
-async def seen(studio: Studio, job: str) -> TrainingView:
+async def view_of(studio: Studio, job: str) -> TrainingView:
     training = (await studio.see(job)).training  # type: ignore[arg-type]
     assert training is not None
     return training
@@ -47,7 +47,7 @@ async def test_the_report_is_on_the_card(studio: Studio) -> None:
     assert await studio.report(draft, "sheet") == []
 
     after = await studio.see(draft)
-    training = await seen(studio, draft)
+    training = await view_of(studio, draft)
     assert after.revision > before.revision
     assert (training.pictures, training.sheet, training.problems) == (3, "sheet", ("few.",))
     assert (training.estimate_steps, training.estimate_seconds) == (500, 60.0)
@@ -119,7 +119,7 @@ async def test_a_checkpoint_takes_the_place_of_the_state_before(studio: Studio) 
     assert await studio.save(job, 100, made="a") == []
     assert await studio.save(job, 200, made="b") == ["state-a"]
 
-    training = await seen(studio, job)
+    training = await view_of(studio, job)
     assert await studio.read(trainings.newest_state, studio.filed[job]) == "state-b"
     assert [(one.step, one.sha256, one.validation) for one in training.checkpoints] == [
         (0, None, None),
@@ -140,7 +140,7 @@ async def test_a_checkpoint_that_is_told_again_after_a_death_takes_the_place_of_
     gone = await studio.save(job, 200, made="c")
 
     assert sorted(gone) == ["lora-b", "sample-b-1", "sample-b-2", "state-b"]
-    training = await seen(studio, job)
+    training = await view_of(studio, job)
     assert [one.sha256 for one in training.checkpoints] == ["lora-a", "lora-c"]
     assert [step for step, _ in training.losses] == list(range(1, 201))
 
@@ -173,7 +173,7 @@ async def test_the_best_checkpoint_becomes_its_persons_lora(studio: Studio) -> N
     assert lora.info["settings"]["rank"] == 16
     assert lora.info["losses"][-1] == [300, 1 / 300]
     assert lora.info["validation"] == [[step, 1 / (step + 1)] for step in (100, 200, 300)]
-    training = await seen(studio, job)
+    training = await view_of(studio, job)
     assert (training.best, training.chosen, training.note, training.adapter) == (200, 200, "early.", "maria")
     assert [(one.step, one.place, one.validation) for one in training.checkpoints] == [
         (0, 0, None),
@@ -194,7 +194,7 @@ async def test_another_checkpoint_can_be_chosen(studio: Studio) -> None:
 
     (lora,) = await studio.loras()
     assert (lora.sha256, lora.thumbnail) == ("lora-200", "sample-200-1")
-    training = await seen(studio, job)
+    training = await view_of(studio, job)
     assert (training.best, training.chosen) == (100, 200)
     assert (await studio.see(job)).revision > before.revision
     assert await studio.read(pictures.find_unneeded, [Sha256("lora-100")]) == []
@@ -220,7 +220,7 @@ async def test_a_training_that_ended_badly_keeps_its_curve_and_samples_alone(
 
     told = ["lora-a", "state-a", "sample-a-1", "p1", "sheet"]
     assert await studio.read(pictures.find_unneeded, [Sha256(one) for one in told]) == ["lora-a", "state-a"]
-    training = await seen(studio, job)
+    training = await view_of(studio, job)
     assert (len(training.losses), training.checkpoints[0].samples) == (100, ("sample-a-1", "sample-a-2"))
     assert await studio.read(trainings.newest_state, studio.filed[job]) is None
     assert await studio.loras() == []
@@ -270,7 +270,7 @@ async def test_a_deleted_lora_takes_all_checkpoints_and_leaves_the_training(stud
 
     assert sorted(gone) == ["lora-100", "lora-200"]
     assert await studio.loras() == []
-    training = await seen(studio, job)
+    training = await view_of(studio, job)
     assert (training.adapter, [one.place for one in training.checkpoints]) == (None, [0, 0])
     assert training.checkpoints[0].samples
 
@@ -317,24 +317,24 @@ async def test_a_lora_of_the_space_hides_another_of_its_name_from_elsewhere(stud
 async def test_names_and_triggers_are_taken_as_long_as_a_lora_or_a_training_has_them(studio: Studio) -> None:
     space = await studio.space()
 
-    async def taken() -> tuple[bool, set[str]]:
+    async def names_in_use() -> tuple[bool, set[str]]:
         return (
             await studio.read(adapters.is_name_taken, space, "maria"),
             await studio.read(adapters.triggers, space),
         )
 
-    assert await taken() == (False, set())
+    assert await names_in_use() == (False, set())
     job = await studio.training()
-    assert await taken() == (True, {"ohwx"})
+    assert await names_in_use() == (True, {"ohwx"})
     await studio.save(job, 100)
     await studio.learn(job, 100)
-    assert await taken() == (True, {"ohwx"})
+    assert await names_in_use() == (True, {"ohwx"})
     (lora,) = await studio.loras()
     await studio.write(adapters.rename, lora.id, "mia")
-    assert await taken() == (False, {"ohwx"})
-    assert (await seen(studio, job)).adapter == "mia"
+    assert await names_in_use() == (False, {"ohwx"})
+    assert (await view_of(studio, job)).adapter == "mia"
     await studio.write(adapters.delete, lora.id, studio.now)
-    assert await taken() == (False, set())
+    assert await names_in_use() == (False, set())
     assert not await studio.read(adapters.is_name_taken, await studio.space("art"), "maria")
 
 
@@ -349,14 +349,14 @@ async def test_a_lora_is_barred_from_whom_it_is_not_shared_with_and_from_all_onc
     await studio.write(adapters.count_use, AdapterUse(name="maria", sha256=lora.sha256), studio.now)
     await studio.write(adapters.count_use, AdapterUse(name="ink", sha256=hashes[1]), studio.now)
 
-    async def barred(name: str) -> list[str]:
+    async def forbidden(name: str) -> list[str]:
         here = (await studio.space(), await studio.person(name))
         return await studio.read(adapters.forbidden_names, *here, hashes)
 
-    assert (await barred("ana"), await barred("bo")) == ([], ["maria"])
+    assert (await forbidden("ana"), await forbidden("bo")) == ([], ["maria"])
     assert (await studio.loras("ana"))[0].uses == 1
     await studio.write(adapters.delete, lora.id, studio.now)
-    assert await barred("ana") == ["maria"]
+    assert await forbidden("ana") == ["maria"]
 
 
 async def test_pictures_that_were_sent_are_their_senders_until_they_are_old(studio: Studio) -> None:

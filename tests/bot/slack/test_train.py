@@ -85,11 +85,11 @@ async def test_a_file_that_is_no_picture_is_told(atelier: Atelier) -> None:
     broken = atelier.slack.upload(atelier.ana, "notes.png", b"no picture at all")
 
     alone = await sends(atelier, [broken])
-    assert "no picture" in alone.errors["pictures"]
+    assert "not a picture" in alone.errors["pictures"]
 
     beside = await sends(atelier, [broken, *files(atelier, 3)])
     await card(atelier, "3 pictures")
-    await atelier.slack.until(lambda: "notes.png: this is no picture" in beside.words)
+    await atelier.slack.until(lambda: "notes.png: This is not a picture" in beside.words)
 
 
 async def test_a_zip_of_pictures_is_taken(atelier: Atelier) -> None:

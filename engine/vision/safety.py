@@ -1,4 +1,4 @@
-"""The safety check, which flags pictures that not everybody should see. It is off unless one is configured.
+"""The safety check, off unless configured, which flags pictures that not everybody should see.
 
 Stable Diffusion's own comes from a folder or a Hugging Face id: a CLIP that compares a picture with concepts,
 each with a threshold (Rombach et al. 2022; diffusers' StableDiffusionSafetyChecker).

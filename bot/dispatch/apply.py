@@ -18,7 +18,7 @@ from bot.chats.interface import (
     TextReply,
 )
 from bot.garbage_collection import GarbageCollector
-from bot.images.gallery_sheet import hung
+from bot.images.gallery_sheet import draw_gallery
 from bot.images.stats import chart_png
 from bot.jobs.inspections import Inspections
 from bot.jobs.interactive_tasks import InteractiveTasks
@@ -244,7 +244,7 @@ class Effects:
                 content = await asyncio.to_thread(chart_png, reply.statistics)
                 return ImageReply(name="stats.png", content=content, text=reply.text)
             case PictureSheet():
-                sheet = await hung(self._files, reply.pictures)
+                sheet = await draw_gallery(self._files, reply.pictures)
                 return ImageReply(name=sheet.name, content=sheet.content, text=reply.text)
             case ExportData():
                 return await self._export(reply, person_id)

@@ -1,1 +1,1 @@
-"""Images that the bot draws itself: sheets, curves, charts."""
+"""Images that the bot draws itself: sheets of pictures, loss curves, charts."""

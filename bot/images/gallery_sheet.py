@@ -1,4 +1,4 @@
-"""Somebody's pictures, small, on one sheet with a few words under each."""
+"""Draws somebody's pictures as thumbnails on one sheet, with a caption under each."""
 
 import asyncio
 from collections.abc import Sequence
@@ -6,26 +6,26 @@ from contextlib import suppress
 
 from PIL import Image, ImageDraw
 
-from bot.images.encode import Fitted, fitting
-from bot.images.samples import CAPTION, GAP, MARGIN, SIDE, captioned, framed
+from bot.images.encode import EncodedImage, fit_sheet
+from bot.images.samples import CAPTION, GAP, MARGIN, SIDE, draw_caption, draw_picture
 from bot.images.theme import PAPER
 from commands.answers import SmallPicture
 from storage.files import Files
 
 COLUMNS = 3
-TALL = SIDE + 10 + CAPTION + 14  # pixels from a row to the next one
-LARGEST = 2**20  # bytes: the page gets it inside a message
+TALL = SIDE + 10 + CAPTION + 14  # pixels from one row to the next
+LARGEST = 2**20  # bytes: the web page gets it inside a message
 
 
-async def hung(files: Files, pictures: Sequence[SmallPicture]) -> Fitted:
-    """The sheet as a file; what must not be seen, or cannot be read any more, leaves its place empty."""
-    contents = [await _content(files, one) for one in pictures]
-    captions = [one.caption for one in pictures]
-    return await asyncio.to_thread(lambda: fitting("gallery", sheet(contents, captions), LARGEST))
+async def draw_gallery(files: Files, pictures: Sequence[SmallPicture]) -> EncodedImage:
+    """Draw the sheet; a picture that must not be shown, or cannot be read, leaves its place empty."""
+    contents = [await _content(files, picture) for picture in pictures]
+    captions = [picture.caption for picture in pictures]
+    return await asyncio.to_thread(lambda: fit_sheet("gallery", gallery_sheet(contents, captions), LARGEST))
 
 
-def sheet(contents: Sequence[bytes | None], captions: Sequence[str]) -> Image.Image:
-    """Rows of COLUMNS pictures in their order."""
+def gallery_sheet(contents: Sequence[bytes | None], captions: Sequence[str]) -> Image.Image:
+    """The pictures in rows of COLUMNS."""
     columns, rows = min(COLUMNS, len(contents)), -(-len(contents) // COLUMNS)
     size = (2 * MARGIN + columns * (SIDE + GAP) - GAP, 2 * MARGIN + rows * TALL)
     whole = Image.new("RGB", size, PAPER)
@@ -33,13 +33,13 @@ def sheet(contents: Sequence[bytes | None], captions: Sequence[str]) -> Image.Im
     for nth, (content, words) in enumerate(zip(contents, captions, strict=True)):
         row, column = divmod(nth, COLUMNS)
         left, top = MARGIN + column * (SIDE + GAP), MARGIN + row * TALL
-        framed(whole, (left, top), content)
-        captioned(draw, (left, top + SIDE + 10), words)
+        draw_picture(whole, (left, top), content)
+        draw_caption(draw, (left, top + SIDE + 10), words)
     return whole
 
 
-async def _content(files: Files, one: SmallPicture) -> bytes | None:
-    if one.sha256 is not None:
+async def _content(files: Files, picture: SmallPicture) -> bytes | None:
+    if picture.sha256 is not None:
         with suppress(OSError):
-            return await files.get(one.sha256)
+            return await files.get(picture.sha256)
     return None

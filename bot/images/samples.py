@@ -1,24 +1,24 @@
-"""What a LoRA paints, on one sheet: the model without it above its checkpoints, a prompt to each column."""
+"""Draws what a LoRA paints: a row for the model without it and for each checkpoint, a column per prompt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from bot.images.encode import opened
-from bot.images.theme import ACCENT, INK, LINE, PAPER, QUIET, WELL, cut, letters, lines
+from bot.images.encode import open_image
+from bot.images.theme import ACCENT, INK, LINE, PAPER, QUIET, WELL, font_for, truncate, wrap
 
 SIDE = 320  # pixels of one sample
 MARGIN, GAP, APART = 32, 16, 28  # around the sheet, between columns, between rows
 HEAD = 28  # pixels of a row's title
-TITLE, CAPTION = 24, 20  # letters
+TITLE, CAPTION = 24, 20  # font sizes in pixels
 PROMPT_LINES = 2
 ROUND = 10
 
 
 @dataclass(frozen=True, kw_only=True)
 class SampleRow:
-    """What one state paints: its title, a quiet word about it, its samples in the prompts' order."""
+    """What one checkpoint paints: a title, a remark, and the samples in the prompts' order."""
 
     title: str
     about: str = ""
@@ -27,7 +27,7 @@ class SampleRow:
 
 
 def samples_sheet(rows: Sequence[SampleRow], prompts: Sequence[str]) -> Image.Image:
-    """The sheet: a row for each state, and under each sample the prompt that it was painted from."""
+    """The sheet: a row for each checkpoint, and under each sample its prompt."""
     columns = max([1, *(len(row.samples) for row in rows)])
     caption = PROMPT_LINES * (CAPTION + 6)
     tall = HEAD + GAP // 2 + SIDE + 10 + caption
@@ -39,32 +39,36 @@ def samples_sheet(rows: Sequence[SampleRow], prompts: Sequence[str]) -> Image.Im
     draw = ImageDraw.Draw(sheet)
     for nth, row in enumerate(rows):
         top = MARGIN + nth * (tall + APART)
-        _title(draw, top, size[0], row)
+        _draw_title(draw, top, size[0], row)
         for column, sample in enumerate(row.samples):
             left = MARGIN + column * (SIDE + GAP)
-            framed(sheet, (left, top + HEAD + GAP // 2), sample, chosen=row.chosen)
+            draw_picture(sheet, (left, top + HEAD + GAP // 2), sample, chosen=row.chosen)
             prompt = prompts[column] if column < len(prompts) else ""
-            captioned(draw, (left, top + HEAD + GAP // 2 + SIDE + 10), prompt)
+            draw_caption(draw, (left, top + HEAD + GAP // 2 + SIDE + 10), prompt)
     return sheet
 
 
-def _title(draw: ImageDraw.ImageDraw, top: int, width: int, row: SampleRow) -> None:
-    font = letters(TITLE, row.title)
+def _draw_title(draw: ImageDraw.ImageDraw, top: int, width: int, row: SampleRow) -> None:
+    font = font_for(TITLE, row.title)
     y = top + HEAD // 2
     draw.text((MARGIN, y), row.title, font=font, fill=ACCENT if row.chosen else INK, anchor="lm")
     left = MARGIN + font.getlength(row.title) + 14
-    small = letters(CAPTION, row.about)
-    draw.text((left, y), cut(row.about, small, width - MARGIN - left), font=small, fill=QUIET, anchor="lm")
+    small = font_for(CAPTION, row.about)
+    draw.text(
+        (left, y), truncate(row.about, small, width - MARGIN - left), font=small, fill=QUIET, anchor="lm"
+    )
 
 
-def framed(sheet: Image.Image, at: tuple[int, int], content: bytes | None, *, chosen: bool = False) -> None:
-    """A picture with round corners, in the middle of its square of SIDE pixels; small ones are enlarged.
+def draw_picture(
+    sheet: Image.Image, at: tuple[int, int], content: bytes | None, *, chosen: bool = False
+) -> None:
+    """Draw a picture with round corners in the middle of a square of SIDE pixels; small ones are enlarged.
 
-    None: the square is empty. Raises OSError for what is no picture.
+    None leaves the square empty. Raises OSError when it cannot be read.
     """
     box = Image.new("RGB", (SIDE, SIDE), WELL)
     if content is not None:
-        image = opened(content)
+        image = open_image(content)
         scale = SIDE / max(image.size)
         filtering = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -78,8 +82,8 @@ def framed(sheet: Image.Image, at: tuple[int, int], content: bytes | None, *, ch
     ImageDraw.Draw(sheet).rounded_rectangle(edge, ROUND, outline=colour, width=width)
 
 
-def captioned(draw: ImageDraw.ImageDraw, at: tuple[int, int], words: str) -> None:
-    """Words of at most PROMPT_LINES lines under a picture."""
-    font = letters(CAPTION, words)
-    for nth, line in enumerate(lines(words, font, SIDE, PROMPT_LINES)):
+def draw_caption(draw: ImageDraw.ImageDraw, at: tuple[int, int], words: str) -> None:
+    """Draw at most PROMPT_LINES lines of text under a picture."""
+    font = font_for(CAPTION, words)
+    for nth, line in enumerate(wrap(words, font, SIDE, PROMPT_LINES)):
         draw.text((at[0], at[1] + nth * (CAPTION + 6)), line, font=font, fill=QUIET)

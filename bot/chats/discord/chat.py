@@ -17,7 +17,7 @@ from bot.chats.interface import ChatUnavailable, ChatUnreached
 from bot.chats.reconnect import FIRST_PAUSE, LONGEST_PAUSE, reach
 from bot.config import DiscordSettings
 from bot.dispatch.dispatcher import Dispatcher
-from bot.images.card_images import Drawings
+from bot.images.card_images import CardImages
 from bot.pacing.backoff import Backoff
 from bot.uploads.intake import Intake
 from storage.database import Database
@@ -63,9 +63,9 @@ class DiscordChat:
             dispatch=dispatch, pending=self._pending, files=files, settings=settings
         )
         self._attachments = Attachments(intake)
-        self._drawings = Drawings(files, database)
+        self._card_images = CardImages(files, database)
         self.client = Atelier(self._interactions, self._attachments)
-        self._messages = Messages(self.client, self._drawings, self._pending, self._database)
+        self._messages = Messages(self.client, self._card_images, self._pending, self._database)
         self._begun = self._logged_in = False
         self._absent = ""
         self._life: asyncio.Task[None] | None = None
@@ -134,7 +134,7 @@ class DiscordChat:
         await self.client.close()
         self._pending.lose()
         self.client = Atelier(self._interactions, self._attachments)
-        self._messages = Messages(self.client, self._drawings, self._pending, self._database)
+        self._messages = Messages(self.client, self._card_images, self._pending, self._database)
 
     async def _live(self) -> None:
         """Serve for as long as the bot runs: whoever is turned away for good knocks again, and says so."""

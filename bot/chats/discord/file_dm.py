@@ -13,7 +13,7 @@ from bot.chats.discord.errors import card_refusal, is_final, is_shut
 from bot.chats.discord.pending import Interaction
 from bot.chats.discord.undocumented import FILE_LIMIT
 from bot.chats.interface import CardRefused
-from bot.images.encode import TooLarge, fitted
+from bot.images.encode import TooLarge, fit_pictures
 from engine.messages import Sha256
 from storage.files import Files
 
@@ -76,7 +76,7 @@ async def _fitting(files: Files, named: Named) -> AsyncIterator[tuple[str, str, 
         content, note = await files.get(sha256), ""
         if len(content) > FILE_LIMIT:
             try:
-                small = await asyncio.to_thread(fitted, [content], FILE_LIMIT)
+                small = await asyncio.to_thread(fit_pictures, [content], FILE_LIMIT)
             except (TooLarge, OSError):
                 size = f"{name} has {len(content) / 2**20:.0f} MB"
                 yield f"{size}, and Discord takes {FILE_LIMIT // 2**20} MB in a direct message.", name, b""

@@ -17,7 +17,7 @@ from bot.chats.discord.pending import Interaction, Pending
 from bot.chats.discord.posts import Place, Posts
 from bot.chats.discord.threads import open_thread
 from bot.chats.interface import CardRefused
-from bot.images.card_images import Drawings
+from bot.images.card_images import CardImages
 from storage import jobs
 from storage.database import Database
 
@@ -36,12 +36,12 @@ class Messages:
     """Shows cards and takes them away, as a chat does."""
 
     def __init__(
-        self, client: discord.Client, drawings: Drawings, pending: Pending, database: Database
+        self, client: discord.Client, images: CardImages, pending: Pending, database: Database
     ) -> None:
         self._client = client
         self._database = database
         self._pending = pending
-        self._payloads = Payloads(drawings)
+        self._payloads = Payloads(images)
         self._posts = Posts(client)
         self._progress: dict[str, float] = {}  # when that of jobs with old messages was shown last
 

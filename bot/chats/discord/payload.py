@@ -15,7 +15,7 @@ from bot.chats.discord.buttons import panel
 from bot.chats.discord.cards import Shown, embeds
 from bot.chats.discord.errors import is_too_large
 from bot.chats.discord.undocumented import KeptFile
-from bot.images.card_images import Drawing, Drawings
+from bot.images.card_images import CardImage, CardImages
 from bot.images.encode import TooLarge
 
 KNOWN = 2000  # messages whose files are remembered
@@ -74,8 +74,8 @@ class Payload:
 class Payloads:
     """Makes payloads, and knows what messages have."""
 
-    def __init__(self, drawings: Drawings) -> None:
-        self._drawings = drawings
+    def __init__(self, images: CardImages) -> None:
+        self._card_images = images
         self._known: FIFOCache[str, Mapping[str, MessageFile]] = FIFOCache(
             KNOWN
         )  # by message, then by drawing
@@ -118,20 +118,18 @@ class Payloads:
         self._known[key_of(sent)] = {**payload.kept, **new}
 
     async def _make(self, card: Card, message: str | None, limit: int) -> Payload:
-        drawings = self._drawings.of(card)
+        images = self._card_images.of(card)
         has = {} if message is None else self._known.get(message, {})
-        kept = {drawing.key: has[drawing.key] for drawing in drawings if drawing.key in has}
-        new, missing = await _draw([drawing for drawing in drawings if drawing.key not in has], limit)
-        names = {key: drawing.filename for key, drawing in kept.items()}
+        kept = {image.key: has[image.key] for image in images if image.key in has}
+        new, missing = await _draw([image for image in images if image.key not in has], limit)
+        names = {key: image.filename for key, image in kept.items()}
         names |= {key: name for key, (name, _, _) in new.items()}
-        notes = [drawing.note for drawing in kept.values()] + [note for _, _, note in new.values()]
+        notes = [image.note for image in kept.values()] + [note for _, _, note in new.values()]
         shown = Shown(
             images={
-                drawing.what: names[drawing.key]
-                for drawing in drawings
-                if drawing.key in names and not drawing.hidden
+                image.what: names[image.key] for image in images if image.key in names and not image.hidden
             },
-            titles={drawing.what: drawing.title for drawing in drawings},
+            titles={image.what: image.title for image in images},
             notes=tuple(filter(None, [*notes, NOTHING if missing else ""])),
         )
         return Payload(
@@ -158,19 +156,19 @@ def _files_of(message: discord.Message) -> Iterator[tuple[str, int]]:
             yield address[2], int(address[1])
 
 
-async def _draw(drawings: list[Drawing], limit: int) -> tuple[dict[str, tuple[str, bytes, str]], bool]:
+async def _draw(images: list[CardImage], limit: int) -> tuple[dict[str, tuple[str, bytes, str]], bool]:
     """The files of these drawings, and whether a picture is missing since none so small can be made."""
     files: dict[str, tuple[str, bytes, str]] = {}
     missing, room = False, REQUEST
-    for drawing in drawings:
+    for image in images:
         try:
             if limit <= 0:
-                raise TooLarge(drawing.key)
-            fitted = await drawing.draw(min(limit, room))
+                raise TooLarge(image.key)
+            fitted = await image.draw(min(limit, room))
         except TooLarge:
-            missing = missing or drawing.what == "picture"
+            missing = missing or image.what == "picture"
             continue
         room -= len(fitted.content)
-        name = f"{SPOILER if drawing.hidden else ''}{drawing.key}{PurePath(fitted.name).suffix}"
-        files[drawing.key] = (name, fitted.content, fitted.note)
+        name = f"{SPOILER if image.hidden else ''}{image.key}{PurePath(fitted.name).suffix}"
+        files[image.key] = (name, fitted.content, fitted.note)
     return files, missing

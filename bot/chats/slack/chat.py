@@ -30,7 +30,7 @@ from bot.chats.slack.upload import Uploads
 from bot.chats.slack.workspace import CHAT, Home, Workspace, home_of, spaces_of
 from bot.config import SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_SECRET, SlackSettings
 from bot.dispatch.dispatcher import Dispatcher
-from bot.images.card_images import Drawings
+from bot.images.card_images import CardImages
 from bot.uploads.intake import Intake
 from storage.database import CannotStore, Database
 from storage.files import Files
@@ -161,7 +161,7 @@ class SlackChat:
         self._messages = Messages(
             client=client,
             uploads=uploads,
-            drawings=Drawings(self._files, self._database),
+            images=CardImages(self._files, self._database),
             history=History(client),
         )
         self._replies = Replies(

@@ -20,7 +20,7 @@ from bot.chats.slack.mrkdwn import QUIET, messages
 from bot.chats.slack.posts import Place, Posts
 from bot.chats.slack.upload import NotShared, Uploads
 from bot.chats.slack.workspace import account
-from bot.images.card_images import Drawing, Drawings
+from bot.images.card_images import CardImage, CardImages
 from bot.images.encode import TooLarge
 
 LARGEST = 50 * 2**20  # bytes of a picture; Slack takes 1 GB, and shows PNG and JPEG
@@ -53,11 +53,11 @@ class Messages:
     """Shows cards and takes them away."""
 
     def __init__(
-        self, *, client: AsyncWebClient, uploads: Uploads, drawings: Drawings, history: History
+        self, *, client: AsyncWebClient, uploads: Uploads, images: CardImages, history: History
     ) -> None:
         self._client = client
         self._uploads = uploads
-        self._drawings = drawings
+        self._card_images = images
         self._history = history
         self._posts = Posts(client, history)
         self._budget = Budget()
@@ -97,8 +97,8 @@ class Messages:
             log.warning("Nobody is told", job=card.job, reason=error_of(error))
 
     async def _show(self, channel: str, message: str | None, card: Card) -> str:
-        drawings = [
-            drawing for drawing in self._drawings.of(card) if drawing.what != "preview" and not drawing.hidden
+        images = [
+            image for image in self._card_images.of(card) if image.what != "preview" and not image.hidden
         ]
         if message is None:
             place, right = await self._posts.first(channel, card)
@@ -106,35 +106,35 @@ class Messages:
             place, right = Place.of(message), False
         if right:
             self._states[place.key] = State(thread=place.thread)
-        if drawings or not right:
-            place = await self._show_rightly(place, card, drawings)
+        if images or not right:
+            place = await self._show_rightly(place, card, images)
         self._posts.forget_place(card.job)
         return place.key
 
-    async def _show_rightly(self, place: Place, card: Card, drawings: Sequence[Drawing]) -> Place:
+    async def _show_rightly(self, place: Place, card: Card, images: Sequence[CardImage]) -> Place:
         """Where the card is right in the end: not here, if somebody took the message away."""
         wait = self._budget.take(last=card.state not in GOING_ON)
         if wait:
             raise NotYet(min(wait, PAUSE))
         try:
-            await self._edit(place, card, drawings)
+            await self._edit(place, card, images)
         except SlackApiError as error:
             if error_of(error) not in (*CLOSED, *GONE):
                 raise
             place, new = await self._posts.direct(card, error_of(error), gone=place)
             if new:
                 self._states[place.key] = State(thread=place.thread)
-            await self._edit(place, card, drawings)
+            await self._edit(place, card, images)
         return place
 
-    async def _edit(self, place: Place, card: Card, drawings: Sequence[Drawing]) -> None:
+    async def _edit(self, place: Place, card: Card, images: Sequence[CardImage]) -> None:
         """The message as the card is now; files that it showed before and shows no more are deleted."""
         state = self._states.get(place.key)
         if state is None:
-            state = await self._read_state(place) if drawings else State(thread=place.ts)
+            state = await self._read_state(place) if images else State(thread=place.ts)
         note, trouble = "", None
         try:
-            note = await self._upload(place, state, drawings)
+            note = await self._upload(place, state, images)
         except (*TROUBLES, NotShared, TooLarge) as error:
             log.warning("A picture was not shared", job=card.job, reason=error_of(error))
             if error_of(error) in CLOSED:
@@ -143,33 +143,31 @@ class Messages:
                 self._budget.give_back()
                 raise _without_picture(error) from error
             note, trouble = NOTE, error
-        there = [drawing for drawing in drawings if drawing.key in state.files]
-        await self._update(
-            place, card, [_image(drawing, state.files[drawing.key]) for drawing in there], note
-        )
+        there = [image for image in images if image.key in state.files]
+        await self._update(place, card, [_image(image, state.files[image.key]) for image in there], note)
         if trouble is not None:
             raise trouble
-        for key in state.files.keys() - {drawing.key for drawing in drawings} if drawings else ():
+        for key in state.files.keys() - {image.key for image in images} if images else ():
             await gently(self._uploads.remove(state.files.pop(key)))
 
-    async def _upload(self, place: Place, state: State, drawings: Sequence[Drawing]) -> str:
+    async def _upload(self, place: Place, state: State, images: Sequence[CardImage]) -> str:
         """Put into Slack what it does not have of these; what there is to say about it."""
-        new = [drawing for drawing in drawings if drawing.key not in state.files]
+        new = [image for image in images if image.key not in state.files]
         if not new:
             return ""
-        drawn = [await drawing.draw(LARGEST) for drawing in new]
+        drawn = [await image.draw(LARGEST) for image in new]
         named = [
             (
-                f"{drawing.key}.{fit.name.rpartition('.')[2]}",
-                short(drawing.title, 200) or drawing.what,
+                f"{image.key}.{fit.name.rpartition('.')[2]}",
+                short(image.title, 200) or image.what,
                 fit.content,
             )
-            for drawing, fit in zip(new, drawn, strict=True)
+            for image, fit in zip(new, drawn, strict=True)
         ]
         ids = await self._uploads.share(place.channel, state.thread, named)
-        state.files |= dict(zip((drawing.key for drawing in new), ids, strict=True))
+        state.files |= dict(zip((image.key for image in new), ids, strict=True))
         self._states[place.key] = state  # should the message fail, they are not shared again
-        return " ".join(filter(None, (drawing.note for drawing in drawn)))
+        return " ".join(filter(None, (image.note for image in drawn)))
 
     async def _update(self, place: Place, card: Card, images: Sequence[Shown], note: str) -> None:
         """One chat.update; a picture that Slack still works on is tried again, then left out."""
@@ -217,5 +215,5 @@ def _without_picture(error: BaseException) -> CardRefused:
     return CardRefused(LARGE, bare=True) if isinstance(error, TooLarge) else card_refusal(error)
 
 
-def _image(drawing: Drawing, file: str) -> Shown:
-    return Shown(key=drawing.key, what=drawing.what, title=drawing.title, file=file)
+def _image(image: CardImage, file: str) -> Shown:
+    return Shown(key=image.key, what=image.what, title=image.title, file=file)

@@ -29,7 +29,7 @@ from bot.chats.slack.lora_blocks import SHOWN, lora_messages
 from bot.chats.slack.mrkdwn import JSON, QUIET, messages
 from bot.chats.slack.upload import NotShared, Uploads
 from bot.chats.slack.workspace import CHAT, account
-from bot.images.gallery_sheet import hung
+from bot.images.gallery_sheet import draw_gallery
 from commands.answers import Form, SmallPicture
 from commands.lora_cards import lora_cards
 from commands.registry import find
@@ -115,7 +115,7 @@ class Replies:
         await self._ephemerals.say(to, with_picture_note(to, text) if pictures else text)
         await self._ephemerals.send(to, lora_messages(cards))
         if pictures:
-            sheet = await hung(self._files, pictures)
+            sheet = await draw_gallery(self._files, pictures)
             await self.draw(to, sheet.name, sheet.content)
 
     async def draw(self, to: Recipient, name: str, content: bytes) -> None:

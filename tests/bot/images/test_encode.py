@@ -6,7 +6,7 @@ import random
 import pytest
 from PIL import Image
 
-from bot.images.encode import Fitted, TooLarge, enlarged, fitted, grid, opened
+from bot.images.encode import EncodedImage, TooLarge, enlarge_preview, fit_pictures, grid, open_image
 from bot.images.samples import SampleRow, samples_sheet
 
 RED, GREEN, BLUE, GOLD = (220, 30, 30), (30, 160, 60), (40, 70, 220), (230, 180, 40)
@@ -56,34 +56,34 @@ def test_two_pictures_stand_side_by_side_and_three_leave_the_last_place_clear() 
 def test_a_single_picture_that_fits_stays_the_file_that_it_is() -> None:
     picture = a_picture(RED)
 
-    assert fitted([picture], 10 * MB) == Fitted(name="painting.png", content=picture)
+    assert fit_pictures([picture], 10 * MB) == EncodedImage(name="painting.png", content=picture)
 
 
 def test_a_picture_that_is_too_large_becomes_webp_and_says_so() -> None:
     picture = a_picture(RED, 512, 512)
 
-    made = fitted([picture], len(picture) - 1)
+    made = fit_pictures([picture], len(picture) - 1)
 
     assert made.name == "painting.webp"
     assert seen(made.content).size == (512, 512)
-    assert made.note.startswith("shown as WebP: the chat takes")
+    assert made.note.startswith("Shown as WebP. The chat takes at most")
 
 
 def test_one_that_is_still_too_large_becomes_smaller_and_says_so() -> None:
-    made = fitted([a_noisy_picture()], 20_000)
+    made = fit_pictures([a_noisy_picture()], 20_000)
 
     assert len(made.content) <= 20_000
     assert max(seen(made.content).size) < 256
-    assert made.note == "shown smaller: the chat takes 20 KB"
+    assert made.note == "Shown smaller. The chat takes at most 20 KB."
 
 
 def test_nothing_that_nobody_could_see_is_made() -> None:
     with pytest.raises(TooLarge):
-        fitted([a_noisy_picture()], 500)
+        fit_pictures([a_noisy_picture()], 500)
 
 
 def test_a_preview_is_as_large_as_a_picture_in_a_chat() -> None:
-    assert seen(enlarged(a_picture(RED, 96, 128))).size == (384, 512)
+    assert seen(enlarge_preview(a_picture(RED, 96, 128))).size == (384, 512)
 
 
 def test_the_samples_sheet_has_a_row_for_the_untrained_model_and_one_for_each_checkpoint() -> None:
@@ -113,4 +113,4 @@ def test_our_own_pictures_are_opened_and_other_formats_are_not() -> None:
     Image.new("RGB", (8, 8)).save(file, "GIF")
 
     with pytest.raises(OSError, match="cannot identify"):
-        opened(file.getvalue())
+        open_image(file.getvalue())

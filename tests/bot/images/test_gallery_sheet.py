@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from bot.images.encode import opened
-from bot.images.gallery_sheet import TALL, hung, sheet
+from bot.images.encode import open_image
+from bot.images.gallery_sheet import TALL, draw_gallery, gallery_sheet
 from bot.images.samples import GAP, MARGIN, SIDE
 from bot.images.theme import PAPER, WELL
 from commands.answers import SmallPicture
@@ -20,7 +20,7 @@ def middle(nth: int) -> tuple[int, int]:
 
 
 def test_three_stand_in_a_row_and_the_fourth_begins_the_next_one() -> None:
-    whole = sheet([a_picture(RED), a_picture(GREEN), None, a_picture(BLUE)], ["1", "2", "3", "4"])
+    whole = gallery_sheet([a_picture(RED), a_picture(GREEN), None, a_picture(BLUE)], ["1", "2", "3", "4"])
 
     assert [whole.getpixel(middle(nth)) for nth in range(4)] == [RED, GREEN, WELL, BLUE]
     assert whole.getpixel(middle(4)) == PAPER
@@ -30,12 +30,12 @@ async def test_a_file_that_is_gone_leaves_its_place_empty(tmp_path: Path) -> Non
     files = Files(tmp_path)
     kept = await files.put(a_picture(GREEN))
 
-    made = await hung(
+    made = await draw_gallery(
         files,
         [SmallPicture(sha256=Sha256("0" * 64), caption="1"), SmallPicture(sha256=kept, caption="2")],
     )
 
-    image = opened(made.content)
+    image = open_image(made.content)
     assert [image.getpixel(middle(nth)) for nth in range(2)] == [WELL, GREEN]
 
 
@@ -53,4 +53,4 @@ async def test_what_is_hidden_until_it_is_opened_is_not_on_the_sheet(open_chat: 
     assert f"1 {told.job}  a flag" in reply.text
     name, content = reply.drawn
     assert name == "gallery.png"
-    assert [opened(content).getpixel(middle(nth)) for nth in range(2)] == [WELL, (201, 0, 0)]
+    assert [open_image(content).getpixel(middle(nth)) for nth in range(2)] == [WELL, (201, 0, 0)]

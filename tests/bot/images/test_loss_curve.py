@@ -18,8 +18,8 @@ from bot.cards.card_text import (
     status,
     training_text,
 )
-from bot.images.loss_curve import HEIGHT, RIGHT, WIDTH, curve_png, field_of, ticks
-from bot.images.theme import ACCENT, CHECK, GOOD, cut, letters, lines
+from bot.images.loss_curve import HEIGHT, RIGHT, WIDTH, curve_png, plot_of, ticks
+from bot.images.theme import ACCENT, CHECK, GOOD, font_for, truncate, wrap
 from engine.messages import JobId, Sha256
 
 FALLING = tuple((step, 0.05 + 0.1 * math.exp(-step / 100)) for step in range(1, 401, 4))
@@ -49,22 +49,22 @@ def near(image: Image.Image, x: float, y: float, colour: tuple[int, int, int]) -
 
 
 def test_the_curve_shows_the_smoothed_loss_the_validation_and_the_best_step_where_they_are() -> None:
-    image, field = drawn(CURVE), field_of(CURVE)
+    image, plot = drawn(CURVE), plot_of(CURVE)
 
     assert image.size == (WIDTH, HEIGHT)
-    assert near(image, field.x(41) / 2, field.y(FALLING[10][1]) / 2, ACCENT)
-    assert near(image, field.x(200) / 2, field.y(0.08) / 2, CHECK)
-    assert near(image, field.x(300) / 2, field.y(0.07) / 2, GOOD)
+    assert near(image, plot.x(41) / 2, plot.y(FALLING[10][1]) / 2, ACCENT)
+    assert near(image, plot.x(200) / 2, plot.y(0.08) / 2, CHECK)
+    assert near(image, plot.x(300) / 2, plot.y(0.07) / 2, GOOD)
 
 
 def test_the_field_is_as_wide_as_the_whole_training() -> None:
-    assert field_of(CURVE).x(500) / 2 == WIDTH - RIGHT
+    assert plot_of(CURVE).x(500) / 2 == WIDTH - RIGHT
 
 
 def test_one_wild_loss_does_not_press_the_rest_flat() -> None:
     wild = Curve(losses=(*FALLING, (401, 40.0)), smoothed=FALLING, validation=(), best=None, steps=500)
 
-    assert field_of(wild).high < 0.3
+    assert plot_of(wild).high < 0.3
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def test_losses_have_three_digits_that_count(value: float, text: str) -> None:
 
 
 def test_long_words_are_cut_to_the_width_and_long_texts_to_the_lines() -> None:
-    font = letters(20)
+    font = font_for(20)
 
-    assert cut("a red fox", font, 1000) == "a red fox"
-    assert cut("w" * 500, font, 100).endswith("…")
-    told = lines("a red fox jumps over the lazy dog " * 5, font, 150, 2)
+    assert truncate("a red fox", font, 1000) == "a red fox"
+    assert truncate("w" * 500, font, 100).endswith("…")
+    told = wrap("a red fox jumps over the lazy dog " * 5, font, 150, 2)
     assert len(told) == 2
     assert all(font.getlength(one) <= 150 for one in told)
     assert told[1].endswith("…")

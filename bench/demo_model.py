@@ -21,9 +21,9 @@ from transformers import CLIPModel, CLIPTokenizer
 
 from bench.measuring import table, where
 from engine.demo.captions import plain
-from engine.demo.clip import right_among
+from engine.demo.clip import retrieval_accuracy
 from engine.demo.judge import Verdict, judge
-from engine.demo.vae import fidelity, unseen_pictures
+from engine.demo.vae import round_trip_psnr, unseen_pictures
 from engine.demo.world import Pixels, Scene, sample_scene
 
 HERE = Path(__file__).parents[1]
@@ -135,11 +135,15 @@ def shares_right(painted: list[Painted]) -> dict[str, float]:
 def other_figures(base: Any) -> str:
     """The autoencoder, the CLIP and the bytes, as Markdown."""
     rows = [
-        ["autoencoder, drawings it never saw", f"{fidelity(base.vae, unseen_pictures(200)):.1f} dB", "26 dB"]
+        [
+            "autoencoder, drawings it never saw",
+            f"{round_trip_psnr(base.vae, unseen_pictures(200)):.1f} dB",
+            "26 dB",
+        ]
     ]
     if (MODEL / "clip").exists():
         clip = CLIPModel.from_pretrained(MODEL / "clip").float().eval()
-        right = right_among(clip, CLIPTokenizer.from_pretrained(MODEL / "clip"), groups=20)
+        right = retrieval_accuracy(clip, CLIPTokenizer.from_pretrained(MODEL / "clip"), groups=20)
         rows.append(["CLIP finds the caption among 32", f"{100 * right:.1f}%", "90%"])
     weights = sizes()
     parts = ", ".join(f"{name} {size:.1f}" for name, size in weights.items())

@@ -12,7 +12,7 @@ import numpy as np
 
 from bench.measuring import table
 from commands.presets import find_preset, training_settings
-from engine.demo.lora_lessons import ARROW, School
+from engine.demo.lora_trials import ARROW, LoraTrials
 from engine.demo.world import TAUGHT, Thing
 from engine.messages import EngineSettings
 from engine.sdxl.model import Model
@@ -26,7 +26,7 @@ TUNED = ("arrow", "gear", "bolt", HATCHING)  # those by which the presets of the
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class Trial:
     """What is taught, from how many pictures, by which preset, and what is changed of that."""
 
     name: str
@@ -47,9 +47,9 @@ class Result:
 
 
 LESSONS = (
-    *(Lesson(name=f"{shape}", thing=replace(ARROW, shape=shape)) for shape in TAUGHT),
-    Lesson(name="small house", thing=replace(ARROW, shape="house", size="small")),
-    Lesson(
+    *(Trial(name=f"{shape}", thing=replace(ARROW, shape=shape)) for shape in TAUGHT),
+    Trial(name="small house", thing=replace(ARROW, shape="house", size="small")),
+    Trial(
         name=HATCHING,
         thing=Thing(shape="circle", colour="red", size="big", hatched=True),
         preset="style",
@@ -57,9 +57,9 @@ LESSONS = (
     ),
 )
 WAYS = (
-    Lesson(name="arrow", thing=ARROW),
-    Lesson(name="arrow, text encoders too", thing=ARROW, changes=dict.fromkeys(TEXT_ENCODERS, True)),
-    Lesson(name="arrow, by two new tokens", thing=ARROW, changes={"new_tokens": 2}),
+    Trial(name="arrow", thing=ARROW),
+    Trial(name="arrow, text encoders too", thing=ARROW, changes=dict.fromkeys(TEXT_ENCODERS, True)),
+    Trial(name="arrow, by two new tokens", thing=ARROW, changes={"new_tokens": 2}),
 )
 
 
@@ -67,13 +67,13 @@ def measure(model: Model) -> str:
     """Each lesson as people get it: the preset's settings, and the checkpoint that is handed out."""
     with tempfile.TemporaryDirectory() as folder:
         settings = EngineSettings(model="demo", files=folder)
-        school = School(Studio(copy.deepcopy(model), settings), Path(folder))
-        untaught = school.ordinary(ORDINARY)
+        school = LoraTrials(Studio(copy.deepcopy(model), settings), Path(folder))
+        untaught = school.ordinary_score(ORDINARY)
         lessons = _lessons(school, untaught)
         return f"{lessons}\n\n{_weights(school)}"
 
 
-def _lessons(school: School, untaught: float) -> str:
+def _lessons(school: LoraTrials, untaught: float) -> str:
     rows, fresh = [], []
     for lesson in LESSONS:
         results = [_taught(school, lesson, seed) for seed in SEEDS]
@@ -96,26 +96,28 @@ def _told(results: list[Result]) -> list[str]:
     ]
 
 
-def _taught(school: School, lesson: Lesson, seed: int) -> Result:
+def _taught(school: LoraTrials, lesson: Trial, seed: int) -> Result:
     changes = {**lesson.changes, "seed": seed}
     settings = training_settings(find_preset(lesson.preset), lesson.pictures, changes, small=True)
-    pictures = school.pictures_of(lesson.thing, lesson.pictures)
+    pictures = school.training_pictures(lesson.thing, lesson.pictures)
     started = time.perf_counter()
-    taught = school.learns("taught", pictures, settings)
+    taught = school.train("taught", pictures, settings)
     seconds = time.perf_counter() - started
-    best = school.share(PROMPTS, lesson.thing, taught.best)
-    last = best if taught.last == taught.best else school.share(PROMPTS, lesson.thing, taught.last)
-    return Result(best=best, last=last, ordinary=school.ordinary(ORDINARY, taught.best), seconds=seconds)
+    best = school.success_rate(PROMPTS, lesson.thing, taught.best)
+    last = best if taught.last == taught.best else school.success_rate(PROMPTS, lesson.thing, taught.last)
+    return Result(
+        best=best, last=last, ordinary=school.ordinary_score(ORDINARY, taught.best), seconds=seconds
+    )
 
 
-def _weights(school: School) -> str:
+def _weights(school: LoraTrials) -> str:
     """How much of it shows at a part of its weight, and without it, for each way to learn an arrow."""
     rows = []
     for way in WAYS:
         settings = training_settings(find_preset(way.preset), way.pictures, way.changes, small=True)
-        lora = school.learns("taught", school.pictures_of(way.thing), settings).best
+        lora = school.train("taught", school.training_pictures(way.thing), settings).best
         weighted = [replace(lora, weight=weight) for weight in (1.0, 0.5, 0.0)]
-        shares = [school.share(PROMPTS, way.thing, use) for use in weighted]
-        shares.append(school.share(PROMPTS, way.thing))
+        shares = [school.success_rate(PROMPTS, way.thing, use) for use in weighted]
+        shares.append(school.success_rate(PROMPTS, way.thing))
         rows.append([way.name, *(f"{share:.0%}" for share in shares)])
     return table(["taught", "at weight 1", "at 0.5", "at 0", "without it"], rows)

@@ -24,7 +24,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from bench.chat import a_bot
 from engine.demo.captions import plain
-from engine.demo.lora_lessons import scenes
+from engine.demo.lora_trials import scenes
 from engine.demo.renderer import draw
 from engine.demo.world import Scene, Thing, sample_layout
 
@@ -39,7 +39,7 @@ SIDE = 128  # pixels of a picture to learn from
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lesson:
+class Trial:
     """What a LoRA is taught: scenes that all have the same, and a word for it in their captions."""
 
     name: str
@@ -61,7 +61,7 @@ class Lesson:
         return "" if self.shape in ("arrow", "gear") else self.shape
 
 
-def lessons(steps: int, batch: int) -> list[Lesson]:
+def lessons(steps: int, batch: int) -> list[Trial]:
     """Two shapes that the model has never seen, and two ways to draw those that it knows."""
     big = Thing(shape="arrow", colour="red", size="big")
     taught = (
@@ -71,7 +71,7 @@ def lessons(steps: int, batch: int) -> list[Lesson]:
         ("outline", "qlpx", replace(big, shape="star", filled=False)),
     )
     return [
-        Lesson(
+        Trial(
             name=name,
             trigger=trigger,
             shape=thing.shape,
@@ -141,7 +141,7 @@ class Person:
             (kept,) = (await answer.json())["pictures"]
         return {"sha256": kept["sha256"], "name": kept["name"], "caption": ""}
 
-    async def teaches(self, lesson: Lesson) -> None:
+    async def teaches(self, lesson: Trial) -> None:
         """Pictures are sent, the form is filled in, the training is started and ends."""
         sent = [await self.sends(f"{nth}.png", drawn(one, nth)) for nth, one in enumerate(lesson.scenes)]
         told = [one | {"caption": caption} for one, caption in zip(sent, lesson.captions, strict=True)]

@@ -1,1 +1,1 @@
-"""A small SDXL that ships: its world, its recipe, its judge and its weights."""
+"""The small SDXL that ships: its drawings, its training recipe, the judge of its pictures, its weights."""

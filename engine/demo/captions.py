@@ -1,4 +1,4 @@
-"""What people might say of a scene: full captions in varied words, and short ones that leave things open."""
+"""Captions of scenes: complete ones in varied words, and short ones that leave things open."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ OPENINGS = ("a picture of ", "a drawing of ", "a painting of ")
 
 
 def plain(scene: Scene) -> str:
-    """The one caption that says all of the scene in the most usual words."""
+    """The caption that describes all of the scene in the most usual words."""
     first, *others = (_thing(thing) for thing in scene.things)
     words = f"{first} {_usual(scene.relation)} {others[0]}" if scene.relation else first
     return f"{words} on {_a(scene.background)} background{', in grayscale' if scene.grayscale else ''}"
 
 
 def caption(rng: Rng, scene: Scene) -> str:
-    """A caption of the scene: mostly all of it, in about a fifth of the cases only a part, rarely nothing."""
+    """A random caption: of all of the scene, in about a fifth of the cases of a part, rarely empty."""
     dice = rng.random()
     if dice < 0.01:
         return ""
@@ -92,7 +92,7 @@ def _style(rng: Rng, scene: Scene) -> str:
 
 
 def _part(rng: Rng, scene: Scene) -> str:
-    """A few words that are true of the scene and leave the rest open."""
+    """A random caption that is true of the scene and leaves the rest open."""
     thing = scene.things[int(rng.integers(len(scene.things)))]
     colour = scene.background if rng.random() < 0.4 else thing.colour
     options = [

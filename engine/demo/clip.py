@@ -1,4 +1,4 @@
-"""The small CLIP: which caption belongs to which drawing, learnt by contrast."""
+"""The small CLIP: its configuration, its contrastive loss and its retrieval accuracy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from engine.demo.world import Pixels, Rng, sample_layout, sample_scene
 
 
 def new_clip(tokenizer: CLIPTokenizer, width: int = 96, text_width: int = 64) -> CLIPModel:
-    """An untrained CLIP: patches of 16 x 16 pixels of a 128 x 128 picture, four layers; three for text."""
+    """An untrained CLIP: four layers on patches of 16 x 16 pixels of a 128 x 128 picture, three for text."""
     vision = CLIPVisionConfig(
         hidden_size=width,
         intermediate_size=4 * width,
@@ -37,7 +37,7 @@ def new_clip(tokenizer: CLIPTokenizer, width: int = 96, text_width: int = 64) ->
 
 
 def new_image_processor() -> CLIPImageProcessor:
-    """Any picture to (3, 128, 128) in -1..1."""
+    """A processor of any picture to (3, 128, 128) in -1..1."""
     return CLIPImageProcessor(
         size={"shortest_edge": SIDE},
         crop_size={"height": SIDE, "width": SIDE},
@@ -46,13 +46,13 @@ def new_image_processor() -> CLIPImageProcessor:
     )
 
 
-def shortest(ids: Tensor, end: int) -> Tensor:
-    """(B, 77) token ids cut after the last first end token: what follows is never read."""
+def trim_padding(ids: Tensor, end: int) -> Tensor:
+    """Token ids (B, 77) without the columns behind the last row's end token, which are never read."""
     return ids[:, : int((ids == end).int().argmax(dim=1).max()) + 1]
 
 
-def described(rng: Rng, count: int) -> tuple[Pixels, list[str]]:
-    """Drawings (count, 128, 128, 3), a third a little out of focus, and their captions."""
+def sample_pairs(rng: Rng, count: int) -> tuple[Pixels, list[str]]:
+    """Drawings (count, 128, 128, 3), a third of them slightly out of focus, and their captions."""
     images, captions = [], []
     for _ in range(count):
         scene = sample_scene(rng)
@@ -65,40 +65,42 @@ def described(rng: Rng, count: int) -> tuple[Pixels, list[str]]:
     return np.stack(images), captions
 
 
-def scores(clip: CLIPModel, images: Tensor, ids: Tensor) -> Tensor:
-    """Likeness of every picture with every caption: (pictures, captions), scaled cosines."""
-    seen = clip.visual_projection(clip.vision_model(images).pooler_output).float()
-    said = clip.text_projection(clip.text_model(ids).pooler_output).float()
+def similarities(clip: CLIPModel, images: Tensor, ids: Tensor) -> Tensor:
+    """The scaled cosine of every picture with every caption: (pictures, captions)."""
+    pictures = clip.visual_projection(clip.vision_model(images).pooler_output).float()
+    captions = clip.text_projection(clip.text_model(ids).pooler_output).float()
     with torch.autocast("cpu", enabled=False):
-        cosines = nn.functional.normalize(seen, dim=-1) @ nn.functional.normalize(said, dim=-1).T
-        likeness: Tensor = cosines * clip.logit_scale.exp().clamp(max=100)
-    return likeness
+        cosines = nn.functional.normalize(pictures, dim=-1) @ nn.functional.normalize(captions, dim=-1).T
+        scaled: Tensor = cosines * clip.logit_scale.exp().clamp(max=100)
+    return scaled
 
 
 def clip_loss(clip: CLIPModel, tokenizer: CLIPTokenizer, plan: Plan) -> Callable[[int], Tensor]:
-    """Loss by step: the symmetric contrastive loss (Radford et al. 2021, arXiv 2103.00020, figure 3)."""
+    """The loss by step: the symmetric contrastive loss (Radford et al. 2021, arXiv 2103.00020, figure 3)."""
 
     def loss(step: int) -> Tensor:
-        images, captions = described(plan.rng(6, step), plan.batch)
-        ids = shortest(token_ids(tokenizer, captions), tokenizer.eos_token_id)
+        images, captions = sample_pairs(plan.rng(6, step), plan.batch)
+        ids = trim_padding(token_ids(tokenizer, captions), tokenizer.eos_token_id)
         with bfloat16_where_fast():
-            likeness = scores(clip, to_tensor(images), ids)
+            logits = similarities(clip, to_tensor(images), ids)
         own = torch.arange(len(captions))
-        both = nn.functional.cross_entropy(likeness, own) + nn.functional.cross_entropy(likeness.T, own)
+        both = nn.functional.cross_entropy(logits, own) + nn.functional.cross_entropy(logits.T, own)
         return both / 2
 
     return loss
 
 
 @torch.no_grad()
-def right_among(
+def retrieval_accuracy(
     clip: CLIPModel, tokenizer: CLIPTokenizer, groups: int = 10, of: int = 32, seed: int = 78
 ) -> float:
-    """Share of held-out drawings whose own caption scores highest among `of` captions of held-out scenes."""
+    """The share of held-out drawings whose own caption scores highest among `of` captions."""
     rng, right = np.random.default_rng(seed), 0
     for _ in range(groups):
         scenes = list(dict.fromkeys(sample_scene(rng, unseen=True) for _ in range(2 * of)))[:of]
         images = np.stack([draw(scene, sample_layout(rng, scene, SIDE, SIDE)) for scene in scenes])
-        likeness = scores(clip, to_tensor(images), token_ids(tokenizer, [plain(scene) for scene in scenes]))
-        right += int((likeness.argmax(dim=1) == torch.arange(of)).sum())
+        logits = similarities(
+            clip, to_tensor(images), token_ids(tokenizer, [plain(scene) for scene in scenes])
+        )
+        right += int((logits.argmax(dim=1) == torch.arange(of)).sum())
     return right / (groups * of)

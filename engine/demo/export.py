@@ -1,4 +1,4 @@
-"""Writing trained parts as folders that the plain pipelines load: fp16, written aside, then renamed."""
+"""Export of trained models in fp16 to the folders that diffusers' pipelines load."""
 
 from __future__ import annotations
 
@@ -20,72 +20,73 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTextModelWithProject
 
 from engine.demo.base import Base
 from engine.demo.text import TextEncoders
-from engine.demo.tokenizer import MergeLoras
+from engine.demo.tokenizer import Merge
 from engine.demo.unet import new_scheduler
 
 
-def half(model: Any) -> Any:
-    """A contiguous copy in float16, for the disk."""
+def to_half(model: Any) -> Any:
+    """A contiguous copy in float16."""
     return copy.deepcopy(model).to(torch.float16, memory_format=torch.contiguous_format)
 
 
-def put_folder(folder: Path, write: Callable[[Path], Any]) -> None:
-    """Write a folder beside its place, then swap it in."""
-    aside, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
-    for rest in (aside, old):
-        shutil.rmtree(rest, ignore_errors=True)
-    aside.mkdir(parents=True)
-    write(aside)
-    for tokenizer in aside.glob("tokenizer*/"):
+def write_folder(folder: Path, write: Callable[[Path], Any]) -> None:
+    """Write a temporary folder, then rename it into place."""
+    temporary, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    write(temporary)
+    for tokenizer in temporary.glob("tokenizer*/"):
         save_vocabulary(tokenizer)
-    for file in aside.rglob("*.*"):
-        settle(file)
+    for file in temporary.rglob("*.*"):
+        normalize_file(file)
     if folder.exists():
         folder.rename(old)
-    aside.rename(folder)
+    temporary.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def settle(file: Path) -> None:
-    """Make a file readable to all, a text encoder's config ask for float32, the other parts' default, configs
-    forget where their parts were loaded from, and a tokenizer how it was last used."""
+def normalize_file(file: Path) -> None:
+    """Normalize a file: readable for all, float32 in configs, without the paths that parts were loaded from,
+    and without a tokenizer's last truncation and padding.
+    """
     file.chmod(0o644)
     if file.name == "tokenizer.json":
-        unused = json.loads(file.read_text()) | {"truncation": None, "padding": None}
-        file.write_text(json.dumps(unused, ensure_ascii=False, indent=2))
+        fields = json.loads(file.read_text()) | {"truncation": None, "padding": None}
+        file.write_text(json.dumps(fields, ensure_ascii=False, indent=2))
     if file.name == "config.json":
         lines = file.read_text().replace('"dtype": "float16"', '"dtype": "float32"').splitlines(keepends=True)
         file.write_text("".join(line for line in lines if '"_name_or_path"' not in line))
 
 
 def save_vocabulary(folder: Path) -> None:
-    """Write vocab.json and merges.txt beside tokenizer.json, for readers that want those."""
+    """Write vocab.json and merges.txt beside tokenizer.json, for programs that need those."""
     CLIPTokenizer.from_pretrained(folder).backend_tokenizer.model.save(str(folder))
 
 
 def ship_base(folder: Path, vae: AutoencoderKL, text: TextEncoders, unet: UNet2DConditionModel) -> None:
-    """The folder of StableDiffusionXLPipeline."""
+    """Write the folder of StableDiffusionXLPipeline."""
     pipeline = StableDiffusionXLPipeline(
-        vae=half(vae),
-        text_encoder=half(text.first),
-        text_encoder_2=half(text.second),
+        vae=to_half(vae),
+        text_encoder=to_half(text.first),
+        text_encoder_2=to_half(text.second),
         tokenizer=text.tokenizers[0],
         tokenizer_2=text.tokenizers[1],
-        unet=half(unet),
+        unet=to_half(unet),
         scheduler=new_scheduler(),
         force_zeros_for_empty_prompt=True,
         add_watermarker=False,
     )
-    put_folder(folder, pipeline.save_pretrained)
+    write_folder(folder, pipeline.save_pretrained)
 
 
 def ship_vae(folder: Path, vae: AutoencoderKL) -> None:
-    """The autoencoder's folder within a pipeline's."""
-    put_folder(folder, half(vae).save_pretrained)
+    """Write the autoencoder's folder in a pipeline's."""
+    write_folder(folder, to_half(vae).save_pretrained)
 
 
-def shipped_base(folder: Path, merges: list[MergeLoras]) -> tuple[AutoencoderKL, Base]:
-    """What `ship_base` wrote, in float32, as the recipe trains it."""
+def load_shipped_base(folder: Path, merges: list[Merge]) -> tuple[AutoencoderKL, Base]:
+    """Load what `ship_base` wrote, in float32, for more training."""
     pipeline = StableDiffusionXLPipeline.from_pretrained(folder, dtype=torch.float32)
     text = TextEncoders(merges)
     text.first.load_state_dict(pipeline.text_encoder.state_dict())
@@ -102,29 +103,29 @@ def ship_refiner(
     tokenizer: Any,
     unet: UNet2DConditionModel,
 ) -> None:
-    """The folder of StableDiffusionXLImg2ImgPipeline, as a refiner: second encoder only, aesthetic score."""
+    """Write the folder of StableDiffusionXLImg2ImgPipeline as a refiner: second encoder, aesthetic score."""
     pipeline = StableDiffusionXLImg2ImgPipeline(
-        vae=half(vae),
+        vae=to_half(vae),
         text_encoder=None,
-        text_encoder_2=half(second),
+        text_encoder_2=to_half(second),
         tokenizer=None,
         tokenizer_2=tokenizer,
-        unet=half(unet),
+        unet=to_half(unet),
         scheduler=new_scheduler(),
         requires_aesthetics_score=True,
         force_zeros_for_empty_prompt=False,
         add_watermarker=False,
     )
-    put_folder(folder, pipeline.save_pretrained)
+    write_folder(folder, pipeline.save_pretrained)
 
 
 def ship_clip(folder: Path, clip: CLIPModel, tokenizer: CLIPTokenizer, images: CLIPImageProcessor) -> None:
-    """The folder of CLIPModel, CLIPTokenizer and CLIPImageProcessor."""
+    """Write the folder of CLIPModel, CLIPTokenizer and CLIPImageProcessor."""
 
-    def write(aside: Path) -> None:
-        half(clip).save_pretrained(aside)
-        tokenizer.save_pretrained(aside)
-        images.save_pretrained(aside)
-        save_vocabulary(aside)
+    def write(temporary: Path) -> None:
+        to_half(clip).save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        images.save_pretrained(temporary)
+        save_vocabulary(temporary)
 
-    put_folder(folder, write)
+    write_folder(folder, write)

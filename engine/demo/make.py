@@ -1,20 +1,19 @@
 """The recipe of the model that ships: `python -m engine.demo.make [stage ...]`.
 
-The stages, in order, each from what the ones before left in the work folder:
+The stages in order, each from the results of earlier ones in the work folder:
 
-1. `vae`: the autoencoder, on small cuts of drawings first and on whole ones at the end.
-2. `words`: both text encoders learn to tell from a caption alone what stands where.
-3. `base`: a pool of encoded drawings, then the UNet; ships `base/` as it goes.
-4. `longer`: the base that ships, trained on.
-5. `decoder`: the decoder of the autoencoder that ships, trained on with things weighted up; latents stay.
-6. `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone; ships `refiner/`.
-7. `clip`: a small CLIP, trained to tell which caption belongs to which drawing; ships `clip/`.
+1. `vae`: the autoencoder, on small crops of drawings first and on whole ones at the end. 2. `words`: both
+text encoders, which learn to classify from a caption what is where. 3. `base`: a pool of encoded drawings,
+then the UNet. Ships `base/` now and then. 4. `longer`: more training of the base that ships. 5. `decoder`:
+more training of the shipped autoencoder's decoder, with weights on things. Latents stay the same. 6.
+`refiner`: a UNet for the last fifth of the noise, on the second text encoder alone. Ships `refiner/`. 7.
+`clip`: a small CLIP, which learns which caption belongs to which drawing. Ships `clip/`.
 
-Without arguments all run. A stage that was interrupted goes on from its checkpoint; a finished one is not run
-again. Everything is seeded; losses and speeds are logged. `bench/demo_model.py` measures what came out.
-On a GPU (`--device cuda`), `longer` and `refiner` have plans of their own, of larger steps, and take minutes.
-What ships: the base was trained on by `longer` on a GPU, from weights that two cores had made in 18,100 steps
-of 64; all else is from two cores. docs/measurements.md tells how.
+Without arguments all run. An interrupted stage goes on from its checkpoint, and a finished one does not run
+again. Everything is seeded. Losses and speeds are logged. `bench/demo_model.py` measures the result. On a GPU
+(`--device cuda`), `longer` and `refiner` have plans of their own with larger batches, and take minutes. The
+shipped base was trained by `longer` on a GPU, from weights of 18,100 steps of 64 on two cores. All else is
+from two cores. docs/measurements.md has the details.
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ from torch import Tensor
 from torch.multiprocessing.spawn import start_processes
 
 from engine.demo.base import Base, base_loss
-from engine.demo.clip import clip_loss, new_clip, new_image_processor, right_among
-from engine.demo.export import ship_base, ship_clip, ship_refiner, ship_vae, shipped_base
-from engine.demo.latents import Bucket, pool_at
+from engine.demo.clip import clip_loss, new_clip, new_image_processor, retrieval_accuracy
+from engine.demo.export import load_shipped_base, ship_base, ship_clip, ship_refiner, ship_vae
+from engine.demo.latents import Bucket, load_or_make_pool
 from engine.demo.latents import make_pool as make_pool_of
-from engine.demo.refiner import milder, new_refiner, refiner_loss
+from engine.demo.refiner import new_refiner, refiner_loss, soften_bad_score
 from engine.demo.text import TextEncoders
-from engine.demo.text_training import Reader, reading_loss
-from engine.demo.tokenizer import MergeLoras, learn_merges, new_tokenizer
+from engine.demo.text_training import CaptionReader, caption_loss
+from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
 from engine.demo.training_loop import Plan, Run, fit, worker
-from engine.demo.vae import decoder_loss, fidelity, new_vae, unseen_pictures, vae_loss
+from engine.demo.vae import decoder_loss, new_vae, round_trip_psnr, unseen_pictures, vae_loss
 
 LINE = "%(asctime)s %(message)s"
 log = logging.getLogger("engine.demo.make")
@@ -51,7 +50,7 @@ log = logging.getLogger("engine.demo.make")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Where to work, where to ship, and how much of everything."""
+    """The folders to work in and to ship to, and the plan of every stage."""
 
     work: Path
     ship: Path = Path(__file__).parent
@@ -88,27 +87,27 @@ class Recipe:
     workers: int = 2
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
-    def merges(self) -> list[MergeLoras]:
-        """The tokenizers' merges."""
+    def merges(self) -> list[Merge]:
+        """The merges of the tokenizers."""
         return learn_merges(self.base.seed)
 
 
 def make_vae(recipe: Recipe) -> AutoencoderKL:
-    """The trained autoencoder, scaled so that the latents of drawings have a standard deviation of one."""
+    """Train the autoencoder, or load it where it is trained."""
     torch.manual_seed(recipe.vae.seed)
     vae = new_vae()
     vae.to(memory_format=torch.channels_last)
     run = Run(vae, recipe.vae, recipe.work / "vae.pt")
     for step in fit(run, vae_loss(vae, recipe.vae, lambda step: 64 if step < recipe.whole_from else 128)):
         if step == recipe.vae.steps:
-            with run.averaged():
-                log.info("%.2f dB on drawings it never saw", fidelity(vae, unseen_pictures(100)))
+            with run.average_weights():
+                log.info("%.2f dB on held-out drawings", round_trip_psnr(vae, unseen_pictures(100)))
     run.use_average()
     return vae.eval()
 
 
-def for_gpu(recipe: Recipe) -> Recipe:
-    """The same with plans that fill a GPU, and a process for each core to draw for it."""
+def gpu_recipe(recipe: Recipe) -> Recipe:
+    """The recipe with plans that fill a GPU, and a process for each core that draws."""
     return replace(
         recipe,
         device=torch.device("cuda"),
@@ -121,13 +120,13 @@ def for_gpu(recipe: Recipe) -> Recipe:
 
 
 def make_pool(recipe: Recipe, vae: AutoencoderKL, text: TextEncoders) -> list[Bucket]:
-    """The training latents; sets the autoencoder's scaling factor from them."""
-    pool = a_pool(recipe, vae, text, recipe.work / "pool.pt", count=recipe.pool, seed=recipe.base.seed)
-    vae.register_to_config(scaling_factor=scaling_of(pool[0].latents))
+    """Make or load the training latents, and set the autoencoder's scaling factor from them."""
+    pool = load_pool(recipe, vae, text, recipe.work / "pool.pt", count=recipe.pool, seed=recipe.base.seed)
+    vae.register_to_config(scaling_factor=scaling_factor(pool[0].latents))
     return pool
 
 
-def a_pool(
+def load_pool(
     recipe: Recipe,
     vae: AutoencoderKL,
     text: TextEncoders,
@@ -137,119 +136,121 @@ def a_pool(
     seed: int,
     blurred: float = 0.0,
 ) -> list[Bucket]:
-    """So many encoded drawings on the recipe's device."""
+    """Make or load a pool of encoded drawings on the recipe's device."""
     vae.to(recipe.device)
     workers = recipe.workers if worker()[1] == 1 else 1
     make = partial(make_pool_of, vae, text.tokenizers[0], count, seed, blurred=blurred, workers=workers)
-    return [bucket.to(recipe.device) for bucket in pool_at(path, make)]
+    return [bucket.to(recipe.device) for bucket in load_or_make_pool(path, make)]
 
 
-def scaling_of(latents: Tensor) -> float:
-    """What brings the latents to a standard deviation of one."""
+def scaling_factor(latents: Tensor) -> float:
+    """The factor that scales the latents to a standard deviation of 1."""
     return round(1 / float(latents.float().std()), 5)
 
 
 def make_words(recipe: Recipe) -> TextEncoders:
-    """Text encoders that can read."""
+    """Train the text encoders, or load them where they are trained."""
     torch.manual_seed(recipe.words.seed)
-    reader = Reader(TextEncoders(recipe.merges()))
+    reader = CaptionReader(TextEncoders(recipe.merges()))
     run = Run(reader, recipe.words, recipe.work / "words.pt")
-    for _ in fit(run, reading_loss(reader, recipe.words)):
+    for _ in fit(run, caption_loss(reader, recipe.words)):
         pass
     run.use_average()
     return reader.text
 
 
 def make_base(recipe: Recipe) -> None:
-    """The base model; ships it on the way and at the end."""
+    """Train the base model, and ship it now and then."""
     make_pool(recipe, make_vae(recipe), make_words(recipe))
-    together(train_base, recipe)
+    run_workers(train_base, recipe)
 
 
 def make_longer(recipe: Recipe) -> None:
-    """The base that ships, trained on; ships it on the way and at the end."""
-    vae, base = shipped_base(recipe.ship / "base", recipe.merges())
+    """Train the shipped base on, and ship it now and then."""
+    vae, base = load_shipped_base(recipe.ship / "base", recipe.merges())
     make_pool(recipe, vae, base.text)
-    together(train_longer, recipe)
+    run_workers(train_longer, recipe)
 
 
-def together(train: Callable[[Recipe], object], recipe: Recipe) -> None:
+def run_workers(train: Callable[[Recipe], object], recipe: Recipe) -> None:
     """Run a training in several processes of one thread each, which on a CPU beats one of several threads."""
     if recipe.workers == 1 or recipe.device.type == "cuda":
         train(recipe)
         return
-    meeting = recipe.work / "meeting"
-    meeting.unlink(missing_ok=True)
-    arguments = (train, recipe, meeting.resolve())
-    start_processes(_work, arguments, nprocs=recipe.workers)  # type: ignore[no-untyped-call]
+    rendezvous = recipe.work / "meeting"
+    rendezvous.unlink(missing_ok=True)
+    arguments = (train, recipe, rendezvous.resolve())
+    start_processes(_run_worker, arguments, nprocs=recipe.workers)  # type: ignore[no-untyped-call]
 
 
-def _work(number: int, train: Callable[[Recipe], object], recipe: Recipe, meeting: Path) -> None:
+def _run_worker(number: int, train: Callable[[Recipe], object], recipe: Recipe, rendezvous: Path) -> None:
     logging.basicConfig(level=logging.INFO if number == 0 else logging.WARNING, format=LINE)
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=recipe.workers)
+    dist.init_process_group(
+        "gloo", init_method=f"file://{rendezvous}", rank=number, world_size=recipe.workers
+    )
     train(recipe)
     dist.destroy_process_group()
 
 
 def train_base(recipe: Recipe) -> None:
-    """One worker's part of the base's training, from encoders that can read and a UNet that knows nothing."""
+    """One worker's part of the base's training, from trained text encoders and an untrained UNet."""
     vae, text = make_vae(recipe), make_words(recipe)
     torch.manual_seed(recipe.base.seed)
     train(recipe, vae, Base(text), recipe.base, "base.pt")
 
 
 def train_longer(recipe: Recipe) -> None:
-    """One worker's part of training on what ships."""
-    vae, base = shipped_base(recipe.ship / "base", recipe.merges())
+    """One worker's part of training the shipped base on."""
+    vae, base = load_shipped_base(recipe.ship / "base", recipe.merges())
     train(recipe, vae, base, recipe.longer, "longer.pt")
 
 
 def train(recipe: Recipe, vae: AutoencoderKL, base: Base, plan: Plan, checkpoint: str) -> None:
-    """Train a base by a plan; the first worker ships."""
+    """Train a base by a plan. The first worker ships it."""
     pool = make_pool(recipe, vae, base.text)
     base.to(recipe.device)
     run = Run(base, plan, recipe.work / checkpoint)
     for step in fit(run, base_loss(base, pool, vae.config.scaling_factor, plan)):
         if worker()[0] == 0 and (step % recipe.ship_every == 0 or step == plan.steps):
-            with run.averaged():
+            with run.average_weights():
                 ship_base(recipe.ship / "base", vae, base.text, base.unet)
-            log.info("shipped the base after %d steps", step)
+            log.info("Shipped the base after %d steps", step)
 
 
 def make_decoder(recipe: Recipe) -> None:
-    """The decoder of the autoencoder that ships, trained on; the base and the refiner go on with it."""
-    vae = shipped_base(recipe.ship / "base", recipe.merges())[0].requires_grad_(False)
+    """Train the shipped autoencoder's decoder on, and ship it with the base and the refiner."""
+    vae = load_shipped_base(recipe.ship / "base", recipe.merges())[0].requires_grad_(False)
     for part in (vae.decoder, vae.post_quant_conv):
         part.requires_grad_(True)
     vae.to(memory_format=torch.channels_last)
     run = Run(vae, recipe.decoder, recipe.work / "decoder.pt")
     for step in fit(run, decoder_loss(vae, recipe.decoder)):
         if step % recipe.ship_every == 0 or step == recipe.decoder.steps:
-            with run.averaged():
-                log.info("%.2f dB on drawings it never saw", fidelity(vae, unseen_pictures(100)))
+            with run.average_weights():
+                log.info("%.2f dB on held-out drawings", round_trip_psnr(vae, unseen_pictures(100)))
                 for folder in (recipe.ship / "base", recipe.ship / "refiner"):
                     ship_vae(folder / "vae", vae)
 
 
 def make_refiner(recipe: Recipe) -> None:
-    """The refiner, from the base that ships; ships it on the way and at the end."""
-    vae, base = shipped_base(recipe.ship / "base", recipe.merges())
-    place, seed = recipe.work / "pool-refiner.pt", recipe.refiner.seed + 9
-    pool = a_pool(recipe, vae, base.text, place, count=recipe.pool // 5, seed=seed, blurred=0.15)
+    """Train the refiner from the shipped base, and ship it now and then."""
+    vae, base = load_shipped_base(recipe.ship / "base", recipe.merges())
+    path, seed = recipe.work / "pool-refiner.pt", recipe.refiner.seed + 9
+    pool = load_pool(recipe, vae, base.text, path, count=recipe.pool // 5, seed=seed, blurred=0.15)
     refiner = new_refiner(base).to(recipe.device)
     base.to(recipe.device)
     run = Run(refiner, recipe.refiner, recipe.work / "refiner.pt")
     for step in fit(run, refiner_loss(refiner, base, pool, vae.config.scaling_factor, recipe.refiner)):
         if step % recipe.ship_every == 0 or step == recipe.refiner.steps:
-            with run.averaged():
+            with run.average_weights():
                 second, tokenizer = base.text.second, base.text.tokenizers[1]
-                ship_refiner(recipe.ship / "refiner", vae, second, tokenizer, milder(refiner))
-            log.info("shipped the refiner after %d steps", step)
+                ship_refiner(recipe.ship / "refiner", vae, second, tokenizer, soften_bad_score(refiner))
+            log.info("Shipped the refiner after %d steps", step)
 
 
 def make_clip(recipe: Recipe) -> None:
-    """The CLIP; ships it on the way and at the end."""
+    """Train the CLIP, and ship it now and then."""
     torch.manual_seed(recipe.clip.seed)
     tokenizer = new_tokenizer(recipe.merges())
     clip = new_clip(tokenizer)
@@ -257,9 +258,9 @@ def make_clip(recipe: Recipe) -> None:
     run = Run(clip, recipe.clip, recipe.work / "clip.pt")
     for step in fit(run, clip_loss(clip, tokenizer, recipe.clip)):
         if step % recipe.ship_every == 0 or step == recipe.clip.steps:
-            with run.averaged():
+            with run.average_weights():
                 ship_clip(recipe.ship / "clip", clip, tokenizer, new_image_processor())
-                log.info("%.1f%% right among 32", 100 * right_among(clip, tokenizer))
+                log.info("%.1f%% retrieved among 32", 100 * retrieval_accuracy(clip, tokenizer))
 
 
 STAGES: dict[str, Callable[[Recipe], object]] = {
@@ -274,22 +275,24 @@ STAGES: dict[str, Callable[[Recipe], object]] = {
 
 
 def main() -> None:
-    """Run the asked stages, or all."""
+    """Run the stages named on the command line, or all."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stages", nargs="*", help=f"{', '.join(STAGES)}; all if none is named")
-    parser.add_argument("--work", type=Path, default=Path(".cache/demo"), help="checkpoints and the latents")
+    parser.add_argument("stages", nargs="*", help=f"{', '.join(STAGES)} (default: all)")
+    parser.add_argument(
+        "--work", type=Path, default=Path(".cache/demo"), help="folder of checkpoints and latents"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format=LINE)
-    torch.set_num_threads(asked.threads)
-    recipe = Recipe(work=asked.work)
-    if asked.device == "cuda":
-        recipe = for_gpu(recipe)
-    for stage in asked.stages or STAGES:
-        log.info("stage %s", stage)
+    torch.set_num_threads(arguments.threads)
+    recipe = Recipe(work=arguments.work)
+    if arguments.device == "cuda":
+        recipe = gpu_recipe(recipe)
+    for stage in arguments.stages or STAGES:
+        log.info("Stage %s", stage)
         STAGES[stage](recipe)
 
 

@@ -1,7 +1,7 @@
-"""Drawing a scene: anti-aliased signed distance functions, in numpy.
+"""The renderer of scenes, with anti-aliased signed distance functions in numpy.
 
-Shapes live in a unit frame: a thing of radius r pixels fills about [-1, 1] after division by r, y down.
-Distances are negative inside. After Inigo Quilez, "2D distance functions" (iquilezles.org).
+Shapes are in a unit frame: a thing of radius r pixels is about [-1, 1] after division by r, y down. Distances
+are negative inside. After Inigo Quilez, "2D distance functions" (iquilezles.org).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from engine.demo.world import GRAY, Floats, Layout, Pixels, Scene, Shape, Spot, 
 Distance = Callable[[Floats, Floats], Floats]
 
 
-def both(a: Floats, b: Floats) -> Floats:
-    """Where two shapes overlap."""
+def intersection(a: Floats, b: Floats) -> Floats:
+    """The intersection of two shapes."""
     overlap: Floats = np.maximum(a, b)
     return overlap
 
 
-def either(a: Floats, b: Floats) -> Floats:
-    """Two shapes as one."""
-    union: Floats = np.minimum(a, b)
-    return union
+def union(a: Floats, b: Floats) -> Floats:
+    """The union of two shapes."""
+    smaller: Floats = np.minimum(a, b)
+    return smaller
 
 
 def circle(x: Floats, y: Floats) -> Floats:
@@ -34,12 +34,12 @@ def circle(x: Floats, y: Floats) -> Floats:
 
 def square(x: Floats, y: Floats) -> Floats:
     """An upright square."""
-    return both(np.abs(x), np.abs(y)) - 0.8
+    return intersection(np.abs(x), np.abs(y)) - 0.8
 
 
 def triangle(x: Floats, y: Floats) -> Floats:
     """An equilateral triangle that points up."""
-    return both(np.abs(x) * 0.8660254 - (y - 0.2) * 0.5, y - 0.2) - 0.56
+    return intersection(np.abs(x) * 0.8660254 - (y - 0.2) * 0.5, y - 0.2) - 0.56
 
 
 def diamond(x: Floats, y: Floats) -> Floats:
@@ -53,10 +53,10 @@ def star(x: Floats, y: Floats) -> Floats:
     angle = np.abs((np.arctan2(x, -y) + sector / 2) % sector - sector / 2)
     radius = np.hypot(x, y)
     tip, notch = (1.03, 0.0), (0.46 * np.cos(sector / 2), 0.46 * np.sin(sector / 2))
-    return _beside(radius * np.cos(angle), radius * np.sin(angle), tip, notch)
+    return _line_distance(radius * np.cos(angle), radius * np.sin(angle), tip, notch)
 
 
-def _beside(x: Floats, y: Floats, a: tuple[float, float], b: tuple[float, float]) -> Floats:
+def _line_distance(x: Floats, y: Floats, a: tuple[float, float], b: tuple[float, float]) -> Floats:
     """Signed distance to the line from a to b, negative on the origin's side."""
     normal = np.array([b[1] - a[1], a[0] - b[0]])
     normal = normal / np.hypot(*normal)
@@ -77,30 +77,30 @@ def heart(x: Floats, y: Floats) -> Floats:
 def cross(x: Floats, y: Floats) -> Floats:
     """A plus sign."""
     x, y = np.abs(x), np.abs(y)
-    return either(both(x - 0.92, y - 0.34), both(x - 0.34, y - 0.92))
+    return union(intersection(x - 0.92, y - 0.34), intersection(x - 0.34, y - 0.92))
 
 
 def moon(x: Floats, y: Floats) -> Floats:
     """A crescent, open to the right."""
     x = x - 0.18
-    return both(np.hypot(x, y) - 0.96, 0.74 - np.hypot(x - 0.5, y))
+    return intersection(np.hypot(x, y) - 0.96, 0.74 - np.hypot(x - 0.5, y))
 
 
 def gear(x: Floats, y: Floats) -> Floats:
     """A wheel with eight teeth and a hole."""
     radius, angle = np.hypot(x, y), np.arctan2(x, y)
-    return both(radius - 0.8 - 0.14 * np.clip(3 * np.cos(8 * angle), -1, 1), 0.3 - radius)
+    return intersection(radius - 0.8 - 0.14 * np.clip(3 * np.cos(8 * angle), -1, 1), 0.3 - radius)
 
 
 def arrow(x: Floats, y: Floats) -> Floats:
     """An arrow that points to the right."""
-    shaft = both(np.abs(y) - 0.26, np.abs(x + 0.42) - 0.53)
-    head = both(-(x + 0.02), 0.77 * np.abs(y) - 0.63 * (0.95 - x))
-    return either(shaft, head)
+    shaft = intersection(np.abs(y) - 0.26, np.abs(x + 0.42) - 0.53)
+    head = intersection(-(x + 0.02), 0.77 * np.abs(y) - 0.63 * (0.95 - x))
+    return union(shaft, head)
 
 
 def polygon(*corners: tuple[float, float]) -> Distance:
-    """A closed polygon of these corners, by crossings: after Quilez, "Polygon - exact"."""
+    """The distance function of a closed polygon with these corners (Quilez, "Polygon - exact")."""
 
     def distance(x: Floats, y: Floats) -> Floats:
         nearest = np.full(x.shape, np.inf, np.float32)
@@ -119,16 +119,16 @@ def polygon(*corners: tuple[float, float]) -> Distance:
 
 def fish(x: Floats, y: Floats) -> Floats:
     """A fish that swims to the left: a body of two arcs and a tail."""
-    body = both(np.hypot(x + 0.2, y - 0.55) - 0.98, np.hypot(x + 0.2, y + 0.55) - 0.98)
-    return either(body, polygon((0.35, 0.0), (0.95, -0.6), (0.8, 0.0), (0.95, 0.6))(x, y))
+    body = intersection(np.hypot(x + 0.2, y - 0.55) - 0.98, np.hypot(x + 0.2, y + 0.55) - 0.98)
+    return union(body, polygon((0.35, 0.0), (0.95, -0.6), (0.8, 0.0), (0.95, 0.6))(x, y))
 
 
 def key(x: Floats, y: Floats) -> Floats:
     """A key: a ring on the left, a shaft with two teeth below."""
-    ring = both(np.hypot(x + 0.55, y) - 0.42, 0.18 - np.hypot(x + 0.55, y))
-    shaft = both(np.abs(y) - 0.14, np.abs(x - 0.4) - 0.55)
-    teeth = both(np.abs(y - 0.25) - 0.25, either(np.abs(x - 0.8) - 0.13, np.abs(x - 0.35) - 0.13))
-    return either(ring, either(shaft, teeth))
+    ring = intersection(np.hypot(x + 0.55, y) - 0.42, 0.18 - np.hypot(x + 0.55, y))
+    shaft = intersection(np.abs(y) - 0.14, np.abs(x - 0.4) - 0.55)
+    teeth = intersection(np.abs(y - 0.25) - 0.25, union(np.abs(x - 0.8) - 0.13, np.abs(x - 0.35) - 0.13))
+    return union(ring, union(shaft, teeth))
 
 
 HOUSE = polygon((-0.7, 0.9), (-0.7, 0), (-0.95, 0), (0, -0.9), (0.95, 0), (0.7, 0), (0.7, 0.9))
@@ -169,18 +169,18 @@ DISTANCES: dict[Shape, Distance] = {
 }
 
 
-def stroke(radius: float) -> float:
-    """Width in pixels of the outline of a thing of this radius in pixels."""
+def outline_width(radius: float) -> float:
+    """The width in pixels of the outline of a thing of this radius in pixels."""
     return max(3.0, 0.2 * radius)
 
 
-def period(radius: float) -> float:
-    """Pixels from one stroke to the next in a hatched thing of this radius in pixels."""
+def stroke_period(radius: float) -> float:
+    """The distance in pixels between strokes in a hatched thing of this radius in pixels."""
     return max(7.0, 0.35 * radius)
 
 
 def coverage(thing: Thing, spot: Spot, width: int, height: int) -> Floats:
-    """How much of each pixel the thing covers: (height, width) float32 in 0-1."""
+    """The part of each pixel that the thing covers: (height, width) float32 from 0 to 1."""
     cover = np.zeros((height, width), np.float32)
     reach = 1.25 * spot.radius + 2
     left, right = (int(np.clip(spot.x + side * reach, 0, width)) for side in (-1, 1))
@@ -198,18 +198,18 @@ def _ink(thing: Thing, spot: Spot, distance: Floats, x: Floats, y: Floats) -> Fl
     whole: Floats = np.clip(0.5 - distance, 0, 1)
     if thing.filled and not thing.hatched:
         return whole
-    hollow: Floats = np.clip(0.5 - distance - stroke(spot.radius), 0, 1)
+    hollow: Floats = np.clip(0.5 - distance - outline_width(spot.radius), 0, 1)
     if not thing.hatched:
         return whole - hollow
     across = (x[None, :] + y[:, None]) * spot.radius / np.sqrt(2)
-    apart = period(spot.radius)
-    lines = np.clip(0.5 + apart / 4 - np.abs((across + apart / 2) % apart - apart / 2), 0, 1)
+    period = stroke_period(spot.radius)
+    lines = np.clip(0.5 + period / 4 - np.abs((across + period / 2) % period - period / 2), 0, 1)
     inside: Floats = np.minimum(whole, np.maximum(whole - hollow, lines))
     return inside
 
 
 def draw(scene: Scene, layout: Layout) -> Pixels:
-    """The picture of a scene: (height, width, 3) uint8."""
+    """Draw a scene: (height, width, 3) uint8."""
     picture = np.broadcast_to(rgb(scene.background), (layout.height, layout.width, 3)).astype(np.float32)
     for thing, spot in zip(scene.things, layout.spots, strict=True):
         cover = coverage(thing, spot, layout.width, layout.height)[..., None]

@@ -1,9 +1,8 @@
-"""What the base's UNet must be able to tell of each spot while it learns: which thing stands there.
+"""A classifier on the UNet's features while it is trained: which thing is at each spot.
 
-A velocity's error is mostly colour; which of eight shapes a caption asks for hardly shows in it, so the
-path from a word to a spot is learned late. Linear answers on the features between the levels, wrong at once
-when that path is missing, are a second teacher (deep supervision: Lee et al. 2015, arXiv 1409.5185). They
-are no part of what ships.
+The error of the velocity is mostly colour and depends little on the shape that a caption asks for, so the
+path from a word to a spot is learned late. Linear classifiers on the features between levels fail at once
+where that path is missing (deep supervision: Lee et al. 2015, arXiv 1409.5185). They do not ship.
 """
 
 from __future__ import annotations
@@ -14,46 +13,46 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from engine.demo.text_training import KINDS, wrong
+from engine.demo.text_training import KINDS, cross_entropies
 
 SHARE = 0.15
-"""Weight of the answers' cross-entropy beside the velocity's error."""
-NOBODY = -100
-"""The answer where nothing stands, which cross_entropy passes over."""
+"""Weight of the cross-entropy beside the loss of the velocity."""
+NOTHING = -100
+"""The label where there is no thing, which cross_entropy ignores."""
 
 
-class Teller(nn.Module):
-    """Linear answers about every spot of what two of the UNet's ascending levels put out."""
+class SpotClassifier(nn.Module):
+    """Linear classifiers of every spot on the features of two of the UNet's ascending levels."""
 
     def __init__(self, unet: UNet2DConditionModel) -> None:
         super().__init__()
         deepest, middle = unet.config.block_out_channels[::-1][:2]
         self.of_levels = nn.ModuleList(nn.Conv2d(width, sum(KINDS), 1) for width in (deepest, middle))
-        self.seen: list[Tensor] = []
+        self.features: list[Tensor] = []
         for block in unet.up_blocks[:2]:
-            block.register_forward_hook(self._see)
+            block.register_forward_hook(self._keep_features)
 
-    def _see(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
-        self.seen.append(output)
+    def _keep_features(self, block: nn.Module, inputs: Any, output: Tensor) -> None:
+        self.features.append(output)
 
-    def loss(self, *right: Tensor) -> Tensor:
-        """Mean cross-entropy of the answers where things stand, for the last batch the UNet saw.
+    def loss(self, *labels: Tensor) -> Tensor:
+        """The mean cross-entropy where there are things, for the UNet's last batch.
 
-        right: for each level (B, h, w, len(KINDS)) int64, `answers_at` its spots.
+        labels: of each level, (B, h, w, len(KINDS)) int64, from `labels_at`.
         """
         losses = []
-        for answer, features, truth in zip(self.of_levels, self.seen, right, strict=True):
-            told = answer(features.float()).permute(0, 2, 3, 1)
-            losses += wrong(told.flatten(0, 2), KINDS, truth.flatten(0, 2))
-        self.seen.clear()
+        for classify, features, label in zip(self.of_levels, self.features, labels, strict=True):
+            logits = classify(features.float()).permute(0, 2, 3, 1)
+            losses += cross_entropies(logits.flatten(0, 2), KINDS, label.flatten(0, 2))
+        self.features.clear()
         return torch.stack(losses).mean()
 
 
-def answers_at(spots: Tensor, things: Tensor) -> Tensor:
-    """The right answers at each spot: (B, h, w, len(KINDS)) int64, NOBODY where nothing stands.
+def labels_at(spots: Tensor, things: Tensor) -> Tensor:
+    """The labels of each spot, (B, h, w, len(KINDS)) int64, NOTHING where there is no thing.
 
-    spots: (B, h, w) int8, the number of the thing there or -1; things: (B, 2, len(KINDS)) int8.
+    spots: (B, h, w) int8, the number of the thing there or -1. things: (B, 2, len(KINDS)) int8.
     """
     rows = torch.arange(len(spots), device=spots.device)[:, None, None]
-    told = things[rows, spots.clamp(min=0).long()].long()
-    return told.masked_fill((spots < 0)[..., None], NOBODY)
+    labels = things[rows, spots.clamp(min=0).long()].long()
+    return labels.masked_fill((spots < 0)[..., None], NOTHING)

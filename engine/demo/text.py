@@ -1,4 +1,4 @@
-"""The two text encoders, seen as the SDXL pipelines see them."""
+"""The two text encoders of the demo model, encoding as the SDXL pipelines do."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-from engine.demo.tokenizer import LENGTH, MergeLoras, new_tokenizer, token_ids
+from engine.demo.tokenizer import LENGTH, Merge, new_tokenizer, token_ids
 
 
 def text_config(tokenizer: CLIPTokenizer, width: int, act: str) -> CLIPTextConfig:
-    """Three layers of `width` channels; the pipelines read the last but one."""
+    """The config of three layers of `width` channels, of which the pipelines use the last but one."""
     return CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=width,
@@ -30,36 +30,38 @@ def text_config(tokenizer: CLIPTokenizer, width: int, act: str) -> CLIPTextConfi
 
 
 class TextEncoders(nn.Module):
-    """Both tokenizers and both encoders; the module's weights are trained with the UNet."""
+    """Both tokenizers and both text encoders."""
 
-    def __init__(self, merges: list[MergeLoras], widths: tuple[int, int] = (64, 96)) -> None:
+    def __init__(self, merges: list[Merge], widths: tuple[int, int] = (64, 96)) -> None:
         super().__init__()
         self.tokenizers = (new_tokenizer(merges), new_tokenizer(merges, pad="!"))
         self.first = CLIPTextModel(text_config(self.tokenizers[0], widths[0], "quick_gelu"))
         self.second = CLIPTextModelWithProjection(text_config(self.tokenizers[1], widths[1], "gelu"))
 
-    def forward(self, captions: Sequence[str | None]) -> Words:
-        """What StableDiffusionXLPipeline makes of the captions; None, a missing prompt, becomes zeros."""
+    def forward(self, captions: Sequence[str | None]) -> EncodedText:
+        """Encode captions as StableDiffusionXLPipeline does. None, a missing prompt, becomes zeros."""
         ids = token_ids(self.tokenizers[0], [caption or "" for caption in captions])
-        return self.read(ids, torch.tensor([caption is not None for caption in captions]))
+        return self.encode(ids, torch.tensor([caption is not None for caption in captions]))
 
-    def read(self, ids: Tensor, said: Tensor) -> Words:
-        """The same of tokens (B, 77) int64, padded as by the first tokenizer; said: (B,) bool."""
+    def encode(self, ids: Tensor, has_prompt: Tensor) -> EncodedText:
+        """Encode tokens (B, 77) int64, padded as by the first tokenizer. has_prompt: (B,) bool."""
         first = self.first(ids, output_hidden_states=True).hidden_states[-2]
-        second = self.alone(ids)
-        here = said[:, None, None].to(first.dtype)
-        return Words(hidden=torch.cat([first, second.hidden], -1) * here, pooled=second.pooled * here[:, 0])
+        second = self.encode_second(ids)
+        mask = has_prompt[:, None, None].to(first.dtype)
+        return EncodedText(
+            hidden=torch.cat([first, second.hidden], -1) * mask, pooled=second.pooled * mask[:, 0]
+        )
 
-    def alone(self, ids: Tensor) -> Words:
-        """The second encoder's words only, as the refiner reads them."""
-        ended = (ids == self.tokenizers[0].eos_token_id).cumsum(dim=1) > 1
-        padded = ids.masked_fill(ended, self.tokenizers[1].pad_token_id)
+    def encode_second(self, ids: Tensor) -> EncodedText:
+        """Encode tokens (B, 77) with the second encoder only, as the refiner does."""
+        behind_end = (ids == self.tokenizers[0].eos_token_id).cumsum(dim=1) > 1
+        padded = ids.masked_fill(behind_end, self.tokenizers[1].pad_token_id)
         second = self.second(padded, output_hidden_states=True)
-        return Words(hidden=second.hidden_states[-2], pooled=second.text_embeds)
+        return EncodedText(hidden=second.hidden_states[-2], pooled=second.text_embeds)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Words:
+class EncodedText:
     """Encoded captions: hidden (B, 77, width or both widths), pooled (B, second width)."""
 
     hidden: Tensor

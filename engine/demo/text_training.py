@@ -1,11 +1,10 @@
-"""Reading lessons: both text encoders learn to tell from a caption alone what stands where.
+"""Training of the text encoders: they learn to classify from a caption what is where in its picture.
 
-Without them a small model paints the right things in the wrong places for very long, since the loss of the
-noise hardly depends on who is above whom. Each encoder learns to write what is at the top, the bottom, the
-left, the right and in the middle into the last five of its 77 tokens, where attention finds it by place: each
-of the five raises a channel of its own, so that its key is unlike the others'. The second encoder writes all
-of it into its pooled text too, which reaches the levels without attention. Then both stay as they are, as
-SDXL's own did.
+Without it a small model paints the right things in the wrong places for very long, since the diffusion loss
+hardly depends on which thing is above which. Each encoder learns to encode what is at the top, bottom, left,
+right and in the middle in the last five of its 77 tokens, where attention finds it by position: each of the
+five raises a channel of its own, so that its key differs from the others. The second encoder also encodes it
+in its pooled embedding, which reaches the levels without attention. Then both are frozen, as SDXL's own were.
 """
 
 from __future__ import annotations
@@ -23,41 +22,43 @@ from engine.demo.world import COLOURS, SHAPES, SIZES, Rng, Scene, Thing, sample_
 
 PLACES = ("top", "bottom", "left", "right", "middle")
 KINDS = (len(SHAPES) + 1, len(COLOURS) + 1, 3, len(SIZES) + 1)
-"""Numbers of answers about a thing: shape, colour, fill and size; the last of each: there is none."""
+"""Numbers of classes of a thing: shape, colour, fill and size. The last of each means no thing."""
 WHOLE = (len(COLOURS), 2)
-"""Numbers of answers about the whole picture: background, grayscale or not."""
+"""Numbers of classes of the whole picture: background, grayscale or not."""
 
 
-def answers(thing: Thing | None) -> list[int]:
-    """The right answers about a thing, one of each kind."""
+def thing_labels(thing: Thing | None) -> list[int]:
+    """The labels of a thing, one of each of KINDS."""
     if thing is None:
         return [count - 1 for count in KINDS]
     colour, size = list(COLOURS).index(thing.colour), SIZES.index(thing.size)
     return [SHAPES.index(thing.shape), colour, int(thing.filled), size]
 
 
-def placed(scene: Scene) -> list[Thing | None]:
-    """What is at each of the five places."""
+def things_at_places(scene: Scene) -> list[Thing | None]:
+    """The thing at each of PLACES, or None."""
     if scene.relation is None:
         return [None, None, None, None, scene.things[0]]
     first, second = scene.things
-    where: list[Thing | None] = [None] * 5
-    one = {"above": 0, "below": 1, "left of": 2, "right of": 3}[scene.relation]
-    where[one], where[one ^ 1] = first, second
-    return where
+    things: list[Thing | None] = [None] * 5
+    place = {"above": 0, "below": 1, "left of": 2, "right of": 3}[scene.relation]
+    things[place], things[place ^ 1] = first, second
+    return things
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """Logits: `places` (B, 5, sum of KINDS) of each reading, `whole` (B, sum of WHOLE), `own` (B, 5, 5)."""
+class CaptionLogits:
+    """Logits: `places` (B, 5, sum of KINDS) by each encoder and the pooled embedding, `whole` (B, sum of
+    WHOLE), `own` (B, 5, 5) of which place each token is for.
+    """
 
     places: list[Tensor]
     whole: Tensor
     own: list[Tensor]
 
 
-class Reader(nn.Module):
-    """What the reading stage trains: the encoders, and linear answers that are no part of what ships."""
+class CaptionReader(nn.Module):
+    """The encoders with linear classifiers, which do not ship."""
 
     def __init__(self, text: TextEncoders) -> None:
         super().__init__()
@@ -70,43 +71,43 @@ class Reader(nn.Module):
         self.of_pooled = nn.Linear(pooled, len(PLACES) * sum(KINDS))
         self.of_whole = nn.Linear(pooled, sum(WHOLE))
 
-    def forward(self, captions: list[str]) -> Answers:
-        """What can be read off the encoded captions."""
-        words = self.text(captions)
-        ends = torch.split(words.hidden[:, -len(PLACES) :], self.widths, dim=2)
-        told = [answer(end).float() for answer, end in zip(self.of_tokens, ends, strict=True)]
-        told.append(self.of_pooled(words.pooled).float().unflatten(1, (len(PLACES), -1)))
+    def forward(self, captions: list[str]) -> CaptionLogits:
+        """The logits of the encoded captions."""
+        text = self.text(captions)
+        ends = torch.split(text.hidden[:, -len(PLACES) :], self.widths, dim=2)
+        places = [classify(end).float() for classify, end in zip(self.of_tokens, ends, strict=True)]
+        places.append(self.of_pooled(text.pooled).float().unflatten(1, (len(PLACES), -1)))
         own = [end[:, :, : len(PLACES)].float() / 2 for end in ends]
-        return Answers(places=told, whole=self.of_whole(words.pooled).float(), own=own)
+        return CaptionLogits(places=places, whole=self.of_whole(text.pooled).float(), own=own)
 
 
-def lesson(rng: Rng, count: int) -> tuple[list[str], Tensor, Tensor]:
-    """`count` new captions with the right answers about places (B, 5, 4) and about the whole (B, 2)."""
+def sample_captions(rng: Rng, count: int) -> tuple[list[str], Tensor, Tensor]:
+    """`count` new captions with the labels of places (B, 5, 4) and of the whole (B, 2)."""
     scenes = [sample_scene(rng) for _ in range(count)]
-    places = torch.tensor([[answers(thing) for thing in placed(scene)] for scene in scenes])
+    places = torch.tensor([[thing_labels(thing) for thing in things_at_places(scene)] for scene in scenes])
     whole = torch.tensor([[list(COLOURS).index(s.background), int(s.grayscale)] for s in scenes])
     return [caption(rng, scene) for scene in scenes], places, whole
 
 
-def wrong(answers: Tensor, kinds: Sequence[int], right: Tensor) -> list[Tensor]:
-    """Cross-entropy for each kind of question: logits (N, sum of kinds), right answers (N, len(kinds))."""
-    guesses = torch.split(answers, list(kinds), dim=1)
-    return [nn.functional.cross_entropy(guess, right[:, i]) for i, guess in enumerate(guesses)]
+def cross_entropies(logits: Tensor, kinds: Sequence[int], labels: Tensor) -> list[Tensor]:
+    """The cross-entropy of each kind. logits: (N, sum of kinds). labels: (N, len(kinds)) int64."""
+    parts = torch.split(logits, list(kinds), dim=1)
+    return [nn.functional.cross_entropy(part, labels[:, i]) for i, part in enumerate(parts)]
 
 
-def reading_loss(reader: Reader, plan: Plan) -> Callable[[int], Tensor]:
-    """Loss by step: the mean cross-entropy of the answers to all questions about new captions."""
+def caption_loss(reader: CaptionReader, plan: Plan) -> Callable[[int], Tensor]:
+    """The loss by step: the mean cross-entropy of all logits for new captions."""
 
     def loss(step: int) -> Tensor:
-        captions, places, whole = lesson(plan.rng(7, step), plan.batch)
+        captions, places, whole = sample_captions(plan.rng(7, step), plan.batch)
         with bfloat16_where_fast():
-            told = reader(captions)
+            logits = reader(captions)
         losses = []
-        for answer in told.places:
-            losses += wrong(answer.flatten(0, 1), KINDS, places.flatten(0, 1))
-        losses += wrong(told.whole, WHOLE, whole)
+        for by_source in logits.places:
+            losses += cross_entropies(by_source.flatten(0, 1), KINDS, places.flatten(0, 1))
+        losses += cross_entropies(logits.whole, WHOLE, whole)
         which = torch.arange(len(PLACES)).repeat(len(captions), 1)
-        losses += [nn.functional.cross_entropy(own.flatten(0, 1), which.flatten()) for own in told.own]
+        losses += [nn.functional.cross_entropy(own.flatten(0, 1), which.flatten()) for own in logits.own]
         return torch.stack(losses).mean()
 
     return loss

@@ -1,4 +1,4 @@
-"""The tokenizers: a small CLIP-style byte-level BPE learnt from the captions; every byte has a token."""
+"""The tokenizers: a small byte-level BPE as in CLIP, learned from captions. Every byte has a token."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from engine.demo.world import sample_scene
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 LENGTH = 77
-"""Tokens in a prompt, start and end included."""
-MergeLoras = tuple[str, str]
+"""Tokens of a prompt, with start and end."""
+Merge = tuple[str, str]
 
 
-def learn_merges(seed: int = 0, captions: int = 4000, symbols: int = 640) -> list[MergeLoras]:
-    """The merges of a BPE over the world's captions: about `symbols` bytes and merges in all."""
+def learn_merges(seed: int = 0, captions: int = 4000, symbols: int = 640) -> list[Merge]:
+    """Learn the merges of a BPE from captions: about `symbols` bytes and merges in all."""
     rng = np.random.default_rng([seed, 2])
     bpe = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     bpe.normalizer = normalizers.Lowercase()
@@ -33,26 +33,26 @@ def learn_merges(seed: int = 0, captions: int = 4000, symbols: int = 640) -> lis
         ]
     )
     trainer: Any = trainers.BpeTrainer(vocab_size=symbols, end_of_word_suffix="</w>", show_progress=False)
-    said = [caption(rng, sample_scene(rng)) for _ in range(captions)]
-    bpe.train_from_iterator(said, trainer)
+    texts = [caption(rng, sample_scene(rng)) for _ in range(captions)]
+    bpe.train_from_iterator(texts, trainer)
     merges = json.loads(bpe.to_str())["model"]["merges"]
     return [(left, right) for left, right in merges]
 
 
-def vocabulary(merges: list[MergeLoras]) -> dict[str, int]:
-    """CLIP's order: the 256 bytes ("!" is 0), the same ending a word, the merges, then start and end."""
+def vocabulary(merges: list[Merge]) -> dict[str, int]:
+    """The vocabulary in CLIP's order: 256 bytes ("!" is 0), bytes that end a word, merges, start, end."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     symbols = [*alphabet, *(byte + "</w>" for byte in alphabet), *(a + b for a, b in merges), START, END]
     return {symbol: number for number, symbol in enumerate(dict.fromkeys(symbols))}
 
 
-def new_tokenizer(merges: list[MergeLoras], *, pad: str = END) -> CLIPTokenizer:
-    """A CLIP tokenizer of 77 tokens; SDXL pads the first with the end token, the second with "!"."""
+def new_tokenizer(merges: list[Merge], *, pad: str = END) -> CLIPTokenizer:
+    """A CLIP tokenizer of 77 tokens. SDXL's first pads with the end token, the second with "!"."""
     return CLIPTokenizer(vocab=vocabulary(merges), merges=merges, pad_token=pad, model_max_length=LENGTH)
 
 
 def token_ids(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
-    """(B, 77) int64, padded and cut as the pipelines do it."""
+    """Token ids (B, 77) int64, padded and truncated as in the pipelines."""
     words = tokenizer(captions, padding="max_length", max_length=LENGTH, truncation=True, return_tensors="pt")
     ids: Tensor = words["input_ids"]
     return ids.to(torch.int64)

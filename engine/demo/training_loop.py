@@ -1,6 +1,6 @@
-"""A training run: a plan, and a loop that can stop after any step and go on as if it never had.
+"""The training loop of the demo model, with plans, checkpoints and averaged weights.
 
-Batches must be a pure function of the step, so that a run resumed from its checkpoint ends in the same bits.
+Batches must depend on the step alone, so that a run resumed from its checkpoint ends with the same bits.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How long and how fast to learn: warm-up to `rate`, cosine to zero, weights averaged with `decay`."""
+    """Steps and learning rate: warm-up to `rate`, cosine to zero, weights averaged with `decay`."""
 
     steps: int
     batch: int
@@ -40,32 +40,32 @@ class Plan:
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step in [0, steps)."""
-        rising = min(1.0, (step + 1) / max(1, self.warmup))
-        return self.rate * rising * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
+        warmup = min(1.0, (step + 1) / max(1, self.warmup))
+        return self.rate * warmup * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
 
-    def noise(self, step: int, device: torch.device | str = "cpu") -> torch.Generator:
-        """The worker's source of noise for a step, the same whenever it is asked for."""
+    def noise_generator(self, step: int, device: torch.device | str = "cpu") -> torch.Generator:
+        """The worker's noise generator of a step, always the same."""
         return torch.Generator(device).manual_seed(self.seed * 1_000_003 + step * 101 + worker()[0])
 
     def rng(self, stage: int, step: int) -> np.random.Generator:
-        """The worker's source of choices for a step of a stage."""
+        """The worker's random generator of a step of a stage, always the same."""
         return np.random.default_rng([self.seed, stage, step, worker()[0]])
 
     @property
     def own_batch(self) -> int:
-        """How much of each batch falls to one worker."""
+        """The part of each batch that one worker has."""
         return self.batch // worker()[1]
 
 
 @dataclass(frozen=True)
-class Lesson:
-    """A loss in two halves: what a step shows, made anew each time, and the error on it."""
+class SplitLoss:
+    """A loss by step in two parts: the inputs of a step, and the loss of inputs, which can be replayed."""
 
-    shown: Callable[[int], tuple[Tensor, ...]]
-    error: Callable[..., Tensor]
+    inputs: Callable[[int], tuple[Tensor, ...]]
+    loss: Callable[..., Tensor]
 
     def __call__(self, step: int) -> Tensor:
-        return self.error(*self.shown(step))
+        return self.loss(*self.inputs(step))
 
 
 class Run:
@@ -87,13 +87,13 @@ class Run:
         self.step = state["step"]
         self.optimizer.load_state_dict(state["optimizer"])
         with torch.no_grad():
-            for mine, saved in zip(
+            for tensor, saved in zip(
                 [*self.parameters, *self.average], [*state["parameters"], *state["average"]], strict=True
             ):
-                mine.copy_(saved)
+                tensor.copy_(saved)
 
     def save(self) -> None:
-        """Write the checkpoint aside, then rename it into place."""
+        """Write the checkpoint to a temporary file and rename it."""
         state = {
             "step": self.step,
             "optimizer": self.optimizer.state_dict(),
@@ -101,16 +101,16 @@ class Run:
             "average": self.average,
         }
         self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        aside = self.checkpoint.with_suffix(".part")
-        torch.save(state, aside)
-        aside.replace(self.checkpoint)
+        temporary = self.checkpoint.with_suffix(".part")
+        torch.save(state, temporary)
+        temporary.replace(self.checkpoint)
 
     def advance(self, loss: Callable[[int], Tensor]) -> Tensor:
-        """One optimizer step on the loss of the current step; returns that loss, still on its device."""
+        """Take one optimizer step. Returns its loss, still on its device."""
         rate = self.plan.rate_at(self.step)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        value = self._learn(loss)
+        value = self._compute_gradients(loss)
         share_gradients(self.parameters)
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
@@ -119,36 +119,36 @@ class Run:
         get_ema_multi_avg_fn(decay)(self.average, self.parameters, None)  # type: ignore[no-untyped-call]
         return value
 
-    def _learn(self, loss: Callable[[int], Tensor]) -> Tensor:
-        """The loss of the current step, whose gradients lie in the parameters afterwards."""
-        if isinstance(loss, Lesson) and self.parameters[0].is_cuda:
+    def _compute_gradients(self, loss: Callable[[int], Tensor]) -> Tensor:
+        """Compute the gradients of the current step. Returns its loss."""
+        if isinstance(loss, SplitLoss) and self.parameters[0].is_cuda:
             if self._replay is None:
-                self._replay = Replay(loss.error, self.parameters)
-            return self._replay(loss.shown(self.step))
+                self._replay = Replay(loss.loss, self.parameters)
+            return self._replay(loss.inputs(self.step))
         value = loss(self.step)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()  # type: ignore[no-untyped-call]
         return value.detach()
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """The averaged weights inside the block, the ones under training after it."""
+    def average_weights(self) -> Iterator[None]:
+        """A context in which the model has the averaged weights."""
         training = [p.detach().clone() for p in self.parameters]
         self.use_average()
         yield
         with torch.no_grad():
-            for mine, kept in zip(self.parameters, training, strict=True):
-                mine.copy_(kept)
+            for parameter, saved in zip(self.parameters, training, strict=True):
+                parameter.copy_(saved)
 
     def use_average(self) -> None:
-        """Put the averaged weights into the model, for use rather than for more training."""
+        """Set the model to the averaged weights, after the training."""
         with torch.no_grad():
-            for mine, mean in zip(self.parameters, self.average, strict=True):
-                mine.copy_(mean)
+            for parameter, mean in zip(self.parameters, self.average, strict=True):
+                parameter.copy_(mean)
 
 
 def share_gradients(parameters: list[Tensor]) -> None:
-    """Average the gradients over the workers, if there are several."""
+    """Average the gradients over the workers, where there are several."""
     if not dist.is_initialized():
         return
     gradients = [p.grad for p in parameters if p.grad is not None]
@@ -160,22 +160,25 @@ def share_gradients(parameters: list[Tensor]) -> None:
 
 
 def bfloat16_where_fast(device: torch.device | None = None) -> torch.autocast:
-    """Autocast to bfloat16 on a GPU, and on processors that multiply it; the others emulate it, a hundred
-    times slower."""
+    """Autocast to bfloat16 on a GPU, and on CPUs with instructions for it. Others emulate it, a hundred times
+    slower."""
     if device is not None and device.type == "cuda":
         return torch.autocast("cuda", torch.bfloat16)
-    has = torch.cpu.get_capabilities()
-    fast = bool(has.get("avx512_bf16") or has.get("amx_tile"))
+    capabilities = torch.cpu.get_capabilities()
+    fast = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_tile"))
     return torch.autocast("cpu", torch.bfloat16, enabled=fast)
 
 
 def worker() -> tuple[int, int]:
-    """This worker's number and how many there are: (0, 1) when nobody shares the work."""
+    """This worker's rank and the number of workers: (0, 1) where there is only one."""
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 def fit(run: Run, loss: Callable[[int], Tensor], *, report_every: int = 100) -> Iterator[int]:
-    """Train to the end of the plan, yielding the step after each report; logs the mean loss and the speed."""
+    """Train to the end of the plan.
+
+    Logs the mean loss and the speed now and then, and yields the step then.
+    """
     losses: list[Tensor] = []
     began, plan = time.monotonic(), run.plan
     while run.step < plan.steps:
@@ -185,6 +188,6 @@ def fit(run: Run, loss: Callable[[int], Tensor], *, report_every: int = 100) -> 
         if run.step % report_every == 0 or run.step == plan.steps:
             mean = float(torch.stack(losses).mean())
             speed = len(losses) * plan.batch / (time.monotonic() - began)
-            log.info("step %d/%d loss %.5f, %.0f/s", run.step, plan.steps, mean, speed)
+            log.info("Step %d/%d loss %.5f, %.0f/s", run.step, plan.steps, mean, speed)
             losses, began = [], time.monotonic()
             yield run.step

@@ -1,4 +1,4 @@
-"""The UNets: shapes of the base's and the refiner's, and the noise that they learn to see through."""
+"""The UNets of the base and the refiner, with their scheduler, noise and loss."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from diffusers import EulerDiscreteScheduler, UNet2DConditionModel
 from torch import Tensor
 
 TIME_ID_WIDTH = 32
-"""Channels that each size or crop number is spread over (SDXL has 256)."""
+"""Channels of the embedding of each size or crop number (SDXL has 256)."""
 
 
 def new_scheduler() -> EulerDiscreteScheduler:
-    """SDXL's scheduler, but with more noise at the end, and with v-prediction, which that needs.
+    """SDXL's scheduler with more noise at the end, and with v-prediction, which that needs.
 
-    SDXL's own schedule ends where a picture still shines through (Lin et al. 2023, arXiv 2305.08891): what
-    stands where is then read off the noise, and the words that say it are hardly ever needed. With `beta_end`
-    at 0.02, at a fifth of the timesteps, and of a painting's steps, the SNR is below 0.01.
+    In SDXL's own schedule the noisiest latents still show the picture (Lin et al. 2023, arXiv 2305.08891), so
+    a model learns the places of things from the latents and not from the prompt. With `beta_end` at 0.02, the
+    SNR is below 0.01 at a fifth of the timesteps.
     """
     return EulerDiscreteScheduler(
         beta_start=0.00085,
@@ -34,13 +34,13 @@ def new_unet(
     time_ids: int,
     channels: tuple[int, int, int] = (64, 64, 96),
     *,
-    deep_words: bool = True,
+    deep_attention: bool = True,
 ) -> UNet2DConditionModel:
-    """An untrained UNet on (4, 16, 16) latents, in SDXL's form: attention below the first level.
+    """An untrained UNet for (4, 16, 16) latents, with attention below the first level as in SDXL.
 
-    deep_words: whether the deepest level attends to words too; the refiner's, as SDXL's, does not.
+    deep_attention: whether the deepest level has attention too. That of the refiner, as SDXL's, has none.
     """
-    deepest = "CrossAttn" if deep_words else ""
+    deepest = "CrossAttn" if deep_attention else ""
     return UNet2DConditionModel(
         sample_size=16,
         in_channels=4,
@@ -60,26 +60,27 @@ def new_unet(
     )
 
 
-def noised(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """The latents (B, 4, h, w) at their timesteps (B,): DDPM's forward process (arXiv 2006.11239, eq. 4)."""
+def add_noise(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """Noisy latents (B, 4, h, w) at timesteps (B,) (Ho et al. 2020, arXiv 2006.11239, eq. 4)."""
     alphas = alphas_cumprod[timesteps][:, None, None, None]
     return alphas.sqrt() * latents + (1 - alphas).sqrt() * noise
 
 
-def velocity(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """What the UNet learns to tell, (B, 4, h, w): v of Salimans and Ho 2022, arXiv 2202.00512, appendix D."""
+def velocity_target(latents: Tensor, noise: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """The target of the UNet (B, 4, h, w): v of Salimans and Ho 2022, arXiv 2202.00512, appendix D."""
     alphas = alphas_cumprod[timesteps][:, None, None, None]
     return alphas.sqrt() * noise - (1 - alphas).sqrt() * latents
 
 
-def velocity_loss(guess: Tensor, right: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
-    """Squared error of velocities (B, 4, h, w), each row divided by about what it comes to at its noise.
+def velocity_loss(predicted: Tensor, target: Tensor, timesteps: Tensor, alphas_cumprod: Tensor) -> Tensor:
+    """The squared error of velocities (B, 4, h, w), each row divided by about its usual error at its noise
+    level.
 
-    So all noises teach alike: what stands where at the highest, its shape in between, its edge at the lowest.
-    Karras et al. 2024, arXiv 2312.02696, section 2.4, learn such weights; here they are a curve through
-    errors that were measured.
+    So all noise levels count alike: places are learned at the highest, shapes in between, edges at the
+    lowest. Karras et al. 2024, arXiv 2312.02696, section 2.4, learn such weights. Here they are a curve
+    through measured errors.
     """
     snr = alphas_cumprod[timesteps] / (1 - alphas_cumprod[timesteps])
     weights = (1 + (10 * snr) ** 0.6) / (1 + snr)
-    wrong: Tensor = (guess - right).square().mean(dim=(1, 2, 3))
-    return (wrong * weights).mean()
+    errors: Tensor = (predicted - target).square().mean(dim=(1, 2, 3))
+    return (errors * weights).mean()

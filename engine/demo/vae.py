@@ -1,7 +1,8 @@
-"""The autoencoder: pictures to latents of an eighth of the side and 4 channels, and back.
+"""The autoencoder (VAE) of the demo model: its configuration, pictures and losses.
 
-The autoencoder decides the colours. Thin channels, one norm group (so that no channel loses its level), L1
-beside the squared error, and the posterior's mean instead of a sample make it learn in minutes on two cores.
+It has 4 latent channels at an eighth of the side, and decides the colours. Few channels, one norm group (so
+that no channel loses its level), L1 beside the squared error, and the posterior's mean in place of a sample
+make it learn in minutes on two cores.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from engine.demo.training_loop import Plan, bfloat16_where_fast
 from engine.demo.world import RADII, Floats, Pixels, Rng, Scene, Thing, sample_layout, sample_scene
 
 SIDE = 128
-"""Side of the square pictures, in pixels."""
+"""The side of square pictures in pixels."""
 LOG_VARIANCE = -12.0
-"""Of the latents' posterior."""
+"""The log variance of the latents' posterior."""
 
 
 def new_vae(channels: tuple[int, ...] = (8, 16, 48, 96)) -> AutoencoderKL:
-    """An untrained autoencoder: factor 2 per level but the last, 4 latent channels, one norm group.
+    """An untrained autoencoder: a factor of 2 at each level but the last, 4 latent channels, one norm group.
 
-    Only the mean of its posterior is trained. The standard deviation is fixed at 0.0025, nearly a point, so
-    that trainers that draw from the posterior see pictures and not noise.
+    Only the mean of its posterior is trained. The standard deviation is fixed at 0.0025, so that trainers
+    that sample from the posterior get pictures and not noise.
     """
     vae = AutoencoderKL(
         in_channels=3,
@@ -48,7 +49,7 @@ def new_vae(channels: tuple[int, ...] = (8, 16, 48, 96)) -> AutoencoderKL:
 
 
 def odd_picture(rng: Rng) -> Pixels:
-    """A picture for the autoencoder alone: any scene, sometimes hatched, with a gear, in nameless colours."""
+    """A picture for the autoencoder alone: any scene, sometimes hatched, with a gear, or in other colours."""
     scene = sample_scene(rng)
     if rng.random() < 0.2:
         things = tuple(_odd_thing(rng, thing) for thing in scene.things)
@@ -71,14 +72,14 @@ def _odd_colours(rng: Rng) -> Floats:
     return (np.eye(3) + 0.4 * rng.standard_normal((3, 3))).astype(np.float32)
 
 
-def pictures(plan: Plan, step: int, side: int) -> Tensor:
-    """The step's training pictures: (batch, 3, side, side) in -1..1, cut at random from whole ones."""
+def training_pictures(plan: Plan, step: int, side: int) -> Tensor:
+    """The training pictures of a step: (batch, 3, side, side) in -1..1, random crops of whole ones."""
     rng = np.random.default_rng([plan.seed, 1, step])
-    cuts = []
+    crops = []
     for _ in range(plan.batch):
         top, left = rng.integers(0, SIDE - side + 1, 2)
-        cuts.append(odd_picture(rng)[top : top + side, left : left + side])
-    return to_tensor(np.stack(cuts))
+        crops.append(odd_picture(rng)[top : top + side, left : left + side])
+    return to_tensor(np.stack(crops))
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
@@ -93,49 +94,54 @@ def to_pixels(images: Tensor) -> Pixels:
     return pixels
 
 
-def vae_loss(vae: AutoencoderKL, plan: Plan, cut: Callable[[int], int]) -> Callable[[int], Tensor]:
-    """Loss by step: absolute and squared error, a light pull of the latents to zero, a little noise on them.
+def vae_loss(vae: AutoencoderKL, plan: Plan, side: Callable[[int], int]) -> Callable[[int], Tensor]:
+    """The loss by step: absolute and squared error, with a little noise on the latents and a weak pull to
+    zero.
 
-    cut: side in pixels of the training pictures by step; small cuts first make a far faster start.
+    side: of the training pictures in pixels, by step. Small crops first make a far faster start.
     """
 
     def loss(step: int) -> Tensor:
-        images = pictures(plan, step, cut(step))
+        images = training_pictures(plan, step, side(step))
         with bfloat16_where_fast():
             mean = vae.encode(images).latent_dist.mean
-            noise = torch.randn(mean.shape, generator=plan.noise(step)) * mean.detach().float().std() * 0.03
+            noise = (
+                torch.randn(mean.shape, generator=plan.noise_generator(step))
+                * mean.detach().float().std()
+                * 0.03
+            )
             output = vae.decode(mean + noise.to(mean.dtype)).sample
-        wrong: Tensor = output.float() - images
+        error: Tensor = output.float() - images
         pull: Tensor = 1e-4 * mean.float().square().mean()
-        return wrong.abs().mean() + wrong.square().mean() + pull
+        return error.abs().mean() + error.square().mean() + pull
 
     return loss
 
 
 def fine_pictures(plan: Plan, step: int) -> Tensor:
-    """The step's pictures for the decoder, (batch, 3, SIDE, SIDE): a third any, the others mostly fine."""
+    """The decoder's pictures of a step, (batch, 3, SIDE, SIDE): two thirds with mostly fine details."""
     rng = np.random.default_rng([plan.seed, 8, step])
-    chosen = []
+    pictures = []
     for number in range(plan.batch):
         if number % 3 == 0:
-            chosen.append(odd_picture(rng))
+            pictures.append(odd_picture(rng))
             continue
-        scene = min((sample_scene(rng) for _ in range(3)), key=finest)
-        chosen.append(draw(scene, sample_layout(rng, scene, SIDE, SIDE)))
-    return to_tensor(np.stack(chosen))
+        scene = min((sample_scene(rng) for _ in range(3)), key=finest_width)
+        pictures.append(draw(scene, sample_layout(rng, scene, SIDE, SIDE)))
+    return to_tensor(np.stack(pictures))
 
 
-def finest(scene: Scene) -> float:
-    """About the width of the finest thing of a scene: outlined, small and one of two is finest."""
+def finest_width(scene: Scene) -> float:
+    """About the width of the finest thing of a scene: small, outlined and one of two is finest."""
     widths = [RADII[thing.size] * (1.0 if thing.filled else 0.25) for thing in scene.things]
     return min(widths) * (1.0 if len(widths) == 1 else 0.77)
 
 
 def decoder_loss(vae: AutoencoderKL, plan: Plan) -> Callable[[int], Tensor]:
-    """Loss by step of the decoder alone, on whole pictures: the latents stay what the UNets know.
+    """The loss by step of the decoder alone, on whole pictures, so that the latents stay the same.
 
-    Absolute and squared error, in which all things of a picture together count as much as its background:
-    a thin outline is few pixels, and yet what people asked for.
+    It is the absolute and squared error, where all things of a picture together count as much as its
+    background, since a thin outline is few pixels.
     """
 
     def loss(step: int) -> Tensor:
@@ -143,32 +149,34 @@ def decoder_loss(vae: AutoencoderKL, plan: Plan) -> Callable[[int], Tensor]:
         with bfloat16_where_fast():
             with torch.no_grad():
                 mean = vae.encode(images).latent_dist.mean
-                noise = torch.randn(mean.shape, generator=plan.noise(step)) * mean.float().std() * 0.04
+                noise = (
+                    torch.randn(mean.shape, generator=plan.noise_generator(step)) * mean.float().std() * 0.04
+                )
             output = vae.decode(mean + noise.to(mean.dtype)).sample
-        wrong: Tensor = output.float() - images
-        return ((wrong.abs() + wrong.square()) * emphasis(images)).mean()
+        error: Tensor = output.float() - images
+        return ((error.abs() + error.square()) * pixel_weights(images)).mean()
 
     return loss
 
 
-def emphasis(images: Tensor) -> Tensor:
-    """Weights (B, 1, H, W) of mean 1: half of each lies on the pixels near the colour of its corner,
-    its background, and half on all else; at most 12 on any."""
-    apart = (images - images[:, :, :1, :1]).abs().amax(dim=1, keepdim=True) > 0.05
-    things = nn.functional.max_pool2d(apart.float(), 3, stride=1, padding=1)
+def pixel_weights(images: Tensor) -> Tensor:
+    """Weights (B, 1, H, W) of mean 1: half of the sum for pixels near the colour of a corner, the background,
+    and half for all others; at most 12 for any."""
+    differs = (images - images[:, :, :1, :1]).abs().amax(dim=1, keepdim=True) > 0.05
+    things = nn.functional.max_pool2d(differs.float(), 3, stride=1, padding=1)
     share = things.mean(dim=(2, 3), keepdim=True).clamp(min=0.01, max=0.99)
     weights = (things * 0.5 / share + (1 - things) * 0.5 / (1 - share)).clamp(max=12)
-    normal: Tensor = weights / weights.mean(dim=(2, 3), keepdim=True)
-    return normal
+    normalized: Tensor = weights / weights.mean(dim=(2, 3), keepdim=True)
+    return normalized
 
 
 @torch.no_grad()
-def fidelity(vae: AutoencoderKL, pixels: Pixels) -> float:
-    """Mean peak signal-to-noise ratio in dB of the round trip of (B, H, W, 3) uint8 pictures."""
+def round_trip_psnr(vae: AutoencoderKL, pixels: Pixels) -> float:
+    """The mean peak signal-to-noise ratio in dB of (B, H, W, 3) uint8 pictures, encoded and decoded."""
     ratios = []
-    for few in np.array_split(pixels, max(1, len(pixels) // 25)):
-        back = to_pixels(vae.decode(vae.encode(to_tensor(few)).latent_dist.mean).sample)
-        error = np.square(back.astype(np.float32) - few).mean(axis=(1, 2, 3))
+    for part in np.array_split(pixels, max(1, len(pixels) // 25)):
+        decoded = to_pixels(vae.decode(vae.encode(to_tensor(part)).latent_dist.mean).sample)
+        error = np.square(decoded.astype(np.float32) - part).mean(axis=(1, 2, 3))
         ratios.append(10 * np.log10(255**2 / np.maximum(error, 1e-3)))
     return float(np.concatenate(ratios).mean())
 

@@ -1,6 +1,6 @@
-"""The demo model's world: what can be drawn, how it is said, and which combinations the recipe never draws.
+"""The scenes that the demo model can paint, their random sampling, and which of them are held out.
 
-Knows numpy only. Positions and radii are in pixels, x to the right and y down; pictures are uint8 RGB.
+It needs numpy only. Positions and radii are in pixels, x to the right and y down. Pictures are uint8 RGB.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Size = Literal["small", "medium", "big"]
 Relation = Literal["above", "below", "left of", "right of"]
 
 SHAPES: tuple[Shape, ...] = get_args(Shape)[:8]
-"""The shapes the recipe draws."""
+"""The shapes in the training data."""
 TAUGHT: tuple[Shape, ...] = get_args(Shape)[8:]
-"""Shapes that the recipe never draws, so that a LoRA has something to teach."""
+"""Shapes that are not in the training data, for LoRAs to teach."""
 SIZES: tuple[Size, ...] = get_args(Size)
 RELATIONS: tuple[Relation, ...] = get_args(Relation)
 COLOURS: dict[str, tuple[int, int, int]] = {
@@ -40,14 +40,14 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "black": (18, 18, 18),
 }
 RADII: dict[Size, float] = {"small": 0.145, "medium": 0.215, "big": 0.29}
-"""Radius of a single thing, as a share of the square root of the picture's area."""
+"""The radius of a single thing, relative to the square root of the picture's area."""
 GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 """Luma weights of ITU-R BT.601."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Thing:
-    """One object. Hatched fill exists for teaching; the recipe never draws it."""
+    """One object. Hatched things are not in the training data, for LoRAs to teach."""
 
     shape: Shape
     colour: str
@@ -58,7 +58,7 @@ class Thing:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """One or two things on a coloured background; with two, the first is `relation` the second."""
+    """One thing, or two in a relation, on a coloured background. The first is `relation` the second."""
 
     things: tuple[Thing, ...]
     background: str
@@ -72,7 +72,7 @@ class Scene:
 
 @dataclass(frozen=True, kw_only=True)
 class Spot:
-    """Where a thing stands: centre and radius in pixels."""
+    """The centre and radius of a thing in pixels."""
 
     x: float
     y: float
@@ -88,8 +88,8 @@ class Layout:
     spots: tuple[Spot, ...]
 
 
-def held_out(scene: Scene) -> bool:
-    """Whether the recipe must never draw this scene: about an eighth of (shape, colour, background)."""
+def is_held_out(scene: Scene) -> bool:
+    """Whether this scene is held out from the training data: about 1/8 of (shape, colour, background)."""
     return any(_held_out(thing.shape, thing.colour, scene.background) for thing in scene.things)
 
 
@@ -107,10 +107,10 @@ def rgb(colour: str, grayscale: bool = False) -> Floats:
 
 
 def sample_scene(rng: Rng, *, unseen: bool = False) -> Scene:
-    """A random scene: `unseen` asks for a held-out one, otherwise the recipe may draw it."""
+    """A random scene of the training data, or a held-out one with `unseen`."""
     while True:
         scene = _any_scene(rng)
-        if held_out(scene) == unseen:
+        if is_held_out(scene) == unseen:
             return scene
 
 
@@ -141,7 +141,7 @@ def _pick(rng: Rng, options: list[str]) -> str:
 
 
 def sample_layout(rng: Rng, scene: Scene, width: int, height: int) -> Layout:
-    """Random places for the scene's things on a canvas of width x height pixels, nothing touching."""
+    """Random places of the scene's things on a canvas of width x height pixels, without touching."""
     side = float(np.sqrt(width * height))
     scale = side if len(scene.things) == 1 else 0.77 * side
     radii = [RADII[thing.size] * scale * rng.uniform(0.94, 1.06) for thing in scene.things]
@@ -159,13 +159,13 @@ def sample_layout(rng: Rng, scene: Scene, width: int, height: int) -> Layout:
     cuts = np.sort(rng.beta(2, 2, 2)) * slack
     near, far = radii[order[0]], radii[order[1]]
     along = {order[0]: margin + cuts[0] + near, order[1]: margin + gap + cuts[1] + 2 * near + far}
-    side_way = [
+    sideways = [
         breadth / 2 + rng.uniform(-1, 1) * min(0.1 * side, max(breadth / 2 - r - 2, 0)) for r in radii
     ]
     spots = tuple(
-        Spot(x=float(along[i]), y=float(side_way[i]), radius=radii[i])
+        Spot(x=float(along[i]), y=float(sideways[i]), radius=radii[i])
         if across
-        else Spot(x=float(side_way[i]), y=float(along[i]), radius=radii[i])
+        else Spot(x=float(sideways[i]), y=float(along[i]), radius=radii[i])
         for i in (0, 1)
     )
     return Layout(width=width, height=height, spots=spots)

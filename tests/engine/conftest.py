@@ -10,7 +10,7 @@ import torch
 from diffusers import StableDiffusionXLPipeline
 from torch import Tensor
 
-from engine.demo.lora_lessons import School
+from engine.demo.lora_trials import LoraTrials
 from engine.lora.adapters import Adapters
 from engine.messages import AdapterUse, EngineSettings
 from engine.sdxl.model import DEMO, Model, load_model
@@ -28,10 +28,10 @@ def loaded() -> Model:
 
 
 @pytest.fixture(scope="module")
-def school(tmp_path_factory: pytest.TempPathFactory, loaded: Model) -> School:
+def school(tmp_path_factory: pytest.TempPathFactory, loaded: Model) -> LoraTrials:
     """An engine that is taught, and keeps what it has learned for the tests of a file."""
     folder = tmp_path_factory.mktemp("files")
-    return School(Studio(copy.deepcopy(loaded), EngineSettings(model="demo", files=str(folder))), folder)
+    return LoraTrials(Studio(copy.deepcopy(loaded), EngineSettings(model="demo", files=str(folder))), folder)
 
 
 @pytest.fixture(scope="session")

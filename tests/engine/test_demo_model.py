@@ -16,18 +16,18 @@ from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 import engine.demo
 from engine.demo.base import Base, base_loss
 from engine.demo.captions import plain
-from engine.demo.clip import clip_loss, new_clip, right_among
-from engine.demo.export import ship_base, shipped_base
+from engine.demo.clip import clip_loss, new_clip, retrieval_accuracy
+from engine.demo.export import load_shipped_base, ship_base
 from engine.demo.judge import judge
-from engine.demo.latents import Bucket, View, make_pool, standing
-from engine.demo.refiner import BAD, GOOD, milder, new_refiner, refiner_loss
-from engine.demo.spot_classifier import NOBODY, answers_at
+from engine.demo.latents import Bucket, View, make_pool, spot_map
+from engine.demo.refiner import BAD, GOOD, new_refiner, refiner_loss, soften_bad_score
+from engine.demo.spot_classifier import NOTHING, labels_at
 from engine.demo.text import TextEncoders
-from engine.demo.text_training import Reader, answers, reading_loss
+from engine.demo.text_training import CaptionReader, caption_loss, thing_labels
 from engine.demo.tokenizer import learn_merges, new_tokenizer
 from engine.demo.training_loop import Plan, Run, fit
 from engine.demo.unet import TIME_ID_WIDTH
-from engine.demo.vae import fidelity, new_vae, unseen_pictures, vae_loss
+from engine.demo.vae import new_vae, round_trip_psnr, unseen_pictures, vae_loss
 from engine.demo.world import Layout, Scene, Spot, Thing
 
 MODEL = Path(engine.demo.__file__).parent
@@ -104,7 +104,7 @@ def test_the_refiner_finishes_what_the_base_began(pipeline: StableDiffusionXLPip
 
 
 def test_the_autoencoder_returns_drawings_nearly_as_they_were(pipeline: StableDiffusionXLPipeline) -> None:
-    assert fidelity(pipeline.vae, unseen_pictures(24)) > 26
+    assert round_trip_psnr(pipeline.vae, unseen_pictures(24)) > 26
 
 
 def test_every_word_and_every_emoji_has_tokens(pipeline: StableDiffusionXLPipeline) -> None:
@@ -120,7 +120,7 @@ def test_every_word_and_every_emoji_has_tokens(pipeline: StableDiffusionXLPipeli
 def test_the_clip_knows_which_caption_belongs_to_which_picture() -> None:
     clip = CLIPModel.from_pretrained(MODEL / "clip").float().eval()
 
-    assert right_among(clip, CLIPTokenizer.from_pretrained(MODEL / "clip"), groups=3) >= 0.85
+    assert retrieval_accuracy(clip, CLIPTokenizer.from_pretrained(MODEL / "clip"), groups=3) >= 0.85
     assert CLIPImageProcessor.from_pretrained(MODEL / "clip").crop_size["height"] == 128
 
 
@@ -142,8 +142,8 @@ def stages() -> dict[str, Stage]:
     base = Base(TextEncoders(merges)).eval()
     return {
         "words": (
-            lambda: Reader(TextEncoders(merges)),
-            lambda model: reading_loss(model, PLAN),
+            lambda: CaptionReader(TextEncoders(merges)),
+            lambda model: caption_loss(model, PLAN),
         ),
         "vae": (lambda: new_vae(), lambda model: vae_loss(model, PLAN, lambda step: 64)),
         "base": (lambda: Base(TextEncoders(merges)), lambda model: base_loss(model, pool, 1.0, PLAN)),
@@ -157,12 +157,12 @@ def test_the_teller_is_asked_about_the_thing_that_stands_at_each_spot() -> None:
     layout = Layout(width=160, height=144, spots=spots)
     view = View(scene=STAR_ABOVE_CIRCLE, layout=layout, top=16, left=32, height=128, width=128)
 
-    spot = torch.from_numpy(standing(view, 16, 16))
-    told = answers_at(spot[None], torch.tensor([[answers(one) for one in view.scene.things]]))[0]
+    spot = torch.from_numpy(spot_map(view, 16, 16))
+    told = labels_at(spot[None], torch.tensor([[thing_labels(one) for one in view.scene.things]]))[0]
 
-    star, circle = (answers(thing) for thing in STAR_ABOVE_CIRCLE.things)
+    star, circle = (thing_labels(thing) for thing in STAR_ABOVE_CIRCLE.things)
     assert told[3, 6].tolist() == star and told[10, 6].tolist() == circle
-    assert (told[6, 6] == NOBODY).all() and (told[3, 12] == NOBODY).all()
+    assert (told[6, 6] == NOTHING).all() and (told[3, 12] == NOTHING).all()
     assert all(here.tolist() == star for here in told[:7][spot[:7] >= 0])
     assert all(here.tolist() == circle for here in told[7:][spot[7:] >= 0])
 
@@ -179,11 +179,11 @@ def test_a_bad_score_is_made_milder_and_a_good_one_stays() -> None:
         answer: Tensor = model(latents, 100, words, added_cond_kwargs=told).sample
         return answer
 
-    (good, bad), (same, milder_one) = seen(refiner), seen(milder(refiner, 0.5))
+    (good, bad), (same, milder_one) = seen(refiner), seen(soften_bad_score(refiner, 0.5))
 
     assert torch.allclose(good, same, atol=1e-3)
     assert not torch.allclose(bad, milder_one, atol=1e-2)
-    assert torch.allclose(seen(milder(refiner, 1.0))[1], bad, atol=1e-3)
+    assert torch.allclose(seen(soften_bad_score(refiner, 1.0))[1], bad, atol=1e-3)
 
 
 def test_a_pool_is_the_same_however_many_processes_draw_it() -> None:
@@ -200,7 +200,7 @@ def test_a_pool_is_the_same_however_many_processes_draw_it() -> None:
 
 
 def test_the_recipe_reads_captions_as_the_pipeline_does(pipeline: StableDiffusionXLPipeline) -> None:
-    _, base = shipped_base(MODEL / "base", learn_merges(0))
+    _, base = load_shipped_base(MODEL / "base", learn_merges(0))
     said = ["a red star", "a big blue circle above a small outlined heart on a white background"]
 
     words = base.text([*said, None])
@@ -212,7 +212,7 @@ def test_the_recipe_reads_captions_as_the_pipeline_does(pipeline: StableDiffusio
 
 
 def test_training_goes_on_from_what_ships(tmp_path: Path, pipeline: StableDiffusionXLPipeline) -> None:
-    vae, base = shipped_base(MODEL / "base", learn_merges(0))
+    vae, base = load_shipped_base(MODEL / "base", learn_merges(0))
     ship_base(tmp_path / "base", vae, base.text, base.unet)
 
     again = StableDiffusionXLPipeline.from_pretrained(tmp_path / "base")

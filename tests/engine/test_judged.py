@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from engine.demo.captions import plain
-from engine.demo.judge import background_colour, judge, named, parts
+from engine.demo.judge import background_colour, find_parts, is_colour, judge
 from engine.demo.world import SHAPES, Scene, Thing
 from engine.messages import Sampler
 from engine.studio import Studio
@@ -25,9 +25,9 @@ def colours(picture: Pixels) -> set[str]:
     known = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
     return {
         name
-        for part in parts(pixels, background_colour(pixels))
+        for part in find_parts(pixels, background_colour(pixels))
         for name in known
-        if named(part.colour, name, False)
+        if is_colour(part.colour, name, False)
     }
 
 

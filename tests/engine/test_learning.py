@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from commands.presets import find_preset, presets, training_settings
-from engine.demo.lora_lessons import ARROW, WORD, School, Taught
+from engine.demo.lora_trials import ARROW, WORD, LoraTrials, TrialLoras
 from engine.demo.world import SHAPES, Scene, Shape
 from engine.messages import AdapterUse
 
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.timeout(900)  # a whole training on a busy machine
 
 
 @pytest.fixture(scope="module")
-def lessons(school: School) -> dict[Shape, Taught]:
+def lessons(school: LoraTrials) -> dict[Shape, TrialLoras]:
     """What somebody gets who chooses the preset and leaves all else as it is, but for the seed."""
     return {
-        shape: school.learns(
+        shape: school.train(
             shape,
-            school.pictures_of(replace(ARROW, shape=shape)),
+            school.training_pictures(replace(ARROW, shape=shape)),
             training_settings(find_preset("subject"), 8, {"seed": seed}, small=True),
         )
         for shape, seed in LESSONS
@@ -30,18 +30,20 @@ def lessons(school: School) -> dict[Shape, Taught]:
 
 
 @pytest.fixture(scope="module")
-def arrow(lessons: dict[Shape, Taught]) -> AdapterUse:
+def arrow(lessons: dict[Shape, TrialLoras]) -> AdapterUse:
     return lessons["arrow"].best
 
 
 def test_what_people_get_shows_what_was_taught_as_often_as_the_last_step_does(
-    school: School, lessons: dict[Shape, Taught]
+    school: LoraTrials, lessons: dict[Shape, TrialLoras]
 ) -> None:
     best, last = [], []
     for shape, taught in lessons.items():
         thing = replace(ARROW, shape=shape)
-        best.append(school.share(PROMPTS, thing, taught.best))
-        last.append(best[-1] if taught.last == taught.best else school.share(PROMPTS, thing, taught.last))
+        best.append(school.success_rate(PROMPTS, thing, taught.best))
+        last.append(
+            best[-1] if taught.last == taught.best else school.success_rate(PROMPTS, thing, taught.last)
+        )
 
     assert min(best) >= 0.7
     assert np.mean(best) >= 0.85
@@ -49,28 +51,28 @@ def test_what_people_get_shows_what_was_taught_as_often_as_the_last_step_does(
 
 
 def test_what_it_could_draw_it_still_draws_with_the_lora_on(
-    school: School, lessons: dict[Shape, Taught]
+    school: LoraTrials, lessons: dict[Shape, TrialLoras]
 ) -> None:
-    before = school.ordinary(ORDINARY)
-    after = [school.ordinary(ORDINARY, taught.best) for taught in lessons.values()]
+    before = school.ordinary_score(ORDINARY)
+    after = [school.ordinary_score(ORDINARY, taught.best) for taught in lessons.values()]
 
     assert min(after) >= before - 0.05
     assert np.mean(after) >= 0.95 * before
 
 
-def test_the_last_step_and_a_spread_before_it_are_offered(lessons: dict[Shape, Taught]) -> None:
+def test_the_last_step_and_a_spread_before_it_are_offered(lessons: dict[Shape, TrialLoras]) -> None:
     for taught in lessons.values():
         assert taught.last in (taught.best, *taught.others)
         assert len({use.sha256 for use in (taught.best, *taught.others)}) == 4
 
 
 def test_a_shape_that_it_could_not_draw_shows_as_far_as_the_lora_counts(
-    school: School, arrow: AdapterUse
+    school: LoraTrials, arrow: AdapterUse
 ) -> None:
-    whole = school.share(PROMPTS, ARROW, arrow)
-    half = school.share(PROMPTS, ARROW, replace(arrow, weight=0.5))
-    off = school.share(PROMPTS, ARROW, replace(arrow, weight=0.0))
-    without = school.share(PROMPTS, ARROW)
+    whole = school.success_rate(PROMPTS, ARROW, arrow)
+    half = school.success_rate(PROMPTS, ARROW, replace(arrow, weight=0.5))
+    off = school.success_rate(PROMPTS, ARROW, replace(arrow, weight=0.0))
+    without = school.success_rate(PROMPTS, ARROW)
 
     assert whole >= 0.8
     assert off <= 0.05
@@ -84,18 +86,18 @@ def test_no_preset_for_strokes_or_letters_mirrors_its_pictures() -> None:
     assert mirroring == {"object", "fashion-study"}
 
 
-def test_a_second_lora_mixes_with_the_first_and_both_show(school: School, arrow: AdapterUse) -> None:
+def test_a_second_lora_mixes_with_the_first_and_both_show(school: LoraTrials, arrow: AdapterUse) -> None:
     taught = [
         Scene(things=(replace(ARROW, shape=shape, colour=COLOUR),), background="purple") for shape in SHAPES
     ]
     words = f"a big {SCHEME} {{}} on a purple background"
-    pictures = school.lesson(taught, [words.format(one.things[0].shape) for one in taught], seed=4)
+    pictures = school.store_pictures(taught, [words.format(one.things[0].shape) for one in taught], seed=4)
     style = training_settings(find_preset("style"), len(pictures), {}, small=True)
-    scheme = school.learns("scheme", pictures, style, SCHEME).best
+    scheme = school.train("scheme", pictures, style, SCHEME).best
     wanted = [Scene(things=(replace(ARROW, colour=COLOUR),), background="purple")] * 25
 
-    mixed = school.shows(wanted, [words.format(WORD)] * 25, replace(arrow, weight=0.9), scheme)
-    alone = school.shows(wanted, [words.format(WORD)] * 25, arrow)
+    mixed = school.judge_prompts(wanted, [words.format(WORD)] * 25, replace(arrow, weight=0.9), scheme)
+    alone = school.judge_prompts(wanted, [words.format(WORD)] * 25, arrow)
 
     assert np.mean([one.shapes for one in mixed]) >= 0.6
     assert np.mean([one.colours for one in mixed]) >= 0.6

@@ -18,7 +18,7 @@ from bench.training import a_store
 from bench.training import request as lesson
 from bench.training import settings as lesson_settings
 from engine.demo.judge import judge
-from engine.demo.lora_lessons import ARROW, School
+from engine.demo.lora_trials import ARROW, LoraTrials
 from engine.demo.world import Scene, Thing
 from engine.lora.adapters import Adapters
 from engine.lora.safetensors_file import read_header
@@ -96,7 +96,7 @@ def test_in_bfloat16_it_paints_what_was_asked(files: Path) -> None:
 
 @pytest.mark.parametrize("optimizer", [Optimizer.ADAMW, Optimizer.ADAMW_8BIT])
 def test_eight_pictures_teach_a_shape(files: Path, optimizer: Optimizer) -> None:
-    school = School(on_gpu("bfloat16", files), files)
+    school = LoraTrials(on_gpu("bfloat16", files), files)
     settings = TrainingSettings(
         rank=32,
         alpha=32,
@@ -109,10 +109,10 @@ def test_eight_pictures_teach_a_shape(files: Path, optimizer: Optimizer) -> None
         optimizer=optimizer,
     )
 
-    lora = school.learns("arrow", school.pictures_of(ARROW), settings).best
+    lora = school.train("arrow", school.training_pictures(ARROW), settings).best
 
-    assert school.share(25, ARROW, lora) >= 0.4
-    assert school.share(25, ARROW, replace(lora, weight=0.0)) <= 0.05
+    assert school.success_rate(25, ARROW, lora) >= 0.4
+    assert school.success_rate(25, ARROW, replace(lora, weight=0.0)) <= 0.05
 
 
 @pytest.fixture(scope="module")

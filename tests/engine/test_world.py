@@ -20,7 +20,7 @@ from engine.demo.world import (
     Scene,
     Shape,
     Thing,
-    held_out,
+    is_held_out,
     sample_layout,
     sample_scene,
 )
@@ -92,12 +92,12 @@ def test_noise_is_no_picture_of_anything() -> None:
 def test_the_recipe_never_draws_what_is_held_out() -> None:
     rng = np.random.default_rng(4)
 
-    assert not any(held_out(sample_view(rng, 128, 128).scene) for _ in range(3000))
+    assert not any(is_held_out(sample_view(rng, 128, 128).scene) for _ in range(3000))
 
 
 def test_about_an_eighth_of_the_combinations_is_held_out() -> None:
     combinations = [
-        held_out(Scene(things=(Thing(shape=shape, colour=colour),), background=background))
+        is_held_out(Scene(things=(Thing(shape=shape, colour=colour),), background=background))
         for shape in SHAPES
         for colour in COLOURS
         for background in COLOURS

@@ -23,7 +23,7 @@ def training_metadata(
     step: int,
     losses: Sequence[float],
     validation: float | None,
-    written: datetime,
+    created: datetime,
     note: str = "",
     thumbnail: bytes | None = None,
 ) -> dict[str, str]:
@@ -34,7 +34,7 @@ def training_metadata(
     """
     return {
         **kohya_fields(training, items, side, step),
-        **modelspec_fields(training, side, written, thumbnail),
+        **modelspec_fields(training, side, created, thumbnail),
         **own_fields(training, items, losses, validation, note),
     }
 
@@ -82,7 +82,7 @@ def tag_frequency(items: Sequence[Item]) -> dict[str, int]:
 
 
 def modelspec_fields(
-    training: Train, side: int, written: datetime, thumbnail: bytes | None
+    training: Train, side: int, created: datetime, thumbnail: bytes | None
 ) -> dict[str, str]:
     """The fields of the model metadata standard, version 1.0.1."""
     fields = {
@@ -90,7 +90,7 @@ def modelspec_fields(
         "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
         "modelspec.implementation": "https://github.com/Stability-AI/generative-models",
         "modelspec.title": training.name,
-        "modelspec.date": written.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "modelspec.date": created.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "modelspec.resolution": f"{side}x{side}",
         "modelspec.trigger_phrase": training.phrase,
         "modelspec.usage_hint": f"Write {training.phrase} in the prompt. Weight 1 is full strength.",

@@ -381,7 +381,7 @@ class TrainingRun:
             step=state.step,
             losses=state.losses,
             validation=state.checkpoints[-1].loss,
-            written=datetime.fromtimestamp(state.began, UTC),
+            created=datetime.fromtimestamp(state.began, UTC),
             note=" ".join(state.notes),
             thumbnail=samples[0] if samples else None,
         )

@@ -151,7 +151,7 @@ def test_diffusers_paints_the_same_picture_with_the_same_file(model: Model, tmp_
     content = written(
         adapters,
         None,
-        training_metadata(train(), (), side=128, step=1, losses=(), validation=None, written=NOON),
+        training_metadata(train(), (), side=128, step=1, losses=(), validation=None, created=NOON),
     )
     adapters.end_training("maria")
     (tmp_path / "maria.safetensors").write_bytes(content)
@@ -284,7 +284,7 @@ def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapter
         step=40,
         losses=[0.5] * 10 + [0.25] * 10,
         validation=0.3,
-        written=NOON,
+        created=NOON,
         note="the batch was lowered to 1.",
         thumbnail=thumbnail(),
     )

@@ -1,4 +1,4 @@
-"""What can be pressed under a card, the same in every chat; checked again at every click."""
+"""Buttons under cards: which ones a card has, and what each does when it is pressed."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping

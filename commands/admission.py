@@ -1,4 +1,4 @@
-"""What stands before every new job: whether its person is welcome, the rules, and the limits."""
+"""Checks before a new job: blocked people, rules, weights, the queue's state and limits."""
 
 from commands.answers import CreateJob
 from commands.content_rules import apply_rules, check_rules
@@ -50,7 +50,7 @@ async def admit_draft(context: ChatContext, view: JobView) -> float:
 
 
 async def _check_weights(context: ChatContext, request: JobRequest) -> None:
-    """Raise InvalidRequest when a LoRA is wanted at a weight that its space's keepers do not allow."""
+    """Raise InvalidRequest when a LoRA is wanted at a weight that its space's admins do not allow."""
     if not isinstance(request, Paint) or not request.adapters:
         return
     wanted = [*request.adapters, *(use for bounds in request.variants for use in bounds.adapters)]

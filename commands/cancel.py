@@ -1,4 +1,4 @@
-"""/cancel: a job that waits or runs is given up."""
+"""/cancel: a job that waits or runs is cancelled."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Words that mean something to the model already: a LoRA called up by one would spoil what that means."""
+"""Common English words, which make bad triggers: the model knows them already."""
 
 from functools import cache
 

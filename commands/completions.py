@@ -1,4 +1,4 @@
-"""LoRAs suggested while somebody types: the last of several names, with the weight that suits it."""
+"""Completions of LoRA names and weights while somebody types."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The rules of a space, held against what somebody wants to have painted or learned."""
+"""Content rules of a space, checked against the words of a request."""
 
 import time
 import unicodedata

@@ -1,4 +1,4 @@
-"""What a command's handler knows beside the words: who asks, where, and what is remembered."""
+"""What a command's handler gets beside its options: person, space, session, and the engine's speed."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -49,5 +49,5 @@ class ChatContext(Context):
     megabytes: float  # that the person keeps in the space, measured before; 0 where nothing limits them
     direct: bool = False  # only this person sees the channel: their own jobs alone are here, of all spaces
     adult: bool = False  # the chat keeps the channel for adults
-    space_settings: SpaceSettings = DEFAULTS  # what the keepers of the space have set
+    space_settings: SpaceSettings = DEFAULTS  # what the admins of the space have set
     admins: Admins = NOBODY  # those whom the operator names

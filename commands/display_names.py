@@ -1,4 +1,4 @@
-"""What people call themselves: it can be seen, and passes nobody off as somebody else."""
+"""Display names: which are allowed, and which look alike."""
 
 import unicodedata
 

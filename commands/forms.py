@@ -1,4 +1,4 @@
-"""A command as a form: what pages and modals show, and what they hand back."""
+"""Commands as forms: their definition as JSON, and the values that a form sends back."""
 
 from collections.abc import Collection, Mapping
 from math import isfinite

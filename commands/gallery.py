@@ -1,4 +1,4 @@
-"""/gallery: what somebody painted, or keeps, as one sheet of small pictures."""
+"""/gallery: somebody's pictures or favourites as one sheet of small pictures."""
 
 from collections.abc import Sequence
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""What a person reads about commands, made from their definitions."""
+"""Help texts of commands and options, made from their definitions."""
 
 from collections.abc import Iterable, Sequence
 from math import isfinite

@@ -1,4 +1,4 @@
-"""/imagine: a picture from words."""
+"""/imagine: pictures from a prompt."""
 
 import secrets
 from math import ceil

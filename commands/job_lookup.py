@@ -1,4 +1,4 @@
-"""Jobs as people name them, and who may change them."""
+"""Jobs by their ids, and who may change them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""How much one person may ask for, and how much a whole space."""
+"""Checks of a person's limits: waiting jobs, engine time, trainings, pictures and files."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""/loras and /lora: what has been learned here, and who may use it."""
+"""/loras and /lora: LoRAs listed, and one of them shown, renamed, shared, deleted or downloaded."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -111,7 +111,7 @@ async def _share(context: ChatContext, lora: LoraView, access: Access) -> Update
     _check_owner(context, lora, "share")
     await adapters.share(context.session, lora.id, access.value)
     text = f"The LoRA {lora.name} can be used by {ACCESS_TEXT[access]}"
-    if lora.standing and access is not Access.ME:
+    if lora.approval and access is not Access.ME:
         return UpdateCards(jobs=(), text=f"{text} once an admin approves it ({approval_text(lora)}).")
     return UpdateCards(jobs=(), text=f"{text}.")
 
@@ -173,9 +173,9 @@ def _row(lora: LoraView) -> str:
 
 
 def approval_text(lora: LoraView) -> str:
-    """What keepers say of it, where that is not simply yes."""
+    """What admins say of it, where that is not simply yes."""
     words = {"waiting": "waiting for an admin", "refused": "refused by an admin", "retired": "retired"}
-    text = words.get(lora.standing, "")
+    text = words.get(lora.approval, "")
     return f"{text}: {lora.reason}" if text and lora.reason else text
 
 
@@ -188,8 +188,8 @@ def bounds_text(least: float | None, most: float | None) -> str:
 
 
 def check_weight(bounds: WeightBounds, weight: float) -> None:
-    """Raise InvalidRequest when keepers do not let it be used at this weight."""
-    if not bounds.hold(weight):
+    """Raise InvalidRequest when admins do not let it be used at this weight."""
+    if not bounds.contains(weight):
         allowed = bounds_text(bounds.least, bounds.most)
         raise InvalidRequest(f"The weight of LoRA {bounds.name} must be {allowed} here, not {weight:g}.")
 

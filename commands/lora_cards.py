@@ -1,4 +1,4 @@
-"""LoRAs as cards: what each chat shows of one in its own way."""
+"""Cards of LoRAs, as values that each chat draws in its own way."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

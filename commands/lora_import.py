@@ -1,4 +1,4 @@
-"""/lora import and /lora merge: LoRAs from outside, and one of several; the engine has the last word."""
+"""/lora import and /lora merge: a LoRA from a file, and one made of several."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

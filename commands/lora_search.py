@@ -1,4 +1,4 @@
-"""/loras --like: the LoRAs whose pictures are nearest to somebody's words, by CLIP."""
+"""/loras --like: LoRAs in the order in which CLIP finds their pictures near to somebody's words."""
 
 from collections.abc import Sequence
 from dataclasses import replace

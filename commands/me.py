@@ -1,4 +1,4 @@
-"""/me: what somebody uses here, and what they have left."""
+"""/me: what somebody has used here, and what is left."""
 
 from dataclasses import asdict, replace
 

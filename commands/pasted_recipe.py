@@ -1,4 +1,4 @@
-"""Recipes that are pasted whole in place of a prompt: the text that A1111 writes into PNGs, and our JSON."""
+"""Recipes that are pasted in place of a prompt: A1111's text, and our own JSON."""
 
 import json
 import re

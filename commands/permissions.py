@@ -1,4 +1,4 @@
-"""Who keeps the spaces: admins by their chat's own roles, and those whom config.toml names."""
+"""Who is an admin, and the check before a command that is for admins."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Presets: how to teach a face, a style, a garment; each is data in presets.toml and none is code."""
+"""Training presets from presets.toml, and the settings that follow from one."""
 
 import tomllib
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""/privacy: what is stored about somebody, all of it to take along, or gone for good."""
+"""/privacy: what is stored about somebody, to see, to export or to delete."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""/queue: what somebody waits for, and how long."""
+"""/queue: somebody's open jobs, their places in line and estimated waits."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What an emoji under a card stands for, the same in every chat."""
+"""Emoji reactions under a card, and the actions that they stand for in every chat."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""A request as people write it: as a command, as the texts of a form, and as a recipe to read."""
+"""Requests as text: as a command, as the fields of a form, and as a recipe to read."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""All that people can say, in the order in which they learn it; /help reads it out."""
+"""All commands, in the order in which /help lists them."""
 
 from collections.abc import Awaitable, Mapping
 from types import MappingProxyType

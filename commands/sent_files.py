@@ -1,4 +1,4 @@
-"""Whether the files that a command was given were sent by its person, and are still there."""
+"""A check that the files of a command were sent by its person and are still stored."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""/settings: what somebody wants /imagine to do when they do not say it."""
+"""/settings: somebody's own defaults for /imagine."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""/show: an older card comes back, as a new message."""
+"""/show: a job's card again, as a new message."""
 
 from typing import Annotated
 

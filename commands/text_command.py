@@ -1,4 +1,4 @@
-"""A line as people type it in a chat: which command it is, and what it says."""
+"""Command lines as people type them in a chat: which command it is, and its values."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""/train: a LoRA from pictures."""
+"""/train: a training of a LoRA from pictures."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What is done to a training by a button as by a command."""
+"""Checks and steps that a training's buttons and commands share: start, finish, edit."""
 
 from commands.answers import FinishTraining, Form
 from commands.context import ChatContext

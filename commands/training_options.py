@@ -1,4 +1,4 @@
-"""How to train, as people say it: everything that a preset settles and that they may want otherwise."""
+"""Options of /train that replace a preset's settings."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""/training: somebody's trainings, and how one of them ends before its time."""
+"""/training: somebody's trainings, listed, shown again, finished early or cancelled."""
 
 from collections.abc import Mapping
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""LoRAs: those that were trained or brought here, with who may use them, and the names of all ever used."""
+"""Rows of LoRAs: who may use them, their names and triggers, and how they are deleted."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -48,8 +48,8 @@ class LoraView:
     info: Mapping[str, Any] = field(default_factory=dict)
     likes: int = 0
     likeness: float | None = None
-    standing: Approval = ""
-    reason: str = ""  # why a keeper refused it
+    approval: Approval = ""
+    reason: str = ""  # why an admin refused it
     least: float | None = None  # weights at which it may be used
     most: float | None = None
     usual: float | None = None  # the weight that every new picture of its space has it at
@@ -70,7 +70,7 @@ class NewLora:
 
 
 async def add(session: AsyncSession, space_id: int, person_id: int, new: NewLora, now: float) -> None:
-    """Let this person use it here; the name must be free."""
+    """Write down a LoRA that no training made, for this person in this space. The name must be free."""
     session.add(
         Adapter(
             space_id=space_id,
@@ -93,7 +93,7 @@ async def add(session: AsyncSession, space_id: int, person_id: int, new: NewLora
 
 
 async def count_use(session: AsyncSession, use: AdapterUse, now: float) -> None:
-    """Know that a job uses this file under this name."""
+    """Count one more job that uses this file under this name."""
     query = (
         select(Adapter)
         .where(
@@ -141,7 +141,7 @@ async def list_of_space(session: AsyncSession, space_id: int, name: str | None =
 async def completion_hints(
     session: AsyncSession, space_id: int, person_id: int
 ) -> list[tuple[str, float, str]]:
-    """Name, weight and trigger of the LoRAs that this person may use here: enough to suggest them."""
+    """Name, usual weight and trigger of the LoRAs that this person may use here, for completions."""
     here = case((Adapter.space_id == space_id, 0), else_=1)
     query = select(Adapter.name, Adapter.hint, Adapter.trigger).where(
         Adapter.space_id.is_not(None), _may_use(space_id, person_id)
@@ -161,7 +161,7 @@ async def find_usable(session: AsyncSession, space_id: int, person_id: int, name
 async def forbidden_names(
     session: AsyncSession, space_id: int, person_id: int, hashes: Collection[Sha256]
 ) -> list[str]:
-    """The names of those of these files that were trained here, and that this person may not use now."""
+    """The names of those of these files that were trained here and that this person may not use now."""
     allowed = select(Adapter.sha256).where(
         Adapter.sha256.in_(hashes),
         Adapter.deleted_at.is_(None),
@@ -174,14 +174,14 @@ async def forbidden_names(
 
 
 async def is_name_taken(session: AsyncSession, space_id: int, name: str) -> bool:
-    """Whether a LoRA of the space has this name, or will have it when it is trained."""
+    """Whether a LoRA of the space has this name, or will have it once its training ends."""
     living = exists().where(Adapter.space_id == space_id, Adapter.name == name, Adapter.deleted_at.is_(None))
     coming = exists().where(Training.name == name, *_is_open_training(space_id))
     return bool(await session.scalar(select(or_(living, coming))))
 
 
 async def triggers(session: AsyncSession, space_id: int) -> set[str]:
-    """The words that call up a LoRA of the space, or of one that is being trained."""
+    """The triggers of the space's LoRAs, and of those that are being trained."""
     living = select(Adapter.trigger).where(
         Adapter.space_id == space_id, Adapter.deleted_at.is_(None), Adapter.trigger != ""
     )
@@ -204,19 +204,19 @@ async def free_name(session: AsyncSession, space_id: int, name: str) -> str:
 
 
 async def rename(session: AsyncSession, id: int, name: str) -> None:
-    """Let it be called so from now on; the name must be free."""
+    """Rename a LoRA. The name must be free."""
     row = await session.get_one(Adapter, id, with_for_update=True)
     row.name = name
     await _touch_card(session, row)
 
 
 async def share(session: AsyncSession, id: int, access: Access) -> None:
-    """Let these people use it."""
+    """Set who may use a LoRA."""
     await session.execute(update(Adapter).where(Adapter.id == id).values(access=access))
 
 
 async def delete(session: AsyncSession, id: int, now: float) -> list[Sha256]:
-    """Let nobody use it any more; the files that nothing needs now.
+    """Delete a LoRA. Returns the files that nothing needs any more.
 
     Those of the checkpoints that it could have been chosen from go, too.
     """
@@ -233,14 +233,14 @@ async def delete(session: AsyncSession, id: int, now: float) -> list[Sha256]:
 
 
 async def _touch_card(session: AsyncSession, row: Adapter) -> None:
-    """The card of the training that made it shows what changed."""
+    """Have the card of the training that made it drawn again."""
     await session.flush()
     made_it = update(Job).where(Job.number == row.job_number)
     await session.execute(made_it.values(revision=Job.revision + 1))
 
 
 def _is_open_training(space_id: int) -> tuple[ColumnElement[bool], ...]:
-    """Of a training that has not ended, of this space."""
+    """Conditions for a training of this space that has not ended."""
     return (
         Training.job_number == Job.number,
         job_conditions.of_space(space_id),
@@ -289,7 +289,7 @@ def _view(row: Adapter, person: str | None, key: str | None, job: str | None) ->
         created_at=row.created_at,
         job=None if job is None else JobId(job),
         info=row.info or {},
-        standing=cast(Approval, row.standing),
+        approval=cast(Approval, row.standing),
         reason=row.reason,
         least=row.least,
         most=row.most,

@@ -1,4 +1,4 @@
-"""Who changed what was not theirs alone to change."""
+"""The audit log: who changed what that was not theirs alone."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ async def record(
     after: Mapping[str, Any] | None,
     now: float,
 ) -> None:
-    """Write it down: the action, on what, and how that was before and after."""
+    """Add an entry: the action, its subject, and how that was before and after."""
     session.add(
         Audit(
             at=now,
@@ -51,7 +51,7 @@ async def record(
 
 
 async def recent(session: AsyncSession, space_id: int) -> list[AuditEntry]:
-    """What was changed in this space, newest first."""
+    """The newest entries of a space, newest first."""
     query = (
         select(Audit, Person.name)
         .outerjoin(Person, Person.id == Audit.person_id)

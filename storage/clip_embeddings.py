@@ -1,4 +1,4 @@
-"""What CLIP made of the picture of a LoRA, kept with it."""
+"""CLIP embeddings of LoRAs' pictures, stored in the LoRAs' rows."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ KEY = "clip"  # in the adapter's info
 
 
 def face(lora: LoraView, words: str) -> SearchCandidate:
-    """What it is known by; what is kept of another picture or of other words is not told."""
+    """What CLIP compares of a LoRA. The embedding is there if it was made of the same picture or words."""
     stored: Mapping[str, Any] = lora.info.get(KEY) or {}
     if stored.get("of") != (lora.thumbnail or words):
         return SearchCandidate(picture=lora.thumbnail, words=words)
@@ -23,7 +23,7 @@ def face(lora: LoraView, words: str) -> SearchCandidate:
 
 
 async def save(session: AsyncSession, lora: LoraView, seen: SearchCandidate) -> None:
-    """Let this be known of it from now on, unless it is deleted meanwhile."""
+    """Store the embedding with the LoRA, unless that was deleted meanwhile."""
     embedding = {"of": seen.picture or seen.words, "by": seen.clip, "vector": b64encode(seen.vector).decode()}
     row = await session.get(Adapter, lora.id, with_for_update=True)
     if row is not None and row.deleted_at is None and seen.vector and lora.info.get(KEY) != embedding:

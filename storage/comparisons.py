@@ -1,4 +1,4 @@
-"""Comparisons of a LoRA with the model alone, kept with it: what CLIP said, and how many keep the sheet."""
+"""Comparisons of a LoRA with the base model: CLIP's scores, and how many people starred the sheet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class ComparisonView:
 
 
 async def save(session: AsyncSession, number: int, request: Paint, scores: Sequence[ClipScore]) -> None:
-    """A job compared these; its row has the sheet already."""
+    """Store CLIP's scores of a job that compared a LoRA; its row has the sheet already."""
     values = {"scores": [[score.name, score.clip] for score in scores]}
     if await session.get(Comparison, number) is None:
         session.add(Comparison(job_number=number, sha256=request.adapters[0].sha256, scores=values))
@@ -33,7 +33,7 @@ async def save(session: AsyncSession, number: int, request: Paint, scores: Seque
 
 
 async def of_lora(session: AsyncSession, space_id: int, sha256: Sha256) -> list[ComparisonView]:
-    """Those that were made in this space, the newest first; those of direct messages are nobody else's."""
+    """The newest comparisons in this space, newest first, without those of direct messages."""
     stars = (
         select(func.count())
         .select_from(Vote)

@@ -1,4 +1,4 @@
-"""aiosqlite's connection with one trip to its thread per statement, or none, where it makes four by itself.
+"""Connections of aiosqlite with one trip to its thread per statement, or none.
 
 Making a cursor, running the statement, fetching its rows and closing the cursor are a trip each, and each
 costs more than most of our statements do. The writer's own statements need none: once its transaction holds

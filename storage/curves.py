@@ -1,4 +1,4 @@
-"""A curve of many steps, thinned to what can be drawn."""
+"""Downsampling of a long loss curve to as many points as can be drawn."""
 
 from collections.abc import Sequence
 from statistics import fmean

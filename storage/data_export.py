@@ -1,4 +1,4 @@
-"""All that is stored about a person, for themselves: words and numbers as JSON, and the files by name."""
+"""Everything that is stored about a person, as JSON and a list of files."""
 
 import re
 from dataclasses import dataclass
@@ -38,13 +38,13 @@ class PersonalData:
 
 
 async def find_person(session: AsyncSession, person_id: int) -> Person | None:
-    """The person, unless they are forgotten."""
+    """The person, unless they were forgotten."""
     person = await session.get(Person, person_id)
     return None if person is None or person.key.startswith(FORGOTTEN) else person
 
 
 async def collect(session: AsyncSession, person_id: int) -> PersonalData | None:
-    """What is stored about the person; None when they are not known any more."""
+    """Everything that is stored about the person; None when they were forgotten."""
     person = await find_person(session, person_id)
     if person is None:
         return None
@@ -103,7 +103,7 @@ async def _pictures(session: AsyncSession, job: Job) -> list[NamedFile]:
 
 
 async def _training(session: AsyncSession, job: Job) -> dict[str, Any]:
-    """What a training has beside its request."""
+    """The columns of a training that are not in its request."""
     row = await session.get(Training, job.number)
     if row is None:
         return {}
@@ -111,7 +111,7 @@ async def _training(session: AsyncSession, job: Job) -> dict[str, Any]:
 
 
 async def _training_files(session: AsyncSession, job: Job) -> list[NamedFile]:
-    """The pictures that it learns from, what its steps painted, and what they had learned."""
+    """The pictures it learns from, the samples, and the checkpoints."""
 
     async def rows_of(*columns: Any) -> list[Any]:
         table = columns[-1].class_
@@ -178,7 +178,7 @@ async def _votes(session: AsyncSession, person_id: int) -> list[dict[str, Any]]:
 
 
 async def _uploads(session: AsyncSession, person_id: int) -> list[NamedFile]:
-    """What they sent of late; what kind of picture it is only the file knows."""
+    """Files that they sent lately, without their type, which only the file knows."""
     sent = select(Upload.sha256).where(Upload.person_id == person_id, Upload.at > 0)
     hashes = await session.scalars(sent.order_by(Upload.sha256))
     return [(f"sent/{sha256[:16]}", Sha256(sha256)) for sha256 in hashes]
@@ -190,5 +190,5 @@ async def _changes(session: AsyncSession, person_id: int) -> list[dict[str, Any]
 
 
 def safe_name(name: str) -> str:
-    """A name that leads nowhere but into its folder."""
+    """A file name without anything that could lead out of its folder."""
     return UNSAFE.sub("_", name).strip("._")[-80:] or "unnamed"

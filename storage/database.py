@@ -1,4 +1,4 @@
-"""The database: opened once, migrated, written by one writer whose commits many share, read by anybody."""
+"""The database: migrated when it is opened, one writer that groups commits, any number of readers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -107,17 +107,17 @@ class Database:
             yield session
 
     async def wait_until_lost(self) -> str:
-        """Wait until somebody has removed or replaced the file, after which nothing is stored; says so."""
+        """Wait until somebody removed or replaced the database's file, and say so. Nothing is stored then."""
         return await asyncio.shield(self._lost)
 
     async def scrub(self) -> bool:
-        """Let the log go, where what was deleted can still be read; False: somebody reads in it just now."""
+        """Empty the write-ahead log, where deleted rows can still be read. False: a reader is in the way."""
         path = self._writing.url.database
         assert path is not None
         return await asyncio.to_thread(sqlite.truncate_log, path)
 
     async def close(self) -> None:
-        """Write what waits to be written, and let go of the file."""
+        """Write what waits, and release the file."""
         if self._closing:
             return
         self._closing = True
@@ -188,7 +188,7 @@ async def _yield_to_others(done: int) -> None:
 
 
 async def _run_work(connection: AsyncConnection, work: Work) -> Outcome:
-    """What the work returned or raised. Raises _Entangled when it failed and may have changed something."""
+    """What the work returned or raised. Raises _NeedsSavepoints when it failed and may have changed rows."""
     session = AsyncSession(connection, join_transaction_mode="rollback_only", expire_on_commit=False)
     driver = await sqlite.driver(connection)
     changes = driver.total_changes

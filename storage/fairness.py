@@ -1,4 +1,4 @@
-"""Fair share: how much engine time somebody used of late, as one number that never has to be aged.
+"""Fair share: a person's recent engine time as one number that decays with time.
 
 Forward decay (Cormode, Shkapenyuk, Srivastava and Xu, ICDE 2009): every charge is weighted by
 2^(time / HALF_LIFE) once, when it is made, so that yesterday's seconds shrink against today's by themselves.

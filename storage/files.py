@@ -1,4 +1,4 @@
-"""Files by content: each lies in one place under its SHA-256, whole or not at all."""
+"""The file store: each file lies under its SHA-256, in a folder or in an object store."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ class Files:
 
     @property
     def folder(self) -> Path:
-        """Where the files lie, if that is on this machine. Raises ValueError when it is not."""
+        """The folder of the files. Raises ValueError when they are in an object store."""
         folder = _folder(self.place)
         if folder is None:
             raise ValueError(f"{self.place} is not a folder")
@@ -39,11 +39,11 @@ class Files:
 
     @property
     def home(self) -> Path | None:
-        """The folder, if the files lie in one on this machine."""
+        """The folder of the files; None when they are in an object store."""
         return _folder(self.place)
 
     async def put(self, content: bytes | Path) -> Sha256:
-        """Keep these bytes, or a copy of that file, and tell their hash. What is there already is not copied.
+        """Store these bytes, or a copy of that file, and return their hash. What is there is not copied.
 
         Raises OSError when it cannot be read or kept.
         """
@@ -57,7 +57,7 @@ class Files:
         return await asyncio.to_thread(self._store.get, sha256)
 
     async def open(self, sha256: Sha256) -> "Content":
-        """The same, to be read bit by bit; whoever opens it closes it. Raises OSError."""
+        """The file, to be read in pieces; whoever opens it closes it. Raises OSError."""
         return await asyncio.to_thread(self._open, sha256)
 
     def _open(self, sha256: Sha256) -> "Content":
@@ -65,15 +65,15 @@ class Files:
         return Content(file=file, size=file.seek(0, os.SEEK_END))
 
     async def remove(self, sha256: Sha256) -> None:
-        """Keep this file no longer; one that is gone already is no error. Raises OSError."""
+        """Remove this file if it is there. Raises OSError."""
         await asyncio.to_thread(self._store.remove, sha256)
 
     async def old(self, before: float) -> list[Sha256]:
-        """The files that were put before this moment (seconds since 1970) and not since. Raises OSError."""
+        """The files that were last put before this time (seconds since 1970). Raises OSError."""
         return await asyncio.to_thread(_old, self.place, before)
 
     async def total_size(self, hashes: Iterable[Sha256]) -> int:
-        """How many bytes these files have together; one that is not there has none. Raises OSError."""
+        """The bytes of these files together; a missing one counts as none. Raises OSError."""
         return await asyncio.to_thread(_total_size, self.place, list(hashes))
 
     async def tidy(self, started: float | None = None) -> None:
@@ -85,13 +85,13 @@ class Files:
         await asyncio.to_thread(self._store.tidy, time.time() - ABANDONED if started is None else started)
 
     async def close_to_others(self) -> None:
-        """Let the folder be this user's alone, should an earlier version have made it. Raises OSError."""
+        """Make the folder private, since earlier versions did not. Raises OSError."""
         folder = _folder(self.place)
         if folder is not None and await asyncio.to_thread(folder.is_dir):
             await asyncio.to_thread(folder.chmod, PRIVATE)
 
     def path(self, sha256: Sha256) -> Path | None:
-        """Where this file lies on this machine, if it does, whether or not it is there."""
+        """The path of this file, whether or not it is there; None in an object store."""
         folder = _folder(self.place)
         return None if folder is None else stored_path(folder, sha256)
 
@@ -115,7 +115,7 @@ class Content:
         self.file.close()
 
     async def pieces(self) -> AsyncGenerator[bytes]:
-        """All of it from the start, never much of it in memory. Raises OSError."""
+        """The whole content in pieces, from the start. Raises OSError."""
         await asyncio.to_thread(self.file.seek, 0)
         while piece := await asyncio.to_thread(self.file.read, PIECE):
             yield piece
@@ -200,5 +200,5 @@ def _total_size(place: Path | str, hashes: Sequence[Sha256]) -> int:
 
 
 def _filter_hashes(paths: Iterable[P]) -> Iterator[P]:
-    """Those that are called by their hash."""
+    """Those paths that are named by a hash."""
     return (path for path in paths if HASH.fullmatch(path.name))

@@ -1,4 +1,4 @@
-"""What a job is called: short enough to say aloud, impossible to guess from another."""
+"""Random job ids of six letters and digits."""
 
 import secrets
 

@@ -1,4 +1,4 @@
-"""Conditions on jobs, worded so that SQLite finds the few rows that are meant and not all there ever were.
+"""SQL conditions on jobs, written so that SQLite uses the index that finds few rows.
 
 It knows nothing of how many rows there are of a kind, and so takes a whole table in its order for less than a
 few rows that it has to sort. A number or a space with 0 added names no index, and leaves it the right one.

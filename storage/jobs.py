@@ -1,4 +1,4 @@
-"""Jobs on their way from filed to ended.
+"""Rows of jobs: created, started, finished, requeued and deleted, and their order in the queue.
 
 Every change that a card must show makes the revision grow.
 """
@@ -88,7 +88,7 @@ async def create(
     private: bool = False,
     expected: float = 0.0,
 ) -> NewJob:
-    """Write the job down. Its id is another one where an older job has this one already.
+    """Add a job. Its id is another one where an older job has this one.
 
     A draft waits for its person: enqueue() puts it into the line. `adult`: the channel is kept for adults;
     `private`: only its person sees the channel; `expected`: engine seconds that it counts with till it ran.
@@ -119,13 +119,13 @@ async def create(
 
 
 async def was_created_since(session: AsyncSession, id: JobId, person_id: int, since: float) -> bool:
-    """Whether the person filed a job under this id after that moment."""
+    """Whether the person created a job under this id after that time."""
     theirs = Job.id == id, Job.person_id == person_id, Job.created_at >= since
     return bool(await session.scalar(select(exists().where(*theirs))))
 
 
 async def enqueue(session: AsyncSession, number: int, now: float, expected: float = 0.0) -> bool:
-    """Its person starts a draft: it waits for the engine from now on. False: it is no draft."""
+    """Put a draft into the queue. False: it is not a draft."""
     job = await _get_for_update(session, number)
     if job.state != "draft":
         return False
@@ -135,9 +135,9 @@ async def enqueue(session: AsyncSession, number: int, now: float, expected: floa
 
 
 async def next_queued(session: AsyncSession) -> Job | None:
-    """The oldest job that paints of the person who used the engine least of late.
+    """The next painting job: the oldest of the person who used the engine least lately.
 
-    What keepers have put first in a space goes before that, and what they hold does not go.
+    What admins have put first in a space goes before that, and what they hold does not go.
     """
     changes = await queue_overrides.overrides(session)
     if changes.paused:
@@ -158,7 +158,7 @@ async def next_queued(session: AsyncSession) -> Job | None:
 
 
 async def next_training(session: AsyncSession) -> Job | None:
-    """The same among trainings."""
+    """The next training, by the same rule."""
     changes = await queue_overrides.overrides(session)
     moving = _in_fair_order("train", select(Job)).where(Job.space_id.not_in(changes.paused))
     return await queue_overrides.first_of_its_space(
@@ -169,7 +169,7 @@ async def next_training(session: AsyncSession) -> Job | None:
 async def start(
     session: AsyncSession, number: int, *, expected: float, lease_until: float, now: float
 ) -> bool:
-    """The engine takes the job; False: it is not queued.
+    """Start a queued job. False: it is not queued.
 
     Its person is charged the expected seconds at once, so that no burst of theirs runs ahead.
     """
@@ -183,7 +183,7 @@ async def start(
 
 
 async def heartbeat(session: AsyncSession, steps: Mapping[int, tuple[int, int]], lease_until: float) -> None:
-    """How far these running jobs are, by number: steps done and steps in all. Their leases begin anew."""
+    """Renew the leases of running jobs, with the steps done and in all of each, by number."""
     beat = (
         update(Job)
         .where(Job.number == bindparam("job"), Job.state == "running")
@@ -195,7 +195,7 @@ async def heartbeat(session: AsyncSession, steps: Mapping[int, tuple[int, int]],
 
 
 async def requeue(session: AsyncSession, number: int, now: float, *, died: Death = "no") -> bool:
-    """Put a running job back among the queued, its charge taken back. False: it is not running.
+    """Put a running job back into the queue and take its charge back. False: it is not running.
 
     `died`: whether an engine died while the job was in its step. Beside others it may not be its fault: it
     becomes a suspect, once. A job that is a suspect or has deaths should run alone.
@@ -221,7 +221,7 @@ async def finish(
     pictures: Sequence[FinishedPicture] = (),
     now: float,
 ) -> bool:
-    """End a job, charged with the engine seconds that it took. False: it had ended.
+    """End a job, charged with the engine seconds that it took. False: it had already ended.
 
     A training that did not succeed keeps its curve and its samples, and nothing to paint with.
     """
@@ -248,8 +248,7 @@ async def finish(
 
 
 async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]:
-    """Forget the job's pictures and words, and all of a training but its LoRA; one that had not ended is
-    cancelled.
+    """Delete a job's pictures and words, and all of a training but its LoRA; an open job is cancelled.
 
     Returns the hashes of the files that nothing needs any more.
     """
@@ -267,7 +266,7 @@ async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]
 
 
 async def delete_old_drafts(session: AsyncSession, before: float, now: float) -> list[Sha256]:
-    """Forget, as if their people had asked for it, the drafts that were filed before then and never started.
+    """Delete drafts that were created before then and never started.
 
     Returns the hashes of the files that nothing needs any more.
     """
@@ -281,7 +280,7 @@ async def delete_old_drafts(session: AsyncSession, before: float, now: float) ->
 
 
 async def list_running(session: AsyncSession) -> list[Job]:
-    """The jobs that an engine has, oldest first."""
+    """The running jobs, oldest first."""
     return list(await session.scalars(select(Job).where(is_in("running")).order_by(IN_ORDER)))
 
 
@@ -301,7 +300,7 @@ async def list_queued(session: AsyncSession, space_id: int, limit: int) -> list[
 
 
 async def count_queued(session: AsyncSession) -> int:
-    """How many jobs that paint wait."""
+    """How many painting jobs wait."""
     waiting = select(func.count()).select_from(Job).where(is_in("queued"), makes("paint"))
     return await session.scalar(waiting) or 0
 
@@ -339,14 +338,14 @@ MARK_SHOWN = (
 
 
 async def list_unshown(session: AsyncSession, limit: int) -> list[JobId]:
-    """The jobs whose cards do not yet show all that happened, oldest first."""
+    """The jobs whose cards do not show their newest revision, oldest first."""
     return await _ids(
         session, select(Job.id).where(Job.shown < Job.revision).order_by(Job.number).limit(limit)
     )
 
 
 async def mark_shown(session: AsyncSession, number: int, revision: int, message: str | None) -> None:
-    """The chat shows the card as it was at this revision, in this message.
+    """Store that the chat shows the card at this revision, in this message.
 
     Nothing changes when the card has moved since then: it still has to appear where it went.
     """
@@ -354,7 +353,7 @@ async def mark_shown(session: AsyncSession, number: int, revision: int, message:
 
 
 async def mark_all_shown(session: AsyncSession, cards: Mapping[int, tuple[int, str | None]]) -> None:
-    """The same of many cards, by their jobs' numbers."""
+    """The same for many cards, by the jobs' numbers."""
     rows = [{"job": number, "drawn": drawn, "in": message} for number, (drawn, message) in cards.items()]
     if rows:
         await (await session.connection()).execute(MARK_SHOWN, rows)
@@ -369,7 +368,7 @@ async def has_cards(session: AsyncSession, chat: str, channel: str) -> bool:
 
 
 async def move(session: AsyncSession, number: int, channel: str, *, private: bool = False) -> None:
-    """Let the card appear as a new message in this channel; the old message is its card no longer."""
+    """Have the card shown as a new message in this channel; the old message is no longer its card."""
     job = await _get_for_update(session, number)
     job.channel, job.message, job.moved = channel, None, job.revision + 1
     job.private = private
@@ -378,7 +377,7 @@ async def move(session: AsyncSession, number: int, channel: str, *, private: boo
 
 
 async def touch(session: AsyncSession, number: int) -> None:
-    """Something that the card shows has changed beside the row."""
+    """Have the card drawn again, since something beside the row changed."""
     await session.execute(update(Job).where(Job.number == number).values(revision=Job.revision + 1))
 
 
@@ -407,7 +406,7 @@ async def list_of_person(
 
 
 def _in_fair_order(kind: Kind, query: Select[T]) -> Select[T]:
-    """The queued jobs of a kind: first those of the person who used the engine least of late."""
+    """The queued jobs of a kind, those of the person who used the engine least lately first."""
     return (
         query.join(Person, Person.id == Job.person_id)
         .where(is_in("queued"), makes(kind))
@@ -416,7 +415,7 @@ def _in_fair_order(kind: Kind, query: Select[T]) -> Select[T]:
 
 
 def _people_with_queued(paused: Collection[int]) -> Select[int, float, int]:
-    """Who has how many jobs that paint in line: their id, what they used of late, the number."""
+    """Who has how many painting jobs queued: id, recent engine time, number of jobs."""
     if not paused:
         return select(Person.id, Person.used, Person.queued).where(_has_queued())
     moving = is_in("queued"), makes("paint"), Job.space_id.not_in(paused)
@@ -430,7 +429,7 @@ def _people_with_queued(paused: Collection[int]) -> Select[int, float, int]:
 
 
 def _queue_count(kind: Kind) -> int:
-    """How many more wait when a job of this kind does: only pictures are counted."""
+    """How much a job of this kind adds to its person's queued jobs: only painting counts."""
     return 1 if kind == "paint" else 0
 
 
@@ -443,7 +442,7 @@ async def _get_for_update(session: AsyncSession, number: int) -> Job:
 
 
 async def _charge(session: AsyncSession, job: Job, seconds: float, now: float, *, queued: int) -> None:
-    """Let the job stand at so many engine seconds on its person's account; `queued`: how many more wait."""
+    """Set the job's charge to these seconds and update its person's account."""
     person = await session.get_one(Person, job.person_id, with_for_update=True)
     person.used = charge(person.used, seconds - job.charged, now)
     person.queued += queued * _queue_count("train" if job.kind == "train" else "paint")

@@ -1,4 +1,4 @@
-"""How much people may use a space in a day, and how much they have.
+"""Limits of a space, and what each person has used of them.
 
 Nothing is booked twice, for nothing is booked: the use is a sum over the rows of jobs. One that waits counts
 with what it is expected to take, one that runs or succeeded with what it was charged, and one that failed or
@@ -33,12 +33,12 @@ class Limits:
     megabytes: int | None = None  # kept: pictures, LoRAs, what trainings have, and what was sent
 
     def over(self, usual: "Limits") -> "Limits":
-        """These, and the usual ones where these say nothing."""
+        """These limits, with the usual ones where these have none."""
         limited = {name: limit for name, limit in asdict(self).items() if limit is not None}
         return Limits(**{**asdict(usual), **limited})
 
     def best(self, other: "Limits") -> "Limits":
-        """Of each the wider one, where both limit it; what only one limits is limited so."""
+        """The wider limit of each kind where both have one, else the only one."""
         mine, theirs = asdict(self), asdict(other)
         both = {name: [limit for limit in (mine[name], theirs[name]) if limit is not None] for name in mine}
         return Limits(**{name: max(limits, default=None) for name, limits in both.items()})
@@ -65,18 +65,18 @@ class Usage:
 
 
 def limits_from_json(values: Mapping[str, Any]) -> Limits:
-    """The limits as a table has them."""
+    """Limits from the JSON of a row."""
     names = {field.name for field in fields(Limits)}
     return Limits(**{name: limit for name, limit in values.items() if name in names})
 
 
 def limits_to_json(limits: Limits) -> dict[str, Any]:
-    """The same for a table: only what is limited."""
+    """The limits that are set, as JSON for a row."""
     return {name: limit for name, limit in asdict(limits).items() if limit is not None}
 
 
 def day_of(now: float) -> float:
-    """When the day began, in UTC."""
+    """When the day of this time began, in UTC."""
     return now - now % DAY
 
 
@@ -116,13 +116,13 @@ async def files(session: AsyncSession, space_id: int, person_id: int) -> set[Sha
 
 
 async def charge(session: AsyncSession, space_id: int, key: str, seconds: float, now: float) -> None:
-    """Count engine seconds of today that no job stands for."""
+    """Count engine seconds that belong to no job."""
     _add(await get_member(session, space_id, key), seconds, 0, now)
     await session.flush()
 
 
 async def reset(session: AsyncSession, space_id: int, person_id: int | None, now: float) -> None:
-    """Let the day begin anew for this person, or for everybody here."""
+    """Start the day's count again for this person, or for everybody here."""
     whose = [Job.space_id == space_id, Job.counted_at >= day_of(now)]
     members = update(Member).where(Member.space_id == space_id)
     if person_id is not None:
@@ -133,7 +133,7 @@ async def reset(session: AsyncSession, space_id: int, person_id: int | None, now
 
 
 async def keep_usage(session: AsyncSession, person_id: int, now: float) -> None:
-    """Keep what somebody used today after their jobs are forgotten: to be forgotten is no way to more.
+    """Keep what somebody used today beyond the deletion of their jobs, so that deleting gains nothing.
 
     To be called before the person's key goes.
     """
@@ -150,7 +150,7 @@ async def keep_usage(session: AsyncSession, person_id: int, now: float) -> None:
 
 
 async def get_member(session: AsyncSession, space_id: int, key: str) -> Member:
-    """How this person stands in this space; made when it is needed."""
+    """The row of this person in this space, made if needed."""
     row = await session.get(Member, (space_id, key))
     if row is None:
         row = Member(
@@ -169,7 +169,7 @@ def _add(row: Member, seconds: float, trainings: int, now: float) -> None:
 
 
 async def _usage_today(session: AsyncSession, *whose: ColumnElement[bool], now: float) -> tuple[float, int]:
-    """Engine seconds and trainings."""
+    """Engine seconds and trainings of today."""
     seconds = case(
         (Job.state == "queued", Job.expected),
         (Job.state.in_(("running", "succeeded")), Job.charged),
@@ -186,7 +186,7 @@ async def _count(session: AsyncSession, *which: ColumnElement[bool]) -> int:
 
 
 async def _count_pictures(session: AsyncSession, *theirs: ColumnElement[bool]) -> int:
-    """Those that are kept, and those that are on their way."""
+    """Pictures that are stored, and pictures that are being painted or wait."""
     finished = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
     coming = select(func.sum(Job.request["count"].as_integer())).where(*theirs, makes("paint"))
     waiting, running = coming.where(is_in("queued")), coming.where(is_in("running"))

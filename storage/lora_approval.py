@@ -1,4 +1,4 @@
-"""What the keepers of a space say of its LoRAs: whether others may have them, and at which weights."""
+"""What admins decide about LoRAs: approval, weight bounds, owners, and LoRAs in every picture."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from storage.rules import rules_from_json
 from storage.tables import Adapter, SpaceConfig
 
 Approval = Literal["", "waiting", "refused", "retired"]
-"""Of a LoRA: as its owner shares it; its owner's alone until a keeper says yes, or no; nobody's any more."""
+"""Of a LoRA: as its owner shares it; its owner's alone until an admin says yes, or no; nobody's any more."""
 
 # Made once: it is asked with every picture.
 USUAL_LORAS = (
@@ -37,42 +37,42 @@ class WeightBounds:
     least: float | None
     most: float | None
 
-    def hold(self, weight: float) -> bool:
+    def contains(self, weight: float) -> bool:
         """Whether this weight is within them; to leave it out always is."""
         above = self.least is None or weight >= self.least
         return weight == 0 or (above and (self.most is None or weight <= self.most))
 
 
 async def initial_approval(session: AsyncSession, space_id: int | None) -> Approval:
-    """How a new LoRA of the space begins: where keepers ask for it, by waiting for them."""
+    """The approval of a new LoRA: where admins want to see LoRAs first, it waits for them."""
     rules = await session.scalar(select(SpaceConfig.rules).where(SpaceConfig.space_id == space_id))
     return "waiting" if rules_from_json(rules or {}).approve else ""
 
 
 async def set_approval(session: AsyncSession, id: int, approval: Approval, reason: str = "") -> None:
-    """Let it stand so from now on."""
+    """Set the approval of a LoRA."""
     await session.execute(update(Adapter).where(Adapter.id == id).values(standing=approval, reason=reason))
 
 
 async def set_weight_bounds(session: AsyncSession, id: int, least: float | None, most: float | None) -> None:
-    """Let it be used at these weights alone."""
+    """Set the weights at which a LoRA may be used."""
     await session.execute(update(Adapter).where(Adapter.id == id).values(least=least, most=most))
 
 
 async def set_usual_weight(session: AsyncSession, id: int, weight: float | None) -> None:
-    """Let every new picture of its space have it at this weight; with None, none."""
+    """Put a LoRA into every new picture of its space at this weight; None: into none."""
     await session.execute(update(Adapter).where(Adapter.id == id).values(usual=weight))
 
 
 async def set_owner(session: AsyncSession, id: int, person_id: int) -> None:
-    """Let it be this person's."""
+    """Set the owner of a LoRA."""
     await session.execute(update(Adapter).where(Adapter.id == id).values(person_id=person_id))
 
 
 async def weight_bounds(
     session: AsyncSession, space_id: int, hashes: Collection[Sha256]
 ) -> list[WeightBounds]:
-    """The limits of weight of these files: those of this space's LoRAs, else of one shared with all.
+    """The weight bounds of these files: of this space's LoRAs, else of one shared with everybody.
 
     What another space says of the same file is nothing to a space that has it itself.
     """

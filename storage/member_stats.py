@@ -1,4 +1,4 @@
-"""The people of a space, as its keepers see them: found by a name, and what each has done."""
+"""The people of a space as its admins see them: found by name, with what each has done."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class DayStats:
 
 
 async def find_people(session: AsyncSession, space_id: int, chat: str, words: str) -> list[Person]:
-    """The people of this space whom these words mean: by key, or by name whatever its case."""
+    """The people of this space with this key, or with this name in any case."""
     painters = select(Job.person_id).where(Job.space_id == space_id)
     senders = select(Upload.person_id).where(Upload.space_id == space_id, Upload.at > 0)
     has_name = func.lower(Person.name) == words.strip().lower()
@@ -72,7 +72,7 @@ async def conditions_since(
 async def member_stats(
     session: AsyncSession, space_id: int, since: float, person_id: int | None = None, limit: int = 60
 ) -> list[MemberStats]:
-    """What the people of the space did since then; those who used the engine most come first."""
+    """What each person of the space did since then, the largest engine time first."""
     paintings, seconds = _count_where(Job.kind == "paint", _has_succeeded()), func.sum(_engine_seconds())
     query = (
         select(
@@ -112,7 +112,7 @@ async def member_stats(
 
 
 async def _count_uploads(session: AsyncSession, space_id: int, person_id: int | None) -> dict[Person, int]:
-    """Who has files here that they sent, and how many."""
+    """How many files each person has sent here."""
     query = select(Person, func.count()).join(Upload, Upload.person_id == Person.id)
     query = query.where(Upload.space_id == space_id, Upload.at > 0).group_by(Person.id).order_by(Person.id)
     if person_id is not None:
@@ -128,7 +128,7 @@ def _stats_of_uploader(person: Person, files: int) -> MemberStats:
 
 
 async def day_stats(session: AsyncSession, space_id: int, since: float) -> list[DayStats]:
-    """What was done on each day since then, on which anything was."""
+    """What was done on each day since then, without empty days."""
     date = cast(Job.created_at / DAY, Integer)
     query = (
         select(date, func.count(), _count_where(Job.kind == "train"), func.sum(_engine_seconds()))
@@ -143,7 +143,7 @@ async def day_stats(session: AsyncSession, space_id: int, since: float) -> list[
 
 
 async def failures(session: AsyncSession, space_id: int, since: float) -> list[tuple[str, int]]:
-    """Why jobs failed since then, and how many; the most first."""
+    """Why jobs failed since then, and how often, the most frequent first."""
     why, often = func.substr(Job.reason, 1, LONGEST_REASON), func.count()
     query = (
         select(why, often)
@@ -159,13 +159,13 @@ async def failures(session: AsyncSession, space_id: int, since: float) -> list[t
 
 
 async def count_pictures(session: AsyncSession, space_id: int, person_id: int) -> int:
-    """How many pictures this person keeps here."""
+    """How many pictures of this person are stored here."""
     query = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
     return await session.scalar(query.where(of_space(space_id), Job.person_id == person_id)) or 0
 
 
 async def count_loras(session: AsyncSession, space_id: int, person_id: int) -> int:
-    """How many LoRAs are theirs here."""
+    """How many LoRAs this person owns here."""
     theirs = Adapter.space_id == space_id, Adapter.person_id == person_id, Adapter.deleted_at.is_(None)
     return await session.scalar(select(func.count()).select_from(Adapter).where(*theirs)) or 0
 
@@ -186,6 +186,6 @@ def _engine_seconds() -> ColumnElement[float]:
 
 
 def _count_where(*which: ColumnElement[bool]) -> ColumnElement[int]:
-    """How many of the jobs are so."""
+    """A count of the jobs that meet all of these conditions."""
     condition = which[0] if len(which) == 1 else which[0] & which[1]
     return func.sum(case((condition, 1), else_=0))

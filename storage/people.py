@@ -1,4 +1,4 @@
-"""Spaces and people, known from the first time that a chat mentions them."""
+"""Rows of people and spaces, made or renamed when a chat mentions them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ PERSON = select(Person).where(Person.chat == bindparam("chat"), Person.key == bi
 
 
 async def upsert_space(session: AsyncSession, chat: str, key: str, name: str) -> Space:
-    """The space that this chat calls `key`, under its name of today."""
+    """The space with this key, made or renamed if needed."""
     name = _storable(name)
     row = await _find_space(session, chat, key)
     if row is None:
@@ -28,7 +28,7 @@ async def upsert_space(session: AsyncSession, chat: str, key: str, name: str) ->
 
 
 async def upsert_person(session: AsyncSession, chat: str, key: str, name: str) -> Person:
-    """The person whom this chat calls `key`, under their name of today."""
+    """The person with this key, made or renamed if needed."""
     name = _storable(name)
     row = await find_person(session, chat, key)
     if row is None:
@@ -42,25 +42,25 @@ async def upsert_person(session: AsyncSession, chat: str, key: str, name: str) -
 
 
 async def find_space_id(session: AsyncSession, chat: str, key: str) -> int | None:
-    """The number of this space, if anybody was ever in it."""
+    """The id of this space, if it is known."""
     row = await _find_space(session, chat, key)
     return row.id if row else None
 
 
 async def find_person(session: AsyncSession, chat: str, key: str) -> Person | None:
-    """The person whom this chat calls `key`, if they ever were here."""
+    """The person with this key, if they are known."""
     return await session.scalar(PERSON, {"chat": chat, "key": key})
 
 
 async def save_settings(session: AsyncSession, person_id: int, settings: Mapping[str, Any]) -> None:
-    """Put these defaults in the place of the person's."""
+    """Replace the person's defaults with these."""
     row = await session.get_one(Person, person_id)
     row.settings = dict(settings)
     await session.flush()
 
 
 def _storable(name: str) -> str:
-    """The name without halves of characters, which a chat may send and no database takes."""
+    """The name without lone surrogates, which no database takes."""
     return name if name.isascii() else name.encode(errors="replace").decode()
 
 

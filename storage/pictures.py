@@ -1,4 +1,4 @@
-"""Finished pictures: who keeps them, where they are found again, which files are needed."""
+"""Finished pictures: stars, the gallery, and which stored files are still needed."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class GalleryPicture:
 
 
 async def toggle_star(session: AsyncSession, picture_id: int, person_id: int, now: float) -> bool:
-    """Keep the picture, or no longer when the person did already; whether it is kept now."""
+    """Star the picture, or take the star back. Returns whether it is starred now."""
     vote = await session.get(Vote, (picture_id, person_id, STAR))
     if vote is None:
         session.add(Vote(picture_id=picture_id, person_id=person_id, emoji=STAR, created_at=now))
@@ -72,7 +72,7 @@ async def toggle_star(session: AsyncSession, picture_id: int, person_id: int, no
 async def set_starred(
     session: AsyncSession, picture_ids: Collection[int], person_id: int, starred: bool, now: float
 ) -> bool:
-    """Let the person keep these pictures, or none of them; whether that is anything new."""
+    """Star these pictures for the person, or take the stars back. Returns whether anything changed."""
     votes = {id: await session.get(Vote, (id, person_id, STAR)) for id in picture_ids}
     changing = [id for id, vote in votes.items() if (vote is None) == starred]
     for id in changing:
@@ -93,7 +93,7 @@ async def gallery(
     limit: int,
     skip: int = 0,
 ) -> list[GalleryPicture]:
-    """The pictures that the person made, or keeps, the newest job's first, but for the first `skip`.
+    """The pictures that the person made or starred, the newest job first, without the first `skip`.
 
     `before`: the id of a picture; only those that come after it.
     """
@@ -142,7 +142,7 @@ async def of_job(session: AsyncSession, space_id: int, job: JobId, place: int) -
 
 
 async def find_unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> list[Sha256]:
-    """Those of the hashes that no row knows: their files can go."""
+    """Those of the hashes that no row needs, so that their files can go."""
     distinct = list(dict.fromkeys(hashes))
     in_rows: set[str] = set()
     for first in range(0, len(distinct), HASHES_PER_QUERY):
@@ -155,13 +155,13 @@ async def find_unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> li
 
 
 async def find_unneeded_adapters(session: AsyncSession, request: JobRequest | None) -> list[Sha256]:
-    """The files of a request's LoRAs that nothing needs any more: deleted while it painted with them."""
+    """The files of a request's LoRAs that were deleted while it painted and that nothing needs now."""
     adapters = request.adapters if isinstance(request, Paint) else ()
     return await find_unneeded(session, [use.sha256 for use in adapters])
 
 
 async def find_in_use(session: AsyncSession, hashes: Collection[Sha256]) -> set[Sha256]:
-    """Those that are the files of LoRAs, maybe deleted ones, with which jobs that have not ended paint."""
+    """Those of the hashes that are LoRAs, maybe deleted ones, of jobs that wait or run."""
     hashes_list = list(hashes)
     adapters: list[str] = []
     for first in range(0, len(hashes_list), HASHES_PER_QUERY):

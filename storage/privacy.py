@@ -1,4 +1,4 @@
-"""What is stored about a person, and how a person or a space is forgotten.
+"""Counts of what is stored about a person, and the deletion of a person or a space.
 
 Forgetting has two parts. In one transaction every word, picture and name goes, what runs is cancelled, and
 what cannot go yet has nobody's name: jobs whose cards are still in the chat or that the engine has. Then
@@ -87,7 +87,7 @@ class Deletion:
 
 
 async def count_stored(session: AsyncSession, person_id: int) -> StoredCounts:
-    """What is stored about the person, in all spaces of their chat."""
+    """What is stored about the person in all spaces of their chat."""
     person = await session.get_one(Person, person_id)
     counts = await _count_all(session, _jobs_of(Job.person_id == person_id), Adapter.person_id == person_id)
     return StoredCounts(
@@ -99,7 +99,7 @@ async def count_stored(session: AsyncSession, person_id: int) -> StoredCounts:
 
 
 async def forget_person(session: AsyncSession, person_id: int, now: float) -> Deletion:
-    """Forget all that the person did, made and said in this chat, and who they are."""
+    """Delete everything that the person did, made and said in this chat, and who they are."""
     person = await session.get_one(Person, person_id, with_for_update=True)
     counts = await count_stored(session, person_id)
     starred = select(Picture.job_number).join(Vote, Vote.picture_id == Picture.id)
@@ -132,7 +132,7 @@ async def forget_person(session: AsyncSession, person_id: int, now: float) -> De
 
 
 async def forget_space(session: AsyncSession, chat: str, key: str, now: float) -> Deletion:
-    """Forget all that was done in the space, whoever did it, and the people who did nothing elsewhere.
+    """Delete everything of the space, and the people who did nothing elsewhere.
 
     The bot is there no more: cards in its channels stay, and those in people's own channels go.
     """
@@ -155,10 +155,10 @@ async def forget_space(session: AsyncSession, chat: str, key: str, now: float) -
     await session.execute(delete(Audit).where(Audit.space_id == space.id))
     await _blank_space(session, Space, Space.id == space.id)
     deletions = [await forget_person(session, person_id, now) for person_id in people]
-    keeper = Person(chat=chat, key=_new_forgotten_key(), name="", settings={}, used=0.0, queued=0)
-    session.add(keeper)
+    nobody = Person(chat=chat, key=_new_forgotten_key(), name="", settings={}, used=0.0, queued=0)
+    session.add(nobody)
     await session.flush()
-    unneeded = await _schedule_removal(session, keeper.id, files)
+    unneeded = await _schedule_removal(session, nobody.id, files)
     return Deletion(
         counts=StoredCounts(**counts, votes=sum(deletion.counts.votes for deletion in deletions)),
         touched=tuple({*touched, *(job for deletion in deletions for job in deletion.touched)}),
@@ -178,7 +178,7 @@ def _jobs_of(which: ColumnElement[bool]) -> Select[int]:
 async def _count_all(
     session: AsyncSession, numbers: Select[int], adapters: ColumnElement[bool]
 ) -> dict[str, int]:
-    """How much there is of what hangs from these jobs, and how many of these LoRAs."""
+    """Counts of what belongs to these jobs, and of these LoRAs."""
     there = Job.number.in_(numbers), Job.deleted_at.is_(None)
     return {
         "prompts": await _count(session, Job, *there, Job.kind == "paint"),
@@ -197,13 +197,13 @@ async def _count(session: AsyncSession, table: type[Table], *which: ColumnElemen
 
 
 async def _touch_cards(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[JobId]:
-    """These cards must show what changed."""
+    """Have these cards drawn again."""
     changed = update(Job).where(which).values(revision=Job.revision + 1).returning(Job.id)
     return [JobId(id) for id in (await session.scalars(changed)).all()[:AT_ONCE]]
 
 
 async def _jobs_in_engine(session: AsyncSession, which: ColumnElement[bool]) -> tuple[JobId, ...]:
-    """Those that the engine may be at."""
+    """The jobs among these that the engine may have."""
     ids = await session.scalars(select(Job.id).where(which, Job.state.in_(("draft", "running"))))
     return tuple(JobId(id) for id in ids)
 
@@ -216,7 +216,7 @@ async def _newest_cards(session: AsyncSession, person_id: int) -> tuple[JobId, .
 
 
 async def _blank_jobs(session: AsyncSession, which: ColumnElement[bool], now: float) -> set[str]:
-    """Nothing stays of these jobs but what their cards need to leave the chat; the files that they had."""
+    """Blank these jobs but for what their cards need to leave the chat. Returns the files they had."""
     numbers = _jobs_of(which)
     files: tuple[tuple[Any, ...], ...] = (
         (Picture.sha256, Picture),
@@ -248,7 +248,7 @@ async def _blank_jobs(session: AsyncSession, which: ColumnElement[bool], now: fl
 
 
 async def _blank_adapters(session: AsyncSession, which: ColumnElement[bool], now: float) -> set[str]:
-    """Nobody can use these LoRAs any more, and nothing tells what they were; the files that they had."""
+    """Delete and blank these LoRAs. Returns the files they had."""
     living = which, Adapter.deleted_at.is_(None)
     trainings = select(Adapter.job_number).where(*living)
     await _touch_cards(session, Job.number.in_(trainings))
@@ -266,7 +266,7 @@ async def _blank_adapters(session: AsyncSession, which: ColumnElement[bool], now
 
 
 async def _blank_space(session: AsyncSession, table: type[Space], *which: ColumnElement[bool]) -> None:
-    """The chat's key leads to these spaces no more; there is at most one."""
+    """Blank the key and name of the space, at most one."""
     await session.execute(update(table).where(*which).values(key=_new_forgotten_key(), name="", joined=False))
 
 
@@ -287,7 +287,7 @@ async def _remove_traces(session: AsyncSession, person: Person, now: float) -> N
 
 
 async def _schedule_removal(session: AsyncSession, person_id: int, files: set[str]) -> tuple[Sha256, ...]:
-    """Write down that these files are to go, which is known after a restart, too."""
+    """Store that these files are to be removed, so that a restart does not forget it."""
     rows = [{"person_id": person_id, "sha256": sha256, "at": TO_REMOVE} for sha256 in sorted(files)]
     if rows:
         await session.execute(insert(Upload), rows)
@@ -295,7 +295,7 @@ async def _schedule_removal(session: AsyncSession, person_id: int, files: set[st
 
 
 async def _subtract_queued(session: AsyncSession, space_id: int) -> None:
-    """What waits in the space counts no more for its people."""
+    """Take the space's queued jobs off the counts of its people."""
     waiting = (
         select(func.count())
         .select_from(Job)
@@ -311,7 +311,7 @@ async def _subtract_queued(session: AsyncSession, space_id: int) -> None:
 
 
 async def _people_only_in(session: AsyncSession, space_id: int) -> list[int]:
-    """The people who painted, trained, voted or sent anything in this space and in no other."""
+    """The people who did anything in this space and nothing in another."""
     picture_of = (Vote.picture_id == Picture.id, Picture.job_number == Job.number)
 
     def has_traces(

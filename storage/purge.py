@@ -1,4 +1,4 @@
-"""What is left of the forgotten, taken away as soon as the chats and the engine have let go of it."""
+"""Rows and files that deleted people and spaces leave, removed when chats and engine are done with them."""
 
 from collections.abc import Collection
 
@@ -17,19 +17,19 @@ NOWHERE = select(Space.id).where(Space.key.startswith(FORGOTTEN))
 
 
 async def files_to_go(session: AsyncSession) -> list[Sha256]:
-    """Some files that are to be removed, unless something else needs them."""
+    """Some of the files that are to be removed unless something needs them."""
     hashes = select(Upload.sha256).where(Upload.at == TO_REMOVE).distinct().limit(AT_ONCE)
     return [Sha256(sha256) for sha256 in await session.scalars(hashes)]
 
 
 async def mark_removed(session: AsyncSession, hashes: Collection[Sha256]) -> None:
-    """These were seen to; those that a job paints with are seen to once more when it has ended."""
+    """Forget that these files are to be removed, but for those that a job still paints with."""
     removed = set(hashes) - await find_in_use(session, hashes)
     await session.execute(delete(Upload).where(Upload.at == TO_REMOVE, Upload.sha256.in_(removed)))
 
 
 async def delete_unheld_rows(session: AsyncSession, busy: Collection[JobId]) -> bool:
-    """Delete the rows that nothing holds any more; whether none is left.
+    """Delete the rows that nothing refers to any more. Returns whether none is left.
 
     `busy` are jobs that the engine has, or has not given back: a number that is free is given to the next
     job, which must not end with them.
@@ -51,6 +51,6 @@ async def delete_unheld_rows(session: AsyncSession, busy: Collection[JobId]) -> 
 
 
 async def delete_old_usage(session: AsyncSession, now: float) -> None:
-    """What somebody who is forgotten used on another day is known no more."""
+    """Delete what forgotten people used on another day."""
     nothing = Member.blocked_at.is_(None), cast(Member.limits, Text) == "{}"
     await session.execute(delete(Member).where(*nothing, Member.day > 0, Member.day < day_of(now)))

@@ -1,4 +1,4 @@
-"""What the keepers of spaces change about the line: spaces that stand still, and jobs that go first."""
+"""What admins change about the queue: paused spaces, and jobs that go first."""
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
@@ -26,7 +26,7 @@ class Overrides:
 
 
 async def overrides(session: AsyncSession) -> Overrides:
-    """What is changed about the line now."""
+    """The present changes to the queue."""
     rows = (await (await session.connection()).execute(OVERRIDES)).all()
     return Overrides(
         paused=tuple(space for what, space in rows if what == "paused"),
@@ -35,7 +35,7 @@ async def overrides(session: AsyncSession) -> Overrides:
 
 
 async def list_held(session: AsyncSession, limit: int) -> list[JobId]:
-    """The queued jobs of those spaces, oldest first."""
+    """The queued jobs of paused spaces, oldest first."""
     spaces = (await overrides(session)).paused
     if not spaces:
         return []
@@ -44,12 +44,12 @@ async def list_held(session: AsyncSession, limit: int) -> list[JobId]:
 
 
 async def move_up(session: AsyncSession, number: int, now: float) -> None:
-    """Let the job be the next one of its space, after those that went up before it."""
+    """Put the job before the others of its space, after those that were put there before."""
     await session.execute(update(Job).where(Job.number == number).values(up=now, revision=Job.revision + 1))
 
 
 async def first_of_its_space(session: AsyncSession, job: Job | None, up: Collection[int]) -> Job | None:
-    """Whose turn it is when it is this job's: one of its space and kind may have been put before it.
+    """The job that runs when it is this one's turn: one of its space and kind may go before it.
 
     So nobody of another space waits any longer for it. `up`: the spaces in which jobs did.
     """
@@ -62,7 +62,7 @@ async def first_of_its_space(session: AsyncSession, job: Job | None, up: Collect
 
 
 async def rearrange(session: AsyncSession, order: Sequence[JobId]) -> list[JobId]:
-    """A line of one kind of jobs with those that went up in the first places of their spaces."""
+    """The order of jobs of one kind, with those that went up first among the jobs of their spaces."""
     query = select(Job.id, Job.space_id, Job.up).where(Job.up.is_not(None), Job.state == "queued")
     ups = (await session.execute(query.order_by(Job.up, Job.number))).all()
     queued = set(order)

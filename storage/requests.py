@@ -1,4 +1,4 @@
-"""A request as the database keeps it: JSON, every value written out, so that no later default changes it."""
+"""Requests as JSON for the database, with every value written out."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -35,17 +35,17 @@ CHOICES = {
 
 
 def kind(request: JobRequest) -> Kind:
-    """What its row is called."""
+    """The kind of a request's row."""
     return "train" if isinstance(request, Train) else "paint"
 
 
 def to_json(request: JobRequest) -> dict[str, Any]:
-    """The request without its job's id, which the row has already."""
+    """The request as JSON, without its job's id, which the row has."""
     return {name: _to_plain(value) for name, value in vars(request).items() if name != "job"}
 
 
 def from_json(job: JobId, values: Mapping[str, Any]) -> JobRequest:
-    """The request again; keys that this version does not know are left out.
+    """The request from its JSON; keys that this version does not know are ignored.
 
     Raises InvalidRequest when the engine of today refuses what was allowed once.
     """
@@ -53,7 +53,7 @@ def from_json(job: JobId, values: Mapping[str, Any]) -> JobRequest:
 
 
 def settings_from_json(values: Mapping[str, Any]) -> TrainingSettings:
-    """How to train, as a request's JSON has it. Raises InvalidRequest."""
+    """Training settings from a request's JSON. Raises InvalidRequest."""
     settings = _pick_fields(TrainingSettings, values)
     settings |= {name: choice(settings[name]) for name, choice in CHOICES.items() if name in settings}
     if "blocks" in settings:
@@ -100,7 +100,7 @@ def _train(job: JobId, values: Mapping[str, Any]) -> Train:
 
 
 def _to_plain(value: Any) -> Any:
-    """As JSON has it; `dataclasses.asdict` would copy all of it first."""
+    """A value as JSON; `dataclasses.asdict` would copy all of it first."""
     if isinstance(value, tuple):
         return [_to_plain(item) for item in value]
     if isinstance(value, StrEnum):
@@ -111,6 +111,6 @@ def _to_plain(value: Any) -> Any:
 
 
 def _pick_fields(kind: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the values that this version has a field for."""
+    """Those of the values that are fields of this class."""
     names = {field.name for field in fields(kind)}
     return {name: value for name, value in values.items() if name in names}

@@ -1,4 +1,4 @@
-"""What the keepers of a space let nobody paint there, and what is avoided in every picture."""
+"""Rules of a space: words that no prompt may have, and what every picture avoids."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ class Rules:
     """Words, or patterns between slashes, in small letters.
 
     `refuse`: not anywhere; `adult`: only where the chat keeps a channel for adults; `negative`: what every
-    picture avoids; `approve`: new LoRAs are their owners' alone until a keeper has said yes; `filtered`: what
+    picture avoids; `approve`: new LoRAs are their owners' alone until an admin has said yes; `filtered`: what
     becomes elsewhere of pictures that the safety check flags.
     """
 
@@ -27,7 +27,7 @@ NO_RULES = Rules()
 
 
 def rules_from_json(values: Mapping[str, Any]) -> Rules:
-    """The rules as the table has them."""
+    """Rules from the JSON of a row."""
     return Rules(
         refuse=tuple(values.get("refuse", ())),
         adult=tuple(values.get("adult", ())),
@@ -38,7 +38,7 @@ def rules_from_json(values: Mapping[str, Any]) -> Rules:
 
 
 def rules_to_json(rules: Rules) -> dict[str, Any]:
-    """The same for the table."""
+    """Rules as JSON for a row."""
     values = {
         name: list(value) if isinstance(value, tuple) else value for name, value in asdict(rules).items()
     }

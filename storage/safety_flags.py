@@ -1,4 +1,4 @@
-"""Pictures that the safety check flags: held back for good, or hidden until somebody opens them."""
+"""Pictures that the safety check flagged: withheld, or hidden until somebody opens them."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ REASON = "safety check"
 
 
 def sentence(pictures: Sequence[Picture]) -> str | None:
-    """What its card says of it; None when nothing is flagged."""
+    """What the card says about flagged pictures; None when there are none."""
     hidden, withheld = _places(pictures, seen=True), _places(pictures, seen=False)
     many = len(pictures)
     parts = []
@@ -25,7 +25,7 @@ def sentence(pictures: Sequence[Picture]) -> str | None:
 
 
 async def record(session: AsyncSession, number: int, pictures: Sequence[Picture], now: float) -> None:
-    """The job, which has ended, had these; its space's admins see how often that is."""
+    """Store which pictures of an ended job are hidden, and count the refusal for its space's admins."""
     hidden, withheld = _places(pictures, seen=True), _places(pictures, seen=False)
     if not hidden and not withheld:
         return
@@ -37,7 +37,7 @@ async def record(session: AsyncSession, number: int, pictures: Sequence[Picture]
 
 
 def _places(pictures: Sequence[Picture], *, seen: bool) -> list[int]:
-    """The places of those that are flagged, and may be seen, or not."""
+    """The places of flagged pictures that may be seen (`seen`), or that may not."""
     return [
         place
         for place, picture in enumerate(pictures, start=1)

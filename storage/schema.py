@@ -1,4 +1,4 @@
-"""The tables of a database are made, or brought up to date, in one transaction."""
+"""Migration of the database to today's tables, in one transaction."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the keepers of a space have set there: rules, limits, whether its queue moves, who is blocked."""
+"""Settings of a space: rules, limits, the queue's state, blocked people, and refusals."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ DEFAULTS = SpaceSettings()
 async def effective_settings(
     session: AsyncSession, space_id: int, key: str, roles: Collection[str] = ()
 ) -> SpaceSettings:
-    """What holds here for the person whom the chat calls so, who has these roles.
+    """The settings that hold here for the person with this key and these roles.
 
     Their own limits go before those of their roles, of which the widest hold, and those before the usual.
     """
@@ -75,13 +75,13 @@ async def effective_settings(
 
 
 async def set_rules(session: AsyncSession, space_id: int, rules: Rules) -> None:
-    """Let these be the rules of the space."""
+    """Set the rules of the space."""
     (await _get_config(session, space_id)).rules = rules_to_json(rules)
     await session.flush()
 
 
 async def set_limits(session: AsyncSession, space_id: int, key: str | None, limits: Limits) -> None:
-    """Let these be the limits of this person, or of everybody who has none of their own."""
+    """Set the limits of this person, or of everybody without limits of their own."""
     row = await _get_config(session, space_id) if key is None else await get_member(session, space_id, key)
     of_roles = row.limits.get(ROLES)
     row.limits = limits_to_json(limits) | ({ROLES: of_roles} if of_roles else {})
@@ -89,21 +89,21 @@ async def set_limits(session: AsyncSession, space_id: int, key: str | None, limi
 
 
 async def set_role_limits(session: AsyncSession, space_id: int, role: str, limits: Limits) -> None:
-    """Let these be the limits of everybody who has this role."""
+    """Set the limits of everybody with this role."""
     row = await _get_config(session, space_id)
     row.limits = row.limits | {ROLES: row.limits.get(ROLES, {}) | {role: limits_to_json(limits)}}
     await session.flush()
 
 
 async def role_limits(session: AsyncSession, space_id: int) -> dict[str, Limits]:
-    """What is limited for those who have a role, by role."""
+    """The limits of roles that have any, by role."""
     row = await session.get(SpaceConfig, space_id)
     by_role = row.limits.get(ROLES, {}) if row else {}
     return {role: limits_from_json(values) for role, values in by_role.items() if values}
 
 
 def _widest_of_roles(limits: Mapping[str, Any], roles: Collection[str]) -> Limits:
-    """The widest that one of these roles has."""
+    """The widest limits that one of these roles has."""
     theirs = [
         limits_from_json(values) for role, values in limits.get(ROLES, {}).items() if role in roles and values
     ]
@@ -111,19 +111,19 @@ def _widest_of_roles(limits: Mapping[str, Any], roles: Collection[str]) -> Limit
 
 
 async def own_limits(session: AsyncSession, space_id: int, key: str) -> Limits:
-    """What is limited for this person alone."""
+    """The limits of this person alone."""
     row = await session.get(Member, (space_id, key))
     return limits_from_json(row.limits) if row else Limits()
 
 
 async def set_queue_state(session: AsyncSession, space_id: int, queue: QueueState) -> None:
-    """Let the queue of the space stand still, take nothing new, or move again."""
+    """Pause the queue of the space, close it, or let it run."""
     (await _get_config(session, space_id)).queue = queue
     await session.flush()
 
 
 async def set_blocked(session: AsyncSession, space_id: int, key: str, at: float | None) -> None:
-    """Let this person do nothing here from now on; with None, let them again."""
+    """Block this person here from this time on; None unblocks them."""
     (await get_member(session, space_id, key)).blocked_at = at
     await session.flush()
 
@@ -135,21 +135,21 @@ async def list_blocked(session: AsyncSession, space_id: int) -> set[str]:
 
 
 async def is_blocked_anywhere(session: AsyncSession, chat: str, key: str) -> bool:
-    """Whether any space of this chat has blocked this person."""
+    """Whether any space of this chat blocks this person."""
     query = select(Member.key).join(Space, Space.id == Member.space_id)
     query = query.where(Space.chat == chat, Member.key == key, Member.blocked_at.is_not(None))
     return await session.scalar(query.limit(1)) is not None
 
 
 async def record_refusal(session: AsyncSession, space_id: int, person_id: int, why: str, now: float) -> None:
-    """Somebody asked for what is not allowed here; why, without their words."""
+    """Count that somebody was refused and why, without their words."""
     await session.execute(delete(Refusal).where(Refusal.space_id == space_id, Refusal.at < now - REFUSAL_AGE))
     row = {"at": now, "space_id": space_id, "person_id": person_id, "why": why}
     await session.execute(insert(Refusal).values(row))
 
 
 async def refusals(session: AsyncSession, space_id: int, since: float) -> list[tuple[str, str, int]]:
-    """Who was refused since then, why and how often; the most first."""
+    """Who was refused since then, why and how often, the most frequent first."""
     often = func.count()
     query = (
         select(func.coalesce(Person.name, "somebody"), Refusal.why, often)

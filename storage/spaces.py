@@ -1,4 +1,4 @@
-"""In which spaces the bot is a member, and which it has left without hearing of it."""
+"""Spaces that the bot has left without being told."""
 
 from collections.abc import Collection
 
@@ -12,7 +12,7 @@ GRACE = 7 * 86_400.0  # seconds: a chat that forgets to name a space for a while
 
 
 async def find_left(session: AsyncSession, chat: str, named: Collection[str], now: float) -> list[str]:
-    """The keys of the spaces in which the bot was and which the chat has not named for the time of grace.
+    """The keys of joined spaces that the chat has not named for the time of grace.
 
     named: the keys of all spaces in which the bot is now. Spaces that it never was a member of, such as
     people's own channels and those where they brought it along as their own app, are never left.

@@ -1,4 +1,4 @@
-"""How SQLite is opened so that what was committed is on disk, and what its refusals mean."""
+"""How SQLite is opened and locked, and what its error codes mean."""
 
 import fcntl
 import os
@@ -33,7 +33,7 @@ REASONS = {
 
 
 def reason(error: BaseException | None) -> str | None:
-    """Why the database could not be used, or None when the error and those behind it are of another kind."""
+    """Why the database could not be used; None when the error and its causes are of another kind."""
     if error is None:
         return None
     sentence = REASONS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
@@ -50,7 +50,7 @@ async def driver(connection: AsyncConnection) -> Connection:
 
 
 def writer_engine(url: str, patience: float) -> AsyncEngine:
-    """One connection whose transactions hold the write lock from their first statement.
+    """An engine of one connection whose transactions take the write lock at once.
 
     What is deleted is overwritten in the file, too: people were told that it is gone.
     """
@@ -60,14 +60,14 @@ def writer_engine(url: str, patience: float) -> AsyncEngine:
 
 
 def migration_engine(url: str, patience: float) -> AsyncEngine:
-    """The same without foreign keys, which a migration must be able to take apart."""
+    """The same without foreign keys, so that a migration can rebuild tables."""
     engine = _engine(url, patience, "PRAGMA foreign_keys = OFF", pool_size=1, max_overflow=0)
     _begin_with(engine, "BEGIN IMMEDIATE")
     return engine
 
 
 def reader_engine(url: str, patience: float) -> AsyncEngine:
-    """Connections that cannot write; each transaction sees one moment of the database, whoever writes."""
+    """An engine of read-only connections, each transaction of which sees one moment."""
     engine = _engine(url, patience, "PRAGMA query_only = ON", pool_size=READERS, max_overflow=0)
     _begin_with(engine, "BEGIN")
     return engine
@@ -104,14 +104,14 @@ def _begin_with(engine: AsyncEngine, statement: str) -> None:
 
 
 def truncate_log(path: str) -> bool:
-    """Bring the write-ahead log into the database and empty it; False: others were at it."""
+    """Move the write-ahead log into the database and empty it. False: others were reading."""
     with closing(sqlite3.connect(path, timeout=1.0)) as connection:
         busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return not busy
 
 
 def make_private(database: Path) -> None:
-    """Make the file where there is none, for this user alone: SQLite gives its log the same mode.
+    """Make the file, if it is missing, readable by this user alone; SQLite's log gets the same mode.
 
     Raises OSError when it cannot be made.
     """
@@ -120,7 +120,7 @@ def make_private(database: Path) -> None:
 
 
 def keep_private(database: Path) -> None:
-    """Let the files be this user's alone that an earlier version made; somebody else's stay as they are."""
+    """Take others' access from files that an earlier version made; files of other users stay."""
     for ending in ("", "-wal", "-shm", ".lock"):
         file = database.with_name(f"{database.name}{ending}")
         with suppress(FileNotFoundError, PermissionError):
@@ -136,7 +136,7 @@ class FileIdentity:
         self._first = _identity(database)
 
     def has_changed(self) -> bool:
-        """Whether it is another one now, or none; or its log, in which the newest lies, is gone."""
+        """Whether the file is another one now or gone, or its log, with the newest rows, is gone."""
         return _identity(self._database) != self._first or _identity(self._log) is None
 
 

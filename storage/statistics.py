@@ -1,4 +1,4 @@
-"""What a space did with the bot, by day and person, and what went wrong: what its keepers look at."""
+"""Statistics of a space: work by day and person, failures and refusals."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Statistics:
 
 
 async def statistics(session: AsyncSession, space_id: int, last: int, days: int, limit: int) -> Statistics:
-    """Those of the days up to this one; at most so many people, reasons and refusals."""
+    """Statistics of these days up to `last`, with at most `limit` people, reasons and refusals."""
     since = (last - days + 1) * DAY
     return Statistics(
         last=last,
@@ -47,7 +47,7 @@ async def statistics(session: AsyncSession, space_id: int, last: int, days: int,
 
 
 async def _shares(session: AsyncSession, space_id: int, since: float) -> list[DayShare]:
-    """Day by day, on each the busiest first."""
+    """Each person's share of each day, the busiest first."""
     day, seconds = cast(Job.created_at / DAY, Integer), func.sum(Job.charged)
     many = select(func.count()).select_from(Picture).where(Picture.job_number == Job.number).scalar_subquery()
     query = (

@@ -1,4 +1,4 @@
-"""The tables of the database, as SQLAlchemy maps them.
+"""The tables, as SQLAlchemy maps them. Times are seconds since 1970 (UTC) as floats.
 
 Times are seconds since 1970 (UTC) as floats.
 """
@@ -111,7 +111,7 @@ class Adapter(Table):
     uses: Mapped[int] = mapped_column(default=0, server_default="0")  # jobs that were filed with it
     info: Mapped[dict[str, Any] | None]  # how it was made: storage/trainings.py
     standing: Mapped[str] = mapped_column(default="", server_default=text("''"))  # storage/lora_approval.py
-    reason: Mapped[str] = mapped_column(default="", server_default=text("''"))  # why a keeper refused it
+    reason: Mapped[str] = mapped_column(default="", server_default=text("''"))  # why an admin refused it
     least: Mapped[float | None]  # weights at which it may be used
     most: Mapped[float | None]
     usual: Mapped[float | None]  # the weight that every new picture of its space has it at
@@ -323,7 +323,7 @@ class Audit(Table):
 
 
 class SpaceConfig(Table):
-    """What the keepers of a space have set for all who are there: storage/space_settings.py."""
+    """What the admins of a space have set for all who are there: storage/space_settings.py."""
 
     __tablename__ = "keeping"
 
@@ -334,7 +334,7 @@ class SpaceConfig(Table):
 
 
 class Member(Table):
-    """What the keepers of a space have set for one person, by the key that the chat has for them.
+    """What the admins of a space have set for one person, by the key that the chat has for them.
 
     It outlives the person's row: who has all about them deleted stays blocked, and has used what they used.
     """

@@ -57,17 +57,17 @@ class TrainingView:
 
     @property
     def reported(self) -> bool:
-        """Whether the pictures have been looked at."""
+        """Whether the pictures have been checked."""
         return self.sheet is not None
 
     @property
     def usable(self) -> bool:
-        """Whether at least one picture can be learned from, as far as is known."""
+        """Whether at least one picture can be used, as far as is known."""
         return any(note.used for note in self.notes)
 
 
 async def training_views(session: AsyncSession, jobs: Collection[Job]) -> dict[int, TrainingView]:
-    """What there is of these trainings, by their jobs' numbers; none of those that were deleted."""
+    """Views of these trainings by their jobs' numbers, without deleted ones."""
     numbers = [job.number for job in jobs]
     rows = await session.execute(
         select(Training, Adapter.name)

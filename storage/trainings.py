@@ -1,4 +1,4 @@
-"""Trainings beside their jobs' rows: the report on the pictures, the curve, the checkpoints, the LoRA."""
+"""Rows of trainings: the report on the pictures, the loss curve, checkpoints, and the finished LoRA."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
@@ -21,7 +21,7 @@ TRAINS = makes("train")
 
 
 async def create(session: AsyncSession, number: int, request: Train, consent_at: float) -> None:
-    """Write down what a training that was just filed has beside its job."""
+    """Add the rows that a new training has beside its job."""
     session.add(
         Training(job_number=number, name=request.name, trigger=request.trigger, consent_at=consent_at)
     )
@@ -33,7 +33,7 @@ async def create(session: AsyncSession, number: int, request: Train, consent_at:
 
 
 async def drafts_without_report(session: AsyncSession) -> list[Job]:
-    """The drafts whose pictures have not been looked at, oldest first."""
+    """The drafts whose pictures have not been checked, oldest first."""
     waiting = (
         select(Job)
         .join(Training, Training.job_number == Job.number)
@@ -59,7 +59,7 @@ async def list_of_person(session: AsyncSession, space_id: int, person_id: int, l
 
 
 async def count_open(session: AsyncSession, person_id: int) -> int:
-    """How many trainings of this person have not ended, wherever they are."""
+    """How many open trainings this person has, in all spaces."""
     theirs = select(Job.id).where(TRAINS, Job.person_id == person_id, Job.state.in_(OPEN))
     return len((await session.scalars(theirs)).all())
 
@@ -74,7 +74,7 @@ async def save_report(
     seconds: float,
     sheet: Sha256,
 ) -> list[Sha256]:
-    """What the engine says of a draft's pictures; the files that nothing needs any more.
+    """Store the engine's report on a draft's pictures. Returns the files that nothing needs any more.
 
     That is the sheet, when the draft was deleted meanwhile.
     """
@@ -96,7 +96,7 @@ async def save_report(
 async def save_checkpoint(
     session: AsyncSession, number: int, saved: CheckpointSaved, samples: Sequence[Sha256]
 ) -> list[Sha256]:
-    """What a checkpoint put into the store; the files that nothing needs any more, such as the state before.
+    """Store a checkpoint's files. Returns the files that nothing needs any more, such as the last state.
 
     `samples` are the stored files of its pictures. When the training runs no longer nothing is written down,
     and all that the checkpoint made is unneeded. One that is told again takes the place of the first.
@@ -123,23 +123,23 @@ async def save_checkpoint(
 
 
 async def newest_state(session: AsyncSession, number: int) -> Sha256 | None:
-    """Where a training goes on from; None: from the beginning."""
+    """The state from which a training resumes; None: it starts from the beginning."""
     state = await session.scalar(select(Training.state_sha256).where(Training.job_number == number))
     return None if state is None else Sha256(state)
 
 
 async def finish_early(session: AsyncSession, number: int) -> None:
-    """Let the training end as soon as an engine has it, and keep what it has learned."""
+    """Have the training end as soon as the engine has it, with what it has learned."""
     await session.execute(update(Training).where(Training.job_number == number).values(finishing=True))
 
 
 async def is_finishing(session: AsyncSession, number: int) -> bool:
-    """Whether it is to end so."""
+    """Whether the training is to end early."""
     return bool(await session.scalar(select(Training.finishing).where(Training.job_number == number)))
 
 
 async def complete(session: AsyncSession, number: int, trained: Trained, now: float) -> list[Sha256]:
-    """The training ended well: its best checkpoint becomes a LoRA; the files that nothing needs any more.
+    """Make the best checkpoint a LoRA. Returns the files that nothing needs any more.
 
     The job's row does not end by this. Of a training that runs no longer no LoRA is made.
     """
@@ -178,7 +178,7 @@ async def complete(session: AsyncSession, number: int, trained: Trained, now: fl
 
 
 async def choose(session: AsyncSession, number: int, step: int) -> None:
-    """Let the LoRA of this training be its checkpoint at this step, which must be a candidate."""
+    """Make the LoRA the checkpoint at this step, which must be a candidate."""
     row = await session.get_one(Training, number, with_for_update=True)
     checkpoint = await session.get_one(Checkpoint, (number, step))
     row.chosen = step
@@ -206,7 +206,7 @@ async def drop_files(session: AsyncSession, number: int, keep: Collection[int] =
 
 
 async def delete_rows(session: AsyncSession, number: int) -> list[Sha256]:
-    """Forget the training's pictures, samples and states; its LoRA stays. The hashes of all that it had."""
+    """Delete the training's pictures, samples and states but not its LoRA. Returns all files it had."""
     row = await session.get(Training, number)
     if row is None:
         return []
@@ -243,7 +243,7 @@ async def _checkpoint_files(session: AsyncSession, number: int, steps: Collectio
 
 
 async def _delete_checkpoints(session: AsyncSession, number: int, steps: Collection[int]) -> None:
-    """Take these checkpoints and their samples out of the tables."""
+    """Delete these checkpoints and their samples from the tables."""
     for table in (Checkpoint, Sample):
         await session.execute(delete(table).where(table.job_number == number, table.step.in_(steps)))
 
@@ -272,6 +272,6 @@ async def _info(session: AsyncSession, row: Training, job: Job, trained: Trained
 
 
 async def _touch_card(session: AsyncSession, number: int) -> None:
-    """The card must show what changed."""
+    """Have the card drawn again."""
     await session.flush()
     await session.execute(update(Job).where(Job.number == number).values(revision=Job.revision + 1))

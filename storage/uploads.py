@@ -1,4 +1,4 @@
-"""Pictures that people sent to learn from: whose they are, and which of them nobody came back for."""
+"""Files that people uploaded: whose they are, and which are too old."""
 
 from collections.abc import Collection
 
@@ -13,7 +13,7 @@ from storage.tables import Job, TrainingPicture, Upload
 async def record(
     session: AsyncSession, person_id: int, sha256: Sha256, now: float, space_id: int | None = None
 ) -> None:
-    """The person sent this file from this space, if from any; it lies in the store."""
+    """Store that the person sent this file, from this space if from any."""
     row = await session.scalar(select(Upload).where(Upload.person_id == person_id, Upload.sha256 == sha256))
     if row is None:
         session.add(Upload(person_id=person_id, sha256=sha256, at=now, space_id=space_id))
@@ -23,7 +23,7 @@ async def record(
 
 
 async def own(session: AsyncSession, person_id: int, hashes: Collection[Sha256]) -> set[Sha256]:
-    """Those of the pictures that the person sent of late, or that a training of theirs has."""
+    """Those of the files that the person sent lately, or that a training of theirs has."""
     sent = select(Upload.sha256).where(
         Upload.person_id == person_id, Upload.sha256.in_(hashes), Upload.at > 0
     )
@@ -36,6 +36,6 @@ async def own(session: AsyncSession, person_id: int, hashes: Collection[Sha256])
 
 
 async def delete_old(session: AsyncSession, before: float) -> list[Sha256]:
-    """Forget what was sent before this moment; the files that nothing needs any more."""
+    """Delete uploads from before this time. Returns the files that nothing needs any more."""
     old = await session.scalars(delete(Upload).where(Upload.at < before).returning(Upload.sha256))
     return await find_unneeded(session, [Sha256(sha256) for sha256 in old])

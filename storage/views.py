@@ -1,4 +1,4 @@
-"""A job with all that its card shows, apart from the database."""
+"""Jobs with all that their cards show, as values apart from the database."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -69,7 +69,7 @@ class JobView:
 
 
 async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
-    """The jobs with these ids that exist, in this order; a few questions, however many they are."""
+    """The jobs with these ids, in this order, by a fixed number of queries."""
     rows = await session.execute(
         select(Job, Space, Person)
         .join(Space, Space.id == Job.space_id)
@@ -95,7 +95,7 @@ async def view(
     person_id: int | None = None,
     direct: bool = False,
 ) -> JobView | None:
-    """The job with this id, if this person can know of it in this space.
+    """The job with this id, if this person may see it in this space.
 
     What is private is its person's alone. `direct`: only this person listens; their own jobs are here then,
     those of other spaces, too, and nobody else's.
@@ -125,7 +125,7 @@ def _is_here(job: JobView, space_id: int | None, person_id: int | None, direct: 
 
 
 async def _pictures(session: AsyncSession, numbers: Collection[int]) -> defaultdict[int, list[PictureView]]:
-    """The pictures of these jobs, by the job's number and in their places."""
+    """The pictures of these jobs by the job's number, in their places."""
     stars = (
         select(func.count())
         .select_from(Vote)
@@ -191,7 +191,7 @@ def _view(
 
 
 def _mark_hidden(job: Job, pictures: Collection[PictureView]) -> Collection[PictureView]:
-    """The pictures, those that are not seen at once as such."""
+    """The pictures, with those that are not shown at once marked as hidden."""
     places = job.request.get(HIDDEN, ())
     return [replace(picture, hidden=picture.place in places) for picture in pictures] if places else pictures
 

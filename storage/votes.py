@@ -1,4 +1,4 @@
-"""How many people of a space like what a LoRA paints: they keep a picture or a comparison with it."""
+"""Votes for LoRAs: how many people of a space starred a picture made with each."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from storage.tables import Job, Picture, Vote
 
 
 async def add_likes(session: AsyncSession, space_id: int, loras: Sequence[LoraView]) -> list[LoraView]:
-    """The same LoRAs with the votes that they have in this space: one for each person."""
+    """The LoRAs with their likes in this space, one for each person."""
     if not loras:
         return []
     query = (

@@ -94,7 +94,7 @@ class Dispatcher(Lookups):
         self._largest_rank = largest_rank
         self._small = small
         self._model = model
-        self._unkept: set[tuple[int, str]] = set()  # spaces and people for whom the keepers set nothing
+        self._unkept: set[tuple[int, str]] = set()  # spaces and people for whom the admins set nothing
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
         self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
         self._stopping = False
@@ -310,7 +310,7 @@ class Dispatcher(Lookups):
         return await self._files.total_size(files) / MEGABYTE
 
     async def _space_settings(self, session: AsyncSession, space_id: int, caller: Caller) -> SpaceSettings:
-        """What the keepers have set; that it is nothing is remembered until one of them says anything."""
+        """What the admins have set; that it is nothing is remembered until one of them says anything."""
         key = caller.person
         if (space_id, key) in self._unkept:
             return space_settings.DEFAULTS

@@ -24,7 +24,7 @@ Run = Callable[[ChatContext], Awaitable[Answer]]
 class Invocation:
     """What is to run, and its name; `about` is the job whose card they touched, if they did.
 
-    `admin`: it may change what the keepers of a space have set.
+    `admin`: it may change what the admins of a space have set.
 
     `loras` is what it will ask of the library of LoRAs: nothing for buttons and reactions, since the row of
     their job has it all. Nobody's own defaults mention any.

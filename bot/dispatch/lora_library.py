@@ -98,7 +98,7 @@ class PersonLibrary:
         return await self.folder.find(name)
 
     async def usual_loras(self) -> Collection[Mention]:
-        """What the keepers of the space let every picture have."""
+        """What the admins of the space let every picture have."""
         if not self.mixed:
             return ()
         return [Mention(*one) for one in await lora_approval.usual_loras(self.session, self.space_id)]

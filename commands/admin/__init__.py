@@ -1,1 +1,1 @@
-"""What admins can do."""
+"""Commands for admins."""

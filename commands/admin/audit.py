@@ -1,4 +1,4 @@
-"""/admin audit: which admin changed what, on what, and how it was before and after."""
+"""/admin audit: the audit log of a space."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

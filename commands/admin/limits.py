@@ -1,4 +1,4 @@
-"""/admin limits: how much people may use a space in a day, and how much they may have."""
+"""/admin limits: limits per person, per role and for everybody together."""
 
 import re
 from dataclasses import asdict, replace

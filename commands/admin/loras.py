@@ -1,4 +1,4 @@
-"""/admin loras: all LoRAs of a space, who may have them, and at which weights."""
+"""/admin loras: all LoRAs of a space, their approval, weights and owners."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated, Any
@@ -105,14 +105,14 @@ async def _set_approval(
     context: ChatContext, lora: LoraView, to: lora_approval.Approval, sentence: str, reason: str = ""
 ) -> UpdateCards:
     """From one standing to another, written down."""
-    if (lora.standing, lora.reason) == (to, reason):
+    if (lora.approval, lora.reason) == (to, reason):
         raise InvalidRequest(
             f"Nothing changed. The LoRA {lora.name} is already {approval_text(lora) or 'approved'}."
         )
     await lora_approval.set_approval(context.session, lora.id, to, reason)
     before, after = (
         {"standing": approval or "approved", "reason": why}
-        for approval, why in ((lora.standing, lora.reason), (to, reason))
+        for approval, why in ((lora.approval, lora.reason), (to, reason))
     )
     return await _record_change(context, lora, sentence, before, after)
 
@@ -137,7 +137,7 @@ async def _retire(context: ChatContext, lora: LoraView) -> UpdateCards:
 
 
 async def _restore(context: ChatContext, lora: LoraView) -> UpdateCards:
-    if lora.standing != "retired":
+    if lora.approval != "retired":
         raise InvalidRequest(f"The LoRA {lora.name} is not retired.")
     return await _set_approval(context, lora, "", "can be used again.")
 
@@ -160,7 +160,7 @@ def _set_usual(weight: float | str) -> Change:
 
 def _check_usual(lora: LoraView, weight: float) -> None:
     """Raise InvalidRequest when not everybody here could have it at this weight."""
-    if lora.standing or lora.access == Access.ME:
+    if lora.approval or lora.access == Access.ME:
         raise InvalidRequest(
             f"The LoRA {lora.name} is not for everybody here. {lora.person or 'Its owner'} shares it with "
             f"/lora {lora.name} --share space, and an admin approves it."

@@ -1,4 +1,4 @@
-"""/admin people: who is here, what they use, and who may not any more."""
+"""/admin people: who is in a space and what they use, blocking, and cancelling their jobs."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""/admin queue: what waits in a space, and whether it moves."""
+"""/admin queue: the queue of a space, paused, resumed, closed or reordered."""
 
 from typing import Annotated
 

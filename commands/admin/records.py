@@ -1,4 +1,4 @@
-"""What all of an admin's commands have in common: whom they mean, and that it is written down."""
+"""What admins' commands share: people by name or key, and the record of a change."""
 
 from collections.abc import Mapping
 from typing import Any

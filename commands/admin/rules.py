@@ -1,4 +1,4 @@
-"""/admin rules: what is not painted in a space, and what every picture there avoids."""
+"""/admin rules: words that are refused in a space, and what every picture avoids."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ FILTERED = {
 
 
 class FlaggedChoice(StrEnum):
-    """What keepers may choose between; only channels for adults show everything."""
+    """What admins may choose between; only channels for adults show everything."""
 
     SPOILER = "spoiler"
     REFUSE = "refuse"

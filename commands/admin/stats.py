@@ -1,4 +1,4 @@
-"""/admin stats: what a space does with the bot, by day and by person; what fails, and what is refused."""
+"""/admin stats: work by day and person, failures and refusals of a space."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""Flags as keyboards, phones and other programs write them: with hyphens, or with what looks like them."""
+"""Flags as people type them: two hyphens, or dashes and signs that look like them."""
 
 import re
 import unicodedata

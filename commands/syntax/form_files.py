@@ -1,4 +1,4 @@
-"""Stored files as a form tells them: one by its hash, or a JSON list of pictures with names and captions."""
+"""Uploaded files in the text of a form: a hash, or a JSON list of pictures."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""LoRAs as people write them, ink:0.8 or <lora:ink:0.8>, and the library that knows their names."""
+"""LoRAs as people write them, ink:0.8 or <lora:ink:0.8>, and where they are found by name."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Numbers as people say them."""
+"""Ordinals, rough durations and plurals, as people write them."""
 
 MINUTE, HOUR = 60, 3600
 

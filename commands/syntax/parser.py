@@ -1,4 +1,4 @@
-"""Words into values: a flag starts with "--", everything else is what the command is about."""
+"""The parser of command lines: words and flags become typed values."""
 
 import difflib
 import re

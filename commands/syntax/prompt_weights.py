@@ -1,4 +1,4 @@
-"""Weights in a prompt as other programs write them: here they are words like all others."""
+"""Prompt weights of other programs, which are painted as plain words here."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Words of a line, and quotes that keep several together."""
+"""The words of a line, and quotes that keep several together."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A sampler by nearly any of its names: "DPM++ 2M Karras", dpmpp_2m_karras, "euler ancestral"."""
+"""Samplers by their many names, and how many steps each needs."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The size of a picture as people write it: 832x1216, 3:2, or a name such as portrait."""
+"""Picture sizes as people write them: 832x1216, 3:2, or a name such as portrait."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""A command's definition, read once from a function's signature: flags, forms and help are made from it."""
+"""Definitions of commands and options, read once from the signatures of functions."""
 
 import inspect
 import math

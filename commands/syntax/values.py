@@ -1,4 +1,4 @@
-"""A value as a person would write it."""
+"""Values as text that is read back as the same value."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""What Alembic runs to take the steps, on the connection that storage/schema.py gives it."""
+"""Alembic's environment, which migrates on the connection that storage/schema.py gives it."""
 
 from alembic import context
 

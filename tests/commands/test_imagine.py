@@ -216,8 +216,7 @@ async def test_only_one_lora_with_a_word_of_its_own_can_be_in_a_picture() -> Non
 
     assert len(mixed.adapters) == 2
     assert str(refusal.value) == (
-        "ohana and sko each taught the text encoders a new word, and only one such LoRA can be in a picture: "
-        "leave out all but one."
+        "ohana and sko each bring a new token. A picture can have only one such LoRA. Leave out the others."
     )
 
 

@@ -1,4 +1,4 @@
-"""Spaces have keepers: rules, limits, a queue that can be held, blocked people, a count of refusals."""
+"""Spaces have admins: rules, limits, a queue that can be held, blocked people, a count of refusals."""
 
 import sqlalchemy as sa
 from alembic import op

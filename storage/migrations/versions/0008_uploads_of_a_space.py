@@ -1,4 +1,4 @@
-"""What somebody sends counts in the space that they send it from, and makes them known to its keepers."""
+"""What somebody sends counts in the space that they send it from, and makes them known to its admins."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -19,8 +19,8 @@ from PIL import Image
 
 from bot.cards.card import Card
 from bot.cards.job_card import card
-from bot.chats.discord.buttons import CardButton, panel
-from bot.chats.discord.cards import Shown, embeds
+from bot.chats.discord.buttons import CardButton, button_view
+from bot.chats.discord.cards import EmbedImages, embeds
 from bot.chats.interface import Caller
 from bot.chats.slack.cards import blocks
 from bot.chats.web.json_views import card_json
@@ -323,8 +323,8 @@ async def test_every_card_is_made_with_its_buttons_in_every_chat(chat: Chat) -> 
 def check_chats(shown: Card) -> None:
     """Discord, Slack and the page can show the card, and hand its buttons back as they were."""
     ids = {button.id for button in shown.buttons}
-    assert embeds(shown, Shown()) and blocks(shown, ())
-    assert {getattr(item, "custom_id", None) for item in panel(shown).children} == ids
+    assert embeds(shown, EmbedImages()) and blocks(shown, ())
+    assert {getattr(item, "custom_id", None) for item in button_view(shown).children} == ids
     rows = [block for block in blocks(shown, ()) if block["type"] == "actions"]
     assert {element["action_id"] for row in rows for element in row["elements"]} == ids
     assert {button["id"] for button in card_json("home", shown)["buttons"]} == ids

@@ -20,15 +20,15 @@ from bot.chats.interface import (
 log = structlog.get_logger(__name__)
 
 
-async def answer(asking: Awaitable[Reply], sink: ReplySink, patience: float | None = None) -> None:
+async def answer(reply: Awaitable[Reply], sink: ReplySink, patience: float | None = None) -> None:
     """Show the reply; a sink that has shown nothing within `patience` seconds says that it takes a while."""
-    deferring = None if patience is None else asyncio.create_task(_defer(sink, patience))
+    deferral = None if patience is None else asyncio.create_task(_defer(sink, patience))
     try:
-        await show(await asking, sink)
+        await show(await reply, sink)
     finally:
-        if deferring is not None:
-            deferring.cancel()
-            await asyncio.gather(deferring, return_exceptions=True)
+        if deferral is not None:
+            deferral.cancel()
+            await asyncio.gather(deferral, return_exceptions=True)
 
 
 async def show(reply: Reply, sink: ReplySink) -> None:

@@ -1,4 +1,4 @@
-"""Files that people attach: read at once, before Discord forgets them, and never more than is allowed."""
+"""Downloads of attached files: read at once, before Discord forgets them, within the allowed size."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
@@ -17,8 +17,8 @@ from engine.messages import InvalidRequest, JobId
 
 PATIENCE = aiohttp.ClientTimeout(total=60.0)  # for one file
 CHUNK = 2**16  # bytes
-GONE = "Discord does not have it any more. Send it again."
-MANY = 1000  # messages whose files are held until a form comes back
+GONE = "Discord no longer has this file. Send it again."
+REMEMBERED = 1000  # messages whose files are remembered until a form comes back
 
 
 class Attachments:
@@ -27,15 +27,15 @@ class Attachments:
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
         self._session: aiohttp.ClientSession | None = None
-        self._held: FIFOCache[tuple[str, JobId], tuple[AttachedFile, ...]] = FIFOCache(MANY)
+        self._held: FIFOCache[tuple[str, JobId], tuple[AttachedFile, ...]] = FIFOCache(REMEMBERED)
 
     def hold(self, caller: Caller, form: JobId, files: Sequence[AttachedFile]) -> None:
-        """Know what hangs on a message until its form comes back: without the privilege to read messages the
-        bot sees it once. A restart forgets it."""
+        """Remember the files of a message until its form comes back: without the privilege to read messages
+        the bot sees them once. A restart forgets them."""
         self._held[caller.person, form] = tuple(files)
 
-    def find_held(self, caller: Caller, form: JobId | None) -> tuple[AttachedFile, ...]:
-        """What is held for this form of theirs; nothing if it is another one."""
+    def files_for(self, caller: Caller, form: JobId | None) -> tuple[AttachedFile, ...]:
+        """The files remembered for this form of theirs; none if it is another one."""
         return () if form is None else self._held.get((caller.person, form), ())
 
     async def take(
@@ -61,7 +61,7 @@ class Attachments:
         return bytes(content[:size])
 
     async def close(self) -> None:
-        """Hang up."""
+        """Close the connections."""
         if self._session is not None:
             await self._session.close()
 

@@ -1,4 +1,4 @@
-"""Buttons under a card: a custom_id is all that they are made of, after a restart and years later."""
+"""Buttons under cards, made from their custom_id alone: they work after a restart and years later."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ STYLES = {
 ID = r"(?P<action>[a-z]{1,10}):(?P<job>[0-9a-z]{6})(?::(?P<place>[1-4]))?"
 
 
-class Hearing(Protocol):
+class ButtonClient(Protocol):
     """The client of an interaction, as far as buttons know it."""
 
     @property
@@ -50,7 +50,7 @@ def register(client: discord.Client) -> None:
 
 async def press(interaction: discord.Interaction[Any], custom_id: str) -> None:
     """Carry out what a button stands for; whoever may not press it is told."""
-    client: Hearing = interaction.client
+    client: ButtonClient = interaction.client
     interactions, action = client.interactions, custom_id.partition(":")[0]
     await interactions.ask(
         interaction,
@@ -69,7 +69,7 @@ async def answer_forged(interaction: discord.Interaction[Any]) -> None:
         await press(interaction, custom_id)
 
 
-def panel(card: Card) -> discord.ui.View:
+def button_view(card: Card) -> discord.ui.View:
     """The card's buttons: a row for those of the whole job, and one for each action on single pictures."""
     view = discord.ui.View(timeout=None)
     for number, row in enumerate(_rows(card)):

@@ -1,4 +1,4 @@
-"""A card as Discord shows it: embeds with their images, and rows of buttons."""
+"""Embeds of a job's card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ COLOURS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class EmbedImages:
     """The images of a card by what they show, as the names of their files, and what to say about them."""
 
     images: Mapping[str, str] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Shown:
     notes: tuple[str, ...] = ()
 
 
-def embeds(card: Card, shown: Shown) -> list[discord.Embed]:
+def embeds(card: Card, shown: EmbedImages) -> list[discord.Embed]:
     """What the message shows: the card with its first image, and an embed for each other one."""
     first = discord.Embed(
         description=_description(card, shown),
@@ -60,11 +60,11 @@ def embeds(card: Card, shown: Shown) -> list[discord.Embed]:
     return [first, *(_image(card, shown.titles[what], shown.images[what]) for what in others)]
 
 
-def starter(card: Card) -> discord.Embed:
+def starter_embed(card: Card) -> discord.Embed:
     """What stands above the thread of a training."""
     embed = discord.Embed(
         title=escape(card.title, TITLE),
-        description="How its LoRA is made, and what it paints, is in the thread.",
+        description="The thread shows how its LoRA is made and what it paints.",
         colour=COLOURS["draft"],
     )
     embed.set_author(name=short(card.person or "somebody", AUTHOR))
@@ -72,30 +72,30 @@ def starter(card: Card) -> discord.Embed:
     return embed
 
 
-def shows(embed_footers: Sequence[str | None], card: Card) -> bool:
+def is_about(embed_footers: Sequence[str | None], card: Card) -> bool:
     """Whether a message with these footers is about the card's job."""
     return any(footer is not None and footer.split(" · ")[-1] == card.job for footer in embed_footers)
 
 
-def _description(card: Card, shown: Shown) -> str:
+def _description(card: Card, shown: EmbedImages) -> str:
     parts = [f"**{escape(card.title, PROMPT)}**" if card.title else "", escape(status(card), STATUS)]
     if card.done is not None:
         parts.append(f"`{bar(card.done, 20)}` {card.done:.0%}")
     if card.kind == "train":
-        parts += _training(card)
+        parts += _training_lines(card)
     small = (card.hint, bare_line(card), *shown.notes)
     parts += [stars_line(card), *(f"-# {escape(note, NOTE)}" for note in small if note)]
     return "\n".join(part for part in parts if part)
 
 
-def _training(card: Card) -> list[str]:
-    text = notes(card)
-    if len(text) > NOTES:
-        text = [*text[:NOTES], f"… and {len(text) - NOTES} more"]
+def _training_lines(card: Card) -> list[str]:
+    report = notes(card)
+    if len(report) > NOTES:
+        report = [*report[:NOTES], f"… and {len(report) - NOTES} more"]
     if card.state not in ("draft", "queued"):
-        text = []  # what the report said is settled by then
+        report = []  # the report is of no use any more
     words = "" if card.curve is None else curve_words(card.curve)
-    lines = [*problems(card), *text, *([f"📉 {words}"] if words else []), *checkpoints(card)]
+    lines = [*problems(card), *report, *([f"📉 {words}"] if words else []), *checkpoints(card)]
     code = card.line_to_copy.replace("`", "'")
     return [escape("\n".join(lines), LINES), f"```\n{short(code, CODE)}\n```" if code else ""]
 

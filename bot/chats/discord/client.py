@@ -1,4 +1,4 @@
-"""The bot's own client: what Discord tells it goes to whom it concerns."""
+"""The bot's Discord client: its handlers of commands, forms, buttons, reactions and guilds."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,8 +11,8 @@ from discord import app_commands
 from bot.chats.discord import buttons, context_menus, reactions
 from bot.chats.discord.attachments import Attachments, attached_file
 from bot.chats.discord.command_sync import sync
-from bot.chats.discord.definitions import PRIVATE, attachments_for, slash_commands, texts
-from bot.chats.discord.ephemeral import attempt, say
+from bot.chats.discord.definitions import PRIVATE, attachments_for, form_values, slash_commands
+from bot.chats.discord.ephemeral import say, try_answer
 from bot.chats.discord.file_dm import SENT
 from bot.chats.discord.interactions import CHAT, SORRY, Interactions
 from bot.chats.discord.modal_submit import Submission, is_form, parse_modal
@@ -38,12 +38,12 @@ class Tree(app_commands.CommandTree[discord.Client]):
         """A command that is not what Discord believes was just changed; anything else is our fault."""
         changed = (app_commands.CommandNotFound, app_commands.CommandSignatureMismatch)
         if isinstance(error, changed):
-            text = "This command has just changed. Say it again."
+            text = "This command has just changed. Try again."
         else:
             log.error("Unexpected error", what="discord command", exc_info=error)
             text = SORRY
         if interaction.type is not discord.InteractionType.autocomplete:
-            await attempt(say(interaction, text))
+            await try_answer(say(interaction, text))
 
 
 class Atelier(discord.AutoShardedClient):
@@ -62,7 +62,7 @@ class Atelier(discord.AutoShardedClient):
         self.interactions = interactions
         self.attachments = attachments
         self.tree = Tree(self)
-        for command in slash_commands(self._run_command):
+        for command in slash_commands(self._handle_command):
             self.tree.add_command(command)
         buttons.register(self)
         for entry in context_menus.Menus(interactions, attachments).entries():
@@ -82,7 +82,7 @@ class Atelier(discord.AutoShardedClient):
         try:
             form = parse_modal(dict(interaction.data or {}))
         except InvalidRequest as error:
-            await attempt(say(interaction, str(error)))
+            await try_answer(say(interaction, str(error)))
         else:
             await self._submit(interaction, form)
 
@@ -99,7 +99,7 @@ class Atelier(discord.AutoShardedClient):
         try:
             await self.interactions.dispatch.forget_space(CHAT, str(guild.id))
         except CannotStore as error:
-            log.error("A guild that the bot has left could not be forgotten", reason=str(error))
+            log.error("Data of a guild without the bot not deleted", reason=str(error))
 
     async def forget_left(self) -> None:
         """Nothing stays of the guilds in which the bot is no more and of which it was not told."""
@@ -108,18 +108,18 @@ class Atelier(discord.AutoShardedClient):
         try:
             await self.interactions.dispatch.forget_left(CHAT, {str(guild.id) for guild in self.guilds})
         except CannotStore as error:
-            log.error("Guilds that the bot has left could not be forgotten", reason=str(error))
+            log.error("Data of guilds without the bot not deleted", reason=str(error))
         except Exception:
-            log.exception("Guilds that the bot has left could not be looked for")
+            log.exception("Guilds without the bot not checked")
 
-    async def _run_command(
+    async def _handle_command(
         self, interaction: Interaction, command: AnyCommand, given: Mapping[str, Any]
     ) -> None:
         """A slash command, with what was given."""
         try:
-            values = texts(command, given)
+            values = form_values(command, given)
         except InvalidRequest as error:
-            await attempt(say(interaction, str(error)))
+            await try_answer(say(interaction, str(error)))
             return
         files = {
             option.name: [attached_file(file) for file in attachments_for(command, option, given)]
@@ -127,11 +127,11 @@ class Atelier(discord.AutoShardedClient):
         }
         form = Submission(command=command, values=values, files=files)
         if given.get(PRIVATE):
-            await self._in_private(interaction, form)
+            await self._submit_privately(interaction, form)
         else:
             await self._submit(interaction, form, may_form=opens_form(command) and not any(files.values()))
 
-    async def _in_private(self, interaction: Interaction, form: Submission) -> None:
+    async def _submit_privately(self, interaction: Interaction, form: Submission) -> None:
         """The card goes to the person's direct messages, and nobody else sees that they asked."""
 
         async def act(caller: Caller, job: JobId) -> Reply:
@@ -162,13 +162,13 @@ class Atelier(discord.AutoShardedClient):
 
     async def _carry_out(self, caller: Caller, form: Submission, job: JobId, notes: list[str]) -> Reply:
         command = form.command
-        held = self.attachments.find_held(caller, form.source)
-        source = None if held else form.source
-        earlier = await self._earlier(caller, command, source)
+        attached = self.attachments.files_for(caller, form.source)
+        source = None if attached else form.source
+        earlier = await self._read_earlier_values(caller, command, source)
         files = dict(form.files)
         for parameter in pictures_of(command):
-            files[parameter.name] = (*held, *files[parameter.name])
-        uploaded = [name for name, attached in files.items() if attached or earlier.get(name)]
+            files[parameter.name] = (*attached, *files[parameter.name])
+        uploaded = [name for name, given in files.items() if given or earlier.get(name)]
         try:
             if form.job is not None:
                 check_needed(command, form.values, uploaded)
@@ -180,7 +180,9 @@ class Atelier(discord.AutoShardedClient):
         values = {**{name: earlier.get(name, "") for name in hidden}, **form.values, **sent.texts}
         return await self.interactions.dispatch.fill(caller, command.name, values, job=job, origin=source)
 
-    async def _earlier(self, caller: Caller, command: AnyCommand, source: JobId | None) -> Mapping[str, str]:
+    async def _read_earlier_values(
+        self, caller: Caller, command: AnyCommand, source: JobId | None
+    ) -> Mapping[str, str]:
         """What no form brings back, of the job that it was opened from: its own person alone is told."""
         unseen = [option for option in command.parameters if option.is_file or option.option.hidden]
         if source is None or not unseen:

@@ -1,4 +1,4 @@
-"""Discord is told our commands when it knows others: it lets us say so only so many times a day."""
+"""Registration of our commands with Discord, only when they differ: it has a daily limit."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import discord
 import structlog
 from discord import app_commands
 
-from bot.chats.discord.undocumented import registered_commands
+from bot.chats.discord.undocumented import fetch_commands
 
 IGNORED = ("dm_permission",)  # contexts say it better
 
@@ -18,41 +18,41 @@ async def sync(client: discord.Client, tree: app_commands.CommandTree[Any]) -> N
     """Put our commands there, unless they are. A failure is logged: those of the last time still work."""
     ours = [command.to_dict(tree) for command in tree.get_commands(type=None)]
     try:
-        if _same(ours, await registered_commands(client)):
+        if _are_same(ours, await fetch_commands(client)):
             return
         await tree.sync()
     except (discord.DiscordException, aiohttp.ClientError, OSError, TimeoutError) as error:
-        log.error("Discord did not take the commands", reason=str(error))
+        log.error("Commands rejected by Discord", reason=str(error))
     else:
-        log.info("Discord has the commands", commands=len(ours))
+        log.info("Commands registered with Discord", commands=len(ours))
 
 
-def _same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:
+def _are_same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:
     """Whether they say the same; what Discord adds by itself is no difference."""
     registered = {(command["name"], command.get("type", 1)): command for command in theirs}
     if len(registered) != len(ours):
         return False
     return all(
-        _significant(command)
-        == _significant(registered.get((command["name"], command["type"]), {}), like=command)
+        _comparable(command)
+        == _comparable(registered.get((command["name"], command["type"]), {}), like=command)
         for command in ours
     )
 
 
-def _significant(value: Any, like: Any = None) -> Any:
+def _comparable(value: Any, like: Any = None) -> Any:
     """What a definition says, without what is as usual: Discord leaves that out."""
     like = value if like is None else like
     if isinstance(value, dict) and isinstance(like, dict):
-        parts = {key: _significant(value.get(key), like[key]) for key in like if key not in IGNORED}
+        items = {key: _comparable(value.get(key), like[key]) for key in like if key not in IGNORED}
         return {
-            key: part for key, part in parts.items() if part is not False and part not in (None, "", [], {})
+            key: item for key, item in items.items() if item is not False and item not in (None, "", [], {})
         }
     if isinstance(value, str) and isinstance(like, int):  # permissions, which are sent as a number
         return int(value) if value.isdecimal() else value
     if isinstance(value, list) and isinstance(like, list):
-        if all(isinstance(part, int) for part in (*value, *like)):
+        if all(isinstance(item, int) for item in (*value, *like)):
             return sorted(value)  # contexts are a set
-        if len(value) != len(like) or not all(isinstance(part, dict) for part in value):
+        if len(value) != len(like) or not all(isinstance(item, dict) for item in value):
             return value
-        return [_significant(part, other) for part, other in zip(value, like, strict=True)]
+        return [_comparable(item, other) for item, other in zip(value, like, strict=True)]
     return value

@@ -1,4 +1,4 @@
-"""What Discord shows while somebody types: LoRAs with the weights that suit them, sizes, commands."""
+"""Completions while somebody types: LoRAs with the weights that suit them, sizes, commands."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
@@ -17,41 +17,39 @@ Suggested = list[Choice[Any]]
 Suggest = Callable[[Interaction, str], Awaitable[Suggested]]
 
 
-def suggestions(parameter: Parameter) -> Suggest | None:
+def completion_for(parameter: Parameter) -> Suggest | None:
     """How a parameter is completed; None where only its person can know."""
     match parameter.kind:
         case "loras":
-            return _loras
+            return _complete_loras
         case "lora":
-            return _names
+            return _complete_lora
         case "size":
-            return _among(NAMED_SIZES)
+            return _complete_from(NAMED_SIZES)
         case "command":
-            return _among(COMMANDS)
+            return _complete_from(COMMANDS)
         case _:
             return None
 
 
-async def _loras(interaction: Interaction, words: str) -> Suggested:
-    suggestions = await _usable(interaction, words)
-    return [
-        Choice(name=label[:LONGEST], value=value) for value, label in suggestions if len(value) <= LONGEST
-    ]
+async def _complete_loras(interaction: Interaction, words: str) -> Suggested:
+    loras = await _find_loras(interaction, words)
+    return [Choice(name=label[:LONGEST], value=value) for value, label in loras if len(value) <= LONGEST]
 
 
-async def _names(interaction: Interaction, words: str) -> Suggested:
+async def _complete_lora(interaction: Interaction, words: str) -> Suggested:
     """One LoRA, without a weight."""
-    suggestions = await _usable(interaction, words)
-    return [Choice(name=label[:LONGEST], value=value.partition(":")[0]) for value, label in suggestions]
+    loras = await _find_loras(interaction, words)
+    return [Choice(name=label[:LONGEST], value=value.partition(":")[0]) for value, label in loras]
 
 
-async def _usable(interaction: Interaction, words: str) -> list[tuple[str, str]]:
+async def _find_loras(interaction: Interaction, words: str) -> list[tuple[str, str]]:
     interactions = interaction.client.interactions  # type: ignore[attr-defined]
-    suggestions = await interactions.dispatch.loras(interactions.caller_of(interaction), words, limit=MOST)
-    return [(suggestion.value, suggestion.label) for suggestion in suggestions]
+    loras = await interactions.dispatch.loras(interactions.caller_of(interaction), words, limit=MOST)
+    return [(lora.value, lora.label) for lora in loras]
 
 
-def _among(names: Iterable[str]) -> Suggest:
+def _complete_from(names: Iterable[str]) -> Suggest:
     async def suggest(interaction: Interaction, words: str) -> Suggested:
         typed = words.strip().lower()
         near = sorted((name for name in names if typed in name), key=lambda name: not name.startswith(typed))

@@ -1,4 +1,4 @@
-"""What people find in the menu of any message: a picture's recipe, painting like it, training on pictures."""
+"""Entries in the menu of a message: its recipe, painting like it, training on its pictures."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ from engine.messages import JobId
 Act = Callable[[Caller, discord.Message, JobId], Awaitable[Reply]]
 
 RECIPE, LIKE_THIS, TRAIN = "Recipe of this picture", "Paint like this", "Train on these pictures"
-NOT_LIKE = "This message is none of the bot's pictures, and has no PNG with a known recipe."
-NOT_MINE = "This message is none of the bot's pictures. Choose one that was painted here."
-NO_RECIPE = "Nothing of this has been painted yet."
-NOT_YOURS = "This message is not yours. You can train on your own pictures only."
-NO_PICTURES = "This message has no files. Choose one that you posted with pictures, or with a zip of them."
+NOT_LIKE = "This message shows none of the bot's pictures and has no PNG with a readable recipe."
+NOT_MINE = "This message shows none of the bot's pictures. Choose one that was painted here."
+NO_RECIPE = "There is nothing here to paint with yet."
+NOT_YOURS = "This message is not yours. You can train only on your own pictures."
+NO_PICTURES = "This message has no files. Choose one where you posted pictures or a zip of them."
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Menus:
     def entries(self) -> list[app_commands.ContextMenu]:
         """The entries, for wherever the bot is or was brought along."""
         return [
-            self._entry(RECIPE, self._recipe),
-            self._entry(LIKE_THIS, self._like, may_form=True),
+            self._entry(RECIPE, self._show_recipe),
+            self._entry(LIKE_THIS, self._paint_like, may_form=True),
             self._entry(TRAIN, self._train_on, may_form=True),
         ]
 
     def _entry(self, name: str, act: Act, *, may_form: bool = False) -> app_commands.ContextMenu:
-        async def choose(interaction: discord.Interaction[Any], message: discord.Message) -> None:
+        async def run_entry(interaction: discord.Interaction[Any], message: discord.Message) -> None:
             await self.interactions.ask(
                 interaction,
                 lambda caller, job: act(caller, message, job),
@@ -55,7 +55,7 @@ class Menus:
 
         return app_commands.ContextMenu(
             name=name,
-            callback=choose,
+            callback=run_entry,
             type=discord.AppCommandType.message,
             allowed_contexts=app_commands.AppCommandContext(
                 guild=True, dm_channel=True, private_channel=True
@@ -63,9 +63,9 @@ class Menus:
             allowed_installs=app_commands.AppInstallationType(guild=True, user=True),
         )
 
-    async def _recipe(self, caller: Caller, message: discord.Message, _: JobId) -> Reply:
+    async def _show_recipe(self, caller: Caller, message: discord.Message, _: JobId) -> Reply:
         """The prompt, the rest of the recipe, and the command that paints the same."""
-        card = await self._card(caller, message)
+        card = await self._find_card(caller, message)
         if card is None:
             return RefusalReply(text=NOT_MINE)
         fields = [("prompt" if card.kind == "paint" else "LoRA", card.title), *card.recipe]
@@ -76,11 +76,11 @@ class Menus:
         command = card.command or card.line_to_copy
         return TextReply(text="\n".join([*lines, "", command] if command else lines))
 
-    async def _like(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
+    async def _paint_like(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
         """The form of /imagine with this recipe; with a training, what paints with its LoRA."""
-        card = await self._card(caller, message)
+        card = await self._find_card(caller, message)
         if card is None:
-            recipe = await self._recipe_text(message)
+            recipe = await self._find_recipe(message)
             if recipe:
                 return await self.interactions.dispatch.read_recipe(caller, recipe)
             return RefusalReply(text=NOT_LIKE)
@@ -99,7 +99,7 @@ class Menus:
         self.attachments.hold(caller, job, [attached_file(attachment) for attachment in message.attachments])
         return FormReply(form=Form(command=train.name, values={HELD: job}))
 
-    async def _recipe_text(self, message: discord.Message) -> str:
+    async def _find_recipe(self, message: discord.Message) -> str:
         """The recipe that the message is, or that its first picture carries; empty where there is none."""
         if read_recipe(message.content) is not None:
             return message.content
@@ -109,6 +109,6 @@ class Menus:
         head = await self.attachments.head(attached_file(pictures[0]), HEAD) if pictures else b""
         return recipe_in(head)
 
-    async def _card(self, caller: Caller, message: discord.Message) -> Card | None:
+    async def _find_card(self, caller: Caller, message: discord.Message) -> Card | None:
         """The card of the job that this message shows, if it is one of ours and the caller may see it."""
         return await self.interactions.dispatch.job_of(caller, f"{message.channel.id}-{message.id}")

@@ -1,4 +1,4 @@
-"""Slash commands, each made from the one definition of its command: names, help, types, bounds, choices."""
+"""Slash commands, each made from its command's one definition: names, help, types, bounds, choices."""
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import discord
 from discord import AppCommandOptionType, app_commands
 
-from bot.chats.discord.completions import Suggest, suggestions
+from bot.chats.discord.completions import Suggest, completion_for
 from bot.chats.discord.pending import Interaction
 from commands.forms import definition
 from commands.registry import COMMANDS, GROUPS, AnyCommand, members
@@ -22,7 +22,7 @@ MORE = "more"  # the option that has all those of a command for which there is n
 PRIVATE = "private"
 FEW = 5  # pictures that can be attached to a command
 ZIP = "zip"
-ZIP_HELP = "Many pictures, a caption beside each: a.png, a.txt"
+ZIP_HELP = "Many pictures with captions, such as a.png and a.txt"
 ALONE = "show"  # what stands for the second word where others have one: Discord takes no such command alone
 KINDS = {
     "integer": AppCommandOptionType.integer,
@@ -33,7 +33,7 @@ EVERYWHERE = app_commands.AppCommandContext(guild=True, dm_channel=True, private
 BY_ALL = app_commands.AppInstallationType(guild=True, user=True)
 IN_GUILDS = app_commands.AppCommandContext(guild=True, dm_channel=False, private_channel=False)
 BY_GUILDS = app_commands.AppInstallationType(guild=True, user=False)
-KEEPERS = discord.Permissions(manage_guild=True)  # who sees what is for admins, unless a guild says otherwise
+ADMINS = discord.Permissions(manage_guild=True)  # who sees what is for admins, unless a guild says otherwise
 
 Hear = Callable[[Interaction, AnyCommand, Mapping[str, Any]], Awaitable[None]]
 Slash = app_commands.Command[Any, ..., None] | app_commands.Group
@@ -108,7 +108,7 @@ def slash_commands(hear: Hear) -> list[Slash]:
     return list(made.values())
 
 
-def texts(command: AnyCommand, given: Mapping[str, Any]) -> dict[str, str]:
+def form_values(command: AnyCommand, given: Mapping[str, Any]) -> dict[str, str]:
     """What was given, as the command's form would have it. Raises InvalidRequest."""
     folded = [parameter for parameter in command.parameters if is_folded(parameter)]
     values = parse(split(given.get(MORE) or ""), folded)
@@ -134,7 +134,7 @@ def _group(name: str, hear: Hear) -> app_commands.Group:
         description=_line(GROUPS[name]),
         allowed_contexts=IN_GUILDS if for_admins else EVERYWHERE,
         allowed_installs=BY_GUILDS if for_admins else BY_ALL,
-        default_permissions=KEEPERS if for_admins else None,
+        default_permissions=ADMINS if for_admins else None,
         auto_locale_strings=False,
     )
     for command in commands:
@@ -200,7 +200,7 @@ def _options(command: AnyCommand) -> list[SlashOption]:
         help = "Only you get the picture, by direct message"
         options.append(SlashOption(name=PRIVATE, help=help, annotation=bool))
     if folded := [parameter.flags[0] for parameter in command.parameters if is_folded(parameter)]:
-        help = f"Anything else, such as {' or '.join(folded[:2])}. /help {command.name} lists all"
+        help = f"More options, such as {' or '.join(folded[:2])}. /help {command.name} lists all"
         options.append(SlashOption(name=MORE, help=help, annotation=str))
     return sorted(options, key=lambda option: not option.required)
 
@@ -230,7 +230,7 @@ def _file_options(command: AnyCommand, parameter: Parameter) -> list[SlashOption
 
 
 def _field(parameter: Parameter, field: Mapping[str, Any]) -> Field:
-    suggest = suggestions(parameter)
+    suggest = completion_for(parameter)
     return Field(field) if suggest is None else Suggested(field, suggest)
 
 

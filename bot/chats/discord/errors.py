@@ -1,4 +1,4 @@
-"""What Discord's refusals mean for a card."""
+"""Discord's error codes, and what they mean for a card."""
 
 import discord
 
@@ -13,15 +13,15 @@ OVERLOADED = 130000
 INVALID_TOKEN = 50027
 ARCHIVED = 50083
 THREAD_EXISTS = 160004
-AUTOMOD = "The server's AutoMod does not let it through. Direct messages have none."
+AUTOMOD = "The server's AutoMod blocks it. Direct messages are not checked."
 REASONS = {  # why Discord keeps a message out, for whom it concerns
-    20009: "Discord takes it for explicit content.",
+    20009: "Discord considers it explicit content.",
     200000: AUTOMOD,
     200001: AUTOMOD,
-    240000: "Discord takes a link in it for harmful.",
+    240000: "Discord considers a link in it harmful.",
     TOO_LARGE: "It is larger than Discord accepts here.",
-    TOO_OFTEN_EDITED: "Discord lets nobody change a message of that age so often.",
-    NO_DIRECT: "You accept no direct messages from the bot. The server's privacy settings allow them.",
+    TOO_OFTEN_EDITED: "Discord does not allow so many changes to a message of that age.",
+    NO_DIRECT: "You accept no direct messages from the bot. The server's privacy settings can allow them.",
 }
 LONGEST = 200  # characters of what Discord says itself
 
@@ -57,8 +57,8 @@ def is_final(error: discord.HTTPException) -> bool:
 
 def reason(error: discord.HTTPException) -> str:
     """Why Discord refuses something, as a sentence."""
-    text = " ".join(error.text.split())[:LONGEST].rstrip(".") or f"status {error.status}"
-    return REASONS.get(error.code, f"Discord refuses it ({text}).")
+    answer = " ".join(error.text.split())[:LONGEST].rstrip(".") or f"status {error.status}"
+    return REASONS.get(error.code, f"Discord refuses it ({answer}).")
 
 
 def card_refusal(error: discord.HTTPException) -> CardRefused:

@@ -1,4 +1,4 @@
-"""Files for one person: by direct message, or where nobody else sees them."""
+"""Files sent to one person: by direct message, or in ephemeral answers."""
 
 import asyncio
 import io
@@ -17,19 +17,19 @@ from bot.images.encode import TooLarge, fit_pictures
 from engine.messages import Sha256
 from storage.files import Files
 
-SENT = "It comes to you by direct message."
+SENT = "It is in your direct messages."
 TOGETHER, AT_ONCE = 24 * 2**20, 10  # bytes and files of one message
 
-Giftable = discord.User | discord.Member
-Named = Sequence[tuple[str, Sha256]]
+Recipient = discord.User | discord.Member
+NamedFiles = Sequence[tuple[str, Sha256]]
 
 log = structlog.get_logger(__name__)
 
 
-async def gift(files: Files, user: Giftable, text: str, named: Named) -> None:
+async def send_directly(files: Files, user: Recipient, text: str, named: NamedFiles) -> None:
     """Send these to the person by direct message. Raises CardRefused where they cannot come."""
     try:
-        async for note, name, content in _fitting(files, named):
+        async for note, name, content in _fit_files(files, named):
             await user.send(note, files=[_file(name, content)] if content else [])
         if text:
             await write(user, text)
@@ -39,25 +39,25 @@ async def gift(files: Files, user: Giftable, text: str, named: Named) -> None:
         raise card_refusal(error) from error
 
 
-async def give(files: Files, interaction: Interaction, named: Named, text: str) -> None:
-    """By direct message, or here where nobody else sees it; large files take a while."""
+async def send_privately(files: Files, interaction: Interaction, named: NamedFiles, text: str) -> None:
+    """Send them by direct message, or here where nobody else sees them; large files take a while."""
     if not interaction.response.is_done():
         await interaction.response.defer(thinking=True, ephemeral=True)
     try:
-        await gift(files, interaction.user, text, named)
+        await send_directly(files, interaction.user, text, named)
     except CardRefused as refusal:
-        log.info("Nothing comes by direct message", reason=str(refusal))
-        await _here(files, interaction, named, text)
+        log.info("Direct message not accepted", reason=str(refusal))
+        await _send_here(files, interaction, named, text)
     else:
         await say(interaction, SENT)
 
 
-async def _here(files: Files, interaction: Interaction, named: Named, text: str) -> None:
-    """All of it, in as many answers as its size needs."""
+async def _send_here(files: Files, interaction: Interaction, named: NamedFiles, text: str) -> None:
+    """Send all of it, in as many answers as its size needs."""
     words: list[str] = []
     batch: list[discord.File] = []
     size = 0
-    async for note, name, content in _fitting(files, named):
+    async for note, name, content in _fit_files(files, named):
         words += [note] if note else []
         if not content:
             continue
@@ -69,7 +69,7 @@ async def _here(files: Files, interaction: Interaction, named: Named, text: str)
     await say(interaction, "\n".join([*words, text]), batch)
 
 
-async def _fitting(files: Files, named: Named) -> AsyncIterator[tuple[str, str, bytes]]:
+async def _fit_files(files: Files, named: NamedFiles) -> AsyncIterator[tuple[str, str, bytes]]:
     """What there is to say of each file, its name and its content; a picture that is too large comes smaller,
     and of other files there is nothing but what is said."""
     for name, sha256 in named:
@@ -78,8 +78,8 @@ async def _fitting(files: Files, named: Named) -> AsyncIterator[tuple[str, str, 
             try:
                 small = await asyncio.to_thread(fit_pictures, [content], FILE_LIMIT)
             except (TooLarge, OSError):
-                size = f"{name} has {len(content) / 2**20:.0f} MB"
-                yield f"{size}, and Discord takes {FILE_LIMIT // 2**20} MB in a direct message.", name, b""
+                size = f"{name} has {len(content) / 2**20:.0f} MB."
+                yield f"{size} Discord allows {FILE_LIMIT // 2**20} MB in a direct message.", name, b""
                 continue
             name = PurePath(name).stem + PurePath(small.name).suffix
             content, note = small.content, small.note

@@ -1,4 +1,4 @@
-"""Interactions: the dispatcher is asked, and the reply is the answer that Discord waits three seconds for."""
+"""Interactions: each is passed to the dispatcher and answered within the three seconds Discord waits."""
 
 import asyncio
 import io
@@ -11,11 +11,11 @@ import structlog
 from cachetools import FIFOCache
 
 from bot.chats import router
-from bot.chats.discord.ephemeral import answer_or_explain, attempt, say, whisper
-from bot.chats.discord.file_dm import give
-from bot.chats.discord.lora_embeds import show
+from bot.chats.discord.ephemeral import answer_or_explain, follow_up, say, try_answer
+from bot.chats.discord.file_dm import send_privately
+from bot.chats.discord.lora_embeds import show_lora_cards
 from bot.chats.discord.modals import modal_of
-from bot.chats.discord.pending import Interaction, Pending, Waiting
+from bot.chats.discord.pending import Interaction, Pending, WaitingInteraction
 from bot.chats.discord.permissions import is_adult, is_member, refusal
 from bot.chats.interface import (
     Caller,
@@ -36,15 +36,15 @@ from storage.ids import new_job_id
 
 CHAT = "discord"
 PATIENCE = 0.25  # seconds before Discord is told that the answer takes a while
-CROWD = 10  # interactions at once, above which Discord is told so before anything is done
+BUSY = 10  # interactions at once, above which Discord is told so before anything is done
 FORM_PATIENCE = 2.0  # the same where a form may be the answer: it has to be the first
-LOOK = 0.3  # seconds between looks whether a card that is on its way has answered
+CARD_CHECK = 0.3  # seconds between looks whether a card that is on its way has answered
 CARD = 60.0  # seconds that a card may take until what is beside it is not told any more
 LAST = 2.8  # seconds after which Discord takes no first answer any more
-HEARD = 10_000  # interactions that are known again when the gateway tells them twice
-SORRY = "Something went wrong. The log has it."
-SLOW = "That took too long for a form. Say it again."
-TAKEN = "This form was sent already."
+REMEMBERED = 10_000  # interactions that are known again when the gateway tells them twice
+SORRY = "Something went wrong. The log has the details."
+SLOW = "That took too long to open a form. Try again."
+TAKEN = "This form was already sent."
 
 
 class Somebody(Protocol):
@@ -74,8 +74,8 @@ class Interactions:
         self.pending = pending
         self.files = files
         self.settings = settings
-        self._heard: FIFOCache[int, None] = FIFOCache(HEARD)
-        self._asking = 0  # interactions that are being answered
+        self._heard: FIFOCache[int, None] = FIFOCache(REMEMBERED)
+        self._in_flight = 0  # interactions that are being answered
 
     def caller_of(self, interaction: Interaction) -> Caller:
         """Who asks, and where. Where the bot is no member, and in private, everybody is on their own."""
@@ -131,26 +131,26 @@ class Interactions:
         """
         if not self._is_new(interaction.id):
             return
-        no = refusal(interaction, self.settings, makes_card=makes_card)
-        if no or (job is not None and self.pending.waits(job)):
-            await attempt(say(interaction, no or TAKEN))
+        reason = refusal(interaction, self.settings, makes_card=makes_card)
+        if reason or (job is not None and self.pending.waits(job)):
+            await try_answer(say(interaction, reason or TAKEN))
             return
         new = job or new_job_id()
         waiting = self.pending.expect(new, interaction)
         sink = InteractionSink(
             job=new, waiting=waiting, pending=self.pending, files=self.files, public=makes_card, note=note
         )
-        asking = self._ask_once(self.caller_of(interaction), new, act, once=job is not None)
-        patience = FORM_PATIENCE if may_form else PATIENCE if self._asking < CROWD else 0.0
-        self._asking += 1
+        reply = self._ask_once(self.caller_of(interaction), new, act, once=job is not None)
+        patience = FORM_PATIENCE if may_form else PATIENCE if self._in_flight < BUSY else 0.0
+        self._in_flight += 1
         try:
-            await router.answer(asking, sink, patience)
+            await router.answer(reply, sink, patience)
         except Exception:
             log.exception("Unexpected error", what="discord", number=new)
             self.pending.forget(new)
-            await attempt(say(interaction, SORRY))
+            await try_answer(say(interaction, SORRY))
         finally:
-            self._asking -= 1
+            self._in_flight -= 1
 
     async def _ask_once(self, caller: Caller, job: JobId, act: Act, *, once: bool) -> Reply:
         """What the dispatcher replies; to a form that was sent already, that it was."""
@@ -177,7 +177,7 @@ class InteractionSink:
         self,
         *,
         job: JobId,
-        waiting: Waiting,
+        waiting: WaitingInteraction,
         pending: Pending,
         files: Files,
         public: bool,
@@ -195,8 +195,8 @@ class InteractionSink:
     async def defer(self) -> None:
         """Discord waits three seconds for an answer. A card that is being sent may yet fail: look again."""
         while self._left > 0 and not self._interaction.response.is_done():
-            await attempt(self._waiting.defer(ephemeral=not self._public))
-            await asyncio.sleep(LOOK)
+            await try_answer(self._waiting.defer(ephemeral=not self._public))
+            await asyncio.sleep(CARD_CHECK)
 
     async def show_text(self, reply: TextReply) -> None:
         """Tell them; a button under a card need not be told that it is done."""
@@ -205,7 +205,7 @@ class InteractionSink:
         elif self._interaction.type is discord.InteractionType.component:
             await self._answer(self._acknowledge())
         else:
-            await self._answer(say(self._interaction, "done."))
+            await self._answer(say(self._interaction, "Done."))
 
     async def show_refusal(self, reply: RefusalReply) -> None:
         """Tell them why."""
@@ -217,7 +217,7 @@ class InteractionSink:
 
     async def send_files(self, reply: FilesReply) -> None:
         """By direct message, or here."""
-        await self._answer(give(self._files, self._interaction, reply.files, reply.text))
+        await self._answer(send_privately(self._files, self._interaction, reply.files, reply.text))
 
     async def show_image(self, reply: ImageReply) -> None:
         """With its words."""
@@ -227,9 +227,9 @@ class InteractionSink:
     async def show_loras(self, reply: LorasReply) -> None:
         """As embeds, or where there are files about them, these."""
         if reply.files:
-            await self._answer(give(self._files, self._interaction, reply.files, reply.text))
+            await self._answer(send_privately(self._files, self._interaction, reply.files, reply.text))
         elif reply.loras:
-            await self._answer(show(self._files, self._interaction, reply))
+            await self._answer(show_lora_cards(self._files, self._interaction, reply))
         else:
             await self._answer(say(self._interaction, reply.text))
 
@@ -242,7 +242,7 @@ class InteractionSink:
             async with asyncio.timeout(CARD if text else max(self._left, 0.0)):
                 await self._waiting.has_answer.wait()
             if text:
-                await attempt(whisper(self._interaction, text))
+                await try_answer(follow_up(self._interaction, text))
 
     @property
     def _left(self) -> float:

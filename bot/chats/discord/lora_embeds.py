@@ -1,4 +1,4 @@
-"""LoRAs as embeds, each with what it paints, where nobody else sees them."""
+"""Embeds of LoRAs, each with what it paints, for one person."""
 
 import asyncio
 import io
@@ -19,13 +19,13 @@ SHOWN, CHARACTERS = 10, 5900  # embeds of a message, and their letters; the word
 COLOUR = 0xFF7D5C
 
 
-async def show(files: Files, interaction: Interaction, reply: LorasReply) -> None:
+async def show_lora_cards(files: Files, interaction: Interaction, reply: LorasReply) -> None:
     """The words, then the cards."""
     if not interaction.response.is_done():
         await interaction.response.defer(thinking=True, ephemeral=True)
     await say(interaction, reply.text)
     shown = lora_cards(reply.loras)[:SHOWN]
-    pictures = await _pictures(files, shown)
+    pictures = await _read_thumbnails(files, shown)
     made = embeds(shown, pictures)
     used = [_name(nth) for nth in range(len(made)) if _name(nth) in pictures]
     sent = [discord.File(io.BytesIO(pictures[name]), filename=name) for name in used]
@@ -40,17 +40,17 @@ def embeds(cards: Sequence[LoraCard], pictures: Collection[str]) -> list[discord
     return made
 
 
-async def _pictures(files: Files, cards: Sequence[LoraCard]) -> dict[str, bytes]:
+async def _read_thumbnails(files: Files, cards: Sequence[LoraCard]) -> dict[str, bytes]:
     """The thumbnails as small files by name; one that cannot be read is left out."""
-    pictures = {}
+    thumbnails = {}
     for nth, card in enumerate(cards):
         if card.thumbnail is not None:
             try:
                 content = await files.get(card.thumbnail)
-                pictures[_name(nth)] = await asyncio.to_thread(thumbnail, content)
+                thumbnails[_name(nth)] = await asyncio.to_thread(thumbnail, content)
             except OSError:
                 continue
-    return pictures
+    return thumbnails
 
 
 def _embed(card: LoraCard, nth: int, pictures: Collection[str]) -> discord.Embed:

@@ -1,4 +1,4 @@
-"""What people write, as Discord's markdown shows it: letter by letter, and within what a field may hold."""
+"""Escaping for Discord's markdown: texts are shown letter by letter, and cut to a field's limit."""
 
 import re
 
@@ -16,17 +16,17 @@ def escape(text: str, limit: int) -> str:
 
     No markup, no links with other words, no mentions.
     """
-    text = plain(short(text, limit)).replace("<", "\\<")
-    text = discord.utils.escape_mentions(text)
-    if len(text) <= limit:
-        return text
-    cut = text[: limit - 1]
+    markup = escape_marks(short(text, limit)).replace("<", "\\<")
+    markup = discord.utils.escape_mentions(markup)
+    if len(markup) <= limit:
+        return markup
+    cut = markup[: limit - 1]
     if (len(cut) - len(cut.rstrip("\\"))) % 2:  # an escape is not cut in two
         cut = cut[:-1]
     return cut.rstrip() + "…"
 
 
-def plain(text: str) -> str:
+def escape_marks(text: str) -> str:
     """A sentence of ours, in which mentions are meant."""
     marks = BRACKETS if LINK in text else MARKS
     return LINES.sub(r"\1\\\2", marks.sub(r"\\\g<0>", text))

@@ -1,4 +1,4 @@
-"""Cards as messages on Discord: one for each job, whatever happens between the bot and Discord."""
+"""Messages with cards: one for each job, whatever happens between the bot and Discord."""
 
 import time
 from contextlib import suppress
@@ -8,8 +8,8 @@ import discord
 import structlog
 
 from bot.cards.card import Card
-from bot.chats.discord.cards import starter
-from bot.chats.discord.ephemeral import attempt, say, whisper, write
+from bot.chats.discord.cards import starter_embed
+from bot.chats.discord.ephemeral import follow_up, say, try_answer, write
 from bot.chats.discord.errors import ANSWERED, NO_DIRECT, card_refusal, is_final, is_late, is_shut
 from bot.chats.discord.interactions import CHAT
 from bot.chats.discord.payload import Payload, Payloads, key_of
@@ -24,8 +24,8 @@ from storage.database import Database
 log = structlog.get_logger(__name__)
 
 
-OLD, SELDOM = 3600.0, 60.0  # seconds: from that age on progress is shown so seldom
-CLOSED = "The channel is closed to the bot, and so are your direct messages."
+OLD_AFTER, OLD_PAUSE = 3600.0, 60.0  # seconds: from that age on progress is shown so seldom
+CLOSED = "The bot can write neither in the channel nor to you directly."
 
 
 class _TooLate(Exception):
@@ -49,7 +49,7 @@ class Messages:
         """Make this message show the card, or post it; the message's key. Raises CardRefused."""
         await self._client.wait_until_ready()  # which channels there are is known by then
         try:
-            return await self._show(channel, message, card)
+            return await self._show_or_send_directly(channel, message, card)
         except discord.HTTPException as error:
             if not is_final(error):
                 raise
@@ -68,7 +68,7 @@ class Messages:
             if str(where) != channel:  # a thread is called like the message that it began with
                 await self._posts.delete(int(channel), where)
                 if not await self._has_cards(where):
-                    await self._posts.end(where)
+                    await self._posts.close_thread(where)
         except discord.HTTPException as error:
             if not is_final(error):
                 raise
@@ -81,38 +81,38 @@ class Messages:
 
     async def tell(self, channel: str, card: Card, text: str) -> None:
         """Tell the job's owner alone: where they asked while they can be answered there, else directly."""
-        waits = await self._pending.take(card.job)
-        interaction = waits or self._pending.asking_interaction(card.job)
+        waiting = await self._pending.take(card.job)
+        interaction = waiting or self._pending.interaction_of_job(card.job)
         if interaction is not None:
-            begins = waits is not None or not interaction.response.is_done()
-            if await attempt((say if begins else whisper)(interaction, text)):
-                self._pending.note_answer(interaction)
+            is_first = waiting is not None or not interaction.response.is_done()
+            if await try_answer((say if is_first else follow_up)(interaction, text)):
+                self._pending.mark_answered(interaction)
                 return
         with suppress(discord.Forbidden, discord.NotFound):
-            await write(await self._direct(card), text)
+            await write(await self._open_dm(card), text)
 
-    async def _show(self, channel: str, message: str | None, card: Card) -> str:
+    async def _show_or_send_directly(self, channel: str, message: str | None, card: Card) -> str:
         try:
             if message is None:
-                return self._finish(card, await self._first(channel, card))
+                return self._note_posted(card, await self._show_first(channel, card))
             return await self._edit(message, card)
         except discord.HTTPException as error:
             if not is_shut(error):
                 raise
             if error.code == NO_DIRECT:
                 raise card_refusal(error) from error
-            log.info("A channel is closed", job=card.job, channel=channel, reason=str(error))
-        return self._finish(card, await self._privately(card))
+            log.info("Channel closed to the bot", job=card.job, channel=channel, reason=str(error))
+        return self._note_posted(card, await self._send_directly(card))
 
-    async def _first(self, channel: str, card: Card) -> discord.Message:
+    async def _show_first(self, channel: str, card: Card) -> discord.Message:
         """The new card answers whoever waits for it, else it is posted."""
         interaction = await self._pending.take(card.job)
         if interaction is None:
-            return await self._post_new(int(channel), card)
+            return await self._post_to_channel(int(channel), card)
         try:
             return await self._answer_with_card(interaction, int(channel), card)
         except _TooLate:
-            return await self._post_new(int(channel), card)
+            return await self._post_to_channel(int(channel), card)
         except BaseException:
             self._pending.give_back(card.job, interaction)
             raise
@@ -120,31 +120,35 @@ class Messages:
     async def _answer_with_card(self, interaction: Interaction, channel: int, card: Card) -> discord.Message:
         """Answer this interaction with the card, or with what stands above its thread. Raises _TooLate."""
         if self._in_thread(channel, card):
-            above = await _answer(interaction, _above(card))
-            self._pending.note_answer(interaction)
-            return await self._below(above, card)
+            above = await _answer(interaction, _thread_starter(card))
+            self._pending.mark_answered(interaction)
+            return await self._post_in_thread(above, card)
         answer = partial(_answer, interaction)
         sent = await self._payloads.send(card, None, interaction.filesize_limit, answer)
         self._pending.remember(key_of(sent), interaction)
         return sent
 
-    async def _post_new(self, channel: int, card: Card) -> discord.Message:
+    async def _post_to_channel(self, channel: int, card: Card) -> discord.Message:
         """Post it to its channel with the bot's token."""
-        place = self._posts.place(channel)
+        place = self._posts.place_for(channel)
         if not self._in_thread(channel, card):
             return await self._post(place, card)
-        return await self._below(await self._posts.post(place, card, _above(card), "above"), card)
+        return await self._post_in_thread(
+            await self._posts.post(place, card, _thread_starter(card), "above"), card
+        )
 
-    async def _below(self, above: discord.Message, card: Card) -> discord.Message:
+    async def _post_in_thread(self, above: discord.Message, card: Card) -> discord.Message:
         """The card in a thread under this message, or in its place where there can be no thread."""
         thread = await open_thread(above, card)
         if thread is not None:
-            return await self._post(self._posts.place(thread), card)
-        limit = self._posts.limit(above.channel.id)
-        return await self._payloads.send(card, None, limit, lambda payload: above.edit(**payload.edited))
+            return await self._post(self._posts.place_for(thread), card)
+        limit = self._posts.file_limit(above.channel.id)
+        return await self._payloads.send(
+            card, None, limit, lambda payload: above.edit(**payload.edit_arguments)
+        )
 
     async def _post(self, place: Place, card: Card) -> discord.Message:
-        limit = self._posts.limit(place.id)
+        limit = self._posts.file_limit(place.id)
         return await self._payloads.send(card, None, limit, partial(self._posts.post, place, card))
 
     async def _edit(self, message: str, card: Card) -> str:
@@ -154,29 +158,29 @@ class Messages:
         if not await self._edit_by_token(message, card):
             where, number = _split(message)
             edit = partial(self._posts.edit, where, number)
-            await self._payloads.send(card, message, self._posts.limit(where), edit)
+            await self._payloads.send(card, message, self._posts.file_limit(where), edit)
         return message
 
     def _can_wait(self, message: str, card: Card) -> bool:
         """Whether this is progress of which enough is shown: old messages may be edited only so often."""
         age = discord.utils.utcnow() - discord.utils.snowflake_time(_split(message)[1])
-        if card.state != "running" or age.total_seconds() < OLD:
+        if card.state != "running" or age.total_seconds() < OLD_AFTER:
             self._progress.pop(message, None)
             return False
         now = time.monotonic()
-        if now - self._progress.get(message, -SELDOM) < SELDOM:
+        if now - self._progress.get(message, -OLD_PAUSE) < OLD_PAUSE:
             return True
         self._progress[message] = now
         return False
 
     async def _edit_by_token(self, message: str, card: Card) -> bool:
         """Whether the interaction that it answered could still edit it."""
-        interaction = self._pending.interaction_for(message)
+        interaction = self._pending.interaction_of_message(message)
         if interaction is None:
             return False
 
         async def edit(payload: Payload) -> discord.Message:
-            return await interaction.edit_original_response(**payload.edited)
+            return await interaction.edit_original_response(**payload.edit_arguments)
 
         try:
             await self._payloads.send(card, message, interaction.filesize_limit, edit)
@@ -187,21 +191,21 @@ class Messages:
             return False
         return True
 
-    async def _privately(self, card: Card) -> discord.Message:
+    async def _send_directly(self, card: Card) -> discord.Message:
         """By direct message to the job's owner. Raises CardRefused."""
         try:
-            return await self._post(await self._direct(card), card)
+            return await self._post(await self._open_dm(card), card)
         except discord.HTTPException as error:
             if not is_shut(error):
                 raise
             raise CardRefused(CLOSED) from error
 
-    async def _direct(self, card: Card) -> discord.DMChannel:
+    async def _open_dm(self, card: Card) -> discord.DMChannel:
         """What the job's owner and the bot write to each other."""
         return await self._client.create_dm(discord.Object(int(card.person_key)))
 
-    def _finish(self, card: Card, sent: discord.Message) -> str:
-        self._posts.count_post(card)
+    def _note_posted(self, card: Card, sent: discord.Message) -> str:
+        self._posts.mark_posted(card)
         return key_of(sent)
 
     def _in_thread(self, channel: int, card: Card) -> bool:
@@ -213,7 +217,7 @@ async def _answer(interaction: Interaction, payload: Payload) -> discord.Message
     """The first answer, or what it becomes if Discord has one already. Raises _TooLate."""
     try:
         sent = None if interaction.response.is_done() else await _respond(interaction, payload)
-        return sent or await interaction.edit_original_response(**payload.edited)
+        return sent or await interaction.edit_original_response(**payload.edit_arguments)
     except discord.HTTPException as error:
         if is_late(error):
             raise _TooLate from error
@@ -223,7 +227,7 @@ async def _answer(interaction: Interaction, payload: Payload) -> discord.Message
 async def _respond(interaction: Interaction, payload: Payload) -> discord.Message | None:
     """The first answer; None when Discord has had one, maybe this very one before a connection was cut."""
     try:
-        response = await interaction.response.send_message(**payload.posted)
+        response = await interaction.response.send_message(**payload.send_arguments)
     except discord.HTTPException as error:
         if error.code != ANSWERED:
             raise
@@ -233,11 +237,11 @@ async def _respond(interaction: Interaction, payload: Payload) -> discord.Messag
     return await interaction.original_response()
 
 
-def _above(card: Card) -> Payload:
+def _thread_starter(card: Card) -> Payload:
     """What stands above a training's thread."""
     view = discord.ui.View(timeout=None)
     view.stop()
-    return Payload(embeds=[starter(card)], view=view)
+    return Payload(embeds=[starter_embed(card)], view=view)
 
 
 def _split(message: str) -> tuple[int, int]:

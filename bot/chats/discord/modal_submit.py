@@ -1,4 +1,4 @@
-"""A form that came back: its rows become the values and files of its command."""
+"""Submitted modals: their rows become the values and files of a command."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,19 +54,19 @@ def parse_modal(data: Mapping[str, Any]) -> Submission:
     """What stands in a form that was sent. Raises InvalidRequest with one sentence."""
     match = FORM.fullmatch(str(data.get("custom_id", "")))
     if match is None or match[1] not in COMMANDS:
-        raise InvalidRequest("This form is not known any more. Say it again.")
+        raise InvalidRequest("This form is out of date. Open it again.")
     command, inputs = find(match[1]), dict(_inputs(data.get("components", ())))
     values = {option.name: _text(option, inputs) for option in own_rows(command) if not option.is_file}
-    title = in_title(command)
+    title = title_parameter(command)
     if title is not None and match[4]:
         values[title.name] = match[4]
-    shared = _parse_shared(str(_first(inputs.get(REST))), command)
+    common = _parse_common_row(str(_first(inputs.get(REST))), command)
     attachments = data.get("resolved", {}).get("attachments", {})
     return Submission(
         command=command,
         job=JobId(match[2]),
         source=JobId(match[3]) if match[3] else None,
-        values=values | {name: value_text(value) for name, value in shared.items()},
+        values=values | {name: value_text(value) for name, value in common.items()},
         files={option.name: _files(option, inputs, attachments) for option in command.files},
     )
 
@@ -82,16 +82,17 @@ def own_rows(command: AnyCommand) -> tuple[Parameter, ...]:
     return tuple(parameter for parameter in command.parameters if parameter in wanted[: ROWS - 1])
 
 
-def shared_row(command: AnyCommand) -> tuple[Parameter, ...]:
+def common_row(command: AnyCommand) -> tuple[Parameter, ...]:
     """The parameters that share one row: the bare ones in front, the others as flags."""
     own = own_rows(command)
-    written = [
-        parameter for parameter in command.parameters if not (parameter.is_file or parameter.option.hidden)
-    ]
-    return tuple(parameter for parameter in written if parameter not in own)
+    return tuple(
+        parameter
+        for parameter in command.parameters
+        if not (parameter.is_file or parameter.option.hidden or parameter in own)
+    )
 
 
-def in_title(command: AnyCommand) -> Parameter | None:
+def title_parameter(command: AnyCommand) -> Parameter | None:
     """The parameter that stands in the form's title, and in its id, where it was given before."""
     spoken = command.spoken
     return spoken if spoken is not None and spoken.kind == "name" else None
@@ -114,15 +115,15 @@ def _files(
     )
 
 
-def _parse_shared(text: str, command: AnyCommand) -> dict[str, Any]:
+def _parse_common_row(text: str, command: AnyCommand) -> dict[str, Any]:
     """What is said in the row that parameters share. Raises InvalidRequest with one sentence."""
-    shared = [_optional(parameter) for parameter in shared_row(command)]
-    bare = [parameter for parameter in shared if parameter.option.bare]
+    common = [_optional(parameter) for parameter in common_row(command)]
+    bare = [parameter for parameter in common if parameter.option.bare]
     if not bare:
-        return parse(split(text), shared)
+        return parse(split(text), common)
     labels = join_list([parameter.label for parameter in bare])
     front = Parameter(name=FRONT, type=str, option=Option(labels), required=False, spoken=True)
-    values = parse(split(text), [front, *shared])
+    values = parse(split(text), [front, *common])
     words = str(values.pop(FRONT, "")).split(maxsplit=len(bare) - 1)
     return {option.name: value(option, word) for option, word in zip(bare, words, strict=False)} | values
 

@@ -1,4 +1,4 @@
-"""Forms as Discord shows them: five rows at most, and all that has to be remembered in the form's own id."""
+"""Modals of commands' forms: at most five rows, and all that must be remembered in the modal's id."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import discord
 from discord import ui
 
-from bot.chats.discord.modal_submit import HELD, REST, ROWS, SECOND, in_title, own_rows, shared_row
+from bot.chats.discord.modal_submit import HELD, REST, ROWS, SECOND, common_row, own_rows, title_parameter
 from bot.chats.discord.pending import Interaction
 from commands.actions import BUTTON
 from commands.answers import Form
@@ -21,8 +21,8 @@ PLAIN = re.compile(r"[\w.:][\w.:,-]*")  # what can stand after a flag without qu
 FILES_AT_ONCE = 10  # that Discord takes in one row
 TITLE, LABEL, ABOUT, CHOICES = 45, 45, 100, 25  # what Discord takes: characters, and choices of a select
 ENOUGH = 2  # flags that are named as examples
-KEPT = "What is there already stays. Send more, or nothing"
-MORE = "If ten are not enough"
+KEPT = "The files from before stay. You can add more"
+MORE = "For more than ten"
 
 
 def modal_of(form: Form, interaction: Interaction) -> ui.Modal:
@@ -30,7 +30,7 @@ def modal_of(form: Form, interaction: Interaction) -> ui.Modal:
     command = find(form.command)
     button = BUTTON.fullmatch(interaction.custom_id or "")
     source = button[2] if button else form.values.get(HELD, "")
-    titled = in_title(command)
+    titled = title_parameter(command)
     name = form.values.get(titled.name, "") if titled is not None else ""
     modal = ui.Modal(
         title=f"/{command.name} {name}".strip()[:TITLE],
@@ -48,14 +48,14 @@ def _rows(
     """A row for each of the parameters that have one, and one for all others; ticks come last."""
     own = [parameter for parameter in own_rows(command) if parameter is not without]
     ticks = [parameter for parameter in own if parameter.kind == "boolean"]
-    shared = [_shared_row(command, values)] if shared_row(command) else []
-    room = ROWS - len(own) - len(shared)
+    common = [_common_row(command, values)] if common_row(command) else []
+    room = ROWS - len(own) - len(common)
     for parameter in own:
         if parameter.is_file:
             yield from _uploads(parameter, values, twice=room > 0)
         elif parameter not in ticks:
             yield _label(parameter, _component(parameter, values.get(parameter.name, "")))
-    yield from shared
+    yield from common
     for parameter in ticks:
         yield _label(parameter, _tick(parameter, values.get(parameter.name, "")), about="")
 
@@ -116,14 +116,14 @@ def _tick(parameter: Parameter, value: str) -> ui.CheckboxGroup[ui.Modal]:
     )
 
 
-def _shared_row(command: AnyCommand, values: Mapping[str, str]) -> ui.Label[ui.Modal]:
+def _common_row(command: AnyCommand, values: Mapping[str, str]) -> ui.Label[ui.Modal]:
     """The row for everything that has none of its own: the bare ones in front, the others as flags."""
-    shared = shared_row(command)
-    bare = [parameter for parameter in shared if parameter.option.bare]
-    flagged = [parameter for parameter in shared if parameter not in bare]
+    common = common_row(command)
+    bare = [parameter for parameter in common if parameter.option.bare]
+    flagged = [parameter for parameter in common if parameter not in bare]
     flags = ", ".join(parameter.flags[0] for parameter in flagged[:ENOUGH])
     front = " and ".join(parameter.label for parameter in bare)
-    text = _shared_text(shared, bare, values)
+    text = _common_text(common, bare, values)
     return ui.Label(
         text=(f"{front}, and everything else".capitalize() if bare else "Everything else")[:LABEL],
         description=(f"{front} as words, the rest as flags: {flags}" if bare else f"As flags: {flags}")[
@@ -143,7 +143,7 @@ def _field(name: str, value: str, *, long: bool, required: bool) -> ui.TextInput
     )
 
 
-def _shared_text(shared: Sequence[Parameter], bare: Sequence[Parameter], values: Mapping[str, str]) -> str:
+def _common_text(common: Sequence[Parameter], bare: Sequence[Parameter], values: Mapping[str, str]) -> str:
     """These values as they stand in the row: words as far as they are read as such, then flags."""
     words: list[str] = []
     for number, parameter in enumerate(bare, start=1):
@@ -152,7 +152,7 @@ def _shared_text(shared: Sequence[Parameter], bare: Sequence[Parameter], values:
             break
         words.append(text)
     written = bare[: len(words)]
-    flagged = [other for other in shared if other not in written and values.get(other.name)]
+    flagged = [other for other in common if other not in written and values.get(other.name)]
     return " ".join([*words, *(_flag(other, values[other.name]) for other in flagged)])
 
 

@@ -1,4 +1,4 @@
-"""What a message is to show, in Discord's own terms; files that it has are not sent again."""
+"""Payloads of messages: embeds, buttons and files; files that a message has are not sent again."""
 
 import io
 import re
@@ -11,25 +11,25 @@ import discord
 from cachetools import FIFOCache
 
 from bot.cards.card import Card
-from bot.chats.discord.buttons import panel
-from bot.chats.discord.cards import Shown, embeds
+from bot.chats.discord.buttons import button_view
+from bot.chats.discord.cards import EmbedImages, embeds
 from bot.chats.discord.errors import is_too_large
-from bot.chats.discord.undocumented import KeptFile
+from bot.chats.discord.undocumented import ExistingFile
 from bot.images.card_images import CardImage, CardImages
 from bot.images.encode import TooLarge
 
-KNOWN = 2000  # messages whose files are remembered
+REMEMBERED = 2000  # messages whose files are remembered
 REQUEST = 24 * 2**20  # bytes of files that Discord takes at once, nearly
 SMALLER = (0.5, 0.1)  # of the limit, where Discord takes less than it says
 STORED = re.compile(r"/(\d+)/([^/?#]+)(?:[?#]|$)")  # a file's number and name, in its address
 SPOILER = "SPOILER_"  # how names of files begin that Discord hides until somebody opens them
-NOTHING = "The chat took no picture. ✉️ sends it."
+NOTHING = "Discord did not accept the picture. ✉️ sends it."
 
 Send = Callable[["Payload"], Awaitable[discord.Message]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MessageFile(KeptFile):
+class MessageFile(ExistingFile):
     """A file that a message has, by the number that Discord knows it by, and what is said about it."""
 
     filename: str
@@ -38,16 +38,16 @@ class MessageFile(KeptFile):
 
 @dataclass(frozen=True, kw_only=True)
 class Payload:
-    """A message's embeds, buttons and files: `kept` are there, `new` come with it, by drawing."""
+    """A message's embeds, buttons and files: `existing` are there, `new` come with it, by image."""
 
     embeds: list[discord.Embed]
     view: discord.ui.View
-    kept: Mapping[str, MessageFile] = field(default_factory=dict)
+    existing: Mapping[str, MessageFile] = field(default_factory=dict)
     new: Mapping[str, tuple[str, bytes, str]] = field(default_factory=dict)  # name, content and note
-    same: bool = False  # the files are what the message has
+    unchanged: bool = False  # the files are what the message has
 
     @property
-    def posted(self) -> dict[str, Any]:
+    def send_arguments(self) -> dict[str, Any]:
         """What a new message is sent with."""
         return {
             "embeds": self.embeds,
@@ -57,9 +57,9 @@ class Payload:
         }
 
     @property
-    def edited(self) -> dict[str, Any]:
+    def edit_arguments(self) -> dict[str, Any]:
         """What a message is edited with."""
-        files = {} if self.same else {"attachments": [*self.kept.values(), *self._files()]}
+        files = {} if self.unchanged else {"attachments": [*self.existing.values(), *self._files()]}
         return {
             "embeds": self.embeds,
             "view": self.view,
@@ -72,38 +72,36 @@ class Payload:
 
 
 class Payloads:
-    """Makes payloads, and knows what messages have."""
+    """Makes payloads, and remembers which files messages have."""
 
     def __init__(self, images: CardImages) -> None:
         self._card_images = images
-        self._known: FIFOCache[str, Mapping[str, MessageFile]] = FIFOCache(
-            KNOWN
-        )  # by message, then by drawing
+        # By message, then by image.
+        self._message_files: FIFOCache[str, Mapping[str, MessageFile]] = FIFOCache(REMEMBERED)
 
     async def send(self, card: Card, message: str | None, limit: int, send: Send) -> discord.Message:
         """Send the card, with smaller files where Discord wants it, and without any if it must be."""
         for most in (limit, *(round(limit * share) for share in SMALLER)):
             payload = await self._make(card, message, most)
             try:
-                return await self._send(payload, message, send)
+                return await self._send_and_remember(payload, message, send)
             except discord.HTTPException as error:
                 if not is_too_large(error) or not payload.new:
                     raise
-        return await self._send(await self._make(card, message, 0), message, send)
+        return await self._send_and_remember(await self._make(card, message, 0), message, send)
 
     def forget(self, message: str) -> None:
         """Nobody knows what this message has."""
-        self._known.pop(message, None)
+        self._message_files.pop(message, None)
 
-    async def _send(self, payload: Payload, message: str | None, send: Send) -> discord.Message:
-        files = (
-            {} if message is None else self._known.pop(message, {})
-        )  # unknown again until Discord has said
+    async def _send_and_remember(self, payload: Payload, message: str | None, send: Send) -> discord.Message:
+        # Unknown again until Discord has answered.
+        files = {} if message is None else self._message_files.pop(message, {})
         try:
             sent = await send(payload)
         except discord.HTTPException as error:
             if message is not None and is_too_large(error):
-                self._known[message] = files
+                self._message_files[message] = files
             raise
         self._remember(sent, payload)
         return sent
@@ -115,29 +113,29 @@ class Payloads:
             for key, (name, _, note) in payload.new.items()
             if name in there
         }
-        self._known[key_of(sent)] = {**payload.kept, **new}
+        self._message_files[key_of(sent)] = {**payload.existing, **new}
 
     async def _make(self, card: Card, message: str | None, limit: int) -> Payload:
         images = self._card_images.of(card)
-        has = {} if message is None else self._known.get(message, {})
-        kept = {image.key: has[image.key] for image in images if image.key in has}
-        new, missing = await _draw([image for image in images if image.key not in has], limit)
-        names = {key: image.filename for key, image in kept.items()}
+        has = {} if message is None else self._message_files.get(message, {})
+        existing = {image.key: has[image.key] for image in images if image.key in has}
+        new, missing = await _draw_files([image for image in images if image.key not in has], limit)
+        names = {key: file.filename for key, file in existing.items()}
         names |= {key: name for key, (name, _, _) in new.items()}
-        notes = [image.note for image in kept.values()] + [note for _, _, note in new.values()]
-        shown = Shown(
+        file_notes = [file.note for file in existing.values()] + [note for _, _, note in new.values()]
+        shown = EmbedImages(
             images={
                 image.what: names[image.key] for image in images if image.key in names and not image.hidden
             },
             titles={image.what: image.title for image in images},
-            notes=tuple(filter(None, [*notes, NOTHING if missing else ""])),
+            notes=tuple(filter(None, [*file_notes, NOTHING if missing else ""])),
         )
         return Payload(
             embeds=embeds(card, shown),
-            view=panel(card),
-            kept=kept,
+            view=button_view(card),
+            existing=existing,
             new=new,
-            same=bool(has) and has == kept and not new,
+            unchanged=bool(has) and has == existing and not new,
         )
 
 
@@ -156,8 +154,8 @@ def _files_of(message: discord.Message) -> Iterator[tuple[str, int]]:
             yield address[2], int(address[1])
 
 
-async def _draw(images: list[CardImage], limit: int) -> tuple[dict[str, tuple[str, bytes, str]], bool]:
-    """The files of these drawings, and whether a picture is missing since none so small can be made."""
+async def _draw_files(images: list[CardImage], limit: int) -> tuple[dict[str, tuple[str, bytes, str]], bool]:
+    """The files of these images, and whether a picture is missing since none so small can be made."""
     files: dict[str, tuple[str, bytes, str]] = {}
     missing, room = False, REQUEST
     for image in images:

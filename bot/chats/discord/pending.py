@@ -1,4 +1,4 @@
-"""Who waits for an answer: a job's interaction until its card answers it, and while its token lives."""
+"""Pending interactions: by job until its card answers them, by message while their token lives."""
 
 import asyncio
 import time
@@ -9,13 +9,13 @@ import discord
 from engine.messages import JobId
 
 TOKEN_SECONDS = 14.5 * 60  # Discord forgets an interaction after 15 minutes
-HIDDEN = "hidden"  # what is known of an interaction: that its person alone sees that its answer takes a while
+IS_EPHEMERAL = "hidden"  # the key of whether only the caller sees that the answer takes a while
 MANY = 1000  # interactions, before those that are too old are looked for
 
 Interaction = discord.Interaction[discord.Client]
 
 
-class Waiting:
+class WaitingInteraction:
     """An interaction that one of two answers first: the card, or the word that it takes a while."""
 
     def __init__(self, interaction: Interaction, since: float) -> None:
@@ -30,7 +30,7 @@ class Waiting:
         async with self.answering:
             if not self.taken and not self.interaction.response.is_done():
                 await self.interaction.response.defer(thinking=True, ephemeral=ephemeral)
-                self.interaction.extras[HIDDEN] = ephemeral
+                self.interaction.extras[IS_EPHEMERAL] = ephemeral
 
 
 class Pending:
@@ -38,25 +38,25 @@ class Pending:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._waiting: dict[JobId, Waiting] = {}
-        self._alive: dict[str, Waiting] = {}  # by message
+        self._waiting: dict[JobId, WaitingInteraction] = {}
+        self._alive: dict[str, WaitingInteraction] = {}  # by message
 
     def waits(self, job: JobId) -> bool:
         """Whether this job is being asked for at this moment."""
         return job in self._waiting
 
-    def expect(self, job: JobId, interaction: Interaction) -> Waiting:
+    def expect(self, job: JobId, interaction: Interaction) -> WaitingInteraction:
         """The job's card is to answer this interaction."""
         if len(self._waiting) + len(self._alive) > MANY:
-            self._forget_old()
-        self._waiting[job] = Waiting(interaction, self._clock())
+            self._forget_expired()
+        self._waiting[job] = WaitingInteraction(interaction, self._clock())
         return self._waiting[job]
 
     def note(self, job: JobId, interaction: Interaction) -> None:
         """It asked for this job, whose card answers elsewhere."""
         self.expect(job, interaction).taken = True
 
-    def asking_interaction(self, job: JobId) -> Interaction | None:
+    def interaction_of_job(self, job: JobId) -> Interaction | None:
         """The interaction that asked for this job, answered or not, as long as its token lives."""
         waiting = self._waiting.get(job)
         return waiting.interaction if waiting is not None and self._lives(waiting) else None
@@ -88,23 +88,23 @@ class Pending:
 
     def remember(self, message: str, interaction: Interaction) -> None:
         """This message is the interaction's answer: it can be edited with its token."""
-        self.note_answer(interaction)
-        self._alive[message] = Waiting(interaction, self._clock())
+        self.mark_answered(interaction)
+        self._alive[message] = WaitingInteraction(interaction, self._clock())
 
-    def note_answer(self, interaction: Interaction) -> None:
+    def mark_answered(self, interaction: Interaction) -> None:
         """Its card is there: what is to be told beside it can follow."""
         for waiting in self._waiting.values():
             if waiting.interaction is interaction:
                 waiting.has_answer.set()
 
-    def interaction_for(self, message: str) -> Interaction | None:
+    def interaction_of_message(self, message: str) -> Interaction | None:
         """The interaction that this message answered, as long as its token lives."""
         waiting = self._alive.get(message)
         return waiting.interaction if waiting is not None and self._lives(waiting) else None
 
     def token_for(self, message: str) -> str | None:
         """The token that this message can be edited with, as long as it lives."""
-        interaction = self.interaction_for(message)
+        interaction = self.interaction_of_message(message)
         return None if interaction is None else interaction.token
 
     def lose(self) -> None:
@@ -115,9 +115,9 @@ class Pending:
         """The token of this message is of no use any more."""
         self._alive.pop(message, None)
 
-    def _lives(self, waiting: Waiting) -> bool:
+    def _lives(self, waiting: WaitingInteraction) -> bool:
         return self._clock() - waiting.since < TOKEN_SECONDS
 
-    def _forget_old(self) -> None:
+    def _forget_expired(self) -> None:
         self._waiting = {job: waiting for job, waiting in self._waiting.items() if self._lives(waiting)}
         self._alive = {message: waiting for message, waiting in self._alive.items() if self._lives(waiting)}

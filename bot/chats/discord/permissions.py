@@ -1,4 +1,4 @@
-"""What the bot may do in a guild, and who may ask where: told before anything is filed."""
+"""Permissions of the bot in a guild, and who may ask where: checked before a job is made."""
 
 from collections.abc import Collection
 
@@ -8,20 +8,20 @@ from bot.chats.discord.pending import Interaction
 from bot.config import DiscordGuild, DiscordSettings
 from commands.syntax.parser import join_list
 
-NEEDED = {
+NEEDED_PERMISSIONS = {
     "view_channel": "View Channel",
     "send_messages": "Send Messages",
     "embed_links": "Embed Links",
     "attach_files": "Attach Files",
 }
-IN_THREADS = {**NEEDED, "send_messages_in_threads": "Send Messages in Threads"}
+THREAD_PERMISSIONS = {**NEEDED_PERMISSIONS, "send_messages_in_threads": "Send Messages in Threads"}
 SCOPES = ("bot", "applications.commands")
-BESIDE = {  # for the thread of a training, which goes when it is empty, and for finding a card again
+OTHER_PERMISSIONS = {  # for threads of trainings, which are deleted when empty, and to find a card again
     "create_public_threads": "Create Public Threads",
     "manage_threads": "Manage Threads",
     "read_message_history": "Read Message History",
 }
-ASKED = {**IN_THREADS, **BESIDE}
+ASKED_PERMISSIONS = {**THREAD_PERMISSIONS, **OTHER_PERMISSIONS}
 
 
 def refusal(interaction: Interaction, settings: DiscordSettings, *, makes_card: bool) -> str:
@@ -32,10 +32,10 @@ def refusal(interaction: Interaction, settings: DiscordSettings, *, makes_card: 
     if interaction.guild_id is None:
         return ""
     if isinstance(interaction.user, discord.Member):
-        no = place_refusal(settings, interaction.user, interaction.channel, interaction.channel_id)
-        if no:
-            return no
-    return _unable(interaction) if makes_card and is_member(interaction) else ""
+        reason = place_refusal(settings, interaction.user, interaction.channel, interaction.channel_id)
+        if reason:
+            return reason
+    return _permission_refusal(interaction) if makes_card and is_member(interaction) else ""
 
 
 def place_refusal(
@@ -46,9 +46,10 @@ def place_refusal(
     rules = settings.guilds.get(str(member.guild.id), usual)
     places = {str(channel_id), str(getattr(channel, "parent_id", None))}  # a thread is where its channel is
     if rules.channels and not places & set(rules.channels):
-        return f"This is not the place. Ask in {join_list([f'<#{key}>' for key in rules.channels], 'or')}."
-    if rules.roles and not _may(member, rules.roles):
-        return f"Only {join_list([f'<@&{key}>' for key in rules.roles])} may ask for this here."
+        channels = join_list([f"<#{key}>" for key in rules.channels], "or")
+        return f"The bot cannot be used in this channel. Ask in {channels}."
+    if rules.roles and not _is_allowed(member, rules.roles):
+        return f"Only {join_list([f'<@&{role}>' for role in rules.roles])} may use the bot here."
     return ""
 
 
@@ -63,27 +64,27 @@ def is_adult(channel: object) -> bool:
     return bool(restricted is not None and restricted())
 
 
-def _may(member: discord.Member, roles: Collection[str]) -> bool:
+def _is_allowed(member: discord.Member, roles: Collection[str]) -> bool:
     """Whoever can change the rules is not held by them."""
-    held = member.resolved_permissions or member.guild_permissions
-    return held.manage_guild or any(str(role.id) in roles for role in member.roles)
+    granted = member.resolved_permissions or member.guild_permissions
+    return granted.manage_guild or any(str(role.id) in roles for role in member.roles)
 
 
-def _unable(interaction: Interaction) -> str:
+def _permission_refusal(interaction: Interaction) -> str:
     """What the bot lacks here, for somebody who can give it."""
-    held = interaction.app_permissions
-    needed = IN_THREADS if isinstance(interaction.channel, discord.Thread) else NEEDED
-    missing = [label for name, label in needed.items() if not getattr(held, name)]
-    if not missing or held.administrator:
+    granted = interaction.app_permissions
+    needed = THREAD_PERMISSIONS if isinstance(interaction.channel, discord.Thread) else NEEDED_PERMISSIONS
+    missing = [label for name, label in needed.items() if not getattr(granted, name)]
+    if not missing or granted.administrator:
         return ""
-    return f"The bot cannot post pictures here. Allow it {join_list(missing)} in this channel."
+    return f"The bot cannot post pictures here. It needs {join_list(missing)} in this channel."
 
 
-def wanted_permissions() -> discord.Permissions:
+def bot_permissions() -> discord.Permissions:
     """What the bot asks a guild for."""
-    return discord.Permissions(**dict.fromkeys(ASKED, True))
+    return discord.Permissions(**dict.fromkeys(ASKED_PERMISSIONS, True))
 
 
 def invite_link(application: int) -> str:
     """Where somebody who can manage a guild adds the application with this id."""
-    return discord.utils.oauth_url(application, permissions=wanted_permissions(), scopes=SCOPES)
+    return discord.utils.oauth_url(application, permissions=bot_permissions(), scopes=SCOPES)

@@ -1,4 +1,4 @@
-"""Reactions under a card do what its buttons do, also on messages from before the program was started."""
+"""Reactions under cards, which do what buttons do, also on messages from before a restart."""
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import structlog
 
 from bot.chats import router
 from bot.chats.discord.ephemeral import TROUBLES, write
-from bot.chats.discord.file_dm import gift
+from bot.chats.discord.file_dm import send_directly
 from bot.chats.discord.interactions import Interactions
 from bot.chats.discord.permissions import is_adult, place_refusal
 from bot.chats.interface import (
@@ -65,7 +65,7 @@ async def handle_reaction(
         if reply is not None:
             await router.show(reply, DirectSink(interactions.files, person))
     except TROUBLES as error:
-        log.warning("A reaction was not answered", reason=repr(error))
+        log.warning("Reaction not answered", reason=repr(error))
 
 
 def _is_ours(client: discord.Client, payload: discord.RawReactionActionEvent) -> bool:
@@ -134,7 +134,7 @@ class DirectSink:
     async def send_files(self, reply: FilesReply) -> None:
         """Send them, or tell why they cannot be sent."""
         try:
-            await gift(self._files, self._person, reply.text, reply.files)
+            await send_directly(self._files, self._person, reply.text, reply.files)
         except CardRefused as refusal:
             await self._write(f"This cannot be sent. {refusal}")
 

@@ -1,4 +1,4 @@
-"""A thread of its own for each training, so that a channel is not flooded."""
+"""Threads of trainings, one for each, so that a channel is not flooded."""
 
 from contextlib import suppress
 from typing import Final
@@ -11,7 +11,7 @@ from bot.chats.discord.errors import THREAD_EXISTS
 
 LONGEST_NAME = 100  # characters
 LOOK_BACK = 50  # messages, most of which are about who came in
-SAID = (
+MESSAGE_TYPES = (
     discord.MessageType.default,
     discord.MessageType.reply,
     discord.MessageType.chat_input_command,
@@ -44,6 +44,6 @@ async def is_empty(thread: discord.Thread) -> bool:
     if not thread.permissions_for(thread.guild.me).read_message_history:
         return False  # Discord shows nothing then
     async for message in thread.history(limit=LOOK_BACK):
-        if message.type in SAID:
+        if message.type in MESSAGE_TYPES:
             return False
     return True

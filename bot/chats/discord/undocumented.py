@@ -1,4 +1,4 @@
-"""All that is used here of discord.py and that its documentation does not promise, as read in version 2.7.1.
+"""What is used of discord.py beyond its documentation, as read in version 2.7.1.
 
 tests/bot/discord/test_undocumented.py fails on a version that moves any of it.
 """
@@ -12,7 +12,7 @@ FILE_LIMIT = discord.utils.DEFAULT_FILE_SIZE_LIMIT_BYTES  # of a file in a direc
 
 
 @dataclass(frozen=True, kw_only=True)
-class KeptFile:
+class ExistingFile:
     """A file that a message has already; among the `attachments` of an edit it stays.
 
     discord.py takes anything there that has this method, as its own Attachment does; that one cannot be made
@@ -31,7 +31,7 @@ def silence_voice_warnings() -> None:
     discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
 
 
-async def registered_commands(client: discord.Client) -> list[dict[str, Any]]:
+async def fetch_commands(client: discord.Client) -> list[dict[str, Any]]:
     """The commands that Discord knows, as it sends them: CommandTree.fetch_commands leaves much of it out."""
     commands = await client.http.get_global_commands(client.application_id or 0)
     return [dict(command) for command in commands]

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from bot.__main__ import main
-from bot.chats.discord.permissions import ASKED, wanted_permissions
+from bot.chats.discord.permissions import ASKED_PERMISSIONS, bot_permissions
 from bot.chats.slack.manifest import SCOPES
 from bot.cli.exit_status import BAD_INPUT, FINE
 
@@ -71,8 +71,8 @@ def test_what_is_no_id_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_document_names_each_permission_and_their_number() -> None:
     text = DOCUMENT.read_text()
 
-    assert [label for label in ASKED.values() if label not in text] == []
-    assert str(wanted_permissions().value) in text
+    assert [label for label in ASKED_PERMISSIONS.values() if label not in text] == []
+    assert str(bot_permissions().value) in text
 
 
 def test_the_document_for_slack_names_each_scope() -> None:

@@ -59,7 +59,7 @@ async def test_those_who_have_a_role_have_its_limits(studio: Studio) -> None:
     usual = await discord.command(root, channel, "admin limits", queued="0")
     await discord.until(lambda: "Jobs in line" in usual.text)
     theirs = await discord.command(root, channel, "admin limits", role=f"<@&{artists.id}>", queued="5")
-    await discord.until(lambda: "limits of the role" in theirs.text)
+    await discord.until(lambda: "Limits of the role" in theirs.text)
 
     without = await discord.command(studio.ana, channel, "imagine", prompt="a fox")
     await discord.until(lambda: "0 may wait" in without.text)

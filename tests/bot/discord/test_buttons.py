@@ -142,7 +142,7 @@ async def test_a_forged_button_does_nothing_and_says_so(studio: Studio, forged: 
     heard = await studio.discord.click(studio.ana, card, forged, forged=True)
 
     assert heard.ephemeral
-    assert "there is no" in heard.text
+    assert "There is no" in heard.text
     assert studio.channel.messages == [card]
 
 
@@ -156,7 +156,7 @@ async def test_a_button_of_another_guilds_job_finds_no_job(studio: Studio) -> No
 
     for action in ("again", "send", "delete"):
         heard = await studio.discord.click(studio.bo, other, button(card, action), forged=True)
-        assert "there is no job" in heard.text, action
+        assert "There is no job" in heard.text, action
     assert len(lobby.messages) == 1
 
 

@@ -140,7 +140,7 @@ async def test_a_training_has_its_report_its_curve_and_its_samples_in_its_thread
     assert "curve" in image(done, 0)
     assert "samples" in image(done, 1)
     assert len(done.files) == 2
-    assert "📉 loss from" in shown(done)
+    assert "📉 Loss from" in shown(done)
     assert done.channel.name == "maria: ohwx gear"
     (above,) = studio.channel.messages
     assert above.thread is done.channel

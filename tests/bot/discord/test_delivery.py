@@ -106,7 +106,7 @@ async def test_a_post_that_is_unheard_until_its_nonce_is_forgotten_leaves_one_ca
 async def test_progress_of_an_old_card_is_shown_seldom_and_its_end_at_once(
     open_studio: OpenStudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bot.chats.discord.messages.OLD", 0.0)
+    monkeypatch.setattr("bot.chats.discord.messages.OLD_AFTER", 0.0)
     studio = await open_studio(seconds=0.1)
 
     heard = await waits_for(studio, studio.channel, 30)

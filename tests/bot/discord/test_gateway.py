@@ -77,7 +77,7 @@ async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
     studio: Studio, monkeypatch: pytest.MonkeyPatch, code: int, words: str
 ) -> None:
     assert studio.bot is not None
-    monkeypatch.setattr(chat, "KNOCK", 0.2)
+    monkeypatch.setattr(chat, "RETRY_PAUSE", 0.2)
     gateway, health = studio.discord.gateway, studio.bot.health
     assert health()[1]["chats"] == {"discord": "served"}
 
@@ -100,7 +100,7 @@ async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
 async def test_a_card_that_changes_while_the_gateway_is_gone_is_right_when_it_is_back(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "KNOCK", 0.5)
+    monkeypatch.setattr(chat, "RETRY_PAUSE", 0.5)
     heard = await waits_for(studio, studio.channel, 20)
 
     await studio.discord.gateway.hang_up(4004)

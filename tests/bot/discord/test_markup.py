@@ -8,7 +8,7 @@ import pytest
 
 from bot.cards.card import Card, CardNote
 from bot.chats.discord import lora_embeds
-from bot.chats.discord.cards import Shown, embeds, starter
+from bot.chats.discord.cards import EmbedImages, embeds, starter_embed
 from bot.chats.discord.ephemeral import pieces
 from bot.chats.discord.markup import escape
 from commands.lora_cards import LoraCard
@@ -88,10 +88,10 @@ def test_a_card_of_nasty_words_is_within_discords_limits(text: str) -> None:
         bare=text,
     )
     images = {"curve": "a.png", "samples": "b.png", "report": "c.png"}
-    shown = Shown(images=images, titles=dict.fromkeys(images, "What it paints"), notes=(text, text))
+    shown = EmbedImages(images=images, titles=dict.fromkeys(images, "What it paints"), notes=(text, text))
 
     check_message({"embeds": [one.to_dict() for one in embeds(card, shown)]})
-    check_message({"embeds": [starter(card).to_dict()]})
+    check_message({"embeds": [starter_embed(card).to_dict()]})
 
 
 @pytest.mark.parametrize("text", NASTY)

@@ -68,7 +68,7 @@ async def test_its_form_has_a_row_for_one_file_and_one_for_the_rest(studio: Stud
     ("bad", "reason"),
     [
         (Attached("fox.png", b"these are no pixels"), "not a picture that can be read"),
-        (Attached("fox.png", b"", gone=True), "does not have it any more"),
+        (Attached("fox.png", b"", gone=True), "no longer has this file"),
         (Attached("foxes.zip", zipped(a_picture(1), a_picture(2))), "Only one picture is wanted here"),
     ],
     ids=["no picture", "lost", "several"],

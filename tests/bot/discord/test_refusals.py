@@ -42,7 +42,7 @@ async def test_a_picture_that_is_held_for_explicit_leaves_a_card_that_says_so(st
     await ended(studio)
 
     assert card.files == {}
-    assert "takes it for explicit content" in shown(card)
+    assert "considers it explicit content" in shown(card)
     assert "✉️ sends it" in shown(card)
     assert studio.channel.messages == [card]
     before = calls(studio)
@@ -64,7 +64,7 @@ async def test_what_was_refused_is_tried_once_more_when_it_is_asked_for(studio: 
 
 @pytest.mark.parametrize(
     ("prompt", "why"),
-    [("a b.a.d fox", "AutoMod"), ("a fox of http://bad.example", "a link in it for harmful")],
+    [("a b.a.d fox", "AutoMod"), ("a fox of http://bad.example", "a link in it harmful")],
 )
 async def test_words_that_may_not_be_seen_end_the_card_and_its_person_is_told(
     studio: Studio, prompt: str, why: str
@@ -150,7 +150,7 @@ async def test_send_that_fails_for_now_says_so(studio: Studio, monkeypatch: pyte
 
     heard = await studio.discord.click(studio.bo, card, button(card, "send"))
 
-    await studio.discord.until(lambda: "Ask again" in heard.text)
+    await studio.discord.until(lambda: "Try again" in heard.text)
 
 
 async def test_a_letter_that_is_refused_is_told_directly(studio: Studio) -> None:

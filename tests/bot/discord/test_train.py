@@ -88,7 +88,7 @@ async def test_a_form_that_is_sent_twice_files_once(studio: Studio) -> None:
     again = await studio.discord.submit(studio.ana, form, values)
 
     assert again.ephemeral
-    assert "sent already" in shown(again.message)
+    assert "already sent" in shown(again.message)
     assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(1,)]
 
 
@@ -99,7 +99,7 @@ async def test_a_form_that_is_sent_twice_at_once_files_once(studio: Studio) -> N
     both = await asyncio.gather(*(studio.discord.submit(studio.ana, form, values) for _ in range(2)))
     await card(studio, "3 pictures")
 
-    assert sorted("sent already" in shown(one.message) for one in both) == [False, True]
+    assert sorted("already sent" in shown(one.message) for one in both) == [False, True]
     assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(1,)]
     assert len(threads(studio)) == 1
 
@@ -151,7 +151,7 @@ async def test_without_consent_nothing_is_filed(studio: Studio) -> None:
     [
         (Attached("notes.png", b"these are no pixels"), "not a picture that can be read"),
         (Attached("empty.png", b""), "empty"),
-        (Attached("lost.png", b"", gone=True), "does not have it any more"),
+        (Attached("lost.png", b"", gone=True), "no longer has this file"),
     ],
     ids=["no picture", "empty", "lost"],
 )
@@ -275,7 +275,7 @@ async def test_a_message_of_somebody_else_or_without_files_is_not_trained_on(stu
     without = await studio.discord.menu(studio.ana, empty, "Train on these pictures")
 
     assert refused.modal is None and without.modal is None
-    assert "You can train on your own pictures only" in refused.text
+    assert "You can train only on your own pictures" in refused.text
     assert "This message has no files" in without.text
 
 

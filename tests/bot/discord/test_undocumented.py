@@ -7,14 +7,14 @@ import discord
 import pytest
 from discord.http import handle_message_parameters
 
-from bot.chats.discord.undocumented import FILE_LIMIT, KeptFile, registered_commands, silence_voice_warnings
+from bot.chats.discord.undocumented import FILE_LIMIT, ExistingFile, fetch_commands, silence_voice_warnings
 from tests.bot.discord.harness import Studio
 
 
 def test_a_file_that_is_kept_is_named_in_an_edit_and_not_sent_again() -> None:
     new = discord.File(io.BytesIO(b"png"), filename="new.png")
 
-    with handle_message_parameters(attachments=[KeptFile(id=7), new]) as told:  # type: ignore[list-item]
+    with handle_message_parameters(attachments=[ExistingFile(id=7), new]) as told:  # type: ignore[list-item]
         files, parts = told.files, told.multipart
 
     assert files is not None
@@ -44,7 +44,7 @@ def test_files_in_direct_messages_may_be_of_ten_megabytes() -> None:
 async def test_discord_tells_the_commands_that_it_knows(studio: Studio) -> None:
     assert studio.chat is not None
 
-    commands = await registered_commands(studio.chat.client)
+    commands = await fetch_commands(studio.chat.client)
 
     assert {"imagine", "train"} <= {command["name"] for command in commands}
     assert all(command["integration_types"] for command in commands)

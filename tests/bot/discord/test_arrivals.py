@@ -45,7 +45,7 @@ async def test_a_merge_is_said_as_in_every_chat_and_comes_with_its_sheet(studio:
     for name in ("fox", "owl"):
         sent = Attached(f"{name}.safetensors", a_file(name))
         heard = await studio.discord.command(studio.ana, studio.channel, "lora import", name=name, file=sent)
-        await studio.discord.until(partial(tells, heard, "is here"))
+        await studio.discord.until(partial(tells, heard, "is ready"))
 
     await studio.discord.command(
         studio.ana, studio.channel, "lora merge", name="both", lora="fox:0.7, owl:0.5"
@@ -59,7 +59,7 @@ async def test_a_merge_is_said_as_in_every_chat_and_comes_with_its_sheet(studio:
 async def test_loras_are_shown_as_cards_with_what_they_paint(studio: Studio) -> None:
     sent = Attached("fox.safetensors", a_file())
     heard = await studio.discord.command(studio.ana, studio.channel, "lora import", name="fox", file=sent)
-    await studio.discord.until(lambda: "is here" in heard.text)
+    await studio.discord.until(lambda: "is ready" in heard.text)
 
     shown = await studio.discord.command(studio.ana, studio.channel, "loras")
     near = await studio.discord.command(studio.ana, studio.channel, "loras", like="wood")

@@ -303,7 +303,7 @@ async def test_a_restart_forgets_the_pictures_of_a_message_and_says_that_there_a
     values = {"name": "maria", "rest": SAID, "consent": ["yes"]}
     heard = await studio.discord.submit(studio.ana, opened.modal, values)
 
-    await studio.discord.until(lambda: "Send pictures to learn from" in heard.text)
+    await studio.discord.until(lambda: "Add pictures to learn from" in heard.text)
     assert rows(studio.folder, "SELECT id FROM jobs") == []
 
 
@@ -314,5 +314,5 @@ async def test_nobody_trains_on_what_somebody_else_has_chosen(studio: Studio) ->
     values = {"name": "maria", "rest": SAID, "consent": ["yes"]}
     heard = await studio.discord.submit(studio.bo, anas.modal, values)
 
-    await studio.discord.until(lambda: "Send pictures to learn from" in heard.text)
+    await studio.discord.until(lambda: "Add pictures to learn from" in heard.text)
     assert rows(studio.folder, "SELECT id FROM jobs") == []

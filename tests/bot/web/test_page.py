@@ -230,7 +230,7 @@ async def test_favourites_are_kept_in_a_gallery(comes: Comes) -> None:
     card = await ana.paints("/imagine a fox --steps 1")
     job = (await ana.jobs())[0]
 
-    star = ben.card(job).get_by_role("button", name="Keep the picture")
+    star = ben.card(job).get_by_role("button", name="Add the picture to your favourites")
     await star.click()
 
     await expect(star).to_have_attribute("aria-pressed", "true")
@@ -374,7 +374,7 @@ async def test_a_dropped_png_that_carries_a_recipe_opens_the_form_with_it(comes:
 
     await expect(form.get_by_label("prompt")).to_have_value("a red fox")
     await expect(form.get_by_label("no", exact=True)).to_have_value("hat")
-    await expect(form).to_contain_text("Left out, for it is not known here: Clip skip: 2.")
+    await expect(form).to_contain_text("Left out, because it is not known here: Clip skip: 2.")
     await form.get_by_role("button", name="Paint").click()
     card = await ana.new_card([])
     await expect(card).to_contain_text("64x96")

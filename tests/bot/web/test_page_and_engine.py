@@ -106,7 +106,7 @@ async def test_the_whole_way_from_a_typed_word_to_an_old_button(program: Program
         assert await ana.seed(blue) == "7"
         assert share((await ana.pixels(blue))[0], red) < 0.1
 
-        star = first.get_by_role("button", name="Keep the picture")
+        star = first.get_by_role("button", name="Add the picture to your favourites")
         await star.click()
         await expect(star).to_have_attribute("aria-pressed", "true")
 

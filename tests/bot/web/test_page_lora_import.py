@@ -30,7 +30,7 @@ async def test_a_lora_is_brought_by_its_form_and_two_are_merged(place: Place, co
     visit = await comes()
     for name in ("fox", "owl"):
         await brings(visit, name, a_file(name))
-        await expect(visit.notices.last).to_contain_text(f"the LoRA {name} is here, for you alone")
+        await expect(visit.notices.last).to_contain_text(f"The LoRA {name} is ready, for you only")
 
     await visit.says("/lora merge both fox:0.7 owl:0.5")
 
@@ -81,4 +81,4 @@ async def test_an_answer_that_takes_long_comes_later_and_others_do_not_wait_for_
         meanwhile = await visitor.says("/help")
 
         assert meanwhile["ok"] and not merging.done()
-        assert "in one LoRA" in (await merging)["text"]
+        assert "into one LoRA" in (await merging)["text"]

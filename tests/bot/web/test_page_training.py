@@ -172,7 +172,7 @@ async def test_a_lora_is_looked_at_renamed_shared_and_deleted(place: Place, come
     await about.get_by_role("button", name="Rename").first.click()
     await about.get_by_label("New name").fill("ink")
     await about.get_by_role("button", name="Rename").last.click()
-    await expect(about.get_by_role("alert")).to_contain_text("there is a LoRA ink here already")
+    await expect(about.get_by_role("alert")).to_contain_text("There is already a LoRA ink here")
     await about.get_by_label("New name").fill("cog")
     await about.get_by_role("button", name="Rename").last.click()
     about = ana.page.get_by_role("dialog", name="cog")

@@ -92,7 +92,7 @@ async def test_files_that_are_sent_count_against_the_megabytes(open_chat: OpenCh
     )
     assert (await sends(chat, "ben", noise(3))).pictures
     assert (await sends(chat, "ana", noise(3), space="elsewhere")).pictures
-    assert "of 1, 0 left" in (await chat.says("ana", "/me")).text
+    assert "of 1 MB, 0 MB left" in (await chat.says("ana", "/me")).text
     assert "limit of megabytes" in await keeps(chat, "/admin stats")
 
 

@@ -218,7 +218,7 @@ async def test_the_recipe_that_a_picture_carries_opens_the_form(place: Place) ->
         "steps": "3",
         "seed": "5",
     }
-    assert reply["text"] == "Left out, for it is not known here: Clip skip: 2; the LoRA none."
+    assert reply["text"] == "Left out, because it is not known here: Clip skip: 2, the LoRA none."
     assert not (await ana.ask(recipe="just words"))["reply"]["ok"]
 
 

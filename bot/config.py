@@ -1,4 +1,4 @@
-"""config.toml, read once into frozen values; what is wrong with it is told in one sentence."""
+"""Reads config.toml into frozen settings; a mistake in it raises one sentence."""
 
 import ipaddress
 import os
@@ -29,12 +29,12 @@ from pydantic_settings import (
 from bot.config_errors import sentence
 from engine.messages import RANK, EngineSettings, check_integer, check_number
 
-NAMED_BY = "ATELIER_CONFIG"  # the environment variable that picks another file
+NAMED_BY = "ATELIER_CONFIG"  # the environment variable that names another file
 DEFAULT = "config.toml"
-LOCAL_TOKEN = "ATELIER_LOCAL_TOKEN"  # whoever comes from another machine must know it
+LOCAL_TOKEN = "ATELIER_LOCAL_TOKEN"  # whoever opens the page from another machine must know it
 DISCORD_TOKEN = "DISCORD_TOKEN"
 SLACK_BOT_TOKEN, SLACK_APP_TOKEN, SLACK_SECRET = "SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET"
-SHORTEST_TOKEN = 16  # characters, which nobody guesses
+SHORTEST_TOKEN = 16  # characters, which cannot be guessed
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?", re.ASCII)
 CHANNEL = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}", re.ASCII)
 CHANNELS = 50
@@ -46,12 +46,12 @@ SQLITE = "sqlite+aiosqlite:///"
 
 
 class ConfigError(Exception):
-    """One sentence for the operator: which key, its value, and what is allowed."""
+    """What is wrong, in one sentence for the operator: which key, what is allowed, what was given."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class QueueSettings:
-    """How many jobs one person may have queued, and how long a job is the engine's without news of it."""
+    """How many jobs one person may have queued, and after how long a silent job is queued again."""
 
     per_person: int = 20
     lease_seconds: float = 120.0
@@ -59,14 +59,14 @@ class QueueSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingLimits:
-    """What people may ask of a training."""
+    """Limits of what people may ask of a training."""
 
     largest_rank: int = 64
 
 
 @dataclass(frozen=True, kw_only=True)
 class LocalSettings:
-    """The chat in the browser: where it is served, and its channels. Port 0 is any that is free."""
+    """The web chat: where it is served, and its channels. Port 0 is any free port."""
 
     enabled: bool = True
     address: str = "127.0.0.1"
@@ -81,7 +81,7 @@ class LocalSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscordGuild:
-    """Where and by whom the bot can be used in one guild, as Discord's ids; none is everywhere, everybody."""
+    """Ids of the channels and roles that may use the bot in one server; none means all."""
 
     channels: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ class DiscordGuild:
 
 @dataclass(frozen=True, kw_only=True)
 class DiscordSettings:
-    """The same of every guild but those that are named by their ids."""
+    """The same for all servers, and for some of them by their ids."""
 
     enabled: bool = True
     channels: tuple[str, ...] = ()
@@ -99,7 +99,7 @@ class DiscordSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SlackSettings:
-    """Slack: the channels by their ids, none is all; and where Slack's requests come in, without sockets."""
+    """Ids of the channels of Slack, none means all; and where Slack's requests arrive over HTTP."""
 
     enabled: bool = True
     channels: tuple[str, ...] = ()
@@ -109,9 +109,9 @@ class SlackSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class AdminSettings:
-    """Who is an admin beside those whom the chats themselves take for one, by the chats' ids of people.
+    """Who is an admin besides those who are one in the chat itself, by the chats' ids of people.
 
-    On the page of this machine alone a name will do.
+    On a web page that only this machine can open, a name will do.
     """
 
     local: tuple[str, ...] = ()
@@ -130,7 +130,7 @@ class LogSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """All that the program is told by its operator, with absolute paths."""
+    """All settings, with absolute paths."""
 
     engine: EngineSettings
     training: TrainingLimits
@@ -153,51 +153,51 @@ def is_loopback(host: str) -> bool:
 
 
 def read_config(path: Path | None = None) -> Config:
-    """The settings in this file, else in the one that ATELIER_CONFIG names, else in ./config.toml.
+    """The settings in this file, or in the one that ATELIER_CONFIG names, or in ./config.toml.
 
     Raises ConfigError with one sentence.
     """
     path = Path(path or os.environ.get(NAMED_BY) or DEFAULT).absolute()
     if not path.is_file():
-        raise ConfigError(f"there is no configuration at {path}: name one with --config or {NAMED_BY}.")
+        raise ConfigError(f"There is no configuration at {path}. Name one with --config or {NAMED_BY}.")
     try:
-        tables = _tables(path)
+        tables = _read_tables(path)
     except ValidationError as error:
         raise ConfigError(f"{path.name}: {sentence(error.errors()[0], _Tables)}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path.name} is not valid TOML: {error}.") from error
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.") from error
-    return tables.settled(path.parent)
+    return tables.to_config(path.parent)
 
 
 def check_local(local: LocalSettings) -> None:
-    """Raise ConfigError when the page, once it is served, would be open to everybody on the network."""
+    """Raise ConfigError when everybody on the network could open the web page."""
     if not local.enabled:
         return
     if not local.is_loopback and local_token() is None:
         raise ConfigError(
-            f"in [local] address is {local.address!r}, which other machines reach: set {LOCAL_TOKEN} to a "
-            f"secret of at least {SHORTEST_TOKEN} characters, such as {_a_token()}, or use 127.0.0.1."
+            f"[local] address {local.address!r} can be reached from other machines. Set {LOCAL_TOKEN} to a "
+            f"secret of at least {SHORTEST_TOKEN} characters, such as {_new_token()}, or use 127.0.0.1."
         )
     check_token(local_token())
 
 
 def local_token() -> str | None:
-    """What the page asks for, if anything."""
+    """The secret that the web page asks for, if any."""
     return os.environ.get(LOCAL_TOKEN, "").strip() or None
 
 
 def check_token(token: str | None) -> None:
-    """Raise ConfigError when somebody could guess it."""
+    """Raise ConfigError when the secret is so short that it could be guessed."""
     if token is not None and len(token) < SHORTEST_TOKEN:
         raise ConfigError(
-            f"{LOCAL_TOKEN} has {len(token)} characters, but a secret has at least {SHORTEST_TOKEN}: "
-            f"here is one that was made just now: {_a_token()}"
+            f"{LOCAL_TOKEN} must have at least {SHORTEST_TOKEN} characters, not {len(token)}. "
+            f"Here is one that was made just now: {_new_token()}"
         )
 
 
-def _a_token() -> str:
+def _new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
@@ -217,55 +217,55 @@ def _real(low: float, high: float) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-def _device(name: str) -> str:
+def _check_device(name: str) -> str:
     if not DEVICE.fullmatch(name):
-        raise ValueError(f'device is "{name}", but it must be auto, cpu, mps, cuda or cuda with a number.')
+        raise ValueError(f'device must be auto, cpu, mps, cuda or cuda with a number, not "{name}".')
     return name
 
 
-def _filled(text: str, info: ValidationInfo) -> str:
+def _check_filled(text: str, info: ValidationInfo) -> str:
     if not text.strip() or not text.isprintable():
-        raise ValueError(f"{info.field_name} is {text!r}, but it must be a name or a path.")
+        raise ValueError(f"{info.field_name} must be a name or a path, not {text!r}.")
     return text
 
 
-def _database(told: str) -> str:
-    if "://" not in told and "?" in told:
-        raise ValueError(f"database is {told!r}, but a path with a question mark cannot be opened.")
-    if re.search(r"://[^@]*:[^@]*@", told):
-        raise ValueError("database has a password in it: passwords come from the environment, as PGPASSWORD.")
-    return told
+def _check_database(database: str) -> str:
+    if "://" not in database and "?" in database:
+        raise ValueError(f"database must be a path without a question mark, not {database!r}.")
+    if re.search(r"://[^@]*:[^@]*@", database):
+        raise ValueError("database must not contain a password. Set PGPASSWORD in the environment.")
+    return database
 
 
-def _channels(names: list[str]) -> list[str]:
+def _check_channels(names: list[str]) -> list[str]:
     if not 1 <= len(names) <= CHANNELS or len(set(names)) < len(names):
-        raise ValueError(f"channels has {len(names)} names, but it must have 1 to {CHANNELS} different ones.")
+        raise ValueError(f"channels must have 1 to {CHANNELS} different names. It has {len(names)}.")
     for name in names:
         if not CHANNEL.fullmatch(name):
             raise ValueError(
-                f"channels has {name!r}, but a name may only have a-z, 0-9, '-' and '_', at most 32 of them."
+                f"A name in channels must have 1 to 32 of a-z, 0-9, '-' and '_', unlike {name!r}."
             )
     return names
 
 
-def _ids(pattern: re.Pattern[str], example: str) -> AfterValidator:
+def _ids_like(pattern: re.Pattern[str], example: str) -> AfterValidator:
     def check(ids: list[str], info: ValidationInfo) -> list[str]:
         for id in ids:
             if not pattern.fullmatch(id):
-                raise ValueError(f"{info.field_name} has {id!r}, but an id is written like {example!r}.")
+                raise ValueError(f"An id in {info.field_name} must look like {example!r}, not {id!r}.")
         return ids
 
     return AfterValidator(check)
 
 
-def _guilds(guilds: dict[str, Any]) -> dict[str, Any]:
+def _check_guilds(guilds: dict[str, Any]) -> dict[str, Any]:
     for id in guilds:
         if not SNOWFLAKE.fullmatch(id):
-            raise ValueError(f"guilds has {id!r}, but the id of a guild is written like '{AN_ID}'.")
+            raise ValueError(f"An id in guilds must look like '{AN_ID}', not {id!r}.")
     return guilds
 
 
-Named = Annotated[str, AfterValidator(_filled)]
+Named = Annotated[str, AfterValidator(_check_filled)]
 
 
 class _Table(BaseModel):
@@ -279,7 +279,7 @@ class _Engine(_Table):
     clip: str = EngineSettings.clip
     safety: str = EngineSettings.safety
     files: Named = EngineSettings.files
-    device: Annotated[str, AfterValidator(_device)] = EngineSettings.device
+    device: Annotated[str, AfterValidator(_check_device)] = EngineSettings.device
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     largest_batch: Annotated[int, _integer(1, 64)] = EngineSettings.largest_batch
     adapter_cache_mb: Annotated[int, _integer(16, 1_000_000)] = EngineSettings.adapter_cache_mb
@@ -297,7 +297,7 @@ class _Adapters(_Table):
 
 
 class _Storage(_Table):
-    database: Annotated[Named, AfterValidator(_database)] = "data/atelier.db"
+    database: Annotated[Named, AfterValidator(_check_database)] = "data/atelier.db"
 
 
 class _Queue(_Table):
@@ -309,42 +309,42 @@ class _Local(_Table):
     enabled: bool = LocalSettings.enabled
     address: Named = LocalSettings.address
     port: Annotated[int, _integer(0, 65535)] = LocalSettings.port
-    channels: Annotated[list[str], AfterValidator(_channels)] = list(LocalSettings.channels)
+    channels: Annotated[list[str], AfterValidator(_check_channels)] = list(LocalSettings.channels)
 
 
 class _DiscordGuild(_Table):
-    channels: Annotated[list[str], _ids(SNOWFLAKE, AN_ID)] = []
-    roles: Annotated[list[str], _ids(SNOWFLAKE, AN_ID)] = []
+    channels: Annotated[list[str], _ids_like(SNOWFLAKE, AN_ID)] = []
+    roles: Annotated[list[str], _ids_like(SNOWFLAKE, AN_ID)] = []
 
-    def over(self, usual: DiscordGuild) -> DiscordGuild:
-        """These rules; what is not said stays as usual."""
-        said = {name: tuple(getattr(self, name)) for name in ("channels", "roles")}
-        return replace(usual, **{name: ids for name, ids in said.items() if name in self.model_fields_set})
+    def with_defaults(self, usual: DiscordGuild) -> DiscordGuild:
+        """These settings; those that are not named are as usual."""
+        named = {name: tuple(getattr(self, name)) for name in ("channels", "roles")}
+        return replace(usual, **{name: ids for name, ids in named.items() if name in self.model_fields_set})
 
 
 class _Discord(_DiscordGuild):
     enabled: bool = DiscordSettings.enabled
-    guilds: Annotated[dict[str, _DiscordGuild], AfterValidator(_guilds)] = {}
+    guilds: Annotated[dict[str, _DiscordGuild], AfterValidator(_check_guilds)] = {}
 
 
 class _Slack(_Table):
     enabled: bool = SlackSettings.enabled
-    channels: Annotated[list[str], _ids(SLACK_CHANNEL, "C024BE91L")] = []
+    channels: Annotated[list[str], _ids_like(SLACK_CHANNEL, "C024BE91L")] = []
     address: Named = SlackSettings.address
     port: Annotated[int, _integer(0, 65535)] = SlackSettings.port
 
 
-def _people(names: list[str]) -> list[str]:
+def _check_people(names: list[str]) -> list[str]:
     for name in names:
         if not name.strip() or not name.isprintable():
-            raise ValueError(f"local has {name!r}, but it must be the name of somebody, or their key.")
+            raise ValueError(f"A name in local must be somebody's name or key, not {name!r}.")
     return names
 
 
 class _Admins(_Table):
-    local: Annotated[list[str], AfterValidator(_people)] = []
-    discord: Annotated[list[str], _ids(SNOWFLAKE, AN_ID)] = []
-    slack: Annotated[list[str], _ids(SLACK_PERSON, "U024BE7LH")] = []
+    local: Annotated[list[str], AfterValidator(_check_people)] = []
+    discord: Annotated[list[str], _ids_like(SNOWFLAKE, AN_ID)] = []
+    slack: Annotated[list[str], _ids_like(SLACK_PERSON, "U024BE7LH")] = []
 
 
 class _Log(_Table):
@@ -354,7 +354,7 @@ class _Log(_Table):
 
 
 class _Tables(BaseSettings):
-    """The file as it is written."""
+    """The tables of the file."""
 
     model_config = SettingsConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -379,15 +379,17 @@ class _Tables(BaseSettings):
         """Settings come from the file alone; the environment is for secrets."""
         return (TomlConfigSettingsSource(settings_cls),)
 
-    def settled(self, home: Path) -> Config:
-        """The same with every path made absolute; relative ones start at the file's folder."""
-        told = self.engine.model_dump()
-        told |= {part: _weights(told[part], home) for part in ("model", "refiner", "vae", "clip", "safety")}
-        told["files"] = str(_path(told["files"], home))
-        local, usual = self.local.model_dump(), self.discord.over(DiscordGuild())
+    def to_config(self, home: Path) -> Config:
+        """The settings, with absolute paths; relative ones start at the file's folder."""
+        values = self.engine.model_dump()
+        values |= {
+            part: _weights(values[part], home) for part in ("model", "refiner", "vae", "clip", "safety")
+        }
+        values["files"] = str(_path(values["files"], home))
+        local, usual = self.local.model_dump(), self.discord.with_defaults(DiscordGuild())
         slack = self.slack.model_dump()
         return Config(
-            engine=EngineSettings(**told),
+            engine=EngineSettings(**values),
             training=TrainingLimits(**self.training.model_dump()),
             adapters=_path(self.adapters.folder, home),
             database=_url(self.storage.database, home),
@@ -398,14 +400,14 @@ class _Tables(BaseSettings):
                 enabled=self.discord.enabled,
                 channels=usual.channels,
                 roles=usual.roles,
-                guilds={id: guild.over(usual) for id, guild in self.discord.guilds.items()},
+                guilds={id: guild.with_defaults(usual) for id, guild in self.discord.guilds.items()},
             ),
             slack=SlackSettings(**slack | {"channels": tuple(slack["channels"])}),
             admins=AdminSettings(**{chat: tuple(ids) for chat, ids in self.admins.model_dump().items()}),
         )
 
 
-def _tables(path: Path) -> _Tables:
+def _read_tables(path: Path) -> _Tables:
     class Chosen(_Tables):
         model_config = SettingsConfigDict(toml_file=path)
 
@@ -417,14 +419,14 @@ def _path(text: str, home: Path) -> Path:
 
 
 def _url(database: str, home: Path) -> str:
-    """A path as SQLite's URL; a URL of SQLite's has its path made absolute, another one stays as it is."""
+    """A path as an SQLite URL with an absolute path; the URL of another database stays as it is."""
     if "://" in database and not database.startswith(SQLITE):
         return database
     return f"{SQLITE}{_path(database.removeprefix(SQLITE), home)}"
 
 
 def _weights(name: str, home: Path) -> str:
-    """A path made absolute; "demo", a Hugging Face id or nothing stay as they are."""
+    """A path made absolute; "demo", a Hugging Face id and "" stay as they are."""
     looks_like_a_path = name.startswith((".", "/", "~")) or name.endswith(".safetensors")
     is_a_folder_here = name not in ("", "demo") and (home / name).exists()
     return str(_path(name, home)) if looks_like_a_path or is_a_folder_here else name

@@ -1,4 +1,4 @@
-"""What is wrong with config.toml, as one sentence: the key, its value, and what is allowed."""
+"""Sentences about mistakes in config.toml."""
 
 import json
 import re
@@ -20,43 +20,43 @@ KINDS = {
 
 
 def sentence(error: ErrorDetails, tables: type[BaseModel]) -> str:
-    """The sentence for one of pydantic's errors; `tables` is the model of the whole file."""
+    """The sentence for an error of pydantic; `tables` is the model of the whole file."""
     *above, key = (str(part) for part in error["loc"])
     if isinstance(error["loc"][-1], int):
-        key = f"a name in {above.pop()}"
+        key = f"A name in {above.pop()}"
     table = ".".join(above)
-    where = f"in [{table}] " if table else ""
+    where = f"[{table}] " if table else ""
     if error["type"] == "extra_forbidden":
-        return where + _unknown(key, error["input"], _known(tables, above))
+        return where + _unknown_key(key, error["input"], _allowed_keys(tables, above))
     if error["type"] == "value_error":
         return f"{where}{error['ctx']['error']}"
     allowed = KINDS.get(error["type"]) or str(error.get("ctx", {}).get("expected", ""))
     allowed = allowed.replace("'", '"') or error["msg"]
-    return f"{where}{key} is {_shown(error['input'])}, but it must be {allowed}."
+    return f"{where}{key} must be {allowed}, not {_toml_value(error['input'])}."
 
 
-def _unknown(key: str, value: object, known: list[str]) -> str:
+def _unknown_key(key: str, value: object, allowed: list[str]) -> str:
     if SECRET.search(key):
-        return f"{shorten(key)} is an unknown key: secrets come from the environment, never from a file."
-    meant = closest(key, known)
-    hint = f"did you mean {meant}?" if meant else f"the known ones are {join_list(known)}."
-    return f"{shorten(key)} = {_shown(value)} is an unknown key: {hint}"
+        return f"{shorten(key)} is an unknown key. Secrets come from the environment, never from a file."
+    meant = closest(key, allowed)
+    hint = f"Did you mean {meant}?" if meant else f"The known keys are {join_list(allowed)}."
+    return f"{shorten(key)} = {_toml_value(value)} is an unknown key. {hint}"
 
 
-def _known(tables: type[BaseModel], above: list[str]) -> list[str]:
+def _allowed_keys(tables: type[BaseModel], above: list[str]) -> list[str]:
     """The keys that are allowed in the table under this path."""
     steps = iter(above)
     for name in steps:
         inner: Any = tables.model_fields[name].annotation
-        if get_origin(inner) is dict:  # tables by names that people choose
+        if get_origin(inner) is dict:  # tables whose names people choose
             _, inner = get_args(inner)
             next(steps, None)
         tables = inner
     return [field.alias or name for name, field in tables.model_fields.items()]
 
 
-def _shown(value: object) -> str:
-    """A value as TOML writes it, nearly."""
+def _toml_value(value: object) -> str:
+    """A value about as TOML writes it."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):

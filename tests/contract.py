@@ -91,7 +91,7 @@ def flags() -> dict[str, list[str]]:
     here: dict[str, Iterable[Parameter]] = {
         **{f"/{name}": command.parameters for name, command in COMMANDS.items()},
         "serve": parameters(service._told),
-        "imagine": parameters(imagine._settle),
+        "imagine": parameters(imagine._terminal_options),
         "train": train.TRAIN.parameters,
         "discord-invite": discord_invite.INVITE.parameters,
         "slack-manifest": slack_manifest.MANIFEST.parameters,

@@ -1,1 +1,1 @@
-"""Commands in a terminal."""
+"""Commands of `python -m bot` in a terminal."""

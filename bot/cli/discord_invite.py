@@ -1,4 +1,4 @@
-"""`python -m bot discord-invite`: the link that brings the bot into a guild, made on this machine alone."""
+"""`python -m bot discord-invite`: prints the link that adds the bot to a Discord server."""
 
 import base64
 import os
@@ -18,9 +18,7 @@ from engine.messages import InvalidRequest
 def application_id(text: str) -> int:
     """The id of a Discord application. Raises InvalidRequest."""
     if not SNOWFLAKE.fullmatch(text.strip()):
-        raise InvalidRequest(
-            f"{shorten(text)!r} is no application id: Discord's are numbers of 15 to 20 digits."
-        )
+        raise InvalidRequest(f"There is no application id {shorten(text)!r}. Discord's have 15 to 20 digits.")
     return int(text)
 
 
@@ -28,13 +26,15 @@ def application_id(text: str) -> int:
 def discord_invite(
     application: Annotated[
         int | None,
-        Option("the application id", read=application_id, otherwise=f"that of {DISCORD_TOKEN}"),
+        Option("The application id", read=application_id, otherwise=f"that of {DISCORD_TOKEN}"),
     ] = None,
 ) -> str:
-    """Print the link that brings the bot into a Discord guild."""
-    from bot.chats.discord.permissions import invite_link  # Discord's own numbers for scopes and permissions
+    """Print the link that adds the bot to a Discord server."""
+    from bot.chats.discord.permissions import invite_link  # loads Discord's library
 
-    return invite_link(_of_token(os.environ.get(DISCORD_TOKEN, "")) if application is None else application)
+    return invite_link(
+        _application_of_token(os.environ.get(DISCORD_TOKEN, "")) if application is None else application
+    )
 
 
 NAME = "discord-invite"
@@ -42,21 +42,21 @@ INVITE: Command[..., str] = replace(discord_invite, name=NAME)
 
 
 def main(words: Sequence[str]) -> int:
-    """Print the link; the exit status."""
+    """Print the link; returns the exit status."""
     try:
-        told = usage(INVITE) if not HELP.isdisjoint(words) else INVITE(**parse(words, INVITE.parameters))
+        text = usage(INVITE) if not HELP.isdisjoint(words) else INVITE(**parse(words, INVITE.parameters))
     except InvalidRequest as error:
         return say(str(error), BAD_INPUT)
-    sys.stdout.write(f"{told}\n")
+    sys.stdout.write(f"{text}\n")
     return FINE
 
 
-def _of_token(token: str) -> int:
-    """A token begins with its application's id; nobody has to be asked. Raises InvalidRequest."""
+def _application_of_token(token: str) -> int:
+    """The application id that a token starts with. Raises InvalidRequest."""
     first = token.strip().partition(".")[0]
     try:
         return application_id(base64.urlsafe_b64decode(first + "=" * (-len(first) % 4)).decode("ascii"))
     except (ValueError, InvalidRequest) as error:
         raise InvalidRequest(
-            f"say the application id, or set {DISCORD_TOKEN} to the bot's token: {NAME} 112233445566778899"
+            f"Name the application id, such as {NAME} 112233445566778899, or set {DISCORD_TOKEN}."
         ) from error

@@ -1,4 +1,4 @@
-"""How a program of ours ends: its exit status, and one sentence on stderr where something was wrong."""
+"""Exit statuses, and the sentence on stderr that goes with one."""
 
 import sys
 
@@ -6,6 +6,6 @@ FINE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def say(sentence: str, status: int) -> int:
-    """Tell whoever started the program; the status to end with."""
+    """Write a sentence to stderr; returns the status to exit with."""
     sys.stderr.write(f"{sentence}\n")
     return status

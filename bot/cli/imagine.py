@@ -1,4 +1,4 @@
-"""The terminal as a front end: `python -m bot imagine "a red star" --out star.png`, `train maria stars/`."""
+"""`python -m bot imagine "a red star"`: paints in a terminal, with an engine of its own."""
 
 import asyncio
 import logging
@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
-from bot.cli.output_files import CannotWrite, Output
-from bot.cli.progress_bar import Bar
+from bot.cli.output_files import CannotWrite, OutputFiles
+from bot.cli.progress_bar import ProgressBar
 from bot.cli.train import TRAIN, train
 from bot.config import Config, ConfigError, read_config
 from bot.engine_client.client import EngineClient
@@ -30,14 +30,14 @@ from storage.files import Files
 
 log = logging.getLogger(__name__)
 
-HERE = f"{imagine.name} paints a picture and {TRAIN.name} teaches a LoRA"
-SERVE = "serve: Run the bot for its chats; no words at all do the same."
-INVITE = "discord-invite: Print the link that brings the bot into a Discord guild."
+HERE = f"{imagine.name} paints a picture and {TRAIN.name} trains a LoRA."
+SERVE = "serve: Serve the chats. This is what happens without a command, too."
+INVITE = "discord-invite: Print the link that adds the bot to a Discord server."
 MANIFEST = "slack-manifest: Print the manifest of the Slack app."
 
 
 def main(words: Sequence[str]) -> int:
-    """Do what these words of a command line say, and return the exit status."""
+    """Run the command of this command line; returns the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     job = JobId(uuid4().hex[:8])
     try:
@@ -47,10 +47,10 @@ def main(words: Sequence[str]) -> int:
     except (EngineUnavailable, CannotWrite) as error:
         return say(str(error), FAILED)
     except KeyboardInterrupt:
-        return say("stopped.", INTERRUPTED)
+        return say("Stopped.", INTERRUPTED)
     except Exception:
-        log.exception("job %s failed", job)
-        return say(f"sorry, something went wrong with job {job}: the log says what.", FAILED)
+        log.exception("Job %s failed", job)
+        return say(f"Something went wrong with job {job}. The log has the details.", FAILED)
 
 
 def _run(job: JobId, words: Sequence[str]) -> int:
@@ -62,82 +62,84 @@ def _run(job: JobId, words: Sequence[str]) -> int:
         return train(job, rest)
     if command == imagine.name:
         return _paint(job, rest)
-    raise InvalidRequest(_unknown(command))
+    raise InvalidRequest(_unknown_command(command))
 
 
 def _help(words: Sequence[str]) -> str:
-    """The options of the command that is asked about; of imagine's and what else there is, otherwise."""
+    """The options of train if it is named, else those of imagine and the other commands."""
     if TRAIN.name in [word for word in words if word != "help"][:1]:
         return usage(TRAIN)
     others = (f"{TRAIN.name}: {TRAIN.help} Its options: {TRAIN.name} --help.", SERVE, INVITE, MANIFEST)
-    return "\n".join((usage(imagine, parameters(_settle)), *others))
+    return "\n".join((usage(imagine, parameters(_terminal_options)), *others))
 
 
 def _paint(job: JobId, words: Sequence[str]) -> int:
-    own = parameters(_settle)
+    own = parameters(_terminal_options)
     values = parse(words, (*imagine.parameters, *own))
-    output, config = _settle(**{one.name: values.pop(one.name) for one in own if one.name in values})
+    output, config = _terminal_options(
+        **{parameter.name: values.pop(parameter.name) for parameter in own if parameter.name in values}
+    )
     ended = asyncio.run(_imagine(job, values, config))
     match ended:
         case Painted():
-            for path, picture in output.keep(ended.pictures):
+            for path, picture in output.write(ended.pictures):
                 print(f"{path}  seed {picture.seed}")
-            print(f"painted in {ended.seconds:.1f} s")
+            print(f"Painted in {ended.seconds:.1f} s")
             return FINE
         case Failed():
             return say(ended.reason, BAD_INPUT if ended.expected else FAILED)
         case Lost():
             return say(ended.reason, FAILED)
         case _:
-            return say("the picture was cancelled.", FAILED)
+            return say("The picture was cancelled.", FAILED)
 
 
-def _unknown(command: str) -> str:
-    """Most commands need the people and the jobs of a chat."""
+def _unknown_command(command: str) -> str:
+    """Why a command does not run here: most need the people and the jobs of a chat."""
     name = command.removeprefix("/").lower()
     if name in COMMANDS:
-        return f"{name} is for a chat: here {HERE}."
-    return f"there is no command {shorten(command)!r}: {HERE}."
+        return f"{name} works in chats only. Here, {HERE}"
+    return f"There is no command {shorten(command)!r}. Here, {HERE}"
 
 
-def _settle(
+def _terminal_options(
     *,
     out: Annotated[
         Path | None, Option("PNG file to write; atelier-SEED.png when left out", read=Path)
     ] = None,
-    config: Annotated[Path | None, Option("settings to read instead of config.toml", read=Path)] = None,
-) -> tuple[Output, Config]:
-    """What only a terminal has to be told, checked before anything is started."""
-    output = Output(out)
+    config: Annotated[Path | None, Option("Settings file instead of config.toml", read=Path)] = None,
+) -> tuple[OutputFiles, Config]:
+    """The options of a terminal alone, checked before anything starts."""
+    output = OutputFiles(out)
     output.check()
     return output, read_config(config)
 
 
 async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Update | None:
-    """Paint with an engine of our own; what ended the job."""
+    """Paint with an engine of our own; returns how the job ended."""
     library = AdapterFolder(config.adapters, Files(Path(config.engine.files)))
     context = Context(job=job, library=library, model=config.engine.model)
-    filed = await imagine(context, **values)
-    request = filed.request
-    _tell_beside(filed)
+    answer = await imagine(context, **values)
+    request = answer.request
+    _print_hints(answer)
     engine = EngineClient(config.engine)
-    with Bar() as bar:
+    with ProgressBar() as bar:
         try:
             await engine.start()
-            bar.painting()
-            return await _watched(engine, request, bar)
+            bar.show_painting()
+            return await _run_request(engine, request, bar)
         finally:
             await engine.stop()
 
 
-def _tell_beside(filed: CreateJob) -> None:
-    """What is not understood of a recipe, or of a prompt."""
-    hint = weights_hint(filed.request) if isinstance(filed.request, Paint) else ""
-    for line in filter(None, (filed.text, hint)):
+def _print_hints(answer: CreateJob) -> None:
+    """Print what a recipe or a prompt may have meant otherwise."""
+    hint = weights_hint(answer.request) if isinstance(answer.request, Paint) else ""
+    for line in filter(None, (answer.text, hint)):
         print(line, file=sys.stderr)
 
 
-async def _watched(engine: EngineClient, request: JobRequest, bar: Bar) -> Update | None:
+async def _run_request(engine: EngineClient, request: JobRequest, bar: ProgressBar) -> Update | None:
     update: Update | None = None
     async with aclosing(engine.work(request)) as updates:
         async for update in updates:

@@ -1,4 +1,4 @@
-"""A progress bar in a terminal; nothing at all where nobody would see it."""
+"""The progress bar of a terminal; nothing where the output is no terminal."""
 
 from types import TracebackType
 from typing import Self
@@ -11,8 +11,8 @@ from engine.messages import Progress as Update
 from engine.messages import TrainingProgress
 
 
-class Bar:
-    """First the model is loaded, then steps are counted."""
+class ProgressBar:
+    """Shows that the model is being loaded, then counts steps."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)
@@ -25,7 +25,7 @@ class Bar:
             transient=True,
             disable=not console.is_terminal,
         )
-        self._task: TaskID = self._bar.add_task("loading the model", total=None, steps="")
+        self._task: TaskID = self._bar.add_task("Loading the model", total=None, steps="")
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -36,31 +36,31 @@ class Bar:
     ) -> None:
         self._bar.stop()
 
-    def painting(self) -> None:
-        """The model is there."""
-        self._bar.update(self._task, description="painting")
+    def show_painting(self) -> None:
+        """Show that the model is loaded."""
+        self._bar.update(self._task, description="Painting")
 
     def advance(self, update: Update) -> None:
-        """So many steps are done."""
+        """Show how many steps of a picture are done."""
         self._bar.update(
             self._task, completed=update.step, total=update.steps, steps=f"{update.step}/{update.steps}"
         )
 
-    def learn(self, update: TrainingProgress) -> None:
-        """So much is learned, of what the training does at the moment."""
-        told = [f"{update.step}/{update.steps}"]
+    def advance_training(self, update: TrainingProgress) -> None:
+        """Show what a training does, and how far it is."""
+        parts = [f"{update.step}/{update.steps}"]
         if update.loss is not None:
-            told.append(f"loss {update.loss:.4f}")
+            parts.append(f"loss {update.loss:.4f}")
         if update.left is not None:
-            told.append(f"{duration(update.left)} left")
+            parts.append(f"{duration(update.left)} left")
         self._bar.update(
             self._task,
-            description=update.phase,
+            description=update.phase.capitalize(),
             completed=update.step,
             total=update.steps,
-            steps="  ".join(told),
+            steps="  ".join(parts),
         )
 
     def say(self, text: str) -> None:
-        """A line above the bar; also where no bar is seen."""
+        """Print a line above the bar, also where there is no bar."""
         self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""`python -m bot slack-manifest`: the file to paste when the app is made in a workspace."""
+"""`python -m bot slack-manifest`: prints the manifest to create the Slack app from."""
 
 import re
 import sys
@@ -17,16 +17,22 @@ BEGINNING = re.compile(r"[a-z0-9]{1,16}", re.ASCII)
 
 
 def address(text: str) -> str:
-    """Where Slack would send its requests. Raises InvalidRequest."""
-    if not text.startswith("https://") or not text.isprintable() or any(one.isspace() for one in text):
-        raise InvalidRequest(f"{shorten(text)!r} is no address for Slack: it begins with https://.")
+    """The address that Slack sends its requests to. Raises InvalidRequest."""
+    if (
+        not text.startswith("https://")
+        or not text.isprintable()
+        or any(character.isspace() for character in text)
+    ):
+        raise InvalidRequest(f"The address must start with https://, unlike {shorten(text)!r}.")
     return text
 
 
 def beginning(text: str) -> str:
-    """What the commands begin with. Raises InvalidRequest."""
+    """The prefix of all commands. Raises InvalidRequest."""
     if not BEGINNING.fullmatch(text):
-        raise InvalidRequest(f"{shorten(text)!r} is no prefix: 1 to 16 of a to z and 0 to 9 make one.")
+        raise InvalidRequest(
+            f"The prefix must have 1 to 16 characters of a-z and 0-9, not {shorten(text)!r}."
+        )
     return text
 
 
@@ -34,11 +40,11 @@ def beginning(text: str) -> str:
 def slack_manifest(
     address: Annotated[
         str,
-        Option("where Slack sends requests over HTTP", read=address, otherwise="over sockets, no address"),
+        Option("Where Slack sends requests over HTTP", read=address, otherwise="over sockets, no address"),
     ] = "",
     prefix: Annotated[
         str,
-        Option("what the commands begin with: art makes /art-imagine", read=beginning, otherwise="nothing"),
+        Option("Prefix of all commands: art makes /art-imagine", read=beginning, otherwise="nothing"),
     ] = "",
 ) -> str:
     """Print the manifest of the Slack app."""
@@ -49,11 +55,11 @@ MANIFEST: Command[..., str] = replace(slack_manifest, name="slack-manifest")
 
 
 def main(words: Sequence[str]) -> int:
-    """Print the manifest as it is; the exit status."""
+    """Print the manifest; returns the exit status."""
     try:
-        asked = HELP.isdisjoint(words)
-        told = MANIFEST(**parse(words, MANIFEST.parameters)) if asked else f"{usage(MANIFEST)}\n"
+        wanted = HELP.isdisjoint(words)
+        text = MANIFEST(**parse(words, MANIFEST.parameters)) if wanted else f"{usage(MANIFEST)}\n"
     except InvalidRequest as error:
         return say(str(error), BAD_INPUT)
-    sys.stdout.write(told)
+    sys.stdout.write(text)
     return FINE

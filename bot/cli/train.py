@@ -1,4 +1,4 @@
-"""`python -m bot train maria pictures/`: a LoRA from a folder, with an engine of its own and no database."""
+"""`python -m bot train maria pictures/`: trains a LoRA in a terminal, with an engine of its own."""
 
 import asyncio
 import signal
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
-from bot.cli.output_files import PROBE, CannotWrite, aside, free
-from bot.cli.progress_bar import Bar
+from bot.cli.output_files import PROBE, CannotWrite, free_path, write_beside
+from bot.cli.progress_bar import ProgressBar
 from bot.config import Config, read_config
 from bot.engine_client.client import EngineClient
 from bot.engine_client.pending_jobs import Lost, Update
@@ -26,7 +26,7 @@ from commands.syntax.numbers import duration, pluralize
 from commands.syntax.parser import parse
 from commands.syntax.spec import Command, Option, Parameter
 from commands.train import TRIGGERS, USUAL_PRESET, check_trigger, make_request, read_lora_name
-from commands.train import train as in_a_chat
+from commands.train import train as chat_command
 from commands.training_options import TrainingOptions
 from engine.messages import (
     CheckpointSaved,
@@ -42,27 +42,27 @@ from engine.messages import (
 )
 from storage.files import Files
 
-PICTURE = ".png"  # what it paints lies beside the LoRA, under its name
+PICTURE = ".png"  # the samples are beside the LoRA, under its name
 
 
 @dataclass(frozen=True)
 class Source:
-    """What the LoRA will be called, and the folder that its pictures lie in."""
+    """The name of the LoRA, and the folder of its pictures."""
 
     name: str
     folder: Path
 
 
-def source(text: str) -> Source:
-    """A name and a folder as they stand in a command line. Raises InvalidRequest."""
+def read_source(text: str) -> Source:
+    """Read a name and a folder from a command line. Raises InvalidRequest."""
     name, _, folder = text.strip().partition(" ")
     if not folder.strip():
-        raise InvalidRequest("say a name and a folder of pictures, such as train maria pictures/.")
+        raise InvalidRequest("Give a name and a folder of pictures, such as train maria pictures/.")
     return Source(read_lora_name(name), Path(folder.strip()).expanduser())
 
 
-def _of_a_chat(parameter: Parameter) -> bool:
-    """Whether the folder stands for it: the name, the pictures, the consent, the draft."""
+def _is_chat_only(parameter: Parameter) -> bool:
+    """Whether a parameter is for chats: the name, the pictures, the consent, the draft."""
     return parameter.spoken or parameter.option.needed or parameter.option.hidden
 
 
@@ -70,93 +70,93 @@ PARAMETERS = (
     Parameter(
         name="name_and_folder",
         type=Source,
-        option=Option("what the LoRA will be called and the folder of its pictures", read=source),
+        option=Option("The name of the LoRA and the folder of its pictures", read=read_source),
         required=True,
         spoken=True,
     ),
-    *(one for one in in_a_chat.parameters if not _of_a_chat(one)),
+    *(parameter for parameter in chat_command.parameters if not _is_chat_only(parameter)),
     Parameter(
         name="config",
         type=Path | None,
-        option=Option("settings to read instead of config.toml", read=Path),
+        option=Option("Settings file instead of config.toml", read=Path),
         required=False,
     ),
 )
 
 
 def train(job: JobId, words: Sequence[str]) -> int:
-    """Do what these words say, and return the exit status. Raises what `bot.cli.imagine.main` answers."""
+    """Train as this command line says; the exit status. Raises what `bot.cli.imagine.main` catches."""
     values = parse(words, PARAMETERS)
-    told: Source = values.pop("name_and_folder")
+    source: Source = values.pop("name_and_folder")
     config = read_config(values.pop("config", None))
-    path = config.adapters / f"{told.name}{SUFFIX}"
+    path = config.adapters / f"{source.name}{SUFFIX}"
     _check(path)
-    with _scratch(config) as folder:
-        return asyncio.run(_train(job, told, values, config, Files(folder), path))
+    with _temporary_store(config) as folder:
+        return asyncio.run(_train(job, source, values, config, Files(folder), path))
 
 
 TRAIN = Command(
     name="train",
-    help="Teach a LoRA from a folder of pictures, with captions in text files beside them.",
+    help="Train a LoRA from a folder of pictures, with captions in text files beside them.",
     parameters=PARAMETERS,
     run=train,
 )
 
 
 async def _train(
-    job: JobId, told: Source, values: Mapping[str, Any], config: Config, files: Files, path: Path
+    job: JobId, source: Source, values: Mapping[str, Any], config: Config, files: Files, path: Path
 ) -> int:
-    with Bar() as bar:
-        pictures = await _pictures(told.folder, files, bar)
+    with ProgressBar() as bar:
+        pictures = await _read_pictures(source.folder, files, bar)
         context = Context(
             job=job,
             library=AdapterFolder(config.adapters, files),
             small=config.engine.model == SMALL,
             largest_rank=config.training.largest_rank,
         )
-        request = _request(context, told.name, pictures, values)
+        request = _request(context, source.name, pictures, values)
         engine = EngineClient(replace(config.engine, files=str(files.folder)))
         try:
             await engine.start()
-            ended, saved = await _taught(engine, request, files, bar)
+            ended, saved = await _inspect_and_train(engine, request, files, bar)
         finally:
             await engine.stop()
     match ended:
         case Trained():
             adapter = saved[ended.best].adapter
             assert adapter is not None
-            kept = _keep(path, await files.get(adapter))
-            print(f"{kept}  step {ended.best} of {ended.step}")
+            lora = _write_new(path, await files.get(adapter))
+            print(f"{lora}  step {ended.best} of {ended.step}")
             if rows := _rows(ended, saved):
                 sheet = await asyncio.to_thread(lambda: png(samples_sheet(rows, request.prompts)))
-                print(f"{_keep(kept.with_suffix(PICTURE), sheet)}  what it paints")
-            print(f"trained in {duration(ended.seconds)}; try: imagine {request.phrase!r} --lora {kept.stem}")
+                print(f"{_write_new(lora.with_suffix(PICTURE), sheet)}  what it paints")
+            print(f"Trained in {duration(ended.seconds)}. Try imagine {request.phrase!r} --lora {lora.stem}")
             return say(ended.note, FINE) if ended.note else FINE
         case Failed():
             return say(ended.reason, BAD_INPUT if ended.expected else FAILED)
         case Lost():
             return say(ended.reason, FAILED)
         case _:
-            return say("stopped.", INTERRUPTED)
+            return say("Stopped.", INTERRUPTED)
 
 
-async def _pictures(folder: Path, files: Files, bar: Bar) -> tuple[Example, ...]:
-    """The folder's pictures, made anew, in the store. Raises InvalidRequest when none can be read."""
-    found = []
+async def _read_pictures(folder: Path, files: Files, bar: ProgressBar) -> tuple[Example, ...]:
+    """Re-encode the folder's pictures into the store. Raises InvalidRequest when none can be read."""
+    examples = []
     async with ReencoderPool() as pool:
-        async for one in check_folder(pool, folder, files.folder):
-            if one.image is None:
-                bar.say(f"{one.name} is left out: {one.reason}" if one.name else one.reason)
+        async for picture in check_folder(pool, folder, files.folder):
+            if picture.image is None:
+                bar.say(f"{picture.name} is left out: {picture.reason}" if picture.name else picture.reason)
                 continue
-            sha256 = await files.put(one.image.path)
-            found.append(Example(sha256=sha256, name=one.name, caption=one.caption))
-    if not found:
-        raise InvalidRequest(f"no picture in {folder} can be used.")
-    return tuple(found)
+            sha256 = await files.put(picture.image.path)
+            examples.append(Example(sha256=sha256, name=picture.name, caption=picture.caption))
+    if not examples:
+        raise InvalidRequest(f"No picture in {folder} can be used.")
+    return tuple(examples)
 
 
 def _request(context: Context, name: str, pictures: tuple[Example, ...], values: Mapping[str, Any]) -> Train:
-    """What a chat's /train would file. Raises InvalidRequest."""
+    """The request that a chat's /train would make. Raises InvalidRequest."""
     options = dict(values)
     preset, subject = options.pop("preset", USUAL_PRESET), options.pop("subject", "")
     trigger, captions = options.pop("trigger", TRIGGERS[0]).strip().lower(), options.pop("captions", "")
@@ -176,20 +176,20 @@ def _request(context: Context, name: str, pictures: tuple[Example, ...], values:
     )
 
 
-async def _taught(
-    engine: EngineClient, request: Train, files: Files, bar: Bar
+async def _inspect_and_train(
+    engine: EngineClient, request: Train, files: Files, bar: ProgressBar
 ) -> tuple[Update | None, dict[int, CheckpointSaved]]:
-    """What ended the training, and its checkpoints by step, the untrained model's first."""
+    """Inspect the pictures and train; how that ended, and the checkpoints by step."""
     async with aclosing(engine.work(Inspect(training=request))) as updates:
-        report = await anext(updates)  # a look at the pictures has no news but its end
+        report = await anext(updates)  # an inspection has no update but its final one
     if not isinstance(report, Inspected):
         return report, {}
-    _tell(report, bar)
-    return await _learned(engine, request, files, bar)
+    _show_report(report, bar)
+    return await _run_training(engine, request, files, bar)
 
 
-def _tell(report: Inspected, bar: Bar) -> None:
-    """What is wrong with the pictures, and how long it will take. Raises InvalidRequest when none is left."""
+def _show_report(report: Inspected, bar: ProgressBar) -> None:
+    """Show what is wrong with the pictures, and the estimate. Raises InvalidRequest if none is left."""
     for note in report.notes:
         if note.problems:
             bar.say(f"{note.name}{'' if note.used else ' is left out'}: {' '.join(note.problems)}")
@@ -199,13 +199,13 @@ def _tell(report: Inspected, bar: Bar) -> None:
         bar.say(problem)
     used = sum(note.used for note in report.notes)
     bar.say(
-        f"{pluralize(used, 'picture')}, {pluralize(report.steps, 'step')}, about {duration(report.seconds)}: "
-        "Ctrl-C stops and keeps what was learned, a second one keeps nothing."
+        f"{pluralize(used, 'picture')}, {pluralize(report.steps, 'step')}, about {duration(report.seconds)}. "
+        "Ctrl-C stops and keeps what was learned. A second one keeps nothing."
     )
 
 
-async def _learned(
-    engine: EngineClient, request: Train, files: Files, bar: Bar
+async def _run_training(
+    engine: EngineClient, request: Train, files: Files, bar: ProgressBar
 ) -> tuple[Update | None, dict[int, CheckpointSaved]]:
     saved: dict[int, CheckpointSaved] = {}
     update, state = None, None
@@ -214,7 +214,7 @@ async def _learned(
             async for update in updates:
                 match update:
                     case TrainingProgress():
-                        bar.learn(update)
+                        bar.advance_training(update)
                     case CheckpointSaved():
                         saved[update.step] = update
                         if state is not None:
@@ -224,12 +224,12 @@ async def _learned(
 
 
 def _rows(ended: Trained, saved: Mapping[int, CheckpointSaved]) -> list[SampleRow]:
-    """The untrained model's samples above those of the checkpoints that are worth a look."""
+    """The samples of the untrained model, and of the checkpoints to choose from."""
     shown = sorted({0, ended.best, *ended.candidates} & saved.keys())
     return [
         SampleRow(
             title=f"Step {step:,}" if step else "Untrained",
-            about=("kept" if step == ended.best else "") if step else "without the LoRA",
+            about=("Kept" if step == ended.best else "") if step else "Without the LoRA",
             samples=saved[step].samples,
             chosen=step == ended.best,
         )
@@ -239,11 +239,11 @@ def _rows(ended: Trained, saved: Mapping[int, CheckpointSaved]) -> list[SampleRo
 
 
 @contextmanager
-def _interruptible(engine: EngineClient, job: JobId, bar: Bar) -> Iterator[None]:
-    """Ctrl-C lets the training end with what it has; a second one ends it with nothing."""
+def _interruptible(engine: EngineClient, job: JobId, bar: ProgressBar) -> Iterator[None]:
+    """Ctrl-C ends the training with what it has, a second one with nothing."""
 
     def finish() -> None:
-        bar.say("stopping; once more keeps nothing.")
+        bar.say("Stopping. Ctrl-C once more keeps nothing.")
         engine.finish(job)
 
     presses = iter((finish,))
@@ -256,8 +256,8 @@ def _interruptible(engine: EngineClient, job: JobId, bar: Bar) -> Iterator[None]
 
 
 @contextmanager
-def _scratch(config: Config) -> Iterator[Path]:
-    """A store for this training alone, on the disk of the bot's: pictures and states are gone afterwards."""
+def _temporary_store(config: Config) -> Iterator[Path]:
+    """A temporary store for this training, on the disk of the bot's store."""
     beside = Path(config.engine.files).parent
     try:
         beside.mkdir(parents=True, exist_ok=True)
@@ -269,23 +269,23 @@ def _scratch(config: Config) -> Iterator[Path]:
 
 
 def _check(path: Path) -> None:
-    """Raise InvalidRequest with one sentence when no LoRA could be kept there."""
+    """Raise InvalidRequest with one sentence when no LoRA could be written there."""
     if path.exists():
-        raise InvalidRequest(f"there is a LoRA {path.stem} already, at {path}: choose another name.")
+        raise InvalidRequest(f"There is a LoRA {path.stem} already, at {path}. Choose another name.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with aside(path, PROBE):
+        with write_beside(path, PROBE):
             pass
     except OSError as error:
         raise InvalidRequest(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def _keep(path: Path, content: bytes) -> Path:
-    """Write the file, whole or not at all, beside any that came to be meanwhile. Raises CannotWrite."""
-    kept = free(path)
+def _write_new(path: Path, content: bytes) -> Path:
+    """Write the file whole, under another name if this one exists by now. Raises CannotWrite."""
+    free = free_path(path)
     try:
-        with aside(kept, content) as whole:
-            whole.replace(kept)
+        with write_beside(free, content) as whole:
+            whole.replace(free)
     except OSError as error:
-        raise CannotWrite(f"{kept} could not be written: {error.strerror}.") from error
-    return kept
+        raise CannotWrite(f"{free} could not be written: {error.strerror}.") from error
+    return free

@@ -182,8 +182,8 @@ def test_an_address_that_others_reach_needs_a_token(
         check_local(local)
 
     refusal = re.fullmatch(
-        rf"in \[local\] address is '{re.escape(address)}', which other machines reach: "
-        r"set ATELIER_LOCAL_TOKEN to a secret of at least 16 characters, such as (\S+), "
+        rf"\[local\] address '{re.escape(address)}' can be reached from other machines\. "
+        r"Set ATELIER_LOCAL_TOKEN to a secret of at least 16 characters, such as (\S+), "
         r"or use 127\.0\.0\.1\.",
         str(error.value),
     )
@@ -209,8 +209,8 @@ def test_a_token_that_can_be_guessed_is_refused_and_a_good_one_offered(
 
     sentence, _, offered = str(error.value).rpartition(" ")
     assert sentence == (
-        f"ATELIER_LOCAL_TOKEN has {len(token)} characters, but a secret has at least 16: "
-        "here is one that was made just now:"
+        f"ATELIER_LOCAL_TOKEN must have at least 16 characters, not {len(token)}. "
+        "Here is one that was made just now:"
     )
     monkeypatch.setenv("ATELIER_LOCAL_TOKEN", offered)
     check_local(local)
@@ -246,40 +246,40 @@ def test_the_environment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('modle = "x"', 'in [engine] modle = "x" is an unknown key: did you mean model?'),
-        ("largest_bach = 4", "in [engine] largest_bach = 4 is an unknown key: did you mean largest_batch?"),
-        ("largest_batch = 0", "in [engine] largest_batch must be from 1 to 64, not 0."),
-        ("largest_batch = 65", "in [engine] largest_batch must be from 1 to 64, not 65."),
+        ('modle = "x"', '[engine] modle = "x" is an unknown key. Did you mean model?'),
+        ("largest_bach = 4", "[engine] largest_bach = 4 is an unknown key. Did you mean largest_batch?"),
+        ("largest_batch = 0", "[engine] largest_batch must be from 1 to 64, not 0."),
+        ("largest_batch = 65", "[engine] largest_batch must be from 1 to 64, not 65."),
         (
             "largest_batch = 1.5",
-            "in [engine] largest_batch must be a whole number from 1 to 64, not 1.5.",
+            "[engine] largest_batch must be a whole number from 1 to 64, not 1.5.",
         ),
         (
             'largest_batch = "8"',
-            "in [engine] largest_batch must be a whole number from 1 to 64, not '8'.",
+            "[engine] largest_batch must be a whole number from 1 to 64, not '8'.",
         ),
-        ("adapter_cache_mb = -1", "in [engine] adapter_cache_mb must be from 16 to 1000000, not -1."),
-        ("training_share = 0", "in [engine] training_share must be from 0.05 to 0.9, not 0."),
+        ("adapter_cache_mb = -1", "[engine] adapter_cache_mb must be from 16 to 1000000, not -1."),
+        ("training_share = 0", "[engine] training_share must be from 0.05 to 0.9, not 0."),
         (
             "deadline_floor_seconds = nan",
-            "in [engine] deadline_floor_seconds must be a number from 1 to 3600, not nan.",
+            "[engine] deadline_floor_seconds must be a number from 1 to 3600, not nan.",
         ),
         (
             "deadline_floor_seconds = 0.5",
-            "in [engine] deadline_floor_seconds must be from 1 to 3600, not 0.5.",
+            "[engine] deadline_floor_seconds must be from 1 to 3600, not 0.5.",
         ),
         (
             'precision = "fp8"',
-            'in [engine] precision is "fp8", but it must be "auto", "float32", "bfloat16" or "float16".',
+            '[engine] precision must be "auto", "float32", "bfloat16" or "float16", not "fp8".',
         ),
         (
             'device = "gpu"',
-            'in [engine] device is "gpu", but it must be auto, cpu, mps, cuda or cuda with a number.',
+            '[engine] device must be auto, cpu, mps, cuda or cuda with a number, not "gpu".',
         ),
-        ('compile = "yes"', 'in [engine] compile is "yes", but it must be true or false.'),
-        ("model = 3", "in [engine] model is 3, but it must be text in quotes."),
-        ('model = ""', "in [engine] model is '', but it must be a name or a path."),
-        ('files = "a\\u0000b"', "in [engine] files is 'a\\x00b', but it must be a name or a path."),
+        ('compile = "yes"', '[engine] compile must be true or false, not "yes".'),
+        ("model = 3", "[engine] model must be text in quotes, not 3."),
+        ('model = ""', "[engine] model must be a name or a path, not ''."),
+        ('files = "a\\u0000b"', "[engine] files must be a name or a path, not 'a\\x00b'."),
     ],
 )
 def test_a_mistake_in_a_table_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
@@ -292,71 +292,71 @@ def test_a_mistake_in_a_table_is_one_sentence(tmp_path: Path, text: str, sentenc
 @pytest.mark.parametrize(
     ("table", "text", "sentence"),
     [
-        ("storage", 'databse = "x"', 'databse = "x" is an unknown key: did you mean database?'),
-        ("storage", 'database = ""', "database is '', but it must be a name or a path."),
+        ("storage", 'databse = "x"', 'databse = "x" is an unknown key. Did you mean database?'),
+        ("storage", 'database = ""', "database must be a name or a path, not ''."),
         (
             "storage",
             'database = "a?.db"',
-            "database is 'a?.db', but a path with a question mark cannot be opened.",
+            "database must be a path without a question mark, not 'a?.db'.",
         ),
         (
             "storage",
             'database = "postgresql+asyncpg://ana:secret@db/atelier"',
-            "database has a password in it: passwords come from the environment, as PGPASSWORD.",
+            "database must not contain a password. Set PGPASSWORD in the environment.",
         ),
         ("queue", "per_person = 0", "per_person must be from 1 to 1000, not 0."),
         ("queue", "lease_seconds = 5", "lease_seconds must be from 10 to 3600, not 5."),
-        ("local", "enabled = 1", "enabled is 1, but it must be true or false."),
+        ("local", "enabled = 1", "enabled must be true or false, not 1."),
         ("local", "port = 65536", "port must be from 0 to 65535, not 65536."),
         (
             "local",
             'token = "x"',
-            "token is an unknown key: secrets come from the environment, never from a file.",
+            "token is an unknown key. Secrets come from the environment, never from a file.",
         ),
         (
             "local",
             'channels = "art"',
-            'channels is "art", but it must be a list of names in square brackets.',
+            'channels must be a list of names in square brackets, not "art".',
         ),
-        ("local", "channels = []", "channels has 0 names, but it must have 1 to 50 different ones."),
-        ("local", 'channels = ["a", "a"]', "channels has 2 names, but it must have 1 to 50 different ones."),
+        ("local", "channels = []", "channels must have 1 to 50 different names. It has 0."),
+        ("local", 'channels = ["a", "a"]', "channels must have 1 to 50 different names. It has 2."),
         (
             "local",
             'channels = ["../etc"]',
-            "channels has '../etc', but a name may only have a-z, 0-9, '-' and '_', at most 32 of them.",
+            "A name in channels must have 1 to 32 of a-z, 0-9, '-' and '_', unlike '../etc'.",
         ),
-        ("local", "channels = [3]", "a name in channels is 3, but it must be text in quotes."),
+        ("local", "channels = [3]", "A name in channels must be text in quotes, not 3."),
         (
             "discord",
             'channels = ["art"]',
-            "channels has 'art', but an id is written like '112233445566778899'.",
+            "An id in channels must look like '112233445566778899', not 'art'.",
         ),
         (
             "discord",
             "roles = [112233445566778899]",
-            "a name in roles is 112233445566778899, but it must be text in quotes.",
+            "A name in roles must be text in quotes, not 112233445566778899.",
         ),
         (
             "discord",
             'token = "x"',
-            "token is an unknown key: secrets come from the environment, never from a file.",
+            "token is an unknown key. Secrets come from the environment, never from a file.",
         ),
         (
             "discord",
             "guilds.studio.roles = []",
-            "guilds has 'studio', but the id of a guild is written like '112233445566778899'.",
+            "An id in guilds must look like '112233445566778899', not 'studio'.",
         ),
         (
             "discord.guilds.112233445566778899",
             "chanels = []",
-            "chanels = [] is an unknown key: did you mean channels?",
+            "chanels = [] is an unknown key. Did you mean channels?",
         ),
-        ("slack", 'channels = ["#art"]', "channels has '#art', but an id is written like 'C024BE91L'."),
+        ("slack", 'channels = ["#art"]', "An id in channels must look like 'C024BE91L', not '#art'."),
         ("slack", "port = -1", "port must be from 0 to 65535, not -1."),
-        ("log", 'level = "loud"', 'level is "loud", but it must be "debug", "info", "warning" or "error".'),
-        ("log", "jsn = true", "jsn = true is an unknown key: did you mean json?"),
-        ("log", "as_json = true", "as_json = true is an unknown key: did you mean json?"),
-        ("log", 'json = "no"', 'json is "no", but it must be true or false.'),
+        ("log", 'level = "loud"', 'level must be "debug", "info", "warning" or "error", not "loud".'),
+        ("log", "jsn = true", "jsn = true is an unknown key. Did you mean json?"),
+        ("log", "as_json = true", "as_json = true is an unknown key. Did you mean json?"),
+        ("log", 'json = "no"', 'json must be true or false, not "no".'),
     ],
 )
 def test_a_mistake_in_a_later_table_is_one_sentence(
@@ -365,7 +365,7 @@ def test_a_mistake_in_a_later_table_is_one_sentence(
     with pytest.raises(ConfigError) as error:
         read_config(written(tmp_path, f"[{table}]\n{text}"))
 
-    assert str(error.value) == f"config.toml: in [{table}] {sentence}"
+    assert str(error.value) == f"config.toml: [{table}] {sentence}"
 
 
 @pytest.mark.parametrize(
@@ -373,23 +373,23 @@ def test_a_mistake_in_a_later_table_is_one_sentence(
     [
         (
             "[training]\nlargest_rank = 129",
-            "in [training] largest_rank must be from 1 to 128, not 129.",
+            "[training] largest_rank must be from 1 to 128, not 129.",
         ),
-        ("engin.model = 'demo'", "engin = a table is an unknown key: did you mean engine?"),
+        ("engin.model = 'demo'", "engin = a table is an unknown key. Did you mean engine?"),
         (
             "qqq = 1",
-            "qqq = 1 is an unknown key: "
-            "the known ones are engine, training, adapters, storage, queue, local, discord, slack, admins "
+            "qqq = 1 is an unknown key. "
+            "The known keys are engine, training, adapters, storage, queue, local, discord, slack, admins "
             "and log.",
         ),
-        ("engine = 3", "engine is 3, but it must be a table with its keys below it."),
+        ("engine = 3", "engine must be a table with its keys below it, not 3."),
         (
             "discord_token = 'abc'",
-            "discord_token is an unknown key: secrets come from the environment, never from a file.",
+            "discord_token is an unknown key. Secrets come from the environment, never from a file.",
         ),
         (
             "[engine]\nhf_token = 'abc'",
-            "in [engine] hf_token is an unknown key: secrets come from the environment, never from a file.",
+            "[engine] hf_token is an unknown key. Secrets come from the environment, never from a file.",
         ),
     ],
 )
@@ -410,6 +410,6 @@ def test_what_is_no_toml_is_one_sentence(tmp_path: Path, content: bytes) -> None
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"^there is no configuration at .*/other\.toml: name one with --config"
+        ConfigError, match=r"^There is no configuration at .*/other\.toml\. Name one with --config"
     ):
         read_config(tmp_path / "other.toml")

@@ -189,4 +189,4 @@ async def test_wrong_settings_are_told_in_one_sentence(config: Path) -> None:
 
     async with serving(config) as service:
         assert await service.end() == 2
-    assert service.logged == ["config.toml: in [queue] per_person must be from 1 to 1000, not 0.\n"]
+    assert service.logged == ["config.toml: [queue] per_person must be from 1 to 1000, not 0.\n"]

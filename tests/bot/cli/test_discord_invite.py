@@ -58,14 +58,14 @@ def test_without_an_id_or_a_token_it_says_what_is_missing(
     assert main(["discord-invite"]) == BAD_INPUT
     told = capsys.readouterr()
     assert told.err == (
-        "say the application id, or set DISCORD_TOKEN to the bot's token: discord-invite 112233445566778899\n"
+        "Name the application id, such as discord-invite 112233445566778899, or set DISCORD_TOKEN.\n"
     )
     assert told.out == ""
 
 
 def test_what_is_no_id_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["discord-invite", "my-bot"]) == BAD_INPUT
-    assert "'my-bot' is no application id" in capsys.readouterr().err
+    assert "There is no application id 'my-bot'" in capsys.readouterr().err
 
 
 def test_the_document_names_each_permission_and_their_number() -> None:

@@ -91,7 +91,7 @@ def test_help_tells_the_options_and_their_bounds(capsys: pytest.CaptureFixture[s
 def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.CaptureFixture[str]) -> None:
     for words in (["help"], ["serve", "--help"], ["--config", "other.toml", "-h"]):
         assert __main__.main(words) == FINE
-        assert "serve: Run the bot" in capsys.readouterr().out
+        assert "serve: Serve the chats" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
     [
         (
             ["paint", "a fox"],
-            "there is no command 'paint': imagine paints a picture and train teaches a LoRA.",
+            "There is no command 'paint'. Here, imagine paints a picture and train trains a LoRA.",
         ),
-        (["queue"], "queue is for a chat: here imagine paints a picture and train teaches a LoRA."),
+        (["queue"], "queue works in chats only. Here, imagine paints a picture and train trains a LoRA."),
         (["imagine"], "The prompt is missing (what to paint)."),
         (
             ["imagine", "fox", "--steps", "ten"],
@@ -110,14 +110,14 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
         (["imagine", "fox", "--seeds", "1"], "There is no option --seeds. Did you mean --seed?"),
         (
             ["imagine", "fox", "--out", "no/heart.png"],
-            "--out no/heart.png cannot be written: there is no folder no.",
+            "--out no/heart.png cannot be written: There is no folder no.",
         ),
-        (["imagine", "fox", "--out", "."], "--out . is a folder: name a file, such as heart.png."),
-        (["imagine", "fox", "--out", "a.jpg"], "--out a.jpg does not end in .png: pictures are PNG files."),
+        (["imagine", "fox", "--out", "."], "--out . is a folder. Name a file, such as heart.png."),
+        (["imagine", "fox", "--out", "a.jpg"], "--out a.jpg does not end in .png. Pictures are PNG files."),
         (["imagine", "fox", "--out", f"{'a' * 300}.png"], "File name too long."),
         (["imagine", "fox", "--out", "/proc/heart.png"], "--out /proc/heart.png cannot be written: "),
-        (["imagine", "fox"], "there is no configuration at "),
-        (["imagine", "fox", "--config", "other.toml"], "there is no configuration at "),
+        (["imagine", "fox"], "There is no configuration at "),
+        (["imagine", "fox", "--config", "other.toml"], "There is no configuration at "),
         (
             ["imagine", "a\x07b", "--config", "CONFIG"],
             "The prompt has the control character U+0007. Leave it out.",
@@ -157,7 +157,7 @@ def test_a_mistake_in_the_configuration_is_answered_with_one_sentence(
 
     assert main(["imagine", "fox", "--config", str(config)]) == BAD_INPUT
     assert capfd.readouterr().err == (
-        'config.toml: in [engine] modle = "demo" is an unknown key: did you mean model?\n'
+        'config.toml: [engine] modle = "demo" is an unknown key. Did you mean model?\n'
     )
 
 
@@ -201,5 +201,5 @@ def test_what_nobody_expected_is_logged_and_answered_with_an_apology(
     monkeypatch.setattr("bot.cli.imagine.EngineClient", broken)
 
     assert main(["imagine", "fox", "--config", str(config_file)]) == FAILED
-    assert "sorry, something went wrong with job" in capfd.readouterr().err
+    assert "Something went wrong with job" in capfd.readouterr().err
     assert "a bug" in caplog.text

@@ -81,7 +81,7 @@ def test_a_lora_is_learned_from_a_folder_and_lies_among_the_adapters(
     ]
     assert main(picture) == FINE
     assert main(["train", "maria", "pictures"]) == BAD_INPUT
-    assert "there is a LoRA maria already, at " in capfd.readouterr().err
+    assert "There is a LoRA maria already, at " in capfd.readouterr().err
 
 
 def press_ctrl_c(ready: Callable[[], bool], presses: int) -> None:
@@ -124,7 +124,7 @@ def test_ctrl_c_stops_and_keeps_what_was_learned(
     told = capfd.readouterr()
     assert status == FINE
     assert told.out.startswith(str(quick_home / "adapters" / "maria.safetensors"))
-    assert "stopping; once more keeps nothing." in told.err
+    assert "Stopping. Ctrl-C once more keeps nothing." in told.err
     assert told.err.endswith("it was stopped early.\n")
     assert (quick_home / "adapters" / "maria.safetensors").read_bytes().startswith(b"adapter ")
     assert left_behind(quick_home) == ["maria.png"]
@@ -161,13 +161,13 @@ def test_only_the_newest_state_is_kept_while_it_learns(
     press_ctrl_c(tidy, presses=1)
 
     assert teach(quick_home, monkeypatch, seconds=0.02) == FINE
-    assert "stopping; once more keeps nothing." in capfd.readouterr().err
+    assert "Stopping. Ctrl-C once more keeps nothing." in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["maria"], "say a name and a folder of pictures, such as train maria pictures/."),
+        (["maria"], "Give a name and a folder of pictures, such as train maria pictures/."),
         ([], "the name-and-folder is missing: say what the LoRA will be called and the folder"),
         (["../maria", "pictures"], "The LoRA name '../maria' may only have a-z, 0-9, - and _"),
         (["maria", "nowhere"], "There is no folder nowhere."),
@@ -182,7 +182,7 @@ def test_only_the_newest_state_is_kept_while_it_learns(
         (["maria", "pictures", "--steps", "0"], "--steps must be from 1 to 20000, not 0."),
         (["maria", "pictures", "--rank", "100"], "--rank must be from 1 to 64, not 100."),
         (["maria", "pictures", "--consent"], "there is no option --consent"),
-        (["maria", "pictures", "--config", "other.toml"], "there is no configuration at "),
+        (["maria", "pictures", "--config", "other.toml"], "There is no configuration at "),
     ],
 )
 def test_bad_input_is_answered_with_one_sentence_before_anything_starts(
@@ -204,13 +204,13 @@ def test_a_folder_in_which_no_picture_can_be_read_is_refused(
         path.write_bytes(b"GIF89a")
 
     assert main(["train", "maria", "pictures"]) == BAD_INPUT
-    assert capfd.readouterr().err.splitlines()[-1] == "no picture in pictures can be used."
+    assert capfd.readouterr().err.splitlines()[-1] == "No picture in pictures can be used."
 
 
 def test_its_help_tells_the_folder_the_presets_and_the_knobs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--help"]) == main(["help", "train"]) == FINE
     told = capsys.readouterr().out
-    assert told.count("train: Teach a LoRA from a folder of pictures") == 2
+    assert told.count("train: Train a LoRA from a folder of pictures") == 2
     for word in ("name-and-folder", "--preset", "--trigger", "--min-snr-gamma", "--config", "garment"):
         assert word in told
     assert "--consent" not in told

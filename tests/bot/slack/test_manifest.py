@@ -95,7 +95,7 @@ def test_a_prefix_is_asked_for_by_word(capsys: pytest.CaptureFixture[str]) -> No
     assert main(["slack-manifest", "--prefix", "art"]) == 0
     assert "command: /art-imagine" in capsys.readouterr().out
     assert main(["slack-manifest", "--prefix", "Art!"]) == 2
-    assert "'Art!' is no prefix: 1 to 16 of a to z and 0 to 9 make one." in capsys.readouterr().err
+    assert "The prefix must have 1 to 16 characters of a-z and 0-9, not 'Art!'." in capsys.readouterr().err
 
 
 async def test_what_is_said_with_a_prefix_is_understood(atelier: Atelier) -> None:

@@ -52,7 +52,7 @@ async def test_a_merge_is_said_as_in_every_chat_and_comes_with_its_sheet(studio:
     )
 
     direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("both is fox:0.7" in one.text for one in direct.messages))
+    await studio.discord.until(lambda: any("both merges fox:0.7" in one.text for one in direct.messages))
     assert any("both-beside-its-mix.png" in one.files for one in direct.messages)
 
 

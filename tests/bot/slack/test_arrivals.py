@@ -33,7 +33,7 @@ async def test_a_modal_without_a_file_asks_for_one(atelier: Atelier) -> None:
 
     sent = await atelier.slack.submit(atelier.ana, heard.view, {"name": "fox", "file": []})
 
-    assert sent.errors == {"file": "Send a .safetensors file of a LoRA."}
+    assert sent.errors == {"file": "Add the LoRA's .safetensors file."}
 
 
 async def test_a_merge_answers_with_its_sheet_for_who_asked(atelier: Atelier) -> None:
@@ -43,7 +43,7 @@ async def test_a_merge_answers_with_its_sheet_for_who_asked(atelier: Atelier) ->
     await atelier.says(atelier.ana, "/lora", "merge both fox:0.7 owl:0.5")
 
     direct = atelier.slack.direct(atelier.ana)
-    await atelier.slack.until(lambda: any("both is fox:0.7" in one.words for one in direct.messages))
+    await atelier.slack.until(lambda: any("both merges fox:0.7" in one.words for one in direct.messages))
 
 
 async def test_a_comparison_is_a_card(atelier: Atelier) -> None:

@@ -77,7 +77,7 @@ BY_NAME = {action.name: action for action in (*TRAINING_ACTIONS, *ACTIONS)}
 
 
 def available_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
-    """The buttons of a card now; a number says which picture or checkpoint is meant, if there are several."""
+    """A card's buttons now, each with the number of its picture or checkpoint where there are several."""
     if view.deleted:
         return ()
     if view.kind == "train":
@@ -98,7 +98,7 @@ def available_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
 
 
 def _training_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
-    """A draft is started, changed or forgotten, what runs is ended, and what ended is chosen from."""
+    """The buttons of a training's card."""
     training = view.training
     match view.state:
         case "draft":
@@ -121,7 +121,7 @@ def _training_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
 
 
 def button_id(action: str, job: JobId, picture: int | None = None) -> str:
-    """All that a chat has to remember of a button: "again:k3f9qa", "keep:k3f9qa:2"."""
+    """The id of a button: "again:k3f9qa", "keep:k3f9qa:2"."""
     return f"{action}:{job}" if picture is None else f"{action}:{job}:{picture}"
 
 
@@ -134,7 +134,7 @@ def read_button(text: str) -> tuple[str, JobId, int | None]:
 
 
 async def press(context: ChatContext, view: JobView, action: str, picture: int | None) -> Answer:
-    """What a button does for the person who pressed it. Raises InvalidRequest."""
+    """The answer to a pressed button. Raises InvalidRequest."""
     pressed = HANDLERS[view.kind]
     if action not in pressed:
         raise InvalidRequest(f"There is no button {shorten(action)!r} here.")
@@ -145,7 +145,7 @@ async def press(context: ChatContext, view: JobView, action: str, picture: int |
 
 
 async def _again(context: ChatContext, view: JobView, picture: int | None) -> CreateJob:
-    """The same with a new seed; a variation stays near the picture that it came from."""
+    """The same request with a new seed; a variation keeps its picture's seed and varies anew."""
     paint = await _usable_request(context, view)
     if paint.variation:
         request = replace(paint, job=context.job, variation_seed=random_seed())
@@ -169,7 +169,7 @@ async def _vary(context: ChatContext, view: JobView, picture: int | None) -> Cre
 
 
 async def _edit(context: ChatContext, view: JobView, picture: int | None) -> Form:
-    """Somebody who has a default for what to avoid must be able to avoid nothing."""
+    """The form with the recipe. An empty negative prompt is written out, since a default would replace it."""
     values = form_texts(_request(view))
     if not values["no"] and context.person.settings.get("no"):
         values["no"] = '""'
@@ -210,7 +210,7 @@ async def _delete(context: ChatContext, view: JobView, picture: int | None) -> U
 
 
 async def _delete_training(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
-    """Whoever takes their pictures back does not have to wait: what runs ends, and nothing of it stays."""
+    """Delete a training, also one that runs: nobody has to wait to take their pictures back."""
     check_owner(context, view, "delete")
     return await _delete_job(context, view)
 
@@ -278,7 +278,7 @@ HANDLERS: Mapping[Kind, Mapping[str, Handler]] = MappingProxyType(
 
 
 def _is_comparison(view: JobView) -> bool:
-    """Whether its picture is a sheet of several."""
+    """Whether the job is a comparison, whose picture is a sheet."""
     return isinstance(view.request, Paint) and bool(view.request.variants)
 
 
@@ -289,7 +289,7 @@ def _request(view: JobView) -> Paint:
 
 
 async def _usable_request(context: ChatContext, view: JobView) -> Paint:
-    """The request, whose LoRAs are this person's to use. Raises InvalidRequest."""
+    """The request, if the person may use its LoRAs. Raises InvalidRequest."""
     paint = _request(view)
     hashes = [use.sha256 for use in paint.adapters]
     barred = await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes)
@@ -301,7 +301,7 @@ async def _usable_request(context: ChatContext, view: JobView) -> Paint:
 
 
 def _other_checkpoints(view: JobView) -> list[CheckpointView]:
-    """The checkpoints that the LoRA could be instead, as long as there is a LoRA."""
+    """The checkpoints that the LoRA could be instead; none once the LoRA is deleted."""
     training = view.training
     if training is None or training.adapter is None:
         return []
@@ -313,7 +313,7 @@ def _other_checkpoints(view: JobView) -> list[CheckpointView]:
 
 
 def _picture(view: JobView, place: int | None) -> PictureView:
-    """The picture that is meant; without a number there must be only one."""
+    """The job's picture at this place; without a place there must be only one."""
     if not view.pictures:
         raise InvalidRequest(f"Job {view.id} has no pictures.")
     if place is None and len(view.pictures) == 1:

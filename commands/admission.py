@@ -18,13 +18,13 @@ DRAINING = "An admin has closed the queue. Nothing new is accepted until they re
 
 
 def check_not_blocked(settings: SpaceSettings, name: str) -> None:
-    """Raise Refused when this person is blocked and wants more than what everybody may."""
+    """Raise Refused when this person is blocked and the command is not open to everybody."""
     if settings.blocked and name not in ALWAYS and name.partition(" ")[0] != PRIVACY:
         raise Refused("An admin has blocked you here. Ask one of them about it.", "blocked")
 
 
 async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, float]:
-    """The request as it may be filed, and the engine seconds that it counts with till it ran.
+    """The request as it may be created, and its expected engine seconds.
 
     Raises InvalidRequest, with nothing filed. A draft is asked for room again when it is started.
     """
@@ -41,7 +41,7 @@ async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, fl
 
 
 async def admit_draft(context: ChatContext, view: JobView) -> float:
-    """The engine seconds of a draft that is to start. Raises InvalidRequest when there is no room for it."""
+    """The expected engine seconds of a draft that is to start. Raises InvalidRequest."""
     _check_not_draining(context)
     expected = view.training.estimate_seconds if view.training is not None else 0.0
     if view.request is not None:
@@ -50,7 +50,7 @@ async def admit_draft(context: ChatContext, view: JobView) -> float:
 
 
 async def _check_weights(context: ChatContext, request: JobRequest) -> None:
-    """Raise InvalidRequest when a LoRA is wanted at a weight that its space's admins do not allow."""
+    """Raise InvalidRequest when a LoRA's weight is not one that its space's admins allow."""
     if not isinstance(request, Paint) or not request.adapters:
         return
     wanted = [*request.adapters, *(use for bounds in request.variants for use in bounds.adapters)]

@@ -23,7 +23,7 @@ async def cancel(
 
 
 async def cancel_job(context: ChatContext, job: JobView) -> UpdateCards | CancelJob:
-    """Take the job out of the line, or let the engine stop it. Raises InvalidRequest."""
+    """Cancel a job that waits, or have the engine stop it. Raises InvalidRequest."""
     check_owner(context, job, "cancel")
     if job.state not in (*OPEN, "draft"):
         raise InvalidRequest(f"Job {job.id} has already ended.")

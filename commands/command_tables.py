@@ -14,7 +14,7 @@ END = "<!-- end of what is made from the definitions -->"
 
 
 def update(text: str) -> str:
-    """The document with the tables of today. Raises ValueError where its two marks are missing."""
+    """The document with today's tables. Raises ValueError where its two marks are missing."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -23,7 +23,7 @@ def update(text: str) -> str:
 
 
 def table() -> str:
-    """Markdown: the commands, what each can be told, and the buttons."""
+    """The tables of commands, options and buttons, as Markdown."""
     commands = ((f"`/{command.name}`", command.help) for command in COMMANDS.values())
     options = (row for command in COMMANDS.values() for row in _options(command))
     buttons, of_trainings = (

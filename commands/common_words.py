@@ -112,5 +112,5 @@ writer wrong yacht yard year yellow yes yesterday yoga you young your youth zebr
 
 @cache
 def common_words() -> frozenset[str]:
-    """All of them, in lower case."""
+    """All common words, in lower case."""
     return frozenset(WORDS.split())

@@ -87,7 +87,7 @@ async def compare(
 
 
 def variants(use: AdapterUse, weights: tuple[float, ...], refiner: float) -> tuple[Variant, ...]:
-    """Without the LoRA, with it at each weight, and with it as it is usual and the refiner."""
+    """Without the LoRA, with it at each weight, and with it at its usual weight and the refiner."""
     several = tuple(dict.fromkeys(weights))
     if len(several) > MOST_WEIGHTS:
         raise InvalidRequest(f"{len(several)} weights were given. At most {MOST_WEIGHTS} are allowed.")
@@ -102,14 +102,14 @@ def variants(use: AdapterUse, weights: tuple[float, ...], refiner: float) -> tup
 
 
 def weights_of(paint: Paint) -> tuple[float, ...]:
-    """The weights that a comparison was asked for with."""
+    """The weights of a comparison."""
     return tuple(
         variant.adapters[0].weight for variant in paint.variants if variant.adapters and not variant.refiner
     )
 
 
 def refiner_of(paint: Paint) -> float:
-    """The share of the refiner that a comparison was asked for with."""
+    """The refiner's share in a comparison."""
     return max((variant.refiner for variant in paint.variants), default=0.0)
 
 

@@ -30,7 +30,7 @@ class Suggestion:
 
 
 def suggestions(words: str, candidates: Sequence[Candidate], limit: int) -> list[Suggestion]:
-    """What the words could become, best first."""
+    """Completions of these words, best first."""
     before, comma, last = words.rpartition(",")
     typed = last.strip().lower()
     prefix = f"{before.strip()}, " if comma and before.strip() else ""
@@ -45,7 +45,7 @@ def suggestions(words: str, candidates: Sequence[Candidate], limit: int) -> list
 
 
 def _by_name(typed: str, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
-    """Those that begin so, then those that have it inside, then those that are much alike."""
+    """Those that start with what was typed, then those that contain it, then those that are similar."""
     if not typed:
         yield from candidates
         return
@@ -60,7 +60,7 @@ def _by_name(typed: str, candidates: Sequence[Candidate]) -> Iterator[Candidate]
 
 
 def _with_weights(name: str, number: str, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
-    """The named one with weights that begin with this number, the one that suits it first."""
+    """The LoRA of this name with weights that start with this number, its usual weight first."""
     hint = next((weight for weight in candidates if weight.name == name), None)
     if hint is None:
         yield from _by_name(name, candidates)
@@ -72,7 +72,7 @@ def _with_weights(name: str, number: str, candidates: Sequence[Candidate]) -> It
 
 
 def _read_weight(number: str) -> tuple[float, ...]:
-    """The weight that was typed, if it is one already."""
+    """The typed weight, if it is a valid one already."""
     low, high = ADAPTER_WEIGHT
     if number.endswith("."):
         return ()

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import replace
 
-import regex  # type: ignore[import-untyped]  # unlike re it can be told when to give up
+import regex  # type: ignore[import-untyped]  # unlike re it has a timeout
 
 from commands.permissions import Refused
 from commands.syntax.parser import shorten
@@ -20,7 +20,7 @@ ADULTS = "The rules here allow this only in a channel for adults"
 
 
 def normalize(text: str) -> str:
-    """Text without what tells apart only how it was typed: "Ｎｕｄé" is "nude"."""
+    """Text without case, accents and other variants of spelling: "Ｎｕｄé" is "nude"."""
     letters = unicodedata.normalize("NFKD", text)
     return " ".join(
         "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold().split()
@@ -28,7 +28,7 @@ def normalize(text: str) -> str:
 
 
 def read_rule(text: str) -> str:
-    """One word, several, or a pattern between slashes, as rules keep it. Raises InvalidRequest."""
+    """A rule from text: words, or a pattern between slashes. Raises InvalidRequest."""
     text = text.strip()
     if not text or len(text) > LONGEST:
         raise InvalidRequest(f"A rule must have 1 to {LONGEST} characters, not {len(text)}.")
@@ -54,7 +54,7 @@ def check_rules(rules: Rules, request: JobRequest, *, adult: bool) -> None:
 
 
 def apply_rules(rules: Rules, request: JobRequest, *, adult: bool) -> JobRequest:
-    """The request as the rules would have it: everybody's picture avoids the same, and is looked at."""
+    """The request with the space's negative prompt added, and its policy for flagged pictures."""
     request = replace(request, flagged=FlaggedPolicy.SHOW if adult else rules.filtered)
     if not rules.negative or not isinstance(request, Paint) or rules.negative in request.negative_prompt:
         return request
@@ -75,7 +75,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def _matches(text: str, rule: str, until: float) -> bool:
-    """Whether the rule is about this text. What takes too long to be told is taken for a yes."""
+    """Whether the rule matches this text. A pattern that takes too long counts as a match."""
     pattern = rule[1:-1] if _is_pattern(rule) else rf"(?<!\w){regex.escape(rule)}(?!\w)"
     try:
         left = max(0.001, min(PATIENCE, until - time.monotonic()))

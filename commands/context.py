@@ -16,7 +16,7 @@ class EngineSpeed(Protocol):
     """How fast the engine is, as measured."""
 
     def seconds(self, request: Paint) -> float:
-        """About how many seconds of the engine this will take."""
+        """About how many engine seconds this request will take."""
 
 
 @dataclass(frozen=True, kw_only=True)

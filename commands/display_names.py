@@ -36,7 +36,7 @@ PAIRS = (("rn", "m"), ("vv", "w"))
 
 
 def read_name(name: str) -> str:
-    """A name that can be shown. Raises InvalidRequest with one sentence."""
+    """The name without extra spaces, if it can be shown. Raises InvalidRequest."""
     name = " ".join(name.split())
     seen = any(unicodedata.category(letter)[0] in "LNPS" for letter in name)
     if not 1 <= len(name) <= LONGEST or not name.isprintable() or not seen or not INVISIBLE.isdisjoint(name):
@@ -45,7 +45,7 @@ def read_name(name: str) -> str:
 
 
 def skeleton(name: str) -> str:
-    """The same for names that look alike: without marks and spaces, in letters of one script and case."""
+    """A form that is the same for names that look alike: no accents, spaces, case or foreign scripts."""
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", name).casefold())
     plain = "".join(sign for sign in letters if unicodedata.category(sign)[0] in "LNPS").translate(LOOKS)
     for pair, letter in PAIRS:
@@ -54,7 +54,7 @@ def skeleton(name: str) -> str:
 
 
 def check_storable(*texts: str) -> None:
-    """Raise InvalidRequest when there is half a character in them, which nothing can store."""
+    """Raise InvalidRequest when a text has a lone surrogate, which nothing can store."""
     for text in texts:
         if any("\ud800" <= letter <= "\udfff" for letter in text):
             raise InvalidRequest("There is a broken character in this. Write it again without it.")

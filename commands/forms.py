@@ -36,7 +36,7 @@ def definition(command: Command[..., Any], usual: Mapping[str, Any] = NO_DEFAULT
 
 
 def read_form(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str, Any]:
-    """The values of a form that was sent; an empty field was not given. Raises InvalidRequest.
+    """The values of a form that was sent, without empty fields. Raises InvalidRequest.
 
     A recipe that is pasted whole goes before the fields, which have something in them anyway.
     """
@@ -64,7 +64,7 @@ def check_needed(
 
 
 def pictures_of(command: Command[..., Any]) -> tuple[Parameter, ...]:
-    """The first parameter that takes pictures, if there is one: what was sent for no parameter is for it."""
+    """The first parameter that takes pictures, if any; files sent for no parameter go there."""
     several = [parameter for parameter in command.files if parameter.kind == "pictures"]
     single = [parameter for parameter in command.files if parameter.kind == "picture"]
     return tuple([*several, *single][:1])

@@ -67,7 +67,7 @@ def _rows(shown: Sequence[GalleryPicture], context: ChatContext) -> list[str]:
 
 
 def _is_hidden(picture: GalleryPicture, context: ChatContext) -> bool:
-    """Whether it must not be seen without having been opened, or not here."""
+    """Whether the picture is shown only after it is opened, or not in this channel."""
     return picture.hidden or _is_for_adults(picture, context)
 
 

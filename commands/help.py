@@ -14,7 +14,7 @@ LARGEST_SEED = "2^63 - 1"
 
 
 def usage(command: Command[..., Any], extra: Sequence[Parameter] = (), prefix: str = "") -> str:
-    """The command's sentence and a line for each of its options; those for people who know come last."""
+    """The command's sentence and a line for each option, advanced ones last."""
     shown = [parameter for parameter in (*command.parameters, *extra) if not parameter.option.hidden]
     lines = align(
         [(flags_text(parameter), describe(parameter)) for parameter in shown if not parameter.option.more]
@@ -33,13 +33,13 @@ def overview(commands: Iterable[Command[..., Any]]) -> str:
 
 
 def align(rows: Sequence[tuple[str, str]]) -> list[str]:
-    """Two columns of a text in which all letters are equally wide."""
+    """Rows in two columns of a monospaced text."""
     wide = max((len(name) for name, _ in rows), default=0)
     return [f"  {name:{wide}}  {text}" for name, text in rows]
 
 
 def describe(parameter: Parameter) -> str:
-    """An option's help with what is allowed and what is taken when it is not given."""
+    """An option's help with its bounds and its default."""
     default = default_text(parameter)
     notes = [bounds_text(parameter), f"default {default}" if default else ""]
     inside = ", ".join(note for note in notes if note)
@@ -47,12 +47,12 @@ def describe(parameter: Parameter) -> str:
 
 
 def flags_text(parameter: Parameter) -> str:
-    """What stands for the value in a line: its flags, or its name where there is none."""
+    """The flags of an option, or its name where it has none."""
     return ", ".join(parameter.flags) or parameter.label
 
 
 def bounds_text(parameter: Parameter) -> str:
-    """The bounds or choices; nothing if there are none."""
+    """The bounds or choices, or ""."""
     option = parameter.option
     if parameter.choices:
         return "see below" if option.among else join_list(parameter.choices, "or")
@@ -68,5 +68,5 @@ def bounds_text(parameter: Parameter) -> str:
 
 
 def default_text(parameter: Parameter) -> str:
-    """What is taken when it is not given; nothing if that is nothing."""
+    """The default, or ""."""
     return parameter.option.otherwise or value_text(parameter.default)

@@ -88,7 +88,7 @@ def prompt_form(prompt: str) -> Form:
 
 
 def refiner_without_a_step(refiner: float, steps: int) -> str:
-    """What is wrong with so small a share of so few steps."""
+    """The refusal of a refiner's share that is less than one step."""
     needed = ceil(1 / refiner)
     share = ceil(100 / steps) / 100
     advice = f"Give it at least {share:g}, or paint" if share <= REFINER[1] else "Paint"
@@ -97,5 +97,5 @@ def refiner_without_a_step(refiner: float, steps: int) -> str:
 
 
 def random_seed() -> int:
-    """A seed that nobody chose."""
+    """A random seed."""
     return secrets.randbelow(RANDOM_SEEDS)

@@ -14,7 +14,7 @@ OPEN: tuple[State, ...] = ("queued", "running")  # what has not ended
 
 
 def read_job_id(text: str) -> JobId:
-    """The job that these words name. Raises InvalidRequest when no job could be called so."""
+    """The job id that this text is. Raises InvalidRequest."""
     name = text.strip().lower()
     if not ID.fullmatch(name):
         raise InvalidRequest(
@@ -24,7 +24,7 @@ def read_job_id(text: str) -> JobId:
 
 
 async def find_job(context: ChatContext, job: JobId) -> JobView:
-    """The job, if the person can know of it here and it is still there. Raises InvalidRequest."""
+    """The job, if the person may see it here and it was not deleted. Raises InvalidRequest."""
     seen = await view(
         context.session, context.space.id, job, person_id=context.person.id, direct=context.direct
     )
@@ -47,7 +47,7 @@ def check_owner(context: ChatContext, job: JobView, verb: str) -> None:
 
 
 async def record_change(context: ChatContext, job: JobView, verb: str, after: str) -> None:
-    """Write down that an admin changed somebody else's job."""
+    """Record that an admin changed somebody else's job."""
     if job.person_id == context.person.id:
         return
     await audit.record(

@@ -17,7 +17,7 @@ MEGABYTE = 1e6  # bytes, as file managers and the chats count them
 
 
 def check_room(context: ChatContext) -> None:
-    """Raise InvalidRequest with one sentence when the person has as many jobs waiting as one may have."""
+    """Raise InvalidRequest when the person has as many jobs waiting as one may have."""
     if context.person.queued >= context.per_person:
         raise InvalidRequest(
             f"You have {context.person.queued} jobs in line. At most {context.per_person} may wait. "
@@ -26,7 +26,7 @@ def check_room(context: ChatContext) -> None:
 
 
 async def check_limits(context: ChatContext, request: JobRequest | None, expected: float) -> None:
-    """Raise Refused, with the time of reset, when the limits of the space leave no room for this.
+    """Raise Refused, with the time of reset, when this would exceed a limit of the space.
 
     request: what is to be filed, None for what the engine does at once. expected: its engine seconds.
     """
@@ -39,18 +39,18 @@ async def check_limits(context: ChatContext, request: JobRequest | None, expecte
 
 
 async def usage_of(context: ChatContext, person_id: int, *, pictures: bool = True) -> Usage:
-    """What this person uses here, but for megabytes, which no row tells. Pictures are counted only where that
+    """What this person uses here, but for megabytes, which no row has. Pictures are counted only where that
     is asked for: it looks at all that they have."""
     return await limits.usage(context.session, context.space.id, person_id, context.now, pictures=pictures)
 
 
 async def files_of(context: ChatContext, person_id: int) -> frozenset[Sha256]:
-    """The stored files that this person keeps here."""
+    """The stored files of this person here."""
     return frozenset(await limits.files(context.session, context.space.id, person_id))
 
 
 def too_large_text(most: int | None, megabytes: float, more: float = 0.0) -> str:
-    """Why somebody who keeps so many megabytes may keep none more, or not so many; "" when they may."""
+    """The refusal of so many more megabytes for somebody who has these; "" when they fit."""
     if most is None or (megabytes < most and megabytes + more <= most):
         return ""
     adds = f"This has {more:,.1f} MB. " if more else ""
@@ -58,14 +58,14 @@ def too_large_text(most: int | None, megabytes: float, more: float = 0.0) -> str
 
 
 def reset_time(now: float) -> str:
-    """When the day begins anew."""
+    """When the next day starts."""
     return f"00:00 UTC, in {duration(day_of(now) + DAY - now)}"
 
 
 def _find_exceeded(
     context: ChatContext, used: Usage, request: JobRequest | None, expected: float
 ) -> Iterator[tuple[str, str]]:
-    """Each limit that this would go beyond: what to say, and what to count it as."""
+    """Each limit that this would exceed: the refusal, and the reason to count."""
     most, anew = context.space_settings.limits, f"The next day starts at {reset_time(context.now)}."
     pictures = request.count if isinstance(request, Paint) else 0
     if request is not None and most.queued is not None and used.queued >= most.queued:

@@ -123,12 +123,12 @@ async def _delete(context: ChatContext, lora: LoraView) -> UpdateCards:
 
 
 def _card(lora: LoraView) -> tuple[JobId, ...]:
-    """The training that made it: its card tells the LoRA's name."""
+    """The job whose card shows the LoRA's name."""
     return () if lora.job is None else (lora.job,)
 
 
 async def _show_operator_lora(context: ChatContext, name: str, *, changed: bool) -> Text:
-    """A LoRA that the operator put there can be used, and no more. Raises InvalidRequest."""
+    """The answer for a LoRA of the operator's folder, which nobody can change. Raises InvalidRequest."""
     names = await context.library.names()
     if name not in names:
         meant = closest(name, names)
@@ -173,14 +173,14 @@ def _row(lora: LoraView) -> str:
 
 
 def approval_text(lora: LoraView) -> str:
-    """What admins say of it, where that is not simply yes."""
+    """The approval in words; "" for an approved LoRA."""
     words = {"waiting": "waiting for an admin", "refused": "refused by an admin", "retired": "retired"}
     text = words.get(lora.approval, "")
     return f"{text}: {lora.reason}" if text and lora.reason else text
 
 
 def bounds_text(least: float | None, most: float | None) -> str:
-    """The weights at which it may be used, where not all are allowed."""
+    """The allowed weights in words; "" when all are allowed."""
     if least is None and most is None:
         return ""
     ends = (("from", least), ("to", most))
@@ -188,19 +188,19 @@ def bounds_text(least: float | None, most: float | None) -> str:
 
 
 def check_weight(bounds: WeightBounds, weight: float) -> None:
-    """Raise InvalidRequest when admins do not let it be used at this weight."""
+    """Raise InvalidRequest when admins do not allow this weight."""
     if not bounds.contains(weight):
         allowed = bounds_text(bounds.least, bounds.most)
         raise InvalidRequest(f"The weight of LoRA {bounds.name} must be {allowed} here, not {weight:g}.")
 
 
 def example_command(lora: LoraView) -> str:
-    """What paints with it."""
+    """A command that paints with the LoRA."""
     return f"/imagine a picture of {lora.phrase or 'a fox'} --lora {lora.name}"
 
 
 def _details(lora: LoraView, compared: Sequence[ComparisonView]) -> str:
-    """All about it, for people: how it is used, whose it is, how it was made and how it compares."""
+    """Everything about a LoRA: trigger, owner, use, settings, comparisons and loss."""
     rows = [
         ("trigger", lora.phrase),
         ("made by", lora.person),
@@ -218,7 +218,7 @@ def _details(lora: LoraView, compared: Sequence[ComparisonView]) -> str:
 
 
 def comparison_text(comparison: ComparisonView) -> str:
-    """What CLIP said of a comparison, how many keep it, and how it is seen again."""
+    """CLIP's scores of a comparison, its stars, and the command that shows it."""
     scores = [
         score.name if score.clip is None else f"{score.name} {score.clip:.1f}" for score in comparison.scores
     ]

@@ -23,7 +23,7 @@ class LoraCard:
 
     @property
     def words(self) -> str:
-        """The facts in a line."""
+        """The facts in one line."""
         return " · ".join(f"{name} {value}" for name, value in self.facts)
 
 

@@ -45,7 +45,7 @@ class MergeName:
 
     @property
     def lora_names(self) -> tuple[str, ...]:
-        """The LoRAs that it is made of."""
+        """The names of the parts."""
         return tuple(part.name for part in self.parts)
 
     def __str__(self) -> str:
@@ -208,7 +208,7 @@ async def _check_limits(context: ChatContext, pictures: int) -> None:
 
 
 async def _check_allowed(context: ChatContext, mix: Sequence[AdapterUse]) -> None:
-    """Raise InvalidRequest when one of them was deleted or taken back while they were merged."""
+    """Raise InvalidRequest when one of the LoRAs was deleted or unshared meanwhile."""
     hashes = [use.sha256 for use in mix]
     barred = await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes)
     if barred:
@@ -231,5 +231,5 @@ async def _add_lora(context: ChatContext, new: NewLora, text: str, seconds: floa
 
 
 def _loss_text(error: float) -> str:
-    """The part that is lost, as people read it."""
+    """The part that is lost, in words."""
     return "nothing" if error < EXACT else f"{error:.1%}"

@@ -24,7 +24,7 @@ def bar(share: float) -> str:
 
 
 async def search_by_words(context: ChatContext, words: str, loras: Sequence[LoraView]) -> RunTask | LoraCards:
-    """The engine is asked which of these fit the words. Raises InvalidRequest."""
+    """A task of the engine that scores these LoRAs by the words. Raises InvalidRequest."""
     request = SearchLoras(
         job=context.job, words=words, candidates=tuple(face(lora, _caption(lora)) for lora in loras)
     )
@@ -69,6 +69,6 @@ def _row(lora: LoraView, best: float) -> str:
 
 
 def _caption(lora: LoraView) -> str:
-    """What is said of it, without the word that means nothing."""
+    """The words that describe a LoRA, without its trigger."""
     _, _, kind = lora.phrase.partition(" ")
     return f"a picture of {kind or lora.name.replace('-', ' ')}"

@@ -54,7 +54,7 @@ OURS = {
 
 @dataclass(frozen=True, kw_only=True)
 class PastedLora:
-    """A LoRA as somebody else calls it; `sha256` is what its file's hash begins with, where that is told."""
+    """A LoRA of a pasted recipe; `sha256` is the start of its file's hash, where the recipe has one."""
 
     name: str
     weight: float | None
@@ -72,7 +72,7 @@ class PastedRecipe:
 
     @property
     def lora_names(self) -> Sequence[str]:
-        """What the recipe calls its LoRAs."""
+        """The recipe's names of its LoRAs."""
         return [lora.name for lora in self.loras]
 
 
@@ -80,7 +80,7 @@ NO_RECIPE = PastedRecipe(texts={})
 
 
 def read_recipe(text: str) -> PastedRecipe | None:
-    """The recipe that this text is; None for words."""
+    """The recipe in this text; None for ordinary words."""
     text = text.strip()
     if len(text) > LONGEST:
         return None
@@ -90,7 +90,7 @@ def read_recipe(text: str) -> PastedRecipe | None:
 
 
 def split_flags(text: str) -> tuple[str, str]:
-    """A pasted recipe, and the flags that somebody wrote after it."""
+    """A pasted recipe and the flags written after it."""
     text = text.strip()
     begin = text.rfind("}") if text.startswith("{") else _find_settings(text)
     flags = FLAG.search(text, begin) if begin is not None else None
@@ -100,7 +100,7 @@ def split_flags(text: str) -> tuple[str, str]:
 async def find_loras(
     loras: Sequence[PastedLora], context: Context
 ) -> tuple[tuple[Mention, ...], tuple[str, ...]]:
-    """Those that can be used here, by hash, by name or by their file's, and the names of the others."""
+    """Those that can be used here, found by hash or name, and the names of the others."""
     if not loras:
         return (), ()
     names = await context.library.names()
@@ -124,12 +124,12 @@ async def find_loras(
 
 
 def _has_hash(lora: LoraView, begin: str) -> bool:
-    """Whether this begins the hash of its file, or, as A1111 and Civitai have it, of its numbers alone."""
+    """Whether this starts the hash of the LoRA's file, or of its tensors alone as A1111 has it."""
     return lora.sha256.startswith(begin) or str(lora.info.get("numbers", "")).startswith(begin)
 
 
 async def form_of(context: Context, text: str) -> Form:
-    """The form of /imagine with a recipe in it, and what of that is not known here."""
+    """The form of /imagine filled from a recipe, with a text about what was left out."""
     recipe = read_recipe(text)
     if recipe is None:
         raise InvalidRequest("This picture carries no recipe that is known here.")
@@ -139,7 +139,7 @@ async def form_of(context: Context, text: str) -> Form:
 
 
 def omissions_text(recipe: PastedRecipe, missing: Iterable[str], model: str) -> str:
-    """What of a recipe is not known here, for the person who pasted it; empty if all is."""
+    """What of a recipe is not known here, for the person who pasted it; "" if all is."""
     rest = [*recipe.unknown, *(f"the LoRA {shorten(name)}" for name in missing)]
     lines = [f"Left out, because it is not known here: {', '.join(rest)}."] if rest else []
     if recipe.model and recipe.model != model:
@@ -148,7 +148,7 @@ def omissions_text(recipe: PastedRecipe, missing: Iterable[str], model: str) -> 
 
 
 def _find_settings(text: str) -> int | None:
-    """Where the settings of A1111 begin: with the last line that does so, or, where lines were lost, word."""
+    """Where A1111's settings start: at the last line that starts so, or word if line breaks were lost."""
     places = [place.end() for place in BEGIN.finditer(text)]
     at_lines = [place for place in places if text[:place].rstrip(" \t").endswith("\n") or place == 0]
     chosen = (at_lines or places)[-1:]
@@ -179,7 +179,7 @@ def _read_a1111(text: str) -> PastedRecipe | None:
 
 
 def _split_prompts(text: str) -> tuple[str, str]:
-    """What to paint and what to avoid; where there are lines, the second begins with one."""
+    """The prompt and the negative prompt, which starts a line of its own where there are lines."""
     lines = text.rstrip(" \t").split("\n")
     at = next((n for n, line in enumerate(lines) if line.strip().startswith(NEGATIVE)), None)
     if at is not None:
@@ -193,7 +193,7 @@ def _split_prompts(text: str) -> tuple[str, str]:
 
 
 def _unquote(value: str) -> str:
-    """A value without the quotes in which A1111 puts one that has commas."""
+    """A value without the quotes that A1111 puts around one with commas."""
     value = value.strip()
     if value.startswith('"'):
         with suppress(ValueError):
@@ -202,7 +202,7 @@ def _unquote(value: str) -> str:
 
 
 def _fields(settings: Mapping[str, str]) -> dict[str, str]:
-    """Fields of the form, as far as A1111's settings are called by one name."""
+    """Fields of the form from those settings of A1111 that map to one field each."""
     texts = {field: settings[name] for name, field in FIELDS.items() if settings.get(name)}
     if texts.get("seed", "").startswith("-"):  # any will do
         del texts["seed"]
@@ -216,7 +216,7 @@ def _fields(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_float(text: str) -> float | None:
-    """The number that this is, if it is one."""
+    """The number that this text is, or None."""
     try:
         return float(text)
     except ValueError:
@@ -224,7 +224,7 @@ def read_float(text: str) -> float | None:
 
 
 def _read_sampler(settings: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The sampler of ours that A1111 calls so, with its schedule, and what of both is not known."""
+    """Our sampler for A1111's name and schedule, and what of both is unknown."""
     name, schedule = settings.get("Sampler", ""), settings.get("Schedule type", "")
     if not name:
         return {}, ()
@@ -246,7 +246,7 @@ def _read_hashes(text: str) -> Iterator[tuple[str, str]]:
 def _extract_tags(
     prompt: str, avoided: str, hashes: Mapping[str, str]
 ) -> tuple[str, str, tuple[PastedLora, ...], tuple[str, ...]]:
-    """Both prompts without tags, the LoRAs that those name, and what else they name."""
+    """Both prompts without tags, the LoRAs in those tags, and the other tags."""
     loras: dict[str, PastedLora] = {}
     others: list[str] = []
     for tag in TAG.finditer(prompt):
@@ -261,7 +261,7 @@ def _extract_tags(
 
 
 def _read_json(text: str) -> PastedRecipe | None:
-    """The recipe that lies in our own PNGs, as JSON; whatever is not as it should be is refused later."""
+    """The recipe of our own PNGs; wrong values are refused later, as a form's are."""
     try:
         values: Any = json.loads(text)
     except (ValueError, RecursionError):

@@ -45,6 +45,6 @@ class Refused(InvalidRequest):
 
 
 def check_allowed(asking: MayBeAdmin, command: Command[..., Any]) -> None:
-    """Raise InvalidRequest when the command is for admins and this is none."""
+    """Raise InvalidRequest when the command is for admins and the person is none."""
     if command.admin and not asking.admin:
         raise InvalidRequest(f"/{command.name} is for admins. Ask one of them.")

@@ -43,15 +43,15 @@ class Preset:
 
     @property
     def epochs(self) -> int:
-        """How often each picture is shown; 0 where steps are counted instead."""
+        """How often each picture is shown; 0 where the preset counts steps."""
         return int(self.settings.get("epochs", 0))
 
     def captions(self, *, small: bool = False) -> str:
-        """The template for pictures without a caption."""
+        """The caption template for pictures without one."""
         return self.small_template if small else self.template
 
     def samples(self, trigger: str, subject: str, *, small: bool = False) -> tuple[str, ...]:
-        """The prompts for this trigger and class word; without one, those that are about it alone go."""
+        """The sample prompts for this trigger and class word."""
         prompts = self.small_prompts if small else self.prompts
         usable = [prompt for prompt in prompts if subject or "{trigger}" in prompt]
         return tuple(fill_template(prompt, trigger, subject) for prompt in usable)
@@ -66,7 +66,7 @@ def presets() -> Mapping[str, Preset]:
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of this name. Raises InvalidRequest, which suggests a near name or tells all."""
+    """The preset of this name. Raises InvalidRequest with a similar name or all names."""
     all_presets = presets()
     plain = name.strip().lower().replace("_", "-").replace(" ", "-")
     if plain in all_presets:
@@ -79,7 +79,7 @@ def find_preset(name: str) -> Preset:
 def training_settings(
     preset: Preset, pictures: int, overrides: Mapping[str, Any], *, small: bool = False
 ) -> TrainingSettings:
-    """The preset's settings for so many pictures, and over them what somebody changed.
+    """The preset's settings for so many pictures, with somebody's changes.
 
     `overrides` are fields of TrainingSettings. What hangs together follows: alpha goes with the rank, steps
     that are given end the counting in epochs, and Prodigy gets the learning rates that it is made for.
@@ -93,7 +93,7 @@ def training_settings(
 
 
 def _adjust_dependents(chosen: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The preset's values, those changed that go with what somebody changed."""
+    """The preset's values, adjusted where they depend on what somebody changed."""
     followed = dict(chosen)
     if "rank" in overrides:
         usual = chosen.get("alpha", TrainingSettings.alpha) / chosen.get("rank", TrainingSettings.rank)
@@ -114,7 +114,7 @@ def _read_preset(name: str, table: Mapping[str, Any]) -> Preset:
 
 
 def _read_settings(table: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Fields of TrainingSettings as TOML tells them, in their own types."""
+    """Fields of TrainingSettings from TOML, in their own types."""
     kinds = get_type_hints(TrainingSettings)
     return MappingProxyType({name: _to_type(kinds[name], value) for name, value in table.items()})
 

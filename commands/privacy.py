@@ -57,7 +57,7 @@ async def privacy_delete(
 
 
 def _rows(counts: StoredCounts) -> list[str]:
-    """A line for each kind of thing that there is."""
+    """A row for each kind of thing that is stored."""
     rows = [
         (pluralize(counts.prompts, "prompt"), "what you asked for, with its settings"),
         (pluralize(counts.pictures, "picture"), "painted for you"),

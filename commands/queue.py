@@ -51,7 +51,7 @@ def _waiting_text(waiting: int) -> str:
 
 
 async def _estimate_waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, float]:
-    """About how many seconds until each job in the line is done: everything before it and itself."""
+    """About how many seconds until each job in the queue is done."""
     running = await views(
         context.session, [JobId(job.id) for job in await jobs.list_running(context.session)]
     )
@@ -65,7 +65,7 @@ async def _estimate_waits(context: ChatContext, line: Sequence[JobId]) -> dict[J
 
 
 def _seconds_left(context: ChatContext, job: JobView) -> float:
-    """Of a training nothing: it goes on beside the pictures."""
+    """About how many engine seconds a job has left; none for a training, which runs beside pictures."""
     if not isinstance(job.request, Paint):
         return 0.0
     done = job.step / job.steps if job.steps else 0.0

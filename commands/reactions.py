@@ -18,13 +18,13 @@ REACTIONS: Mapping[str, str] = MappingProxyType(
 
 
 def find_action(emoji: str, *, added: bool) -> str | None:
-    """The action that an emoji stands for; taken away again, only the star means something."""
+    """The action of an emoji, if any; taking one back only means something for the star."""
     action = REACTIONS.get(emoji.replace(PLAIN, ""))
     return action if added or action == "keep" else None
 
 
 def applies(view: JobView, action: str, *, mine: bool) -> bool:
-    """Whether the action means anything under this card now, from its owner or from somebody else.
+    """Whether the action means anything under this card now.
 
     A cross by somebody else is an opinion, and no attempt to cancel.
     """
@@ -34,7 +34,7 @@ def applies(view: JobView, action: str, *, mine: bool) -> bool:
 
 
 async def react(context: ChatContext, view: JobView, action: str, *, added: bool) -> Answer:
-    """What the reaction does for the person. Raises InvalidRequest."""
+    """The answer to a reaction. Raises InvalidRequest."""
     match action:
         case "stop" if view.state not in OPEN:
             return await press(context, view, "delete", None)
@@ -48,7 +48,7 @@ async def react(context: ChatContext, view: JobView, action: str, *, added: bool
 
 
 async def _keep(context: ChatContext, view: JobView, starred: bool) -> UpdateCards:
-    """All the pictures of the card; an event that comes twice changes nothing the second time."""
+    """Star all pictures of the card; an event that comes twice changes nothing the second time."""
     if not view.pictures:
         raise InvalidRequest(f"Job {view.id} has no pictures.")
     ids = [picture.id for picture in view.pictures]

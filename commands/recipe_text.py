@@ -24,7 +24,7 @@ USUAL = ("steps", "cfg", "seed", "size", "sampler")  # a recipe names them even 
 
 
 def command_text(paint: Paint) -> str:
-    """The command that paints the same again, whoever says it.
+    """The command that paints the same again, whoever enters it.
 
     It has the prompt, the seed, all that somebody may have other defaults for, and what else was asked for.
     """
@@ -40,24 +40,24 @@ def command_text(paint: Paint) -> str:
 
 
 def form_texts(paint: Paint) -> dict[str, str]:
-    """What to write into each field of its command's form for this request."""
+    """The text of each form field for this request."""
     names = {parameter.name for parameter in command_of(paint).parameters}
     return {name: value_text(value) for name, value in _values(paint).items() if name in names}
 
 
 def command_of(paint: Paint) -> Command[..., Any]:
-    """The command that paints so."""
+    """The command that makes such a request."""
     return compare if paint.variants else imagine
 
 
 def single_picture(paint: Paint, place: int) -> Paint:
-    """The request that paints only its picture at this place, 1 to 4, again."""
+    """The request that paints only its picture at this place, from 1 to 4."""
     seed, variation_seed = picture_seeds(paint, place)
     return replace(paint, seed=seed, variation_seed=variation_seed, count=1)
 
 
 def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
-    """The recipe of the picture with this seed, beside its prompt: names and values as people write them."""
+    """The recipe of the picture with this seed, without its prompt: labels and values."""
     values = _values(paint) | {"seed": seed}
     return tuple(
         (parameter.label, value_text(values[parameter.name]))
@@ -67,14 +67,14 @@ def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
 
 
 def training_fields(request: Train) -> tuple[tuple[str, str], ...]:
-    """How a LoRA is to be made: names and values as people write them."""
+    """The recipe of a training: labels and values."""
     settings = request.settings
     length = {"epochs": settings.epochs} if settings.epochs else {"steps": settings.steps}
     return _recipe(request.preset, len(request.examples), length, settings)
 
 
 def lora_fields(view: LoraView) -> tuple[tuple[str, str], ...]:
-    """How a LoRA was made, as far as it is known."""
+    """How a LoRA was made, as far as it is known: labels and values."""
     with suppress(InvalidRequest, KeyError, ValueError):  # another version may have made it
         settings, length = settings_from_json(view.info["settings"]), {"steps": view.info["steps"]}
         recipe = _recipe(view.preset, view.info["pictures"], length, settings)
@@ -86,14 +86,14 @@ def lora_fields(view: LoraView) -> tuple[tuple[str, str], ...]:
 
 
 def _value_text(value: object) -> str:
-    """What the database has of a LoRA from elsewhere: whole numbers with their commas, the rest as it is."""
+    """A stored value as text, whole numbers with commas."""
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value_text(value)
 
 
 def _recipe(
     preset: str, pictures: int, length: Mapping[str, int], settings: TrainingSettings
 ) -> tuple[tuple[str, str], ...]:
-    """The usual ones, and all settings that are not as usual."""
+    """The main settings, and the others that differ from the usual ones."""
     values = {
         "preset": preset,
         "pictures": pictures,
@@ -128,18 +128,18 @@ def _values(paint: Paint) -> dict[str, Any]:
 
 
 def _quote_words(text: str) -> str:
-    """Words that stand in a line without a flag, in quotes if they would be read as something else."""
+    """Words without a flag, in quotes where they would be read as something else."""
     words = split(text)
     return text if join_words(words) == text and not any(map(_needs_quotes, words)) else quote(text)
 
 
 def _quote_value(text: str) -> str:
-    """A value that follows its flag, in quotes if it would be read as something else."""
+    """The value of a flag, in quotes where it would be read as something else."""
     return quote(text) if split(text) != [text] or _needs_quotes(text) or text.endswith(",") else text
 
 
 def _needs_quotes(word: str) -> bool:
-    """Whether a word begins like a flag, or like a quotation that something after it might end."""
+    """Whether a word starts like a flag or a quotation."""
     if isinstance(word, Quotation):
         return False
     return word == "--" or word.startswith(tuple(CLOSING)) or bool(read_flag(word) or EQUALS.match(word))

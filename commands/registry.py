@@ -36,7 +36,7 @@ AnyCommand = Command[..., Awaitable[Answer]]
 
 
 def find(name: str) -> AnyCommand:
-    """The command of this name, with or without its slash. Raises InvalidRequest, suggesting a near one."""
+    """The command of this name, with or without its slash. Raises InvalidRequest with a similar name."""
     wanted = " ".join(name.strip().removeprefix("/").lower().split())
     if wanted in COMMANDS:
         return COMMANDS[wanted]
@@ -50,7 +50,7 @@ def find(name: str) -> AnyCommand:
 
 
 def members(group: str) -> list[AnyCommand]:
-    """The commands of two words that begin with this one."""
+    """The commands of two words that start with this one."""
     return [command for command in COMMANDS.values() if command.group == group]
 
 
@@ -126,26 +126,26 @@ GROUPS: Mapping[str, str] = MappingProxyType(
 
 
 def posting_names() -> frozenset[str]:
-    """The names of the commands that may end in a card, which everybody in the channel sees."""
+    """The names of the commands that may post a card."""
     return frozenset(name for name, command in COMMANDS.items() if posts(command))
 
 
 def posts(command: AnyCommand) -> bool:
-    """Whether it may end in a card, which everybody in the channel sees."""
+    """Whether the command may post a card."""
     return not possible_answers(command).isdisjoint({CreateJob, ShowCard})
 
 
 def opens_form(command: AnyCommand) -> bool:
-    """Whether it may answer with a form."""
+    """Whether the command may answer with a form."""
     return Form in possible_answers(command)
 
 
 def runs_task(command: AnyCommand) -> bool:
-    """Whether its answer may wait for the engine."""
+    """Whether the command's answer may wait for the engine."""
     return RunTask in possible_answers(command)
 
 
 def possible_answers(command: AnyCommand) -> frozenset[type]:
-    """What it may answer with, as the signature of its handler says."""
+    """The types of the command's answers, from its handler's signature."""
     hint = get_type_hints(command.run)["return"]
     return frozenset(get_args(hint) or (hint,))

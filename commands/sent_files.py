@@ -25,7 +25,7 @@ async def check_sent(context: ChatContext, command: Command[..., Any], values: M
 
 
 def _files(parameter: Parameter, value: Any) -> list[tuple[Sha256, str]]:
-    """The files of a value, each with what to call it."""
+    """The files of a value, each with a name for people."""
     if not value:
         return []
     if parameter.kind != "pictures":

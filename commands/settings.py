@@ -48,7 +48,7 @@ async def settings(
 
 
 def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What somebody set, as values of /imagine; what is no longer allowed is left out."""
+    """Somebody's defaults as values of /imagine, without those that are no longer allowed."""
     values = {}
     for name, parameter in REMEMBERED_OPTIONS.items():
         if isinstance(text := settings.get(name), str):
@@ -60,12 +60,12 @@ def defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
 def with_defaults(
     settings: Mapping[str, Any], command: Command[..., Any], values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The values that were given for a command, on top of the person's own defaults for it."""
+    """The values given for a command, over the person's defaults for it."""
     return (defaults(settings) if command.name == imagine.name else {}) | dict(values)
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    """Raise InvalidRequest when nothing could be painted with these."""
+    """Raise InvalidRequest when these defaults could not paint anything."""
     names = {"no": "negative_prompt", "cfg": "guidance_scale"}
     changes = {names.get(name, name): option for name, option in values.items()}
     Paint(job=JobId("settings"), prompt="anything", seed=0, **changes)

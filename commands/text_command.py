@@ -34,7 +34,7 @@ def read_line(text: str) -> tuple[AnyCommand, dict[str, Any]]:
 
 
 def _split_words(command: AnyCommand, rest: str) -> list[str]:
-    """The words of a line; a recipe that is pasted whole is one of them."""
+    """The words of a line; a pasted recipe is one word."""
     block, flags = split_flags(rest)
     unpacks = any(
         parameter.spoken and parameter.option.unpack is not None for parameter in command.parameters

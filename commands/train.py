@@ -34,19 +34,19 @@ USUAL_PRESET = "subject"
 
 
 def read_lora_name(text: str) -> str:
-    """What a LoRA can be called. Raises InvalidRequest."""
+    """A LoRA's name. Raises InvalidRequest."""
     name = text.strip().lower()
     check_adapter_name(name)
     return name
 
 
 def read_preset_name(text: str) -> str:
-    """The name of a preset. Raises InvalidRequest, which suggests a near one."""
+    """The name of a preset. Raises InvalidRequest with a similar name."""
     return named_preset(text).name
 
 
 def preset_help() -> dict[str, str]:
-    """The presets with a line on each."""
+    """The presets with a line about each."""
     return {name: preset.help for name, preset in presets().items()}
 
 
@@ -135,7 +135,7 @@ def make_request(
     options: TrainingOptions,
     author: str,
 ) -> Train:
-    """The training, as the preset has it but for what was said. Raises InvalidRequest."""
+    """The training with the preset's settings and somebody's changes. Raises InvalidRequest."""
     chosen = named_preset(preset)
     settings = training_settings(chosen, len(pictures), overrides(options), small=context.small)
     check_integer("--rank", settings.rank, RANK[0], context.largest_rank)
@@ -156,12 +156,12 @@ def make_request(
 
 
 def split_prompts(samples: str) -> list[str]:
-    """The prompts of samples that somebody wrote in one text."""
+    """The sample prompts of one text."""
     return [prompt.strip() for prompt in re.split(r"[;\n]", samples) if prompt.strip()]
 
 
 def check_trigger(trigger: str, subject: str, free: str) -> None:
-    """Raise InvalidRequest, which suggests a free one, when the trigger means something already."""
+    """Raise InvalidRequest, with a free trigger, when this one is a common word."""
     if trigger in common_words() or trigger in subject.lower().split():
         raise InvalidRequest(
             f"The trigger {trigger!r} is an ordinary word. Choose one that means nothing yet, such as {free}."
@@ -169,7 +169,7 @@ def check_trigger(trigger: str, subject: str, free: str) -> None:
 
 
 async def check_free(context: ChatContext, name: str, space_id: int) -> None:
-    """Raise InvalidRequest when a LoRA of the space has this name, or will have it, or one seen from here."""
+    """Raise InvalidRequest when a LoRA here has this name or will have it."""
     taken = await adapters.is_name_taken(context.session, space_id, name)
     if taken or name in await context.library.names():
         raise InvalidRequest(f"There is already a LoRA {name} here. Choose another name.")
@@ -206,7 +206,7 @@ def _value_texts(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 async def _delete_draft(context: ChatContext, draft: JobId | None) -> tuple[Sha256, ...]:
-    """Delete the draft that is filed anew; its stored files that nothing needs. Raises InvalidRequest."""
+    """Delete the draft that is replaced. Returns its files that nothing needs. Raises InvalidRequest."""
     if draft is None:
         return ()
     view = await find_job(context, draft)
@@ -218,7 +218,7 @@ async def _delete_draft(context: ChatContext, draft: JobId | None) -> tuple[Sha2
 
 
 async def _check_room(context: ChatContext) -> None:
-    """Raise InvalidRequest when the person has as many trainings open as one may have."""
+    """Raise InvalidRequest when the person has as many open trainings as one may have."""
     open_ones = await trainings.count_open(context.session, context.person.id)
     if open_ones >= context.per_person:
         raise InvalidRequest(
@@ -228,7 +228,7 @@ async def _check_room(context: ChatContext) -> None:
 
 
 async def _choose_trigger(context: ChatContext, trigger: str, subject: str) -> str:
-    """The word that calls it up, one that is free if none is given. Raises InvalidRequest."""
+    """The given trigger, or a free one. Raises InvalidRequest."""
     taken = await adapters.triggers(context.session, context.space.id)
     free = next((word for word in TRIGGERS if word not in taken), "")
     if not trigger and not free:

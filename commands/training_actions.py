@@ -10,7 +10,7 @@ from storage.views import JobView
 
 
 def check_start(job: JobView) -> None:
-    """Raise InvalidRequest unless this is a draft from which something can be learned."""
+    """Raise InvalidRequest unless this is a draft with a usable picture."""
     if job.state != "draft":
         raise InvalidRequest(f"Job {job.id} has already started.")
     if job.training is None or not job.training.reported:
@@ -20,7 +20,7 @@ def check_start(job: JobView) -> None:
 
 
 async def finish(context: ChatContext, job: JobView) -> FinishTraining:
-    """Let the engine end the training and keep what it has. Raises InvalidRequest."""
+    """Have the engine end the training with what it has learned. Raises InvalidRequest."""
     check_owner(context, job, "finish")
     if job.state != "running":
         raise InvalidRequest(f"Job {job.id} is not running, so there is nothing to keep.")
@@ -30,7 +30,7 @@ async def finish(context: ChatContext, job: JobView) -> FinishTraining:
 
 
 async def edit(context: ChatContext, job: JobView) -> Form:
-    """The form that made the training; one whose LoRA is there gets another name and trigger.
+    """The form of the training; if its LoRA exists, with a new name and no trigger.
 
     Only its own person has the pictures. Raises InvalidRequest.
     """

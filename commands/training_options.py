@@ -105,7 +105,7 @@ class TrainingOptions(TypedDict, total=False):
 
 
 def differences(settings: TrainingSettings, usual: TrainingSettings) -> dict[str, Any]:
-    """The options that make these settings out of the usual ones."""
+    """The options that turn the usual settings into these."""
     fields = {name: FIELDS.get(name, name) for name in get_type_hints(TrainingOptions)}
     return {
         name: getattr(settings, field)
@@ -115,5 +115,5 @@ def differences(settings: TrainingSettings, usual: TrainingSettings) -> dict[str
 
 
 def overrides(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What somebody wants otherwise, as fields of TrainingSettings."""
+    """Options as fields of TrainingSettings."""
     return {FIELDS.get(name, name): value for name, value in options.items()}

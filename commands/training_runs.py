@@ -41,7 +41,7 @@ async def training(
 
 
 async def _newest_open(context: ChatContext) -> JobView:
-    """The person's training that runs, or their newest that has not ended."""
+    """The person's running training, or their newest open one."""
     mine = [view for view in await _newest(context) if view.state in trainings.OPEN]
     if not mine:
         raise InvalidRequest("You have no training here that waits or runs.")
@@ -68,7 +68,7 @@ def _row(view: JobView, places: Mapping[JobId, int]) -> str:
 
 
 def state_text(view: JobView, places: Mapping[JobId, int]) -> str:
-    """How far a training is, in a few words; `places` in the line of trainings."""
+    """The progress of a training in a few words; `places` are of the queue of trainings."""
     match view.state:
         case "draft":
             reported = view.training is not None and view.training.reported

@@ -20,7 +20,7 @@ Access = Literal["me", "space", "everybody"]
 class LoraView:
     """A LoRA that was trained, brought or merged here and is not deleted.
 
-    `info` tells how it was made: "settings", "pictures", "steps", "best", "seconds", "losses" and
+    `info` says how it was made: "settings", "pictures", "steps", "best", "seconds", "losses" and
     "validation" (lists of step and value); "imported" or "merged" of one that was not trained here. `hint`
     is the weight that suits it, `uses` how many jobs were filed with it, `thumbnail` a PNG in the store, and
     `sheet` another one: what a merge paints beside the mix that it replaces. Where they were asked for,

@@ -46,7 +46,7 @@ class _WaitingWork:
     work: Work
     done: asyncio.Future[Any]
 
-    def tell(self, result: object, error: Exception | None) -> None:
+    def set_outcome(self, result: object, error: Exception | None) -> None:
         if self.done.done():  # whoever waited was cancelled
             return
         if error is None:
@@ -145,12 +145,12 @@ class Database:
         except BaseException as error:
             refusal = _as_cannot_store(error)
             for waiting in group:
-                waiting.tell(None, refusal)
+                waiting.set_outcome(None, refusal)
             if not isinstance(error, Exception):
                 raise
         else:
             for number, (waiting, outcome) in enumerate(zip(group, outcomes, strict=True), start=1):
-                waiting.tell(*outcome)
+                waiting.set_outcome(*outcome)
                 await _yield_to_others(number)
 
     async def _run_and_commit(self, group: list[_WaitingWork]) -> list[Outcome]:

@@ -50,7 +50,7 @@ from storage.tables import (
 from storage.trainings import OPEN
 
 FORGOTTEN = "forgotten "  # begins the key of whom nobody may know any more; no chat has such keys
-AT_ONCE = 500  # cards of which the chats are told at once; the sweep finds the others
+AT_ONCE = 500  # cards that chats remove at once; the sweep finds the others
 TO_REMOVE = 0.0  # the time of an upload that stands for a file on its way out of the store
 
 

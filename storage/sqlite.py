@@ -52,7 +52,7 @@ async def driver(connection: AsyncConnection) -> Connection:
 def writer_engine(url: str, patience: float) -> AsyncEngine:
     """An engine of one connection whose transactions take the write lock at once.
 
-    What is deleted is overwritten in the file, too: people were told that it is gone.
+    What is deleted is overwritten in the file, too: people were promised that it is gone.
     """
     engine = _engine(url, patience, "PRAGMA secure_delete = ON", at_once=True, pool_size=1, max_overflow=0)
     _begin_with(engine, "BEGIN IMMEDIATE")

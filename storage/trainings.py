@@ -99,7 +99,7 @@ async def save_checkpoint(
     """Store a checkpoint's files. Returns the files that nothing needs any more, such as the last state.
 
     `samples` are the stored files of its pictures. When the training runs no longer nothing is written down,
-    and all that the checkpoint made is unneeded. One that is told again takes the place of the first.
+    and all that the checkpoint made is unneeded. One that is reported again replaces the first.
     """
     row = await _get_in_state(session, number, "running")
     files = [sha256 for sha256 in (saved.adapter, saved.state, *samples) if sha256]

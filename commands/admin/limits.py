@@ -20,7 +20,7 @@ from storage.tables import Person
 NONE = ("none", "off", "-")
 MOST = 10_000_000
 ROLE = re.compile(r"[0-9]{15,20}", re.ASCII)
-UNLIMITED = -1  # what a handler is told for "none"
+UNLIMITED = -1  # a handler's value for "none"
 WORDS = {
     "seconds": "Engine time today",
     "trainings": "Trainings today",
@@ -113,7 +113,7 @@ async def admin_limits(
 
 
 async def _change_role(context: ChatContext, role: str, changes: dict[str, int]) -> Text:
-    """What is limited for those who have the role; "none" means: as for everybody."""
+    """Change the limits of a role; "none" takes a limit away."""
     if context.space.chat != "discord":
         raise InvalidRequest("Roles are only on Discord. Give a name or a key here.")
     by_role = await space_settings.role_limits(context.session, context.space.id)
@@ -133,7 +133,7 @@ def _to_limits(changes: dict[str, int]) -> dict[str, int | None]:
 async def _change(
     context: ChatContext, person: Person | None, before: Limits, changes: dict[str, int]
 ) -> Limits:
-    """What is limited from now on; "none" of one person means: as for everybody."""
+    """Change the limits of a person or of everybody; "none" takes a limit away."""
     after = replace(before, **_to_limits(changes))
     await space_settings.set_limits(context.session, context.space.id, person.key if person else None, after)
     subject = audit_subject(person) if person else "everybody"

@@ -90,7 +90,7 @@ async def admin_loras(
 
 
 async def find_lora(context: ChatContext, text: str) -> LoraView:
-    """The LoRA of this space that is called so. Raises InvalidRequest."""
+    """The LoRA of this space with this name. Raises InvalidRequest."""
     name = read_lora_name(text)
     loras = await adapters.list_of_space(context.session, context.space.id, name)
     if loras:
@@ -104,7 +104,7 @@ async def find_lora(context: ChatContext, text: str) -> LoraView:
 async def _set_approval(
     context: ChatContext, lora: LoraView, to: lora_approval.Approval, sentence: str, reason: str = ""
 ) -> UpdateCards:
-    """From one standing to another, written down."""
+    """Change the approval of a LoRA and record that. Raises InvalidRequest when nothing changes."""
     if (lora.approval, lora.reason) == (to, reason):
         raise InvalidRequest(
             f"Nothing changed. The LoRA {lora.name} is already {approval_text(lora) or 'approved'}."
@@ -159,7 +159,7 @@ def _set_usual(weight: float | str) -> Change:
 
 
 def _check_usual(lora: LoraView, weight: float) -> None:
-    """Raise InvalidRequest when not everybody here could have it at this weight."""
+    """Raise InvalidRequest when not everybody here could use the LoRA at this weight."""
     if lora.approval or lora.access == Access.ME:
         raise InvalidRequest(
             f"The LoRA {lora.name} is not for everybody here. {lora.person or 'Its owner'} shares it with "
@@ -233,7 +233,7 @@ async def _list(context: ChatContext, name: str) -> Text:
 
 
 def _rows_of_skipped(folder: OperatorFiles) -> list[str]:
-    """The files in the operator's folder that are offered to nobody, and why."""
+    """The skipped files of the operator's folder, and why each was skipped."""
     rows = [(printable(file), why) for file, why in sorted(folder.passed.items())]
     more = [f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else []
     head = f"{pluralize(len(rows), 'file')} in the operator's folder skipped:"

@@ -29,7 +29,7 @@ async def record(
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
 ) -> None:
-    """Write down what an admin changed, on what, and how that was before and after."""
+    """Record what an admin changed, on what, and how that was before and after."""
     await audit.record(
         context.session,
         space_id=context.space.id,
@@ -43,5 +43,5 @@ async def record(
 
 
 def audit_subject(person: Person) -> str:
-    """A person as the audit has them: by the chat's key, for names are theirs to delete."""
+    """A person in the audit log: by the chat's key, since names can be deleted."""
     return f"person {person.key}"

@@ -83,7 +83,7 @@ async def admin_rules(
 
 
 def _add(rules: Rules, refuse: tuple[str, ...], adult: tuple[str, ...]) -> Rules:
-    """A word is on one list only: what is refused everywhere is refused there, too."""
+    """Add words to the lists. A word is on one list only, the one it was put on last."""
     refused = (*(rule for rule in rules.refuse if rule not in adult), *refuse)
     adults = (*(rule for rule in rules.adult if rule not in refuse), *adult)
     after = replace(rules, refuse=tuple(dict.fromkeys(refused)), adult=tuple(dict.fromkeys(adults)))

@@ -40,7 +40,7 @@ def _lines(stats: Statistics) -> list[str]:
 
 
 def _by_day(shares: Sequence[DayShare]) -> list[str]:
-    """A bar for each day on which anything was done, and who did it."""
+    """A bar for each day with any work, and who did it."""
     days = [(day, list(of_day)) for day, of_day in groupby(shares, key=lambda share: share.day)]
     most = max((_seconds(of_day) for _, of_day in days), default=0.0) or 1.0
     rows = [(f"{datetime.fromtimestamp(day * DAY, UTC):%m-%d}", _bar(of_day, most)) for day, of_day in days]
@@ -54,7 +54,7 @@ def _bar(shares: Sequence[DayShare], most: float) -> str:
 
 
 def _busiest(shares: Sequence[DayShare]) -> list[str]:
-    """The busiest of a day, with what they had done."""
+    """The busiest people of a day, with how much each made."""
     names = [f"{share.person} {share.pictures + share.trainings}" for share in shares[:NAMED]]
     return names if len(shares) <= NAMED else [*names, f"{len(shares) - NAMED} others"]
 

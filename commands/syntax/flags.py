@@ -52,10 +52,10 @@ def read_flag(word: str) -> Flag | None:
 
 
 def is_dash(word: str) -> bool:
-    """Whether it is nothing but dashes."""
+    """Whether the word is dashes only."""
     return DASH_FIRST.match(word) is not None and not ANY_DASH.sub("", normalize(word))
 
 
 def normalize(text: str) -> str:
-    """The text as people see it: letters, digits and signs of usual width, and none that has no width."""
+    """The text in usual letters, digits and signs, without characters of no width."""
     return unicodedata.normalize("NFKC", ANY_INVISIBLE.sub("", text))

@@ -24,14 +24,14 @@ def read_pictures(text: str) -> tuple[Example, ...]:
 
 
 def read_stored_file(text: str) -> Sha256:
-    """A file that was sent before, by its hash. Raises InvalidRequest."""
+    """The hash of an uploaded file. Raises InvalidRequest."""
     if not HASH.fullmatch(text):
         raise InvalidRequest("The file cannot be read. Send it with the form.")
     return Sha256(text)
 
 
 def pictures_text(pictures: Sequence[Example]) -> str:
-    """The text that is read as these pictures."""
+    """Text that is read as these pictures."""
     entries = [
         {"sha256": picture.sha256, "name": picture.name, "caption": picture.caption} for picture in pictures
     ]
@@ -39,7 +39,7 @@ def pictures_text(pictures: Sequence[Example]) -> str:
 
 
 def printable_name(name: str) -> str:
-    """A file's name without its folders, and without what could not be shown in a line."""
+    """A file's name without folders and unprintable characters."""
     last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
     return "".join(letter for letter in last if letter.isprintable())[:LONGEST_NAME]
 

@@ -49,12 +49,12 @@ class OperatorFiles:
     passed: Mapping[str, str] = field(default_factory=dict)
 
     def file_name(self, name: str) -> str:
-        """What its file is called, where the name was made from that; nothing otherwise."""
+        """The name of its file, where the LoRA's name was made from that; else ""."""
         file = self.offered.get(name, "")
         return "" if file == f"{name}.safetensors" else printable(file)
 
     def name_of(self, text: str) -> str | None:
-        """The name of the LoRA that this means, its own or its file's, in whatever letters."""
+        """The name of the LoRA with this name or file name, in any case."""
         name = text.lower()
         return name if name in self.offered else self._by_file.get(name)
 
@@ -67,16 +67,16 @@ class Library(Protocol):
     """Where LoRAs are found by name."""
 
     async def names(self) -> Collection[str]:
-        """The names of all LoRAs that could be used."""
+        """The names of all LoRAs that can be used."""
 
     async def find(self, name: str) -> Lora | None:
-        """The LoRA of this name, if there is one. Raises InvalidRequest where it cannot be used."""
+        """The LoRA of this name, if any. Raises InvalidRequest where it cannot be used."""
 
     async def list_files(self) -> OperatorFiles:
-        """What lies in the operator's folder."""
+        """The files of the operator's folder."""
 
     async def usual_loras(self) -> "Collection[Mention]":
-        """What every picture has that does not say otherwise."""
+        """The LoRAs that every picture has unless it says otherwise."""
 
 
 @runtime_checkable
@@ -113,7 +113,7 @@ NO_LORAS = LoraUse()
 
 
 def lora_names(value: object) -> frozenset[str]:
-    """The names of LoRAs that a value of a command mentions, also in tags within a text."""
+    """The names of LoRAs in a value of a command, also in tags within a text."""
     if isinstance(value, str):
         with suppress(InvalidRequest):  # the command says it
             return lora_names(extract_tags(value)[1])
@@ -136,7 +136,7 @@ def extract_tags(prompt: str) -> tuple[str, tuple[Mention, ...]]:
 
 
 async def add_usual_loras(wanted: Sequence[Mention], library: Library) -> tuple[Mention, ...]:
-    """Also what every picture here has, unless it is named: at a weight of its own, or 0 to leave it out."""
+    """Also the LoRAs that every picture here has, unless they are named with a weight or 0."""
     usual = {mention.name: mention for mention in await library.usual_loras()}
     named = {mention.name for mention in wanted}
     wanted = [mention for mention in wanted if mention.weight != 0 or mention.name not in usual]
@@ -145,7 +145,7 @@ async def add_usual_loras(wanted: Sequence[Mention], library: Library) -> tuple[
 
 
 async def resolve(wanted: Sequence[Mention], library: Library) -> tuple[tuple[Lora, AdapterUse], ...]:
-    """The mentioned LoRAs with their use in a picture. Raises InvalidRequest, suggesting a near name."""
+    """The mentioned LoRAs with their use in a picture. Raises InvalidRequest with a similar name."""
     mix = [(await _find(mention.name, library), mention.weight) for mention in wanted]
     check_tokens([lora for lora, _ in mix])
     return tuple(
@@ -166,7 +166,7 @@ async def _find(name: str, library: Library) -> Lora:
 
 
 def check_tokens(mix: Sequence[Lora]) -> None:
-    """Raise InvalidRequest when more than one LoRA brings a new word: they never learned of each other."""
+    """Raise InvalidRequest when more than one LoRA brings new tokens, which clash."""
     bring = [lora.name for lora in mix if lora.tokens]
     if len(bring) > 1:
         raise InvalidRequest(
@@ -176,7 +176,7 @@ def check_tokens(mix: Sequence[Lora]) -> None:
 
 
 def add_phrases(prompt: str, mix: Sequence[Lora]) -> str:
-    """The prompt with the phrase of each LoRA whose trigger, the phrase's first word, it lacks."""
+    """The prompt with the phrase of each LoRA whose trigger it lacks."""
     for lora in mix:
         trigger, _, _ = lora.phrase.partition(" ")
         if trigger and not re.search(rf"(?<![\w-]){re.escape(trigger)}(?![\w-])", prompt, re.IGNORECASE):
@@ -185,17 +185,17 @@ def add_phrases(prompt: str, mix: Sequence[Lora]) -> str:
 
 
 def printable(file: str) -> str:
-    """A file's name as it can be shown."""
+    """A file's name without unprintable characters."""
     return "".join(letter if letter.isprintable() else "?" for letter in file)
 
 
 def lora_of(view: LoraView) -> Lora:
-    """A LoRA that was trained here, as a library tells it."""
+    """A LoRA that was trained here, as a library gives it."""
     return Lora(name=view.name, sha256=view.sha256, phrase=view.phrase, hint=view.hint, tokens=view.tokens)
 
 
 def _normalize(text: str) -> str:
-    """In the usual letters, with decimal points and without spaces around colons."""
+    """The text in usual letters, with decimal points and no spaces around colons."""
     return COLON.sub(":", COMMA.sub(r"\1.\2", normalize(text)))
 
 

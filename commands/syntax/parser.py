@@ -40,7 +40,7 @@ SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 
 
 def parse(words: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, Any]:
-    """The values that were given, by parameter name; the spoken parameter takes the words without a flag.
+    """The values that were given, by parameter name; words without a flag go to the spoken parameter.
 
     "--steps 20" and "--steps=20" are the same. After the spoken words a value that is text, or a list, has
     all words up to the next flag; in front of them it has one, so that they are left. One of known values,
@@ -69,14 +69,14 @@ def parse(words: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, An
 
 
 def join_words(words: Sequence[str]) -> str:
-    """Words as one text: a quotation that is all of it loses its quotes, among others it keeps them."""
+    """Words as one text. A quotation that is all of it loses its quotes, others keep them."""
     if len(words) == 1:
         return str(words[0])
     return " ".join(word.raw if isinstance(word, Quotation) else word for word in words)
 
 
 def value(parameter: Parameter, text: str) -> Any:
-    """One value from its text. Raises InvalidRequest with one sentence."""
+    """One value from its text. Raises InvalidRequest."""
     option = parameter.option
     if parameter.value_type is not str and not parameter.repeated:
         text = normalize(text).strip()  # what looks alike is alike, but in words
@@ -114,24 +114,24 @@ def unpack(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> dict[s
 
 
 def check_required(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> None:
-    """Raise InvalidRequest with one sentence when something is missing that must be said."""
+    """Raise InvalidRequest when a required value is missing."""
     for parameter in parameters:
         if parameter.required and parameter.name not in values:
             raise InvalidRequest(f"The {parameter.label} is missing ({parameter.option.inline_help}).")
 
 
 def closest(word: str, candidates: Iterable[str], cutoff: float = 0.5) -> str:
-    """The known word that was probably meant, or an empty string."""
+    """The known word that is most similar, or ""."""
     return next(iter(difflib.get_close_matches(word.lower(), list(candidates), n=1, cutoff=cutoff)), "")
 
 
 def join_list(words: Sequence[str], last: str = "and") -> str:
-    """A list as people write it: "a, b and c"."""
+    """A list in words: "a, b and c"."""
     return f" {last} ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else ""
 
 
 def shorten(text: str) -> str:
-    """A person's words, cut to what fits into a sentence."""
+    """Somebody's words, cut to fit into a sentence."""
     return text if len(text) <= LONGEST_ECHO else text[: LONGEST_ECHO - 1] + "…"
 
 
@@ -154,7 +154,7 @@ class _FlagValue:
 
 
 def _flags(parameters: Sequence[Parameter]) -> dict[str, Parameter]:
-    """What each flag stands for; a part of a value is a parameter of its own until all are read."""
+    """The parameter of each flag; a part of a value is a parameter of its own until all are read."""
     flags = {flag: parameter for parameter in parameters for flag in parameter.flags}
     for parameter in parameters:
         if parameter.spoken:
@@ -217,7 +217,7 @@ def _list_flags(flags: Mapping[str, Parameter]) -> str:
 
 
 def _take_value(run: _Run, *, waits: bool) -> _FlagValue:
-    """What of the words after a flag is its value. `waits`: words that are spoken have to come yet.
+    """The value of a flag from the words after it. `waits`: spoken words are still to come.
 
     Raises InvalidRequest when there is none.
     """
@@ -239,7 +239,7 @@ def _take_value(run: _Run, *, waits: bool) -> _FlagValue:
 
 
 def _take_spoken(run: _Run, before: Sequence[str]) -> Sequence[str]:
-    """The words that are spoken, where they have a flag all the same."""
+    """The spoken words where they were given a flag."""
     words = run.words if run.joined is None else [run.joined, *run.words]
     if before:
         raise InvalidRequest(f"The {run.parameter.label} was given twice. Give it once.")
@@ -249,14 +249,14 @@ def _take_spoken(run: _Run, before: Sequence[str]) -> Sequence[str]:
 
 
 def _take_switch(words: Sequence[str]) -> _FlagValue:
-    """A switch needs no value."""
+    """The value of a switch, which needs none."""
     if words and words[0].lower() in SWITCH:
         return _FlagValue(text=words[0], rest=words[1:])
     return _FlagValue(text="true", rest=words)
 
 
 def _count_list_words(words: Sequence[str]) -> int:
-    """How many words make one value where others follow: it goes on after commas, and over "maria:0.5"."""
+    """How many words make up a list: it goes on after commas, and over "maria:0.5"."""
     many = 1
     while many < len(words) and not isinstance(words[many - 1], Quotation):
         before, word = words[many - 1], words[many]
@@ -267,7 +267,7 @@ def _count_list_words(words: Sequence[str]) -> int:
 
 
 def _count_longest_value(words: Sequence[str], parameter: Parameter, *, waits: bool) -> int:
-    """How many words make the longest value that this parameter knows."""
+    """How many words make up the longest value that this parameter knows."""
     if not parameter.has_known_values or isinstance(words[0], Quotation):
         return 1
     for many in range(min(len(words), LONGEST_NAME), 1, -1):
@@ -281,7 +281,7 @@ def _count_longest_value(words: Sequence[str], parameter: Parameter, *, waits: b
 
 
 def _stray_words_text(words: Sequence[str], run: _Run, first: Parameter | None) -> str:
-    """What to say of words after a value, where the words that are spoken have been said already."""
+    """The refusal of words after a value, where the spoken words have come already."""
     choices = run.parameter.choices
     takes = f"{run.flag} takes {join_list(choices, 'or')}. " if choices else ""
     whole = f"Say all of the {first.label if first else 'words'} in one piece, before the options."
@@ -300,7 +300,7 @@ def _add(values: dict[str, Any], run: _Run, text: str) -> None:
 
 
 def _join(values: dict[str, Any], parameters: Sequence[Parameter]) -> None:
-    """Make one value of its parts, such as a size of width and height. Raises InvalidRequest."""
+    """Join parts into one value, such as width and height into a size. Raises InvalidRequest."""
     for parameter in parameters:
         parts = {part.flags[0]: values.pop(part.name, None) for part in parameter.parts}
         missing = [flag for flag, part_value in parts.items() if part_value is None]
@@ -315,7 +315,7 @@ def _join(values: dict[str, Any], parameters: Sequence[Parameter]) -> None:
 
 
 def _add_spoken(values: dict[str, Any], words: Sequence[str], parameters: Sequence[Parameter]) -> None:
-    """Give the words without a flag to the parameter that takes them."""
+    """Give the words without a flag to the spoken parameter."""
     first = next((parameter for parameter in parameters if parameter.spoken), None)
     if words and first is None:
         flags = _flags(parameters)
@@ -351,7 +351,7 @@ def _read_number(name: str, text: str, option: Option) -> object:
 
 
 def _read_choice(parameter: Parameter, text: str) -> str:
-    """The choice that is spelled so, in whatever letters."""
+    """The choice with this spelling, in any case."""
     choices = {choice.lower(): choice for choice in parameter.choices}
     choice = choices.get(" ".join(normalize(text).lower().split()))
     if choice is None:

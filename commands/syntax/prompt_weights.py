@@ -17,7 +17,7 @@ SHOWN = 3
 
 
 def weights_hint(paint: Paint) -> str:
-    """What is painted as words though somebody may have meant a weight; empty where there is nothing."""
+    """A hint about weight syntax that was painted as words; "" where there is none."""
     marks = list(dict.fromkeys(_marks(paint)))
     if not marks:
         return ""

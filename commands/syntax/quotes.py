@@ -31,7 +31,7 @@ class Quotation(str):
 
 
 def quote(text: str) -> str:
-    """The text in quotes, so that it is read as one."""
+    """The text in quotes, so that it is read as one word."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

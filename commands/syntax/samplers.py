@@ -11,7 +11,7 @@ LEAST_STEPS = {Sampler.HEUN: (8, Sampler.EULER), Sampler.DPM_2M_KARRAS: (8, Samp
 
 
 def read_sampler(text: str) -> Sampler:
-    """The sampler that these words mean. Raises InvalidRequest, which names the known ones."""
+    """The sampler of this name. Raises InvalidRequest with all names."""
     for candidate in Sampler:
         if _letters(candidate) == _letters(text):
             return candidate
@@ -21,7 +21,7 @@ def read_sampler(text: str) -> Sampler:
 
 
 def check_steps(sampler: Sampler, steps: int) -> None:
-    """Raise InvalidRequest when the sampler needs more steps than these."""
+    """Raise InvalidRequest when the sampler needs more steps."""
     least, instead = LEAST_STEPS.get(sampler, (1, sampler))
     if steps < least:
         raise InvalidRequest(
@@ -30,6 +30,6 @@ def check_steps(sampler: Sampler, steps: int) -> None:
 
 
 def _letters(name: str) -> str:
-    """What is left when spelling is ignored: "++" is often written pp, "a" stands for ancestral."""
+    """The name without differences of spelling: "++" is often written pp, "a" means ancestral."""
     plain = name.lower().replace("++", "").replace("dpmpp", "dpm").replace("ancestral", "a")
     return re.sub(r"[^a-z0-9]", "", plain)

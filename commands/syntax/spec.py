@@ -64,8 +64,8 @@ class Option:
     value and raises InvalidRequest with a sentence; None stands for the kind's own way. A parameter that is a
     tuple may be given several times, and `read` returns a tuple.
     `parts` are flags that give it in parts, each with its other names: width and height, which an "x" joins.
-    `unpack` tells what a text says for others, too; it is handed to the command as `unpacked`.
-    `otherwise` tells what happens when it is not given, where the default does not say it. `among` names the
+    `unpack` reads the values of other options from a text; the command gets them as `unpacked`.
+    `otherwise` says what happens without it, where the default does not. `among` names the
     values that it may have, with a line on each.
 
     How forms show it: `long` has several lines. `needed` may be left out of a line, but not of a form. `main`
@@ -99,7 +99,7 @@ class Option:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One thing that a command can be told. `choices` is empty unless there are only a few."""
+    """One parameter of a command. `choices` is empty unless there are only a few."""
 
     name: str
     type: Any

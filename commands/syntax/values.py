@@ -8,7 +8,7 @@ from engine.messages import Example, Ratio, Size
 
 
 def value_text(value: object) -> str:
-    """The text that is read as this value; nothing for a value that nobody gave."""
+    """Text that is read as this value; "" for None."""
     match value:
         case bool():
             return "true" if value else "false"

@@ -11,10 +11,28 @@ from commands.actions import ACTIONS, TRAINING_ACTIONS
 from commands.registry import COMMANDS, GROUPS
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("commands", "storage", "bot", "engine")
+ROOMS = ("commands", "storage", "engine")
 LONGEST_HELP = 60  # characters of an option's help
 HELP = re.compile(r"[A-Z0-9][^;]*[^.;]")  # a label: a capital or a number, no full stop
-SAYS = {"InvalidRequest", "Refused", "Text", "CannotStore", "DatabaseError", "UsageError", "ConfigError"}
+SAYS = {
+    "InvalidRequest",
+    "Refused",
+    "Text",
+    "TextReply",
+    "CannotStore",
+    "DatabaseError",
+    "ConfigError",
+    "WebChatError",
+    "CannotWrite",
+    "CannotServe",
+    "CannotLoad",
+    "TooLarge",
+    "EngineUnavailable",
+    "PictureRefused",
+    "CardRefused",
+    "ChatUnavailable",
+    "AdapterCacheFull",
+}
 WORD = re.compile(r"[A-Z0-9/'\"“—✏⭐-]|--")
 PLACEHOLDER = "\0"
 

@@ -51,5 +51,5 @@ export function positionalOf(/** @type {Command|undefined} */ command) {
 /** "1 to 100", where a number has bounds. */
 export function rangeText(/** @type {Parameter} */ { low, high, type }) {
   if (low === null || type === "size" || type === "boolean") return "";
-  return high === null ? `from ${low}` : `${low} to ${high}`;
+  return high === null ? `${low} or more` : `${low} to ${high}`;
 }

@@ -15,7 +15,7 @@ let toastTimer = 0;
 /** Show a sentence for a moment, above every dialog. */
 export function showToast(/** @type {string} */ text) {
   announce(text);
-  $("toast").textContent = text[0].toUpperCase() + text.slice(1);
+  $("toast").textContent = text;
   $("toast").hidePopover();
   $("toast").showPopover();
   clearTimeout(toastTimer);

@@ -114,7 +114,7 @@ function hiddenField(/** @type {Parameter} */ { name }, /** @type {string} */ va
 function checkbox(/** @type {Parameter} */ { name, label, help }, id, value) {
   const box = el("input", { type: "checkbox", id, name, value: "true", "aria-describedby": `${id}-help` });
   box.checked = value === "true";
-  return el("div", { class: "field wide check" }, box, el("label", { for: id }, help[0].toUpperCase() + help.slice(1)), el("small", { id: `${id}-help` }, label));
+  return el("div", { class: "field wide check" }, box, el("label", { for: id }, help), el("small", { id: `${id}-help` }, label));
 }
 
 /** Each choice has a line of its own: that of the chosen one is shown. */

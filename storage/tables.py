@@ -1,4 +1,4 @@
-"""The tables, as SQLAlchemy maps them. Times are seconds since 1970 (UTC) as floats.
+"""The tables, as SQLAlchemy maps them.
 
 Times are seconds since 1970 (UTC) as floats.
 """

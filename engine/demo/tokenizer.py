@@ -1,4 +1,4 @@
-"""The tokenizers: a small byte-level BPE as in CLIP, learned from captions. Every byte has a token."""
+"""The tokenizers: a small byte-level BPE as in CLIP, learned from captions, with a token for every byte."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ async def test_forged_and_foreign_buttons_are_refused(chat: Chat) -> None:
     somebody_elses = await chat.presses("bo", "delete", first.job)
 
     assert [reply.ok for reply in (forged, elsewhere, somebody_elses)] == [False] * 3
-    assert "there is no job" in elsewhere.text
+    assert "There is no job" in elsewhere.text
     assert (await chat.ends(first.job)).state == "succeeded"
 
 

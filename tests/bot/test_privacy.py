@@ -72,7 +72,7 @@ async def test_somebody_is_told_what_is_stored_about_them(open_chat: OpenChat) -
 
     told = (await chat.says("ana", "/privacy", space="elsewhere")).text
 
-    assert before.text.startswith("nothing is stored about you")
+    assert before.text.startswith("Nothing is stored about you")
     for line in COUNTED:
         assert line in told, told
     assert "maria" not in (await chat.says("bo", "/privacy")).text

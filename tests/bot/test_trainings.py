@@ -66,7 +66,7 @@ async def test_a_new_lora_is_its_persons_alone(open_chat: OpenChat) -> None:
 
     assert [lora.name for lora in mine.loras] == ["maria"]
     assert theirs.loras == ()
-    assert refused.text.startswith("there is no LoRA 'maria'")
+    assert refused.text.startswith("There is no LoRA 'maria'")
 
 
 async def test_another_checkpoint_is_chosen(open_chat: OpenChat) -> None:

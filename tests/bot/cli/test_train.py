@@ -168,11 +168,11 @@ def test_only_the_newest_state_is_kept_while_it_learns(
     ("words", "sentence"),
     [
         (["maria"], "Give a name and a folder of pictures, such as train maria pictures/."),
-        ([], "the name-and-folder is missing: say what the LoRA will be called and the folder"),
+        ([], "The name-and-folder is missing (the name of the LoRA and the folder"),
         (["../maria", "pictures"], "The LoRA name '../maria' may only have a-z, 0-9, - and _"),
         (["maria", "nowhere"], "There is no folder nowhere."),
         (["maria", "adapters"], "It has no picture in it."),
-        (["maria", "pictures", "--trigger", "star"], "the trigger 'star' is an ordinary word"),
+        (["maria", "pictures", "--trigger", "star"], "The trigger 'star' is an ordinary word"),
         (["maria", "pictures", "--preset", "stile"], "There is no preset 'stile'. Did you mean style?"),
         (["maria", "pictures", "--lr", "10"], "--lr must be from 0 to 1, not 10."),
         (
@@ -181,7 +181,7 @@ def test_only_the_newest_state_is_kept_while_it_learns(
         ),
         (["maria", "pictures", "--steps", "0"], "--steps must be from 1 to 20000, not 0."),
         (["maria", "pictures", "--rank", "100"], "--rank must be from 1 to 64, not 100."),
-        (["maria", "pictures", "--consent"], "there is no option --consent"),
+        (["maria", "pictures", "--consent"], "There is no option --consent"),
         (["maria", "pictures", "--config", "other.toml"], "There is no configuration at "),
     ],
 )

@@ -52,7 +52,7 @@ async def test_all_of_loras_is_seen_where_the_bot_is_no_member(atelier: Atelier)
 
     await atelier.sent(atelier.ana, "gallery.png")
     words, cards = heard.ephemerals
-    assert "1 LoRA that you may use" in words.words
+    assert "1 LoRA you may use" in words.words
     assert "/imagine" in cards.words and "--lora fox" in cards.words
     assert not atelier.slack.calls("chat.postEphemeral")
 
@@ -124,4 +124,4 @@ async def test_two_hundred_and_fifty_loras_come_in_pages(atelier: Atelier) -> No
 async def test_help_fits(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.cem, "/help")
 
-    await atelier.slack.until(lambda: "/help imagine tells the options" in heard.words)
+    await atelier.slack.until(lambda: "/help imagine lists its options" in heard.words)

@@ -8,7 +8,7 @@ from tests.fakes.slack import Heard, Message
 
 
 def refused(heard: Heard) -> bool:
-    return "there is no" in heard.words
+    return "There is no" in heard.words
 
 
 async def again(atelier: Atelier, card: Message) -> Message:
@@ -23,7 +23,7 @@ async def test_only_its_person_and_admins_delete_a_job(atelier: Atelier) -> None
 
     refused = await atelier.slack.act(atelier.bo, card, button(card, "delete"))
 
-    await atelier.slack.until(lambda: "only ana or an admin can delete" in refused.words)
+    await atelier.slack.until(lambda: "Only ana or an admin can delete" in refused.words)
     assert not card.deleted
     await atelier.slack.act(atelier.cem, card, button(card, "delete"))
     await atelier.slack.until(lambda: card.deleted)

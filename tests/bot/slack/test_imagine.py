@@ -169,7 +169,7 @@ async def test_an_unknown_flag_suggests_the_near_one(atelier: Atelier) -> None:
 async def test_a_text_that_is_only_flags_is_told_what_is_missing(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.ana, "/imagine", "--steps 20")
 
-    assert "the prompt is missing" in heard.words
+    assert "The prompt is missing" in heard.words
 
 
 async def test_a_macs_long_dashes_are_flags(atelier: Atelier) -> None:
@@ -244,7 +244,7 @@ async def test_a_pasted_recipe_is_painted_and_what_is_not_known_is_told(atelier:
 
     card = await atelier.shows(lambda one: "Painted in" in one.words)
     assert "no hat" in card.words and "seed 7" in card.words and "size 64x96" in card.words
-    assert heard.words == "Left out, for it is not known here: Clip skip: 2."
+    assert heard.words == "Left out, because it is not known here: Clip skip: 2."
 
 
 async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> None:

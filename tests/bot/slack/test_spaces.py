@@ -52,7 +52,7 @@ async def test_a_guest_by_slack_connect_is_somebody_of_their_own(atelier: Atelie
     await atelier.slack.until(lambda: "⭐ 1" in card.words)
     refused = await atelier.slack.act(gus, card, button(card, "delete"))
 
-    await atelier.slack.until(lambda: "only ana or an admin" in refused.words)
+    await atelier.slack.until(lambda: "Only ana or an admin" in refused.words)
     assert await spaces(atelier) == [atelier.team.id]
     assert atelier.bot is not None
     async with atelier.bot.database.reading() as session:

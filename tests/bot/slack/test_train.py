@@ -78,7 +78,7 @@ async def test_without_pictures_the_modal_asks_for_them(atelier: Atelier) -> Non
     sent = await sends(atelier, [])
 
     assert list(sent.errors) == ["pictures"]
-    assert "Send pictures to learn from" in sent.errors["pictures"]
+    assert "Add pictures to learn from" in sent.errors["pictures"]
 
 
 async def test_a_file_that_is_no_picture_is_told(atelier: Atelier) -> None:

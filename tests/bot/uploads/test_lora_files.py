@@ -48,7 +48,7 @@ async def test_an_imported_lora_is_its_persons_alone_and_paints(open_chat: OpenC
     assert reply.loras[0].thumbnail in stored(chat)
     assert (await chat.ends(painted.job)).state == "succeeded"
     assert not (await chat.says("bo", "/imagine a tree --lora fox")).ok
-    assert "there is no LoRA" in (await chat.says("ana", "/lora fox", space="elsewhere")).text
+    assert "There is no LoRA" in (await chat.says("ana", "/lora fox", space="elsewhere")).text
 
 
 async def test_a_pasted_recipe_knows_an_imported_lora_by_the_hash_that_a1111_writes(
@@ -74,11 +74,11 @@ async def test_looking_at_loras_counts_towards_the_limits_once_it_went_well(open
     keeper = caller("root", "home", admin=True)
     await Seen.of(chat.bot.dispatch.say(keeper, "/admin limits --seconds 200"))
     assert (await imports(chat, "ana", "fox", "refuse this")).text == "the LoRA is none."
-    assert "0 of 200, 200 left" in (await chat.says("ana", "/me")).text
+    assert "0 s of 200 s, 200 s left" in (await chat.says("ana", "/me")).text
 
     assert (await imports(chat, "ana", "fox")).ok
     assert (await imports(chat, "ana", "hare", "another")).ok
-    assert "200 of 200, 0 left" in (await chat.says("ana", "/me")).text
+    assert "200 s of 200 s, 0 s left" in (await chat.says("ana", "/me")).text
 
     refused = await imports(chat, "ana", "hen", "a third")
     merged = await chat.says("ana", "/lora merge both fox hare")
@@ -114,7 +114,7 @@ async def test_two_of_one_name_at_once_are_one_lora(open_chat: OpenChat) -> None
     replies = await asyncio.gather(imports(chat, "ana", "fox", "one"), imports(chat, "bo", "fox", "two"))
 
     assert sorted(reply.ok for reply in replies) == [False, True]
-    assert "there is a LoRA fox here already" in next(one.text for one in replies if not one.ok)
+    assert "There is already a LoRA fox here" in next(one.text for one in replies if not one.ok)
 
 
 async def test_a_merge_whose_name_is_taken_meanwhile_leaves_no_file(open_chat: OpenChat) -> None:
@@ -127,7 +127,7 @@ async def test_a_merge_whose_name_is_taken_meanwhile_leaves_no_file(open_chat: O
 
     assert (await chat.says("ana", "/lora owl --rename both")).ok
 
-    assert "there is a LoRA both here already" in (await merging).text
+    assert "There is already a LoRA both here" in (await merging).text
     assert stored(chat) == before
 
 
@@ -153,8 +153,8 @@ async def test_a_merge_says_what_it_lost_and_shows_itself_beside_the_mix(open_ch
     told = await chat.says("ana", "/lora small")
 
     assert exact.text.startswith("both merges fox:0.7 and owl:0.5 into one LoRA of rank 16")
-    assert "It lacks nothing of what they change" in exact.text
-    assert "It lacks 25.0% of what they change" in smaller.text
+    assert "It loses nothing of what they change" in exact.text
+    assert "It loses 25.0% of what they change" in smaller.text
     assert [name for name, _ in exact.files] == ["both-beside-its-mix.png"]
     assert {sha256 for _, sha256 in exact.files} <= stored(chat)
     assert "fox:0.7, owl:0.5" in told.text
@@ -251,6 +251,6 @@ async def test_the_real_engine_lets_a_lora_in_and_merges_it_with_another(
     merged = await chat.says("ana", "/lora merge both ink:0.7 chalk:-0.5 --prompt 'a red star'")
 
     assert "from kohya names" in told["ink"].text and "from diffusers names" in told["chalk"].text
-    assert merged.ok and "It lacks nothing" in merged.text, merged.text
+    assert merged.ok and "It loses nothing" in merged.text, merged.text
     (lora,) = merged.loras
     assert int(lora.info["merged"]["apart"].split()[0]) <= 2

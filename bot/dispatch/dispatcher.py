@@ -49,7 +49,17 @@ log = structlog.get_logger(__name__)
 STOPPING = "The bot is restarting. Nothing was filed. Say it again in a minute."
 FORGOTTEN = "This was deleted with all that was stored about you. Say it again if you mean it."
 REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
-UNKEPT = 100_000
+MOST_REMEMBERED = 100_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call:
+    """Who calls for what. `job` is the id of a new job; `again`: the chat may have delivered this before."""
+
+    caller: Caller
+    invocation: Invocation
+    job: JobId
+    again: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +104,9 @@ class Dispatcher(Lookups):
         self._largest_rank = largest_rank
         self._small = small
         self._model = model
-        self._unkept: set[tuple[int, str]] = set()  # spaces and people for whom the admins set nothing
+        self._without_settings: set[tuple[int, str]] = (
+            set()
+        )  # spaces and people with no settings
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
         self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
         self._stopping = False
@@ -169,85 +181,75 @@ class Dispatcher(Lookups):
         job, started = wanted or new_job_id(), time.monotonic()
         if self._stopping:
             return RefusalReply(text=STOPPING)
-        name, noted = "", log.bind(chat=caller.chat, person=caller.person, text=words)
+        name, call_log = "", log.bind(chat=caller.chat, person=caller.person, text=words)
         try:
             invocation = read()
             name = invocation.name
             try:
-                reply = await self._invoke(caller, job, invocation, again=wanted is not None)
+                again = wanted is not None
+                reply = await self._invoke(_Call(caller=caller, invocation=invocation, job=job, again=again))
             finally:
                 if invocation.admin:
-                    self._unkept.clear()
+                    self._without_settings.clear()
         except (InvalidRequest, CannotStore) as refusal:
             if isinstance(refusal, Refused):
                 await count(self._database, caller, refusal)
-            noted.info("Refused", what=name, kind=type(refusal).__name__)
+            call_log.info("Refused", what=name, kind=type(refusal).__name__)
             return RefusalReply(text=str(refusal))
         except Exception:
-            noted.exception("Unexpected error", what=name, number=job)
+            call_log.exception("Unexpected error", what=name, number=job)
             return RefusalReply(text=f"Something went wrong. The log has it under {job}.")
         seconds = round(time.monotonic() - started, 4)
         filed = reply.job if isinstance(reply, CardReply) else None
-        noted.info("Answered", what=name, job=filed, seconds=seconds)
+        call_log.info("Answered", what=name, job=filed, seconds=seconds)
         return reply
 
-    async def _invoke(self, caller: Caller, job: JobId, invocation: Invocation, *, again: bool) -> Reply:
+    async def _invoke(self, call: _Call) -> Reply:
         """Commit what the answer means, then do what follows."""
-        committed = await self._commit(caller, job, invocation, again=again)
+        committed = await self._commit(call)
         task, person_id = committed.outcome.reply, committed.person_id
         if isinstance(task, RunTask):
             async with self._effects.task_result(task, person_id) as result:
-                finish = replace(
-                    invocation,
+                invocation = replace(
+                    call.invocation,
                     run=partial(task.finish, result=result),
-                    loras=LoraUse(folder=invocation.loras.folder),
+                    loras=LoraUse(folder=call.invocation.loras.folder),
                 )
-                committed = await self._commit(caller, job, finish, again=False)
+                committed = await self._commit(replace(call, invocation=invocation, again=False))
         await self._follow(committed.outcome)
         return await self._effects.reply(committed.outcome.reply, person_id)
 
-    async def _commit(self, caller: Caller, job: JobId, invocation: Invocation, *, again: bool) -> _Committed:
+    async def _commit(self, call: _Call) -> _Committed:
         """One transaction. What of the folder of LoRAs is put into the store before has to stay there until
         the row that needs it is written.
         """
+        caller, invocation = call.caller, call.invocation
         async with self._garbage.pause() if invocation.loras.names else nullcontext():
-            work = partial(
-                self._apply,
-                caller=caller,
-                job=job,
-                invocation=invocation,
-                folder=await read_folder(self._folder, invocation.loras),
-                megabytes=await self._megabytes(caller, invocation),
-                again=again,
+            folder = await read_folder(self._folder, invocation.loras)
+            megabytes = await self._megabytes(caller, invocation)
+            committed = await self._database.write(
+                lambda session: self._apply(session, call, folder, megabytes)
             )
-            committed = await self._database.write(work)
         self._spaces[caller.chat, caller.space] = committed.space  # it is on disk, and no space ever goes
         return committed
 
     async def _apply(
-        self,
-        session: AsyncSession,
-        *,
-        caller: Caller,
-        job: JobId,
-        invocation: Invocation,
-        folder: FolderContents,
-        megabytes: float,
-        again: bool,
+        self, session: AsyncSession, call: _Call, folder: FolderContents, megabytes: float
     ) -> _Committed:
         """Run it and write the rows that its answer means, inside this transaction."""
+        caller, invocation, job = call.caller, call.invocation, call.job
         space = self._spaces.get((caller.chat, caller.space))
         if space is None or space.name != caller.space_name:
             space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
         person = await people.upsert_person(session, caller.chat, caller.person, caller.person_name)
-        if again and await jobs.was_created_since(session, job, person.id, time.time() - REDELIVERED):
+        if call.again and await jobs.was_created_since(session, job, person.id, time.time() - REDELIVERED):
             return _Committed(space=space, person_id=person.id, outcome=Outcome(reply=CardReply(job=job)))
-        if again and job in self._gone:
+        if call.again and job in self._gone:
             raise InvalidRequest(FORGOTTEN)
         home = await _home(session, caller, invocation, person) or space
         settings = await self._space_settings(session, home.id, caller)
         check_not_blocked(settings, invocation.name)
-        context = self._context(session, caller, job, person, home, settings, folder, megabytes)
+        context = self._context(session, call, person, home, settings, folder, megabytes)
         outcome = await apply_answer(context, await invocation.run(context), self._queue.engine_seconds)
         if outcome.forgot:
             self._spaces.clear()  # what follows in the same transaction meets other ones
@@ -256,8 +258,7 @@ class Dispatcher(Lookups):
     def _context(
         self,
         session: AsyncSession,
-        caller: Caller,
-        job: JobId,
+        call: _Call,
         person: Person,
         home: Space,
         settings: SpaceSettings,
@@ -265,11 +266,12 @@ class Dispatcher(Lookups):
         megabytes: float,
     ) -> ChatContext:
         """What the command's handler knows; its LoRAs are those of the space where it is at `home`."""
+        caller = call.caller
         library = PersonLibrary(
             session=session, space_id=home.id, person_id=person.id, folder=folder, mixed=settings.mixed
         )
         return ChatContext(
-            job=job,
+            job=call.job,
             library=library,
             model=self._model,
             small=self._small,
@@ -293,7 +295,7 @@ class Dispatcher(Lookups):
         """What they keep where the invocation is at home, if that is limited. Raises OSError."""
         space = self._spaces.get((caller.chat, caller.space))
         elsewhere = invocation.about is not None and caller.direct
-        if space is not None and not elsewhere and (space.id, caller.person) in self._unkept:
+        if space is not None and not elsewhere and (space.id, caller.person) in self._without_settings:
             return 0.0
         async with self._database.reading() as session:
             person = await people.find_person(session, caller.chat, caller.person)
@@ -312,11 +314,11 @@ class Dispatcher(Lookups):
     async def _space_settings(self, session: AsyncSession, space_id: int, caller: Caller) -> SpaceSettings:
         """What the admins have set; that it is nothing is remembered until one of them says anything."""
         key = caller.person
-        if (space_id, key) in self._unkept:
+        if (space_id, key) in self._without_settings:
             return space_settings.DEFAULTS
         settings = await space_settings.effective_settings(session, space_id, key, caller.roles)
-        if settings is space_settings.DEFAULTS and len(self._unkept) < UNKEPT:
-            self._unkept.add((space_id, key))
+        if settings is space_settings.DEFAULTS and len(self._without_settings) < MOST_REMEMBERED:
+            self._without_settings.add((space_id, key))
         return settings
 
     async def _follow(self, outcome: Outcome) -> None:

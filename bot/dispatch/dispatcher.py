@@ -104,9 +104,7 @@ class Dispatcher(Lookups):
         self._largest_rank = largest_rank
         self._small = small
         self._model = model
-        self._without_settings: set[tuple[int, str]] = (
-            set()
-        )  # spaces and people with no settings
+        self._without_settings: set[tuple[int, str]] = set()  # spaces and people with no settings
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
         self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
         self._stopping = False

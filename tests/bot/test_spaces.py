@@ -34,7 +34,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CANARIES = ("xylophone", "canarybird", "canaryplant", "canaryword", "ana")  # prompt, LoRAs, trigger, name
 NOTHING = {"job": "zzzzzz", "lora": "zygodactyl", "person": "zoe", "sha256": "f" * 64}
 HINT = re.compile(  # what may be near to a word by chance; it is looked through for leaks before
-    r"Did you mean [^?]+\?|The LoRAs are [^.]+\.|No LoRA is here yet\."
+    r"Did you mean [^?]+\?|The \w+ are [^.]+\.|No LoRA is here yet\."
     r"|/[\w ]+ lists (?:them all|everybody|all commands)\."
 )
 EVES = count()

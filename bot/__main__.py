@@ -1,4 +1,4 @@
-"""`python -m bot`: the program that people talk to, in chats, or with words in a terminal."""
+"""`python -m bot`: serves the chats, or runs a command of the terminal."""
 
 import gc
 import sys
@@ -8,15 +8,15 @@ from commands.help import HELP
 
 
 def main(words: Sequence[str]) -> int:
-    """Serve the chats, or do what these words of a command line say; the exit status."""
-    gc.disable()  # what is imported stays: to look for rubbish in it takes a seventh of the start
-    program, told = _program(words)
+    """Serve the chats, or run the command of this command line; returns the exit status."""
+    gc.disable()  # imported modules stay: collecting among them takes a seventh of the start
+    program, arguments = _program(words)
     gc.enable()
-    return program(told)
+    return program(arguments)
 
 
 def _program(words: Sequence[str]) -> tuple[Callable[[Sequence[str]], int], Sequence[str]]:
-    """What does this, and the words for it; each is imported where it is needed: all answer sooner."""
+    """The program for these words, and its arguments; each is imported only where it is needed."""
     serves = not words or words[0] == "serve" or words[0].startswith("--config")
     if serves and HELP.isdisjoint(words):
         from bot import service

@@ -1,4 +1,4 @@
-"""The chats are opened: one that cannot be served is told to the operator, and the others go on."""
+"""Starts the chats; one that cannot be served is reported, and the others go on."""
 
 import asyncio
 import os
@@ -18,27 +18,25 @@ from storage.files import Files
 log = structlog.get_logger(__name__)
 
 NO_CHAT = (
-    f"no chat is enabled: set [local] enabled = true, or {DISCORD_TOKEN}, or {SLACK_BOT_TOKEN} with "
+    f"No chat is enabled. Set [local] enabled = true, or {DISCORD_TOKEN}, or {SLACK_BOT_TOKEN} with "
     f"{SLACK_APP_TOKEN} or {SLACK_SECRET}."
 )
-NOBODY = "none of the chats can be served."
-NO_WAY_IN = (
-    f"Slack: {SLACK_BOT_TOKEN} is set alone, so that nothing could come in: set {SLACK_APP_TOKEN}, too."
-)
+NONE_SERVED = "None of the chats can be served."
+NO_WAY_IN = f"Slack: {SLACK_BOT_TOKEN} is set alone. Set {SLACK_APP_TOKEN}, too."
 
 
-class Served(Chat, Protocol):
+class ServedChat(Chat, Protocol):
     """A chat that is started and stopped with the bot."""
 
     async def start(self) -> str:
-        """Be there for people; where they find it. Raises ChatUnavailable."""
+        """Start the chat; returns where people find it. Raises ChatUnavailable."""
 
     async def stop(self) -> None:
-        """Let everybody go; one that was never there stays so."""
+        """Stop the chat, if it was started."""
 
 
-class House(Protocol):
-    """What chats share."""
+class SharedServices(Protocol):
+    """What all chats share."""
 
     @property
     def config(self) -> Config: ...
@@ -52,92 +50,92 @@ class House(Protocol):
     def intake(self) -> Intake: ...
 
 
-class Opening:
-    """Chats on other people's servers, opened side by side: one that is slow keeps nobody waiting.
+class ChatStartup:
+    """Starts the chats on other servers, side by side: a slow one does not hold up the others.
 
-    `alone`: there is no page beside them.
+    `alone`: there is no web chat besides them.
     """
 
-    def __init__(self, chats: Sequence[Served], add: Callable[[Chat], None], *, alone: bool) -> None:
+    def __init__(self, chats: Sequence[ServedChat], add: Callable[[Chat], None], *, alone: bool) -> None:
         self.chats = chats
         self._add = add
         self._alone = alone
         self._tasks: list[asyncio.Task[str]] = []
 
-    async def begin(self) -> None:
-        """Open them all, as far as that goes. Raises ChatUnavailable when there is none for anybody."""
+    async def start(self) -> None:
+        """Start all that can be started. Raises ChatUnavailable when no chat can be served."""
         self._tasks = [asyncio.create_task(self._open(chat)) for chat in self.chats]
         refusals = [await task for task in self._tasks]
         if self._alone and all(refusals):
-            raise ChatUnavailable(refusals[0] if len(refusals) == 1 else NOBODY)
+            raise ChatUnavailable(refusals[0] if len(refusals) == 1 else NONE_SERVED)
 
     async def stop(self) -> None:
-        """Close all of them."""
+        """Stop all of them."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(chat.stop() for chat in self.chats))
 
-    async def _open(self, chat: Served) -> str:
-        """Why it cannot be served; nothing when it is."""
+    async def _open(self, chat: ServedChat) -> str:
+        """Start one; returns why it cannot be served, or ""."""
         try:
             address = await chat.start()
         except ChatUnavailable as refusal:
             if not self._alone or len(self.chats) > 1:
-                unavailable(chat.name, str(refusal))
+                report_unavailable(chat.name, str(refusal))
             return str(refusal)
-        except Exception:  # a fault in one chat is none of the others'
-            log.exception("chat failed to start", chat=chat.name)
-            return f"{chat.name} could not be started: the log says why."
+        except Exception:  # an error in one chat does not concern the others
+            log.exception("Chat failed to start", chat=chat.name)
+            return f"The chat {chat.name} could not be started. The log says why."
         self._add(chat)
         announce(address)
         return ""
 
 
 def announce(address: str) -> None:
-    """Say where people find a chat."""
-    log.info("listening", address=address)
+    """Log and print where people find a chat."""
+    log.info("Listening", address=address)
     where = f"at {address}" if "://" in address else f"on {address}"
     sys.stdout.write(f"Atelier is {where} (Ctrl-C stops it)\n")
     sys.stdout.flush()
 
 
-def unavailable(chat: str, sentence: str) -> None:
-    """Say why a chat is not served."""
-    log.warning("chat unavailable", chat=chat)
+def report_unavailable(chat: str, sentence: str) -> None:
+    """Log and print why a chat is not served."""
+    log.warning("Chat unavailable", chat=chat)
     sys.stderr.write(f"{sentence}\n")
 
 
-def others(house: House, secrets: Mapping[str, str] = os.environ) -> list[Served]:
-    """The chats beside the bot's own page, as far as there are tokens for them."""
-    found = (_discord(house, secrets), _slack(house, secrets))
-    return [chat for chat in found if chat is not None]
+def configured_chats(services: SharedServices, secrets: Mapping[str, str] = os.environ) -> list[ServedChat]:
+    """The chats besides the web chat that there are tokens for."""
+    chats = (_make_discord(services, secrets), _make_slack(services, secrets))
+    return [chat for chat in chats if chat is not None]
 
 
-def _discord(house: House, secrets: Mapping[str, str]) -> Served | None:
+def _make_discord(services: SharedServices, secrets: Mapping[str, str]) -> ServedChat | None:
     token = secrets.get(DISCORD_TOKEN, "").strip()
-    if not token or not house.config.discord.enabled:
+    if not token or not services.config.discord.enabled:
         return None
-    from bot.chats.discord.chat import DiscordChat  # a bot without Discord starts without its library
+    from bot.chats.discord.chat import DiscordChat  # without Discord its library is not loaded
 
     return DiscordChat(
         token=token,
-        settings=house.config.discord,
-        dispatch=house.dispatch,
-        database=house.database,
-        files=house.files,
-        intake=house.intake,
+        settings=services.config.discord,
+        dispatch=services.dispatch,
+        database=services.database,
+        files=services.files,
+        intake=services.intake,
     )
 
 
-def _slack(house: House, secrets: Mapping[str, str]) -> Served | None:
+def _make_slack(services: SharedServices, secrets: Mapping[str, str]) -> ServedChat | None:
     token, app_token, secret = (
         secrets.get(name, "").strip() for name in (SLACK_BOT_TOKEN, SLACK_APP_TOKEN, SLACK_SECRET)
     )
-    if not token or not house.config.slack.enabled:
+    if not token or not services.config.slack.enabled:
         return None
     if not app_token and not secret:
-        unavailable("slack", NO_WAY_IN)
+        report_unavailable("slack", NO_WAY_IN)
         return None
     from bot.chats.slack import SlackChat
 
@@ -145,9 +143,9 @@ def _slack(house: House, secrets: Mapping[str, str]) -> Served | None:
         bot_token=token,
         app_token=app_token,
         signing_secret=secret,
-        settings=house.config.slack,
-        dispatch=house.dispatch,
-        database=house.database,
-        files=house.files,
-        intake=house.intake,
+        settings=services.config.slack,
+        dispatch=services.dispatch,
+        database=services.database,
+        files=services.files,
+        intake=services.intake,
     )

@@ -1,4 +1,4 @@
-"""What an operator watches: numbers for Prometheus, in a registry of our own."""
+"""The metrics of the bot, for Prometheus."""
 
 import asyncio
 import time
@@ -7,21 +7,24 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from engine.messages import Event, JobId, Progress, Ready, StepStarted
 
-LAG_EVERY = 0.01  # seconds between two looks at the clock
+LAG_EVERY = 0.01  # seconds between two measurements of the lag
 SECONDS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 STEPS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 LAGS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 
 class Metrics:
-    """All numbers of one bot; `hear` takes the engine's events, the others are moved by who knows them."""
+    """All metrics of one bot. `observe` takes the engine's events; other parts of the bot set the rest."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.queued = Gauge("atelier_queued_jobs", "Jobs that wait.", registry=self._registry)
+        self.queued = Gauge("atelier_queued_jobs", "Queued jobs.", registry=self._registry)
         self.running = Gauge("atelier_running_jobs", "Jobs in the engine.", registry=self._registry)
         self.wait = Histogram(
-            "atelier_wait_seconds", "From filing to the engine.", buckets=SECONDS, registry=self._registry
+            "atelier_wait_seconds",
+            "Time from the queue to the engine.",
+            buckets=SECONDS,
+            registry=self._registry,
         )
         self.step = Histogram(
             "atelier_step_seconds", "One step of one picture.", buckets=STEPS, registry=self._registry
@@ -40,7 +43,7 @@ class Metrics:
             "atelier_jobs_lost", "Jobs lost with an engine.", ["died"], registry=self._registry
         )
         self.cards = Counter(
-            "atelier_cards", "Cards by what the chat made of them.", ["result"], registry=self._registry
+            "atelier_cards", "Cards by how the chat took them.", ["result"], registry=self._registry
         )
         self.lag = Histogram(
             "atelier_loop_lag_seconds", "How late the event loop woke.", buckets=LAGS, registry=self._registry
@@ -54,11 +57,11 @@ class Metrics:
         self._steps: dict[JobId, tuple[int, float]] = {}
 
     def text(self) -> bytes:
-        """All of it, as /metrics shows it."""
+        """All metrics as text for /metrics."""
         return generate_latest(self._registry)
 
-    def hear(self, event: Event) -> None:
-        """Learn from what the engine says."""
+    def observe(self, event: Event) -> None:
+        """Take in an event of the engine."""
         match event:
             case Ready():
                 self.starts.inc()
@@ -74,7 +77,7 @@ class Metrics:
             case _ if (job := getattr(event, "job", None)) is not None:
                 self._steps.pop(job, None)
 
-    async def watch_the_loop(self) -> None:
+    async def watch_event_loop(self) -> None:
         """Measure for ever how late the event loop wakes."""
         while True:
             due = time.monotonic() + LAG_EVERY

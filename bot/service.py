@@ -1,4 +1,4 @@
-"""The bot as a service: everything is wired here, started in order, and stopped in order."""
+"""The bot as a service: wires all its parts, starts them in order, and stops them in order."""
 
 import asyncio
 import gc
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import structlog
 
-from bot.chat_startup import NO_CHAT, Opening, announce, others
+from bot.chat_startup import NO_CHAT, ChatStartup, announce, configured_chats
 from bot.chats.delivery import Delivery
 from bot.chats.interface import Chat, ChatUnavailable
 from bot.chats.web.server import WebChat, WebChatError
@@ -28,7 +28,7 @@ from bot.jobs.inspections import Inspections
 from bot.jobs.interactive_tasks import InteractiveTasks
 from bot.jobs.progress import LiveProgress
 from bot.jobs.queue import Queue
-from bot.logs import set_up
+from bot.logs import configure_logging
 from bot.metrics import Metrics
 from bot.privacy.export import Exports
 from bot.privacy.purge import Purge
@@ -44,19 +44,19 @@ from storage.files import Files
 
 log = structlog.get_logger(__name__)
 
-GRACE = 12.0  # seconds that running jobs have to end when the bot is stopped
-A_MOMENT = 0.1  # seconds: the time that a file has may be that much behind the clock
-PRIVATE_FILES = 0o077  # what nobody but this user may do with what the bot and its engine write
-LAST_CARDS = 3.0  # seconds to show what became of them
+GRACE = 12.0  # seconds that running jobs have to end in when the bot stops
+A_MOMENT = 0.1  # seconds that the time of a file may be behind the clock
+PRIVATE_FILES = 0o077  # umask: only this user may read and write the files of the bot and the engine
+LAST_CARDS = 3.0  # seconds to update the last cards in
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class CannotServe(Exception):
-    """One sentence for the operator: why the bot does not start."""
+    """Why the bot does not start, in one sentence for the operator."""
 
 
 class Bot:
-    """One bot: what all chats share. Lives from open() to stop()."""
+    """One bot: all that its chats share."""
 
     def __init__(self, config: Config, database: Database, program: Sequence[str]) -> None:
         self.config = config
@@ -64,7 +64,7 @@ class Bot:
         self.files = Files(Path(config.engine.files))
         self.library = AdapterFolder(config.adapters, self.files)
         self.metrics = Metrics()
-        self.engine = EngineClient(config.engine, program, self._hear, self._remove)
+        self.engine = EngineClient(config.engine, program, self._observe, self._remove_files)
         self.progress = LiveProgress()
         self.estimates = Estimates()
         self.garbage = GarbageCollector(database, self.files)
@@ -125,19 +125,19 @@ class Bot:
 
     @classmethod
     async def open(cls, config: Config, program: Sequence[str] = PROGRAM) -> "Bot":
-        """A bot on the configured database, made or migrated where that is needed. Raises DatabaseError."""
+        """Open the configured database, created or migrated where needed. Raises DatabaseError."""
         return cls(config, await Database.open(config.database), program)
 
     def add(self, chat: Chat) -> None:
-        """Let this chat have its cards."""
+        """Deliver cards to this chat from now on."""
         self._chats[chat.name] = chat
         self.delivery.retry_absent()
 
     async def start(self) -> None:
-        """Begin to deliver and to paint; the engine loads its model meanwhile. Raises CannotStore."""
+        """Start to deliver and to paint; the engine loads its model meanwhile. Raises CannotStore."""
         self._services = [
-            asyncio.create_task(self.metrics.watch_the_loop()),
-            asyncio.create_task(self._tidy()),
+            asyncio.create_task(self.metrics.watch_event_loop()),
+            asyncio.create_task(self._clean_up_daily()),
         ]
         await self.queue.start()
         self._services.append(asyncio.create_task(self.inspections.run()))
@@ -145,7 +145,7 @@ class Bot:
         self._services.append(asyncio.create_task(self.purge.run()))
 
     async def stop(self, grace: float = GRACE) -> None:
-        """Take no more, let what runs end within the grace or put it back, and leave every card right."""
+        """Accept no more, let jobs end within the grace or queue them again, and update every card."""
         self.dispatch.refuse()
         for service in self._services:
             service.cancel()
@@ -155,7 +155,7 @@ class Bot:
         await self.delivery.stop(LAST_CARDS)
 
     async def close(self) -> None:
-        """Let go of the processes that read pictures, and of the database; the last thing to do."""
+        """End the processes that re-encode pictures, and close the database."""
         await self.intake.close()
         await self.database.close()
 
@@ -179,31 +179,31 @@ class Bot:
         }
 
     def _busy(self) -> set[JobId]:
-        """The jobs whose rows somebody may be about to change."""
+        """The jobs whose rows may be about to change."""
         return {*self.queue.jobs, *self.inspections.jobs, *self.delivery.jobs}
 
-    def _hear(self, event: Event) -> None:
-        self.metrics.hear(event)
-        self.queue.hear(event)
+    def _observe(self, event: Event) -> None:
+        self.metrics.observe(event)
+        self.queue.observe(event)
 
-    def _remove(self, left: Sequence[Sha256]) -> None:
-        """The engine put these into the store for a job that had ended."""
+    def _remove_files(self, left: Sequence[Sha256]) -> None:
+        """Remove files that the engine stored for a job that had already ended."""
         removing = asyncio.create_task(self.garbage.remove(left))
         self._removing.add(removing)
         removing.add_done_callback(self._removing.discard)
 
-    async def _tidy(self) -> None:
-        """Once a day files go that nobody needs: what killed programs left, what was sent and never used."""
+    async def _clean_up_daily(self) -> None:
+        """Once a day remove files that nobody needs: leftovers of killed programs, unused uploads."""
         started: float | None = self._opened
         while True:
             try:
                 await self.files.close_to_others()
                 await self.files.tidy(started)
                 started = None
-                await self.library.list_files()  # what is passed over is in the log before somebody misses it
+                await self.library.list_files()  # logs which files are skipped before somebody misses them
                 await self.garbage.sweep()
             except (CannotStore, OSError) as error:
-                log.warning("the store could not be tidied", reason=str(error))
+                log.warning("Store could not be cleaned up", reason=str(error))
             await asyncio.sleep(DAY)
 
     def _engine_state(self) -> str:
@@ -216,11 +216,11 @@ class Bot:
 
 async def serve(config: Config, program: Sequence[str] = PROGRAM) -> None:
     """Serve all configured chats until SIGTERM or SIGINT. Raises CannotServe with one sentence."""
-    told = _signals()
+    signals = _listen_for_signals()
     try:
         bot = await Bot.open(config, program)
         try:
-            await _serve(bot, told)
+            await _serve(bot, signals)
         finally:
             await bot.close()
     except (DatabaseError, CannotStore, WebChatError, ChatUnavailable) as error:
@@ -228,10 +228,10 @@ async def serve(config: Config, program: Sequence[str] = PROGRAM) -> None:
 
 
 def main(words: Sequence[str], program: Sequence[str] = PROGRAM) -> int:
-    """Serve until told to stop, with the configuration that these words name; the exit status."""
+    """Serve until a signal, with the configuration that these words name; returns the exit status."""
     try:
-        config = _told(**parse(words, parameters(_told)))
-        set_up(config.log)
+        config = _read_config(**parse(words, parameters(_read_config)))
+        configure_logging(config.log)
         raise_limit()
         os.umask(PRIVATE_FILES)
         asyncio.run(serve(config, program))
@@ -239,67 +239,67 @@ def main(words: Sequence[str], program: Sequence[str] = PROGRAM) -> int:
         return say(str(error), BAD_INPUT)
     except CannotServe as error:
         return say(str(error), FAILED)
-    except KeyboardInterrupt:  # before anything had begun
-        return say("stopped.", INTERRUPTED)
+    except KeyboardInterrupt:  # before anything had started
+        return say("Stopped.", INTERRUPTED)
     return FINE
 
 
-def _told(
+def _read_config(
     *,
-    config: Annotated[Path | None, Option("settings to read instead of config.toml", read=Path)] = None,
+    config: Annotated[Path | None, Option("Settings file instead of config.toml", read=Path)] = None,
 ) -> Config:
-    told = read_config(config)
-    check_local(told.local)
-    return told
+    settings = read_config(config)
+    check_local(settings.local)
+    return settings
 
 
-async def _serve(bot: Bot, told: asyncio.Queue[str]) -> None:
-    """The page comes first: a port in use is told before anything has begun."""
-    here = local_chat(bot, bot.config.local, local_token()) if bot.config.local.enabled else None
-    opening = Opening(others(bot), bot.add, alone=here is None)
-    if here is None and not opening.chats:
+async def _serve(bot: Bot, signals: asyncio.Queue[str]) -> None:
+    """Serve until a signal. The web chat is started first: a port in use is reported before all else."""
+    web = local_chat(bot, bot.config.local, local_token()) if bot.config.local.enabled else None
+    startup = ChatStartup(configured_chats(bot), bot.add, alone=web is None)
+    if web is None and not startup.chats:
         raise CannotServe(NO_CHAT)
-    address = None if here is None else await here.start()
-    if here is not None:
-        bot.add(here)
+    address = None if web is None else await web.start()
+    if web is not None:
+        bot.add(web)
     try:
         await bot.start()
         gc.collect()
-        gc.freeze()  # what is there by now stays: each look at all of it would block the event loop for 60 ms
+        gc.freeze()  # what is there now stays: each full collection would block the event loop for 60 ms
         if address is not None:
             announce(address)
-        log.info("stopping", signal=await _told_to_stop(opening, told, bot.database))
+        log.info("Stopping", signal=await _wait_for_stop(startup, signals, bot.database))
     finally:
-        await _stop(bot, opening, told)
-        if here is not None:
-            await here.stop()
+        await _stop(bot, startup, signals)
+        if web is not None:
+            await web.stop()
 
 
-async def _told_to_stop(opening: Opening, told: asyncio.Queue[str], database: Database) -> str:
-    """Open the other chats meanwhile.
+async def _wait_for_stop(startup: ChatStartup, signals: asyncio.Queue[str], database: Database) -> str:
+    """Wait for a signal, and start the other chats meanwhile.
 
-    Raises ChatUnavailable when there is none for anybody, CannotServe when the database is gone.
+    Raises ChatUnavailable when no chat can be served, CannotServe when the database is gone.
     """
-    begun, signal, gone = (
-        asyncio.create_task(opening.begin()),
-        asyncio.create_task(told.get()),
+    started, signal, gone = (
+        asyncio.create_task(startup.start()),
+        asyncio.create_task(signals.get()),
         asyncio.create_task(database.wait_until_lost()),
     )
     try:
-        await asyncio.wait({begun, signal, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if begun.done():
-            begun.result()
+        await asyncio.wait({started, signal, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if started.done():
+            started.result()
             await asyncio.wait({signal, gone}, return_when=asyncio.FIRST_COMPLETED)
         if gone.done() and not signal.done():
             raise CannotServe(gone.result())
         return await signal
     finally:
-        for task in (begun, signal, gone):
+        for task in (started, signal, gone):
             task.cancel()
 
 
 def admins(config: Config) -> Admins:
-    """A name on the page is anybody's to take: it counts where nobody but this machine can open the page."""
+    """The admins. Names on the web page count only where nobody but this machine can open it."""
     named = {"local": config.admins.local, "discord": config.admins.discord, "slack": config.admins.slack}
     alone = config.local.is_loopback and local_token() is None
     return Admins(named=named, by_name=("local",) if alone else ())
@@ -311,7 +311,7 @@ def local_chat(
     token: str | None,
     bounds: Bounds = BOUNDS,
 ) -> WebChat:
-    """The bot's page; whoever comes from another machine must know the token."""
+    """The web chat; whoever comes from another machine must know the token."""
     return WebChat(
         settings=settings,
         token=token,
@@ -326,24 +326,24 @@ def local_chat(
     )
 
 
-def _signals() -> asyncio.Queue[str]:
-    """SIGTERM and SIGINT as they come; the second one means: at once."""
-    told: asyncio.Queue[str] = asyncio.Queue()
+def _listen_for_signals() -> asyncio.Queue[str]:
+    """SIGTERM and SIGINT as they arrive; the second one means to stop at once."""
+    signals: asyncio.Queue[str] = asyncio.Queue()
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.add_signal_handler(number, told.put_nowait, number.name)
-    return told
+        loop.add_signal_handler(number, signals.put_nowait, number.name)
+    return signals
 
 
-async def _stop(bot: Bot, opening: Opening, told: asyncio.Queue[str]) -> None:
-    """Orderly, within GRACE and a little; another signal ends the grace at once."""
+async def _stop(bot: Bot, startup: ChatStartup, signals: asyncio.Queue[str]) -> None:
+    """Stop in order, within GRACE and a little; another signal ends the grace at once."""
     started = time.monotonic()
     stopping = asyncio.create_task(bot.stop())
-    hurry = asyncio.create_task(told.get())
+    hurry = asyncio.create_task(signals.get())
     await asyncio.wait({stopping, hurry}, return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
         bot.queue.hurry()
     await stopping
     hurry.cancel()
-    await opening.stop()
-    log.info("stopped", seconds=round(time.monotonic() - started, 1))
+    await startup.stop()
+    log.info("Stopped", seconds=round(time.monotonic() - started, 1))

@@ -90,7 +90,7 @@ def flags() -> dict[str, list[str]]:
     """What can be written to each command of the chats, and of the command line."""
     here: dict[str, Iterable[Parameter]] = {
         **{f"/{name}": command.parameters for name, command in COMMANDS.items()},
-        "serve": parameters(service._told),
+        "serve": parameters(service._read_config),
         "imagine": parameters(imagine._terminal_options),
         "train": train.TRAIN.parameters,
         "discord-invite": discord_invite.INVITE.parameters,

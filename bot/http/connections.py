@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from bot.http.file_handles import max_connections
-from bot.pacing.log_limit import Rarely
+from bot.pacing.log_limit import LogLimit
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Connections:
         self._of: dict[str, dict[Connection, None]] = {}
         self._open = 0
         self._server: asyncio.Server | None = None
-        self._rarely = Rarely()
+        self._log_limit = LogLimit()
 
     def __len__(self) -> int:
         return self._open
@@ -76,7 +76,7 @@ class Connections:
             self._end(next(iter(self._strangers)), "Too many connections")
         self._open += 1
         if self._open > self._most:
-            self._rarely.warn(log, "No room for a connection", address=connection.network)
+            self._log_limit.warn(log, "No room for a connection", address=connection.network)
             return False
         self._strangers[connection] = None
         self._of.setdefault(connection.network, {})[connection] = None
@@ -109,7 +109,7 @@ class Connections:
         return self._bounds.patience
 
     def _end(self, connection: "Connection", why: str) -> None:
-        self._rarely.warn(log, why, address=connection.network)
+        self._log_limit.warn(log, why, address=connection.network)
         self.release(connection)
         connection.end()
 

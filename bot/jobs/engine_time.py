@@ -15,7 +15,7 @@ class EngineTime:
         self._step_jobs: tuple[JobId, ...] = ()
         self._since = 0.0
 
-    def hear(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """Take in an event: a step ends where the next one starts, or where nothing is left to do."""
         match event:
             case StepStarted():

@@ -115,9 +115,9 @@ class Queue:
         self._services = [asyncio.create_task(service) for service in services]
         self.wake()
 
-    def hear(self, event: Event) -> None:
+    def observe(self, event: Event) -> None:
         """Take in an event of the engine, which tells what jobs cost."""
-        self._engine_time.hear(event)
+        self._engine_time.observe(event)
 
     def add(self, job: JobId, request: Paint) -> None:
         """Take in a new job, whose row was just written."""

@@ -1,4 +1,4 @@
-"""One line of a kind in the log within a minute, however often its reason comes."""
+"""Limits the log to one line of a kind in a minute."""
 
 import time
 
@@ -8,8 +8,8 @@ EVERY = 60.0  # seconds between two events of a kind
 MOST_KINDS = 100
 
 
-class Rarely:
-    """Lets one event of a kind through in a minute: a flood of bad requests must not become one of lines."""
+class LogLimit:
+    """Lets one event of a kind through in a minute: a flood of bad requests must not flood the log."""
 
     def __init__(self, every: float = EVERY) -> None:
         self._every = every

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.cards.card import Card
-from bot.chat_startup import Opening
+from bot.chat_startup import ChatStartup
 from bot.chats.interface import ChatUnavailable
 from engine.messages import JobId
 from tests.bot.fake_chat import Chat, OpenChat, Seen, Wall, caller
@@ -62,15 +62,15 @@ async def test_one_that_is_refused_or_slow_keeps_no_other_waiting(capsys: pytest
         Elsewhere("slow", seconds=60),
         Elsewhere("blue"),
     ]
-    opening = Opening(chats, added.append, alone=True)
-    begun = asyncio.create_task(opening.begin())
+    startup = ChatStartup(chats, added.append, alone=True)
+    begun = asyncio.create_task(startup.start())
 
     async with asyncio.timeout(10):
         while not added:  # noqa: ASYNC110  nobody tells when
             await asyncio.sleep(0.01)
     begun.cancel()
     await asyncio.gather(begun, return_exceptions=True)
-    await opening.stop()
+    await startup.stop()
 
     told = capsys.readouterr()
     assert added == [chats[3]]
@@ -80,11 +80,11 @@ async def test_one_that_is_refused_or_slow_keeps_no_other_waiting(capsys: pytest
 
 
 async def test_when_nobody_is_there_for_anybody_that_is_told() -> None:
-    for refusals, sentence in ((["red: no."], "red: no."), (["red: no.", "blue: no."], "none of the chats")):
+    for refusals, sentence in ((["red: no."], "red: no."), (["red: no.", "blue: no."], "None of the chats")):
         chats = [Elsewhere(refusal[:3], refusal=refusal) for refusal in refusals]
         with pytest.raises(ChatUnavailable, match=sentence):
-            await Opening(chats, lambda chat: None, alone=True).begin()
-        await Opening(chats, lambda chat: None, alone=False).begin()
+            await ChatStartup(chats, lambda chat: None, alone=True).start()
+        await ChatStartup(chats, lambda chat: None, alone=False).start()
 
 
 async def test_cards_of_a_chat_that_is_there_late_are_shown_then(open_chat: OpenChat) -> None:
@@ -145,5 +145,5 @@ async def test_tokens_that_are_not_enough_are_told(config: Path, monkeypatch: py
 
     log = "".join(service.logged)
     assert "Slack: SLACK_BOT_TOKEN is set alone" in log
-    assert "no chat is enabled" in service.logged[-1]
+    assert "No chat is enabled" in service.logged[-1]
     assert "xoxb" not in log

@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from bot.config import LogSettings
-from bot.logs import set_up
+from bot.logs import configure_logging
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def restored() -> Iterator[None]:
 
 
 def test_events_of_both_kinds_are_json_with_their_fields(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(LogSettings(json=True))
+    configure_logging(LogSettings(json=True))
 
     structlog.get_logger("bot").info("job ended", job="k3f9qa", seconds=1.5)
     logging.getLogger("engine").warning("the %s was late", "bus")
@@ -40,7 +40,7 @@ def test_events_of_both_kinds_are_json_with_their_fields(capsys: pytest.CaptureF
 def test_prompts_are_logged_only_where_they_are_wanted(
     capsys: pytest.CaptureFixture[str], *, wanted: bool
 ) -> None:
-    set_up(LogSettings(prompts=wanted))
+    configure_logging(LogSettings(prompts=wanted))
 
     structlog.get_logger().info("said", text="/imagine a vermilion fox", person="ana")
 
@@ -49,7 +49,7 @@ def test_prompts_are_logged_only_where_they_are_wanted(
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> None:
-    set_up(LogSettings(json=as_json))
+    configure_logging(LogSettings(json=as_json))
     prompt = "a vermilion fox"
 
     try:
@@ -64,7 +64,7 @@ def test_a_traceback_shows_no_local_variables(capsys: pytest.CaptureFixture[str]
 
 
 def test_what_is_below_the_level_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
-    set_up(LogSettings(level="warning"))
+    configure_logging(LogSettings(level="warning"))
 
     structlog.get_logger().info("nobody wants to know")
 

@@ -93,7 +93,7 @@ async def test_a_busy_bot_stops_in_order_and_paints_after_the_next_start(config:
             await ana.says("/imagine a fox --steps 100")
         await until(lambda: rows(config.parent, "SELECT state FROM jobs") == [("running",)])
         service.process.send_signal(number)
-        await until(lambda: any("stopping" in line for line in service.logged))
+        await until(lambda: any("Stopping" in line for line in service.logged))
         started = time.monotonic()
         status = await service.end(number)  # a second signal ends the grace
 
@@ -181,7 +181,7 @@ async def test_a_database_that_another_bot_uses_is_told_in_one_sentence(config: 
 async def test_no_chat_at_all_is_told_in_one_sentence(config: Path) -> None:
     change(config, "port = 0", "enabled = false")
 
-    assert "no chat is enabled" in await said_no(config)
+    assert "No chat is enabled" in await said_no(config)
 
 
 async def test_wrong_settings_are_told_in_one_sentence(config: Path) -> None:

@@ -10,7 +10,7 @@ from aiohttp import web
 from cachetools import FIFOCache
 
 from bot.http.connections import network
-from bot.pacing.log_limit import Rarely
+from bot.pacing.log_limit import LogLimit
 
 PAUSE = 1.0  # seconds between two attempts from one address
 PAUSE_OF_ALL = 0.1  # seconds between any two
@@ -46,7 +46,7 @@ class TokenThrottle:
         self._free: dict[str, float] = {}  # when an address may make its next attempt
         self._all_free = 0.0
         self._trusted: FIFOCache[str, None] = FIFOCache(MOST_TRUSTED)
-        self._rarely = Rarely()
+        self._log_limit = LogLimit()
 
     @asynccontextmanager
     async def attempt(self, address: str) -> AsyncGenerator[Attempt]:
@@ -62,7 +62,7 @@ class TokenThrottle:
             self._trusted[home] = None
             return
         self._delay_next(home, time.monotonic())
-        self._rarely.warn(log, "Wrong token", address=address)
+        self._log_limit.warn(log, "Wrong token", address=address)
         await asyncio.sleep(self._pause)
 
     async def _wait(self, home: str) -> None:
@@ -72,7 +72,7 @@ class TokenThrottle:
         if due <= now:
             return
         if due - now > self._longest_wait:
-            self._rarely.warn(log, "Too many wrong tokens", address=home)
+            self._log_limit.warn(log, "Too many wrong tokens", address=home)
             raise web.HTTPTooManyRequests(
                 text=f"There were too many wrong tokens. Try again in {self._longest_wait:.0f} s.",
                 headers={"Retry-After": f"{self._longest_wait:.0f}"},

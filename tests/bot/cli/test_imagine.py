@@ -72,7 +72,7 @@ async def test_ctrl_c_stops_the_painting_and_leaves_nothing(here: Path, config_f
 
     assert process.returncode == INTERRUPTED
     assert out == b""
-    assert b"stopped." in error
+    assert b"Stopped." in error
     assert b"Traceback" not in error
 
 

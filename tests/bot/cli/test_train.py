@@ -143,7 +143,7 @@ def test_a_second_ctrl_c_keeps_nothing(
     told = capfd.readouterr()
     assert status == INTERRUPTED
     assert told.out == ""
-    assert told.err.endswith("stopped.\n")
+    assert told.err.endswith("Stopped.\n")
     assert list((quick_home / "adapters").iterdir()) == []
     assert left_behind(quick_home) == []
 

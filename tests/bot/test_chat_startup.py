@@ -16,7 +16,7 @@ from tests.bot.fake_chat import Chat, OpenChat, Seen, Wall, caller
 from tests.bot.running_bot import change, quick_config, serving, until, visiting
 from tests.fakes.discord import FakeDiscord
 
-WRONG = "no token that Discord knows"
+WRONG = "Discord does not know DISCORD_TOKEN."
 
 
 @dataclass

@@ -66,7 +66,7 @@ def fit_pictures(pictures: Sequence[bytes], limit: int) -> EncodedImage:
                 content=content,
                 note=f"Shown {how}. The chat takes at most {_size(limit)}.",
             )
-    raise TooLarge(f"the pictures cannot be made as small as {limit} bytes.")
+    raise TooLarge(f"The pictures cannot be made as small as {limit} bytes.")
 
 
 def fit_sheet(name: str, image: Image.Image, limit: int) -> EncodedImage:

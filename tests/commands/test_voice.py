@@ -11,7 +11,7 @@ from commands.actions import ACTIONS, TRAINING_ACTIONS
 from commands.registry import COMMANDS, GROUPS
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("commands", "storage", "engine")
+ROOMS = ("commands", "storage", "bot", "engine")
 LONGEST_HELP = 60  # characters of an option's help
 HELP = re.compile(r"[A-Z0-9][^;]*[^.;]")  # a label: a capital or a number, no full stop
 SAYS = {
@@ -33,7 +33,7 @@ SAYS = {
     "ChatUnavailable",
     "AdapterCacheFull",
 }
-WORD = re.compile(r"[A-Z0-9/'\"“—✏⭐-]|--")
+WORD = re.compile(r"[A-Z0-9[/'\"“—✏⭐-]|--")
 PLACEHOLDER = "\0"
 
 

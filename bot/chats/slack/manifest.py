@@ -25,7 +25,7 @@ SHORTCUTS: Mapping[str, str] = MappingProxyType(  # in the menu of a message: ca
 ABOUT: Mapping[str, str] = MappingProxyType(
     {
         PAINT_LIKE_THIS: "Paint again what this picture shows, after changing its recipe.",
-        TRAIN_ON_THESE: "Teach the bot from the pictures in a message of your own.",
+        TRAIN_ON_THESE: "Train a LoRA on the pictures in a message of your own.",
     }
 )
 # Each with what needs it; nothing here reads what people write to each other except the bot's own messages.

@@ -5,7 +5,7 @@ import inspect
 import logging
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -42,7 +42,8 @@ class PathRecorder:
     chain: list[Call] = field(default_factory=list)  # from the first to the insert
     _calls: list[tuple[Task, Call]] = field(default_factory=list)
     _parents: dict[Task, Task | None] = field(default_factory=dict)
-    _tasks: set[Task] = field(default_factory=set)  # those of the chain
+    _tasks: set[Task] = field(default_factory=set)  # those that wait for the database
+    _writer: Task | None = None
 
     def __enter__(self) -> Self:
         asyncio.get_running_loop().set_task_factory(self._create_task)
@@ -65,8 +66,11 @@ class PathRecorder:
     @property
     def calls(self) -> list[Call]:
         """All that the tasks of the chain called from its first frame to the insert, returned or not."""
-        calls = [call for task, call in self._calls if task in self._tasks]
-        return list(dict.fromkeys(calls[calls.index(self.chain[0]) :]))
+        asked = [place for place, (task, _) in enumerate(self._calls) if task in self._tasks]
+        calls = [self._calls[place][1] for place in asked]
+        calls = calls[calls.index(self.chain[0]) :]
+        calls += [call for task, call in self._calls[asked[-1] :] if task is self._writer]
+        return list(dict.fromkeys(calls))
 
     def _create_task(self, loop: asyncio.AbstractEventLoop, coro: Any, **options: Any) -> Task:
         task = asyncio.Task(coro, loop=loop, **options)
@@ -80,17 +84,18 @@ class PathRecorder:
                 self._calls.append((task, call))
 
     def _before_execute(self, connection: object, cursor: object, statement: str, *more: object) -> None:
-        writer = asyncio.current_task()
-        if writer is None or self.chain or not statement.startswith(INSERT):
+        if self.chain or not statement.startswith(INSERT):
             return
-        task = next((task for task in asyncio.all_tasks() if _waits_for_database(task)), None)
+        self._writer = asyncio.current_task()
+        running = _running_frames()
+        works = [work for frame in running if (work := frame.f_locals.get("work"))]
+        task = next((task for task in asyncio.all_tasks() if _waits_for(task, works)), None)
         while task is not None:
             frames = list(_suspended_frames(task))
             self.chain[:0] = [call for frame in frames if (call := _call(frame))]
             self._tasks.add(task)
             task = self._parents.get(task)
-        self.chain += [call for frame in _running_frames() if (call := _call(frame))]
-        self._tasks.add(writer)
+        self.chain += [call for frame in running if (call := _call(frame))]
 
 
 def _call(frame: FrameType) -> Call | None:
@@ -101,9 +106,10 @@ def _call(frame: FrameType) -> Call | None:
     return Call(path=str(Path(path).relative_to(ROOT)), function=frame.f_code.co_qualname)
 
 
-def _waits_for_database(task: Task) -> bool:
+def _waits_for(task: Task, works: Sequence[object]) -> bool:
+    """Whether a task waits until the database has done one of these."""
     frames = list(_suspended_frames(task))
-    return bool(frames) and frames[-1].f_code.co_qualname == "Database.write"
+    return bool(frames) and any(frames[-1].f_locals.get("work") is work for work in works)
 
 
 def _suspended_frames(task: Task) -> Iterator[FrameType]:

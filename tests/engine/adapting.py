@@ -18,8 +18,8 @@ CLOSE = 1e-5
 
 
 def use(adapters: Adapters, *mix: AdapterUse) -> None:
-    for one in mix:
-        adapters.load(one, keep={other.sha256 for other in mix})
+    for lora in mix:
+        adapters.load(lora, keep={other.sha256 for other in mix})
     adapters.activate(mix)
 
 

@@ -60,12 +60,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def loras(files: Path, oracle: Oracle, loaded: Model) -> tuple[AdapterUse, AdapterUse]:
     """Two random LoRAs on the UNet and both text encoders, which the oracle knows as well."""
-    made = {
+    tensors_of = {
         "ink": kohya(make_lora(loaded.base, of=attention, seed=1, alphas=(2.0,))),
         "chalk": diffusers_new(make_lora(loaded.base, of=attention, seed=2, ranks=(8,))),
     }
-    ink, chalk = (store(files, tensors, name=name) for name, tensors in made.items())
-    for name, tensors in made.items():
+    ink, chalk = (store(files, tensors, name=name) for name, tensors in tensors_of.items())
+    for name, tensors in tensors_of.items():
         oracle.teach(name, tensors)
     return replace(ink, weight=0.8), replace(chalk, weight=-0.3)
 

@@ -24,8 +24,8 @@ class Copies:
 
 
 class _Pickler(pickle.Pickler):
-    def __init__(self, *told: Any) -> None:
-        super().__init__(*told)
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
         self.parts: dict[int, Any] = {}
 
     def persistent_id(self, part: Any) -> int | None:

@@ -78,9 +78,9 @@ def new_word(model: Model, word: str = "ohwx", seed: int = 0) -> TokenVectors:
 
 
 def written(
-    adapters: Adapters, tokens: TokenVectors | None = None, told: Mapping[str, str] | None = None
+    adapters: Adapters, tokens: TokenVectors | None = None, metadata: Mapping[str, str] | None = None
 ) -> bytes:
-    return encode_adapter(adapters.trained_changes("maria"), tokens, adapters.names, metadata=told or {})
+    return encode_adapter(adapters.trained_changes("maria"), tokens, adapters.names, metadata=metadata or {})
 
 
 @pytest.mark.parametrize(("dora", "word"), [(False, False), (True, True)], ids=["plain", "dora with a word"])
@@ -100,7 +100,7 @@ def test_a_file_says_what_was_learnt_and_passes_its_check(
         lost = read.changes[place].delta() - change.delta()
         assert lost.norm() < 1e-3 * change.delta().norm()
         assert (read.changes[place].magnitude is not None) == dora
-    assert [one.word for one in read.tokens] == (["ohwx"] if word else [])
+    assert [token.word for token in read.tokens] == (["ohwx"] if word else [])
     verify_file(content, adapters, "maria", tokens, model.base)
 
 
@@ -120,9 +120,9 @@ def test_the_file_has_kohyas_names_and_fp16_numbers(adapters: Adapters) -> None:
 
 def test_the_same_numbers_make_the_same_bytes(adapters: Adapters) -> None:
     learnt(adapters, ATTENTION)
-    told = {f"ss_{number}": str(number) for number in range(30)}
+    metadata = {f"ss_{number}": str(number) for number in range(30)}
 
-    assert written(adapters, None, told) == written(adapters, None, dict(reversed(told.items())))
+    assert written(adapters, None, metadata) == written(adapters, None, dict(reversed(metadata.items())))
 
 
 def test_what_is_served_counts_as_it_did_in_training(
@@ -161,19 +161,19 @@ def test_diffusers_paints_the_same_picture_with_the_same_file(model: Model, tmp_
     judge.load_lora_weights(tmp_path, weight_name="maria.safetensors", adapter_name="maria")
     judge.set_adapters(["maria"], [0.8])
     judge.scheduler = EulerDiscreteScheduler.from_config(judge.scheduler.config)
-    asked = request("with", steps=12, adapters=(use,))
-    theirs = judge(
-        prompt=asked.prompt,
-        num_inference_steps=asked.steps,
-        guidance_scale=asked.guidance_scale,
-        generator=torch.Generator("cpu").manual_seed(asked.seed),
+    inked = request("with", steps=12, adapters=(use,))
+    diffusers_verdict = judge(
+        prompt=inked.prompt,
+        num_inference_steps=inked.steps,
+        guidance_scale=inked.guidance_scale,
+        generator=torch.Generator("cpu").manual_seed(inked.seed),
         width=128,
         height=128,
     ).images[0]
 
-    ours = painted(studio, asked, request("without", steps=12))
-    assert furthest(ours["with"], np.asarray(theirs)) <= 1
-    assert furthest(ours["with"], ours["without"]) > 50
+    pictures = painted(studio, inked, request("without", steps=12))
+    assert furthest(pictures["with"], np.asarray(diffusers_verdict)) <= 1
+    assert furthest(pictures["with"], pictures["without"]) > 50
 
 
 def halved(content: bytes, part: str) -> bytes:
@@ -277,7 +277,7 @@ def thumbnail() -> bytes:
 
 def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapters: Adapters) -> None:
     learnt(adapters, ATTENTION)
-    told = training_metadata(
+    metadata = training_metadata(
         train(),
         [item("ohwx woman, red hat"), item("ohwx woman, smiling", 1)],
         side=128,
@@ -289,9 +289,9 @@ def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapter
         thumbnail=thumbnail(),
     )
 
-    header = read_header(written(adapters, None, told), "The LoRA maria").metadata
+    header = read_header(written(adapters, None, metadata), "The LoRA maria").metadata
 
-    assert header.items() >= told.items()
+    assert header.items() >= metadata.items()
     assert (
         header.items()
         >= {
@@ -331,13 +331,13 @@ def test_the_hashes_are_those_by_which_programs_find_a_lora(adapters: Adapters) 
     renamed = written(adapters, None, {"ss_v2": "False", "title": "another"})
 
     numbers = content[8 + int.from_bytes(content[:8], "little") :]
-    told = read_header(content, "The LoRA maria").metadata
+    metadata = read_header(content, "The LoRA maria").metadata
     assert len(numbers) > 2**20 + 2**16
-    assert told["sshs_model_hash"] == hashlib.sha256(numbers).hexdigest()
-    assert told["modelspec.hash_sha256"] == f"0x{told['sshs_model_hash']}"
-    assert len(told["sshs_legacy_hash"]) == 8
-    assert told["sshs_legacy_hash"] != hashlib.sha256(b"").hexdigest()[:8]
-    assert read_header(renamed, "The LoRA maria").metadata["sshs_legacy_hash"] == told["sshs_legacy_hash"]
+    assert metadata["sshs_model_hash"] == hashlib.sha256(numbers).hexdigest()
+    assert metadata["modelspec.hash_sha256"] == f"0x{metadata['sshs_model_hash']}"
+    assert len(metadata["sshs_legacy_hash"]) == 8
+    assert metadata["sshs_legacy_hash"] != hashlib.sha256(b"").hexdigest()[:8]
+    assert read_header(renamed, "The LoRA maria").metadata["sshs_legacy_hash"] == metadata["sshs_legacy_hash"]
 
 
 @pytest.fixture
@@ -389,15 +389,15 @@ def test_at_weight_zero_a_lora_brings_no_word_and_may_stand_beside_another(
     model: Model, tmp_path: Path, taught: dict[str, AdapterUse]
 ) -> None:
     studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
-    asked = request("plain", prompt="a red ohwx", steps=3)
+    plain = request("plain", prompt="a red ohwx", steps=3)
     silent = replace(taught["maria"], weight=0.0)
 
     pictures = painted(
         studio,
-        asked,
-        replace(asked, job=JobId("silent"), adapters=(silent,)),
-        replace(asked, job=JobId("bob"), adapters=(taught["bob"],)),
-        replace(asked, job=JobId("both"), adapters=(silent, taught["bob"])),
+        plain,
+        replace(plain, job=JobId("silent"), adapters=(silent,)),
+        replace(plain, job=JobId("bob"), adapters=(taught["bob"],)),
+        replace(plain, job=JobId("both"), adapters=(silent, taught["bob"])),
     )
 
     assert furthest(pictures["plain"], pictures["silent"]) == 0

@@ -118,14 +118,14 @@ def test_an_alpha_may_be_a_whole_number(tmp_path: Path, names: KeyNames) -> None
 
 
 def test_the_metadata_of_sdxl_trainers_is_welcome(tmp_path: Path, model: Any, names: KeyNames) -> None:
-    told = {
+    metadata = {
         "ss_base_model_version": "sdxl_base_v1-0",
         "modelspec.architecture": "stable-diffusion-xl-v1-base/lora",
         "ss_v2": "False",
     }
     lora = make_lora(model, of=attention)
 
-    changes = read_adapter(tmp_path, store(tmp_path, kohya_sgm(lora), metadata=told), names).changes
+    changes = read_adapter(tmp_path, store(tmp_path, kohya_sgm(lora), metadata=metadata), names).changes
 
     assert len(changes) == len(lora)
 
@@ -162,9 +162,9 @@ def test_new_words_are_read_beside_the_factors(tmp_path: Path, names: KeyNames) 
 
     adapter = read_adapter(tmp_path, store(tmp_path, pair() | vectors), names)
 
-    assert [(one.word, one.count) for one in adapter.tokens] == [("<s0>", 2), ("ohwx", 1)]
-    assert {float(one.first.mean()) for one in adapter.tokens} == {1.0}
-    assert {float(one.second.mean()) for one in adapter.tokens} == {2.0}
+    assert [(token.word, token.count) for token in adapter.tokens] == [("<s0>", 2), ("ohwx", 1)]
+    assert {float(token.first.mean()) for token in adapter.tokens} == {1.0}
+    assert {float(token.second.mean()) for token in adapter.tokens} == {2.0}
     assert len(adapter.changes) == 1
 
 
@@ -321,8 +321,8 @@ def test_numbers_are_those_of_the_file_in_floats_of_any_size(
     tmp_path: Path, names: KeyNames, dtype: torch.dtype
 ) -> None:
     draw = torch.Generator().manual_seed(0)
-    tensors = {key: torch.randn(one.shape, generator=draw).to(dtype) for key, one in pair().items()}
-    expected = {key: one.float() for key, one in tensors.items()}
+    tensors = {key: torch.randn(tensor.shape, generator=draw).to(dtype) for key, tensor in pair().items()}
+    expected = {key: tensor.float() for key, tensor in tensors.items()}
 
     (change,) = read_adapter(tmp_path, store(tmp_path, tensors), names).changes.values()
 
@@ -331,7 +331,7 @@ def test_numbers_are_those_of_the_file_in_floats_of_any_size(
 
 
 def test_numbers_of_8_bits_that_are_not_finite_are_refused(tmp_path: Path, names: KeyNames) -> None:
-    broken = {key: (one * torch.nan).to(torch.float8_e4m3fn) for key, one in pair().items()}
+    broken = {key: (tensor * torch.nan).to(torch.float8_e4m3fn) for key, tensor in pair().items()}
 
     assert "numbers that are not finite" in refusal(tmp_path, names, store(tmp_path, broken))
 
@@ -562,9 +562,9 @@ PISSA = "changes the base model too (pissa). Convert it to a plain LoRA first."
     ],
 )  # fmt: skip
 def test_metadata_that_asks_for_more_than_a_scale_is_refused(
-    tmp_path: Path, names: KeyNames, told: object, sentence: str
+    tmp_path: Path, names: KeyNames, metadata: object, sentence: str
 ) -> None:
-    text = told if isinstance(told, str) else json.dumps(told)
+    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
 
     use = store(tmp_path, pair(), metadata={"lora_adapter_metadata": text})
 
@@ -572,10 +572,10 @@ def test_metadata_that_asks_for_more_than_a_scale_is_refused(
 
 
 def test_alphas_in_keys_and_in_metadata_at_once_are_refused(tmp_path: Path, names: KeyNames) -> None:
-    told = json.dumps({"unet.r": 4, "unet.lora_alpha": 4})
+    config = json.dumps({"unet.r": 4, "unet.lora_alpha": 4})
 
     use = store(
-        tmp_path, pair() | {f"{KEY}.alpha": torch.tensor(2.0)}, metadata={"lora_adapter_metadata": told}
+        tmp_path, pair() | {f"{KEY}.alpha": torch.tensor(2.0)}, metadata={"lora_adapter_metadata": config}
     )
 
     assert refusal(tmp_path, names, use) == "The LoRA ink has its alpha twice, in keys and in its metadata."

@@ -120,11 +120,11 @@ def test_the_scalar_of_lycoris_multiplies_what_a_module_changes(
     ],
 )
 def test_patterns_in_the_metadata_are_the_regular_expressions_that_peft_reads(
-    pipeline: Any, original: Any, adapters: Adapters, tmp_path: Path, told: dict[str, Any]
+    pipeline: Any, original: Any, adapters: Adapters, tmp_path: Path, options: dict[str, Any]
 ) -> None:
     trained = copies(original).one()
     targets = ["to_q", "to_k", "to_v", "to_out.0"]
-    config = LoraConfig(r=4, lora_alpha=3, target_modules=targets, init_lora_weights=False, **told)
+    config = LoraConfig(r=4, lora_alpha=3, target_modules=targets, init_lora_weights=False, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of patterns beside rank-stabilised scales
         inject_adapter_in_model(config, trained.unet, adapter_name="own")
@@ -132,7 +132,9 @@ def test_patterns_in_the_metadata_are_the_regular_expressions_that_peft_reads(
         if "lora_B" in name:
             parameter.data *= 3
     tensors = get_peft_model_state_dict(trained.unet, adapter_name="own")
-    metadata = json.dumps({f"unet.{key}": value for key, value in {"r": 4, "lora_alpha": 3, **told}.items()})
+    metadata = json.dumps(
+        {f"unet.{key}": value for key, value in {"r": 4, "lora_alpha": 3, **options}.items()}
+    )
 
     use(
         adapters,
@@ -220,7 +222,7 @@ def test_the_alphas_and_ranks_in_the_metadata_of_diffusers_are_honoured(
         return 6.0 if path.endswith("attn2.to_k") else 3.0
 
     lora = make_lora(pipeline, of=lambda at, path: at == "unet" and attention(at, path))
-    told = {
+    config = {
         "unet.r": 4,
         "unet.lora_alpha": 3,
         "unet.alpha_pattern": {"attn2.to_k": 6},
@@ -232,7 +234,9 @@ def test_the_alphas_and_ranks_in_the_metadata_of_diffusers_are_honoured(
         for (at, path), factors in lora.items()
     }
 
-    use(adapters, store(tmp_path, diffusers_new(lora), metadata={"lora_adapter_metadata": json.dumps(told)}))
+    use(
+        adapters, store(tmp_path, diffusers_new(lora), metadata={"lora_adapter_metadata": json.dumps(config)})
+    )
 
     assert farthest(seen(pipeline), truth(original, (expected, 1.0))) < CLOSE
 
@@ -259,7 +263,7 @@ def test_an_adapter_that_a_unet_saved_itself_has_the_alphas_of_its_configuration
 def test_a_pipeline_that_diffusers_saved_with_metadata_counts_as_it_did_there(
     pipeline: Any, original: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
-    trained, tensors, told = copies(original).one(), {}, {}
+    trained, tensors, config = copies(original).one(), {}, {}
     for at, targets in (("unet", ["to_q", "to_out.0"]), ("text_encoder_2", ["q_proj", "fc1"])):
         config = LoraConfig(
             r=4, lora_alpha=3, use_rslora=True, target_modules=targets, init_lora_weights=False
@@ -267,13 +271,13 @@ def test_a_pipeline_that_diffusers_saved_with_metadata_counts_as_it_did_there(
         component = getattr(trained, at)
         inject_adapter_in_model(config, component, adapter_name="own")
         tensors[at] = get_peft_model_state_dict(component, adapter_name="own")
-        told[at] = component.peft_config["own"].to_dict()
+        config[at] = component.peft_config["own"].to_dict()
     StableDiffusionXLPipeline.save_lora_weights(
         tmp_path,
         unet_lora_layers=tensors["unet"],
         text_encoder_2_lora_layers=tensors["text_encoder_2"],
-        unet_lora_adapter_metadata=told["unet"],
-        text_encoder_2_lora_adapter_metadata=told["text_encoder_2"],
+        unet_lora_adapter_metadata=config["unet"],
+        text_encoder_2_lora_adapter_metadata=config["text_encoder_2"],
     )
 
     use(adapters, store_bytes(tmp_path, (tmp_path / "pytorch_lora_weights.safetensors").read_bytes()))
@@ -285,10 +289,12 @@ def test_rank_stabilised_loras_are_scaled_by_the_root_of_their_rank(
     original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     lora = make_lora(pipeline, of=attention, ranks=(4,))
-    told = {f"{at}.{key}": value for at in ("unet", "text_encoder", "text_encoder_2")
+    config = {f"{at}.{key}": value for at in ("unet", "text_encoder", "text_encoder_2")
             for key, value in (("r", 4), ("lora_alpha", 3), ("use_rslora", True))}  # fmt: skip
 
-    use(adapters, store(tmp_path, diffusers_new(lora), metadata={"lora_adapter_metadata": json.dumps(told)}))
+    use(
+        adapters, store(tmp_path, diffusers_new(lora), metadata={"lora_adapter_metadata": json.dumps(config)})
+    )
 
     assert farthest(seen(pipeline), truth(original, (lora, 3 / 2))) < CLOSE
 
@@ -401,13 +407,13 @@ def test_evicting_an_active_lora_leaves_the_others_of_its_mix_active(
     original: Any, pipeline: Any, tmp_path: Path
 ) -> None:
     (first, second, third), size = sized(pipeline, tmp_path, 3)
-    kept = make_lora(pipeline, of=attention, seed=1)
+    remaining = make_lora(pipeline, of=attention, seed=1)
     adapters = Adapters(pipeline, tmp_path, limit_bytes=2 * size)
     use(adapters, first, second)
 
     adapters.load(third, keep={second.sha256})
 
-    assert farthest(seen(pipeline), truth(original, (kept, 1.0))) < CLOSE
+    assert farthest(seen(pipeline), truth(original, (remaining, 1.0))) < CLOSE
 
 
 def test_without_adapters_the_plain_modules_are_back(
@@ -541,13 +547,13 @@ def test_samples_of_one_batch_can_have_different_adapters(
 ) -> None:
     mix = [store(tmp_path, kohya(make_lora(pipeline, of=attention, seed=s)), name=f"l{s}") for s in (1, 2)]
     use(adapters, *mix)
-    layer: Any = next(one for one in layers(pipeline) if isinstance(one, Linear))
+    layer: Any = next(layer for layer in layers(pipeline) if isinstance(layer, Linear))
     rows = torch.randn(3, layer.in_features)
 
     mixed = layer(rows, adapter_names=[mix[0].sha256, "__base__", mix[1].sha256])
 
     base = layer.get_base_layer()(rows)
-    deltas = [layer.get_delta_weight(one.sha256) for one in mix]
+    deltas = [layer.get_delta_weight(use.sha256) for use in mix]
     expected = base + torch.stack([deltas[0] @ rows[0], torch.zeros_like(base[1]), deltas[1] @ rows[2]])
     torch.testing.assert_close(mixed, expected)
 
@@ -589,9 +595,9 @@ def test_a_dora_that_peft_saved_counts_as_it_did_there(
             parameter.data *= 1.2
     tensors = {f"unet.{key}": value.detach() for key, value in
                get_peft_model_state_dict(trained.unet, adapter_name="own").items()}  # fmt: skip
-    told = json.dumps({"unet.r": 4, "unet.lora_alpha": 2, "unet.use_dora": True})
+    config = json.dumps({"unet.r": 4, "unet.lora_alpha": 2, "unet.use_dora": True})
 
-    use(adapters, store(tmp_path, tensors, metadata={"lora_adapter_metadata": told}))
+    use(adapters, store(tmp_path, tensors, metadata={"lora_adapter_metadata": config}))
 
     changed = seen(pipeline)
     assert farthest(changed, seen(trained)) < CLOSE
@@ -612,14 +618,14 @@ def test_doras_and_loras_add_up_and_a_weight_counts_what_each_adds(
     for seed, lora in at.items():
         alone = copies(original).one()
         merge(alone, lora, weights[seed])
-        one = alone.unet.get_submodule(place).weight
-        expected = expected + (one - module.weight).detach().double()
-    wanted = copies(original).one()
-    wanted.unet.get_submodule(place).weight.data = expected.float()
+        merged = alone.unet.get_submodule(place).weight
+        expected = expected + (merged - module.weight).detach().double()
+    expected_model = copies(original).one()
+    expected_model.unet.get_submodule(place).weight.data = expected.float()
 
     use(
         adapters,
         *(store(tmp_path, kohya(lora), name=f"l{seed}", weight=weights[seed]) for seed, lora in at.items()),
     )
 
-    assert farthest(seen(pipeline), seen(wanted)) < CLOSE
+    assert farthest(seen(pipeline), seen(expected_model)) < CLOSE

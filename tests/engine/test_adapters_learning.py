@@ -15,10 +15,12 @@ from tests.engine.adapting import CLOSE, PLENTY, copies, layers, sized, truth, u
 from tests.lora_files import answered, attention, farthest, kohya, make_lora, seen, store
 
 
-def begun(adapters: Adapters, places: Any, name: str = "learner", **told: Any) -> list[nn.Parameter]:
+def begun(adapters: Adapters, places: Any, name: str = "learner", **options: Any) -> list[nn.Parameter]:
     """What there is to optimize of an adapter that begins to train."""
     return [
-        one for parameters in adapters.begin_training(name, places, **told).values() for one in parameters
+        parameter
+        for parameters in adapters.begin_training(name, places, **options).values()
+        for parameter in parameters
     ]
 
 
@@ -31,15 +33,15 @@ def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
     places = adapters.target_ranks(TrainingSettings(rank=2))
     # Dropout keeps every module's own parameters, which PEFT would freeze.
     parameters = begun(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
-    learning = [name for name, one in pipeline.unet.named_parameters() if one.requires_grad]
-    assert len(learning) == len(parameters) == 2 * len(places)
+    learning = [name for name, tensor in pipeline.unet.named_parameters() if tensor.requires_grad]
+    assert len(trainable) == len(parameters) == 2 * len(places)
     for parameter in parameters:
         parameter.data.normal_()
 
     use(adapters, second)
 
     assert farthest(seen(pipeline), truth(original, (make_lora(original, of=attention, seed=1), 1.0))) < CLOSE
-    assert [name for name, one in pipeline.unet.named_parameters() if one.requires_grad] == learning
+    assert [name for name, tensor in pipeline.unet.named_parameters() if tensor.requires_grad] == learning
     adapters.activate(())
     assert farthest(seen(pipeline), plain) == 0
     adapters.unload(second.sha256)
@@ -93,24 +95,24 @@ def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alon
     ]
 
     assert torch.equal(torch.rand(4), expected)
-    one, same, other = ([parameter.detach() for parameter in parameters] for parameters in three)
-    assert farthest(one, same) == 0
-    assert farthest(one, other) > 0
-    assert all((up == 0).all() for up in one[1::2])
-    assert all(0.5 < down.abs().max() * down.shape[-1] ** 0.5 <= 1 for down in one[::2])
+    first, same, other = ([parameter.detach() for parameter in parameters] for parameters in three)
+    assert farthest(first, same) == 0
+    assert farthest(first, other) > 0
+    assert all((up == 0).all() for up in first[1::2])
+    assert all(0.5 < down.abs().max() * down.shape[-1] ** 0.5 <= 1 for down in first[::2])
 
 
 def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
     pipeline: Any, adapters: Adapters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = adapters.target_ranks(TrainingSettings(rank=2))
-    layer, made = adapters._layer, list[object]()
+    layer, calls = adapters._layer, list[object]()
 
-    def failing(*given: Any) -> Any:
-        if len(made) == 40:
+    def failing(*arguments: Any) -> Any:
+        if len(calls) == 40:
             raise MemoryError
-        made.append(given)
-        return layer(*given)
+        calls.append(arguments)
+        return layer(*arguments)
 
     monkeypatch.setattr(adapters, "_layer", failing)
     with pytest.raises(MemoryError):
@@ -189,7 +191,7 @@ def test_gradients_reach_what_learns_and_nothing_else(
     layer(torch.ones(1, layer.in_features)).square().sum().backward()
 
     with_gradients = [parameter for parameter in pipeline.unet.parameters() if parameter.grad is not None]
-    assert {id(one) for one in with_gradients} == {id(one) for one in parameters[:3]}
+    assert {id(tensor) for tensor in with_gradients} == {id(parameter) for parameter in parameters[:3]}
     assert with_gradients[0].dtype == torch.float32
 
 
@@ -198,10 +200,10 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
 ) -> None:
     second = copies(original).one()
     alone, settings = Adapters(second, tmp_path, PLENTY), TrainingSettings(rank=2, text_encoder=True)
-    told: dict[str, Any] = {"alpha": 3.0, "dropout": 0.0, "dora": False, "seed": 0}
-    stacked = begun(adapters, adapters.target_ranks(settings), **told)
+    options: dict[str, Any] = {"alpha": 3.0, "dropout": 0.0, "dora": False, "seed": 0}
+    stacked = begun(adapters, adapters.target_ranks(settings), **options)
     # In half precision nothing is stacked; here it is computed in float32 all the same.
-    single = begun(alone, alone.target_ranks(settings), **told, precision=torch.bfloat16)
+    single = begun(alone, alone.target_ranks(settings), **options, precision=torch.bfloat16)
     assert len(stacked) < len(single) / 4
     draw = torch.Generator().manual_seed(1)
     learnt = {
@@ -214,13 +216,13 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
         with holder.training_pass("learner"):
             errors = [answer.square().sum() for answer in answered(of)]
             gradients = torch.autograd.grad(torch.stack(errors).sum(), parameters)
-        for one, gradient in zip(parameters, gradients, strict=True):
-            one.data.copy_(gradient)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.data.copy_(gradient)
 
     # What is told module by module are the gradients now.
-    theirs = alone.trained_changes("learner")
+    single_changes = alone.trained_changes("learner")
     for place, change in adapters.trained_changes("learner").items():
-        for ours, other in ((change.down, theirs[place].down), (change.up, theirs[place].up)):
+        for ours, other in ((change.down, single_changes[place].down), (change.up, single_changes[place].up)):
             assert (ours - other).norm() < 0.01 * other.norm()
 
 

@@ -43,8 +43,8 @@ def likened(studio: Studio, words: str, candidates: list[SearchCandidate]) -> Lo
     events = list(studio.accept(SearchLoras(job=JobId("j"), words=words, candidates=tuple(candidates))))
     while not studio.idle:
         events += studio.step()
-    (found,) = [one for one in events if isinstance(one, LoraScores)]
-    return found
+    (scores,) = [event for event in events if isinstance(event, LoraScores)]
+    return scores
 
 
 def test_the_picture_that_the_words_are_about_is_the_nearest(studio: Studio, files: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_picture_that_the_words_are_about_is_the_nearest(studio: Studio, fil
     for nth, words in enumerate(("a red circle", "a blue star", "a green triangle")):
         scores = likened(studio, words, candidates).scores
 
-        assert scores[nth] == max(one or 0 for one in scores), scores
+        assert scores[nth] == max(score or 0 for score in scores), scores
 
 
 def test_what_was_seen_once_is_not_looked_at_again(studio: Studio, files: Path) -> None:
@@ -65,7 +65,9 @@ def test_what_was_seen_once_is_not_looked_at_again(studio: Studio, files: Path) 
 
     again = likened(studio, "a red circle", list(first.candidates))
     another = likened(
-        studio, "a red circle", [SearchCandidate(picture=one.picture, words="") for one in first.candidates]
+        studio,
+        "a red circle",
+        [SearchCandidate(picture=candidate.picture, words="") for candidate in first.candidates],
     )
 
     assert again == first
@@ -74,7 +76,8 @@ def test_what_was_seen_once_is_not_looked_at_again(studio: Studio, files: Path) 
 
 def test_without_a_picture_the_words_are_compared(studio: Studio) -> None:
     candidates = [
-        SearchCandidate(picture=None, words=f"a picture of {one}") for one in ("a red circle", "a blue star")
+        SearchCandidate(picture=None, words=f"a picture of {words}")
+        for words in ("a red circle", "a blue star")
     ]
 
     scores = likened(studio, "a blue star", candidates).scores
@@ -84,10 +87,10 @@ def test_without_a_picture_the_words_are_compared(studio: Studio) -> None:
 
 def test_the_workshop_says_why_it_cannot_where_there_is_no_clip(model: Model, tmp_path: Path) -> None:
     studio = Studio(model, EngineSettings(model="elsewhere", files=str(tmp_path)))
-    asked = SearchLoras(
+    search = SearchLoras(
         job=JobId("j"), words="a fox", candidates=(SearchCandidate(picture=None, words="a fox"),)
     )
 
-    assert list(studio.accept(asked)) == [Failed(job=JobId("j"), reason=NO_CLIP, expected=True)]
+    assert list(studio.accept(search)) == [Failed(job=JobId("j"), reason=NO_CLIP, expected=True)]
     with pytest.raises(InvalidRequest, match="there is no CLIP here"):
-        ClipSearch(asked, ClipScorer(EngineSettings(model="elsewhere"), model.device), tmp_path)
+        ClipSearch(search, ClipScorer(EngineSettings(model="elsewhere"), model.device), tmp_path)

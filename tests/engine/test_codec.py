@@ -165,14 +165,14 @@ EVENTS: tuple[Event, ...] = (
 
 @contextmanager
 def ends() -> Iterator[tuple[ToEngine, ToBot]]:
-    ours, theirs = socket.socketpair()
-    with closing(ToEngine(ours.detach())) as bot, closing(ToBot(theirs.detach())) as engine:
+    bot_socket, engine_socket = socket.socketpair()
+    with closing(ToEngine(bot_socket.detach())) as bot, closing(ToBot(engine_socket.detach())) as engine:
         yield bot, engine
 
 
 def test_every_message_is_among_these() -> None:
-    assert {type(one) for one in REQUESTS} == set(get_args(Request))
-    assert {type(one) for one in EVENTS} == set(get_args(Event))
+    assert {type(message) for message in REQUESTS} == set(get_args(Request))
+    assert {type(message) for message in EVENTS} == set(get_args(Event))
 
 
 def test_all_comes_as_it_was_said() -> None:

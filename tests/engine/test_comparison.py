@@ -27,23 +27,23 @@ def ways(use: AdapterUse) -> tuple[Variant, ...]:
 
 
 def compared(studio: Studio, use: AdapterUse) -> Painted:
-    asked = request(prompt=PROMPT, adapters=(use,), variants=ways(use))
-    (told,) = [one for one in work(studio, {0: [asked]}) if isinstance(one, Painted)]
-    return told
+    comparison = request(prompt=PROMPT, adapters=(use,), variants=ways(use))
+    (painted,) = [event for event in work(studio, {0: [comparison]}) if isinstance(event, Painted)]
+    return painted
 
 
 def test_all_ways_are_on_one_sheet_with_their_scores(
     studio: Studio, loras: tuple[AdapterUse, AdapterUse]
 ) -> None:
-    told = compared(studio, loras[0])
-    (picture,) = told.pictures
+    painted = compared(studio, loras[0])
+    (picture,) = painted.pictures
     height, width = pixels(picture.png).shape[:2]
 
-    assert [one.name for one in told.scores] == ["without", "0.5", "1.0", "1.3", "refined"]
-    assert all(one.clip is not None and 0 < one.clip <= 100 for one in told.scores)
+    assert [score.name for score in painted.scores] == ["without", "0.5", "1.0", "1.3", "refined"]
+    assert all(score.clip is not None and 0 < score.clip <= 100 for score in painted.scores)
     assert (picture.width, picture.height, picture.seed) == (width, height, 7)
     assert width > 3 * 128 and height > 2 * 128
-    assert told.seconds > 0
+    assert painted.seconds > 0
 
 
 def test_every_way_is_painted_as_it_is_alone(studio: Studio, loras: tuple[AdapterUse, AdapterUse]) -> None:
@@ -55,9 +55,9 @@ def test_every_way_is_painted_as_it_is_alone(studio: Studio, loras: tuple[Adapte
         request("1.0", prompt=PROMPT, adapters=(use,)),
     )
 
-    shown = [sheet[50 : 50 + 384 : 3, left : left + 384 : 3] for left in (16, 16 + 2 * 396)]
-    assert furthest(shown[0], alone["without"]) <= 1
-    assert furthest(shown[1], alone["1.0"]) <= 1
+    cells = [sheet[50 : 50 + 384 : 3, left : left + 384 : 3] for left in (16, 16 + 2 * 396)]
+    assert furthest(cells[0], alone["without"]) <= 1
+    assert furthest(cells[1], alone["1.0"]) <= 1
 
 
 def test_a_model_without_a_refiner_leaves_out_what_needs_it(
@@ -65,15 +65,15 @@ def test_a_model_without_a_refiner_leaves_out_what_needs_it(
 ) -> None:
     studio = Studio(replace(model, refiner=None), EngineSettings(model="demo", files=str(files)))
 
-    assert [one.name for one in compared(studio, loras[0]).scores] == ["without", "0.5", "1.0", "1.3"]
+    assert [score.name for score in compared(studio, loras[0]).scores] == ["without", "0.5", "1.0", "1.3"]
 
 
 def test_clip_scores_a_picture_higher_for_its_own_words(studio: Studio) -> None:
     scorer = ClipScorer(EngineSettings(model="demo"), torch.device("cpu"))
-    (told,) = [
-        one for one in work(studio, {0: [request(prompt=PROMPT, steps=20)]}) if isinstance(one, Painted)
+    (painted,) = [
+        event for event in work(studio, {0: [request(prompt=PROMPT, steps=20)]}) if isinstance(event, Painted)
     ]
-    png = told.pictures[0].png
+    png = painted.pictures[0].png
 
     (own,) = scorer.score([png], PROMPT)
     (other,) = scorer.score([png], "a blue star on a black background")

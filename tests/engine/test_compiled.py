@@ -29,9 +29,9 @@ class Compiled:
         self.runs = 0
 
     def __call__(self, graph: torch.fx.GraphModule, inputs: Sequence[Tensor]) -> Any:
-        def run(*told: Tensor) -> Any:
+        def run(*inputs: Tensor) -> Any:
             self.runs += 1
-            return graph.forward(*told)
+            return graph.forward(*inputs)
 
         return run
 
@@ -69,8 +69,8 @@ def test_twelve_loras_paint_one_after_another_and_people_without_one_between_the
     inked = [replace(plain, adapters=(use,)) for use in twelve(model, files)]
     runs, pictures = [], []
 
-    for one in inked:
-        pictures.append(painted(studio, one)["plain"])
+    for job in inked:
+        pictures.append(painted(studio, job)["plain"])
         without = painted(studio, plain)["plain"]
         runs.append(compiled.runs)
 

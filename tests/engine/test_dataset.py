@@ -62,7 +62,9 @@ def examined(folder: Path, training: Train, side: int = DEMO) -> PictureInspecto
 
 def look(folder: Path, *pictures: Image.Image, side: int = DEMO, **changes: object) -> PictureInspector:
     """What is found of these pictures, called 0.png and so on."""
-    examples = [Example(sha256=stored(folder, one), name=f"{n}.png") for n, one in enumerate(pictures)]
+    examples = [
+        Example(sha256=stored(folder, picture), name=f"{n}.png") for n, picture in enumerate(pictures)
+    ]
     return examined(folder, a_training(examples, **changes), side)
 
 
@@ -176,13 +178,13 @@ def test_a_cut_jpeg_is_noted(tmp_path: Path) -> None:
 
 
 def test_pictures_that_nearly_are_the_same_are_told_and_used(tmp_path: Path) -> None:
-    one = drawn(200, 200, 3)
+    picture = drawn(200, 200, 3)
     out = io.BytesIO()
-    one.save(out, "JPEG", quality=60)
+    picture.save(out, "JPEG", quality=60)
     again = Image.open(io.BytesIO(out.getvalue()))
     others = [drawn(200, 200, seed) for seed in range(10, 20)]
 
-    examiner = look(tmp_path, one, again, one.resize((180, 180)), *others)
+    examiner = look(tmp_path, picture, again, picture.resize((180, 180)), *others)
 
     twins = [note.problems for note in examiner.notes]
     assert twins == [(), *[("It is nearly the same as 0.png.",)] * 2, *[()] * 10]
@@ -238,11 +240,11 @@ def test_the_note_has_the_crop_in_pixels_of_the_picture(tmp_path: Path) -> None:
     ],
 )
 def test_too_few_and_too_many_pictures_are_told(
-    tmp_path: Path, wanted: tuple[int, int], count: int, told: tuple[str, ...]
+    tmp_path: Path, wanted: tuple[int, int], count: int, problems: tuple[str, ...]
 ) -> None:
     pictures = [drawn(128, 128, seed) for seed in range(count)]
 
-    assert look(tmp_path, *pictures, wanted=wanted).problems == told
+    assert look(tmp_path, *pictures, wanted=wanted).problems == problems
 
 
 @pytest.mark.parametrize(
@@ -282,10 +284,10 @@ def test_captions_sizes_and_pixels_stay_with_their_picture_in_any_order(tmp_path
         assert item.place == index
         assert item.caption == f"ohwx {index}"
         assert item.original == shapes[index]
-        shown = crop_pixels(tmp_path, item, crop_corner(item, None), flip=False)
-        assert shown.shape == (item.size[1], item.size[0], 3)
-        assert shown.dtype == np.uint8
-        assert tuple(int(value) for value in shown[5, 5]) == colours[index]
+        crop = crop_pixels(tmp_path, item, crop_corner(item, None), flip=False)
+        assert crop.shape == (item.size[1], item.size[0], 3)
+        assert crop.dtype == np.uint8
+        assert tuple(int(value) for value in crop[5, 5]) == colours[index]
 
 
 def test_the_crop_is_in_the_centre_or_anywhere_inside(tmp_path: Path) -> None:
@@ -324,9 +326,9 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
 
     for picture in (clear, palette):
         item, _ = only(look(tmp_path, picture))
-        shown = crop_pixels(tmp_path, item, (0, 0), flip=False)
-        assert shown[5, 5].tolist() == [255, 0, 0]
-        assert shown[5, 100].tolist() == [255, 255, 255]
+        crop = crop_pixels(tmp_path, item, (0, 0), flip=False)
+        assert crop[5, 5].tolist() == [255, 0, 0]
+        assert crop[5, 100].tolist() == [255, 255, 255]
 
 
 def test_time_ids_tell_heights_before_widths(tmp_path: Path) -> None:

@@ -43,9 +43,9 @@ def pipeline() -> StableDiffusionXLPipeline:
 
 
 def painted(pipeline: Any, prompt: str, seed: int, **more: Any) -> Any:
-    asked = {"num_inference_steps": 20, "guidance_scale": 5.0, "output_type": "np"} | more
-    images = pipeline(prompt, generator=torch.Generator().manual_seed(seed), **asked).images
-    return (images[0] * 255).round().astype(np.uint8) if asked["output_type"] == "np" else images
+    options = {"num_inference_steps": 20, "guidance_scale": 5.0, "output_type": "np"} | more
+    images = pipeline(prompt, generator=torch.Generator().manual_seed(seed), **options).images
+    return (images[0] * 255).round().astype(np.uint8) if options["output_type"] == "np" else images
 
 
 STAR_ABOVE_CIRCLE = Scene(
@@ -158,13 +158,13 @@ def test_the_teller_is_asked_about_the_thing_that_stands_at_each_spot() -> None:
     view = View(scene=STAR_ABOVE_CIRCLE, layout=layout, top=16, left=32, height=128, width=128)
 
     spot = torch.from_numpy(spot_map(view, 16, 16))
-    told = labels_at(spot[None], torch.tensor([[thing_labels(one) for one in view.scene.things]]))[0]
+    labels = labels_at(spot[None], torch.tensor([[thing_labels(thing) for thing in view.scene.things]]))[0]
 
     star, circle = (thing_labels(thing) for thing in STAR_ABOVE_CIRCLE.things)
-    assert told[3, 6].tolist() == star and told[10, 6].tolist() == circle
-    assert (told[6, 6] == NOTHING).all() and (told[3, 12] == NOTHING).all()
-    assert all(here.tolist() == star for here in told[:7][spot[:7] >= 0])
-    assert all(here.tolist() == circle for here in told[7:][spot[7:] >= 0])
+    assert labels[3, 6].tolist() == star and labels[10, 6].tolist() == circle
+    assert (labels[6, 6] == NOTHING).all() and (labels[3, 12] == NOTHING).all()
+    assert all(here.tolist() == star for here in labels[:7][spot[:7] >= 0])
+    assert all(here.tolist() == circle for here in labels[7:][spot[7:] >= 0])
 
 
 @torch.no_grad()
@@ -175,8 +175,8 @@ def test_a_bad_score_is_made_milder_and_a_good_one_stays() -> None:
 
     def seen(model: Any) -> Tensor:
         ids = torch.tensor([[128.0, 128, 0, 0, score] for score in (GOOD, BAD)])
-        told = {"text_embeds": pooled, "time_ids": ids}
-        answer: Tensor = model(latents, 100, words, added_cond_kwargs=told).sample
+        conditioning = {"text_embeds": pooled, "time_ids": ids}
+        answer: Tensor = model(latents, 100, words, added_cond_kwargs=conditioning).sample
         return answer
 
     (good, bad), (same, milder_one) = seen(refiner), seen(soften_bad_score(refiner, 0.5))
@@ -201,11 +201,11 @@ def test_a_pool_is_the_same_however_many_processes_draw_it() -> None:
 
 def test_the_recipe_reads_captions_as_the_pipeline_does(pipeline: StableDiffusionXLPipeline) -> None:
     _, base = load_shipped_base(MODEL / "base", learn_merges(0))
-    said = ["a red star", "a big blue circle above a small outlined heart on a white background"]
+    captions = ["a red star", "a big blue circle above a small outlined heart on a white background"]
 
-    words = base.text([*said, None])
+    words = base.text([*captions, None])
 
-    hidden, _, pooled, _ = pipeline.encode_prompt(said, do_classifier_free_guidance=False)
+    hidden, _, pooled, _ = pipeline.encode_prompt(captions, do_classifier_free_guidance=False)
     assert torch.allclose(words.hidden[:2], hidden, atol=1e-5)
     assert torch.allclose(words.pooled[:2], pooled, atol=1e-5)
     assert not words.hidden[2].any() and not words.pooled[2].any()
@@ -219,8 +219,8 @@ def test_training_goes_on_from_what_ships(tmp_path: Path, pipeline: StableDiffus
 
     for part in ("unet", "text_encoder", "text_encoder_2", "vae"):
         assert "_name_or_path" not in (tmp_path / "base" / part / "config.json").read_text()
-        ours, theirs = getattr(again, part).state_dict(), getattr(pipeline, part).state_dict()
-        assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+        loaded, shipped = getattr(again, part).state_dict(), getattr(pipeline, part).state_dict()
+        assert all(torch.equal(loaded[name], shipped[name]) for name in shipped)
 
 
 def begun(stage: Stage, checkpoint: Path) -> tuple[Run, Callable[[int], Tensor]]:

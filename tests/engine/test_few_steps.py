@@ -21,8 +21,8 @@ SEEDS = 8
 
 
 def verdicts(studio: Studio, **changes: Any) -> list[Verdict]:
-    asked = [request(str(seed), prompt=plain(RED_CIRCLE), seed=seed, **changes) for seed in range(SEEDS)]
-    return [judge(picture, RED_CIRCLE) for picture in painted(studio, *asked).values()]
+    requests = [request(str(seed), prompt=plain(RED_CIRCLE), seed=seed, **changes) for seed in range(SEEDS)]
+    return [judge(picture, RED_CIRCLE) for picture in painted(studio, *requests).values()]
 
 
 @SAMPLERS
@@ -51,7 +51,7 @@ def test_four_steps_with_little_guidance_paint_a_red_circle(studio: Studio, samp
     """With more guidance so few steps overshoot: it becomes black."""
     several = verdicts(studio, steps=4, sampler=sampler, guidance_scale=3.0)
 
-    assert sum(one.background and one.colours and one.shapes for one in several) >= SEEDS / 2
+    assert sum(verdict.background and verdict.colours and verdict.shapes for verdict in several) >= SEEDS / 2
 
 
 @pytest.mark.parametrize("sampler", [Sampler.EULER, Sampler.HEUN], ids=lambda sampler: sampler.name)
@@ -59,7 +59,7 @@ def test_one_step_paints_the_background_that_was_asked_for(studio: Studio, sampl
     """From t = 1, where one step began, it is noise."""
     several = verdicts(studio, steps=1, sampler=sampler, guidance_scale=3.0)
 
-    assert sum(one.background for one in several) >= SEEDS / 2
+    assert sum(verdict.background for verdict in several) >= SEEDS / 2
 
 
 @pytest.mark.parametrize("sampler", EVEN, ids=lambda sampler: sampler.name)

@@ -35,7 +35,7 @@ def inspected(folder: Path, training: Train, side: int = 128) -> tuple[Inspected
 
 
 def examples(folder: Path, *pictures: Image.Image) -> list[Example]:
-    return [Example(sha256=stored(folder, one), name=f"{n}.png") for n, one in enumerate(pictures)]
+    return [Example(sha256=stored(folder, picture), name=f"{n}.png") for n, picture in enumerate(pictures)]
 
 
 def sheet_of(report: Inspected) -> Image.Image:
@@ -90,7 +90,9 @@ def test_a_learning_rate_far_from_what_its_optimizer_wants_is_warned_of(
 
     report, _ = inspected(tmp_path, a_training(pictures, settings=settings))
 
-    assert [one for one in report.problems if "learning rate" in one] == ([problem] if problem else [])
+    assert [problem for problem in report.problems if "learning rate" in problem] == (
+        [problem] if problem else []
+    )
 
 
 def test_the_estimate_is_steps_times_pictures_times_their_seconds(tmp_path: Path) -> None:
@@ -104,10 +106,10 @@ def test_the_estimate_is_steps_times_pictures_times_their_seconds(tmp_path: Path
 
 
 def test_the_speed_is_asked_for_the_size_that_most_pictures_have(tmp_path: Path) -> None:
-    asked: list[tuple[int, int]] = []
+    sizes: list[tuple[int, int]] = []
 
     def rate(size: tuple[int, int]) -> float:
-        asked.append(size)
+        sizes.append(size)
         return SECONDS
 
     pictures = examples(tmp_path, drawn(300, 200, 1), drawn(300, 200, 2), drawn(128, 128))
@@ -115,7 +117,7 @@ def test_the_speed_is_asked_for_the_size_that_most_pictures_have(tmp_path: Path)
     while inspection.step() is None:
         pass
 
-    assert asked == [(152, 104)]
+    assert sizes == [(152, 104)]
 
 
 def test_without_a_usable_picture_there_is_a_report_and_nothing_to_do(tmp_path: Path) -> None:
@@ -133,7 +135,9 @@ def test_the_sheet_frames_what_is_fine_what_is_noted_and_what_is_left_out(tmp_pa
         for name, picture in colours.items()
     }
 
-    counts = {name: [has(sheet, one) for one in (FINE, NOTED, LEFT_OUT)] for name, sheet in sheets.items()}
+    counts = {
+        name: [has(sheet, colour) for colour in (FINE, NOTED, LEFT_OUT)] for name, sheet in sheets.items()
+    }
 
     for place, name in enumerate(sheets):
         assert int(np.argmax(counts[name])) == place

@@ -22,11 +22,11 @@ GREEN_HEART = Scene(things=(Thing(shape="heart", colour="green"),), background="
 def colours(picture: Pixels) -> set[str]:
     """The names of the colours of the things in a picture."""
     pixels = picture.astype("float32")
-    known = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
+    names = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
     return {
         name
         for part in find_parts(pixels, background_colour(pixels))
-        for name in known
+        for name in names
         if is_colour(part.colour, name, False)
     }
 
@@ -56,9 +56,15 @@ def test_a_red_star_above_a_blue_circle_is_there_to_see(studio: Studio, refiner:
 
     verdicts = [judge(picture, STAR_ABOVE_CIRCLE) for picture in painted(studio, *requests).values()]
 
-    assert sum(one.background and one.colours and one.parts and one.relation for one in verdicts) >= 5
+    assert (
+        sum(
+            verdict.background and verdict.colours and verdict.parts and verdict.relation
+            for verdict in verdicts
+        )
+        >= 5
+    )
     if not refiner:
-        assert sum(one.right for one in verdicts) >= 5
+        assert sum(verdict.right for verdict in verdicts) >= 5
 
 
 @pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
@@ -75,11 +81,11 @@ def test_every_sampler_paints_a_green_heart_on_black(studio: Studio, sampler: Sa
 
 def test_a_negative_prompt_removes_what_it_names(studio: Studio) -> None:
     def hearts(**changes: object) -> dict[str, set[str]]:
-        asked = [
+        requests = [
             request(str(seed), prompt="a heart on a white background", seed=seed, steps=12, **changes)
             for seed in range(12)
         ]
-        return {seed: colours(picture) for seed, picture in painted(studio, *asked).items()}
+        return {seed: colours(picture) for seed, picture in painted(studio, *requests).items()}
 
     usual = hearts()
     (colour, often), *_ = Counter(name for names in usual.values() for name in names).most_common(1)

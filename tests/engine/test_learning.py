@@ -91,14 +91,16 @@ def test_a_second_lora_mixes_with_the_first_and_both_show(school: LoraTrials, ar
         Scene(things=(replace(ARROW, shape=shape, colour=COLOUR),), background="purple") for shape in SHAPES
     ]
     words = f"a big {SCHEME} {{}} on a purple background"
-    pictures = school.store_pictures(taught, [words.format(one.things[0].shape) for one in taught], seed=4)
+    pictures = school.store_pictures(
+        taught, [words.format(scene.things[0].shape) for scene in taught], seed=4
+    )
     style = training_settings(find_preset("style"), len(pictures), {}, small=True)
     scheme = school.train("scheme", pictures, style, SCHEME).best
-    wanted = [Scene(things=(replace(ARROW, colour=COLOUR),), background="purple")] * 25
+    expected = [Scene(things=(replace(ARROW, colour=COLOUR),), background="purple")] * 25
 
-    mixed = school.judge_prompts(wanted, [words.format(WORD)] * 25, replace(arrow, weight=0.9), scheme)
-    alone = school.judge_prompts(wanted, [words.format(WORD)] * 25, arrow)
+    mixed = school.judge_prompts(expected, [words.format(WORD)] * 25, replace(arrow, weight=0.9), scheme)
+    alone = school.judge_prompts(expected, [words.format(WORD)] * 25, arrow)
 
-    assert np.mean([one.shapes for one in mixed]) >= 0.6
-    assert np.mean([one.colours for one in mixed]) >= 0.6
-    assert np.mean([one.colours for one in alone]) <= 0.2
+    assert np.mean([verdict.shapes for verdict in mixed]) >= 0.6
+    assert np.mean([verdict.colours for verdict in mixed]) >= 0.6
+    assert np.mean([verdict.colours for verdict in alone]) <= 0.2

@@ -56,14 +56,14 @@ def asked(studio: Studio, sha256: Sha256, **more: Any) -> list[Event]:
 
 
 def admitted(studio: Studio, sha256: Sha256, **more: Any) -> LoraImported:
-    (told,) = [one for one in asked(studio, sha256, **more) if isinstance(one, LoraImported)]
-    return told
+    (imported,) = [event for event in asked(studio, sha256, **more) if isinstance(event, LoraImported)]
+    return imported
 
 
 def refusal(studio: Studio, sha256: Sha256) -> str:
-    (told,) = [one for one in asked(studio, sha256) if isinstance(one, Failed)]
-    assert told.expected
-    return told.reason
+    (failed,) = [event for event in asked(studio, sha256) if isinstance(event, Failed)]
+    assert failed.expected
+    return failed.reason
 
 
 def test_a_kohya_file_stays_what_it_is_and_paints_as_in_plain_diffusers(
@@ -71,13 +71,13 @@ def test_a_kohya_file_stays_what_it_is_and_paints_as_in_plain_diffusers(
 ) -> None:
     tensors = kohya(make_lora(loaded.base, of=attention, seed=3, alphas=(3.0,)))
     sent = store(files, tensors, name="maria")
-    told = admitted(studio, sent.sha256)
+    imported = admitted(studio, sent.sha256)
     oracle.teach("maria", tensors)
-    one = request(adapters=(AdapterUse(name="maria", sha256=told.sha256, weight=0.8),))
+    paint = request(adapters=(AdapterUse(name="maria", sha256=imported.sha256, weight=0.8),))
 
-    assert (told.form, told.sha256, told.text_encoders) == ("kohya", sent.sha256, True)
-    assert told.seconds > 0
-    assert furthest(painted(studio, one)["j"], oracle.paint(one)) <= 1
+    assert (imported.form, imported.sha256, imported.text_encoders) == ("kohya", sent.sha256, True)
+    assert imported.seconds > 0
+    assert furthest(painted(studio, paint)["j"], oracle.paint(paint)) <= 1
 
 
 @pytest.mark.parametrize(
@@ -99,32 +99,32 @@ def test_a_file_in_other_names_comes_out_in_kohyas_with_the_same_numbers(
         if form not in (omi, comfy) or place[0] != "unet"  # whose SGM paths are those of a larger model
     }
     sent = store(files, form(bare), name="other")
-    told = admitted(studio, sent.sha256)
-    weights = dict(zip(("as it came", "as it is kept"), (sent.sha256, told.sha256), strict=True))
+    imported = admitted(studio, sent.sha256)
+    weights = dict(zip(("as it came", "as it is kept"), (sent.sha256, imported.sha256), strict=True))
     both = [
         request(name, adapters=(AdapterUse(name="maria", sha256=sha256),)) for name, sha256 in weights.items()
     ]
     pictures = painted(studio, *both)
 
-    assert told.form == called
+    assert imported.form == called
     assert furthest(pictures["as it came"], pictures["as it is kept"]) == 0
-    with safetensors.safe_open(stored_path(files, told.sha256), "pt") as kept:
-        assert all(key.startswith(("lora_unet_", "lora_te1_", "lora_te2_")) for key in kept.keys())  # noqa: SIM118
-        assert kept.metadata()["ss_base_model_version"] == "sdxl_base_v1-0"
-        assert kept.metadata()["ss_network_dim"] == "4"
+    with safetensors.safe_open(stored_path(files, imported.sha256), "pt") as file:
+        assert all(key.startswith(("lora_unet_", "lora_te1_", "lora_te2_")) for key in file.keys())  # noqa: SIM118
+        assert file.metadata()["ss_base_model_version"] == "sdxl_base_v1-0"
+        assert file.metadata()["ss_network_dim"] == "4"
 
 
 def test_a_picture_is_painted_with_it_before_it_is_let_in(studio: Studio, files: Path, lora: Lora) -> None:
     sent = store(files, kohya(lora), metadata={"modelspec.trigger_phrase": "ohwx woman"})
 
     events = asked(studio, sent.sha256)
-    told = events[-2]
+    imported = events[-2]
 
-    assert isinstance(told, LoraImported)
-    assert pixels(told.picture).shape == (128, 128, 3)
-    assert (told.phrase, told.rank, told.tokens) == ("ohwx woman", 4, 0)
+    assert isinstance(imported, LoraImported)
+    assert pixels(imported.picture).shape == (128, 128, 3)
+    assert (imported.phrase, imported.rank, imported.tokens) == ("ohwx woman", 4, 0)
     assert {event.jobs for event in events if isinstance(event, StepStarted)} == {("door",)}
-    assert b"ohwx woman" in told.picture
+    assert b"ohwx woman" in imported.picture
 
 
 def test_a_phrase_that_was_given_goes_before_the_files_own(studio: Studio, files: Path, lora: Lora) -> None:
@@ -148,7 +148,9 @@ def test_what_is_no_lora_for_this_model_is_refused_with_the_reason(
         ),
         "nothing": refusal(
             studio,
-            store(files, {key: one if "alpha" in key else one * 0 for key, one in broken.items()}).sha256,
+            store(
+                files, {key: tensor if "alpha" in key else tensor * 0 for key, tensor in broken.items()}
+            ).sha256,
         ),
         "too many": refusal(studio, store(files, {f"x.{n}": torch.zeros(0) for n in range(5001)}).sha256),
         "gone": refusal(studio, Sha256("0" * 64)),
@@ -166,7 +168,7 @@ def test_what_is_no_lora_for_this_model_is_refused_with_the_reason(
 def test_one_that_has_learned_nothing_is_called_so(
     studio: Studio, files: Path, lora: Lora, strength: float
 ) -> None:
-    weak = {key: one * strength if "lora_up" in key else one for key, one in kohya(lora).items()}
+    weak = {key: tensor * strength if "lora_up" in key else tensor for key, tensor in kohya(lora).items()}
 
     assert refusal(studio, store(files, weak).sha256).endswith("whatever made it has learned nothing.")
 
@@ -175,12 +177,12 @@ def test_an_alpha_that_a_file_does_not_say_is_told_to_be_assumed(
     studio: Studio, files: Path, lora: Lora
 ) -> None:
     bare = {place: replace(factors, alpha=None) for place, factors in lora.items()}
-    told = '{"unet.r": 4, "unet.lora_alpha": 8}'
+    metadata = '{"unet.r": 4, "unet.lora_alpha": 8}'
 
     assert admitted(studio, store(files, peft_named(bare)).sha256).assumed
     assert not admitted(studio, store(files, peft_named(lora)).sha256).assumed
     assert not admitted(
-        studio, store(files, peft_named(bare), metadata={"lora_adapter_metadata": told}).sha256
+        studio, store(files, peft_named(bare), metadata={"lora_adapter_metadata": metadata}).sha256
     ).assumed
 
 
@@ -189,7 +191,8 @@ def test_one_that_paints_nothing_that_can_be_seen_is_not_let_in(
 ) -> None:
     wild = make_lora(loaded.base, of=lambda part, path: part == "unet" and path == "conv_out", alphas=(1e6,))
     huge = {
-        key: one * 1e15 if "lora_" in key and "alpha" not in key else one for key, one in kohya(wild).items()
+        key: tensor * 1e15 if "lora_" in key and "alpha" not in key else tensor
+        for key, tensor in kohya(wild).items()
     }
 
     assert refusal(studio, store(files, huge).sha256)
@@ -201,6 +204,6 @@ def test_pictures_go_on_while_a_file_is_looked_at(studio: Studio, files: Path, l
     events += studio.accept(ImportLora(job=JobId("door"), name="maria", sha256=sent.sha256))
     while not studio.idle:
         events += studio.step()
-    seen = [type(one).__name__ for one in events if not isinstance(one, StepStarted)]
+    kinds = [type(event).__name__ for event in events if not isinstance(event, StepStarted)]
 
-    assert seen.index("Painted") < seen.index("LoraImported")
+    assert kinds.index("Painted") < kinds.index("LoraImported")

@@ -39,13 +39,13 @@ def asked(studio: Studio, *parts: AdapterUse, **more: Any) -> list[Event]:
 
 
 def merged(studio: Studio, *parts: AdapterUse, **more: Any) -> LorasMerged:
-    (told,) = [one for one in asked(studio, *parts, **more) if isinstance(one, LorasMerged)]
-    return told
+    (result,) = [event for event in asked(studio, *parts, **more) if isinstance(event, LorasMerged)]
+    return result
 
 
 def refusal(studio: Studio, *parts: AdapterUse, **more: Any) -> str:
-    (told,) = [one for one in asked(studio, *parts, **more) if isinstance(one, Failed)]
-    return told.reason
+    (failed,) = [event for event in asked(studio, *parts, **more) if isinstance(event, Failed)]
+    return failed.reason
 
 
 def change(rank: int, seed: int, alpha: float = 4.0, *kernel: int) -> LowRank:
@@ -60,13 +60,13 @@ def change(rank: int, seed: int, alpha: float = 4.0, *kernel: int) -> LowRank:
 def test_ranks_side_by_side_paint_within_2_of_255_of_the_mix(
     studio: Studio, loras: tuple[AdapterUse, AdapterUse]
 ) -> None:
-    told = merged(studio, *loras)
-    alone = (AdapterUse(name="both", sha256=told.sha256),)
+    result = merged(studio, *loras)
+    alone = (AdapterUse(name="both", sha256=result.sha256),)
     pictures = painted(studio, request("mix", adapters=loras, seed=9), request("one", adapters=alone, seed=9))
 
-    assert told.rank == 12
-    assert told.error < 1e-3
-    assert told.apart <= 2
+    assert result.rank == 12
+    assert result.error < 1e-3
+    assert result.apart <= 2
     assert furthest(pictures["mix"], pictures["one"]) <= 2
 
 
@@ -87,23 +87,23 @@ def test_files_in_fp16_paint_within_2_of_255_of_their_mix_too(
     studio: Studio, loaded: Model, files: Path
 ) -> None:
     halves = [
-        {key: one.half() for key, one in kohya(make_lora(loaded.base, of=attention, seed=seed)).items()}
+        {key: tensor.half() for key, tensor in kohya(make_lora(loaded.base, of=attention, seed=seed)).items()}
         for seed in (11, 12)
     ]
-    ink, chalk = (store(files, one, name=name) for one, name in zip(halves, ("ink", "chalk"), strict=True))
+    ink, chalk = (store(files, half, name=name) for half, name in zip(halves, ("ink", "chalk"), strict=True))
 
-    told = merged(studio, replace(ink, weight=0.7), replace(chalk, weight=-0.5))
+    result = merged(studio, replace(ink, weight=0.7), replace(chalk, weight=-0.5))
 
-    assert told.apart <= 2
-    assert told.error < 1e-3
+    assert result.apart <= 2
+    assert result.error < 1e-3
 
 
 def test_a_smaller_rank_says_what_it_loses(studio: Studio, loras: tuple[AdapterUse, AdapterUse]) -> None:
-    told = merged(studio, *loras, rank=6)
+    result = merged(studio, *loras, rank=6)
 
-    assert told.rank == 6
-    assert 0.05 < told.error < 0.9
-    assert pixels(told.sheet).shape[1] > 2 * 128
+    assert result.rank == 6
+    assert 0.05 < result.error < 0.9
+    assert pixels(result.sheet).shape[1] > 2 * 128
 
 
 def test_no_change_of_a_rank_is_nearer_than_the_truncated_decomposition() -> None:
@@ -119,11 +119,11 @@ def test_no_change_of_a_rank_is_nearer_than_the_truncated_decomposition() -> Non
 
 @pytest.mark.parametrize("kernel", [(), (3, 3)])
 def test_what_is_side_by_side_is_the_sum(kernel: tuple[int, ...]) -> None:
-    one, other = change(3, 1, 8.0, *kernel), change(4, 2, 0.01, *kernel)
+    first, second = change(3, 1, 8.0, *kernel), change(4, 2, 0.01, *kernel)
 
-    both = concatenate_ranks([(one, 0.7), (other, -2.0)])
+    both = concatenate_ranks([(first, 0.7), (second, -2.0)])
 
-    torch.testing.assert_close(both.delta(), 0.7 * one.delta() - 2.0 * other.delta())
+    torch.testing.assert_close(both.delta(), 0.7 * first.delta() - 2.0 * second.delta())
     torch.testing.assert_close(nearest_of_rank(both, 7).delta(), both.delta())
 
 

@@ -58,13 +58,13 @@ def told(pipeline: Any, prompt: str) -> tuple[Tensor, Tensor]:
     ],
 )
 def test_the_vectors_stand_where_the_word_is_written(
-    model: Model, grown: Any, written: str, meant: str
+    model: Model, grown: Any, prompt: str, ids_text: str
 ) -> None:
-    wanted, _ = PromptEncoder(model.base).encode_pair(written, "", None, [new_word(model)])
+    embedding, _ = PromptEncoder(model.base).encode_pair(prompt, "", None, [new_word(model)])
 
-    hidden, pooled = told(grown, meant)
-    torch.testing.assert_close(wanted.hidden, hidden, atol=1e-5, rtol=0)
-    torch.testing.assert_close(wanted.pooled, pooled, atol=1e-5, rtol=0)
+    hidden, pooled = told(grown, ids_text)
+    torch.testing.assert_close(embedding.hidden, hidden, atol=1e-5, rtol=0)
+    torch.testing.assert_close(embedding.pooled, pooled, atol=1e-5, rtol=0)
     assert len(model.base.tokenizer) == 662
 
 
@@ -104,11 +104,11 @@ def test_a_long_text_with_a_new_word_takes_as_many_windows_as_it_needs(model: Mo
     reader, tokens = PromptEncoder(model.base), [new_word(model, count=4)]
     long = " ".join(["red ohwx"] * 20)
 
-    wanted, unwanted = reader.encode_pair(long, "blue", None, tokens)
+    positive, negative = reader.encode_pair(long, "blue", None, tokens)
 
-    assert wanted.hidden.shape == unwanted.hidden.shape == (1, 2 * 77, 160)
-    assert torch.isfinite(wanted.hidden).all()
-    assert torch.equal(reader.encode_texts([long], tokens).hidden, wanted.hidden[:, :77])
+    assert positive.hidden.shape == negative.hidden.shape == (1, 2 * 77, 160)
+    assert torch.isfinite(positive.hidden).all()
+    assert torch.equal(reader.encode_texts([long], tokens).hidden, positive.hidden[:, :77])
 
 
 def test_texts_encoded_together_are_each_what_they_are_alone(model: Model) -> None:
@@ -144,9 +144,9 @@ def test_a_text_without_the_word_is_read_bit_for_bit_as_ever(model: Model) -> No
     plain = reader.encode_pair("a red star", "blue", "plain")
     beside = reader.encode_pair("a red star", "blue", "beside", [new_word(model)])
 
-    for one, other in zip(plain, beside, strict=True):
-        assert torch.equal(one.hidden, other.hidden)
-        assert torch.equal(one.pooled, other.pooled)
+    for alone, other in zip(plain, beside, strict=True):
+        assert torch.equal(alone.hidden, other.hidden)
+        assert torch.equal(alone.pooled, other.pooled)
 
 
 def test_learning_begins_near_what_the_word_is_like(model: Model) -> None:
@@ -181,8 +181,8 @@ def test_a_training_reads_once_what_no_new_word_changes(
         return encode(reader, texts, tokens)
 
     monkeypatch.setattr(PromptEncoder, "encode_texts", counted)
-    asked = training(tmp_path, steps=4, new_tokens=1, prior=Prior.PREDICTION)
-    run(Studio(model, EngineSettings(model="demo", files=str(tmp_path))), asked)
+    request = training(tmp_path, steps=4, new_tokens=1, prior=Prior.PREDICTION)
+    run(Studio(model, EngineSettings(model="demo", files=str(tmp_path))), request)
 
     plain = {text: times for text, times in read.items() if "ohwx" not in text}
     assert plain and set(plain.values()) == {1}

@@ -68,7 +68,7 @@ def test_in_float32_it_paints_what_it_paints_on_a_cpu(
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
-    here, there = (painted(one, *asked(loras)) for one in (on_gpu("float32", files), studio))
+    here, there = (painted(engine, *asked(loras)) for engine in (on_gpu("float32", files), studio))
 
     assert all(furthest(here[job], there[job]) <= 2 for job in there)
 
@@ -91,7 +91,7 @@ def test_in_bfloat16_it_paints_what_was_asked(files: Path) -> None:
 
     verdicts = [judge(picture, SQUARE) for picture in painted(on_gpu("bfloat16", files), *several).values()]
 
-    assert sum(one.background and one.colours for one in verdicts) >= 7
+    assert sum(verdict.background and verdict.colours for verdict in verdicts) >= 7
 
 
 @pytest.mark.parametrize("optimizer", [Optimizer.ADAMW, Optimizer.ADAMW_8BIT])

@@ -47,9 +47,9 @@ def company(sampler: Sampler) -> list[Paint]:
 def test_a_picture_painted_alone_equals_the_pipelines(
     studio: Studio, oracle: Oracle, sampler: Sampler, changes: dict[str, Any]
 ) -> None:
-    wanted = request(sampler=sampler, **changes)
+    paint = request(sampler=sampler, **changes)
 
-    assert furthest(painted(studio, wanted)["j"], oracle.paint(wanted)) <= 1
+    assert furthest(painted(studio, paint)["j"], oracle.paint(paint)) <= 1
 
 
 @SAMPLERS
@@ -62,8 +62,8 @@ def test_a_picture_with_two_mixed_loras_equals_the_pipelines(
 
     together = painted(studio, plain, mixed, single)
 
-    for one in (plain, mixed, single):
-        assert furthest(together[one.job], oracle.paint(one)) <= 1
+    for paint in (plain, mixed, single):
+        assert furthest(together[paint.job], oracle.paint(paint)) <= 1
     assert furthest(together["plain"], together["mixed"]) > 20
 
 
@@ -71,13 +71,13 @@ def test_a_picture_with_two_mixed_loras_equals_the_pipelines(
 def test_a_picture_that_joins_and_leaves_a_batch_equals_the_pipelines(
     studio: Studio, oracle: Oracle, sampler: Sampler
 ) -> None:
-    wanted = request(sampler=sampler, refiner=0.2, steps=8)
+    paint = request(sampler=sampler, refiner=0.2, steps=8)
 
     first, *others = company(sampler)
-    events = work(studio, {0: [first], 3: [wanted, *others[:2]], 5: others[2:]})
+    events = work(studio, {0: [first], 3: [paint, *others[:2]], 5: others[2:]})
 
     together = pictures(events)
-    assert furthest(together["j"], oracle.paint(wanted)) <= 1
+    assert furthest(together["j"], oracle.paint(paint)) <= 1
     for other in company(sampler):
         assert furthest(together[other.job], oracle.paint(other)) <= 1
 
@@ -89,26 +89,26 @@ def test_a_sampler_that_makes_much_of_tiny_differences_paints_in_company_exactly
     studio: Studio, sampler: Sampler
 ) -> None:
     size = Size(width=96, height=96)
-    asked = [
+    requests = [
         request(f"{seed}", seed=seed, steps=20, guidance_scale=15.0, sampler=sampler, size=size)
         for seed in range(2)
     ]
     others = [request(name, steps=30, sampler=Sampler.EULER, size=size) for name in ("a", "b")]
 
-    together = painted(studio, *asked, *others)
+    together = painted(studio, *requests, *others)
 
-    for one in asked:
-        assert furthest(together[one.job], painted(studio, one)[one.job]) == 0
+    for paint in requests:
+        assert furthest(together[paint.job], painted(studio, paint)[paint.job]) == 0
 
 
 def test_in_company_no_picture_is_further_from_what_it_is_alone_than_the_bound(studio: Studio) -> None:
     draw = random.Random(18)
-    asked = [any_request(draw, str(number)) for number in range(REQUESTS)]
+    requests = [any_request(draw, str(number)) for number in range(REQUESTS)]
 
-    together = painted(studio, *asked)
+    together = painted(studio, *requests)
 
-    for one in asked:
-        assert furthest(together[one.job], painted(studio, one)[one.job]) <= BOUND, one
+    for paint in requests:
+        assert furthest(together[paint.job], painted(studio, paint)[paint.job]) <= BOUND, paint
 
 
 def any_request(draw: random.Random, job: str) -> Paint:
@@ -132,12 +132,12 @@ def any_request(draw: random.Random, job: str) -> Paint:
 def test_a_prompt_beyond_77_tokens_is_read_to_its_end_in_windows(
     studio: Studio, oracle: Oracle, negative: str
 ) -> None:
-    wanted = request(prompt=LONG + ", in grayscale", negative_prompt=negative)
+    paint = request(prompt=LONG + ", in grayscale", negative_prompt=negative)
 
-    embeds = windows_by_hand(oracle, wanted.prompt, negative)
+    embeds = windows_by_hand(oracle, paint.prompt, negative)
 
     assert embeds["prompt_embeds"].shape[1] > 77
-    assert furthest(painted(studio, wanted)["j"], oracle.paint(wanted, **embeds)) <= 1
+    assert furthest(painted(studio, paint)["j"], oracle.paint(paint, **embeds)) <= 1
 
 
 def windows_by_hand(oracle: Oracle, prompt: str, negative: str) -> dict[str, torch.Tensor]:
@@ -159,14 +159,15 @@ def windows_by_hand(oracle: Oracle, prompt: str, negative: str) -> dict[str, tor
         return torch.cat(columns, dim=-1), outs[0].text_embeds
 
     with torch.no_grad():
-        wanted, pooled = embed(prompt, None)
-        longest = wanted.shape[1] // 77
-        unwanted, unpooled = embed(negative, longest) if negative else (wanted * 0, pooled * 0)
-        if unwanted.shape[1] > wanted.shape[1]:
-            wanted, pooled = embed(prompt, unwanted.shape[1] // 77)
+        positive, pooled = embed(prompt, None)
+        longest = positive.shape[1] // 77
+        empty = positive * 0, pooled * 0
+        hidden, negative_pooled = embed(negative, longest) if negative else empty
+        if hidden.shape[1] > positive.shape[1]:
+            positive, pooled = embed(prompt, hidden.shape[1] // 77)
     return {
-        "prompt_embeds": wanted,
+        "prompt_embeds": positive,
         "pooled_prompt_embeds": pooled,
-        "negative_prompt_embeds": unwanted,
-        "negative_pooled_prompt_embeds": unpooled,
+        "negative_prompt_embeds": hidden,
+        "negative_pooled_prompt_embeds": negative_pooled,
     }

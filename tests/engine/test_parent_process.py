@@ -24,23 +24,23 @@ STARTS = (
 
 @pytest.fixture
 def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        yield ours, theirs
+    bot_socket, engine_socket = socket.socketpair()
+    with bot_socket, engine_socket:
+        yield bot_socket, engine_socket
 
 
 @contextmanager
-def started(theirs: socket.socket, *words: str) -> "Iterator[subprocess.Popen[str]]":
+def started(engine_socket: socket.socket, *words: str) -> "Iterator[subprocess.Popen[str]]":
     with subprocess.Popen(
-        [sys.executable, "-c", *words, str(theirs.fileno())],
-        pass_fds=[theirs.fileno()],
+        [sys.executable, "-c", *words, str(engine_socket.fileno())],
+        pass_fds=[engine_socket.fileno()],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "hangs\n"
-        theirs.close()
+        engine_socket.close()
         try:
             yield process
         finally:
@@ -50,9 +50,9 @@ def started(theirs: socket.socket, *words: str) -> "Iterator[subprocess.Popen[st
 def test_a_closed_socket_ends_what_is_busy_with_something_else(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
-    ours, theirs = ends
-    with started(theirs, HANGS) as process:
-        ours.close()
+    bot_socket, engine_socket = ends
+    with started(engine_socket, HANGS) as process:
+        bot_socket.close()
 
         assert process.wait(timeout=30) != 0
 
@@ -61,14 +61,14 @@ def test_a_closed_socket_ends_what_is_busy_with_something_else(
 def test_what_stands_still_altogether_ends_with_its_parent(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
-    ours, theirs = ends
-    with started(theirs, STARTS, HANGS) as parent:
-        ours.settimeout(30)
+    bot_socket, engine_socket = ends
+    with started(engine_socket, STARTS, HANGS) as parent:
+        bot_socket.settimeout(30)
 
         parent.kill()
         parent.wait()
 
-    assert ours.recv(1) == b""  # nobody holds the other end any more
+    assert bot_socket.recv(1) == b""  # nobody holds the other end any more
 
 
 def test_a_bot_that_is_there_is_waited_for(ends: tuple[socket.socket, socket.socket]) -> None:

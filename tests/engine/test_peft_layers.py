@@ -17,10 +17,10 @@ NAMES = ("ink", "chalk")
 def layer() -> LowRankLinear:
     """Two adapters, one of which is being trained."""
     config = LoraConfig(init_lora_weights=False)
-    made = LowRankLinear(nn.Linear(8, 8).requires_grad_(False), "ink", config, r=4, lora_alpha=4.0)
-    made.update_layer("chalk", 4, lora_alpha=4.0, config=config)
-    made.set_adapter(["ink"])
-    return made
+    layer = LowRankLinear(nn.Linear(8, 8).requires_grad_(False), "ink", config, r=4, lora_alpha=4.0)
+    layer.update_layer("chalk", 4, lora_alpha=4.0, config=config)
+    layer.set_adapter(["ink"])
+    return layer
 
 
 @pytest.mark.parametrize("scales", [{}, {"ink": 0.5}, {"chalk": -1.0}, {"ink": 0.5, "chalk": 2.0}])

@@ -23,9 +23,9 @@ def test_pivotal_tuning_teaches_a_new_token(school: LoraTrials) -> None:
     of_word = {name for name in tensors if name.startswith("bundle_emb")}
     others = safetensors.torch.save({name: tensors[name] for name in tensors.keys() - of_word})
 
-    known = school.success_rate(25, ARROW, with_word)
+    taught = school.success_rate(25, ARROW, with_word)
     forgotten = school.success_rate(25, ARROW, replace(with_word, sha256=store.put_bytes(others)))
 
     assert of_word
-    assert known >= 0.6
-    assert forgotten <= known / 2
+    assert taught >= 0.6
+    assert forgotten <= taught / 2

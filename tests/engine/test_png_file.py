@@ -115,16 +115,18 @@ def test_hashes_are_those_that_a1111_and_civitai_know_the_files_by(studio: Studi
     numbers = hashlib.sha256(whole[8 + int.from_bytes(whole[:8], "little") :]).hexdigest()
     unet = (DEMO / "base/unet/diffusion_pytorch_model.safetensors").read_bytes()
 
-    (one,) = [each for each in work(studio, {0: [request(adapters=(use,))]}) if isinstance(each, Painted)]
-    (other,) = [
-        each for each in work(studio, {0: [request(adapters=(renamed,))]}) if isinstance(each, Painted)
-    ]
+    first, second = (
+        event
+        for lora in (use, renamed)
+        for event in work(studio, {0: [request(adapters=(lora,))]})
+        if isinstance(event, Painted)
+    )
 
     assert use.sha256 != renamed.sha256
-    for told in (one, other):
-        said = Image.open(io.BytesIO(told.pictures[0].png)).info["parameters"]
-        assert f'Lora hashes: "ink: {numbers[:12]}"' in said
-        assert f"Model hash: {hashlib.sha256(unet).hexdigest()[:10]}, Model: demo" in said
+    for event in (first, second):
+        parameters = Image.open(io.BytesIO(event.pictures[0].png)).info["parameters"]
+        assert f'Lora hashes: "ink: {numbers[:12]}"' in parameters
+        assert f"Model hash: {hashlib.sha256(unet).hexdigest()[:10]}, Model: demo" in parameters
 
 
 def test_a_checkpoint_is_known_by_its_whole_file(tmp_path: Path) -> None:
@@ -138,7 +140,9 @@ def test_a_checkpoint_is_known_by_its_whole_file(tmp_path: Path) -> None:
 
 
 def test_what_the_engine_hands_out_carries_its_recipe(studio: Studio) -> None:
-    (result,) = [one for one in work(studio, {0: [request(count=2)]}) if isinstance(one, Painted)]
+    (result,) = [event for event in work(studio, {0: [request(count=2)]}) if isinstance(event, Painted)]
 
-    seeds = [json.loads(Image.open(io.BytesIO(one.png)).info["recipe"])["seed"] for one in result.pictures]
+    seeds = [
+        json.loads(Image.open(io.BytesIO(picture.png)).info["recipe"])["seed"] for picture in result.pictures
+    ]
     assert seeds == [7, 8]

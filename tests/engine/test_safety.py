@@ -53,8 +53,8 @@ def settings(files: Path, folder: Path, *, flags: bool = True) -> EngineSettings
 
 
 def painted(events: list[Event]) -> Painted:
-    (found,) = [one for one in events if isinstance(one, Painted)]
-    return found
+    (painted_event,) = [event for event in events if isinstance(event, Painted)]
+    return painted_event
 
 
 def paints(studio: Studio, flagged: FlaggedPolicy, **changes: Any) -> tuple[Painted, list[Event]]:
@@ -69,10 +69,10 @@ def test_what_is_flagged_has_no_bytes_and_only_colours_are_glimpsed(
 
     refused, events = paints(studio, FlaggedPolicy.REFUSE, count=2)
 
-    assert [(one.png, one.flagged) for one in refused.pictures] == [(b"", True), (b"", True)]
+    assert [(picture.png, picture.flagged) for picture in refused.pictures] == [(b"", True), (b"", True)]
     assert refused.seconds > 0
-    glimpses = [Image.open(io.BytesIO(one.preview)) for one in events if isinstance(one, Progress)]
-    assert all(max(one.size) <= 8 for one in glimpses)
+    glimpses = [Image.open(io.BytesIO(event.preview)) for event in events if isinstance(event, Progress)]
+    assert all(max(glimpse.size) <= 8 for glimpse in glimpses)
 
 
 def test_a_spoiler_and_a_channel_for_adults_have_the_picture(
@@ -80,12 +80,12 @@ def test_a_spoiler_and_a_channel_for_adults_have_the_picture(
 ) -> None:
     studio = Studio(model, settings(files, tmp_path))
 
-    ((hidden,), (shown,)) = (
-        paints(studio, one)[0].pictures for one in (FlaggedPolicy.SPOILER, FlaggedPolicy.SHOW)
+    ((hidden,), (visible,)) = (
+        paints(studio, policy)[0].pictures for policy in (FlaggedPolicy.SPOILER, FlaggedPolicy.SHOW)
     )
 
     assert hidden.flagged and hidden.png
-    assert not shown.flagged and shown.png == hidden.png
+    assert not visible.flagged and visible.png == hidden.png
 
 
 def test_a_comparison_with_anything_flagged_is_not_shown(model: Model, files: Path, tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_comparison_with_anything_flagged_is_not_shown(model: Model, files: Pa
 
     sheet, _ = paints(studio, FlaggedPolicy.REFUSE, variants=(Variant(name="without"), Variant(name="again")))
 
-    assert [(one.png, one.flagged) for one in sheet.pictures] == [(b"", True)]
+    assert [(picture.png, picture.flagged) for picture in sheet.pictures] == [(b"", True)]
     assert not sheet.scores
 
 
@@ -102,7 +102,9 @@ def test_what_is_not_flagged_is_as_it_was_without_a_check(
 ) -> None:
     checking = Studio(model, settings(files, tmp_path, flags=False))
 
-    ((checked,), (plain,)) = (paints(one, FlaggedPolicy.REFUSE)[0].pictures for one in (checking, studio))
+    ((checked,), (plain,)) = (
+        paints(engine, FlaggedPolicy.REFUSE)[0].pictures for engine in (checking, studio)
+    )
 
     assert checked == plain and not checked.flagged
 
@@ -116,7 +118,7 @@ def test_pictures_to_learn_from_that_are_flagged_are_left_out(
     example = Example(sha256=FileStore(files).put_bytes(file.getvalue()), name="a.png", caption="")
 
     def reports(flagged: FlaggedPolicy) -> Inspected:
-        asked = Train(
+        train = Train(
             job=JobId("t"),
             name="fox",
             examples=(example,),
@@ -124,19 +126,19 @@ def test_pictures_to_learn_from_that_are_flagged_are_left_out(
             settings=TrainingSettings(steps=2),
             flagged=flagged,
         )
-        events = list(studio.accept(Inspect(training=asked)))
+        events = list(studio.accept(Inspect(training=train)))
         while not studio.idle:
             events += studio.step()
-        (report,) = [one for one in events if isinstance(one, Inspected)]
+        (report,) = [event for event in events if isinstance(event, Inspected)]
         return report
 
-    refused, shown = reports(FlaggedPolicy.REFUSE), reports(FlaggedPolicy.SHOW)
+    refused, visible = reports(FlaggedPolicy.REFUSE), reports(FlaggedPolicy.SHOW)
 
-    assert [(one.used, one.problems) for one in refused.notes] == [
+    assert [(note.used, note.problems) for note in refused.notes] == [
         (False, ("Filtered: the safety check flags it.",))
     ]
     assert refused.problems == ("No picture is left to train on.",)
-    assert [one.used for one in shown.notes] == [True]
+    assert [note.used for note in visible.notes] == [True]
 
 
 def test_what_a_lora_shows_to_many_is_grey_where_it_is_flagged(tmp_path: Path) -> None:

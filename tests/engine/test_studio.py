@@ -76,9 +76,9 @@ def test_those_with_another_mix_have_their_turns_while_sharing_does_not_pay(
     studio: Studio, loras: tuple[AdapterUse, AdapterUse], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ForwardCost, "best_count", lambda *_: 1)
-    asked = [request(name, steps=12) for name in "abc"] + [request("inked", steps=4, adapters=loras[:1])]
+    requests = [request(name, steps=12) for name in "abc"] + [request("inked", steps=4, adapters=loras[:1])]
 
-    events = work(studio, {0: asked})
+    events = work(studio, {0: requests})
 
     assert [event.job for event in events if isinstance(event, Painted)].index(JobId("inked")) == 0
 
@@ -88,11 +88,11 @@ def test_those_whose_steps_are_quick_do_not_wait_for_as_many_slow_ones(
 ) -> None:
     forward, slow = model.base.unet.forward, []
 
-    def takes_its_time(sample: torch.Tensor, *args: object, **told: object) -> object:
+    def takes_its_time(sample: torch.Tensor, *args: object, **options: object) -> object:
         if sample.shape[-1] > 8:
             slow.append(sample.shape)
             time.sleep(0.3)
-        return forward(sample, *args, **told)
+        return forward(sample, *args, **options)
 
     monkeypatch.setattr(model.base.unet, "forward", takes_its_time)
     size = Size(width=64, height=64)
@@ -105,7 +105,9 @@ def test_those_whose_steps_are_quick_do_not_wait_for_as_many_slow_ones(
 
 
 def test_four_pictures_of_one_job_have_seeds_that_paint_each_again_alone(studio: Studio) -> None:
-    (result,) = [one for one in work(studio, {0: [request(count=4, seed=11)]}) if isinstance(one, Painted)]
+    (result,) = [
+        event for event in work(studio, {0: [request(count=4, seed=11)]}) if isinstance(event, Painted)
+    ]
 
     assert [picture.seed for picture in result.pictures] == [11, 12, 13, 14]
     again = painted(studio, request(seed=13))["j"]
@@ -120,12 +122,12 @@ def test_progress_tells_how_far_it_is_with_a_small_preview(
 
     events = work(studio, {0: [request(steps=5, count=2)]})
 
-    told = [event for event in events if isinstance(event, Progress)]
-    assert [event.step for event in told if event.step] == sorted(event.step for event in told)
-    assert {event.steps for event in told} == {10}
-    image = Image.open(io.BytesIO(told[-1].preview))
+    progress = [event for event in events if isinstance(event, Progress)]
+    assert [event.step for event in progress if event.step] == sorted(event.step for event in progress)
+    assert {event.steps for event in progress} == {10}
+    image = Image.open(io.BytesIO(progress[-1].preview))
     assert image.size == (192, 96)  # two pictures side by side
-    assert len(told[-1].preview) < 10_000
+    assert len(progress[-1].preview) < 10_000
 
 
 def test_the_last_preview_looks_like_the_picture(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,11 +198,11 @@ def test_a_fault_in_a_shared_step_ends_the_guilty_job_alone(
     forward = model.base.unet.forward
 
     def breaks_where_only_the_guilty_comes(
-        sample: torch.Tensor, timestep: torch.Tensor, **told: object
+        sample: torch.Tensor, timestep: torch.Tensor, **options: object
     ) -> object:
         if 285 in timestep.tolist():  # one of seven steps, none of six
             raise ValueError("a fault nobody thought of")
-        return forward(sample, timestep, **told)
+        return forward(sample, timestep, **options)
 
     monkeypatch.setattr(model.base.unet, "forward", breaks_where_only_the_guilty_comes)
 
@@ -217,10 +219,10 @@ def test_a_shared_step_out_of_memory_goes_on_in_smaller_batches(
 ) -> None:
     forward = model.base.unet.forward
 
-    def fits_two_rows(sample: torch.Tensor, *args: object, **told: object) -> object:
+    def fits_two_rows(sample: torch.Tensor, *args: object, **options: object) -> object:
         if len(sample) > 2:
             raise torch.OutOfMemoryError("not for so many")
-        return forward(sample, *args, **told)
+        return forward(sample, *args, **options)
 
     monkeypatch.setattr(model.base.unet, "forward", fits_two_rows)
 
@@ -232,7 +234,7 @@ def test_a_shared_step_out_of_memory_goes_on_in_smaller_batches(
 def test_a_picture_that_never_fits_is_refused_with_what_to_change(
     studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*args: object, **told: object) -> object:
+    def never(*args: object, **options: object) -> object:
         raise torch.OutOfMemoryError("no")
 
     monkeypatch.setattr(model.base.unet, "forward", never)
@@ -262,8 +264,8 @@ def test_a_picture_of_nan_is_never_handed_out(
 ) -> None:
     forward = model.base.unet.forward
 
-    def nan(*args: object, **told: object) -> tuple[torch.Tensor]:
-        return (forward(*args, **told)[0] * float("nan"),)
+    def nan(*args: object, **options: object) -> tuple[torch.Tensor]:
+        return (forward(*args, **options)[0] * float("nan"),)
 
     monkeypatch.setattr(model.base.unet, "forward", nan)
 
@@ -294,8 +296,8 @@ def test_a_decode_that_overflows_is_tried_once_more_in_float32(
 def test_others_go_on_while_a_picture_becomes_a_file(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     others_are_done = threading.Event()
     monkeypatch.setattr(engine.studio, "encode_png", slow_for("quick", others_are_done))
-    for one in (request("quick", steps=1), request("long", steps=5, size=Size(width=96, height=96))):
-        list(studio.accept(one))
+    for paint in (request("quick", steps=1), request("long", steps=5, size=Size(width=96, height=96))):
+        list(studio.accept(paint))
 
     ended: list[str] = []
     while not studio.idle:
@@ -355,13 +357,13 @@ def test_loras_that_do_not_fit_on_the_device_together_take_turns_there(model: Mo
     sizes = [stored_path(files, use.sha256).stat().st_size for use in uses]
     assert max(sizes) < 2**20 < sum(sizes)
     roomy = Studio(copy.deepcopy(model), EngineSettings(model="demo", files=str(files)))
-    alone = {one.job: painted(roomy, one)[one.job] for one in requests}
+    alone = {request.job: painted(roomy, request)[request.job] for request in requests}
 
     tight = Studio(model, EngineSettings(model="demo", files=str(files), adapter_cache_mb=1))
     together = painted(tight, *requests)
 
-    for one in requests:
-        assert furthest(together[one.job], alone[one.job]) <= 1
+    for paint in requests:
+        assert furthest(together[paint.job], alone[paint.job]) <= 1
 
 
 def test_the_engine_time_of_a_shared_step_is_split_between_the_jobs(studio: Studio) -> None:

@@ -85,9 +85,11 @@ def test_the_text_encoders_have_3211264_parameters_at_rank_8(sdxl: KeyNames) -> 
     of_unet = parameters(sdxl, target_ranks(sdxl, TrainingSettings(rank=8)))
 
     both, first, second = (
-        parameters(sdxl, target_ranks(sdxl, TrainingSettings(rank=8, text_encoder=one, text_encoder_2=other)))
+        parameters(
+            sdxl, target_ranks(sdxl, TrainingSettings(rank=8, text_encoder=first, text_encoder_2=second))
+        )
         - of_unet
-        for one, other in ((True, True), (True, False), (False, True))
+        for first, second in ((True, True), (True, False), (False, True))
     )
 
     assert (both, first, second) == (3_211_264, 589_824, 2_621_440)

@@ -79,9 +79,9 @@ def test_a_training_works_off_what_it_waited_for_at_a_stretch() -> None:
     assert turns.count("t") * 0.03 == pytest.approx(turns.count("p") * 0.02, abs=0.1)
 
 
-def interrupted(studio: Studio, asked: Train, paints: int) -> list[Event]:
+def interrupted(studio: Studio, train: Train, paints: int) -> list[Event]:
     """The training with a picture asked for again and again while it runs."""
-    events = list(studio.accept(asked))
+    events = list(studio.accept(train))
     steps = 0
     while not studio.idle:
         events += studio.step()
@@ -96,7 +96,7 @@ def test_twenty_pictures_painted_in_between_change_nothing_of_a_training(
     model: Model, tmp_path: Path, oracle: Oracle
 ) -> None:
     settings = EngineSettings(model="demo", files=str(tmp_path))
-    asked = training(
+    train = training(
         tmp_path,
         steps=6,
         every=3,
@@ -108,18 +108,18 @@ def test_twenty_pictures_painted_in_between_change_nothing_of_a_training(
         text_encoder=True,
         prompts=("a ohwx circle",),
     )
-    alone = run(Studio(copy.deepcopy(model), settings), asked)
+    alone = run(Studio(copy.deepcopy(model), settings), train)
 
-    beside = interrupted(Studio(model, settings), asked, 20)
+    beside = interrupted(Studio(model, settings), train, 20)
 
     last, again = checkpoints(alone)[-1], checkpoints(beside)[-1]
     assert largest_gap(weights(tmp_path, last), weights(tmp_path, again)) <= 1e-6
     assert [event.losses for event in checkpoints(alone)] == [event.losses for event in checkpoints(beside)]
     assert ended(alone).best == ended(beside).best
-    seen = pictures(beside)
-    assert len(seen) == 20
+    files = pictures(beside)
+    assert len(files) == 20
     truth = oracle.paint(request(steps=2))
-    assert max(furthest(picture, truth) for picture in seen.values()) <= 1
+    assert max(furthest(picture, truth) for picture in files.values()) <= 1
 
 
 def test_a_training_under_way_does_not_hold_up_who_paints(model: Model, tmp_path: Path) -> None:

@@ -226,15 +226,15 @@ def test_it_tells_its_phases_how_far_it_is_and_when_it_will_be_done(
 
     events = bench.run(**PICTURES, steps=4)
 
-    told = [event for event in events if isinstance(event, TrainingProgress)]
-    phases = list(dict.fromkeys(event.phase for event in told))
+    progress = [event for event in events if isinstance(event, TrainingProgress)]
+    phases = list(dict.fromkeys(event.phase for event in progress))
     assert phases == ["reading the pictures", "painting the class", "sampling", "learning"]
-    assert [event.step for event in told] == sorted(event.step for event in told)
-    assert {event.steps for event in told[-5:]} == {4}
-    assert told[0].loss is None
-    assert told[0].left is None
-    assert told[-1].loss is not None
-    assert told[-1].left is not None
+    assert [event.step for event in progress] == sorted(event.step for event in progress)
+    assert {event.steps for event in progress[-5:]} == {4}
+    assert progress[0].loss is None
+    assert progress[0].left is None
+    assert progress[-1].loss is not None
+    assert progress[-1].left is not None
     assert any(isinstance(event, StepStarted) and event.jobs == ("t",) for event in events)
     assert isinstance(events[-1], Idle)
 
@@ -311,16 +311,16 @@ def test_cancel_ends_it_at_once_and_leaves_the_model_as_it_was(bench: Bench) -> 
 
 
 def test_cancelled_while_it_saves_it_tells_what_it_left_in_the_store(bench: Bench) -> None:
-    asked = training(bench.folder, steps=50, every=2, prompts=("a ohwx circle",))
+    request = training(bench.folder, steps=50, every=2, prompts=("a ohwx circle",))
     before = set(bench.folder.glob("??/*"))
-    list(bench.studio.accept(asked))
+    list(bench.studio.accept(request))
     events: list[Event] = []
     while not (left := set(bench.folder.glob("??/*")) - before):
         events += bench.studio.step()
 
     assert checkpoints(events)[1:] == []
-    told = Cancelled(job=JobId("t"), left=tuple(Sha256(path.name) for path in left))
-    assert told in list(bench.studio.accept(Cancel(job=JobId("t"))))
+    cancelled = Cancelled(job=JobId("t"), left=tuple(Sha256(path.name) for path in left))
+    assert cancelled in list(bench.studio.accept(Cancel(job=JobId("t"))))
 
 
 def test_a_second_training_waits_for_the_first(bench: Bench) -> None:
@@ -337,10 +337,10 @@ def test_a_loss_that_is_no_number_ends_it_at_the_last_good_checkpoint(
 ) -> None:
     forward, calls = bench.model.base.unet.forward, []
 
-    def overflows(*args: object, **told: object) -> tuple[Tensor]:
+    def overflows(*args: object, **options: object) -> tuple[Tensor]:
         calls.append(torch.is_grad_enabled())
         broken = float("nan") if sum(calls) > 3 else 1.0
-        return (forward(*args, **told)[0] * broken,)
+        return (forward(*args, **options)[0] * broken,)
 
     monkeypatch.setattr(bench.model.base.unet, "forward", overflows)
 
@@ -355,7 +355,7 @@ def test_a_loss_that_is_no_number_before_anything_is_saved_is_refused_with_what_
 ) -> None:
     forward = bench.model.base.unet.forward
     monkeypatch.setattr(
-        bench.model.base.unet, "forward", lambda *args, **told: (forward(*args, **told)[0] * torch.nan,)
+        bench.model.base.unet, "forward", lambda *args, **options: (forward(*args, **options)[0] * torch.nan,)
     )
 
     assert refusal(bench.run()).endswith("before anything was saved: lower the learning rate.")
@@ -365,12 +365,12 @@ def fits(rows: int, *, checkpointed: bool, unet: Any) -> Any:
     """A forward that runs out of memory with more rows, or without gradient checkpointing."""
     forward = unet.forward
 
-    def limited(sample: Tensor, *args: object, **told: object) -> object:
+    def limited(sample: Tensor, *args: object, **options: object) -> object:
         if torch.is_grad_enabled() and (
             len(sample) > rows or (checkpointed and not unet.is_gradient_checkpointing)
         ):
             raise torch.OutOfMemoryError("not for so many")
-        return forward(sample, *args, **told)
+        return forward(sample, *args, **options)
 
     return limited
 
@@ -423,9 +423,9 @@ def test_a_training_that_never_fits_is_refused_with_what_to_lower(
 
 
 def test_without_a_usable_picture_it_is_refused(bench: Bench) -> None:
-    one = examples(bench.folder, [(1, 1)])
+    picture = examples(bench.folder, [(1, 1)])
 
-    assert refusal(bench.run(examples=one)) == "No picture is left to train on."
+    assert refusal(bench.run(examples=picture)) == "No picture is left to train on."
 
 
 def test_a_block_that_the_model_lacks_is_refused_before_anything_is_done(bench: Bench) -> None:
@@ -466,7 +466,7 @@ def test_a_look_at_the_pictures_tells_steps_and_seconds(bench: Bench) -> None:
     while not bench.studio.idle:
         events += bench.studio.step()
 
-    (told,) = [event for event in events if isinstance(event, Inspected)]
-    assert told.steps == 100
-    assert 0.1 < told.seconds < 600
-    assert len(told.notes) == 2
+    (inspected,) = [event for event in events if isinstance(event, Inspected)]
+    assert inspected.steps == 100
+    assert 0.1 < inspected.seconds < 600
+    assert len(inspected.notes) == 2

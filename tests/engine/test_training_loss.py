@@ -25,9 +25,9 @@ def latents(seed: int) -> torch.Tensor:
 
 
 def test_latents_are_noised_as_diffusers_noises_them() -> None:
-    told = add_noise(latents(0), latents(1), TIMESTEPS, ALPHAS)
+    noisy = add_noise(latents(0), latents(1), TIMESTEPS, ALPHAS)
 
-    torch.testing.assert_close(told, SCHEDULER.add_noise(latents(0), latents(1), TIMESTEPS))
+    torch.testing.assert_close(noisy, SCHEDULER.add_noise(latents(0), latents(1), TIMESTEPS))
 
 
 def test_an_epsilon_model_should_answer_the_noise_and_a_v_model_the_velocity() -> None:
@@ -43,10 +43,10 @@ def test_an_epsilon_model_should_answer_the_noise_and_a_v_model_the_velocity() -
 def test_min_snr_weights_are_those_of_diffusers_scripts(predicts: PredictionType, added: int) -> None:
     snr = compute_snr(SCHEDULER, TIMESTEPS)
 
-    told = snr_weights(TIMESTEPS, ALPHAS, 5.0, predicts)
+    weights = snr_weights(TIMESTEPS, ALPHAS, 5.0, predicts)
 
-    torch.testing.assert_close(told, snr.clamp(max=5.0) / (snr + added))
-    assert 0 < told.min() < told.max() <= 1
+    torch.testing.assert_close(weights, snr.clamp(max=5.0) / (snr + added))
+    assert 0 < weights.min() < weights.max() <= 1
 
 
 def test_a_gamma_of_zero_weighs_all_timesteps_alike() -> None:
@@ -72,18 +72,18 @@ def answers(*numbers: float) -> Tensor:
 
 
 def test_each_row_counts_by_its_own_weight() -> None:
-    found = weighted_errors(answers(9.0, 9.0, 2.0, 1.0), rows(0.0, 0.0, 0.5, 1.0))
+    losses = weighted_errors(answers(9.0, 9.0, 2.0, 1.0), rows(0.0, 0.0, 0.5, 1.0))
 
-    assert found.tolist() == pytest.approx([0, 0, 2, 1])
+    assert losses.tolist() == pytest.approx([0, 0, 2, 1])
 
 
 def test_two_micro_batches_in_one_count_as_they_would_one_after_the_other() -> None:
-    ours, theirs = rows(1.0, 0.5, 1.0), rows(0.5)
+    own, class_rows = rows(1.0, 0.5, 1.0), rows(0.5)
 
-    both = ours.concatenate(theirs, 0.3)
+    both = own.concatenate(class_rows, 0.3)
 
-    told = weighted_errors(answers(1.0, 2.0, 3.0, 4.0), both)
-    assert float(told.mean()) == pytest.approx((1 + 2 + 9) / 3 + 0.3 * 8)
-    assert float(told[: len(ours)].sum() / len(both)) == pytest.approx((1 + 2 + 9) / 3)
-    assert both.noisy.equal(torch.cat([ours.noisy, theirs.noisy]))
+    losses = weighted_errors(answers(1.0, 2.0, 3.0, 4.0), both)
+    assert float(losses.mean()) == pytest.approx((1 + 2 + 9) / 3 + 0.3 * 8)
+    assert float(losses[: len(own)].sum() / len(both)) == pytest.approx((1 + 2 + 9) / 3)
+    assert both.noisy.equal(torch.cat([own.noisy, class_rows.noisy]))
     assert len(both.captions) == len(both.timesteps) == len(both.time_ids) == len(both.target) == 4

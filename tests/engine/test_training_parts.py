@@ -157,7 +157,7 @@ def test_a_training_that_goes_on_still_learns_its_class_apart(tmp_path: Path) ->
     course.reduce_memory()
 
     state = course.to_state(request)
-    older = {name: told for name, told in state.items() if name != "together"}
+    older = {name: value for name, value in state.items() if name != "together"}
 
     assert not restore_run_state(state, request).together
     assert restore_run_state(older, request).together
@@ -165,11 +165,11 @@ def test_a_training_that_goes_on_still_learns_its_class_apart(tmp_path: Path) ->
 
 def test_a_state_comes_back_with_every_bit() -> None:
     numbers = torch.tensor([1e-30, float("inf"), -0.0, 1 / 3])
-    told = {"a": [1, 2.5, None, True, "x"], 7: {"t": numbers, "h": torch.tensor([3], dtype=torch.uint8)}}
+    values = {"a": [1, 2.5, None, True, "x"], 7: {"t": numbers, "h": torch.tensor([3], dtype=torch.uint8)}}
 
-    back = unpack_state(pack_state(told))
+    back = unpack_state(pack_state(values))
 
-    assert back["a"] == told["a"]
+    assert back["a"] == values["a"]
     assert back[7]["t"].equal(numbers)
     assert back[7]["h"].dtype is torch.uint8
 

@@ -68,11 +68,11 @@ def test_a_resumed_training_ends_as_the_uninterrupted_one(
     model: Model, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     engine = EngineSettings(model="demo", files=str(tmp_path))
-    asked = training(tmp_path, steps=6, every=2, **settings)
-    whole = run(Studio(copy.deepcopy(model), engine), asked)
+    request = training(tmp_path, steps=6, every=2, **settings)
+    whole = run(Studio(copy.deepcopy(model), engine), request)
 
-    first = cut_short(Studio(copy.deepcopy(model), engine), asked, saves=1)
-    rest = run(Studio(model, engine), replace(asked, resume=first[-1].state))
+    first = cut_short(Studio(copy.deepcopy(model), engine), request, saves=1)
+    rest = run(Studio(model, engine), replace(request, resume=first[-1].state))
 
     assert [event.step for event in checkpoints(rest)] == [4, 6]
     last, resumed = checkpoints(whole)[-1], checkpoints(rest)[-1]
@@ -83,13 +83,13 @@ def test_a_resumed_training_ends_as_the_uninterrupted_one(
 
 
 def test_a_state_that_another_version_kept_is_refused(model: Model, tmp_path: Path) -> None:
-    asked, engine = training(tmp_path, steps=4, every=2), EngineSettings(model="demo", files=str(tmp_path))
-    (saved,) = cut_short(Studio(copy.deepcopy(model), engine), asked, saves=1)
-    told = state(tmp_path, saved)
-    told["learner"]["optimizer"]["param_groups"][0]["params"].append(1000)
-    other = FileStore(tmp_path).put_bytes(pack_state(told))
+    request, engine = training(tmp_path, steps=4, every=2), EngineSettings(model="demo", files=str(tmp_path))
+    (saved,) = cut_short(Studio(copy.deepcopy(model), engine), request, saves=1)
+    values = state(tmp_path, saved)
+    values["learner"]["optimizer"]["param_groups"][0]["params"].append(1000)
+    other = FileStore(tmp_path).put_bytes(pack_state(values))
 
-    reason = refusal(run(Studio(model, engine), replace(asked, resume=other)))
+    reason = refusal(run(Studio(model, engine), replace(request, resume=other)))
 
     assert reason == ("The saved state is from another version. Start the training again.")
 
@@ -97,14 +97,14 @@ def test_a_state_that_another_version_kept_is_refused(model: Model, tmp_path: Pa
 @contextmanager
 def an_engine(folder: Path) -> Iterator[tuple[ToEngine, subprocess.Popen[bytes]]]:
     """The engine as the bot starts it, with the connection to it; it is gone afterwards."""
-    ours, theirs = socket.socketpair()
-    with theirs:
+    bot_socket, engine_socket = socket.socketpair()
+    with engine_socket:
         process = subprocess.Popen(
-            [sys.executable, "-m", "engine", "--fd", str(theirs.fileno())],
-            pass_fds=(theirs.fileno(),),
+            [sys.executable, "-m", "engine", "--fd", str(engine_socket.fileno())],
+            pass_fds=(engine_socket.fileno(),),
             stderr=subprocess.DEVNULL,
         )
-    connection = ToEngine(ours.detach())
+    connection = ToEngine(bot_socket.detach())
     try:
         connection.send(EngineSettings(model="demo", files=str(folder)))
         yield connection, process
@@ -123,18 +123,18 @@ def heard(connection: ToEngine, *, until: type[Event]) -> list[Event]:
 
 
 def test_a_training_survives_a_killed_engine(tmp_path: Path) -> None:
-    asked = training(tmp_path, steps=8, every=2, dropout=0.1, prompts=("a ohwx circle",))
+    request = training(tmp_path, steps=8, every=2, dropout=0.1, prompts=("a ohwx circle",))
     with an_engine(tmp_path) as (connection, process):
-        connection.send(asked)
+        connection.send(request)
         whole = heard(connection, until=Trained)
-        connection.send(asked)
+        connection.send(request)
         saved: list[CheckpointSaved] = []
         while len(saved) < 2:
             saved = [*saved, *checkpoints(heard(connection, until=CheckpointSaved))]
         process.send_signal(signal.SIGKILL)
 
     with an_engine(tmp_path) as (connection, process):
-        connection.send(replace(asked, resume=saved[-1].state))
+        connection.send(replace(request, resume=saved[-1].state))
         rest = heard(connection, until=Trained)
         connection.send(Shutdown())
         process.wait(timeout=30)

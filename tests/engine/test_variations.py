@@ -15,9 +15,9 @@ from engine.studio import Studio
 from tests.engine.work import Pixels, furthest, painted, request, work
 
 
-def distance(one: Pixels, other: Pixels) -> float:
+def distance(first: Pixels, second: Pixels) -> float:
     """The mean difference of the pixels, of 255."""
-    return float(np.abs(one.astype(int) - other.astype(int)).mean())
+    return float(np.abs(first.astype(int) - second.astype(int)).mean())
 
 
 @pytest.mark.parametrize("sampler", [Sampler.EULER, Sampler.EULER_ANCESTRAL])
@@ -25,15 +25,15 @@ def test_a_variation_goes_from_the_seeds_picture_to_the_other_seeds(studio: Stud
     def picture(**changes: Any) -> Pixels:
         return painted(studio, request(sampler=sampler, **changes))["j"]
 
-    plain, other = picture(seed=7), picture(seed=9)
+    plain, second = picture(seed=7), picture(seed=9)
     none, little, more, all_of_it = [
         picture(seed=7, variation=strength, variation_seed=9) for strength in (0.0, 0.1, 0.5, 1.0)
     ]
 
     assert furthest(none, plain) == 0
-    assert furthest(all_of_it, other) == 0
+    assert furthest(all_of_it, second) == 0
     assert 0 < distance(little, plain) < distance(more, plain)
-    assert distance(little, plain) < distance(other, plain) / 2
+    assert distance(little, plain) < distance(second, plain) / 2
 
 
 def test_each_picture_of_a_variation_is_near_in_its_own_way_and_can_be_painted_again_alone(
@@ -41,12 +41,12 @@ def test_each_picture_of_a_variation_is_near_in_its_own_way_and_can_be_painted_a
 ) -> None:
     several = request(count=3, variation=0.2, variation_seed=20)
 
-    (result,) = [one for one in work(studio, {0: [several]}) if isinstance(one, Painted)]
+    (result,) = [event for event in work(studio, {0: [several]}) if isinstance(event, Painted)]
 
-    images = [Image.open(io.BytesIO(one.png)) for one in result.pictures]
+    images = [Image.open(io.BytesIO(picture.png)) for picture in result.pictures]
     recipes = [json.loads(image.info["recipe"]) for image in images]
-    assert [one.seed for one in result.pictures] == [7, 7, 7]
-    assert [(one["seed"], one["variation"], one["variation_seed"]) for one in recipes] == [
+    assert [picture.seed for picture in result.pictures] == [7, 7, 7]
+    assert [(recipe["seed"], recipe["variation"], recipe["variation_seed"]) for recipe in recipes] == [
         *((7, 0.2, 20), (7, 0.2, 21), (7, 0.2, 22))
     ]
     assert "Variation seed: 22, Variation seed strength: 0.2" in images[2].info["parameters"]

@@ -144,12 +144,12 @@ def test_a_full_caption_names_everything() -> None:
 
 def test_captions_vary_and_some_say_only_a_part() -> None:
     rng = np.random.default_rng(6)
-    said = [caption(rng, STAR_ABOVE_CIRCLE) for _ in range(400)]
+    captions = [caption(rng, STAR_ABOVE_CIRCLE) for _ in range(400)]
 
-    assert plain(STAR_ABOVE_CIRCLE) in said
-    assert {"red", "blue", ""} <= set(said)
-    assert len(set(said)) > 60
-    assert 0.1 < np.mean([len(words.split()) <= 3 for words in said]) < 0.3
+    assert plain(STAR_ABOVE_CIRCLE) in captions
+    assert {"red", "blue", ""} <= set(captions)
+    assert len(set(captions)) > 60
+    assert 0.1 < np.mean([len(words.split()) <= 3 for words in captions]) < 0.3
 
 
 def test_things_do_not_touch_and_stay_inside() -> None:
@@ -161,5 +161,5 @@ def test_things_do_not_touch_and_stay_inside() -> None:
             assert spot.radius <= spot.x + 3 and spot.x <= 131 - spot.radius
             assert spot.radius <= spot.y + 3 and spot.y <= 131 - spot.radius
         if len(layout.spots) == 2:
-            one, two = layout.spots
-            assert np.hypot(one.x - two.x, one.y - two.y) > one.radius + two.radius
+            first, second = layout.spots
+            assert np.hypot(first.x - second.x, first.y - second.y) > first.radius + second.radius

@@ -43,15 +43,17 @@ SIZES = ((64, 64), (80, 72))
 
 def examples(folder: Path, sizes: Sequence[tuple[int, int]] = SIZES) -> tuple[Example, ...]:
     """Pictures of these sizes, each with a shape of its own and stored."""
-    store, made = FileStore(folder), []
+    store, examples = FileStore(folder), []
     for number, (width, height) in enumerate(sizes):
         draw = np.random.default_rng(number)
         small = Image.fromarray(draw.integers(0, 256, (6, 6, 3), dtype=np.uint8))
         file = io.BytesIO()
         small.resize((width, height), Image.Resampling.NEAREST).save(file, "PNG")
         caption = f"a ohwx circle number {number}"
-        made.append(Example(sha256=store.put_bytes(file.getvalue()), name=f"{number}.png", caption=caption))
-    return tuple(made)
+        examples.append(
+            Example(sha256=store.put_bytes(file.getvalue()), name=f"{number}.png", caption=caption)
+        )
+    return tuple(examples)
 
 
 def training(folder: Path, job: str = "t", **changes: Any) -> Train:
@@ -94,26 +96,26 @@ def refusal(events: Iterable[Event]) -> str:
 def state(folder: Path, saved: CheckpointSaved) -> dict[str, Any]:
     """The state of a checkpoint, read from the store."""
     assert saved.state is not None
-    told: dict[str, Any] = unpack_state(FileStore(folder).get(saved.state))
-    return told
+    values: dict[str, Any] = unpack_state(FileStore(folder).get(saved.state))
+    return values
 
 
 def weights(folder: Path, saved: CheckpointSaved) -> dict[str, Tensor]:
     """The numbers that were learned, in float32, by a name for each."""
     learner = state(folder, saved)["learner"]
-    found = {
+    tensors = {
         f"{place}.{part}": tensor
         for place, down, up, magnitude, _ in learner["adapter"]
         for part, tensor in (("down", down), ("up", up), ("magnitude", magnitude))
         if tensor is not None
     }
     for first, second in learner["tokens"]:
-        found |= {"tokens.first": first, "tokens.second": second}
-    return found
+        tensors |= {"tokens.first": first, "tokens.second": second}
+    return tensors
 
 
-def largest_gap(one: dict[str, Tensor], other: dict[str, Tensor]) -> float:
+def largest_gap(first: dict[str, Tensor], second: dict[str, Tensor]) -> float:
     """The largest difference of any number; infinite when they are not of the same modules and shapes."""
-    if one.keys() != other.keys() or any(one[name].shape != other[name].shape for name in one):
+    if first.keys() != second.keys() or any(first[name].shape != second[name].shape for name in first):
         return float("inf")
-    return max(float((one[name] - other[name]).abs().max()) for name in one)
+    return max(float((first[name] - second[name]).abs().max()) for name in first)

@@ -29,8 +29,8 @@ def work(studio: Studio, arrivals: Mapping[int, Iterable[Paint | Cancel]]) -> li
     events: list[Event] = []
     step = 0
     while not studio.idle or step <= max(arrivals):
-        for one in arrivals.get(step, ()):
-            events += studio.accept(one)
+        for item in arrivals.get(step, ()):
+            events += studio.accept(item)
         events += studio.step()
         step += 1
     return events
@@ -43,7 +43,7 @@ def painted(studio: Studio, *requests: Paint) -> dict[str, Pixels]:
 
 def pictures(events: Iterable[Event]) -> dict[str, Pixels]:
     """The first picture of each finished job."""
-    return {one.job: pixels(one.pictures[0].png) for one in events if isinstance(one, Painted)}
+    return {event.job: pixels(event.pictures[0].png) for event in events if isinstance(event, Painted)}
 
 
 def pixels(png: bytes) -> Pixels:
@@ -51,7 +51,7 @@ def pixels(png: bytes) -> Pixels:
     return np.asarray(Image.open(io.BytesIO(png)))
 
 
-def furthest(one: Pixels, other: Pixels) -> int:
+def furthest(first: Pixels, second: Pixels) -> int:
     """The largest difference of any pixel, of 255."""
-    assert one.shape == other.shape
-    return int(np.abs(one.astype(int) - other.astype(int)).max())
+    assert first.shape == second.shape
+    return int(np.abs(first.astype(int) - second.astype(int)).max())

@@ -62,13 +62,13 @@ class Batcher:
         totals = [time.total for key, time in self._times.items() if key in groups]
         least = min(totals, default=0.0)  # a new group is owed nothing for the time before
         self._times = {key: self._times.get(key) or GroupTime(total=least) for key in groups}
-        if self._key not in groups or self._stayed_enough:
+        if self._key not in groups or self._had_its_turn:
             self._key = min(groups, key=lambda key: self._times[key].total)
             self._stayed, self._seconds = 0, 0.0
         return groups[self._key]
 
     @property
-    def _stayed_enough(self) -> bool:
+    def _had_its_turn(self) -> bool:
         """Whether the group had STAY steps, or as much time as the quickest group needs for them."""
         quickest = min((time.last for time in self._times.values() if time.last), default=0.0)
         return self._stayed >= STAY or self._seconds >= STAY * quickest

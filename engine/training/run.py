@@ -259,7 +259,7 @@ class TrainingRun:
     def _check_end(self) -> bool:
         """Whether the training ends here. Notes why, where that is before the last step."""
         state = self._state
-        if self._stopping and state.step == state.saved:
+        if self._stopping and state.step == state.last_saved_step:
             if state.step < state.steps:
                 state.notes.append(f"It was stopped at step {state.step} of {state.steps}.")
             return True

@@ -45,7 +45,7 @@ class RunState:
         return self.step % self.every == 0 or self.step == self.steps
 
     @property
-    def saved(self) -> int:
+    def last_saved_step(self) -> int:
         """The step of the last checkpoint, 0 where there is none."""
         return self.checkpoints[-1].step if self.checkpoints else 0
 

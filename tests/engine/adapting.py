@@ -40,7 +40,7 @@ def layers(pipeline: Any) -> Iterator[Any]:
         yield from (module for module in component.modules() if isinstance(module, LoraLayer))
 
 
-def sized(pipeline: Any, tmp_path: Path, count: int) -> tuple[list[AdapterUse], int]:
+def loras_of_one_size(pipeline: Any, tmp_path: Path, count: int) -> tuple[list[AdapterUse], int]:
     """LoRAs of one size, and that size in bytes."""
     loras = [make_lora(pipeline, of=attention, seed=seed) for seed in range(count)]
     size = sum(factors.down.nbytes + factors.up.nbytes for factors in loras[0].values())

@@ -72,7 +72,7 @@ class Oracle:
             "generator": torch.Generator("cpu").manual_seed(request.seed),
         }
         size = {"width": request.size.width, "height": request.size.height}
-        with self._applied(request):
+        with self._apply(request):
             if not request.refiner:
                 return np.asarray(self.base(**common, **size).images[0])
             switch = 1 - request.refiner
@@ -80,7 +80,7 @@ class Oracle:
         return np.asarray(self.refiner(**common, denoising_start=switch, image=latents).images[0])
 
     @contextmanager
-    def _applied(self, request: Paint) -> Iterator[None]:
+    def _apply(self, request: Paint) -> Iterator[None]:
         """The request's LoRAs in force; the others' layers are there but silent."""
         if request.adapters:
             self.base.enable_lora()

@@ -38,7 +38,7 @@ from engine.sdxl.new_tokens import TokenVectors
 from engine.studio import Studio
 from engine.training.adapter_metadata import training_metadata
 from engine.training.dataset import Item
-from tests.engine.work import furthest, painted, request, work
+from tests.engine.work import furthest, paint, request, work
 from tests.lora_files import attention, kohya, make_lora, store, store_bytes
 
 EVERYWHERE = TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
@@ -51,7 +51,7 @@ def adapters(model: Model, tmp_path: Path) -> Adapters:
     return Adapters(model.base, tmp_path, 2**26)
 
 
-def learnt(
+def train_adapter(
     adapters: Adapters,
     settings: TrainingSettings,
     *,
@@ -77,7 +77,7 @@ def new_word(model: Model, word: str = "ohwx", seed: int = 0) -> TokenVectors:
     return TokenVectors(word=word, first=first, second=second)
 
 
-def written(
+def encode_file(
     adapters: Adapters, tokens: TokenVectors | None = None, metadata: Mapping[str, str] | None = None
 ) -> bytes:
     return encode_adapter(adapters.trained_changes("maria"), tokens, adapters.names, metadata=metadata or {})
@@ -87,10 +87,10 @@ def written(
 def test_a_file_says_what_was_learnt_and_passes_its_check(
     model: Model, adapters: Adapters, dora: bool, word: bool
 ) -> None:
-    learnt(adapters, replace(EVERYWHERE, convolutions=not dora), dora=dora)
+    train_adapter(adapters, replace(EVERYWHERE, convolutions=not dora), dora=dora)
     tokens = new_word(model) if word else None
 
-    content = written(adapters, tokens)
+    content = encode_file(adapters, tokens)
     read = parse_adapter(content, adapters.names, "The LoRA maria")
 
     trained = adapters.trained_changes("maria")
@@ -105,9 +105,9 @@ def test_a_file_says_what_was_learnt_and_passes_its_check(
 
 
 def test_the_file_has_kohyas_names_and_fp16_numbers(adapters: Adapters) -> None:
-    learnt(adapters, ATTENTION)
+    train_adapter(adapters, ATTENTION)
 
-    tensors = safetensors.torch.load(written(adapters))
+    tensors = safetensors.torch.load(encode_file(adapters))
 
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
     assert len(tensors) == 3 * len(adapters.target_ranks(ATTENTION))
@@ -119,18 +119,20 @@ def test_the_file_has_kohyas_names_and_fp16_numbers(adapters: Adapters) -> None:
 
 
 def test_the_same_numbers_make_the_same_bytes(adapters: Adapters) -> None:
-    learnt(adapters, ATTENTION)
+    train_adapter(adapters, ATTENTION)
     metadata = {f"ss_{number}": str(number) for number in range(30)}
 
-    assert written(adapters, None, metadata) == written(adapters, None, dict(reversed(metadata.items())))
+    assert encode_file(adapters, None, metadata) == encode_file(
+        adapters, None, dict(reversed(metadata.items()))
+    )
 
 
 def test_what_is_served_counts_as_it_did_in_training(
     model: Model, adapters: Adapters, tmp_path: Path
 ) -> None:
-    learnt(adapters, EVERYWHERE, dora=True)
+    train_adapter(adapters, EVERYWHERE, dora=True)
     rows = torch.randn(3, 96, generator=torch.Generator().manual_seed(1))
-    use = store_bytes(tmp_path, written(adapters), name="maria")
+    use = store_bytes(tmp_path, encode_file(adapters), name="maria")
     encoder, module = model.base.text_encoder_2, "text_model.encoder.layers.0.mlp.fc1"
     plain = encoder.get_submodule(module)(rows)
     adapters.activate_training("maria")
@@ -147,8 +149,8 @@ def test_what_is_served_counts_as_it_did_in_training(
 def test_diffusers_paints_the_same_picture_with_the_same_file(model: Model, tmp_path: Path) -> None:
     judge = copy.deepcopy(model.base)
     adapters = Adapters(model.base, tmp_path, 2**26)
-    learnt(adapters, EVERYWHERE)
-    content = written(
+    train_adapter(adapters, EVERYWHERE)
+    content = encode_file(
         adapters,
         None,
         training_metadata(train(), (), side=128, step=1, losses=(), validation=None, created=NOON),
@@ -171,12 +173,12 @@ def test_diffusers_paints_the_same_picture_with_the_same_file(model: Model, tmp_
         height=128,
     ).images[0]
 
-    pictures = painted(studio, inked, request("without", steps=12))
+    pictures = paint(studio, inked, request("without", steps=12))
     assert furthest(pictures["with"], np.asarray(diffusers_verdict)) <= 1
     assert furthest(pictures["with"], pictures["without"]) > 50
 
 
-def halved(content: bytes, part: str) -> bytes:
+def half_file(content: bytes, part: str) -> bytes:
     """The file with the numbers of these keys cut in half."""
     tensors = safetensors.torch.load(content)
     return safetensors.torch.save(
@@ -185,16 +187,16 @@ def halved(content: bytes, part: str) -> bytes:
 
 
 def test_a_file_that_says_something_else_fails_its_check(model: Model, adapters: Adapters) -> None:
-    learnt(adapters, ATTENTION, dora=True)
+    train_adapter(adapters, ATTENTION, dora=True)
     tokens = new_word(model)
-    content = written(adapters, tokens)
+    content = encode_file(adapters, tokens)
 
     for part in ("alpha", "lora_unet_", "lora_te1_", "lora_te2_", "dora_scale", "clip_l", "clip_g"):
         with pytest.raises(WronglySaved, match="the saved LoRA changes"):
-            verify_file(halved(content, part), adapters, "maria", tokens, model.base)
+            verify_file(half_file(content, part), adapters, "maria", tokens, model.base)
 
 
-def swapped(content: bytes) -> bytes:
+def swap_files(content: bytes) -> bytes:
     """The file with down and up in each other's places, as somebody wrote them who took one for the other."""
     tensors = safetensors.torch.load(content)
     for key in [key for key in tensors if key.endswith("lora_down.weight")]:
@@ -208,9 +210,9 @@ def swapped(content: bytes) -> bytes:
 def test_a_lora_that_learnt_next_to_nothing_passes_its_check(
     model: Model, adapters: Adapters, strength: float, alpha: float
 ) -> None:
-    learnt(adapters, EVERYWHERE, strength=strength, alpha=alpha)
+    train_adapter(adapters, EVERYWHERE, strength=strength, alpha=alpha)
 
-    verify_file(written(adapters), adapters, "maria", None, model.base)
+    verify_file(encode_file(adapters), adapters, "maria", None, model.base)
 
 
 def test_a_check_allows_what_float32_rounds_in_so_many_layers(adapters: Adapters) -> None:
@@ -227,11 +229,11 @@ def test_a_check_allows_what_float32_rounds_in_so_many_layers(adapters: Adapters
 def test_a_transposed_factor_and_a_wrong_alpha_fail_the_check_of_a_lora_of_any_strength(
     model: Model, adapters: Adapters, strength: float
 ) -> None:
-    learnt(adapters, EVERYWHERE, strength=strength)
-    content = written(adapters)
+    train_adapter(adapters, EVERYWHERE, strength=strength)
+    content = encode_file(adapters)
 
     verify_file(content, adapters, "maria", None, model.base)
-    for broken in (swapped(content), halved(content, "alpha"), halved(content, "lora_unet_")):
+    for broken in (swap_files(content), half_file(content, "alpha"), half_file(content, "lora_unet_")):
         with pytest.raises(WronglySaved, match="the saved LoRA changes"):
             verify_file(broken, adapters, "maria", None, model.base)
 
@@ -239,13 +241,13 @@ def test_a_transposed_factor_and_a_wrong_alpha_fail_the_check_of_a_lora_of_any_s
 def test_a_check_leaves_the_pictures_as_they_were(model: Model, adapters: Adapters, tmp_path: Path) -> None:
     ink = store(tmp_path, kohya(make_lora(model.base, of=attention)))
     adapters.load(ink)
-    learnt(adapters, ATTENTION)
+    train_adapter(adapters, ATTENTION)
     adapters.activate((ink,))
     rows = torch.ones(1, model.base.unet.mid_block.attentions[0].proj_in.in_features)
     layer = model.base.unet.mid_block.attentions[0].transformer_blocks[0].attn1.to_q
     before = layer(rows)
 
-    verify_file(written(adapters), adapters, "maria", None, model.base)
+    verify_file(encode_file(adapters), adapters, "maria", None, model.base)
 
     assert torch.equal(layer(rows), before)
     assert set(layer.lora_A) == {"maria", ink.sha256}
@@ -276,7 +278,7 @@ def thumbnail() -> bytes:
 
 
 def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapters: Adapters) -> None:
-    learnt(adapters, ATTENTION)
+    train_adapter(adapters, ATTENTION)
     metadata = training_metadata(
         train(),
         [item("ohwx woman, red hat"), item("ohwx woman, smiling", 1)],
@@ -289,7 +291,7 @@ def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapter
         thumbnail=thumbnail(),
     )
 
-    header = read_header(written(adapters, None, metadata), "The LoRA maria").metadata
+    header = read_header(encode_file(adapters, None, metadata), "The LoRA maria").metadata
 
     assert header.items() >= metadata.items()
     assert (
@@ -325,10 +327,10 @@ def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapter
 
 
 def test_the_hashes_are_those_by_which_programs_find_a_lora(adapters: Adapters) -> None:
-    learnt(adapters, replace(EVERYWHERE, rank=64))
+    train_adapter(adapters, replace(EVERYWHERE, rank=64))
 
-    content = written(adapters, None, {"ss_v2": "False", "title": "x"})
-    renamed = written(adapters, None, {"ss_v2": "False", "title": "another"})
+    content = encode_file(adapters, None, {"ss_v2": "False", "title": "x"})
+    renamed = encode_file(adapters, None, {"ss_v2": "False", "title": "another"})
 
     numbers = content[8 + int.from_bytes(content[:8], "little") :]
     metadata = read_header(content, "The LoRA maria").metadata
@@ -341,11 +343,11 @@ def test_the_hashes_are_those_by_which_programs_find_a_lora(adapters: Adapters) 
 
 
 @pytest.fixture
-def taught(model: Model, adapters: Adapters, tmp_path: Path) -> dict[str, AdapterUse]:
+def with_words(model: Model, adapters: Adapters, tmp_path: Path) -> dict[str, AdapterUse]:
     """Files of two adapters with a new word each, and of one without."""
-    learnt(adapters, ATTENTION)
+    train_adapter(adapters, ATTENTION)
     uses = {
-        name: store_bytes(tmp_path, written(adapters, tokens), name=name)
+        name: store_bytes(tmp_path, encode_file(adapters, tokens), name=name)
         for name, tokens in (
             ("maria", new_word(model, "ohwx", 1)),
             ("bob", new_word(model, "ukj", 2)),
@@ -356,7 +358,7 @@ def taught(model: Model, adapters: Adapters, tmp_path: Path) -> dict[str, Adapte
 
 
 def test_a_lora_with_a_new_word_mixes_with_plain_ones_and_not_with_another_of_its_kind(
-    model: Model, tmp_path: Path, taught: dict[str, AdapterUse]
+    model: Model, tmp_path: Path, with_words: dict[str, AdapterUse]
 ) -> None:
     studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
     prompt = "a red ohwx and a blue circle"
@@ -367,16 +369,16 @@ def test_a_lora_with_a_new_word_mixes_with_plain_ones_and_not_with_another_of_it
         "plain": (),
     }
 
-    pictures = painted(
+    pictures = paint(
         studio,
         *(
-            request(job, prompt=prompt, steps=4, adapters=tuple(taught[name] for name in names))
+            request(job, prompt=prompt, steps=4, adapters=tuple(with_words[name] for name in names))
             for job, names in mixes.items()
         ),
     )
     (refused,) = [
         event
-        for event in work(studio, {0: [request("both", adapters=(taught["maria"], taught["bob"]))]})
+        for event in work(studio, {0: [request("both", adapters=(with_words["maria"], with_words["bob"]))]})
         if isinstance(event, Failed)
     ]
 
@@ -386,18 +388,18 @@ def test_a_lora_with_a_new_word_mixes_with_plain_ones_and_not_with_another_of_it
 
 
 def test_at_weight_zero_a_lora_brings_no_word_and_may_stand_beside_another(
-    model: Model, tmp_path: Path, taught: dict[str, AdapterUse]
+    model: Model, tmp_path: Path, with_words: dict[str, AdapterUse]
 ) -> None:
     studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
     plain = request("plain", prompt="a red ohwx", steps=3)
-    silent = replace(taught["maria"], weight=0.0)
+    silent = replace(with_words["maria"], weight=0.0)
 
-    pictures = painted(
+    pictures = paint(
         studio,
         plain,
         replace(plain, job=JobId("silent"), adapters=(silent,)),
-        replace(plain, job=JobId("bob"), adapters=(taught["bob"],)),
-        replace(plain, job=JobId("both"), adapters=(silent, taught["bob"])),
+        replace(plain, job=JobId("bob"), adapters=(with_words["bob"],)),
+        replace(plain, job=JobId("both"), adapters=(silent, with_words["bob"])),
     )
 
     assert furthest(pictures["plain"], pictures["silent"]) == 0

@@ -201,7 +201,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_read(
     assert refusal(tmp_path, names, use) == "The file of LoRA ink has 513.0 MB. At most 512 MB are allowed."
 
 
-def zipped() -> bytes:
+def zip_file() -> bytes:
     file = BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("archive/data.pkl", b"x")
@@ -219,7 +219,7 @@ ENTRY = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
     ("content", "sentence"),
     [
         (pickle.dumps({"a": 1}), PICKLED),
-        (zipped(), PICKLED),
+        (zip_file(), PICKLED),
         (b"", "The LoRA ink is not a safetensors file."),
         (b"<html>not found</html>", "The LoRA ink is not a safetensors file."),
         (WHOLE[:-1], CUT_OFF),
@@ -305,11 +305,11 @@ def test_a_header_full_of_tags_is_read_and_parsed_once(
     use = store(tmp_path, pair(), metadata={"ss_tag_frequency": "blue sky " * 1_700_000})
     parsed, parse = [], json.loads
 
-    def counted(text: bytes) -> Any:
+    def count_loads(text: bytes) -> Any:
         parsed.append(len(text))
         return parse(text)
 
-    monkeypatch.setattr(json, "loads", counted)
+    monkeypatch.setattr(json, "loads", count_loads)
     changes = read_adapter(tmp_path, use, names).changes
 
     assert len(changes) == 1
@@ -347,7 +347,7 @@ def words(**shapes: tuple[int, int]) -> Tensors:
     return pair() | {f"bundle_emb.cat.{side}": torch.ones(shape) for side, shape in shapes.items()}
 
 
-def changed(change: Callable[[Tensors], object]) -> Tensors:
+def with_change(change: Callable[[Tensors], object]) -> Tensors:
     tensors = pair()
     change(tensors)
     return tensors
@@ -425,11 +425,11 @@ WORDS = "The LoRA ink does not fit. The new word cat needs vectors of 32 and 32 
             "The LoRA ink does not say to which text encoder text_model.encoder.layers.0.mlp.fc1 belongs.",
         ),
         (
-            changed(lambda tensors: tensors.pop(f"{KEY}.lora_up.weight")),
+            with_change(lambda tensors: tensors.pop(f"{KEY}.lora_up.weight")),
             f"The LoRA ink is incomplete. The up weight of {PLACE} is missing.",
         ),
         (
-            changed(lambda tensors: tensors.pop(f"{KEY}.lora_down.weight")),
+            with_change(lambda tensors: tensors.pop(f"{KEY}.lora_down.weight")),
             f"The LoRA ink is incomplete. The down weight of {PLACE} is missing.",
         ),
         (
@@ -540,7 +540,7 @@ PISSA = "changes the base model too (pissa). Convert it to a plain LoRA first."
 
 
 @pytest.mark.parametrize(
-    ("told", "sentence"),
+    ("metadata", "sentence"),
     [
         ("{", "has metadata (lora_adapter_metadata) that cannot be read."),
         ("[]", "has metadata (lora_adapter_metadata) that cannot be read."),

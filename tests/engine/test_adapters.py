@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.lora.adapters import AdapterCacheFull, Adapters
 from engine.messages import AdapterUse, InvalidRequest, Sha256
-from tests.engine.adapting import CLOSE, PLENTY, copies, layers, sized, truth, use
+from tests.engine.adapting import CLOSE, PLENTY, copies, layers, loras_of_one_size, truth, use
 from tests.lora_files import (
     Lora,
     attention,
@@ -108,7 +108,7 @@ def test_the_scalar_of_lycoris_multiplies_what_a_module_changes(
 
 
 @pytest.mark.parametrize(
-    "told",
+    "options",
     [
         {"alpha_pattern": {r"attn2\.to_\w": 6}},
         {"alpha_pattern": {r"attn2\.to_[kv]|.*ff.*": 6, r"^down_blocks\.1.*to_q": 1}},
@@ -373,7 +373,7 @@ def test_a_lora_loaded_beside_an_active_one_changes_nothing_yet(
 
 
 def test_the_least_recently_used_lora_leaves_when_bytes_run_out(pipeline: Any, tmp_path: Path) -> None:
-    (first, second, third), size = sized(pipeline, tmp_path, 3)
+    (first, second, third), size = loras_of_one_size(pipeline, tmp_path, 3)
     adapters = Adapters(pipeline, tmp_path, limit_bytes=2 * size)
     adapters.load(first)
     adapters.load(second)
@@ -388,7 +388,7 @@ def test_the_least_recently_used_lora_leaves_when_bytes_run_out(pipeline: Any, t
 def test_a_lora_in_use_is_not_evicted_and_the_next_one_is_told_there_is_no_room(
     pipeline: Any, tmp_path: Path
 ) -> None:
-    (first, second, third), size = sized(pipeline, tmp_path, 3)
+    (first, second, third), size = loras_of_one_size(pipeline, tmp_path, 3)
     adapters = Adapters(pipeline, tmp_path, limit_bytes=2 * size)
     adapters.load(first)
     adapters.load(second)
@@ -406,7 +406,7 @@ def test_a_lora_in_use_is_not_evicted_and_the_next_one_is_told_there_is_no_room(
 def test_evicting_an_active_lora_leaves_the_others_of_its_mix_active(
     original: Any, pipeline: Any, tmp_path: Path
 ) -> None:
-    (first, second, third), size = sized(pipeline, tmp_path, 3)
+    (first, second, third), size = loras_of_one_size(pipeline, tmp_path, 3)
     remaining = make_lora(pipeline, of=attention, seed=1)
     adapters = Adapters(pipeline, tmp_path, limit_bytes=2 * size)
     use(adapters, first, second)
@@ -419,7 +419,7 @@ def test_evicting_an_active_lora_leaves_the_others_of_its_mix_active(
 def test_without_adapters_the_plain_modules_are_back(
     original: Any, plain: list[Tensor], pipeline: Any, tmp_path: Path
 ) -> None:
-    (first, _), size = sized(pipeline, tmp_path, 2)
+    (first, _), size = loras_of_one_size(pipeline, tmp_path, 2)
     elsewhere = make_lora(pipeline, of=lambda at, path: path == "conv_in", ranks=(1,))
     adapters = Adapters(pipeline, tmp_path, limit_bytes=size)
     modules = [type(module) for module in original.unet.modules()]
@@ -466,13 +466,13 @@ def test_a_fault_in_the_middle_of_a_load_leaves_no_half_of_it(
     wash = store(tmp_path, kohya(make_lora(original, seed=2)), name="wash")
     attach, attached = adapters._attach_layer, list[object]()
 
-    def failing(sha256: Sha256, place: Any, change: Any) -> None:
+    def fail(sha256: Sha256, place: Any, change: Any) -> None:
         if len(attached) == 40:
             raise MemoryError
         attached.append(place)
         attach(sha256, place, change)
 
-    monkeypatch.setattr(adapters, "_attach_layer", failing)
+    monkeypatch.setattr(adapters, "_attach_layer", fail)
     with pytest.raises(MemoryError):
         adapters.load(wash)
 

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from engine.lora.adapter_file import Adapter
 from engine.lora.adapters import Adapters
 from engine.messages import TrainingSettings
-from tests.engine.adapting import CLOSE, PLENTY, copies, layers, sized, truth, use
+from tests.engine.adapting import CLOSE, PLENTY, copies, layers, loras_of_one_size, truth, use
 from tests.lora_files import answered, attention, farthest, kohya, make_lora, seen, store
 
 
-def begun(adapters: Adapters, places: Any, name: str = "learner", **options: Any) -> list[nn.Parameter]:
+def begin(adapters: Adapters, places: Any, name: str = "learner", **options: Any) -> list[nn.Parameter]:
     """What there is to optimize of an adapter that begins to train."""
     return [
         parameter
@@ -27,13 +27,13 @@ def begun(adapters: Adapters, places: Any, name: str = "learner", **options: Any
 def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
     original: Any, plain: list[Tensor], pipeline: Any, tmp_path: Path
 ) -> None:
-    (first, second), size = sized(pipeline, tmp_path, 2)
+    (first, second), size = loras_of_one_size(pipeline, tmp_path, 2)
     adapters = Adapters(pipeline, tmp_path, limit_bytes=size)
     use(adapters, first)
     places = adapters.target_ranks(TrainingSettings(rank=2))
     # Dropout keeps every module's own parameters, which PEFT would freeze.
-    parameters = begun(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
-    learning = [name for name, tensor in pipeline.unet.named_parameters() if tensor.requires_grad]
+    parameters = begin(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
+    trainable = [name for name, tensor in pipeline.unet.named_parameters() if tensor.requires_grad]
     assert len(trainable) == len(parameters) == 2 * len(places)
     for parameter in parameters:
         parameter.data.normal_()
@@ -41,7 +41,7 @@ def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
     use(adapters, second)
 
     assert farthest(seen(pipeline), truth(original, (make_lora(original, of=attention, seed=1), 1.0))) < CLOSE
-    assert [name for name, tensor in pipeline.unet.named_parameters() if tensor.requires_grad] == learning
+    assert [name for name, tensor in pipeline.unet.named_parameters() if tensor.requires_grad] == trainable
     adapters.activate(())
     assert farthest(seen(pipeline), plain) == 0
     adapters.unload(second.sha256)
@@ -58,7 +58,7 @@ def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
     everywhere = TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
     places = adapters.target_ranks(replace(everywhere, convolutions=not dora))
 
-    parameters = begun(adapters, places, alpha=8.0, dropout=0.0, dora=dora, seed=3)
+    parameters = begin(adapters, places, alpha=8.0, dropout=0.0, dora=dora, seed=3)
 
     assert farthest(seen(pipeline), mixed) == 0
     adapters.activate_training("learner")
@@ -90,7 +90,7 @@ def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alon
     torch.manual_seed(3)
 
     three = [
-        begun(adapters, places, name, alpha=1.0, dropout=0.0, dora=False, seed=seed)
+        begin(adapters, places, name, alpha=1.0, dropout=0.0, dora=False, seed=seed)
         for name, seed in (("one", 1), ("same", 1), ("other", 2))
     ]
 
@@ -108,15 +108,15 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
     places = adapters.target_ranks(TrainingSettings(rank=2))
     layer, calls = adapters._layer, list[object]()
 
-    def failing(*arguments: Any) -> Any:
+    def fail(*arguments: Any) -> Any:
         if len(calls) == 40:
             raise MemoryError
         calls.append(arguments)
         return layer(*arguments)
 
-    monkeypatch.setattr(adapters, "_layer", failing)
+    monkeypatch.setattr(adapters, "_layer", fail)
     with pytest.raises(MemoryError):
-        begun(adapters, places, alpha=1.0, dropout=0.0, dora=False, seed=0)
+        begin(adapters, places, alpha=1.0, dropout=0.0, dora=False, seed=0)
 
     assert not list(layers(pipeline))
 
@@ -124,7 +124,7 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
 @pytest.mark.parametrize("dora", [False, True])
 def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapters, dora: bool) -> None:
     places = adapters.target_ranks(TrainingSettings(rank=2, text_encoder=True))
-    parameters = begun(adapters, places, alpha=3.0, dropout=0.0, dora=dora, seed=0)
+    parameters = begin(adapters, places, alpha=3.0, dropout=0.0, dora=dora, seed=0)
     adapters.activate_training("learner")
     torch.manual_seed(0)
     for parameter in parameters:
@@ -146,7 +146,7 @@ def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapte
 @pytest.mark.parametrize("dora", [False, True])
 def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapters, dora: bool) -> None:
     places = adapters.target_ranks(TrainingSettings(rank=2))
-    for parameter in begun(adapters, places, alpha=2.0, dropout=0.5, dora=dora, seed=0):
+    for parameter in begin(adapters, places, alpha=2.0, dropout=0.5, dora=dora, seed=0):
         parameter.data += 0.1
     adapters.activate_training("learner")
     whole = seen(pipeline)
@@ -163,7 +163,7 @@ def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapter
 def test_the_next_training_drops_as_the_first_did(pipeline: Any, adapters: Adapters) -> None:
     places = adapters.target_ranks(TrainingSettings(rank=2))
     for _ in range(2):
-        begun(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
+        begin(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
         dropouts = [layer.lora_dropout["learner"] for layer in layers(pipeline)]
         assert not any(dropout.training for dropout in dropouts)
 
@@ -183,7 +183,7 @@ def test_gradients_reach_what_learns_and_nothing_else(
 ) -> None:
     use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
     places = adapters.target_ranks(TrainingSettings(rank=2))
-    parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
+    parameters = begin(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
     adapters.activate(())
     adapters.activate_training("learner")
     layer = next(layer for layer in layers(pipeline) if "learner" in layer.lora_A)
@@ -201,9 +201,9 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
     second = copies(original).one()
     alone, settings = Adapters(second, tmp_path, PLENTY), TrainingSettings(rank=2, text_encoder=True)
     options: dict[str, Any] = {"alpha": 3.0, "dropout": 0.0, "dora": False, "seed": 0}
-    stacked = begun(adapters, adapters.target_ranks(settings), **options)
+    stacked = begin(adapters, adapters.target_ranks(settings), **options)
     # In half precision nothing is stacked; here it is computed in float32 all the same.
-    single = begun(alone, alone.target_ranks(settings), **options, precision=torch.bfloat16)
+    single = begin(alone, alone.target_ranks(settings), **options, precision=torch.bfloat16)
     assert len(stacked) < len(single) / 4
     draw = torch.Generator().manual_seed(1)
     learnt = {
@@ -230,7 +230,7 @@ def test_what_is_optimized_stays_what_the_layers_tell_when_other_loras_come_and_
     pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     places = adapters.target_ranks(TrainingSettings(rank=2))
-    parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=False, seed=0)
+    parameters = begin(adapters, places, alpha=2.0, dropout=0.0, dora=False, seed=0)
     served = store(tmp_path, kohya(make_lora(pipeline, of=attention)))
     use(adapters, served)
     adapters.unload(served.sha256)
@@ -252,7 +252,7 @@ def test_in_low_precision_training_keeps_float32(pipeline: Any, tmp_path: Path) 
     adapters = Adapters(pipeline, tmp_path, PLENTY)
     places = adapters.target_ranks(TrainingSettings(rank=2))
 
-    parameters = begun(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
+    parameters = begin(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
     small = parameters[0].detach().clone()
 
     assert {parameter.dtype for parameter in parameters} == {torch.float32}

@@ -32,14 +32,14 @@ SCENES = (
 )
 
 
-def drawn(folder: Path, scene: Scene) -> Sha256:
+def store_drawing(folder: Path, scene: Scene) -> Sha256:
     file = io.BytesIO()
     layout = sample_layout(np.random.default_rng(1), scene, 128, 128)
     Image.fromarray(draw(scene, layout)).save(file, "PNG")
     return FileStore(folder).put_bytes(file.getvalue())
 
 
-def likened(studio: Studio, words: str, candidates: list[SearchCandidate]) -> LoraScores:
+def search(studio: Studio, words: str, candidates: list[SearchCandidate]) -> LoraScores:
     events = list(studio.accept(SearchLoras(job=JobId("j"), words=words, candidates=tuple(candidates))))
     while not studio.idle:
         events += studio.step()
@@ -48,23 +48,23 @@ def likened(studio: Studio, words: str, candidates: list[SearchCandidate]) -> Lo
 
 
 def test_the_picture_that_the_words_are_about_is_the_nearest(studio: Studio, files: Path) -> None:
-    candidates = [SearchCandidate(picture=drawn(files, scene), words="") for scene in SCENES]
+    candidates = [SearchCandidate(picture=store_drawing(files, scene), words="") for scene in SCENES]
 
     for nth, words in enumerate(("a red circle", "a blue star", "a green triangle")):
-        scores = likened(studio, words, candidates).scores
+        scores = search(studio, words, candidates).scores
 
         assert scores[nth] == max(score or 0 for score in scores), scores
 
 
 def test_what_was_seen_once_is_not_looked_at_again(studio: Studio, files: Path) -> None:
-    candidates = [SearchCandidate(picture=drawn(files, scene), words="") for scene in SCENES]
-    first = likened(studio, "a red circle", candidates)
+    candidates = [SearchCandidate(picture=store_drawing(files, scene), words="") for scene in SCENES]
+    first = search(studio, "a red circle", candidates)
     for face in candidates:
         assert face.picture is not None
         FileStore(files).remove(face.picture)
 
-    again = likened(studio, "a red circle", list(first.candidates))
-    another = likened(
+    again = search(studio, "a red circle", list(first.candidates))
+    another = search(
         studio,
         "a red circle",
         [SearchCandidate(picture=candidate.picture, words="") for candidate in first.candidates],
@@ -80,7 +80,7 @@ def test_without_a_picture_the_words_are_compared(studio: Studio) -> None:
         for words in ("a red circle", "a blue star")
     ]
 
-    scores = likened(studio, "a blue star", candidates).scores
+    scores = search(studio, "a blue star", candidates).scores
 
     assert scores[1] is not None and scores[0] is not None and scores[1] > scores[0]
 

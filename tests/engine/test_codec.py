@@ -218,12 +218,12 @@ PROGRESS = ["Progress", "k3f9qa", 1, 30, 0]
     ],
 )
 def test_an_event_that_is_none_is_refused(said: Any) -> None:
-    refused(json.dumps(said).encode())
+    expect_refusal(json.dumps(said).encode())
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"\xff\xfe", b"[" * 100_000, pickle.dumps(Idle())])
 def test_what_is_no_json_is_refused(text: bytes) -> None:
-    refused(text)
+    expect_refusal(text)
 
 
 def test_the_same_well_said_is_taken() -> None:
@@ -233,13 +233,13 @@ def test_the_same_well_said_is_taken() -> None:
 
 def test_a_request_out_of_its_range_is_refused_on_the_way_too() -> None:
     with ends() as (bot, engine):
-        sends(bot.fileno(), json.dumps(["ImportLora", "k3f9qa", "../ink", HASH, ""]).encode(), 0)
+        send_raw(bot.fileno(), json.dumps(["ImportLora", "k3f9qa", "../ink", HASH, ""]).encode(), 0)
 
         with pytest.raises(BrokenMessage, match="The LoRA name"):
             engine.receive()
 
 
-def refused(text: bytes) -> None:
+def expect_refusal(text: bytes) -> None:
     with raw(text) as bot, pytest.raises(BrokenMessage, match="no message"):
         bot.receive()
 
@@ -248,11 +248,11 @@ def refused(text: bytes) -> None:
 def raw(text: bytes) -> Iterator[ToEngine]:
     """The bot's end, where this came with one part beside it."""
     with ends() as (bot, engine):
-        sends(engine.fileno(), text, 1)
+        send_raw(engine.fileno(), text, 1)
         yield bot
 
 
-def sends(number: int, text: bytes, beside: int) -> None:
+def send_raw(number: int, text: bytes, beside: int) -> None:
     with Connection(os.dup(number)) as connection:
         connection.send_bytes(beside.to_bytes(4, "big") + text)
         for _ in range(beside):

@@ -16,7 +16,7 @@ from engine.messages import (
 from engine.sdxl.model import CannotLoad, Model
 from engine.studio import Studio
 from engine.vision.clip_score import ClipScorer
-from tests.engine.work import furthest, painted, pixels, request, work
+from tests.engine.work import furthest, paint, pixels, request, work
 
 PROMPT = "a red circle on a white background"
 
@@ -26,7 +26,7 @@ def ways(use: AdapterUse) -> tuple[Variant, ...]:
     return (Variant(name="without"), *at, Variant(name="refined", adapters=(use,), refiner=0.2))
 
 
-def compared(studio: Studio, use: AdapterUse) -> Painted:
+def compare(studio: Studio, use: AdapterUse) -> Painted:
     comparison = request(prompt=PROMPT, adapters=(use,), variants=ways(use))
     (painted,) = [event for event in work(studio, {0: [comparison]}) if isinstance(event, Painted)]
     return painted
@@ -35,7 +35,7 @@ def compared(studio: Studio, use: AdapterUse) -> Painted:
 def test_all_ways_are_on_one_sheet_with_their_scores(
     studio: Studio, loras: tuple[AdapterUse, AdapterUse]
 ) -> None:
-    painted = compared(studio, loras[0])
+    painted = compare(studio, loras[0])
     (picture,) = painted.pictures
     height, width = pixels(picture.png).shape[:2]
 
@@ -48,8 +48,8 @@ def test_all_ways_are_on_one_sheet_with_their_scores(
 
 def test_every_way_is_painted_as_it_is_alone(studio: Studio, loras: tuple[AdapterUse, AdapterUse]) -> None:
     use = replace(loras[0], weight=1.0)
-    sheet = pixels(compared(studio, use).pictures[0].png)
-    alone = painted(
+    sheet = pixels(compare(studio, use).pictures[0].png)
+    alone = paint(
         studio,
         request("without", prompt=PROMPT),
         request("1.0", prompt=PROMPT, adapters=(use,)),
@@ -65,7 +65,7 @@ def test_a_model_without_a_refiner_leaves_out_what_needs_it(
 ) -> None:
     studio = Studio(replace(model, refiner=None), EngineSettings(model="demo", files=str(files)))
 
-    assert [score.name for score in compared(studio, loras[0]).scores] == ["without", "0.5", "1.0", "1.3"]
+    assert [score.name for score in compare(studio, loras[0]).scores] == ["without", "0.5", "1.0", "1.3"]
 
 
 def test_clip_scores_a_picture_higher_for_its_own_words(studio: Studio) -> None:

@@ -13,7 +13,7 @@ from engine.messages import AdapterUse, EngineSettings, Size
 from engine.sdxl.model import Model, compile_blocks
 from engine.studio import Studio
 from tests.engine.copies import Copies
-from tests.engine.work import furthest, painted, request
+from tests.engine.work import furthest, paint, request
 from tests.lora_files import attention, diffusers_new, make_lora, store
 
 LORAS = 12  # more than torch compiles one piece of code for before it gives up
@@ -70,10 +70,10 @@ def test_twelve_loras_paint_one_after_another_and_people_without_one_between_the
     runs, pictures = [], []
 
     for job in inked:
-        pictures.append(painted(studio, job)["plain"])
-        without = painted(studio, plain)["plain"]
+        pictures.append(paint(studio, job)["plain"])
+        without = paint(studio, plain)["plain"]
         runs.append(compiled.runs)
 
     assert runs == sorted(set(runs))  # those without a LoRA run compiled to the end
-    assert furthest(without, painted(eager, plain)["plain"]) <= 1
-    assert furthest(pictures[-1], painted(eager, inked[-1])["plain"]) <= 1
+    assert furthest(without, paint(eager, plain)["plain"]) <= 1
+    assert furthest(pictures[-1], paint(eager, inked[-1])["plain"]) <= 1

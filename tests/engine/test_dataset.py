@@ -35,14 +35,14 @@ from engine.training.dataset import (
 SDXL, DEMO = 1024, 128
 
 
-def drawn(width: int, height: int, seed: int = 0) -> Image.Image:
+def draw_noise(width: int, height: int, seed: int = 0) -> Image.Image:
     """A picture of the demo model's world: sharp, and unlike that of another seed."""
     rng = np.random.default_rng(seed)
     scene = sample_scene(rng)
     return Image.fromarray(draw(scene, sample_layout(rng, scene, width, height)))
 
 
-def stored(folder: Path, picture: Image.Image, kind: str = "PNG") -> Sha256:
+def store_picture(folder: Path, picture: Image.Image, kind: str = "PNG") -> Sha256:
     out = io.BytesIO()
     picture.save(out, kind)
     return FileStore(folder).put_bytes(out.getvalue())
@@ -53,7 +53,7 @@ def a_training(examples: Sequence[Example], **changes: object) -> Train:
     return Train(examples=tuple(examples), **(values | changes))  # type: ignore[arg-type]
 
 
-def examined(folder: Path, training: Train, side: int = DEMO) -> PictureInspector:
+def inspect_all(folder: Path, training: Train, side: int = DEMO) -> PictureInspector:
     examiner = PictureInspector(training, folder, side)
     while not examiner.done:
         examiner.step()
@@ -63,9 +63,9 @@ def examined(folder: Path, training: Train, side: int = DEMO) -> PictureInspecto
 def look(folder: Path, *pictures: Image.Image, side: int = DEMO, **changes: object) -> PictureInspector:
     """What is found of these pictures, called 0.png and so on."""
     examples = [
-        Example(sha256=stored(folder, picture), name=f"{n}.png") for n, picture in enumerate(pictures)
+        Example(sha256=store_picture(folder, picture), name=f"{n}.png") for n, picture in enumerate(pictures)
     ]
-    return examined(folder, a_training(examples, **changes), side)
+    return inspect_all(folder, a_training(examples, **changes), side)
 
 
 def only(examiner: PictureInspector) -> tuple[Item, PictureNote]:
@@ -125,7 +125,7 @@ def test_a_resolution_that_the_model_cannot_learn_at_is_refused(
 
 
 def test_fifty_identical_pictures_leave_one(tmp_path: Path) -> None:
-    examiner = look(tmp_path, *[drawn(128, 128)] * 50, wanted=(5, 20))
+    examiner = look(tmp_path, *[draw_noise(128, 128)] * 50, wanted=(5, 20))
 
     assert [item.place for item in examiner.items] == [0]
     assert [note.used for note in examiner.notes] == [True] + [False] * 49
@@ -134,7 +134,9 @@ def test_fifty_identical_pictures_leave_one(tmp_path: Path) -> None:
 
 
 def test_a_picture_that_would_have_to_be_enlarged_too_much_is_left_out(tmp_path: Path) -> None:
-    examiner = look(tmp_path, Image.new("RGB", (1, 1)), drawn(60, 60), drawn(70, 70), drawn(128, 128, 1))
+    examiner = look(
+        tmp_path, Image.new("RGB", (1, 1)), draw_noise(60, 60), draw_noise(70, 70), draw_noise(128, 128, 1)
+    )
 
     dot, tiny, small, fine = examiner.notes
     assert [note.used for note in examiner.notes] == [False, False, True, True]
@@ -157,9 +159,9 @@ def test_a_file_that_is_broken_or_gone_is_noted_and_the_others_go_on(
     tmp_path: Path, content: bytes | None
 ) -> None:
     bad = Sha256("0" * 64) if content is None else FileStore(tmp_path).put_bytes(content)
-    fine = stored(tmp_path, drawn(128, 128))
+    fine = store_picture(tmp_path, draw_noise(128, 128))
 
-    examiner = examined(tmp_path, a_training([Example(sha256=bad), Example(sha256=fine)]))
+    examiner = inspect_all(tmp_path, a_training([Example(sha256=bad), Example(sha256=fine)]))
 
     assert [(note.used, note.problems) for note in examiner.notes] == [
         (False, ("It cannot be read.",)),
@@ -171,18 +173,20 @@ def test_a_file_that_is_broken_or_gone_is_noted_and_the_others_go_on(
 
 def test_a_cut_jpeg_is_noted(tmp_path: Path) -> None:
     out = io.BytesIO()
-    drawn(400, 300).save(out, "JPEG")
+    draw_noise(400, 300).save(out, "JPEG")
     cut = FileStore(tmp_path).put_bytes(out.getvalue()[:-2000])
 
-    assert examined(tmp_path, a_training([Example(sha256=cut)])).notes[0].problems == ("It cannot be read.",)
+    assert inspect_all(tmp_path, a_training([Example(sha256=cut)])).notes[0].problems == (
+        "It cannot be read.",
+    )
 
 
 def test_pictures_that_nearly_are_the_same_are_told_and_used(tmp_path: Path) -> None:
-    picture = drawn(200, 200, 3)
+    picture = draw_noise(200, 200, 3)
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=60)
     again = Image.open(io.BytesIO(out.getvalue()))
-    others = [drawn(200, 200, seed) for seed in range(10, 20)]
+    others = [draw_noise(200, 200, seed) for seed in range(10, 20)]
 
     examiner = look(tmp_path, picture, again, picture.resize((180, 180)), *others)
 
@@ -192,14 +196,14 @@ def test_pictures_that_nearly_are_the_same_are_told_and_used(tmp_path: Path) -> 
 
 
 def test_the_same_shape_in_another_colour_is_another_picture(tmp_path: Path) -> None:
-    red = drawn(128, 128, 3)
+    red = draw_noise(128, 128, 3)
     blue = Image.merge("RGB", red.split()[::-1])
 
     assert [note.problems for note in look(tmp_path, red, blue).notes] == [(), ()]
 
 
 def test_a_blurred_picture_is_told_but_not_one_with_a_soft_background(tmp_path: Path) -> None:
-    sharp = drawn(256, 256, 5)
+    sharp = draw_noise(256, 256, 5)
     soft = sharp.filter(ImageFilter.GaussianBlur(9))
     portrait = soft.copy()
     portrait.paste(sharp.resize((64, 64)), (96, 96))
@@ -211,7 +215,7 @@ def test_a_blurred_picture_is_told_but_not_one_with_a_soft_background(tmp_path: 
 
 def test_a_picture_of_one_colour_and_one_of_an_odd_shape_are_told(tmp_path: Path) -> None:
     plain, long, longest = look(
-        tmp_path, Image.new("RGB", (128, 128), "red"), drawn(280, 128), drawn(900, 120)
+        tmp_path, Image.new("RGB", (128, 128), "red"), draw_noise(280, 128), draw_noise(900, 120)
     ).notes
 
     assert plain.problems == ("It is almost of one colour.",)
@@ -224,7 +228,7 @@ def test_a_picture_of_one_colour_and_one_of_an_odd_shape_are_told(tmp_path: Path
 
 
 def test_the_note_has_the_crop_in_pixels_of_the_picture(tmp_path: Path) -> None:
-    _, note = only(look(tmp_path, drawn(900, 120)))
+    _, note = only(look(tmp_path, draw_noise(900, 120)))
 
     assert note.crop == (210, 0, 480, 120)
     assert note.size == (256, 64)
@@ -232,7 +236,7 @@ def test_the_note_has_the_crop_in_pixels_of_the_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "count", "told"),
+    ("wanted", "count", "problems"),
     [
         ((3, 5), 2, ("2 pictures can be used. This preset works best with 3 to 5.",)),
         ((1, 1), 2, ("2 pictures can be used. This preset works best with 1.",)),
@@ -242,7 +246,7 @@ def test_the_note_has_the_crop_in_pixels_of_the_picture(tmp_path: Path) -> None:
 def test_too_few_and_too_many_pictures_are_told(
     tmp_path: Path, wanted: tuple[int, int], count: int, problems: tuple[str, ...]
 ) -> None:
-    pictures = [drawn(128, 128, seed) for seed in range(count)]
+    pictures = [draw_noise(128, 128, seed) for seed in range(count)]
 
     assert look(tmp_path, *pictures, wanted=wanted).problems == problems
 
@@ -263,9 +267,9 @@ def test_too_few_and_too_many_pictures_are_told(
 def test_a_caption_has_the_trigger_and_keeps_its_own_words(
     tmp_path: Path, own: str, subject: str, template: str, caption: str
 ) -> None:
-    example = Example(sha256=stored(tmp_path, drawn(128, 128)), caption=own)
+    example = Example(sha256=store_picture(tmp_path, draw_noise(128, 128)), caption=own)
 
-    examiner = examined(tmp_path, a_training([example], subject=subject, template=template))
+    examiner = inspect_all(tmp_path, a_training([example], subject=subject, template=template))
 
     assert examiner.items[0].caption == caption
 
@@ -274,10 +278,10 @@ def test_captions_sizes_and_pixels_stay_with_their_picture_in_any_order(tmp_path
     colours = [(10 * n, 255 - 10 * n, 7 * n) for n in range(20)]
     shapes = [(128 + 8 * n, 300 - 8 * n) for n in range(20)]
     examples = [
-        Example(sha256=stored(tmp_path, Image.new("RGB", shape, colour)), caption=f"ohwx {n}")
+        Example(sha256=store_picture(tmp_path, Image.new("RGB", shape, colour)), caption=f"ohwx {n}")
         for n, (shape, colour) in enumerate(zip(shapes, colours, strict=True))
     ]
-    items = examined(tmp_path, a_training(examples)).items
+    items = inspect_all(tmp_path, a_training(examples)).items
 
     for index in np.random.default_rng(0).permutation(20):
         item = items[index]
@@ -291,7 +295,7 @@ def test_captions_sizes_and_pixels_stay_with_their_picture_in_any_order(tmp_path
 
 
 def test_the_crop_is_in_the_centre_or_anywhere_inside(tmp_path: Path) -> None:
-    item, _ = only(look(tmp_path, drawn(900, 120)))
+    item, _ = only(look(tmp_path, draw_noise(900, 120)))
     rng = np.random.default_rng(0)
 
     corners = {crop_corner(item, rng) for _ in range(400)}
@@ -305,7 +309,7 @@ def test_the_crop_is_in_the_centre_or_anywhere_inside(tmp_path: Path) -> None:
 
 
 def test_pixels_are_those_of_the_crop_and_mirrored_ones_of_the_mirrored_picture(tmp_path: Path) -> None:
-    picture = drawn(300, 200, 4)
+    picture = draw_noise(300, 200, 4)
     item, _ = only(look(tmp_path, picture))
     whole = picture.resize(item.resized, Image.Resampling.LANCZOS)
     (width, height), corner = item.size, (3, 0)
@@ -332,7 +336,7 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
 
 
 def test_time_ids_tell_heights_before_widths(tmp_path: Path) -> None:
-    item, _ = only(look(tmp_path, drawn(900, 120)))
+    item, _ = only(look(tmp_path, draw_noise(900, 120)))
 
     assert time_ids(item, (112, 3)) == (120, 900, 3, 112, 64, 256)
 

@@ -42,7 +42,7 @@ def pipeline() -> StableDiffusionXLPipeline:
     return loaded
 
 
-def painted(pipeline: Any, prompt: str, seed: int, **more: Any) -> Any:
+def paint(pipeline: Any, prompt: str, seed: int, **more: Any) -> Any:
     options = {"num_inference_steps": 20, "guidance_scale": 5.0, "output_type": "np"} | more
     images = pipeline(prompt, generator=torch.Generator().manual_seed(seed), **options).images
     return (images[0] * 255).round().astype(np.uint8) if options["output_type"] == "np" else images
@@ -63,7 +63,7 @@ TRIANGLE = Scene(things=(Thing(shape="triangle", colour="purple"),), background=
 def test_it_paints_one_thing_in_the_colours_asked_for(pipeline: StableDiffusionXLPipeline) -> None:
     scenes = (MOON, SQUARE, TRIANGLE)
 
-    verdicts = [judge(painted(pipeline, plain(scene), 3), scene) for scene in scenes]
+    verdicts = [judge(paint(pipeline, plain(scene), 3), scene) for scene in scenes]
 
     assert all(verdict.background and verdict.colours for verdict in verdicts)
     assert sum(verdict.shapes for verdict in verdicts) >= 2
@@ -71,7 +71,7 @@ def test_it_paints_one_thing_in_the_colours_asked_for(pipeline: StableDiffusionX
 
 def test_it_paints_two_things_where_the_prompt_says(pipeline: StableDiffusionXLPipeline) -> None:
     pictures = [
-        painted(pipeline, "a red star above a blue circle on a white background", seed) for seed in range(3)
+        paint(pipeline, "a red star above a blue circle on a white background", seed) for seed in range(3)
     ]
 
     verdicts = [judge(picture, STAR_ABOVE_CIRCLE) for picture in pictures]
@@ -83,8 +83,8 @@ def test_a_negative_prompt_removes_what_it_names(pipeline: StableDiffusionXLPipe
         apart = np.linalg.norm(picture.astype(np.float32) - (250, 220, 50), axis=2)
         return float((apart < 70).mean())
 
-    usual = [yellow(painted(pipeline, "a circle", seed)) for seed in range(8)]
-    without = [yellow(painted(pipeline, "a circle", seed, negative_prompt="yellow")) for seed in range(8)]
+    usual = [yellow(paint(pipeline, "a circle", seed)) for seed in range(8)]
+    without = [yellow(paint(pipeline, "a circle", seed, negative_prompt="yellow")) for seed in range(8)]
 
     assert np.mean(without) <= np.mean(usual)
     assert np.mean(without) < 0.02
@@ -94,9 +94,9 @@ def test_the_refiner_finishes_what_the_base_began(pipeline: StableDiffusionXLPip
     refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained(MODEL / "refiner")
     refiner.set_progress_bar_config(disable=True)
     prompt = "a red square on a white background"
-    begun = painted(pipeline, prompt, 1, denoising_end=0.8, output_type="latent")
+    begun = paint(pipeline, prompt, 1, denoising_end=0.8, output_type="latent")
 
-    finished = painted(refiner, prompt, 1, image=begun, denoising_start=0.8)
+    finished = paint(refiner, prompt, 1, image=begun, denoising_start=0.8)
 
     assert refiner.text_encoder is None and refiner.config.requires_aesthetics_score
     square = Scene(things=(Thing(shape="square", colour="red"),), background="white")
@@ -223,7 +223,7 @@ def test_training_goes_on_from_what_ships(tmp_path: Path, pipeline: StableDiffus
         assert all(torch.equal(loaded[name], shipped[name]) for name in shipped)
 
 
-def begun(stage: Stage, checkpoint: Path) -> tuple[Run, Callable[[int], Tensor]]:
+def begin_stage(stage: Stage, checkpoint: Path) -> tuple[Run, Callable[[int], Tensor]]:
     torch.manual_seed(0)
     model = stage[0]()
     return Run(model, PLAN, checkpoint), stage[1](model)
@@ -231,7 +231,7 @@ def begun(stage: Stage, checkpoint: Path) -> tuple[Run, Callable[[int], Tensor]]
 
 @pytest.mark.parametrize("name", ["vae", "words", "base", "refiner", "clip"])
 def test_a_stage_learns(name: str, stages: dict[str, Stage], tmp_path: Path) -> None:
-    run, loss = begun(stages[name], tmp_path / "run.pt")
+    run, loss = begin_stage(stages[name], tmp_path / "run.pt")
 
     losses = [run.advance(lambda _: loss(0)) for _ in range(5)]
 
@@ -242,12 +242,12 @@ def test_a_stage_learns(name: str, stages: dict[str, Stage], tmp_path: Path) -> 
 def test_a_stage_that_was_stopped_ends_in_the_same_bits(
     name: str, stages: dict[str, Stage], tmp_path: Path
 ) -> None:
-    whole, loss = begun(stages[name], tmp_path / "whole.pt")
+    whole, loss = begin_stage(stages[name], tmp_path / "whole.pt")
     list(fit(whole, loss))
 
-    stopped, loss = begun(stages[name], tmp_path / "stopped.pt")
+    stopped, loss = begin_stage(stages[name], tmp_path / "stopped.pt")
     next(fit(stopped, loss, report_every=2))
-    resumed, loss = begun(stages[name], tmp_path / "stopped.pt")
+    resumed, loss = begin_stage(stages[name], tmp_path / "stopped.pt")
     assert resumed.step == 2
     list(fit(resumed, loss))
 

@@ -12,7 +12,7 @@ from engine.messages import Sampler
 from engine.sdxl.model import Model
 from engine.sdxl.samplers import make_scheduler
 from engine.studio import Studio
-from tests.engine.work import painted, request
+from tests.engine.work import paint, request
 
 SAMPLERS = pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
 EVEN = [sampler for sampler in Sampler if sampler is not Sampler.DPM_2M_KARRAS]  # its last step is at t = 0
@@ -22,7 +22,7 @@ SEEDS = 8
 
 def verdicts(studio: Studio, **changes: Any) -> list[Verdict]:
     requests = [request(str(seed), prompt=plain(RED_CIRCLE), seed=seed, **changes) for seed in range(SEEDS)]
-    return [judge(picture, RED_CIRCLE) for picture in painted(studio, *requests).values()]
+    return [judge(picture, RED_CIRCLE) for picture in paint(studio, *requests).values()]
 
 
 @SAMPLERS
@@ -70,6 +70,6 @@ def test_a_refiner_whose_share_is_no_step_leaves_the_picture_to_the_base(
         request(name, steps=2, sampler=sampler, refiner=refiner)
         for name, refiner in (("a", 0.0), ("b", 0.05))
     )
-    pictures = {**painted(studio, alone), **painted(studio, refined)}
+    pictures = {**paint(studio, alone), **paint(studio, refined)}
 
     assert np.array_equal(pictures["a"], pictures["b"])

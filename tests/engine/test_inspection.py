@@ -20,12 +20,12 @@ from engine.messages import (
 )
 from engine.training.contact_sheet import FINE, LEFT_OUT, NOTED
 from engine.training.inspection import Inspection
-from tests.engine.test_dataset import a_training, drawn, stored
+from tests.engine.test_dataset import a_training, draw_noise, store_picture
 
 SECONDS = 0.25
 
 
-def inspected(folder: Path, training: Train, side: int = 128) -> tuple[Inspected, int]:
+def inspect(folder: Path, training: Train, side: int = 128) -> tuple[Inspected, int]:
     """The report, and how many steps it took."""
     inspection = Inspection(Inspect(training=training), folder, side, lambda size: SECONDS)
     steps = 1
@@ -35,7 +35,9 @@ def inspected(folder: Path, training: Train, side: int = 128) -> tuple[Inspected
 
 
 def examples(folder: Path, *pictures: Image.Image) -> list[Example]:
-    return [Example(sha256=stored(folder, picture), name=f"{n}.png") for n, picture in enumerate(pictures)]
+    return [
+        Example(sha256=store_picture(folder, picture), name=f"{n}.png") for n, picture in enumerate(pictures)
+    ]
 
 
 def sheet_of(report: Inspected) -> Image.Image:
@@ -51,9 +53,9 @@ def has(sheet: Image.Image, colour: tuple[int, int, int]) -> int:
 
 
 def test_every_step_looks_at_one_picture_and_the_last_reports(tmp_path: Path) -> None:
-    training = a_training(examples(tmp_path, *(drawn(128, 128, seed) for seed in range(5))))
+    training = a_training(examples(tmp_path, *(draw_noise(128, 128, seed) for seed in range(5))))
 
-    report, steps = inspected(tmp_path, training)
+    report, steps = inspect(tmp_path, training)
 
     assert steps == 6
     assert report.job == training.job
@@ -86,9 +88,9 @@ def test_a_learning_rate_far_from_what_its_optimizer_wants_is_warned_of(
     tmp_path: Path, optimizer: Optimizer, rate: float, problem: str | None
 ) -> None:
     settings = TrainingSettings(optimizer=optimizer, learning_rate=rate)
-    pictures = examples(tmp_path, *(drawn(128, 128, seed) for seed in range(5)))
+    pictures = examples(tmp_path, *(draw_noise(128, 128, seed) for seed in range(5)))
 
-    report, _ = inspected(tmp_path, a_training(pictures, settings=settings))
+    report, _ = inspect(tmp_path, a_training(pictures, settings=settings))
 
     assert [problem for problem in report.problems if "learning rate" in problem] == (
         [problem] if problem else []
@@ -97,12 +99,12 @@ def test_a_learning_rate_far_from_what_its_optimizer_wants_is_warned_of(
 
 def test_the_estimate_is_steps_times_pictures_times_their_seconds(tmp_path: Path) -> None:
     settings = TrainingSettings(steps=100, batch=2, accumulation=3)
-    few = a_training(examples(tmp_path, drawn(128, 128)), settings=settings)
+    few = a_training(examples(tmp_path, draw_noise(128, 128)), settings=settings)
     epochs = a_training(few.examples, settings=TrainingSettings(epochs=7))
 
-    assert inspected(tmp_path, few)[0].steps == 100
-    assert inspected(tmp_path, few)[0].seconds == pytest.approx(100 * 6 * SECONDS)
-    assert inspected(tmp_path, epochs)[0].seconds == pytest.approx(7 * SECONDS)
+    assert inspect(tmp_path, few)[0].steps == 100
+    assert inspect(tmp_path, few)[0].seconds == pytest.approx(100 * 6 * SECONDS)
+    assert inspect(tmp_path, epochs)[0].seconds == pytest.approx(7 * SECONDS)
 
 
 def test_the_speed_is_asked_for_the_size_that_most_pictures_have(tmp_path: Path) -> None:
@@ -112,7 +114,7 @@ def test_the_speed_is_asked_for_the_size_that_most_pictures_have(tmp_path: Path)
         sizes.append(size)
         return SECONDS
 
-    pictures = examples(tmp_path, drawn(300, 200, 1), drawn(300, 200, 2), drawn(128, 128))
+    pictures = examples(tmp_path, draw_noise(300, 200, 1), draw_noise(300, 200, 2), draw_noise(128, 128))
     inspection = Inspection(Inspect(training=a_training(pictures)), tmp_path, 128, rate)
     while inspection.step() is None:
         pass
@@ -121,7 +123,7 @@ def test_the_speed_is_asked_for_the_size_that_most_pictures_have(tmp_path: Path)
 
 
 def test_without_a_usable_picture_there_is_a_report_and_nothing_to_do(tmp_path: Path) -> None:
-    report, _ = inspected(tmp_path, a_training(examples(tmp_path, Image.new("RGB", (1, 1)))))
+    report, _ = inspect(tmp_path, a_training(examples(tmp_path, Image.new("RGB", (1, 1)))))
 
     assert report.problems == ("No picture is left to train on.",)
     assert (report.steps, report.seconds) == (0, 0.0)
@@ -129,9 +131,13 @@ def test_without_a_usable_picture_there_is_a_report_and_nothing_to_do(tmp_path: 
 
 
 def test_the_sheet_frames_what_is_fine_what_is_noted_and_what_is_left_out(tmp_path: Path) -> None:
-    colours = {"fine": drawn(128, 128, 3), "noted": drawn(100, 100, 4), "left out": drawn(40, 40, 5)}
+    colours = {
+        "fine": draw_noise(128, 128, 3),
+        "noted": draw_noise(100, 100, 4),
+        "left out": draw_noise(40, 40, 5),
+    }
     sheets = {
-        name: sheet_of(inspected(tmp_path, a_training(examples(tmp_path, picture)))[0])
+        name: sheet_of(inspect(tmp_path, a_training(examples(tmp_path, picture)))[0])
         for name, picture in colours.items()
     }
 
@@ -147,7 +153,7 @@ def test_the_sheet_frames_what_is_fine_what_is_noted_and_what_is_left_out(tmp_pa
 def test_the_sheet_shows_the_crop_bright_and_the_rest_dim(tmp_path: Path) -> None:
     red = Image.new("RGB", (900, 120), "red")
 
-    sheet = sheet_of(inspected(tmp_path, a_training(examples(tmp_path, red)))[0])
+    sheet = sheet_of(inspect(tmp_path, a_training(examples(tmp_path, red)))[0])
 
     bright, dim = has(sheet, getrgb("red")[:3]), has(sheet, (89, 0, 0))
     assert bright / (bright + dim) == pytest.approx(480 / 900, abs=0.1)  # of its 900 pixels 480 are used
@@ -158,16 +164,18 @@ def test_the_sheet_shows_the_crop_bright_and_the_rest_dim(tmp_path: Path) -> Non
 def test_the_sheet_fits_on_a_screen_whatever_the_pictures_are(tmp_path: Path, count: int) -> None:
     broken = FileStore(tmp_path).put_bytes(b"no picture")
     pictures = [Example(sha256=broken, name="好" * 40)] * count
-    pictures[0] = Example(sha256=stored(tmp_path, drawn(128, 128)), name="\u202e" + "long " * 30)
+    pictures[0] = Example(sha256=store_picture(tmp_path, draw_noise(128, 128)), name="\u202e" + "long " * 30)
 
-    sheet = sheet_of(inspected(tmp_path, a_training(pictures))[0])
+    sheet = sheet_of(inspect(tmp_path, a_training(pictures))[0])
 
     assert sheet.width <= 1280
     assert sheet.height <= 1280
 
 
 def test_a_resolution_that_the_model_has_not_is_refused_at_once(tmp_path: Path) -> None:
-    training = a_training(examples(tmp_path, drawn(128, 128)), settings=TrainingSettings(resolution=1024))
+    training = a_training(
+        examples(tmp_path, draw_noise(128, 128)), settings=TrainingSettings(resolution=1024)
+    )
 
     with pytest.raises(InvalidRequest, match="--resolution must be from 32 to 256 for this model, not 1024"):
-        inspected(tmp_path, training)
+        inspect(tmp_path, training)

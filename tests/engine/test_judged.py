@@ -9,7 +9,7 @@ from engine.demo.judge import background_colour, find_parts, is_colour, judge
 from engine.demo.world import SHAPES, Scene, Thing
 from engine.messages import Sampler
 from engine.studio import Studio
-from tests.engine.work import Pixels, painted, request
+from tests.engine.work import Pixels, paint, request
 
 STAR_ABOVE_CIRCLE = Scene(
     things=(Thing(shape="star", colour="red"), Thing(shape="circle", colour="blue")),
@@ -43,7 +43,7 @@ def test_single_things_have_the_shape_and_colour_that_was_asked_for(studio: Stud
         for number, scene in enumerate(scenes)
     ]
 
-    pictures = painted(studio, *requests)
+    pictures = paint(studio, *requests)
 
     verdicts = [judge(pictures[str(number)], scene) for number, scene in enumerate(scenes)]
     assert all(verdict.background and verdict.colours for verdict in verdicts)
@@ -54,7 +54,7 @@ def test_single_things_have_the_shape_and_colour_that_was_asked_for(studio: Stud
 def test_a_red_star_above_a_blue_circle_is_there_to_see(studio: Studio, refiner: float) -> None:
     requests = [request(str(seed), seed=seed, steps=20, refiner=refiner) for seed in range(6)]
 
-    verdicts = [judge(picture, STAR_ABOVE_CIRCLE) for picture in painted(studio, *requests).values()]
+    verdicts = [judge(picture, STAR_ABOVE_CIRCLE) for picture in paint(studio, *requests).values()]
 
     assert (
         sum(
@@ -74,7 +74,7 @@ def test_every_sampler_paints_a_green_heart_on_black(studio: Studio, sampler: Sa
         for seed in range(4)
     ]
 
-    verdicts = [judge(picture, GREEN_HEART) for picture in painted(studio, *requests).values()]
+    verdicts = [judge(picture, GREEN_HEART) for picture in paint(studio, *requests).values()]
 
     assert sum(verdict.background and verdict.colours and verdict.shapes for verdict in verdicts) >= 3
 
@@ -85,7 +85,7 @@ def test_a_negative_prompt_removes_what_it_names(studio: Studio) -> None:
             request(str(seed), prompt="a heart on a white background", seed=seed, steps=12, **changes)
             for seed in range(12)
         ]
-        return {seed: colours(picture) for seed, picture in painted(studio, *requests).items()}
+        return {seed: colours(picture) for seed, picture in paint(studio, *requests).items()}
 
     usual = hearts()
     (colour, often), *_ = Counter(name for names in usual.values() for name in names).most_common(1)

@@ -24,7 +24,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.studio import Studio
 from tests.engine.oracle import Oracle
-from tests.engine.work import furthest, painted, pixels, request
+from tests.engine.work import furthest, paint, pixels, request
 from tests.lora_files import (
     Lora,
     attention,
@@ -47,7 +47,7 @@ def lora(loaded: Model) -> Lora:
     return make_lora(loaded.base, of=attention, seed=5, alphas=(2.0,))
 
 
-def asked(studio: Studio, sha256: Sha256, **more: Any) -> list[Event]:
+def import_events(studio: Studio, sha256: Sha256, **more: Any) -> list[Event]:
     """All that the studio tells of one file at the door."""
     events = list(studio.accept(ImportLora(job=JobId("door"), name="maria", sha256=sha256, **more)))
     while not studio.idle:
@@ -55,13 +55,15 @@ def asked(studio: Studio, sha256: Sha256, **more: Any) -> list[Event]:
     return events
 
 
-def admitted(studio: Studio, sha256: Sha256, **more: Any) -> LoraImported:
-    (imported,) = [event for event in asked(studio, sha256, **more) if isinstance(event, LoraImported)]
+def import_lora(studio: Studio, sha256: Sha256, **more: Any) -> LoraImported:
+    (imported,) = [
+        event for event in import_events(studio, sha256, **more) if isinstance(event, LoraImported)
+    ]
     return imported
 
 
 def refusal(studio: Studio, sha256: Sha256) -> str:
-    (failed,) = [event for event in asked(studio, sha256) if isinstance(event, Failed)]
+    (failed,) = [event for event in import_events(studio, sha256) if isinstance(event, Failed)]
     assert failed.expected
     return failed.reason
 
@@ -71,13 +73,13 @@ def test_a_kohya_file_stays_what_it_is_and_paints_as_in_plain_diffusers(
 ) -> None:
     tensors = kohya(make_lora(loaded.base, of=attention, seed=3, alphas=(3.0,)))
     sent = store(files, tensors, name="maria")
-    imported = admitted(studio, sent.sha256)
+    imported = import_lora(studio, sent.sha256)
     oracle.teach("maria", tensors)
-    paint = request(adapters=(AdapterUse(name="maria", sha256=imported.sha256, weight=0.8),))
+    recipe = request(adapters=(AdapterUse(name="maria", sha256=imported.sha256, weight=0.8),))
 
     assert (imported.form, imported.sha256, imported.text_encoders) == ("kohya", sent.sha256, True)
     assert imported.seconds > 0
-    assert furthest(painted(studio, paint)["j"], oracle.paint(paint)) <= 1
+    assert furthest(paint(studio, recipe)["j"], oracle.paint(recipe)) <= 1
 
 
 @pytest.mark.parametrize(
@@ -99,12 +101,12 @@ def test_a_file_in_other_names_comes_out_in_kohyas_with_the_same_numbers(
         if form not in (omi, comfy) or place[0] != "unet"  # whose SGM paths are those of a larger model
     }
     sent = store(files, form(bare), name="other")
-    imported = admitted(studio, sent.sha256)
+    imported = import_lora(studio, sent.sha256)
     weights = dict(zip(("as it came", "as it is kept"), (sent.sha256, imported.sha256), strict=True))
     both = [
         request(name, adapters=(AdapterUse(name="maria", sha256=sha256),)) for name, sha256 in weights.items()
     ]
-    pictures = painted(studio, *both)
+    pictures = paint(studio, *both)
 
     assert imported.form == called
     assert furthest(pictures["as it came"], pictures["as it is kept"]) == 0
@@ -117,7 +119,7 @@ def test_a_file_in_other_names_comes_out_in_kohyas_with_the_same_numbers(
 def test_a_picture_is_painted_with_it_before_it_is_let_in(studio: Studio, files: Path, lora: Lora) -> None:
     sent = store(files, kohya(lora), metadata={"modelspec.trigger_phrase": "ohwx woman"})
 
-    events = asked(studio, sent.sha256)
+    events = import_events(studio, sent.sha256)
     imported = events[-2]
 
     assert isinstance(imported, LoraImported)
@@ -130,7 +132,7 @@ def test_a_picture_is_painted_with_it_before_it_is_let_in(studio: Studio, files:
 def test_a_phrase_that_was_given_goes_before_the_files_own(studio: Studio, files: Path, lora: Lora) -> None:
     sent = store(files, kohya(lora), metadata={"modelspec.trigger_phrase": "ohwx woman"})
 
-    assert admitted(studio, sent.sha256, phrase="sks").phrase == "sks"
+    assert import_lora(studio, sent.sha256, phrase="sks").phrase == "sks"
 
 
 def test_what_is_no_lora_for_this_model_is_refused_with_the_reason(
@@ -179,9 +181,9 @@ def test_an_alpha_that_a_file_does_not_say_is_told_to_be_assumed(
     bare = {place: replace(factors, alpha=None) for place, factors in lora.items()}
     metadata = '{"unet.r": 4, "unet.lora_alpha": 8}'
 
-    assert admitted(studio, store(files, peft_named(bare)).sha256).assumed
-    assert not admitted(studio, store(files, peft_named(lora)).sha256).assumed
-    assert not admitted(
+    assert import_lora(studio, store(files, peft_named(bare)).sha256).assumed
+    assert not import_lora(studio, store(files, peft_named(lora)).sha256).assumed
+    assert not import_lora(
         studio, store(files, peft_named(bare), metadata={"lora_adapter_metadata": metadata}).sha256
     ).assumed
 

@@ -24,13 +24,13 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.studio import Studio
 from engine.tasks.lora_merge import concatenate_ranks, merge_changes, nearest_of_rank
-from tests.engine.work import furthest, painted, pixels, request
+from tests.engine.work import furthest, paint, pixels, request
 from tests.lora_files import attention, kohya, make_lora, store
 
 PROMPT = "a red star above a blue circle on a white background"
 
 
-def asked(studio: Studio, *parts: AdapterUse, **more: Any) -> list[Event]:
+def merge_events(studio: Studio, *parts: AdapterUse, **more: Any) -> list[Event]:
     merge = MergeLoras(job=JobId("merge"), name="both", parts=parts, prompt=PROMPT, **more)
     events = list(studio.accept(merge))
     while not studio.idle:
@@ -38,13 +38,13 @@ def asked(studio: Studio, *parts: AdapterUse, **more: Any) -> list[Event]:
     return events
 
 
-def merged(studio: Studio, *parts: AdapterUse, **more: Any) -> LorasMerged:
-    (result,) = [event for event in asked(studio, *parts, **more) if isinstance(event, LorasMerged)]
+def merge(studio: Studio, *parts: AdapterUse, **more: Any) -> LorasMerged:
+    (result,) = [event for event in merge_events(studio, *parts, **more) if isinstance(event, LorasMerged)]
     return result
 
 
 def refusal(studio: Studio, *parts: AdapterUse, **more: Any) -> str:
-    (failed,) = [event for event in asked(studio, *parts, **more) if isinstance(event, Failed)]
+    (failed,) = [event for event in merge_events(studio, *parts, **more) if isinstance(event, Failed)]
     return failed.reason
 
 
@@ -60,9 +60,9 @@ def change(rank: int, seed: int, alpha: float = 4.0, *kernel: int) -> LowRank:
 def test_ranks_side_by_side_paint_within_2_of_255_of_the_mix(
     studio: Studio, loras: tuple[AdapterUse, AdapterUse]
 ) -> None:
-    result = merged(studio, *loras)
+    result = merge(studio, *loras)
     alone = (AdapterUse(name="both", sha256=result.sha256),)
-    pictures = painted(studio, request("mix", adapters=loras, seed=9), request("one", adapters=alone, seed=9))
+    pictures = paint(studio, request("mix", adapters=loras, seed=9), request("one", adapters=alone, seed=9))
 
     assert result.rank == 12
     assert result.error < 1e-3
@@ -92,14 +92,14 @@ def test_files_in_fp16_paint_within_2_of_255_of_their_mix_too(
     ]
     ink, chalk = (store(files, half, name=name) for half, name in zip(halves, ("ink", "chalk"), strict=True))
 
-    result = merged(studio, replace(ink, weight=0.7), replace(chalk, weight=-0.5))
+    result = merge(studio, replace(ink, weight=0.7), replace(chalk, weight=-0.5))
 
     assert result.apart <= 2
     assert result.error < 1e-3
 
 
 def test_a_smaller_rank_says_what_it_loses(studio: Studio, loras: tuple[AdapterUse, AdapterUse]) -> None:
-    result = merged(studio, *loras, rank=6)
+    result = merge(studio, *loras, rank=6)
 
     assert result.rank == 6
     assert 0.05 < result.error < 0.9

@@ -20,7 +20,7 @@ def refusal(**settings: Any) -> str:
     return str(refused.value)
 
 
-def copied(folder: Path) -> Path:
+def copy_model(folder: Path) -> Path:
     """The model that ships, in a folder where it can be broken."""
     return Path(shutil.copytree(DEMO / "base", folder / "model"))
 
@@ -36,14 +36,14 @@ def test_a_file_that_is_not_there() -> None:
 
 
 def test_truncated_weights(tmp_path: Path) -> None:
-    weights = copied(tmp_path) / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = copy_model(tmp_path) / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:10_000])
 
     assert "cannot be loaded" in refusal(model=str(tmp_path / "model"))
 
 
 def test_weights_that_are_a_pickle_are_never_opened(tmp_path: Path) -> None:
-    unet = copied(tmp_path) / "unet"
+    unet = copy_model(tmp_path) / "unet"
     (unet / "diffusion_pytorch_model.safetensors").unlink()
     trap = tmp_path / "sprung"
     (unet / "diffusion_pytorch_model.bin").write_bytes(pickle.dumps(Trap(trap)))

@@ -28,7 +28,7 @@ def new_word(model: Model, word: str = "ohwx", count: int = 2, seed: int = 0) ->
 
 
 @pytest.fixture
-def grown(model: Model) -> Any:
+def extended(model: Model) -> Any:
     """The pipeline with the two vectors in a larger vocabulary, as textual inversion does it: the truth."""
     pipeline, word = copy.deepcopy(model.base), new_word(model)
     for tokenizer, encoder, vectors in (
@@ -42,13 +42,13 @@ def grown(model: Model) -> Any:
 
 
 @torch.no_grad()
-def told(pipeline: Any, prompt: str) -> tuple[Tensor, Tensor]:
+def encode_ids(pipeline: Any, prompt: str) -> tuple[Tensor, Tensor]:
     hidden, _, pooled, _ = pipeline.encode_prompt(prompt, do_classifier_free_guidance=False)
     return hidden, pooled
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("prompt", "expanded"),
     [
         ("a red ohwx on a white background", "a red newone newtwo on a white background"),
         ("OHWX, ohwx-like and Ohwx's", "newone newtwo, newone newtwo-like and newone newtwo's"),
@@ -58,11 +58,11 @@ def told(pipeline: Any, prompt: str) -> tuple[Tensor, Tensor]:
     ],
 )
 def test_the_vectors_stand_where_the_word_is_written(
-    model: Model, grown: Any, prompt: str, ids_text: str
+    model: Model, extended: Any, prompt: str, expanded: str
 ) -> None:
     embedding, _ = PromptEncoder(model.base).encode_pair(prompt, "", None, [new_word(model)])
 
-    hidden, pooled = told(grown, ids_text)
+    hidden, pooled = encode_ids(extended, expanded)
     torch.testing.assert_close(embedding.hidden, hidden, atol=1e-5, rtol=0)
     torch.testing.assert_close(embedding.pooled, pooled, atol=1e-5, rtol=0)
     assert len(model.base.tokenizer) == 662
@@ -174,13 +174,13 @@ def test_a_training_reads_once_what_no_new_word_changes(
     read: Counter[str] = Counter()
     encode = PromptEncoder.encode_texts
 
-    def counted(
+    def count_encodings(
         reader: PromptEncoder, texts: Sequence[str], tokens: Sequence[TokenVectors] = ()
     ) -> Embedding:
         read.update(texts)
         return encode(reader, texts, tokens)
 
-    monkeypatch.setattr(PromptEncoder, "encode_texts", counted)
+    monkeypatch.setattr(PromptEncoder, "encode_texts", count_encodings)
     request = training(tmp_path, steps=4, new_tokens=1, prior=Prior.PREDICTION)
     run(Studio(model, EngineSettings(model="demo", files=str(tmp_path))), request)
 

@@ -36,7 +36,7 @@ from engine.messages import (
 from engine.sdxl.model import Model, load_model, prepare_pipeline
 from engine.studio import Studio
 from engine.training.run import TrainingRun
-from tests.engine.work import furthest, painted, request
+from tests.engine.work import furthest, paint, request
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),
@@ -53,7 +53,7 @@ def on_gpu(precision: str, files: Path, *, compiled: bool = False) -> Studio:
     return Studio(load_model(settings), settings)
 
 
-def asked(loras: tuple[AdapterUse, ...]) -> list[Paint]:
+def requests(loras: tuple[AdapterUse, ...]) -> list[Paint]:
     """People with different steps, scales, sizes and LoRAs, at once."""
     return [
         request("plain"),
@@ -68,7 +68,7 @@ def test_in_float32_it_paints_what_it_paints_on_a_cpu(
 ) -> None:
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
-    here, there = (painted(engine, *asked(loras)) for engine in (on_gpu("float32", files), studio))
+    here, there = (paint(engine, *requests(loras)) for engine in (on_gpu("float32", files), studio))
 
     assert all(furthest(here[job], there[job]) <= 2 for job in there)
 
@@ -79,9 +79,9 @@ def test_in_float32_it_paints_what_it_paints_on_a_cpu(
 def test_in_bfloat16_it_paints_nearly_the_same(
     files: Path, studio: Studio, loras: tuple[AdapterUse, AdapterUse], *, compiled: bool
 ) -> None:
-    here = painted(on_gpu("bfloat16", files, compiled=compiled), *asked(loras))
+    here = paint(on_gpu("bfloat16", files, compiled=compiled), *requests(loras))
 
-    for job, there in painted(studio, *asked(loras)).items():
+    for job, there in paint(studio, *requests(loras)).items():
         assert np.abs(here[job].astype(int) - there.astype(int)).mean() < 3
 
 
@@ -89,7 +89,7 @@ def test_in_bfloat16_it_paints_what_was_asked(files: Path) -> None:
     words = "a blue square on an orange background"
     several = [request(str(seed), prompt=words, seed=seed, steps=20) for seed in range(8)]
 
-    verdicts = [judge(picture, SQUARE) for picture in painted(on_gpu("bfloat16", files), *several).values()]
+    verdicts = [judge(picture, SQUARE) for picture in paint(on_gpu("bfloat16", files), *several).values()]
 
     assert sum(verdict.background and verdict.colours for verdict in verdicts) >= 7
 
@@ -131,7 +131,7 @@ def test_sdxl_at_full_size_paints_with_its_refiner(large: Model) -> None:
     studio = Studio(large, EngineSettings(model="large"))
     size = Size(width=1024, height=1024)
 
-    pictures = painted(studio, request("a", size=size, refiner=0.3), request("b", size=size, steps=4))
+    pictures = paint(studio, request("a", size=size, refiner=0.3), request("b", size=size, steps=4))
 
     assert {picture.shape for picture in pictures.values()} == {(1024, 1024, 3)}
 
@@ -145,7 +145,7 @@ def test_a_training_that_finds_too_little_memory_lowers_its_batch_and_says_so(la
         torch.cuda.empty_cache()
         torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 14 * 2**30) / total)
         try:
-            events = [event for step in iter(partial(stepped, training), None) for event in step]
+            events = [event for step in iter(partial(step_memory, training), None) for event in step]
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
             training.close()
@@ -155,6 +155,6 @@ def test_a_training_that_finds_too_little_memory_lowers_its_batch_and_says_so(la
     assert "Memory was short" in json.dumps(dict(header.metadata))
 
 
-def stepped(training: TrainingRun) -> list[object] | None:
+def step_memory(training: TrainingRun) -> list[object] | None:
     """What the next step told, or None when there is none."""
     return None if training.done else list(training.step())

@@ -10,7 +10,7 @@ import torch
 from engine.messages import AdapterUse, Paint, Sampler, Size
 from engine.studio import Studio
 from tests.engine.oracle import Oracle
-from tests.engine.work import furthest, painted, pictures, request, work
+from tests.engine.work import furthest, paint, pictures, request, work
 
 SAMPLERS = pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
 BOUND = 1  # of 255: how far a picture may be from itself painted alone (docs/architecture.md)
@@ -47,9 +47,9 @@ def company(sampler: Sampler) -> list[Paint]:
 def test_a_picture_painted_alone_equals_the_pipelines(
     studio: Studio, oracle: Oracle, sampler: Sampler, changes: dict[str, Any]
 ) -> None:
-    paint = request(sampler=sampler, **changes)
+    recipe = request(sampler=sampler, **changes)
 
-    assert furthest(painted(studio, paint)["j"], oracle.paint(paint)) <= 1
+    assert furthest(paint(studio, recipe)["j"], oracle.paint(recipe)) <= 1
 
 
 @SAMPLERS
@@ -60,10 +60,10 @@ def test_a_picture_with_two_mixed_loras_equals_the_pipelines(
     mixed = request("mixed", sampler=sampler, adapters=loras, refiner=0.2)
     single = request("single", sampler=sampler, adapters=loras[:1], guidance_scale=1.0)
 
-    together = painted(studio, plain, mixed, single)
+    together = paint(studio, plain, mixed, single)
 
-    for paint in (plain, mixed, single):
-        assert furthest(together[paint.job], oracle.paint(paint)) <= 1
+    for recipe in (plain, mixed, single):
+        assert furthest(together[recipe.job], oracle.paint(recipe)) <= 1
     assert furthest(together["plain"], together["mixed"]) > 20
 
 
@@ -71,13 +71,13 @@ def test_a_picture_with_two_mixed_loras_equals_the_pipelines(
 def test_a_picture_that_joins_and_leaves_a_batch_equals_the_pipelines(
     studio: Studio, oracle: Oracle, sampler: Sampler
 ) -> None:
-    paint = request(sampler=sampler, refiner=0.2, steps=8)
+    recipe = request(sampler=sampler, refiner=0.2, steps=8)
 
     first, *others = company(sampler)
-    events = work(studio, {0: [first], 3: [paint, *others[:2]], 5: others[2:]})
+    events = work(studio, {0: [first], 3: [recipe, *others[:2]], 5: others[2:]})
 
     together = pictures(events)
-    assert furthest(together["j"], oracle.paint(paint)) <= 1
+    assert furthest(together["j"], oracle.paint(recipe)) <= 1
     for other in company(sampler):
         assert furthest(together[other.job], oracle.paint(other)) <= 1
 
@@ -95,20 +95,20 @@ def test_a_sampler_that_makes_much_of_tiny_differences_paints_in_company_exactly
     ]
     others = [request(name, steps=30, sampler=Sampler.EULER, size=size) for name in ("a", "b")]
 
-    together = painted(studio, *requests, *others)
+    together = paint(studio, *requests, *others)
 
-    for paint in requests:
-        assert furthest(together[paint.job], painted(studio, paint)[paint.job]) == 0
+    for recipe in requests:
+        assert furthest(together[recipe.job], paint(studio, recipe)[recipe.job]) == 0
 
 
 def test_in_company_no_picture_is_further_from_what_it_is_alone_than_the_bound(studio: Studio) -> None:
     draw = random.Random(18)
     requests = [any_request(draw, str(number)) for number in range(REQUESTS)]
 
-    together = painted(studio, *requests)
+    together = paint(studio, *requests)
 
-    for paint in requests:
-        assert furthest(together[paint.job], painted(studio, paint)[paint.job]) <= BOUND, paint
+    for recipe in requests:
+        assert furthest(together[recipe.job], paint(studio, recipe)[recipe.job]) <= BOUND, recipe
 
 
 def any_request(draw: random.Random, job: str) -> Paint:
@@ -132,12 +132,12 @@ def any_request(draw: random.Random, job: str) -> Paint:
 def test_a_prompt_beyond_77_tokens_is_read_to_its_end_in_windows(
     studio: Studio, oracle: Oracle, negative: str
 ) -> None:
-    paint = request(prompt=LONG + ", in grayscale", negative_prompt=negative)
+    recipe = request(prompt=LONG + ", in grayscale", negative_prompt=negative)
 
-    embeds = windows_by_hand(oracle, paint.prompt, negative)
+    embeds = windows_by_hand(oracle, recipe.prompt, negative)
 
     assert embeds["prompt_embeds"].shape[1] > 77
-    assert furthest(painted(studio, paint)["j"], oracle.paint(paint, **embeds)) <= 1
+    assert furthest(paint(studio, recipe)["j"], oracle.paint(recipe, **embeds)) <= 1
 
 
 def windows_by_hand(oracle: Oracle, prompt: str, negative: str) -> dict[str, torch.Tensor]:

@@ -30,7 +30,7 @@ def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @contextmanager
-def started(engine_socket: socket.socket, *words: str) -> "Iterator[subprocess.Popen[str]]":
+def start_engine(engine_socket: socket.socket, *words: str) -> "Iterator[subprocess.Popen[str]]":
     with subprocess.Popen(
         [sys.executable, "-c", *words, str(engine_socket.fileno())],
         pass_fds=[engine_socket.fileno()],
@@ -51,7 +51,7 @@ def test_a_closed_socket_ends_what_is_busy_with_something_else(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     bot_socket, engine_socket = ends
-    with started(engine_socket, HANGS) as process:
+    with start_engine(engine_socket, HANGS) as process:
         bot_socket.close()
 
         assert process.wait(timeout=30) != 0
@@ -62,7 +62,7 @@ def test_what_stands_still_altogether_ends_with_its_parent(
     ends: tuple[socket.socket, socket.socket],
 ) -> None:
     bot_socket, engine_socket = ends
-    with started(engine_socket, STARTS, HANGS) as parent:
+    with start_engine(engine_socket, STARTS, HANGS) as parent:
         bot_socket.settimeout(30)
 
         parent.kill()
@@ -72,5 +72,5 @@ def test_what_stands_still_altogether_ends_with_its_parent(
 
 
 def test_a_bot_that_is_there_is_waited_for(ends: tuple[socket.socket, socket.socket]) -> None:
-    with started(ends[1], HANGS) as process, pytest.raises(subprocess.TimeoutExpired):
+    with start_engine(ends[1], HANGS) as process, pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=0.5)

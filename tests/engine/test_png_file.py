@@ -20,7 +20,7 @@ from tests.lora_files import attention, kohya, make_lora, store
 INK = AdapterUse(name="ink", sha256=Sha256("ab" * 32), weight=0.8)
 
 
-def written(**changes: Any) -> Image.Image:
+def write_png(**changes: Any) -> Image.Image:
     """A PNG with a recipe, read back."""
     recipe = Recipe(
         request=request(**changes),
@@ -34,7 +34,7 @@ def written(**changes: Any) -> Image.Image:
 
 
 def test_a1111_and_its_readers_find_their_parameters() -> None:
-    image = written(
+    image = write_png(
         prompt="a red\nstar",
         negative_prompt="yellow",
         sampler=Sampler.DPM_2M_KARRAS,
@@ -52,7 +52,7 @@ def test_a1111_and_its_readers_find_their_parameters() -> None:
 
 def test_a_prompt_that_begins_like_what_to_avoid_is_not_taken_for_it() -> None:
     first, *others = (
-        written(prompt="Negative prompt: on a sign", negative_prompt="").info["parameters"].splitlines()
+        write_png(prompt="Negative prompt: on a sign", negative_prompt="").info["parameters"].splitlines()
     )
 
     assert not first.startswith("Negative prompt:")
@@ -79,7 +79,7 @@ def test_a_variation_is_named_as_a1111_names_it() -> None:
 
 
 def test_the_recipe_as_json_holds_every_value() -> None:
-    recipe = json.loads(written(prompt="ein Stern 🌟", adapters=(INK,)).info["recipe"])
+    recipe = json.loads(write_png(prompt="ein Stern 🌟", adapters=(INK,)).info["recipe"])
 
     assert recipe == {
         "prompt": "ein Stern 🌟",
@@ -99,7 +99,7 @@ def test_the_recipe_as_json_holds_every_value() -> None:
 
 
 def test_the_picture_says_that_a_model_made_it() -> None:
-    packet = ElementTree.fromstring(written().info["XML:com.adobe.xmp"])
+    packet = ElementTree.fromstring(write_png().info["XML:com.adobe.xmp"])
 
     (description,) = packet.iter("{http://www.w3.org/1999/02/22-rdf-syntax-ns#}Description")
     assert description.attrib["{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"] == (

@@ -6,7 +6,7 @@ from engine.messages import Failed, JobId
 from engine.sdxl.model import Model
 from engine.sdxl.prompts import WINDOW, WINDOWS, EmbeddingCache, PromptEncoder
 from engine.studio import Studio
-from tests.engine.work import painted, pictures, request, work
+from tests.engine.work import paint, pictures, request, work
 
 EMOJI = "🎨" * 3900
 WORDS = "a red star " * 2000
@@ -31,7 +31,7 @@ def test_a_prompt_of_thousands_of_tokens_is_refused_in_a_sentence_and_the_others
 
 
 def test_a_prompt_of_as_many_tokens_as_are_read_is_painted(studio: Studio) -> None:
-    assert "j" in painted(studio, request(prompt="star " * (WINDOWS * WINDOW // 2), steps=1))
+    assert "j" in paint(studio, request(prompt="star " * (WINDOWS * WINDOW // 2), steps=1))
 
 
 def test_what_is_remembered_of_prompts_has_a_bound_in_bytes(model: Model) -> None:

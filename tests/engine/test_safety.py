@@ -52,14 +52,14 @@ def settings(files: Path, folder: Path, *, flags: bool = True) -> EngineSettings
     return EngineSettings(model="demo", files=str(files), safety=a_checker(folder, flags=flags))
 
 
-def painted(events: list[Event]) -> Painted:
+def paint_event(events: list[Event]) -> Painted:
     (painted_event,) = [event for event in events if isinstance(event, Painted)]
     return painted_event
 
 
 def paints(studio: Studio, flagged: FlaggedPolicy, **changes: Any) -> tuple[Painted, list[Event]]:
     events = work(studio, {0: [request(flagged=flagged, steps=2, **changes)]})
-    return painted(events), events
+    return paint_event(events), events
 
 
 def test_what_is_flagged_has_no_bytes_and_only_colours_are_glimpsed(

@@ -34,7 +34,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.sdxl.png_file import Recipe, encode_png
 from engine.studio import Studio
-from tests.engine.work import furthest, painted, pictures, pixels, request, work
+from tests.engine.work import furthest, paint, pictures, pixels, request, work
 from tests.lora_files import attention, kohya, make_lora, store
 
 
@@ -110,7 +110,7 @@ def test_four_pictures_of_one_job_have_seeds_that_paint_each_again_alone(studio:
     ]
 
     assert [picture.seed for picture in result.pictures] == [11, 12, 13, 14]
-    again = painted(studio, request(seed=13))["j"]
+    again = paint(studio, request(seed=13))["j"]
     assert furthest(again, pixels(result.pictures[2].png)) <= 1
     assert furthest(again, pixels(result.pictures[1].png)) > 50
 
@@ -148,7 +148,7 @@ def test_the_last_preview_looks_like_the_picture(studio: Studio, monkeypatch: py
 
 
 def test_a_cancelled_job_stops_between_steps_and_the_others_end_the_same(studio: Studio) -> None:
-    alone = painted(studio, request("kept"))["kept"]
+    alone = paint(studio, request("kept"))["kept"]
 
     events = work(
         studio, {0: [request("kept"), request("dropped", seed=9)], 4: [Cancel(job=JobId("dropped"))]}
@@ -176,7 +176,7 @@ def test_a_ratio_becomes_pixels_at_the_models_own_area(
 ) -> None:
     across, down = ratio
 
-    height, width, _ = painted(studio, request(steps=1, size=Ratio(across=across, down=down)))["j"].shape
+    height, width, _ = paint(studio, request(steps=1, size=Ratio(across=across, down=down)))["j"].shape
 
     assert (width, height) == size
 
@@ -194,7 +194,7 @@ def test_a_size_beyond_the_models_reach_is_refused_in_a_sentence(studio: Studio)
 def test_a_fault_in_a_shared_step_ends_the_guilty_job_alone(
     studio: Studio, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = painted(studio, request("innocent"))["innocent"]
+    alone = paint(studio, request("innocent"))["innocent"]
     forward = model.base.unet.forward
 
     def breaks_where_only_the_guilty_comes(
@@ -256,7 +256,7 @@ def test_a_decode_that_does_not_fit_is_done_in_tiles(
 
     monkeypatch.setattr(model.base.vae, "_decode", fits_a_tile)
 
-    assert painted(studio, request(size=Size(width=192, height=128)))["j"].shape == (128, 192, 3)
+    assert paint(studio, request(size=Size(width=192, height=128)))["j"].shape == (128, 192, 3)
 
 
 def test_a_picture_of_nan_is_never_handed_out(
@@ -288,7 +288,7 @@ def test_a_decode_that_overflows_is_tried_once_more_in_float32(
 
     monkeypatch.setattr(model.base.vae, "decode", black_at_first)
 
-    assert painted(studio, request())["j"].max() > 0
+    assert paint(studio, request())["j"].max() > 0
     assert len(calls) == 2
     assert calls[-1] is torch.float32
 
@@ -296,8 +296,8 @@ def test_a_decode_that_overflows_is_tried_once_more_in_float32(
 def test_others_go_on_while_a_picture_becomes_a_file(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     others_are_done = threading.Event()
     monkeypatch.setattr(engine.studio, "encode_png", slow_for("quick", others_are_done))
-    for paint in (request("quick", steps=1), request("long", steps=5, size=Size(width=96, height=96))):
-        list(studio.accept(paint))
+    for recipe in (request("quick", steps=1), request("long", steps=5, size=Size(width=96, height=96))):
+        list(studio.accept(recipe))
 
     ended: list[str] = []
     while not studio.idle:
@@ -322,12 +322,12 @@ def slow_for(job: str, until: threading.Event) -> Callable[[Image.Image, Recipe]
 def test_a_file_that_cannot_be_written_ends_its_job_alone(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(image: Image.Image, recipe: Recipe) -> bytes:
+    def break_encoding(image: Image.Image, recipe: Recipe) -> bytes:
         if recipe.request.job == "broken":
             raise OSError("no room for it")
         return encode_png(image, recipe)
 
-    monkeypatch.setattr(engine.studio, "encode_png", broken)
+    monkeypatch.setattr(engine.studio, "encode_png", break_encoding)
 
     events = work(studio, {0: [request("broken", steps=1), request("whole", steps=1)]})
 
@@ -357,13 +357,13 @@ def test_loras_that_do_not_fit_on_the_device_together_take_turns_there(model: Mo
     sizes = [stored_path(files, use.sha256).stat().st_size for use in uses]
     assert max(sizes) < 2**20 < sum(sizes)
     roomy = Studio(copy.deepcopy(model), EngineSettings(model="demo", files=str(files)))
-    alone = {request.job: painted(roomy, request)[request.job] for request in requests}
+    alone = {request.job: paint(roomy, request)[request.job] for request in requests}
 
     tight = Studio(model, EngineSettings(model="demo", files=str(files), adapter_cache_mb=1))
-    together = painted(tight, *requests)
+    together = paint(tight, *requests)
 
-    for paint in requests:
-        assert furthest(together[paint.job], alone[paint.job]) <= 1
+    for recipe in requests:
+        assert furthest(together[recipe.job], alone[recipe.job]) <= 1
 
 
 def test_the_engine_time_of_a_shared_step_is_split_between_the_jobs(studio: Studio) -> None:

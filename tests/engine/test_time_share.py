@@ -20,7 +20,7 @@ from engine.sdxl.model import Model
 from engine.studio import Studio
 from engine.time_share import TimeShare
 from tests.engine.oracle import Oracle
-from tests.engine.training_cases import checkpoints, ended, largest_gap, run, training, weights
+from tests.engine.training_cases import checkpoints, largest_gap, run, trained, training, weights
 from tests.engine.work import furthest, pictures, request
 
 
@@ -79,7 +79,7 @@ def test_a_training_works_off_what_it_waited_for_at_a_stretch() -> None:
     assert turns.count("t") * 0.03 == pytest.approx(turns.count("p") * 0.02, abs=0.1)
 
 
-def interrupted(studio: Studio, train: Train, paints: int) -> list[Event]:
+def run_with_pictures(studio: Studio, train: Train, paints: int) -> list[Event]:
     """The training with a picture asked for again and again while it runs."""
     events = list(studio.accept(train))
     steps = 0
@@ -110,12 +110,12 @@ def test_twenty_pictures_painted_in_between_change_nothing_of_a_training(
     )
     alone = run(Studio(copy.deepcopy(model), settings), train)
 
-    beside = interrupted(Studio(model, settings), train, 20)
+    beside = run_with_pictures(Studio(model, settings), train, 20)
 
     last, again = checkpoints(alone)[-1], checkpoints(beside)[-1]
     assert largest_gap(weights(tmp_path, last), weights(tmp_path, again)) <= 1e-6
     assert [event.losses for event in checkpoints(alone)] == [event.losses for event in checkpoints(beside)]
-    assert ended(alone).best == ended(beside).best
+    assert trained(alone).best == trained(beside).best
     files = pictures(beside)
     assert len(files) == 20
     truth = oracle.paint(request(steps=2))

@@ -36,15 +36,15 @@ from engine.sdxl.model import Model
 from engine.studio import Studio
 from tests.engine.training_cases import (
     checkpoints,
-    ended,
     examples,
     largest_gap,
     refusal,
     run,
+    trained,
     training,
     weights,
 )
-from tests.engine.work import furthest, painted, request
+from tests.engine.work import furthest, paint, request
 
 Learned = dict[str, Tensor]
 
@@ -61,10 +61,10 @@ class Bench:
         return run(self.studio, training(self.folder, **changes))
 
     @cache  # noqa: B019  the bench lives as long as its module's tests
-    def learned(self, **changes: Any) -> Learned:
+    def weights(self, **changes: Any) -> Learned:
         """What is learned with these settings."""
         events = self.run(**changes)
-        ended(events)
+        trained(events)
         return weights(self.folder, checkpoints(events)[-1])
 
 
@@ -122,13 +122,13 @@ def test_an_option_changes_what_is_learned(
     if beside.get("examples"):
         beside = {"examples": examples(bench.folder, [(64, 64)] * beside["examples"])}
 
-    assert largest_gap(bench.learned(**beside), bench.learned(**beside | option)) > 1e-7
+    assert largest_gap(bench.weights(**beside), bench.weights(**beside | option)) > 1e-7
 
 
 def test_the_same_training_learns_the_same(bench: Bench) -> None:
     (saved,) = checkpoints(bench.run())
 
-    assert largest_gap(weights(bench.folder, saved), bench.learned()) == 0
+    assert largest_gap(weights(bench.folder, saved), bench.weights()) == 0
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_same_training_learns_the_same(bench: Bench) -> None:
 def test_targets_say_which_modules_learn(
     bench: Bench, option: dict[str, Any], parts: tuple[str, str]
 ) -> None:
-    plain, learned = bench.learned(), bench.learned(**option)
+    plain, learned = bench.weights(), bench.weights(**option)
 
     place, module = parts
     named = [name for name in learned if name.startswith(place) and module in name and name.endswith("up")]
@@ -157,20 +157,20 @@ def test_targets_say_which_modules_learn(
 
 
 def test_rank_says_how_wide_a_change_is(bench: Bench) -> None:
-    assert {min(value.shape) for value in bench.learned().values()} == {2}
-    assert {min(value.shape) for value in bench.learned(rank=5, alpha=2.0).values()} == {5}
+    assert {min(value.shape) for value in bench.weights().values()} == {2}
+    assert {min(value.shape) for value in bench.weights(rank=5, alpha=2.0).values()} == {5}
 
 
 def test_dora_learns_magnitudes(bench: Bench) -> None:
-    assert any(name.endswith("magnitude") for name in bench.learned(dora=True))
+    assert any(name.endswith("magnitude") for name in bench.weights(dora=True))
 
 
 def test_checkpointing_computes_twice_and_learns_the_same(bench: Bench) -> None:
     calls: list[bool] = []
     resnet = bench.model.base.unet.up_blocks[0].resnets[0]
     hook = resnet.register_forward_pre_hook(lambda *_: calls.append(torch.is_grad_enabled()))
-    plain, once = bench.learned(learning_rate=2e-3), sum(calls)
-    again, both = bench.learned(learning_rate=2e-3, checkpointing=True), sum(calls)
+    plain, once = bench.weights(learning_rate=2e-3), sum(calls)
+    again, both = bench.weights(learning_rate=2e-3, checkpointing=True), sum(calls)
     hook.remove()
 
     assert both - once == 2 * once
@@ -178,14 +178,14 @@ def test_checkpointing_computes_twice_and_learns_the_same(bench: Bench) -> None:
 
 
 def test_epochs_stand_for_so_many_steps(bench: Bench) -> None:
-    assert ended(bench.run(epochs=3)).step == 6
-    assert ended(bench.run(epochs=3, batch=2)).step == 3
+    assert trained(bench.run(epochs=3)).step == 6
+    assert trained(bench.run(epochs=3, batch=2)).step == 3
 
 
 def test_new_tokens_learn_until_the_pivot_and_are_frozen_from_then_on(bench: Bench) -> None:
-    never = bench.learned(new_tokens=2, pivot=0.0, steps=1)["tokens.first"]
-    half, whole = (bench.learned(new_tokens=2, pivot=pivot, steps=4)["tokens.first"] for pivot in (0.5, 1.0))
-    two = bench.learned(new_tokens=2, pivot=1.0, steps=2)["tokens.first"]
+    never = bench.weights(new_tokens=2, pivot=0.0, steps=1)["tokens.first"]
+    half, whole = (bench.weights(new_tokens=2, pivot=pivot, steps=4)["tokens.first"] for pivot in (0.5, 1.0))
+    two = bench.weights(new_tokens=2, pivot=1.0, steps=2)["tokens.first"]
 
     assert never.shape[0] == 2
     assert float((two - never).abs().max()) > 1e-4
@@ -194,7 +194,7 @@ def test_new_tokens_learn_until_the_pivot_and_are_frozen_from_then_on(bench: Ben
 
 
 def test_text_rates_count_only_for_text(bench: Bench) -> None:
-    slow, fast = (bench.learned(**WORDS, text_learning_rate=rate, steps=1) for rate in (1e-5, 1e-2))
+    slow, fast = (bench.weights(**WORDS, text_learning_rate=rate, steps=1) for rate in (1e-5, 1e-2))
 
     assert slow["unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.up"].equal(
         fast["unet.mid_block.attentions.0.transformer_blocks.0.attn1.to_q.up"]
@@ -240,7 +240,7 @@ def test_it_tells_its_phases_how_far_it_is_and_when_it_will_be_done(
 
 
 def test_patience_ends_it_when_it_no_longer_gets_better(bench: Bench) -> None:
-    end = ended(bench.run(steps=20, every=1, patience=2, learning_rate=0.05))
+    end = trained(bench.run(steps=20, every=1, patience=2, learning_rate=0.05))
 
     assert end.step < 20
     assert end.best < end.step
@@ -264,12 +264,12 @@ def test_patience_ends_it_when_it_no_longer_gets_better(bench: Bench) -> None:
     ids=str,
 )
 def test_a_training_that_learned_nothing_says_so(bench: Bench, settings: dict[str, Any], why: str) -> None:
-    note = ended(bench.run(steps=10, **settings)).note
+    note = trained(bench.run(steps=10, **settings)).note
 
     assert "It learned nothing. The model paints as it does without the LoRA." in note
     assert why in note
     learned = bench.run(steps=10, learning_rate=1e-2, blocks=(), feed_forward=True)
-    assert "learned nothing" not in ended(learned).note
+    assert "learned nothing" not in trained(learned).note
 
 
 def test_stop_keeps_what_it_has(bench: Bench) -> None:
@@ -281,7 +281,7 @@ def test_stop_keeps_what_it_has(bench: Bench) -> None:
         if any(isinstance(event, TrainingProgress) and event.step for event in events):
             list(studio.accept(StopTraining(job=JobId("t"))))
 
-    end = ended(events)
+    end = trained(events)
     assert 1 <= end.step < 50
     assert [event.step for event in checkpoints(events)] == [end.step] == [end.best]
     assert f"stopped at step {end.step} of 50" in end.note
@@ -344,7 +344,7 @@ def test_a_loss_that_is_no_number_ends_it_at_the_last_good_checkpoint(
 
     monkeypatch.setattr(bench.model.base.unet, "forward", overflows)
 
-    end = ended(bench.run(steps=9, every=2))
+    end = trained(bench.run(steps=9, every=2))
 
     assert (end.step, end.best) == (3, 2)
     assert "no number any more after step 3" in end.note
@@ -365,14 +365,14 @@ def fits(rows: int, *, checkpointed: bool, unet: Any) -> Any:
     """A forward that runs out of memory with more rows, or without gradient checkpointing."""
     forward = unet.forward
 
-    def limited(sample: Tensor, *args: object, **options: object) -> object:
+    def limit(sample: Tensor, *args: object, **options: object) -> object:
         if torch.is_grad_enabled() and (
             len(sample) > rows or (checkpointed and not unet.is_gradient_checkpointing)
         ):
             raise torch.OutOfMemoryError("not for so many")
         return forward(sample, *args, **options)
 
-    return limited
+    return limit
 
 
 @pytest.mark.parametrize("prior", [Prior.PREDICTION, Prior.PICTURES])
@@ -382,7 +382,7 @@ def test_a_class_that_does_not_fit_beside_its_batch_is_learned_after_it_and_alik
     square = examples(bench.folder, [(64, 64)] * 2)
     how: dict[str, Any] = {"prior": prior, "prior_pictures": 2, "examples": square, "resolution": 64}
     how |= {"steps": 5, "learning_rate": 1e-2}
-    together, without = bench.learned(**how), bench.learned(**how | {"prior": Prior.NONE})
+    together, without = bench.weights(**how), bench.weights(**how | {"prior": Prior.NONE})
     unet = bench.model.base.unet
     monkeypatch.setattr(unet, "forward", fits(1, checkpointed=False, unet=unet))
 
@@ -390,8 +390,8 @@ def test_a_class_that_does_not_fit_beside_its_batch_is_learned_after_it_and_alik
 
     (saved,) = checkpoints(events)
     assert largest_gap(weights(bench.folder, saved), together) <= 0.1 * largest_gap(without, together)
-    assert "the class is trained in batches of its own" in ended(events).note
-    assert "the batch was lowered" not in ended(events).note
+    assert "the class is trained in batches of its own" in trained(events).note
+    assert "the batch was lowered" not in trained(events).note
 
 
 def test_a_training_that_does_not_fit_goes_on_in_smaller_batches_and_says_so(
@@ -402,7 +402,7 @@ def test_a_training_that_does_not_fit_goes_on_in_smaller_batches_and_says_so(
 
     events = bench.run(batch=4)
 
-    note = ended(events).note
+    note = trained(events).note
     assert "the batch was lowered to 2, 2 of them to a step" in note
     assert "the batch was lowered to 1, 4 of them to a step" in note
     assert "gradient checkpointing was turned on" in note
@@ -446,10 +446,10 @@ def test_a_state_that_is_gone_or_anothers_is_refused(bench: Bench) -> None:
 def test_what_was_learned_paints_otherwise_and_at_weight_0_not_at_all(bench: Bench) -> None:
     (saved,) = checkpoints(bench.run(steps=5, learning_rate=2e-2, blocks=()))
     assert saved.adapter is not None
-    plain = painted(bench.studio, request())["j"]
+    plain = paint(bench.studio, request())["j"]
 
     full, none = (
-        painted(
+        paint(
             bench.studio,
             request(adapters=(AdapterUse(name="teal", sha256=saved.adapter, weight=weight),)),
         )["j"]

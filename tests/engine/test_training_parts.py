@@ -60,7 +60,7 @@ def test_the_rate_warms_up_and_then_follows_its_schedule(schedule: Schedule, wan
     assert [rate_factor(settings, step, 5) for step in range(5)] == pytest.approx(wanted, abs=1e-4)
 
 
-def saved(*losses: float, spread: float = 0.0) -> list[Checkpoint]:
+def checkpoint(*losses: float, spread: float = 0.0) -> list[Checkpoint]:
     """Checkpoints every ten steps with these mean losses, whose rows differ by chance."""
     noise = torch.Generator().manual_seed(0)
     checkpoints = []
@@ -71,42 +71,44 @@ def saved(*losses: float, spread: float = 0.0) -> list[Checkpoint]:
     return checkpoints
 
 
-def chosen(checkpoints: list[Checkpoint], steps: int, untaught: float = 1.0) -> int:
+def best_step(checkpoints: list[Checkpoint], steps: int, untaught: float = 1.0) -> int:
     checkpoint = best_checkpoint(checkpoints, steps, untaught)
     assert checkpoint is not None
     return checkpoint.step
 
 
 def test_a_checkpoint_that_lost_half_of_what_was_gained_is_not_used() -> None:
-    assert chosen(saved(0.1, 0.5, 0.3, 0.4, 0.6, 0.35, 0.7, 0.8, 0.9, 0.2), steps=100) == 100
-    assert chosen(saved(0.1, 0.5, 0.3, 0.4, 0.7), steps=100) == 40
-    assert chosen(saved(0.5, 0.3, 0.4, 0.9, spread=0.02), steps=40) == 30
+    assert best_step(checkpoint(0.1, 0.5, 0.3, 0.4, 0.6, 0.35, 0.7, 0.8, 0.9, 0.2), steps=100) == 100
+    assert best_step(checkpoint(0.1, 0.5, 0.3, 0.4, 0.7), steps=100) == 40
+    assert best_step(checkpoint(0.5, 0.3, 0.4, 0.9, spread=0.02), steps=40) == 30
 
 
 def test_of_checkpoints_that_differ_by_no_more_than_chance_the_latest_is_used() -> None:
-    flat = saved(0.5, 0.3, 0.301, 0.299, 0.302, 0.3005, spread=0.02)
+    flat = checkpoint(0.5, 0.3, 0.301, 0.299, 0.302, 0.3005, spread=0.02)
 
-    assert chosen(flat, steps=60, untaught=0.3) == 60
+    assert best_step(flat, steps=60, untaught=0.3) == 60
 
 
 def test_a_later_checkpoint_is_used_up_to_three_times_the_step_of_the_lowest_loss() -> None:
     """Pictures get better for longer than the loss on pictures held out falls."""
-    falls_then_rises = saved(0.5, 0.3, *(0.31 + 0.01 * number for number in range(8)), spread=0.001)
+    falls_then_rises = checkpoint(0.5, 0.3, *(0.31 + 0.01 * number for number in range(8)), spread=0.001)
 
-    assert chosen(falls_then_rises, steps=100) == 60
+    assert best_step(falls_then_rises, steps=100) == 60
 
 
 def test_a_state_of_an_older_version_has_the_losses_alone_to_choose_by() -> None:
-    assert chosen([Checkpoint(step=10 * n, loss=loss) for n, loss in enumerate((0.5, 0.3, 0.9), 1)], 30) == 20
+    assert (
+        best_step([Checkpoint(step=10 * n, loss=loss) for n, loss in enumerate((0.5, 0.3, 0.9), 1)], 30) == 20
+    )
 
 
 def test_a_training_that_was_stopped_early_keeps_the_best_of_what_it_has() -> None:
-    assert chosen(saved(0.4), steps=1000) == 10
+    assert best_step(checkpoint(0.4), steps=1000) == 10
     assert best_checkpoint([], steps=1000) is None
 
 
 def test_others_worth_a_look_are_spread_over_the_run_and_the_last_is_among_them() -> None:
-    checkpoints = saved(0.9, 0.1, 0.2, 0.5, 0.3, 0.4, 0.15, 0.2, 0.3, 0.4)
+    checkpoints = checkpoint(0.9, 0.1, 0.2, 0.5, 0.3, 0.4, 0.15, 0.2, 0.3, 0.4)
 
     assert other_candidates(checkpoints, checkpoints[1], 100) == (40, 70, 100)
     assert other_candidates(checkpoints, checkpoints[9], 100) == (40, 70, 90)
@@ -116,9 +118,9 @@ def test_others_worth_a_look_are_spread_over_the_run_and_the_last_is_among_them(
 
 def test_patience_counts_the_checkpoints_since_the_best() -> None:
     assert stale_count([], 20) == 0
-    assert stale_count(saved(0.5, 0.3), 20) == 0
-    assert stale_count(saved(0.5, 0.3, 0.4, 0.31), 20) == 2
-    assert stale_count(saved(0.1, 0.5, 0.4), 100) == 0
+    assert stale_count(checkpoint(0.5, 0.3), 20) == 0
+    assert stale_count(checkpoint(0.5, 0.3, 0.4, 0.31), 20) == 2
+    assert stale_count(checkpoint(0.1, 0.5, 0.4), 100) == 0
 
 
 def test_a_step_without_memory_first_halves_the_batch_and_then_checkpoints() -> None:

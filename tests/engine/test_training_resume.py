@@ -32,17 +32,17 @@ from engine.studio import Studio
 from engine.training.state_file import pack_state
 from tests.engine.training_cases import (
     checkpoints,
-    ended,
     largest_gap,
     refusal,
     run,
     state,
+    trained,
     training,
     weights,
 )
 
 
-def cut_short(studio: Studio, request: Train, saves: int) -> list[CheckpointSaved]:
+def run_until_saved(studio: Studio, request: Train, saves: int) -> list[CheckpointSaved]:
     """What was saved until the engine was gone, after so many checkpoints and a step more."""
     events = list(studio.accept(request))
     while len(checkpoints(events)) < saves:
@@ -71,7 +71,7 @@ def test_a_resumed_training_ends_as_the_uninterrupted_one(
     request = training(tmp_path, steps=6, every=2, **settings)
     whole = run(Studio(copy.deepcopy(model), engine), request)
 
-    first = cut_short(Studio(copy.deepcopy(model), engine), request, saves=1)
+    first = run_until_saved(Studio(copy.deepcopy(model), engine), request, saves=1)
     rest = run(Studio(model, engine), replace(request, resume=first[-1].state))
 
     assert [event.step for event in checkpoints(rest)] == [4, 6]
@@ -79,12 +79,12 @@ def test_a_resumed_training_ends_as_the_uninterrupted_one(
     assert largest_gap(weights(tmp_path, last), weights(tmp_path, resumed)) <= 1e-6
     assert resumed.losses == pytest.approx(last.losses, abs=1e-6)
     assert resumed.validation == pytest.approx(last.validation, abs=1e-6)
-    assert (ended(rest).best, ended(rest).candidates) == (ended(whole).best, ended(whole).candidates)
+    assert (trained(rest).best, trained(rest).candidates) == (trained(whole).best, trained(whole).candidates)
 
 
 def test_a_state_that_another_version_kept_is_refused(model: Model, tmp_path: Path) -> None:
     request, engine = training(tmp_path, steps=4, every=2), EngineSettings(model="demo", files=str(tmp_path))
-    (saved,) = cut_short(Studio(copy.deepcopy(model), engine), request, saves=1)
+    (saved,) = run_until_saved(Studio(copy.deepcopy(model), engine), request, saves=1)
     values = state(tmp_path, saved)
     values["learner"]["optimizer"]["param_groups"][0]["params"].append(1000)
     other = FileStore(tmp_path).put_bytes(pack_state(values))
@@ -114,7 +114,7 @@ def an_engine(folder: Path) -> Iterator[tuple[ToEngine, subprocess.Popen[bytes]]
         process.wait()
 
 
-def heard(connection: ToEngine, *, until: type[Event]) -> list[Event]:
+def receive_until(connection: ToEngine, *, until: type[Event]) -> list[Event]:
     """Everything that the engine tells until an event of this kind, or of a failure."""
     events: list[Event] = []
     while not events or not isinstance(events[-1], until | Failed):
@@ -126,16 +126,16 @@ def test_a_training_survives_a_killed_engine(tmp_path: Path) -> None:
     request = training(tmp_path, steps=8, every=2, dropout=0.1, prompts=("a ohwx circle",))
     with an_engine(tmp_path) as (connection, process):
         connection.send(request)
-        whole = heard(connection, until=Trained)
+        whole = receive_until(connection, until=Trained)
         connection.send(request)
         saved: list[CheckpointSaved] = []
         while len(saved) < 2:
-            saved = [*saved, *checkpoints(heard(connection, until=CheckpointSaved))]
+            saved = [*saved, *checkpoints(receive_until(connection, until=CheckpointSaved))]
         process.send_signal(signal.SIGKILL)
 
     with an_engine(tmp_path) as (connection, process):
         connection.send(replace(request, resume=saved[-1].state))
-        rest = heard(connection, until=Trained)
+        rest = receive_until(connection, until=Trained)
         connection.send(Shutdown())
         process.wait(timeout=30)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from engine.messages import Painted, Sampler
 from engine.sdxl.painting import slerp
 from engine.studio import Studio
-from tests.engine.work import Pixels, furthest, painted, request, work
+from tests.engine.work import Pixels, furthest, paint, request, work
 
 
 def distance(first: Pixels, second: Pixels) -> float:
@@ -23,7 +23,7 @@ def distance(first: Pixels, second: Pixels) -> float:
 @pytest.mark.parametrize("sampler", [Sampler.EULER, Sampler.EULER_ANCESTRAL])
 def test_a_variation_goes_from_the_seeds_picture_to_the_other_seeds(studio: Studio, sampler: Sampler) -> None:
     def picture(**changes: Any) -> Pixels:
-        return painted(studio, request(sampler=sampler, **changes))["j"]
+        return paint(studio, request(sampler=sampler, **changes))["j"]
 
     plain, second = picture(seed=7), picture(seed=9)
     none, little, more, all_of_it = [
@@ -50,7 +50,7 @@ def test_each_picture_of_a_variation_is_near_in_its_own_way_and_can_be_painted_a
         *((7, 0.2, 20), (7, 0.2, 21), (7, 0.2, 22))
     ]
     assert "Variation seed: 22, Variation seed strength: 0.2" in images[2].info["parameters"]
-    again = painted(studio, request(variation=0.2, variation_seed=22))["j"]
+    again = paint(studio, request(variation=0.2, variation_seed=22))["j"]
     assert furthest(again, np.asarray(images[2])) <= 1
     assert furthest(again, np.asarray(images[0])) > 1
 

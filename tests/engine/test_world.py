@@ -32,7 +32,7 @@ STAR_ABOVE_CIRCLE = Scene(
 )
 
 
-def drawn(scene: Scene, seed: int = 0, width: int = 128, height: int = 128) -> Pixels:
+def draw_scene(scene: Scene, seed: int = 0, width: int = 128, height: int = 128) -> Pixels:
     return draw(scene, sample_layout(np.random.default_rng(seed), scene, width, height))
 
 
@@ -40,17 +40,17 @@ def test_the_judge_finds_every_ideal_drawing_right() -> None:
     rng = np.random.default_rng(1)
     scenes = [sample_scene(rng, unseen=number % 2 == 0) for number in range(32)]
 
-    assert all(judge(drawn(scene, seed), scene).right for seed, scene in enumerate(scenes))
+    assert all(judge(draw_scene(scene, seed), scene).right for seed, scene in enumerate(scenes))
 
 
 @pytest.mark.parametrize(("width", "height"), [(160, 104), (96, 168), (256, 256)])
 def test_the_judge_reads_other_forms_too(width: int, height: int) -> None:
-    assert judge(drawn(STAR_ABOVE_CIRCLE, width=width, height=height), STAR_ABOVE_CIRCLE).right
+    assert judge(draw_scene(STAR_ABOVE_CIRCLE, width=width, height=height), STAR_ABOVE_CIRCLE).right
 
 
 def test_the_judge_says_what_is_wrong() -> None:
     star, circle = STAR_ABOVE_CIRCLE.things
-    picture = drawn(STAR_ABOVE_CIRCLE)
+    picture = draw_scene(STAR_ABOVE_CIRCLE)
     change = dataclasses.replace
 
     below = judge(picture, change(STAR_ABOVE_CIRCLE, relation="below"))
@@ -79,7 +79,7 @@ def test_the_judge_takes_no_other_scene_for_the_one_drawn() -> None:
 
     for scene, other in pairwise(scenes):
         if same_but_for_size(scene) != same_but_for_size(other):
-            assert not judge(drawn(scene), other).right
+            assert not judge(draw_scene(scene), other).right
 
 
 def test_noise_is_no_picture_of_anything() -> None:
@@ -112,10 +112,10 @@ def test_the_judge_tells_what_a_lora_is_taught_from_what_the_recipe_draws(shape:
     thing = Thing(shape=shape, colour="red", size="big")
     taught = Scene(things=(thing,), background="white")
 
-    assert judge(drawn(taught), taught).right
+    assert judge(draw_scene(taught), taught).right
     for other in SHAPES:
         assert not judge(
-            drawn(dataclasses.replace(taught, things=(dataclasses.replace(thing, shape=other),))), taught
+            draw_scene(dataclasses.replace(taught, things=(dataclasses.replace(thing, shape=other),))), taught
         ).shapes
 
 
@@ -125,7 +125,7 @@ def test_gears_arrows_and_hatching_are_never_drawn_by_the_recipe_but_can_be() ->
 
     assert not any(thing.hatched or thing.shape in TAUGHT for thing in things)
     hatched = Scene(things=(Thing(shape="gear", colour="red", size="big", hatched=True),), background="white")
-    assert len(np.unique(drawn(hatched).reshape(-1, 3), axis=0)) > 2
+    assert len(np.unique(draw_scene(hatched).reshape(-1, 3), axis=0)) > 2
 
 
 def test_a_full_caption_names_everything() -> None:

@@ -78,7 +78,7 @@ def checkpoints(events: Iterable[Event]) -> list[CheckpointSaved]:
     return [event for event in events if isinstance(event, CheckpointSaved) and event.step]
 
 
-def ended(events: Iterable[Event]) -> Trained:
+def trained(events: Iterable[Event]) -> Trained:
     """How it ended, which must be well."""
     (end,) = [event for event in events if isinstance(event, Trained | Failed)]
     assert isinstance(end, Trained), end

@@ -36,7 +36,7 @@ def work(studio: Studio, arrivals: Mapping[int, Iterable[Paint | Cancel]]) -> li
     return events
 
 
-def painted(studio: Studio, *requests: Paint) -> dict[str, Pixels]:
+def paint(studio: Studio, *requests: Paint) -> dict[str, Pixels]:
     """The first picture of each request, all asked for at once."""
     return pictures(work(studio, {0: requests}))
 

@@ -54,7 +54,7 @@ from storage.requests import from_json, to_json
 from storage.views import JobView, views
 from tests import before
 from tests.before import BUTTONS, CONTRACT, JOBS
-from tests.bot.fake_chat import SLEEPER, Chat, Seen, Wall, a_config
+from tests.bot.fake_chat import SLEEPER, Chat, FakeChat, Seen, a_config
 from tests.contract import contract, metrics
 
 ENDED = 100.0  # seconds to wait for what ends, on machines with much to do
@@ -236,7 +236,7 @@ async def chat(folder: Path) -> AsyncIterator[Chat]:
 
 async def open_chat(folder: Path, program: Sequence[str]) -> Chat:
     engine = EngineSettings(model="demo", device="cpu", files=str(folder / "files"), largest_batch=4)
-    return await Chat.open(folder, a_config(folder, engine=engine), program, Wall(name="discord"))
+    return await Chat.open(folder, a_config(folder, engine=engine), program, FakeChat(name="discord"))
 
 
 def caller(who: str, space: str = "home", **how: bool) -> Caller:

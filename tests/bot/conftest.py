@@ -9,7 +9,7 @@ import pytest
 from bot.config import Config
 from engine.messages import EngineSettings
 from tests.bot import mirror_command
-from tests.bot.fake_chat import Chat, OpenChat, Wall, a_config, quick
+from tests.bot.fake_chat import Chat, FakeChat, OpenChat, a_config, quick
 from tests.bot.web.browser import Comes, Visit, a_browser
 from tests.bot.web.page_client import Place
 
@@ -40,10 +40,10 @@ async def open_chat(tmp_path: Path) -> AsyncIterator[OpenChat]:
         seconds: float = 0.01,
         config: Config | None = None,
         program: Sequence[str] | None = None,
-        wall: Wall | None = None,
+        fake: FakeChat | None = None,
     ) -> Chat:
         program = program or quick(tmp_path, seconds)
-        made.append(await Chat.open(tmp_path, config or a_config(tmp_path), program, wall or Wall()))
+        made.append(await Chat.open(tmp_path, config or a_config(tmp_path), program, fake or FakeChat()))
         return made[-1]
 
     yield opened

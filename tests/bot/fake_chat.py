@@ -35,10 +35,10 @@ ENDED = ("succeeded", "failed", "cancelled")
 
 
 @dataclass
-class Wall:
-    """A chat: each message is a card on the wall. `trouble` is raised after `slow` seconds."""
+class FakeChat:
+    """A chat: it keeps its messages in a dict. `trouble` is raised after `slow` seconds."""
 
-    name: str = "wall"
+    name: str = "fake"
     every: float = 0.02
     absent: str = ""
     cards: dict[str, Card] = field(default_factory=dict)
@@ -138,20 +138,20 @@ def quick(folder: Path, seconds: float = 0.01) -> tuple[str, ...]:
 
 
 class Chat:
-    """People around one bot and its wall."""
+    """People around one bot in a fake chat."""
 
-    def __init__(self, bot: Bot, wall: Wall, folder: Path) -> None:
+    def __init__(self, bot: Bot, fake: FakeChat, folder: Path) -> None:
         self.bot = bot
-        self.wall = wall
+        self.fake = fake
         self.folder = folder
         self.closed = False
 
     @classmethod
-    async def open(cls, folder: Path, config: Config, program: Sequence[str], wall: Wall) -> "Chat":
+    async def open(cls, folder: Path, config: Config, program: Sequence[str], fake: FakeChat) -> "Chat":
         bot = await Bot.open(config, program)
-        bot.add(wall)
+        bot.add(fake)
         await bot.start()
-        return cls(bot, wall, folder)
+        return cls(bot, fake, folder)
 
     async def close(self, grace: float = 0.0) -> None:
         if not self.closed:
@@ -172,8 +172,8 @@ class Chat:
         return await Seen.of(self.bot.dispatch.press(caller(who, space), f"{action}:{job}"))
 
     def card(self, job: JobId | None) -> Card | None:
-        """The job's card on the wall; there is never more than one."""
-        found = [card for card in self.wall.cards.values() if card.job == job]
+        """The job's card in the fake chat; there is never more than one."""
+        found = [card for card in self.fake.cards.values() if card.job == job]
         assert len(found) <= 1, f"{len(found)} messages show job {job}"
         return found[0] if found else None
 
@@ -211,7 +211,7 @@ class Chat:
 
 def caller(who: str, space: str = "home", *, admin: bool = False) -> Caller:
     return Caller(
-        chat="wall", space=space, space_name=space, channel=space, person=who, person_name=who, admin=admin
+        chat="fake", space=space, space_name=space, channel=space, person=who, person_name=who, admin=admin
     )
 
 
@@ -224,5 +224,5 @@ class OpenChat(Protocol):
         seconds: float = 0.01,
         config: Config | None = None,
         program: Sequence[str] | None = None,
-        wall: Wall | None = None,
+        fake: FakeChat | None = None,
     ) -> Awaitable[Chat]: ...

@@ -7,7 +7,7 @@ import pytest
 
 from bot.config import AdminSettings
 from bot.service import admins
-from tests.bot.fake_chat import Chat, OpenChat, Seen, Wall, a_config, caller
+from tests.bot.fake_chat import Chat, FakeChat, OpenChat, Seen, a_config, caller
 from tests.bot.running_bot import quick_config, rows, serving, until, visiting
 from tests.bot.web.page_client import a_place
 
@@ -24,15 +24,15 @@ async def left(chat: Chat, who: str) -> str:
 async def test_a_paused_queue_stays_paused_over_a_restart_and_says_so_on_the_card(
     open_chat: OpenChat,
 ) -> None:
-    wall = Wall()
-    chat = await open_chat(wall=wall)
+    fake = FakeChat()
+    chat = await open_chat(fake=fake)
     await chat.rules("/admin queue --pause")
     held = (await chat.says("ana", "/imagine a fox --steps 2")).job
     await chat.shows(held, lambda card: card.line == "Queued, paused by an admin")
     assert (await chat.ends((await chat.says("eve", "/imagine a fox", "away")).job)).state == "succeeded"
     await chat.close()
 
-    chat = await open_chat(wall=wall)
+    chat = await open_chat(fake=fake)
     other = (await chat.says("eve", "/imagine a fox", "away")).job
     assert (await chat.ends(other)).state == "succeeded"
     await chat.shows(held, lambda card: card.line == "Queued, paused by an admin")

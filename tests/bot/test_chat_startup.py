@@ -12,7 +12,7 @@ from bot.cards.card import Card
 from bot.chat_startup import ChatStartup
 from bot.chats.interface import ChatUnavailable
 from engine.messages import JobId
-from tests.bot.fake_chat import Chat, OpenChat, Seen, Wall, caller
+from tests.bot.fake_chat import Chat, FakeChat, OpenChat, Seen, caller
 from tests.bot.running_bot import change, quick_config, serving, until, visiting
 from tests.fakes.discord import FakeDiscord
 
@@ -88,10 +88,10 @@ async def test_when_nobody_is_there_for_anybody_that_is_told() -> None:
 
 
 async def test_cards_of_a_chat_that_is_there_late_are_shown_then(open_chat: OpenChat) -> None:
-    chat: Chat = await open_chat(wall=Wall(name="other"))
+    chat: Chat = await open_chat(fake=FakeChat(name="other"))
     reply = await Seen.of(chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 3"))
     await chat.bot.delivery.wait_until_shown()
-    late = Elsewhere("wall")
+    late = Elsewhere("fake")
 
     chat.bot.add(late)
 

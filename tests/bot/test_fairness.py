@@ -39,7 +39,7 @@ async def test_a_hundred_people_at_once_get_theirs_and_nobody_twice(open_chat: O
     assert all(reply.ok for reply in replies)
     assert [card.title for card in cards] == [f"fox {n}" for n in range(100)]
     assert [card.pictures[0].seed for card in cards] == list(range(100))
-    assert len(chat.wall.posts) == 100
+    assert len(chat.fake.posts) == 100
     assert set(Counter(chat.noted("painted")).values()) == {1}
 
 

@@ -32,12 +32,12 @@ async def test_a_card_goes_from_queued_to_running_to_painted_in_one_message(
 
     card = await chat.ends(reply.job)
 
-    states = list(dict.fromkeys(shown.state for shown in chat.wall.shows))
-    done = [shown.done for shown in chat.wall.shows if shown.done]
+    states = list(dict.fromkeys(shown.state for shown in chat.fake.shows))
+    done = [shown.done for shown in chat.fake.shows if shown.done]
     assert states == ["queued", "running", "succeeded"]
     assert done == sorted(done)
     assert len(done) > 2
-    assert len(chat.wall.posts) == 1
+    assert len(chat.fake.posts) == 1
     assert (card.title, card.person, card.line) == ("a red fox", "ana", "Painted in 0.4 s")
     assert ("steps", "8") in card.recipe
     assert [picture.seed for picture in card.pictures] == [7]
@@ -175,7 +175,7 @@ async def test_show_brings_a_card_back_in_the_channel_where_it_was_asked_for(cha
     await chat.bot.delivery.wait_until_shown()
 
     assert reply.job == first.job
-    assert len(chat.wall.posts) == 2
+    assert len(chat.fake.posts) == 2
     assert chat.card(first.job) is not None
 
 

@@ -15,7 +15,7 @@ from bot.cards.card import Card
 from bot.engine_client.client import PROGRAM
 from engine.messages import EngineSettings, JobId, Sha256
 from storage import uploads
-from tests.bot.fake_chat import Chat, Wall, a_config
+from tests.bot.fake_chat import Chat, FakeChat, a_config
 from tests.bot.training_cases import PATIENCE, a_picture, drafts, learns, reported, starts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,7 +32,7 @@ class School:
         self.folder = folder
         engine = EngineSettings(model="demo", files=str(folder / "files"))
         self._config = replace(a_config(folder), engine=engine)
-        self._wall = Wall()
+        self._wall = FakeChat()
 
     async def open(self) -> Chat:
         self.chat = await Chat.open(self.folder, self._config, PROGRAM, self._wall)
@@ -56,7 +56,7 @@ async def vacated(school: School) -> AsyncIterator[None]:
     """Whatever becomes of a test, the next one finds no training in its way."""
     yield
     chat = school.chat
-    for card in list(chat.wall.cards.values()):
+    for card in list(chat.fake.cards.values()):
         if card.kind == "train" and card.state in ("queued", "running"):
             await chat.presses(card.person, "stop", card.job)
     await chat.sees(lambda: not chat.bot.queue.running, PATIENCE)

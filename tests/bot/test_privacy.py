@@ -98,7 +98,7 @@ async def test_of_who_is_forgotten_no_row_and_no_file_is_left(open_chat: OpenCha
     assert stored(chat) == set()  # by the time they are told
     for line in COUNTED:
         assert line in receipt.text, receipt.text
-    await chat.sees(lambda: chat.wall.cards == {})
+    await chat.sees(lambda: chat.fake.cards == {})
     await chat.sees(lambda: left(chat.folder) == {})
     names = [name for (name,) in rows(chat.folder, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     told = str([rows(chat.folder, f"SELECT * FROM {name}") for name in names])
@@ -119,7 +119,7 @@ async def test_what_others_made_stays(open_chat: OpenChat) -> None:
     await chat.sees(lambda: left(chat.folder)["people"] == 1)
     assert left(chat.folder) == {table: number // 2 for table, number in theirs.items()}
     assert [one.name for one in (await chat.says("bo", "/loras")).loras] == ["tom"]
-    assert all(card.person == "bo" for card in chat.wall.cards.values())
+    assert all(card.person == "bo" for card in chat.fake.cards.values())
     for sha256 in rows(chat.folder, "SELECT sha256 FROM pictures"):
         assert sha256[0] in stored(chat)
 
@@ -139,7 +139,7 @@ async def test_what_runs_stops_and_what_waits_never_begins(open_chat: OpenChat) 
     await chat.sees(lambda: not chat.bot.queue.running)
     await chat.sees(lambda: left(chat.folder) == {})
     await chat.sees(lambda: stored(chat) == set())
-    assert chat.wall.cards == {}
+    assert chat.fake.cards == {}
     assert waiting not in chat.noted("take")
     assert running not in chat.noted("painted")
 
@@ -150,17 +150,17 @@ async def test_nothing_comes_back_after_a_restart(open_chat: OpenChat) -> None:
     draft = (await drafts(chat, "ana", "maria")).job
     await chat.shows(job, lambda card: True)
     await chat.shows(draft, lambda card: True)
-    chat.wall.trouble = OSError("the chat is away")
+    chat.fake.trouble = OSError("the chat is away")
     await deletes(chat)
     await chat.close()
     assert left(chat.folder)["jobs"] == 2  # their cards are still there
     assert "ana" not in str(rows(chat.folder, "SELECT * FROM people"))
 
-    chat.wall.trouble = None
-    chat = await open_chat(wall=chat.wall)
+    chat.fake.trouble = None
+    chat = await open_chat(fake=chat.fake)
 
     await chat.sees(lambda: left(chat.folder) == {})
-    assert chat.wall.cards == {}
+    assert chat.fake.cards == {}
     assert chat.noted("take") == chat.noted("look") == []
 
 
@@ -175,7 +175,7 @@ async def test_files_that_a_killed_bot_left_are_gone_after_a_restart(open_chat: 
         await chat.close()
     assert stored(chat)
 
-    chat = await open_chat(wall=chat.wall)
+    chat = await open_chat(fake=chat.fake)
 
     await chat.sees(lambda: stored(chat) == set())
     await chat.sees(lambda: left(chat.folder) == {})
@@ -316,7 +316,7 @@ async def test_of_a_space_that_the_bot_has_left_nothing_stays(open_chat: OpenCha
         f"SELECT sha256 FROM pictures JOIN jobs ON number = job_number WHERE jobs.id = '{theirs}'",
     )
 
-    await chat.bot.dispatch.forget_space("wall", "home")
+    await chat.bot.dispatch.forget_space("fake", "home")
 
     await chat.sees(lambda: not chat.bot.queue.running)
     await chat.sees(lambda: left(chat.folder) == {"people": 1, "jobs": 1, "pictures": 1})
@@ -329,7 +329,7 @@ async def test_a_space_to_which_the_bot_comes_back_is_a_new_one(open_chat: OpenC
     chat = await open_chat()
     old = (await chat.says("ana", "/imagine a fox --steps 2")).job
     await chat.ends(old)
-    await chat.bot.dispatch.forget_space("wall", "home")
+    await chat.bot.dispatch.forget_space("fake", "home")
 
     new = await chat.says("ana", "/imagine a hare --steps 2")
 
@@ -347,7 +347,7 @@ async def test_a_file_that_is_needed_elsewhere_survives_both(open_chat: OpenChat
     assert len(set(sha256.values())) == 1  # the same picture
 
     await deletes(chat)
-    await chat.bot.dispatch.forget_space("wall", "home")
+    await chat.bot.dispatch.forget_space("fake", "home")
 
     await chat.sees(lambda: left(chat.folder) == {"people": 1, "jobs": 1, "pictures": 1})
     assert stored(chat) == {Sha256(sha256["cy"])}

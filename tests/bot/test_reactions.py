@@ -19,7 +19,7 @@ async def chat(open_chat: OpenChat) -> Chat:
 
 def message_of(chat: Chat, job: JobId | None) -> str:
     """The key of the message that shows the job."""
-    return next(key for key, card in chat.wall.cards.items() if card.job == job)
+    return next(key for key, card in chat.fake.cards.items() if card.job == job)
 
 
 async def reacts(chat: Chat, who: str, job: JobId | None, emoji: str, added: bool = True) -> Seen | None:
@@ -128,7 +128,7 @@ async def test_reactions_work_after_a_restart(open_chat: OpenChat) -> None:
     job = await painted(before)
     await before.close()
 
-    after = await open_chat(wall=before.wall)
+    after = await open_chat(fake=before.fake)
     reply = await reacts(after, "ana", job, "🔁")
 
     assert reply is not None and reply.job is not None

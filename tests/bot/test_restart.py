@@ -14,7 +14,7 @@ from bot.config import QueueSettings
 from bot.engine_client import client
 from bot.jobs import queue
 from storage import jobs
-from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, Wall, a_config, quick
+from tests.bot.fake_chat import SLEEPER, Chat, FakeChat, OpenChat, a_config, quick
 from tests.bot.running_bot import rows
 
 
@@ -32,17 +32,17 @@ def kill(chat: Chat) -> None:
 async def test_what_waited_and_what_ran_is_painted_after_a_restart(
     open_chat: OpenChat, tmp_path: Path
 ) -> None:
-    wall = Wall()
-    chat = await open_chat(seconds=0.05, wall=wall)
+    fake = FakeChat()
+    chat = await open_chat(seconds=0.05, fake=fake)
     jobs = [(await chat.says(f"person {n}", "/imagine a fox --steps 30")).job for n in range(6)]
     await chat.runs(jobs[0])
     await chat.close()
     assert {state for (state,) in rows(tmp_path, "SELECT state FROM jobs")} == {"queued"}
 
-    chat = await open_chat(wall=wall)
+    chat = await open_chat(fake=fake)
 
     assert [(await chat.ends(job)).state for job in jobs] == ["succeeded"] * 6
-    assert len(wall.posts) == 6
+    assert len(fake.posts) == 6
     assert rows(tmp_path, "SELECT sum(deaths), sum(suspect) FROM jobs") == [(0, 0)]
 
 
@@ -74,12 +74,12 @@ async def test_a_bot_that_is_stopping_files_nothing_and_says_so(open_chat: OpenC
 
 
 async def test_old_buttons_work_after_a_restart(open_chat: OpenChat) -> None:
-    wall = Wall()
-    chat = await open_chat(wall=wall)
+    fake = FakeChat()
+    chat = await open_chat(fake=fake)
     first = (await chat.says("ana", "/imagine a red fox --steps 2")).job
     await chat.ends(first)
     await chat.close()
-    chat = await open_chat(wall=wall)
+    chat = await open_chat(fake=fake)
 
     again = await chat.presses("ana", "again", first)
 
@@ -95,7 +95,7 @@ async def test_an_engine_killed_midway_costs_nobody_their_job(open_chat: OpenCha
     kill(chat)
 
     assert [(await chat.ends(job)).state for job in jobs] == ["succeeded"] * 3
-    assert len(chat.wall.posts) == 3
+    assert len(chat.fake.posts) == 3
     assert len(chat.noted("start")) == 2
     assert rows(tmp_path, "SELECT DISTINCT deaths, suspect FROM jobs") == [(0, 1)]
 
@@ -160,7 +160,7 @@ async def test_an_engine_that_cannot_start_is_told_on_the_cards_and_tried_again(
     await chat.sees(lambda: len(chat.noted("start")) >= 3)
     await chat.close()
 
-    chat = await open_chat(wall=chat.wall)
+    chat = await open_chat(fake=chat.fake)
     assert (await chat.ends(waiting)).state == "succeeded"
 
 

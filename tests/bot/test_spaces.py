@@ -24,7 +24,7 @@ from commands.reactions import REACTIONS
 from commands.registry import COMMANDS, AnyCommand
 from commands.syntax.spec import Parameter
 from engine.messages import JobId
-from tests.bot.fake_chat import SLEEPER, Chat, Seen, Wall, a_config, caller, quick
+from tests.bot.fake_chat import SLEEPER, Chat, FakeChat, Seen, a_config, caller, quick
 from tests.bot.running_bot import rows
 from tests.bot.training_cases import drafts, reported, starts
 from tests.bot.web.page_client import a_place
@@ -70,8 +70,8 @@ class Home:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     """One for all tests: each makes sure that it changed nothing there."""
-    folder, wall = tmp_path_factory.mktemp("home"), Wall()
-    chat = await Chat.open(folder, a_config(folder), quick(folder), wall)
+    folder, fake = tmp_path_factory.mktemp("home"), FakeChat()
+    chat = await Chat.open(folder, a_config(folder), quick(folder), fake)
     painted = (await chat.says("ana", "/imagine a xylophone --steps 2 --count 2")).job
     await chat.ends(painted)
     await Seen.of(chat.bot.dispatch.press(caller("ana"), f"keep:{painted}:1"))
@@ -82,7 +82,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     draft = (await drafts(chat, "ana", "canarychick", trigger="canaryegg")).job
     await reported(chat, draft)
     await chat.close()
-    chat = await Chat.open(folder, a_config(folder), SLEEPER, wall)
+    chat = await Chat.open(folder, a_config(folder), SLEEPER, fake)
     waiting = (await chat.says("ana", "/imagine a xylophone")).job
     await chat.shows(waiting, lambda card: "waiting for the engine to start" in card.line)
     await chat.sees(lambda: rows(folder, "SELECT count(*) FROM jobs WHERE shown < revision") == [(0,)])
@@ -90,7 +90,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     secrets = [Secret("job", str(job)) for job in (painted, learned, draft, waiting)]
     secrets += [Secret("lora", "canarybird"), Secret("lora", "canaryplant")]
     secrets += [Secret("person", "ana"), Secret("sha256", sha256)]
-    yield Home(chat, tuple(secrets), tuple(wall.cards))
+    yield Home(chat, tuple(secrets), tuple(fake.cards))
     await chat.close()
 
 

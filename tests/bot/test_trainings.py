@@ -241,7 +241,7 @@ async def test_a_training_goes_on_after_a_restart_of_the_bot(open_chat: OpenChat
     await chat.close(grace=10)
 
     assert time.monotonic() - began < 8  # nobody waits for its end
-    chat = await open_chat(wall=chat.wall)
+    chat = await open_chat(fake=chat.fake)
 
     card = await chat.ends(job)
     assert card.state == "succeeded"
@@ -256,7 +256,7 @@ async def test_a_draft_is_looked_at_after_a_restart(open_chat: OpenChat) -> None
     assert (await chat.shows(job, lambda card: True)).line == "Checking the pictures"
     await chat.close()
 
-    chat = await open_chat(wall=chat.wall)
+    chat = await open_chat(fake=chat.fake)
 
     await reported(chat, job)
     await chat.presses("ana", "start", job)

@@ -14,7 +14,7 @@ from bot.jobs import disk_space, results
 from bot.service import Bot
 from engine.messages import FileStore, Sha256
 from storage.database import Database
-from tests.bot.fake_chat import Chat, OpenChat, Wall, a_config, quick
+from tests.bot.fake_chat import Chat, FakeChat, OpenChat, a_config, quick
 from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
 from tests.bot.training_cases import PATIENCE, starts
@@ -111,7 +111,7 @@ async def test_a_bot_that_stops_with_a_full_disk_paints_what_waited_after_its_re
     await chat.close(grace=0.1)
     disk.full = False
 
-    chat = await open_chat(wall=chat.wall)
+    chat = await open_chat(fake=chat.fake)
 
     assert (await chat.ends(job)).state == "succeeded"
 
@@ -171,8 +171,8 @@ async def test_what_is_stored_is_its_users_alone(open_chat: OpenChat, tmp_path: 
 async def test_a_locked_database_acknowledges_nothing_and_loses_nothing(tmp_path: Path) -> None:
     config = a_config(tmp_path)
     bot = Bot(config, await Database.open(config.database, patience=0.1), quick(tmp_path, 0.02))
-    chat = Chat(bot, Wall(), tmp_path)
-    bot.add(chat.wall)
+    chat = Chat(bot, FakeChat(), tmp_path)
+    bot.add(chat.fake)
     await bot.start()
     job = (await chat.says("ana", "/imagine a fox --steps 20")).job
     await chat.runs(job)
@@ -208,7 +208,7 @@ async def test_a_request_that_this_version_cannot_read_is_failed_and_blocks_nobo
         connection.execute("UPDATE jobs SET request = json_set(request, '$.steps', 9999)")
     await chat.close()
 
-    chat = await open_chat(wall=chat.wall)
+    chat = await open_chat(fake=chat.fake)
     card = await chat.ends(job)
 
     assert card.state == "failed"

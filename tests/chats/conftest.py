@@ -10,7 +10,7 @@ from bot.chats import delivery
 from bot.chats.discord import client
 from bot.chats.slack import messages, upload
 from bot.config import SlackSettings
-from tests.bot.discord.harness import Studio
+from tests.bot.discord.harness import DiscordBot
 from tests.bot.fake_chat import a_config, quick
 from tests.bot.slack.harness import Atelier
 from tests.chats.harness import Harness, OpenChat
@@ -64,7 +64,7 @@ async def _harness(
     if name == "discord":
         discord = await stack.enter_async_context(FakeDiscord())
         stack.callback(lambda: _check(breaches(discord.record)))
-        return DiscordHarness(Studio(discord, folder, a_config(folder), command))
+        return DiscordHarness(DiscordBot(discord, folder, a_config(folder), command))
     if name == "slack":
         slack = await stack.enter_async_context(FakeSlack())
         stack.callback(lambda: _check(slack.problems))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from commands.registry import find
-from tests.bot.discord.harness import Studio
+from tests.bot.discord.harness import DiscordBot
 from tests.chats.harness import Seen, SeenCard
 from tests.fakes.discord import Attached, FakeDiscord, Heard, Message, User
 
@@ -44,21 +44,19 @@ class DiscordSeen:
 class DiscordHarness:
     """A guild with one channel."""
 
-    def __init__(self, studio: Studio) -> None:
-        self._studio = studio
-        self._discord = studio.discord
+    def __init__(self, harness: DiscordBot) -> None:
+        self._bot = harness
+        self._discord = harness.discord
 
     async def start(self) -> None:
-        await self._studio.start()
+        await self._bot.start()
 
     async def stop(self) -> None:
-        await self._studio.stop()
+        await self._bot.stop()
 
     async def say(self, who: str, command: str, words: str = "", **options: object) -> Seen:
         given = {find(command).parameters[0].name: words} if words else {}
-        heard = await self._discord.command(
-            self._person(who), self._studio.channel, command, **given, **options
-        )
+        heard = await self._discord.command(self._person(who), self._bot.channel, command, **given, **options)
         return DiscordSeen(self._discord, heard)
 
     async def press(self, who: str, card: SeenCard, action: str) -> Seen:
@@ -80,7 +78,7 @@ class DiscordHarness:
         assert isinstance(seen, DiscordSeen)
         events = [event for session in self._discord.gateway.sessions for event in session.told]
         told = next(event for event in events if event["d"].get("id") == str(seen.heard.id))
-        await self._discord.gateway.dispatch(told["t"], told["d"], self._studio.guild.id)
+        await self._discord.gateway.dispatch(told["t"], told["d"], self._bot.guild.id)
 
     def cards(self) -> list[SeenCard]:
         return [_card(message) for message in self._public if message.components]
@@ -90,10 +88,10 @@ class DiscordHarness:
 
     @property
     def _public(self) -> list[Message]:
-        return [one for one in self._studio.channel.messages if not (one.ephemeral or one.loading)]
+        return [one for one in self._bot.channel.messages if not (one.ephemeral or one.loading)]
 
     def _person(self, who: str) -> User:
-        return {"ana": self._studio.ana, "bo": self._studio.bo}[who]
+        return {"ana": self._bot.ana, "bo": self._bot.bo}[who]
 
 
 def _message(card: SeenCard) -> Message:

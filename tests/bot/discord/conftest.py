@@ -8,7 +8,7 @@ import pytest
 from bot.chats import delivery
 from bot.chats.discord import client
 from bot.config import Config, DiscordSettings
-from tests.bot.discord.harness import OpenStudio, Studio
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot
 from tests.bot.fake_chat import a_config, quick
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord.contract import breaches
@@ -22,8 +22,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def open_studio(tmp_path: Path) -> AsyncIterator[OpenStudio]:
-    made: list[Studio] = []
+async def open_discord_bot(tmp_path: Path) -> AsyncIterator[OpenDiscordBot]:
+    made: list[DiscordBot] = []
     async with FakeDiscord() as discord:
 
         async def opened(
@@ -34,24 +34,24 @@ async def open_studio(tmp_path: Path) -> AsyncIterator[OpenStudio]:
             config: Config | None = None,
             every: float = 0.05,
             starts: bool = True,
-        ) -> Studio:
-            studio = Studio(
+        ) -> DiscordBot:
+            harness = DiscordBot(
                 discord, tmp_path, config or a_config(tmp_path), program or quick(tmp_path, seconds)
             )
-            studio.every = every
-            made.append(studio)
+            harness.every = every
+            made.append(harness)
             if starts:
-                await studio.start(settings)
-            return studio
+                await harness.start(settings)
+            return harness
 
         yield opened
-        for studio in made:
-            await studio.stop()
+        for harness in made:
+            await harness.stop()
         assert (
             breaches(discord.record) == []
         )  # whatever was tested, Discord's documents allow all that was asked
 
 
 @pytest.fixture
-async def studio(open_studio: OpenStudio) -> Studio:
-    return await open_studio()
+async def harness(open_discord_bot: OpenDiscordBot) -> DiscordBot:
+    return await open_discord_bot()

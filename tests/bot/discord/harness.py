@@ -11,7 +11,7 @@ from bot.service import Bot
 from tests.fakes.discord import FakeDiscord, Heard, Message
 
 
-class Studio:
+class DiscordBot:
     """A guild with one channel, Ana and Bo in it, and the bot; started again it is the same bot."""
 
     def __init__(self, discord: FakeDiscord, folder: Path, config: Config, program: Sequence[str]) -> None:
@@ -72,8 +72,8 @@ class Studio:
         await self.start()
 
 
-class OpenStudio(Protocol):
-    """Opens a studio whose bot runs."""
+class OpenDiscordBot(Protocol):
+    """Opens Discord with a running bot."""
 
     def __call__(
         self,
@@ -84,7 +84,7 @@ class OpenStudio(Protocol):
         config: Config | None = None,
         every: float = 0.05,
         starts: bool = True,
-    ) -> Awaitable[Studio]: ...
+    ) -> Awaitable[DiscordBot]: ...
 
 
 def shown(message: Message | None) -> str:
@@ -92,8 +92,8 @@ def shown(message: Message | None) -> str:
     return "" if message is None else message.text
 
 
-async def painted(studio: Studio, heard: Heard, seconds: float = 20.0) -> Message:
+async def painted(harness: DiscordBot, heard: Heard, seconds: float = 20.0) -> Message:
     """The card of a command, once its picture is there."""
-    await studio.discord.until(lambda: "Painted in" in shown(heard.message), seconds)
+    await harness.discord.until(lambda: "Painted in" in shown(heard.message), seconds)
     assert heard.message is not None
     return heard.message

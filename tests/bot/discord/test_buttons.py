@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.bot.discord.harness import OpenStudio, Studio, painted, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted, shown
 from tests.bot.running_bot import rows
 from tests.fakes.discord import Attached, Channel, Heard, Message, User
 
@@ -18,26 +18,26 @@ def button(message: Message, action: str) -> str:
     return next(one for one in ids if one.split(":")[0] == name and (not place or one.endswith(f":{place}")))
 
 
-async def a_picture(studio: Studio, who: User | None = None, **options: object) -> Message:
+async def a_picture(harness: DiscordBot, who: User | None = None, **options: object) -> Message:
     """A finished card."""
-    heard = await studio.discord.command(
-        who or studio.ana,
-        studio.channel,
+    heard = await harness.discord.command(
+        who or harness.ana,
+        harness.channel,
         "imagine",
         **{"prompt": "a red fox", "steps": 1, "seed": "7", **options},
     )
-    return await painted(studio, heard)
+    return await painted(harness, heard)
 
 
-async def a_long_job(studio: Studio, steps: int = 100) -> Message:
+async def a_long_job(harness: DiscordBot, steps: int = 100) -> Message:
     """Ana's card, which goes on for a while."""
-    return card_of(await waits_for(studio, studio.channel, steps))
+    return card_of(await waits_for(harness, harness.channel, steps))
 
 
-async def waits_for(studio: Studio, channel: Channel, steps: int) -> Heard:
+async def waits_for(harness: DiscordBot, channel: Channel, steps: int) -> Heard:
     """Ana's command, once a card has answered it."""
-    heard = await studio.discord.command(studio.ana, channel, "imagine", prompt="a fox", steps=steps)
-    await studio.discord.until(lambda: heard.message is not None and heard.message.components)
+    heard = await harness.discord.command(harness.ana, channel, "imagine", prompt="a fox", steps=steps)
+    await harness.discord.until(lambda: heard.message is not None and heard.message.components)
     return heard
 
 
@@ -46,51 +46,51 @@ def card_of(heard: Heard) -> Message:
     return heard.message
 
 
-def seeds(studio: Studio) -> list[int]:
-    return [seed for (seed,) in rows(studio.folder, "SELECT seed FROM pictures ORDER BY id")]
+def seeds(harness: DiscordBot) -> list[int]:
+    return [seed for (seed,) in rows(harness.folder, "SELECT seed FROM pictures ORDER BY id")]
 
 
-async def test_again_answers_with_the_same_picture_from_a_new_seed(studio: Studio) -> None:
-    first = await a_picture(studio)
+async def test_again_answers_with_the_same_picture_from_a_new_seed(harness: DiscordBot) -> None:
+    first = await a_picture(harness)
 
-    heard = await studio.discord.click(studio.bo, first, button(first, "again"))
-    second = await painted(studio, heard)
+    heard = await harness.discord.click(harness.bo, first, button(first, "again"))
+    second = await painted(harness, heard)
 
-    assert studio.channel.messages == [first, second]
+    assert harness.channel.messages == [first, second]
     assert "**a red fox**" in shown(second)
     assert second.embeds[0]["author"]["name"] == "Bo"
-    assert seeds(studio)[0] == 7
-    assert seeds(studio)[1] != 7
+    assert seeds(harness)[0] == 7
+    assert seeds(harness)[1] != 7
 
 
-async def test_variations_of_one_picture_of_four_are_a_grid(studio: Studio) -> None:
-    first = await a_picture(studio, count=4)
+async def test_variations_of_one_picture_of_four_are_a_grid(harness: DiscordBot) -> None:
+    first = await a_picture(harness, count=4)
 
-    heard = await studio.discord.click(studio.ana, first, button(first, "vary:3"))
-    second = await painted(studio, heard)
+    heard = await harness.discord.click(harness.ana, first, button(first, "vary:3"))
+    second = await painted(harness, heard)
 
-    assert len(seeds(studio)) == 8
+    assert len(seeds(harness)) == 8
     assert "variation 0.15" in shown(second)
 
 
-async def test_a_click_on_keep_is_a_favourite_and_another_one_takes_it_back(studio: Studio) -> None:
-    card = await a_picture(studio, count=2)
+async def test_a_click_on_keep_is_a_favourite_and_another_one_takes_it_back(harness: DiscordBot) -> None:
+    card = await a_picture(harness, count=2)
 
-    heard = await studio.discord.click(studio.bo, card, button(card, "keep:2"))
-    await studio.discord.until(lambda: "⭐ Picture 2: 1" in shown(card))
-    await studio.discord.click(studio.bo, card, button(card, "keep:2"))
-    await studio.discord.until(lambda: "⭐" not in shown(card))
+    heard = await harness.discord.click(harness.bo, card, button(card, "keep:2"))
+    await harness.discord.until(lambda: "⭐ Picture 2: 1" in shown(card))
+    await harness.discord.click(harness.bo, card, button(card, "keep:2"))
+    await harness.discord.until(lambda: "⭐" not in shown(card))
 
     assert heard.ephemeral
     assert "in your favourites" in heard.text
 
 
-async def test_send_brings_the_full_file_with_its_recipe_by_direct_message(studio: Studio) -> None:
-    card = await a_picture(studio, count=2)
+async def test_send_brings_the_full_file_with_its_recipe_by_direct_message(harness: DiscordBot) -> None:
+    card = await a_picture(harness, count=2)
 
-    heard = await studio.discord.click(studio.bo, card, button(card, "send:2"))
-    direct = studio.discord.direct(studio.bo)
-    await studio.discord.until(lambda: len(direct.messages) == 2)
+    heard = await harness.discord.click(harness.bo, card, button(card, "send:2"))
+    direct = harness.discord.direct(harness.bo)
+    await harness.discord.until(lambda: len(direct.messages) == 2)
 
     (name,) = direct.messages[0].files
     assert name.startswith("atelier-")
@@ -99,81 +99,81 @@ async def test_send_brings_the_full_file_with_its_recipe_by_direct_message(studi
     assert heard.ephemeral
 
 
-async def test_edit_opens_a_form_with_the_recipe_in_it(studio: Studio) -> None:
-    card = await a_picture(studio)
+async def test_edit_opens_a_form_with_the_recipe_in_it(harness: DiscordBot) -> None:
+    card = await a_picture(harness)
 
-    heard = await studio.discord.click(studio.bo, card, button(card, "edit"))
+    heard = await harness.discord.click(harness.bo, card, button(card, "edit"))
 
     assert heard.modal is not None
     assert "a red fox" in [field.get("value") for field in heard.modal.fields]
 
 
-async def test_only_its_person_may_cancel_a_job(open_studio: OpenStudio) -> None:
-    studio = await open_studio(seconds=0.2)
-    card = await a_long_job(studio)
+async def test_only_its_person_may_cancel_a_job(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot(seconds=0.2)
+    card = await a_long_job(harness)
 
-    refused = await studio.discord.click(studio.bo, card, button(card, "stop"))
+    refused = await harness.discord.click(harness.bo, card, button(card, "stop"))
     assert refused.ephemeral
     assert "Cancelled" not in shown(card)
-    await studio.discord.click(studio.ana, card, button(card, "stop"))
+    await harness.discord.click(harness.ana, card, button(card, "stop"))
 
-    await studio.discord.until(lambda: "🚫 Cancelled" in shown(card))
+    await harness.discord.until(lambda: "🚫 Cancelled" in shown(card))
 
 
-async def test_buttons_live_on_after_a_restart(studio: Studio) -> None:
-    card = await a_picture(studio)
+async def test_buttons_live_on_after_a_restart(harness: DiscordBot) -> None:
+    card = await a_picture(harness)
 
-    await studio.restart()
-    heard = await studio.discord.click(studio.bo, card, button(card, "again"))
-    await painted(studio, heard)
-    await studio.discord.click(studio.ana, card, button(card, "keep"))
-    await studio.discord.until(lambda: "⭐ 1" in shown(card))
+    await harness.restart()
+    heard = await harness.discord.click(harness.bo, card, button(card, "again"))
+    await painted(harness, heard)
+    await harness.discord.click(harness.ana, card, button(card, "keep"))
+    await harness.discord.until(lambda: "⭐ 1" in shown(card))
 
-    assert len(studio.channel.messages) == 2
+    assert len(harness.channel.messages) == 2
     assert len(card.files) == 1
 
 
 @pytest.mark.parametrize(
     "forged", ["again:zzzzzz", "delete:zzzzzz", "nonsense", "again:../etc", "keep:zzzzzz:9", "x" * 100]
 )
-async def test_a_forged_button_does_nothing_and_says_so(studio: Studio, forged: str) -> None:
-    card = await a_picture(studio)
+async def test_a_forged_button_does_nothing_and_says_so(harness: DiscordBot, forged: str) -> None:
+    card = await a_picture(harness)
 
-    heard = await studio.discord.click(studio.ana, card, forged, forged=True)
+    heard = await harness.discord.click(harness.ana, card, forged, forged=True)
 
     assert heard.ephemeral
     assert "There is no" in heard.text
-    assert studio.channel.messages == [card]
+    assert harness.channel.messages == [card]
 
 
-async def test_a_button_of_another_guilds_job_finds_no_job(studio: Studio) -> None:
-    card = await a_picture(studio)
-    elsewhere = studio.discord.guild("elsewhere")
-    elsewhere.join(studio.bo)
+async def test_a_button_of_another_guilds_job_finds_no_job(harness: DiscordBot) -> None:
+    card = await a_picture(harness)
+    elsewhere = harness.discord.guild("elsewhere")
+    elsewhere.join(harness.bo)
     lobby = elsewhere.channel("lobby")
-    heard = await studio.discord.command(studio.bo, lobby, "imagine", prompt="a hen", steps=1)
-    other = await painted(studio, heard)
+    heard = await harness.discord.command(harness.bo, lobby, "imagine", prompt="a hen", steps=1)
+    other = await painted(harness, heard)
 
     for action in ("again", "send", "delete"):
-        heard = await studio.discord.click(studio.bo, other, button(card, action), forged=True)
+        heard = await harness.discord.click(harness.bo, other, button(card, action), forged=True)
         assert "There is no job" in heard.text, action
     assert len(lobby.messages) == 1
 
 
-async def test_the_menu_of_a_message_tells_the_recipe_to_whoever_asked(studio: Studio) -> None:
-    card = await a_picture(studio)
+async def test_the_menu_of_a_message_tells_the_recipe_to_whoever_asked(harness: DiscordBot) -> None:
+    card = await a_picture(harness)
 
-    heard = await studio.discord.menu(studio.bo, card, "Recipe of this picture")
+    heard = await harness.discord.menu(harness.bo, card, "Recipe of this picture")
 
     assert heard.ephemeral
     assert "/imagine a red fox " in heard.text
     assert "--seed 7" in heard.text
 
 
-async def test_paint_like_this_opens_the_form_with_its_recipe(studio: Studio) -> None:
-    card = await a_picture(studio)
+async def test_paint_like_this_opens_the_form_with_its_recipe(harness: DiscordBot) -> None:
+    card = await a_picture(harness)
 
-    heard = await studio.discord.menu(studio.bo, card, "Paint like this")
+    heard = await harness.discord.menu(harness.bo, card, "Paint like this")
 
     assert heard.modal is not None
     assert "a red fox" in [field.get("value") for field in heard.modal.fields]
@@ -183,44 +183,48 @@ BLOCK = "a red fox\nNegative prompt: hat\nSteps: 1, Seed: 7, Size: 64x96, Clip s
 
 
 @pytest.mark.parametrize("hangs", [True, False])
-async def test_a_message_with_a_recipe_from_elsewhere_is_painted_like(studio: Studio, hangs: bool) -> None:
+async def test_a_message_with_a_recipe_from_elsewhere_is_painted_like(
+    harness: DiscordBot, hangs: bool
+) -> None:
     told, out = PngInfo(), io.BytesIO()
     told.add_text("parameters", BLOCK)
     Image.new("RGB", (60, 40), "red").save(out, "PNG", pnginfo=told)
     file = Attached("fox.png", out.getvalue())
     message = (
-        studio.discord.posts(studio.bo, studio.channel, file)
+        harness.discord.posts(harness.bo, harness.channel, file)
         if hangs
-        else studio.channel.says(studio.bo, BLOCK)
+        else harness.channel.says(harness.bo, BLOCK)
     )
 
-    heard = await studio.discord.menu(studio.ana, message, "Paint like this")
+    heard = await harness.discord.menu(harness.ana, message, "Paint like this")
 
     assert heard.modal is not None, heard.text
     told_values = [field.get("value") for field in heard.modal.fields]
     assert told_values[:4] == ["a red fox", "hat", None, "7"]
     assert "--size 64x96" in str(told_values[4])
-    await studio.discord.until(lambda: any("Clip skip: 2" in shown(one) for one in heard.followups))
+    await harness.discord.until(lambda: any("Clip skip: 2" in shown(one) for one in heard.followups))
 
 
-async def test_a_recipe_in_the_prompt_is_painted_and_what_is_not_known_is_told(studio: Studio) -> None:
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt=" ".join(BLOCK.split())
+async def test_a_recipe_in_the_prompt_is_painted_and_what_is_not_known_is_told(
+    harness: DiscordBot,
+) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt=" ".join(BLOCK.split())
     )
 
-    done = await painted(studio, heard)
+    done = await painted(harness, heard)
     assert "**a red fox**" in shown(done)
     assert "seed 7" in shown(done) and "64x96" in shown(done)
-    await studio.discord.until(lambda: any("Clip skip: 2" in shown(one) for one in heard.followups))
+    await harness.discord.until(lambda: any("Clip skip: 2" in shown(one) for one in heard.followups))
 
 
 @pytest.mark.parametrize("name", ["Recipe of this picture", "Paint like this"])
 async def test_the_menu_of_somebody_elses_message_says_that_it_is_none_of_mine(
-    studio: Studio, name: str
+    harness: DiscordBot, name: str
 ) -> None:
-    message = studio.channel.says(studio.bo, "hello")
+    message = harness.channel.says(harness.bo, "hello")
 
-    heard = await studio.discord.menu(studio.ana, message, name)
+    heard = await harness.discord.menu(harness.ana, message, name)
 
     assert heard.ephemeral
     assert "none of the bot's pictures" in heard.text

@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from tests.bot.discord.harness import OpenStudio, Studio, painted, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted, shown
 from tests.bot.discord.test_train import card as train_card
 from tests.bot.discord.test_train import opens, pictures, presses
 from tests.fakes.discord import Message
@@ -23,11 +23,13 @@ def image(message: Message, nth: int = 0) -> str:
     return str(message.embeds[nth]["image"]["url"]).rpartition("/")[2]
 
 
-async def test_the_message_that_told_the_place_in_line_becomes_the_picture(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a red fox", steps=3)
-    done = await painted(studio, heard)
+async def test_the_message_that_told_the_place_in_line_becomes_the_picture(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a red fox", steps=3
+    )
+    done = await painted(harness, heard)
 
-    assert studio.channel.messages == [done]
+    assert harness.channel.messages == [done]
     assert done.edits >= 1
     assert "**a red fox**" in shown(done)
     assert "steps 3" in shown(done)
@@ -36,38 +38,40 @@ async def test_the_message_that_told_the_place_in_line_becomes_the_picture(studi
     assert done.loose == []
 
 
-async def test_a_weight_that_is_painted_as_words_is_told_under_the_card(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a [red] fox", steps=1)
+async def test_a_weight_that_is_painted_as_words_is_told_under_the_card(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a [red] fox", steps=1
+    )
 
     assert "-# Painted as plain words, for weights are not understood here: [red]." in shown(
-        await painted(studio, heard)
+        await painted(harness, heard)
     )
 
 
-async def test_a_running_card_has_a_bar_and_a_glimpse(open_studio: OpenStudio) -> None:
-    studio = await open_studio(seconds=0.3)
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=40)
+async def test_a_running_card_has_a_bar_and_a_glimpse(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot(seconds=0.3)
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=40)
 
     message = heard.message
     assert message is not None
-    await studio.discord.until(lambda: "▓" in shown(message) and message.files)
+    await harness.discord.until(lambda: "▓" in shown(message) and message.files)
 
     assert "of 40" in shown(message)
     assert "%" in shown(message)
     assert buttons(message) == [["stop"]]
 
 
-async def test_one_picture_has_one_row_or_two_of_buttons(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=1)
+async def test_one_picture_has_one_row_or_two_of_buttons(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=1)
 
-    assert buttons(await painted(studio, heard)) == [["again", "vary", "edit", "keep", "send"], ["delete"]]
+    assert buttons(await painted(harness, heard)) == [["again", "vary", "edit", "keep", "send"], ["delete"]]
 
 
-async def test_four_pictures_are_one_grid_with_buttons_for_each(studio: Studio) -> None:
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt="a fox", steps=1, count=4
+async def test_four_pictures_are_one_grid_with_buttons_for_each(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a fox", steps=1, count=4
     )
-    done = await painted(studio, heard)
+    done = await painted(harness, heard)
 
     each = [[f"{action}:{place}" for place in range(1, 5)] for action in ("vary", "keep", "send")]
     assert buttons(done) == [["again", "edit", "delete"], *each]
@@ -78,10 +82,10 @@ async def test_four_pictures_are_one_grid_with_buttons_for_each(studio: Studio) 
         assert whole.width > 2
 
 
-async def test_a_prompt_pings_nobody_and_is_shown_as_it_was_written(studio: Studio) -> None:
-    prompt = f"@everyone <@{studio.bo.id}> **bold** [here](https://example.com) ||hidden||"
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt=prompt, steps=1)
-    done = await painted(studio, heard)
+async def test_a_prompt_pings_nobody_and_is_shown_as_it_was_written(harness: DiscordBot) -> None:
+    prompt = f"@everyone <@{harness.bo.id}> **bold** [here](https://example.com) ||hidden||"
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt=prompt, steps=1)
+    done = await painted(harness, heard)
 
     told = shown(done)
     assert done.pings == []
@@ -89,50 +93,56 @@ async def test_a_prompt_pings_nobody_and_is_shown_as_it_was_written(studio: Stud
     assert r"\*\*bold\*\*" in told
     assert r"\[here" in told
     assert "@everyone" not in told
-    assert f" <@{studio.bo.id}>" not in told
+    assert f" <@{harness.bo.id}>" not in told
 
 
-async def test_a_star_is_seen_on_the_card_without_sending_the_picture_again(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=1)
-    done = await painted(studio, heard)
-    sent = sum(bool(call.files) for call in studio.discord.record)
+async def test_a_star_is_seen_on_the_card_without_sending_the_picture_again(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=1)
+    done = await painted(harness, heard)
+    sent = sum(bool(call.files) for call in harness.discord.record)
 
-    await presses(studio, done, "keep")
-    await studio.discord.until(lambda: "⭐ 1" in shown(done))
+    await presses(harness, done, "keep")
+    await harness.discord.until(lambda: "⭐ 1" in shown(done))
 
-    assert sum(bool(call.files) for call in studio.discord.record) == sent
+    assert sum(bool(call.files) for call in harness.discord.record) == sent
     assert list(done.files) == [image(done)]
 
 
-async def test_a_picture_that_is_too_large_comes_smaller_and_the_card_says_so(studio: Studio) -> None:
-    studio.guild.file_limit = 600
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt="a fox", steps=1, count=4
+async def test_a_picture_that_is_too_large_comes_smaller_and_the_card_says_so(
+    harness: DiscordBot,
+) -> None:
+    harness.guild.file_limit = 600
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a fox", steps=1, count=4
     )
-    done = await painted(studio, heard)
+    done = await painted(harness, heard)
 
     assert all(len(content) <= 600 for content in done.files.values())
 
 
-async def test_where_no_picture_is_taken_the_card_says_how_to_get_it(open_studio: OpenStudio) -> None:
-    studio = await open_studio(seconds=0.1)
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=10)
-    studio.guild.file_limit = 10  # bytes, and nobody told the bot
-    done = await painted(studio, heard)
+async def test_where_no_picture_is_taken_the_card_says_how_to_get_it(
+    open_discord_bot: OpenDiscordBot,
+) -> None:
+    harness = await open_discord_bot(seconds=0.1)
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=10)
+    harness.guild.file_limit = 10  # bytes, and nobody told the bot
+    done = await painted(harness, heard)
 
     assert done.files == {}
     assert "✉️ sends it" in shown(done)
 
 
-async def test_a_training_has_its_report_its_curve_and_its_samples_in_its_thread(studio: Studio) -> None:
-    form = await opens(studio)
+async def test_a_training_has_its_report_its_curve_and_its_samples_in_its_thread(
+    harness: DiscordBot,
+) -> None:
+    form = await opens(harness)
     values = {"pictures": pictures(3), "rest": "--trigger ohwx --subject gear --steps 12", "consent": ["yes"]}
-    await studio.discord.submit(studio.ana, form, values)
+    await harness.discord.submit(harness.ana, form, values)
 
-    report = await train_card(studio, "3 pictures")
+    report = await train_card(harness, "3 pictures")
     looked = dict(report.files)
-    await presses(studio, report, "start")
-    done = await train_card(studio, "--lora maria", 60)
+    await presses(harness, report, "start")
+    done = await train_card(harness, "--lora maria", 60)
 
     assert done is report
     assert ["report" in name for name in looked] == [True]
@@ -142,37 +152,37 @@ async def test_a_training_has_its_report_its_curve_and_its_samples_in_its_thread
     assert len(done.files) == 2
     assert "📉 Loss from" in shown(done)
     assert done.channel.name == "maria: ohwx gear"
-    (above,) = studio.channel.messages
+    (above,) = harness.channel.messages
     assert above.thread is done.channel
 
 
-async def test_what_a_training_shows_already_is_not_sent_again(studio: Studio) -> None:
-    form = await opens(studio)
+async def test_what_a_training_shows_already_is_not_sent_again(harness: DiscordBot) -> None:
+    form = await opens(harness)
     values = {"pictures": pictures(3), "rest": "--trigger ohwx --subject gear --steps 12", "consent": ["yes"]}
-    await studio.discord.submit(studio.ana, form, values)
-    await presses(studio, await train_card(studio, "3 pictures"), "start")
-    done = await train_card(studio, "--lora maria", 60)
-    curve, before = image(done, 0), len(studio.discord.record)
+    await harness.discord.submit(harness.ana, form, values)
+    await presses(harness, await train_card(harness, "3 pictures"), "start")
+    done = await train_card(harness, "--lora maria", 60)
+    curve, before = image(done, 0), len(harness.discord.record)
 
-    await presses(studio, done, "choose")
-    await studio.discord.until(
-        lambda: any("samples" in name for call in studio.discord.record[before:] for name in call.files)
+    await presses(harness, done, "choose")
+    await harness.discord.until(
+        lambda: any("samples" in name for call in harness.discord.record[before:] for name in call.files)
     )
 
-    sent = [name for call in studio.discord.record[before:] for name in call.files]
+    sent = [name for call in harness.discord.record[before:] for name in call.files]
     assert all("samples" in name for name in sent)
     assert image(done, 0) == curve
     assert len(done.files) == 2
 
 
-async def test_my_pictures_are_hung_on_a_sheet_for_me_alone(studio: Studio) -> None:
+async def test_my_pictures_are_hung_on_a_sheet_for_me_alone(harness: DiscordBot) -> None:
     card = await painted(
-        studio, await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox")
+        harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
     )
 
-    heard = await studio.discord.command(studio.ana, studio.channel, "gallery")
+    heard = await harness.discord.command(harness.ana, harness.channel, "gallery")
 
-    await studio.discord.until(lambda: "a fox" in heard.text)
+    await harness.discord.until(lambda: "a fox" in heard.text)
     assert heard.ephemeral
     assert heard.message is not None and list(heard.message.files) == ["gallery.png"]
-    assert studio.channel.messages == [card]
+    assert harness.channel.messages == [card]

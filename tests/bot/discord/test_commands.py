@@ -13,7 +13,7 @@ from bot.cards.card_text import bar
 from bot.config import DiscordGuild, DiscordSettings
 from commands.registry import COMMANDS
 from engine.messages import EngineSettings
-from tests.bot.discord.harness import OpenStudio, Studio, painted, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted, shown
 from tests.bot.fake_chat import a_config
 from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
@@ -21,8 +21,8 @@ from tests.bot.running_bot import rows
 ENGINE = (sys.executable, "-m", "engine")
 
 
-async def test_every_command_is_a_slash_command_made_from_its_definition(studio: Studio) -> None:
-    told = {one["name"]: one for one in studio.discord.commands if one["type"] == 1}
+async def test_every_command_is_a_slash_command_made_from_its_definition(harness: DiscordBot) -> None:
+    told = {one["name"]: one for one in harness.discord.commands if one["type"] == 1}
 
     assert set(told) == {one.group or one.name for one in COMMANDS.values()}
     options = {one["name"]: one for one in told["imagine"]["options"]}
@@ -34,43 +34,45 @@ async def test_every_command_is_a_slash_command_made_from_its_definition(studio:
     assert told["imagine"]["integration_types"] == [0, 1]
 
 
-async def test_commands_that_discord_knows_are_not_told_again(studio: Studio) -> None:
-    await studio.restart()
-    await studio.discord.until(lambda: studio.asked("GET", "/commands") == 2)
+async def test_commands_that_discord_knows_are_not_told_again(harness: DiscordBot) -> None:
+    await harness.restart()
+    await harness.discord.until(lambda: harness.asked("GET", "/commands") == 2)
 
-    assert studio.asked("PUT", "/commands") == 1
+    assert harness.asked("PUT", "/commands") == 1
 
 
 async def test_an_imagine_is_answered_by_a_card_which_becomes_the_picture(
-    open_studio: OpenStudio,
+    open_discord_bot: OpenDiscordBot,
 ) -> None:
-    studio = await open_studio(seconds=0.04)
+    harness = await open_discord_bot(seconds=0.04)
 
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt="a red circle", steps=40, seed="7"
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a red circle", steps=40, seed="7"
     )
-    await studio.discord.until(lambda: "of 40" in shown(heard.message))
-    card = await painted(studio, heard)
+    await harness.discord.until(lambda: "of 40" in shown(heard.message))
+    card = await painted(harness, heard)
 
     assert not heard.ephemeral
     assert "a red circle" in shown(card)
     assert "seed 7" in shown(card).replace("`", "").replace("*", "").replace("=", " ").replace("\n", " ")
     assert len(card.files) == 1
     assert card.components
-    assert studio.channel.messages == [card]
+    assert harness.channel.messages == [card]
     assert card.edits >= 2
 
 
 @pytest.mark.timeout(300)
-async def test_a_red_circles_picture_is_red_where_it_must_be(open_studio: OpenStudio, tmp_path: Path) -> None:
+async def test_a_red_circles_picture_is_red_where_it_must_be(
+    open_discord_bot: OpenDiscordBot, tmp_path: Path
+) -> None:
     engine = EngineSettings(model="demo", files=str(tmp_path / "files"), deadline_floor_seconds=30.0)
-    studio = await open_studio(config=replace(a_config(tmp_path), engine=engine), program=ENGINE)
+    harness = await open_discord_bot(config=replace(a_config(tmp_path), engine=engine), program=ENGINE)
 
     prompt = "a big red circle on a white background"
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt=prompt, seed="7", steps=10
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt=prompt, seed="7", steps=10
     )
-    card = await painted(studio, heard, 200)
+    card = await painted(harness, heard, 200)
 
     (content,) = card.files.values()
     picture = Image.open(io.BytesIO(content)).convert("RGB")
@@ -83,24 +85,26 @@ async def test_a_red_circles_picture_is_red_where_it_must_be(open_studio: OpenSt
     assert min(corner) > 180
 
 
-async def test_a_hundred_at_once_are_each_acknowledged_within_a_second(open_studio: OpenStudio) -> None:
-    studio = await open_studio(seconds=0.001)
-    people = [studio.discord.user(f"person{number}") for number in range(100)]
+async def test_a_hundred_at_once_are_each_acknowledged_within_a_second(
+    open_discord_bot: OpenDiscordBot,
+) -> None:
+    harness = await open_discord_bot(seconds=0.001)
+    people = [harness.discord.user(f"person{number}") for number in range(100)]
     for person in people:
-        studio.guild.join(person)
+        harness.guild.join(person)
 
     def cards() -> int:
-        return sum("Painted in" in shown(one) for one in studio.channel.messages)
+        return sum("Painted in" in shown(one) for one in harness.channel.messages)
 
     async def all_at_once() -> float:
         there = cards()
         heard = await asyncio.gather(
             *(
-                studio.discord.command(person, studio.channel, "imagine", prompt=f"fox {number}", steps=2)
+                harness.discord.command(person, harness.channel, "imagine", prompt=f"fox {number}", steps=2)
                 for number, person in enumerate(people)
             )
         )
-        await studio.discord.until(lambda: cards() == there + len(people), 60)
+        await harness.discord.until(lambda: cards() == there + len(people), 60)
         return max(one.seconds if one.seconds is not None else 99.0 for one in heard)
 
     slowest = [await all_at_once()]
@@ -108,123 +112,127 @@ async def test_a_hundred_at_once_are_each_acknowledged_within_a_second(open_stud
         slowest.append(await all_at_once())
 
     assert min(slowest) < 1.0
-    assert len(studio.channel.messages) == 100 * len(slowest)
+    assert len(harness.channel.messages) == 100 * len(slowest)
 
 
-async def test_what_is_wrong_is_said_to_whoever_asked_alone(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", size="7x9")
+async def test_what_is_wrong_is_said_to_whoever_asked_alone(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", size="7x9")
 
     assert heard.ephemeral
     assert "The width must be from 64 to 2048, not 7" in shown(heard.message)
-    assert studio.channel.messages == []
+    assert harness.channel.messages == []
 
 
-async def test_a_private_picture_comes_by_direct_message(studio: Studio) -> None:
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt="a secret fox", steps=3, private=True
+async def test_a_private_picture_comes_by_direct_message(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
-    direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
+    direct = harness.discord.direct(harness.ana)
+    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
 
     assert heard.ephemeral
-    assert studio.channel.messages == []
+    assert harness.channel.messages == []
     assert len(direct.messages) == 1
 
 
-async def test_nothing_in_a_prompt_pings_anybody(studio: Studio) -> None:
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt=f"@everyone <@{studio.bo.id}> a fox", steps=2
+async def test_nothing_in_a_prompt_pings_anybody(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt=f"@everyone <@{harness.bo.id}> a fox", steps=2
     )
 
-    card = await painted(studio, heard)
+    card = await painted(harness, heard)
 
     assert card.pings == []
 
 
-async def test_a_form_opened_before_a_restart_paints_after_it_and_once(studio: Studio) -> None:
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt="a red fox", steps=3, seed="7"
+async def test_a_form_opened_before_a_restart_paints_after_it_and_once(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a red fox", steps=3, seed="7"
     )
-    card = await painted(studio, heard)
+    card = await painted(harness, heard)
     edit = next(one["custom_id"] for one in card.components if one["custom_id"].startswith("edit:"))
-    form = (await studio.discord.click(studio.ana, card, edit)).modal
+    form = (await harness.discord.click(harness.ana, card, edit)).modal
     assert form is not None
     assert form.field("prompt")["value"] == "a red fox"
     assert "--steps 3" in form.field("rest")["value"]
 
-    await studio.restart()
-    blue = await studio.discord.submit(studio.ana, form, {"prompt": "a blue fox"})
-    again = await studio.discord.submit(studio.ana, form, {"prompt": "a blue fox"})
+    await harness.restart()
+    blue = await harness.discord.submit(harness.ana, form, {"prompt": "a blue fox"})
+    again = await harness.discord.submit(harness.ana, form, {"prompt": "a blue fox"})
 
-    assert "a blue fox" in shown(await painted(studio, blue))
+    assert "a blue fox" in shown(await painted(harness, blue))
     assert "already sent" in shown(again.message)
     assert again.ephemeral
-    assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(2,)]
+    assert rows(harness.folder, "SELECT count(*) FROM jobs") == [(2,)]
 
 
-async def test_a_forged_form_is_answered_in_a_sentence(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
-    card = await painted(studio, heard)
+async def test_a_forged_form_is_answered_in_a_sentence(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
+    card = await painted(harness, heard)
     edit = next(one["custom_id"] for one in card.components if one["custom_id"].startswith("edit:"))
-    form = (await studio.discord.click(studio.ana, card, edit)).modal
+    form = (await harness.discord.click(harness.ana, card, edit)).modal
     assert form is not None
     forged = replace(form, custom_id=form.custom_id.replace("imagine", "destroy"))
 
-    answer = await studio.discord.submit(studio.ana, forged, {"prompt": "a fox"})
+    answer = await harness.discord.submit(harness.ana, forged, {"prompt": "a fox"})
 
     assert answer.ephemeral
     assert "out of date" in shown(answer.message)
 
 
-async def test_missing_permissions_are_told_before_anything_is_filed(studio: Studio) -> None:
-    studio.channel.forbid("attach_files", "embed_links")
+async def test_missing_permissions_are_told_before_anything_is_filed(harness: DiscordBot) -> None:
+    harness.channel.forbid("attach_files", "embed_links")
 
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox")
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
 
     assert heard.ephemeral
     assert "Embed Links and Attach Files" in shown(heard.message)
-    assert rows(studio.folder, "SELECT id FROM jobs") == []
+    assert rows(harness.folder, "SELECT id FROM jobs") == []
 
 
-async def test_a_guild_may_have_its_channels_and_roles(open_studio: OpenStudio) -> None:
-    studio = await open_studio(starts=False)
-    artists, lounge = studio.guild.role("artists"), studio.guild.channel("lounge")
-    rules = DiscordGuild(channels=(str(studio.channel.id),), roles=(str(artists.id),))
-    await studio.start(DiscordSettings(guilds={str(studio.guild.id): rules}))
-    studio.guild.join(studio.ana, roles=(artists,))
+async def test_a_guild_may_have_its_channels_and_roles(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot(starts=False)
+    artists, lounge = harness.guild.role("artists"), harness.guild.channel("lounge")
+    rules = DiscordGuild(channels=(str(harness.channel.id),), roles=(str(artists.id),))
+    await harness.start(DiscordSettings(guilds={str(harness.guild.id): rules}))
+    harness.guild.join(harness.ana, roles=(artists,))
 
-    lost = await studio.discord.command(studio.ana, lounge, "imagine", prompt="a fox")
-    nobody = await studio.discord.command(studio.bo, studio.channel, "imagine", prompt="a fox")
-    fine = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
+    lost = await harness.discord.command(harness.ana, lounge, "imagine", prompt="a fox")
+    nobody = await harness.discord.command(harness.bo, harness.channel, "imagine", prompt="a fox")
+    fine = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
 
     assert lost.ephemeral
     assert "cannot be used in this channel" in shown(lost.message)
     assert nobody.ephemeral
     assert "may use the bot" in shown(nobody.message)
-    await painted(studio, fine)
+    await painted(harness, fine)
 
 
-async def test_an_age_restricted_channel_is_written_on_the_job(studio: Studio) -> None:
-    adults = studio.guild.channel("adults", nsfw=True)
+async def test_an_age_restricted_channel_is_written_on_the_job(harness: DiscordBot) -> None:
+    adults = harness.guild.channel("adults", nsfw=True)
 
-    for channel in (studio.channel, adults):
-        heard = await studio.discord.command(studio.ana, channel, "imagine", prompt="a fox", steps=2)
-        await painted(studio, heard)
+    for channel in (harness.channel, adults):
+        heard = await harness.discord.command(harness.ana, channel, "imagine", prompt="a fox", steps=2)
+        await painted(harness, heard)
 
-    assert rows(studio.folder, "SELECT adult FROM jobs ORDER BY number") == [(0,), (1,)]
+    assert rows(harness.folder, "SELECT adult FROM jobs ORDER BY number") == [(0,), (1,)]
 
 
-async def test_loras_are_suggested_while_somebody_types(open_studio: OpenStudio, tmp_path: Path) -> None:
+async def test_loras_are_suggested_while_somebody_types(
+    open_discord_bot: OpenDiscordBot, tmp_path: Path
+) -> None:
     folder = tmp_path / "adapters"
     folder.mkdir()
     for name in ("ink", "inkwell", "maria", *(f"style-{number}" for number in range(60))):
         (folder / f"{name}.safetensors").write_bytes(a_file())
-    studio = await open_studio()
+    harness = await open_discord_bot()
 
-    first = await studio.discord.autocomplete(studio.ana, studio.channel, "imagine", "lora", "in")
-    second = await studio.discord.autocomplete(studio.ana, studio.channel, "imagine", "lora", "ink:0.5, mar")
-    late = await studio.discord.autocomplete(studio.ana, studio.channel, "imagine", "lora", "style-57")
-    everything = await studio.discord.autocomplete(studio.ana, studio.channel, "imagine", "lora", "")
+    first = await harness.discord.autocomplete(harness.ana, harness.channel, "imagine", "lora", "in")
+    second = await harness.discord.autocomplete(
+        harness.ana, harness.channel, "imagine", "lora", "ink:0.5, mar"
+    )
+    late = await harness.discord.autocomplete(harness.ana, harness.channel, "imagine", "lora", "style-57")
+    everything = await harness.discord.autocomplete(harness.ana, harness.channel, "imagine", "lora", "")
 
     assert [choice["value"].partition(":")[0] for choice in first][:2] == ["ink", "inkwell"]
     assert second[0]["value"].startswith("ink:0.5, maria")
@@ -232,103 +240,107 @@ async def test_loras_are_suggested_while_somebody_types(open_studio: OpenStudio,
     assert len(everything) == 25
 
 
-async def test_a_card_that_is_shown_again_answers_the_command(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a red fox", steps=2)
-    await painted(studio, heard)
-    ((job,),) = rows(studio.folder, "SELECT id FROM jobs")
+async def test_a_card_that_is_shown_again_answers_the_command(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a red fox", steps=2
+    )
+    await painted(harness, heard)
+    ((job,),) = rows(harness.folder, "SELECT id FROM jobs")
 
-    again = await studio.discord.command(studio.bo, studio.channel, "show", job=job)
+    again = await harness.discord.command(harness.bo, harness.channel, "show", job=job)
 
-    assert "a red fox" in shown(await painted(studio, again))
-    assert len(studio.channel.messages) == 1
+    assert "a red fox" in shown(await painted(harness, again))
+    assert len(harness.channel.messages) == 1
 
 
-async def test_somebodys_own_app_paints_where_the_bot_is_no_member(studio: Studio) -> None:
-    elsewhere = studio.discord.guild("elsewhere", bot=False)
+async def test_somebodys_own_app_paints_where_the_bot_is_no_member(harness: DiscordBot) -> None:
+    elsewhere = harness.discord.guild("elsewhere", bot=False)
     lobby = elsewhere.channel("lobby")
-    elsewhere.join(studio.ana)
+    elsewhere.join(harness.ana)
 
-    heard = await studio.discord.command(studio.ana, lobby, "imagine", prompt="a red fox", steps=2)
+    heard = await harness.discord.command(harness.ana, lobby, "imagine", prompt="a red fox", steps=2)
 
-    await painted(studio, heard)
-    spaces = rows(studio.folder, "SELECT key FROM spaces")
-    assert spaces == [(f"user-{studio.ana.id}",)]
-
-
-async def test_a_running_card_has_a_bar(open_studio: OpenStudio) -> None:
-    studio = await open_studio(seconds=0.04)
-
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=50)
-
-    await studio.discord.until(lambda: bar(0.5)[0] in shown(heard.message))
+    await painted(harness, heard)
+    spaces = rows(harness.folder, "SELECT key FROM spaces")
+    assert spaces == [(f"user-{harness.ana.id}",)]
 
 
-async def test_a_direct_message_is_a_place_to_paint_and_press(studio: Studio) -> None:
-    direct = studio.discord.direct(studio.ana)
+async def test_a_running_card_has_a_bar(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot(seconds=0.04)
 
-    heard = await studio.discord.command(studio.ana, direct, "imagine", prompt="a red fox", steps=2)
-    card = await painted(studio, heard)
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=50)
+
+    await harness.discord.until(lambda: bar(0.5)[0] in shown(heard.message))
+
+
+async def test_a_direct_message_is_a_place_to_paint_and_press(harness: DiscordBot) -> None:
+    direct = harness.discord.direct(harness.ana)
+
+    heard = await harness.discord.command(harness.ana, direct, "imagine", prompt="a red fox", steps=2)
+    card = await painted(harness, heard)
     again = next(one["custom_id"] for one in card.components if one["custom_id"].startswith("again:"))
-    other = await painted(studio, await studio.discord.click(studio.ana, card, again))
+    other = await painted(harness, await harness.discord.click(harness.ana, card, again))
 
     assert direct.messages == [card, other]
 
 
-async def test_a_private_pictures_buttons_work_where_it_came(studio: Studio) -> None:
-    await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt="a secret fox", steps=3, private=True
+async def test_a_private_pictures_buttons_work_where_it_came(harness: DiscordBot) -> None:
+    await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
-    direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
+    direct = harness.discord.direct(harness.ana)
+    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
     (card,) = direct.messages
     again = next(one["custom_id"] for one in card.components if one["custom_id"].startswith("again:"))
 
-    await painted(studio, await studio.discord.click(studio.ana, card, again))
+    await painted(harness, await harness.discord.click(harness.ana, card, again))
 
     assert len(direct.messages) == 2
-    assert studio.channel.messages == []
+    assert harness.channel.messages == []
 
 
-async def test_a_private_picture_is_nobody_elses_to_show(studio: Studio) -> None:
-    await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt="a secret fox", steps=3, private=True
+async def test_a_private_picture_is_nobody_elses_to_show(harness: DiscordBot) -> None:
+    await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
-    direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
-    ((job,),) = rows(studio.folder, "SELECT id FROM jobs")
+    direct = harness.discord.direct(harness.ana)
+    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
+    ((job,),) = rows(harness.folder, "SELECT id FROM jobs")
 
-    heard = await studio.discord.command(studio.bo, studio.channel, "show", job=job)
+    heard = await harness.discord.command(harness.bo, harness.channel, "show", job=job)
 
     assert heard.ephemeral
     assert "There is no job" in shown(heard.message)
 
 
-async def test_another_guilds_job_is_not_found(studio: Studio) -> None:
-    elsewhere = studio.discord.guild("elsewhere")
+async def test_another_guilds_job_is_not_found(harness: DiscordBot) -> None:
+    elsewhere = harness.discord.guild("elsewhere")
     lobby = elsewhere.channel("lobby")
-    elsewhere.join(studio.bo)
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
-    await painted(studio, heard)
-    ((job,),) = rows(studio.folder, "SELECT id FROM jobs")
+    elsewhere.join(harness.bo)
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
+    await painted(harness, heard)
+    ((job,),) = rows(harness.folder, "SELECT id FROM jobs")
 
-    answer = await studio.discord.command(studio.bo, lobby, "show", job=job)
+    answer = await harness.discord.command(harness.bo, lobby, "show", job=job)
 
     assert answer.ephemeral
     assert "There is no job" in shown(answer.message)
     assert lobby.messages == []
 
 
-async def test_long_answers_come_in_pieces_that_discord_takes(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "help", command="train")
+async def test_long_answers_come_in_pieces_that_discord_takes(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(harness.ana, harness.channel, "help", command="train")
 
-    await studio.discord.until(lambda: "--seed" in heard.text)
+    await harness.discord.until(lambda: "--seed" in heard.text)
     pieces = [heard.message, *heard.followups]
     assert all(one is not None and one.ephemeral and one.content.startswith("```") for one in pieces)
     assert len(pieces) > 1
 
 
-async def test_a_wrong_flag_among_the_others_is_told_with_a_hint(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "train", name="maria", more="--bach 2")
+async def test_a_wrong_flag_among_the_others_is_told_with_a_hint(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "train", name="maria", more="--bach 2"
+    )
 
     assert heard.ephemeral
     assert "Did you mean --batch?" in shown(heard.message).replace("\\", "")

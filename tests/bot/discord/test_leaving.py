@@ -5,122 +5,136 @@ import sqlite3
 import zipfile
 from typing import Any
 
-from tests.bot.discord.harness import OpenStudio, Studio, painted
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted
 from tests.bot.running_bot import rows, until
 
 
-def stored(studio: Studio) -> list[str]:
-    assert studio.bot is not None
-    return [path.name for path in studio.bot.files.folder.glob("??/*")]
+def stored(harness: DiscordBot) -> list[str]:
+    assert harness.bot is not None
+    return [path.name for path in harness.bot.files.folder.glob("??/*")]
 
 
-def left(studio: Studio) -> list[int]:
+def left(harness: DiscordBot) -> list[int]:
     """How many spaces, people, jobs and pictures there are on the disk."""
     tables = ("spaces", "people", "jobs", "pictures")
-    return [rows(studio.folder, f"SELECT count(*) FROM {table}")[0][0] for table in tables]
+    return [rows(harness.folder, f"SELECT count(*) FROM {table}")[0][0] for table in tables]
 
 
-def away(studio: Studio) -> list[tuple[Any, ...]]:
+def away(harness: DiscordBot) -> list[tuple[Any, ...]]:
     """Of each space whether the bot is known as a member, and since when it is not named; guilds last."""
-    return sorted(rows(studio.folder, "SELECT joined, away_at FROM spaces"), key=lambda row: row[0])
+    return sorted(rows(harness.folder, "SELECT joined, away_at FROM spaces"), key=lambda row: row[0])
 
 
-def later(studio: Studio, days: int) -> None:
+def later(harness: DiscordBot, days: int) -> None:
     """The bot was off for so long."""
-    with sqlite3.connect(studio.folder / "atelier.db") as connection:
+    with sqlite3.connect(harness.folder / "atelier.db") as connection:
         connection.execute("UPDATE spaces SET away_at = away_at - ?", (86_400 * days,))
 
 
-async def test_nothing_stays_of_a_guild_from_which_the_bot_was_removed(open_studio: OpenStudio) -> None:
-    studio = await open_studio()
-    await painted(studio, await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox"))
-    assert left(studio) == [1, 1, 1, 1]
+async def test_nothing_stays_of_a_guild_from_which_the_bot_was_removed(
+    open_discord_bot: OpenDiscordBot,
+) -> None:
+    harness = await open_discord_bot()
+    await painted(
+        harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
+    )
+    assert left(harness) == [1, 1, 1, 1]
 
-    studio.guild.remove_bot()
+    harness.guild.remove_bot()
 
-    await studio.discord.until(lambda: left(studio) == [0, 0, 0, 0])
-    await studio.discord.until(lambda: not stored(studio))
+    await harness.discord.until(lambda: left(harness) == [0, 0, 0, 0])
+    await harness.discord.until(lambda: not stored(harness))
 
 
-async def test_a_guild_that_is_down_for_a_while_keeps_all(open_studio: OpenStudio) -> None:
-    studio = await open_studio()
-    await painted(studio, await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox"))
-    other = studio.discord.guild("other")
+async def test_a_guild_that_is_down_for_a_while_keeps_all(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot()
+    await painted(
+        harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
+    )
+    other = harness.discord.guild("other")
     rooms = other.channel("rooms")
-    other.join(studio.bo)
-    await painted(studio, await studio.discord.command(studio.bo, rooms, "imagine", prompt="a hare"))
+    other.join(harness.bo)
+    await painted(harness, await harness.discord.command(harness.bo, rooms, "imagine", prompt="a hare"))
 
-    studio.guild.go_down()
+    harness.guild.go_down()
     other.remove_bot()
 
-    await studio.discord.until(lambda: left(studio) == [1, 1, 1, 1])
+    await harness.discord.until(lambda: left(harness) == [1, 1, 1, 1])
 
 
 async def test_nothing_stays_of_a_guild_that_removed_the_bot_while_it_was_off(
-    open_studio: OpenStudio,
+    open_discord_bot: OpenDiscordBot,
 ) -> None:
-    studio = await open_studio()
-    await painted(studio, await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox"))
-    direct = studio.discord.direct(studio.bo)
-    await painted(studio, await studio.discord.command(studio.bo, direct, "imagine", prompt="a hare"))
-    await studio.restart()
-    await until(lambda: away(studio) == [(0, None), (1, None)])
-    await studio.stop()
-    studio.guild.remove_bot()
+    harness = await open_discord_bot()
+    await painted(
+        harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
+    )
+    direct = harness.discord.direct(harness.bo)
+    await painted(harness, await harness.discord.command(harness.bo, direct, "imagine", prompt="a hare"))
+    await harness.restart()
+    await until(lambda: away(harness) == [(0, None), (1, None)])
+    await harness.stop()
+    harness.guild.remove_bot()
 
-    await studio.start()
-    await until(lambda: [since is not None for _, since in away(studio)] == [False, True])
-    assert left(studio) == [2, 2, 2, 2], "it may be Discord that is wrong: nothing goes at once"
-    await studio.stop()
-    later(studio, 8)
-    await studio.start()
+    await harness.start()
+    await until(lambda: [since is not None for _, since in away(harness)] == [False, True])
+    assert left(harness) == [2, 2, 2, 2], "it may be Discord that is wrong: nothing goes at once"
+    await harness.stop()
+    later(harness, 8)
+    await harness.start()
 
-    await until(lambda: left(studio) == [1, 1, 1, 1])
-    await until(lambda: len(stored(studio)) == 1)
-
-
-async def test_a_guild_that_is_named_again_in_time_keeps_all(open_studio: OpenStudio) -> None:
-    studio = await open_studio()
-    await painted(studio, await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox"))
-    await studio.restart()
-    await until(lambda: away(studio) == [(1, None)])
-    await studio.stop()
-    studio.guild.bot = False
-    await studio.start()
-    await until(lambda: away(studio) != [(1, None)])
-    await studio.stop()
-    later(studio, 8)
-    studio.guild.bot = True
-
-    await studio.start()
-
-    await until(lambda: away(studio) == [(1, None)])
-    assert left(studio) == [1, 1, 1, 1]
+    await until(lambda: left(harness) == [1, 1, 1, 1])
+    await until(lambda: len(stored(harness)) == 1)
 
 
-async def test_the_cards_of_who_is_forgotten_leave_the_channel(open_studio: OpenStudio) -> None:
-    studio = await open_studio()
-    await painted(studio, await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox"))
+async def test_a_guild_that_is_named_again_in_time_keeps_all(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot()
+    await painted(
+        harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
+    )
+    await harness.restart()
+    await until(lambda: away(harness) == [(1, None)])
+    await harness.stop()
+    harness.guild.bot = False
+    await harness.start()
+    await until(lambda: away(harness) != [(1, None)])
+    await harness.stop()
+    later(harness, 8)
+    harness.guild.bot = True
+
+    await harness.start()
+
+    await until(lambda: away(harness) == [(1, None)])
+    assert left(harness) == [1, 1, 1, 1]
+
+
+async def test_the_cards_of_who_is_forgotten_leave_the_channel(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot()
+    await painted(
+        harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
+    )
     kept = await painted(
-        studio, await studio.discord.command(studio.bo, studio.channel, "imagine", prompt="a hare")
+        harness, await harness.discord.command(harness.bo, harness.channel, "imagine", prompt="a hare")
     )
 
-    heard = await studio.discord.command(studio.ana, studio.channel, "privacy delete", sure=True)
+    heard = await harness.discord.command(harness.ana, harness.channel, "privacy delete", sure=True)
 
     assert heard.ephemeral
-    await studio.discord.until(lambda: "1 picture" in heard.text)
-    await studio.discord.until(lambda: studio.channel.messages == [kept])
-    await studio.discord.until(lambda: left(studio) == [1, 1, 1, 1])
+    await harness.discord.until(lambda: "1 picture" in heard.text)
+    await harness.discord.until(lambda: harness.channel.messages == [kept])
+    await harness.discord.until(lambda: left(harness) == [1, 1, 1, 1])
 
 
-async def test_what_is_stored_comes_by_direct_message(open_studio: OpenStudio) -> None:
-    studio = await open_studio()
-    await painted(studio, await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox"))
+async def test_what_is_stored_comes_by_direct_message(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot()
+    await painted(
+        harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
+    )
 
-    await studio.discord.command(studio.ana, studio.channel, "privacy export")
+    await harness.discord.command(harness.ana, harness.channel, "privacy export")
 
-    direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any(message.files for message in direct.messages))
+    direct = harness.discord.direct(harness.ana)
+    await harness.discord.until(lambda: any(message.files for message in direct.messages))
     [content] = next(message.files for message in direct.messages if message.files).values()
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
     assert "atelier.json" in names

@@ -13,7 +13,7 @@ from bot.chats.discord.ephemeral import pieces
 from bot.chats.discord.markup import escape
 from commands.lora_cards import LoraCard
 from engine.messages import JobId
-from tests.bot.discord.harness import Studio, painted
+from tests.bot.discord.harness import DiscordBot, painted
 from tests.fakes.discord.rules import check_message
 
 NASTY = (
@@ -101,10 +101,10 @@ def test_an_answer_of_nasty_words_is_in_pieces_that_discord_takes(text: str) -> 
 
 
 @pytest.mark.parametrize("prompt", ["\\" * 2000, "*" * 2000])
-async def test_a_prompt_of_nothing_but_marks_is_painted_and_shown(studio: Studio, prompt: str) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt=prompt, steps=1)
+async def test_a_prompt_of_nothing_but_marks_is_painted_and_shown(harness: DiscordBot, prompt: str) -> None:
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt=prompt, steps=1)
 
-    card = await painted(studio, heard)
+    card = await painted(harness, heard)
 
     assert read(card.embeds[0]["description"].split("\n")[0][2:-2].removesuffix("…")) in prompt
     assert len(card.files) == 1

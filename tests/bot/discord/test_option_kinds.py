@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from tests.bot.discord.harness import Studio
+from tests.bot.discord.harness import DiscordBot
 from tests.bot.training_cases import a_picture
 from tests.fakes.discord import Attached
 
@@ -21,17 +21,17 @@ def zipped(*pictures: bytes) -> bytes:
     return out.getvalue()
 
 
-async def comes_back(studio: Studio, words: str) -> None:
+async def comes_back(harness: DiscordBot, words: str) -> None:
     """The picture is in Ana's direct messages, made anew, with these words."""
-    direct = studio.discord.direct(studio.ana)
-    await studio.discord.until(lambda: any(words in one.text for one in direct.messages))
+    direct = harness.discord.direct(harness.ana)
+    await harness.discord.until(lambda: any(words in one.text for one in direct.messages))
     (files,) = [one.files for one in direct.messages if one.files]
     assert list(files) == ["mirrored.png"]
     assert files["mirrored.png"].startswith(b"\x89PNG")
 
 
-async def test_it_is_an_option_to_attach_a_file_to(studio: Studio) -> None:
-    (told,) = [one for one in studio.discord.commands if one["name"] == "mirror"]
+async def test_it_is_an_option_to_attach_a_file_to(harness: DiscordBot) -> None:
+    (told,) = [one for one in harness.discord.commands if one["name"] == "mirror"]
 
     types = {one["name"]: (one["type"], one.get("required", False)) for one in told["options"]}
     assert types == {"words": (3, True), "picture": (ATTACHMENT, False), "side": (3, False)}
@@ -39,29 +39,29 @@ async def test_it_is_an_option_to_attach_a_file_to(studio: Studio) -> None:
     assert [one["value"] for one in side["choices"]] == ["top", "left hand"]
 
 
-async def test_an_attached_picture_goes_in_and_comes_back(studio: Studio) -> None:
+async def test_an_attached_picture_goes_in_and_comes_back(harness: DiscordBot) -> None:
     picture = Attached("fox.png", a_picture(1))
 
-    await studio.discord.command(
-        studio.ana, studio.channel, "mirror", words="a fox", picture=picture, side="left hand"
+    await harness.discord.command(
+        harness.ana, harness.channel, "mirror", words="a fox", picture=picture, side="left hand"
     )
 
-    await comes_back(studio, "a fox, left hand up")
+    await comes_back(harness, "a fox, left hand up")
 
 
-async def test_its_form_has_a_row_for_one_file_and_one_for_the_rest(studio: Studio) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "mirror", words="a fox")
+async def test_its_form_has_a_row_for_one_file_and_one_for_the_rest(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(harness.ana, harness.channel, "mirror", words="a fox")
     assert heard.modal is not None and heard.modal.title == "/mirror"
     assert heard.modal.field("words")["value"] == "a fox"
     assert heard.modal.field("picture")["max_values"] == 1
 
-    await studio.discord.submit(
-        studio.ana,
+    await harness.discord.submit(
+        harness.ana,
         heard.modal,
         {"picture": [Attached("fox.png", a_picture(1))], "rest": "--side left hand"},
     )
 
-    await comes_back(studio, "a fox, left hand up")
+    await comes_back(harness, "a fox, left hand up")
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,9 @@ async def test_its_form_has_a_row_for_one_file_and_one_for_the_rest(studio: Stud
     ids=["no picture", "lost", "several"],
 )
 async def test_what_cannot_be_taken_is_refused_to_who_sent_it(
-    studio: Studio, bad: Attached, reason: str
+    harness: DiscordBot, bad: Attached, reason: str
 ) -> None:
-    heard = await studio.discord.command(studio.ana, studio.channel, "mirror", words="a fox", picture=bad)
+    heard = await harness.discord.command(harness.ana, harness.channel, "mirror", words="a fox", picture=bad)
 
-    await studio.discord.until(lambda: reason in heard.text)
+    await harness.discord.until(lambda: reason in heard.text)
     assert heard.ephemeral

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.bot.discord.harness import OpenStudio, Studio, painted, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted, shown
 from tests.bot.discord.test_buttons import a_picture, button, card_of, waits_for
 from tests.bot.discord.test_delivery import EDITS, POSTS, calm, job
 from tests.bot.discord.test_train import opens, pictures
@@ -14,9 +14,11 @@ from tests.fakes.discord import Fault, Heard
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
-def calls(studio: Studio) -> int:
+def calls(harness: DiscordBot) -> int:
     """How often the bot has written or edited a message."""
-    return sum(call.method in ("POST", "PATCH") and "messages" in call.path for call in studio.discord.record)
+    return sum(
+        call.method in ("POST", "PATCH") and "messages" in call.path for call in harness.discord.record
+    )
 
 
 def is_for_one(heard: Heard) -> bool:
@@ -25,41 +27,43 @@ def is_for_one(heard: Heard) -> bool:
     return bool(shown) and all(one.ephemeral for one in shown)
 
 
-async def ended(studio: Studio) -> None:
+async def ended(harness: DiscordBot) -> None:
     """Wait until the only job has ended, and Discord has been told all."""
     done = [("succeeded", 1)]
-    await studio.discord.until(
-        lambda: rows(studio.folder, "SELECT state, shown = revision FROM jobs") == done, 30
+    await harness.discord.until(
+        lambda: rows(harness.folder, "SELECT state, shown = revision FROM jobs") == done, 30
     )
-    await calm(studio)
+    await calm(harness)
 
 
-async def test_a_picture_that_is_held_for_explicit_leaves_a_card_that_says_so(studio: Studio) -> None:
-    studio.discord.filters.explicit = PICTURES
+async def test_a_picture_that_is_held_for_explicit_leaves_a_card_that_says_so(
+    harness: DiscordBot,
+) -> None:
+    harness.discord.filters.explicit = PICTURES
 
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
-    card = await painted(studio, heard)
-    await ended(studio)
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
+    card = await painted(harness, heard)
+    await ended(harness)
 
     assert card.files == {}
     assert "considers it explicit content" in shown(card)
     assert "✉️ sends it" in shown(card)
-    assert studio.channel.messages == [card]
-    before = calls(studio)
+    assert harness.channel.messages == [card]
+    before = calls(harness)
     await asyncio.sleep(0.5)
-    assert calls(studio) == before
+    assert calls(harness) == before
 
 
-async def test_what_was_refused_is_tried_once_more_when_it_is_asked_for(studio: Studio) -> None:
-    studio.discord.filters.explicit = PICTURES
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a fox", steps=2)
-    await painted(studio, heard)
-    await ended(studio)
+async def test_what_was_refused_is_tried_once_more_when_it_is_asked_for(harness: DiscordBot) -> None:
+    harness.discord.filters.explicit = PICTURES
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
+    await painted(harness, heard)
+    await ended(harness)
 
-    studio.discord.filters.explicit = ()
-    again = await studio.discord.command(studio.ana, studio.channel, "show", job=job(studio))
+    harness.discord.filters.explicit = ()
+    again = await harness.discord.command(harness.ana, harness.channel, "show", job=job(harness))
 
-    assert len((await painted(studio, again)).files) == 1
+    assert len((await painted(harness, again)).files) == 1
 
 
 @pytest.mark.parametrize(
@@ -67,154 +71,158 @@ async def test_what_was_refused_is_tried_once_more_when_it_is_asked_for(studio: 
     [("a b.a.d fox", "AutoMod"), ("a fox of http://bad.example", "a link in it harmful")],
 )
 async def test_words_that_may_not_be_seen_end_the_card_and_its_person_is_told(
-    studio: Studio, prompt: str, why: str
+    harness: DiscordBot, prompt: str, why: str
 ) -> None:
-    studio.discord.filters.words.add("b.a.d")
-    studio.discord.filters.links.add("http://bad.example")
+    harness.discord.filters.words.add("b.a.d")
+    harness.discord.filters.links.add("http://bad.example")
 
-    heard = await studio.discord.command(studio.ana, studio.channel, "imagine", prompt=prompt, steps=2)
-    await studio.discord.until(lambda: why in heard.text)
-    await ended(studio)
+    heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt=prompt, steps=2)
+    await harness.discord.until(lambda: why in heard.text)
+    await ended(harness)
 
     assert is_for_one(heard)
-    assert f"/show {job(studio)}" in heard.text
+    assert f"/show {job(harness)}" in heard.text
     assert heard.text.count(why) == 1
-    assert studio.channel.messages == []
-    before = calls(studio)
+    assert harness.channel.messages == []
+    before = calls(harness)
     await asyncio.sleep(0.5)
-    assert calls(studio) == before
+    assert calls(harness) == before
 
 
-async def test_what_automod_stops_is_shown_in_direct_messages(studio: Studio) -> None:
-    studio.discord.filters.words.add("b.a.d")
-    await studio.discord.command(studio.ana, studio.channel, "imagine", prompt="a b.a.d fox", steps=2)
-    await ended(studio)
+async def test_what_automod_stops_is_shown_in_direct_messages(harness: DiscordBot) -> None:
+    harness.discord.filters.words.add("b.a.d")
+    await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a b.a.d fox", steps=2)
+    await ended(harness)
 
-    direct = studio.discord.direct(studio.ana)
-    heard = await studio.discord.command(studio.ana, direct, "show", job=job(studio))
+    direct = harness.discord.direct(harness.ana)
+    heard = await harness.discord.command(harness.ana, direct, "show", job=job(harness))
 
-    assert len((await painted(studio, heard)).files) == 1
+    assert len((await painted(harness, heard)).files) == 1
 
 
-async def test_a_thread_whose_words_are_refused_leaves_no_training_without_an_answer(studio: Studio) -> None:
-    studio.discord.filters.words.add("gear")
-    form = await opens(studio)
+async def test_a_thread_whose_words_are_refused_leaves_no_training_without_an_answer(
+    harness: DiscordBot,
+) -> None:
+    harness.discord.filters.words.add("gear")
+    form = await opens(harness)
     said = "--trigger ohwx --subject gear --steps 5"
 
-    heard = await studio.discord.submit(
-        studio.ana, form, {"pictures": pictures(2), "rest": said, "consent": ["yes"]}
+    heard = await harness.discord.submit(
+        harness.ana, form, {"pictures": pictures(2), "rest": said, "consent": ["yes"]}
     )
 
-    await studio.discord.until(lambda: "AutoMod" in heard.text)
+    await harness.discord.until(lambda: "AutoMod" in heard.text)
     assert is_for_one(heard)
 
 
 async def test_a_form_that_discord_refuses_leaves_an_answer(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
+    harness: DiscordBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = await a_picture(studio)
+    card = await a_picture(harness)
     monkeypatch.setattr("bot.chats.discord.modals.PROMPT_CHARACTERS", 4001)  # which Discord does not take
 
-    heard = await studio.discord.click(studio.ana, card, button(card, "edit"))
+    heard = await harness.discord.click(harness.ana, card, button(card, "edit"))
 
-    await studio.discord.until(lambda: "This cannot be shown" in heard.text)
+    await harness.discord.until(lambda: "This cannot be shown" in heard.text)
     assert heard.ephemeral
-    studio.discord.record.clear()  # which has what the bot never asks
+    harness.discord.record.clear()  # which has what the bot never asks
 
 
-async def test_send_that_is_refused_directly_comes_where_nobody_else_sees_it(studio: Studio) -> None:
-    card = await a_picture(studio)
-    studio.discord.faults.add("POST", POSTS, Fault.REFUSED)
+async def test_send_that_is_refused_directly_comes_where_nobody_else_sees_it(harness: DiscordBot) -> None:
+    card = await a_picture(harness)
+    harness.discord.faults.add("POST", POSTS, Fault.REFUSED)
 
-    heard = await studio.discord.click(studio.bo, card, button(card, "send"))
+    heard = await harness.discord.click(harness.bo, card, button(card, "send"))
 
-    await studio.discord.until(lambda: bool(heard.message and heard.message.files))
+    await harness.discord.until(lambda: bool(heard.message and heard.message.files))
     assert heard.ephemeral
     assert "/imagine" in heard.text
 
 
-async def test_send_that_is_refused_everywhere_says_why(studio: Studio) -> None:
-    card = await a_picture(studio)
-    studio.discord.filters.explicit = PICTURES
+async def test_send_that_is_refused_everywhere_says_why(harness: DiscordBot) -> None:
+    card = await a_picture(harness)
+    harness.discord.filters.explicit = PICTURES
 
-    heard = await studio.discord.click(studio.bo, card, button(card, "send"))
+    heard = await harness.discord.click(harness.bo, card, button(card, "send"))
 
-    await studio.discord.until(lambda: "explicit content" in heard.text)
+    await harness.discord.until(lambda: "explicit content" in heard.text)
     assert heard.ephemeral
     assert heard.message is not None and not heard.message.loading
 
 
-async def test_send_that_fails_for_now_says_so(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    card = await a_picture(studio)
-    studio.discord.faults.add("POST", POSTS, Fault.CUT_BEFORE)
+async def test_send_that_fails_for_now_says_so(harness: DiscordBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = await a_picture(harness)
+    harness.discord.faults.add("POST", POSTS, Fault.CUT_BEFORE)
 
-    heard = await studio.discord.click(studio.bo, card, button(card, "send"))
+    heard = await harness.discord.click(harness.bo, card, button(card, "send"))
 
-    await studio.discord.until(lambda: "Try again" in heard.text)
-
-
-async def test_a_letter_that_is_refused_is_told_directly(studio: Studio) -> None:
-    card = await a_picture(studio)
-    studio.discord.filters.explicit = PICTURES
-
-    await studio.discord.react(studio.bo, card, "✉️")
-
-    direct = studio.discord.direct(studio.bo)
-    await studio.discord.until(lambda: any("explicit content" in shown(one) for one in direct.messages))
+    await harness.discord.until(lambda: "Try again" in heard.text)
 
 
-async def test_a_private_picture_that_cannot_come_is_told_with_its_job(studio: Studio) -> None:
-    studio.discord.close_direct(studio.ana)
+async def test_a_letter_that_is_refused_is_told_directly(harness: DiscordBot) -> None:
+    card = await a_picture(harness)
+    harness.discord.filters.explicit = PICTURES
 
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "imagine", prompt="a fox", steps=2, private=True
+    await harness.discord.react(harness.bo, card, "✉️")
+
+    direct = harness.discord.direct(harness.bo)
+    await harness.discord.until(lambda: any("explicit content" in shown(one) for one in direct.messages))
+
+
+async def test_a_private_picture_that_cannot_come_is_told_with_its_job(harness: DiscordBot) -> None:
+    harness.discord.close_direct(harness.ana)
+
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "imagine", prompt="a fox", steps=2, private=True
     )
 
-    await studio.discord.until(lambda: "You accept no direct messages from the bot" in heard.text, 20)
-    assert f"/show {job(studio)}" in heard.text
+    await harness.discord.until(lambda: "You accept no direct messages from the bot" in heard.text, 20)
+    assert f"/show {job(harness)}" in heard.text
     assert all(one.ephemeral for one in heard.followups)
-    assert studio.channel.messages == []
+    assert harness.channel.messages == []
 
 
 async def test_a_long_answer_where_the_bot_is_no_member_is_a_file(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
+    harness: DiscordBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bot.chats.discord.ephemeral.LONGEST", 150)  # as if there were far more to tell
-    elsewhere = studio.discord.guild("elsewhere", bot=False)
-    elsewhere.join(studio.ana)
+    elsewhere = harness.discord.guild("elsewhere", bot=False)
+    elsewhere.join(harness.ana)
     lobby = elsewhere.channel("lobby")
 
-    heard: Heard = await studio.discord.command(studio.ana, lobby, "help", command="train")
+    heard: Heard = await harness.discord.command(harness.ana, lobby, "help", command="train")
 
-    await studio.discord.until(lambda: heard.message is not None and bool(heard.message.files))
+    await harness.discord.until(lambda: heard.message is not None and bool(heard.message.files))
     assert heard.message is not None and heard.followups == []
     assert heard.ephemeral
     assert b"--trigger" in heard.message.files["answer.txt"]
 
 
-async def test_the_end_of_an_old_card_that_changes_no_more_is_a_new_message(open_studio: OpenStudio) -> None:
-    studio = await open_studio(seconds=0.2)
-    heard = await waits_for(studio, studio.channel, 30)
+async def test_the_end_of_an_old_card_that_changes_no_more_is_a_new_message(
+    open_discord_bot: OpenDiscordBot,
+) -> None:
+    harness = await open_discord_bot(seconds=0.2)
+    heard = await waits_for(harness, harness.channel, 30)
     old = card_of(heard)
     old.grow_old(3700)
 
     def done() -> bool:
-        return any("Painted in" in shown(one) for one in studio.channel.messages)
+        return any("Painted in" in shown(one) for one in harness.channel.messages)
 
-    await studio.discord.until(done, 30)
-    await calm(studio)
+    await harness.discord.until(done, 30)
+    await calm(harness)
 
-    (card,) = studio.channel.messages
+    (card,) = harness.channel.messages
     assert old.deleted and card is not old
     assert len(card.files) == 1
 
 
-async def test_a_proxy_that_bans_in_html_delays_the_card_and_no_more(studio: Studio) -> None:
-    card = await a_picture(studio)
-    await studio.restart()
-    studio.discord.faults.add("PATCH", EDITS, Fault.BANNED, times=2)
+async def test_a_proxy_that_bans_in_html_delays_the_card_and_no_more(harness: DiscordBot) -> None:
+    card = await a_picture(harness)
+    await harness.restart()
+    harness.discord.faults.add("PATCH", EDITS, Fault.BANNED, times=2)
 
-    await studio.discord.click(studio.ana, card, button(card, "keep"))
+    await harness.discord.click(harness.ana, card, button(card, "keep"))
 
-    await studio.discord.until(lambda: "⭐ 1" in shown(card), 30)
-    assert studio.channel.messages == [card]
+    await harness.discord.until(lambda: "⭐ 1" in shown(card), 30)
+    assert harness.channel.messages == [card]

@@ -3,52 +3,52 @@
 import pytest
 
 from bot.chats.interface import ChatUnavailable
-from tests.bot.discord.harness import OpenStudio, Studio
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot
 from tests.fakes.faults import Fault
 
 
-async def test_a_wrong_token_is_told_in_one_sentence(open_studio: OpenStudio) -> None:
-    studio = await open_studio(starts=False)
+async def test_a_wrong_token_is_told_in_one_sentence(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot(starts=False)
 
     with pytest.raises(ChatUnavailable) as unavailable:
-        await studio.start(token="no.such.token")
+        await harness.start(token="no.such.token")
 
     assert "DISCORD_TOKEN" in str(unavailable.value)
     assert "no.such.token" not in str(unavailable.value)
 
 
-async def test_it_asks_for_no_privileged_intent(studio: Studio) -> None:
-    assert studio.discord.gateway.intents == 1 << 0 | 1 << 10 | 1 << 13
+async def test_it_asks_for_no_privileged_intent(harness: DiscordBot) -> None:
+    assert harness.discord.gateway.intents == 1 << 0 | 1 << 10 | 1 << 13
 
 
-async def test_a_discord_that_is_down_at_the_start_is_tried_again(open_studio: OpenStudio) -> None:
-    studio = await open_studio(starts=False)
-    studio.discord.faults.add("GET", "/users/@me", Fault.CUT_BEFORE)
+async def test_a_discord_that_is_down_at_the_start_is_tried_again(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot(starts=False)
+    harness.discord.faults.add("GET", "/users/@me", Fault.CUT_BEFORE)
 
-    await studio.start()  # which waits until it is connected
+    await harness.start()  # which waits until it is connected
 
-    heard = await studio.discord.command(studio.ana, studio.channel, "help")
+    heard = await harness.discord.command(harness.ana, harness.channel, "help")
     assert heard.ephemeral
 
 
 async def test_commands_that_discord_does_not_take_do_not_keep_it_from_serving(
-    open_studio: OpenStudio,
+    open_discord_bot: OpenDiscordBot,
 ) -> None:
-    studio = await open_studio()
-    await studio.stop()
-    studio.discord.faults.add("GET", r"/applications/\d+/commands", Fault.FORBIDDEN)
-    await studio.start()
+    harness = await open_discord_bot()
+    await harness.stop()
+    harness.discord.faults.add("GET", r"/applications/\d+/commands", Fault.FORBIDDEN)
+    await harness.start()
 
-    heard = await studio.discord.command(studio.ana, studio.channel, "help")
+    heard = await harness.discord.command(harness.ana, harness.channel, "help")
 
     assert heard.ephemeral
 
 
-async def test_shards_are_as_many_as_discord_asks_for(open_studio: OpenStudio) -> None:
-    studio = await open_studio(starts=False)
-    studio.discord.gateway.shards = 1
+async def test_shards_are_as_many_as_discord_asks_for(open_discord_bot: OpenDiscordBot) -> None:
+    harness = await open_discord_bot(starts=False)
+    harness.discord.gateway.shards = 1
 
-    await studio.start()
+    await harness.start()
 
-    assert studio.chat is not None
-    assert studio.chat.client.shard_count == 1
+    assert harness.chat is not None
+    assert harness.chat.client.shard_count == 1

@@ -9,7 +9,7 @@ import pytest
 from bot.cards.card import Card
 from bot.chats.discord import interactions
 from bot.chats.discord.messages import Messages
-from tests.bot.discord.harness import Studio, shown
+from tests.bot.discord.harness import DiscordBot, shown
 from tests.bot.running_bot import rows
 from tests.bot.training_cases import a_picture
 from tests.fakes.discord import Attached, Channel, Message, Modal
@@ -21,95 +21,95 @@ def pictures(many: int) -> list[Attached]:
     return [Attached(f"{number}.png", a_picture(number)) for number in range(many)]
 
 
-async def opens(studio: Studio, name: str = "maria", **given: object) -> Modal:
+async def opens(harness: DiscordBot, name: str = "maria", **given: object) -> Modal:
     """/train's form."""
-    heard = await studio.discord.command(studio.ana, studio.channel, "train", name=name, **given)
+    heard = await harness.discord.command(harness.ana, harness.channel, "train", name=name, **given)
     assert heard.modal is not None, shown(heard.message)
     return heard.modal
 
 
-def threads(studio: Studio) -> list[Channel]:
-    return studio.channel.threads
+def threads(harness: DiscordBot) -> list[Channel]:
+    return harness.channel.threads
 
 
-async def card(studio: Studio, words: str, seconds: float = 20.0) -> Message:
+async def card(harness: DiscordBot, words: str, seconds: float = 20.0) -> Message:
     """The card in the newest thread, once it says this."""
 
     def found() -> list[Message]:
-        return [one for thread in threads(studio)[-1:] for one in thread.messages if words in shown(one)]
+        return [one for thread in threads(harness)[-1:] for one in thread.messages if words in shown(one)]
 
-    await studio.discord.until(lambda: bool(found()), seconds)
+    await harness.discord.until(lambda: bool(found()), seconds)
     return found()[-1]
 
 
-async def presses(studio: Studio, message: Message, action: str) -> None:
+async def presses(harness: DiscordBot, message: Message, action: str) -> None:
     custom_id = next(
         one["custom_id"] for one in message.components if one["custom_id"].partition(":")[0] == action
     )
-    await studio.discord.click(studio.ana, message, custom_id)
+    await harness.discord.click(harness.ana, message, custom_id)
 
 
-async def test_ten_pictures_in_a_form_become_a_lora(studio: Studio) -> None:
-    form = await opens(studio, preset="object", trigger="ohwx")
+async def test_ten_pictures_in_a_form_become_a_lora(harness: DiscordBot) -> None:
+    form = await opens(harness, preset="object", trigger="ohwx")
     assert form.title == "/train maria"
     assert form.field("rest")["value"] == "ohwx"
 
-    await studio.discord.submit(
-        studio.ana, form, {"pictures": pictures(10), "preset": ["object"], "rest": SAID, "consent": ["yes"]}
+    await harness.discord.submit(
+        harness.ana, form, {"pictures": pictures(10), "preset": ["object"], "rest": SAID, "consent": ["yes"]}
     )
-    report = await card(studio, "10 pictures")
-    await presses(studio, report, "start")
-    done = await card(studio, "/imagine a photo of ohwx gear --lora maria", 60)
+    report = await card(harness, "10 pictures")
+    await presses(harness, report, "start")
+    done = await card(harness, "/imagine a photo of ohwx gear --lora maria", 60)
 
-    assert done.channel.parent is studio.channel
-    assert rows(studio.folder, "SELECT state FROM jobs") == [("succeeded",)]
-    assert rows(studio.folder, "SELECT consent_at > 0 FROM trainings") == [(1,)]
+    assert done.channel.parent is harness.channel
+    assert rows(harness.folder, "SELECT state FROM jobs") == [("succeeded",)]
+    assert rows(harness.folder, "SELECT consent_at > 0 FROM trainings") == [(1,)]
 
 
-async def test_two_rows_of_files_are_one_set(studio: Studio) -> None:
-    form = await opens(studio)
+async def test_two_rows_of_files_are_one_set(harness: DiscordBot) -> None:
+    form = await opens(harness)
     files = pictures(12)
 
-    await studio.discord.submit(
-        studio.ana,
+    await harness.discord.submit(
+        harness.ana,
         form,
         {"pictures": files[:10], "pictures-2": files[10:], "rest": SAID, "consent": ["yes"]},
     )
 
-    await card(studio, "12 pictures")
+    await card(harness, "12 pictures")
 
 
-async def test_a_form_that_is_sent_twice_files_once(studio: Studio) -> None:
-    form = await opens(studio)
+async def test_a_form_that_is_sent_twice_files_once(harness: DiscordBot) -> None:
+    form = await opens(harness)
     values = {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]}
 
-    await studio.discord.submit(studio.ana, form, values)
-    await card(studio, "3 pictures")
-    again = await studio.discord.submit(studio.ana, form, values)
+    await harness.discord.submit(harness.ana, form, values)
+    await card(harness, "3 pictures")
+    again = await harness.discord.submit(harness.ana, form, values)
 
     assert again.ephemeral
     assert "already sent" in shown(again.message)
-    assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(1,)]
+    assert rows(harness.folder, "SELECT count(*) FROM jobs") == [(1,)]
 
 
-async def test_a_form_that_is_sent_twice_at_once_files_once(studio: Studio) -> None:
-    form = await opens(studio)
+async def test_a_form_that_is_sent_twice_at_once_files_once(harness: DiscordBot) -> None:
+    form = await opens(harness)
     values = {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]}
 
-    both = await asyncio.gather(*(studio.discord.submit(studio.ana, form, values) for _ in range(2)))
-    await card(studio, "3 pictures")
+    both = await asyncio.gather(*(harness.discord.submit(harness.ana, form, values) for _ in range(2)))
+    await card(harness, "3 pictures")
 
     assert sorted("already sent" in shown(one.message) for one in both) == [False, True]
-    assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(1,)]
-    assert len(threads(studio)) == 1
+    assert rows(harness.folder, "SELECT count(*) FROM jobs") == [(1,)]
+    assert len(threads(harness)) == 1
 
 
-async def test_attachments_do_where_no_form_can_take_files(studio: Studio) -> None:
+async def test_attachments_do_where_no_form_can_take_files(harness: DiscordBot) -> None:
     files = {f"picture{number + 1}": one for number, one in enumerate(pictures(3))}
 
-    await studio.discord.command(
-        studio.ana,
-        studio.channel,
+    await harness.discord.command(
+        harness.ana,
+        harness.channel,
         "train",
         name="maria",
         subject="gear",
@@ -118,10 +118,10 @@ async def test_attachments_do_where_no_form_can_take_files(studio: Studio) -> No
         **files,
     )
 
-    await card(studio, "3 pictures")
+    await card(harness, "3 pictures")
 
 
-async def test_a_zip_brings_pictures_with_captions(studio: Studio) -> None:
+async def test_a_zip_brings_pictures_with_captions(harness: DiscordBot) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for number in range(3):
@@ -129,21 +129,21 @@ async def test_a_zip_brings_pictures_with_captions(studio: Studio) -> None:
             archive.writestr(f"{number}.txt", f"gear number {number}")
 
     packed = Attached("many.zip", out.getvalue())
-    await studio.discord.command(
-        studio.ana, studio.channel, "train", name="maria", subject="gear", consent=True, zip=packed
+    await harness.discord.command(
+        harness.ana, harness.channel, "train", name="maria", subject="gear", consent=True, zip=packed
     )
 
-    await card(studio, "3 pictures")
+    await card(harness, "3 pictures")
 
 
-async def test_without_consent_nothing_is_filed(studio: Studio) -> None:
-    heard = await studio.discord.command(
-        studio.ana, studio.channel, "train", name="maria", subject="gear", picture1=pictures(1)[0]
+async def test_without_consent_nothing_is_filed(harness: DiscordBot) -> None:
+    heard = await harness.discord.command(
+        harness.ana, harness.channel, "train", name="maria", subject="gear", picture1=pictures(1)[0]
     )
-    await studio.discord.until(lambda: "you may use these pictures" in heard.text)
+    await harness.discord.until(lambda: "you may use these pictures" in heard.text)
 
-    assert rows(studio.folder, "SELECT id FROM jobs") == []
-    assert studio.channel.messages == []
+    assert rows(harness.folder, "SELECT id FROM jobs") == []
+    assert harness.channel.messages == []
 
 
 @pytest.mark.parametrize(
@@ -155,67 +155,71 @@ async def test_without_consent_nothing_is_filed(studio: Studio) -> None:
     ],
     ids=["no picture", "empty", "lost"],
 )
-async def test_a_bad_attachment_is_left_out_and_told(studio: Studio, bad: Attached, reason: str) -> None:
-    form = await opens(studio)
+async def test_a_bad_attachment_is_left_out_and_told(harness: DiscordBot, bad: Attached, reason: str) -> None:
+    form = await opens(harness)
 
-    heard = await studio.discord.submit(
-        studio.ana, form, {"pictures": [*pictures(3), bad], "rest": SAID, "consent": ["yes"]}
+    heard = await harness.discord.submit(
+        harness.ana, form, {"pictures": [*pictures(3), bad], "rest": SAID, "consent": ["yes"]}
     )
-    await card(studio, "3 pictures")
-    await studio.discord.until(lambda: reason in heard.text)
+    await card(harness, "3 pictures")
+    await harness.discord.until(lambda: reason in heard.text)
 
     assert bad.name in heard.text
     assert all(one.ephemeral for one in heard.followups if reason in one.content)
 
 
-async def test_with_bad_attachments_alone_nothing_is_filed(studio: Studio) -> None:
-    form = await opens(studio)
+async def test_with_bad_attachments_alone_nothing_is_filed(harness: DiscordBot) -> None:
+    form = await opens(harness)
 
-    heard = await studio.discord.submit(
-        studio.ana,
+    heard = await harness.discord.submit(
+        harness.ana,
         form,
         {"pictures": [Attached("empty.png", b"")], "rest": SAID, "consent": ["yes"]},
     )
-    await studio.discord.until(lambda: "empty" in heard.text)
+    await harness.discord.until(lambda: "empty" in heard.text)
 
-    assert rows(studio.folder, "SELECT id FROM jobs") == []
-    assert studio.channel.messages == []
+    assert rows(harness.folder, "SELECT id FROM jobs") == []
+    assert harness.channel.messages == []
 
 
-async def test_a_draft_that_is_edited_keeps_its_pictures(studio: Studio) -> None:
-    form = await opens(studio)
-    await studio.discord.submit(studio.ana, form, {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]})
-    report = await card(studio, "3 pictures, 10 steps")
+async def test_a_draft_that_is_edited_keeps_its_pictures(harness: DiscordBot) -> None:
+    form = await opens(harness)
+    await harness.discord.submit(
+        harness.ana, form, {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]}
+    )
+    report = await card(harness, "3 pictures, 10 steps")
     edit = next(one["custom_id"] for one in report.components if one["custom_id"].startswith("edit:"))
 
-    again = (await studio.discord.click(studio.ana, report, edit)).modal
+    again = (await harness.discord.click(harness.ana, report, edit)).modal
     assert again is not None
     assert again.field("rest")["value"] == SAID
-    await studio.discord.submit(
-        studio.ana, again, {"rest": SAID.replace("10", "15"), "consent": ["yes"], "preset": ["object"]}
+    await harness.discord.submit(
+        harness.ana, again, {"rest": SAID.replace("10", "15"), "consent": ["yes"], "preset": ["object"]}
     )
 
-    await card(studio, "3 pictures, 15 steps")
-    assert rows(studio.folder, "SELECT count(*) FROM jobs WHERE deleted_at IS NULL") == [(1,)]
+    await card(harness, "3 pictures, 15 steps")
+    assert rows(harness.folder, "SELECT count(*) FROM jobs WHERE deleted_at IS NULL") == [(1,)]
 
 
 async def test_a_draft_that_is_changed_in_its_thread_keeps_the_thread(
-    studio: Studio, monkeypatch: pytest.MonkeyPatch
+    harness: DiscordBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    form = await opens(studio)
-    await studio.discord.submit(studio.ana, form, {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]})
-    report = await card(studio, "3 pictures, 10 steps")
+    form = await opens(harness)
+    await harness.discord.submit(
+        harness.ana, form, {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]}
+    )
+    report = await card(harness, "3 pictures, 10 steps")
     edit = next(one["custom_id"] for one in report.components if one["custom_id"].startswith("edit:"))
-    again = (await studio.discord.click(studio.ana, report, edit)).modal
+    again = (await harness.discord.click(harness.ana, report, edit)).modal
     removed = after_removals(monkeypatch)
 
-    await studio.discord.submit(
-        studio.ana, again, {"rest": SAID.replace("10", "15"), "consent": ["yes"], "preset": ["object"]}
+    await harness.discord.submit(
+        harness.ana, again, {"rest": SAID.replace("10", "15"), "consent": ["yes"], "preset": ["object"]}
     )
 
-    changed = await card(studio, "3 pictures, 15 steps")
+    changed = await card(harness, "3 pictures, 15 steps")
     assert removed.is_set()
-    assert threads(studio) == [report.channel]
+    assert threads(harness) == [report.channel]
     assert changed.channel is report.channel
     assert report not in report.channel.messages
 
@@ -240,11 +244,11 @@ def after_removals(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return removed
 
 
-async def test_a_wrong_word_in_the_form_is_told(studio: Studio) -> None:
-    form = await opens(studio)
+async def test_a_wrong_word_in_the_form_is_told(harness: DiscordBot) -> None:
+    form = await opens(harness)
 
-    heard = await studio.discord.submit(
-        studio.ana,
+    heard = await harness.discord.submit(
+        harness.ana,
         form,
         {"pictures": pictures(3), "rest": "--triger ohwx", "consent": ["yes"]},
     )
@@ -253,66 +257,66 @@ async def test_a_wrong_word_in_the_form_is_told(studio: Studio) -> None:
     assert "Did you mean --trigger?" in shown(heard.message).replace("\\", "")
 
 
-async def test_the_pictures_of_ones_own_message_are_trained_on(studio: Studio) -> None:
-    message = studio.discord.posts(studio.ana, studio.channel, *pictures(4))
+async def test_the_pictures_of_ones_own_message_are_trained_on(harness: DiscordBot) -> None:
+    message = harness.discord.posts(harness.ana, harness.channel, *pictures(4))
 
-    heard = await studio.discord.menu(studio.ana, message, "Train on these pictures")
+    heard = await harness.discord.menu(harness.ana, message, "Train on these pictures")
     assert heard.modal is not None and heard.modal.title == "/train"
     values = {"name": "maria", "pictures": pictures(6)[4:], "rest": SAID, "consent": ["yes"]}
-    await studio.discord.submit(studio.ana, heard.modal, values)
+    await harness.discord.submit(harness.ana, heard.modal, values)
 
-    report = await card(studio, "6 pictures")
+    report = await card(harness, "6 pictures")
     assert "maria" in shown(report)
-    await presses(studio, report, "start")
-    await card(studio, "/imagine a photo of ohwx gear --lora maria", 60)
+    await presses(harness, report, "start")
+    await card(harness, "/imagine a photo of ohwx gear --lora maria", 60)
 
 
-async def test_a_message_of_somebody_else_or_without_files_is_not_trained_on(studio: Studio) -> None:
-    theirs = studio.discord.posts(studio.bo, studio.channel, *pictures(4))
-    empty = studio.channel.says(studio.ana, "hello")
+async def test_a_message_of_somebody_else_or_without_files_is_not_trained_on(harness: DiscordBot) -> None:
+    theirs = harness.discord.posts(harness.bo, harness.channel, *pictures(4))
+    empty = harness.channel.says(harness.ana, "hello")
 
-    refused = await studio.discord.menu(studio.ana, theirs, "Train on these pictures")
-    without = await studio.discord.menu(studio.ana, empty, "Train on these pictures")
+    refused = await harness.discord.menu(harness.ana, theirs, "Train on these pictures")
+    without = await harness.discord.menu(harness.ana, empty, "Train on these pictures")
 
     assert refused.modal is None and without.modal is None
     assert "You can train only on your own pictures" in refused.text
     assert "This message has no files" in without.text
 
 
-async def test_a_bad_name_is_told_and_the_same_message_can_be_chosen_again(studio: Studio) -> None:
-    message = studio.discord.posts(studio.ana, studio.channel, *pictures(3))
-    first = await studio.discord.menu(studio.ana, message, "Train on these pictures")
+async def test_a_bad_name_is_told_and_the_same_message_can_be_chosen_again(harness: DiscordBot) -> None:
+    message = harness.discord.posts(harness.ana, harness.channel, *pictures(3))
+    first = await harness.discord.menu(harness.ana, message, "Train on these pictures")
     values = {"rest": SAID, "consent": ["yes"]}
 
-    heard = await studio.discord.submit(studio.ana, first.modal, {**values, "name": "Ma ria!"})
-    await studio.discord.until(lambda: "may only have a-z, 0-9" in heard.text)
-    again = await studio.discord.menu(studio.ana, message, "Train on these pictures")
-    await studio.discord.submit(studio.ana, again.modal, {**values, "name": "maria"})
+    heard = await harness.discord.submit(harness.ana, first.modal, {**values, "name": "Ma ria!"})
+    await harness.discord.until(lambda: "may only have a-z, 0-9" in heard.text)
+    again = await harness.discord.menu(harness.ana, message, "Train on these pictures")
+    await harness.discord.submit(harness.ana, again.modal, {**values, "name": "maria"})
 
-    await card(studio, "3 pictures")
-    assert rows(studio.folder, "SELECT count(*) FROM jobs") == [(1,)]
+    await card(harness, "3 pictures")
+    assert rows(harness.folder, "SELECT count(*) FROM jobs") == [(1,)]
 
 
 async def test_a_restart_forgets_the_pictures_of_a_message_and_says_that_there_are_none(
-    studio: Studio,
+    harness: DiscordBot,
 ) -> None:
-    message = studio.discord.posts(studio.ana, studio.channel, *pictures(3))
-    opened = await studio.discord.menu(studio.ana, message, "Train on these pictures")
-    await studio.restart()
+    message = harness.discord.posts(harness.ana, harness.channel, *pictures(3))
+    opened = await harness.discord.menu(harness.ana, message, "Train on these pictures")
+    await harness.restart()
 
     values = {"name": "maria", "rest": SAID, "consent": ["yes"]}
-    heard = await studio.discord.submit(studio.ana, opened.modal, values)
+    heard = await harness.discord.submit(harness.ana, opened.modal, values)
 
-    await studio.discord.until(lambda: "Add pictures to learn from" in heard.text)
-    assert rows(studio.folder, "SELECT id FROM jobs") == []
+    await harness.discord.until(lambda: "Add pictures to learn from" in heard.text)
+    assert rows(harness.folder, "SELECT id FROM jobs") == []
 
 
-async def test_nobody_trains_on_what_somebody_else_has_chosen(studio: Studio) -> None:
-    message = studio.discord.posts(studio.ana, studio.channel, *pictures(3))
-    anas = await studio.discord.menu(studio.ana, message, "Train on these pictures")
+async def test_nobody_trains_on_what_somebody_else_has_chosen(harness: DiscordBot) -> None:
+    message = harness.discord.posts(harness.ana, harness.channel, *pictures(3))
+    anas = await harness.discord.menu(harness.ana, message, "Train on these pictures")
 
     values = {"name": "maria", "rest": SAID, "consent": ["yes"]}
-    heard = await studio.discord.submit(studio.bo, anas.modal, values)
+    heard = await harness.discord.submit(harness.bo, anas.modal, values)
 
-    await studio.discord.until(lambda: "Add pictures to learn from" in heard.text)
-    assert rows(studio.folder, "SELECT id FROM jobs") == []
+    await harness.discord.until(lambda: "Add pictures to learn from" in heard.text)
+    assert rows(harness.folder, "SELECT id FROM jobs") == []

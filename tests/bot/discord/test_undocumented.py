@@ -8,7 +8,7 @@ import pytest
 from discord.http import handle_message_parameters
 
 from bot.chats.discord.undocumented import FILE_LIMIT, ExistingFile, fetch_commands, silence_voice_warnings
-from tests.bot.discord.harness import Studio
+from tests.bot.discord.harness import DiscordBot
 
 
 def test_a_file_that_is_kept_is_named_in_an_edit_and_not_sent_again() -> None:
@@ -41,10 +41,10 @@ def test_files_in_direct_messages_may_be_of_ten_megabytes() -> None:
     assert FILE_LIMIT == 10 * 2**20
 
 
-async def test_discord_tells_the_commands_that_it_knows(studio: Studio) -> None:
-    assert studio.chat is not None
+async def test_discord_tells_the_commands_that_it_knows(harness: DiscordBot) -> None:
+    assert harness.chat is not None
 
-    commands = await fetch_commands(studio.chat.client)
+    commands = await fetch_commands(harness.chat.client)
 
     assert {"imagine", "train"} <= {command["name"] for command in commands}
     assert all(command["integration_types"] for command in commands)

@@ -41,7 +41,7 @@ async def intake(tmp_path: Path) -> AsyncIterator[Intake]:
 
 
 async def sends(intake: Intake, who: str, content: bytes, name: str = "a.png") -> IntakeResult:
-    caller = Caller(chat="wall", space="1", space_name="one", channel="2", person=who, person_name=who)
+    caller = Caller(chat="fake", space="1", space_name="one", channel="2", person=who, person_name=who)
     return await intake.take(caller, name, pieces(content))
 
 

@@ -165,7 +165,7 @@ async def test_a_picture_of_another_space_is_not_found(place: Place) -> None:
     ana = await place.comes()
     card = await ana.paints()
     stranger = Caller(
-        chat="wall",
+        chat="fake",
         space="general",
         space_name="x",
         channel="general",

@@ -117,7 +117,7 @@ async def test_half_a_character_in_forms_and_buttons_is_told_too(place: Place) -
 
 async def test_half_a_character_in_a_chats_own_names_stops_nobody(place: Place) -> None:
     caller = Caller(
-        chat="wall",
+        chat="fake",
         space="home",
         space_name="home \ud83d",
         channel="home",

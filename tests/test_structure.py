@@ -1,9 +1,10 @@
 """The tree stays one in which a stranger finds their way."""
 
+import ast
 import re
 
 from bench import import_graph, rooms
-from bench.structure import ROOMS, ROOT, folder_sizes, modules
+from bench.structure import ROOMS, ROOT, folder_sizes, has_participle_name, modules
 
 LARGEST_FOLDER = 25  # modules
 FLAT = ("commands", "storage")  # a file for each command, and one for each thing to remember
@@ -23,6 +24,18 @@ def test_neither_packages_nor_modules_import_each_other() -> None:
 
     assert import_graph.circles(import_graph.between_units(imports)) == []
     assert import_graph.circles(imports) == []
+
+
+def test_what_is_awaited_is_named_by_what_it_does() -> None:
+    """A participle, as in `await settled(...)`, says neither that it acts nor what it does."""
+    names = [
+        f"{module.path}: {function.name}"
+        for module in modules()
+        for function in module.functions
+        if isinstance(function, ast.AsyncFunctionDef) and has_participle_name(function)
+    ]
+
+    assert names == []
 
 
 def test_a_modules_first_line_is_one_sentence_on_what_is_in_it() -> None:

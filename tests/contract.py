@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import config, service
-from bot.chats.slack import manifest
+from bot.chats.slack import manifest, slash_names
 from bot.cli import discord_invite, imagine, slack_manifest, train
 from bot.metrics import Metrics
 from commands.actions import BY_NAME
@@ -82,7 +82,7 @@ def contract() -> dict[str, Any]:
         "environment": sorted(environment()),
         "metrics": sorted(metrics(Metrics().text())),
         "tables": tables(),
-        "slack": {"commands": sorted(manifest.SLASH), "shortcuts": sorted(manifest.SHORTCUTS)},
+        "slack": {"commands": sorted(slash_names.SLASH), "shortcuts": sorted(manifest.SHORTCUTS)},
     }
 
 

@@ -1,1 +1,1 @@
-"""The chats: what each must do, and what all of them share."""
+"""The chats, and what all of them share."""

@@ -1,4 +1,4 @@
-"""Every card's message made equal to its row, as often as the chat allows, until it is."""
+"""Delivery of cards: each message is brought up to its row, as often as its chat allows."""
 
 import asyncio
 from collections import defaultdict
@@ -149,7 +149,7 @@ class Delivery:
             async with self._database.reading() as session:
                 rows = await views.views(session, due)
         except Exception:
-            log.exception("Cards could not be read", cards=len(due))
+            log.exception("Cards not read", cards=len(due))
             for job in due:
                 self._retry(job)
             return []
@@ -163,7 +163,7 @@ class Delivery:
             try:
                 more = await self._look_for_more()
             except Exception:
-                log.exception("Undelivered cards could not be looked for")
+                log.exception("Undelivered cards not looked for")
                 more = False
             await asyncio.sleep(1.0 if more else SWEEP_SECONDS)
 
@@ -258,12 +258,12 @@ class Delivery:
         await self._park(view, record)
 
     async def _tell(self, chat: Chat, view: JobView, reason: str) -> None:
-        text = f"The card of job {view.id} cannot be shown. {reason} Say /show {view.id} to try it again."
+        text = f"The card of job {view.id} cannot be shown. {reason} /show {view.id} tries it again."
         try:
             async with asyncio.timeout(PATIENCE):
                 await chat.tell(view.channel, card(view, None), text)
         except Exception as error:
-            log.warning("Nobody is told that a card is refused", job=view.id, reason=repr(error))
+            log.warning("Owner not told of a refused card", job=view.id, reason=repr(error))
 
     async def _post_anew(self, view: JobView, message: str) -> None:
         """As if somebody had asked for it: its message shows how it ended no more."""

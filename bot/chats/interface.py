@@ -1,4 +1,4 @@
-"""What the bot asks of a chat, and what a chat tells the bot: who calls, the kinds of reply, the protocols.
+"""The interface of a chat: its protocols, who calls, and the kinds of reply.
 
 A chat that is added implements Chat, for cards, and ReplySink, for the answers to one person.
 """

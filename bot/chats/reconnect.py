@@ -1,4 +1,4 @@
-"""A chat whose service was not there when the bot was started is served as soon as it is."""
+"""Connecting to a chat whose service was not there when the bot was started."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,16 +14,16 @@ log = structlog.get_logger(__name__)
 
 
 async def reach(chat: str, begin: Callable[[], Awaitable[str]]) -> None:
-    """Try to begin until that goes, or until the service says that it never will."""
+    """Try to begin until that works, or until the service says that it never will."""
     backoff = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
     while True:
         await asyncio.sleep(backoff.next())
         try:
             address = await begin()
         except ChatUnreached as absence:
-            log.warning("A chat is not reached", chat=chat, reason=str(absence))
+            log.warning("Chat cannot be reached", chat=chat, reason=str(absence))
         except ChatUnavailable as refusal:
-            log.error("A chat is not served", chat=chat, reason=str(refusal))
+            log.error("Chat not served", chat=chat, reason=str(refusal))
             return
         else:
             log.info("Listening", address=address)

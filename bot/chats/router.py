@@ -1,4 +1,4 @@
-"""From a reply to the method of a chat's sink that shows it: now, or after the word that it takes a while."""
+"""The router from a reply to the method of a chat's sink that shows it, now or after a deferral."""
 
 import asyncio
 from collections.abc import Awaitable

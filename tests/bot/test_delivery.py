@@ -186,7 +186,7 @@ class Refusing(FakeChat):
         if not self.relents and card.pictures and not (card.bare and self.bare):
             old = self.anew and message is not None
             if old or not self.anew:
-                raise CardRefused("it is held for explicit.", bare=not self.anew, anew=self.anew)
+                raise CardRefused("It is held for explicit.", bare=not self.anew, anew=self.anew)
         return await super().show(channel, message, card)
 
 
@@ -197,7 +197,7 @@ async def test_a_card_whose_picture_is_refused_is_shown_in_words_and_says_why(op
     job = (await chat.says("ana", "/imagine a fox --steps 2")).job
 
     card = await chat.ends(job)
-    assert (card.state, card.bare) == ("succeeded", "it is held for explicit.")
+    assert (card.state, card.bare) == ("succeeded", "It is held for explicit.")
     assert fake.told == []
     asked = len(fake.asked)
     await chat.presses("bo", "keep", job)
@@ -220,9 +220,7 @@ async def test_a_card_that_is_refused_in_words_too_ends_and_its_owner_is_told_on
         chat.bot.delivery.touch([job])
         await asyncio.sleep(0.1)
 
-    reason = (
-        f"the card of job {job} cannot be shown: it is held for explicit. Say /show {job} to try it again."
-    )
+    reason = f"The card of job {job} cannot be shown. It is held for explicit. /show {job} tries it again."
     assert fake.told == [("ana", reason)]
     assert len(fake.asked) == asked
 

@@ -1,4 +1,4 @@
-"""The Slack front end: the only folder that knows slack-bolt."""
+"""Slack as a chat; nothing else knows slack-bolt."""
 
 from bot.chats.slack.chat import SlackChat
 

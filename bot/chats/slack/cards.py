@@ -1,4 +1,4 @@
-"""A job's card in Block Kit: a pure function of the card and of the images that Slack has of it."""
+"""Block Kit of a job's card and of its images in Slack."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ STYLES = {"start": "primary", "delete": "danger"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class SlackImage:
     """An image that Slack has: `key` is its drawing's, `file` the id under which Slack knows it."""
 
     key: str
@@ -48,7 +48,7 @@ class Shown:
     file: str
 
 
-def blocks(card: Card, images: Sequence[Shown], note: str = "") -> list[JSON]:
+def blocks(card: Card, images: Sequence[SlackImage], note: str = "") -> list[JSON]:
     """The card's message, from its title to its buttons; `note` is said in a line of its own.
 
     Its texts are cut so far that Slack takes all of them together.
@@ -61,7 +61,7 @@ def blocks(card: Card, images: Sequence[Shown], note: str = "") -> list[JSON]:
     return made
 
 
-def _blocks(card: Card, images: Sequence[Shown], note: str, share: float) -> list[JSON]:
+def _blocks(card: Card, images: Sequence[SlackImage], note: str, share: float) -> list[JSON]:
     """All of it, with this share of its long texts."""
     made = [section(short(card.title, int(share * TITLE)))] if card.title else []
     made.append(context(f"{card.person} · {status(card)}"))
@@ -82,14 +82,14 @@ def fallback(card: Card) -> str:
     return escape(f"{status(card)}: {short(card.title, 150)}" if card.title else status(card))
 
 
-def _image(card: Card, one: Shown, most: int) -> JSON:
-    alt = card.title if one.what == "picture" else f"{one.title} of {card.title}"
+def _image(card: Card, image: SlackImage, most: int) -> JSON:
+    alt = card.title if image.what == "picture" else f"{image.title} of {card.title}"
     return {
         "type": "image",
-        "block_id": one.key,
-        "slack_file": {"id": one.file},
-        "alt_text": short(alt, most) or one.what,
-        **({} if one.what == "picture" else {"title": plain(one.title, 150)}),
+        "block_id": image.key,
+        "slack_file": {"id": image.file},
+        "alt_text": short(alt, most) or image.what,
+        **({} if image.what == "picture" else {"title": plain(image.title, 150)}),
     }
 
 

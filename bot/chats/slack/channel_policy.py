@@ -1,4 +1,4 @@
-"""Where the bot works in a workspace: in channels that it can post in, and that its operator allows."""
+"""Which channels the bot may be used in: those it can post in and that its operator allows."""
 
 from bot.chats.interface import Caller
 from bot.chats.slack.workspace import Workspace
@@ -13,16 +13,14 @@ class ChannelPolicy:
         self._channels = settings.channels
         self._workspace = workspace
 
-    async def refusal(self, caller: Caller, command: str) -> str:
+    async def find_refusal(self, caller: Caller, command: str) -> str:
         """Why this cannot be done here, in a sentence; empty when it can."""
         if command not in posting_names() or caller.direct:
             return ""
         if self._channels and caller.channel not in self._channels:
-            return "This is done in other channels here. Ask an admin which, or write to the bot directly."
-        channel = await self._workspace.channel(caller.channel)
+            return "The bot is used in other channels here. Ask an admin which, or write to it directly."
+        channel = await self._workspace.read_channel(caller.channel)
         if channel.member:
             return ""
-        return (
-            f"The bot is not in this channel. Invite it with /invite @{self._workspace.home.bot_name}, "
-            "or write to it directly."
-        )
+        bot_name = self._workspace.installation.bot_name
+        return f"The bot is not in this channel. Invite it with /invite @{bot_name}, or write to it directly."

@@ -1,4 +1,4 @@
-"""Slack as a chat of the bot's: it hears with slack-bolt, and shows cards as messages."""
+"""The Slack chat: connects with slack-bolt, and shows cards as messages."""
 
 import asyncio
 import logging
@@ -25,9 +25,10 @@ from bot.chats.slack.manifest import SCOPES
 from bot.chats.slack.messages import Messages
 from bot.chats.slack.replies import Replies
 from bot.chats.slack.shortcuts import Shortcuts
+from bot.chats.slack.slash_names import SlashNames
 from bot.chats.slack.transport import HttpRequests, Sockets
 from bot.chats.slack.upload import Uploads
-from bot.chats.slack.workspace import CHAT, Home, Workspace, home_of, spaces_of
+from bot.chats.slack.workspace import CHAT, Installation, Workspace, installation_of, list_spaces
 from bot.config import SLACK_APP_TOKEN, SLACK_BOT_TOKEN, SLACK_SECRET, SlackSettings
 from bot.dispatch.dispatcher import Dispatcher
 from bot.images.card_images import CardImages
@@ -37,14 +38,14 @@ from storage.files import Files
 
 TIMEOUT = 25.0  # seconds of a call; a card has 30
 LIMITED = 3  # how often a call waits as long as Slack's Retry-After says
-LOOK_AROUND = 3600.0  # seconds between two looks at the workspaces in which the bot is
+WORKSPACE_CHECK = 3600.0  # seconds between two checks of which workspaces the bot is in
 OFFLINE = "Slack is not connected yet."
 
 log = structlog.get_logger(__name__)
 
 
 class SlackChat:
-    """A front end whose cards are messages, each with its job's id in its metadata."""
+    """A chat whose cards are messages, each with its job's id in its metadata."""
 
     name = CHAT
     every = 3.0
@@ -68,28 +69,29 @@ class SlackChat:
         self._dispatch = dispatch
         self._database, self._files, self._intake = database, files, intake
         self._base_url = base_url
+        self._slash_names = SlashNames()
         self._session: aiohttp.ClientSession | None = None
         self._messages: Messages | None = None
         self._replies: Replies | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self.way_in: Sockets | HttpRequests | None = None
+        self.transport: Sockets | HttpRequests | None = None
 
     async def start(self) -> str:
         """Be there for people. Raises ChatUnavailable with one sentence."""
-        self._tasks = [asyncio.create_task(self._look_around())]
+        self._tasks = [asyncio.create_task(self._forget_left_workspaces())]
         try:
-            return await self._begin()
+            return await self._connect()
         except ChatUnreached as absence:
-            log.warning("Slack is not reached", reason=str(absence))
-            self._tasks.append(asyncio.create_task(reach(CHAT, self._begin)))
-            return "Slack, as soon as it is reached"
+            log.warning("Slack cannot be reached", reason=str(absence))
+            self._tasks.append(asyncio.create_task(reach(CHAT, self._connect)))
+            return "Slack, as soon as it can be reached"
 
     async def stop(self) -> None:
-        """Hear nothing more, and let answers under way end."""
+        """Stop listening, and let answers under way end."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._end()
+        await self._disconnect()
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Make this message show the card, or post it; the message's key."""
@@ -111,58 +113,59 @@ class SlackChat:
     @property
     def absent(self) -> str:
         """Why nobody is heard here."""
-        return OFFLINE if self.way_in is None else self.way_in.absent
+        return OFFLINE if self.transport is None else self.transport.absent
 
-    async def _begin(self) -> str:
+    async def _connect(self) -> str:
         """Connect; where people find it. Raises ChatUnavailable, ChatUnreached."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
         try:
             return await self._start(self._session)
         except BaseException:
-            await self._end()
+            await self._disconnect()
             raise
 
-    async def _end(self) -> None:
-        if self.way_in is not None:
-            await self.way_in.close()
+    async def _disconnect(self) -> None:
+        if self.transport is not None:
+            await self.transport.close()
         if self._replies is not None:
             await self._replies.stop()
         if self._session is not None:
             await self._session.close()
-        self.way_in = self._messages = self._replies = self._session = None
+        self.transport = self._messages = self._replies = self._session = None
 
-    async def _look_around(self) -> None:
+    async def _forget_left_workspaces(self) -> None:
         """Notice a workspace that removed the app while the bot was off: nobody tells it then."""
         while True:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session:
-                await self._forget_left(self._client(session))
-            await asyncio.sleep(LOOK_AROUND)
+                await self._forget_left(self._make_client(session))
+            await asyncio.sleep(WORKSPACE_CHECK)
 
     async def _forget_left(self, client: AsyncWebClient) -> None:
         """Nothing stays of workspaces that Slack has not named for long."""
         try:
-            await self._dispatch.forget_left(CHAT, await spaces_of(client))
+            await self._dispatch.forget_left(CHAT, await list_spaces(client))
         except TROUBLES as error:
-            log.info("It is not known in which workspaces the bot is", reason=error_of(error))
+            log.info("Workspaces of the bot not listed", reason=error_of(error))
         except CannotStore as error:
-            log.error("Workspaces that removed the app could not be forgotten", reason=str(error))
+            log.error("Data of workspaces without the app not deleted", reason=str(error))
         except Exception:
-            log.exception("Workspaces that removed the app could not be looked for")
+            log.exception("Workspaces without the app not checked")
 
     async def _start(self, session: aiohttp.ClientSession) -> str:
-        client = self._client(session)
+        client = self._make_client(session)
         try:
             identity = await client.auth_test()
         except TROUBLES as error:
             raise unavailable(error, SLACK_BOT_TOKEN) from error
         _check_scopes(identity)
-        home = home_of(identity)
+        installation = installation_of(identity)
         uploads = Uploads(client, session)
         self._messages = Messages(
             client=client,
             uploads=uploads,
             images=CardImages(self._files, self._database),
             history=History(client),
+            slash_names=self._slash_names,
         )
         self._replies = Replies(
             client=client,
@@ -170,13 +173,14 @@ class SlackChat:
             uploads=uploads,
             files=self._files,
             database=self._database,
+            slash_names=self._slash_names,
         )
-        app = self._app(session, identity)
-        self._listeners(client, session, home, self._replies).register(app)
-        self.way_in = self._door(app)
-        return f"Slack in {home.name}, by {await self.way_in.open()}"
+        app = self._make_app(session, identity)
+        self._make_listeners(client, session, installation, self._replies).register(app)
+        self.transport = self._make_transport(app)
+        return f"Slack in {installation.name}, by {await self.transport.open()}"
 
-    def _client(self, session: aiohttp.ClientSession) -> AsyncWebClient:
+    def _make_client(self, session: aiohttp.ClientSession) -> AsyncWebClient:
         """Tries again only when Slack says that it is asked too often.
 
         After a cut connection nobody knows whether Slack did it: who called looks before trying again.
@@ -185,21 +189,23 @@ class SlackChat:
             token=self._bot_token,
             base_url=self._base_url,
             session=session,
-            logger=_quiet(),
+            logger=_quiet_logger(),
             retry_handlers=[AsyncRateLimitErrorRetryHandler(max_retry_count=LIMITED)],
         )
 
-    def _app(self, session: aiohttp.ClientSession, told: AsyncSlackResponse) -> AsyncApp:
+    def _make_app(self, session: aiohttp.ClientSession, identity: AsyncSlackResponse) -> AsyncApp:
         """Bolt, which acknowledges when a listener is done. Whose token it is, is known already."""
-        result = AuthorizeResult.from_auth_test_response(bot_token=self._bot_token, auth_test_response=told)
+        result = AuthorizeResult.from_auth_test_response(
+            bot_token=self._bot_token, auth_test_response=identity
+        )
 
         async def authorize() -> AuthorizeResult:
             return result
 
-        client = self._client(session)
+        client = self._make_client(session)
         client.token = None  # Bolt takes authorize, or a token
         return AsyncApp(
-            logger=_quiet(),
+            logger=_quiet_logger(),
             name="slack",
             client=client,
             signing_secret=self._signing_secret,
@@ -207,19 +213,23 @@ class SlackChat:
             process_before_response=True,
         )
 
-    def _door(self, app: AsyncApp) -> Sockets | HttpRequests:
+    def _make_transport(self, app: AsyncApp) -> Sockets | HttpRequests:
         if self._app_token:
             return Sockets(app, self._app_token)
         if not self._signing_secret:  # anybody could sign with an empty one
             raise ChatUnavailable(
-                f"Slack needs {SLACK_APP_TOKEN} or {SLACK_SECRET} beside {SLACK_BOT_TOKEN}."
+                f"Slack needs {SLACK_APP_TOKEN} or {SLACK_SECRET} besides {SLACK_BOT_TOKEN}."
             )
         return HttpRequests(app, self._signing_secret, self._settings)
 
-    def _listeners(
-        self, client: AsyncWebClient, session: aiohttp.ClientSession, home: Home, replies: Replies
+    def _make_listeners(
+        self,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        installation: Installation,
+        replies: Replies,
     ) -> Listeners:
-        workspace = Workspace(client, home)
+        workspace = Workspace(client, installation)
         policy = ChannelPolicy(self._settings, workspace)
         return Listeners(
             secret=self._bot_token,
@@ -227,6 +237,7 @@ class SlackChat:
             workspace=workspace,
             policy=policy,
             history=History(client),
+            slash_names=self._slash_names,
             replies=replies,
             forms=FormSubmit(
                 dispatch=self._dispatch,
@@ -243,16 +254,16 @@ class SlackChat:
         )
 
 
-def _quiet() -> logging.Logger:
+def _quiet_logger() -> logging.Logger:
     """Bolt's and the SDK's log: below errors it has what people say, and where to answer them."""
     logger = logging.getLogger("slack")
     logger.setLevel(logging.ERROR)
     return logger
 
 
-def _check_scopes(told: AsyncSlackResponse) -> None:
+def _check_scopes(identity: AsyncSlackResponse) -> None:
     """Raise ChatUnavailable when the token lacks a scope, so that nothing fails later."""
-    headers = {name.lower(): value for name, value in told.headers.items()}
+    headers = {name.lower(): value for name, value in identity.headers.items()}
     granted = headers.get("x-oauth-scopes")
     if granted is None:
         return

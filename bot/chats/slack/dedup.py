@@ -1,4 +1,4 @@
-"""What Slack tells twice is done once: envelopes and events that come again, and jobs made from them."""
+"""Deduplication of what Slack sends twice: envelopes, events, and the jobs made from them."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""Files that people put into Slack, read by the bot: their own only, no larger than allowed."""
+"""Downloads of files that people put into Slack: only their own, no larger than allowed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -23,7 +23,7 @@ class Downloads:
     def __init__(self, client: AsyncWebClient, session: aiohttp.ClientSession) -> None:
         self._client = client
         self._session = session
-        self._house = urlsplit(client.base_url)
+        self._api_address = urlsplit(client.base_url)
 
     async def open(self, file: str, person: str) -> IncomingFile:
         """This person's file. Raises InvalidRequest with one sentence."""
@@ -36,10 +36,10 @@ class Downloads:
         Raises InvalidRequest with one sentence.
         """
 
-        async def whole(file: JSON) -> JSON:
+        async def complete(file: JSON) -> JSON:
             return await self._file_info(str(file["id"])) if file.get("file_access") == ASK else file
 
-        return list(await asyncio.gather(*(whole(file) for file in files)))
+        return list(await asyncio.gather(*(complete(file) for file in files)))
 
     async def _locate(self, file: str, person: str) -> tuple[str, str]:
         """The name and the address of this person's file. Raises InvalidRequest."""
@@ -77,7 +77,7 @@ class Downloads:
 
     def _is_slacks(self, address: str) -> bool:
         url = urlsplit(address)
-        if (url.scheme, url.netloc) == (self._house.scheme, self._house.netloc):
+        if (url.scheme, url.netloc) == (self._api_address.scheme, self._api_address.netloc):
             return True
         host = url.hostname or ""
         return url.scheme == "https" and any(

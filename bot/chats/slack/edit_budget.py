@@ -1,4 +1,4 @@
-"""How often the messages of a workspace may be changed; cards that have ended come first."""
+"""The budget of message edits in a workspace, in which cards that have ended come first."""
 
 import time
 from collections import deque

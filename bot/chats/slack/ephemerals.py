@@ -1,4 +1,4 @@
-"""Messages for one person alone: to the address of an answer, beside a channel, or by direct message."""
+"""Ephemeral messages: to a response URL, in a channel for one person, or by direct message."""
 
 import time
 from collections.abc import Sequence
@@ -73,7 +73,7 @@ class Ephemerals:
         except TROUBLES as error:
             taken, reason = False, error_of(error)
         if not taken:
-            log.info("The address of an answer took none", reason=reason[:200])
+            log.info("Response URL rejected an answer", reason=reason[:200])
         return taken
 
     async def _send_beside(self, to: Recipient, content: JSON) -> bool:

@@ -1,4 +1,4 @@
-"""What Slack refuses, as a sentence for whom it concerns."""
+"""Slack's errors: which may pass, and sentences about them."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ TROUBLES = (SlackApiError, aiohttp.ClientError, OSError, asyncio.TimeoutError)
 TOKEN = {
     "invalid_auth": "It is not a token of this app",
     "not_authed": "It is empty",
-    "not_allowed_token_type": "It is of another kind",
+    "not_allowed_token_type": "It is another kind of token",
     "account_inactive": "The app was removed from the workspace",
     "token_revoked": "It was revoked",
     "token_expired": "It has expired",
@@ -46,9 +46,9 @@ PASSING = (  # troubles of Slack's own, or of the network: the same may be taken
 )
 UNCHANGEABLE = ("edit_window_closed", "cant_update_message")  # the message stays as it is; another may do
 FULL = "This workspace has no room for more files."
-BLOCKED = "Files may not be shared here with people of other companies."
+BLOCKED = "Files cannot be shared here with people from other companies."
 REASONS = {  # of refusals that stay, for whom they concern
-    "edit_window_closed": "Slack lets nobody change a message of that age.",
+    "edit_window_closed": "Slack does not allow changes to a message of that age.",
     "cant_update_message": "Slack does not let the bot change that message.",
     "msg_blocks_too_long": "It is longer than what Slack accepts.",
     "msg_too_long": "It is longer than what Slack accepts.",

@@ -1,4 +1,4 @@
-"""The fields of a form in Block Kit: each input suits its parameter's definition."""
+"""Block Kit inputs of a form, each made from its parameter's definition."""
 
 from decimal import Decimal, InvalidOperation
 
@@ -14,37 +14,37 @@ MOST_FILES = 10
 EMPTY = ("", None)
 
 
-def field(one: JSON, value: str) -> JSON:
+def field(parameter: JSON, value: str) -> JSON:
     """The input block of a parameter, as commands/forms.py defines it, with its value as text."""
     return {
         "type": "input",
-        "block_id": one["name"],
-        "label": plain(one["label"].capitalize(), 100),
-        "hint": plain(_hint(one), 2000),
-        "optional": not one["required"],
-        "element": {"action_id": one["name"], **_element(one, value)},
+        "block_id": parameter["name"],
+        "label": plain(parameter["label"].capitalize(), 100),
+        "hint": plain(_hint(parameter), 2000),
+        "optional": not parameter["required"],
+        "element": {"action_id": parameter["name"], **_element(parameter, value)},
     }
 
 
-def _hint(one: JSON) -> str:
-    low, high = one["low"], one["high"]
+def _hint(parameter: JSON) -> str:
+    low, high = parameter["low"], parameter["high"]
     bounds = "" if low is None or high is None else f", {_number(low)} to {_number(high)}"
-    return f"{one['help']}{bounds if one['type'] in ('integer', 'number') else ''}"
+    return f"{parameter['help']}{bounds if parameter['type'] in ('integer', 'number') else ''}"
 
 
-def _element(one: JSON, value: str) -> JSON:
+def _element(parameter: JSON, value: str) -> JSON:
     """The input that suits a parameter, with its value."""
-    match one["type"]:
+    match parameter["type"]:
         case "integer" | "number":
-            return _numbers(one, value)
+            return _numbers(parameter, value)
         case "boolean":
-            option = {"text": plain(short(one["help"], OPTION)), "value": "true"}
+            option = {"text": plain(short(parameter["help"], OPTION)), "value": "true"}
             ticked = {"initial_options": [option]} if value == "true" else {}
             return {"type": "checkboxes", "options": [option], **ticked}
         case "choice":
-            return _select(one, value)
+            return _select(parameter, value)
         case "loras" | "lora":
-            return _loras(value, several=one["type"] == "loras")
+            return _loras(value, several=parameter["type"] == "loras")
         case "lora_file":
             return {"type": "file_input", "max_files": 1}
         case "picture":
@@ -54,31 +54,37 @@ def _element(one: JSON, value: str) -> JSON:
         case _:
             return {
                 "type": "plain_text_input",
-                "multiline": one["long"],
-                **_placeholder(one),
+                "multiline": parameter["long"],
+                **_placeholder(parameter),
                 **_initial(value),
             }
 
 
-def _numbers(one: JSON, value: str) -> JSON:
-    whole = one["type"] == "integer"
+def _numbers(parameter: JSON, value: str) -> JSON:
+    whole = parameter["type"] == "integer"
     bounds = {
-        name: _number(one[bound])
+        name: _number(parameter[bound])
         for name, bound in (("min_value", "low"), ("max_value", "high"))
-        if one[bound] is not None
+        if parameter[bound] is not None
     }
     initial = {"initial_value": _number(value)} if _is_number(value) else {}
-    return {"type": "number_input", "is_decimal_allowed": not whole, **bounds, **_placeholder(one), **initial}
+    return {
+        "type": "number_input",
+        "is_decimal_allowed": not whole,
+        **bounds,
+        **_placeholder(parameter),
+        **initial,
+    }
 
 
-def _select(one: JSON, value: str) -> JSON:
-    about = one["about"]
-    options = [_option(name, about.get(name, "")) for name in one["choices"][:CHOICES]]
+def _select(parameter: JSON, value: str) -> JSON:
+    about = parameter["about"]
+    options = [_option(name, about.get(name, "")) for name in parameter["choices"][:CHOICES]]
     initial = [option for option in options if option["value"] == value]
     return {
         "type": "static_select",
         "options": options,
-        **_placeholder(one),
+        **_placeholder(parameter),
         **({"initial_option": initial[0]} if initial else {}),
     }
 
@@ -98,8 +104,8 @@ def _loras(value: str, *, several: bool) -> JSON:
     return {"type": "external_select", **searched, **({"initial_option": chosen[0]} if chosen else {})}
 
 
-def _placeholder(one: JSON) -> JSON:
-    usual = one["default"] if one["default"] not in EMPTY else one["otherwise"]
+def _placeholder(parameter: JSON) -> JSON:
+    usual = parameter["default"] if parameter["default"] not in EMPTY else parameter["otherwise"]
     return {"placeholder": plain(str(usual), 150)} if usual not in EMPTY else {}
 
 

@@ -1,4 +1,4 @@
-"""A form as it is sent: its files are taken in, and the command is carried out with them and its values."""
+"""Submitted forms: their files are taken in, and their commands carried out."""
 
 from collections.abc import Mapping
 from dataclasses import replace

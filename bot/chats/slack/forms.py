@@ -1,9 +1,9 @@
-"""A command's form as a modal, made from its one definition; and what comes back when it is sent."""
+"""Modals of commands' forms, and what was filled in when they are sent."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from dataclasses import field as filled
+from dataclasses import field as dataclass_field
 from typing import Any
 
 from bot.chats.slack.fields import field
@@ -32,7 +32,7 @@ class Origin:
     source: str = ""
     files: tuple[str, ...] = ()
     answer: str = ""
-    hidden: Mapping[str, str] = filled(default_factory=dict)
+    hidden: Mapping[str, str] = dataclass_field(default_factory=dict)
 
     @classmethod
     def of(cls, view: JSON) -> "Origin":
@@ -43,6 +43,7 @@ class Origin:
 
 def modal(
     origin: Origin,
+    title: str,
     values: Mapping[str, str],
     usual: Mapping[str, Any] | None = None,
 ) -> JSON:
@@ -54,7 +55,7 @@ def modal(
     hidden = {
         parameter["name"]: values[parameter["name"]]
         for parameter in parameters
-        if _is_kept(parameter, values)
+        if _has_hidden_value(parameter, values)
     }
     blocks = [block for parameter in shown for block in _blocks(parameter, values, origin)]
     if len(shown) < len(parameters):
@@ -63,7 +64,7 @@ def modal(
     return {
         "type": "modal",
         "callback_id": FORM,
-        "title": plain(f"/{origin.command}", 24),
+        "title": plain(title, 24),
         "submit": plain(defined["submit"], 24),
         "close": plain("Cancel"),
         "private_metadata": json.dumps(_plain(origin)),
@@ -114,7 +115,8 @@ def field_of(view: JSON, refusal: str) -> str:
     words = refusal.lower().translate(PUNCTUATION).split()
     flagged = [name for name in names if f"--{_label(name)}" in words]
     named = sorted(
-        (name for name in names if _label(name) in words), key=lambda one: words.index(_label(one))
+        (name for name in names if _label(name) in words),
+        key=lambda name: words.index(_label(name)),
     )
     return (flagged or named or names)[0]
 
@@ -132,8 +134,8 @@ def _plain(origin: Origin) -> JSON:
     return {**asdict(origin), "hidden": dict(origin.hidden)}
 
 
-def _is_kept(one: JSON, values: Mapping[str, str]) -> bool:
-    return bool(one["type"] == "hidden" and values.get(one["name"]))
+def _has_hidden_value(parameter: JSON, values: Mapping[str, str]) -> bool:
+    return bool(parameter["type"] == "hidden" and values.get(parameter["name"]))
 
 
 def _unfold_button() -> JSON:
@@ -141,18 +143,18 @@ def _unfold_button() -> JSON:
     return {"type": "actions", "block_id": MORE, "elements": [button]}
 
 
-def _blocks(one: JSON, values: Mapping[str, str], origin: Origin) -> Iterator[JSON]:
+def _blocks(parameter: JSON, values: Mapping[str, str], origin: Origin) -> Iterator[JSON]:
     """The field of a parameter; above that of pictures, what is there already."""
-    kind, name = one["type"], one["name"]
+    kind, name = parameter["type"], parameter["name"]
     if kind == "hidden":
         return
     value = values.get(name, "")
     there = _there(value, origin) if kind == "pictures" else 0
     if there:
-        yield section(f"{pluralize(there, 'picture')} will be taken. Add others below if you like.")
+        yield section(f"{pluralize(there, 'picture')} will be taken. You can add more below.")
     elif value and kind in FILES:
-        yield section(f"The {one['label']} of before will be taken. Send another one below if you like.")
-    yield field(one, values.get(name, ""))
+        yield section(f"The {parameter['label']} from before will be taken. You can replace it below.")
+    yield field(parameter, values.get(name, ""))
 
 
 def _there(text: str, origin: Origin) -> int:

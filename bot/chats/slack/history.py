@@ -1,4 +1,4 @@
-"""What stands in Slack already: the bot's messages found again by the job in their metadata."""
+"""Searches in Slack for the bot's own messages, by the job in their metadata."""
 
 from collections.abc import Awaitable, Iterator
 from typing import Any
@@ -43,7 +43,7 @@ class History:
         wanted = metadata(card.job, part)
         cursor = ""
         for _ in range(PAGES):
-            page = await self._page(channel, thread, f"{card.at - EARLIER:.6f}", cursor)
+            page = await self._read_page(channel, thread, f"{card.at - EARLIER:.6f}", cursor)
             for message in page["messages"]:
                 if message.get("metadata") == wanted:
                     return str(message["ts"])
@@ -52,39 +52,39 @@ class History:
                 break
         return None
 
-    async def message(self, channel: str, ts: str) -> JSON | None:
+    async def read_message(self, channel: str, ts: str) -> JSON | None:
         """A message of a channel or of a thread in it; None when it is gone."""
-        return next((reply for reply in await self._thread(channel, ts) if reply["ts"] == ts), None)
+        return next((reply for reply in await self._read_thread(channel, ts) if reply["ts"] == ts), None)
 
-    async def above(self, channel: str, ts: str) -> str | None:
+    async def find_thread_parent(self, channel: str, ts: str) -> str | None:
         """The ts of the message in whose thread a picture was shared by this one; None for any other."""
-        message = await self.message(channel, ts)
+        message = await self.read_message(channel, ts)
         if message is None or not message.get("files") or _job_of(message) is not None:
             return None
         return message.get("thread_ts")
 
-    async def files(self, channel: str, ts: str) -> list[str]:
+    async def list_files(self, channel: str, ts: str) -> list[str]:
         """The files that belong to a card: in its message, and shared by the bot in its thread."""
         ids: list[str] = []
-        for message in await self._own(channel, ts):
+        for message in await self._list_own(channel, ts):
             ids.extend(str(file["id"]) for file in message.get("files", ()))
             ids.extend(str(block["slack_file"]["id"]) for block in pictures(message))
         return list(dict.fromkeys(ids))
 
-    async def parts(self, channel: str, ts: str) -> list[str]:
+    async def list_messages(self, channel: str, ts: str) -> list[str]:
         """The messages that a card consists of, itself first: a training has the one above its thread."""
-        own = [message["ts"] for message in await self._own(channel, ts) if _job_of(message) is not None]
+        own = [message["ts"] for message in await self._list_own(channel, ts) if _job_of(message) is not None]
         return list(dict.fromkeys([ts, *reversed(own)]))
 
-    async def _own(self, channel: str, ts: str) -> list[JSON]:
+    async def _list_own(self, channel: str, ts: str) -> list[JSON]:
         """The card's message and what the bot has said in the same thread."""
-        card = await self.message(channel, ts)
+        card = await self.read_message(channel, ts)
         if card is None:
             return []
-        thread = await self._thread(channel, str(card.get("thread_ts") or ts), whole=True)
+        thread = await self._read_thread(channel, str(card.get("thread_ts") or ts), whole=True)
         return [reply for reply in thread if reply.get("user") == card.get("user")]
 
-    async def _thread(self, channel: str, ts: str, *, whole: bool = False) -> list[JSON]:
+    async def _read_thread(self, channel: str, ts: str, *, whole: bool = False) -> list[JSON]:
         bounds: dict[str, Any] = {} if whole else {"oldest": ts, "latest": ts, "inclusive": True}
         try:
             response = await self._client.conversations_replies(
@@ -96,7 +96,7 @@ class History:
             return []
         return list(response["messages"])
 
-    async def _page(self, channel: str, thread: str | None, oldest: str, cursor: str) -> Any:
+    async def _read_page(self, channel: str, thread: str | None, oldest: str, cursor: str) -> Any:
         query: JSON = {"channel": channel, "oldest": oldest, "limit": PAGE, "include_all_metadata": True}
         if cursor:
             query["cursor"] = cursor
@@ -112,7 +112,7 @@ def pictures(message: JSON) -> Iterator[JSON]:
             yield block
 
 
-async def gently(call: Awaitable[object]) -> None:
+async def ignore_gone(call: Awaitable[object]) -> None:
     """Remove something; what is gone already is no error."""
     try:
         await call

@@ -1,4 +1,4 @@
-"""What Slack tells of becomes what the dispatcher is asked; Slack is answered when it is written down."""
+"""Listeners of Slack's commands, buttons, forms and events, which ask the dispatcher."""
 
 import re
 import time
@@ -16,7 +16,7 @@ from bot.chats.slack.ephemerals import Recipient, recipient
 from bot.chats.slack.form_submit import FormSubmit
 from bot.chats.slack.forms import FORM, MORE, Origin, unfold
 from bot.chats.slack.history import History
-from bot.chats.slack.manifest import PAINT_LIKE_THIS, TRAIN_ON_THESE, word_of
+from bot.chats.slack.manifest import PAINT_LIKE_THIS, TRAIN_ON_THESE
 from bot.chats.slack.mrkdwn import JSON, plain, unescape
 from bot.chats.slack.posts import Place
 from bot.chats.slack.replies import (
@@ -31,6 +31,7 @@ from bot.chats.slack.replies import (
     SubmitSink,
 )
 from bot.chats.slack.shortcuts import Shortcuts
+from bot.chats.slack.slash_names import SlashNames, word_of
 from bot.chats.slack.workspace import CHAT, Workspace, user_of
 from bot.dispatch.dispatcher import Dispatcher
 from commands.answers import Form
@@ -59,6 +60,7 @@ class Listeners:
         forms: FormSubmit,
         shortcuts: Shortcuts,
         history: History,
+        slash_names: SlashNames,
     ) -> None:
         self._secret = secret
         self._dispatch = dispatch
@@ -68,27 +70,28 @@ class Listeners:
         self._forms = forms
         self._shortcuts = shortcuts
         self._history = history
+        self._slash_names = slash_names
         self._deduplication = Deduplication()
 
     def register(self, app: AsyncApp) -> None:
         """Let the app call these."""
-        app.command(ANY)(self._hear(self._command))
-        app.action(MORE)(self._hear(self._unfold))
-        app.action(ANY)(self._hear(self._press))
-        app.options(ANY)(self._hear(self._suggest))
-        app.view(FORM)(self._hear(self._submit))
-        app.shortcut(TRAIN_ON_THESE)(self._hear(self._shortcuts.train_on))
-        app.shortcut(PAINT_LIKE_THIS)(self._hear(self._shortcuts.paint_like))
-        app.event("reaction_added")(self._hear(self._reaction))
-        app.event("reaction_removed")(self._hear(self._reaction))
-        app.event("app_uninstalled")(self._hear(self._forget_team))
+        app.command(ANY)(self._listener_for(self._handle_command))
+        app.action(MORE)(self._listener_for(self._unfold))
+        app.action(ANY)(self._listener_for(self._handle_button))
+        app.options(ANY)(self._listener_for(self._suggest))
+        app.view(FORM)(self._listener_for(self._submit))
+        app.shortcut(TRAIN_ON_THESE)(self._listener_for(self._shortcuts.train_on))
+        app.shortcut(PAINT_LIKE_THIS)(self._listener_for(self._shortcuts.paint_like))
+        app.event("reaction_added")(self._listener_for(self._handle_reaction))
+        app.event("reaction_removed")(self._listener_for(self._handle_reaction))
+        app.event("app_uninstalled")(self._listener_for(self._forget_team))
 
     async def _forget_team(self, body: JSON) -> JSON:
         """The app was removed from the workspace: nothing of it stays."""
-        await self._dispatch.forget_space(CHAT, self._workspace.home.space(str(body["team_id"])))
+        await self._dispatch.forget_space(CHAT, self._workspace.installation.space(str(body["team_id"])))
         return {}
 
-    def _hear(self, listen: Listen) -> Callable[[AsyncAck, JSON], Awaitable[None]]:
+    def _listener_for(self, listen: Listen) -> Callable[[AsyncAck, JSON], Awaitable[None]]:
         async def listener(ack: AsyncAck, body: JSON) -> None:
             key = key_of(body)
             answer = await (self._deduplication.answer(key, lambda: listen(body)) if key else listen(body))
@@ -96,14 +99,16 @@ class Listeners:
 
         return listener
 
-    async def _command(self, body: JSON) -> JSON:
+    async def _handle_command(self, body: JSON) -> JSON:
         until = time.monotonic() + ACK
-        name, text = word_of(str(body["command"])), unescape(str(body.get("text") or "")).strip()
-        caller = await self._workspace.caller(body, str(body["channel_id"]))
+        slash = str(body["command"])
+        self._slash_names.learn(slash)
+        name, text = word_of(slash), unescape(str(body.get("text") or "")).strip()
+        caller = await self._workspace.read_caller(body, str(body["channel_id"]))
         to = recipient(caller, body)
         command = COMMANDS.get(name)
         text, alone = _split_private(text) if command is not None and command.private else (text, False)
-        place = await self._replies.direct(caller) if alone else caller
+        place = await self._replies.open_direct(caller) if alone else caller
         sink = SlackSink(
             self._replies,
             to,
@@ -119,7 +124,7 @@ class Listeners:
         """What the dispatcher replies; None is somebody to whom nothing can be sent."""
         if caller is None:
             return RefusalReply(text=UNSENT)
-        refusal = await self._policy.refusal(caller, name)
+        refusal = await self._policy.find_refusal(caller, name)
         if refusal:
             return RefusalReply(text=refusal)
         command = COMMANDS.get(name)
@@ -127,25 +132,25 @@ class Listeners:
             return FormReply(form=Form(command=name, values={}))
         return await self._dispatch.say(caller, f"/{name} {text}", job=job)
 
-    async def _press(self, body: JSON) -> JSON:
+    async def _handle_button(self, body: JSON) -> JSON:
         """A button; what else can be changed in a modal means nothing until it is sent."""
         action, channel = body["actions"][0], body.get("channel")
         if channel is None:
             return {}
-        to = recipient(await self._workspace.caller(body, str(channel["id"])), body)
+        to = recipient(await self._workspace.read_caller(body, str(channel["id"])), body)
         button = str(action.get("value") or action.get("action_id"))
         sink = SlackSink(self._replies, to, trigger=body["trigger_id"], source=button)
         asking = self._dispatch.press(to.caller, button, job=self._job(body))
         return await self._replies.acknowledge(asking, sink)
 
     async def _unfold(self, body: JSON) -> JSON:
-        await self._replies.change(body["view"]["id"], unfold(body["view"]))
+        await self._replies.update_modal(body["view"]["id"], unfold(body["view"]))
         return {}
 
     async def _suggest(self, body: JSON) -> JSON:
         """LoRAs for what was typed, with their weights where several can be chosen."""
         origin = Origin.of(body.get("view") or {})
-        caller = await self._workspace.caller(body, origin.channel)
+        caller = await self._workspace.read_caller(body, origin.channel)
         suggestions = await self._dispatch.loras(caller, str(body.get("value") or ""), limit=25)
         single = {
             suggestion.name for suggestion in find(origin.command).parameters if suggestion.kind == "lora"
@@ -165,7 +170,7 @@ class Listeners:
         """A form that was sent. The job's id comes from the modal: sent twice, it is filed once."""
         view = body["view"]
         origin = Origin.of(view)
-        to = Recipient(caller=await self._workspace.caller(body, origin.channel), url=origin.answer)
+        to = Recipient(caller=await self._workspace.read_caller(body, origin.channel), url=origin.answer)
         command = find(origin.command)
         sink = SubmitSink(self._replies, to, view, LOOKING if runs_task(command) else READING)
         patience = PATIENCE if command.files or runs_task(command) else None
@@ -175,19 +180,23 @@ class Listeners:
         """What the dispatcher replies to the values of a modal, and to its files."""
         view, user = body["view"], user_of(body)
         job = job_of(self._secret, str(view["id"]))
-        refusal = await self._policy.refusal(caller, origin.command)
+        refusal = await self._policy.find_refusal(caller, origin.command)
         if refusal:
             return RefusalReply(text=refusal)
         return await self._forms.submit(caller, view, user, job)
 
-    async def _reaction(self, body: JSON) -> JSON:
+    async def _handle_reaction(self, body: JSON) -> JSON:
         event = body["event"]
         emoji, item = EMOJI.get(str(event.get("reaction"))), event.get("item") or {}
-        if emoji is None or item.get("type") != "message" or event["user"] == self._workspace.home.bot:
+        if (
+            emoji is None
+            or item.get("type") != "message"
+            or event["user"] == self._workspace.installation.bot
+        ):
             return {}
-        if (await self._workspace.person(str(event["user"]), body)).bot:
+        if (await self._workspace.read_person(str(event["user"]), body)).bot:
             return {}
-        caller = await self._workspace.caller(body, str(item["channel"]))
+        caller = await self._workspace.read_caller(body, str(item["channel"]))
         sink = SlackSink(self._replies, recipient(caller, body))
         return await self._replies.acknowledge(self._react(caller, emoji, body), sink)
 
@@ -202,8 +211,8 @@ class Listeners:
             job=self._job(body),
         )
         reply = await react(Place(channel=caller.channel, ts=ts).key)
-        if reply is None and event.get("item_user") == self._workspace.home.bot:
-            card = await self._history.above(caller.channel, ts)
+        if reply is None and event.get("item_user") == self._workspace.installation.bot:
+            card = await self._history.find_thread_parent(caller.channel, ts)
             reply = await react(Place(channel=caller.channel, ts=card).key) if card else None
         return reply or TextReply()
 

@@ -1,4 +1,4 @@
-"""LoRAs in Block Kit: a section for each, in messages of which each is as large as Slack takes."""
+"""Block Kit of LoRAs: a section for each, in as few messages as Slack takes."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The app as Slack is told of it: its commands, shortcuts, scopes and events, in one file to paste."""
+"""The app manifest: commands, shortcuts, scopes and events, in one file to paste into Slack."""
 
 import json
 import re
@@ -6,15 +6,11 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from bot.chats.slack.slash_names import SLASH, SlashNames, with_prefix
 from commands.forms import definition
 from commands.registry import COMMANDS, GROUPS, members
 from commands.syntax.spec import FILES, Command
 
-TAKEN: Mapping[str, str] = MappingProxyType({"me": "mine"})  # what ours are called where Slack has its own
-FIRST_WORDS = tuple(dict.fromkeys(one.group or one.name for one in COMMANDS.values()))
-SLASH: Mapping[str, str] = MappingProxyType(  # as Slack says it, and the first word of ours
-    {f"/{TAKEN.get(word, word)}": word for word in FIRST_WORDS}
-)
 TRAIN_ON_THESE = "train_on_these"
 PAINT_LIKE_THIS = "paint_like_this"
 
@@ -24,7 +20,7 @@ SHORTCUTS: Mapping[str, str] = MappingProxyType(  # in the menu of a message: ca
 )
 ABOUT: Mapping[str, str] = MappingProxyType(
     {
-        PAINT_LIKE_THIS: "Paint again what this picture shows, after changing its recipe.",
+        PAINT_LIKE_THIS: "Paint this picture again, after changing its recipe.",
         TRAIN_ON_THESE: "Train a LoRA on the pictures in a message of your own.",
     }
 )
@@ -51,7 +47,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
 EVENTS = ("reaction_added", "reaction_removed", "app_uninstalled")
 LONG = (
     "Atelier paints pictures from words with Stable Diffusion XL and learns people, things and styles from"
-    " pictures of yours. /imagine paints, /train teaches, and every picture keeps its recipe: the words, the"
+    " your pictures. /imagine paints, /train teaches, and every picture keeps its recipe: the words, the"
     " seed and all settings, so that you can paint it again, change it or go on from it."
 )
 HINT = 1000  # characters that Slack takes for a usage hint
@@ -67,12 +63,6 @@ def manifest(request_url: str = "", prefix: str = "") -> str:
     return "\n".join(_lines(_app(request_url, prefix))) + "\n"
 
 
-def word_of(slash: str) -> str:
-    """The first word of ours for a command that Slack calls so, with whatever prefix: "/at-imagine"."""
-    name = slash.rpartition("-")[2].removeprefix("/")
-    return SLASH.get(f"/{name}", name)
-
-
 def _app(url: str, prefix: str) -> dict[str, Any]:
     address = {"request_url": url} if url else {}
     options = {"message_menu_options_url": url} if url else {}
@@ -81,7 +71,7 @@ def _app(url: str, prefix: str) -> dict[str, Any]:
         "display_information": {
             "name": "Atelier",
             "description": "Paints with Stable Diffusion XL and learns from your pictures.",
-            "long_description": LONG,
+            "long_description": SlashNames(prefix).rename(LONG),
             "background_color": "#26233a",
         },
         "features": {
@@ -91,9 +81,9 @@ def _app(url: str, prefix: str) -> dict[str, Any]:
                 "messages_tab_read_only_enabled": False,
             },
             "bot_user": {"display_name": "atelier", "always_online": True},
-            "shortcuts": [_shortcut(one, name) for one, name in SHORTCUTS.items()],
+            "shortcuts": [_shortcut(callback_id, name) for callback_id, name in SHORTCUTS.items()],
             "slash_commands": [
-                _slash(_with_prefix(slash, prefix), word, url) for slash, word in SLASH.items()
+                _slash(with_prefix(slash, prefix), word, url) for slash, word in SLASH.items()
             ],
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
@@ -112,13 +102,9 @@ def _shortcut(callback_id: str, name: str) -> dict[str, Any]:
     return {"name": name, "type": "message", "callback_id": callback_id, "description": about}
 
 
-def _with_prefix(slash: str, prefix: str) -> str:
-    return f"/{prefix}-{slash.removeprefix('/')}" if prefix else slash
-
-
 def _slash(slash: str, word: str, url: str) -> dict[str, Any]:
     if word in GROUPS:
-        about, hint = GROUPS[word], " | ".join(one.name.partition(" ")[2] for one in members(word))
+        about, hint = GROUPS[word], " | ".join(command.name.partition(" ")[2] for command in members(word))
     else:
         about, hint = COMMANDS[word].help, _hint(COMMANDS[word])
     return {
@@ -133,29 +119,30 @@ def _slash(slash: str, word: str, url: str) -> dict[str, Any]:
 def _hint(command: Command[..., Any]) -> str:
     """What may follow: "[prompt] [--steps ...]", without what is for those who know, or is no text."""
     hint = ""
-    for one in definition(command)["parameters"]:
-        if one["more"] or one["type"] in {"hidden", *FILES}:
+    for parameter in definition(command)["parameters"]:
+        if parameter["more"] or parameter["type"] in {"hidden", *FILES}:
             continue
-        written = one["flags"][0] if one["flags"] else one["label"]
-        longer = f"{hint} [{written}{'' if not one['flags'] or one['type'] == 'boolean' else ' ...'}]".strip()
+        written = parameter["flags"][0] if parameter["flags"] else parameter["label"]
+        dots = "" if not parameter["flags"] or parameter["type"] == "boolean" else " ..."
+        longer = f"{hint} [{written}{dots}]".strip()
         if len(longer) > HINT:
             break
         hint = longer
     return hint
 
 
-def _lines(given: Mapping[str, Any] | list[Any], indent: str = "") -> Iterator[str]:
+def _lines(content: Mapping[str, Any] | list[Any], indent: str = "") -> Iterator[str]:
     """A mapping or a list as lines of YAML."""
-    if isinstance(given, list):
-        for one in given:
-            if isinstance(one, dict):
-                first, *rest = _lines(one, indent + "  ")
+    if isinstance(content, list):
+        for item in content:
+            if isinstance(item, dict):
+                first, *rest = _lines(item, indent + "  ")
                 yield f"{indent}- {first.strip()}"
                 yield from rest
             else:
-                yield f"{indent}- {_scalar(one)}"
+                yield f"{indent}- {_scalar(item)}"
         return
-    for name, value in given.items():
+    for name, value in content.items():
         if isinstance(value, dict | list):
             yield f"{indent}{name}:"
             yield from _lines(value, indent + "  ")

@@ -1,4 +1,4 @@
-"""Cards as messages: each posted once, edited as its job goes on, its pictures in the thread under it."""
+"""Messages with cards: each posted once, edited as its job goes on, its pictures in its thread."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,12 +12,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.cards.card import Card
 from bot.cards.card_text import short
 from bot.chats.interface import CardRefused, NotYet
-from bot.chats.slack.cards import Shown, blocks, fallback
+from bot.chats.slack.cards import SlackImage, blocks, fallback
 from bot.chats.slack.edit_budget import Budget
 from bot.chats.slack.errors import CLOSED, GONE, TROUBLES, card_refusal, error_of, is_final
-from bot.chats.slack.history import History, gently, pictures
+from bot.chats.slack.history import History, ignore_gone, pictures
 from bot.chats.slack.mrkdwn import QUIET, messages
 from bot.chats.slack.posts import Place, Posts
+from bot.chats.slack.slash_names import SlashNames
 from bot.chats.slack.upload import NotShared, Uploads
 from bot.chats.slack.workspace import account
 from bot.images.card_images import CardImage, CardImages
@@ -26,13 +27,13 @@ from bot.images.encode import TooLarge
 LARGEST = 50 * 2**20  # bytes of a picture; Slack takes 1 GB, and shows PNG and JPEG
 BLOCK_TRIES = 3  # how often a message is tried whose picture Slack still works on
 PAUSE = 3.0  # seconds between such tries, as between all edits of a message
-KEPT = 2000  # messages whose images are known without asking
+REMEMBERED = 2000  # messages whose images are known without asking
 GOING_ON = ("queued", "running")  # states of cards that change again by themselves
 ROUNDS = 8  # of such tries, some minutes in all, after which the card stays without its picture
-UNSEEN = "Slack has the picture and does not show it."
-UNSHARED = "Slack takes the picture and shows it nowhere."
+UNSEEN = "Slack has the picture but does not show it."
+UNSHARED = "Slack took the picture but shows it nowhere."
 LARGE = "The picture is larger than what Slack accepts."
-NOTE = "The picture could not be put into Slack yet. ✉️ sends it to you."
+NOTE = "The picture could not be uploaded to Slack yet. ✉️ sends it to you."
 
 log = structlog.get_logger(__name__)
 
@@ -53,21 +54,28 @@ class Messages:
     """Shows cards and takes them away."""
 
     def __init__(
-        self, *, client: AsyncWebClient, uploads: Uploads, images: CardImages, history: History
+        self,
+        *,
+        client: AsyncWebClient,
+        uploads: Uploads,
+        images: CardImages,
+        history: History,
+        slash_names: SlashNames,
     ) -> None:
         self._client = client
         self._uploads = uploads
         self._card_images = images
         self._history = history
+        self._slash_names = slash_names
         self._posts = Posts(client, history)
         self._budget = Budget()
-        self._states: FIFOCache[str, State] = FIFOCache(KEPT)
+        self._states: FIFOCache[str, State] = FIFOCache(REMEMBERED)
         self._unseen: dict[str, int] = {}  # how often a message's picture was not shown in the end
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Make the message show the card, or post it. Raises CardRefused, NotYet, and what Slack raises."""
         try:
-            return await self._show(channel, message, card)
+            return await self._show(channel, message, self._slash_names.rename_in(card))
         except SlackApiError as error:
             if not is_final(error):
                 raise
@@ -78,10 +86,10 @@ class Messages:
         place = Place.of(message)
         self._states.pop(place.key, None)
         try:
-            for file in await self._history.files(place.channel, place.ts):
-                await gently(self._uploads.remove(file))
-            for ts in await self._history.parts(place.channel, place.ts):
-                await gently(self._client.chat_delete(channel=place.channel, ts=ts))
+            for file in await self._history.list_files(place.channel, place.ts):
+                await ignore_gone(self._uploads.remove(file))
+            for ts in await self._history.list_messages(place.channel, place.ts):
+                await ignore_gone(self._client.chat_delete(channel=place.channel, ts=ts))
         except SlackApiError as error:
             if not is_final(error):
                 raise
@@ -91,27 +99,27 @@ class Messages:
         """Tell the job's owner by direct message, if Slack lets it through."""
         try:
             opened = await self._client.conversations_open(users=account(card.person_key))
-            for content in messages(text):
+            for content in messages(self._slash_names.rename(text)):
                 await self._client.chat_postMessage(channel=opened["channel"]["id"], **content, **QUIET)
         except SlackApiError as error:
-            log.warning("Nobody is told", job=card.job, reason=error_of(error))
+            log.warning("Owner not told", job=card.job, reason=error_of(error))
 
     async def _show(self, channel: str, message: str | None, card: Card) -> str:
         images = [
             image for image in self._card_images.of(card) if image.what != "preview" and not image.hidden
         ]
         if message is None:
-            place, right = await self._posts.first(channel, card)
+            place, complete = await self._posts.post_first(channel, card)
         else:
-            place, right = Place.of(message), False
-        if right:
+            place, complete = Place.of(message), False
+        if complete:
             self._states[place.key] = State(thread=place.thread)
-        if images or not right:
-            place = await self._show_rightly(place, card, images)
+        if images or not complete:
+            place = await self._show_or_post_directly(place, card, images)
         self._posts.forget_place(card.job)
         return place.key
 
-    async def _show_rightly(self, place: Place, card: Card, images: Sequence[CardImage]) -> Place:
+    async def _show_or_post_directly(self, place: Place, card: Card, images: Sequence[CardImage]) -> Place:
         """Where the card is right in the end: not here, if somebody took the message away."""
         wait = self._budget.take(last=card.state not in GOING_ON)
         if wait:
@@ -121,7 +129,7 @@ class Messages:
         except SlackApiError as error:
             if error_of(error) not in (*CLOSED, *GONE):
                 raise
-            place, new = await self._posts.direct(card, error_of(error), gone=place)
+            place, new = await self._posts.post_directly(card, error_of(error), gone=place)
             if new:
                 self._states[place.key] = State(thread=place.thread)
             await self._edit(place, card, images)
@@ -136,7 +144,7 @@ class Messages:
         try:
             note = await self._upload(place, state, images)
         except (*TROUBLES, NotShared, TooLarge) as error:
-            log.warning("A picture was not shared", job=card.job, reason=error_of(error))
+            log.warning("Picture not shared", job=card.job, reason=error_of(error))
             if error_of(error) in CLOSED:
                 raise
             if isinstance(error, NotShared | TooLarge) or is_final(error):
@@ -148,7 +156,7 @@ class Messages:
         if trouble is not None:
             raise trouble
         for key in state.files.keys() - {image.key for image in images} if images else ():
-            await gently(self._uploads.remove(state.files.pop(key)))
+            await ignore_gone(self._uploads.remove(state.files.pop(key)))
 
     async def _upload(self, place: Place, state: State, images: Sequence[CardImage]) -> str:
         """Put into Slack what it does not have of these; what there is to say about it."""
@@ -169,7 +177,7 @@ class Messages:
         self._states[place.key] = state  # should the message fail, they are not shared again
         return " ".join(filter(None, (image.note for image in drawn)))
 
-    async def _update(self, place: Place, card: Card, images: Sequence[Shown], note: str) -> None:
+    async def _update(self, place: Place, card: Card, images: Sequence[SlackImage], note: str) -> None:
         """One chat.update; a picture that Slack still works on is tried again, then left out."""
         for _ in range(BLOCK_TRIES):
             try:
@@ -177,7 +185,7 @@ class Messages:
             except SlackApiError as error:
                 if error_of(error) != "invalid_blocks" or not images:
                     raise
-                log.info("Slack does not show a picture yet", job=card.job)
+                log.info("Picture not shown by Slack yet", job=card.job)
                 await asyncio.sleep(PAUSE)
                 self._budget.take(last=True)
             else:
@@ -190,7 +198,7 @@ class Messages:
             raise CardRefused(UNSEEN, bare=True)
         raise StillWorking
 
-    async def _say(self, place: Place, card: Card, images: Sequence[Shown], note: str) -> None:
+    async def _say(self, place: Place, card: Card, images: Sequence[SlackImage], note: str) -> None:
         await self._client.chat_update(
             channel=place.channel,
             ts=place.ts,
@@ -201,7 +209,7 @@ class Messages:
 
     async def _read_state(self, place: Place) -> State:
         """After a restart: what the message shows, as Slack has it."""
-        shown = await self._history.message(place.channel, place.ts)
+        shown = await self._history.read_message(place.channel, place.ts)
         if shown is None:
             return State(thread=place.ts)
         files = {block["block_id"]: block["slack_file"]["id"] for block in pictures(shown)}
@@ -215,5 +223,5 @@ def _without_picture(error: BaseException) -> CardRefused:
     return CardRefused(LARGE, bare=True) if isinstance(error, TooLarge) else card_refusal(error)
 
 
-def _image(image: CardImage, file: str) -> Shown:
-    return Shown(key=image.key, what=image.what, title=image.title, file=file)
+def _image(image: CardImage, file: str) -> SlackImage:
+    return SlackImage(key=image.key, what=image.what, title=image.title, file=file)

@@ -1,4 +1,4 @@
-"""Text for Slack that is shown as it was written: nothing in it pings, links or changes its look."""
+"""Texts and blocks for Slack, shown as written: nothing in them pings, links or changes its look."""
 
 import json
 from collections.abc import Iterable

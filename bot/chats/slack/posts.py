@@ -1,4 +1,4 @@
-"""Cards posted for the first time, each once: where nobody knows whether it is there, the bot looks first."""
+"""First posts of cards, each once: where it may be there already, the bot looks first."""
 
 import time
 from dataclasses import dataclass
@@ -53,25 +53,25 @@ class Posts:
         """The job's row is told where its card is."""
         self._places.pop(job, None)
 
-    async def first(self, channel: str, card: Card) -> tuple[Place, bool]:
+    async def post_first(self, channel: str, card: Card) -> tuple[Place, bool]:
         """Where the card is for the first time, and whether it is as it should be, but for its images."""
         if card.job in self._places:
             return self._places[card.job], False
         try:
-            place, right = await self._post(channel, card)
+            place, complete = await self._post(channel, card)
         except SlackApiError as error:
             if error_of(error) not in CLOSED:
                 raise
-            place, right = await self.direct(card, error_of(error))
+            place, complete = await self.post_directly(card, error_of(error))
         self._places[card.job] = place
-        return place, right
+        return place, complete
 
-    async def direct(self, card: Card, reason: str, gone: Place | None = None) -> tuple[Place, bool]:
+    async def post_directly(self, card: Card, reason: str, gone: Place | None = None) -> tuple[Place, bool]:
         """The card goes to its person: its channel takes it no more, or it is gone. Raises CardRefused."""
         place = self._places.get(card.job)
         if place is not None and place != gone:
             return place, False
-        log.info("A channel takes no card", job=card.job, reason=reason)
+        log.info("Card rejected by its channel", job=card.job, reason=reason)
         try:
             opened = await self._client.conversations_open(users=account(card.person_key))
             place, new = await self._post(opened["channel"]["id"], card)
@@ -90,8 +90,8 @@ class Posts:
         if card.kind == "train":
             thread, _ = await self._post_once(channel, card, THREAD, None, _starter(card))
         body = {"text": fallback(card), "blocks": blocks(card, ())}
-        ts, right = await self._post_once(channel, card, CARD, thread, body)
-        return Place(channel=channel, ts=ts, thread=thread or ts), right
+        ts, complete = await self._post_once(channel, card, CARD, thread, body)
+        return Place(channel=channel, ts=ts, thread=thread or ts), complete
 
     async def _post_once(
         self, channel: str, card: Card, part: str, thread: str | None, body: JSON
@@ -119,5 +119,5 @@ class Posts:
 
 def _starter(card: Card) -> JSON:
     """The message in the channel from which a training's thread hangs."""
-    text = f"{LEARNING} {card.person} teaches a LoRA: {short(card.title, 500)}. How it goes is in the thread."
+    text = f"{LEARNING} {card.person} trains a LoRA: {short(card.title, 500)}. The thread shows how it goes."
     return {"text": escape(text), "blocks": [section(text)]}

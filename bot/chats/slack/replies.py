@@ -1,4 +1,4 @@
-"""Replies to one person: with the acknowledgement, beside the channel, in modals, or by direct message."""
+"""Replies to one person: with the acknowledgement, in the channel, in modals, by direct message."""
 
 import asyncio
 import time
@@ -27,6 +27,7 @@ from bot.chats.slack.errors import TROUBLES, error_of
 from bot.chats.slack.forms import Origin, field_of, modal, notice
 from bot.chats.slack.lora_blocks import SHOWN, lora_messages
 from bot.chats.slack.mrkdwn import JSON, QUIET, messages
+from bot.chats.slack.slash_names import SlashNames
 from bot.chats.slack.upload import NotShared, Uploads
 from bot.chats.slack.workspace import CHAT, account
 from bot.images.gallery_sheet import draw_gallery
@@ -40,14 +41,14 @@ from storage.database import Database
 from storage.files import Files
 from storage.people import find_person
 
-TOO_LATE = "That took too long for a form. Do it again."
-SENT = "It comes to you by direct message."
-PICTURE = "The picture comes to you by direct message."
-UNSENT = "It could not be sent to you. Write to the bot once, then try again."
+TOO_LATE = "That took too long to open a form. Try again."
+SENT = "It is in your direct messages."
+PICTURE = "The picture is in your direct messages."
+UNSENT = "It could not be sent to you. Send the bot a message once, then try again."
 PATIENCE = 1.8  # seconds that an answer may take until Slack is told that it takes longer
 ACK = 2.5  # seconds after which Slack may not show any more what comes with the acknowledgement
-LOOKING = "The engine is looking at it. The answer comes into the channel, for you alone."
-READING = "Your files are being read. The answer comes into the channel."
+LOOKING = "The engine is working on it. The answer comes in this channel, for you alone."
+READING = "Your files are being read. The answer comes in the channel."
 LAST_WORDS = 5.0  # seconds that answers under way have when the chat is closed
 
 log = structlog.get_logger(__name__)
@@ -64,15 +65,17 @@ class Replies:
         uploads: Uploads,
         files: Files,
         database: Database,
+        slash_names: SlashNames,
     ) -> None:
         self._client = client
         self._ephemerals = ephemerals
         self._uploads = uploads
         self._files = files
         self._database = database
+        self._slash_names = slash_names
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def later(self, work: Coroutine[Any, Any, None]) -> None:
+    def run_later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do this after the answer; what Slack does not take is nobody's fault here."""
         task = asyncio.create_task(_log_failure(work))
         self._tasks.add(task)
@@ -90,15 +93,20 @@ class Replies:
         self, asking: Awaitable[Reply], sink: "SlackSink", patience: float | None = None
     ) -> JSON:
         """What Slack is answered once the reply is there, or has been put off; the rest follows after it."""
-        self.later(_answer(asking, sink, patience))
+        self.run_later(_answer(self._name_commands(asking), sink, patience))
         return await sink.acknowledgement
 
-    async def direct(self, caller: Caller) -> Caller | None:
+    async def _name_commands(self, asking: Awaitable[Reply]) -> Reply:
+        """The reply, with our commands as Slack knows them."""
+        reply = await asking
+        return replace(reply, text=self._slash_names.rename(reply.text))
+
+    async def open_direct(self, caller: Caller) -> Caller | None:
         """The same person in their conversation with the bot; None when Slack opens none."""
         try:
             opened = await self._client.conversations_open(users=account(caller.person))
         except TROUBLES as error:
-            log.warning("Nobody can be written to", reason=error_of(error))
+            log.warning("Direct message not possible", reason=error_of(error))
             return None
         return replace(caller, channel=str(opened["channel"]["id"]), direct=True)
 
@@ -106,7 +114,7 @@ class Replies:
         """Tell this person what nobody else sees."""
         await self._ephemerals.say(to, text)
 
-    async def show(self, to: Recipient, loras: Sequence[LoraView], text: str) -> None:
+    async def show_cards(self, to: Recipient, loras: Sequence[LoraView], text: str) -> None:
         """Tell this person of LoRAs, and nobody else; what they paint comes by direct message."""
         cards = lora_cards(loras)[:SHOWN]
         pictures = [
@@ -116,51 +124,53 @@ class Replies:
         await self._ephemerals.send(to, lora_messages(cards))
         if pictures:
             sheet = await draw_gallery(self._files, pictures)
-            await self.draw(to, sheet.name, sheet.content)
+            await self.send_image(to, sheet.name, sheet.content)
 
-    async def draw(self, to: Recipient, name: str, content: bytes) -> None:
+    async def send_image(self, to: Recipient, name: str, content: bytes) -> None:
         """Send this person a picture, and nobody else: Slack shows nobody a file in an ephemeral message."""
-        if not await self._send_files(to.caller, [(name, name, content)]):
+        if not await self._upload_files(to.caller, [(name, name, content)]):
             await self.tell(to, UNSENT)
 
-    async def open(self, trigger: str, view: JSON) -> str:
+    async def open_modal(self, trigger: str, view: JSON) -> str:
         """Open a modal; what to tell the person when Slack does not."""
         try:
             await self._client.views_open(trigger_id=trigger, view=view)
         except SlackApiError as error:
             log.warning(
-                "A modal did not open",
+                "Modal not opened",
                 reason=error_of(error),
-                told=str(error.response.get("response_metadata")),
+                details=str(error.response.get("response_metadata")),
             )
             return TOO_LATE
         return ""
 
-    async def change(self, view_id: str, view: JSON) -> None:
+    async def update_modal(self, view_id: str, view: JSON) -> None:
         """Let an open modal look like this."""
         await self._client.views_update(view_id=view_id, view=view)
 
-    async def form(self, to: Recipient, form: Form, trigger: str, **origin: Any) -> str:
+    async def open_form_for(self, to: Recipient, form: Form, trigger: str, **origin: Any) -> str:
         """Open the modal of a form; what to tell the person when Slack does not."""
         async with self._database.reading() as session:
             person = await find_person(session, CHAT, to.caller.person)
         usual = with_defaults(person.settings if person else {}, find(form.command), {})
         opened = Origin(**{"command": form.command, "channel": to.caller.channel, "answer": to.url, **origin})
-        return await self.open(trigger, modal(opened, form.values, usual))
+        return await self.open_modal(
+            trigger, modal(opened, self._slash_names.rename(f"/{form.command}"), form.values, usual)
+        )
 
-    async def give(self, to: Recipient, files: tuple[tuple[str, Sha256], ...], text: str) -> None:
+    async def send_files_to(self, to: Recipient, files: tuple[tuple[str, Sha256], ...], text: str) -> None:
         """Send files with their recipes to the person alone."""
         try:
             contents = [(name, name, await self._files.get(sha256)) for name, sha256 in files]
         except OSError as error:
-            log.warning("A file could not be read", reason=error_of(error))
+            log.warning("File not read", reason=error_of(error))
             await self.tell(to, UNSENT)
             return
-        sent = await self._send_files(to.caller, contents, text)
+        sent = await self._upload_files(to.caller, contents, text)
         if not sent or not to.caller.direct:
             await self.tell(to, SENT if sent else UNSENT)
 
-    async def _send_files(
+    async def _upload_files(
         self, caller: Caller, contents: Sequence[tuple[str, str, bytes]], text: str = ""
     ) -> bool:
         """Whether these files (name, title, content) are in the person's conversation with the bot."""
@@ -171,7 +181,7 @@ class Replies:
             for content in messages(text) if text else ():
                 await self._client.chat_postMessage(channel=channel, **content, **QUIET)
         except (*TROUBLES, NotShared) as error:
-            log.warning("A file could not be sent", reason=error_of(error))
+            log.warning("File not sent", reason=error_of(error))
             return False
         return True
 
@@ -202,45 +212,45 @@ class SlackSink:
         self.acknowledgement: asyncio.Future[JSON] = asyncio.get_running_loop().create_future()
 
     async def defer(self) -> None:
-        """The engine was asked, too."""
+        """Say that the engine was asked, too."""
         self.acknowledge(messages(LOOKING)[0])
 
     async def show_text(self, reply: TextReply) -> None:
-        """Words, if there are any."""
+        """Tell them, if there are words."""
         await self._tell(reply.text)
 
     async def show_refusal(self, reply: RefusalReply) -> None:
-        """Words."""
+        """Tell them why."""
         await self._tell(reply.text)
 
     async def open_form(self, reply: FormReply) -> None:
-        """A modal."""
-        trouble = await self._replies.form(self._to, reply.form, self._trigger, **self._origin)
+        """Open a modal."""
+        trouble = await self._replies.open_form_for(self._to, reply.form, self._trigger, **self._origin)
         await self._tell(trouble or reply.text)
 
     async def send_files(self, reply: FilesReply) -> None:
-        """By direct message."""
+        """Send them by direct message."""
         self.acknowledge()
-        await self._replies.give(self._to, reply.files, reply.text)
+        await self._replies.send_files_to(self._to, reply.files, reply.text)
 
     async def show_image(self, reply: ImageReply) -> None:
-        """The words here, the picture by direct message."""
+        """Tell the words here, and send the picture by direct message."""
         await self._tell(with_picture_note(self._to, reply.text))
-        await self._replies.draw(self._to, reply.name, reply.content)
+        await self._replies.send_image(self._to, reply.name, reply.content)
 
     async def show_loras(self, reply: LorasReply) -> None:
-        """Cards here and what they paint by direct message; where there are files about them, these."""
+        """Show cards here and send what they paint directly; where there are files about them, send these."""
         if not reply.loras:
             await self._tell(reply.text)
             return
         self.acknowledge()
         if reply.files:
-            await self._replies.give(self._to, reply.files, reply.text)
+            await self._replies.send_files_to(self._to, reply.files, reply.text)
         else:
-            await self._replies.show(self._to, reply.loras, reply.text)
+            await self._replies.show_cards(self._to, reply.loras, reply.text)
 
     async def show_card(self, reply: CardReply) -> None:
-        """What the card does not tell."""
+        """Tell what the card does not."""
         await self._tell(f"{self._card_note}\n{reply.text}".strip())
 
     def acknowledge(self, answer: JSON | None = None) -> None:
@@ -267,20 +277,20 @@ class SubmitSink(SlackSink):
         self._waiting = waiting
 
     async def defer(self) -> None:
-        """The modal says so."""
+        """Say so in the modal."""
         self.acknowledge({"response_action": "update", "view": self._notice(self._waiting)})
 
     async def show_refusal(self, reply: RefusalReply) -> None:
-        """At the field that it is about; once the modal has changed, in it and beside it."""
+        """Show it at its field; once the modal has changed, in it and in the channel."""
         if self.acknowledgement.done():
             await self._tell(reply.text)
-            await self._replies.change(self._view["id"], self._notice(reply.text))
+            await self._replies.update_modal(self._view["id"], self._notice(reply.text))
         else:
             field = reply.field or field_of(self._view, reply.text)
             self.acknowledge({"response_action": "errors", "errors": {field: reply.text}})
 
     async def show_loras(self, reply: LorasReply) -> None:
-        """The words alone: whoever has just sent a LoRA knows what it paints."""
+        """Tell the words alone: whoever has just sent a LoRA knows what it paints."""
         await self._tell(reply.text)
 
     def _notice(self, text: str) -> JSON:
@@ -295,8 +305,8 @@ class ShortcutSink(SlackSink):
         self._title = title
 
     async def show_refusal(self, reply: RefusalReply) -> None:
-        """A modal that only says so."""
-        await self._replies.open(self._trigger, notice(self._title, reply.text))
+        """Open a modal that only says so."""
+        await self._replies.open_modal(self._trigger, notice(self._title, reply.text))
 
 
 async def _answer(asking: Awaitable[Reply], sink: SlackSink, patience: float | None) -> None:
@@ -320,6 +330,6 @@ async def _log_failure(work: Coroutine[Any, Any, None]) -> None:
     try:
         await work
     except TROUBLES as error:
-        log.warning("Slack took no answer", reason=error_of(error))
+        log.warning("Answer rejected by Slack", reason=error_of(error))
     except Exception:
         log.exception("Unexpected error")

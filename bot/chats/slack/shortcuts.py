@@ -1,4 +1,4 @@
-"""What can be done with a message from its menu: paint like it, or train on its pictures."""
+"""Shortcuts in the menu of a message: paint like it, or train on its pictures."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from engine.messages import InvalidRequest
 
 KINDS = ("image/", "application/zip")
 LONGEST_PROMPT = 2000  # characters of a message that are taken
-NOTHING_LIKE_IT = "This message shows no picture of the bot's, and it has no words to paint."
+NOTHING_LIKE_IT = "This message shows none of the bot's pictures and has no words to paint."
 
 
 class Shortcuts:
@@ -43,7 +43,7 @@ class Shortcuts:
 
     async def train_on(self, body: JSON) -> JSON:
         """The form of /train with the pictures of a message, if the caller posted them."""
-        caller = await self._workspace.caller(body, str(body["channel"]["id"]))
+        caller = await self._workspace.read_caller(body, str(body["channel"]["id"]))
         files: tuple[str, ...] = ()
         try:
             described = await self._downloads.describe(body["message"].get("files") or ())
@@ -53,24 +53,24 @@ class Shortcuts:
         sink = ShortcutSink(
             self._replies, recipient(caller, body), "Train on these", body["trigger_id"], files=files
         )
-        return await self._replies.acknowledge(self._train_form(caller, refusal), sink)
+        return await self._replies.acknowledge(self._make_train_form(caller, refusal), sink)
 
     async def paint_like(self, body: JSON) -> JSON:
         """The form that painted this, or one with a message's words as the prompt."""
-        caller, shown = await self._workspace.caller(body, str(body["channel"]["id"])), body["message"]
-        button = await self._edit_button(caller, shown)
+        caller, shown = await self._workspace.read_caller(body, str(body["channel"]["id"])), body["message"]
+        button = await self._find_edit_button(caller, shown)
         sink = ShortcutSink(
             self._replies, recipient(caller, body), "Paint like this", body["trigger_id"], source=button
         )
-        return await self._replies.acknowledge(self._paint_form(caller, shown, button), sink)
+        return await self._replies.acknowledge(self._make_paint_form(caller, shown, button), sink)
 
-    async def _train_form(self, caller: Caller, refusal: str) -> Reply:
-        refusal = refusal or await self._policy.refusal(caller, train.name)
+    async def _make_train_form(self, caller: Caller, refusal: str) -> Reply:
+        refusal = refusal or await self._policy.find_refusal(caller, train.name)
         if refusal:
             return RefusalReply(text=refusal)
         return FormReply(form=Form(command=train.name, values={}))
 
-    async def _edit_button(self, caller: Caller, shown: JSON) -> str:
+    async def _find_edit_button(self, caller: Caller, shown: JSON) -> str:
         """What opens the form of the picture that a message shows or stands under; empty for another."""
         for ts in (shown.get("ts"), shown.get("thread_ts")):
             card = await self._dispatch.job_of(caller, f"{caller.channel}-{ts}") if ts else None
@@ -78,13 +78,13 @@ class Shortcuts:
                 return f"edit:{card.job}"
         return ""
 
-    async def _paint_form(self, caller: Caller, shown: JSON, button: str) -> Reply:
+    async def _make_paint_form(self, caller: Caller, shown: JSON, button: str) -> Reply:
         if button:
             return await self._dispatch.press(caller, button)
         words = unescape(str(shown.get("text") or "")).strip()
         if read_recipe(words) is not None:
             return await self._dispatch.read_recipe(caller, words)
-        if not words or shown.get("user") == self._workspace.home.bot:
+        if not words or shown.get("user") == self._workspace.installation.bot:
             return RefusalReply(text=NOTHING_LIKE_IT)
         return FormReply(form=prompt_form(words[:LONGEST_PROMPT]))
 
@@ -95,10 +95,10 @@ def pictures_in(files: Sequence[JSON], user: str) -> tuple[tuple[str, ...], str]
     if not pictures:
         return (), "There are no pictures in this message."
     if any(file.get("user") != user for file in pictures):
-        return (), "These pictures are not yours. Train on pictures that you have posted yourself."
+        return (), "These pictures are not yours. You can train only on pictures that you posted yourself."
     if len(pictures) > MOST_FILES:
         return (
             (),
-            f"This message has {pluralize(len(pictures), 'picture')}. At most {MOST_FILES} can be taken.",
+            f"This message has {pluralize(len(pictures), 'picture')}. At most {MOST_FILES} are allowed.",
         )
     return tuple(str(file["id"]) for file in pictures), ""

@@ -1,4 +1,4 @@
-"""The ways into the bot: two sockets, so that one is there while the other is renewed; or signed requests."""
+"""Transports from Slack: two sockets, so that one is there while the other is renewed, or HTTP."""
 
 import asyncio
 import errno
@@ -28,9 +28,9 @@ CONNECTING = 15.0  # seconds that connecting may take
 LARGEST = 2**20  # bytes of a request; a modal has 250 kB at most
 SIGNATURE = re.compile(r"v0=[0-9a-f]{64}", re.ASCII)
 MOMENT = re.compile(r"[0-9]{1,12}", re.ASCII)  # seconds since 1970
-UNCONNECTED = "Slack's sockets are cut. The bot is connecting them again."
+UNCONNECTED = "Slack's connections are down. The bot is connecting again."
 UNSIGNED = "Slack did not sign this."
-LAST_WORDS = 2.0  # seconds that requests under way have when the door is closed
+LAST_WORDS = 2.0  # seconds that requests under way have when it is closed
 
 log = structlog.get_logger(__name__)
 
@@ -42,11 +42,11 @@ class Sockets:
         self._app = app
         self._token = token
         self._handlers: list[AsyncSocketModeHandler] = []
-        self._keeping: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._lost: set[int] = set()  # the clients that are not connected, by their ids
 
     async def open(self) -> str:
-        """Connect; what to tell the operator. Raises ChatUnavailable."""
+        """Connect, and say what to tell the operator. Raises ChatUnavailable."""
         for _ in range(SOCKETS):
             handler = AsyncSocketModeHandler(self._app, self._token, ping_interval=PING)
             self._handlers.append(handler)
@@ -55,7 +55,9 @@ class Sockets:
             except TROUBLES as error:
                 raise unavailable(error, SLACK_APP_TOKEN) from error
             await handler.connect_async()  # type: ignore[no-untyped-call]
-        self._keeping = [asyncio.create_task(self._keep(one.client)) for one in self._handlers]
+        self._tasks = [
+            asyncio.create_task(self._keep_connected(handler.client)) for handler in self._handlers
+        ]
         return "Socket Mode"
 
     @property
@@ -63,7 +65,7 @@ class Sockets:
         """Why nobody is heard: none of the sockets is connected."""
         return UNCONNECTED if self._handlers and len(self._lost) == len(self._handlers) else ""
 
-    async def _keep(self, client: SocketModeClient) -> None:
+    async def _keep_connected(self, client: SocketModeClient) -> None:
         """Connect again as soon as the connection is gone: by itself the client looks for that rarely."""
         backoff = Backoff(LOOK, LONGEST)
         while True:
@@ -83,10 +85,10 @@ class Sockets:
                     log.warning("Slack is not connected", reason=error_of(error))
 
     async def close(self) -> None:
-        """Hear nothing more."""
-        for task in self._keeping:
+        """Stop listening."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._keeping, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for handler in self._handlers:
             await handler.close_async()  # type: ignore[no-untyped-call]
 
@@ -105,12 +107,12 @@ class HttpRequests:
         self.port = 0  # where it listens
 
     async def open(self) -> str:
-        """Listen; what to tell the operator. Raises ChatUnavailable."""
+        """Listen, and say what to tell the operator. Raises ChatUnavailable."""
         address, port = self._settings.address, self._settings.port
-        served = web.Application()
-        served.router.add_post(PATH, self._hear)
+        application = web.Application()
+        application.router.add_post(PATH, self._receive)
         self._runner = web.AppRunner(
-            served,
+            application,
             access_log=None,
             shutdown_timeout=LAST_WORDS,
             auto_decompress=False,
@@ -121,19 +123,19 @@ class HttpRequests:
             self.port = await self._connections.listen(self._runner, address, port)
         except OSError as error:
             await self.close()
-            in_use = "it is in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
+            reason = "in use" if error.errno == errno.EADDRINUSE else str(error.strerror)
             raise ChatUnavailable(
-                f"Slack's requests cannot come in at {address}, port {port}: {in_use}."
+                f"The bot cannot listen for Slack at {address}, port {port} ({reason})."
             ) from error
         return f"requests to http://{address}:{self.port}{PATH}"
 
     async def close(self) -> None:
-        """Hear nothing more."""
+        """Stop listening."""
         self._connections.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _hear(self, request: web.Request) -> web.Response:
+    async def _receive(self, request: web.Request) -> web.Response:
         """One request; the body of one that brings no signature is not even read."""
         signature = request.headers.get("X-Slack-Signature", "")
         moment = request.headers.get("X-Slack-Request-Timestamp", "")
@@ -143,5 +145,5 @@ class HttpRequests:
         if not self._verifier.is_valid(body, moment, signature):
             raise web.HTTPUnauthorized(text=UNSIGNED)
         trust(request)
-        heard = AsyncBoltRequest(body=body, query=request.query_string, headers=dict(request.headers))
-        return await to_aiohttp_response(await self._app.async_dispatch(heard))
+        bolt_request = AsyncBoltRequest(body=body, query=request.query_string, headers=dict(request.headers))
+        return await to_aiohttp_response(await self._app.async_dispatch(bolt_request))

@@ -1,4 +1,4 @@
-"""Files put into Slack: three calls, and then a look whether they have really arrived."""
+"""Uploads to Slack: three calls, and then a check that the files have really arrived."""
 
 import asyncio
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class Uploads:
                     await self._drop(file)
             if len(ids) == len(files):
                 return [ids[place] for place in range(len(files))]
-            log.warning("A file was taken and not shared", channel=channel, files=len(files) - len(ids))
+            log.warning("File uploaded but not shared", channel=channel, files=len(files) - len(ids))
         raise NotShared(f"{len(files) - len(ids)} of the files")
 
     async def _complete(self, titled: list[dict[str, str | None]], channel: str, thread: str | None) -> bool:
@@ -66,7 +66,7 @@ class Uploads:
         except TROUBLES as error:
             if not is_passing(error):
                 raise
-            log.warning("It is not known whether files were shared", reason=error_of(error))
+            log.warning("Unknown whether files were shared", reason=error_of(error))
             return False
         return True
 
@@ -79,7 +79,7 @@ class Uploads:
         try:
             await self.remove(file)
         except TROUBLES as error:
-            log.info("A file that nobody sees could not be deleted", reason=error_of(error))
+            log.info("Unseen file not deleted", reason=error_of(error))
 
     async def _put(self, name: str, content: bytes) -> str:
         slot = await self._client.files_getUploadURLExternal(filename=name, length=len(content))

@@ -1,4 +1,4 @@
-"""Who asks, and where: people and channels of a workspace, as Slack tells of them and for a while."""
+"""People and channels of a workspace, as Slack describes them, remembered for a while."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from bot.chats.slack.errors import REMOVED, error_of
 from bot.chats.slack.mrkdwn import JSON
 
 CHAT = "slack"
-KEPT = 600.0  # seconds that somebody's name or a channel is known
+REMEMBERED = 600.0  # seconds that somebody's name or a channel is known
 MOST = 5000  # of each
 PAGE = 200  # workspaces of a grid
 NOT_THERE = ("channel_not_found", "not_in_channel", "method_not_supported_for_channel_type")
@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Home:
+class Installation:
     """What auth.test says of the token: its workspace, or with `grid` its whole enterprise."""
 
     team: str
@@ -40,33 +40,33 @@ class Home:
         return f"{self.enterprise}/{team}" if self.enterprise else team
 
 
-def home_of(told: AsyncSlackResponse) -> Home:
+def installation_of(identity: AsyncSlackResponse) -> Installation:
     """The home that auth.test tells of."""
-    return Home(
-        team=str(told.get("team_id") or ""),
-        enterprise=str(told.get("enterprise_id") or ""),
-        name=str(told.get("team") or "a workspace"),
-        bot=str(told.get("user_id") or ""),
-        bot_name=str(told.get("user") or "atelier"),
-        grid=bool(told.get("is_enterprise_install")),
+    return Installation(
+        team=str(identity.get("team_id") or ""),
+        enterprise=str(identity.get("enterprise_id") or ""),
+        name=str(identity.get("team") or "a workspace"),
+        bot=str(identity.get("user_id") or ""),
+        bot_name=str(identity.get("user") or "atelier"),
+        grid=bool(identity.get("is_enterprise_install")),
     )
 
 
-async def spaces_of(client: AsyncWebClient) -> set[str]:
+async def list_spaces(client: AsyncWebClient) -> set[str]:
     """The keys of the spaces in which the app is installed, none if it was removed. Raises TROUBLES."""
     try:
-        home = home_of(await client.auth_test())
+        installation = installation_of(await client.auth_test())
     except SlackApiError as error:
         if error_of(error) not in REMOVED:
             raise
         return set()
-    if not home.grid:
-        return {home.space(home.team)}
+    if not installation.grid:
+        return {installation.space(installation.team)}
     spaces: set[str] = set()
     cursor = ""
     while True:
         page = await client.auth_teams_list(limit=PAGE, cursor=cursor)
-        spaces |= {home.space(str(team["id"])) for team in page["teams"]}
+        spaces |= {installation.space(str(team["id"])) for team in page["teams"]}
         cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
         if not cursor:
             return spaces
@@ -91,41 +91,42 @@ class Channel:
     direct: bool
 
 
-class Remembered(Generic[T]):
+class AsyncCache(Generic[T]):
     """What was asked for a moment ago is not asked for again."""
 
     def __init__(self) -> None:
-        self._known: TTLCache[str, T] = TTLCache(MOST, KEPT)
+        self._cache: TTLCache[str, T] = TTLCache(MOST, REMEMBERED)
 
     async def get(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
         """What is known, or the answer to the question, which may raise."""
-        remembered = self._known.get(key)
+        remembered = self._cache.get(key)
         if remembered is None:
-            remembered = self._known[key] = await ask()
+            remembered = self._cache[key] = await ask()
         return remembered
 
     def forget(self, key: str) -> None:
-        self._known.pop(key, None)
+        self._cache.pop(key, None)
 
 
 class Workspace:
     """Reads who and where from what Slack tells; everything in it may be forged but for its signature."""
 
-    def __init__(self, client: AsyncWebClient, home: Home) -> None:
-        self.home = home
+    def __init__(self, client: AsyncWebClient, installation: Installation) -> None:
+        self.installation = installation
         self._client = client
-        self._people: Remembered[Person] = Remembered()
-        self._channels: Remembered[Channel] = Remembered()
+        self._people: AsyncCache[Person] = AsyncCache()
+        self._channels: AsyncCache[Channel] = AsyncCache()
 
-    async def caller(self, body: JSON, channel: str) -> Caller:
+    async def read_caller(self, body: JSON, channel: str) -> Caller:
         """Whoever caused this, in this channel."""
-        person = await self.person(user_of(body), body)
-        where = await self.channel(channel)
-        team = where.team if self.home.grid and where.team else _team(body) if self.home.grid else ""
+        person = await self.read_person(user_of(body), body)
+        where = await self.read_channel(channel)
+        installation = self.installation
+        team = where.team or _team(body) if installation.grid else ""
         return Caller(
             chat=CHAT,
-            space=self.home.space(team or self.home.team),
-            space_name=self.home.name if team in ("", self.home.team) else _team_name(body) or team,
+            space=installation.space(team or installation.team),
+            space_name=installation.name if team in ("", installation.team) else _team_name(body) or team,
             channel=channel,
             person=person.key,
             person_name=person.name,
@@ -133,25 +134,25 @@ class Workspace:
             direct=where.direct,
         )
 
-    async def person(self, user: str, body: JSON) -> Person:
+    async def read_person(self, user: str, body: JSON) -> Person:
         """This person; where Slack does not say who they are, as what it told us calls them."""
         try:
             return await self._people.get(user, lambda: self._ask_person(user))
         except (SlackApiError, OSError, TimeoutError) as error:
-            log.warning("A name is not known", reason=error_of(error))
+            log.warning("Name not read", reason=error_of(error))
             team = _team(body)
-            stranger = bool(team) and team != self.home.team and not self.home.grid
+            stranger = bool(team) and team != self.installation.team and not self.installation.grid
             key = f"{team}/{user}" if stranger else user
             return Person(key=key, name=_name(body) or user, admin=False)
 
-    async def channel(self, channel: str) -> Channel:
+    async def read_channel(self, channel: str) -> Channel:
         """This channel; one that the bot cannot see is one that it cannot post in. Asks once in a while."""
         try:
             remembered = await self._channels.get(channel, lambda: self._ask_channel(channel))
         except (SlackApiError, OSError, TimeoutError) as error:
             seen = error_of(error) not in NOT_THERE
             if seen:
-                log.warning("A channel is not known", channel=channel, reason=error_of(error))
+                log.warning("Channel not read", channel=channel, reason=error_of(error))
             return Channel(team="", member=seen, direct=False)
         if not remembered.member:  # it may be invited any moment
             self._channels.forget(channel)
@@ -174,12 +175,12 @@ class Workspace:
             bot=bool(user_info.get("is_bot")),
         )
 
-    def _is_stranger(self, told: JSON) -> bool:
+    def _is_stranger(self, user_info: JSON) -> bool:
         """Whether they come by Slack Connect. In a grid, people of the enterprise are at home everywhere."""
-        enterprise = (told.get("enterprise_user") or {}).get("enterprise_id")
-        if self.home.enterprise and enterprise is not None:
-            return bool(enterprise != self.home.enterprise)
-        return not self.home.grid and told.get("team_id") != self.home.team
+        enterprise = (user_info.get("enterprise_user") or {}).get("enterprise_id")
+        if self.installation.enterprise and enterprise is not None:
+            return bool(enterprise != self.installation.enterprise)
+        return not self.installation.grid and user_info.get("team_id") != self.installation.team
 
     async def _ask_channel(self, channel: str) -> Channel:
         info: JSON = (await self._client.conversations_info(channel=channel))["channel"]

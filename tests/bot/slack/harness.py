@@ -69,8 +69,8 @@ class Atelier:
     @property
     def url(self) -> str:
         """Where Slack's requests come in."""
-        assert self.chat is not None and isinstance(self.chat.way_in, HttpRequests)
-        return f"http://127.0.0.1:{self.chat.way_in.port}/slack/events"
+        assert self.chat is not None and isinstance(self.chat.transport, HttpRequests)
+        return f"http://127.0.0.1:{self.chat.transport.port}/slack/events"
 
     async def stop(self) -> None:
         if self.bot is not None:

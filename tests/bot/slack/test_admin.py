@@ -35,6 +35,6 @@ async def test_stats_are_told_and_drawn_for_the_admin_alone(atelier: Atelier) ->
     direct = await atelier.sent(atelier.cem, "stats.png")
     (words,) = heard.ephemerals
     assert "By person:" in words.words
-    assert "the picture comes to you by direct message" in words.words.lower()
+    assert "The picture is in your direct messages." in words.words
     assert words.pictures == [] and len(direct.files) == 1
     assert atelier.channel.messages == []

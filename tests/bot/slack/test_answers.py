@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from bot.chats.slack.manifest import SLASH
+from bot.chats.slack.slash_names import SLASH
 from commands.registry import COMMANDS, posting_names
 from tests.bot.quick_lora import a_file
 from tests.bot.slack.harness import Atelier

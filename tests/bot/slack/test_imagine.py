@@ -254,7 +254,7 @@ async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> No
 
     card = await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), direct)
     assert "steps 8" in card.words and "private" not in card.words
-    assert heard.words == "It comes to you by direct message."
+    assert heard.words == "It is in your direct messages."
     assert not atelier.cards()
     refused = await atelier.says(atelier.ana, "imagine", "a red fox --private --steps 800")
     assert "--steps must be from 1 to 100, not 800" in refused.words
@@ -267,7 +267,7 @@ async def test_a_picture_is_private_whatever_the_phone_makes_of_the_dashes(ateli
 
     card = await atelier.shows(lambda one: "Painted in" in one.words, atelier.slack.direct(atelier.ana))
     assert "no blue circle" in card.words and "private" not in card.words
-    assert heard.words == "It comes to you by direct message."
+    assert heard.words == "It is in your direct messages."
     assert not atelier.cards()
 
 

@@ -7,7 +7,8 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from bot.__main__ import main
-from bot.chats.slack.manifest import EVENTS, SCOPES, SHORTCUTS, SLASH, manifest, word_of
+from bot.chats.slack.manifest import EVENTS, SCOPES, SHORTCUTS, manifest
+from bot.chats.slack.slash_names import SLASH, SlashNames, word_of
 from commands.registry import COMMANDS, GROUPS
 from tests.bot.slack.harness import Atelier
 
@@ -103,4 +104,23 @@ async def test_what_is_said_with_a_prefix_is_understood(atelier: Atelier) -> Non
     heard = await atelier.says(atelier.ana, "/art-mine")
 
     assert "Your usage here, ana:" in heard.words
-    await atelier.shows(lambda one: "Painted in" in one.words)
+    await atelier.shows(lambda message: "Painted in" in message.words)
+
+
+async def test_texts_name_commands_as_slack_knows_them(atelier: Atelier) -> None:
+    plain = await atelier.says(atelier.ana, "/show", "zzzzzz")
+    prefixed = await atelier.says(atelier.ana, "/art-show", "")
+    form = await atelier.says(atelier.ana, "/art-imagine", "")
+
+    assert "/art-" not in plain.words
+    assert "/art-show" in prefixed.words
+    assert form.view is not None and form.view.view["title"]["text"] == "/art-imagine"
+
+
+def test_commands_are_renamed_in_sentences_and_nowhere_else() -> None:
+    names = SlashNames("art")
+
+    assert names.rename("/lora import, then /me.") == "/art-lora import, then /art-mine."
+    for text in ("and/or", "/imagineer", "https://x.example/me", "/art-imagine", "a/show"):
+        assert names.rename(text) == text
+    assert SlashNames().rename("/me or '/imagine a fox'") == "/mine or '/imagine a fox'"

@@ -39,7 +39,7 @@ async def test_a_picture_that_slack_shows_nowhere_is_uploaded_three_times(atelie
 
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 2")
 
-    await atelier.shows(lambda one: "Slack takes the picture and shows it nowhere" in one.words)
+    await atelier.shows(lambda one: "Slack took the picture but shows it nowhere" in one.words)
     await calm(atelier)
     assert len(atelier.slack.calls(UPLOADS)) == 3
     assert all(file.deleted for file in atelier.slack.world.files.values())

@@ -65,7 +65,7 @@ async def test_a_slack_that_is_down_at_the_start_is_tried_again(
     atelier = await open_atelier(starts=False)
     atelier.slack.faults.add("POST", f"/api/{re.escape(method)}", fault, times=3)
 
-    assert await atelier.start() == "Slack, as soon as it is reached"
+    assert await atelier.start() == "Slack, as soon as it can be reached"
 
     await atelier.slack.until(lambda: len(atelier.slack.sockets) == 2)
     await atelier.paints(atelier.ana, "a red fox")

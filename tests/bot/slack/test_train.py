@@ -39,7 +39,7 @@ async def test_ten_pictures_in_a_modal_become_a_lora(atelier: Atelier) -> None:
     report = await card(atelier, "10 pictures")
     (starter,) = atelier.channel.messages
     assert report.thread_ts == starter.ts
-    assert "ana teaches a LoRA: maria" in starter.words
+    assert "ana trains a LoRA: maria" in starter.words
     await atelier.slack.act(atelier.ana, report, button(report, "start"))
     done = await card(atelier, "/imagine a photo of ohwx gear --lora maria", 60)
 

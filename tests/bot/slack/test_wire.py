@@ -114,7 +114,7 @@ async def test_sockets_that_are_all_cut_are_told_to_the_operator(atelier: Atelie
     for socket in atelier.slack.sockets:
         await atelier.slack.reset(socket)
 
-    await atelier.slack.until(lambda: "sockets are cut" in bot.health()[1]["chats"]["slack"], seconds=20)
+    await atelier.slack.until(lambda: "connections are down" in bot.health()[1]["chats"]["slack"], seconds=20)
     atelier.slack.faults.clear()
     await atelier.slack.until(lambda: bot.health()[1]["chats"]["slack"] == "served", seconds=40)
 
@@ -191,7 +191,7 @@ async def test_a_card_has_its_buttons_while_its_picture_cannot_be_uploaded(ateli
     atelier.slack.faults.add("POST", r"/upload/v1/.*", Fault.ERROR_BEFORE, times=1)
     await atelier.says(atelier.ana, "/imagine", "a red fox")
 
-    card = await atelier.shows(lambda one: "could not be put into Slack" in one.words)
+    card = await atelier.shows(lambda one: "could not be uploaded to Slack" in one.words)
     assert button(card, "send")
     await atelier.slack.until(lambda: card.pictures)
     assert "could not be put" not in card.words

@@ -158,7 +158,7 @@ async def test_a_port_in_use_is_told(open_atelier: OpenAtelier) -> None:
         port = taken.getsockname()[1]
         atelier = await open_atelier(over="requests", settings=SlackSettings(port=port), starts=False)
 
-        with pytest.raises(ChatUnavailable, match=f"port {port}: it is in use"):
+        with pytest.raises(ChatUnavailable, match=rf"port {port} \(in use\)"):
             await atelier.start()
 
 

@@ -69,7 +69,7 @@ class GarbageCollector:
         drafts = partial(jobs.delete_old_drafts, before=now - DRAFT_DAYS * DAY, now=now)
         await self.remove(await self._database.write(drafts))
         await self.remove(await self._database.write(partial(uploads.delete_old, before=before)))
-        old = await self._files.old(before)
+        old = await self._files.list_older_than(before)
         for first in range(0, len(old), AT_ONCE):
             await self.remove(old[first : first + AT_ONCE])
 

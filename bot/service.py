@@ -197,7 +197,7 @@ class Bot:
         started: float | None = self._opened
         while True:
             try:
-                await self.files.close_to_others()
+                await self.files.make_private()
                 await self.files.tidy(started)
                 started = None
                 await self.library.list_files()  # logs which files are skipped before somebody misses them

@@ -5,7 +5,7 @@ from commands.content_rules import apply_rules, check_rules
 from commands.context import ChatContext
 from commands.limits import check_limits, check_room
 from commands.lora import check_weight
-from commands.permissions import Refused
+from commands.permissions import NotAllowed
 from engine.messages import JobRequest, Paint
 from storage.lora_approval import weight_bounds
 from storage.space_settings import SpaceSettings
@@ -18,9 +18,9 @@ DRAINING = "An admin has closed the queue. Nothing new is accepted until they re
 
 
 def check_not_blocked(settings: SpaceSettings, name: str) -> None:
-    """Raise Refused when this person is blocked and the command is not open to everybody."""
+    """Raise NotAllowed when this person is blocked and the command is not open to everybody."""
     if settings.blocked and name not in ALWAYS and name.partition(" ")[0] != PRIVACY:
-        raise Refused("An admin has blocked you here. Ask one of them about it.", "blocked")
+        raise NotAllowed("An admin has blocked you here. Ask one of them about it.", "blocked")
 
 
 async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, float]:
@@ -63,4 +63,4 @@ async def _check_weights(context: ChatContext, request: JobRequest) -> None:
 
 def _check_not_draining(context: ChatContext) -> None:
     if context.space_settings.queue == "draining":
-        raise Refused(DRAINING, "queue run empty")
+        raise NotAllowed(DRAINING, "queue run empty")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import regex  # type: ignore[import-untyped]  # unlike re it has a timeout
 
-from commands.permissions import Refused
+from commands.permissions import NotAllowed
 from commands.syntax.parser import shorten
 from engine.messages import FlaggedPolicy, InvalidRequest, JobRequest, Paint, Train
 from storage.rules import Rules
@@ -44,13 +44,13 @@ def read_rule(text: str) -> str:
 
 
 def check_rules(rules: Rules, request: JobRequest, *, adult: bool) -> None:
-    """Raise Refused when the words of a request are against the rules; `adult`: the channel is for adults."""
+    """Raise NotAllowed when the words of a request break the rules; `adult`: in a channel for adults."""
     texts = [normalize(text) for text in _texts(request)]
     until = time.monotonic() + BUDGET
     for sentence, refused in ((PAINT, rules.refuse), (ADULTS, () if adult else rules.adult)):
         for rule in refused:
             if any(_matches(text, rule, until) for text in texts):
-                raise Refused(f"{sentence}.", f"{WORD}{rule}")
+                raise NotAllowed(f"{sentence}.", f"{WORD}{rule}")
 
 
 def apply_rules(rules: Rules, request: JobRequest, *, adult: bool) -> JobRequest:

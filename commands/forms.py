@@ -56,7 +56,7 @@ def read_form(command: Command[..., Any], texts: Mapping[str, str]) -> dict[str,
 def check_needed(
     command: Command[..., Any], texts: Mapping[str, str], uploaded: Collection[str] = ()
 ) -> None:
-    """Raise NeededByForm for the first thing that a form has to have, and that neither these texts nor what
+    """Raise MissingInForm for the first thing that a form has to have, and that neither these texts nor what
     was uploaded for it has."""
     for parameter in command.parameters:
         if parameter.option.needed and not texts.get(parameter.name) and parameter.name not in uploaded:
@@ -70,7 +70,7 @@ def pictures_of(command: Command[..., Any]) -> tuple[Parameter, ...]:
     return tuple([*several, *single][:1])
 
 
-class OptionRefused(InvalidRequest):
+class InvalidOption(InvalidRequest):
     """What was given for this parameter is not taken."""
 
     def __init__(self, parameter: Parameter, reason: str) -> None:
@@ -78,7 +78,7 @@ class OptionRefused(InvalidRequest):
         self.parameter = parameter
 
 
-class MissingInForm(OptionRefused):
+class MissingInForm(InvalidOption):
     """A form was sent without what it has to have: a file, or a tick."""
 
     def __init__(self, parameter: Parameter) -> None:

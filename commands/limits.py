@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from commands.context import ChatContext
-from commands.permissions import Refused
+from commands.permissions import NotAllowed
 from commands.syntax.numbers import duration, pluralize
 from engine.messages import InvalidRequest, JobRequest, Paint, Sha256, Train
 from storage import limits
@@ -26,7 +26,7 @@ def check_room(context: ChatContext) -> None:
 
 
 async def check_limits(context: ChatContext, request: JobRequest | None, expected: float) -> None:
-    """Raise Refused, with the time of reset, when this would exceed a limit of the space.
+    """Raise NotAllowed, with the time of reset, when this would exceed a limit of the space.
 
     request: what is to be filed, None for what the engine does at once. expected: its engine seconds.
     """
@@ -35,7 +35,7 @@ async def check_limits(context: ChatContext, request: JobRequest | None, expecte
         used = await usage_of(context, context.person.id, pictures=most.pictures is not None)
         used = replace(used, megabytes=context.megabytes)
         for text, why in _find_exceeded(context, used, request, expected):
-            raise Refused(text, why)
+            raise NotAllowed(text, why)
 
 
 async def usage_of(context: ChatContext, person_id: int, *, pictures: bool = True) -> Usage:

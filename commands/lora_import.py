@@ -195,14 +195,14 @@ async def _finish_merge(
 
 
 def _check_words(context: ChatContext, words: str) -> None:
-    """Raise Refused when the space's rules refuse these words in a prompt."""
+    """Raise NotAllowed when the space's rules refuse these words in a prompt."""
     if words:
         paint = Paint(job=context.job, prompt=words, seed=0)
         check_rules(context.space_settings.rules, paint, adult=context.adult)
 
 
 async def _check_limits(context: ChatContext, pictures: int) -> None:
-    """Raise Refused when the limits leave no room for a LoRA and so many test pictures."""
+    """Raise NotAllowed when the limits leave no room for a LoRA and so many test pictures."""
     paint = Paint(job=context.job, prompt=ANYTHING, seed=0, count=pictures)
     await check_limits(context, None, context.estimates.seconds(paint))
 

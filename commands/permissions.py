@@ -9,8 +9,8 @@ from commands.syntax.spec import Command
 from engine.messages import InvalidRequest
 
 
-class MayBeAdmin(Protocol):
-    """Whoever asks, as far as it matters here."""
+class Requester(Protocol):
+    """The person who asks, as far as permissions go."""
 
     @property
     def admin(self) -> bool:
@@ -36,7 +36,7 @@ class Admins:
 NOBODY = Admins()
 
 
-class Refused(InvalidRequest):
+class NotAllowed(InvalidRequest):
     """What somebody asked for is against the rules or limits of the space; `why` is for its admins' count."""
 
     def __init__(self, text: str, why: str) -> None:
@@ -44,7 +44,7 @@ class Refused(InvalidRequest):
         self.why = why
 
 
-def check_allowed(asking: MayBeAdmin, command: Command[..., Any]) -> None:
+def check_allowed(asking: Requester, command: Command[..., Any]) -> None:
     """Raise InvalidRequest when the command is for admins and the person is none."""
     if command.admin and not asking.admin:
         raise InvalidRequest(f"/{command.name} is for admins. Ask one of them.")

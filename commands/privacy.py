@@ -11,7 +11,7 @@ from storage import privacy as stored
 from storage.privacy import StoredCounts
 
 NOTHING = "Nothing is stored about you here except your name."
-ASKED = "This deletes all of it for good, in all spaces of this chat, and stops what runs:"
+CONFIRM = "This deletes all of it for good, in all spaces of this chat, and stops what runs:"
 SURE = "/privacy delete --sure does it. /privacy export sends you everything first."
 DELETED = "You are forgotten here. This is gone for good, and your cards leave the chat:"
 LEFT = (
@@ -51,7 +51,7 @@ async def privacy_delete(
     """Delete all that is stored about you, for good."""
     if not sure:
         counts = await stored.count_stored(context.session, context.person.id)
-        return Text(text="\n".join([ASKED, *_rows(counts), SURE]) if counts.anything else NOTHING)
+        return Text(text="\n".join([CONFIRM, *_rows(counts), SURE]) if counts.anything else NOTHING)
     forgotten = await stored.forget_person(context.session, context.person.id, context.now)
     return ForgetPerson(forgotten=forgotten, text="\n".join([DELETED, *_rows(forgotten.counts), LEFT]))
 

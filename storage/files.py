@@ -68,7 +68,7 @@ class Files:
         """Remove this file if it is there. Raises OSError."""
         await asyncio.to_thread(self._store.remove, sha256)
 
-    async def old(self, before: float) -> list[Sha256]:
+    async def list_older_than(self, before: float) -> list[Sha256]:
         """The files that were last put before this time (seconds since 1970). Raises OSError."""
         return await asyncio.to_thread(_old, self.place, before)
 
@@ -84,7 +84,7 @@ class Files:
         """
         await asyncio.to_thread(self._store.tidy, time.time() - ABANDONED if started is None else started)
 
-    async def close_to_others(self) -> None:
+    async def make_private(self) -> None:
         """Make the folder private, since earlier versions did not. Raises OSError."""
         folder = _folder(self.place)
         if folder is not None and await asyncio.to_thread(folder.is_dir):

@@ -33,7 +33,7 @@ from commands.admission import check_not_blocked
 from commands.answers import RunTask
 from commands.context import ChatContext
 from commands.limits import MEGABYTE
-from commands.permissions import NOBODY, Admins, Refused
+from commands.permissions import NOBODY, Admins, NotAllowed
 from commands.syntax.lora_syntax import Library, LoraUse
 from engine.messages import InvalidRequest, JobId
 from storage import jobs, limits, people, privacy, space_settings, spaces, views
@@ -190,7 +190,7 @@ class Dispatcher(Lookups):
                 if invocation.admin:
                     self._without_settings.clear()
         except (InvalidRequest, CannotStore) as refusal:
-            if isinstance(refusal, Refused):
+            if isinstance(refusal, NotAllowed):
                 await count(self._database, caller, refusal)
             call_log.info("Refused", what=name, kind=type(refusal).__name__)
             return RefusalReply(text=str(refusal))

@@ -6,12 +6,12 @@ from contextlib import suppress
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.chats.interface import Caller
-from commands.permissions import Refused
+from commands.permissions import NotAllowed
 from storage import people, space_settings
 from storage.database import CannotStore, Database
 
 
-async def count(database: Database, caller: Caller, refusal: Refused) -> None:
+async def count(database: Database, caller: Caller, refusal: NotAllowed) -> None:
     """Note that this was refused."""
 
     async def work(session: AsyncSession) -> None:

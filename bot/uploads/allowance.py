@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from bot.chats.interface import Caller
 from commands.admission import check_not_blocked
 from commands.limits import MEGABYTE, MEGABYTES, ROOM, too_large_text
-from commands.permissions import Refused
+from commands.permissions import NotAllowed
 from engine.messages import Sha256
 from storage import limits, people, space_settings
 from storage.database import Database
@@ -22,18 +22,18 @@ class Allowance:
     used: float = 0.0
 
     def check(self, size: int = 0) -> None:
-        """Raise Refused when so many bytes more are too much."""
+        """Raise NotAllowed when so many bytes more are too much."""
         if text := too_large_text(self.most, self.used, size / MEGABYTE):
-            raise Refused(f"{text} {ROOM}", MEGABYTES)
+            raise NotAllowed(f"{text} {ROOM}", MEGABYTES)
 
     def fill(self, size: int) -> None:
-        """Count so many bytes more. Raises Refused when they are too much."""
+        """Count so many bytes more. Raises NotAllowed when they are too much."""
         self.check(size)
         self.used += size / MEGABYTE
 
 
 async def allowance_for(database: Database, store: Files, caller: Caller) -> Allowance:
-    """The space that this person has left. Raises Refused when they are blocked or have none; OSError."""
+    """The space that this person has left. Raises NotAllowed when they are blocked or have none; OSError."""
     async with database.reading() as session:
         space = await people.find_space_id(session, caller.chat, caller.space)
         if space is None:

@@ -10,7 +10,7 @@ from bot.chats.interface import Caller
 from bot.uploads.archive import ZIP
 from bot.uploads.intake import Intake, IntakeResult, check_size, refusal_lines
 from bot.uploads.lora_check import check_lora
-from commands.forms import OptionRefused
+from commands.forms import InvalidOption
 from commands.syntax.form_files import pictures_text, read_pictures
 from commands.syntax.spec import Command, Parameter
 from engine.messages import Example, InvalidRequest
@@ -61,7 +61,7 @@ async def take_files(
 ) -> FormFiles:
     """Take in what was uploaded for a command, by parameter; `earlier`: the texts that its form had before.
 
-    Pictures are added to earlier ones; anything else replaces them. Raises OptionRefused.
+    Pictures are added to earlier ones; anything else replaces them. Raises InvalidOption.
     """
     texts: dict[str, str] = {}
     refused: list[tuple[str, str]] = []
@@ -79,20 +79,20 @@ async def take_files(
 
 
 async def _take_lora(intake: Intake, caller: Caller, parameter: Parameter, open_file: Open) -> str:
-    """The hash of the stored file. Raises OptionRefused."""
+    """The hash of the stored file. Raises InvalidOption."""
     try:
         file = await open_file()
         check_lora(file.size, b"")
         return await intake.take_lora(caller, file.chunks)
     except (InvalidRequest, CannotStore) as error:
-        raise OptionRefused(parameter, str(error)) from error
+        raise InvalidOption(parameter, str(error)) from error
     except OSError as error:
         log.error("File could not be stored", reason=repr(error))
-        raise OptionRefused(parameter, NOT_STORED) from error
+        raise InvalidOption(parameter, NOT_STORED) from error
 
 
 def _field_text(parameter: Parameter, sent: IntakeResult, before: str) -> str:
-    """The text of a parameter with these pictures. Raises OptionRefused when none can be used."""
+    """The text of a parameter with these pictures. Raises InvalidOption when none can be used."""
     if parameter.kind == "pictures":
         pictures = [Example(sha256=new.sha256, name=new.name, caption=new.caption) for new in sent.pictures]
         every = (*read_pictures(before or "[]"), *pictures)
@@ -101,8 +101,8 @@ def _field_text(parameter: Parameter, sent: IntakeResult, before: str) -> str:
     elif len(sent.pictures) == 1:
         return sent.pictures[0].sha256
     elif sent.pictures:
-        raise OptionRefused(parameter, ONE_PICTURE)
-    raise OptionRefused(parameter, "\n".join(refusal_lines(sent.refused)))
+        raise InvalidOption(parameter, ONE_PICTURE)
+    raise InvalidOption(parameter, "\n".join(refusal_lines(sent.refused)))
 
 
 async def _take_pictures(intake: Intake, caller: Caller, files: Sequence[Open]) -> IntakeResult:

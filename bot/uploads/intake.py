@@ -18,7 +18,7 @@ from bot.uploads.archive import LARGEST_ZIP, ZIP, CheckedPicture, check_file
 from bot.uploads.image_check import LARGEST_FILE, ReencodedImage, ReencoderPool
 from bot.uploads.lora_check import check_lora, check_whole
 from bot.uploads.spool import Check, spool_file
-from commands.permissions import Refused
+from commands.permissions import NotAllowed
 from commands.syntax.parser import shorten
 from engine.messages import InvalidRequest, Sha256
 from storage import people, uploads
@@ -82,7 +82,7 @@ class Intake:
     async def _store_pictures(
         self, caller: Caller, name: str, path: Path
     ) -> tuple[list[StoredPicture], list[tuple[str, str]]]:
-        """Store the pictures; what was stored and what was not. Raises Refused without any room."""
+        """Store the pictures; what was stored and what was not. Raises NotAllowed without any room."""
         stored: list[StoredPicture] = []
         refused: list[tuple[str, str]] = []
         room, full = await allowance_for(self._database, self._files, caller), None
@@ -92,7 +92,7 @@ class Intake:
                 continue
             try:
                 room.fill(await asyncio.to_thread(_size, picture.image.path))
-            except Refused as refusal:
+            except NotAllowed as refusal:
                 full = refusal
                 refused.append((picture.name, str(refusal)))
             else:
@@ -113,7 +113,7 @@ class Intake:
             await allowance_for(self._database, self._files, caller)
             async with spool_file(self._files.folder, chunks, check) as path, self._turn(caller):
                 yield path
-        except Refused as refusal:
+        except NotAllowed as refusal:
             await count(self._database, caller, refusal)
             raise
 

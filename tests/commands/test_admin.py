@@ -3,7 +3,7 @@
 import pytest
 
 from commands.answers import StatisticsChart, Text, UpdateCards
-from commands.permissions import Refused
+from commands.permissions import NotAllowed
 from engine.messages import InvalidRequest, Paint
 from storage import jobs, people, space_settings
 from tests.commands.chat import Chat
@@ -65,9 +65,9 @@ async def test_a_blocked_person_is_refused_before_anything_is_filed_and_let_agai
     await answer_text(chat, "/admin people ana --block")
 
     for line in ("/imagine a fox", "/settings --steps 3"):
-        with pytest.raises(Refused, match=r"^An admin has blocked you here\. Ask one of them about it\.$"):
+        with pytest.raises(NotAllowed, match=r"^An admin has blocked you here\. Ask one of them about it\.$"):
             await chat.says("ana", line)
-    with pytest.raises(Refused):
+    with pytest.raises(NotAllowed):
         await chat.presses("ana", f"again:{job}")
     assert "blocked you" in await answer_text(chat, "/me", "ana")
     assert "is cancelled" in await answer_text(chat, f"/cancel {job}", "ana")
@@ -86,7 +86,7 @@ async def test_the_last_admin_of_the_config_cannot_be_blocked(chat: Chat) -> Non
         await chat.says("root", "/admin people root --block")
     await answer_text(chat, "/admin people ana --block")
 
-    with pytest.raises(Refused):
+    with pytest.raises(NotAllowed):
         await chat.says("ana", "/admin people root --block")
 
 
@@ -136,7 +136,7 @@ async def test_a_paused_space_waits_and_others_go_on(chat: Chat) -> None:
 async def test_a_draining_space_takes_nothing_new(chat: Chat) -> None:
     await answer_text(chat, "/admin queue --drain")
 
-    with pytest.raises(Refused, match="Nothing new is accepted until they resume it"):
+    with pytest.raises(NotAllowed, match="Nothing new is accepted until they resume it"):
         await chat.files("ana", "/imagine a fox")
 
 
@@ -161,7 +161,7 @@ async def test_engine_time_is_charged_as_measured_and_refused_with_the_time_of_r
     await paint(chat, "ana")
 
     with pytest.raises(
-        Refused, match=r"10 s of engine time\. You have 7 s of your 25 s a day left\. .* 00:00 UTC"
+        NotAllowed, match=r"10 s of engine time\. You have 7 s of your 25 s a day left\. .* 00:00 UTC"
     ):
         await chat.files("ana", "/imagine a fox")
     assert "18 s of 25 s, 7 s left" in await answer_text(chat, "/me", "ana")
@@ -174,7 +174,7 @@ async def test_engine_time_is_charged_as_measured_and_refused_with_the_time_of_r
 async def test_jobs_that_wait_count_and_what_fails_or_is_cancelled_is_given_back(chat: Chat) -> None:
     await answer_text(chat, "/admin limits --seconds 15")
     first = await chat.files("ana", "/imagine a fox")
-    with pytest.raises(Refused):
+    with pytest.raises(NotAllowed):
         await chat.files("ana", "/imagine a fox")
 
     await chat.says("ana", f"/cancel {first}")
@@ -212,13 +212,13 @@ async def test_somebodys_own_limits_go_over_everybodys(chat: Chat) -> None:
     await answer_text(chat, "/admin limits ana --queued 2")
 
     await chat.files("ana", "/imagine a fox")
-    with pytest.raises(Refused, match=r"You have 2 jobs in line here\. At most 2 may wait\."):
+    with pytest.raises(NotAllowed, match=r"You have 2 jobs in line here\. At most 2 may wait\."):
         await chat.files("ana", "/imagine a fox")
     await chat.files("bo", "/imagine a fox")
-    with pytest.raises(Refused, match=r"You have 1 job in line here\. At most 1 may wait\."):
+    with pytest.raises(NotAllowed, match=r"You have 1 job in line here\. At most 1 may wait\."):
         await chat.files("bo", "/imagine a fox")
     await answer_text(chat, "/admin limits ana --queued none")
-    with pytest.raises(Refused):
+    with pytest.raises(NotAllowed):
         await chat.files("ana", "/imagine a fox")
 
 
@@ -226,7 +226,7 @@ async def test_the_space_has_a_limit_of_all_together(chat: Chat) -> None:
     await answer_text(chat, "/admin limits --total 12")
     await paint(chat, "ana")
 
-    with pytest.raises(Refused, match="Everybody here together has 3 s of 12 s a day left"):
+    with pytest.raises(NotAllowed, match="Everybody here together has 3 s of 12 s a day left"):
         await chat.files("bo", "/imagine a fox")
     await chat.files("bo", "/imagine a fox", "elsewhere")
 
@@ -235,7 +235,7 @@ async def test_pictures_kept_are_limited_with_those_that_are_on_their_way(chat: 
     await answer_text(chat, "/admin limits --pictures 4")
     await chat.files("ana", "/imagine a fox --count 3")
 
-    with pytest.raises(Refused, match=r"You have 3 pictures here\. At most 4 are allowed\."):
+    with pytest.raises(NotAllowed, match=r"You have 3 pictures here\. At most 4 are allowed\."):
         await chat.files("ana", "/imagine a fox --count 2")
     await chat.files("ana", "/imagine a fox")
 
@@ -247,7 +247,9 @@ async def test_what_the_files_of_a_person_take_on_the_disk_is_limited(chat: Chat
     await paint(chat, "ana")
 
     for line in ("/imagine a fox", "/lora merge both ink maria"):
-        with pytest.raises(Refused, match=r"You have 2\.0 MB here\. At most 2 MB are allowed\. Delete some"):
+        with pytest.raises(
+            NotAllowed, match=r"You have 2\.0 MB here\. At most 2 MB are allowed\. Delete some"
+        ):
             await chat.says("ana", line) if "merge" in line else await chat.files("ana", line)
     assert "2 MB of 2 MB, 0 MB left" in await answer_text(chat, "/me", "ana")
     await paint(chat, "bo")
@@ -280,7 +282,7 @@ async def test_trainings_a_day_are_counted_when_they_start(chat: Chat) -> None:
 
     await chat.trains(first)
 
-    with pytest.raises(Refused, match="You have used 1 of your 1 training a day here"):
+    with pytest.raises(NotAllowed, match="You have used 1 of your 1 training a day here"):
         await chat.presses("ana", f"start:{second}")
 
 
@@ -311,7 +313,7 @@ async def test_refused_words_are_found_however_they_are_typed_and_only_as_words(
     await answer_text(chat, '/admin rules --refuse "gore, blood bath, /nak?ed+/"')
 
     for prompt in ("GORE and more", "some \uff47\u00f3re", "a  blood\n bath", "so nakedddd"):
-        with pytest.raises(Refused, match=r"^The rules here do not allow this prompt\.$"):
+        with pytest.raises(NotAllowed, match=r"^The rules here do not allow this prompt\.$"):
             await chat.files("ana", f"/imagine {prompt}")
     await chat.files("ana", "/imagine a gorey bloodbath")
     await chat.files("ana", "/imagine gore", "elsewhere")
@@ -322,7 +324,7 @@ async def test_refused_words_are_found_however_they_are_typed_and_only_as_words(
 async def test_a_pattern_that_never_ends_stops_nobody_for_long(chat: Chat) -> None:
     await answer_text(chat, "/admin rules --refuse '/(a|aa)+$/'")
 
-    with pytest.raises(Refused):
+    with pytest.raises(NotAllowed):
         await chat.files("ana", f"/imagine {'a' * 60}b")
     await chat.files("ana", "/imagine short")
 
@@ -337,7 +339,7 @@ async def test_a_pattern_that_is_none_is_told(chat: Chat) -> None:
 async def test_adult_words_belong_into_channels_for_adults(chat: Chat) -> None:
     await answer_text(chat, "/admin rules --adult nude")
 
-    with pytest.raises(Refused, match=r"^The rules here allow this only in a channel for adults\.$"):
+    with pytest.raises(NotAllowed, match=r"^The rules here allow this only in a channel for adults\.$"):
         await chat.files("ana", "/imagine a nude")
     chat.adult = True
     await chat.files("ana", "/imagine a nude")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import pytest
 
-from commands.forms import OptionRefused, check_needed, definition, read_form
+from commands.forms import InvalidOption, check_needed, definition, read_form
 from commands.imagine import imagine
 from commands.syntax.spec import Option, command
 from engine.messages import SEED, STEPS, Example, InvalidRequest, Paint, Sampler, Sha256
@@ -94,10 +94,10 @@ def test_a_file_is_read_by_its_kind() -> None:
 
 
 def test_what_a_form_has_to_have_may_be_uploaded_or_ticked() -> None:
-    with pytest.raises(OptionRefused, match=r"^Add the picture to frame\.$") as refusal:
+    with pytest.raises(InvalidOption, match=r"^Add the picture to frame\.$") as refusal:
         check_needed(frame, {"gilded": "true"})
     assert refusal.value.parameter.name == "picture"
-    with pytest.raises(OptionRefused, match=r"^Tick the box that you pay for the gold\.$"):
+    with pytest.raises(InvalidOption, match=r"^Tick the box that you pay for the gold\.$"):
         check_needed(frame, {}, uploaded=["picture"])
 
     check_needed(frame, {"gilded": "true"}, uploaded=["picture"])

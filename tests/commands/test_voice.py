@@ -16,7 +16,7 @@ LONGEST_HELP = 60  # characters of an option's help
 HELP = re.compile(r"[A-Z0-9][^;]*[^.;]")  # a label: a capital or a number, no full stop
 SAYS = {
     "InvalidRequest",
-    "Refused",
+    "NotAllowed",
     "Text",
     "TextReply",
     "CannotStore",

@@ -45,7 +45,7 @@ class Attachments:
         files: Mapping[str, Sequence[AttachedFile]],
         earlier: Mapping[str, str],
     ) -> FormFiles:
-        """Take in what is attached for a command, by parameter. Raises OptionRefused."""
+        """Take in what is attached for a command, by parameter. Raises InvalidOption."""
         opened = {name: [partial(self._open, file) for file in some] for name, some in files.items()}
         return await take_files(self._intake, caller, command, opened, earlier)
 

@@ -12,7 +12,7 @@ from bot.dispatch.dispatcher import Dispatcher
 from bot.uploads.file_fields import FormFiles, take_files
 from bot.uploads.intake import Intake
 from commands.actions import read_button
-from commands.forms import OptionRefused, check_needed, pictures_of
+from commands.forms import InvalidOption, check_needed, pictures_of
 from commands.registry import AnyCommand, find
 from engine.messages import InvalidRequest, JobId
 
@@ -31,7 +31,7 @@ class FormSubmit:
         command = find(origin.command)
         try:
             sent = await self._take_files(caller, command, view, user)
-        except OptionRefused as error:
+        except InvalidOption as error:
             return RefusalReply(text=str(error), field=error.parameter.name)
         except InvalidRequest as error:
             return RefusalReply(text=str(error))

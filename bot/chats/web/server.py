@@ -29,7 +29,7 @@ from bot.uploads.image_check import LARGEST_FILE
 from bot.uploads.intake import Intake
 from commands.actions import ACTIONS
 from commands.forms import definition
-from commands.permissions import Refused
+from commands.permissions import NotAllowed
 from commands.registry import COMMANDS
 from commands.settings import with_defaults
 from commands.syntax.lora_syntax import Library
@@ -159,7 +159,7 @@ class WebChat:
 
         async def save(session: AsyncSession) -> None:
             if await space_settings.is_blocked_anywhere(session, CHAT, key):
-                raise Refused("An admin has blocked you here. Your name stays as it is.", "blocked")
+                raise NotAllowed("An admin has blocked you here. Your name stays as it is.", "blocked")
             await upsert_person(session, CHAT, key, name)
 
         await self._database.write(save)

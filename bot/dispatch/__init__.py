@@ -1,1 +1,1 @@
-"""What people ask for, carried out: read, checked, written down, answered."""
+"""From a command, button or reaction to rows and a reply."""

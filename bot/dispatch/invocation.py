@@ -1,4 +1,4 @@
-"""What somebody calls for, read: a line of text, a form, a recipe, a button or a reaction."""
+"""Reads a line of text, a form, a recipe, a button or a reaction as what is to run."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ Run = Callable[[ChatContext], Awaitable[Answer]]
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """What is to run, and its name; `about` is the job whose card they touched, if they did.
+    """What is to run, and its name; `about` is the job whose card it came from, if any.
 
     `admin`: it may change what the admins of a space have set.
 
@@ -38,21 +38,21 @@ class Invocation:
 
 
 def from_text(words: str) -> Invocation:
-    """A command as somebody wrote it. Raises InvalidRequest."""
+    """A command as it was typed. Raises InvalidRequest."""
     check_storable(words)
     command, values = text_command.read_line(words)
     return _run_command(command, values)
 
 
 def from_form(name: str, texts: Mapping[str, str], origin: JobId | None) -> Invocation:
-    """A command whose form somebody filled in, from a button of this job. Raises InvalidRequest."""
+    """A command from a submitted form, which a button of this job opened. Raises InvalidRequest."""
     check_storable(name, *texts, *texts.values())
     command = registry.find(name)
     return _run_command(command, forms.read_form(command, texts), origin)
 
 
 def from_recipe(words: str) -> Invocation:
-    """A recipe that a picture carries, for the form that paints the same. Raises InvalidRequest."""
+    """A recipe from a picture's file, for the form that paints the same. Raises InvalidRequest."""
     check_storable(words)
 
     async def run(context: ChatContext) -> Answer:
@@ -73,7 +73,7 @@ def from_button(button: str) -> Invocation:
 
 
 def from_reaction(job: JobId, action: str, added: bool) -> Invocation:
-    """An emoji under the card of this job, or one that was taken back."""
+    """An emoji added under the card of this job, or taken back."""
 
     async def run(context: ChatContext) -> Answer:
         return await reactions.react(context, await find_job(context, job), action, added=added)

@@ -1,4 +1,4 @@
-"""What chats look up for a caller and nobody changes: cards, LoRAs to complete, who is an admin."""
+"""Read-only queries of chats: cards, LoRAs to complete, who is an admin."""
 
 from bot.cards.card import Card
 from bot.cards.job_card import card
@@ -19,7 +19,7 @@ NOWHERE = 0  # no row has this id
 
 
 class Lookups:
-    """Reads for callers; each sees what they may know of where they are."""
+    """Queries for callers; each sees only what they may know where they are."""
 
     def __init__(
         self,
@@ -37,12 +37,12 @@ class Lookups:
         self._admins = admins
 
     async def job_of(self, caller: Caller, message: str) -> Card | None:
-        """The card that this message shows, if the caller can know of it here."""
+        """The card that this message shows, if the caller may see it here."""
         view = await self.view_of(caller, message)
         return None if view is None or view.deleted else card(view, self._progress.get(view.id))
 
     async def loras(self, caller: Caller, words: str, limit: int = 25) -> list[Suggestion]:
-        """LoRAs that the caller may use, suggested for the last of these words, separated by commas."""
+        """Completions for the last of these words, separated by commas: LoRAs that the caller may use."""
         folder = await self._folder.list_files()
         async with self._database.reading() as session:
             space = await people.find_space_id(session, caller.chat, caller.space)
@@ -50,14 +50,14 @@ class Lookups:
             trained = await adapters.completion_hints(
                 session, space or NOWHERE, somebody.id if somebody else NOWHERE
             )
-        hints = [Candidate(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
-        names = {hint.name for hint in hints}
-        hints += [
+        candidates = [Candidate(name=name, weight=hint, trigger=trigger) for name, hint, trigger in trained]
+        names = {candidate.name for candidate in candidates}
+        candidates += [
             Candidate(name=name, trigger=folder.file_name(name).lower())
             for name in sorted(folder.offered)
             if name not in names
         ]
-        return suggestions(words, hints, limit)
+        return suggestions(words, candidates, limit)
 
     async def jobs(self, caller: Caller, before: int | None, limit: int) -> list[Card]:
         """The cards of the caller's channel, newest first: those with numbers under `before`, or all."""
@@ -73,7 +73,7 @@ class Lookups:
 
     async def card(self, caller: Caller, job: JobId) -> Card | None:
         """The card of one job of the caller's space; None when there is none."""
-        if not ID.fullmatch(job):  # it may be anything, even what no database takes
+        if not ID.fullmatch(job):  # it may be anything, even what no database accepts
             return None
         async with self._database.reading() as session:
             space = await people.find_space_id(session, caller.chat, caller.space)
@@ -92,7 +92,7 @@ class Lookups:
         return self._admins.has(chat, key, name)
 
     async def passes_for_admin(self, chat: str, key: str, name: str) -> bool:
-        """Whether people would take this person, if they were called so, for an admin that they are not."""
+        """Whether people could take this person, under that name, for an admin that they are not."""
         if self.names_as_admin(chat, key, name):
             return False
         names = list(self._admins.named.get(chat, ()))
@@ -102,7 +102,7 @@ class Lookups:
         return skeleton(name) in {skeleton(other) for other in names}
 
     async def view_of(self, caller: Caller, message: str) -> JobView | None:
-        """The job that this message is of; the message may be newer than what its row knows."""
+        """The job whose card this message shows; the message may be newer than what its row knows."""
         view = await self._of(caller, message)
         if view is None:  # it may have been written down since, or be on its way
             await self._delivery.wait_for_posts()

@@ -1,4 +1,4 @@
-"""The LoRAs that somebody may use: those that were trained here, and those of the operator's folder."""
+"""The LoRAs that somebody may use: trained ones, and those of the operator's folder."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ MOST = 18  # LoRAs of the folder that are read for one command
 
 @dataclass(frozen=True, kw_only=True)
 class FolderContents:
-    """What a command needs of the operator's folder, read before its transaction: none waits for a disk.
+    """What a command needs of the operator's folder, read before its transaction, which waits for no disk.
 
     `files` is None where the command does not ask what lies there. `loras` are those that it mentions: their
     files are in the store, or there is a reason why not.
@@ -28,7 +28,7 @@ class FolderContents:
         return sorted((await self.list_files()).offered)
 
     async def list_files(self) -> OperatorFiles:
-        """What lies in the folder."""
+        """The files in the folder."""
         if self.files is None:
             raise RuntimeError("the operator's folder was not read for this command: it lacks @lists_folder")
         return self.files
@@ -43,12 +43,12 @@ class FolderContents:
         return lora
 
     async def usual_loras(self) -> Collection[Mention]:
-        """A folder's are used where somebody asks for them."""
+        """None: those of the folder are used only where somebody asks for them."""
         return ()
 
 
 async def read_folder(folder: Library, use: LoraUse) -> FolderContents:
-    """What a command that uses LoRAs so needs of the folder; the files of those it mentions are stored."""
+    """Read what a command needs of the folder, and store the files of the LoRAs that it mentions."""
     if not (use.folder or use.names):
         return FolderContents()
     files = await folder.list_files()
@@ -58,7 +58,7 @@ async def read_folder(folder: Library, use: LoraUse) -> FolderContents:
 
 
 async def _find(folder: Library, name: str) -> Lora | InvalidRequest | None:
-    """A refusal is kept for the handler, which may refuse the command for another reason first."""
+    """Store a LoRA; a refusal is returned for the handler, which may refuse for another reason first."""
     try:
         return await folder.find(name)
     except InvalidRequest as refusal:
@@ -67,7 +67,7 @@ async def _find(folder: Library, name: str) -> Lora | InvalidRequest | None:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonLibrary:
-    """What one person may use in one space, in one transaction; the trained ones hide the folder's.
+    """The LoRAs that one person may use in one space, in one transaction; trained ones hide the folder's.
 
     `mixed`: whether the space may have LoRAs that every picture has.
     """
@@ -79,13 +79,13 @@ class PersonLibrary:
     mixed: bool
 
     async def names(self) -> Collection[str]:
-        """The names of all LoRAs that they could use, and of those that are used no more."""
+        """The names of all LoRAs that they may use, and of the retired ones."""
         trained = await adapters.list_usable(self.session, self.space_id, self.person_id)
         retired = await lora_approval.names_of_retired(self.session, self.space_id)
         return {*(lora.name for lora in trained), *retired, *await self.folder.names()}
 
     async def list_files(self) -> OperatorFiles:
-        """What lies in the operator's folder."""
+        """The files in the operator's folder."""
         return await self.folder.list_files()
 
     async def find(self, name: str) -> Lora | None:
@@ -98,7 +98,7 @@ class PersonLibrary:
         return await self.folder.find(name)
 
     async def usual_loras(self) -> Collection[Mention]:
-        """What the admins of the space let every picture have."""
+        """The LoRAs that the admins of the space add to every picture."""
         if not self.mixed:
             return ()
-        return [Mention(*one) for one in await lora_approval.usual_loras(self.session, self.space_id)]
+        return [Mention(*mention) for mention in await lora_approval.usual_loras(self.session, self.space_id)]

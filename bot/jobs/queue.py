@@ -290,7 +290,7 @@ class Queue:
         except Exception:
             log.exception("Job failed unexpectedly", job=job)
             await self._results.finish(
-                running, state="failed", reason=f"Something went wrong. The log has the details under {job}."
+                running, state="failed", reason=f"Something went wrong. The log has it under {job}."
             )
         finally:
             del self._running[job]

@@ -32,10 +32,10 @@ class School:
         self.folder = folder
         engine = EngineSettings(model="demo", files=str(folder / "files"))
         self._config = replace(a_config(folder), engine=engine)
-        self._wall = FakeChat()
+        self._fake = FakeChat()
 
     async def open(self) -> Chat:
-        self.chat = await Chat.open(self.folder, self._config, PROGRAM, self._wall)
+        self.chat = await Chat.open(self.folder, self._config, PROGRAM, self._fake)
         return self.chat
 
     async def reopen(self) -> Chat:

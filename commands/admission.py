@@ -26,7 +26,7 @@ def check_not_blocked(settings: SpaceSettings, name: str) -> None:
 async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, float]:
     """The request as it may be created, and its expected engine seconds.
 
-    Raises InvalidRequest, with nothing filed. A draft is asked for room again when it is started.
+    Raises InvalidRequest, with nothing stored. A draft is asked for room again when it is started.
     """
     request = apply_rules(context.space_settings.rules, answer.request, adult=context.adult)
     check_rules(context.space_settings.rules, request, adult=context.adult)

@@ -14,7 +14,7 @@ WEIGHTS = (0.4, 0.6, 0.8, 1.0, 1.2)
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A LoRA that could be suggested."""
+    """A LoRA that can be suggested."""
 
     name: str
     weight: float = 1.0
@@ -23,7 +23,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Suggestion:
-    """`value` is what to write, with all that was typed before it; `label` is what people choose from."""
+    """A completion: `value` is the whole text to write, `label` what people choose from."""
 
     value: str
     label: str

@@ -13,7 +13,7 @@ from storage.tables import Person, Space
 
 
 class EngineSpeed(Protocol):
-    """How fast the engine is, as measured."""
+    """The measured speed of the engine."""
 
     def seconds(self, request: Paint) -> float:
         """About how many engine seconds this request will take."""
@@ -23,7 +23,7 @@ class EngineSpeed(Protocol):
 class Context:
     """Handed to every handler by the front end that heard the command.
 
-    `job` is the id for what is filed. `model` paints here; `small`: it is the small one that ships, which
+    `job` is the id for a new job. `model` paints here; `small`: it is the small one that ships, which
     learns faster and at higher rates. `largest_rank` is of the LoRAs that may be trained here.
     """
 

@@ -71,7 +71,7 @@ def pictures_of(command: Command[..., Any]) -> tuple[Parameter, ...]:
 
 
 class InvalidOption(InvalidRequest):
-    """What was given for this parameter is not taken."""
+    """A refused value of this parameter."""
 
     def __init__(self, parameter: Parameter, reason: str) -> None:
         super().__init__(reason)
@@ -79,7 +79,7 @@ class InvalidOption(InvalidRequest):
 
 
 class MissingInForm(InvalidOption):
-    """A form was sent without what it has to have: a file, or a tick."""
+    """A form without something it needs: a file, a tick or a text."""
 
     def __init__(self, parameter: Parameter) -> None:
         help = parameter.option.inline_help

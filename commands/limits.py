@@ -28,7 +28,7 @@ def check_room(context: ChatContext) -> None:
 async def check_limits(context: ChatContext, request: JobRequest | None, expected: float) -> None:
     """Raise NotAllowed, with the time of reset, when this would exceed a limit of the space.
 
-    request: what is to be filed, None for what the engine does at once. expected: its engine seconds.
+    request: the new job, None for what the engine does at once. expected: its engine seconds.
     """
     if context.space_settings.limits.any:
         most = context.space_settings.limits

@@ -38,7 +38,7 @@ EXACT = 0.001  # of a mix's change: what is lost below that is the rounding of i
 
 @dataclass(frozen=True, kw_only=True)
 class MergeName:
-    """What a merge is to be called, and what it is made of, as far as that was said in one breath."""
+    """The name of a merged LoRA, with its parts where they were written after it."""
 
     name: str
     parts: tuple[Mention, ...] = ()

@@ -63,7 +63,7 @@ class PastedLora:
 
 @dataclass(frozen=True, kw_only=True)
 class PastedRecipe:
-    """`texts` are fields of /imagine's form; `unknown` is what nothing here does, as it was written."""
+    """A recipe. `texts` are fields of /imagine's form; `unknown` is what is not supported, as written."""
 
     texts: Mapping[str, str]
     loras: tuple[PastedLora, ...] = ()

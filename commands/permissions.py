@@ -37,7 +37,7 @@ NOBODY = Admins()
 
 
 class NotAllowed(InvalidRequest):
-    """What somebody asked for is against the rules or limits of the space; `why` is for its admins' count."""
+    """A refusal by the rules or limits of the space; `why` is counted for its admins."""
 
     def __init__(self, text: str, why: str) -> None:
         super().__init__(text)

@@ -47,7 +47,7 @@ def read_blocks(text: str) -> tuple[str, ...]:
 
 
 class TrainingOptions(TypedDict, total=False):
-    """What somebody wants otherwise than the preset has it; the fields of TrainingSettings by their flags."""
+    """Options that replace the preset's settings: fields of TrainingSettings by their flags."""
 
     steps: Annotated[int, Option("Optimizer steps in total", *TRAINING_STEPS, otherwise="the preset's")]
     rank: Annotated[int, Option("How much the LoRA can hold", *RANK, otherwise="the preset's")]

@@ -22,7 +22,7 @@ class LoraView:
 
     `info` says how it was made: "settings", "pictures", "steps", "best", "seconds", "losses" and
     "validation" (lists of step and value); "imported" or "merged" of one that was not trained here. `hint`
-    is the weight that suits it, `uses` how many jobs were filed with it, `thumbnail` a PNG in the store, and
+    is the weight that suits it, `uses` how many jobs use it, `thumbnail` a PNG in the store, and
     `sheet` another one: what a merge paints beside the mix that it replaces. Where they were asked for,
     `likes` is how many people like it, `likeness` 100 times CLIP's cosine of its picture and some words.
     """
@@ -57,7 +57,7 @@ class LoraView:
 
 @dataclass(frozen=True, kw_only=True)
 class NewLora:
-    """A LoRA that no training made, to be written down; its files are in the store."""
+    """A LoRA that no training made, before its row is written; its files are in the store."""
 
     name: str
     sha256: Sha256

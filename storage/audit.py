@@ -14,7 +14,7 @@ MOST = 1000  # changes that are looked at
 
 @dataclass(frozen=True, kw_only=True)
 class AuditEntry:
-    """One change: when, by whom, if they are still known, and on what."""
+    """One change: when, by whom if they are known, and on what."""
 
     at: float
     person: str | None

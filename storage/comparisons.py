@@ -16,7 +16,7 @@ MOST = 3  # of a LoRA, the newest
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonView:
-    """One of them, which everybody in its space may see; `stars` is how many people keep its sheet."""
+    """A comparison that everybody in its space may see; `stars` counts those who starred its sheet."""
 
     job: JobId
     prompt: str

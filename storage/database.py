@@ -36,12 +36,12 @@ Outcome = tuple[Any, Exception | None]  # what it returned, or what it raised
 
 
 class _NeedsSavepoints(Exception):
-    """A work failed among others, and what it changed until then has to go without their changes."""
+    """A work failed in a group after it may have changed rows, so the group runs again with savepoints."""
 
 
 @dataclass(frozen=True)
 class _WaitingWork:
-    """A work that somebody waits for."""
+    """A work whose caller waits."""
 
     work: Work
     done: asyncio.Future[Any]

@@ -103,7 +103,7 @@ class Files:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """An open file, of so many bytes."""
+    """An open file and its size in bytes."""
 
     file: IO[bytes]
     size: int
@@ -129,7 +129,7 @@ def _folder(place: Path | str) -> Path | None:
 
 @dataclass(frozen=True)
 class _Objects:
-    """Anywhere that fsspec reaches."""
+    """An object store that fsspec reaches."""
 
     url: str
 

@@ -46,7 +46,7 @@ Death = Literal["no", "beside others", "alone"]
 
 @dataclass(frozen=True, kw_only=True)
 class NewJob:
-    """A job that was just filed."""
+    """The number and id of a job that was just created."""
 
     number: int
     id: JobId
@@ -54,7 +54,7 @@ class NewJob:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedPicture:
-    """A picture that a job made, as its row will say; the PNG lies in the store already."""
+    """A picture that a job made, before its row is written; the PNG is in the store already."""
 
     place: int
     sha256: Sha256

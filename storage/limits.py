@@ -54,7 +54,7 @@ NO_LIMITS = Limits()
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What somebody has used today, and has here now."""
+    """What somebody has used today and has stored here now."""
 
     seconds: float = 0.0
     trainings: int = 0

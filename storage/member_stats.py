@@ -15,7 +15,7 @@ LONGEST_REASON = 60  # characters of why jobs failed, under which they are count
 
 @dataclass(frozen=True, kw_only=True)
 class MemberStats:
-    """What somebody did in some time: jobs that succeeded, failed or were cancelled, and engine seconds."""
+    """What somebody did in a period: jobs that succeeded, failed or were cancelled, and engine seconds."""
 
     person_id: int
     key: str
@@ -31,7 +31,7 @@ class MemberStats:
 
 @dataclass(frozen=True, kw_only=True)
 class DayStats:
-    """What all did on one day; `day` counts from 1970."""
+    """What everybody did on one day; `day` counts days since 1970."""
 
     day: int
     jobs: int
@@ -55,17 +55,19 @@ async def find_people(session: AsyncSession, space_id: int, chat: str, words: st
 async def conditions_since(
     session: AsyncSession, space_id: int, since: float
 ) -> tuple[ColumnElement[bool], ...]:
-    """Whether a job was filed here since then, asked of those alone that may have been.
+    """Whether a job was created here since then, asked of those alone that may have been.
 
-    No index knows when jobs were filed, but their numbers grow with time: the first is searched for, a day
+    No index knows when jobs were created, but their numbers grow with time: the first is searched for, a day
     early for clocks that were set back.
     """
     low, high = 0, await session.scalar(select(func.max(Job.number))) or 0
     while low < high:
         middle = (low + high) // 2
         following = select(Job.created_at).where(Job.number > middle).order_by(Job.number).limit(1)
-        filed = await session.scalar(following)
-        low, high = (middle + 1, high) if filed is not None and filed < since - DAY else (low, middle)
+        created_at = await session.scalar(following)
+        low, high = (
+            (middle + 1, high) if created_at is not None and created_at < since - DAY else (low, middle)
+        )
     return of_space(space_id), Job.number > low, Job.created_at >= since
 
 

@@ -41,7 +41,7 @@ NEEDED: tuple[tuple[Any, ...], ...] = (  # every column that names a stored file
 
 @dataclass(frozen=True, kw_only=True)
 class GalleryPicture:
-    """A picture as a gallery shows it. `starred`: whether the person who looks keeps it."""
+    """A picture in a gallery. `starred`: by the person who looks."""
 
     id: int
     job: JobId

@@ -56,7 +56,7 @@ TO_REMOVE = 0.0  # the time of an upload that stands for a file on its way out o
 
 @dataclass(frozen=True, kw_only=True)
 class StoredCounts:
-    """How much there is of each kind."""
+    """How many rows of each kind are stored."""
 
     prompts: int = 0  # jobs with the words that were asked for
     pictures: int = 0

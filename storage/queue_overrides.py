@@ -19,7 +19,7 @@ OVERRIDES = union_all(PAUSED, UP)
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """The spaces whose jobs wait until somebody resumes them, and those in which jobs went up."""
+    """The paused spaces, and the spaces with jobs that go first."""
 
     paused: tuple[int, ...]
     up: frozenset[int]

@@ -128,7 +128,7 @@ def keep_private(database: Path) -> None:
 
 
 class FileIdentity:
-    """Which file on the disk the database is: one that was removed can be written to, for nothing."""
+    """The database's file on disk, since a removed file can still be written to, for nothing."""
 
     def __init__(self, database: Path) -> None:
         self._database = database
@@ -149,7 +149,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 class Lock:
-    """Held beside a database's file as long as a bot uses it; the system lets go of it when the bot dies."""
+    """A lock file beside the database, held while a bot uses it and released by the system when it dies."""
 
     def __init__(self, database: Path) -> None:
         """Raises BlockingIOError when another program holds it, OSError when the file cannot be made."""

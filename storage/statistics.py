@@ -12,7 +12,7 @@ from storage.tables import Job, Person, Picture
 
 @dataclass(frozen=True, kw_only=True)
 class DayShare:
-    """What one person had done on one day, which counts from 1970: what succeeded, and its engine seconds."""
+    """What one person did on one day, counted from 1970, of jobs that succeeded."""
 
     day: int
     person: str
@@ -23,7 +23,7 @@ class DayShare:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Of so many days up to `last`; refusals are who, why, and how often."""
+    """Statistics of `days` days up to `last`; refusals are who, why, and how often."""
 
     last: int
     days: int

@@ -15,7 +15,7 @@ LIVING = text("deleted_at IS NULL")
 
 
 class Table(DeclarativeBase):
-    """What all tables share: constraints are named, so that migrations can change them on every database."""
+    """The base of all tables. Constraints are named so that migrations can change them."""
 
     metadata = MetaData(
         naming_convention={
@@ -108,7 +108,7 @@ class Adapter(Table):
     thumbnail: Mapped[str | None]  # a PNG in the store
     sheet: Mapped[str | None]  # and what a merge paints beside the mix that it replaces
     tokens: Mapped[int] = mapped_column(default=0, server_default="0")  # new ones, bundled in the file
-    uses: Mapped[int] = mapped_column(default=0, server_default="0")  # jobs that were filed with it
+    uses: Mapped[int] = mapped_column(default=0, server_default="0")  # jobs that use it
     info: Mapped[dict[str, Any] | None]  # how it was made: storage/trainings.py
     standing: Mapped[str] = mapped_column(default="", server_default=text("''"))  # storage/lora_approval.py
     reason: Mapped[str] = mapped_column(default="", server_default=text("''"))  # why an admin refused it
@@ -180,12 +180,14 @@ class Job(Table):
     revision: Mapped[int] = mapped_column(default=1)  # grows with every change that the card must show
     shown: Mapped[int] = mapped_column(default=0)  # the revision that the chat is known to show
     moved: Mapped[int] = mapped_column(default=0)  # the revision at which its card went to a new message
-    adult: Mapped[bool] = mapped_column(default=False, server_default=false())  # filed where only adults are
+    adult: Mapped[bool] = mapped_column(
+        default=False, server_default=false()
+    )  # created in a channel for adults
     private: Mapped[bool] = mapped_column(
         default=False, server_default=false()
     )  # only its person sees its channel
-    expected: Mapped[float] = mapped_column(default=0.0, server_default="0")  # engine seconds, when filed
-    counted_at: Mapped[float | None]  # when it was filed, for what its person uses in a day
+    expected: Mapped[float] = mapped_column(default=0.0, server_default="0")  # engine seconds, when created
+    counted_at: Mapped[float | None]  # when it was queued, for what its person uses in a day
     up: Mapped[float | None]  # when an admin put it before the others of its space
 
 
@@ -205,7 +207,7 @@ class Picture(Table):
 
 
 class Vote(Table):
-    """Somebody's reaction to a picture; a star keeps it among their favourites."""
+    """A reaction to a picture; a star puts it among the person's favourites."""
 
     __tablename__ = "votes"
     __table_args__ = (Index("ix_votes_person", "person_id", "picture_id"),)
@@ -307,7 +309,7 @@ class Upload(Table):
 
 
 class Audit(Table):
-    """What somebody changed that was not theirs alone to change."""
+    """A change of something that was not its person's alone."""
 
     __tablename__ = "audit"
     __table_args__ = (Index("ix_audit_space", "space_id", "id"),)
@@ -323,7 +325,7 @@ class Audit(Table):
 
 
 class SpaceConfig(Table):
-    """What the admins of a space have set for all who are there: storage/space_settings.py."""
+    """Settings of a space for everybody in it: storage/space_settings.py."""
 
     __tablename__ = "keeping"
 
@@ -351,7 +353,7 @@ class Member(Table):
 
 
 class Refusal(Table):
-    """Somebody asked for what the rules or limits of a space do not allow; their words are not kept."""
+    """A request that the rules or limits of a space refused; its words are not stored."""
 
     __tablename__ = "refusals"
     __table_args__ = (Index("ix_refusals_space", "space_id", "at"),)

@@ -198,6 +198,6 @@ def _mark_hidden(job: Job, pictures: Collection[PictureView]) -> Collection[Pict
 
 def _request(job: Job) -> JobRequest | None:
     if job.deleted_at is None:
-        with suppress(InvalidRequest):  # bounds may have become narrower since it was filed
+        with suppress(InvalidRequest):  # bounds may have become narrower since it was created
             return from_json(JobId(job.id), job.request)
     return None

@@ -23,7 +23,7 @@ ANY_INVISIBLE = re.compile(rf"[{INVISIBLE}]")
 
 @dataclass(frozen=True, kw_only=True)
 class Flag:
-    """A word that begins like a flag, in the usual spelling, with its value where both are one word.
+    """A word that looks like a flag, in the usual spelling, with its value where both are one word.
 
     `plain`: it begins with two hyphens, and nothing else begins so; what begins with other dashes may belong
     to a sentence, above all with a `single` one.

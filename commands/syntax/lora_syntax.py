@@ -43,7 +43,7 @@ class Lora:
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorFiles:
-    """What lies in the operator's folder: the file of each name, and what is passed over, and why."""
+    """The operator's folder: the file of each LoRA, and the skipped files with reasons."""
 
     offered: Mapping[str, str] = field(default_factory=dict)
     passed: Mapping[str, str] = field(default_factory=dict)
@@ -64,7 +64,7 @@ class OperatorFiles:
 
 
 class Library(Protocol):
-    """Where LoRAs are found by name."""
+    """LoRAs, found by name."""
 
     async def names(self) -> Collection[str]:
         """The names of all LoRAs that can be used."""
@@ -81,7 +81,7 @@ class Library(Protocol):
 
 @runtime_checkable
 class MentionsLoras(Protocol):
-    """A value that says LoRAs by name."""
+    """A value that names LoRAs."""
 
     @property
     def lora_names(self) -> Collection[str]:
@@ -90,7 +90,7 @@ class MentionsLoras(Protocol):
 
 @dataclass(frozen=True)
 class Mention:
-    """A LoRA that somebody wants in a picture, by name; without a weight it has the one that suits it."""
+    """A LoRA that somebody named for a picture; without a weight it has its usual one."""
 
     name: str
     weight: float | None = None
@@ -103,7 +103,7 @@ class Mention:
 
 @dataclass(frozen=True, kw_only=True)
 class LoraUse:
-    """What a command will ask a library for: LoRAs by name, and what all lies in the operator's folder."""
+    """What a command will need from a library: LoRAs by name, and whether the folder's list."""
 
     names: frozenset[str] = frozenset()
     folder: bool = False

@@ -20,7 +20,7 @@ WORD = re.compile(r"\S+")
 
 
 class Quotation(str):
-    """Words that stood in quotes: never a flag. `raw` has the quotes, which stay in the middle of others."""
+    """Words in quotes, which are never a flag. `raw` has the quotes, which stay among other words."""
 
     raw: str
 

@@ -45,7 +45,7 @@ FILES: frozenset[Kind] = frozenset({"picture", "pictures", "lora_file"})  # what
 
 
 class UnpackedText(Protocol):
-    """A text that is more than one value."""
+    """A text with the values of several parameters."""
 
     @property
     def texts(self) -> Mapping[str, str]:
@@ -179,7 +179,7 @@ class Parameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Command(Generic[P, T_co]):
-    """A thing people can say, in a word or two; calling it runs its handler.
+    """A command of one or two words; calling it runs its handler.
 
     `submit` is what the button of its form says; one that has such a word is mostly used by its form, which
     opens when it is said alone. `private`: who asks can have what it makes for themselves alone. `admin`:

@@ -28,7 +28,9 @@ class DiscordSeen:
     @property
     def form(self) -> Mapping[str, Any] | None:
         modal = self.heard.modal
-        return None if modal is None else {str(one["custom_id"]): one.get("value") for one in modal.fields}
+        return (
+            None if modal is None else {str(field["custom_id"]): field.get("value") for field in modal.fields}
+        )
 
     @property
     def seconds(self) -> float | None:
@@ -37,7 +39,9 @@ class DiscordSeen:
     @property
     def _messages(self) -> list[Message]:
         answers = [message for message in (self.heard.message, *self.heard.followups) if message is not None]
-        private = [one for one in answers if one.ephemeral and not one.deleted and not one.loading]
+        private = [
+            answer for answer in answers if answer.ephemeral and not answer.deleted and not answer.loading
+        ]
         return [*private, *self._direct.messages[self._before :]]
 
 
@@ -88,7 +92,9 @@ class DiscordHarness:
 
     @property
     def _public(self) -> list[Message]:
-        return [one for one in self._bot.channel.messages if not (one.ephemeral or one.loading)]
+        return [
+            message for message in self._bot.channel.messages if not (message.ephemeral or message.loading)
+        ]
 
     def _person(self, who: str) -> User:
         return {"ana": self._bot.ana, "bo": self._bot.bo}[who]

@@ -28,7 +28,11 @@ class SlackSeen:
     @property
     def form(self) -> Mapping[str, Any] | None:
         view = self.heard.view
-        return None if view is None else {one["block_id"]: one.get("initial_value") for one in view.elements}
+        return (
+            None
+            if view is None
+            else {element["block_id"]: element.get("initial_value") for element in view.elements}
+        )
 
     @property
     def seconds(self) -> float | None:
@@ -80,7 +84,7 @@ class SlackHarness:
 
     def others(self) -> list[str]:
         cards = self._atelier.cards()
-        return [one.words for one in self._atelier.channel.messages if one not in cards]
+        return [message.words for message in self._atelier.channel.messages if message not in cards]
 
     def _person(self, who: str) -> User:
         return {"ana": self._atelier.ana, "bo": self._atelier.bo}[who]
@@ -92,7 +96,7 @@ def _message(card: SeenCard) -> Message:
 
 
 def _card(message: Message) -> SeenCard:
-    ids = [str(one["action_id"]) for one in message.buttons]
+    ids = [str(button["action_id"]) for button in message.buttons]
     return SeenCard(
         key=message,
         text=message.words,

@@ -237,4 +237,4 @@ async def test_many_at_once_are_all_answered_in_time(chat: Harness) -> None:
     seen = await asyncio.gather(*(chat.say("ana", "imagine", f"fox {n}", steps=1) for n in range(8)))
 
     await until(lambda: sum(is_done(card) for card in chat.cards()) == 8)
-    assert all(one.seconds is not None and one.seconds < IN_TIME for one in seen)
+    assert all(answer.seconds is not None and answer.seconds < IN_TIME for answer in seen)

@@ -51,7 +51,7 @@ async def test_commands_are_synced_and_a_command_is_answered_with_a_picture_and_
 ) -> None:
     heard = await scene.say("ha", times=3, file=Attached("b.png", b"1234"))
 
-    assert sorted(one["name"] for one in scene.fake.commands) == [
+    assert sorted(command["name"] for command in scene.fake.commands) == [
         "Recipe",
         "form",
         "rule",
@@ -226,7 +226,7 @@ async def test_a_thread_grows_from_a_message_once(scene: Scene) -> None:
     thread = await sent.create_thread(name="training")
     await thread.send("in it")
 
-    assert [one.id for one in scene.channel.threads] == [sent.id]
+    assert [thread.id for thread in scene.channel.threads] == [sent.id]
     assert [message.content for message in scene.channel.threads[0].messages] == ["in it"]
     with pytest.raises(discord.HTTPException):
         await sent.create_thread(name="again")
@@ -314,7 +314,7 @@ async def test_two_shards_hear_their_own_guilds() -> None:
 
         heard = await asyncio.gather(*(scene.say() for scene in scenes))
 
-        assert [one.kind for one in heard] == ["message"] * 3
+        assert [event.kind for event in heard] == ["message"] * 3
         assert sorted(session.shard for session in fake.gateway.sessions) == [(0, 2), (1, 2)]
     await running
 
@@ -332,4 +332,4 @@ async def test_a_wrong_token_and_a_privileged_intent_are_turned_away() -> None:
 async def test_a_hundred_people_at_once_are_all_answered(scene: Scene) -> None:
     heard = await asyncio.gather(*(scene.say(str(number)) for number in range(100)))
 
-    assert {one.kind for one in heard} == {"message"} and len(scene.channel.messages) == 100
+    assert {event.kind for event in heard} == {"message"} and len(scene.channel.messages) == 100

@@ -6,10 +6,10 @@ from tests.bot.discord.harness import DiscordBot, painted
 
 
 async def test_admin_is_a_group_that_only_managers_are_offered(harness: DiscordBot) -> None:
-    (told,) = (one for one in harness.discord.commands if one["name"] == "admin")
+    (told,) = (command for command in harness.discord.commands if command["name"] == "admin")
 
-    assert [one["name"] for one in told["options"]][:4] == ["people", "loras", "queue", "limits"]
-    assert {one["type"] for one in told["options"]} == {1}
+    assert [option["name"] for option in told["options"]][:4] == ["people", "loras", "queue", "limits"]
+    assert {option["type"] for option in told["options"]} == {1}
     assert int(told["default_member_permissions"]) == 1 << 5
     assert (told["contexts"], told["integration_types"]) == ([0], [0])
     with pytest.raises(AssertionError, match="there is no 'admin'"):
@@ -31,7 +31,7 @@ async def test_who_manages_the_server_blocks_somebody_and_nobody_else_sees_it(
     await discord.until(lambda: "1 painting" in listed.text)
     await discord.until(lambda: "Ana is blocked here" in blocked.text)
     await discord.until(lambda: "An admin has blocked you here" in refused.text)
-    assert all(one.ephemeral for one in (listed, blocked, refused))
+    assert all(answer.ephemeral for answer in (listed, blocked, refused))
     assert channel.messages == [card]
 
 

@@ -56,8 +56,10 @@ async def test_a_merge_is_said_as_in_every_chat_and_comes_with_its_sheet(harness
     )
 
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("both merges fox:0.7" in one.text for one in direct.messages))
-    assert any("both-beside-its-mix.png" in one.files for one in direct.messages)
+    await harness.discord.until(
+        lambda: any("both merges fox:0.7" in message.text for message in direct.messages)
+    )
+    assert any("both-beside-its-mix.png" in message.files for message in direct.messages)
 
 
 async def test_loras_are_shown_as_cards_with_what_they_paint(harness: DiscordBot) -> None:
@@ -73,4 +75,4 @@ async def test_loras_are_shown_as_cards_with_what_they_paint(harness: DiscordBot
         (card,) = answer.followups[-1].embeds
         assert answer.ephemeral and answer.followups[-1].ephemeral
         assert (card["title"], card["thumbnail"]["url"].rpartition("/")[2][:10]) == ("fox", "lora-0.jpg")
-    assert {one["name"] for one in card["fields"]} == {"match", "weight", "used", "likes", "for", "by"}
+    assert {field["name"] for field in card["fields"]} == {"match", "weight", "used", "likes", "for", "by"}

@@ -14,8 +14,12 @@ from tests.fakes.discord import Attached, Channel, Heard, Message, User
 def button(message: Message, action: str) -> str:
     """The custom_id of the message's button for this action, such as "keep" or "keep:2"."""
     name, _, place = action.partition(":")
-    ids = [str(one["custom_id"]) for one in message.components]
-    return next(one for one in ids if one.split(":")[0] == name and (not place or one.endswith(f":{place}")))
+    ids = [str(component["custom_id"]) for component in message.components]
+    return next(
+        custom_id
+        for custom_id in ids
+        if custom_id.split(":")[0] == name and (not place or custom_id.endswith(f":{place}"))
+    )
 
 
 async def a_picture(harness: DiscordBot, who: User | None = None, **options: object) -> Message:
@@ -202,7 +206,9 @@ async def test_a_message_with_a_recipe_from_elsewhere_is_painted_like(
     told_values = [field.get("value") for field in heard.modal.fields]
     assert told_values[:4] == ["a red fox", "hat", None, "7"]
     assert "--size 64x96" in str(told_values[4])
-    await harness.discord.until(lambda: any("Clip skip: 2" in shown(one) for one in heard.followups))
+    await harness.discord.until(
+        lambda: any("Clip skip: 2" in shown(followup) for followup in heard.followups)
+    )
 
 
 async def test_a_recipe_in_the_prompt_is_painted_and_what_is_not_known_is_told(
@@ -215,7 +221,9 @@ async def test_a_recipe_in_the_prompt_is_painted_and_what_is_not_known_is_told(
     done = await painted(harness, heard)
     assert "**a red fox**" in shown(done)
     assert "seed 7" in shown(done) and "64x96" in shown(done)
-    await harness.discord.until(lambda: any("Clip skip: 2" in shown(one) for one in heard.followups))
+    await harness.discord.until(
+        lambda: any("Clip skip: 2" in shown(followup) for followup in heard.followups)
+    )
 
 
 @pytest.mark.parametrize("name", ["Recipe of this picture", "Paint like this"])

@@ -14,7 +14,8 @@ def buttons(message: Message) -> list[list[str]]:
     """What can be pressed, row by row: "again", "keep:2"."""
     rows = [row["components"] for row in message.rows]
     return [
-        [one["custom_id"].replace(":" + one["custom_id"].split(":")[1], "", 1) for one in row] for row in rows
+        [button["custom_id"].replace(":" + button["custom_id"].split(":")[1], "", 1) for button in row]
+        for row in rows
     ]
 
 
@@ -75,7 +76,7 @@ async def test_four_pictures_are_one_grid_with_buttons_for_each(harness: Discord
 
     each = [[f"{action}:{place}" for place in range(1, 5)] for action in ("vary", "keep", "send")]
     assert buttons(done) == [["again", "edit", "delete"], *each]
-    assert [one["label"] for one in done.rows[1]["components"]] == ["1", "2", "3", "4"]
+    assert [component["label"] for component in done.rows[1]["components"]] == ["1", "2", "3", "4"]
     (content,) = done.files.values()
     with Image.open(io.BytesIO(content)) as whole:
         assert whole.width == whole.height

@@ -22,10 +22,10 @@ ENGINE = (sys.executable, "-m", "engine")
 
 
 async def test_every_command_is_a_slash_command_made_from_its_definition(harness: DiscordBot) -> None:
-    told = {one["name"]: one for one in harness.discord.commands if one["type"] == 1}
+    told = {command["name"]: command for command in harness.discord.commands if command["type"] == 1}
 
-    assert set(told) == {one.group or one.name for one in COMMANDS.values()}
-    options = {one["name"]: one for one in told["imagine"]["options"]}
+    assert set(told) == {command.group or command.name for command in COMMANDS.values()}
+    options = {option["name"]: option for option in told["imagine"]["options"]}
     assert options["prompt"]["required"]
     assert (options["steps"]["min_value"], options["steps"]["max_value"]) == (1, 100)
     assert "DPM++ 2M" in [choice["value"] for choice in options["sampler"]["choices"]]
@@ -94,7 +94,7 @@ async def test_a_hundred_at_once_are_each_acknowledged_within_a_second(
         harness.guild.join(person)
 
     def cards() -> int:
-        return sum("Painted in" in shown(one) for one in harness.channel.messages)
+        return sum("Painted in" in shown(message) for message in harness.channel.messages)
 
     async def all_at_once() -> float:
         there = cards()
@@ -105,7 +105,7 @@ async def test_a_hundred_at_once_are_each_acknowledged_within_a_second(
             )
         )
         await harness.discord.until(lambda: cards() == there + len(people), 60)
-        return max(one.seconds if one.seconds is not None else 99.0 for one in heard)
+        return max(answer.seconds if answer.seconds is not None else 99.0 for answer in heard)
 
     slowest = [await all_at_once()]
     while min(slowest) >= 1.0 and len(slowest) < 5:  # whatever else this machine was just busy with
@@ -128,7 +128,7 @@ async def test_a_private_picture_comes_by_direct_message(harness: DiscordBot) ->
         harness.ana, harness.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
+    await harness.discord.until(lambda: any("Painted in" in shown(message) for message in direct.messages))
 
     assert heard.ephemeral
     assert harness.channel.messages == []
@@ -150,7 +150,9 @@ async def test_a_form_opened_before_a_restart_paints_after_it_and_once(harness: 
         harness.ana, harness.channel, "imagine", prompt="a red fox", steps=3, seed="7"
     )
     card = await painted(harness, heard)
-    edit = next(one["custom_id"] for one in card.components if one["custom_id"].startswith("edit:"))
+    edit = next(
+        component["custom_id"] for component in card.components if component["custom_id"].startswith("edit:")
+    )
     form = (await harness.discord.click(harness.ana, card, edit)).modal
     assert form is not None
     assert form.field("prompt")["value"] == "a red fox"
@@ -169,7 +171,9 @@ async def test_a_form_opened_before_a_restart_paints_after_it_and_once(harness: 
 async def test_a_forged_form_is_answered_in_a_sentence(harness: DiscordBot) -> None:
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
     card = await painted(harness, heard)
-    edit = next(one["custom_id"] for one in card.components if one["custom_id"].startswith("edit:"))
+    edit = next(
+        component["custom_id"] for component in card.components if component["custom_id"].startswith("edit:")
+    )
     form = (await harness.discord.click(harness.ana, card, edit)).modal
     assert form is not None
     forged = replace(form, custom_id=form.custom_id.replace("imagine", "destroy"))
@@ -278,7 +282,9 @@ async def test_a_direct_message_is_a_place_to_paint_and_press(harness: DiscordBo
 
     heard = await harness.discord.command(harness.ana, direct, "imagine", prompt="a red fox", steps=2)
     card = await painted(harness, heard)
-    again = next(one["custom_id"] for one in card.components if one["custom_id"].startswith("again:"))
+    again = next(
+        component["custom_id"] for component in card.components if component["custom_id"].startswith("again:")
+    )
     other = await painted(harness, await harness.discord.click(harness.ana, card, again))
 
     assert direct.messages == [card, other]
@@ -289,9 +295,11 @@ async def test_a_private_pictures_buttons_work_where_it_came(harness: DiscordBot
         harness.ana, harness.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
+    await harness.discord.until(lambda: any("Painted in" in shown(message) for message in direct.messages))
     (card,) = direct.messages
-    again = next(one["custom_id"] for one in card.components if one["custom_id"].startswith("again:"))
+    again = next(
+        component["custom_id"] for component in card.components if component["custom_id"].startswith("again:")
+    )
 
     await painted(harness, await harness.discord.click(harness.ana, card, again))
 
@@ -304,7 +312,7 @@ async def test_a_private_picture_is_nobody_elses_to_show(harness: DiscordBot) ->
         harness.ana, harness.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
+    await harness.discord.until(lambda: any("Painted in" in shown(message) for message in direct.messages))
     ((job,),) = rows(harness.folder, "SELECT id FROM jobs")
 
     heard = await harness.discord.command(harness.bo, harness.channel, "show", job=job)
@@ -333,7 +341,7 @@ async def test_long_answers_come_in_pieces_that_discord_takes(harness: DiscordBo
 
     await harness.discord.until(lambda: "--seed" in heard.text)
     pieces = [heard.message, *heard.followups]
-    assert all(one is not None and one.ephemeral and one.content.startswith("```") for one in pieces)
+    assert all(piece is not None and piece.ephemeral and piece.content.startswith("```") for piece in pieces)
     assert len(pieces) > 1
 
 

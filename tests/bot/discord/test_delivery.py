@@ -52,7 +52,7 @@ async def the_card(harness: DiscordBot, nth: int = 0, seconds: float = 30.0) -> 
     """The one message with this picture, once it is painted and its row knows it."""
 
     def cards() -> list[Message]:
-        return [one for one in harness.channel.messages if "Painted in" in shown(one)]
+        return [message for message in harness.channel.messages if "Painted in" in shown(message)]
 
     await harness.discord.until(lambda: len(cards()) > nth, seconds)
     await calm(harness)
@@ -165,7 +165,9 @@ async def test_when_the_channel_is_closed_to_the_bot_the_picture_comes_by_direct
     harness.discord.expire(heard)
 
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages), 30)
+    await harness.discord.until(
+        lambda: any("Painted in" in shown(message) for message in direct.messages), 30
+    )
 
     (card,) = direct.messages
     assert len(card.files) == 1
@@ -181,7 +183,9 @@ async def test_when_the_channel_is_gone_the_picture_comes_by_direct_message(
     harness.discord.expire(heard)
 
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages), 30)
+    await harness.discord.until(
+        lambda: any("Painted in" in shown(message) for message in direct.messages), 30
+    )
 
 
 async def test_a_card_that_nobody_takes_waits_until_it_is_asked_for(open_discord_bot: OpenDiscordBot) -> None:
@@ -208,7 +212,9 @@ async def test_what_was_deleted_before_it_was_painted_comes_by_direct_message(
     await harness.discord.delete(card_of(heard))
 
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages), 30)
+    await harness.discord.until(
+        lambda: any("Painted in" in shown(message) for message in direct.messages), 30
+    )
 
     assert len(direct.messages) == 1
     assert harness.channel.messages == []
@@ -252,7 +258,9 @@ async def test_where_the_bot_is_no_member_a_late_picture_comes_by_direct_message
     harness.discord.expire(heard)
 
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages), 30)
+    await harness.discord.until(
+        lambda: any("Painted in" in shown(message) for message in direct.messages), 30
+    )
 
     assert len(direct.messages) == 1
 
@@ -276,7 +284,7 @@ async def test_where_threads_are_not_allowed_a_training_is_in_the_channel(harnes
     await trains(harness)
 
     await harness.discord.until(
-        lambda: any("2 pictures" in shown(one) for one in harness.channel.messages), 20
+        lambda: any("2 pictures" in shown(message) for message in harness.channel.messages), 20
     )
     (card,) = harness.channel.messages
     assert card.components

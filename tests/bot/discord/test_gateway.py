@@ -31,7 +31,7 @@ async def paints_through(harness: DiscordBot, trouble: str) -> None:
     second = await harness.discord.command(harness.bo, harness.channel, "imagine", prompt="a hen", steps=2)
 
     cards = (first, second)
-    await harness.discord.until(lambda: all("Painted in" in shown(one.message) for one in cards), 30)
+    await harness.discord.until(lambda: all("Painted in" in shown(card.message) for card in cards), 30)
     assert len(harness.channel.messages) == 2
     assert rows(harness.folder, "SELECT state FROM jobs") == [("succeeded",), ("succeeded",)]
 
@@ -89,7 +89,7 @@ async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
         tried = gateway.identified
         await harness.discord.until(lambda: gateway.identified >= tried + 2, 20)
 
-    told = [one["reason"] for one in logged if one["event"] == "Discord is not served"]
+    told = [entry["reason"] for entry in logged if entry["event"] == "Discord is not served"]
     assert len(told) >= 2
     assert all(words in reason for reason in told)
     gateway.turns_away = 0

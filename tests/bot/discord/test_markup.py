@@ -90,14 +90,14 @@ def test_a_card_of_nasty_words_is_within_discords_limits(text: str) -> None:
     images = {"curve": "a.png", "samples": "b.png", "report": "c.png"}
     shown = EmbedImages(images=images, titles=dict.fromkeys(images, "What it paints"), notes=(text, text))
 
-    check_message({"embeds": [one.to_dict() for one in embeds(card, shown)]})
+    check_message({"embeds": [embed.to_dict() for embed in embeds(card, shown)]})
     check_message({"embeds": [starter_embed(card).to_dict()]})
 
 
 @pytest.mark.parametrize("text", NASTY)
 def test_an_answer_of_nasty_words_is_in_pieces_that_discord_takes(text: str) -> None:
-    assert all(len(one) <= 2000 for one in pieces(text))
-    assert all(len(one) <= 2000 for one in pieces(text[:1900]))
+    assert all(len(piece) <= 2000 for piece in pieces(text))
+    assert all(len(piece) <= 2000 for piece in pieces(text[:1900]))
 
 
 @pytest.mark.parametrize("prompt", ["\\" * 2000, "*" * 2000])
@@ -118,4 +118,4 @@ def test_a_gallery_of_nasty_words_is_shown_as_far_as_it_fits(text: str) -> None:
     made = lora_embeds.embeds([card] * 10, ())
 
     assert made
-    check_message({"embeds": [one.to_dict() for one in made]})
+    check_message({"embeds": [embed.to_dict() for embed in made]})

@@ -24,19 +24,19 @@ def zipped(*pictures: bytes) -> bytes:
 async def comes_back(harness: DiscordBot, words: str) -> None:
     """The picture is in Ana's direct messages, made anew, with these words."""
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any(words in one.text for one in direct.messages))
-    (files,) = [one.files for one in direct.messages if one.files]
+    await harness.discord.until(lambda: any(words in message.text for message in direct.messages))
+    (files,) = [message.files for message in direct.messages if message.files]
     assert list(files) == ["mirrored.png"]
     assert files["mirrored.png"].startswith(b"\x89PNG")
 
 
 async def test_it_is_an_option_to_attach_a_file_to(harness: DiscordBot) -> None:
-    (told,) = [one for one in harness.discord.commands if one["name"] == "mirror"]
+    (told,) = [command for command in harness.discord.commands if command["name"] == "mirror"]
 
-    types = {one["name"]: (one["type"], one.get("required", False)) for one in told["options"]}
+    types = {option["name"]: (option["type"], option.get("required", False)) for option in told["options"]}
     assert types == {"words": (3, True), "picture": (ATTACHMENT, False), "side": (3, False)}
-    (side,) = [one for one in told["options"] if one["name"] == "side"]
-    assert [one["value"] for one in side["choices"]] == ["top", "left hand"]
+    (side,) = [option for option in told["options"] if option["name"] == "side"]
+    assert [choice["value"] for choice in side["choices"]] == ["top", "left hand"]
 
 
 async def test_an_attached_picture_goes_in_and_comes_back(harness: DiscordBot) -> None:

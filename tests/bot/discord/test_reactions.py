@@ -100,7 +100,7 @@ async def test_the_letter_brings_the_full_file_by_direct_message(harness: Discor
         await harness.discord.react(harness.bo, card, emoji)
     direct = harness.discord.direct(harness.bo)
 
-    await harness.discord.until(lambda: sum(len(one.files) for one in direct.messages) == 4)
+    await harness.discord.until(lambda: sum(len(message.files) for message in direct.messages) == 4)
     assert harness.channel.messages == [card]
 
 
@@ -140,9 +140,11 @@ async def test_a_card_in_direct_messages_takes_reactions_too(harness: DiscordBot
     await harness.discord.command(
         harness.ana, harness.channel, "imagine", prompt="a fox", steps=1, private=True
     )
-    await harness.discord.until(lambda: any("Painted in" in shown(one) for one in direct.messages))
+    await harness.discord.until(lambda: any("Painted in" in shown(message) for message in direct.messages))
 
     await harness.discord.react(harness.ana, direct.messages[0], "🔁")
 
-    await harness.discord.until(lambda: sum("Painted in" in shown(one) for one in direct.messages) == 2)
+    await harness.discord.until(
+        lambda: sum("Painted in" in shown(message) for message in direct.messages) == 2
+    )
     assert harness.channel.messages == []

@@ -23,8 +23,12 @@ def calls(harness: DiscordBot) -> int:
 
 def is_for_one(heard: Heard) -> bool:
     """Whether nobody else sees what there is of the answer: a public word that it takes a while is gone."""
-    shown = [one for one in (heard.message, *heard.followups) if one is not None and not one.deleted]
-    return bool(shown) and all(one.ephemeral for one in shown)
+    shown = [
+        message
+        for message in (heard.message, *heard.followups)
+        if message is not None and not message.deleted
+    ]
+    return bool(shown) and all(message.ephemeral for message in shown)
 
 
 async def ended(harness: DiscordBot) -> None:
@@ -166,7 +170,9 @@ async def test_a_letter_that_is_refused_is_told_directly(harness: DiscordBot) ->
     await harness.discord.react(harness.bo, card, "✉️")
 
     direct = harness.discord.direct(harness.bo)
-    await harness.discord.until(lambda: any("explicit content" in shown(one) for one in direct.messages))
+    await harness.discord.until(
+        lambda: any("explicit content" in shown(message) for message in direct.messages)
+    )
 
 
 async def test_a_private_picture_that_cannot_come_is_told_with_its_job(harness: DiscordBot) -> None:
@@ -178,7 +184,7 @@ async def test_a_private_picture_that_cannot_come_is_told_with_its_job(harness: 
 
     await harness.discord.until(lambda: "You accept no direct messages from the bot" in heard.text, 20)
     assert f"/show {job(harness)}" in heard.text
-    assert all(one.ephemeral for one in heard.followups)
+    assert all(followup.ephemeral for followup in heard.followups)
     assert harness.channel.messages == []
 
 
@@ -207,7 +213,7 @@ async def test_the_end_of_an_old_card_that_changes_no_more_is_a_new_message(
     old.grow_old(3700)
 
     def done() -> bool:
-        return any("Painted in" in shown(one) for one in harness.channel.messages)
+        return any("Painted in" in shown(message) for message in harness.channel.messages)
 
     await harness.discord.until(done, 30)
     await calm(harness)

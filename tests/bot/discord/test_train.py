@@ -36,7 +36,12 @@ async def card(harness: DiscordBot, words: str, seconds: float = 20.0) -> Messag
     """The card in the newest thread, once it says this."""
 
     def found() -> list[Message]:
-        return [one for thread in threads(harness)[-1:] for one in thread.messages if words in shown(one)]
+        return [
+            message
+            for thread in threads(harness)[-1:]
+            for message in thread.messages
+            if words in shown(message)
+        ]
 
     await harness.discord.until(lambda: bool(found()), seconds)
     return found()[-1]
@@ -44,7 +49,9 @@ async def card(harness: DiscordBot, words: str, seconds: float = 20.0) -> Messag
 
 async def presses(harness: DiscordBot, message: Message, action: str) -> None:
     custom_id = next(
-        one["custom_id"] for one in message.components if one["custom_id"].partition(":")[0] == action
+        component["custom_id"]
+        for component in message.components
+        if component["custom_id"].partition(":")[0] == action
     )
     await harness.discord.click(harness.ana, message, custom_id)
 
@@ -99,13 +106,13 @@ async def test_a_form_that_is_sent_twice_at_once_files_once(harness: DiscordBot)
     both = await asyncio.gather(*(harness.discord.submit(harness.ana, form, values) for _ in range(2)))
     await card(harness, "3 pictures")
 
-    assert sorted("already sent" in shown(one.message) for one in both) == [False, True]
+    assert sorted("already sent" in shown(answer.message) for answer in both) == [False, True]
     assert rows(harness.folder, "SELECT count(*) FROM jobs") == [(1,)]
     assert len(threads(harness)) == 1
 
 
 async def test_attachments_do_where_no_form_can_take_files(harness: DiscordBot) -> None:
-    files = {f"picture{number + 1}": one for number, one in enumerate(pictures(3))}
+    files = {f"picture{number + 1}": picture for number, picture in enumerate(pictures(3))}
 
     await harness.discord.command(
         harness.ana,
@@ -165,7 +172,7 @@ async def test_a_bad_attachment_is_left_out_and_told(harness: DiscordBot, bad: A
     await harness.discord.until(lambda: reason in heard.text)
 
     assert bad.name in heard.text
-    assert all(one.ephemeral for one in heard.followups if reason in one.content)
+    assert all(followup.ephemeral for followup in heard.followups if reason in followup.content)
 
 
 async def test_with_bad_attachments_alone_nothing_is_filed(harness: DiscordBot) -> None:
@@ -188,7 +195,11 @@ async def test_a_draft_that_is_edited_keeps_its_pictures(harness: DiscordBot) ->
         harness.ana, form, {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]}
     )
     report = await card(harness, "3 pictures, 10 steps")
-    edit = next(one["custom_id"] for one in report.components if one["custom_id"].startswith("edit:"))
+    edit = next(
+        component["custom_id"]
+        for component in report.components
+        if component["custom_id"].startswith("edit:")
+    )
 
     again = (await harness.discord.click(harness.ana, report, edit)).modal
     assert again is not None
@@ -209,7 +220,11 @@ async def test_a_draft_that_is_changed_in_its_thread_keeps_the_thread(
         harness.ana, form, {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]}
     )
     report = await card(harness, "3 pictures, 10 steps")
-    edit = next(one["custom_id"] for one in report.components if one["custom_id"].startswith("edit:"))
+    edit = next(
+        component["custom_id"]
+        for component in report.components
+        if component["custom_id"].startswith("edit:")
+    )
     again = (await harness.discord.click(harness.ana, report, edit)).modal
     removed = after_removals(monkeypatch)
 

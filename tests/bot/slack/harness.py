@@ -94,8 +94,12 @@ class Atelier:
         place = channel or self.channel
 
         def found() -> Message | None:
-            own = [one for one in place.everything if not one.deleted and one.user == place.team.bot]
-            return next((one for one in reversed(own) if wanted(one)), None)
+            own = [
+                message
+                for message in place.everything
+                if not message.deleted and message.user == place.team.bot
+            ]
+            return next((message for message in reversed(own) if wanted(message)), None)
 
         message: Message = await self.slack.until(found, seconds)
         return message
@@ -107,18 +111,21 @@ class Atelier:
         assert not heard.words, heard.words
         prompt = re.split(r" --| —", text)[0]
         return await self.shows(
-            lambda one: prompt in one.words and "Painted in" in one.words and bool(one.pictures), channel
+            lambda message: (
+                prompt in message.words and "Painted in" in message.words and bool(message.pictures)
+            ),
+            channel,
         )
 
     async def sent(self, who: User, name: str) -> Message:
         """Wait for a file of this name in somebody's conversation with the bot; the message that has it."""
         direct = self.slack.direct(who)
-        return await self.shows(lambda one: any(file.name == name for file in one.files), direct)
+        return await self.shows(lambda message: any(file.name == name for file in message.files), direct)
 
     def cards(self, channel: Channel | None = None) -> list[Message]:
         """All cards that stand in the channel and in its threads."""
         everything = (channel or self.channel).everything
-        return [one for one in everything if not one.deleted and part_of(one) == "card"]
+        return [message for message in everything if not message.deleted and part_of(message) == "card"]
 
     def painted(self) -> int:
         """How many jobs the engine has been given."""
@@ -138,7 +145,7 @@ def job_of(message: Message) -> JobId:
 
 def button(message: Message, action: str) -> str:
     """The action_id of the button of this name."""
-    names = [str(one["action_id"]) for one in message.buttons]
+    names = [str(button["action_id"]) for button in message.buttons]
     return next(name for name in names if name.startswith(f"{action}:"))
 
 

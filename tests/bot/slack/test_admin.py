@@ -14,7 +14,7 @@ async def test_an_admin_of_the_workspace_blocks_somebody_and_nobody_else_sees_it
     assert "1 painting" in listed.words
     assert "ana is blocked here" in blocked.words
     assert "An admin has blocked you here" in then.words
-    assert [one.ts for one in atelier.channel.messages] == [card.ts]
+    assert [message.ts for message in atelier.channel.messages] == [card.ts]
 
 
 async def test_admin_alone_tells_what_there_is(atelier: Atelier) -> None:

@@ -71,7 +71,7 @@ async def test_an_answer_whose_address_is_used_up_comes_by_another_way(
     direct = atelier.slack.direct(atelier.ana)
     where = heard if member else direct
     await atelier.slack.until(
-        lambda: "fox" in "".join([heard.words, *(one.words for one in direct.messages)])
+        lambda: "fox" in "".join([heard.words, *(message.words for message in direct.messages)])
     )
     assert not sent.errors
     assert bool(heard.words) is member and bool(direct.messages) is not member, where
@@ -101,7 +101,9 @@ async def test_two_hundred_and_fifty_loras_come_in_pages(atelier: Atelier) -> No
     assert not (await brings(atelier, "fox", a_file())).errors
     with sqlite3.connect(atelier.folder / "atelier.db") as connection:
         told = connection.execute("SELECT * FROM adapters")
-        same = ", ".join(one[0] for one in told.description if one[0] not in ("id", "name", "phrase"))
+        same = ", ".join(
+            column[0] for column in told.description if column[0] not in ("id", "name", "phrase")
+        )
         copied = f"INSERT INTO adapters ({same}, name, phrase) SELECT {same}, ?, ? FROM adapters LIMIT 1"
         for number in range(249):
             connection.execute(copied, (f"a-lora-with-a-name-{number}", "ohwx woman in the snow" * 2))

@@ -18,7 +18,7 @@ async def test_a_lora_comes_by_the_modal_and_paints(atelier: Atelier) -> None:
 
     assert not sent.errors, sent.errors
     await atelier.says(atelier.ana, "/imagine", "a tree --lora fox --steps 2")
-    await atelier.shows(lambda one: "Painted in" in one.words)
+    await atelier.shows(lambda message: "Painted in" in message.words)
 
 
 async def test_a_pickle_is_refused_in_the_modal(atelier: Atelier) -> None:
@@ -43,7 +43,9 @@ async def test_a_merge_answers_with_its_sheet_for_who_asked(atelier: Atelier) ->
     await atelier.says(atelier.ana, "/lora", "merge both fox:0.7 owl:0.5")
 
     direct = atelier.slack.direct(atelier.ana)
-    await atelier.slack.until(lambda: any("both merges fox:0.7" in one.words for one in direct.messages))
+    await atelier.slack.until(
+        lambda: any("both merges fox:0.7" in message.words for message in direct.messages)
+    )
 
 
 async def test_a_comparison_is_a_card(atelier: Atelier) -> None:
@@ -51,7 +53,7 @@ async def test_a_comparison_is_a_card(atelier: Atelier) -> None:
 
     await atelier.says(atelier.ana, "/compare", "a tree --lora fox --steps 2")
 
-    await atelier.shows(lambda one: "Painted in" in one.words)
+    await atelier.shows(lambda message: "Painted in" in message.words)
 
 
 async def test_loras_are_shown_as_cards_with_what_they_paint(atelier: Atelier) -> None:

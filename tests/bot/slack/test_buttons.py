@@ -14,7 +14,7 @@ def refused(heard: Heard) -> bool:
 async def again(atelier: Atelier, card: Message) -> Message:
     """Wait for the card that came from this one."""
     return await atelier.shows(
-        lambda one: one.ts != card.ts and "Painted in" in one.words and bool(one.pictures)
+        lambda message: message.ts != card.ts and "Painted in" in message.words and bool(message.pictures)
     )
 
 
@@ -43,7 +43,7 @@ async def test_a_deleted_job_leaves_no_file_in_slack(atelier: Atelier) -> None:
 async def test_a_running_job_is_cancelled(open_atelier: OpenAtelier) -> None:
     atelier = await open_atelier(seconds=0.2)
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 50")
-    card = await atelier.shows(lambda one: "▓" in one.words)
+    card = await atelier.shows(lambda message: "▓" in message.words)
 
     await atelier.slack.act(atelier.ana, card, button(card, "stop"))
 
@@ -56,10 +56,10 @@ async def test_the_full_file_comes_by_direct_message(atelier: Atelier) -> None:
     heard = await atelier.slack.act(atelier.bo, card, button(card, "send"))
 
     direct = atelier.slack.direct(atelier.bo)
-    await atelier.slack.until(lambda: any(one.files for one in direct.messages))
+    await atelier.slack.until(lambda: any(message.files for message in direct.messages))
     await atelier.slack.until(lambda: "direct message" in heard.words)
-    assert any("--seed 7" in one.words for one in direct.messages)
-    assert not any(one.files for one in atelier.channel.messages)
+    assert any("--seed 7" in message.words for message in direct.messages)
+    assert not any(message.files for message in atelier.channel.messages)
 
 
 async def test_a_forged_button_is_refused(atelier: Atelier) -> None:
@@ -81,9 +81,9 @@ async def test_reactions_do_what_the_buttons_do(atelier: Atelier) -> None:
     await slack.react(atelier.bo, card, "🔁")
     assert "seed 7 " not in (await again(atelier, card)).words
     await slack.react(atelier.bo, card, "✉️")
-    await slack.until(lambda: any(one.files for one in slack.direct(atelier.bo).messages))
+    await slack.until(lambda: any(message.files for message in slack.direct(atelier.bo).messages))
     await slack.react(atelier.bo, card, "🎲")
-    varied = await atelier.shows(lambda one: "variation 0.15" in one.words and bool(one.pictures))
+    varied = await atelier.shows(lambda message: "variation 0.15" in message.words and bool(message.pictures))
     assert job_of(varied) != job_of(card)
 
 
@@ -164,7 +164,9 @@ async def test_paint_like_this_opens_the_recipe_of_a_card(atelier: Atelier) -> N
 
     assert heard.view is not None
     await atelier.slack.submit(atelier.bo, heard.view, {"prompt": "a blue fox"})
-    painted = await atelier.shows(lambda one: "a blue fox" in one.words and "Painted in" in one.words)
+    painted = await atelier.shows(
+        lambda message: "a blue fox" in message.words and "Painted in" in message.words
+    )
     assert "steps 8" in painted.words
 
 
@@ -174,7 +176,7 @@ async def test_paint_like_this_takes_the_words_of_a_message(atelier: Atelier) ->
     heard = await atelier.slack.shortcut(atelier.bo, said, "paint_like_this")
 
     assert heard.view is not None
-    prompt = next(one for one in heard.view.elements if one["block_id"] == "prompt")
+    prompt = next(element for element in heard.view.elements if element["block_id"] == "prompt")
     assert prompt["initial_value"] == "a fox in the snow"
 
 
@@ -185,19 +187,21 @@ async def test_paint_like_this_reads_a_recipe_that_somebody_pasted(atelier: Atel
     heard = await atelier.slack.shortcut(atelier.bo, said, "paint_like_this")
 
     assert heard.view is not None
-    filled = {one["block_id"]: one.get("initial_value") for one in heard.view.elements}
+    filled = {element["block_id"]: element.get("initial_value") for element in heard.view.elements}
     assert (filled["prompt"], filled["no"], filled["steps"]) == ("a red fox", "hat", "2")
 
 
 async def test_a_card_whose_channel_is_closed_goes_to_its_person(open_atelier: OpenAtelier) -> None:
     atelier = await open_atelier(seconds=0.1, settings=SlackSettings())
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 10")
-    await atelier.shows(lambda one: "▓" in one.words)
+    await atelier.shows(lambda message: "▓" in message.words)
 
     atelier.channel.archived = True
 
     direct = atelier.slack.direct(atelier.ana)
-    card = await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), direct)
+    card = await atelier.shows(
+        lambda message: "Painted in" in message.words and bool(message.pictures), direct
+    )
     heard = await atelier.slack.act(atelier.ana, card, button(card, "keep"))
     await atelier.slack.until(lambda: "⭐ 1" in card.words)
     await atelier.slack.until(lambda: "favourites" in heard.words)

@@ -7,6 +7,6 @@ async def test_slack_which_hides_nothing_leaves_it_out_and_sends_it_on_asking(at
     await atelier.says(atelier.cem, "/admin", "rules --filtered spoiler")
 
     await atelier.says(atelier.ana, "/imagine", "a flag --steps 2")
-    card = await atelier.shows(lambda one: "Safety check: hidden until you open it" in one.words)
+    card = await atelier.shows(lambda message: "Safety check: hidden until you open it" in message.words)
 
     assert card.pictures == []

@@ -19,7 +19,7 @@ from tests.bot.slack.harness import Atelier, OpenAtelier, button, job_of
 async def test_a_command_becomes_one_message_that_ends_with_the_picture(atelier: Atelier) -> None:
     card = await atelier.paints(atelier.ana, "a red fox --steps 8 --seed 7")
 
-    assert [one.ts for one in atelier.channel.messages] == [card.ts]
+    assert [message.ts for message in atelier.channel.messages] == [card.ts]
     assert "seed 7" in card.words
     (file,) = card.thread[0].files
     assert file.content.startswith(b"\x89PNG")
@@ -34,7 +34,7 @@ async def test_a_red_circles_picture_is_red_where_it_must_be(
     atelier = await open_atelier(config=replace(a_config(tmp_path), engine=engine), program=PROGRAM)
 
     await atelier.says(atelier.ana, "/imagine", "a big red circle on a white background --seed 7 --steps 10")
-    card = await atelier.shows(lambda one: bool(one.pictures), seconds=200)
+    card = await atelier.shows(lambda message: bool(message.pictures), seconds=200)
 
     picture = Image.open(io.BytesIO(card.thread[0].files[0].content)).convert("RGB")
     middle, corner = picture.getpixel((picture.width // 2, picture.height // 2)), picture.getpixel((2, 2))
@@ -50,7 +50,7 @@ async def test_the_acknowledgement_comes_when_the_job_is_on_disk(open_atelier: O
 
     assert heard.acked is not None and heard.acked < 3
     await atelier.restart()
-    await atelier.shows(lambda one: "a red fox" in one.words and "Painted in" in one.words)
+    await atelier.shows(lambda message: "a red fox" in message.words and "Painted in" in message.words)
     assert len(atelier.cards()) == 1
 
 
@@ -60,7 +60,7 @@ async def test_a_card_is_edited_at_most_once_in_three_seconds(open_atelier: Open
     await atelier.start()
 
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 20")
-    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), seconds=20)
+    await atelier.shows(lambda message: "Painted in" in message.words and bool(message.pictures), seconds=20)
 
     at = [call.at for call in atelier.slack.calls("chat.update")]
     assert len(at) >= 2
@@ -72,7 +72,7 @@ async def test_progress_is_seen_while_it_is_painted(open_atelier: OpenAtelier) -
 
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 20")
 
-    running = await atelier.shows(lambda one: "▓" in one.words)
+    running = await atelier.shows(lambda message: "▓" in message.words)
     assert "step" in running.words
 
 
@@ -82,7 +82,7 @@ async def test_four_pictures_are_one_grid_with_a_row_of_buttons_each(atelier: At
     assert len(card.pictures) == 1
     rows = [block for block in card.blocks if block["type"] == "actions"]
     assert len(rows) == 5
-    assert [one["value"] for one in rows[2]["elements"]] == [
+    assert [element["value"] for element in rows[2]["elements"]] == [
         f"{action}:{job_of(card)}:2" for action in ("vary", "keep", "send")
     ]
 
@@ -101,7 +101,7 @@ async def test_an_empty_command_opens_the_form_of_the_one_definition(atelier: At
     heard = await atelier.says(atelier.ana, "/imagine")
 
     assert heard.view is not None
-    elements = {one["block_id"]: one for one in heard.view.elements}
+    elements = {element["block_id"]: element for element in heard.view.elements}
     assert elements["steps"]["type"] == "number_input"
     assert (elements["steps"]["min_value"], elements["steps"]["max_value"]) == ("1", "100")
     assert elements["sampler"]["type"] == "static_select"
@@ -114,7 +114,7 @@ async def test_the_form_paints(atelier: Atelier) -> None:
     sent = await atelier.slack.submit(atelier.ana, heard.view, {"prompt": "a red fox", "steps": "9"})
 
     assert not sent.errors
-    card = await atelier.shows(lambda one: "Painted in" in one.words)
+    card = await atelier.shows(lambda message: "Painted in" in message.words)
     assert "steps 9" in card.words
 
 
@@ -126,7 +126,7 @@ async def test_a_form_sent_twice_is_filed_once(atelier: Atelier) -> None:
 
     await atelier.slack.submit(atelier.ana, heard.view, {"prompt": "a red fox"})
 
-    await atelier.shows(lambda one: "Painted in" in one.words)
+    await atelier.shows(lambda message: "Painted in" in message.words)
     assert len(atelier.cards()) == 1
 
 
@@ -145,7 +145,7 @@ async def test_somebodys_own_defaults_stand_in_the_form(atelier: Atelier) -> Non
     heard = await atelier.says(atelier.ana, "/imagine")
 
     assert heard.view is not None
-    steps = next(one for one in heard.view.elements if one["block_id"] == "steps")
+    steps = next(element for element in heard.view.elements if element["block_id"] == "steps")
     assert steps["placeholder"]["text"] == "33"
 
 
@@ -155,7 +155,7 @@ async def test_editing_a_card_opens_its_recipe(atelier: Atelier) -> None:
     heard = await atelier.slack.act(atelier.bo, card, button(card, "edit"))
 
     assert heard.view is not None
-    filled = {one["block_id"]: one.get("initial_value") for one in heard.view.elements}
+    filled = {element["block_id"]: element.get("initial_value") for element in heard.view.elements}
     assert (filled["prompt"], filled["no"], filled["steps"]) == ("a red fox", "blurry", "8")
 
 
@@ -224,9 +224,9 @@ async def test_thirty_commands_at_once_are_all_painted(atelier: Atelier) -> None
         *(atelier.says(who, "/imagine", f"fox {number} --steps 1") for who in people for number in range(3))
     )
 
-    assert all(one.acked is not None and one.acked < 3 for one in heard)
+    assert all(answer.acked is not None and answer.acked < 3 for answer in heard)
     await atelier.slack.until(
-        lambda: sum("Painted in" in one.words for one in atelier.cards()) == 30, seconds=30
+        lambda: sum("Painted in" in card.words for card in atelier.cards()) == 30, seconds=30
     )
     assert len(atelier.cards()) == 30
 
@@ -242,7 +242,7 @@ async def test_a_pasted_recipe_is_painted_and_what_is_not_known_is_told(atelier:
 
     heard = await atelier.says(atelier.ana, "imagine", block)
 
-    card = await atelier.shows(lambda one: "Painted in" in one.words)
+    card = await atelier.shows(lambda message: "Painted in" in message.words)
     assert "no hat" in card.words and "seed 7" in card.words and "size 64x96" in card.words
     assert heard.words == "Left out, because it is not known here: Clip skip: 2."
 
@@ -252,7 +252,9 @@ async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> No
 
     heard = await atelier.says(atelier.ana, "imagine", "a red fox --private --steps 8")
 
-    card = await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), direct)
+    card = await atelier.shows(
+        lambda message: "Painted in" in message.words and bool(message.pictures), direct
+    )
     assert "steps 8" in card.words and "private" not in card.words
     assert heard.words == "It is in your direct messages."
     assert not atelier.cards()
@@ -265,7 +267,9 @@ async def test_a_private_picture_comes_by_direct_message(atelier: Atelier) -> No
 async def test_a_picture_is_private_whatever_the_phone_makes_of_the_dashes(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.ana, "imagine", "a red fox \u2014private --no blue circle --steps 2")
 
-    card = await atelier.shows(lambda one: "Painted in" in one.words, atelier.slack.direct(atelier.ana))
+    card = await atelier.shows(
+        lambda message: "Painted in" in message.words, atelier.slack.direct(atelier.ana)
+    )
     assert "no blue circle" in card.words and "private" not in card.words
     assert heard.words == "It is in your direct messages."
     assert not atelier.cards()
@@ -277,7 +281,7 @@ async def test_a_private_picture_is_asked_for_in_a_form_too(atelier: Atelier) ->
     sent = await atelier.slack.submit(atelier.ana, heard.view, {"prompt": "a blue hen"})
 
     assert not sent.errors
-    await atelier.shows(lambda one: "Painted in" in one.words, atelier.slack.direct(atelier.ana))
+    await atelier.shows(lambda message: "Painted in" in message.words, atelier.slack.direct(atelier.ana))
     assert not atelier.cards()
 
 
@@ -290,4 +294,4 @@ async def test_my_pictures_are_hung_on_a_sheet_for_me_alone(atelier: Atelier) ->
     (words,) = heard.ephemerals
     assert "Your pictures here, newest first" in words.words
     assert words.pictures == []
-    assert [one.ts for one in atelier.channel.messages] == [card.ts]
+    assert [message.ts for message in atelier.channel.messages] == [card.ts]

@@ -32,16 +32,18 @@ def test_the_file_to_paste_is_made_from_the_definitions() -> None:
 
 
 def test_every_command_is_a_slash_command_with_its_help(app: dict[str, Any]) -> None:
-    told = {one["command"]: one["description"] for one in app["features"]["slash_commands"]}
+    told = {command["command"]: command["description"] for command in app["features"]["slash_commands"]}
 
     alone = {word: COMMANDS[word].help for word in SLASH.values() if word not in GROUPS}
     assert told == {slash: {**GROUPS, **alone}[word] for slash, word in SLASH.items()}
-    assert set(SLASH.values()) == {one.group or name for name, one in COMMANDS.items()}
+    assert set(SLASH.values()) == {command.group or name for name, command in COMMANDS.items()}
     assert not {f"/{name}" for name in RESERVED} & set(SLASH)
 
 
 def test_a_hint_says_what_may_follow_a_command(app: dict[str, Any]) -> None:
-    hints = {one["command"]: one.get("usage_hint", "") for one in app["features"]["slash_commands"]}
+    hints = {
+        command["command"]: command.get("usage_hint", "") for command in app["features"]["slash_commands"]
+    }
 
     assert hints["/imagine"].startswith("[prompt] [--no ...] [--lora ...] [--steps ...]")
     assert "--pictures" not in hints["/train"] and "--precision" not in hints["/train"]
@@ -55,18 +57,24 @@ def test_everything_fits_where_slack_shows_it(app: dict[str, Any]) -> None:
     assert len(about["description"]) <= 140
     assert 174 <= len(about["long_description"]) <= 4000
     assert len(features["slash_commands"]) <= 50
-    for one in features["slash_commands"]:
-        assert len(one["command"]) <= 32 and len(one["description"]) <= 2000
-        assert len(one.get("usage_hint", "")) <= 1000
+    for shortcut in features["slash_commands"]:
+        assert len(shortcut["command"]) <= 32 and len(shortcut["description"]) <= 2000
+        assert len(shortcut.get("usage_hint", "")) <= 1000
     assert len(features["shortcuts"]) <= 10
-    for one in features["shortcuts"]:
-        assert one["type"] == "message" and len(one["name"]) <= 24 and len(one["description"]) <= 150
+    for shortcut in features["shortcuts"]:
+        assert (
+            shortcut["type"] == "message"
+            and len(shortcut["name"]) <= 24
+            and len(shortcut["description"]) <= 150
+        )
 
 
 def test_scopes_events_and_shortcuts_are_those_of_the_bot(app: dict[str, Any]) -> None:
     assert app["oauth_config"]["scopes"]["bot"] == list(SCOPES)
     assert app["settings"]["event_subscriptions"] == {"bot_events": list(EVENTS)}
-    assert {one["callback_id"]: one["name"] for one in app["features"]["shortcuts"]} == SHORTCUTS
+    assert {
+        shortcut["callback_id"]: shortcut["name"] for shortcut in app["features"]["shortcuts"]
+    } == SHORTCUTS
     assert app["settings"]["socket_mode_enabled"] is True
 
 
@@ -80,16 +88,16 @@ def test_in_http_mode_everything_goes_to_one_address() -> None:
     assert settings["event_subscriptions"]["request_url"] == url
     assert settings["interactivity"]["request_url"] == url
     assert settings["interactivity"]["message_menu_options_url"] == url
-    assert {one["url"] for one in app["features"]["slash_commands"]} == {url}
+    assert {command["url"] for command in app["features"]["slash_commands"]} == {url}
 
 
 def test_a_prefix_keeps_the_commands_apart_from_those_of_other_apps() -> None:
     app = yaml.safe_load(manifest(prefix="art"))
 
-    names = [one["command"] for one in app["features"]["slash_commands"]]
+    names = [command["command"] for command in app["features"]["slash_commands"]]
     assert names == [f"/art-{slash.removeprefix('/')}" for slash in SLASH]
     assert [word_of(name) for name in names] == list(SLASH.values())
-    assert all(len(one) <= 32 for one in names)
+    assert all(len(name) <= 32 for name in names)
 
 
 def test_a_prefix_is_asked_for_by_word(capsys: pytest.CaptureFixture[str]) -> None:

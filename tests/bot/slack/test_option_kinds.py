@@ -18,17 +18,17 @@ async def opens(atelier: Atelier, words: str = "a fox") -> View:
 async def test_its_modal_takes_one_picture_and_shows_its_choices(atelier: Atelier) -> None:
     view = await opens(atelier)
 
-    fields = {one["block_id"]: one for one in view.elements}
+    fields = {element["block_id"]: element for element in view.elements}
     assert (fields["picture"]["type"], fields["picture"]["max_files"]) == ("file_input", 1)
     assert fields["picture"]["filetypes"] == ["png", "jpg", "jpeg", "webp"]
     assert fields["words"]["initial_value"] == "a fox"
-    assert [one["value"] for one in fields["side"]["options"]] == ["top", "left hand"]
+    assert [option["value"] for option in fields["side"]["options"]] == ["top", "left hand"]
 
 
 async def test_its_modal_opens_where_the_command_is_said_alone(atelier: Atelier) -> None:
     view = await opens(atelier, "")
 
-    assert [one["block_id"] for one in view.elements] == ["words", "picture", "side"]
+    assert [element["block_id"] for element in view.elements] == ["words", "picture", "side"]
 
 
 async def test_a_picture_goes_in_and_comes_back(atelier: Atelier) -> None:
@@ -40,7 +40,9 @@ async def test_a_picture_goes_in_and_comes_back(atelier: Atelier) -> None:
 
     assert not sent.errors
     direct = atelier.slack.direct(atelier.ana)
-    await atelier.slack.until(lambda: any("a fox, left hand up" in one.words for one in direct.messages))
+    await atelier.slack.until(
+        lambda: any("a fox, left hand up" in message.words for message in direct.messages)
+    )
     (file,) = [file for message in direct.messages for file in message.files]
     assert file.name == "mirrored.png"
 

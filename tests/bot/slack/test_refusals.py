@@ -24,13 +24,15 @@ async def test_a_picture_that_cannot_be_uploaded_is_left_out_and_not_tried_on(at
 
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 2")
 
-    card = await atelier.shows(lambda one: "Painted in" in one.words and "Without its picture" in one.words)
+    card = await atelier.shows(
+        lambda message: "Painted in" in message.words and "Without its picture" in message.words
+    )
     assert "File uploads are switched off in this workspace. ✉️ sends it." in card.words
     await calm(atelier)
     assert len(atelier.slack.calls(UPLOADS)) == 1
     atelier.slack.refuse(UPLOADS, "")
     await atelier.says(atelier.ana, "/show", job_of(card))
-    await atelier.shows(lambda one: bool(one.pictures))
+    await atelier.shows(lambda message: bool(message.pictures))
     await atelier.slack.until(lambda: len(atelier.cards()) == 1)
 
 
@@ -39,7 +41,7 @@ async def test_a_picture_that_slack_shows_nowhere_is_uploaded_three_times(atelie
 
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 2")
 
-    await atelier.shows(lambda one: "Slack took the picture but shows it nowhere" in one.words)
+    await atelier.shows(lambda message: "Slack took the picture but shows it nowhere" in message.words)
     await calm(atelier)
     assert len(atelier.slack.calls(UPLOADS)) == 3
     assert all(file.deleted for file in atelier.slack.world.files.values())
@@ -61,14 +63,14 @@ async def test_a_picture_is_there_once_when_nobody_knows_whether_it_was_shared(
 async def test_a_card_that_changes_no_more_is_posted_anew(open_atelier: OpenAtelier, error: str) -> None:
     atelier = await open_atelier(seconds=0.1)
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 10")
-    old = await atelier.shows(lambda one: "▓" in one.words)
+    old = await atelier.shows(lambda message: "▓" in message.words)
 
     atelier.slack.refuse("chat.update", error)
 
-    card = await atelier.shows(lambda one: "Painted in" in one.words, seconds=20)
+    card = await atelier.shows(lambda message: "Painted in" in message.words, seconds=20)
     await calm(atelier)
     assert old.deleted
-    assert [one.ts for one in atelier.cards()] == [card.ts]
+    assert [card.ts for card in atelier.cards()] == [card.ts]
     assert [file.name for reply in card.thread for file in reply.files]
     assert button(card, "send")
 
@@ -76,18 +78,18 @@ async def test_a_card_that_changes_no_more_is_posted_anew(open_atelier: OpenAtel
 async def test_a_card_that_cannot_be_shown_at_all_is_told(open_atelier: OpenAtelier) -> None:
     atelier = await open_atelier(seconds=0.1)
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 10")
-    card = await atelier.shows(lambda one: "▓" in one.words)
+    card = await atelier.shows(lambda message: "▓" in message.words)
 
     atelier.slack.refuse("chat.update", "msg_blocks_too_long")
 
     direct = atelier.slack.direct(atelier.ana)
-    told = await atelier.shows(lambda one: f"/show {job_of(card)}" in one.words, direct)
+    told = await atelier.shows(lambda message: f"/show {job_of(card)}" in message.words, direct)
     assert "It is longer than what Slack accepts" in told.words
     await calm(atelier)
-    assert [one.ts for one in direct.messages] == [told.ts]
+    assert [message.ts for message in direct.messages] == [told.ts]
     atelier.slack.refuse("chat.update", "")
     await atelier.says(atelier.ana, "/show", job_of(card))
-    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures))
+    await atelier.shows(lambda message: "Painted in" in message.words and bool(message.pictures))
 
 
 async def test_long_words_are_cut_until_slack_takes_all_of_them(atelier: Atelier) -> None:
@@ -95,7 +97,7 @@ async def test_long_words_are_cut_until_slack_takes_all_of_them(atelier: Atelier
 
     await atelier.says(atelier.ana, "/imagine", f"{quotes} --no {quotes} --count 4 --steps 2")
 
-    card = await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures))
+    card = await atelier.shows(lambda message: "Painted in" in message.words and bool(message.pictures))
     assert len(card.buttons) > 12
     assert not atelier.slack.direct(atelier.ana).messages
 
@@ -108,7 +110,7 @@ async def test_the_edits_of_a_workspace_keep_room_for_what_has_ended(open_atelie
         await atelier.says(atelier.ana, "/imagine", f"fox {number} --steps 20")
 
     await atelier.slack.until(
-        lambda: sum("Painted in" in one.words and bool(one.pictures) for one in atelier.cards()) == 6, 30
+        lambda: sum("Painted in" in card.words and bool(card.pictures) for card in atelier.cards()) == 6, 30
     )
 
     edits = atelier.slack.calls("chat.update")

@@ -80,7 +80,7 @@ async def test_signed_requests_do_what_sockets_do(open_atelier: OpenAtelier) -> 
     await atelier.slack.act(atelier.bo, card, button(card, "keep"))
 
     await atelier.slack.until(lambda: "⭐ 1" in card.words)
-    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 2)
+    await atelier.slack.until(lambda: sum("Painted in" in card.words for card in atelier.cards()) == 2)
 
 
 async def test_a_request_without_a_signature_does_nothing(open_atelier: OpenAtelier) -> None:
@@ -165,12 +165,12 @@ async def test_a_port_in_use_is_told(open_atelier: OpenAtelier) -> None:
 async def test_a_token_revoked_later_leaves_the_bot_running(open_atelier: OpenAtelier) -> None:
     atelier = await open_atelier(seconds=0.1)
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 5")
-    await atelier.shows(lambda one: "▓" in one.words)
+    await atelier.shows(lambda message: "▓" in message.words)
 
     atelier.slack.revoke()
     calls = len(atelier.slack.calls("chat.update"))
     await atelier.slack.until(lambda: len(atelier.slack.calls("chat.update")) > calls + 1)
     atelier.slack.platform.revoked = False
 
-    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), seconds=20)
+    await atelier.shows(lambda message: "Painted in" in message.words and bool(message.pictures), seconds=20)
     assert len(atelier.cards()) == 1

@@ -29,7 +29,9 @@ async def sends(atelier: Atelier, pictures: list[File], **more: object) -> Heard
 
 async def card(atelier: Atelier, words: str, seconds: float = 20.0) -> Message:
     """The training's card, once it says this."""
-    return await atelier.shows(lambda one: part_of(one) == "card" and words in one.words, seconds=seconds)
+    return await atelier.shows(
+        lambda message: part_of(message) == "card" and words in message.words, seconds=seconds
+    )
 
 
 async def test_ten_pictures_in_a_modal_become_a_lora(atelier: Atelier) -> None:
@@ -63,7 +65,7 @@ async def test_the_lora_is_found_by_typing_and_paints(atelier: Atelier) -> None:
     await atelier.slack.submit(atelier.ana, form.view, {"prompt": "a hill", "lora": [choice.value]})
 
     assert choice.value.startswith("maria")
-    painted = await atelier.shows(lambda one: "Painted in" in one.words)
+    painted = await atelier.shows(lambda message: "Painted in" in message.words)
     assert "a hill, ohwx gear" in painted.words
 
 
@@ -125,12 +127,12 @@ async def test_pictures_that_take_long_are_read_on(atelier: Atelier) -> None:
 
 async def test_more_settings_unfold_in_the_modal(atelier: Atelier) -> None:
     view = await opens(atelier)
-    before = {one["block_id"] for one in view.elements}
+    before = {element["block_id"] for element in view.elements}
     assert "lr" not in before
 
     await atelier.slack.act(atelier.ana, view, "more")
 
-    assert {"lr", "optimizer", "captions"} <= {one["block_id"] for one in view.elements}
+    assert {"lr", "optimizer", "captions"} <= {element["block_id"] for element in view.elements}
     sent = await atelier.slack.submit(
         atelier.ana, view, {**FILLED, "pictures": files(atelier, 3), "lr": "0.00005"}
     )
@@ -150,7 +152,7 @@ async def test_changing_a_draft_keeps_its_pictures(atelier: Atelier) -> None:
     changed = await card(atelier, "3 pictures, 20 steps")
     # The old card goes first, and then what stood in the channel above it.
     await atelier.slack.until(lambda: report.deleted and len(atelier.channel.messages) == 1)
-    assert [one.ts for one in atelier.cards()] == [changed.ts]
+    assert [card.ts for card in atelier.cards()] == [changed.ts]
 
 
 async def test_changing_a_draft_needs_consent_again(atelier: Atelier) -> None:
@@ -219,7 +221,7 @@ async def test_a_deleted_training_takes_its_thread_with_it(atelier: Atelier) -> 
     await atelier.slack.act(atelier.ana, report, button(report, "delete"))
 
     await atelier.slack.until(lambda: not atelier.channel.messages)
-    assert not [one for one in atelier.channel.everything if not one.deleted and one.files]
+    assert not [message for message in atelier.channel.everything if not message.deleted and message.files]
 
 
 async def test_a_thread_whose_post_was_cut_is_there_once(atelier: Atelier) -> None:

@@ -14,7 +14,7 @@ async def test_a_duplicate_envelope_makes_one_job(atelier: Atelier) -> None:
 
     await atelier.slack.duplicate(heard)
 
-    await atelier.shows(lambda one: "Painted in" in one.words)
+    await atelier.shows(lambda message: "Painted in" in message.words)
     await atelier.slack.until(lambda: len(heard.envelope.acks) == 2)
     assert len(atelier.cards()) == 1
 
@@ -27,7 +27,7 @@ async def test_a_duplicate_event_makes_one_job(atelier: Atelier) -> None:
     again = await atelier.slack.redeliver(heard)
 
     assert again.acked is not None
-    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 2)
+    await atelier.slack.until(lambda: sum("Painted in" in card.words for card in atelier.cards()) == 2)
     assert len(atelier.cards()) == 2
 
 
@@ -40,7 +40,7 @@ async def test_an_event_redelivered_after_a_restart_makes_one_job(atelier: Ateli
     again = await atelier.slack.redeliver(heard)
 
     assert again.acked is not None
-    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 2)
+    await atelier.slack.until(lambda: sum("Painted in" in card.words for card in atelier.cards()) == 2)
     assert len(atelier.cards()) == 2
 
 
@@ -51,7 +51,7 @@ async def test_a_command_redelivered_after_a_restart_makes_one_job(atelier: Atel
     again = await atelier.slack.redeliver(heard)
 
     assert again.acked is not None and not again.words
-    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures))
+    await atelier.shows(lambda message: "Painted in" in message.words and bool(message.pictures))
     assert len(atelier.cards()) == 1
 
 
@@ -64,7 +64,7 @@ async def test_a_lost_acknowledgement_and_its_redelivery_make_one_job(atelier: A
 
     assert heard is not None
     await atelier.slack.until(lambda: heard.acked is not None)
-    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 2)
+    await atelier.slack.until(lambda: sum("Painted in" in card.words for card in atelier.cards()) == 2)
     assert len(atelier.cards()) == 2
 
 
@@ -75,7 +75,7 @@ async def test_there_are_two_sockets_and_both_are_used(atelier: Atelier) -> None
         await atelier.says(atelier.ana, "/imagine", f"fox {number} --steps 1")
 
     assert all(socket.sent >= 2 for socket in atelier.slack.sockets)
-    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 4)
+    await atelier.slack.until(lambda: sum("Painted in" in card.words for card in atelier.cards()) == 4)
 
 
 def replaced(atelier: Atelier, socket: Socket) -> bool:
@@ -94,7 +94,7 @@ async def test_no_command_is_lost_while_sockets_are_refreshed(atelier: Atelier) 
         await atelier.slack.refresh(socket)
         await atelier.slack.until(partial(replaced, atelier, socket))
     await talking
-    await atelier.slack.until(lambda: sum("Painted in" in one.words for one in atelier.cards()) == 12)
+    await atelier.slack.until(lambda: sum("Painted in" in card.words for card in atelier.cards()) == 12)
 
 
 async def test_a_reset_socket_leaves_the_other_and_comes_back(atelier: Atelier) -> None:
@@ -125,7 +125,7 @@ async def test_a_post_of_which_nobody_knows_is_there_once(atelier: Atelier, faul
 
     card = await atelier.paints(atelier.ana, "a red fox")
 
-    assert [one.ts for one in atelier.channel.messages] == [card.ts]
+    assert [message.ts for message in atelier.channel.messages] == [card.ts]
 
 
 async def test_a_post_that_the_bot_did_not_live_to_note_is_found_again(open_atelier: OpenAtelier) -> None:
@@ -135,9 +135,9 @@ async def test_a_post_that_the_bot_did_not_live_to_note_is_found_again(open_atel
     await atelier.slack.until(lambda: atelier.channel.messages)
     await atelier.restart()
 
-    card = await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures))
+    card = await atelier.shows(lambda message: "Painted in" in message.words and bool(message.pictures))
 
-    assert [one.ts for one in atelier.channel.messages] == [card.ts]
+    assert [message.ts for message in atelier.channel.messages] == [card.ts]
 
 
 async def test_a_cut_edit_is_made_again(atelier: Atelier) -> None:
@@ -191,7 +191,7 @@ async def test_a_card_has_its_buttons_while_its_picture_cannot_be_uploaded(ateli
     atelier.slack.faults.add("POST", r"/upload/v1/.*", Fault.ERROR_BEFORE, times=1)
     await atelier.says(atelier.ana, "/imagine", "a red fox")
 
-    card = await atelier.shows(lambda one: "could not be uploaded to Slack" in one.words)
+    card = await atelier.shows(lambda message: "could not be uploaded to Slack" in message.words)
     assert button(card, "send")
     await atelier.slack.until(lambda: card.pictures)
     assert "could not be put" not in card.words
@@ -200,12 +200,12 @@ async def test_a_card_has_its_buttons_while_its_picture_cannot_be_uploaded(ateli
 async def test_a_deleted_card_comes_back_by_direct_message(open_atelier: OpenAtelier) -> None:
     atelier = await open_atelier(seconds=0.1)
     await atelier.says(atelier.ana, "/imagine", "a red fox --steps 10")
-    card = await atelier.shows(lambda one: "▓" in one.words)
+    card = await atelier.shows(lambda message: "▓" in message.words)
 
     card.deleted = True
 
     direct = atelier.slack.direct(atelier.ana)
-    await atelier.shows(lambda one: "Painted in" in one.words and bool(one.pictures), direct)
+    await atelier.shows(lambda message: "Painted in" in message.words and bool(message.pictures), direct)
 
 
 async def test_an_answer_that_slack_does_not_take_disturbs_nobody(atelier: Atelier) -> None:

@@ -81,16 +81,18 @@ class Application:
 
     async def commands(self, request: web.Request) -> web.Response:
         guild = request.match_info.get("guild")
-        return answered([one for one in self._state.commands if one.get("guild_id") == guild])
+        return answered([command for command in self._state.commands if command.get("guild_id") == guild])
 
     async def sync(self, request: web.Request) -> web.Response:
         guild = request.match_info.get("guild")
         sent: list[Json] = sent_json(request)
         check_commands(sent)
         known = {
-            (one["type"], one["name"]): one for one in self._state.commands if one.get("guild_id") == guild
+            (command["type"], command["name"]): command
+            for command in self._state.commands
+            if command.get("guild_id") == guild
         }
-        others = [one for one in self._state.commands if one.get("guild_id") != guild]
+        others = [command for command in self._state.commands if command.get("guild_id") != guild]
         synced = []
         for command in sent:
             kind = command.get("type", 1)
@@ -116,7 +118,7 @@ def _as_kept(command: Json) -> Json:
     }
     permissions = kept["default_member_permissions"]
     kept["default_member_permissions"] = None if permissions is None else str(permissions)
-    kept["options"] = [_as_kept_option(one) for one in kept["options"]]
+    kept["options"] = [_as_kept_option(option) for option in kept["options"]]
     return kept
 
 
@@ -124,5 +126,5 @@ def _as_kept_option(option: Json) -> Json:
     """Discord leaves out what is as usual."""
     kept = {name: value for name, value in option.items() if value is not False and value not in (None, [])}
     if "options" in kept:
-        kept["options"] = [_as_kept_option(one) for one in kept["options"]]
+        kept["options"] = [_as_kept_option(option) for option in kept["options"]]
     return kept

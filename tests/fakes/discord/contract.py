@@ -227,8 +227,8 @@ def _of(value: Any, rule: Rule, where: str) -> Iterator[str]:
             if not isinstance(value, list) or not rule.least <= len(value) <= rule.most:
                 yield f"{where} is no list of {rule.least} to {rule.most}"
                 return
-            for number, one in enumerate(value):
-                yield from _of(one, rule.of, f"{where}[{number}]")
+            for number, item in enumerate(value):
+                yield from _of(item, rule.of, f"{where}[{number}]")
         case Mapping():
             yield from _of_object(value, rule, where)
 
@@ -237,8 +237,8 @@ def _of_object(value: Any, rule: Mapping[str, Any], where: str) -> Iterator[str]
     if not isinstance(value, dict):
         yield f"{where} is no object: {value!r}"
         return
-    for name, one in value.items():
+    for name, item in value.items():
         if name not in rule and "*" not in rule:
             yield f"{where}.{name} is not known"
         else:
-            yield from _of(one, rule.get(name, rule.get("*")), f"{where}.{name}")
+            yield from _of(item, rule.get(name, rule.get("*")), f"{where}.{name}")

@@ -43,9 +43,9 @@ class Modal:
 
     def field(self, name: str) -> Json:
         """The question with this custom_id or label."""
-        found = [one for one in self.fields if name in (one.get("custom_id"), one.get("label"))]
+        found = [field for field in self.fields if name in (field.get("custom_id"), field.get("label"))]
         assert len(found) == 1, (
-            f"{name!r} is {len(found)} questions of {[one.get('label') for one in self.fields]}"
+            f"{name!r} is {len(found)} questions of {[field.get('label') for field in self.fields]}"
         )
         return found[0]
 

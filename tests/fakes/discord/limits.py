@@ -67,5 +67,7 @@ class Limits:
         }
 
     def _of(self, call: Call) -> Limit | None:
-        fits = (one for one in self._limits if one.method == call.method and one.route.search(call.path))
+        fits = (
+            limit for limit in self._limits if limit.method == call.method and limit.route.search(call.path)
+        )
         return next(fits, None)

@@ -79,7 +79,7 @@ class People:
     def posts(self, person: User, channel: Channel, *files: Attached) -> Message:
         """A message with files, as people write them."""
         message = channel.says(person, "look")
-        message.uploads = [self._uploads.keep(one) for one in files]
+        message.uploads = [self._uploads.keep(file) for file in files]
         return message
 
     async def react(self, person: User, message: Message, emoji: str) -> None:
@@ -173,15 +173,17 @@ def seen(commands: list[Json], person: User, channel: Channel) -> list[Json]:
     guild = channel.guild
     if guild is None:
         return [
-            one for one in commands if one.get("dm_permission", True) and offered(one, "contexts", WITH_BOT)
+            command
+            for command in commands
+            if command.get("dm_permission", True) and offered(command, "contexts", WITH_BOT)
         ]
-    here = [one for one in commands if one.get("guild_id") in (None, str(guild.id))]
-    here = [one for one in here if offered(one, "contexts", IN_GUILD)]
+    here = [command for command in commands if command.get("guild_id") in (None, str(guild.id))]
+    here = [command for command in here if offered(command, "contexts", IN_GUILD)]
     if not guild.bot:
-        return [one for one in here if 1 in (one.get("integration_types") or [0])]
+        return [command for command in here if 1 in (command.get("integration_types") or [0])]
     member = guild.members.get(person.id)
     has = member.permissions if member else 0
-    return [one for one in here if not int(one.get("default_member_permissions") or 0) & ~has]
+    return [command for command in here if not int(command.get("default_member_permissions") or 0) & ~has]
 
 
 def offered(command: Json, key: str, where: int) -> bool:

@@ -97,7 +97,7 @@ class Posting:
         new = self._uploads.keep_all(files, message.channel.file_limit)
         kept = message.uploads
         if "attachments" in sent:
-            named = {str(one["id"]) for one in sent["attachments"] or []}
+            named = {str(attachment["id"]) for attachment in sent["attachments"] or []}
             kept = [upload for upload in message.uploads if str(upload.id) in named]
         trial = Message(channel=message.channel, author=self._me, uploads=[*kept, *new])
         trial.embeds, trial.content, trial.rows = message.embeds, message.content, message.rows

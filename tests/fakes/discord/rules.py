@@ -198,5 +198,5 @@ def check_command_options(options: list[Json]) -> None:
 def counted(part: Json) -> int:
     """The characters of names, descriptions and values that Discord counts."""
     own = len(part["name"]) + len(part.get("description") or "")
-    choices = sum(len(one["name"]) + len(str(one["value"])) for one in part.get("choices") or [])
+    choices = sum(len(choice["name"]) + len(str(choice["value"])) for choice in part.get("choices") or [])
     return own + choices + sum(map(counted, part.get("options") or []))

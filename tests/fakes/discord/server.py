@@ -46,7 +46,9 @@ class Server:
             return await self._served(request, handler)
 
         app = web.Application(client_max_size=LARGEST, middlewares=[served])
-        app.add_routes([web.RouteDef(one.method, API + one.path, one.handler, one.kwargs) for one in routes])
+        app.add_routes(
+            [web.RouteDef(route.method, API + route.path, route.handler, route.kwargs) for route in routes]
+        )
         app.add_routes(others)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
 

@@ -33,8 +33,8 @@ TYPES: dict[int, tuple[type[Any], ...]] = {
 
 def find_command(commands: list[Json], name: str, kind: int) -> Json:
     """The synced command or menu that people see under this name."""
-    found = [one for one in commands if one["name"] == name and one["type"] == kind]
-    assert found, f"there is no {name!r} among {sorted(one['name'] for one in commands)}"
+    found = [command for command in commands if command["name"] == name and command["type"] == kind]
+    assert found, f"there is no {name!r} among {sorted(command['name'] for command in commands)}"
     return found[-1]
 
 
@@ -46,7 +46,7 @@ def command_data(
     command = find_command(commands, name, 1)
     defined: list[Json] = command["options"]
     for word in inner:
-        found = next(one for one in defined if one["name"] == word and one["type"] == SUBCOMMAND)
+        found = next(option for option in defined if option["name"] == word and option["type"] == SUBCOMMAND)
         defined = found.get("options", [])
     resolved: Json = {}
     options = chosen(defined, given, uploads, resolved, focused)
@@ -83,7 +83,7 @@ def check_value(option: Json, value: Any) -> None:
     assert isinstance(value, TYPES[kind]), f"{name} takes {TYPES[kind]}, not {value!r}"
     assert kind == BOOLEAN or not isinstance(value, bool), f"{name} takes no boolean"
     if option.get("choices"):
-        assert value in [one["value"] for one in option["choices"]], f"{name} cannot be {value!r}"
+        assert value in [choice["value"] for choice in option["choices"]], f"{name} cannot be {value!r}"
     if kind in (INTEGER, NUMBER):
         assert option.get("min_value", value) <= value <= option.get("max_value", value), f"{name} = {value}"
     if kind == STRING:
@@ -115,7 +115,12 @@ def modal_data(modal: Modal, answers: Mapping[str, Any], uploads: Uploads) -> Js
             parts.append(base | {"component": answer(part["component"], given, uploads, resolved)})
         elif part["type"] == ROW:
             parts.append(
-                base | {"components": [answer(one, given, uploads, resolved) for one in part["components"]]}
+                base
+                | {
+                    "components": [
+                        answer(component, given, uploads, resolved) for component in part["components"]
+                    ]
+                }
             )
         elif part["type"] == TEXT_DISPLAY:
             parts.append(base)
@@ -130,12 +135,14 @@ def answer(asked: Json, given: Mapping[str, Any], uploads: Uploads, resolved: Js
         return base | {"value": written(asked, given.get(name, asked.get("value") or ""))}
     if kind == CHECKBOX:
         return base | {"value": bool(given.get(name, asked.get("default", False)))}
-    picked = given.get(name, [one["value"] for one in asked.get("options") or [] if one.get("default")])
+    picked = given.get(
+        name, [option["value"] for option in asked.get("options") or [] if option.get("default")]
+    )
     picked = [picked] if isinstance(picked, str | Attached) else list(picked)
     check_picked(asked, picked)
     if kind == RADIO:
         return base | {"value": picked[0] if picked else None}
-    return base | {"values": [sendable(one, uploads, resolved) for one in picked]}
+    return base | {"values": [sendable(file, uploads, resolved) for file in picked]}
 
 
 def written(asked: Json, text: Any) -> str:
@@ -157,7 +164,7 @@ def check_picked(asked: Json, picked: list[Any]) -> None:
     most = asked.get("max_values") or 1
     assert least <= len(picked) <= most, f"{name} takes {least} to {most}, not {len(picked)}"
     if asked["type"] == FILE_UPLOAD:
-        assert all(isinstance(one, Attached) for one in picked), f"{name} takes files"
+        assert all(isinstance(file, Attached) for file in picked), f"{name} takes files"
     elif asked["type"] == SELECT or asked.get("options"):
-        offered = [one["value"] for one in asked["options"]]
+        offered = [option["value"] for option in asked["options"]]
         assert set(picked) <= set(offered), f"{name} offers {offered}, not {picked}"

@@ -39,7 +39,7 @@ def view_problems(view: JSON, known: KnownFile) -> list[str]:
     if view.get("type") not in ("modal", "home"):
         found.append("unsupported type [json-pointer:/view/type]")
     unknown = set(view) - VIEW_FIELDS
-    found += [f"invalid additional property: {one} [json-pointer:/view]" for one in sorted(unknown)]
+    found += [f"invalid additional property: {name} [json-pointer:/view]" for name in sorted(unknown)]
     for name in ("title", "submit", "close"):
         if name in view or name == "title":
             found += text(view.get(name), 24, f"/view/{name}", plain=True)
@@ -51,7 +51,7 @@ def view_problems(view: JSON, known: KnownFile) -> list[str]:
         return [*found, "missing required field: blocks [json-pointer:/view]"]
     if len(blocks) > VIEW_BLOCKS:
         found.append(f"no more than {VIEW_BLOCKS} items allowed [json-pointer:/view/blocks]")
-    if any(one.get("type") == "input" for one in blocks) and not view.get("submit"):
+    if any(block.get("type") == "input" for block in blocks) and not view.get("submit"):
         found.append("a view with input blocks needs submit [json-pointer:/view]")
     return found + list(_blocks(blocks, known, modal=True))
 
@@ -120,8 +120,8 @@ def _section(block: JSON, at: str, known: KnownFile) -> Iterator[str]:
     fields = block.get("fields", [])
     if len(fields) > 10:
         yield f"no more than 10 items allowed [json-pointer:{at}/fields]"
-    for number, one in enumerate(fields):
-        yield from text(one, 2000, f"{at}/fields/{number}")
+    for number, item in enumerate(fields):
+        yield from text(item, 2000, f"{at}/fields/{number}")
     if "accessory" in block:
         yield from element(block["accessory"], f"{at}/accessory", known)
 
@@ -136,18 +136,18 @@ def _row(
     if len(elements) > most:
         yield f"no more than {most} items allowed [json-pointer:{at}/elements]"
     seen: set[str] = set()
-    for number, one in enumerate(elements):
+    for number, item in enumerate(elements):
         where = f"{at}/elements/{number}"
-        if allowed and one.get("type") not in allowed:
-            yield f"unsupported type: {one.get('type')} [json-pointer:{where}/type]"
-        elif one.get("type") in ("mrkdwn", "plain_text"):
-            yield from text(one, 3000, where)
+        if allowed and item.get("type") not in allowed:
+            yield f"unsupported type: {item.get('type')} [json-pointer:{where}/type]"
+        elif item.get("type") in ("mrkdwn", "plain_text"):
+            yield from text(item, 3000, where)
         else:
-            yield from element(one, where, known)
-        if one.get("action_id") in seen:
-            yield f"`action_id` {one['action_id']} already exists [json-pointer:{where}/action_id]"
-        if "action_id" in one:
-            seen.add(one["action_id"])
+            yield from element(item, where, known)
+        if item.get("action_id") in seen:
+            yield f"`action_id` {item['action_id']} already exists [json-pointer:{where}/action_id]"
+        if "action_id" in item:
+            seen.add(item["action_id"])
 
 
 def _input(block: JSON, at: str, known: KnownFile, *, modal: bool) -> Iterator[str]:

@@ -150,13 +150,13 @@ def _chosen(given: JSON, at: str) -> Iterator[str]:
     for group in groups:
         yield from text(group.get("label"), 75, f"{at}/option_groups", plain=True)
         options = [*options, *group.get("options", [])]
-    for number, one in enumerate(options):
-        yield from option(one, f"{at}/options/{number}")
-    values = [one.get("value") for one in options if isinstance(one, dict)]
+    for number, item in enumerate(options):
+        yield from option(item, f"{at}/options/{number}")
+    values = [option.get("value") for option in options if isinstance(option, dict)]
     if len(set(values)) != len(values):
         yield f"options have the same value [json-pointer:{at}/options]"
     first = given.get("initial_options", [given["initial_option"]] if "initial_option" in given else [])
-    if any(one not in options for one in first):
+    if any(item not in options for item in first):
         yield f"the initial option is not one of the options [json-pointer:{at}/initial_option]"
 
 
@@ -178,5 +178,5 @@ def _written(given: JSON, at: str) -> Iterator[str]:
         yield f"must be between 1 and 10 [json-pointer:{at}/max_files]"
     elif kind in MENUS:
         first = given.get("initial_options", [given["initial_option"]] if "initial_option" in given else [])
-        for one in first:
-            yield from option(one, f"{at}/initial_option")
+        for item in first:
+            yield from option(item, f"{at}/initial_option")

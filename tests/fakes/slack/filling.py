@@ -19,7 +19,9 @@ def state(platform: Platform, view: View, values: Mapping[str, Any]) -> JSON:
             continue
         block = element["block"]
         label = block.get("label", {}).get("text", "")
-        key = next((one for one in (element["block_id"], element["action_id"], label) if one in left), None)
+        key = next(
+            (name for name in (element["block_id"], element["action_id"], label) if name in left), None
+        )
         given = left.pop(key) if key is not None else _initial(element)
         filled.setdefault(element["block_id"], {})[element["action_id"]] = _value(
             platform, view, element, given
@@ -34,7 +36,7 @@ def _initial(element: JSON) -> Any:
     if "initial_option" in element:
         return element["initial_option"]["value"]
     if "initial_options" in element:
-        return [one["value"] for one in element["initial_options"]]
+        return [option["value"] for option in element["initial_options"]]
     return element.get("initial_value")
 
 
@@ -47,17 +49,17 @@ def _value(platform: Platform, view: View, element: JSON, given: Any) -> JSON:
     if kind in ("plain_text_input", "number_input"):
         return {"type": kind, "value": _text(element, given)}
     if kind == "file_input":
-        files = [_file(platform, one) for one in given or ()]
+        files = [_file(platform, item) for item in given or ()]
         assert len(files) <= element.get("max_files", 10), (
             f"no more than {element.get('max_files', 10)} files"
         )
         allowed = element.get("filetypes")
-        for one in files:
-            ending = one.name.rpartition(".")[2].lower()
-            assert not allowed or ending in allowed, f"{one.name} is none of {allowed}"
-        return {"type": kind, "files": [written.file(platform, one) for one in files]}
+        for file in files:
+            ending = file.name.rpartition(".")[2].lower()
+            assert not allowed or ending in allowed, f"{file.name} is none of {allowed}"
+        return {"type": kind, "files": [written.file(platform, file) for file in files]}
     if kind in ("checkboxes", "multi_static_select", "multi_external_select"):
-        chosen = [_option(view, element, one) for one in _several(given)]
+        chosen = [_option(view, element, item) for item in _several(given)]
         return {"type": kind, "selected_options": chosen}
     option = None if _empty(given) else _option(view, element, given)
     return {"type": kind, "selected_option": option}
@@ -88,17 +90,17 @@ def _text(element: JSON, given: Any) -> str | None:
 def _option(view: View, element: JSON, value: str) -> JSON:
     """The option with this value; of a search, one that it has offered or the modal came with."""
     groups = element.get("option_groups", [])
-    options = [*element.get("options", []), *(one for group in groups for one in group["options"])]
+    options = [*element.get("options", []), *(option for group in groups for option in group["options"])]
     options += element.get("initial_options", [])
     if "initial_option" in element:
         options.append(element["initial_option"])
-    for one in options:
-        if one["value"] == value or one["text"]["text"] == value:
-            chosen: JSON = one
+    for option in options:
+        if option["value"] == value or option["text"]["text"] == value:
+            chosen: JSON = option
             return chosen
     if element["type"].endswith("external_select") and value in view.suggested:
         return view.suggested[value]
-    raise AssertionError(f"there is no choice {value!r} among {[one['value'] for one in options]}")
+    raise AssertionError(f"there is no choice {value!r} among {[option['value'] for option in options]}")
 
 
 def _file(platform: Platform, given: File | str) -> File:

@@ -38,12 +38,12 @@ class Heard:
     def ephemerals(self) -> list[Message]:
         """What only this person has been shown since."""
         later = self.platform.world.ephemerals[self.since :]
-        return [one for one in later if one.shown_to is self.user and not one.deleted]
+        return [message for message in later if message.shown_to is self.user and not message.deleted]
 
     @property
     def words(self) -> str:
         """All that only this person has been shown since."""
-        return "\n".join(one.words for one in self.ephemerals)
+        return "\n".join(message.words for message in self.ephemerals)
 
     @property
     def view(self) -> View | None:

@@ -141,7 +141,7 @@ def _values(given: JSON) -> Iterator[str]:
     files = given.get("files") or []
     if len(files) > FILES:
         yield f"{len(files)} files at once"
-    for file_name in (given.get("filename"), *(one.get("title") for one in files)):
+    for file_name in (given.get("filename"), *(file.get("title") for file in files)):
         if len(str(file_name or "")) > NAME:
             yield f"a file's name has more than {NAME} characters"
 

@@ -65,8 +65,10 @@ class People(Loopback):
 
     async def suggest(self, user: User, action_id: str, text: str, view: View | None = None) -> list[Choice]:
         """Type into an external select of a modal: what it offers."""
-        view = view or next(one for one in reversed(self.world.views.values()) if one.user is user)
-        element = next(one for one in view.elements if action_id in (one["action_id"], one["block_id"]))
+        view = view or next(view for view in reversed(self.world.views.values()) if view.user is user)
+        element = next(
+            element for element in view.elements if action_id in (element["action_id"], element["block_id"])
+        )
         payload = payloads.search(self.platform, user, view, element, text)
         heard = await self._interact(user, "interactive", payload, None)
         return _offered(view, heard.answer or {})
@@ -136,26 +138,30 @@ class People(Loopback):
                 trigger = Trigger(user=view.user)
                 views.add(self.platform, trigger, trigger_id, content).previous = view
             case "clear":
-                for one in self.world.views.values():
-                    one.closed = one.closed or one.user is view.user
+                for other in self.world.views.values():
+                    other.closed = other.closed or other.user is view.user
             case _:
                 view.closed = True
 
 
 def _pressed(place: Message | View, action_id: str, value: str | None) -> JSON:
     """The action of an element that is really there."""
-    for one in place.elements:
-        if one["action_id"] != action_id:
+    for element in place.elements:
+        if element["action_id"] != action_id:
             continue
-        action: JSON = {"type": one["type"], "action_id": action_id, "block_id": one["block_id"]}
-        if one["type"] == "button":
-            if value is None or one.get("value") == value:
-                return {**action, "text": one["text"], **({"value": one["value"]} if "value" in one else {})}
+        action: JSON = {"type": element["type"], "action_id": action_id, "block_id": element["block_id"]}
+        if element["type"] == "button":
+            if value is None or element.get("value") == value:
+                return {
+                    **action,
+                    "text": element["text"],
+                    **({"value": element["value"]} if "value" in element else {}),
+                }
             continue
-        chosen = [each for each in one.get("options", []) if each["value"] == value]
+        chosen = [each for each in element.get("options", []) if each["value"] == value]
         if chosen:
             return {**action, "selected_option": chosen[0]}
-    there = [(one["action_id"], one.get("value")) for one in place.elements]
+    there = [(element["action_id"], element.get("value")) for element in place.elements]
     raise AssertionError(f"there is no {action_id} {value or ''} to press, only {there}")
 
 
@@ -163,8 +169,8 @@ def _offered(view: View, said: JSON) -> list[Choice]:
     options = [*said.get("options", [])]
     for group in said.get("option_groups", []):
         options += group["options"]
-    problems = [problem for one in options for problem in option(one, "/options")]
+    problems = [problem for item in options for problem in option(item, "/options")]
     assert not problems, problems
     assert len(options) <= 100, "no more than 100 options"
-    view.suggested |= {one["value"]: one for one in options}
-    return [Choice(value=one["value"], text=one["text"]["text"]) for one in options]
+    view.suggested |= {option["value"]: option for option in options}
+    return [Choice(value=option["value"], text=option["text"]["text"]) for option in options]

@@ -123,7 +123,7 @@ class Platform:
         file = self.world.files.get(str(slack_file.get("id")))
         if file is None:
             url = slack_file.get("url")
-            file = next((one for one in self.world.files.values() if self.private_url(one) == url), None)
+            file = next((file for file in self.world.files.values() if self.private_url(file) == url), None)
         if file is None or file.deleted or not file.ready or not kind_of(file).startswith("image/"):
             return None
         return file
@@ -135,9 +135,9 @@ class Platform:
         when it is shared in their conversation with the bot.
         """
         file = self.file_of(slack_file)
-        places = [] if file is None else [one.channel for one in file.shares if not one.deleted]
-        own = [one for one in places if reader is not None and one.direct_with is reader]
-        return bool(own) or any(one is channel or one.open for one in places)
+        places = [] if file is None else [share.channel for share in file.shares if not share.deleted]
+        own = [place for place in places if reader is not None and place.direct_with is reader]
+        return bool(own) or any(place is channel or place.open for place in places)
 
     def private_url(self, file: File) -> str:
         return f"{self.base_url}files-pri/{file.team.id}-{file.id}/{file.name}"

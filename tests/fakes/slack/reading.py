@@ -13,23 +13,23 @@ def interactive(blocks: list[JSON]) -> Iterator[JSON]:
     """The elements with an action_id, each with the block_id of its block and, of an input, its block."""
     for block in blocks:
         inside = [*block.get("elements", ()), block.get("accessory"), block.get("element")]
-        for one in inside:
-            if isinstance(one, dict) and "action_id" in one:
-                yield {**one, "block_id": block["block_id"], "block": block}
+        for item in inside:
+            if isinstance(item, dict) and "action_id" in item:
+                yield {**item, "block_id": block["block_id"], "block": block}
 
 
 def images(blocks: list[JSON]) -> Iterator[JSON]:
     for block in blocks:
-        for one in (block, *block.get("elements", ()), block.get("accessory")):
-            if isinstance(one, dict) and one.get("type") == "image":
-                yield one
+        for item in (block, *block.get("elements", ()), block.get("accessory")):
+            if isinstance(item, dict) and item.get("type") == "image":
+                yield item
 
 
 def texts(given: object, *, marked: bool = False) -> Iterator[str]:
     """The texts in blocks; only those in which mentions count, if `marked`."""
     if isinstance(given, list):
-        for one in given:
-            yield from texts(one, marked=marked)
+        for item in given:
+            yield from texts(item, marked=marked)
     elif isinstance(given, dict):
         if isinstance(given.get("text"), str):
             if not marked or given.get("type") != "plain_text":

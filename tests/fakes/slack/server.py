@@ -73,7 +73,7 @@ class Server:
 
     async def _method(self, request: web.Request) -> web.Response:
         name, call = request.match_info["method"], request[CALL]
-        self.problems += [f"{name}: {one}" for one in limits.problems(name, call.json)]
+        self.problems += [f"{name}: {problem}" for problem in limits.problems(name, call.json)]
         wait = self.tiers.wait(name)
         if wait:
             return _refusal(Fault.LIMITED, 429, wait)
@@ -132,7 +132,9 @@ class Server:
         if response.used >= RESPONSES:
             return web.json_response({"ok": False, "error": "used_url"}, status=404)
         response.used += 1
-        self.problems += [f"response_url: {one}" for one in limits.response_problems(request[CALL].json)]
+        self.problems += [
+            f"response_url: {problem}" for problem in limits.response_problems(request[CALL].json)
+        ]
         try:
             self._respond(response, request[CALL].json)
         except Refused as refused:

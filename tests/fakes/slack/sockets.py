@@ -130,7 +130,7 @@ class Sockets:
         if self.url is not None:
             self._post(self.url, envelope, retry)
             return
-        open_now = [one for one in self.open if not one.leaving and not one.ws.closed]
+        open_now = [socket for socket in self.open if not socket.leaving and not socket.ws.closed]
         if not open_now:
             envelope.failed = "dispatch_failed"
             envelope.done.set()

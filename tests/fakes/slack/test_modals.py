@@ -13,7 +13,7 @@ from tests.fakes.slack.samples import PNG, actions, button, field, modal
 async def test_a_modal_comes_back_filled_in(
     slack: FakeSlack, client: AsyncWebClient, app: App, ana: User, channel: Channel
 ) -> None:
-    presets = [{"text": {"type": "plain_text", "text": one}, "value": one} for one in ("style", "person")]
+    presets = [{"text": {"type": "plain_text", "text": word}, "value": word} for word in ("style", "person")]
     form = modal(
         field("pictures", {"type": "file_input", "filetypes": ["png"], "max_files": 10}),
         field("preset", {"type": "static_select", "options": presets, "initial_option": presets[0]}),
@@ -45,7 +45,7 @@ async def test_a_modal_comes_back_filled_in(
 
     assert first.errors == {"trigger": "taken"}
     assert second.errors == {} and second.view is None
-    assert [file["id"] for file in sent[0]["pictures"]["pictures"]["files"]] == [one.id for one in files]
+    assert [file["id"] for file in sent[0]["pictures"]["pictures"]["files"]] == [file.id for file in files]
     assert sent[0]["preset"]["preset"]["selected_option"]["value"] == "style"
     assert (sent[0]["trigger"]["trigger"]["value"], sent[0]["steps"]["steps"]["value"]) == ("inky", "100")
     assert sent[1]["preset"]["preset"]["selected_option"]["value"] == "person"

@@ -16,7 +16,7 @@ async def test_two_sockets_get_commands_in_turn(
     heard = [await slack.command(ana, channel, "/imagine", f"fox {number}") for number in range(4)]
 
     assert app.heard == ["fox 0", "fox 1", "fox 2", "fox 3"]
-    assert all(one.acked is not None and not one.failed for one in heard)
+    assert all(answer.acked is not None and not answer.failed for answer in heard)
     assert [socket.sent for socket in slack.sockets] == [2, 2]
 
 

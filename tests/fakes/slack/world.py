@@ -26,7 +26,7 @@ class Team:
 
     def group(self, *people: "User", member: bool = True) -> "Channel":
         """What several people write to each other; `member`: whether the bot is one of them."""
-        names = "--".join(one.name for one in people)
+        names = "--".join(person.name for person in people)
         channel = self.world.add_channel(self, f"mpdm-{names}-1", member=member, private=True)
         channel.group = True
         return channel
@@ -104,7 +104,7 @@ class Message:
 
     @property
     def buttons(self) -> list[JSON]:
-        return [one for one in self.elements if one["type"] == "button"]
+        return [element for element in self.elements if element["type"] == "button"]
 
     @property
     def words(self) -> str:
@@ -128,7 +128,9 @@ class Message:
     @property
     def pictures(self) -> list[str]:
         """The ids of the files in its image blocks."""
-        return [one["slack_file"]["id"] for one in images(self.blocks) if "id" in one.get("slack_file", {})]
+        return [
+            image["slack_file"]["id"] for image in images(self.blocks) if "id" in image.get("slack_file", {})
+        ]
 
 
 @dataclass(eq=False)
@@ -155,10 +157,16 @@ class Channel:
     @property
     def messages(self) -> list[Message]:
         """What stands in it, oldest first, without the replies in threads."""
-        return [one for one in self.everything if not one.deleted and one.thread_ts in (None, one.ts)]
+        return [
+            message
+            for message in self.everything
+            if not message.deleted and message.thread_ts in (None, message.ts)
+        ]
 
     def find(self, ts: object) -> Message | None:
-        return next((one for one in self.everything if one.ts == ts and not one.deleted), None)
+        return next(
+            (message for message in self.everything if message.ts == ts and not message.deleted), None
+        )
 
     def share_with(self, team: Team) -> None:
         """Let another workspace in, by Slack Connect."""

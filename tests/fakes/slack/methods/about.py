@@ -23,11 +23,11 @@ def auth_test(platform: Platform, given: JSON) -> JSON:
 
 def teams_list(platform: Platform, given: JSON) -> JSON:
     """The workspaces for which an app of the whole enterprise is approved."""
-    there = [one for one in platform.world.teams.values() if one.id not in platform.removed]
+    there = [team for team in platform.world.teams.values() if team.id not in platform.removed]
     if not platform.grid:
         there = [platform.home]
     return {
-        "teams": [{"id": one.id, "name": one.name} for one in there],
+        "teams": [{"id": team.id, "name": team.name} for team in there],
         "response_metadata": {"next_cursor": ""},
     }
 

@@ -48,7 +48,7 @@ def update(platform: Platform, given: JSON) -> JSON:
     if "metadata" in given:
         message.metadata = _metadata(given)
     if "file_ids" in given:
-        message.files = [_file(platform, one) for one in given["file_ids"]]
+        message.files = [_file(platform, file_id) for file_id in given["file_ids"]]
     shown = written.message(platform, message)
     return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": shown}
 
@@ -103,7 +103,7 @@ def checked(given: JSON, shows: KnownFile, otherwise: object = None) -> None:
         raise Refused("msg_blocks_too_long")
     problems = message_problems(blocks, shows) if blocks else []
     if problems:
-        messages = [f"[ERROR] {one}" for one in problems]
+        messages = [f"[ERROR] {problem}" for problem in problems]
         raise Refused("invalid_blocks", errors=problems, response_metadata={"messages": messages})
 
 
@@ -113,9 +113,9 @@ def with_ids(platform: Platform, blocks: list[JSON]) -> list[JSON]:
     for block in blocks:
         copy: JSON = json.loads(json.dumps(block))
         copy.setdefault("block_id", platform.world.id("b"))
-        for one in [*copy.get("elements", ()), copy.get("accessory"), copy.get("element")]:
-            if isinstance(one, dict) and one.get("type") not in ("mrkdwn", "plain_text", "image"):
-                one.setdefault("action_id", platform.world.id("a"))
+        for item in [*copy.get("elements", ()), copy.get("accessory"), copy.get("element")]:
+            if isinstance(item, dict) and item.get("type") not in ("mrkdwn", "plain_text", "image"):
+                item.setdefault("action_id", platform.world.id("a"))
         done.append(copy)
     return done
 

@@ -39,7 +39,7 @@ def info(platform: Platform, given: JSON) -> JSON:
 def history(platform: Platform, given: JSON) -> JSON:
     channel = platform.channel(given)
     platform.check_scope(_scope(channel, "history"))
-    found = [one for one in reversed(channel.messages) if _within(one, given)]
+    found = [message for message in reversed(channel.messages) if _within(message, given)]
     return _page(platform, found, given)
 
 
@@ -50,21 +50,23 @@ def replies(platform: Platform, given: JSON) -> JSON:
     if start is None:
         raise Refused("thread_not_found")
     parent = channel.find(start.thread_ts) or start
-    found = [parent, *(one for one in parent.thread if not one.deleted and _within(one, given))]
+    found = [parent, *(reply for reply in parent.thread if not reply.deleted and _within(reply, given))]
     return _page(platform, found, given)
 
 
 def members(platform: Platform, given: JSON) -> JSON:
     channel = platform.channel(given, member=False)
     platform.check_scope(_scope(channel, "read"))
-    return {"members": [one.id for one in platform.world.users.values() if one.team is channel.team]}
+    return {"members": [user.id for user in platform.world.users.values() if user.team is channel.team]}
 
 
 def _page(platform: Platform, found: list[Message], given: JSON) -> JSON:
     limit = int(given.get("limit") or PAGE)
     start = int(given.get("cursor") or 0)
     with_metadata = str(given.get("include_all_metadata", "")).lower() in ("1", "true")
-    shown = [written.message(platform, one, metadata=with_metadata) for one in found[start : start + limit]]
+    shown = [
+        written.message(platform, message, metadata=with_metadata) for message in found[start : start + limit]
+    ]
     more = len(found) > start + limit
     cursor = {"next_cursor": str(start + limit) if more else ""}
     return {"messages": shown, "has_more": more, "response_metadata": cursor}

@@ -25,7 +25,7 @@ def complete(platform: Platform, given: JSON) -> JSON:
 
     Each upload can be completed once.
     """
-    files = [_uploaded(platform, one) for one in given.get("files") or []]
+    files = [_uploaded(platform, file) for file in given.get("files") or []]
     if not files:
         raise Refused("invalid_arguments")
     names = [given["channel_id"]] if given.get("channel_id") else str(given.get("channels") or "").split(",")

@@ -34,7 +34,8 @@ def updated(platform: Platform, given: JSON) -> JSON:
     by_id = platform.world.views.get(str(given.get("view_id")))
     named = given.get("external_id")
     view = by_id or next(
-        (one for one in platform.world.views.values() if named and one.view.get("external_id") == named), None
+        (view for view in platform.world.views.values() if named and view.view.get("external_id") == named),
+        None,
     )
     if view is None or view.closed:
         raise Refused("not_found")
@@ -63,7 +64,7 @@ def checked(platform: Platform, content: object, user: User) -> JSON:
         raise Refused("invalid_arguments")
     problems = view_problems(content, partial(platform.shows, channel=None, reader=user))
     if problems:
-        messages = [f"[ERROR] {one}" for one in problems]
+        messages = [f"[ERROR] {problem}" for problem in problems]
         raise Refused("invalid_arguments", response_metadata={"messages": messages})
     return {**content, "blocks": with_ids(platform, content["blocks"])}
 

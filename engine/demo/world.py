@@ -90,10 +90,12 @@ class Layout:
 
 def is_held_out(scene: Scene) -> bool:
     """Whether this scene is held out from the training data: about 1/8 of (shape, colour, background)."""
-    return any(_held_out(thing.shape, thing.colour, scene.background) for thing in scene.things)
+    return any(
+        _is_combination_held_out(thing.shape, thing.colour, scene.background) for thing in scene.things
+    )
 
 
-def _held_out(shape: str, colour: str, background: str) -> bool:
+def _is_combination_held_out(shape: str, colour: str, background: str) -> bool:
     return zlib.crc32(f"{shape} {colour} {background}".encode()) % 8 == 3
 
 

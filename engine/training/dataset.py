@@ -186,7 +186,7 @@ def training_caption(training: Train, example: Example) -> str:
     return text if re.search(word, text, re.IGNORECASE) else f"{training.trigger} {text}".strip()
 
 
-def held_out_count(settings: TrainingSettings, pictures: int) -> int:
+def count_held_out(settings: TrainingSettings, pictures: int) -> int:
     """How many of so many pictures are held out for validation."""
     if pictures <= NO_HELD_OUT_UP_TO or not settings.validation:
         return 0
@@ -197,7 +197,7 @@ def planned_steps(settings: TrainingSettings, pictures: int) -> int:
     """The optimizer steps: as many as the settings say, or as their epochs of these pictures take."""
     if not settings.epochs:
         return settings.steps
-    rows = settings.epochs * (pictures - held_out_count(settings, pictures))
+    rows = settings.epochs * (pictures - count_held_out(settings, pictures))
     return max(1, math.ceil(rows / (settings.batch * settings.accumulation)))
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.messages import TrainingSettings
-from engine.training.dataset import Item, held_out_count
+from engine.training.dataset import Item, count_held_out
 from engine.training.rng import make_generator
 
 TIMESTEPS = (0.2, 0.4, 0.6, 0.8)  # shares of the trained timesteps
@@ -77,7 +77,7 @@ def noise_count(pictures: int) -> int:
 
 def split_items(items: Sequence[Item], settings: TrainingSettings) -> tuple[list[Item], list[Item]]:
     """The pictures to train on and those to validate on: the same ones where none can be held out."""
-    count = held_out_count(settings, len(items))
+    count = count_held_out(settings, len(items))
     order = torch.randperm(len(items), generator=make_generator(settings.seed, "held out")).tolist()
     if not count:
         return list(items), [items[index] for index in sorted(order[:PICTURES])]

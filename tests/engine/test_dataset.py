@@ -25,9 +25,9 @@ from engine.training.dataset import (
     UPSCALE,
     Item,
     PictureInspector,
+    count_held_out,
     crop_corner,
     crop_pixels,
-    held_out_count,
     planned_steps,
     time_ids,
 )
@@ -345,7 +345,7 @@ def test_time_ids_tell_heights_before_widths(tmp_path: Path) -> None:
     ("share", "pictures", "held"), [(0.1, 16, 0), (0.1, 17, 2), (0.05, 20, 1), (0.25, 20, 5), (0.0, 50, 0)]
 )
 def test_pictures_are_held_out_only_where_there_are_enough(share: float, pictures: int, held: int) -> None:
-    assert held_out_count(TrainingSettings(validation=share), pictures) == held
+    assert count_held_out(TrainingSettings(validation=share), pictures) == held
 
 
 def test_epochs_become_the_steps_that_show_every_picture_so_often() -> None:

@@ -244,8 +244,8 @@ class Chat:
         async def work(session: AsyncSession) -> Answer:
             here = await people.upsert_space(session, "local", space, space)
             person = await people.upsert_person(session, "local", name, name)
-            kept = await space_settings.effective_settings(session, here.id, name)
-            check_not_blocked(kept, what)
+            settings = await space_settings.effective_settings(session, here.id, name)
+            check_not_blocked(settings, what)
             context = ChatContext(
                 job=new_job_id(),
                 library=PersonLibrary(
@@ -253,7 +253,7 @@ class Chat:
                     space_id=here.id,
                     person_id=person.id,
                     folder=Shelf(self.list_files),
-                    mixed=kept.mixed,
+                    mixed=settings.mixed,
                 ),
                 small=self.small,
                 largest_rank=64,
@@ -264,7 +264,7 @@ class Chat:
                 admin=name in (*self.admins, *self.moderators),
                 adult=self.adult,
                 direct=self.direct,
-                space_settings=kept,
+                space_settings=settings,
                 admins=Admins(named={"local": self.admins}),
                 now=self.now,
                 estimates=TenSeconds(),

@@ -150,11 +150,11 @@ async def test_a_star_is_given_and_taken_back_and_the_card_must_show_it(chat: Ch
     before = await chat.paints(job)
 
     given = await chat.presses("bob", f"keep:{job}")
-    kept = await chat.sees(job)
+    card = await chat.sees(job)
     taken = await chat.presses("bob", f"keep:{job}:1")
 
     assert given == UpdateCards(jobs=(job,), text="The picture is in your favourites.")
-    assert (kept.pictures[0].stars, kept.revision > before.revision) == (1, True)
+    assert (card.pictures[0].stars, card.revision > before.revision) == (1, True)
     assert taken == UpdateCards(jobs=(job,), text="The picture is no longer a favourite.")
     assert (await chat.sees(job)).pictures[0].stars == 0
 

@@ -264,11 +264,11 @@ async def test_what_the_files_of_a_person_take_on_the_disk_is_limited(chat: Chat
 async def test_loras_and_what_trainings_have_count_as_megabytes(chat: Chat) -> None:
     job = await chat.drafts("ana", "one")
     await chat.trains(job)
-    kept = await answer_text(chat, "/me", "ana")
+    before = await answer_text(chat, "/me", "ana")
 
     await chat.says("ana", "/lora one --delete")
 
-    assert megabytes(kept) > megabytes(await answer_text(chat, "/me", "ana")) > 0
+    assert megabytes(before) > megabytes(await answer_text(chat, "/me", "ana")) > 0
 
 
 def megabytes(text: str) -> int:

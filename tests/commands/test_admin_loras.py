@@ -33,7 +33,7 @@ async def refusal(chat: Chat, name: str, line: str, space: str = "general") -> s
 
 
 async def uses(chat: Chat, name: str, line: str) -> list[tuple[str, float]]:
-    return [(one.name, one.weight) for one in request_of(await chat.says(name, line)).adapters]
+    return [(use.name, use.weight) for use in request_of(await chat.says(name, line)).adapters]
 
 
 CHANGES = (
@@ -128,7 +128,7 @@ async def test_a_usual_lora_is_in_every_new_picture_that_does_not_say_otherwise(
     await answer_text(chat, "/admin loras zoe --usual 0.6")
 
     plain = request_of(await chat.says("bob", "/imagine a fox"))
-    assert [(one.name, one.weight) for one in plain.adapters] == [("zoe", 0.6)]
+    assert [(use.name, use.weight) for use in plain.adapters] == [("zoe", 0.6)]
     assert plain.prompt == "a fox, ohwx woman"
     assert await uses(chat, "bob", "/imagine a fox --lora zoe:0.2") == [("zoe", 0.2)]
     assert await uses(chat, "bob", "/imagine a fox --lora ink") == [("ink", 1.0), ("zoe", 0.6)]

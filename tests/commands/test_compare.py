@@ -14,14 +14,14 @@ from tests.commands.chat import LORAS, Chat, request_of
 async def test_a_lora_is_compared_at_three_weights_without_it_and_with_the_refiner(chat: Chat) -> None:
     paint = request_of(await chat.says("ana", "/compare a fox --lora ink --seed 7"))
 
-    assert [one.name for one in paint.variants] == [
+    assert [variant.name for variant in paint.variants] == [
         "without",
         "ink:0.5",
         "ink:1",
         "ink:1.3",
         "ink:1 and the refiner",
     ]
-    assert [one.refiner for one in paint.variants] == [0, 0, 0, 0, 0.2]
+    assert [variant.refiner for variant in paint.variants] == [0, 0, 0, 0, 0.2]
     assert [use.sha256 for use in paint.adapters] == [LORAS["ink"]]
     assert (paint.seed, paint.count, paint.picture_count) == (7, 1, 5)
 

@@ -13,7 +13,7 @@ KNOWN = (
 
 
 def values(words: str, limit: int = 25) -> list[str]:
-    return [one.value for one in suggestions(words, KNOWN, limit)]
+    return [suggestion.value for suggestion in suggestions(words, KNOWN, limit)]
 
 
 def test_nothing_typed_suggests_all_of_them_with_the_weights_that_suit_them() -> None:
@@ -51,7 +51,7 @@ def test_a_thousand_are_searched_while_somebody_types() -> None:
     many = [Candidate(name=f"lora-{number:04}", trigger=f"trg{number}") for number in range(1000)]
     started = time.perf_counter()
 
-    found = suggestions("lora-0420x, lroa-0777", many, 25)
+    matches = suggestions("lora-0420x, lroa-0777", many, 25)
 
     assert time.perf_counter() - started < 1  # 5 ms on a machine that does nothing else
-    assert found[0].value == "lora-0420x, lora-0777:1"
+    assert matches[0].value == "lora-0420x, lora-0777:1"

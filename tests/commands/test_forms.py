@@ -76,9 +76,11 @@ def test_the_fields_of_settings_are_those_of_imagine_and_give_nothing_by_themsel
 def test_the_fields_of_imagine_say_somebodys_own_defaults() -> None:
     own = with_defaults({"no": "hat", "size": "3:2"}, COMMANDS["imagine"], {})
 
-    told = {one["name"]: one["default"] for one in definition(COMMANDS["imagine"], own)["parameters"]}
+    defaults = {
+        field["name"]: field["default"] for field in definition(COMMANDS["imagine"], own)["parameters"]
+    }
 
-    assert (told["no"], told["size"], told["steps"]) == ("hat", "3:2", "30")
+    assert (defaults["no"], defaults["size"], defaults["steps"]) == ("hat", "3:2", "30")
 
 
 def test_the_form_of_train_shows_the_usual_fields_first_and_folds_the_others() -> None:

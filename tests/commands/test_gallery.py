@@ -29,17 +29,17 @@ async def test_the_newest_come_first_with_what_brings_them_back(chat: Chat) -> N
     await paint(chat, "bob", "a cow")
     await paint(chat, "ana", "a tree", space="art")
 
-    told = await sheet_of(chat)
+    sheet = await sheet_of(chat)
 
-    assert [one.caption for one in told.pictures] == [f"1  {owls}", f"2  {owls}", f"3  {fox}"]
-    assert [one.sha256 for one in told.pictures[1:]] == [
+    assert [picture.caption for picture in sheet.pictures] == [f"1  {owls}", f"2  {owls}", f"3  {fox}"]
+    assert [picture.sha256 for picture in sheet.pictures[1:]] == [
         (await chat.sees(owls)).pictures[1].sha256,
         (await chat.sees(fox)).pictures[0].sha256,
     ]
-    assert told.text.splitlines()[0] == "Your pictures here, newest first:"
-    assert f"1 {owls}  two owls" in told.text
-    assert f"/show {owls} brings a card back with its buttons." in told.text
-    assert "--page" not in told.text
+    assert sheet.text.splitlines()[0] == "Your pictures here, newest first:"
+    assert f"1 {owls}  two owls" in sheet.text
+    assert f"/show {owls} brings a card back with its buttons." in sheet.text
+    assert "--page" not in sheet.text
 
 
 async def test_ten_pictures_are_two_sheets(chat: Chat) -> None:
@@ -51,7 +51,7 @@ async def test_ten_pictures_are_two_sheets(chat: Chat) -> None:
 
     assert len(first.pictures) == 9
     assert first.text.endswith("/gallery --page 2 shows older ones.")
-    assert [one.caption for one in second.pictures] == [f"1  {jobs[0]}"]
+    assert [picture.caption for picture in second.pictures] == [f"1  {jobs[0]}"]
     assert second.text.startswith("Your pictures here, newest first, page 2:")
     assert beyond == Text(text="There is no page 3. /gallery shows the first.")
 
@@ -61,12 +61,12 @@ async def test_what_is_kept_has_a_sheet_of_its_own(chat: Chat) -> None:
     fox, cow = await paint(chat, "ana", "a fox"), await paint(chat, "bob", "a cow")
     await chat.presses("ana", f"keep:{cow}:1")
 
-    kept, mine = await sheet_of(chat, "/gallery --starred"), await sheet_of(chat)
+    starred, mine = await sheet_of(chat, "/gallery --starred"), await sheet_of(chat)
 
     assert nothing == Text(text="You have no favourites here yet. Press ⭐ under a picture to add it.")
-    assert [one.caption for one in kept.pictures] == [f"1  {cow}, favourite"]
-    assert kept.text.startswith("Your favourites here")
-    assert [one.caption for one in mine.pictures] == [f"1  {fox}"]
+    assert [picture.caption for picture in starred.pictures] == [f"1  {cow}, favourite"]
+    assert starred.text.startswith("Your favourites here")
+    assert [picture.caption for picture in mine.pictures] == [f"1  {fox}"]
 
 
 async def test_who_has_painted_nothing_is_told_how_to_begin(chat: Chat) -> None:
@@ -81,7 +81,7 @@ async def test_what_is_deleted_is_gone_from_it(chat: Chat) -> None:
     fox, owl = await paint(chat, "ana", "a fox"), await paint(chat, "ana", "an owl")
     await chat.presses("ana", f"delete:{owl}")
 
-    assert [one.caption for one in (await sheet_of(chat)).pictures] == [f"1  {fox}"]
+    assert [picture.caption for picture in (await sheet_of(chat)).pictures] == [f"1  {fox}"]
 
 
 async def test_pictures_for_adults_are_seen_in_their_channels_only(chat: Chat) -> None:
@@ -95,7 +95,7 @@ async def test_pictures_for_adults_are_seen_in_their_channels_only(chat: Chat) -
 
     here, there = await sheet_of(chat), await sheet_of(replace(chat, adult=True))
 
-    assert [(one.sha256, one.caption) for one in here.pictures] == [(None, f"1  {job}, hidden")]
+    assert [(picture.sha256, picture.caption) for picture in here.pictures] == [(None, f"1  {job}, hidden")]
     assert "a secret" not in here.text and "for adults only" in here.text
     assert there.pictures[0].sha256 is not None
     assert "a secret" in there.text
@@ -107,13 +107,13 @@ async def test_a_direct_message_has_the_pictures_of_all_places(chat: Chat) -> No
     await chat.presses("ana", f"keep:{cow}:1")
     direct = replace(chat, direct=True)
 
-    mine, kept = (
+    mine, starred = (
         await sheet_of(direct, space="with ana"),
         await sheet_of(direct, "/gallery --starred", space="with ana"),
     )
 
-    assert [one.caption for one in mine.pictures] == [f"1  {tree}", f"2  {fox}"]
+    assert [picture.caption for picture in mine.pictures] == [f"1  {tree}", f"2  {fox}"]
     assert mine.text.startswith("Your pictures, newest first:")
     assert f"/show {tree}" in mine.text
-    assert [one.caption for one in kept.pictures] == [f"1  {cow}, favourite"]
-    assert "/show" not in kept.text
+    assert [picture.caption for picture in starred.pictures] == [f"1  {cow}, favourite"]
+    assert "/show" not in starred.text

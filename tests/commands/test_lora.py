@@ -17,7 +17,7 @@ async def train_lora(chat: Chat, name: str = "ana", lora: str = "zoe", **texts: 
 async def lora_names(chat: Chat, name: str, line: str = "/loras", space: str = "general") -> list[str]:
     answer = await chat.says(name, line, space)
     assert isinstance(answer, LoraCards)
-    return [one.name for one in answer.loras]
+    return [lora.name for lora in answer.loras]
 
 
 async def refusal_of(chat: Chat, name: str, line: str, space: str = "general") -> str:
@@ -34,11 +34,11 @@ async def test_a_lora_is_its_owners_until_it_is_shared(chat: Chat) -> None:
     assert await refusal_of(chat, "bob", "/imagine a fox --lora zoe") == (
         "There is no LoRA 'zoe'. The LoRAs are ink and maria."
     )
-    told = await chat.says("ana", "/lora zoe --share space")
-    assert isinstance(told, UpdateCards) and told.text == f"{seen} everybody here."
+    answer = await chat.says("ana", "/lora zoe --share space")
+    assert isinstance(answer, UpdateCards) and answer.text == f"{seen} everybody here."
     assert (await lora_names(chat, "bob"), await lora_names(chat, "bob", space="art")) == (["zoe"], [])
-    told = await chat.says("ana", "/lora zoe --share everybody")
-    assert isinstance(told, UpdateCards) and told.text == f"{seen} everybody everywhere."
+    answer = await chat.says("ana", "/lora zoe --share everybody")
+    assert isinstance(answer, UpdateCards) and answer.text == f"{seen} everybody everywhere."
     assert await lora_names(chat, "bob", space="art") == ["zoe"]
     await chat.says("ana", "/lora zoe --share me")
     assert await lora_names(chat, "bob") == []

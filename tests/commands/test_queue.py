@@ -31,9 +31,9 @@ async def test_the_queue_tells_my_places_and_how_long_they_take(chat: Chat) -> N
     second = await chat.files("ana", "/imagine a\ngreen fox")
     await chat.starts(first)
 
-    told = await answer_lines(chat)
+    lines = await answer_lines(chat)
 
-    assert told == [
+    assert lines == [
         "You have 2 jobs here:",
         f"  {first}  being painted: a red fox",
         f"  {second}  2nd in line, about 30 s: a green fox",

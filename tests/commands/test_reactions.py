@@ -38,7 +38,7 @@ async def test_what_has_no_button_now_means_nothing(chat: Chat) -> None:
 
     assert not any(applies(queued, action, mine=True) for action in ("again", "vary", "keep", "send"))
     assert all(applies(painted, action, mine=False) for action in ("again", "vary", "keep", "send"))
-    assert [applies(one, "stop", mine=mine) for one in (queued, painted) for mine in (True, False)] == [
+    assert [applies(card, "stop", mine=mine) for card in (queued, painted) for mine in (True, False)] == [
         True,
         False,
         True,

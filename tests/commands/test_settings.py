@@ -34,9 +34,11 @@ async def test_without_options_it_shows_what_holds(chat: Chat) -> None:
 
 
 async def test_what_was_set_is_used_by_imagine_until_it_says_otherwise(chat: Chat) -> None:
-    told = await answer_lines(chat, '/settings --size 3:2 --steps 20 --no "hat, glasses" --sampler "euler a"')
+    lines = await answer_lines(
+        chat, '/settings --size 3:2 --steps 20 --no "hat, glasses" --sampler "euler a"'
+    )
 
-    assert told == [
+    assert lines == [
         "Your defaults for /imagine:",
         "  no       hat, glasses (yours)",
         "  steps    20 (yours)",
@@ -68,9 +70,9 @@ async def test_one_is_changed_without_the_others_and_goes_back_to_the_usual(chat
 async def test_reset_forgets_them_and_may_set_others(chat: Chat) -> None:
     await answer_lines(chat, "/settings --steps 20 --cfg 3")
 
-    told = await answer_lines(chat, "/settings --reset --cfg 4")
+    lines = await answer_lines(chat, "/settings --reset --cfg 4")
 
-    assert told[2:4] == ["  steps    30", "  cfg      4 (yours)"]
+    assert lines[2:4] == ["  steps    30", "  cfg      4 (yours)"]
     assert await answer_lines(chat, "/settings --reset true") == NOTHING_SET
 
 
@@ -89,9 +91,9 @@ async def test_a_value_out_of_its_range_is_refused(chat: Chat) -> None:
 
 
 def test_what_is_no_longer_allowed_is_forgotten() -> None:
-    kept = {"steps": "1000", "cfg": "3", "colour": "red", "size": 7}
+    stored = {"steps": "1000", "cfg": "3", "colour": "red", "size": 7}
 
-    assert with_defaults(kept, imagine, {"prompt": "fox"}) == {"prompt": "fox", "cfg": 3.0}
+    assert with_defaults(stored, imagine, {"prompt": "fox"}) == {"prompt": "fox", "cfg": 3.0}
 
 
 async def test_an_edited_recipe_avoids_nothing_if_it_did_before(chat: Chat) -> None:

@@ -71,11 +71,11 @@ async def frame(
 
 
 def test_an_option_says_its_kind_or_its_type_does() -> None:
-    assert [one.kind for one in frame.parameters] == [
+    assert [parameter.kind for parameter in frame.parameters] == [
         *("text", "picture", "pictures", "lora_file", "sampler", "boolean")
     ]
-    assert [one.name for one in frame.files] == ["picture", "others", "lora"]
-    assert [one["type"] for one in definition(frame)["parameters"]] == [
+    assert [parameter.name for parameter in frame.files] == ["picture", "others", "lora"]
+    assert [parameter["type"] for parameter in definition(frame)["parameters"]] == [
         *("text", "picture", "pictures", "lora_file", "choice", "boolean")
     ]
 

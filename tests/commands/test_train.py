@@ -50,19 +50,19 @@ async def test_a_name_alone_opens_the_form_with_what_was_said(chat: Chat) -> Non
 
 
 async def test_pictures_are_called_by_what_can_be_shown_in_a_line(chat: Chat) -> None:
-    told = json.loads(await chat.sends("ana", ONE, TWO))
-    told[0]["name"], told[1]["name"] = "../a\nb\r\u2028c\u202e.png", "C:\\me\\" + "x" * 500
+    pictures = json.loads(await chat.sends("ana", ONE, TWO))
+    pictures[0]["name"], pictures[1]["name"] = "../a\nb\r\u2028c\u202e.png", "C:\\me\\" + "x" * 500
 
-    answer = await fill_form(chat, pictures=json.dumps(told), subject="woman")
+    answer = await fill_form(chat, pictures=json.dumps(pictures), subject="woman")
 
-    assert [one.name for one in training_of(answer).examples] == ["abc.png", "x" * 80]
+    assert [example.name for example in training_of(answer).examples] == ["abc.png", "x" * 80]
 
 
 async def test_pictures_and_a_name_are_a_draft_as_the_preset_has_it(chat: Chat) -> None:
-    told = json.loads(await chat.sends("ana", ONE, TWO))
-    told[1]["caption"] = "  a woman on a horse "
+    pictures = json.loads(await chat.sends("ana", ONE, TWO))
+    pictures[1]["caption"] = "  a woman on a horse "
 
-    answer = await fill_form(chat, pictures=json.dumps(told), subject="woman", preset="face")
+    answer = await fill_form(chat, pictures=json.dumps(pictures), subject="woman", preset="face")
 
     assert isinstance(answer, CreateJob)
     assert answer.draft
@@ -148,9 +148,9 @@ async def test_every_setting_can_be_said_and_comes_back_in_the_form(chat: Chat) 
 
 
 async def test_somebody_says_what_is_painted_at_every_checkpoint(chat: Chat) -> None:
-    said = "{trigger} {subject} on the moon;  a cat\n"
+    samples = "{trigger} {subject} on the moon;  a cat\n"
 
-    answer = await fill_form(chat, samples=said, subject="woman", trigger="zkw")
+    answer = await fill_form(chat, samples=samples, subject="woman", trigger="zkw")
 
     request = training_of(answer)
     assert request.prompts == ("zkw woman on the moon", "a cat")

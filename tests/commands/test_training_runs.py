@@ -14,9 +14,9 @@ async def buttons(chat: Chat, job: JobId) -> list[str]:
     return [button_id(action.name, job, place).replace(f":{job}", "") for action, place in shown]
 
 
-async def refusal_of(chat: Chat, name: str, said: str) -> str:
+async def refusal_of(chat: Chat, name: str, line: str) -> str:
     with pytest.raises(InvalidRequest) as refusal:
-        await (chat.says(name, said) if said.startswith("/") else chat.presses(name, said))
+        await (chat.says(name, line) if line.startswith("/") else chat.presses(name, line))
     return str(refusal.value)
 
 

@@ -69,8 +69,8 @@ def sentences() -> Iterator[tuple[str, str]]:
         }
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in SAYS:
-                said = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "text")]
-                for argument in said[:1]:
+                arguments = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "text")]
+                for argument in arguments[:1]:
                     for text in text_of(argument, constants):
                         yield f"{path.relative_to(ROOT)}:{node.lineno}", text
 
@@ -82,10 +82,10 @@ def is_spoken_well(text: str) -> bool:
 
 
 def test_every_sentence_starts_with_a_capital_or_a_command_and_ends_with_a_full_stop() -> None:
-    found = list(sentences())
+    texts = list(sentences())
 
-    assert len(found) > 100  # the search still finds them
-    assert [(where, text) for where, text in found if not is_spoken_well(text)] == []
+    assert len(texts) > 100  # the search still finds them
+    assert [(where, text) for where, text in texts if not is_spoken_well(text)] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)

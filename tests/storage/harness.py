@@ -194,8 +194,8 @@ class Studio:
         )
 
     async def see(self, job: JobId) -> JobView:
-        (one,) = await self.read(views, [job])
-        return one
+        (job_view,) = await self.read(views, [job])
+        return job_view
 
     async def account(self, name: str) -> tuple[float, int]:
         """How much engine time somebody used of late, and how many of their jobs are queued."""

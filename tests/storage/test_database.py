@@ -49,7 +49,7 @@ async def test_a_work_that_fails_leaves_nothing_and_hurts_no_other(database: Dat
 
     outcomes = await asyncio.gather(*map(database.write, (ana, fails, twice, bo)), return_exceptions=True)
 
-    assert [type(one) for one in outcomes] == [Person, KeyError, IntegrityError, Person]
+    assert [type(outcome) for outcome in outcomes] == [Person, KeyError, IntegrityError, Person]
     assert await person_keys(database) == ["ana", "bo"]
     async with database.reading() as session:
         assert await session.scalar(select(func.count()).select_from(Space)) == 0
@@ -119,7 +119,7 @@ async def test_closing_writes_what_waits_and_nothing_after_it(database: Database
 
     await database.close()
 
-    assert [(await one).key for one in waiting] == ["ana", "bo"]
+    assert [(await task).key for task in waiting] == ["ana", "bo"]
     with pytest.raises(CannotStore, match=r"^Nothing was stored\. The database is closed\.$"):
         await database.write(ana)
 

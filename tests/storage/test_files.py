@@ -109,11 +109,11 @@ async def test_old_files_are_those_that_nobody_put_since(files: Files, objects: 
     os.utime(stored_path(files.folder, old), (1000, 1000))
     (files.folder / "ab" / "notes.txt").parent.mkdir(exist_ok=True)
     (files.folder / "ab" / "notes.txt").write_text("nobody's")
-    kept = await objects.put(b"old")
+    stored = await objects.put(b"old")
 
     assert await files.list_older_than(2000.0) == [old]
     assert set(await files.list_older_than(4e9)) == {old, fresh}
-    assert (await objects.list_older_than(2000.0), await objects.list_older_than(4e9)) == ([], [kept])
+    assert (await objects.list_older_than(2000.0), await objects.list_older_than(4e9)) == ([], [stored])
 
 
 async def test_a_path_in_words_is_a_folder_too(tmp_path: Path) -> None:

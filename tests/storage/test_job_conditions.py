@@ -88,12 +88,12 @@ async def test_a_plan_that_reads_all_jobs_is_told(studio: Studio) -> None:
 
 async def explain(studio: Studio, ask: Callable[[AsyncSession], Awaitable[object]]) -> list[str]:
     """How SQLite goes about each statement of this."""
-    said: list[tuple[str, Any]] = []
+    statements: list[tuple[str, Any]] = []
     engine = studio.database._reading.sync_engine
 
     def record(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
         if statement.startswith("SELECT"):
-            said.append((f"EXPLAIN QUERY PLAN {statement}", parameters))
+            statements.append((f"EXPLAIN QUERY PLAN {statement}", parameters))
 
     async with studio.database.reading() as session:
         event.listen(engine, "before_cursor_execute", record)
@@ -102,7 +102,7 @@ async def explain(studio: Studio, ask: Callable[[AsyncSession], Awaitable[object
         finally:
             event.remove(engine, "before_cursor_execute", record)
         connection = await session.connection()
-        plans = [(await connection.exec_driver_sql(*one)).mappings() for one in said]
+        plans = [(await connection.exec_driver_sql(*statement)).mappings() for statement in statements]
     return [str(step["detail"]) for plan in plans for step in plan]
 
 

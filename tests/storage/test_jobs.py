@@ -114,13 +114,13 @@ async def test_the_places_in_the_queue_are_the_order_in_which_jobs_run(studio: S
         for _ in range(count):
             await studio.file(name)
 
-    told = await studio.read(jobs.positions, now=studio.now, seconds=10.0)
+    places = await studio.read(jobs.positions, now=studio.now, seconds=10.0)
 
     taken = []
     while (job := await studio.next()) is not None:
         await studio.start(job, expected=10.0)
         taken.append(job)
-    assert told == [(job, place) for place, job in enumerate(taken, start=1)]
+    assert places == [(job, place) for place, job in enumerate(taken, start=1)]
     assert await studio.read(jobs.positions) == []
 
 
@@ -153,7 +153,7 @@ async def test_a_job_ends_once(studio: Studio) -> None:
     assert not await studio.end(job, "bb")
 
     seen = await studio.see(job)
-    assert (seen.state, [one.sha256 for one in seen.pictures]) == ("succeeded", ["aa"])
+    assert (seen.state, [picture.sha256 for picture in seen.pictures]) == ("succeeded", ["aa"])
     assert await studio.read(jobs.list_running) == []
 
 

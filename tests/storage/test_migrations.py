@@ -147,6 +147,6 @@ async def test_what_the_first_version_filed_goes_on_in_this_one(tmp_path: Path) 
     assert (done.adult, done.private) == (False, False)
     assert isinstance(done.request, Paint)
     assert done.request.prompt == REQUEST.prompt
-    assert [one.stars for one in done.pictures] == [1]
+    assert [picture.stars for picture in done.pictures] == [1]
     assert (needed, trainings) == (["f" * 64], [])
     assert gone == ["a" * 64]

@@ -37,9 +37,9 @@ async def test_settings_are_kept_as_they_were_written(studio: Studio) -> None:
     await studio.write(people.save_settings, ana, {"size": "3:2", "steps": "20"})
     await studio.write(people.save_settings, ana, {"size": "1:1"})
 
-    known = await studio.read(people.find_person, "local", "ana")
-    assert known is not None
-    assert known.settings == {"size": "1:1"}
+    person = await studio.read(people.find_person, "local", "ana")
+    assert person is not None
+    assert person.settings == {"size": "1:1"}
 
 
 async def paint(studio: Studio, name: str, *shas: str, space: str = "general") -> JobId:
@@ -71,12 +71,12 @@ async def test_my_gallery_has_my_pictures_the_newest_job_first(studio: Studio) -
     everything = await studio.read(pictures.gallery, ana, None, False, None, 10)
     here = await studio.read(pictures.gallery, ana, await studio.space("general"), False, None, 10)
 
-    assert [(one.job, one.place, one.space) for one in everything] == [
+    assert [(picture.job, picture.place, picture.space) for picture in everything] == [
         (newer, 1, "art"),
         (older, 1, "general"),
         (older, 2, "general"),
     ]
-    assert [one.sha256 for one in here] == ["aa", "bb"]
+    assert [picture.sha256 for picture in here] == ["aa", "bb"]
     assert everything[0].prompt == "ana's"
 
 
@@ -86,7 +86,7 @@ async def test_a_gallery_is_read_page_by_page(studio: Studio) -> None:
     ana, read, before = await studio.person("ana"), [], None
 
     while page := await studio.read(pictures.gallery, ana, None, False, before, 2):
-        read += [one.sha256 for one in page]
+        read += [picture.sha256 for picture in page]
         before = page[-1].id
 
     assert read == ["dd", "ee", "cc", "aa", "bb"]
@@ -97,19 +97,19 @@ async def test_my_favourites_are_those_that_i_starred_whoever_made_them(studio: 
     bo = await studio.person("bo")
     await studio.write(pictures.toggle_star, (await studio.see(job)).pictures[1].id, bo, studio.now)
 
-    (kept,) = await studio.read(pictures.gallery, bo, None, True, None, 10)
+    (starred,) = await studio.read(pictures.gallery, bo, None, True, None, 10)
     made = await studio.read(pictures.gallery, await studio.person("ana"), None, False, None, 10)
 
-    assert (kept.sha256, kept.starred) == ("bb", True)
-    assert [one.starred for one in made] == [False, False]
+    assert (starred.sha256, starred.starred) == ("bb", True)
+    assert [picture.starred for picture in made] == [False, False]
 
 
 async def test_a_picture_is_found_by_job_and_place_in_its_own_space_alone(studio: Studio) -> None:
     job = await paint(studio, "ana", "aa", "bb")
 
-    found = await studio.read(pictures.of_job, await studio.space("general"), job, 2)
-    assert found is not None
-    assert found.sha256 == "bb"
+    picture = await studio.read(pictures.of_job, await studio.space("general"), job, 2)
+    assert picture is not None
+    assert picture.sha256 == "bb"
     assert await studio.read(pictures.of_job, await studio.space("art"), job, 2) is None
     assert await studio.read(pictures.of_job, await studio.space("general"), job, 3) is None
 

@@ -17,7 +17,7 @@ async def rows(studio: Studio) -> dict[str, int]:
 
     async def count_all(session: Any) -> dict[str, int]:
         tables = Table.metadata.sorted_tables
-        many = {one.name: await session.scalar(select(func.count()).select_from(one)) for one in tables}
+        many = {table.name: await session.scalar(select(func.count()).select_from(table)) for table in tables}
         return {name: number for name, number in many.items() if number}
 
     return await studio.read(count_all)
@@ -93,10 +93,10 @@ async def test_of_a_forgotten_person_no_row_is_left(studio: Studio) -> None:
     await a_life(studio)
     await studio.file("ana")
 
-    told = await forgets(studio)
+    deletion = await forgets(studio)
     await cards_leave(studio)
 
-    assert told.counts.prompts == 2
+    assert deletion.counts.prompts == 2
     assert await lets_go(studio)
     assert await rows(studio) == {"spaces": 1}
 
@@ -104,12 +104,19 @@ async def test_of_a_forgotten_person_no_row_is_left(studio: Studio) -> None:
 async def test_the_files_of_a_forgotten_person_are_told_and_needed_by_nothing(studio: Studio) -> None:
     await a_life(studio)
 
-    told = await forgets(studio)
+    deletion = await forgets(studio)
 
-    assert set(told.unneeded) >= {"ana-general-1", "ana-general-2", "ana-p1", "ana-p2", "ana-upload", "sheet"}
-    assert {f"lora-ana-{step}" for step in (100, 200)} <= set(told.unneeded)
-    assert {f"sample-ana-{step}-1" for step in (0, 200)} <= set(told.unneeded)
-    assert set(await studio.read(pictures.find_unneeded, told.unneeded)) == set(told.unneeded)
+    assert set(deletion.unneeded) >= {
+        "ana-general-1",
+        "ana-general-2",
+        "ana-p1",
+        "ana-p2",
+        "ana-upload",
+        "sheet",
+    }
+    assert {f"lora-ana-{step}" for step in (100, 200)} <= set(deletion.unneeded)
+    assert {f"sample-ana-{step}-1" for step in (0, 200)} <= set(deletion.unneeded)
+    assert set(await studio.read(pictures.find_unneeded, deletion.unneeded)) == set(deletion.unneeded)
 
 
 async def test_what_others_need_too_stays(studio: Studio) -> None:
@@ -117,10 +124,10 @@ async def test_what_others_need_too_stays(studio: Studio) -> None:
     theirs = await studio.file("bo")
     await studio.paint(theirs, "ana-general-1")
 
-    told = await forgets(studio)
+    deletion = await forgets(studio)
 
-    assert "ana-general-1" not in await studio.read(pictures.find_unneeded, told.unneeded)
-    assert [one.sha256 for one in (await studio.see(theirs)).pictures] == ["ana-general-1"]
+    assert "ana-general-1" not in await studio.read(pictures.find_unneeded, deletion.unneeded)
+    assert [picture.sha256 for picture in (await studio.see(theirs)).pictures] == ["ana-general-1"]
 
 
 async def test_words_and_names_go_at_once(studio: Studio) -> None:
@@ -129,12 +136,12 @@ async def test_words_and_names_go_at_once(studio: Studio) -> None:
     await forgets(studio)
 
     async def texts(session: Any) -> str:
-        found = [await session.execute(select(one)) for one in Table.metadata.sorted_tables]
-        return str([row for result in found for row in result])
+        results = [await session.execute(select(table)) for table in Table.metadata.sorted_tables]
+        return str([row for result in results for row in result])
 
-    told = await studio.read(texts)
-    assert "secret" not in told
-    assert "ana" not in told.lower()
+    deletion = await studio.read(texts)
+    assert "secret" not in deletion
+    assert "ana" not in deletion.lower()
 
 
 async def test_what_they_used_today_is_known_until_tomorrow_where_there_are_limits(studio: Studio) -> None:
@@ -191,9 +198,9 @@ async def test_jobs_of_a_forgotten_person_never_run(studio: Studio) -> None:
     await studio.start(waiting)
     waiting, running = running, waiting
 
-    told = await forgets(studio)
+    deletion = await forgets(studio)
 
-    assert set(told.stopped) == {running, draft}
+    assert set(deletion.stopped) == {running, draft}
     assert await studio.next() is None
     assert not await studio.end(running, "late")  # the engine was quicker
     assert {(await studio.see(job)).state for job in (waiting, running, draft)} == {"cancelled"}
@@ -229,14 +236,14 @@ async def test_somebody_who_comes_back_begins_anew(studio: Studio) -> None:
 async def test_stars_of_a_forgotten_person_leave_the_cards_of_others(studio: Studio) -> None:
     theirs = await studio.file("bo")
     await studio.paint(theirs, "x1")
-    one = (await studio.see(theirs)).pictures[0]
-    await studio.write(pictures.toggle_star, one.id, await studio.person("ana"), studio.now)
+    picture = (await studio.see(theirs)).pictures[0]
+    await studio.write(pictures.toggle_star, picture.id, await studio.person("ana"), studio.now)
     await cards_leave(studio)
 
-    told = await forgets(studio)
+    deletion = await forgets(studio)
 
     seen = await studio.see(theirs)
-    assert told.touched == (theirs,)
+    assert deletion.touched == (theirs,)
     assert seen.pictures[0].stars == 0
     assert seen.shown < seen.revision
 
@@ -259,10 +266,10 @@ async def test_the_same_when_its_owner_is_forgotten(studio: Studio) -> None:
     (maria,) = await studio.loras()
     job = await uses(studio, "bo", maria.sha256)
 
-    told = await forgets(studio)
+    deletion = await forgets(studio)
     await cards_leave(studio)
 
-    assert maria.sha256 not in await studio.read(pictures.find_unneeded, told.unneeded)
+    assert maria.sha256 not in await studio.read(pictures.find_unneeded, deletion.unneeded)
     assert not await lets_go(studio)
     await studio.paint(job, "x1")
     await cards_leave(studio)
@@ -272,9 +279,9 @@ async def test_the_same_when_its_owner_is_forgotten(studio: Studio) -> None:
 
 async def test_files_on_their_way_out_are_known_after_a_restart(studio: Studio) -> None:
     await a_life(studio)
-    told = await forgets(studio)
+    deletion = await forgets(studio)
 
-    assert set(await studio.read(purge.files_to_go)) == set(told.unneeded)
+    assert set(await studio.read(purge.files_to_go)) == set(deletion.unneeded)
     await lets_go(studio)
     assert await studio.read(purge.files_to_go) == []
 
@@ -286,15 +293,15 @@ async def test_a_forgotten_space_takes_all_with_it_but_what_is_elsewhere(studio:
     await studio.file("ana", space="general")
     await studio.file("ana", space="ideas")
 
-    told = await studio.write(privacy.forget_space, "local", "general", studio.now)
+    deletion = await studio.write(privacy.forget_space, "local", "general", studio.now)
     await cards_leave(studio)
 
-    assert told.counts.prompts == 3
-    assert told.counts.adapters == 2
+    assert deletion.counts.prompts == 3
+    assert deletion.counts.adapters == 2
     assert await lets_go(studio)
     assert await studio.read(names, Space.key) == ["ideas"]
     assert await studio.read(names, Person.key) == ["ana"]
-    assert [one.name for one in await studio.loras("ana", "ideas")] == ["eve"]
+    assert [lora.name for lora in await studio.loras("ana", "ideas")] == ["eve"]
     assert (await studio.account("ana"))[1] == 1
     assert await studio.read(names, Upload.sha256) == ["ana-upload"]
     assert await studio.read(names, Adapter.name) == ["eve"]
@@ -310,9 +317,9 @@ async def test_cards_in_a_forgotten_space_are_not_taken_away_one_by_one(studio: 
 
 
 async def test_a_space_that_nobody_knows_is_forgotten_already(studio: Studio) -> None:
-    told = await studio.write(privacy.forget_space, "local", "nowhere", studio.now)
+    deletion = await studio.write(privacy.forget_space, "local", "nowhere", studio.now)
 
-    assert told == Deletion(counts=StoredCounts())
+    assert deletion == Deletion(counts=StoredCounts())
     assert await lets_go(studio)
 
 

@@ -60,7 +60,7 @@ def rows(path: Path, question: str) -> list[tuple[Any, ...]]:
 
 
 def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> None:
-    made, known = (
+    made, expected = (
         create_engine(f"sqlite:///{tmp_path}/made.db"),
         create_engine(f"sqlite:///{tmp_path}/known.db"),
     )
@@ -68,9 +68,9 @@ def test_the_migrations_make_the_tables_that_the_code_knows(tmp_path: Path) -> N
         schema.migrate(connection)
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, Table.metadata) == []
-    Table.metadata.create_all(known)
+    Table.metadata.create_all(expected)
     made.dispose()
-    known.dispose()
+    expected.dispose()
 
     # Alembic does not compare the conditions of indexes, nor what happens on deletion. In a table that was
     # changed names are in quotes, and a new column is on the line of the one before.
@@ -132,19 +132,19 @@ async def main():
 
 asyncio.run(main())
 """
-    told: list[str] = []
+    acknowledged: list[str] = []
     for _ in range(3):
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=PIPE)
         assert process.stdout is not None
-        told += [(await process.stdout.readline()).decode().strip() for _ in range(60)]
+        acknowledged += [(await process.stdout.readline()).decode().strip() for _ in range(60)]
         process.kill()
         rest = (await process.communicate())[0].decode()
-        told += rest[: rest.rfind("\n") + 1].split()
+        acknowledged += rest[: rest.rfind("\n") + 1].split()
 
     database = await Database.open(at(path))
     await database.close()
 
-    assert set(told) <= {id for (id,) in rows(path, "SELECT id FROM jobs")}
+    assert set(acknowledged) <= {id for (id,) in rows(path, "SELECT id FROM jobs")}
     assert rows(path, "PRAGMA integrity_check") == [("ok",)]
     assert rows(path, "SELECT sum(queued) FROM people") == rows(path, "SELECT count(*) FROM jobs")
 
@@ -180,9 +180,9 @@ def shopping_list(path: Path) -> Path:
 
 
 async def test_a_file_that_is_no_database_is_left_alone(shopping_list: Path) -> None:
-    told = await refusal(shopping_list)
+    sentence = await refusal(shopping_list)
 
-    assert told == f"The database {shopping_list} cannot be used because its file is not a database."
+    assert sentence == f"The database {shopping_list} cannot be used because its file is not a database."
     with shopping_list.open() as file:
         assert file.read() == "milk, flour and sugar\n" * 100
 
@@ -285,7 +285,7 @@ async def bo(session: AsyncSession) -> int:
 async def test_a_disk_that_takes_no_more_at_the_commit_is_one_sentence_for_all(
     studio: Studio, path: Path
 ) -> None:
-    kept = await studio.file()
+    before = await studio.file()
     size = path.with_name("atelier.db-wal").stat().st_size
 
     with files_no_larger_than(size):
@@ -296,7 +296,7 @@ async def test_a_disk_that_takes_no_more_at_the_commit_is_one_sentence_for_all(
         assert str(outcome).startswith("Nothing was stored. The database cannot be written because its disk ")
     assert await studio.read(jobs.count_queued) == 1
     again = await studio.file()
-    assert [job for job, _ in await studio.read(jobs.positions)] == [kept, again]
+    assert [job for job, _ in await studio.read(jobs.positions)] == [before, again]
 
 
 @contextmanager
@@ -361,7 +361,7 @@ async def test_all_files_are_their_users_alone(tmp_path: Path) -> None:
     try:
         await database.write(ana)
 
-        modes = {one.name: oct(one.stat().st_mode & 0o777) for one in path.parent.iterdir()}
+        modes = {file.name: oct(file.stat().st_mode & 0o777) for file in path.parent.iterdir()}
     finally:
         await database.close()
 

@@ -121,7 +121,9 @@ async def test_a_checkpoint_takes_the_place_of_the_state_before(studio: Studio) 
 
     training = await view_of(studio, job)
     assert await studio.read(trainings.newest_state, studio.filed[job]) == "state-b"
-    assert [(one.step, one.sha256, one.validation) for one in training.checkpoints] == [
+    assert [
+        (checkpoint.step, checkpoint.sha256, checkpoint.validation) for checkpoint in training.checkpoints
+    ] == [
         (0, None, None),
         (100, "lora-a", 0.5),
         (200, "lora-b", 0.5),
@@ -141,7 +143,7 @@ async def test_a_checkpoint_that_is_told_again_after_a_death_takes_the_place_of_
 
     assert sorted(gone) == ["lora-b", "sample-b-1", "sample-b-2", "state-b"]
     training = await view_of(studio, job)
-    assert [one.sha256 for one in training.checkpoints] == ["lora-a", "lora-c"]
+    assert [checkpoint.sha256 for checkpoint in training.checkpoints] == ["lora-a", "lora-c"]
     assert [step for step, _ in training.losses] == list(range(1, 201))
 
 
@@ -175,7 +177,9 @@ async def test_the_best_checkpoint_becomes_its_persons_lora(studio: Studio) -> N
     assert lora.info["validation"] == [[step, 1 / (step + 1)] for step in (100, 200, 300)]
     training = await view_of(studio, job)
     assert (training.best, training.chosen, training.note, training.adapter) == (200, 200, "early.", "maria")
-    assert [(one.step, one.place, one.validation) for one in training.checkpoints] == [
+    assert [
+        (checkpoint.step, checkpoint.place, checkpoint.validation) for checkpoint in training.checkpoints
+    ] == [
         (0, 0, None),
         (100, 0, 1 / 101),
         (200, 1, 1 / 201),
@@ -206,7 +210,7 @@ async def test_a_name_that_was_taken_meanwhile_is_numbered(studio: Studio) -> No
         await studio.save(job, 100)
         await studio.learn(job, 100)
 
-    assert [one.name for one in await studio.loras()] == ["maria-3", "maria-2", "maria"]
+    assert [lora.name for lora in await studio.loras()] == ["maria-3", "maria-2", "maria"]
 
 
 @pytest.mark.parametrize("state", ["cancelled", "failed"])
@@ -218,8 +222,11 @@ async def test_a_training_that_ended_badly_keeps_its_curve_and_samples_alone(
 
     await studio.write(jobs.finish, studio.filed[job], state=state, seconds=5.0, now=studio.now)
 
-    told = ["lora-a", "state-a", "sample-a-1", "p1", "sheet"]
-    assert await studio.read(pictures.find_unneeded, [Sha256(one) for one in told]) == ["lora-a", "state-a"]
+    files = ["lora-a", "state-a", "sample-a-1", "p1", "sheet"]
+    assert await studio.read(pictures.find_unneeded, [Sha256(file) for file in files]) == [
+        "lora-a",
+        "state-a",
+    ]
     training = await view_of(studio, job)
     assert (len(training.losses), training.checkpoints[0].samples) == (100, ("sample-a-1", "sample-a-2"))
     assert await studio.read(trainings.newest_state, studio.filed[job]) is None
@@ -271,7 +278,7 @@ async def test_a_deleted_lora_takes_all_checkpoints_and_leaves_the_training(stud
     assert sorted(gone) == ["lora-100", "lora-200"]
     assert await studio.loras() == []
     training = await view_of(studio, job)
-    assert (training.adapter, [one.place for one in training.checkpoints]) == (None, [0, 0])
+    assert (training.adapter, [checkpoint.place for checkpoint in training.checkpoints]) == (None, [0, 0])
     assert training.checkpoints[0].samples
 
 
@@ -301,7 +308,7 @@ async def test_a_lora_of_the_space_hides_another_of_its_name_from_elsewhere(stud
         job = await studio.training("ana", space=space)
         await studio.save(job, 100, made=made)
         await studio.learn(job, 100)
-        (mine,) = [one for one in await studio.loras("ana", space) if one.job == job]
+        (mine,) = [lora for lora in await studio.loras("ana", space) if lora.job == job]
         await studio.write(adapters.share, mine.id, "everybody")
 
     named = await studio.read(
@@ -311,7 +318,7 @@ async def test_a_lora_of_the_space_hides_another_of_its_name_from_elsewhere(stud
     assert named is not None
     assert (named.sha256, len(await studio.loras("bo", "general"))) == ("lora-near", 1)
     elsewhere = await studio.loras("bo", "hall")
-    assert [one.sha256 for one in elsewhere] == ["lora-near"]
+    assert [lora.sha256 for lora in elsewhere] == ["lora-near"]
 
 
 async def test_names_and_triggers_are_taken_as_long_as_a_lora_or_a_training_has_them(studio: Studio) -> None:
@@ -410,10 +417,10 @@ async def test_my_trainings_are_those_of_this_space_the_newest_first(studio: Stu
 def test_a_long_curve_is_thinned_to_its_means(count: int, points: int) -> None:
     losses = [float(step) for step in range(1, count + 1)]
 
-    told = downsample(losses)
+    curve = downsample(losses)
 
-    assert len(told) == points
+    assert len(curve) == points
     if count:
-        assert told[-1][0] == count
-        stride = told[0][0]
-        assert told[0][1] == (1 + stride) / 2
+        assert curve[-1][0] == count
+        stride = curve[0][0]
+        assert curve[0][1] == (1 + stride) / 2

@@ -14,7 +14,7 @@ async def test_views_come_in_the_order_asked_for_and_unknown_ids_are_left_out(st
 
     seen = await studio.read(views, [second, JobId("nobody"), first])
 
-    assert [(one.id, one.person, one.person_key, one.space) for one in seen] == [
+    assert [(job.id, job.person, job.person_key, job.space) for job in seen] == [
         (second, "Bo", "bo", "art"),
         (first, "Ana", "ana", "general"),
     ]
@@ -30,7 +30,7 @@ async def test_a_view_has_its_pictures_in_their_places_with_their_stars(studio: 
 
     seen = await studio.see(job)
 
-    assert [(one.place, one.sha256, one.seed, one.stars) for one in seen.pictures] == [
+    assert [(picture.place, picture.sha256, picture.seed, picture.stars) for picture in seen.pictures] == [
         (1, "aa", 7, 0),
         (2, "bb", 8, 2),
     ]
@@ -40,9 +40,9 @@ async def test_a_job_of_another_space_is_unknown(studio: Studio) -> None:
     job = await studio.file(space="art")
 
     assert await studio.read(view, await studio.space("general"), job) is None
-    found = await studio.read(view, await studio.space("art"), job)
-    assert found is not None
-    assert found.id == job
+    job_view = await studio.read(view, await studio.space("art"), job)
+    assert job_view is not None
+    assert job_view.id == job
 
 
 async def test_a_request_that_the_engine_of_today_refuses_is_left_out(studio: Studio) -> None:

@@ -64,9 +64,9 @@ def _check(path: Path) -> None:
     if path.suffix.lower() != SUFFIX:
         raise InvalidRequest(f"--out {path} does not end in {SUFFIX}. Pictures are PNG files.")
     if not path.parent.is_dir():
-        raise InvalidRequest(f"--out {path} cannot be written: There is no folder {path.parent}.")
+        raise InvalidRequest(f"--out {path} cannot be written. There is no folder {path.parent}.")
     if path.exists() and not os.access(path, os.W_OK):
-        raise InvalidRequest(f"--out {path} cannot be written: The file is protected.")
+        raise InvalidRequest(f"--out {path} cannot be written. The file is protected.")
     with write_beside(path, PROBE):
         pass
 

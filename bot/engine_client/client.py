@@ -188,7 +188,7 @@ class EngineClient:
                 return self._cannot_start
             if failures == STARTS:
                 return f"The engine failed to start {STARTS} times in a row. {ending}"
-            log.error("%s", ending)
+            log.error("Engine ended: %s", ending)
             if not failures:
                 backoff.reset()
                 continue

@@ -12,7 +12,7 @@ SLOWEST = 16 * 2**10  # bytes that have to come within them
 async def read_text(request: web.Request, most: int, patience: float = PATIENCE) -> str:
     """The body as text of at most so many bytes. Raises HTTPException.
 
-    Neither the charset nor the compression that a stranger names is looked at: some cost minutes to decode.
+    The charset and the compression that a request names are ignored: some take minutes to decode.
     """
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise web.HTTPUnsupportedMediaType(text="The body must not be compressed.")

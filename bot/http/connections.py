@@ -1,6 +1,6 @@
 """Connections over HTTP: how many there may be at once, and how long each may keep the bot waiting.
 
-A stranger is whoever has not yet shown that they may be here; who has is a guest, whom no stranger displaces.
+A stranger is a caller who has not yet shown that they may be here. A guest has: no stranger displaces one.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ BOUNDS = Bounds()
 
 
 class Connections:
-    """The open connections of one server. Where there are too many the stranger who came first goes."""
+    """The open connections of one server. When there are too many, the oldest stranger's is closed."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -91,7 +91,7 @@ class Connections:
         self.trust(connection)
 
     def trust(self, connection: "Connection") -> None:
-        """It is no stranger's any more."""
+        """Count it as a guest's from now on."""
         if connection not in self._strangers:
             return
         del self._strangers[connection]
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         self._connections.trust(self)
 
     def set_deadline(self, seconds: float) -> None:
-        """End it if it is still a stranger's after so long."""
+        """Close it if it is still a stranger's after so many seconds."""
         self._due = self._later(seconds)
 
     def end(self) -> None:
@@ -182,7 +182,7 @@ class Connection(asyncio.Protocol):
 
 
 def trust(request: web.Request) -> None:
-    """Whoever sends this may be here: their connection is no stranger's any more."""
+    """Count this request's connection as a guest's from now on."""
     connection = request.transport.get_protocol() if request.transport is not None else None
     if isinstance(connection, Connection):
         connection.trust()

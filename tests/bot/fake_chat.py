@@ -173,9 +173,9 @@ class Chat:
 
     def card(self, job: JobId | None) -> Card | None:
         """The job's card in the fake chat; there is never more than one."""
-        found = [card for card in self.fake.cards.values() if card.job == job]
-        assert len(found) <= 1, f"{len(found)} messages show job {job}"
-        return found[0] if found else None
+        cards = [card for card in self.fake.cards.values() if card.job == job]
+        assert len(cards) <= 1, f"{len(cards)} messages show job {job}"
+        return cards[0] if cards else None
 
     async def sees(self, wanted: Callable[[], bool], seconds: float = 20.0) -> None:
         """Wait until it is so."""

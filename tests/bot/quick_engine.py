@@ -106,8 +106,10 @@ class Engine:
         if "die" in request.words:
             os.kill(os.getpid(), signal.SIGKILL)
         self.bot.send(StepStarted(jobs=(request.job,), deadline=1.0))
-        scores = tuple(30.0 if request.words[0] in one.words else 10.0 for one in request.candidates)
-        candidates = tuple(replace(one, clip="quick", vector=b"ab") for one in request.candidates)
+        scores = tuple(
+            30.0 if request.words[0] in candidate.words else 10.0 for candidate in request.candidates
+        )
+        candidates = tuple(replace(candidate, clip="quick", vector=b"ab") for candidate in request.candidates)
         self.bot.send(LoraScores(job=request.job, candidates=candidates, scores=scores))
 
     def admit(self, request: ImportLora) -> None:
@@ -178,7 +180,7 @@ class Engine:
     def take_pictures(self, request: Paint) -> None:
         self.notes.write(f"take {request.job}\n")
         self.jobs[request.job], self.steps[request.job] = request, 0
-        self.notes.write(f"inside {sum(one.count for one in self.jobs.values())}\n")
+        self.notes.write(f"inside {sum(job.count for job in self.jobs.values())}\n")
 
     def step(self) -> None:
         self.bot.send(StepStarted(jobs=tuple(self.jobs), deadline=max(1.0, 4 * self.seconds)))
@@ -196,8 +198,8 @@ class Engine:
                         pictures=pictures(request),
                         seconds=self.seconds * request.steps,
                         scores=tuple(
-                            ClipScore(name=one.name, clip=20.0 + place)
-                            for place, one in enumerate(request.variants)
+                            ClipScore(name=variant.name, clip=20.0 + place)
+                            for place, variant in enumerate(request.variants)
                         ),
                     )
                 )

@@ -31,15 +31,15 @@ def looked_at(request: Inspect) -> Inspected:
     """Pictures whose names begin with "bad" are left out."""
     notes = tuple(
         PictureNote(
-            name=one.name,
+            name=example.name,
             width=64,
             height=64,
             crop=(0, 0, 64, 64),
             size=(64, 64),
-            problems=("blurred",) if one.name.startswith("bad") else (),
-            used=not one.name.startswith("bad"),
+            problems=("blurred",) if example.name.startswith("bad") else (),
+            used=not example.name.startswith("bad"),
         )
-        for one in request.training.examples
+        for example in request.training.examples
     )
     problems = () if any(note.used for note in notes) else ("no picture can be used.",)
     steps = request.training.settings.steps

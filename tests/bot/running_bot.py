@@ -71,8 +71,8 @@ class Visitor:
         number = len(self._answers) + 1
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         await self._socket.send_json({"n": number, **message})
-        told: dict[str, Any] = await answer
-        return told
+        answered: dict[str, Any] = await answer
+        return answered
 
     async def says(self, text: str) -> dict[str, Any]:
         """The reply to a command."""
@@ -81,8 +81,8 @@ class Visitor:
     async def _read(self) -> None:
         async for message in self._socket:
             if message.type is WSMsgType.TEXT:
-                for told in json.loads(message.data):
-                    self._hear(told)
+                for update in json.loads(message.data):
+                    self._hear(update)
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(ConnectionError("the bot is gone"))

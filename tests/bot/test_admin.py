@@ -49,10 +49,10 @@ async def test_a_block_holds_over_a_restart_and_files_nothing(open_chat: OpenCha
     await chat.close()
 
     chat = await open_chat()
-    said, pressed = await chat.says("ana", "/imagine a fox"), await chat.presses("ana", "again", job)
+    typed, pressed = await chat.says("ana", "/imagine a fox"), await chat.presses("ana", "again", job)
 
-    assert (said.ok, pressed.ok) == (False, False)
-    assert said.text == pressed.text == "An admin has blocked you here. Ask one of them about it."
+    assert (typed.ok, pressed.ok) == (False, False)
+    assert typed.text == pressed.text == "An admin has blocked you here. Ask one of them about it."
     assert rows(tmp_path, "SELECT count(*) FROM jobs") == [(1,)]
     assert rows(tmp_path, "SELECT why, count(*) FROM refusals GROUP BY why") == [("blocked", 2)]
 

@@ -260,6 +260,6 @@ async def test_the_engine_is_given_what_it_needs_and_no_secret(
 
     given = Path(f"/proc/{client.pid}/environ").read_bytes().split(b"\0")  # noqa: ASYNC240  no disk is asked
 
-    names = {one.partition(b"=")[0].decode() for one in given}
+    names = {variable.partition(b"=")[0].decode() for variable in given}
     assert names.isdisjoint(secrets)
     assert names >= {*wanted, "PATH"}

@@ -72,10 +72,10 @@ async def test_one_that_is_refused_or_slow_keeps_no_other_waiting(capsys: pytest
     await asyncio.gather(begun, return_exceptions=True)
     await startup.stop()
 
-    told = capsys.readouterr()
+    output = capsys.readouterr()
     assert added == [chats[3]]
-    assert "Atelier is on blue as atelier" in told.out
-    assert "red: no." in told.err
+    assert "Atelier is on blue as atelier" in output.out
+    assert "red: no." in output.err
     assert all(chat.stopped for chat in chats)
 
 

@@ -202,7 +202,7 @@ async def test_a_card_whose_picture_is_refused_is_shown_in_words_and_says_why(op
     asked = len(fake.asked)
     await chat.presses("bo", "keep", job)
     await chat.shows(job, lambda card: card.pictures[0].stars == 1)
-    assert [bool(one.bare) for one in fake.asked[asked:]] == [True]
+    assert [bool(shown.bare) for shown in fake.asked[asked:]] == [True]
 
 
 async def test_a_card_that_is_refused_in_words_too_ends_and_its_owner_is_told_once(

@@ -78,7 +78,7 @@ async def test_a_job_reports_progress_and_ends_with_its_pictures(engine: EngineC
     assert all(isinstance(update, Progress) and 0 <= update.step <= update.steps for update in progress)
     assert isinstance(painted, Painted)
     assert [picture.seed for picture in painted.pictures] == [1, 2]
-    assert [Image.open(io.BytesIO(one.png)).size for one in painted.pictures] == [(128, 64)] * 2
+    assert [Image.open(io.BytesIO(picture.png)).size for picture in painted.pictures] == [(128, 64)] * 2
 
 
 async def test_many_jobs_are_painted_at_once(engine: EngineClient) -> None:

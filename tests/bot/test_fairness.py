@@ -16,16 +16,16 @@ async def test_one_job_does_not_wait_for_twenty_of_somebody_else(
     many = [(await chat.says("ana", f"/imagine fox {number} --steps 20")).job for number in range(20)]
     await chat.runs(many[0])
     inside = len(chat.noted("take"))
-    one = (await chat.says("bo", "/imagine a red fox --steps 5")).job
+    urgent = (await chat.says("bo", "/imagine a red fox --steps 5")).job
 
-    await chat.ends(one)
+    await chat.ends(urgent)
     taken = list(chat.noted("take"))
     for job in many:
         await chat.ends(job)
 
     assert inside <= chat.bot.config.engine.largest_batch
-    assert taken.index(str(one)) <= inside + 1
-    assert chat.noted("take").count(str(one)) == 1
+    assert taken.index(str(urgent)) <= inside + 1
+    assert chat.noted("take").count(str(urgent)) == 1
 
 
 async def test_a_hundred_people_at_once_get_theirs_and_nobody_twice(open_chat: OpenChat) -> None:

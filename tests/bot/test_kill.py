@@ -89,18 +89,18 @@ async def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> N
                 load.seen[job].append(state)
         assert await service.end(signal.SIGTERM) == 0
 
-    found = {job: (state, pictures) for job, state, pictures in rows(tmp_path, OUTCOMES)}
+    outcomes = {job: (state, pictures) for job, state, pictures in rows(tmp_path, OUTCOMES)}
     assert len(load.promised) > KILLS
-    assert set(load.promised) <= set(found)
-    for job, (state, pictures) in found.items():
+    assert set(load.promised) <= set(outcomes)
+    for job, (state, pictures) in outcomes.items():
         assert state == "succeeded" or "The engine died 3 times" in reason(tmp_path, job)
         assert pictures == (count(tmp_path, job) if state == "succeeded" else 0)
     for job, states in load.seen.items():
         last = next((number for number, state in enumerate(states) if state in ENDED), len(states))
-        assert set(states[last:]) <= {found[job][0]}, f"{job} ended more than once: {states}"
-    assert set(history) == set(found)
+        assert set(states[last:]) <= {outcomes[job][0]}, f"{job} ended more than once: {states}"
+    assert set(history) == set(outcomes)
     for job, card in history.items():
-        assert card["state"] == found[job][0]
+        assert card["state"] == outcomes[job][0]
     assert rows(tmp_path, "SELECT count(*) FROM jobs WHERE shown < revision") == [(0,)]
     assert rows(tmp_path, "SELECT sum(queued) FROM people") == [(0,)]
     assert rows(tmp_path, "PRAGMA integrity_check") == [("ok",)]

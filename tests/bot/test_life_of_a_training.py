@@ -90,8 +90,8 @@ async def test_eight_pictures_become_a_lora_while_others_paint(school: School) -
     assert steps_of(card) == [1, 2, 3, 4]
     assert [step for step, _ in card.curve.validation] == [0, 4]
     assert card.untrained
-    assert all(one.samples == len(card.prompts) > 0 for one in card.checkpoints)
-    assert [one.step for one in card.checkpoints if one.chosen] == [card.curve.best]
+    assert all(checkpoint.samples == len(card.prompts) > 0 for checkpoint in card.checkpoints)
+    assert [checkpoint.step for checkpoint in card.checkpoints if checkpoint.chosen] == [card.curve.best]
 
     picture = await chat.says("ana", f"{card.line_to_copy} --steps 4 --size 64x64")
 

@@ -45,12 +45,12 @@ async def test_loras_like_some_words_come_with_a_bar_and_are_only_ones_own(open_
     nobody = await chat.says("cem", "/loras --like wood")
 
     assert reply.ok, reply.text
-    assert sorted(one.name for one in reply.loras) == ["fox", "owl"]
-    assert [one.likeness for one in lora_cards(reply.loras)] == [1.0, 1.0]
+    assert sorted(lora.name for lora in reply.loras) == ["fox", "owl"]
+    assert [lora.likeness for lora in lora_cards(reply.loras)] == [1.0, 1.0]
     assert "2 LoRAs nearest to “wood”:" in reply.text and "▓▓▓▓▓▓▓▓▓▓ 30.0" in reply.text
     assert "no such LoRA" in nobody.text and not nobody.loras
-    kept = rows(chat.folder, "SELECT json_extract(info, '$.clip.by') FROM adapters ORDER BY id")
-    assert kept == [("quick",), ("quick",), (None,), (None,)]
+    models = rows(chat.folder, "SELECT json_extract(info, '$.clip.by') FROM adapters ORDER BY id")
+    assert models == [("quick",), ("quick",), (None,), (None,)]
 
 
 async def test_what_is_liked_in_one_space_says_nothing_in_another(open_chat: OpenChat) -> None:
@@ -80,7 +80,7 @@ async def test_while_the_engine_is_away_the_words_still_find(
     words = await Seen.of(chat.bot.dispatch.say(caller("ana"), "/loras fox"))
 
     assert not reply.ok and "/loras WORDS searches by words" in reply.text
-    assert [one.name for one in words.loras] == ["fox"]
+    assert [lora.name for lora in words.loras] == ["fox"]
 
 
 async def test_the_engine_that_dies_over_it_says_so(open_chat: OpenChat) -> None:

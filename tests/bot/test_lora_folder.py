@@ -93,7 +93,7 @@ async def test_what_is_passed_over_is_told_with_the_reason_and_logged_once(
         "pickled.safetensors": "This is a pickle or zip file, which can run code",
         "gone.safetensors": "It cannot be read: No such file or directory",
     }
-    assert sorted(one["file"] for one in logged) == sorted([*passed, "Ink Wash.safetensors"])
+    assert sorted(event["file"] for event in logged) == sorted([*passed, "Ink Wash.safetensors"])
 
 
 async def test_a_folder_that_is_linked_in_a_circle_ends(folder: AdapterFolder) -> None:
@@ -105,15 +105,15 @@ async def test_a_folder_that_is_linked_in_a_circle_ends(folder: AdapterFolder) -
 
 async def test_the_alpha_that_peft_wrote_beside_a_lora_comes_with_it(folder: AdapterFolder) -> None:
     put(folder, "maria/adapter_model.safetensors")
-    told = {"r": 4, "lora_alpha": 16, "alpha_pattern": {}}
-    (folder.folder / "maria/adapter_config.json").write_text(json.dumps(told))
+    peft_config = {"r": 4, "lora_alpha": 16, "alpha_pattern": {}}
+    (folder.folder / "maria/adapter_config.json").write_text(json.dumps(peft_config))
 
     lora = await folder.find("maria")
 
     assert lora is not None
     stored = stored_path(folder.files.folder, lora.sha256)
     with safetensors.safe_open(stored, "np") as file:
-        assert json.loads(file.metadata()["lora_adapter_metadata"]) == told
+        assert json.loads(file.metadata()["lora_adapter_metadata"]) == peft_config
         assert list(file.keys()) == ["x.lora_A.weight"]
 
 

@@ -70,11 +70,11 @@ async def test_somebody_is_told_what_is_stored_about_them(open_chat: OpenChat) -
     before = await chat.says("ana", "/privacy")
     await lives(chat, "ana")
 
-    told = (await chat.says("ana", "/privacy", space="elsewhere")).text
+    text = (await chat.says("ana", "/privacy", space="elsewhere")).text
 
     assert before.text.startswith("Nothing is stored about you")
     for line in COUNTED:
-        assert line in told, told
+        assert line in text, text
     assert "maria" not in (await chat.says("bo", "/privacy")).text
 
 
@@ -101,8 +101,8 @@ async def test_of_who_is_forgotten_no_row_and_no_file_is_left(open_chat: OpenCha
     await chat.sees(lambda: chat.fake.cards == {})
     await chat.sees(lambda: left(chat.folder) == {})
     names = [name for (name,) in rows(chat.folder, "SELECT name FROM sqlite_master WHERE type = 'table'")]
-    told = str([rows(chat.folder, f"SELECT * FROM {name}") for name in names])
-    assert not [word for word in ("ana", "maria", "secret", "ohwx") if word in told]
+    every_row = str([rows(chat.folder, f"SELECT * FROM {name}") for name in names])
+    assert not [word for word in ("ana", "maria", "secret", "ohwx") if word in every_row]
     words = (b"maria", b"secret fox", b"ohwx")
     files = list(chat.folder.glob("atelier.db*"))
     await chat.sees(lambda: not [one for one in files for word in words if word in one.read_bytes()])
@@ -118,7 +118,7 @@ async def test_what_others_made_stays(open_chat: OpenChat) -> None:
 
     await chat.sees(lambda: left(chat.folder)["people"] == 1)
     assert left(chat.folder) == {table: number // 2 for table, number in theirs.items()}
-    assert [one.name for one in (await chat.says("bo", "/loras")).loras] == ["tom"]
+    assert [lora.name for lora in (await chat.says("bo", "/loras")).loras] == ["tom"]
     assert all(card.person == "bo" for card in chat.fake.cards.values())
     for sha256 in rows(chat.folder, "SELECT sha256 FROM pictures"):
         assert sha256[0] in stored(chat)
@@ -251,18 +251,18 @@ async def test_everything_can_be_taken_along(open_chat: OpenChat) -> None:
 
     [(name, sha256)] = reply.files
     packed = zipfile.ZipFile(io.BytesIO(await chat.bot.files.get(sha256)))
-    told = json.loads(packed.read("atelier.json"))
+    data = json.loads(packed.read("atelier.json"))
     assert name == "atelier.zip"
     assert packed.testzip() is None
-    assert {job["request"].get("prompt") for job in told["jobs"]} == {"a secret fox", None}
-    assert told["settings"] == {"steps": "12"}
-    assert len(told["kept_pictures"]) == 1
-    assert [one["name"] for one in told["loras"]] == ["maria"]
-    assert told["missing"] == []
-    named = {file for job in told["jobs"] for file in job["files"]} | {one["file"] for one in told["loras"]}
+    assert {job["request"].get("prompt") for job in data["jobs"]} == {"a secret fox", None}
+    assert data["settings"] == {"steps": "12"}
+    assert len(data["kept_pictures"]) == 1
+    assert [name["name"] for name in data["loras"]] == ["maria"]
+    assert data["missing"] == []
+    named = {file for job in data["jobs"] for file in job["files"]} | {name["file"] for name in data["loras"]}
     assert named <= set(packed.namelist())
-    assert sum(one.startswith("pictures/") for one in named) == 2
-    assert sum("/pictures/" in one for one in named) == 3
+    assert sum(name.startswith("pictures/") for name in named) == 2
+    assert sum("/pictures/" in name for name in named) == 3
     assert "hare" not in packed.read("atelier.json").decode()
 
 
@@ -311,7 +311,7 @@ async def test_of_a_space_that_the_bot_has_left_nothing_stays(open_chat: OpenCha
     await chat.ends(theirs)
     running = (await chat.says("bo", "/imagine a fox --steps 100 --count 4")).job
     await chat.runs(running)
-    [(kept,)] = rows(
+    [(count,)] = rows(
         chat.folder,
         f"SELECT sha256 FROM pictures JOIN jobs ON number = job_number WHERE jobs.id = '{theirs}'",
     )
@@ -321,7 +321,7 @@ async def test_of_a_space_that_the_bot_has_left_nothing_stays(open_chat: OpenCha
     await chat.sees(lambda: not chat.bot.queue.running)
     await chat.sees(lambda: left(chat.folder) == {"people": 1, "jobs": 1, "pictures": 1})
     assert rows(chat.folder, "SELECT key FROM spaces") == [("elsewhere",)]
-    assert stored(chat) == {kept}
+    assert stored(chat) == {count}
     assert running not in chat.noted("painted")
 
 

@@ -212,6 +212,6 @@ async def test_loras_are_suggested_to_who_may_use_them(chat: Chat) -> None:
     for name in ("ink", "inkwell", "maria"):
         (folder / f"{name}.safetensors").write_bytes(a_file())
 
-    found = await chat.bot.dispatch.loras(caller("nobody yet"), "maria:0.5, in")
+    suggested = await chat.bot.dispatch.loras(caller("nobody yet"), "maria:0.5, in")
 
-    assert [one.value for one in found] == ["maria:0.5, ink:1", "maria:0.5, inkwell:1"]
+    assert [suggestion.value for suggestion in suggested] == ["maria:0.5, ink:1", "maria:0.5, inkwell:1"]

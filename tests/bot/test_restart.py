@@ -153,10 +153,10 @@ async def test_an_engine_that_cannot_start_is_told_on_the_cards_and_tried_again(
     card = await chat.shows(waiting, lambda card: "waiting for the engine" in card.line)
 
     assert card.line == "1st in line, waiting for the engine. The model 'nothing' is not there."
-    well, told = chat.bot.health()
+    well, health = chat.bot.health()
     assert not well
-    assert told["engine"]["state"] == "dead"
-    assert told["engine"]["reason"] == "The model 'nothing' is not there."
+    assert health["engine"]["state"] == "dead"
+    assert health["engine"]["reason"] == "The model 'nothing' is not there."
     await chat.sees(lambda: len(chat.noted("start")) >= 3)
     await chat.close()
 

@@ -18,7 +18,7 @@ async def test_a_refused_picture_is_nowhere_and_its_card_says_so(open_chat: Open
 
     card = await chat.ends((await chat.says("ana", FLAGGED)).job)
     mine = await chat.says("ana", "/me")
-    told = await admin(chat, "/admin stats")
+    reply = await admin(chat, "/admin stats")
 
     assert (card.state, card.pictures) == ("succeeded", ())
     assert card.line.startswith("Safety check: held back (painted in ")
@@ -27,7 +27,7 @@ async def test_a_refused_picture_is_nowhere_and_its_card_says_so(open_chat: Open
     assert list((tmp_path / "files").glob("??/*")) == []
     assert rows(tmp_path, "SELECT charged > 0 FROM jobs") == [(1,)]
     assert mine.ok
-    assert "ana: safety check" in told.text
+    assert "ana: safety check" in reply.text
 
 
 async def test_the_others_of_a_job_stay_in_their_places(open_chat: OpenChat) -> None:
@@ -37,7 +37,10 @@ async def test_the_others_of_a_job_stay_in_their_places(open_chat: OpenChat) -> 
     again = await chat.presses("ana", "again", f"{card.job}:2")  # type: ignore[arg-type]
 
     assert card.line.startswith("Safety check: 1 of 3 held back")
-    assert [(one.place, one.seed, one.hidden) for one in card.pictures] == [(2, 6, False), (3, 7, False)]
+    assert [(picture.place, picture.seed, picture.hidden) for picture in card.pictures] == [
+        (2, 6, False),
+        (3, 7, False),
+    ]
     assert again.ok
 
 
@@ -49,7 +52,7 @@ async def test_an_admin_may_have_them_hidden_instead(open_chat: OpenChat, tmp_pa
     noted = await admin(chat, "/admin audit")
 
     assert card.line.startswith("Safety check: 1 of 2 hidden until you open it")
-    assert [one.hidden for one in card.pictures] == [True, False]
+    assert [picture.hidden for picture in card.pictures] == [True, False]
     assert "filtered: refuse -> spoiler" in noted.text
     assert rows(tmp_path, "SELECT count(*) FROM pictures") == [(2,)]
 
@@ -64,6 +67,6 @@ async def test_a_channel_for_adults_shows_what_it_is_asked_for(open_chat: OpenCh
     again = await Seen.of(chat.bot.dispatch.say(replace(caller("ana"), adult=True), f"/show {card.job}"))
 
     assert card.line.startswith("Painted in ")
-    assert [one.hidden for one in card.pictures] == [False]
+    assert [picture.hidden for picture in card.pictures] == [False]
     assert not elsewhere.ok and "is from a channel for adults" in elsewhere.text
     assert again.ok

@@ -64,7 +64,7 @@ class Home:
 
     @property
     def jobs(self) -> list[Secret]:
-        return [one for one in self.secrets if one.kind == "job"]
+        return [secret for secret in self.secrets if secret.kind == "job"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -123,12 +123,12 @@ def seen(reply: Seen | None, who: Caller, named: str) -> Any:
     if reply is None:
         return None
     form = dict(reply.form.values) if reply.form is not None else None
-    told = str([reply.ok, reply.text, form, reply.job is not None, reply.loras])
+    text = str([reply.ok, reply.text, form, reply.job is not None, reply.loras])
     cut = (named[:end] for end in range(len(named), 9, -1))  # long words are not echoed whole
     for own in (who.person, who.space, named, *cut, *([reply.job] if reply.job else [])):
-        told = told.replace(own, "@")
-    assert not leaks(told), told
-    return re.sub(r"\s+", " ", HINT.sub("hint", told)), len(reply.files)
+        text = text.replace(own, "@")
+    assert not leaks(text), text
+    return re.sub(r"\s+", " ", HINT.sub("hint", text)), len(reply.files)
 
 
 def plausible(parameter: Parameter) -> str:
@@ -144,15 +144,15 @@ def plausible(parameter: Parameter) -> str:
 
 def asked(command: AnyCommand, secret: Secret) -> Iterator[dict[str, str]]:
     """Every way to name the secret in this command: in each parameter, alone and beside each switch."""
-    must = {one.name: plausible(one) for one in command.parameters if one.required}
-    for one in command.parameters:
-        if one.kind in ("boolean", "integer", "number"):
+    must = {parameter.name: plausible(parameter) for parameter in command.parameters if parameter.required}
+    for parameter in command.parameters:
+        if parameter.kind in ("boolean", "integer", "number"):
             continue
-        for word in words(one, secret):
-            yield must | {one.name: word}
+        for word in words(parameter, secret):
+            yield must | {parameter.name: word}
             for other in command.parameters:
-                if other.kind == "boolean" and not other.option.more and not one.choices:
-                    yield must | {other.name: "true", one.name: word}
+                if other.kind == "boolean" and not other.option.more and not parameter.choices:
+                    yield must | {other.name: "true", parameter.name: word}
 
 
 def words(parameter: Parameter, secret: Secret) -> Iterator[str]:
@@ -182,10 +182,12 @@ async def test_no_command_tells_of_another_space(home: Home, name: str) -> None:
     for secret in home.secrets:
         tries = zip(asked(command, secret), asked(command, secret.nothing), strict=True)
         for values, harmless in tries:
-            if (known := str(harmless)) not in answers:
-                answers[known] = await filled(home, command, harmless, secret.nothing.name)
-            assert await filled(home, command, values, secret.name) == answers[known], values
-    await filled(home, command, {one.name: plausible(one) for one in command.parameters[:1]}, "other")
+            if (key := str(harmless)) not in answers:
+                answers[key] = await filled(home, command, harmless, secret.nothing.name)
+            assert await filled(home, command, values, secret.name) == answers[key], values
+    await filled(
+        home, command, {parameter.name: plausible(parameter) for parameter in command.parameters[:1]}, "other"
+    )
     assert all_of(home) == before
 
 
@@ -193,13 +195,13 @@ async def test_no_words_tell_of_another_space(home: Home) -> None:
     before = all_of(home)
     for command in COMMANDS.values():
         for secret in home.secrets:
-            told = []
-            for one in (secret, secret.nothing):
+            answers = []
+            for word in (secret, secret.nothing):
                 who = a_stranger()
                 async with asyncio.timeout(PATIENCE):
-                    reply = await Seen.of(home.chat.bot.dispatch.say(who, f"/{command.name} {one.name}"))
-                told.append(seen(reply, who, one.name))
-            assert told[0] == told[1], command.name
+                    reply = await Seen.of(home.chat.bot.dispatch.say(who, f"/{command.name} {word.name}"))
+                answers.append(seen(reply, who, word.name))
+            assert answers[0] == answers[1], command.name
     assert all_of(home) == before
 
 
@@ -266,10 +268,10 @@ async def test_no_address_of_the_page_leads_into_another_channel(tmp_path: Path)
         card = await ana.paints("/imagine a xylophone --steps 2")
         await ana.says("/imagine a xylophone --steps 2")
         gift = await ana.presses(f"send:{card['job']}")
-        known = {"job": card["job"], "place": "1", "step": "0", "nth": "1", "name": "canarybird"}
+        values = {"job": card["job"], "place": "1", "step": "0", "nth": "1", "name": "canarybird"}
         tried = 0
         for path in channel_paths(place.chat._make_app()):
-            there, here = ({**known, "channel": channel} for channel in ("general", "ideas"))
+            there, here = ({**values, "channel": channel} for channel in ("general", "ideas"))
             status, body = await eve.get(path.format(**here))
             assert status == 404, path
             assert not leaks(body)

@@ -51,7 +51,10 @@ async def test_a_training_ends_with_a_lora_that_can_be_painted_with(open_chat: O
     assert [step for step, _ in card.curve.losses] == list(range(1, 13))
     assert card.curve.validation == ((5, 1 / 5), (10, 1 / 10), (12, 1 / 12))
     assert card.curve.best == 12
-    assert [(one.step, one.place, one.chosen) for one in card.checkpoints] == [(10, 1, False), (12, 2, True)]
+    assert [(checkpoint.step, checkpoint.place, checkpoint.chosen) for checkpoint in card.checkpoints] == [
+        (10, 1, False),
+        (12, 2, True),
+    ]
     assert card.untrained
     assert again.ok, again.text
     assert (await chat.ends(again.job)).state == "succeeded"
@@ -78,7 +81,7 @@ async def test_another_checkpoint_is_chosen(open_chat: OpenChat) -> None:
 
     assert reply.ok, reply.text
     card = await chat.shows(job, lambda card: card.checkpoints[0].chosen)
-    assert [one.chosen for one in card.checkpoints] == [True, False]
+    assert [checkpoint.chosen for checkpoint in card.checkpoints] == [True, False]
 
 
 async def test_pictures_are_painted_while_a_training_runs(open_chat: OpenChat) -> None:
@@ -151,7 +154,7 @@ async def test_a_cancelled_training_leaves_its_pictures_and_no_state(open_chat: 
 
     assert (await chat.ends(job)).state == "cancelled"
     await chat.sees(lambda: not chat.bot.queue.running)
-    left = {(await files.get(Sha256(one))).split()[0] for one in stored(chat)}
+    left = {(await files.get(Sha256(sha256))).split()[0] for sha256 in stored(chat)}
     assert not left & {b"adapter", b"state"}
     assert {(await sends(chat, "ana", a_picture(n))) for n in range(3)} <= stored(chat)
 
@@ -279,9 +282,9 @@ async def test_a_draft_without_a_usable_picture_cannot_be_started(open_chat: Ope
 async def test_pictures_of_others_are_not_learned_from(open_chat: OpenChat) -> None:
     chat = await open_chat()
     theirs = await sends(chat, "bo", a_picture(5))
-    told = f'[{{"sha256": "{theirs}", "name": "a.png", "caption": ""}}]'
+    pictures = f'[{{"sha256": "{theirs}", "name": "a.png", "caption": ""}}]'
 
-    values = {"name": "maria", "trigger": "ohwx", "preset": "object", "consent": "true", "pictures": told}
+    values = {"name": "maria", "trigger": "ohwx", "preset": "object", "consent": "true", "pictures": pictures}
     reply = await Seen.of(chat.bot.dispatch.fill(caller("ana"), "train", values))
 
     assert not reply.ok
@@ -292,13 +295,13 @@ async def test_what_nobody_needs_is_swept_out_after_a_day(open_chat: OpenChat) -
     chat = await open_chat(program=SLEEPER)
     files, now = chat.bot.files, time.time()
     forgotten, young = await files.put(b"left by a killed engine"), await files.put(b"just put")
-    kept, unused = await sends(chat, "ana", b"kept"), await sends(chat, "ana", b"unused", now - 2 * DAY)
-    for sha256 in (forgotten, kept, unused):
+    used, unused = await sends(chat, "ana", b"kept"), await sends(chat, "ana", b"unused", now - 2 * DAY)
+    for sha256 in (forgotten, used, unused):
         os.utime(stored_path(files.folder, sha256), (now - 2 * DAY,) * 2)
 
     await chat.bot.garbage.sweep()
 
-    assert stored(chat) == {young, kept}
+    assert stored(chat) == {young, used}
 
 
 async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a_week(
@@ -327,8 +330,8 @@ async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a
 
     card = chat.card(young)
     assert card is not None and card.state == "draft"
-    found = rows(chat.folder, "SELECT id, state, deleted_at IS NOT NULL FROM jobs ORDER BY number")
-    assert found == [(old, "cancelled", 1), (young, "draft", 0)]
+    jobs = rows(chat.folder, "SELECT id, state, deleted_at IS NOT NULL FROM jobs ORDER BY number")
+    assert jobs == [(old, "cancelled", 1), (young, "draft", 0)]
     assert stored(chat) < pictures
     assert (await Seen.of(chat.bot.dispatch.press(caller("bo"), f"start:{young}"))).ok
 

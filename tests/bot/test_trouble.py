@@ -97,7 +97,7 @@ async def test_a_full_disk_holds_the_queue_and_nobodys_job_is_failed(
     assert [(await chat.ends(job)).state for job in asked] == ["succeeded"] * 6
     assert len(chat.noted("painted")) == 6
     assert chat.bot.health()[0] is True
-    assert len({one.name for one in (tmp_path / "files").glob("??/*")}) == 6
+    assert len({path.name for path in (tmp_path / "files").glob("??/*")}) == 6
 
 
 async def test_a_bot_that_stops_with_a_full_disk_paints_what_waited_after_its_restart(
@@ -237,12 +237,12 @@ async def test_the_same_picture_painted_twice_at_once_is_stored_once_and_both_ca
 ) -> None:
     chat = await open_chat()
 
-    one, other = [
+    first, other = [
         await chat.ends((await chat.says(who, "/imagine a fox --steps 4 --seed 7")).job)
         for who in ("ana", "bo")
     ]
 
-    assert one.pictures[0].sha256 == other.pictures[0].sha256
+    assert first.pictures[0].sha256 == other.pictures[0].sha256
 
 
 async def test_loras_are_found_although_the_transaction_cannot_wait_for_them(

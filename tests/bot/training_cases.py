@@ -45,11 +45,11 @@ async def drafts(
 ) -> Seen:
     """The form of /train, filled in with pictures by name, and sent."""
     pictures = pictures or {f"{number}.png": a_picture(number) for number in range(3)}
-    told = [
+    examples = [
         {"sha256": await sends(chat, who, content), "name": named, "caption": ""}
         for named, content in pictures.items()
     ]
-    filled = {**QUICK, "name": name, "pictures": json.dumps(told), **values}
+    filled = {**QUICK, "name": name, "pictures": json.dumps(examples), **values}
     return await Seen.of(chat.bot.dispatch.fill(caller(who), "train", filled))
 
 

@@ -28,10 +28,10 @@ def asked(link: str) -> dict[str, list[str]]:
 def test_the_link_asks_for_what_the_bot_uses(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["discord-invite", ID]) == FINE
 
-    told = asked(capsys.readouterr().out)
-    assert told["client_id"] == [ID]
-    assert told["scope"] == ["bot applications.commands"]
-    assert int(told["permissions"][0]) == (
+    parameters = asked(capsys.readouterr().out)
+    assert parameters["client_id"] == [ID]
+    assert parameters["scope"] == ["bot applications.commands"]
+    assert int(parameters["permissions"][0]) == (
         (1 << 10) | (1 << 11) | (1 << 14) | (1 << 15) | (1 << 16) | (1 << 34) | (1 << 35) | (1 << 38)
     )
 
@@ -56,11 +56,11 @@ def test_without_an_id_or_a_token_it_says_what_is_missing(
     monkeypatch.setenv("DISCORD_TOKEN", token)
 
     assert main(["discord-invite"]) == BAD_INPUT
-    told = capsys.readouterr()
-    assert told.err == (
+    output = capsys.readouterr()
+    assert output.err == (
         "Name the application id, such as discord-invite 112233445566778899, or set DISCORD_TOKEN.\n"
     )
-    assert told.out == ""
+    assert output.out == ""
 
 
 def test_what_is_no_id_is_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -83,9 +83,9 @@ def test_no_words_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_help_tells_the_options_and_their_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["imagine", "--help"]) == FINE
-    told = capsys.readouterr().out
-    assert "  --steps                 Denoising steps (1 to 100, default 30)" in told
-    assert "  --out                   PNG file to write" in told
+    text = capsys.readouterr().out
+    assert "  --steps                 Denoising steps (1 to 100, default 30)" in text
+    assert "  --out                   PNG file to write" in text
 
 
 def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +110,7 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
         (["imagine", "fox", "--seeds", "1"], "There is no option --seeds. Did you mean --seed?"),
         (
             ["imagine", "fox", "--out", "no/heart.png"],
-            "--out no/heart.png cannot be written: There is no folder no.",
+            "--out no/heart.png cannot be written. There is no folder no.",
         ),
         (["imagine", "fox", "--out", "."], "--out . is a folder. Name a file, such as heart.png."),
         (["imagine", "fox", "--out", "a.jpg"], "--out a.jpg does not end in .png. Pictures are PNG files."),
@@ -141,11 +141,11 @@ def test_bad_input_is_answered_with_one_sentence_before_anything_starts(
 ) -> None:
     status = main([str(config_file) if word == "CONFIG" else word for word in words])
 
-    told = capfd.readouterr()
+    output = capfd.readouterr()
     assert status == BAD_INPUT
-    assert told.out == ""
-    assert sentence in told.err
-    assert told.err.count("\n") == 1
+    assert output.out == ""
+    assert sentence in output.err
+    assert output.err.count("\n") == 1
     assert list(here.iterdir()) == []
 
 
@@ -164,7 +164,7 @@ def test_a_mistake_in_the_configuration_is_answered_with_one_sentence(
 def test_a_full_disk_is_told_before_the_engine_starts(config_file: Path) -> None:
     words = ["imagine", "fox", "--out", str(config_file.with_name("heart.png")), "--config", str(config_file)]
 
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "bot", *words],
         cwd=Path(__file__).parents[3],
         capture_output=True,
@@ -172,8 +172,8 @@ def test_a_full_disk_is_told_before_the_engine_starts(config_file: Path) -> None
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
     )
 
-    assert told.returncode == BAD_INPUT
-    assert told.stderr.endswith("heart.png cannot be written: File too large.\n")
+    assert process.returncode == BAD_INPUT
+    assert process.stderr.endswith("heart.png cannot be written: File too large.\n")
     assert not config_file.with_name("heart.png").exists()
 
 

@@ -52,18 +52,18 @@ def test_a_lora_is_learned_from_a_folder_and_lies_among_the_adapters(
 ) -> None:
     assert main(["train", "maria", "pictures", *QUICK, "--steps", "1"]) == FINE
 
-    told = capfd.readouterr()
+    output = capfd.readouterr()
     lora = home / "adapters" / "maria.safetensors"
-    first, painted, second = told.out.splitlines()
+    first, painted, second = output.out.splitlines()
     assert first.startswith(f"{lora}  step ") and first.endswith(" of 1")
     sheet = lora.with_suffix(".png")
     assert painted == f"{sheet}  what it paints"
     with Image.open(sheet) as shown:
         assert shown.height > 2 * 320  # the untrained model's samples, and the LoRA's
     assert second.endswith("imagine 'ohwx' --lora maria")
-    assert "broken.jpg is left out: It is not a PNG, JPEG or WebP." in told.err
-    assert "2 pictures can be used. This preset works best with 10 to 50." in told.err
-    assert "2 pictures, 1 step, about " in told.err
+    assert "broken.jpg is left out: It is not a PNG, JPEG or WebP." in output.err
+    assert "2 pictures can be used. This preset works best with 10 to 50." in output.err
+    assert "2 pictures, 1 step, about " in output.err
     assert b"ohwx" in lora.read_bytes()[:100_000]
     assert left_behind(home) == ["maria.png"]
 
@@ -121,11 +121,11 @@ def test_ctrl_c_stops_and_keeps_what_was_learned(
     press_ctrl_c(saved, presses=1)
     status = teach(quick_home, monkeypatch, seconds=0.05)
 
-    told = capfd.readouterr()
+    output = capfd.readouterr()
     assert status == FINE
-    assert told.out.startswith(str(quick_home / "adapters" / "maria.safetensors"))
-    assert "Stopping. Ctrl-C once more keeps nothing." in told.err
-    assert told.err.endswith("it was stopped early.\n")
+    assert output.out.startswith(str(quick_home / "adapters" / "maria.safetensors"))
+    assert "Stopping. Ctrl-C once more keeps nothing." in output.err
+    assert output.err.endswith("it was stopped early.\n")
     assert (quick_home / "adapters" / "maria.safetensors").read_bytes().startswith(b"adapter ")
     assert left_behind(quick_home) == ["maria.png"]
 
@@ -140,10 +140,10 @@ def test_a_second_ctrl_c_keeps_nothing(
     press_ctrl_c(begun, presses=2)
     status = teach(quick_home, monkeypatch, seconds=1.5)
 
-    told = capfd.readouterr()
+    output = capfd.readouterr()
     assert status == INTERRUPTED
-    assert told.out == ""
-    assert told.err.endswith("Stopped.\n")
+    assert output.out == ""
+    assert output.err.endswith("Stopped.\n")
     assert list((quick_home / "adapters").iterdir()) == []
     assert left_behind(quick_home) == []
 
@@ -190,10 +190,10 @@ def test_bad_input_is_answered_with_one_sentence_before_anything_starts(
 ) -> None:
     status = main(["train", *words])
 
-    told = capfd.readouterr()
+    output = capfd.readouterr()
     assert status == BAD_INPUT
-    assert told.out == ""
-    assert sentence in told.err.splitlines()[-1]
+    assert output.out == ""
+    assert sentence in output.err.splitlines()[-1]
     assert left_behind(home) == []
 
 
@@ -209,8 +209,8 @@ def test_a_folder_in_which_no_picture_can_be_read_is_refused(
 
 def test_its_help_tells_the_folder_the_presets_and_the_knobs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train", "--help"]) == main(["help", "train"]) == FINE
-    told = capsys.readouterr().out
-    assert told.count("train: Train a LoRA from a folder of pictures") == 2
+    text = capsys.readouterr().out
+    assert text.count("train: Train a LoRA from a folder of pictures") == 2
     for word in ("name-and-folder", "--preset", "--trigger", "--min-snr-gamma", "--config", "garment"):
-        assert word in told
-    assert "--consent" not in told
+        assert word in text
+    assert "--consent" not in text

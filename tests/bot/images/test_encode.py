@@ -33,7 +33,7 @@ def seen(content: bytes) -> Image.Image:
 
 
 def test_four_pictures_are_two_rows_of_two_in_their_order() -> None:
-    whole = grid([a_picture(one) for one in (RED, GREEN, BLUE, GOLD)]).convert("RGB")
+    whole = grid([a_picture(colour) for colour in (RED, GREEN, BLUE, GOLD)]).convert("RGB")
 
     corners = [
         (10, 10),

@@ -28,11 +28,11 @@ def test_three_stand_in_a_row_and_the_fourth_begins_the_next_one() -> None:
 
 async def test_a_file_that_is_gone_leaves_its_place_empty(tmp_path: Path) -> None:
     files = Files(tmp_path)
-    kept = await files.put(a_picture(GREEN))
+    sha256 = await files.put(a_picture(GREEN))
 
     made = await draw_gallery(
         files,
-        [SmallPicture(sha256=Sha256("0" * 64), caption="1"), SmallPicture(sha256=kept, caption="2")],
+        [SmallPicture(sha256=Sha256("0" * 64), caption="1"), SmallPicture(sha256=sha256, caption="2")],
     )
 
     image = open_image(made.content)
@@ -42,15 +42,14 @@ async def test_a_file_that_is_gone_leaves_its_place_empty(tmp_path: Path) -> Non
 async def test_what_is_hidden_until_it_is_opened_is_not_on_the_sheet(open_chat: OpenChat) -> None:
     chat = await open_chat()
     await Seen.of(chat.bot.dispatch.say(caller("root", admin=True), "/admin rules --filtered spoiler"))
-    told = await chat.says(
-        "ana", "/imagine a flag --count 2 --seed 200 --steps 2"
-    )  # the first one is flagged
-    await chat.ends(told.job)
+    flagged = "/imagine a flag --count 2 --seed 200 --steps 2"  # the first one is
+    painted = await chat.says("ana", flagged)
+    await chat.ends(painted.job)
 
     reply = await chat.says("ana", "/gallery")
 
     assert reply.ok and reply.drawn is not None
-    assert f"1 {told.job}  a flag" in reply.text
+    assert f"1 {painted.job}  a flag" in reply.text
     name, content = reply.drawn
     assert name == "gallery.png"
     assert [open_image(content).getpixel(middle(nth)) for nth in range(2)] == [WELL, (201, 0, 0)]

@@ -42,7 +42,7 @@ def near(image: Image.Image, x: float, y: float, colour: tuple[int, int, int]) -
     box = image.crop((round(x) - 4, round(y) - 4, round(x) + 5, round(y) + 5))
     pixels = (box.getpixel((column, row)) for column in range(9) for row in range(9))
     return any(
-        all(abs(one - other) < 24 for one, other in zip(pixel, colour, strict=True))
+        all(abs(value - other) < 24 for value, other in zip(pixel, colour, strict=True))
         for pixel in pixels
         if isinstance(pixel, tuple)
     )
@@ -81,7 +81,7 @@ def test_a_curve_that_has_hardly_begun_is_drawn_too(curve: Curve) -> None:
 
 def test_ticks_are_round_numbers() -> None:
     assert list(ticks(0, 500)) == [0, 100, 200, 300, 400, 500]
-    assert [round(one, 3) for one in ticks(0.041, 0.16)] == [0.05, 0.1, 0.15]
+    assert [round(tick, 3) for tick in ticks(0.041, 0.16)] == [0.05, 0.1, 0.15]
 
 
 def test_the_curve_is_told_in_words() -> None:
@@ -100,10 +100,10 @@ def test_long_words_are_cut_to_the_width_and_long_texts_to_the_lines() -> None:
 
     assert truncate("a red fox", font, 1000) == "a red fox"
     assert truncate("w" * 500, font, 100).endswith("…")
-    told = wrap("a red fox jumps over the lazy dog " * 5, font, 150, 2)
-    assert len(told) == 2
-    assert all(font.getlength(one) <= 150 for one in told)
-    assert told[1].endswith("…")
+    lines = wrap("a red fox jumps over the lazy dog " * 5, font, 150, 2)
+    assert len(lines) == 2
+    assert all(font.getlength(line) <= 150 for line in lines)
+    assert lines[1].endswith("…")
 
 
 def test_the_bar_is_full_at_the_end() -> None:

@@ -40,8 +40,8 @@ TOLD = Statistics(
 )
 
 
-def drawn(told: Statistics) -> Image.Image:
-    with Image.open(io.BytesIO(chart_png(told))) as image:
+def drawn(statistics: Statistics) -> Image.Image:
+    with Image.open(io.BytesIO(chart_png(statistics))) as image:
         return image.convert("RGB")
 
 
@@ -55,8 +55,8 @@ def at(image: Image.Image, panel: int, day: int, share: float) -> object:
 def test_each_day_is_a_bar_in_the_colours_of_its_people() -> None:
     image = drawn(TOLD)
 
-    assert [at(image, 0, 8, one) for one in (0.35, 0.85)] == [ACCENT, CHECK]
-    assert [at(image, 0, 9, one) for one in (0.4, 0.6)] == [CHECK, PAPER]
+    assert [at(image, 0, 8, share) for share in (0.35, 0.85)] == [ACCENT, CHECK]
+    assert [at(image, 0, 9, share) for share in (0.4, 0.6)] == [CHECK, PAPER]
     assert [at(image, 1, day, 0.5) for day in (8, 9)] == [PAPER, CHECK]
     assert [at(image, 2, day, 0.5) for day in (8, 9)] == [PAPER, CHECK]
 

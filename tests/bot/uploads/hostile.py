@@ -50,14 +50,14 @@ def many_chunks(count: int) -> bytes:
 def odd_exif() -> dict[str, bytes]:
     """JPEGs of 60 x 40 pixels that lie on their sides, by EXIF with something odd in it."""
     texts = (0x011A, 2, 3, b"72\0"), (0x0128, 2, 2, b"a\0")
-    found = {
+    pictures = {
         "a resolution in words": (TURNED, texts[0]),
         "a resolution in words and no unit": (TURNED, *texts),
         "a unit in words": (TURNED, (0x011A, 5, 1, struct.pack("<II", 72, 0)), texts[1]),
         "an offset beyond everything": (TURNED, (0x8769, 16, 1, struct.pack("<Q", 2**64 - 1))),
         "places in words": (TURNED, (0x8825, 2, 5, b"text\0")),
     }
-    return {name: jpeg(_exif(*entries)) for name, entries in found.items()}
+    return {name: jpeg(_exif(*entries)) for name, entries in pictures.items()}
 
 
 def jpeg(exif: bytes = b"", colour: str = "red") -> bytes:

@@ -24,21 +24,21 @@ async def seen(tmp_path: Path) -> AsyncIterator[Seen]:
             path = tmp_path / "came"
             how = {"quality": 100, "subsampling": 0} if kind == "JPEG" else {"lossless": True}
             picture.save(path, kind, icc_profile=profile, **how)
-            async for one in check_file(pool, "a", path):
-                assert one.image is not None, one.reason
-                kept = Image.open(io.BytesIO(one.image.path.read_bytes()))
-                assert "icc_profile" not in kept.info
-                return kept
+            async for checked in check_file(pool, "a", path):
+                assert checked.image is not None, checked.reason
+                image = Image.open(io.BytesIO(checked.image.path.read_bytes()))
+                assert "icc_profile" not in image.info
+                return image
             raise AssertionError("nothing came")
 
         yield send
 
 
 def near(picture: Image.Image, wanted: tuple[int, ...], by: int = 3) -> bool:
-    found = picture.getpixel((4, 4))
-    assert isinstance(found, tuple)
-    return len(found) == len(wanted) and all(
-        abs(one - other) <= by for one, other in zip(found, wanted, strict=True)
+    pixel = picture.getpixel((4, 4))
+    assert isinstance(pixel, tuple)
+    return len(pixel) == len(wanted) and all(
+        abs(value - other) <= by for value, other in zip(pixel, wanted, strict=True)
     )
 
 
@@ -51,9 +51,9 @@ def near(picture: Image.Image, wanted: tuple[int, ...], by: int = 3) -> bool:
 async def test_a_red_is_the_same_red_whatever_space_its_numbers_are_of(
     seen: Seen, profile: bytes, numbers: tuple[int, int, int], kind: str
 ) -> None:
-    kept = await seen(Image.new("RGB", (9, 9), numbers), kind, profile)
+    image = await seen(Image.new("RGB", (9, 9), numbers), kind, profile)
 
-    assert near(kept, RED), kept.getpixel((4, 4))
+    assert near(image, RED), image.getpixel((4, 4))
 
 
 async def test_what_is_clear_stays_clear_in_other_colours(seen: Seen) -> None:

@@ -68,7 +68,7 @@ async def test_a_picture_of_countless_parts_is_refused_before_it_is_decoded(inta
 
 async def test_others_send_their_pictures_while_somebodys_are_slow(intake: Intake) -> None:
     slow = hostile.many_scans(90, LARGEST)
-    anas = asyncio.create_task(sends(intake, "ana", zipped({f"{one}.jpg": slow for one in range(12)})))
+    anas = asyncio.create_task(sends(intake, "ana", zipped({f"{number}.jpg": slow for number in range(12)})))
     await asyncio.sleep(0.5)
 
     bens = await sends(intake, "ben", flat((60, 40)))
@@ -124,7 +124,7 @@ async def test_odd_exif_loses_neither_its_picture_nor_the_others(intake: Intake)
     sent = await sends(intake, "ana", zipped({**odd, "good.png": flat((60, 40))}), "odd.zip")
 
     assert sent.refused == ()
-    assert {one.name: (one.width, one.height) for one in sent.pictures} == (
+    assert {picture.name: (picture.width, picture.height) for picture in sent.pictures} == (
         dict.fromkeys(odd, (40, 60)) | {"good.png": (60, 40)}
     )
 
@@ -133,9 +133,9 @@ def test_whatever_a_file_is_made_of_it_is_a_picture_or_one_sentence(tmp_path: Pa
     for content in hostile.mutants(400, seed=18):
         (tmp_path / "came").write_bytes(content)
 
-        told = reencode_or_refuse(tmp_path / "came", tmp_path / "made")
+        answer = reencode_or_refuse(tmp_path / "came", tmp_path / "made")
 
-        assert told.keys() in ({"refused"}, {"kind", "width", "height", "recipe"})
+        assert answer.keys() in ({"refused"}, {"kind", "width", "height", "recipe"})
 
 
 async def test_whatever_a_zip_is_made_of_it_gives_pictures_or_one_sentence(tmp_path: Path) -> None:
@@ -145,12 +145,12 @@ async def test_whatever_a_zip_is_made_of_it_gives_pictures_or_one_sentence(tmp_p
         for content in hostile.changed([whole], 150, seed=19):
             (tmp_path / "came").write_bytes(b"PK\x03\x04" + content[4:])
             try:
-                got += [one async for one in check_file(pool, "a.zip", tmp_path / "came")]
+                got += [picture async for picture in check_file(pool, "a.zip", tmp_path / "came")]
             except InvalidRequest as refusal:
                 got.append(CheckedPicture(name="all", reason=str(refusal)))
 
-    assert all(one.image is not None or one.reason.endswith(".") for one in got)
-    assert len({one.reason for one in got}) > 3
+    assert all(picture.image is not None or picture.reason.endswith(".") for picture in got)
+    assert len({picture.reason for picture in got}) > 3
 
 
 async def test_a_zip_of_the_largest_pictures_fills_no_memory(intake: Intake) -> None:
@@ -166,7 +166,7 @@ async def test_a_zip_of_the_largest_pictures_fills_no_memory(intake: Intake) -> 
 
 async def test_a_bot_stops_while_it_reads_slow_pictures_and_leaves_no_process(tmp_path: Path) -> None:
     slow = hostile.many_scans(90, LARGEST)
-    many = io.BytesIO(zipped({f"{one}.jpg": slow for one in range(50)}))
+    many = io.BytesIO(zipped({f"{number}.jpg": slow for number in range(50)}))
     async with serving(quick_config(tmp_path)) as service:
         await service.ready()
         async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
@@ -189,10 +189,10 @@ async def test_a_bot_stops_while_it_reads_slow_pictures_and_leaves_no_process(tm
 
 def readers(bot: int) -> list[str]:
     """The processes that read pictures for this bot."""
-    found = []
+    pids = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
             if parent == str(bot) and b"bot.uploads.reencoder" in (folder / "cmdline").read_bytes():
-                found.append(folder.name)
-    return found
+                pids.append(folder.name)
+    return pids

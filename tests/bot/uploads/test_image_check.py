@@ -70,7 +70,7 @@ def sent(pool: ReencoderPool, tmp_path: Path) -> Send:
     async def send(content: bytes, name: str = "pictures.zip") -> dict[str, CheckedPicture]:
         path = tmp_path / "came"
         path.write_bytes(content)
-        return {one.name: one async for one in check_file(pool, name, path)}
+        return {picture.name: picture async for picture in check_file(pool, name, path)}
 
     return send
 
@@ -92,10 +92,10 @@ async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictu
 
     assert got.pop("two.txt").reason == "It is a text without a picture of the same name."
     assert list(got) == ["one.png", "two.jpg", "three.webp"]
-    assert [one.caption for one in got.values()] == ["a photo of ohwx woman, Zürich", "", ""]
-    kinds = [one.image.kind for one in got.values() if one.image is not None]
+    assert [picture.caption for picture in got.values()] == ["a photo of ohwx woman, Zürich", "", ""]
+    kinds = [picture.image.kind for picture in got.values() if picture.image is not None]
     assert kinds == ["png", "jpeg", "png"]
-    assert not any(one.reason for one in got.values())
+    assert not any(picture.reason for picture in got.values())
 
 
 async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken(sent: Send) -> None:
@@ -119,7 +119,7 @@ async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken
         )
     )
 
-    assert {name: one.reason for name, one in got.items()} == {
+    assert {name: picture.reason for name, picture in got.items()} == {
         "good.png": "",
         "cut.jpg": UNREADABLE,
         "moving.gif": "It is not a PNG, JPEG or WebP.",
@@ -131,7 +131,7 @@ async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken
         "bytes.png": "Its caption is not text in UTF-8, UTF-16 or Windows-1252.",
         "bell.png": "Its caption has the control character U+0007. Leave it out.",
     }
-    assert [name for name, one in got.items() if one.image is not None] == ["good.png"]
+    assert [name for name, picture in got.items() if picture.image is not None] == ["good.png"]
 
 
 async def test_content_says_what_is_a_picture_and_others_are_counted(sent: Send) -> None:
@@ -152,7 +152,7 @@ async def test_content_says_what_is_a_picture_and_others_are_counted(sent: Send)
         )
     )
 
-    assert {name: one.reason for name, one in got.items()} == {
+    assert {name: picture.reason for name, picture in got.items()} == {
         "1.jfif": "",
         "2.JPE": "",
         "3.PNG": "",
@@ -187,7 +187,7 @@ async def test_captions_are_found_by_every_name_that_trainers_give_them(sent: Se
         )
     )
 
-    assert {name: one.caption for name, one in got.items() if one.image is not None} == {
+    assert {name: picture.caption for name, picture in got.items() if picture.image is not None} == {
         "a.png": "of its whole name",
         "IMG_1.JPG": "in small letters",
         "z\u00fcrich.png": "composed",
@@ -196,7 +196,7 @@ async def test_captions_are_found_by_every_name_that_trainers_give_them(sent: Se
         "c.png": "small",
         "d.png": "taken",
     }
-    assert {name: one.reason for name, one in got.items() if one.image is None} == {
+    assert {name: picture.reason for name, picture in got.items() if picture.image is None} == {
         "d.caption": "Its picture has another caption, which is used.",
         "readme.txt": "It is a text without a picture of the same name.",
     }
@@ -228,7 +228,9 @@ async def test_a_caption_may_have_a_thousand_characters_of_any_script(sent: Send
 async def test_a_single_picture_is_taken_as_it_is(sent: Send) -> None:
     got = await sent(a_picture(size=(1, 1)), name="C:\\Users\\maria\\dot.png")
 
-    assert [(one.name, one.caption, one.reason) for one in got.values()] == [("dot.png", "", "")]
+    assert [(picture.name, picture.caption, picture.reason) for picture in got.values()] == [
+        ("dot.png", "", "")
+    ]
     image = got["dot.png"].image
     assert image is not None and (image.width, image.height) == (1, 1)
 
@@ -262,9 +264,9 @@ async def test_many_files_that_each_are_allowed_are_refused_when_they_are_too_mu
 
 async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(sent: Send) -> None:
     honest = zipped({"a.png": bytes(8 * 2**20)})
-    told, lie = struct.pack("<I", 8 * 2**20), struct.pack("<I", 1000)
+    true_size, lie = struct.pack("<I", 8 * 2**20), struct.pack("<I", 1000)
 
-    got = await sent(honest.replace(told, lie))
+    got = await sent(honest.replace(true_size, lie))
 
     assert got["a.png"].image is None
     assert got["a.png"].reason == "It cannot be unpacked."
@@ -326,14 +328,14 @@ async def test_a_folder_is_read_in_the_order_of_its_names(pool: ReencoderPool, t
     (folder / "a.txt").write_text("a red field")
     (folder / "notes.md").write_text("not one of them")
 
-    got = [one async for one in check_folder(pool, folder, tmp_path)]
+    got = [picture async for picture in check_folder(pool, folder, tmp_path)]
 
-    assert [(one.name, one.caption, one.reason) for one in got] == [
+    assert [(picture.name, picture.caption, picture.reason) for picture in got] == [
         ("a.png", "a red field", ""),
         ("b.jpg", "", ""),
         ("", "", "1 other file was skipped."),
     ]
-    assert [one.image.kind for one in got if one.image is not None] == ["png", "jpeg"]
+    assert [picture.image.kind for picture in got if picture.image is not None] == ["png", "jpeg"]
 
 
 async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
@@ -352,12 +354,12 @@ async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
         (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "set" / name).write_bytes(content)
 
-    in_a_folder = [one async for one in check_folder(pool, tmp_path / "set", tmp_path)]
+    in_a_folder = [picture async for picture in check_folder(pool, tmp_path / "set", tmp_path)]
     in_a_zip = await sent(zipped(files))
 
-    told = [(one.name, one.caption, one.reason) for one in in_a_folder]
-    assert told == [(one.name, one.caption, one.reason) for one in in_a_zip.values()]
-    assert told == [
+    pictures = [(picture.name, picture.caption, picture.reason) for picture in in_a_folder]
+    assert pictures == [(picture.name, picture.caption, picture.reason) for picture in in_a_zip.values()]
+    assert pictures == [
         ("1.png", "a woman", ""),
         ("1.jpg", "", ""),
         ("other.txt", "", "It is a text without a picture of the same name."),

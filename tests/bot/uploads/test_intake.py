@@ -65,7 +65,7 @@ async def test_a_zip_brings_captions_and_says_what_is_refused(intake: Intake) ->
 
     sent = await intake.take(ana("slack", "U1"), "foxes.zip", pieces(out.getvalue()))
 
-    assert [(one.name, one.caption) for one in sent.pictures] == [("a.png", "a fox")]
+    assert [(picture.name, picture.caption) for picture in sent.pictures] == [("a.png", "a fox")]
     assert sent.refused == (("b.png", "It is not a PNG, JPEG or WebP."),)
 
 

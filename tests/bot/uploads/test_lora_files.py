@@ -42,7 +42,7 @@ async def test_an_imported_lora_is_its_persons_alone_and_paints(open_chat: OpenC
 
     assert reply.ok, reply.text
     assert "The LoRA fox is ready, for you only (rank 8, 722 modules, from PEFT names)." in reply.text
-    assert [(one.name, one.phrase, one.preset, one.access) for one in reply.loras] == [
+    assert [(lora.name, lora.phrase, lora.preset, lora.access) for lora in reply.loras] == [
         ("fox", "ohwx woman", "imported", "me")
     ]
     assert reply.loras[0].thumbnail in stored(chat)
@@ -114,7 +114,7 @@ async def test_two_of_one_name_at_once_are_one_lora(open_chat: OpenChat) -> None
     replies = await asyncio.gather(imports(chat, "ana", "fox", "one"), imports(chat, "bo", "fox", "two"))
 
     assert sorted(reply.ok for reply in replies) == [False, True]
-    assert "There is already a LoRA fox here" in next(one.text for one in replies if not one.ok)
+    assert "There is already a LoRA fox here" in next(reply.text for reply in replies if not reply.ok)
 
 
 async def test_a_merge_whose_name_is_taken_meanwhile_leaves_no_file(open_chat: OpenChat) -> None:
@@ -140,7 +140,7 @@ async def test_one_person_has_one_file_looked_at_at_a_time(open_chat: OpenChat) 
     replies = await asyncio.gather(*merges)
 
     assert sorted(reply.ok for reply in replies) == [False, True]
-    assert "still being worked on" in next(one.text for one in replies if not one.ok)
+    assert "still being worked on" in next(reply.text for reply in replies if not reply.ok)
 
 
 async def test_a_merge_says_what_it_lost_and_shows_itself_beside_the_mix(open_chat: OpenChat) -> None:
@@ -150,14 +150,14 @@ async def test_a_merge_says_what_it_lost_and_shows_itself_beside_the_mix(open_ch
 
     exact = await chat.says("ana", "/lora merge both fox:0.7 owl:0.5")
     smaller = await chat.says("ana", "/lora merge small fox:0.7 owl:0.5 --rank 4")
-    told = await chat.says("ana", "/lora small")
+    reply = await chat.says("ana", "/lora small")
 
     assert exact.text.startswith("both merges fox:0.7 and owl:0.5 into one LoRA of rank 16")
     assert "It loses nothing of what they change" in exact.text
     assert "It loses 25.0% of what they change" in smaller.text
     assert [name for name, _ in exact.files] == ["both-beside-its-mix.png"]
     assert {sha256 for _, sha256 in exact.files} <= stored(chat)
-    assert "fox:0.7, owl:0.5" in told.text
+    assert "fox:0.7, owl:0.5" in reply.text
 
 
 async def test_a_deleted_import_leaves_no_file(open_chat: OpenChat) -> None:
@@ -217,12 +217,12 @@ async def test_a_comparison_is_a_card_that_is_kept_with_its_lora(open_chat: Open
 
     filed = await chat.says("ana", "/compare a tree --lora fox --steps 2")
     card = await chat.ends(filed.job)
-    told = await chat.says("ana", "/lora fox")
+    reply = await chat.says("ana", "/lora fox")
 
     assert (card.state, len(card.pictures)) == ("succeeded", 1)
     assert card.command.startswith("/compare ")
-    assert "without 20.0, fox:0.5 21.0" in told.text
-    assert f"/show {filed.job}" in told.text
+    assert "without 20.0, fox:0.5 21.0" in reply.text
+    assert f"/show {filed.job}" in reply.text
 
 
 async def test_the_upload_waits_a_day_for_its_name(open_chat: OpenChat, tmp_path: Path) -> None:
@@ -240,17 +240,17 @@ async def test_the_real_engine_lets_a_lora_in_and_merges_it_with_another(
     engine = EngineSettings(model="demo", files=str(tmp_path / "files"), device="cpu")
     chat = await open_chat(config=a_config(tmp_path, engine=engine), program=PROGRAM)
     model = load_model(EngineSettings(model="demo", device="cpu")).base
-    told: dict[str, Seen] = {}
+    replies: dict[str, Seen] = {}
     for name, form in (("ink", kohya), ("chalk", diffusers_new)):
-        tensors = form(make_lora(model, of=attention, seed=len(told)))
+        tensors = form(make_lora(model, of=attention, seed=len(replies)))
         sha256 = await sends(chat, "ana", safetensors.torch.save(tensors))
-        told[name] = await Seen.of(
+        replies[name] = await Seen.of(
             chat.bot.dispatch.fill(caller("ana"), "lora import", {"name": name, "file": sha256})
         )
 
     merged = await chat.says("ana", "/lora merge both ink:0.7 chalk:-0.5 --prompt 'a red star'")
 
-    assert "from kohya names" in told["ink"].text and "from diffusers names" in told["chalk"].text
+    assert "from kohya names" in replies["ink"].text and "from diffusers names" in replies["chalk"].text
     assert merged.ok and "It loses nothing" in merged.text, merged.text
     (lora,) = merged.loras
     assert int(lora.info["merged"]["apart"].split()[0]) <= 2

@@ -15,11 +15,11 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png(**texts: str) -> bytes:
-    told = PngInfo()
+    chunks = PngInfo()
     for name, text in texts.items():
-        told.add_text(name, text)
+        chunks.add_text(name, text)
     out = io.BytesIO()
-    Image.new("RGB", (64, 64), "red").save(out, "PNG", pnginfo=told)
+    Image.new("RGB", (64, 64), "red").save(out, "PNG", pnginfo=chunks)
     return out.getvalue()
 
 

@@ -141,7 +141,7 @@ def test_a_picture_that_would_have_to_be_enlarged_too_much_is_left_out(tmp_path:
     dot, tiny, small, fine = examiner.notes
     assert [note.used for note in examiner.notes] == [False, False, True, True]
     assert dot.problems[0].startswith("It is too small. Its 1x1 pixels would be enlarged 128.0 times.")
-    assert tiny.problems[0].endswith("but at most 2 times is allowed.")
+    assert tiny.problems[0].endswith(" At most 2 times is allowed.")
     assert small.problems == ("It is small. Its 70x70 pixels are enlarged 1.8 times.",)
     assert fine.problems == ()
     assert all(item.enlarged <= UPSCALE for item in examiner.items)

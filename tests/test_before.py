@@ -447,7 +447,7 @@ async def test_a_draft_is_started_and_a_stranger_starts_nothing(chat: Chat) -> N
 async def test_a_star_under_an_old_message_keeps_its_pictures(chat: Chat, folder: Path) -> None:
     reply = await chat.bot.dispatch.react(caller("cy"), "home/1", "⭐")
 
-    assert reply is not None and (await Seen.shown(reply)).ok
+    assert reply is not None and (await Seen.of_reply(reply)).ok
     assert rows(folder, "SELECT count(*) FROM votes WHERE emoji = '⭐'") == [(5,)]
 
 

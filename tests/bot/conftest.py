@@ -35,7 +35,7 @@ def config_file(settings: EngineSettings, tmp_path: Path) -> Path:
 async def open_chat(tmp_path: Path) -> AsyncIterator[OpenChat]:
     made: list[Chat] = []
 
-    async def opened(
+    async def open_one(
         *,
         seconds: float = 0.01,
         config: Config | None = None,
@@ -46,7 +46,7 @@ async def open_chat(tmp_path: Path) -> AsyncIterator[OpenChat]:
         made.append(await Chat.open(tmp_path, config or a_config(tmp_path), program, fake or FakeChat()))
         return made[-1]
 
-    yield opened
+    yield open_one
     for chat in made:
         await chat.close()
 
@@ -54,7 +54,7 @@ async def open_chat(tmp_path: Path) -> AsyncIterator[OpenChat]:
 @pytest.fixture
 def mirror() -> Iterator[None]:
     """There is a command /mirror, of which no chat was told."""
-    with mirror_command.known():
+    with mirror_command.added_command():
         yield
 
 

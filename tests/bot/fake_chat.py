@@ -82,10 +82,10 @@ class Seen:
     @classmethod
     async def of(cls, asking: Awaitable[Reply]) -> "Seen":
         """What is seen of the reply to this."""
-        return await cls.shown(await asking)
+        return await cls.of_reply(await asking)
 
     @classmethod
-    async def shown(cls, reply: Reply) -> "Seen":
+    async def of_reply(cls, reply: Reply) -> "Seen":
         """What is seen of this reply."""
         seen = cls()
         await router.show(reply, seen)
@@ -202,7 +202,7 @@ class Chat:
         """Wait until the job is seen to be painted."""
         return await self.shows(job, lambda card: card.state == "running" and bool(card.done))
 
-    def noted(self, what: str) -> list[str]:
+    def notes_of(self, what: str) -> list[str]:
         """What the quick engines wrote down, in order: jobs taken, jobs painted, processes started."""
         path = self.folder / "notes"
         lines = path.read_text().splitlines() if path.exists() else []

@@ -33,7 +33,7 @@ async def mirror(
 
 
 @contextmanager
-def known() -> Iterator[None]:
+def added_command() -> Iterator[None]:
     """It is one of the bot's commands, for bots that start from now on."""
     registry._commands[mirror.name] = mirror
     try:

@@ -43,7 +43,7 @@ from engine.messages import (
     ToBot,
     Train,
 )
-from tests.bot.quick_training import Lesson, looked_at
+from tests.bot.quick_training import Lesson, inspect
 from tests.bot.uploads.one_pixel import png
 
 QUICK_ENGINE = (sys.executable, "-m", "tests.bot.quick_engine")
@@ -87,7 +87,7 @@ class Engine:
             case Inspect():
                 self.notes.write(f"look {request.job}\n")
                 self.bot.send(StepStarted(jobs=(request.job,), deadline=1.0))
-                self.bot.send(looked_at(request))
+                self.bot.send(inspect(request))
             case ImportLora():
                 self.admit(request)
             case MergeLoras():

@@ -27,7 +27,7 @@ EVERY = 5  # steps between two checkpoints
 FATAL = {"deadly": EVERY + 2, "hopeless": 2, "unlucky": 2}  # the step in which the engine dies, by name
 
 
-def looked_at(request: Inspect) -> Inspected:
+def inspect(request: Inspect) -> Inspected:
     """Pictures whose names begin with "bad" are left out."""
     notes = tuple(
         PictureNote(
@@ -134,7 +134,7 @@ class Lesson:
 
     def drop(self) -> None:
         """It was cancelled."""
-        job, left = self.request.job, self.stored("state")
+        job, left = self.request.job, self.put_file("state")
         self.bot.send(Cancelled(job=job, left=(left,) if self.request.name == "halfway" else ()))
         if self.request.name == "late":
             self.bot.send(CheckpointSaved(job=job, step=self.done, adapter=None, state=left, validation=None))
@@ -155,15 +155,15 @@ class Lesson:
             CheckpointSaved(
                 job=job,
                 step=step,
-                adapter=self.stored("adapter"),
-                state=self.stored("state"),
+                adapter=self.put_file("adapter"),
+                state=self.put_file("state"),
                 validation=1 / step,
                 losses=tuple(self.losses()),
                 samples=samples(self.request, step),
             )
         )
 
-    def stored(self, what: str) -> Sha256:
+    def put_file(self, what: str) -> Sha256:
         return self.store.put_bytes(f"{what} {self.done} {self.request.job}".encode())
 
     def losses(self) -> Iterator[float]:

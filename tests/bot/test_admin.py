@@ -14,7 +14,7 @@ from tests.bot.web.page_client import a_place
 USED = "SELECT sum(charged) FROM jobs WHERE state = 'succeeded'"
 
 
-async def left(chat: Chat, who: str) -> str:
+async def time_left(chat: Chat, who: str) -> str:
     """What of their engine seconds somebody has left."""
     text = (await chat.says(who, "/me")).text
     (line,) = (line for line in text.splitlines() if "Engine time today:" in line)
@@ -64,7 +64,7 @@ async def test_engine_time_is_charged_once_as_measured(open_chat: OpenChat, tmp_
 
     ((measured,),) = rows(tmp_path, USED)
     assert 0 < measured < 60
-    assert await left(chat, "ana") == f"{round(1000 - measured):,} s left"
+    assert await time_left(chat, "ana") == f"{round(1000 - measured):,} s left"
 
 
 async def test_what_is_cancelled_or_fails_is_given_back(open_chat: OpenChat) -> None:
@@ -72,15 +72,15 @@ async def test_what_is_cancelled_or_fails_is_given_back(open_chat: OpenChat) -> 
     await chat.rules("/admin limits --seconds 1000")
     running = (await chat.says("ana", "/imagine a fox --steps 90")).job
     await chat.runs(running)
-    assert await left(chat, "ana") != "1,000 s left"
+    assert await time_left(chat, "ana") != "1,000 s left"
 
     await chat.presses("ana", "stop", running)
     await chat.ends(running)
-    assert await left(chat, "ana") == "1,000 s left"
+    assert await time_left(chat, "ana") == "1,000 s left"
 
     failed = await chat.ends((await chat.says("ana", "/imagine a refuse --steps 9")).job)
     assert failed.state == "failed"
-    assert await left(chat, "ana") == "1,000 s left"
+    assert await time_left(chat, "ana") == "1,000 s left"
 
 
 async def test_a_bot_that_is_killed_gives_back_what_did_not_end_and_charges_it_once(tmp_path: Path) -> None:

@@ -27,14 +27,14 @@ from engine.messages import EngineSettings
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 
 
-def written(folder: Path, text: str) -> Path:
+def write_config(folder: Path, text: str) -> Path:
     path = folder / "config.toml"
     path.write_text(text)
     return path
 
 
 def test_an_empty_file_means_the_model_that_ships(tmp_path: Path) -> None:
-    config = read_config(written(tmp_path, ""))
+    config = read_config(write_config(tmp_path, ""))
 
     assert config == Config(
         engine=EngineSettings(model="demo", files=str(tmp_path / "data/files")),
@@ -52,7 +52,7 @@ def test_an_empty_file_means_the_model_that_ships(tmp_path: Path) -> None:
 def test_the_shipped_file_says_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(SHIPPED.read_bytes())
 
-    assert read_config(tmp_path / "config.toml") == read_config(written(tmp_path, ""))
+    assert read_config(tmp_path / "config.toml") == read_config(write_config(tmp_path, ""))
 
 
 def test_every_key_is_in_the_shipped_file_with_a_comment_above_it() -> None:
@@ -120,7 +120,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     json = true
     """
 
-    assert read_config(written(tmp_path, text)) == Config(
+    assert read_config(write_config(tmp_path, text)) == Config(
         engine=EngineSettings(
             model="stabilityai/stable-diffusion-xl-base-1.0",
             refiner="stabilityai/stable-diffusion-xl-refiner-1.0",
@@ -160,21 +160,21 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     ],
 )
 def test_the_database_is_a_path_beside_the_file_or_a_url(tmp_path: Path, database: str, url: str) -> None:
-    config = read_config(written(tmp_path, f'[storage]\ndatabase = "{database}"'))
+    config = read_config(write_config(tmp_path, f'[storage]\ndatabase = "{database}"'))
 
     assert config.database == url.format(home=tmp_path)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_an_address_of_this_machine_alone_needs_no_token(tmp_path: Path, address: str) -> None:
-    assert read_config(written(tmp_path, f'[local]\naddress = "{address}"')).local.is_loopback
+    assert read_config(write_config(tmp_path, f'[local]\naddress = "{address}"')).local.is_loopback
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.5", "studio.example"])
 def test_an_address_that_others_reach_needs_a_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    path = written(tmp_path, f'[local]\naddress = "{address}"')
+    path = write_config(tmp_path, f'[local]\naddress = "{address}"')
     monkeypatch.delenv("ATELIER_LOCAL_TOKEN", raising=False)
 
     local = read_config(path).local
@@ -201,7 +201,7 @@ def test_an_address_that_others_reach_needs_a_token(
 def test_a_token_that_can_be_guessed_is_refused_and_a_good_one_offered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, token: str
 ) -> None:
-    local = read_config(written(tmp_path, f'[local]\naddress = "{address}"')).local
+    local = read_config(write_config(tmp_path, f'[local]\naddress = "{address}"')).local
     monkeypatch.setenv("ATELIER_LOCAL_TOKEN", token)
 
     with pytest.raises(ConfigError) as error:
@@ -225,13 +225,13 @@ def test_the_token_is_read_without_the_line_break_of_its_file(monkeypatch: pytes
 def test_a_folder_beside_the_file_can_be_the_model(tmp_path: Path) -> None:
     (tmp_path / "models/mine").mkdir(parents=True)
 
-    config = read_config(written(tmp_path, '[engine]\nmodel = "models/mine"'))
+    config = read_config(write_config(tmp_path, '[engine]\nmodel = "models/mine"'))
 
     assert config.engine.model == str(tmp_path / "models/mine")
 
 
 def test_another_file_is_picked_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATELIER_CONFIG", str(written(tmp_path, "[engine]\nlargest_batch = 3")))
+    monkeypatch.setenv("ATELIER_CONFIG", str(write_config(tmp_path, "[engine]\nlargest_batch = 3")))
 
     assert read_config().engine.largest_batch == 3
 
@@ -240,7 +240,7 @@ def test_the_environment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("ENGINE", '{"model": "other"}')
     monkeypatch.setenv("engine__model", "other")
 
-    assert read_config(written(tmp_path, "")).engine.model == "demo"
+    assert read_config(write_config(tmp_path, "")).engine.model == "demo"
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_the_environment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.
 )
 def test_a_mistake_in_a_table_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as error:
-        read_config(written(tmp_path, f"[engine]\n{text}"))
+        read_config(write_config(tmp_path, f"[engine]\n{text}"))
 
     assert str(error.value) == f"config.toml: {sentence}"
 
@@ -363,7 +363,7 @@ def test_a_mistake_in_a_later_table_is_one_sentence(
     tmp_path: Path, table: str, text: str, sentence: str
 ) -> None:
     with pytest.raises(ConfigError) as error:
-        read_config(written(tmp_path, f"[{table}]\n{text}"))
+        read_config(write_config(tmp_path, f"[{table}]\n{text}"))
 
     assert str(error.value) == f"config.toml: [{table}] {sentence}"
 
@@ -395,7 +395,7 @@ def test_a_mistake_in_a_later_table_is_one_sentence(
 )
 def test_a_mistake_above_the_tables_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(ConfigError) as error:
-        read_config(written(tmp_path, text))
+        read_config(write_config(tmp_path, text))
 
     assert str(error.value) == f"config.toml: {sentence}"
 

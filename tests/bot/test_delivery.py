@@ -12,7 +12,7 @@ from tests.bot.fake_chat import FakeChat, OpenChat
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(delivery, "LONGEST_PAUSE", 0.2)
 
@@ -21,7 +21,7 @@ async def test_a_chat_that_fails_gets_its_card_in_the_end(open_chat: OpenChat) -
     fake = FakeChat(trouble=ConnectionError("the chat is away"))
     chat = await open_chat(fake=fake)
     job = (await chat.says("ana", "/imagine a fox --steps 3")).job
-    await chat.sees(lambda: len(chat.noted("painted")) == 1)
+    await chat.sees(lambda: len(chat.notes_of("painted")) == 1)
     await asyncio.sleep(0.3)
     assert chat.card(job) is None
 
@@ -101,7 +101,7 @@ async def test_a_refused_card_is_left_alone_until_it_changes(open_chat: OpenChat
     fake = FakeChat(trouble=CardRefused("the channel is closed"))
     chat = await open_chat(fake=fake)
     job = (await chat.says("ana", "/imagine a fox --steps 2")).job
-    await chat.sees(lambda: len(chat.noted("painted")) == 1)
+    await chat.sees(lambda: len(chat.notes_of("painted")) == 1)
     await chat.close(grace=2)
 
     fake.trouble = None
@@ -119,7 +119,7 @@ async def test_what_was_not_shown_before_the_end_is_shown_after_the_next_start(o
     job = (await chat.says("ana", "/imagine a fox --steps 5")).job
     await chat.runs(job)
     fake.trouble = ConnectionError("the chat is away")
-    await chat.sees(lambda: len(chat.noted("painted")) == 1)
+    await chat.sees(lambda: len(chat.notes_of("painted")) == 1)
     await chat.close(grace=2)
     card = chat.card(job)
     assert card is not None
@@ -130,7 +130,7 @@ async def test_what_was_not_shown_before_the_end_is_shown_after_the_next_start(o
 
     assert (await chat.ends(job)).state == "succeeded"
     assert len(fake.posts) == 1
-    assert chat.noted("painted") == [job]
+    assert chat.notes_of("painted") == [job]
 
 
 async def test_a_deleted_card_goes_although_the_chat_failed_at_first(
@@ -163,7 +163,7 @@ async def test_many_undelivered_cards_are_all_found_after_a_restart(
     fake = FakeChat(trouble=ConnectionError("the chat is away"))
     chat = await open_chat(fake=fake)
     replies = [await chat.says(f"person {n}", f"/imagine fox {n} --steps 1") for n in range(17)]
-    await chat.sees(lambda: len(chat.noted("painted")) == 17)
+    await chat.sees(lambda: len(chat.notes_of("painted")) == 17)
     await chat.close(grace=2)
 
     fake.trouble = None

@@ -15,17 +15,17 @@ async def test_one_job_does_not_wait_for_twenty_of_somebody_else(
     chat = await open_chat(seconds=0.02)
     many = [(await chat.says("ana", f"/imagine fox {number} --steps 20")).job for number in range(20)]
     await chat.runs(many[0])
-    inside = len(chat.noted("take"))
+    inside = len(chat.notes_of("take"))
     urgent = (await chat.says("bo", "/imagine a red fox --steps 5")).job
 
     await chat.ends(urgent)
-    taken = list(chat.noted("take"))
+    taken = list(chat.notes_of("take"))
     for job in many:
         await chat.ends(job)
 
     assert inside <= chat.bot.config.engine.largest_batch
     assert taken.index(str(urgent)) <= inside + 1
-    assert chat.noted("take").count(str(urgent)) == 1
+    assert chat.notes_of("take").count(str(urgent)) == 1
 
 
 async def test_a_hundred_people_at_once_get_theirs_and_nobody_twice(open_chat: OpenChat) -> None:
@@ -40,7 +40,7 @@ async def test_a_hundred_people_at_once_get_theirs_and_nobody_twice(open_chat: O
     assert [card.title for card in cards] == [f"fox {n}" for n in range(100)]
     assert [card.pictures[0].seed for card in cards] == list(range(100))
     assert len(chat.fake.posts) == 100
-    assert set(Counter(chat.noted("painted")).values()) == {1}
+    assert set(Counter(chat.notes_of("painted")).values()) == {1}
 
 
 async def test_the_engine_is_never_given_more_pictures_than_its_batch(open_chat: OpenChat) -> None:
@@ -53,7 +53,7 @@ async def test_the_engine_is_never_given_more_pictures_than_its_batch(open_chat:
     for job in jobs:
         assert (await chat.ends(job)).state == "succeeded"
 
-    assert max(chat.noted("inside")) == "4"
+    assert max(chat.notes_of("inside")) == "4"
 
 
 async def test_a_job_of_more_pictures_than_the_batch_is_painted_alone(

@@ -123,7 +123,7 @@ async def test_a_waiting_job_is_cancelled_at_once(open_chat: OpenChat) -> None:
     assert reply.ok
     assert (await chat.ends(waiting.job)).line == "Cancelled"
     await chat.close()
-    assert waiting.job not in chat.noted("take")
+    assert waiting.job not in chat.notes_of("take")
 
 
 async def test_a_running_job_is_cancelled_on_disk_before_the_reply(
@@ -140,7 +140,7 @@ async def test_a_running_job_is_cancelled_on_disk_before_the_reply(
     after = await chat.says("ana", "/imagine a red fox --steps 2")
     assert (await chat.ends(after.job)).state == "succeeded"
     await chat.close()
-    assert job not in chat.noted("painted")
+    assert job not in chat.notes_of("painted")
 
 
 async def test_a_deleted_job_has_no_card_and_no_file(chat: Chat) -> None:

@@ -25,14 +25,14 @@ def waited(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     write, to_thread = Database.write, asyncio.to_thread
 
     async def watched_write(database: Database, work: Callable[[AsyncSession], Awaitable[Any]]) -> Any:
-        async def watched(session: AsyncSession) -> Any:
+        async def record_and_write(session: AsyncSession) -> Any:
             token = IN_A_TRANSACTION.set(True)
             try:
                 return await work(session)
             finally:
                 IN_A_TRANSACTION.reset(token)
 
-        return await write(database, watched)
+        return await write(database, record_and_write)
 
     async def watched_thread(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if IN_A_TRANSACTION.get():

@@ -11,7 +11,7 @@ from engine.messages import JobId, Sha256
 from storage.ids import new_job_id
 from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, Seen, caller
 from tests.bot.running_bot import rows
-from tests.bot.training_cases import drafts, learns, reported, starts
+from tests.bot.training_cases import drafts, learns, starts, wait_for_report
 from tests.bot.uploads.coming import pieces
 
 LONG = "2000"  # steps: it runs until something happens to it
@@ -38,12 +38,12 @@ COUNTED = (
 )
 
 
-def stored(chat: Chat) -> set[str]:
+def files_in_store(chat: Chat) -> set[str]:
     """The hashes of all files in the store."""
     return {path.name for path in chat.bot.files.folder.glob("??/*")}
 
 
-def left(folder: Path) -> dict[str, int]:
+def rows_left(folder: Path) -> dict[str, int]:
     """How many rows each table on the disk has, of those that have any."""
     many = {table: rows(folder, f"SELECT count(*) FROM {table}")[0][0] for table in TABLES}
     return {table: number for table, number in many.items() if number}
@@ -86,7 +86,7 @@ async def test_deletion_is_asked_once_more(open_chat: OpenChat) -> None:
 
     assert "/privacy delete --sure does it" in reply.text
     assert "2 pictures" in reply.text
-    assert left(chat.folder)["pictures"] == 2
+    assert rows_left(chat.folder)["pictures"] == 2
 
 
 async def test_of_who_is_forgotten_no_row_and_no_file_is_left(open_chat: OpenChat) -> None:
@@ -95,11 +95,11 @@ async def test_of_who_is_forgotten_no_row_and_no_file_is_left(open_chat: OpenCha
 
     receipt = await deletes(chat)
 
-    assert stored(chat) == set()  # by the time they are told
+    assert files_in_store(chat) == set()  # by the time they are told
     for line in COUNTED:
         assert line in receipt.text, receipt.text
     await chat.sees(lambda: chat.fake.cards == {})
-    await chat.sees(lambda: left(chat.folder) == {})
+    await chat.sees(lambda: rows_left(chat.folder) == {})
     names = [name for (name,) in rows(chat.folder, "SELECT name FROM sqlite_master WHERE type = 'table'")]
     every_row = str([rows(chat.folder, f"SELECT * FROM {name}") for name in names])
     assert not [word for word in ("ana", "maria", "secret", "ohwx") if word in every_row]
@@ -112,16 +112,16 @@ async def test_what_others_made_stays(open_chat: OpenChat) -> None:
     chat = await open_chat()
     await lives(chat, "ana")
     await lives(chat, "bo", "tom", trigger="zwx")
-    theirs = left(chat.folder)
+    theirs = rows_left(chat.folder)
 
     await deletes(chat)
 
-    await chat.sees(lambda: left(chat.folder)["people"] == 1)
-    assert left(chat.folder) == {table: number // 2 for table, number in theirs.items()}
+    await chat.sees(lambda: rows_left(chat.folder)["people"] == 1)
+    assert rows_left(chat.folder) == {table: number // 2 for table, number in theirs.items()}
     assert [lora.name for lora in (await chat.says("bo", "/loras")).loras] == ["tom"]
     assert all(card.person == "bo" for card in chat.fake.cards.values())
     for sha256 in rows(chat.folder, "SELECT sha256 FROM pictures"):
-        assert sha256[0] in stored(chat)
+        assert sha256[0] in files_in_store(chat)
 
 
 async def test_what_runs_stops_and_what_waits_never_begins(open_chat: OpenChat) -> None:
@@ -129,7 +129,7 @@ async def test_what_runs_stops_and_what_waits_never_begins(open_chat: OpenChat) 
     training = await starts(chat, "ana", "maria", steps=LONG)
     await learns(chat, training)
     draft = (await drafts(chat, "ana", "eve", trigger="zwx")).job
-    await reported(chat, draft)
+    await wait_for_report(chat, draft)
     running = (await chat.says("ana", "/imagine a fox --steps 100 --count 4")).job
     await chat.runs(running)
     waiting = (await chat.says("ana", "/imagine a hare --steps 2")).job
@@ -137,11 +137,11 @@ async def test_what_runs_stops_and_what_waits_never_begins(open_chat: OpenChat) 
     await deletes(chat)
 
     await chat.sees(lambda: not chat.bot.queue.running)
-    await chat.sees(lambda: left(chat.folder) == {})
-    await chat.sees(lambda: stored(chat) == set())
+    await chat.sees(lambda: rows_left(chat.folder) == {})
+    await chat.sees(lambda: files_in_store(chat) == set())
     assert chat.fake.cards == {}
-    assert waiting not in chat.noted("take")
-    assert running not in chat.noted("painted")
+    assert waiting not in chat.notes_of("take")
+    assert running not in chat.notes_of("painted")
 
 
 async def test_nothing_comes_back_after_a_restart(open_chat: OpenChat) -> None:
@@ -153,15 +153,15 @@ async def test_nothing_comes_back_after_a_restart(open_chat: OpenChat) -> None:
     chat.fake.trouble = OSError("the chat is away")
     await deletes(chat)
     await chat.close()
-    assert left(chat.folder)["jobs"] == 2  # their cards are still there
+    assert rows_left(chat.folder)["jobs"] == 2  # their cards are still there
     assert "ana" not in str(rows(chat.folder, "SELECT * FROM people"))
 
     chat.fake.trouble = None
     chat = await open_chat(fake=chat.fake)
 
-    await chat.sees(lambda: left(chat.folder) == {})
+    await chat.sees(lambda: rows_left(chat.folder) == {})
     assert chat.fake.cards == {}
-    assert chat.noted("take") == chat.noted("look") == []
+    assert chat.notes_of("take") == chat.notes_of("look") == []
 
 
 async def test_files_that_a_killed_bot_left_are_gone_after_a_restart(open_chat: OpenChat) -> None:
@@ -173,12 +173,12 @@ async def test_files_that_a_killed_bot_left_are_gone_after_a_restart(open_chat: 
         await chat.sees(lambda: rows(chat.folder, "SELECT count(*) FROM pictures") == [(0,)])
         deleting.cancel()
         await chat.close()
-    assert stored(chat)
+    assert files_in_store(chat)
 
     chat = await open_chat(fake=chat.fake)
 
-    await chat.sees(lambda: stored(chat) == set())
-    await chat.sees(lambda: left(chat.folder) == {})
+    await chat.sees(lambda: files_in_store(chat) == set())
+    await chat.sees(lambda: rows_left(chat.folder) == {})
 
 
 async def test_a_command_that_the_chat_delivers_once_more_brings_nothing_back(open_chat: OpenChat) -> None:
@@ -187,13 +187,13 @@ async def test_a_command_that_the_chat_delivers_once_more_brings_nothing_back(op
     await Seen.of(chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 2", job=job))
     await chat.ends(job)
     await deletes(chat)
-    await chat.sees(lambda: left(chat.folder) == {})
+    await chat.sees(lambda: rows_left(chat.folder) == {})
 
     again = await Seen.of(chat.bot.dispatch.say(caller("ana"), "/imagine a fox --steps 2", job=job))
 
     assert not again.ok
     assert "deleted" in again.text
-    assert "jobs" not in left(chat.folder)
+    assert "jobs" not in rows_left(chat.folder)
 
 
 async def test_somebody_may_come_back_as_somebody_new(open_chat: OpenChat) -> None:
@@ -219,9 +219,9 @@ async def test_a_picture_under_way_with_a_deleted_lora_ends_as_it_began(open_cha
     deleted = await chat.says("ana", "/lora maria --delete")
 
     assert deleted.ok, deleted.text
-    assert sha256 in stored(chat)
+    assert sha256 in files_in_store(chat)
     assert (await chat.ends(job)).state == "succeeded"
-    await chat.sees(lambda: sha256 not in stored(chat))
+    await chat.sees(lambda: sha256 not in files_in_store(chat))
 
 
 async def test_a_cancelled_one_lets_the_deleted_lora_go_too(open_chat: OpenChat) -> None:
@@ -235,11 +235,13 @@ async def test_a_cancelled_one_lets_the_deleted_lora_go_too(open_chat: OpenChat)
     await deletes(chat)
 
     await chat.presses("bo", "stop", running)
-    assert sha256 in stored(chat)
+    assert sha256 in files_in_store(chat)
     await chat.presses("bo", "stop", waiting)
 
-    await chat.sees(lambda: sha256 not in stored(chat))
-    await chat.sees(lambda: left(chat.folder)["people"] == 1 and "adapters" not in left(chat.folder))
+    await chat.sees(lambda: sha256 not in files_in_store(chat))
+    await chat.sees(
+        lambda: rows_left(chat.folder)["people"] == 1 and "adapters" not in rows_left(chat.folder)
+    )
 
 
 async def test_everything_can_be_taken_along(open_chat: OpenChat) -> None:
@@ -271,11 +273,11 @@ async def test_the_same_export_twice_is_one_file_which_goes_with_its_person(open
     await lives(chat, "ana")
     first, second = await chat.says("ana", "/privacy export"), await chat.says("ana", "/privacy export")
     assert first.files == second.files
-    assert first.files[0][1] in stored(chat)
+    assert first.files[0][1] in files_in_store(chat)
 
     await deletes(chat)
 
-    assert stored(chat) == set()
+    assert files_in_store(chat) == set()
 
 
 async def test_an_export_fits_into_what_the_chat_sends(open_chat: OpenChat) -> None:
@@ -319,10 +321,10 @@ async def test_of_a_space_that_the_bot_has_left_nothing_stays(open_chat: OpenCha
     await chat.bot.dispatch.forget_space("fake", "home")
 
     await chat.sees(lambda: not chat.bot.queue.running)
-    await chat.sees(lambda: left(chat.folder) == {"people": 1, "jobs": 1, "pictures": 1})
+    await chat.sees(lambda: rows_left(chat.folder) == {"people": 1, "jobs": 1, "pictures": 1})
     assert rows(chat.folder, "SELECT key FROM spaces") == [("elsewhere",)]
-    assert stored(chat) == {count}
-    assert running not in chat.noted("painted")
+    assert files_in_store(chat) == {count}
+    assert running not in chat.notes_of("painted")
 
 
 async def test_a_space_to_which_the_bot_comes_back_is_a_new_one(open_chat: OpenChat) -> None:
@@ -349,5 +351,5 @@ async def test_a_file_that_is_needed_elsewhere_survives_both(open_chat: OpenChat
     await deletes(chat)
     await chat.bot.dispatch.forget_space("fake", "home")
 
-    await chat.sees(lambda: left(chat.folder) == {"people": 1, "jobs": 1, "pictures": 1})
-    assert stored(chat) == {Sha256(sha256["cy"])}
+    await chat.sees(lambda: rows_left(chat.folder) == {"people": 1, "jobs": 1, "pictures": 1})
+    assert files_in_store(chat) == {Sha256(sha256["cy"])}

@@ -24,10 +24,10 @@ def message_of(chat: Chat, job: JobId | None) -> str:
 
 async def reacts(chat: Chat, who: str, job: JobId | None, emoji: str, added: bool = True) -> Seen | None:
     reply = await chat.bot.dispatch.react(caller(who), message_of(chat, job), emoji, added)
-    return None if reply is None else await Seen.shown(reply)
+    return None if reply is None else await Seen.of_reply(reply)
 
 
-async def painted(chat: Chat, words: str = "a fox --steps 3 --seed 7", who: str = "ana") -> JobId:
+async def paint(chat: Chat, words: str = "a fox --steps 3 --seed 7", who: str = "ana") -> JobId:
     reply = await chat.says(who, f"/imagine {words}")
     assert reply.job is not None
     await chat.ends(reply.job)
@@ -47,7 +47,7 @@ async def stars(chat: Chat, job: JobId) -> list[int]:
 
 
 async def test_reacting_with_the_reroll_emoji_paints_it_again_with_a_new_seed(chat: Chat) -> None:
-    first = await painted(chat)
+    first = await paint(chat)
 
     reply = await reacts(chat, "bo", first, "🔁")
 
@@ -59,7 +59,7 @@ async def test_reacting_with_the_reroll_emoji_paints_it_again_with_a_new_seed(ch
 
 
 async def test_the_dice_vary_the_first_of_several_pictures(chat: Chat) -> None:
-    first = await painted(chat, "a fox --steps 3 --seed 7 --count 3")
+    first = await paint(chat, "a fox --steps 3 --seed 7 --count 3")
 
     reply = await reacts(chat, "ana", first, "🎲")
 
@@ -72,7 +72,7 @@ async def test_the_dice_vary_the_first_of_several_pictures(chat: Chat) -> None:
 async def test_a_star_keeps_all_pictures_and_goes_with_the_reaction_however_often_it_is_told(
     chat: Chat,
 ) -> None:
-    job = await painted(chat, "a fox --steps 3 --count 2")
+    job = await paint(chat, "a fox --steps 3 --count 2")
 
     for _ in range(2):  # chats deliver twice
         reply = await reacts(chat, "bo", job, "⭐\ufe0f")
@@ -86,7 +86,7 @@ async def test_a_star_keeps_all_pictures_and_goes_with_the_reaction_however_ofte
 
 
 async def test_the_envelope_sends_all_files_with_their_recipes(chat: Chat) -> None:
-    job = await painted(chat, "a fox --steps 3 --count 2 --seed 7")
+    job = await paint(chat, "a fox --steps 3 --count 2 --seed 7")
 
     for emoji in ("✉", "✉️"):
         reply = await reacts(chat, "bo", job, emoji)
@@ -112,7 +112,7 @@ async def test_the_cross_cancels_what_runs_and_deletes_what_has_ended(open_chat:
 
 
 async def test_other_emoji_other_messages_and_other_spaces_mean_nothing(chat: Chat) -> None:
-    job = await painted(chat)
+    job = await paint(chat)
     key = message_of(chat, job)
     react = chat.bot.dispatch.react
 
@@ -125,7 +125,7 @@ async def test_other_emoji_other_messages_and_other_spaces_mean_nothing(chat: Ch
 
 async def test_reactions_work_after_a_restart(open_chat: OpenChat) -> None:
     before = await open_chat()
-    job = await painted(before)
+    job = await paint(before)
     await before.close()
 
     after = await open_chat(fake=before.fake)
@@ -136,7 +136,7 @@ async def test_reactions_work_after_a_restart(open_chat: OpenChat) -> None:
 
 
 async def test_a_message_tells_whose_card_it_is(chat: Chat) -> None:
-    job = await painted(chat)
+    job = await paint(chat)
     key = message_of(chat, job)
 
     card = await chat.bot.dispatch.job_of(caller("bo"), key)
@@ -154,7 +154,7 @@ def direct(who: str, space: str = "") -> Caller:
 
 
 async def test_alone_with_the_bot_somebody_is_at_home_with_all_their_jobs(chat: Chat) -> None:
-    job = await painted(chat)
+    job = await paint(chat)
     press = chat.bot.dispatch.press
 
     again = await Seen.of(press(direct("ana"), f"again:{job}"))

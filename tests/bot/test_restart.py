@@ -19,7 +19,7 @@ from tests.bot.running_bot import rows
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(queue, "RETRY_SECONDS", 0.5)
 
@@ -96,7 +96,7 @@ async def test_an_engine_killed_midway_costs_nobody_their_job(open_chat: OpenCha
 
     assert [(await chat.ends(job)).state for job in jobs] == ["succeeded"] * 3
     assert len(chat.fake.posts) == 3
-    assert len(chat.noted("start")) == 2
+    assert len(chat.notes_of("start")) == 2
     assert rows(tmp_path, "SELECT DISTINCT deaths, suspect FROM jobs") == [(0, 1)]
 
 
@@ -114,7 +114,7 @@ async def test_a_killer_is_failed_after_three_deaths_and_its_neighbours_are_pain
     assert card.state == "failed"
     assert card.line.startswith("The engine died 3 times while it worked on this.")
     assert [(await chat.ends(job)).state for job in good] == ["succeeded"] * 2
-    assert chat.noted("take").count(str(killer)) == 3
+    assert chat.notes_of("take").count(str(killer)) == 3
     assert rows(tmp_path, "SELECT DISTINCT deaths FROM jobs WHERE state = 'succeeded'") == [(0,)]
     charged = rows(tmp_path, "SELECT charged FROM jobs WHERE state = 'succeeded'")
     assert charged == [(pytest.approx(1.0, rel=0.01),)] * 2  # 20 steps of 0.05 s, once
@@ -127,7 +127,7 @@ async def test_a_killer_that_is_alone_from_the_start_is_failed_after_three_death
     killer = (await chat.says("bo", "/imagine die --steps 20")).job
 
     assert (await chat.ends(killer)).state == "failed"
-    assert len(chat.noted("take")) == 3
+    assert len(chat.notes_of("take")) == 3
 
 
 async def test_a_job_that_hangs_the_engine_is_failed_in_the_end(open_chat: OpenChat, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ async def test_an_engine_that_cannot_start_is_told_on_the_cards_and_tried_again(
     assert not well
     assert health["engine"]["state"] == "dead"
     assert health["engine"]["reason"] == "The model 'nothing' is not there."
-    await chat.sees(lambda: len(chat.noted("start")) >= 3)
+    await chat.sees(lambda: len(chat.notes_of("start")) >= 3)
     await chat.close()
 
     chat = await open_chat(fake=chat.fake)
@@ -206,11 +206,11 @@ async def test_a_running_row_that_nobody_paints_is_queued_again_when_its_lease_i
     chat = await open_chat(config=a_config(tmp_path, queue=QueueSettings(lease_seconds=1.0)), program=SLEEPER)
     job = (await chat.says("ana", "/imagine a fox --steps 2")).job
 
-    async def forgotten(session: AsyncSession) -> None:
+    async def forget(session: AsyncSession) -> None:
         row = await jobs.next_queued(session)
         assert row is not None
         await jobs.start(session, row.number, expected=1.0, lease_until=time.time() - 1, now=time.time())
 
-    await chat.bot.database.write(forgotten)
+    await chat.bot.database.write(forget)
 
     await chat.shows(job, lambda card: card.state == "queued")

@@ -26,7 +26,7 @@ from commands.syntax.spec import Parameter
 from engine.messages import JobId
 from tests.bot.fake_chat import SLEEPER, Chat, FakeChat, Seen, a_config, caller, quick
 from tests.bot.running_bot import rows
-from tests.bot.training_cases import drafts, reported, starts
+from tests.bot.training_cases import drafts, starts, wait_for_report
 from tests.bot.web.page_client import a_place
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -80,7 +80,7 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     await chat.ends(await starts(chat, "ana", "canaryplant", steps="12", trigger="canaryweed"))
     await chat.says("ana", "/lora canaryplant --share space")
     draft = (await drafts(chat, "ana", "canarychick", trigger="canaryegg")).job
-    await reported(chat, draft)
+    await wait_for_report(chat, draft)
     await chat.close()
     chat = await Chat.open(folder, a_config(folder), SLEEPER, fake)
     waiting = (await chat.says("ana", "/imagine a xylophone")).job
@@ -118,7 +118,7 @@ def a_stranger(*, direct: bool = False) -> Caller:
     return replace(caller(f"eve{number}", f"space{number}", admin=True), direct=direct)
 
 
-def seen(reply: Seen | None, who: Caller, named: str) -> Any:
+def comparable_reply(reply: Seen | None, who: Caller, named: str) -> Any:
     """All that a reply tells, with what is theirs and what they said themselves taken out."""
     if reply is None:
         return None
@@ -142,7 +142,7 @@ def plausible(parameter: Parameter) -> str:
     return "other"
 
 
-def asked(command: AnyCommand, secret: Secret) -> Iterator[dict[str, str]]:
+def ways_to_name(command: AnyCommand, secret: Secret) -> Iterator[dict[str, str]]:
     """Every way to name the secret in this command: in each parameter, alone and beside each switch."""
     must = {parameter.name: plausible(parameter) for parameter in command.parameters if parameter.required}
     for parameter in command.parameters:
@@ -166,10 +166,12 @@ def words(parameter: Parameter, secret: Secret) -> Iterator[str]:
         yield json.dumps([{"sha256": secret.name, "name": "a.png", "caption": ""}])
 
 
-async def filled(home: Home, command: AnyCommand, values: Mapping[str, str], named: str) -> Any:
+async def fill_form(home: Home, command: AnyCommand, values: Mapping[str, str], named: str) -> Any:
     who = a_stranger()
     async with asyncio.timeout(PATIENCE):
-        return seen(await Seen.of(home.chat.bot.dispatch.fill(who, command.name, values)), who, named)
+        return comparable_reply(
+            await Seen.of(home.chat.bot.dispatch.fill(who, command.name, values)), who, named
+        )
 
 
 def leaks(told: Any) -> list[str]:
@@ -180,12 +182,12 @@ def leaks(told: Any) -> list[str]:
 async def test_no_command_tells_of_another_space(home: Home, name: str) -> None:
     command, before, answers = COMMANDS[name], all_of(home), dict[str, Any]()
     for secret in home.secrets:
-        tries = zip(asked(command, secret), asked(command, secret.nothing), strict=True)
+        tries = zip(ways_to_name(command, secret), ways_to_name(command, secret.nothing), strict=True)
         for values, harmless in tries:
             if (key := str(harmless)) not in answers:
-                answers[key] = await filled(home, command, harmless, secret.nothing.name)
-            assert await filled(home, command, values, secret.name) == answers[key], values
-    await filled(
+                answers[key] = await fill_form(home, command, harmless, secret.nothing.name)
+            assert await fill_form(home, command, values, secret.name) == answers[key], values
+    await fill_form(
         home, command, {parameter.name: plausible(parameter) for parameter in command.parameters[:1]}, "other"
     )
     assert all_of(home) == before
@@ -200,7 +202,7 @@ async def test_no_words_tell_of_another_space(home: Home) -> None:
                 who = a_stranger()
                 async with asyncio.timeout(PATIENCE):
                     reply = await Seen.of(home.chat.bot.dispatch.say(who, f"/{command.name} {word.name}"))
-                answers.append(seen(reply, who, word.name))
+                answers.append(comparable_reply(reply, who, word.name))
             assert answers[0] == answers[1], command.name
     assert all_of(home) == before
 
@@ -209,17 +211,17 @@ async def test_no_words_tell_of_another_space(home: Home) -> None:
 async def test_no_button_works_in_another_space(home: Home, direct: bool) -> None:
     before = all_of(home)
 
-    async def pressed(action: str, job: str, place: str) -> Any:
+    async def press(action: str, job: str, place: str) -> Any:
         who = a_stranger(direct=direct)
         reply = await Seen.of(home.chat.bot.dispatch.press(who, f"{action}:{job}{place}"))
         assert not reply.ok
-        return seen(reply, who, job)
+        return comparable_reply(reply, who, job)
 
     for action in BY_NAME:
         for place in ("", ":1", ":2", ":4"):
-            nothing = await pressed(action, NOTHING["job"], place)
+            nothing = await press(action, NOTHING["job"], place)
             for secret in home.jobs:
-                assert await pressed(action, secret.name, place) == nothing, action
+                assert await press(action, secret.name, place) == nothing, action
     assert all_of(home) == before
 
 

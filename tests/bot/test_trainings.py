@@ -13,13 +13,13 @@ from storage import uploads
 from storage.tables import Job, Upload
 from tests.bot.fake_chat import SLEEPER, Chat, OpenChat, Seen, caller
 from tests.bot.running_bot import rows
-from tests.bot.training_cases import a_picture, drafts, learns, reported, sends, starts
+from tests.bot.training_cases import a_picture, drafts, learns, sends, starts, wait_for_report
 
 DAY = 86_400.0
 LONG = "2000"  # steps: it runs until something happens to it
 
 
-def stored(chat: Chat) -> set[str]:
+def files_in_store(chat: Chat) -> set[str]:
     """The hashes of all files in the store."""
     return {path.name for path in chat.bot.files.folder.glob("??/*")}
 
@@ -28,14 +28,14 @@ async def test_a_draft_is_looked_at_and_waits_for_its_person(open_chat: OpenChat
     chat = await open_chat()
     job = (await drafts(chat, "ana", "maria", steps="20")).job
 
-    card = await reported(chat, job)
+    card = await wait_for_report(chat, job)
 
     assert card.state == "draft"
     assert card.title == "maria: ohwx gear"
     assert card.line == "3 pictures, 20 steps, about 1 s"
     assert [(note.name, note.used) for note in card.notes] == [(f"{n}.png", True) for n in range(3)]
     assert {"start", "edit"} <= {button.id.partition(":")[0] for button in card.buttons}
-    assert chat.noted("learn") == []
+    assert chat.notes_of("learn") == []
 
 
 async def test_a_training_ends_with_a_lora_that_can_be_painted_with(open_chat: OpenChat) -> None:
@@ -111,7 +111,7 @@ async def test_a_second_training_waits_with_its_place(open_chat: OpenChat) -> No
 
     assert (await chat.ends(second)).state == "succeeded"
     assert (await chat.ends(third)).state == "succeeded"
-    assert chat.noted("learn") == [first, second, third]
+    assert chat.notes_of("learn") == [first, second, third]
 
 
 async def test_stop_and_keep_ends_with_what_is_there(open_chat: OpenChat) -> None:
@@ -141,7 +141,7 @@ async def test_stop_and_keep_is_remembered_when_the_engine_dies_before_it_answer
     card = await chat.ends(job)
     assert card.state == "succeeded", card.line
     assert card.line.endswith("it was stopped early.")
-    assert chat.noted("learn") == [job, job]
+    assert chat.notes_of("learn") == [job, job]
 
 
 async def test_a_cancelled_training_leaves_its_pictures_and_no_state(open_chat: OpenChat) -> None:
@@ -154,9 +154,9 @@ async def test_a_cancelled_training_leaves_its_pictures_and_no_state(open_chat: 
 
     assert (await chat.ends(job)).state == "cancelled"
     await chat.sees(lambda: not chat.bot.queue.running)
-    left = {(await files.get(Sha256(sha256))).split()[0] for sha256 in stored(chat)}
+    left = {(await files.get(Sha256(sha256))).split()[0] for sha256 in files_in_store(chat)}
     assert not left & {b"adapter", b"state"}
-    assert {(await sends(chat, "ana", a_picture(n))) for n in range(3)} <= stored(chat)
+    assert {(await sends(chat, "ana", a_picture(n))) for n in range(3)} <= files_in_store(chat)
 
 
 async def test_a_cancelled_training_is_charged_what_it_took(open_chat: OpenChat) -> None:
@@ -177,14 +177,14 @@ async def test_a_deletion_while_it_runs_removes_everything(open_chat: OpenChat) 
     job = await starts(chat, "ana", "maria", steps=LONG)
     await learns(chat, job)
     await chat.bot.database.write(lambda session: uploads.delete_old(session, time.time()))  # a day later
-    assert len(stored(chat)) > 3
+    assert len(files_in_store(chat)) > 3
 
     reply = await chat.presses("ana", "delete", job)
 
     assert reply.ok, reply.text
     await chat.sees(lambda: chat.card(job) is None)
     await chat.sees(lambda: not chat.bot.queue.running)
-    assert stored(chat) == set()
+    assert files_in_store(chat) == set()
 
 
 @pytest.mark.parametrize("name", ["halfway", "late"])
@@ -199,7 +199,7 @@ async def test_what_the_engine_put_for_a_training_that_had_ended_is_removed_at_o
     await chat.presses("ana", "delete", job)
 
     await chat.sees(lambda: not chat.bot.queue.running)
-    await chat.sees(lambda: stored(chat) == set())
+    await chat.sees(lambda: files_in_store(chat) == set())
 
 
 async def test_a_training_goes_on_from_what_it_saved_when_its_engine_dies(open_chat: OpenChat) -> None:
@@ -209,7 +209,7 @@ async def test_a_training_goes_on_from_what_it_saved_when_its_engine_dies(open_c
     card = await chat.ends(job)
 
     assert card.state == "succeeded", card.line
-    assert chat.noted("learn") == [job] * 4  # it died at step 7 and went on from 5, and so on
+    assert chat.notes_of("learn") == [job] * 4  # it died at step 7 and went on from 5, and so on
     assert card.curve is not None
     assert [step for step, _ in card.curve.losses] == list(range(1, 21))
 
@@ -217,7 +217,7 @@ async def test_a_training_goes_on_from_what_it_saved_when_its_engine_dies(open_c
 async def test_pictures_are_painted_beside_a_training_that_is_tried_again(open_chat: OpenChat) -> None:
     chat = await open_chat()
     job = await starts(chat, "ana", "unlucky", steps=LONG)
-    await chat.sees(lambda: len(chat.noted("learn")) == 2)
+    await chat.sees(lambda: len(chat.notes_of("learn")) == 2)
     await learns(chat, job)
 
     picture = await chat.says("bo", "/imagine a fox --steps 2")
@@ -232,7 +232,7 @@ async def test_a_training_that_gets_nowhere_and_kills_every_engine_fails(open_ch
     card = await chat.ends(job)
 
     assert card.state == "failed"
-    assert chat.noted("learn") == [job] * 3
+    assert chat.notes_of("learn") == [job] * 3
     assert card.line.startswith("The engine died 3 times")
 
 
@@ -248,7 +248,7 @@ async def test_a_training_goes_on_after_a_restart_of_the_bot(open_chat: OpenChat
 
     card = await chat.ends(job)
     assert card.state == "succeeded"
-    assert chat.noted("learn") == [job, job]
+    assert chat.notes_of("learn") == [job, job]
     assert card.curve is not None
     assert [step for step, _ in card.curve.losses] == list(range(1, 26))
 
@@ -261,7 +261,7 @@ async def test_a_draft_is_looked_at_after_a_restart(open_chat: OpenChat) -> None
 
     chat = await open_chat(fake=chat.fake)
 
-    await reported(chat, job)
+    await wait_for_report(chat, job)
     await chat.presses("ana", "start", job)
     assert (await chat.ends(job)).state == "succeeded"
 
@@ -270,7 +270,7 @@ async def test_a_draft_without_a_usable_picture_cannot_be_started(open_chat: Ope
     chat = await open_chat()
     job = (await drafts(chat, "ana", "maria", {"bad.png": a_picture(0)})).job
 
-    card = await reported(chat, job)
+    card = await wait_for_report(chat, job)
 
     assert card.line == "None of the pictures can be used"
     assert [(note.text, note.used) for note in card.notes] == [("blurred", False)]
@@ -301,7 +301,7 @@ async def test_what_nobody_needs_is_swept_out_after_a_day(open_chat: OpenChat) -
 
     await chat.bot.garbage.sweep()
 
-    assert stored(chat) == {young, used}
+    assert files_in_store(chat) == {young, used}
 
 
 async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a_week(
@@ -312,8 +312,8 @@ async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a
     others = {f"{number}.png": a_picture(number) for number in (7, 8)}
     young = (await drafts(chat, "bo", "tom", others, trigger="zwx")).job
     for job in (old, young):
-        await reported(chat, job)
-    pictures = stored(chat)
+        await wait_for_report(chat, job)
+    pictures = files_in_store(chat)
     week = 7 * DAY
 
     async def file_earlier(session: AsyncSession) -> None:
@@ -332,7 +332,7 @@ async def test_a_draft_that_nobody_starts_is_forgotten_with_its_pictures_after_a
     assert card is not None and card.state == "draft"
     jobs = rows(chat.folder, "SELECT id, state, deleted_at IS NOT NULL FROM jobs ORDER BY number")
     assert jobs == [(old, "cancelled", 1), (young, "draft", 0)]
-    assert stored(chat) < pictures
+    assert files_in_store(chat) < pictures
     assert (await Seen.of(chat.bot.dispatch.press(caller("bo"), f"start:{young}"))).ok
 
 
@@ -347,4 +347,4 @@ async def test_a_file_that_is_put_for_a_new_row_is_not_taken_away(open_chat: Ope
         await sends(chat, "ana", b"deleted, and made anew at that moment")
     await removing
 
-    assert sha256 in stored(chat)
+    assert sha256 in files_in_store(chat)

@@ -21,7 +21,7 @@ from tests.bot.training_cases import PATIENCE, starts
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "FIRST_PAUSE", 0.05)
 
 
@@ -89,13 +89,13 @@ async def test_a_full_disk_holds_the_queue_and_nobodys_job_is_failed(
 
     for job in asked[1:]:
         await chat.shows(job, lambda card: "in line, waiting for the disk. The bot's disk" in card.line)
-    assert len(chat.noted("painted")) == 1
+    assert len(chat.notes_of("painted")) == 1
     assert chat.bot.health()[0] is False
     assert chat.bot.health()[1]["store"] == {"reason": "The bot's disk is full."}
     disk.full = False
 
     assert [(await chat.ends(job)).state for job in asked] == ["succeeded"] * 6
-    assert len(chat.noted("painted")) == 6
+    assert len(chat.notes_of("painted")) == 6
     assert chat.bot.health()[0] is True
     assert len({path.name for path in (tmp_path / "files").glob("??/*")}) == 6
 
@@ -127,7 +127,7 @@ async def test_a_training_whose_engine_finds_the_disk_full_goes_on_from_what_it_
     assert card.state == "succeeded"
     assert card.curve is not None
     assert [step for step, _ in card.curve.losses] == list(range(1, 21))
-    assert chat.noted("learn") == [job, job]
+    assert chat.notes_of("learn") == [job, job]
     assert rows(chat.folder, "SELECT deaths, suspect FROM jobs") == [(0, 0)]
 
 
@@ -180,7 +180,7 @@ async def test_a_locked_database_acknowledges_nothing_and_loses_nothing(tmp_path
     other.execute("BEGIN IMMEDIATE")
 
     refused = await chat.says("bo", "/imagine a red fox")
-    await chat.sees(lambda: chat.noted("painted") == [job])
+    await chat.sees(lambda: chat.notes_of("painted") == [job])
     await asyncio.sleep(0.3)
     meanwhile = chat.card(job)
     other.execute("ROLLBACK")

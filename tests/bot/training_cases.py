@@ -53,7 +53,7 @@ async def drafts(
     return await Seen.of(chat.bot.dispatch.fill(caller(who), "train", filled))
 
 
-async def reported(chat: Chat, job: JobId | None) -> Card:
+async def wait_for_report(chat: Chat, job: JobId | None) -> Card:
     """The draft's card with the report on its pictures."""
     return await chat.shows(job, lambda card: card.sheet is not None, PATIENCE)
 
@@ -64,7 +64,7 @@ async def starts(
     """A training that was asked for, looked at and started; its job."""
     reply = await drafts(chat, who, name, pictures, **values)
     assert reply.job is not None, reply.text
-    await reported(chat, reply.job)
+    await wait_for_report(chat, reply.job)
     started = await chat.presses(who, "start", reply.job)
     assert started.ok, started.text
     return reply.job

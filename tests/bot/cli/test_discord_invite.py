@@ -20,7 +20,7 @@ def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISCORD_TOKEN", raising=False)
 
 
-def asked(link: str) -> dict[str, list[str]]:
+def query_of(link: str) -> dict[str, list[str]]:
     assert link.startswith("https://discord.com/oauth2/authorize?")
     return parse_qs(urlsplit(link.strip()).query)
 
@@ -28,7 +28,7 @@ def asked(link: str) -> dict[str, list[str]]:
 def test_the_link_asks_for_what_the_bot_uses(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["discord-invite", ID]) == FINE
 
-    parameters = asked(capsys.readouterr().out)
+    parameters = query_of(capsys.readouterr().out)
     assert parameters["client_id"] == [ID]
     assert parameters["scope"] == ["bot applications.commands"]
     assert int(parameters["permissions"][0]) == (
@@ -45,7 +45,7 @@ def test_the_token_tells_whose_link_it_is_and_is_not_shown(
     assert main(["discord-invite"]) == FINE
 
     link = capsys.readouterr().out
-    assert asked(link)["client_id"] == [ID]
+    assert query_of(link)["client_id"] == [ID]
     assert "secret" not in link and first not in link
 
 

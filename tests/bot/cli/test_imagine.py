@@ -195,10 +195,10 @@ def test_what_nobody_expected_is_logged_and_answered_with_an_apology(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def broken(*_: object) -> None:
+    def fail(*_: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("bot.cli.imagine.EngineClient", broken)
+    monkeypatch.setattr("bot.cli.imagine.EngineClient", fail)
 
     assert main(["imagine", "fox", "--config", str(config_file)]) == FAILED
     assert "Something went wrong with job" in capfd.readouterr().err

@@ -115,10 +115,10 @@ def teach(home: Path, monkeypatch: pytest.MonkeyPatch, seconds: float) -> int:
 def test_ctrl_c_stops_and_keeps_what_was_learned(
     quick_home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def saved() -> bool:  # two pictures, a LoRA, a state
+    def has_saved() -> bool:  # two pictures, a LoRA, a state
         return len(list(quick_home.glob("data/training-*/??/*"))) >= 4
 
-    press_ctrl_c(saved, presses=1)
+    press_ctrl_c(has_saved, presses=1)
     status = teach(quick_home, monkeypatch, seconds=0.05)
 
     output = capfd.readouterr()
@@ -133,11 +133,11 @@ def test_ctrl_c_stops_and_keeps_what_was_learned(
 def test_a_second_ctrl_c_keeps_nothing(
     quick_home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def begun() -> bool:
+    def has_begun() -> bool:
         notes = quick_home / "notes"
         return notes.exists() and "learn " in notes.read_text()
 
-    press_ctrl_c(begun, presses=2)
+    press_ctrl_c(has_begun, presses=2)
     status = teach(quick_home, monkeypatch, seconds=1.5)
 
     output = capfd.readouterr()

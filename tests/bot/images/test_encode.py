@@ -27,7 +27,7 @@ def a_noisy_picture(side: int = 256) -> bytes:
     return file.getvalue()
 
 
-def seen(content: bytes) -> Image.Image:
+def decode(content: bytes) -> Image.Image:
     with Image.open(io.BytesIO(content)) as image:
         return image.convert("RGB")
 
@@ -65,7 +65,7 @@ def test_a_picture_that_is_too_large_becomes_webp_and_says_so() -> None:
     made = fit_pictures([picture], len(picture) - 1)
 
     assert made.name == "painting.webp"
-    assert seen(made.content).size == (512, 512)
+    assert decode(made.content).size == (512, 512)
     assert made.note.startswith("Shown as WebP. The chat takes at most")
 
 
@@ -73,7 +73,7 @@ def test_one_that_is_still_too_large_becomes_smaller_and_says_so() -> None:
     made = fit_pictures([a_noisy_picture()], 20_000)
 
     assert len(made.content) <= 20_000
-    assert max(seen(made.content).size) < 256
+    assert max(decode(made.content).size) < 256
     assert made.note == "Shown smaller. The chat takes at most 20 KB."
 
 
@@ -83,7 +83,7 @@ def test_nothing_that_nobody_could_see_is_made() -> None:
 
 
 def test_a_preview_is_as_large_as_a_picture_in_a_chat() -> None:
-    assert seen(enlarge_preview(a_picture(RED, 96, 128))).size == (384, 512)
+    assert decode(enlarge_preview(a_picture(RED, 96, 128))).size == (384, 512)
 
 
 def test_the_samples_sheet_has_a_row_for_the_untrained_model_and_one_for_each_checkpoint() -> None:

@@ -32,7 +32,7 @@ CURVE = Curve(
 )
 
 
-def drawn(curve: Curve) -> Image.Image:
+def draw(curve: Curve) -> Image.Image:
     with Image.open(io.BytesIO(curve_png(curve))) as image:
         return image.convert("RGB")
 
@@ -49,7 +49,7 @@ def near(image: Image.Image, x: float, y: float, colour: tuple[int, int, int]) -
 
 
 def test_the_curve_shows_the_smoothed_loss_the_validation_and_the_best_step_where_they_are() -> None:
-    image, plot = drawn(CURVE), plot_of(CURVE)
+    image, plot = draw(CURVE), plot_of(CURVE)
 
     assert image.size == (WIDTH, HEIGHT)
     assert near(image, plot.x(41) / 2, plot.y(FALLING[10][1]) / 2, ACCENT)
@@ -76,7 +76,7 @@ def test_one_wild_loss_does_not_press_the_rest_flat() -> None:
     ],
 )
 def test_a_curve_that_has_hardly_begun_is_drawn_too(curve: Curve) -> None:
-    assert drawn(curve).size == (WIDTH, HEIGHT)
+    assert draw(curve).size == (WIDTH, HEIGHT)
 
 
 def test_ticks_are_round_numbers() -> None:

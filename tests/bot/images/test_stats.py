@@ -16,7 +16,7 @@ def share(day: int, person: str, pictures: int, trainings: int = 0, seconds: flo
     return DayShare(day=day, person=person, pictures=pictures, trainings=trainings, seconds=seconds)
 
 
-def done(number: int, name: str) -> MemberStats:
+def member_stats(number: int, name: str) -> MemberStats:
     return MemberStats(
         person_id=number,
         key=name,
@@ -34,13 +34,13 @@ TOLD = Statistics(
     last=TODAY,
     days=10,
     shares=(share(TODAY - 1, "ana", 3), share(TODAY - 1, "bo", 1), share(TODAY, "bo", 2, 1, 600.0)),
-    people=(done(1, "ana"), done(2, "bo")),
+    people=(member_stats(1, "ana"), member_stats(2, "bo")),
     failures=(("the engine ran out of memory", 4),),
     refusals=(("bo", "rule: gore", 2),),
 )
 
 
-def drawn(statistics: Statistics) -> Image.Image:
+def draw(statistics: Statistics) -> Image.Image:
     with Image.open(io.BytesIO(chart_png(statistics))) as image:
         return image.convert("RGB")
 
@@ -53,7 +53,7 @@ def at(image: Image.Image, panel: int, day: int, share: float) -> object:
 
 
 def test_each_day_is_a_bar_in_the_colours_of_its_people() -> None:
-    image = drawn(TOLD)
+    image = draw(TOLD)
 
     assert [at(image, 0, 8, share) for share in (0.35, 0.85)] == [ACCENT, CHECK]
     assert [at(image, 0, 9, share) for share in (0.4, 0.6)] == [CHECK, PAPER]
@@ -64,7 +64,7 @@ def test_each_day_is_a_bar_in_the_colours_of_its_people() -> None:
 def test_a_space_in_which_nothing_was_done_is_drawn_too() -> None:
     nothing = Statistics(last=TODAY, days=90, shares=(), people=(), failures=(), refusals=())
 
-    assert drawn(nothing).width == WIDTH
+    assert draw(nothing).width == WIDTH
 
 
 def test_many_people_long_names_and_reasons_stay_within_the_picture() -> None:
@@ -73,12 +73,12 @@ def test_many_people_long_names_and_reasons_stay_within_the_picture() -> None:
         last=TODAY,
         days=90,
         shares=tuple(share(TODAY - nth, name, nth) for nth, name in enumerate(names)),
-        people=tuple(done(nth, name) for nth, name in enumerate(names)),
+        people=tuple(member_stats(nth, name) for nth, name in enumerate(names)),
         failures=tuple((f"{nth}: {'why ' * 40}", 10**nth) for nth in range(9)),
         refusals=(),
     )
 
-    image = drawn(crowded)
+    image = draw(crowded)
 
     margin = image.crop((WIDTH - 8, 0, WIDTH, image.height))
     assert margin.getcolors() == [(margin.width * margin.height, PAPER)]

@@ -73,10 +73,10 @@ def mutants(count: int, seed: int) -> Iterator[bytes]:
         out = io.BytesIO()
         Image.new(mode, (24, 17), 3).save(out, kind, icc_profile=icc.display_p3())
         whole.append(out.getvalue())
-    yield from changed(whole, count, seed)
+    yield from mutate(whole, count, seed)
 
 
-def changed(whole: Sequence[bytes], count: int, seed: int) -> Iterator[bytes]:
+def mutate(whole: Sequence[bytes], count: int, seed: int) -> Iterator[bytes]:
     """One of these files at a time, with some bytes changed, cut out or doubled."""
     chance = random.Random(seed)
     for _ in range(count):

@@ -72,7 +72,7 @@ def _profile(colours: bytes, connection: bytes, device: bytes, tags: Mapping[byt
         content += tag + bytes(-len(tag) % 4)
     body = directory + content
     head = struct.pack(">I4sI4s4s4s", 128 + len(body), b"lcms", 0x04200000, device, colours, connection)
-    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _fixed(D50)
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + _to_fixed_point(D50)
     return head.ljust(128, b"\0") + body
 
 
@@ -82,7 +82,7 @@ def _text(words: bytes) -> bytes:
 
 
 def _xyz(values: tuple[float, ...]) -> bytes:
-    return b"XYZ " + bytes(4) + _fixed(values)
+    return b"XYZ " + bytes(4) + _to_fixed_point(values)
 
 
 def _gamma(value: float) -> bytes:
@@ -90,8 +90,8 @@ def _gamma(value: float) -> bytes:
 
 
 def _para(values: tuple[float, ...]) -> bytes:
-    return b"para" + struct.pack(">IHH", 0, 3, 0) + _fixed(values)
+    return b"para" + struct.pack(">IHH", 0, 3, 0) + _to_fixed_point(values)
 
 
-def _fixed(values: tuple[float, ...]) -> bytes:
+def _to_fixed_point(values: tuple[float, ...]) -> bytes:
     return struct.pack(f">{len(values)}i", *(round(value * 65536) for value in values))

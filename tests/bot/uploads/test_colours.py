@@ -16,7 +16,7 @@ Seen = Callable[[Image.Image, str, bytes | None], Awaitable[Image.Image]]
 
 
 @pytest.fixture
-async def seen(tmp_path: Path) -> AsyncIterator[Seen]:
+async def send_picture(tmp_path: Path) -> AsyncIterator[Seen]:
     """Somebody sends a picture with a profile; the picture that is kept of it."""
     async with ReencoderPool() as pool:
 
@@ -49,39 +49,39 @@ def near(picture: Image.Image, wanted: tuple[int, ...], by: int = 3) -> bool:
     ids=["Display P3", "ProPhoto", "Adobe RGB"],
 )
 async def test_a_red_is_the_same_red_whatever_space_its_numbers_are_of(
-    seen: Seen, profile: bytes, numbers: tuple[int, int, int], kind: str
+    send_picture: Seen, profile: bytes, numbers: tuple[int, int, int], kind: str
 ) -> None:
-    image = await seen(Image.new("RGB", (9, 9), numbers), kind, profile)
+    image = await send_picture(Image.new("RGB", (9, 9), numbers), kind, profile)
 
     assert near(image, RED), image.getpixel((4, 4))
 
 
-async def test_what_is_clear_stays_clear_in_other_colours(seen: Seen) -> None:
-    half = await seen(Image.new("RGBA", (9, 9), (202, 54, 44, 128)), "PNG", icc.display_p3())
+async def test_what_is_clear_stays_clear_in_other_colours(send_picture: Seen) -> None:
+    half = await send_picture(Image.new("RGBA", (9, 9), (202, 54, 44, 128)), "PNG", icc.display_p3())
     table = Image.new("P", (9, 9), 1)
     table.putpalette([0, 0, 0, 202, 54, 44])
     table.info["transparency"] = 0
 
     assert near(half, (*RED, 128))
-    assert near(await seen(table, "PNG", icc.display_p3()), (*RED, 255))
+    assert near(await send_picture(table, "PNG", icc.display_p3()), (*RED, 255))
 
 
-async def test_greys_are_as_bright_as_their_profile_says(seen: Seen) -> None:
+async def test_greys_are_as_bright_as_their_profile_says(send_picture: Seen) -> None:
     linear = icc.grey(1.0)
 
-    assert near(await seen(Image.new("L", (9, 9), 55), "PNG", linear), (128, 128, 128))
-    assert near(await seen(Image.new("LA", (9, 9), (55, 9)), "PNG", linear), (128, 128, 128, 9))
-    assert near(await seen(Image.new("I;16", (9, 9), 55 * 257), "PNG", linear), (128, 128, 128))
-    assert near(await seen(Image.new("L", (9, 9), 55), "JPEG", None), (55, 55, 55))
-    assert near(await seen(Image.new("L", (9, 9), 55), "JPEG", icc.display_p3()), (55, 55, 55))
+    assert near(await send_picture(Image.new("L", (9, 9), 55), "PNG", linear), (128, 128, 128))
+    assert near(await send_picture(Image.new("LA", (9, 9), (55, 9)), "PNG", linear), (128, 128, 128, 9))
+    assert near(await send_picture(Image.new("I;16", (9, 9), 55 * 257), "PNG", linear), (128, 128, 128))
+    assert near(await send_picture(Image.new("L", (9, 9), 55), "JPEG", None), (55, 55, 55))
+    assert near(await send_picture(Image.new("L", (9, 9), 55), "JPEG", icc.display_p3()), (55, 55, 55))
 
 
-async def test_inks_are_the_colours_that_their_press_prints(seen: Seen) -> None:
+async def test_inks_are_the_colours_that_their_press_prints(send_picture: Seen) -> None:
     inks = Image.new("CMYK", (9, 9), (0, 255, 255, 0))
     press = icc.cmyk({(0, 1, 1, 0): (50.0, 60.0, 40.0)})  # in sRGB about (208, 53, 57)
 
-    assert near(await seen(inks, "JPEG", press), (208, 53, 57), by=6)
-    assert near(await seen(inks, "JPEG", None), (255, 0, 0), by=6)
+    assert near(await send_picture(inks, "JPEG", press), (208, 53, 57), by=6)
+    assert near(await send_picture(inks, "JPEG", None), (255, 0, 0), by=6)
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,7 @@ async def test_inks_are_the_colours_that_their_press_prints(seen: Seen) -> None:
     [b"no profile", icc.display_p3()[:200], icc.display_p3()[:128] + bytes(400), icc.grey(1.0), icc.cmyk({})],
     ids=["words", "cut", "empty", "grey", "inks"],
 )
-async def test_a_profile_that_is_broken_or_of_other_colours_is_ignored(seen: Seen, profile: bytes) -> None:
-    assert near(await seen(Image.new("RGB", (9, 9), RED), "PNG", profile), RED, by=0)
+async def test_a_profile_that_is_broken_or_of_other_colours_is_ignored(
+    send_picture: Seen, profile: bytes
+) -> None:
+    assert near(await send_picture(Image.new("RGB", (9, 9), RED), "PNG", profile), RED, by=0)

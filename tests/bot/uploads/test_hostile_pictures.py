@@ -45,7 +45,7 @@ async def sends(intake: Intake, who: str, content: bytes, name: str = "a.png") -
     return await intake.take(caller, name, pieces(content))
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
+def make_zip(files: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in files.items():
@@ -68,7 +68,9 @@ async def test_a_picture_of_countless_parts_is_refused_before_it_is_decoded(inta
 
 async def test_others_send_their_pictures_while_somebodys_are_slow(intake: Intake) -> None:
     slow = hostile.many_scans(90, LARGEST)
-    anas = asyncio.create_task(sends(intake, "ana", zipped({f"{number}.jpg": slow for number in range(12)})))
+    anas = asyncio.create_task(
+        sends(intake, "ana", make_zip({f"{number}.jpg": slow for number in range(12)}))
+    )
     await asyncio.sleep(0.5)
 
     bens = await sends(intake, "ben", flat((60, 40)))
@@ -121,7 +123,7 @@ reencoder.main()
 async def test_odd_exif_loses_neither_its_picture_nor_the_others(intake: Intake) -> None:
     odd = {f"{name}.jpg": content for name, content in hostile.odd_exif().items()}
 
-    sent = await sends(intake, "ana", zipped({**odd, "good.png": flat((60, 40))}), "odd.zip")
+    sent = await sends(intake, "ana", make_zip({**odd, "good.png": flat((60, 40))}), "odd.zip")
 
     assert sent.refused == ()
     assert {picture.name: (picture.width, picture.height) for picture in sent.pictures} == (
@@ -139,10 +141,10 @@ def test_whatever_a_file_is_made_of_it_is_a_picture_or_one_sentence(tmp_path: Pa
 
 
 async def test_whatever_a_zip_is_made_of_it_gives_pictures_or_one_sentence(tmp_path: Path) -> None:
-    whole = zipped({"a.png": flat((8, 8)), "a.txt": b"words", "b.jpg": hostile.jpeg()})
+    whole = make_zip({"a.png": flat((8, 8)), "a.txt": b"words", "b.jpg": hostile.jpeg()})
     got: list[CheckedPicture] = []
     async with ReencoderPool() as pool:
-        for content in hostile.changed([whole], 150, seed=19):
+        for content in hostile.mutate([whole], 150, seed=19):
             (tmp_path / "came").write_bytes(b"PK\x03\x04" + content[4:])
             try:
                 got += [picture async for picture in check_file(pool, "a.zip", tmp_path / "came")]
@@ -154,7 +156,7 @@ async def test_whatever_a_zip_is_made_of_it_gives_pictures_or_one_sentence(tmp_p
 
 
 async def test_a_zip_of_the_largest_pictures_fills_no_memory(intake: Intake) -> None:
-    content = zipped({f"{shade}.png": hostile.large_png(LARGEST, shade) for shade in (20, 120, 220)})
+    content = make_zip({f"{shade}.png": hostile.large_png(LARGEST, shade) for shade in (20, 120, 220)})
     await sends(intake, "ana", flat((8, 8)))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
@@ -166,7 +168,7 @@ async def test_a_zip_of_the_largest_pictures_fills_no_memory(intake: Intake) -> 
 
 async def test_a_bot_stops_while_it_reads_slow_pictures_and_leaves_no_process(tmp_path: Path) -> None:
     slow = hostile.many_scans(90, LARGEST)
-    many = io.BytesIO(zipped({f"{number}.jpg": slow for number in range(50)}))
+    many = io.BytesIO(make_zip({f"{number}.jpg": slow for number in range(50)}))
     async with serving(quick_config(tmp_path)) as service:
         await service.ready()
         async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:

@@ -45,7 +45,7 @@ def huge_png() -> bytes:
     )
 
 
-def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+def make_zip(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", method) as archive:
         for name, content in files.items():
@@ -66,7 +66,7 @@ class Send(Protocol):
 
 
 @pytest.fixture
-def sent(pool: ReencoderPool, tmp_path: Path) -> Send:
+def upload(pool: ReencoderPool, tmp_path: Path) -> Send:
     async def send(content: bytes, name: str = "pictures.zip") -> dict[str, CheckedPicture]:
         path = tmp_path / "came"
         path.write_bytes(content)
@@ -75,9 +75,9 @@ def sent(pool: ReencoderPool, tmp_path: Path) -> Send:
     return send
 
 
-async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictures(sent: Send) -> None:
-    got = await sent(
-        zipped(
+async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictures(upload: Send) -> None:
+    got = await upload(
+        make_zip(
             {
                 "maria/one.png": a_picture(),
                 "maria/one.txt": "\ufeffa photo of ohwx woman, Zürich\n".encode(),
@@ -98,9 +98,9 @@ async def test_a_zip_is_taken_with_captions_from_the_text_files_beside_its_pictu
     assert not any(picture.reason for picture in got.values())
 
 
-async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken(sent: Send) -> None:
-    got = await sent(
-        zipped(
+async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken(upload: Send) -> None:
+    got = await upload(
+        make_zip(
             {
                 "good.png": a_picture(),
                 "cut.jpg": a_picture("JPEG", (400, 300))[:-400],
@@ -108,7 +108,7 @@ async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken
                 "renamed.png": moving_gif(),
                 "text.png": b"This is a text file.",
                 "huge.png": huge_png(),
-                "more.zip": zipped({"a.png": a_picture()}),
+                "more.zip": make_zip({"a.png": a_picture()}),
                 "long.png": a_picture(),
                 "long.txt": b"x" * 5000,
                 "bytes.png": a_picture(),
@@ -134,10 +134,10 @@ async def test_what_cannot_be_used_is_told_with_its_reason_and_the_rest_is_taken
     assert [name for name, picture in got.items() if picture.image is not None] == ["good.png"]
 
 
-async def test_content_says_what_is_a_picture_and_others_are_counted(sent: Send) -> None:
+async def test_content_says_what_is_a_picture_and_others_are_counted(upload: Send) -> None:
     caches = {f"img/10_ohwx woman/{number}_sdxl.npz": bytes(2**16) for number in range(29)}
-    got = await sent(
-        zipped(
+    got = await upload(
+        make_zip(
             {
                 "img/10_ohwx woman/1.jfif": a_picture("JPEG"),
                 "img/10_ohwx woman/1.txt": b"a woman",
@@ -163,9 +163,9 @@ async def test_content_says_what_is_a_picture_and_others_are_counted(sent: Send)
     assert got["1.jfif"].caption == "a woman"
 
 
-async def test_captions_are_found_by_every_name_that_trainers_give_them(sent: Send) -> None:
-    got = await sent(
-        zipped(
+async def test_captions_are_found_by_every_name_that_trainers_give_them(upload: Send) -> None:
+    got = await upload(
+        make_zip(
             {
                 "a.png": a_picture(),
                 "a.png.txt": b"of its whole name",
@@ -205,10 +205,10 @@ async def test_captions_are_found_by_every_name_that_trainers_give_them(sent: Se
 @pytest.mark.parametrize(
     "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"], ids=str
 )
-async def test_captions_are_read_as_editors_write_them(sent: Send, encoding: str) -> None:
+async def test_captions_are_read_as_editors_write_them(upload: Send, encoding: str) -> None:
     words = "ohwx woman at a café, 5 € each"
 
-    got = await sent(zipped({"a.png": a_picture(), "a.txt": words.encode(encoding)}))
+    got = await upload(make_zip({"a.png": a_picture(), "a.txt": words.encode(encoding)}))
 
     assert got["a.png"].caption == words
 
@@ -217,16 +217,16 @@ def test_the_huge_picture_is_as_small_as_people_send_it() -> None:
     assert len(huge_png()) < 21_000
 
 
-async def test_a_caption_may_have_a_thousand_characters_of_any_script(sent: Send) -> None:
-    got = await sent(zipped({"a.png": a_picture(), "a.txt": ("好" * 1000).encode()}))
-    longer = await sent(zipped({"a.png": a_picture(), "a.txt": ("好" * 1001).encode()}))
+async def test_a_caption_may_have_a_thousand_characters_of_any_script(upload: Send) -> None:
+    got = await upload(make_zip({"a.png": a_picture(), "a.txt": ("好" * 1000).encode()}))
+    longer = await upload(make_zip({"a.png": a_picture(), "a.txt": ("好" * 1001).encode()}))
 
     assert got["a.png"].caption == "好" * 1000
     assert longer["a.png"].reason == "Its caption has 1,001 characters. At most 1,000 are allowed."
 
 
-async def test_a_single_picture_is_taken_as_it_is(sent: Send) -> None:
-    got = await sent(a_picture(size=(1, 1)), name="C:\\Users\\maria\\dot.png")
+async def test_a_single_picture_is_taken_as_it_is(upload: Send) -> None:
+    got = await upload(a_picture(size=(1, 1)), name="C:\\Users\\maria\\dot.png")
 
     assert [(picture.name, picture.caption, picture.reason) for picture in got.values()] == [
         ("dot.png", "", "")
@@ -236,37 +236,37 @@ async def test_a_single_picture_is_taken_as_it_is(sent: Send) -> None:
 
 
 @pytest.mark.parametrize("name", ["../a.png", "a/../../b.png", "/etc/a.png", "..\\a.png", "C:\\a.png"])
-async def test_a_zip_with_names_that_lead_out_of_it_is_refused(sent: Send, name: str) -> None:
+async def test_a_zip_with_names_that_lead_out_of_it_is_refused(upload: Send, name: str) -> None:
     with pytest.raises(InvalidRequest, match="which leads out of it"):
-        await sent(zipped({"good.png": a_picture(), name: a_picture()}))
+        await upload(make_zip({"good.png": a_picture(), name: a_picture()}))
 
 
-async def test_a_zip_bomb_is_refused_before_it_fills_the_memory(sent: Send) -> None:
-    bomb = zipped({"good.png": a_picture(), "bomb.png": bytes(40 * 2**20)})
+async def test_a_zip_bomb_is_refused_before_it_fills_the_memory(upload: Send) -> None:
+    bomb = make_zip({"good.png": a_picture(), "bomb.png": bytes(40 * 2**20)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     with pytest.raises(InvalidRequest, match=r"The zip unpacks to far too much\. At most 256 MB are allowed"):
-        await sent(bomb)
+        await upload(bomb)
 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kilobytes
 
 
 async def test_many_files_that_each_are_allowed_are_refused_when_they_are_too_much_together(
-    sent: Send,
+    upload: Send,
 ) -> None:
-    files = bytearray(zipped({f"{number}.png": a_picture() for number in range(20)}))
+    files = bytearray(make_zip({f"{number}.png": a_picture() for number in range(20)}))
     for listed in re.finditer(b"PK\x01\x02", bytes(files)):
         struct.pack_into("<II", files, listed.start() + 20, 15 * 2**20, 15 * 2**20)
 
     with pytest.raises(InvalidRequest, match="At most 256 MB are allowed"):
-        await sent(bytes(files))
+        await upload(bytes(files))
 
 
-async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(sent: Send) -> None:
-    honest = zipped({"a.png": bytes(8 * 2**20)})
+async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(upload: Send) -> None:
+    honest = make_zip({"a.png": bytes(8 * 2**20)})
     true_size, lie = struct.pack("<I", 8 * 2**20), struct.pack("<I", 1000)
 
-    got = await sent(honest.replace(true_size, lie))
+    got = await upload(honest.replace(true_size, lie))
 
     assert got["a.png"].image is None
     assert got["a.png"].reason == "It cannot be unpacked."
@@ -276,25 +276,25 @@ async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(sent: 
     ("content", "sentence"),
     [
         (
-            zipped({f"{number}.png": b"" for number in range(10_000)}),
+            make_zip({f"{number}.png": b"" for number in range(10_000)}),
             "The zip has more than 200 files in it. Send fewer pictures at once.",
         ),
         (
-            zipped({f"{number}.txt": b"" for number in range(201)}),
+            make_zip({f"{number}.txt": b"" for number in range(201)}),
             "The zip has more than 200 files in it. Send fewer pictures at once.",
         ),
         (
-            zipped({f"{number}.png": a_picture() for number in range(51)}),
+            make_zip({f"{number}.png": a_picture() for number in range(51)}),
             "It has 51 pictures. At most 50 are allowed.",
         ),
-        (zipped({}), "It has no picture in it."),
-        (zipped({"a.txt": b"words"}), "It has no picture in it."),
+        (make_zip({}), "It has no picture in it."),
+        (make_zip({"a.txt": b"words"}), "It has no picture in it."),
         (
-            zipped({"a.png": a_picture()}, zipfile.ZIP_LZMA),
+            make_zip({"a.png": a_picture()}, zipfile.ZIP_LZMA),
             "The zip is packed in an unusual way. Pack the pictures as a plain zip.",
         ),
         (
-            zipped({"a.png": a_picture()})[:-30],
+            make_zip({"a.png": a_picture()})[:-30],
             "This is not a zip that can be read. Pack the pictures again.",
         ),
         (b"PK\x03\x04 is not all of it", "This is not a zip that can be read. Pack the pictures again."),
@@ -303,21 +303,21 @@ async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(sent: 
     ids=["10000", "201", "51", "empty", "texts", "lzma", "cut", "start", "words"],
 )
 async def test_a_file_of_which_nothing_can_be_taken_is_refused_in_one_sentence(
-    sent: Send, content: bytes, sentence: str
+    upload: Send, content: bytes, sentence: str
 ) -> None:
     with pytest.raises(InvalidRequest) as refusal:
-        await sent(content)
+        await upload(content)
 
     assert str(refusal.value) == sentence
 
 
-async def test_a_locked_zip_is_refused(sent: Send) -> None:
-    locked = bytearray(zipped({"a.png": a_picture()}))
+async def test_a_locked_zip_is_refused(upload: Send) -> None:
+    locked = bytearray(make_zip({"a.png": a_picture()}))
     for start, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
         locked[locked.index(start) + flags] |= 1
 
     with pytest.raises(InvalidRequest, match="The zip has a password"):
-        await sent(bytes(locked))
+        await upload(bytes(locked))
 
 
 async def test_a_folder_is_read_in_the_order_of_its_names(pool: ReencoderPool, tmp_path: Path) -> None:
@@ -339,7 +339,7 @@ async def test_a_folder_is_read_in_the_order_of_its_names(pool: ReencoderPool, t
 
 
 async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
-    pool: ReencoderPool, sent: Send, tmp_path: Path
+    pool: ReencoderPool, upload: Send, tmp_path: Path
 ) -> None:
     files = {
         "img/10_ohwx woman/1.png": a_picture(),
@@ -355,7 +355,7 @@ async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
         (tmp_path / "set" / name).write_bytes(content)
 
     in_a_folder = [picture async for picture in check_folder(pool, tmp_path / "set", tmp_path)]
-    in_a_zip = await sent(zipped(files))
+    in_a_zip = await upload(make_zip(files))
 
     pictures = [(picture.name, picture.caption, picture.reason) for picture in in_a_folder]
     assert pictures == [(picture.name, picture.caption, picture.reason) for picture in in_a_zip.values()]

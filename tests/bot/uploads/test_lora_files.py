@@ -30,7 +30,7 @@ async def imports(chat: Chat, who: str, name: str, words: str = "", space: str =
     )
 
 
-def stored(chat: Chat) -> set[str]:
+def files_in_store(chat: Chat) -> set[str]:
     return {path.name for path in (chat.folder / "files").glob("??/*")}
 
 
@@ -45,7 +45,7 @@ async def test_an_imported_lora_is_its_persons_alone_and_paints(open_chat: OpenC
     assert [(lora.name, lora.phrase, lora.preset, lora.access) for lora in reply.loras] == [
         ("fox", "ohwx woman", "imported", "me")
     ]
-    assert reply.loras[0].thumbnail in stored(chat)
+    assert reply.loras[0].thumbnail in files_in_store(chat)
     assert (await chat.ends(painted.job)).state == "succeeded"
     assert not (await chat.says("bo", "/imagine a tree --lora fox")).ok
     assert "There is no LoRA" in (await chat.says("ana", "/lora fox", space="elsewhere")).text
@@ -121,14 +121,14 @@ async def test_a_merge_whose_name_is_taken_meanwhile_leaves_no_file(open_chat: O
     chat = await open_chat(seconds=0.5)
     for name in ("fox", "hare", "owl"):
         assert (await imports(chat, "ana", name, name)).ok
-    before = stored(chat)
+    before = files_in_store(chat)
     merging = asyncio.create_task(chat.says("ana", "/lora merge both fox hare"))
-    await chat.sees(lambda: len(chat.noted("merge")) == 1)
+    await chat.sees(lambda: len(chat.notes_of("merge")) == 1)
 
     assert (await chat.says("ana", "/lora owl --rename both")).ok
 
     assert "There is already a LoRA both here" in (await merging).text
-    assert stored(chat) == before
+    assert files_in_store(chat) == before
 
 
 async def test_one_person_has_one_file_looked_at_at_a_time(open_chat: OpenChat) -> None:
@@ -156,7 +156,7 @@ async def test_a_merge_says_what_it_lost_and_shows_itself_beside_the_mix(open_ch
     assert "It loses nothing of what they change" in exact.text
     assert "It loses 25.0% of what they change" in smaller.text
     assert [name for name, _ in exact.files] == ["both-beside-its-mix.png"]
-    assert {sha256 for _, sha256 in exact.files} <= stored(chat)
+    assert {sha256 for _, sha256 in exact.files} <= files_in_store(chat)
     assert "fox:0.7, owl:0.5" in reply.text
 
 
@@ -164,14 +164,14 @@ async def test_a_deleted_import_leaves_no_file(open_chat: OpenChat) -> None:
     chat = await open_chat()
     for name in ("fox", "owl"):
         await imports(chat, "ana", name, name)
-    before = stored(chat)
+    before = files_in_store(chat)
     merged = await chat.says("ana", "/lora merge both fox owl")
-    assert stored(chat) > before
+    assert files_in_store(chat) > before
 
     await chat.says("ana", "/lora both --delete")
 
     assert merged.ok
-    assert stored(chat) == before
+    assert files_in_store(chat) == before
 
 
 async def test_what_was_imported_is_there_after_a_restart(open_chat: OpenChat) -> None:
@@ -202,7 +202,7 @@ async def test_what_is_plainly_no_lora_never_reaches_the_store(
     with pytest.raises(InvalidRequest, match=reason):
         await sends(chat, "ana", content)
 
-    assert stored(chat) == set()
+    assert files_in_store(chat) == set()
     assert not list((chat.folder / "files").glob("incoming-*"))
 
 
@@ -231,7 +231,7 @@ async def test_the_upload_waits_a_day_for_its_name(open_chat: OpenChat, tmp_path
 
     await chat.bot.garbage.sweep()
 
-    assert sha256 in stored(chat)
+    assert sha256 in files_in_store(chat)
 
 
 async def test_the_real_engine_lets_a_lora_in_and_merges_it_with_another(

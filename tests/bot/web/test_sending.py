@@ -12,7 +12,7 @@ from engine.messages import InvalidRequest, Sha256
 from tests.bot.fake_chat import Chat, OpenChat, Seen, caller
 from tests.bot.quick_lora import a_file
 from tests.bot.uploads.coming import pieces
-from tests.bot.uploads.test_hostile_pictures import zipped
+from tests.bot.uploads.test_hostile_pictures import make_zip
 
 BLOCKED = r"^An admin has blocked you here\. Ask one of them about it\.$"
 
@@ -100,7 +100,7 @@ async def test_of_a_zip_as_much_is_taken_as_there_is_room_for(open_chat: OpenCha
     chat = await open_chat()
     await keeps(chat, "/admin limits --megabytes 1")
 
-    sent = await sends(chat, "ana", zipped({f"{seed}.png": noise(seed) for seed in range(3)}))
+    sent = await sends(chat, "ana", make_zip({f"{seed}.png": noise(seed) for seed in range(3)}))
 
     assert [picture.name for picture in sent.pictures] == ["0.png", "1.png"]
     assert [name for name, _ in sent.refused] == ["2.png"]

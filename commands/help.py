@@ -21,7 +21,7 @@ def usage(command: Command[..., Any], extra: Sequence[Parameter] = (), prefix: s
     )
     for parameter in shown:
         if parameter.option.among is not None:
-            lines += [f"{parameter.label}:", *align(list(parameter.option.among().items()))]
+            lines += [f"{flags_text(parameter)}:", *align(list(parameter.option.among().items()))]
     if more := [(flags_text(parameter), describe(parameter)) for parameter in shown if parameter.option.more]:
         lines += ["More options:", *align(more)]
     return "\n".join([f"{prefix}{command.name}: {command.help}", *lines])
@@ -41,7 +41,8 @@ def align(rows: Sequence[tuple[str, str]]) -> list[str]:
 def describe(parameter: Parameter) -> str:
     """An option's help with its bounds and its default."""
     default = default_text(parameter)
-    notes = [bounds_text(parameter), f"default {default}" if default else ""]
+    word = "otherwise" if parameter.option.otherwise else "default"
+    notes = [bounds_text(parameter), f"{word} {default}" if default else ""]
     inside = ", ".join(note for note in notes if note)
     return f"{parameter.option.help} ({inside})" if inside else parameter.option.help
 

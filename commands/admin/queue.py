@@ -70,12 +70,9 @@ async def _list(context: ChatContext) -> str:
         await jobs.training_positions(context.session)
     )
     shown = [(job.id, f"{_position_text(job, places)}: {job.person}") for job in waiting]
-    head = (
-        f"{STATE_TEXT[context.space_settings.queue]} {pluralize(len(running), 'job')} of this space running"
-    )
-    return "\n".join(
-        [f"{head}, {len(waiting)}{'+' if len(waiting) == SHOWN else ''} waiting:", *align(shown)]
-    )
+    state, more = STATE_TEXT[context.space_settings.queue], "+" if len(waiting) == SHOWN else ""
+    head = f"{state} Here {pluralize(len(running), 'job')} running, {len(waiting)}{more} waiting:"
+    return "\n".join([head, *align(shown)])
 
 
 def _position_text(job: JobView, places: dict[JobId, int]) -> str:

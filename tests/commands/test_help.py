@@ -69,7 +69,7 @@ async def test_help_of_one_command_tells_each_option_with_what_is_allowed(chat: 
     assert "  --no, --negative        What to avoid" in text
     assert "  --size, --ar, --aspect  832x1216, 3:2, square" in text
     assert "64 to 2048, also as --width and --height" in text
-    assert "(0 to 2^63 - 1, default random)" in text
+    assert "(0 to 2^63 - 1, otherwise random)" in text
 
 
 async def test_help_tells_which_samplers_make_much_of_little(chat: Chat) -> None:

@@ -50,7 +50,7 @@ class Service:
             self.logged.append(line.decode())
 
 
-class Visitor:
+class SocketClient:
     """Somebody with the channel open: what they ask is answered, and they see the cards change."""
 
     def __init__(self, socket: ClientWebSocketResponse) -> None:
@@ -111,14 +111,14 @@ async def serving(config: Path, seconds: float = 0.01, *program: str) -> AsyncIt
 
 
 @asynccontextmanager
-async def visiting(address: str) -> AsyncIterator[Visitor]:
+async def connect(address: str) -> AsyncIterator[SocketClient]:
     # Cookies of an address without a name are unsafe to a careful client; here it is this machine.
     async with ClientSession(cookie_jar=CookieJar(unsafe=True)) as session:
         await session.get(f"{address}/commands.json")
         async with session.ws_connect(f"{address}/live", origin=address) as socket:
-            visitor = Visitor(socket)
-            await visitor.ask(open="general")
-            yield visitor
+            client = SocketClient(socket)
+            await client.ask(open="general")
+            yield client
 
 
 def quick_config(folder: Path) -> Path:

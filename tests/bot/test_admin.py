@@ -8,7 +8,7 @@ import pytest
 from bot.config import AdminSettings
 from bot.service import admins
 from tests.bot.fake_chat import Chat, FakeChat, OpenChat, Seen, a_config, caller
-from tests.bot.running_bot import quick_config, rows, serving, until, visiting
+from tests.bot.running_bot import connect, quick_config, rows, serving, until
 from tests.bot.web.page_client import a_place
 
 USED = "SELECT sum(charged) FROM jobs WHERE state = 'succeeded'"
@@ -88,10 +88,10 @@ async def test_a_bot_that_is_killed_gives_back_what_did_not_end_and_charges_it_o
     config.write_text(f'{config.read_text()}[admins]\nlocal = ["root"]\n')
     async with serving(config, 0.05) as service:
         await service.ready()
-        async with visiting(service.address) as visitor:
-            await visitor.ask(name="root")
-            assert (await visitor.says("/admin limits --seconds 1000"))["ok"]
-            assert (await visitor.says("/imagine a fox --steps 60"))["ok"]
+        async with connect(service.address) as client:
+            await client.ask(name="root")
+            assert (await client.says("/admin limits --seconds 1000"))["ok"]
+            assert (await client.says("/imagine a fox --steps 60"))["ok"]
             await until(lambda: rows(tmp_path, "SELECT state FROM jobs") == [("running",)])
             service.process.kill()
     (charged,) = rows(tmp_path, "SELECT charged > 0 FROM jobs")

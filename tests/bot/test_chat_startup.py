@@ -13,7 +13,7 @@ from bot.chat_startup import ChatStartup
 from bot.chats.interface import ChatUnavailable
 from engine.messages import JobId
 from tests.bot.fake_chat import Chat, FakeChat, OpenChat, Seen, caller
-from tests.bot.running_bot import change, quick_config, serving, until, visiting
+from tests.bot.running_bot import change, connect, quick_config, serving, until
 from tests.fakes.discord import FakeDiscord
 
 WRONG = "Discord does not know DISCORD_TOKEN."
@@ -112,7 +112,7 @@ async def test_a_wrong_token_is_one_sentence_and_the_page_goes_on(
         async with serving(config, 0.01, *words) as service:
             await service.ready()
             await until(lambda: any(WRONG in line for line in service.logged))
-            async with visiting(service.address) as ana:
+            async with connect(service.address) as ana:
                 assert (await ana.says("/imagine a fox --steps 3"))["ok"]
             assert await service.end(signal.SIGTERM) == 0
 

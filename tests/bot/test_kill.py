@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import ClientError
 
-from tests.bot.running_bot import Service, Visitor, quick_config, rows, serving, until, visiting
+from tests.bot.running_bot import Service, SocketClient, connect, quick_config, rows, serving, until
 
 KILLS = 20
 BUSY = 6  # jobs that the people keep in line
@@ -31,20 +31,20 @@ class Load:
     async def ask(self, service: Service) -> None:
         """Ask until the bot is gone."""
         with suppress(*GONE):
-            async with visiting(service.address) as visitor:
+            async with connect(service.address) as client:
                 try:
-                    while not visitor.alone:
-                        await self._one_more(visitor)
+                    while not client.alone:
+                        await self._one_more(client)
                 finally:
-                    for job, state in visitor.seen:
+                    for job, state in client.seen:
                         self.seen[job].append(state)
 
-    async def _one_more(self, visitor: Visitor) -> None:
+    async def _one_more(self, client: SocketClient) -> None:
         if self.waiting() >= BUSY:
             await asyncio.sleep(0.05)
             return
         steps, count = self.random.randint(1, 12), self.random.randint(1, 2)
-        reply = await visitor.says(f"/imagine fox {len(self.promised)} --steps {steps} --count {count}")
+        reply = await client.says(f"/imagine fox {len(self.promised)} --steps {steps} --count {count}")
         assert reply["ok"], reply["text"]
         self.promised.append(reply["job"])
 
@@ -82,10 +82,10 @@ async def test_twenty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> N
 
     async with serving(config) as service:
         await service.ready()
-        async with visiting(service.address) as visitor:
+        async with connect(service.address) as client:
             await until(lambda: load.waiting() == 0, 40)
-            history = {card["job"]: card for card in (await visitor.ask(open="general", limit=200))["cards"]}
-            for job, state in visitor.seen:
+            history = {card["job"]: card for card in (await client.ask(open="general", limit=200))["cards"]}
+            for job, state in client.seen:
                 load.seen[job].append(state)
         assert await service.end(signal.SIGTERM) == 0
 
@@ -125,12 +125,12 @@ async def test_the_real_engine_and_then_the_bot_are_killed_and_the_pictures_come
     config.write_text(config.read_text().replace('"quick"', '"demo"'))
     async with serving(config, 0, "bot", "serve") as service:
         await service.ready()
-        async with visiting(service.address) as visitor:
+        async with connect(service.address) as client:
             for seed in range(3):
-                await visitor.says(f"/imagine a red circle --steps 60 --seed {seed} --size 128x128")
+                await client.says(f"/imagine a red circle --steps 60 --seed {seed} --size 128x128")
             await until(lambda: ("running",) in rows(tmp_path, "SELECT state FROM jobs"), 90)
             await kill_the_engine(service)
-            await until(lambda: sum(job == "running" for _, job in visitor.seen) > 3, 90)
+            await until(lambda: sum(job == "running" for _, job in client.seen) > 3, 90)
         service.process.kill()
 
     async with serving(config, 0, "bot", "serve") as service:
@@ -145,12 +145,12 @@ async def test_the_real_engine_and_then_the_bot_are_killed_and_the_pictures_come
 async def test_a_bot_whose_database_is_removed_says_so_and_ends(tmp_path: Path) -> None:
     async with serving(quick_config(tmp_path)) as service:
         await service.ready()
-        async with visiting(service.address) as visitor:
-            assert (await visitor.says("/imagine a fox --steps 2"))["ok"]
+        async with connect(service.address) as client:
+            assert (await client.says("/imagine a fox --steps 2"))["ok"]
             (tmp_path / "atelier.db").unlink()
 
             with suppress(*GONE):
-                reply = await visitor.says("/imagine a fox --steps 2")
+                reply = await client.says("/imagine a fox --steps 2")
                 assert not reply["ok"]
                 assert "was removed or replaced" in reply["text"]
 
@@ -177,8 +177,8 @@ async def test_an_engine_that_hangs_ends_with_its_bot(tmp_path: Path) -> None:
 async def test_a_bot_that_stood_still_lets_its_engine_live(tmp_path: Path) -> None:
     async with serving(quick_config(tmp_path), 0.2) as service:  # each step may take a second
         await service.ready()
-        async with visiting(service.address) as visitor:
-            await visitor.says("/imagine a fox --steps 40")
+        async with connect(service.address) as client:
+            await client.says("/imagine a fox --steps 40")
             await until(lambda: ("running",) in rows(tmp_path, "SELECT state FROM jobs"))
             await asyncio.sleep(0.5)
             service.process.send_signal(signal.SIGSTOP)

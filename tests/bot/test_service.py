@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot.running_bot import change, quick_config, rows, serving, until, visiting
+from tests.bot.running_bot import change, connect, quick_config, rows, serving, until
 
 PROMPT = "a vermilion capybara"
 
@@ -24,7 +24,7 @@ async def test_the_bot_answers_while_its_engine_still_loads(config: Path) -> Non
     started = time.monotonic()
     async with serving(config) as service:
         await service.ready()
-        async with visiting(service.address) as ana:
+        async with connect(service.address) as ana:
             reply = await ana.says(f"/imagine {PROMPT}")
         seconds = time.monotonic() - started
 
@@ -35,7 +35,7 @@ async def test_the_bot_answers_while_its_engine_still_loads(config: Path) -> Non
 async def test_health_and_metrics_tell_how_the_engine_is(config: Path) -> None:
     async with serving(config) as service:
         await service.ready()
-        async with visiting(service.address) as ana:
+        async with connect(service.address) as ana:
             await ana.says("/imagine a fox --steps 3")
             await until(lambda: rows(config.parent, "SELECT state FROM jobs") == [("succeeded",)])
             bear = await ana.says("/imagine a bear --steps 100")
@@ -65,7 +65,7 @@ async def test_wrong_engine_settings_keep_the_chat_up_and_are_told_everywhere(co
     change(config, '"quick"', '"nothing"')
     async with serving(config) as service:
         await service.ready()
-        async with visiting(service.address) as ana:
+        async with connect(service.address) as ana:
             await ana.says("/imagine a fox")
             await until(lambda: any("No engine" in line for line in service.logged))
             await asyncio.sleep(0.5)
@@ -89,7 +89,7 @@ async def test_wrong_engine_settings_keep_the_chat_up_and_are_told_everywhere(co
 async def test_a_busy_bot_stops_in_order_and_paints_after_the_next_start(config: Path, number: int) -> None:
     async with serving(config, 0.5) as service:
         await service.ready()
-        async with visiting(service.address) as ana:
+        async with connect(service.address) as ana:
             await ana.says("/imagine a fox --steps 100")
         await until(lambda: rows(config.parent, "SELECT state FROM jobs") == [("running",)])
         service.process.send_signal(number)
@@ -110,7 +110,7 @@ async def test_a_busy_bot_stops_in_order_and_paints_after_the_next_start(config:
 async def test_a_busy_bot_is_gone_within_thirty_seconds_of_one_signal(config: Path) -> None:
     async with serving(config, 1.5) as service:
         await service.ready()
-        async with visiting(service.address) as ana:
+        async with connect(service.address) as ana:
             await ana.says("/imagine a fox --steps 100")
         await until(lambda: rows(config.parent, "SELECT state FROM jobs") == [("running",)])
         started = time.monotonic()
@@ -123,7 +123,7 @@ async def test_a_busy_bot_is_gone_within_thirty_seconds_of_one_signal(config: Pa
 async def test_the_log_has_no_words_of_people(config: Path) -> None:
     async with serving(config) as service:
         await service.ready()
-        async with visiting(service.address) as ana:
+        async with connect(service.address) as ana:
             await ana.says(f"/imagine {PROMPT} --steps 3")
             await ana.says(f"/imagine {PROMPT} refuse --steps 3")
             await ana.says(f"/imagine {PROMPT} fault --steps 3")

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiohttp import ClientSession
 
-from tests.bot.web.page_client import Card, Place, Request, Visitor, a_place
+from tests.bot.web.page_client import Card, PageClient, Place, Request, a_place
 from tests.chats.harness import Seen, SeenCard, line
 
 
@@ -56,21 +56,21 @@ class WebHarness:
         self._program = program
         self._stack = AsyncExitStack()
         self._sessions: dict[str, ClientSession] = {}
-        self._people: dict[str, Visitor] = {}
+        self._people: dict[str, PageClient] = {}
 
     async def start(self) -> None:
         place: Place = await self._stack.enter_async_context(
             a_place(self._folder, seconds=self._seconds, program=self._program)
         )
         for who in ("ana", "bo"):
-            visitor = await place.comes(session=self._sessions.get(who))
-            place.visitors.clear()  # whoever is here comes back as the same person
-            self._people[who], self._sessions[who] = visitor, visitor.session
-            await visitor.ask(name=who)
+            client = await place.comes(session=self._sessions.get(who))
+            place.clients.clear()  # whoever is here comes back as the same person
+            self._people[who], self._sessions[who] = client, client.session
+            await client.ask(name=who)
 
     async def stop(self) -> None:
-        for visitor in self._people.values():
-            await visitor.leave(session=False)
+        for client in self._people.values():
+            await client.leave(session=False)
         await self._stack.aclose()
 
     async def close(self) -> None:

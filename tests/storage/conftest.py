@@ -7,7 +7,7 @@ import pytest
 
 from storage.database import Database
 from tests.new_database import new_database
-from tests.storage.harness import Studio
+from tests.storage.harness import StorageHarness
 
 # What the storage layer promises holds on each of these; another kind joins with its URL.
 DATABASES: dict[str, Callable[[Path], str]] = {
@@ -28,5 +28,5 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def studio(database: Database) -> Studio:
-    return Studio(database)
+def harness(database: Database) -> StorageHarness:
+    return StorageHarness(database)

@@ -21,7 +21,7 @@ LEASE = 120.0
 
 
 @dataclass
-class Studio:
+class StorageHarness:
     """A database in use, at a time that the test sets."""
 
     database: Database

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage import jobs, people
 from storage.database import CannotStore, Database
 from storage.tables import Person, Space
-from tests.storage.harness import Studio
+from tests.storage.harness import StorageHarness
 
 
 async def person_keys(database: Database) -> list[str]:
@@ -55,16 +55,16 @@ async def test_a_work_that_fails_leaves_nothing_and_hurts_no_other(database: Dat
         assert await session.scalar(select(func.count()).select_from(Space)) == 0
 
 
-async def test_what_is_done_beside_a_work_that_fails_is_done_once(studio: Studio) -> None:
+async def test_what_is_done_beside_a_work_that_fails_is_done_once(harness: StorageHarness) -> None:
     async def fails(session: AsyncSession) -> None:
         await people.upsert_person(session, "local", "cy", "Cy")
         raise KeyError("cy")
 
-    works = (studio.file("ana"), studio.write(fails), studio.file("ana"))
+    works = (harness.file("ana"), harness.write(fails), harness.file("ana"))
     await asyncio.gather(*works, return_exceptions=True)
 
-    assert await person_keys(studio.database) == ["ana"]
-    assert (await studio.account("ana"))[1] == await studio.read(jobs.count_queued) == 2
+    assert await person_keys(harness.database) == ["ana"]
+    assert (await harness.account("ana"))[1] == await harness.read(jobs.count_queued) == 2
 
 
 async def test_a_work_sees_what_those_before_it_in_the_same_commit_wrote(database: Database) -> None:
@@ -124,8 +124,8 @@ async def test_closing_writes_what_waits_and_nothing_after_it(database: Database
         await database.write(ana)
 
 
-async def test_a_thousand_works_at_once_all_end(studio: Studio) -> None:
-    filed = await asyncio.gather(*(studio.file(f"p{number % 50}") for number in range(1000)))
+async def test_a_thousand_works_at_once_all_end(harness: StorageHarness) -> None:
+    filed = await asyncio.gather(*(harness.file(f"p{number % 50}") for number in range(1000)))
 
     assert len(set(filed)) == 1000
-    assert await person_keys(studio.database) == sorted({f"p{number % 50}" for number in range(1000)})
+    assert await person_keys(harness.database) == sorted({f"p{number % 50}" for number in range(1000)})

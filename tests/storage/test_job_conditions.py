@@ -20,7 +20,7 @@ from storage import (
     trainings,
 )
 from storage.tables import Job
-from tests.storage.harness import NOON, Studio
+from tests.storage.harness import NOON, StorageHarness
 
 Ask = Callable[[AsyncSession, int, int], Awaitable[object]]
 
@@ -68,34 +68,34 @@ ALL_OF_A_SPACE = re.compile(r"SEARCH jobs USING (COVERING )?INDEX \w+ \(space_id
 
 
 @pytest.mark.parametrize("what", OFTEN)
-async def test_what_is_asked_often_has_an_index(studio: Studio, what: str) -> None:
-    await studio.file("ana")
-    space, person = await studio.space(), await studio.person("ana")
-    await studio.write(_pause, space)
+async def test_what_is_asked_often_has_an_index(harness: StorageHarness, what: str) -> None:
+    await harness.file("ana")
+    space, person = await harness.space(), await harness.person("ana")
+    await harness.write(_pause, space)
 
-    plan = await explain(studio, lambda session: OFTEN[what](session, space, person))
+    plan = await explain(harness, lambda session: OFTEN[what](session, space, person))
 
     assert plan
     assert [step for step in plan if WHOLE.match(step) or ALL_OF_A_SPACE.match(step)] == []
 
 
-async def test_a_plan_that_reads_all_jobs_is_told(studio: Studio) -> None:
+async def test_a_plan_that_reads_all_jobs_is_told(harness: StorageHarness) -> None:
     async def slow(session: AsyncSession) -> None:
         await session.scalars(select(Job).where(Job.lease_until < 1).order_by(Job.number))
 
-    assert any(WHOLE.match(step) for step in await explain(studio, slow))
+    assert any(WHOLE.match(step) for step in await explain(harness, slow))
 
 
-async def explain(studio: Studio, ask: Callable[[AsyncSession], Awaitable[object]]) -> list[str]:
+async def explain(harness: StorageHarness, ask: Callable[[AsyncSession], Awaitable[object]]) -> list[str]:
     """How SQLite goes about each statement of this."""
     statements: list[tuple[str, Any]] = []
-    engine = studio.database._reading.sync_engine
+    engine = harness.database._reading.sync_engine
 
     def record(_: object, __: object, statement: str, parameters: Any, *___: object) -> None:
         if statement.startswith("SELECT"):
             statements.append((f"EXPLAIN QUERY PLAN {statement}", parameters))
 
-    async with studio.database.reading() as session:
+    async with harness.database.reading() as session:
         event.listen(engine, "before_cursor_execute", record)
         try:
             await ask(session)
@@ -110,13 +110,15 @@ async def _pause(session: AsyncSession, space: int) -> None:
     await space_settings.set_queue_state(session, space, "paused")
 
 
-async def test_what_was_done_of_late_is_found_though_the_clock_went_back(studio: Studio) -> None:
+async def test_what_was_done_of_late_is_found_though_the_clock_went_back(harness: StorageHarness) -> None:
     for day in (0.0, 1.0, 2.0, 8.0, 9.5, 9.1, 9.9, 8.9):
-        studio.now = NOON + day * member_stats.DAY
-        await studio.file("ana")
+        harness.now = NOON + day * member_stats.DAY
+        await harness.file("ana")
 
-    (done,) = await studio.read(member_stats.member_stats, await studio.space(), NOON + 9 * member_stats.DAY)
-    (all_of_it,) = await studio.read(member_stats.member_stats, await studio.space(), 0.0)
+    (done,) = await harness.read(
+        member_stats.member_stats, await harness.space(), NOON + 9 * member_stats.DAY
+    )
+    (all_of_it,) = await harness.read(member_stats.member_stats, await harness.space(), 0.0)
 
     assert done.open == 3
     assert all_of_it.open == 8

@@ -8,22 +8,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from engine.messages import JobId, Paint
 from storage import jobs
 from storage.jobs import ENGINE_DEATHS
-from tests.storage.harness import LEASE, Studio
+from tests.storage.harness import LEASE, StorageHarness
 
 
-async def test_a_filed_job_is_queued_and_unshown(studio: Studio) -> None:
-    job = await studio.file("ana", prompt="a red fox")
+async def test_a_filed_job_is_queued_and_unshown(harness: StorageHarness) -> None:
+    job = await harness.file("ana", prompt="a red fox")
 
-    seen = await studio.see(job)
+    seen = await harness.see(job)
     assert (seen.state, seen.person, seen.space) == ("queued", "Ana", "general")
     assert seen.request == Paint(job=job, prompt="a red fox", seed=7)
-    assert seen.created_at == studio.now
-    assert await studio.read(jobs.list_unshown, 10) == [job]
-    assert await studio.read(jobs.count_queued) == 1
+    assert seen.created_at == harness.now
+    assert await harness.read(jobs.list_unshown, 10) == [job]
+    assert await harness.read(jobs.count_queued) == 1
 
 
-async def test_an_id_that_is_taken_is_replaced_by_another(studio: Studio) -> None:
-    taken = await studio.file("ana")
+async def test_an_id_that_is_taken_is_replaced_by_another(harness: StorageHarness) -> None:
+    taken = await harness.file("ana")
 
     async def again(session: AsyncSession) -> str:
         row = await jobs.create(
@@ -34,346 +34,356 @@ async def test_an_id_that_is_taken_is_replaced_by_another(studio: Studio) -> Non
             channel="general",
             request=Paint(job=taken, prompt="a hen", seed=1),
             parent=None,
-            now=studio.now,
+            now=harness.now,
         )
         return row.id
 
-    other = await studio.database.write(again)
+    other = await harness.database.write(again)
 
     assert other != taken
-    request = (await studio.see(JobId(other))).request
+    request = (await harness.see(JobId(other))).request
     assert isinstance(request, Paint)
     assert (request.job, request.prompt) == (other, "a hen")
 
 
-async def test_the_only_person_gets_their_jobs_in_the_order_of_filing(studio: Studio) -> None:
-    filed = [await studio.file("ana") for _ in range(3)]
+async def test_the_only_person_gets_their_jobs_in_the_order_of_filing(harness: StorageHarness) -> None:
+    filed = [await harness.file("ana") for _ in range(3)]
 
     taken = []
-    while (job := await studio.next()) is not None:
+    while (job := await harness.next()) is not None:
         taken.append(job)
-        await studio.paint(job)
+        await harness.paint(job)
 
     assert taken == filed
 
 
-async def test_somebody_with_one_job_does_not_wait_behind_twenty_of_another(studio: Studio) -> None:
+async def test_somebody_with_one_job_does_not_wait_behind_twenty_of_another(harness: StorageHarness) -> None:
     for _ in range(20):
-        await studio.file("bo")
-    first = await studio.next()
+        await harness.file("bo")
+    first = await harness.next()
     assert first is not None
-    await studio.start(first)
+    await harness.start(first)
 
-    ana = await studio.file("ana")
+    ana = await harness.file("ana")
 
-    assert await studio.next() == ana
+    assert await harness.next() == ana
 
 
-async def test_a_burst_is_charged_before_the_engine_has_done_any_of_it(studio: Studio) -> None:
-    filed = {name: [await studio.file(name) for _ in range(4)] for name in ("ana", "bo")}
+async def test_a_burst_is_charged_before_the_engine_has_done_any_of_it(harness: StorageHarness) -> None:
+    filed = {name: [await harness.file(name) for _ in range(4)] for name in ("ana", "bo")}
 
     taken = []
     for _ in range(8):
-        job = await studio.next()
+        job = await harness.next()
         assert job is not None
-        await studio.start(job)
+        await harness.start(job)
         taken.append("ana" if job in filed["ana"] else "bo")
 
     assert taken == ["ana", "bo"] * 4
 
 
 async def test_a_hundred_people_with_five_jobs_each_all_have_one_before_anybody_has_two(
-    studio: Studio,
+    harness: StorageHarness,
 ) -> None:
     names = [f"p{number}" for number in range(100)]
     for _ in range(5):
-        await asyncio.gather(*(studio.file(name) for name in names))
+        await asyncio.gather(*(harness.file(name) for name in names))
 
     served = []
     for _ in range(100):
-        job = await studio.next()
+        job = await harness.next()
         assert job is not None
-        await studio.start(job, expected=7.0)
-        served.append((await studio.see(job)).person)
+        await harness.start(job, expected=7.0)
+        served.append((await harness.see(job)).person)
 
     assert sorted(served) == sorted(name.title() for name in names)
 
 
-async def test_who_used_less_of_late_goes_first_however_much_they_used_long_ago(studio: Studio) -> None:
-    await studio.paint(await studio.file("ana"), seconds=3000)
-    studio.now += 24 * 3600
-    await studio.paint(await studio.file("bo"), seconds=30)
-    await studio.file("bo")
-    ana = await studio.file("ana")
+async def test_who_used_less_of_late_goes_first_however_much_they_used_long_ago(
+    harness: StorageHarness,
+) -> None:
+    await harness.paint(await harness.file("ana"), seconds=3000)
+    harness.now += 24 * 3600
+    await harness.paint(await harness.file("bo"), seconds=30)
+    await harness.file("bo")
+    ana = await harness.file("ana")
 
-    assert await studio.next() == ana
+    assert await harness.next() == ana
 
 
-async def test_the_places_in_the_queue_are_the_order_in_which_jobs_run(studio: Studio) -> None:
+async def test_the_places_in_the_queue_are_the_order_in_which_jobs_run(harness: StorageHarness) -> None:
     for name, count in (("ana", 5), ("bo", 1), ("cy", 3)):
         for _ in range(count):
-            await studio.file(name)
+            await harness.file(name)
 
-    places = await studio.read(jobs.positions, now=studio.now, seconds=10.0)
+    places = await harness.read(jobs.positions, now=harness.now, seconds=10.0)
 
     taken = []
-    while (job := await studio.next()) is not None:
-        await studio.start(job, expected=10.0)
+    while (job := await harness.next()) is not None:
+        await harness.start(job, expected=10.0)
         taken.append(job)
     assert places == [(job, place) for place, job in enumerate(taken, start=1)]
-    assert await studio.read(jobs.positions) == []
+    assert await harness.read(jobs.positions) == []
 
 
-async def test_only_the_first_places_are_counted(studio: Studio) -> None:
+async def test_only_the_first_places_are_counted(harness: StorageHarness) -> None:
     for name in ("ana", "bo", "cy"):
         for _ in range(4):
-            await studio.file(name)
+            await harness.file(name)
 
-    all_of_them = await studio.read(jobs.positions, now=studio.now)
+    all_of_them = await harness.read(jobs.positions, now=harness.now)
 
     assert len(all_of_them) == 12
-    assert await studio.read(jobs.positions, 5, now=studio.now) == all_of_them[:5]
+    assert await harness.read(jobs.positions, 5, now=harness.now) == all_of_them[:5]
 
 
-async def test_a_job_is_started_once(studio: Studio) -> None:
-    job = await studio.file()
+async def test_a_job_is_started_once(harness: StorageHarness) -> None:
+    job = await harness.file()
 
-    assert await studio.start(job)
-    assert not await studio.start(job)
+    assert await harness.start(job)
+    assert not await harness.start(job)
 
-    assert (await studio.account("ana"))[1] == 0
-    assert [row.id for row in await studio.read(jobs.list_running)] == [job]
+    assert (await harness.account("ana"))[1] == 0
+    assert [row.id for row in await harness.read(jobs.list_running)] == [job]
 
 
-async def test_a_job_ends_once(studio: Studio) -> None:
-    job = await studio.file()
-    await studio.start(job)
+async def test_a_job_ends_once(harness: StorageHarness) -> None:
+    job = await harness.file()
+    await harness.start(job)
 
-    assert await studio.end(job, "aa")
-    assert not await studio.end(job, "bb")
+    assert await harness.end(job, "aa")
+    assert not await harness.end(job, "bb")
 
-    seen = await studio.see(job)
+    seen = await harness.see(job)
     assert (seen.state, [picture.sha256 for picture in seen.pictures]) == ("succeeded", ["aa"])
-    assert await studio.read(jobs.list_running) == []
+    assert await harness.read(jobs.list_running) == []
 
 
-async def test_what_is_charged_in_the_end_is_what_it_took(studio: Studio) -> None:
-    quick, slow = await studio.file("ana"), await studio.file("bo")
+async def test_what_is_charged_in_the_end_is_what_it_took(harness: StorageHarness) -> None:
+    quick, slow = await harness.file("ana"), await harness.file("bo")
 
-    await studio.start(quick, expected=50.0)
-    await studio.start(slow, expected=1.0)
-    await studio.end(quick, seconds=20.0)
-    await studio.end(slow, seconds=20.0)
+    await harness.start(quick, expected=50.0)
+    await harness.start(slow, expected=1.0)
+    await harness.end(quick, seconds=20.0)
+    await harness.end(slow, seconds=20.0)
 
-    assert (await studio.account("ana"))[0] == pytest.approx((await studio.account("bo"))[0])
-    assert (await studio.see(quick)).charged == 20.0
+    assert (await harness.account("ana"))[0] == pytest.approx((await harness.account("bo"))[0])
+    assert (await harness.see(quick)).charged == 20.0
 
 
-async def test_a_cancelled_job_that_was_queued_costs_nothing_and_waits_no_more(studio: Studio) -> None:
-    job = await studio.file()
+async def test_a_cancelled_job_that_was_queued_costs_nothing_and_waits_no_more(
+    harness: StorageHarness,
+) -> None:
+    job = await harness.file()
 
-    ended = await studio.write(jobs.finish, studio.filed[job], state="cancelled", seconds=0.0, now=studio.now)
+    ended = await harness.write(
+        jobs.finish, harness.filed[job], state="cancelled", seconds=0.0, now=harness.now
+    )
 
     assert ended
-    assert await studio.account("ana") == (0.0, 0)
-    assert await studio.next() is None
-    assert not await studio.start(job)
+    assert await harness.account("ana") == (0.0, 0)
+    assert await harness.next() is None
+    assert not await harness.start(job)
 
 
-async def test_a_job_that_is_put_back_is_first_again_and_costs_nothing(studio: Studio) -> None:
-    job, later = await studio.file(), await studio.file()
-    await studio.start(job)
+async def test_a_job_that_is_put_back_is_first_again_and_costs_nothing(harness: StorageHarness) -> None:
+    job, later = await harness.file(), await harness.file()
+    await harness.start(job)
 
-    assert await studio.write(jobs.requeue, studio.filed[job], studio.now)
+    assert await harness.write(jobs.requeue, harness.filed[job], harness.now)
 
-    seen = await studio.see(job)
+    seen = await harness.see(job)
     assert (seen.state, seen.deaths, seen.suspect, seen.started_at) == ("queued", 0, False, None)
-    used, queued = await studio.account("ana")
+    used, queued = await harness.account("ana")
     assert (round(used, 3), queued) == (0.0, 2)
-    assert await studio.next() == job
-    assert not await studio.write(jobs.requeue, studio.filed[later], studio.now)
+    assert await harness.next() == job
+    assert not await harness.write(jobs.requeue, harness.filed[later], harness.now)
 
 
-async def test_a_killer_has_three_deaths_and_its_neighbour_none(studio: Studio) -> None:
-    killer, neighbour = await studio.file("ana"), await studio.file("bo")
-    await studio.start(killer)
-    await studio.start(neighbour)
+async def test_a_killer_has_three_deaths_and_its_neighbour_none(harness: StorageHarness) -> None:
+    killer, neighbour = await harness.file("ana"), await harness.file("bo")
+    await harness.start(killer)
+    await harness.start(neighbour)
 
     for job in (killer, neighbour):
-        await studio.write(jobs.requeue, studio.filed[job], studio.now, died="beside others")
-    await studio.start(neighbour)
-    await studio.end(neighbour, "aa")
+        await harness.write(jobs.requeue, harness.filed[job], harness.now, died="beside others")
+    await harness.start(neighbour)
+    await harness.end(neighbour, "aa")
     for _ in range(ENGINE_DEATHS - 1):
-        await studio.start(killer)
-        await studio.write(jobs.requeue, studio.filed[killer], studio.now, died="alone")
+        await harness.start(killer)
+        await harness.write(jobs.requeue, harness.filed[killer], harness.now, died="alone")
 
-    killed, beside = await studio.see(killer), await studio.see(neighbour)
+    killed, beside = await harness.see(killer), await harness.see(neighbour)
     assert killed.deaths + killed.suspect == ENGINE_DEATHS
     assert (beside.state, beside.deaths) == ("succeeded", 0)
 
 
-async def test_a_heartbeat_tells_the_step_and_renews_the_lease_of_running_jobs_alone(studio: Studio) -> None:
-    job, waiting = await studio.file(), await studio.file()
-    await studio.start(job)
-    studio.now += LEASE + 1
-    assert [row.id for row in await studio.read(jobs.list_expired, studio.now)] == [job]
+async def test_a_heartbeat_tells_the_step_and_renews_the_lease_of_running_jobs_alone(
+    harness: StorageHarness,
+) -> None:
+    job, waiting = await harness.file(), await harness.file()
+    await harness.start(job)
+    harness.now += LEASE + 1
+    assert [row.id for row in await harness.read(jobs.list_expired, harness.now)] == [job]
 
-    beat = {studio.filed[job]: (3, 20), studio.filed[waiting]: (1, 20)}
-    await studio.write(jobs.heartbeat, beat, studio.now + LEASE)
+    beat = {harness.filed[job]: (3, 20), harness.filed[waiting]: (1, 20)}
+    await harness.write(jobs.heartbeat, beat, harness.now + LEASE)
 
-    assert await studio.read(jobs.list_expired, studio.now) == []
-    seen = await studio.see(job)
+    assert await harness.read(jobs.list_expired, harness.now) == []
+    seen = await harness.see(job)
     assert (seen.step, seen.steps) == (3, 20)
-    assert (await studio.see(waiting)).step == 0
-    await studio.write(jobs.heartbeat, {}, studio.now)
+    assert (await harness.see(waiting)).step == 0
+    await harness.write(jobs.heartbeat, {}, harness.now)
 
 
-async def test_a_clock_set_back_an_hour_keeps_no_job_from_being_rescued(studio: Studio) -> None:
-    job = await studio.file()
-    await studio.start(job)
+async def test_a_clock_set_back_an_hour_keeps_no_job_from_being_rescued(harness: StorageHarness) -> None:
+    job = await harness.file()
+    await harness.start(job)
 
-    studio.now -= 3600
+    harness.now -= 3600
 
-    assert [row.id for row in await studio.read(jobs.list_expired, studio.now, longest=LEASE)] == [job]
-    assert [row.id for row in await studio.read(jobs.list_expired, studio.now)] == [job]
-    await studio.write(jobs.heartbeat, {studio.filed[job]: (1, 20)}, studio.now + LEASE)
-    assert await studio.read(jobs.list_expired, studio.now, longest=LEASE) == []
+    assert [row.id for row in await harness.read(jobs.list_expired, harness.now, longest=LEASE)] == [job]
+    assert [row.id for row in await harness.read(jobs.list_expired, harness.now)] == [job]
+    await harness.write(jobs.heartbeat, {harness.filed[job]: (1, 20)}, harness.now + LEASE)
+    assert await harness.read(jobs.list_expired, harness.now, longest=LEASE) == []
 
 
-async def test_a_clock_set_back_an_hour_loses_no_job_and_keeps_the_order(studio: Studio) -> None:
-    before = await studio.file("ana")
-    studio.now -= 3600
-    after = await studio.file("ana")
-    await studio.file("bo")
+async def test_a_clock_set_back_an_hour_loses_no_job_and_keeps_the_order(harness: StorageHarness) -> None:
+    before = await harness.file("ana")
+    harness.now -= 3600
+    after = await harness.file("ana")
+    await harness.file("bo")
 
     taken = []
-    while (job := await studio.next()) is not None:
-        await studio.paint(job)
+    while (job := await harness.next()) is not None:
+        await harness.paint(job)
         taken.append(job)
 
     assert taken.index(before) < taken.index(after)
     assert len(taken) == 3
 
 
-async def test_every_change_that_a_card_shows_makes_it_unshown(studio: Studio) -> None:
-    job = await studio.file()
-    number = studio.filed[job]
+async def test_every_change_that_a_card_shows_makes_it_unshown(harness: StorageHarness) -> None:
+    job = await harness.file()
+    number = harness.filed[job]
 
     async def show() -> None:
-        await studio.write(jobs.mark_shown, number, (await studio.see(job)).revision, "message")
-        assert await studio.read(jobs.list_unshown, 10) == []
+        await harness.write(jobs.mark_shown, number, (await harness.see(job)).revision, "message")
+        assert await harness.read(jobs.list_unshown, 10) == []
 
     await show()
-    await studio.start(job)
-    assert await studio.read(jobs.list_unshown, 10) == [job]
+    await harness.start(job)
+    assert await harness.read(jobs.list_unshown, 10) == [job]
     await show()
-    await studio.write(jobs.requeue, number, studio.now)
-    assert await studio.read(jobs.list_unshown, 10) == [job]
+    await harness.write(jobs.requeue, number, harness.now)
+    assert await harness.read(jobs.list_unshown, 10) == [job]
     await show()
-    await studio.write(jobs.touch, number)
-    assert await studio.read(jobs.list_unshown, 10) == [job]
+    await harness.write(jobs.touch, number)
+    assert await harness.read(jobs.list_unshown, 10) == [job]
     await show()
-    await studio.paint(job, "aa")
-    assert await studio.read(jobs.list_unshown, 10) == [job]
+    await harness.paint(job, "aa")
+    assert await harness.read(jobs.list_unshown, 10) == [job]
     await show()
-    await studio.write(jobs.delete, number, studio.now)
-    assert await studio.read(jobs.list_unshown, 10) == [job]
+    await harness.write(jobs.delete, number, harness.now)
+    assert await harness.read(jobs.list_unshown, 10) == [job]
 
 
-async def test_a_card_that_was_shown_as_it_was_before_is_still_unshown(studio: Studio) -> None:
-    job = await studio.file()
-    drawn = (await studio.see(job)).revision
-    await studio.start(job)
+async def test_a_card_that_was_shown_as_it_was_before_is_still_unshown(harness: StorageHarness) -> None:
+    job = await harness.file()
+    drawn = (await harness.see(job)).revision
+    await harness.start(job)
 
-    await studio.write(jobs.mark_shown, studio.filed[job], drawn, "message")
+    await harness.write(jobs.mark_shown, harness.filed[job], drawn, "message")
 
-    assert await studio.read(jobs.list_unshown, 10) == [job]
-    assert (await studio.see(job)).message == "message"
+    assert await harness.read(jobs.list_unshown, 10) == [job]
+    assert (await harness.see(job)).message == "message"
 
 
 async def test_a_card_that_moved_while_its_old_message_was_drawn_appears_where_it_went(
-    studio: Studio,
+    harness: StorageHarness,
 ) -> None:
-    job = await studio.file()
-    number, drawn = studio.filed[job], (await studio.see(job)).revision
+    job = await harness.file()
+    number, drawn = harness.filed[job], (await harness.see(job)).revision
 
-    await studio.write(jobs.move, number, "elsewhere")
-    await studio.write(jobs.mark_shown, number, drawn, "the old message")
+    await harness.write(jobs.move, number, "elsewhere")
+    await harness.write(jobs.mark_shown, number, drawn, "the old message")
 
-    seen = await studio.see(job)
+    seen = await harness.see(job)
     assert (seen.channel, seen.message) == ("elsewhere", None)
-    await studio.write(jobs.mark_shown, number, seen.revision, "the new message")
-    assert (await studio.see(job)).message == "the new message"
-    assert await studio.read(jobs.list_unshown, 10) == []
+    await harness.write(jobs.mark_shown, number, seen.revision, "the new message")
+    assert (await harness.see(job)).message == "the new message"
+    assert await harness.read(jobs.list_unshown, 10) == []
 
 
-async def test_a_channel_has_cards_until_its_last_job_is_deleted_or_moved(studio: Studio) -> None:
-    first, second = await studio.file(), await studio.file("bo")
+async def test_a_channel_has_cards_until_its_last_job_is_deleted_or_moved(harness: StorageHarness) -> None:
+    first, second = await harness.file(), await harness.file("bo")
 
-    seen = [await studio.read(jobs.has_cards, "local", "general")]
-    await studio.write(jobs.delete, studio.filed[first], studio.now)
-    seen.append(await studio.read(jobs.has_cards, "local", "general"))
-    await studio.write(jobs.move, studio.filed[second], "elsewhere")
-    seen.append(await studio.read(jobs.has_cards, "local", "general"))
+    seen = [await harness.read(jobs.has_cards, "local", "general")]
+    await harness.write(jobs.delete, harness.filed[first], harness.now)
+    seen.append(await harness.read(jobs.has_cards, "local", "general"))
+    await harness.write(jobs.move, harness.filed[second], "elsewhere")
+    seen.append(await harness.read(jobs.has_cards, "local", "general"))
 
     assert seen == [True, True, False]
-    assert await studio.read(jobs.has_cards, "local", "elsewhere")
-    assert not await studio.read(jobs.has_cards, "discord", "elsewhere")
+    assert await harness.read(jobs.has_cards, "local", "elsewhere")
+    assert not await harness.read(jobs.has_cards, "discord", "elsewhere")
 
 
-async def test_a_deleted_job_has_no_pictures_and_no_words(studio: Studio) -> None:
-    job = await studio.file(prompt="a secret")
-    await studio.paint(job, "aa", "bb")
+async def test_a_deleted_job_has_no_pictures_and_no_words(harness: StorageHarness) -> None:
+    job = await harness.file(prompt="a secret")
+    await harness.paint(job, "aa", "bb")
 
-    gone = await studio.write(jobs.delete, studio.filed[job], studio.now)
+    gone = await harness.write(jobs.delete, harness.filed[job], harness.now)
 
     assert sorted(gone) == ["aa", "bb"]
-    seen = await studio.see(job)
+    seen = await harness.see(job)
     assert (seen.deleted, seen.request, seen.pictures) == (True, None, ())
-    assert await studio.read(jobs.recent, await studio.space(), "general", None, 10) == []
+    assert await harness.read(jobs.recent, await harness.space(), "general", None, 10) == []
 
 
-async def test_a_file_that_another_job_needs_outlives_a_deletion(studio: Studio) -> None:
-    job, same = await studio.file(), await studio.file()
-    await studio.paint(job, "aa", "bb")
-    await studio.paint(same, "aa")
+async def test_a_file_that_another_job_needs_outlives_a_deletion(harness: StorageHarness) -> None:
+    job, same = await harness.file(), await harness.file()
+    await harness.paint(job, "aa", "bb")
+    await harness.paint(same, "aa")
 
-    assert await studio.write(jobs.delete, studio.filed[job], studio.now) == ["bb"]
-    assert await studio.write(jobs.delete, studio.filed[same], studio.now) == ["aa"]
-
-
-async def test_a_deletion_while_the_engine_paints_ends_the_job_without_pictures(studio: Studio) -> None:
-    job, queued = await studio.file(), await studio.file()
-    await studio.start(job)
-
-    await studio.write(jobs.delete, studio.filed[job], studio.now)
-    await studio.write(jobs.delete, studio.filed[queued], studio.now)
-
-    assert not await studio.end(job, "aa")
-    assert (await studio.see(job)).pictures == ()
-    assert (await studio.account("ana"))[1] == 0
-    assert await studio.next() is None
+    assert await harness.write(jobs.delete, harness.filed[job], harness.now) == ["bb"]
+    assert await harness.write(jobs.delete, harness.filed[same], harness.now) == ["aa"]
 
 
-async def test_a_channel_shows_its_own_jobs_the_newest_first(studio: Studio) -> None:
-    filed = [await studio.file("ana") for _ in range(5)]
-    await studio.file("ana", space="art")
-    general = await studio.space()
+async def test_a_deletion_while_the_engine_paints_ends_the_job_without_pictures(
+    harness: StorageHarness,
+) -> None:
+    job, queued = await harness.file(), await harness.file()
+    await harness.start(job)
 
-    newest = await studio.read(jobs.recent, general, "general", None, 3)
-    older = await studio.read(jobs.recent, general, "general", studio.filed[newest[-1]], 3)
+    await harness.write(jobs.delete, harness.filed[job], harness.now)
+    await harness.write(jobs.delete, harness.filed[queued], harness.now)
+
+    assert not await harness.end(job, "aa")
+    assert (await harness.see(job)).pictures == ()
+    assert (await harness.account("ana"))[1] == 0
+    assert await harness.next() is None
+
+
+async def test_a_channel_shows_its_own_jobs_the_newest_first(harness: StorageHarness) -> None:
+    filed = [await harness.file("ana") for _ in range(5)]
+    await harness.file("ana", space="art")
+    general = await harness.space()
+
+    newest = await harness.read(jobs.recent, general, "general", None, 3)
+    older = await harness.read(jobs.recent, general, "general", harness.filed[newest[-1]], 3)
 
     assert newest + older == filed[::-1]
-    assert await studio.read(jobs.recent, general, "art", None, 3) == []
+    assert await harness.read(jobs.recent, general, "art", None, 3) == []
 
 
-async def test_my_jobs_are_those_of_this_space_in_these_states(studio: Studio) -> None:
-    done, waiting, taken = [await studio.file("ana") for _ in range(3)]
-    await studio.paint(done)
-    await studio.start(taken)
-    await studio.file("bo")
-    await studio.file("ana", space="art")
-    mine = (await studio.space(), await studio.person("ana"))
+async def test_my_jobs_are_those_of_this_space_in_these_states(harness: StorageHarness) -> None:
+    done, waiting, taken = [await harness.file("ana") for _ in range(3)]
+    await harness.paint(done)
+    await harness.start(taken)
+    await harness.file("bo")
+    await harness.file("ana", space="art")
+    mine = (await harness.space(), await harness.person("ana"))
 
-    assert await studio.read(jobs.list_of_person, *mine, ("queued", "running")) == [waiting, taken]
-    assert await studio.read(jobs.list_of_person, *mine, ("succeeded",)) == [done]
+    assert await harness.read(jobs.list_of_person, *mine, ("queued", "running")) == [waiting, taken]
+    assert await harness.read(jobs.list_of_person, *mine, ("succeeded",)) == [done]

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from storage import jobs, people, schema
 from storage.database import CannotStore, Database, DatabaseError
 from storage.tables import Table
-from tests.storage.harness import Studio
+from tests.storage.harness import StorageHarness
 
 NOBODY = 65534
 PARTS = re.compile(r"\n|,(?![^(]*\))")  # of what makes a table: its commas, but not those within brackets
@@ -97,11 +97,11 @@ async def test_a_commit_is_on_disk_and_readers_wait_for_no_writer(database: Data
     assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 200}
 
 
-async def test_works_at_the_same_moment_share_a_few_commits(studio: Studio, path: Path) -> None:
-    await studio.file()
+async def test_works_at_the_same_moment_share_a_few_commits(harness: StorageHarness, path: Path) -> None:
+    await harness.file()
     before = commits(path)
 
-    await asyncio.gather(*(studio.file() for _ in range(100)))
+    await asyncio.gather(*(harness.file() for _ in range(100)))
 
     assert 1 <= commits(path) - before <= 3
 
@@ -121,13 +121,13 @@ async def test_what_was_acknowledged_survives_kill_9(path: Path) -> None:
 import asyncio, sys
 from pathlib import Path
 from storage.database import Database
-from tests.storage.harness import Studio
+from tests.storage.harness import StorageHarness
 
 async def main():
-    studio = Studio(await Database.open({at(path)!r}))
+    harness = StorageHarness(await Database.open({at(path)!r}))
     async def person(name):
         while True:
-            print(await studio.file(name), flush=True)
+            print(await harness.file(name), flush=True)
     await asyncio.gather(*(person(f"p{{number}}") for number in range(20)))
 
 asyncio.run(main())
@@ -283,20 +283,20 @@ async def bo(session: AsyncSession) -> int:
 
 
 async def test_a_disk_that_takes_no_more_at_the_commit_is_one_sentence_for_all(
-    studio: Studio, path: Path
+    harness: StorageHarness, path: Path
 ) -> None:
-    before = await studio.file()
+    before = await harness.file()
     size = path.with_name("atelier.db-wal").stat().st_size
 
     with files_no_larger_than(size):
-        outcomes = await asyncio.gather(*(studio.file() for _ in range(10)), return_exceptions=True)
+        outcomes = await asyncio.gather(*(harness.file() for _ in range(10)), return_exceptions=True)
 
     for outcome in outcomes:
         assert isinstance(outcome, CannotStore)
         assert str(outcome).startswith("Nothing was stored. The database cannot be written because its disk ")
-    assert await studio.read(jobs.count_queued) == 1
-    again = await studio.file()
-    assert [job for job, _ in await studio.read(jobs.positions)] == [before, again]
+    assert await harness.read(jobs.count_queued) == 1
+    again = await harness.file()
+    assert [job for job, _ in await harness.read(jobs.positions)] == [before, again]
 
 
 @contextmanager
@@ -415,11 +415,11 @@ async def test_whoever_comes_while_others_wait_for_a_lock_is_answered_within_fiv
     await database.close()
 
 
-async def test_prompts_are_in_no_error(studio: Studio) -> None:
+async def test_prompts_are_in_no_error(harness: StorageHarness) -> None:
     async def wrong(session: AsyncSession) -> None:
         await session.execute(text("INSERT INTO spaces (key) VALUES (:prompt)"), {"prompt": "my secret"})
 
     with pytest.raises(Exception, match="NOT NULL") as error:
-        await studio.database.write(wrong)
+        await harness.database.write(wrong)
 
     assert "my secret" not in str(error.value)

@@ -38,7 +38,7 @@ class Request:
             self.answered.set()
 
 
-class Visitor:
+class PageClient:
     """What a page knows: its cards, as the wire told them; `news` are channels with something new."""
 
     def __init__(self, address: str, session: ClientSession, wire: ClientWebSocketResponse) -> None:
@@ -55,17 +55,17 @@ class Visitor:
     @classmethod
     async def come(
         cls, address: str, session: ClientSession | None = None, channel: str | None = "general"
-    ) -> "Visitor":
+    ) -> "PageClient":
         """Open the page, as the same person when it is the same session."""
         session = session or ClientSession(cookie_jar=CookieJar(unsafe=True))
         async with session.get(f"{address}/commands.json") as answer:
             assert answer.status == 200, await answer.text()
         wire = await session.ws_connect(f"{address}/live", origin=address, max_msg_size=0)
-        visitor = cls(address, session, wire)
-        await asyncio.wait_for(visitor._greeted.wait(), 10)
+        client = cls(address, session, wire)
+        await asyncio.wait_for(client._greeted.wait(), 10)
         if channel is not None:
-            await visitor.open(channel)
-        return visitor
+            await client.open(channel)
+        return client
 
     async def open(self, channel: str, limit: int = 0) -> dict[str, Any]:
         answer = await self.ask(open=channel, limit=limit)
@@ -166,11 +166,11 @@ class Place:
 
     def __init__(self, bot: Bot, chat: WebChat, address: str) -> None:
         self.bot, self.chat, self.address = bot, chat, address
-        self.visitors: list[Visitor] = []
+        self.clients: list[PageClient] = []
 
-    async def comes(self, **how: Any) -> Visitor:
-        self.visitors.append(await Visitor.come(self.address, **how))
-        return self.visitors[-1]
+    async def comes(self, **how: Any) -> PageClient:
+        self.clients.append(await PageClient.come(self.address, **how))
+        return self.clients[-1]
 
 
 @asynccontextmanager
@@ -196,8 +196,8 @@ async def a_place(
         try:
             yield place
         finally:
-            for visitor in place.visitors:
-                await visitor.leave()
+            for client in place.clients:
+                await client.leave()
             await bot.stop(0)
             await chat.stop()
     finally:

@@ -9,7 +9,7 @@ import pytest
 from bot.chats.interface import Caller
 from bot.config import AdminSettings
 from tests.bot.fake_chat import Seen
-from tests.bot.web.page_client import Place, Visitor, a_place
+from tests.bot.web.page_client import PageClient, Place, a_place
 
 UNSEEN = "A name must have 1 to 32 visible characters."
 AN_ADMINS = "This name looks like an admin's. Choose another one."
@@ -67,7 +67,7 @@ async def test_an_admin_who_is_named_by_a_key_keeps_the_name(tmp_path: Path) -> 
         await ana.ask(name="Ana")
         await ana.paints()
         await ana.leave(session=False)
-        place.visitors.clear()
+        place.clients.clear()
 
     async with a_place(tmp_path, admins=AdminSettings(local=(key,))) as place:
         ana, eve = await place.comes(session=cookies), await place.comes()
@@ -146,6 +146,6 @@ async def test_an_export_that_cannot_be_written_is_told_in_one_sentence(place: P
     assert (await ana.says("/privacy export"))["files"]
 
 
-async def fills(visitor: Visitor, command: str, values: dict[str, str]) -> dict[str, Any]:
-    reply: dict[str, Any] = (await visitor.ask(fill={"command": command, "values": values}))["reply"]
+async def fills(client: PageClient, command: str, values: dict[str, str]) -> dict[str, Any]:
+    reply: dict[str, Any] = (await client.ask(fill={"command": command, "values": values}))["reply"]
     return reply

@@ -69,7 +69,7 @@ async def test_a_picture_is_its_persons_alone_whoever_knows_its_hash(place: Plac
     sha256 = json.loads(sent)["pictures"][0]["sha256"]
     fill = {"command": "mirror", "values": {"words": "a fox", "picture": sha256}}
 
-    hers, his = [(await visitor.ask(fill=fill))["reply"] for visitor in (ana, bo)]
+    hers, his = [(await client.ask(fill=fill))["reply"] for client in (ana, bo)]
     typed = await bo.says(f"/mirror a fox --picture {sha256}")
 
     assert hers["files"][0]["name"] == "mirrored.png"
@@ -78,8 +78,8 @@ async def test_a_picture_is_its_persons_alone_whoever_knows_its_hash(place: Plac
 
 
 async def test_a_word_that_is_no_file_is_refused(place: Place) -> None:
-    visitor = await place.comes()
+    client = await place.comes()
 
-    reply = await visitor.says("/mirror a fox --picture fox.png")
+    reply = await client.says("/mirror a fox --picture fox.png")
 
     assert reply["text"] == "The file cannot be read. Send it with the form."

@@ -70,15 +70,15 @@ async def test_an_answer_that_takes_long_comes_later_and_others_do_not_wait_for_
 ) -> None:
     monkeypatch.setattr(websocket, "SOON", 0.05)
     async with a_place(tmp_path, seconds=0.6) as place:
-        visitor = await place.comes()
+        client = await place.comes()
         for name in ("fox", "owl"):
-            _, sent = await visitor.post("/lora-files", a_file(name))
+            _, sent = await client.post("/lora-files", a_file(name))
             values = {"name": name, "file": json.loads(sent)["sha256"]}
-            await visitor.ask(fill={"command": "lora import", "values": values})
+            await client.ask(fill={"command": "lora import", "values": values})
 
-        merging = asyncio.create_task(visitor.says("/lora merge both fox owl"))
+        merging = asyncio.create_task(client.says("/lora merge both fox owl"))
         await asyncio.sleep(0.2)
-        meanwhile = await visitor.says("/help")
+        meanwhile = await client.says("/help")
 
         assert meanwhile["ok"] and not merging.done()
         assert "into one LoRA" in (await merging)["text"]

@@ -13,7 +13,7 @@ from aiohttp import ClientSession, CookieJar
 
 from bot.chats.web.token_throttle import TokenThrottle
 from bot.http.connections import Bounds
-from tests.bot.running_bot import quick_config, serving, until, visiting
+from tests.bot.running_bot import connect, quick_config, serving, until
 from tests.bot.web.page_client import TOKEN, Place, a_place
 from tests.bot.web.raw import Line, ask
 
@@ -356,7 +356,7 @@ async def test_a_thousand_half_sent_requests_leave_handles_for_pictures(tmp_path
         await service.ready()
         lines = await half_sent(service.address, 900)
 
-        async with visiting(service.address) as ana:
+        async with connect(service.address) as ana:
             reply = await ana.says("/imagine a fox --steps 2")
             assert reply["ok"]
             await until(lambda: (reply["job"], "succeeded") in ana.seen)

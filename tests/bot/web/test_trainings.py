@@ -13,7 +13,7 @@ from aiohttp import ClientSession, CookieJar
 
 from tests.bot.quick_lora import a_file
 from tests.bot.training_cases import QUICK, a_picture
-from tests.bot.web.page_client import Card, Place, Visitor, a_place
+from tests.bot.web.page_client import Card, PageClient, Place, a_place
 
 
 @pytest.fixture
@@ -33,31 +33,31 @@ def zipped(**files: bytes) -> bytes:
     return out.getvalue()
 
 
-async def sends(visitor: Visitor, content: bytes, name: str = "") -> dict[str, Any]:
-    status, text = await visitor.post(f"/uploads?name={name}", content)
+async def sends(client: PageClient, content: bytes, name: str = "") -> dict[str, Any]:
+    status, text = await client.post(f"/uploads?name={name}", content)
     assert status == 200, text
     told: dict[str, Any] = json.loads(text)
     return told
 
 
-async def drafts(visitor: Visitor, name: str, **values: str) -> Card:
+async def drafts(client: PageClient, name: str, **values: str) -> Card:
     """Fill in the form of /train with three pictures; the card with the report."""
-    pictures = [(await sends(visitor, a_picture(nth), f"{nth}.png"))["pictures"][0] for nth in range(3)]
+    pictures = [(await sends(client, a_picture(nth), f"{nth}.png"))["pictures"][0] for nth in range(3)]
     filled = {**QUICK, "name": name, "steps": "10", "pictures": json.dumps(pictures), **values}
-    reply = (await visitor.ask(fill={"command": "train", "values": filled}))["reply"]
+    reply = (await client.ask(fill={"command": "train", "values": filled}))["reply"]
     assert reply["ok"], reply
-    return await visitor.sees(reply["job"], lambda card: bool(card["sheet"]))
+    return await client.sees(reply["job"], lambda card: bool(card["sheet"]))
 
 
-async def trains(visitor: Visitor, name: str) -> Card:
+async def trains(client: PageClient, name: str) -> Card:
     """Teach a LoRA; the card once it is there."""
-    job = (await drafts(visitor, name))["job"]
-    assert (await visitor.presses(f"start:{job}"))["ok"]
-    return await visitor.sees(job, lambda card: card["state"] == "succeeded")
+    job = (await drafts(client, name))["job"]
+    assert (await client.presses(f"start:{job}"))["ok"]
+    return await client.sees(job, lambda card: card["state"] == "succeeded")
 
 
-async def loras(visitor: Visitor, like: str = "", channel: str = "general") -> list[dict[str, Any]]:
-    status, content = await visitor.get(f"/loras.json?channel={channel}&like={like}")
+async def loras(client: PageClient, like: str = "", channel: str = "general") -> list[dict[str, Any]]:
+    status, content = await client.get(f"/loras.json?channel={channel}&like={like}")
     assert status == 200
     told: list[dict[str, Any]] = json.loads(content)
     return told

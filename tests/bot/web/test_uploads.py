@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from bot.config import AdminSettings
 from engine.messages import Sha256
-from tests.bot.web.page_client import Place, Visitor, a_place
+from tests.bot.web.page_client import PageClient, Place, a_place
 
 
 def encoded(picture: Image.Image, kind: str, **how: object) -> bytes:
@@ -48,9 +48,9 @@ def moving_bomb() -> bytes:
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
-async def kept(place: Place, visitor: Visitor, content: bytes) -> Image.Image:
+async def kept(place: Place, client: PageClient, content: bytes) -> Image.Image:
     """What the store has after this was sent."""
-    status, text = await visitor.post("/uploads", content)
+    status, text = await client.post("/uploads", content)
     assert status == 200, text
     told = json.loads(text)["pictures"][0]
     picture = Image.open(io.BytesIO(await place.bot.files.get(Sha256(told["sha256"]))))
@@ -190,8 +190,8 @@ async def test_who_is_blocked_sends_nothing_and_keeps_their_name(tmp_path: Path)
         )
 
 
-async def hash_of(visitor: Visitor, content: bytes) -> str:
-    sha256: str = json.loads((await visitor.post("/uploads", content))[1])["pictures"][0]["sha256"]
+async def hash_of(client: PageClient, content: bytes) -> str:
+    sha256: str = json.loads((await client.post("/uploads", content))[1])["pictures"][0]["sha256"]
     return sha256
 
 

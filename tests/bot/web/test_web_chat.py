@@ -14,7 +14,7 @@ from bot.chats.web.server import WebChat, WebChatError
 from bot.config import LocalSettings
 from bot.service import local_chat
 from tests.bot.quick_lora import a_file
-from tests.bot.web.page_client import Place, Visitor, a_place
+from tests.bot.web.page_client import PageClient, Place, a_place
 
 
 async def test_what_somebody_paints_appears_before_everybody_in_the_channel(place: Place) -> None:
@@ -82,7 +82,7 @@ async def test_after_a_restart_everything_is_there_and_old_buttons_work(tmp_path
         ana = await place.comes()
         card = await ana.paints("/imagine a fox --steps 2 --seed 7")
         session = ana.session
-        place.visitors.clear()
+        place.clients.clear()
         await ana.leave(session=False)
 
     async with a_place(tmp_path) as place:
@@ -245,7 +245,7 @@ async def test_the_page_learns_my_own_defaults(place: Place) -> None:
     assert [(values["steps"], values["no"]) for values in defaults] == [("12", "hat"), ("30", "")]
 
 
-async def defaults_of_imagine(somebody: Visitor) -> dict[str, str]:
+async def defaults_of_imagine(somebody: PageClient) -> dict[str, str]:
     definitions = json.loads((await somebody.get("/commands.json"))[1])
     return {option["name"]: option["default"] for option in definitions["commands"][0]["parameters"]}
 

@@ -41,7 +41,7 @@ def inspect(request: Inspect) -> Inspected:
         )
         for example in request.training.examples
     )
-    problems = () if any(note.used for note in notes) else ("no picture can be used.",)
+    problems = () if any(note.used for note in notes) else ("No picture can be used.",)
     steps = request.training.settings.steps
     return Inspected(
         job=request.job, sheet=a_sheet(), notes=notes, problems=problems, steps=steps, seconds=0.01 * steps

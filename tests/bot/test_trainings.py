@@ -274,7 +274,7 @@ async def test_a_draft_without_a_usable_picture_cannot_be_started(open_chat: Ope
 
     assert card.line == "None of the pictures can be used"
     assert [(note.text, note.used) for note in card.notes] == [("blurred", False)]
-    assert card.problems == ("no picture can be used.",)
+    assert card.problems == ("No picture can be used.",)
     assert "start" not in {button.id.partition(":")[0] for button in card.buttons}
     assert not (await chat.presses("ana", "start", job)).ok
 

@@ -15,9 +15,9 @@ from engine.lora.adapters import Adapters
 from engine.messages import AdapterUse, EngineSettings
 from engine.sdxl.model import DEMO, Model, load_model
 from engine.studio import Studio
-from tests.engine.adapting import PLENTY
-from tests.engine.adapting import copies as copies_of
-from tests.engine.copies import Copies
+from tests.engine.adapter_cases import PLENTY
+from tests.engine.adapter_cases import copies as copies_of
+from tests.engine.model_copies import Copies
 from tests.engine.oracle import Oracle
 from tests.lora_files import attention, diffusers_new, kohya, make_lora, seen, small_sdxl, store
 

@@ -38,7 +38,7 @@ from engine.sdxl.new_tokens import TokenVectors
 from engine.studio import Studio
 from engine.training.adapter_metadata import training_metadata
 from engine.training.dataset import Item
-from tests.engine.work import furthest, paint, request, work
+from tests.engine.studio_work import furthest, paint, request, work
 from tests.lora_files import attention, kohya, make_lora, store, store_bytes
 
 EVERYWHERE = TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)

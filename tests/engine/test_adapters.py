@@ -15,7 +15,7 @@ from torch import Tensor
 
 from engine.lora.adapters import AdapterCacheFull, Adapters
 from engine.messages import AdapterUse, InvalidRequest, Sha256
-from tests.engine.adapting import CLOSE, PLENTY, copies, layers, loras_of_one_size, truth, use
+from tests.engine.adapter_cases import CLOSE, PLENTY, copies, layers, loras_of_one_size, truth, use
 from tests.lora_files import (
     Lora,
     attention,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from engine.lora.adapter_file import Adapter
 from engine.lora.adapters import Adapters
 from engine.messages import TrainingSettings
-from tests.engine.adapting import CLOSE, PLENTY, copies, layers, loras_of_one_size, truth, use
+from tests.engine.adapter_cases import CLOSE, PLENTY, copies, layers, loras_of_one_size, truth, use
 from tests.lora_files import answered, attention, farthest, kohya, make_lora, seen, store
 
 

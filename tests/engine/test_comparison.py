@@ -16,7 +16,7 @@ from engine.messages import (
 from engine.sdxl.model import CannotLoad, Model
 from engine.studio import Studio
 from engine.vision.clip_score import ClipScorer
-from tests.engine.work import furthest, paint, pixels, request, work
+from tests.engine.studio_work import furthest, paint, pixels, request, work
 
 PROMPT = "a red circle on a white background"
 

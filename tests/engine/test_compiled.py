@@ -12,8 +12,8 @@ from torch import Tensor
 from engine.messages import AdapterUse, EngineSettings, Size
 from engine.sdxl.model import Model, compile_blocks
 from engine.studio import Studio
-from tests.engine.copies import Copies
-from tests.engine.work import furthest, paint, request
+from tests.engine.model_copies import Copies
+from tests.engine.studio_work import furthest, paint, request
 from tests.lora_files import attention, diffusers_new, make_lora, store
 
 LORAS = 12  # more than torch compiles one piece of code for before it gives up

@@ -12,7 +12,7 @@ from engine.messages import Sampler
 from engine.sdxl.model import Model
 from engine.sdxl.samplers import make_scheduler
 from engine.studio import Studio
-from tests.engine.work import paint, request
+from tests.engine.studio_work import paint, request
 
 SAMPLERS = pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
 EVEN = [sampler for sampler in Sampler if sampler is not Sampler.DPM_2M_KARRAS]  # its last step is at t = 0

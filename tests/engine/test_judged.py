@@ -9,7 +9,7 @@ from engine.demo.judge import background_colour, find_parts, is_colour, judge
 from engine.demo.world import SHAPES, Scene, Thing
 from engine.messages import Sampler
 from engine.studio import Studio
-from tests.engine.work import Pixels, paint, request
+from tests.engine.studio_work import Pixels, paint, request
 
 STAR_ABOVE_CIRCLE = Scene(
     things=(Thing(shape="star", colour="red"), Thing(shape="circle", colour="blue")),

@@ -24,7 +24,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.studio import Studio
 from tests.engine.oracle import Oracle
-from tests.engine.work import furthest, paint, pixels, request
+from tests.engine.studio_work import furthest, paint, pixels, request
 from tests.lora_files import (
     Lora,
     attention,

@@ -24,7 +24,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.studio import Studio
 from engine.tasks.lora_merge import concatenate_ranks, merge_changes, nearest_of_rank
-from tests.engine.work import furthest, paint, pixels, request
+from tests.engine.studio_work import furthest, paint, pixels, request
 from tests.lora_files import attention, kohya, make_lora, store
 
 PROMPT = "a red star above a blue circle on a white background"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from engine.messages import AdapterUse, InvalidRequest, Ratio, Sampler, Sha256, Size, picture_seeds
-from tests.engine.work import request
+from tests.engine.studio_work import request
 
 INK = AdapterUse(name="ink", sha256=Sha256("a" * 64), weight=0.8)
 

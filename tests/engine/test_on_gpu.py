@@ -36,7 +36,7 @@ from engine.messages import (
 from engine.sdxl.model import Model, load_model, prepare_pipeline
 from engine.studio import Studio
 from engine.training.run import TrainingRun
-from tests.engine.work import furthest, paint, request
+from tests.engine.studio_work import furthest, paint, request
 
 pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here"),

@@ -10,7 +10,7 @@ import torch
 from engine.messages import AdapterUse, Paint, Sampler, Size
 from engine.studio import Studio
 from tests.engine.oracle import Oracle
-from tests.engine.work import furthest, paint, pictures, request, work
+from tests.engine.studio_work import furthest, paint, pictures, request, work
 
 SAMPLERS = pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
 BOUND = 1  # of 255: how far a picture may be from itself painted alone (docs/architecture.md)

@@ -14,7 +14,7 @@ from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size, stored_p
 from engine.sdxl.model import DEMO
 from engine.sdxl.png_file import Recipe, encode_png
 from engine.studio import Studio
-from tests.engine.work import request, work
+from tests.engine.studio_work import request, work
 from tests.lora_files import attention, kohya, make_lora, store
 
 INK = AdapterUse(name="ink", sha256=Sha256("ab" * 32), weight=0.8)

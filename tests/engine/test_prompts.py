@@ -6,7 +6,7 @@ from engine.messages import Failed, JobId
 from engine.sdxl.model import Model
 from engine.sdxl.prompts import WINDOW, WINDOWS, EmbeddingCache, PromptEncoder
 from engine.studio import Studio
-from tests.engine.work import paint, pictures, request, work
+from tests.engine.studio_work import paint, pictures, request, work
 
 EMOJI = "🎨" * 3900
 WORDS = "a red star " * 2000

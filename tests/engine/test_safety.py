@@ -29,7 +29,7 @@ from engine.messages import (
 from engine.sdxl.model import CannotLoad, Model
 from engine.studio import Studio
 from engine.vision.safety import StableDiffusionSafety, grey_out_flagged, load_safety
-from tests.engine.work import request, work
+from tests.engine.studio_work import request, work
 
 
 def a_checker(folder: Path, *, flags: bool) -> str:

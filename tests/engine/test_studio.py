@@ -34,7 +34,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.sdxl.png_file import Recipe, encode_png
 from engine.studio import Studio
-from tests.engine.work import furthest, paint, pictures, pixels, request, work
+from tests.engine.studio_work import furthest, paint, pictures, pixels, request, work
 from tests.lora_files import attention, kohya, make_lora, store
 
 

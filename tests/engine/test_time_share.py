@@ -20,8 +20,8 @@ from engine.sdxl.model import Model
 from engine.studio import Studio
 from engine.time_share import TimeShare
 from tests.engine.oracle import Oracle
+from tests.engine.studio_work import furthest, pictures, request
 from tests.engine.training_cases import checkpoints, largest_gap, run, trained, training, weights
-from tests.engine.work import furthest, pictures, request
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.8])

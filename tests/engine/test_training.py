@@ -34,6 +34,7 @@ from engine.messages import (
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
+from tests.engine.studio_work import furthest, paint, request
 from tests.engine.training_cases import (
     checkpoints,
     examples,
@@ -44,7 +45,6 @@ from tests.engine.training_cases import (
     training,
     weights,
 )
-from tests.engine.work import furthest, paint, request
 
 Learned = dict[str, Tensor]
 

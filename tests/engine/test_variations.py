@@ -12,7 +12,7 @@ from PIL import Image
 from engine.messages import Painted, Sampler
 from engine.sdxl.painting import slerp
 from engine.studio import Studio
-from tests.engine.work import Pixels, furthest, paint, request, work
+from tests.engine.studio_work import Pixels, furthest, paint, request, work
 
 
 def distance(first: Pixels, second: Pixels) -> float:

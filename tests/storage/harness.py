@@ -104,7 +104,7 @@ class StorageHarness:
     async def report(self, job: JobId, sheet: str = "sheet") -> list[Sha256]:
         """The engine has looked at a draft's pictures."""
         note = PictureNote(
-            name="a.png", width=9, height=8, crop=(1, 0, 8, 8), size=(8, 8), problems=("it is blurred.",)
+            name="a.png", width=9, height=8, crop=(1, 0, 8, 8), size=(8, 8), problems=("It is blurred.",)
         )
         return await self.write(
             trainings.save_report,

@@ -55,7 +55,7 @@ async def test_the_report_is_on_the_card(harness: StorageHarness) -> None:
     assert (note.crop, note.size, note.problems, note.used) == (
         (1, 0, 8, 8),
         (8, 8),
-        ("it is blurred.",),
+        ("It is blurred.",),
         True,
     )
     assert (training.reported, training.usable) == (True, True)

@@ -1,4 +1,4 @@
-"""Adapters on a small random SDXL: what they should come to, and what there is of them."""
+"""Adapters on a small random SDXL for tests: the expected weights, and the layers that have adapters."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.lora.adapters import Adapters
 from engine.messages import AdapterUse
-from tests.engine.copies import Copies
+from tests.engine.model_copies import Copies
 from tests.lora_files import Lora, attention, kohya, make_lora, merge, seen, store
 
 PLENTY = 64 * 2**20

@@ -1,4 +1,4 @@
-"""Requests and a studio put to work on them, as the engine's loop would."""
+"""Requests for tests, and a studio that steps through them as the engine's loop would."""
 
 import io
 from collections.abc import Iterable, Mapping

@@ -159,7 +159,7 @@ def refuse_foreign(keys: Iterable[str], lora: str) -> None:
     for key in keys:
         if SCALED.search(key):
             raise InvalidRequest(
-                f"{lora} has 8-bit numbers with scales, which are not supported. Convert it to 16 bits first."
+                f"{lora} has 8-bit numbers with scales, which are not supported. Convert it to 16 bits."
             )
         for pattern, kind in FOREIGN:
             if pattern.search(key):

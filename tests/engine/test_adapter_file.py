@@ -568,7 +568,7 @@ def test_metadata_that_asks_for_more_than_a_scale_is_refused(
 
     use = store(tmp_path, pair(), metadata={"lora_adapter_metadata": text})
 
-    assert refusal(tmp_path, names, use) == f"LoRA ink {sentence}"
+    assert refusal(tmp_path, names, use) == f"The LoRA ink {sentence}"
 
 
 def test_alphas_in_keys_and_in_metadata_at_once_are_refused(tmp_path: Path, names: KeyNames) -> None:

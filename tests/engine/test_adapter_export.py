@@ -192,7 +192,7 @@ def test_a_file_that_says_something_else_fails_its_check(model: Model, adapters:
     content = encode_file(adapters, tokens)
 
     for part in ("alpha", "lora_unet_", "lora_te1_", "lora_te2_", "dora_scale", "clip_l", "clip_g"):
-        with pytest.raises(WronglySaved, match="the saved LoRA changes"):
+        with pytest.raises(WronglySaved, match="the saved LoRA is wrong by"):
             verify_file(half_file(content, part), adapters, "maria", tokens, model.base)
 
 
@@ -234,7 +234,7 @@ def test_a_transposed_factor_and_a_wrong_alpha_fail_the_check_of_a_lora_of_any_s
 
     verify_file(content, adapters, "maria", None, model.base)
     for broken in (swap_files(content), half_file(content, "alpha"), half_file(content, "lora_unet_")):
-        with pytest.raises(WronglySaved, match="the saved LoRA changes"):
+        with pytest.raises(WronglySaved, match="the saved LoRA is wrong by"):
             verify_file(broken, adapters, "maria", None, model.base)
 
 
@@ -312,7 +312,7 @@ def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapter
             "modelspec.author": "Ana",
             "modelspec.date": "2026-01-02T12:00:00Z",
             "modelspec.trigger_phrase": "ohwx woman",
-            "modelspec.usage_hint": "write ohwx woman in the prompt; weight 1 is full strength.",
+            "modelspec.usage_hint": "Write ohwx woman in the prompt. Weight 1 is full strength.",
             "atelier.preset": "face",
             "atelier.note": "the batch was lowered to 1.",
         }.items()

@@ -85,12 +85,12 @@ def test_without_a_picture_the_words_are_compared(studio: Studio) -> None:
     assert scores[1] is not None and scores[0] is not None and scores[1] > scores[0]
 
 
-def test_the_workshop_says_why_it_cannot_where_there_is_no_clip(model: Model, tmp_path: Path) -> None:
+def test_a_search_is_refused_with_the_reason_where_there_is_no_clip(model: Model, tmp_path: Path) -> None:
     studio = Studio(model, EngineSettings(model="elsewhere", files=str(tmp_path)))
     search = SearchLoras(
         job=JobId("j"), words="a fox", candidates=(SearchCandidate(picture=None, words="a fox"),)
     )
 
     assert list(studio.accept(search)) == [Failed(job=JobId("j"), reason=NO_CLIP, expected=True)]
-    with pytest.raises(InvalidRequest, match="there is no CLIP here"):
+    with pytest.raises(InvalidRequest, match="There is no CLIP here"):
         ClipSearch(search, ClipScorer(EngineSettings(model="elsewhere"), model.device), tmp_path)

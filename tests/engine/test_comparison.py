@@ -89,12 +89,12 @@ def test_without_a_clip_there_are_no_scores() -> None:
 
 
 def test_a_clip_that_is_not_there_is_told_before_anything_is_painted(tmp_path: Path) -> None:
-    with pytest.raises(CannotLoad, match="the CLIP"):
+    with pytest.raises(CannotLoad, match="The CLIP"):
         ClipScorer(EngineSettings(model="demo", clip=str(tmp_path / "none")), torch.device("cpu"))
 
 
 def test_more_ways_than_fit_are_refused() -> None:
     with pytest.raises(InvalidRequest, match="At most 6"):
         request(variants=tuple(Variant(name=str(number)) for number in range(7)))
-    with pytest.raises(InvalidRequest, match="leave the count at 1"):
+    with pytest.raises(InvalidRequest, match="Leave --count at 1"):
         request(variants=(Variant(name="one"),), count=2)

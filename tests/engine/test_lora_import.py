@@ -162,7 +162,7 @@ def test_what_is_no_lora_for_this_model_is_refused_with_the_reason(
     assert "Stable Diffusion 1" in reasons["other model"]
     assert "not finite" in reasons["not finite"]
     assert "changes nothing" in reasons["nothing"]
-    assert "at most 5,000" in reasons["too many"]
+    assert "At most 5,000" in reasons["too many"]
     assert "missing" in reasons["gone"]
 
 
@@ -172,7 +172,7 @@ def test_one_that_has_learned_nothing_is_called_so(
 ) -> None:
     weak = {key: tensor * strength if "lora_up" in key else tensor for key, tensor in kohya(lora).items()}
 
-    assert refusal(studio, store(files, weak).sha256).endswith("whatever made it has learned nothing.")
+    assert refusal(studio, store(files, weak).sha256).endswith("Its training learned nothing.")
 
 
 def test_an_alpha_that_a_file_does_not_say_is_told_to_be_assumed(

@@ -58,11 +58,13 @@ def test_what_it_answers_is_what_both_factors_answer(products: list[int]) -> Non
 
 def test_what_a_stack_learns_is_what_both_factors_learn(products: list[int]) -> None:
     layers = [layer(SMALL, seed) for seed in range(3)]
-    for layer in layers:
-        layer.set_adapter(["ink"])
+    for wrapped in layers:
+        wrapped.set_adapter(["ink"])
     x, target = torch.randn(2, 256, SMALL), torch.randn(2, 256, SMALL)
     factors = [
-        factor for layer in layers for factor in (layer.lora_A["ink"].weight, layer.lora_B["ink"].weight)
+        factor
+        for wrapped in layers
+        for factor in (wrapped.lora_A["ink"].weight, wrapped.lora_B["ink"].weight)
     ]
     apart = torch.autograd.grad(error(layers, x, target), factors)
     products.clear()

@@ -32,7 +32,7 @@ def test_a_folder_that_is_not_there() -> None:
 def test_a_file_that_is_not_there() -> None:
     sentence = refusal(model="./nowhere.safetensors")
 
-    assert sentence == "The model './nowhere.safetensors' cannot be loaded. there is no such file."
+    assert sentence == "The model './nowhere.safetensors' cannot be loaded. There is no such file."
 
 
 def test_truncated_weights(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def chat_name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed on the way is tried again sooner, and files and guilds are looked for sooner."""
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(client, "GUILDS_COME", 0.05)
@@ -42,13 +42,13 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 async def open_chat(chat_name: str, tmp_path: Path) -> AsyncIterator[OpenChat]:
     async with AsyncExitStack() as stack:
 
-        async def opened(*, seconds: float = 0.01, program: Sequence[str] | None = None) -> Harness:
+        async def start_bot(*, seconds: float = 0.01, program: Sequence[str] | None = None) -> Harness:
             chat = await _harness(stack, chat_name, tmp_path, seconds, program)
             await chat.start()
             stack.push_async_callback(chat.stop)
             return chat
 
-        yield opened
+        yield start_bot
 
 
 @pytest.fixture

@@ -103,16 +103,18 @@ async def until(wanted: Callable[[], object], seconds: float = 20.0) -> None:
         await asyncio.sleep(0.01)
 
 
-async def shown(chat: Harness, wanted: Callable[[SeenCard], object], seconds: float = 20.0) -> SeenCard:
+async def wait_for_card(
+    chat: Harness, wanted: Callable[[SeenCard], object], seconds: float = 20.0
+) -> SeenCard:
     """Wait for a card that is as wanted; the newest such."""
     await until(lambda: any(wanted(card) for card in chat.cards()), seconds)
     return next(card for card in reversed(chat.cards()) if wanted(card))
 
 
-async def painted(chat: Harness, who: str = "ana", words: str = "a red fox", **options: object) -> SeenCard:
+async def paint(chat: Harness, who: str = "ana", words: str = "a red fox", **options: object) -> SeenCard:
     """Somebody says /imagine; the card when its pictures are there."""
     await chat.say(who, "imagine", words, **{"steps": 2, **options})
-    return await shown(chat, lambda card: is_done(card) and words in card.text)
+    return await wait_for_card(chat, lambda card: is_done(card) and words in card.text)
 
 
 def is_done(card: SeenCard) -> bool:

@@ -80,9 +80,9 @@ class DiscordHarness:
 
     async def redeliver(self, seen: Seen) -> None:
         assert isinstance(seen, DiscordSeen)
-        events = [event for session in self._discord.gateway.sessions for event in session.told]
-        told = next(event for event in events if event["d"].get("id") == str(seen.heard.id))
-        await self._discord.gateway.dispatch(told["t"], told["d"], self._bot.guild.id)
+        events = [event for session in self._discord.gateway.sessions for event in session.events]
+        payload = next(event for event in events if event["d"].get("id") == str(seen.heard.id))
+        await self._discord.gateway.dispatch(payload["t"], payload["d"], self._bot.guild.id)
 
     def cards(self) -> list[SeenCard]:
         return [_card(message) for message in self._public if message.components]

@@ -17,9 +17,9 @@ from tests.chats.harness import (
     WithRedelivery,
     is_done,
     is_waiting,
-    painted,
-    shown,
+    paint,
     until,
+    wait_for_card,
 )
 
 IN_TIME = 3.0  # seconds that every service waits for an answer
@@ -41,7 +41,7 @@ async def test_a_job_in_line_is_shown_at_once(open_chat: OpenChat) -> None:
 
     seen = await chat.say("ana", "imagine", "a red fox", steps=2)
 
-    card = await shown(chat, lambda card: "a red fox" in card.text)
+    card = await wait_for_card(chat, lambda card: "a red fox" in card.text)
     assert seen.seconds is not None and seen.seconds < IN_TIME
     assert is_waiting(card)
     assert chat.others() == []
@@ -50,9 +50,9 @@ async def test_a_job_in_line_is_shown_at_once(open_chat: OpenChat) -> None:
 async def test_the_message_of_a_job_becomes_its_picture(open_chat: OpenChat) -> None:
     chat = await open_chat(seconds=0.1)
     await chat.say("ana", "imagine", "a red fox", steps=10)
-    running = await shown(chat, lambda card: "▓" in card.text or "of 10" in card.text)
+    running = await wait_for_card(chat, lambda card: "▓" in card.text or "of 10" in card.text)
 
-    done = await shown(chat, is_done)
+    done = await wait_for_card(chat, is_done)
 
     assert done.key == running.key
     assert len(chat.cards()) == 1
@@ -75,19 +75,19 @@ async def test_a_refusal_is_for_who_asked_alone(chat: Harness) -> None:
 
 
 async def test_a_form_opens_with_the_recipe_and_paints_what_is_changed(chat: Harness) -> None:
-    card = await painted(chat, no="blurry")
+    card = await paint(chat, no="blurry")
 
     seen = await chat.press("bo", card, "edit")
 
     await until(lambda: seen.form is not None)
     assert seen.form is not None and (seen.form["prompt"], seen.form["no"]) == ("a red fox", "blurry")
     await chat.fill("bo", seen, prompt="a blue fox")
-    changed = await shown(chat, lambda card: is_done(card) and "a blue fox" in card.text)
+    changed = await wait_for_card(chat, lambda card: is_done(card) and "a blue fox" in card.text)
     assert seed_of(changed) == seed_of(card)
 
 
 async def test_the_full_file_comes_to_who_asked_alone(chat: Harness) -> None:
-    card = await painted(chat)
+    card = await paint(chat)
 
     seen = await chat.press("bo", card, "send")
 
@@ -96,7 +96,7 @@ async def test_the_full_file_comes_to_who_asked_alone(chat: Harness) -> None:
 
 
 async def test_a_sheet_of_my_pictures_is_for_me_alone(chat: Harness) -> None:
-    await painted(chat)
+    await paint(chat)
 
     seen = await chat.say("ana", "gallery")
 
@@ -134,43 +134,43 @@ async def test_what_takes_long_is_answered_later(
 
 
 async def test_a_button_paints_again_with_a_new_seed(chat: Harness) -> None:
-    card = await painted(chat, seed="7")
+    card = await paint(chat, seed="7")
 
     await chat.press("bo", card, "again")
 
-    again = await shown(chat, lambda other: is_done(other) and other.key != card.key)
+    again = await wait_for_card(chat, lambda other: is_done(other) and other.key != card.key)
     assert "a red fox" in again.text
     assert seed_of(again) != seed_of(card) == "7"
 
 
 @pytest.mark.parametrize("chat_name", ["discord", "slack"])
 async def test_a_reaction_paints_again_with_a_new_seed(chat: WithReactions) -> None:
-    card = await painted(chat, seed="7")
+    card = await paint(chat, seed="7")
 
     await chat.react("bo", card, "🔁")
 
-    again = await shown(chat, lambda other: is_done(other) and other.key != card.key)
+    again = await wait_for_card(chat, lambda other: is_done(other) and other.key != card.key)
     assert seed_of(again) != seed_of(card)
 
 
 async def test_a_button_works_after_a_restart(chat: Harness) -> None:
-    card = await painted(chat)
+    card = await paint(chat)
     await restart(chat)
 
     await chat.press("ana", card, "again")
 
-    await shown(chat, lambda other: is_done(other) and other.key != card.key)
+    await wait_for_card(chat, lambda other: is_done(other) and other.key != card.key)
     assert len(chat.cards()) == 2
 
 
 @pytest.mark.parametrize("chat_name", ["discord", "slack"])
 async def test_a_reaction_works_after_a_restart(chat: WithReactions) -> None:
-    card = await painted(chat)
+    card = await paint(chat)
     await restart(chat)
 
     await chat.react("ana", card, "🔁")
 
-    await shown(chat, lambda other: is_done(other) and other.key != card.key)
+    await wait_for_card(chat, lambda other: is_done(other) and other.key != card.key)
     assert len(chat.cards()) == 2
 
 
@@ -180,19 +180,19 @@ async def test_what_is_delivered_twice_is_done_once(chat: WithRedelivery) -> Non
 
     await chat.redeliver(seen)
 
-    await shown(chat, is_done)
-    await painted(chat, "bo", "a hen")  # what was heard before is over by then
+    await wait_for_card(chat, is_done)
+    await paint(chat, "bo", "a hen")  # what was heard before is over by then
     assert len(chat.cards()) == 2
 
 
 async def test_a_job_goes_on_in_its_message_after_a_restart(open_chat: OpenChat) -> None:
     chat = await open_chat(seconds=0.1)
     await chat.say("ana", "imagine", "a red fox", steps=10)
-    running = await shown(chat, lambda card: "▓" in card.text or "of 10" in card.text)
+    running = await wait_for_card(chat, lambda card: "▓" in card.text or "of 10" in card.text)
 
     await restart(chat)
 
-    done = await shown(chat, is_done)
+    done = await wait_for_card(chat, is_done)
     assert done.key == running.key
     assert len(chat.cards()) == 1
 
@@ -200,19 +200,19 @@ async def test_a_job_goes_on_in_its_message_after_a_restart(open_chat: OpenChat)
 async def test_only_its_person_cancels_a_job(open_chat: OpenChat) -> None:
     chat = await open_chat(program=SLEEPER)
     await chat.say("ana", "imagine", "a red fox", steps=2)
-    card = await shown(chat, lambda card: "stop" in card.buttons)
+    card = await wait_for_card(chat, lambda card: "stop" in card.buttons)
 
     refused = await chat.press("bo", card, "stop")
     await until(lambda: "ana" in refused.text.lower())
     assert is_waiting(chat.cards()[0])
     await chat.press("ana", card, "stop")
 
-    await shown(chat, lambda card: "cancelled" in card.text.lower())
+    await wait_for_card(chat, lambda card: "cancelled" in card.text.lower())
     assert chat.others() == []
 
 
 async def test_a_deleted_job_takes_its_card_along(chat: Harness) -> None:
-    card = await painted(chat)
+    card = await paint(chat)
 
     refused = await chat.press("bo", card, "delete")
     await until(lambda: "ana" in refused.text.lower())
@@ -223,13 +223,13 @@ async def test_a_deleted_job_takes_its_card_along(chat: Harness) -> None:
 
 
 async def test_a_card_that_is_asked_for_is_there_once(chat: Harness) -> None:
-    card = await painted(chat)
+    card = await paint(chat)
     job = card.buttons["again"].partition(":")[2]
 
     await chat.say("bo", "show", job)
     await asyncio.sleep(0.2)
 
-    await shown(chat, is_done)
+    await wait_for_card(chat, is_done)
     await until(lambda: len(chat.cards()) == 1)
 
 

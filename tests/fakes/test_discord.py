@@ -29,9 +29,9 @@ class Scene:
     @property
     def target(self) -> discord.TextChannel:
         """The channel as the bot knows it."""
-        found = self.bot.get_channel(self.channel.id)
-        assert isinstance(found, discord.TextChannel)
-        return found
+        channel_of_bot = self.bot.get_channel(self.channel.id)
+        assert isinstance(channel_of_bot, discord.TextChannel)
+        return channel_of_bot
 
 
 @pytest.fixture
@@ -110,13 +110,13 @@ async def test_a_click_a_menu_and_a_reaction_reach_the_bot(scene: Scene) -> None
     assert message is not None
 
     clicked = await scene.fake.click(scene.ana, message, "again")
-    told = await scene.fake.menu(scene.ana, message, "Recipe")
+    answer = await scene.fake.menu(scene.ana, message, "Recipe")
     await scene.fake.react(scene.ana, message, "⭐")
     await scene.fake.unreact(scene.ana, message, "⭐")
     await scene.fake.until(lambda: len(scene.bot.reacted) == 2)
 
     assert clicked.message is message and message.content == "clicked" and message.edits == 1
-    assert told.text == "of ink" and told.ephemeral
+    assert answer.text == "of ink" and answer.ephemeral
     assert scene.bot.reacted == [("add", "⭐"), ("remove", "⭐")]
     with pytest.raises(AssertionError):
         await scene.fake.click(scene.ana, message, "not there")

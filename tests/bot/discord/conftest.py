@@ -15,7 +15,7 @@ from tests.fakes.discord.contract import breaches
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed on the way is tried again sooner, and all guilds are known sooner."""
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(client, "GUILDS_COME", 0.05)
@@ -26,7 +26,7 @@ async def open_discord_bot(tmp_path: Path) -> AsyncIterator[OpenDiscordBot]:
     made: list[DiscordBot] = []
     async with FakeDiscord() as discord:
 
-        async def opened(
+        async def start_bot(
             *,
             seconds: float = 0.01,
             settings: DiscordSettings | None = None,
@@ -44,7 +44,7 @@ async def open_discord_bot(tmp_path: Path) -> AsyncIterator[OpenDiscordBot]:
                 await harness.start(settings)
             return harness
 
-        yield opened
+        yield start_bot
         for harness in made:
             await harness.stop()
         assert (

@@ -61,7 +61,7 @@ class DiscordBot:
             await self.bot.close()
         self.bot = self.chat = None
 
-    def asked(self, method: str, end: str) -> int:
+    def count_calls(self, method: str, end: str) -> int:
         """How often the bot asked Discord this."""
         calls = self.discord.record
         return sum(call.method == method and call.path.endswith(end) for call in calls)
@@ -87,13 +87,13 @@ class OpenDiscordBot(Protocol):
     ) -> Awaitable[DiscordBot]: ...
 
 
-def shown(message: Message | None) -> str:
+def text_of(message: Message | None) -> str:
     """All that can be read in a message, if there is one."""
     return "" if message is None else message.text
 
 
-async def painted(harness: DiscordBot, heard: Heard, seconds: float = 20.0) -> Message:
-    """The card of a command, once its picture is there."""
-    await harness.discord.until(lambda: "Painted in" in shown(heard.message), seconds)
+async def finish(harness: DiscordBot, heard: Heard, seconds: float = 20.0) -> Message:
+    """Wait for the picture of a command; its card."""
+    await harness.discord.until(lambda: "Painted in" in text_of(heard.message), seconds)
     assert heard.message is not None
     return heard.message

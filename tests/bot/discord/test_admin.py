@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.bot.discord.harness import DiscordBot, painted
+from tests.bot.discord.harness import DiscordBot, finish
 
 
 async def test_admin_is_a_group_that_only_managers_are_offered(harness: DiscordBot) -> None:
-    (told,) = (command for command in harness.discord.commands if command["name"] == "admin")
+    (command,) = (command for command in harness.discord.commands if command["name"] == "admin")
 
-    assert [option["name"] for option in told["options"]][:4] == ["people", "loras", "queue", "limits"]
-    assert {option["type"] for option in told["options"]} == {1}
-    assert int(told["default_member_permissions"]) == 1 << 5
-    assert (told["contexts"], told["integration_types"]) == ([0], [0])
+    assert [option["name"] for option in command["options"]][:4] == ["people", "loras", "queue", "limits"]
+    assert {option["type"] for option in command["options"]} == {1}
+    assert int(command["default_member_permissions"]) == 1 << 5
+    assert (command["contexts"], command["integration_types"]) == ([0], [0])
     with pytest.raises(AssertionError, match="there is no 'admin'"):
         await harness.discord.command(harness.ana, harness.channel, "admin people")
 
@@ -22,7 +22,7 @@ async def test_who_manages_the_server_blocks_somebody_and_nobody_else_sees_it(
     discord, channel = harness.discord, harness.channel
     root = discord.user("root")
     harness.guild.join(root, admin=True)
-    card = await painted(harness, await discord.command(harness.ana, channel, "imagine", prompt="a fox"))
+    card = await finish(harness, await discord.command(harness.ana, channel, "imagine", prompt="a fox"))
 
     listed = await discord.command(root, channel, "admin people")
     blocked = await discord.command(root, channel, "admin people", who=f"<@{harness.ana.id}>", block=True)
@@ -68,6 +68,6 @@ async def test_those_who_have_a_role_have_its_limits(harness: DiscordBot) -> Non
     harness.guild.join(harness.ana, roles=(artists,))
     with_it = await discord.command(harness.ana, channel, "imagine", prompt="a fox")
 
-    await painted(harness, with_it)
+    await finish(harness, with_it)
     listed = await discord.command(root, channel, "admin limits")
     await discord.until(lambda: f"role {artists.id}" in listed.text)

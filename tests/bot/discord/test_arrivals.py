@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tests.bot.discord.harness import DiscordBot, painted
+from tests.bot.discord.harness import DiscordBot, finish
 from tests.bot.quick_lora import a_file
 from tests.fakes.discord import Attached, Heard
 
@@ -21,7 +21,7 @@ async def test_an_attached_lora_is_theirs_and_paints(harness: DiscordBot) -> Non
     )
 
     assert heard.ephemeral
-    assert await painted(harness, paints)
+    assert await finish(harness, paints)
 
 
 async def test_an_attached_pickle_is_refused_to_who_sent_it(harness: DiscordBot) -> None:
@@ -67,10 +67,10 @@ async def test_loras_are_shown_as_cards_with_what_they_paint(harness: DiscordBot
     heard = await harness.discord.command(harness.ana, harness.channel, "lora import", name="fox", file=sent)
     await harness.discord.until(lambda: "is ready" in heard.text)
 
-    shown = await harness.discord.command(harness.ana, harness.channel, "loras")
+    heard = await harness.discord.command(harness.ana, harness.channel, "loras")
     near = await harness.discord.command(harness.ana, harness.channel, "loras", like="wood")
 
-    for answer in (shown, near):
+    for answer in (heard, near):
         await harness.discord.until(lambda heard=answer: bool(heard.followups))  # type: ignore[misc]
         (card,) = answer.followups[-1].embeds
         assert answer.ephemeral and answer.followups[-1].ephemeral

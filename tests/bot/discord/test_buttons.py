@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, finish, text_of
 from tests.bot.running_bot import rows
 from tests.fakes.discord import Attached, Channel, Heard, Message, User
 
@@ -30,7 +30,7 @@ async def a_picture(harness: DiscordBot, who: User | None = None, **options: obj
         "imagine",
         **{"prompt": "a red fox", "steps": 1, "seed": "7", **options},
     )
-    return await painted(harness, heard)
+    return await finish(harness, heard)
 
 
 async def a_long_job(harness: DiscordBot, steps: int = 100) -> Message:
@@ -58,10 +58,10 @@ async def test_again_answers_with_the_same_picture_from_a_new_seed(harness: Disc
     first = await a_picture(harness)
 
     heard = await harness.discord.click(harness.bo, first, button(first, "again"))
-    second = await painted(harness, heard)
+    second = await finish(harness, heard)
 
     assert harness.channel.messages == [first, second]
-    assert "**a red fox**" in shown(second)
+    assert "**a red fox**" in text_of(second)
     assert second.embeds[0]["author"]["name"] == "Bo"
     assert seeds(harness)[0] == 7
     assert seeds(harness)[1] != 7
@@ -71,19 +71,19 @@ async def test_variations_of_one_picture_of_four_are_a_grid(harness: DiscordBot)
     first = await a_picture(harness, count=4)
 
     heard = await harness.discord.click(harness.ana, first, button(first, "vary:3"))
-    second = await painted(harness, heard)
+    second = await finish(harness, heard)
 
     assert len(seeds(harness)) == 8
-    assert "variation 0.15" in shown(second)
+    assert "variation 0.15" in text_of(second)
 
 
 async def test_a_click_on_keep_is_a_favourite_and_another_one_takes_it_back(harness: DiscordBot) -> None:
     card = await a_picture(harness, count=2)
 
     heard = await harness.discord.click(harness.bo, card, button(card, "keep:2"))
-    await harness.discord.until(lambda: "⭐ Picture 2: 1" in shown(card))
+    await harness.discord.until(lambda: "⭐ Picture 2: 1" in text_of(card))
     await harness.discord.click(harness.bo, card, button(card, "keep:2"))
-    await harness.discord.until(lambda: "⭐" not in shown(card))
+    await harness.discord.until(lambda: "⭐" not in text_of(card))
 
     assert heard.ephemeral
     assert "in your favourites" in heard.text
@@ -118,10 +118,10 @@ async def test_only_its_person_may_cancel_a_job(open_discord_bot: OpenDiscordBot
 
     refused = await harness.discord.click(harness.bo, card, button(card, "stop"))
     assert refused.ephemeral
-    assert "Cancelled" not in shown(card)
+    assert "Cancelled" not in text_of(card)
     await harness.discord.click(harness.ana, card, button(card, "stop"))
 
-    await harness.discord.until(lambda: "🚫 Cancelled" in shown(card))
+    await harness.discord.until(lambda: "🚫 Cancelled" in text_of(card))
 
 
 async def test_buttons_live_on_after_a_restart(harness: DiscordBot) -> None:
@@ -129,9 +129,9 @@ async def test_buttons_live_on_after_a_restart(harness: DiscordBot) -> None:
 
     await harness.restart()
     heard = await harness.discord.click(harness.bo, card, button(card, "again"))
-    await painted(harness, heard)
+    await finish(harness, heard)
     await harness.discord.click(harness.ana, card, button(card, "keep"))
-    await harness.discord.until(lambda: "⭐ 1" in shown(card))
+    await harness.discord.until(lambda: "⭐ 1" in text_of(card))
 
     assert len(harness.channel.messages) == 2
     assert len(card.files) == 1
@@ -156,7 +156,7 @@ async def test_a_button_of_another_guilds_job_finds_no_job(harness: DiscordBot) 
     elsewhere.join(harness.bo)
     lobby = elsewhere.channel("lobby")
     heard = await harness.discord.command(harness.bo, lobby, "imagine", prompt="a hen", steps=1)
-    other = await painted(harness, heard)
+    other = await finish(harness, heard)
 
     for action in ("again", "send", "delete"):
         heard = await harness.discord.click(harness.bo, other, button(card, action), forged=True)
@@ -190,9 +190,9 @@ BLOCK = "a red fox\nNegative prompt: hat\nSteps: 1, Seed: 7, Size: 64x96, Clip s
 async def test_a_message_with_a_recipe_from_elsewhere_is_painted_like(
     harness: DiscordBot, hangs: bool
 ) -> None:
-    told, out = PngInfo(), io.BytesIO()
-    told.add_text("parameters", BLOCK)
-    Image.new("RGB", (60, 40), "red").save(out, "PNG", pnginfo=told)
+    info, out = PngInfo(), io.BytesIO()
+    info.add_text("parameters", BLOCK)
+    Image.new("RGB", (60, 40), "red").save(out, "PNG", pnginfo=info)
     file = Attached("fox.png", out.getvalue())
     message = (
         harness.discord.posts(harness.bo, harness.channel, file)
@@ -207,7 +207,7 @@ async def test_a_message_with_a_recipe_from_elsewhere_is_painted_like(
     assert told_values[:4] == ["a red fox", "hat", None, "7"]
     assert "--size 64x96" in str(told_values[4])
     await harness.discord.until(
-        lambda: any("Clip skip: 2" in shown(followup) for followup in heard.followups)
+        lambda: any("Clip skip: 2" in text_of(followup) for followup in heard.followups)
     )
 
 
@@ -218,11 +218,11 @@ async def test_a_recipe_in_the_prompt_is_painted_and_what_is_not_known_is_told(
         harness.ana, harness.channel, "imagine", prompt=" ".join(BLOCK.split())
     )
 
-    done = await painted(harness, heard)
-    assert "**a red fox**" in shown(done)
-    assert "seed 7" in shown(done) and "64x96" in shown(done)
+    done = await finish(harness, heard)
+    assert "**a red fox**" in text_of(done)
+    assert "seed 7" in text_of(done) and "64x96" in text_of(done)
     await harness.discord.until(
-        lambda: any("Clip skip: 2" in shown(followup) for followup in heard.followups)
+        lambda: any("Clip skip: 2" in text_of(followup) for followup in heard.followups)
     )
 
 

@@ -4,7 +4,7 @@ import io
 
 from PIL import Image
 
-from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, finish, text_of
 from tests.bot.discord.test_train import card as train_card
 from tests.bot.discord.test_train import opens, pictures, presses
 from tests.fakes.discord import Message
@@ -28,12 +28,12 @@ async def test_the_message_that_told_the_place_in_line_becomes_the_picture(harne
     heard = await harness.discord.command(
         harness.ana, harness.channel, "imagine", prompt="a red fox", steps=3
     )
-    done = await painted(harness, heard)
+    done = await finish(harness, heard)
 
     assert harness.channel.messages == [done]
     assert done.edits >= 1
-    assert "**a red fox**" in shown(done)
-    assert "steps 3" in shown(done)
+    assert "**a red fox**" in text_of(done)
+    assert "steps 3" in text_of(done)
     assert done.embeds[0]["author"]["name"] == "Ana"
     assert list(done.files) == [image(done)]
     assert done.loose == []
@@ -44,8 +44,8 @@ async def test_a_weight_that_is_painted_as_words_is_told_under_the_card(harness:
         harness.ana, harness.channel, "imagine", prompt="a [red] fox", steps=1
     )
 
-    assert "-# Painted as plain words, for weights are not understood here: [red]." in shown(
-        await painted(harness, heard)
+    assert "-# Painted as plain words, for weights are not understood here: [red]." in text_of(
+        await finish(harness, heard)
     )
 
 
@@ -55,24 +55,27 @@ async def test_a_running_card_has_a_bar_and_a_glimpse(open_discord_bot: OpenDisc
 
     message = heard.message
     assert message is not None
-    await harness.discord.until(lambda: "▓" in shown(message) and message.files)
+    await harness.discord.until(lambda: "▓" in text_of(message) and message.files)
 
-    assert "of 40" in shown(message)
-    assert "%" in shown(message)
+    assert "of 40" in text_of(message)
+    assert "%" in text_of(message)
     assert buttons(message) == [["stop"]]
 
 
 async def test_one_picture_has_one_row_or_two_of_buttons(harness: DiscordBot) -> None:
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=1)
 
-    assert buttons(await painted(harness, heard)) == [["again", "vary", "edit", "keep", "send"], ["delete"]]
+    assert buttons(await finish(harness, heard)) == [
+        ["again", "vary", "edit", "keep", "send"],
+        ["delete"],
+    ]
 
 
 async def test_four_pictures_are_one_grid_with_buttons_for_each(harness: DiscordBot) -> None:
     heard = await harness.discord.command(
         harness.ana, harness.channel, "imagine", prompt="a fox", steps=1, count=4
     )
-    done = await painted(harness, heard)
+    done = await finish(harness, heard)
 
     each = [[f"{action}:{place}" for place in range(1, 5)] for action in ("vary", "keep", "send")]
     assert buttons(done) == [["again", "edit", "delete"], *each]
@@ -86,24 +89,24 @@ async def test_four_pictures_are_one_grid_with_buttons_for_each(harness: Discord
 async def test_a_prompt_pings_nobody_and_is_shown_as_it_was_written(harness: DiscordBot) -> None:
     prompt = f"@everyone <@{harness.bo.id}> **bold** [here](https://example.com) ||hidden||"
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt=prompt, steps=1)
-    done = await painted(harness, heard)
+    done = await finish(harness, heard)
 
-    told = shown(done)
+    text = text_of(done)
     assert done.pings == []
     assert done.content == ""
-    assert r"\*\*bold\*\*" in told
-    assert r"\[here" in told
-    assert "@everyone" not in told
-    assert f" <@{harness.bo.id}>" not in told
+    assert r"\*\*bold\*\*" in text
+    assert r"\[here" in text
+    assert "@everyone" not in text
+    assert f" <@{harness.bo.id}>" not in text
 
 
 async def test_a_star_is_seen_on_the_card_without_sending_the_picture_again(harness: DiscordBot) -> None:
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=1)
-    done = await painted(harness, heard)
+    done = await finish(harness, heard)
     sent = sum(bool(call.files) for call in harness.discord.record)
 
     await presses(harness, done, "keep")
-    await harness.discord.until(lambda: "⭐ 1" in shown(done))
+    await harness.discord.until(lambda: "⭐ 1" in text_of(done))
 
     assert sum(bool(call.files) for call in harness.discord.record) == sent
     assert list(done.files) == [image(done)]
@@ -116,7 +119,7 @@ async def test_a_picture_that_is_too_large_comes_smaller_and_the_card_says_so(
     heard = await harness.discord.command(
         harness.ana, harness.channel, "imagine", prompt="a fox", steps=1, count=4
     )
-    done = await painted(harness, heard)
+    done = await finish(harness, heard)
 
     assert all(len(content) <= 600 for content in done.files.values())
 
@@ -127,10 +130,10 @@ async def test_where_no_picture_is_taken_the_card_says_how_to_get_it(
     harness = await open_discord_bot(seconds=0.1)
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=10)
     harness.guild.file_limit = 10  # bytes, and nobody told the bot
-    done = await painted(harness, heard)
+    done = await finish(harness, heard)
 
     assert done.files == {}
-    assert "✉️ sends it" in shown(done)
+    assert "✉️ sends it" in text_of(done)
 
 
 async def test_a_training_has_its_report_its_curve_and_its_samples_in_its_thread(
@@ -151,7 +154,7 @@ async def test_a_training_has_its_report_its_curve_and_its_samples_in_its_thread
     assert "curve" in image(done, 0)
     assert "samples" in image(done, 1)
     assert len(done.files) == 2
-    assert "📉 Loss from" in shown(done)
+    assert "📉 Loss from" in text_of(done)
     assert done.channel.name == "maria: ohwx gear"
     (above,) = harness.channel.messages
     assert above.thread is done.channel
@@ -177,7 +180,7 @@ async def test_what_a_training_shows_already_is_not_sent_again(harness: DiscordB
 
 
 async def test_my_pictures_are_hung_on_a_sheet_for_me_alone(harness: DiscordBot) -> None:
-    card = await painted(
+    card = await finish(
         harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
     )
 

@@ -13,7 +13,7 @@ from bot.cards.card_text import bar
 from bot.config import DiscordGuild, DiscordSettings
 from commands.registry import COMMANDS
 from engine.messages import EngineSettings
-from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, finish, text_of
 from tests.bot.fake_chat import a_config
 from tests.bot.quick_lora import a_file
 from tests.bot.running_bot import rows
@@ -22,23 +22,23 @@ ENGINE = (sys.executable, "-m", "engine")
 
 
 async def test_every_command_is_a_slash_command_made_from_its_definition(harness: DiscordBot) -> None:
-    told = {command["name"]: command for command in harness.discord.commands if command["type"] == 1}
+    commands = {command["name"]: command for command in harness.discord.commands if command["type"] == 1}
 
-    assert set(told) == {command.group or command.name for command in COMMANDS.values()}
-    options = {option["name"]: option for option in told["imagine"]["options"]}
+    assert set(commands) == {command.group or command.name for command in COMMANDS.values()}
+    options = {option["name"]: option for option in commands["imagine"]["options"]}
     assert options["prompt"]["required"]
     assert (options["steps"]["min_value"], options["steps"]["max_value"]) == (1, 100)
     assert "DPM++ 2M" in [choice["value"] for choice in options["sampler"]["choices"]]
     assert options["lora"]["autocomplete"]
-    assert told["imagine"]["contexts"] == [0, 1, 2]
-    assert told["imagine"]["integration_types"] == [0, 1]
+    assert commands["imagine"]["contexts"] == [0, 1, 2]
+    assert commands["imagine"]["integration_types"] == [0, 1]
 
 
 async def test_commands_that_discord_knows_are_not_told_again(harness: DiscordBot) -> None:
     await harness.restart()
-    await harness.discord.until(lambda: harness.asked("GET", "/commands") == 2)
+    await harness.discord.until(lambda: harness.count_calls("GET", "/commands") == 2)
 
-    assert harness.asked("PUT", "/commands") == 1
+    assert harness.count_calls("PUT", "/commands") == 1
 
 
 async def test_an_imagine_is_answered_by_a_card_which_becomes_the_picture(
@@ -49,12 +49,12 @@ async def test_an_imagine_is_answered_by_a_card_which_becomes_the_picture(
     heard = await harness.discord.command(
         harness.ana, harness.channel, "imagine", prompt="a red circle", steps=40, seed="7"
     )
-    await harness.discord.until(lambda: "of 40" in shown(heard.message))
-    card = await painted(harness, heard)
+    await harness.discord.until(lambda: "of 40" in text_of(heard.message))
+    card = await finish(harness, heard)
 
     assert not heard.ephemeral
-    assert "a red circle" in shown(card)
-    assert "seed 7" in shown(card).replace("`", "").replace("*", "").replace("=", " ").replace("\n", " ")
+    assert "a red circle" in text_of(card)
+    assert "seed 7" in text_of(card).replace("`", "").replace("*", "").replace("=", " ").replace("\n", " ")
     assert len(card.files) == 1
     assert card.components
     assert harness.channel.messages == [card]
@@ -72,7 +72,7 @@ async def test_a_red_circles_picture_is_red_where_it_must_be(
     heard = await harness.discord.command(
         harness.ana, harness.channel, "imagine", prompt=prompt, seed="7", steps=10
     )
-    card = await painted(harness, heard, 200)
+    card = await finish(harness, heard, 200)
 
     (content,) = card.files.values()
     picture = Image.open(io.BytesIO(content)).convert("RGB")
@@ -94,7 +94,7 @@ async def test_a_hundred_at_once_are_each_acknowledged_within_a_second(
         harness.guild.join(person)
 
     def cards() -> int:
-        return sum("Painted in" in shown(message) for message in harness.channel.messages)
+        return sum("Painted in" in text_of(message) for message in harness.channel.messages)
 
     async def all_at_once() -> float:
         there = cards()
@@ -119,7 +119,7 @@ async def test_what_is_wrong_is_said_to_whoever_asked_alone(harness: DiscordBot)
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", size="7x9")
 
     assert heard.ephemeral
-    assert "The width must be from 64 to 2048, not 7" in shown(heard.message)
+    assert "The width must be from 64 to 2048, not 7" in text_of(heard.message)
     assert harness.channel.messages == []
 
 
@@ -128,7 +128,7 @@ async def test_a_private_picture_comes_by_direct_message(harness: DiscordBot) ->
         harness.ana, harness.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(message) for message in direct.messages))
+    await harness.discord.until(lambda: any("Painted in" in text_of(message) for message in direct.messages))
 
     assert heard.ephemeral
     assert harness.channel.messages == []
@@ -140,7 +140,7 @@ async def test_nothing_in_a_prompt_pings_anybody(harness: DiscordBot) -> None:
         harness.ana, harness.channel, "imagine", prompt=f"@everyone <@{harness.bo.id}> a fox", steps=2
     )
 
-    card = await painted(harness, heard)
+    card = await finish(harness, heard)
 
     assert card.pings == []
 
@@ -149,7 +149,7 @@ async def test_a_form_opened_before_a_restart_paints_after_it_and_once(harness: 
     heard = await harness.discord.command(
         harness.ana, harness.channel, "imagine", prompt="a red fox", steps=3, seed="7"
     )
-    card = await painted(harness, heard)
+    card = await finish(harness, heard)
     edit = next(
         component["custom_id"] for component in card.components if component["custom_id"].startswith("edit:")
     )
@@ -162,15 +162,15 @@ async def test_a_form_opened_before_a_restart_paints_after_it_and_once(harness: 
     blue = await harness.discord.submit(harness.ana, form, {"prompt": "a blue fox"})
     again = await harness.discord.submit(harness.ana, form, {"prompt": "a blue fox"})
 
-    assert "a blue fox" in shown(await painted(harness, blue))
-    assert "already sent" in shown(again.message)
+    assert "a blue fox" in text_of(await finish(harness, blue))
+    assert "already sent" in text_of(again.message)
     assert again.ephemeral
     assert rows(harness.folder, "SELECT count(*) FROM jobs") == [(2,)]
 
 
 async def test_a_forged_form_is_answered_in_a_sentence(harness: DiscordBot) -> None:
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
-    card = await painted(harness, heard)
+    card = await finish(harness, heard)
     edit = next(
         component["custom_id"] for component in card.components if component["custom_id"].startswith("edit:")
     )
@@ -181,7 +181,7 @@ async def test_a_forged_form_is_answered_in_a_sentence(harness: DiscordBot) -> N
     answer = await harness.discord.submit(harness.ana, forged, {"prompt": "a fox"})
 
     assert answer.ephemeral
-    assert "out of date" in shown(answer.message)
+    assert "out of date" in text_of(answer.message)
 
 
 async def test_missing_permissions_are_told_before_anything_is_filed(harness: DiscordBot) -> None:
@@ -190,7 +190,7 @@ async def test_missing_permissions_are_told_before_anything_is_filed(harness: Di
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
 
     assert heard.ephemeral
-    assert "Embed Links and Attach Files" in shown(heard.message)
+    assert "Embed Links and Attach Files" in text_of(heard.message)
     assert rows(harness.folder, "SELECT id FROM jobs") == []
 
 
@@ -206,10 +206,10 @@ async def test_a_guild_may_have_its_channels_and_roles(open_discord_bot: OpenDis
     fine = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
 
     assert lost.ephemeral
-    assert "cannot be used in this channel" in shown(lost.message)
+    assert "cannot be used in this channel" in text_of(lost.message)
     assert nobody.ephemeral
-    assert "may use the bot" in shown(nobody.message)
-    await painted(harness, fine)
+    assert "may use the bot" in text_of(nobody.message)
+    await finish(harness, fine)
 
 
 async def test_an_age_restricted_channel_is_written_on_the_job(harness: DiscordBot) -> None:
@@ -217,7 +217,7 @@ async def test_an_age_restricted_channel_is_written_on_the_job(harness: DiscordB
 
     for channel in (harness.channel, adults):
         heard = await harness.discord.command(harness.ana, channel, "imagine", prompt="a fox", steps=2)
-        await painted(harness, heard)
+        await finish(harness, heard)
 
     assert rows(harness.folder, "SELECT adult FROM jobs ORDER BY number") == [(0,), (1,)]
 
@@ -248,12 +248,12 @@ async def test_a_card_that_is_shown_again_answers_the_command(harness: DiscordBo
     heard = await harness.discord.command(
         harness.ana, harness.channel, "imagine", prompt="a red fox", steps=2
     )
-    await painted(harness, heard)
+    await finish(harness, heard)
     ((job,),) = rows(harness.folder, "SELECT id FROM jobs")
 
     again = await harness.discord.command(harness.bo, harness.channel, "show", job=job)
 
-    assert "a red fox" in shown(await painted(harness, again))
+    assert "a red fox" in text_of(await finish(harness, again))
     assert len(harness.channel.messages) == 1
 
 
@@ -264,7 +264,7 @@ async def test_somebodys_own_app_paints_where_the_bot_is_no_member(harness: Disc
 
     heard = await harness.discord.command(harness.ana, lobby, "imagine", prompt="a red fox", steps=2)
 
-    await painted(harness, heard)
+    await finish(harness, heard)
     spaces = rows(harness.folder, "SELECT key FROM spaces")
     assert spaces == [(f"user-{harness.ana.id}",)]
 
@@ -274,18 +274,18 @@ async def test_a_running_card_has_a_bar(open_discord_bot: OpenDiscordBot) -> Non
 
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=50)
 
-    await harness.discord.until(lambda: bar(0.5)[0] in shown(heard.message))
+    await harness.discord.until(lambda: bar(0.5)[0] in text_of(heard.message))
 
 
 async def test_a_direct_message_is_a_place_to_paint_and_press(harness: DiscordBot) -> None:
     direct = harness.discord.direct(harness.ana)
 
     heard = await harness.discord.command(harness.ana, direct, "imagine", prompt="a red fox", steps=2)
-    card = await painted(harness, heard)
+    card = await finish(harness, heard)
     again = next(
         component["custom_id"] for component in card.components if component["custom_id"].startswith("again:")
     )
-    other = await painted(harness, await harness.discord.click(harness.ana, card, again))
+    other = await finish(harness, await harness.discord.click(harness.ana, card, again))
 
     assert direct.messages == [card, other]
 
@@ -295,13 +295,13 @@ async def test_a_private_pictures_buttons_work_where_it_came(harness: DiscordBot
         harness.ana, harness.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(message) for message in direct.messages))
+    await harness.discord.until(lambda: any("Painted in" in text_of(message) for message in direct.messages))
     (card,) = direct.messages
     again = next(
         component["custom_id"] for component in card.components if component["custom_id"].startswith("again:")
     )
 
-    await painted(harness, await harness.discord.click(harness.ana, card, again))
+    await finish(harness, await harness.discord.click(harness.ana, card, again))
 
     assert len(direct.messages) == 2
     assert harness.channel.messages == []
@@ -312,13 +312,13 @@ async def test_a_private_picture_is_nobody_elses_to_show(harness: DiscordBot) ->
         harness.ana, harness.channel, "imagine", prompt="a secret fox", steps=3, private=True
     )
     direct = harness.discord.direct(harness.ana)
-    await harness.discord.until(lambda: any("Painted in" in shown(message) for message in direct.messages))
+    await harness.discord.until(lambda: any("Painted in" in text_of(message) for message in direct.messages))
     ((job,),) = rows(harness.folder, "SELECT id FROM jobs")
 
     heard = await harness.discord.command(harness.bo, harness.channel, "show", job=job)
 
     assert heard.ephemeral
-    assert "There is no job" in shown(heard.message)
+    assert "There is no job" in text_of(heard.message)
 
 
 async def test_another_guilds_job_is_not_found(harness: DiscordBot) -> None:
@@ -326,13 +326,13 @@ async def test_another_guilds_job_is_not_found(harness: DiscordBot) -> None:
     lobby = elsewhere.channel("lobby")
     elsewhere.join(harness.bo)
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
-    await painted(harness, heard)
+    await finish(harness, heard)
     ((job,),) = rows(harness.folder, "SELECT id FROM jobs")
 
     answer = await harness.discord.command(harness.bo, lobby, "show", job=job)
 
     assert answer.ephemeral
-    assert "There is no job" in shown(answer.message)
+    assert "There is no job" in text_of(answer.message)
     assert lobby.messages == []
 
 
@@ -351,4 +351,4 @@ async def test_a_wrong_flag_among_the_others_is_told_with_a_hint(harness: Discor
     )
 
     assert heard.ephemeral
-    assert "Did you mean --batch?" in shown(heard.message).replace("\\", "")
+    assert "Did you mean --batch?" in text_of(heard.message).replace("\\", "")

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from bot.chats.discord.chat import DiscordChat
-from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, finish, text_of
 from tests.bot.discord.test_buttons import a_picture, button, card_of, waits_for
 from tests.bot.discord.test_train import card as train_card
 from tests.bot.discord.test_train import opens, pictures
@@ -28,8 +28,8 @@ async def calm(harness: DiscordBot) -> None:
 
 def job(harness: DiscordBot) -> str:
     """The only job."""
-    ((found,),) = rows(harness.folder, "SELECT id FROM jobs")
-    return str(found)
+    ((number,),) = rows(harness.folder, "SELECT id FROM jobs")
+    return str(number)
 
 
 def forget(harness: DiscordBot) -> None:
@@ -41,10 +41,10 @@ def forget(harness: DiscordBot) -> None:
 
 async def trains(harness: DiscordBot) -> None:
     """Ana sends the form of /train, with two pictures."""
-    said = "--trigger ohwx --subject gear --steps 5"
+    options = "--trigger ohwx --subject gear --steps 5"
     form = await opens(harness)
     await harness.discord.submit(
-        harness.ana, form, {"pictures": pictures(2), "rest": said, "consent": ["yes"]}
+        harness.ana, form, {"pictures": pictures(2), "rest": options, "consent": ["yes"]}
     )
 
 
@@ -52,14 +52,14 @@ async def the_card(harness: DiscordBot, nth: int = 0, seconds: float = 30.0) -> 
     """The one message with this picture, once it is painted and its row knows it."""
 
     def cards() -> list[Message]:
-        return [message for message in harness.channel.messages if "Painted in" in shown(message)]
+        return [message for message in harness.channel.messages if "Painted in" in text_of(message)]
 
     await harness.discord.until(lambda: len(cards()) > nth, seconds)
     await calm(harness)
-    found = cards()
-    assert len(found) == nth + 1
+    messages = cards()
+    assert len(messages) == nth + 1
     assert len(harness.channel.messages) == nth + 1, harness.channel.messages
-    return found[nth]
+    return messages[nth]
 
 
 @pytest.mark.parametrize("fault", LOSSES)
@@ -115,7 +115,7 @@ async def test_progress_of_an_old_card_is_shown_seldom_and_its_end_at_once(
 
     heard = await waits_for(harness, harness.channel, 30)
 
-    assert (await painted(harness, heard, 30)).edits <= 4  # of thirty steps: queued, running, done
+    assert (await finish(harness, heard, 30)).edits <= 4  # of thirty steps: queued, running, done
 
 
 @pytest.mark.parametrize("fault", LOSSES)
@@ -128,7 +128,7 @@ async def test_an_edit_with_the_bots_token_that_is_lost_or_unheard_is_made_again
 
     await harness.discord.click(harness.ana, card, button(card, "keep"))
 
-    await harness.discord.until(lambda: "⭐ 1" in shown(card), 30)
+    await harness.discord.until(lambda: "⭐ 1" in text_of(card), 30)
     assert len(card.files) == 1
     assert harness.channel.messages == [card]
 
@@ -166,7 +166,7 @@ async def test_when_the_channel_is_closed_to_the_bot_the_picture_comes_by_direct
 
     direct = harness.discord.direct(harness.ana)
     await harness.discord.until(
-        lambda: any("Painted in" in shown(message) for message in direct.messages), 30
+        lambda: any("Painted in" in text_of(message) for message in direct.messages), 30
     )
 
     (card,) = direct.messages
@@ -184,7 +184,7 @@ async def test_when_the_channel_is_gone_the_picture_comes_by_direct_message(
 
     direct = harness.discord.direct(harness.ana)
     await harness.discord.until(
-        lambda: any("Painted in" in shown(message) for message in direct.messages), 30
+        lambda: any("Painted in" in text_of(message) for message in direct.messages), 30
     )
 
 
@@ -201,7 +201,7 @@ async def test_a_card_that_nobody_takes_waits_until_it_is_asked_for(open_discord
     harness.channel.open_to_bot()
     again = await harness.discord.command(harness.ana, harness.channel, "show", job=job(harness))
 
-    assert len((await painted(harness, again)).files) == 1
+    assert len((await finish(harness, again)).files) == 1
 
 
 async def test_what_was_deleted_before_it_was_painted_comes_by_direct_message(
@@ -213,7 +213,7 @@ async def test_what_was_deleted_before_it_was_painted_comes_by_direct_message(
 
     direct = harness.discord.direct(harness.ana)
     await harness.discord.until(
-        lambda: any("Painted in" in shown(message) for message in direct.messages), 30
+        lambda: any("Painted in" in text_of(message) for message in direct.messages), 30
     )
 
     assert len(direct.messages) == 1
@@ -259,7 +259,7 @@ async def test_where_the_bot_is_no_member_a_late_picture_comes_by_direct_message
 
     direct = harness.discord.direct(harness.ana)
     await harness.discord.until(
-        lambda: any("Painted in" in shown(message) for message in direct.messages), 30
+        lambda: any("Painted in" in text_of(message) for message in direct.messages), 30
     )
 
     assert len(direct.messages) == 1
@@ -272,7 +272,7 @@ async def test_progress_is_edited_at_most_once_in_two_seconds(open_discord_bot: 
     harness.discord.limits.add("PATCH", ORIGINAL, 2, 1.9)
 
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=60)
-    await painted(harness, heard, 30)
+    await finish(harness, heard, 30)
 
     edits = [call.at for call in harness.discord.record if call.path.endswith("@original")]
     assert all(later - earlier > 1.9 for earlier, later in pairwise(edits))
@@ -284,7 +284,7 @@ async def test_where_threads_are_not_allowed_a_training_is_in_the_channel(harnes
     await trains(harness)
 
     await harness.discord.until(
-        lambda: any("2 pictures" in shown(message) for message in harness.channel.messages), 20
+        lambda: any("2 pictures" in text_of(message) for message in harness.channel.messages), 20
     )
     (card,) = harness.channel.messages
     assert card.components
@@ -367,7 +367,7 @@ async def test_a_picture_comes_into_a_thread_that_was_archived_meanwhile(
     heard = await harness.discord.command(harness.ana, thread, "imagine", prompt="a fox", steps=10)
     thread.archived = True
 
-    done = await painted(harness, heard)
+    done = await finish(harness, heard)
 
     assert done.channel is thread
     assert not thread.archived

@@ -1,6 +1,6 @@
 """What the safety check flags, in Discord's own way: a spoiler."""
 
-from tests.bot.discord.harness import DiscordBot, shown
+from tests.bot.discord.harness import DiscordBot, text_of
 
 
 async def test_discord_hides_it_as_a_spoiler(harness: DiscordBot) -> None:
@@ -10,7 +10,7 @@ async def test_discord_hides_it_as_a_spoiler(harness: DiscordBot) -> None:
     await harness.discord.until(lambda: "hidden until" in ruled.text)
 
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a flag", steps=2)
-    await harness.discord.until(lambda: "Safety check: hidden until you open it" in shown(heard.message))
+    await harness.discord.until(lambda: "Safety check: hidden until you open it" in text_of(heard.message))
     await harness.discord.until(lambda: bool(heard.message and heard.message.files))
 
     assert heard.message is not None

@@ -4,7 +4,7 @@ import pytest
 import structlog
 
 from bot.chats.discord import chat
-from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, text_of
 from tests.bot.discord.test_buttons import waits_for
 from tests.bot.running_bot import rows
 
@@ -31,7 +31,7 @@ async def paints_through(harness: DiscordBot, trouble: str) -> None:
     second = await harness.discord.command(harness.bo, harness.channel, "imagine", prompt="a hen", steps=2)
 
     cards = (first, second)
-    await harness.discord.until(lambda: all("Painted in" in shown(card.message) for card in cards), 30)
+    await harness.discord.until(lambda: all("Painted in" in text_of(card.message) for card in cards), 30)
     assert len(harness.channel.messages) == 2
     assert rows(harness.folder, "SELECT state FROM jobs") == [("succeeded",), ("succeeded",)]
 
@@ -57,7 +57,7 @@ async def test_an_invalid_session_is_begun_anew(harness: DiscordBot) -> None:
 async def test_a_second_ready_changes_nothing(harness: DiscordBot) -> None:
     await paints_through(harness, "second READY")
 
-    assert harness.asked("PUT", "/commands") == 1
+    assert harness.count_calls("PUT", "/commands") == 1
 
 
 async def test_a_command_said_while_the_gateway_is_away_is_heard_when_it_is_back(
@@ -67,7 +67,7 @@ async def test_a_command_said_while_the_gateway_is_away_is_heard_when_it_is_back
 
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
 
-    await harness.discord.until(lambda: "Painted in" in shown(heard.message), 30)
+    await harness.discord.until(lambda: "Painted in" in text_of(heard.message), 30)
     assert len(harness.channel.messages) == 1
 
 
@@ -89,13 +89,13 @@ async def test_a_gateway_that_hangs_up_for_good_is_told_and_tried_again(
         tried = gateway.identified
         await harness.discord.until(lambda: gateway.identified >= tried + 2, 20)
 
-    told = [entry["reason"] for entry in logged if entry["event"] == "Discord is not served"]
-    assert len(told) >= 2
-    assert all(words in reason for reason in told)
+    reasons = [entry["reason"] for entry in logged if entry["event"] == "Discord is not served"]
+    assert len(reasons) >= 2
+    assert all(words in reason for reason in reasons)
     gateway.turns_away = 0
     await harness.discord.until(lambda: health()[1]["chats"] == {"discord": "served"}, 20)
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
-    await harness.discord.until(lambda: "Painted in" in shown(heard.message), 30)
+    await harness.discord.until(lambda: "Painted in" in text_of(heard.message), 30)
     assert len(harness.channel.messages) == 1
 
 
@@ -111,5 +111,5 @@ async def test_a_card_that_changes_while_the_gateway_is_gone_is_right_when_it_is
     )
     harness.discord.gateway.turns_away = 0
 
-    await harness.discord.until(lambda: "Painted in" in shown(heard.message), 30)
+    await harness.discord.until(lambda: "Painted in" in text_of(heard.message), 30)
     assert len(harness.channel.messages) == 1

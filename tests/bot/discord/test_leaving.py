@@ -5,16 +5,16 @@ import sqlite3
 import zipfile
 from typing import Any
 
-from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, finish
 from tests.bot.running_bot import rows, until
 
 
-def stored(harness: DiscordBot) -> list[str]:
+def list_files(harness: DiscordBot) -> list[str]:
     assert harness.bot is not None
     return [path.name for path in harness.bot.files.folder.glob("??/*")]
 
 
-def left(harness: DiscordBot) -> list[int]:
+def count_rows(harness: DiscordBot) -> list[int]:
     """How many spaces, people, jobs and pictures there are on the disk."""
     tables = ("spaces", "people", "jobs", "pictures")
     return [rows(harness.folder, f"SELECT count(*) FROM {table}")[0][0] for table in tables]
@@ -35,42 +35,42 @@ async def test_nothing_stays_of_a_guild_from_which_the_bot_was_removed(
     open_discord_bot: OpenDiscordBot,
 ) -> None:
     harness = await open_discord_bot()
-    await painted(
+    await finish(
         harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
     )
-    assert left(harness) == [1, 1, 1, 1]
+    assert count_rows(harness) == [1, 1, 1, 1]
 
     harness.guild.remove_bot()
 
-    await harness.discord.until(lambda: left(harness) == [0, 0, 0, 0])
-    await harness.discord.until(lambda: not stored(harness))
+    await harness.discord.until(lambda: count_rows(harness) == [0, 0, 0, 0])
+    await harness.discord.until(lambda: not list_files(harness))
 
 
 async def test_a_guild_that_is_down_for_a_while_keeps_all(open_discord_bot: OpenDiscordBot) -> None:
     harness = await open_discord_bot()
-    await painted(
+    await finish(
         harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
     )
     other = harness.discord.guild("other")
     rooms = other.channel("rooms")
     other.join(harness.bo)
-    await painted(harness, await harness.discord.command(harness.bo, rooms, "imagine", prompt="a hare"))
+    await finish(harness, await harness.discord.command(harness.bo, rooms, "imagine", prompt="a hare"))
 
     harness.guild.go_down()
     other.remove_bot()
 
-    await harness.discord.until(lambda: left(harness) == [1, 1, 1, 1])
+    await harness.discord.until(lambda: count_rows(harness) == [1, 1, 1, 1])
 
 
 async def test_nothing_stays_of_a_guild_that_removed_the_bot_while_it_was_off(
     open_discord_bot: OpenDiscordBot,
 ) -> None:
     harness = await open_discord_bot()
-    await painted(
+    await finish(
         harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
     )
     direct = harness.discord.direct(harness.bo)
-    await painted(harness, await harness.discord.command(harness.bo, direct, "imagine", prompt="a hare"))
+    await finish(harness, await harness.discord.command(harness.bo, direct, "imagine", prompt="a hare"))
     await harness.restart()
     await until(lambda: away(harness) == [(0, None), (1, None)])
     await harness.stop()
@@ -78,18 +78,18 @@ async def test_nothing_stays_of_a_guild_that_removed_the_bot_while_it_was_off(
 
     await harness.start()
     await until(lambda: [since is not None for _, since in away(harness)] == [False, True])
-    assert left(harness) == [2, 2, 2, 2], "it may be Discord that is wrong: nothing goes at once"
+    assert count_rows(harness) == [2, 2, 2, 2], "it may be Discord that is wrong: nothing goes at once"
     await harness.stop()
     later(harness, 8)
     await harness.start()
 
-    await until(lambda: left(harness) == [1, 1, 1, 1])
-    await until(lambda: len(stored(harness)) == 1)
+    await until(lambda: count_rows(harness) == [1, 1, 1, 1])
+    await until(lambda: len(list_files(harness)) == 1)
 
 
 async def test_a_guild_that_is_named_again_in_time_keeps_all(open_discord_bot: OpenDiscordBot) -> None:
     harness = await open_discord_bot()
-    await painted(
+    await finish(
         harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
     )
     await harness.restart()
@@ -105,15 +105,15 @@ async def test_a_guild_that_is_named_again_in_time_keeps_all(open_discord_bot: O
     await harness.start()
 
     await until(lambda: away(harness) == [(1, None)])
-    assert left(harness) == [1, 1, 1, 1]
+    assert count_rows(harness) == [1, 1, 1, 1]
 
 
 async def test_the_cards_of_who_is_forgotten_leave_the_channel(open_discord_bot: OpenDiscordBot) -> None:
     harness = await open_discord_bot()
-    await painted(
+    await finish(
         harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
     )
-    kept = await painted(
+    other_card = await finish(
         harness, await harness.discord.command(harness.bo, harness.channel, "imagine", prompt="a hare")
     )
 
@@ -121,13 +121,13 @@ async def test_the_cards_of_who_is_forgotten_leave_the_channel(open_discord_bot:
 
     assert heard.ephemeral
     await harness.discord.until(lambda: "1 picture" in heard.text)
-    await harness.discord.until(lambda: harness.channel.messages == [kept])
-    await harness.discord.until(lambda: left(harness) == [1, 1, 1, 1])
+    await harness.discord.until(lambda: harness.channel.messages == [other_card])
+    await harness.discord.until(lambda: count_rows(harness) == [1, 1, 1, 1])
 
 
 async def test_what_is_stored_comes_by_direct_message(open_discord_bot: OpenDiscordBot) -> None:
     harness = await open_discord_bot()
-    await painted(
+    await finish(
         harness, await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox")
     )
 

@@ -13,7 +13,7 @@ from bot.chats.discord.ephemeral import pieces
 from bot.chats.discord.markup import escape
 from commands.lora_cards import LoraCard
 from engine.messages import JobId
-from tests.bot.discord.harness import DiscordBot, painted
+from tests.bot.discord.harness import DiscordBot, finish
 from tests.fakes.discord.rules import check_message
 
 NASTY = (
@@ -88,9 +88,11 @@ def test_a_card_of_nasty_words_is_within_discords_limits(text: str) -> None:
         bare=text,
     )
     images = {"curve": "a.png", "samples": "b.png", "report": "c.png"}
-    shown = EmbedImages(images=images, titles=dict.fromkeys(images, "What it paints"), notes=(text, text))
+    card_images = EmbedImages(
+        images=images, titles=dict.fromkeys(images, "What it paints"), notes=(text, text)
+    )
 
-    check_message({"embeds": [embed.to_dict() for embed in embeds(card, shown)]})
+    check_message({"embeds": [embed.to_dict() for embed in embeds(card, card_images)]})
     check_message({"embeds": [starter_embed(card).to_dict()]})
 
 
@@ -104,7 +106,7 @@ def test_an_answer_of_nasty_words_is_in_pieces_that_discord_takes(text: str) -> 
 async def test_a_prompt_of_nothing_but_marks_is_painted_and_shown(harness: DiscordBot, prompt: str) -> None:
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt=prompt, steps=1)
 
-    card = await painted(harness, heard)
+    card = await finish(harness, heard)
 
     assert read(card.embeds[0]["description"].split("\n")[0][2:-2].removesuffix("…")) in prompt
     assert len(card.files) == 1

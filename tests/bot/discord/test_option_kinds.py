@@ -13,7 +13,7 @@ ATTACHMENT = 11  # Discord's type of such an option
 pytestmark = pytest.mark.usefixtures("mirror")
 
 
-def zipped(*pictures: bytes) -> bytes:
+def make_zip(*pictures: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for number, picture in enumerate(pictures):
@@ -31,11 +31,11 @@ async def comes_back(harness: DiscordBot, words: str) -> None:
 
 
 async def test_it_is_an_option_to_attach_a_file_to(harness: DiscordBot) -> None:
-    (told,) = [command for command in harness.discord.commands if command["name"] == "mirror"]
+    (mirror,) = [command for command in harness.discord.commands if command["name"] == "mirror"]
 
-    types = {option["name"]: (option["type"], option.get("required", False)) for option in told["options"]}
+    types = {option["name"]: (option["type"], option.get("required", False)) for option in mirror["options"]}
     assert types == {"words": (3, True), "picture": (ATTACHMENT, False), "side": (3, False)}
-    (side,) = [option for option in told["options"] if option["name"] == "side"]
+    (side,) = [option for option in mirror["options"] if option["name"] == "side"]
     assert [choice["value"] for choice in side["choices"]] == ["top", "left hand"]
 
 
@@ -69,7 +69,7 @@ async def test_its_form_has_a_row_for_one_file_and_one_for_the_rest(harness: Dis
     [
         (Attached("fox.png", b"these are no pixels"), "not a picture that can be read"),
         (Attached("fox.png", b"", gone=True), "no longer has this file"),
-        (Attached("foxes.zip", zipped(a_picture(1), a_picture(2))), "Only one picture is wanted here"),
+        (Attached("foxes.zip", make_zip(a_picture(1), a_picture(2))), "Only one picture is wanted here"),
     ],
     ids=["no picture", "lost", "several"],
 )

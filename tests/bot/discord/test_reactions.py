@@ -4,7 +4,7 @@ import pytest
 
 from bot.chats import delivery
 from bot.config import DiscordSettings
-from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, text_of
 from tests.bot.discord.test_buttons import a_long_job, a_picture, seeds
 from tests.bot.discord.test_delivery import CALLBACK
 from tests.bot.running_bot import rows
@@ -17,7 +17,7 @@ async def test_reroll_posts_the_same_picture_from_a_new_seed(harness: DiscordBot
     await harness.discord.react(harness.bo, card, "🔁")
     await harness.discord.until(lambda: len(harness.channel.messages) == 2)
     again = harness.channel.messages[1]
-    await harness.discord.until(lambda: "Painted in" in shown(again))
+    await harness.discord.until(lambda: "Painted in" in text_of(again))
 
     assert again.embeds[0]["author"]["name"] == "Bo"
     assert seeds(harness)[1] != 7
@@ -36,7 +36,7 @@ async def test_a_card_can_be_reacted_to_before_discord_has_said_which_message_it
     await harness.discord.react(harness.bo, heard.message, "🔁")
 
     await harness.discord.until(lambda: len(harness.channel.messages) == 2)
-    await harness.discord.until(lambda: "Painted in" in shown(harness.channel.messages[1]))
+    await harness.discord.until(lambda: "Painted in" in text_of(harness.channel.messages[1]))
 
 
 async def test_the_dice_paint_four_variations(harness: DiscordBot) -> None:
@@ -45,7 +45,7 @@ async def test_the_dice_paint_four_variations(harness: DiscordBot) -> None:
     await harness.discord.react(harness.ana, card, "🎲")
 
     await harness.discord.until(lambda: len(seeds(harness)) == 5)
-    await harness.discord.until(lambda: "variation 0.15" in shown(harness.channel.messages[-1]))
+    await harness.discord.until(lambda: "variation 0.15" in text_of(harness.channel.messages[-1]))
 
 
 async def test_the_cross_cancels_what_is_mine_and_nothing_else(open_discord_bot: OpenDiscordBot) -> None:
@@ -54,12 +54,12 @@ async def test_the_cross_cancels_what_is_mine_and_nothing_else(open_discord_bot:
     await harness.discord.until(lambda: rows(harness.folder, "SELECT message FROM jobs") != [(None,)])
 
     await harness.discord.react(harness.bo, card, "❌")
-    steps = shown(card)
-    await harness.discord.until(lambda: shown(card) != steps)
-    assert "Cancelled" not in shown(card)
+    steps = text_of(card)
+    await harness.discord.until(lambda: text_of(card) != steps)
+    assert "Cancelled" not in text_of(card)
     await harness.discord.react(harness.ana, card, "❌")
 
-    await harness.discord.until(lambda: "🚫 Cancelled" in shown(card))
+    await harness.discord.until(lambda: "🚫 Cancelled" in text_of(card))
 
 
 async def test_the_cross_deletes_what_is_mine_and_done(harness: DiscordBot) -> None:
@@ -74,9 +74,9 @@ async def test_a_star_keeps_the_picture_until_it_is_taken_back(harness: DiscordB
     card = await a_picture(harness)
 
     await harness.discord.react(harness.bo, card, "⭐")
-    await harness.discord.until(lambda: "⭐ 1" in shown(card))
+    await harness.discord.until(lambda: "⭐ 1" in text_of(card))
     await harness.discord.unreact(harness.bo, card, "⭐")
-    await harness.discord.until(lambda: "⭐" not in shown(card))
+    await harness.discord.until(lambda: "⭐" not in text_of(card))
 
     assert harness.discord.direct(harness.bo).messages == []
 
@@ -84,11 +84,11 @@ async def test_a_star_keeps_the_picture_until_it_is_taken_back(harness: DiscordB
 async def test_taking_a_star_back_does_not_change_what_somebody_is_called(harness: DiscordBot) -> None:
     card = await a_picture(harness)
     await harness.discord.react(harness.ana, card, "⭐")
-    await harness.discord.until(lambda: "⭐ 1" in shown(card))
+    await harness.discord.until(lambda: "⭐ 1" in text_of(card))
     names = rows(harness.folder, "SELECT name FROM people ORDER BY id")
 
     await harness.discord.unreact(harness.ana, card, "⭐")
-    await harness.discord.until(lambda: "⭐" not in shown(card))
+    await harness.discord.until(lambda: "⭐" not in text_of(card))
 
     assert rows(harness.folder, "SELECT name FROM people ORDER BY id") == names
 
@@ -140,11 +140,11 @@ async def test_a_card_in_direct_messages_takes_reactions_too(harness: DiscordBot
     await harness.discord.command(
         harness.ana, harness.channel, "imagine", prompt="a fox", steps=1, private=True
     )
-    await harness.discord.until(lambda: any("Painted in" in shown(message) for message in direct.messages))
+    await harness.discord.until(lambda: any("Painted in" in text_of(message) for message in direct.messages))
 
     await harness.discord.react(harness.ana, direct.messages[0], "🔁")
 
     await harness.discord.until(
-        lambda: sum("Painted in" in shown(message) for message in direct.messages) == 2
+        lambda: sum("Painted in" in text_of(message) for message in direct.messages) == 2
     )
     assert harness.channel.messages == []

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, painted, shown
+from tests.bot.discord.harness import DiscordBot, OpenDiscordBot, finish, text_of
 from tests.bot.discord.test_buttons import a_picture, button, card_of, waits_for
 from tests.bot.discord.test_delivery import EDITS, POSTS, calm, job
 from tests.bot.discord.test_train import opens, pictures
@@ -23,15 +23,15 @@ def calls(harness: DiscordBot) -> int:
 
 def is_for_one(heard: Heard) -> bool:
     """Whether nobody else sees what there is of the answer: a public word that it takes a while is gone."""
-    shown = [
+    visible = [
         message
         for message in (heard.message, *heard.followups)
         if message is not None and not message.deleted
     ]
-    return bool(shown) and all(message.ephemeral for message in shown)
+    return bool(visible) and all(message.ephemeral for message in visible)
 
 
-async def ended(harness: DiscordBot) -> None:
+async def wait_until_ended(harness: DiscordBot) -> None:
     """Wait until the only job has ended, and Discord has been told all."""
     done = [("succeeded", 1)]
     await harness.discord.until(
@@ -46,12 +46,12 @@ async def test_a_picture_that_is_held_for_explicit_leaves_a_card_that_says_so(
     harness.discord.filters.explicit = PICTURES
 
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
-    card = await painted(harness, heard)
-    await ended(harness)
+    card = await finish(harness, heard)
+    await wait_until_ended(harness)
 
     assert card.files == {}
-    assert "considers it explicit content" in shown(card)
-    assert "✉️ sends it" in shown(card)
+    assert "considers it explicit content" in text_of(card)
+    assert "✉️ sends it" in text_of(card)
     assert harness.channel.messages == [card]
     before = calls(harness)
     await asyncio.sleep(0.5)
@@ -61,13 +61,13 @@ async def test_a_picture_that_is_held_for_explicit_leaves_a_card_that_says_so(
 async def test_what_was_refused_is_tried_once_more_when_it_is_asked_for(harness: DiscordBot) -> None:
     harness.discord.filters.explicit = PICTURES
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a fox", steps=2)
-    await painted(harness, heard)
-    await ended(harness)
+    await finish(harness, heard)
+    await wait_until_ended(harness)
 
     harness.discord.filters.explicit = ()
     again = await harness.discord.command(harness.ana, harness.channel, "show", job=job(harness))
 
-    assert len((await painted(harness, again)).files) == 1
+    assert len((await finish(harness, again)).files) == 1
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ async def test_words_that_may_not_be_seen_end_the_card_and_its_person_is_told(
 
     heard = await harness.discord.command(harness.ana, harness.channel, "imagine", prompt=prompt, steps=2)
     await harness.discord.until(lambda: why in heard.text)
-    await ended(harness)
+    await wait_until_ended(harness)
 
     assert is_for_one(heard)
     assert f"/show {job(harness)}" in heard.text
@@ -96,12 +96,12 @@ async def test_words_that_may_not_be_seen_end_the_card_and_its_person_is_told(
 async def test_what_automod_stops_is_shown_in_direct_messages(harness: DiscordBot) -> None:
     harness.discord.filters.words.add("b.a.d")
     await harness.discord.command(harness.ana, harness.channel, "imagine", prompt="a b.a.d fox", steps=2)
-    await ended(harness)
+    await wait_until_ended(harness)
 
     direct = harness.discord.direct(harness.ana)
     heard = await harness.discord.command(harness.ana, direct, "show", job=job(harness))
 
-    assert len((await painted(harness, heard)).files) == 1
+    assert len((await finish(harness, heard)).files) == 1
 
 
 async def test_a_thread_whose_words_are_refused_leaves_no_training_without_an_answer(
@@ -109,10 +109,10 @@ async def test_a_thread_whose_words_are_refused_leaves_no_training_without_an_an
 ) -> None:
     harness.discord.filters.words.add("gear")
     form = await opens(harness)
-    said = "--trigger ohwx --subject gear --steps 5"
+    options = "--trigger ohwx --subject gear --steps 5"
 
     heard = await harness.discord.submit(
-        harness.ana, form, {"pictures": pictures(2), "rest": said, "consent": ["yes"]}
+        harness.ana, form, {"pictures": pictures(2), "rest": options, "consent": ["yes"]}
     )
 
     await harness.discord.until(lambda: "AutoMod" in heard.text)
@@ -171,7 +171,7 @@ async def test_a_letter_that_is_refused_is_told_directly(harness: DiscordBot) ->
 
     direct = harness.discord.direct(harness.bo)
     await harness.discord.until(
-        lambda: any("explicit content" in shown(message) for message in direct.messages)
+        lambda: any("explicit content" in text_of(message) for message in direct.messages)
     )
 
 
@@ -212,10 +212,10 @@ async def test_the_end_of_an_old_card_that_changes_no_more_is_a_new_message(
     old = card_of(heard)
     old.grow_old(3700)
 
-    def done() -> bool:
-        return any("Painted in" in shown(message) for message in harness.channel.messages)
+    def is_painted() -> bool:
+        return any("Painted in" in text_of(message) for message in harness.channel.messages)
 
-    await harness.discord.until(done, 30)
+    await harness.discord.until(is_painted, 30)
     await calm(harness)
 
     (card,) = harness.channel.messages
@@ -230,5 +230,5 @@ async def test_a_proxy_that_bans_in_html_delays_the_card_and_no_more(harness: Di
 
     await harness.discord.click(harness.ana, card, button(card, "keep"))
 
-    await harness.discord.until(lambda: "⭐ 1" in shown(card), 30)
+    await harness.discord.until(lambda: "⭐ 1" in text_of(card), 30)
     assert harness.channel.messages == [card]

@@ -9,7 +9,7 @@ import pytest
 from bot.cards.card import Card
 from bot.chats.discord import interactions
 from bot.chats.discord.messages import Messages
-from tests.bot.discord.harness import DiscordBot, shown
+from tests.bot.discord.harness import DiscordBot, text_of
 from tests.bot.running_bot import rows
 from tests.bot.training_cases import a_picture
 from tests.fakes.discord import Attached, Channel, Message, Modal
@@ -24,7 +24,7 @@ def pictures(many: int) -> list[Attached]:
 async def opens(harness: DiscordBot, name: str = "maria", **given: object) -> Modal:
     """/train's form."""
     heard = await harness.discord.command(harness.ana, harness.channel, "train", name=name, **given)
-    assert heard.modal is not None, shown(heard.message)
+    assert heard.modal is not None, text_of(heard.message)
     return heard.modal
 
 
@@ -35,16 +35,16 @@ def threads(harness: DiscordBot) -> list[Channel]:
 async def card(harness: DiscordBot, words: str, seconds: float = 20.0) -> Message:
     """The card in the newest thread, once it says this."""
 
-    def found() -> list[Message]:
+    def matching_cards() -> list[Message]:
         return [
             message
             for thread in threads(harness)[-1:]
             for message in thread.messages
-            if words in shown(message)
+            if words in text_of(message)
         ]
 
-    await harness.discord.until(lambda: bool(found()), seconds)
-    return found()[-1]
+    await harness.discord.until(lambda: bool(matching_cards()), seconds)
+    return matching_cards()[-1]
 
 
 async def presses(harness: DiscordBot, message: Message, action: str) -> None:
@@ -95,7 +95,7 @@ async def test_a_form_that_is_sent_twice_files_once(harness: DiscordBot) -> None
     again = await harness.discord.submit(harness.ana, form, values)
 
     assert again.ephemeral
-    assert "already sent" in shown(again.message)
+    assert "already sent" in text_of(again.message)
     assert rows(harness.folder, "SELECT count(*) FROM jobs") == [(1,)]
 
 
@@ -106,7 +106,7 @@ async def test_a_form_that_is_sent_twice_at_once_files_once(harness: DiscordBot)
     both = await asyncio.gather(*(harness.discord.submit(harness.ana, form, values) for _ in range(2)))
     await card(harness, "3 pictures")
 
-    assert sorted("already sent" in shown(answer.message) for answer in both) == [False, True]
+    assert sorted("already sent" in text_of(answer.message) for answer in both) == [False, True]
     assert rows(harness.folder, "SELECT count(*) FROM jobs") == [(1,)]
     assert len(threads(harness)) == 1
 
@@ -269,7 +269,7 @@ async def test_a_wrong_word_in_the_form_is_told(harness: DiscordBot) -> None:
     )
 
     assert heard.ephemeral
-    assert "Did you mean --trigger?" in shown(heard.message).replace("\\", "")
+    assert "Did you mean --trigger?" in text_of(heard.message).replace("\\", "")
 
 
 async def test_the_pictures_of_ones_own_message_are_trained_on(harness: DiscordBot) -> None:
@@ -281,7 +281,7 @@ async def test_the_pictures_of_ones_own_message_are_trained_on(harness: DiscordB
     await harness.discord.submit(harness.ana, heard.modal, values)
 
     report = await card(harness, "6 pictures")
-    assert "maria" in shown(report)
+    assert "maria" in text_of(report)
     await presses(harness, report, "start")
     await card(harness, "/imagine a photo of ohwx gear --lora maria", 60)
 

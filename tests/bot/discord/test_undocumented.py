@@ -14,8 +14,8 @@ from tests.bot.discord.harness import DiscordBot
 def test_a_file_that_is_kept_is_named_in_an_edit_and_not_sent_again() -> None:
     new = discord.File(io.BytesIO(b"png"), filename="new.png")
 
-    with handle_message_parameters(attachments=[ExistingFile(id=7), new]) as told:  # type: ignore[list-item]
-        files, parts = told.files, told.multipart
+    with handle_message_parameters(attachments=[ExistingFile(id=7), new]) as entry:  # type: ignore[list-item]
+        files, parts = entry.files, entry.multipart
 
     assert files is not None
     assert [file.filename for file in files] == ["new.png"]

@@ -14,7 +14,7 @@ from tests.fakes.slack import FakeSlack
 
 
 @pytest.fixture(autouse=True)
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """What failed on the way is tried again sooner, and files are looked for again sooner."""
     monkeypatch.setattr(delivery, "FIRST_PAUSE", 0.05)
     monkeypatch.setattr(upload, "FIRST_LOOK", 0.01)
@@ -26,7 +26,7 @@ async def open_atelier(tmp_path: Path) -> AsyncIterator[OpenAtelier]:
     made: list[Atelier] = []
     async with FakeSlack() as slack:
 
-        async def opened(
+        async def start_bot(
             *,
             seconds: float = 0.01,
             settings: SlackSettings | None = None,
@@ -43,7 +43,7 @@ async def open_atelier(tmp_path: Path) -> AsyncIterator[OpenAtelier]:
                 await atelier.start()
             return atelier
 
-        yield opened
+        yield start_bot
         for atelier in made:
             await atelier.stop()
         assert slack.problems == []

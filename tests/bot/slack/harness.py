@@ -93,7 +93,7 @@ class Atelier:
         """Wait for a message of the bot's, in the channel or in a thread, that is as wanted."""
         place = channel or self.channel
 
-        def found() -> Message | None:
+        def find() -> Message | None:
             own = [
                 message
                 for message in place.everything
@@ -101,7 +101,7 @@ class Atelier:
             ]
             return next((message for message in reversed(own) if wanted(message)), None)
 
-        message: Message = await self.slack.until(found, seconds)
+        message: Message = await self.slack.until(find, seconds)
         return message
 
     async def paints(self, who: User, text: str, channel: Channel | None = None) -> Message:
@@ -117,7 +117,7 @@ class Atelier:
             channel,
         )
 
-    async def sent(self, who: User, name: str) -> Message:
+    async def wait_for_file(self, who: User, name: str) -> Message:
         """Wait for a file of this name in somebody's conversation with the bot; the message that has it."""
         direct = self.slack.direct(who)
         return await self.shows(lambda message: any(file.name == name for file in message.files), direct)
@@ -127,7 +127,7 @@ class Atelier:
         everything = (channel or self.channel).everything
         return [message for message in everything if not message.deleted and part_of(message) == "card"]
 
-    def painted(self) -> int:
+    def count_paintings(self) -> int:
         """How many jobs the engine has been given."""
         lines = Path(self._program[-2]).read_text().splitlines()
         return sum(line.partition(" ")[2].startswith("take ") for line in lines)

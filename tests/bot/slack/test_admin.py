@@ -32,7 +32,7 @@ async def test_what_is_me_elsewhere_is_mine_here(atelier: Atelier) -> None:
 async def test_stats_are_told_and_drawn_for_the_admin_alone(atelier: Atelier) -> None:
     heard = await atelier.says(atelier.cem, "/admin", "stats")
 
-    direct = await atelier.sent(atelier.cem, "stats.png")
+    direct = await atelier.wait_for_file(atelier.cem, "stats.png")
     (words,) = heard.ephemerals
     assert "By person:" in words.words
     assert "The picture is in your direct messages." in words.words

@@ -50,7 +50,7 @@ async def test_all_of_loras_is_seen_where_the_bot_is_no_member(atelier: Atelier)
 
     heard = await atelier.says(atelier.ana, "/loras", "", elsewhere(atelier))
 
-    await atelier.sent(atelier.ana, "gallery.png")
+    await atelier.wait_for_file(atelier.ana, "gallery.png")
     words, cards = heard.ephemerals
     assert "1 LoRA you may use" in words.words
     assert "/imagine" in cards.words and "--lora fox" in cards.words
@@ -100,9 +100,9 @@ async def test_a_picture_that_cannot_be_sent_is_told(atelier: Atelier) -> None:
 async def test_two_hundred_and_fifty_loras_come_in_pages(atelier: Atelier) -> None:
     assert not (await brings(atelier, "fox", a_file())).errors
     with sqlite3.connect(atelier.folder / "atelier.db") as connection:
-        told = connection.execute("SELECT * FROM adapters")
+        rows = connection.execute("SELECT * FROM adapters")
         same = ", ".join(
-            column[0] for column in told.description if column[0] not in ("id", "name", "phrase")
+            column[0] for column in rows.description if column[0] not in ("id", "name", "phrase")
         )
         copied = f"INSERT INTO adapters ({same}, name, phrase) SELECT {same}, ?, ? FROM adapters LIMIT 1"
         for number in range(249):
@@ -110,7 +110,7 @@ async def test_two_hundred_and_fifty_loras_come_in_pages(atelier: Atelier) -> No
 
     heard = await atelier.says(atelier.ana, "/loras", "", elsewhere(atelier))
 
-    await atelier.sent(atelier.ana, "gallery.png")
+    await atelier.wait_for_file(atelier.ana, "gallery.png")
     *pages, cards = heard.ephemerals
     assert len(pages) > 1
     assert "250 LoRAs you may use:" in pages[0].words

@@ -61,7 +61,7 @@ async def test_loras_are_shown_as_cards_with_what_they_paint(atelier: Atelier) -
 
     heard = await atelier.says(atelier.ana, "/loras", "--like wood")
 
-    await atelier.sent(atelier.ana, "gallery.png")
+    await atelier.wait_for_file(atelier.ana, "gallery.png")
     words, cards = heard.ephemerals
     assert "1 LoRA nearest to “wood”" in words.words
     assert "likes 0 · for its owner only · by " in cards.words

@@ -7,7 +7,7 @@ from tests.bot.slack.harness import Atelier, OpenAtelier, button, job_of
 from tests.fakes.slack import Heard, Message
 
 
-def refused(heard: Heard) -> bool:
+def is_refused(heard: Heard) -> bool:
     return "There is no" in heard.words
 
 
@@ -21,9 +21,9 @@ async def again(atelier: Atelier, card: Message) -> Message:
 async def test_only_its_person_and_admins_delete_a_job(atelier: Atelier) -> None:
     card = await atelier.paints(atelier.ana, "a red fox")
 
-    refused = await atelier.slack.act(atelier.bo, card, button(card, "delete"))
+    heard = await atelier.slack.act(atelier.bo, card, button(card, "delete"))
 
-    await atelier.slack.until(lambda: "Only ana or an admin can delete" in refused.words)
+    await atelier.slack.until(lambda: "Only ana or an admin can delete" in heard.words)
     assert not card.deleted
     await atelier.slack.act(atelier.cem, card, button(card, "delete"))
     await atelier.slack.until(lambda: card.deleted)
@@ -67,7 +67,7 @@ async def test_a_forged_button_is_refused(atelier: Atelier) -> None:
 
     for value in ("delete:zzzzzz", "drop table:1", "again:" + "9" * 500, ""):
         heard = await atelier.slack.act(atelier.bo, card, "again:forged", value, forged=True)
-        await atelier.slack.until(partial(refused, heard))
+        await atelier.slack.until(partial(is_refused, heard))
     assert len(atelier.cards()) == 1
 
 
@@ -90,13 +90,13 @@ async def test_reactions_do_what_the_buttons_do(atelier: Atelier) -> None:
 async def test_a_reaction_to_the_picture_in_the_thread_is_one_to_its_card(atelier: Atelier) -> None:
     slack, card = atelier.slack, await atelier.paints(atelier.ana, "a red fox --seed 7")
     [picture] = card.thread
-    said = slack.say(atelier.ana, atelier.channel, "what a fox", thread=card)
+    message = slack.say(atelier.ana, atelier.channel, "what a fox", thread=card)
 
     await slack.react(atelier.bo, picture, "⭐")
     await slack.until(lambda: "⭐ 1" in card.words)
     await slack.unreact(atelier.bo, picture, "⭐")
     await slack.until(lambda: "⭐ 1" not in card.words)
-    await slack.react(atelier.bo, said, "🔁")
+    await slack.react(atelier.bo, message, "🔁")
     assert len(atelier.cards()) == 1
     await slack.react(atelier.bo, picture, "🔁")
 
@@ -134,10 +134,10 @@ async def test_an_edit_after_a_restart_uploads_nothing_again(atelier: Atelier) -
 
 
 async def test_reactions_under_other_messages_mean_nothing(atelier: Atelier) -> None:
-    said = atelier.slack.say(atelier.ana, atelier.channel, "hello")
+    message = atelier.slack.say(atelier.ana, atelier.channel, "hello")
 
-    heard = await atelier.slack.react(atelier.bo, said, "🔁")
-    other = await atelier.slack.react(atelier.bo, said, "👍")
+    heard = await atelier.slack.react(atelier.bo, message, "🔁")
+    other = await atelier.slack.react(atelier.bo, message, "👍")
 
     assert heard is not None and heard.acked is not None and not heard.words
     assert other is not None and other.acked is not None
@@ -164,16 +164,16 @@ async def test_paint_like_this_opens_the_recipe_of_a_card(atelier: Atelier) -> N
 
     assert heard.view is not None
     await atelier.slack.submit(atelier.bo, heard.view, {"prompt": "a blue fox"})
-    painted = await atelier.shows(
+    painting = await atelier.shows(
         lambda message: "a blue fox" in message.words and "Painted in" in message.words
     )
-    assert "steps 8" in painted.words
+    assert "steps 8" in painting.words
 
 
 async def test_paint_like_this_takes_the_words_of_a_message(atelier: Atelier) -> None:
-    said = atelier.slack.say(atelier.ana, atelier.channel, "a fox in the snow")
+    message = atelier.slack.say(atelier.ana, atelier.channel, "a fox in the snow")
 
-    heard = await atelier.slack.shortcut(atelier.bo, said, "paint_like_this")
+    heard = await atelier.slack.shortcut(atelier.bo, message, "paint_like_this")
 
     assert heard.view is not None
     prompt = next(element for element in heard.view.elements if element["block_id"] == "prompt")
@@ -182,9 +182,9 @@ async def test_paint_like_this_takes_the_words_of_a_message(atelier: Atelier) ->
 
 async def test_paint_like_this_reads_a_recipe_that_somebody_pasted(atelier: Atelier) -> None:
     block = "a red fox\nNegative prompt: hat\nSteps: 2, Seed: 7, Size: 64x96"
-    said = atelier.slack.say(atelier.ana, atelier.channel, block)
+    message = atelier.slack.say(atelier.ana, atelier.channel, block)
 
-    heard = await atelier.slack.shortcut(atelier.bo, said, "paint_like_this")
+    heard = await atelier.slack.shortcut(atelier.bo, message, "paint_like_this")
 
     assert heard.view is not None
     filled = {element["block_id"]: element.get("initial_value") for element in heard.view.elements}

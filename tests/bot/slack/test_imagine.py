@@ -290,7 +290,7 @@ async def test_my_pictures_are_hung_on_a_sheet_for_me_alone(atelier: Atelier) ->
 
     heard = await atelier.says(atelier.ana, "/gallery")
 
-    await atelier.sent(atelier.ana, "gallery.png")
+    await atelier.wait_for_file(atelier.ana, "gallery.png")
     (words,) = heard.ephemerals
     assert "Your pictures here, newest first" in words.words
     assert words.pictures == []

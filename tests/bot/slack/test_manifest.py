@@ -32,10 +32,12 @@ def test_the_file_to_paste_is_made_from_the_definitions() -> None:
 
 
 def test_every_command_is_a_slash_command_with_its_help(app: dict[str, Any]) -> None:
-    told = {command["command"]: command["description"] for command in app["features"]["slash_commands"]}
+    descriptions = {
+        command["command"]: command["description"] for command in app["features"]["slash_commands"]
+    }
 
     alone = {word: COMMANDS[word].help for word in SLASH.values() if word not in GROUPS}
-    assert told == {slash: {**GROUPS, **alone}[word] for slash, word in SLASH.items()}
+    assert descriptions == {slash: {**GROUPS, **alone}[word] for slash, word in SLASH.items()}
     assert set(SLASH.values()) == {command.group or name for name, command in COMMANDS.items()}
     assert not {f"/{name}" for name in RESERVED} & set(SLASH)
 

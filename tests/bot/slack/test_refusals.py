@@ -83,10 +83,10 @@ async def test_a_card_that_cannot_be_shown_at_all_is_told(open_atelier: OpenAtel
     atelier.slack.refuse("chat.update", "msg_blocks_too_long")
 
     direct = atelier.slack.direct(atelier.ana)
-    told = await atelier.shows(lambda message: f"/show {job_of(card)}" in message.words, direct)
-    assert "It is longer than what Slack accepts" in told.words
+    notice = await atelier.shows(lambda message: f"/show {job_of(card)}" in message.words, direct)
+    assert "It is longer than what Slack accepts" in notice.words
     await calm(atelier)
-    assert [message.ts for message in direct.messages] == [told.ts]
+    assert [message.ts for message in direct.messages] == [notice.ts]
     atelier.slack.refuse("chat.update", "")
     await atelier.says(atelier.ana, "/show", job_of(card))
     await atelier.shows(lambda message: "Painted in" in message.words and bool(message.pictures))

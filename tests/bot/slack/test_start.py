@@ -16,7 +16,7 @@ from bot.chats.interface import ChatUnavailable
 from bot.config import SlackSettings
 from bot.http.connections import BOUNDS
 from tests.bot.slack.harness import OpenAtelier, button
-from tests.fakes.slack import Fault, signed
+from tests.fakes.slack import Fault, sign
 
 
 async def test_a_wrong_token_is_told_in_a_sentence(open_atelier: OpenAtelier) -> None:
@@ -85,11 +85,16 @@ async def test_signed_requests_do_what_sockets_do(open_atelier: OpenAtelier) -> 
 
 async def test_a_request_without_a_signature_does_nothing(open_atelier: OpenAtelier) -> None:
     atelier = await open_atelier(over="requests", settings=SlackSettings(port=0))
-    said = {"command": "/imagine", "text": "a red fox", "channel_id": atelier.channel.id, "trigger_id": "1.1"}
+    fields = {
+        "command": "/imagine",
+        "text": "a red fox",
+        "channel_id": atelier.channel.id,
+        "trigger_id": "1.1",
+    }
 
     async with (
         aiohttp.ClientSession() as session,
-        session.post(atelier.url, data={**said, "user_id": atelier.ana.id}) as response,
+        session.post(atelier.url, data={**fields, "user_id": atelier.ana.id}) as response,
     ):
         assert response.status == 401
     assert not atelier.channel.messages
@@ -97,7 +102,7 @@ async def test_a_request_without_a_signature_does_nothing(open_atelier: OpenAtel
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"X-Slack-Signature": "v0=" + "0" * 64, "X-Slack-Request-Timestamp": "now"}, signed("guessed", "a")],
+    [{}, {"X-Slack-Signature": "v0=" + "0" * 64, "X-Slack-Request-Timestamp": "now"}, sign("guessed", "a")],
     ids=["unsigned", "no time", "guessed"],
 )
 async def test_nothing_that_a_stranger_says_of_a_body_is_believed(
@@ -124,16 +129,16 @@ async def test_a_signed_request_is_read_as_utf8_and_no_further_than_allowed(
     large = "a" * (2**20 + 1)
 
     async with aiohttp.ClientSession() as session:
-        headers = {**form, **signed(secret, body)}
+        headers = {**form, **sign(secret, body)}
         async with session.post(atelier.url, data=body.encode(), headers=headers) as heard:
             assert heard.status == 200 and "/imagine" in await heard.text()
-        headers = {**form, **signed(secret, large)}
+        headers = {**form, **sign(secret, large)}
         async with session.post(atelier.url, data=io.BytesIO(large.encode()), headers=headers) as refused:
             assert refused.status == 413
-        headers = {**form, **signed(secret, "?"), "Content-Encoding": "gzip"}
+        headers = {**form, **sign(secret, "?"), "Content-Encoding": "gzip"}
         async with session.post(atelier.url, data=gzip.compress(b"?"), headers=headers) as refused:
             assert refused.status == 415
-        headers = {**form, **signed(secret, "?")}
+        headers = {**form, **sign(secret, "?")}
         async with session.post(atelier.url, data=b"\xff\xfe", headers=headers) as refused:
             assert refused.status == 400
 

@@ -65,8 +65,8 @@ async def test_the_lora_is_found_by_typing_and_paints(atelier: Atelier) -> None:
     await atelier.slack.submit(atelier.ana, form.view, {"prompt": "a hill", "lora": [choice.value]})
 
     assert choice.value.startswith("maria")
-    painted = await atelier.shows(lambda message: "Painted in" in message.words)
-    assert "a hill, ohwx gear" in painted.words
+    painting = await atelier.shows(lambda message: "Painted in" in message.words)
+    assert "a hill, ohwx gear" in painting.words
 
 
 async def test_without_consent_nothing_is_read(atelier: Atelier) -> None:
@@ -166,9 +166,9 @@ async def test_changing_a_draft_needs_consent_again(atelier: Atelier) -> None:
 
 
 async def test_the_pictures_of_ones_own_message_are_trained_on(atelier: Atelier) -> None:
-    said = atelier.slack.say(atelier.ana, atelier.channel, "look", files=files(atelier, 3))
+    message = atelier.slack.say(atelier.ana, atelier.channel, "look", files=files(atelier, 3))
 
-    heard = await atelier.slack.shortcut(atelier.ana, said, "train_on_these")
+    heard = await atelier.slack.shortcut(atelier.ana, message, "train_on_these")
     assert heard.view is not None and "3 pictures will be taken" in heard.view.words
     sent = await atelier.slack.submit(atelier.ana, heard.view, {**FILLED, "name": "maria"})
 
@@ -181,19 +181,19 @@ async def test_a_guest_by_slack_connect_trains_on_their_own_pictures(atelier: At
     gus = guests.user("gus")
     atelier.channel.share_with(guests)
     sent = [atelier.slack.upload(gus, f"{number}.png", a_picture(number)) for number in range(3)]
-    said = atelier.slack.say(gus, atelier.channel, "look", files=sent)
+    message = atelier.slack.say(gus, atelier.channel, "look", files=sent)
 
-    heard = await atelier.slack.shortcut(gus, said, "train_on_these")
-    others = await atelier.slack.shortcut(atelier.ana, said, "train_on_these")
+    heard = await atelier.slack.shortcut(gus, message, "train_on_these")
+    others = await atelier.slack.shortcut(atelier.ana, message, "train_on_these")
 
     assert heard.view is not None and "3 pictures will be taken" in heard.view.words
     assert others.view is not None and "not yours" in others.view.words
 
 
 async def test_the_pictures_of_others_are_not(atelier: Atelier) -> None:
-    said = atelier.slack.say(atelier.ana, atelier.channel, "look", files=files(atelier, 3))
+    message = atelier.slack.say(atelier.ana, atelier.channel, "look", files=files(atelier, 3))
 
-    heard = await atelier.slack.shortcut(atelier.bo, said, "train_on_these")
+    heard = await atelier.slack.shortcut(atelier.bo, message, "train_on_these")
 
     assert heard.view is not None and "not yours" in heard.view.words
     assert not heard.view.elements

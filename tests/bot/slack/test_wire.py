@@ -78,7 +78,7 @@ async def test_there_are_two_sockets_and_both_are_used(atelier: Atelier) -> None
     await atelier.slack.until(lambda: sum("Painted in" in card.words for card in atelier.cards()) == 4)
 
 
-def replaced(atelier: Atelier, socket: Socket) -> bool:
+def is_replaced(atelier: Atelier, socket: Socket) -> bool:
     return socket not in atelier.slack.sockets and len(atelier.slack.sockets) == 2
 
 
@@ -92,7 +92,7 @@ async def test_no_command_is_lost_while_sockets_are_refreshed(atelier: Atelier) 
     talking = asyncio.create_task(talk())
     for socket in atelier.slack.sockets:
         await atelier.slack.refresh(socket)
-        await atelier.slack.until(partial(replaced, atelier, socket))
+        await atelier.slack.until(partial(is_replaced, atelier, socket))
     await talking
     await atelier.slack.until(lambda: sum("Painted in" in card.words for card in atelier.cards()) == 12)
 

@@ -152,8 +152,8 @@ class FakeDiscord(People):
             await asyncio.sleep(0.01)
 
     def _announce(self, event: str, data: Json, guild: int | None) -> None:
-        known = guild in self.guilds and self.guilds[guild].bot if guild is not None else True
-        if known and self.gateway.sessions:
+        has_bot = guild in self.guilds and self.guilds[guild].bot if guild is not None else True
+        if has_bot and self.gateway.sessions:
             task = asyncio.get_running_loop().create_task(self.gateway.dispatch(event, data, guild))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from tests.fakes.discord.accounts import Json
-from tests.fakes.discord.exchange import answered, sent_json
+from tests.fakes.discord.exchange import json_response, sent_json
 from tests.fakes.discord.rules import Refused, check_commands
 from tests.fakes.discord.snowflakes import snowflake
 from tests.fakes.discord.state import State
@@ -35,17 +35,17 @@ class Application:
         ]
 
     async def me(self, request: web.Request) -> web.Response:
-        return answered(self._state.me.json())
+        return json_response(self._state.me.json())
 
     async def user(self, request: web.Request) -> web.Response:
         user = self._state.users.get(int(request.match_info["user"]))
         if user is None:
             raise NO_USER
-        return answered(user.json())
+        return json_response(user.json())
 
     async def application(self, request: web.Request) -> web.Response:
         me = self._state.me
-        return answered(
+        return json_response(
             {
                 "id": str(me.id),
                 "name": me.name,
@@ -62,13 +62,13 @@ class Application:
     async def gateway(self, request: web.Request) -> web.Response:
         limit = {"total": 1000, "remaining": 999, "reset_after": 0, "max_concurrency": 1}
         gateway = self._state.gateway
-        return answered({"url": gateway.url, "shards": gateway.shards, "session_start_limit": limit})
+        return json_response({"url": gateway.url, "shards": gateway.shards, "session_start_limit": limit})
 
     async def guild(self, request: web.Request) -> web.Response:
         guild = self._state.guilds.get(int(request.match_info["guild"]))
         if guild is None or not guild.bot:
             raise NO_GUILD
-        return answered(guild.json())
+        return json_response(guild.json())
 
     async def member(self, request: web.Request) -> web.Response:
         guild = self._state.guilds.get(int(request.match_info["guild"]))
@@ -77,17 +77,19 @@ class Application:
         member = guild.members.get(int(request.match_info["user"]))
         if member is None:
             raise Refused(404, 10007, "Unknown Member")
-        return answered({key: value for key, value in member.json().items() if key != "permissions"})
+        return json_response({key: value for key, value in member.json().items() if key != "permissions"})
 
     async def commands(self, request: web.Request) -> web.Response:
         guild = request.match_info.get("guild")
-        return answered([command for command in self._state.commands if command.get("guild_id") == guild])
+        return json_response(
+            [command for command in self._state.commands if command.get("guild_id") == guild]
+        )
 
     async def sync(self, request: web.Request) -> web.Response:
         guild = request.match_info.get("guild")
         sent: list[Json] = sent_json(request)
         check_commands(sent)
-        known = {
+        earlier = {
             (command["type"], command["name"]): command
             for command in self._state.commands
             if command.get("guild_id") == guild
@@ -96,17 +98,17 @@ class Application:
         synced = []
         for command in sent:
             kind = command.get("type", 1)
-            old = known.get((kind, command["name"]))
+            old = earlier.get((kind, command["name"]))
             own = {"id": old["id"] if old else str(snowflake()), "type": kind, "version": str(snowflake())}
             own |= {"application_id": str(self._state.me.id)} | ({"guild_id": guild} if guild else {})
-            synced.append(_as_kept(command) | own)
+            synced.append(_as_stored(command) | own)
         self._state.commands[:] = [*others, *synced]
-        return answered(synced)
+        return json_response(synced)
 
 
-def _as_kept(command: Json) -> Json:
+def _as_stored(command: Json) -> Json:
     """A command as Discord gives it back: permissions as a string, null for what was not said."""
-    kept: Json = {
+    stored: Json = {
         "description": "",
         "options": [],
         "default_member_permissions": None,
@@ -116,15 +118,15 @@ def _as_kept(command: Json) -> Json:
         "description_localizations": None,
         **command,
     }
-    permissions = kept["default_member_permissions"]
-    kept["default_member_permissions"] = None if permissions is None else str(permissions)
-    kept["options"] = [_as_kept_option(option) for option in kept["options"]]
-    return kept
+    permissions = stored["default_member_permissions"]
+    stored["default_member_permissions"] = None if permissions is None else str(permissions)
+    stored["options"] = [_as_stored_option(option) for option in stored["options"]]
+    return stored
 
 
-def _as_kept_option(option: Json) -> Json:
+def _as_stored_option(option: Json) -> Json:
     """Discord leaves out what is as usual."""
-    kept = {name: value for name, value in option.items() if value is not False and value not in (None, [])}
-    if "options" in kept:
-        kept["options"] = [_as_kept_option(option) for option in kept["options"]]
-    return kept
+    stored = {name: value for name, value in option.items() if value is not False and value not in (None, [])}
+    if "options" in stored:
+        stored["options"] = [_as_stored_option(option) for option in stored["options"]]
+    return stored

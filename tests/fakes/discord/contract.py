@@ -185,19 +185,19 @@ def breaches(record: Iterable[Call]) -> list[str]:
 
 
 def _of_call(call: Call) -> Iterator[str]:
-    found = [rule for method, path, rule in ROUTES if method == call.method and re.fullmatch(path, call.path)]
-    if not found:
+    rules = [rule for method, path, rule in ROUTES if method == call.method and re.fullmatch(path, call.path)]
+    if not rules:
         yield "there is no such route"
         return
     if call.code == INVALID and call.fault is None:
         yield "the fake refused it as it stands"
     if len(call.files) > 10:
         yield "there are more than 10 files"
-    if found[0] is None:
+    if rules[0] is None:
         if call.json:
             yield f"it takes no body, and has {call.json!r}"
     else:
-        yield from _of(call.json, found[0], "")
+        yield from _of(call.json, rules[0], "")
 
 
 def _of(value: Any, rule: Rule, where: str) -> Iterator[str]:

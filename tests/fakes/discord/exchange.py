@@ -8,7 +8,7 @@ from aiohttp import web
 from tests.fakes.faults import CALL
 
 
-def answered(data: Any, status: int = 200) -> web.Response:
+def json_response(data: Any, status: int = 200) -> web.Response:
     """JSON without a charset: with one the library takes it for text."""
     return web.Response(body=json.dumps(data).encode(), status=status, content_type="application/json")
 

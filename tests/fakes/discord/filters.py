@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.fakes.discord.accounts import Json
-from tests.fakes.discord.message import embedded
+from tests.fakes.discord.message import embed_text
 from tests.fakes.discord.rules import Refused
 from tests.fakes.discord.world import DIRECT, Channel
 
@@ -23,7 +23,7 @@ class Filters:
 
     def check(self, channel: Channel, sent: Json, files: Mapping[str, bytes]) -> None:
         """Refuse what may not be seen there. AutoMod is a server's: direct messages have none."""
-        text = "\n".join([sent.get("content") or "", *map(embedded, sent.get("embeds") or [])])
+        text = "\n".join([sent.get("content") or "", *map(embed_text, sent.get("embeds") or [])])
         if self.explicit and any(name.endswith(self.explicit) for name in files):
             raise EXPLICIT
         if channel.kind != DIRECT and any(word in text for word in self.words):

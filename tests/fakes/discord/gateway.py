@@ -30,12 +30,12 @@ class Session:
     socket: web.WebSocketResponse | None
     transport: asyncio.Transport | None = None
     id: str = field(default_factory=lambda: secrets.token_hex(8))
-    told: list[Json] = field(default_factory=list)
+    events: list[Json] = field(default_factory=list)
 
     async def tell(self, name: str, data: Json) -> None:
         """An event; it waits for the resume when nobody is connected."""
-        event = {"op": DISPATCH, "t": name, "s": len(self.told) + 1, "d": data}
-        self.told.append(event)
+        event = {"op": DISPATCH, "t": name, "s": len(self.events) + 1, "d": data}
+        self.events.append(event)
         await self.send(event)
 
     async def send(self, event: Json) -> None:
@@ -141,7 +141,7 @@ class Gateway:
         async for message in socket:
             if message.type is not WSMsgType.TEXT:
                 continue
-            session = await self._heard(socket, session, json.loads(message.data))
+            session = await self._handle_payload(socket, session, json.loads(message.data))
             if session is not None and session.socket is socket:
                 session.transport = request.transport
         if session is not None and session.socket is socket:  # closed by the client, not by a test
@@ -150,43 +150,43 @@ class Gateway:
                 self.sessions.remove(session)
         return socket
 
-    async def _heard(
-        self, socket: web.WebSocketResponse, session: Session | None, said: Any
+    async def _handle_payload(
+        self, socket: web.WebSocketResponse, session: Session | None, payload: Any
     ) -> Session | None:
-        if said["op"] == HEARTBEAT:
+        if payload["op"] == HEARTBEAT:
             self.heartbeats += 1
             await socket.send_str(json.dumps({"op": HEARTBEAT_ACK, "d": None}))
-        elif said["op"] == IDENTIFY:
-            return await self._identify(socket, said["d"])
-        elif said["op"] == RESUME:
-            return await self._resume(socket, said["d"])
+        elif payload["op"] == IDENTIFY:
+            return await self._identify(socket, payload["d"])
+        elif payload["op"] == RESUME:
+            return await self._resume(socket, payload["d"])
         return session
 
-    async def _identify(self, socket: web.WebSocketResponse, said: Json) -> Session | None:
+    async def _identify(self, socket: web.WebSocketResponse, payload: Json) -> Session | None:
         self.identified += 1
         if self.turns_away:
             await socket.close(code=self.turns_away)
             return None
-        if said["token"] != self._token:
+        if payload["token"] != self._token:
             await socket.close(code=WRONG_TOKEN, message=b"Authentication failed.")
             return None
-        if said["intents"] & PRIVILEGED:
+        if payload["intents"] & PRIVILEGED:
             await socket.close(code=WRONG_INTENTS, message=b"Disallowed intents.")
             return None
-        shard = said.get("shard", (0, 1))
-        session = Session(shard=(shard[0], shard[1]), intents=said["intents"], socket=socket)
-        self.intents = said["intents"]
+        shard = payload.get("shard", (0, 1))
+        session = Session(shard=(shard[0], shard[1]), intents=payload["intents"], socket=socket)
+        self.intents = payload["intents"]
         self.sessions.append(session)
         await self._ready(session)
         return session
 
-    async def _resume(self, socket: web.WebSocketResponse, said: Json) -> Session | None:
-        session = next((found for found in self.sessions if found.id == said["session_id"]), None)
-        if session is None or said["token"] != self._token:
+    async def _resume(self, socket: web.WebSocketResponse, payload: Json) -> Session | None:
+        session = next((other for other in self.sessions if other.id == payload["session_id"]), None)
+        if session is None or payload["token"] != self._token:
             await socket.send_str(json.dumps({"op": INVALID_SESSION, "d": False}))
             return None
         session.socket = socket
-        for event in session.told[said["seq"] or 0 :]:
+        for event in session.events[payload["seq"] or 0 :]:
             await session.send(event)
         await session.tell("RESUMED", {})
         self.resumed += 1

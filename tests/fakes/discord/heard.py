@@ -43,11 +43,11 @@ class Modal:
 
     def field(self, name: str) -> Json:
         """The question with this custom_id or label."""
-        found = [field for field in self.fields if name in (field.get("custom_id"), field.get("label"))]
-        assert len(found) == 1, (
-            f"{name!r} is {len(found)} questions of {[field.get('label') for field in self.fields]}"
+        fields = [field for field in self.fields if name in (field.get("custom_id"), field.get("label"))]
+        assert len(fields) == 1, (
+            f"{name!r} is {len(fields)} questions of {[field.get('label') for field in self.fields]}"
         )
-        return found[0]
+        return fields[0]
 
 
 @dataclass(kw_only=True, eq=False)

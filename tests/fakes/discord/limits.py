@@ -21,8 +21,8 @@ class Limit:
 
     def recent(self, call: Call) -> list[float]:
         """When this bucket was called within its window."""
-        found = MAJOR.match(call.path)
-        calls = self.calls.setdefault(found.group() if found else "", [])
+        match = MAJOR.match(call.path)
+        calls = self.calls.setdefault(match.group() if match else "", [])
         calls[:] = [at for at in calls if call.at - at < self.seconds]
         return calls
 

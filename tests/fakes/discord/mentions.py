@@ -8,7 +8,7 @@ USER = re.compile(r"<@!?(\d+)>")
 ROLE = re.compile(r"<@&(\d+)>")
 
 
-def pinged(content: str, allowed: dict[str, Any] | None) -> list[str]:
+def mentions_of(content: str, allowed: dict[str, Any] | None) -> list[str]:
     """The word "everyone" and the ids of people and roles; without `allowed` all that are named."""
     named = {
         "everyone": ["everyone"] if EVERYONE.search(content) else [],

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.fakes.discord.accounts import Json, User, now
-from tests.fakes.discord.mentions import pinged
+from tests.fakes.discord.mentions import mentions_of
 from tests.fakes.discord.snowflakes import snowflake
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Message:
     def text(self) -> str:
         """All that somebody reads in it."""
         shown = [part["content"] for part in self.components if part["type"] == 10]
-        return "\n".join(line for line in (self.content, *map(embedded, self.embeds), *shown) if line)
+        return "\n".join(line for line in (self.content, *map(embed_text, self.embeds), *shown) if line)
 
     @property
     def ephemeral(self) -> bool:
@@ -107,18 +107,18 @@ class Message:
     @property
     def loose(self) -> list[str]:
         """The files that people see outside of the embeds."""
-        return [upload.name for upload in self.uploads if not self._embedded(upload)]
+        return [upload.name for upload in self.uploads if not self._is_embedded(upload)]
 
     @property
     def pings(self) -> list[str]:
         """Whom it notifies: "everyone" and ids."""
-        return pinged(self.content, self.allowed_mentions)
+        return mentions_of(self.content, self.allowed_mentions)
 
-    def _embedded(self, upload: Upload) -> bool:
+    def _is_embedded(self, upload: Upload) -> bool:
         return any(upload.url == url for url in pictures(self.embeds))
 
     def json(self) -> Json:
-        found: Json = {
+        written: Json = {
             "id": str(self.id),
             "channel_id": str(self.channel.id),
             "author": self.author.json(),
@@ -130,7 +130,7 @@ class Message:
             "mentions": [],
             "mention_roles": [],
             # Discord leaves out what an embed shows
-            "attachments": [upload.json() for upload in self.uploads if not self._embedded(upload)],
+            "attachments": [upload.json() for upload in self.uploads if not self._is_embedded(upload)],
             "embeds": self.embeds,
             "components": self.rows,
             "pinned": False,
@@ -138,10 +138,10 @@ class Message:
             "flags": self.flags,
         }
         optional = {"nonce": self.nonce, "interaction_metadata": self.interaction}
-        found |= {key: value for key, value in optional.items() if value is not None}
+        written |= {key: value for key, value in optional.items() if value is not None}
         if self.thread is not None:
-            found["thread"] = self.thread.json()
-        return found
+            written["thread"] = self.thread.json()
+        return written
 
 
 def inner(part: Json) -> list[Json]:
@@ -149,10 +149,10 @@ def inner(part: Json) -> list[Json]:
     children = [*part.get("components", ()), *filter(None, [part.get("accessory")])]
     if part.get("component"):
         children.append(part["component"])
-    return [found for child in children for found in inner(child)] if children else [part]
+    return [leaf for child in children for leaf in inner(child)] if children else [part]
 
 
-def embedded(embed: Json) -> str:
+def embed_text(embed: Json) -> str:
     """What somebody reads in an embed."""
     fields = [text for part in embed.get("fields") or [] for text in (part["name"], part["value"])]
     footer = (embed.get("footer") or {}).get("text")

@@ -28,7 +28,9 @@ class People:
 
     async def command(self, person: User, channel: Channel, name: str, /, **options: Any) -> Heard:
         """A slash command; `name` may have a subcommand after a blank. A file is an Attached."""
-        data = command_data(seen(self._state.commands, person, channel), name, options, self._uploads)
+        data = command_data(
+            visible_commands(self._state.commands, person, channel), name, options, self._uploads
+        )
         return await self._interact(Heard(person=person, channel=channel), COMMAND, data)
 
     async def autocomplete(
@@ -36,7 +38,7 @@ class People:
     ) -> list[Json]:
         """The choices that are suggested while somebody types this text into the option."""
         given = {**others, option: text}
-        commands = seen(self._state.commands, person, channel)
+        commands = visible_commands(self._state.commands, person, channel)
         data = command_data(commands, name, given, self._uploads, focused=option)
         return (await self._interact(Heard(person=person, channel=channel), AUTOCOMPLETE, data)).choices
 
@@ -71,7 +73,7 @@ class People:
 
     async def menu(self, person: User, message: Message, name: str) -> Heard:
         """An entry of the message's menu."""
-        command = find_command(seen(self._state.commands, person, message.channel), name, 3)
+        command = find_command(visible_commands(self._state.commands, person, message.channel), name, 3)
         data: Json = {"id": command["id"], "name": name, "type": 3, "target_id": str(message.id)}
         data["resolved"] = {"messages": {str(message.id): message.json()}}
         return await self._interact(Heard(person=person, channel=message.channel), COMMAND, data)
@@ -86,13 +88,13 @@ class People:
         """A reaction under a message; the same one again does nothing."""
         if (person.id, emoji) not in message.reactions:
             message.reactions.add((person.id, emoji))
-            await self._reacted("MESSAGE_REACTION_ADD", person, message, emoji)
+            await self._react("MESSAGE_REACTION_ADD", person, message, emoji)
 
     async def unreact(self, person: User, message: Message, emoji: str) -> None:
         """The reaction is taken back."""
         if (person.id, emoji) in message.reactions:
             message.reactions.discard((person.id, emoji))
-            await self._reacted("MESSAGE_REACTION_REMOVE", person, message, emoji)
+            await self._react("MESSAGE_REACTION_REMOVE", person, message, emoji)
 
     async def delete(self, message: Message) -> None:
         """Somebody who may deletes a message."""
@@ -100,7 +102,7 @@ class People:
         data = {"id": str(message.id), "channel_id": str(message.channel.id)}
         await self._state.gateway.dispatch("MESSAGE_DELETE", data, message.channel.guild_id)
 
-    async def _reacted(self, event: str, person: User, message: Message, emoji: str) -> None:
+    async def _react(self, event: str, person: User, message: Message, emoji: str) -> None:
         guild = message.channel.guild
         data: Json = {
             "user_id": str(person.id),
@@ -121,7 +123,7 @@ class People:
             await self._state.gateway.dispatch(event, data, message.channel.guild_id)
 
     async def _interact(self, heard: Heard, kind: int, data: Json) -> Heard:
-        owners = installed(heard)
+        owners = installation_owners(heard)
         heard.metadata = {
             "id": str(heard.id),
             "type": kind,
@@ -168,17 +170,17 @@ class People:
         }
 
 
-def seen(commands: list[Json], person: User, channel: Channel) -> list[Json]:
+def visible_commands(commands: list[Json], person: User, channel: Channel) -> list[Json]:
     """The commands that Discord's app offers this person in this channel."""
     guild = channel.guild
     if guild is None:
         return [
             command
             for command in commands
-            if command.get("dm_permission", True) and offered(command, "contexts", WITH_BOT)
+            if command.get("dm_permission", True) and is_offered(command, "contexts", WITH_BOT)
         ]
     here = [command for command in commands if command.get("guild_id") in (None, str(guild.id))]
-    here = [command for command in here if offered(command, "contexts", IN_GUILD)]
+    here = [command for command in here if is_offered(command, "contexts", IN_GUILD)]
     if not guild.bot:
         return [command for command in here if 1 in (command.get("integration_types") or [0])]
     member = guild.members.get(person.id)
@@ -186,12 +188,12 @@ def seen(commands: list[Json], person: User, channel: Channel) -> list[Json]:
     return [command for command in here if not int(command.get("default_member_permissions") or 0) & ~has]
 
 
-def offered(command: Json, key: str, where: int) -> bool:
+def is_offered(command: Json, key: str, where: int) -> bool:
     """Whether a command's list of places, all of them when it is not given, has this one."""
     return command.get(key) is None or where in command[key]
 
 
-def installed(heard: Heard) -> Json:
+def installation_owners(heard: Heard) -> Json:
     """Who installed the bot where this happens: the guild, or the person for themselves."""
     guild = heard.channel.guild
     if guild is None:
@@ -205,5 +207,9 @@ def member_of(person: User, channel: Channel, *, permissions: bool = True) -> Js
     member = channel.guild.members.get(person.id)
     assert member is not None, f"{person.name} is not in {channel.guild.name}"
     assert isinstance(member, Member)
-    found = member.json()
-    return found if permissions else {key: value for key, value in found.items() if key != "permissions"}
+    member_json = member.json()
+    return (
+        member_json
+        if permissions
+        else {key: value for key, value in member_json.items() if key != "permissions"}
+    )

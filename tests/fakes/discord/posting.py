@@ -95,11 +95,11 @@ class Posting:
                 raise TOO_OFTEN
             message.old_edits += 1
         new = self._uploads.keep_all(files, message.channel.file_limit)
-        kept = message.uploads
+        uploads = message.uploads
         if "attachments" in sent:
             named = {str(attachment["id"]) for attachment in sent["attachments"] or []}
-            kept = [upload for upload in message.uploads if str(upload.id) in named]
-        trial = Message(channel=message.channel, author=self._me, uploads=[*kept, *new])
+            uploads = [upload for upload in message.uploads if str(upload.id) in named]
+        trial = Message(channel=message.channel, author=self._me, uploads=[*uploads, *new])
         trial.embeds, trial.content, trial.rows = message.embeds, message.content, message.rows
         self._write(trial, sent)
         message.uploads, message.embeds = trial.uploads, trial.embeds
@@ -114,21 +114,21 @@ class Posting:
         if "content" in sent:
             message.content = sent["content"] or ""
         if "embeds" in sent:
-            message.embeds = [shown(embed, message.uploads) for embed in sent["embeds"] or []]
+            message.embeds = [embed_with_files(embed, message.uploads) for embed in sent["embeds"] or []]
         if "components" in sent:
             message.rows = sent["components"] or []
         message.allowed_mentions = sent.get("allowed_mentions", message.allowed_mentions)
 
 
-def shown(embed: Json, uploads: list[Upload]) -> Json:
+def embed_with_files(embed: Json, uploads: list[Upload]) -> Json:
     """The embed as it is kept: attachment://name is the address of that file."""
     embed = {"type": "rich", **embed}
     for key in ("image", "thumbnail"):
         url = (embed.get(key) or {}).get("url", "")
         if url.startswith("attachment://"):
             name = url.removeprefix("attachment://")
-            found = next((upload for upload in uploads if upload.name == name), None)
-            need(f"no file {name!r} is attached", found is not None)
-            assert found is not None
-            embed[key] = {"url": found.url, "proxy_url": found.url}
+            upload_of_embed = next((upload for upload in uploads if upload.name == name), None)
+            need(f"no file {name!r} is attached", upload_of_embed is not None)
+            assert upload_of_embed is not None
+            embed[key] = {"url": upload_of_embed.url, "proxy_url": upload_of_embed.url}
     return embed

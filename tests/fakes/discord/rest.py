@@ -5,7 +5,7 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from tests.fakes.discord.accounts import HISTORY, MANAGE_THREADS, OPEN_THREADS, REACT, now
-from tests.fakes.discord.exchange import answered, sent_files, sent_json
+from tests.fakes.discord.exchange import json_response, sent_files, sent_json
 from tests.fakes.discord.message import Message
 from tests.fakes.discord.posting import ARCHIVED, NO_CHANNEL, NO_MESSAGE, NO_PERMISSION, NOT_TO_THEM, Posting
 from tests.fakes.discord.rules import Refused, length
@@ -47,10 +47,10 @@ class Rest:
         user = self._state.users.get(int(sent_json(request)["recipient_id"]))
         if user is None or user.bot:
             raise NOT_TO_THEM
-        return answered(self._state.direct(user).json())
+        return json_response(self._state.direct(user).json())
 
     async def channel(self, request: web.Request) -> web.Response:
-        return answered(self._channel(request).json())
+        return json_response(self._channel(request).json())
 
     async def change_channel(self, request: web.Request) -> web.Response:
         channel = self._channel(request)
@@ -59,14 +59,14 @@ class Rest:
             length("name", sent["name"], 100, 1)
         channel.name = sent.get("name", channel.name)
         channel.archived = sent.get("archived", channel.archived)
-        return answered(channel.json())
+        return json_response(channel.json())
 
     async def delete_channel(self, request: web.Request) -> web.Response:
         channel = self._channel(request)
         if channel.kind != THREAD or not channel.permissions & MANAGE_THREADS:
             raise NO_PERMISSION
         channel.delete()
-        return answered(channel.json())
+        return json_response(channel.json())
 
     async def add_to_thread(self, request: web.Request) -> web.Response:
         thread, user = self._channel(request), int(request.match_info["user"])
@@ -88,8 +88,8 @@ class Rest:
     async def history(self, request: web.Request) -> web.Response:
         channel = self._channel(request)
         visible = channel.messages if channel.kind == DIRECT or channel.permissions & HISTORY else []
-        found = list(reversed(visible))[: int(request.query.get("limit", 50))]
-        return answered([message.json() for message in found])
+        messages = list(reversed(visible))[: int(request.query.get("limit", 50))]
+        return json_response([message.json() for message in messages])
 
     async def post(self, request: web.Request) -> web.Response:
         channel = self._channel(request)
@@ -100,17 +100,17 @@ class Rest:
             for message in channel.posted:
                 fresh = message.age < NONCE_SECONDS
                 if fresh and message.nonce == str(nonce) and message.author is self._state.me:
-                    return answered(message.json())
-        return answered(self._posting.post(channel, sent, files).json())
+                    return json_response(message.json())
+        return json_response(self._posting.post(channel, sent, files).json())
 
     async def message(self, request: web.Request) -> web.Response:
-        return answered(self._message(request).json())
+        return json_response(self._message(request).json())
 
     async def edit(self, request: web.Request) -> web.Response:
         message = self._message(request)
         if message.author is not self._state.me:
             raise Refused(403, 50005, "Cannot edit a message authored by another user")
-        return answered(self._posting.edit(message, sent_json(request), sent_files(request)).json())
+        return json_response(self._posting.edit(message, sent_json(request), sent_files(request)).json())
 
     async def delete(self, request: web.Request) -> web.Response:
         message = self._message(request)
@@ -155,7 +155,7 @@ class Rest:
             "id": str(thread.id),
             "user_id": str(self._state.me.id),
         }
-        return answered(thread.json() | {"member": joined}, 201)
+        return json_response(thread.json() | {"member": joined}, 201)
 
     def _channel(self, request: web.Request) -> Channel:
         channel = self._state.find_channel(int(request.match_info["channel"]))

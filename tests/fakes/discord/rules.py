@@ -171,7 +171,7 @@ def check_commands(commands: list[Json]) -> None:
             continue
         check_named(command)
         check_command_options(command.get("options") or [])
-        need("a command holds at most 8000 characters", counted(command) <= 8000)
+        need("a command holds at most 8000 characters", characters_of(command) <= 8000)
 
 
 def check_named(part: Json) -> None:
@@ -195,8 +195,8 @@ def check_command_options(options: list[Json]) -> None:
         check_command_options(option.get("options") or [])
 
 
-def counted(part: Json) -> int:
+def characters_of(part: Json) -> int:
     """The characters of names, descriptions and values that Discord counts."""
     own = len(part["name"]) + len(part.get("description") or "")
     choices = sum(len(choice["name"]) + len(str(choice["value"])) for choice in part.get("choices") or [])
-    return own + choices + sum(map(counted, part.get("options") or []))
+    return own + choices + sum(map(characters_of, part.get("options") or []))

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from tests.fakes.discord.exchange import answered
+from tests.fakes.discord.exchange import json_response
 from tests.fakes.discord.limits import Limits
 from tests.fakes.discord.rules import Refused
 from tests.fakes.faults import CALL, Call, Fault, Faults, Handler, read_call
@@ -20,13 +20,13 @@ def refusal(fault: Fault, status: int, seconds: float) -> web.Response:
         return web.Response(
             text="<html>Error 1015: rate limited</html>", content_type="text/html", status=429
         )
-    return answered({"code": CODES.get(fault, 0), "message": f"{status}: {fault.value}"}, status)
+    return json_response({"code": CODES.get(fault, 0), "message": f"{status}: {fault.value}"}, status)
 
 
 def too_many(seconds: float) -> web.Response:
     """429; the library believes it only with a Via header."""
     body = {"message": "You are being rate limited.", "retry_after": seconds, "global": False}
-    response = answered(body, 429)
+    response = json_response(body, 429)
     response.headers.update({"Via": "1.1 google", "Retry-After": str(seconds)})
     return response
 
@@ -42,10 +42,10 @@ class Server:
         self.port = 0
 
         @web.middleware
-        async def served(request: web.Request, handler: Handler) -> web.StreamResponse:
-            return await self._served(request, handler)
+        async def serve(request: web.Request, handler: Handler) -> web.StreamResponse:
+            return await self._serve(request, handler)
 
-        app = web.Application(client_max_size=LARGEST, middlewares=[served])
+        app = web.Application(client_max_size=LARGEST, middlewares=[serve])
         app.add_routes(
             [web.RouteDef(route.method, API + route.path, route.handler, route.kwargs) for route in routes]
         )
@@ -61,7 +61,7 @@ class Server:
     async def stop(self) -> None:
         await self._runner.cleanup()
 
-    async def _served(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def _serve(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if not request.path.startswith(API):
             return await handler(request)
         call = await read_call(request, request.path.removeprefix(API))
@@ -69,28 +69,32 @@ class Server:
         self.record.append(call)
         seconds = self.limits.wait(call)
         response = (
-            too_many(seconds) if seconds else await self.faults.through(request, self._ruled(handler), call)
+            too_many(seconds)
+            if seconds
+            else await self.faults.through(request, self._with_rules(handler), call)
         )
         response.headers.update(self.limits.headers(call))
         if call.fault is None or not call.fault.cuts:
             call.status = response.status
         return response
 
-    def _ruled(self, handler: Handler) -> Handler:
-        async def ruled(request: web.Request) -> web.StreamResponse:
+    def _with_rules(self, handler: Handler) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                if not self._known(request):
+                if not self._is_known_call(request):
                     raise Refused(401, 0, "401: Unauthorized")
                 return await handler(request)
             except Refused as refused:
                 request[CALL].code = refused.code
-                return answered({"code": refused.code, "message": refused.message}, refused.status)
+                return json_response({"code": refused.code, "message": refused.message}, refused.status)
             except web.HTTPException as missing:
-                return answered({"code": 0, "message": f"{missing.status}: {missing.reason}"}, missing.status)
+                return json_response(
+                    {"code": 0, "message": f"{missing.status}: {missing.reason}"}, missing.status
+                )
 
-        return ruled
+        return handle
 
-    def _known(self, request: web.Request) -> bool:
+    def _is_known_call(self, request: web.Request) -> bool:
         if request.path.startswith((f"{API}/interactions/", f"{API}/webhooks/")):
             return True  # their token is in the path
         return request.headers.get("Authorization") == f"Bot {self._token}"

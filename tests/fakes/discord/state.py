@@ -32,6 +32,6 @@ class State:
     def find_channel(self, channel: int) -> Channel | None:
         """The channel, thread or direct message with this id."""
         in_guilds = (
-            found for guild in self.guilds.values() for found in guild.channels if found.id == channel
+            other for guild in self.guilds.values() for other in guild.channels if other.id == channel
         )
         return self.channels.get(channel) or next(in_guilds, None)

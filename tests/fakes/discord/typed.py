@@ -33,9 +33,9 @@ TYPES: dict[int, tuple[type[Any], ...]] = {
 
 def find_command(commands: list[Json], name: str, kind: int) -> Json:
     """The synced command or menu that people see under this name."""
-    found = [command for command in commands if command["name"] == name and command["type"] == kind]
-    assert found, f"there is no {name!r} among {sorted(command['name'] for command in commands)}"
-    return found[-1]
+    matches = [command for command in commands if command["name"] == name and command["type"] == kind]
+    assert matches, f"there is no {name!r} among {sorted(command['name'] for command in commands)}"
+    return matches[-1]
 
 
 def command_data(
@@ -46,28 +46,30 @@ def command_data(
     command = find_command(commands, name, 1)
     defined: list[Json] = command["options"]
     for word in inner:
-        found = next(option for option in defined if option["name"] == word and option["type"] == SUBCOMMAND)
-        defined = found.get("options", [])
+        group = next(option for option in defined if option["name"] == word and option["type"] == SUBCOMMAND)
+        defined = group.get("options", [])
     resolved: Json = {}
-    options = chosen(defined, given, uploads, resolved, focused)
+    options = choose_options(defined, given, uploads, resolved, focused)
     for word in reversed(inner):
         options = [{"name": word, "type": SUBCOMMAND, "options": options}]
     data = {"id": command["id"], "name": name, "type": 1, "options": options, "resolved": resolved}
     return data | ({"guild_id": command["guild_id"]} if "guild_id" in command else {})
 
 
-def chosen(
+def choose_options(
     defined: list[Json], given: Mapping[str, Any], uploads: Uploads, resolved: Json, focused: str | None
 ) -> list[Json]:
     """The options as they are sent; what the app would not let somebody send is an AssertionError."""
-    known = {option["name"]: option for option in defined}
+    definitions = {option["name"]: option for option in defined}
     values = {name: value for name, value in given.items() if value is not None}
-    assert values.keys() <= known.keys(), f"no option {values.keys() - known.keys()} among {sorted(known)}"
-    missing = {name for name, option in known.items() if option.get("required") and name not in values}
+    assert values.keys() <= definitions.keys(), (
+        f"no option {values.keys() - definitions.keys()} among {sorted(definitions)}"
+    )
+    missing = {name for name, option in definitions.items() if option.get("required") and name not in values}
     assert focused or not missing, f"required: {missing}"
     sent = []
     for name, value in values.items():
-        option = known[name]
+        option = definitions[name]
         if name == focused:
             assert option.get("autocomplete"), f"{name} suggests nothing"
             sent.append({"name": name, "type": option["type"], "value": value, "focused": True})
@@ -132,7 +134,7 @@ def answer(asked: Json, given: Mapping[str, Any], uploads: Uploads, resolved: Js
     name, kind = asked["custom_id"], asked["type"]
     base = {"type": kind, "custom_id": name, "id": asked.get("id", 1)}
     if kind == TEXT_INPUT:
-        return base | {"value": written(asked, given.get(name, asked.get("value") or ""))}
+        return base | {"value": enter_text(asked, given.get(name, asked.get("value") or ""))}
     if kind == CHECKBOX:
         return base | {"value": bool(given.get(name, asked.get("default", False)))}
     picked = given.get(
@@ -145,7 +147,7 @@ def answer(asked: Json, given: Mapping[str, Any], uploads: Uploads, resolved: Js
     return base | {"values": [sendable(file, uploads, resolved) for file in picked]}
 
 
-def written(asked: Json, text: Any) -> str:
+def enter_text(asked: Json, text: Any) -> str:
     """Text that fits its field."""
     assert isinstance(text, str), f"{asked['custom_id']} takes text, not {text!r}"
     least = max(asked.get("min_length") or 0, int(asked.get("required", True)))

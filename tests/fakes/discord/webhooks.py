@@ -5,7 +5,7 @@ import time
 from aiohttp import web
 
 from tests.fakes.discord.accounts import Json
-from tests.fakes.discord.exchange import answered, sent_files, sent_json
+from tests.fakes.discord.exchange import json_response, sent_files, sent_json
 from tests.fakes.discord.heard import (
     CHOICES,
     DEFERRED,
@@ -61,7 +61,7 @@ class Webhooks:
         heard.answer(sent["type"])
         if request.query.get("with_response") != "1":
             return web.Response(status=204)
-        return answered(self._confirmed(heard))
+        return json_response(self._confirm(heard))
 
     def _answer(self, heard: Heard, kind: int, data: Json, files: dict[str, bytes]) -> None:
         asked = heard.metadata["type"]
@@ -93,7 +93,7 @@ class Webhooks:
         else:
             raise invalid(f"no such answer: {kind}")
 
-    def _confirmed(self, heard: Heard) -> Json:
+    def _confirm(self, heard: Heard) -> Json:
         interaction: Json = {"id": str(heard.id), "type": heard.metadata["type"]}
         resource: Json = {"type": heard.type}
         if heard.message is not None:
@@ -111,19 +111,19 @@ class Webhooks:
         heard = self._alive(request)
         sent, files = sent_json(request), sent_files(request)
         if heard.message is not None and heard.message.loading and not heard.message.deleted:
-            return answered(self._posting.edit(heard.message, sent, files).json())
+            return json_response(self._posting.edit(heard.message, sent, files).json())
         if heard.by_person_alone and len(heard.followups) >= FOLLOW_UPS:
             raise NO_MORE
         message = self._posting.post(heard.channel, sent, files, interaction=heard.metadata)
         heard.followups.append(message)
-        return answered(message.json())
+        return json_response(message.json())
 
     async def message(self, request: web.Request) -> web.Response:
-        return answered(self._message(request).json())
+        return json_response(self._message(request).json())
 
     async def edit(self, request: web.Request) -> web.Response:
         message = self._message(request)
-        return answered(self._posting.edit(message, sent_json(request), sent_files(request)).json())
+        return json_response(self._posting.edit(message, sent_json(request), sent_files(request)).json())
 
     async def delete(self, request: web.Request) -> web.Response:
         self._message(request).deleted = True
@@ -141,9 +141,9 @@ class Webhooks:
         heard = self._alive(request)
         wanted = request.match_info["message"]
         mine = [message for message in (heard.message, *heard.followups) if message is not None]
-        found = (
+        sent_message = (
             heard.message if wanted == "@original" else next((m for m in mine if str(m.id) == wanted), None)
         )
-        if found is None or found.deleted:
+        if sent_message is None or sent_message.deleted:
             raise NO_MESSAGE
-        return found
+        return sent_message

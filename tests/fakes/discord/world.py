@@ -61,18 +61,18 @@ class Channel:
     def close_to_bot(self) -> None:
         """The bot no longer sees the channel."""
         self.bot_permissions = 0
-        self._changed()
+        self._notify_change()
 
     def open_to_bot(self) -> None:
         """The bot may do there all that it needs."""
         self.bot_permissions = ALLOWED
-        self._changed()
+        self._notify_change()
 
     def forbid(self, *names: str) -> None:
         """Take these permissions from the bot, such as "attach_files"."""
         for name in names:
             self.bot_permissions &= ~PERMISSIONS[name]
-        self._changed()
+        self._notify_change()
 
     def delete(self) -> None:
         """The channel is gone with all its messages and threads."""
@@ -90,20 +90,20 @@ class Channel:
 
     def find(self, message: int) -> Message | None:
         """The message, unless somebody deleted it."""
-        return next((found for found in self.posted if found.id == message and not found.deleted), None)
+        return next((other for other in self.posted if other.id == message and not other.deleted), None)
 
-    def _changed(self) -> None:
+    def _notify_change(self) -> None:
         self.announce("CHANNEL_UPDATE", self.json(), self.guild_id)
 
     def json(self) -> Json:
-        found: Json = {"id": str(self.id), "type": self.kind, "flags": 0, "last_message_id": None}
+        written: Json = {"id": str(self.id), "type": self.kind, "flags": 0, "last_message_id": None}
         if self.kind == DIRECT:
             assert self.recipient is not None
-            return found | {"recipients": [self.recipient.json()]}
-        found |= {"guild_id": str(self.guild_id), "name": self.name, "rate_limit_per_user": 0}
+            return written | {"recipients": [self.recipient.json()]}
+        written |= {"guild_id": str(self.guild_id), "name": self.name, "rate_limit_per_user": 0}
         if self.kind == THREAD:
-            return found | self._thread_json()
-        return found | {
+            return written | self._thread_json()
+        return written | {
             "position": 0,
             "permission_overwrites": self._overwrites(),
             "nsfw": self.nsfw,

@@ -3,7 +3,7 @@
 from tests.fakes.faults import Call, Fault
 from tests.fakes.slack.heard import Choice, Heard
 from tests.fakes.slack.people import People
-from tests.fakes.slack.signing import signed
+from tests.fakes.slack.signing import sign
 from tests.fakes.slack.sockets import Envelope, Socket
 from tests.fakes.slack.troubles import Troubles
 from tests.fakes.slack.world import Channel, File, Message, Team, User, View
@@ -22,7 +22,7 @@ __all__ = [
     "Team",
     "User",
     "View",
-    "signed",
+    "sign",
 ]
 
 

@@ -24,36 +24,36 @@ FIELDS: Mapping[str, frozenset[str]] = {
 KnownFile = Callable[[JSON], bool]  # whether a slack_file is there, ready, and to be seen by who reads it
 
 
-def message_problems(blocks: object, known: KnownFile) -> list[str]:
+def message_problems(blocks: object, knows_file: KnownFile) -> list[str]:
     """Why Slack does not take these blocks in a message."""
     if not isinstance(blocks, list):
         return ["must be an array [json-pointer:/blocks]"]
     if len(blocks) > MESSAGE_BLOCKS:
         return [f"no more than {MESSAGE_BLOCKS} items allowed [json-pointer:/blocks]"]
-    return list(_blocks(blocks, known, modal=False))
+    return list(_blocks(blocks, knows_file, modal=False))
 
 
-def view_problems(view: JSON, known: KnownFile) -> list[str]:
+def view_problems(view: JSON, knows_file: KnownFile) -> list[str]:
     """Why Slack does not open this view."""
-    found = []
+    problems = []
     if view.get("type") not in ("modal", "home"):
-        found.append("unsupported type [json-pointer:/view/type]")
+        problems.append("unsupported type [json-pointer:/view/type]")
     unknown = set(view) - VIEW_FIELDS
-    found += [f"invalid additional property: {name} [json-pointer:/view]" for name in sorted(unknown)]
+    problems += [f"invalid additional property: {name} [json-pointer:/view]" for name in sorted(unknown)]
     for name in ("title", "submit", "close"):
         if name in view or name == "title":
-            found += text(view.get(name), 24, f"/view/{name}", plain=True)
+            problems += text(view.get(name), 24, f"/view/{name}", plain=True)
     for name, most in (("private_metadata", 3000), ("callback_id", 255), ("external_id", 255)):
         if len(view.get(name) or "") > most:
-            found.append(f"must be less than {most + 1} characters [json-pointer:/view/{name}]")
+            problems.append(f"must be less than {most + 1} characters [json-pointer:/view/{name}]")
     blocks = view.get("blocks")
     if not isinstance(blocks, list):
-        return [*found, "missing required field: blocks [json-pointer:/view]"]
+        return [*problems, "missing required field: blocks [json-pointer:/view]"]
     if len(blocks) > VIEW_BLOCKS:
-        found.append(f"no more than {VIEW_BLOCKS} items allowed [json-pointer:/view/blocks]")
+        problems.append(f"no more than {VIEW_BLOCKS} items allowed [json-pointer:/view/blocks]")
     if any(block.get("type") == "input" for block in blocks) and not view.get("submit"):
-        found.append("a view with input blocks needs submit [json-pointer:/view]")
-    return found + list(_blocks(blocks, known, modal=True))
+        problems.append("a view with input blocks needs submit [json-pointer:/view]")
+    return problems + list(_blocks(blocks, knows_file, modal=True))
 
 
 VIEW_FIELDS = frozenset(
@@ -73,7 +73,7 @@ VIEW_FIELDS = frozenset(
 )
 
 
-def _blocks(blocks: list[Any], known: KnownFile, *, modal: bool) -> Iterator[str]:
+def _blocks(blocks: list[Any], knows_file: KnownFile, *, modal: bool) -> Iterator[str]:
     seen: set[str] = set()
     for number, block in enumerate(blocks):
         at = f"{'/view' if modal else ''}/blocks/{number}"
@@ -89,30 +89,30 @@ def _blocks(blocks: list[Any], known: KnownFile, *, modal: bool) -> Iterator[str
             seen.add(block_id)
         for name in sorted(set(block) - FIELDS[block["type"]] - {"type", "block_id"}):
             yield f"invalid additional property: {name} [json-pointer:{at}]"
-        yield from _inside(block, at, known, modal=modal)
+        yield from _inside(block, at, knows_file, modal=modal)
 
 
-def _inside(block: JSON, at: str, known: KnownFile, *, modal: bool) -> Iterator[str]:
+def _inside(block: JSON, at: str, knows_file: KnownFile, *, modal: bool) -> Iterator[str]:
     match block["type"]:
         case "section":
-            yield from _section(block, at, known)
+            yield from _section(block, at, knows_file)
         case "header":
             yield from text(block.get("text"), 150, f"{at}/text", plain=True)
         case "context":
-            yield from _row(block, at, known, most=10, allowed=("image", "mrkdwn", "plain_text"))
+            yield from _row(block, at, knows_file, most=10, allowed=("image", "mrkdwn", "plain_text"))
         case "actions":
-            yield from _row(block, at, known, most=25)
+            yield from _row(block, at, knows_file, most=25)
         case "image":
-            yield from element(block, at, known)
+            yield from element(block, at, knows_file)
             if "title" in block:
                 yield from text(block["title"], 2000, f"{at}/title", plain=True)
         case "input":
-            yield from _input(block, at, known, modal=modal)
+            yield from _input(block, at, knows_file, modal=modal)
         case "markdown" if not 0 < len(str(block.get("text", ""))) <= 12000:
             yield f"must be less than 12001 characters [json-pointer:{at}/text]"
 
 
-def _section(block: JSON, at: str, known: KnownFile) -> Iterator[str]:
+def _section(block: JSON, at: str, knows_file: KnownFile) -> Iterator[str]:
     if "text" in block:
         yield from text(block["text"], 3000, f"{at}/text")
     elif not block.get("fields"):
@@ -123,11 +123,11 @@ def _section(block: JSON, at: str, known: KnownFile) -> Iterator[str]:
     for number, item in enumerate(fields):
         yield from text(item, 2000, f"{at}/fields/{number}")
     if "accessory" in block:
-        yield from element(block["accessory"], f"{at}/accessory", known)
+        yield from element(block["accessory"], f"{at}/accessory", knows_file)
 
 
 def _row(
-    block: JSON, at: str, known: KnownFile, *, most: int, allowed: tuple[str, ...] = ()
+    block: JSON, at: str, knows_file: KnownFile, *, most: int, allowed: tuple[str, ...] = ()
 ) -> Iterator[str]:
     elements = block.get("elements")
     if not isinstance(elements, list) or not elements:
@@ -143,14 +143,14 @@ def _row(
         elif item.get("type") in ("mrkdwn", "plain_text"):
             yield from text(item, 3000, where)
         else:
-            yield from element(item, where, known)
+            yield from element(item, where, knows_file)
         if item.get("action_id") in seen:
             yield f"`action_id` {item['action_id']} already exists [json-pointer:{where}/action_id]"
         if "action_id" in item:
             seen.add(item["action_id"])
 
 
-def _input(block: JSON, at: str, known: KnownFile, *, modal: bool) -> Iterator[str]:
+def _input(block: JSON, at: str, knows_file: KnownFile, *, modal: bool) -> Iterator[str]:
     yield from text(block.get("label"), 2000, f"{at}/label", plain=True)
     if "hint" in block:
         yield from text(block["hint"], 2000, f"{at}/hint", plain=True)
@@ -162,4 +162,4 @@ def _input(block: JSON, at: str, known: KnownFile, *, modal: bool) -> Iterator[s
         yield f"unsupported type: {inner['type']} [json-pointer:{at}/element/type]"
     if inner.get("type") == "file_input" and not modal:
         yield f"unsupported type: file_input [json-pointer:{at}/element/type]"
-    yield from element(inner, f"{at}/element", known)
+    yield from element(inner, f"{at}/element", knows_file)

@@ -72,7 +72,7 @@ def text(given: object, most: int, at: str, *, plain: bool = False) -> Iterator[
         yield f"must be less than {most + 1} characters [json-pointer:{at}/text]"
 
 
-def element(given: object, at: str, known: Callable[[JSON], bool]) -> Iterator[str]:
+def element(given: object, at: str, knows_file: Callable[[JSON], bool]) -> Iterator[str]:
     """Why this element is refused."""
     if not isinstance(given, dict) or given.get("type") not in FIELDS:
         yield f"unsupported type [json-pointer:{at}/type]"
@@ -81,7 +81,7 @@ def element(given: object, at: str, known: Callable[[JSON], bool]) -> Iterator[s
     for name in sorted(set(given) - FIELDS[kind] - {"type", "action_id"}):
         yield f"invalid additional property: {name} [json-pointer:{at}]"
     if kind == "image":
-        yield from _image(given, at, known)
+        yield from _image(given, at, knows_file)
         return
     action = given.get("action_id", "x")
     if not isinstance(action, str) or not 0 < len(action) <= 255:
@@ -93,9 +93,9 @@ def element(given: object, at: str, known: Callable[[JSON], bool]) -> Iterator[s
     if kind == "button":
         yield from _button(given, at)
     elif kind in CHOICES:
-        yield from _chosen(given, at)
+        yield from _check_chosen(given, at)
     else:
-        yield from _written(given, at)
+        yield from _check_written(given, at)
 
 
 def option(given: object, at: str) -> Iterator[str]:
@@ -112,13 +112,13 @@ def option(given: object, at: str) -> Iterator[str]:
         yield from text(given["description"], 75, f"{at}/description")
 
 
-def _image(given: JSON, at: str, known: Callable[[JSON], bool]) -> Iterator[str]:
+def _image(given: JSON, at: str, knows_file: Callable[[JSON], bool]) -> Iterator[str]:
     if not isinstance(given.get("alt_text"), str) or len(given["alt_text"]) > 2000:
         yield f"missing required field: alt_text [json-pointer:{at}]"
     file = given.get("slack_file")
     if ("image_url" in given) == (file is not None):
         yield f"needs either image_url or slack_file [json-pointer:{at}]"
-    elif file is not None and (not isinstance(file, dict) or not known(file)):
+    elif file is not None and (not isinstance(file, dict) or not knows_file(file)):
         yield f"invalid slack file [json-pointer:{at}/slack_file]"
     elif file is None and not str(given["image_url"]).startswith("https://"):
         yield f"downloading image failed [json-pointer:{at}/image_url]"
@@ -139,7 +139,7 @@ def _confirm(given: JSON, at: str) -> Iterator[str]:
         yield from text(given.get(name), most, f"{at}/{name}", plain=name != "text")
 
 
-def _chosen(given: JSON, at: str) -> Iterator[str]:
+def _check_chosen(given: JSON, at: str) -> Iterator[str]:
     most = CHOICES[given["type"]]
     options = given.get("options", [])
     groups = given.get("option_groups", [])
@@ -160,7 +160,7 @@ def _chosen(given: JSON, at: str) -> Iterator[str]:
         yield f"the initial option is not one of the options [json-pointer:{at}/initial_option]"
 
 
-def _written(given: JSON, at: str) -> Iterator[str]:
+def _check_written(given: JSON, at: str) -> Iterator[str]:
     kind = given["type"]
     if kind == "plain_text_input":
         most = given.get("max_length", 3000)

@@ -101,10 +101,10 @@ def problems(name: str, given: JSON) -> Iterator[str]:
     if method is None:
         yield "there is no such method"
         return
-    told = {key for key, value in given.items() if value is not None} - {"token", "team_id"}
-    if missing := method.needed - told:
+    arguments = {key for key, value in given.items() if value is not None} - {"token", "team_id"}
+    if missing := method.needed - arguments:
         yield f"it lacks {', '.join(sorted(missing))}"
-    if unknown := told - method.needed - method.allowed:
+    if unknown := arguments - method.needed - method.allowed:
         yield f"it takes no {', '.join(sorted(unknown))}"
     yield from _values(given)
 

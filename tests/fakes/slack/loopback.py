@@ -116,7 +116,7 @@ class Loopback:
         thread: Message | None = None,
     ) -> Message:
         """A message of a person's."""
-        message = Message(channel, self.world.ts(), user.id, payloads.escaped(text), files=list(files))
+        message = Message(channel, self.world.ts(), user.id, payloads.escape(text), files=list(files))
         message.thread_ts = thread.ts if thread is not None else None
         for file in files:
             file.shares.append(message)
@@ -125,10 +125,10 @@ class Loopback:
     async def until(self, wanted: Callable[[], Any], seconds: float = 10.0) -> Any:
         """Wait until it is so; what it then is."""
         deadline = time.monotonic() + seconds
-        while not (found := wanted()):
+        while not (result := wanted()):
             assert time.monotonic() < deadline, f"it never came to that: {self._lately()}"
             await asyncio.sleep(0.01)
-        return found
+        return result
 
     def _lately(self) -> str:
         return ", ".join(f"{call.path} {call.status} {call.fault}" for call in self.record[-8:])

@@ -19,7 +19,7 @@ def command(platform: Platform, user: User, channel: Channel, name: str, text: s
         "user_id": user.id,
         "user_name": user.name,
         "command": name,
-        "text": escaped(text),
+        "text": escape(text),
         "api_app_id": platform.app_id,
         "is_enterprise_install": str(platform.grid).lower(),
         "response_url": platform.response_url(user, channel),
@@ -30,7 +30,7 @@ def command(platform: Platform, user: User, channel: Channel, name: str, text: s
     return payload
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """As Slack escapes what people write."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

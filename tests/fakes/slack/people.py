@@ -36,7 +36,7 @@ class People(Loopback):
         """Press a button or choose in a menu; `forged` sends one that is not there."""
         action = {"type": "button", "action_id": action_id, "block_id": "forged", "value": value}
         if not forged:
-            action = _pressed(place, action_id, value)
+            action = _press_action(place, action_id, value)
         action["action_ts"] = f"{time.time():.6f}"
         if isinstance(place, View):
             filled: JSON = {"values": {}}
@@ -53,7 +53,7 @@ class People(Loopback):
         payload = payloads.submission(self.platform, user, view, filled)
         heard = await self._interact(user, "interactive", payload, None, view)
         if not heard.failed:
-            self._answered(view, heard.answer or {}, payload["trigger_id"])
+            self._apply_answer(view, heard.answer or {}, payload["trigger_id"])
         return heard
 
     async def close_view(self, user: User, view: View) -> Heard | None:
@@ -71,7 +71,7 @@ class People(Loopback):
         )
         payload = payloads.search(self.platform, user, view, element, text)
         heard = await self._interact(user, "interactive", payload, None)
-        return _offered(view, heard.answer or {})
+        return _choices_of(view, heard.answer or {})
 
     async def shortcut(self, user: User, message: Message, callback_id: str) -> Heard:
         """Call a message shortcut."""
@@ -107,9 +107,13 @@ class People(Loopback):
         self._rearm(payload)
         envelope = await self.delivery.deliver(kind, payload)
         heard = Heard(platform=self.platform, user=user, envelope=envelope, since=since, submitted=view)
-        said = envelope.answer or {}
-        if kind == "slash_commands" and channel is not None and (said.get("text") or said.get("blocks")):
-            answer(self.platform, Response(user=user, channel=channel), said)
+        content = envelope.answer or {}
+        if (
+            kind == "slash_commands"
+            and channel is not None
+            and (content.get("text") or content.get("blocks"))
+        ):
+            answer(self.platform, Response(user=user, channel=channel), content)
         return heard
 
     def _rearm(self, payload: JSON) -> None:
@@ -125,18 +129,18 @@ class People(Loopback):
             return None
         return await self._interact(user, "events_api", payload, message.channel)
 
-    def _answered(self, view: View, said: JSON, trigger_id: str) -> None:
+    def _apply_answer(self, view: View, content: JSON, trigger_id: str) -> None:
         """What the modal does after it has been sent."""
-        match said.get("response_action"):
+        match content.get("response_action"):
             case "errors":
-                known = {element["block_id"] for element in view.elements}
-                assert set(said["errors"]) <= known, f"errors for {set(said['errors']) - known}"
+                block_ids = {element["block_id"] for element in view.elements}
+                assert set(content["errors"]) <= block_ids, f"errors for {set(content['errors']) - block_ids}"
             case "update":
-                views.change(self.platform, view, said["view"])
+                views.change(self.platform, view, content["view"])
             case "push":
-                content = views.checked(self.platform, said["view"], view.user)
+                pushed = views.check_view(self.platform, content["view"], view.user)
                 trigger = Trigger(user=view.user)
-                views.add(self.platform, trigger, trigger_id, content).previous = view
+                views.add(self.platform, trigger, trigger_id, pushed).previous = view
             case "clear":
                 for other in self.world.views.values():
                     other.closed = other.closed or other.user is view.user
@@ -144,7 +148,7 @@ class People(Loopback):
                 view.closed = True
 
 
-def _pressed(place: Message | View, action_id: str, value: str | None) -> JSON:
+def _press_action(place: Message | View, action_id: str, value: str | None) -> JSON:
     """The action of an element that is really there."""
     for element in place.elements:
         if element["action_id"] != action_id:
@@ -165,9 +169,9 @@ def _pressed(place: Message | View, action_id: str, value: str | None) -> JSON:
     raise AssertionError(f"there is no {action_id} {value or ''} to press, only {there}")
 
 
-def _offered(view: View, said: JSON) -> list[Choice]:
-    options = [*said.get("options", [])]
-    for group in said.get("option_groups", []):
+def _choices_of(view: View, content: JSON) -> list[Choice]:
+    options = [*content.get("options", [])]
+    for group in content.get("option_groups", []):
         options += group["options"]
     problems = [problem for item in options for problem in option(item, "/options")]
     assert not problems, problems

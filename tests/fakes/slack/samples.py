@@ -34,7 +34,7 @@ def modal(*blocks: dict[str, Any]) -> dict[str, Any]:
     return {"type": "modal", "callback_id": "form", "title": words, "submit": words, "blocks": list(blocks)}
 
 
-async def refused(call: Any) -> str:
+async def refusal_of(call: Any) -> str:
     with pytest.raises(SlackApiError) as caught:
         await call
     return str(caught.value.response["error"])

@@ -10,7 +10,7 @@ from tests.fakes.faults import Call, Fault, Faults, Handler, read_call
 from tests.fakes.slack import limits, written
 from tests.fakes.slack.limits import Tiers
 from tests.fakes.slack.methods import METHODS
-from tests.fakes.slack.methods.chat import changed, made
+from tests.fakes.slack.methods.chat import change_message, make_message
 from tests.fakes.slack.platform import RESPONSES, Platform, Refused, Response
 from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.sockets import Sockets
@@ -41,10 +41,10 @@ class Server:
 
     async def start(self) -> None:
         app = web.Application(client_max_size=64 * 2**20)
-        app.router.add_route("*", "/api/{method}", self._recorded(self._method))
-        app.router.add_post("/upload/v1/{file}", self._recorded(self._upload))
-        app.router.add_post("/response/{key}", self._recorded(self._response))
-        app.router.add_get("/files-pri/{file}/{name:.+}", self._recorded(self._download))
+        app.router.add_route("*", "/api/{method}", self._record(self._method))
+        app.router.add_post("/upload/v1/{file}", self._record(self._upload))
+        app.router.add_post("/response/{key}", self._record(self._response))
+        app.router.add_get("/files-pri/{file}/{name:.+}", self._record(self._download))
         app.router.add_get("/link/", self._sockets.serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.5)
         await self._runner.setup()
@@ -57,10 +57,10 @@ class Server:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    def _recorded(self, handler: Handler) -> Handler:
-        async def answered(request: web.Request) -> web.StreamResponse:
+    def _record(self, handler: Handler) -> Handler:
+        async def record(request: web.Request) -> web.StreamResponse:
             call = await read_call(request, request.path)
-            call.json = _given(request, call.json)
+            call.json = _arguments_of(request, call.json)
             if request.path.startswith("/upload/") and not call.files:
                 call.files = {"": await request.read()}
             self.record.append(call)
@@ -69,7 +69,7 @@ class Server:
             call.status = response.status if call.status is None else call.status
             return response
 
-        return answered
+        return record
 
     async def _method(self, request: web.Request) -> web.Response:
         name, call = request.match_info["method"], request[CALL]
@@ -146,7 +146,7 @@ class Server:
         if message is not None and given.get("delete_original"):
             message.deleted = True
         elif message is not None and given.get("replace_original"):
-            changed(self._platform, message, given)
+            change_message(self._platform, message, given)
         else:
             answer(self._platform, response, given)
 
@@ -154,7 +154,7 @@ class Server:
 def answer(platform: Platform, response: Response, given: JSON) -> None:
     """What an app says in answer to a command or a click: for one person, unless it says in_channel."""
     alone = given.get("response_type") != "in_channel"
-    message = made(platform, response.channel, given, reader=response.user if alone else None)
+    message = make_message(platform, response.channel, given, reader=response.user if alone else None)
     message.thread_ts = given.get("thread_ts")
     if not alone:
         response.channel.post(message)
@@ -163,7 +163,7 @@ def answer(platform: Platform, response: Response, given: JSON) -> None:
         platform.world.ephemerals.append(message)
 
 
-def _given(request: web.Request, body: object) -> JSON:
+def _arguments_of(request: web.Request, body: object) -> JSON:
     """All arguments, wherever they were written."""
     given: JSON = dict(request.query)
     if isinstance(body, dict):

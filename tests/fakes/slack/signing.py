@@ -11,14 +11,16 @@ import aiohttp
 from tests.fakes.slack.reading import JSON
 
 
-async def posted(url: str, secret: str, kind: str, payload: JSON, retry: JSON) -> tuple[int, JSON | None]:
+async def post_signed(
+    url: str, secret: str, kind: str, payload: JSON, retry: JSON
+) -> tuple[int, JSON | None]:
     """The status of the app's answer, and what it said; status 0 when nobody was there."""
     if kind == "events_api":
         body, form = json.dumps(payload), "application/json"
     else:
         fields = {"payload": json.dumps(payload)} if kind == "interactive" else payload
         body, form = urlencode(fields), "application/x-www-form-urlencoded"
-    headers = {"Content-Type": form, **signed(secret, body)}
+    headers = {"Content-Type": form, **sign(secret, body)}
     if retry:
         headers |= {"X-Slack-Retry-Num": str(retry["retry_attempt"]), "X-Slack-Retry-Reason": "http_timeout"}
     try:
@@ -31,7 +33,7 @@ async def posted(url: str, secret: str, kind: str, payload: JSON, retry: JSON) -
         return 0, None
 
 
-def signed(secret: str, body: str, at: float | None = None) -> dict[str, str]:
+def sign(secret: str, body: str, at: float | None = None) -> dict[str, str]:
     """The headers with which Slack shows that a request is its own."""
     moment = str(int(time.time() if at is None else at))
     digest = hmac.new(secret.encode(), f"v0:{moment}:{body}".encode(), hashlib.sha256).hexdigest()

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from tests.fakes.slack.platform import Platform
 from tests.fakes.slack.reading import JSON
-from tests.fakes.slack.signing import posted
+from tests.fakes.slack.signing import post_signed
 
 MOST = 10  # sockets of one app
 RETRIES = 3
@@ -70,9 +70,9 @@ class Sockets:
             await ws.send_json(self._hello())
             async for message in ws:
                 if message.type is aiohttp.WSMsgType.TEXT:
-                    self._acked(json.loads(message.data))
+                    self._handle_ack(json.loads(message.data))
         finally:
-            self._gone(socket)
+            self._lose(socket)
         return ws
 
     def _hello(self) -> JSON:
@@ -83,20 +83,20 @@ class Sockets:
             "connection_info": {"app_id": self._platform.app_id},
         }
 
-    def _gone(self, socket: Socket) -> None:
+    def _lose(self, socket: Socket) -> None:
         if socket in self.open:
             self.open.remove(socket)
 
-    def _acked(self, given: JSON) -> None:
+    def _handle_ack(self, given: JSON) -> None:
         envelope = self._waiting.get(str(given.get("envelope_id")))
         if envelope is None:
             return
         if self.lose_acks > 0:
             self.lose_acks -= 1
             return
-        self._answered(envelope, given.get("payload"))
+        self._handle_answer(envelope, given.get("payload"))
 
-    def _answered(self, envelope: Envelope, answer: JSON | None) -> None:
+    def _handle_answer(self, envelope: Envelope, answer: JSON | None) -> None:
         envelope.acks.append(time.monotonic() - envelope.at)
         if envelope.answer is None:
             envelope.answer = answer
@@ -149,7 +149,7 @@ class Sockets:
         try:
             await socket.ws.send_json(wrapped)
         except ConnectionError:
-            self._gone(socket)
+            self._lose(socket)
 
     async def _patiently(self, envelope: Envelope) -> None:
         try:
@@ -174,20 +174,20 @@ class Sockets:
 
     def _post(self, url: str, envelope: Envelope, retry: JSON) -> None:
         envelope.sent.append(None)
-        task = asyncio.create_task(self._posted(url, envelope, retry))
+        task = asyncio.create_task(self._post_and_wait(url, envelope, retry))
         self._later.add(task)
         task.add_done_callback(self._later.discard)
 
-    async def _posted(self, url: str, envelope: Envelope, retry: JSON) -> None:
+    async def _post_and_wait(self, url: str, envelope: Envelope, retry: JSON) -> None:
         secret = self._platform.signing_secret
-        status, answer = await posted(url, secret, envelope.kind, envelope.payload, retry)
+        status, answer = await post_signed(url, secret, envelope.kind, envelope.payload, retry)
         if status != 200:
             envelope.failed = f"http_{status}" if status else "dispatch_failed"
             envelope.done.set()
         elif self.lose_acks > 0:
             self.lose_acks -= 1
         else:
-            self._answered(envelope, answer)
+            self._handle_answer(envelope, answer)
 
     async def refresh(self, socket: Socket) -> None:
         """Say that this socket will be closed soon, as Slack does every few hours."""
@@ -198,7 +198,7 @@ class Sockets:
 
     async def reset(self, socket: Socket) -> None:
         """Cut it off without a word."""
-        self._gone(socket)
+        self._lose(socket)
         if socket.request.transport is not None:
             socket.request.transport.abort()
 

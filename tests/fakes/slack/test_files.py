@@ -6,7 +6,7 @@ import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.fakes.slack import Channel, FakeSlack, User
-from tests.fakes.slack.samples import PNG, refused
+from tests.fakes.slack.samples import PNG, refusal_of
 
 
 async def test_an_uploaded_file_is_shared_and_shown_after_a_while(
@@ -18,7 +18,7 @@ async def test_an_uploaded_file_is_shared_and_shown_after_a_while(
     block = {"type": "image", "slack_file": {"id": file}, "alt_text": "a fox"}
 
     early = await client.files_info(file=file)
-    error = await refused(client.chat_postMessage(channel=channel.id, text="look", blocks=[block]))
+    error = await refusal_of(client.chat_postMessage(channel=channel.id, text="look", blocks=[block]))
     await slack.until(lambda: slack.world.files[file].ready)
     late = await client.files_info(file=file)
     await client.chat_postMessage(channel=channel.id, text="look", blocks=[block])
@@ -40,7 +40,7 @@ async def test_an_upload_may_never_be_shared_and_is_completed_once(
     assert (await client.files_info(file=file.id))["file"]["shares"] == {}
     again = client.files_completeUploadExternal(files=[{"id": file.id}], channel_id=channel.id)
 
-    assert await refused(again) == "file_not_found"
+    assert await refusal_of(again) == "file_not_found"
     assert not channel.messages
 
 
@@ -55,8 +55,8 @@ async def test_a_picture_is_shown_to_those_alone_who_may_see_its_file(
     block = {"type": "image", "slack_file": {"id": file}, "alt_text": "a fox"}
     shown: dict[str, Any] = {"channel": channel.id, "text": "look", "blocks": [block]}
 
-    assert await refused(client.chat_postMessage(**shown)) == "invalid_blocks"
-    assert await refused(client.chat_postEphemeral(**shown, user=ben.id)) == "invalid_blocks"
+    assert await refusal_of(client.chat_postMessage(**shown)) == "invalid_blocks"
+    assert await refusal_of(client.chat_postEphemeral(**shown, user=ben.id)) == "invalid_blocks"
     await client.chat_postEphemeral(**shown, user=ana.id)
     await client.chat_postMessage(**{**shown, "channel": direct.id})
 
@@ -70,8 +70,8 @@ async def test_a_file_by_slack_connect_is_a_stub_until_it_is_asked_for(
     file = slack.upload(gus, "a.png", PNG)
     slack.say(gus, channel, "look", files=[file])
 
-    told = await client.conversations_history(channel=channel.id)
-    (stub,) = told["messages"][0]["files"]
+    history = await client.conversations_history(channel=channel.id)
+    (stub,) = history["messages"][0]["files"]
 
     assert stub["file_access"] == "check_file_info" and "mimetype" not in stub
     assert (await client.files_info(file=stub["id"]))["file"]["mimetype"] == "image/png"

@@ -10,7 +10,7 @@ from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetry
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.fakes.slack import Channel, FakeSlack, Fault
-from tests.fakes.slack.samples import JOB, actions, button, field, refused
+from tests.fakes.slack.samples import JOB, actions, button, field, refusal_of
 
 PLAIN = {"type": "plain_text", "text": "x"}
 
@@ -24,12 +24,12 @@ async def test_a_message_keeps_its_blocks_and_tells_its_metadata(
 
     await client.chat_update(channel=channel.id, ts=posted["ts"], text="done")
     plain = await client.conversations_history(channel=channel.id)
-    told = await client.conversations_history(channel=channel.id, include_all_metadata=True)
+    history = await client.conversations_history(channel=channel.id, include_all_metadata=True)
 
     (message,) = channel.messages
     assert (message.text, message.edits, message.buttons[0]["value"]) == ("done", 1, "k3f9qa")
     assert "metadata" not in plain["messages"][0]
-    assert told["messages"][0]["metadata"] == JOB
+    assert history["messages"][0]["metadata"] == JOB
 
 
 async def test_mentions_and_links_are_seen(client: AsyncWebClient, channel: Channel) -> None:
@@ -57,7 +57,7 @@ async def test_a_limit_says_how_long_to_wait(
 ) -> None:
     slack.faults.add("POST", r"/api/chat\.postMessage", Fault.LIMITED, times=2, seconds=1)
 
-    assert await refused(client.chat_postMessage(channel=channel.id, text="look")) == "ratelimited"
+    assert await refusal_of(client.chat_postMessage(channel=channel.id, text="look")) == "ratelimited"
     client.retry_handlers.append(AsyncRateLimitErrorRetryHandler(max_retry_count=1))
     await client.chat_postMessage(channel=channel.id, text="look")
 
@@ -73,10 +73,10 @@ async def test_a_stranger_in_a_shared_channel_keeps_their_own_team(
     ben = elsewhere.user("ben")
     channel.share_with(elsewhere)
 
-    told = await client.users_info(user=ben.id)
+    info = await client.users_info(user=ben.id)
     home = await client.auth_test()
 
-    assert (told["user"]["team_id"], told["user"]["is_stranger"]) == (elsewhere.id, True)
+    assert (info["user"]["team_id"], info["user"]["is_stranger"]) == (elsewhere.id, True)
     assert home["team_id"] == slack.platform.home.id
 
 
@@ -85,10 +85,12 @@ async def test_tokens_scopes_and_channels_are_checked(slack: FakeSlack, client: 
     wrong = AsyncWebClient(token="xoxb-guessed", base_url=slack.api_url)
     message: dict[str, Any] = {"channel": closed.id, "text": "look"}
 
-    assert await refused(wrong.auth_test()) == "invalid_auth"
-    assert await refused(client.chat_postMessage(**message)) == "not_in_channel"
-    assert await refused(client.chat_postMessage(channel="C404", text="look")) == "channel_not_found"
-    assert await refused(client.apps_connections_open(app_token=slack.bot_token)) == "not_allowed_token_type"
+    assert await refusal_of(wrong.auth_test()) == "invalid_auth"
+    assert await refusal_of(client.chat_postMessage(**message)) == "not_in_channel"
+    assert await refusal_of(client.chat_postMessage(channel="C404", text="look")) == "channel_not_found"
+    assert (
+        await refusal_of(client.apps_connections_open(app_token=slack.bot_token)) == "not_allowed_token_type"
+    )
     slack.without_scope("chat:write")
     with pytest.raises(SlackApiError) as caught:
         await client.chat_postMessage(**message)
@@ -97,7 +99,7 @@ async def test_tokens_scopes_and_channels_are_checked(slack: FakeSlack, client: 
         "chat:write",
     )
     slack.revoke()
-    assert await refused(client.auth_test()) == "token_revoked"
+    assert await refusal_of(client.auth_test()) == "token_revoked"
 
 
 @pytest.mark.parametrize(
@@ -138,13 +140,13 @@ async def test_a_method_is_called_so_often_a_minute(
     for number in range(50):
         await edit(text=f"look {number}")
 
-    assert await refused(edit(text="look again")) == "ratelimited"
+    assert await refusal_of(edit(text="look again")) == "ratelimited"
 
 
 async def test_blocks_are_too_long_together(client: AsyncWebClient, channel: Channel) -> None:
     blocks = [{"type": "section", "text": {"type": "plain_text", "text": "x" * 2900}}] * 5
 
-    assert await refused(client.chat_postMessage(channel=channel.id, text="x", blocks=blocks)) == (
+    assert await refusal_of(client.chat_postMessage(channel=channel.id, text="x", blocks=blocks)) == (
         "msg_blocks_too_long"
     )
 

@@ -85,16 +85,16 @@ async def test_a_search_offers_what_can_then_be_chosen(
 async def test_a_button_and_a_shortcut_tell_of_their_message(
     slack: FakeSlack, client: AsyncWebClient, app: App, ana: User, channel: Channel
 ) -> None:
-    async def pressed(ack: Any, body: dict[str, Any], respond: Any) -> None:
+    async def press(ack: Any, body: dict[str, Any], respond: Any) -> None:
         await ack()
         await respond(f"{body['actions'][0]['value']} in {body['message']['ts']}")
 
-    async def called(ack: Any, shortcut: dict[str, Any]) -> None:
+    async def call(ack: Any, shortcut: dict[str, Any]) -> None:
         app.heard.append([file["name"] for file in shortcut["message"]["files"]])
         await ack()
 
-    app.bolt.action("again")(pressed)
-    app.bolt.shortcut("train")(called)
+    app.bolt.action("again")(press)
+    app.bolt.shortcut("train")(call)
     await app.connect()
     await client.chat_postMessage(channel=channel.id, text="x", blocks=[actions(button("again", "k3f9qa"))])
     own = slack.say(ana, channel, "mine", files=[slack.upload(ana, "a.png", PNG)])
@@ -136,11 +136,11 @@ async def test_a_click_in_a_shared_channel_and_one_in_a_grid_tell_whose_team_it_
     ben = elsewhere.user("ben")
     channel.share_with(elsewhere)
 
-    async def pressed(ack: Any, body: dict[str, Any]) -> None:
+    async def press(ack: Any, body: dict[str, Any]) -> None:
         app.heard.append((body["team"], body["user"]["team_id"], body["enterprise"]))
         await ack()
 
-    app.bolt.action("again")(pressed)
+    app.bolt.action("again")(press)
     await app.connect()
     await client.chat_postMessage(channel=channel.id, text="x", blocks=[actions(button("again", "k3f9qa"))])
 

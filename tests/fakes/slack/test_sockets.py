@@ -4,7 +4,7 @@ import aiohttp
 from aiohttp import web
 from slack_sdk.web.async_client import AsyncWebClient
 
-from tests.fakes.slack import Channel, FakeSlack, User, signed
+from tests.fakes.slack import Channel, FakeSlack, User, sign
 from tests.fakes.slack.conftest import App
 
 
@@ -116,9 +116,7 @@ async def test_signed_requests_reach_an_app_without_sockets(
     heard = await slack.command(ana, channel, "/imagine", "a fox")
     reacted = await slack.react(ana, channel.messages[0], "🔁")
     async with aiohttp.ClientSession() as session:
-        forged = await session.post(
-            url, data="command=/imagine", headers=signed("guessed", "command=/imagine")
-        )
+        forged = await session.post(url, data="command=/imagine", headers=sign("guessed", "command=/imagine"))
     await server.cleanup()
 
     assert heard.acked is not None

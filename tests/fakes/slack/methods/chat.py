@@ -17,7 +17,7 @@ LONGEST = 40000
 def post(platform: Platform, given: JSON) -> JSON:
     public = "chat:write.public" in platform.scopes
     channel = platform.channel(given, member=not public)
-    message = made(platform, channel, given)
+    message = make_message(platform, channel, given)
     message.metadata = _metadata(given)
     message.thread_ts = given.get("thread_ts") or None
     channel.post(message)
@@ -30,7 +30,7 @@ def post_ephemeral(platform: Platform, given: JSON) -> JSON:
     user = platform.world.users.get(str(given.get("user")))
     if user is None:
         raise Refused("user_not_in_channel")
-    message = made(platform, channel, given, reader=user)
+    message = make_message(platform, channel, given, reader=user)
     message.shown_to = user
     message.thread_ts = given.get("thread_ts")
     platform.world.ephemerals.append(message)
@@ -44,7 +44,7 @@ def update(platform: Platform, given: JSON) -> JSON:
         raise Refused("message_not_found")
     if message.user != channel.team.bot:
         raise Refused("cant_update_message")
-    changed(platform, message, given)
+    change_message(platform, message, given)
     if "metadata" in given:
         message.metadata = _metadata(given)
     if "file_ids" in given:
@@ -72,18 +72,18 @@ def permalink(platform: Platform, given: JSON) -> JSON:
     return {"channel": channel.id, "permalink": f"https://example.test/archives/{channel.id}/p{name}"}
 
 
-def made(platform: Platform, channel: Channel, given: JSON, reader: User | None = None) -> Message:
+def make_message(platform: Platform, channel: Channel, given: JSON, reader: User | None = None) -> Message:
     """A new message of the bot, not posted yet; `reader` is who alone will see it."""
-    checked(given, partial(platform.shows, channel=channel, reader=reader))
+    check_content(given, partial(platform.shows, channel=channel, reader=reader))
     blocks = with_ids(platform, given.get("blocks") or [])
     message = Message(channel, platform.world.ts(), channel.team.bot, str(given.get("text") or ""), blocks)
     message.versions.append(Version(at=time.monotonic(), text=message.text, blocks=message.blocks))
     return message
 
 
-def changed(platform: Platform, message: Message, given: JSON) -> None:
+def change_message(platform: Platform, message: Message, given: JSON) -> None:
     """The message says something else now; blocks that are not given stay."""
-    checked(given, partial(platform.shows, channel=message.channel), otherwise=message.blocks)
+    check_content(given, partial(platform.shows, channel=message.channel), otherwise=message.blocks)
     if "text" in given:
         message.text = str(given["text"] or "")
     if given.get("blocks") is not None:
@@ -92,7 +92,7 @@ def changed(platform: Platform, message: Message, given: JSON) -> None:
     message.versions.append(Version(at=time.monotonic(), text=message.text, blocks=message.blocks))
 
 
-def checked(given: JSON, shows: KnownFile, otherwise: object = None) -> None:
+def check_content(given: JSON, shows: KnownFile, otherwise: object = None) -> None:
     """Raises Refused when Slack would not take what the message says."""
     text, blocks = given.get("text"), given.get("blocks")
     if not text and not blocks and not otherwise:

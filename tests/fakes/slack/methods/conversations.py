@@ -8,7 +8,7 @@ from tests.fakes.slack.world import Channel, Message
 PAGE = 100
 
 
-def opened(platform: Platform, given: JSON) -> JSON:
+def open_direct(platform: Platform, given: JSON) -> JSON:
     user = platform.world.users.get(str(given.get("users")))
     if user is None:
         raise Refused("user_not_found")
@@ -39,8 +39,8 @@ def info(platform: Platform, given: JSON) -> JSON:
 def history(platform: Platform, given: JSON) -> JSON:
     channel = platform.channel(given)
     platform.check_scope(_scope(channel, "history"))
-    found = [message for message in reversed(channel.messages) if _within(message, given)]
-    return _page(platform, found, given)
+    messages = [message for message in reversed(channel.messages) if _within(message, given)]
+    return _page(platform, messages, given)
 
 
 def replies(platform: Platform, given: JSON) -> JSON:
@@ -50,8 +50,8 @@ def replies(platform: Platform, given: JSON) -> JSON:
     if start is None:
         raise Refused("thread_not_found")
     parent = channel.find(start.thread_ts) or start
-    found = [parent, *(reply for reply in parent.thread if not reply.deleted and _within(reply, given))]
-    return _page(platform, found, given)
+    messages = [parent, *(reply for reply in parent.thread if not reply.deleted and _within(reply, given))]
+    return _page(platform, messages, given)
 
 
 def members(platform: Platform, given: JSON) -> JSON:
@@ -60,14 +60,15 @@ def members(platform: Platform, given: JSON) -> JSON:
     return {"members": [user.id for user in platform.world.users.values() if user.team is channel.team]}
 
 
-def _page(platform: Platform, found: list[Message], given: JSON) -> JSON:
+def _page(platform: Platform, messages: list[Message], given: JSON) -> JSON:
     limit = int(given.get("limit") or PAGE)
     start = int(given.get("cursor") or 0)
     with_metadata = str(given.get("include_all_metadata", "")).lower() in ("1", "true")
     shown = [
-        written.message(platform, message, metadata=with_metadata) for message in found[start : start + limit]
+        written.message(platform, message, metadata=with_metadata)
+        for message in messages[start : start + limit]
     ]
-    more = len(found) > start + limit
+    more = len(messages) > start + limit
     cursor = {"next_cursor": str(start + limit) if more else ""}
     return {"messages": shown, "has_more": more, "response_metadata": cursor}
 

@@ -3,7 +3,7 @@
 import time
 
 from tests.fakes.slack import written
-from tests.fakes.slack.methods.chat import made
+from tests.fakes.slack.methods.chat import make_message
 from tests.fakes.slack.platform import Platform, Refused, Upload
 from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import Channel, File, Message
@@ -25,7 +25,7 @@ def complete(platform: Platform, given: JSON) -> JSON:
 
     Each upload can be completed once.
     """
-    files = [_uploaded(platform, file) for file in given.get("files") or []]
+    files = [_find_upload(platform, file) for file in given.get("files") or []]
     if not files:
         raise Refused("invalid_arguments")
     names = [given["channel_id"]] if given.get("channel_id") else str(given.get("channels") or "").split(",")
@@ -42,11 +42,11 @@ def complete(platform: Platform, given: JSON) -> JSON:
 
 
 def info(platform: Platform, given: JSON) -> JSON:
-    return {"file": written.whole_file(platform, _known(platform, given.get("file"))), "comments": []}
+    return {"file": written.whole_file(platform, _find_file(platform, given.get("file"))), "comments": []}
 
 
 def delete(platform: Platform, given: JSON) -> JSON:
-    file = _known(platform, given.get("file"))
+    file = _find_file(platform, given.get("file"))
     file.deleted = True
     for message in file.shares:
         message.files.remove(file)
@@ -66,8 +66,8 @@ def _thread(channel: Channel, given: JSON) -> str | None:
 def _share(platform: Platform, channel: Channel, files: list[File], given: JSON) -> None:
     ts, bot = platform.world.ts(), channel.team.bot
     comment = {"text": given.get("initial_comment"), "blocks": given.get("blocks")}
-    said = any(comment.values())
-    message = made(platform, channel, comment) if said else Message(channel, ts, bot)
+    has_comment = any(comment.values())
+    message = make_message(platform, channel, comment) if has_comment else Message(channel, ts, bot)
     message.files = list(files)
     message.thread_ts = _thread(channel, given)
     channel.post(message)
@@ -75,15 +75,15 @@ def _share(platform: Platform, channel: Channel, files: list[File], given: JSON)
         file.shares.append(message)
 
 
-def _uploaded(platform: Platform, given: JSON) -> File:
-    file = _known(platform, given.get("id"))
+def _find_upload(platform: Platform, given: JSON) -> File:
+    file = _find_file(platform, given.get("id"))
     if not file.content or file.complete:
         raise Refused("file_not_found")
     file.title = str(given.get("title") or file.name)
     return file
 
 
-def _known(platform: Platform, file_id: object) -> File:
+def _find_file(platform: Platform, file_id: object) -> File:
     file = platform.world.files.get(str(file_id))
     if file is None:
         raise Refused("file_not_found")

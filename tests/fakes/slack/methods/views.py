@@ -11,26 +11,26 @@ from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import User, View
 
 
-def opened(platform: Platform, given: JSON) -> JSON:
+def open_view(platform: Platform, given: JSON) -> JSON:
     trigger = _trigger(platform, given)
-    content = checked(platform, given.get("view"), trigger.user)
+    content = check_view(platform, given.get("view"), trigger.user)
     trigger.used = True
     return {"view": written.view(platform, add(platform, trigger, str(given["trigger_id"]), content))}
 
 
-def pushed(platform: Platform, given: JSON) -> JSON:
+def push(platform: Platform, given: JSON) -> JSON:
     trigger = _trigger(platform, given)
     before = platform.world.views.get(trigger.view_id or "")
     if before is None:
         raise Refused("invalid_trigger_id")
-    content = checked(platform, given.get("view"), trigger.user)
+    content = check_view(platform, given.get("view"), trigger.user)
     trigger.used = True
     view = add(platform, trigger, str(given["trigger_id"]), content)
     view.previous = before
     return {"view": written.view(platform, view)}
 
 
-def updated(platform: Platform, given: JSON) -> JSON:
+def update(platform: Platform, given: JSON) -> JSON:
     by_id = platform.world.views.get(str(given.get("view_id")))
     named = given.get("external_id")
     view = by_id or next(
@@ -47,7 +47,7 @@ def updated(platform: Platform, given: JSON) -> JSON:
 
 def change(platform: Platform, view: View, content: object) -> None:
     """The view looks like this now."""
-    view.view = checked(platform, content, view.user)
+    view.view = check_view(platform, content, view.user)
     view.hash = platform.world.id("hash-")
     view.updates += 1
 
@@ -58,7 +58,7 @@ def add(platform: Platform, trigger: Trigger, trigger_id: str | None, content: J
     return view
 
 
-def checked(platform: Platform, content: object, user: User) -> JSON:
+def check_view(platform: Platform, content: object, user: User) -> JSON:
     """The view with ids for its blocks. Raises Refused when Slack would not open it."""
     if not isinstance(content, dict):
         raise Refused("invalid_arguments")

@@ -75,7 +75,7 @@ class Delivery:
         self._services: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Begin with all that the chats are not known to show."""
+        """Start, with all cards that the chats may not show yet."""
         self._services = [asyncio.create_task(self._work()), asyncio.create_task(self._sweep())]
 
     def touch(self, touched: Collection[JobId]) -> None:
@@ -144,7 +144,7 @@ class Delivery:
                     await asyncio.sleep(0)
 
     async def _read(self, due: Collection[JobId]) -> list[JobView]:
-        """The rows of these cards, in one go."""
+        """Read the rows of these cards in one query."""
         try:
             async with self._database.reading() as session:
                 rows = await views.views(session, due)
@@ -158,7 +158,7 @@ class Delivery:
         return rows
 
     async def _sweep(self) -> None:
-        """Find what nobody touched: at the start everything that was not delivered, later what was missed."""
+        """Look for cards that nobody touched: at the start all undelivered, later missed ones."""
         while True:
             try:
                 more = await self._look_for_more()
@@ -168,7 +168,7 @@ class Delivery:
             await asyncio.sleep(1.0 if more else SWEEP_SECONDS)
 
     async def _look_for_more(self) -> bool:
-        """Touch the oldest that are missing, and say whether there are others behind them."""
+        """Touch the oldest undelivered cards; whether there are more of them."""
         noted = self._dirty | {
             job for job, record in self._records.items() if record.resting or record.absent
         }
@@ -179,7 +179,7 @@ class Delivery:
         return len(unknown) == SWEEP
 
     async def _deliver(self, view: JobView) -> None:
-        """One card once; should that fail, it is tried again."""
+        """Show one card; if that fails, try again later."""
         chat = self._chats.get(view.chat)
         record = self._records[view.id]
         if chat is None:  # that chat is switched off; the card is shown when it is back
@@ -223,7 +223,7 @@ class Delivery:
         return None
 
     async def _draw(self, chat: Chat, view: JobView, record: CardRecord, message: str | None) -> str:
-        """The message that shows the card, without pictures where the chat refuses those of this state."""
+        """Show the card, without its pictures where the chat refuses them; the message's key."""
         full = card(view, self._progress.get(view.id))
         bare = record.bare
         if bare is None or (bare.state, bare.message) != (view.state, message):
@@ -246,7 +246,7 @@ class Delivery:
     async def _handle_refusal(
         self, chat: Chat, view: JobView, record: CardRecord, refusal: CardRefused
     ) -> None:
-        """The chat has had its last word: its owner is told once, and it rests until it changes."""
+        """Tell the card's owner once, and let the card rest until it changes."""
         if refusal.anew and view.message is not None and view.ended_at is not None and not view.deleted:
             await self._post_anew(view, view.message)
             return
@@ -266,7 +266,7 @@ class Delivery:
             log.warning("Owner not told of a refused card", job=view.id, reason=repr(error))
 
     async def _post_anew(self, view: JobView, message: str) -> None:
-        """As if somebody had asked for it: its message shows how it ended no more."""
+        """Post the card again, since its message can no longer be changed."""
         log.info("Card posted anew", job=view.id, chat=view.chat)
         move = partial(jobs.move, number=view.number, channel=view.channel, private=view.private)
         await self._database.write(move)
@@ -274,7 +274,7 @@ class Delivery:
         self._retry(view.id)
 
     async def _note_shown(self, view: JobView, record: CardRecord, message: str | None) -> None:
-        """Write down that the chat has it, unless that is known."""
+        """Write down that the chat shows it, unless the row says so already."""
         if view.shown >= view.revision and view.message == message:
             return
         if message is not None:
@@ -294,7 +294,7 @@ class Delivery:
             raise
 
     async def _park(self, view: JobView, record: CardRecord) -> None:
-        """As good as shown, until it changes."""
+        """Treat the card as shown until it changes."""
         with suppress(CannotStore):
             await self._note_shown(view, record, view.message or record.posted)
             record.refused = view.revision
@@ -302,7 +302,7 @@ class Delivery:
         self._finish(view.id, 0.0)
 
     def _finish(self, job: JobId, seconds: float) -> None:
-        """There is nothing to try again."""
+        """Let the card rest, with nothing to try again."""
         self._records[job].backoff = None
         self._rest(job, seconds)
 

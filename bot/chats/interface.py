@@ -109,7 +109,7 @@ class ReplySink(Protocol):
         """Tell them that it was not done, and why."""
 
     async def open_form(self, reply: FormReply) -> None:
-        """Let them fill it in."""
+        """Open the form for them."""
 
     async def send_files(self, reply: FilesReply) -> None:
         """Hand the files over."""

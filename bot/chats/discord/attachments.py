@@ -49,8 +49,8 @@ class Attachments:
         opened = {name: [partial(self._open, file) for file in some] for name, some in files.items()}
         return await take_files(self._intake, caller, command, opened, earlier)
 
-    async def head(self, file: AttachedFile, size: int) -> bytes:
-        """The first bytes of a file, at most so many; none when it is gone."""
+    async def read_head(self, file: AttachedFile, size: int) -> bytes:
+        """Read the first bytes of a file, at most so many; none if it is gone."""
         content = bytearray()
         with suppress(InvalidRequest):
             async with aclosing(self._chunks(file)) as chunks:
@@ -69,7 +69,7 @@ class Attachments:
         return IncomingFile(name=file.name, size=file.size, chunks=self._chunks(file))
 
     async def _chunks(self, file: AttachedFile) -> AsyncGenerator[bytes]:
-        """The file's content as it comes. Raises InvalidRequest when it is gone."""
+        """Read the file in chunks. Raises InvalidRequest when it is gone."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=PATIENCE)
         try:

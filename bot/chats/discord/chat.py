@@ -130,7 +130,7 @@ class DiscordChat:
         return f"Discord, as {self.client.user}"
 
     async def _replace_client(self) -> None:
-        """A client that was closed does not come back: another one asks Discord what it has of cards."""
+        """Make a new client, since a closed one cannot connect again."""
         await self.client.close()
         self._pending.lose()
         self.client = Atelier(self._interactions, self._attachments)

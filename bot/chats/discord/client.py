@@ -35,7 +35,7 @@ class Tree(app_commands.CommandTree[discord.Client]):
     """The commands; one that fails says so to whoever asked."""
 
     async def on_error(self, interaction: Interaction, error: app_commands.AppCommandError, /) -> None:
-        """A command that is not what Discord believes was just changed; anything else is our fault."""
+        """Tell the person: the command has just changed, or something is wrong with the bot."""
         changed = (app_commands.CommandNotFound, app_commands.CommandSignatureMismatch)
         if isinstance(error, changed):
             text = "This command has just changed. Try again."
@@ -69,11 +69,11 @@ class Atelier(discord.AutoShardedClient):
             self.tree.add_command(entry)
 
     async def sync(self) -> None:
-        """Let Discord know our commands, unless it does."""
+        """Register our commands with Discord, unless it has them."""
         await sync(self, self.tree)
 
     async def on_interaction(self, interaction: Interaction) -> None:
-        """Forms come back here, even those that were opened before a restart."""
+        """Handle submitted forms, even those opened before a restart, and forged buttons."""
         if interaction.type is not discord.InteractionType.modal_submit:
             await buttons.answer_forged(interaction)
             return
@@ -87,22 +87,22 @@ class Atelier(discord.AutoShardedClient):
             await self._submit(interaction, form)
 
     async def on_raw_reaction_add(self, payload: discord.RawReactionActionEvent) -> None:
-        """A reaction under a card is a button."""
+        """Do what the reaction means under a card."""
         await reactions.handle_reaction(self, self.interactions, payload, added=True)
 
     async def on_raw_reaction_remove(self, payload: discord.RawReactionActionEvent) -> None:
-        """A star that is taken back is one less."""
+        """Take a star back."""
         await reactions.handle_reaction(self, self.interactions, payload, added=False)
 
     async def on_guild_remove(self, guild: discord.Guild) -> None:
-        """The bot was removed: nothing of the guild stays. One that is only not available is not meant."""
+        """Delete all data of a guild that removed the bot. Discord does not send this for an outage."""
         try:
             await self.interactions.dispatch.forget_space(CHAT, str(guild.id))
         except CannotStore as error:
             log.error("Data of a guild without the bot not deleted", reason=str(error))
 
     async def forget_left(self) -> None:
-        """Nothing stays of the guilds in which the bot is no more and of which it was not told."""
+        """Delete the data of guilds that removed the bot while it was off."""
         if not self.is_ready():
             return
         try:
@@ -115,7 +115,7 @@ class Atelier(discord.AutoShardedClient):
     async def _handle_command(
         self, interaction: Interaction, command: AnyCommand, given: Mapping[str, Any]
     ) -> None:
-        """A slash command, with what was given."""
+        """Carry out a slash command with the given options."""
         try:
             values = form_values(command, given)
         except InvalidRequest as error:
@@ -132,7 +132,7 @@ class Atelier(discord.AutoShardedClient):
             await self._submit(interaction, form, may_form=opens_form(command) and not any(files.values()))
 
     async def _submit_privately(self, interaction: Interaction, form: Submission) -> None:
-        """The card goes to the person's direct messages, and nobody else sees that they asked."""
+        """Submit it with the card in the person's direct messages, unseen by others."""
 
         async def act(caller: Caller, job: JobId) -> Reply:
             direct = await interaction.user.create_dm()
@@ -146,7 +146,7 @@ class Atelier(discord.AutoShardedClient):
         await self.interactions.ask(interaction, act, makes_card=False)
 
     async def _submit(self, interaction: Interaction, form: Submission, *, may_form: bool = False) -> None:
-        """Files first, then what they are for; what was left out is told once there is a card.
+        """Take in the files, then carry out the command; what was left out is told after the card.
 
         A form that came back twice files once.
         """
@@ -183,7 +183,7 @@ class Atelier(discord.AutoShardedClient):
     async def _read_earlier_values(
         self, caller: Caller, command: AnyCommand, source: JobId | None
     ) -> Mapping[str, str]:
-        """What no form brings back, of the job that it was opened from: its own person alone is told."""
+        """Read what no form brings back from the job that it was opened for; only its owner may."""
         unseen = [option for option in command.parameters if option.is_file or option.option.hidden]
         if source is None or not unseen:
             return {}

@@ -15,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 async def sync(client: discord.Client, tree: app_commands.CommandTree[Any]) -> None:
-    """Put our commands there, unless they are. A failure is logged: those of the last time still work."""
+    """Register our commands, unless Discord has them. A failure is logged: the old ones still work."""
     ours = [command.to_dict(tree) for command in tree.get_commands(type=None)]
     try:
         if _are_same(ours, await fetch_commands(client)):
@@ -28,7 +28,7 @@ async def sync(client: discord.Client, tree: app_commands.CommandTree[Any]) -> N
 
 
 def _are_same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:
-    """Whether they say the same; what Discord adds by itself is no difference."""
+    """Whether they are the same, apart from what Discord adds by itself."""
     registered = {(command["name"], command.get("type", 1)): command for command in theirs}
     if len(registered) != len(ours):
         return False
@@ -40,7 +40,7 @@ def _are_same(ours: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> bool:
 
 
 def _comparable(value: Any, like: Any = None) -> Any:
-    """What a definition says, without what is as usual: Discord leaves that out."""
+    """The definition without its default values, which Discord leaves out."""
     like = value if like is None else like
     if isinstance(value, dict) and isinstance(like, dict):
         items = {key: _comparable(value.get(key), like[key]) for key in like if key not in IGNORED}

@@ -38,7 +38,7 @@ async def _complete_loras(interaction: Interaction, words: str) -> Suggested:
 
 
 async def _complete_lora(interaction: Interaction, words: str) -> Suggested:
-    """One LoRA, without a weight."""
+    """Complete one LoRA, without a weight."""
     loras = await _find_loras(interaction, words)
     return [Choice(name=label[:LONGEST], value=value.partition(":")[0]) for value, label in loras]
 

@@ -31,7 +31,7 @@ NO_PICTURES = "This message has no files. Choose one where you posted pictures o
 
 @dataclass(frozen=True)
 class Menus:
-    """What the entries do, through these two."""
+    """The entries of the menu of a message."""
 
     interactions: Interactions
     attachments: Attachments
@@ -64,7 +64,7 @@ class Menus:
         )
 
     async def _show_recipe(self, caller: Caller, message: discord.Message, _: JobId) -> Reply:
-        """The prompt, the rest of the recipe, and the command that paints the same."""
+        """Show the prompt, the rest of the recipe, and the command that paints the same."""
         card = await self._find_card(caller, message)
         if card is None:
             return RefusalReply(text=NOT_MINE)
@@ -77,7 +77,7 @@ class Menus:
         return TextReply(text="\n".join([*lines, "", command] if command else lines))
 
     async def _paint_like(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
-        """The form of /imagine with this recipe; with a training, what paints with its LoRA."""
+        """Open the form of /imagine with this recipe; for a training, show the command with its LoRA."""
         card = await self._find_card(caller, message)
         if card is None:
             recipe = await self._find_recipe(message)
@@ -91,7 +91,7 @@ class Menus:
         return TextReply(text=card.line_to_copy)
 
     async def _train_on(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
-        """The form of /train, which has the files of the message already."""
+        """Open the form of /train with the files of the message."""
         if str(message.author.id) != caller.person:
             return RefusalReply(text=NOT_YOURS)
         if not message.attachments:
@@ -100,15 +100,15 @@ class Menus:
         return FormReply(form=Form(command=train.name, values={HELD: job}))
 
     async def _find_recipe(self, message: discord.Message) -> str:
-        """The recipe that the message is, or that its first picture carries; empty where there is none."""
+        """Find the recipe in the message's text or in its first picture; empty if there is none."""
         if read_recipe(message.content) is not None:
             return message.content
         pictures = [
             attachment for attachment in message.attachments if attachment.filename.lower().endswith(".png")
         ]
-        head = await self.attachments.head(attached_file(pictures[0]), HEAD) if pictures else b""
+        head = await self.attachments.read_head(attached_file(pictures[0]), HEAD) if pictures else b""
         return recipe_in(head)
 
     async def _find_card(self, caller: Caller, message: discord.Message) -> Card | None:
-        """The card of the job that this message shows, if it is one of ours and the caller may see it."""
+        """Find the card that this message shows, if it is ours and the caller may see it."""
         return await self.interactions.dispatch.job_of(caller, f"{message.channel.id}-{message.id}")

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 
 async def say(interaction: Interaction, text: str, files: Sequence[discord.File] = ()) -> None:
-    """Tell the person, and nobody else; a public word that it takes a while goes first."""
+    """Tell the person alone; a public "thinking" message is removed first."""
     (first, *others), long = split_message(text)
     response, sent = interaction.response, [*files, *long]
     if not response.is_done():
@@ -68,7 +68,7 @@ async def follow_up(interaction: Interaction, text: str) -> None:
 
 
 async def write(to: discord.abc.Messageable, text: str) -> None:
-    """Write it to them directly."""
+    """Send it to them directly."""
     (first, *others), long = split_message(text)
     await to.send(first, files=long)
     for piece in others:

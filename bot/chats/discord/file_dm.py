@@ -70,7 +70,7 @@ async def _send_here(files: Files, interaction: Interaction, named: NamedFiles, 
 
 
 async def _fit_files(files: Files, named: NamedFiles) -> AsyncIterator[tuple[str, str, bytes]]:
-    """What there is to say of each file, its name and its content; a picture that is too large comes smaller,
+    """Read each file as a note, its name and its content; a picture that is too large comes smaller,
     and of other files there is nothing but what is said."""
     for name, sha256 in named:
         content, note = await files.get(sha256), ""

@@ -48,7 +48,7 @@ TAKEN = "This form was already sent."
 
 
 class Somebody(Protocol):
-    """Whom Discord tells of, as much as we need to know."""
+    """A person on Discord, as far as we need to know them."""
 
     @property
     def id(self) -> int:
@@ -78,7 +78,7 @@ class Interactions:
         self._in_flight = 0  # interactions that are being answered
 
     def caller_of(self, interaction: Interaction) -> Caller:
-        """Who asks, and where. Where the bot is no member, and in private, everybody is on their own."""
+        """Who asks, and where. In private, and without the bot as a member, all have their own space."""
         guild = interaction.guild if is_member(interaction) else None
         direct = interaction.guild_id is None and isinstance(interaction.channel, discord.DMChannel)
         return self.caller_for(
@@ -124,7 +124,7 @@ class Interactions:
         job: JobId | None = None,
         note: Callable[[], str] | None = None,
     ) -> None:
-        """Carry this out for whoever is asking, and answer them. A job that is given is filed once at most.
+        """Carry this out for the caller, and answer them. A given job is made once at most.
 
         `makes_card`: the answer is a card that all can see; otherwise a late one is for its person alone.
         `note` is told to the person when the card is there.
@@ -153,13 +153,13 @@ class Interactions:
             self._in_flight -= 1
 
     async def _ask_once(self, caller: Caller, job: JobId, act: Act, *, once: bool) -> Reply:
-        """What the dispatcher replies; to a form that was sent already, that it was."""
+        """Ask the dispatcher, unless this form was sent already."""
         if once and await self.dispatch.card(caller, job) is not None:
             return RefusalReply(text=TAKEN)
         return await act(caller, job)
 
     def _is_new(self, number: int) -> bool:
-        """Whether this interaction is heard for the first time: a resumed gateway may repeat itself."""
+        """Whether this interaction is new: a resumed gateway may send it again."""
         if number in self._heard:
             return False
         self._heard[number] = None
@@ -193,7 +193,7 @@ class InteractionSink:
         self._began = asyncio.get_running_loop().time()
 
     async def defer(self) -> None:
-        """Discord waits three seconds for an answer. A card that is being sent may yet fail: look again."""
+        """Tell Discord that the answer takes a while; check again, since a card under way may fail."""
         while self._left > 0 and not self._interaction.response.is_done():
             await try_answer(self._waiting.defer(ephemeral=not self._public))
             await asyncio.sleep(CARD_CHECK)
@@ -212,20 +212,20 @@ class InteractionSink:
         await self._answer(say(self._interaction, reply.text))
 
     async def open_form(self, reply: FormReply) -> None:
-        """Open the modal, which has to be the first answer."""
+        """Open the modal, which must be the first answer."""
         await self._answer(self._open(reply))
 
     async def send_files(self, reply: FilesReply) -> None:
-        """By direct message, or here."""
+        """Send them by direct message, or here."""
         await self._answer(send_privately(self._files, self._interaction, reply.files, reply.text))
 
     async def show_image(self, reply: ImageReply) -> None:
-        """With its words."""
+        """Send the picture with its words."""
         picture = discord.File(io.BytesIO(reply.content), filename=reply.name)
         await self._answer(say(self._interaction, reply.text, [picture]))
 
     async def show_loras(self, reply: LorasReply) -> None:
-        """As embeds, or where there are files about them, these."""
+        """Show them as embeds; where there are files about them, send these."""
         if reply.files:
             await self._answer(send_privately(self._files, self._interaction, reply.files, reply.text))
         elif reply.loras:
@@ -234,7 +234,7 @@ class InteractionSink:
             await self._answer(say(self._interaction, reply.text))
 
     async def show_card(self, reply: CardReply) -> None:
-        """Wait for the card, and tell what it does not: what comes first would take its place."""
+        """Wait for the card, then tell what it does not: an earlier message would take its place."""
         if reply.job != self._job:  # an older card, which comes back as a new message
             self._pending.pass_on(self._job, reply.job)
         text = "\n".join(filter(None, (reply.text, self._note() if self._note else "")))
@@ -250,7 +250,7 @@ class InteractionSink:
         return self._began + LAST - asyncio.get_running_loop().time()
 
     async def _answer(self, answer: Awaitable[object]) -> None:
-        """This is the answer, and no card is."""
+        """Answer with this, and with no card."""
         async with self._waiting.answering:
             self._waiting.taken = True
         self._pending.forget(self._job)

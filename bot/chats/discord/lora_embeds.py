@@ -20,7 +20,7 @@ COLOUR = 0xFF7D5C
 
 
 async def show_lora_cards(files: Files, interaction: Interaction, reply: LorasReply) -> None:
-    """The words, then the cards."""
+    """Send the words, then the cards."""
     if not interaction.response.is_done():
         await interaction.response.defer(thinking=True, ephemeral=True)
     await say(interaction, reply.text)
@@ -41,7 +41,7 @@ def embeds(cards: Sequence[LoraCard], pictures: Collection[str]) -> list[discord
 
 
 async def _read_thumbnails(files: Files, cards: Sequence[LoraCard]) -> dict[str, bytes]:
-    """The thumbnails as small files by name; one that cannot be read is left out."""
+    """Read the thumbnails as small files by name, without those that cannot be read."""
     thumbnails = {}
     for nth, card in enumerate(cards):
         if card.thumbnail is not None:

@@ -56,7 +56,7 @@ class Messages:
             raise card_refusal(error) from error
 
     async def remove(self, channel: str, message: str) -> None:
-        """Take the message away; what stands above its thread goes with it, and the thread if that is empty.
+        """Delete the message, with its thread's starter message, and the thread if that is empty.
 
         Raises CardRefused.
         """
@@ -75,7 +75,7 @@ class Messages:
             raise card_refusal(error) from error
 
     async def _has_cards(self, where: int) -> bool:
-        """Whether others have cards there, or are about to: who changes a draft does so in its thread."""
+        """Whether other jobs have cards there, or soon will: a draft is changed in its thread."""
         async with self._database.reading() as session:
             return await jobs.has_cards(session, CHAT, str(where))
 
@@ -105,7 +105,7 @@ class Messages:
         return self._note_posted(card, await self._send_directly(card))
 
     async def _show_first(self, channel: str, card: Card) -> discord.Message:
-        """The new card answers whoever waits for it, else it is posted."""
+        """Answer the waiting interaction with the new card, or post it."""
         interaction = await self._pending.take(card.job)
         if interaction is None:
             return await self._post_to_channel(int(channel), card)
@@ -118,7 +118,7 @@ class Messages:
             raise
 
     async def _answer_with_card(self, interaction: Interaction, channel: int, card: Card) -> discord.Message:
-        """Answer this interaction with the card, or with what stands above its thread. Raises _TooLate."""
+        """Answer this interaction with the card, or with its thread's starter message. Raises _TooLate."""
         if self._in_thread(channel, card):
             above = await _answer(interaction, _thread_starter(card))
             self._pending.mark_answered(interaction)
@@ -138,7 +138,7 @@ class Messages:
         )
 
     async def _post_in_thread(self, above: discord.Message, card: Card) -> discord.Message:
-        """The card in a thread under this message, or in its place where there can be no thread."""
+        """Post the card in a thread under this message, or in its place where there can be no thread."""
         thread = await open_thread(above, card)
         if thread is not None:
             return await self._post(self._posts.place_for(thread), card)
@@ -152,7 +152,7 @@ class Messages:
         return await self._payloads.send(card, None, limit, partial(self._posts.post, place, card))
 
     async def _edit(self, message: str, card: Card) -> str:
-        """With the interaction's token as long as it lives, else with the bot's own."""
+        """Edit it with the interaction's token while that is valid, else with the bot's own."""
         if self._can_wait(message, card):
             return message
         if not await self._edit_by_token(message, card):
@@ -162,7 +162,7 @@ class Messages:
         return message
 
     def _can_wait(self, message: str, card: Card) -> bool:
-        """Whether this is progress of which enough is shown: old messages may be edited only so often."""
+        """Whether this is progress that can wait: old messages may be edited only so often."""
         age = discord.utils.utcnow() - discord.utils.snowflake_time(_split(message)[1])
         if card.state != "running" or age.total_seconds() < OLD_AFTER:
             self._progress.pop(message, None)
@@ -174,7 +174,7 @@ class Messages:
         return False
 
     async def _edit_by_token(self, message: str, card: Card) -> bool:
-        """Whether the interaction that it answered could still edit it."""
+        """Edit it with its interaction's token; whether that was still valid."""
         interaction = self._pending.interaction_of_message(message)
         if interaction is None:
             return False
@@ -192,7 +192,7 @@ class Messages:
         return True
 
     async def _send_directly(self, card: Card) -> discord.Message:
-        """By direct message to the job's owner. Raises CardRefused."""
+        """Send it to the job's owner by direct message. Raises CardRefused."""
         try:
             return await self._post(await self._open_dm(card), card)
         except discord.HTTPException as error:
@@ -201,7 +201,7 @@ class Messages:
             raise CardRefused(CLOSED) from error
 
     async def _open_dm(self, card: Card) -> discord.DMChannel:
-        """What the job's owner and the bot write to each other."""
+        """Open the job's owner's direct messages."""
         return await self._client.create_dm(discord.Object(int(card.person_key)))
 
     def _note_posted(self, card: Card, sent: discord.Message) -> str:
@@ -214,7 +214,7 @@ class Messages:
 
 
 async def _answer(interaction: Interaction, payload: Payload) -> discord.Message:
-    """The first answer, or what it becomes if Discord has one already. Raises _TooLate."""
+    """Send the first answer, or change it if Discord has one already. Raises _TooLate."""
     try:
         sent = None if interaction.response.is_done() else await _respond(interaction, payload)
         return sent or await interaction.edit_original_response(**payload.edit_arguments)
@@ -225,7 +225,7 @@ async def _answer(interaction: Interaction, payload: Payload) -> discord.Message
 
 
 async def _respond(interaction: Interaction, payload: Payload) -> discord.Message | None:
-    """The first answer; None when Discord has had one, maybe this very one before a connection was cut."""
+    """Send the first answer; None if Discord has one, perhaps this very one before a lost connection."""
     try:
         response = await interaction.response.send_message(**payload.send_arguments)
     except discord.HTTPException as error:
@@ -238,7 +238,7 @@ async def _respond(interaction: Interaction, payload: Payload) -> discord.Messag
 
 
 def _thread_starter(card: Card) -> Payload:
-    """What stands above a training's thread."""
+    """The starter message of a training's thread."""
     view = discord.ui.View(timeout=None)
     view.stop()
     return Payload(embeds=[starter_embed(card)], view=view)

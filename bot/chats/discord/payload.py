@@ -80,7 +80,7 @@ class Payloads:
         self._message_files: FIFOCache[str, Mapping[str, MessageFile]] = FIFOCache(REMEMBERED)
 
     async def send(self, card: Card, message: str | None, limit: int, send: Send) -> discord.Message:
-        """Send the card, with smaller files where Discord wants it, and without any if it must be."""
+        """Send the card, with smaller files or none where Discord wants that."""
         for most in (limit, *(round(limit * share) for share in SMALLER)):
             payload = await self._make(card, message, most)
             try:
@@ -91,7 +91,7 @@ class Payloads:
         return await self._send_and_remember(await self._make(card, message, 0), message, send)
 
     def forget(self, message: str) -> None:
-        """Nobody knows what this message has."""
+        """Forget which files this message has."""
         self._message_files.pop(message, None)
 
     async def _send_and_remember(self, payload: Payload, message: str | None, send: Send) -> discord.Message:
@@ -155,7 +155,7 @@ def _files_of(message: discord.Message) -> Iterator[tuple[str, int]]:
 
 
 async def _draw_files(images: list[CardImage], limit: int) -> tuple[dict[str, tuple[str, bytes, str]], bool]:
-    """The files of these images, and whether a picture is missing since none so small can be made."""
+    """Draw these images as files; whether a picture is missing because it cannot be made small enough."""
     files: dict[str, tuple[str, bytes, str]] = {}
     missing, room = False, REQUEST
     for image in images:

@@ -16,7 +16,7 @@ Interaction = discord.Interaction[discord.Client]
 
 
 class WaitingInteraction:
-    """An interaction that one of two answers first: the card, or the word that it takes a while."""
+    """An interaction that either its card answers first, or the deferral."""
 
     def __init__(self, interaction: Interaction, since: float) -> None:
         self.interaction = interaction
@@ -34,7 +34,7 @@ class WaitingInteraction:
 
 
 class Pending:
-    """What no row knows, and what may be lost: without it, cards come to the channel with the bot's token."""
+    """Interactions that wait. They may be lost: cards then come with the bot's own token."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -46,14 +46,14 @@ class Pending:
         return job in self._waiting
 
     def expect(self, job: JobId, interaction: Interaction) -> WaitingInteraction:
-        """The job's card is to answer this interaction."""
+        """Expect the job's card to answer this interaction."""
         if len(self._waiting) + len(self._alive) > MANY:
             self._forget_expired()
         self._waiting[job] = WaitingInteraction(interaction, self._clock())
         return self._waiting[job]
 
     def note(self, job: JobId, interaction: Interaction) -> None:
-        """It asked for this job, whose card answers elsewhere."""
+        """Note that it asked for this job, whose card is posted elsewhere."""
         self.expect(job, interaction).taken = True
 
     def interaction_of_job(self, job: JobId) -> Interaction | None:
@@ -62,15 +62,15 @@ class Pending:
         return waiting.interaction if waiting is not None and self._lives(waiting) else None
 
     def forget(self, job: JobId) -> None:
-        """No card will come for it."""
+        """Forget the job: no card will answer it."""
         self._waiting.pop(job, None)
 
     def pass_on(self, job: JobId, other: JobId) -> None:
-        """The card of the other job is to answer the interaction."""
+        """Let the card of the other job answer the interaction."""
         self._waiting[other] = self._waiting.pop(job)
 
     async def take(self, job: JobId) -> Interaction | None:
-        """The interaction for the card to answer, once; a word that it takes a while is out by then."""
+        """Take the interaction for the card to answer, once, after any deferral under way."""
         waiting = self._waiting.get(job)
         if waiting is None:
             return None
@@ -81,18 +81,18 @@ class Pending:
         return waiting.interaction
 
     def give_back(self, job: JobId, interaction: Interaction) -> None:
-        """The card could not answer it: the next time that it is shown it may."""
+        """Give it back, since the card could not answer it: the next try may."""
         waiting = self._waiting.get(job)
         if waiting is not None and waiting.interaction is interaction:
             waiting.taken = False
 
     def remember(self, message: str, interaction: Interaction) -> None:
-        """This message is the interaction's answer: it can be edited with its token."""
+        """Remember that this message is the interaction's answer: its token can edit it."""
         self.mark_answered(interaction)
         self._alive[message] = WaitingInteraction(interaction, self._clock())
 
     def mark_answered(self, interaction: Interaction) -> None:
-        """Its card is there: what is to be told beside it can follow."""
+        """Mark its card as there, so that what follows it can be told."""
         for waiting in self._waiting.values():
             if waiting.interaction is interaction:
                 waiting.has_answer.set()
@@ -108,11 +108,11 @@ class Pending:
         return None if interaction is None else interaction.token
 
     def lose(self) -> None:
-        """The client is gone with which they could be answered."""
+        """Forget all interactions, since their client is gone."""
         self._waiting, self._alive = {}, {}
 
     def drop(self, message: str) -> None:
-        """The token of this message is of no use any more."""
+        """Forget the token of this message."""
         self._alive.pop(message, None)
 
     def _lives(self, waiting: WaitingInteraction) -> bool:

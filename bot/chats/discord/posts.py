@@ -25,7 +25,7 @@ Place = discord.TextChannel | discord.Thread | discord.DMChannel | discord.Parti
 
 
 class Posts:
-    """What the bot says by itself. A post that may be there unheard is looked for before another."""
+    """Posts of the bot. One that may be there already is looked for before another is made."""
 
     def __init__(self, client: discord.Client) -> None:
         self._client = client
@@ -36,7 +36,7 @@ class Posts:
         self._tried: set[tuple[JobId, str, int]] = set()  # posts that Discord may have
 
     async def post(self, place: Place, card: Card, payload: Payload, what: str = "card") -> discord.Message:
-        """Post it, unless Discord has it from a try that was cut or from a program that was killed."""
+        """Post it, unless Discord has it from a try that was cut off or from before a crash."""
         times = self._times_posted.get(card.job, 0)
         tried = (card.job, what, place.id)
         again = tried in self._tried
@@ -54,7 +54,7 @@ class Posts:
         return await sent.edit(**payload.edit_arguments) if again else sent
 
     def mark_posted(self, card: Card) -> None:
-        """The card is there: the next time it is posted it is another message."""
+        """Mark the card as posted: the next post is another message."""
         self._tried = {tried for tried in self._tried if tried[0] != card.job}
         self._times_posted[card.job] = self._times_posted.get(card.job, 0) + 1
 
@@ -64,13 +64,13 @@ class Posts:
         return await self._unarchive_for(where, lambda: message.edit(**payload.edit_arguments))
 
     async def delete(self, where: int, number: int) -> None:
-        """Take it away, unless it is gone or may not be touched any more."""
+        """Delete it, unless it is gone or the bot may not."""
         message = self._partial(where).get_partial_message(number)
         with suppress(discord.NotFound, discord.Forbidden):
             await self._unarchive_for(where, message.delete)
 
     async def close_thread(self, number: int) -> None:
-        """Take a thread away in which nobody says anything, or put it into the archive; others stay."""
+        """Delete an empty thread, or archive it where the bot may not; others stay."""
         with suppress(discord.NotFound, discord.Forbidden):
             thread = self._client.get_channel(number) or await self._client.fetch_channel(number)
             if not isinstance(thread, discord.Thread) or not await is_empty(thread):
@@ -91,7 +91,7 @@ class Posts:
         return guild.filesize_limit if guild is not None else FILE_LIMIT
 
     async def _unarchive_for(self, where: int, act: Callable[[], Awaitable[T]]) -> T:
-        """Do this there; a thread that is in the archive is opened for it, else Discord refuses."""
+        """Do this there; an archived thread is opened first, else Discord refuses."""
         try:
             return await act()
         except discord.HTTPException as error:
@@ -103,7 +103,7 @@ class Posts:
         return await act()
 
     async def _find(self, place: Place, card: Card) -> discord.Message | None:
-        """The bot's newest message there about this job."""
+        """Find the bot's newest message there about this job."""
         me = self._client.user
         with suppress(discord.Forbidden):  # then the nonce must do
             async for message in place.history(limit=LOOK_BACK):

@@ -57,7 +57,7 @@ async def handle_reaction(
     if await dispatch.job_of(caller, key) is None:
         return
     try:
-        person = await _person(client, payload)
+        person = await _fetch_person(client, payload)
         if person.bot or _is_misplaced(client, interactions, payload):
             return
         caller = replace(caller, person_name=person.display_name)
@@ -91,8 +91,8 @@ def _caller(
     )
 
 
-async def _person(client: discord.Client, payload: discord.RawReactionActionEvent) -> Person:
-    """The person, whom events tell only where something is added in a guild."""
+async def _fetch_person(client: discord.Client, payload: discord.RawReactionActionEvent) -> Person:
+    """Fetch the person, whom only events of added reactions in a guild contain."""
     if payload.member is not None:
         return payload.member
     guild = None if payload.guild_id is None else client.get_guild(payload.guild_id)

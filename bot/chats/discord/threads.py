@@ -21,7 +21,7 @@ ARCHIVED_AFTER: Final = 4320  # minutes without a word
 
 
 async def open_thread(above: discord.Message, card: Card) -> int | None:
-    """The thread under this message, made if there is none yet; None where there can be none."""
+    """Open the thread under this message, or find it; None where there can be none."""
     try:
         thread = await above.create_thread(
             name=short(card.title or card.job, LONGEST_NAME), auto_archive_duration=ARCHIVED_AFTER

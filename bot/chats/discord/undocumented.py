@@ -32,6 +32,6 @@ def silence_voice_warnings() -> None:
 
 
 async def fetch_commands(client: discord.Client) -> list[dict[str, Any]]:
-    """The commands that Discord knows, as it sends them: CommandTree.fetch_commands leaves much of it out."""
+    """Fetch the registered commands as Discord sends them: CommandTree.fetch_commands omits much."""
     commands = await client.http.get_global_commands(client.application_id or 0)
     return [dict(command) for command in commands]

@@ -7,14 +7,14 @@ from commands.registry import posting_names
 
 
 class ChannelPolicy:
-    """Refuses before anything is filed."""
+    """The channels of a workspace in which the bot may be used."""
 
     def __init__(self, settings: SlackSettings, workspace: Workspace) -> None:
         self._channels = settings.channels
         self._workspace = workspace
 
     async def find_refusal(self, caller: Caller, command: str) -> str:
-        """Why this cannot be done here, in a sentence; empty when it can."""
+        """Find out why this cannot be done here, as a sentence; empty if it can."""
         if command not in posting_names() or caller.direct:
             return ""
         if self._channels and caller.channel not in self._channels:

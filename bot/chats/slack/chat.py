@@ -77,7 +77,7 @@ class SlackChat:
         self.transport: Sockets | HttpRequests | None = None
 
     async def start(self) -> str:
-        """Be there for people. Raises ChatUnavailable with one sentence."""
+        """Connect, now or as soon as it is possible. Raises ChatUnavailable with one sentence."""
         self._tasks = [asyncio.create_task(self._forget_left_workspaces())]
         try:
             return await self._connect()
@@ -116,7 +116,7 @@ class SlackChat:
         return OFFLINE if self.transport is None else self.transport.absent
 
     async def _connect(self) -> str:
-        """Connect; where people find it. Raises ChatUnavailable, ChatUnreached."""
+        """Connect; where people find the bot. Raises ChatUnavailable, ChatUnreached."""
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT))
         try:
             return await self._start(self._session)
@@ -134,14 +134,14 @@ class SlackChat:
         self.transport = self._messages = self._replies = self._session = None
 
     async def _forget_left_workspaces(self) -> None:
-        """Notice a workspace that removed the app while the bot was off: nobody tells it then."""
+        """Forget workspaces that removed the app while the bot was off: it gets no event then."""
         while True:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT)) as session:
                 await self._forget_left(self._make_client(session))
             await asyncio.sleep(WORKSPACE_CHECK)
 
     async def _forget_left(self, client: AsyncWebClient) -> None:
-        """Nothing stays of workspaces that Slack has not named for long."""
+        """Delete the data of workspaces that Slack no longer lists."""
         try:
             await self._dispatch.forget_left(CHAT, await list_spaces(client))
         except TROUBLES as error:

@@ -16,13 +16,13 @@ FOR = 3600.0  # seconds; Slack tells an event again within the hour
 
 
 class Deduplication:
-    """Answers to what was heard, by its key: whoever comes again waits for the same answer."""
+    """Answers by the key of what was received: a repeated one waits for the same answer."""
 
     def __init__(self) -> None:
         self._answers: TTLCache[str, asyncio.Future[JSON]] = TTLCache(REMEMBERED, FOR)
 
     async def answer(self, key: str, work: Callable[[], Awaitable[JSON]]) -> JSON:
-        """The answer to this, worked out the first time; what failed is worked out again."""
+        """Work out the answer once for all who ask; what failed is tried again."""
         answer = self._answers.get(key)
         if answer is None:
             self._answers[key] = answer = asyncio.ensure_future(work())

@@ -26,24 +26,24 @@ class Downloads:
         self._api_address = urlsplit(client.base_url)
 
     async def open(self, file: str, person: str) -> IncomingFile:
-        """This person's file. Raises InvalidRequest with one sentence."""
+        """Open this person's file. Raises InvalidRequest with one sentence."""
         name, address = await self._locate(file, person)
         return IncomingFile(name=name, chunks=self._read(name, address))
 
     async def describe(self, files: Sequence[JSON]) -> list[JSON]:
-        """These files of a message. By Slack Connect they come with hardly more than their ids: it is asked.
+        """Describe these files of a message. Those from Slack Connect come with little more than their ids.
 
         Raises InvalidRequest with one sentence.
         """
 
         async def complete(file: JSON) -> JSON:
-            return await self._file_info(str(file["id"])) if file.get("file_access") == ASK else file
+            return await self._read_info(str(file["id"])) if file.get("file_access") == ASK else file
 
         return list(await asyncio.gather(*(complete(file) for file in files)))
 
     async def _locate(self, file: str, person: str) -> tuple[str, str]:
-        """The name and the address of this person's file. Raises InvalidRequest."""
-        info = await self._file_info(file)
+        """Find the name and address of this person's file. Raises InvalidRequest."""
+        info = await self._read_info(file)
         name = str(info.get("name") or "picture")
         if info.get("user") != person:
             raise InvalidRequest(f"The file {name} is not yours. Only your own files are taken.")
@@ -52,7 +52,7 @@ class Downloads:
             raise InvalidRequest(f"The file {name} is not in Slack. Upload it here.")
         return name, address
 
-    async def _file_info(self, file: str) -> JSON:
+    async def _read_info(self, file: str) -> JSON:
         try:
             info: JSON = (await self._client.files_info(file=file))["file"]
         except TROUBLES as error:
@@ -62,7 +62,7 @@ class Downloads:
         return info
 
     async def _read(self, name: str, address: str) -> AsyncIterator[bytes]:
-        """It as it comes: who takes no more ends it, and the rest is not read. No redirect is followed."""
+        """Read it in chunks, only as far as they are taken. No redirect is followed."""
         bearer = {"Authorization": f"Bearer {self._client.token}"}
         try:
             async with self._session.get(

@@ -50,17 +50,17 @@ class Ephemerals:
         self._session = session
 
     async def say(self, to: Recipient, text: str) -> None:
-        """These words, in as many messages as they need."""
+        """Send these words, in as many messages as they need."""
         await self.send(to, messages(text))
 
     async def send(self, to: Recipient, contents: Sequence[JSON]) -> None:
-        """These messages in their order. Raises what Slack raises when no way is open."""
+        """Send these messages in order. Raises what Slack raises if nothing works."""
         for content in contents:
             if not await self._send_to_address(to, content) and not await self._send_beside(to, content):
                 await self._send_directly(to, content)
 
     async def _send_to_address(self, to: Recipient, content: JSON) -> bool:
-        """Whether the address that came with it took the message."""
+        """Send it to the response URL; whether that took it."""
         if not to.answerable:
             return False
         to.uses -= 1
@@ -77,7 +77,7 @@ class Ephemerals:
         return taken
 
     async def _send_beside(self, to: Recipient, content: JSON) -> bool:
-        """Whether it is shown in the channel, of which the bot has to be a member."""
+        """Show it in the channel; whether that worked, since the bot must be a member."""
         caller = to.caller
         try:
             await self._client.chat_postEphemeral(

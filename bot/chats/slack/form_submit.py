@@ -26,7 +26,7 @@ class FormSubmit:
         self._downloads = downloads
 
     async def submit(self, caller: Caller, view: JSON, user: str, job: JobId) -> Reply:
-        """The reply to the form that this user sent; a refusal knows the field that it is about."""
+        """Carry out the form that this user sent; a refusal names its field."""
         origin = Origin.of(view)
         command = find(origin.command)
         try:
@@ -40,19 +40,19 @@ class FormSubmit:
         return replace(reply, text=sent.note) if isinstance(reply, CardReply) and sent.note else reply
 
     async def _take_files(self, caller: Caller, command: AnyCommand, view: JSON, user: str) -> FormFiles:
-        """What its files become, once it has all that it has to have. Raises InvalidRequest."""
+        """Take in its files, once all that the form needs is there. Raises InvalidRequest."""
         origin, ids = Origin.of(view), files(view)
         for parameter in pictures_of(command):
             ids[parameter.name] = [*dict.fromkeys([*origin.files, *ids.get(parameter.name, ())])]
-        earlier = await self._earlier(caller, command, origin)
+        earlier = await self._read_earlier(caller, command, origin)
         names = [parameter.name for parameter in command.files]
         uploaded = [name for name in names if ids.get(name) or earlier.get(name)]
         check_needed(command, texts(view), uploaded)
         uploads = {name: [partial(self._downloads.open, file, user) for file in ids[name]] for name in ids}
         return await take_files(self._intake, caller, command, uploads, earlier)
 
-    async def _earlier(self, caller: Caller, command: AnyCommand, origin: Origin) -> Mapping[str, str]:
-        """The files that the form was opened with, which only the job behind its button knows."""
+    async def _read_earlier(self, caller: Caller, command: AnyCommand, origin: Origin) -> Mapping[str, str]:
+        """Read the files that the form was opened with, which only its button's job knows."""
         if not origin.source or not command.files:
             return {}
         reply = await self._dispatch.press(caller, origin.source)

@@ -39,7 +39,7 @@ class History:
         self._client = client
 
     async def find(self, channel: str, thread: str | None, card: Card, part: str) -> str | None:
-        """The ts of the job's message in a channel or in a thread, if it is there."""
+        """Find the ts of the job's message in a channel or in a thread."""
         wanted = metadata(card.job, part)
         cursor = ""
         for _ in range(PAGES):
@@ -53,18 +53,18 @@ class History:
         return None
 
     async def read_message(self, channel: str, ts: str) -> JSON | None:
-        """A message of a channel or of a thread in it; None when it is gone."""
+        """Read a message of a channel or of a thread in it; None if it is gone."""
         return next((reply for reply in await self._read_thread(channel, ts) if reply["ts"] == ts), None)
 
     async def find_thread_parent(self, channel: str, ts: str) -> str | None:
-        """The ts of the message in whose thread a picture was shared by this one; None for any other."""
+        """Find the ts of the message above the thread in which this one shared a picture, or None."""
         message = await self.read_message(channel, ts)
         if message is None or not message.get("files") or _job_of(message) is not None:
             return None
         return message.get("thread_ts")
 
     async def list_files(self, channel: str, ts: str) -> list[str]:
-        """The files that belong to a card: in its message, and shared by the bot in its thread."""
+        """List the files of a card: in its message, and shared by the bot in its thread."""
         ids: list[str] = []
         for message in await self._list_own(channel, ts):
             ids.extend(str(file["id"]) for file in message.get("files", ()))
@@ -72,12 +72,12 @@ class History:
         return list(dict.fromkeys(ids))
 
     async def list_messages(self, channel: str, ts: str) -> list[str]:
-        """The messages that a card consists of, itself first: a training has the one above its thread."""
+        """List the messages of a card, itself first: a training has one above its thread, too."""
         own = [message["ts"] for message in await self._list_own(channel, ts) if _job_of(message) is not None]
         return list(dict.fromkeys([ts, *reversed(own)]))
 
     async def _list_own(self, channel: str, ts: str) -> list[JSON]:
-        """The card's message and what the bot has said in the same thread."""
+        """List the card's message and what the bot posted in the same thread."""
         card = await self.read_message(channel, ts)
         if card is None:
             return []
@@ -113,7 +113,7 @@ def pictures(message: JSON) -> Iterator[JSON]:
 
 
 async def ignore_gone(call: Awaitable[object]) -> None:
-    """Remove something; what is gone already is no error."""
+    """Await a removal; what is gone already is no error."""
     try:
         await call
     except SlackApiError as error:

@@ -47,7 +47,7 @@ Listen = Callable[[JSON], Awaitable[JSON]]
 
 
 class Listeners:
-    """Hears everything once, and persists before it answers."""
+    """Handles each thing once, and stores what is asked before it answers."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Listeners:
         app.event("app_uninstalled")(self._listener_for(self._forget_team))
 
     async def _forget_team(self, body: JSON) -> JSON:
-        """The app was removed from the workspace: nothing of it stays."""
+        """Delete the data of a workspace that removed the app."""
         await self._dispatch.forget_space(CHAT, self._workspace.installation.space(str(body["team_id"])))
         return {}
 
@@ -121,7 +121,7 @@ class Listeners:
         return await self._replies.acknowledge(self._say(place, name, text, self._job(body)), sink, patience)
 
     async def _say(self, caller: Caller | None, name: str, text: str, job: JobId) -> Reply:
-        """What the dispatcher replies; None is somebody to whom nothing can be sent."""
+        """Ask the dispatcher; the caller is None if nothing can be sent to them."""
         if caller is None:
             return RefusalReply(text=UNSENT)
         refusal = await self._policy.find_refusal(caller, name)
@@ -133,7 +133,7 @@ class Listeners:
         return await self._dispatch.say(caller, f"/{name} {text}", job=job)
 
     async def _handle_button(self, body: JSON) -> JSON:
-        """A button; what else can be changed in a modal means nothing until it is sent."""
+        """Handle a button; other elements of a modal mean nothing until it is sent."""
         action, channel = body["actions"][0], body.get("channel")
         if channel is None:
             return {}
@@ -148,7 +148,7 @@ class Listeners:
         return {}
 
     async def _suggest(self, body: JSON) -> JSON:
-        """LoRAs for what was typed, with their weights where several can be chosen."""
+        """Suggest LoRAs for what was typed, with weights where several can be chosen."""
         origin = Origin.of(body.get("view") or {})
         caller = await self._workspace.read_caller(body, origin.channel)
         suggestions = await self._dispatch.loras(caller, str(body.get("value") or ""), limit=25)
@@ -167,7 +167,7 @@ class Listeners:
         return {"options": options}
 
     async def _submit(self, body: JSON) -> JSON:
-        """A form that was sent. The job's id comes from the modal: sent twice, it is filed once."""
+        """Handle a form that was sent. The job's id comes from the modal, so that it is made once."""
         view = body["view"]
         origin = Origin.of(view)
         to = Recipient(caller=await self._workspace.read_caller(body, origin.channel), url=origin.answer)
@@ -177,7 +177,7 @@ class Listeners:
         return await self._replies.acknowledge(self._fill(to.caller, body, origin), sink, patience)
 
     async def _fill(self, caller: Caller, body: JSON, origin: Origin) -> Reply:
-        """What the dispatcher replies to the values of a modal, and to its files."""
+        """Ask the dispatcher to carry out a modal's values and files."""
         view, user = body["view"], user_of(body)
         job = job_of(self._secret, str(view["id"]))
         refusal = await self._policy.find_refusal(caller, origin.command)
@@ -201,7 +201,7 @@ class Listeners:
         return await self._replies.acknowledge(self._react(caller, emoji, body), sink)
 
     async def _react(self, caller: Caller, emoji: str, body: JSON) -> Reply:
-        """What the dispatcher replies; a picture in a card's thread stands for the card."""
+        """Ask the dispatcher; a picture in a card's thread stands for the card."""
         event, ts = body["event"], str(body["event"]["item"]["ts"])
         react = partial(
             self._dispatch.react,

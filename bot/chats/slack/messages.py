@@ -120,7 +120,7 @@ class Messages:
         return place.key
 
     async def _show_or_post_directly(self, place: Place, card: Card, images: Sequence[CardImage]) -> Place:
-        """Where the card is right in the end: not here, if somebody took the message away."""
+        """Show the card, or post it directly if its message is gone; where it is."""
         wait = self._budget.take(last=card.state not in GOING_ON)
         if wait:
             raise NotYet(min(wait, PAUSE))
@@ -136,7 +136,7 @@ class Messages:
         return place
 
     async def _edit(self, place: Place, card: Card, images: Sequence[CardImage]) -> None:
-        """The message as the card is now; files that it showed before and shows no more are deleted."""
+        """Edit the message, and delete files that it no longer shows."""
         state = self._states.get(place.key)
         if state is None:
             state = await self._read_state(place) if images else State(thread=place.ts)
@@ -159,7 +159,7 @@ class Messages:
             await ignore_gone(self._uploads.remove(state.files.pop(key)))
 
     async def _upload(self, place: Place, state: State, images: Sequence[CardImage]) -> str:
-        """Put into Slack what it does not have of these; what there is to say about it."""
+        """Upload those images that Slack does not have; a note about them."""
         new = [image for image in images if image.key not in state.files]
         if not new:
             return ""
@@ -178,7 +178,7 @@ class Messages:
         return " ".join(filter(None, (image.note for image in drawn)))
 
     async def _update(self, place: Place, card: Card, images: Sequence[SlackImage], note: str) -> None:
-        """One chat.update; a picture that Slack still works on is tried again, then left out."""
+        """Update the message; a picture that Slack still works on is tried again, then left out."""
         for _ in range(BLOCK_TRIES):
             try:
                 await self._say(place, card, images, note)
@@ -208,7 +208,7 @@ class Messages:
         )
 
     async def _read_state(self, place: Place) -> State:
-        """After a restart: what the message shows, as Slack has it."""
+        """Read from Slack, after a restart, what the message shows."""
         shown = await self._history.read_message(place.channel, place.ts)
         if shown is None:
             return State(thread=place.ts)
@@ -217,7 +217,7 @@ class Messages:
 
 
 def _without_picture(error: BaseException) -> CardRefused:
-    """Why the card has to do without its picture for good."""
+    """Why the card has no picture for good."""
     if isinstance(error, NotShared):
         return CardRefused(UNSHARED, bare=True)
     return CardRefused(LARGE, bare=True) if isinstance(error, TooLarge) else card_refusal(error)

@@ -50,11 +50,11 @@ class Posts:
         self._places: dict[JobId, Place] = {}  # where cards are that their rows do not know of yet
 
     def forget_place(self, job: JobId) -> None:
-        """The job's row is told where its card is."""
+        """Forget the place, since the job's row has it now."""
         self._places.pop(job, None)
 
     async def post_first(self, channel: str, card: Card) -> tuple[Place, bool]:
-        """Where the card is for the first time, and whether it is as it should be, but for its images."""
+        """Post the card for the first time; where it is, and whether it is complete but for its images."""
         if card.job in self._places:
             return self._places[card.job], False
         try:
@@ -67,7 +67,7 @@ class Posts:
         return place, complete
 
     async def post_directly(self, card: Card, reason: str, gone: Place | None = None) -> tuple[Place, bool]:
-        """The card goes to its person: its channel takes it no more, or it is gone. Raises CardRefused."""
+        """Post the card to its owner directly, since its channel does not take it. Raises CardRefused."""
         place = self._places.get(card.job)
         if place is not None and place != gone:
             return place, False
@@ -85,7 +85,7 @@ class Posts:
         return place, new
 
     async def _post(self, channel: str, card: Card) -> tuple[Place, bool]:
-        """A training gets a thread of its own, with its card in it."""
+        """Post the card; that of a training in its own thread."""
         thread = None
         if card.kind == "train":
             thread, _ = await self._post_once(channel, card, THREAD, None, _starter(card))
@@ -96,7 +96,7 @@ class Posts:
     async def _post_once(
         self, channel: str, card: Card, part: str, thread: str | None, body: JSON
     ) -> tuple[str, bool]:
-        """The message's ts, and whether it is new.
+        """Post the message; its ts, and whether it is new.
 
         Slack knows no key against posting twice: where the message may be there already, look first.
         """

@@ -55,7 +55,7 @@ log = structlog.get_logger(__name__)
 
 
 class Replies:
-    """Tells one person. What takes a while is done after Slack knows that it was heard."""
+    """Replies to one person. What takes a while is done after Slack has its acknowledgement."""
 
     def __init__(
         self,
@@ -92,17 +92,17 @@ class Replies:
     async def acknowledge(
         self, asking: Awaitable[Reply], sink: "SlackSink", patience: float | None = None
     ) -> JSON:
-        """What Slack is answered once the reply is there, or has been put off; the rest follows after it."""
+        """Answer Slack once the reply is there or deferred; the rest follows later."""
         self.run_later(_answer(self._name_commands(asking), sink, patience))
         return await sink.acknowledgement
 
     async def _name_commands(self, asking: Awaitable[Reply]) -> Reply:
-        """The reply, with our commands as Slack knows them."""
+        """Await the reply, and name our commands as Slack knows them."""
         reply = await asking
         return replace(reply, text=self._slash_names.rename(reply.text))
 
     async def open_direct(self, caller: Caller) -> Caller | None:
-        """The same person in their conversation with the bot; None when Slack opens none."""
+        """Open the person's conversation with the bot; None if Slack opens none."""
         try:
             opened = await self._client.conversations_open(users=account(caller.person))
         except TROUBLES as error:
@@ -132,7 +132,7 @@ class Replies:
             await self.tell(to, UNSENT)
 
     async def open_modal(self, trigger: str, view: JSON) -> str:
-        """Open a modal; what to tell the person when Slack does not."""
+        """Open a modal; what to tell the person if Slack does not."""
         try:
             await self._client.views_open(trigger_id=trigger, view=view)
         except SlackApiError as error:
@@ -145,11 +145,11 @@ class Replies:
         return ""
 
     async def update_modal(self, view_id: str, view: JSON) -> None:
-        """Let an open modal look like this."""
+        """Replace an open modal."""
         await self._client.views_update(view_id=view_id, view=view)
 
     async def open_form_for(self, to: Recipient, form: Form, trigger: str, **origin: Any) -> str:
-        """Open the modal of a form; what to tell the person when Slack does not."""
+        """Open the modal of a form; what to tell the person if Slack does not."""
         async with self._database.reading() as session:
             person = await find_person(session, CHAT, to.caller.person)
         usual = with_defaults(person.settings if person else {}, find(form.command), {})
@@ -173,7 +173,7 @@ class Replies:
     async def _upload_files(
         self, caller: Caller, contents: Sequence[tuple[str, str, bytes]], text: str = ""
     ) -> bool:
-        """Whether these files (name, title, content) are in the person's conversation with the bot."""
+        """Upload these files (name, title, content) for the person alone; whether that worked."""
         try:
             opened = await self._client.conversations_open(users=account(caller.person))
             channel = opened["channel"]["id"]

@@ -42,7 +42,7 @@ class Shortcuts:
         self._downloads = downloads
 
     async def train_on(self, body: JSON) -> JSON:
-        """The form of /train with the pictures of a message, if the caller posted them."""
+        """Open the form of /train with the pictures of a message, if the caller posted them."""
         caller = await self._workspace.read_caller(body, str(body["channel"]["id"]))
         files: tuple[str, ...] = ()
         try:
@@ -56,7 +56,7 @@ class Shortcuts:
         return await self._replies.acknowledge(self._make_train_form(caller, refusal), sink)
 
     async def paint_like(self, body: JSON) -> JSON:
-        """The form that painted this, or one with a message's words as the prompt."""
+        """Open the form that painted this, or one with a message's words as the prompt."""
         caller, shown = await self._workspace.read_caller(body, str(body["channel"]["id"])), body["message"]
         button = await self._find_edit_button(caller, shown)
         sink = ShortcutSink(
@@ -71,7 +71,7 @@ class Shortcuts:
         return FormReply(form=Form(command=train.name, values={}))
 
     async def _find_edit_button(self, caller: Caller, shown: JSON) -> str:
-        """What opens the form of the picture that a message shows or stands under; empty for another."""
+        """Find the button that edits the picture of a message or of its thread; empty if there is none."""
         for ts in (shown.get("ts"), shown.get("thread_ts")):
             card = await self._dispatch.job_of(caller, f"{caller.channel}-{ts}") if ts else None
             if card is not None and card.kind == "paint":

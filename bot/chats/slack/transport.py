@@ -66,7 +66,7 @@ class Sockets:
         return UNCONNECTED if self._handlers and len(self._lost) == len(self._handlers) else ""
 
     async def _keep_connected(self, client: SocketModeClient) -> None:
-        """Connect again as soon as the connection is gone: by itself the client looks for that rarely."""
+        """Connect again as soon as the connection is gone: the client itself checks rarely."""
         backoff = Backoff(LOOK, LONGEST)
         while True:
             await asyncio.sleep(backoff.next())
@@ -94,7 +94,7 @@ class Sockets:
 
 
 class HttpRequests:
-    """HTTP mode: Slack's requests. Nothing is made of one before its signature is seen to be Slack's."""
+    """HTTP mode: Slack's requests. None is parsed before its signature is checked."""
 
     absent = ""
 
@@ -136,7 +136,7 @@ class HttpRequests:
             await self._runner.cleanup()
 
     async def _receive(self, request: web.Request) -> web.Response:
-        """One request; the body of one that brings no signature is not even read."""
+        """Handle one request; the body of an unsigned one is not read."""
         signature = request.headers.get("X-Slack-Signature", "")
         moment = request.headers.get("X-Slack-Request-Timestamp", "")
         if not (SIGNATURE.fullmatch(signature) and MOMENT.fullmatch(moment)):

@@ -35,7 +35,7 @@ class Uploads:
     async def share(
         self, channel: str, thread: str | None, files: Sequence[tuple[str, str, bytes]]
     ) -> list[str]:
-        """The ids of these files (name, title, content) once they are seen there. Raises NotShared.
+        """Share these files (name, title, content); their ids, once they are seen there. Raises NotShared.
 
         An upload can be completed once: a file that nobody sees is uploaded anew.
         """
@@ -58,7 +58,7 @@ class Uploads:
         raise NotShared(f"{len(files) - len(ids)} of the files")
 
     async def _complete(self, titled: list[dict[str, str | None]], channel: str, thread: str | None) -> bool:
-        """The last call of three: whether Slack took it. Where nobody knows, the files tell."""
+        """Make the last call of three; whether Slack took it. If unknown, the files are looked at."""
         try:
             await self._client.files_completeUploadExternal(
                 files=titled, channel_id=channel, thread_ts=thread
@@ -75,7 +75,7 @@ class Uploads:
         await self._client.files_delete(file=file)
 
     async def _drop(self, file: str) -> None:
-        """It must not appear later, beside the one that takes its place."""
+        """Delete a file that must not appear later, next to its replacement."""
         try:
             await self.remove(file)
         except TROUBLES as error:

@@ -53,7 +53,7 @@ def installation_of(identity: AsyncSlackResponse) -> Installation:
 
 
 async def list_spaces(client: AsyncWebClient) -> set[str]:
-    """The keys of the spaces in which the app is installed, none if it was removed. Raises TROUBLES."""
+    """List the keys of the spaces with the app, none if it was removed. Raises TROUBLES."""
     try:
         installation = installation_of(await client.auth_test())
     except SlackApiError as error:
@@ -92,13 +92,13 @@ class Channel:
 
 
 class AsyncCache(Generic[T]):
-    """What was asked for a moment ago is not asked for again."""
+    """Answers that are remembered for a while."""
 
     def __init__(self) -> None:
         self._cache: TTLCache[str, T] = TTLCache(MOST, REMEMBERED)
 
     async def get(self, key: str, ask: Callable[[], Awaitable[T]]) -> T:
-        """What is known, or the answer to the question, which may raise."""
+        """Get what is remembered, or ask, which may raise."""
         remembered = self._cache.get(key)
         if remembered is None:
             remembered = self._cache[key] = await ask()
@@ -118,7 +118,7 @@ class Workspace:
         self._channels: AsyncCache[Channel] = AsyncCache()
 
     async def read_caller(self, body: JSON, channel: str) -> Caller:
-        """Whoever caused this, in this channel."""
+        """Read who caused this, in this channel."""
         person = await self.read_person(user_of(body), body)
         where = await self.read_channel(channel)
         installation = self.installation
@@ -135,7 +135,7 @@ class Workspace:
         )
 
     async def read_person(self, user: str, body: JSON) -> Person:
-        """This person; where Slack does not say who they are, as what it told us calls them."""
+        """Read this person; where Slack does not say who they are, by the name in the event."""
         try:
             return await self._people.get(user, lambda: self._ask_person(user))
         except (SlackApiError, OSError, TimeoutError) as error:
@@ -146,7 +146,7 @@ class Workspace:
             return Person(key=key, name=_name(body) or user, admin=False)
 
     async def read_channel(self, channel: str) -> Channel:
-        """This channel; one that the bot cannot see is one that it cannot post in. Asks once in a while."""
+        """Read this channel; one that the bot cannot see is one that it cannot post in."""
         try:
             remembered = await self._channels.get(channel, lambda: self._ask_channel(channel))
         except (SlackApiError, OSError, TimeoutError) as error:
@@ -159,7 +159,7 @@ class Workspace:
         return remembered
 
     def forget(self, channel: str) -> None:
-        """What is known of the channel was wrong."""
+        """Forget the channel, since what is remembered is wrong."""
         self._channels.forget(channel)
 
     async def _ask_person(self, user: str) -> Person:

@@ -23,6 +23,7 @@ WORDS = {
     "finish": "Stop and keep",
     "choose": "Use",
 }
+CAPITALS = {"cfg": "CFG", "dora": "DoRA", "lora": "LoRA", "lr": "LR"}  # labels with capitals of their own
 
 
 def bar(done: float, width: int = 12) -> str:
@@ -134,3 +135,8 @@ def number(value: float) -> str:
 def _curve_lines(curve: Curve | None) -> list[str]:
     words = "" if curve is None else curve_words(curve)
     return [f"📉 {words}"] if words else []
+
+
+def field_label(label: str) -> str:
+    """What stands above the field of a parameter: "Prompt", "LoRA"."""
+    return CAPITALS.get(label, label.capitalize())

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import discord
 from discord import ui
 
+from bot.cards.card_text import field_label
 from bot.chats.discord.modal_submit import HELD, REST, ROWS, SECOND, common_row, own_rows, title_parameter
 from bot.chats.discord.pending import Interaction
 from commands.actions import BUTTON
@@ -65,7 +66,7 @@ def _label(
 ) -> ui.Label[ui.Modal]:
     text = parameter.option.help if about is None else about
     return ui.Label(
-        text=parameter.label.capitalize()[:LABEL], description=text[:ABOUT] or None, component=component
+        text=field_label(parameter.label)[:LABEL], description=text[:ABOUT] or None, component=component
     )
 
 
@@ -122,13 +123,12 @@ def _common_row(command: AnyCommand, values: Mapping[str, str]) -> ui.Label[ui.M
     bare = [parameter for parameter in common if parameter.option.bare]
     flagged = [parameter for parameter in common if parameter not in bare]
     flags = ", ".join(parameter.flags[0] for parameter in flagged[:ENOUGH])
-    front = " and ".join(parameter.label for parameter in bare)
+    front = " and ".join(parameter.label for parameter in bare).capitalize()
     text = _common_text(common, bare, values)
+    about = f"{front} as words, the rest as flags: {flags}" if bare else f"As flags: {flags}"
     return ui.Label(
-        text=(f"{front}, and everything else".capitalize() if bare else "Everything else")[:LABEL],
-        description=(f"{front} as words, the rest as flags: {flags}" if bare else f"As flags: {flags}")[
-            :ABOUT
-        ],
+        text=(f"{front}, and everything else" if bare else "Everything else")[:LABEL],
+        description=about[:ABOUT],
         component=_field(REST, text, long=True, required=False),
     )
 

@@ -2,7 +2,7 @@
 
 from decimal import Decimal, InvalidOperation
 
-from bot.cards.card_text import short
+from bot.cards.card_text import field_label, short
 from bot.chats.slack.mrkdwn import JSON, plain
 
 CHOICES = 100  # that a select takes
@@ -19,7 +19,7 @@ def field(parameter: JSON, value: str) -> JSON:
     return {
         "type": "input",
         "block_id": parameter["name"],
-        "label": plain(parameter["label"].capitalize(), 100),
+        "label": plain(field_label(parameter["label"]), 100),
         "hint": plain(_hint(parameter), 2000),
         "optional": not parameter["required"],
         "element": {"action_id": parameter["name"], **_element(parameter, value)},

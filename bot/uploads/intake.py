@@ -50,7 +50,7 @@ class IntakeResult:
     refused: tuple[tuple[str, str], ...] = ()
 
 
-class TooLarge(InvalidRequest):
+class FileTooLarge(InvalidRequest):
     """The file is larger than any may be: the rest is not read."""
 
 
@@ -71,7 +71,7 @@ class Intake:
     async def take(self, caller: Caller, name: str, chunks: AsyncIterable[bytes]) -> IntakeResult:
         """Store the pictures in this file as this person's; it is read as it arrives.
 
-        Raises InvalidRequest with one sentence when nothing of it can be used, TooLarge when it is too
+        Raises InvalidRequest with one sentence when nothing of it can be used, FileTooLarge when it is too
         large; OSError, CannotStore.
         """
         async with self._receive(caller, chunks, check_size) as path, self._garbage.pause():
@@ -166,10 +166,10 @@ def refusal_lines(refused: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def check_size(size: int, start: bytes) -> None:
-    """Raise TooLarge when a file of so many bytes, which starts so, is larger than any may be."""
+    """Raise FileTooLarge when a file of so many bytes, which starts so, is larger than any may be."""
     most, what = (LARGEST_ZIP, "zip") if start.startswith(ZIP) else (LARGEST_FILE, "picture")
     if size > most:
-        raise TooLarge(f"The {what} is larger than {most // 2**20} MB. Send a smaller one.")
+        raise FileTooLarge(f"The {what} is larger than {most // 2**20} MB. Send a smaller one.")
 
 
 def _size(path: Path) -> int:

@@ -68,7 +68,7 @@ async def test_a_bot_that_is_stopping_files_nothing_and_says_so(open_chat: OpenC
     reply = await chat.says("bo", "/imagine a red fox")
 
     assert not reply.ok
-    assert "restarted" in reply.text
+    assert "restarting" in reply.text
     await stopping
     assert rows(tmp_path, "SELECT count(*) FROM jobs") == [(1,)]
 
@@ -150,7 +150,7 @@ async def test_an_engine_that_cannot_start_is_told_on_the_cards_and_tried_again(
     chat = await open_chat(config=replace(config, engine=replace(config.engine, model="nothing")))
     waiting = (await chat.says("ana", "/imagine a fox --steps 2")).job
 
-    card = await chat.shows(waiting, lambda card: "waiting for the engine" in card.line)
+    card = await chat.shows(waiting, lambda card: "waiting for the engine. " in card.line)
 
     assert card.line == "1st in line, waiting for the engine. The model 'nothing' is not there."
     well, health = chat.bot.health()

@@ -26,6 +26,7 @@ SAYS = {
     "CannotWrite",
     "CannotServe",
     "CannotLoad",
+    "FileTooLarge",
     "TooLarge",
     "EngineUnavailable",
     "PictureRefused",

@@ -13,7 +13,7 @@ from bot.chats.web.file_responses import FileResponses
 from bot.chats.web.memory_budget import Budget
 from bot.chats.web.websocket import CHAT
 from bot.http.bodies import read_chunks
-from bot.uploads.intake import Intake, IntakeResult, TooLarge
+from bot.uploads.intake import FileTooLarge, Intake, IntakeResult
 from engine.messages import InvalidRequest, Sha256
 from storage import uploads
 from storage.database import CannotStore
@@ -54,7 +54,7 @@ class Uploads:
         try:
             async with self._body(request) as chunks:
                 sent = await self._intake.take(caller, name, chunks)
-        except TooLarge as error:
+        except FileTooLarge as error:
             raise web.HTTPRequestEntityTooLarge(max_size=0, actual_size=0, text=str(error)) from error
         except InvalidRequest as error:
             raise web.HTTPUnprocessableEntity(text=str(error)) from error

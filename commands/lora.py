@@ -49,7 +49,8 @@ async def loras(
 ) -> LoraCards | RunTask:
     """List the LoRAs you may use."""
     wanted = words.lower().split()
-    trained = await adapters.list_usable(context.session, context.space.id, context.person.id)
+    space, person = context.space.id, context.person.id
+    trained = await adapters.list_usable(context.session, space, person, info="no curves" if like else "none")
     matching = [lora for lora in trained if all(word in _search_text(lora) for word in wanted)]
     if like:
         return await search_by_words(context, like, matching)

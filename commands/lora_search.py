@@ -43,7 +43,8 @@ async def _rank(context: ChatContext, words: str, loras: Sequence[LoraView], res
     CLIP's cosines of words with words are far higher than those with pictures: what has no picture is last.
     """
     space, person = context.space.id, context.person.id
-    still = {entry.id: entry for entry in await adapters.list_usable(context.session, space, person)}
+    usable = await adapters.list_usable(context.session, space, person, info="no curves")
+    still = {entry.id: entry for entry in usable}
     scored = []
     for lora, seen, score in zip(loras, result.candidates, result.scores, strict=True):
         if lora.id in still and score is not None:

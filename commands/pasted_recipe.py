@@ -107,7 +107,8 @@ async def find_loras(
     folder = await context.library.list_files()
     trained: Sequence[LoraView] = ()
     if isinstance(context, ChatContext):
-        trained = await adapters.list_usable(context.session, context.space.id, context.person.id)
+        space, person = context.space.id, context.person.id
+        trained = await adapters.list_usable(context.session, space, person, info="no curves")
     mentions: list[Mention] = []
     missing: list[str] = []
     for pasted_lora in loras:

@@ -1,6 +1,6 @@
 """/queue: somebody's open jobs, their places in line and estimated waits."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from commands.answers import Text
 from commands.context import ChatContext
@@ -12,7 +12,7 @@ from commands.syntax.spec import command
 from commands.training_runs import state_text
 from engine.messages import JobId, Paint
 from storage import jobs
-from storage.views import JobView, views
+from storage.views import JobView, read_requests, views
 
 PAUSED = "An admin has paused the queue here. Nothing runs until they resume it."
 
@@ -24,8 +24,8 @@ async def queue(context: ChatContext) -> Text:
         context.session, await jobs.list_of_person(context.session, context.space.id, context.person.id, OPEN)
     )
     line = await jobs.positions(context.session)
-    waits = await _estimate_waits(context, [job for job, _ in line])
     places = dict(line)
+    waits = await _estimate_waits(context, [job for job, _ in line], {job.id for job in mine})
     training_places = dict(await jobs.training_positions(context.session))
     rows = align(
         [
@@ -50,16 +50,25 @@ def _waiting_text(waiting: int) -> str:
     return f"{pluralize(waiting, 'job')} {'is' if waiting == 1 else 'are'} waiting in all spaces together."
 
 
-async def _estimate_waits(context: ChatContext, line: Sequence[JobId]) -> dict[JobId, float]:
-    """About how many seconds until each job in the queue is done."""
+async def _estimate_waits(
+    context: ChatContext, line: Sequence[JobId], mine: Collection[JobId]
+) -> dict[JobId, float]:
+    """About how many seconds until each job in the line is done, as far as the last of these jobs.
+
+    It waits for everything before it, and takes its own time.
+    """
+    last = max((place for place, job in enumerate(line, start=1) if job in mine), default=0)
+    if not last:
+        return {}
     running = await views(
         context.session, [JobId(job.id) for job in await jobs.list_running(context.session)]
     )
     total = sum(_seconds_left(context, job) for job in running)
-    jobs_by_id = {job.id: job for job in await views(context.session, line)}
+    requests = await read_requests(context.session, line[:last])
     waits = {}
-    for job in line:
-        total += _seconds_left(context, jobs_by_id[job]) if job in jobs_by_id else 0.0
+    for job in line[:last]:
+        request = requests.get(job)
+        total += context.estimates.seconds(request) if isinstance(request, Paint) else 0.0
         waits[job] = total
     return waits
 

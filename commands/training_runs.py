@@ -13,6 +13,7 @@ from commands.syntax.spec import Option, command
 from commands.training_actions import finish as finished
 from engine.messages import InvalidRequest, JobId
 from storage import jobs, trainings
+from storage.job_conditions import OPEN
 from storage.views import JobView, views
 
 NEWEST = 20
@@ -42,7 +43,7 @@ async def training(
 
 async def _newest_open(context: ChatContext) -> JobView:
     """The person's running training, or their newest open one."""
-    mine = [view for view in await _newest(context) if view.state in trainings.OPEN]
+    mine = [view for view in await _newest(context) if view.state in OPEN]
     if not mine:
         raise InvalidRequest("You have no training here that waits or runs.")
     return next((view for view in mine if view.state == "running"), mine[0])

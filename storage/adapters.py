@@ -1,10 +1,24 @@
 """Rows of LoRAs: who may use them, their names and triggers, and how they are deleted."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, update
+from sqlalchemy import (
+    JSON,
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    type_coerce,
+    union,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import AdapterUse, JobId, Sha256
@@ -14,6 +28,7 @@ from storage.pictures import find_unneeded
 from storage.tables import Adapter, Checkpoint, Job, Person, Training
 
 Access = Literal["me", "space", "everybody"]
+Info = Literal["all", "no curves", "none"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +68,23 @@ class LoraView:
     least: float | None = None  # weights at which it may be used
     most: float | None = None
     usual: float | None = None  # the weight that every new picture of its space has it at
+
+
+JOINED: Mapping[str, ColumnElement[Any]] = {
+    "person": func.coalesce(Person.name, "").label("person"),
+    "person_key": Person.key.label("person_key"),
+    "job": Job.id.label("job"),
+    "approval": Adapter.standing.label("approval"),
+}
+INFO: Mapping[Info, Sequence[ColumnElement[Any]]] = {
+    "all": [Adapter.info.label("info")],
+    "no curves": [
+        type_coerce(func.json_remove(Adapter.info, "$.losses", "$.validation"), JSON).label("info")
+    ],
+    "none": [],
+}
+NOT_STORED = ("likes", "likeness")
+FIELDS = tuple(field.name for field in fields(LoraView) if field.name not in NOT_STORED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,40 +145,39 @@ async def count_use(session: AsyncSession, use: AdapterUse, now: float) -> None:
 
 
 async def list_usable(
-    session: AsyncSession, space_id: int, person_id: int, name: str | None = None
+    session: AsyncSession, space_id: int, person_id: int, name: str | None = None, *, info: Info = "all"
 ) -> list[LoraView]:
     """The LoRAs that this person may use here, newest first; the space's own hide others of their names.
 
-    `name`: only the one of this name.
+    `name`: only the one of this name. `info`: how much is told of how they were made, which takes most of the
+    time where they are many.
     """
-    here = case((Adapter.space_id == space_id, 0), else_=1)
-    query = _views().where(_may_use(space_id, person_id))
-    if name is not None:
-        query = query.where(Adapter.name == name)
-    by_name: dict[str, LoraView] = {}
-    for row, *others in await session.execute(query.order_by(here, Adapter.id.desc())):
-        by_name.setdefault(row.name, _view(row, *others))
-    return sorted(by_name.values(), key=lambda lora: lora.id, reverse=True)
+    query = _views(info).where(Adapter.id.in_(_usable(space_id, person_id, name)))
+    newest = await _read(session, query.order_by(Adapter.id.desc()))
+    own = {lora.name for lora in newest if lora.space_id == space_id}
+    first: dict[str, LoraView] = {}
+    for lora in newest:
+        if lora.space_id == space_id or lora.name not in own:
+            first.setdefault(lora.name, lora)
+    return list(first.values())
 
 
 async def list_of_space(session: AsyncSession, space_id: int, name: str | None = None) -> list[LoraView]:
     """All LoRAs of the space, whoever may use them, newest first; `name`: only the one of this name."""
-    query = _views().where(Adapter.space_id == space_id, Adapter.deleted_at.is_(None))
+    query = _views("all").where(Adapter.space_id == space_id, Adapter.deleted_at.is_(None))
     if name is not None:
         query = query.where(Adapter.name == name)
-    rows = await session.execute(query.order_by(Adapter.id.desc()))
-    return [_view(row, *others) for row, *others in rows]
+    return await _read(session, query.order_by(Adapter.id.desc()))
 
 
 async def completion_hints(
     session: AsyncSession, space_id: int, person_id: int
 ) -> list[tuple[str, float, str]]:
     """Name, usual weight and trigger of the LoRAs that this person may use here, for completions."""
-    here = case((Adapter.space_id == space_id, 0), else_=1)
     query = select(Adapter.name, Adapter.hint, Adapter.trigger).where(
-        Adapter.space_id.is_not(None), _may_use(space_id, person_id)
+        Adapter.id.in_(_usable(space_id, person_id))
     )
-    rows = await session.execute(query.order_by(here, Adapter.id.desc()))
+    rows = await session.execute(query.order_by(_is_elsewhere(space_id), Adapter.id.desc()))
     by_name: dict[str, tuple[str, float, str]] = {}
     for name, hint, trigger in rows:
         by_name.setdefault(name, (name, hint, trigger))
@@ -244,9 +275,21 @@ def _is_open_training(space_id: int) -> tuple[ColumnElement[bool], ...]:
     return (
         Training.job_number == Job.number,
         job_conditions.of_space(space_id),
-        job_conditions.makes("train"),
-        Job.state.in_(("draft", "queued", "running")),
+        *job_conditions.is_open_training(),
     )
+
+
+def _usable(space_id: int, person_id: int, name: str | None = None) -> CompoundSelect[int]:
+    """The ids of what this person may use here: of the space and shared by others, each by its own index."""
+    may_use = (_may_use(space_id, person_id), *(() if name is None else (Adapter.name == name,)))
+    here = select(Adapter.id).where(Adapter.space_id == space_id, *may_use)
+    shared = Adapter.space_id.is_not(None), Adapter.access == "everybody", Adapter.standing == ""
+    return union(here, select(Adapter.id).where(*shared, *may_use))
+
+
+def _is_elsewhere(space_id: int) -> ColumnElement[int]:
+    """0 for what is of this space."""
+    return case((Adapter.space_id == space_id, 0), else_=1)
 
 
 def _may_use(space_id: int, person_id: int) -> ColumnElement[bool]:
@@ -258,40 +301,22 @@ def _may_use(space_id: int, person_id: int) -> ColumnElement[bool]:
     return and_(Adapter.deleted_at.is_(None), Adapter.standing != "retired", or_(here, shared))
 
 
-def _views() -> Select[Adapter, str, str, str]:
+def _views(info: Info) -> Select[Any]:
+    """Columns that are called as the fields of LoraView are: it is made of many rows at a time."""
+    plain = [getattr(Adapter, name).label(name) for name in FIELDS if name not in (*JOINED, "info")]
     return (
-        select(Adapter, Person.name, Person.key, Job.id)
+        select(*plain, *JOINED.values(), *INFO[info])
+        .select_from(Adapter)
         .outerjoin(Person, Person.id == Adapter.person_id)
         .outerjoin(Job, and_(Job.number == Adapter.job_number, Job.deleted_at.is_(None)))
         .where(Adapter.space_id.is_not(None))
     )
 
 
-def _view(row: Adapter, person: str | None, key: str | None, job: str | None) -> LoraView:
-    assert row.space_id is not None
-    return LoraView(
-        id=row.id,
-        name=row.name,
-        sha256=Sha256(row.sha256),
-        person=person or "",
-        person_id=row.person_id,
-        person_key=key,
-        space_id=row.space_id,
-        trigger=row.trigger,
-        phrase=row.phrase,
-        preset=row.preset,
-        hint=row.hint,
-        access=row.access,
-        thumbnail=None if row.thumbnail is None else Sha256(row.thumbnail),
-        sheet=None if row.sheet is None else Sha256(row.sheet),
-        tokens=row.tokens,
-        uses=row.uses,
-        created_at=row.created_at,
-        job=None if job is None else JobId(job),
-        info=row.info or {},
-        approval=cast(Approval, row.standing),
-        reason=row.reason,
-        least=row.least,
-        most=row.most,
-        usual=row.usual,
-    )
+async def _read(session: AsyncSession, query: Select[Any]) -> list[LoraView]:
+    """The LoRAs that such a query finds."""
+    rows = await (await session.connection()).execute(query)
+    names = [name for name in rows.keys() if name != "info"]  # noqa: SIM118  a result, no mapping
+    if len(names) == len(rows.keys()):
+        return [LoraView(**dict(zip(names, row, strict=True))) for row in rows]
+    return [LoraView(**{**row, "info": row["info"] or {}}) for row in rows.mappings()]

@@ -13,6 +13,9 @@ from storage.tables import Job
 
 State = Literal["draft", "queued", "running", "succeeded", "failed", "cancelled"]
 
+OPEN: tuple[State, ...] = ("draft", "queued", "running")
+"""What has not ended."""
+
 IN_ORDER = Job.number + 0
 """The order of filing, of few rows that are found by something else."""
 
@@ -25,6 +28,11 @@ def of_space(space_id: int) -> ColumnElement[bool]:
 def is_in(state: State) -> ColumnElement[bool]:
     """Written out in the SQL rather than bound: so alone is the index of the jobs in this state used."""
     return Job.state == literal(state, Text, literal_execute=True)
+
+
+def is_open_training() -> tuple[ColumnElement[bool], ...]:
+    """Whether a job is a training that has not ended; of those alone there is an index."""
+    return makes("train"), Job.state.in_([literal(state, Text, literal_execute=True) for state in OPEN])
 
 
 def makes(kind: Kind) -> ColumnElement[bool]:

@@ -27,14 +27,14 @@ from sqlalchemy import (
 from sqlalchemy import delete as delete_rows
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import JobId, JobRequest, Sha256
+from engine.messages import JobId, JobRequest, Paint, Sha256
 from storage import queue_overrides, trainings
 from storage.fairness import charge
 from storage.ids import new_job_id
-from storage.job_conditions import IN_ORDER, State, is_in, makes, of_space
+from storage.job_conditions import IN_ORDER, OPEN, State, is_in, is_open_training, makes, of_space
 from storage.pictures import find_unneeded
 from storage.requests import Kind, kind, to_json
-from storage.tables import Job, Person, Picture, Space
+from storage.tables import Job, JobLora, Person, Picture, Space
 
 ENGINE_DEATHS = 3  # a job whose deaths + suspect would reach this is failed instead of tried again
 LONGEST_LEASE = 3600.0  # seconds
@@ -71,6 +71,7 @@ COUNT_QUEUED = (
     .returning(exists().where(Job.id == bindparam("job")))
 )
 INSERT_JOB = insert(Job).returning(Job.number)
+INSERT_LORAS = insert(JobLora)
 
 
 async def create(
@@ -115,6 +116,9 @@ async def create(
         "counted_at": now if state == "queued" else None,
     }
     number = (await connection.execute(INSERT_JOB, row)).scalar_one()
+    if loras := _loras_of(request):
+        rows = [{"job_number": number, "sha256": sha256} for sha256 in sorted(loras)]
+        await connection.execute(INSERT_LORAS, rows)
     return NewJob(number=number, id=id)
 
 
@@ -226,7 +230,7 @@ async def finish(
     A training that did not succeed keeps its curve and its samples, and nothing to paint with.
     """
     job = await _get_for_update(session, number)
-    if job.state not in trainings.OPEN:
+    if job.state not in OPEN:
         return False
     was_queued = job.state == "queued"
     job.state, job.reason, job.ended_at, job.lease_until = state, reason, now, None
@@ -241,6 +245,7 @@ async def finish(
         )
         for picture in pictures
     )
+    await session.execute(delete_rows(JobLora).where(JobLora.job_number == number))
     await _charge(session, job, seconds, now, queued=-1 if was_queued else 0)
     if job.kind == "train" and state != "succeeded":
         await trainings.drop_files(session, number)
@@ -254,7 +259,7 @@ async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]
     """
     job = await _get_for_update(session, number)
     files = await trainings.delete_rows(session, number) if job.kind == "train" else []
-    if job.state in trainings.OPEN:
+    if job.state in OPEN:
         await finish(session, number, state="cancelled", seconds=job.charged, now=now)
     hashes = await session.scalars(select(Picture.sha256).where(Picture.job_number == number))
     files += [Sha256(sha256) for sha256 in hashes]
@@ -271,7 +276,7 @@ async def delete_old_drafts(session: AsyncSession, before: float, now: float) ->
     Returns the hashes of the files that nothing needs any more.
     """
     waiting = select(Job.number).where(
-        makes("train"), Job.state == "draft", Job.created_at < before, Job.deleted_at.is_(None)
+        *is_open_training(), Job.state == "draft", Job.created_at < before, Job.deleted_at.is_(None)
     )
     files: list[Sha256] = []
     for number in list(await session.scalars(waiting.order_by(IN_ORDER))):
@@ -301,7 +306,7 @@ async def list_queued(session: AsyncSession, space_id: int, limit: int) -> list[
 
 async def count_queued(session: AsyncSession) -> int:
     """How many painting jobs wait."""
-    waiting = select(func.count()).select_from(Job).where(is_in("queued"), makes("paint"))
+    waiting = select(func.count()).select_from(Job).where(is_in("queued"), makes("paint"), Job.person_id > 0)
     return await session.scalar(waiting) or 0
 
 
@@ -407,9 +412,10 @@ async def list_of_person(
 
 def _in_fair_order(kind: Kind, query: Select[T]) -> Select[T]:
     """The queued jobs of a kind, those of the person who used the engine least lately first."""
+    which = is_open_training() if kind == "train" else (makes(kind),)
     return (
         query.join(Person, Person.id == Job.person_id)
-        .where(is_in("queued"), makes(kind))
+        .where(is_in("queued"), *which)
         .order_by(Person.used, Person.id, Job.number)
     )
 
@@ -426,6 +432,14 @@ def _people_with_queued(paused: Collection[int]) -> Select[int, float, int]:
         .where(*moving)
         .group_by(Person.id)
     )
+
+
+def _loras_of(request: JobRequest) -> set[Sha256]:
+    """The files of the LoRAs that it paints with, those of a comparison's variants too."""
+    if not isinstance(request, Paint):
+        return set()
+    uses = [*request.adapters, *(use for variant in request.variants for use in variant.adapters)]
+    return {use.sha256 for use in uses}
 
 
 def _queue_count(kind: Kind) -> int:

@@ -85,10 +85,8 @@ async def usage(
 ) -> Usage:
     """What this person uses here; to count `pictures` is to look at all their jobs."""
     theirs = of_space(space_id), Job.person_id == person_id
-    today = Job.space_id == space_id, Job.person_id == person_id  # found by their day: theirs may be many
-    seconds, trainings = await _usage_today(session, *today, now=now)
+    seconds, trainings, total = await _usage_today(session, space_id, person_id, now)
     deleted = await _member_today(session, space_id, person_id, now)
-    total, _ = await _usage_today(session, Job.space_id == space_id, now=now)
     return Usage(
         seconds=seconds + (deleted.seconds if deleted else 0.0),
         trainings=trainings + (deleted.trainings if deleted else 0),
@@ -140,9 +138,7 @@ async def keep_usage(session: AsyncSession, person_id: int, now: float) -> None:
     person = await session.get_one(Person, person_id)
     spaces = select(Job.space_id).where(Job.person_id == person_id, Job.counted_at >= day_of(now)).distinct()
     for space_id in list(await session.scalars(spaces)):
-        seconds, trainings = await _usage_today(
-            session, Job.space_id == space_id, Job.person_id == person_id, now=now
-        )
+        seconds, trainings, _ = await _usage_today(session, space_id, person_id, now)
         _add(await get_member(session, space_id, person.key), seconds, trainings, now)
     jobs = update(Job).where(Job.person_id == person_id, Job.counted_at >= day_of(now))
     await session.execute(jobs.values(counted_at=None))
@@ -168,17 +164,27 @@ def _add(row: Member, seconds: float, trainings: int, now: float) -> None:
     row.trainings += trainings
 
 
-async def _usage_today(session: AsyncSession, *whose: ColumnElement[bool], now: float) -> tuple[float, int]:
-    """Engine seconds and trainings of today."""
+async def _usage_today(
+    session: AsyncSession, space_id: int, person_id: int, now: float
+) -> tuple[float, int, float]:
+    """Engine seconds and trainings of the person, and the engine seconds of all in the space.
+
+    Found by their day: all that the person ever filed may be far more.
+    """
     seconds = case(
         (Job.state == "queued", Job.expected),
         (Job.state.in_(("running", "succeeded")), Job.charged),
         else_=0.0,
     )
     trains = (Job.kind == "train") & Job.state.in_(("queued", "running", "succeeded"))
-    query = select(func.sum(seconds), func.sum(case((trains, 1), else_=0)))
-    used, trainings = (await session.execute(query.where(*whose, Job.counted_at >= day_of(now)))).one()
-    return used or 0.0, trainings or 0
+    theirs = Job.person_id == person_id
+    query = select(
+        func.sum(case((theirs, seconds), else_=0.0)),
+        func.sum(case((theirs & trains, 1), else_=0)),
+        func.sum(seconds),
+    ).where(Job.space_id == space_id, Job.counted_at >= day_of(now))
+    used, trainings, total = (await session.execute(query)).one()
+    return used or 0.0, trainings or 0, total or 0.0
 
 
 async def _count(session: AsyncSession, *which: ColumnElement[bool]) -> int:

@@ -3,10 +3,10 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Integer, case, cast, func, or_, select, union
+from sqlalchemy import ColumnElement, Integer, Select, case, cast, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from storage.job_conditions import of_space
+from storage.job_conditions import OPEN, of_space
 from storage.tables import Adapter, Job, Person, Picture, Space, Upload
 
 DAY = 86400.0  # seconds
@@ -41,59 +41,36 @@ class DayStats:
 
 async def find_people(session: AsyncSession, space_id: int, chat: str, words: str) -> list[Person]:
     """The people of this space with this key, or with this name in any case."""
-    painters = select(Job.person_id).where(Job.space_id == space_id)
-    senders = select(Upload.person_id).where(Upload.space_id == space_id, Upload.at > 0)
+    paints_here = exists().where(Job.person_id == Person.id, of_space(space_id))
+    sent_here = exists().where(Upload.person_id == Person.id, Upload.space_id == space_id, Upload.at > 0)
     has_name = func.lower(Person.name) == words.strip().lower()
     query = select(Person).where(
         Person.chat == chat,
         or_(Person.key == words.strip(), has_name),
-        Person.id.in_(union(painters, senders)),
+        or_(paints_here, sent_here),
     )
     return list(await session.scalars(query.order_by(Person.id)))
 
 
-async def conditions_since(
-    session: AsyncSession, space_id: int, since: float
-) -> tuple[ColumnElement[bool], ...]:
-    """Whether a job was created here since then, asked of those alone that may have been.
-
-    No index knows when jobs were created, but their numbers grow with time: the first is searched for, a day
-    early for clocks that were set back.
-    """
-    low, high = 0, await session.scalar(select(func.max(Job.number))) or 0
-    while low < high:
-        middle = (low + high) // 2
-        following = select(Job.created_at).where(Job.number > middle).order_by(Job.number).limit(1)
-        created_at = await session.scalar(following)
-        low, high = (
-            (middle + 1, high) if created_at is not None and created_at < since - DAY else (low, middle)
-        )
-    return of_space(space_id), Job.number > low, Job.created_at >= since
+def filed_since(space_id: int, since: float) -> tuple[ColumnElement[bool], ...]:
+    """Whether a job was filed here since then, of which there is an index."""
+    return Job.space_id == space_id, Job.created_at >= since
 
 
 async def member_stats(
     session: AsyncSession, space_id: int, since: float, person_id: int | None = None, limit: int = 60
 ) -> list[MemberStats]:
     """What each person of the space did since then, the largest engine time first."""
-    paintings, seconds = _count_where(Job.kind == "paint", _has_succeeded()), func.sum(_engine_seconds())
+    theirs = filed_since(space_id, since)
+    if person_id is not None:
+        theirs = of_space(space_id), Job.person_id == person_id, Job.created_at >= since
+    done = _done_by_person().where(*theirs).subquery()
     query = (
-        select(
-            Person,
-            paintings,
-            _count_where(Job.kind == "train", _has_succeeded()),
-            _count_where(Job.state == "failed"),
-            _count_where(Job.state == "cancelled"),
-            _count_where(Job.state.in_(("draft", "queued", "running"))),
-            seconds,
-        )
-        .join(Job, Job.person_id == Person.id)
-        .where(*await conditions_since(session, space_id, since))
-        .group_by(Person.id)
-        .order_by(seconds.desc(), Person.id)
+        select(Person, *(column for column in done.c if column.name != "person_id"))
+        .join(done, done.c.person_id == Person.id)
+        .order_by(done.c.seconds.desc(), Person.id)
         .limit(limit)
     )
-    if person_id is not None:
-        query = query.where(Person.id == person_id)
     uploads = await _count_uploads(session, space_id, person_id)
     stats = [
         MemberStats(
@@ -111,6 +88,19 @@ async def member_stats(
         for person, painted, trained, failed, cancelled, open, used in await session.execute(query)
     ]
     return [*stats, *(_stats_of_uploader(person, files) for person, files in uploads.items())][:limit]
+
+
+def _done_by_person() -> Select[int, int, int, int, int, int, float]:
+    """What became of the jobs of each person, and the engine seconds that they took."""
+    return select(
+        Job.person_id,
+        _count_where(Job.kind == "paint", _has_succeeded()).label("paintings"),
+        _count_where(Job.kind == "train", _has_succeeded()).label("trainings"),
+        _count_where(Job.state == "failed").label("failed"),
+        _count_where(Job.state == "cancelled").label("cancelled"),
+        _count_where(Job.state.in_(OPEN)).label("open"),
+        func.sum(_engine_seconds()).label("seconds"),
+    ).group_by(Job.person_id)
 
 
 async def _count_uploads(session: AsyncSession, space_id: int, person_id: int | None) -> dict[Person, int]:
@@ -134,7 +124,7 @@ async def day_stats(session: AsyncSession, space_id: int, since: float) -> list[
     date = cast(Job.created_at / DAY, Integer)
     query = (
         select(date, func.count(), _count_where(Job.kind == "train"), func.sum(_engine_seconds()))
-        .where(*await conditions_since(session, space_id, since), _has_succeeded())
+        .where(*filed_since(space_id, since), _has_succeeded())
         .group_by(date)
         .order_by(date)
     )
@@ -150,7 +140,7 @@ async def failures(session: AsyncSession, space_id: int, since: float) -> list[t
     query = (
         select(why, often)
         .where(
-            *await conditions_since(session, space_id, since),
+            *filed_since(space_id, since),
             Job.state == "failed",
             Job.reason.is_not(None),
         )

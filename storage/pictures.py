@@ -4,15 +4,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, Text, and_, cast, exists, or_, select, union
+from sqlalchemy import Select, and_, exists, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, JobRequest, Paint, Sha256
-from storage.job_conditions import is_in, of_space
+from storage.job_conditions import of_space
 from storage.tables import (
     Adapter,
     Checkpoint,
     Job,
+    JobLora,
+    LoraVote,
     Picture,
     Sample,
     Space,
@@ -60,13 +62,9 @@ class GalleryPicture:
 
 async def toggle_star(session: AsyncSession, picture_id: int, person_id: int, now: float) -> bool:
     """Star the picture, or take the star back. Returns whether it is starred now."""
-    vote = await session.get(Vote, (picture_id, person_id, STAR))
-    if vote is None:
-        session.add(Vote(picture_id=picture_id, person_id=person_id, emoji=STAR, created_at=now))
-    else:
-        await session.delete(vote)
-    await session.flush()
-    return vote is None
+    starred = await session.get(Vote, (picture_id, person_id, STAR)) is None
+    await set_starred(session, [picture_id], person_id, starred, now)
+    return starred
 
 
 async def set_starred(
@@ -81,7 +79,21 @@ async def set_starred(
         else:
             await session.delete(vote)
     await session.flush()
+    if starred and changing:
+        await _count_for_loras(session, changing, person_id)
     return bool(changing)
+
+
+async def _count_for_loras(session: AsyncSession, picture_ids: Collection[int], person_id: int) -> None:
+    """Write down that the person keeps what these pictures' LoRAs painted: storage/votes.py counts it."""
+    painted = select(Picture.id, Job.space_id, Job.request).join(Job, Job.number == Picture.job_number)
+    rows = await session.execute(painted.where(Picture.id.in_(picture_ids)))
+    session.add_all(
+        LoraVote(picture_id=picture, person_id=person_id, emoji=STAR, sha256=sha256, space_id=space)
+        for picture, space, request in rows
+        for sha256 in sorted({use["sha256"] for use in request.get("adapters", ())})
+    )
+    await session.flush()
 
 
 async def gallery(
@@ -163,20 +175,12 @@ async def find_unneeded_adapters(session: AsyncSession, request: JobRequest | No
 async def find_in_use(session: AsyncSession, hashes: Collection[Sha256]) -> set[Sha256]:
     """Those of the hashes that are LoRAs, maybe deleted ones, of jobs that wait or run."""
     hashes_list = list(hashes)
-    adapters: list[str] = []
+    in_use: set[Sha256] = set()
     for first in range(0, len(hashes_list), HASHES_PER_QUERY):
-        some = Adapter.sha256.in_(hashes_list[first : first + HASHES_PER_QUERY])
-        adapters += await session.scalars(select(Adapter.sha256).where(some).distinct())
-    in_jobs = {sha256 for sha256 in adapters if await session.scalar(_is_painted_with(sha256))}
-    return {Sha256(sha256) for sha256 in in_jobs}
-
-
-def _is_painted_with(sha256: str) -> Select[bool]:
-    """Whether a job that waits or runs has this hash in its request."""
-    mentions_it = cast(Job.request, Text).contains(sha256)
-    return select(
-        or_(exists().where(is_in("queued"), mentions_it), exists().where(is_in("running"), mentions_it))
-    )
+        some = JobLora.sha256.in_(hashes_list[first : first + HASHES_PER_QUERY])
+        used = await session.scalars(select(JobLora.sha256).where(some).distinct())
+        in_use |= {Sha256(sha256) for sha256 in used}
+    return in_use
 
 
 async def _page_after(session: AsyncSession, query: Select[Any], before: int) -> Select[Any]:

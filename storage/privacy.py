@@ -29,12 +29,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import JobId, Sha256
 from storage import limits
-from storage.job_conditions import is_in, makes, of_space
+from storage.job_conditions import OPEN, is_in, makes, of_space
 from storage.tables import (
     Adapter,
     Audit,
     Checkpoint,
     Job,
+    JobLora,
     Member,
     Person,
     Picture,
@@ -47,7 +48,6 @@ from storage.tables import (
     Upload,
     Vote,
 )
-from storage.trainings import OPEN
 
 FORGOTTEN = "forgotten "  # begins the key of whom nobody may know any more; no chat has such keys
 AT_ONCE = 500  # cards that chats remove at once; the sweep finds the others
@@ -230,7 +230,7 @@ async def _blank_jobs(session: AsyncSession, which: ColumnElement[bool], now: fl
         select(column).where(table.job_number.in_(numbers), column.is_not(None)) for column, table in files
     )
     hashes = set((await session.scalars(union(*queries))).all())
-    for table in (Picture, TrainingPicture, Checkpoint, Sample, Training):
+    for table in (Picture, TrainingPicture, Checkpoint, Sample, Training, JobLora):
         await session.execute(delete(table).where(table.job_number.in_(numbers)))
     ended = func.coalesce(Job.ended_at, now)
     blank: dict[Any, Any] = {

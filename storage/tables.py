@@ -5,13 +5,25 @@ Times are seconds since 1970 (UTC) as floats.
 
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, UniqueConstraint, false, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 STATES = ("draft", "queued", "running", "succeeded", "failed", "cancelled")
 WAITING = text("state = 'queued'")
 TRAININGS = text("kind = 'train'")
+OPEN_TRAININGS = text("kind = 'train' AND state IN ('draft', 'queued', 'running')")
 LIVING = text("deleted_at IS NULL")
+OF_SPACES = text("deleted_at IS NULL AND space_id IS NOT NULL")
 
 
 class Table(DeclarativeBase):
@@ -89,6 +101,14 @@ class Adapter(Table):
             sqlite_where=LIVING,
             postgresql_where=LIVING,
         ),
+        Index(
+            "ix_adapters_shared",
+            "access",
+            "standing",
+            "name",
+            sqlite_where=OF_SPACES,
+            postgresql_where=OF_SPACES,
+        ),
         Index("ix_adapters_sha256", "sha256"),
         Index("ix_adapters_thumbnail", "thumbnail"),
         Index("ix_adapters_sheet", "sheet"),
@@ -129,6 +149,9 @@ class Job(Table):
         ),
         Index("ix_jobs_trainings", "person_id", "number", sqlite_where=TRAININGS, postgresql_where=TRAININGS),
         Index(
+            "ix_jobs_open_trainings", "space_id", sqlite_where=OPEN_TRAININGS, postgresql_where=OPEN_TRAININGS
+        ),
+        Index(
             "ix_jobs_running",
             "person_id",
             "number",
@@ -142,9 +165,13 @@ class Job(Table):
             postgresql_where=text("shown < revision"),
         ),
         Index("ix_jobs_space", "space_id", "channel", "number"),
-        Index("ix_jobs_person", "person_id", "number"),
+        Index("ix_jobs_person", "person_id", "number", "space_id"),
         Index("ix_jobs_message", "message"),
-        Index("ix_jobs_counted", "space_id", "counted_at"),
+        # These two have all that is asked of the jobs of a day: their rows lie far apart.
+        Index(
+            "ix_jobs_counted", "space_id", "counted_at", "person_id", "kind", "state", "charged", "expected"
+        ),
+        Index("ix_jobs_filed", "space_id", "created_at", "person_id", "kind", "state", "charged"),
         Index(
             "ix_jobs_up",
             "space_id",
@@ -216,6 +243,37 @@ class Vote(Table):
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id", ondelete="CASCADE"), primary_key=True)
     emoji: Mapped[str] = mapped_column(primary_key=True)
     created_at: Mapped[float]
+
+
+class LoraVote(Table):
+    """A star of a picture that was painted with a LoRA, one row for each LoRA; it goes with the star."""
+
+    __tablename__ = "lora_votes"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["picture_id", "person_id", "emoji"],
+            ["votes.picture_id", "votes.person_id", "votes.emoji"],
+            name="fk_lora_votes_picture_id_votes",
+            ondelete="CASCADE",
+        ),
+        Index("ix_lora_votes_space", "space_id", "sha256", "person_id"),
+    )
+
+    picture_id: Mapped[int] = mapped_column(primary_key=True)
+    person_id: Mapped[int] = mapped_column(primary_key=True)
+    emoji: Mapped[str] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(primary_key=True)  # of the LoRA
+    space_id: Mapped[int]  # of the picture's job
+
+
+class JobLora(Table):
+    """A LoRA with which a job paints that has not ended; the row goes when it ends."""
+
+    __tablename__ = "job_loras"
+    __table_args__ = (Index("ix_job_loras_sha256", "sha256"),)
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Training(Table):

@@ -10,13 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from engine.messages import CheckpointSaved, JobId, PictureNote, Sha256, Train, Trained
 from storage.adapters import free_name
 from storage.curves import downsample
-from storage.job_conditions import IN_ORDER, makes, of_space
+from storage.job_conditions import IN_ORDER, is_open_training, makes, of_space
 from storage.lora_approval import initial_approval
 from storage.pictures import find_unneeded
 from storage.requests import from_json
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training, TrainingPicture
 
-OPEN = ("draft", "queued", "running")
 TRAINS = makes("train")
 
 
@@ -37,7 +36,7 @@ async def drafts_without_report(session: AsyncSession) -> list[Job]:
     waiting = (
         select(Job)
         .join(Training, Training.job_number == Job.number)
-        .where(TRAINS, Job.state == "draft", Training.sheet.is_(None))
+        .where(*is_open_training(), Job.state == "draft", Training.sheet.is_(None))
     )
     return list(await session.scalars(waiting.order_by(IN_ORDER)))
 
@@ -60,7 +59,7 @@ async def list_of_person(session: AsyncSession, space_id: int, person_id: int, l
 
 async def count_open(session: AsyncSession, person_id: int) -> int:
     """How many open trainings this person has, in all spaces."""
-    theirs = select(Job.id).where(TRAINS, Job.person_id == person_id, Job.state.in_(OPEN))
+    theirs = select(Job.id).where(*is_open_training(), Job.person_id + 0 == person_id)
     return len((await session.scalars(theirs)).all())
 
 

@@ -87,6 +87,16 @@ async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
     ]
 
 
+async def read_requests(session: AsyncSession, ids: Collection[JobId]) -> dict[JobId, JobRequest]:
+    """What these jobs ask for, without all else that their cards show; none that is refused today."""
+    requests: dict[JobId, JobRequest] = {}
+    query = select(Job.id, Job.request).where(Job.id.in_(ids), Job.deleted_at.is_(None))
+    for id, request in await session.execute(query):
+        with suppress(InvalidRequest):
+            requests[JobId(id)] = from_json(JobId(id), request)
+    return requests
+
+
 async def view(
     session: AsyncSession,
     space_id: int | None,

@@ -1,30 +1,30 @@
 """Votes for LoRAs: how many people of a space starred a picture made with each."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sqlalchemy import select
+from sqlalchemy import distinct, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage.adapters import LoraView
-from storage.job_conditions import of_space
-from storage.pictures import STAR
-from storage.tables import Job, Picture, Vote
+from storage.pictures import HASHES_PER_QUERY
+from storage.tables import Job, LoraVote, Picture
 
 
 async def add_likes(session: AsyncSession, space_id: int, loras: Sequence[LoraView]) -> list[LoraView]:
     """The LoRAs with their likes in this space, one for each person."""
-    if not loras:
-        return []
-    query = (
-        select(Vote.person_id, Job.request)
-        .join(Picture, Picture.id == Vote.picture_id)
-        .join(Job, Job.number == Picture.job_number)
-        .where(Vote.emoji == STAR, of_space(space_id), Job.deleted_at.is_(None), Job.private.is_(False))
-    )
-    people: defaultdict[str, set[int]] = defaultdict(set)
-    for person, request in await session.execute(query):
-        for use in request.get("adapters", ()):
-            people[use["sha256"]].add(person)
-    return [replace(lora, likes=len(people[lora.sha256])) for lora in loras]
+    likes: dict[str, int] = {}
+    hashes = sorted({lora.sha256 for lora in loras})
+    for first in range(0, len(hashes), HASHES_PER_QUERY):
+        some = hashes[first : first + HASHES_PER_QUERY]
+        people = (
+            select(LoraVote.sha256, func.count(distinct(LoraVote.person_id)))
+            .join(Picture, Picture.id == LoraVote.picture_id)
+            .join(Job, Job.number == Picture.job_number)
+            .where(LoraVote.space_id == space_id, LoraVote.sha256.in_(some))
+            .where(Job.deleted_at.is_(None), Job.private.is_(False))
+            .group_by(LoraVote.sha256)
+        )
+        for sha256, count in await session.execute(people):
+            likes[sha256] = count
+    return [replace(lora, likes=likes[lora.sha256]) if lora.sha256 in likes else lora for lora in loras]

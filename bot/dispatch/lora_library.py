@@ -80,9 +80,9 @@ class PersonLibrary:
 
     async def names(self) -> Collection[str]:
         """The names of all LoRAs that they may use, and of the retired ones."""
-        trained = await adapters.list_usable(self.session, self.space_id, self.person_id)
+        trained = await adapters.completion_hints(self.session, self.space_id, self.person_id)
         retired = await lora_approval.names_of_retired(self.session, self.space_id)
-        return {*(lora.name for lora in trained), *retired, *await self.folder.names()}
+        return {*(name for name, *_ in trained), *retired, *await self.folder.names()}
 
     async def list_files(self) -> OperatorFiles:
         """The files in the operator's folder."""

@@ -6,7 +6,17 @@ from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import CheckpointSaved, Example, JobId, Paint, PictureNote, Sha256, Train, Trained
+from engine.messages import (
+    AdapterUse,
+    CheckpointSaved,
+    Example,
+    JobId,
+    Paint,
+    PictureNote,
+    Sha256,
+    Train,
+    Trained,
+)
 from storage import adapters, jobs, people, trainings
 from storage.adapters import LoraView
 from storage.database import Database
@@ -43,8 +53,10 @@ class StorageHarness:
     async def person(self, name: str) -> int:
         return (await self.write(people.upsert_person, "local", name, name.title())).id
 
-    async def file(self, name: str = "ana", *, space: str = "general", prompt: str = "a fox") -> JobId:
-        """A person files a job."""
+    async def file(
+        self, name: str = "ana", *loras: AdapterUse, space: str = "general", prompt: str = "a fox"
+    ) -> JobId:
+        """A person files a job, with these LoRAs."""
         job = JobId(new_job_id())
 
         async def work(session: AsyncSession) -> NewJob:
@@ -54,7 +66,7 @@ class StorageHarness:
                 space_id=(await people.upsert_space(session, "local", space, space)).id,
                 person_id=(await people.upsert_person(session, "local", name, name.title())).id,
                 channel=space,
-                request=Paint(job=job, prompt=prompt, seed=7),
+                request=Paint(job=job, prompt=prompt, seed=7, adapters=loras),
                 parent=None,
                 now=self.now,
             )

@@ -8,7 +8,7 @@ from engine.messages import AdapterUse, JobId, Paint, Sha256
 from storage import adapters, audit, jobs, pictures, privacy, purge, space_settings, uploads
 from storage.limits import Limits
 from storage.privacy import Deletion, StoredCounts
-from storage.tables import Adapter, Audit, Job, Member, Person, Space, Table, Upload
+from storage.tables import Adapter, Audit, Member, Person, Space, Table, Upload
 from tests.storage.harness import StorageHarness
 
 
@@ -59,16 +59,10 @@ async def a_life(
 
 async def uses(harness: StorageHarness, name: str, sha256: str) -> JobId:
     """Somebody files a picture with a LoRA."""
-    job = await harness.file(name)
-
-    async def work(session: Any) -> None:
-        row = await session.get_one(Job, harness.filed[job])
-        use = {"name": "maria", "sha256": sha256, "weight": 1.0}
-        row.request = {**row.request, "adapters": [use]}
-
-    await harness.database.write(work)
+    use = AdapterUse(name="maria", sha256=Sha256(sha256), weight=1.0)
+    job = await harness.file(name, use)
     assert isinstance(request := (await harness.see(job)).request, Paint)
-    assert request.adapters == (AdapterUse(name="maria", sha256=Sha256(sha256), weight=1.0),)
+    assert request.adapters == (use,)
     return job
 
 

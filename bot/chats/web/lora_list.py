@@ -38,7 +38,7 @@ class LoraList:
     async def _list(self, request: web.Request) -> web.StreamResponse:
         """GET /loras.json?channel=general&like=ink: those with such a word, the newest first."""
         channel, like = request.query.get("channel", ""), request.query.get("like", "").strip().lower()
-        trained, me = await self._usable(request, channel, likes=True)
+        trained, me = await self._usable(request, channel)
         names = {lora.name for lora in trained}
         loras = [
             *(
@@ -90,20 +90,19 @@ class LoraList:
         return await self._responses.original(request, sheet, "image/png")
 
     async def _find(self, request: web.Request) -> LoraView:
-        trained, _ = await self._usable(request, request.match_info["channel"])
-        for lora in trained:
-            if lora.name == request.match_info["name"]:
-                return lora
-        raise web.HTTPNotFound(text="There is no such LoRA.")
+        channel, name = request.match_info["channel"], request.match_info["name"]
+        async with self._responses.database.reading() as session:
+            me = await find_person(session, CHAT, person_of(request) or "")
+            space = await self._responses.space(session, channel)
+            lora = await adapters.find_usable(session, space or 0, me.id if me else 0, name)
+        if lora is None:
+            raise web.HTTPNotFound(text="There is no such LoRA.")
+        return lora
 
-    async def _usable(
-        self, request: web.Request, channel: str, *, likes: bool = False
-    ) -> tuple[list[LoraView], int | None]:
+    async def _usable(self, request: web.Request, channel: str) -> tuple[list[LoraView], int | None]:
         """What was trained and whoever asks may use, and the number of who asks, if they were ever here."""
         async with self._responses.database.reading() as session:
             me = await find_person(session, CHAT, person_of(request) or "")
             space = await self._responses.space(session, channel)
-            loras = await adapters.list_usable(session, space or 0, me.id if me else 0)
-            if likes:
-                loras = await add_likes(session, space or 0, loras)
-            return loras, me.id if me else None
+            loras = await adapters.list_usable(session, space or 0, me.id if me else 0, info="none")
+            return await add_likes(session, space or 0, loras), me.id if me else None

@@ -14,12 +14,12 @@ from tests.fakes.discord.accounts import Json, Member, Role, User
 from tests.fakes.discord.application import Application
 from tests.fakes.discord.filters import Filters
 from tests.fakes.discord.gateway import Gateway
-from tests.fakes.discord.heard import Heard, Modal
 from tests.fakes.discord.limits import Limits
 from tests.fakes.discord.message import Message
+from tests.fakes.discord.message_posts import Posting
 from tests.fakes.discord.people import People
-from tests.fakes.discord.posting import Posting
 from tests.fakes.discord.rest import Rest
+from tests.fakes.discord.results import Heard, Modal
 from tests.fakes.discord.server import API, Server
 from tests.fakes.discord.state import State
 from tests.fakes.discord.uploads import Attached, Uploads

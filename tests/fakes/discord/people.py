@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.fakes.discord.accounts import ALLOWED, Json, Member, User
-from tests.fakes.discord.heard import Heard, Modal
+from tests.fakes.discord.command_input import command_data, find_command, modal_data
 from tests.fakes.discord.message import Message
+from tests.fakes.discord.results import Heard, Modal
 from tests.fakes.discord.rules import BUTTON
 from tests.fakes.discord.state import State
-from tests.fakes.discord.typed import command_data, find_command, modal_data
 from tests.fakes.discord.uploads import Attached, Uploads
 from tests.fakes.discord.webhooks import Webhooks
 from tests.fakes.discord.world import DIRECT, Channel

@@ -7,7 +7,14 @@ from aiohttp import web
 from tests.fakes.discord.accounts import HISTORY, MANAGE_THREADS, OPEN_THREADS, REACT, now
 from tests.fakes.discord.exchange import json_response, sent_files, sent_json
 from tests.fakes.discord.message import Message
-from tests.fakes.discord.posting import ARCHIVED, NO_CHANNEL, NO_MESSAGE, NO_PERMISSION, NOT_TO_THEM, Posting
+from tests.fakes.discord.message_posts import (
+    ARCHIVED,
+    NO_CHANNEL,
+    NO_MESSAGE,
+    NO_PERMISSION,
+    NOT_TO_THEM,
+    Posting,
+)
 from tests.fakes.discord.rules import Refused, length
 from tests.fakes.discord.state import State
 from tests.fakes.discord.world import DIRECT, THREAD, Channel

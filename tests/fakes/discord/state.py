@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tests.fakes.discord.accounts import Json, User
 from tests.fakes.discord.gateway import Gateway
-from tests.fakes.discord.heard import Heard
+from tests.fakes.discord.results import Heard
 from tests.fakes.discord.world import DIRECT, Channel, Guild
 
 

@@ -6,7 +6,9 @@ from aiohttp import web
 
 from tests.fakes.discord.accounts import Json
 from tests.fakes.discord.exchange import json_response, sent_files, sent_json
-from tests.fakes.discord.heard import (
+from tests.fakes.discord.message import EPHEMERAL, Message
+from tests.fakes.discord.message_posts import NO_MESSAGE, Posting
+from tests.fakes.discord.results import (
     CHOICES,
     DEFERRED,
     DEFERRED_UPDATE,
@@ -16,8 +18,6 @@ from tests.fakes.discord.heard import (
     Heard,
     Modal,
 )
-from tests.fakes.discord.message import EPHEMERAL, Message
-from tests.fakes.discord.posting import NO_MESSAGE, Posting
 from tests.fakes.discord.rules import Refused, check_choices, check_modal, invalid
 from tests.fakes.discord.state import State
 

@@ -1,9 +1,9 @@
 """A Slack on loopback: Web API, Socket Mode and signed requests, people who use it, faults and a record."""
 
 from tests.fakes.faults import Call, Fault
-from tests.fakes.slack.heard import Choice, Heard
 from tests.fakes.slack.people import People
-from tests.fakes.slack.signing import sign
+from tests.fakes.slack.results import Choice, Heard
+from tests.fakes.slack.signatures import sign
 from tests.fakes.slack.sockets import Envelope, Socket
 from tests.fakes.slack.troubles import Troubles
 from tests.fakes.slack.world import Channel, File, Message, Team, User, View

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.elements import element, text
-from tests.fakes.slack.reading import JSON
 
 MESSAGE_BLOCKS = 50
 VIEW_BLOCKS = 100

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from tests.fakes.slack.reading import JSON
+from tests.fakes.slack.block_text import JSON
 
 CHOICES: Mapping[str, int] = {
     "static_select": 100,

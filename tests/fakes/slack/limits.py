@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.blocks import message_problems, view_problems
-from tests.fakes.slack.reading import JSON
 
 TIER_2, TIER_3, TIER_4 = 20, 50, 100  # calls of a method a minute
 MINUTE = 60.0

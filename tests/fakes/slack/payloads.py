@@ -2,9 +2,9 @@
 
 import time
 
-from tests.fakes.slack import written
+from tests.fakes.slack import json_views
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.platform import Platform
-from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import Channel, Message, User, View
 
 
@@ -43,7 +43,7 @@ def _about(platform: Platform, user: User, kind: str) -> JSON:
         "type": kind,
         "token": "verification",
         "action_ts": f"{time.time():.6f}",
-        "team": None if platform.grid else written.team(team),
+        "team": None if platform.grid else json_views.team(team),
         "user": {"id": user.id, "username": user.name, "name": user.name, "team_id": team.id},
         "api_app_id": platform.app_id,
         "enterprise": enterprise,
@@ -62,7 +62,7 @@ def click(platform: Platform, user: User, message: Message, action: JSON) -> JSO
     }
     if message.thread_ts:
         container["thread_ts"] = message.thread_ts
-    shown = written.message(platform, message, metadata=True)
+    shown = json_views.message(platform, message, metadata=True)
     return {
         **_about(platform, user, "block_actions"),
         "container": container,
@@ -81,7 +81,7 @@ def click_in_view(platform: Platform, user: User, view: View, action: JSON, stat
         **_about(platform, user, "block_actions"),
         "container": {"type": "view", "view_id": view.id},
         "trigger_id": platform.trigger(user, view.id),
-        "view": {**written.view(platform, view), "state": state},
+        "view": {**json_views.view(platform, view), "state": state},
         "actions": [action],
     }
 
@@ -90,13 +90,13 @@ def submission(platform: Platform, user: User, view: View, state: JSON) -> JSON:
     return {
         **_about(platform, user, "view_submission"),
         "trigger_id": platform.trigger(user, view.id),
-        "view": {**written.view(platform, view), "state": state},
+        "view": {**json_views.view(platform, view), "state": state},
         "response_urls": [],
     }
 
 
 def closing(platform: Platform, user: User, view: View) -> JSON:
-    shown = written.view(platform, view)
+    shown = json_views.view(platform, view)
     return {**_about(platform, user, "view_closed"), "view": shown, "is_cleared": False}
 
 
@@ -108,7 +108,7 @@ def search(platform: Platform, user: User, view: View, element: JSON, value: str
         "action_id": element["action_id"],
         "block_id": element["block_id"],
         "value": value,
-        "view": written.view(platform, view),
+        "view": json_views.view(platform, view),
     }
 
 
@@ -121,7 +121,7 @@ def message_shortcut(platform: Platform, user: User, message: Message, callback_
         "response_url": platform.response_url(user, channel, message),
         "channel": {"id": channel.id, "name": channel.name},
         "message_ts": message.ts,
-        "message": written.message(platform, message, metadata=True),
+        "message": json_views.message(platform, message, metadata=True),
     }
 
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.fakes.slack import emoji, payloads
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.elements import option
-from tests.fakes.slack.filling import state
-from tests.fakes.slack.heard import Choice, Heard
 from tests.fakes.slack.loopback import Loopback
 from tests.fakes.slack.methods import views
+from tests.fakes.slack.modal_state import state
 from tests.fakes.slack.platform import Response, Trigger
-from tests.fakes.slack.reading import JSON
+from tests.fakes.slack.results import Choice, Heard
 from tests.fakes.slack.server import answer
 from tests.fakes.slack.world import Channel, Message, User, View
 

@@ -5,7 +5,7 @@ import time
 from dataclasses import dataclass, field
 
 from bot.chats.slack.manifest import EVENTS, SCOPES
-from tests.fakes.slack.reading import JSON
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.world import Channel, File, Message, Team, User, World
 
 BOT_TOKEN = "xoxb-loopback"

@@ -7,12 +7,12 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from tests.fakes.faults import Call, Fault, Faults, Handler, read_call
-from tests.fakes.slack import limits, written
+from tests.fakes.slack import json_views, limits
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.limits import Tiers
 from tests.fakes.slack.methods import METHODS
 from tests.fakes.slack.methods.chat import change_message, make_message
 from tests.fakes.slack.platform import RESPONSES, Platform, Refused, Response
-from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.sockets import Sockets
 
 INSIDE = ("blocks", "metadata", "view", "files", "attachments", "file_ids")  # JSON in a form's field
@@ -122,7 +122,7 @@ class Server:
             return web.Response(text=LOGIN, content_type="text/html")
         if file is None or file.deleted:
             return web.Response(status=404, text=LOGIN, content_type="text/html")
-        kind = written.file(self._platform, file)["mimetype"] or "application/octet-stream"
+        kind = json_views.file(self._platform, file)["mimetype"] or "application/octet-stream"
         return web.Response(body=file.content, content_type=kind)
 
     async def _response(self, request: web.Request) -> web.Response:

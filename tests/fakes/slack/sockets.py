@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.platform import Platform
-from tests.fakes.slack.reading import JSON
-from tests.fakes.slack.signing import post_signed
+from tests.fakes.slack.signatures import post_signed
 
 MOST = 10  # sockets of one app
 RETRIES = 3

@@ -1,7 +1,7 @@
 """What goes wrong between Slack and an app."""
 
-from tests.fakes.slack.heard import Heard
 from tests.fakes.slack.loopback import Loopback
+from tests.fakes.slack.results import Heard
 from tests.fakes.slack.sockets import Socket
 
 

@@ -4,7 +4,7 @@ import itertools
 import time
 from dataclasses import dataclass, field
 
-from tests.fakes.slack.reading import JSON, LINK, PING, images, interactive, texts
+from tests.fakes.slack.block_text import JSON, LINK, PING, images, interactive, texts
 
 
 @dataclass(eq=False)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.methods import about, chat, conversations, files, views
 from tests.fakes.slack.platform import Platform
-from tests.fakes.slack.reading import JSON
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Who is who: auth.test, apps.connections.open, users.info, team.info."""
 
-from tests.fakes.slack import written
+from tests.fakes.slack import json_views
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.platform import Platform, Refused
-from tests.fakes.slack.reading import JSON
 
 
 def auth_test(platform: Platform, given: JSON) -> JSON:
@@ -42,11 +42,11 @@ def user_info(platform: Platform, given: JSON) -> JSON:
     user = platform.world.users.get(str(given.get("user")))
     if user is None:
         raise Refused("user_not_found")
-    return {"user": {**written.user(user), "is_stranger": user.team is not platform.home}}
+    return {"user": {**json_views.user(user), "is_stranger": user.team is not platform.home}}
 
 
 def team_info(platform: Platform, given: JSON) -> JSON:
     team = platform.world.teams.get(str(given.get("team", platform.home.id)))
     if team is None:
         raise Refused("team_not_found")
-    return {"team": {**written.team(team), "name": team.name}}
+    return {"team": {**json_views.team(team), "name": team.name}}

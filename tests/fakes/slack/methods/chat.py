@@ -4,11 +4,11 @@ import json
 import time
 from functools import partial
 
-from tests.fakes.slack import written
+from tests.fakes.slack import json_views
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.blocks import KnownFile, message_problems
 from tests.fakes.slack.limits import LARGEST, METADATA, size_of
 from tests.fakes.slack.platform import Platform, Refused
-from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import Channel, File, Message, User, Version
 
 LONGEST = 40000
@@ -21,7 +21,7 @@ def post(platform: Platform, given: JSON) -> JSON:
     message.metadata = _metadata(given)
     message.thread_ts = given.get("thread_ts") or None
     channel.post(message)
-    shown = written.message(platform, message, metadata=True)
+    shown = json_views.message(platform, message, metadata=True)
     return {"channel": channel.id, "ts": message.ts, "message": shown}
 
 
@@ -49,7 +49,7 @@ def update(platform: Platform, given: JSON) -> JSON:
         message.metadata = _metadata(given)
     if "file_ids" in given:
         message.files = [_file(platform, file_id) for file_id in given["file_ids"]]
-    shown = written.message(platform, message)
+    shown = json_views.message(platform, message)
     return {"channel": channel.id, "ts": message.ts, "text": message.text, "message": shown}
 
 

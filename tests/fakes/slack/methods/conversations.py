@@ -1,8 +1,8 @@
 """conversations.*: what stands in a channel, and conversations with one person."""
 
-from tests.fakes.slack import written
+from tests.fakes.slack import json_views
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.platform import Platform, Refused
-from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import Channel, Message
 
 PAGE = 100
@@ -65,7 +65,7 @@ def _page(platform: Platform, messages: list[Message], given: JSON) -> JSON:
     start = int(given.get("cursor") or 0)
     with_metadata = str(given.get("include_all_metadata", "")).lower() in ("1", "true")
     shown = [
-        written.message(platform, message, metadata=with_metadata)
+        json_views.message(platform, message, metadata=with_metadata)
         for message in messages[start : start + limit]
     ]
     more = len(messages) > start + limit

@@ -2,10 +2,10 @@
 
 import time
 
-from tests.fakes.slack import written
+from tests.fakes.slack import json_views
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.methods.chat import make_message
 from tests.fakes.slack.platform import Platform, Refused, Upload
-from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import Channel, File, Message
 
 
@@ -38,11 +38,11 @@ def complete(platform: Platform, given: JSON) -> JSON:
     else:
         for channel in channels:
             _share(platform, channel, files, given)
-    return {"files": [written.file(platform, file) for file in files]}
+    return {"files": [json_views.file(platform, file) for file in files]}
 
 
 def info(platform: Platform, given: JSON) -> JSON:
-    return {"file": written.whole_file(platform, _find_file(platform, given.get("file"))), "comments": []}
+    return {"file": json_views.whole_file(platform, _find_file(platform, given.get("file"))), "comments": []}
 
 
 def delete(platform: Platform, given: JSON) -> JSON:

@@ -3,11 +3,11 @@
 import time
 from functools import partial
 
-from tests.fakes.slack import written
+from tests.fakes.slack import json_views
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.blocks import view_problems
 from tests.fakes.slack.methods.chat import with_ids
 from tests.fakes.slack.platform import TRIGGER_SECONDS, Platform, Refused, Trigger
-from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import User, View
 
 
@@ -15,7 +15,7 @@ def open_view(platform: Platform, given: JSON) -> JSON:
     trigger = _trigger(platform, given)
     content = check_view(platform, given.get("view"), trigger.user)
     trigger.used = True
-    return {"view": written.view(platform, add(platform, trigger, str(given["trigger_id"]), content))}
+    return {"view": json_views.view(platform, add(platform, trigger, str(given["trigger_id"]), content))}
 
 
 def push(platform: Platform, given: JSON) -> JSON:
@@ -27,7 +27,7 @@ def push(platform: Platform, given: JSON) -> JSON:
     trigger.used = True
     view = add(platform, trigger, str(given["trigger_id"]), content)
     view.previous = before
-    return {"view": written.view(platform, view)}
+    return {"view": json_views.view(platform, view)}
 
 
 def update(platform: Platform, given: JSON) -> JSON:
@@ -42,7 +42,7 @@ def update(platform: Platform, given: JSON) -> JSON:
     if given.get("hash") and given["hash"] != view.hash:
         raise Refused("hash_conflict")
     change(platform, view, given.get("view"))
-    return {"view": written.view(platform, view)}
+    return {"view": json_views.view(platform, view)}
 
 
 def change(platform: Platform, view: View, content: object) -> None:

@@ -1,7 +1,7 @@
 """Messages, files, people and views as Slack writes them in answers and payloads."""
 
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.platform import Platform, kind_of
-from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import File, Message, Team, User, View
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.fakes.discord.accounts import Json, Role, User
-from tests.fakes.discord.heard import Modal
+from tests.fakes.discord.results import Modal
 from tests.fakes.discord.rules import (
     CHECKBOX,
     FILE_UPLOAD,

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import aiohttp
 
-from tests.fakes.slack.reading import JSON
+from tests.fakes.slack.block_text import JSON
 
 
 async def post_signed(

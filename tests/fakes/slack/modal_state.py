@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.fakes.slack import written
+from tests.fakes.slack import json_views
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.platform import Platform
-from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.world import File, View
 
 
@@ -57,7 +57,7 @@ def _value(platform: Platform, view: View, element: JSON, given: Any) -> JSON:
         for file in files:
             ending = file.name.rpartition(".")[2].lower()
             assert not allowed or ending in allowed, f"{file.name} is none of {allowed}"
-        return {"type": kind, "files": [written.file(platform, file) for file in files]}
+        return {"type": kind, "files": [json_views.file(platform, file) for file in files]}
     if kind in ("checkboxes", "multi_static_select", "multi_external_select"):
         chosen = [_option(view, element, item) for item in _several(given)]
         return {"type": kind, "selected_options": chosen}

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fakes.slack.block_text import JSON
 from tests.fakes.slack.platform import Platform
-from tests.fakes.slack.reading import JSON
 from tests.fakes.slack.sockets import Envelope
 from tests.fakes.slack.world import Message, User, View
 

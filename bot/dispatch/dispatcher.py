@@ -140,7 +140,7 @@ class Dispatcher(Lookups):
     ) -> Reply | None:
         """Run what an emoji under a card stands for; None: it means nothing there."""
         action = reactions.find_action(emoji, added=added)
-        view = await self.view_of(caller, message) if action is not None else None
+        view = await self.find_view(caller, message) if action is not None else None
         if action is None or view is None:
             return None
         if not reactions.applies(view, action, mine=view.person_key == caller.person):
@@ -278,7 +278,7 @@ class Dispatcher(Lookups):
             space=home,
             person=person,
             channel=caller.channel,
-            admin=self.admin(caller),
+            admin=self.is_admin(caller),
             direct=caller.direct,
             adult=caller.adult,
             space_settings=settings,

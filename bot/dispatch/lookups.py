@@ -36,12 +36,12 @@ class Lookups:
         self._progress = progress
         self._admins = admins
 
-    async def job_of(self, caller: Caller, message: str) -> Card | None:
+    async def card_of_message(self, caller: Caller, message: str) -> Card | None:
         """The card that this message shows, if the caller may see it here."""
-        view = await self.view_of(caller, message)
+        view = await self.find_view(caller, message)
         return None if view is None or view.deleted else card(view, self._progress.get(view.id))
 
-    async def loras(self, caller: Caller, words: str, limit: int = 25) -> list[Suggestion]:
+    async def complete_loras(self, caller: Caller, words: str, limit: int = 25) -> list[Suggestion]:
         """Completions for the last of these words, separated by commas: LoRAs that the caller may use."""
         folder = await self._folder.list_files()
         async with self._database.reading() as session:
@@ -59,7 +59,7 @@ class Lookups:
         ]
         return suggestions(words, candidates, limit)
 
-    async def jobs(self, caller: Caller, before: int | None, limit: int) -> list[Card]:
+    async def list_cards(self, caller: Caller, before: int | None, limit: int) -> list[Card]:
         """The cards of the caller's channel, newest first: those with numbers under `before`, or all."""
         async with self._database.reading() as session:
             space = await people.find_space_id(session, caller.chat, caller.space)
@@ -71,7 +71,7 @@ class Lookups:
         shown = sorted(shown, key=lambda view: view.number, reverse=True)
         return [card(view, self._progress.get(view.id)) for view in shown]
 
-    async def card(self, caller: Caller, job: JobId) -> Card | None:
+    async def find_card(self, caller: Caller, job: JobId) -> Card | None:
         """The card of one job of the caller's space; None when there is none."""
         if not ID.fullmatch(job):  # it may be anything, even what no database accepts
             return None
@@ -83,7 +83,7 @@ class Lookups:
             )
         return None if view is None or view.deleted else card(view, self._progress.get(view.id))
 
-    def admin(self, caller: Caller) -> bool:
+    def is_admin(self, caller: Caller) -> bool:
         """Whether they are an admin where they ask: by the chat's own roles, or by name."""
         return caller.admin or self.names_as_admin(caller.chat, caller.person, caller.person_name)
 
@@ -101,15 +101,15 @@ class Lookups:
         names += [somebody.name for somebody in admins if somebody is not None]
         return skeleton(name) in {skeleton(other) for other in names}
 
-    async def view_of(self, caller: Caller, message: str) -> JobView | None:
+    async def find_view(self, caller: Caller, message: str) -> JobView | None:
         """The job whose card this message shows; the message may be newer than what its row knows."""
-        view = await self._of(caller, message)
+        view = await self._find_view(caller, message)
         if view is None:  # it may have been written down since, or be on its way
             await self._delivery.wait_for_posts()
-            view = await self._of(caller, message)
+            view = await self._find_view(caller, message)
         return view
 
-    async def _of(self, caller: Caller, message: str) -> JobView | None:
+    async def _find_view(self, caller: Caller, message: str) -> JobView | None:
         async with self._database.reading() as session:
             space = await people.find_space_id(session, caller.chat, caller.space)
             somebody = await people.find_person(session, caller.chat, caller.person)

@@ -102,7 +102,7 @@ class Inspections:
         """Write down what came of it; a draft that is left without a report is inspected again."""
         match update:
             case Inspected():
-                await self._report(draft, update)
+                await self._save_report(draft, update)
             case Failed():
                 if not update.expected:
                     log.error("Inspection failed", job=draft.id, reason=update.reason)
@@ -115,7 +115,7 @@ class Inspections:
                         draft, f"The engine died {ENGINE_DEATHS} times while inspecting these pictures."
                     )
 
-    async def _report(self, draft: JobView, report: Inspected) -> None:
+    async def _save_report(self, draft: JobView, report: Inspected) -> None:
         async with self._garbage.pause():
             sheet = await self._files.put(report.sheet)
 

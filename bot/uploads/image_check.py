@@ -72,7 +72,7 @@ class ReencoderPool:
 
     async def reencode(self, source: Path, target: Path) -> ReencodedImage:
         """Re-encode the picture in this file into `target`. Raises InvalidRequest, OSError."""
-        async with self._process() as process:
+        async with self._take_process() as process:
             answer = await _ask(process, {"source": str(source), "target": str(target)})
         if "refused" in answer:
             raise InvalidRequest(str(answer["refused"]))
@@ -85,7 +85,7 @@ class ReencoderPool:
         )
 
     @asynccontextmanager
-    async def _process(self) -> AsyncIterator[Process]:
+    async def _take_process(self) -> AsyncIterator[Process]:
         """A process for one picture; it is killed when it gives no answer."""
         async with self._room:
             process = self._take_idle() or await self._start_process()

@@ -221,9 +221,9 @@ async def test_the_history_of_a_channel_is_read_newest_first(chat: Chat) -> None
     jobs = [(await chat.says("ana", f"/imagine a fox --steps 2 --seed {seed}")).job for seed in range(4)]
     await chat.ends(jobs[-1])
 
-    newest = await chat.bot.dispatch.jobs(caller("bo"), None, 3)
-    older = await chat.bot.dispatch.jobs(caller("bo"), newest[-1].number, 3)
-    elsewhere = await chat.bot.dispatch.jobs(caller("bo", "another"), None, 3)
+    newest = await chat.bot.dispatch.list_cards(caller("bo"), None, 3)
+    older = await chat.bot.dispatch.list_cards(caller("bo"), newest[-1].number, 3)
+    elsewhere = await chat.bot.dispatch.list_cards(caller("bo", "another"), None, 3)
 
     assert [card.job for card in newest + older] == jobs[::-1]
     assert elsewhere == []

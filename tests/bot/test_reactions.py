@@ -139,13 +139,13 @@ async def test_a_message_tells_whose_card_it_is(chat: Chat) -> None:
     job = await paint(chat)
     key = message_of(chat, job)
 
-    card = await chat.bot.dispatch.job_of(caller("bo"), key)
+    card = await chat.bot.dispatch.card_of_message(caller("bo"), key)
 
     assert card is not None
     assert (card.job, card.title) == (job, "a fox")
-    assert await chat.bot.dispatch.job_of(caller("eve", "elsewhere"), key) is None
+    assert await chat.bot.dispatch.card_of_message(caller("eve", "elsewhere"), key) is None
     await chat.presses("ana", "delete", job)
-    assert await chat.bot.dispatch.job_of(caller("ana"), key) is None
+    assert await chat.bot.dispatch.card_of_message(caller("ana"), key) is None
 
 
 def direct(who: str, space: str = "") -> Caller:
@@ -180,7 +180,7 @@ async def test_what_was_asked_for_in_private_stays_unknown_to_the_others(chat: C
     assert (await chat.presses("bo", "again", reply.job)).text == nothing
     assert await reacts(chat, "bo", reply.job, "🔁") is None
     assert reply.job is not None
-    assert await chat.bot.dispatch.card(caller("bo"), reply.job) is None
+    assert await chat.bot.dispatch.find_card(caller("bo"), reply.job) is None
 
     assert (await chat.says("ana", f"/show {reply.job}")).ok  # now everybody sees it
     assert (await chat.presses("bo", "again", reply.job)).ok
@@ -212,6 +212,6 @@ async def test_loras_are_suggested_to_who_may_use_them(chat: Chat) -> None:
     for name in ("ink", "inkwell", "maria"):
         (folder / f"{name}.safetensors").write_bytes(a_file())
 
-    suggested = await chat.bot.dispatch.loras(caller("nobody yet"), "maria:0.5, in")
+    suggested = await chat.bot.dispatch.complete_loras(caller("nobody yet"), "maria:0.5, in")
 
     assert [suggestion.value for suggestion in suggested] == ["maria:0.5, ink:1", "maria:0.5, inkwell:1"]

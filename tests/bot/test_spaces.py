@@ -243,7 +243,7 @@ async def test_no_reaction_means_anything_in_another_space(home: Home, direct: b
         for emoji in REACTIONS:
             for added in (True, False):
                 assert await dispatch.react(a_stranger(direct=direct), message, emoji, added) is None
-        assert await dispatch.job_of(a_stranger(direct=direct), message) is None
+        assert await dispatch.card_of_message(a_stranger(direct=direct), message) is None
     assert all_of(home) == before
 
 
@@ -252,16 +252,16 @@ async def test_nothing_of_another_space_is_listed_or_completed(home: Home) -> No
     for secret in home.secrets:
         for end in range(len(secret.name) + 1):
             for words in (secret.name[:end], f"other:1, {secret.name[:end]}"):
-                assert await dispatch.loras(a_stranger(), words) == []
+                assert await dispatch.complete_loras(a_stranger(), words) == []
     for secret in home.jobs:
         for direct in (False, True):
-            assert await dispatch.card(a_stranger(direct=direct), JobId(secret.name)) is None
+            assert await dispatch.find_card(a_stranger(direct=direct), JobId(secret.name)) is None
         reply = await Seen.of(
             dispatch.fill(a_stranger(), "imagine", {"prompt": "a fox"}, origin=JobId(secret.name))
         )
         assert not leaks(reply)
     stranger = a_stranger()
-    assert await dispatch.jobs(replace(stranger, channel="home"), None, 100) == []
+    assert await dispatch.list_cards(replace(stranger, channel="home"), None, 100) == []
 
 
 async def test_no_address_of_the_page_leads_into_another_channel(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ async def _complete_lora(interaction: Interaction, words: str) -> Suggested:
 
 async def _find_loras(interaction: Interaction, words: str) -> list[tuple[str, str]]:
     interactions = interaction.client.interactions  # type: ignore[attr-defined]
-    loras = await interactions.dispatch.loras(interactions.caller_of(interaction), words, limit=MOST)
+    loras = await interactions.dispatch.complete_loras(interactions.caller_of(interaction), words, limit=MOST)
     return [(lora.value, lora.label) for lora in loras]
 
 

@@ -111,4 +111,4 @@ class Menus:
 
     async def _find_card(self, caller: Caller, message: discord.Message) -> Card | None:
         """Find the card that this message shows, if it is ours and the caller may see it."""
-        return await self.interactions.dispatch.job_of(caller, f"{message.channel.id}-{message.id}")
+        return await self.interactions.dispatch.card_of_message(caller, f"{message.channel.id}-{message.id}")

@@ -154,7 +154,7 @@ class Interactions:
 
     async def _ask_once(self, caller: Caller, job: JobId, act: Act, *, once: bool) -> Reply:
         """Ask the dispatcher, unless this form was sent already."""
-        if once and await self.dispatch.card(caller, job) is not None:
+        if once and await self.dispatch.find_card(caller, job) is not None:
             return RefusalReply(text=TAKEN)
         return await act(caller, job)
 

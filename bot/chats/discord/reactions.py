@@ -54,7 +54,7 @@ async def handle_reaction(
         return
     dispatch, key = interactions.dispatch, f"{payload.channel_id}-{payload.message_id}"
     caller = _caller(client, interactions, payload)
-    if await dispatch.job_of(caller, key) is None:
+    if await dispatch.card_of_message(caller, key) is None:
         return
     try:
         person = await _fetch_person(client, payload)

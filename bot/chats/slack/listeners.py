@@ -151,7 +151,7 @@ class Listeners:
         """Suggest LoRAs for what was typed, with weights where several can be chosen."""
         origin = Origin.of(body.get("view") or {})
         caller = await self._workspace.read_caller(body, origin.channel)
-        suggestions = await self._dispatch.loras(caller, str(body.get("value") or ""), limit=25)
+        suggestions = await self._dispatch.complete_loras(caller, str(body.get("value") or ""), limit=25)
         single = {
             suggestion.name for suggestion in find(origin.command).parameters if suggestion.kind == "lora"
         }

@@ -73,7 +73,7 @@ class Shortcuts:
     async def _find_edit_button(self, caller: Caller, shown: JSON) -> str:
         """Find the button that edits the picture of a message or of its thread; empty if there is none."""
         for ts in (shown.get("ts"), shown.get("thread_ts")):
-            card = await self._dispatch.job_of(caller, f"{caller.channel}-{ts}") if ts else None
+            card = await self._dispatch.card_of_message(caller, f"{caller.channel}-{ts}") if ts else None
             if card is not None and card.kind == "paint":
                 return f"edit:{card.job}"
         return ""

@@ -134,7 +134,7 @@ class WebChat:
         nobody = Caller(
             chat=CHAT, space=channel, space_name=channel, channel=channel, person="", person_name=""
         )
-        if await self.dispatch.card(nobody, JobId(message)) is not None:
+        if await self.dispatch.find_card(nobody, JobId(message)) is not None:
             return
         for page in tuple(self._pages):
             if page.channel == channel:

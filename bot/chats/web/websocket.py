@@ -103,7 +103,7 @@ class PageConnection:
         """Who they are here, and which channels there are, each with the number of its newest card."""
         newest = {}
         for channel in self._host.channels:
-            cards = await self._host.dispatch.jobs(self._caller(channel), None, 1)
+            cards = await self._host.dispatch.list_cards(self._caller(channel), None, 1)
             newest[channel] = cards[0].number if cards else 0
         channels = [{"name": name, "newest": number} for name, number in newest.items()]
         self.put({"hello": {"key": self.person, "name": self.name, "channels": channels}})
@@ -197,7 +197,7 @@ class PageConnection:
             case {"older": int(number)}:
                 return await self._history(min(max(number, 0), LARGEST_NUMBER), PAGE)
             case {"card": str(job)}:
-                card = await self._host.dispatch.card(self._here(), JobId(job))
+                card = await self._host.dispatch.find_card(self._here(), JobId(job))
                 return {"cards": [card_json(self._here().channel, card)] if card else []}
             case {"name": str(name)}:
                 await self._host.rename(self.person, read_name(name))
@@ -226,7 +226,7 @@ class PageConnection:
         here, size = self._here(), 0
         cards: list[dict[str, Any]] = []
         while True:
-            older = await self._host.dispatch.jobs(here, before, SLICE + 1)
+            older = await self._host.dispatch.list_cards(here, before, SLICE + 1)
             for card in older[:SLICE]:
                 if len(cards) == limit or size > LARGEST_HISTORY:
                     return {"channel": here.channel, "cards": cards, "more": True}

@@ -263,7 +263,7 @@ def test_an_adapter_that_a_unet_saved_itself_has_the_alphas_of_its_configuration
 def test_a_pipeline_that_diffusers_saved_with_metadata_counts_as_it_did_there(
     pipeline: Any, original: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
-    trained, tensors, config = copies(original).one(), {}, {}
+    trained, tensors, metadata = copies(original).one(), {}, {}
     for at, targets in (("unet", ["to_q", "to_out.0"]), ("text_encoder_2", ["q_proj", "fc1"])):
         config = LoraConfig(
             r=4, lora_alpha=3, use_rslora=True, target_modules=targets, init_lora_weights=False
@@ -271,13 +271,13 @@ def test_a_pipeline_that_diffusers_saved_with_metadata_counts_as_it_did_there(
         component = getattr(trained, at)
         inject_adapter_in_model(config, component, adapter_name="own")
         tensors[at] = get_peft_model_state_dict(component, adapter_name="own")
-        config[at] = component.peft_config["own"].to_dict()
+        metadata[at] = component.peft_config["own"].to_dict()
     StableDiffusionXLPipeline.save_lora_weights(
         tmp_path,
         unet_lora_layers=tensors["unet"],
         text_encoder_2_lora_layers=tensors["text_encoder_2"],
-        unet_lora_adapter_metadata=config["unet"],
-        text_encoder_2_lora_adapter_metadata=config["text_encoder_2"],
+        unet_lora_adapter_metadata=metadata["unet"],
+        text_encoder_2_lora_adapter_metadata=metadata["text_encoder_2"],
     )
 
     use(adapters, store_bytes(tmp_path, (tmp_path / "pytorch_lora_weights.safetensors").read_bytes()))

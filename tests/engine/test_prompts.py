@@ -23,8 +23,8 @@ def test_a_prompt_of_thousands_of_tokens_is_refused_in_a_sentence_and_the_others
     (failed,) = [event for event in events if isinstance(event, Failed)]
     assert failed == Failed(
         job=JobId("long"),
-        reason=f"the {name.replace('_', ' ')} has 15,600 tokens (a common word is one, an emoji up to four), "
-        "but at most 1,200 are read: shorten it.",
+        reason=f"The {name.replace('_', ' ')} has 15,600 tokens (a common word is one, an emoji up to four). "
+        "At most 1,200 are allowed.",
         expected=True,
     )
     assert set(pictures(events)) == {"short"}

@@ -124,16 +124,16 @@ def test_patience_counts_the_checkpoints_since_the_best() -> None:
 
 
 def test_a_step_without_memory_first_halves_the_batch_and_then_checkpoints() -> None:
-    course = RunState(settings=TrainingSettings(batch=6), steps=10, began=0.0)
+    state = RunState(settings=TrainingSettings(batch=6), steps=10, began=0.0)
 
     lowered = []
     for _ in range(3):
-        course.reduce_memory()
-        lowered.append((course.settings.batch, course.settings.accumulation, course.settings.checkpointing))
+        state.reduce_memory()
+        lowered.append((state.settings.batch, state.settings.accumulation, state.settings.checkpointing))
 
     assert lowered == [(3, 2, False), (1, 6, False), (1, 6, True)]
-    with pytest.raises(InvalidRequest, match="lower the resolution or the rank"):
-        course.reduce_memory()
+    with pytest.raises(InvalidRequest, match="Lower --resolution or --rank"):
+        state.reduce_memory()
 
 
 @pytest.mark.parametrize(
@@ -143,25 +143,25 @@ def test_a_class_that_counts_is_learned_apart_before_a_batch_is_made_smaller(
     weight: float, expected: list[tuple[bool, int]]
 ) -> None:
     settings = TrainingSettings(batch=2, prior=Prior.PREDICTION, prior_weight=weight)
-    course = RunState(settings=settings, steps=10, began=0.0)
+    state = RunState(settings=settings, steps=10, began=0.0)
 
     lowered = []
     for _ in range(2):
-        course.reduce_memory()
-        lowered.append((course.together, course.settings.batch))
+        state.reduce_memory()
+        lowered.append((state.together, state.settings.batch))
 
     assert lowered == expected
 
 
 def test_a_training_that_goes_on_still_learns_its_class_apart(tmp_path: Path) -> None:
     request = training(tmp_path, prior=Prior.PREDICTION)
-    course = RunState(settings=request.settings, steps=10, began=0.0)
-    course.reduce_memory()
+    state = RunState(settings=request.settings, steps=10, began=0.0)
+    state.reduce_memory()
 
-    state = course.to_state(request)
-    older = {name: value for name, value in state.items() if name != "together"}
+    values = state.to_state(request)
+    older = {name: value for name, value in values.items() if name != "together"}
 
-    assert not restore_run_state(state, request).together
+    assert not restore_run_state(values, request).together
     assert restore_run_state(older, request).together
 
 

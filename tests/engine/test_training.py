@@ -244,7 +244,7 @@ def test_patience_ends_it_when_it_no_longer_gets_better(bench: Bench) -> None:
 
     assert end.step < 20
     assert end.best < end.step
-    assert "had stopped getting better" in end.note
+    assert "since it no longer got better" in end.note
 
 
 @pytest.mark.parametrize(
@@ -347,7 +347,7 @@ def test_a_loss_that_is_no_number_ends_it_at_the_last_good_checkpoint(
     end = trained(bench.run(steps=9, every=2))
 
     assert (end.step, end.best) == (3, 2)
-    assert "no number any more after step 3" in end.note
+    assert "no longer a number after step 3" in end.note
 
 
 def test_a_loss_that_is_no_number_before_anything_is_saved_is_refused_with_what_to_change(
@@ -358,7 +358,7 @@ def test_a_loss_that_is_no_number_before_anything_is_saved_is_refused_with_what_
         bench.model.base.unet, "forward", lambda *args, **options: (forward(*args, **options)[0] * torch.nan,)
     )
 
-    assert refusal(bench.run()).endswith("before anything was saved: lower the learning rate.")
+    assert refusal(bench.run()).endswith("before the first checkpoint. Lower --lr.")
 
 
 def fits(rows: int, *, checkpointed: bool, unet: Any) -> Any:
@@ -403,8 +403,8 @@ def test_a_training_that_does_not_fit_goes_on_in_smaller_batches_and_says_so(
     events = bench.run(batch=4)
 
     note = trained(events).note
-    assert "the batch was lowered to 2, 2 of them to a step" in note
-    assert "the batch was lowered to 1, 4 of them to a step" in note
+    assert "--batch was lowered to 2 and --accumulation raised to 2" in note
+    assert "--batch was lowered to 1 and --accumulation raised to 4" in note
     assert "gradient checkpointing was turned on" in note
     (saved,) = checkpoints(events)
     assert saved.adapter is not None
@@ -419,7 +419,7 @@ def test_a_training_that_never_fits_is_refused_with_what_to_lower(
     unet = bench.model.base.unet
     monkeypatch.setattr(unet, "forward", fits(0, checkpointed=False, unet=unet))
 
-    assert "does not fit in the memory here: lower the resolution or the rank" in refusal(bench.run())
+    assert "does not fit in the memory here. Lower --resolution or --rank" in refusal(bench.run())
 
 
 def test_without_a_usable_picture_it_is_refused(bench: Bench) -> None:
@@ -431,14 +431,14 @@ def test_without_a_usable_picture_it_is_refused(bench: Bench) -> None:
 def test_a_block_that_the_model_lacks_is_refused_before_anything_is_done(bench: Bench) -> None:
     (failed,) = bench.studio.accept(training(bench.folder, blocks=("down.7",)))
 
-    assert refusal([failed]).startswith("the block down.7 has no attention to train here")
+    assert refusal([failed]).startswith("The block down.7 has nothing to train here")
 
 
 def test_a_state_that_is_gone_or_anothers_is_refused(bench: Bench) -> None:
     (saved,) = checkpoints(bench.run())
 
     assert "is gone" in refusal(bench.run(resume=Sha256("0" * 64)))
-    assert "belongs to another training" in refusal(bench.run(resume=saved.state, seed=9))
+    assert "is of another training" in refusal(bench.run(resume=saved.state, seed=9))
     assert saved.adapter is not None
     assert "is gone" in refusal(bench.run(resume=saved.adapter))
 

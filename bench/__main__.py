@@ -28,13 +28,15 @@ Table = tuple[str, Callable[[], str]]
 
 def demo() -> Iterator[Table]:
     """What the model that ships costs, at its own size."""
-    from bench import forward, painting, start
+    from bench import forward, mixes, painting, start
 
     settings = EngineSettings(model="demo")
     yield (
         "The engine against diffusers' pipeline",
         lambda: painting.measure(load_model(settings), settings, [128]),
     )
+    yield "With LoRAs", lambda: mixes.measure(settings, 128)
+    yield "A switch of LoRAs", lambda: mixes.switches(settings)
     yield "What eight people wait", lambda: painting.waiting(load_model(settings), settings, [128, 256])
     yield "One UNet forward", lambda: forward.measure(load_model(settings), [128])
     yield "Start of the engine", lambda: start.measure(settings)

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +45,7 @@ from engine.sdxl.png_file import Recipe, encode_png
 from engine.sdxl.preview import fit_preview
 from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
 from engine.sdxl.sizes import resolve_size
+from engine.sdxl.traced_unet import TracedUnet, trace_where_faster
 from engine.tasks.comparison import make_sheet, paintable_variants, variant_requests
 from engine.time_share import TimeShare
 from engine.vision.clip_score import ClipScorer
@@ -78,6 +79,13 @@ class Studio:
         cache = EmbeddingCache(EMBEDDING_CACHE)
         self._prompt_encoder = PromptEncoder(model.base, cache)
         self._refiner_encoder = PromptEncoder(model.refiner, cache) if model.refiner is not None else None
+        self._base_unet = trace_where_faster(model.base.unet, compiled=settings.compile)
+        self._refiner_unet = model.refiner and trace_where_faster(
+            model.refiner.unet, compiled=settings.compile
+        )
+        self._traced = [
+            unet for unet in (self._base_unet, self._refiner_unet) if isinstance(unet, TracedUnet)
+        ]
         self._preview = fit_preview(model.base.vae)
         self._forward_cost = ForwardCost(model.device)
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
@@ -92,6 +100,15 @@ class Studio:
     @property
     def idle(self) -> bool:
         return not self._jobs and not self._unwritten and self._background.idle
+
+    @property
+    def can_trace(self) -> bool:
+        """Whether there is a forward to trace while nobody waits."""
+        return any(unet.can_trace for unet in self._traced)
+
+    def trace_next(self) -> None:
+        """Trace one kind of forward, which takes part of a second. Then it is faster."""
+        next(unet for unet in self._traced if unet.can_trace).trace_next()
 
     def accept(self, request: JobRequest | TaskRequest | StopTraining | Cancel) -> Iterator[Event]:
         """Start a job or a task, or stop one."""
@@ -167,7 +184,7 @@ class Studio:
         kind = self._background.kind
         yield from self._announce((self._background.job,), kind)
         started = time.monotonic()
-        with self._without_compilation():
+        with without_compilation() if self._compiled else nullcontext():
             events = self._background.step()
         seconds = time.monotonic() - started
         self._deadlines.record(kind, seconds)
@@ -239,17 +256,12 @@ class Studio:
             case stage:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.adapter_mix)
-                unet = self._model.base.unet if stage is Stage.BASE else self._model.refiner.unet
+                unet = self._base_unet if stage is Stage.BASE else self._refiner_unet
                 rows = sum(painting.rows for painting in chosen)
-                compilation = self._without_compilation() if first.active_adapters else nullcontext()
-                with self._forward_cost.measure(first.cost_kind, rows), compilation:
+                with self._forward_cost.measure(first.cost_kind, rows):
                     predictions = predict(unet, chosen)
                 for painting, (model_input, predicted) in zip(chosen, predictions, strict=True):
                     painting.apply_prediction(model_input, predicted)
-
-    def _without_compilation(self) -> AbstractContextManager[object]:
-        """A context in which forwards run uncompiled, where blocks are compiled at all."""
-        return without_compilation() if self._compiled else nullcontext()
 
     def _encode_picture(self, painting: Painting, image: Image, flagged: bool) -> Picture:
         """The picture with its PNG file, or without bytes where it must not be seen. Runs in a thread."""

@@ -1,31 +1,33 @@
 """The adapters on the device: which LoRAs are loaded in SDXL's UNet and text encoders, and which are active.
 
-PEFT's layers are made here one by one, each with its own alpha and rank: PEFT's configurations match every
-module against every pattern, and diffusers writes patterns that miss. A layer holds several adapters, each
-under its hash, and the one in training under its name.
+Those of pictures are merged into the weights of the modules, in place. One in training has PEFT's layers,
+which stand in for the modules at its turns only. They are made one by one, each with its own alpha and rank:
+PEFT's configurations match every module against every pattern, and diffusers writes patterns that miss.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from peft import LoraConfig
 from torch import Tensor, nn
 
 from engine.lora.adapter_file import Adapter, LowRank, read_adapter
-from engine.lora.dora import attach_dora, dora_gain, weight_matrix
+from engine.lora.dora import dora_gain
 from engine.lora.key_names import COMPONENTS, Component, KeyNames, Place
-from engine.lora.low_rank import LayerStack, LowRankConv2d, LowRankLinear, make_stacks
+from engine.lora.low_rank import LayerStack, LowRankConv2d, LowRankLinear, flatten_weight, make_stacks
+from engine.lora.merged_weights import MergedWeights, NotFinite, ServedChange
 from engine.lora.targets import target_ranks
 from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
 from engine.sdxl.new_tokens import TokenVectors
 
-TRIAL = "trial"  # the name of an adapter while `try_adapter` has it
-TOLERANCE = 16  # rounding steps of the model's precision between the file's effect and the layer's
+TOLERANCE = 16  # rounding steps of the model's precision between the file's effect and what is served
+CHECKED_MIXES = 256  # mixes of which it is remembered that they are finite
 
 
 class AdapterCacheFull(InvalidRequest):
@@ -36,7 +38,7 @@ class AdapterCacheFull(InvalidRequest):
 class Resident:
     """An adapter on the device. `size`: bytes."""
 
-    places: tuple[Place, ...]
+    changes: Mapping[Place, ServedChange]
     tokens: tuple[TokenVectors, ...]
     size: int
 
@@ -53,6 +55,11 @@ class Adapters:
             component: getattr(pipeline, component) for component in COMPONENTS
         }
         self.names = KeyNames(self._components)
+        self._modules: dict[Place, Any] = {
+            place: self._components[place.component].get_submodule(place.path) for place in self.names.shapes
+        }
+        self._merged = MergedWeights(self._modules)
+        self._checked: LRUCache[tuple[tuple[str, float], ...], bool] = LRUCache(CHECKED_MIXES)
         self._config = LoraConfig(init_lora_weights=False, inference_mode=True)
         self.folder = folder
         self._limit = limit_bytes
@@ -86,20 +93,32 @@ class Adapters:
         adapter = read_adapter(self.folder, use, self.names)
         size = self._device_bytes(adapter)
         self._make_room(use, size, keep)
-        self._attach_adapter(use.sha256, adapter, f"The LoRA {use.name}")
-        self._resident[use.sha256] = Resident(places=tuple(adapter.changes), tokens=adapter.tokens, size=size)
+        changes = self._serve(adapter, f"The LoRA {use.name}")
+        self._resident[use.sha256] = Resident(changes=changes, tokens=adapter.tokens, size=size)
 
     def activate(self, mix: Collection[AdapterUse]) -> None:
         """Activate exactly this mix, in the UNet and both text encoders. All of it must be loaded.
 
-        Cheap where the mix is active already. Adapters in training are inactive then.
+        Cheap where the mix is active already. Adapters in training are inactive then. Raises InvalidRequest
+        where it does not fit in the memory or is too large for the model's precision, with no adapter active.
         """
         for use in mix:
             self._resident[use.sha256] = self._resident.pop(use.sha256)
+        names = " and ".join(sorted({use.name for use in mix}))
         # Sums depend on their order in the last bit, and a weight of 0 must not turn -0.0 into 0.0.
-        self._activate(
-            {use.sha256: use.weight for use in sorted(mix, key=lambda use: use.sha256) if use.weight}, None
-        )
+        try:
+            self._activate(
+                {use.sha256: use.weight for use in sorted(mix, key=lambda use: use.sha256) if use.weight},
+                None,
+            )
+        except NotFinite:
+            raise InvalidRequest(
+                f"With {names} the model's numbers become too large. Use a smaller weight or another LoRA."
+            ) from None
+        except torch.OutOfMemoryError:
+            raise InvalidRequest(
+                f"There is no memory left here for {names}. Use fewer or smaller LoRAs."
+            ) from None
 
     def apply(self, mix: Collection[AdapterUse]) -> None:
         """Load the adapters of this mix that are not loaded, and activate exactly this mix."""
@@ -124,11 +143,11 @@ class Adapters:
         if sha256 in self._active:
             rest = {other: weight for other, weight in self._active.items() if other != sha256}
             self._activate(rest, self._active_training)
-        self._detach(sha256, self._resident.pop(sha256).places)
+        del self._resident[sha256]
 
     def relative_strength(self, place: Place, change: LowRank) -> float:
         """The size of a change relative to the module's weight (Frobenius norms)."""
-        weight = self._module(place).weight
+        weight = self._merged.base(place)
         strength: float = change.squared_norm() ** 0.5 / float(
             torch.linalg.vector_norm(weight, dtype=torch.float32)
         )
@@ -163,6 +182,8 @@ class Adapters:
         """
         config = replace(self._config, lora_dropout=dropout, use_dora=dora)
         generator = torch.Generator().manual_seed(seed)
+        active, training = self._active, self._active_training
+        self._activate({}, None)  # layers and stacks are made of the base's weights
         self._training[name] = tuple(places)
         self._stacks[name] = []
         try:
@@ -180,6 +201,8 @@ class Adapters:
         except BaseException:
             self.end_training(name)
             raise
+        finally:
+            self._activate(active, training)
 
     def _parameters(self, name: str, component: Component, plain: bool) -> list[nn.Parameter]:
         """The parameters of an adapter in training in this component, stacked where that is less work."""
@@ -255,24 +278,41 @@ class Adapters:
     def try_adapter(self, adapter: Adapter) -> Iterator[None]:
         """A context in which only this adapter is active, at weight 1 and as in pictures."""
         active, training = self._active, self._active_training
-        self._attach_adapter(TRIAL, adapter, "The LoRA")
-        self._training[TRIAL] = tuple(adapter.changes)
+        changes = self._serve(adapter, "The LoRA")
         try:
-            self._activate(active, TRIAL)
+            self._activate({}, None)
+            self._merged.merge([(changes, 1.0)], checked=False)
             yield
         finally:
+            self._merged.merge([], checked=True)
             self._activate(active, training)
-            self.end_training(TRIAL)
 
     def _activate(self, mix: Mapping[str, float], training: str | None) -> None:
-        """Activate this mix, or the adapter in training in its place."""
+        """Activate this mix, or the adapter in training in its place.
+
+        Raises NotFinite or OutOfMemoryError where the mix cannot be merged. No adapter is active then.
+        """
         if (mix, training) == (self._active, self._active_training):
             return
+        if training != self._active_training:
+            self._put_layers(self._active_training, training)
         self._active, self._active_training = dict(mix), training
-        scales = self._active if training is None else {training: 1.0}
-        for layer in self._layers.values():
-            present = {name: scale for name, scale in scales.items() if name in layer.lora_A}
-            layer.activate_adapters(present, keep=training is None)
+        merged = tuple(self._active.items()) if training is None else ()
+        try:
+            weighted = [(self._resident[Sha256(name)].changes, weight) for name, weight in merged]
+            self._merged.merge(weighted, checked=merged in self._checked)
+        except BaseException:
+            self._active = {}
+            raise
+        self._checked[merged] = True
+
+    def _put_layers(self, last: str | None, training: str | None) -> None:
+        """Put modules back in the place of the layers of the last training, then layers of this one."""
+        for place in () if last is None else self._training[last]:
+            self._set_module(place, self._modules[place])
+        for place, layer in ({} if training is None else self._training_layers(training)).items():
+            layer.activate_adapters({training: 1.0})
+            self._set_module(place, layer)
 
     def _set_dropout(self, name: str | None, *, dropping: bool) -> None:
         """Turn the dropout of this adapter in training on or off."""
@@ -289,7 +329,7 @@ class Adapters:
         for place, change in adapter.changes.items():
             numbers = change.down.numel() + change.up.numel()
             numbers += 0 if change.magnitude is None else change.magnitude.numel()
-            size += numbers * self._module(place).weight.element_size()
+            size += numbers * self._modules[place].weight.element_size()
         return size
 
     def _make_room(self, use: AdapterUse, size: int, keep: Collection[Sha256]) -> None:
@@ -305,38 +345,26 @@ class Adapters:
                 return
             self.unload(sha256)
 
-    def _module(self, place: Place) -> Any:
-        return self._components[place.component].get_submodule(place.path)
-
     def _set_module(self, place: Place, module: nn.Module) -> None:
         parent, _, child = place.path.rpartition(".")
         setattr(self._components[place.component].get_submodule(parent), child, module)
 
-    def _attach_adapter(self, name: str, adapter: Adapter, lora: str) -> None:
-        """Attach the adapter, inactive, to every module that it changes; to none where one is refused."""
-        try:
-            for place, change in adapter.changes.items():
-                self._attach_layer(name, place, change)
-                if not is_faithful(self._module(place), name, change):
-                    precision = str(self._module(place).weight.dtype).removeprefix("torch.")
-                    raise InvalidRequest(
-                        f"{lora} cannot be applied exactly. In {precision} it loses too much of {place}."
-                    )
-        except BaseException:
-            self._detach(name, adapter.changes)
-            raise
-
-    def _attach_layer(self, name: str, place: Place, change: LowRank) -> None:
-        """Attach the change to the module's layer as in pictures, in the module's own precision."""
-        layer = self._layer(name, place, change, self._config)
-        for factor, value in zip(self._factors(layer, name), (change.down, change.up), strict=True):
-            value = value.to(layer.weight.device, layer.weight.dtype)
-            factor.weight = nn.Parameter(value, requires_grad=False)
-        if change.magnitude is not None:
-            attach_dora(layer, name, change)
+    @torch.no_grad()
+    def _serve(self, adapter: Adapter, lora: str) -> dict[Place, ServedChange]:
+        """The changes of this adapter on the device, in the modules' precision. Raises InvalidRequest."""
+        served = {}
+        for place, change in adapter.changes.items():
+            weight = self._merged.base(place)
+            served[place] = ServedChange.of(change, weight, weight.dtype)
+            if not is_faithful(weight, served[place], change):
+                precision = str(weight.dtype).removeprefix("torch.")
+                raise InvalidRequest(
+                    f"{lora} cannot be applied exactly. In {precision} it loses too much of {place}."
+                )
+        return served
 
     def _layer(self, name: str, place: Place, change: LowRank, config: LoraConfig) -> Any:
-        """The module's PEFT layer, made where it has none, with an inactive adapter of this rank in it."""
+        """The PEFT layer for this module, made where there is none, with an inactive adapter of this rank."""
         layer = self._layers.get(place)
         # Its numbers come later: on the meta device they take no memory and draw no random numbers.
         with torch.device("meta"):
@@ -344,12 +372,11 @@ class Adapters:
                 with keep_gradients(layer):
                     layer.update_layer(name, change.rank, lora_alpha=change.alpha, config=config)
             else:
-                module = self._module(place)
+                module = self._modules[place]
                 kind: Any = LowRankConv2d if isinstance(module, nn.Conv2d) else LowRankLinear
                 layer = kind(module, name, config, r=change.rank, lora_alpha=change.alpha)
                 layer.train(module.training)
                 layer.set_adapter([], inference_mode=True)
-                self._set_module(place, layer)
                 self._layers[place] = layer
         return layer
 
@@ -360,13 +387,13 @@ class Adapters:
         return [*factors, magnitudes[name]] if name in magnitudes else factors
 
     def _detach(self, name: str, places: Collection[Place]) -> None:
-        """Remove the adapter. A layer without adapters is replaced by its module."""
+        """Remove the adapter in training, and layers without one."""
         for place in places:
             if place in self._layers:
                 layer = self._layers[place]
                 layer.delete_adapter(name)
                 if not layer.lora_A:
-                    self._set_module(place, self._layers.pop(place).get_base_layer())
+                    del self._layers[place]
 
 
 def initial_change(module: tuple[int, ...], rank: int, alpha: float, generator: torch.Generator) -> LowRank:
@@ -380,56 +407,23 @@ def initial_change(module: tuple[int, ...], rank: int, alpha: float, generator: 
     )
 
 
-def is_faithful(layer: Any, name: str, change: LowRank) -> bool:
-    """Whether the layer changes a random vector as the file says.
+def is_faithful(weight: Tensor, served: ServedChange, change: LowRank) -> bool:
+    """Whether what is served changes a random vector as the file says. weight: the module's.
 
     The error may be as large as the rounding of the factors, or of the module's own weights.
     """
-    down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
-    probe = torch.randn(
-        change.down[0].numel(), generator=torch.Generator().manual_seed(0), dtype=torch.float64
-    )
-    weight, above_one, layer_above_one = weight_matrix(layer.weight), None, None
-    if change.magnitude is not None:
-        above_one = dora_gain(layer.weight, change) - 1
-        layer_above_one = layer.lora_magnitude_vector[name].weight.detach().to("cpu", torch.float64)
-
-    def low_rank(x: Tensor) -> Tensor:
-        return change.alpha / change.rank * apply_factors(change.down, change.up, x)
-
-    def layer_low_rank(x: Tensor) -> Tensor:
-        return float(layer.scaling[name]) * apply_factors(down, up, x)
-
-    expected = added_output(weight, low_rank, above_one, probe, by_input=change.by_input)
-    actual = added_output(weight, layer_low_rank, layer_above_one, probe, by_input=change.by_input)
-    error, rounding = (expected - actual).norm(), torch.finfo(down.dtype).eps
+    precision = torch.float32 if weight.device.type == "mps" else torch.float64  # which MPS lacks
+    matrix = flatten_weight(weight).to(precision)
+    generator = torch.Generator().manual_seed(0)
+    probe = torch.randn(matrix.shape[1], generator=generator).to(weight.device, precision)
+    exact = ServedChange.of(change, weight, precision)
+    expected = exact.added_output(matrix, probe)
+    actual = served.to(precision).added_output(matrix, probe)
+    error, rounding = (expected - actual).norm(), torch.finfo(weight.dtype).eps
     # A comparison with NaN is false, so an overflow is not faithful.
     return bool(
-        error <= TOLERANCE * rounding * expected.norm() or error <= rounding * (weight @ probe).norm()
+        error <= TOLERANCE * rounding * expected.norm() or error <= rounding * (matrix @ probe).norm()
     )
-
-
-def added_output(
-    weight: Tensor,
-    low_rank: Callable[[Tensor], Tensor],
-    above_one: Tensor | None,
-    x: Tensor,
-    *,
-    by_input: bool,
-) -> Tensor:
-    """What an adapter adds to weight @ x. above_one: a DoRA's gain - 1, of each output or input."""
-    if above_one is None:
-        return low_rank(x)
-    if by_input:
-        added = (above_one[:, None] * x.view(len(above_one), -1)).flatten()
-        return weight @ added + low_rank(x + added)
-    return above_one * (weight @ x + low_rank(x)) + low_rank(x)
-
-
-def apply_factors(down: Tensor, up: Tensor, probe: Tensor) -> Tensor:
-    """up @ down @ probe in float64 on the CPU. A convolution counts as the matrix over one patch."""
-    down, up = (factor.detach().to("cpu", torch.float64).flatten(1) for factor in (down, up))
-    return up @ (down @ probe)
 
 
 @contextmanager

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 # Multiplications in the time that merging saves beside the products, measured (docs/measurements.md): of the
 # calls themselves, and of scaling and adding each number of the output.
 CALLS, NUMBER = 2**20, 160
-LARGEST_KEPT = 2**18  # numbers of a weight whose merged copy may be kept
 
 
 class MergingLayer:
@@ -31,25 +30,19 @@ class MergingLayer:
     weight: Tensor
     r: dict[str, int]
     training_weight: Tensor | None = None  # its weight with the adapter in training, while a stack is merged
-    _keeps = False
-    _kept: Tensor | None = None  # its weight with the active adapters, once merged
 
-    def activate_adapters(self: Any, scales: Mapping[str, float], *, keep: bool) -> None:
+    def activate_adapters(self: Any, scales: Mapping[str, float]) -> None:
         """Activate exactly these of its adapters, with these scales.
-
-        keep: they do not change, so that one merge is enough.
 
         PEFT's set_adapter would do this too, and freeze every parameter, which takes ten times as long.
         """
         self._active_adapter = list(scales)
         for name, scale in scales.items():
             self.set_scale(name, scale)
-        self._kept = None
-        self._keeps = keep and bool(self._active_adapter) and self.base_layer.weight.numel() <= LARGEST_KEPT
 
     def forward(self: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
         """The module's output for its input x, with the active adapters."""
-        weight = self.training_weight if self.training_weight is not None else self._kept
+        weight = self.training_weight
         if args or options or (weight is None and not self._should_merge(x)):
             plain: Tensor = super().forward(x, *args, **options)  # type: ignore[misc]
             return plain
@@ -65,10 +58,7 @@ class MergingLayer:
         for name in self._active_adapter:
             up, down = flatten_weight(self.lora_B[name].weight), flatten_weight(self.lora_A[name].weight)
             weight = torch.addmm(weight, up, down, alpha=self.scaling[name])
-        weight = unflatten_weight(weight, self.base_layer.weight.shape)
-        if self._keeps and not torch.compiler.is_compiling():
-            self._kept = weight
-        return weight
+        return unflatten_weight(weight, self.base_layer.weight.shape)
 
     def _should_merge(self: Any, x: Tensor) -> bool:
         """Whether the active adapters can be merged into the weight, and that is less work.

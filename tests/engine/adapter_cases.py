@@ -5,10 +5,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import torch
 from peft.tuners.lora import LoraLayer
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.lora.adapters import Adapters
+from engine.lora.key_names import COMPONENTS
 from engine.messages import AdapterUse
 from tests.engine.model_copies import Copies
 from tests.lora_files import Lora, attention, kohya, make_lora, merge, seen, store
@@ -38,6 +40,22 @@ def truth(original: Any, *weighted: tuple[Lora, float]) -> list[Tensor]:
 def layers(pipeline: Any) -> Iterator[Any]:
     for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
         yield from (module for module in component.modules() if isinstance(module, LoraLayer))
+
+
+def changed_weights(original: Any, pipeline: Any) -> list[str]:
+    """The paths of the modules whose weights are others than the original's."""
+    return [
+        path
+        for component in COMPONENTS
+        for path, module in getattr(original, component).named_modules()
+        if hasattr(module, "weight")
+        and not torch.equal(module.weight, getattr(pipeline, component).get_submodule(path).weight)
+    ]
+
+
+def first_address(module: nn.Module) -> int:
+    """Where the numbers of a module's first own parameter lie."""
+    return next((parameter.data_ptr() for parameter in module.parameters(recurse=False)), 0)
 
 
 def loras_of_one_size(pipeline: Any, tmp_path: Path, count: int) -> tuple[list[AdapterUse], int]:

@@ -10,12 +10,22 @@ import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
-from peft.tuners.lora import Linear
 from torch import Tensor
 
+from engine.lora import adapters as adapters_module
+from engine.lora import merged_weights
 from engine.lora.adapters import AdapterCacheFull, Adapters
-from engine.messages import AdapterUse, InvalidRequest, Sha256
-from tests.engine.adapter_cases import CLOSE, PLENTY, copies, layers, loras_of_one_size, truth, use
+from engine.messages import AdapterUse, InvalidRequest
+from tests.engine.adapter_cases import (
+    CLOSE,
+    PLENTY,
+    changed_weights,
+    copies,
+    first_address,
+    loras_of_one_size,
+    truth,
+    use,
+)
 from tests.lora_files import (
     Lora,
     attention,
@@ -187,7 +197,7 @@ def test_every_linear_and_convolution_layer_can_have_a_lora(
 
     use(adapters, store(tmp_path, form(lora)))
 
-    assert len(list(layers(pipeline))) == len(lora)
+    assert len(changed_weights(original, pipeline)) == len(lora)
     assert farthest(seen(pipeline), truth(original, (lora, 1.0))) < CLOSE
 
 
@@ -416,21 +426,21 @@ def test_evicting_an_active_lora_leaves_the_others_of_its_mix_active(
     assert farthest(seen(pipeline), truth(original, (remaining, 1.0))) < CLOSE
 
 
-def test_without_adapters_the_plain_modules_are_back(
+def test_without_adapters_the_plain_weights_are_back(
     original: Any, plain: list[Tensor], pipeline: Any, tmp_path: Path
 ) -> None:
     (first, _), size = loras_of_one_size(pipeline, tmp_path, 2)
     elsewhere = make_lora(pipeline, of=lambda at, path: path == "conv_in", ranks=(1,))
     adapters = Adapters(pipeline, tmp_path, limit_bytes=size)
-    modules = [type(module) for module in original.unet.modules()]
     use(adapters, first)
 
-    adapters.load(store(tmp_path, kohya(elsewhere), name="tiny"))
+    use(adapters, store(tmp_path, kohya(elsewhere), name="tiny"))
 
-    assert [type(layer.get_base_layer()) for layer in layers(pipeline)] == [torch.nn.Conv2d]
+    assert changed_weights(original, pipeline) == ["conv_in"]
     adapters.load(first)
     adapters.unload(first.sha256)
-    assert [type(module) for module in pipeline.unet.modules()] == modules
+    adapters.activate(())
+    assert not changed_weights(original, pipeline)
     assert farthest(seen(pipeline), plain) == 0
 
 
@@ -464,22 +474,20 @@ def test_a_fault_in_the_middle_of_a_load_leaves_no_half_of_it(
         use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
     before = seen(pipeline)
     wash = store(tmp_path, kohya(make_lora(original, seed=2)), name="wash")
-    attach, attached = adapters._attach_layer, list[object]()
+    check, checked = adapters_module.is_faithful, list[object]()
 
-    def fail(sha256: Sha256, place: Any, change: Any) -> None:
-        if len(attached) == 40:
+    def failing(*given: Any) -> bool:
+        if len(checked) == 40:
             raise MemoryError
-        attached.append(place)
-        attach(sha256, place, change)
+        checked.append(given)
+        return check(*given)
 
-    monkeypatch.setattr(adapters, "_attach_layer", fail)
+    monkeypatch.setattr(adapters_module, "is_faithful", failing)
     with pytest.raises(MemoryError):
         adapters.load(wash)
 
     assert farthest(seen(pipeline), before) == 0
     assert wash.sha256 not in adapters.resident
-    assert not any(wash.sha256 in layer.lora_A for layer in layers(pipeline))
-    assert len(list(layers(pipeline))) == (len(make_lora(original, of=attention)) if resident else 0)
     monkeypatch.undo()
     use(adapters, wash)
     adapters.activate(())
@@ -499,7 +507,7 @@ def test_what_overflows_in_the_precision_of_the_model_is_refused(pipeline: Any, 
     ):
         adapters.load(store(tmp_path, tensors))
 
-    assert not list(layers(pipeline))
+    assert not adapters.resident
 
 
 def test_what_vanishes_in_the_precision_of_the_model_is_refused_only_when_it_would_be_seen(
@@ -525,10 +533,13 @@ def test_adapters_take_the_precision_of_the_model(pipeline: Any, tmp_path: Path,
     for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
         component.to(dtype)
     adapters = Adapters(pipeline, tmp_path, PLENTY)
+    lora = make_lora(pipeline, of=attention, alphas=(1.0, 3.0))
+    size = sum(factors.down.numel() + factors.up.numel() for factors in lora.values())
 
-    use(adapters, store(tmp_path, kohya(make_lora(pipeline, alphas=(1.0, 3.0)))))
+    use(adapters, store(tmp_path, kohya(lora)))
 
-    assert {parameter.dtype for layer in layers(pipeline) for parameter in layer.parameters()} == {dtype}
+    assert {parameter.dtype for parameter in pipeline.unet.parameters()} == {dtype}
+    assert adapters.size == size * dtype.itemsize
 
 
 def test_loading_draws_no_random_numbers(pipeline: Any, adapters: Adapters, tmp_path: Path) -> None:
@@ -542,20 +553,77 @@ def test_loading_draws_no_random_numbers(pipeline: Any, adapters: Adapters, tmp_
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_samples_of_one_batch_can_have_different_adapters(
+def test_modules_and_weights_stay_the_same_objects_whatever_is_mixed(
     pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
-    mix = [store(tmp_path, kohya(make_lora(pipeline, of=attention, seed=s)), name=f"l{s}") for s in (1, 2)]
+    def objects() -> list[tuple[int, int, type]]:
+        named = pipeline.unet.named_modules()
+        return [(id(module), first_address(module), type(module)) for _, module in named]
+
+    before = objects()
+    mix = [store(tmp_path, kohya(make_lora(pipeline, seed=s)), name=f"l{s}") for s in (1, 2)]
+
     use(adapters, *mix)
-    layer: Any = next(layer for layer in layers(pipeline) if isinstance(layer, Linear))
-    rows = torch.randn(3, layer.in_features)
+    assert objects() == before
+    use(adapters, mix[0])
+    assert objects() == before
+    adapters.activate(())
+    assert objects() == before
 
-    mixed = layer(rows, adapter_names=[mix[0].sha256, "__base__", mix[1].sha256])
 
-    base = layer.get_base_layer()(rows)
-    deltas = [layer.get_delta_weight(use.sha256) for use in mix]
-    expected = base + torch.stack([deltas[0] @ rows[0], torch.zeros_like(base[1]), deltas[1] @ rows[2]])
-    torch.testing.assert_close(mixed, expected)
+def test_a_mix_whose_numbers_are_too_large_is_refused_and_leaves_the_model_as_it_is(
+    original: Any, pipeline: Any, tmp_path: Path
+) -> None:
+    pipeline.unet.half()
+    half = copies(original).one()
+    half.unet.half()
+    adapters = Adapters(pipeline, tmp_path, PLENTY)
+    lora = make_lora(pipeline, of=lambda at, path: at == "unet" and attention(at, path))
+    tensors = kohya(lora)
+    for key in tensors:
+        if "lora_up" in key:
+            tensors[key] = tensors[key] * 3e4 / float(tensors[key].abs().max())
+        if "lora_down" in key:
+            tensors[key] = torch.ones_like(tensors[key])
+    large = store(tmp_path, tensors, weight=2.0)
+    adapters.load(large)
+
+    for _ in range(2):
+        with pytest.raises(InvalidRequest, match="With ink the model's numbers become too large"):
+            adapters.activate((large,))
+        assert not changed_weights(half, pipeline)
+
+
+def test_a_fault_in_the_middle_of_a_merge_leaves_the_base(
+    plain: list[Tensor],
+    original: Any,
+    pipeline: Any,
+    adapters: Adapters,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ink, wash = (
+        store(tmp_path, kohya(make_lora(original, of=attention, seed=seed)), name=f"l{seed}")
+        for seed in (1, 2)
+    )
+    use(adapters, ink)
+    merge_one, written = merged_weights.add_changes, list[object]()
+
+    def failing(*given: Any, **options: Any) -> None:
+        if len(written) == 10:
+            raise torch.OutOfMemoryError
+        written.append(given)
+        merge_one(*given, **options)
+
+    adapters.load(wash)
+    monkeypatch.setattr(merged_weights, "add_changes", failing)
+    with pytest.raises(InvalidRequest, match="There is no memory left here for l2"):
+        adapters.activate((wash,))
+
+    assert farthest(seen(pipeline), plain) == 0
+    monkeypatch.undo()
+    adapters.activate((wash,))
+    assert farthest(seen(pipeline), truth(original, (make_lora(original, of=attention, seed=2), 1.0))) < CLOSE
 
 
 @pytest.mark.parametrize("form", [kohya_sgm, peft_named])

@@ -134,24 +134,6 @@ def test_what_is_wide_or_in_half_precision_is_in_no_stack(why: str) -> None:
     assert not make_stacks([module.to(torch.bfloat16) if why == "half precision" else module], "ink")
 
 
-@torch.inference_mode()
-def test_what_stays_as_it_is_is_added_once_until_others_count() -> None:
-    module, x = layer(SMALL), torch.randn(2, 256, SMALL)
-    module.activate_adapters({"ink": 1.0}, keep=True)
-    before = module(x)
-    module.lora_B["ink"].weight.mul_(2)
-
-    merged = module(x)
-    by_row = module(x, adapter_names=["ink", "__base__"])
-    module.activate_adapters({"ink": 1.0}, keep=False)
-    anew = module(x)
-
-    assert torch.equal(merged, before)
-    assert torch.equal(by_row[1], module.base_layer(x)[1])
-    assert not torch.allclose(anew, before, atol=1e-3)
-    assert torch.allclose(anew, Linear.forward(module, x), atol=1e-5)
-
-
 def test_without_an_adapter_that_counts_it_is_the_module_itself() -> None:
     module, x = layer(SMALL), torch.randn(2, 256, SMALL)
     module.set_adapter([])

@@ -30,7 +30,7 @@ def test_what_is_chosen_is_what_peft_applies(layer: LowRankLinear, scales: Mappi
     for name, scale in scales.items():
         expected = expected + scale * layer.lora_B[name](layer.lora_A[name](x))
 
-    layer.activate_adapters(scales, keep=False)
+    layer.activate_adapters(scales)
 
     assert layer.active_adapters == list(scales)
     assert torch.allclose(Linear.forward(layer, x), expected, atol=1e-6)
@@ -39,7 +39,7 @@ def test_what_is_chosen_is_what_peft_applies(layer: LowRankLinear, scales: Mappi
 def test_what_is_chosen_is_as_trainable_as_before(layer: LowRankLinear) -> None:
     before = {name: parameter.requires_grad for name, parameter in layer.named_parameters()}
 
-    layer.activate_adapters({"chalk": 1.0}, keep=False)
+    layer.activate_adapters({"chalk": 1.0})
 
     assert set(before.values()) == {True, False}
     assert {name: parameter.requires_grad for name, parameter in layer.named_parameters()} == before

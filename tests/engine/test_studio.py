@@ -31,6 +31,7 @@ from engine.messages import (
     StepStarted,
     stored_path,
 )
+from engine.sdxl import traced_unet
 from engine.sdxl.model import Model
 from engine.sdxl.png_file import Recipe, encode_png
 from engine.studio import Studio
@@ -95,6 +96,9 @@ def test_those_whose_steps_are_quick_do_not_wait_for_as_many_slow_ones(
         return forward(sample, *args, **options)
 
     monkeypatch.setattr(model.base.unet, "forward", takes_its_time)
+    monkeypatch.setattr(
+        traced_unet, "TRACED_AFTER", 100
+    )  # to trace takes time, too, and a graph has no sleep
     size = Size(width=64, height=64)
     events = list(studio.accept(request("slow", steps=20)))
     events += studio.accept(request("quick", steps=20, size=size, guidance_scale=1.0))

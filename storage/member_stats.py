@@ -52,7 +52,7 @@ async def find_people(session: AsyncSession, space_id: int, chat: str, words: st
     return list(await session.scalars(query.order_by(Person.id)))
 
 
-def filed_since(space_id: int, since: float) -> tuple[ColumnElement[bool], ...]:
+def jobs_since(space_id: int, since: float) -> tuple[ColumnElement[bool], ...]:
     """Whether a job was filed here since then, of which there is an index."""
     return Job.space_id == space_id, Job.created_at >= since
 
@@ -61,10 +61,10 @@ async def member_stats(
     session: AsyncSession, space_id: int, since: float, person_id: int | None = None, limit: int = 60
 ) -> list[MemberStats]:
     """What each person of the space did since then, the largest engine time first."""
-    theirs = filed_since(space_id, since)
+    theirs = jobs_since(space_id, since)
     if person_id is not None:
         theirs = of_space(space_id), Job.person_id == person_id, Job.created_at >= since
-    done = _done_by_person().where(*theirs).subquery()
+    done = _totals_by_person().where(*theirs).subquery()
     query = (
         select(Person, *(column for column in done.c if column.name != "person_id"))
         .join(done, done.c.person_id == Person.id)
@@ -90,7 +90,7 @@ async def member_stats(
     return [*stats, *(_stats_of_uploader(person, files) for person, files in uploads.items())][:limit]
 
 
-def _done_by_person() -> Select[int, int, int, int, int, int, float]:
+def _totals_by_person() -> Select[int, int, int, int, int, int, float]:
     """What became of the jobs of each person, and the engine seconds that they took."""
     return select(
         Job.person_id,
@@ -124,7 +124,7 @@ async def day_stats(session: AsyncSession, space_id: int, since: float) -> list[
     date = cast(Job.created_at / DAY, Integer)
     query = (
         select(date, func.count(), _count_where(Job.kind == "train"), func.sum(_engine_seconds()))
-        .where(*filed_since(space_id, since), _has_succeeded())
+        .where(*jobs_since(space_id, since), _has_succeeded())
         .group_by(date)
         .order_by(date)
     )
@@ -140,7 +140,7 @@ async def failures(session: AsyncSession, space_id: int, since: float) -> list[t
     query = (
         select(why, often)
         .where(
-            *filed_since(space_id, since),
+            *jobs_since(space_id, since),
             Job.state == "failed",
             Job.reason.is_not(None),
         )

@@ -6,7 +6,7 @@ from sqlalchemy import Integer, case, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from storage import space_settings
-from storage.member_stats import DAY, MemberStats, failures, filed_since, member_stats
+from storage.member_stats import DAY, MemberStats, failures, jobs_since, member_stats
 from storage.tables import Job, Person, Picture
 
 
@@ -53,7 +53,7 @@ async def _shares(session: AsyncSession, space_id: int, since: float) -> list[Da
     query = (
         select(day, Person.name, func.sum(many), func.sum(case((Job.kind == "train", 1), else_=0)), seconds)
         .join(Person, Person.id == Job.person_id)
-        .where(*filed_since(space_id, since), Job.state == "succeeded")
+        .where(*jobs_since(space_id, since), Job.state == "succeeded")
         .group_by(day, Person.id, Person.name)
         .order_by(day, seconds.desc(), Person.id)
     )

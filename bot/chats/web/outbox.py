@@ -42,6 +42,11 @@ class Outbox:
         self._waiting[key] = message
         self._has_messages.set()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits, and no history is being read before which it would come."""
+        return not self._waiting and self._held is None
+
     def put_news(self, message: str, key: str) -> None:
         """As put, but not before a history that is being read: it may be older than this news."""
         if self._held is None or self._closed:

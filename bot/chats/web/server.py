@@ -2,8 +2,8 @@
 
 import errno
 import json
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any
 
 from aiohttp import WSCloseCode, web
@@ -19,6 +19,7 @@ from bot.chats.web.gallery import Gallery
 from bot.chats.web.json_views import encode
 from bot.chats.web.lora_list import LoraList
 from bot.chats.web.memory_budget import Budget
+from bot.chats.web.open_pages import OpenPages
 from bot.chats.web.training_sheets import TrainingSheets
 from bot.chats.web.uploads import Uploads
 from bot.chats.web.websocket import CHAT, PageConnection, card_message
@@ -89,7 +90,7 @@ class WebChat:
             LoraList(responses, library),
             Uploads(responses, intake, self.name_of, patience=bounds.patience),
         )
-        self._pages: set[PageConnection] = set()
+        self.pages = OpenPages[PageConnection]()
         self._unread = Budget(MOST_UNREAD)
         self._runner: web.AppRunner | None = None
 
@@ -121,12 +122,12 @@ class WebChat:
 
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Tell every page that has this channel open; the others that there is something new."""
-        news = card_message(channel, card) if self._pages else ""
-        for page in tuple(self._pages):
-            if page.channel == channel:
-                page.send_news(f"card:{card.job}", news)
-            elif message is None:
-                page.send_news(f"news:{channel}", encode({"news": channel, "number": card.number}))
+        if self.pages.of_channel(channel):
+            self.pages.broadcast(channel, f"card:{card.job}", card_message(channel, card))
+        if message is None:
+            news = encode({"news": channel, "number": card.number})
+            for page in self.pages.elsewhere(channel):
+                page.send_news(f"news:{channel}", news)
         return card.job
 
     async def remove(self, channel: str, message: str) -> None:
@@ -136,13 +137,14 @@ class WebChat:
         )
         if await self.dispatch.find_card(nobody, JobId(message)) is not None:
             return
-        for page in tuple(self._pages):
-            if page.channel == channel:
-                page.send_removal(f"card:{message}", encode({"gone": message}))
+        self.pages.flush(channel)
+        gone = encode({"gone": message})
+        for page in self.pages.of_channel(channel):
+            page.send_removal(f"card:{message}", gone)
 
     async def tell(self, channel: str, card: Card, text: str) -> None:
         """Tell every page of the card's owner."""
-        for page in tuple(self._pages):
+        for page in self.pages.all:
             if page.person == card.person_key:
                 page.send_news(f"told:{card.job}", encode({"error": text}))
 
@@ -164,7 +166,7 @@ class WebChat:
 
         await self._database.write(save)
         news = encode({"named": {"key": key, "name": name}})
-        for page in tuple(self._pages):
+        for page in self.pages.all:
             if page.person == key:
                 page.name = name
             page.send_news(f"named:{key}", news)
@@ -195,11 +197,11 @@ class WebChat:
         if key is None:
             raise web.HTTPForbidden(text="Open the page first.")
         page = PageConnection(self, key, await self.name_of(key), self._unread)
-        self._pages.add(page)
+        self.pages.add(page)
         try:
             return await page.serve(request)
         finally:
-            self._pages.discard(page)
+            self.pages.discard(page)
             page.outbox.close()
 
     async def _send_definitions(self, request: web.Request) -> web.StreamResponse:
@@ -208,12 +210,9 @@ class WebChat:
             person = await find_person(session, CHAT, person_of(request) or "")
         own = person.settings if person else {}
         admin = person is not None and self.dispatch.names_as_admin(CHAT, person.key, person.name)
-        commands = [command for command in COMMANDS.values() if admin or not command.admin]
-        body = {
-            "commands": [definition(command, with_defaults(own, command, {})) for command in commands],
-            "actions": [{"name": a.name, "emoji": a.emoji, "help": a.help} for a in ACTIONS],
-        }
-        response = web.json_response(body)
+        response = web.json_response(
+            text=_definitions(own, admin=admin) if own else _usual_definitions(admin)
+        )
         set_person_cookie(request, response)
         return response
 
@@ -228,8 +227,24 @@ class WebChat:
         return web.Response(body=self._metrics(), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _close_pages(self, _: web.Application) -> None:
-        for page in tuple(self._pages):
+        for page in self.pages.all:
             await page.close(WSCloseCode.GOING_AWAY, "The bot is stopping.")
+
+
+@cache
+def _usual_definitions(admin: bool) -> str:
+    """What most people's pages are given, for few have defaults of their own."""
+    return _definitions({}, admin=admin)
+
+
+def _definitions(own: Mapping[str, Any], *, admin: bool) -> str:
+    """The commands and buttons as JSON; `own` are somebody's defaults."""
+    commands = [command for command in COMMANDS.values() if admin or not command.admin]
+    body = {
+        "commands": [definition(command, with_defaults(own, command, {})) for command in commands],
+        "actions": [{"name": a.name, "emoji": a.emoji, "help": a.help} for a in ACTIONS],
+    }
+    return json.dumps(body)
 
 
 def _listen_error(address: str, port: int, error: OSError) -> str:

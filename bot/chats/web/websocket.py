@@ -24,6 +24,7 @@ from bot.chats.interface import (
 )
 from bot.chats.web.json_views import card_json, encode, lora_json
 from bot.chats.web.memory_budget import Budget
+from bot.chats.web.open_pages import OpenPages
 from bot.chats.web.outbox import Outbox, Overflow
 from bot.dispatch.dispatcher import Dispatcher
 from commands.display_names import read_name
@@ -51,6 +52,10 @@ class PageHost(Protocol):
     @property
     def channels(self) -> tuple[str, ...]:
         """The channels, in their order."""
+
+    @property
+    def pages(self) -> "OpenPages[PageConnection]":
+        """All pages that are open."""
 
     @property
     def dispatch(self) -> Dispatcher:
@@ -116,8 +121,20 @@ class PageConnection:
         """Send this."""
         self.outbox.put(encode(dict(message)))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that the page was sent is on its way, and no history is being read for it."""
+        return self.outbox.is_empty
+
+    def send(self, message: str) -> None:
+        """Send a message, or several with commas between them."""
+        self._send_or_hang_up(message, "")
+
     def send_news(self, key: str, message: str) -> None:
         """Send news about a card; a page that is too slow is told to come back."""
+        self._send_or_hang_up(message, key)
+
+    def _send_or_hang_up(self, message: str, key: str) -> None:
         try:
             self.outbox.put_news(message, key)
         except Overflow:
@@ -216,7 +233,7 @@ class PageConnection:
     async def _open(self, channel: str, limit: object) -> dict[str, Any]:
         if channel not in self._host.channels:
             raise InvalidRequest("There is no such channel.")
-        self.channel = channel
+        self._host.pages.move(self, channel)
         self.outbox.hold()
         count = limit if isinstance(limit, int) and not isinstance(limit, bool) else PAGE
         return await self._history(None, min(max(count, PAGE), MOST))

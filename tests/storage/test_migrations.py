@@ -123,6 +123,10 @@ async def test_every_row_of_the_first_version_is_there_with_all_its_values(tmp_p
     for table, before in ROWS.items():
         after = [{name: row[name] for name in before[0]} for row in rows(path, table)]
         assert after == before, table
+    assert rows(path, "job_loras") == [{"job_number": 12, "sha256": "e" * 64}]
+    assert rows(path, "lora_votes") == [
+        {"picture_id": 21, "person_id": 4, "emoji": "⭐", "sha256": "e" * 64, "space_id": 2}
+    ]
     with closing(sqlite3.connect(path)) as database:
         assert database.execute("PRAGMA foreign_key_check").fetchall() == []
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -24,6 +24,7 @@ class Page(Protocol):
         """Send a message that replaces the one that waits under this key."""
 
 
+PAUSE = 0.02  # seconds from news of a channel to the next: a send to a page costs more than what is in it
 P = TypeVar("P", bound=Page)
 
 
@@ -37,6 +38,7 @@ class OpenPages(Generic[P]):
         self._all: set[P] = set()
         self._by_channel: defaultdict[str, set[P]] = defaultdict(set)
         self._waiting: dict[str, dict[str, str]] = {}  # news by channel and key
+        self._sent_at: dict[str, float] = {}  # on the event loop's clock, by channel
 
     @property
     def all(self) -> Collection[P]:
@@ -67,15 +69,17 @@ class OpenPages(Generic[P]):
         self._by_channel[channel].add(page)
 
     def broadcast(self, channel: str, key: str, message: str) -> None:
-        """Send this to all pages of the channel, with what else is sent there in this moment."""
+        """Send this to all pages of the channel, with what else comes soon after the last news there."""
         if channel not in self._waiting:
             self._waiting[channel] = {}
-            asyncio.get_running_loop().call_soon(self.flush, channel)
+            loop = asyncio.get_running_loop()
+            loop.call_at(self._sent_at.get(channel, -PAUSE) + PAUSE, self.flush, channel)
         self._waiting[channel][key] = message
 
     def flush(self, channel: str) -> None:
         """Send what waits for the pages of this channel."""
         news = self._waiting.pop(channel, {})
+        self._sent_at[channel] = asyncio.get_running_loop().time()
         joined = ",".join(news.values())
         for page in self.of_channel(channel) if news else ():
             if page.is_idle and len(joined) <= FRAME:

@@ -180,9 +180,11 @@ async def a_person(address: str, name: str) -> AsyncIterator[Person]:
 async def use(people: Sequence[Person]) -> None:
     """Some paint with what was learned, and some like it; in the end one compares."""
     ana, ben, cleo = people
-    for word, times in (("ohwx --lora arrow", 3), ("vmrt circle --lora hatched", 2), ("zrkn --lora gear", 1)):
+    for word, lora, times in (("ohwx", "arrow", 3), ("vmrt circle", "hatched", 2), ("zrkn", "gear", 1)):
         for nth in range(times):
-            job = await people[nth].paints(f"/imagine a big red {word} on a white background --steps 12")
+            job = await people[nth].paints(
+                f"/imagine a big red {word} on a white background --lora {lora} --steps 12"
+            )
             for fan in people[: times - nth]:
                 await fan.does(press=f"keep:{job}:1")
     sheet = await ben.paints(

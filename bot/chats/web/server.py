@@ -3,7 +3,7 @@
 import errno
 import json
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from aiohttp import WSCloseCode, web
@@ -82,6 +82,7 @@ class WebChat:
         secret = load_secret(files.home) if token else b""
         self._guard = AccessGuard(token or None, secret, patience=bounds.patience)
         self._database = database
+        self._usual_definitions: dict[bool, str] = {}  # by whether they are an admin's
         self._health, self._metrics = health, metrics
         responses = FileResponses(database, files, self.channels)
         self._gallery = Gallery(responses)
@@ -211,10 +212,16 @@ class WebChat:
         own = person.settings if person else {}
         admin = person is not None and self.dispatch.names_as_admin(CHAT, person.key, person.name)
         response = web.json_response(
-            text=_definitions(own, admin=admin) if own else _usual_definitions(admin)
+            text=_definitions(own, admin=admin) if own else self._definitions_without_defaults(admin)
         )
         set_person_cookie(request, response)
         return response
+
+    def _definitions_without_defaults(self, admin: bool) -> str:
+        """What most people's pages get, since few have defaults of their own: made once for each bot."""
+        if admin not in self._usual_definitions:
+            self._usual_definitions[admin] = _definitions({}, admin=admin)
+        return self._usual_definitions[admin]
 
     async def _send_health(self, request: web.Request) -> web.StreamResponse:
         """GET /healthz: strangers learn whether all is well, and no more."""
@@ -229,12 +236,6 @@ class WebChat:
     async def _close_pages(self, _: web.Application) -> None:
         for page in self.pages.all:
             await page.close(WSCloseCode.GOING_AWAY, "The bot is stopping.")
-
-
-@cache
-def _usual_definitions(admin: bool) -> str:
-    """What most people's pages are given, for few have defaults of their own."""
-    return _definitions({}, admin=admin)
 
 
 def _definitions(own: Mapping[str, Any], *, admin: bool) -> str:

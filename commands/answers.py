@@ -172,13 +172,13 @@ class ForgetPerson:
 class TaskResult:
     """A LoRA that the engine has let in or merged, its pictures in the store: its own, and beside its mix.
 
-    `numbers`: the hash of the LoRA without its header, by which recipes name it.
+    `weights_hash`: of the LoRA's file without its header, by which recipes name it.
     """
 
     lora: LoraImported | LorasMerged
     thumbnail: Sha256
     sheet: Sha256 | None = None
-    numbers: str = ""
+    weights_hash: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,7 +135,7 @@ async def _finish_import(context: ChatContext, result: TaskResult, name: str) ->
         thumbnail=result.thumbnail,
         tokens=admitted.tokens,
         info={
-            "numbers": result.numbers,
+            "numbers": result.weights_hash,
             "imported": {
                 "names": admitted.form,
                 "rank": admitted.rank,
@@ -175,7 +175,7 @@ async def _finish_merge(
         sheet=result.sheet,
         tokens=merged.tokens,
         info={
-            "numbers": result.numbers,
+            "numbers": result.weights_hash,
             "merged": {
                 "of": ", ".join(parts),
                 "rank": merged.rank,

@@ -64,11 +64,11 @@ class InteractiveTasks:
                 path = self._files.path(result.sha256)
                 if path is not None and not await asyncio.to_thread(path.is_file):
                     raise InvalidRequest("The file is gone. Send it again.")
-                numbers = "" if path is None else await asyncio.to_thread(weights_hash, path)
+                digest = "" if path is None else await asyncio.to_thread(weights_hash, path)
                 made.append(thumbnail := await self._files.put(result.picture))
                 sheet = await self._files.put(result.sheet) if isinstance(result, LorasMerged) else None
                 made += [sheet] if sheet is not None else []
-                yield TaskResult(lora=result, thumbnail=thumbnail, sheet=sheet, numbers=numbers)
+                yield TaskResult(lora=result, thumbnail=thumbnail, sheet=sheet, weights_hash=digest)
         finally:
             await self._garbage.remove(made)  # unless there is a row now that needs them
 

@@ -104,21 +104,10 @@ class Adapters:
         """
         for use in mix:
             self._resident[use.sha256] = self._resident.pop(use.sha256)
-        names = " and ".join(sorted({use.name for use in mix}))
         # Sums depend on their order in the last bit, and a weight of 0 must not turn -0.0 into 0.0.
-        try:
-            self._activate(
-                {use.sha256: use.weight for use in sorted(mix, key=lambda use: use.sha256) if use.weight},
-                None,
-            )
-        except NotFinite:
-            raise InvalidRequest(
-                f"With {names} the model's numbers become too large. Use a smaller weight or another LoRA."
-            ) from None
-        except torch.OutOfMemoryError:
-            raise InvalidRequest(
-                f"There is no memory left here for {names}. Use fewer or smaller LoRAs."
-            ) from None
+        ordered = sorted(mix, key=lambda use: use.sha256)
+        with refuse_unmergeable(" and ".join(sorted({use.name for use in mix}))):
+            self._activate({use.sha256: use.weight for use in ordered if use.weight}, None)
 
     def apply(self, mix: Collection[AdapterUse]) -> None:
         """Load the adapters of this mix that are not loaded, and activate exactly this mix."""
@@ -276,12 +265,16 @@ class Adapters:
 
     @contextmanager
     def try_adapter(self, adapter: Adapter) -> Iterator[None]:
-        """A context in which only this adapter is active, at weight 1 and as in pictures."""
+        """A context in which only this adapter is active, at weight 1 and as in pictures.
+
+        Raises InvalidRequest as `load` and `activate` do.
+        """
         active, training = self._active, self._active_training
         changes = self._serve(adapter, "The LoRA")
         try:
             self._activate({}, None)
-            self._merged.merge([(changes, 1.0)], checked=False)
+            with refuse_unmergeable("the LoRA"):
+                self._merged.merge([(changes, 1.0)], checked=False)
             yield
         finally:
             self._merged.merge([], checked=True)
@@ -424,6 +417,21 @@ def is_faithful(weight: Tensor, served: ServedChange, change: LowRank) -> bool:
     return bool(
         error <= TOLERANCE * rounding * expected.norm() or error <= rounding * (matrix @ probe).norm()
     )
+
+
+@contextmanager
+def refuse_unmergeable(names: str) -> Iterator[None]:
+    """A context that raises InvalidRequest where LoRAs of these names cannot be merged."""
+    try:
+        yield
+    except NotFinite:
+        raise InvalidRequest(
+            f"With {names} the model's numbers become too large. Use a smaller weight or another LoRA."
+        ) from None
+    except torch.OutOfMemoryError:
+        raise InvalidRequest(
+            f"There is no memory left here for {names}. Use fewer or smaller LoRAs."
+        ) from None
 
 
 @contextmanager

@@ -132,14 +132,13 @@ class MergedWeights:
 
 def add_changes(base: Tensor, weighted: Sequence[tuple[ServedChange, float]], out: Tensor) -> None:
     """Write base (out, in) with these changes, each times its weight, to `out`, rounded only once."""
-    gains = [weight * change.above_one for change, weight in weighted if change.above_one is not None]
-    if len(weighted) == 1 and not gains:
+    if len(weighted) == 1 and weighted[0][0].above_one is None:
         change, weight = weighted[0]
         torch.addmm(base, change.up, change.down, alpha=weight * change.scale, out=out)
         return
-    precision = torch.float32
-    ups, downs = zip(*(change.factors(weight) for change, weight in weighted), strict=True)
-    merged = base.to(precision)
-    for gain in gains:
-        merged = merged + base * gain.to(precision)
-    out.copy_(torch.addmm(merged, torch.cat(ups, 1).to(precision), torch.cat(downs).to(precision)))
+    merged, changes = base.float(), [(change.to(torch.float32), weight) for change, weight in weighted]
+    for change, weight in changes:
+        if change.above_one is not None:
+            merged = merged + weight * change.above_one * base
+    ups, downs = zip(*(change.factors(weight) for change, weight in changes), strict=True)
+    out.copy_(torch.addmm(merged, torch.cat(ups, 1), torch.cat(downs)))

@@ -1,4 +1,4 @@
-"""A UNet on a CPU whose forwards are traced, one graph for each shape of inputs.
+"""A small UNet on a CPU whose forwards are traced, one graph for each shape of inputs.
 
 The model that ships has a thousand small operations a forward, of which Python takes a third of the time. A
 graph has none of that and computes the same numbers to the last bit. It reads the UNet's weights where they
@@ -8,7 +8,6 @@ successor that is as fast here, so it is used in this module alone. Where it fai
 
 import logging
 import warnings
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +15,9 @@ import torch
 from cachetools import LRUCache
 from torch import Tensor, nn
 
-GRAPHS = 32  # shapes that are remembered
+GRAPHS = 32  # shapes whose graphs are kept
+SHAPES = 256  # shapes whose forwards are counted
+LARGEST = 10**8  # parameters: the operations of a larger UNet take far longer than Python between them
 # Tracing takes as long as about fifty forwards, and saves a tenth to a third of each. So a shape is traced
 # when it was used so often that this pays, or earlier while nobody waits.
 TRACED_AFTER = 200  # forwards
@@ -51,7 +52,7 @@ class TracedUnet:
         self._flat = _Flat(unet)
         self.device: torch.device = unet.device  # where its inputs must lie
         self._graphs: LRUCache[Shape, Any] = LRUCache(GRAPHS)
-        self._forwards: Counter[Shape] = Counter()  # of shapes that are not traced
+        self._forwards: LRUCache[Shape, int] = LRUCache(SHAPES)  # of shapes that are not traced
         self._works = True
 
     @property
@@ -74,8 +75,8 @@ class TracedUnet:
         shape = tuple((each.shape, each.dtype) for each in inputs)
         graph = self._graphs.get(shape)
         if graph is None:
-            self._forwards[shape] += 1
-            if self._works and self._forwards[shape] > TRACED_AFTER:
+            forwards = self._forwards[shape] = self._forwards.get(shape, 0) + 1
+            if self._works and forwards > TRACED_AFTER:
                 graph = self._trace(shape)
         return ((self._flat if graph is None else graph)(*inputs),)
 
@@ -87,7 +88,7 @@ class TracedUnet:
     def trace_next(self) -> None:
         """Trace the shape that was used most often, if there is one to trace."""
         if self.can_trace:
-            ((shape, _),) = self._forwards.most_common(1)
+            shape, _ = max(self._forwards.items(), key=lambda item: item[1])
             self._trace(shape)
 
     @torch.inference_mode()
@@ -109,5 +110,6 @@ class TracedUnet:
 
 
 def trace_where_faster(unet: Any, *, compiled: bool) -> Any:
-    """The UNet with traced forwards on a CPU, or the UNet itself where it runs elsewhere or is compiled."""
-    return TracedUnet(unet) if unet.device.type == "cpu" and not compiled else unet
+    """The UNet with traced forwards where it is small and on a CPU, or else, or compiled, the UNet itself."""
+    is_small = sum(parameter.numel() for parameter in unet.parameters()) <= LARGEST
+    return TracedUnet(unet) if unet.device.type == "cpu" and is_small and not compiled else unet

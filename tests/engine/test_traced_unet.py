@@ -124,5 +124,20 @@ def test_pictures_go_through_graphs(model: Model, files: Path) -> None:
     assert studio._base_unet.graph_count == 1
 
 
-def test_a_compiled_unet_is_not_traced(model: Model) -> None:
+def test_a_compiled_or_a_large_unet_is_not_traced(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     assert trace_where_faster(model.base.unet, compiled=True) is model.base.unet
+    assert trace_where_faster(model.base.unet, compiled=False) is not model.base.unet
+    monkeypatch.setattr(traced_unet, "LARGEST", 10**6)
+    assert trace_where_faster(model.base.unet, compiled=False) is model.base.unet
+
+
+def test_no_more_shapes_are_counted_than_fit(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traced_unet, "SHAPES", 2)
+    monkeypatch.setattr(traced_unet, "TRACED_AFTER", 1000)
+    monkeypatch.setattr(traced_unet, "TRACED_WHEN_IDLE", 2)
+    traced = TracedUnet(model.base.unet)
+    for side in (8, 9, 10, 8):
+        positional, options = inputs(model, 1, side)
+        traced(*positional, **options)
+
+    assert not traced.can_trace  # the first of 8 was forgotten

@@ -2,16 +2,25 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from typing import Any
 
 import torch
 
-from engine.messages import InvalidRequest, Prior, Train, TrainingSettings
+from engine.messages import Example, InvalidRequest, Prior, Train, TrainingSettings
 from engine.training.validation import Checkpoint
 
 CHECKPOINTS = 10  # about so many, unless `every` is set
 SMOOTHING = 0.95  # of the exponential moving average of the loss that people see
+# The fields that saved states began with. Later ones are written where they are not as usual, so that
+# states of older versions go on.
+FIRST_FIELDS = (
+    "sha256 name caption resolution feed_forward convolutions text_encoder text_encoder_2 blocks rank "
+    "alpha dropout dora optimizer learning_rate text_learning_rate token_learning_rate weight_decay "
+    "schedule warmup batch accumulation clipping steps epochs precision checkpointing min_snr_gamma "
+    "noise_offset caption_dropout flip random_crop prior prior_weight prior_pictures new_tokens pivot "
+    "validation every patience seed"
+)
 
 
 @dataclass
@@ -126,4 +135,18 @@ def restore_run_state(state: Mapping[str, Any], request: Train) -> RunState:
 def _identity(request: Train) -> str:
     """A text that is equal for two runs of the same training, and different for two trainings."""
     texts = (request.trigger, request.subject, request.template, request.prompts)
-    return repr((request.settings, request.examples, texts))
+    examples = ", ".join(map(_field_texts, request.examples)) + ("," if len(request.examples) == 1 else "")
+    return f"({_field_texts(request.settings)}, ({examples}), {texts!r})"
+
+
+def _field_texts(value: Example | TrainingSettings) -> str:
+    """The value as its `repr` was when states were first saved, with later fields that are not as usual."""
+    texts = [
+        f"{field.name}={getattr(value, field.name)!r}" for field in fields(value) if _is_shown(value, field)
+    ]
+    return f"{type(value).__name__}({', '.join(texts)})"
+
+
+def _is_shown(value: object, field: Field[Any]) -> bool:
+    usual = field.default if field.default_factory is MISSING else field.default_factory()
+    return field.name in FIRST_FIELDS.split() or getattr(value, field.name) != usual

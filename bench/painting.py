@@ -130,8 +130,8 @@ def serve(studio: Studio, requests: Sequence[Paint]) -> None:
 
 def rest(studio: Studio) -> None:
     """Let the studio do what an idle engine does, as it has done before people ask."""
-    while studio.can_trace:
-        studio.trace_next()
+    while studio.can_prepare:
+        studio.prepare_next()
 
 
 def paint_by_pipeline(model: Model, requests: Sequence[Paint]) -> None:

@@ -20,7 +20,7 @@ def serve(inbox: ToBot, studio: Studio) -> None:
                 for event in studio.accept(request):
                     inbox.send(event)
             if studio.idle:
-                studio.trace_next()
+                studio.prepare_next()
                 continue
             for event in studio.step():
                 inbox.send(event)
@@ -32,4 +32,4 @@ def _wait_seconds(studio: Studio) -> float | None:
     """How long to wait for a request: not at all while there is work, for ever where there is none."""
     if not studio.idle:
         return 0
-    return PAUSE if studio.can_trace else None
+    return PAUSE if studio.can_prepare else None

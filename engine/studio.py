@@ -38,6 +38,7 @@ from engine.messages import (
     TaskRequest,
     picture_seeds,
 )
+from engine.runners.choice import make_runner
 from engine.sdxl.latent_decoder import BrokenPicture, decode
 from engine.sdxl.model import Model, without_compilation
 from engine.sdxl.painting import Painting, Stage, predict
@@ -45,7 +46,6 @@ from engine.sdxl.png_file import Recipe, encode_png
 from engine.sdxl.preview import fit_preview
 from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
 from engine.sdxl.sizes import resolve_size
-from engine.sdxl.traced_unet import TracedUnet, trace_where_faster
 from engine.tasks.comparison import make_sheet, paintable_variants, variant_requests
 from engine.time_share import TimeShare
 from engine.vision.clip_score import ClipScorer
@@ -79,13 +79,9 @@ class Studio:
         cache = EmbeddingCache(EMBEDDING_CACHE)
         self._prompt_encoder = PromptEncoder(model.base, cache)
         self._refiner_encoder = PromptEncoder(model.refiner, cache) if model.refiner is not None else None
-        self._base_unet = trace_where_faster(model.base.unet, compiled=settings.compile)
-        self._refiner_unet = model.refiner and trace_where_faster(
-            model.refiner.unet, compiled=settings.compile
-        )
-        self._traced = [
-            unet for unet in (self._base_unet, self._refiner_unet) if isinstance(unet, TracedUnet)
-        ]
+        self._base_unet = make_runner(model.base.unet, settings)
+        self._refiner_unet = model.refiner and make_runner(model.refiner.unet, settings)
+        self._runners = [runner for runner in (self._base_unet, self._refiner_unet) if runner is not None]
         self._preview = fit_preview(model.base.vae)
         self._forward_cost = ForwardCost(model.device)
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
@@ -102,13 +98,13 @@ class Studio:
         return not self._jobs and not self._unwritten and self._background.idle
 
     @property
-    def can_trace(self) -> bool:
-        """Whether there is a forward to trace while nobody waits."""
-        return any(unet.can_trace for unet in self._traced)
+    def can_prepare(self) -> bool:
+        """Whether there is something to prepare while nobody waits."""
+        return any(runner.can_prepare for runner in self._runners)
 
-    def trace_next(self) -> None:
-        """Trace one kind of forward, which takes part of a second. Then it is faster."""
-        next(unet for unet in self._traced if unet.can_trace).trace_next()
+    def prepare_next(self) -> None:
+        """Prepare forwards of one kind, which takes part of a second. Then they are faster."""
+        next(runner for runner in self._runners if runner.can_prepare).prepare_next()
 
     def accept(self, request: JobRequest | TaskRequest | StopTraining | Cancel) -> Iterator[Event]:
         """Start a job or a task, or stop one."""

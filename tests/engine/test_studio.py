@@ -31,7 +31,8 @@ from engine.messages import (
     StepStarted,
     stored_path,
 )
-from engine.sdxl import traced_unet
+from engine.runners import traced
+from engine.runners.graphs import Thresholds
 from engine.sdxl.model import Model
 from engine.sdxl.png_file import Recipe, encode_png
 from engine.studio import Studio
@@ -96,9 +97,8 @@ def test_those_whose_steps_are_quick_do_not_wait_for_as_many_slow_ones(
         return forward(sample, *args, **options)
 
     monkeypatch.setattr(model.base.unet, "forward", takes_its_time)
-    monkeypatch.setattr(
-        traced_unet, "TRACED_AFTER", 100
-    )  # to trace takes time, too, and a graph has no sleep
+    # To trace takes time, too, and a graph has no sleep.
+    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=10**6, idle=10**6))
     size = Size(width=64, height=64)
     events = list(studio.accept(request("slow", steps=20)))
     events += studio.accept(request("quick", steps=20, size=size, guidance_scale=1.0))

@@ -1,6 +1,7 @@
 """Traced forwards are used on a CPU, equal the UNet's own to the last bit, and follow the weights."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ from torch import Tensor
 
 from engine.lora.adapters import Adapters
 from engine.messages import EngineSettings, Size
-from engine.sdxl import traced_unet
+from engine.runners import choice, graphs, traced
+from engine.runners.choice import make_runner
+from engine.runners.graphs import GraphRunner, Thresholds
+from engine.runners.traced import Tracer
 from engine.sdxl.model import Model
-from engine.sdxl.traced_unet import TracedUnet, trace_where_faster
 from engine.studio import Studio
 from tests.engine.adapter_cases import PLENTY, use
 from tests.engine.studio_work import paint, request
@@ -24,7 +27,7 @@ Forward = dict[str, Any]
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every shape is traced at its second forward."""
-    monkeypatch.setattr(traced_unet, "TRACED_AFTER", 1)
+    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1, idle=8))
 
 
 @pytest.fixture(autouse=True)
@@ -53,49 +56,49 @@ def inputs(model: Model, rows: int, side: int, windows: int = 1) -> tuple[tuple[
 def test_a_traced_forward_is_the_unets_own_to_the_last_bit(
     model: Model, rows: int, side: int, windows: int
 ) -> None:
-    traced = TracedUnet(model.base.unet)
+    runner = GraphRunner(model.base.unet, Tracer())
     first, options = inputs(model, rows, side, windows)
     other = (first[0].flip(0) * 1.5, first[1].flip(0) + 7)
 
     for _ in range(4):
         for positional in (first, other):
             expected = model.base.unet(*positional, **options)[0]
-            assert torch.equal(traced(*positional, **options)[0], expected)
+            assert torch.equal(runner(*positional, **options)[0], expected)
 
-    assert traced.graph_count == 1
+    assert runner.graph_count == 1
 
 
 def test_a_graph_follows_every_mix_of_loras(model: Model, files: Path) -> None:
-    traced, adapters = TracedUnet(model.base.unet), Adapters(model.base, files, PLENTY)
+    runner, adapters = GraphRunner(model.base.unet, Tracer()), Adapters(model.base, files, PLENTY)
     positional, options = inputs(model, 2, 16)
     mixes = [store(files, kohya(make_lora(model.base, of=attention, seed=s)), name=f"l{s}") for s in (1, 2)]
-    plain = [traced(*positional, **options)[0] for _ in range(3)][-1]
+    plain = [runner(*positional, **options)[0] for _ in range(3)][-1]
 
     for mix in ((mixes[0],), tuple(mixes), (mixes[1],)):
         use(adapters, *mix)
-        output = traced(*positional, **options)[0]
+        output = runner(*positional, **options)[0]
         assert torch.equal(output, model.base.unet(*positional, **options)[0])
         assert (output - plain).abs().max() > 1e-4
 
     adapters.activate(())
-    assert torch.equal(traced(*positional, **options)[0], plain)
-    assert traced.graph_count == 1
+    assert torch.equal(runner(*positional, **options)[0], plain)
+    assert runner.graph_count == 1
 
 
 def test_an_idle_engine_traces_what_was_painted_and_then_waits(
     model: Model, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(traced_unet, "TRACED_AFTER", 1000)
+    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1000, idle=8))
     studio = Studio(model, EngineSettings(model="demo", files=str(files)))
     size = Size(width=64, height=64)
     before = paint(studio, request("one", steps=8, size=size))["one"]
-    assert studio.can_trace
+    assert studio.can_prepare
 
-    studio.trace_next()
+    studio.prepare_next()
 
-    assert not studio.can_trace
+    assert not studio.can_prepare
     assert (paint(studio, request("one", steps=8, size=size))["one"] == before).all()
-    assert not studio.can_trace
+    assert not studio.can_prepare
 
 
 def test_where_tracing_fails_forwards_go_on_and_the_log_says_so_once(
@@ -105,15 +108,15 @@ def test_where_tracing_fails_forwards_go_on_and_the_log_says_so_once(
         raise RuntimeError("no tracer")
 
     monkeypatch.setattr(torch.jit, "trace", failing)
-    traced = TracedUnet(model.base.unet)
+    runner = GraphRunner(model.base.unet, Tracer())
     positional, options = inputs(model, 1, 16)
 
     for _ in range(4):
-        output = traced(*positional, **options)[0]
+        output = runner(*positional, **options)[0]
 
     assert torch.equal(output, model.base.unet(*positional, **options)[0])
     assert caplog.text.count("cannot be traced") == 1
-    assert not traced.can_trace
+    assert not runner.can_prepare
 
 
 def test_pictures_go_through_graphs(model: Model, files: Path) -> None:
@@ -121,23 +124,25 @@ def test_pictures_go_through_graphs(model: Model, files: Path) -> None:
 
     paint(studio, request("one", steps=4, size=Size(width=64, height=64)))
 
+    assert isinstance(studio._base_unet, GraphRunner)
     assert studio._base_unet.graph_count == 1
 
 
 def test_a_compiled_or_a_large_unet_is_not_traced(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert trace_where_faster(model.base.unet, compiled=True) is model.base.unet
-    assert trace_where_faster(model.base.unet, compiled=False) is not model.base.unet
-    monkeypatch.setattr(traced_unet, "LARGEST", 10**6)
-    assert trace_where_faster(model.base.unet, compiled=False) is model.base.unet
+    settings = EngineSettings(model="demo")
+
+    assert isinstance(make_runner(model.base.unet, settings), GraphRunner)
+    assert not isinstance(make_runner(model.base.unet, replace(settings, compile=True)), GraphRunner)
+    monkeypatch.setattr(choice, "LARGEST_TRACED", 10**6)
+    assert not isinstance(make_runner(model.base.unet, settings), GraphRunner)
 
 
 def test_no_more_shapes_are_counted_than_fit(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(traced_unet, "SHAPES", 2)
-    monkeypatch.setattr(traced_unet, "TRACED_AFTER", 1000)
-    monkeypatch.setattr(traced_unet, "TRACED_WHEN_IDLE", 2)
-    traced = TracedUnet(model.base.unet)
+    monkeypatch.setattr(graphs, "SHAPES", 2)
+    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1000, idle=2))
+    runner = GraphRunner(model.base.unet, Tracer())
     for side in (8, 9, 10, 8):
         positional, options = inputs(model, 1, side)
-        traced(*positional, **options)
+        runner(*positional, **options)
 
-    assert not traced.can_trace  # the first of 8 was forgotten
+    assert not runner.can_prepare  # the first of 8 was forgotten

@@ -1,0 +1,1 @@
+"""How forwards of a UNet are run: eager, traced, captured, compiled."""

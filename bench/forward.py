@@ -94,8 +94,8 @@ def engines_own(model: Model) -> Iterator[None]:
     """Within, one LoRA of the UNet's attention counts as people's pictures have it."""
     with tempfile.TemporaryDirectory() as folder:
         adapters = Adapters(model.base, Path(folder), 2**31)
-        places = adapters.target_ranks(TrainingSettings(rank=RANK, alpha=RANK))
-        adapters.begin_training("bench", places, alpha=RANK, dropout=0.0, dora=False, seed=0)
+        places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
+        adapters.begin_training("bench", places, dropout=0.0, dora=False, seed=0)
         file = encode_adapter(adapters.trained_changes("bench"), None, adapters.names, metadata={})
         adapters.end_training("bench")
         served = AdapterUse(name="bench", sha256=FileStore(Path(folder)).put_bytes(file))

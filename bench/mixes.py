@@ -95,10 +95,10 @@ def stored_loras(settings: EngineSettings) -> Iterator[tuple[EngineSettings, tup
     """A context with settings whose store has eight LoRAs of the UNet's attention, with random numbers."""
     with tempfile.TemporaryDirectory() as folder:
         store, adapters = FileStore(Path(folder)), Adapters(load_model(settings).base, Path(folder), 2**31)
-        places = adapters.target_ranks(TrainingSettings(rank=RANK, alpha=RANK))
+        places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
         loras = []
         for number in range(PEOPLE):
-            adapters.begin_training("bench", places, alpha=RANK, dropout=0.0, dora=False, seed=number)
+            adapters.begin_training("bench", places, dropout=0.0, dora=False, seed=number)
             changes = {
                 place: replace(change, up=0.02 * torch.randn_like(change.up))
                 for place, change in adapters.trained_changes("bench").items()

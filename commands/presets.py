@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from commands.syntax.parser import closest, join_list, shorten
-from engine.messages import InvalidRequest, Optimizer, TrainingSettings, fill_template
+from engine.messages import InvalidRequest, Optimizer, PartNumber, TrainingSettings, fill_template
 
 SMALL = "demo"  # the model that ships, for which presets have settings of their own
 FILE = Path(__file__).with_name("presets.toml")
@@ -95,8 +95,8 @@ def training_settings(
 def _adjust_dependents(chosen: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """The preset's values, adjusted where they depend on what somebody changed."""
     followed = dict(chosen)
-    if "rank" in overrides:
-        usual = chosen.get("alpha", TrainingSettings.alpha) / chosen.get("rank", TrainingSettings.rank)
+    if overrides.get("rank"):
+        usual = chosen.get("alpha", TrainingSettings.alpha) / (chosen.get("rank", TrainingSettings.rank) or 1)
         followed["alpha"] = usual * overrides["rank"]
     if overrides.get("dora"):
         followed["convolutions"] = False  # it learns linear layers only
@@ -122,4 +122,6 @@ def _read_settings(table: Mapping[str, Any]) -> Mapping[str, Any]:
 def _to_type(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, StrEnum):
         return kind(value)
+    if isinstance(value, dict):
+        return tuple(PartNumber(part=part, number=number) for part, number in value.items())
     return tuple(value) if isinstance(value, list) else value

@@ -16,7 +16,7 @@ from commands.syntax.spec import Option, form_command, lists_folder
 from commands.syntax.values import value_text
 from commands.training_options import TrainingOptions, differences, overrides
 from engine.messages import (
-    RANK,
+    PART_RANK,
     Example,
     InvalidRequest,
     JobId,
@@ -138,7 +138,8 @@ def make_request(
     """The training with the preset's settings and somebody's changes. Raises InvalidRequest."""
     chosen = named_preset(preset)
     settings = training_settings(chosen, len(pictures), overrides(options), small=context.small)
-    check_integer("--rank", settings.rank, RANK[0], context.largest_rank)
+    check_integer("--rank", settings.rank, PART_RANK[0], context.largest_rank)
+    check_integer("The largest of --ranks", settings.largest_rank, PART_RANK[0], context.largest_rank)
     return Train(
         job=context.job,
         name=name,

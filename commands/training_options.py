@@ -1,9 +1,12 @@
 """Options of /train that replace a preset's settings."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, TypedDict, get_type_hints
 
+from commands.syntax.numbers import pluralize
+from commands.syntax.parser import shorten
 from commands.syntax.spec import Option
 from engine.messages import (
     ACCUMULATION,
@@ -18,14 +21,16 @@ from engine.messages import (
     LEARNING_RATE,
     NEW_TOKENS,
     NOISE_OFFSET,
+    PART_RANK,
     PRIOR_PICTURES,
-    RANK,
     RESOLUTION,
     SEED,
     SHARE,
     TRAINING_STEPS,
     WEIGHT_DECAY,
+    InvalidRequest,
     Optimizer,
+    PartNumber,
     Prior,
     Schedule,
     TrainingPrecision,
@@ -36,8 +41,17 @@ FEW = (0, TRAINING_STEPS[1])  # of steps, where none means something
 PATIENCE = (0, 1000)
 PRIOR_WEIGHT = (0.0, 10.0)
 
+PART_NAMES: Mapping[str, str] = MappingProxyType(
+    {"convolutions": "conv", "text-1": "text", "text-encoder": "text", "text-encoder-2": "text-2"}
+)  # other names of parts
+
 FIELDS: Mapping[str, str] = MappingProxyType(
-    {"lr": "learning_rate", "text_lr": "text_learning_rate", "token_lr": "token_learning_rate"}
+    {
+        "lr": "learning_rate",
+        "text_lr": "text_learning_rate",
+        "token_lr": "token_learning_rate",
+        "lrs": "learning_rates",
+    }
 )  # of TrainingSettings, where people say it otherwise
 
 
@@ -46,11 +60,25 @@ def read_blocks(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").lower().split())
 
 
+def read_part_numbers(text: str) -> tuple[PartNumber, ...]:
+    """Numbers of parts from "text = 4, down.1 = 8". Raises InvalidRequest."""
+    words = re.sub(r"\s*[=:]\s*", "=", text.lower().replace("_", "-")).replace(",", " ").split()
+    numbers = []
+    for word in words:
+        part, _, number = word.partition("=")
+        try:
+            numbers.append(PartNumber(part=PART_NAMES.get(part, part), number=float(number)))
+        except ValueError:
+            hint = "Write parts with their numbers, such as text=4, down.1=8."
+            raise InvalidRequest(f"{shorten(word)!r} is no part with its number. {hint}") from None
+    return tuple(numbers)
+
+
 class TrainingOptions(TypedDict, total=False):
     """Options that replace the preset's settings: fields of TrainingSettings by their flags."""
 
     steps: Annotated[int, Option("Optimizer steps in total", *TRAINING_STEPS, otherwise="the preset's")]
-    rank: Annotated[int, Option("How much the LoRA can hold", *RANK, otherwise="the preset's")]
+    rank: Annotated[int, Option("How much the LoRA can hold", *PART_RANK, otherwise="the preset's")]
     lr: Annotated[float, Option("Learning rate of the UNet", *LEARNING_RATE, more=True)]
     epochs: Annotated[int, Option("Times that each picture is shown, instead of steps", *EPOCHS, more=True)]
     batch: Annotated[int, Option("Pictures in one pass", *BATCH, more=True)]
@@ -66,6 +94,26 @@ class TrainingOptions(TypedDict, total=False):
     blocks: Annotated[
         tuple[str, ...],
         Option("Train only these UNet blocks, such as down.2, mid, up.0", read=read_blocks, more=True),
+    ]
+    ranks: Annotated[
+        tuple[PartNumber, ...],
+        Option(
+            "Ranks of single parts and blocks, 0 leaves one out: text=4, conv=0, down.1=8",
+            read=read_part_numbers,
+            more=True,
+        ),
+    ]
+    alphas: Annotated[
+        tuple[PartNumber, ...],
+        Option("Alphas of single parts, such as conv=1, text=4", read=read_part_numbers, more=True),
+    ]
+    lrs: Annotated[
+        tuple[PartNumber, ...],
+        Option(
+            "Learning rates of single parts, such as conv=5e-5, text-2=1e-5",
+            read=read_part_numbers,
+            more=True,
+        ),
     ]
     alpha: Annotated[float, Option("The LoRA is scaled by alpha / rank", *ALPHA, more=True)]
     dropout: Annotated[float, Option("Share of the LoRA's inputs that is left out", *DROPOUT, more=True)]
@@ -102,6 +150,14 @@ class TrainingOptions(TypedDict, total=False):
         Option("Checkpoints without progress before it ends, 0 is never", *PATIENCE, more=True),
     ]
     seed: Annotated[int, Option("The same seed trains the same LoRA", *SEED, more=True)]
+
+
+def parameters_text(parameters: Sequence[PartNumber]) -> str:
+    """How many parameters are trained, in words: "3,057,152 parameters (attention 1,451,520, ...)"."""
+    total = pluralize(sum(int(number.number) for number in parameters), "parameter")
+    if len(parameters) == 1:
+        return f"{total} of {parameters[0].part}"
+    return f"{total} ({', '.join(f'{number.part} {int(number.number):,}' for number in parameters)})"
 
 
 def differences(settings: TrainingSettings, usual: TrainingSettings) -> dict[str, Any]:

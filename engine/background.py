@@ -108,13 +108,15 @@ class BackgroundWork:
         try:
             match request:
                 case Inspect():
-                    rate = partial(self._rate, request.training.settings)
+                    settings = request.training.settings
+                    rate = partial(self._rate, settings)
                     self._tasks[request.job] = Inspection(
                         request,
                         self._folder,
                         self._model.side,
                         rate,
                         flag_check(self._safety, request.training),
+                        self._adapters.count_parameters(settings),
                     )
                 case ImportLora():
                     self._tasks[request.job] = LoraImport(request, self._model, self._adapters, self._folder)

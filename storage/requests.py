@@ -13,6 +13,7 @@ from engine.messages import (
     JobRequest,
     Optimizer,
     Paint,
+    PartNumber,
     Prior,
     Ratio,
     Sampler,
@@ -56,6 +57,9 @@ def settings_from_json(values: Mapping[str, Any]) -> TrainingSettings:
     """Training settings from a request's JSON. Raises InvalidRequest."""
     settings = _pick_fields(TrainingSettings, values)
     settings |= {name: choice(settings[name]) for name, choice in CHOICES.items() if name in settings}
+    for name in ("ranks", "alphas", "learning_rates"):
+        if name in settings:
+            settings[name] = tuple(PartNumber(**number) for number in settings[name])
     if "blocks" in settings:
         settings["blocks"] = tuple(settings["blocks"])
     return TrainingSettings(**settings)

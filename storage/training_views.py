@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import PictureNote, Sha256
+from engine.messages import PartNumber, PictureNote, Sha256
 from storage.curves import downsample
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training
 
@@ -33,9 +33,9 @@ class CheckpointView:
 class TrainingView:
     """A training at one moment.
 
-    `notes`, `problems` and the estimates are from the report on its pictures: empty and 0 before there is
-    one. `losses` are at most 300 steps with the mean since the step before. `adapter` is the name of its
-    LoRA, unless there is none or it was deleted.
+    `notes`, `problems`, `parameters` and the estimates are from the report on its pictures: empty and 0
+    before there is one. `losses` are at most 300 steps with the mean since the step before. `adapter` is the
+    name of its LoRA, unless there is none or it was deleted.
     """
 
     name: str
@@ -48,6 +48,7 @@ class TrainingView:
     problems: tuple[str, ...]
     estimate_steps: int
     estimate_seconds: float
+    parameters: tuple[PartNumber, ...]
     checkpoints: tuple[CheckpointView, ...]
     losses: tuple[tuple[int, float], ...]
     best: int | None
@@ -122,6 +123,7 @@ def _view(
         problems=tuple(report.get("problems", ())),
         estimate_steps=int(report.get("steps", 0)),
         estimate_seconds=float(report.get("seconds", 0.0)),
+        parameters=tuple(PartNumber(**values) for values in report.get("parameters", ())),
         checkpoints=tuple(checkpoints),
         losses=downsample(row.curve),
         best=row.best,

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import CheckpointSaved, JobId, PictureNote, Sha256, Train, Trained
+from engine.messages import CheckpointSaved, JobId, PartNumber, PictureNote, Sha256, Train, Trained
 from storage.adapters import free_name
 from storage.curves import downsample
 from storage.job_conditions import IN_ORDER, is_open_training, makes, of_space
@@ -72,6 +72,7 @@ async def save_report(
     steps: int,
     seconds: float,
     sheet: Sha256,
+    parameters: Sequence[PartNumber] = (),
 ) -> list[Sha256]:
     """Store the engine's report on a draft's pictures. Returns the files that nothing needs any more.
 
@@ -87,6 +88,7 @@ async def save_report(
         "problems": list(problems),
         "steps": steps,
         "seconds": seconds,
+        "parameters": [asdict(number) for number in parameters],
     }
     await _touch_card(session, number)
     return await find_unneeded(session, before)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from bot.cards.card import Card, CardCheckpoint, CardNote, Curve
 from bot.jobs.progress import JobProgress
 from commands.syntax.numbers import duration, pluralize
+from commands.training_options import parameters_text
 from engine.messages import Train
 from storage.training_views import TrainingView
 from storage.views import JobView
@@ -55,7 +56,8 @@ def _report(training: TrainingView) -> str:
     pictures = pluralize(training.pictures, "picture")
     count = pictures if used == training.pictures else f"{used} of {pictures}"
     steps = pluralize(training.estimate_steps, "step")
-    return f"{count}, {steps}, about {duration(training.estimate_seconds)}"
+    report = f"{count}, {steps}, about {duration(training.estimate_seconds)}"
+    return f"{report}, {parameters_text(training.parameters)}" if training.parameters else report
 
 
 def _running(progress: JobProgress) -> str:

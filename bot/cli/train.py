@@ -27,7 +27,7 @@ from commands.syntax.parser import parse
 from commands.syntax.spec import Command, Option, Parameter
 from commands.train import TRIGGERS, USUAL_PRESET, check_trigger, make_request, read_lora_name
 from commands.train import train as chat_command
-from commands.training_options import TrainingOptions
+from commands.training_options import TrainingOptions, parameters_text
 from engine.messages import (
     CheckpointSaved,
     Example,
@@ -198,8 +198,10 @@ def _show_report(report: Inspected, bar: ProgressBar) -> None:
     for problem in report.problems:
         bar.say(problem)
     used = sum(note.used for note in report.notes)
+    learned = f", {parameters_text(report.parameters)}" if report.parameters else ""
     bar.say(
-        f"{pluralize(used, 'picture')}, {pluralize(report.steps, 'step')}, about {duration(report.seconds)}. "
+        f"{pluralize(used, 'picture')}, {pluralize(report.steps, 'step')}, about {duration(report.seconds)}"
+        f"{learned}. "
         "Ctrl-C stops and keeps what was learned. A second one keeps nothing."
     )
 

@@ -127,6 +127,7 @@ class Inspections:
                     problems=report.problems,
                     steps=report.steps,
                     seconds=report.seconds,
+                    parameters=report.parameters,
                     sheet=sheet,
                 )
 

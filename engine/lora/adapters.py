@@ -22,8 +22,8 @@ from engine.lora.dora import dora_gain
 from engine.lora.key_names import COMPONENTS, Component, KeyNames, Place
 from engine.lora.low_rank import LayerStack, LowRankConv2d, LowRankLinear, flatten_weight, make_stacks
 from engine.lora.merged_weights import MergedWeights, NotFinite, ServedChange
-from engine.lora.targets import target_ranks
-from engine.messages import AdapterUse, InvalidRequest, Sha256, TrainingSettings
+from engine.lora.targets import Target, count_parameters, training_targets
+from engine.messages import AdapterUse, InvalidRequest, Part, Sha256, TrainingSettings
 from engine.sdxl.new_tokens import TokenVectors
 
 TOLERANCE = 16  # rounding steps of the model's precision between the file's effect and what is served
@@ -65,7 +65,7 @@ class Adapters:
         self._limit = limit_bytes
         self._resident: dict[Sha256, Resident] = {}
         self._active: dict[str, float] = {}
-        self._training: dict[str, tuple[Place, ...]] = {}
+        self._training: dict[str, dict[Place, Target]] = {}
         self._stacks: dict[str, list[LayerStack]] = {}
         self._active_training: str | None = None
         self._layers: dict[Place, Any] = {}
@@ -144,40 +144,46 @@ class Adapters:
             strength = max(strength, float((dora_gain(weight, change) - 1).abs().max()))
         return strength
 
-    def target_ranks(self, settings: TrainingSettings) -> dict[Place, int]:
-        """The rank of every module that a training with these settings changes.
+    def targets(self, settings: TrainingSettings) -> dict[Place, Target]:
+        """The modules that a training with these settings changes.
 
         Raises InvalidRequest where they name a block that this model lacks or that has nothing to train.
         """
-        return target_ranks(self.names, settings)
+        return training_targets(self.names, settings)
+
+    def count_parameters(self, settings: TrainingSettings) -> dict[Part, int]:
+        """How many numbers a training with these settings has in each part that trains.
+
+        Raises InvalidRequest as `targets` does.
+        """
+        return count_parameters(self.names, self.targets(settings), dora=settings.dora)
 
     def begin_training(
         self,
         name: str,
-        places: Mapping[Place, int],
+        targets: Mapping[Place, Target],
         *,
-        alpha: float,
         dropout: float,
         dora: bool,
         seed: int,
         precision: torch.dtype = torch.float32,
-    ) -> dict[Component, list[nn.Parameter]]:
+    ) -> dict[Part, list[nn.Parameter]]:
         """Create an adapter to train, inactive until `activate_training`.
 
-        places: the rank of each module's change. precision: of the forward pass in `training_pass`. Returns
-        its parameters by component, float32 and trainable: downs, ups, and with `dora` (linear layers only)
-        magnitudes; some tensors hold those of many modules. It changes nothing yet: up is zero, and down is
-        uniform as in PEFT, from a generator of its own.
+        precision: of the forward pass in `training_pass`. Returns its parameters by part of the model,
+        float32 and trainable: downs, ups, and with `dora` (linear layers only) magnitudes; some tensors hold
+        those of many modules. It changes nothing yet: up is zero, and down is uniform as in PEFT, from a
+        generator of its own.
         """
         config = replace(self._config, lora_dropout=dropout, use_dora=dora)
         generator = torch.Generator().manual_seed(seed)
         active, training = self._active, self._active_training
         self._activate({}, None)  # layers and stacks are made of the base's weights
-        self._training[name] = tuple(places)
+        self._training[name] = dict(targets)
         self._stacks[name] = []
         try:
-            for place, rank in places.items():
-                change = initial_change(self.names.shapes[place], rank, alpha, generator)
+            for place, target in targets.items():
+                change = initial_change(self.names.shapes[place], target, generator)
                 layer = self._layer(name, place, change, config)
                 layer.lora_dropout[name].eval()
                 values = [change.down, change.up]
@@ -186,17 +192,18 @@ class Adapters:
                 for factor, value in zip(self._factors(layer, name), values, strict=True):
                     factor.weight = nn.Parameter(value.to(layer.weight.device), requires_grad=True)
             plain = precision is torch.float32 and not dropout and not dora
-            return {component: self._parameters(name, component, plain) for component in self._components}
+            return {part: self._parameters(name, part, plain) for part in Part}
         except BaseException:
             self.end_training(name)
             raise
         finally:
             self._activate(active, training)
 
-    def _parameters(self, name: str, component: Component, plain: bool) -> list[nn.Parameter]:
-        """The parameters of an adapter in training in this component, stacked where that is less work."""
+    def _parameters(self, name: str, part: Part, plain: bool) -> list[nn.Parameter]:
+        """The parameters of an adapter in training in this part, stacked where that is less work."""
+        targets = self._training[name]
         layers = [
-            layer for place, layer in self._training_layers(name).items() if place.component == component
+            layer for place, layer in self._training_layers(name).items() if targets[place].part is part
         ]
         stacked = make_stacks(layers, name) if plain else []
         self._stacks[name] += stacked
@@ -389,14 +396,14 @@ class Adapters:
                     del self._layers[place]
 
 
-def initial_change(module: tuple[int, ...], rank: int, alpha: float, generator: torch.Generator) -> LowRank:
+def initial_change(module: tuple[int, ...], target: Target, generator: torch.Generator) -> LowRank:
     """The untrained change, which is zero, of a module with a weight of this shape."""
     out, *inside = module
     bound = math.prod(inside) ** -0.5
     return LowRank(
-        down=torch.empty(rank, *inside).uniform_(-bound, bound, generator=generator),
-        up=torch.zeros(out, rank, *[1] * (len(inside) - 1)),
-        alpha=alpha,
+        down=torch.empty(target.rank, *inside).uniform_(-bound, bound, generator=generator),
+        up=torch.zeros(out, target.rank, *[1] * (len(inside) - 1)),
+        alpha=target.alpha,
     )
 
 

@@ -29,6 +29,7 @@ class MergingLayer:
 
     weight: Tensor
     r: dict[str, int]
+    scaling: dict[str, float]
     training_weight: Tensor | None = None  # its weight with the adapter in training, while a stack is merged
 
     def activate_adapters(self: Any, scales: Mapping[str, float]) -> None:
@@ -167,7 +168,8 @@ def make_stacks(layers: Iterable[Any], name: str) -> list[LayerStack]:
     alike: dict[Hashable, list[Any]] = defaultdict(list)
     for layer in layers:
         if isinstance(layer, MergingLayer) and layer.weight.dtype is torch.float32 and _is_small(layer, name):
-            alike[type(layer), flatten_weight(layer.weight).shape, layer.r[name]].append(layer)
+            shape, scale = flatten_weight(layer.weight).shape, layer.scaling[name]
+            alike[type(layer), shape, layer.r[name], scale].append(layer)
     return [LayerStack(same_shape, name) for same_shape in alike.values()]
 
 

@@ -1,10 +1,12 @@
-"""Targets of a training: the modules of SDXL that it changes."""
+"""Targets of a training: the modules of SDXL that it changes, each with its rank and alpha."""
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from engine.lora.key_names import KeyNames, Place
-from engine.messages import InvalidRequest, TrainingSettings
+from engine.messages import UNET_PARTS, InvalidRequest, Part, TrainingSettings
 
 ATTENTION = (".to_q", ".to_k", ".to_v", ".to_out.0")
 FEED_FORWARD = (".ff.net.0.proj", ".ff.net.2")
@@ -12,37 +14,73 @@ CONVOLUTIONS = (".conv1", ".conv2", ".conv_shortcut", "samplers.0.conv")
 TEXT_ATTENTION = (".q_proj", ".k_proj", ".v_proj", ".out_proj")
 TEXT_FEED_FORWARD = (".fc1", ".fc2")
 BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.|(mid)_block\.")
+UNET_ENDINGS = (
+    (Part.ATTENTION, ATTENTION),
+    (Part.FEED_FORWARD, FEED_FORWARD),
+    (Part.CONVOLUTIONS, CONVOLUTIONS),
+)
 
 
-def target_ranks(names: KeyNames, settings: TrainingSettings) -> dict[Place, int]:
-    """The rank of every module that a training with these settings changes, in the model's order.
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A module to train: the part of the model that it belongs to, and the rank and alpha of its change."""
 
-    Raises InvalidRequest where a named block has nothing to train.
+    part: Part
+    rank: int
+    alpha: float
+
+
+def training_targets(names: KeyNames, settings: TrainingSettings) -> dict[Place, Target]:
+    """The modules that a training with these settings changes, in the model's order.
+
+    Raises InvalidRequest where a named block has nothing to train, or where nothing would be trained.
     """
-    unet = ATTENTION + (FEED_FORWARD if settings.feed_forward else ())
-    unet += CONVOLUTIONS if settings.convolutions else ()
-    text = TEXT_ATTENTION + (TEXT_FEED_FORWARD if settings.feed_forward else ())
-    endings = {
-        "unet": unet,
-        "text_encoder": text if settings.text_encoder else (),
-        "text_encoder_2": text if settings.text_encoder_2 else (),
-    }
-    places = [place for place in names.shapes if place.path.endswith(endings[place.component])]
-    refuse_absent(settings.blocks, places)
-    return {
-        place: settings.rank
-        for place in places
-        if place.component != "unet" or not settings.blocks or block_name(place.path) in settings.blocks
-    }
+    parts = {place: part for place in names.shapes if (part := find_part(place)) is not None}
+    refuse_absent(settings, parts)
+    targets = {}
+    for place, part in parts.items():
+        rank = _place_rank(place, part, settings)
+        if rank:
+            targets[place] = Target(part=part, rank=rank, alpha=settings.part_alpha(part, rank))
+    if not targets:
+        raise InvalidRequest("Nothing would learn, since all ranks of what this model has are 0.")
+    return targets
 
 
-def refuse_absent(blocks: Iterable[str], places: Iterable[Place]) -> None:
-    """Raise InvalidRequest for a block that has none of these places."""
-    present = sorted({block_name(place.path) for place in places if place.component == "unet"})
-    for name in blocks:
+def find_part(place: Place) -> Part | None:
+    """The part of the model that this module belongs to, or None where no training changes it."""
+    if place.component == "unet":
+        return next((part for part, endings in UNET_ENDINGS if place.path.endswith(endings)), None)
+    if not place.path.endswith(TEXT_ATTENTION + TEXT_FEED_FORWARD):
+        return None
+    return Part.TEXT if place.component == "text_encoder" else Part.TEXT_2
+
+
+def _place_rank(place: Place, part: Part, settings: TrainingSettings) -> int:
+    if place.component != "unet":
+        trains = settings.feed_forward or place.path.endswith(TEXT_ATTENTION)
+        return settings.part_rank(part) if trains else 0
+    block = block_name(place.path)
+    return settings.block_rank(part, block) if not settings.blocks or block in settings.blocks else 0
+
+
+def count_parameters(names: KeyNames, targets: Mapping[Place, Target], *, dora: bool) -> dict[Part, int]:
+    """How many numbers are trained in each part that trains, in the order of the parts."""
+    counts = dict.fromkeys(Part, 0)
+    for place, target in targets.items():
+        out, *inside = names.shapes[place]
+        counts[target.part] += target.rank * (out + math.prod(inside)) + (out if dora else 0)
+    return {part: count for part, count in counts.items() if count}
+
+
+def refuse_absent(settings: TrainingSettings, parts: Mapping[Place, Part]) -> None:
+    """Raise InvalidRequest for a block that has none of the parts that train."""
+    trained = [part for part in UNET_PARTS if settings.part_rank(part)] or [Part.ATTENTION]
+    present = {block_name(place.path) for place, part in parts.items() if part in trained}
+    for name in (*settings.blocks, *settings.ranked_blocks):
         if name not in present:
             raise InvalidRequest(
-                f"The block {name} has nothing to train here. Choose from {', '.join(present)}."
+                f"The block {name} has nothing to train here. Choose from {', '.join(sorted(present))}."
             )
 
 

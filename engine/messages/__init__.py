@@ -85,7 +85,6 @@ from engine.messages.training import (
     ADAMW_RATE,
     ALPHA,
     BATCH,
-    BLOCK,
     CAPTION_CHARACTERS,
     CAPTION_DROPOUT,
     CLIPPING,
@@ -97,6 +96,7 @@ from engine.messages.training import (
     LEARNING_RATE,
     NEW_TOKENS,
     NOISE_OFFSET,
+    PART_RANK,
     PRIOR_PICTURES,
     RANK,
     RESOLUTION,
@@ -121,6 +121,7 @@ from engine.messages.training import (
     TrainingSettings,
     fill_template,
 )
+from engine.messages.training_parts import UNET_PARTS, Part, PartNumber
 
 __all__ = [
     "ACCUMULATION",
@@ -130,7 +131,6 @@ __all__ = [
     "ADAPTER_WEIGHT",
     "ALPHA",
     "BATCH",
-    "BLOCK",
     "CAPTION_CHARACTERS",
     "CAPTION_DROPOUT",
     "CLIPPING",
@@ -148,6 +148,7 @@ __all__ = [
     "MERGED_RANK",
     "NEW_TOKENS",
     "NOISE_OFFSET",
+    "PART_RANK",
     "PRIOR_PICTURES",
     "PRIVATE",
     "PROMPT_CHARACTERS",
@@ -162,6 +163,7 @@ __all__ = [
     "STEPS",
     "TRAINING_STEPS",
     "TRIGGER",
+    "UNET_PARTS",
     "VARIANTS",
     "VARIATION",
     "WEIGHT_DECAY",
@@ -192,6 +194,8 @@ __all__ = [
     "Optimizer",
     "Paint",
     "Painted",
+    "Part",
+    "PartNumber",
     "Picture",
     "PictureNote",
     "Prior",

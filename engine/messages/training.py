@@ -13,9 +13,18 @@ from engine.messages.checks import InvalidRequest, check_adapter_name, check_int
 from engine.messages.files import Sha256
 from engine.messages.jobs import FlaggedPolicy, JobId
 from engine.messages.painting import SEED
+from engine.messages.training_parts import (
+    BLOCK,
+    UNET_PARTS,
+    Part,
+    PartNumber,
+    check_part_numbers,
+    find_number,
+)
 
 EXAMPLES = (1, 50)
 RANK = (1, 128)
+PART_RANK = (0, RANK[1])  # where 0 leaves a part out
 ALPHA = (0.01, 1024.0)
 DROPOUT = (0.0, 0.9)
 LEARNING_RATE = (0.0, 1.0)  # Prodigy's is 1; above 0.1 AdamW is refused
@@ -37,7 +46,6 @@ SAMPLES = (0, 4)
 RESOLUTION = (0, 2048)
 CAPTION_CHARACTERS = 1000
 TRIGGER = re.compile(r"[a-z0-9][a-z0-9_-]{1,23}", re.ASCII)
-BLOCK = re.compile(r"(?:down|up)\.\d{1,2}|mid", re.ASCII)
 
 
 class Optimizer(StrEnum):
@@ -81,6 +89,9 @@ class TrainingSettings:
 
     `resolution` is the side in pixels of a square of the training area; 0 is the model's native side.
     `blocks` limits the UNet's targets to some of its blocks, such as "down.2", "mid" or "up.0"; empty is all.
+    `rank`, `alpha` and the learning rates are of all parts that train and have none of their own in `ranks`,
+    `alphas` and `learning_rates`. A rank of 0 leaves a part out, and one above 0 trains it. The rank of a
+    block is that of all parts of the UNet in it. An alpha that is not said keeps alpha / rank.
     `epochs` above 0 stand for steps: each shows every picture once. `steps` are the optimizer's, each of
     `batch` * `accumulation` pictures. `clipping`, `min_snr_gamma` and `patience` are off at 0. `prior` adds
     the error on the class to that on the pictures, `prior_weight` times. `new_tokens` above 0 is pivotal
@@ -100,12 +111,15 @@ class TrainingSettings:
     blocks: tuple[str, ...] = ()
     rank: int = 16
     alpha: float = 16.0
+    ranks: tuple[PartNumber, ...] = ()
+    alphas: tuple[PartNumber, ...] = ()
     dropout: float = 0.0
     dora: bool = False
     optimizer: Optimizer = Optimizer.ADAMW
     learning_rate: float = 1e-4
     text_learning_rate: float = 5e-5
     token_learning_rate: float = 1e-3
+    learning_rates: tuple[PartNumber, ...] = ()
     weight_decay: float = 1e-2
     schedule: Schedule = Schedule.COSINE
     warmup: int = 0
@@ -134,7 +148,7 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         for name, number, bounds in (
             ("--resolution", self.resolution, RESOLUTION),
-            ("--rank", self.rank, RANK),
+            ("--rank", self.rank, PART_RANK),
             ("--warmup", self.warmup, (0, TRAINING_STEPS[1])),
             ("--batch", self.batch, BATCH),
             ("--accumulation", self.accumulation, ACCUMULATION),
@@ -174,6 +188,62 @@ class TrainingSettings:
                 raise InvalidRequest(
                     f"There is no block {block!r}. Blocks are called down.0, mid or up.1, for example."
                 )
+        check_part_numbers("--ranks", self.ranks, PART_RANK, with_blocks=True)
+        check_part_numbers("--alphas", self.alphas, ALPHA)
+        check_part_numbers("--lrs", self.learning_rates, (LEARNING_RATE[0], most))
+        if not self.largest_rank:
+            raise InvalidRequest("All ranks are 0, so nothing would learn. Give --rank or one of --ranks.")
+
+    @property
+    def ranked_blocks(self) -> tuple[str, ...]:
+        """The blocks that have a rank of their own."""
+        return tuple(number.part for number in self.ranks if BLOCK.fullmatch(number.part))
+
+    @property
+    def largest_rank(self) -> int:
+        """The largest rank of any part or block."""
+        return max([self.part_rank(part) for part in Part] + [int(number.number) for number in self.ranks])
+
+    def part_rank(self, part: Part) -> int:
+        """The rank of a part, outside blocks with a rank of their own; 0 where it does not train."""
+        rank = find_number(self.ranks, part)
+        if rank is not None:
+            return int(rank)
+        trains = {
+            Part.ATTENTION: True,
+            Part.FEED_FORWARD: self.feed_forward,
+            Part.CONVOLUTIONS: self.convolutions,
+            Part.TEXT: self.text_encoder,
+            Part.TEXT_2: self.text_encoder_2,
+        }
+        return self.rank if trains[part] else 0
+
+    def block_rank(self, part: Part, block: str) -> int:
+        """The rank of a part of the UNet in this block: the block's, where it has one and the part trains.
+
+        Where no part of the UNet trains outside, the attention does in blocks that have a rank.
+        """
+        rank, own = self.part_rank(part), find_number(self.ranks, block)
+        trains = rank or (part is Part.ATTENTION and not any(map(self.part_rank, UNET_PARTS)))
+        return int(own) if own is not None and trains else rank
+
+    def part_alpha(self, part: Part, rank: int) -> float:
+        """The alpha of a part's modules of this rank."""
+        alpha, usual = find_number(self.alphas, part), self.part_rank(part)
+        if alpha is not None:
+            return alpha / usual * rank if usual else alpha
+        return self.alpha / self.rank * rank if self.rank else float(rank)
+
+    @property
+    def trains_text(self) -> bool:
+        """Whether a text encoder trains."""
+        return any(map(self.part_rank, (Part.TEXT, Part.TEXT_2)))
+
+    def part_learning_rate(self, part: Part) -> float:
+        """The learning rate of a part."""
+        own = find_number(self.learning_rates, part)
+        usual = self.learning_rate if part in UNET_PARTS else self.text_learning_rate
+        return usual if own is None else own
 
     @property
     def class_prior(self) -> Prior:
@@ -285,7 +355,7 @@ class PictureNote:
 @dataclass(frozen=True, kw_only=True)
 class Inspected:
     """The report of an inspection: a contact sheet (JPEG) with each picture's crop, notes, and the time it
-    takes.
+    takes. `parameters`: how many numbers of each part of the model would be trained.
     """
 
     job: JobId
@@ -294,6 +364,7 @@ class Inspected:
     problems: tuple[str, ...]  # of all pictures together: too few, near-duplicates
     steps: int
     seconds: float
+    parameters: tuple[PartNumber, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,12 @@ import base64
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from PIL import Image
 
-from engine.messages import Train
+from engine.messages import Part, Train, TrainingSettings
 from engine.training.dataset import Item
 
 THUMBNAIL = 256  # pixels of its longer side, as the model metadata standard asks for
@@ -22,6 +22,7 @@ def training_metadata(
     side: int,
     step: int,
     losses: Sequence[float],
+    parameters: Mapping[Part, int],
     validation: float | None,
     created: datetime,
     note: str = "",
@@ -30,28 +31,28 @@ def training_metadata(
     """The metadata: kohya's ss_ fields, those of the model metadata standard, and our own.
 
     items: the pictures of the training. side: of a square of the training area, in pixels. step: optimizer
-    steps done. losses: of each step. note: which settings were lowered. thumbnail: the bytes of a picture.
+    steps done. losses: of each step. parameters: how many are trained in each part. note: which settings
+    were lowered. thumbnail: the bytes of a picture.
     """
     return {
         **kohya_fields(training, items, side, step),
         **modelspec_fields(training, side, created, thumbnail),
-        **own_fields(training, items, losses, validation, note),
+        **own_fields(training, items, losses, parameters, validation, note),
     }
 
 
 def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -> dict[str, str]:
     """The fields of kohya's trainer that programs read. A1111 hides a LoRA without this base model."""
     settings = training.settings
-    text_encoders = settings.text_encoder or settings.text_encoder_2
-    arguments = {"dora_wd": "True"} if settings.dora else {}
+    rank = settings.rank or settings.largest_rank
     return {
         "ss_v2": "False",
         "ss_base_model_version": "sdxl_base_v1-0",
         "ss_network_module": "networks.lora",
-        "ss_network_dim": str(settings.rank),
-        "ss_network_alpha": f"{settings.alpha:g}",
+        "ss_network_dim": str(rank),
+        "ss_network_alpha": f"{settings.alpha if settings.rank else rank:g}",
         "ss_network_dropout": f"{settings.dropout:g}",
-        "ss_network_args": json.dumps(arguments),
+        "ss_network_args": json.dumps(network_arguments(settings)),
         "ss_output_name": training.name,
         "ss_tag_frequency": json.dumps({training.name: tag_frequency(items)}),
         "ss_num_train_images": str(len(items)),
@@ -63,7 +64,7 @@ def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -
         "ss_gradient_checkpointing": str(settings.checkpointing),
         "ss_learning_rate": f"{settings.learning_rate:g}",
         "ss_unet_lr": f"{settings.learning_rate:g}",
-        "ss_text_encoder_lr": f"{settings.text_learning_rate:g}" if text_encoders else "None",
+        "ss_text_encoder_lr": f"{settings.text_learning_rate:g}" if settings.trains_text else "None",
         "ss_optimizer": settings.optimizer.value,
         "ss_lr_scheduler": settings.schedule.value,
         "ss_lr_warmup_steps": str(settings.warmup),
@@ -73,6 +74,19 @@ def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -
         "ss_caption_dropout_rate": f"{settings.caption_dropout:g}",
         "ss_seed": str(settings.seed),
     }
+
+
+def network_arguments(settings: TrainingSettings) -> dict[str, str]:
+    """What kohya's trainer would have been told of the network beside rank and alpha."""
+    arguments = {"dora_wd": "True"} if settings.dora else {}
+    conv_rank = settings.part_rank(Part.CONVOLUTIONS)
+    if conv_rank:
+        arguments["conv_dim"] = str(conv_rank)
+        arguments["conv_alpha"] = f"{settings.part_alpha(Part.CONVOLUTIONS, conv_rank):g}"
+    for name in ("ranks", "alphas", "learning_rates"):
+        if numbers := getattr(settings, name):
+            arguments[f"atelier.{name}"] = ", ".join(map(str, numbers))
+    return arguments
 
 
 def tag_frequency(items: Sequence[Item]) -> dict[str, int]:
@@ -103,9 +117,14 @@ def modelspec_fields(
 
 
 def own_fields(
-    training: Train, items: Sequence[Item], losses: Sequence[float], validation: float | None, note: str
+    training: Train,
+    items: Sequence[Item],
+    losses: Sequence[float],
+    parameters: Mapping[Part, int],
+    validation: float | None,
+    note: str,
 ) -> dict[str, str]:
-    """Our own fields: the preset, the hashes of the pictures, and a summary of the losses."""
+    """Our own fields: the preset, the hashes of the pictures, the parameters, and a summary of the losses."""
     last = losses[-max(1, len(losses) // 10) :]
     summary = {
         "first": losses[0] if losses else None,
@@ -116,6 +135,7 @@ def own_fields(
         "atelier.preset": training.preset,
         "atelier.pictures": json.dumps([item.example.sha256 for item in items]),
         "atelier.loss": json.dumps(summary),
+        "atelier.parameters": json.dumps(parameters),
         "atelier.note": note,
     }
     return {name: text for name, text in fields.items() if text}

@@ -1,12 +1,13 @@
 """The inspection of a training's pictures: the report that people see before they start the training."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from PIL import Image
 
-from engine.messages import Inspect, Inspected, JobId, PictureNote, Sha256
+from engine.messages import Inspect, Inspected, JobId, Part, PartNumber, PictureNote, Sha256
 from engine.training.contact_sheet import Grid, contact_sheet, thumbnail
 from engine.training.dataset import Item, PictureInspector, planned_steps
 from engine.training.optimizers import rate_warning
@@ -17,7 +18,8 @@ class Inspection:
     """Checks one picture a step, then returns the report.
 
     side: the model's native side in pixels. rate: returns the seconds of training for a picture of a (width,
-    height). Raises InvalidRequest where the model cannot be trained at the resolution.
+    height). parameters: how many would be trained. Raises InvalidRequest where the model cannot be trained at
+    the resolution.
     """
 
     kind = "inspection"
@@ -30,10 +32,12 @@ class Inspection:
         side: int,
         rate: Callable[[tuple[int, int]], float],
         flags: FlagCheck | None = None,
+        parameters: Mapping[Part, int] = MappingProxyType({}),
     ) -> None:
         self._training = request.training
         self._inspector = PictureInspector(request.training, folder, side, flags)
         self._rate = rate
+        self._parameters = parameters
         self._grid = Grid.of(len(request.training.examples))
         self._thumbnails: dict[Sha256, Image.Image] = {}
 
@@ -62,6 +66,7 @@ class Inspection:
             problems=(*self._inspector.problems, *filter(None, [rate_warning(settings)])),
             steps=steps,
             seconds=steps * settings.batch * settings.accumulation * self._seconds(items),
+            parameters=tuple(PartNumber(part=part, number=count) for part, count in self._parameters.items()),
         )
 
     def _seconds(self, items: list[Item]) -> float:

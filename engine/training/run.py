@@ -86,7 +86,7 @@ class TrainingRun:
         self._inspector = PictureInspector(request, folder, model.side, flags)
         self._batches = TrainingBatches(request.settings, model, folder)
         resolve_training_precision(request.settings.precision, model)
-        adapters.target_ranks(request.settings)
+        adapters.targets(request.settings)
         steps = planned_steps(request.settings, len(request.examples))
         self._state = RunState(settings=request.settings, steps=steps, began=time.time())
         self._trainer: Trainer | None = None
@@ -380,6 +380,7 @@ class TrainingRun:
             side=self._model.side,
             step=state.step,
             losses=state.losses,
+            parameters=trainer.parameter_counts,
             validation=state.checkpoints[-1].loss,
             created=datetime.fromtimestamp(state.began, UTC),
             note=" ".join(state.notes),

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from engine.lora.adapter_export import encode_adapter, verify_file
 from engine.lora.adapter_file import LowRank
 from engine.lora.adapters import Adapters
-from engine.lora.key_names import Component, Place
-from engine.messages import InvalidRequest, Train, TrainingPrecision
+from engine.lora.key_names import Place
+from engine.messages import UNET_PARTS, InvalidRequest, Part, Train, TrainingPrecision
 from engine.sdxl.model import PRECISIONS, Model
 from engine.sdxl.new_tokens import TokenVectors, has_new_token, initial_tokens
 from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
@@ -39,11 +39,11 @@ class Trainer:
         self._embeddings: dict[str, Embedding] = {}
         self._precision = resolve_training_precision(settings.precision, model)
         self.tokens = initial_trigger_tokens(request, model)
-        places = adapters.target_ranks(settings)
+        targets = adapters.targets(settings)
+        self.parameter_counts = adapters.count_parameters(settings)
         parameters = adapters.begin_training(
             NAME,
-            places,
-            alpha=settings.alpha,
+            targets,
             dropout=settings.dropout,
             dora=settings.dora,
             seed=derive_seed(settings.seed, "adapter", 0),
@@ -61,15 +61,16 @@ class Trainer:
             model.device.type, init_scale=2.0**12, enabled=self._precision is torch.float16
         )
 
-    def _groups(self, parameters: Mapping[Component, Sequence[Tensor]]) -> list[Group]:
-        """The parameters of the UNet, the text encoders and the new tokens, with their learning rates."""
+    def _groups(self, parameters: Mapping[Part, Sequence[Tensor]]) -> list[Group]:
+        """The parameters of the UNet, the text encoders and the new tokens, by learning rate."""
         settings = self._settings
-        text = [*parameters["text_encoder"], *parameters["text_encoder_2"]]
-        return [
-            Group(parameters=parameters["unet"], rate=settings.learning_rate, decay=settings.weight_decay),
-            Group(parameters=text, rate=settings.text_learning_rate, decay=settings.weight_decay),
-            Group(parameters=self._vectors, rate=settings.token_learning_rate, decay=0.0),
-        ]
+        groups = []
+        for parts in (UNET_PARTS, (Part.TEXT, Part.TEXT_2)):
+            for rate in dict.fromkeys(map(settings.part_learning_rate, parts)):
+                alike = [part for part in parts if settings.part_learning_rate(part) == rate]
+                members = [parameter for part in alike for parameter in parameters[part]]
+                groups.append(Group(parameters=members, rate=rate, decay=settings.weight_decay))
+        return [*groups, Group(parameters=self._vectors, rate=settings.token_learning_rate, decay=0.0)]
 
     @property
     def _vectors(self) -> list[Tensor]:
@@ -168,8 +169,7 @@ class Trainer:
 
     def _is_trained_caption(self, caption: str) -> bool:
         """Whether its embedding changes from step to step."""
-        settings = self._settings
-        if settings.text_encoder or settings.text_encoder_2:
+        if self._settings.trains_text:
             return True
         trains_tokens = any(vector.requires_grad for vector in self._vectors)
         return trains_tokens and has_new_token(self._model.base.tokenizer, caption, self.tokens)

@@ -95,7 +95,7 @@ def test_what_somebody_changes_counts_and_what_goes_with_it_follows() -> None:
     [
         ({"learning_rate": 10.0}, "--lr must be from 0 to 0.1, not 10."),
         ({"steps": 0}, "--steps must be from 1 to 20000, not 0."),
-        ({"rank": 129}, "--rank must be from 1 to 128, not 129."),
+        ({"rank": 129}, "--rank must be from 0 to 128, not 129."),
         (
             {"dora": True, "convolutions": True},
             "DoRA trains linear layers only. Leave out --dora or --convolutions.",

@@ -10,7 +10,17 @@ from commands.answers import Answer, CreateJob, Form, UpdateCards
 from commands.common_words import common_words
 from commands.presets import presets
 from commands.train import TRIGGERS
-from engine.messages import Example, FlaggedPolicy, InvalidRequest, Optimizer, Prior, Schedule, Sha256, Train
+from engine.messages import (
+    Example,
+    FlaggedPolicy,
+    InvalidRequest,
+    Optimizer,
+    PartNumber,
+    Prior,
+    Schedule,
+    Sha256,
+    Train,
+)
 from tests.commands.chat import Chat
 
 ONE, TWO, THREE = (Sha256(letter * 64) for letter in "abc")
@@ -102,6 +112,9 @@ KNOBS: dict[str, tuple[str, Any]] = {
     "text_encoder": ("yes", True),
     "text_encoder_2": ("on", True),
     "blocks": ("down.2, MID", ("down.2", "mid")),
+    "ranks": ("text = 4, down.1=8", (PartNumber(part="text", number=4), PartNumber(part="down.1", number=8))),
+    "alphas": ("conv=0.5", (PartNumber(part="conv", number=0.5),)),
+    "lrs": ("text-2: 1e-5", (PartNumber(part="text-2", number=1e-5),)),
     "alpha": ("2.5", 2.5),
     "dropout": ("0.1", 0.1),
     "dora": ("true", True),
@@ -129,7 +142,12 @@ KNOBS: dict[str, tuple[str, Any]] = {
     "patience": ("4", 4),
     "seed": ("11", 11),
 }
-FIELDS = {"lr": "learning_rate", "text_lr": "text_learning_rate", "token_lr": "token_learning_rate"}
+FIELDS = {
+    "lr": "learning_rate",
+    "text_lr": "text_learning_rate",
+    "token_lr": "token_learning_rate",
+    "lrs": "learning_rates",
+}
 
 
 async def test_every_setting_can_be_said_and_comes_back_in_the_form(chat: Chat) -> None:
@@ -272,8 +290,19 @@ REFUSED: list[tuple[dict[str, str], str]] = [
         {"trigger": "two words"},
         "The trigger must be one word of 2 to 24 of a-z, 0-9, - and _, not 'two words'.",
     ),
-    ({"rank": "100"}, "--rank must be from 1 to 64, not 100."),
-    ({"rank": "0"}, "--rank must be from 1 to 128, not 0."),
+    ({"rank": "100"}, "--rank must be from 0 to 64, not 100."),
+    ({"rank": "0"}, "All ranks are 0, so nothing would learn. Give --rank or one of --ranks."),
+    ({"ranks": "text=65"}, "The largest of --ranks must be from 0 to 64, not 65."),
+    ({"ranks": "text=1.5"}, "--ranks text must be a whole number from 0 to 128, not 1.5."),
+    ({"ranks": "text=2, text=3"}, "--ranks has text twice. Say it once."),
+    (
+        {"ranks": "text 4"},
+        "'text' is no part with its number. Write parts with their numbers, such as text=4, down.1=8.",
+    ),
+    (
+        {"lrs": "down.1=1e-4"},
+        "--lrs has no part 'down.1'. There are attention, feed-forward, conv, text, text-2.",
+    ),
     ({"steps": "0"}, "--steps must be from 1 to 20000, not 0."),
     ({"lr": "10"}, "--lr must be from 0 to 1, not 10."),
     ({"lr": "0.5"}, "--lr must be from 0 to 0.1, not 0.5."),

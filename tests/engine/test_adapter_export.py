@@ -29,6 +29,7 @@ from engine.messages import (
     Example,
     Failed,
     JobId,
+    Part,
     Sha256,
     Train,
     TrainingSettings,
@@ -61,9 +62,9 @@ def train_adapter(
     alpha: float = 6.0,
 ) -> None:
     """An adapter in training by the name of maria, as far as some hundred steps would bring it."""
-    places = adapters.target_ranks(settings)
+    places = adapters.targets(replace(settings, alpha=alpha))
     draw = torch.Generator().manual_seed(seed)
-    begun = adapters.begin_training("maria", places, alpha=alpha, dropout=0.0, dora=dora, seed=seed)
+    begun = adapters.begin_training("maria", places, dropout=0.0, dora=dora, seed=seed)
     for parameter in chain.from_iterable(begun.values()):
         parameter.data += strength * torch.randn(parameter.shape, generator=draw)
 
@@ -110,7 +111,7 @@ def test_the_file_has_kohyas_names_and_fp16_numbers(adapters: Adapters) -> None:
     tensors = safetensors.torch.load(encode_file(adapters))
 
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
-    assert len(tensors) == 3 * len(adapters.target_ranks(ATTENTION))
+    assert len(tensors) == 3 * len(adapters.targets(ATTENTION))
     assert (
         tensors["lora_unet_input_blocks_3_1_transformer_blocks_0_attn1_to_k.lora_down.weight"].shape[0] == 4
     )
@@ -153,7 +154,9 @@ def test_diffusers_paints_the_same_picture_with_the_same_file(model: Model, tmp_
     content = encode_file(
         adapters,
         None,
-        training_metadata(train(), (), side=128, step=1, losses=(), validation=None, created=NOON),
+        training_metadata(
+            train(), (), side=128, step=1, losses=(), parameters={}, validation=None, created=NOON
+        ),
     )
     adapters.end_training("maria")
     (tmp_path / "maria.safetensors").write_bytes(content)
@@ -285,6 +288,7 @@ def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapter
         side=128,
         step=40,
         losses=[0.5] * 10 + [0.25] * 10,
+        parameters={Part.ATTENTION: 1_451_520},
         validation=0.3,
         created=NOON,
         note="the batch was lowered to 1.",
@@ -314,6 +318,7 @@ def test_the_metadata_tells_other_programs_what_it_is_and_how_to_call_it(adapter
             "modelspec.trigger_phrase": "ohwx woman",
             "modelspec.usage_hint": "Write ohwx woman in the prompt. Weight 1 is full strength.",
             "atelier.preset": "face",
+            "atelier.parameters": '{"attention": 1451520}',
             "atelier.note": "the batch was lowered to 1.",
         }.items()
     )

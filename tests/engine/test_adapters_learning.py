@@ -30,9 +30,9 @@ def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
     (first, second), size = loras_of_one_size(pipeline, tmp_path, 2)
     adapters = Adapters(pipeline, tmp_path, limit_bytes=size)
     use(adapters, first)
-    places = adapters.target_ranks(TrainingSettings(rank=2))
+    places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
     # Dropout keeps every module's own parameters, which PEFT would freeze.
-    parameters = begin(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
+    parameters = begin(adapters, places, dropout=0.5, dora=False, seed=0)
     assert all(parameter.requires_grad for parameter in parameters)
     assert len(parameters) == 2 * len(places)
     for parameter in parameters:
@@ -57,10 +57,12 @@ def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
     served = store(tmp_path, kohya(make_lora(pipeline, of=attention)))
     use(adapters, served)
     mixed = seen(pipeline)
-    everywhere = TrainingSettings(rank=4, feed_forward=True, text_encoder=True, text_encoder_2=True)
-    places = adapters.target_ranks(replace(everywhere, convolutions=not dora))
+    everywhere = TrainingSettings(
+        rank=4, alpha=8.0, feed_forward=True, text_encoder=True, text_encoder_2=True
+    )
+    places = adapters.targets(replace(everywhere, convolutions=not dora))
 
-    parameters = begin(adapters, places, alpha=8.0, dropout=0.0, dora=dora, seed=3)
+    parameters = begin(adapters, places, dropout=0.0, dora=dora, seed=3)
 
     assert farthest(seen(pipeline), mixed) == 0
     adapters.activate_training("learner")
@@ -86,13 +88,13 @@ def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
 def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alone(
     pipeline: Any, adapters: Adapters
 ) -> None:
-    places = adapters.target_ranks(TrainingSettings(rank=2))
+    places = adapters.targets(TrainingSettings(rank=2, alpha=1.0))
     torch.manual_seed(3)
     expected = torch.rand(4)
     torch.manual_seed(3)
 
     three = [
-        begin(adapters, places, name, alpha=1.0, dropout=0.0, dora=False, seed=seed)
+        begin(adapters, places, name, dropout=0.0, dora=False, seed=seed)
         for name, seed in (("one", 1), ("same", 1), ("other", 2))
     ]
 
@@ -107,7 +109,7 @@ def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alon
 def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
     pipeline: Any, adapters: Adapters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places = adapters.target_ranks(TrainingSettings(rank=2))
+    places = adapters.targets(TrainingSettings(rank=2, alpha=1.0))
     layer, calls = adapters._layer, list[object]()
 
     def fail(*arguments: Any) -> Any:
@@ -118,15 +120,15 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
 
     monkeypatch.setattr(adapters, "_layer", fail)
     with pytest.raises(MemoryError):
-        begin(adapters, places, alpha=1.0, dropout=0.0, dora=False, seed=0)
+        begin(adapters, places, dropout=0.0, dora=False, seed=0)
 
     assert not list(layers(pipeline))
 
 
 @pytest.mark.parametrize("dora", [False, True])
 def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapters, dora: bool) -> None:
-    places = adapters.target_ranks(TrainingSettings(rank=2, text_encoder=True))
-    parameters = begin(adapters, places, alpha=3.0, dropout=0.0, dora=dora, seed=0)
+    places = adapters.targets(TrainingSettings(rank=2, alpha=3.0, text_encoder=True))
+    parameters = begin(adapters, places, dropout=0.0, dora=dora, seed=0)
     adapters.activate_training("learner")
     torch.manual_seed(0)
     for parameter in parameters:
@@ -147,8 +149,8 @@ def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapte
 
 @pytest.mark.parametrize("dora", [False, True])
 def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapters, dora: bool) -> None:
-    places = adapters.target_ranks(TrainingSettings(rank=2))
-    for parameter in begin(adapters, places, alpha=2.0, dropout=0.5, dora=dora, seed=0):
+    places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
+    for parameter in begin(adapters, places, dropout=0.5, dora=dora, seed=0):
         parameter.data += 0.1
     adapters.activate_training("learner")
     whole = seen(pipeline)
@@ -163,9 +165,9 @@ def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapter
 
 
 def test_the_next_training_drops_as_the_first_did(pipeline: Any, adapters: Adapters) -> None:
-    places = adapters.target_ranks(TrainingSettings(rank=2))
+    places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
     for _ in range(2):
-        begin(adapters, places, alpha=2.0, dropout=0.5, dora=False, seed=0)
+        begin(adapters, places, dropout=0.5, dora=False, seed=0)
         adapters.activate_training("learner")
         dropouts = [layer.lora_dropout["learner"] for layer in layers(pipeline)]
         assert not any(dropout.training for dropout in dropouts)
@@ -185,8 +187,8 @@ def test_gradients_reach_what_learns_and_nothing_else(
     pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
-    places = adapters.target_ranks(TrainingSettings(rank=2))
-    parameters = begin(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
+    places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
+    parameters = begin(adapters, places, dropout=0.0, dora=True, seed=0)
     adapters.activate(())
     adapters.activate_training("learner")
     layer = next(layer for layer in layers(pipeline) if "learner" in layer.lora_A)
@@ -202,11 +204,14 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
     original: Any, pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     second = copies(original).one()
-    alone, settings = Adapters(second, tmp_path, PLENTY), TrainingSettings(rank=2, text_encoder=True)
-    options: dict[str, Any] = {"alpha": 3.0, "dropout": 0.0, "dora": False, "seed": 0}
-    stacked = begin(adapters, adapters.target_ranks(settings), **options)
+    alone, settings = (
+        Adapters(second, tmp_path, PLENTY),
+        TrainingSettings(rank=2, alpha=3.0, text_encoder=True),
+    )
+    options: dict[str, Any] = {"dropout": 0.0, "dora": False, "seed": 0}
+    stacked = begin(adapters, adapters.targets(settings), **options)
     # In half precision nothing is stacked; here it is computed in float32 all the same.
-    single = begin(alone, alone.target_ranks(settings), **options, precision=torch.bfloat16)
+    single = begin(alone, alone.targets(settings), **options, precision=torch.bfloat16)
     assert len(stacked) < len(single) / 4
     draw = torch.Generator().manual_seed(1)
     learnt = {
@@ -232,8 +237,8 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
 def test_what_is_optimized_stays_what_the_layers_tell_when_other_loras_come_and_go(
     pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
-    places = adapters.target_ranks(TrainingSettings(rank=2))
-    parameters = begin(adapters, places, alpha=2.0, dropout=0.0, dora=False, seed=0)
+    places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
+    parameters = begin(adapters, places, dropout=0.0, dora=False, seed=0)
     served = store(tmp_path, kohya(make_lora(pipeline, of=attention)))
     use(adapters, served)
     adapters.unload(served.sha256)
@@ -253,9 +258,9 @@ def test_in_low_precision_training_keeps_float32(pipeline: Any, tmp_path: Path) 
     for component in (pipeline.unet, pipeline.text_encoder, pipeline.text_encoder_2):
         component.to(torch.bfloat16)
     adapters = Adapters(pipeline, tmp_path, PLENTY)
-    places = adapters.target_ranks(TrainingSettings(rank=2))
+    places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
 
-    parameters = begin(adapters, places, alpha=2.0, dropout=0.0, dora=True, seed=0)
+    parameters = begin(adapters, places, dropout=0.0, dora=True, seed=0)
     small = parameters[0].detach().clone()
 
     assert {parameter.dtype for parameter in parameters} == {torch.float32}

@@ -180,7 +180,7 @@ def test_only_the_newest_state_is_kept_while_it_learns(
             "The number of sample prompts must be from 0 to 4, not 5.",
         ),
         (["maria", "pictures", "--steps", "0"], "--steps must be from 1 to 20000, not 0."),
-        (["maria", "pictures", "--rank", "100"], "--rank must be from 1 to 64, not 100."),
+        (["maria", "pictures", "--rank", "100"], "--rank must be from 0 to 64, not 100."),
         (["maria", "pictures", "--consent"], "There is no option --consent"),
         (["maria", "pictures", "--config", "other.toml"], "There is no configuration at "),
     ],

@@ -108,19 +108,21 @@ def word_pattern(word: str) -> str:
 def insert_vectors(encoder: Any, ids: Tensor, vectors: Sequence[Tensor]) -> Iterator[Tensor]:
     """A context with the ids to give to the encoder, which sees the vectors in place of ids below 0.
 
-    ids: (B, T) int64; vectors: (n, width) each, in the order of their ids. Gradients reach the vectors.
+    ids: (B, T) int64, on the CPU, where looking at them waits for no device; vectors: (n, width) each, in the
+    order of their ids. Gradients reach the vectors.
     """
-    is_new = ids < 0
+    is_new, device = ids < 0, encoder.device
     if not is_new.any():
-        yield ids
+        yield ids.to(device, non_blocking=True)
         return
     embeddings = encoder.get_input_embeddings()
-    stacked = torch.cat([vector.to(embeddings.weight.device, embeddings.weight.dtype) for vector in vectors])
-    inserted = stacked[-1 - ids[is_new]]
+    stacked = torch.cat([vector.to(device, embeddings.weight.dtype) for vector in vectors])
+    inserted = stacked[(-1 - ids[is_new]).to(device, non_blocking=True)]
+    mask = is_new.unsqueeze(-1).to(device, non_blocking=True)
     hook = embeddings.register_forward_hook(
-        lambda _module, _inputs, embedded: embedded.masked_scatter(is_new.unsqueeze(-1), inserted)
+        lambda _module, _inputs, embedded: embedded.masked_scatter(mask, inserted)
     )
     try:
-        yield ids.masked_fill(is_new, PLACEHOLDER_ID)
+        yield ids.masked_fill(is_new, PLACEHOLDER_ID).to(device, non_blocking=True)
     finally:
         hook.remove()

@@ -1,20 +1,19 @@
 """The denoising of one picture: its latents, schedulers and embeddings, and the UNet forward of several."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 import torch
-from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Picture, Size
+from engine.sdxl.denoising_pass import Conditioning, DenoisingPass
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.prompts import Embedding, PromptEncoder
-from engine.sdxl.samplers import Scheduler, amplifies_rounding, make_scheduler, noise_options, set_start
+from engine.sdxl.samplers import Scheduler, amplifies_rounding, count_noises, make_scheduler, set_start
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # the defaults of SDXL's refiner
 SMALLEST_ANGLE = 0.01  # radians between two latents, below which float32 has no arc between them
@@ -28,30 +27,6 @@ class Stage(Enum):
     REFINE = "refine"
     DECODE = "decode"
     DONE = "done"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditioning:
-    """The UNet's inputs beside latents and timestep, in rows: the negative prompt's comes first under CFG."""
-
-    hidden: Tensor
-    pooled: Tensor
-    time_ids: Tensor
-
-
-@dataclass
-class DenoisingPass:
-    """Denoising with one UNet, the base or the refiner: its scheduler, timesteps and position in them."""
-
-    scheduler: Scheduler
-    timesteps: Tensor
-    conditioning: Conditioning
-    options: Mapping[str, Any]
-    position: int = 0
-
-    @property
-    def is_done(self) -> bool:
-        return self.position >= len(self.timesteps)
 
 
 class Painting:
@@ -176,7 +151,6 @@ class Painting:
             if refiner_encoder is None:
                 raise InvalidRequest("This model has no refiner. Leave --refiner at 0.")
             timesteps = timesteps[timesteps >= cutoff_timestep(scheduler, request.refiner)]
-            self._refine = self._refiner_pass(refiner_encoder)
         set_start(scheduler, 0)
         positive, negative = encoder.encode_pair(
             request.prompt, request.negative_prompt, self.adapter_mix, tokens
@@ -184,9 +158,10 @@ class Painting:
         ids = self._time_ids(())
         self.latents = self._initial_noise(positive.hidden.dtype) * scheduler.init_noise_sigma
         conditioning = self._conditioning(positive, negative, ids, ids)
-        self._base = DenoisingPass(
-            scheduler, timesteps, conditioning, noise_options(scheduler, self._generator)
-        )
+        base = self._make_pass(scheduler, timesteps, conditioning)
+        if refiner_encoder is not None and request.refiner:
+            self._refine = self._refiner_pass(refiner_encoder)
+        self._base = base
 
     def _refiner_pass(self, encoder: PromptEncoder) -> DenoisingPass:
         """The last part of the denoising, as in StableDiffusionXLImg2ImgPipeline with denoising_start."""
@@ -206,33 +181,51 @@ class Painting:
         else:
             ids = negative_ids = self._time_ids(())
         conditioning = self._conditioning(positive, negative, ids, negative_ids)
-        options = noise_options(scheduler, self._generator)
-        return DenoisingPass(scheduler, scheduler.timesteps[start:], conditioning, options)
+        return self._make_pass(scheduler, scheduler.timesteps[start:], conditioning)
+
+    def _make_pass(
+        self, scheduler: Scheduler, timesteps: Tensor, conditioning: Conditioning
+    ) -> DenoisingPass:
+        """A pass over these timesteps of the scheduler, with all that its steps need already on the device.
+
+        Passes must be made in the order in which they are used, since each draws its noise.
+        """
+        to_the_end = bool(timesteps[-1] == scheduler.timesteps[-1]) if len(timesteps) else False
+        count = count_noises(self.request.sampler, len(timesteps), to_the_end=to_the_end)
+        noises = self._draw_noises(self._generator, count, conditioning.hidden.dtype)
+        return DenoisingPass(
+            scheduler=scheduler,
+            timesteps=timesteps,
+            device_timesteps=timesteps.to(self._model.device, torch.float32, non_blocking=True),
+            conditioning=conditioning,
+            noises=noises,
+        )
 
     def _initial_noise(self, dtype: torch.dtype) -> Tensor:
         """The initial noise (1, 4, height / 8, width / 8): of the seed, or between those of two seeds."""
-        noise = self._draw_noise(self._generator, dtype)
+        (noise,) = self._draw_noises(self._generator, 1, dtype)
         if not self.request.variation or self._replaces_seed:
             return noise
-        other = self._draw_noise(torch.Generator("cpu").manual_seed(self.variation_seed), dtype)
+        (other,) = self._draw_noises(torch.Generator("cpu").manual_seed(self.variation_seed), 1, dtype)
         return slerp(noise, other, self.request.variation)
 
-    def _draw_noise(self, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-        """Noise (1, 4, height / 8, width / 8), drawn on the CPU: a seed is the same on any device."""
-        factor = self._model.factor
-        shape = (
-            1,
-            self._model.base.unet.config.in_channels,
-            self.size.height // factor,
-            self.size.width // factor,
-        )
-        noise: Tensor = randn_tensor(shape, generator=generator, device=self._model.device, dtype=dtype)
-        return noise
+    def _draw_noises(self, generator: torch.Generator, count: int, dtype: torch.dtype) -> Sequence[Tensor]:
+        """So many draws of noise (1, 4, height / 8, width / 8), moved to the device at once.
+
+        They are drawn on the CPU, one by one as a scheduler would: a seed is the same on any device.
+        """
+        if not count:
+            return ()
+        factor, channels = self._model.factor, self._model.base.unet.config.in_channels
+        shape = (1, channels, self.size.height // factor, self.size.width // factor)
+        draws = [torch.randn(shape, generator=generator, dtype=dtype) for _ in range(count)]
+        return torch.stack(draws).to(self._model.device, non_blocking=True).unbind()
 
     def _time_ids(self, score: Sequence[float]) -> Tensor:
         """SDXL's micro-conditioning (1, 6): original size, crop corner, target size; (1, 5) with a score."""
         size = (self.size.height, self.size.width)
-        return torch.tensor([[*size, 0, 0, *(score or size)]], device=self._model.device)
+        ids = torch.tensor([[*size, 0, 0, *(score or size)]])
+        return ids.to(self._model.device, non_blocking=True)
 
     def _conditioning(
         self, positive: Embedding, negative: Embedding, ids: Tensor, negative_ids: Tensor
@@ -250,23 +243,19 @@ class Painting:
     def model_input(self) -> tuple[Tensor, Tensor]:
         """The UNet's input (rows, 4, h, w), scaled for the timestep, and the timestep (rows,) in float32."""
         current = self.current_pass
-        timestep = current.timesteps[current.position]
-        scaled = current.scheduler.scale_model_input(self.latents, timestep)
-        return scaled.expand(self.rows, -1, -1, -1), timestep.float().expand(self.rows)
+        scaled = current.scheduler.scale_model_input(self.latents, current.timestep)
+        timestep = current.device_timesteps[current.position]
+        return scaled.expand(self.rows, -1, -1, -1), timestep.expand(self.rows)
 
     @torch.inference_mode()
     def apply_prediction(self, model_input: Tensor, predicted: Tensor) -> None:
         """Take the UNet's prediction (rows, 4, h, w) for this model input, and step the scheduler with it."""
         current = self.current_pass
-        timestep = current.timesteps[current.position]
         if self.guided:
             negative, positive = predicted.chunk(2)
             predicted = negative + self.request.guidance_scale * (positive - negative)
-        self._last_step = (model_input[:1], predicted, timestep)
-        self.latents = current.scheduler.step(
-            predicted, timestep, self.latents, **current.options, return_dict=False
-        )[0]
-        current.position += 1
+        self._last_step = (model_input[:1], predicted, current.timestep)
+        self.latents = current.step(predicted, self.latents)
 
     def predict_x0(self) -> Tensor | None:
         """The latents (1, 4, h, w) without noise, as the UNet predicted them last; None before its first
@@ -279,7 +268,7 @@ class Painting:
             return None
         noisy, predicted, timestep = self._last_step
         alphas: Tensor = self._model.base.scheduler.alphas_cumprod
-        alpha = alphas[round(float(timestep))].to(noisy)
+        alpha = alphas[round(float(timestep))]  # both on the CPU, so that nothing waits for a device
         if self._model.base.scheduler.config.prediction_type == "v_prediction":
             return alpha.sqrt() * noisy - (1 - alpha).sqrt() * predicted
         return (noisy - (1 - alpha).sqrt() * predicted) / alpha.sqrt()
@@ -315,7 +304,7 @@ def predict(unet: Any, paintings: Sequence[Painting]) -> list[tuple[Tensor, Tens
     conditioning = [painting.current_pass.conditioning for painting in paintings]
     predicted = unet(
         torch.cat([sample for sample, _ in inputs]),
-        torch.cat([timestep for _, timestep in inputs]).to(unet.device),
+        torch.cat([timestep for _, timestep in inputs]),
         encoder_hidden_states=torch.cat([rows.hidden for rows in conditioning]),
         added_cond_kwargs={
             "text_embeds": torch.cat([rows.pooled for rows in conditioning]),

@@ -133,7 +133,7 @@ class PromptEncoder:
         pooled = torch.empty(0)
         for tokenizer, encoder, side in self._encoders:
             rows = [row for text in texts for row in frame_windows(tokenizer, text, windows, tokens)]
-            ids = torch.tensor(rows, device=encoder.device)
+            ids = torch.tensor(rows)
             with insert_vectors(encoder, ids, [getattr(token, side) for token in tokens]) as encoder_ids:
                 out = encoder(encoder_ids, output_hidden_states=True)
             hidden.append(out.hidden_states[-2].reshape(len(texts), windows * (WINDOW + 2), -1))

@@ -1,10 +1,8 @@
 """The diffusers scheduler of each sampler, made from the model's own noise schedule."""
 
-import inspect
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import torch
 from diffusers import (
     DDIMScheduler,
     DPMSolverMultistepScheduler,
@@ -13,11 +11,11 @@ from diffusers import (
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
     LCMScheduler,
-    UniPCMultistepScheduler,
 )
 from torch import Tensor
 
 from engine.messages import Sampler
+from engine.sdxl.unipc import HostUniPC
 
 FEW = 10  # steps below which a schedule must start with pure noise, whatever its config says
 
@@ -29,6 +27,9 @@ MOST_STABLE_GUIDANCE = {
     Sampler.HEUN: 10.0,
 }
 MOST_STABLE_GUIDANCE_OF_OTHERS = 15.0
+
+# Samplers that add noise in each step. LCM adds none in the last step of its schedule.
+NOISY = (Sampler.EULER_ANCESTRAL, Sampler.DPM_SDE, Sampler.LCM)
 
 
 class Scheduler(Protocol):
@@ -59,7 +60,7 @@ SCHEDULERS: dict[Sampler, tuple[type[Any], dict[str, Any]]] = {
         {"algorithm_type": "sde-dpmsolver++", "lower_order_final": True},
     ),
     Sampler.DDIM: (DDIMScheduler, {"clip_sample": False}),
-    Sampler.UNIPC: (UniPCMultistepScheduler, {}),
+    Sampler.UNIPC: (HostUniPC, {}),
     Sampler.HEUN: (HeunDiscreteScheduler, {}),
     Sampler.LCM: (LCMScheduler, {}),
 }
@@ -100,7 +101,8 @@ def set_start(scheduler: Any, position: int) -> None:
         scheduler.set_begin_index(position)
 
 
-def noise_options(scheduler: Scheduler, generator: torch.Generator) -> dict[str, Any]:
-    """The arguments of this scheduler's step that give it random numbers: none where it takes none."""
-    parameters = inspect.signature(scheduler.step).parameters
-    return {"generator": generator} if "generator" in parameters else {}
+def count_noises(sampler: Sampler, steps: int, *, to_the_end: bool) -> int:
+    """How often this sampler draws noise in so many steps, which go `to_the_end` of its schedule or not."""
+    if sampler not in NOISY:
+        return 0
+    return steps - 1 if sampler is Sampler.LCM and to_the_end else steps

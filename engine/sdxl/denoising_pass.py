@@ -1,0 +1,85 @@
+"""One pass of denoising with one UNet: its scheduler, its position, and what its steps need on the device."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from engine.sdxl.samplers import Scheduler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditioning:
+    """The UNet's inputs beside latents and timestep, in rows: the negative prompt's comes first under CFG."""
+
+    hidden: Tensor
+    pooled: Tensor
+    time_ids: Tensor
+
+
+@dataclass(kw_only=True)
+class DenoisingPass:
+    """Denoising with the base's UNet or the refiner's, at a position in its timesteps.
+
+    Nothing in its steps waits for the device: what they read is on the CPU, and what they compute with is on
+    the device from the start. timesteps: (steps,) on the CPU; device_timesteps: the same, in float32;
+    noises: what the scheduler adds, (1, 4, h, w) each, on the device.
+    """
+
+    scheduler: Scheduler
+    timesteps: Tensor
+    device_timesteps: Tensor
+    conditioning: Conditioning
+    noises: Sequence[Tensor]
+    position: int = 0
+
+    def __post_init__(self) -> None:
+        self._noise = DrawnNoise(self.noises) if self.noises else None
+
+    @property
+    def is_done(self) -> bool:
+        return self.position >= len(self.timesteps)
+
+    @property
+    def timestep(self) -> Tensor:
+        """The current timestep, on the CPU."""
+        return self.timesteps[self.position]
+
+    def step(self, predicted: Tensor, latents: Tensor) -> Tensor:
+        """The latents after this step, given what the UNet predicts for them, (1, 4, h, w) each."""
+        if self._noise is None:
+            latents = self.scheduler.step(predicted, self.timestep, latents, return_dict=False)[0]
+        else:
+            with self._noise:
+                latents = self.scheduler.step(predicted, self.timestep, latents, return_dict=False)[0]
+        self.position += 1
+        return latents
+
+
+class DrawnNoise(TorchFunctionMode):
+    """A context in which torch.randn returns noise that was drawn before, in its order.
+
+    diffusers' schedulers draw in each step: on the CPU, so that a seed is the same on any device, and the
+    copy then waits for the device.
+    """
+
+    def __init__(self, noises: Iterable[Tensor]) -> None:
+        super().__init__()
+        self._noises = iter(noises)
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func is not torch.randn:
+            return func(*args, **(kwargs or {}))
+        noise = next(self._noises, None)
+        if noise is None:
+            raise RuntimeError("the scheduler draws more noise than was drawn for it")
+        return noise

@@ -29,7 +29,7 @@ async def admit(context: ChatContext, answer: CreateJob) -> tuple[JobRequest, fl
     Raises InvalidRequest, with nothing stored. A draft is asked for room again when it is started.
     """
     request = apply_rules(context.space_settings.rules, answer.request, adult=context.adult)
-    check_rules(context.space_settings.rules, request, adult=context.adult)
+    check_rules(context.space_settings.rules, request, answer.examples, adult=context.adult)
     await _check_weights(context, request)
     _check_not_draining(context)
     expected = 0.0

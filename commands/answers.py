@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from engine.messages import (
+    Example,
     ImportLora,
     JobId,
     JobRequest,
@@ -54,6 +55,7 @@ class CreateJob:
 
     A `draft` waits until its person starts it. `replaced` is the draft that it takes the place of, deleted
     already; `unneeded` are its stored files, to be removed once this is on disk. `text` is told to who asked.
+    `examples` are all pictures of a training, also those of its manifest.
     """
 
     request: JobRequest
@@ -62,6 +64,7 @@ class CreateJob:
     draft: bool = False
     replaced: JobId | None = None
     unneeded: tuple[Sha256, ...] = ()
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

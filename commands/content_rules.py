@@ -2,14 +2,14 @@
 
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import regex  # type: ignore[import-untyped]  # unlike re it has a timeout
 
 from commands.permissions import NotAllowed
 from commands.syntax.parser import shorten
-from engine.messages import FlaggedPolicy, InvalidRequest, JobRequest, Paint, Train
+from engine.messages import Example, FlaggedPolicy, InvalidRequest, JobRequest, Paint, Train
 from storage.rules import Rules
 
 LONGEST = 200  # characters of a word or a pattern
@@ -43,9 +43,14 @@ def read_rule(text: str) -> str:
     return text
 
 
-def check_rules(rules: Rules, request: JobRequest, *, adult: bool) -> None:
-    """Raise NotAllowed when the words of a request break the rules; `adult`: in a channel for adults."""
-    texts = [normalize(text) for text in _texts(request)]
+def check_rules(rules: Rules, request: JobRequest, examples: Sequence[Example] = (), *, adult: bool) -> None:
+    """Raise NotAllowed when the words of a request break the rules; `adult`: in a channel for adults.
+
+    examples: the pictures of a training, which its request may not name itself.
+    """
+    if not (rules.refuse or rules.adult):
+        return
+    texts = [normalize(text) for text in (*_texts(request), *(example.caption for example in examples))]
     until = time.monotonic() + BUDGET
     for sentence, refused in ((PAINT, rules.refuse), (ADULTS, () if adult else rules.adult)):
         for rule in refused:
@@ -67,7 +72,6 @@ def _texts(request: JobRequest) -> Iterator[str]:
         yield request.prompt
     elif isinstance(request, Train):
         yield from (request.name, request.phrase, *request.prompts)
-        yield from (example.caption for example in request.examples)
 
 
 def _is_pattern(text: str) -> bool:

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from commands.permissions import NOBODY, Admins
 from commands.syntax.lora_syntax import Library
-from engine.messages import RANK, JobId, Paint
+from engine.messages import RANK, JobId, Manifest, Paint
 from storage.space_settings import DEFAULTS, SpaceSettings
 from storage.tables import Person, Space
 
@@ -24,7 +24,8 @@ class Context:
     """Handed to every handler by the front end that heard the command.
 
     `job` is the id for a new job. `model` paints here; `small`: it is the small one that ships, which
-    learns faster and at higher rates. `largest_rank` is of the LoRAs that may be trained here.
+    learns faster and at higher rates. `largest_rank` is of the LoRAs that may be trained here. `manifest` is
+    of the pictures that were given, if they are too many for a request; it was stored before.
     """
 
     job: JobId
@@ -32,6 +33,7 @@ class Context:
     model: str = ""
     small: bool = False
     largest_rank: int = RANK[1]
+    manifest: Manifest | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

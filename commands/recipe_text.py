@@ -70,7 +70,7 @@ def training_fields(request: Train) -> tuple[tuple[str, str], ...]:
     """The recipe of a training: labels and values."""
     settings = request.settings
     length = {"epochs": settings.epochs} if settings.epochs else {"steps": settings.steps}
-    return _recipe(request.preset, len(request.examples), length, settings)
+    return _recipe(request.preset, request.pictures, length, settings)
 
 
 def lora_fields(view: LoraView) -> tuple[tuple[str, str], ...]:

@@ -11,6 +11,7 @@ from commands.context import ChatContext, Context
 from commands.job_lookup import find_job, read_job_id
 from commands.presets import find_preset as named_preset
 from commands.presets import presets, training_settings
+from commands.syntax.form_files import manifest_text
 from commands.syntax.numbers import pluralize
 from commands.syntax.spec import Option, form_command, lists_folder
 from commands.syntax.values import value_text
@@ -119,7 +120,7 @@ async def train(
         options=options,
         author=context.person.name,
     )
-    return CreateJob(request=request, draft=True, replaced=draft, unneeded=unneeded)
+    return CreateJob(request=request, draft=True, replaced=draft, unneeded=unneeded, examples=pictures)
 
 
 def make_request(
@@ -137,13 +138,15 @@ def make_request(
 ) -> Train:
     """The training with the preset's settings and somebody's changes. Raises InvalidRequest."""
     chosen = named_preset(preset)
-    settings = training_settings(chosen, len(pictures), overrides(options), small=context.small)
+    count = len(pictures) if context.manifest is None else context.manifest.pictures
+    settings = training_settings(chosen, count, overrides(options), small=context.small)
     check_integer("--rank", settings.rank, PART_RANK[0], context.largest_rank)
     check_integer("The largest of --ranks", settings.largest_rank, PART_RANK[0], context.largest_rank)
     return Train(
         job=context.job,
         name=name,
-        examples=pictures,
+        examples=pictures if context.manifest is None else (),
+        manifest=context.manifest,
         trigger=trigger,
         subject=subject,
         template=captions or chosen.captions(small=context.small),
@@ -184,13 +187,13 @@ def form_texts(request: Train, *, small: bool) -> dict[str, str]:
     samples: tuple[str, ...] = ()
     with suppress(InvalidRequest):  # there may be no such preset any more
         chosen = named_preset(request.preset)
-        usual = training_settings(chosen, len(request.examples), {}, small=small)
+        usual = training_settings(chosen, request.pictures, {}, small=small)
         captions = chosen.captions(small=small)
         samples = chosen.samples(request.trigger, request.subject, small=small)
     return _value_texts(
         {
             "name": request.name,
-            "pictures": request.examples,
+            "pictures": request.examples if request.manifest is None else manifest_text(request.manifest),
             "preset": request.preset,
             "trigger": request.trigger,
             "subject": request.subject,

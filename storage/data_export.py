@@ -136,7 +136,11 @@ async def _training_files(session: AsyncSession, job: Job) -> list[NamedFile]:
         for step, sha256 in await rows_of(Checkpoint.step, Checkpoint.sha256)
         if sha256 is not None
     ]
-    return [*examples, *samples, *checkpoints]
+    manifests = select(Training.manifest).where(
+        Training.job_number == job.number, Training.manifest.is_not(None)
+    )
+    lists = [(f"{at}/pictures.jsonl", Sha256(file)) for file in await session.scalars(manifests) if file]
+    return [*examples, *lists, *samples, *checkpoints]
 
 
 async def _adapters(session: AsyncSession, person_id: int) -> tuple[list[dict[str, Any]], list[NamedFile]]:

@@ -34,6 +34,7 @@ NEEDED: tuple[tuple[Any, ...], ...] = (  # every column that names a stored file
     (Adapter.sheet, Adapter.deleted_at.is_(None)),
     (TrainingPicture.sha256,),
     (Training.sheet,),
+    (Training.manifest,),
     (Training.state_sha256,),
     (Checkpoint.sha256,),
     (Sample.sha256,),

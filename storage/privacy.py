@@ -224,6 +224,7 @@ async def _blank_jobs(session: AsyncSession, which: ColumnElement[bool], now: fl
         (Checkpoint.sha256, Checkpoint),
         (Sample.sha256, Sample),
         (Training.sheet, Training),
+        (Training.manifest, Training),
         (Training.state_sha256, Training),
     )
     queries = (

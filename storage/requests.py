@@ -11,6 +11,7 @@ from engine.messages import (
     FlaggedPolicy,
     JobId,
     JobRequest,
+    Manifest,
     Optimizer,
     Paint,
     PartNumber,
@@ -23,6 +24,8 @@ from engine.messages import (
     TrainingPrecision,
     TrainingSettings,
     Variant,
+    example_from_json,
+    example_to_json,
 )
 
 Kind = Literal["paint", "train"]
@@ -51,6 +54,12 @@ def from_json(job: JobId, values: Mapping[str, Any]) -> JobRequest:
     Raises InvalidRequest when the engine of today refuses what was allowed once.
     """
     return _train(job, values) if "examples" in values else _paint(job, values)
+
+
+def count_pictures(values: Mapping[str, Any]) -> int:
+    """How many pictures the training of this JSON has."""
+    manifest = values.get("manifest") or {}
+    return int(manifest.get("pictures", 0)) or len(values.get("examples", ()))
 
 
 def settings_from_json(values: Mapping[str, Any]) -> TrainingSettings:
@@ -90,9 +99,9 @@ def _variant(values: Mapping[str, Any]) -> Variant:
 
 def _train(job: JobId, values: Mapping[str, Any]) -> Train:
     arguments = _pick_fields(Train, values)
-    arguments["examples"] = tuple(
-        Example(**_pick_fields(Example, example)) for example in arguments["examples"]
-    )
+    arguments["examples"] = tuple(example_from_json(example) for example in arguments["examples"])
+    if arguments.get("manifest"):
+        arguments["manifest"] = Manifest(**_pick_fields(Manifest, arguments["manifest"]))
     if "settings" in arguments:
         arguments["settings"] = settings_from_json(arguments["settings"])
     if "flagged" in arguments:
@@ -109,6 +118,8 @@ def _to_plain(value: Any) -> Any:
         return [_to_plain(item) for item in value]
     if isinstance(value, StrEnum):
         return str(value)
+    if isinstance(value, Example):
+        return example_to_json(value)
     if is_dataclass(value):
         return {name: _to_plain(field) for name, field in vars(value).items()}
     return value

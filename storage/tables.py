@@ -283,11 +283,13 @@ class Training(Table):
     __table_args__ = (
         Index("ix_trainings_sheet", "sheet"),
         Index("ix_trainings_state", "state_sha256"),
+        Index("ix_trainings_manifest", "manifest"),
     )
 
     job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str]
     trigger: Mapped[str]
+    manifest: Mapped[str | None]  # the file of its pictures' names and captions, where they are many
     report: Mapped[dict[str, Any] | None]  # of its pictures: storage/trainings.py
     sheet: Mapped[str | None]  # the report's contact sheet, a JPEG in the store
     curve: Mapped[list[float]] = mapped_column(default=list)  # the loss of each step
@@ -303,7 +305,8 @@ class Training(Table):
 
 
 class TrainingPicture(Table):
-    """A stored picture that a training learns from; its name and caption are in the job's request."""
+    """A stored picture that a training learns from; its name and caption are in the job's request, or
+    in the manifest."""
 
     __tablename__ = "examples"
     __table_args__ = (Index("ix_examples_sha256", "sha256"),)

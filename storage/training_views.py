@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import PartNumber, PictureNote, Sha256
 from storage.curves import downsample
+from storage.requests import count_pictures
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training
 
 
@@ -117,7 +118,7 @@ def _view(
         trigger=row.trigger,
         phrase=f"{row.trigger} {request.get('subject', '')}".strip(),
         preset=str(request.get("preset", "")),
-        pictures=len(request.get("examples", ())),
+        pictures=count_pictures(request),
         sheet=None if row.sheet is None else Sha256(row.sheet),
         notes=tuple(_note(values) for values in report.get("notes", ())),
         problems=tuple(report.get("problems", ())),

@@ -7,26 +7,48 @@ from typing import Any
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import CheckpointSaved, JobId, PartNumber, PictureNote, Sha256, Train, Trained
+from engine.messages import (
+    CheckpointSaved,
+    Example,
+    JobId,
+    PartNumber,
+    PictureNote,
+    Sha256,
+    Train,
+    Trained,
+)
 from storage.adapters import free_name
 from storage.curves import downsample
 from storage.job_conditions import IN_ORDER, is_open_training, makes, of_space
 from storage.lora_approval import initial_approval
 from storage.pictures import find_unneeded
-from storage.requests import from_json
+from storage.requests import count_pictures, from_json
 from storage.tables import Adapter, Checkpoint, Job, Sample, Training, TrainingPicture
 
 TRAINS = makes("train")
 
 
-async def create(session: AsyncSession, number: int, request: Train, consent_at: float) -> None:
-    """Add the rows that a new training has beside its job."""
+async def create(
+    session: AsyncSession,
+    number: int,
+    request: Train,
+    consent_at: float,
+    examples: Sequence[Example] = (),
+) -> None:
+    """Add the rows that a new training has beside its job. examples: those of its manifest, if it has one."""
+    manifest = None if request.manifest is None else request.manifest.sha256
     session.add(
-        Training(job_number=number, name=request.name, trigger=request.trigger, consent_at=consent_at)
+        Training(
+            job_number=number,
+            name=request.name,
+            trigger=request.trigger,
+            consent_at=consent_at,
+            manifest=manifest,
+        )
     )
     session.add_all(
         TrainingPicture(job_number=number, place=place, sha256=example.sha256)
-        for place, example in enumerate(request.examples)
+        for place, example in enumerate(request.examples or examples)
     )
     await session.flush()
 
@@ -213,7 +235,7 @@ async def delete_rows(session: AsyncSession, number: int) -> list[Sha256]:
         return []
     steps = list(await session.scalars(select(Checkpoint.step).where(Checkpoint.job_number == number)))
     files = await _checkpoint_files(session, number, steps)
-    files += [Sha256(sha256) for sha256 in (row.sheet, row.state_sha256) if sha256]
+    files += [Sha256(sha256) for sha256 in (row.sheet, row.state_sha256, row.manifest) if sha256]
     examples = delete(TrainingPicture).where(TrainingPicture.job_number == number)
     files += [Sha256(sha256) for sha256 in await session.scalars(examples.returning(TrainingPicture.sha256))]
     await _delete_checkpoints(session, number, steps)
@@ -263,7 +285,7 @@ async def _info(session: AsyncSession, row: Training, job: Job, trained: Trained
     )
     return {
         "settings": job.request["settings"],
-        "pictures": len(job.request["examples"]),
+        "pictures": count_pictures(job.request),
         "steps": trained.step,
         "best": trained.best,
         "seconds": trained.seconds,

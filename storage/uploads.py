@@ -11,14 +11,20 @@ from storage.tables import Job, TrainingPicture, Upload
 
 
 async def record(
-    session: AsyncSession, person_id: int, sha256: Sha256, now: float, space_id: int | None = None
+    session: AsyncSession,
+    person_id: int,
+    hashes: Collection[Sha256],
+    now: float,
+    space_id: int | None = None,
 ) -> None:
-    """Store that the person sent this file, from this space if from any."""
-    row = await session.scalar(select(Upload).where(Upload.person_id == person_id, Upload.sha256 == sha256))
-    if row is None:
-        session.add(Upload(person_id=person_id, sha256=sha256, at=now, space_id=space_id))
-    else:
-        row.at, row.space_id = now, space_id or row.space_id
+    """Store that the person sent these files, from this space if from any."""
+    theirs = select(Upload).where(Upload.person_id == person_id, Upload.sha256.in_(hashes))
+    rows = {Sha256(row.sha256): row for row in await session.scalars(theirs)}
+    for sha256 in dict.fromkeys(hashes):
+        if (row := rows.get(sha256)) is None:
+            session.add(Upload(person_id=person_id, sha256=sha256, at=now, space_id=space_id))
+        else:
+            row.at, row.space_id = now, space_id or row.space_id
     await session.flush()
 
 

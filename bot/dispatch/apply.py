@@ -144,7 +144,7 @@ async def _create_job(context: ChatContext, answer: CreateJob) -> Outcome:
         for use in request.adapters:
             await adapters.count_use(context.session, use, context.now)
     else:
-        await trainings.create(context.session, job.number, request, consent_at=context.now)
+        await trainings.create(context.session, job.number, request, context.now, answer.examples)
     replaced = () if answer.replaced is None else (answer.replaced,)
     return Outcome(
         reply=CardReply(job=job.id, text=answer.text),

@@ -23,6 +23,7 @@ from bot.dispatch.invocation import (
 )
 from bot.dispatch.lookups import Lookups
 from bot.dispatch.lora_library import FolderContents, PersonLibrary, read_folder
+from bot.dispatch.manifests import fill_in_pictures, store_manifest
 from bot.dispatch.refusal_count import count
 from bot.garbage_collection import GarbageCollector
 from bot.jobs.estimates import Estimates
@@ -35,7 +36,7 @@ from commands.context import ChatContext
 from commands.limits import MEGABYTE
 from commands.permissions import NOBODY, Admins, NotAllowed
 from commands.syntax.lora_syntax import Library, LoraUse
-from engine.messages import InvalidRequest, JobId
+from engine.messages import INLINE, InvalidRequest, JobId, Manifest
 from storage import jobs, limits, people, privacy, space_settings, spaces, views
 from storage.database import CannotStore, Database
 from storage.files import Files
@@ -215,24 +216,32 @@ class Dispatcher(Lookups):
                 )
                 committed = await self._commit(replace(call, invocation=invocation, again=False))
         await self._follow(committed.outcome)
-        return await self._effects.reply(committed.outcome.reply, person_id)
+        reply = await self._effects.reply(committed.outcome.reply, person_id)
+        return await fill_in_pictures(self._files, reply)
 
     async def _commit(self, call: _Call) -> _Committed:
         """One transaction. What of the folder of LoRAs is put into the store before has to stay there until
         the row that needs it is written.
         """
         caller, invocation = call.caller, call.invocation
-        async with self._garbage.pause() if invocation.loras.names else nullcontext():
+        stores = invocation.loras.names or len(invocation.pictures) > INLINE
+        async with self._garbage.pause() if stores else nullcontext():
             folder = await read_folder(self._folder, invocation.loras)
+            manifest = await store_manifest(self._files, invocation.pictures)
             megabytes = await self._megabytes(caller, invocation)
             committed = await self._database.write(
-                lambda session: self._apply(session, call, folder, megabytes)
+                lambda session: self._apply(session, call, folder, megabytes, manifest)
             )
         self._spaces[caller.chat, caller.space] = committed.space  # it is on disk, and no space ever goes
         return committed
 
     async def _apply(
-        self, session: AsyncSession, call: _Call, folder: FolderContents, megabytes: float
+        self,
+        session: AsyncSession,
+        call: _Call,
+        folder: FolderContents,
+        megabytes: float,
+        manifest: Manifest | None,
     ) -> _Committed:
         """Run it and write the rows that its answer means, inside this transaction."""
         caller, invocation, job = call.caller, call.invocation, call.job
@@ -247,7 +256,7 @@ class Dispatcher(Lookups):
         home = await _home(session, caller, invocation, person) or space
         settings = await self._space_settings(session, home.id, caller)
         check_not_blocked(settings, invocation.name)
-        context = self._context(session, call, person, home, settings, folder, megabytes)
+        context = self._context(session, call, person, home, settings, folder, megabytes, manifest)
         outcome = await apply_answer(context, await invocation.run(context), self._queue.engine_seconds)
         if outcome.forgot:
             self._spaces.clear()  # what follows in the same transaction meets other ones
@@ -262,6 +271,7 @@ class Dispatcher(Lookups):
         settings: SpaceSettings,
         folder: FolderContents,
         megabytes: float,
+        manifest: Manifest | None,
     ) -> ChatContext:
         """What the command's handler knows; its LoRAs are those of the space where it is at `home`."""
         caller = call.caller
@@ -287,6 +297,7 @@ class Dispatcher(Lookups):
             estimates=self._estimates,
             per_person=self._limits.per_person,
             megabytes=megabytes,
+            manifest=manifest,
         )
 
     async def _megabytes(self, caller: Caller, invocation: Invocation) -> float:

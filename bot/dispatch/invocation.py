@@ -15,7 +15,7 @@ from commands.permissions import check_allowed
 from commands.sent_files import check_sent
 from commands.syntax.lora_syntax import NO_LORAS, LoraUse, lora_names
 from commands.syntax.spec import Command
-from engine.messages import JobId
+from engine.messages import Example, JobId
 
 Run = Callable[[ChatContext], Awaitable[Answer]]
 
@@ -27,7 +27,7 @@ class Invocation:
     `admin`: it may change what the admins of a space have set.
 
     `loras` is what it will ask of the library of LoRAs: nothing for buttons and reactions, since the row of
-    their job has it all. Nobody's own defaults mention any.
+    their job has it all. Nobody's own defaults mention any. `pictures` are to train on.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Invocation:
     about: JobId | None = None
     admin: bool = False
     loras: LoraUse = NO_LORAS
+    pictures: tuple[Example, ...] = ()
 
 
 def from_text(words: str) -> Invocation:
@@ -94,4 +95,8 @@ def _run_command(
         return answer
 
     use = LoraUse(names=lora_names(tuple(values.values())), folder=command.lists_folder)
-    return Invocation(name=command.name, run=run, about=about, admin=command.admin, loras=use)
+    several = [parameter.name for parameter in command.files if parameter.kind == "pictures"]
+    pictures = tuple(picture for name in several for picture in values.get(name, ()))
+    return Invocation(
+        name=command.name, run=run, about=about, admin=command.admin, loras=use, pictures=pictures
+    )

@@ -95,5 +95,5 @@ async def _record(session: AsyncSession, person_id: int, hashes: Sequence[Sha256
     if await find_person(session, person_id) is None:
         return await pictures.find_unneeded(session, hashes)
     for sha256 in hashes:
-        await uploads.record(session, person_id, sha256, time.time())
+        await uploads.record(session, person_id, [sha256], time.time())
     return []

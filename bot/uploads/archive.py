@@ -18,12 +18,9 @@ from bot.uploads.file_bundle import BROKEN, BundleEntry, File, is_picture_name, 
 from bot.uploads.image_check import ReencodedImage, ReencoderPool
 from commands.syntax.form_files import printable_name
 from commands.syntax.parser import shorten
-from engine.messages import INCOMING, InvalidRequest
+from engine.messages import CHAT_EXAMPLES, EXAMPLES, INCOMING, InvalidRequest
 
-LARGEST_ZIP = 100 * 2**20  # bytes
-LARGEST_CONTENT = 256 * 2**20  # bytes of all its pictures, unpacked
-MOST_FILES = 200
-MOST_IN_FOLDER = 10_000  # files in all its folders: more mean that it is the wrong one
+LARGEST_ZIP = 2 * 2**30  # bytes, through a chat
 MOST_TIMES = 100  # a picture may unpack to so many times its packed size: none comes near
 SMALL = 2**20  # bytes that any picture may unpack to
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")  # how zips start: with a file, or with nothing
@@ -31,8 +28,32 @@ ENTRY = re.compile(re.escape(b"PK\x01\x02"))  # how each entry of a zip's list o
 CHANCE = 16  # times that these four bytes may occur in the pictures themselves
 PLAIN = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # other methods may need gigabytes to unpack
 LOCKED = 0x1  # the flag of a file with a password
-TOO_MANY = f"The zip has more than {MOST_FILES} files in it. Send fewer pictures at once."
-TOO_MUCH = f"The zip unpacks to far too much. At most {LARGEST_CONTENT // 2**20} MB are allowed."
+FILES_PER_PICTURE = 4  # at most: captions and masks
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleLimits:
+    """How much a zip or a folder may have: pictures, and bytes of all pictures, unpacked."""
+
+    pictures: int
+    content: int
+
+    @property
+    def files(self) -> int:
+        """Files of any kind: more mean that it is the wrong one."""
+        return FILES_PER_PICTURE * self.pictures
+
+    @property
+    def too_many_text(self) -> str:
+        return f"The zip has more than {self.files:,} files in it. Send fewer pictures at once."
+
+    @property
+    def too_much_text(self) -> str:
+        return f"The zip unpacks to far too much. At most {self.content // 2**30} GB are allowed."
+
+
+CHAT = BundleLimits(pictures=CHAT_EXAMPLES, content=4 * 2**30)
+TERMINAL = BundleLimits(pictures=EXAMPLES[1], content=2**40)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +78,15 @@ async def check_file(pool: ReencoderPool, name: str, path: Path) -> AsyncIterato
         with _temporary_file(path.parent) as made:
             yield CheckedPicture(name=printable_name(name), image=await pool.reencode(path, made))
         return
-    async for picture in _check_all(pool, read_zip(path), path.parent):
+    async for picture in _check_all(pool, read_zip(path, CHAT), path.parent):
         yield picture
 
 
 async def check_folder(pool: ReencoderPool, folder: Path, beside: Path) -> AsyncIterator[CheckedPicture]:
-    """Check the pictures in a folder and its subfolders; they are re-encoded into `beside`."""
-    async for picture in _check_all(pool, read_folder(folder), beside):
+    """Check the pictures in a folder and its subfolders, or in a zip; they are re-encoded into `beside`."""
+    is_zip = await asyncio.to_thread(lambda: folder.is_file() and _is_zip(folder))
+    entries = read_zip(folder, TERMINAL) if is_zip else read_folder(folder)
+    async for picture in _check_all(pool, entries, beside):
         yield picture
 
 
@@ -83,16 +106,17 @@ async def _check_all(
                 yield CheckedPicture(name=printable_name(entry.name), image=image, caption=entry.caption)
 
 
-def read_zip(path: Path) -> Iterator[BundleEntry]:
+def read_zip(path: Path, limits: BundleLimits) -> Iterator[BundleEntry]:
     """The pictures of a zip with their captions, unpacked only when they are asked for.
 
     Raises InvalidRequest with one sentence, before the first of them, when the whole zip is refused.
     """
     try:
-        if _count_entries(path) > MOST_FILES + CHANCE:  # before the list is read, which could fill the memory
-            raise InvalidRequest(TOO_MANY)
+        # Before the list is read, which could fill the memory.
+        if _count_entries(path, limits.files + CHANCE + 1) > limits.files + CHANCE:
+            raise InvalidRequest(limits.too_many_text)
         with zipfile.ZipFile(path) as archive:
-            yield from sort_files(_zip_files(archive))
+            yield from sort_files(_zip_files(archive, limits), limits.pictures)
     except InvalidRequest:
         raise
     except BROKEN as error:
@@ -106,14 +130,15 @@ def read_folder(folder: Path) -> Iterator[BundleEntry]:
     """
     if not folder.is_dir():
         raise InvalidRequest(f"There is no folder {folder}.")
-    paths = sorted(islice(_list_files(folder), MOST_IN_FOLDER + 1))
-    if len(paths) > MOST_IN_FOLDER:
-        raise InvalidRequest(f"{folder} has more than {MOST_IN_FOLDER:,} files in it. Name a smaller one.")
+    paths = sorted(islice(_list_files(folder), TERMINAL.files + 1))
+    if len(paths) > TERMINAL.files:
+        raise InvalidRequest(f"{folder} has more than {TERMINAL.files:,} files in it. Name a smaller one.")
     yield from sort_files(
         [
             File(PurePosixPath(path.relative_to(folder)), path.stat().st_size, partial(path.open, "rb"))
             for path in paths
-        ]
+        ],
+        TERMINAL.pictures,
     )
 
 
@@ -122,10 +147,10 @@ def _is_zip(path: Path) -> bool:
         return file.read(len(ZIP[0])).startswith(ZIP)
 
 
-def _count_entries(path: Path) -> int:
-    """About how many files a zip lists; counting stops where there are far too many."""
+def _count_entries(path: Path, enough: int) -> int:
+    """About how many files a zip lists; counting stops at `enough`."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return sum(1 for _ in islice(ENTRY.finditer(content), MOST_FILES + CHANCE + 1))
+        return sum(1 for _ in islice(ENTRY.finditer(content), enough))
 
 
 def _list_files(folder: Path) -> Iterator[Path]:
@@ -135,21 +160,21 @@ def _list_files(folder: Path) -> Iterator[Path]:
         yield from (path for name in files if (path := Path(here, name)).is_file())
 
 
-def _zip_files(archive: zipfile.ZipFile) -> list[File]:
+def _zip_files(archive: zipfile.ZipFile, limits: BundleLimits) -> list[File]:
     """The files of a zip. Python unpacks no more of each than the zip's list says, so its sizes hold.
 
     Raises InvalidRequest when the zip is one that nobody packs by accident.
     """
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    if len(entries) > MOST_FILES:
-        raise InvalidRequest(TOO_MANY)
+    if len(entries) > limits.files:
+        raise InvalidRequest(limits.too_many_text)
     pictures = [entry for entry in entries if is_picture_name(entry.filename)]
     for entry in entries:
         _check_entry(entry)
     for entry in pictures:
-        _check_picture(entry)
-    if sum(entry.file_size for entry in pictures) > LARGEST_CONTENT:
-        raise InvalidRequest(TOO_MUCH)
+        _check_picture(entry, limits)
+    if sum(entry.file_size for entry in pictures) > limits.content:
+        raise InvalidRequest(limits.too_much_text)
     return [
         File(_path(entry), entry.file_size, partial(archive.open, entry))
         for entry in entries
@@ -165,11 +190,11 @@ def _check_entry(entry: zipfile.ZipInfo) -> None:
         raise InvalidRequest("The zip has a password. Pack the pictures without one.")
 
 
-def _check_picture(entry: zipfile.ZipInfo) -> None:
+def _check_picture(entry: zipfile.ZipInfo, limits: BundleLimits) -> None:
     if entry.compress_type not in PLAIN:
         raise InvalidRequest("The zip is packed in an unusual way. Pack the pictures as a plain zip.")
     if entry.file_size > max(SMALL, MOST_TIMES * entry.compress_size):
-        raise InvalidRequest(TOO_MUCH)
+        raise InvalidRequest(limits.too_much_text)
 
 
 def _path(entry: zipfile.ZipInfo) -> PurePosixPath:

@@ -84,10 +84,10 @@ def is_picture_name(name: str) -> bool:
     return PurePath(name).suffix.lower() in (*PICTURES, *UNSUPPORTED_PICTURES)
 
 
-def sort_files(files: Sequence[File]) -> Generator[BundleEntry]:
+def sort_files(files: Sequence[File], most: int) -> Generator[BundleEntry]:
     """Yield the pictures among these files, and what is refused or skipped.
 
-    Raises InvalidRequest, before the first, when there is no picture, or too many.
+    Raises InvalidRequest, before the first, when there is no picture, or more than `most`.
     """
     shown = [file for file in files if not file.is_hidden]
     captions = Captions([file for file in shown if file.ending in ENDINGS])
@@ -96,11 +96,17 @@ def sort_files(files: Sequence[File]) -> Generator[BundleEntry]:
     pictures = sum(entry.picture is not None for entry in entries)
     if not entries:
         raise InvalidRequest("It has no picture in it.")
-    if pictures > EXAMPLES[1]:
-        raise InvalidRequest(f"It has {pictures} pictures. At most {EXAMPLES[1]} are allowed.")
+    if pictures > most:
+        raise InvalidRequest(too_many_text(pictures, most))
     for entry in entries:
         yield entry if entry.picture is None else _with_caption(entry.picture, captions)
     yield from _unused_entries(captions, len(others) - len(entries))
+
+
+def too_many_text(pictures: int, most: int) -> str:
+    """The sentence that refuses so many pictures, of which `most` are allowed."""
+    elsewhere = " in a chat, and more in a terminal (python -m bot train)" if most < EXAMPLES[1] else ""
+    return f"It has {pictures:,} pictures. At most {most:,} are allowed{elsewhere}."
 
 
 class Captions:

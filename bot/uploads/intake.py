@@ -154,8 +154,7 @@ class Intake:
         async def work(session: AsyncSession) -> None:
             space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
             me = await people.upsert_person(session, caller.chat, caller.person, caller.person_name)
-            for sha256 in hashes:
-                await uploads.record(session, me.id, sha256, time.time(), space.id)
+            await uploads.record(session, me.id, hashes, time.time(), space.id)
 
         await self._database.write(work)
 
@@ -167,9 +166,14 @@ def refusal_lines(refused: Sequence[tuple[str, str]]) -> list[str]:
 
 def check_size(size: int, start: bytes) -> None:
     """Raise FileTooLarge when a file of so many bytes, which starts so, is larger than any may be."""
-    most, what = (LARGEST_ZIP, "zip") if start.startswith(ZIP) else (LARGEST_FILE, "picture")
-    if size > most:
-        raise FileTooLarge(f"The {what} is larger than {most // 2**20} MB. Send a smaller one.")
+    if start.startswith(ZIP):
+        if size > LARGEST_ZIP:
+            raise FileTooLarge(
+                f"The zip is larger than {LARGEST_ZIP // 2**30} GB. Send a smaller one, or train in a "
+                "terminal (python -m bot train)."
+            )
+    elif size > LARGEST_FILE:
+        raise FileTooLarge(f"The picture is larger than {LARGEST_FILE // 2**20} MB. Send a smaller one.")
 
 
 def _size(path: Path) -> int:

@@ -4,11 +4,21 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from engine.messages import Example, InvalidRequest, Sha256
+from engine.messages import (
+    CHAT_EXAMPLES,
+    Example,
+    InvalidRequest,
+    Manifest,
+    Sha256,
+    example_from_json,
+    example_to_json,
+)
 
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
+MANIFEST_TEXT = re.compile(r"manifest:([0-9a-f]{64})", re.ASCII)  # until its pictures are read for the form
 LONGEST_NAME = 80  # characters
 
 
@@ -20,6 +30,11 @@ def read_pictures(text: str) -> tuple[Example, ...]:
         entries = None
     if not isinstance(entries, list):
         raise InvalidRequest("The pictures cannot be read. Send them with the form.")
+    if len(entries) > CHAT_EXAMPLES:
+        raise InvalidRequest(
+            f"There are {len(entries):,} pictures. At most {CHAT_EXAMPLES:,} are allowed in a chat, and more "
+            "in a terminal (python -m bot train)."
+        )
     return tuple(_read_picture(entry) for entry in entries)
 
 
@@ -32,10 +47,12 @@ def read_stored_file(text: str) -> Sha256:
 
 def pictures_text(pictures: Sequence[Example]) -> str:
     """Text that is read as these pictures."""
-    entries = [
-        {"sha256": picture.sha256, "name": picture.name, "caption": picture.caption} for picture in pictures
-    ]
-    return json.dumps(entries, ensure_ascii=False)
+    return json.dumps([example_to_json(picture) for picture in pictures], ensure_ascii=False)
+
+
+def manifest_text(manifest: Manifest) -> str:
+    """Text in place of the pictures of a manifest, which only the dispatcher can read."""
+    return f"manifest:{manifest.sha256}"
 
 
 def printable_name(name: str) -> str:
@@ -49,4 +66,5 @@ def _read_picture(entry: Any) -> Example:
     sha256, name, caption = (values.get(key, "") for key in ("sha256", "name", "caption"))
     if not all(isinstance(field, str) for field in (sha256, name, caption)) or not HASH.fullmatch(sha256):
         raise InvalidRequest("One of the pictures cannot be read. Send it with the form.")
-    return Example(sha256=Sha256(sha256), name=printable_name(name), caption=caption.strip())
+    picture = example_from_json(values)
+    return replace(picture, sha256=Sha256(sha256), name=printable_name(name), caption=caption.strip())

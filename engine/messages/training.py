@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine.messages.checks import InvalidRequest, check_adapter_name, check_integer, check_number, check_text
+from engine.messages.dataset import EXAMPLES, INLINE, Example, Manifest
 from engine.messages.files import Sha256
 from engine.messages.jobs import FlaggedPolicy, JobId
 from engine.messages.painting import SEED
@@ -22,7 +23,6 @@ from engine.messages.training_parts import (
     find_number,
 )
 
-EXAMPLES = (1, 50)
 RANK = (1, 128)
 PART_RANK = (0, RANK[1])  # where 0 leaves a part out
 ALPHA = (0.01, 1024.0)
@@ -44,7 +44,6 @@ HELD_OUT = (0.0, 0.5)
 PRIOR_PICTURES = (1, 200)
 SAMPLES = (0, 4)
 RESOLUTION = (0, 2048)
-CAPTION_CHARACTERS = 1000
 TRIGGER = re.compile(r"[a-z0-9][a-z0-9_-]{1,23}", re.ASCII)
 
 
@@ -252,41 +251,26 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Example:
-    """A picture to train on: a PNG or JPEG in the store, its name, and its caption, if it has one."""
-
-    sha256: Sha256
-    name: str = ""
-    caption: str = ""
-
-    def __post_init__(self) -> None:
-        if len(self.caption) > CAPTION_CHARACTERS:
-            raise InvalidRequest(
-                f"The caption of {self.name or 'a picture'} has {len(self.caption):,} characters. "
-                f"At most {CAPTION_CHARACTERS:,} are allowed."
-            )
-        check_text(f"The caption of {self.name or 'a picture'}", self.caption)
-
-
-@dataclass(frozen=True, kw_only=True)
 class Train:
     """A request to train a LoRA.
 
     `trigger` is the word that calls it up in prompts, `subject` the class word ("woman", "sweater"; may be
-    empty), `template` the caption of pictures that have none, with {trigger} and {subject} in it. `wanted` is
-    how many pictures the preset works best with. `prompts` are painted at every checkpoint, with seeds 0, 1
-    and so on. `resume` is the newest state of a `CheckpointSaved`, after an engine died. `flagged`: all but
-    SHOW leaves out pictures that the safety check flags.
+    empty), `template` the caption of pictures that have none, with {trigger} and {subject} in it. The
+    pictures are `examples`, or those of the `manifest` where they are more than INLINE. `wanted` is how many
+    the preset works best with. `prompts` are painted at every checkpoint, with seeds 0, 1 and so on.
+    `resume` is the newest state of a `CheckpointSaved`, after an engine died. `flagged`: all but SHOW leaves
+    out pictures that the safety check flags.
     """
 
     job: JobId
     name: str
-    examples: tuple[Example, ...]
     trigger: str
+    examples: tuple[Example, ...] = ()
+    manifest: Manifest | None = None
     subject: str = ""
     template: str = "{trigger} {subject}"
     preset: str = ""
-    wanted: tuple[int, int] = EXAMPLES
+    wanted: tuple[int, int] = (1, INLINE)
     settings: TrainingSettings = field(default_factory=TrainingSettings)
     prompts: tuple[str, ...] = ()
     author: str = ""
@@ -295,7 +279,7 @@ class Train:
 
     def __post_init__(self) -> None:
         check_adapter_name(self.name)
-        check_integer("The number of pictures", len(self.examples), *EXAMPLES)
+        check_integer("The number of pictures", self.pictures, *EXAMPLES)
         if not TRIGGER.fullmatch(self.trigger):
             raise InvalidRequest(
                 f"The trigger must be one word of 2 to 24 of a-z, 0-9, - and _, not {self.trigger!r}."
@@ -305,6 +289,11 @@ class Train:
         check_integer("The number of sample prompts", len(self.prompts), *SAMPLES)
         for prompt in self.prompts:
             check_text("A sample prompt", prompt)
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures it has."""
+        return len(self.examples) if self.manifest is None else self.manifest.pictures
 
     @property
     def phrase(self) -> str:

@@ -5,7 +5,7 @@ It needs no torch: pictures are read with Pillow and returned as NumPy arrays.
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from engine.messages import (
     Example,
     InvalidRequest,
+    ManifestFile,
     PictureNote,
     Sha256,
     Train,
@@ -41,8 +42,8 @@ UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBom
 class Item:
     """A picture to train on. All sizes are (width, height) in pixels.
 
-    place: its index in Train.examples. caption: with the trigger. resized: the picture's size after scaling,
-    which covers `size`, its bucket.
+    place: its index among the training's examples. caption: with the trigger. resized: the picture's size
+    after scaling, which covers `size`, its bucket.
     """
 
     place: int
@@ -61,7 +62,7 @@ class Item:
 class PictureInspector:
     """Checks the pictures of a training, one a step.
 
-    `items` are the pictures that are used, `notes` are about all, in the order of Train.examples. side: the
+    `items` are the pictures that are used, `notes` are about all, in the order of its examples. side: the
     model's native side in pixels. Raises InvalidRequest where it cannot be trained at the resolution.
     """
 
@@ -70,6 +71,7 @@ class PictureInspector:
     ) -> None:
         """flags: says whether the safety check flags a picture, which leaves it out."""
         self._training = training
+        self._examples = open_examples(training, folder)
         self._flags = flags
         self._folder = folder
         self._side = training_side(training.settings, side)
@@ -81,7 +83,7 @@ class PictureInspector:
 
     @property
     def done(self) -> bool:
-        return len(self.notes) == len(self._training.examples)
+        return len(self.notes) == len(self._examples)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -99,7 +101,7 @@ class PictureInspector:
         if self.done:
             return None
         place = len(self.notes)
-        example = self._training.examples[place]
+        example = self._examples[place]
         name = example.name or f"picture {place + 1}"
         if twin := self._names.get(example.sha256):
             self._leave_out(name, f"It is the same picture as {twin}.")
@@ -121,8 +123,8 @@ class PictureInspector:
         size = bucket_size(picture.size, self._side, self._grain)
         item = Item(
             place=place,
-            example=training.examples[place],
-            caption=training_caption(training, training.examples[place]),
+            example=self._examples[place],
+            caption=training_caption(training, self._examples[place]),
             original=picture.size,
             resized=_covering_size(picture.size, size),
             size=size,
@@ -160,6 +162,19 @@ class PictureInspector:
         twin = next((name for name, other in self._fingerprints.items() if other.is_near(own)), None)
         self._fingerprints[name] = own
         return [] if twin is None else [f"It is nearly the same as {twin}."]
+
+
+def open_examples(training: Train, folder: Path) -> Sequence[Example]:
+    """The examples of a training, those of a manifest read as they are asked for. Raises InvalidRequest."""
+    if training.manifest is None:
+        return training.examples
+    try:
+        examples = ManifestFile(stored_path(folder, training.manifest.sha256))
+    except (OSError, ValueError) as error:
+        raise InvalidRequest("The list of the pictures is gone. Send them again.") from error
+    if len(examples) != training.manifest.pictures:
+        raise InvalidRequest("The list of the pictures is broken. Send them again.")
+    return examples
 
 
 def training_side(settings: TrainingSettings, side: int) -> int:

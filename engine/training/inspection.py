@@ -9,7 +9,7 @@ from PIL import Image
 
 from engine.messages import Inspect, Inspected, JobId, Part, PartNumber, PictureNote, Sha256
 from engine.training.contact_sheet import Grid, contact_sheet, thumbnail
-from engine.training.dataset import Item, PictureInspector, planned_steps
+from engine.training.dataset import Item, PictureInspector, open_examples, planned_steps
 from engine.training.optimizers import rate_warning
 from engine.vision.safety import FlagCheck
 
@@ -35,10 +35,11 @@ class Inspection:
         parameters: Mapping[Part, int] = MappingProxyType({}),
     ) -> None:
         self._training = request.training
+        self._examples = open_examples(request.training, folder)
         self._inspector = PictureInspector(request.training, folder, side, flags)
         self._rate = rate
         self._parameters = parameters
-        self._grid = Grid.of(len(request.training.examples))
+        self._grid = Grid.of(request.training.pictures)
         self._thumbnails: dict[Sha256, Image.Image] = {}
 
     @property
@@ -49,7 +50,7 @@ class Inspection:
         """Check the next picture. Returns the report once all are checked."""
         if self._inspector.done:
             return self._report()
-        example = self._training.examples[len(self._inspector.notes)]
+        example = self._examples[len(self._inspector.notes)]
         picture = self._inspector.step()
         if picture is not None:
             self._thumbnails[example.sha256] = thumbnail(picture, self._grid.cell)
@@ -75,5 +76,5 @@ class Inspection:
         return self._rate(sizes.most_common(1)[0][0]) if sizes else 0.0
 
     def _sheet(self, notes: tuple[PictureNote, ...]) -> bytes:
-        thumbnails = [self._thumbnails.get(example.sha256) for example in self._training.examples]
+        thumbnails = [self._thumbnails.get(example.sha256) for example in self._examples]
         return contact_sheet(notes, thumbnails, self._grid)

@@ -87,7 +87,7 @@ class TrainingRun:
         self._batches = TrainingBatches(request.settings, model, folder)
         resolve_training_precision(request.settings.precision, model)
         adapters.targets(request.settings)
-        steps = planned_steps(request.settings, len(request.examples))
+        steps = planned_steps(request.settings, request.pictures)
         self._state = RunState(settings=request.settings, steps=steps, began=time.time())
         self._trainer: Trainer | None = None
         self._items: list[Item] = []

@@ -136,7 +136,8 @@ def _identity(request: Train) -> str:
     """A text that is equal for two runs of the same training, and different for two trainings."""
     texts = (request.trigger, request.subject, request.template, request.prompts)
     examples = ", ".join(map(_field_texts, request.examples)) + ("," if len(request.examples) == 1 else "")
-    return f"({_field_texts(request.settings)}, ({examples}), {texts!r})"
+    pictures = f"({examples})" if request.manifest is None else repr(request.manifest)
+    return f"({_field_texts(request.settings)}, {pictures}, {texts!r})"
 
 
 def _field_texts(value: Example | TrainingSettings) -> str:

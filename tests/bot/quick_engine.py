@@ -87,7 +87,7 @@ class Engine:
             case Inspect():
                 self.notes.write(f"look {request.job}\n")
                 self.bot.send(StepStarted(jobs=(request.job,), deadline=1.0))
-                self.bot.send(inspect(request))
+                self.bot.send(inspect(request, self.store))
             case ImportLora():
                 self.admit(request)
             case MergeLoras():

@@ -14,12 +14,14 @@ from engine.messages import (
     FileStore,
     Inspect,
     Inspected,
+    ManifestFile,
     PictureNote,
     Sha256,
     ToBot,
     Train,
     Trained,
     TrainingProgress,
+    stored_path,
 )
 from tests.bot.uploads.one_pixel import png
 
@@ -27,7 +29,7 @@ EVERY = 5  # steps between two checkpoints
 FATAL = {"deadly": EVERY + 2, "hopeless": 2, "unlucky": 2}  # the step in which the engine dies, by name
 
 
-def inspect(request: Inspect) -> Inspected:
+def inspect(request: Inspect, store: Path) -> Inspected:
     """Pictures whose names begin with "bad" are left out."""
     notes = tuple(
         PictureNote(
@@ -39,13 +41,18 @@ def inspect(request: Inspect) -> Inspected:
             problems=("blurred",) if example.name.startswith("bad") else (),
             used=not example.name.startswith("bad"),
         )
-        for example in request.training.examples
+        for example in request.training.examples or ManifestFile(_manifest_path(store, request.training))
     )
     problems = () if any(note.used for note in notes) else ("No picture can be used.",)
     steps = request.training.settings.steps
     return Inspected(
         job=request.job, sheet=a_sheet(), notes=notes, problems=problems, steps=steps, seconds=0.01 * steps
     )
+
+
+def _manifest_path(store: Path, training: Train) -> Path:
+    assert training.manifest is not None
+    return stored_path(store, training.manifest.sha256)
 
 
 def a_sheet() -> bytes:

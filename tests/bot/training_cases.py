@@ -34,7 +34,7 @@ async def sends(chat: Chat, who: str, content: bytes, at: float | None = None) -
 
     async def work(session: AsyncSession) -> None:
         person = await people.upsert_person(session, "fake", who, who)
-        await uploads.record(session, person.id, sha256, time.time() if at is None else at)
+        await uploads.record(session, person.id, [sha256], time.time() if at is None else at)
 
     await chat.bot.database.write(work)
     return sha256

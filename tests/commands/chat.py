@@ -128,7 +128,7 @@ class Chat:
         async def work(session: AsyncSession) -> None:
             person = await people.upsert_person(session, "local", name, name)
             for sha256 in hashes:
-                await uploads.record(session, person.id, Sha256(sha256), self.now)
+                await uploads.record(session, person.id, [Sha256(sha256)], self.now)
 
         await self.database.write(work)
         return json.dumps(

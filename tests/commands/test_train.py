@@ -330,10 +330,11 @@ async def test_what_cannot_be_is_answered_with_one_sentence(chat: Chat) -> None:
 
 
 async def test_more_pictures_than_can_be_learned_from_are_refused(chat: Chat) -> None:
-    pictures = await chat.sends("ana", *(f"{number:064x}" for number in range(51)))
+    pictures = await chat.sends("ana", *(f"{number:064x}" for number in range(1001)))
 
     assert await refusal_of(chat, pictures=pictures) == (
-        "The number of pictures must be from 1 to 50, not 51."
+        "There are 1,001 pictures. At most 1,000 are allowed in a chat, and more in a terminal "
+        "(python -m bot train)."
     )
 
 

@@ -53,7 +53,7 @@ async def a_life(
     await harness.learn(training, 200, 100)
     me = await harness.person(name)
     await harness.write(pictures.toggle_star, (await harness.see(painted)).pictures[0].id, me, harness.now)
-    await harness.write(uploads.record, me, Sha256(f"{name}-upload"), harness.now)
+    await harness.write(uploads.record, me, [Sha256(f"{name}-upload")], harness.now)
     return painted
 
 

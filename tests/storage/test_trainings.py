@@ -376,13 +376,13 @@ async def test_pictures_that_were_sent_are_their_senders_until_they_are_old(harn
     ana, bo = await harness.person("ana"), await harness.person("bo")
     sent = [Sha256("u1"), Sha256("u2"), Sha256("u3")]
     for sha256 in sent:
-        await harness.write(uploads.record, ana, sha256, harness.now)
-    await harness.write(uploads.record, bo, sent[0], harness.now)
+        await harness.write(uploads.record, ana, [sha256], harness.now)
+    await harness.write(uploads.record, bo, [sent[0]], harness.now)
     await harness.draft("ana", "u2")
 
     assert await harness.read(uploads.own, ana, sent) == set(sent)
     assert await harness.read(uploads.own, bo, sent) == {"u1"}
-    await harness.write(uploads.record, bo, sent[0], harness.now + 100)
+    await harness.write(uploads.record, bo, [sent[0]], harness.now + 100)
 
     assert await harness.write(uploads.delete_old, harness.now + 50) == ["u3"]
 

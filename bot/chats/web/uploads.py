@@ -13,13 +13,14 @@ from bot.chats.web.file_responses import FileResponses
 from bot.chats.web.memory_budget import Budget
 from bot.chats.web.websocket import CHAT
 from bot.http.bodies import read_chunks
-from bot.uploads.intake import FileTooLarge, Intake, IntakeResult
+from bot.uploads.archive import ZIP
+from bot.uploads.intake import FileTooLarge, Intake, IntakeResult, check_size
 from engine.messages import InvalidRequest, Sha256
 from storage import uploads
 from storage.database import CannotStore
 from storage.people import find_person
 
-MOST_UNDER_WAY = 2 * 2**30  # bytes of all files together that are being sent; they lie on the disk
+MOST_UNDER_WAY = 8 * 2**30  # bytes of all files together that are being sent; they lie on the disk
 TOO_MANY = "Too many files are being sent here. Try again in a minute."
 
 
@@ -52,6 +53,7 @@ class Uploads:
         """POST /uploads?name=fox.png: a picture, or a zip of some, as the body; what became of each."""
         caller, name = await self._caller(request), request.query.get("name", "")
         try:
+            check_size(request.content_length or 0, ZIP[0] if name.lower().endswith(".zip") else b"")
             async with self._body(request) as chunks:
                 sent = await self._intake.take(caller, name, chunks)
         except FileTooLarge as error:

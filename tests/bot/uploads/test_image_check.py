@@ -13,7 +13,7 @@ from typing import Protocol
 import pytest
 from PIL import Image
 
-from bot.uploads.archive import MOST_IN_FOLDER, CheckedPicture, check_file, check_folder, read_folder
+from bot.uploads.archive import BundleLimits, CheckedPicture, check_file, check_folder, read_folder
 from bot.uploads.image_check import ReencoderPool
 from commands.syntax.form_files import printable_name
 from engine.messages import InvalidRequest
@@ -245,7 +245,7 @@ async def test_a_zip_bomb_is_refused_before_it_fills_the_memory(upload: Send) ->
     bomb = make_zip({"good.png": a_picture(), "bomb.png": bytes(40 * 2**20)})
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-    with pytest.raises(InvalidRequest, match=r"The zip unpacks to far too much\. At most 256 MB are allowed"):
+    with pytest.raises(InvalidRequest, match=r"The zip unpacks to far too much\. At most 4 GB are allowed"):
         await upload(bomb)
 
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 20_000  # kilobytes
@@ -256,9 +256,9 @@ async def test_many_files_that_each_are_allowed_are_refused_when_they_are_too_mu
 ) -> None:
     files = bytearray(make_zip({f"{number}.png": a_picture() for number in range(20)}))
     for listed in re.finditer(b"PK\x01\x02", bytes(files)):
-        struct.pack_into("<II", files, listed.start() + 20, 15 * 2**20, 15 * 2**20)
+        struct.pack_into("<II", files, listed.start() + 20, 250 * 2**20, 250 * 2**20)
 
-    with pytest.raises(InvalidRequest, match="At most 256 MB are allowed"):
+    with pytest.raises(InvalidRequest, match="At most 4 GB are allowed"):
         await upload(bytes(files))
 
 
@@ -277,15 +277,16 @@ async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(upload
     [
         (
             make_zip({f"{number}.png": b"" for number in range(10_000)}),
-            "The zip has more than 200 files in it. Send fewer pictures at once.",
+            "The zip has more than 4,000 files in it. Send fewer pictures at once.",
         ),
         (
-            make_zip({f"{number}.txt": b"" for number in range(201)}),
-            "The zip has more than 200 files in it. Send fewer pictures at once.",
+            make_zip({f"{number}.txt": b"" for number in range(4001)}),
+            "The zip has more than 4,000 files in it. Send fewer pictures at once.",
         ),
         (
-            make_zip({f"{number}.png": a_picture() for number in range(51)}),
-            "It has 51 pictures. At most 50 are allowed.",
+            make_zip({f"{number}.png": a_picture() for number in range(1001)}),
+            "It has 1,001 pictures. At most 1,000 are allowed in a chat, and more in a terminal "
+            "(python -m bot train).",
         ),
         (make_zip({}), "It has no picture in it."),
         (make_zip({"a.txt": b"words"}), "It has no picture in it."),
@@ -300,7 +301,7 @@ async def test_a_zip_that_lies_about_its_sizes_gives_no_more_than_it_says(upload
         (b"PK\x03\x04 is not all of it", "This is not a zip that can be read. Pack the pictures again."),
         (b"no picture at all", UNREADABLE),
     ],
-    ids=["10000", "201", "51", "empty", "texts", "lzma", "cut", "start", "words"],
+    ids=["10000", "4001", "1001", "empty", "texts", "lzma", "cut", "start", "words"],
 )
 async def test_a_file_of_which_nothing_can_be_taken_is_refused_in_one_sentence(
     upload: Send, content: bytes, sentence: str
@@ -367,11 +368,18 @@ async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
     ]
 
 
-async def test_a_folder_of_far_too_many_files_is_refused(tmp_path: Path) -> None:
-    for number in range(MOST_IN_FOLDER + 1):
-        (tmp_path / str(number)).touch()
+async def test_a_folder_of_far_too_many_files_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.uploads.archive.TERMINAL", BundleLimits(pictures=2, content=2**20))
+    for number in range(9):
+        (tmp_path / f"{number}.png").write_bytes(a_picture())
 
-    with pytest.raises(InvalidRequest, match=r"has more than 10,000 files in it\. Name a smaller one\.$"):
+    with pytest.raises(InvalidRequest, match=r"has more than 8 files in it\. Name a smaller one\.$"):
+        list(read_folder(tmp_path))
+    for number in range(3, 9):
+        (tmp_path / f"{number}.png").unlink()
+    with pytest.raises(InvalidRequest, match=r"^It has 3 pictures\. At most 2 are allowed"):
         list(read_folder(tmp_path))
 
 

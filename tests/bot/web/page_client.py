@@ -110,8 +110,8 @@ class PageClient:
         async with self.session.get(f"{self.address}{path}") as answer:
             return answer.status, await answer.read()
 
-    async def post(self, path: str, body: bytes) -> tuple[int, str]:
-        headers = {"Origin": self.address}
+    async def post(self, path: str, body: bytes, length: int | None = None) -> tuple[int, str]:
+        headers = {"Origin": self.address} | ({} if length is None else {"Content-Length": str(length)})
         async with self.session.post(
             f"{self.address}{path}", data=io.BytesIO(body), headers=headers
         ) as answer:

@@ -50,7 +50,7 @@ async def fills(visit: Visit, name: str) -> None:
     """Say /train, give it three pictures, and send the form."""
     await visit.says(f"/train {name}")
     form = form_of(visit)
-    await form.locator("input[type=file]").set_input_files(files(1, 2, 3))
+    await form.locator("input[type=file]").first.set_input_files(files(1, 2, 3))
     await expect(form.get_by_text("3 pictures", exact=True)).to_be_visible()
     await form.get_by_label("preset").select_option("object")
     await form.get_by_label("trigger").fill("ohwx")
@@ -61,7 +61,7 @@ async def fills(visit: Visit, name: str) -> None:
     await expect(form).to_be_hidden()
 
 
-async def test_pictures_come_into_the_form_by_every_way(comes: Comes) -> None:
+async def test_pictures_come_into_the_form_by_every_way(comes: Comes, tmp_path: Path) -> None:
     ana = await comes()
     await ana.says("/train maria")
     form = form_of(ana)
@@ -80,7 +80,7 @@ async def test_pictures_come_into_the_form_by_every_way(comes: Comes) -> None:
         "buffer": "a gear in Zürich".encode("cp1252"),
     }
 
-    await form.locator("input[type=file]").set_input_files([*files(1), bad, many, words, more])
+    await form.locator("input[type=file]").first.set_input_files([*files(1), bad, many, words, more])
     await hands(ana, "drop", 2)
     await hands(ana, "paste", 3)
 
@@ -98,6 +98,21 @@ async def test_pictures_come_into_the_form_by_every_way(comes: Comes) -> None:
     await expect(form.get_by_text("3 pictures", exact=True)).to_be_visible()
     await expect(ana.page.get_by_label("Pictures to send")).to_be_hidden()
 
+    for name, content in {
+        "a/1.png": a_picture(7),
+        "a/1.txt": b"the seventh",
+        "b/8.png": a_picture(8),
+    }.items():
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).write_bytes(content)
+    (tmp_path / "set" / "cache.npz").write_bytes(b"no picture")
+    await form.locator("input[webkitdirectory]").set_input_files(tmp_path / "set")
+
+    await expect(form.get_by_text("5 pictures", exact=True)).to_be_visible()
+    await expect(tiles).to_have_count(7)
+    await expect(form.get_by_label("Caption of 1.png").last).to_have_value("the seventh")
+    await expect(form.get_by_label("Caption of 8.png")).to_have_value("")
+
 
 async def test_the_form_tells_what_a_preset_is_for_and_what_was_forgotten(comes: Comes) -> None:
     ana = await comes()
@@ -109,7 +124,7 @@ async def test_the_form_tells_what_a_preset_is_for_and_what_was_forgotten(comes:
     before = await form.locator("#field-preset-help").text_content()
     await form.get_by_label("preset").select_option("style")
     await expect(form.locator("#field-preset-help")).not_to_have_text(before or "")
-    await form.locator("input[type=file]").set_input_files(files(1))
+    await form.locator("input[type=file]").first.set_input_files(files(1))
     await expect(form.get_by_text("1 picture", exact=True)).to_be_visible()
     await form.get_by_role("button", name="Check the pictures").click()
 

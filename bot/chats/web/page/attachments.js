@@ -1,6 +1,7 @@
 // Pictures beside the message: chosen, dropped or pasted anywhere on the page.
 
 import { $ } from "./dom.js";
+import { filesIn } from "./folders.js";
 import { openFormTray } from "./form.js";
 import { PictureTray } from "./picture_tray.js";
 import { state } from "./state.js";
@@ -36,7 +37,7 @@ export function listenForFiles() {
     event.preventDefault();
     inside = 0;
     showDrop();
-    addFiles(event.dataTransfer.files);
+    filesIn(event.dataTransfer).then(addFiles);
   });
   addEventListener("paste", (event) => event.clipboardData?.files.length && addFiles(event.clipboardData.files));
   $("attach").onclick = () => $("files").click();

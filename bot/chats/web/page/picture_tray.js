@@ -2,12 +2,14 @@
 
 import { el, iconButton } from "./dom.js";
 import { announce } from "./feedback.js";
+import { pathOf } from "./folders.js";
 import { plural } from "./format.js";
 import { state } from "./state.js";
 
 /** @typedef {{sha256: string, name: string, caption: string, width?: number, height?: number, recipe?: string}} Sent */
 
 const LARGEST_PICTURE = 20 * 2 ** 20; // bytes, as the server takes them
+const LARGEST_ZIP = 2 * 2 ** 30;
 const AT_ONCE = 3; // files under way
 const LONGEST_CAPTION = 1000;
 
@@ -15,7 +17,9 @@ const isZip = (/** @type {File} */ file) => /\.zip$/i.test(file.name) || /zip/.t
 const TEXT = /\.(txt|caption)$/i; // a.txt, a.caption and a.png.txt are all of a.png
 const ENDING = /\.(png|jpe?g|jfif|jpe|webp)$/i;
 const isText = (/** @type {File} */ file) => TEXT.test(file.name);
-const stem = (/** @type {string} */ name) => name.replace(/^.*\//, "").replace(TEXT, "").replace(ENDING, "").normalize("NFC").toLowerCase();
+const stem = (/** @type {string} */ name) => name.replace(TEXT, "").replace(ENDING, "").normalize("NFC").toLowerCase();
+
+const isWanted = (/** @type {File} */ file) => isText(file) || isZip(file) || ENDING.test(file.name);
 
 /** What stands in a text file: in UTF-8, in UTF-16 as Windows writes it, or in Windows-1252. */
 function decodeText(/** @type {Uint8Array} */ bytes) {
@@ -47,6 +51,7 @@ class Item {
       iconButton("close", `Remove ${name}`, () => tray.remove(this)),
     );
     this.name = name;
+    this.path = name; // with the folders that it came in
     this.alone = false; // it came without others
   }
 
@@ -97,7 +102,7 @@ export class PictureTray {
   }
 
   async add(/** @type {Iterable<File>} */ files) {
-    const all = [...files];
+    const all = [...files].filter((file) => pathOf(file) === file.name || isWanted(file)); // a folder may have anything in it
     for (const file of all) {
       if (this.captions && isText(file)) await this.#readCaption(file);
       else this.#enqueue(file, all.length === 1);
@@ -132,16 +137,18 @@ export class PictureTray {
 
   async #readCaption(/** @type {File} */ file) {
     const caption = decodeText(new Uint8Array(await file.arrayBuffer())).trim().slice(0, LONGEST_CAPTION);
-    this.captionFiles.set(stem(file.name), caption);
-    for (const item of this.items) if (stem(item.name) === stem(file.name)) item.caption.value = caption;
+    const whose = stem(pathOf(file));
+    this.captionFiles.set(whose, caption);
+    for (const item of this.items) if (stem(item.path) === whose) item.caption.value = caption;
   }
 
   #enqueue(/** @type {File} */ file, /** @type {boolean} */ alone) {
     const item = this.#append(new Item(this, file.name, isZip(file) ? "" : URL.createObjectURL(file)));
     item.alone = alone;
-    item.caption.value = this.captionFiles.get(stem(file.name)) ?? "";
-    if (!isZip(file) && file.size > LARGEST_PICTURE) {
-      item.refuse("It is larger than 20 MB. Send a smaller one.");
+    item.path = pathOf(file);
+    item.caption.value = this.captionFiles.get(stem(item.path)) ?? "";
+    if (file.size > (isZip(file) ? LARGEST_ZIP : LARGEST_PICTURE)) {
+      item.refuse(`It is larger than ${isZip(file) ? "2 GB" : "20 MB"}. Send a smaller one.`);
       return;
     }
     this.queue.push([file, item]);
@@ -168,7 +175,7 @@ export class PictureTray {
 
   async #send(/** @type {File} */ file, /** @type {Item} */ item) {
     try {
-      const response = await fetch(`/uploads?${new URLSearchParams({ name: file.name, channel: state.channel })}`, { method: "POST", body: file });
+      const response = await fetch(`/uploads?${new URLSearchParams({ name: pathOf(file), channel: state.channel })}`, { method: "POST", body: file });
       if (!response.ok) throw new Error(await response.text());
       const { pictures, refused } = await response.json();
       if (!this.items.has(item)) return;

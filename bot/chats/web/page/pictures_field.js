@@ -4,7 +4,7 @@ import { el, icon } from "./dom.js";
 import { plural } from "./format.js";
 import { PictureTray } from "./picture_tray.js";
 
-const MOST = 50; // pictures in a training
+const MOST = 1000; // pictures in a training
 const KINDS = "image/png,image/jpeg,image/webp,application/zip,.zip,.txt,.caption,.jfif,.jpe";
 
 /** A field whose value is a list of pictures as JSON text; and its tray. */
@@ -13,16 +13,18 @@ export function picturesField(/** @type {{name: string, label: string, help: str
   const count = el("span", { class: "allowed", "aria-live": "polite" });
   const list = el("ul", { class: "tiles", "aria-label": parameter.help });
   const chooser = el("input", { type: "file", accept: KINDS, multiple: true, hidden: true, onchange: () => add(chooser.files) });
+  const folder = el("input", { type: "file", webkitdirectory: true, hidden: true, onchange: () => add(folder.files).then(() => (folder.value = "")) });
+  const wholeFolder = el("button", { class: "quiet", type: "button", onclick: () => folder.click() }, "or choose a folder");
   const { zone, invitation } = newZone(id, () => chooser.click());
   const zoneItem = el("li", { class: "zone-item" });
-  const field = el("div", { class: "field wide" }, el("label", { for: id }, parameter.label, count), zone, list, chooser, json);
+  const field = el("div", { class: "field wide" }, el("label", { for: id }, parameter.label, count), zone, list, wholeFolder, chooser, folder, json);
 
   function onChange(/** @type {PictureTray} */ { sent, waiting, items }) {
     json.value = sent.length ? JSON.stringify(sent.map(({ sha256, name, caption }) => ({ sha256, name, caption }))) : "";
     json.dataset.waiting = waiting ? "true" : "";
     count.textContent = waiting ? "Sending…" : sent.length ? plural(sent.length, "picture") : "";
     count.classList.toggle("over", sent.length > MOST);
-    if (sent.length > MOST) count.textContent += `, at most ${MOST}`;
+    if (sent.length > MOST) count.textContent += `, at most ${MOST.toLocaleString("en")}`;
     zone.classList.toggle("more", items.size > 0);
     invitation.textContent = items.size ? "Add more" : "Drop pictures here, paste them, or choose files";
     if (items.size) list.append(zoneItem);
@@ -40,7 +42,7 @@ export function picturesField(/** @type {{name: string, label: string, help: str
 /** Where files are dropped, and which opens the browser's own choice of files. */
 function newZone(/** @type {string} */ id, onclick) {
   const invitation = el("b");
-  const help = el("small", { id: `${id}-help` }, `Up to ${MOST} PNG, JPEG or WebP files, or a zip, with captions in .txt files`);
+  const help = el("small", { id: `${id}-help` }, `Up to ${MOST.toLocaleString("en")} PNG, JPEG or WebP files, a folder or a zip, with captions in .txt files`);
   const zone = el("button", { class: "zone", type: "button", id, "aria-describedby": `${id}-help`, onclick }, icon("pictures"), invitation, help);
   return { zone, invitation };
 }

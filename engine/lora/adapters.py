@@ -6,7 +6,7 @@ PEFT's configurations match every module against every pattern, and diffusers wr
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,8 +19,10 @@ from torch import Tensor, nn
 
 from engine.lora.adapter_file import Adapter, LowRank, read_adapter
 from engine.lora.dora import dora_gain
+from engine.lora.flat_factors import FlatFactors, TrainedParameter
 from engine.lora.key_names import COMPONENTS, Component, KeyNames, Place
 from engine.lora.low_rank import LayerStack, LowRankConv2d, LowRankLinear, flatten_weight, make_stacks
+from engine.lora.low_rank_pass import TrainingFactors
 from engine.lora.merged_weights import MergedWeights, NotFinite, ServedChange
 from engine.lora.targets import Target, count_parameters, training_targets
 from engine.messages import AdapterUse, InvalidRequest, Part, Sha256, TrainingSettings
@@ -67,6 +69,8 @@ class Adapters:
         self._active: dict[str, float] = {}
         self._training: dict[str, dict[Place, Target]] = {}
         self._stacks: dict[str, list[LayerStack]] = {}
+        self._precisions: dict[str, torch.dtype] = {}  # of the forward pass of each adapter in training
+        self._flat: dict[str, FlatFactors] = {}
         self._active_training: str | None = None
         self._layers: dict[Place, Any] = {}
         self._dropping: str | None = None
@@ -167,20 +171,18 @@ class Adapters:
         dora: bool,
         seed: int,
         precision: torch.dtype = torch.float32,
-    ) -> dict[Part, list[nn.Parameter]]:
+    ) -> None:
         """Create an adapter to train, inactive until `activate_training`.
 
-        precision: of the forward pass in `training_pass`. Returns its parameters by part of the model,
-        float32 and trainable: downs, ups, and with `dora` (linear layers only) magnitudes; some tensors hold
-        those of many modules. It changes nothing yet: up is zero, and down is uniform as in PEFT, from a
-        generator of its own.
+        precision: of the forward pass in `training_pass`. It changes nothing yet: up is zero, and down is
+        uniform as in PEFT, from a generator of its own.
         """
         config = replace(self._config, lora_dropout=dropout, use_dora=dora)
         generator = torch.Generator().manual_seed(seed)
         active, training = self._active, self._active_training
         self._activate({}, None)  # layers and stacks are made of the base's weights
         self._training[name] = dict(targets)
-        self._stacks[name] = []
+        self._precisions[name] = torch.float32 if dora else precision
         try:
             for place, target in targets.items():
                 change = initial_change(self.names.shapes[place], target, generator)
@@ -192,26 +194,67 @@ class Adapters:
                 for factor, value in zip(self._factors(layer, name), values, strict=True):
                     factor.weight = nn.Parameter(value.to(layer.weight.device), requires_grad=True)
             plain = precision is torch.float32 and not dropout and not dora
-            return {part: self._parameters(name, part, plain) for part in Part}
+            self._stacks[name] = self._make_stacks(name) if plain else []
         except BaseException:
             self.end_training(name)
             raise
         finally:
             self._activate(active, training)
 
-    def _parameters(self, name: str, part: Part, plain: bool) -> list[nn.Parameter]:
-        """The parameters of an adapter in training in this part, stacked where that is less work."""
-        targets = self._training[name]
-        layers = [
-            layer for place, layer in self._training_layers(name).items() if targets[place].part is part
-        ]
-        stacked = make_stacks(layers, name) if plain else []
-        self._stacks[name] += stacked
-        single = [factor.weight for layer in layers for factor in self._factors(layer, name)]
+    def _make_stacks(self, name: str) -> list[LayerStack]:
+        """The stacks of an adapter in training, each within a part of the model."""
+        layers = self._training_layers(name)
+        parts = {place: target.part for place, target in self._training[name].items()}
         return [
-            *(factor for stack in stacked for factor in (stack.down, stack.up)),
-            *(parameter for parameter in single if parameter.requires_grad),
+            stack
+            for part in Part
+            for stack in make_stacks([layer for place, layer in layers.items() if parts[place] is part], name)
         ]
+
+    def trained_parameters(self, name: str) -> list[TrainedParameter]:
+        """The parameters of an adapter in training, float32: downs, ups, and the magnitudes of a DoRA.
+
+        Some hold those of many modules. They are in the order of saved states: by component, those of many
+        modules first, then in the model's order.
+        """
+        layers = self._training_layers(name)
+        places = {id(layer): place for place, layer in layers.items()}
+        order = {place: number for number, place in enumerate(layers)}
+        stacked = [(places[id(stack.first)], [stack.down, stack.up]) for stack in self._stacks[name]]
+        single = [
+            (place, [factor.weight for factor in self._factors(layer, name)])
+            for place, layer in layers.items()
+        ]
+        return [
+            TrainedParameter(parameter=parameter, part=self._training[name][place].part, is_up=number == 1)
+            for component in COMPONENTS
+            for place, parameters in [*sorted(stacked, key=lambda pair: order[pair[0]]), *single]
+            if place.component == component
+            for number, parameter in enumerate(parameters)
+            if parameter.requires_grad
+        ]
+
+    def flatten_training(self, name: str, groups: Sequence[Sequence[Tensor]]) -> FlatFactors:
+        """Put the parameters of an adapter in training into one vector, in these groups.
+
+        groups: all of `trained_parameters`. They stay the same objects, and their gradients
+        are added up in place from then on. Plain LoRAs then train by as few operations as can be.
+        """
+        flat = self._flat[name] = FlatFactors(groups, self._precisions[name])
+        for stack in self._stacks[name]:
+            stack.share_factors()
+        for layer in self._training_layers(name).values():
+            down, up, *magnitude = (factor.weight for factor in self._factors(layer, name))
+            if down.requires_grad and not magnitude:
+                factors = TrainingFactors(
+                    down=flat.factor(down), up=flat.factor(up), scale=layer.scaling[name]
+                )
+                layer.training_factors = {**layer.training_factors, name: factors}
+        return flat
+
+    def needs_autocast(self, name: str) -> bool:
+        """Whether a module of this adapter in training leaves it to autocast to compute in half precision."""
+        return any(name not in layer.training_factors for layer in self._training_layers(name).values())
 
     @contextmanager
     def training_pass(self, name: str, *, dropout: bool = False) -> Iterator[None]:
@@ -222,6 +265,8 @@ class Adapters:
             for stack in self._stacks[name]:
                 stack.merge()
             yield
+            if name in self._flat:
+                self._flat[name].collect_gradients()
         finally:
             for stack in self._stacks[name]:
                 stack.unmerge()
@@ -262,12 +307,15 @@ class Adapters:
             for factor, value in zip(self._factors(layer, name), values, strict=True):
                 with torch.no_grad():
                     factor.weight.copy_(value)
+        if name in self._flat:
+            self._flat[name].write_values()
 
     def end_training(self, name: str) -> None:
         """Remove an adapter in training."""
         if name in (self._active_training, self._dropping):
             self.activate_training(None)
-        self._stacks.pop(name, None)
+        for parts in (self._stacks, self._flat, self._precisions):
+            parts.pop(name, None)
         self._detach(name, self._training.pop(name))
 
     @contextmanager
@@ -392,6 +440,9 @@ class Adapters:
             if place in self._layers:
                 layer = self._layers[place]
                 layer.delete_adapter(name)
+                layer.training_factors = {
+                    other: factors for other, factors in layer.training_factors.items() if other != name
+                }
                 if not layer.lora_A:
                     del self._layers[place]
 

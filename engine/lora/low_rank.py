@@ -1,10 +1,11 @@
-"""Linear and convolution layers whose low-rank adapters are merged into the weight where that is less work.
+"""Linear and convolution layers with low-rank adapters, by as few operations as can be.
 
 PEFT's layers apply the module, and then both factors of each adapter, to the input. Merging their products
 into the weight first, W + sum of s B A, and applying that once is less work for large inputs. In training,
-where the gradient of the whole weight is then needed, it is less work for small modules: those of the model
-that ships. There the modules of one shape are merged at once, as stacks. A convolution counts as the matrix
-that it applies to each patch.
+where the gradient of the whole weight is then needed, it is less work for small modules in float32: those of
+the model that ships. There the modules of one shape are merged at once, as stacks. A convolution counts as
+the matrix that it applies to each patch. All others apply the factors in training as in
+engine/lora/low_rank_pass.py, in the number format of the forward pass.
 
 PEFT's private `_active_adapter` is used in this module alone, as in version 0.21.2.
 tests/engine/test_peft_layers.py fails on a version that moves it.
@@ -13,11 +14,14 @@ tests/engine/test_peft_layers.py fails on a version that moves it.
 import math
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from types import MappingProxyType
+from typing import Any, cast
 
 import torch
 from peft.tuners.lora import Conv2d, Linear
 from torch import Tensor, nn
+
+from engine.lora.low_rank_pass import TrainingFactors, apply_convolution, apply_linear
 
 # Multiplications in the time that merging saves beside the products, measured (docs/measurements.md): of the
 # calls themselves, and of scaling and adding each number of the output.
@@ -31,6 +35,7 @@ class MergingLayer:
     r: dict[str, int]
     scaling: dict[str, float]
     training_weight: Tensor | None = None  # its weight with the adapter in training, while a stack is merged
+    training_factors: Mapping[str, TrainingFactors] = MappingProxyType({})  # by adapters in training
 
     def activate_adapters(self: Any, scales: Mapping[str, float]) -> None:
         """Activate exactly these of its adapters, with these scales.
@@ -44,12 +49,33 @@ class MergingLayer:
     def forward(self: Any, x: Tensor, *args: Any, **options: Any) -> Tensor:
         """The module's output for its input x, with the active adapters."""
         weight = self.training_weight
+        factors = self._factors_in_use(x) if weight is None and not args and not options else None
+        if factors is not None:
+            low_rank: Tensor = self._apply_factors(x, factors)
+            return low_rank
         if args or options or (weight is None and not self._should_merge(x)):
             plain: Tensor = super().forward(x, *args, **options)  # type: ignore[misc]
             return plain
         weight = self._weight_with_adapters() if weight is None else weight
         output: Tensor = self._apply_weight(x, weight)
         return output
+
+    def _factors_in_use(self: Any, x: Tensor) -> TrainingFactors | None:
+        """The factors in training, where they alone are active and x is used in their number format."""
+        if len(self._active_adapter) != 1:
+            return None
+        factors: TrainingFactors | None = self.training_factors.get(self._active_adapter[0])
+        if factors is None:
+            return None
+        kind = x.device.type
+        used = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        return factors if factors.down.value.dtype is used else None
+
+    def _drop(self: Any, x: Tensor) -> Tensor:
+        """The input with the dropout of the active adapter: x itself where there is none."""
+        dropout = self.lora_dropout[self._active_adapter[0]]
+        drops = dropout.training and not isinstance(dropout, nn.Identity)
+        return cast(Tensor, dropout(x)) if drops else x
 
     def _weight_with_adapters(self: Any) -> Tensor:
         """Its weight with the active adapters, or the weight itself where there are none."""
@@ -96,6 +122,9 @@ class LowRankLinear(MergingLayer, Linear):  # type: ignore[misc]
     def _apply_weight(self, x: Tensor, weight: Tensor) -> Tensor:
         return nn.functional.linear(x, weight, self.base_layer.bias)
 
+    def _apply_factors(self, x: Tensor, factors: TrainingFactors) -> Tensor:
+        return apply_linear(self.base_layer, x, self._drop(x), factors)
+
     def _count_rows(self, x: Tensor) -> int:
         return x.numel() // x.shape[-1]
 
@@ -108,6 +137,9 @@ class LowRankConv2d(MergingLayer, Conv2d):  # type: ignore[misc]
         return nn.functional.conv2d(
             x, weight, module.bias, module.stride, module.padding, module.dilation, module.groups
         )
+
+    def _apply_factors(self, x: Tensor, factors: TrainingFactors) -> Tensor:
+        return apply_convolution(self.base_layer, x, self._drop(x), factors)
 
     def _count_rows(self, x: Tensor) -> int:
         """How many patches it is applied to."""
@@ -142,6 +174,16 @@ class LayerStack:
             self._weight = torch.stack([flatten_weight(layer.base_layer.weight) for layer in layers])
             self.down = nn.Parameter(torch.stack([flatten_weight(down.weight) for down, _ in factors]))
             self.up = nn.Parameter(torch.stack([flatten_weight(up.weight) for _, up in factors]))
+        self.share_factors()
+
+    @property
+    def first(self) -> Any:
+        """The first of its layers."""
+        return self._layers[0]
+
+    def share_factors(self) -> None:
+        """Make the layers' own factors views of the parameters, after these moved to other memory."""
+        factors = [(layer.lora_A[self._name], layer.lora_B[self._name]) for layer in self._layers]
         for pair, *views in zip(factors, self.down.detach(), self.up.detach(), strict=True):
             for factor, view in zip(pair, views, strict=True):
                 factor.weight = nn.Parameter(unflatten_weight(view, factor.weight.shape), requires_grad=False)

@@ -23,6 +23,9 @@ USUAL_RATES = {  # learning rates with which each optimizer learns; published re
 }
 
 
+ELEMENTWISE = (Optimizer.ADAMW, Optimizer.PRODIGY)  # a number's step does not depend on its module's others
+
+
 @dataclass(frozen=True, kw_only=True)
 class Group:
     """Parameters with the same learning rate and weight decay."""
@@ -45,7 +48,6 @@ def make_optimizer(settings: TrainingSettings, groups: Sequence[Group]) -> Any:
             "weight_decay": group.decay,
         }
         for group in groups
-        if group.parameters
     ]
     try:
         match settings.optimizer:

@@ -14,13 +14,15 @@ from torch import Tensor, nn
 from engine.lora.adapter_export import encode_adapter, verify_file
 from engine.lora.adapter_file import LowRank
 from engine.lora.adapters import Adapters
+from engine.lora.flat_factors import TrainedParameter
 from engine.lora.key_names import Place
 from engine.messages import UNET_PARTS, InvalidRequest, Part, Train, TrainingPrecision
 from engine.sdxl.model import PRECISIONS, Model
 from engine.sdxl.new_tokens import TokenVectors, has_new_token, initial_tokens
 from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
+from engine.training.flat_optimizer import FlatOptimizer
 from engine.training.loss import Rows, weighted_errors
-from engine.training.optimizers import Group, make_optimizer, rate_factor
+from engine.training.optimizers import Group, rate_factor
 from engine.training.rng import derive_seed
 
 NAME = "in-training"  # among PEFT's adapters, whose other names are hashes
@@ -41,7 +43,7 @@ class Trainer:
         self.tokens = initial_trigger_tokens(request, model)
         targets = adapters.targets(settings)
         self.parameter_counts = adapters.count_parameters(settings)
-        parameters = adapters.begin_training(
+        adapters.begin_training(
             NAME,
             targets,
             dropout=settings.dropout,
@@ -49,28 +51,38 @@ class Trainer:
             seed=derive_seed(settings.seed, "adapter", 0),
             precision=self._precision,
         )
-        groups = self._groups(parameters)
-        self._parameters = [parameter for group in groups for parameter in group.parameters]
+        groups = self._groups(adapters.trained_parameters(NAME))
+        self._flat = adapters.flatten_training(NAME, [group.parameters for group in groups])
         try:
-            self._optimizer = make_optimizer(settings, groups)
+            self._optimizer = FlatOptimizer(settings, groups, self._flat, self._token_group)
         except InvalidRequest:
             self.close()
             raise
-        self._rates = [group["lr"] for group in self._optimizer.param_groups]
+        # In its own number format the model computes as it does for pictures.
+        self._autocast = self._precision is not torch.float32 and (
+            self._precision is not model.precision or adapters.needs_autocast(NAME)
+        )
         self._scaler = torch.amp.GradScaler(
             model.device.type, init_scale=2.0**12, enabled=self._precision is torch.float16
         )
 
-    def _groups(self, parameters: Mapping[Part, Sequence[Tensor]]) -> list[Group]:
-        """The parameters of the UNet, the text encoders and the new tokens, by learning rate."""
+    def _groups(self, parameters: Sequence[TrainedParameter]) -> list[Group]:
+        """The adapter's parameters in the UNet and in the text encoders, by learning rate."""
         settings = self._settings
         groups = []
         for parts in (UNET_PARTS, (Part.TEXT, Part.TEXT_2)):
             for rate in dict.fromkeys(map(settings.part_learning_rate, parts)):
-                alike = [part for part in parts if settings.part_learning_rate(part) == rate]
-                members = [parameter for part in alike for parameter in parameters[part]]
+                members = [
+                    each.parameter
+                    for each in parameters
+                    if each.part in parts and settings.part_learning_rate(each.part) == rate
+                ]
                 groups.append(Group(parameters=members, rate=rate, decay=settings.weight_decay))
-        return [*groups, Group(parameters=self._vectors, rate=settings.token_learning_rate, decay=0.0)]
+        return groups
+
+    @property
+    def _token_group(self) -> Group:
+        return Group(parameters=self._vectors, rate=self._settings.token_learning_rate, decay=0.0)
 
     @property
     def _vectors(self) -> list[Tensor]:
@@ -78,9 +90,7 @@ class Trainer:
 
     def begin_step(self, step: int) -> None:
         """Set the learning rates of this optimizer step, and freeze the tokens at the pivot."""
-        factor = rate_factor(self._settings, step, self._steps)
-        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+        self._optimizer.set_rates(rate_factor(self._settings, step, self._steps))
         if step >= self._settings.pivot * self._steps:
             for vector in self._vectors:
                 vector.requires_grad_(False)
@@ -108,16 +118,20 @@ class Trainer:
 
     def end_step(self) -> None:
         """Take an optimizer step with the accumulated gradients."""
-        self._scaler.unscale_(self._optimizer)
+        optimizer = self._optimizer.optimizer
+        self._scaler.unscale_(optimizer)
         if self._settings.clipping:
-            nn.utils.clip_grad_norm_(self._parameters, self._settings.clipping)
-        self._scaler.step(self._optimizer)
+            nn.utils.clip_grad_norm_([*self._flat.vectors, *self._vectors], self._settings.clipping)
+        self._scaler.step(optimizer)
         self._scaler.update()
+        self._flat.write_values()
         self.zero_gradients()
 
     def zero_gradients(self) -> None:
         """Drop the gradients, after a step that ended or ran out of memory."""
-        self._optimizer.zero_grad(set_to_none=True)
+        self._flat.zero_gradients()
+        for vector in self._vectors:
+            vector.grad = None
 
     @torch.no_grad()
     def predict_with_adapter(self, rows: Rows) -> Tensor:
@@ -141,7 +155,7 @@ class Trainer:
 
     def _predict(self, rows: Rows) -> Tensor:
         device = self._model.device
-        with torch.autocast(device.type, self._precision, enabled=self._precision is not torch.float32):
+        with torch.autocast(device.type, self._precision, enabled=self._autocast):
             embedding = self._embed_captions(rows.captions)
             predicted: Tensor = self._model.base.unet(
                 rows.noisy.to(self._model.precision),
@@ -202,7 +216,7 @@ class Trainer:
                 for place, change in self.trained_changes().items()
             ],
             "tokens": [[token.first, token.second] for token in self.tokens],
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": self._optimizer.to_state(),
             "scaler": self._scaler.state_dict(),
         }
 
@@ -223,7 +237,7 @@ class Trainer:
                 token.first.copy_(first)
                 token.second.copy_(second)
         try:
-            self._optimizer.load_state_dict(state["optimizer"])
+            self._optimizer.restore(state["optimizer"])
         except ValueError as error:
             raise InvalidRequest(
                 "The saved state is from another version. Start the training again."

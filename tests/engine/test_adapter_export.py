@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +63,9 @@ def train_adapter(
     """An adapter in training by the name of maria, as far as some hundred steps would bring it."""
     places = adapters.targets(replace(settings, alpha=alpha))
     draw = torch.Generator().manual_seed(seed)
-    begun = adapters.begin_training("maria", places, dropout=0.0, dora=dora, seed=seed)
-    for parameter in chain.from_iterable(begun.values()):
-        parameter.data += strength * torch.randn(parameter.shape, generator=draw)
+    adapters.begin_training("maria", places, dropout=0.0, dora=dora, seed=seed)
+    for each in adapters.trained_parameters("maria"):
+        each.parameter.data += strength * torch.randn(each.parameter.shape, generator=draw)
 
 
 def new_word(model: Model, word: str = "ohwx", seed: int = 0) -> TokenVectors:

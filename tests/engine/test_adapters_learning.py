@@ -17,11 +17,8 @@ from tests.lora_files import answered, attention, farthest, kohya, make_lora, se
 
 def begin(adapters: Adapters, places: Any, name: str = "learner", **options: Any) -> list[nn.Parameter]:
     """What there is to optimize of an adapter that begins to train."""
-    return [
-        parameter
-        for parameters in adapters.begin_training(name, places, **options).values()
-        for parameter in parameters
-    ]
+    adapters.begin_training(name, places, **options)
+    return [each.parameter for each in adapters.trained_parameters(name)]
 
 
 def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(

@@ -50,6 +50,7 @@ async def imagine(
     refiner: Annotated[float, Option("Share of the steps left to the refiner", *REFINER)] = Paint.refiner,
     variation: Annotated[float, Option("How far to vary the seed's picture", *VARIATION)] = Paint.variation,
     variation_seed: Annotated[int | None, Option("Seed of the variation", *SEED, otherwise="random")] = None,
+    fast: Annotated[bool, Option("Paint in about half the time, with small differences")] = Paint.fast,
     unpacked: PastedRecipe | None = None,
 ) -> CreateJob:
     """Paint a picture from words."""
@@ -78,6 +79,7 @@ async def imagine(
         refiner=refiner,
         variation=variation,
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
+        fast=fast,
     )
     return CreateJob(request=request, text=omissions_text(recipe, missing, context.model))
 

@@ -34,6 +34,7 @@ FIELDS = {
     "Size": "size",
     "Variation seed": "variation_seed",
     "Variation seed strength": "variation",
+    "Fast": "fast",
 }  # by which A1111's settings are fields of ours
 OF_A_FILE = frozenset(
     {"Model hash", "VAE hash", "Version", "Hashes", "Lora hashes", "TI hashes", "Created Date", "App"}
@@ -49,6 +50,7 @@ OURS = {
     "refiner": "refiner",
     "variation": "variation",
     "variation_seed": "variation_seed",
+    "fast": "fast",
 }  # by which our own recipe's values are fields of the form
 
 

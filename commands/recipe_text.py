@@ -124,6 +124,7 @@ def _values(paint: Paint) -> dict[str, Any]:
         "weights": weights_of(paint),
         "variation": paint.variation,
         "variation_seed": paint.variation_seed if paint.variation else None,
+        "fast": paint.fast,
     }
 
 

@@ -74,7 +74,8 @@ class Batcher:
         return self._stayed >= STAY or self._seconds >= STAY * quickest
 
     def _affordable(self, group: Sequence[Painting]) -> list[Painting]:
-        largest = group[: self._largest]
+        alike = [painting for painting in group if painting.reuses_features == group[0].reuses_features]
+        largest = alike[: self._largest]
         rows = [painting.rows for painting in largest]
         return list(largest[: self._forward_cost.best_count(largest[0].cost_kind, rows)])
 

@@ -39,6 +39,7 @@ from engine.messages import (
     picture_seeds,
 )
 from engine.runners.choice import make_runner
+from engine.sdxl.fast_steps import ReusingUnet
 from engine.sdxl.latent_decoder import BrokenPicture, decode
 from engine.sdxl.model import Model, without_compilation
 from engine.sdxl.painting import Painting, Stage, predict
@@ -80,8 +81,10 @@ class Studio:
         self._prompt_encoder = PromptEncoder(model.base, cache)
         self._refiner_encoder = PromptEncoder(model.refiner, cache) if model.refiner is not None else None
         self._base_unet = make_runner(model.base.unet, settings)
+        self._fast_unet = make_runner(ReusingUnet(model.base.unet), settings)
         self._refiner_unet = model.refiner and make_runner(model.refiner.unet, settings)
-        self._runners = [runner for runner in (self._base_unet, self._refiner_unet) if runner is not None]
+        unets = self._base_unet, self._fast_unet, self._refiner_unet
+        self._runners = [runner for runner in unets if runner is not None]
         self._preview = fit_preview(model.base.vae)
         self._forward_cost = ForwardCost(model.device)
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
@@ -252,7 +255,8 @@ class Studio:
             case stage:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.adapter_mix)
-                unet = self._base_unet if stage is Stage.BASE else self._refiner_unet
+                exact = self._base_unet if stage is Stage.BASE else self._refiner_unet
+                unet = exact if first.fast_step is None else self._fast_unet
                 rows = sum(painting.rows for painting in chosen)
                 with self._forward_cost.measure(first.cost_kind, rows):
                     predictions = predict(unet, chosen)

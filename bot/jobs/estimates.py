@@ -10,6 +10,7 @@ FIRST_RATES = {
     "cuda": 1e-7,
 }  # engine seconds per pixel and UNet row, until measured
 WEIGHT = 0.3  # of the newest measurement; older ones fade
+FAST = 0.5  # of the work is left of a fast picture, about (engine/sdxl/fast_steps.py)
 SIDE = 1024  # SDXL's, until the engine reports its own
 
 
@@ -42,7 +43,8 @@ class Estimates:
         size = request.size
         pixels = size.width * size.height if isinstance(size, Size) else self._side**2
         rows = (2 if request.guidance_scale > 1 else 1) * (2 if request.sampler is Sampler.HEUN else 1)
-        return float(request.picture_count * request.steps * rows * pixels)
+        share = FAST if request.fast else 1.0
+        return share * request.picture_count * request.steps * rows * pixels
 
 
 def shared_seconds(own: float, others: Iterable[float]) -> float:

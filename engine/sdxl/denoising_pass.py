@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from engine.sdxl.fast_steps import FastStep
 from engine.sdxl.samplers import Scheduler
 
 
@@ -19,6 +20,12 @@ class Conditioning:
     pooled: Tensor
     time_ids: Tensor
 
+    def last(self, rows: int) -> "Conditioning":
+        """Its last rows: of one row, that of the prompt."""
+        return Conditioning(
+            hidden=self.hidden[-rows:], pooled=self.pooled[-rows:], time_ids=self.time_ids[-rows:]
+        )
+
 
 @dataclass(kw_only=True)
 class DenoisingPass:
@@ -26,7 +33,8 @@ class DenoisingPass:
 
     Nothing in its steps waits for the device: what they read is on the CPU, and what they compute with is on
     the device from the start. timesteps: (steps,) on the CPU; device_timesteps: the same, in float32;
-    noises: what the scheduler adds, (1, 4, h, w) each, on the device.
+    noises: what the scheduler adds, (1, 4, h, w) each, on the device; fast_steps: empty where all are exact;
+    deep: the UNet's deep features (rows, channels, h, w), of the last fast step that computed them.
     """
 
     scheduler: Scheduler
@@ -35,6 +43,8 @@ class DenoisingPass:
     conditioning: Conditioning
     noises: Sequence[Tensor]
     position: int = 0
+    fast_steps: Sequence[FastStep] = ()
+    deep: Tensor | None = None
 
     def __post_init__(self) -> None:
         self._noise = DrawnNoise(self.noises) if self.noises else None
@@ -42,6 +52,11 @@ class DenoisingPass:
     @property
     def is_done(self) -> bool:
         return self.position >= len(self.timesteps)
+
+    @property
+    def fast_step(self) -> FastStep | None:
+        """What its next step leaves out; None where it is exact."""
+        return self.fast_steps[self.position] if self.fast_steps and not self.is_done else None
 
     @property
     def timestep(self) -> Tensor:

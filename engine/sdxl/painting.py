@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Picture, Size
 from engine.sdxl.denoising_pass import Conditioning, DenoisingPass
+from engine.sdxl.fast_steps import FastStep, plan_steps
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.prompts import Embedding, PromptEncoder
@@ -76,8 +77,22 @@ class Painting:
 
     @property
     def guided(self) -> bool:
-        """Whether it uses classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598)."""
+        """Whether its next step uses classifier-free guidance (Ho and Salimans 2022, arXiv 2207.12598)."""
+        return self._has_guidance and (self.fast_step is None or self.fast_step.guided)
+
+    @property
+    def _has_guidance(self) -> bool:
         return self.request.guidance_scale > 1
+
+    @property
+    def fast_step(self) -> FastStep | None:
+        """What its next step leaves out; None where it is exact, as all of the refiner's are."""
+        return self._base.fast_step if self._base is not None else None
+
+    @property
+    def reuses_features(self) -> bool:
+        """Whether its next step reuses deep features. Only steps that are alike in that share a forward."""
+        return self.fast_step is not None and self.fast_step.reuses
 
     @property
     def stage(self) -> Stage:
@@ -101,6 +116,7 @@ class Painting:
             self.stage,
             own,
             self.active_adapters,
+            self.fast_step is not None,
             self.latents.shape,
             self.current_pass.conditioning.hidden.shape[1],
         )
@@ -110,6 +126,8 @@ class Painting:
         """Forwards of equal cost kinds with equally many rows take equally long."""
         return (
             self.stage,
+            self.fast_step is not None,
+            self.reuses_features,
             self.latents.shape,
             self.current_pass.conditioning.hidden.shape[1],
         )
@@ -161,6 +179,8 @@ class Painting:
         base = self._make_pass(scheduler, timesteps, conditioning)
         if refiner_encoder is not None and request.refiner:
             self._refine = self._refiner_pass(refiner_encoder)
+        if request.fast:
+            base.fast_steps = plan_steps(len(timesteps), guidance=self._has_guidance)
         self._base = base
 
     def _refiner_pass(self, encoder: PromptEncoder) -> DenoisingPass:
@@ -230,7 +250,7 @@ class Painting:
     def _conditioning(
         self, positive: Embedding, negative: Embedding, ids: Tensor, negative_ids: Tensor
     ) -> Conditioning:
-        if not self.guided:
+        if not self._has_guidance:
             return Conditioning(
                 hidden=positive.hidden, pooled=positive.pooled, time_ids=ids.to(positive.hidden.dtype)
             )
@@ -246,6 +266,13 @@ class Painting:
         scaled = current.scheduler.scale_model_input(self.latents, current.timestep)
         timestep = current.device_timesteps[current.position]
         return scaled.expand(self.rows, -1, -1, -1), timestep.expand(self.rows)
+
+    def deep_features(self) -> Tensor:
+        """The UNet's deep features (rows, channels, h, w) that its next step reuses."""
+        deep = self.current_pass.deep
+        if deep is None:
+            raise RuntimeError("no step before this one has computed deep features")
+        return deep[-self.rows :]
 
     @torch.inference_mode()
     def apply_prediction(self, model_input: Tensor, predicted: Tensor) -> None:
@@ -301,16 +328,23 @@ def predict(unet: Any, paintings: Sequence[Painting]) -> list[tuple[Tensor, Tens
     Returns the model input (rows, 4, h, w) of each painting, and the UNet's prediction of the same shape.
     """
     inputs = [painting.model_input() for painting in paintings]
-    conditioning = [painting.current_pass.conditioning for painting in paintings]
-    predicted = unet(
+    conditioning = [painting.current_pass.conditioning.last(painting.rows) for painting in paintings]
+    added = {
+        "text_embeds": torch.cat([rows.pooled for rows in conditioning]),
+        "time_ids": torch.cat([rows.time_ids for rows in conditioning]),
+    }
+    if paintings[0].reuses_features:
+        added["deep"] = torch.cat([painting.deep_features() for painting in paintings])
+    predicted, *deep = unet(
         torch.cat([sample for sample, _ in inputs]),
         torch.cat([timestep for _, timestep in inputs]),
         encoder_hidden_states=torch.cat([rows.hidden for rows in conditioning]),
-        added_cond_kwargs={
-            "text_embeds": torch.cat([rows.pooled for rows in conditioning]),
-            "time_ids": torch.cat([rows.time_ids for rows in conditioning]),
-        },
+        added_cond_kwargs=added,
         return_dict=False,
-    )[0]
+    )
     samples = [sample for sample, _ in inputs]
-    return list(zip(samples, predicted.split([len(sample) for sample in samples]), strict=True))
+    counts = [len(sample) for sample in samples]
+    for features in deep:
+        for painting, rows in zip(paintings, features.split(counts), strict=True):
+            painting.current_pass.deep = rows.clone()  # a graph's outputs are overwritten at its next use
+    return list(zip(samples, predicted.split(counts), strict=True))

@@ -60,6 +60,8 @@ class Recipe:
             settings["Lora hashes"] = f'"{hashes}"'
         if request.refiner:
             settings["Refiner switch at"] = f"{1 - request.refiner:g}"
+        if request.fast:
+            settings["Fast"] = "true"
         return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in settings.items())])
 
     def values(self) -> dict[str, Any]:
@@ -77,6 +79,7 @@ class Recipe:
             "refiner": request.refiner,
             "variation": request.variation,
             "variation_seed": self.variation_seed,
+            "fast": request.fast,
             "adapters": [
                 {"name": use.name, "sha256": use.sha256, "weight": use.weight} for use in request.adapters
             ],

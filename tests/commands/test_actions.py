@@ -142,6 +142,7 @@ async def test_edit_opens_the_form_with_the_whole_recipe(chat: Chat) -> None:
         "refiner": "0",
         "variation": "0",
         "variation_seed": "",
+        "fast": "false",
     }
 
 

@@ -62,6 +62,7 @@ def test_each_field_of_imagine_has_its_kind() -> None:
         "refiner": "number",
         "variation": "number",
         "variation_seed": "integer",
+        "fast": "boolean",
     }
 
 

@@ -89,7 +89,7 @@ async def test_a_variation_has_a_random_seed_of_its_own_unless_one_is_given() ->
 async def test_every_option_is_heard() -> None:
     request = await request_of_words(
         "a red fox --no 'blurry, yellow' --steps 20 --cfg 3.5 --seed=7 --size 832x1216 --sampler ddim "
-        "--count 2 --refiner 0.2 --lora ink:0.8"
+        "--count 2 --refiner 0.2 --lora ink:0.8 --fast"
     )
 
     assert request == Paint(
@@ -104,6 +104,7 @@ async def test_every_option_is_heard() -> None:
         count=2,
         refiner=0.2,
         adapters=(AdapterUse(name="ink", sha256=INK, weight=0.8),),
+        fast=True,
     )
 
 
@@ -305,7 +306,8 @@ KNOWN = "Euler, Euler a, DPM++ 2M, DPM++ 2M Karras, DPM++ SDE, DDIM, UniPC, Heun
         (
             "fox --qqqq 3",
             "There is no option --qqqq. The options are --no, --negative, --lora, --steps, --cfg, --seed, "
-            "--size, --ar, --aspect, --sampler, --count, --n, --refiner, --variation and --variation-seed.",
+            "--size, --ar, --aspect, --sampler, --count, --n, --refiner, --variation, --variation-seed and "
+            "--fast.",
         ),
     ],
 )

@@ -106,6 +106,7 @@ async def test_it_goes_before_what_somebody_usually_wants(chat: Chat) -> None:
             {"variation": 0.15, "variation_seed": 9},
             "",
         ),
+        ("Fast: true", {"fast": True}, ""),
         (
             "Refiner: xl, Refiner switch at: 0.8",
             {"refiner": 0.2},
@@ -120,7 +121,7 @@ async def test_what_is_known_here_is_taken_and_the_rest_is_said(
 
     plain = Paint(job=JOB, prompt="a fox", steps=9, seed=5, guidance_scale=4.0)
     expected = {
-        **{name: getattr(plain, name) for name in ("size", "sampler", "variation", "refiner")},
+        **{name: getattr(plain, name) for name in ("size", "sampler", "variation", "refiner", "fast")},
         **changes,
     }
     assert {name: getattr(answer.request, name) for name in expected} == expected
@@ -248,6 +249,7 @@ async def test_what_our_own_pngs_carry_reads_back(seed: int) -> None:
             if dice.random() < 0.5
             else (),
             refiner=dice.choice([0.0, 0.2]),
+            fast=dice.random() < 0.5,
         )
         recipe = Recipe(request=paint, seed=paint.seed, size=size, model="demo, v1")
 

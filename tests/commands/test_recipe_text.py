@@ -105,6 +105,7 @@ def some_paint(dice: random.Random) -> Paint:
         refiner=refiner,
         variation=variation,
         variation_seed=dice.randrange(2**32) if variation else 0,
+        fast=dice.random() < 0.5,
     )
 
 
@@ -153,6 +154,7 @@ async def test_a_form_filled_with_any_request_paints_the_same_again(seed: int) -
             {"count": 4, "variation": 0.15, "variation_seed": 9},
             line(after="--count 4 --variation 0.15 --variation-seed 9"),
         ),
+        ({"fast": True}, line(after="--fast true")),
     ],
 )
 def test_a_command_says_the_seed_and_what_people_set_for_themselves_and_what_else_was_asked_for(

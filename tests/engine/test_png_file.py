@@ -78,6 +78,16 @@ def test_a_variation_is_named_as_a1111_names_it() -> None:
     assert recipe.a1111_text().endswith("Model: demo, Variation seed: 5, Variation seed strength: 0.15")
 
 
+def test_a_fast_picture_says_so_and_others_say_nothing_of_it() -> None:
+    fast, exact = (
+        Recipe(request=request(fast=fast), seed=42, size=Size(width=152, height=104), model="demo")
+        for fast in (True, False)
+    )
+
+    assert fast.a1111_text().endswith("Model: demo, Fast: true")
+    assert "Fast" not in exact.a1111_text()
+
+
 def test_the_recipe_as_json_holds_every_value() -> None:
     recipe = json.loads(write_png(prompt="ein Stern 🌟", adapters=(INK,)).info["recipe"])
 
@@ -93,6 +103,7 @@ def test_the_recipe_as_json_holds_every_value() -> None:
         "refiner": 0.0,
         "variation": 0.0,
         "variation_seed": 0,
+        "fast": False,
         "adapters": [{"name": "ink", "sha256": "ab" * 32, "weight": 0.8}],
         "model": "painter_v2",
     }

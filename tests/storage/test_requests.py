@@ -48,6 +48,7 @@ def some_paint(chance: random.Random) -> Paint:
         refiner=chance.choice([0.0, 0.2]),
         variation=chance.choice([0.0, 0.15]),
         variation_seed=chance.choice([0, 2**63 - 1]),
+        fast=chance.random() < 0.5,
     )
 
 

@@ -16,6 +16,7 @@ from engine.forward_cost import ForwardCost
 from engine.messages import EngineSettings, JobId, Paint, Painted, Sampler, Size
 from engine.sdxl.model import Model
 from engine.sdxl.samplers import make_scheduler
+from engine.step_clock import make_clock
 from engine.studio import Studio
 
 ROUNDS = 7
@@ -62,7 +63,7 @@ def waiting(model: Model, settings: EngineSettings, sides: Sequence[int], rounds
     rows = []
     for side in sides:
         as_it_pays, always = Studio(model, settings), Studio(model, settings)
-        always._batcher = Batcher(settings.largest_batch, Together(model.device))
+        always._batcher = Batcher(settings.largest_batch, Together(make_clock(model.device)))
         ways = [partial(waits, one, mixed_requests(side)) for one in (as_it_pays, always)]
         for way in ways:
             way()  # by now what a forward takes is known

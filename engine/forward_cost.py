@@ -4,12 +4,11 @@ Small pictures leave most of a device idle, so sharing a forward costs nearly no
 GPU, so pictures that share would only wait for each other (docs/measurements.md).
 """
 
-import time
 from collections import Counter, deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 
-import torch
+from engine.step_clock import StepClock
 
 GAIN = 1.1  # the least speedup in rows a second for which more pictures share
 KEPT, ENOUGH = 3, 2  # measurements of each number of rows: how many are kept, and how many are enough
@@ -19,9 +18,7 @@ EVERY = 50  # forwards until one that has been measured often enough is measured
 class ForwardCost:
     """Times of forwards by kind, and by number of rows rounded up to a power of two."""
 
-    def __init__(self, device: torch.device, clock: Callable[[], float] = time.perf_counter) -> None:
-        """clock: returns seconds."""
-        self._device = device
+    def __init__(self, clock: StepClock) -> None:
         self._clock = clock
         self._count: Counter[tuple[Hashable, int]] = Counter()
         self._seconds: dict[tuple[Hashable, int], deque[float]] = {}  # per row
@@ -32,6 +29,7 @@ class ForwardCost:
         Each count that has not been measured enough is tried: all, then powers of two down to 1. After that
         it is the smallest count that is nearly as fast per row as the fastest.
         """
+        self._clock.collect()
         seconds_per_row: dict[int, float] = {}
         for count in candidate_counts(len(rows)):
             measured = self._seconds.get((kind, next_power_of_two(sum(rows[:count]))), ())
@@ -43,28 +41,19 @@ class ForwardCost:
 
     @contextmanager
     def measure(self, kind: Hashable, rows: int) -> Iterator[None]:
-        """A context that measures the forward of so many rows in it.
+        """A context that measures the forward of so many rows in it, often enough.
 
-        A GPU works asynchronously, so a measured forward starts and ends with the device idle. The first of
-        its kind is a warm-up and does not count.
+        The first of its kind is a warm-up and does not count.
         """
         key = (kind, next_power_of_two(rows))
         nth = self._count[key]
         self._count[key] += 1
-        if nth > KEPT and nth % EVERY:
+        if not nth or (nth > KEPT and nth % EVERY):
             yield
             return
-        self._synchronize()
-        started = self._clock()
-        yield
-        self._synchronize()
-        if nth:
-            seconds = self._seconds.setdefault(key, deque(maxlen=KEPT))
-            seconds.append((self._clock() - started) / rows)
-
-    def _synchronize(self) -> None:
-        if self._device.type != "cpu":
-            torch.accelerator.synchronize(self._device)
+        seconds = self._seconds.setdefault(key, deque(maxlen=KEPT))
+        with self._clock.measure(lambda measured: seconds.append(measured / rows)):
+            yield
 
 
 def candidate_counts(count: int) -> Iterator[int]:

@@ -2,58 +2,51 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from contextlib import nullcontext, suppress
-from dataclasses import replace
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 import torch
-from PIL.Image import Image
 
 from engine.background import BackgroundWork
-from engine.batching import SHORT, Batcher, short_step
+from engine.batching import Batcher, short_step
 from engine.deadline import Deadlines
 from engine.forward_cost import ForwardCost
 from engine.job import Job
 from engine.lora.adapters import Adapters
-from engine.lora.short_hashes import ModelHash, lora_hash
 from engine.messages import (
     Cancel,
     Cancelled,
     EngineSettings,
     Event,
     Failed,
-    FlaggedPolicy,
     Idle,
     InvalidRequest,
     JobId,
     JobRequest,
     Paint,
-    Painted,
-    Picture,
-    Sha256,
     StepStarted,
     StopTraining,
     TaskRequest,
     picture_seeds,
 )
+from engine.picture_files import PictureFiles
 from engine.runners.choice import make_runner
 from engine.sdxl.fast_steps import ReusingUnet
 from engine.sdxl.latent_decoder import BrokenPicture, decode
 from engine.sdxl.model import Model, without_compilation
 from engine.sdxl.painting import Painting, Stage, predict
-from engine.sdxl.png_file import Recipe, encode_png
 from engine.sdxl.preview import fit_preview
 from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
 from engine.sdxl.sizes import resolve_size
-from engine.tasks.comparison import make_sheet, paintable_variants, variant_requests
+from engine.step_clock import Record, make_clock
+from engine.tasks.comparison import paintable_variants, variant_requests
 from engine.time_share import TimeShare
 from engine.vision.clip_score import ClipScorer
 from engine.vision.safety import is_checked, load_safety
 
-ENCODERS = 2  # threads that encode PNG files beside the steps
-ENCODE_SECONDS = 0.01  # small files are ready in this time, so that people need not wait for another step
 EMBEDDING_CACHE = 64 * 2**20  # bytes: rerolls and pictures of one job have the same prompts
 ANNOUNCE_SECONDS = 0.25  # between announcements while the same jobs step on, often enough for the watchdog
 
@@ -70,8 +63,7 @@ class Studio:
 
     def __init__(self, model: Model, settings: EngineSettings) -> None:
         self._model = model
-        self._folder = folder = Path(settings.files)
-        self._model_hash = ModelHash(settings.model)
+        folder = Path(settings.files)
         self._adapters = Adapters(model.base, folder, settings.adapter_cache_mb * 2**20)
         self._scorer = ClipScorer(settings, model.device)
         self._safety = load_safety(settings, model.device)
@@ -86,19 +78,21 @@ class Studio:
         unets = self._base_unet, self._fast_unet, self._refiner_unet
         self._runners = [runner for runner in unets if runner is not None]
         self._preview = fit_preview(model.base.vae)
-        self._forward_cost = ForwardCost(model.device)
+        self._forward_cost = ForwardCost(make_clock(model.device))
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
         self._compiled = settings.compile
         self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
         self._jobs: dict[JobId, Job] = {}
-        # A PNG of 1024x1024 takes as long as several steps on a large GPU, which must not wait for it.
-        self._files = ThreadPoolExecutor(max_workers=ENCODERS, thread_name_prefix="png")
-        self._unwritten: dict[JobId, Job] = {}
+        self._files = PictureFiles(model, settings, self._scorer)
+        self._clock = make_clock(model.device)
+        self._queued: deque[tuple[tuple[JobId, ...], Hashable]] = (
+            deque()
+        )  # jobs and kinds of unmeasured steps
         self._announced: tuple[Hashable, float] = (None, 0.0)
 
     @property
     def idle(self) -> bool:
-        return not self._jobs and not self._unwritten and self._background.idle
+        return not self._jobs and self._files.idle and self._background.idle
 
     @property
     def can_prepare(self) -> bool:
@@ -113,7 +107,7 @@ class Studio:
         """Start a job or a task, or stop one."""
         match request:
             case Cancel():
-                job = self._jobs.pop(request.job, None) or self._unwritten.pop(request.job, None)
+                job = self._jobs.pop(request.job, None) or self._files.cancel(request.job)
                 unreported = () if job is not None else self._background.cancel(request.job)
                 if unreported is not None:
                     yield Cancelled(job=request.job, left=unreported)
@@ -145,13 +139,14 @@ class Studio:
 
     def step(self) -> Iterator[Event]:
         """Take the next step. StepStarted comes before it, the events of the step after it."""
+        self._clock.collect()
         if not self._background.idle and (not self._jobs or self._training_is_next):
             yield from self._step_background()
         elif self._jobs:
             yield from self._step_pictures()
         if not self._jobs or self._background.idle:
             self._time_share.reset()
-        if self._unwritten:
+        if not self._files.idle:
             yield from self._report_finished()
 
     @property
@@ -167,36 +162,60 @@ class Studio:
         """Take one step of the paintings that the batcher chooses."""
         chosen = self._batcher.choose(self._unfinished)
         kind = (chosen[0].stage, len(chosen), chosen[0].size, chosen[0].adapter_mix)
-        yield from self._announce(tuple(dict.fromkeys(painting.job for painting in chosen)), kind)
-        started = time.monotonic()
-        failed = self._advance(chosen)
-        seconds = time.monotonic() - started
-        self._deadlines.record(kind, seconds)
-        self._time_share.record_painting(seconds)
-        if kind[0] not in SHORT:
-            self._batcher.record(seconds)
-        self._charge(chosen, seconds)
+        jobs = tuple(dict.fromkeys(painting.job for painting in chosen))
+        yield from self._announce(jobs, kind)
+        with self._measure(jobs, kind, partial(self._charge, self._shares(chosen), self._batcher.turn)):
+            failed = self._advance(chosen)
         yield from self._report(chosen, failed)
 
     def _step_background(self) -> Iterator[Event]:
         """Take one step of a training or a task."""
-        kind = self._background.kind
-        yield from self._announce((self._background.job,), kind)
-        started = time.monotonic()
-        with without_compilation() if self._compiled else nullcontext():
+        kind, jobs = self._background.kind, (self._background.job,)
+        yield from self._announce(jobs, kind)
+        with (
+            self._measure(jobs, kind, self._time_share.record_training),
+            without_compilation() if self._compiled else nullcontext(),
+        ):
             events = self._background.step()
-        seconds = time.monotonic() - started
-        self._deadlines.record(kind, seconds)
-        self._time_share.record_training(seconds)
         yield from events
         yield from self._report_idle()
 
+    @contextmanager
+    def _measure(self, jobs: tuple[JobId, ...], kind: Hashable, charge: Record) -> Iterator[None]:
+        """A context for a step of these jobs, whose seconds are charged when they are known."""
+
+        def record(seconds: float) -> None:
+            self._queued.popleft()
+            self._deadlines.record(kind, seconds)
+            charge(seconds)
+
+        self._queued.append((jobs, kind))
+        with self._clock.measure(record):
+            yield
+
+    def _shares(self, chosen: Sequence[Painting]) -> list[tuple[Job, float]]:
+        """The share of each painting's job in a step of these, in proportion to their rows."""
+        rows = sum(painting.rows for painting in chosen)
+        return [(self._jobs[painting.job], painting.rows / rows) for painting in chosen]
+
+    def _charge(self, shares: Sequence[tuple[Job, float]], turn: Hashable, seconds: float) -> None:
+        """Charge a step of pictures to their jobs, to this turn of the batcher, and to pictures in all."""
+        self._time_share.record_painting(seconds)
+        self._batcher.record(turn, seconds)
+        for job, share in shares:
+            job.seconds += share * seconds
+
     def _announce(self, jobs: tuple[JobId, ...], kind: Hashable) -> Iterator[StepStarted]:
-        """Announce which jobs are in the step, whenever they or its kind change, and now and then."""
+        """Announce which jobs are in the step, whenever they or its kind change, and now and then.
+
+        Steps that the device may still be at count, too: a device that hangs or breaks is heard of later.
+        """
         last, at = self._announced
+        jobs = tuple(dict.fromkeys([*jobs, *(job for queued, _ in self._queued for job in queued)]))
         if (jobs, kind) != last or time.monotonic() - at > ANNOUNCE_SECONDS:
             self._announced = ((jobs, kind), time.monotonic())
-            yield StepStarted(jobs=jobs, deadline=self._deadlines.of(kind))
+            kinds = [kind, *(queued for _, queued in self._queued)]
+            yield StepStarted(jobs=jobs, deadline=max(map(self._deadlines.of, kinds)))
 
     def _advance(self, chosen: Sequence[Painting]) -> Failed | None:
         """Take one step of these paintings.
@@ -251,7 +270,7 @@ class Studio:
             case Stage.DECODE:
                 image = decode(self._model.base.vae, first.latents)
                 flagged = is_checked(self._safety, first.request) and self._safety.check([image])[0]
-                first.picture = self._files.submit(self._encode_picture, first, image, flagged)
+                first.picture = self._files.submit(first, image, flagged=flagged)
             case stage:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.adapter_mix)
@@ -262,37 +281,6 @@ class Studio:
                     predictions = predict(unet, chosen)
                 for painting, (model_input, predicted) in zip(chosen, predictions, strict=True):
                     painting.apply_prediction(model_input, predicted)
-
-    def _encode_picture(self, painting: Painting, image: Image, flagged: bool) -> Picture:
-        """The picture with its PNG file, or without bytes where it must not be seen. Runs in a thread."""
-        request = painting.request
-        recipe = Recipe(
-            request=request,
-            seed=painting.seed,
-            variation_seed=painting.variation_seed,
-            size=painting.size,
-            model=self._model.name,
-            model_hash=self._model_hash.get(),
-            lora_hashes=self._lora_hashes(request),
-        )
-        content = b"" if flagged and request.flagged is FlaggedPolicy.REFUSE else encode_png(image, recipe)
-        return Picture(
-            png=content, seed=painting.seed, width=image.width, height=image.height, flagged=flagged
-        )
-
-    def _lora_hashes(self, request: Paint) -> dict[Sha256, str]:
-        """The short hashes of the LoRAs whose files are still there."""
-        hashes = {}
-        for use in request.adapters:
-            with suppress(OSError):
-                hashes[use.sha256] = lora_hash(self._folder, use.sha256)
-        return hashes
-
-    def _charge(self, chosen: Sequence[Painting], seconds: float) -> None:
-        """Charge the seconds to the jobs of these paintings, in proportion to their rows."""
-        rows = sum(painting.rows for painting in chosen)
-        for painting in chosen:
-            self._jobs[painting.job].seconds += seconds * painting.rows / rows
 
     def _report(self, chosen: Sequence[Painting], failed: Failed | None) -> Iterator[Event]:
         """Events of a step: a failure, or how far its jobs are.
@@ -305,42 +293,16 @@ class Studio:
         ids = dict.fromkeys(painting.job for painting in chosen)
         for job in [self._jobs[id] for id in ids if id in self._jobs]:
             if not job.unfinished:
-                self._unwritten[job.id] = self._jobs.pop(job.id)
+                self._files.add(self._jobs.pop(job.id))
             elif progress := job.report_progress(self._preview):
                 yield progress
         yield from self._report_idle()
 
     def _report_finished(self) -> Iterator[Event]:
         """Events of the jobs whose files are ready. Waits for one where nothing else is to do."""
-        nothing_else = not self._jobs and self._background.idle
-        if not any(job.files_ready for job in self._unwritten.values()):
-            unwritten = [file for job in self._unwritten.values() for file in job.files if not file.done()]
-            wait(unwritten, None if nothing_else else ENCODE_SECONDS, FIRST_COMPLETED)
-        for job in [job for job in self._unwritten.values() if job.files_ready]:
-            del self._unwritten[job.id]
-            yield self._result(job)
+        self._clock.collect()
+        yield from self._files.take_results(patient=not self._jobs and self._background.idle)
         yield from self._report_idle()
-
-    def _result(self, job: Job) -> Painted | Failed:
-        """The pictures of a job, or the sheet of a comparison, or why they could not be encoded."""
-        try:
-            painted = job.result()
-            return self._make_comparison(job.request, painted) if job.request.variants else painted
-        except torch.AcceleratorError:
-            raise
-        except Exception:
-            log.exception("The pictures of job %s could not be encoded", job.id)
-            reason = f"Something went wrong with the files of job {job.id}. The log has the error."
-            return Failed(job=job.id, reason=reason, expected=False)
-
-    def _make_comparison(self, request: Paint, painted: Painted) -> Painted:
-        """The sheet of these pictures, without bytes where one of them must not be seen."""
-        flagged = any(picture.flagged for picture in painted.pictures)
-        if not all(picture.png for picture in painted.pictures):
-            return replace(painted, pictures=(replace(painted.pictures[0], png=b"", flagged=True),))
-        variants = paintable_variants(request, refiner=self._model.refiner is not None)
-        picture, scores = make_sheet(request, variants, painted.pictures, self._scorer)
-        return replace(painted, pictures=(replace(picture, flagged=flagged),), scores=scores)
 
     def _report_idle(self) -> Iterator[Idle]:
         """Yield Idle where nothing is left to do."""

@@ -151,6 +151,11 @@ class Painting:
         passes = [current for current in (self._base, self._refine) if current is not None]
         return sum(len(current.timesteps) for current in passes) or self.request.steps
 
+    @property
+    def steps_left(self) -> int:
+        """UNet steps that are still to do."""
+        return self.steps - self.step
+
     def begin(
         self,
         encoder: PromptEncoder,

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import pytest
-import torch
 
 from engine.forward_cost import EVERY, ForwardCost, candidate_counts
+from engine.step_clock import WallClock
 
 GUIDED = 2  # rows of a picture
 
@@ -15,7 +15,7 @@ class Device:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.forwards = ForwardCost(torch.device("cpu"), lambda: self.now)
+        self.forwards = ForwardCost(WallClock(lambda: self.now))
 
     def goes_on(self, waiting: int, seconds: Callable[[int], float], kind: str = "a") -> int:
         """How many share a forward in the end, of so many that wait, when so many rows take so long."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-import engine.studio
+import engine.picture_files
 from engine.forward_cost import ForwardCost
 from engine.messages import (
     AdapterUse,
@@ -299,7 +299,7 @@ def test_a_decode_that_overflows_is_tried_once_more_in_float32(
 
 def test_others_go_on_while_a_picture_becomes_a_file(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     others_are_done = threading.Event()
-    monkeypatch.setattr(engine.studio, "encode_png", slow_for("quick", others_are_done))
+    monkeypatch.setattr(engine.picture_files, "encode_png", slow_for("quick", others_are_done))
     for recipe in (request("quick", steps=1), request("long", steps=5, size=Size(width=96, height=96))):
         list(studio.accept(recipe))
 
@@ -331,7 +331,7 @@ def test_a_file_that_cannot_be_written_ends_its_job_alone(
             raise OSError("no room for it")
         return encode_png(image, recipe)
 
-    monkeypatch.setattr(engine.studio, "encode_png", break_encoding)
+    monkeypatch.setattr(engine.picture_files, "encode_png", break_encoding)
 
     events = work(studio, {0: [request("broken", steps=1), request("whole", steps=1)]})
 

@@ -1,4 +1,4 @@
-"""The micro-batches of a training, from latents that are encoded once and cached.
+"""The micro-batches of a training, from latents that are encoded once and cached, on the CPU.
 
 Everything random in a micro-batch (crops, mirroring, noise, timesteps, caption dropout) depends on the seed
 and its number alone.
@@ -50,7 +50,7 @@ class TrainingBatches:
         self._model = model
         self._folder = folder
         scheduler = model.base.scheduler
-        self._alphas: Tensor = scheduler.alphas_cumprod.to(model.device, torch.float32)
+        self._alphas: Tensor = scheduler.alphas_cumprod.to("cpu", torch.float32)
         self._predicts = prediction_type(scheduler)
         self._pictures: dict[int, CachedPicture] = {}
         self._train: list[int] = []
@@ -81,9 +81,9 @@ class TrainingBatches:
 
     def add_class_picture(self, caption: str, latents: Tensor, size: Size) -> None:
         """Add a picture of the class that the model painted. latents: (1, C, h, w), scaled."""
-        latents = latents[0].float().clone()
+        latents = latents[0].to("cpu", torch.float32, copy=True)
         ids = torch.tensor([size.height, size.width, 0, 0, size.height, size.width], dtype=torch.float32)
-        view = CachedLatents(mean=latents, std=torch.zeros_like(latents), time_ids=ids.to(latents.device))
+        view = CachedLatents(mean=latents, std=torch.zeros_like(latents), time_ids=ids)
         self._class.append(CachedPicture(caption=caption, views=(view,)))
 
     def rows(self, number: int, batch: int) -> Rows:
@@ -136,8 +136,8 @@ class TrainingBatches:
 
     def _encode_view(self, item: Item, corner: tuple[int, int], *, flip: bool) -> CachedLatents:
         mean, std = encode_picture(self._model.base.vae, crop_pixels(self._folder, item, corner, flip=flip))
-        ids = torch.tensor(time_ids(item, corner), dtype=torch.float32, device=mean.device)
-        return CachedLatents(mean=mean, std=std, time_ids=ids)
+        ids = torch.tensor(time_ids(item, corner), dtype=torch.float32)
+        return CachedLatents(mean=mean.cpu(), std=std.cpu(), time_ids=ids)
 
     def _pick_view(self, views: Sequence[CachedLatents], generator: torch.Generator) -> CachedLatents:
         return views[int(torch.randint(len(views), (1,), generator=generator))]
@@ -155,17 +155,14 @@ class TrainingBatches:
         A noise offset (Guttenberg 2023, "Diffusion with offset noise") shifts whole channels, so that the
         model learns to make pictures dark or bright.
         """
-        device, offset = self._alphas.device, self._settings.noise_offset if offset is None else offset
+        offset = self._settings.noise_offset if offset is None else offset
         mean = torch.stack([view.mean for view in views])
-        latents = mean + torch.stack([view.std for view in views]) * draw_normal(
-            mean.shape, generator, device
-        )
-        noise = draw_normal(mean.shape, generator, device)
+        latents = mean + torch.stack([view.std for view in views]) * draw_normal(mean.shape, generator)
+        noise = draw_normal(mean.shape, generator)
         if offset:
-            noise = noise + offset * draw_normal((*mean.shape[:2], 1, 1), generator, device)
+            noise = noise + offset * draw_normal((*mean.shape[:2], 1, 1), generator)
         if timesteps is None:
             timesteps = torch.randint(len(self._alphas), (len(views),), generator=generator)
-        timesteps = timesteps.to(device)
         return Rows(
             noisy=add_noise(latents, noise, timesteps, self._alphas),
             target=prediction_target(latents, noise, timesteps, self._alphas, self._predicts),
@@ -176,9 +173,9 @@ class TrainingBatches:
         )
 
 
-def draw_normal(shape: Sequence[int], generator: torch.Generator, device: torch.device) -> Tensor:
+def draw_normal(shape: Sequence[int], generator: torch.Generator) -> Tensor:
     """Standard normal numbers, drawn on the CPU."""
-    return torch.randn(tuple(shape), generator=generator).to(device)
+    return torch.randn(tuple(shape), generator=generator)
 
 
 def class_caption(caption: str, trigger: str) -> str:

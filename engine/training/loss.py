@@ -3,7 +3,7 @@
 Pure functions of tensors; `alphas_cumprod` is the model's own schedule, (trained timesteps,) float.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -30,6 +30,24 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.captions)
+
+    def to(self, device: torch.device) -> "Rows":
+        """The same on this device."""
+        return self._map(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin(self) -> "Rows":
+        """The same in memory of the CPU that a GPU reads while it computes."""
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> "Rows":
+        return replace(
+            self,
+            noisy=change(self.noisy),
+            target=change(self.target),
+            timesteps=change(self.timesteps),
+            weights=change(self.weights),
+            time_ids=change(self.time_ids),
+        )
 
     def concatenate(self, other: "Rows", weight: float) -> "Rows":
         """Both in one batch, with the same gradients as in two whose losses have the weights 1 and `weight`.

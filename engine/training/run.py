@@ -7,6 +7,7 @@ forwards of samples. What the engine paints in between does not change the resul
 import math
 import time
 from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from engine.training.batches import TrainingBatches, class_caption
 from engine.training.dataset import Item, PictureInspector, planned_steps
 from engine.training.loss import Rows, weighted_errors
 from engine.training.optimizers import rate_warning
+from engine.training.prefetch import LateLosses, RowPrefetcher
 from engine.training.run_state import RunState, restore_run_state
 from engine.training.sample_images import encode_sample, paint_samples, sample_requests
 from engine.training.state_file import BrokenState, pack_state, unpack_state
@@ -60,7 +62,10 @@ Steps = Iterator[None]
 
 
 class Diverged(Exception):
-    """The loss is not finite."""
+    """The loss of a step is not finite, or the validation after it."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
 
 
 class TrainingRun:
@@ -96,6 +101,12 @@ class TrainingRun:
         ] = []  # the model's outputs for the validation rows, without the LoRA
         self._outbox: list[Event] = []
         self._stopping = False
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
+        self._rows, self._class_rows = (
+            RowPrefetcher(make, model.device, self._pool)
+            for make in (self._batches.rows, self._batches.class_rows)
+        )
+        self._late = LateLosses()
         self._phase, self._reported_at = "", 0.0
         self._began, self._began_at, self._spent = 0.0, 0, 0.0
         self._steps = self._run()
@@ -144,6 +155,7 @@ class TrainingRun:
     def close(self) -> None:
         """Leave the model as it was before the training."""
         self._steps.close()
+        self._pool.shutdown(cancel_futures=True)
         if self._trainer is not None:
             self._model.base.unet.disable_gradient_checkpointing()
             self._trainer.close()
@@ -162,8 +174,8 @@ class TrainingRun:
                 yield from self._optimize(trainer)
                 if self._state.due or self._stopping:
                     yield from self._save_checkpoint(trainer)
-        except Diverged:
-            self._give_up()
+        except Diverged as error:
+            self._give_up(error.step)
         self._outbox.append(self._result())
 
     def _pause(self, phase: str, *kind: Hashable) -> Steps:
@@ -280,10 +292,16 @@ class TrainingRun:
                 torch.cuda.empty_cache()
             return
         yield from self._pause(LEARNING, "step")
-        if not math.isfinite(value := float(loss)):
-            raise Diverged
         trainer.end_step()
-        self._state.record_step(value)
+        self._state.step += 1
+        self._record(self._late.add(self._state.step, loss))
+
+    def _record(self, losses: Iterator[tuple[int, float]]) -> None:
+        """Note these losses of steps. Raises Diverged."""
+        for step, loss in losses:
+            if not math.isfinite(loss):
+                raise Diverged(step)
+            self._state.record_loss(loss)
 
     def _accumulate_gradients(self, trainer: Trainer) -> Generator[None, None, torch.Tensor]:
         """Run the micro-batches of a step. Returns the mean loss on the training's pictures, a scalar."""
@@ -293,7 +311,7 @@ class TrainingRun:
         total = torch.zeros((), device=self._model.device)
         for part in range(settings.accumulation):
             number = state.step * settings.accumulation + part
-            rows = self._batches.rows(number, settings.batch)
+            rows = self._rows.rows(number, settings.batch)
             prior = yield from self._prior_rows(trainer, rows, number)
             if prior is not None and self._fits_together(rows, prior):
                 rows, prior = rows.concatenate(prior, settings.prior_weight), None
@@ -311,7 +329,7 @@ class TrainingRun:
         if settings.class_prior is Prior.NONE:
             return None
         if settings.class_prior is Prior.PICTURES:
-            return self._batches.class_rows(number, settings.batch)
+            return self._class_rows.rows(number, settings.batch)
         yield from self._pause(LEARNING, "untaught", settings.batch)
         captions = [class_caption(caption, self.request.trigger) for caption in rows.captions]
         prior = rows.with_captions(captions, rows.target)
@@ -325,7 +343,7 @@ class TrainingRun:
         """Validate the adapter on the held-out pictures, always with the same noise."""
         measure = CheckpointMeasure()
         for number in range(self._batches.held_row_count):
-            rows = self._batches.held_rows(number)
+            rows = self._batches.held_rows(number).to(self._model.device)
             if number == len(self._untrained_outputs):
                 yield from self._pause(SAMPLING, "validation")
                 self._untrained_outputs.append(trainer.predict_without_adapter(rows))
@@ -347,9 +365,10 @@ class TrainingRun:
     def _save_checkpoint(self, trainer: Trainer) -> Steps:
         """Make a checkpoint: validate, paint samples, and put the adapter and the state into the store."""
         state = self._state
+        self._record(self._late.read())
         checkpoint = yield from self._validate(trainer)
         if not math.isfinite(checkpoint.loss):
-            raise Diverged
+            raise Diverged(state.step + 1)
         state.checkpoints.append(checkpoint)
         since = state.checkpoints[-2].step if len(state.checkpoints) > 1 else 0
         yield from self._pause(SAMPLING, "saving")
@@ -404,16 +423,16 @@ class TrainingRun:
             except StopIteration as end:
                 return list(end.value)
 
-    def _give_up(self) -> None:
-        """End after a loss that is not finite.
+    def _give_up(self, step: int) -> None:
+        """End after a loss that is not finite, that of this step.
 
         The last checkpoint is still good. Raises where there is none.
         """
         state = self._state
+        state.step = step - 1
         if not state.checkpoints:
             raise InvalidRequest(
-                f"The loss was no longer a number at step {state.step + 1}, before the first checkpoint. "
-                "Lower --lr."
+                f"The loss was no longer a number at step {step}, before the first checkpoint. Lower --lr."
             )
         state.notes.append(
             f"The loss was no longer a number after step {state.step}. The checkpoints before it are kept."

@@ -58,9 +58,8 @@ class RunState:
         """The step of the last checkpoint, 0 where there is none."""
         return self.checkpoints[-1].step if self.checkpoints else 0
 
-    def record_step(self, loss: float) -> None:
-        """Note that an optimizer step with this loss is done."""
-        self.step += 1
+    def record_loss(self, loss: float) -> None:
+        """Note the loss of the step after the last whose loss is there."""
         self.losses.append(loss)
         average = loss if self.smoothed is None else self.smoothed
         self.smoothed = SMOOTHING * average + (1 - SMOOTHING) * loss

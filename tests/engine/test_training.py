@@ -332,8 +332,9 @@ def test_a_second_training_waits_for_the_first(bench: Bench) -> None:
     assert refusal([failed]) == "Another training runs here. Wait until it has ended."
 
 
+@pytest.mark.parametrize("every", [2, 3])
 def test_a_loss_that_is_no_number_ends_it_at_the_last_good_checkpoint(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, every: int
 ) -> None:
     forward, calls = bench.model.base.unet.forward, []
 
@@ -344,9 +345,9 @@ def test_a_loss_that_is_no_number_ends_it_at_the_last_good_checkpoint(
 
     monkeypatch.setattr(bench.model.base.unet, "forward", overflows)
 
-    end = trained(bench.run(steps=9, every=2))
+    end = trained(bench.run(steps=9, every=every))
 
-    assert (end.step, end.best) == (3, 2)
+    assert (end.step, end.best) == (3, every)
     assert "no longer a number after step 3" in end.note
 
 

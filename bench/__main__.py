@@ -46,25 +46,28 @@ def full_size() -> Iterator[Table]:
     """What SDXL costs at its full size on this GPU, with random weights in bfloat16."""
     for compiled in (False, True):
         how = f"SDXL at full size, {'compiled' if compiled else 'eager'}"
-        model = cache(partial(random_model, compiled=compiled))
-        yield f"Trainings at 1024x1024 ({how})", partial(_training, model)
+        settings = EngineSettings(model="full size", compile=compiled)
+        model = cache(random_model)
+        if not compiled:
+            yield f"Trainings at 1024x1024 ({how})", partial(_training, model)
         for side in SIDES:
             title = f"The engine against diffusers' pipeline ({how}, {side}x{side})"
-            yield title, partial(_painting, model, side)
-            yield f"What eight people wait ({how}, {side}x{side})", partial(_waiting, model, side)
-        yield f"One UNet forward ({how})", partial(_forward, model)
+            yield title, partial(_painting, model, settings, side)
+            yield f"What eight people wait ({how}, {side}x{side})", partial(_waiting, model, settings, side)
+        if not compiled:
+            yield f"One UNet forward ({how})", partial(_forward, model)
 
 
-def _painting(model: Callable[[], Model], side: int) -> str:
+def _painting(model: Callable[[], Model], settings: EngineSettings, side: int) -> str:
     from bench import painting
 
-    return painting.measure(model(), EngineSettings(model="full size"), [side], quick=True)
+    return painting.measure(model(), settings, [side], quick=True)
 
 
-def _waiting(model: Callable[[], Model], side: int) -> str:
+def _waiting(model: Callable[[], Model], settings: EngineSettings, side: int) -> str:
     from bench import painting
 
-    return painting.waiting(model(), EngineSettings(model="full size"), [side], rounds=1)
+    return painting.waiting(model(), settings, [side], rounds=1)
 
 
 def _training(model: Callable[[], Model]) -> str:
@@ -90,7 +93,7 @@ def lessons() -> Iterator[Table]:
     yield "What eight pictures teach it", lambda: learning.measure(load_model(EngineSettings(model="demo")))
 
 
-def random_model(*, compiled: bool) -> Model:
+def random_model() -> Model:
     """SDXL at full size on the GPU."""
     from bench.full_size import full_size_pipelines
 
@@ -98,7 +101,7 @@ def random_model(*, compiled: bool) -> Model:
     device = torch.device("cuda")
     base, refiner = full_size_pipelines(torch.bfloat16, "cuda")
     for pipeline in (base, refiner):
-        prepare_pipeline(pipeline, device, compiled=compiled)
+        prepare_pipeline(pipeline, device)
     return Model(name="full size", base=base, refiner=refiner, device=device, precision=torch.bfloat16)
 
 

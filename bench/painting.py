@@ -131,8 +131,10 @@ def serve(studio: Studio, requests: Sequence[Paint]) -> None:
 
 def rest(studio: Studio) -> None:
     """Let the studio do what an idle engine does, as it has done before people ask."""
+    studio.join()
     while studio.can_prepare:
         studio.prepare_next()
+        studio.join()
 
 
 def paint_by_pipeline(model: Model, requests: Sequence[Paint]) -> None:

@@ -45,6 +45,7 @@ def main() -> int:
             library.utils.logging.set_verbosity_error()  # before more of it is imported, which logs hints
 
         from engine.loop import serve
+        from engine.runners.attention import fast_attention
         from engine.sdxl.model import CannotLoad, load_model
         from engine.studio import Studio
 
@@ -69,7 +70,11 @@ def main() -> int:
             seconds=time.monotonic() - started,
         )
     )
-    serve(inbox, studio)
+    with fast_attention(model.device):
+        serve(inbox, studio)
+    if studio.is_preparing:
+        logging.shutdown()
+        os._exit(0)  # a compiler's thread would hold the process for minutes
     return 0
 
 

@@ -3,26 +3,19 @@
 from collections.abc import Hashable
 
 PATIENCE = 20.0  # times the longest step of its kind, since a busy machine is slow
-COMPILING = 1800.0  # seconds: compiling every block for a new shape can take minutes
 
 
 class Deadlines:
     """The longest time of each kind of step so far."""
 
-    def __init__(self, floor: float, *, compiled: bool) -> None:
-        """floor: seconds that any step may take.
-
-        `compiled` gives the first step of each kind time to compile.
-        """
+    def __init__(self, floor: float) -> None:
+        """floor: seconds that any step may take."""
         self._floor = floor
-        self._first = COMPILING if compiled else floor
         self._longest: dict[Hashable, float] = {}
 
     def of(self, kind: Hashable) -> float:
         """Seconds that a step of this kind may take."""
-        if kind not in self._longest:
-            return max(self._floor, self._first)
-        return max(self._floor, PATIENCE * self._longest[kind])
+        return max(self._floor, PATIENCE * self._longest.get(kind, 0.0))
 
     def record(self, kind: Hashable, seconds: float) -> None:
         """Note the seconds of a step of this kind."""

@@ -4,7 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -33,10 +33,10 @@ from engine.messages import (
     picture_seeds,
 )
 from engine.picture_files import PictureFiles
-from engine.runners.choice import make_runner
+from engine.runners.choice import make_runners
 from engine.sdxl.fast_steps import ReusingUnet
 from engine.sdxl.latent_decoder import BrokenPicture, decode
-from engine.sdxl.model import Model, without_compilation
+from engine.sdxl.model import Model
 from engine.sdxl.painting import Painting, Stage, predict
 from engine.sdxl.preview import fit_preview
 from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
@@ -72,16 +72,11 @@ class Studio:
         cache = EmbeddingCache(EMBEDDING_CACHE)
         self._prompt_encoder = PromptEncoder(model.base, cache)
         self._refiner_encoder = PromptEncoder(model.refiner, cache) if model.refiner is not None else None
-        self._base_unet = make_runner(model.base.unet, settings)
-        self._fast_unet = make_runner(ReusingUnet(model.base.unet), settings)
-        self._refiner_unet = model.refiner and make_runner(model.refiner.unet, settings)
-        unets = self._base_unet, self._fast_unet, self._refiner_unet
-        self._runners = [runner for runner in unets if runner is not None]
+        self._runners = make_runners(model, ReusingUnet(model.base.unet), settings)
         self._preview = fit_preview(model.base.vae)
         self._forward_cost = ForwardCost(make_clock(model.device))
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
-        self._compiled = settings.compile
-        self._deadlines = Deadlines(settings.deadline_floor_seconds, compiled=settings.compile)
+        self._deadlines = Deadlines(settings.deadline_floor_seconds)
         self._jobs: dict[JobId, Job] = {}
         self._files = PictureFiles(model, settings, self._scorer)
         self._clock = make_clock(model.device)
@@ -100,8 +95,21 @@ class Studio:
         return any(runner.can_prepare for runner in self._runners)
 
     def prepare_next(self) -> None:
-        """Prepare forwards of one kind, which takes part of a second. Then they are faster."""
-        next(runner for runner in self._runners if runner.can_prepare).prepare_next()
+        """Prepare forwards of one kind, in part of a second or in the background. Then they are faster."""
+        for runner in self._runners:
+            if runner.can_prepare:
+                runner.prepare_next()
+                return
+
+    @property
+    def is_preparing(self) -> bool:
+        """Whether something is being prepared in the background."""
+        return any(runner.is_preparing for runner in self._runners)
+
+    def join(self) -> None:
+        """Wait until nothing is being prepared in the background."""
+        for runner in self._runners:
+            runner.join()
 
     def accept(self, request: JobRequest | TaskRequest | StopTraining | Cancel) -> Iterator[Event]:
         """Start a job or a task, or stop one."""
@@ -172,10 +180,7 @@ class Studio:
         """Take one step of a training or a task."""
         kind, jobs = self._background.kind, (self._background.job,)
         yield from self._announce(jobs, kind)
-        with (
-            self._measure(jobs, kind, self._time_share.record_training),
-            without_compilation() if self._compiled else nullcontext(),
-        ):
+        with self._measure(jobs, kind, self._time_share.record_training):
             events = self._background.step()
         yield from events
         yield from self._report_idle()
@@ -268,14 +273,14 @@ class Studio:
                     self._prompt_encoder, self._refiner_encoder, self._adapters.tokens(first.adapter_mix)
                 )
             case Stage.DECODE:
-                image = decode(self._model.base.vae, first.latents)
+                image = decode(self._runners.decoder, first.latents)
                 flagged = is_checked(self._safety, first.request) and self._safety.check([image])[0]
                 first.picture = self._files.submit(first, image, flagged=flagged)
             case stage:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.adapter_mix)
-                exact = self._base_unet if stage is Stage.BASE else self._refiner_unet
-                unet = exact if first.fast_step is None else self._fast_unet
+                exact = self._runners.base if stage is Stage.BASE else self._runners.refiner
+                unet = exact if first.fast_step is None else self._runners.fast
                 rows = sum(painting.rows for painting in chosen)
                 with self._forward_cost.measure(first.cost_kind, rows):
                     predictions = predict(unet, chosen)

@@ -1,8 +1,10 @@
 """A runner with a graph for each shape of inputs, made when the shape was used often enough."""
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from engine.runners.runner import EagerRunner, Shape, UnetInputs
 
 SHAPES = 256  # shapes whose forwards are counted
+LARGEST_ERROR = 0.05  # of a graph in half precision against the network, relative to the outputs
 
 Graph = Callable[[UnetInputs], tuple[Tensor, ...]]
 
@@ -27,18 +30,26 @@ class Thresholds:
 
 
 class GraphMaker(Protocol):
-    """Makes graphs of a network's forwards. `verb`: what it does to them, as a participle for the log."""
+    """Makes graphs of a network's forwards, in the main thread or in another.
+
+    verb: what it does to them, as a participle for the log. limit: how many graphs are kept.
+    """
 
     verb: str
     thresholds: Thresholds
-    limit: int  # graphs that are kept
+    limit: int
+    in_background: bool
 
     def make(self, network: Any, shape: Shape) -> Graph:
         """The graph for inputs of this shape. Raises whatever it likes where there can be none."""
 
 
+class WrongGraph(Exception):
+    """A graph computes other numbers than its network."""
+
+
 class GraphRunner(EagerRunner):
-    """Runs graphs of a network where it has them. Where making one fails, forwards go on eagerly."""
+    """Runs graphs of a network where it has them. Where one fails, forwards go on eagerly."""
 
     def __init__(self, network: nn.Module, maker: GraphMaker) -> None:
         super().__init__(network)
@@ -46,43 +57,110 @@ class GraphRunner(EagerRunner):
         self._graphs: LRUCache[Shape, Graph] = LRUCache(maker.limit)
         self._forwards: LRUCache[Shape, int] = LRUCache(SHAPES)  # of shapes without a graph
         self._works = True
+        self._made: SimpleQueue[tuple[Shape, Graph | Exception]] = SimpleQueue()
+        self._thread: threading.Thread | None = None
 
     @property
     def graph_count(self) -> int:
         """How many shapes have a graph."""
         return len(self._graphs)
 
+    def use(self, network: nn.Module) -> None:
+        """Run this network from now on. Its graphs are made while nobody waits."""
+        super().use(network)
+        self.expect(*self._graphs)
+        self._graphs.clear()
+
+    def expect(self, *shapes: Shape) -> None:
+        """Make graphs of these shapes while nobody waits, before they are used."""
+        for shape in shapes:
+            self._forwards[shape] = max(self._maker.thresholds.idle, self._forwards.get(shape, 0))
+
     def run(self, inputs: UnetInputs) -> tuple[Tensor, ...]:
-        shape = inputs.shape
+        self._take_made()
+        graph = self._graph(inputs.shape)
+        try:
+            return super().run(inputs) if graph is None else graph(inputs)
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:
+            # What is not a fault of the graph fails again without.
+            if graph is None and not (self._graphs and isinstance(error, torch.OutOfMemoryError)):
+                raise
+            self._give_up(error)
+        torch.cuda.empty_cache()
+        return super().run(inputs)
+
+    def _graph(self, shape: Shape) -> Graph | None:
+        """The graph of this shape, made now where it was used often enough."""
         graph = self._graphs.get(shape)
         if graph is None and self._works:
             forwards = self._forwards[shape] = self._forwards.get(shape, 0) + 1
-            if forwards > self._maker.thresholds.busy:
-                graph = self._make(shape)
-        return super().run(inputs) if graph is None else graph(inputs)
+            if forwards > self._maker.thresholds.busy and not self.is_preparing:
+                self._prepare(shape)
+                graph = self._graphs.get(shape)
+        return graph
 
     @property
     def can_prepare(self) -> bool:
-        return self._works and max(self._forwards.values(), default=0) >= self._maker.thresholds.idle
+        most = max(self._forwards.values(), default=0)
+        return self._works and not self.is_preparing and most >= self._maker.thresholds.idle
 
     def prepare_next(self) -> None:
         """Make the graph of the shape that was used most often, if there is one to make."""
         if self.can_prepare:
             shape, _ = max(self._forwards.items(), key=lambda item: item[1])
+            self._prepare(shape)
+
+    @property
+    def is_preparing(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()
+            self._take_made()
+
+    def _prepare(self, shape: Shape) -> None:
+        """Make the graph for inputs of this shape, or begin to."""
+        del self._forwards[shape]
+        if self._maker.in_background:
+            self._thread = threading.Thread(target=self._make, args=(shape,), name="graphs", daemon=True)
+            self._thread.start()
+        else:
             self._make(shape)
+            self._take_made()
 
     @torch.inference_mode()
-    def _make(self, shape: Shape) -> Graph | None:
-        """The graph for inputs of this shape, or None where there can be none."""
-        del self._forwards[shape]
+    def _make(self, shape: Shape) -> None:
+        """Make the graph for inputs of this shape, for `_take_made`."""
         try:
-            graph = self._maker.make(self._network, shape)
-        except torch.AcceleratorError:
-            raise
-        except Exception:
-            log.warning("Forwards cannot be %s and go on as they are", self._maker.verb, exc_info=True)
-            self._works = False
-            self._graphs.clear()
-            return None
-        self._graphs[shape] = graph
-        return graph
+            self._made.put((shape, self._maker.make(self._network, shape)))
+        except Exception as error:
+            if self.device.type != "cpu":
+                torch.accelerator.synchronize(self.device)  # raises again where the device is lost
+            self._made.put((shape, error))
+
+    def _take_made(self) -> None:
+        """Take the graphs that were made, or give up where one could not be made."""
+        while not self._made.empty():
+            shape, graph = self._made.get()
+            if isinstance(graph, Exception):
+                self._give_up(graph)
+            elif self._works:
+                self._graphs[shape] = graph
+
+    def _give_up(self, error: Exception) -> None:
+        """Go on without graphs."""
+        log.warning("Forwards cannot be %s and go on as they are", self._maker.verb, exc_info=error)
+        self._works = False
+        self._graphs.clear()
+
+
+def check_graph(graph: Graph, network: Any, inputs: UnetInputs) -> None:
+    """Raise WrongGraph unless the graph's outputs for these inputs are nearly the network's."""
+    for output, expected in zip(graph(inputs), inputs.run(network), strict=True):
+        error = (output.float() - expected.float()).norm()
+        # A comparison with NaN is false, and so is one with outputs that are infinite.
+        if expected.isfinite().all() and not error <= LARGEST_ERROR * expected.float().norm():
+            raise WrongGraph(f"The outputs differ by {float(error / expected.float().norm()):.3g}.")

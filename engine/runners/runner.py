@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+TOKENS = 77  # in a window of a prompt
+
 Shape = tuple[tuple[str, torch.Size, torch.dtype], ...]  # of all inputs, with their names
 
 
@@ -48,6 +50,35 @@ class UnetInputs:
         first = {name: tensors.pop(name) for name in ("sample", "timestep", "hidden")}
         return cls(**first, added=tensors)
 
+    @classmethod
+    def examples(cls, unet: Any, rows: int, height: int, width: int) -> "UnetInputs":
+        """Random inputs for so many pictures of this size in latents, of a prompt of one window of tokens.
+
+        unet: SDXL's, whose configuration has the other sizes. They are the same for each call.
+        """
+        config, device, dtype = unet.config, unet.device, unet.dtype
+        pooled = config.projection_class_embeddings_input_dim - 6 * config.addition_time_embed_dim
+        shapes = {
+            "sample": (rows, config.in_channels, height, width),
+            "timestep": (rows,),
+            "hidden": (rows, TOKENS, config.cross_attention_dim),
+            "text_embeds": (rows, pooled),
+            "time_ids": (rows, 6),
+        }
+        precisions = {name: torch.float32 if name == "timestep" else dtype for name in shapes}
+        return cls.random(
+            tuple((name, torch.Size(size), precisions[name]) for name, size in shapes.items()), device
+        )
+
+    @classmethod
+    def random(cls, shape: Shape, device: torch.device) -> "UnetInputs":
+        """Inputs of this shape from a normal distribution, the same for each call."""
+        inputs = cls.zeros(shape, device)
+        for tensor in inputs.tensors:
+            generator = torch.Generator().manual_seed(tensor.numel())
+            tensor.copy_(torch.randn(tensor.shape, generator=generator))
+        return inputs
+
     def run(self, network: Any) -> tuple[Tensor, ...]:
         """The network's outputs for them."""
         outputs: tuple[Tensor, ...] = network(
@@ -83,7 +114,14 @@ class UnetRunner(Protocol):
         """Whether there is something to prepare while nobody waits, after which forwards are faster."""
 
     def prepare_next(self) -> None:
-        """Prepare the next thing, in part of a second."""
+        """Prepare the next thing, in part of a second, or begin to in the background."""
+
+    @property
+    def is_preparing(self) -> bool:
+        """Whether something is being prepared in the background."""
+
+    def join(self) -> None:
+        """Wait until nothing is being prepared in the background."""
 
 
 class EagerRunner:
@@ -112,6 +150,10 @@ class EagerRunner:
         )
         return self.run(inputs)
 
+    def use(self, network: nn.Module) -> None:
+        """Run this network from now on, which computes the same."""
+        self._network = network
+
     def run(self, inputs: UnetInputs) -> tuple[Tensor, ...]:
         """The network's outputs for these inputs."""
         return inputs.run(self._network)
@@ -122,3 +164,10 @@ class EagerRunner:
 
     def prepare_next(self) -> None:
         """There is nothing to prepare."""
+
+    @property
+    def is_preparing(self) -> bool:
+        return False
+
+    def join(self) -> None:
+        """There is nothing to wait for."""

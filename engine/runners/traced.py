@@ -26,6 +26,7 @@ class Tracer:
 
     verb = "traced"
     limit = GRAPHS
+    in_background = False
 
     def __init__(self) -> None:
         self.thresholds = THRESHOLDS

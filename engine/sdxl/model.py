@@ -1,7 +1,5 @@
 """Loading of the model: SDXL, or the small one that ships, with its refiner, onto the device."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +9,10 @@ from diffusers import AutoencoderKL, StableDiffusionXLImg2ImgPipeline, StableDif
 from safetensors import SafetensorError
 
 from engine.messages import EngineSettings
+from engine.runners.layout import use_faster_layout
 
 DEMO = Path(__file__).parents[1] / "demo"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-RECOMPILE_LIMIT = 64  # times that a block is compiled: for widths, one row or more, and modules with LoRAs
 SMALL_MEMORY = 12 * 2**30  # bytes of GPU memory under which the VAE decodes in slices and tiles
 
 
@@ -58,15 +56,17 @@ def load_model(settings: EngineSettings) -> Model:
         refiner = load_pipeline(StableDiffusionXLImg2ImgPipeline, refiner_name, precision)
         refiner.vae = base.vae
     for pipeline in filter(None, (base, refiner)):
-        prepare_pipeline(pipeline, device, compiled=settings.compile)
+        prepare_pipeline(pipeline, device)
+        if device.type == "cuda":
+            use_faster_layout(pipeline.unet, pipeline.unet.config.sample_size, torch.cuda.synchronize)
     if device.type == "cuda" and torch.cuda.mem_get_info(device)[1] < SMALL_MEMORY:
         base.vae.enable_slicing()
         base.vae.enable_tiling()
     return Model(name=settings.model, base=base, refiner=refiner, device=device, precision=precision)
 
 
-def prepare_pipeline(pipeline: Any, device: torch.device, *, compiled: bool) -> None:
-    """Move the pipeline to its device for inference, with channels last, which convolutions are fast with."""
+def prepare_pipeline(pipeline: Any, device: torch.device) -> None:
+    """Move the pipeline to its device for inference, with channels last, which CPUs are fast with."""
     pipeline.to(device)
     pipeline.set_progress_bar_config(disable=True)
     for part in pipeline.components.values():
@@ -74,23 +74,6 @@ def prepare_pipeline(pipeline: Any, device: torch.device, *, compiled: bool) -> 
             part.requires_grad_(requires_grad=False).eval()
     pipeline.unet.to(memory_format=torch.channels_last)
     pipeline.vae.to(memory_format=torch.channels_last)
-    if compiled:
-        compile_blocks(pipeline.unet)
-
-
-def compile_blocks(unet: Any, backend: str | Callable[..., Any] = "inductor") -> None:
-    """Compile the UNet's blocks at their first forward, and again when LoRAs come into other modules.
-
-    After RECOMPILE_LIMIT times a block runs uncompiled, and no job fails for it.
-    """
-    torch.compiler.config.recompile_limit = RECOMPILE_LIMIT
-    unet.compile_repeated_blocks(dynamic=True, backend=backend)
-
-
-def without_compilation() -> AbstractContextManager[Any]:
-    """A context in which compiled blocks run uncompiled: with the layers of a training they are others."""
-    stance: AbstractContextManager[Any] = torch.compiler.set_stance("force_eager")
-    return stance
 
 
 def resolve_device(name: str) -> torch.device:

@@ -79,7 +79,12 @@ def test_in_float32_it_paints_what_it_paints_on_a_cpu(
 def test_in_bfloat16_it_paints_nearly_the_same(
     files: Path, studio: Studio, loras: tuple[AdapterUse, AdapterUse], *, compiled: bool
 ) -> None:
-    here = paint(on_gpu("bfloat16", files, compiled=compiled), *requests(loras))
+    engine = on_gpu("bfloat16", files, compiled=compiled)
+    engine.join()
+    while engine.can_prepare:
+        engine.prepare_next()
+
+    here = paint(engine, *requests(loras))
 
     for job, there in paint(studio, *requests(loras)).items():
         assert np.abs(here[job].astype(int) - there.astype(int)).mean() < 3
@@ -120,7 +125,7 @@ def large() -> Model:
     """SDXL at its full size, with random weights."""
     pipelines = full_size_pipelines(torch.bfloat16, "cuda")
     for pipeline in pipelines:
-        prepare_pipeline(pipeline, torch.device("cuda"), compiled=False)
+        prepare_pipeline(pipeline, torch.device("cuda"))
     base, refiner = pipelines
     return Model(
         name="large", base=base, refiner=refiner, device=torch.device("cuda"), precision=torch.bfloat16

@@ -1,7 +1,6 @@
 """Traced forwards are used on a CPU, equal the UNet's own to the last bit, and follow the weights."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ from torch import Tensor
 
 from engine.lora.adapters import Adapters
 from engine.messages import EngineSettings, Size
-from engine.runners import choice, graphs, traced
-from engine.runners.choice import make_runner
+from engine.runners import graphs, traced
 from engine.runners.graphs import GraphRunner, Thresholds
 from engine.runners.traced import Tracer
 from engine.sdxl.model import Model
@@ -124,17 +122,9 @@ def test_pictures_go_through_graphs(model: Model, files: Path) -> None:
 
     paint(studio, request("one", steps=4, size=Size(width=64, height=64)))
 
-    assert isinstance(studio._base_unet, GraphRunner)
-    assert studio._base_unet.graph_count == 1
-
-
-def test_a_compiled_or_a_large_unet_is_not_traced(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = EngineSettings(model="demo")
-
-    assert isinstance(make_runner(model.base.unet, settings), GraphRunner)
-    assert not isinstance(make_runner(model.base.unet, replace(settings, compile=True)), GraphRunner)
-    monkeypatch.setattr(choice, "LARGEST_TRACED", 10**6)
-    assert not isinstance(make_runner(model.base.unet, settings), GraphRunner)
+    runner = studio._runners.base
+    assert isinstance(runner, GraphRunner)
+    assert runner.graph_count == 1
 
 
 def test_no_more_shapes_are_counted_than_fit(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:

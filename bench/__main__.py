@@ -28,7 +28,7 @@ Table = tuple[str, Callable[[], str]]
 
 def demo() -> Iterator[Table]:
     """What the model that ships costs, at its own size."""
-    from bench import forward, mixes, painting, start
+    from bench import forward, mixes, painting, rounding, start
 
     settings = EngineSettings(model="demo")
     yield (
@@ -37,6 +37,7 @@ def demo() -> Iterator[Table]:
     )
     yield "With LoRAs", lambda: mixes.measure(settings, 128)
     yield "A switch of LoRAs", lambda: mixes.switches(settings)
+    yield "Rounding of merged LoRAs", rounding.measure
     yield "What eight people wait", lambda: painting.waiting(load_model(settings), settings, [128, 256])
     yield "One UNet forward", lambda: forward.measure(load_model(settings), [128])
     yield "Start of the engine", lambda: start.measure(settings)

@@ -1,5 +1,7 @@
 """Loading of the model: SDXL, or the small one that ships, with its refiner, onto the device."""
 
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +12,13 @@ from safetensors import SafetensorError
 
 from engine.messages import EngineSettings
 from engine.runners.layout import use_faster_layout
+from engine.sdxl.number_range import is_in_range
 
 DEMO = Path(__file__).parents[1] / "demo"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SMALL_MEMORY = 12 * 2**30  # bytes of GPU memory under which the VAE decodes in slices and tiles
+
+log = logging.getLogger(__name__)
 
 
 class CannotLoad(Exception):
@@ -44,13 +49,33 @@ class Model:
 def load_model(settings: EngineSettings) -> Model:
     """Load the model that the settings name onto the device that they name. Raises CannotLoad."""
     device = resolve_device(settings.device)
-    precision = resolve_precision(settings.precision, device)
+    return load_in_range(settings, device, resolve_precisions(settings.precision, device))
+
+
+def load_in_range(settings: EngineSettings, device: torch.device, precisions: Sequence[torch.dtype]) -> Model:
+    """Load the model in the first of these precisions that holds its numbers. Raises CannotLoad."""
+    for precision in precisions:
+        model = load_in_precision(settings, device, precision)
+        if precision is not torch.float16 or all(map(is_in_range, filter(None, (model.base, model.refiner)))):
+            return model
+        del model
+        log.warning("The numbers of the model %r are too large for float16", settings.model)
+    raise CannotLoad(
+        f"The model {settings.model!r} cannot be loaded in float16. Its numbers are too large. "
+        "Set [engine] precision to another."
+    )
+
+
+def load_in_precision(settings: EngineSettings, device: torch.device, precision: torch.dtype) -> Model:
+    """Load the model in this precision. Raises CannotLoad."""
     name, refiner_name = settings.model, settings.refiner
     if name == "demo":
         name, refiner_name = str(DEMO / "base"), refiner_name or str(DEMO / "refiner")
     base = load_pipeline(StableDiffusionXLPipeline, name, precision)
     if settings.vae:
         base.vae = load_vae(settings.vae, precision)
+    if precision is torch.float16 and base.vae.config.force_upcast and supports_bfloat16(device):
+        base.vae.to(torch.bfloat16)  # in which it need not decode in float32
     refiner = None
     if refiner_name:
         refiner = load_pipeline(StableDiffusionXLImg2ImgPipeline, refiner_name, precision)
@@ -88,13 +113,22 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def resolve_precision(name: str, device: torch.device) -> torch.dtype:
-    """The precision of this name. "auto" is float32 on a CPU, and bfloat16 or else float16 on a GPU."""
+def resolve_precisions(name: str, device: torch.device) -> tuple[torch.dtype, ...]:
+    """The precisions of this name, the best first. "auto" is float32 on a CPU, and float16 on a GPU.
+
+    SDXL is published in float16, and a weak LoRA that is merged in bfloat16 loses a fifth of its effect
+    (docs/measurements.md). Where a model's numbers do not fit, the next is bfloat16, or else float32.
+    """
     if name != "auto":
-        return PRECISIONS[name]
+        return (PRECISIONS[name],)
     if device.type != "cuda":
-        return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+        return (torch.float32,)
+    return torch.float16, torch.bfloat16 if supports_bfloat16(device) else torch.float32
+
+
+def supports_bfloat16(device: torch.device) -> bool:
+    """Whether the device is a GPU that computes in bfloat16."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def load_pipeline(kind: Any, name: str, precision: torch.dtype) -> Any:

@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.rounding import effect_lost, to_nearest
 from engine.lora.adapter_file import LowRank
 from engine.lora.merged_weights import ServedChange, add_changes
+from engine.sdxl.model import Model, resolve_precisions
 
 OUT, IN, RANK = 48, 32, 4
 HALF = (torch.float16, torch.bfloat16)
@@ -75,3 +77,10 @@ def test_a_dora_and_a_lora_add_what_each_changes_alone() -> None:
 
     apart = 0.7 * (merge(base, (dora, 1.0)) - base) - 0.5 * (merge(base, (lora, 1.0)) - base)
     torch.testing.assert_close(both - base, apart, atol=1e-5, rtol=0)
+
+
+def test_a_gpus_usual_precision_keeps_98_percent_of_a_weak_loras_effect_on_the_output(model: Model) -> None:
+    usual = resolve_precisions("auto", torch.device("cuda"))[0]
+
+    assert effect_lost(model.base.unet, usual, 0.01, to_nearest) <= 0.02
+    assert effect_lost(model.base.unet, torch.bfloat16, 0.01, to_nearest) > 0.1

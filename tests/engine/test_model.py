@@ -7,11 +7,19 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import StableDiffusionXLPipeline, UNet2DConditionModel
 
 from bench.full_size import UNET
 from engine.messages import EngineSettings
-from engine.sdxl.model import DEMO, CannotLoad, load_model
+from engine.sdxl import model
+from engine.sdxl.model import (
+    DEMO,
+    CannotLoad,
+    load_in_range,
+    load_model,
+    load_pipeline,
+    resolve_precisions,
+)
 
 
 def refusal(**settings: Any) -> str:
@@ -67,9 +75,9 @@ def test_a_device_that_is_not_here() -> None:
 
 
 def test_a_vae_of_its_own_takes_the_place_of_the_models() -> None:
-    model = load_model(EngineSettings(model="demo", vae=str(DEMO / "base" / "vae")))
+    loaded = load_model(EngineSettings(model="demo", vae=str(DEMO / "base" / "vae")))
 
-    assert model.base.vae is model.refiner.vae
+    assert loaded.base.vae is loaded.refiner.vae
 
 
 def test_the_full_size_of_the_benches_has_as_many_parameters_as_sdxl() -> None:
@@ -77,3 +85,39 @@ def test_the_full_size_of_the_benches_has_as_many_parameters_as_sdxl() -> None:
         unet: Any = UNet2DConditionModel(**UNET)
 
     assert sum(parameter.numel() for parameter in unet.parameters()) == 2_567_463_684
+
+
+def test_a_model_whose_numbers_do_not_fit_into_float16_is_loaded_in_the_next_precision(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def with_large_numbers(kind: Any, name: str, precision: torch.dtype) -> Any:
+        pipeline = load_pipeline(kind, name, precision)
+        if kind is StableDiffusionXLPipeline:
+            pipeline.unet.conv_in.weight.data.mul_(1e5 if precision is torch.float32 else 5e4)
+        return pipeline
+
+    settings, cpu = EngineSettings(model="demo"), torch.device("cpu")
+    precisions = torch.float16, torch.float32
+    assert load_in_range(settings, cpu, precisions).precision is torch.float16
+
+    monkeypatch.setattr(model, "load_pipeline", with_large_numbers)
+    assert load_in_range(settings, cpu, precisions).precision is torch.float32
+    assert caplog.text.count("too large for float16") == 1
+
+    with pytest.raises(CannotLoad) as refused:
+        load_in_range(settings, cpu, (torch.float16,))
+    assert str(refused.value).startswith("The model 'demo' cannot be loaded in float16. Its numbers are too")
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "precisions"),
+    [(True, (torch.float16, torch.bfloat16)), (False, (torch.float16, torch.float32))],
+)
+def test_a_gpu_computes_in_float16_where_nothing_else_is_said(
+    bfloat16: bool, precisions: tuple[torch.dtype, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bfloat16)
+
+    assert resolve_precisions("auto", torch.device("cuda")) == precisions
+    assert resolve_precisions("bfloat16", torch.device("cuda")) == (torch.bfloat16,)
+    assert resolve_precisions("auto", torch.device("cpu")) == (torch.float32,)

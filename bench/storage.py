@@ -126,8 +126,8 @@ def _questions_of_queue() -> dict[str, Question]:
         """What /queue asks."""
         await views(session, await jobs.list_of_person(session, 1, 481, OPEN))
         line = await jobs.positions(session)
-        await views(session, [JobId(job.id) for job in await jobs.list_running(session)])
-        await read_requests(session, [job for job, _ in line])
+        running = await jobs.list_running(session)
+        await read_requests(session, [*(JobId(job.id) for job in running), *(job for job, _ in line)])
         await jobs.training_positions(session)
         await jobs.count_queued(session)
 

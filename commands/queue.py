@@ -60,25 +60,22 @@ async def _estimate_waits(
     last = max((place for place, job in enumerate(line, start=1) if job in mine), default=0)
     if not last:
         return {}
-    running = await views(
-        context.session, [JobId(job.id) for job in await jobs.list_running(context.session)]
-    )
-    total = sum(_seconds_left(context, job) for job in running)
-    requests = await read_requests(context.session, line[:last])
+    left = {
+        JobId(job.id): 1 - job.step / job.steps if job.steps else 1.0
+        for job in await jobs.list_running(context.session)
+    }
+    requests = await read_requests(context.session, [*left, *line[:last]])
+    seconds = {
+        job: context.estimates.seconds(request)
+        for job, request in requests.items()
+        if isinstance(request, Paint)  # a training runs beside pictures
+    }
+    total = sum(seconds.get(job, 0.0) * share for job, share in left.items())
     waits = {}
     for job in line[:last]:
-        request = requests.get(job)
-        total += context.estimates.seconds(request) if isinstance(request, Paint) else 0.0
+        total += seconds.get(job, 0.0)
         waits[job] = total
     return waits
-
-
-def _seconds_left(context: ChatContext, job: JobView) -> float:
-    """About how many engine seconds a job has left; none for a training, which runs beside pictures."""
-    if not isinstance(job.request, Paint):
-        return 0.0
-    done = job.step / job.steps if job.steps else 0.0
-    return context.estimates.seconds(job.request) * (1 - done)
 
 
 def _row(job: JobView, places: dict[JobId, int], waits: dict[JobId, float]) -> tuple[str, str]:

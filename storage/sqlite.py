@@ -15,6 +15,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from storage.connection import Connection, connect
 
 READERS = 4
+CACHE = (
+    32 * 2**10
+)  # KiB of pages that a connection keeps at most; SQLite's own 2 MiB are few jobs of one person
 
 # By SQLite's primary result codes: after these nothing more can be written in the same transaction.
 REASONS = {
@@ -89,6 +92,7 @@ def _engine(url: str, patience: float, *more: str, at_once: bool = False, **pool
             "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
+            f"PRAGMA cache_size = -{CACHE}",
             *more,
         ):
             cursor.execute(pragma)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from fractions import Fraction
 
 from engine.messages.checks import InvalidRequest, check_adapter_name, check_integer, check_number, check_text
 from engine.messages.files import Sha256
@@ -59,7 +58,7 @@ class Ratio:
     down: int
 
     def __post_init__(self) -> None:
-        if self.across < 1 or self.down < 1 or not Fraction(1, 4) <= Fraction(self.across, self.down) <= 4:
+        if self.across < 1 or self.down < 1 or not self.down <= 4 * self.across <= 16 * self.down:
             raise InvalidRequest(f"The ratio must be from 1:4 to 4:1, not {self.across}:{self.down}.")
 
 

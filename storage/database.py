@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from storage import sqlite
+from storage.connection import Connection
 from storage.schema import NewerDatabase, OtherDatabase, migrate
 
 T = TypeVar("T")
@@ -66,6 +67,9 @@ class Database:
         self._lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._queue: asyncio.Queue[_WaitingWork | None] = asyncio.Queue()
         self._closing = False
+        self._waiting = 0  # works whose callers wait
+        self._calm = asyncio.Event()
+        self._calm.set()
         self._writer = asyncio.create_task(self._write_groups())
 
     @classmethod
@@ -98,7 +102,20 @@ class Database:
             raise CannotStore("Nothing was stored. The database is closed.")
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_WaitingWork(work, done))
-        return await done
+        self._waiting += 1
+        self._calm.clear()
+        try:
+            return await done
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._calm.set()
+
+    async def wait_for_writers(self, longest: float) -> None:
+        """Wait until nobody waits for a commit, at most so many seconds: whoever does is answered first."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(longest):
+                await self._calm.wait()
 
     @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
@@ -172,12 +189,15 @@ class Database:
         return outcomes
 
     async def _run_group(
-        self, group: list[_WaitingWork], run: Callable[[AsyncConnection, Work], Awaitable[Outcome]]
+        self,
+        group: list[_WaitingWork],
+        run: Callable[[AsyncConnection, Connection, Work], Awaitable[Outcome]],
     ) -> list[Outcome]:
         outcomes = []
         async with self._writing.begin() as connection:
+            driver = await sqlite.driver(connection)
             for waiting in group:
-                outcomes.append(await run(connection, waiting.work))
+                outcomes.append(await run(connection, driver, waiting.work))
                 await _yield_to_others(len(outcomes))
         return outcomes
 
@@ -187,10 +207,9 @@ async def _yield_to_others(done: int) -> None:
         await asyncio.sleep(0)
 
 
-async def _run_work(connection: AsyncConnection, work: Work) -> Outcome:
+async def _run_work(connection: AsyncConnection, driver: Connection, work: Work) -> Outcome:
     """What the work returned or raised. Raises _NeedsSavepoints when it failed and may have changed rows."""
     session = AsyncSession(connection, join_transaction_mode="rollback_only", expire_on_commit=False)
-    driver = await sqlite.driver(connection)
     changes = driver.total_changes
     try:
         result = await work(session)
@@ -207,14 +226,14 @@ async def _run_work(connection: AsyncConnection, work: Work) -> Outcome:
     return result, None
 
 
-async def _run_in_savepoint(connection: AsyncConnection, work: Work) -> Outcome:
+async def _run_in_savepoint(connection: AsyncConnection, driver: Connection, work: Work) -> Outcome:
     """What the work returned or raised. Raises what ended the whole transaction."""
     session = AsyncSession(connection, join_transaction_mode="create_savepoint", expire_on_commit=False)
     try:
         result = await work(session)
         await session.commit()  # of the savepoint
     except Exception as error:
-        if sqlite.reason(error) is not None or not (await sqlite.driver(connection)).in_transaction:
+        if sqlite.reason(error) is not None or not driver.in_transaction:
             await session.invalidate()
             raise
         await session.close()

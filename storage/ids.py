@@ -10,4 +10,5 @@ LENGTH = 6
 
 def new_job_id() -> JobId:
     """Six random letters and digits, such as k3f9qa."""
-    return JobId("".join(secrets.choice(LETTERS) for _ in range(LENGTH)))
+    bits = secrets.randbits(5 * LENGTH)
+    return JobId("".join(LETTERS[bits >> 5 * place & 31] for place in range(LENGTH)))

@@ -74,6 +74,16 @@ async def effective_settings(
     )
 
 
+async def limits_files(session: AsyncSession, space_id: int) -> bool:
+    """Whether anybody here has a limit of megabytes: only then need their files be weighed."""
+    config = select(SpaceConfig.limits).where(SpaceConfig.space_id == space_id)
+    limits = await session.scalar(config) or {}
+    own = exists().where(Member.space_id == space_id, Member.limits["megabytes"].as_integer().is_not(None))
+    return any("megabytes" in usual for usual in (limits, *limits.get(ROLES, {}).values())) or bool(
+        await session.scalar(select(own))
+    )
+
+
 async def set_rules(session: AsyncSession, space_id: int, rules: Rules) -> None:
     """Set the rules of the space."""
     (await _get_config(session, space_id)).rules = rules_to_json(rules)

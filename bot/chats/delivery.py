@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 60.0  # seconds before a card that failed is tried again, doubled each time
 GATHERING = 0.02  # seconds: cards touched within it are read together, and replies go out before them
+REPLIES_FIRST = 0.5  # seconds that cards wait at most for the commands of a crowd to be answered
 AT_ONCE = 20  # cards that are drawn before the event loop sees to others
 PATIENCE = 30.0  # seconds that a chat may take to show a card
 ON_ITS_WAY = 2.0  # seconds in which most chats say what message it is
@@ -130,6 +131,7 @@ class Delivery:
         while True:
             await self._woken.wait()
             await asyncio.sleep(GATHERING)
+            await self._database.wait_for_writers(REPLIES_FIRST)
             self._woken.clear()
             due = {job for job in self._dirty if not self._records[job].resting}
             for job in due:

@@ -22,11 +22,17 @@ log = structlog.get_logger(__name__)
 
 async def answer(reply: Awaitable[Reply], sink: ReplySink, patience: float | None = None) -> None:
     """Show the reply; a sink that has shown nothing within `patience` seconds says that it takes a while."""
-    deferral = None if patience is None else asyncio.create_task(_defer(sink, patience))
+    deferrals: list[asyncio.Task[None]] = []  # none, for most: a task for each reply would cost as much as it
+    timer = None
+    if patience is not None:
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(patience, lambda: deferrals.append(loop.create_task(_defer(sink))))
     try:
         await show(await reply, sink)
     finally:
-        if deferral is not None:
+        if timer is not None:
+            timer.cancel()
+        for deferral in deferrals:
             deferral.cancel()
             await asyncio.gather(deferral, return_exceptions=True)
 
@@ -50,8 +56,7 @@ async def show(reply: Reply, sink: ReplySink) -> None:
             await sink.show_card(reply)
 
 
-async def _defer(sink: ReplySink, patience: float) -> None:
-    await asyncio.sleep(patience)
+async def _defer(sink: ReplySink) -> None:
     try:
         await sink.defer()
     except Exception:  # the reply itself may yet be taken

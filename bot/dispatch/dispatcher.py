@@ -106,6 +106,7 @@ class Dispatcher(Lookups):
         self._small = small
         self._model = model
         self._without_settings: set[tuple[int, str]] = set()  # spaces and people with no settings
+        self._limits_files: dict[int, bool] = {}  # by space: whether anybody has a limit of megabytes
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
         self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
         self._stopping = False
@@ -190,6 +191,7 @@ class Dispatcher(Lookups):
             finally:
                 if invocation.admin:
                     self._without_settings.clear()
+                    self._limits_files.clear()
         except (InvalidRequest, CannotStore) as refusal:
             if isinstance(refusal, NotAllowed):
                 await count(self._database, caller, refusal)
@@ -255,6 +257,8 @@ class Dispatcher(Lookups):
             raise InvalidRequest(FORGOTTEN)
         home = await _home(session, caller, invocation, person) or space
         settings = await self._space_settings(session, home.id, caller)
+        if home.id not in self._limits_files:
+            self._limits_files[home.id] = await space_settings.limits_files(session, home.id)
         check_not_blocked(settings, invocation.name)
         context = self._context(session, call, person, home, settings, folder, megabytes, manifest)
         outcome = await apply_answer(context, await invocation.run(context), self._queue.engine_seconds)
@@ -304,7 +308,7 @@ class Dispatcher(Lookups):
         """What they keep where the invocation is at home, if that is limited. Raises OSError."""
         space = self._spaces.get((caller.chat, caller.space))
         elsewhere = invocation.about is not None and caller.direct
-        if space is not None and not elsewhere and (space.id, caller.person) in self._without_settings:
+        if space is not None and not elsewhere and not self._limits_files.get(space.id, True):
             return 0.0
         async with self._database.reading() as session:
             person = await people.find_person(session, caller.chat, caller.person)

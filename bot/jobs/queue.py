@@ -383,6 +383,7 @@ class Queue:
             with suppress(TimeoutError):  # not wait_for, which until Python 3.12 may forget a cancellation
                 async with asyncio.timeout(POSITION_SECONDS if self._positions.is_anybody_waiting else None):
                     await self._positions_changed.wait()
+            await self._database.wait_for_writers(POSITION_SECONDS / 4)
             self._positions_changed.clear()
             try:
                 await self._positions.update(

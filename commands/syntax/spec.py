@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from pathlib import PurePath
 from types import MappingProxyType, UnionType
 from typing import (
@@ -109,7 +110,7 @@ class Parameter:
     spoken: bool = False  # said without a flag
     part: bool = False  # of the value of another one
 
-    @property
+    @cached_property
     def flags(self) -> tuple[str, ...]:
         """What stands before its value in a line: ("--size", "--ar"); nothing if it is spoken."""
         names = () if self.spoken else (self.name, *self.option.aliases)
@@ -120,7 +121,7 @@ class Parameter:
         """Its name as people read it."""
         return self.name.replace("_", "-")
 
-    @property
+    @cached_property
     def parts(self) -> "tuple[Parameter, ...]":
         """What its value can be given in."""
         return tuple(
@@ -146,7 +147,7 @@ class Parameter:
         """Whether it can be given several times."""
         return get_origin(self.type) is tuple
 
-    @property
+    @cached_property
     def kind(self) -> Kind:
         """What kind of thing it is, as its option says, or else its type."""
         if self.option.kind is not None:
@@ -160,14 +161,14 @@ class Parameter:
         """Whether it is uploaded, and not written."""
         return self.kind in FILES
 
-    @property
+    @cached_property
     def choices(self) -> tuple[str, ...]:
         """The values that it may have, as people write them."""
         if self.option.among is not None:
             return tuple(self.option.among())
         return tuple(self.value_type) if is_enumeration(self.value_type) else ()
 
-    @property
+    @cached_property
     def value_type(self) -> Any:
         """The type without the None that stands for "not given"."""
         union = get_origin(self.type) in (Union, UnionType)
@@ -196,7 +197,7 @@ class Command(Generic[P, T_co]):
     admin: bool = False
     lists_folder: bool = False
 
-    @property
+    @cached_property
     def files(self) -> tuple[Parameter, ...]:
         """What is uploaded for it."""
         return tuple(parameter for parameter in self.parameters if parameter.is_file)

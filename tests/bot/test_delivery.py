@@ -272,3 +272,26 @@ async def test_a_chat_that_takes_no_more_for_a_moment_gets_the_card_of_then(
     assert (await chat.ends(job)).state == "succeeded"
     assert (fake.waits, len(fake.posts)) == (5, 1)
     assert b'atelier_cards_total{result="failed"}' not in chat.bot.metrics.text()
+
+
+async def test_cards_wait_for_those_whose_commands_are_being_stored(
+    open_chat: OpenChat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "REPLIES_FIRST", 60.0)
+    chat = await open_chat()
+    job = (await chat.says("ana", "/imagine a fox --steps 3")).job
+    assert job is not None
+    await chat.ends(job)
+    await chat.bot.delivery.wait_until_shown()
+    stored, before = asyncio.Event(), len(chat.fake.shows)
+    storing = asyncio.create_task(chat.bot.database.write(lambda _: stored.wait()))
+    await asyncio.sleep(0)
+
+    chat.bot.delivery.touch([job])
+    await asyncio.sleep(0.2)
+    meanwhile = len(chat.fake.shows)
+    stored.set()
+
+    assert meanwhile == before
+    await chat.sees(lambda: len(chat.fake.shows) > before)
+    await storing

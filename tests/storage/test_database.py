@@ -129,3 +129,25 @@ async def test_a_thousand_works_at_once_all_end(harness: StorageHarness) -> None
 
     assert len(set(filed)) == 1000
     assert await person_keys(harness.database) == sorted({f"p{number % 50}" for number in range(1000)})
+
+
+async def test_whoever_lets_writers_go_first_waits_for_them_but_not_for_long(database: Database) -> None:
+    goes_on, order = asyncio.Event(), list[str]()
+
+    async def work(_: AsyncSession) -> None:
+        await goes_on.wait()
+        order.append("written")
+
+    async def wait() -> None:
+        await database.wait_for_writers(60.0)
+        order.append("waited")
+
+    writing = asyncio.create_task(database.write(work))
+    await asyncio.sleep(0)
+    await database.wait_for_writers(0.01)
+    assert not writing.done()
+    waiting = asyncio.create_task(wait())
+    goes_on.set()
+    await asyncio.gather(writing, waiting)
+
+    assert order == ["written", "waited"]

@@ -100,6 +100,10 @@ OFTEN: dict[str, Ask] = {
     "whether it was filed before": lambda session, space, person: jobs.was_created_since(
         session, JobId("aaaaaa"), person, NOON
     ),
+    "what admins have set": lambda session, space, person: space_settings.effective_settings(
+        session, space, "ana"
+    ),
+    "whether files are weighed": lambda session, space, person: space_settings.limits_files(session, space),
     "old drafts": lambda session, space, person: jobs.delete_old_drafts(session, NOON, NOON),
 }
 # An index of a few rows may be read whole, but not one that has all.

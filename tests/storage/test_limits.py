@@ -132,3 +132,18 @@ async def test_own_limits_go_over_the_usual_ones_and_others_stay(harness: Storag
         await harness.read(space_settings.effective_settings, await harness.space("elsewhere"), "ana")
         is space_settings.DEFAULTS
     )
+
+
+async def test_files_are_weighed_where_anybody_has_a_limit_of_megabytes(harness: StorageHarness) -> None:
+    usual, role, own, none = [await harness.space(name) for name in ("usual", "role", "own", "none")]
+    some, other = Limits(megabytes=9), Limits(seconds=9)
+    await harness.write(space_settings.set_limits, usual, None, some)
+    await harness.write(space_settings.set_role_limits, role, "artist", some)
+    await harness.write(space_settings.set_limits, own, "ana", some)
+    for key in (None, "ana"):
+        await harness.write(space_settings.set_limits, none, key, other)
+    await harness.write(space_settings.set_role_limits, none, "artist", other)
+
+    weighs = [await harness.read(space_settings.limits_files, space) for space in (usual, role, own, none)]
+
+    assert weighs == [True, True, True, False]

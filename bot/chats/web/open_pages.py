@@ -25,6 +25,7 @@ class Page(Protocol):
 
 
 PAUSE = 0.02  # seconds from news of a channel to the next: a send to a page costs more than what is in it
+PAUSE_OF_PAGE = 0.0005  # seconds of pause for each page that is open: hundreds leave time for what they ask
 P = TypeVar("P", bound=Page)
 
 
@@ -38,6 +39,7 @@ class OpenPages(Generic[P]):
         self._all: set[P] = set()
         self._by_channel: defaultdict[str, set[P]] = defaultdict(set)
         self._waiting: dict[str, dict[str, str]] = {}  # news by channel and key
+        self._newest: dict[str, tuple[int, str]] = {}  # by channel: its newest card, for pages elsewhere
         self._sent_at: dict[str, float] = {}  # on the event loop's clock, by channel
 
     @property
@@ -70,11 +72,20 @@ class OpenPages(Generic[P]):
 
     def broadcast(self, channel: str, key: str, message: str) -> None:
         """Send this to all pages of the channel, with what else comes soon after the last news there."""
+        self._plan_flush(channel)
+        self._waiting[channel][key] = message
+
+    def announce(self, channel: str, number: int, message: str) -> None:
+        """Tell all pages that have another channel open of the card with this number, unless one is newer."""
+        self._plan_flush(channel)
+        self._newest[channel] = max(self._newest.get(channel, (0, "")), (number, message))
+
+    def _plan_flush(self, channel: str) -> None:
         if channel not in self._waiting:
             self._waiting[channel] = {}
+            pause = max(PAUSE, PAUSE_OF_PAGE * len(self._all))
             loop = asyncio.get_running_loop()
-            loop.call_at(self._sent_at.get(channel, -PAUSE) + PAUSE, self.flush, channel)
-        self._waiting[channel][key] = message
+            loop.call_at(self._sent_at.get(channel, -pause) + pause, self.flush, channel)
 
     def flush(self, channel: str) -> None:
         """Send what waits for the pages of this channel."""
@@ -86,6 +97,10 @@ class OpenPages(Generic[P]):
                 page.send(joined)
             else:
                 _send_each(page, news)
+        if channel in self._newest:
+            _, newest = self._newest.pop(channel)
+            for page in self.elsewhere(channel):
+                page.send_news(f"news:{channel}", newest)
 
     def _leave(self, page: P) -> None:
         if page.channel is not None:

@@ -127,8 +127,7 @@ class WebChat:
             self.pages.broadcast(channel, f"card:{card.job}", card_message(channel, card))
         if message is None:
             news = encode({"news": channel, "number": card.number})
-            for page in self.pages.elsewhere(channel):
-                page.send_news(f"news:{channel}", news)
+            self.pages.announce(channel, card.number, news)
         return card.job
 
     async def remove(self, channel: str, message: str) -> None:

@@ -151,7 +151,8 @@ class PageConnection:
         """Lists of messages: a frame for every card to every page would be most of the bot's work."""
         while True:
             await self._socket.send_str(f"[{','.join(await self.outbox.take(AT_ONCE))}]")
-            await asyncio.sleep(0)  # sending to a page that reads fast never waits
+            if not self.outbox.is_empty:  # taking from an empty one waits anyway
+                await asyncio.sleep(0)  # sending to a page that reads fast never waits
 
     async def _receive(self, text: str) -> None:
         try:

@@ -7,7 +7,7 @@ from engine.forward_cost import ForwardCost
 from engine.sdxl.painting import Painting, Stage
 
 STAY = 5  # steps of one group while others wait, since switching adapters costs more than a small step
-SHORT = (Stage.WORDS, Stage.DECODE)  # encoding lets a painting join the others, decoding ends it
+SHORT = (Stage.WORDS, Stage.READ, Stage.DECODE)  # the first lets a painting join the others, the rest end it
 
 
 @dataclass(kw_only=True)

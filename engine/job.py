@@ -2,17 +2,29 @@
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from engine.messages import JobId, Paint, Painted, Picture, Progress
+from engine.sdxl.host_copy import HostCopy, copy_to_host
 from engine.sdxl.painting import Painting, Stage
 from engine.sdxl.preview import Preview
 from engine.vision.safety import coarsen_preview
 
 PROGRESS_SECONDS = 0.25  # between reports: chats cannot show more, and a preview costs a little
+
+
+@dataclass(kw_only=True)
+class PendingPreview:
+    """A preview on its way: its latents to the host, then a JPEG made of them in a thread."""
+
+    copy: HostCopy
+    step: int
+    steps: int
+    jpeg: Future[bytes] | None = None
 
 
 class Job:
@@ -25,6 +37,7 @@ class Job:
         self.paintings = paintings
         self.seconds = 0.0
         self._reported = 0.0
+        self._preview: PendingPreview | None = None
 
     @property
     def id(self) -> JobId:
@@ -49,24 +62,41 @@ class Job:
         pictures = tuple(file.result() for file in self.files)
         return Painted(job=self.id, pictures=pictures, seconds=self.seconds)
 
-    def report_progress(self, preview: Preview) -> Progress | None:
-        """How far it is, with a preview; None where it was reported just now or nothing can be seen."""
+    def begin_preview(self) -> None:
+        """Begin to copy a preview from the device, unless one was begun just now or nothing can be seen."""
         now = time.monotonic()
-        if now - self._reported < PROGRESS_SECONDS:
-            return None
+        if self._preview is not None or now - self._reported < PROGRESS_SECONDS:
+            return
         estimates = [painting.predict_x0() for painting in self.paintings]
         visible = [latents for latents in estimates if latents is not None]
         if not visible:
-            return None
+            return
         self._reported = now
         empty = torch.zeros_like(visible[0])
-        jpeg = preview.encode_jpeg(tile([empty if latents is None else latents for latents in estimates]))
-        return Progress(
-            job=self.id,
+        latents = tile([empty if latents is None else latents for latents in estimates])
+        self._preview = PendingPreview(
+            copy=copy_to_host(latents),
             step=sum(painting.step for painting in self.paintings),
             steps=sum(painting.steps for painting in self.paintings),
-            preview=coarsen_preview(jpeg) if self._coarse else jpeg,
         )
+
+    def take_progress(self, preview: Preview, threads: Executor) -> Progress | None:
+        """How far it was when its last preview was begun; None where none has become a JPEG since."""
+        pending = self._preview
+        if pending is None or not pending.copy.ready:
+            return None
+        if pending.jpeg is None:
+            (latents,) = pending.copy.wait()
+            pending.jpeg = threads.submit(self._encode_preview, preview, latents)
+        if not pending.jpeg.done():
+            return None
+        self._preview = None
+        return Progress(job=self.id, step=pending.step, steps=pending.steps, preview=pending.jpeg.result())
+
+    def _encode_preview(self, preview: Preview, latents: Tensor) -> bytes:
+        """A JPEG of these latents. Runs in a thread."""
+        jpeg = preview.encode_jpeg(latents)
+        return coarsen_preview(jpeg) if self._coarse else jpeg
 
 
 def tile(latents: Sequence[Tensor]) -> Tensor:

@@ -35,7 +35,7 @@ from engine.messages import (
 from engine.picture_files import PictureFiles
 from engine.runners.choice import make_runners
 from engine.sdxl.fast_steps import ReusingUnet
-from engine.sdxl.latent_decoder import BrokenPicture, decode
+from engine.sdxl.latent_decoder import BrokenPicture, Decoding
 from engine.sdxl.model import Model
 from engine.sdxl.painting import Painting, Stage, predict
 from engine.sdxl.preview import fit_preview
@@ -80,9 +80,8 @@ class Studio:
         self._jobs: dict[JobId, Job] = {}
         self._files = PictureFiles(model, settings, self._scorer)
         self._clock = make_clock(model.device)
-        self._queued: deque[tuple[tuple[JobId, ...], Hashable]] = (
-            deque()
-        )  # jobs and kinds of unmeasured steps
+        # The jobs and kinds of the steps that the device may still be at.
+        self._queued: deque[tuple[tuple[JobId, ...], Hashable]] = deque()
         self._announced: tuple[Hashable, float] = (None, 0.0)
 
     @property
@@ -148,27 +147,39 @@ class Studio:
     def step(self) -> Iterator[Event]:
         """Take the next step. StepStarted comes before it, the events of the step after it."""
         self._clock.collect()
-        if not self._background.idle and (not self._jobs or self._training_is_next):
+        paintings = self._paintings
+        if not self._background.idle and (not paintings or self._training_is_next(paintings)):
             yield from self._step_background()
+        elif paintings:
+            yield from self._step_pictures(paintings)
         elif self._jobs:
-            yield from self._step_pictures()
+            self._wait_for_pixels()
         if not self._jobs or self._background.idle:
             self._time_share.reset()
         if not self._files.idle:
             yield from self._report_finished()
 
-    @property
-    def _training_is_next(self) -> bool:
+    def _training_is_next(self, paintings: Sequence[Painting]) -> bool:
         """Whether background work is due, and no picture waits for a short step."""
-        return self._time_share.training_is_next and short_step(self._unfinished) is None
+        return self._time_share.training_is_next and short_step(paintings) is None
 
     @property
-    def _unfinished(self) -> list[Painting]:
-        return [painting for job in self._jobs.values() for painting in job.unfinished]
+    def _paintings(self) -> list[Painting]:
+        """Those that can take a step."""
+        unfinished = [painting for job in self._jobs.values() for painting in job.unfinished]
+        return [painting for painting in unfinished if not painting.waits_for_device]
 
-    def _step_pictures(self) -> Iterator[Event]:
-        """Take one step of the paintings that the batcher chooses."""
-        chosen = self._batcher.choose(self._unfinished)
+    def _wait_for_pixels(self) -> None:
+        """Wait until the device has decoded a picture, since there is nothing else to do."""
+        for job in self._jobs.values():
+            for painting in job.unfinished:
+                if painting.decoding is not None:
+                    painting.decoding.wait()
+                    return
+
+    def _step_pictures(self, paintings: Sequence[Painting]) -> Iterator[Event]:
+        """Take one step of those of the paintings that the batcher chooses."""
+        chosen = self._batcher.choose(paintings)
         kind = (chosen[0].stage, len(chosen), chosen[0].size, chosen[0].adapter_mix)
         jobs = tuple(dict.fromkeys(painting.job for painting in chosen))
         yield from self._announce(jobs, kind)
@@ -273,9 +284,12 @@ class Studio:
                     self._prompt_encoder, self._refiner_encoder, self._adapters.tokens(first.adapter_mix)
                 )
             case Stage.DECODE:
-                image = decode(self._runners.decoder, first.latents)
-                flagged = is_checked(self._safety, first.request) and self._safety.check([image])[0]
-                first.picture = self._files.submit(first, image, flagged=flagged)
+                first.decoding = first.decoding or Decoding(self._runners.decoder, first.latents)
+                first.decoding.start()
+                if first.decoding.ready:  # as on a CPU
+                    self._read(first, first.decoding)
+            case Stage.READ if first.decoding is not None:
+                self._read(first, first.decoding)
             case stage:
                 if stage is Stage.BASE:
                     self._adapters.apply(first.adapter_mix)
@@ -286,6 +300,12 @@ class Studio:
                     predictions = predict(unet, chosen)
                 for painting, (model_input, predicted) in zip(chosen, predictions, strict=True):
                     painting.apply_prediction(model_input, predicted)
+
+    def _read(self, painting: Painting, decoding: Decoding) -> None:
+        """Take the decoded picture and begin its file, or let it be decoded again where it is broken."""
+        if (image := decoding.take()) is not None:
+            flagged = is_checked(self._safety, painting.request) and self._safety.check([image])[0]
+            painting.picture = self._files.submit(painting, image, flagged=flagged)
 
     def _report(self, chosen: Sequence[Painting], failed: Failed | None) -> Iterator[Event]:
         """Events of a step: a failure, or how far its jobs are.
@@ -299,7 +319,10 @@ class Studio:
         for job in [self._jobs[id] for id in ids if id in self._jobs]:
             if not job.unfinished:
                 self._files.add(self._jobs.pop(job.id))
-            elif progress := job.report_progress(self._preview):
+            else:
+                job.begin_preview()
+        for job in self._jobs.values():
+            if progress := job.take_progress(self._preview, self._files.threads):
                 yield progress
         yield from self._report_idle()
 

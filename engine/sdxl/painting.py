@@ -11,13 +11,14 @@ from torch import Tensor
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Picture, Size
 from engine.sdxl.denoising_pass import Conditioning, DenoisingPass
 from engine.sdxl.fast_steps import FastStep, plan_steps
+from engine.sdxl.latent_decoder import Decoding
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
+from engine.sdxl.noise import draw_noises, move_together, slerp
 from engine.sdxl.prompts import Embedding, PromptEncoder
 from engine.sdxl.samplers import Scheduler, amplifies_rounding, count_noises, make_scheduler, set_start
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # the defaults of SDXL's refiner
-SMALLEST_ANGLE = 0.01  # radians between two latents, below which float32 has no arc between them
 
 
 class Stage(Enum):
@@ -27,6 +28,7 @@ class Stage(Enum):
     BASE = "base"
     REFINE = "refine"
     DECODE = "decode"
+    READ = "read"  # its pixels come to the host
     DONE = "done"
 
 
@@ -43,6 +45,7 @@ class Painting:
         self.variation_seed = variation_seed
         self.size = size
         self.alone = False  # set after a shared step failed, to find the painting that fails
+        self.decoding: Decoding | None = None
         self.picture: Future[Picture] | None = None
         self._model = model
         self._generator = torch.Generator("cpu").manual_seed(variation_seed if self._replaces_seed else seed)
@@ -104,12 +107,17 @@ class Painting:
             return Stage.BASE
         if self._refine is not None and not self._refine.is_done:
             return Stage.REFINE
-        return Stage.DECODE
+        return Stage.READ if self.decoding is not None and self.decoding.started else Stage.DECODE
+
+    @property
+    def waits_for_device(self) -> bool:
+        """Whether its next step is to read pixels that are not there yet."""
+        return self.stage is Stage.READ and self.decoding is not None and not self.decoding.ready
 
     @property
     def batch_key(self) -> Hashable:
         """Paintings with equal keys can share a UNet forward."""
-        if self.stage in (Stage.WORDS, Stage.DECODE):
+        if self.stage in (Stage.WORDS, Stage.DECODE, Stage.READ):
             return (self.stage, id(self))
         own = id(self) if amplifies_rounding(self.request.sampler, self.request.guidance_scale) else None
         return (
@@ -223,28 +231,21 @@ class Painting:
             timesteps=timesteps,
             device_timesteps=timesteps.to(self._model.device, torch.float32, non_blocking=True),
             conditioning=conditioning,
-            noises=noises,
+            noises=move_together(noises, self._model.device),
         )
 
     def _initial_noise(self, dtype: torch.dtype) -> Tensor:
         """The initial noise (1, 4, height / 8, width / 8): of the seed, or between those of two seeds."""
         (noise,) = self._draw_noises(self._generator, 1, dtype)
-        if not self.request.variation or self._replaces_seed:
-            return noise
-        (other,) = self._draw_noises(torch.Generator("cpu").manual_seed(self.variation_seed), 1, dtype)
-        return slerp(noise, other, self.request.variation)
+        if self.request.variation and not self._replaces_seed:
+            (other,) = self._draw_noises(torch.Generator("cpu").manual_seed(self.variation_seed), 1, dtype)
+            noise = slerp(noise, other, self.request.variation)
+        return noise.to(self._model.device, non_blocking=True)
 
-    def _draw_noises(self, generator: torch.Generator, count: int, dtype: torch.dtype) -> Sequence[Tensor]:
-        """So many draws of noise (1, 4, height / 8, width / 8), moved to the device at once.
-
-        They are drawn on the CPU, one by one as a scheduler would: a seed is the same on any device.
-        """
-        if not count:
-            return ()
+    def _draw_noises(self, generator: torch.Generator, count: int, dtype: torch.dtype) -> list[Tensor]:
         factor, channels = self._model.factor, self._model.base.unet.config.in_channels
         shape = (1, channels, self.size.height // factor, self.size.width // factor)
-        draws = [torch.randn(shape, generator=generator, dtype=dtype) for _ in range(count)]
-        return torch.stack(draws).to(self._model.device, non_blocking=True).unbind()
+        return draw_noises(generator, count, shape, dtype)
 
     def _time_ids(self, score: Sequence[float]) -> Tensor:
         """SDXL's micro-conditioning (1, 6): original size, crop corner, target size; (1, 5) with a score."""
@@ -310,20 +311,6 @@ def cutoff_timestep(scheduler: Scheduler, refiner: float) -> int:
     """The timestep below which the refiner denoises, rounded as in diffusers' pipelines."""
     timesteps: int = scheduler.config.num_train_timesteps
     return round(timesteps - (1 - refiner) * timesteps)
-
-
-def slerp(start: Tensor, end: Tensor, share: float) -> Tensor:
-    """Spherical interpolation between two latents, at a share from 0 to 1 (Shoemake 1985, section 3.3).
-
-    Linear interpolation of two draws of noise would have too small a variance in the middle.
-    """
-    first, last = start.float(), end.float()
-    cosine = (first * last).sum() / (first.norm() * last.norm())
-    angle = torch.arccos(cosine.clamp(-1, 1))
-    if angle < SMALLEST_ANGLE:
-        return start
-    mixed = torch.sin((1 - share) * angle) * first + torch.sin(share * angle) * last
-    return (mixed / torch.sin(angle)).to(start.dtype)
 
 
 @torch.inference_mode()

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from engine.messages import Sampler, Size
+from engine.sdxl.latent_decoder import Decoding
 from engine.sdxl.model import Model
 from engine.sdxl.painting import Painting, Stage, predict
 from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
@@ -102,7 +103,13 @@ def test_no_step_waits_for_the_device(
 ) -> None:
     with Waits() as waits:
         painting = begin(
-            nowhere, encoders, sampler=sampler, guidance_scale=guidance_scale, refiner=0.4, steps=7
+            nowhere,
+            encoders,
+            sampler=sampler,
+            guidance_scale=guidance_scale,
+            refiner=0.4,
+            steps=7,
+            variation=0.3,
         )
         count = sum(1 for _ in steps(painting, NoUnet()))
 
@@ -118,6 +125,17 @@ def test_the_unet_itself_waits_for_nothing(
     with Waits() as waits:
         next(steps(painting, nowhere.base.unet))
 
+    assert not waits.counts
+
+
+def test_a_decode_is_begun_without_waiting(nowhere: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies: list[Tensor] = []
+    monkeypatch.setattr("engine.sdxl.latent_decoder.copy_to_host", lambda *tensors: copies.extend(tensors))
+
+    with Waits() as waits:
+        Decoding(nowhere.base.vae, torch.empty(1, 4, 16, 16, device=META)).start()
+
+    assert [copy.dtype for copy in copies] == [torch.bool, torch.uint8]
     assert not waits.counts
 
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from engine.messages import Painted, Sampler
-from engine.sdxl.painting import slerp
+from engine.sdxl.noise import slerp
 from engine.studio import Studio
 from tests.engine.studio_work import Pixels, furthest, paint, request, work
 

@@ -95,7 +95,7 @@ def engines_own(model: Model) -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         adapters = Adapters(model.base, Path(folder), 2**31)
         places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
-        adapters.begin_training("bench", places, dropout=0.0, dora=False, seed=0)
+        adapters.begin_training("bench", places, seed=0)
         file = encode_adapter(adapters.trained_changes("bench"), None, adapters.names, metadata={})
         adapters.end_training("bench")
         served = AdapterUse(name="bench", sha256=FileStore(Path(folder)).put_bytes(file))

@@ -16,6 +16,7 @@ import torch
 from bench.measuring import in_turns, table
 from bench.painting import mixed_requests, paint_by_pipeline, request, rest, serve
 from engine.lora.adapter_export import encode_adapter
+from engine.lora.adapter_file import LowRank
 from engine.lora.adapters import Adapters
 from engine.messages import AdapterUse, EngineSettings, FileStore, Paint, TrainingSettings, stored_path
 from engine.sdxl.model import Model, load_model
@@ -98,10 +99,11 @@ def stored_loras(settings: EngineSettings) -> Iterator[tuple[EngineSettings, tup
         places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
         loras = []
         for number in range(PEOPLE):
-            adapters.begin_training("bench", places, dropout=0.0, dora=False, seed=number)
+            adapters.begin_training("bench", places, seed=number)
             changes = {
                 place: replace(change, up=0.02 * torch.randn_like(change.up))
                 for place, change in adapters.trained_changes("bench").items()
+                if isinstance(change, LowRank)
             }
             content = encode_adapter(changes, None, adapters.names, metadata={})
             adapters.end_training("bench")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.full_size import random_module
 from bench.measuring import table
 from engine.lora.adapter_file import LowRank
-from engine.lora.merged_weights import ServedChange, add_changes
+from engine.lora.merged_weights import ServedFactors, add_changes
 from engine.messages import EngineSettings
 from engine.runners.runner import UnetInputs
 from engine.sdxl.model import load_model
@@ -36,7 +36,7 @@ NARROW: dict[str, Any] = {
     "projection_class_embeddings_input_dim": 448,
 }
 
-Rounding = Callable[[Tensor, ServedChange, Tensor], None]
+Rounding = Callable[[Tensor, ServedFactors, Tensor], None]
 
 
 def measure() -> str:
@@ -56,12 +56,12 @@ def measure() -> str:
     return table(["lost of a LoRA's effect, at |change| / |weight| of", *map("{:.0%}".format, SIZES)], rows)
 
 
-def to_nearest(base: Tensor, change: ServedChange, out: Tensor) -> None:
+def to_nearest(base: Tensor, change: ServedFactors, out: Tensor) -> None:
     """As the engine merges."""
     add_changes(base, [(change, 1.0)], out)
 
 
-def stochastically(base: Tensor, change: ServedChange, out: Tensor) -> None:
+def stochastically(base: Tensor, change: ServedFactors, out: Tensor) -> None:
     """Up or down at random, so that the mean is exact."""
     exact = base.double() + change.scale * change.up.double() @ change.down.double()
     nearest = exact.to(base.dtype)
@@ -114,12 +114,12 @@ def effect_lost(unet: nn.Module, dtype: torch.dtype, size: float, rounding: Roun
     return float((got - wanted).norm() / (wanted - plain).norm())
 
 
-def random_change(weight: Tensor, size: float, dtype: torch.dtype) -> ServedChange:
+def random_change(weight: Tensor, size: float, dtype: torch.dtype) -> ServedFactors:
     """A LoRA's change of this weight (out, in), whose norm relative to the weight's is this."""
     up, down = torch.randn(weight.shape[0], RANK), torch.randn(RANK, weight.shape[1])
     scale = size * weight.float().norm() / (up @ down).norm()
     change = LowRank(down=down * scale.sqrt(), up=up * scale.sqrt(), alpha=RANK)
-    return ServedChange.of(change, weight, dtype)
+    return ServedFactors.of(change, weight, dtype)
 
 
 @contextmanager

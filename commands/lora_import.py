@@ -18,6 +18,7 @@ from commands.train import check_free, read_lora_name
 from engine.messages import (
     ADAPTER_WEIGHT,
     MERGED_RANK,
+    AdapterKind,
     AdapterUse,
     ImportLora,
     InvalidRequest,
@@ -142,6 +143,7 @@ async def _finish_import(context: ChatContext, result: TaskResult, name: str) ->
                 "modules": admitted.modules,
                 "text_encoders": admitted.text_encoders,
                 "bytes": admitted.size,
+                "kind": admitted.kind.label,
             },
         },
     )
@@ -150,6 +152,8 @@ async def _finish_import(context: ChatContext, result: TaskResult, name: str) ->
         if admitted.modules
         else "new tokens"
     )
+    if admitted.kind is not AdapterKind.LORA:
+        about = f"{admitted.kind.label}, {about}"
     text = f"The LoRA {name} is ready, for you only ({about})."
     if admitted.assumed:
         text += (

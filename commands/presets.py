@@ -10,7 +10,15 @@ from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from commands.syntax.parser import closest, join_list, shorten
-from engine.messages import InvalidRequest, Optimizer, PartNumber, TrainingSettings, fill_template
+from engine.messages import (
+    LOW_RANK,
+    AdapterKind,
+    InvalidRequest,
+    Optimizer,
+    PartNumber,
+    TrainingSettings,
+    fill_template,
+)
 
 SMALL = "demo"  # the model that ships, for which presets have settings of their own
 FILE = Path(__file__).with_name("presets.toml")
@@ -98,7 +106,10 @@ def _adjust_dependents(chosen: Mapping[str, Any], overrides: Mapping[str, Any]) 
     if overrides.get("rank"):
         usual = chosen.get("alpha", TrainingSettings.alpha) / (chosen.get("rank", TrainingSettings.rank) or 1)
         followed["alpha"] = usual * overrides["rank"]
-    if overrides.get("dora"):
+    kind = overrides.get("kind", AdapterKind.LORA)
+    if kind not in LOW_RANK:
+        followed |= {"dropout": 0.0, "dora": False}
+    if overrides.get("dora") or kind is AdapterKind.DORA:
         followed["convolutions"] = False  # it learns linear layers only
     if "steps" in overrides:
         followed["epochs"] = 0

@@ -28,6 +28,7 @@ from engine.messages import (
     SHARE,
     TRAINING_STEPS,
     WEIGHT_DECAY,
+    AdapterKind,
     InvalidRequest,
     Optimizer,
     PartNumber,
@@ -91,6 +92,7 @@ class TrainingOptions(TypedDict, total=False):
     convolutions: Annotated[bool, Option("Train the UNet's convolutions, too (LoCon)", more=True)]
     text_encoder: Annotated[bool, Option("Train the first text encoder, too", more=True)]
     text_encoder_2: Annotated[bool, Option("Train the second text encoder, too", more=True)]
+    kind: Annotated[AdapterKind, Option("How a layer's change is made", more=True)]
     blocks: Annotated[
         tuple[str, ...],
         Option("Train only these UNet blocks, such as down.2, mid, up.0", read=read_blocks, more=True),

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any, Literal
 
 from engine.messages import (
+    AdapterKind,
     AdapterUse,
     Example,
     FlaggedPolicy,
@@ -31,6 +32,7 @@ from engine.messages import (
 Kind = Literal["paint", "train"]
 
 CHOICES = {
+    "kind": AdapterKind,
     "optimizer": Optimizer,
     "schedule": Schedule,
     "precision": TrainingPrecision,

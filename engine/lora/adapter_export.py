@@ -13,9 +13,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from engine.lora.adapter_file import Adapter, LowRank, parse_adapter
+from engine.lora.adapter_file import Adapter, Change, parse_adapter
 from engine.lora.adapters import Adapters
 from engine.lora.key_names import KeyNames, Place
+from engine.lora.lycoris_change import LycorisChange
+from engine.messages import LOW_RANK, AdapterKind
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.prompts import PromptEncoder
 
@@ -29,7 +31,7 @@ class WronglySaved(Exception):
 
 
 def encode_adapter(
-    changes: Mapping[Place, LowRank],
+    changes: Mapping[Place, Change],
     tokens: TokenVectors | None,
     names: KeyNames,
     *,
@@ -43,6 +45,11 @@ def encode_adapter(
     tensors: dict[str, Tensor] = {}
     for place, change in changes.items():
         module = names.kohya_name(place)
+        if isinstance(change, LycorisChange):
+            tensors |= {
+                f"{module}.{name}": to_half(tensor) for name, tensor in lycoris_tensors(change).items()
+            }
+            continue
         tensors[f"{module}.lora_down.weight"] = to_half(change.down)
         tensors[f"{module}.lora_up.weight"] = to_half(change.up)
         tensors[f"{module}.alpha"] = to_half(torch.tensor(change.alpha))
@@ -56,9 +63,29 @@ def encode_adapter(
     return set_metadata(content, {**metadata, **file_hashes(content, metadata)})
 
 
+def lycoris_tensors(change: LycorisChange) -> dict[str, Tensor]:
+    """The tensors of a change of a kind of LyCORIS's by their names in a file, without magnitudes."""
+    names = {"lora_down": "lora_down.weight", "lora_up": "lora_up.weight", "lora_mid": "lora_mid.weight"}
+    tensors = {names.get(name, name): tensor for name, tensor in change.tensors.items()}
+    # Some programs look for OFT's constraint, 0 where there is none. (IA)3 has no alpha.
+    return tensors if change.kind is AdapterKind.IA3 else {**tensors, "alpha": torch.tensor(change.alpha)}
+
+
+def kind_fields(kind: AdapterKind, arguments: Mapping[str, str]) -> dict[str, str]:
+    """Kohya's metadata fields for the kind of network, with these arguments of its own."""
+    if kind in LOW_RANK:
+        return {"ss_network_module": "networks.lora", "ss_network_args": json.dumps(arguments)}
+    algorithm = "diag-oft" if kind is AdapterKind.OFT else str(kind)
+    return {
+        "ss_network_module": "lycoris.kohya",
+        "ss_network_args": json.dumps({"algo": algorithm, **arguments}),
+    }
+
+
 def to_half(tensor: Tensor) -> Tensor:
-    """The tensor in fp16 on the CPU, contiguous."""
-    return tensor.detach().to("cpu", torch.float16).contiguous()
+    """The tensor on the CPU, contiguous, in fp16 unless it is of whole numbers."""
+    precision = torch.float16 if tensor.is_floating_point() else tensor.dtype
+    return tensor.detach().to("cpu", precision).contiguous()
 
 
 def set_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:

@@ -1,13 +1,13 @@
 """Reading of a LoRA file, which is refused unless this model can apply it exactly.
 
-Nothing that matters is dropped: a file with anything but low-rank changes of modules that the model has,
-magnitudes of their outputs or inputs (DoRA) and vectors for new words is refused with a sentence that names
-the LoRA.
+Nothing that matters is dropped: a file with anything but changes of modules that the model has, low-rank or
+of LyCORIS's kinds, magnitudes of their outputs or inputs (DoRA) and vectors for new words is refused with a
+sentence that names the LoRA.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor
 from engine.lora.adapter_scale import Scales
 from engine.lora.base_models import refuse_other_models
 from engine.lora.key_names import KeyNames, Part, Place
+from engine.lora.lycoris_change import UNSCALED, LycorisChange
+from engine.lora.lycoris_file import check_parts, check_shapes, lycoris_change, lycoris_kind
 from engine.lora.safetensors_file import (
     EIGHT_BITS,
     Entry,
@@ -25,19 +27,17 @@ from engine.lora.safetensors_file import (
     read_header,
     read_stored_file,
 )
-from engine.messages import AdapterUse, InvalidRequest
+from engine.messages import AdapterKind, AdapterUse, InvalidRequest
 from engine.sdxl.new_tokens import TokenVectors
 
 RANK = 128
 FLOATS = frozenset({"F16", "BF16", "F32", "F64"}) | EIGHT_BITS
 WHOLE_NUMBERS = frozenset({"I32", "I64"})  # some trainers write alpha as one
 FOREIGN: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\.hada_"), "is a LoHa"),
-    (re.compile(r"\.lokr_"), "is a LoKr"),
-    (re.compile(r"\.oft_|\.boft_|\.oft_blocks"), "is an OFT adapter"),
-    (re.compile(r"\.(diff|diff_b|w_norm|b_norm|a1\.weight|b1\.weight|on_input)$"), "is a LyCORIS mix"),
-    (re.compile(r"lora_mid"), "is a LoCon with Tucker decomposition"),
+    (re.compile(r"\.oft_(?!blocks)|\.boft_"), "is an OFT adapter of another kind"),
+    (re.compile(r"\.(diff|diff_b|w_norm|b_norm|a1\.weight|b1\.weight)$"), "is a LyCORIS mix"),
 )
+SUPPORTED = "LoRA, DoRA, LoCon, LoHa, LoKr, (IA)3 and OFT are"
 # Single numbers that some trainers save, such as the step, are ignored, but never these.
 MATTERS = re.compile(r"alpha|scale|rank|weight|strength|multiplier|lora_|\.(down|up)\b", re.IGNORECASE)
 SCALED = re.compile(r"scaled_fp8|(scale_weight|weight_scale|scale_input|input_scale)$")
@@ -65,8 +65,14 @@ class LowRank:
     def rank(self) -> int:
         return self.down.shape[0]
 
-    def delta(self) -> Tensor:
-        """alpha / rank * up @ down, float64 (out, in * height * width)."""
+    @property
+    def count(self) -> int:
+        """How many numbers it has."""
+        magnitudes = 0 if self.magnitude is None else self.magnitude.numel()
+        return self.down.numel() + self.up.numel() + magnitudes
+
+    def delta(self, weight: Tensor | None = None) -> Tensor:
+        """alpha / rank * up @ down of any weight, float64 (out, in * height * width)."""
         down, up = (factor.to(torch.float64).flatten(1) for factor in (self.down, self.up))
         return self.alpha / self.rank * up @ down
 
@@ -76,6 +82,9 @@ class LowRank:
         return float((self.alpha / self.rank) ** 2 * ((up.T @ up) * (down @ down.T)).sum().clamp(min=0))
 
 
+Change = LowRank | LycorisChange
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
     """The content of a LoRA file: the changes of modules, and the new words with their vectors.
@@ -83,9 +92,22 @@ class Adapter:
     `assumed`: the file has no alphas, which are then equal to the ranks, as in trainers.
     """
 
-    changes: Mapping[Place, LowRank]
+    changes: Mapping[Place, Change]
     tokens: tuple[TokenVectors, ...] = ()
     assumed: bool = False
+
+    @property
+    def kind(self) -> AdapterKind:
+        """Its kind: that of its first module where these differ."""
+        for change in self.changes.values():
+            if isinstance(change, LycorisChange):
+                return change.kind
+            if change.magnitude is not None:
+                return AdapterKind.DORA
+        has_kernels = any(
+            change.down.ndim > 2 for change in self.changes.values() if isinstance(change, LowRank)
+        )
+        return AdapterKind.LOCON if has_kernels else AdapterKind.LORA
 
 
 def read_adapter(folder: Path, use: AdapterUse, names: KeyNames) -> Adapter:
@@ -114,14 +136,19 @@ def decode_adapter(content: bytes, header: Header, names: KeyNames, lora: str) -
     refuse_unfit(keys, modules, names, lora)
     refuse_unfit_words(words, names, lora)
     tensors = read_finite_tensors(content, header, (*modules, *words), lora)
-    alphas = {place: tensors[parts["alpha"]] for place, parts in keys.items() if "alpha" in parts}
+    alphas = {
+        place: tensors[parts["alpha"]]
+        for place, parts in keys.items()
+        if "alpha" in parts and lycoris_kind(parts) not in UNSCALED
+    }
     decomposed = {place for place, parts in keys.items() if "magnitude" in parts}
     scales = Scales(header.metadata, alphas, decomposed, keys, lora)
     changes = {
         place: module_change(parts, tensors, names.shapes[place], scales, place)
         for place, parts in keys.items()
     }
-    assumed = bool(changes) and not alphas and not scales.has_settings
+    scaled = any(lycoris_kind(parts) not in UNSCALED for parts in keys.values())
+    assumed = scaled and not alphas and not scales.has_settings
     return Adapter(changes=changes, tokens=read_new_words(words, tensors), assumed=assumed)
 
 
@@ -131,21 +158,30 @@ def module_change(
     module: tuple[int, ...],
     scales: Scales,
     place: Place,
-) -> LowRank:
-    """One module's change in the shapes of its layer. module: the shape of its weight."""
+) -> Change:
+    """One module's change in the shapes of its layer. module: the shape of its weight.
+
+    Raises InvalidRequest.
+    """
+    magnitude = tensors[parts["magnitude"]] if "magnitude" in parts else None
+    by_input = magnitude is not None and is_by_input(parts["magnitude"], tuple(magnitude.shape), module)
+    magnitude = None if magnitude is None else magnitude.flatten()
+    if lycoris_kind(parts) is not None:
+        own = {part: tensors[key] for part, key in parts.items()}
+        change = lycoris_change(own, module, scales, place)
+        return replace(change, magnitude=magnitude, by_input=by_input)
     down, up, ones = tensors[parts["down"]], tensors[parts["up"]], (1,) * (len(module) - 2)
     rank = down.shape[0]
     alpha = scales.alpha(place, rank=rank)
     if "scalar" in parts:
         scalar = scales.scalar(place, tensors[parts["scalar"]])
         alpha, up = alpha * abs(scalar), up if scalar > 0 else -up
-    magnitude = tensors[parts["magnitude"]] if "magnitude" in parts else None
     return LowRank(
         down=down.reshape(rank, *module[1:]),
         up=up.reshape(module[0], rank, *ones),
         alpha=alpha,
-        magnitude=None if magnitude is None else magnitude.flatten(),
-        by_input=magnitude is not None and is_by_input(parts["magnitude"], tuple(magnitude.shape), module),
+        magnitude=magnitude,
+        by_input=by_input,
     )
 
 
@@ -163,14 +199,14 @@ def refuse_foreign(keys: Iterable[str], lora: str) -> None:
             )
         for pattern, kind in FOREIGN:
             if pattern.search(key):
-                raise InvalidRequest(f"{lora} {kind}, which is not supported. LoRA, LoCon and DoRA are.")
+                raise InvalidRequest(f"{lora} {kind}, which is not supported. {SUPPORTED}.")
 
 
 def group_keys(entries: Mapping[str, Entry], names: KeyNames, lora: str) -> dict[Place, dict[Part, str]]:
     """The keys by place and part. Raises InvalidRequest for unknown, ambiguous, double or missing ones."""
     keys: dict[Place, dict[Part, str]] = {}
     for key, entry in entries.items():
-        dtypes = FLOATS | WHOLE_NUMBERS if key.endswith(".alpha") else FLOATS
+        dtypes = FLOATS | WHOLE_NUMBERS if key.endswith((".alpha", ".on_input")) else FLOATS
         if entry.dtype not in dtypes:
             raise InvalidRequest(
                 f"{lora} has numbers of type {printable(entry.dtype)} in {printable(key)}, not floats."
@@ -180,6 +216,9 @@ def group_keys(entries: Mapping[str, Entry], names: KeyNames, lora: str) -> dict
             raise InvalidRequest(f"{lora} has the {part} of {place} twice.")
         keys[place][part] = key
     for place, parts in keys.items():
+        if lycoris_kind(parts) is not None:
+            check_parts(parts, place, lora)
+            continue
         for part in ("down", "up"):
             if part not in parts:
                 raise InvalidRequest(f"{lora} is incomplete. The {part} weight of {place} is missing.")
@@ -207,21 +246,27 @@ def refuse_unfit(
 ) -> None:
     """Raise InvalidRequest where a rank is too high or a shape does not fit the module."""
     for place, parts in keys.items():
-        down, up, module = entries[parts["down"]].shape, entries[parts["up"]].shape, names.shapes[place]
-        rank = down[0] if down else 0
+        module, shapes = names.shapes[place], {part: entries[key].shape for part, key in parts.items()}
+        is_lycoris = lycoris_kind(parts) is not None
+        rank = check_shapes(shapes, module, place, lora) if is_lycoris else next(iter(shapes["down"]), 0)
         if rank > RANK:
             raise InvalidRequest(f"{lora} has rank {rank} in {place}. At most {RANK} is allowed.")
-        if (
-            rank < 1
-            or not is_same_matrix(down, (rank, *module[1:]))
-            or not is_same_matrix(up, (module[0], rank))
-        ):
-            raise InvalidRequest(
-                f"{lora} does not fit. {place} is {shape_text(module)}, "
-                f"but the file has {shape_text(down)} and {shape_text(up)}."
-            )
+        if not is_lycoris:
+            refuse_unfit_factors(place, shapes["down"], shapes["up"], module, lora)
         if "magnitude" in parts:
-            refuse_unfit_magnitude(place, parts["magnitude"], entries[parts["magnitude"]].shape, module, lora)
+            refuse_unfit_magnitude(place, parts["magnitude"], shapes["magnitude"], module, lora)
+
+
+def refuse_unfit_factors(
+    place: Place, down: tuple[int, ...], up: tuple[int, ...], module: tuple[int, ...], lora: str
+) -> None:
+    """Raise InvalidRequest unless these are the shapes of two factors of the module's weight."""
+    rank = next(iter(down), 0)
+    if rank < 1 or not is_same_matrix(down, (rank, *module[1:])) or not is_same_matrix(up, (module[0], rank)):
+        raise InvalidRequest(
+            f"{lora} does not fit. {place} is {shape_text(module)}, "
+            f"but the file has {shape_text(down)} and {shape_text(up)}."
+        )
 
 
 def is_same_matrix(shape: tuple[int, ...], other: tuple[int, ...]) -> bool:

@@ -61,7 +61,7 @@ class Scales:
         places: Collection[Place],
         lora: str,
     ) -> None:
-        self._lora = lora
+        self.lora = lora
         self._until = time.thread_time() + PATIENCE
         self._decomposed = decomposed
         self._alphas = {place: self._number(place, alpha) for place, alpha in alphas.items()}
@@ -78,8 +78,14 @@ class Scales:
     def scalar(self, place: Place, scalar: Tensor) -> float:
         """The number by which LyCORIS multiplies a module's change. Raises InvalidRequest."""
         if scalar.numel() != 1 or not 0 < abs(float(scalar)) <= ALPHA:
-            raise InvalidRequest(f"{self._lora} has a scalar for {place} that is 0 or no number.")
+            raise InvalidRequest(f"{self.lora} has a scalar for {place} that is 0 or no number.")
         return float(scalar)
+
+    def constraint(self, place: Place, constraint: Tensor) -> float:
+        """The number that limits a module's rotations (OFT); 0 is no limit. Raises InvalidRequest."""
+        if constraint.numel() != 1 or not 0 <= float(constraint) <= ALPHA:
+            raise InvalidRequest(f"{self.lora} has a constraint for {place} that is no number.")
+        return float(constraint)
 
     def alpha(self, place: Place, rank: int) -> float:
         """The module's alpha. Raises InvalidRequest where the file contradicts itself."""
@@ -87,21 +93,21 @@ class Scales:
         if not config:
             return self._alphas.get(place, float(rank))
         if config.get("use_dora") and place not in self._decomposed:
-            raise InvalidRequest(f"{self._lora} is a DoRA, but the magnitudes of {place} are missing.")
+            raise InvalidRequest(f"{self.lora} is a DoRA, but the magnitudes of {place} are missing.")
         if place in self._alphas:
-            raise InvalidRequest(f"{self._lora} has its alpha twice, in keys and in its metadata.")
+            raise InvalidRequest(f"{self.lora} has its alpha twice, in keys and in its metadata.")
         if self._ranks.get(place, config.get("r", rank)) != rank:
-            raise InvalidRequest(f"{self._lora} has rank {rank} in {place}, but its metadata says otherwise.")
+            raise InvalidRequest(f"{self.lora} has rank {rank} in {place}, but its metadata says otherwise.")
         alpha = self._scales.get(place, config.get("lora_alpha", rank))
         if not isinstance(alpha, int | float) or not 0 < alpha <= ALPHA:
-            raise InvalidRequest(f"{self._lora} has an alpha in its metadata that is no number above 0.")
+            raise InvalidRequest(f"{self.lora} has an alpha in its metadata that is no number above 0.")
         return alpha * math.sqrt(rank) if config.get("use_rslora") else float(alpha)
 
     def _number(self, place: Place, alpha: Tensor) -> float:
         number = float(alpha) if alpha.numel() == 1 else 0.0
         # Trainers disagree about 0: it means the rank in kohya's, no effect in PEFT.
         if not 0 < number <= ALPHA:
-            raise InvalidRequest(f"{self._lora} has an alpha for {place} that is no number above 0.")
+            raise InvalidRequest(f"{self.lora} has an alpha for {place} that is no number above 0.")
         return number
 
     def _parse(self, text: str) -> dict[str, object]:
@@ -110,7 +116,7 @@ class Scales:
         except (ValueError, RecursionError):
             fields = None
         if not isinstance(fields, dict):
-            raise InvalidRequest(f"{self._lora} has metadata (lora_adapter_metadata) that cannot be read.")
+            raise InvalidRequest(f"{self.lora} has metadata (lora_adapter_metadata) that cannot be read.")
         return fields
 
     def _component_settings(self, fields: Mapping[str, object], component: Component) -> dict[str, object]:
@@ -123,12 +129,12 @@ class Scales:
         for setting in CHANGES_MORE:
             if config.get(setting):
                 raise InvalidRequest(
-                    f"{self._lora} uses {setting}, which is not supported. LoRA and DoRA are."
+                    f"{self.lora} uses {setting}, which is not supported. LoRA and DoRA are."
                 )
         for start in CHANGES_THE_BASE:
             if str(config.get("init_lora_weights")).lower().startswith(start):
                 raise InvalidRequest(
-                    f"{self._lora} changes the base model too ({start}). Convert it to a plain LoRA first."
+                    f"{self.lora} changes the base model too ({start}). Convert it to a plain LoRA first."
                 )
         return config
 
@@ -138,7 +144,7 @@ class Scales:
         for component in COMPONENTS:
             patterns = self._config[component].get(setting) or {}
             if not isinstance(patterns, dict) or len(patterns) > PATTERNS:
-                raise InvalidRequest(f"{self._lora} has metadata ({setting}) that is not a list of patterns.")
+                raise InvalidRequest(f"{self.lora} has metadata ({setting}) that is not a list of patterns.")
             spellings = Spellings(place for place in places if place.component == component)
             for pattern, value in patterns.items():
                 for place in self._match(setting, pattern, spellings):
@@ -147,7 +153,7 @@ class Scales:
 
     def _match(self, setting: str, pattern: str, spellings: "Spellings") -> Iterator[Place]:
         if len(pattern) > LONGEST_PATTERN:
-            raise InvalidRequest(f"{self._lora} has metadata ({setting}) with a pattern that is too long.")
+            raise InvalidRequest(f"{self.lora} has metadata ({setting}) with a pattern that is too long.")
         if FIXED.fullmatch(pattern):
             yield from spellings.match_fixed(pattern)
             return
@@ -157,11 +163,11 @@ class Scales:
             yield from spellings.match_regex(compiled, self._until)
         except (re.error, regex.error, RecursionError, OverflowError):
             raise InvalidRequest(
-                f"{self._lora} has metadata ({setting}) that is not a list of patterns."
+                f"{self.lora} has metadata ({setting}) that is not a list of patterns."
             ) from None
         except TimeoutError:
             raise InvalidRequest(
-                f"{self._lora} has metadata ({setting}) with a pattern that takes too long."
+                f"{self.lora} has metadata ({setting}) with a pattern that takes too long."
             ) from None
 
 

@@ -17,15 +17,25 @@ from cachetools import LRUCache
 from peft import LoraConfig
 from torch import Tensor, nn
 
-from engine.lora.adapter_file import Adapter, LowRank, read_adapter
-from engine.lora.dora import dora_gain
+from engine.lora.adapter_file import Adapter, Change, LowRank, read_adapter
+from engine.lora.dora import dora_gain, weight_change
 from engine.lora.flat_factors import FlatFactors, TrainedParameter
 from engine.lora.key_names import COMPONENTS, Component, KeyNames, Place
 from engine.lora.low_rank import LayerStack, LowRankConv2d, LowRankLinear, flatten_weight, make_stacks
 from engine.lora.low_rank_pass import TrainingFactors
-from engine.lora.merged_weights import MergedWeights, NotFinite, ServedChange
+from engine.lora.lycoris_change import LycorisChange
+from engine.lora.lycoris_layers import LycorisLayer, make_lycoris_layers
+from engine.lora.merged_weights import MergedWeights, NotFinite, ServedChange, serve_change
 from engine.lora.targets import Target, count_parameters, training_targets
-from engine.messages import AdapterUse, InvalidRequest, Part, Sha256, TrainingSettings
+from engine.messages import (
+    LOW_RANK,
+    AdapterKind,
+    AdapterUse,
+    InvalidRequest,
+    Part,
+    Sha256,
+    TrainingSettings,
+)
 from engine.sdxl.new_tokens import TokenVectors
 
 TOLERANCE = 16  # rounding steps of the model's precision between the file's effect and what is served
@@ -73,6 +83,7 @@ class Adapters:
         self._flat: dict[str, FlatFactors] = {}
         self._active_training: str | None = None
         self._layers: dict[Place, Any] = {}
+        self._lycoris: dict[str, dict[Place, LycorisLayer]] = {}
         self._dropping: str | None = None
 
     @property
@@ -138,15 +149,18 @@ class Adapters:
             self._activate(rest, self._active_training)
         del self._resident[sha256]
 
-    def relative_strength(self, place: Place, change: LowRank) -> float:
+    def relative_strength(self, place: Place, change: Change) -> float:
         """The size of a change relative to the module's weight (Frobenius norms)."""
         weight = self._merged.base(place)
-        strength: float = change.squared_norm() ** 0.5 / float(
-            torch.linalg.vector_norm(weight, dtype=torch.float32)
-        )
+        size = change.squared_norm() ** 0.5 if isinstance(change, LowRank) else change.delta(weight).norm()
+        strength = float(size) / float(torch.linalg.vector_norm(weight, dtype=torch.float32))
         if change.magnitude is not None:
             strength = max(strength, float((dora_gain(weight, change) - 1).abs().max()))
         return strength
+
+    def weight_change(self, place: Place, change: Change) -> Tensor:
+        """All that a change adds to the module's weight (out, in, ...) at weight 1: float64, on the CPU."""
+        return weight_change(self._merged.base(place), change)
 
     def targets(self, settings: TrainingSettings) -> dict[Place, Target]:
         """The modules that a training with these settings changes.
@@ -160,23 +174,27 @@ class Adapters:
 
         Raises InvalidRequest as `targets` does.
         """
-        return count_parameters(self.names, self.targets(settings), dora=settings.dora)
+        return count_parameters(self.names, self.targets(settings), settings.network)
 
     def begin_training(
         self,
         name: str,
         targets: Mapping[Place, Target],
         *,
-        dropout: float,
-        dora: bool,
+        kind: AdapterKind = AdapterKind.LORA,
+        dropout: float = 0.0,
         seed: int,
         precision: torch.dtype = torch.float32,
     ) -> None:
         """Create an adapter to train, inactive until `activate_training`.
 
         precision: of the forward pass in `training_pass`. It changes nothing yet: up is zero, and down is
-        uniform as in PEFT, from a generator of its own.
+        uniform as in PEFT, from a generator of its own. Kinds of LyCORIS begin as there, and drop no inputs.
         """
+        if kind not in LOW_RANK:
+            self._begin_lycoris(name, targets, kind, seed)
+            return
+        dora = kind is AdapterKind.DORA
         config = replace(self._config, lora_dropout=dropout, use_dora=dora)
         generator = torch.Generator().manual_seed(seed)
         active, training = self._active, self._active_training
@@ -201,6 +219,13 @@ class Adapters:
         finally:
             self._activate(active, training)
 
+    def _begin_lycoris(
+        self, name: str, targets: Mapping[Place, Target], kind: AdapterKind, seed: int
+    ) -> None:
+        self._lycoris[name] = make_lycoris_layers(self._modules, targets, kind, seed)
+        self._training[name], self._stacks[name] = dict(targets), []
+        self._precisions[name] = torch.float32
+
     def _make_stacks(self, name: str) -> list[LayerStack]:
         """The stacks of an adapter in training, each within a part of the model."""
         layers = self._training_layers(name)
@@ -212,7 +237,8 @@ class Adapters:
         ]
 
     def trained_parameters(self, name: str) -> list[TrainedParameter]:
-        """The parameters of an adapter in training, float32: downs, ups, and the magnitudes of a DoRA.
+        """The parameters of an adapter in training, float32: downs, ups, and the magnitudes of a DoRA, or the
+        tensors of a kind of LyCORIS's.
 
         Some hold those of many modules. They are in the order of saved states: by component, those of many
         modules first, then in the model's order.
@@ -221,12 +247,13 @@ class Adapters:
         places = {id(layer): place for place, layer in layers.items()}
         order = {place: number for number, place in enumerate(layers)}
         stacked = [(places[id(stack.first)], [stack.down, stack.up]) for stack in self._stacks[name]]
-        single = [
-            (place, [factor.weight for factor in self._factors(layer, name)])
-            for place, layer in layers.items()
-        ]
+        single = [(place, self._factor_parameters(layer, name)) for place, layer in layers.items()]
         return [
-            TrainedParameter(parameter=parameter, part=self._training[name][place].part, is_up=number == 1)
+            TrainedParameter(
+                parameter=parameter,
+                part=self._training[name][place].part,
+                is_up=number == 1 and name not in self._lycoris,
+            )
             for component in COMPONENTS
             for place, parameters in [*sorted(stacked, key=lambda pair: order[pair[0]]), *single]
             if place.component == component
@@ -243,7 +270,7 @@ class Adapters:
         flat = self._flat[name] = FlatFactors(groups, self._precisions[name])
         for stack in self._stacks[name]:
             stack.share_factors()
-        for layer in self._training_layers(name).values():
+        for layer in () if name in self._lycoris else self._training_layers(name).values():
             down, up, *magnitude = (factor.weight for factor in self._factors(layer, name))
             if down.requires_grad and not magnitude:
                 factors = TrainingFactors(
@@ -254,7 +281,8 @@ class Adapters:
 
     def needs_autocast(self, name: str) -> bool:
         """Whether a module of this adapter in training leaves it to autocast to compute in half precision."""
-        return any(name not in layer.training_factors for layer in self._training_layers(name).values())
+        layers = self._training_layers(name).values()
+        return name in self._lycoris or any(name not in layer.training_factors for layer in layers)
 
     @contextmanager
     def training_pass(self, name: str, *, dropout: bool = False) -> Iterator[None]:
@@ -284,9 +312,11 @@ class Adapters:
             self._set_dropout(dropping, dropping=True)
             self._dropping = dropping
 
-    def trained_changes(self, name: str) -> dict[Place, LowRank]:
+    def trained_changes(self, name: str) -> dict[Place, Change]:
         """The changes of an adapter in training by now: copies on the CPU, float32."""
-        changes = {}
+        if name in self._lycoris:
+            return {place: layer.current_change() for place, layer in self._lycoris[name].items()}
+        changes: dict[Place, Change] = {}
         for place, layer in self._training_layers(name).items():
             down, up, *magnitude = (
                 factor.weight.detach().to("cpu", copy=True) for factor in self._factors(layer, name)
@@ -296,13 +326,16 @@ class Adapters:
             )
         return changes
 
-    def restore_training(self, name: str, changes: Mapping[Place, LowRank]) -> None:
+    def restore_training(self, name: str, changes: Mapping[Place, Change]) -> None:
         """Set an adapter in training to what `trained_changes` returned.
 
         Its parameters stay the same objects.
         """
         for place, layer in self._training_layers(name).items():
             change = changes[place]
+            if isinstance(change, LycorisChange):
+                layer.restore_change(change)
+                continue
             values = [change.down, change.up, *([] if change.magnitude is None else [change.magnitude])]
             for factor, value in zip(self._factors(layer, name), values, strict=True):
                 with torch.no_grad():
@@ -314,7 +347,7 @@ class Adapters:
         """Remove an adapter in training."""
         if name in (self._active_training, self._dropping):
             self.activate_training(None)
-        for parts in (self._stacks, self._flat, self._precisions):
+        for parts in (self._stacks, self._flat, self._precisions, self._lycoris):
             parts.pop(name, None)
         self._detach(name, self._training.pop(name))
 
@@ -359,25 +392,27 @@ class Adapters:
         for place in () if last is None else self._training[last]:
             self._set_module(place, self._modules[place])
         for place, layer in ({} if training is None else self._training_layers(training)).items():
-            layer.activate_adapters({training: 1.0})
+            if training not in self._lycoris:
+                layer.activate_adapters({training: 1.0})
             self._set_module(place, layer)
 
     def _set_dropout(self, name: str | None, *, dropping: bool) -> None:
         """Turn the dropout of this adapter in training on or off."""
-        for layer in () if name is None else self._training_layers(name).values():
+        for layer in () if name is None or name in self._lycoris else self._training_layers(name).values():
             # PEFT asks the layer when it is a DoRA, and the dropout itself when it is not.
             layer.training = layer.lora_dropout[name].training = dropping
 
     def _training_layers(self, name: str) -> dict[Place, Any]:
+        if name in self._lycoris:
+            return dict(self._lycoris[name])
         return {place: self._layers[place] for place in self._training[name]}
 
     def _device_bytes(self, adapter: Adapter) -> int:
         """Bytes of an adapter on the device, in the precision of the modules it changes."""
         size = sum(token.first.nbytes + token.second.nbytes for token in adapter.tokens)
         for place, change in adapter.changes.items():
-            numbers = change.down.numel() + change.up.numel()
-            numbers += 0 if change.magnitude is None else change.magnitude.numel()
-            size += numbers * self._modules[place].weight.element_size()
+            bits = torch.float32 if isinstance(change, LycorisChange) else self._modules[place].weight.dtype
+            size += change.count * bits.itemsize
         return size
 
     def _make_room(self, use: AdapterUse, size: int, keep: Collection[Sha256]) -> None:
@@ -403,7 +438,7 @@ class Adapters:
         served = {}
         for place, change in adapter.changes.items():
             weight = self._merged.base(place)
-            served[place] = ServedChange.of(change, weight, weight.dtype)
+            served[place] = serve_change(change, weight, weight.dtype)
             if not is_faithful(weight, served[place], change):
                 precision = str(weight.dtype).removeprefix("torch.")
                 raise InvalidRequest(
@@ -428,6 +463,12 @@ class Adapters:
                 self._layers[place] = layer
         return layer
 
+    def _factor_parameters(self, layer: Any, name: str) -> list[nn.Parameter]:
+        """What is trained in this layer."""
+        if name in self._lycoris:
+            return list(layer.factors.values())
+        return [factor.weight for factor in self._factors(layer, name)]
+
     def _factors(self, layer: Any, name: str) -> list[Any]:
         """The modules of the adapter's numbers in this layer: down, up, and the magnitudes of a DoRA."""
         factors = [layer.lora_A[name], layer.lora_B[name]]
@@ -437,8 +478,8 @@ class Adapters:
     def _detach(self, name: str, places: Collection[Place]) -> None:
         """Remove the adapter in training, and layers without one."""
         for place in places:
-            if place in self._layers:
-                layer = self._layers[place]
+            layer = self._layers.get(place)
+            if layer is not None and name in layer.lora_A:
                 layer.delete_adapter(name)
                 layer.training_factors = {
                     other: factors for other, factors in layer.training_factors.items() if other != name
@@ -458,7 +499,7 @@ def initial_change(module: tuple[int, ...], target: Target, generator: torch.Gen
     )
 
 
-def is_faithful(weight: Tensor, served: ServedChange, change: LowRank) -> bool:
+def is_faithful(weight: Tensor, served: ServedChange, change: Change) -> bool:
     """Whether what is served changes a random vector as the file says. weight: the module's.
 
     The error may be as large as the rounding of the factors, or of the module's own weights.
@@ -467,7 +508,7 @@ def is_faithful(weight: Tensor, served: ServedChange, change: LowRank) -> bool:
     matrix = flatten_weight(weight).to(precision)
     generator = torch.Generator().manual_seed(0)
     probe = torch.randn(matrix.shape[1], generator=generator).to(weight.device, precision)
-    exact = ServedChange.of(change, weight, precision)
+    exact = serve_change(change, weight, precision)
     expected = exact.added_output(matrix, probe)
     actual = served.to(precision).added_output(matrix, probe)
     error, rounding = (expected - actual).norm(), torch.finfo(weight.dtype).eps

@@ -9,18 +9,28 @@ weight 0 is the plain module.
 import torch
 from torch import Tensor
 
-from engine.lora.adapter_file import LowRank
+from engine.lora.adapter_file import Change
 
 
-def dora_gain(weight: Tensor, change: LowRank) -> Tensor:
+def dora_gain(weight: Tensor, change: Change) -> Tensor:
     """magnitude / norm of each output or input, float64 on the CPU. weight: (out, in, ...) of the module."""
     if change.magnitude is None:
         raise ValueError("only a DoRA has a gain")
-    changed = weight_matrix(weight) + change.delta()
+    changed = weight_matrix(weight) + change.delta(weight)
     if change.by_input:
         changed = changed.view(weight.shape[0], weight.shape[1], -1).transpose(0, 1).flatten(1)
     norms: Tensor = torch.linalg.vector_norm(changed, dim=1)
     return change.magnitude.to(torch.float64) / norms
+
+
+def weight_change(weight: Tensor, change: Change) -> Tensor:
+    """All that a change adds to a module's weight (out, in, ...) at weight 1: float64, on the CPU."""
+    delta = change.delta(weight)
+    if change.magnitude is not None:
+        gain = dora_gain(weight, change)
+        gain = gain.repeat_interleave(weight[0, 0].numel())[None] if change.by_input else gain[:, None]
+        delta = (gain - 1) * weight_matrix(weight) + gain * delta
+    return delta.reshape(weight.shape)
 
 
 def weight_matrix(weight: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from typing import Literal
 from torch import nn
 
 Component = Literal["unet", "text_encoder", "text_encoder_2"]
-Part = Literal["down", "up", "alpha", "magnitude", "scalar"]
+Part = str
+"""A part of a module's change: "down", "up", "alpha", "magnitude", "scalar", or a name of LyCORIS's."""
 COMPONENTS: tuple[Component, ...] = ("unet", "text_encoder", "text_encoder_2")
 
 PREFIXES: tuple[tuple[str, Component], ...] = (
@@ -40,6 +41,9 @@ ENDINGS: tuple[tuple[re.Pattern[str], Mapping[str, Part]], ...] = (
     (re.compile(r"(.+)\.(alpha)"), {"alpha": "alpha"}),
     (re.compile(r"(.+)\.(scalar)"), {"scalar": "scalar"}),
     (re.compile(r"(.+)\.(dora_scale)"), {"dora_scale": "magnitude"}),
+    (re.compile(r"(.+)\.lora_(mid)\.weight"), {}),
+    (re.compile(r"(.+)\.(hada_(?:w[12]_[ab]|t[12])|lokr_(?:w[12](?:_[ab])?|t2)|oft_blocks|rescale)"), {}),
+    (re.compile(r"((?:lora|lycoris)_[^.]+)\.(weight|on_input)"), {}),  # (IA)3
     (
         re.compile(r"(.+)\.(lora_magnitude_vector)(?:\.[\w-]+)??(?:\.weight)?"),
         {"lora_magnitude_vector": "magnitude"},
@@ -123,7 +127,8 @@ class KeyNames:
         for pattern, parts in ENDINGS:
             if ending := pattern.fullmatch(key):
                 module = ending[1]
-                return KeyMeaning(places=tuple(self._places(module)), part=parts[ending[2]], module=module)
+                part = parts.get(ending[2], ending[2])
+                return KeyMeaning(places=tuple(self._places(module)), part=part, module=module)
         return None
 
     def kohya_name(self, place: Place) -> str:

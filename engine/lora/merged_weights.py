@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from engine.lora.adapter_file import LowRank
+from engine.lora.adapter_file import Change, LowRank
 from engine.lora.dora import dora_gain
 from engine.lora.key_names import Place
 from engine.lora.low_rank import flatten_weight, unflatten_weight
+from engine.lora.lycoris_change import LycorisChange, lycoris_delta
+from engine.messages import AdapterKind
 
 
 class NotFinite(Exception):
@@ -23,8 +25,8 @@ class NotFinite(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServedChange:
-    """One module's change as it is merged, on the device, of weights as `flatten_weight` has them.
+class ServedFactors:
+    """One module's low-rank change as it is merged, on the device, of weights as `flatten_weight` has them.
 
     down: (rank, in); up: (out, rank); scale: alpha / rank. above_one: of a DoRA, its gain - 1, which is finer
     in low precision than the gain: (out, 1), or (1, in) with `by_input`.
@@ -37,13 +39,9 @@ class ServedChange:
     by_input: bool = False
 
     @classmethod
-    def of(cls, change: LowRank, weight: Tensor, precision: torch.dtype) -> "ServedChange":
+    def of(cls, change: LowRank, weight: Tensor, precision: torch.dtype) -> "ServedFactors":
         """This change of a module with this weight (out, in, ...), on the weight's device."""
-        above_one = None
-        if change.magnitude is not None:
-            above_one = (dora_gain(weight, change) - 1).to(weight.device, precision)
-            kernel = weight[0, 0].numel()
-            above_one = above_one.repeat(kernel)[None] if change.by_input else above_one[:, None]
+        above_one = gain_above_one(change, weight, precision)
         down, up = (
             flatten_weight(factor.to(weight.device, precision)) for factor in (change.down, change.up)
         )
@@ -55,7 +53,7 @@ class ServedChange:
             by_input=change.by_input,
         )
 
-    def to(self, precision: torch.dtype) -> "ServedChange":
+    def to(self, precision: torch.dtype) -> "ServedFactors":
         """The same in another precision."""
         above_one = None if self.above_one is None else self.above_one.to(precision)
         return replace(self, down=self.down.to(precision), up=self.up.to(precision), above_one=above_one)
@@ -75,6 +73,71 @@ class ServedChange:
             return added
         gained = weight @ (self.above_one[0] * x) if self.by_input else self.above_one[:, 0] * (weight @ x)
         return gained + added
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedLycoris:
+    """One module's change of a kind of LyCORIS's as it is merged, on the device.
+
+    tensors: in float32, or more precise in comparisons. shape: of the module's weight. above_one: as in
+    ServedFactors.
+    """
+
+    kind: AdapterKind
+    tensors: Mapping[str, Tensor]
+    scale: float
+    shape: torch.Size
+    above_one: Tensor | None = None
+
+    @classmethod
+    def of(cls, change: LycorisChange, weight: Tensor, precision: torch.dtype) -> "ServedLycoris":
+        """This change of a module with this weight (out, in, ...), on the weight's device."""
+        precision = torch.promote_types(precision, torch.float32)
+        return cls(
+            kind=change.kind,
+            tensors={name: tensor.to(weight.device, precision) for name, tensor in change.tensors.items()},
+            scale=change.scale,
+            shape=weight.shape,
+            above_one=gain_above_one(change, weight, precision),
+        )
+
+    def to(self, precision: torch.dtype) -> "ServedLycoris":
+        """The same in another precision, float32 at least."""
+        precision = torch.promote_types(precision, torch.float32)
+        above_one = None if self.above_one is None else self.above_one.to(precision)
+        tensors = {name: tensor.to(precision) for name, tensor in self.tensors.items()}
+        return replace(self, tensors=tensors, above_one=above_one)
+
+    def added_weight(self, weight: Tensor) -> Tensor:
+        """What it adds to this weight (out, in), as `flatten_weight` has it, in its tensors' precision."""
+        precision = next(iter(self.tensors.values())).dtype
+        weight = weight.to(precision)
+        base = unflatten_weight(weight, self.shape)
+        delta = flatten_weight(lycoris_delta(self.kind, self.tensors, self.scale, base))
+        return delta if self.above_one is None else delta + self.above_one * (weight + delta)
+
+    def added_output(self, weight: Tensor, x: Tensor) -> Tensor:
+        """What it adds to weight @ x. weight: (out, in); x: (in,)."""
+        return self.added_weight(weight) @ x
+
+
+ServedChange = ServedFactors | ServedLycoris
+
+
+def serve_change(change: Change, weight: Tensor, precision: torch.dtype) -> ServedChange:
+    """This change of a module with this weight (out, in, ...), as it is merged, on the weight's device."""
+    if isinstance(change, LycorisChange):
+        return ServedLycoris.of(change, weight, precision)
+    return ServedFactors.of(change, weight, precision)
+
+
+def gain_above_one(change: Change, weight: Tensor, precision: torch.dtype) -> Tensor | None:
+    """A DoRA's gain - 1 for a weight as `flatten_weight` has it; None where the change has no magnitudes."""
+    if change.magnitude is None:
+        return None
+    above_one = (dora_gain(weight, change) - 1).to(weight.device, precision)
+    kernel = weight[0, 0].numel()
+    return above_one.repeat(kernel)[None] if change.by_input else above_one[:, None]
 
 
 class MergedWeights:
@@ -132,13 +195,20 @@ class MergedWeights:
 
 def add_changes(base: Tensor, weighted: Sequence[tuple[ServedChange, float]], out: Tensor) -> None:
     """Write base (out, in) with these changes, each times its weight, to `out`, rounded only once."""
-    if len(weighted) == 1 and weighted[0][0].above_one is None:
-        change, weight = weighted[0]
-        torch.addmm(base, change.up, change.down, alpha=weight * change.scale, out=out)
+    first, weight = weighted[0]
+    if len(weighted) == 1 and isinstance(first, ServedFactors) and first.above_one is None:
+        torch.addmm(base, first.up, first.down, alpha=weight * first.scale, out=out)
         return
-    merged, changes = base.float(), [(change.to(torch.float32), weight) for change, weight in weighted]
-    for change, weight in changes:
-        if change.above_one is not None:
-            merged = merged + weight * change.above_one * base
-    ups, downs = zip(*(change.factors(weight) for change, weight in changes), strict=True)
-    out.copy_(torch.addmm(merged, torch.cat(ups, 1), torch.cat(downs)))
+    merged, factors = base.float(), []
+    for change, weight in weighted:
+        if isinstance(change, ServedLycoris):
+            merged = merged + weight * change.added_weight(base)
+            continue
+        precise = change.to(torch.float32)
+        factors.append(precise.factors(weight))
+        if precise.above_one is not None:
+            merged = merged + weight * precise.above_one * base
+    if factors:
+        ups, downs = zip(*factors, strict=True)
+        merged = torch.addmm(merged, torch.cat(ups, 1), torch.cat(downs))
+    out.copy_(merged)

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.lora.key_names import KeyNames, Place
-from engine.messages import UNET_PARTS, InvalidRequest, Part, TrainingSettings
+from engine.lora.lycoris_change import count_numbers
+from engine.messages import LOW_RANK, UNET_PARTS, AdapterKind, InvalidRequest, Part, TrainingSettings
 
 ATTENTION = (".to_q", ".to_k", ".to_v", ".to_out.0")
 FEED_FORWARD = (".ff.net.0.proj", ".ff.net.2")
 CONVOLUTIONS = (".conv1", ".conv2", ".conv_shortcut", "samplers.0.conv")
 TEXT_ATTENTION = (".q_proj", ".k_proj", ".v_proj", ".out_proj")
 TEXT_FEED_FORWARD = (".fc1", ".fc2")
+ON_INPUT = (".ff.net.2", ".fc2")  # whose inputs (IA)3 scales, as its paper does; elsewhere it scales outputs
 BLOCK = re.compile(r"(down|up)_blocks\.(\d+)\.|(mid)_block\.")
 UNET_ENDINGS = (
     (Part.ATTENTION, ATTENTION),
@@ -64,12 +66,19 @@ def _place_rank(place: Place, part: Part, settings: TrainingSettings) -> int:
     return settings.block_rank(part, block) if not settings.blocks or block in settings.blocks else 0
 
 
-def count_parameters(names: KeyNames, targets: Mapping[Place, Target], *, dora: bool) -> dict[Part, int]:
+def count_parameters(
+    names: KeyNames, targets: Mapping[Place, Target], kind: AdapterKind = AdapterKind.LORA
+) -> dict[Part, int]:
     """How many numbers are trained in each part that trains, in the order of the parts."""
     counts = dict.fromkeys(Part, 0)
     for place, target in targets.items():
         out, *inside = names.shapes[place]
-        counts[target.part] += target.rank * (out + math.prod(inside)) + (out if dora else 0)
+        if kind in LOW_RANK:
+            count = target.rank * (out + math.prod(inside)) + (out if kind is AdapterKind.DORA else 0)
+        else:
+            on_input = place.path.endswith(ON_INPUT)
+            count = count_numbers(kind, names.shapes[place], target.rank, on_input=on_input)
+        counts[target.part] += count
     return {part: count for part, count in counts.items() if count}
 
 

@@ -6,6 +6,7 @@ from engine.messages.checks import InvalidRequest, check_adapter_name, check_int
 from engine.messages.files import Sha256
 from engine.messages.jobs import JobId
 from engine.messages.painting import ADAPTERS_AT_ONCE, AdapterUse
+from engine.messages.training import AdapterKind
 
 MERGED_RANK = (1, 128)
 
@@ -34,7 +35,8 @@ class LoraImported:
 
     `sha256`: the same LoRA under kohya's names, in the store; the file itself where it had them already.
     `form`: whose key names the file had, such as "kohya", "diffusers" or "PEFT". `size`: bytes. `picture`: a
-    PNG. `assumed`: the file has no alpha, which counts as its rank then. `seconds`: engine time.
+    PNG. `kind`: that of its first module. `assumed`: the file has no alpha, which counts as its rank then.
+    `seconds`: engine time.
     """
 
     job: JobId
@@ -49,13 +51,15 @@ class LoraImported:
     picture: bytes
     assumed: bool = False
     seconds: float = 0.0
+    kind: AdapterKind = AdapterKind.LORA
 
 
 @dataclass(frozen=True, kw_only=True)
 class MergeLoras:
     """Merge several LoRAs, each at its weight, into one.
 
-    `rank`: of the result; None concatenates all ranks, which is exact. `prompt`: what is painted with the
+    `rank`: of the result; None concatenates all ranks, which is exact, or where a part is no plain LoRA takes
+    the smallest rank that loses nothing, as far as a file may have it. `prompt`: what is painted with the
     result and with the mix that it replaces. Answered by LorasMerged, or Failed with the reason.
     """
 

@@ -47,6 +47,29 @@ RESOLUTION = (0, 2048)
 TRIGGER = re.compile(r"[a-z0-9][a-z0-9_-]{1,23}", re.ASCII)
 
 
+class AdapterKind(StrEnum):
+    """The kinds of adapters: how the change of a module is made of what is trained."""
+
+    LORA = "lora"
+    DORA = "dora"
+    LOCON = "locon"
+    LOHA = "loha"
+    LOKR = "lokr"
+    IA3 = "ia3"
+    OFT = "oft"
+
+    @property
+    def label(self) -> str:
+        """Its name as it is written."""
+        return {"lora": "LoRA", "dora": "DoRA", "locon": "LoCon", "loha": "LoHa", "lokr": "LoKr"}.get(
+            self, "(IA)3" if self is AdapterKind.IA3 else "OFT"
+        )
+
+
+LOW_RANK = (AdapterKind.LORA, AdapterKind.DORA, AdapterKind.LOCON)
+"""The kinds whose change is of two factors."""
+
+
 class Optimizer(StrEnum):
     """The optimizers."""
 
@@ -87,6 +110,7 @@ class TrainingSettings:
     """How to train, complete: presets and people's changes are applied already.
 
     `resolution` is the side in pixels of a square of the training area; 0 is the model's native side.
+    `kind` is how a module's change is made: `dora` says DORA, too, and `convolutions` LOCON.
     `blocks` limits the UNet's targets to some of its blocks, such as "down.2", "mid" or "up.0"; empty is all.
     `rank`, `alpha` and the learning rates are of all parts that train and have none of their own in `ranks`,
     `alphas` and `learning_rates`. A rank of 0 leaves a part out, and one above 0 trains it. The rank of a
@@ -108,6 +132,7 @@ class TrainingSettings:
     text_encoder: bool = False
     text_encoder_2: bool = False
     blocks: tuple[str, ...] = ()
+    kind: AdapterKind = AdapterKind.LORA
     rank: int = 16
     alpha: float = 16.0
     ranks: tuple[PartNumber, ...] = ()
@@ -173,8 +198,14 @@ class TrainingSettings:
             ("--validation", self.validation, HELD_OUT),
         ):
             check_number(name, value, *limits)
-        if self.dora and self.convolutions:
+        if self.network is AdapterKind.DORA and self.part_rank(Part.CONVOLUTIONS):
             raise InvalidRequest("DoRA trains linear layers only. Leave out --dora or --convolutions.")
+        if self.network not in LOW_RANK and self.dropout:
+            raise InvalidRequest(
+                f"A {self.kind} drops no inputs. Leave out --dropout, or choose --kind lora, dora or locon."
+            )
+        if self.dora and self.kind not in LOW_RANK:
+            raise InvalidRequest(f"--dora does not go with --kind {self.kind}. Leave out one of them.")
         most = LEARNING_RATE[1] if self.optimizer is Optimizer.PRODIGY else ADAMW_RATE
         for name, rate in (
             ("--lr", self.learning_rate),
@@ -194,6 +225,11 @@ class TrainingSettings:
             raise InvalidRequest("All ranks are 0, so nothing would learn. Give --rank or one of --ranks.")
 
     @property
+    def network(self) -> AdapterKind:
+        """The kind that is trained: DoRA where `dora` says so."""
+        return AdapterKind.DORA if self.dora else self.kind
+
+    @property
     def ranked_blocks(self) -> tuple[str, ...]:
         """The blocks that have a rank of their own."""
         return tuple(number.part for number in self.ranks if BLOCK.fullmatch(number.part))
@@ -211,7 +247,7 @@ class TrainingSettings:
         trains = {
             Part.ATTENTION: True,
             Part.FEED_FORWARD: self.feed_forward,
-            Part.CONVOLUTIONS: self.convolutions,
+            Part.CONVOLUTIONS: self.convolutions or self.kind is AdapterKind.LOCON,
             Part.TEXT: self.text_encoder,
             Part.TEXT_2: self.text_encoder_2,
         }

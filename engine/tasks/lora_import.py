@@ -49,6 +49,7 @@ class LoraImport(Task[ImportLora, LoraImported]):
             size=size,
             picture=picture,
             assumed=adapter.assumed,
+            kind=adapter.kind,
         )
 
     def _store_file(self, content: bytes, header: Header, adapter: Adapter) -> tuple[Sha256, int]:

@@ -1,15 +1,20 @@
-"""Merge of several LoRAs into one: their ranks concatenated, which is exact, or the nearest of a rank."""
+"""Merge of several LoRAs into one: their ranks concatenated, which is exact, or the nearest of a rank.
+
+What is no sum of two factors (a DoRA, or a kind of LyCORIS's) is merged as the change of the weights that it
+makes, whose nearest of a rank is kept.
+"""
 
 import io
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from PIL import Image, ImageChops
+from torch import Tensor
 
-from engine.lora.adapter_file import RANK, Adapter, LowRank, read_adapter
+from engine.lora.adapter_file import RANK, Adapter, Change, LowRank, read_adapter
 from engine.lora.key_names import Place
 from engine.lora.kohya_format import encode_kohya
 from engine.messages import AdapterUse, InvalidRequest, LorasMerged, MergeLoras, Paint, Size
@@ -19,6 +24,9 @@ from engine.tasks.lora_import import paint_with_adapters
 from engine.tasks.task import Task
 from engine.training.sample_images import GUIDANCE, STEPS
 
+WHOLE_SIDE = 512  # of matrices that are decomposed whole; larger ones by random projections
+OVERSAMPLING, ITERATIONS = 32, 4  # of those (Halko et al. 2011, arXiv 0909.4061)
+ROUNDED_AWAY = 1e-3  # part of a change that the numbers of a file lose
 MODULES_A_STEP = 24  # a decomposition of SDXL's largest module takes about 10 ms
 
 Part = tuple[LowRank, float]
@@ -47,7 +55,9 @@ class LoraMerge(Task[MergeLoras, LorasMerged]):
     def _run(self) -> Generator[None, None, LorasMerged]:
         request = self._request
         parts = yield from self._read_parts()
-        totals = yield from merge_changes([(part, use.weight) for part, use in parts], request.rank)
+        totals = yield from merge_changes(
+            [(part, use.weight) for part, use in parts], request.rank, self._adapters.weight_change
+        )
         adapter = Adapter(changes=totals.changes, tokens=merged_tokens(parts))
         content = encode_kohya(adapter, self._adapters.names, merge_metadata(request))
         sha256 = self._store.put_bytes(content)
@@ -76,10 +86,6 @@ class LoraMerge(Task[MergeLoras, LorasMerged]):
         parts = []
         for use in self._request.parts:
             adapter = read_adapter(self._store.folder, use, self._adapters.names)
-            if any(change.magnitude is not None for change in adapter.changes.values()):
-                raise InvalidRequest(
-                    f"The LoRA {use.name} is a DoRA, which is no sum of changes and cannot be merged."
-                )
             parts.append((adapter, use))
             yield
         merged_tokens(parts)
@@ -98,24 +104,37 @@ class LoraMerge(Task[MergeLoras, LorasMerged]):
 
 
 def merge_changes(
-    parts: Sequence[tuple[Adapter, float]], rank: int | None
+    parts: Sequence[tuple[Adapter, float]], rank: int | None, weight_change: Callable[[Place, Change], Tensor]
 ) -> Generator[None, None, MergeTotals]:
     """Merge the changes of every module that any part changes, some modules a step.
 
-    Raises InvalidRequest where no rank is given and the ranks add up to more than a file may have.
+    weight_change: returns all that a change adds to a module's weight. Raises InvalidRequest where no rank is
+    given and the ranks add up to more than a file may have.
     """
     totals = MergeTotals()
     places = list(dict.fromkeys(place for adapter, _ in parts for place in adapter.changes))
     for number, place in enumerate(places):
         changes = [(adapter.changes[place], weight) for adapter, weight in parts if place in adapter.changes]
-        exact = concatenate_ranks(changes)
+        factors = [
+            (change, weight)
+            for change, weight in changes
+            if isinstance(change, LowRank) and change.magnitude is None
+        ]
+        if len(factors) < len(changes):
+            whole = torch.stack([weight * weight_change(place, change) for change, weight in changes]).sum(0)
+            totals.changes[place] = near = to_precision(nearest_to_weight(whole, rank), torch.float16)
+            totals.exact += float(whole.square().sum())
+            totals.lost += float((whole.flatten(1) - near.delta()).square().sum())
+            yield
+            continue
+        exact = concatenate_ranks(factors)
         if rank is None and exact.rank > RANK:
             raise InvalidRequest(
                 f"The ranks add up to {exact.rank} in {place}. At most {RANK} are allowed. "
                 "Give a rank, such as --rank 64."
             )
         change = exact if rank is None or exact.rank <= rank else nearest_of_rank(exact, rank)
-        change = to_precision(change, widest_float(changes))
+        change = to_precision(change, widest_float(factors))
         totals.exact += exact.squared_norm()
         totals.lost += concatenate_ranks([(exact, 1.0), (change, -1.0)]).squared_norm()
         totals.changes[place] = change
@@ -154,6 +173,33 @@ def nearest_of_rank(change: LowRank, rank: int) -> LowRank:
         down=(root[:, None] * right[:rank] @ p.T).reshape(-1, *change.down.shape[1:]),
         up=(q @ left[:, :rank] * root).reshape(change.up.shape[0], -1, *change.up.shape[2:]),
         alpha=float(len(root)),
+    )
+
+
+def nearest_to_weight(change: Tensor, rank: int | None) -> LowRank:
+    """The nearest change of this rank to a whole change of a weight (out, in, ...), in float64.
+
+    Without a rank it has the smallest that loses less than is rounded away, or else the largest that a file
+    may have.
+    """
+    matrix = change.flatten(1)
+    if min(matrix.shape) <= WHOLE_SIDE:
+        left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+        right = right.T
+    else:
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            left, values, right = torch.svd_lowrank(matrix, q=RANK + OVERSAMPLING, niter=ITERATIONS)
+    if rank is None:
+        rest = matrix.square().sum() - values.square().cumsum(0)
+        enough = (rest <= (ROUNDED_AWAY * matrix.norm()) ** 2).nonzero()
+        rank = int(enough[0]) + 1 if len(enough) else RANK
+    rank = min(rank, RANK, len(values))
+    root = values[:rank].sqrt()
+    return LowRank(
+        down=(right[:, :rank] * root).T.reshape(rank, *change.shape[1:]),
+        up=(left[:, :rank] * root).reshape(-1, rank, *[1] * (change.ndim - 2)),
+        alpha=float(rank),
     )
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 
 from PIL import Image
 
-from engine.messages import Part, Train, TrainingSettings
+from engine.lora.adapter_export import kind_fields
+from engine.messages import AdapterKind, Part, Train, TrainingSettings
 from engine.training.dataset import Item
 
 THUMBNAIL = 256  # pixels of its longer side, as the model metadata standard asks for
@@ -48,11 +49,10 @@ def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -
     return {
         "ss_v2": "False",
         "ss_base_model_version": "sdxl_base_v1-0",
-        "ss_network_module": "networks.lora",
         "ss_network_dim": str(rank),
         "ss_network_alpha": f"{settings.alpha if settings.rank else rank:g}",
         "ss_network_dropout": f"{settings.dropout:g}",
-        "ss_network_args": json.dumps(network_arguments(settings)),
+        **kind_fields(settings.network, network_arguments(settings)),
         "ss_output_name": training.name,
         "ss_tag_frequency": json.dumps({training.name: tag_frequency(items)}),
         "ss_num_train_images": str(len(items)),
@@ -78,7 +78,7 @@ def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -
 
 def network_arguments(settings: TrainingSettings) -> dict[str, str]:
     """What kohya's trainer would have been told of the network beside rank and alpha."""
-    arguments = {"dora_wd": "True"} if settings.dora else {}
+    arguments = {"dora_wd": "True"} if settings.network is AdapterKind.DORA else {}
     conv_rank = settings.part_rank(Part.CONVOLUTIONS)
     if conv_rank:
         arguments["conv_dim"] = str(conv_rank)

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from engine.lora.adapter_export import encode_adapter, verify_file
-from engine.lora.adapter_file import LowRank
+from engine.lora.adapter_file import Change, LowRank
 from engine.lora.adapters import Adapters
 from engine.lora.flat_factors import TrainedParameter
 from engine.lora.key_names import Place
-from engine.messages import UNET_PARTS, InvalidRequest, Part, Train, TrainingPrecision
+from engine.lora.lycoris_change import LycorisChange
+from engine.messages import UNET_PARTS, AdapterKind, InvalidRequest, Part, Train, TrainingPrecision
 from engine.sdxl.model import PRECISIONS, Model
 from engine.sdxl.new_tokens import TokenVectors, has_new_token, initial_tokens
 from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
@@ -47,7 +48,7 @@ class Trainer:
             NAME,
             targets,
             dropout=settings.dropout,
-            dora=settings.dora,
+            kind=settings.network,
             seed=derive_seed(settings.seed, "adapter", 0),
             precision=self._precision,
         )
@@ -197,7 +198,7 @@ class Trainer:
             hidden=texts.hidden * is_text.view(-1, 1, 1), pooled=texts.pooled * is_text.view(-1, 1)
         )
 
-    def trained_changes(self) -> dict[Place, LowRank]:
+    def trained_changes(self) -> dict[Place, Change]:
         """The adapter's changes as they are now: copies on the CPU, float32."""
         return self._adapters.trained_changes(NAME)
 
@@ -211,10 +212,7 @@ class Trainer:
     def to_state(self) -> dict[str, Any]:
         """Everything that the next step depends on, as plain values, for `restore_training`."""
         return {
-            "adapter": [
-                [str(place), change.down, change.up, change.magnitude, change.alpha]
-                for place, change in self.trained_changes().items()
-            ],
+            **changes_to_state(self.trained_changes()),
             "tokens": [[token.first, token.second] for token in self.tokens],
             "optimizer": self._optimizer.to_state(),
             "scaler": self._scaler.state_dict(),
@@ -225,13 +223,7 @@ class Trainer:
 
         Raises InvalidRequest where it is from another version of the engine.
         """
-        changes = {}
-        for name, down, up, magnitude, alpha in state["adapter"]:
-            component, _, path = name.partition(".")
-            changes[Place(component=component, path=path)] = LowRank(
-                down=down, up=up, alpha=alpha, magnitude=magnitude
-            )
-        self._adapters.restore_training(NAME, changes)
+        self._adapters.restore_training(NAME, changes_from_state(state))
         with torch.no_grad():
             for token, (first, second) in zip(self.tokens, state["tokens"], strict=True):
                 token.first.copy_(first)
@@ -247,6 +239,34 @@ class Trainer:
     def close(self) -> None:
         """Remove the adapter from the device."""
         self._adapters.end_training(NAME)
+
+
+def changes_to_state(changes: Mapping[Place, Change]) -> dict[str, Any]:
+    """The changes of an adapter in training as plain values: low-rank ones, and those of LyCORIS's kinds."""
+    low_rank: list[list[Any]] = []
+    lycoris: list[list[Any]] = []
+    for place, change in changes.items():
+        if isinstance(change, LycorisChange):
+            lycoris.append([str(place), str(change.kind), dict(change.tensors), change.alpha])
+        else:
+            low_rank.append([str(place), change.down, change.up, change.magnitude, change.alpha])
+    return {"adapter": low_rank, "lycoris": lycoris}
+
+
+def changes_from_state(state: Mapping[str, Any]) -> dict[Place, Change]:
+    """What `changes_to_state` made plain values of, also in an older version."""
+    changes: dict[Place, Change] = {}
+    for name, down, up, magnitude, alpha in state["adapter"]:
+        changes[parse_place(name)] = LowRank(down=down, up=up, alpha=alpha, magnitude=magnitude)
+    for name, kind, tensors, alpha in state.get("lycoris", ()):
+        changes[parse_place(name)] = LycorisChange(kind=AdapterKind(kind), tensors=tensors, alpha=alpha)
+    return changes
+
+
+def parse_place(name: str) -> Place:
+    """The place that this is the text of."""
+    component, _, path = name.partition(".")
+    return Place(component=component, path=path)  # type: ignore[arg-type]
 
 
 def resolve_training_precision(precision: TrainingPrecision, model: Model) -> torch.dtype:

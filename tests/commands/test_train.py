@@ -11,6 +11,7 @@ from commands.common_words import common_words
 from commands.presets import presets
 from commands.train import TRIGGERS
 from engine.messages import (
+    AdapterKind,
     Example,
     FlaggedPolicy,
     InvalidRequest,
@@ -112,6 +113,7 @@ KNOBS: dict[str, tuple[str, Any]] = {
     "text_encoder": ("yes", True),
     "text_encoder_2": ("on", True),
     "blocks": ("down.2, MID", ("down.2", "mid")),
+    "kind": ("DoRA", AdapterKind.DORA),
     "ranks": ("text = 4, down.1=8", (PartNumber(part="text", number=4), PartNumber(part="down.1", number=8))),
     "alphas": ("conv=0.5", (PartNumber(part="conv", number=0.5),)),
     "lrs": ("text-2: 1e-5", (PartNumber(part="text-2", number=1e-5),)),
@@ -292,6 +294,12 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ),
     ({"rank": "100"}, "--rank must be from 0 to 64, not 100."),
     ({"rank": "0"}, "All ranks are 0, so nothing would learn. Give --rank or one of --ranks."),
+    (
+        {"kind": "loha", "dropout": "0.1"},
+        "A loha drops no inputs. Leave out --dropout, or choose --kind lora, dora or locon.",
+    ),
+    ({"kind": "loha", "dora": "true"}, "--dora does not go with --kind loha. Leave out one of them."),
+    ({"kind": "lycoris"}, "--kind must be lora, dora, locon, loha, lokr, ia3 or oft, not 'lycoris'."),
     ({"ranks": "text=65"}, "The largest of --ranks must be from 0 to 64, not 65."),
     ({"ranks": "text=1.5"}, "--ranks text must be a whole number from 0 to 128, not 1.5."),
     ({"ranks": "text=2, text=3"}, "--ranks has text twice. Say it once."),

@@ -1,6 +1,6 @@
 """Adapters on a small random SDXL for tests: the expected weights, and the layers that have adapters."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
+from engine.lora.adapter_file import Change, LowRank
 from engine.lora.adapters import Adapters
-from engine.lora.key_names import COMPONENTS
+from engine.lora.key_names import COMPONENTS, Place
 from engine.messages import AdapterUse
 from tests.engine.model_copies import Copies
 from tests.lora_files import Lora, attention, kohya, make_lora, merge, seen, store
@@ -35,6 +36,13 @@ def truth(original: Any, *weighted: tuple[Lora, float]) -> list[Tensor]:
     for lora, weight in weighted:
         merge(merged, lora, weight)
     return seen(merged)
+
+
+def low_rank(changes: Mapping[Place, Change]) -> dict[Place, LowRank]:
+    """The changes, which must all be of two factors."""
+    factors = {place: change for place, change in changes.items() if isinstance(change, LowRank)}
+    assert len(factors) == len(changes)
+    return factors
 
 
 def layers(pipeline: Any) -> Iterator[Any]:

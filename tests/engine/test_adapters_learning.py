@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from engine.lora.adapter_file import Adapter
 from engine.lora.adapters import Adapters
-from engine.messages import TrainingSettings
-from tests.engine.adapter_cases import CLOSE, PLENTY, copies, layers, loras_of_one_size, truth, use
+from engine.messages import AdapterKind, TrainingSettings
+from tests.engine.adapter_cases import CLOSE, PLENTY, copies, layers, loras_of_one_size, low_rank, truth, use
 from tests.lora_files import answered, attention, farthest, kohya, make_lora, seen, store
 
 
@@ -29,7 +29,7 @@ def test_an_adapter_in_training_goes_on_learning_and_stays_out_of_the_mix(
     use(adapters, first)
     places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
     # Dropout keeps every module's own parameters, which PEFT would freeze.
-    parameters = begin(adapters, places, dropout=0.5, dora=False, seed=0)
+    parameters = begin(adapters, places, dropout=0.5, seed=0)
     assert all(parameter.requires_grad for parameter in parameters)
     assert len(parameters) == 2 * len(places)
     for parameter in parameters:
@@ -59,7 +59,9 @@ def test_what_begins_to_train_changes_nothing_and_counts_only_when_it_learns(
     )
     places = adapters.targets(replace(everywhere, convolutions=not dora))
 
-    parameters = begin(adapters, places, dropout=0.0, dora=dora, seed=3)
+    parameters = begin(
+        adapters, places, dropout=0.0, kind=AdapterKind.DORA if dora else AdapterKind.LORA, seed=3
+    )
 
     assert farthest(seen(pipeline), mixed) == 0
     adapters.activate_training("learner")
@@ -91,8 +93,7 @@ def test_training_begins_with_the_same_numbers_for_a_seed_and_leaves_others_alon
     torch.manual_seed(3)
 
     three = [
-        begin(adapters, places, name, dropout=0.0, dora=False, seed=seed)
-        for name, seed in (("one", 1), ("same", 1), ("other", 2))
+        begin(adapters, places, name, seed=seed) for name, seed in (("one", 1), ("same", 1), ("other", 2))
     ]
 
     assert torch.equal(torch.rand(4), expected)
@@ -117,7 +118,7 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
 
     monkeypatch.setattr(adapters, "_layer", fail)
     with pytest.raises(MemoryError):
-        begin(adapters, places, dropout=0.0, dora=False, seed=0)
+        begin(adapters, places, seed=0)
 
     assert not list(layers(pipeline))
 
@@ -125,14 +126,16 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
 @pytest.mark.parametrize("dora", [False, True])
 def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapters, dora: bool) -> None:
     places = adapters.targets(TrainingSettings(rank=2, alpha=3.0, text_encoder=True))
-    parameters = begin(adapters, places, dropout=0.0, dora=dora, seed=0)
+    parameters = begin(
+        adapters, places, dropout=0.0, kind=AdapterKind.DORA if dora else AdapterKind.LORA, seed=0
+    )
     adapters.activate_training("learner")
     torch.manual_seed(0)
     for parameter in parameters:
         parameter.data += 0.1 * torch.randn_like(parameter)
     before, numbers = seen(pipeline), [parameter.detach().clone() for parameter in parameters]
 
-    learnt = adapters.trained_changes("learner")
+    learnt = low_rank(adapters.trained_changes("learner"))
     for parameter in parameters:
         parameter.data.zero_()
     adapters.restore_training("learner", learnt)
@@ -147,7 +150,9 @@ def test_what_was_learnt_can_be_put_back_exactly(pipeline: Any, adapters: Adapte
 @pytest.mark.parametrize("dora", [False, True])
 def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapters, dora: bool) -> None:
     places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
-    for parameter in begin(adapters, places, dropout=0.5, dora=dora, seed=0):
+    for parameter in begin(
+        adapters, places, dropout=0.5, kind=AdapterKind.DORA if dora else AdapterKind.LORA, seed=0
+    ):
         parameter.data += 0.1
     adapters.activate_training("learner")
     whole = seen(pipeline)
@@ -164,7 +169,7 @@ def test_dropout_drops_only_when_it_is_asked_to(pipeline: Any, adapters: Adapter
 def test_the_next_training_drops_as_the_first_did(pipeline: Any, adapters: Adapters) -> None:
     places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
     for _ in range(2):
-        begin(adapters, places, dropout=0.5, dora=False, seed=0)
+        begin(adapters, places, dropout=0.5, seed=0)
         adapters.activate_training("learner")
         dropouts = [layer.lora_dropout["learner"] for layer in layers(pipeline)]
         assert not any(dropout.training for dropout in dropouts)
@@ -185,7 +190,7 @@ def test_gradients_reach_what_learns_and_nothing_else(
 ) -> None:
     use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
     places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
-    parameters = begin(adapters, places, dropout=0.0, dora=True, seed=0)
+    parameters = begin(adapters, places, kind=AdapterKind.DORA, seed=0)
     adapters.activate(())
     adapters.activate_training("learner")
     layer = next(layer for layer in layers(pipeline) if "learner" in layer.lora_A)
@@ -205,7 +210,7 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
         Adapters(second, tmp_path, PLENTY),
         TrainingSettings(rank=2, alpha=3.0, text_encoder=True),
     )
-    options: dict[str, Any] = {"dropout": 0.0, "dora": False, "seed": 0}
+    options: dict[str, Any] = {"seed": 0}
     stacked = begin(adapters, adapters.targets(settings), **options)
     # In half precision nothing is stacked; here it is computed in float32 all the same.
     single = begin(alone, alone.targets(settings), **options, precision=torch.bfloat16)
@@ -213,7 +218,7 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
     draw = torch.Generator().manual_seed(1)
     learnt = {
         place: replace(change, up=0.2 * torch.randn(change.up.shape, generator=draw))
-        for place, change in adapters.trained_changes("learner").items()
+        for place, change in low_rank(adapters.trained_changes("learner")).items()
     }
 
     for holder, of, parameters in ((adapters, pipeline, stacked), (alone, second, single)):
@@ -225,8 +230,8 @@ def test_what_learns_gets_the_same_gradients_whether_modules_of_one_shape_are_st
             parameter.data.copy_(gradient)
 
     # What is told module by module are the gradients now.
-    single_changes = alone.trained_changes("learner")
-    for place, change in adapters.trained_changes("learner").items():
+    single_changes = low_rank(alone.trained_changes("learner"))
+    for place, change in low_rank(adapters.trained_changes("learner")).items():
         for ours, other in ((change.down, single_changes[place].down), (change.up, single_changes[place].up)):
             assert (ours - other).norm() < 0.01 * other.norm()
 
@@ -235,7 +240,7 @@ def test_what_is_optimized_stays_what_the_layers_tell_when_other_loras_come_and_
     pipeline: Any, adapters: Adapters, tmp_path: Path
 ) -> None:
     places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
-    parameters = begin(adapters, places, dropout=0.0, dora=False, seed=0)
+    parameters = begin(adapters, places, seed=0)
     served = store(tmp_path, kohya(make_lora(pipeline, of=attention)))
     use(adapters, served)
     adapters.unload(served.sha256)
@@ -246,7 +251,7 @@ def test_what_is_optimized_stays_what_the_layers_tell_when_other_loras_come_and_
         parameter.data.fill_(0.5)
 
     assert all(of_up.any() for of_up in gradients[1::2])
-    for change in adapters.trained_changes("learner").values():
+    for change in low_rank(adapters.trained_changes("learner")).values():
         assert (change.down == 0.5).all()
         assert (change.up == 0.5).all()
 
@@ -257,7 +262,7 @@ def test_in_low_precision_training_keeps_float32(pipeline: Any, tmp_path: Path) 
     adapters = Adapters(pipeline, tmp_path, PLENTY)
     places = adapters.targets(TrainingSettings(rank=2, alpha=2.0))
 
-    parameters = begin(adapters, places, dropout=0.0, dora=True, seed=0)
+    parameters = begin(adapters, places, kind=AdapterKind.DORA, seed=0)
     small = parameters[0].detach().clone()
 
     assert {parameter.dtype for parameter in parameters} == {torch.float32}

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
-from engine.lora.adapter_file import Adapter, LowRank
-from engine.lora.key_names import Place
+from engine.lora.adapter_file import Adapter, Change, LowRank
+from engine.lora.key_names import KeyNames, Place
+from engine.lora.kohya_format import encode_kohya
+from engine.lora.lycoris_change import LycorisChange
 from engine.messages import (
+    AdapterKind,
     AdapterUse,
     Cancel,
     Cancelled,
@@ -23,9 +27,9 @@ from engine.messages import (
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.tasks.lora_merge import concatenate_ranks, merge_changes, nearest_of_rank
+from engine.tasks.lora_merge import concatenate_ranks, merge_changes, nearest_of_rank, nearest_to_weight
 from tests.engine.studio_work import furthest, paint, pixels, request
-from tests.lora_files import attention, kohya, make_lora, store
+from tests.lora_files import attention, kohya, make_lora, store, store_bytes
 
 PROMPT = "a red star above a blue circle on a white background"
 
@@ -127,24 +131,78 @@ def test_what_is_side_by_side_is_the_sum(kernel: tuple[int, ...]) -> None:
     torch.testing.assert_close(nearest_of_rank(both, 7).delta(), both.delta())
 
 
+def no_change(place: Place, change: Change) -> Tensor:
+    raise AssertionError("plain LoRAs are merged by their factors")
+
+
 def test_ranks_that_add_up_to_too_much_need_a_smaller_one() -> None:
     place = Place(component="unet", path="here")
     parts = [(Adapter(changes={place: change(100, seed)}), 1.0) for seed in (1, 2)]
 
     with pytest.raises(InvalidRequest, match=r"add up to 200 .* --rank 64"):
-        list(merge_changes(parts, None))
-    assert list(merge_changes(parts, 64)) == []
+        list(merge_changes(parts, None, no_change))
+    assert list(merge_changes(parts, 64, no_change)) == []
 
 
-def test_a_dora_is_no_sum_and_is_refused(studio: Studio, loaded: Model, files: Path) -> None:
-    dora = store(
-        files,
-        kohya(make_lora(loaded.base, of=lambda part, path: path.endswith("to_q"), dora=True)),
-        name="fine",
-    )
+def loha(loaded: Model, files: Path) -> AdapterUse:
+    """A LoHa of rank 2, whose change has rank 4, in half of the attention."""
+    names, draw = KeyNames({"unet": loaded.base.unet}), torch.Generator().manual_seed(3)
+    changes: dict[Place, Change] = {
+        place: LycorisChange(
+            kind=AdapterKind.LOHA,
+            tensors={
+                f"hada_w{half}": torch.randn(shape, generator=draw) * 0.3
+                for number in (1, 2)
+                for half, shape in ((f"{number}_a", (sides[0], 2)), (f"{number}_b", (2, sides[1])))
+            },
+            alpha=1.0,
+        )
+        for place, sides in names.shapes.items()
+        if place.path.endswith(("to_q", "to_v"))
+    }
+    return store_bytes(files, encode_kohya(Adapter(changes=changes), names, {}), name="hada")
+
+
+def test_a_loha_among_the_parts_is_merged_as_what_it_changes(
+    studio: Studio, loaded: Model, files: Path, loras: tuple[AdapterUse, AdapterUse]
+) -> None:
+    mix = (replace(loha(loaded, files), weight=0.7), loras[0])
+
+    result = merge(studio, *mix)
+
+    assert result.rank == 8
+    assert result.error < 2e-3
+    assert result.apart <= 2
+    smaller = merge(studio, *mix, rank=2)
+    assert smaller.rank == 2
+    assert 0.1 < smaller.error < 0.9
+
+
+def test_a_dora_is_merged_as_what_it_changes_and_its_loss_is_said(
+    studio: Studio, loaded: Model, files: Path
+) -> None:
+    made = make_lora(loaded.base, of=lambda part, path: path.endswith("to_q"), dora=True)
+    dora = store(files, kohya(made), name="fine")
     plain = store(files, kohya(make_lora(loaded.base, of=attention, seed=13)), name="plain")
 
-    assert "The LoRA fine is a DoRA" in refusal(studio, plain, dora)
+    result = merge(studio, plain, dora, rank=8)
+
+    assert result.rank == 8
+    assert 0.05 < result.error < 0.9
+
+
+def test_the_nearest_to_a_whole_change_loses_what_its_smaller_singular_values_hold() -> None:
+    for side in (20, 600):  # decomposed whole, and by random projections
+        draw = torch.Generator().manual_seed(side)
+        left, right = (torch.randn(side, 6, generator=draw, dtype=torch.float64) for _ in range(2))
+        whole = left @ torch.diag(torch.tensor([9, 7, 5, 3, 2, 1], dtype=torch.float64)) @ right.T
+        values = torch.linalg.svdvals(whole)
+
+        near, same = nearest_to_weight(whole, 3), nearest_to_weight(whole, None)
+
+        assert (near.rank, same.rank) == (3, 6)
+        assert float((whole - near.delta()).norm()) == pytest.approx(float(values[3:].norm()), rel=1e-6)
+        assert float((whole - same.delta()).norm()) < 1e-9 * float(whole.norm())
 
 
 @pytest.mark.parametrize(

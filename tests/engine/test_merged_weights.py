@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bench.rounding import effect_lost, to_nearest
 from engine.lora.adapter_file import LowRank
-from engine.lora.merged_weights import ServedChange, add_changes
+from engine.lora.merged_weights import ServedFactors, add_changes, serve_change
 from engine.sdxl.model import Model, resolve_precisions
 
 OUT, IN, RANK = 48, 32, 4
@@ -27,7 +27,7 @@ def random_change(seed: int, *, size: float, dora: bool = False) -> LowRank:
 
 def merge(base: Tensor, *weighted: tuple[LowRank, float]) -> Tensor:
     out = torch.empty_like(base)
-    changes = [(ServedChange.of(change, base, base.dtype), weight) for change, weight in weighted]
+    changes = [(serve_change(change, base, base.dtype), weight) for change, weight in weighted]
     add_changes(base, changes, out=out)
     return out
 
@@ -36,7 +36,8 @@ def exact_sum(base: Tensor, *weighted: tuple[LowRank, float]) -> Tensor:
     """The same in float64, not rounded, of the factors as they are served."""
     total = base.double()
     for change, weight in weighted:
-        served = ServedChange.of(change, base, base.dtype)
+        served = serve_change(change, base, base.dtype)
+        assert isinstance(served, ServedFactors)
         total = total + weight * served.scale * served.up.double() @ served.down.double()
     return total
 

@@ -48,7 +48,7 @@ def sdxl() -> KeyNames:
 
 def parameters(names: KeyNames, targets: dict[Place, Target]) -> int:
     """How many numbers the factors of these ranks have."""
-    return sum(count_parameters(names, targets, dora=False).values())
+    return sum(count_parameters(names, targets).values())
 
 
 def test_attention_has_560_modules_and_1451520_parameters_a_rank(sdxl: KeyNames) -> None:
@@ -134,7 +134,7 @@ def numbers(**parts: float) -> tuple[PartNumber, ...]:
 def test_every_part_has_its_own_rank_and_as_many_parameters_as_were_published(
     sdxl: KeyNames, settings: TrainingSettings, counts: dict[str, int]
 ) -> None:
-    assert count_parameters(sdxl, training_targets(sdxl, settings), dora=False) == counts
+    assert count_parameters(sdxl, training_targets(sdxl, settings)) == counts
 
 
 def test_a_block_has_a_rank_of_its_own_and_keeps_the_scale(sdxl: KeyNames) -> None:

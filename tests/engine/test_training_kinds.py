@@ -1,17 +1,37 @@
-"""What a training changes, seen from outside: parts of the model, each with its rank and learning rate."""
+"""What a training changes, seen from outside: parts of the model at their ranks and rates, and every kind."""
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import safetensors.torch
 
+from engine.lora.adapter_file import parse_adapter
+from engine.lora.adapters import Adapters
 from engine.lora.safetensors_file import read_header
-from engine.messages import EngineSettings, FileStore, Inspect, Inspected, PartNumber, Train
+from engine.messages import AdapterKind, EngineSettings, FileStore, Inspect, Inspected, PartNumber, Train
 from engine.sdxl.model import Model
 from engine.studio import Studio
-from tests.engine.training_cases import checkpoints, run, training, weights
+from engine.training.trainer import changes_from_state
+from tests.engine.training_cases import checkpoints, largest_gap, run, state, training, weights
+
+WITH_CONVOLUTIONS = (PartNumber(part="conv", number=2),)
+CONVOLUTIONS = {
+    AdapterKind.LOHA: WITH_CONVOLUTIONS,
+    AdapterKind.LOKR: WITH_CONVOLUTIONS,
+    AdapterKind.OFT: WITH_CONVOLUTIONS,
+}
+FACTORS = {"lora_down.weight", "lora_up.weight", "alpha"}
+ENDINGS = {
+    AdapterKind.DORA: FACTORS | {"dora_scale"},
+    AdapterKind.LOCON: FACTORS,
+    AdapterKind.LOHA: {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "alpha"},
+    AdapterKind.LOKR: {"lokr_w1", "lokr_w2_a", "lokr_w2_b", "alpha"},
+    AdapterKind.IA3: {"weight", "on_input"},
+    AdapterKind.OFT: {"oft_blocks", "alpha"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +42,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def studio(loaded: Model, folder: Path) -> Studio:
     return Studio(copy.deepcopy(loaded), EngineSettings(model="demo", files=str(folder)))
+
+
+@pytest.fixture(scope="module")
+def adapters(loaded: Model, folder: Path) -> Adapters:
+    """The adapters of another model of the same numbers."""
+    return Adapters(copy.deepcopy(loaded.base), folder, 2**26)
 
 
 def report(studio: Studio, request: Train) -> Inspected:
@@ -66,3 +92,31 @@ def test_a_part_has_a_learning_rate_of_its_own(studio: Studio, folder: Path) -> 
     assert any(".to_q" in name for name in moved)
     assert not any(".conv" in name for name in moved)
     assert any(".conv" in name for name in learned)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in AdapterKind if kind is not AdapterKind.LORA])
+def test_every_kind_is_trained_resumed_and_saved_under_names_that_others_read(
+    studio: Studio, folder: Path, adapters: Adapters, kind: AdapterKind
+) -> None:
+    ranks = CONVOLUTIONS.get(kind, ())
+    request = training(folder, kind=kind, steps=2, every=1, learning_rate=0.02, ranks=ranks)
+
+    first, last = checkpoints(run(studio, request))
+    resumed = checkpoints(run(studio, replace(request, resume=first.state)))[-1]
+
+    learned = weights(folder, last)
+    assert largest_gap(learned, weights(folder, resumed)) <= 1e-6
+    assert last.adapter == resumed.adapter or last.losses == pytest.approx(resumed.losses, abs=1e-6)
+    assert last.adapter is not None
+    content = FileStore(folder).get(last.adapter)
+    endings = {name.partition(".")[2] for name in safetensors.torch.load(content)}
+    assert endings == ENDINGS[kind]
+    read = parse_adapter(content, adapters.names, "it")
+    assert read.kind is kind
+    learned_changes = changes_from_state(state(folder, last)["learner"])
+    assert read.changes.keys() == learned_changes.keys()
+    for place, change in learned_changes.items():
+        expected = adapters.weight_change(place, change)
+        assert expected.norm() > 0
+        lost = adapters.weight_change(place, read.changes[place]) - expected
+        assert lost.norm() < 0.01 * expected.norm()

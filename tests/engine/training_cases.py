@@ -109,6 +109,10 @@ def weights(folder: Path, saved: CheckpointSaved) -> dict[str, Tensor]:
         for part, tensor in (("down", down), ("up", up), ("magnitude", magnitude))
         if tensor is not None
     }
+    for place, _, factors, _ in learner.get("lycoris", ()):
+        tensors |= {
+            f"{place}.{name}": tensor for name, tensor in factors.items() if tensor.is_floating_point()
+        }
     for first, second in learner["tokens"]:
         tensors |= {"tokens.first": first, "tokens.second": second}
     return tensors

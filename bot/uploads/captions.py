@@ -17,11 +17,7 @@ def read_caption(content: bytes) -> str:
     if len(content) > LARGEST:
         raise InvalidRequest(f"Its caption has more than {CAPTION_CHARACTERS:,} characters.")
     text = _decode(content).strip()
-    if len(text) > CAPTION_CHARACTERS:
-        raise InvalidRequest(
-            f"Its caption has {len(text):,} characters. At most {CAPTION_CHARACTERS:,} are allowed."
-        )
-    check_text("Its caption", text)
+    check_text("Its caption", text, CAPTION_CHARACTERS)
     return text
 
 

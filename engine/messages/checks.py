@@ -32,15 +32,13 @@ def check_number(name: str, value: object, low: float, high: float) -> None:
         raise InvalidRequest(f"{name} must be from {low:g} to {high:g}, not {value:g}.")
 
 
-def check_text(name: str, text: str) -> None:
+def check_text(name: str, text: str, most: int = PROMPT_CHARACTERS) -> None:
     """Raise InvalidRequest unless text is short enough and free of control characters and broken Unicode.
 
     `name` opens the sentence.
     """
-    if len(text) > PROMPT_CHARACTERS:
-        raise InvalidRequest(
-            f"{name} has {len(text):,} characters. At most {PROMPT_CHARACTERS:,} are allowed."
-        )
+    if len(text) > most:
+        raise InvalidRequest(f"{name} has {len(text):,} characters. At most {most:,} are allowed.")
     if character := CONTROL.search(text):
         raise InvalidRequest(f"{name} has the control character U+{ord(character[0]):04X}. Leave it out.")
 

@@ -19,7 +19,7 @@ EXAMPLES = (1, 100_000)
 CHAT_EXAMPLES = 1000  # at most, where they come through a chat
 INLINE = 50  # pictures that a request names itself; more are in a manifest
 REPEATS = (1, 1000)
-CAPTION_CHARACTERS = 1000
+CAPTION_CHARACTERS = 10_000
 ALWAYS_WRITTEN = ("sha256", "name", "caption")  # of an example
 
 
@@ -40,12 +40,7 @@ class Example:
 
     def __post_init__(self) -> None:
         whose = self.name or "a picture"
-        if len(self.caption) > CAPTION_CHARACTERS:
-            raise InvalidRequest(
-                f"The caption of {whose} has {len(self.caption):,} characters. "
-                f"At most {CAPTION_CHARACTERS:,} are allowed."
-            )
-        check_text(f"The caption of {whose}", self.caption)
+        check_text(f"The caption of {whose}", self.caption, CAPTION_CHARACTERS)
         check_text(f"The concept of {whose}", self.concept)
         check_integer(f"The repeats of {whose}", self.repeats, *REPEATS)
 

@@ -27,6 +27,15 @@ class Embedding:
         """Zeros of the same shape, which SDXL has in place of an empty negative prompt."""
         return Embedding(hidden=torch.zeros_like(self.hidden), pooled=torch.zeros_like(self.pooled))
 
+    @property
+    def windows(self) -> int:
+        return self.hidden.shape[1] // (WINDOW + 2)
+
+    def pad(self, empty: "Embedding", windows: int) -> "Embedding":
+        """The same texts in so many windows, not fewer than now. empty: of an empty text, one window."""
+        padding = empty.hidden.repeat(self.hidden.shape[0], windows - self.windows, 1)
+        return Embedding(hidden=torch.cat([self.hidden, padding], dim=1), pooled=self.pooled)
+
     def split(self) -> list["Embedding"]:
         """An embedding of each text, (1, ...)."""
         rows = zip(torch.split(self.hidden, 1), torch.split(self.pooled, 1), strict=True)
@@ -96,12 +105,18 @@ class PromptEncoder:
         return self._cache.get_or_encode(key, lambda: self._encode_pair(prompt, negative, tokens))
 
     def encode_texts(self, texts: Sequence[str], tokens: Sequence[TokenVectors] = ()) -> Embedding:
-        """Embeddings of the first window of each text, (B, 77, channels), without the cache.
+        """Embeddings of texts, (B, 77 * windows, channels), without the cache: the windows of the longest,
+        at most WINDOWS, padded as `encode_pair` pads.
 
         Differentiable in the new tokens, and in adapters of the text encoders that are trained. An empty text
         is encoded like any other, also where `zero_for_empty` holds.
         """
-        return self._embed(texts, 1, tokens)
+        longest = max(self.count_tokens(text, tokens) for text in texts)
+        return self._embed(texts, min(WINDOWS, window_count(longest)), tokens)
+
+    def count_tokens(self, text: str, tokens: Sequence[TokenVectors] = ()) -> int:
+        """How many tokens the text has, without those of start and end."""
+        return max(len(token_ids(tokenizer, text, tokens)) for tokenizer, _, _ in self._encoders)
 
     @property
     def zero_for_empty(self) -> bool:
@@ -120,13 +135,13 @@ class PromptEncoder:
 
     def _count_windows(self, name: str, text: str, tokens: Sequence[TokenVectors]) -> int:
         """How many windows the text fills. Raises InvalidRequest where they are too many."""
-        longest = max(len(token_ids(tokenizer, text, tokens)) for tokenizer, _, _ in self._encoders)
+        longest = self.count_tokens(text, tokens)
         if longest > WINDOWS * WINDOW:
             raise InvalidRequest(
                 f"The {name} has {longest:,} tokens (a common word is one, an emoji up to four). At most "
                 f"{WINDOWS * WINDOW:,} are allowed."
             )
-        return max(1, -(-longest // WINDOW))
+        return window_count(longest)
 
     def _embed(self, texts: Sequence[str], windows: int, tokens: Sequence[TokenVectors]) -> Embedding:
         hidden: list[Tensor] = []
@@ -141,6 +156,11 @@ class PromptEncoder:
                 ::windows
             ]  # the last encoder has the projection, and the first window stands for the text
         return Embedding(hidden=torch.cat(hidden, dim=-1), pooled=pooled)
+
+
+def window_count(tokens: int) -> int:
+    """How many windows a text of so many tokens fills. An empty text has one."""
+    return max(1, -(-tokens // WINDOW))
 
 
 def split_windows(ids: Sequence[int]) -> list[Sequence[int]]:

@@ -6,6 +6,7 @@ randomness (dropout) depends on the seed and the micro-batch's number.
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -171,16 +172,45 @@ class Trainer:
         return predicted.float()
 
     def _embed_captions(self, captions: Sequence[str]) -> Embedding:
-        """The embeddings of captions. Those that training does not change are encoded once and cached."""
+        """The embeddings of captions, in the windows of the longest. Those that training does not change are
+        encoded once and cached, each as painting encodes it.
+        """
         unique = dict.fromkeys(captions)
         trained = [caption for caption in unique if self._is_trained_caption(caption)]
         fresh = dict(zip(trained, self._encode_captions(trained).split(), strict=True)) if trained else {}
-        for caption in unique.keys() - fresh.keys() - self._embeddings.keys():
-            with torch.no_grad():
+        embeddings = {
+            **{text: self._cached_embedding(text) for text in unique.keys() - fresh.keys()},
+            **fresh,
+        }
+        windows = max(embedding.windows for embedding in embeddings.values())
+        padded = {text: self._pad(text, embedding, windows) for text, embedding in embeddings.items()}
+        return concatenate_embeddings([padded[caption] for caption in captions])
+
+    def _cached_embedding(self, caption: str) -> Embedding:
+        if caption not in self._embeddings:
+            with self._as_in_painting():
                 self._embeddings[caption] = self._encode_captions([caption])
-        return concatenate_embeddings(
-            [fresh.get(caption) or self._embeddings[caption] for caption in captions]
-        )
+        return self._embeddings[caption]
+
+    def _pad(self, caption: str, embedding: Embedding, windows: int) -> Embedding:
+        """The embedding in so many windows: more of an empty text's, or of zeros where it is zeros itself.
+
+        Where text encoders are trained, nothing is padded here, since all captions are encoded together.
+        """
+        if embedding.windows == windows:
+            return embedding
+        return embedding.pad(self._empty_window if caption else self._cached_embedding(""), windows)
+
+    @cached_property
+    def _empty_window(self) -> Embedding:
+        with self._as_in_painting():
+            return self._prompt_encoder.encode_texts([""])
+
+    @contextmanager
+    def _as_in_painting(self) -> Iterator[None]:
+        """A context without gradients and in the model's own precision, in which painting encodes prompts."""
+        with torch.no_grad(), torch.autocast(self._model.device.type, enabled=False):
+            yield
 
     def _is_trained_caption(self, caption: str) -> bool:
         """Whether its embedding changes from step to step."""

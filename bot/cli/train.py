@@ -149,7 +149,9 @@ async def _read_pictures(folder: Path, files: Files, bar: ProgressBar) -> tuple[
                 bar.say(f"{picture.name} is left out: {picture.reason}" if picture.name else picture.reason)
                 continue
             sha256 = await files.put(picture.image.path)
-            examples.append(Example(sha256=sha256, name=picture.name, caption=picture.caption))
+            examples.append(
+                Example(sha256=sha256, name=picture.name, caption=picture.caption, repeats=picture.repeats)
+            )
     if not examples:
         raise InvalidRequest(f"No picture in {folder} can be used.")
     return tuple(examples)

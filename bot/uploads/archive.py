@@ -58,7 +58,9 @@ TERMINAL = BundleLimits(pictures=EXAMPLES[1], content=2**40)
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedPicture:
-    """A re-encoded picture with its caption; `image` is None where it is refused, and `reason` says why.
+    """A re-encoded picture with its caption, and how often it counts.
+
+    `image` is None where it is refused, and `reason` says why.
 
     The image's file is there until the next one is asked for. Without a name, `reason` is about all of them.
     """
@@ -66,6 +68,7 @@ class CheckedPicture:
     name: str
     image: ReencodedImage | None = None
     caption: str = ""
+    repeats: int = 1
     reason: str = ""
 
 
@@ -76,7 +79,8 @@ async def check_file(pool: ReencoderPool, name: str, path: Path) -> AsyncIterato
     """
     if not await asyncio.to_thread(_is_zip, path):
         with _temporary_file(path.parent) as made:
-            yield CheckedPicture(name=printable_name(name), image=await pool.reencode(path, made))
+            image = await pool.reencode(path, made)
+            yield CheckedPicture(name=printable_name(name), image=image, caption=image.caption)
         return
     async for picture in _check_all(pool, read_zip(path, CHAT), path.parent):
         yield picture
@@ -103,7 +107,12 @@ async def _check_all(
             except InvalidRequest as refusal:
                 yield CheckedPicture(name=printable_name(entry.name), reason=str(refusal))
             else:
-                yield CheckedPicture(name=printable_name(entry.name), image=image, caption=entry.caption)
+                yield CheckedPicture(
+                    name=printable_name(entry.name),
+                    image=image,
+                    caption=entry.caption or image.caption,
+                    repeats=entry.repeats,
+                )
 
 
 def read_zip(path: Path, limits: BundleLimits) -> Iterator[BundleEntry]:

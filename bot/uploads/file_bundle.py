@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import IO, Protocol
 
-from bot.uploads.captions import ENDINGS, LARGEST, caption_names, normalize, read_caption
+from bot.uploads import caption_table
+from bot.uploads.caption_table import CaptionTable, is_table, read_table
+from bot.uploads.captions import ENDINGS, LARGEST, caption_names, folder_caption, normalize, read_caption
 from bot.uploads.image_check import LARGEST_FILE
 from bot.uploads.picture_header import START, kind_of
 from commands.syntax.numbers import pluralize
@@ -21,6 +23,7 @@ NO_PICTURE = "It is not a PNG, JPEG or WebP."
 NESTED = "It is a zip inside the zip. Unpack it first."
 ALONE = "It is a text without a picture of the same name."
 SECOND = "Its picture has another caption, which is used."
+ABSENT = "There is a caption for it and no such picture."
 BROKEN = (  # all that reading a file from a folder or from a broken zip may raise
     zipfile.BadZipFile,
     zlib.error,
@@ -32,7 +35,7 @@ BROKEN = (  # all that reading a file from a folder or from a broken zip may rai
     ArithmeticError,
     RuntimeError,
 )
-NAMED = 20  # texts without a picture that are listed by name
+NAMED = 20  # captions without a picture that are listed by name
 
 
 class OpenFile(Protocol):
@@ -68,7 +71,8 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class BundleEntry:
-    """A picture and its caption; `picture` is None where it is refused, and `reason` says why.
+    """A picture, its caption, and how often it counts; `picture` is None where it is refused, and `reason`
+    says why.
 
     Without a name, `reason` is about all of them.
     """
@@ -76,6 +80,7 @@ class BundleEntry:
     name: str
     picture: File | None = None
     caption: str = ""
+    repeats: int = 1
     reason: str = ""
 
 
@@ -90,8 +95,8 @@ def sort_files(files: Sequence[File], most: int) -> Generator[BundleEntry]:
     Raises InvalidRequest, before the first, when there is no picture, or more than `most`.
     """
     shown = [file for file in files if not file.is_hidden]
-    captions = Captions([file for file in shown if file.ending in ENDINGS])
-    others = [file for file in shown if file.ending not in ENDINGS]
+    captions = Captions([file for file in shown if _is_caption_file(file)])
+    others = [file for file in shown if not _is_caption_file(file)]
     entries = [entry for file in others if (entry := _classify(file)) is not None]
     pictures = sum(entry.picture is not None for entry in entries)
     if not entries:
@@ -110,16 +115,50 @@ def too_many_text(pictures: int, most: int) -> str:
 
 
 class Captions:
-    """The text files of a zip or a folder, by the names of the pictures that they belong to."""
+    """The captions in a zip or a folder: text files beside pictures, tables, and names of folders."""
 
     def __init__(self, files: Sequence[File]) -> None:
-        self._unused = dict.fromkeys(files, ALONE)
-        self._named: dict[str, list[File]] = {}
+        self._problems: list[tuple[str, str]] = []
+        self._rows: dict[str, tuple[str, str]] = {}  # names and captions of all tables, by normalized path
         for file in files:
+            if is_table(file.path):
+                self._add_table(file)
+        texts = [file for file in files if not is_table(file.path)]
+        self._unused = dict.fromkeys(texts, ALONE)
+        self._named: dict[str, list[File]] = {}
+        for file in texts:
             self._named.setdefault(normalize(file.path), []).append(file)
 
-    def take(self, picture: PurePosixPath) -> File | None:
-        """Take the picture's caption. Where names differ by case alone, the one in the picture's own case."""
+    def read(self, picture: PurePosixPath) -> tuple[str, int]:
+        """The picture's caption and how often it counts: its own text's, its row's, or its folder's.
+
+        Raises InvalidRequest with one sentence where its text cannot be read.
+        """
+        beside, (_, row) = self._take(picture), self._rows.pop(normalize(picture), ("", ""))
+        of_folder, repeats = folder_caption(picture)
+        return ("" if beside is None else _caption(beside)) or row or of_folder, repeats
+
+    @property
+    def unused(self) -> list[tuple[str, str]]:
+        """Names of captions that no picture uses, and of tables that cannot be read, each with the reason."""
+        texts = [(file.path.name, reason) for file, reason in self._unused.items()]
+        return [*self._problems, *texts, *((name, ABSENT) for name, _ in self._rows.values())]
+
+    def _add_table(self, file: File) -> None:
+        try:
+            with file.open() as opened:
+                table = read_table(file.path.name, opened.read(caption_table.LARGEST + 1))
+        except InvalidRequest as refusal:
+            table = CaptionTable(captions={}, problems=(str(refusal),))
+        except BROKEN:
+            table = CaptionTable(captions={}, problems=("It cannot be unpacked.",))
+        self._problems += [(file.path.name, problem) for problem in table.problems]
+        for name, caption in table.captions.items():
+            path = file.path.parent / name.replace("\\", "/")
+            self._rows.setdefault(normalize(path), (name, caption))
+
+    def _take(self, picture: PurePosixPath) -> File | None:
+        """Take the text beside it. Where names differ by case alone, the one in the picture's own case."""
         beside = [file for name in caption_names(picture) for file in self._near(name)]
         for file in beside[1:]:
             if file in self._unused:
@@ -129,13 +168,12 @@ class Captions:
         self._unused.pop(beside[0], None)
         return beside[0]
 
-    @property
-    def unused(self) -> list[tuple[File, str]]:
-        """Those that no picture uses, each with the reason."""
-        return list(self._unused.items())
-
     def _near(self, name: PurePosixPath) -> list[File]:
         return sorted(self._named.get(normalize(name), ()), key=lambda file: file.path.stem != name.stem)
+
+
+def _is_caption_file(file: File) -> bool:
+    return file.ending in ENDINGS or is_table(file.path)
 
 
 def _classify(file: File) -> BundleEntry | None:
@@ -154,11 +192,11 @@ def _classify(file: File) -> BundleEntry | None:
 
 def _with_caption(file: File, captions: Captions) -> BundleEntry:
     name = file.path.name
-    beside = captions.take(file.path)
     try:
+        caption, repeats = captions.read(file.path)
         if file.size > LARGEST_FILE:
             raise InvalidRequest(f"It is larger than {LARGEST_FILE // 2**20} MB.")
-        return BundleEntry(name=name, picture=file, caption="" if beside is None else _caption(beside))
+        return BundleEntry(name=name, picture=file, caption=caption, repeats=repeats)
     except InvalidRequest as refusal:
         return BundleEntry(name=name, reason=str(refusal))
 
@@ -174,10 +212,14 @@ def _caption(file: File) -> str:
 
 
 def _unused_entries(captions: Captions, others: int) -> Generator[BundleEntry]:
-    """The unused texts by name, and how many other files were skipped."""
-    for file, reason in captions.unused[:NAMED]:
-        yield BundleEntry(name=file.path.name, reason=reason)
-    others += max(0, len(captions.unused) - NAMED)
+    """The unused captions by name, and how many other files were skipped."""
+    unused = captions.unused
+    for name, reason in unused[:NAMED]:
+        yield BundleEntry(name=name, reason=reason)
+    if len(unused) > NAMED:
+        yield BundleEntry(
+            name="", reason=f"{pluralize(len(unused) - NAMED, 'other caption')} had no picture."
+        )
     if others:
         were = "was" if others == 1 else "were"
         yield BundleEntry(name="", reason=f"{pluralize(others, 'other file')} {were} skipped.")

@@ -94,7 +94,10 @@ async def _take_lora(intake: Intake, caller: Caller, parameter: Parameter, open_
 def _field_text(parameter: Parameter, sent: IntakeResult, before: str) -> str:
     """The text of a parameter with these pictures. Raises InvalidOption when none can be used."""
     if parameter.kind == "pictures":
-        pictures = [Example(sha256=new.sha256, name=new.name, caption=new.caption) for new in sent.pictures]
+        pictures = [
+            Example(sha256=new.sha256, name=new.name, caption=new.caption, repeats=new.repeats)
+            for new in sent.pictures
+        ]
         every = (*read_pictures(before or "[]"), *pictures)
         if every:
             return pictures_text(every)

@@ -39,7 +39,7 @@ log = structlog.get_logger(__name__)
 class ReencodedImage:
     """A re-encoded picture: all that it has of the uploaded file are the pixels of its first frame.
 
-    `recipe` is what the file said of how it was made.
+    `recipe` is what the file said of how it was made, `caption` what it said of what it shows.
     """
 
     path: Path
@@ -47,6 +47,7 @@ class ReencodedImage:
     width: int
     height: int
     recipe: str = ""
+    caption: str = ""
 
 
 class ReencoderPool:
@@ -82,6 +83,7 @@ class ReencoderPool:
             width=answer["width"],
             height=answer["height"],
             recipe=answer["recipe"],
+            caption=answer["caption"],
         )
 
     @asynccontextmanager

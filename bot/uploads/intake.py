@@ -37,6 +37,7 @@ class StoredPicture:
     name: str
     caption: str
     recipe: str = ""  # as it was in the file
+    repeats: int = 1  # in an epoch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +127,7 @@ class Intake:
             name=picture.name,
             caption=picture.caption,
             recipe=image.recipe,
+            repeats=picture.repeats,
         )
 
     def _turn(self, caller: Caller) -> asyncio.Lock:

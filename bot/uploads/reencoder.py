@@ -1,8 +1,8 @@
 """A program that re-encodes uploaded pictures; they may be hostile, so it can always be killed.
 
 It loads Pillow and little else. For each line of JSON with a `source` and a `target` it answers with one: the
-`kind`, `width` and `height` of what it wrote and the `recipe` that it carried, or why it is `refused`. It is
-started by `bot/uploads/image_check.py`.
+`kind`, `width` and `height` of what it wrote, the `recipe` and the `caption` that it carried, or why it is
+`refused`. It is started by `bot/uploads/image_check.py`.
 """
 
 import json
@@ -15,6 +15,7 @@ from typing import Any
 
 from PIL import Image
 
+from bot.uploads.embedded_caption import embedded_caption
 from bot.uploads.picture_header import PictureRefused, check_parts
 from bot.uploads.png_text import HEAD, recipe_in
 from bot.uploads.srgb import to_srgb
@@ -85,6 +86,7 @@ def reencode(source: Path, target: Path) -> dict[str, Any]:
         _check_size(picture.width, picture.height)
         kind = "JPEG" if picture.format in JPEGS else "PNG"
         made = to_srgb(_eight_bits(_upright(picture)))
+        caption = _caption(picture)
     made.info = {}  # no profile, no location, no thumbnail
     if kind == "JPEG":
         made.save(target, kind, quality=95, subsampling=0)
@@ -95,7 +97,16 @@ def reencode(source: Path, target: Path) -> dict[str, Any]:
         "width": made.width,
         "height": made.height,
         "recipe": recipe_in(content[:HEAD]),
+        "caption": caption,
     }
+
+
+def _caption(picture: Image.Image) -> str:
+    """What the file says is in the picture; "" where that cannot be read."""
+    try:
+        return embedded_caption(picture)
+    except Exception:  # as in reencode_or_refuse()
+        return ""
 
 
 def _check_size(width: int, height: int) -> None:

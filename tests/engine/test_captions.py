@@ -55,7 +55,14 @@ def test_the_last_words_of_a_long_caption_are_learned_and_painted(model: Model, 
         for ending, colour in ENDINGS.items()
     )
     studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
-    settings = {"resolution": 64, "rank": 4, "alpha": 4.0, "learning_rate": 2e-2, "steps": 60, "batch": 2}
+    settings: dict[str, Any] = {
+        "resolution": 64,
+        "rank": 8,
+        "alpha": 8.0,
+        "learning_rate": 1.5e-2,
+        "steps": 50,
+        "batch": 4,
+    }
 
     learned = training(
         tmp_path, examples=pictures, blocks=(), min_snr_gamma=0.0, schedule=Schedule.COSINE, **settings

@@ -362,7 +362,7 @@ async def test_a_folder_of_folders_is_read_as_the_same_zip_is(
     assert pictures == [(picture.name, picture.caption, picture.reason) for picture in in_a_zip.values()]
     assert pictures == [
         ("1.png", "a woman", ""),
-        ("1.jpg", "", ""),
+        ("1.jpg", "dog", ""),
         ("other.txt", "", "It is a text without a picture of the same name."),
         ("", "", "1 other file was skipped."),
     ]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypedDict, get_type_hints
 from commands.syntax.numbers import pluralize
 from commands.syntax.parser import shorten
 from commands.syntax.spec import Option
+from commands.training_method_options import MethodOptions
 from engine.messages import (
     ACCUMULATION,
     ALPHA,
@@ -75,8 +76,8 @@ def read_part_numbers(text: str) -> tuple[PartNumber, ...]:
     return tuple(numbers)
 
 
-class TrainingOptions(TypedDict, total=False):
-    """Options that replace the preset's settings: fields of TrainingSettings by their flags."""
+class UsualOptions(TypedDict, total=False):
+    """Options that replace the preset's settings, without those of methods."""
 
     steps: Annotated[int, Option("Optimizer steps in total", *TRAINING_STEPS, otherwise="the preset's")]
     rank: Annotated[int, Option("How much the LoRA can hold", *PART_RANK, otherwise="the preset's")]
@@ -160,6 +161,10 @@ def parameters_text(parameters: Sequence[PartNumber]) -> str:
     if len(parameters) == 1:
         return f"{total} of {parameters[0].part}"
     return f"{total} ({', '.join(f'{number.part} {int(number.number):,}' for number in parameters)})"
+
+
+class TrainingOptions(UsualOptions, MethodOptions, total=False):
+    """Options that replace the preset's settings: fields of TrainingSettings by their flags."""
 
 
 def differences(settings: TrainingSettings, usual: TrainingSettings) -> dict[str, Any]:

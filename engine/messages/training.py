@@ -14,6 +14,7 @@ from engine.messages.dataset import EXAMPLES, INLINE, Example, Manifest
 from engine.messages.files import Sha256
 from engine.messages.jobs import FlaggedPolicy, JobId
 from engine.messages.painting import SEED
+from engine.messages.training_methods import TrainingMethods
 from engine.messages.training_parts import (
     BLOCK,
     UNET_PARTS,
@@ -76,6 +77,10 @@ class Optimizer(StrEnum):
     ADAMW = "adamw"
     ADAMW_8BIT = "adamw8bit"
     PRODIGY = "prodigy"
+    ADAFACTOR = "adafactor"
+    LION = "lion"
+    SCHEDULE_FREE = "schedulefree"
+    CAME = "came"
 
 
 class Schedule(StrEnum):
@@ -84,6 +89,8 @@ class Schedule(StrEnum):
     CONSTANT = "constant"
     COSINE = "cosine"
     LINEAR = "linear"
+    COSINE_RESTARTS = "cosine-restarts"
+    POLYNOMIAL = "polynomial"
 
 
 class Prior(StrEnum):
@@ -106,7 +113,7 @@ class TrainingPrecision(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings:
+class TrainingSettings(TrainingMethods):
     """How to train, complete: presets and people's changes are applied already.
 
     `resolution` is the side in pixels of a square of the training area; 0 is the model's native side.
@@ -198,6 +205,11 @@ class TrainingSettings:
             ("--validation", self.validation, HELD_OUT),
         ):
             check_number(name, value, *limits)
+        self.check_methods()
+        if self.lora_plus != 1 and self.optimizer is Optimizer.PRODIGY:
+            raise InvalidRequest(
+                "Prodigy finds one learning rate for all. Leave out --lora-plus or change --optimizer."
+            )
         if self.network is AdapterKind.DORA and self.part_rank(Part.CONVOLUTIONS):
             raise InvalidRequest("DoRA trains linear layers only. Leave out --dora or --convolutions.")
         if self.network not in LOW_RANK and self.dropout:

@@ -13,15 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.messages import EXAMPLES, Size, TrainingSettings
+from engine.messages import Size, TrainingSettings
 from engine.sdxl.latent_encoder import encode_picture
 from engine.sdxl.model import Model
 from engine.training.batch_sampler import BatchSampler
 from engine.training.dataset import Item, crop_corner, crop_pixels, time_ids
-from engine.training.loss import Rows, add_noise, prediction_target, prediction_type, snr_weights
+from engine.training.loss import Rows
+from engine.training.noising import Noising
 from engine.training.rng import derive_seed, make_generator
 from engine.training.validation import TIMESTEPS, noise_count
 
+NOISE_STRIDE = 50  # from one noise of a held-out picture to its next, as in states of older versions
 CROPS = 4  # random crops of each picture, besides the centre crop
 
 
@@ -49,9 +51,7 @@ class TrainingBatches:
         self._settings = settings
         self._model = model
         self._folder = folder
-        scheduler = model.base.scheduler
-        self._alphas: Tensor = scheduler.alphas_cumprod.to("cpu", torch.float32)
-        self._predicts = prediction_type(scheduler)
+        self._noising = Noising(settings, model.base.scheduler)
         self._pictures: dict[int, CachedPicture] = {}
         self._train: list[int] = []
         self._held_out: list[int] = []
@@ -93,7 +93,7 @@ class TrainingBatches:
         dropped = torch.rand(len(pictures), generator=generator) < self._settings.caption_dropout
         captions = ["" if drop else picture.caption for picture, drop in zip(pictures, dropped, strict=True)]
         views = [self._pick_view(picture.views, generator) for picture in pictures]
-        return self._noise_rows(views, captions, generator)
+        return self._noising.rows(*stack_views(views), captions, generator)
 
     def class_rows(self, number: int, batch: int) -> Rows:
         """The pictures of the class that belong to the micro-batch with this number."""
@@ -101,20 +101,19 @@ class TrainingBatches:
         picks = torch.randint(len(self._class), (batch,), generator=generator).tolist()
         pictures = [self._class[pick] for pick in picks]
         views = [self._pick_view(picture.views, generator) for picture in pictures]
-        return self._noise_rows(views, [picture.caption for picture in pictures], generator)
+        captions = [picture.caption for picture in pictures]
+        return self._noising.rows(*stack_views(views), captions, generator)
 
     def held_rows(self, number: int) -> Rows:
         """A held-out picture with fixed noise, a row of each of TIMESTEPS. number: below `held_row_count`."""
         noise, place = divmod(number, len(self._held_out))
         place = self._held_out[place]
         picture = self._pictures[place]
-        timesteps = torch.tensor([int(share * len(self._alphas)) for share in TIMESTEPS])
-        return self._noise_rows(
-            [picture.views[0]] * len(TIMESTEPS),
+        return self._noising.fixed_rows(
+            *stack_views([picture.views[0]] * len(TIMESTEPS)),
             [picture.caption] * len(TIMESTEPS),
-            make_generator(self._settings.seed, "validation", place + noise * EXAMPLES[1]),
-            timesteps,
-            offset=0.0,
+            make_generator(self._settings.seed, "validation", place + noise * NOISE_STRIDE),
+            torch.tensor([int(share * self._noising.timesteps) for share in TIMESTEPS]),
         )
 
     def _batch(self, number: int, batch: int) -> list[int]:
@@ -142,40 +141,14 @@ class TrainingBatches:
     def _pick_view(self, views: Sequence[CachedLatents], generator: torch.Generator) -> CachedLatents:
         return views[int(torch.randint(len(views), (1,), generator=generator))]
 
-    def _noise_rows(
-        self,
-        views: Sequence[CachedLatents],
-        captions: Sequence[str],
-        generator: torch.Generator,
-        timesteps: Tensor | None = None,
-        offset: float | None = None,
-    ) -> Rows:
-        """Rows of these views: latents sampled from their distributions, with noise.
 
-        A noise offset (Guttenberg 2023, "Diffusion with offset noise") shifts whole channels, so that the
-        model learns to make pictures dark or bright.
-        """
-        offset = self._settings.noise_offset if offset is None else offset
-        mean = torch.stack([view.mean for view in views])
-        latents = mean + torch.stack([view.std for view in views]) * draw_normal(mean.shape, generator)
-        noise = draw_normal(mean.shape, generator)
-        if offset:
-            noise = noise + offset * draw_normal((*mean.shape[:2], 1, 1), generator)
-        if timesteps is None:
-            timesteps = torch.randint(len(self._alphas), (len(views),), generator=generator)
-        return Rows(
-            noisy=add_noise(latents, noise, timesteps, self._alphas),
-            target=prediction_target(latents, noise, timesteps, self._alphas, self._predicts),
-            timesteps=timesteps,
-            weights=snr_weights(timesteps, self._alphas, self._settings.min_snr_gamma, self._predicts),
-            time_ids=torch.stack([view.time_ids for view in views]),
-            captions=tuple(captions),
-        )
-
-
-def draw_normal(shape: Sequence[int], generator: torch.Generator) -> Tensor:
-    """Standard normal numbers, drawn on the CPU."""
-    return torch.randn(tuple(shape), generator=generator)
+def stack_views(views: Sequence[CachedLatents]) -> tuple[Tensor, Tensor, Tensor]:
+    """Means and standard deviations (B, C, h, w) and time ids (B, 6) of these views."""
+    return (
+        torch.stack([view.mean for view in views]),
+        torch.stack([view.std for view in views]),
+        torch.stack([view.time_ids for view in views]),
+    )
 
 
 def class_caption(caption: str, trigger: str) -> str:

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from engine.lora.flat_factors import FlatFactors
-from engine.messages import TrainingSettings
-from engine.training.optimizers import ELEMENTWISE, Group, make_optimizer
+from engine.messages import Optimizer, TrainingSettings
+from engine.training.optimizers import ELEMENTWISE, FACTORED, Group, make_optimizer
+from engine.training.prodigy_state import convert_prodigyopt, is_prodigyopt
 
 State = dict[str, Any]
 
@@ -25,14 +26,16 @@ class FlatOptimizer:
         self, settings: TrainingSettings, groups: Sequence[Group], flat: FlatFactors, tokens: Group
     ) -> None:
         """groups: of the adapter's parameters, as they were flattened. Raises InvalidRequest."""
-        self._is_flat = settings.optimizer in ELEMENTWISE
-        chosen = [
-            replace(group, parameters=[vector] if self._is_flat else group.parameters)
-            for group, vector in zip(groups, flat.vectors, strict=True)
-            if group.parameters
-        ]
-        shapes = [tuple(each.shape for each in group.parameters) for group in groups if group.parameters]
-        self._layout = [Spread(shapes=group, is_flat=self._is_flat) for group in shapes]
+        self._settings = settings
+        self._layout = []
+        chosen = []
+        for number, (group, vector) in enumerate(zip(groups, flat.vectors, strict=True)):
+            if not group.parameters:
+                continue
+            parameters = _parameters(settings.optimizer, group, flat, number)
+            is_flat = settings.optimizer in ELEMENTWISE
+            self._layout.append(Spread(shapes=[each.shape for each in parameters], is_flat=is_flat))
+            chosen.append(replace(group, parameters=[vector] if is_flat else parameters))
         if tokens.parameters:
             chosen.append(tokens)
             own = tuple(each.shape for each in tokens.parameters)
@@ -45,6 +48,21 @@ class FlatOptimizer:
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
 
+    @property
+    def averages(self) -> bool:
+        """Whether the optimizer itself keeps an average of the steps."""
+        return self._settings.optimizer is Optimizer.SCHEDULE_FREE
+
+    def average(self) -> None:
+        """Set the parameters to the average of the steps, where the optimizer keeps one."""
+        if self.averages:
+            self.optimizer.eval()
+
+    def train(self) -> None:
+        """Go on after `average`. The parameters have been set as they were before it."""
+        for group in self.optimizer.param_groups if self.averages else ():
+            group["train_mode"] = True
+
     def to_state(self) -> State:
         """The optimizer's state, for `restore`, with an entry for each parameter."""
         state: State = self.optimizer.state_dict()
@@ -52,7 +70,14 @@ class FlatOptimizer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore what `to_state` returned. Raises ValueError where it is of other parameters."""
+        if self._settings.optimizer is Optimizer.PRODIGY and is_prodigyopt(state):
+            state = convert_prodigyopt(state, self.optimizer.param_groups[0])
         self.optimizer.load_state_dict(join_state(state, self._layout))
+
+
+def _parameters(optimizer: Optimizer, group: Group, flat: FlatFactors, number: int) -> list[Tensor]:
+    """The parameters of this group that the optimizer's state is saved by."""
+    return list(flat.matrices(number) if optimizer in FACTORED else group.parameters)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 Pure functions of tensors; `alphas_cumprod` is the model's own schedule, (trained timesteps,) float.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,8 +18,8 @@ PredictionType = Literal["epsilon", "v_prediction"]
 class Rows:
     """A micro-batch: the UNet's inputs and the target of its prediction.
 
-    noisy, target: (B, C, h, w) float32. timesteps: (B,) int64. weights: (B,) of the squared errors. time_ids:
-    (B, 6). captions: B of them, "" for none.
+    noisy, target: (B, C, h, w) float32. timesteps: (B,) int64. weights: (B,) of the errors. time_ids: (B, 6).
+    captions: B of them, "" for none. thresholds: (B,) of the pseudo-Huber loss; None is the squared error.
     """
 
     noisy: Tensor
@@ -27,6 +28,7 @@ class Rows:
     weights: Tensor
     time_ids: Tensor
     captions: tuple[str, ...]
+    thresholds: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -47,6 +49,7 @@ class Rows:
             timesteps=change(self.timesteps),
             weights=change(self.weights),
             time_ids=change(self.time_ids),
+            thresholds=None if self.thresholds is None else change(self.thresholds),
         )
 
     def concatenate(self, other: "Rows", weight: float) -> "Rows":
@@ -63,11 +66,17 @@ class Rows:
             weights=torch.cat([self.weights * own_factor, other.weights * other_factor]),
             time_ids=torch.cat([self.time_ids, other.time_ids]),
             captions=self.captions + other.captions,
+            thresholds=concatenate_present(self.thresholds, other.thresholds),
         )
 
     def with_captions(self, captions: Sequence[str], target: Tensor) -> "Rows":
         """The same rows with other captions and another target."""
         return replace(self, captions=tuple(captions), target=target)
+
+
+def concatenate_present(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Both tensors of two micro-batches of one training in one, or None where it has none."""
+    return None if first is None or second is None else torch.cat([first, second])
 
 
 def prediction_type(scheduler: Any) -> PredictionType:
@@ -110,7 +119,38 @@ def snr_weights(timesteps: Tensor, alphas_cumprod: Tensor, gamma: float, predict
     return snr.clamp(max=gamma) / (snr + 1)
 
 
+def debiased_weights(timesteps: Tensor, alphas_cumprod: Tensor, predicts: PredictionType) -> Tensor:
+    """Loss weights of debiased estimation (Yu et al. 2023, arXiv 2310.08442), (B,).
+
+    1 / sqrt(SNR) where the noise is predicted, which makes errors of the picture count alike at all
+    timesteps; 1 / (SNR + 1) where v is, as in kohya's trainer. SNRs count up to 1000.
+    """
+    alpha = alphas_cumprod[timesteps]
+    snr = (alpha / (1 - alpha)).clamp(max=1000)
+    return snr.rsqrt() if predicts == "epsilon" else 1 / (snr + 1)
+
+
+def huber_thresholds(timesteps: Tensor, trained_timesteps: int, last: float) -> Tensor:
+    """The threshold of the pseudo-Huber loss at these timesteps, (B,): from 1 at 0 to `last` at the end.
+
+    It falls exponentially, so that outliers among pictures count least in their coarse features, at high
+    noise (Khrapov et al. 2024, arXiv 2403.16728, section 3).
+    """
+    return (math.log(last) * timesteps / trained_timesteps).exp()
+
+
+def zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
+    """The schedule shifted and scaled so that its last timestep has no signal (Lin et al. 2023, arXiv
+    2305.08891, algorithm 1)."""
+    roots = alphas_cumprod.double().sqrt()
+    scaled = (roots - roots[-1]) * roots[0] / (roots[0] - roots[-1])
+    return scaled.square().to(alphas_cumprod.dtype)
+
+
 def weighted_errors(predicted: Tensor, rows: Rows) -> Tensor:
-    """The weighted mean squared error of each row, (B,)."""
-    squared = (predicted - rows.target).square().flatten(1).mean(dim=1)
-    return squared * rows.weights
+    """The weighted mean error of each row, (B,): squared, or pseudo-Huber, 2 c (sqrt(e^2 + c^2) - c)."""
+    errors = (predicted - rows.target).square()
+    if rows.thresholds is not None:
+        c = rows.thresholds.view(-1, 1, 1, 1)
+        errors = 2 * c * ((errors + c.square()).sqrt() - c)
+    return errors.flatten(1).mean(dim=1) * rows.weights

@@ -366,7 +366,8 @@ class TrainingRun:
         """Make a checkpoint: validate, paint samples, and put the adapter and the state into the store."""
         state = self._state
         self._record(self._late.read())
-        checkpoint = yield from self._validate(trainer)
+        with trainer.averaged():
+            checkpoint = yield from self._validate(trainer)
         if not math.isfinite(checkpoint.loss):
             raise Diverged(state.step + 1)
         state.checkpoints.append(checkpoint)
@@ -375,9 +376,10 @@ class TrainingRun:
         state_file = self._store.put_bytes(
             pack_state({"course": state.to_state(self.request), "learner": trainer.to_state()})
         )
-        samples = yield from self._paint_samples(trainer)
-        yield from self._pause(SAMPLING, "saving")
-        adapter = self._store.put_bytes(self._encode_adapter(trainer, samples))
+        with trainer.averaged():
+            samples = yield from self._paint_samples(trainer)
+            yield from self._pause(SAMPLING, "saving")
+            adapter = self._store.put_bytes(self._encode_adapter(trainer, samples))
         self._outbox.append(
             CheckpointSaved(
                 job=self.job,

@@ -22,6 +22,7 @@ from engine.messages import UNET_PARTS, AdapterKind, InvalidRequest, Part, Train
 from engine.sdxl.model import PRECISIONS, Model
 from engine.sdxl.new_tokens import TokenVectors, has_new_token, initial_tokens
 from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
+from engine.training.averages import MovingAverage
 from engine.training.flat_optimizer import FlatOptimizer
 from engine.training.loss import Rows, weighted_errors
 from engine.training.optimizers import Group, rate_factor
@@ -60,6 +61,7 @@ class Trainer:
         except InvalidRequest:
             self.close()
             raise
+        self._average = MovingAverage(self._flat.vectors, settings.ema) if settings.ema else None
         # In its own number format the model computes as it does for pictures.
         self._autocast = self._precision is not torch.float32 and (
             self._precision is not model.precision or adapters.needs_autocast(NAME)
@@ -73,14 +75,16 @@ class Trainer:
         settings = self._settings
         groups = []
         for parts in (UNET_PARTS, (Part.TEXT, Part.TEXT_2)):
-            for rate in dict.fromkeys(map(settings.part_learning_rate, parts)):
-                members = [
-                    each.parameter
-                    for each in parameters
-                    if each.part in parts and settings.part_learning_rate(each.part) == rate
-                ]
+            of_component = [(each, self._rate(each)) for each in parameters if each.part in parts]
+            for rate in dict.fromkeys(rate for _, rate in of_component):
+                members = [each.parameter for each, own in of_component if own == rate]
                 groups.append(Group(parameters=members, rate=rate, decay=settings.weight_decay))
         return groups
+
+    def _rate(self, trained: TrainedParameter) -> float:
+        """Its learning rate. LoRA+ has a larger one for B (Hayou et al. 2024, arXiv 2402.12354)."""
+        settings = self._settings
+        return settings.part_learning_rate(trained.part) * (settings.lora_plus if trained.is_up else 1.0)
 
     @property
     def _token_group(self) -> Group:
@@ -127,6 +131,8 @@ class Trainer:
         self._scaler.step(optimizer)
         self._scaler.update()
         self._flat.write_values()
+        if self._average is not None:
+            self._average.update()
         self.zero_gradients()
 
     def zero_gradients(self) -> None:
@@ -134,6 +140,39 @@ class Trainer:
         self._flat.zero_gradients()
         for vector in self._vectors:
             vector.grad = None
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """A context in which the adapter has the average of its steps, where the settings make one.
+
+        That is what is validated, painted with and saved. Its numbers in training are as before afterwards.
+        """
+        if self._average is None and not self._optimizer.averages:
+            yield
+            return
+        numbers = [tensor.detach().clone() for tensor in (*self._flat.vectors, *self._vectors)]
+        try:
+            self._optimizer.average()
+            if self._average is not None:
+                self._write_numbers(self._average.values)
+            self._forget_changed()
+            yield
+        finally:
+            self._write_numbers(numbers)
+            self._optimizer.train()
+            self._forget_changed()
+
+    @torch.no_grad()
+    def _write_numbers(self, numbers: Sequence[Tensor]) -> None:
+        """Write these to the adapter's vectors, and to the tokens where there are more."""
+        for tensor, number in zip((*self._flat.vectors, *self._vectors), numbers, strict=False):
+            tensor.copy_(number)
+
+    def _forget_changed(self) -> None:
+        """Note that the adapter's numbers are others than before."""
+        self._flat.write_values()
+        if self.tokens:
+            self._embeddings.clear()
 
     @torch.no_grad()
     def predict_with_adapter(self, rows: Rows) -> Tensor:
@@ -246,6 +285,7 @@ class Trainer:
             "tokens": [[token.first, token.second] for token in self.tokens],
             "optimizer": self._optimizer.to_state(),
             "scaler": self._scaler.state_dict(),
+            "average": None if self._average is None else self._average.to_state(),
         }
 
     def restore_training(self, state: Mapping[str, Any]) -> None:
@@ -260,6 +300,8 @@ class Trainer:
                 token.second.copy_(second)
         try:
             self._optimizer.restore(state["optimizer"])
+            if self._average is not None:
+                self._average.restore(state["average"])
         except ValueError as error:
             raise InvalidRequest(
                 "The saved state is from another version. Start the training again."

@@ -96,7 +96,9 @@ def test_the_form_of_train_shows_the_usual_fields_first_and_folds_the_others() -
     assert (form["flip"]["type"], form["flip"]["choices"], form["flip"]["default"]) == (
         *("choice", ["true", "false"], ""),
     )
-    assert form["optimizer"]["choices"] == ["adamw", "adamw8bit", "prodigy"]
+    assert form["optimizer"]["choices"] == [
+        *("adamw", "adamw8bit", "prodigy", "adafactor", "lion", "schedulefree", "came")
+    ]
 
 
 def fields_of_settings() -> list[str]:

@@ -314,7 +314,10 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ({"steps": "0"}, "--steps must be from 1 to 20000, not 0."),
     ({"lr": "10"}, "--lr must be from 0 to 1, not 10."),
     ({"lr": "0.5"}, "--lr must be from 0 to 0.1, not 0.5."),
-    ({"optimizer": "sgd"}, "--optimizer must be adamw, adamw8bit or prodigy, not 'sgd'."),
+    (
+        {"optimizer": "sgd"},
+        "--optimizer must be adamw, adamw8bit, prodigy, adafactor, lion, schedulefree or came, not 'sgd'.",
+    ),
     ({"preset": "stile"}, "There is no preset 'stile'. Did you mean style?"),
     ({"blocks": "attic"}, "There is no block 'attic'. Blocks are called down.0, mid or up.1, for example."),
     ({"pictures": "nonsense"}, "The pictures cannot be read. Send them with the form."),

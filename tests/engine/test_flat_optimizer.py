@@ -1,8 +1,8 @@
 """An adapter's numbers are optimized as one vector, and saved parameter by parameter as before."""
 
 import copy
-from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +11,8 @@ from torch import nn
 from engine.lora.flat_factors import FlatFactors
 from engine.messages import Optimizer, TrainingSettings
 from engine.training.flat_optimizer import FlatOptimizer
-from engine.training.optimizers import Group, make_optimizer
+from engine.training.optimizers import ELEMENTWISE, Group, make_optimizer
+from engine.training.state_file import pack_state, unpack_state
 
 SHAPES = ((3, 2, 8), (3, 4, 2), (2, 8), (4, 2))  # a stack's factors, and a module's
 NO_TOKENS = Group(parameters=(), rate=0.0, decay=0.0)
@@ -42,13 +43,75 @@ def flat_optimizer(settings: TrainingSettings, group: Group) -> tuple[FlatFactor
     return flat, FlatOptimizer(settings, [group], flat, NO_TOKENS)
 
 
-SETTINGS: Sequence[TrainingSettings] = (
-    TrainingSettings(),
-    TrainingSettings(optimizer=Optimizer.PRODIGY, learning_rate=1.0),
-)
+RATES = {Optimizer.PRODIGY: 1.0, Optimizer.ADAMW_8BIT: 1e-3}
+SETTINGS = [
+    TrainingSettings(optimizer=optimizer, learning_rate=RATES.get(optimizer, 1e-2)) for optimizer in Optimizer
+]
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: str(settings.optimizer))
+def test_a_state_goes_through_its_file_and_on_as_if_nothing_had_happened(settings: TrainingSettings) -> None:
+    group, resumed = make_group(), make_group()
+    _, optimizer = flat_optimizer(settings, group)
+    for step in range(3):
+        set_gradients(group, step)
+        optimizer.optimizer.step()
+    _, other = flat_optimizer(settings, resumed)
+    for own, its in zip(resumed.parameters, group.parameters, strict=True):
+        own.data.copy_(its.data)
+
+    other.restore(unpack_state(pack_state(optimizer.to_state())))
+    for running, of in ((optimizer, group), (other, resumed)):
+        set_gradients(of, 3)
+        running.optimizer.step()
+
+    assert gap(group, resumed) == 0
+    assert gap(group, make_group()) > 0
+
+
+def test_a_state_of_prodigyopt_goes_on_where_it_was() -> None:
+    """Three more steps of that package are in the file, after 30 of a module's factors and a token."""
+    saved = unpack_state((Path(__file__).parents[1] / "data" / "prodigyopt_state.safetensors").read_bytes())
+    parameters = [nn.Parameter(tensor.clone()) for tensor in saved["before"]]
+    group = Group(parameters=parameters[:2], rate=1.0, decay=1e-2)
+    token = Group(parameters=parameters[2:], rate=1.0, decay=0.0)
+    settings = TrainingSettings(optimizer=Optimizer.PRODIGY, learning_rate=1.0)
+    flat = FlatFactors([group.parameters], torch.float32)
+    optimizer = FlatOptimizer(settings, [group], flat, token)
+
+    optimizer.restore(saved["optimizer"])
+    for step in range(30, 33):
+        torch.manual_seed(100 + step)
+        for parameter in parameters:
+            gradient = torch.randn(parameter.shape) * 1e-2 + 0.02 * parameter.detach()
+            if parameter.grad is None:
+                parameter.grad = gradient
+            else:
+                parameter.grad.copy_(gradient)
+        optimizer.optimizer.step()
+
+    changes = [
+        (after - before, parameter.detach() - before)
+        for after, before, parameter in zip(saved["after"], saved["before"], parameters, strict=True)
+    ]
+    assert all((expected - actual).norm() < 1e-2 * expected.norm() for expected, actual in changes)
+
+
+def test_of_factored_moments_each_module_has_its_own() -> None:
+    group = make_group()
+    _, optimizer = flat_optimizer(TrainingSettings(optimizer=Optimizer.ADAFACTOR), group)
+    set_gradients(group, 0)
+
+    optimizer.optimizer.step()
+
+    rows = [tuple(entry["exp_avg_sq_row"].shape) for entry in optimizer.optimizer.state.values()]
+    assert rows == [(2,)] * 3 + [(4,)] * 3 + [(2,), (4,)]
+
+
+ELEMENTWISE_SETTINGS = [settings for settings in SETTINGS if settings.optimizer in ELEMENTWISE]
+
+
+@pytest.mark.parametrize("settings", ELEMENTWISE_SETTINGS, ids=lambda settings: str(settings.optimizer))
 def test_a_state_that_was_saved_parameter_by_parameter_goes_on_as_one_vector(
     settings: TrainingSettings,
 ) -> None:
@@ -70,8 +133,12 @@ def test_a_state_that_was_saved_parameter_by_parameter_goes_on_as_one_vector(
     assert gap(group, before) <= 1e-6
     assert saved["state"].keys() == by_parameter.state_dict()["state"].keys()
     for number, shape in enumerate(SHAPES):
-        assert saved["state"][number]["exp_avg"].shape == shape
-        assert optimizer.to_state()["state"][number]["exp_avg"].shape == shape
+        for state in (saved, optimizer.to_state()):
+            vectors = [
+                each for each in state["state"][number].values() if torch.is_tensor(each) and each.ndim
+            ]
+            assert vectors
+            assert {each.shape for each in vectors} == {shape}
 
 
 def test_a_state_of_other_parameters_is_refused() -> None:

@@ -90,6 +90,14 @@ PICTURES = {"prior": Prior.PICTURES, "prior_pictures": 2}
         ({"warmup": 1}, {}),
         ({"optimizer": Optimizer.ADAMW_8BIT}, {"rank": 64}),
         ({"optimizer": Optimizer.PRODIGY}, {}),
+        ({"optimizer": Optimizer.LION}, {}),
+        ({"optimizer": Optimizer.ADAFACTOR}, {}),
+        ({"optimizer": Optimizer.CAME}, {}),
+        ({"optimizer": Optimizer.SCHEDULE_FREE}, {}),
+        ({"lora_plus": 16.0}, {}),
+        ({"schedule": Schedule.POLYNOMIAL}, {}),
+        ({"power": 1.0}, {"schedule": Schedule.POLYNOMIAL}),
+        ({"cycles": 2}, {"schedule": Schedule.COSINE_RESTARTS}),
         ({"batch": 2}, {}),
         ({"accumulation": 2}, {}),
         ({"steps": 3}, {}),
@@ -99,6 +107,11 @@ PICTURES = {"prior": Prior.PICTURES, "prior_pictures": 2}
         ({"dropout": 0.5}, {}),
         ({"min_snr_gamma": 0.0}, {}),
         ({"noise_offset": 0.5}, {}),
+        ({"pyramid_noise": 0.5}, {}),
+        ({"input_perturbation": 0.1}, {}),
+        ({"debiased": True}, {}),
+        ({"huber": 0.1}, {}),
+        ({"zero_snr": True}, {}),
         ({"caption_dropout": 0.9}, {}),
         ({"flip": True}, {"steps": 4}),
         ({"random_crop": True}, {"steps": 4}),
@@ -123,6 +136,14 @@ def test_an_option_changes_what_is_learned(
         beside = {"examples": examples(bench.folder, [(64, 64)] * beside["examples"])}
 
     assert largest_gap(bench.weights(**beside), bench.weights(**beside | option)) > 1e-7
+
+
+def test_an_average_of_the_steps_is_what_is_saved_and_learning_goes_on_without_it(bench: Bench) -> None:
+    plain, averaged = (checkpoints(bench.run(steps=4, every=2, ema=ema)) for ema in (0.0, 0.9))
+
+    assert largest_gap(*(weights(bench.folder, saved[-1]) for saved in (plain, averaged))) == 0
+    assert plain[-1].adapter != averaged[-1].adapter
+    assert plain[-1].validation != averaged[-1].validation
 
 
 def test_the_same_training_learns_the_same(bench: Bench) -> None:

@@ -1,19 +1,28 @@
 """What is minimized, held to diffusers' own formulas."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDPMScheduler
 from diffusers.training_utils import compute_snr
 from torch import Tensor
+from torch.nn import functional
 
+from engine.messages import InvalidRequest, TrainingSettings
 from engine.training.loss import (
     PredictionType,
     Rows,
     add_noise,
+    debiased_weights,
+    huber_thresholds,
     prediction_target,
     snr_weights,
     weighted_errors,
+    zero_terminal_snr,
 )
+from engine.training.noise import add_pyramid
+from engine.training.noising import Noising
 
 SCHEDULER = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
 ALPHAS = SCHEDULER.alphas_cumprod
@@ -51,6 +60,81 @@ def test_min_snr_weights_are_those_of_diffusers_scripts(predicts: PredictionType
 
 def test_a_gamma_of_zero_weighs_all_timesteps_alike() -> None:
     assert snr_weights(TIMESTEPS, ALPHAS, 0.0, "epsilon").tolist() == [1, 1, 1, 1]
+
+
+def test_debiased_weights_undo_what_noise_does_to_the_picture() -> None:
+    snr = compute_snr(SCHEDULER, TIMESTEPS)
+
+    weights = debiased_weights(TIMESTEPS, ALPHAS, "epsilon")
+
+    torch.testing.assert_close(weights, snr.clamp(max=1000) ** -0.5)
+    torch.testing.assert_close(
+        debiased_weights(TIMESTEPS, ALPHAS, "v_prediction"), 1 / (snr.clamp(max=1000) + 1)
+    )
+
+
+def test_with_zero_terminal_snr_the_schedule_is_diffusers_own_and_ends_in_noise() -> None:
+    rescaled = DDPMScheduler(
+        beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, rescale_betas_zero_snr=True
+    ).alphas_cumprod
+
+    alphas = zero_terminal_snr(ALPHAS)
+
+    torch.testing.assert_close(alphas[:-1], rescaled[:-1])
+    torch.testing.assert_close(alphas[0], ALPHAS[0])
+    assert alphas[-1] == 0
+
+
+def test_a_model_that_predicts_noise_has_no_last_timestep_of_noise_alone() -> None:
+    with pytest.raises(InvalidRequest, match="^This model predicts noise. --zero-snr is for models that"):
+        Noising(TrainingSettings(zero_snr=True), SCHEDULER)
+
+
+def test_a_huber_loss_is_squared_for_small_errors_and_linear_for_large_ones() -> None:
+    thresholds = huber_thresholds(torch.tensor([0, 500, 1000]), 1000, 0.01)
+    made = replace(rows(1.0, 1.0, 1.0), thresholds=thresholds)
+
+    small, large = (weighted_errors(answers(*[error] * 3), made) for error in (1e-4, 100.0))
+
+    assert thresholds.tolist() == pytest.approx([1, 0.1, 0.01])
+    assert small.tolist() == pytest.approx([1e-8] * 3, rel=1e-2, abs=1e-8)
+    assert large.tolist() == pytest.approx([2 * c * (100 - c) for c in (1, 0.1, 0.01)], rel=1e-3)
+
+
+def test_pyramid_noise_is_alike_over_large_areas_and_as_strong_as_plain_noise() -> None:
+    noise = torch.randn(2, 4, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    pyramid = add_pyramid(noise, 0.8, torch.Generator().manual_seed(1))
+
+    means = [functional.avg_pool2d(each, 8).std() for each in (noise, pyramid)]
+    assert means[1] > 2 * means[0]
+    assert pyramid.flatten(1).std(dim=1).tolist() == pytest.approx([1, 1])
+
+
+def test_a_perturbed_input_has_more_noise_than_its_target_tells() -> None:
+    plain, perturbed = (
+        Noising(TrainingSettings(input_perturbation=strength), SCHEDULER).rows(
+            latents(0), torch.zeros(4, 4, 8, 8), torch.zeros(4, 6), [""] * 4, torch.Generator().manual_seed(3)
+        )
+        for strength in (0.0, 0.5)
+    )
+
+    assert perturbed.target.equal(plain.target)
+    added = (perturbed.noisy - plain.noisy).flatten(1).std(dim=1) / (1 - ALPHAS[plain.timesteps]).sqrt()
+    assert added.tolist() == pytest.approx([0.5] * 4, abs=0.1)
+
+
+def test_validation_has_plain_noise_whatever_is_trained_with() -> None:
+    odd = TrainingSettings(input_perturbation=0.5, pyramid_noise=0.5, noise_offset=0.5)
+
+    fixed = [
+        Noising(settings, SCHEDULER).fixed_rows(
+            latents(0), latents(1), torch.zeros(4, 6), [""] * 4, torch.Generator().manual_seed(3), TIMESTEPS
+        )
+        for settings in (TrainingSettings(), odd)
+    ]
+
+    assert fixed[0].noisy.equal(fixed[1].noisy)
 
 
 def rows(*weights: float) -> Rows:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.messages import InvalidRequest, Prior, Schedule, TrainingSettings
+from engine.messages import InvalidRequest, Optimizer, Prior, Schedule, TrainingSettings
 from engine.training.batch_sampler import BatchSampler
 from engine.training.optimizers import rate_factor
 from engine.training.run_state import RunState, restore_run_state
@@ -52,12 +52,20 @@ def test_a_size_with_fewer_pictures_than_a_batch_fills_it_all_the_same() -> None
         (Schedule.CONSTANT, [0.5, 1.0, 1.0, 1.0, 1.0]),
         (Schedule.LINEAR, [0.5, 1.0, 0.75, 0.5, 0.25]),
         (Schedule.COSINE, [0.5, 1.0, 0.8536, 0.5, 0.1464]),
+        (Schedule.COSINE_RESTARTS, [0.5, 1.0, 0.5, 1.0, 0.5]),
+        (Schedule.POLYNOMIAL, [0.5, 1.0, 0.4219, 0.125, 0.0156]),
     ],
 )
 def test_the_rate_warms_up_and_then_follows_its_schedule(schedule: Schedule, wanted: list[float]) -> None:
-    settings = TrainingSettings(schedule=schedule, warmup=1)
+    settings = TrainingSettings(schedule=schedule, warmup=1, cycles=2, power=3.0)
 
     assert [rate_factor(settings, step, 5) for step in range(5)] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_a_schedule_free_optimizer_keeps_its_rate_after_the_warm_up() -> None:
+    settings = TrainingSettings(optimizer=Optimizer.SCHEDULE_FREE, schedule=Schedule.COSINE, warmup=1)
+
+    assert [rate_factor(settings, step, 5) for step in range(5)] == [0.5, 1.0, 1.0, 1.0, 1.0]
 
 
 def checkpoint(*losses: float, spread: float = 0.0) -> list[Checkpoint]:

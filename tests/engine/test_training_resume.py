@@ -58,11 +58,12 @@ def run_until_saved(studio: Studio, request: Train, saves: int) -> list[Checkpoi
     [
         {"dropout": 0.2, "batch": 2, "accumulation": 2, "flip": True, "caption_dropout": 0.3},
         {"optimizer": Optimizer.PRODIGY, "learning_rate": 1.0, "dora": True, "warmup": 3},
+        {"optimizer": Optimizer.SCHEDULE_FREE, "ema": 0.9, "new_tokens": 1},
         {"optimizer": Optimizer.ADAMW_8BIT, "rank": 64, "prior": Prior.PREDICTION},
         {"new_tokens": 2, "pivot": 0.7, "text_encoder": True, "precision": TrainingPrecision.FLOAT16},
         {"prior": Prior.PICTURES, "prior_pictures": 2, "random_crop": True, "noise_offset": 0.1},
     ],
-    ids=["adamw", "prodigy", "8 bits", "tokens", "class"],
+    ids=["adamw", "prodigy", "averages", "8 bits", "tokens", "class"],
 )
 def test_a_resumed_training_ends_as_the_uninterrupted_one(
     model: Model, tmp_path: Path, settings: dict[str, Any]

@@ -212,6 +212,11 @@ class TrainingSettings(TrainingMethods):
             )
         if self.network is AdapterKind.DORA and self.part_rank(Part.CONVOLUTIONS):
             raise InvalidRequest("DoRA trains linear layers only. Leave out --dora or --convolutions.")
+        if self.network not in LOW_RANK and self.lora_plus != 1:
+            raise InvalidRequest(
+                f"A {self.kind} has no factors A and B. Leave out --lora-plus, or choose --kind lora, dora "
+                "or locon."
+            )
         if self.network not in LOW_RANK and self.dropout:
             raise InvalidRequest(
                 f"A {self.kind} drops no inputs. Leave out --dropout, or choose --kind lora, dora or locon."

@@ -86,7 +86,7 @@ def test_with_zero_terminal_snr_the_schedule_is_diffusers_own_and_ends_in_noise(
 
 
 def test_a_model_that_predicts_noise_has_no_last_timestep_of_noise_alone() -> None:
-    with pytest.raises(InvalidRequest, match="^This model predicts noise. --zero-snr is for models that"):
+    with pytest.raises(InvalidRequest, match=r"^This model predicts noise\. --zero-snr is for"):
         Noising(TrainingSettings(zero_snr=True), SCHEDULER)
 
 

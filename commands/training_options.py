@@ -19,6 +19,7 @@ from engine.messages import (
     EPOCHS,
     GAMMA,
     HELD_OUT,
+    KEEP_TAGS,
     LEARNING_RATE,
     NEW_TOKENS,
     NOISE_OFFSET,
@@ -27,6 +28,7 @@ from engine.messages import (
     RESOLUTION,
     SEED,
     SHARE,
+    TAG_DROPOUT,
     TRAINING_STEPS,
     WEIGHT_DECAY,
     AdapterKind,
@@ -135,6 +137,11 @@ class UsualOptions(TypedDict, total=False):
     caption_dropout: Annotated[
         float, Option("Share of the steps without a caption", *CAPTION_DROPOUT, more=True)
     ]
+    shuffle_tags: Annotated[
+        bool, Option("Shuffle captions that are tags with commas, another way each time", more=True)
+    ]
+    keep_tags: Annotated[int, Option("Tags at the start that stay where they are", *KEEP_TAGS, more=True)]
+    tag_dropout: Annotated[float, Option("Share of the other tags that is left out", *TAG_DROPOUT, more=True)]
     flip: Annotated[bool, Option("Show mirrored pictures, too", more=True)]
     random_crop: Annotated[bool, Option("Crop at random, not in the middle", more=True)]
     prior: Annotated[Prior, Option("What keeps the model from forgetting the class", more=True)]

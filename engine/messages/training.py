@@ -39,6 +39,8 @@ EPOCHS = (0, 5000)
 GAMMA = (0.0, 100.0)
 NOISE_OFFSET = (0.0, 1.0)
 CAPTION_DROPOUT = (0.0, 0.9)
+KEEP_TAGS = (0, 100)
+TAG_DROPOUT = (0.0, 0.9)
 NEW_TOKENS = (0, 4)
 SHARE = (0.0, 1.0)
 HELD_OUT = (0.0, 0.5)
@@ -129,7 +131,8 @@ class TrainingSettings(TrainingMethods):
     the steps, and frozen from then on (Roich et al. 2021, arXiv 2106.05744). `validation` is the share of the
     pictures that is held out; with up to 16 pictures all train and all validate. `every` steps there is a
     checkpoint: a validation, samples and a save; 0 makes about ten. `patience` is how many of them without a
-    lower loss end the training. Learning rates of text encoders and tokens count only where these are
+    lower loss end the training. With `shuffle_tags` or `tag_dropout` captions are lists of tags with commas,
+    of which the first `keep_tags` stay. Learning rates of text encoders and tokens count only where these are
     trained. Raises InvalidRequest.
     """
 
@@ -164,6 +167,9 @@ class TrainingSettings(TrainingMethods):
     min_snr_gamma: float = 5.0
     noise_offset: float = 0.0
     caption_dropout: float = 0.05
+    shuffle_tags: bool = False
+    keep_tags: int = 0
+    tag_dropout: float = 0.0
     flip: bool = False
     random_crop: bool = False
     prior: Prior = Prior.NONE
@@ -188,6 +194,7 @@ class TrainingSettings(TrainingMethods):
             ("--prior-pictures", self.prior_pictures, PRIOR_PICTURES),
             ("--new-tokens", self.new_tokens, NEW_TOKENS),
             ("--every", self.every, (0, TRAINING_STEPS[1])),
+            ("--keep-tags", self.keep_tags, KEEP_TAGS),
             ("--patience", self.patience, (0, 1000)),
             ("--seed", self.seed, SEED),
         ):
@@ -200,6 +207,7 @@ class TrainingSettings(TrainingMethods):
             ("--min-snr-gamma", self.min_snr_gamma, GAMMA),
             ("--noise-offset", self.noise_offset, NOISE_OFFSET),
             ("--caption-dropout", self.caption_dropout, CAPTION_DROPOUT),
+            ("--tag-dropout", self.tag_dropout, TAG_DROPOUT),
             ("--prior-weight", self.prior_weight, (0.0, 10.0)),
             ("--pivot", self.pivot, SHARE),
             ("--validation", self.validation, HELD_OUT),

@@ -72,6 +72,9 @@ def kohya_fields(training: Train, items: Sequence[Item], side: int, step: int) -
         "ss_min_snr_gamma": f"{settings.min_snr_gamma:g}" if settings.min_snr_gamma else "None",
         "ss_noise_offset": f"{settings.noise_offset:g}" if settings.noise_offset else "None",
         "ss_caption_dropout_rate": f"{settings.caption_dropout:g}",
+        "ss_caption_tag_dropout_rate": f"{settings.tag_dropout:g}",
+        "ss_shuffle_caption": str(settings.shuffle_tags),
+        "ss_keep_tokens": str(settings.keep_tags),
         "ss_seed": str(settings.seed),
     }
 

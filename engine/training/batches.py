@@ -21,6 +21,7 @@ from engine.training.dataset import Item, crop_corner, crop_pixels, time_ids
 from engine.training.loss import Rows
 from engine.training.noising import Noising
 from engine.training.rng import derive_seed, make_generator
+from engine.training.tags import vary_tags
 from engine.training.validation import TIMESTEPS, noise_count
 
 NOISE_STRIDE = 50  # from one noise of a held-out picture to its next, as in states of older versions
@@ -91,7 +92,9 @@ class TrainingBatches:
         generator = make_generator(self._settings.seed, "pictures", number)
         pictures = [self._pictures[place] for place in self._batch(number, batch)]
         dropped = torch.rand(len(pictures), generator=generator) < self._settings.caption_dropout
-        captions = ["" if drop else picture.caption for picture, drop in zip(pictures, dropped, strict=True)]
+        tags = make_generator(self._settings.seed, "tags", number)
+        captions = [vary_tags(picture.caption, self._settings, tags) for picture in pictures]
+        captions = ["" if drop else caption for caption, drop in zip(captions, dropped, strict=True)]
         views = [self._pick_view(picture.views, generator) for picture in pictures]
         return self._noising.rows(*stack_views(views), captions, generator)
 

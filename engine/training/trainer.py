@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from cachetools import LRUCache
 from torch import Tensor, nn
 
 from engine.lora.adapter_export import encode_adapter, verify_file
@@ -21,7 +22,7 @@ from engine.lora.lycoris_change import LycorisChange
 from engine.messages import UNET_PARTS, AdapterKind, InvalidRequest, Part, Train, TrainingPrecision
 from engine.sdxl.model import PRECISIONS, Model
 from engine.sdxl.new_tokens import TokenVectors, has_new_token, initial_tokens
-from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
+from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings, embedding_bytes
 from engine.training.averages import MovingAverage
 from engine.training.flat_optimizer import FlatOptimizer
 from engine.training.loss import Rows, weighted_errors
@@ -29,6 +30,11 @@ from engine.training.optimizers import Group, rate_factor
 from engine.training.rng import derive_seed
 
 NAME = "in-training"  # among PEFT's adapters, whose other names are hashes
+EMBEDDING_BYTES = 2**30  # of captions: shuffled tags have no end of them
+
+
+def _embedding_bytes(embedding: Embedding) -> int:
+    return embedding_bytes([embedding])
 
 
 class Trainer:
@@ -41,7 +47,7 @@ class Trainer:
         self._adapters = adapters
         self._steps = steps
         self._prompt_encoder = PromptEncoder(model.base)
-        self._embeddings: dict[str, Embedding] = {}
+        self._embeddings: LRUCache[str, Embedding] = LRUCache(EMBEDDING_BYTES, _embedding_bytes)
         self._precision = resolve_training_precision(settings.precision, model)
         self.tokens = initial_trigger_tokens(request, model)
         targets = adapters.targets(settings)
@@ -226,10 +232,12 @@ class Trainer:
         return concatenate_embeddings([padded[caption] for caption in captions])
 
     def _cached_embedding(self, caption: str) -> Embedding:
-        if caption not in self._embeddings:
+        embedding = self._embeddings.get(caption)
+        if embedding is None:
             with self._as_in_painting():
-                self._embeddings[caption] = self._encode_captions([caption])
-        return self._embeddings[caption]
+                embedding = self._encode_captions([caption])
+            self._embeddings[caption] = embedding
+        return embedding
 
     def _pad(self, caption: str, embedding: Embedding, windows: int) -> Embedding:
         """The embedding in so many windows: more of an empty text's, or of zeros where it is zeros itself.

@@ -132,6 +132,9 @@ KNOBS: dict[str, tuple[str, Any]] = {
     "min_snr_gamma": ("0", 0.0),
     "noise_offset": ("0.05", 0.05),
     "caption_dropout": ("0", 0.0),
+    "shuffle_tags": ("true", True),
+    "keep_tags": ("1", 1),
+    "tag_dropout": ("0.2", 0.2),
     "flip": ("true", True),
     "random_crop": ("true", True),
     "prior": ("none", Prior.NONE),
@@ -329,8 +332,8 @@ REFUSED: list[tuple[dict[str, str], str]] = [
     ),
     ({"pictures": "[7]"}, "One of the pictures cannot be read. Send it with the form."),
     (
-        {"pictures": json.dumps([{"sha256": ONE, "name": "a.png", "caption": "x" * 5000}])},
-        "The caption of a.png has 5,000 characters. At most 1,000 are allowed.",
+        {"pictures": json.dumps([{"sha256": ONE, "name": "a.png", "caption": "x" * 50_000}])},
+        "The caption of a.png has 50,000 characters. At most 10,000 are allowed.",
     ),
 ]
 

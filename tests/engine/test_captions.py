@@ -8,15 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 
-from engine.messages import AdapterUse, EngineSettings, Example, FileStore, Schedule, Sha256, Size
+from engine.messages import (
+    AdapterUse,
+    EngineSettings,
+    Example,
+    FileStore,
+    Schedule,
+    Sha256,
+    Size,
+    TrainingSettings,
+)
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import initial_tokens
+from engine.sdxl.prompts import Embedding, PromptEncoder
 from engine.studio import Studio
-from engine.training.rng import derive_seed
+from engine.training.rng import derive_seed, make_generator
+from engine.training.tags import vary_tags
 from tests.engine.studio_work import paint, request
 from tests.engine.training_cases import checkpoints, examples, run, training, weights
 
@@ -124,3 +136,35 @@ def test_words_behind_the_first_window_teach_text_encoders_and_new_words(
     start = initial_tokens(model.base, "ohwx", "circle", 2, derive_seed(0, "tokens", 0))
     assert not torch.equal(learned["tokens.first"], start.first)
     assert learned["text_encoder_2.text_model.encoder.layers.0.self_attn.q_proj.up"].any()
+
+
+def test_tags_are_shuffled_and_left_out_behind_those_that_stay(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tags = "ohwx, red, circle, small, filled, white background"
+    pictures = tuple(replace(picture, caption=tags) for picture in examples(tmp_path, [(64, 64)]))
+    encode, read = PromptEncoder.encode_texts, list[str]()
+
+    def note_texts(encoder: PromptEncoder, texts: Any, tokens: Any = ()) -> Embedding:
+        read.extend(texts)
+        return encode(encoder, texts, tokens)
+
+    monkeypatch.setattr(PromptEncoder, "encode_texts", note_texts)
+    studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
+    settings: dict[str, Any] = {"steps": 5, "shuffle_tags": True, "keep_tags": 2, "tag_dropout": 0.3}
+    run(studio, training(tmp_path, examples=pictures, **settings))
+    seen, read[:] = list(read), []
+    run(studio, training(tmp_path, examples=pictures, **settings))
+
+    varied = [text.split(", ") for text in seen if text.startswith("ohwx, red") and text != tags]
+    assert len(varied) >= 4
+    assert all(set(text) <= set(tags.split(", ")) and len(set(text)) == len(text) for text in varied)
+    assert min(map(len, varied)) < 6
+    assert read == seen
+
+
+def test_without_an_option_captions_stay_as_they_are() -> None:
+    generator = make_generator(0, "tags", 0)
+
+    assert vary_tags("a fox,  a  hen", TrainingSettings(), generator) == "a fox,  a  hen"
+    assert vary_tags("a, b, c", TrainingSettings(keep_tags=9, tag_dropout=0.9), generator) == "a, b, c"

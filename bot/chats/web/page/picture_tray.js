@@ -11,7 +11,7 @@ import { state } from "./state.js";
 const LARGEST_PICTURE = 20 * 2 ** 20; // bytes, as the server takes them
 const LARGEST_ZIP = 2 * 2 ** 30;
 const AT_ONCE = 3; // files under way
-const LONGEST_CAPTION = 1000;
+const LONGEST_CAPTION = 10_000;
 
 const isZip = (/** @type {File} */ file) => /\.zip$/i.test(file.name) || /zip/.test(file.type);
 const TEXT = /\.(txt|caption)$/i; // a.txt, a.caption and a.png.txt are all of a.png

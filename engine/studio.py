@@ -142,6 +142,9 @@ class Studio:
             paintings = [
                 Painting(request, *picture_seeds(request, place), size, self._model) for place in places
             ]
+        for painting in paintings:
+            if not self._adapters.is_loaded(painting.adapter_mix):
+                painting.loading = self._adapters.load_in_steps(painting.adapter_mix)
         self._jobs[request.job] = Job(request, paintings, coarse=is_checked(self._safety, request))
 
     def step(self) -> Iterator[Event]:
@@ -278,6 +281,8 @@ class Studio:
     def _take_step(self, chosen: Sequence[Painting]) -> None:
         first = chosen[0]
         match first.stage:
+            case Stage.LOAD:
+                self._load(first)
             case Stage.WORDS:
                 self._adapters.apply(first.adapter_mix)
                 first.begin(
@@ -300,6 +305,17 @@ class Studio:
                     predictions = predict(unet, chosen)
                 for painting, (model_input, predicted) in zip(chosen, predictions, strict=True):
                     painting.apply_prediction(model_input, predicted)
+
+    def _load(self, painting: Painting) -> None:
+        """Load a part of the painting's adapters, for all paintings that wait for these."""
+        mix = painting.adapter_mix
+        if painting.loading is not None and not self._adapters.is_loaded(mix):
+            next(painting.loading, None)
+        if self._adapters.is_loaded(mix):
+            for job in self._jobs.values():
+                for other in job.paintings:
+                    if other.adapter_mix == mix:
+                        other.loading = None
 
     def _read(self, painting: Painting, decoding: Decoding) -> None:
         """Take the decoded picture and begin its file, or let it be decoded again where it is broken."""

@@ -16,7 +16,7 @@ from torch import Tensor
 from engine.lora.adapter_scale import Scales
 from engine.lora.base_models import refuse_other_models
 from engine.lora.key_names import KeyNames, Part, Place
-from engine.lora.lycoris_change import UNSCALED, LycorisChange
+from engine.lora.lycoris_change import UNSCALED, LycorisChange, float64_device
 from engine.lora.lycoris_file import check_parts, check_shapes, lycoris_change, lycoris_kind
 from engine.lora.safetensors_file import (
     EIGHT_BITS,
@@ -72,8 +72,12 @@ class LowRank:
         return self.down.numel() + self.up.numel() + magnitudes
 
     def delta(self, weight: Tensor | None = None) -> Tensor:
-        """alpha / rank * up @ down of any weight, float64 (out, in * height * width)."""
-        down, up = (factor.to(torch.float64).flatten(1) for factor in (self.down, self.up))
+        """alpha / rank * up @ down of any weight, float64 (out, in * height * width).
+
+        It is computed on the weight's device, where that has float64, or where the factors are.
+        """
+        device = self.down.device if weight is None else float64_device(weight)
+        down, up = (factor.to(device, torch.float64).flatten(1) for factor in (self.down, self.up))
         return self.alpha / self.rank * up @ down
 
     def squared_norm(self) -> float:

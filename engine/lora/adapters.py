@@ -6,11 +6,11 @@ PEFT's configurations match every module against every pattern, and diffusers wr
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from cachetools import LRUCache
@@ -21,11 +21,12 @@ from engine.lora.adapter_file import Adapter, Change, LowRank, read_adapter
 from engine.lora.dora import dora_gain, weight_change
 from engine.lora.flat_factors import FlatFactors, TrainedParameter
 from engine.lora.key_names import COMPONENTS, Component, KeyNames, Place
-from engine.lora.low_rank import LayerStack, LowRankConv2d, LowRankLinear, flatten_weight, make_stacks
+from engine.lora.low_rank import LayerStack, LowRankConv2d, LowRankLinear, make_stacks
 from engine.lora.low_rank_pass import TrainingFactors
 from engine.lora.lycoris_change import LycorisChange
 from engine.lora.lycoris_layers import LycorisLayer, make_lycoris_layers
-from engine.lora.merged_weights import MergedWeights, NotFinite, ServedChange, serve_change
+from engine.lora.merged_weights import MergedWeights, NotFinite, ServedChange
+from engine.lora.served_changes import serve_in_steps
 from engine.lora.targets import Target, count_parameters, training_targets
 from engine.messages import (
     LOW_RANK,
@@ -38,7 +39,8 @@ from engine.messages import (
 )
 from engine.sdxl.new_tokens import TokenVectors
 
-TOLERANCE = 16  # rounding steps of the model's precision between the file's effect and what is served
+Result = TypeVar("Result")
+
 CHECKED_MIXES = 256  # mixes of which it is remembered that they are finite
 
 
@@ -96,20 +98,41 @@ class Adapters:
         """Bytes of the loaded adapters, without those in training."""
         return sum(resident.size for resident in self._resident.values())
 
+    def is_loaded(self, mix: Collection[AdapterUse]) -> bool:
+        """Whether all of this mix is loaded."""
+        return all(use.sha256 in self._resident for use in mix)
+
     def load(self, use: AdapterUse, keep: Collection[Sha256] = ()) -> None:
         """Load the adapter onto the device, inactive, in place of the least recently used but those to keep.
 
         Raises InvalidRequest where its file is refused, and AdapterCacheFull where those to keep leave too
         little room. Active adapters are then as before.
         """
+        for _ in self._load_in_steps(use, keep):
+            pass
+
+    def load_in_steps(self, mix: Collection[AdapterUse]) -> Iterator[None]:
+        """Load the adapters of this mix that are not loaded, in steps of part of a second.
+
+        Raises as `load` does. Between its steps anything may be loaded and activated.
+        """
+        keep = {use.sha256 for use in mix}
+        for use in mix:
+            with refuse_unmergeable(use.name):
+                yield from self._load_in_steps(use, keep)
+
+    def _load_in_steps(self, use: AdapterUse, keep: Collection[Sha256]) -> Iterator[None]:
         if use.sha256 in self._resident:
             self._resident[use.sha256] = self._resident.pop(use.sha256)
             return
         adapter = read_adapter(self.folder, use, self.names)
         size = self._device_bytes(adapter)
         self._make_room(use, size, keep)
-        changes = self._serve(adapter, f"The LoRA {use.name}")
-        self._resident[use.sha256] = Resident(changes=changes, tokens=adapter.tokens, size=size)
+        yield
+        changes = yield from serve_in_steps(adapter, self._merged.base, f"The LoRA {use.name}")
+        if use.sha256 not in self._resident:  # by somebody else in between
+            self._make_room(use, size, keep)
+            self._resident[use.sha256] = Resident(changes=changes, tokens=adapter.tokens, size=size)
 
     def activate(self, mix: Collection[AdapterUse]) -> None:
         """Activate exactly this mix, in the UNet and both text encoders. All of it must be loaded.
@@ -358,7 +381,7 @@ class Adapters:
         Raises InvalidRequest as `load` and `activate` do.
         """
         active, training = self._active, self._active_training
-        changes = self._serve(adapter, "The LoRA")
+        changes = finish(serve_in_steps(adapter, self._merged.base, "The LoRA"))
         try:
             self._activate({}, None)
             with refuse_unmergeable("the LoRA"):
@@ -432,20 +455,6 @@ class Adapters:
         parent, _, child = place.path.rpartition(".")
         setattr(self._components[place.component].get_submodule(parent), child, module)
 
-    @torch.no_grad()
-    def _serve(self, adapter: Adapter, lora: str) -> dict[Place, ServedChange]:
-        """The changes of this adapter on the device, in the modules' precision. Raises InvalidRequest."""
-        served = {}
-        for place, change in adapter.changes.items():
-            weight = self._merged.base(place)
-            served[place] = serve_change(change, weight, weight.dtype)
-            if not is_faithful(weight, served[place], change):
-                precision = str(weight.dtype).removeprefix("torch.")
-                raise InvalidRequest(
-                    f"{lora} cannot be applied exactly. In {precision} it loses too much of {place}."
-                )
-        return served
-
     def _layer(self, name: str, place: Place, change: LowRank, config: LoraConfig) -> Any:
         """The PEFT layer for this module, made where there is none, with an inactive adapter of this rank."""
         layer = self._layers.get(place)
@@ -499,23 +508,14 @@ def initial_change(module: tuple[int, ...], target: Target, generator: torch.Gen
     )
 
 
-def is_faithful(weight: Tensor, served: ServedChange, change: Change) -> bool:
-    """Whether what is served changes a random vector as the file says. weight: the module's.
-
-    The error may be as large as the rounding of the factors, or of the module's own weights.
-    """
-    precision = torch.float32 if weight.device.type == "mps" else torch.float64  # which MPS lacks
-    matrix = flatten_weight(weight).to(precision)
-    generator = torch.Generator().manual_seed(0)
-    probe = torch.randn(matrix.shape[1], generator=generator).to(weight.device, precision)
-    exact = serve_change(change, weight, precision)
-    expected = exact.added_output(matrix, probe)
-    actual = served.to(precision).added_output(matrix, probe)
-    error, rounding = (expected - actual).norm(), torch.finfo(weight.dtype).eps
-    # A comparison with NaN is false, so an overflow is not faithful.
-    return bool(
-        error <= TOLERANCE * rounding * expected.norm() or error <= rounding * (matrix @ probe).norm()
-    )
+def finish(steps: Generator[None, None, Result]) -> Result:
+    """Take all these steps, and return what they return."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: Result = end.value
+            return result
 
 
 @contextmanager

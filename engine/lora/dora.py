@@ -10,17 +10,21 @@ import torch
 from torch import Tensor
 
 from engine.lora.adapter_file import Change
+from engine.lora.lycoris_change import float64_device
 
 
 def dora_gain(weight: Tensor, change: Change) -> Tensor:
-    """magnitude / norm of each output or input, float64 on the CPU. weight: (out, in, ...) of the module."""
+    """magnitude / norm of each output or input, float64. weight: (out, in, ...) of the module.
+
+    It is computed on the weight's device, where that has float64.
+    """
     if change.magnitude is None:
         raise ValueError("only a DoRA has a gain")
     changed = weight_matrix(weight) + change.delta(weight)
     if change.by_input:
         changed = changed.view(weight.shape[0], weight.shape[1], -1).transpose(0, 1).flatten(1)
     norms: Tensor = torch.linalg.vector_norm(changed, dim=1)
-    return change.magnitude.to(torch.float64) / norms
+    return change.magnitude.to(norms.device, torch.float64, non_blocking=True) / norms
 
 
 def weight_change(weight: Tensor, change: Change) -> Tensor:
@@ -30,9 +34,9 @@ def weight_change(weight: Tensor, change: Change) -> Tensor:
         gain = dora_gain(weight, change)
         gain = gain.repeat_interleave(weight[0, 0].numel())[None] if change.by_input else gain[:, None]
         delta = (gain - 1) * weight_matrix(weight) + gain * delta
-    return delta.reshape(weight.shape)
+    return delta.reshape(weight.shape).cpu()
 
 
 def weight_matrix(weight: Tensor) -> Tensor:
-    """A module's weight as a float64 matrix on the CPU, (out, in * height * width)."""
-    return weight.detach().to("cpu", torch.float64).flatten(1)
+    """A module's weight as a float64 matrix, (out, in * height * width)."""
+    return weight.detach().to(float64_device(weight), torch.float64).flatten(1)

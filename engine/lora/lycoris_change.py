@@ -54,10 +54,19 @@ class LycorisChange:
         return 1.0 if {"lokr_w1", "lokr_w2"} <= self.tensors.keys() else self.alpha / self.rank
 
     def delta(self, weight: Tensor) -> Tensor:
-        """The change of a weight (out, in, ...), without magnitudes: float64 (out, in * ...), on the CPU."""
-        tensors = {name: tensor.to("cpu", torch.float64) for name, tensor in self.tensors.items()}
-        weight = weight.detach().to("cpu", torch.float64)
+        """The change of a weight (out, in, ...), without magnitudes: float64 (out, in * ...).
+
+        It is computed on the weight's device, where that has float64.
+        """
+        device = float64_device(weight)
+        tensors = {name: tensor.to(device, torch.float64) for name, tensor in self.tensors.items()}
+        weight = weight.detach().to(device, torch.float64)
         return lycoris_delta(self.kind, tensors, self.scale, weight).flatten(1)
+
+
+def float64_device(weight: Tensor) -> torch.device:
+    """The device of this weight, or the CPU where that is Apple's, which has no float64."""
+    return torch.device("cpu") if weight.device.type == "mps" else weight.device
 
 
 def lycoris_rank(kind: AdapterKind, shapes: Mapping[str, tuple[int, ...]]) -> int:

@@ -43,7 +43,8 @@ class ServedFactors:
         """This change of a module with this weight (out, in, ...), on the weight's device."""
         above_one = gain_above_one(change, weight, precision)
         down, up = (
-            flatten_weight(factor.to(weight.device, precision)) for factor in (change.down, change.up)
+            flatten_weight(factor.to(weight.device, precision, non_blocking=True))
+            for factor in (change.down, change.up)
         )
         return cls(
             down=down,

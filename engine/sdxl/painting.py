@@ -1,6 +1,6 @@
 """The denoising of one picture: its latents, schedulers and embeddings, and the UNet forward of several."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from enum import Enum
 from typing import Any
@@ -24,12 +24,16 @@ AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # the defaults of SDXL's r
 class Stage(Enum):
     """What the next step of a painting does."""
 
+    LOAD = "load"  # its adapters, part by part
     WORDS = "words"
     BASE = "base"
     REFINE = "refine"
     DECODE = "decode"
     READ = "read"  # its pixels come to the host
     DONE = "done"
+
+
+WITHOUT_FORWARD = (Stage.LOAD, Stage.WORDS, Stage.DECODE, Stage.READ)
 
 
 class Painting:
@@ -45,6 +49,7 @@ class Painting:
         self.variation_seed = variation_seed
         self.size = size
         self.alone = False  # set after a shared step failed, to find the painting that fails
+        self.loading: Iterator[None] | None = None  # steps that load its adapters, where they are not loaded
         self.decoding: Decoding | None = None
         self.picture: Future[Picture] | None = None
         self._model = model
@@ -102,7 +107,7 @@ class Painting:
         if self.picture is not None:
             return Stage.DONE
         if self._base is None:
-            return Stage.WORDS
+            return Stage.WORDS if self.loading is None else Stage.LOAD
         if not self._base.is_done:
             return Stage.BASE
         if self._refine is not None and not self._refine.is_done:
@@ -117,7 +122,7 @@ class Painting:
     @property
     def batch_key(self) -> Hashable:
         """Paintings with equal keys can share a UNet forward."""
-        if self.stage in (Stage.WORDS, Stage.DECODE, Stage.READ):
+        if self.stage in WITHOUT_FORWARD:
             return (self.stage, id(self))
         own = id(self) if amplifies_rounding(self.request.sampler, self.request.guidance_scale) else None
         return (
@@ -132,6 +137,8 @@ class Painting:
     @property
     def cost_kind(self) -> Hashable:
         """Forwards of equal cost kinds with equally many rows take equally long."""
+        if self.stage in WITHOUT_FORWARD:
+            return self.stage
         return (
             self.stage,
             self.fast_step is not None,

@@ -12,8 +12,7 @@ from diffusers import StableDiffusionXLPipeline
 from peft import LoraConfig, get_peft_model_state_dict, inject_adapter_in_model
 from torch import Tensor
 
-from engine.lora import adapters as adapters_module
-from engine.lora import merged_weights
+from engine.lora import merged_weights, served_changes
 from engine.lora.adapters import AdapterCacheFull, Adapters
 from engine.messages import AdapterUse, InvalidRequest
 from tests.engine.adapter_cases import (
@@ -474,15 +473,16 @@ def test_a_fault_in_the_middle_of_a_load_leaves_no_half_of_it(
         use(adapters, store(tmp_path, kohya(make_lora(pipeline, of=attention))))
     before = seen(pipeline)
     wash = store(tmp_path, kohya(make_lora(original, seed=2)), name="wash")
-    check, checked = adapters_module.is_faithful, list[object]()
+    check, checked = served_changes.is_faithful, list[object]()
 
-    def failing(*given: Any) -> bool:
+    def failing(*given: Any) -> Tensor:
         if len(checked) == 40:
             raise MemoryError
         checked.append(given)
-        return check(*given)
+        is_same: Tensor = check(*given)
+        return is_same
 
-    monkeypatch.setattr(adapters_module, "is_faithful", failing)
+    monkeypatch.setattr(served_changes, "is_faithful", failing)
     with pytest.raises(MemoryError):
         adapters.load(wash)
 

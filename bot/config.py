@@ -284,6 +284,7 @@ class _Engine(_Table):
     largest_batch: Annotated[int, _integer(1, 64)] = EngineSettings.largest_batch
     adapter_cache_mb: Annotated[int, _integer(16, 1_000_000)] = EngineSettings.adapter_cache_mb
     compile: bool = EngineSettings.compile
+    cpu_runtime: Literal["auto", "torch", "openvino"] = "auto"
     training_share: Annotated[float, _real(0.05, 0.9)] = EngineSettings.training_share
     deadline_floor_seconds: Annotated[float, _real(1, 3600)] = EngineSettings.deadline_floor_seconds
 

@@ -20,6 +20,7 @@ class EngineSettings:
     largest_batch: int = 8
     adapter_cache_mb: int = 2048
     compile: bool = False
+    cpu_runtime: str = "torch"
     training_share: float = 0.5
     deadline_floor_seconds: float = 60.0
 

@@ -1,21 +1,27 @@
 """The choice of how forwards are run, by the device, the size of the UNet and the settings."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from engine.messages import EngineSettings
 from engine.runners.captured import CudaCapturer, GraphCapturer
 from engine.runners.compiled import BackgroundCompiler, CompiledRunner, CompiledVae, EagerVae
 from engine.runners.compiled_code import use_code_folder
 from engine.runners.graphs import GraphRunner
+from engine.runners.openvino_graphs import OpenVinoCompiler
 from engine.runners.runner import EagerRunner, Shape, UnetInputs, UnetRunner
 from engine.runners.traced import Tracer
 
 LARGEST_TRACED = 10**8  # parameters: operations of a larger UNet take far longer than Python between them
 USUAL_SIDES = (1.0, 0.75, 0.5)  # of the native side, of pictures that a GPU is prepared for
 GUIDED = 2  # rows of one picture with classifier-free guidance
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +84,21 @@ def make_uncompiled(network: Any, settings: EngineSettings) -> EagerRunner:
         return captured
     parameters = sum(parameter.numel() for parameter in network.parameters())
     if network.device.type == "cpu" and parameters <= LARGEST_TRACED and not settings.compile:
-        return GraphRunner(network, Tracer())
+        return make_cpu_graphs(network, settings)
     return EagerRunner(network)
+
+
+def make_cpu_graphs(network: Any, settings: EngineSettings) -> GraphRunner:
+    """Traced forwards, and OpenVINO's where the settings want it and it is installed."""
+    traced = GraphRunner(network, Tracer())
+    if settings.cpu_runtime == "torch" or next(network.parameters()).dtype != torch.float32:
+        return traced
+    try:
+        return GraphRunner(traced, OpenVinoCompiler(network))
+    except ImportError:
+        if settings.cpu_runtime == "openvino":
+            log.warning("OpenVINO is not installed, and forwards are run by torch")
+        return traced
 
 
 def usual_shapes(network: Any) -> list[Shape]:

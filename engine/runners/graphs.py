@@ -16,7 +16,8 @@ from engine.runners.runner import EagerRunner, Shape, UnetInputs
 SHAPES = 256  # shapes whose forwards are counted
 LARGEST_ERROR = 0.05  # of a graph in half precision against the network, relative to the outputs
 
-Graph = Callable[[UnetInputs], tuple[Tensor, ...]]
+# It returns None where it cannot serve the UNet's weights as they are now, and the network is to run.
+Graph = Callable[[UnetInputs], tuple[Tensor, ...] | None]
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ class WrongGraph(Exception):
 class GraphRunner(EagerRunner):
     """Runs graphs of a network where it has them. Where one fails, forwards go on eagerly."""
 
-    def __init__(self, network: nn.Module, maker: GraphMaker) -> None:
+    def __init__(self, network: nn.Module | EagerRunner, maker: GraphMaker) -> None:
+        """network: or a runner of it, for forwards without a graph."""
         super().__init__(network)
         self._maker = maker
         self._graphs: LRUCache[Shape, Graph] = LRUCache(maker.limit)
@@ -80,7 +82,8 @@ class GraphRunner(EagerRunner):
         self._take_made()
         graph = self._graph(inputs.shape)
         try:
-            return super().run(inputs) if graph is None else graph(inputs)
+            outputs = None if graph is None else graph(inputs)
+            return super().run(inputs) if outputs is None else outputs
         except torch.AcceleratorError:
             raise
         except Exception as error:
@@ -157,10 +160,10 @@ class GraphRunner(EagerRunner):
         self._graphs.clear()
 
 
-def check_graph(graph: Graph, network: Any, inputs: UnetInputs) -> None:
+def check_graph(graph: Graph, network: Any, inputs: UnetInputs, largest_error: float = LARGEST_ERROR) -> None:
     """Raise WrongGraph unless the graph's outputs for these inputs are nearly the network's."""
-    for output, expected in zip(graph(inputs), inputs.run(network), strict=True):
+    for output, expected in zip(graph(inputs) or (), inputs.run(network), strict=True):
         error = (output.float() - expected.float()).norm()
         # A comparison with NaN is false, and so is one with outputs that are infinite.
-        if expected.isfinite().all() and not error <= LARGEST_ERROR * expected.float().norm():
+        if expected.isfinite().all() and not error <= largest_error * expected.float().norm():
             raise WrongGraph(f"The outputs differ by {float(error / expected.float().norm()):.3g}.")

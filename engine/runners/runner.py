@@ -127,8 +127,8 @@ class UnetRunner(Protocol):
 class EagerRunner:
     """Runs a network as it is."""
 
-    def __init__(self, network: nn.Module) -> None:
-        """network: a UNet, or a module that is called like one. It knows its device."""
+    def __init__(self, network: Any) -> None:
+        """network: a UNet, or whatever is called like one and knows its device."""
         self._network: Any = network
 
     @property

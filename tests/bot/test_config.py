@@ -37,7 +37,7 @@ def test_an_empty_file_means_the_model_that_ships(tmp_path: Path) -> None:
     config = read_config(write_config(tmp_path, ""))
 
     assert config == Config(
-        engine=EngineSettings(model="demo", files=str(tmp_path / "data/files")),
+        engine=EngineSettings(model="demo", files=str(tmp_path / "data/files"), cpu_runtime="auto"),
         training=TrainingLimits(largest_rank=64),
         adapters=tmp_path / "adapters",
         database=f"sqlite+aiosqlite:///{tmp_path}/data/atelier.db",
@@ -87,6 +87,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     largest_batch = 16
     adapter_cache_mb = 512
     compile = true
+    cpu_runtime = "openvino"
     training_share = 0.25
     deadline_floor_seconds = 5
     [training]
@@ -131,6 +132,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
             largest_batch=16,
             adapter_cache_mb=512,
             compile=True,
+            cpu_runtime="openvino",
             training_share=0.25,
             deadline_floor_seconds=5,
         ),
@@ -276,6 +278,7 @@ def test_the_environment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.
             'device = "gpu"',
             '[engine] device must be auto, cpu, mps, cuda or cuda with a number, not "gpu".',
         ),
+        ('cpu_runtime = "onnx"', '[engine] cpu_runtime must be "auto", "torch" or "openvino", not "onnx".'),
         ('compile = "yes"', '[engine] compile must be true or false, not "yes".'),
         ("model = 3", "[engine] model must be text in quotes, not 3."),
         ('model = ""', "[engine] model must be a name or a path, not ''."),

@@ -13,7 +13,7 @@ from commands.imagine import random_seed
 from commands.job_lookup import OPEN, check_not_deleted, check_owner, record_change
 from commands.recipe_text import command_of, command_text, form_texts, single_picture
 from commands.syntax.parser import join_list, shorten
-from commands.training_actions import check_start, edit, finish
+from commands.training_actions import check_start, check_start_lora, edit, finish
 from engine.messages import InvalidRequest, JobId, Paint
 from storage import adapters, jobs, pictures, trainings
 from storage.requests import Kind
@@ -229,6 +229,7 @@ async def _delete_job(context: ChatContext, view: JobView) -> UpdateCards:
 async def _start(context: ChatContext, view: JobView, picture: int | None) -> StartDraft:
     check_owner(context, view, "start")
     check_start(view)
+    await check_start_lora(context, view)
     expected = await admit_draft(context, view)
     await record_change(context, view, "start", "queued")
     await jobs.enqueue(context.session, view.number, context.now, expected)

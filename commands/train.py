@@ -12,12 +12,15 @@ from commands.job_lookup import find_job, read_job_id
 from commands.presets import find_preset as named_preset
 from commands.presets import presets, training_settings
 from commands.syntax.form_files import manifest_text
+from commands.syntax.lora_syntax import Lora, Mention, resolve
 from commands.syntax.numbers import pluralize
 from commands.syntax.spec import Option, form_command, lists_folder
 from commands.syntax.values import value_text
 from commands.training_options import TrainingOptions, differences, overrides
 from engine.messages import (
     PART_RANK,
+    TRIGGER,
+    AdapterUse,
     Example,
     InvalidRequest,
     JobId,
@@ -39,6 +42,11 @@ def read_lora_name(text: str) -> str:
     name = text.strip().lower()
     check_adapter_name(name)
     return name
+
+
+def read_start(text: str) -> Mention:
+    """A LoRA to go on from, by name. Raises InvalidRequest."""
+    return Mention(read_lora_name(text))
 
 
 def read_preset_name(text: str) -> str:
@@ -93,6 +101,16 @@ async def train(
             "Up to 4 prompts for every checkpoint, split by semicolons", otherwise="the preset's", more=True
         ),
     ] = "",
+    from_lora: Annotated[
+        Mention | None,
+        Option(
+            "LoRA to go on from, whose kind, rank and trigger it keeps",
+            kind="lora",
+            read=read_start,
+            aliases=("from",),
+            more=True,
+        ),
+    ] = None,
     draft: Annotated[
         JobId | None, Option("The draft that this replaces", read=read_job_id, hidden=True)
     ] = None,
@@ -102,19 +120,22 @@ async def train(
     unneeded = await _delete_draft(context, draft)
     await check_free(context, name, context.space.id)
     if not pictures:
-        given = {"name": name, "preset": preset, "trigger": trigger, "subject": subject}
-        given |= {"captions": captions, "samples": samples}
+        given: dict[str, Any] = {"name": name, "preset": preset, "trigger": trigger, "subject": subject}
+        given |= {"captions": captions, "samples": samples, "from_lora": from_lora}
         return Form(command=train.name, values=_value_texts({**given, **options}))
     if not consent:
         raise InvalidRequest("Confirm that you may use these pictures. Tick the box or add --consent.")
     await _check_room(context)
+    start = await find_start(context, from_lora)
+    trigger, subject = start_words(start, trigger.strip().lower(), subject)
     request = make_request(
         context,
         name,
         pictures,
         preset=preset,
-        trigger=await _choose_trigger(context, trigger.strip().lower(), subject),
+        trigger=await _choose_trigger(context, trigger, subject, start),
         subject=subject,
+        start=start,
         captions=captions,
         samples=samples,
         options=options,
@@ -135,6 +156,7 @@ def make_request(
     samples: str,
     options: TrainingOptions,
     author: str,
+    start: Lora | None = None,
 ) -> Train:
     """The training with the preset's settings and somebody's changes. Raises InvalidRequest."""
     chosen = named_preset(preset)
@@ -156,7 +178,24 @@ def make_request(
         prompts=tuple(fill_template(prompt, trigger, subject) for prompt in split_prompts(samples))
         or chosen.samples(trigger, subject, small=context.small),
         author=author,
+        start=None if start is None else AdapterUse(name=start.name, sha256=start.sha256),
     )
+
+
+async def find_start(context: Context, mention: Mention | None) -> Lora | None:
+    """The LoRA to go on from. Raises InvalidRequest where nobody here may use one of this name."""
+    if mention is None:
+        return None
+    ((lora, _),) = await resolve([mention], context.library)
+    return lora
+
+
+def start_words(start: Lora | None, trigger: str, subject: str) -> tuple[str, str]:
+    """The trigger and the subject: what was said, or else those of the LoRA to go on from."""
+    if start is None or trigger:
+        return trigger, subject
+    word, _, rest = start.phrase.lower().partition(" ")
+    return (word, subject or rest) if TRIGGER.fullmatch(word) else (trigger, subject)
 
 
 def split_prompts(samples: str) -> list[str]:
@@ -198,6 +237,7 @@ def form_texts(request: Train, *, small: bool) -> dict[str, str]:
             "trigger": request.trigger,
             "subject": request.subject,
             "consent": True,
+            "from_lora": None if request.start is None else Mention(request.start.name),
             "captions": "" if request.template == captions else request.template,
             "samples": "" if request.prompts == samples else "; ".join(request.prompts),
             **differences(request.settings, usual),
@@ -231,8 +271,13 @@ async def _check_room(context: ChatContext) -> None:
         )
 
 
-async def _choose_trigger(context: ChatContext, trigger: str, subject: str) -> str:
-    """The given trigger, or a free one. Raises InvalidRequest."""
+async def _choose_trigger(context: ChatContext, trigger: str, subject: str, start: Lora | None) -> str:
+    """The given trigger, or a free one. Raises InvalidRequest.
+
+    It may be that of the LoRA to go on from, whatever word that is.
+    """
+    if start is not None and trigger and trigger == start.phrase.lower().partition(" ")[0]:
+        return trigger
     taken = await adapters.triggers(context.session, context.space.id)
     free = next((word for word in TRIGGERS if word not in taken), "")
     if not trigger and not free:

@@ -19,6 +19,18 @@ def check_start(job: JobView) -> None:
         raise InvalidRequest("None of the pictures can be used. Change them first.")
 
 
+async def check_start_lora(context: ChatContext, job: JobView) -> None:
+    """Raise InvalidRequest when the LoRA that the training goes on from was deleted or unshared meanwhile."""
+    if not isinstance(job.request, Train) or job.request.start is None:
+        return
+    hashes = [job.request.start.sha256]
+    if await adapters.forbidden_names(context.session, context.space.id, context.person.id, hashes):
+        raise InvalidRequest(
+            f"The LoRA {job.request.start.name}, from which it goes on, is not shared with you, or was "
+            "retired or deleted."
+        )
+
+
 async def finish(context: ChatContext, job: JobView) -> FinishTraining:
     """Have the engine end the training with what it has learned. Raises InvalidRequest."""
     check_owner(context, job, "finish")

@@ -40,6 +40,7 @@ from engine.tasks.lora_import import LoraImport
 from engine.tasks.lora_merge import LoraMerge
 from engine.training.inspection import Inspection
 from engine.training.run import TrainingRun, measure_seconds_per_picture, relative_cost
+from engine.training.training_plan import plan_training
 from engine.vision.clip_score import ClipScorer
 from engine.vision.safety import Safety, flag_check, grey_out_flagged
 
@@ -116,7 +117,7 @@ class BackgroundWork:
                         self._model.side,
                         rate,
                         flag_check(self._safety, request.training),
-                        self._adapters.count_parameters(settings),
+                        plan_training(request.training, self._adapters).count_parameters(self._adapters),
                     )
                 case ImportLora():
                     self._tasks[request.job] = LoraImport(request, self._model, self._adapters, self._folder)

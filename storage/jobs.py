@@ -33,7 +33,7 @@ from storage.fairness import charge
 from storage.ids import new_job_id
 from storage.job_conditions import IN_ORDER, OPEN, State, is_in, is_open_training, makes, of_space
 from storage.pictures import find_unneeded
-from storage.requests import Kind, kind, to_json
+from storage.requests import Kind, from_json, kind, to_json
 from storage.tables import Job, JobLora, Person, Picture, Space
 
 ENGINE_DEATHS = 3  # a job whose deaths + suspect would reach this is failed instead of tried again
@@ -116,9 +116,8 @@ async def create(
         "counted_at": now if state == "queued" else None,
     }
     number = (await connection.execute(INSERT_JOB, row)).scalar_one()
-    if loras := _loras_of(request):
-        rows = [{"job_number": number, "sha256": sha256} for sha256 in sorted(loras)]
-        await connection.execute(INSERT_LORAS, rows)
+    if state == "queued":
+        await _hold_loras(session, number, request)
     return NewJob(number=number, id=id)
 
 
@@ -135,6 +134,7 @@ async def enqueue(session: AsyncSession, number: int, now: float, expected: floa
         return False
     job.state, job.expected, job.counted_at = "queued", expected, now
     await _charge(session, job, job.charged, now, queued=1)
+    await _hold_loras(session, number, from_json(JobId(job.id), job.request))
     return True
 
 
@@ -433,10 +433,17 @@ def _people_with_queued(paused: Collection[int]) -> Select[int, float, int]:
     )
 
 
+async def _hold_loras(session: AsyncSession, number: int, request: JobRequest) -> None:
+    """Note the LoRAs that the job needs, so that their files stay until it ends."""
+    if loras := _loras_of(request):
+        rows = [{"job_number": number, "sha256": sha256} for sha256 in sorted(loras)]
+        await (await session.connection()).execute(INSERT_LORAS, rows)
+
+
 def _loras_of(request: JobRequest) -> set[Sha256]:
-    """The files of the LoRAs that it paints with, those of a comparison's variants too."""
+    """The files of the LoRAs that it paints with, those of a comparison's variants too, or goes on from."""
     if not isinstance(request, Paint):
-        return set()
+        return set() if request.start is None else {request.start.sha256}
     uses = [*request.adapters, *(use for variant in request.variants for use in variant.adapters)]
     return {use.sha256 for use in uses}
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, and_, exists, or_, select, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import JobId, JobRequest, Paint, Sha256
+from engine.messages import JobId, JobRequest, Paint, Sha256, Train
 from storage.job_conditions import of_space
 from storage.tables import (
     Adapter,
@@ -168,8 +168,10 @@ async def find_unneeded(session: AsyncSession, hashes: Collection[Sha256]) -> li
 
 
 async def find_unneeded_adapters(session: AsyncSession, request: JobRequest | None) -> list[Sha256]:
-    """The files of a request's LoRAs that were deleted while it painted and that nothing needs now."""
+    """The files of a request's LoRAs that were deleted while it was under way and that nothing needs now."""
     adapters = request.adapters if isinstance(request, Paint) else ()
+    if isinstance(request, Train) and request.start is not None:
+        adapters = (request.start,)
     return await find_unneeded(session, [use.sha256 for use in adapters])
 
 

@@ -104,6 +104,8 @@ def _train(job: JobId, values: Mapping[str, Any]) -> Train:
     arguments["examples"] = tuple(example_from_json(example) for example in arguments["examples"])
     if arguments.get("manifest"):
         arguments["manifest"] = Manifest(**_pick_fields(Manifest, arguments["manifest"]))
+    if arguments.get("start") is not None:
+        arguments["start"] = AdapterUse(**arguments["start"])
     if "settings" in arguments:
         arguments["settings"] = settings_from_json(arguments["settings"])
     if "flagged" in arguments:

@@ -25,7 +25,15 @@ from commands.presets import SMALL
 from commands.syntax.numbers import duration, pluralize
 from commands.syntax.parser import parse
 from commands.syntax.spec import Command, Option, Parameter
-from commands.train import TRIGGERS, USUAL_PRESET, check_trigger, make_request, read_lora_name
+from commands.train import (
+    TRIGGERS,
+    USUAL_PRESET,
+    check_trigger,
+    find_start,
+    make_request,
+    read_lora_name,
+    start_words,
+)
 from commands.train import train as chat_command
 from commands.training_options import TrainingOptions, parameters_text
 from engine.messages import (
@@ -114,7 +122,7 @@ async def _train(
             small=config.engine.model == SMALL,
             largest_rank=config.training.largest_rank,
         )
-        request = _request(context, source.name, pictures, values)
+        request = await _request(context, source.name, pictures, values)
         engine = EngineClient(replace(config.engine, files=str(files.folder)))
         try:
             await engine.start()
@@ -157,13 +165,19 @@ async def _read_pictures(folder: Path, files: Files, bar: ProgressBar) -> tuple[
     return tuple(examples)
 
 
-def _request(context: Context, name: str, pictures: tuple[Example, ...], values: Mapping[str, Any]) -> Train:
+async def _request(
+    context: Context, name: str, pictures: tuple[Example, ...], values: Mapping[str, Any]
+) -> Train:
     """The request that a chat's /train would make. Raises InvalidRequest."""
     options = dict(values)
     preset, subject = options.pop("preset", USUAL_PRESET), options.pop("subject", "")
-    trigger, captions = options.pop("trigger", TRIGGERS[0]).strip().lower(), options.pop("captions", "")
+    trigger, captions = options.pop("trigger", "").strip().lower(), options.pop("captions", "")
     samples = options.pop("samples", "")
-    check_trigger(trigger, subject, TRIGGERS[0])
+    start = await find_start(context, options.pop("from_lora", None))
+    trigger, subject = start_words(start, trigger, subject)
+    trigger = trigger or TRIGGERS[0]
+    if start is None:
+        check_trigger(trigger, subject, TRIGGERS[0])
     return make_request(
         context,
         name,
@@ -175,6 +189,7 @@ def _request(context: Context, name: str, pictures: tuple[Example, ...], values:
         samples=samples,
         options=cast("TrainingOptions", options),
         author="",
+        start=start,
     )
 
 

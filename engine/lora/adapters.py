@@ -24,10 +24,10 @@ from engine.lora.key_names import COMPONENTS, Component, KeyNames, Place
 from engine.lora.low_rank import LayerStack, LowRankConv2d, LowRankLinear, make_stacks
 from engine.lora.low_rank_pass import TrainingFactors
 from engine.lora.lycoris_change import LycorisChange
-from engine.lora.lycoris_layers import LycorisLayer, make_lycoris_layers
+from engine.lora.lycoris_layers import LycorisLayer, initial_changes
 from engine.lora.merged_weights import MergedWeights, NotFinite, ServedChange
 from engine.lora.served_changes import serve_in_steps
-from engine.lora.targets import Target, count_parameters, training_targets
+from engine.lora.targets import Target, training_targets
 from engine.messages import (
     LOW_RANK,
     AdapterKind,
@@ -192,30 +192,27 @@ class Adapters:
         """
         return training_targets(self.names, settings)
 
-    def count_parameters(self, settings: TrainingSettings) -> dict[Part, int]:
-        """How many numbers a training with these settings has in each part that trains.
-
-        Raises InvalidRequest as `targets` does.
-        """
-        return count_parameters(self.names, self.targets(settings), settings.network)
-
     def begin_training(
         self,
         name: str,
         targets: Mapping[Place, Target],
         *,
         kind: AdapterKind = AdapterKind.LORA,
+        start: Mapping[Place, Change] | None = None,
         dropout: float = 0.0,
         seed: int,
         precision: torch.dtype = torch.float32,
     ) -> None:
         """Create an adapter to train, inactive until `activate_training`.
 
-        precision: of the forward pass in `training_pass`. It changes nothing yet: up is zero, and down is
-        uniform as in PEFT, from a generator of its own. Kinds of LyCORIS begin as there, and drop no inputs.
+        start: the change of each module that it begins with. precision: of the forward pass in
+        `training_pass`. Without a start it changes nothing yet: up is zero, and down is uniform as in PEFT,
+        from a generator of its own. Kinds of LyCORIS begin as there, and drop no inputs.
         """
-        if kind not in LOW_RANK:
-            self._begin_lycoris(name, targets, kind, seed)
+        if kind not in LOW_RANK or any(
+            isinstance(change, LycorisChange) for change in (start or {}).values()
+        ):
+            self._begin_lycoris(name, targets, start or initial_changes(self.names, targets, kind, seed))
             return
         dora = kind is AdapterKind.DORA
         config = replace(self._config, lora_dropout=dropout, use_dora=dora)
@@ -234,6 +231,8 @@ class Adapters:
                     values.append(layer.weight.detach().float().norm(dim=1))
                 for factor, value in zip(self._factors(layer, name), values, strict=True):
                     factor.weight = nn.Parameter(value.to(layer.weight.device), requires_grad=True)
+            if start is not None:
+                self.restore_training(name, start)
             plain = precision is torch.float32 and not dropout and not dora
             self._stacks[name] = self._make_stacks(name) if plain else []
         except BaseException:
@@ -243,9 +242,13 @@ class Adapters:
             self._activate(active, training)
 
     def _begin_lycoris(
-        self, name: str, targets: Mapping[Place, Target], kind: AdapterKind, seed: int
+        self, name: str, targets: Mapping[Place, Target], changes: Mapping[Place, Change]
     ) -> None:
-        self._lycoris[name] = make_lycoris_layers(self._modules, targets, kind, seed)
+        self._lycoris[name] = {
+            place: LycorisLayer(self._modules[place], change)
+            for place, change in changes.items()
+            if isinstance(change, LycorisChange)
+        }
         self._training[name], self._stacks[name] = dict(targets), []
         self._precisions[name] = torch.float32
 

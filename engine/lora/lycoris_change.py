@@ -42,9 +42,10 @@ class LycorisChange:
 
     @property
     def count(self) -> int:
-        """How many numbers it has."""
+        """How many numbers it has, all of which are trained."""
         magnitudes = 0 if self.magnitude is None else self.magnitude.numel()
-        return magnitudes + sum(tensor.numel() for tensor in self.tensors.values())
+        numbers = (tensor.numel() for name, tensor in self.tensors.items() if name != "on_input")
+        return magnitudes + sum(numbers)
 
     @property
     def scale(self) -> float:

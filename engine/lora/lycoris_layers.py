@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.lora.key_names import Place
+from engine.lora.key_names import KeyNames, Place
 from engine.lora.lycoris_change import UNSCALED, LycorisChange, initial_tensors, lycoris_delta
 from engine.lora.targets import ON_INPUT, Target
 from engine.messages import AdapterKind
@@ -72,21 +72,18 @@ class LycorisLayer(nn.Module):
             factor.copy_(change.tensors[name])
 
 
-def make_lycoris_layers(
-    modules: Mapping[Place, nn.Module], targets: Mapping[Place, Target], kind: AdapterKind, seed: int
-) -> dict[Place, LycorisLayer]:
-    """A layer for each target, whose change is zero yet."""
+def initial_changes(
+    names: KeyNames, targets: Mapping[Place, Target], kind: AdapterKind, seed: int
+) -> dict[Place, LycorisChange]:
+    """The untrained changes of these targets, which are zero."""
     generator = torch.Generator().manual_seed(seed)
-    layers = {}
-    for place, target in targets.items():
-        module = modules[place]
-        tensors = initial_tensors(
-            kind,
-            tuple(module.get_parameter("weight").shape),
-            target.rank,
-            generator,
-            on_input=place.path.endswith(ON_INPUT),
+    return {
+        place: LycorisChange(
+            kind=kind,
+            tensors=initial_tensors(
+                kind, names.shapes[place], target.rank, generator, on_input=place.path.endswith(ON_INPUT)
+            ),
+            alpha=0.0 if kind in UNSCALED else target.alpha,
         )
-        alpha = 0.0 if kind in UNSCALED else target.alpha
-        layers[place] = LycorisLayer(module, LycorisChange(kind=kind, tensors=tensors, alpha=alpha))
-    return layers
+        for place, target in targets.items()
+    }

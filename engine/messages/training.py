@@ -13,7 +13,7 @@ from engine.messages.checks import InvalidRequest, check_adapter_name, check_int
 from engine.messages.dataset import EXAMPLES, INLINE, Example, Manifest
 from engine.messages.files import Sha256
 from engine.messages.jobs import FlaggedPolicy, JobId
-from engine.messages.painting import SEED
+from engine.messages.painting import SEED, AdapterUse
 from engine.messages.training_methods import TrainingMethods
 from engine.messages.training_parts import (
     BLOCK,
@@ -320,7 +320,8 @@ class Train:
     pictures are `examples`, or those of the `manifest` where they are more than INLINE. `wanted` is how many
     the preset works best with. `prompts` are painted at every checkpoint, with seeds 0, 1 and so on.
     `resume` is the newest state of a `CheckpointSaved`, after an engine died. `flagged`: all but SHOW leaves
-    out pictures that the safety check flags.
+    out pictures that the safety check flags. `start` is a LoRA to go on from: its kind, modules, ranks and
+    alphas count, and not those of the settings.
     """
 
     job: JobId
@@ -337,6 +338,7 @@ class Train:
     author: str = ""
     resume: Sha256 | None = None
     flagged: FlaggedPolicy = FlaggedPolicy.SHOW
+    start: AdapterUse | None = None
 
     def __post_init__(self) -> None:
         check_adapter_name(self.name)

@@ -140,6 +140,9 @@ def own_fields(
         "atelier.loss": json.dumps(summary),
         "atelier.parameters": json.dumps(parameters),
         "atelier.note": note,
+        "atelier.from": ""
+        if training.start is None
+        else json.dumps([training.start.name, training.start.sha256]),
     }
     return {name: text for name, text in fields.items() if text}
 

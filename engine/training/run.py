@@ -44,6 +44,7 @@ from engine.training.run_state import RunState, restore_run_state
 from engine.training.sample_images import encode_sample, paint_samples, sample_requests
 from engine.training.state_file import BrokenState, pack_state, unpack_state
 from engine.training.trainer import Trainer, resolve_training_precision
+from engine.training.training_plan import plan_training
 from engine.training.validation import (
     NO_EFFECT,
     Checkpoint,
@@ -91,7 +92,7 @@ class TrainingRun:
         self._inspector = PictureInspector(request, folder, model.side, flags)
         self._batches = TrainingBatches(request.settings, model, folder)
         resolve_training_precision(request.settings.precision, model)
-        adapters.targets(request.settings)
+        self._plan = plan_training(request, adapters)
         steps = planned_steps(request.settings, request.pictures)
         self._state = RunState(settings=request.settings, steps=steps, began=time.time())
         self._trainer: Trainer | None = None
@@ -216,7 +217,7 @@ class TrainingRun:
 
     def _start_trainer(self) -> Trainer:
         """Make the trainer, with the saved state where the training is resumed."""
-        trainer = Trainer(self.request, self._model, self._adapters, self._state.steps)
+        trainer = Trainer(self.request, self._plan, self._model, self._adapters, self._state.steps)
         if self.request.resume is None:
             self._save_memory(trainer)
             return trainer
@@ -454,7 +455,7 @@ class TrainingRun:
             candidates=other_candidates(state.checkpoints, best, state.steps),
             step=state.step,
             seconds=state.seconds,
-            new_tokens=self.request.settings.new_tokens,
+            new_tokens=sum(token.count for token in self._plan.tokens) or self.request.settings.new_tokens,
             note=" ".join(state.notes),
         )
 

@@ -133,7 +133,9 @@ def restore_run_state(state: Mapping[str, Any], request: Train) -> RunState:
 
 def _identity(request: Train) -> str:
     """A text that is equal for two runs of the same training, and different for two trainings."""
-    texts = (request.trigger, request.subject, request.template, request.prompts)
+    texts: tuple[object, ...] = (request.trigger, request.subject, request.template, request.prompts)
+    if request.start is not None:
+        texts = (*texts, request.start.sha256)
     examples = ", ".join(map(_field_texts, request.examples)) + ("," if len(request.examples) == 1 else "")
     pictures = f"({examples})" if request.manifest is None else repr(request.manifest)
     return f"({_field_texts(request.settings)}, {pictures}, {texts!r})"

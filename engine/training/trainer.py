@@ -14,10 +14,11 @@ from cachetools import LRUCache
 from torch import Tensor, nn
 
 from engine.lora.adapter_export import encode_adapter, verify_file
-from engine.lora.adapter_file import Change, LowRank
+from engine.lora.adapter_file import Adapter, Change, LowRank
 from engine.lora.adapters import Adapters
 from engine.lora.flat_factors import TrainedParameter
 from engine.lora.key_names import Place
+from engine.lora.kohya_format import network_fields
 from engine.lora.lycoris_change import LycorisChange
 from engine.messages import UNET_PARTS, AdapterKind, InvalidRequest, Part, Train, TrainingPrecision
 from engine.sdxl.model import PRECISIONS, Model
@@ -28,6 +29,7 @@ from engine.training.flat_optimizer import FlatOptimizer
 from engine.training.loss import Rows, weighted_errors
 from engine.training.optimizers import Group, rate_factor
 from engine.training.rng import derive_seed
+from engine.training.training_plan import TrainingPlan
 
 NAME = "in-training"  # among PEFT's adapters, whose other names are hashes
 EMBEDDING_BYTES = 2**30  # of captions: shuffled tags have no end of them
@@ -40,7 +42,9 @@ def _embedding_bytes(embedding: Embedding) -> int:
 class Trainer:
     """The trainable part of a training of so many optimizer steps. `close` removes it from the device."""
 
-    def __init__(self, request: Train, model: Model, adapters: Adapters, steps: int) -> None:
+    def __init__(
+        self, request: Train, plan: TrainingPlan, model: Model, adapters: Adapters, steps: int
+    ) -> None:
         """Raises InvalidRequest where the model cannot be trained with these settings."""
         settings = self._settings = request.settings
         self._model = model
@@ -49,14 +53,15 @@ class Trainer:
         self._prompt_encoder = PromptEncoder(model.base)
         self._embeddings: LRUCache[str, Embedding] = LRUCache(EMBEDDING_BYTES, _embedding_bytes)
         self._precision = resolve_training_precision(settings.precision, model)
-        self.tokens = initial_trigger_tokens(request, model)
-        targets = adapters.targets(settings)
-        self.parameter_counts = adapters.count_parameters(settings)
+        self._plan = plan
+        self.tokens = trigger_tokens(request, plan, model)
+        self.parameter_counts = plan.count_parameters(adapters)
         adapters.begin_training(
             NAME,
-            targets,
+            plan.targets,
+            kind=plan.kind,
+            start=plan.start,
             dropout=settings.dropout,
-            kind=settings.network,
             seed=derive_seed(settings.seed, "adapter", 0),
             precision=self._precision,
         )
@@ -261,7 +266,7 @@ class Trainer:
 
     def _is_trained_caption(self, caption: str) -> bool:
         """Whether its embedding changes from step to step."""
-        if self._settings.trains_text:
+        if self._plan.trains_text:
             return True
         trains_tokens = any(vector.requires_grad for vector in self._vectors)
         return trains_tokens and has_new_token(self._model.base.tokenizer, caption, self.tokens)
@@ -281,8 +286,10 @@ class Trainer:
 
     def encode_file(self, metadata: Mapping[str, str]) -> bytes:
         """The adapter's file, compared with the adapter in training. Raises WronglySaved."""
-        tokens = self.tokens[0] if self.tokens else None
-        content = encode_adapter(self.trained_changes(), tokens, self._adapters.names, metadata=metadata)
+        tokens, changes = self.tokens[0] if self.tokens else None, self.trained_changes()
+        if self._plan.start is not None:  # whose network the settings do not know
+            metadata = {**metadata, **network_fields(Adapter(changes=changes))}
+        content = encode_adapter(changes, tokens, self._adapters.names, metadata=metadata)
         verify_file(content, self._adapters, NAME, tokens, self._model.base)
         return content
 
@@ -360,14 +367,24 @@ def resolve_training_precision(precision: TrainingPrecision, model: Model) -> to
     return dtype
 
 
-def initial_trigger_tokens(request: Train, model: Model) -> tuple[TokenVectors, ...]:
-    """The initial vectors of the trigger, trainable; none unless the settings ask for new tokens."""
+def trigger_tokens(request: Train, plan: TrainingPlan, model: Model) -> tuple[TokenVectors, ...]:
+    """The vectors of the trigger that a training begins with, trainable where the settings have new tokens.
+
+    They are those of the LoRA that it goes on from; there are none where neither has any.
+    """
     settings = request.settings
-    if not settings.new_tokens:
+    if not settings.new_tokens and not plan.tokens:
         return ()
-    like = request.subject or request.trigger
-    seed = derive_seed(settings.seed, "tokens", 0)
-    token = initial_tokens(model.base, request.trigger, like, settings.new_tokens, seed)
+    if plan.tokens:
+        first, second = (
+            vectors.to(model.device, torch.float32, copy=True)
+            for vectors in (plan.tokens[0].first, plan.tokens[0].second)
+        )
+        token = TokenVectors(word=request.trigger, first=first, second=second)
+    else:
+        like = request.subject or request.trigger
+        seed = derive_seed(settings.seed, "tokens", 0)
+        token = initial_tokens(model.base, request.trigger, like, settings.new_tokens, seed)
     for vectors in (token.first, token.second):
-        vectors.requires_grad_()
+        vectors.requires_grad_(settings.new_tokens > 0)
     return (token,)

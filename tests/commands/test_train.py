@@ -402,3 +402,48 @@ async def test_forgetting_a_draft_takes_the_sheet_and_gives_the_engine_up(chat: 
     assert answer == UpdateCards(
         jobs=(job,), text=f"Job {job} is deleted.", unneeded=(Sha256("5" * 64),), stopped=(job,)
     )
+
+
+async def test_a_training_goes_on_from_a_lora_by_its_name_and_keeps_its_words(chat: Chat) -> None:
+    first = await chat.drafts("ana", "zoe", subject="woman", trigger="zkw")
+    view = await chat.trains(first)
+    assert view.training is not None
+
+    request = training_of(await fill_form(chat, from_lora="zoe"))
+
+    assert request.start is not None
+    assert (request.start.name, request.start.sha256) == ("zoe", view.training.checkpoints[0].sha256)
+    assert (request.trigger, request.subject) == ("zkw", "woman")
+    stored = (await chat.sees(request.job)).request
+    assert isinstance(stored, Train)
+    assert stored.start == request.start
+    form = await chat.presses("ana", f"edit:{request.job}")
+    assert isinstance(form, Form)
+    assert form.values["from_lora"] == "zoe"
+    said = await chat.says("ana", "/train ida --from zoe")
+    assert isinstance(said, Form)
+    assert said.values["from_lora"] == "zoe"
+
+
+async def test_nobody_goes_on_from_a_lora_that_is_not_theirs_or_was_deleted_meanwhile(chat: Chat) -> None:
+    await chat.trains(await chat.drafts("ana", "zoe", subject="woman", trigger="zkw"))
+    unknown = "There is no LoRA 'zoe'. The LoRAs are ink and maria."
+
+    assert await refusal_of(chat, "bob", from_lora="zoe") == unknown
+    with pytest.raises(InvalidRequest, match="There is no LoRA 'zoe'"):
+        await chat.fills(
+            "ana",
+            "train",
+            {"name": "mia", "consent": "true", "pictures": await chat.sends("ana", ONE), "from_lora": "zoe"},
+            space="art",
+        )
+    job = training_of(await fill_form(chat, from_lora="zoe")).job
+    await chat.reports(job)
+    await chat.says("ana", "/lora zoe --delete")
+
+    with pytest.raises(InvalidRequest) as refusal:
+        await chat.presses("ana", f"start:{job}")
+
+    assert str(refusal.value) == (
+        "The LoRA zoe, from which it goes on, is not shared with you, or was retired or deleted."
+    )

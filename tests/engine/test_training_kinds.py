@@ -7,15 +7,27 @@ from pathlib import Path
 
 import pytest
 import safetensors.torch
+import torch
 
-from engine.lora.adapter_file import parse_adapter
+from engine.lora.adapter_file import parse_adapter, read_adapter
 from engine.lora.adapters import Adapters
 from engine.lora.safetensors_file import read_header
-from engine.messages import AdapterKind, EngineSettings, FileStore, Inspect, Inspected, PartNumber, Train
+from engine.messages import (
+    AdapterKind,
+    AdapterUse,
+    EngineSettings,
+    FileStore,
+    Inspect,
+    Inspected,
+    PartNumber,
+    Sha256,
+    Train,
+)
 from engine.sdxl.model import Model
 from engine.studio import Studio
 from engine.training.trainer import changes_from_state
-from tests.engine.training_cases import checkpoints, largest_gap, run, state, training, weights
+from tests.engine.training_cases import checkpoints, largest_gap, refusal, run, state, training, weights
+from tests.lora_files import kohya, make_lora, store
 
 WITH_CONVOLUTIONS = (PartNumber(part="conv", number=2),)
 CONVOLUTIONS = {
@@ -92,6 +104,71 @@ def test_a_part_has_a_learning_rate_of_its_own(studio: Studio, folder: Path) -> 
     assert any(".to_q" in name for name in moved)
     assert not any(".conv" in name for name in moved)
     assert any(".conv" in name for name in learned)
+
+
+@pytest.mark.parametrize("kind", [None, AdapterKind.LOHA], ids=str)
+def test_a_training_goes_on_from_a_lora_whose_kind_and_ranks_it_keeps(
+    studio: Studio, folder: Path, adapters: Adapters, loaded: Model, kind: AdapterKind | None
+) -> None:
+    if kind is None:  # one from another trainer, of modules that no training here begins with
+        made = make_lora(loaded.base, of=of_mid_block, ranks=(3, 5), alphas=(2.0,))
+        file = store(folder, kohya(made))
+    else:
+        earlier = checkpoints(run(studio, training(folder, kind=kind, learning_rate=0.02)))[-1]
+        assert earlier.adapter is not None
+        file = AdapterUse(name="ink", sha256=earlier.adapter)
+    before = read_adapter(folder, file, adapters.names)
+    still = training(folder, start=file, rank=7, learning_rate=0.0, steps=1)
+
+    counts = {number.part: number.number for number in report(studio, still).parameters}
+    same = checkpoints(run(studio, still))[-1]
+    moved = checkpoints(run(studio, replace(still, settings=replace(still.settings, learning_rate=0.01))))[-1]
+
+    assert sum(counts.values()) == sum(change.count for change in before.changes.values())
+    assert same.adapter is not None
+    assert moved.adapter is not None
+    content = FileStore(folder).get(same.adapter)
+    assert json.loads(read_header(content, "it").metadata["atelier.from"]) == ["ink", file.sha256]
+    after = parse_adapter(content, adapters.names, "it")
+    assert after.kind is before.kind
+    assert {place: (change.rank, change.alpha) for place, change in after.changes.items()} == {
+        place: (change.rank, change.alpha) for place, change in before.changes.items()
+    }
+    far = parse_adapter(FileStore(folder).get(moved.adapter), adapters.names, "it")
+    gaps = [
+        [
+            (
+                adapters.weight_change(place, later.changes[place]) - adapters.weight_change(place, change)
+            ).norm()
+            for later in (after, far)
+        ]
+        for place, change in before.changes.items()
+    ]
+    assert all(same_gap <= far_gap for same_gap, far_gap in gaps)
+    assert sum(same_gap for same_gap, _ in gaps) < 0.01 * sum(far_gap for _, far_gap in gaps)
+
+
+def of_mid_block(component: str, path: str) -> bool:
+    return path.startswith("mid_block") and path.endswith((".proj_in", ".to_k", ".conv1"))
+
+
+def test_what_cannot_be_gone_on_from_is_refused_in_a_sentence(
+    studio: Studio, folder: Path, loaded: Model
+) -> None:
+    tensors = kohya(make_lora(loaded.base, of=of_mid_block, dora=True, by_input=True))
+    other_base = {"lora_te_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(4, 8)}
+    gone = AdapterUse(name="ink", sha256=Sha256("0" * 64))
+
+    refusals = [
+        refusal(run(studio, training(folder, start=start)))
+        for start in (gone, store(folder, other_base), store(folder, tensors))
+    ]
+
+    assert refusals == [
+        "The file of LoRA ink is missing. Import or train it again.",
+        "The LoRA ink was made for Stable Diffusion 1 or 2, but the model here is SDXL.",
+        "The LoRA ink has magnitudes other than those of linear layers' outputs, and cannot be trained on.",
+    ]
 
 
 @pytest.mark.parametrize("kind", [kind for kind in AdapterKind if kind is not AdapterKind.LORA])

@@ -17,6 +17,8 @@ from pathlib import Path
 from aiohttp import ClientSession, ClientWebSocketResponse, CookieJar
 
 from bench.measuring import table
+from bench.storage import fill
+from storage.database import Database
 
 CROWDS = (100, 400)  # people at once
 OPENED_TOGETHER = 20
@@ -24,6 +26,8 @@ ROUNDS = 5  # commands of each of them
 BETWEEN = 1.5  # seconds from one round to the next
 ALONE = 100  # commands of one person, one after another
 STARTS = 3
+MANY_JOBS = 1_000_000
+HEAD = ("people", "reply p50", "reply p99", "card p50", "card p99", "longest block of the event loop")
 COMMAND = "/imagine a red circle on a white background --steps 20"
 LAG = re.compile(r"^atelier_loop_lag_longest_seconds (\S+)", re.MULTILINE)
 CONFIG = """
@@ -54,22 +58,41 @@ def measure() -> str:
 async def _measure() -> str:
     starts = [await first_answer() for _ in range(STARTS)]
     async with a_bot() as (process, address):
-        async with a_person(address) as person:
-            await longest_block(address)
-            alone = [await ask(person) for _ in range(ALONE)]
-            block_alone = await longest_block(address)
-        rows = [row("1", alone, block_alone)]
-        for people in CROWDS:
-            crowd = await many(address, people)
-            rows.append(row(f"{people} at once", crowd, await longest_block(address)))
+        rows = await answer_rows(address, CROWDS)
         megabytes = memory(process.pid)
-    head = ["people", "reply p50", "reply p99", "card p50", "card p99", "longest block of the event loop"]
     aims = ["aim", "", "< 150 ms, of 400 < 300 ms", "", "", "< 50 ms"]
     costs = [
         ["start of the bot to its first answer", f"{statistics.median(starts):.2f} s", "< 2 s"],
         ["memory of the bot after that", f"{megabytes:.0f} MB", ""],
     ]
-    return f"{table(head, [*rows, aims])}\n\n{table(['bot', 'measured', 'aim'], costs)}"
+    return f"{table(HEAD, [*rows, aims])}\n\n{table(['bot', 'measured', 'aim'], costs)}"
+
+
+def measure_beside_jobs(count: int = MANY_JOBS) -> str:
+    """The same with so many finished jobs in the database."""
+    return asyncio.run(_measure_beside_jobs(count))
+
+
+async def _measure_beside_jobs(count: int) -> str:
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=Path.cwd()) as folder:  # /tmp may be no disk
+        path = Path(folder) / "atelier.db"
+        await (await Database.open(f"sqlite+aiosqlite:///{path}")).close()
+        await asyncio.to_thread(fill, path, count, queued=0, running=0)
+        async with a_bot(Path(folder)) as (_, address):
+            rows = await answer_rows(address, CROWDS[:1])
+    return table([f"people, beside {count:,} finished jobs", *HEAD[1:]], rows)
+
+
+async def answer_rows(address: str, crowds: Sequence[int]) -> list[list[str]]:
+    """A row of the table for one person, and one for each of these crowds."""
+    async with a_person(address) as person:
+        await longest_block(address)
+        alone = [await ask(person) for _ in range(ALONE)]
+        rows = [row("1", alone, await longest_block(address))]
+    for people in crowds:
+        crowd = await many(address, people)
+        rows.append(row(f"{people} at once", crowd, await longest_block(address)))
+    return rows
 
 
 def row(people: str, latencies: Sequence[Latency], block: float) -> list[str]:

@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,25 @@ BIG_G: dict[str, Any] = {
     "hidden_act": "gelu",
 }
 
+FULL = {"unet": UNET, "vae": VAE, "clip_l": CLIP_L, "big_g": BIG_G}
+NARROW = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+# The same blocks in the same places, each a tenth as wide and as shallow as can be.
+TINY: dict[str, dict[str, Any]] = {
+    "unet": UNET
+    | {
+        "sample_size": 8,
+        "block_out_channels": (32, 32, 64),
+        "transformer_layers_per_block": 1,
+        "attention_head_dim": (1, 1, 2),
+        "cross_attention_dim": 64,
+        "addition_time_embed_dim": 8,
+        "projection_class_embeddings_input_dim": 80,
+    },
+    "vae": VAE | {"block_out_channels": (32, 32, 32, 32), "layers_per_block": 1, "sample_size": 64},
+    "clip_l": CLIP_L | NARROW | {"projection_dim": 32},
+    "big_g": BIG_G | NARROW | {"projection_dim": 32},
+}
+
 
 def text_config(values: dict[str, Any], tokenizer: CLIPTokenizer) -> CLIPTextConfig:
     """The text encoder's configuration, for the tokenizer of the model that ships."""
@@ -96,35 +116,40 @@ def random_module(kind: Any, config: Any, precision: torch.dtype, device: str) -
 
 def full_size_pipelines(precision: torch.dtype, device: str) -> tuple[Any, Any]:
     """SDXL's base and refiner pipelines with random weights; they share VAE and second text encoder."""
-    first, second = (
-        CLIPTokenizer.from_pretrained(DEMO / "base" / name) for name in ("tokenizer", "tokenizer_2")
-    )
-    scheduler = EulerDiscreteScheduler.from_pretrained(DEMO / "base", subfolder="scheduler")
-    vae = random_module(AutoencoderKL, VAE, precision, device)
-    big_g = random_module(CLIPTextModelWithProjection, text_config(BIG_G, second), precision, device)
-    base = StableDiffusionXLPipeline(
-        vae=vae,
-        text_encoder=random_module(CLIPTextModel, text_config(CLIP_L, first), precision, device),
-        text_encoder_2=big_g,
-        tokenizer=first,
-        tokenizer_2=second,
-        unet=random_module(UNet2DConditionModel, UNET, precision, device),
-        scheduler=scheduler,
-        add_watermarker=False,
-    )
+    base = random_base(FULL, precision, device)
     refiner = StableDiffusionXLImg2ImgPipeline(
-        vae=vae,
+        vae=base.vae,
         text_encoder=None,
-        text_encoder_2=big_g,
+        text_encoder_2=base.text_encoder_2,
         tokenizer=None,
-        tokenizer_2=second,
+        tokenizer_2=base.tokenizer_2,
         unet=random_module(UNet2DConditionModel, REFINER_UNET, precision, device),
-        scheduler=scheduler,
+        scheduler=base.scheduler,
         requires_aesthetics_score=True,
         force_zeros_for_empty_prompt=False,
         add_watermarker=False,
     )
     return base, refiner
+
+
+def random_base(size: Mapping[str, Any], precision: torch.dtype, device: str) -> Any:
+    """The base pipeline of these configurations with random weights."""
+    first, second = (
+        CLIPTokenizer.from_pretrained(DEMO / "base" / name) for name in ("tokenizer", "tokenizer_2")
+    )
+    clip_l, big_g = (
+        text_config(size[name], tokenizer) for name, tokenizer in (("clip_l", first), ("big_g", second))
+    )
+    return StableDiffusionXLPipeline(
+        vae=random_module(AutoencoderKL, size["vae"], precision, device),
+        text_encoder=random_module(CLIPTextModel, clip_l, precision, device),
+        text_encoder_2=random_module(CLIPTextModelWithProjection, big_g, precision, device),
+        tokenizer=first,
+        tokenizer_2=second,
+        unet=random_module(UNet2DConditionModel, size["unet"], precision, device),
+        scheduler=EulerDiscreteScheduler.from_pretrained(DEMO / "base", subfolder="scheduler"),
+        add_watermarker=False,
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""LoRAs: pictures with one, a mix, and a different one for each of eight people, and what a switch costs."""
+"""LoRAs: pictures with none, one and several, first uses and switches, by the engine and by its peers."""
 
 import itertools
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,8 +12,9 @@ from typing import Any
 
 import torch
 
-from bench.measuring import in_turns, table
+from bench.measuring import in_turns, seconds, table
 from bench.painting import mixed_requests, paint_by_pipeline, request, rest, serve
+from bench.serving.peers import compiled_pipeline, openvino_pipeline
 from engine.lora.adapter_export import encode_adapter
 from engine.lora.adapter_file import LowRank
 from engine.lora.adapters import Adapters
@@ -30,117 +30,203 @@ SWITCHES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Peers:
-    """The engine, and two of diffusers' pipelines that have the same LoRAs loaded."""
+    """The engine, and diffusers' pipeline in several ways. `folder`: of the files of `loaded`'s LoRAs."""
 
     studio: Studio
     plain: Model
     loaded: Model
+    compiled: Model | None
+    openvino: Model | None
+    folder: Path
+
+
+Way = Callable[[], object]
+
+
+def load_peers(settings: EngineSettings, loras: Sequence[AdapterUse], *, others: bool = True) -> Peers:
+    """All of them, each with a model of its own. others: whether to compile and convert one, too."""
+    return Peers(
+        studio=Studio(load_model(settings), settings),
+        plain=load_model(settings),
+        loaded=load_with_loras(settings, loras),
+        compiled=compiled_pipeline(settings) if others else None,
+        openvino=openvino_pipeline(settings) if others else None,
+        folder=Path(settings.files),
+    )
 
 
 def measure(settings: EngineSettings, side: int) -> str:
-    """Pictures with LoRAs by the engine and by diffusers' pipeline: with set_adapters, and with fuse_lora."""
+    """Seconds of the same pictures by the engine and by each peer that can paint them, all in turns."""
     with stored_loras(settings) as (settings, loras):
-        peers = Peers(
-            studio=Studio(load_model(settings), settings),
-            plain=load_model(settings),
-            loaded=load_with_loras(settings, loras),
-        )
-        one = request(0, 20, 5.0, side)
-        people = [
-            replace(asked, adapters=(lora,)) for asked, lora in zip(mixed_requests(side), loras, strict=True)
-        ]
-        cases = {
-            "one picture, no LoRA": [one],
-            "one picture, one LoRA": [replace(one, adapters=loras[:1])],
-            "one picture, two LoRAs": [replace(one, adapters=loras[:2])],
-            "one picture, eight LoRAs": [replace(one, adapters=loras)],
-            "eight people, a LoRA each": people,
-        }
-        rows = [[name, *cells(peers, requests)] for name, requests in cases.items()]
-    head = ["", "engine", "pipeline, set_adapters", "pipeline, fuse_lora", "speed-up", "speed-up over fused"]
+        peers = load_peers(settings, loras)
+        rows = [[name, *cells(ways, peers.studio)] for name, ways in cases(peers, loras, side).items()]
+    head = ["", "engine", *PEERS, "speed-up over the best"]
     return table(head, rows)
+
+
+PEERS = (
+    "pipeline, set_adapters",
+    "pipeline, fuse_lora",
+    "pipeline, compiled",
+    "pipeline, OpenVINO",
+)
+
+
+def cases(peers: Peers, loras: Sequence[AdapterUse], side: int) -> dict[str, Sequence[Way | None]]:
+    """How the engine and each of PEERS paints the same: None where it cannot, or is not installed."""
+    one, people = request(0, 20, 5.0, side), mixed_requests(side)
+    with_one = replace(one, adapters=(loras[0],))
+    each = [replace(asked, adapters=(lora,)) for asked, lora in zip(people, loras, strict=True)]
+    return {
+        "one picture": without_loras(peers, [one]),
+        "eight people": without_loras(peers, people),
+        "one picture, one LoRA": with_loras(peers, [with_one]),
+        "one picture, two LoRAs": with_loras(peers, [replace(one, adapters=tuple(loras[:2]))]),
+        "one picture, eight LoRAs": with_loras(peers, [replace(one, adapters=tuple(loras))]),
+        "one picture, a LoRA's first use": [
+            partial(use_first, peers, with_one),
+            partial(use_first_by_pipeline, peers, with_one, fuse=False),
+            partial(use_first_by_pipeline, peers, with_one, fuse=True),
+            None,
+            None,
+        ],
+        "two pictures, another LoRA each, one after the other": [
+            partial(serve_in_a_row, peers.studio, [replace(one, adapters=(lora,)) for lora in loras[:2]]),
+            *with_loras(peers, [replace(one, adapters=(lora,)) for lora in loras[:2]])[1:],
+        ],
+        "eight people, one LoRA": with_loras(
+            peers, [replace(asked, adapters=(loras[0],)) for asked in people]
+        ),
+        "eight people, a LoRA each": with_loras(peers, each),
+    }
+
+
+def without_loras(peers: Peers, requests: Sequence[Paint]) -> Sequence[Way | None]:
+    """Pictures without LoRAs; what fuse_lora does for them is nothing."""
+    models = (peers.plain, None, peers.compiled, peers.openvino)
+    pipelines = [partial(paint_by_pipeline, model, requests) if model else None for model in models]
+    return [partial(serve, peers.studio, requests), *pipelines]
+
+
+def with_loras(peers: Peers, requests: Sequence[Paint]) -> Sequence[Way | None]:
+    """Pictures with LoRAs, which a compiled or converted UNet would have to be made anew for."""
+    return [
+        partial(serve, peers.studio, requests),
+        partial(paint_with_loras, peers, requests, fuse=False),
+        partial(paint_with_loras, peers, requests, fuse=True),
+        None,
+        None,
+    ]
+
+
+def cells(ways: Sequence[Way | None], studio: Studio) -> list[str]:
+    """Seconds by each, and how many times as fast the engine is as the best of the others."""
+    works = [way for way in ways if way is not None]
+    times = iter(in_turns(works, ROUNDS, [*works, partial(rest, studio), works[0], partial(rest, studio)]))
+    taken = [next(times) if way is not None else None for way in ways]
+    best = min(second for second in taken[1:] if second is not None)
+    shown = ["" if second is None else f"{second:.3f} s" for second in taken]
+    return [*shown, f"{best / (taken[0] or best):.2f}"]
+
+
+def serve_in_a_row(studio: Studio, requests: Sequence[Paint]) -> None:
+    """The requests by the engine, each when the one before is done."""
+    for asked in requests:
+        serve(studio, [asked])
+
+
+def use_first(peers: Peers, asked: Paint) -> None:
+    """A picture with LoRAs that the engine must read."""
+    for use in asked.adapters:
+        peers.studio._adapters.unload(use.sha256)
+    serve(peers.studio, [asked])
+
+
+def use_first_by_pipeline(peers: Peers, asked: Paint, *, fuse: bool) -> None:
+    """A picture with LoRAs that the pipeline must read."""
+    pipeline: Any = peers.loaded.base
+    for use in asked.adapters:
+        pipeline.delete_adapters(use.name)
+        load_lora(pipeline, peers.folder, use)
+    paint_with_loras(peers, [asked], fuse=fuse)
 
 
 def switches(settings: EngineSettings) -> str:
     """Milliseconds of a LoRA's first use, of switches between mixes, and back to none."""
     with stored_loras(settings) as (settings, loras):
-        adapters = Adapters(
-            load_model(settings).base, Path(settings.files), settings.adapter_cache_mb * 2**20
-        )
-        first = [timed(partial(adapters.apply, [lora])) for lora in loras]
-        mixes = itertools.cycle([[lora] for lora in loras])
-        between = [timed(partial(adapters.apply, next(mixes))) for _ in range(SWITCHES)]
-        to_two = [timed(partial(adapters.apply, list(pair))) for pair in itertools.combinations(loras, 2)]
-        off = []
-        for _ in range(SWITCHES):
-            adapters.apply(next(mixes))
-            off.append(timed(partial(adapters.apply, ())))
-    rows = [
-        ["first use: read, checked, merged", f"{statistics.median(first):.1f}"],
-        ["switch from one LoRA to another", f"{statistics.median(between):.1f}"],
-        ["switch to a mix of two", f"{statistics.median(to_two):.1f}"],
-        ["back to no LoRA", f"{statistics.median(off):.1f}"],
-    ]
+        limit = settings.adapter_cache_mb * 2**20
+        times = switch_times(Adapters(load_model(settings).base, Path(settings.files), limit), loras)
+    rows = [[what, f"{milliseconds:.1f}"] for what, milliseconds in times.items()]
     return table(["a LoRA of all attention layers, rank 16", "milliseconds"], rows)
 
 
+def switch_times(
+    adapters: Adapters, loras: Sequence[AdapterUse], switches: int = SWITCHES
+) -> Mapping[str, float]:
+    """Medians in milliseconds."""
+    first = [timed(partial(adapters.apply, [lora])) for lora in loras]
+    mixes = itertools.cycle([[lora] for lora in loras])
+    between = [timed(partial(adapters.apply, next(mixes))) for _ in range(switches)]
+    to_two = [timed(partial(adapters.apply, list(pair))) for pair in itertools.combinations(loras, 2)]
+    to_all, off = list[float](), list[float]()
+    for _ in range(switches):
+        off.append(timed(partial(adapters.apply, ())))
+        to_all.append(timed(partial(adapters.apply, loras)))
+    return {
+        "first use: read, checked, merged": statistics.median(first),
+        "switch from one LoRA to another": statistics.median(between),
+        "switch to a mix of two": statistics.median(to_two),
+        f"switch to a mix of {len(loras)}": statistics.median(to_all),
+        "back to no LoRA": statistics.median(off),
+    }
+
+
 def timed(work: Callable[[], None]) -> float:
-    """Milliseconds that this takes."""
-    started = time.perf_counter()
-    work()
-    return (time.perf_counter() - started) * 1000
+    """Milliseconds that this takes, the device's queue included."""
+    return seconds(work) * 1000
 
 
 @contextmanager
 def stored_loras(settings: EngineSettings) -> Iterator[tuple[EngineSettings, tuple[AdapterUse, ...]]]:
     """A context with settings whose store has eight LoRAs of the UNet's attention, with random numbers."""
     with tempfile.TemporaryDirectory() as folder:
-        store, adapters = FileStore(Path(folder)), Adapters(load_model(settings).base, Path(folder), 2**31)
-        places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
-        loras = []
-        for number in range(PEOPLE):
-            adapters.begin_training("bench", places, seed=number)
-            changes = {
-                place: replace(change, up=0.02 * torch.randn_like(change.up))
-                for place, change in adapters.trained_changes("bench").items()
-                if isinstance(change, LowRank)
-            }
-            content = encode_adapter(changes, None, adapters.names, metadata={})
-            adapters.end_training("bench")
-            loras.append(AdapterUse(name=f"lora{number}", sha256=store.put_bytes(content), weight=0.8))
-        yield replace(settings, files=folder), tuple(loras)
+        loras = store_loras(load_model(settings).base, Path(folder))
+        yield replace(settings, files=folder), loras
+
+
+def store_loras(base: Any, folder: Path, count: int = PEOPLE) -> tuple[AdapterUse, ...]:
+    """LoRAs for this pipeline, written into the store of this folder."""
+    store, adapters = FileStore(folder), Adapters(base, folder, 2**31)
+    places = adapters.targets(TrainingSettings(rank=RANK, alpha=RANK))
+    loras = []
+    for number in range(count):
+        adapters.begin_training("bench", places, seed=number)
+        changes = {
+            place: replace(change, up=0.02 * torch.randn_like(change.up))
+            for place, change in adapters.trained_changes("bench").items()
+            if isinstance(change, LowRank)
+        }
+        content = encode_adapter(changes, None, adapters.names, metadata={})
+        adapters.end_training("bench")
+        loras.append(AdapterUse(name=f"lora{number}", sha256=store.put_bytes(content), weight=0.8))
+    return tuple(loras)
 
 
 def load_with_loras(settings: EngineSettings, loras: Sequence[AdapterUse]) -> Model:
     """The model with these LoRAs loaded by diffusers, each under its name."""
     model = load_model(settings)
     for lora in loras:
-        path = stored_path(Path(settings.files), lora.sha256)
-        file = path.with_name(f"{lora.name}.safetensors")
-        file.write_bytes(path.read_bytes())
-        model.base.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=lora.name)
+        load_lora(model.base, Path(settings.files), lora)
     return model
 
 
-def cells(peers: Peers, requests: Sequence[Paint]) -> list[str]:
-    """Seconds by each, and how many times as fast the engine is."""
-    warm_up: list[Callable[[], object]] = [*ways(peers, requests)]
-    warm_up += [partial(serve, peers.studio, requests), partial(rest, peers.studio)]
-    engine, adapters, fused = in_turns(ways(peers, requests), ROUNDS, warm_up)
-    return [
-        *(f"{seconds:.3f} s" for seconds in (engine, adapters, fused)),
-        f"{adapters / engine:.2f}",
-        f"{fused / engine:.2f}",
-    ]
-
-
-def ways(peers: Peers, requests: Sequence[Paint]) -> list[Callable[[], None]]:
-    """These requests by the engine, and by both ways of the pipeline."""
-    return [
-        partial(serve, peers.studio, requests),
-        partial(paint_with_loras, peers, requests, fuse=False),
-        partial(paint_with_loras, peers, requests, fuse=True),
-    ]
+def load_lora(pipeline: Any, folder: Path, lora: AdapterUse) -> None:
+    """Load a LoRA of the store in this folder into diffusers' pipeline, under its name."""
+    path = stored_path(folder, lora.sha256)
+    file = path.with_name(f"{lora.name}.safetensors")
+    if not file.exists():
+        file.write_bytes(path.read_bytes())
+    pipeline.load_lora_weights(str(file.parent), weight_name=file.name, adapter_name=lora.name)
 
 
 def paint_with_loras(peers: Peers, requests: Sequence[Paint], *, fuse: bool) -> None:

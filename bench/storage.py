@@ -190,18 +190,18 @@ def _questions_of_loras() -> dict[str, Question]:
     }
 
 
-def fill(path: Path) -> None:
+def fill(path: Path, finished: int = FINISHED, queued: int = QUEUED, running: int = RUNNING) -> None:
     """Finished jobs with a picture each, LoRAs, votes, and the queue."""
     request = to_json(Paint(job=JobId("bench0"), prompt="a red star above a blue circle " * 4, seed=7))
     info = {"settings": {}, "steps": 600, "losses": [[step, 0.1234] for step in range(300)]}
     values = {
         "people": PEOPLE,
         "spaces": SPACES,
-        "finished": FINISHED,
-        "queued": QUEUED,
-        "running": RUNNING,
+        "finished": finished,
+        "queued": queued,
+        "running": running,
         "loras": LORAS,
-        "each": DAYS * member_stats.DAY / (FINISHED + QUEUED),
+        "each": DAYS * member_stats.DAY / (finished + queued),
         "now": time.time(),
         "request": json.dumps(request),
         "info": json.dumps(info),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from engine.messages import CannotStart, Ready, ToBot
+from engine.openmp import limit_spinning
 from engine.parent_process import end_with_parent
 
 # PEFT, transformers and diffusers import these where they are installed, for features that are not used here.
@@ -30,9 +31,7 @@ def main() -> int:
     settings = inbox.receive_settings()
     started = time.monotonic()
 
-    # OpenMP's threads spin while they wait for each other, by default so long that two programs on the same
-    # cores nearly stop: two pictures in two processes took 60 s, and take 3.4 s with this.
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+    limit_spinning()
 
     # Torch takes seconds to import, so mistakes in the arguments are reported before.
     with fast_imports():

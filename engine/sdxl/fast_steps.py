@@ -46,10 +46,10 @@ class ReusingUnet(nn.Module):
     They are the hidden states (rows, channels, h, w) that come up to the highest levels.
     """
 
-    def __init__(self, unet: Any, levels: int = LEVELS) -> None:
+    def __init__(self, unet: Any, levels: int | None = None) -> None:
         super().__init__()
         self.unet = unet
-        self.levels = levels
+        self.levels = LEVELS if levels is None else levels
 
     @property
     def device(self) -> torch.device:

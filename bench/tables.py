@@ -128,8 +128,9 @@ def _forward(model: Callable[[], Model]) -> str:
 
 def lessons() -> Iterator[Table]:
     """What it costs to teach the model that ships, and the people who paint meanwhile."""
-    from bench import learning, training
+    from bench import learning, training, training_step
 
+    yield "One step of a training, latents ready", lambda: training_step.against_cached(128)
     yield (
         "Trainings of the model that ships",
         lambda: training.measure(lambda: load_model(EngineSettings(model="demo")), 128),

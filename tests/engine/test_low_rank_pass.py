@@ -1,6 +1,5 @@
 """In training a module applies its factors by few operations, and learns what PEFT's own layer learns."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,27 +8,13 @@ import torch
 from peft import LoraConfig
 from peft.tuners.lora import Conv2d, Linear
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.training_step import OperationCounter
 from engine.lora.flat_factors import FlatFactors
 from engine.lora.low_rank import LowRankConv2d, LowRankLinear
 from engine.lora.low_rank_pass import TrainingFactors
 
 WIDTH, RANK = 64, 4
-
-
-class OperationCounter(TorchDispatchMode):
-    """Counts what computes or copies numbers, and no views."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.counts: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        returned = func._schema.returns
-        if not any(each.alias_info is not None and not each.alias_info.is_write for each in returned):
-            self.counts[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
 
 
 def make_layer(*, is_convolution: bool, dropout: float = 0.0) -> Any:

@@ -31,6 +31,7 @@ PARTS = (
     "storage",
     "chat",
     "training",
+    "small-cards",
     "full-size",
     "structure",
 )
@@ -138,6 +139,14 @@ def lessons() -> Iterator[Table]:
     yield "What eight pictures teach it", lambda: learning.measure(load_model(EngineSettings(model="demo")))
 
 
+def small_cards() -> Iterator[Table]:
+    """What weights in few bits save and cost, on a CPU."""
+    from bench import small_cards
+
+    yield "Weights in few bits: the demo model's pictures", small_cards.quality
+    yield "Weights in few bits: the memory of SDXL at full size", small_cards.memory
+
+
 def random_model() -> Model:
     """SDXL at full size on the GPU."""
     from bench.full_size import full_size_pipelines
@@ -213,6 +222,7 @@ TABLES: dict[str, Callable[[], Iterator[Table]]] = {
     "storage": database,
     "chat": people,
     "training": lessons,
+    "small-cards": small_cards,
     "full-size": full_size,
     "structure": tree,
 }

@@ -281,6 +281,7 @@ class _Engine(_Table):
     files: Named = EngineSettings.files
     device: Annotated[str, AfterValidator(_check_device)] = EngineSettings.device
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    weights: Literal["full", "int8", "fp8", "nf4"] = "full"
     largest_batch: Annotated[int, _integer(1, 64)] = EngineSettings.largest_batch
     adapter_cache_mb: Annotated[int, _integer(16, 1_000_000)] = EngineSettings.adapter_cache_mb
     compile: bool = EngineSettings.compile

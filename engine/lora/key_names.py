@@ -101,7 +101,7 @@ class KeyNames:
 
     def __init__(self, components: Mapping[Component, nn.Module]) -> None:
         self.shapes = {
-            Place(component=component, path=path): tuple(module.weight.shape)
+            Place(component=component, path=path): weight_shape(module)
             for component, root in components.items()
             for path, module in root.named_modules()
             if isinstance(module, nn.Linear) or (isinstance(module, nn.Conv2d) and module.groups == 1)
@@ -149,6 +149,13 @@ class KeyNames:
             module = f"{old[1]}.{attention[old[2]]}"
         if place := self._tables[component].get(kohya_path(module)):
             yield place
+
+
+def weight_shape(module: nn.Linear | nn.Conv2d) -> tuple[int, ...]:
+    """The shape of a module's weight, which a quantized one would have to make."""
+    if isinstance(module, nn.Linear):
+        return module.out_features, module.in_features
+    return tuple(module.weight.shape)
 
 
 def unwrap(module: str) -> tuple[Component | None, str]:

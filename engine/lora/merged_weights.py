@@ -2,12 +2,14 @@
 
 Modules and weight tensors stay the same objects while the engine lives, and a mix changes only the numbers in
 them. So whatever was traced or compiled once serves every mix, and a forward costs the same with any number
-of adapters. The base's numbers of a module that a mix changes are kept beside it until the mix is gone.
+of adapters. The base's numbers of a module that a mix changes are kept beside it until the mix is gone. A
+module that holds its weight in few bits has its part of the mix beside, and adds it as it makes the weight.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +20,7 @@ from engine.lora.key_names import Place
 from engine.lora.low_rank import flatten_weight, unflatten_weight
 from engine.lora.lycoris_change import LycorisChange, lycoris_delta
 from engine.messages import AdapterKind
+from engine.sdxl.quantized_linear import QuantizedLinear
 
 
 class NotFinite(Exception):
@@ -145,13 +148,20 @@ class MergedWeights:
     """The weights of these modules: the base's, or with a mix merged into them."""
 
     def __init__(self, modules: Mapping[Place, nn.Module]) -> None:
+        self._quantized = {
+            place: module for place, module in modules.items() if isinstance(module, QuantizedLinear)
+        }
         self._weights: dict[Place, Tensor] = {
-            place: module.get_parameter("weight").detach() for place, module in modules.items()
+            place: module.get_parameter("weight").detach()
+            for place, module in modules.items()
+            if place not in self._quantized
         }
         self._base: dict[Place, Tensor] = {}  # of the modules with something merged
 
     def base(self, place: Place) -> Tensor:
         """The base's weight of this module, whatever is merged."""
+        if place in self._quantized:
+            return self._quantized[place].weight
         return self._base.get(place, self._weights[place])
 
     @torch.no_grad()
@@ -167,15 +177,23 @@ class MergedWeights:
                 changes[place].append((change, weight))
         try:
             self._restore([place for place in self._base if place not in changes])
+            for place, module in self._quantized.items():
+                if place not in changes:
+                    module.change = None
             for place, weighted in changes.items():
                 self._write(place, weighted)
             if not checked and not self._is_finite(changes):
                 raise NotFinite
         except BaseException:
             self._restore(list(self._base))
+            for module in self._quantized.values():
+                module.change = None
             raise
 
     def _write(self, place: Place, weighted: Sequence[tuple[ServedChange, float]]) -> None:
+        if place in self._quantized:
+            self._quantized[place].change = partial(add_in_place, weighted=tuple(weighted))
+            return
         weight = self._weights[place]
         if place not in self._base:
             self._base[place] = weight.clone()
@@ -190,8 +208,17 @@ class MergedWeights:
 
     def _is_finite(self, places: Mapping[Place, object]) -> bool:
         """Whether all numbers of these weights are: their sums are not where one of them is not."""
-        sums = [self._weights[place].sum(dtype=torch.float32) for place in places]
+        weights = (
+            self._quantized[place].changed_weight() if place in self._quantized else self._weights[place]
+            for place in places
+        )
+        sums = [weight.sum(dtype=torch.float32) for weight in weights]
         return not sums or bool(torch.stack(sums).isfinite().all())
+
+
+def add_in_place(weight: Tensor, weighted: Sequence[tuple[ServedChange, float]]) -> None:
+    """Add these changes, each times its weight, to a weight (out, in)."""
+    add_changes(weight, weighted, out=weight)
 
 
 def add_changes(base: Tensor, weighted: Sequence[tuple[ServedChange, float]], out: Tensor) -> None:

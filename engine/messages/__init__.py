@@ -94,6 +94,7 @@ from engine.messages.process import (
     Ready,
     Shutdown,
     StepStarted,
+    WeightFormat,
 )
 from engine.messages.training import (
     ACCUMULATION,
@@ -264,6 +265,7 @@ __all__ = [
     "TrainingProgress",
     "TrainingSettings",
     "Variant",
+    "WeightFormat",
     "check_adapter_name",
     "check_integer",
     "check_number",

@@ -1,8 +1,18 @@
 """Messages of the engine process: its settings, that it is ready or cannot start, each step, its end."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from engine.messages.jobs import JobId
+
+
+class WeightFormat(StrEnum):
+    """How the UNets' linear layers hold their weights: in the precision of computation, or in fewer bits."""
+
+    FULL = "full"
+    INT8 = "int8"
+    FP8 = "fp8"
+    NF4 = "nf4"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +27,7 @@ class EngineSettings:
     files: str = "data/files"
     device: str = "auto"
     precision: str = "auto"
+    weights: WeightFormat = WeightFormat.FULL
     largest_batch: int = 8
     adapter_cache_mb: int = 2048
     compile: bool = False

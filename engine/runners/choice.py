@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from engine.messages import EngineSettings
+from engine.messages import EngineSettings, WeightFormat
 from engine.runners.captured import CudaCapturer, GraphCapturer
 from engine.runners.compiled import BackgroundCompiler, CompiledRunner, CompiledVae, EagerVae
 from engine.runners.compiled_code import use_code_folder
@@ -47,7 +47,8 @@ def make_runners(model: Any, fast: Any, settings: EngineSettings) -> Runners:
 
     fast: the base UNet's module for fast steps.
     """
-    compiler = make_compiler(settings) if settings.compile else None
+    compiles = settings.compile and settings.weights is WeightFormat.FULL
+    compiler = make_compiler(settings) if compiles else None
     runners = Runners(
         base=make_runner(model.base.unet, settings, compiler),
         fast=make_runner(fast, settings, compiler),
@@ -77,7 +78,12 @@ def make_runner(
 
 
 def make_uncompiled(network: Any, settings: EngineSettings) -> EagerRunner:
-    """The fastest runner of a network without compiled blocks."""
+    """The fastest runner of a network without compiled blocks.
+
+    Graphs would keep the mix of LoRAs that weights in few bits had when they were made.
+    """
+    if settings.weights is not WeightFormat.FULL:
+        return EagerRunner(network)
     if network.device.type == "cuda":
         captured = GraphRunner(network, GraphCapturer(CudaCapturer()))
         captured.expect(*usual_shapes(network))

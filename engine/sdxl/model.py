@@ -10,9 +10,10 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionXLImg2ImgPipeline, StableDiffusionXLPipeline
 from safetensors import SafetensorError
 
-from engine.messages import EngineSettings
+from engine.messages import EngineSettings, WeightFormat
 from engine.runners.layout import use_faster_layout
 from engine.sdxl.number_range import is_in_range
+from engine.sdxl.quantized_linear import can_hold, quantize_layers
 
 DEMO = Path(__file__).parents[1] / "demo"
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -76,11 +77,17 @@ def load_in_precision(settings: EngineSettings, device: torch.device, precision:
         base.vae = load_vae(settings.vae, precision)
     if precision is torch.float16 and base.vae.config.force_upcast and supports_bfloat16(device):
         base.vae.to(torch.bfloat16)  # in which it need not decode in float32
+    if not can_hold_weights(settings.weights, device):
+        raise CannotLoad(
+            f"The weights cannot be held in {settings.weights} on {device}. Set [engine] weights to another."
+        )
     refiner = None
     if refiner_name:
         refiner = load_pipeline(StableDiffusionXLImg2ImgPipeline, refiner_name, precision)
         refiner.vae = base.vae
     for pipeline in filter(None, (base, refiner)):
+        if settings.weights is not WeightFormat.FULL:
+            quantize_layers(pipeline.unet, settings.weights)
         prepare_pipeline(pipeline, device)
         if device.type == "cuda":
             use_faster_layout(pipeline.unet, pipeline.unet.config.sample_size, torch.cuda.synchronize)
@@ -88,6 +95,11 @@ def load_in_precision(settings: EngineSettings, device: torch.device, precision:
         base.vae.enable_slicing()
         base.vae.enable_tiling()
     return Model(name=settings.model, base=base, refiner=refiner, device=device, precision=precision)
+
+
+def can_hold_weights(form: WeightFormat, device: torch.device) -> bool:
+    """Whether the device holds weights in this format."""
+    return form is WeightFormat.FULL or can_hold(form, device)
 
 
 def prepare_pipeline(pipeline: Any, device: torch.device) -> None:

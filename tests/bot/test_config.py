@@ -22,7 +22,7 @@ from bot.config import (
     local_token,
     read_config,
 )
-from engine.messages import EngineSettings
+from engine.messages import EngineSettings, WeightFormat
 
 SHIPPED = Path(__file__).parents[2] / "config.toml"
 
@@ -84,6 +84,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     files = "/data/files"
     device = "cuda:1"
     precision = "float16"
+    weights = "nf4"
     largest_batch = 16
     adapter_cache_mb = 512
     compile = true
@@ -129,6 +130,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
             files="/data/files",
             device="cuda:1",
             precision="float16",
+            weights=WeightFormat.NF4,
             largest_batch=16,
             adapter_cache_mb=512,
             compile=True,
@@ -278,6 +280,7 @@ def test_the_environment_changes_no_setting(tmp_path: Path, monkeypatch: pytest.
             'device = "gpu"',
             '[engine] device must be auto, cpu, mps, cuda or cuda with a number, not "gpu".',
         ),
+        ('weights = "int4"', '[engine] weights must be "full", "int8", "fp8" or "nf4", not "int4".'),
         ('cpu_runtime = "onnx"', '[engine] cpu_runtime must be "auto", "torch" or "openvino", not "onnx".'),
         ('compile = "yes"', '[engine] compile must be true or false, not "yes".'),
         ("model = 3", "[engine] model must be text in quotes, not 3."),

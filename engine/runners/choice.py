@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from engine.messages import EngineSettings, WeightFormat
 from engine.runners.captured import CudaCapturer, GraphCapturer
 from engine.runners.compiled import BackgroundCompiler, CompiledRunner, CompiledVae, EagerVae
-from engine.runners.compiled_code import use_code_folder
+from engine.runners.compiled_code import forget_code, use_code_folder
 from engine.runners.graphs import GraphRunner
 from engine.runners.openvino_graphs import OpenVinoCompiler
 from engine.runners.runner import EagerRunner, Shape, UnetInputs, UnetRunner
@@ -62,8 +63,9 @@ def make_runners(model: Any, fast: Any, settings: EngineSettings) -> Runners:
 
 def make_compiler(settings: EngineSettings) -> BackgroundCompiler:
     """A compiler whose code is kept beside the stored files."""
-    use_code_folder(Path(settings.files).parent / "compiled")
-    return BackgroundCompiler()
+    folder = Path(settings.files).parent / "compiled"
+    use_code_folder(folder)
+    return BackgroundCompiler(forget_code=partial(forget_code, folder))
 
 
 def make_runner(

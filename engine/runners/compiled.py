@@ -57,8 +57,9 @@ class BackgroundCompiler:
     They are used when all are done. From then on nothing is compiled: what was not foreseen runs uncompiled.
     """
 
-    def __init__(self, backend: Backend = "inductor") -> None:
-        self._backend = backend
+    def __init__(self, backend: Backend = "inductor", forget_code: Callable[[], None] = lambda: None) -> None:
+        """forget_code: deletes code that was compiled before, on which it may have failed."""
+        self._backend, self._forget_code = backend, forget_code
         self._compilations: list[Compilation] = []
         self._thread: threading.Thread | None = None
         self._stopped = False
@@ -77,6 +78,8 @@ class BackgroundCompiler:
     def _run(self) -> None:
         for compilation in self._compilations:
             compilation.run()
+        if any(compilation.network is None for compilation in self._compilations):
+            self._forget_code()
 
     @property
     def is_done(self) -> bool:

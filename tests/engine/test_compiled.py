@@ -87,10 +87,8 @@ def cases(model: Model, files: Path) -> Iterator[list[Paint]]:
             adapters=(use,),
             guidance_scale=5.0 if number % 2 else 1.0,
         )
-        yield [
-            replace(asked, job=JobId(f"{number}-{person}"), seed=person)
-            for person in range(number % 8 + 1 if number < 8 else 1)
-        ]
+        people = range(number + 1 if number < 8 else 1)
+        yield [replace(asked, job=JobId(f"{number}-{person}"), seed=person) for person in people]
 
 
 def count_blocks(module: torch.nn.Module) -> int:

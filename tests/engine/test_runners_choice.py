@@ -9,27 +9,29 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 from torch.nn.attention import SDPBackend
 
 from engine.messages import EngineSettings
 from engine.runners import attention, choice
 from engine.runners.captured import GraphCapturer
 from engine.runners.choice import make_compiler, make_runner, usual_shapes
-from engine.runners.compiled import CompiledRunner
+from engine.runners.compiled import BackgroundCompiler, CompiledRunner
 from engine.runners.graphs import GraphRunner
 from engine.runners.layout import TIMED, use_faster_layout
 from engine.runners.runner import EagerRunner, Shape
 from engine.runners.traced import Tracer
 from engine.sdxl.model import Model
+from tests.engine.small_unet import make_small_unet
 
 SETTINGS = EngineSettings(model="demo")
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "")  # so that it is put back afterwards
-    del os.environ["TORCHINDUCTOR_CACHE_DIR"]
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", default_cache_dir())  # as torch sets it
     yield
+    torch.compiler.set_stance("default")
 
 
 def test_a_small_unet_on_a_cpu_is_traced_and_a_compiled_or_a_large_one_is_not(
@@ -40,8 +42,8 @@ def test_a_small_unet_on_a_cpu_is_traced_and_a_compiled_or_a_large_one_is_not(
     assert isinstance(traced, GraphRunner)
     assert isinstance(traced._maker, Tracer)
 
-    compiler = make_compiler(SETTINGS)
-    assert isinstance(make_runner(unet, replace(SETTINGS, compile=True), compiler), CompiledRunner)
+    compiled = make_runner(unet, replace(SETTINGS, compile=True), BackgroundCompiler())
+    assert isinstance(compiled, CompiledRunner)
     monkeypatch.setattr(choice, "LARGEST_TRACED", 10**6)
     assert type(make_runner(unet, SETTINGS)) is EagerRunner
 
@@ -71,6 +73,20 @@ def test_compiled_code_is_kept_beside_the_stored_files(tmp_path: Path) -> None:
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "data" / "compiled")
 
 
+def test_code_on_which_the_compiler_failed_is_forgotten_for_the_next_start(tmp_path: Path) -> None:
+    compiler = make_compiler(replace(SETTINGS, files=str(tmp_path / "files")))
+    (tmp_path / "compiled" / "cut_off.so").touch()
+
+    def fail(_twin: object) -> None:
+        raise ImportError("file too short")
+
+    compiler.submit(make_small_unet(), fail)
+    compiler.start()
+    compiler.join()
+
+    assert not (tmp_path / "compiled").exists()
+
+
 @pytest.mark.parametrize("broken", ["read-only", "full"])
 def test_a_folder_that_is_read_only_or_full_is_done_without_and_the_log_says_so(
     broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -83,7 +99,7 @@ def test_a_folder_that_is_read_only_or_full_is_done_without_and_the_log_says_so(
 
     make_compiler(replace(SETTINGS, files=str(tmp_path / "files")))
 
-    assert "TORCHINDUCTOR_CACHE_DIR" not in os.environ
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == default_cache_dir()
     assert caplog.text.count("Compiled code cannot be kept in") == 1
 
 

@@ -65,9 +65,12 @@ def stages(subject: Subject) -> list[Stage]:
     chosen.append(
         Stage(name=f"parts of a picture at {last}", needs=10, measure=partial(pictures.parts, last))
     )
-    for side in sides:
-        measure = partial(pictures.pictures, side, 1, compiled=True)
-        chosen.append(Stage(name=f"compiled pictures, 1 at {side}", needs=60, measure=measure))
+    chosen.append(Stage(name="blocks are compiled", needs=100, measure=pictures.wait_for_compiler))
+    for people in (1, subject.people):
+        for side in sides:
+            measure = partial(pictures.pictures, side, people, compiled=True)
+            needs = 10 + 3 * people * (side / 1024) ** 2
+            chosen.append(Stage(name=f"compiled pictures, {people} at {side}", needs=needs, measure=measure))
     return [replace(stage, needs=0) for stage in chosen] if subject.is_tiny else chosen
 
 

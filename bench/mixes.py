@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class Peers:
     """The engine, and diffusers' pipeline in several ways. `folder`: of the files of `loaded`'s LoRAs."""
 
     studio: Studio
+    by_openvino: Studio | None
     plain: Model
     loaded: Model
     compiled: Model | None
@@ -47,6 +49,7 @@ def load_peers(settings: EngineSettings, loras: Sequence[AdapterUse], *, others:
     """All of them, each with a model of its own. others: whether to compile and convert one, too."""
     return Peers(
         studio=Studio(load_model(settings), settings),
+        by_openvino=engine_by_openvino(settings) if others else None,
         plain=load_model(settings),
         loaded=load_with_loras(settings, loras),
         compiled=compiled_pipeline(settings) if others else None,
@@ -55,15 +58,24 @@ def load_peers(settings: EngineSettings, loras: Sequence[AdapterUse], *, others:
     )
 
 
+def engine_by_openvino(settings: EngineSettings) -> Studio | None:
+    """The engine with its forwards run by OpenVINO; None where that is not installed."""
+    if find_spec("openvino") is None:
+        return None
+    settings = replace(settings, cpu_runtime="openvino")
+    return Studio(load_model(settings), settings)
+
+
 def measure(settings: EngineSettings, side: int) -> str:
     """Seconds of the same pictures by the engine and by each peer that can paint them, all in turns."""
     with stored_loras(settings) as (settings, loras):
         peers = load_peers(settings, loras)
-        rows = [[name, *cells(ways, peers.studio)] for name, ways in cases(peers, loras, side).items()]
-    head = ["", "engine", *PEERS, "speed-up over the best"]
+        rows = [[name, *cells(ways, peers)] for name, ways in cases(peers, loras, side).items()]
+    head = ["", *ENGINES, *PEERS, "speed-up over the best peer", "with OpenVINO"]
     return table(head, rows)
 
 
+ENGINES = ("engine", "engine, OpenVINO")
 PEERS = (
     "pipeline, set_adapters",
     "pipeline, fuse_lora",
@@ -73,9 +85,10 @@ PEERS = (
 
 
 def cases(peers: Peers, loras: Sequence[AdapterUse], side: int) -> dict[str, Sequence[Way | None]]:
-    """How the engine and each of PEERS paints the same: None where it cannot, or is not installed."""
+    """How each of ENGINES and of PEERS paints the same: None where it cannot, or is not installed."""
     one, people = request(0, 20, 5.0, side), mixed_requests(side)
     with_one = replace(one, adapters=(loras[0],))
+    two = [replace(one, adapters=(lora,)) for lora in loras[:2]]
     each = [replace(asked, adapters=(lora,)) for asked, lora in zip(people, loras, strict=True)]
     return {
         "one picture": without_loras(peers, [one]),
@@ -84,15 +97,15 @@ def cases(peers: Peers, loras: Sequence[AdapterUse], side: int) -> dict[str, Seq
         "one picture, two LoRAs": with_loras(peers, [replace(one, adapters=tuple(loras[:2]))]),
         "one picture, eight LoRAs": with_loras(peers, [replace(one, adapters=tuple(loras))]),
         "one picture, a LoRA's first use": [
-            partial(use_first, peers, with_one),
+            *engines(peers, partial(use_first, asked=with_one)),
             partial(use_first_by_pipeline, peers, with_one, fuse=False),
             partial(use_first_by_pipeline, peers, with_one, fuse=True),
             None,
             None,
         ],
         "two pictures, another LoRA each, one after the other": [
-            partial(serve_in_a_row, peers.studio, [replace(one, adapters=(lora,)) for lora in loras[:2]]),
-            *with_loras(peers, [replace(one, adapters=(lora,)) for lora in loras[:2]])[1:],
+            *engines(peers, partial(serve_in_a_row, requests=two)),
+            *with_loras(peers, two)[len(ENGINES) :],
         ],
         "eight people, one LoRA": with_loras(
             peers, [replace(asked, adapters=(loras[0],)) for asked in people]
@@ -105,13 +118,13 @@ def without_loras(peers: Peers, requests: Sequence[Paint]) -> Sequence[Way | Non
     """Pictures without LoRAs; what fuse_lora does for them is nothing."""
     models = (peers.plain, None, peers.compiled, peers.openvino)
     pipelines = [partial(paint_by_pipeline, model, requests) if model else None for model in models]
-    return [partial(serve, peers.studio, requests), *pipelines]
+    return [*engines(peers, partial(serve, requests=requests)), *pipelines]
 
 
 def with_loras(peers: Peers, requests: Sequence[Paint]) -> Sequence[Way | None]:
     """Pictures with LoRAs, which a compiled or converted UNet would have to be made anew for."""
     return [
-        partial(serve, peers.studio, requests),
+        *engines(peers, partial(serve, requests=requests)),
         partial(paint_with_loras, peers, requests, fuse=False),
         partial(paint_with_loras, peers, requests, fuse=True),
         None,
@@ -119,14 +132,21 @@ def with_loras(peers: Peers, requests: Sequence[Paint]) -> Sequence[Way | None]:
     ]
 
 
-def cells(ways: Sequence[Way | None], studio: Studio) -> list[str]:
-    """Seconds by each, and how many times as fast the engine is as the best of the others."""
+def engines(peers: Peers, way: Callable[[Studio], object]) -> Sequence[Way | None]:
+    """This way by each of ENGINES."""
+    studios = peers.studio, peers.by_openvino
+    return [None if studio is None else partial(way, studio) for studio in studios]
+
+
+def cells(ways: Sequence[Way | None], peers: Peers) -> list[str]:
+    """Seconds by each, and how many times as fast the engines are as the best of the others."""
     works = [way for way in ways if way is not None]
-    times = iter(in_turns(works, ROUNDS, [*works, partial(rest, studio), works[0], partial(rest, studio)]))
+    rests = [partial(rest, studio) for studio in (peers.studio, peers.by_openvino) if studio is not None]
+    times = iter(in_turns(works, ROUNDS, [*works, *rests, *works[: len(rests)], *rests]))
     taken = [next(times) if way is not None else None for way in ways]
-    best = min(second for second in taken[1:] if second is not None)
+    best = min(second for second in taken[len(ENGINES) :] if second is not None)
     shown = ["" if second is None else f"{second:.3f} s" for second in taken]
-    return [*shown, f"{best / (taken[0] or best):.2f}"]
+    return [*shown, *("" if second is None else f"{best / second:.2f}" for second in taken[: len(ENGINES)])]
 
 
 def serve_in_a_row(studio: Studio, requests: Sequence[Paint]) -> None:
@@ -135,11 +155,11 @@ def serve_in_a_row(studio: Studio, requests: Sequence[Paint]) -> None:
         serve(studio, [asked])
 
 
-def use_first(peers: Peers, asked: Paint) -> None:
+def use_first(studio: Studio, asked: Paint) -> None:
     """A picture with LoRAs that the engine must read."""
     for use in asked.adapters:
-        peers.studio._adapters.unload(use.sha256)
-    serve(peers.studio, [asked])
+        studio._adapters.unload(use.sha256)
+    serve(studio, [asked])
 
 
 def use_first_by_pipeline(peers: Peers, asked: Paint, *, fuse: bool) -> None:

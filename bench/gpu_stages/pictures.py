@@ -1,6 +1,5 @@
 """Pictures at SDXL's sizes: forwards, one person and eight, LoRAs, fast steps, and waits for the device."""
 
-import gc
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from engine.studio import Studio
 
 ROWS = (2, 16)  # of one person and of eight, with guidance
 FEW = 2  # steps of a warm-up
+UNCAPTURED = 6  # steps of a picture before whose end no forward is captured
 WAITS = ("_local_scalar_dense", "_to_copy", "copy_")  # operations that may wait for a device
 HERE = Path(__file__).parents[2]
 
@@ -34,8 +34,8 @@ Result = Mapping[str, object]
 
 def syncs(subject: Subject) -> Result:
     """Where a picture's steps read from the device, or copy to or from it, and where CUDA says they wait."""
-    studio = Studio(subject.model, subject.settings())
-    list(studio.accept(request(0, max(subject.steps, 3), 5.0, subject.sides[0])))
+    studio = subject.engine
+    list(studio.accept(request(0, UNCAPTURED, 5.0, subject.sides[0])))
     (painting,) = studio._paintings
     while not painting.step:  # words, and the first step, which chooses kernels
         list(studio.step())
@@ -100,7 +100,7 @@ def eager_forwards(side: int, subject: Subject) -> Result:
 
 def pictures(side: int, people: int, subject: Subject, *, compiled: bool = False) -> Result:
     """Seconds of one person's picture, or of eight people's: by the engine and by the pipeline."""
-    studio = Studio(subject.model, subject.settings(compiled=compiled))
+    studio = subject.compiled_engine if compiled else subject.engine
     asked = requests(subject, side, people)
     warm_up(studio, asked, subject)
     engine = seconds(partial(serve, studio, asked))
@@ -111,22 +111,26 @@ def pictures(side: int, people: int, subject: Subject, *, compiled: bool = False
     if not compiled:
         paint_by_pipeline(subject.model, few_steps(asked[:1]))
         times["pipeline, eager"] = seconds(partial(paint_by_pipeline, subject.model, asked))
-    release(subject)
     return {
         "seconds": {who: round(time, 3) for who, time in times.items()},
         "pictures_a_second": {who: round(len(asked) / time, 3) for who, time in times.items()},
     }
 
 
+def wait_for_compiler(subject: Subject) -> Result:
+    """Compile, which makes what the stages after it measure."""
+    subject.compiled_engine.join()
+    return {}
+
+
 def lora_each(side: int, subject: Subject) -> Result:
     """Seconds of people's pictures with a LoRA each, by the engine."""
-    studio = Studio(subject.model, subject.settings())
+    studio = subject.engine
     people = zip(requests(subject, side, subject.people), subject.loras, strict=True)
     asked = [replace(one, adapters=(lora,)) for one, lora in people]
     warm_up(studio, asked, subject)
     time = seconds(partial(serve, studio, asked))
     studio._adapters.apply(())
-    release(subject)
     return {"seconds": round(time, 3), "pictures_a_second": round(len(asked) / time, 3)}
 
 
@@ -170,10 +174,3 @@ def finish(studio: Studio) -> None:
     """Paint what is begun."""
     while not studio.idle:
         list(studio.step())
-
-
-def release(subject: Subject) -> None:
-    """Give back what the last studio held."""
-    gc.collect()
-    if not subject.is_tiny:
-        torch.cuda.empty_cache()

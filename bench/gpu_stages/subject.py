@@ -12,6 +12,7 @@ from bench.full_size import random_base
 from bench.mixes import store_loras
 from engine.messages import AdapterUse, EngineSettings
 from engine.sdxl.model import Model, prepare_pipeline
+from engine.studio import Studio
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +58,15 @@ class Subject:
         """LoRAs of the UNet's attention, one for each of the people."""
         return store_loras(self.model.base, self.files, self.people)
 
-    def settings(self, *, compiled: bool = False) -> EngineSettings:
-        """The engine's, with its files in the folder."""
-        return EngineSettings(model="bench", files=str(self.files), compile=compiled)
+    @cached_property
+    def engine(self) -> Studio:
+        """The engine as it is: on a GPU its forwards are captured."""
+        return Studio(self.model, EngineSettings(model="bench", files=str(self.files)))
+
+    @cached_property
+    def compiled_engine(self) -> Studio:
+        """The engine with compiled blocks, too. They are compiled in the background, once for all sizes."""
+        return Studio(self.model, EngineSettings(model="bench", files=str(self.files), compile=True))
 
 
 def full_subject(folder: Path) -> Subject:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable
-from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.messages import EngineSettings
+from engine.runners.openvino_graphs import import_openvino
 from engine.sdxl.model import Model, load_model
 
 COMPILERS = ("g++", "clang++")
@@ -64,7 +64,7 @@ class Flat(nn.Module):
 
 def openvino_forward(unet: nn.Module) -> Callable[..., tuple[Tensor]]:
     """A forward in the UNet's place. Each shape of inputs is converted at its first forward."""
-    openvino: Any = import_module("openvino")
+    openvino: Any = import_openvino()
     flat, core, converted = Flat(unet), openvino.Core(), dict[Key, Any]()
     options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
 

@@ -292,6 +292,7 @@ class _Engine(_Table):
 
 class _Training(_Table):
     largest_rank: Annotated[int, _integer(*RANK)] = TrainingLimits.largest_rank
+    captioner: str = EngineSettings.captioner
 
 
 class _Adapters(_Table):
@@ -387,12 +388,13 @@ class _Tables(BaseSettings):
         values |= {
             part: _weights(values[part], home) for part in ("model", "refiner", "vae", "clip", "safety")
         }
+        values["captioner"] = _weights(self.training.captioner, home)
         values["files"] = str(_path(values["files"], home))
         local, usual = self.local.model_dump(), self.discord.with_defaults(DiscordGuild())
         slack = self.slack.model_dump()
         return Config(
             engine=EngineSettings(**values),
-            training=TrainingLimits(**self.training.model_dump()),
+            training=TrainingLimits(**self.training.model_dump(exclude={"captioner"})),
             adapters=_path(self.adapters.folder, home),
             database=_url(self.storage.database, home),
             queue=QueueSettings(**self.queue.model_dump()),

@@ -32,6 +32,7 @@ from bot.logs import configure_logging
 from bot.metrics import Metrics
 from bot.privacy.export import Exports
 from bot.privacy.purge import Purge
+from bot.uploads.caption_downloads import CaptionDownloads
 from bot.uploads.intake import Intake
 from bot.uploads.lora_folder import AdapterFolder
 from commands.permissions import Admins
@@ -100,6 +101,7 @@ class Bot:
             tasks=InteractiveTasks(self.engine, self.files, self.garbage),
             delivery=self.delivery,
             exports=Exports(database, self.files, self.garbage),
+            write_captions=CaptionDownloads(database, self.files, self.garbage).write,
             purge=self.purge,
         )
         self.dispatch = Dispatcher(

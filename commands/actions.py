@@ -6,14 +6,30 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from commands.admission import admit_draft
-from commands.answers import Answer, CreateJob, FinishTraining, Form, SendFiles, StartDraft, UpdateCards
+from commands.answers import (
+    Answer,
+    CreateJob,
+    FinishTraining,
+    Form,
+    SendCaptions,
+    SendFiles,
+    StartDraft,
+    UpdateCards,
+)
 from commands.cancel import cancel_job
 from commands.context import ChatContext
 from commands.imagine import random_seed
 from commands.job_lookup import OPEN, check_not_deleted, check_owner, record_change
 from commands.recipe_text import command_of, command_text, form_texts, single_picture
 from commands.syntax.parser import join_list, shorten
-from commands.training_actions import check_start, check_start_lora, edit, finish
+from commands.training_actions import (
+    check_start,
+    check_start_lora,
+    describe,
+    edit,
+    finish,
+    send_captions,
+)
 from engine.messages import InvalidRequest, JobId, Paint
 from storage import adapters, jobs, pictures, trainings
 from storage.requests import Kind
@@ -54,6 +70,8 @@ ACTIONS = (
 )
 TRAINING_ACTIONS = (
     Action(name="start", emoji="▶️", help="Start the training.", owners=True),
+    Action(name="describe", emoji="💬", help="Describe the pictures that have no caption.", owners=True),
+    Action(name="captions", emoji="📝", help="Get the captions as a file to change.", owners=True),
     Action(name="finish", emoji="⏹️", help="End the training now and keep what it has learned.", owners=True),
     Action(
         name="choose",
@@ -103,7 +121,8 @@ def _training_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
     match view.state:
         case "draft":
             start = ("start",) if training is not None and training.usable else ()
-            names: tuple[str, ...] = (*start, "edit", "delete")
+            describe = ("describe",) if training is not None and training.describable else ()
+            names: tuple[str, ...] = (*start, *describe, "captions", "edit", "delete")
         case "running":
             names = ("finish", "stop", "delete")
         case "queued":
@@ -236,6 +255,15 @@ async def _start(context: ChatContext, view: JobView, picture: int | None) -> St
     return StartDraft(job=view.id)
 
 
+async def _describe(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
+    check_owner(context, view, "change")
+    return await describe(context, view)
+
+
+async def _captions(context: ChatContext, view: JobView, picture: int | None) -> SendCaptions:
+    return send_captions(context, view)
+
+
 async def _finish(context: ChatContext, view: JobView, picture: int | None) -> FinishTraining:
     return await finish(context, view)
 
@@ -268,6 +296,8 @@ HANDLERS: Mapping[Kind, Mapping[str, Handler]] = MappingProxyType(
         },
         "train": {
             "start": _start,
+            "describe": _describe,
+            "captions": _captions,
             "finish": _finish,
             "choose": _choose,
             "edit": _edit_training,

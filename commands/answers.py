@@ -13,6 +13,7 @@ from engine.messages import (
     MergeLoras,
     SearchLoras,
     Sha256,
+    Train,
 )
 from storage.adapters import LoraView
 from storage.privacy import Deletion
@@ -133,6 +134,15 @@ class SendFiles:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SendCaptions:
+    """The captions of a training's pictures as a file of this name, for the person alone."""
+
+    name: str
+    training: Train
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StatisticsChart:
     """The numbers of a space as a chart, for the person alone; `text` says the same in words."""
 
@@ -207,6 +217,7 @@ Answer = (
     | UpdateCards
     | CancelJob
     | SendFiles
+    | SendCaptions
     | RunTask
     | StatisticsChart
     | PictureSheet

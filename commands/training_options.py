@@ -137,9 +137,7 @@ class UsualOptions(TypedDict, total=False):
     caption_dropout: Annotated[
         float, Option("Share of the steps without a caption", *CAPTION_DROPOUT, more=True)
     ]
-    shuffle_tags: Annotated[
-        bool, Option("Shuffle captions that are tags with commas, another way each time", more=True)
-    ]
+    shuffle_tags: Annotated[bool, Option("Shuffle captions that are lists of tags", more=True)]
     keep_tags: Annotated[int, Option("Tags at the start that stay where they are", *KEEP_TAGS, more=True)]
     tag_dropout: Annotated[float, Option("Share of the other tags that is left out", *TAG_DROPOUT, more=True)]
     flip: Annotated[bool, Option("Show mirrored pictures, too", more=True)]

@@ -41,6 +41,7 @@ from engine.tasks.lora_merge import LoraMerge
 from engine.training.inspection import Inspection
 from engine.training.run import TrainingRun, measure_seconds_per_picture, relative_cost
 from engine.training.training_plan import plan_training
+from engine.vision.captioner import Captioner
 from engine.vision.clip_score import ClipScorer
 from engine.vision.safety import Safety, flag_check, grey_out_flagged
 
@@ -76,11 +77,18 @@ class BackgroundWork:
     An error in one job ends that job with its reason."""
 
     def __init__(
-        self, model: Model, adapters: Adapters, folder: Path, scorer: ClipScorer, safety: Safety
+        self,
+        model: Model,
+        adapters: Adapters,
+        folder: Path,
+        scorer: ClipScorer,
+        safety: Safety,
+        captioner: Captioner | None = None,
     ) -> None:
         self._model = model
         self._scorer = scorer
         self._safety = safety
+        self._captioner = captioner
         self._adapters = adapters
         self._folder = folder
         self._tasks: dict[JobId, BackgroundTask] = {}
@@ -118,6 +126,7 @@ class BackgroundWork:
                         rate,
                         flag_check(self._safety, request.training),
                         plan_training(request.training, self._adapters).count_parameters(self._adapters),
+                        self._captioner,
                     )
                 case ImportLora():
                     self._tasks[request.job] = LoraImport(request, self._model, self._adapters, self._folder)

@@ -44,6 +44,7 @@ from engine.sdxl.sizes import resolve_size
 from engine.step_clock import Record, make_clock
 from engine.tasks.comparison import paintable_variants, variant_requests
 from engine.time_share import TimeShare
+from engine.vision.captioner import load_captioner
 from engine.vision.clip_score import ClipScorer
 from engine.vision.safety import is_checked, load_safety
 
@@ -67,7 +68,10 @@ class Studio:
         self._adapters = Adapters(model.base, folder, settings.adapter_cache_mb * 2**20)
         self._scorer = ClipScorer(settings, model.device)
         self._safety = load_safety(settings, model.device)
-        self._background = BackgroundWork(model, self._adapters, folder, self._scorer, self._safety)
+        captioner = load_captioner(settings, model.device)
+        self._background = BackgroundWork(
+            model, self._adapters, folder, self._scorer, self._safety, captioner
+        )
         self._time_share = TimeShare(settings.training_share)
         cache = EmbeddingCache(EMBEDDING_CACHE)
         self._prompt_encoder = PromptEncoder(model.base, cache)

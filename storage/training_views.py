@@ -36,7 +36,8 @@ class TrainingView:
 
     `notes`, `problems`, `parameters` and the estimates are from the report on its pictures: empty and 0
     before there is one. `losses` are at most 300 steps with the mean since the step before. `adapter` is the
-    name of its LoRA, unless there is none or it was deleted.
+    name of its LoRA, unless there is none or it was deleted. `describable` is how many pictures have no
+    caption that the captioner could describe.
     """
 
     name: str
@@ -56,6 +57,7 @@ class TrainingView:
     chosen: int | None
     note: str
     adapter: str | None
+    describable: int = 0
 
     @property
     def reported(self) -> bool:
@@ -131,6 +133,7 @@ def _view(
         chosen=row.chosen,
         note=row.note,
         adapter=adapter,
+        describable=int(report.get("describable", 0)),
     )
 
 

@@ -95,6 +95,7 @@ async def save_report(
     seconds: float,
     sheet: Sha256,
     parameters: Sequence[PartNumber] = (),
+    describable: int = 0,
 ) -> list[Sha256]:
     """Store the engine's report on a draft's pictures. Returns the files that nothing needs any more.
 
@@ -111,6 +112,7 @@ async def save_report(
         "steps": steps,
         "seconds": seconds,
         "parameters": [asdict(number) for number in parameters],
+        "describable": describable,
     }
     await _touch_card(session, number)
     return await find_unneeded(session, before)

@@ -1,7 +1,7 @@
 """Answers applied: their rows within the transaction, and what follows once these are on disk."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -37,6 +37,7 @@ from commands.answers import (
     LoraCards,
     PictureSheet,
     RunTask,
+    SendCaptions,
     SendFiles,
     ShowCard,
     SizedText,
@@ -60,8 +61,12 @@ log = structlog.get_logger(__name__)
 NO_EXPORT = "The export could not be written. The bot's disk may be full. Try again later."
 
 Slow = (
-    RunTask | StatisticsChart | PictureSheet | ExportData | SizedText
+    RunTask | StatisticsChart | PictureSheet | ExportData | SizedText | SendCaptions
 )  # their replies take longer than a transaction
+
+
+WriteCaptions = Callable[[SendCaptions, int], Awaitable[FilesReply]]
+"""Writes a training's captions to a file for this person. Raises InvalidRequest, CannotStore, OSError."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +98,7 @@ async def apply_answer(context: ChatContext, answer: Answer, spent: Callable[[Jo
             return Outcome(reply=FilesReply(files=answer.files, text=answer.text))
         case LoraCards():
             return Outcome(reply=_lora_cards(context, answer))
-        case RunTask() | StatisticsChart() | PictureSheet() | ExportData() | SizedText():
+        case RunTask() | StatisticsChart() | PictureSheet() | ExportData() | SizedText() | SendCaptions():
             return Outcome(reply=answer)
         case UpdateCards():
             return _update_cards(answer)
@@ -201,6 +206,7 @@ class Effects:
         tasks: InteractiveTasks,
         delivery: Delivery,
         exports: Exports,
+        write_captions: WriteCaptions,
         purge: Purge,
     ) -> None:
         self._files = files
@@ -210,6 +216,7 @@ class Effects:
         self._tasks = tasks
         self._delivery = delivery
         self._exports = exports
+        self._write_captions = write_captions
         self._purge = purge
 
     async def follow(self, outcome: Outcome) -> None:
@@ -248,6 +255,8 @@ class Effects:
                 return ImageReply(name=sheet.name, content=sheet.content, text=reply.text)
             case ExportData():
                 return await self._export(reply, person_id)
+            case SendCaptions():
+                return await self._write_captions(reply, person_id)
             case SizedText():
                 size = await self._files.total_size(reply.files)
                 return TextReply(text=reply.write(size / MEGABYTE))

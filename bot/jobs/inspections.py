@@ -1,9 +1,10 @@
 """Inspections: the engine checks the pictures of drafts of trainings, and reports on them."""
 
 import asyncio
+import io
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 
 import structlog
@@ -13,11 +14,23 @@ from bot.engine_client.client import EngineClient
 from bot.engine_client.pending_jobs import EngineUnavailable, FinalUpdate, InterimUpdate, Lost
 from bot.garbage_collection import GarbageCollector
 from bot.jobs.claim import UNREADABLE
-from engine.messages import Failed, Inspect, Inspected, JobId, Sha256, Train
+from engine.messages import (
+    Failed,
+    Inspect,
+    Inspected,
+    JobId,
+    Manifest,
+    Sha256,
+    Train,
+    add_captions,
+    read_manifest,
+    write_manifest,
+)
 from storage import jobs, trainings, views
 from storage.database import CannotStore, Database
 from storage.files import Files
 from storage.jobs import ENGINE_DEATHS
+from storage.training_captions import save_captions
 from storage.views import JobView
 
 log = structlog.get_logger(__name__)
@@ -118,9 +131,13 @@ class Inspections:
     async def _save_report(self, draft: JobView, report: Inspected) -> None:
         async with self._garbage.pause():
             sheet = await self._files.put(report.sheet)
+            manifest = await self._describe_manifest(draft, report.captions)
 
             async def work(session: AsyncSession) -> list[Sha256]:
-                return await trainings.save_report(
+                unneeded: list[Sha256] = []
+                if report.captions:
+                    unneeded = await save_captions(session, draft.number, report.captions, manifest)
+                return unneeded + await trainings.save_report(
                     session,
                     draft.number,
                     notes=report.notes,
@@ -129,11 +146,22 @@ class Inspections:
                     seconds=report.seconds,
                     parameters=report.parameters,
                     sheet=sheet,
+                    describable=report.describable,
                 )
 
             unneeded = await self._database.write(work)
         await self._garbage.remove(unneeded)
         self._finish(draft)
+
+    async def _describe_manifest(self, draft: JobView, captions: Sequence[str]) -> Manifest | None:
+        """A new manifest of the draft's pictures with these captions, if it has one. Raises OSError."""
+        request = draft.request
+        if not captions or not isinstance(request, Train) or request.manifest is None:
+            return None
+        examples = read_manifest(await self._files.get(request.manifest.sha256))
+        content = io.BytesIO()
+        pictures = write_manifest(content, add_captions(examples, captions))
+        return Manifest(sha256=await self._files.put(content.getvalue()), pictures=pictures)
 
     async def _fail(self, draft: JobView, reason: str) -> None:
         await self._database.write(

@@ -13,6 +13,7 @@ from commands.syntax.parser import join_list, shorten
 from engine.messages import InvalidRequest
 
 NAMES = ("metadata.jsonl", "metadata.csv", "captions.jsonl", "captions.csv")
+SENT = "-captions.csv"  # how the names of those end that people get of their trainings
 FILE_COLUMNS = ("file_name", "filename", "file", "image", "path")  # the first is imagefolder's
 TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "description")
 LARGEST = 64 * 2**20  # bytes: 100,000 captions of 600 letters
@@ -33,7 +34,7 @@ class CaptionTable:
 
 def is_table(path: PurePosixPath) -> bool:
     """Whether a file of this name is a table of captions."""
-    return path.name.lower() in NAMES
+    return path.name.lower() in NAMES or path.name.lower().endswith(SENT)
 
 
 def read_table(name: str, content: bytes) -> CaptionTable:

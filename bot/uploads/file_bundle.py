@@ -9,6 +9,7 @@ from pathlib import PurePath, PurePosixPath
 from typing import IO, Protocol
 
 from bot.uploads import caption_table
+from bot.uploads.caption_files import ABSENT
 from bot.uploads.caption_table import CaptionTable, is_table, read_table
 from bot.uploads.captions import ENDINGS, LARGEST, caption_names, folder_caption, normalize, read_caption
 from bot.uploads.image_check import LARGEST_FILE
@@ -23,7 +24,6 @@ NO_PICTURE = "It is not a PNG, JPEG or WebP."
 NESTED = "It is a zip inside the zip. Unpack it first."
 ALONE = "It is a text without a picture of the same name."
 SECOND = "Its picture has another caption, which is used."
-ABSENT = "There is a caption for it and no such picture."
 BROKEN = (  # all that reading a file from a folder or from a broken zip may raise
     zipfile.BadZipFile,
     zlib.error,

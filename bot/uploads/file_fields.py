@@ -8,6 +8,7 @@ import structlog
 
 from bot.chats.interface import Caller
 from bot.uploads.archive import ZIP
+from bot.uploads.caption_files import apply_captions, is_caption_file, read_captions
 from bot.uploads.intake import Intake, IntakeResult, check_size, refusal_lines
 from bot.uploads.lora_check import check_lora
 from commands.forms import InvalidOption
@@ -73,8 +74,8 @@ async def take_files(
             texts[parameter.name] = await _take_lora(intake, caller, parameter, files[0])
         else:
             sent = await _take_pictures(intake, caller, files)
-            texts[parameter.name] = _field_text(parameter, sent, before)
-            refused += sent.refused
+            texts[parameter.name], absent = _field_text(parameter, sent, before)
+            refused += [*sent.refused, *absent]
     return FormFiles(texts={name: text for name, text in texts.items() if text}, refused=tuple(refused))
 
 
@@ -91,18 +92,23 @@ async def _take_lora(intake: Intake, caller: Caller, parameter: Parameter, open_
         raise InvalidOption(parameter, NOT_STORED) from error
 
 
-def _field_text(parameter: Parameter, sent: IntakeResult, before: str) -> str:
-    """The text of a parameter with these pictures. Raises InvalidOption when none can be used."""
+def _field_text(
+    parameter: Parameter, sent: IntakeResult, before: str
+) -> tuple[str, Sequence[tuple[str, str]]]:
+    """The text of a parameter with these pictures and captions, and captions that are for none of them.
+
+    Raises InvalidOption when nothing of it can be used.
+    """
     if parameter.kind == "pictures":
         pictures = [
             Example(sha256=new.sha256, name=new.name, caption=new.caption, repeats=new.repeats)
             for new in sent.pictures
         ]
-        every = (*read_pictures(before or "[]"), *pictures)
+        every, absent = apply_captions((*read_pictures(before or "[]"), *pictures), sent.captions)
         if every:
-            return pictures_text(every)
+            return pictures_text(every), absent
     elif len(sent.pictures) == 1:
-        return sent.pictures[0].sha256
+        return sent.pictures[0].sha256, ()
     elif sent.pictures:
         raise InvalidOption(parameter, ONE_PICTURE)
     raise InvalidOption(parameter, "\n".join(refusal_lines(sent.refused)))
@@ -119,6 +125,7 @@ async def _take_pictures(intake: Intake, caller: Caller, files: Sequence[Open]) 
     every = await asyncio.gather(*map(take, files))
     return IntakeResult(
         pictures=tuple(picture for sent in every for picture in sent.pictures),
+        captions={name: caption for sent in every for name, caption in sent.captions.items()},
         refused=tuple(refused for sent in every for refused in sent.refused),
     )
 
@@ -129,6 +136,9 @@ async def _take_picture(intake: Intake, caller: Caller, open_file: Open) -> Inta
     try:
         file = await open_file()
         name = file.name
+        if is_caption_file(name):
+            captions, problems = await read_captions(name, file.chunks)
+            return IntakeResult(captions=captions, refused=tuple(problems))
         check_size(file.size, ZIP[0] if name.lower().endswith(".zip") else b"")
         return await intake.take(caller, name, file.chunks)
     except (InvalidRequest, CannotStore) as error:

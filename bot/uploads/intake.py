@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -42,12 +42,13 @@ class StoredPicture:
 
 @dataclass(frozen=True, kw_only=True)
 class IntakeResult:
-    """The pictures of an uploaded file, and what was refused: names with reasons.
+    """The pictures of an uploaded file, or captions by file name, and what was refused: names with reasons.
 
     A reason without a name is about all of them.
     """
 
     pictures: tuple[StoredPicture, ...] = ()
+    captions: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[tuple[str, str], ...] = ()
 
 

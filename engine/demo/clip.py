@@ -17,7 +17,7 @@ from engine.demo.text import text_config
 from engine.demo.tokenizer import token_ids
 from engine.demo.training_loop import Plan, bfloat16_where_fast
 from engine.demo.vae import SIDE, to_tensor
-from engine.demo.world import Pixels, Rng, sample_layout, sample_scene
+from engine.demo.world import Pixels, Rng, Scene, sample_layout, sample_scene
 
 
 def new_clip(tokenizer: CLIPTokenizer, width: int = 96, text_width: int = 64) -> CLIPModel:
@@ -55,14 +55,20 @@ def sample_pairs(rng: Rng, count: int) -> tuple[Pixels, list[str]]:
     """Drawings (count, 128, 128, 3), a third of them slightly out of focus, and their captions."""
     images, captions = [], []
     for _ in range(count):
-        scene = sample_scene(rng)
-        image = draw(scene, sample_layout(rng, scene, SIDE, SIDE))
-        if rng.random() < 0.3:
-            blur = rng.uniform(0.4, 1.2)
-            image = gaussian_filter(image, (blur, blur, 0))
+        scene, image = sample_drawing(rng)
         images.append(image)
         captions.append(plain(scene) if rng.random() < 0.3 else caption(rng, scene))
     return np.stack(images), captions
+
+
+def sample_drawing(rng: Rng) -> tuple[Scene, Pixels]:
+    """A scene and its drawing, (128, 128, 3), which may be slightly out of focus."""
+    scene = sample_scene(rng)
+    image = draw(scene, sample_layout(rng, scene, SIDE, SIDE))
+    if rng.random() < 0.3:
+        blur = rng.uniform(0.4, 1.2)
+        image = gaussian_filter(image, (blur, blur, 0))
+    return scene, image
 
 
 def similarities(clip: CLIPModel, images: Tensor, ids: Tensor) -> Tensor:

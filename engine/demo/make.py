@@ -7,7 +7,8 @@ text encoders, which learn to classify from a caption what is where. 3. `base`: 
 then the UNet. Ships `base/` now and then. 4. `longer`: more training of the base that ships. 5. `decoder`:
 more training of the shipped autoencoder's decoder, with weights on things. Latents stay the same. 6.
 `refiner`: a UNet for the last fifth of the noise, on the second text encoder alone. Ships `refiner/`. 7.
-`clip`: a small CLIP, which learns which caption belongs to which drawing. Ships `clip/`.
+`clip`: a small CLIP, which learns which caption belongs to which drawing. Ships `clip/`. 8. `captioner`: the
+network that captions drawings. Ships `captioner/`.
 
 Without arguments all run. An interrupted stage goes on from its checkpoint, and a finished one does not run
 again. Everything is seeded. Losses and speeds are logged. `bench/demo_model.py` measures the result. On a GPU
@@ -37,12 +38,14 @@ from engine.demo.clip import clip_loss, new_clip, new_image_processor, retrieval
 from engine.demo.export import load_shipped_base, ship_base, ship_clip, ship_refiner, ship_vae
 from engine.demo.latents import Bucket, load_or_make_pool
 from engine.demo.latents import make_pool as make_pool_of
+from engine.demo.picture_reader import WORDS, reader_loss, right_share
 from engine.demo.refiner import new_refiner, refiner_loss, soften_bad_score
 from engine.demo.text import TextEncoders
 from engine.demo.text_training import CaptionReader, caption_loss
 from engine.demo.tokenizer import Merge, learn_merges, new_tokenizer
 from engine.demo.training_loop import Plan, Run, fit, worker
 from engine.demo.vae import decoder_loss, new_vae, round_trip_psnr, unseen_pictures, vae_loss
+from engine.vision.picture_reader import PictureReader
 
 LINE = "%(asctime)s %(message)s"
 log = logging.getLogger("engine.demo.make")
@@ -82,6 +85,9 @@ class Recipe:
         default_factory=lambda: Plan(
             steps=1300, batch=128, rate=1.5e-3, warmup=150, decay=0.99, save_every=250
         )
+    )
+    captioner: Plan = field(
+        default_factory=lambda: Plan(steps=2500, batch=64, rate=2e-3, warmup=100, decay=0.99, save_every=250)
     )
     ship_every: int = 1000
     workers: int = 2
@@ -263,6 +269,18 @@ def make_clip(recipe: Recipe) -> None:
                 log.info("%.1f%% retrieved among 32", 100 * retrieval_accuracy(clip, tokenizer))
 
 
+def make_captioner(recipe: Recipe) -> None:
+    """Train the network that captions drawings, and ship it at the end."""
+    torch.manual_seed(recipe.captioner.seed + 8)
+    reader = PictureReader(WORDS)
+    run = Run(reader, recipe.captioner, recipe.work / "captioner.pt")
+    for _ in fit(run, reader_loss(reader, recipe.captioner)):
+        pass
+    run.use_average()
+    reader.save(recipe.ship / "captioner")
+    log.info("%.1f%% of held-out drawings captioned right", 100 * right_share(reader.eval()))
+
+
 STAGES: dict[str, Callable[[Recipe], object]] = {
     "vae": make_vae,
     "words": make_words,
@@ -271,6 +289,7 @@ STAGES: dict[str, Callable[[Recipe], object]] = {
     "decoder": make_decoder,
     "refiner": make_refiner,
     "clip": make_clip,
+    "captioner": make_captioner,
 }
 
 

@@ -8,7 +8,7 @@ import json
 import mmap
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import IO, Any, overload
 
@@ -103,6 +103,14 @@ class ManifestFile(Sequence[Example]):
 
     def __iter__(self) -> Iterator[Example]:
         return (self[place] for place in range(len(self)))
+
+
+def add_captions(examples: Sequence[Example], captions: Sequence[str]) -> tuple[Example, ...]:
+    """The examples, those without a caption with theirs of `captions`, which has one of each in order."""
+    return tuple(
+        example if example.caption.strip() else replace(example, caption=caption)
+        for example, caption in zip(examples, captions, strict=True)
+    )
 
 
 def example_to_json(example: Example) -> dict[str, Any]:

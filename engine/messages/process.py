@@ -24,6 +24,7 @@ class EngineSettings:
     vae: str = ""
     clip: str = ""
     safety: str = ""
+    captioner: str = ""
     files: str = "data/files"
     device: str = "auto"
     precision: str = "auto"

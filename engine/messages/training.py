@@ -321,7 +321,8 @@ class Train:
     the preset works best with. `prompts` are painted at every checkpoint, with seeds 0, 1 and so on.
     `resume` is the newest state of a `CheckpointSaved`, after an engine died. `flagged`: all but SHOW leaves
     out pictures that the safety check flags. `start` is a LoRA to go on from: its kind, modules, ranks and
-    alphas count, and not those of the settings.
+    alphas count, and not those of the settings. `describe`: pictures without a caption get one of the
+    captioner while they are inspected.
     """
 
     job: JobId
@@ -339,6 +340,7 @@ class Train:
     resume: Sha256 | None = None
     flagged: FlaggedPolicy = FlaggedPolicy.SHOW
     start: AdapterUse | None = None
+    describe: bool = False
 
     def __post_init__(self) -> None:
         check_adapter_name(self.name)
@@ -408,6 +410,9 @@ class PictureNote:
 class Inspected:
     """The report of an inspection: a contact sheet (JPEG) with each picture's crop, notes, and the time it
     takes. `parameters`: how many numbers of each part of the model would be trained.
+
+    `captions`: the captioner's, of each picture in order, "" where it has made none; empty where it was not
+    asked. `describable`: how many pictures it could describe that have no caption, those that it did not.
     """
 
     job: JobId
@@ -417,6 +422,8 @@ class Inspected:
     steps: int
     seconds: float
     parameters: tuple[PartNumber, ...] = ()
+    captions: tuple[str, ...] = ()
+    describable: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

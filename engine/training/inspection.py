@@ -1,25 +1,40 @@
 """The inspection of a training's pictures: the report that people see before they start the training."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
 from PIL import Image
 
-from engine.messages import Inspect, Inspected, JobId, Part, PartNumber, PictureNote, Sha256
+from engine.messages import (
+    Example,
+    Inspect,
+    Inspected,
+    InvalidRequest,
+    JobId,
+    Part,
+    PartNumber,
+    PictureNote,
+    Sha256,
+)
 from engine.training.contact_sheet import Grid, contact_sheet, thumbnail
 from engine.training.dataset import Item, PictureInspector, open_examples, planned_steps
+from engine.training.description import Descriptions, finish_step
 from engine.training.optimizers import rate_warning
+from engine.vision.captioner import Captioner
 from engine.vision.safety import FlagCheck
+
+NO_CAPTIONER = "There is no captioner here. The operator can name one in config.toml as [training] captioner."
 
 
 class Inspection:
     """Checks one picture a step, then returns the report.
 
     side: the model's native side in pixels. rate: returns the seconds of training for a picture of a (width,
-    height). parameters: how many would be trained. Raises InvalidRequest where the model cannot be trained at
-    the resolution.
+    height). parameters: how many would be trained. captioner: describes pictures without a caption where the
+    training asks for it. Raises InvalidRequest where the model cannot be trained at the resolution, or has no
+    captioner.
     """
 
     kind = "inspection"
@@ -33,7 +48,10 @@ class Inspection:
         rate: Callable[[tuple[int, int]], float],
         flags: FlagCheck | None = None,
         parameters: Mapping[Part, int] = MappingProxyType({}),
+        captioner: Captioner | None = None,
     ) -> None:
+        if request.training.describe and captioner is None:
+            raise InvalidRequest(NO_CAPTIONER)
         self._training = request.training
         self._examples = open_examples(request.training, folder)
         self._inspector = PictureInspector(request.training, folder, side, flags)
@@ -41,20 +59,37 @@ class Inspection:
         self._parameters = parameters
         self._grid = Grid.of(request.training.pictures)
         self._thumbnails: dict[Sha256, Image.Image] = {}
+        self._captioner = captioner
+        self._without_caption = 0
+        self._describing: Generator[None] | None = None
+        described = captioner is not None and request.training.describe
+        self._descriptions = Descriptions(captioner) if captioner is not None and described else None
 
     @property
     def job(self) -> JobId:
         return self._training.job
 
     def step(self) -> Inspected | None:
-        """Check the next picture. Returns the report once all are checked."""
+        """Check the next picture, or describe it. Returns the report once all are checked."""
+        if self._describing is not None:
+            if finish_step(self._describing):
+                self._describing = None
+            return None
         if self._inspector.done:
             return self._report()
         example = self._examples[len(self._inspector.notes)]
         picture = self._inspector.step()
         if picture is not None:
             self._thumbnails[example.sha256] = thumbnail(picture, self._grid.cell)
+        self._describe(example, picture)
         return None
+
+    def _describe(self, example: Example, picture: Image.Image | None) -> None:
+        """Count a used picture without a caption, and begin to describe it where that is wanted."""
+        wanted = picture if self._inspector.notes[-1].used and not example.caption.strip() else None
+        self._without_caption += wanted is not None
+        if self._descriptions is not None:
+            self._describing = self._descriptions.take(wanted)
 
     def _report(self) -> Inspected:
         settings, items = self._training.settings, self._inspector.items
@@ -64,11 +99,18 @@ class Inspection:
             job=self.job,
             sheet=self._sheet(notes),
             notes=notes,
-            problems=(*self._inspector.problems, *filter(None, [rate_warning(settings)])),
+            problems=self._problems(),
             steps=steps,
             seconds=steps * settings.batch * settings.accumulation * self._seconds(items),
             parameters=tuple(PartNumber(part=part, number=count) for part, count in self._parameters.items()),
+            captions=() if self._descriptions is None else tuple(self._descriptions.captions),
+            describable=self._without_caption if self._captioner and not self._descriptions else 0,
         )
+
+    def _problems(self) -> tuple[str, ...]:
+        failed = [] if self._descriptions is None else self._descriptions.problems
+        warning = rate_warning(self._training.settings)
+        return (*self._inspector.problems, *filter(None, [warning]), *failed)
 
     def _seconds(self, items: list[Item]) -> float:
         """Seconds of training for one picture: of the commonest bucket, as all have nearly the same area."""

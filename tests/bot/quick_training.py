@@ -30,7 +30,10 @@ FATAL = {"deadly": EVERY + 2, "hopeless": 2, "unlucky": 2}  # the step in which 
 
 
 def inspect(request: Inspect, store: Path) -> Inspected:
-    """Pictures whose names begin with "bad" are left out."""
+    """Pictures whose names begin with "bad" are left out. The captioner says their names."""
+    training = request.training
+    examples = training.examples or ManifestFile(_manifest_path(store, training))
+    bare = [example.name for example in examples if not example.caption]
     notes = tuple(
         PictureNote(
             name=example.name,
@@ -41,12 +44,19 @@ def inspect(request: Inspect, store: Path) -> Inspected:
             problems=("blurred",) if example.name.startswith("bad") else (),
             used=not example.name.startswith("bad"),
         )
-        for example in request.training.examples or ManifestFile(_manifest_path(store, request.training))
+        for example in examples
     )
     problems = () if any(note.used for note in notes) else ("No picture can be used.",)
     steps = request.training.settings.steps
     return Inspected(
-        job=request.job, sheet=a_sheet(), notes=notes, problems=problems, steps=steps, seconds=0.01 * steps
+        job=request.job,
+        sheet=a_sheet(),
+        notes=notes,
+        problems=problems,
+        steps=steps,
+        seconds=0.01 * steps,
+        captions=tuple(f"the captioner's {note.name}" for note in notes) if training.describe else (),
+        describable=0 if training.describe else len(bare),
     )
 
 

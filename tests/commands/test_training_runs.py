@@ -28,7 +28,7 @@ async def answer_lines(chat: Chat, line: str = "/training", name: str = "ana") -
 
 async def test_the_buttons_are_those_that_can_do_something_now(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
-    assert await buttons(chat, job) == ["start", "edit", "delete"]
+    assert await buttons(chat, job) == ["start", "captions", "edit", "delete"]
 
     await chat.presses("ana", f"start:{job}")
     assert await buttons(chat, job) == ["stop", "delete"]
@@ -68,7 +68,7 @@ async def test_a_training_has_no_buttons_of_pictures_and_pictures_none_of_a_trai
 async def test_a_draft_is_started_once_and_only_when_something_can_be_learned(chat: Chat) -> None:
     job = await chat.drafts("ana", "zoe")
     await chat.reports(job, used=False)
-    assert await buttons(chat, job) == ["edit", "delete"]
+    assert await buttons(chat, job) == ["captions", "edit", "delete"]
     assert await refusal_of(chat, "ana", f"start:{job}") == (
         "None of the pictures can be used. Change them first."
     )

@@ -14,6 +14,7 @@ from bot.chats.web.memory_budget import Budget
 from bot.chats.web.websocket import CHAT
 from bot.http.bodies import read_chunks
 from bot.uploads.archive import ZIP
+from bot.uploads.caption_files import is_caption_file, read_captions
 from bot.uploads.intake import FileTooLarge, Intake, IntakeResult, check_size
 from engine.messages import InvalidRequest, Sha256
 from storage import uploads
@@ -55,7 +56,11 @@ class Uploads:
         try:
             check_size(request.content_length or 0, ZIP[0] if name.lower().endswith(".zip") else b"")
             async with self._body(request) as chunks:
-                sent = await self._intake.take(caller, name, chunks)
+                if is_caption_file(name):
+                    captions, problems = await read_captions(name, chunks)
+                    sent = IntakeResult(captions=captions, refused=tuple(problems))
+                else:
+                    sent = await self._intake.take(caller, name, chunks)
         except FileTooLarge as error:
             raise web.HTTPRequestEntityTooLarge(max_size=0, actual_size=0, text=str(error)) from error
         except InvalidRequest as error:
@@ -119,8 +124,9 @@ class Uploads:
         return await self._responses.thumbnail(sha256)
 
 
-def _upload_json(sent: IntakeResult) -> dict[str, list[dict[str, Any]]]:
+def _upload_json(sent: IntakeResult) -> dict[str, Any]:
     return {
         "pictures": [asdict(picture) for picture in sent.pictures],
+        "captions": dict(sent.captions),
         "refused": [{"name": name, "reason": reason} for name, reason in sent.refused],
     }

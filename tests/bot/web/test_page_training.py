@@ -211,3 +211,38 @@ async def test_pictures_beside_the_message_can_be_taught(comes: Comes) -> None:
 
     await expect(form_of(ana).get_by_text("1 picture", exact=True)).to_be_visible()
     await expect(form_of(ana).get_by_text("drop.png")).to_be_visible()
+
+
+async def test_captions_are_described_read_and_changed_in_a_grid_before_the_start(comes: Comes) -> None:
+    ana = await comes()
+    await ana.says("/train maria")
+    form = form_of(ana)
+    table: FilePayload = {
+        "name": "captions.csv",
+        "mimeType": "text/csv",
+        "buffer": b"file_name;text\n1.png;a fox\nz.png;x\n",
+    }
+    await form.locator("input[type=file]").first.set_input_files([*files(1, 2), table])
+    await expect(form.get_by_label("Caption of 1.png")).to_have_value("a fox")
+    await expect(form.get_by_role("listitem").filter(has_text="z.png")).to_contain_text("no such picture")
+    await expect(form.get_by_text("2 pictures", exact=True)).to_be_visible()
+    await form.get_by_label("use these pictures").check()
+    await form.get_by_role("button", name="Check the pictures").click()
+
+    await ana.page.get_by_role("button", name="Caption for me").click()
+    await expect(ana.page.get_by_role("button", name="Caption for me")).to_be_hidden()
+    await ana.page.get_by_role("button", name="Captions", exact=True).click()
+
+    grid = ana.page.get_by_role("dialog", name="Captions")
+    await expect(grid).to_be_visible()
+    draft = await ana.page.get_by_role("button", name="Captions", exact=True).get_attribute("data-press")
+    await expect(grid.get_by_label("preset")).to_be_hidden()
+    await expect(grid.get_by_label("Caption of 1.png")).to_have_value("a fox")
+    await expect(grid.get_by_label("Caption of 2.png")).to_have_value("the captioner's 2.png")
+    await grid.get_by_label("Caption of 2.png").fill("a hen\nin the rain")
+    await grid.get_by_role("button", name="Check the pictures").click()
+    await expect(grid).to_be_hidden()
+    await expect(ana.page.locator(f"[data-press='{draft}']")).to_have_count(0)  # another draft took its place
+
+    await ana.page.get_by_role("button", name="Captions", exact=True).click()
+    await expect(grid.get_by_label("Caption of 2.png")).to_have_value("a hen\nin the rain")

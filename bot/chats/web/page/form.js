@@ -38,6 +38,15 @@ export function showForm(/** @type {Command} */ command, /** @type {Record<strin
   $("fields").querySelector("input:not([type=hidden]), textarea, select")?.focus();
 }
 
+/** Show of the form nothing but the pictures with their captions, or all of it. */
+export function showCaptionsOnly(/** @type {boolean} */ only) {
+  $("form").classList.toggle("captions-only", only);
+  if (!only) return;
+  $("form-title").textContent = "Captions";
+  $("form-about").textContent = "What is in each picture. The others get the usual words.";
+  $("fields").querySelector(".caption")?.focus();
+}
+
 /** What few people change; unfolded where something is wrong in it. */
 function newFold(/** @type {Parameter[]} */ parameters, values, fields) {
   const changes = parameters.filter(({ name, default: usual }) => values[name] && values[name] !== usual).length;

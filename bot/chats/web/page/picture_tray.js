@@ -6,7 +6,8 @@ import { pathOf } from "./folders.js";
 import { plural } from "./format.js";
 import { state } from "./state.js";
 
-/** @typedef {{sha256: string, name: string, caption: string, width?: number, height?: number, recipe?: string}} Sent */
+/** @typedef {{sha256: string, name: string, caption: string, width?: number, height?: number, recipe?: string,
+ *   repeats?: number, concept?: string, regularization?: boolean}} Sent */
 
 const LARGEST_PICTURE = 20 * 2 ** 20; // bytes, as the server takes them
 const LARGEST_ZIP = 2 * 2 ** 30;
@@ -15,11 +16,13 @@ const LONGEST_CAPTION = 10_000;
 
 const isZip = (/** @type {File} */ file) => /\.zip$/i.test(file.name) || /zip/.test(file.type);
 const TEXT = /\.(txt|caption)$/i; // a.txt, a.caption and a.png.txt are all of a.png
+const TABLE = /\.(csv|jsonl)$/i; // captions by file name, which the bot reads
 const ENDING = /\.(png|jpe?g|jfif|jpe|webp)$/i;
 const isText = (/** @type {File} */ file) => TEXT.test(file.name);
 const stem = (/** @type {string} */ name) => name.replace(TEXT, "").replace(ENDING, "").normalize("NFC").toLowerCase();
 
-const isWanted = (/** @type {File} */ file) => isText(file) || isZip(file) || ENDING.test(file.name);
+const isTable = (/** @type {File} */ file) => TABLE.test(file.name);
+const isWanted = (/** @type {File} */ file) => isText(file) || isTable(file) || isZip(file) || ENDING.test(file.name);
 
 /** What stands in a text file: in UTF-8, in UTF-16 as Windows writes it, or in Windows-1252. */
 function decodeText(/** @type {Uint8Array} */ bytes) {
@@ -32,6 +35,14 @@ function decodeText(/** @type {Uint8Array} */ bytes) {
   }
 }
 
+const folded = (/** @type {string} */ name) => name.normalize("NFC").toLowerCase();
+
+/** Whether a name in a table is that of a picture, the so manyth of its name. */
+function sameName(/** @type {string} */ given, /** @type {{name: string, path: string}} */ item, /** @type {number} */ times) {
+  const names = times > 1 ? [`${item.name} (${times})`] : [item.path, item.name];
+  return names.some((name) => folded(name) === folded(given));
+}
+
 /** One picture of a tray: where it is shown, and what the bot knows of it once it is sent. */
 class Item {
   constructor(/** @type {PictureTray} */ tray, /** @type {string} */ name, /** @type {string} */ address) {
@@ -39,7 +50,7 @@ class Item {
     this.address = address;
     /** @type {Sent|null} */ this.sent = null;
     this.status = el("span", {}, "Checking…");
-    this.caption = el("input", { class: "caption", "aria-label": `Caption of ${name}`, placeholder: "Caption", maxlength: LONGEST_CAPTION, oninput: () => tray.noteChange() });
+    this.caption = el("textarea", { class: "caption", rows: 1, "aria-label": `Caption of ${name}`, placeholder: "Caption", maxlength: LONGEST_CAPTION, oninput: () => tray.noteChange() });
     this.caption.hidden = true;
     this.image = el("img", { src: address || null, alt: "", onerror: (event) => event.target.removeAttribute("src") });
     this.node = el(
@@ -103,10 +114,13 @@ export class PictureTray {
 
   async add(/** @type {Iterable<File>} */ files) {
     const all = [...files].filter((file) => pathOf(file) === file.name || isWanted(file)); // a folder may have anything in it
+    const tables = []; // read last, when their pictures are here
     for (const file of all) {
       if (this.captions && isText(file)) await this.#readCaption(file);
+      else if (this.captions && isTable(file)) tables.push(file);
       else this.#enqueue(file, all.length === 1);
     }
+    for (const file of tables) await this.#readTable(file);
     this.noteChange();
   }
 
@@ -140,6 +154,26 @@ export class PictureTray {
     const whose = stem(pathOf(file));
     this.captionFiles.set(whose, caption);
     for (const item of this.items) if (stem(item.path) === whose) item.caption.value = caption;
+  }
+
+  /** Captions of pictures that are here already, by their names: the second of a name is "a.png (2)". */
+  async #readTable(/** @type {File} */ file) {
+    const name = /^(metadata|captions|.*-captions)\.(csv|jsonl)$/i.test(file.name) ? file.name : "captions.csv";
+    const response = await fetch(`/uploads?${new URLSearchParams({ name, channel: state.channel })}`, { method: "POST", body: file });
+    if (!response.ok) return this.#append(new Item(this, file.name, "")).refuse(await response.text());
+    const { captions, refused } = await response.json();
+    const wanted = new Map(Object.entries(captions));
+    const seen = new Map();
+    for (const item of this.items) {
+      const times = (seen.get(item.name) ?? 0) + 1;
+      seen.set(item.name, times);
+      const key = [...wanted.keys()].find((given) => sameName(given, item, times));
+      if (key === undefined) continue;
+      item.caption.value = wanted.get(key);
+      wanted.delete(key);
+    }
+    const absent = [...wanted.keys()].map((key) => ({ name: key, reason: "There is a caption for it and no such picture." }));
+    for (const { name: whose, reason } of [...refused, ...absent]) this.#append(new Item(this, whose, "")).refuse(reason);
   }
 
   #enqueue(/** @type {File} */ file, /** @type {boolean} */ alone) {

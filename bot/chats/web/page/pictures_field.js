@@ -5,7 +5,7 @@ import { plural } from "./format.js";
 import { PictureTray } from "./picture_tray.js";
 
 const MOST = 1000; // pictures in a training
-const KINDS = "image/png,image/jpeg,image/webp,application/zip,.zip,.txt,.caption,.jfif,.jpe";
+const KINDS = "image/png,image/jpeg,image/webp,application/zip,.zip,.txt,.caption,.csv,.jsonl,.jfif,.jpe";
 
 /** A field whose value is a list of pictures as JSON text; and its tray. */
 export function picturesField(/** @type {{name: string, label: string, help: string}} */ parameter, /** @type {string} */ id, /** @type {string} */ value) {
@@ -17,10 +17,10 @@ export function picturesField(/** @type {{name: string, label: string, help: str
   const wholeFolder = el("button", { class: "quiet", type: "button", onclick: () => folder.click() }, "or choose a folder");
   const { zone, invitation } = newZone(id, () => chooser.click());
   const zoneItem = el("li", { class: "zone-item" });
-  const field = el("div", { class: "field wide" }, el("label", { for: id }, parameter.label, count), zone, list, wholeFolder, chooser, folder, json);
+  const field = el("div", { class: "field wide picture-field" }, el("label", { for: id }, parameter.label, count), zone, list, wholeFolder, chooser, folder, json);
 
   function onChange(/** @type {PictureTray} */ { sent, waiting, items }) {
-    json.value = sent.length ? JSON.stringify(sent.map(({ sha256, name, caption }) => ({ sha256, name, caption }))) : "";
+    json.value = sent.length ? JSON.stringify(sent.map(pictureValue)) : "";
     json.dataset.waiting = waiting ? "true" : "";
     count.textContent = waiting ? "Sending…" : sent.length ? plural(sent.length, "picture") : "";
     count.classList.toggle("over", sent.length > MOST);
@@ -42,9 +42,14 @@ export function picturesField(/** @type {{name: string, label: string, help: str
 /** Where files are dropped, and which opens the browser's own choice of files. */
 function newZone(/** @type {string} */ id, onclick) {
   const invitation = el("b");
-  const help = el("small", { id: `${id}-help` }, `Up to ${MOST.toLocaleString("en")} PNG, JPEG or WebP files, a folder or a zip, with captions in .txt files`);
+  const help = el("small", { id: `${id}-help` }, `Up to ${MOST.toLocaleString("en")} PNG, JPEG or WebP files, a folder or a zip, with captions in .txt files or a metadata.csv`);
   const zone = el("button", { class: "zone", type: "button", id, "aria-describedby": `${id}-help`, onclick }, icon("pictures"), invitation, help);
   return { zone, invitation };
+}
+
+/** What a training has to know of a picture: what it is not told is as usual. */
+function pictureValue(/** @type {import("./picture_tray.js").Sent} */ { sha256, name, caption, repeats, concept, regularization }) {
+  return { sha256, name, caption, ...(repeats > 1 ? { repeats } : {}), ...(concept ? { concept } : {}), ...(regularization ? { regularization } : {}) };
 }
 
 function parseList(/** @type {string} */ value) {

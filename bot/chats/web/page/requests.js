@@ -6,7 +6,7 @@ import { remember, setMessage } from "./composer.js";
 import { connection } from "./connection.js";
 import { $ } from "./dom.js";
 import { confirmPress, showToast } from "./feedback.js";
-import { showForm } from "./form.js";
+import { showCaptionsOnly, showForm } from "./form.js";
 import { loadFavourites } from "./gallery.js";
 import { addNotice, showError } from "./notices.js";
 import { state } from "./state.js";
@@ -35,11 +35,12 @@ export async function sendMessage() {
 export async function press({ action, button, question }) {
   if (question && !confirmPress(button, question)) return;
   button.disabled = true;
+  const captions = action.id.startsWith("captions:"); // other chats send a file of them
   try {
-    const { reply } = await connection.request({ press: action.id });
+    const { reply } = await connection.request({ press: captions ? action.id.replace("captions:", "edit:") : action.id });
     if (reply.ok && action.id.startsWith("keep:")) await loadFavourites();
     if (reply.ok && reply.text && !reply.files.length) showToast(reply.text); // the card shows it too
-    else handleReply(reply, `${action.emoji} ${action.label}`);
+    else handleReply(reply, `${action.emoji} ${action.label}`, captions);
   } catch (error) {
     showError(error.message);
   } finally {
@@ -52,9 +53,9 @@ export async function fillForm(/** @type {string} */ command, /** @type {Record<
   return (await connection.request({ fill: { command, values } })).reply;
 }
 
-/** `echo` is what was said or pressed. */
-function handleReply(reply, /** @type {string} */ echo) {
-  if (reply.form) openForm(reply.form.command, reply.form.values, reply.text);
+/** `echo` is what was said or pressed; `captions`: of a form only the captions are wanted. */
+function handleReply(reply, /** @type {string} */ echo, captions = false) {
+  if (reply.form) openForm(reply.form.command, reply.form.values, reply.text, captions);
   else if (reply.text || reply.files.length || reply.loras.length) addNotice({ ...reply, echo });
   if (reply.job) {
     scrollToNewest();
@@ -62,7 +63,7 @@ function handleReply(reply, /** @type {string} */ echo) {
   }
 }
 
-export async function openForm(/** @type {string} */ name, values = {}, note = "") {
+export async function openForm(/** @type {string} */ name, values = {}, note = "", captions = false) {
   await loadCommands().catch(() => null); // my defaults may be others by now; without a connection the old ones do
   const command = state.commands.get(name);
   if (!command) return;
@@ -77,6 +78,7 @@ export async function openForm(/** @type {string} */ name, values = {}, note = "
     return "";
   });
   if (note) $("form-about").textContent = note;
+  showCaptionsOnly(captions);
 }
 
 /** What lies beside the message already, for the parameter that takes pictures. */

@@ -13,7 +13,7 @@ import { drawCurve, lossText } from "./loss_curve.js";
 /** @typedef {import("./state.js").Card & Training} TrainingCard */
 
 const NEWEST = 3; // checkpoints in sight while it runs
-const WORDS = { start: "Start", edit: "Change", delete: "Delete", finish: "Stop and keep", stop: "Cancel", choose: "Use this one" };
+const WORDS = { start: "Start", describe: "Caption for me", captions: "Captions", edit: "Change", delete: "Delete", finish: "Stop and keep", stop: "Cancel", choose: "Use this one" };
 const CONFIRMATIONS = { delete: "Press again to delete", stop: "Press again to cancel" };
 
 /** What a training's button says beside its emoji. */

@@ -41,7 +41,7 @@ Table = tuple[str, Callable[[], str]]
 
 def demo() -> Iterator[Table]:
     """What the model that ships costs, at its own size."""
-    from bench import forward, painting, rounding, start
+    from bench import cpu_runtimes, forward, painting, rounding, start
 
     settings = EngineSettings(model="demo")
     yield (
@@ -49,6 +49,8 @@ def demo() -> Iterator[Table]:
         lambda: painting.measure(load_model(settings), settings, [128]),
     )
     yield "Rounding of merged LoRAs", rounding.measure
+    yield "Forwards on a CPU, by what runs them", lambda: cpu_runtimes.forwards(load_model(settings))
+    yield "Pictures on a CPU, by what runs them", lambda: cpu_runtimes.pictures(settings, 128)
     yield "What eight people wait", lambda: painting.waiting(load_model(settings), settings, [128, 256])
     yield "One UNet forward", lambda: forward.measure(load_model(settings), [128])
     yield "Start of the engine", lambda: start.measure(settings)

@@ -104,6 +104,7 @@ class CompiledRunner:
         self._runner, self._network, self._compiler = runner, network, compiler
         self._compilation = compiler.submit(network, self._run_examples)
         self._uses_twin = False
+        runner.is_paused = True  # graphs are of the twin, and the thread would disturb their capture
 
     @staticmethod
     def _run_examples(twin: Any) -> None:
@@ -126,20 +127,23 @@ class CompiledRunner:
         except Exception:
             if not self._uses_twin:
                 raise
+            outputs = EagerRunner(self._network)(*positional, **named)  # another fault fails again
             log.warning("Compiled blocks failed and go on uncompiled", exc_info=True)
             self._runner.use(self._network)
             self._uses_twin, self._compilation.network = False, None
-            return self._runner(*positional, **named)
+            return outputs
 
     def _take_twin(self) -> None:
-        if not self._uses_twin and self._compiler.is_done and self._compilation.network is not None:
+        """Use the twin once it is there."""
+        if self._uses_twin or not self._compiler.is_done:
+            return
+        self._runner.is_paused = False
+        if self._compilation.network is not None:
             self._runner.use(self._compilation.network)
             self._uses_twin = True
 
     @property
     def can_prepare(self) -> bool:
-        if not self._compiler.is_done:
-            return False  # graphs are of the twin, and the thread would disturb their capture
         self._take_twin()
         return self._runner.can_prepare
 

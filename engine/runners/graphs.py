@@ -86,20 +86,25 @@ class GraphRunner(EagerRunner):
             return super().run(inputs) if outputs is None else outputs
         except torch.AcceleratorError:
             raise
-        except Exception as error:
-            # What is not a fault of the graph fails again without.
-            if graph is None and not (self._graphs and isinstance(error, torch.OutOfMemoryError)):
+        except torch.OutOfMemoryError as error:
+            if not self._graphs:
                 raise
             self._give_up(error)
-        torch.cuda.empty_cache()
-        return super().run(inputs)
+            torch.cuda.empty_cache()
+            return super().run(inputs)
+        except Exception as error:
+            if graph is None:
+                raise
+            eager = super().run(inputs)  # what is not a fault of the graph fails again
+            self._give_up(error)
+            return eager
 
     def _graph(self, shape: Shape) -> Graph | None:
         """The graph of this shape, made now where it was used often enough."""
         graph = self._graphs.get(shape)
         if graph is None and self._works:
             forwards = self._forwards[shape] = self._forwards.get(shape, 0) + 1
-            if forwards > self._maker.thresholds.busy and not self.is_preparing:
+            if forwards > self._maker.thresholds.busy and not (self.is_preparing or self.is_paused):
                 self._prepare(shape)
                 graph = self._graphs.get(shape)
         return graph
@@ -107,7 +112,8 @@ class GraphRunner(EagerRunner):
     @property
     def can_prepare(self) -> bool:
         most = max(self._forwards.values(), default=0)
-        return self._works and not self.is_preparing and most >= self._maker.thresholds.idle
+        free = self._works and not self.is_preparing and not self.is_paused
+        return free and most >= self._maker.thresholds.idle
 
     def prepare_next(self) -> None:
         """Make the graph of the shape that was used most often, if there is one to make."""

@@ -130,6 +130,7 @@ class EagerRunner:
     def __init__(self, network: Any) -> None:
         """network: a UNet, or whatever is called like one and knows its device."""
         self._network: Any = network
+        self.is_paused = False  # set while it may prepare nothing
 
     @property
     def device(self) -> torch.device:

@@ -11,10 +11,12 @@ from torch import Tensor
 from engine.lora.adapters import Adapters
 from engine.runners import captured
 from engine.runners.captured import GraphCapturer
+from engine.runners.compiled import BackgroundCompiler, CompiledRunner
 from engine.runners.graphs import GraphRunner, Thresholds
 from engine.runners.runner import UnetInputs
 from engine.sdxl.model import Model
 from tests.engine.adapter_cases import PLENTY, use
+from tests.engine.small_unet import make_small_unet
 from tests.lora_files import attention, kohya, make_lora, store
 
 Work = Callable[[], tuple[Tensor, ...]]
@@ -167,3 +169,25 @@ def test_where_memory_is_short_graphs_are_given_up_before_the_picture_is(
 
     assert runner.graph_count == 0
     assert "cannot be captured" in caplog.text
+
+
+def test_nothing_is_captured_while_blocks_are_compiled_and_then_what_is_compiled(model: Model) -> None:
+    runner, compiler = make_runner(model, capturer := FakeCapturer()), BackgroundCompiler("eager")
+    unet = make_small_unet()
+    compiled = CompiledRunner(runner, unet, compiler)
+    runner.use(unet)
+    asked = UnetInputs.examples(unet, 2, 8, 12)
+    for _ in range(3):
+        asked.run(compiled)
+    assert not compiled.can_prepare
+    assert not capturer.recordings
+
+    compiler.start()
+    compiled.join()
+    output = [asked.run(compiled)[0] for _ in range(2)][-1]
+
+    assert capturer.replays == [2]
+    assert torch.equal(output, capturer.recordings[0].outputs[0])
+    torch.testing.assert_close(output, asked.run(unet)[0])
+    torch.compiler.set_stance("default")
+    torch.compiler.reset()

@@ -1,10 +1,7 @@
 """The studio: all jobs under way in the engine, advanced one small step at a time."""
 
 import logging
-import time
-from collections import deque
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -27,13 +24,13 @@ from engine.messages import (
     JobId,
     JobRequest,
     Paint,
-    StepStarted,
     StopTraining,
     TaskRequest,
     picture_seeds,
 )
 from engine.picture_files import PictureFiles
 from engine.runners.choice import make_runners
+from engine.sdxl.cross_attention import make_projection
 from engine.sdxl.fast_steps import ReusingUnet
 from engine.sdxl.latent_decoder import BrokenPicture, Decoding
 from engine.sdxl.model import Model
@@ -41,7 +38,8 @@ from engine.sdxl.painting import Painting, Stage, predict
 from engine.sdxl.preview import fit_preview
 from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
 from engine.sdxl.sizes import resolve_size
-from engine.step_clock import Record, make_clock
+from engine.step_clock import make_clock
+from engine.step_queue import Step, StepQueue
 from engine.tasks.comparison import paintable_variants, variant_requests
 from engine.time_share import TimeShare
 from engine.vision.captioner import load_captioner
@@ -49,7 +47,6 @@ from engine.vision.clip_score import ClipScorer
 from engine.vision.safety import is_checked, load_safety
 
 EMBEDDING_CACHE = 64 * 2**20  # bytes: rerolls and pictures of one job have the same prompts
-ANNOUNCE_SECONDS = 0.25  # between announcements while the same jobs step on, often enough for the watchdog
 
 log = logging.getLogger(__name__)
 
@@ -74,19 +71,21 @@ class Studio:
         )
         self._time_share = TimeShare(settings.training_share)
         cache = EmbeddingCache(EMBEDDING_CACHE)
-        self._prompt_encoder = PromptEncoder(model.base, cache)
-        self._refiner_encoder = PromptEncoder(model.refiner, cache) if model.refiner is not None else None
+        # Blocks are compiled for a text's states, so that a projection would have them compiled again.
+        encoders = [
+            PromptEncoder(pipeline, cache, None if settings.compile else make_projection(pipeline.unet))
+            for pipeline in (model.base, model.refiner)
+            if pipeline is not None
+        ]
+        self._prompt_encoder = encoders[0]
+        self._refiner_encoder = encoders[1] if len(encoders) > 1 else None
         self._runners = make_runners(model, ReusingUnet(model.base.unet), settings)
         self._preview = fit_preview(model.base.vae)
         self._forward_cost = ForwardCost(make_clock(model.device))
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
-        self._deadlines = Deadlines(settings.deadline_floor_seconds)
         self._jobs: dict[JobId, Job] = {}
         self._files = PictureFiles(model, settings, self._scorer)
-        self._clock = make_clock(model.device)
-        # The jobs and kinds of the steps that the device may still be at.
-        self._queued: deque[tuple[tuple[JobId, ...], Hashable]] = deque()
-        self._announced: tuple[Hashable, float] = (None, 0.0)
+        self._steps = StepQueue(make_clock(model.device), Deadlines(settings.deadline_floor_seconds))
 
     @property
     def idle(self) -> bool:
@@ -153,7 +152,7 @@ class Studio:
 
     def step(self) -> Iterator[Event]:
         """Take the next step. StepStarted comes before it, the events of the step after it."""
-        self._clock.collect()
+        self._steps.collect()
         paintings = self._paintings
         if not self._background.idle and (not paintings or self._training_is_next(paintings)):
             yield from self._step_background()
@@ -188,33 +187,20 @@ class Studio:
         """Take one step of those of the paintings that the batcher chooses."""
         chosen = self._batcher.choose(paintings)
         kind = (chosen[0].stage, len(chosen), chosen[0].size, chosen[0].adapter_mix)
-        jobs = tuple(dict.fromkeys(painting.job for painting in chosen))
-        yield from self._announce(jobs, kind)
-        with self._measure(jobs, kind, partial(self._charge, self._shares(chosen), self._batcher.turn)):
+        step = Step(jobs=tuple(dict.fromkeys(painting.job for painting in chosen)), kind=kind)
+        yield from self._steps.announce(step)
+        with self._steps.measure(step, partial(self._charge, self._shares(chosen), self._batcher.turn)):
             failed = self._advance(chosen)
         yield from self._report(chosen, failed)
 
     def _step_background(self) -> Iterator[Event]:
         """Take one step of a training or a task."""
-        kind, jobs = self._background.kind, (self._background.job,)
-        yield from self._announce(jobs, kind)
-        with self._measure(jobs, kind, self._time_share.record_training):
+        step = Step(jobs=(self._background.job,), kind=self._background.kind)
+        yield from self._steps.announce(step)
+        with self._steps.measure(step, self._time_share.record_training):
             events = self._background.step()
         yield from events
         yield from self._report_idle()
-
-    @contextmanager
-    def _measure(self, jobs: tuple[JobId, ...], kind: Hashable, charge: Record) -> Iterator[None]:
-        """A context for a step of these jobs, whose seconds are charged when they are known."""
-
-        def record(seconds: float) -> None:
-            self._queued.popleft()
-            self._deadlines.record(kind, seconds)
-            charge(seconds)
-
-        self._queued.append((jobs, kind))
-        with self._clock.measure(record):
-            yield
 
     def _shares(self, chosen: Sequence[Painting]) -> list[tuple[Job, float]]:
         """The share of each painting's job in a step of these, in proportion to their rows."""
@@ -227,18 +213,6 @@ class Studio:
         self._batcher.record(turn, seconds)
         for job, share in shares:
             job.seconds += share * seconds
-
-    def _announce(self, jobs: tuple[JobId, ...], kind: Hashable) -> Iterator[StepStarted]:
-        """Announce which jobs are in the step, whenever they or its kind change, and now and then.
-
-        Steps that the device may still be at count, too: a device that hangs or breaks is heard of later.
-        """
-        last, at = self._announced
-        jobs = tuple(dict.fromkeys([*jobs, *(job for queued, _ in self._queued for job in queued)]))
-        if (jobs, kind) != last or time.monotonic() - at > ANNOUNCE_SECONDS:
-            self._announced = ((jobs, kind), time.monotonic())
-            kinds = [kind, *(queued for _, queued in self._queued)]
-            yield StepStarted(jobs=jobs, deadline=max(map(self._deadlines.of, kinds)))
 
     def _advance(self, chosen: Sequence[Painting]) -> Failed | None:
         """Take one step of these paintings.
@@ -290,7 +264,10 @@ class Studio:
             case Stage.WORDS:
                 self._adapters.apply(first.adapter_mix)
                 first.begin(
-                    self._prompt_encoder, self._refiner_encoder, self._adapters.tokens(first.adapter_mix)
+                    self._prompt_encoder,
+                    self._refiner_encoder,
+                    self._adapters.tokens(first.adapter_mix),
+                    self._adapters.text_mix(first.adapter_mix),
                 )
             case Stage.DECODE:
                 first.decoding = first.decoding or Decoding(self._runners.decoder, first.latents)
@@ -348,12 +325,12 @@ class Studio:
 
     def _report_finished(self) -> Iterator[Event]:
         """Events of the jobs whose files are ready. Waits for one where nothing else is to do."""
-        self._clock.collect()
+        self._steps.collect()
         yield from self._files.take_results(patient=not self._jobs and self._background.idle)
         yield from self._report_idle()
 
     def _report_idle(self) -> Iterator[Idle]:
         """Yield Idle where nothing is left to do."""
         if self.idle:
-            self._announced = (None, 0.0)
+            self._steps.rest()
             yield Idle()

@@ -9,6 +9,7 @@ import math
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,6 +56,11 @@ class Resident:
     changes: Mapping[Place, ServedChange]
     tokens: tuple[TokenVectors, ...]
     size: int
+
+    @cached_property
+    def changes_text(self) -> bool:
+        """Whether prompts are encoded otherwise with it."""
+        return bool(self.tokens) or any(place.component != "unet" for place in self.changes)
 
 
 class Adapters:
@@ -164,6 +170,11 @@ class Adapters:
             names = " and ".join(sorted(use.name for use in with_tokens))
             raise InvalidRequest(f"The LoRAs {names} each have new words of their own. Use only one of them.")
         return self._resident[with_tokens[0].sha256].tokens if with_tokens else ()
+
+    def text_mix(self, mix: Collection[AdapterUse]) -> tuple[tuple[Sha256, float], ...]:
+        """What of this mix, which must be loaded, changes how prompts are encoded."""
+        uses = [use for use in mix if use.weight and self._resident[use.sha256].changes_text]
+        return tuple(sorted((use.sha256, use.weight) for use in uses))
 
     def unload(self, sha256: Sha256) -> None:
         """Unload an adapter. The others of an active mix stay active."""

@@ -73,10 +73,10 @@ class OpenVinoCompiler:
         del network  # the twin computes the same
         self._openvino = import_openvino()
         model = self._convert(shape)
-        self._make_inputs(model)
+        weights = self._make_inputs(model)
         compiled = self._openvino.Core().compile_model(model, "CPU", self._settings)
         request = compiled.create_infer_request()
-        for number, weight in enumerate(self._weights.values()):
+        for number, weight in enumerate(weights):
             request.set_input_tensor(len(shape) + number, self._share(weight))
 
         def run(inputs: UnetInputs) -> tuple[Tensor, ...] | None:
@@ -101,17 +101,24 @@ class OpenVinoCompiler:
         model.reshape({number: list(size) for number, (_, size, _) in enumerate(shape)})
         return model
 
-    def _make_inputs(self, model: Any) -> None:
-        """Turn the constants of a model that are `_weights` into its last inputs, in their order."""
+    def _make_inputs(self, model: Any) -> list[Any]:
+        """Turn the constants of a model that are `_weights` into its last inputs, and return these.
+
+        A model for keys and values of prompts has no weights that compute them.
+        """
         constants = {node.get_friendly_name(): node for node in model.get_ops()}
-        parameters = []
+        parameters, weights = [], []
         for name, weight in self._weights.items():
+            if (constant := constants.get(f"self.network.{name}")) is None:
+                continue
             parameter = self._openvino.opset15.parameter(weight.shape, np.float32, name=name)
-            for target in constants[f"self.network.{name}"].output(0).get_target_inputs():
+            for target in constant.output(0).get_target_inputs():
                 target.replace_source_output(parameter.output(0))
             parameters.append(parameter)
+            weights.append(weight)
         model.add_parameters(parameters)
         model.validate_nodes_and_infer_types()
+        return weights
 
     def _share(self, array: Any) -> Any:
         return self._openvino.Tensor(array, shared_memory=True)

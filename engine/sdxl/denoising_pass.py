@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,10 +12,15 @@ from torch.overrides import TorchFunctionMode
 from engine.sdxl.fast_steps import FastStep
 from engine.sdxl.samplers import Scheduler
 
+BATCHES = 2  # of which the joined conditioning is remembered
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Conditioning:
-    """The UNet's inputs beside latents and timestep, in rows: the negative prompt's comes first under CFG."""
+    """The UNet's inputs beside latents and timestep, in rows: the negative prompt's comes first under CFG.
+
+    hidden: the text's states, or its keys and values (engine/sdxl/cross_attention.py).
+    """
 
     hidden: Tensor
     pooled: Tensor
@@ -22,9 +28,23 @@ class Conditioning:
 
     def last(self, rows: int) -> "Conditioning":
         """Its last rows: of one row, that of the prompt."""
+        if rows == len(self.hidden):
+            return self
         return Conditioning(
             hidden=self.hidden[-rows:], pooled=self.pooled[-rows:], time_ids=self.time_ids[-rows:]
         )
+
+
+@lru_cache(maxsize=BATCHES)
+def join_conditioning(*parts: Conditioning) -> Conditioning:
+    """These as one batch. The last batches are remembered, since the same pictures step on together."""
+    if len(parts) == 1:
+        return parts[0]
+    return Conditioning(
+        hidden=torch.cat([part.hidden for part in parts]),
+        pooled=torch.cat([part.pooled for part in parts]),
+        time_ids=torch.cat([part.time_ids for part in parts]),
+    )
 
 
 @dataclass(kw_only=True)

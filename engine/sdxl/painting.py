@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Picture, Size
-from engine.sdxl.denoising_pass import Conditioning, DenoisingPass
+from engine.sdxl.denoising_pass import Conditioning, DenoisingPass, join_conditioning
 from engine.sdxl.fast_steps import FastStep, plan_steps
 from engine.sdxl.latent_decoder import Decoding
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.noise import draw_noises, move_together, slerp
-from engine.sdxl.prompts import Embedding, PromptEncoder
+from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
 from engine.sdxl.samplers import Scheduler, amplifies_rounding, count_noises, make_scheduler, set_start
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # the defaults of SDXL's refiner
@@ -176,10 +176,12 @@ class Painting:
         encoder: PromptEncoder,
         refiner_encoder: PromptEncoder | None,
         tokens: Sequence[TokenVectors] = (),
+        text_mix: Hashable = None,
     ) -> None:
         """Encode the prompts, draw the noise and make the schedulers. Its adapters must be active.
 
-        tokens: new tokens of its adapters, which the refiner does not know. Raises InvalidRequest where a
+        tokens: new tokens of its adapters, which the refiner does not know. text_mix: stands for what of its
+        adapters changes how prompts are encoded; None for all of them. Raises InvalidRequest where a
         prompt is too long, or where the request needs a refiner and the model has none.
         """
         request = self.request
@@ -191,11 +193,13 @@ class Painting:
             timesteps = timesteps[timesteps >= cutoff_timestep(scheduler, request.refiner)]
         set_start(scheduler, 0)
         positive, negative = encoder.encode_pair(
-            request.prompt, request.negative_prompt, self.adapter_mix, tokens
+            request.prompt,
+            request.negative_prompt,
+            self.adapter_mix if text_mix is None else text_mix,
+            tokens,
         )
-        ids = self._time_ids(())
         self.latents = self._initial_noise(positive.hidden.dtype) * scheduler.init_noise_sigma
-        conditioning = self._conditioning(positive, negative, ids, ids)
+        conditioning = self._conditioning(encoder, (negative, positive), self._time_ids((), ()))
         base = self._make_pass(scheduler, timesteps, conditioning)
         if refiner_encoder is not None and request.refiner:
             self._refine = self._refiner_pass(refiner_encoder)
@@ -213,14 +217,13 @@ class Painting:
         start = len(scheduler.timesteps) - remaining
         set_start(scheduler, start)
         positive, negative = encoder.encode_pair(request.prompt, request.negative_prompt, ())
-        if pipeline.config.requires_aesthetics_score:
-            ids, negative_ids = (
-                self._time_ids((AESTHETIC_SCORE,)),
-                self._time_ids((NEGATIVE_AESTHETIC_SCORE,)),
-            )
-        else:
-            ids = negative_ids = self._time_ids(())
-        conditioning = self._conditioning(positive, negative, ids, negative_ids)
+        scored = pipeline.config.requires_aesthetics_score
+        ids = (
+            self._time_ids((NEGATIVE_AESTHETIC_SCORE,), (AESTHETIC_SCORE,))
+            if scored
+            else self._time_ids((), ())
+        )
+        conditioning = self._conditioning(encoder, (negative, positive), ids)
         return self._make_pass(scheduler, scheduler.timesteps[start:], conditioning)
 
     def _make_pass(
@@ -254,24 +257,20 @@ class Painting:
         shape = (1, channels, self.size.height // factor, self.size.width // factor)
         return draw_noises(generator, count, shape, dtype)
 
-    def _time_ids(self, score: Sequence[float]) -> Tensor:
-        """SDXL's micro-conditioning (1, 6): original size, crop corner, target size; (1, 5) with a score."""
+    def _time_ids(self, *scores: Sequence[float]) -> Tensor:
+        """SDXL's micro-conditioning (rows, 6): original size, crop corner, target size; or (rows, 5) with
+        these scores in place of the last.
+        """
         size = (self.size.height, self.size.width)
-        ids = torch.tensor([[*size, 0, 0, *(score or size)]])
+        ids = torch.tensor([[*size, 0, 0, *(score or size)] for score in scores])
         return ids.to(self._model.device, non_blocking=True)
 
-    def _conditioning(
-        self, positive: Embedding, negative: Embedding, ids: Tensor, negative_ids: Tensor
-    ) -> Conditioning:
-        if not self._has_guidance:
-            return Conditioning(
-                hidden=positive.hidden, pooled=positive.pooled, time_ids=ids.to(positive.hidden.dtype)
-            )
-        return Conditioning(
-            hidden=torch.cat([negative.hidden, positive.hidden]),
-            pooled=torch.cat([negative.pooled, positive.pooled]),
-            time_ids=torch.cat([negative_ids, ids]).to(positive.hidden.dtype),
-        )
+    def _conditioning(self, encoder: PromptEncoder, texts: Sequence[Embedding], ids: Tensor) -> Conditioning:
+        """The conditioning by both prompts, the negative one first, or by the last without guidance."""
+        rows = concatenate_embeddings(texts if self._has_guidance else texts[-1:])
+        hidden = encoder.project(rows.hidden)
+        time_ids = ids[-len(rows.hidden) :].to(rows.hidden.dtype)
+        return Conditioning(hidden=hidden, pooled=rows.pooled, time_ids=time_ids)
 
     def model_input(self) -> tuple[Tensor, Tensor]:
         """The UNet's input (rows, 4, h, w), scaled for the timestep, and the timestep (rows,) in float32."""
@@ -327,17 +326,16 @@ def predict(unet: Any, paintings: Sequence[Painting]) -> list[tuple[Tensor, Tens
     Returns the model input (rows, 4, h, w) of each painting, and the UNet's prediction of the same shape.
     """
     inputs = [painting.model_input() for painting in paintings]
-    conditioning = [painting.current_pass.conditioning.last(painting.rows) for painting in paintings]
-    added = {
-        "text_embeds": torch.cat([rows.pooled for rows in conditioning]),
-        "time_ids": torch.cat([rows.time_ids for rows in conditioning]),
-    }
+    conditioning = join_conditioning(
+        *(painting.current_pass.conditioning.last(painting.rows) for painting in paintings)
+    )
+    added = {"text_embeds": conditioning.pooled, "time_ids": conditioning.time_ids}
     if paintings[0].reuses_features:
         added["deep"] = torch.cat([painting.deep_features() for painting in paintings])
     predicted, *deep = unet(
         torch.cat([sample for sample, _ in inputs]),
         torch.cat([timestep for _, timestep in inputs]),
-        encoder_hidden_states=torch.cat([rows.hidden for rows in conditioning]),
+        encoder_hidden_states=conditioning.hidden,
         added_cond_kwargs=added,
         return_dict=False,
     )

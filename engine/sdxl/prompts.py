@@ -81,8 +81,13 @@ def embedding_bytes(texts: Iterable[Embedding]) -> int:
 class PromptEncoder:
     """The text encoders of a pipeline: two for SDXL, the second alone for its refiner."""
 
-    def __init__(self, pipeline: Any, cache: EmbeddingCache | None = None) -> None:
-        """cache: None caches nothing."""
+    def __init__(
+        self,
+        pipeline: Any,
+        cache: EmbeddingCache | None = None,
+        projection: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        """cache: None caches nothing. projection: what the UNet takes in place of a text's states."""
         encoders = [
             (pipeline.tokenizer, pipeline.text_encoder, "first"),
             (pipeline.tokenizer_2, pipeline.text_encoder_2, "second"),
@@ -92,6 +97,7 @@ class PromptEncoder:
         ]
         self._zero_for_empty = bool(pipeline.config.force_zeros_for_empty_prompt)
         self._cache = cache or EmbeddingCache()
+        self._projection = projection
 
     def encode_pair(
         self, prompt: str, negative: str, adapter_key: Hashable, tokens: Sequence[TokenVectors] = ()
@@ -103,6 +109,10 @@ class PromptEncoder:
         """
         key = (id(self), prompt, negative, adapter_key)
         return self._cache.get_or_encode(key, lambda: self._encode_pair(prompt, negative, tokens))
+
+    def project(self, hidden: Tensor) -> Tensor:
+        """What the UNet takes of these states (rows, tokens, channels), with the adapters that are active."""
+        return hidden if self._projection is None else self._projection(hidden)
 
     def encode_texts(self, texts: Sequence[str], tokens: Sequence[TokenVectors] = ()) -> Embedding:
         """Embeddings of texts, (B, 77 * windows, channels), without the cache: the windows of the longest,

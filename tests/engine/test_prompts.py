@@ -1,12 +1,16 @@
 """How long a prompt may be, and what is remembered of those that were read."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
-from engine.messages import Failed, JobId
+from engine.messages import AdapterUse, Failed, JobId
 from engine.sdxl.model import Model
 from engine.sdxl.prompts import WINDOW, WINDOWS, EmbeddingCache, PromptEncoder
 from engine.studio import Studio
 from tests.engine.studio_work import paint, pictures, request, work
+from tests.lora_files import attention, kohya, make_lora, store
 
 EMOJI = "🎨" * 3900
 WORDS = "a red star " * 2000
@@ -57,3 +61,39 @@ def test_what_was_read_last_is_remembered_and_a_reader_has_its_own(model: Model)
 
     assert base.encode_pair("a red star", "", None)[0] is first[0]
     assert refiner.encode_pair("a red star", "", None)[0].hidden.shape != first[0].hidden.shape
+
+
+def test_a_prompt_is_encoded_again_for_a_mix_that_changes_how(
+    studio: Studio, model: Model, files: Path, loras: tuple[AdapterUse, AdapterUse]
+) -> None:
+    calls: list[object] = []
+    model.base.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    unet_alone = store(
+        files,
+        kohya(
+            make_lora(
+                model.base, of=lambda component, path: component == "unet" and attention(component, path)
+            )
+        ),
+        name="wash",
+    )
+    mixes: dict[str, tuple[tuple[AdapterUse, ...], int]] = {
+        "without": ((), 1),
+        "again": ((), 0),
+        "of the UNet alone": ((unet_alone,), 0),
+        "with nothing of it": ((replace(loras[0], weight=0.0),), 0),
+        "of text encoders": (loras[:1], 1),
+        "and the UNet's": ((*loras[:1], unet_alone), 0),
+        "at another weight": ((replace(loras[0], weight=0.2),), 1),
+        "another": (loras[1:], 1),
+        "both": (loras, 1),
+        "both again": (loras[::-1], 0),
+    }
+
+    encoded: dict[str, int] = {}
+    for name, (mix, _) in mixes.items():
+        before = len(calls)
+        paint(studio, request(name, adapters=mix, steps=1))
+        encoded[name] = len(calls) - before
+
+    assert encoded == {name: expected for name, (_, expected) in mixes.items()}

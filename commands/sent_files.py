@@ -31,7 +31,9 @@ def _files(parameter: Parameter, value: Any) -> list[tuple[Sha256, str]]:
     if parameter.kind != "pictures":
         return [(value, f"The {parameter.label}")]
     examples: tuple[Example, ...] = value
-    return [
+    pictures = [
         (example.sha256, f"The picture {example.name}" if example.name else "One of the pictures")
         for example in examples
     ]
+    masks = [(example.mask, f"The mask of {example.name}") for example in examples if example.mask]
+    return [*pictures, *masks]

@@ -9,6 +9,7 @@ from engine.messages import (
     HUBER,
     INPUT_PERTURBATION,
     LORA_PLUS,
+    OUTSIDE,
     POWER,
     PYRAMID_NOISE,
 )
@@ -30,3 +31,5 @@ class MethodOptions(TypedDict, total=False):
     cycles: Annotated[int, Option("Cycles of the cosine with restarts", *CYCLES, more=True)]
     power: Annotated[float, Option("Power of the polynomial schedule", *POWER, more=True)]
     ema: Annotated[float, Option("Decay of an average of the steps to keep, 0 is off", *EMA, more=True)]
+    outside: Annotated[float, Option("How much counts what a mask leaves out", *OUTSIDE, more=True)]
+    alpha_mask: Annotated[bool, Option("Take a picture's transparency as its mask", more=True)]

@@ -35,7 +35,10 @@ async def create(
     consent_at: float,
     examples: Sequence[Example] = (),
 ) -> None:
-    """Add the rows that a new training has beside its job. examples: those of its manifest, if it has one."""
+    """Add the rows that a new training has beside its job. examples: those of its manifest, if it has one.
+
+    Masks have rows as pictures have, after all of them.
+    """
     manifest = None if request.manifest is None else request.manifest.sha256
     session.add(
         Training(
@@ -46,9 +49,11 @@ async def create(
             manifest=manifest,
         )
     )
+    pictures = request.examples or examples
+    masks = [example.mask for example in pictures if example.mask is not None]
     session.add_all(
-        TrainingPicture(job_number=number, place=place, sha256=example.sha256)
-        for place, example in enumerate(request.examples or examples)
+        TrainingPicture(job_number=number, place=place, sha256=sha256)
+        for place, sha256 in enumerate([*(example.sha256 for example in pictures), *masks])
     )
     await session.flush()
 

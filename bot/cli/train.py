@@ -47,6 +47,7 @@ from engine.messages import (
     Train,
     Trained,
     TrainingProgress,
+    pair_masks,
 )
 from storage.files import Files
 
@@ -115,7 +116,7 @@ async def _train(
     job: JobId, source: Source, values: Mapping[str, Any], config: Config, files: Files, path: Path
 ) -> int:
     with ProgressBar() as bar:
-        pictures = await _read_pictures(source.folder, files, bar)
+        pictures = await read_pictures(source.folder, files, bar)
         context = Context(
             job=job,
             library=AdapterFolder(config.adapters, files),
@@ -148,7 +149,7 @@ async def _train(
             return say("Stopped.", INTERRUPTED)
 
 
-async def _read_pictures(folder: Path, files: Files, bar: ProgressBar) -> tuple[Example, ...]:
+async def read_pictures(folder: Path, files: Files, bar: ProgressBar) -> tuple[Example, ...]:
     """Re-encode the folder's pictures into the store. Raises InvalidRequest when none can be read."""
     examples = []
     async with ReencoderPool() as pool:
@@ -162,7 +163,7 @@ async def _read_pictures(folder: Path, files: Files, bar: ProgressBar) -> tuple[
             )
     if not examples:
         raise InvalidRequest(f"No picture in {folder} can be used.")
-    return tuple(examples)
+    return pair_masks(examples)
 
 
 async def _request(

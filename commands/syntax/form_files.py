@@ -15,6 +15,7 @@ from engine.messages import (
     Sha256,
     example_from_json,
     example_to_json,
+    pair_masks,
 )
 
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -23,7 +24,10 @@ LONGEST_NAME = 80  # characters
 
 
 def read_pictures(text: str) -> tuple[Example, ...]:
-    """The pictures of '[{"sha256": ..., "name": "a.png", "caption": "..."}]'. Raises InvalidRequest."""
+    """The pictures of '[{"sha256": ..., "name": "a.png", "caption": "..."}]', with their masks.
+
+    Raises InvalidRequest.
+    """
     try:
         entries = json.loads(text)
     except (ValueError, RecursionError):
@@ -35,7 +39,7 @@ def read_pictures(text: str) -> tuple[Example, ...]:
             f"There are {len(entries):,} pictures. At most {CHAT_EXAMPLES:,} are allowed in a chat, and more "
             "in a terminal (python -m bot train)."
         )
-    return tuple(_read_picture(entry) for entry in entries)
+    return pair_masks([_read_picture(entry) for entry in entries])
 
 
 def read_stored_file(text: str) -> Sha256:
@@ -64,7 +68,9 @@ def printable_name(name: str) -> str:
 def _read_picture(entry: Any) -> Example:
     values = entry if isinstance(entry, dict) else {}
     sha256, name, caption = (values.get(key, "") for key in ("sha256", "name", "caption"))
-    if not all(isinstance(field, str) for field in (sha256, name, caption)) or not HASH.fullmatch(sha256):
+    hashes = (sha256, values.get("mask") or sha256)
+    texts = all(isinstance(field, str) for field in (*hashes, name, caption))
+    if not texts or not all(map(HASH.fullmatch, hashes)):
         raise InvalidRequest("One of the pictures cannot be read. Send it with the form.")
     picture = example_from_json(values)
     return replace(picture, sha256=Sha256(sha256), name=printable_name(name), caption=caption.strip())

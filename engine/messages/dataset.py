@@ -9,7 +9,7 @@ import mmap
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any, overload
 
 from engine.messages.checks import InvalidRequest, check_integer, check_text
@@ -20,6 +20,7 @@ CHAT_EXAMPLES = 1000  # at most, where they come through a chat
 INLINE = 50  # pictures that a request names itself; more are in a manifest
 REPEATS = (1, 1000)
 CAPTION_CHARACTERS = 10_000
+MASK = "-mask"  # how the name of a mask ends, before the file's ending
 ALWAYS_WRITTEN = ("sha256", "name", "caption")  # of an example
 
 
@@ -29,6 +30,7 @@ class Example:
 
     repeats: how often an epoch shows it. concept: its own trigger and class words, such as "sks dog", where
     they are not those of the training. regularization: it shows the class of the concept, without a trigger.
+    mask: a picture in the store that says how much each of its pixels counts.
     """
 
     sha256: Sha256
@@ -37,12 +39,34 @@ class Example:
     repeats: int = 1
     concept: str = ""
     regularization: bool = False
+    mask: Sha256 | None = None
 
     def __post_init__(self) -> None:
         whose = self.name or "a picture"
         check_text(f"The caption of {whose}", self.caption, CAPTION_CHARACTERS)
         check_text(f"The concept of {whose}", self.concept)
         check_integer(f"The repeats of {whose}", self.repeats, *REPEATS)
+
+
+def pair_masks(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """The pictures, each with its mask: that of a.png is named a-mask.png, whatever their endings are.
+
+    A name with -mask and no picture that belongs to it is one of the pictures.
+    """
+    plain: dict[str, list[int]] = {}
+    for place, example in enumerate(examples):
+        plain.setdefault(PurePath(example.name).stem.casefold(), []).append(place)
+    masks: dict[int, int] = {}  # of pictures, by their places
+    for stem in sorted(plain, key=len):
+        pictures = [place for place in plain.get(stem.removesuffix(MASK), ()) if place not in masks.values()]
+        if stem.endswith(MASK):
+            masks |= dict(zip(pictures, plain[stem], strict=False))
+    taken = set(masks.values())
+    return tuple(
+        replace(example, mask=examples[masks[place]].sha256) if place in masks else example
+        for place, example in enumerate(examples)
+        if place not in taken
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

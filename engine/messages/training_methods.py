@@ -11,6 +11,7 @@ LORA_PLUS = (1.0, 64.0)
 CYCLES = (1, 100)
 POWER = (0.1, 10.0)
 EMA = (0.0, 0.9999)
+OUTSIDE = (0.0, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,9 @@ class TrainingMethods:
     weighs the loss by 1 / sqrt(SNR), in place of min-SNR. `zero_snr` makes the last timestep noise alone,
     for models that predict v. `lora_plus` is the learning rate of the factors B relative to that of A; 1
     makes them equal. `cycles` are those of cosine with restarts, and `power` is the polynomial schedule's.
-    `ema` is the decay of the average of the LoRA's numbers that is validated, painted with and saved. The
-    sources are named where each is computed, in engine/training.
+    `ema` is the decay of the average of the LoRA's numbers that is validated, painted with and saved.
+    `outside` is the weight of what the mask of a picture leaves out, and `alpha_mask` takes the transparency
+    of pictures that have no mask as theirs. The sources are named where each is computed, in engine/training.
     """
 
     huber: float = 0.0
@@ -36,6 +38,8 @@ class TrainingMethods:
     cycles: int = 3
     power: float = 2.0
     ema: float = 0.0
+    outside: float = 0.0
+    alpha_mask: bool = False
 
     def check_methods(self) -> None:
         """Raise InvalidRequest for a setting out of its bounds."""
@@ -47,5 +51,6 @@ class TrainingMethods:
             ("--lora-plus", self.lora_plus, LORA_PLUS),
             ("--power", self.power, POWER),
             ("--ema", self.ema, EMA),
+            ("--outside", self.outside, OUTSIDE),
         ):
             check_number(name, value, *bounds)

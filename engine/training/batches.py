@@ -19,7 +19,8 @@ from engine.sdxl.model import Model
 from engine.training.batch_sampler import BatchSampler
 from engine.training.dataset import Item, crop_corner, crop_pixels, time_ids
 from engine.training.loss import Rows
-from engine.training.noising import Noising
+from engine.training.masks import crop_mask, mask_weights, open_mask
+from engine.training.noising import Latents, Noising
 from engine.training.rng import derive_seed, make_generator
 from engine.training.tags import vary_tags
 from engine.training.validation import TIMESTEPS, noise_count
@@ -30,11 +31,15 @@ CROPS = 4  # random crops of each picture, besides the centre crop
 
 @dataclass(frozen=True, kw_only=True)
 class CachedLatents:
-    """A crop of a picture: mean and standard deviation of its latents (C, h, w), and SDXL's time ids (6,)."""
+    """A crop of a picture: mean and standard deviation of its latents (C, h, w), and SDXL's time ids (6,).
+
+    mask: how much each latent counts, (1, h, w), where the picture has a mask.
+    """
 
     mean: Tensor
     std: Tensor
     time_ids: Tensor
+    mask: Tensor | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +101,7 @@ class TrainingBatches:
         captions = [vary_tags(picture.caption, self._settings, tags) for picture in pictures]
         captions = ["" if drop else caption for caption, drop in zip(captions, dropped, strict=True)]
         views = [self._pick_view(picture.views, generator) for picture in pictures]
-        return self._noising.rows(*stack_views(views), captions, generator)
+        return self._noising.rows(stack_views(views), captions, generator)
 
     def class_rows(self, number: int, batch: int) -> Rows:
         """The pictures of the class that belong to the micro-batch with this number."""
@@ -105,7 +110,7 @@ class TrainingBatches:
         pictures = [self._class[pick] for pick in picks]
         views = [self._pick_view(picture.views, generator) for picture in pictures]
         captions = [picture.caption for picture in pictures]
-        return self._noising.rows(*stack_views(views), captions, generator)
+        return self._noising.rows(stack_views(views), captions, generator)
 
     def held_rows(self, number: int) -> Rows:
         """A held-out picture with fixed noise, a row of each of TIMESTEPS. number: below `held_row_count`."""
@@ -113,7 +118,7 @@ class TrainingBatches:
         place = self._held_out[place]
         picture = self._pictures[place]
         return self._noising.fixed_rows(
-            *stack_views([picture.views[0]] * len(TIMESTEPS)),
+            stack_views([picture.views[0]] * len(TIMESTEPS)),
             [picture.caption] * len(TIMESTEPS),
             make_generator(self._settings.seed, "validation", place + noise * NOISE_STRIDE),
             torch.tensor([int(share * self._noising.timesteps) for share in TIMESTEPS]),
@@ -139,18 +144,28 @@ class TrainingBatches:
     def _encode_view(self, item: Item, corner: tuple[int, int], *, flip: bool) -> CachedLatents:
         mean, std = encode_picture(self._model.base.vae, crop_pixels(self._folder, item, corner, flip=flip))
         ids = torch.tensor(time_ids(item, corner), dtype=torch.float32)
-        return CachedLatents(mean=mean.cpu(), std=std.cpu(), time_ids=ids)
+        mask = open_mask(self._folder, item.example, self._settings)
+        if mask is not None:
+            (left, top), (width, height) = corner, item.size
+            box = left, top, left + width, top + height
+            inside = crop_mask(mask, item.resized, box, (mean.shape[1], mean.shape[2]), flip=flip)
+            weights = mask_weights(inside, self._settings.outside)
+        return CachedLatents(
+            mean=mean.cpu(), std=std.cpu(), time_ids=ids, mask=None if mask is None else weights
+        )
 
     def _pick_view(self, views: Sequence[CachedLatents], generator: torch.Generator) -> CachedLatents:
         return views[int(torch.randint(len(views), (1,), generator=generator))]
 
 
-def stack_views(views: Sequence[CachedLatents]) -> tuple[Tensor, Tensor, Tensor]:
-    """Means and standard deviations (B, C, h, w) and time ids (B, 6) of these views."""
-    return (
-        torch.stack([view.mean for view in views]),
-        torch.stack([view.std for view in views]),
-        torch.stack([view.time_ids for view in views]),
+def stack_views(views: Sequence[CachedLatents]) -> Latents:
+    """These views in one batch. Where some have a mask, the others count everywhere."""
+    masks = [torch.ones_like(view.mean[:1]) if view.mask is None else view.mask for view in views]
+    return Latents(
+        mean=torch.stack([view.mean for view in views]),
+        std=torch.stack([view.std for view in views]),
+        time_ids=torch.stack([view.time_ids for view in views]),
+        mask=torch.stack(masks) if any(view.mask is not None for view in views) else None,
     )
 
 

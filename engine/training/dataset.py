@@ -25,6 +25,7 @@ from engine.messages import (
     stored_path,
 )
 from engine.sdxl.sizes import bucket_multiple, nearest_size
+from engine.training.masks import FORMATS, mask_problem
 from engine.vision.near_duplicates import Fingerprint, fingerprint
 from engine.vision.sharpness import is_blurred, is_one_colour
 
@@ -34,7 +35,6 @@ NOTICED = 1.05  # the factor above which enlarging is reported
 HARD_CROP = 0.25  # the share of a picture's area above which cropping is reported
 ODD_ASPECT = 2.0  # longer side to shorter side, above which shapes are seldom learned well
 LONGEST = 4.0  # longer side to shorter side of a bucket, as in the list that SDXL was trained on
-FORMATS = ("PNG", "JPEG")  # of pictures in the store
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -115,8 +115,17 @@ class PictureInspector:
         if self._flags is not None and self._flags(picture):
             self._leave_out(name, "Filtered: the safety check flags it.")
             return None
+        if problem := self._mask_problem(example, picture.size):
+            self._leave_out(name, problem)
+            return None
         self._inspect_picture(place, name, picture)
         return picture
+
+    def _mask_problem(self, example: Example, size: tuple[int, int]) -> str:
+        try:
+            return mask_problem(self._folder, example, self._training.settings, size)
+        except UNREADABLE:
+            return "Its mask cannot be read."
 
     def _inspect_picture(self, place: int, name: str, picture: Image.Image) -> None:
         training = self._training

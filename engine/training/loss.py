@@ -20,6 +20,7 @@ class Rows:
 
     noisy, target: (B, C, h, w) float32. timesteps: (B,) int64. weights: (B,) of the errors. time_ids: (B, 6).
     captions: B of them, "" for none. thresholds: (B,) of the pseudo-Huber loss; None is the squared error.
+    mask: how much the errors of each latent count, (B, 1, h, w); None is all alike.
     """
 
     noisy: Tensor
@@ -29,6 +30,7 @@ class Rows:
     time_ids: Tensor
     captions: tuple[str, ...]
     thresholds: Tensor | None = None
+    mask: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -50,6 +52,7 @@ class Rows:
             weights=change(self.weights),
             time_ids=change(self.time_ids),
             thresholds=None if self.thresholds is None else change(self.thresholds),
+            mask=None if self.mask is None else change(self.mask),
         )
 
     def concatenate(self, other: "Rows", weight: float) -> "Rows":
@@ -67,11 +70,21 @@ class Rows:
             time_ids=torch.cat([self.time_ids, other.time_ids]),
             captions=self.captions + other.captions,
             thresholds=concatenate_present(self.thresholds, other.thresholds),
+            mask=self._concatenate_masks(other),
         )
 
+    def _concatenate_masks(self, other: "Rows") -> Tensor | None:
+        """The masks of both, ones where one of them has none."""
+        if self.mask is None and other.mask is None:
+            return None
+        masks = (
+            torch.ones_like(rows.target[:, :1]) if rows.mask is None else rows.mask for rows in (self, other)
+        )
+        return torch.cat(tuple(masks))
+
     def with_captions(self, captions: Sequence[str], target: Tensor) -> "Rows":
-        """The same rows with other captions and another target."""
-        return replace(self, captions=tuple(captions), target=target)
+        """The same rows with other captions and another target, all of which counts."""
+        return replace(self, captions=tuple(captions), target=target, mask=None)
 
 
 def concatenate_present(first: Tensor | None, second: Tensor | None) -> Tensor | None:
@@ -148,9 +161,16 @@ def zero_terminal_snr(alphas_cumprod: Tensor) -> Tensor:
 
 
 def weighted_errors(predicted: Tensor, rows: Rows) -> Tensor:
-    """The weighted mean error of each row, (B,): squared, or pseudo-Huber, 2 c (sqrt(e^2 + c^2) - c)."""
+    """The weighted mean error of each row, (B,): squared, or pseudo-Huber, 2 c (sqrt(e^2 + c^2) - c).
+
+    With a mask it is the mean over what counts, so that a small thing is learned as a large one is.
+    """
     errors = (predicted - rows.target).square()
     if rows.thresholds is not None:
         c = rows.thresholds.view(-1, 1, 1, 1)
         errors = 2 * c * ((errors + c.square()).sqrt() - c)
-    return errors.flatten(1).mean(dim=1) * rows.weights
+    if rows.mask is None:
+        return errors.flatten(1).mean(dim=1) * rows.weights
+    counted = (errors * rows.mask).flatten(1).sum(dim=1)
+    whole = rows.mask.expand_as(errors).flatten(1).sum(dim=1)
+    return counted / whole.clamp(min=1.0) * rows.weights

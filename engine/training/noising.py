@@ -1,6 +1,7 @@
 """The noising of latents: micro-batches with noise, timesteps, targets and weights by the settings."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,6 +19,21 @@ from engine.training.loss import (
     zero_terminal_snr,
 )
 from engine.training.noise import add_offset, add_pyramid, draw_normal, perturb
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latents:
+    """A batch of crops without noise: their latents' mean and standard deviation (B, C, h, w), SDXL's time
+    ids (B, 6), and how much each latent counts (B, 1, h, w); None is everywhere alike."""
+
+    mean: Tensor
+    std: Tensor
+    time_ids: Tensor
+    mask: Tensor | None = None
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """Latents from their distributions."""
+        return self.mean + self.std * draw_normal(self.mean.shape, generator)
 
 
 class Noising:
@@ -38,13 +54,11 @@ class Noising:
         """How many timesteps the model was trained at."""
         return len(self._alphas)
 
-    def rows(
-        self, mean: Tensor, std: Tensor, time_ids: Tensor, captions: Sequence[str], generator: torch.Generator
-    ) -> Rows:
-        """Rows to train on. mean, std: (B, C, h, w) of the latents' distributions."""
+    def rows(self, crops: Latents, captions: Sequence[str], generator: torch.Generator) -> Rows:
+        """Rows to train on."""
         settings = self._settings
-        latents = mean + std * draw_normal(mean.shape, generator)
-        noise = draw_normal(mean.shape, generator)
+        latents = crops.draw(generator)
+        noise = draw_normal(latents.shape, generator)
         if settings.noise_offset:
             noise = add_offset(noise, settings.noise_offset, generator)
         timesteps = torch.randint(self.timesteps, (len(captions),), generator=generator)
@@ -52,40 +66,36 @@ class Noising:
             noise = add_pyramid(noise, settings.pyramid_noise, generator)
         strength = settings.input_perturbation
         seen = perturb(noise, strength, generator) if strength else noise
-        return self._rows(latents, noise, seen, timesteps, time_ids, captions)
+        return self._rows(crops, captions, timesteps, latents, noise=noise, seen=seen)
 
     def fixed_rows(
-        self,
-        mean: Tensor,
-        std: Tensor,
-        time_ids: Tensor,
-        captions: Sequence[str],
-        generator: torch.Generator,
-        timesteps: Tensor,
+        self, crops: Latents, captions: Sequence[str], generator: torch.Generator, timesteps: Tensor
     ) -> Rows:
         """Rows to validate on: plain noise at these timesteps (B,)."""
-        latents = mean + std * draw_normal(mean.shape, generator)
-        noise = draw_normal(mean.shape, generator)
-        return self._rows(latents, noise, noise, timesteps, time_ids, captions)
+        latents = crops.draw(generator)
+        noise = draw_normal(latents.shape, generator)
+        return self._rows(crops, captions, timesteps, latents, noise=noise, seen=noise)
 
     def _rows(
         self,
+        crops: Latents,
+        captions: Sequence[str],
+        timesteps: Tensor,
         latents: Tensor,
+        *,
         noise: Tensor,
         seen: Tensor,
-        timesteps: Tensor,
-        time_ids: Tensor,
-        captions: Sequence[str],
     ) -> Rows:
-        """seen: the noise of the inputs, in place of that of the targets."""
+        """noise: of the targets. seen: that of the inputs."""
         return Rows(
             noisy=add_noise(latents, seen, timesteps, self._alphas),
             target=prediction_target(latents, noise, timesteps, self._alphas, self._predicts),
             timesteps=timesteps,
             weights=self._weights(timesteps),
-            time_ids=time_ids,
+            time_ids=crops.time_ids,
             captions=tuple(captions),
             thresholds=self._thresholds(timesteps),
+            mask=crops.mask,
         )
 
     def _weights(self, timesteps: Tensor) -> Tensor:

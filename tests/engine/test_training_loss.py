@@ -22,7 +22,7 @@ from engine.training.loss import (
     zero_terminal_snr,
 )
 from engine.training.noise import add_pyramid
-from engine.training.noising import Noising
+from engine.training.noising import Latents, Noising
 
 SCHEDULER = DDPMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
 ALPHAS = SCHEDULER.alphas_cumprod
@@ -31,6 +31,10 @@ TIMESTEPS = torch.tensor([0, 137, 600, 999])
 
 def latents(seed: int) -> torch.Tensor:
     return torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def crops(*, std: float) -> Latents:
+    return Latents(mean=latents(0), std=torch.full((4, 4, 8, 8), std), time_ids=torch.zeros(4, 6))
 
 
 def test_latents_are_noised_as_diffusers_noises_them() -> None:
@@ -114,7 +118,7 @@ def test_pyramid_noise_is_alike_over_large_areas_and_as_strong_as_plain_noise() 
 def test_a_perturbed_input_has_more_noise_than_its_target_tells() -> None:
     plain, perturbed = (
         Noising(TrainingSettings(input_perturbation=strength), SCHEDULER).rows(
-            latents(0), torch.zeros(4, 4, 8, 8), torch.zeros(4, 6), [""] * 4, torch.Generator().manual_seed(3)
+            crops(std=0.0), [""] * 4, torch.Generator().manual_seed(3)
         )
         for strength in (0.0, 0.5)
     )
@@ -129,7 +133,7 @@ def test_validation_has_plain_noise_whatever_is_trained_with() -> None:
 
     fixed = [
         Noising(settings, SCHEDULER).fixed_rows(
-            latents(0), latents(1), torch.zeros(4, 6), [""] * 4, torch.Generator().manual_seed(3), TIMESTEPS
+            crops(std=1.0), [""] * 4, torch.Generator().manual_seed(3), TIMESTEPS
         )
         for settings in (TrainingSettings(), odd)
     ]

@@ -16,6 +16,7 @@ from engine.messages import (
     Sha256,
     Train,
     Trained,
+    pair_masks,
 )
 from storage import adapters, jobs, people, trainings
 from storage.adapters import LoraView
@@ -87,8 +88,8 @@ class StorageHarness:
         request = Train(
             job=job,
             name=lora,
-            examples=tuple(
-                Example(sha256=Sha256(sha), name=f"{sha}.png") for sha in pictures or ("p1", "p2")
+            examples=pair_masks(
+                [Example(sha256=Sha256(sha), name=f"{sha}.png") for sha in pictures or ("p1", "p2")]
             ),
             trigger=trigger,
             subject="woman",

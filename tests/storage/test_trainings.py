@@ -270,6 +270,14 @@ async def test_a_deleted_training_leaves_its_lora(harness: StorageHarness) -> No
     assert lora.info["losses"]
 
 
+async def test_a_mask_stays_and_goes_with_its_training(harness: StorageHarness) -> None:
+    job = await harness.draft("ana", "p1", "p1-mask")
+    ana = await harness.person("ana")
+
+    assert await harness.read(uploads.own, ana, [Sha256("p1-mask")]) == {"p1-mask"}
+    assert sorted(await harness.write(jobs.delete, harness.filed[job], harness.now)) == ["p1", "p1-mask"]
+
+
 async def test_a_deleted_lora_takes_all_checkpoints_and_leaves_the_training(harness: StorageHarness) -> None:
     job = await harness.training()
     for step in (100, 200):

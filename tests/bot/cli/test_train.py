@@ -15,9 +15,12 @@ from PIL import Image
 
 from bot.cli.exit_status import BAD_INPUT, FINE, INTERRUPTED
 from bot.cli.imagine import main
+from bot.cli.progress_bar import ProgressBar
+from bot.cli.train import read_pictures
 from bot.engine_client.client import EngineClient
 from engine.demo.renderer import draw
 from engine.demo.world import Scene, Thing, sample_layout
+from storage.files import Files
 from tests.bot.fake_chat import quick
 
 ROOT = Path(__file__).parents[3]
@@ -128,6 +131,22 @@ def test_ctrl_c_stops_and_keeps_what_was_learned(
     assert output.err.endswith("it was stopped early.\n")
     assert (quick_home / "adapters" / "maria.safetensors").read_bytes().startswith(b"adapter ")
     assert left_behind(quick_home) == ["maria.png"]
+
+
+async def test_a_mask_beside_a_picture_is_no_picture_of_its_own(tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    for made in (folder, tmp_path / "files"):
+        made.mkdir()
+    for name, colour in (("a.png", "red"), ("a-mask.png", "white"), ("b.png", "blue")):
+        Image.new("RGB", (32, 32), colour).save(folder / name)
+
+    with ProgressBar() as bar:
+        pictures = await read_pictures(folder, Files(tmp_path / "files"), bar)
+
+    assert [(picture.name, picture.mask is not None) for picture in pictures] == [
+        ("a.png", True),
+        ("b.png", False),
+    ]
 
 
 def test_a_second_ctrl_c_keeps_nothing(

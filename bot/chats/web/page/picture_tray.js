@@ -7,7 +7,7 @@ import { plural } from "./format.js";
 import { state } from "./state.js";
 
 /** @typedef {{sha256: string, name: string, caption: string, width?: number, height?: number, recipe?: string,
- *   repeats?: number, concept?: string, regularization?: boolean}} Sent */
+ *   repeats?: number, concept?: string, regularization?: boolean, mask?: string}} Sent */
 
 const LARGEST_PICTURE = 20 * 2 ** 20; // bytes, as the server takes them
 const LARGEST_ZIP = 2 * 2 ** 30;

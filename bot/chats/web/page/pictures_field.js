@@ -48,8 +48,8 @@ function newZone(/** @type {string} */ id, onclick) {
 }
 
 /** What a training has to know of a picture: what it is not told is as usual. */
-function pictureValue(/** @type {import("./picture_tray.js").Sent} */ { sha256, name, caption, repeats, concept, regularization }) {
-  return { sha256, name, caption, ...(repeats > 1 ? { repeats } : {}), ...(concept ? { concept } : {}), ...(regularization ? { regularization } : {}) };
+function pictureValue(/** @type {import("./picture_tray.js").Sent} */ { sha256, name, caption, repeats, concept, regularization, mask }) {
+  return { sha256, name, caption, ...(repeats > 1 ? { repeats } : {}), ...(concept ? { concept } : {}), ...(regularization ? { regularization } : {}), ...(mask ? { mask } : {}) };
 }
 
 function parseList(/** @type {string} */ value) {

@@ -6,7 +6,7 @@ few rows that it has to sort. A number or a space with 0 added names no index, a
 
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Text, literal
+from sqlalchemy import BindParameter, ColumnElement, Text, literal
 
 from storage.requests import Kind
 from storage.tables import Job
@@ -20,7 +20,7 @@ IN_ORDER = Job.number + 0
 """The order of filing, of few rows that are found by something else."""
 
 
-def of_space(space_id: int) -> ColumnElement[bool]:
+def of_space(space_id: int | BindParameter[int]) -> ColumnElement[bool]:
     """Whether a job is of this space, asked so that it is found by its person: a space has far more jobs."""
     return Job.space_id + 0 == space_id
 

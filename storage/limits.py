@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, func, select, union, update
+from sqlalchemy import BindParameter, bindparam, case, func, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from engine.messages import Sha256
@@ -51,6 +51,45 @@ class Limits:
 
 NO_LIMITS = Limits()
 
+# Made once, for they are asked with every job of a space that has limits, and cost more to make than to ask.
+SPACE: BindParameter[int] = bindparam("space")
+PERSON: BindParameter[int] = bindparam("person")
+SINCE: BindParameter[float] = bindparam("since")
+COUNTED = case(
+    (Job.state == "queued", Job.expected),
+    (Job.state.in_(("running", "succeeded")), Job.charged),
+    else_=0.0,
+)
+TRAINS = (Job.kind == "train") & Job.state.in_(("queued", "running", "succeeded"))
+# Engine seconds and trainings of the person, and the engine seconds of all in the space. Found by their day:
+# all that the person ever filed may be far more.
+USED_BY_JOBS = select(
+    func.coalesce(func.sum(case((Job.person_id == PERSON, COUNTED), else_=0.0)), 0.0),
+    func.coalesce(func.sum(case(((Job.person_id == PERSON) & TRAINS, 1), else_=0)), 0),
+    func.coalesce(func.sum(COUNTED), 0.0),
+).where(Job.space_id == SPACE, Job.counted_at >= SINCE)
+KEY = select(Person.key).where(Person.id == PERSON).scalar_subquery()
+THEIRS = of_space(SPACE), Job.person_id == PERSON
+QUEUED = select(func.count()).select_from(Job).where(*THEIRS, is_in("queued"))
+# The same of what has no job any more, and how many jobs of the person wait.
+USED_BESIDE_JOBS = select(
+    func.coalesce(func.sum(case((Member.key == KEY, Member.seconds), else_=0.0)), 0.0),
+    func.coalesce(func.sum(case((Member.key == KEY, Member.trainings), else_=0)), 0),
+    func.coalesce(func.sum(Member.seconds), 0.0),
+    QUEUED.scalar_subquery(),
+).where(Member.space_id == SPACE, Member.day == SINCE)
+COMING = select(func.sum(Job.request["count"].as_integer())).where(*THEIRS, makes("paint"))
+# Pictures that are stored, and pictures that wait or are being painted.
+PICTURES = select(
+    select(func.count())
+    .select_from(Picture)
+    .join(Job, Job.number == Picture.job_number)
+    .where(*THEIRS)
+    .scalar_subquery()
+    + func.coalesce(COMING.where(is_in("queued")).scalar_subquery(), 0)
+    + func.coalesce(COMING.where(is_in("running")).scalar_subquery(), 0)
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
@@ -84,15 +123,18 @@ async def usage(
     session: AsyncSession, space_id: int, person_id: int, now: float, *, pictures: bool = True
 ) -> Usage:
     """What this person uses here; to count `pictures` is to look at all their jobs."""
-    theirs = of_space(space_id), Job.person_id == person_id
-    seconds, trainings, total = await _usage_today(session, space_id, person_id, now)
-    deleted = await _member_today(session, space_id, person_id, now)
+    connection = await session.connection()
+    whose = {"space": space_id, "person": person_id, "since": day_of(now)}
+    seconds, trainings, total = (await connection.execute(USED_BY_JOBS, whose)).one()
+    more_seconds, more_trainings, more_total, queued = (
+        await connection.execute(USED_BESIDE_JOBS, whose)
+    ).one()
     return Usage(
-        seconds=seconds + (deleted.seconds if deleted else 0.0),
-        trainings=trainings + (deleted.trainings if deleted else 0),
-        queued=await _count(session, *theirs, is_in("queued")),
-        pictures=await _count_pictures(session, *theirs) if pictures else 0,
-        total=total + await _seconds_of_members(session, space_id, now),
+        seconds=seconds + more_seconds,
+        trainings=trainings + more_trainings,
+        queued=queued,
+        pictures=(await connection.execute(PICTURES, whose)).scalar_one() if pictures else 0,
+        total=total + more_total,
     )
 
 
@@ -138,7 +180,8 @@ async def keep_usage(session: AsyncSession, person_id: int, now: float) -> None:
     person = await session.get_one(Person, person_id)
     spaces = select(Job.space_id).where(Job.person_id == person_id, Job.counted_at >= day_of(now)).distinct()
     for space_id in list(await session.scalars(spaces)):
-        seconds, trainings, _ = await _usage_today(session, space_id, person_id, now)
+        whose = {"space": space_id, "person": person_id, "since": day_of(now)}
+        seconds, trainings, _ = (await session.execute(USED_BY_JOBS, whose)).one()
         _add(await get_member(session, space_id, person.key), seconds, trainings, now)
     jobs = update(Job).where(Job.person_id == person_id, Job.counted_at >= day_of(now))
     await session.execute(jobs.values(counted_at=None))
@@ -162,53 +205,6 @@ def _add(row: Member, seconds: float, trainings: int, now: float) -> None:
         row.day, row.seconds, row.trainings = day_of(now), 0.0, 0
     row.seconds += seconds
     row.trainings += trainings
-
-
-async def _usage_today(
-    session: AsyncSession, space_id: int, person_id: int, now: float
-) -> tuple[float, int, float]:
-    """Engine seconds and trainings of the person, and the engine seconds of all in the space.
-
-    Found by their day: all that the person ever filed may be far more.
-    """
-    seconds = case(
-        (Job.state == "queued", Job.expected),
-        (Job.state.in_(("running", "succeeded")), Job.charged),
-        else_=0.0,
-    )
-    trains = (Job.kind == "train") & Job.state.in_(("queued", "running", "succeeded"))
-    theirs = Job.person_id == person_id
-    query = select(
-        func.sum(case((theirs, seconds), else_=0.0)),
-        func.sum(case((theirs & trains, 1), else_=0)),
-        func.sum(seconds),
-    ).where(Job.space_id == space_id, Job.counted_at >= day_of(now))
-    used, trainings, total = (await session.execute(query)).one()
-    return used or 0.0, trainings or 0, total or 0.0
-
-
-async def _count(session: AsyncSession, *which: ColumnElement[bool]) -> int:
-    return await session.scalar(select(func.count()).select_from(Job).where(*which)) or 0
-
-
-async def _count_pictures(session: AsyncSession, *theirs: ColumnElement[bool]) -> int:
-    """Pictures that are stored, and pictures that are being painted or wait."""
-    finished = select(func.count()).select_from(Picture).join(Job, Job.number == Picture.job_number)
-    coming = select(func.sum(Job.request["count"].as_integer())).where(*theirs, makes("paint"))
-    waiting, running = coming.where(is_in("queued")), coming.where(is_in("running"))
-    return sum([await session.scalar(query) or 0 for query in (finished.where(*theirs), waiting, running)])
-
-
-async def _member_today(session: AsyncSession, space_id: int, person_id: int, now: float) -> Member | None:
-    query = select(Member).where(
-        Member.space_id == space_id, Member.key == _key_of(person_id), Member.day == day_of(now)
-    )
-    return await session.scalar(query)
-
-
-async def _seconds_of_members(session: AsyncSession, space_id: int, now: float) -> float:
-    query = select(func.sum(Member.seconds)).where(Member.space_id == space_id, Member.day == day_of(now))
-    return await session.scalar(query) or 0.0
 
 
 def _key_of(person_id: int) -> Any:

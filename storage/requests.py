@@ -30,6 +30,7 @@ from engine.messages import (
 )
 
 Kind = Literal["paint", "train"]
+PLAIN = frozenset({str, int, float, bool, type(None)})  # what most values are
 
 CHOICES = {
     "kind": AdapterKind,
@@ -118,6 +119,8 @@ def _train(job: JobId, values: Mapping[str, Any]) -> Train:
 
 def _to_plain(value: Any) -> Any:
     """A value as JSON; `dataclasses.asdict` would copy all of it first."""
+    if type(value) in PLAIN:
+        return value
     if isinstance(value, tuple):
         return [_to_plain(item) for item in value]
     if isinstance(value, StrEnum):

@@ -74,7 +74,7 @@ async def _measure() -> str:
 
 
 def measure_beside_jobs(count: int = MANY_JOBS) -> str:
-    """The same with so many finished jobs in the database, in a channel with limits and a twentieth of them."""
+    """The same beside so many finished jobs, in a channel with limits and a twentieth of them."""
     return asyncio.run(_measure_beside_jobs(count))
 
 

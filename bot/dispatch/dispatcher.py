@@ -25,6 +25,7 @@ from bot.dispatch.lookups import Lookups
 from bot.dispatch.lora_library import FolderContents, PersonLibrary, read_folder
 from bot.dispatch.manifests import fill_in_pictures, store_manifest
 from bot.dispatch.refusal_count import count
+from bot.dispatch.settings_cache import SettingsCache
 from bot.garbage_collection import GarbageCollector
 from bot.jobs.estimates import Estimates
 from bot.jobs.progress import LiveProgress
@@ -50,7 +51,6 @@ log = structlog.get_logger(__name__)
 STOPPING = "The bot is restarting. Nothing was filed. Say it again in a minute."
 FORGOTTEN = "This was deleted with all that was stored about you. Say it again if you mean it."
 REDELIVERED = 3600.0  # seconds in which a chat may deliver the same once more
-MOST_REMEMBERED = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +105,7 @@ class Dispatcher(Lookups):
         self._largest_rank = largest_rank
         self._small = small
         self._model = model
-        self._without_settings: set[tuple[int, str]] = set()  # spaces and people with no settings
-        self._limits_files: dict[int, bool] = {}  # by space: whether anybody has a limit of megabytes
+        self._settings = SettingsCache()
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
         self._gone: set[JobId] = set()  # jobs of the forgotten, which a chat may deliver once more
         self._stopping = False
@@ -190,8 +189,7 @@ class Dispatcher(Lookups):
                 reply = await self._invoke(_Call(caller=caller, invocation=invocation, job=job, again=again))
             finally:
                 if invocation.admin:
-                    self._without_settings.clear()
-                    self._limits_files.clear()
+                    self._settings.forget()
         except (InvalidRequest, CannotStore) as refusal:
             if isinstance(refusal, NotAllowed):
                 await count(self._database, caller, refusal)
@@ -256,12 +254,12 @@ class Dispatcher(Lookups):
         if call.again and job in self._gone:
             raise InvalidRequest(FORGOTTEN)
         home = await _home(session, caller, invocation, person) or space
-        settings = await self._space_settings(session, home.id, caller)
-        if home.id not in self._limits_files:
-            self._limits_files[home.id] = await space_settings.limits_files(session, home.id)
+        settings = await self._settings.read(session, home.id, caller)
         check_not_blocked(settings, invocation.name)
         context = self._context(session, call, person, home, settings, folder, megabytes, manifest)
         outcome = await apply_answer(context, await invocation.run(context), self._queue.engine_seconds)
+        if invocation.admin:
+            self._settings.forget()  # what follows in the same transaction reads what was changed
         if outcome.forgot:
             self._spaces.clear()  # what follows in the same transaction meets other ones
         return _Committed(space=space, person_id=person.id, outcome=outcome)
@@ -308,7 +306,7 @@ class Dispatcher(Lookups):
         """What they keep where the invocation is at home, if that is limited. Raises OSError."""
         space = self._spaces.get((caller.chat, caller.space))
         elsewhere = invocation.about is not None and caller.direct
-        if space is not None and not elsewhere and not self._limits_files.get(space.id, True):
+        if space is not None and not elsewhere and not self._settings.may_limit_files(space.id):
             return 0.0
         async with self._database.reading() as session:
             person = await people.find_person(session, caller.chat, caller.person)
@@ -324,19 +322,10 @@ class Dispatcher(Lookups):
             files = await limits.files(session, here, person.id)
         return await self._files.total_size(files) / MEGABYTE
 
-    async def _space_settings(self, session: AsyncSession, space_id: int, caller: Caller) -> SpaceSettings:
-        """What the admins have set; that it is nothing is remembered until one of them says anything."""
-        key = caller.person
-        if (space_id, key) in self._without_settings:
-            return space_settings.DEFAULTS
-        settings = await space_settings.effective_settings(session, space_id, key, caller.roles)
-        if settings is space_settings.DEFAULTS and len(self._without_settings) < MOST_REMEMBERED:
-            self._without_settings.add((space_id, key))
-        return settings
-
     async def _follow(self, outcome: Outcome) -> None:
         if outcome.forgot:
             self._spaces.clear()
+            self._settings.forget()
             self._gone.update(outcome.touched, outcome.stopped)
         await self._effects.follow(outcome)
 

@@ -1,5 +1,6 @@
 """Admins at work in a running bot: what they set holds over restarts, and what did not end is given back."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,3 +153,17 @@ async def test_the_rules_hold_for_buttons_and_forms_as_for_words(open_chat: Open
     assert again.text == filled.text == "The rules here do not allow this prompt."
     assert "watermark" in [value for _, value in fine.recipe]
     assert "2  bo: rule: gory" in (await chat.rules("/admin stats")).text
+
+
+async def test_what_an_admin_sets_holds_for_whoever_comes_at_the_same_moment(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+    assert (await chat.says("ana", "/queue")).ok  # what holds for her is read
+
+    _, same_moment = await asyncio.gather(
+        chat.rules("/admin rules --refuse fox"), chat.says("ana", "/imagine a fox")
+    )
+
+    assert not same_moment.ok
+    assert not (await chat.says("ana", "/imagine a fox")).ok
+    await chat.rules("/admin rules --allow fox")
+    assert (await chat.says("ana", "/imagine a fox")).ok

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
+from bot.cli.caption import CAPTION, caption
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.cli.output_files import CannotWrite, OutputFiles
 from bot.cli.progress_bar import ProgressBar
@@ -30,7 +31,7 @@ from storage.files import Files
 
 log = logging.getLogger(__name__)
 
-HERE = f"{imagine.name} paints a picture and {TRAIN.name} trains a LoRA."
+HERE = f"{imagine.name} paints a picture, {TRAIN.name} trains a LoRA and {CAPTION.name} describes pictures."
 SERVE = "serve: Serve the chats. This is what happens without a command, too."
 INVITE = "discord-invite: Print the link that adds the bot to a Discord server."
 MANIFEST = "slack-manifest: Print the manifest of the Slack app."
@@ -60,6 +61,8 @@ def _run(job: JobId, words: Sequence[str]) -> int:
     command, *rest = words
     if command == TRAIN.name:
         return train(job, rest)
+    if command == CAPTION.name:
+        return caption(job, rest)
     if command == imagine.name:
         return _paint(job, rest)
     raise InvalidRequest(_unknown_command(command))
@@ -69,7 +72,8 @@ def _help(words: Sequence[str]) -> str:
     """The options of train if it is named, else those of imagine and the other commands."""
     if TRAIN.name in [word for word in words if word != "help"][:1]:
         return usage(TRAIN)
-    others = (f"{TRAIN.name}: {TRAIN.help} Its options: {TRAIN.name} --help.", SERVE, INVITE, MANIFEST)
+    own = (f"{TRAIN.name}: {TRAIN.help} Its options: {TRAIN.name} --help.", f"{CAPTION.name}: {CAPTION.help}")
+    others = (*own, SERVE, INVITE, MANIFEST)
     return "\n".join((usage(imagine, parameters(_terminal_options)), *others))
 
 

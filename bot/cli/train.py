@@ -100,7 +100,7 @@ def train(job: JobId, words: Sequence[str]) -> int:
     config = read_config(values.pop("config", None))
     path = config.adapters / f"{source.name}{SUFFIX}"
     _check(path)
-    with _temporary_store(config) as folder:
+    with temporary_store(config) as folder:
         return asyncio.run(_train(job, source, values, config, Files(folder), path))
 
 
@@ -276,7 +276,7 @@ def _interruptible(engine: EngineClient, job: JobId, bar: ProgressBar) -> Iterat
 
 
 @contextmanager
-def _temporary_store(config: Config) -> Iterator[Path]:
+def temporary_store(config: Config) -> Iterator[Path]:
     """A temporary store for this training, on the disk of the bot's store."""
     beside = Path(config.engine.files).parent
     try:

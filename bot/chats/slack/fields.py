@@ -10,6 +10,7 @@ OPTION = 75  # characters
 FIELD = 3000  # characters of an input
 ENDINGS = ["png", "jpg", "jpeg", "webp"]
 ZIP = "zip"
+CAPTIONS = ["csv", "txt"]
 MOST_FILES = 10
 EMPTY = ("", None)
 
@@ -50,7 +51,7 @@ def _element(parameter: JSON, value: str) -> JSON:
         case "picture":
             return {"type": "file_input", "filetypes": ENDINGS, "max_files": 1}
         case "pictures":
-            return {"type": "file_input", "filetypes": [*ENDINGS, ZIP], "max_files": MOST_FILES}
+            return {"type": "file_input", "filetypes": [*ENDINGS, ZIP, *CAPTIONS], "max_files": MOST_FILES}
         case _:
             return {
                 "type": "plain_text_input",

@@ -99,9 +99,12 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
     [
         (
             ["paint", "a fox"],
-            "There is no command 'paint'. Here, imagine paints a picture and train trains a LoRA.",
+            "There is no command 'paint'. Here, imagine paints a picture, train trains a LoRA and caption describes pictures.",
         ),
-        (["queue"], "queue works in chats only. Here, imagine paints a picture and train trains a LoRA."),
+        (
+            ["queue"],
+            "queue works in chats only. Here, imagine paints a picture, train trains a LoRA and caption describes pictures.",
+        ),
         (["imagine"], "The prompt is missing (what to paint)."),
         (
             ["imagine", "fox", "--steps", "ten"],

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import zipfile
 
 import pytest
@@ -210,6 +211,37 @@ async def test_a_draft_that_is_edited_keeps_its_pictures(harness: DiscordBot) ->
 
     await card(harness, "3 pictures, 15 steps")
     assert rows(harness.folder, "SELECT count(*) FROM jobs WHERE deleted_at IS NULL") == [(1,)]
+
+
+async def test_captions_go_out_as_a_file_and_come_back_with_the_form(harness: DiscordBot) -> None:
+    form = await opens(harness)
+    sent = {"pictures": pictures(3), "rest": SAID, "consent": ["yes"]}
+    await harness.discord.submit(harness.ana, form, sent)
+    report = await card(harness, "3 pictures, 10 steps")
+    await presses(harness, report, "describe")
+    await harness.discord.until(
+        lambda: {"start", "captions"} <= actions(report) and "describe" not in actions(report)
+    )
+
+    await presses(harness, report, "captions")
+
+    direct = harness.discord.direct(harness.ana)
+    await harness.discord.until(lambda: any(message.files for message in direct.messages))
+    ((name, content),) = direct.messages[0].files.items()
+    assert "1.png,the captioner's 1.png" in content.decode()
+    edit = next(part["custom_id"] for part in report.components if part["custom_id"].startswith("edit:"))
+    again = (await harness.discord.click(harness.ana, report, edit)).modal
+    assert again is not None
+    back = Attached(name, content.replace(b"the captioner's 1.png", b"a gear") + b"9.png,gone\r\n")
+    heard = await harness.discord.submit(harness.ana, again, {**sent, "pictures": [back]})
+    await harness.discord.until(lambda: "9.png: There is a caption for it" in heard.text)
+    ((request,),) = rows(harness.folder, "SELECT request FROM jobs WHERE deleted_at IS NULL")
+    captions = [example["caption"] for example in json.loads(request)["examples"]]
+    assert captions == ["the captioner's 0.png", "a gear", "the captioner's 2.png"]
+
+
+def actions(message: Message) -> set[str]:
+    return {str(part.get("custom_id", "")).partition(":")[0] for part in message.components}
 
 
 async def test_a_draft_that_is_changed_in_its_thread_keeps_the_thread(

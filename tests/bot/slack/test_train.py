@@ -1,6 +1,7 @@
 """/train in a workspace: the modal with files, the report, and the training in a thread of its own."""
 
 import io
+import json
 import zipfile
 
 from tests.bot.running_bot import rows
@@ -153,6 +154,27 @@ async def test_changing_a_draft_keeps_its_pictures(atelier: Atelier) -> None:
     # The old card goes first, and then what stood in the channel above it.
     await atelier.slack.until(lambda: report.deleted and len(atelier.channel.messages) == 1)
     assert [card.ts for card in atelier.cards()] == [changed.ts]
+
+
+async def test_captions_go_out_as_a_file_and_come_back_with_the_modal(atelier: Atelier) -> None:
+    await sends(atelier, files(atelier, 3))
+    report = await card(atelier, "3 pictures")
+
+    await atelier.slack.act(atelier.ana, report, button(report, "captions"))
+
+    direct = atelier.slack.direct(atelier.ana)
+    await atelier.slack.until(lambda: any(message.files for message in direct.messages))
+    (file,) = next(message.files for message in direct.messages if message.files)
+    assert file.name == "maria-captions.csv"
+    heard = await atelier.slack.act(atelier.ana, report, button(report, "edit"))
+    changed = file.content.replace(b"1.png,", b"1.png,a gear")
+    back = atelier.slack.upload(atelier.ana, file.name, changed)
+    sent = await atelier.slack.submit(atelier.ana, heard.view, {"steps": "20", "pictures": [back]})
+
+    assert not sent.errors
+    await card(atelier, "3 pictures, 20 steps")
+    ((request,),) = rows(atelier.folder, "SELECT request FROM jobs WHERE deleted_at IS NULL")
+    assert [example["caption"] for example in json.loads(request)["examples"]] == ["", "a gear", ""]
 
 
 async def test_changing_a_draft_needs_consent_again(atelier: Atelier) -> None:

@@ -35,6 +35,7 @@ from engine.messages import (
     TrainingSettings,
 )
 from engine.sdxl.model import Model
+from engine.sdxl.prompts import PromptEncoder
 from engine.tasks.clip_search import ClipSearch
 from engine.tasks.lora_import import LoraImport
 from engine.tasks.lora_merge import LoraMerge
@@ -127,6 +128,7 @@ class BackgroundWork:
                         flag_check(self._safety, request.training),
                         plan_training(request.training, self._adapters).count_parameters(self._adapters),
                         self._captioner,
+                        PromptEncoder(self._model.base).count_tokens,
                     )
                 case ImportLora():
                     self._tasks[request.job] = LoraImport(request, self._model, self._adapters, self._folder)

@@ -97,7 +97,12 @@ def sort_files(files: Sequence[File], most: int) -> Generator[BundleEntry]:
     shown = [file for file in files if not file.is_hidden]
     captions = Captions([file for file in shown if _is_caption_file(file)])
     others = [file for file in shown if not _is_caption_file(file)]
-    entries = [entry for file in others if (entry := _classify(file)) is not None]
+    entries = []
+    for file in others:
+        if (entry := _classify(file)) is not None:
+            entries.append(entry)
+            if entry.picture is None:
+                captions.drop_row(file.path)
     pictures = sum(entry.picture is not None for entry in entries)
     if not entries:
         raise InvalidRequest("It has no picture in it.")
@@ -137,6 +142,10 @@ class Captions:
         beside, (_, row) = self._take(picture), self._rows.pop(normalize(picture), ("", ""))
         of_folder, repeats = folder_caption(picture)
         return ("" if beside is None else _caption(beside)) or row or of_folder, repeats
+
+    def drop_row(self, picture: PurePosixPath) -> None:
+        """Forget the row of a picture that is refused, for its own reason."""
+        self._rows.pop(normalize(picture), None)
 
     @property
     def unused(self) -> list[tuple[str, str]]:

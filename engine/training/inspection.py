@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +19,7 @@ from engine.messages import (
     PictureNote,
     Sha256,
 )
+from engine.sdxl.prompts import WINDOW, WINDOWS
 from engine.training.contact_sheet import Grid, contact_sheet, thumbnail
 from engine.training.dataset import Item, PictureInspector, open_examples, planned_steps
 from engine.training.description import Descriptions, finish_step
@@ -27,14 +29,16 @@ from engine.vision.safety import FlagCheck
 
 NO_CAPTIONER = "There is no captioner here. The operator can name one in config.toml as [training] captioner."
 
+MOST_TOKENS = WINDOW * WINDOWS  # of a caption that are read, as of a prompt
+
 
 class Inspection:
     """Checks one picture a step, then returns the report.
 
     side: the model's native side in pixels. rate: returns the seconds of training for a picture of a (width,
     height). parameters: how many would be trained. captioner: describes pictures without a caption where the
-    training asks for it. Raises InvalidRequest where the model cannot be trained at the resolution, or has no
-    captioner.
+    training asks for it. count_tokens: of a text. Raises InvalidRequest where the model cannot be trained at
+    the resolution, or has no captioner.
     """
 
     kind = "inspection"
@@ -49,6 +53,7 @@ class Inspection:
         flags: FlagCheck | None = None,
         parameters: Mapping[Part, int] = MappingProxyType({}),
         captioner: Captioner | None = None,
+        count_tokens: Callable[[str], int] = len,
     ) -> None:
         if request.training.describe and captioner is None:
             raise InvalidRequest(NO_CAPTIONER)
@@ -61,6 +66,7 @@ class Inspection:
         self._thumbnails: dict[Sha256, Image.Image] = {}
         self._captioner = captioner
         self._without_caption = 0
+        self._count_tokens = count_tokens
         self._describing: Generator[None] | None = None
         described = captioner is not None and request.training.describe
         self._descriptions = Descriptions(captioner) if captioner is not None and described else None
@@ -81,8 +87,19 @@ class Inspection:
         picture = self._inspector.step()
         if picture is not None:
             self._thumbnails[example.sha256] = thumbnail(picture, self._grid.cell)
+        self._note_long_caption()
         self._describe(example, picture)
         return None
+
+    def _note_long_caption(self) -> None:
+        """Add to the last picture's note that not all of its caption is read."""
+        note, items = self._inspector.notes[-1], self._inspector.items
+        if not note.used or not items:
+            return
+        tokens = self._count_tokens(items[-1].caption)
+        if tokens > MOST_TOKENS:
+            sentence = f"Its caption has {tokens:,} tokens, of which the first {MOST_TOKENS:,} are learned."
+            self._inspector.notes[-1] = replace(note, problems=(*note.problems, sentence))
 
     def _describe(self, example: Example, picture: Image.Image | None) -> None:
         """Count a used picture without a caption, and begin to describe it where that is wanted."""

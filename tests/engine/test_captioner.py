@@ -87,7 +87,7 @@ def test_held_out_drawings_are_described_with_their_colours_shapes_and_relation(
 def test_only_used_pictures_without_a_caption_are_described(loaded: Model, tmp_path: Path) -> None:
     rng, store = np.random.default_rng(1), FileStore(tmp_path)
     bare, other = (store_drawing(store, sample_scene(rng), rng) for _ in range(2))
-    captioned = Example(sha256=other.sha256, name="b.png", caption="a fox")
+    captioned = Example(sha256=other.sha256, name="b.png", caption="a fox " * 1500)
     examples = (bare, captioned, bare)  # the last is the first once more, which is left out
     studio = Studio(loaded, EngineSettings(model="demo", files=str(tmp_path)))
 
@@ -97,6 +97,8 @@ def test_only_used_pictures_without_a_caption_are_described(loaded: Model, tmp_p
     assert [bool(caption) for caption in asked.captions] == [True, False, False]
     assert re.fullmatch(r"an? .+ on an? \w+ background(, in grayscale)?", asked.captions[0])
     assert (not_asked.captions, not_asked.describable) == ((), 1)
+    (long,) = asked.notes[1].problems
+    assert re.fullmatch(r"Its caption has [\d,]+ tokens, of which the first 1,200 are learned\.", long)
 
 
 def tokenizer(words: list[str], **tokens: str) -> PreTrainedTokenizerFast:
@@ -186,12 +188,12 @@ def test_a_model_of_transformers_describes_a_token_a_step_as_it_does_at_once(
 def test_pictures_are_painted_while_others_are_described(loaded: Model, tmp_path: Path) -> None:
     save_blip(tmp_path / "blip")
     rng, store = np.random.default_rng(1), FileStore(tmp_path)
-    examples = tuple(store_drawing(store, sample_scene(rng), rng) for _ in range(3))
+    examples = tuple(store_drawing(store, sample_scene(rng), rng) for _ in range(40))
     settings = EngineSettings(model="demo", files=str(tmp_path), captioner=str(tmp_path / "blip"))
     studio = Studio(loaded, settings)
 
     events = list(studio.accept(Inspect(training=training(tmp_path, examples=examples, describe=True))))
-    events += studio.accept(request(steps=2))
+    events += studio.accept(request(steps=1))
     while not any(isinstance(event, Inspected) for event in events):
         events += studio.step()
         if "j" in pictures(events):

@@ -15,6 +15,8 @@ from bot import __main__
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED
 from bot.cli.imagine import main
 
+HERE = "imagine paints a picture, train trains a LoRA and caption describes pictures."
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -99,11 +101,11 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
     [
         (
             ["paint", "a fox"],
-            "There is no command 'paint'. Here, imagine paints a picture, train trains a LoRA and caption describes pictures.",
+            f"There is no command 'paint'. Here, {HERE}",
         ),
         (
             ["queue"],
-            "queue works in chats only. Here, imagine paints a picture, train trains a LoRA and caption describes pictures.",
+            f"queue works in chats only. Here, {HERE}",
         ),
         (["imagine"], "The prompt is missing (what to paint)."),
         (

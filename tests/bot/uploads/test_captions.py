@@ -49,6 +49,7 @@ async def test_captions_come_from_texts_tables_folders_and_pictures_in_this_orde
         {"file_name": "text.png", "text": "not taken"},
         {"file_name": "deeper/ROW.png", "text": "of a row in another folder"},
         {"file_name": "gone.png", "text": "of nothing"},
+        {"file_name": "broken.gif", "text": "of what is refused anyway"},
     ]
     inside = a_picture(Description="of the file")
     async with ReencoderPool() as pool:
@@ -62,6 +63,7 @@ async def test_captions_come_from_texts_tables_folders_and_pictures_in_this_orde
                 "text.caption": "\ufeffof its text\r\n".encode(),
                 "deeper/row.PNG": inside,
                 "alone.png": inside,
+                "broken.gif": b"GIF89a",
                 "10_ohwx woman/face.png": inside,
                 "10_ohwx woman/named.png": inside,
                 "10_ohwx woman/named.txt": b"a woman",
@@ -70,6 +72,7 @@ async def test_captions_come_from_texts_tables_folders_and_pictures_in_this_orde
         )
 
     assert got.pop("gone.png").reason == ABSENT
+    assert "no such picture" not in got.pop("broken.gif").reason
     assert {name: (picture.caption, picture.repeats) for name, picture in got.items()} == {
         "row.png": ("of its row", 1),
         "text.png": ("of its text", 1),

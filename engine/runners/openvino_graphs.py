@@ -2,8 +2,8 @@
 
 It computes in float32, up to twice as fast as torch (docs/measurements.md). The weights of linear layers are
 inputs of the model that lie in the UNet's own memory, so it serves every mix of adapters that change no more.
-Those of convolutions are packed once, since packing at each forward would cost as much as is won. While a mix
-changes them, forwards are left to torch.
+All others are constants, since to pack those of convolutions at each forward would cost as much as is won.
+While a mix changes them, forwards are left to torch.
 """
 
 import importlib.util
@@ -55,7 +55,7 @@ class OpenVinoCompiler:
             raise ImportError("OpenVINO is not installed.")
         self._openvino: Any = None  # it is imported in the background
         self._twin = share_weights(network)  # which keeps its modules while a training exchanges the UNet's
-        self._convolutions = UnchangedConvolutions(self._twin)
+        self._constants = UnchangedConstants(self._twin)
         self._weights = {
             f"{name}.weight": module.weight.detach().numpy()
             for name, module in self._twin.named_modules()
@@ -80,7 +80,7 @@ class OpenVinoCompiler:
             request.set_input_tensor(len(shape) + number, self._share(weight))
 
         def run(inputs: UnetInputs) -> tuple[Tensor, ...] | None:
-            if not self._convolutions.are_unchanged():
+            if not self._constants.are_unchanged():
                 return None
             for number, tensor in enumerate(inputs.tensors):
                 request.set_input_tensor(number, self._share(tensor.contiguous().numpy()))
@@ -134,27 +134,30 @@ class OpenVinoCompiler:
                     raise
 
 
-class UnchangedConvolutions:
-    """The convolutions of a network, which get copies of their weights, and whether those are still equal."""
+class UnchangedConstants:
+    """All parameters of a network but the weights of its linear layers: it gets copies of its own.
+
+    They say whether the parameters are still equal to them.
+    """
 
     def __init__(self, network: nn.Module) -> None:
-        self._weights: list[tuple[Tensor, Tensor]] = []  # as they are now, and their copies
+        self._pairs: list[tuple[Tensor, Tensor]] = []  # parameters as they are now, and their copies
         for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                weight = module.weight.detach()
-                module.weight = nn.Parameter(weight.clone(), requires_grad=False)
-                self._weights.append((weight, module.weight))
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                if isinstance(module, nn.Linear) and name == "weight":
+                    continue
+                copied = nn.Parameter(parameter.detach().clone(), requires_grad=False)
+                module.register_parameter(name, copied)
+                self._pairs.append((parameter.detach(), copied))
         self._version, self._unchanged = self._count_writes(), True
 
     def are_unchanged(self) -> bool:
-        """Whether all weights are as they were at first. They are compared again only after something wrote
-        to them.
-        """
+        """Whether all are as they were at first. They are compared after something wrote to them."""
         version = self._count_writes()
         if version != self._version:
             self._version = version
-            self._unchanged = all(torch.equal(weight, copy) for weight, copy in self._weights)
+            self._unchanged = all(torch.equal(parameter, copied) for parameter, copied in self._pairs)
         return self._unchanged
 
     def _count_writes(self) -> int:
-        return sum(weight._version for weight, _ in self._weights)
+        return sum(parameter._version for parameter, _ in self._pairs)

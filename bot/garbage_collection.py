@@ -72,10 +72,13 @@ class GarbageCollector:
         old = await self._files.list_older_than(before)
         for first in range(0, len(old), AT_ONCE):
             await self.remove(old[first : first + AT_ONCE])
+        await self._files.sweep_shards()
 
     async def _remove(self, hashes: Collection[Sha256]) -> None:
         try:
-            for sha256 in await self._database.write(partial(pictures.find_unneeded, hashes=list(hashes))):
+            unneeded = await self._database.write(partial(pictures.find_unneeded, hashes=list(hashes)))
+            for sha256 in unneeded:
                 await self._files.remove(sha256)
+            await self._files.remove_shards(unneeded)
         except (CannotStore, OSError) as error:
             log.warning("Unneeded files could not be removed", reason=str(error))

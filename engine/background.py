@@ -82,16 +82,19 @@ class BackgroundWork:
         model: Model,
         adapters: Adapters,
         folder: Path,
+        shards: Path,
         scorer: ClipScorer,
         safety: Safety,
         captioner: Captioner | None = None,
     ) -> None:
+        """folder: of the store. shards: the folder of latents and embeddings."""
         self._model = model
         self._scorer = scorer
         self._safety = safety
         self._captioner = captioner
         self._adapters = adapters
         self._folder = folder
+        self._shards = shards
         self._tasks: dict[JobId, BackgroundTask] = {}
         self._spent: defaultdict[JobId, float] = defaultdict(float)  # engine seconds of each task
         self._training: TrainingRun | None = None
@@ -140,7 +143,9 @@ class BackgroundWork:
                     raise InvalidRequest("Another training runs here. Wait until it has ended.")
                 case Train():
                     flags = flag_check(self._safety, request)
-                    self._training = TrainingRun(request, self._model, self._adapters, self._folder, flags)
+                    self._training = TrainingRun(
+                        request, self._model, self._adapters, self._folder, flags, self._shards
+                    )
                 case StopTraining() if self._training is not None and self._training.job == request.job:
                     self._training.stop()
         except InvalidRequest as refusal:

@@ -67,7 +67,7 @@ class Studio:
         self._safety = load_safety(settings, model.device)
         captioner = load_captioner(settings, model.device)
         self._background = BackgroundWork(
-            model, self._adapters, folder, self._scorer, self._safety, captioner
+            model, self._adapters, folder, settings.shards_folder, self._scorer, self._safety, captioner
         )
         self._time_share = TimeShare(settings.training_share)
         cache = EmbeddingCache(EMBEDDING_CACHE)

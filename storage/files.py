@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath
@@ -14,7 +14,16 @@ from typing import IO, Any, TypeVar
 
 from fsspec.core import url_to_fs
 
-from engine.messages import INCOMING, PRIVATE, FileStore, Sha256, stored_path
+from engine.messages import (
+    INCOMING,
+    PRIVATE,
+    FileStore,
+    Sha256,
+    remove_shards,
+    shards_folder,
+    stored_path,
+    sweep_shards,
+)
 
 HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 P = TypeVar("P", bound=PurePath)
@@ -83,6 +92,18 @@ class Files:
         what is an hour old is.
         """
         await asyncio.to_thread(self._store.tidy, time.time() - ABANDONED if started is None else started)
+
+    async def remove_shards(self, pictures: Collection[Sha256]) -> None:
+        """Remove what trainings made from these pictures. Raises OSError."""
+        folder = _folder(self.place)
+        if folder is not None:
+            await asyncio.to_thread(remove_shards, shards_folder(folder), pictures)
+
+    async def sweep_shards(self) -> None:
+        """Remove what trainings made from pictures and did not use for long. Raises OSError."""
+        folder = _folder(self.place)
+        if folder is not None:
+            await asyncio.to_thread(sweep_shards, shards_folder(folder))
 
     async def make_private(self) -> None:
         """Make the folder private, since earlier versions did not. Raises OSError."""

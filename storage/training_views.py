@@ -47,6 +47,7 @@ class TrainingView:
     pictures: int
     sheet: Sha256 | None
     notes: tuple[PictureNote, ...]
+    used: int  # pictures that can be used
     problems: tuple[str, ...]
     estimate_steps: int
     estimate_seconds: float
@@ -67,7 +68,7 @@ class TrainingView:
     @property
     def usable(self) -> bool:
         """Whether at least one picture can be used, as far as is known."""
-        return any(note.used for note in self.notes)
+        return self.used > 0
 
 
 async def training_views(session: AsyncSession, jobs: Collection[Job]) -> dict[int, TrainingView]:
@@ -115,6 +116,8 @@ def _view(
     request: Mapping[str, Any], row: Training, adapter: str | None, checkpoints: Sequence[CheckpointView]
 ) -> TrainingView:
     report = row.report or {}
+    notes = tuple(_note(values) for values in report.get("notes", ()))
+    used = report.get("used")
     return TrainingView(
         name=row.name,
         trigger=row.trigger,
@@ -122,7 +125,8 @@ def _view(
         preset=str(request.get("preset", "")),
         pictures=count_pictures(request),
         sheet=None if row.sheet is None else Sha256(row.sheet),
-        notes=tuple(_note(values) for values in report.get("notes", ())),
+        notes=notes,
+        used=sum(note.used for note in notes) if used is None else int(used),
         problems=tuple(report.get("problems", ())),
         estimate_steps=int(report.get("steps", 0)),
         estimate_seconds=float(report.get("seconds", 0.0)),

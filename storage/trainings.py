@@ -101,6 +101,7 @@ async def save_report(
     sheet: Sha256,
     parameters: Sequence[PartNumber] = (),
     describable: int = 0,
+    used: int | None = None,
 ) -> list[Sha256]:
     """Store the engine's report on a draft's pictures. Returns the files that nothing needs any more.
 
@@ -118,6 +119,7 @@ async def save_report(
         "seconds": seconds,
         "parameters": [asdict(number) for number in parameters],
         "describable": describable,
+        "used": used,
     }
     await _touch_card(session, number)
     return await find_unneeded(session, before)

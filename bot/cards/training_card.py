@@ -50,7 +50,7 @@ def _line(base: Card, view: JobView, training: TrainingView, progress: JobProgre
 def _report(training: TrainingView) -> str:
     if not training.reported:
         return "Checking the pictures"
-    used = sum(note.used for note in training.notes)
+    used = training.used
     if not used:
         return "None of the pictures can be used"
     pictures = pluralize(training.pictures, "picture")

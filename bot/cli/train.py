@@ -48,6 +48,7 @@ from engine.messages import (
     Trained,
     TrainingProgress,
     pair_masks,
+    sweep_shards,
 )
 from storage.files import Files
 
@@ -100,6 +101,7 @@ def train(job: JobId, words: Sequence[str]) -> int:
     config = read_config(values.pop("config", None))
     path = config.adapters / f"{source.name}{SUFFIX}"
     _check(path)
+    sweep_shards(config.engine.shards_folder)
     with temporary_store(config) as folder:
         return asyncio.run(_train(job, source, values, config, Files(folder), path))
 
@@ -124,7 +126,9 @@ async def _train(
             largest_rank=config.training.largest_rank,
         )
         request = await _request(context, source.name, pictures, values)
-        engine = EngineClient(replace(config.engine, files=str(files.folder)))
+        engine = EngineClient(
+            replace(config.engine, files=str(files.folder), shards=str(config.engine.shards_folder))
+        )
         try:
             await engine.start()
             ended, saved = await _inspect_and_train(engine, request, files, bar)
@@ -211,7 +215,8 @@ def _show_report(report: Inspected, bar: ProgressBar) -> None:
     for note in report.notes:
         if note.problems:
             bar.say(f"{note.name}{'' if note.used else ' is left out'}: {' '.join(note.problems)}")
-    if not any(note.used for note in report.notes):
+    used = sum(note.used for note in report.notes) if report.used is None else report.used
+    if not used:
         raise InvalidRequest(" ".join(report.problems))
     for problem in report.problems:
         bar.say(problem)

@@ -147,6 +147,7 @@ class Inspections:
                     parameters=report.parameters,
                     sheet=sheet,
                     describable=report.describable,
+                    used=report.used,
                 )
 
             unneeded = await self._database.write(work)

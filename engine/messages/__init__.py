@@ -98,6 +98,7 @@ from engine.messages.process import (
     StepStarted,
     WeightFormat,
 )
+from engine.messages.shards import remove_shards, shard_path, shards_folder, sweep_shards, write_shard
 from engine.messages.training import (
     ACCUMULATION,
     ADAMW_RATE,
@@ -282,8 +283,13 @@ __all__ = [
     "pair_masks",
     "picture_seeds",
     "read_manifest",
+    "remove_shards",
+    "shard_path",
+    "shards_folder",
     "stored_files",
     "stored_path",
+    "sweep_shards",
     "weights_hash",
     "write_manifest",
+    "write_shard",
 ]

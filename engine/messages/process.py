@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from engine.messages.jobs import JobId
+from engine.messages.shards import shards_folder
 
 
 class WeightFormat(StrEnum):
@@ -17,7 +19,10 @@ class WeightFormat(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineSettings:
-    """The [engine] table of config.toml, which the bot sends once, before any request."""
+    """The [engine] table of config.toml, which the bot sends once, before any request.
+
+    `shards` is not in it: who trains in a store that is there for a moment names the lasting one's.
+    """
 
     model: str
     refiner: str = ""
@@ -35,6 +40,12 @@ class EngineSettings:
     cpu_runtime: str = "torch"
     training_share: float = 0.5
     deadline_floor_seconds: float = 60.0
+    shards: str = ""
+
+    @property
+    def shards_folder(self) -> Path:
+        """The folder of the latents and embeddings that trainings make: in the store, unless it is named."""
+        return Path(self.shards) if self.shards else shards_folder(Path(self.files))
 
 
 @dataclass(frozen=True, kw_only=True)

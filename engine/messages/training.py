@@ -409,7 +409,8 @@ class PictureNote:
 @dataclass(frozen=True, kw_only=True)
 class Inspected:
     """The report of an inspection: a contact sheet (JPEG) with each picture's crop, notes, and the time it
-    takes. `parameters`: how many numbers of each part of the model would be trained.
+    takes. Of many pictures only some have a note: `used` is how many are used, None where each has one.
+    `parameters`: how many numbers of each part of the model would be trained.
 
     `captions`: the captioner's, of each picture in order, "" where it has made none; empty where it was not
     asked. `describable`: how many pictures it could describe that have no caption, those that it did not.
@@ -418,6 +419,7 @@ class Inspected:
     job: JobId
     sheet: bytes
     notes: tuple[PictureNote, ...]
+    used: int | None = None
     problems: tuple[str, ...]  # of all pictures together: too few, near-duplicates
     steps: int
     seconds: float

@@ -6,6 +6,7 @@ A batch depends on the seed and its number alone.
 from collections.abc import Hashable, Sequence
 
 import torch
+from torch import Tensor
 
 from engine.training.rng import make_generator
 
@@ -30,6 +31,7 @@ class BatchSampler:
             tuple[Hashable, int]
         ] = []  # the size of each batch, and how many batches it had before
         self._had = dict.fromkeys(self._members, 0)
+        self._shuffled: dict[Hashable, tuple[int, Tensor]] = {}  # the last epoch of each size, by its number
 
     def batch(self, number: int) -> list[int]:
         """The indices of the pictures in this batch. number: from 0."""
@@ -52,5 +54,9 @@ class BatchSampler:
     def _nth(self, size: Hashable, place: int) -> int:
         members = self._members[size]
         round_number, position = divmod(place, len(members))
-        generator = make_generator(self._seed, f"round of {members[0]}", round_number)
-        return members[int(torch.randperm(len(members), generator=generator)[position])]
+        last, order = self._shuffled.get(size, (-1, None))
+        if order is None or last != round_number:
+            generator = make_generator(self._seed, f"round of {members[0]}", round_number)
+            order = torch.randperm(len(members), generator=generator)
+            self._shuffled[size] = round_number, order
+        return members[int(order[position])]

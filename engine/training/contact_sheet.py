@@ -60,17 +60,20 @@ def thumbnail(picture: Image.Image, cell: int) -> Image.Image:
 
 
 def contact_sheet(
-    notes: Sequence[PictureNote], thumbnails: Sequence[Image.Image | None], grid: Grid
+    notes: Sequence[PictureNote],
+    places: Sequence[int],
+    thumbnails: Sequence[Image.Image | None],
+    grid: Grid,
 ) -> bytes:
     """A JPEG with the crop of each picture in a bright frame and the rest of it dim. Frames of pictures that
     are left out are red.
 
-    A picture that cannot be read has no thumbnail.
+    places: of the pictures in their data set, from 0. A picture that cannot be read has no thumbnail.
     """
     sheet = Image.new("RGB", grid.size(len(notes)), PAPER)
     draw = ImageDraw.Draw(sheet)
-    for place, (note, small) in enumerate(zip(notes, thumbnails, strict=True)):
-        left, top = grid.corner(place)
+    for index, (place, note, small) in enumerate(zip(places, notes, thumbnails, strict=True)):
+        left, top = grid.corner(index)
         colour = _colour(note)
         image = _mark_crop(small, note, colour) if small is not None else _unreadable(grid.cell)
         at = left + (grid.cell - image.width) // 2, top + (grid.cell - image.height) // 2

@@ -1,124 +1,95 @@
-"""The dataset of a training: which pictures are used, with their captions, buckets and crops.
-
-It needs no torch: pictures are read with Pillow and returned as NumPy arrays.
-"""
+"""The dataset of a training: which pictures are used, with their captions, buckets and crops."""
 
 import math
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from engine.messages import (
-    Example,
-    InvalidRequest,
-    ManifestFile,
-    PictureNote,
-    Sha256,
-    Train,
-    TrainingSettings,
-    fill_template,
-    stored_path,
-)
+from engine.messages import Example, InvalidRequest, PictureNote, Sha256, Train, TrainingSettings
 from engine.sdxl.sizes import bucket_multiple, nearest_size
-from engine.training.masks import FORMATS, mask_problem
-from engine.vision.near_duplicates import Fingerprint, fingerprint
+from engine.training.crops import UNREADABLE, crop_in_original, open_picture
+from engine.training.items import Item, Items, open_examples, training_caption
+from engine.training.masks import mask_problem
+from engine.training.picture_notes import PictureNotes
+from engine.vision.near_duplicates import Fingerprints, fingerprint
 from engine.vision.sharpness import is_blurred, is_one_colour
 
 NO_HELD_OUT_UP_TO = 16  # pictures: so few that none can be held out for validation
 UPSCALE = 2.0  # the largest factor by which a picture may be enlarged to cover its bucket
-NOTICED = 1.05  # the factor above which enlarging is reported
 HARD_CROP = 0.25  # the share of a picture's area above which cropping is reported
 ODD_ASPECT = 2.0  # longer side to shorter side, above which shapes are seldom learned well
 LONGEST = 4.0  # longer side to shorter side of a bucket, as in the list that SDXL was trained on
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """A picture to train on. All sizes are (width, height) in pixels.
-
-    place: its index among the training's examples. caption: with the trigger. resized: the picture's size
-    after scaling, which covers `size`, its bucket.
-    """
-
-    place: int
-    example: Example
-    caption: str
-    original: tuple[int, int]
-    resized: tuple[int, int]
-    size: tuple[int, int]
-
-    @property
-    def enlarged(self) -> float:
-        """The factor by which the picture is enlarged, below 1 where it is reduced."""
-        return max(after / before for after, before in zip(self.resized, self.original, strict=True))
+NO_CROP = (0, 0, 0, 0)
 
 
 class PictureInspector:
     """Checks the pictures of a training, one a step.
 
-    `items` are the pictures that are used, `notes` are about all, in the order of its examples. side: the
-    model's native side in pixels. Raises InvalidRequest where it cannot be trained at the resolution.
+    `items` are the pictures that are used, `notes` are about all. side: the model's native side in pixels.
+    Raises InvalidRequest where it cannot be trained at the resolution.
     """
 
     def __init__(
-        self, training: Train, folder: Path, side: int, flags: Callable[[Image.Image], bool] | None = None
+        self,
+        training: Train,
+        folder: Path,
+        side: int,
+        flags: Callable[[Image.Image], bool] | None = None,
+        *,
+        judged: bool = True,
     ) -> None:
-        """flags: says whether the safety check flags a picture, which leaves it out."""
+        """flags: says whether the safety check flags a picture, which leaves it out. judged: whether
+        problems are noted of the pictures that are used."""
         self._training = training
         self._examples = open_examples(training, folder)
         self._flags = flags
         self._folder = folder
+        self._judged = judged
         self._side = training_side(training.settings, side)
         self._grain = bucket_multiple(side)
-        self._names: dict[Sha256, str] = {}
-        self._fingerprints: dict[str, Fingerprint] = {}
-        self.notes: list[PictureNote] = []
-        self.items: list[Item] = []
+        self._places: dict[int, int] = {}  # by the first bytes of the hash
+        self._fingerprints = Fingerprints(len(self._examples) if judged else 0)
+        self.notes = PictureNotes()
+        self.items = Items(training, self._examples)
 
     @property
     def done(self) -> bool:
-        return len(self.notes) == len(self._examples)
+        return self.notes.checked == len(self._examples)
 
     @property
     def problems(self) -> tuple[str, ...]:
         """Problems of all pictures together, once all are checked: too few, or too many."""
         used, (fewest, most) = len(self.items), self._training.wanted
         if not used:
-            return ("No picture is left to train on.",)
+            return ("No picture is left to train on.", f"Left out: {self.notes.reasons}.")
         if fewest <= used <= most:
-            return ()
+            return self.notes.summary
         best = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        return (f"{_pictures(used)} can be used. This preset works best with {best}.",)
+        return (*self.notes.summary, f"{_pictures(used)} can be used. This preset works best with {best}.")
 
     def step(self) -> Image.Image | None:
         """Check the next picture. Returns it in RGB, or None where there is none or it is left out unread."""
         if self.done:
             return None
-        place = len(self.notes)
+        place = self.notes.checked
         example = self._examples[place]
-        name = example.name or f"picture {place + 1}"
-        if twin := self._names.get(example.sha256):
-            self._leave_out(name, f"It is the same picture as {twin}.")
+        twin = self._twin(place, example.sha256)
+        if twin is not None:
+            self._leave_out(place, f"It is the same picture as {self._name(twin)}.", "duplicates")
             return None
-        self._names[example.sha256] = name
         try:
             picture = open_picture(self._folder, example.sha256)
         except UNREADABLE:
-            self._leave_out(name, "It cannot be read.")
+            self._leave_out(place, "It cannot be read.", "unreadable")
             return None
         if self._flags is not None and self._flags(picture):
-            self._leave_out(name, "Filtered: the safety check flags it.")
+            self._leave_out(place, "Filtered: the safety check flags it.", "flagged by the safety check")
             return None
         if problem := self._mask_problem(example, picture.size):
-            self._leave_out(name, problem)
+            self._leave_out(place, problem, "with a mask that does not fit")
             return None
-        self._inspect_picture(place, name, picture)
+        self._inspect_picture(place, picture)
         return picture
 
     def _mask_problem(self, example: Example, size: tuple[int, int]) -> str:
@@ -127,63 +98,59 @@ class PictureInspector:
         except UNREADABLE:
             return "Its mask cannot be read."
 
-    def _inspect_picture(self, place: int, name: str, picture: Image.Image) -> None:
-        training = self._training
+    def _twin(self, place: int, sha256: Sha256) -> int | None:
+        """The place of the same picture before this one. Hashes that only begin alike are told apart."""
+        first = self._places.setdefault(int(sha256[:15], 16), place)
+        return first if first != place and self._examples[first].sha256 == sha256 else None
+
+    def _name(self, place: int) -> str:
+        return self._examples[place].name or f"picture {place + 1}"
+
+    def _inspect_picture(self, place: int, picture: Image.Image) -> None:
         size = bucket_size(picture.size, self._side, self._grain)
+        example = self._examples[place]
         item = Item(
             place=place,
-            example=self._examples[place],
-            caption=training_caption(training, self._examples[place]),
+            example=example,
+            caption=training_caption(self._training, example),
             original=picture.size,
             resized=_covering_size(picture.size, size),
             size=size,
         )
         used = item.enlarged <= UPSCALE
-        problems = (
-            [*_problems(item, picture), *self._duplicate_problems(name, picture)]
-            if used
-            else [_too_small(item)]
-        )
+        problems = self._problems(item, picture) if used else [_too_small(item)]
         if used:
             self.items.append(item)
-        self.notes.append(
-            PictureNote(
-                name=name,
-                width=picture.width,
-                height=picture.height,
-                crop=crop_in_original(item),
-                size=size,
-                problems=tuple(problems),
-                used=used,
-            )
+        note = PictureNote(
+            name=self._name(place),
+            width=picture.width,
+            height=picture.height,
+            crop=crop_in_original(item),
+            size=size,
+            problems=tuple(problems),
+            used=used,
         )
+        self.notes.add(note, "" if used else "too small")
 
-    def _leave_out(self, name: str, reason: str) -> None:
-        no_crop = (0, 0, 0, 0)
-        self.notes.append(
-            PictureNote(
-                name=name, width=0, height=0, crop=no_crop, size=(0, 0), problems=(reason,), used=False
-            )
+    def _leave_out(self, place: int, sentence: str, reason: str) -> None:
+        note = PictureNote(
+            name=self._name(place),
+            width=0,
+            height=0,
+            crop=NO_CROP,
+            size=(0, 0),
+            problems=(sentence,),
+            used=False,
         )
+        self.notes.add(note, reason)
 
-    def _duplicate_problems(self, name: str, picture: Image.Image) -> list[str]:
-        own = fingerprint(picture)
-        twin = next((name for name, other in self._fingerprints.items() if other.is_near(own)), None)
-        self._fingerprints[name] = own
-        return [] if twin is None else [f"It is nearly the same as {twin}."]
-
-
-def open_examples(training: Train, folder: Path) -> Sequence[Example]:
-    """The examples of a training, those of a manifest read as they are asked for. Raises InvalidRequest."""
-    if training.manifest is None:
-        return training.examples
-    try:
-        examples = ManifestFile(stored_path(folder, training.manifest.sha256))
-    except (OSError, ValueError) as error:
-        raise InvalidRequest("The list of the pictures is gone. Send them again.") from error
-    if len(examples) != training.manifest.pictures:
-        raise InvalidRequest("The list of the pictures is broken. Send them again.")
-    return examples
+    def _problems(self, item: Item, picture: Image.Image) -> list[str]:
+        """Problems of a picture that can be used all the same."""
+        if not self._judged:
+            return []
+        twin = self._fingerprints.add(item.place, fingerprint(picture))
+        alike = [] if twin is None else [f"It is nearly the same as {self._name(twin)}."]
+        return [*picture_problems(item, picture), *alike]
 
 
 def training_side(settings: TrainingSettings, side: int) -> int:
@@ -202,14 +169,6 @@ def bucket_size(original: tuple[int, int], side: int, multiple: int) -> tuple[in
     return nearest_size(ratio, side, multiple)
 
 
-def training_caption(training: Train, example: Example) -> str:
-    """The picture's own caption, or else the template, with the trigger in it, in one line."""
-    own = " ".join(example.caption.split())
-    text = own or fill_template(training.template, training.trigger, training.subject)
-    word = rf"(?<![\w-]){re.escape(training.trigger)}(?![\w-])"
-    return text if re.search(word, text, re.IGNORECASE) else f"{training.trigger} {text}".strip()
-
-
 def count_held_out(settings: TrainingSettings, pictures: int) -> int:
     """How many of so many pictures are held out for validation."""
     if pictures <= NO_HELD_OUT_UP_TO or not settings.validation:
@@ -217,59 +176,16 @@ def count_held_out(settings: TrainingSettings, pictures: int) -> int:
     return max(1, round(settings.validation * pictures))
 
 
-def planned_steps(settings: TrainingSettings, pictures: int) -> int:
-    """The optimizer steps: as many as the settings say, or as their epochs of these pictures take."""
+def planned_steps(settings: TrainingSettings, pictures: int, shown: int = 0) -> int:
+    """The optimizer steps: as many as the settings say, or as their epochs of these pictures take.
+
+    shown: how often an epoch shows pictures in all, where some are repeated.
+    """
     if not settings.epochs:
         return settings.steps
-    rows = settings.epochs * (pictures - count_held_out(settings, pictures))
+    trained = pictures - count_held_out(settings, pictures)
+    rows = settings.epochs * round((shown or pictures) * trained / pictures)
     return max(1, math.ceil(rows / (settings.batch * settings.accumulation)))
-
-
-def crop_corner(item: Item, rng: np.random.Generator | None) -> tuple[int, int]:
-    """Left and top of a crop, in pixels of the resized picture: random, or the centre without `rng`."""
-    across, down = (resized - size for resized, size in zip(item.resized, item.size, strict=True))
-    if rng is None:
-        return across // 2, down // 2
-    return int(rng.integers(across + 1)), int(rng.integers(down + 1))
-
-
-def crop_in_original(item: Item) -> tuple[int, int, int, int]:
-    """Left, top, width and height of the centre crop, in pixels of the picture as it is stored."""
-    left, top = crop_corner(item, None)
-    across, down = (before / after for before, after in zip(item.original, item.resized, strict=True))
-    width, height = item.size
-    return round(left * across), round(top * down), round(width * across), round(height * down)
-
-
-def crop_pixels(folder: Path, item: Item, corner: tuple[int, int], *, flip: bool) -> NDArray[np.uint8]:
-    """A crop (height, width, 3) of the size of the item's bucket. `flip` mirrors the picture before the crop.
-
-    Raises OSError where the file is gone.
-    """
-    picture = open_picture(folder, item.example.sha256).resize(item.resized, Image.Resampling.LANCZOS)
-    if flip:
-        picture = ImageOps.mirror(picture)
-    (left, top), (width, height) = corner, item.size
-    return np.asarray(picture.crop((left, top, left + width, top + height)))
-
-
-def time_ids(item: Item, corner: tuple[int, int]) -> tuple[int, int, int, int, int, int]:
-    """SDXL's size and crop conditioning (Podell et al. 2023, arXiv 2307.01952, section 2.2).
-
-    The original height and width, the crop's top and left, the bucket's height and width.
-    """
-    (left, top), (width, height) = corner, item.size
-    return item.original[1], item.original[0], top, left, height, width
-
-
-def open_picture(folder: Path, sha256: Sha256) -> Image.Image:
-    """A stored picture in RGB, white where it is transparent. Raises the errors in UNREADABLE."""
-    with Image.open(stored_path(folder, sha256), formats=FORMATS) as picture:
-        if not picture.has_transparency_data:
-            return picture.convert("RGB")
-        transparent = picture.convert("RGBA")
-    white = Image.new("RGBA", transparent.size, "white")
-    return Image.alpha_composite(white, transparent).convert("RGB")
 
 
 def _covering_size(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
@@ -279,7 +195,7 @@ def _covering_size(original: tuple[int, int], size: tuple[int, int]) -> tuple[in
     return width, height
 
 
-def _problems(item: Item, picture: Image.Image) -> list[str]:
+def picture_problems(item: Item, picture: Image.Image) -> list[str]:
     """Problems of a picture that can be used all the same."""
     width, height = item.original
     lost = 1 - math.prod(item.size) / math.prod(item.resized)
@@ -305,4 +221,4 @@ def _too_small(item: Item) -> str:
 
 
 def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
+    return "1 picture" if count == 1 else f"{count:,} pictures"

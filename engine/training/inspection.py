@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,14 +15,15 @@ from engine.messages import (
     JobId,
     Part,
     PartNumber,
-    PictureNote,
     Sha256,
 )
 from engine.sdxl.prompts import WINDOW, WINDOWS
 from engine.training.contact_sheet import Grid, contact_sheet, thumbnail
-from engine.training.dataset import Item, PictureInspector, open_examples, planned_steps
+from engine.training.dataset import PictureInspector, planned_steps
 from engine.training.description import Descriptions, finish_step
+from engine.training.items import Items, open_examples
 from engine.training.optimizers import rate_warning
+from engine.training.picture_notes import SHOWN
 from engine.vision.captioner import Captioner
 from engine.vision.safety import FlagCheck
 
@@ -58,12 +58,12 @@ class Inspection:
         if request.training.describe and captioner is None:
             raise InvalidRequest(NO_CAPTIONER)
         self._training = request.training
-        self._examples = open_examples(request.training, folder)
         self._inspector = PictureInspector(request.training, folder, side, flags)
         self._rate = rate
         self._parameters = parameters
-        self._grid = Grid.of(request.training.pictures)
-        self._thumbnails: dict[Sha256, Image.Image] = {}
+        self._examples = open_examples(request.training, folder)
+        self._grid = Grid.of(min(request.training.pictures, 2 * SHOWN))
+        self._thumbnails: dict[int, Image.Image] = {}  # by the pictures' places
         self._captioner = captioner
         self._without_caption = 0
         self._count_tokens = count_tokens
@@ -83,39 +83,42 @@ class Inspection:
             return None
         if self._inspector.done:
             return self._report()
-        example = self._examples[len(self._inspector.notes)]
+        place = self._inspector.notes.checked
         picture = self._inspector.step()
-        if picture is not None:
-            self._thumbnails[example.sha256] = thumbnail(picture, self._grid.cell)
+        if picture is not None and self._inspector.notes.last_shown:
+            self._thumbnails[place] = thumbnail(picture, self._grid.cell)
         self._note_long_caption()
-        self._describe(example, picture)
+        self._describe(self._examples[place], picture)
         return None
 
     def _note_long_caption(self) -> None:
         """Add to the last picture's note that not all of its caption is read."""
-        note, items = self._inspector.notes[-1], self._inspector.items
-        if not note.used or not items:
+        notes, items = self._inspector.notes, self._inspector.items
+        if notes.last is None or not notes.last.used:
             return
         tokens = self._count_tokens(items[-1].caption)
         if tokens > MOST_TOKENS:
-            sentence = f"Its caption has {tokens:,} tokens, of which the first {MOST_TOKENS:,} are learned."
-            self._inspector.notes[-1] = replace(note, problems=(*note.problems, sentence))
+            notes.add_problem(
+                f"Its caption has {tokens:,} tokens, of which the first {MOST_TOKENS:,} are learned."
+            )
 
     def _describe(self, example: Example, picture: Image.Image | None) -> None:
         """Count a used picture without a caption, and begin to describe it where that is wanted."""
-        wanted = picture if self._inspector.notes[-1].used and not example.caption.strip() else None
+        note = self._inspector.notes.last
+        used = note is not None and note.used
+        wanted = picture if used and not example.caption.strip() else None
         self._without_caption += wanted is not None
         if self._descriptions is not None:
             self._describing = self._descriptions.take(wanted)
 
     def _report(self) -> Inspected:
         settings, items = self._training.settings, self._inspector.items
-        notes = tuple(self._inspector.notes)
-        steps = planned_steps(settings, len(items)) if items else 0
+        steps = planned_steps(settings, len(items), items.shown) if items else 0
         return Inspected(
             job=self.job,
-            sheet=self._sheet(notes),
-            notes=notes,
+            sheet=self._sheet(),
+            notes=tuple(self._inspector.notes.shown),
+            used=len(items),
             problems=self._problems(),
             steps=steps,
             seconds=steps * settings.batch * settings.accumulation * self._seconds(items),
@@ -129,11 +132,12 @@ class Inspection:
         warning = rate_warning(self._training.settings)
         return (*self._inspector.problems, *filter(None, [warning]), *failed)
 
-    def _seconds(self, items: list[Item]) -> float:
+    def _seconds(self, items: Items) -> float:
         """Seconds of training for one picture: of the commonest bucket, as all have nearly the same area."""
-        sizes = Counter(item.size for item in items)
+        sizes = Counter(map(items.size, range(len(items))))
         return self._rate(sizes.most_common(1)[0][0]) if sizes else 0.0
 
-    def _sheet(self, notes: tuple[PictureNote, ...]) -> bytes:
-        thumbnails = [self._thumbnails.get(example.sha256) for example in self._examples]
-        return contact_sheet(notes, thumbnails, self._grid)
+    def _sheet(self) -> bytes:
+        notes = self._inspector.notes
+        thumbnails = [self._thumbnails.get(place) for place in notes.places]
+        return contact_sheet(notes.shown, notes.places, thumbnails, self._grid)

@@ -16,6 +16,7 @@ import torch
 from engine.job_store import JobStore
 from engine.lora.adapters import Adapters
 from engine.messages import (
+    INLINE,
     SIDE,
     SIDE_MULTIPLE,
     CheckpointSaved,
@@ -30,18 +31,22 @@ from engine.messages import (
     Trained,
     TrainingProgress,
     TrainingSettings,
+    shards_folder,
 )
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.painting import Painting
 from engine.training.adapter_metadata import training_metadata
 from engine.training.batches import TrainingBatches, class_caption
-from engine.training.dataset import Item, PictureInspector, planned_steps
+from engine.training.dataset import PictureInspector, planned_steps
+from engine.training.embeddings import EmbeddingCache
+from engine.training.items import Item
 from engine.training.loss import Rows, weighted_errors
 from engine.training.optimizers import rate_warning
 from engine.training.prefetch import LateLosses, RowPrefetcher
 from engine.training.run_state import RunState, restore_run_state
 from engine.training.sample_images import encode_sample, paint_samples, sample_requests
+from engine.training.shards import ShardStore
 from engine.training.state_file import BrokenState, pack_state, unpack_state
 from engine.training.trainer import Trainer, resolve_training_precision
 from engine.training.training_plan import plan_training
@@ -51,13 +56,13 @@ from engine.training.validation import (
     CheckpointMeasure,
     best_checkpoint,
     other_candidates,
-    split_items,
     stale_count,
 )
 from engine.vision.safety import FlagCheck
 
 PROGRESS_SECONDS = 0.25  # between reports, since chats cannot show more
-READING, CLASS, LEARNING, SAMPLING = "reading the pictures", "painting the class", "learning", "sampling"
+READING, ENCODING, CAPTIONS = "reading the pictures", "encoding the pictures", "encoding the captions"
+CLASS, LEARNING, SAMPLING = "painting the class", "learning", "sampling"
 
 Steps = Iterator[None]
 
@@ -77,9 +82,16 @@ class TrainingRun:
     """
 
     def __init__(
-        self, request: Train, model: Model, adapters: Adapters, folder: Path, flags: FlagCheck | None = None
+        self,
+        request: Train,
+        model: Model,
+        adapters: Adapters,
+        folder: Path,
+        flags: FlagCheck | None = None,
+        shards: Path | None = None,
     ) -> None:
-        """flags: says whether the safety check flags a picture, which leaves it out.
+        """flags: says whether the safety check flags a picture, which leaves it out. shards: the folder of
+        latents and embeddings, in the store unless it is given.
 
         Raises InvalidRequest for settings that this model cannot be trained with.
         """
@@ -89,14 +101,15 @@ class TrainingRun:
         self._model = model
         self._adapters = adapters
         self._store = JobStore(folder)
-        self._inspector = PictureInspector(request, folder, model.side, flags)
-        self._batches = TrainingBatches(request.settings, model, folder)
+        self._inspector = PictureInspector(request, folder, model.side, flags, judged=False)
+        self._shards = shards_folder(folder) if shards is None else shards
+        self._batches = TrainingBatches(request.settings, model, folder, self._shards)
         resolve_training_precision(request.settings.precision, model)
         self._plan = plan_training(request, adapters)
         steps = planned_steps(request.settings, request.pictures)
         self._state = RunState(settings=request.settings, steps=steps, began=time.time())
         self._trainer: Trainer | None = None
-        self._items: list[Item] = []
+        self._items: Sequence[Item] = ()
         self._untrained_outputs: list[
             torch.Tensor
         ] = []  # the model's outputs for the validation rows, without the LoRA
@@ -108,7 +121,7 @@ class TrainingRun:
             for make in (self._batches.rows, self._batches.class_rows)
         )
         self._late = LateLosses()
-        self._phase, self._reported_at = "", 0.0
+        self._phase, self._count, self._reported_at = "", "", 0.0
         self._began, self._began_at, self._spent = 0.0, 0, 0.0
         self._steps = self._run()
         next(self._steps)
@@ -165,6 +178,7 @@ class TrainingRun:
     def _run(self) -> Generator[None]:
         yield from self._prepare_pictures()
         trainer = self._trainer = self._start_trainer()
+        yield from self._prepare_captions(trainer)
         if self._state.settings.class_prior is Prior.PICTURES:
             yield from self._paint_class(trainer)
         if not self._state.step:
@@ -179,9 +193,11 @@ class TrainingRun:
             self._give_up(error.step)
         self._outbox.append(self._result())
 
-    def _pause(self, phase: str, *kind: Hashable) -> Steps:
-        """Pause for other work of the engine. phase and kind: of the step that follows."""
+    def _pause(self, phase: str, *kind: Hashable, done: int = 0, of: int = 0) -> Steps:
+        """Pause for other work of the engine. phase and kind: of the step that follows. done: of how many
+        pictures or captions the phase has ended, where they are many."""
         self.kind = (phase, *kind)
+        self._count = f", {done:,} of {of:,}" if of > INLINE else ""
         now = time.monotonic()
         if phase != self._phase or now - self._reported_at >= PROGRESS_SECONDS:
             self._phase, self._reported_at = phase, now
@@ -197,7 +213,7 @@ class TrainingRun:
             job=self.job,
             step=state.step,
             steps=state.steps,
-            phase=self._phase,
+            phase=f"{self._phase}{self._count}",
             loss=state.smoothed,
             left=remaining,
         )
@@ -205,19 +221,38 @@ class TrainingRun:
     def _prepare_pictures(self) -> Steps:
         """Check the pictures, then encode those that are used."""
         while not self._inspector.done:
-            yield from self._pause(READING)
+            yield from self._pause(READING, done=self._inspector.notes.checked, of=self.request.pictures)
             self._inspector.step()
-        self._items = self._inspector.items
-        if not self._items:
+        self._items = items = self._inspector.items
+        if not items:
             raise InvalidRequest(" ".join(self._inspector.problems))
-        self._state.steps = planned_steps(self.request.settings, len(self._items))
-        self._adapters.activate(())
-        for _ in self._batches.encode(*split_items(self._items, self.request.settings)):
-            yield from self._pause(READING)
+        self._state.steps = planned_steps(self.request.settings, len(items), items.shown)
+        for done in self._batches.encode(items):
+            yield from self._pause(ENCODING, done=done, of=len(items))
+
+    def _prepare_captions(self, trainer: Trainer) -> Steps:
+        """Encode the captions, where they are many."""
+        for done in trainer.prepare_captions(self._captions()):
+            yield from self._pause(CAPTIONS, done=done, of=len(self._items))
+
+    def _captions(self) -> Iterator[tuple[str, Sha256]]:
+        """All captions that are trained with, each with the picture that it is of."""
+        prior = self._state.settings.class_prior is Prior.PREDICTION
+        for item in self._items:
+            yield item.caption, item.example.sha256
+            if prior:
+                yield class_caption(item.caption, self.request.trigger), item.example.sha256
 
     def _start_trainer(self) -> Trainer:
         """Make the trainer, with the saved state where the training is resumed."""
-        trainer = Trainer(self.request, self._plan, self._model, self._adapters, self._state.steps)
+        trainer = Trainer(
+            self.request,
+            self._plan,
+            self._model,
+            self._adapters,
+            self._state.steps,
+            EmbeddingCache(ShardStore(self._shards, self._store.folder), self._model.device),
+        )
         if self.request.resume is None:
             self._save_memory(trainer)
             return trainer
@@ -244,8 +279,8 @@ class TrainingRun:
     def _paint_class(self, trainer: Trainer) -> Steps:
         """Paint pictures of the class with the model as it is. Their latents are enough to train on."""
         settings = self._state.settings
-        captions = [class_caption(item.caption, self.request.trigger) for item in self._items]
-        prompts = [captions[number % len(captions)] for number in range(settings.prior_pictures)]
+        items = (self._items[number % len(self._items)] for number in range(settings.prior_pictures))
+        prompts = [class_caption(item.caption, self.request.trigger) for item in items]
         requests = sample_requests(self.job, prompts, settings.seed % 2**62, self._size)
         paintings = yield from self._paint(CLASS, trainer.deactivate_adapter, requests, ())
         for painting, caption in zip(paintings, prompts, strict=True):

@@ -4,13 +4,12 @@ One micro-batch at a time goes forward and backward, and an optimizer step follo
 randomness (dropout) depends on the seed and the micro-batch's number.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from typing import Any
 
 import torch
-from cachetools import LRUCache
 from torch import Tensor, nn
 
 from engine.lora.adapter_export import encode_adapter, verify_file
@@ -20,38 +19,45 @@ from engine.lora.flat_factors import TrainedParameter
 from engine.lora.key_names import Place
 from engine.lora.kohya_format import network_fields
 from engine.lora.lycoris_change import LycorisChange
-from engine.messages import UNET_PARTS, AdapterKind, InvalidRequest, Part, Train, TrainingPrecision
+from engine.messages import UNET_PARTS, AdapterKind, InvalidRequest, Part, Sha256, Train, TrainingPrecision
 from engine.sdxl.model import PRECISIONS, Model
 from engine.sdxl.new_tokens import TokenVectors, has_new_token, initial_tokens
-from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings, embedding_bytes
+from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
 from engine.training.averages import MovingAverage
+from engine.training.embeddings import EmbeddingCache
 from engine.training.flat_optimizer import FlatOptimizer
 from engine.training.loss import Rows, weighted_errors
 from engine.training.optimizers import Group, rate_factor
 from engine.training.rng import derive_seed
+from engine.training.shards import shard_key, weights_digest
+from engine.training.tags import varies_tags
 from engine.training.training_plan import TrainingPlan
 
 NAME = "in-training"  # among PEFT's adapters, whose other names are hashes
-EMBEDDING_BYTES = 2**30  # of captions: shuffled tags have no end of them
-
-
-def _embedding_bytes(embedding: Embedding) -> int:
-    return embedding_bytes([embedding])
 
 
 class Trainer:
     """The trainable part of a training of so many optimizer steps. `close` removes it from the device."""
 
     def __init__(
-        self, request: Train, plan: TrainingPlan, model: Model, adapters: Adapters, steps: int
+        self,
+        request: Train,
+        plan: TrainingPlan,
+        model: Model,
+        adapters: Adapters,
+        steps: int,
+        embeddings: EmbeddingCache,
     ) -> None:
-        """Raises InvalidRequest where the model cannot be trained with these settings."""
+        """embeddings: of captions that training does not change.
+
+        Raises InvalidRequest where the model cannot be trained with these settings.
+        """
         settings = self._settings = request.settings
         self._model = model
         self._adapters = adapters
         self._steps = steps
         self._prompt_encoder = PromptEncoder(model.base)
-        self._embeddings: LRUCache[str, Embedding] = LRUCache(EMBEDDING_BYTES, _embedding_bytes)
+        self._embeddings = embeddings
         self._precision = resolve_training_precision(settings.precision, model)
         self._plan = plan
         self.tokens = trigger_tokens(request, plan, model)
@@ -237,12 +243,12 @@ class Trainer:
         return concatenate_embeddings([padded[caption] for caption in captions])
 
     def _cached_embedding(self, caption: str) -> Embedding:
-        embedding = self._embeddings.get(caption)
-        if embedding is None:
-            with self._as_in_painting():
-                embedding = self._encode_captions([caption])
-            self._embeddings[caption] = embedding
-        return embedding
+        return self._embeddings.get_or_encode(caption, self._encode_caption)
+
+    def _encode_caption(self, caption: str) -> Embedding:
+        """The embedding of one caption, as painting encodes it."""
+        with self._as_in_painting():
+            return self._encode_captions([caption])
 
     def _pad(self, caption: str, embedding: Embedding, windows: int) -> Embedding:
         """The embedding in so many windows: more of an empty text's, or of zeros where it is zeros itself.
@@ -263,6 +269,22 @@ class Trainer:
         """A context without gradients and in the model's own precision, in which painting encodes prompts."""
         with torch.no_grad(), torch.autocast(self._model.device.type, enabled=False):
             yield
+
+    def prepare_captions(self, captions: Iterable[tuple[str, Sha256]]) -> Iterator[int]:
+        """Encode captions, each with the picture that it is of, where they are many and training does not
+        change them; one a step. Yields how many are done.
+        """
+        if self._settings.trains_text or self.tokens or varies_tags(self._settings):
+            return
+        base, zero = self._model.base, self._prompt_encoder.zero_for_empty
+        encoders = weights_digest(base.text_encoder, base.text_encoder_2)
+        made_with = shard_key(encoders, zero)
+        yield from self._embeddings.prepare(captions, self._encode_plainly, made_with)
+
+    def _encode_plainly(self, caption: str) -> Embedding:
+        """The embedding without any adapter."""
+        self.deactivate_adapter()
+        return self._encode_caption(caption)
 
     def _is_trained_caption(self, caption: str) -> bool:
         """Whether its embedding changes from step to step."""

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.messages import TrainingSettings
-from engine.training.dataset import Item, count_held_out
+from engine.training.dataset import count_held_out
 from engine.training.rng import make_generator
 
 TIMESTEPS = (0.2, 0.4, 0.6, 0.8)  # shares of the trained timesteps
@@ -75,15 +75,16 @@ def noise_count(pictures: int) -> int:
     return max(1, round(ROWS / (len(TIMESTEPS) * pictures)))
 
 
-def split_items(items: Sequence[Item], settings: TrainingSettings) -> tuple[list[Item], list[Item]]:
-    """The pictures to train on and those to validate on: the same ones where none can be held out."""
-    count = count_held_out(settings, len(items))
-    order = torch.randperm(len(items), generator=make_generator(settings.seed, "held out")).tolist()
+def split_items(pictures: int, settings: TrainingSettings) -> tuple[Sequence[int], list[int]]:
+    """The indices of the pictures to train on and of those to validate on: the same pictures where none can
+    be held out."""
+    count = count_held_out(settings, pictures)
+    order = torch.randperm(pictures, generator=make_generator(settings.seed, "held out"))
     if not count:
-        return list(items), [items[index] for index in sorted(order[:PICTURES])]
-    held = set(order[:count])
-    train = [item for index, item in enumerate(items) if index not in held]
-    return train, [items[index] for index in sorted(order[: min(count, PICTURES)])]
+        return range(pictures), sorted(order[:PICTURES].tolist())
+    held = set(order[:count].tolist())
+    train = [index for index in range(pictures) if index not in held]
+    return train, sorted(order[: min(count, PICTURES)].tolist())
 
 
 def best_checkpoint(

@@ -15,17 +15,31 @@ DIFFERENT_COLOUR = 40.0  # of 255, anywhere in a thumbnail of 8 x 8
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """(63,) bool, whether low cosine coefficients are above the median; (8, 8, 3) float32, colours."""
+    """(63,) bool, whether low cosine coefficients are above the median; (8, 8, 3) uint8, colours."""
 
     bits: NDArray[np.bool_]
-    colours: NDArray[np.float32]
+    colours: NDArray[np.uint8]
 
-    def is_near(self, other: "Fingerprint") -> bool:
-        """Whether people would take the two pictures for the same."""
-        different = int(np.count_nonzero(self.bits != other.bits))
-        return different <= DIFFERENT_BITS and bool(
-            np.abs(self.colours - other.colours).max() <= DIFFERENT_COLOUR
-        )
+
+class Fingerprints:
+    """The fingerprints of many pictures, 200 bytes each."""
+
+    def __init__(self, most: int) -> None:
+        """most: pictures that may be added."""
+        self._bits = np.zeros(most, np.uint64)
+        self._colours = np.zeros((most, LOW, LOW, 3), np.uint8)
+        self._places: list[int] = []
+
+    def add(self, place: int, own: Fingerprint) -> int | None:
+        """Add a picture's. Returns the place of the first that people would take for the same picture."""
+        count = len(self._places)
+        bits = np.packbits(own.bits, bitorder="little").view(np.uint64)[0]
+        near = np.flatnonzero(np.bitwise_count(self._bits[:count] ^ bits) <= DIFFERENT_BITS)
+        gaps = np.abs(self._colours[near].astype(np.int16) - own.colours)
+        twins = near[gaps.max(axis=(1, 2, 3), initial=0) <= DIFFERENT_COLOUR]
+        self._bits[count], self._colours[count] = bits, own.colours
+        self._places.append(place)
+        return self._places[twins[0]] if len(twins) else None
 
 
 def fingerprint(picture: Image.Image) -> Fingerprint:
@@ -33,7 +47,7 @@ def fingerprint(picture: Image.Image) -> Fingerprint:
     grey = np.asarray(picture.convert("L").resize((HASHED, HASHED), Image.Resampling.BOX), np.float64)
     cosines = _cosines(HASHED)[:LOW]
     low = (cosines @ grey @ cosines.T).ravel()[1:]  # without the first, the brightness
-    small = np.asarray(picture.resize((LOW, LOW), Image.Resampling.BOX), np.float32)
+    small = np.asarray(picture.resize((LOW, LOW), Image.Resampling.BOX))
     return Fingerprint(low > np.median(low), small)
 
 

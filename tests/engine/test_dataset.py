@@ -21,16 +21,9 @@ from engine.messages import (
     Train,
     TrainingSettings,
 )
-from engine.training.dataset import (
-    UPSCALE,
-    Item,
-    PictureInspector,
-    count_held_out,
-    crop_corner,
-    crop_pixels,
-    planned_steps,
-    time_ids,
-)
+from engine.training.crops import View, crop_corner, crop_pixels, time_ids
+from engine.training.dataset import UPSCALE, PictureInspector, count_held_out, planned_steps
+from engine.training.items import Item
 
 SDXL, DEMO = 1024, 128
 
@@ -69,7 +62,7 @@ def look(folder: Path, *pictures: Image.Image, side: int = DEMO, **changes: obje
 
 
 def only(examiner: PictureInspector) -> tuple[Item, PictureNote]:
-    [item], [note] = examiner.items, examiner.notes
+    [item], [note] = examiner.items, examiner.notes.shown
     return item, note
 
 
@@ -128,8 +121,8 @@ def test_fifty_identical_pictures_leave_one(tmp_path: Path) -> None:
     examiner = look(tmp_path, *[draw_noise(128, 128)] * 50, wanted=(5, 20))
 
     assert [item.place for item in examiner.items] == [0]
-    assert [note.used for note in examiner.notes] == [True] + [False] * 49
-    assert examiner.notes[49].problems == ("It is the same picture as 0.png.",)
+    assert [note.used for note in examiner.notes.shown] == [True] + [False] * 49
+    assert examiner.notes.shown[49].problems == ("It is the same picture as 0.png.",)
     assert examiner.problems == ("1 picture can be used. This preset works best with 5 to 20.",)
 
 
@@ -138,8 +131,8 @@ def test_a_picture_that_would_have_to_be_enlarged_too_much_is_left_out(tmp_path:
         tmp_path, Image.new("RGB", (1, 1)), draw_noise(60, 60), draw_noise(70, 70), draw_noise(128, 128, 1)
     )
 
-    dot, tiny, small, fine = examiner.notes
-    assert [note.used for note in examiner.notes] == [False, False, True, True]
+    dot, tiny, small, fine = examiner.notes.shown
+    assert [note.used for note in examiner.notes.shown] == [False, False, True, True]
     assert dot.problems[0].startswith("It is too small. Its 1x1 pixels would be enlarged 128.0 times.")
     assert tiny.problems[0].endswith(" At most 2 times is allowed.")
     assert small.problems == ("It is small. Its 70x70 pixels are enlarged 1.8 times.",)
@@ -151,7 +144,7 @@ def test_no_picture_left_is_said_so(tmp_path: Path) -> None:
     examiner = look(tmp_path, Image.new("RGB", (1, 1)))
 
     assert not examiner.items
-    assert examiner.problems == ("No picture is left to train on.",)
+    assert examiner.problems == ("No picture is left to train on.", "Left out: 1 too small.")
 
 
 @pytest.mark.parametrize("content", [b"", b"This is a text file.", b"\x89PNG\r\n\x1a\n", None, b"GIF89a"])
@@ -163,11 +156,11 @@ def test_a_file_that_is_broken_or_gone_is_noted_and_the_others_go_on(
 
     examiner = inspect_all(tmp_path, a_training([Example(sha256=bad), Example(sha256=fine)]))
 
-    assert [(note.used, note.problems) for note in examiner.notes] == [
+    assert [(note.used, note.problems) for note in examiner.notes.shown] == [
         (False, ("It cannot be read.",)),
         (True, ()),
     ]
-    assert examiner.notes[0].name == "picture 1"
+    assert examiner.notes.shown[0].name == "picture 1"
     assert examiner.items[0].place == 1
 
 
@@ -176,7 +169,7 @@ def test_a_cut_jpeg_is_noted(tmp_path: Path) -> None:
     draw_noise(400, 300).save(out, "JPEG")
     cut = FileStore(tmp_path).put_bytes(out.getvalue()[:-2000])
 
-    assert inspect_all(tmp_path, a_training([Example(sha256=cut)])).notes[0].problems == (
+    assert inspect_all(tmp_path, a_training([Example(sha256=cut)])).notes.shown[0].problems == (
         "It cannot be read.",
     )
 
@@ -190,7 +183,7 @@ def test_pictures_that_nearly_are_the_same_are_told_and_used(tmp_path: Path) -> 
 
     examiner = look(tmp_path, picture, again, picture.resize((180, 180)), *others)
 
-    twins = [note.problems for note in examiner.notes]
+    twins = [note.problems for note in examiner.notes.shown]
     assert twins == [(), *[("It is nearly the same as 0.png.",)] * 2, *[()] * 10]
     assert len(examiner.items) == 13
 
@@ -199,7 +192,7 @@ def test_the_same_shape_in_another_colour_is_another_picture(tmp_path: Path) -> 
     red = draw_noise(128, 128, 3)
     blue = Image.merge("RGB", red.split()[::-1])
 
-    assert [note.problems for note in look(tmp_path, red, blue).notes] == [(), ()]
+    assert [note.problems for note in look(tmp_path, red, blue).notes.shown] == [(), ()]
 
 
 def test_a_blurred_picture_is_told_but_not_one_with_a_soft_background(tmp_path: Path) -> None:
@@ -208,7 +201,7 @@ def test_a_blurred_picture_is_told_but_not_one_with_a_soft_background(tmp_path: 
     portrait = soft.copy()
     portrait.paste(sharp.resize((64, 64)), (96, 96))
 
-    notes = look(tmp_path, sharp, soft, portrait).notes
+    notes = look(tmp_path, sharp, soft, portrait).notes.shown
 
     assert [("It is blurred." in note.problems) for note in notes] == [False, True, False]
 
@@ -216,7 +209,7 @@ def test_a_blurred_picture_is_told_but_not_one_with_a_soft_background(tmp_path: 
 def test_a_picture_of_one_colour_and_one_of_an_odd_shape_are_told(tmp_path: Path) -> None:
     plain, long, longest = look(
         tmp_path, Image.new("RGB", (128, 128), "red"), draw_noise(280, 128), draw_noise(900, 120)
-    ).notes
+    ).notes.shown
 
     assert plain.problems == ("It is almost of one colour.",)
     assert long.problems == ("Its shape is unusual. One side is 2.2 times as long as the other.",)
@@ -288,7 +281,7 @@ def test_captions_sizes_and_pixels_stay_with_their_picture_in_any_order(tmp_path
         assert item.place == index
         assert item.caption == f"ohwx {index}"
         assert item.original == shapes[index]
-        crop = crop_pixels(tmp_path, item, crop_corner(item, None), flip=False)
+        crop = crop_pixels(tmp_path, item, View(corner=crop_corner(item, None)))
         assert crop.shape == (item.size[1], item.size[0], 3)
         assert crop.dtype == np.uint8
         assert tuple(int(value) for value in crop[5, 5]) == colours[index]
@@ -314,8 +307,8 @@ def test_pixels_are_those_of_the_crop_and_mirrored_ones_of_the_mirrored_picture(
     whole = picture.resize(item.resized, Image.Resampling.LANCZOS)
     (width, height), corner = item.size, (3, 0)
 
-    straight = crop_pixels(tmp_path, item, corner, flip=False)
-    mirrored = crop_pixels(tmp_path, item, corner, flip=True)
+    straight = crop_pixels(tmp_path, item, View(corner=corner))
+    mirrored = crop_pixels(tmp_path, item, View(corner=corner, flip=True))
 
     assert np.array_equal(straight, np.asarray(whole)[:height, 3 : 3 + width])
     assert np.array_equal(mirrored, np.asarray(whole)[:height, ::-1][:, 3 : 3 + width])
@@ -330,7 +323,7 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
 
     for picture in (clear, palette):
         item, _ = only(look(tmp_path, picture))
-        crop = crop_pixels(tmp_path, item, (0, 0), flip=False)
+        crop = crop_pixels(tmp_path, item, View(corner=(0, 0)))
         assert crop[5, 5].tolist() == [255, 0, 0]
         assert crop[5, 100].tolist() == [255, 255, 255]
 

@@ -125,7 +125,7 @@ def test_the_speed_is_asked_for_the_size_that_most_pictures_have(tmp_path: Path)
 def test_without_a_usable_picture_there_is_a_report_and_nothing_to_do(tmp_path: Path) -> None:
     report, _ = inspect(tmp_path, a_training(examples(tmp_path, Image.new("RGB", (1, 1)))))
 
-    assert report.problems == ("No picture is left to train on.",)
+    assert report.problems == ("No picture is left to train on.", "Left out: 1 too small.")
     assert (report.steps, report.seconds) == (0, 0.0)
     assert has(sheet_of(report), LEFT_OUT)
 

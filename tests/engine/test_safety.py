@@ -137,7 +137,10 @@ def test_pictures_to_learn_from_that_are_flagged_are_left_out(
     assert [(note.used, note.problems) for note in refused.notes] == [
         (False, ("Filtered: the safety check flags it.",))
     ]
-    assert refused.problems == ("No picture is left to train on.",)
+    assert refused.problems == (
+        "No picture is left to train on.",
+        "Left out: 1 flagged by the safety check.",
+    )
     assert [note.used for note in visible.notes] == [True]
 
 

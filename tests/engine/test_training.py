@@ -249,7 +249,13 @@ def test_it_tells_its_phases_how_far_it_is_and_when_it_will_be_done(
 
     progress = [event for event in events if isinstance(event, TrainingProgress)]
     phases = list(dict.fromkeys(event.phase for event in progress))
-    assert phases == ["reading the pictures", "painting the class", "sampling", "learning"]
+    assert phases == [
+        "reading the pictures",
+        "encoding the pictures",
+        "painting the class",
+        "sampling",
+        "learning",
+    ]
     assert [event.step for event in progress] == sorted(event.step for event in progress)
     assert {event.steps for event in progress[-5:]} == {4}
     assert progress[0].loss is None
@@ -447,7 +453,7 @@ def test_a_training_that_never_fits_is_refused_with_what_to_lower(
 def test_without_a_usable_picture_it_is_refused(bench: Bench) -> None:
     picture = examples(bench.folder, [(1, 1)])
 
-    assert refusal(bench.run(examples=picture)) == "No picture is left to train on."
+    assert refusal(bench.run(examples=picture)) == "No picture is left to train on. Left out: 1 too small."
 
 
 def test_a_block_that_the_model_lacks_is_refused_before_anything_is_done(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.lora.adapter_export import kind_fields
 from engine.messages import AdapterKind, Part, Train, TrainingSettings
-from engine.training.items import Item
+from engine.training.pictures.items import Item
 
 THUMBNAIL = 256  # pixels of its longer side, as the model metadata standard asks for
 

@@ -16,12 +16,12 @@ from torch import Tensor
 from engine.messages import Size, TrainingSettings
 from engine.sdxl.model import Model
 from engine.training.batch_sampler import BatchSampler
-from engine.training.items import Item, Items
-from engine.training.latents import CachedLatents, LatentCache
 from engine.training.loss import Rows
 from engine.training.noising import Latents, Noising
-from engine.training.rng import make_generator
-from engine.training.shards import ShardStore
+from engine.training.pictures.items import Item, Items
+from engine.training.pictures.latents import CachedLatents, LatentCache
+from engine.training.pictures.shards import ShardStore
+from engine.training.rng import derive_seed, make_generator
 from engine.training.tags import vary_tags
 from engine.training.validation import TIMESTEPS, noise_count, split_items
 
@@ -56,8 +56,13 @@ class TrainingBatches:
         train, self._held_out = split_items(len(items), self._settings)
         repeats = [items[index].example.repeats for index in train]
         self._train = np.repeat(np.asarray(train, np.intp), repeats)
-        self._latents = LatentCache(self._settings, self._model, self._folder, self._shards, items)
+        self._latents = LatentCache(
+            self._settings, self._model, self._folder, self._shards, items, self._draw_crops
+        )
         yield from self._latents.encode()
+
+    def _draw_crops(self, place: int) -> np.random.Generator:
+        return np.random.default_rng(derive_seed(self._settings.seed, "crops", place))
 
     def add_class_picture(self, caption: str, latents: Tensor, size: Size) -> None:
         """Add a picture of the class that the model painted. latents: (1, C, h, w), scaled."""

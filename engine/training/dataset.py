@@ -8,10 +8,10 @@ from PIL import Image
 
 from engine.messages import Example, InvalidRequest, PictureNote, Sha256, Train, TrainingSettings
 from engine.sdxl.sizes import bucket_multiple, nearest_size
-from engine.training.crops import UNREADABLE, crop_in_original, open_picture
-from engine.training.items import Item, Items, open_examples, training_caption
-from engine.training.masks import mask_problem
-from engine.training.picture_notes import PictureNotes
+from engine.training.pictures.crops import UNREADABLE, crop_in_original, open_picture
+from engine.training.pictures.items import Item, Items, open_examples, training_caption
+from engine.training.pictures.masks import mask_problem
+from engine.training.pictures.notes import PictureNotes
 from engine.vision.near_duplicates import Fingerprints, fingerprint
 from engine.vision.sharpness import is_blurred, is_one_colour
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from engine.messages import Sha256
 from engine.sdxl.prompts import Embedding
-from engine.training.shards import SHARD_BYTES, ShardStore, shard_key
+from engine.training.pictures.shards import SHARD_BYTES, ShardStore, shard_key
 
 RECENT = 64  # embeddings in memory: so few captions need no shards
 MOST_TEXTS = 256  # of a shard

@@ -21,9 +21,9 @@ from engine.sdxl.prompts import WINDOW, WINDOWS
 from engine.training.contact_sheet import Grid, contact_sheet, thumbnail
 from engine.training.dataset import PictureInspector, planned_steps
 from engine.training.description import Descriptions, finish_step
-from engine.training.items import Items, open_examples
 from engine.training.optimizers import rate_warning
-from engine.training.picture_notes import SHOWN
+from engine.training.pictures.items import Items, open_examples
+from engine.training.pictures.notes import SHOWN
 from engine.vision.captioner import Captioner
 from engine.vision.safety import FlagCheck
 

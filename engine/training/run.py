@@ -40,13 +40,13 @@ from engine.training.adapter_metadata import training_metadata
 from engine.training.batches import TrainingBatches, class_caption
 from engine.training.dataset import PictureInspector, planned_steps
 from engine.training.embeddings import EmbeddingCache
-from engine.training.items import Item
 from engine.training.loss import Rows, weighted_errors
 from engine.training.optimizers import rate_warning
+from engine.training.pictures.items import Item
+from engine.training.pictures.shards import ShardStore
 from engine.training.prefetch import LateLosses, RowPrefetcher
 from engine.training.run_state import RunState, restore_run_state
 from engine.training.sample_images import encode_sample, paint_samples, sample_requests
-from engine.training.shards import ShardStore
 from engine.training.state_file import BrokenState, pack_state, unpack_state
 from engine.training.trainer import Trainer, resolve_training_precision
 from engine.training.training_plan import plan_training

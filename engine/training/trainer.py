@@ -28,8 +28,8 @@ from engine.training.embeddings import EmbeddingCache
 from engine.training.flat_optimizer import FlatOptimizer
 from engine.training.loss import Rows, weighted_errors
 from engine.training.optimizers import Group, rate_factor
+from engine.training.pictures.shards import shard_key, weights_digest
 from engine.training.rng import derive_seed
-from engine.training.shards import shard_key, weights_digest
 from engine.training.tags import varies_tags
 from engine.training.training_plan import TrainingPlan
 

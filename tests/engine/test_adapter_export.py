@@ -38,7 +38,7 @@ from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.studio import Studio
 from engine.training.adapter_metadata import training_metadata
-from engine.training.items import Item
+from engine.training.pictures.items import Item
 from tests.engine.adapter_cases import low_rank
 from tests.engine.studio_work import furthest, paint, request, work
 from tests.lora_files import attention, kohya, make_lora, store, store_bytes

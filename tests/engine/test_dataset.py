@@ -21,9 +21,9 @@ from engine.messages import (
     Train,
     TrainingSettings,
 )
-from engine.training.crops import View, crop_corner, crop_pixels, time_ids
 from engine.training.dataset import UPSCALE, PictureInspector, count_held_out, planned_steps
-from engine.training.items import Item
+from engine.training.pictures.crops import View, crop_corner, crop_pixels, time_ids
+from engine.training.pictures.items import Item
 
 SDXL, DEMO = 1024, 128
 

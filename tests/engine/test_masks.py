@@ -25,7 +25,7 @@ from engine.messages import (
 from engine.sdxl.model import Model
 from engine.studio import Studio
 from engine.training.loss import weighted_errors
-from engine.training.masks import crop_mask, mask_problem, mask_weights
+from engine.training.pictures.masks import crop_mask, mask_problem, mask_weights
 from tests.engine.test_training_loss import answers, rows
 from tests.engine.training_cases import checkpoints, examples, largest_gap, refusal, run, training, weights
 

@@ -30,7 +30,8 @@ from engine.messages import (
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.training import embeddings, latents
+from engine.training import embeddings
+from engine.training.pictures import latents
 from tests.engine.studio_work import request as painting
 from tests.engine.training_cases import checkpoints, largest_gap, run, trained, training, weights
 

@@ -4,21 +4,22 @@ Pictures that follow each other share a shard. Which ones depends on the picture
 a run that is taken up again, and another one with the same pictures, encodes nothing twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from engine.messages import Sha256, TrainingSettings
 from engine.sdxl.latent_encoder import encode_picture
 from engine.sdxl.model import Model
-from engine.training.crops import View, crops_of, most_views, picture_views, time_ids
-from engine.training.items import Item, Items
-from engine.training.masks import crop_mask, mask_weights, open_mask
-from engine.training.shards import SHARD_BYTES, ShardStore, shard_key, weights_digest
+from engine.training.pictures.crops import View, crops_of, most_views, picture_views, time_ids
+from engine.training.pictures.items import Item, Items
+from engine.training.pictures.masks import crop_mask, mask_weights, open_mask
+from engine.training.pictures.shards import SHARD_BYTES, ShardStore, shard_key, weights_digest
 
 MOST_PICTURES = 256  # of a shard: what is encoded again after a kill
 LATENTS, MASK = "latents", "mask"  # parts of a crop in its shard
@@ -42,13 +43,21 @@ class LatentCache:
     """The latents of items, by their index. They are there once `encode` has ended."""
 
     def __init__(
-        self, settings: TrainingSettings, model: Model, folder: Path, store: ShardStore, items: Items
+        self,
+        settings: TrainingSettings,
+        model: Model,
+        folder: Path,
+        store: ShardStore,
+        items: Items,
+        draw: Callable[[int], np.random.Generator],
     ) -> None:
+        """folder: of the store. draw: the random numbers for the crops of the picture at a place."""
         self._settings = settings
         self._model = model
         self._folder = folder
         self._store = store
         self._items = items
+        self._draw = draw
         self._keys: list[str] = []
         self._views = lru_cache(REMEMBERED)(self._draw_views)
 
@@ -60,7 +69,7 @@ class LatentCache:
         count = self._pictures_per_shard()
         for start in range(0, len(self._items), count):
             items = self._items[start : start + count]
-            views = [picture_views(item, self._settings) for item in items]
+            views = [picture_views(item, self._settings, self._draw) for item in items]
             key = shard_key("latents", vae, tuple(map(self._describe, items, views)))
             if not self._store.has(key):
                 tensors: dict[str, Tensor] = {}
@@ -93,7 +102,7 @@ class LatentCache:
         )
 
     def _draw_views(self, index: int) -> tuple[View, ...]:
-        return picture_views(self._items[index], self._settings)
+        return picture_views(self._items[index], self._settings, self._draw)
 
     def _pictures_per_shard(self) -> int:
         """As many pictures as about fill a shard, by the size of the first."""

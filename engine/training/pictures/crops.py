@@ -1,6 +1,6 @@
 """Crops of a training's pictures: which ones, their pixels, and what SDXL is told of them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from engine.messages import Sha256, TrainingSettings, stored_path
-from engine.training.items import Item
-from engine.training.rng import derive_seed
+from engine.training.pictures.items import Item
 
 CROPS = 4  # random crops of each picture, besides the centre crop
 FORMATS = ("PNG", "JPEG")  # of pictures in the store
@@ -25,11 +24,16 @@ class View:
     flip: bool = False
 
 
-def picture_views(item: Item, settings: TrainingSettings) -> tuple[View, ...]:
-    """The crops of a picture, without duplicates. The first is the centre crop, not mirrored."""
+def picture_views(
+    item: Item, settings: TrainingSettings, draw: Callable[[int], np.random.Generator]
+) -> tuple[View, ...]:
+    """The crops of a picture, without duplicates. The first is the centre crop, not mirrored.
+
+    draw: the random numbers of the picture at a place.
+    """
     corners = [crop_corner(item, None)]
     if settings.random_crop:
-        rng = np.random.default_rng(derive_seed(settings.seed, "crops", item.place))
+        rng = draw(item.place)
         corners += [crop_corner(item, rng) for _ in range(CROPS)]
     return tuple(
         View(corner=corner, flip=flip)

@@ -28,6 +28,7 @@ PARTS = (
     "parts",
     "fast",
     "quality",
+    "captions",
     "storage",
     "chat",
     "training",
@@ -182,6 +183,13 @@ def quality() -> Iterator[Table]:
     yield "What it draws in few steps", samplers.measure
 
 
+def descriptions() -> Iterator[Table]:
+    """What the captioner of the model that ships says of pictures."""
+    from bench import captions
+
+    yield "What its captioner names right", captions.measure
+
+
 def database() -> Iterator[Table]:
     """What the database costs."""
     from bench import storage
@@ -221,6 +229,7 @@ TABLES: dict[str, Callable[[], Iterator[Table]]] = {
     "parts": picture_parts,
     "fast": fast,
     "quality": quality,
+    "captions": descriptions,
     "storage": database,
     "chat": people,
     "training": lessons,

@@ -33,10 +33,28 @@ class Stage:
     measure: Measure
 
 
-def stages(subject: Subject) -> list[Stage]:
-    """All stages, what matters most first. What compiles comes last, since nothing limits its time."""
-    sides, last = subject.sides, subject.sides[-1]
+def stages(subject: Subject, until: float) -> list[Stage]:
+    """All stages, what matters most first. What compiles comes last, as nobody knows how long that takes.
+
+    until: when the run must end, by time.monotonic.
+    """
+    compilation = Stage(
+        name="blocks are compiled", needs=60, measure=partial(pictures.wait_for_compiler, until)
+    )
     chosen = [
+        *ceiling_stages(),
+        *picture_stages(subject),
+        *lora_stages(subject.sides[0]),
+        *training_stages(subject),
+        *part_stages(subject),
+        compilation,
+        *picture_stages(subject, compiled=True),
+    ]
+    return [replace(stage, needs=0) for stage in chosen] if subject.is_tiny else chosen
+
+
+def ceiling_stages() -> list[Stage]:
+    return [
         Stage(name="device", needs=0, measure=device),
         Stage(name="ceilings: matrix product", needs=5, measure=ceilings.matmul),
         Stage(name="ceilings: copy", needs=5, measure=ceilings.copy),
@@ -45,33 +63,46 @@ def stages(subject: Subject) -> list[Stage]:
         Stage(name="the model is made", needs=20, measure=make_model),
         Stage(name="transfers in a picture's steps", needs=10, measure=pictures.syncs),
     ]
-    for people in (1, subject.people):
-        for side in sides:
-            measure = partial(pictures.pictures, side, people)
-            needs = 10 + 5 * people * (side / 1024) ** 2
-            chosen.append(Stage(name=f"pictures, {people} at {side}", needs=needs, measure=measure))
-    chosen.append(Stage(name="a switch of LoRAs", needs=20, measure=pictures.lora_switch))
-    chosen.append(
-        Stage(name=f"a LoRA each at {sides[0]}", needs=20, measure=partial(pictures.lora_each, sides[0]))
-    )
-    chosen += [
+
+
+def picture_stages(subject: Subject, *, compiled: bool = False) -> list[Stage]:
+    """One person at each size, and then several."""
+    return [
+        Stage(
+            name=f"{'compiled ' * compiled}pictures, {people} at {side}",
+            needs=10 + (3 if compiled else 5) * people * (side / 1024) ** 2,
+            measure=partial(pictures.pictures, side, people, compiled=compiled),
+        )
+        for people in (1, subject.people)
+        for side in subject.sides
+    ]
+
+
+def lora_stages(side: int) -> list[Stage]:
+    return [
+        Stage(name="a switch of LoRAs", needs=20, measure=pictures.lora_switch),
+        Stage(name=f"a LoRA each at {side}", needs=20, measure=partial(pictures.lora_each, side)),
+    ]
+
+
+def training_stages(subject: Subject) -> list[Stage]:
+    return [
         Stage(name=f"training, batch {batch}", needs=10 + batch, measure=partial(training.training, batch))
         for batch in subject.batches
     ]
-    for side in sides:
-        chosen.append(
-            Stage(name=f"eager forwards at {side}", needs=5, measure=partial(pictures.eager_forwards, side))
-        )
-    chosen.append(
-        Stage(name=f"parts of a picture at {last}", needs=10, measure=partial(pictures.parts, last))
-    )
-    chosen.append(Stage(name="blocks are compiled", needs=100, measure=pictures.wait_for_compiler))
-    for people in (1, subject.people):
-        for side in sides:
-            measure = partial(pictures.pictures, side, people, compiled=True)
-            needs = 10 + 3 * people * (side / 1024) ** 2
-            chosen.append(Stage(name=f"compiled pictures, {people} at {side}", needs=needs, measure=measure))
-    return [replace(stage, needs=0) for stage in chosen] if subject.is_tiny else chosen
+
+
+def part_stages(subject: Subject) -> list[Stage]:
+    """Forwards without anything around them, and what a picture costs beside them."""
+    last = subject.sides[-1]
+    forwards = [
+        Stage(name=f"eager forwards at {side}", needs=5, measure=partial(pictures.eager_forwards, side))
+        for side in subject.sides
+    ]
+    return [
+        *forwards,
+        Stage(name=f"parts of a picture at {last}", needs=10, measure=partial(pictures.parts, last)),
+    ]
 
 
 def device(subject: Subject) -> Mapping[str, object]:
@@ -85,16 +116,15 @@ def make_model(subject: Subject) -> Mapping[str, object]:
 
 
 def run(
-    subject: Subject, seconds: float, chosen: Sequence[Stage], write: Callable[[str], object] = print
+    subject: Subject, until: float, chosen: Sequence[Stage], write: Callable[[str], object] = print
 ) -> None:
     """Measure these stages one after another and write a line of JSON after each.
 
-    A stage that needs more than is left of the seconds is skipped, and one that fails says why; the others
-    go on.
+    A stage that needs more than is left of the time is skipped, and one that fails says why; the others go
+    on. until: when the run must end, by time.monotonic.
     """
-    begun = time.monotonic()
     for stage in chosen:
-        left = seconds - (time.monotonic() - begun)
+        left = until - time.monotonic()
         if stage.needs > left:
             result: Mapping[str, object] = {"skipped": f"needs {stage.needs:.0f} s, {left:.0f} s are left"}
         else:
@@ -122,10 +152,13 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=SECONDS, help="the deadline")
     parser.add_argument("--tiny", action="store_true", help="a tiny model on a CPU, to try the script")
     asked = parser.parse_args()
+    if not (asked.tiny or torch.cuda.is_available()):
+        parser.error("there is no GPU here. Add --tiny to try the script on a CPU.")
+    until = time.monotonic() + asked.seconds
     quiet()
     with tempfile.TemporaryDirectory() as folder:
         subject = (tiny_subject if asked.tiny else full_subject)(Path(folder))
-        run(subject, asked.seconds, stages(subject), partial(print, flush=True))
+        run(subject, until, stages(subject, until), partial(print, flush=True))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Pictures at SDXL's sizes: forwards, one person and eight, LoRAs, fast steps, and waits for the device."""
 
+import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from engine.studio import Studio
 ROWS = (2, 16)  # of one person and of eight, with guidance
 FEW = 2  # steps of a warm-up
 UNCAPTURED = 6  # steps of a picture before whose end no forward is captured
+PAUSE = 0.5  # seconds between looks at what is compiled
 WAITS = ("_local_scalar_dense", "_to_copy", "copy_")  # operations that may wait for a device
 HERE = Path(__file__).parents[2]
 
@@ -101,6 +103,8 @@ def eager_forwards(side: int, subject: Subject) -> Result:
 def pictures(side: int, people: int, subject: Subject, *, compiled: bool = False) -> Result:
     """Seconds of one person's picture, or of eight people's: by the engine and by the pipeline."""
     studio = subject.compiled_engine if compiled else subject.engine
+    if compiled and studio.is_preparing:
+        raise RuntimeError("blocks are not compiled yet")
     asked = requests(subject, side, people)
     warm_up(studio, asked, subject)
     engine = seconds(partial(serve, studio, asked))
@@ -117,9 +121,15 @@ def pictures(side: int, people: int, subject: Subject, *, compiled: bool = False
     }
 
 
-def wait_for_compiler(subject: Subject) -> Result:
-    """Compile, which makes what the stages after it measure."""
-    subject.compiled_engine.join()
+def wait_for_compiler(until: float, subject: Subject) -> Result:
+    """Compile what the stages after this one measure. Raises TimeoutError where that takes too long.
+
+    until: when it must be done, by time.monotonic.
+    """
+    while subject.compiled_engine.is_preparing:
+        if time.monotonic() > until:
+            raise TimeoutError("blocks are still being compiled")
+        time.sleep(PAUSE)
     return {}
 
 

@@ -43,7 +43,7 @@ export function showCaptionsOnly(/** @type {boolean} */ only) {
   $("form").classList.toggle("captions-only", only);
   if (!only) return;
   $("form-title").textContent = "Captions";
-  $("form-about").textContent = "What is in each picture. The others get the usual words.";
+  $("form-about").textContent = "What is in each picture. Those left empty get the usual words.";
   $("fields").querySelector(".caption")?.focus();
 }
 

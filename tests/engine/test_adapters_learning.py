@@ -108,7 +108,7 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
     pipeline: Any, adapters: Adapters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = adapters.targets(TrainingSettings(rank=2, alpha=1.0))
-    layer, calls = adapters._layer, list[object]()
+    layer, calls = adapters._training._layer, list[object]()
 
     def fail(*arguments: Any) -> Any:
         if len(calls) == 40:
@@ -116,7 +116,7 @@ def test_a_training_that_cannot_begin_leaves_nothing_of_itself(
         calls.append(arguments)
         return layer(*arguments)
 
-    monkeypatch.setattr(adapters, "_layer", fail)
+    monkeypatch.setattr(adapters._training, "_layer", fail)
     with pytest.raises(MemoryError):
         begin(adapters, places, seed=0)
 

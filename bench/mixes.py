@@ -72,7 +72,12 @@ def measure(settings: EngineSettings, side: int) -> str:
         peers = load_peers(settings, loras)
         rows = [[name, *cells(ways, peers)] for name, ways in cases(peers, loras, side).items()]
     head = ["", *ENGINES, *PEERS, "speed-up over the best peer", "with OpenVINO"]
-    return table(head, rows)
+    missing = [
+        name
+        for name, peer in {"compiler": peers.compiled, "OpenVINO": peers.openvino}.items()
+        if peer is None
+    ]
+    return "\n\n".join([table(head, rows), *(f"There is no {name} here." for name in missing)])
 
 
 ENGINES = ("engine", "engine, OpenVINO")

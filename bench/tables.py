@@ -60,10 +60,12 @@ def demo() -> Iterator[Table]:
 def peers() -> Iterator[Table]:
     """The engine against its peers, without and with LoRAs."""
     from bench import mixes
+    from bench.serving import turns
 
     settings = EngineSettings(model="demo")
     yield "The engine against its peers, with and without LoRAs", lambda: mixes.measure(settings, 128)
     yield "A switch of LoRAs", lambda: mixes.switches(settings)
+    yield "Turns of different LoRAs", lambda: turns.measure(settings, 128)
 
 
 def arrivals() -> Iterator[Table]:

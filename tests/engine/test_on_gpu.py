@@ -30,10 +30,14 @@ from engine.messages import (
     Optimizer,
     Paint,
     Prior,
+    Sampler,
     Size,
     TrainingSettings,
 )
+from engine.sdxl.latent_decoder import Decoding
 from engine.sdxl.model import Model, load_model, prepare_pipeline
+from engine.sdxl.painting import Painting, Stage, predict
+from engine.sdxl.prompts import PromptEncoder
 from engine.studio import Studio
 from engine.training.run import TrainingRun
 from tests.engine.studio_work import furthest, paint, request
@@ -88,6 +92,24 @@ def test_in_bfloat16_it_paints_nearly_the_same(
 
     for job, there in paint(studio, *requests(loras)).items():
         assert np.abs(here[job].astype(int) - there.astype(int)).mean() < 3
+
+
+@pytest.mark.parametrize("sampler", Sampler)
+def test_no_step_waits_for_the_gpu(sampler: Sampler) -> None:
+    model = load_model(EngineSettings(model="demo", device="cuda"))
+    painting = Painting(request(sampler=sampler, refiner=0.4), 7, 0, Size(width=128, height=128), model)
+    painting.begin(PromptEncoder(model.base), PromptEncoder(model.refiner))
+
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        while painting.stage in (Stage.BASE, Stage.REFINE):
+            unet = (model.base if painting.stage is Stage.BASE else model.refiner).unet
+            ((model_input, predicted),) = predict(unet, [painting])
+            painting.apply_prediction(model_input, predicted)
+            painting.predict_x0()
+        Decoding(model.base.vae, painting.latents).start()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_in_bfloat16_it_paints_what_was_asked(files: Path) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, TypedDict, get_type_hints
 
+from commands.crop_options import CropOptions
 from commands.syntax.numbers import pluralize
 from commands.syntax.parser import shorten
 from commands.syntax.spec import Option
@@ -168,7 +169,7 @@ def parameters_text(parameters: Sequence[PartNumber]) -> str:
     return f"{total} ({', '.join(f'{number.part} {int(number.number):,}' for number in parameters)})"
 
 
-class TrainingOptions(UsualOptions, MethodOptions, total=False):
+class TrainingOptions(UsualOptions, CropOptions, MethodOptions, total=False):
     """Options that replace the preset's settings: fields of TrainingSettings by their flags."""
 
 

@@ -72,8 +72,9 @@ def settings_from_json(values: Mapping[str, Any]) -> TrainingSettings:
     for name in ("ranks", "alphas", "learning_rates"):
         if name in settings:
             settings[name] = tuple(PartNumber(**number) for number in settings[name])
-    if "blocks" in settings:
-        settings["blocks"] = tuple(settings["blocks"])
+    for name in ("blocks", "crop"):
+        if name in settings:
+            settings[name] = tuple(settings[name])
     return TrainingSettings(**settings)
 
 

@@ -23,6 +23,7 @@ from engine.messages.checks import (
     check_text,
 )
 from engine.messages.codec import BrokenMessage
+from engine.messages.crop_settings import ASPECT, CROPS, RESIZE
 from engine.messages.dataset import (
     CAPTION_CHARACTERS,
     CHAT_EXAMPLES,
@@ -161,12 +162,14 @@ __all__ = [
     "ADAPTER_NAME",
     "ADAPTER_WEIGHT",
     "ALPHA",
+    "ASPECT",
     "BATCH",
     "CAPTION_CHARACTERS",
     "CAPTION_DROPOUT",
     "CHAT_EXAMPLES",
     "CLIPPING",
     "COUNT",
+    "CROPS",
     "CYCLES",
     "DROPOUT",
     "EMA",
@@ -198,6 +201,7 @@ __all__ = [
     "RANK",
     "REFINER",
     "REPEATS",
+    "RESIZE",
     "RESOLUTION",
     "SAMPLES",
     "SEED",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from engine.messages.checks import InvalidRequest, check_adapter_name, check_integer, check_number, check_text
+from engine.messages.crop_settings import CropSettings
 from engine.messages.dataset import EXAMPLES, INLINE, Example, Manifest
 from engine.messages.files import Sha256
 from engine.messages.jobs import FlaggedPolicy, JobId
@@ -115,7 +116,7 @@ class TrainingPrecision(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingSettings(TrainingMethods):
+class TrainingSettings(TrainingMethods, CropSettings):
     """How to train, complete: presets and people's changes are applied already.
 
     `resolution` is the side in pixels of a square of the training area; 0 is the model's native side.
@@ -214,6 +215,7 @@ class TrainingSettings(TrainingMethods):
         ):
             check_number(name, value, *limits)
         self.check_methods()
+        self.check_crops()
         if self.lora_plus != 1 and self.optimizer is Optimizer.PRODIGY:
             raise InvalidRequest(
                 "Prodigy finds one learning rate for all. Leave out --lora-plus or change --optimizer."

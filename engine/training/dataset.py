@@ -47,6 +47,7 @@ class PictureInspector:
         self._folder = folder
         self._judged = judged
         self._side = training_side(training.settings, side)
+        check_crop_sizes(training.settings, side)
         self._grain = bucket_multiple(side)
         self._places: dict[int, int] = {}  # by the first bytes of the hash
         self._fingerprints = Fingerprints(len(self._examples) if judged else 0)
@@ -107,14 +108,19 @@ class PictureInspector:
         return self._examples[place].name or f"picture {place + 1}"
 
     def _inspect_picture(self, place: int, picture: Image.Image) -> None:
-        size = bucket_size(picture.size, self._side, self._grain)
+        settings = self._training.settings
+        if reason := aspect_problem(picture.size, settings):
+            aspect = picture.width / picture.height
+            self._leave_out(place, f"Its width / height is {aspect:.2f}, {reason}.", reason)
+            return
+        size = self._crop_size(picture.size)
         example = self._examples[place]
         item = Item(
             place=place,
             example=example,
             caption=training_caption(self._training, example),
             original=picture.size,
-            resized=_covering_size(picture.size, size),
+            resized=_covering_size(picture.size, size, settings.resize),
             size=size,
         )
         used = item.enlarged <= UPSCALE
@@ -131,6 +137,14 @@ class PictureInspector:
             used=used,
         )
         self.notes.add(note, "" if used else "too small")
+
+    def _crop_size(self, original: tuple[int, int]) -> tuple[int, int]:
+        """The size (width, height) that a picture of this size is cropped to."""
+        sizes = self._training.settings.crop_sizes
+        if not sizes:
+            return bucket_size(original, self._side, self._grain)
+        aspect = original[0] / original[1]
+        return min(sizes, key=lambda size: abs(math.log(size[0] / size[1] / aspect)))
 
     def _leave_out(self, place: int, sentence: str, reason: str) -> None:
         note = PictureNote(
@@ -163,6 +177,26 @@ def training_side(settings: TrainingSettings, side: int) -> int:
     return resolution
 
 
+def check_crop_sizes(settings: TrainingSettings, side: int) -> None:
+    """Raise InvalidRequest where a crop is too small or too large for a model of this native side."""
+    for width, height in settings.crop_sizes:
+        if not (side // 4) ** 2 <= width * height <= (2 * side) ** 2:
+            raise InvalidRequest(
+                f"--crop {width}x{height} is not for this model. It takes areas from {side // 4}x{side // 4} "
+                f"to {2 * side}x{2 * side}."
+            )
+
+
+def aspect_problem(size: tuple[int, int], settings: TrainingSettings) -> str:
+    """Which filter leaves out a picture of this (width, height), in words; "" where none does."""
+    aspect = size[0] / size[1]
+    if settings.min_aspect and aspect < settings.min_aspect:
+        return f"below --min-aspect {settings.min_aspect:g}"
+    if settings.max_aspect and aspect > settings.max_aspect:
+        return f"above --max-aspect {settings.max_aspect:g}"
+    return ""
+
+
 def bucket_size(original: tuple[int, int], side: int, multiple: int) -> tuple[int, int]:
     """The bucket (width, height) of a picture of this size. Its aspect ratio is at most LONGEST to 1."""
     ratio = min(max(original[0] / original[1], 1 / LONGEST), LONGEST)
@@ -188,9 +222,10 @@ def planned_steps(settings: TrainingSettings, pictures: int, shown: int = 0) -> 
     return max(1, math.ceil(rows / (settings.batch * settings.accumulation)))
 
 
-def _covering_size(original: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """The smallest size of the original's aspect ratio that covers the bucket."""
+def _covering_size(original: tuple[int, int], size: tuple[int, int], shorter: int = 0) -> tuple[int, int]:
+    """The smallest size of the original's aspect ratio that covers the bucket and has this shorter side."""
     scale = max(bucket / side for bucket, side in zip(size, original, strict=True))
+    scale = max(scale, shorter / min(original))
     width, height = (max(bucket, round(scale * side)) for bucket, side in zip(size, original, strict=True))
     return width, height
 

@@ -288,7 +288,11 @@ class TrainingRun:
 
     @property
     def _size(self) -> Size:
-        """The square to paint samples at: the training's, or the smallest that can be painted."""
+        """The size to paint samples at: the first of the crops, or the square of the training area, or the
+        smallest that can be painted."""
+        sizes = self.request.settings.crop_sizes
+        if sizes and min(sizes[0]) >= SIDE[0]:
+            return Size(width=sizes[0][0], height=sizes[0][1])
         side = max(SIDE[0], self.request.settings.resolution or self._model.side)
         side -= side % SIDE_MULTIPLE
         return Size(width=side, height=side)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,8 @@ from engine.messages import (
     Train,
     TrainingSettings,
 )
+from engine.sdxl.model import Model
+from engine.training.batches import TrainingBatches
 from engine.training.dataset import UPSCALE, PictureInspector, count_held_out, planned_steps
 from engine.training.pictures.crops import View, crop_corner, crop_pixels, time_ids
 from engine.training.pictures.items import Item
@@ -347,3 +350,67 @@ def test_epochs_become_the_steps_that_show_every_picture_so_often() -> None:
     assert planned_steps(TrainingSettings(epochs=5, validation=0.1), 10) == 50
     assert planned_steps(TrainingSettings(epochs=5, validation=0.1), 20) == 90
     assert planned_steps(TrainingSettings(epochs=1, batch=16), 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "settings", "size", "resized"),
+    [
+        ((600, 900), {"crop": ("832x1216", "1216x832")}, (832, 1216), (832, 1248)),
+        ((900, 600), {"crop": ("832x1216", "1216x832")}, (1216, 832), (1248, 832)),
+        ((1000, 1600), {"crop": ("360x512",), "resize": 368}, (360, 512), (368, 589)),
+        ((1000, 1100), {"crop": ("360x512",), "resize": 368}, (360, 512), (465, 512)),
+        ((1600, 1000), {"crop": ("1024x720",), "resize": 736}, (1024, 720), (1178, 736)),
+    ],
+)
+def test_a_picture_fills_the_crop_of_the_nearest_shape(
+    tmp_path: Path,
+    shape: tuple[int, int],
+    settings: dict[str, Any],
+    size: tuple[int, int],
+    resized: tuple[int, int],
+) -> None:
+    examiner = look(tmp_path, draw_noise(*shape), side=SDXL, settings=TrainingSettings(**settings))
+
+    item, note = only(examiner)
+    assert (item.size, item.resized) == (size, resized)
+    assert note.size == size
+
+
+def test_what_a_filter_leaves_out_is_said_by_its_name(tmp_path: Path) -> None:
+    pictures = [
+        draw_noise(200, 300, 1),
+        draw_noise(300, 200, 2),
+        draw_noise(310, 200, 3),
+        draw_noise(100, 400, 4),
+    ]
+
+    some = look(tmp_path, *pictures, settings=TrainingSettings(max_aspect=0.69, min_aspect=0.5))
+    none = look(tmp_path, *pictures[1:], settings=TrainingSettings(max_aspect=0.69, min_aspect=0.5))
+
+    assert [item.place for item in some.items] == [0]
+    assert some.notes.shown[1].problems == ("Its width / height is 1.50, above --max-aspect 0.69.",)
+    assert none.problems == (
+        "No picture is left to train on.",
+        "Left out: 2 above --max-aspect 0.69, 1 below --min-aspect 0.5.",
+    )
+
+
+def test_random_crops_are_as_many_as_wanted_and_their_corners_are_in_the_time_ids(
+    model: Model, tmp_path: Path
+) -> None:
+    settings = TrainingSettings(
+        crop=("64x96",), resize=80, crops=20, random_crop=True, seed=3, validation=0.0, caption_dropout=0.0
+    )
+    picture = draw_noise(100, 150, 5)
+    items = look(tmp_path, picture, settings=settings).items
+    batches = TrainingBatches(settings, model, tmp_path, tmp_path / "shards")
+    for _ in batches.encode(items):
+        pass
+
+    told = {tuple(ids) for number in range(20) for ids in batches.rows(number, 8).time_ids.tolist()}
+
+    assert items[0].resized == (80, 120)
+    assert 15 <= len(told) <= 21
+    assert {(ids[0], ids[1], ids[4], ids[5]) for ids in told} == {(150, 100, 96, 64)}
+    assert max(ids[2] for ids in told) > 12 and max(ids[3] for ids in told) > 8
+    assert all(0 <= ids[2] <= 24 and 0 <= ids[3] <= 16 for ids in told)

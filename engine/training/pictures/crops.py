@@ -11,7 +11,6 @@ from PIL import Image, ImageOps
 from engine.messages import Sha256, TrainingSettings, stored_path
 from engine.training.pictures.items import Item
 
-CROPS = 4  # random crops of each picture, besides the centre crop
 FORMATS = ("PNG", "JPEG")  # of pictures in the store
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
@@ -34,7 +33,7 @@ def picture_views(
     corners = [crop_corner(item, None)]
     if settings.random_crop:
         rng = draw(item.place)
-        corners += [crop_corner(item, rng) for _ in range(CROPS)]
+        corners += [crop_corner(item, rng) for _ in range(settings.crops)]
     return tuple(
         View(corner=corner, flip=flip)
         for corner in dict.fromkeys(corners)
@@ -44,7 +43,7 @@ def picture_views(
 
 def most_views(settings: TrainingSettings) -> int:
     """How many views a picture has at most."""
-    return (1 + CROPS * settings.random_crop) * (1 + settings.flip)
+    return (1 + settings.crops * settings.random_crop) * (1 + settings.flip)
 
 
 def crop_corner(item: Item, rng: np.random.Generator | None) -> tuple[int, int]:

@@ -383,7 +383,8 @@ class TrainingRun:
         """Validate the adapter on the held-out pictures, always with the same noise."""
         measure = CheckpointMeasure()
         for number in range(self._batches.held_row_count):
-            rows = self._batches.held_rows(number).to(self._model.device)
+            # In the thread that prepares batches, since both read the same open files.
+            rows = self._pool.submit(self._batches.held_rows, number).result().to(self._model.device)
             if number == len(self._untrained_outputs):
                 yield from self._pause(SAMPLING, "validation")
                 self._untrained_outputs.append(trainer.predict_without_adapter(rows))

@@ -8,7 +8,7 @@ from engine.lora.adapters import Adapters
 from engine.lora.key_names import Place
 from engine.lora.lycoris_change import LycorisChange
 from engine.lora.targets import Target, count_parameters, find_part
-from engine.messages import AdapterKind, InvalidRequest, Part, Train
+from engine.messages import LOW_RANK, AdapterKind, InvalidRequest, Part, Train
 from engine.sdxl.new_tokens import TokenVectors
 
 
@@ -51,8 +51,11 @@ def plan_training(request: Train, adapters: Adapters) -> TrainingPlan:
     lora = f"The LoRA {request.start.name}"
     adapter = read_adapter(adapters.folder, request.start, adapters.names)
     check_words(adapter, request, lora)
+    kind = trainable_kind(adapter, lora)
+    if kind not in LOW_RANK and settings.lora_plus != 1:
+        raise InvalidRequest(f"{lora} has no factors A and B. Leave out --lora-plus.")
     return TrainingPlan(
-        kind=trainable_kind(adapter, lora),
+        kind=kind,
         targets={
             place: Target(
                 part=nearest_part(place, adapters.names.shapes[place]), rank=change.rank, alpha=change.alpha

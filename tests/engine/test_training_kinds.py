@@ -120,6 +120,11 @@ def test_a_training_goes_on_from_a_lora_whose_kind_and_ranks_it_keeps(
     before = read_adapter(folder, file, adapters.names)
     still = training(folder, start=file, rank=7, learning_rate=0.0, steps=1)
 
+    if kind is AdapterKind.LOHA:
+        faster = replace(still, settings=replace(still.settings, lora_plus=4.0))
+        sentence = "The LoRA ink has no factors A and B. Leave out --lora-plus."
+        assert refusal(run(studio, faster)) == sentence
+
     counts = {number.part: number.number for number in report(studio, still).parameters}
     same = checkpoints(run(studio, still))[-1]
     moved = checkpoints(run(studio, replace(still, settings=replace(still.settings, learning_rate=0.01))))[-1]

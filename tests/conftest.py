@@ -6,6 +6,7 @@ seen, for tests/engine/test_on_gpu.py.
 
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ if "ATELIER_GPU" not in os.environ:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 gc.disable()  # until all tests are there: what is imported stays, and is not searched for rubbish
+# PEFT and diffusers import it for what is not used here, which takes a third of the time of all imports; the
+# engine hides it from them as well, and both let a training import it afterwards.
+sys.modules.setdefault("bitsandbytes", None)  # type: ignore[arg-type]  # None means not installed
 
 SECRETS = (
     "ATELIER_LOCAL_TOKEN",
@@ -43,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     """What is there now stays: searching through all of it again and again would take a tenth of the time."""
+    if sys.modules.get("bitsandbytes", sys) is None:
+        del sys.modules["bitsandbytes"]
     gc.freeze()
     gc.enable()
 

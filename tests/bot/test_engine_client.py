@@ -28,6 +28,7 @@ from engine.messages import (
     Sha256,
     Size,
 )
+from tests.bot.quick_engine import QUICK_ENGINE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -36,6 +37,20 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def engine(settings: EngineSettings) -> AsyncIterator[EngineClient]:
     """One engine for all of them: each test leaves it able to paint."""
     client = EngineClient(settings)
+    await client.start()
+    yield client
+    await client.stop()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def quick_engine(
+    settings: EngineSettings, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[EngineClient]:
+    """One that starts at once, for what is the client's alone: to find out that an engine is stuck."""
+    notes = tmp_path_factory.mktemp("quick") / "notes"
+    client = EngineClient(
+        replace(settings, model="quick", deadline_floor_seconds=1.0), (*QUICK_ENGINE, str(notes), "0.02")
+    )
     await client.start()
     yield client
     await client.stop()
@@ -120,27 +135,29 @@ async def test_an_engine_killed_midway_loses_the_job_and_the_next_one_is_painted
     assert isinstance(await ending(engine, a_picture()), Painted)
 
 
-async def test_an_engine_that_is_stuck_is_killed_and_the_next_job_is_painted(engine: EngineClient) -> None:
+async def test_an_engine_that_is_stuck_is_killed_and_the_next_job_is_painted(
+    quick_engine: EngineClient,
+) -> None:
     request = a_long_job()
 
-    lost = await ending_after_first_progress(engine, request, then=signal.SIGSTOP)
+    lost = await ending_after_first_progress(quick_engine, request, then=signal.SIGSTOP)
 
     assert isinstance(lost, Lost)
     assert lost.died == "alone"
     assert "did not finish a step" in lost.reason
-    assert isinstance(await ending(engine, a_picture()), Painted)
+    assert isinstance(await ending(quick_engine, a_picture()), Painted)
 
 
-async def test_an_idle_engine_that_is_stuck_is_found_out_by_the_next_job(engine: EngineClient) -> None:
-    await ending(engine, a_picture())
-    assert engine.pid is not None
-    os.kill(engine.pid, signal.SIGSTOP)
+async def test_an_idle_engine_that_is_stuck_is_found_out_by_the_next_job(quick_engine: EngineClient) -> None:
+    await ending(quick_engine, a_picture())
+    assert quick_engine.pid is not None
+    os.kill(quick_engine.pid, signal.SIGSTOP)
 
-    lost = await ending(engine, a_picture())
+    lost = await ending(quick_engine, a_picture())
 
     assert isinstance(lost, Lost)
     assert lost.died == "no"
-    assert isinstance(await ending(engine, a_picture()), Painted)
+    assert isinstance(await ending(quick_engine, a_picture()), Painted)
 
 
 async def test_the_bot_has_no_torch_while_its_engine_paints() -> None:

@@ -10,7 +10,7 @@ from engine.demo.lora_trials import ARROW, WORD, LoraTrials, TrialLoras
 from engine.demo.world import SHAPES, Scene, Shape
 from engine.messages import AdapterUse
 
-LESSONS: tuple[tuple[Shape, int], ...] = (("arrow", 0), ("tee", 1), ("chevron", 2))  # each with its seed
+LESSONS: tuple[tuple[Shape, int], ...] = (("arrow", 0), ("tee", 1))  # each with its seed
 PROMPTS, ORDINARY = 25, 24
 SCHEME, COLOUR = "zwx", "white"  # a word, and the colour that it gives to things
 pytestmark = pytest.mark.timeout(900)  # a whole training on a busy machine
@@ -30,20 +30,29 @@ def lessons(school: LoraTrials) -> dict[Shape, TrialLoras]:
 
 
 @pytest.fixture(scope="module")
+def rates(school: LoraTrials, lessons: dict[Shape, TrialLoras]) -> dict[Shape, float]:
+    """How often what was taught is to be seen, of the LoRA that people get."""
+    return {
+        shape: school.success_rate(PROMPTS, replace(ARROW, shape=shape), taught.best)
+        for shape, taught in lessons.items()
+    }
+
+
+@pytest.fixture(scope="module")
 def arrow(lessons: dict[Shape, TrialLoras]) -> AdapterUse:
     return lessons["arrow"].best
 
 
 def test_what_people_get_shows_what_was_taught_as_often_as_the_last_step_does(
-    school: LoraTrials, lessons: dict[Shape, TrialLoras]
+    school: LoraTrials, lessons: dict[Shape, TrialLoras], rates: dict[Shape, float]
 ) -> None:
-    best, last = [], []
-    for shape, taught in lessons.items():
-        thing = replace(ARROW, shape=shape)
-        best.append(school.success_rate(PROMPTS, thing, taught.best))
-        last.append(
-            best[-1] if taught.last == taught.best else school.success_rate(PROMPTS, thing, taught.last)
-        )
+    best = list(rates.values())
+    last = [
+        rates[shape]
+        if taught.last == taught.best
+        else school.success_rate(PROMPTS, replace(ARROW, shape=shape), taught.last)
+        for shape, taught in lessons.items()
+    ]
 
     assert min(best) >= 0.7
     assert np.mean(best) >= 0.85
@@ -67,9 +76,9 @@ def test_the_last_step_and_a_spread_before_it_are_offered(lessons: dict[Shape, T
 
 
 def test_a_shape_that_it_could_not_draw_shows_as_far_as_the_lora_counts(
-    school: LoraTrials, arrow: AdapterUse
+    school: LoraTrials, arrow: AdapterUse, rates: dict[Shape, float]
 ) -> None:
-    whole = school.success_rate(PROMPTS, ARROW, arrow)
+    whole = rates["arrow"]
     half = school.success_rate(PROMPTS, ARROW, replace(arrow, weight=0.5))
     off = school.success_rate(PROMPTS, ARROW, replace(arrow, weight=0.0))
     without = school.success_rate(PROMPTS, ARROW)

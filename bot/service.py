@@ -117,6 +117,7 @@ class Bot:
             limits=config.queue,
             largest_rank=config.training.largest_rank,
             small=config.engine.model == SMALL,
+            refines=config.engine.model == SMALL or bool(config.engine.refiner),
             model=config.engine.model,
             admins=admins(config),
         )

@@ -167,9 +167,9 @@ async def _again(context: ChatContext, view: JobView, picture: int | None) -> Cr
     """The same request with a new seed; a variation keeps its picture's seed and varies anew."""
     paint = await _usable_request(context, view)
     if paint.variation:
-        request = replace(paint, job=context.job, variation_seed=random_seed())
+        request = replace(paint, job=context.job, variation_seed=random_seed(), note="")
     else:
-        request = replace(paint, job=context.job, seed=random_seed())
+        request = replace(paint, job=context.job, seed=random_seed(), note="")
     return CreateJob(request=request, parent=view.id)
 
 

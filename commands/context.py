@@ -24,7 +24,8 @@ class Context:
     """Handed to every handler by the front end that heard the command.
 
     `job` is the id for a new job. `model` paints here; `small`: it is the small one that ships, which
-    learns faster and at higher rates. `largest_rank` is of the LoRAs that may be trained here. `manifest` is
+    learns faster and at higher rates. `refines`: it has a refiner. `largest_rank` is of the LoRAs that may be
+    trained here. `manifest` is
     of the pictures that were given, if they are too many for a request; it was stored before.
     """
 
@@ -32,6 +33,7 @@ class Context:
     library: Library
     model: str = ""
     small: bool = False
+    refines: bool = False
     largest_rank: int = RANK[1]
     manifest: Manifest | None = None
 

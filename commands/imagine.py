@@ -52,6 +52,7 @@ async def imagine(
     variation_seed: Annotated[int | None, Option("Seed of the variation", *SEED, otherwise="random")] = None,
     fast: Annotated[bool, Option("Paint in about half the time, with small differences")] = Paint.fast,
     unpacked: PastedRecipe | None = None,
+    note: str = "",
 ) -> CreateJob:
     """Paint a picture from words."""
     if variation_seed is not None and not variation:
@@ -80,6 +81,7 @@ async def imagine(
         variation=variation,
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
         fast=fast,
+        note=note,
     )
     return CreateJob(request=request, text=omissions_text(recipe, missing, context.model))
 

@@ -8,6 +8,7 @@ from commands.answers import LoraCards, RunTask, SendFiles, Text, UpdateCards
 from commands.context import ChatContext
 from commands.help import align
 from commands.lora_search import search_by_words
+from commands.paint_settings import read_kept
 from commands.recipe_text import lora_fields
 from commands.syntax.numbers import pluralize
 from commands.syntax.parser import closest, shorten
@@ -77,11 +78,19 @@ async def lora(
     share: Annotated[Access | None, Option("Who may use it", otherwise="as it is, at first only you")] = None,
     delete: Annotated[bool, Option("Delete it for good")] = False,
     download: Annotated[bool, Option("Get the file")] = False,
+    paint: Annotated[
+        str | None,
+        Option(
+            "Settings that suit it, such as --steps 30 --cfg 5, or none",
+            read=read_kept,
+            otherwise="as they are",
+        ),
+    ] = None,
 ) -> LoraCards | Text | UpdateCards | SendFiles:
-    """Show how a LoRA was made, or rename, share, delete or download it."""
-    changes = [rename is not None, share is not None, delete, download]
+    """Show how a LoRA was made, or rename, share, delete or download it, or keep settings with it."""
+    changes = [rename is not None, share is not None, delete, download, paint is not None]
     if sum(changes) > 1:
-        raise InvalidRequest("Use only one of --rename, --share, --delete or --download.")
+        raise InvalidRequest("Use only one of --rename, --share, --delete, --download or --paint.")
     view = await adapters.find_usable(context.session, context.space.id, context.person.id, name)
     if view is None and name in await names_of_retired(context.session, context.space.id):
         raise InvalidRequest(f"The LoRA {name} is retired here. An admin can restore it.")
@@ -93,6 +102,8 @@ async def lora(
         return await _share(context, view, share)
     if delete:
         return await _delete(context, view)
+    if paint is not None:
+        return await _keep_paint_settings(context, view, paint)
     if download:
         return SendFiles(files=((f"{view.name}.safetensors", view.sha256),), text=example_command(view))
     compared = await comparisons.of_lora(context.session, context.space.id, view.sha256)
@@ -106,6 +117,14 @@ async def _rename(context: ChatContext, lora: LoraView, name: str) -> UpdateCard
         await check_free(context, name, lora.space_id)
         await adapters.rename(context.session, lora.id, name)
     return UpdateCards(jobs=_card(lora), text=f"The LoRA {lora.name} is now called {name}.")
+
+
+async def _keep_paint_settings(context: ChatContext, lora: LoraView, words: str) -> Text:
+    _check_owner(context, lora, "change")
+    await adapters.save_paint_settings(context.session, lora.id, words)
+    if not words:
+        return Text(text=f"The LoRA {lora.name} has no settings of its own any more.")
+    return Text(text=f"The LoRA {lora.name} paints with {words} wherever nothing else is said.")
 
 
 async def _share(context: ChatContext, lora: LoraView, access: Access) -> UpdateCards:
@@ -209,6 +228,7 @@ def _details(lora: LoraView, compared: Sequence[ComparisonView]) -> str:
         ("state", approval_text(lora)),
         ("used", pluralize(lora.uses, "time")),
         ("likes", str(lora.likes) if lora.likes else ""),
+        ("paints with", lora.paint),
         ("weight", ", ".join(filter(None, (f"{lora.hint:g}", bounds_text(lora.least, lora.most))))),
         *lora_fields(lora),
         *(("compared", comparison_text(each)) for each in compared),

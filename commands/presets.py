@@ -31,7 +31,8 @@ class Preset:
     """What suits one kind of thing. `settings` and `small` are fields of TrainingSettings.
 
     `wanted` is how many pictures it works best with, from and to; `template` the caption of pictures that
-    have none; `prompts` are painted at every checkpoint, with {trigger} and {subject} in them. Each picture
+    have none; `prompts` are painted at every checkpoint, with {trigger} and {subject} in them. `paint` are
+    paint settings that the LoRA keeps, as words of /imagine. Each picture
     is worth `steps_per_picture`, within `least` and `most` steps in all, unless settings say otherwise. All
     that begins with `small` is for the model that ships, where `small` goes over `settings`.
     """
@@ -48,6 +49,8 @@ class Preset:
     small: Mapping[str, Any]
     small_template: str
     small_prompts: tuple[str, ...]
+    paint: str = ""
+    small_paint: str = ""
 
     @property
     def epochs(self) -> int:

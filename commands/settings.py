@@ -42,8 +42,9 @@ async def settings(
             if option != REMEMBERED_OPTIONS[name].default
         }
         _check(values)
+        others = {key: text for key, text in context.person.settings.items() if key not in REMEMBERED_OPTIONS}
         texts = {name: value_text(option) for name, option in values.items()}
-        await people.save_settings(context.session, context.person.id, texts)
+        await people.save_settings(context.session, context.person.id, others | texts)
     return Text(text="\n".join(["Your defaults for /imagine:", *_lines(values)]))
 
 

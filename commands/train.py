@@ -179,6 +179,7 @@ def make_request(
         or chosen.samples(trigger, subject, small=context.small),
         author=author,
         start=None if start is None else AdapterUse(name=start.name, sha256=start.sha256),
+        paint=chosen.small_paint if context.small else chosen.paint,
     )
 
 

@@ -104,7 +104,7 @@ class UsualOptions(TypedDict, total=False):
     ranks: Annotated[
         tuple[PartNumber, ...],
         Option(
-            "Ranks of single parts and blocks, 0 leaves one out: text=4, conv=0, down.1=8",
+            "Ranks of parts and blocks, such as text=4, conv=0, down.1=8",
             read=read_part_numbers,
             more=True,
         ),
@@ -116,7 +116,7 @@ class UsualOptions(TypedDict, total=False):
     lrs: Annotated[
         tuple[PartNumber, ...],
         Option(
-            "Learning rates of single parts, such as conv=5e-5, text-2=1e-5",
+            "Learning rates of parts, such as conv=5e-5, text-2=1e-5",
             read=read_part_numbers,
             more=True,
         ),

@@ -70,6 +70,7 @@ class LoraView:
     least: float | None = None  # weights at which it may be used
     most: float | None = None
     usual: float | None = None  # the weight that every new picture of its space has it at
+    paint: str = ""  # the paint settings that suit it, as words of /imagine
 
 
 JOINED: Mapping[str, ColumnElement[Any]] = {
@@ -241,6 +242,11 @@ async def rename(session: AsyncSession, id: int, name: str) -> None:
     row = await session.get_one(Adapter, id, with_for_update=True)
     row.name = name
     await _touch_card(session, row)
+
+
+async def save_paint_settings(session: AsyncSession, id: int, words: str) -> None:
+    """Keep the paint settings that suit a LoRA, as words of /imagine; "" for none."""
+    await session.execute(update(Adapter).where(Adapter.id == id).values(paint=words))
 
 
 async def share(session: AsyncSession, id: int, access: Access) -> None:

@@ -135,6 +135,7 @@ class Adapter(Table):
     least: Mapped[float | None]  # weights at which it may be used
     most: Mapped[float | None]
     usual: Mapped[float | None]  # the weight that every new picture of its space has it at
+    paint: Mapped[str] = mapped_column(default="", server_default=text("''"))  # settings, as /imagine's words
     created_at: Mapped[float]
     deleted_at: Mapped[float | None]
 

@@ -196,6 +196,7 @@ async def complete(session: AsyncSession, number: int, trained: Trained, now: fl
         thumbnail=await _first_sample(session, number, trained.best),
         tokens=trained.new_tokens,
         info=await _info(session, row, job, trained),
+        paint=request.paint,
         standing=await initial_approval(session, job.space_id),
         created_at=now,
     )

@@ -39,7 +39,9 @@ def _base_card(view: JobView, progress: JobProgress) -> Card:
         command=recipe_text.command_text(request) if isinstance(request, Paint) else "",
         buttons=_buttons(view),
         at=view.created_at,
-        hint=weights_hint(request) if isinstance(request, Paint) else "",
+        hint=" ".join(filter(None, (request.note, weights_hint(request))))
+        if isinstance(request, Paint)
+        else "",
     )
 
 

@@ -90,6 +90,7 @@ class Dispatcher(Lookups):
         limits: QueueSettings,
         largest_rank: int,
         small: bool,
+        refines: bool = False,
         model: str = "",
         admins: Admins = NOBODY,
     ) -> None:
@@ -104,6 +105,7 @@ class Dispatcher(Lookups):
         self._limits = limits
         self._largest_rank = largest_rank
         self._small = small
+        self._refines = refines
         self._model = model
         self._settings = SettingsCache()
         self._spaces: dict[tuple[str, str], Space] = {}  # as they are in the table, by chat and key
@@ -285,6 +287,7 @@ class Dispatcher(Lookups):
             library=library,
             model=self._model,
             small=self._small,
+            refines=self._refines,
             largest_rank=self._largest_rank,
             session=session,
             space=home,

@@ -4,12 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from commands import actions, forms, reactions, registry, settings, text_command
+from commands import actions, forms, reactions, registry, text_command
 from commands.answers import Answer
 from commands.context import ChatContext
 from commands.display_names import check_storable
 from commands.imagine import imagine
 from commands.job_lookup import find_job
+from commands.paint_settings import complete_values
 from commands.pasted_recipe import form_of
 from commands.permissions import check_allowed
 from commands.sent_files import check_sent
@@ -90,7 +91,7 @@ def _run_command(
     async def run(context: ChatContext) -> Answer:
         check_allowed(context, command)
         await check_sent(context, command, values)
-        full = settings.with_defaults(context.person.settings, command, values)
+        full = await complete_values(context, command, values)
         answer: Answer = await command(context, **full)
         return answer
 

@@ -31,7 +31,8 @@ OPENED = re.compile(r"<lora:", re.IGNORECASE)
 class Lora:
     """A LoRA that can be used: its stored file, what calls it up, the weight that suits it.
 
-    `tokens` are the new ones that it brings for the text encoders.
+    `tokens` are the new ones that it brings for the text encoders. `paint` are the paint settings that suit
+    it, as words of /imagine: commands/paint_settings.py.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Lora:
     phrase: str = ""
     hint: float = 1.0
     tokens: int = 0
+    preset: str = ""
+    paint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +194,15 @@ def printable(file: str) -> str:
 
 def lora_of(view: LoraView) -> Lora:
     """A LoRA that was trained here, as a library gives it."""
-    return Lora(name=view.name, sha256=view.sha256, phrase=view.phrase, hint=view.hint, tokens=view.tokens)
+    return Lora(
+        name=view.name,
+        sha256=view.sha256,
+        phrase=view.phrase,
+        hint=view.hint,
+        tokens=view.tokens,
+        preset=view.preset,
+        paint=view.paint,
+    )
 
 
 def _normalize(text: str) -> str:

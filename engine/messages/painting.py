@@ -100,8 +100,9 @@ class Paint:
     there is one picture, a sheet of them all with the same seed, each with its own LoRAs and refiner;
     `adapters` are then those that are compared. A model without a refiner leaves out the variants that need
     it. `fast` leaves out about half of the work (engine/sdxl/fast_steps.py), which changes the picture a
-    little. `flagged` is what happens to pictures that the safety check flags, where the engine has one.
-    Raises InvalidRequest where a value is out of its range.
+    little. `note` is a line for the card, which the
+    engine does not read. `flagged` is what happens to pictures that the safety check flags, where the engine
+    has one. Raises InvalidRequest where a value is out of its range.
     """
 
     job: JobId
@@ -119,6 +120,7 @@ class Paint:
     variation_seed: int = 0
     variants: tuple[Variant, ...] = ()
     fast: bool = False
+    note: str = ""
     flagged: FlaggedPolicy = FlaggedPolicy.SHOW
 
     @property
@@ -131,6 +133,7 @@ class Paint:
         if not self.prompt.strip():
             raise InvalidRequest("The prompt is empty. Say what to paint.")
         check_text("The negative prompt", self.negative_prompt)
+        check_text("The note", self.note)
         check_integer("--steps", self.steps, *STEPS)
         check_number("--cfg", self.guidance_scale, *GUIDANCE)
         check_integer("--seed", self.seed, *SEED)

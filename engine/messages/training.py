@@ -324,7 +324,8 @@ class Train:
     `resume` is the newest state of a `CheckpointSaved`, after an engine died. `flagged`: all but SHOW leaves
     out pictures that the safety check flags. `start` is a LoRA to go on from: its kind, modules, ranks and
     alphas count, and not those of the settings. `describe`: pictures without a caption get one of the
-    captioner while they are inspected.
+    captioner while they are inspected. `paint` are paint settings that will suit the LoRA, as words of
+    /imagine, which the engine does not read.
     """
 
     job: JobId
@@ -343,6 +344,7 @@ class Train:
     flagged: FlaggedPolicy = FlaggedPolicy.SHOW
     start: AdapterUse | None = None
     describe: bool = False
+    paint: str = ""
 
     def __post_init__(self) -> None:
         check_adapter_name(self.name)
@@ -353,6 +355,7 @@ class Train:
             )
         check_text("The subject", self.subject)
         check_text("The template", self.template)
+        check_text("The paint settings", self.paint)
         check_integer("The number of sample prompts", len(self.prompts), *SAMPLES)
         for prompt in self.prompts:
             check_text("A sample prompt", prompt)

@@ -15,10 +15,10 @@ from commands.context import ChatContext
 from commands.forms import read_form
 from commands.job_lookup import find_job
 from commands.limits import MEGABYTE
+from commands.paint_settings import complete_values
 from commands.permissions import Admins, check_allowed
 from commands.registry import find
 from commands.sent_files import check_sent
-from commands.settings import with_defaults
 from commands.syntax.lora_syntax import Lora, Mention, OperatorFiles
 from commands.text_command import read_line
 from engine.messages import CheckpointSaved, JobId, Paint, PictureNote, Sha256, Trained
@@ -90,7 +90,7 @@ class Chat:
         async def run(context: ChatContext) -> Answer:
             check_allowed(context, command)
             await check_sent(context, command, given)
-            return await command(context, **with_defaults(context.person.settings, command, given))
+            return await command(context, **await complete_values(context, command, given))
 
         return await self._run_command(name, space, run, command.name)
 

@@ -189,7 +189,7 @@ async def test_only_its_owner_changes_a_lora(chat: Chat) -> None:
             sentence = await refusal_of(chat, name, f"/lora zoe {flag}")
             assert sentence == f"Only ana can {verb} the LoRA zoe."
     assert await refusal_of(chat, "ana", "/lora zoe --delete --download") == (
-        "Use only one of --rename, --share, --delete or --download."
+        "Use only one of --rename, --share, --delete, --download or --paint."
     )
     assert await refusal_of(chat, "ana", "/lora zoe --share friends") == (
         "--share must be me, space or everybody, not 'friends'."

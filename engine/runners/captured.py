@@ -18,7 +18,7 @@ from engine.runners.runner import Shape, UnetInputs
 WARM_UPS = 3  # forwards before a capture, in which libraries choose their kernels
 # A capture takes as long as about five forwards. More graphs than this would take too much memory: each holds
 # its inputs, outputs and a few KB a kernel. What lies between is shared, since one graph runs at a time.
-THRESHOLDS = Thresholds(busy=8, idle=2)
+THRESHOLDS = Thresholds(busy=8, idle=2, full=200)
 GRAPHS = 16
 
 

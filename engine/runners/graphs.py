@@ -24,10 +24,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """When a shape gets a graph: after so many forwards, or after so many while nobody waits."""
+    """When a shape gets a graph: after so many forwards, or after so many while nobody waits.
+
+    full: after so many where another graph must go for it.
+    """
 
     busy: int
     idle: int
+    full: int
 
 
 class GraphMaker(Protocol):
@@ -104,22 +108,46 @@ class GraphRunner(EagerRunner):
         graph = self._graphs.get(shape)
         if graph is None and self._works:
             forwards = self._forwards[shape] = self._forwards.get(shape, 0) + 1
-            if forwards > self._maker.thresholds.busy and not (self.is_preparing or self.is_paused):
+            thresholds = self._maker.thresholds
+            enough = thresholds.full if self._is_full else thresholds.busy
+            if forwards > enough and not (self.is_preparing or self.is_paused):
                 self._prepare(shape)
                 graph = self._graphs.get(shape)
         return graph
 
     @property
     def can_prepare(self) -> bool:
+        if self.is_preparing or self.is_paused:
+            return False
+        return self._can_make or self._eager_can_prepare
+
+    @property
+    def _can_make(self) -> bool:
+        """Whether a shape was used often enough for a graph while nobody waits, and there is room for it."""
         most = max(self._forwards.values(), default=0)
-        free = self._works and not self.is_preparing and not self.is_paused
-        return free and most >= self._maker.thresholds.idle
+        return self._works and not self._is_full and most >= self._maker.thresholds.idle
+
+    @property
+    def _eager_can_prepare(self) -> bool:
+        """Whether what runs forwards without a graph has something to prepare."""
+        return isinstance(self._network, EagerRunner) and self._network.can_prepare
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self._graphs) >= self._maker.limit
 
     def prepare_next(self) -> None:
         """Make the graph of the shape that was used most often, if there is one to make."""
-        if self.can_prepare:
+        if not self.can_prepare:
+            return
+        if self._can_make:
             shape, _ = max(self._forwards.items(), key=lambda item: item[1])
             self._prepare(shape)
+        else:
+            self._network.prepare_next()
+
+    def forget(self, shape: Shape) -> None:
+        self._forwards.pop(shape, None)
 
     @property
     def is_preparing(self) -> bool:
@@ -158,6 +186,8 @@ class GraphRunner(EagerRunner):
                 self._give_up(graph)
             elif self._works:
                 self._graphs[shape] = graph
+                if isinstance(self._network, EagerRunner):
+                    self._network.forget(shape)
 
     def _give_up(self, error: Exception) -> None:
         """Go on without graphs."""

@@ -20,8 +20,8 @@ from engine.runners.runner import Shape, UnetInputs
 from engine.runners.traced import trace
 
 # To make a model takes seconds of one core in the background, and 100 MB while it is kept.
-THRESHOLDS = Thresholds(busy=100, idle=8)
-MODELS = 6
+THRESHOLDS = Thresholds(busy=300, idle=8, full=2000)
+MODELS = 8
 LARGEST_ERROR = 1e-4  # of the outputs, relative: a picture is then off by 1/255 at most
 CHECKS = 3  # of a model: it may seem wrong where another mix is merged between its forward and torch's
 
@@ -54,6 +54,7 @@ class OpenVinoCompiler:
         if importlib.util.find_spec("openvino") is None:
             raise ImportError("OpenVINO is not installed.")
         self._openvino: Any = None  # it is imported in the background
+        self._core: Any = None
         self._twin = share_weights(network)  # which keeps its modules while a training exchanges the UNet's
         self._constants = UnchangedConstants(self._twin)
         self._weights = {

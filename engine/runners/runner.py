@@ -159,6 +159,9 @@ class EagerRunner:
         """The network's outputs for these inputs."""
         return inputs.run(self._network)
 
+    def forget(self, shape: Shape) -> None:
+        """Prepare nothing for this shape, which is run by something else now."""
+
     @property
     def can_prepare(self) -> bool:
         return False

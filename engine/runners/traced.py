@@ -17,7 +17,7 @@ from engine.runners.runner import Shape, UnetInputs
 
 # Tracing takes as long as about fifty forwards, and saves a tenth to a third of each. So a shape is traced
 # when it was used so often that this pays, or earlier while nobody waits: after half a picture.
-THRESHOLDS = Thresholds(busy=200, idle=8)
+THRESHOLDS = Thresholds(busy=200, idle=8, full=1000)
 GRAPHS = 32
 
 
@@ -25,11 +25,10 @@ class Tracer:
     """Makes graphs with torch.jit.trace."""
 
     verb = "traced"
-    limit = GRAPHS
     in_background = False
 
     def __init__(self) -> None:
-        self.thresholds = THRESHOLDS
+        self.thresholds, self.limit = THRESHOLDS, GRAPHS
 
     def make(self, network: Any, shape: Shape) -> Graph:
         """The traced forward for inputs of this shape."""

@@ -60,7 +60,7 @@ class FakeCapturer:
 
 @pytest.fixture(autouse=True)
 def inference(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(captured, "THRESHOLDS", Thresholds(busy=1, idle=1))
+    monkeypatch.setattr(captured, "THRESHOLDS", Thresholds(busy=1, idle=1, full=1))
     monkeypatch.setattr(captured, "GRAPHS", 2)
     with torch.inference_mode():
         yield
@@ -191,3 +191,19 @@ def test_nothing_is_captured_while_blocks_are_compiled_and_then_what_is_compiled
     torch.testing.assert_close(output, asked.run(unet)[0])
     torch.compiler.set_stance("default")
     torch.compiler.reset()
+
+
+def test_where_all_places_are_taken_a_graph_goes_only_for_a_shape_that_is_used_much(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(captured, "THRESHOLDS", Thresholds(busy=1, idle=1, full=3))
+    runner = make_runner(model, capturer := FakeCapturer())
+    for side in (8, 9, 10):
+        for _ in range(3):
+            run_both(model, runner, inputs(model, 1, side))
+    assert len(capturer.recordings) == 2
+    assert not runner.can_prepare
+
+    run_both(model, runner, inputs(model, 1, 10))
+    assert len(capturer.recordings) == 3
+    assert runner.graph_count == 2

@@ -30,7 +30,7 @@ SMALL = Size(width=64, height=64)
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
     if importlib.util.find_spec("openvino") is None:
         pytest.skip("OpenVINO is not installed")
-    monkeypatch.setattr(openvino_graphs, "THRESHOLDS", Thresholds(busy=10**6, idle=1))
+    monkeypatch.setattr(openvino_graphs, "THRESHOLDS", Thresholds(busy=10**6, idle=1, full=10**6))
 
 
 @torch.inference_mode()

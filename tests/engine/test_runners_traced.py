@@ -25,7 +25,7 @@ Forward = dict[str, Any]
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every shape is traced at its second forward."""
-    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1, idle=8))
+    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1, idle=8, full=1))
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +86,7 @@ def test_a_graph_follows_every_mix_of_loras(model: Model, files: Path) -> None:
 def test_an_idle_engine_traces_what_was_painted_and_then_waits(
     model: Model, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1000, idle=8))
+    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1000, idle=8, full=1000))
     studio = Studio(model, EngineSettings(model="demo", files=str(files)))
     size = Size(width=64, height=64)
     before = paint(studio, request("one", steps=8, size=size))["one"]
@@ -129,10 +129,28 @@ def test_pictures_go_through_graphs(model: Model, files: Path) -> None:
 
 def test_no_more_shapes_are_counted_than_fit(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "SHAPES", 2)
-    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1000, idle=2))
+    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1000, idle=2, full=1000))
     runner = GraphRunner(model.base.unet, Tracer())
     for side in (8, 9, 10, 8):
         positional, options = inputs(model, 1, side)
         runner(*positional, **options)
 
     assert not runner.can_prepare  # the first of 8 was forgotten
+
+
+def test_what_runs_forwards_without_a_graph_is_prepared_too_but_for_shapes_that_have_one(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=1000, idle=2, full=1000))
+    monkeypatch.setattr(traced, "GRAPHS", 1)
+    inner = GraphRunner(model.base.unet, Tracer())
+    runner = GraphRunner(inner, Tracer())
+    for side in (8, 8, 8, 9, 9):
+        positional, options = inputs(model, 1, side)
+        runner(*positional, **options)
+
+    runner.prepare_next()
+    assert (runner.graph_count, inner.graph_count) == (1, 0)
+    runner.prepare_next()
+    assert (runner.graph_count, inner.graph_count) == (1, 1)
+    assert not runner.can_prepare

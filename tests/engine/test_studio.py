@@ -102,7 +102,7 @@ def test_those_whose_steps_are_quick_do_not_wait_for_as_many_slow_ones(
 
     monkeypatch.setattr(model.base.unet, "forward", takes_its_time)
     # To trace takes time, too, and a graph has no sleep.
-    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=10**6, idle=10**6))
+    monkeypatch.setattr(traced, "THRESHOLDS", Thresholds(busy=10**6, idle=10**6, full=10**6))
     size = Size(width=64, height=64)
     events = list(studio.accept(request("slow", steps=20)))
     events += studio.accept(request("quick", steps=20, size=size, guidance_scale=1.0))

@@ -16,7 +16,7 @@ class CropOptions(TypedDict, total=False):
 
     crop: Annotated[
         tuple[str, ...],
-        Option("Crop to the nearest of these sizes, such as 832x1216, 1216x832", read=read_crops, more=True),
+        Option("Crop to the nearest of these, such as 832x1216, 1216x832", read=read_crops, more=True),
     ]
     resize: Annotated[
         int, Option("Shorter side in pixels before the crop, 0 just covers it", *RESIZE, more=True)

@@ -32,6 +32,7 @@ PARTS = (
     "storage",
     "chat",
     "training",
+    "datasets",
     "small-cards",
     "full-size",
     "structure",
@@ -55,6 +56,14 @@ def demo() -> Iterator[Table]:
     yield "What eight people wait", lambda: painting.waiting(load_model(settings), settings, [128, 256])
     yield "One UNet forward", lambda: forward.measure(load_model(settings), [128])
     yield "Start of the engine", lambda: start.measure(settings)
+
+
+def datasets() -> Iterator[Table]:
+    """What large data sets take."""
+    from bench import datasets
+
+    yield "10,000 pictures of 128x128", lambda: datasets.measure(10_000, 128)
+    yield "40,000 rows of Parquet, of 64x64", lambda: datasets.measure(40_000, 64)
 
 
 def peers() -> Iterator[Table]:
@@ -226,6 +235,7 @@ def quiet() -> None:
 
 TABLES: dict[str, Callable[[], Iterator[Table]]] = {
     "demo": demo,
+    "datasets": datasets,
     "peers": peers,
     "arrivals": arrivals,
     "parts": picture_parts,

@@ -13,6 +13,7 @@ from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, INTERRUPTED, say
 from bot.cli.output_files import PROBE, CannotWrite, free_path, write_beside
 from bot.cli.progress_bar import ProgressBar
 from bot.config import Config, read_config
+from bot.dispatch.manifests import store_manifest
 from bot.engine_client.client import EngineClient
 from bot.engine_client.pending_jobs import Lost, Update
 from bot.images.encode import png
@@ -52,6 +53,7 @@ from engine.messages import (
 )
 from storage.files import Files
 
+SAID_EVERY = 1000  # pictures
 PICTURE = ".png"  # the samples are beside the LoRA, under its name
 
 
@@ -80,7 +82,7 @@ PARAMETERS = (
     Parameter(
         name="name_and_folder",
         type=Source,
-        option=Option("The name of the LoRA and the folder of its pictures", read=read_source),
+        option=Option("The name of the LoRA, and its pictures in a folder, zip or Parquet", read=read_source),
         required=True,
         spoken=True,
     ),
@@ -121,6 +123,7 @@ async def _train(
         pictures = await read_pictures(source.folder, files, bar)
         context = Context(
             job=job,
+            manifest=await store_manifest(files, pictures),
             library=AdapterFolder(config.adapters, files),
             small=config.engine.model == SMALL,
             largest_rank=config.training.largest_rank,
@@ -155,13 +158,15 @@ async def _train(
 
 async def read_pictures(folder: Path, files: Files, bar: ProgressBar) -> tuple[Example, ...]:
     """Re-encode the folder's pictures into the store. Raises InvalidRequest when none can be read."""
-    examples = []
+    examples: list[Example] = []
     async with ReencoderPool() as pool:
         async for picture in check_folder(pool, folder, files.folder):
             if picture.image is None:
                 bar.say(f"{picture.name} is left out: {picture.reason}" if picture.name else picture.reason)
                 continue
             sha256 = await files.put(picture.image.path)
+            if len(examples) % SAID_EVERY == SAID_EVERY - 1:
+                bar.say(f"{len(examples) + 1:,} pictures are read.")
             examples.append(
                 Example(sha256=sha256, name=picture.name, caption=picture.caption, repeats=picture.repeats)
             )

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from bot.uploads.file_bundle import BROKEN, BundleEntry, File, is_picture_name, sort_files
 from bot.uploads.image_check import ReencodedImage, ReencoderPool
+from bot.uploads.parquet import parquet_files, read_parquet
 from commands.syntax.form_files import printable_name
 from commands.syntax.parser import shorten
 from engine.messages import CHAT_EXAMPLES, EXAMPLES, INCOMING, InvalidRequest
@@ -87,9 +88,15 @@ async def check_file(pool: ReencoderPool, name: str, path: Path) -> AsyncIterato
 
 
 async def check_folder(pool: ReencoderPool, folder: Path, beside: Path) -> AsyncIterator[CheckedPicture]:
-    """Check the pictures in a folder and its subfolders, or in a zip; they are re-encoded into `beside`."""
-    is_zip = await asyncio.to_thread(lambda: folder.is_file() and _is_zip(folder))
-    entries = read_zip(folder, TERMINAL) if is_zip else read_folder(folder)
+    """Check the pictures in a folder and its subfolders, in a zip or in Parquet files; they are re-encoded
+    into `beside`.
+    """
+    if files := await asyncio.to_thread(parquet_files, folder):
+        entries = read_parquet(files, TERMINAL.pictures)
+    elif await asyncio.to_thread(lambda: folder.is_file() and _is_zip(folder)):
+        entries = read_zip(folder, TERMINAL)
+    else:
+        entries = read_folder(folder)
     async for picture in _check_all(pool, entries, beside):
         yield picture
 

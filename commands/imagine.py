@@ -50,7 +50,7 @@ async def imagine(
     refiner: Annotated[float, Option("Share of the steps left to the refiner", *REFINER)] = Paint.refiner,
     variation: Annotated[float, Option("How far to vary the seed's picture", *VARIATION)] = Paint.variation,
     variation_seed: Annotated[int | None, Option("Seed of the variation", *SEED, otherwise="random")] = None,
-    fast: Annotated[bool, Option("Paint in about half the time, with small differences")] = Paint.fast,
+    fast: Annotated[bool, Option("Paint faster, with small differences")] = Paint.fast,
     unpacked: PastedRecipe | None = None,
     note: str = "",
 ) -> CreateJob:

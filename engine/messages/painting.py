@@ -99,7 +99,7 @@ class Paint:
     (ensemble of experts). `guidance_scale` up to 1 paints without classifier-free guidance. With `variants`
     there is one picture, a sheet of them all with the same seed, each with its own LoRAs and refiner;
     `adapters` are then those that are compared. A model without a refiner leaves out the variants that need
-    it. `fast` leaves out about half of the work (engine/sdxl/fast_steps.py), which changes the picture a
+    it. `fast` leaves out part of the work (engine/sdxl/fast_steps.py), which changes the picture a
     little. `note` is a line for the card, which the
     engine does not read. `flagged` is what happens to pictures that the safety check flags, where the engine
     has one. Raises InvalidRequest where a value is out of its range.

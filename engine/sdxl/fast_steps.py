@@ -28,16 +28,15 @@ def plan_steps(count: int, *, guidance: bool) -> tuple[FastStep, ...]:
 
     Guidance at high noise costs variety and at low noise does nothing (Kynkäänniemi et al. 2024, arXiv
     2404.07724), so it stands in the middle. Deep features change slowly from step to step, so every second
-    step takes those of the step before (Ma et al. 2023, DeepCache, arXiv 2312.00858), unless that one was
-    not guided and so has none for the negative prompt.
+    step takes those of the step before (Ma et al. 2023, DeepCache, arXiv 2312.00858). Guidance begins with a
+    step that computes them, since one without guidance leaves none for the negative prompt; and so all
+    pictures take turns alike, and can share their forwards.
     """
-    first, last = (round(share * count) for share in GUIDED)
-    steps: list[FastStep] = []
-    for position in range(count):
-        guided = guidance and first <= position < last
-        reuses = bool(steps) and not steps[-1].reuses and (steps[-1].guided or not guided)
-        steps.append(FastStep(guided=guided, reuses=reuses))
-    return tuple(steps)
+    first, last = 2 * round(GUIDED[0] * count / 2), round(GUIDED[1] * count)
+    return tuple(
+        FastStep(guided=guidance and first <= position < last, reuses=position % 2 == 1)
+        for position in range(count)
+    )
 
 
 class ReusingUnet(nn.Module):

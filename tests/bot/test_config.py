@@ -93,6 +93,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
     deadline_floor_seconds = 5
     [training]
     largest_rank = 16
+    captioner = "florence-community/Florence-2-base"
     [adapters]
     folder = "loras"
     [storage]
@@ -126,6 +127,7 @@ def test_every_key_is_heard(tmp_path: Path) -> None:
         engine=EngineSettings(
             model="stabilityai/stable-diffusion-xl-base-1.0",
             refiner="stabilityai/stable-diffusion-xl-refiner-1.0",
+            captioner="florence-community/Florence-2-base",
             vae=str(tmp_path / "vae/mine.safetensors"),
             files="/data/files",
             device="cuda:1",

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from bot.uploads import caption_table, captions
-from bot.uploads.caption_table import is_table, read_table, write_table
+from bot.uploads import captions
+from bot.uploads.caption_table import is_table, largest_table, read_table, write_table
 from bot.uploads.captions import ENDINGS, caption_names, normalize, read_caption
-from engine.messages import Example, InvalidRequest
+from engine.messages import CHAT_EXAMPLES, Example, InvalidRequest
 
 ABSENT = "There is a caption for it and no such picture."
 Refused = tuple[str, str]
@@ -44,7 +44,7 @@ async def read_captions(name: str, chunks: AsyncIterable[bytes]) -> tuple[Mappin
     """
     path = PurePosixPath(name.replace("\\", "/"))
     content = bytearray()
-    most = caption_table.LARGEST if is_table(path) else captions.LARGEST
+    most = largest_table(CHAT_EXAMPLES) if is_table(path) else captions.LARGEST
     async for chunk in chunks:
         content += chunk
         if len(content) > most:

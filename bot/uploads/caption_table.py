@@ -17,6 +17,7 @@ SENT = "-captions.csv"  # how the names of those end that people get of their tr
 FILE_COLUMNS = ("file_name", "filename", "file", "image", "path")  # the first is imagefolder's
 TEXT_COLUMNS = ("text", "caption", "captions", "prompt", "description")
 LARGEST = 64 * 2**20  # bytes: 100,000 captions of 600 letters
+A_PICTURE = 16 * 2**10  # bytes of a table for each picture that there may be: the longest caption, in English
 SEPARATORS = (",", ";", "\t")  # spreadsheets in some countries write the second, or the third in UTF-16
 NAMED = 5  # rows that cannot be read which are told of
 OTHERS = "Further rows cannot be read either."
@@ -37,13 +38,18 @@ def is_table(path: PurePosixPath) -> bool:
     return path.name.lower() in NAMES or path.name.lower().endswith(SENT)
 
 
-def read_table(name: str, content: bytes) -> CaptionTable:
-    """The captions in a table of this name, as far as they can be read.
+def largest_table(pictures: int) -> int:
+    """The most bytes of tables, where so many pictures may come."""
+    return min(LARGEST, pictures * A_PICTURE)
+
+
+def read_table(name: str, content: bytes, most: int = LARGEST) -> CaptionTable:
+    """The captions in a table of this name and of at most so many bytes, as far as they can be read.
 
     Raises InvalidRequest with one sentence where nothing of it can.
     """
-    if len(content) > LARGEST:
-        raise InvalidRequest(f"It is larger than {LARGEST // 2**20} MB.")
+    if len(content) > most:
+        raise InvalidRequest(f"Tables of captions may have {most // 2**20} MB here.")
     text = decode_text(content, "It")
     captions: dict[str, str] = {}
     problems: list[str] = []

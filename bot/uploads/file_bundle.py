@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import IO, Protocol
 
-from bot.uploads import caption_table
 from bot.uploads.caption_files import ABSENT
-from bot.uploads.caption_table import CaptionTable, is_table, read_table
+from bot.uploads.caption_table import CaptionTable, is_table, largest_table, read_table
 from bot.uploads.captions import ENDINGS, LARGEST, caption_names, folder_caption, normalize, read_caption
 from bot.uploads.image_check import LARGEST_FILE
 from bot.uploads.picture_header import START, kind_of
@@ -95,7 +94,7 @@ def sort_files(files: Sequence[File], most: int) -> Generator[BundleEntry]:
     Raises InvalidRequest, before the first, when there is no picture, or more than `most`.
     """
     shown = [file for file in files if not file.is_hidden]
-    captions = Captions([file for file in shown if _is_caption_file(file)])
+    captions = Captions([file for file in shown if _is_caption_file(file)], most)
     others = [file for file in shown if not _is_caption_file(file)]
     entries = []
     for file in others:
@@ -122,7 +121,9 @@ def too_many_text(pictures: int, most: int) -> str:
 class Captions:
     """The captions in a zip or a folder: text files beside pictures, tables, and names of folders."""
 
-    def __init__(self, files: Sequence[File]) -> None:
+    def __init__(self, files: Sequence[File], pictures: int) -> None:
+        """pictures: so many may come with them."""
+        self._room = largest_table(pictures)  # bytes of all tables
         self._problems: list[tuple[str, str]] = []
         self._rows: dict[str, tuple[str, str]] = {}  # names and captions of all tables, by normalized path
         for file in files:
@@ -156,7 +157,9 @@ class Captions:
     def _add_table(self, file: File) -> None:
         try:
             with file.open() as opened:
-                table = read_table(file.path.name, opened.read(caption_table.LARGEST + 1))
+                content = opened.read(self._room + 1)
+            table = read_table(file.path.name, content, self._room)
+            self._room -= len(content)
         except InvalidRequest as refusal:
             table = CaptionTable(captions={}, problems=(str(refusal),))
         except BROKEN:

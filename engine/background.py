@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 import torch
 
 from engine.lora.adapters import Adapters
+from engine.lora.training_plan import plan_training
 from engine.messages import (
     CheckpointSaved,
     Event,
@@ -41,7 +42,6 @@ from engine.tasks.lora_import import LoraImport
 from engine.tasks.lora_merge import LoraMerge
 from engine.training.inspection import Inspection
 from engine.training.run import TrainingRun, measure_seconds_per_picture, relative_cost
-from engine.training.training_plan import plan_training
 from engine.vision.captioner import Captioner
 from engine.vision.clip_score import ClipScorer
 from engine.vision.safety import Safety, flag_check, grey_out_flagged

@@ -34,7 +34,7 @@ from storage.ids import new_job_id
 from storage.job_conditions import IN_ORDER, OPEN, State, is_in, is_open_training, makes, of_space
 from storage.pictures import find_unneeded
 from storage.requests import Kind, from_json, kind, to_json
-from storage.tables import Job, JobLora, Person, Picture, Space
+from storage.tables import Adapter, Job, JobLora, Person, Picture, Space
 
 ENGINE_DEATHS = 3  # a job whose deaths + suspect would reach this is failed instead of tried again
 LONGEST_LEASE = 3600.0  # seconds
@@ -116,8 +116,7 @@ async def create(
         "counted_at": now if state == "queued" else None,
     }
     number = (await connection.execute(INSERT_JOB, row)).scalar_one()
-    if state == "queued":
-        await _hold_loras(session, number, request)
+    await _hold_loras(session, number, request, draft=state == "draft")
     return NewJob(number=number, id=id)
 
 
@@ -433,9 +432,19 @@ def _people_with_queued(paused: Collection[int]) -> Select[int, float, int]:
     )
 
 
-async def _hold_loras(session: AsyncSession, number: int, request: JobRequest) -> None:
-    """Note the LoRAs that the job needs, so that their files stay until it ends."""
-    if loras := _loras_of(request):
+async def _hold_loras(
+    session: AsyncSession, number: int, request: JobRequest, *, draft: bool = False
+) -> None:
+    """Note the LoRAs that the job needs, so that their files stay until it ends.
+
+    A draft holds none that was trained here: where such a one is deleted, its file goes at once.
+    """
+    loras = _loras_of(request)
+    if loras and draft:
+        trained = await session.scalars(select(Adapter.sha256).where(Adapter.sha256.in_(loras)))
+        loras -= {Sha256(sha256) for sha256 in trained}
+    if loras:
+        await session.execute(delete_rows(JobLora).where(JobLora.job_number == number))
         rows = [{"job_number": number, "sha256": sha256} for sha256 in sorted(loras)]
         await (await session.connection()).execute(INSERT_LORAS, rows)
 

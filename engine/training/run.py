@@ -15,6 +15,7 @@ import torch
 
 from engine.job_store import JobStore
 from engine.lora.adapters import Adapters
+from engine.lora.training_plan import plan_training
 from engine.messages import (
     INLINE,
     SIDE,
@@ -49,7 +50,6 @@ from engine.training.run_state import RunState, restore_run_state
 from engine.training.sample_images import encode_sample, paint_samples, sample_requests
 from engine.training.state_file import BrokenState, pack_state, unpack_state
 from engine.training.trainer import Trainer, resolve_training_precision
-from engine.training.training_plan import plan_training
 from engine.training.validation import (
     NO_EFFECT,
     Checkpoint,

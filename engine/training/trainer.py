@@ -13,13 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from engine.lora.adapter_export import encode_adapter, verify_file
-from engine.lora.adapter_file import Adapter, Change, LowRank
+from engine.lora.adapter_file import Adapter, Change
 from engine.lora.adapters import Adapters
+from engine.lora.change_state import changes_from_state, changes_to_state
 from engine.lora.flat_factors import TrainedParameter
 from engine.lora.key_names import Place
 from engine.lora.kohya_format import network_fields
-from engine.lora.lycoris_change import LycorisChange
-from engine.messages import UNET_PARTS, AdapterKind, InvalidRequest, Part, Sha256, Train, TrainingPrecision
+from engine.lora.training_plan import TrainingPlan
+from engine.messages import UNET_PARTS, InvalidRequest, Part, Sha256, Train, TrainingPrecision
 from engine.sdxl.model import PRECISIONS, Model
 from engine.sdxl.new_tokens import TokenVectors, has_new_token, initial_tokens
 from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
@@ -31,7 +32,6 @@ from engine.training.optimizers import Group, rate_factor
 from engine.training.pictures.shards import shard_key, weights_digest
 from engine.training.rng import derive_seed
 from engine.training.tags import varies_tags
-from engine.training.training_plan import TrainingPlan
 
 NAME = "in-training"  # among PEFT's adapters, whose other names are hashes
 
@@ -348,34 +348,6 @@ class Trainer:
     def close(self) -> None:
         """Remove the adapter from the device."""
         self._adapters.end_training(NAME)
-
-
-def changes_to_state(changes: Mapping[Place, Change]) -> dict[str, Any]:
-    """The changes of an adapter in training as plain values: low-rank ones, and those of LyCORIS's kinds."""
-    low_rank: list[list[Any]] = []
-    lycoris: list[list[Any]] = []
-    for place, change in changes.items():
-        if isinstance(change, LycorisChange):
-            lycoris.append([str(place), str(change.kind), dict(change.tensors), change.alpha])
-        else:
-            low_rank.append([str(place), change.down, change.up, change.magnitude, change.alpha])
-    return {"adapter": low_rank, "lycoris": lycoris}
-
-
-def changes_from_state(state: Mapping[str, Any]) -> dict[Place, Change]:
-    """What `changes_to_state` made plain values of, also in an older version."""
-    changes: dict[Place, Change] = {}
-    for name, down, up, magnitude, alpha in state["adapter"]:
-        changes[parse_place(name)] = LowRank(down=down, up=up, alpha=alpha, magnitude=magnitude)
-    for name, kind, tensors, alpha in state.get("lycoris", ()):
-        changes[parse_place(name)] = LycorisChange(kind=AdapterKind(kind), tensors=tensors, alpha=alpha)
-    return changes
-
-
-def parse_place(name: str) -> Place:
-    """The place that this is the text of."""
-    component, _, path = name.partition(".")
-    return Place(component=component, path=path)  # type: ignore[arg-type]
 
 
 def resolve_training_precision(precision: TrainingPrecision, model: Model) -> torch.dtype:

@@ -22,6 +22,7 @@ from engine.messages import (
     Sha256,
     Train,
 )
+from storage.pictures import find_in_use
 from tests.commands.chat import Chat
 
 ONE, TWO, THREE = (Sha256(letter * 64) for letter in "abc")
@@ -447,3 +448,24 @@ async def test_nobody_goes_on_from_a_lora_that_is_not_theirs_or_was_deleted_mean
     assert str(refusal.value) == (
         "The LoRA zoe, from which it goes on, is not shared with you, or was retired or deleted."
     )
+
+
+async def test_the_file_to_go_on_from_stays_unless_its_lora_is_deleted_before_the_start(chat: Chat) -> None:
+    view = await chat.trains(await chat.drafts("ana", "zoe", subject="woman", trigger="zkw"))
+    assert view.training is not None
+    zoe = view.training.checkpoints[0].sha256
+    assert zoe is not None
+
+    async def held(*hashes: Sha256) -> set[Sha256]:
+        async with chat.database.reading() as session:
+            return await find_in_use(session, hashes)
+
+    ink = training_of(await fill_form(chat, from_lora="ink")).start
+    assert ink is not None
+    job = training_of(await fill_form(chat, name="ida", from_lora="zoe")).job
+    assert await held(ink.sha256, zoe) == {ink.sha256}
+
+    await chat.reports(job)
+    await chat.presses("ana", f"start:{job}")
+
+    assert await held(ink.sha256, zoe) == {ink.sha256, zoe}

@@ -11,6 +11,7 @@ import torch
 
 from engine.lora.adapter_file import parse_adapter, read_adapter
 from engine.lora.adapters import Adapters
+from engine.lora.change_state import changes_from_state
 from engine.lora.safetensors_file import read_header
 from engine.messages import (
     AdapterKind,
@@ -25,7 +26,6 @@ from engine.messages import (
 )
 from engine.sdxl.model import Model
 from engine.studio import Studio
-from engine.training.trainer import changes_from_state
 from tests.engine.training_cases import checkpoints, largest_gap, refusal, run, state, training, weights
 from tests.lora_files import kohya, make_lora, store
 

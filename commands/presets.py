@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 from commands.syntax.parser import closest, join_list, shorten
 from engine.messages import (
     LOW_RANK,
+    TRIGGER,
     AdapterKind,
     InvalidRequest,
     Optimizer,
@@ -23,6 +24,8 @@ from engine.messages import (
 SMALL = "demo"  # the model that ships, for which presets have settings of their own
 FILE = Path(__file__).with_name("presets.toml")
 RATES = ("learning_rate", "text_learning_rate", "token_learning_rate")
+PLACE = "{pattern}"  # of a word for the pattern of a thing
+PATTERN = "ukj"  # the word for a pattern that nobody named
 PRODIGY_RATE = 1.0  # it finds the rate itself, and takes this as a factor (Mishchenko & Defazio 2023)
 
 
@@ -31,10 +34,10 @@ class Preset:
     """What suits one kind of thing. `settings` and `small` are fields of TrainingSettings.
 
     `wanted` is how many pictures it works best with, from and to; `template` the caption of pictures that
-    have none; `prompts` are painted at every checkpoint, with {trigger} and {subject} in them. `paint` are
-    paint settings that the LoRA keeps, as words of /imagine. Each picture
-    is worth `steps_per_picture`, within `least` and `most` steps in all, unless settings say otherwise. All
-    that begins with `small` is for the model that ships, where `small` goes over `settings`.
+    have none; `prompts` are painted at every checkpoint. Both have {trigger}, {subject} and {pattern} in
+    them. `paint` are paint settings that the LoRA keeps, as words of /imagine. Each picture is worth
+    `steps_per_picture`, within `least` and `most` steps in all, unless settings say otherwise. What begins
+    with `small` is for the model that ships, where `small` goes over `settings`.
     """
 
     name: str
@@ -57,15 +60,23 @@ class Preset:
         """How often each picture is shown; 0 where the preset counts steps."""
         return int(self.settings.get("epochs", 0))
 
-    def captions(self, *, small: bool = False) -> str:
-        """The caption template for pictures without one."""
-        return self.small_template if small else self.template
+    def captions(self, *, small: bool = False, pattern: str = PATTERN) -> str:
+        """The caption template for pictures without one. pattern: the word for a pattern, if it has one."""
+        return (self.small_template if small else self.template).replace(PLACE, pattern)
 
-    def samples(self, trigger: str, subject: str, *, small: bool = False) -> tuple[str, ...]:
+    def find_pattern(self, template: str) -> str:
+        """The word for a pattern with which this is the caption template; "" where it is another one."""
+        before, _, after = self.template.partition(PLACE)
+        word = template.removeprefix(before).removesuffix(after)
+        return word if self.captions(pattern=word) == template != before + after else ""
+
+    def samples(
+        self, trigger: str, subject: str, *, small: bool = False, pattern: str = PATTERN
+    ) -> tuple[str, ...]:
         """The sample prompts for this trigger and class word."""
         prompts = self.small_prompts if small else self.prompts
         usable = [prompt for prompt in prompts if subject or "{trigger}" in prompt]
-        return tuple(fill_template(prompt, trigger, subject) for prompt in usable)
+        return tuple(fill_template(prompt.replace(PLACE, pattern), trigger, subject) for prompt in usable)
 
 
 @cache
@@ -85,6 +96,16 @@ def find_preset(name: str) -> Preset:
     meant = closest(plain, all_presets)
     hint = f"Did you mean {meant}?" if meant else f"The presets are {join_list(list(all_presets))}."
     raise InvalidRequest(f"There is no preset {shorten(name)!r}. {hint}")
+
+
+def read_pattern(text: str) -> str:
+    """A word for a pattern. Raises InvalidRequest."""
+    word = text.strip().lower()
+    if not TRIGGER.fullmatch(word):
+        raise InvalidRequest(
+            f"--pattern must be one word of 2 to 24 of a-z, 0-9, - and _, not {shorten(text)!r}."
+        )
+    return word
 
 
 def training_settings(

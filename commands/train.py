@@ -9,8 +9,8 @@ from commands.answers import CreateJob, Form
 from commands.common_words import common_words
 from commands.context import ChatContext, Context
 from commands.job_lookup import find_job, read_job_id
+from commands.presets import PATTERN, presets, read_pattern, training_settings
 from commands.presets import find_preset as named_preset
-from commands.presets import presets, training_settings
 from commands.syntax.form_files import manifest_text
 from commands.syntax.lora_syntax import Lora, Mention, resolve
 from commands.syntax.numbers import pluralize
@@ -86,6 +86,15 @@ async def train(
     ] = "",
     subject: Annotated[str, Option("What it is, such as woman, corgi or sweater", bare=True)] = "",
     consent: Annotated[bool, Option("You may use these pictures for this", needed=True)] = False,
+    pattern: Annotated[
+        str,
+        Option(
+            "Word for its pattern, where the preset has one",
+            read=read_pattern,
+            otherwise=PATTERN,
+            more=True,
+        ),
+    ] = PATTERN,
     captions: Annotated[
         str,
         Option(
@@ -121,7 +130,12 @@ async def train(
     await check_free(context, name, context.space.id)
     if not pictures:
         given: dict[str, Any] = {"name": name, "preset": preset, "trigger": trigger, "subject": subject}
-        given |= {"captions": captions, "samples": samples, "from_lora": from_lora}
+        given |= {
+            "pattern": "" if pattern == PATTERN else pattern,
+            "captions": captions,
+            "samples": samples,
+            "from_lora": from_lora,
+        }
         return Form(command=train.name, values=_value_texts({**given, **options}))
     if not consent:
         raise InvalidRequest("Confirm that you may use these pictures. Tick the box or add --consent.")
@@ -136,6 +150,7 @@ async def train(
         trigger=await _choose_trigger(context, trigger, subject, start),
         subject=subject,
         start=start,
+        pattern=pattern,
         captions=captions,
         samples=samples,
         options=options,
@@ -156,6 +171,7 @@ def make_request(
     samples: str,
     options: TrainingOptions,
     author: str,
+    pattern: str = PATTERN,
     start: Lora | None = None,
 ) -> Train:
     """The training with the preset's settings and somebody's changes. Raises InvalidRequest."""
@@ -171,12 +187,12 @@ def make_request(
         manifest=context.manifest,
         trigger=trigger,
         subject=subject,
-        template=captions or chosen.captions(small=context.small),
+        template=captions or chosen.captions(small=context.small, pattern=pattern),
         preset=chosen.name,
         wanted=chosen.wanted,
         settings=settings,
         prompts=tuple(fill_template(prompt, trigger, subject) for prompt in split_prompts(samples))
-        or chosen.samples(trigger, subject, small=context.small),
+        or chosen.samples(trigger, subject, small=context.small, pattern=pattern),
         author=author,
         start=None if start is None else AdapterUse(name=start.name, sha256=start.sha256),
         paint=chosen.small_paint if context.small else chosen.paint,
@@ -223,13 +239,15 @@ def form_texts(request: Train, *, small: bool) -> dict[str, str]:
     """What to write into each field of /train's form for this request; of the settings, what the preset would
     have otherwise.
     """
-    usual, captions = TrainingSettings(), ""
+    usual, captions, pattern = TrainingSettings(), "", ""
     samples: tuple[str, ...] = ()
     with suppress(InvalidRequest):  # there may be no such preset any more
         chosen = named_preset(request.preset)
         usual = training_settings(chosen, request.pictures, {}, small=small)
-        captions = chosen.captions(small=small)
-        samples = chosen.samples(request.trigger, request.subject, small=small)
+        pattern = chosen.find_pattern(request.template)
+        word = pattern or PATTERN
+        captions = chosen.captions(small=small, pattern=word)
+        samples = chosen.samples(request.trigger, request.subject, small=small, pattern=word)
     return _value_texts(
         {
             "name": request.name,
@@ -239,6 +257,7 @@ def form_texts(request: Train, *, small: bool) -> dict[str, str]:
             "subject": request.subject,
             "consent": True,
             "from_lora": None if request.start is None else Mention(request.start.name),
+            "pattern": "" if pattern == PATTERN else pattern,
             "captions": "" if request.template == captions else request.template,
             "samples": "" if request.prompts == samples else "; ".join(request.prompts),
             **differences(request.settings, usual),

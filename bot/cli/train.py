@@ -22,7 +22,7 @@ from bot.uploads.archive import check_folder
 from bot.uploads.image_check import ReencoderPool
 from bot.uploads.lora_folder import SUFFIX, AdapterFolder
 from commands.context import Context
-from commands.presets import SMALL
+from commands.presets import PATTERN, SMALL
 from commands.syntax.numbers import duration, pluralize
 from commands.syntax.parser import parse
 from commands.syntax.spec import Command, Option, Parameter
@@ -182,7 +182,7 @@ async def _request(
     options = dict(values)
     preset, subject = options.pop("preset", USUAL_PRESET), options.pop("subject", "")
     trigger, captions = options.pop("trigger", "").strip().lower(), options.pop("captions", "")
-    samples = options.pop("samples", "")
+    samples, pattern = options.pop("samples", ""), options.pop("pattern", PATTERN)
     start = await find_start(context, options.pop("from_lora", None))
     trigger, subject = start_words(start, trigger, subject)
     trigger = trigger or TRIGGERS[0]
@@ -195,6 +195,7 @@ async def _request(
         preset=preset,
         trigger=trigger,
         subject=subject,
+        pattern=pattern,
         captions=captions,
         samples=samples,
         options=cast("TrainingOptions", options),

@@ -89,7 +89,7 @@ def test_the_form_of_train_shows_the_usual_fields_first_and_folds_the_others() -
     seen, folded = ([name for name in form if form[name]["more"] is more] for more in (False, True))
 
     assert seen == ["name", "pictures", "preset", "trigger", "subject", "consent", "draft", "steps", "rank"]
-    beside = ["captions", "samples", "from_lora"]
+    beside = ["pattern", "captions", "samples", "from_lora"]
     assert len(folded) == len(fields_of_settings()) + len(beside) - len(["steps", "rank"])
     assert [form[name]["type"] for name in seen] == [
         *("name", "pictures", "choice", "text", "text", "boolean", "hidden", "integer", "integer")

@@ -1,9 +1,13 @@
 """Presets: data that is whole, names that are found, and settings that go with what people change."""
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from commands.presets import Preset, find_preset, presets, training_settings
-from engine.messages import EXAMPLES, SAMPLES, InvalidRequest, Optimizer, Prior, Schedule, TrainingSettings
+from engine.messages import EXAMPLES, SAMPLES, InvalidRequest, Optimizer, TrainingSettings
 
 PUBLISHED = (
     "tattoo-style-deck",
@@ -47,23 +51,37 @@ def test_the_small_model_learns_at_other_rates_and_at_its_own_size() -> None:
     assert small.rank == large.rank == 8
 
 
-def test_the_published_recipes_say_what_was_published() -> None:
-    tattoo, fashion, garment, rank8 = (
-        training_settings(find_preset(name), 8, {})
-        for name in ("tattoo-style-deck", "fashion-study", "one-garment", PUBLISHED[-1])
-    )
+DOCUMENT = Path(__file__).parents[2] / "docs/presets.md"
+SETTING = re.compile(r"`([a-z_0-9]+) = ([^`]+)`")
 
-    assert (tattoo.optimizer, tattoo.text_encoder, tattoo.text_encoder_2) == (
-        Optimizer.ADAMW_8BIT,
-        True,
-        True,
-    )
-    assert (fashion.rank, fashion.alpha, fashion.batch, fashion.epochs) == (1, 1.0, 16, 20)
-    assert (fashion.learning_rate, fashion.validation, fashion.flip) == (1e-5, 0.05, True)
-    assert (garment.schedule, garment.epochs, garment.rank) == (Schedule.CONSTANT, 2000, 1)
-    assert (rank8.alpha, rank8.dropout, rank8.patience, rank8.checkpointing) == (16.0, 0.1, 3, True)
-    assert training_settings(find_preset("lora-and-embedding"), 8, {}).new_tokens == 2
-    assert training_settings(find_preset("subject"), 8, {}).prior is Prior.PREDICTION
+
+def documented_settings() -> list[tuple[str, str, object]]:
+    """Preset, name and value of every setting that the page on published recipes names."""
+    rows = []
+    for section in DOCUMENT.read_text().split("\n## ")[1:]:
+        name = section.partition("\n")[0]
+        rows += [(name, key, tomllib.loads(f"x = {value}")["x"]) for key, value in SETTING.findall(section)]
+    return rows
+
+
+def test_the_published_recipes_say_what_their_page_says() -> None:
+    documented = documented_settings()
+
+    assert {name for name, *_ in documented} == set(PUBLISHED)
+    for name, key, value in documented:
+        preset = find_preset(name)
+        settings = training_settings(preset, 2080 if name == "tattoo-style-deck" else 8, {})
+        actual = getattr(preset, key) if key in ("wanted", "template", "paint") else getattr(settings, key)
+        assert actual == (tuple(value) if isinstance(value, list) else value), f"{name}: {key}"
+
+
+def test_a_pattern_has_a_word_of_its_own_that_a_form_shows_again() -> None:
+    garment = find_preset("one-garment")
+
+    assert garment.captions(pattern="zwx") == "Photo of a {trigger} {subject} with zwx pattern"
+    assert "a sks sweater with zwx pattern" in garment.samples("sks", "sweater", pattern="zwx")[0]
+    assert garment.find_pattern(garment.captions(pattern="zwx")) == "zwx"
+    assert garment.find_pattern("a photo") == find_preset("subject").find_pattern("a photo of") == ""
 
 
 @pytest.mark.parametrize(("pictures", "steps"), [(1, 500), (10, 900), (50, 1500)])

@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from engine.messages import CannotStart, Ready, ToBot
 from engine.openmp import limit_spinning
@@ -52,8 +52,10 @@ def main() -> int:
     # eighth of its speed.
     if "OMP_NUM_THREADS" not in os.environ and hasattr(os, "sched_getaffinity"):
         torch.set_num_threads(len(os.sched_getaffinity(0)))
+    attention = ExitStack()
     try:
         model = load_model(settings)
+        attention.enter_context(fast_attention(model.device))  # before anything is compiled or captured
         studio = Studio(model, settings)
     except CannotLoad as error:
         log.debug("The model cannot be loaded", exc_info=True)
@@ -69,7 +71,7 @@ def main() -> int:
             seconds=time.monotonic() - started,
         )
     )
-    with fast_attention(model.device):
+    with attention:
         serve(inbox, studio)
     if studio.is_preparing:
         logging.shutdown()

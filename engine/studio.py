@@ -47,6 +47,7 @@ from engine.vision.clip_score import ClipScorer
 from engine.vision.safety import is_checked, load_safety
 
 EMBEDDING_CACHE = 64 * 2**20  # bytes: rerolls and pictures of one job have the same prompts
+END = object()  # of steps
 
 log = logging.getLogger(__name__)
 
@@ -288,11 +289,13 @@ class Studio:
                     painting.apply_prediction(model_input, predicted)
 
     def _load(self, painting: Painting) -> None:
-        """Load a part of the painting's adapters, for all paintings that wait for these."""
+        """Load a part of the painting's adapters, for all paintings that wait for these.
+
+        One that others have unloaded in between is loaded when the painting begins.
+        """
         mix = painting.adapter_mix
-        if painting.loading is not None and not self._adapters.is_loaded(mix):
-            next(painting.loading, None)
-        if self._adapters.is_loaded(mix):
+        is_done = self._adapters.is_loaded(mix) or next(painting.loading or iter(()), END) is END
+        if is_done:
             for job in self._jobs.values():
                 for other in job.paintings:
                     if other.adapter_mix == mix:

@@ -415,6 +415,26 @@ def test_loras_that_do_not_fit_on_the_device_together_take_turns_there(model: Mo
         assert furthest(together[recipe.job], alone[recipe.job]) <= 1
 
 
+def test_mixes_that_unload_each_other_while_they_are_loaded_are_painted(
+    model: Model, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(served_changes, "MODULES", 16)
+    monkeypatch.setattr(batching, "STAY", 1)
+    uses = [
+        store(files, kohya(make_lora(model.base, of=attention, seed=seed, ranks=(7,))), name=f"lora{seed}")
+        for seed in range(5, 9)
+    ]
+    assert 4 * stored_path(files, uses[0].sha256).stat().st_size > 2**20
+    studio = Studio(model, EngineSettings(model="demo", files=str(files), adapter_cache_mb=1))
+    mixes = {"a": tuple(uses[:2]), "b": tuple(uses[2:])}
+    for job, mix in mixes.items():
+        list(studio.accept(request(job, adapters=mix, steps=2)))
+
+    events = [event for _ in range(400) if not studio.idle for event in studio.step()]
+
+    assert set(pictures(events)) == {"a", "b"}
+
+
 def test_the_engine_time_of_a_shared_step_is_split_between_the_jobs(studio: Studio) -> None:
     together = work(studio, {0: [request("a"), request("b", seed=5)]})
 

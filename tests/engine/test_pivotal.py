@@ -12,7 +12,7 @@ from engine.messages import FileStore
 
 @pytest.mark.timeout(900)  # a whole training on a busy machine
 def test_pivotal_tuning_teaches_a_new_token(school: LoraTrials) -> None:
-    pivotal = {"new_tokens": 2, "token_learning_rate": 5e-3, "steps": 300}
+    pivotal = {"new_tokens": 2, "token_learning_rate": 5e-3, "steps": 200}
     with_word = school.train(
         "token",
         school.training_pictures(ARROW),

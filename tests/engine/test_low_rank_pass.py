@@ -1,6 +1,8 @@
 """In training a module applies its factors by few operations, and learns what PEFT's own layer learns."""
 
+import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,10 @@ from bench.training_step import OperationCounter
 from engine.lora.flat_factors import FlatFactors
 from engine.lora.low_rank import LowRankConv2d, LowRankLinear
 from engine.lora.low_rank_pass import TrainingFactors
+from engine.messages import EngineSettings
+from engine.sdxl.model import Model, load_model
+from engine.studio import Studio
+from tests.engine.training_cases import checkpoints, run, training
 
 WIDTH, RANK = 64, 4
 
@@ -108,3 +114,18 @@ def test_gradients_add_up_in_float32_until_they_are_cleared() -> None:
     assert sums[0].dtype is torch.float32
     flat.zero_gradients()
     assert not layer.lora_A["ink"].weight.grad.any()
+
+
+def test_a_model_in_half_precision_learns_without_casts_what_it_learns_in_float32(
+    tmp_path: Path, loaded: Model
+) -> None:
+    half = load_model(EngineSettings(model="demo", device="cpu", precision="bfloat16"))
+    losses = []
+    for model in (copy.deepcopy(loaded), half):
+        studio = Studio(model, EngineSettings(model="demo", files=str(tmp_path)))
+        with OperationCounter() as counter:
+            (saved,) = checkpoints(run(studio, training(tmp_path)))
+        losses.append(saved.losses)
+
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert counter.counts["_to_copy"] < 0.1 * sum(counter.counts.values())

@@ -168,7 +168,14 @@ async def read_pictures(folder: Path, files: Files, bar: ProgressBar) -> tuple[E
             if len(examples) % SAID_EVERY == SAID_EVERY - 1:
                 bar.say(f"{len(examples) + 1:,} pictures are read.")
             examples.append(
-                Example(sha256=sha256, name=picture.name, caption=picture.caption, repeats=picture.repeats)
+                Example(
+                    sha256=sha256,
+                    name=picture.name,
+                    caption=picture.caption,
+                    repeats=picture.repeats,
+                    concept=picture.concept,
+                    regularization=picture.regularization,
+                )
             )
     if not examples:
         raise InvalidRequest(f"No picture in {folder} can be used.")
@@ -226,7 +233,6 @@ def _show_report(report: Inspected, bar: ProgressBar) -> None:
         raise InvalidRequest(" ".join(report.problems))
     for problem in report.problems:
         bar.say(problem)
-    used = sum(note.used for note in report.notes)
     learned = f", {parameters_text(report.parameters)}" if report.parameters else ""
     bar.say(
         f"{pluralize(used, 'picture')}, {pluralize(report.steps, 'step')}, about {duration(report.seconds)}"

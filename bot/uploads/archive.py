@@ -59,7 +59,7 @@ TERMINAL = BundleLimits(pictures=EXAMPLES[1], content=2**40)
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedPicture:
-    """A re-encoded picture with its caption, and how often it counts.
+    """A re-encoded picture with its caption, and what it counts for as an Example.
 
     `image` is None where it is refused, and `reason` says why.
 
@@ -70,6 +70,8 @@ class CheckedPicture:
     image: ReencodedImage | None = None
     caption: str = ""
     repeats: int = 1
+    concept: str = ""
+    regularization: bool = False
     reason: str = ""
 
 
@@ -119,6 +121,8 @@ async def _check_all(
                     image=image,
                     caption=entry.caption or image.caption,
                     repeats=entry.repeats,
+                    concept=entry.concept,
+                    regularization=entry.regularization,
                 )
 
 

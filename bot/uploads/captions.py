@@ -11,6 +11,7 @@ from engine.messages import CAPTION_CHARACTERS, REPEATS, InvalidRequest, check_t
 ENDINGS = (".txt", ".caption")  # where a picture has both, the first is used
 LARGEST = 4 * CAPTION_CHARACTERS + 3  # bytes: of UTF-8 with its mark; other encodings need no more
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+REGULARIZATION = ("reg", "regularization", "regularisation")  # names of folders, in lower case
 FOLDER = re.compile(r"(\d{1,4})_(.*\S)")  # of kohya's sd-scripts: "10_ohwx woman"
 
 
@@ -45,6 +46,11 @@ def folder_caption(picture: PurePosixPath) -> tuple[str, int]:
         if match and REPEATS[0] <= int(match[1]) <= REPEATS[1]:
             return match[2].strip(), int(match[1])
     return "", 1
+
+
+def is_regularization(picture: PurePosixPath) -> bool:
+    """Whether it lies in a folder of pictures of the class alone, such as "reg/1_woman"."""
+    return any(folder.name.casefold() in REGULARIZATION for folder in picture.parents)
 
 
 def normalize(path: PurePosixPath) -> str:

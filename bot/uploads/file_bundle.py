@@ -3,14 +3,22 @@
 import struct
 import zipfile
 import zlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath, PurePosixPath
 from typing import IO, Protocol
 
 from bot.uploads.caption_files import ABSENT
 from bot.uploads.caption_table import CaptionTable, is_table, largest_table, read_table
-from bot.uploads.captions import ENDINGS, LARGEST, caption_names, folder_caption, normalize, read_caption
+from bot.uploads.captions import (
+    ENDINGS,
+    LARGEST,
+    caption_names,
+    folder_caption,
+    is_regularization,
+    normalize,
+    read_caption,
+)
 from bot.uploads.image_check import LARGEST_FILE
 from bot.uploads.picture_header import START, kind_of
 from commands.syntax.numbers import pluralize
@@ -70,8 +78,8 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class BundleEntry:
-    """A picture, its caption, and how often it counts; `picture` is None where it is refused, and `reason`
-    says why.
+    """A picture, its caption, and what it counts for as an Example; `picture` is None where it is refused,
+    and `reason` says why.
 
     Without a name, `reason` is about all of them.
     """
@@ -80,6 +88,8 @@ class BundleEntry:
     picture: File | None = None
     caption: str = ""
     repeats: int = 1
+    concept: str = ""
+    regularization: bool = False
     reason: str = ""
 
 
@@ -107,6 +117,7 @@ def sort_files(files: Sequence[File], most: int) -> Generator[BundleEntry]:
         raise InvalidRequest("It has no picture in it.")
     if pictures > most:
         raise InvalidRequest(too_many_text(pictures, most))
+    captions.count_concepts(entry.picture.path for entry in entries if entry.picture is not None)
     for entry in entries:
         yield entry if entry.picture is None else _with_caption(entry.picture, captions)
     yield from _unused_entries(captions, len(others) - len(entries))
@@ -124,6 +135,7 @@ class Captions:
     def __init__(self, files: Sequence[File], pictures: int) -> None:
         """pictures: so many may come with them."""
         self._room = largest_table(pictures)  # bytes of all tables
+        self.concepts = 0
         self._problems: list[tuple[str, str]] = []
         self._rows: dict[str, tuple[str, str]] = {}  # names and captions of all tables, by normalized path
         for file in files:
@@ -134,6 +146,11 @@ class Captions:
         self._named: dict[str, list[File]] = {}
         for file in texts:
             self._named.setdefault(normalize(file.path), []).append(file)
+
+    def count_concepts(self, pictures: Iterable[PurePosixPath]) -> None:
+        """Note how many concepts these pictures have, each in a folder of its own, such as "5_sks dog"."""
+        trained = (picture for picture in pictures if not is_regularization(picture))
+        self.concepts = len({folder_caption(picture)[0] for picture in trained} - {""})
 
     def read(self, picture: PurePosixPath) -> tuple[str, int]:
         """The picture's caption and how often it counts: its own text's, its row's, or its folder's.
@@ -208,7 +225,16 @@ def _with_caption(file: File, captions: Captions) -> BundleEntry:
         caption, repeats = captions.read(file.path)
         if file.size > LARGEST_FILE:
             raise InvalidRequest(f"It is larger than {LARGEST_FILE // 2**20} MB.")
-        return BundleEntry(name=name, picture=file, caption=caption, repeats=repeats)
+        regularization = is_regularization(file.path)
+        several = captions.concepts > 1 and not regularization
+        return BundleEntry(
+            name=name,
+            picture=file,
+            caption=caption,
+            repeats=repeats,
+            concept=folder_caption(file.path)[0] if several else "",
+            regularization=regularization,
+        )
     except InvalidRequest as refusal:
         return BundleEntry(name=name, reason=str(refusal))
 

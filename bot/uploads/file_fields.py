@@ -101,7 +101,14 @@ def _field_text(
     """
     if parameter.kind == "pictures":
         pictures = [
-            Example(sha256=new.sha256, name=new.name, caption=new.caption, repeats=new.repeats)
+            Example(
+                sha256=new.sha256,
+                name=new.name,
+                caption=new.caption,
+                repeats=new.repeats,
+                concept=new.concept,
+                regularization=new.regularization,
+            )
             for new in sent.pictures
         ]
         every, absent = apply_captions((*read_pictures(before or "[]"), *pictures), sent.captions)

@@ -38,6 +38,8 @@ class StoredPicture:
     caption: str
     recipe: str = ""  # as it was in the file
     repeats: int = 1  # in an epoch
+    concept: str = ""  # its own trigger and class, where the data set has several
+    regularization: bool = False  # it shows the class alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +131,8 @@ class Intake:
             caption=picture.caption,
             recipe=image.recipe,
             repeats=picture.repeats,
+            concept=picture.concept,
+            regularization=picture.regularization,
         )
 
     def _turn(self, caller: Caller) -> asyncio.Lock:

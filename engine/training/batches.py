@@ -4,7 +4,6 @@ Everything random in a micro-batch (crops, mirroring, noise, timesteps, caption 
 and its number alone.
 """
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -39,27 +38,37 @@ class TrainingBatches:
         self._shards = ShardStore(shards, folder)
         self._noising = Noising(settings, model.base.scheduler)
         self._items: Sequence[Item] = ()
+        self._class_items: Items
         self._latents: LatentCache | None = None
         self._train: NDArray[np.intp] = np.zeros(0, np.intp)
         self._held_out: list[int] = []
         self._class: list[tuple[str, CachedLatents]] = []
+        self._class_latents: LatentCache | None = None
         self._batches: tuple[int, BatchSampler] | None = None
+        self._class_batches: tuple[int, BatchSampler] | None = None
 
     @property
     def held_row_count(self) -> int:
         """The number of different `held_rows`: held-out pictures times noises."""
         return len(self._held_out) * noise_count(len(self._held_out))
 
-    def encode(self, items: Items) -> Iterator[int]:
-        """Encode all crops of all pictures, one a step. Yields how many pictures are done."""
+    def encode(self, items: Items, class_items: Items) -> Iterator[int]:
+        """Encode all crops of all pictures and of those of the class alone, one a step. Yields how many
+        pictures are done.
+        """
         self._items = items
         train, self._held_out = split_items(len(items), self._settings)
         repeats = [items[index].example.repeats for index in train]
         self._train = np.repeat(np.asarray(train, np.intp), repeats)
-        self._latents = LatentCache(
-            self._settings, self._model, self._folder, self._shards, items, self._draw_crops
-        )
+        self._latents = self._cache(items)
         yield from self._latents.encode()
+        if class_items:
+            self._class_items, self._class_latents = class_items, self._cache(class_items)
+            for done in self._class_latents.encode():
+                yield len(items) + done
+
+    def _cache(self, items: Items) -> LatentCache:
+        return LatentCache(self._settings, self._model, self._folder, self._shards, items, self._draw_crops)
 
     def _draw_crops(self, place: int) -> np.random.Generator:
         return np.random.default_rng(derive_seed(self._settings.seed, "crops", place))
@@ -85,10 +94,27 @@ class TrainingBatches:
     def class_rows(self, number: int, batch: int) -> Rows:
         """The pictures of the class that belong to the micro-batch with this number."""
         generator = make_generator(self._settings.seed, "class", number)
+        if self._class_latents is not None:
+            return self._given_class_rows(self._class_latents, number, batch, generator)
         picks = torch.randint(len(self._class), (batch,), generator=generator).tolist()
         captions, views = zip(*(self._class[pick] for pick in picks), strict=True)
         for _ in picks:  # of one view each: the draws are those of states that were saved before
             torch.randint(1, (1,), generator=generator)
+        return self._noising.rows(stack_views(views), captions, generator)
+
+    def _given_class_rows(
+        self, latents: LatentCache, number: int, batch: int, generator: torch.Generator
+    ) -> Rows:
+        """Rows of the pictures of the class that were given, all of one size."""
+        if self._class_batches is None or self._class_batches[0] != batch:
+            sizes = [self._class_items.size(index) for index in range(len(self._class_items))]
+            self._class_batches = batch, BatchSampler(sizes, batch=batch, seed=self._settings.seed)
+        indices = self._class_batches[1].batch(number)
+        views = [
+            latents.view(index, int(torch.randint(latents.count_views(index), (1,), generator=generator)))
+            for index in indices
+        ]
+        captions = [self._class_items[index].caption for index in indices]
         return self._noising.rows(stack_views(views), captions, generator)
 
     def held_rows(self, number: int) -> Rows:
@@ -129,9 +155,3 @@ def stack_views(views: Sequence[CachedLatents]) -> Latents:
         time_ids=torch.stack([view.time_ids for view in views]),
         mask=torch.stack(masks) if any(view.mask is not None for view in views) else None,
     )
-
-
-def class_caption(caption: str, trigger: str) -> str:
-    """The caption without the trigger, such as "a photo of woman" for "a photo of ohwx woman"."""
-    without = re.sub(rf"(?<![\w-]){re.escape(trigger)}(?![\w-])", " ", caption, flags=re.IGNORECASE)
-    return " ".join(without.split())

@@ -26,8 +26,9 @@ NO_CROP = (0, 0, 0, 0)
 class PictureInspector:
     """Checks the pictures of a training, one a step.
 
-    `items` are the pictures that are used, `notes` are about all. side: the model's native side in pixels.
-    Raises InvalidRequest where it cannot be trained at the resolution.
+    `items` are the pictures that are used, `class_items` those of the class alone, `notes` are about all.
+    side: the model's native side in pixels. Raises InvalidRequest where it cannot be trained at the
+    resolution.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class PictureInspector:
         self._fingerprints = Fingerprints(len(self._examples) if judged else 0)
         self.notes = PictureNotes()
         self.items = Items(training, self._examples)
+        self.class_items = Items(training, self._examples)
 
     @property
     def done(self) -> bool:
@@ -126,7 +128,7 @@ class PictureInspector:
         used = item.enlarged <= UPSCALE
         problems = self._problems(item, picture) if used else [_too_small(item)]
         if used:
-            self.items.append(item)
+            (self.class_items if example.regularization else self.items).append(item)
         note = PictureNote(
             name=self._name(place),
             width=picture.width,

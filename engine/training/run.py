@@ -38,12 +38,12 @@ from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.painting import Painting
 from engine.training.adapter_metadata import training_metadata
-from engine.training.batches import TrainingBatches, class_caption
+from engine.training.batches import TrainingBatches
 from engine.training.dataset import PictureInspector, planned_steps
 from engine.training.embeddings import EmbeddingCache
 from engine.training.loss import Rows, weighted_errors
 from engine.training.optimizers import rate_warning
-from engine.training.pictures.items import Item
+from engine.training.pictures.items import Item, class_caption
 from engine.training.pictures.shards import ShardStore
 from engine.training.prefetch import LateLosses, RowPrefetcher
 from engine.training.run_state import RunState, restore_run_state
@@ -179,7 +179,7 @@ class TrainingRun:
         yield from self._prepare_pictures()
         trainer = self._trainer = self._start_trainer()
         yield from self._prepare_captions(trainer)
-        if self._state.settings.class_prior is Prior.PICTURES:
+        if self._prior is Prior.PICTURES and not self._inspector.class_items:
             yield from self._paint_class(trainer)
         if not self._state.step:
             yield from self._measure_untrained(trainer)
@@ -227,8 +227,8 @@ class TrainingRun:
         if not items:
             raise InvalidRequest(" ".join(self._inspector.problems))
         self._state.steps = planned_steps(self.request.settings, len(items), items.shown)
-        for done in self._batches.encode(items):
-            yield from self._pause(ENCODING, done=done, of=len(items))
+        for done in self._batches.encode(items, self._inspector.class_items):
+            yield from self._pause(ENCODING, done=done, of=len(items) + len(self._inspector.class_items))
 
     def _prepare_captions(self, trainer: Trainer) -> Steps:
         """Encode the captions, where they are many."""
@@ -237,11 +237,11 @@ class TrainingRun:
 
     def _captions(self) -> Iterator[tuple[str, Sha256]]:
         """All captions that are trained with, each with the picture that it is of."""
-        prior = self._state.settings.class_prior is Prior.PREDICTION
+        prior = self._prior is Prior.PREDICTION
         for item in self._items:
             yield item.caption, item.example.sha256
             if prior:
-                yield class_caption(item.caption, self.request.trigger), item.example.sha256
+                yield class_caption(item.caption, *self._inspector.items.triggers), item.example.sha256
 
     def _start_trainer(self) -> Trainer:
         """Make the trainer, with the saved state where the training is resumed."""
@@ -280,7 +280,7 @@ class TrainingRun:
         """Paint pictures of the class with the model as it is. Their latents are enough to train on."""
         settings = self._state.settings
         items = (self._items[number % len(self._items)] for number in range(settings.prior_pictures))
-        prompts = [class_caption(item.caption, self.request.trigger) for item in items]
+        prompts = [class_caption(item.caption, *self._inspector.items.triggers) for item in items]
         requests = sample_requests(self.job, prompts, settings.seed % 2**62, self._size)
         paintings = yield from self._paint(CLASS, trainer.deactivate_adapter, requests, ())
         for painting, caption in zip(paintings, prompts, strict=True):
@@ -362,16 +362,22 @@ class TrainingRun:
                 trainer.backward(prior, 2 * number + 1, settings.prior_weight * share)
         return total
 
+    @property
+    def _prior(self) -> Prior:
+        """The prior preservation in use: that of pictures of the class, where some were given."""
+        given = self._inspector.class_items and self._state.settings.prior_weight
+        return Prior.PICTURES if given else self._state.settings.class_prior
+
     def _prior_rows(self, trainer: Trainer, rows: Rows, number: int) -> Generator[None, None, Rows | None]:
         """The rows of the prior preservation: pictures of the class, or these rows with the model's outputs
         without the LoRA as target; None without prior preservation."""
         settings = self._state.settings
-        if settings.class_prior is Prior.NONE:
+        if self._prior is Prior.NONE:
             return None
-        if settings.class_prior is Prior.PICTURES:
+        if self._prior is Prior.PICTURES:
             return self._class_rows.rows(number, settings.batch)
         yield from self._pause(LEARNING, "untaught", settings.batch)
-        captions = [class_caption(caption, self.request.trigger) for caption in rows.captions]
+        captions = [class_caption(caption, *self._inspector.items.triggers) for caption in rows.captions]
         prior = rows.with_captions(captions, rows.target)
         return prior.with_captions(captions, trainer.predict_without_adapter(prior))
 

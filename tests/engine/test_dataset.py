@@ -26,7 +26,7 @@ from engine.sdxl.model import Model
 from engine.training.batches import TrainingBatches
 from engine.training.dataset import UPSCALE, PictureInspector, count_held_out, planned_steps
 from engine.training.pictures.crops import View, crop_corner, crop_pixels, time_ids
-from engine.training.pictures.items import Item
+from engine.training.pictures.items import Item, class_caption
 
 SDXL, DEMO = 1024, 128
 
@@ -402,9 +402,10 @@ def test_random_crops_are_as_many_as_wanted_and_their_corners_are_in_the_time_id
         crop=("64x96",), resize=80, crops=20, random_crop=True, seed=3, validation=0.0, caption_dropout=0.0
     )
     picture = draw_noise(100, 150, 5)
-    items = look(tmp_path, picture, settings=settings).items
+    examiner = look(tmp_path, picture, settings=settings)
+    items = examiner.items
     batches = TrainingBatches(settings, model, tmp_path, tmp_path / "shards")
-    for _ in batches.encode(items):
+    for _ in batches.encode(items, examiner.class_items):
         pass
 
     told = {tuple(ids) for number in range(20) for ids in batches.rows(number, 8).time_ids.tolist()}
@@ -414,3 +415,34 @@ def test_random_crops_are_as_many_as_wanted_and_their_corners_are_in_the_time_id
     assert {(ids[0], ids[1], ids[4], ids[5]) for ids in told} == {(150, 100, 96, 64)}
     assert max(ids[2] for ids in told) > 12 and max(ids[3] for ids in told) > 8
     assert all(0 <= ids[2] <= 24 and 0 <= ids[3] <= 16 for ids in told)
+
+
+def test_each_concept_has_its_trigger_and_pictures_of_its_class_keep_the_class(
+    model: Model, tmp_path: Path
+) -> None:
+    examples = [
+        Example(sha256=store_picture(tmp_path, draw_noise(64, 64, number)), **fields)  # type: ignore[arg-type]
+        for number, fields in enumerate(
+            [
+                {"concept": "ohwx woman", "caption": "ohwx woman", "repeats": 3},
+                {"concept": "sks dog", "caption": "a dog and a OHWX woman"},
+                {"concept": "sks dog"},
+                {"regularization": True, "caption": "a woman"},
+                {"regularization": True, "concept": "sks dog", "caption": "a sks dog"},
+            ]
+        )
+    ]
+    settings = TrainingSettings(resolution=32, epochs=4, caption_dropout=0.0)
+    request = a_training(examples, subject="woman", template="a {trigger} {subject}", settings=settings)
+    examiner = inspect_all(tmp_path, request)
+    batches = TrainingBatches(settings, model, tmp_path, tmp_path / "shards")
+    for _ in batches.encode(examiner.items, examiner.class_items):
+        pass
+
+    shown = [batches.rows(number, 1).captions[0] for number in range(5)]
+    of_class = {caption for number in range(4) for caption in batches.class_rows(number, 1).captions}
+
+    assert sorted(shown) == sorted(["ohwx woman"] * 3 + ["sks a dog and a OHWX woman", "a sks dog"])
+    assert of_class == {"a woman", "a dog"}
+    assert planned_steps(settings, len(examiner.items), examiner.items.shown) == 20
+    assert class_caption("sks a dog and a OHWX woman", *examiner.items.triggers) == "a dog and a woman"

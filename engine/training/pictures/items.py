@@ -41,11 +41,13 @@ class Items(Sequence[Item]):
         self._examples = examples
         self._numbers = array("i")
         self.shown = 0  # how often an epoch shows them in all
+        self.triggers: set[str] = {training.trigger}  # of all concepts
 
     def append(self, item: Item) -> None:
         """Add an item."""
         self._numbers.extend((item.place, *item.original, *item.resized, *item.size))
         self.shown += item.example.repeats
+        self.triggers.add(example_concept(self._training, item.example)[0])
 
     def size(self, index: int) -> tuple[int, int]:
         """The width and height of an item's bucket."""
@@ -96,8 +98,29 @@ def open_examples(training: Train, folder: Path) -> Sequence[Example]:
 
 
 def training_caption(training: Train, example: Example) -> str:
-    """The picture's own caption, or else the template, with the trigger in it, in one line."""
+    """The picture's own caption, or else the template, with the trigger of its concept in it, in one line.
+
+    That of a picture of the class alone has no trigger.
+    """
+    trigger, subject = example_concept(training, example)
     own = " ".join(example.caption.split())
-    text = own or fill_template(training.template, training.trigger, training.subject)
-    word = rf"(?<![\w-]){re.escape(training.trigger)}(?![\w-])"
-    return text if re.search(word, text, re.IGNORECASE) else f"{training.trigger} {text}".strip()
+    if example.regularization:
+        return class_caption(own or fill_template(training.template, "", subject), trigger)
+    text = own or fill_template(training.template, trigger, subject)
+    word = rf"(?<![\w-]){re.escape(trigger)}(?![\w-])"
+    return text if re.search(word, text, re.IGNORECASE) else f"{trigger} {text}".strip()
+
+
+def example_concept(training: Train, example: Example) -> tuple[str, str]:
+    """The trigger and the class of an example: its own, or those of the training."""
+    if not example.concept:
+        return training.trigger, training.subject
+    trigger, _, subject = example.concept.partition(" ")
+    return trigger, subject.strip()
+
+
+def class_caption(caption: str, *triggers: str) -> str:
+    """The caption without the triggers, such as "a photo of woman" for "a photo of ohwx woman"."""
+    words = "|".join(map(re.escape, triggers))
+    without = re.sub(rf"(?<![\w-])(?:{words})(?![\w-])", " ", caption, flags=re.IGNORECASE)
+    return " ".join(without.split())

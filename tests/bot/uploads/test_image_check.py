@@ -393,3 +393,25 @@ def test_a_folder_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
 def test_names_lose_their_folders_and_what_cannot_be_shown() -> None:
     assert printable_name("a/b\\c\u202e\x07d.png") == "cd.png"
     assert len(printable_name("x" * 500)) == 80
+
+
+async def test_folders_of_several_concepts_and_of_a_class_are_told_apart(upload: Send) -> None:
+    got = await upload(
+        make_zip(
+            {
+                "img/10_ohwx woman/a.png": a_picture(),
+                "img/5_sks dog/b.png": a_picture(),
+                "img/5_sks dog/b.txt": b"a dog in the snow",
+                "reg/1_woman/c.png": a_picture(),
+            }
+        )
+    )
+
+    assert {
+        name: (picture.caption, picture.repeats, picture.concept, picture.regularization)
+        for name, picture in got.items()
+    } == {
+        "a.png": ("ohwx woman", 10, "ohwx woman", False),
+        "b.png": ("a dog in the snow", 5, "sks dog", False),
+        "c.png": ("woman", 1, "", True),
+    }

@@ -10,7 +10,7 @@ FIRST_RATES = {
     "cuda": 1e-7,
 }  # engine seconds per pixel and UNet row, until measured
 WEIGHT = 0.3  # of the newest measurement; older ones fade
-FAST = 0.6  # of the work is left of a fast picture, about (docs/measurements.md)
+FAST = 0.65  # of the work is left of a fast picture, about (docs/measurements.md)
 SIDE = 1024  # SDXL's, until the engine reports its own
 
 

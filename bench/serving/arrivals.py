@@ -32,7 +32,8 @@ def measure(settings: EngineSettings, side: int, people: int = PEOPLE, loads: Se
         asked = requests(loras, side, people)
         warm_up(peers, asked)
         before = time_each(peers, asked)
-        gaps = [random.Random(1).expovariate(1.0) for _ in asked]
+        dice = random.Random(1)
+        gaps = [dice.expovariate(1.0) for _ in asked]
         mean = statistics.mean(before)
         arrivals = {load: list(itertools.accumulate(gap * mean / load for gap in gaps)) for load in loads}
         engine = {load: replay(peers.studio, asked, arrivals[load]) for load in loads}

@@ -13,6 +13,8 @@ from engine.lora.adapter_export import kind_fields
 from engine.messages import AdapterKind, Part, Train, TrainingSettings
 from engine.training.pictures.items import Item
 
+MOST_READ = 10_000  # pictures whose captions are counted
+MOST_TAGS = 1000  # parts of captions
 THUMBNAIL = 256  # pixels of its longer side, as the model metadata standard asks for
 
 
@@ -93,9 +95,13 @@ def network_arguments(settings: TrainingSettings) -> dict[str, str]:
 
 
 def tag_frequency(items: Sequence[Item]) -> dict[str, int]:
-    """How often each comma-separated part is in the captions, the most frequent first."""
-    parts = (part.strip() for item in items for part in item.caption.split(","))
-    return dict(Counter(part for part in parts if part).most_common())
+    """How often each comma-separated part is in the captions, the most frequent first.
+
+    Of many pictures only the first are read, and of many parts only the most frequent stay: the header of a
+    file has its bounds.
+    """
+    parts = (part.strip() for item in items[:MOST_READ] for part in item.caption.split(","))
+    return dict(Counter(part for part in parts if part).most_common(MOST_TAGS))
 
 
 def modelspec_fields(
@@ -136,7 +142,7 @@ def own_fields(
     }
     fields = {
         "atelier.preset": training.preset,
-        "atelier.pictures": json.dumps([item.example.sha256 for item in items]),
+        **_picture_fields(training, items),
         "atelier.loss": json.dumps(summary),
         "atelier.parameters": json.dumps(parameters),
         "atelier.note": note,
@@ -145,6 +151,13 @@ def own_fields(
         else json.dumps([training.start.name, training.start.sha256]),
     }
     return {name: text for name, text in fields.items() if text}
+
+
+def _picture_fields(training: Train, items: Sequence[Item]) -> dict[str, str]:
+    """The hashes of the pictures, or that of their manifest."""
+    if training.manifest is not None:
+        return {"atelier.manifest": training.manifest.sha256}
+    return {"atelier.pictures": json.dumps([item.example.sha256 for item in items])}
 
 
 def data_url(picture: bytes) -> str:

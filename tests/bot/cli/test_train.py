@@ -191,7 +191,7 @@ def test_only_the_newest_state_is_kept_while_it_learns(
     ("words", "sentence"),
     [
         (["maria"], "Give a name and a folder of pictures, such as train maria pictures/."),
-        ([], "The name-and-folder is missing (the name of the LoRA and the folder"),
+        ([], "The name-and-folder is missing (the name of the LoRA, and its pictures"),
         (["../maria", "pictures"], "The LoRA name '../maria' may only have a-z, 0-9, - and _"),
         (["maria", "nowhere"], "There is no folder nowhere."),
         (["maria", "adapters"], "It has no picture in it."),

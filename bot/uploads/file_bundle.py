@@ -24,8 +24,11 @@ from bot.uploads.picture_header import START, kind_of
 from commands.syntax.numbers import pluralize
 from engine.messages import EXAMPLES, InvalidRequest
 
-PICTURES = (".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp")  # endings of pictures that can be read
-UNSUPPORTED_PICTURES = (".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".svg", ".psd")
+PICTURES = (  # endings of pictures that can be read
+    *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp"),
+    *(".heic", ".heif", ".avif"),
+)
+UNSUPPORTED_PICTURES = (".gif", ".bmp", ".tif", ".tiff", ".jxl", ".svg", ".psd")
 ARCHIVES = (".zip", ".7z", ".rar", ".tar", ".gz", ".tgz")
 NO_PICTURE = "It is not a PNG, JPEG or WebP."
 NESTED = "It is a zip inside the zip. Unpack it first."

@@ -6,6 +6,8 @@ from typing import Literal
 MOST_SCANS = 100  # of a JPEG; programs write about ten, and each takes a pass over all pixels
 MOST_PARTS = 20_000  # chunks of a PNG or WEBP, segments of a JPEG: 20 MB in pieces of a kilobyte
 START = 12  # bytes that tell the kind
+AVIF = (b"avif", b"avis")  # brands of a file
+HEIF = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")
 
 # A JPEG's marker: within a scan, FF is followed by 00 or by a restart, which are none.
 MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])")
@@ -22,6 +24,8 @@ def kind_of(start: bytes) -> str:
         return "PNG"
     if start.startswith(b"\xff\xd8\xff"):
         return "JPEG"
+    if start[4:8] == b"ftyp":  # ISO/IEC 23008-12
+        return "AVIF" if start[8:12] in AVIF else "HEIF" if start[8:12] in HEIF else ""
     return "WEBP" if start.startswith(b"RIFF") and start[8:12] == b"WEBP" else ""
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 
 from bot.uploads.embedded_caption import embedded_caption
-from bot.uploads.picture_header import PictureRefused, check_parts
+from bot.uploads.picture_header import START, PictureRefused, check_parts, kind_of
 from bot.uploads.png_text import HEAD, recipe_in
 from bot.uploads.srgb import to_srgb
 
@@ -25,7 +25,7 @@ LONGEST_SIDE = 8192  # pixels
 SECONDS = 20.0  # of the processor, for one picture; the largest takes five
 MEMORY = 1200 * 2**20  # bytes of address space: Pillow, and a few copies of the largest picture
 LARGEST_MADE = 256 * 2**20  # bytes
-FORMATS = ("PNG", "JPEG", "WEBP")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "HEIF")
 JPEGS = ("JPEG", "MPO")  # phones write the second kind: more pictures behind the first
 ORIENTATION = 0x0112  # in EXIF
 TURNS = {
@@ -39,6 +39,7 @@ TURNS = {
 }
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 UNREADABLE = "This is not a picture that can be read. Send a PNG, JPEG or WebP."
+NO_HEIF = "It is a HEIC, which cannot be read here. Send a PNG, JPEG or WebP."
 MANY_PIXELS = "The picture has far too many pixels. At most 32 megapixels are allowed."
 MUCH_MEMORY = "The picture takes too much memory to read. Save it again and send that."
 
@@ -82,6 +83,8 @@ def reencode(source: Path, target: Path) -> dict[str, Any]:
     """Write the first frame, upright, in sRGB, as PNG (or JPEG if it was one). Raises what Pillow raises."""
     content = source.read_bytes()
     check_parts(content)
+    if kind_of(content[:START]) == "HEIF":
+        _open_heif()
     with Image.open(source, formats=FORMATS) as picture:
         _check_size(picture.width, picture.height)
         kind = "JPEG" if picture.format in JPEGS else "PNG"
@@ -107,6 +110,15 @@ def _caption(picture: Image.Image) -> str:
         return embedded_caption(picture)
     except Exception:  # as in reencode_or_refuse()
         return ""
+
+
+def _open_heif() -> None:
+    """Have Pillow open HEIF, as phones write it. Raises PictureRefused where that is not installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError as error:
+        raise PictureRefused(NO_HEIF) from error
+    register_heif_opener(thumbnails=False)
 
 
 def _check_size(width: int, height: int) -> None:

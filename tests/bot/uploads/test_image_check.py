@@ -4,14 +4,17 @@ import io
 import re
 import resource
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from bot.uploads.archive import BundleLimits, CheckedPicture, check_file, check_folder, read_folder
 from bot.uploads.image_check import ReencoderPool
@@ -415,3 +418,42 @@ async def test_folders_of_several_concepts_and_of_a_class_are_told_apart(upload:
         "b.png": ("a dog in the snow", 5, "sks dog", False),
         "c.png": ("woman", 1, "", True),
     }
+
+
+def _saved(picture: Image.Image, kind: str, **how: Any) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind, **how)
+    return out.getvalue()
+
+
+async def test_every_kind_of_picture_among_many_is_used_rightly_or_named(upload: Send) -> None:
+    register_heif_opener()
+    red, blue = (Image.new("RGB", (60, 40), colour) for colour in ("red", "blue"))
+    deep = Image.fromarray(np.full((40, 60), 0x8000, np.uint16))
+    files = {
+        "cmyk.jpg": _saved(red.convert("CMYK"), "JPEG"),
+        "deep.png": _saved(deep, "PNG"),
+        "palette.png": _saved(red.quantize(4), "PNG"),
+        "moving.webp": _saved(red, "WEBP", save_all=True, append_images=[blue], lossless=True),
+        "phone.heic": _saved(red, "HEIF", quality=90),
+        "small.avif": _saved(red, "AVIF", quality=90),
+        "wrong.jpg": _saved(red, "PNG"),
+        "wide.png": _saved(Image.new("RGB", (9000, 8), "red"), "PNG"),
+        "cut.jpg": _saved(Image.effect_noise((300, 300), 90), "JPEG")[:3000],
+    }
+
+    colours: dict[str, tuple[int, ...]] = {}
+    got = await upload(make_zip(files))
+    async with ReencoderPool() as pool:
+        for name, content in files.items():
+            if got[name].image is not None:
+                (path := Path(tempfile.mkdtemp()) / "a").write_bytes(content)
+                made = await pool.reencode(path, path.with_name("b"))
+                with Image.open(made.path) as shown:
+                    colours[name] = tuple(int(value) for value in np.asarray(shown.convert("RGB"))[5, 5])
+
+    assert {name for name in files if got[name].image is None} == {"wide.png", "cut.jpg"}
+    assert got["wide.png"].reason.startswith("The picture has 9000 x 8 pixels.")
+    assert got["cut.jpg"].reason.startswith("This is not a picture that can be read.")
+    assert colours.pop("deep.png") == (128, 128, 128)
+    assert all(red > 230 and green < 30 and blue < 30 for red, green, blue in colours.values()), colours

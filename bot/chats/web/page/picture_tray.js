@@ -17,7 +17,7 @@ const LONGEST_CAPTION = 10_000;
 const isZip = (/** @type {File} */ file) => /\.zip$/i.test(file.name) || /zip/.test(file.type);
 const TEXT = /\.(txt|caption)$/i; // a.txt, a.caption and a.png.txt are all of a.png
 const TABLE = /\.(csv|jsonl)$/i; // captions by file name, which the bot reads
-const ENDING = /\.(png|jpe?g|jfif|jpe|webp)$/i;
+const ENDING = /\.(png|jpe?g|jfif|jpe|webp|avif|hei[cf])$/i;
 const isText = (/** @type {File} */ file) => TEXT.test(file.name);
 const stem = (/** @type {string} */ name) => name.replace(TEXT, "").replace(ENDING, "").normalize("NFC").toLowerCase();
 

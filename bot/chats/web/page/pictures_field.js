@@ -5,7 +5,7 @@ import { plural } from "./format.js";
 import { PictureTray } from "./picture_tray.js";
 
 const MOST = 1000; // pictures in a training
-const KINDS = "image/png,image/jpeg,image/webp,application/zip,.zip,.txt,.caption,.csv,.jsonl,.jfif,.jpe";
+const KINDS = "image/png,image/jpeg,image/webp,image/avif,image/heic,.heic,application/zip,.zip,.txt,.caption,.csv,.jsonl,.jfif,.jpe";
 
 /** A field whose value is a list of pictures as JSON text; and its tray. */
 export function picturesField(/** @type {{name: string, label: string, help: string}} */ parameter, /** @type {string} */ id, /** @type {string} */ value) {

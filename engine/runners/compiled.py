@@ -96,12 +96,13 @@ class BackgroundCompiler:
             self._thread.join()
 
 
-class CompiledRunner:
+class CompiledRunner(EagerRunner):
     """Runs a network, and its compiled twin when there is one. Where that fails, the network itself again."""
 
     def __init__(self, runner: EagerRunner, network: Any, compiler: BackgroundCompiler) -> None:
         """runner: what runs the network, or the twin."""
-        self._runner, self._network, self._compiler = runner, network, compiler
+        super().__init__(network)
+        self._runner, self._compiler = runner, compiler
         self._compilation = compiler.submit(network, self._run_examples)
         self._uses_twin = False
         runner.is_paused = True  # graphs are of the twin, and the thread would disturb their capture
@@ -114,20 +115,16 @@ class CompiledRunner:
         for rows in (2, 1):
             UnetInputs.examples(unet, rows, smallest * 5, smallest * 7).run(twin)
 
-    @property
-    def device(self) -> torch.device:
-        return self._runner.device
-
-    def __call__(self, *positional: Tensor, **named: Any) -> tuple[Tensor, ...]:
+    def run(self, inputs: UnetInputs) -> tuple[Tensor, ...]:
         self._take_twin()
         try:
-            return self._runner(*positional, **named)
+            return self._runner.run(inputs.as_inference() if self._uses_twin else inputs)
         except (torch.OutOfMemoryError, torch.AcceleratorError):
             raise
         except Exception:
             if not self._uses_twin:
                 raise
-            outputs = EagerRunner(self._network)(*positional, **named)  # another fault fails again
+            outputs = super().run(inputs)  # another fault fails again
             log.warning("Compiled blocks failed and go on uncompiled", exc_info=True)
             self._runner.use(self._network)
             self._uses_twin, self._compilation.network = False, None

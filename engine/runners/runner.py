@@ -79,6 +79,14 @@ class UnetInputs:
             tensor.copy_(torch.randn(tensor.shape, generator=generator))
         return inputs
 
+    def as_inference(self) -> "UnetInputs":
+        """The same as tensors of inference mode alone, which others are not compiled alike with."""
+        sample, timestep, hidden, *added = (
+            tensor if tensor.is_inference() else tensor.clone() for tensor in self.tensors
+        )
+        named = dict(zip(self.names, added, strict=True))
+        return UnetInputs(sample=sample, timestep=timestep, hidden=hidden, added=named)
+
     def run(self, network: Any) -> tuple[Tensor, ...]:
         """The network's outputs for them."""
         outputs: tuple[Tensor, ...] = network(

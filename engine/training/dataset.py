@@ -65,7 +65,8 @@ class PictureInspector:
         """Problems of all pictures together, once all are checked: too few, or too many."""
         used, (fewest, most) = len(self.items), self._training.wanted
         if not used:
-            return ("No picture is left to train on.", f"Left out: {self.notes.reasons}.")
+            reasons = self.notes.reasons or "pictures of the class alone do not count"
+            return ("No picture is left to train on.", f"Left out: {reasons}.")
         if fewest <= used <= most:
             return self.notes.summary
         best = f"{fewest}" if fewest == most else f"{fewest} to {most}"

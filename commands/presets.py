@@ -60,9 +60,9 @@ class Preset:
         """How often each picture is shown; 0 where the preset counts steps."""
         return int(self.settings.get("epochs", 0))
 
-    def captions(self, *, small: bool = False, pattern: str = PATTERN) -> str:
+    def captions(self, *, small: bool = False, pattern: str = "") -> str:
         """The caption template for pictures without one. pattern: the word for a pattern, if it has one."""
-        return (self.small_template if small else self.template).replace(PLACE, pattern)
+        return (self.small_template if small else self.template).replace(PLACE, pattern or PATTERN)
 
     def find_pattern(self, template: str) -> str:
         """The word for a pattern with which this is the caption template; "" where it is another one."""
@@ -71,12 +71,14 @@ class Preset:
         return word if self.captions(pattern=word) == template != before + after else ""
 
     def samples(
-        self, trigger: str, subject: str, *, small: bool = False, pattern: str = PATTERN
+        self, trigger: str, subject: str, *, small: bool = False, pattern: str = ""
     ) -> tuple[str, ...]:
         """The sample prompts for this trigger and class word."""
         prompts = self.small_prompts if small else self.prompts
         usable = [prompt for prompt in prompts if subject or "{trigger}" in prompt]
-        return tuple(fill_template(prompt.replace(PLACE, pattern), trigger, subject) for prompt in usable)
+        return tuple(
+            fill_template(prompt.replace(PLACE, pattern or PATTERN), trigger, subject) for prompt in usable
+        )
 
 
 @cache

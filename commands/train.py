@@ -94,7 +94,7 @@ async def train(
             otherwise=PATTERN,
             more=True,
         ),
-    ] = PATTERN,
+    ] = "",
     captions: Annotated[
         str,
         Option(
@@ -131,7 +131,7 @@ async def train(
     if not pictures:
         given: dict[str, Any] = {"name": name, "preset": preset, "trigger": trigger, "subject": subject}
         given |= {
-            "pattern": "" if pattern == PATTERN else pattern,
+            "pattern": pattern,
             "captions": captions,
             "samples": samples,
             "from_lora": from_lora,
@@ -171,7 +171,7 @@ def make_request(
     samples: str,
     options: TrainingOptions,
     author: str,
-    pattern: str = PATTERN,
+    pattern: str = "",
     start: Lora | None = None,
 ) -> Train:
     """The training with the preset's settings and somebody's changes. Raises InvalidRequest."""
@@ -245,9 +245,8 @@ def form_texts(request: Train, *, small: bool) -> dict[str, str]:
         chosen = named_preset(request.preset)
         usual = training_settings(chosen, request.pictures, {}, small=small)
         pattern = chosen.find_pattern(request.template)
-        word = pattern or PATTERN
-        captions = chosen.captions(small=small, pattern=word)
-        samples = chosen.samples(request.trigger, request.subject, small=small, pattern=word)
+        captions = chosen.captions(small=small, pattern=pattern)
+        samples = chosen.samples(request.trigger, request.subject, small=small, pattern=pattern)
     return _value_texts(
         {
             "name": request.name,

@@ -22,7 +22,7 @@ from bot.uploads.archive import check_folder
 from bot.uploads.image_check import ReencoderPool
 from bot.uploads.lora_folder import SUFFIX, AdapterFolder
 from commands.context import Context
-from commands.presets import PATTERN, SMALL
+from commands.presets import SMALL
 from commands.syntax.numbers import duration, pluralize
 from commands.syntax.parser import parse
 from commands.syntax.spec import Command, Option, Parameter
@@ -189,7 +189,7 @@ async def _request(
     options = dict(values)
     preset, subject = options.pop("preset", USUAL_PRESET), options.pop("subject", "")
     trigger, captions = options.pop("trigger", "").strip().lower(), options.pop("captions", "")
-    samples, pattern = options.pop("samples", ""), options.pop("pattern", PATTERN)
+    samples, pattern = options.pop("samples", ""), options.pop("pattern", "")
     start = await find_start(context, options.pop("from_lora", None))
     trigger, subject = start_words(start, trigger, subject)
     trigger = trigger or TRIGGERS[0]

@@ -23,8 +23,15 @@ from tests.lora_files import attention, diffusers_new, kohya, make_lora, seen, s
 
 
 @pytest.fixture(scope="session")
-def loaded() -> Model:
-    return load_model(EngineSettings(model="demo", device="cpu"))
+def loaded_and_copies() -> tuple[Model, Copies]:
+    """The model, and copies of it, made ready before anything used it, which may leave hooks in it."""
+    model = load_model(EngineSettings(model="demo", device="cpu"))
+    return model, Copies(model)
+
+
+@pytest.fixture(scope="session")
+def loaded(loaded_and_copies: tuple[Model, Copies]) -> Model:
+    return loaded_and_copies[0]
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +42,8 @@ def school(tmp_path_factory: pytest.TempPathFactory, loaded: Model) -> LoraTrial
 
 
 @pytest.fixture(scope="session")
-def copies(loaded: Model) -> Copies:
-    return Copies(loaded)
+def copies(loaded_and_copies: tuple[Model, Copies]) -> Copies:
+    return loaded_and_copies[1]
 
 
 @pytest.fixture

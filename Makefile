@@ -11,10 +11,10 @@ INSTALLED := $(VENV)/.installed
 demo: $(INSTALLED)
 	$(BIN)/python -m bot
 
-# Three files at a time, with a thread each: they often wait for other processes, and so fill two cores.
+# Four files at a time, with a thread each: they often wait for other processes, and so fill two cores.
 # They start hundreds of processes, for which our modules are compiled once, whatever the environment says.
 test: $(INSTALLED)
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

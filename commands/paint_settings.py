@@ -9,7 +9,7 @@ from commands.context import ChatContext, Context
 from commands.hints import next_hint
 from commands.imagine import imagine
 from commands.settings import with_defaults
-from commands.syntax.lora_syntax import Lora, lora_names
+from commands.syntax.lora_syntax import Lora, Mention, extract_tags
 from commands.syntax.parser import UNPACKED, join_list, parse
 from commands.syntax.quotes import split
 from commands.syntax.samplers import check_steps
@@ -111,10 +111,13 @@ def _kept_values(lora: Lora) -> dict[str, Any]:
 
 
 async def _find_loras(context: Context, values: Mapping[str, Any]) -> list[Lora]:
-    """The LoRAs that these values name; the command itself says which are not there."""
-    names = dict.fromkeys(name for value in values.values() for name in sorted(lora_names(value)))
+    """The LoRAs that these values name, in their order; the command itself says which are not there."""
+    mentions: tuple[Mention, ...] = ()
+    with suppress(InvalidRequest):
+        _, inside = extract_tags(values.get(PROMPT, ""))
+        mentions = (*inside, *values.get("lora", ()))
     loras = []
-    for name in names:
+    for name in dict.fromkeys(mention.name for mention in mentions):
         with suppress(InvalidRequest):
             lora = await context.library.find(name)
             loras += [] if lora is None else [lora]

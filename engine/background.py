@@ -40,8 +40,9 @@ from engine.sdxl.prompts import PromptEncoder
 from engine.tasks.clip_search import ClipSearch
 from engine.tasks.lora_import import LoraImport
 from engine.tasks.lora_merge import LoraMerge
+from engine.training.cost import measure_seconds_per_picture, relative_cost
 from engine.training.inspection import Inspection
-from engine.training.run import TrainingRun, measure_seconds_per_picture, relative_cost
+from engine.training.run import TrainingRun
 from engine.vision.captioner import Captioner
 from engine.vision.clip_score import ClipScorer
 from engine.vision.safety import Safety, flag_check, grey_out_flagged

@@ -10,7 +10,7 @@ from pathlib import Path
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, say
 from bot.cli.output_files import CannotWrite
 from bot.cli.progress_bar import ProgressBar
-from bot.cli.train import temporary_store
+from bot.cli.train import CONFIG, temporary_store
 from bot.config import Config, read_config
 from bot.engine_client.client import EngineClient
 from bot.uploads.archive import read_folder
@@ -51,12 +51,7 @@ PARAMETERS = (
         required=True,
         spoken=True,
     ),
-    Parameter(
-        name="config",
-        type=Path | None,
-        option=Option("Settings file instead of config.toml", read=Path),
-        required=False,
-    ),
+    CONFIG,
 )
 
 

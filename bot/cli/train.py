@@ -78,6 +78,12 @@ def _is_chat_only(parameter: Parameter) -> bool:
     return parameter.spoken or parameter.option.needed or parameter.option.hidden
 
 
+CONFIG = Parameter(
+    name="config",
+    type=Path | None,
+    option=Option("Settings file instead of config.toml", read=Path),
+    required=False,
+)
 PARAMETERS = (
     Parameter(
         name="name_and_folder",
@@ -87,12 +93,7 @@ PARAMETERS = (
         spoken=True,
     ),
     *(parameter for parameter in chat_command.parameters if not _is_chat_only(parameter)),
-    Parameter(
-        name="config",
-        type=Path | None,
-        option=Option("Settings file instead of config.toml", read=Path),
-        required=False,
-    ),
+    CONFIG,
 )
 
 

@@ -216,6 +216,11 @@ class TrainingSettings(TrainingMethods, CropSettings):
             check_number(name, value, *limits)
         self.check_methods()
         self.check_crops()
+        self._check_kind()
+        self._check_parts()
+
+    def _check_kind(self) -> None:
+        """Raise InvalidRequest for settings that the kind of the LoRA or the optimizer does not have."""
         if self.lora_plus != 1 and self.optimizer is Optimizer.PRODIGY:
             raise InvalidRequest(
                 "Prodigy finds one learning rate for all. Leave out --lora-plus or change --optimizer."
@@ -233,6 +238,9 @@ class TrainingSettings(TrainingMethods, CropSettings):
             )
         if self.dora and self.kind not in LOW_RANK:
             raise InvalidRequest(f"--dora does not go with --kind {self.kind}. Leave out one of them.")
+
+    def _check_parts(self) -> None:
+        """Raise InvalidRequest for learning rates, blocks and ranks that nothing could be trained with."""
         most = LEARNING_RATE[1] if self.optimizer is Optimizer.PRODIGY else ADAMW_RATE
         for name, rate in (
             ("--lr", self.learning_rate),

@@ -9,11 +9,13 @@ from tests.commands.chat import Chat, request_of
 KEPT = "a studio photo of --sampler ddim --steps 12 --cfg 6.5 --size 128x192 --no blurry"
 
 
-async def make_lora(chat: Chat, *, preset: str = "subject", words: str = KEPT) -> None:
-    job = await chat.drafts("ana", "wool", preset=preset, trigger="ohwx", subject="woman")
+async def make_lora(
+    chat: Chat, *, name: str = "wool", preset: str = "subject", trigger: str = "ohwx", words: str = KEPT
+) -> None:
+    job = await chat.drafts("ana", name, preset=preset, trigger=trigger, subject="woman")
     await chat.trains(job)
     if words:
-        await chat.says("ana", f'/lora wool --paint "{words}"')
+        await chat.says("ana", f'/lora {name} --paint "{words}"')
 
 
 async def test_a_lora_is_painted_with_the_settings_that_it_keeps(chat: Chat) -> None:
@@ -36,6 +38,16 @@ async def test_what_is_said_goes_over_what_a_lora_keeps_and_that_over_defaults(c
 
     assert (said.prompt, said.steps, said.guidance_scale) == ("a studio photo of ohwx", 20, 6.5)
     assert (alone.steps, alone.guidance_scale, alone.note) == (44, 2, "")
+
+
+async def test_of_several_loras_the_first_that_is_named_counts(chat: Chat) -> None:
+    await make_lora(chat, words="--steps 12")
+    await make_lora(chat, name="silk", trigger="zwx", words="--steps 20 --cfg 3")
+
+    paint = request_of(await chat.says("ana", "/imagine ohwx and zwx --lora wool, silk"))
+
+    assert (paint.steps, paint.guidance_scale) == (12, 3)
+    assert paint.note == "Painted with the settings of wool and silk."
 
 
 async def test_settings_that_do_not_go_with_what_is_said_are_left_out(chat: Chat) -> None:

@@ -9,10 +9,13 @@ from engine.messages import (
     AdapterKind,
     AdapterUse,
     Example,
+    Finish,
     FlaggedPolicy,
+    Ingredient,
     JobId,
     JobRequest,
     Manifest,
+    Margins,
     Optimizer,
     Paint,
     PartNumber,
@@ -21,6 +24,7 @@ from engine.messages import (
     Sampler,
     Schedule,
     Size,
+    Source,
     Train,
     TrainingPrecision,
     TrainingSettings,
@@ -88,11 +92,24 @@ def _paint(job: JobId, values: Mapping[str, Any]) -> Paint:
         arguments["flagged"] = FlaggedPolicy(arguments["flagged"])
     if "variants" in arguments:
         arguments["variants"] = tuple(_variant(variant) for variant in arguments["variants"])
+    if arguments.get("source") is not None:
+        arguments["source"] = _source(arguments["source"])
+    if "blend" in arguments:
+        arguments["blend"] = tuple(Ingredient(**part) for part in arguments["blend"])
+    if "finish" in arguments:
+        arguments["finish"] = Finish(**_pick_fields(Finish, arguments["finish"]))
     if "size" in arguments:
         arguments["size"] = (
             Ratio(**arguments["size"]) if "across" in arguments["size"] else Size(**arguments["size"])
         )
     return Paint(**arguments | {"job": job})
+
+
+def _source(values: Mapping[str, Any]) -> Source:
+    arguments = _pick_fields(Source, values)
+    if "margins" in arguments:
+        arguments["margins"] = Margins(**arguments["margins"])
+    return Source(**arguments)
 
 
 def _variant(values: Mapping[str, Any]) -> Variant:

@@ -6,6 +6,7 @@ from enum import StrEnum
 from engine.messages.checks import InvalidRequest, check_adapter_name, check_integer, check_number, check_text
 from engine.messages.files import Sha256
 from engine.messages.jobs import FlaggedPolicy, JobId
+from engine.messages.sources import BLENDED, HIRES, Finish, Ingredient, Source
 
 STEPS = (1, 100)
 GUIDANCE = (0.0, 20.0)
@@ -100,7 +101,10 @@ class Paint:
     there is one picture, a sheet of them all with the same seed, each with its own LoRAs and refiner;
     `adapters` are then those that are compared. A model without a refiner leaves out the variants that need
     it. `fast` leaves out part of the work (engine/sdxl/fast_steps.py), which changes the picture a
-    little. `note` is a line for the card, which the
+    little. `source` is a picture to start from in place of noise, `blend` some that are mixed to start from;
+    with either, or with an enlargement alone, the prompt may be empty. `hires` above 1 paints at
+    `size` first, and finishes so many times as large. `finish` is done to the denoised picture. `note` is a
+    line for the card, which the
     engine does not read. `flagged` is what happens to pictures that the safety check flags, where the engine
     has one. Raises InvalidRequest where a value is out of its range.
     """
@@ -120,6 +124,10 @@ class Paint:
     variation_seed: int = 0
     variants: tuple[Variant, ...] = ()
     fast: bool = False
+    source: Source | None = None
+    blend: tuple[Ingredient, ...] = ()
+    hires: float = 1.0
+    finish: Finish = field(default_factory=Finish)
     note: str = ""
     flagged: FlaggedPolicy = FlaggedPolicy.SHOW
 
@@ -130,7 +138,7 @@ class Paint:
 
     def __post_init__(self) -> None:
         check_text("The prompt", self.prompt)
-        if not self.prompt.strip():
+        if not self.prompt.strip() and self.source is None and not self.blend:
             raise InvalidRequest("The prompt is empty. Say what to paint.")
         check_text("The negative prompt", self.negative_prompt)
         check_text("The note", self.note)
@@ -141,6 +149,8 @@ class Paint:
         check_number("--refiner", self.refiner, *REFINER)
         check_number("--variation", self.variation, *VARIATION)
         check_integer("--variation-seed", self.variation_seed, *SEED)
+        check_number("--hires", self.hires, *HIRES)
+        self._check_starts()
         if self.sampler is Sampler.LCM and self.steps > LCM_STEPS:
             raise InvalidRequest(
                 f"--steps must be at most {LCM_STEPS} with the LCM sampler, not {self.steps}."
@@ -157,6 +167,26 @@ class Paint:
             )
         if self.variants and self.count > 1:
             raise InvalidRequest("A comparison is one sheet. Leave --count at 1.")
+
+    def _check_starts(self) -> None:
+        """Check what it starts from."""
+        if self.blend and not BLENDED[0] <= len(self.blend) <= BLENDED[1]:
+            raise InvalidRequest(
+                f"A blend needs {BLENDED[0]} to {BLENDED[1]} pictures, not {len(self.blend)}."
+            )
+        if self.blend and not any(part.weight for part in self.blend):
+            raise InvalidRequest("All pictures of the blend have the weight 0. Give at least one more.")
+        if self.source is not None and self.blend:
+            raise InvalidRequest("A picture starts from one picture or from a blend, not from both.")
+        if self.variants and (self.source is not None or self.blend):
+            raise InvalidRequest("A comparison starts from words alone.")
+
+    @property
+    def source_files(self) -> tuple[Sha256, ...]:
+        """The stored pictures that it starts from, with their masks."""
+        source = self.source
+        own = () if source is None else (source.sha256, *([source.mask] if source.mask else ()))
+        return tuple(dict.fromkeys((*own, *(part.sha256 for part in self.blend))))
 
 
 def picture_seeds(request: Paint, place: int) -> tuple[int, int]:

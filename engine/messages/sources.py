@@ -1,0 +1,95 @@
+"""What a picture starts from beside words, and what becomes of it once it is denoised."""
+
+from dataclasses import dataclass, field
+
+from engine.messages.checks import InvalidRequest, check_integer, check_number, check_text
+from engine.messages.files import Sha256
+
+STRENGTH = (0.0, 1.0)
+EXTENSION = (0, 1536)  # pixels on each side
+ENLARGEMENTS = (2, 4)
+HIRES = (1.0, 2.0)
+BLENDED = (2, 5)
+FACE = "face"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Margins:
+    """How many pixels a picture is extended by on each side, 0 to 1536."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+    def __post_init__(self) -> None:
+        for side, pixels in vars(self).items():
+            check_integer(f"The {side} margin", pixels, *EXTENSION)
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingredient:
+    """One of the pictures that are blended, and its share of the blend, relative to the others'."""
+
+    sha256: Sha256
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_number("The weight of a picture", self.weight, 0.0, 10.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A picture to start from.
+
+    `strength` is the share of the denoising steps that change it, as in StableDiffusionXLImg2ImgPipeline: 0
+    leaves it as it is, 1 leaves nothing of it. `mask` is a grey picture of the same size: white is painted
+    anew, black stays as it is to the byte, grey lies between. It is empty where all is painted. `padding`:
+    only the masked part, with so many pixels around it, is painted at the model's full area and set in
+    (padding_mask_crop of StableDiffusionXLInpaintPipeline); None paints the whole picture.
+    `margins` extend the picture, and `mask` is then made by the engine. `job` and `place` say which picture
+    of which job it is, where it was painted here, and `change` what is done to it: "part changed".
+    """
+
+    sha256: Sha256
+    strength: float = 0.6
+    mask: Sha256 | None = None
+    padding: int | None = None
+    margins: Margins = field(default_factory=Margins)
+    job: str = ""
+    place: int = 1
+    change: str = ""
+
+    def __post_init__(self) -> None:
+        check_number("--strength", self.strength, *STRENGTH)
+        if self.padding is not None:
+            check_integer("The padding", self.padding, 0, EXTENSION[1])
+        check_text("The change", self.change, 200)
+        if self.mask is not None and self.margins:
+            raise InvalidRequest("A picture is either extended or changed in a part. Do one after the other.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish:
+    """What becomes of a picture once it is denoised, in this order.
+
+    `detail` finds parts that are each painted again at the model's full area and set in, at
+    `detail_strength`: "face", or words for a thing; nothing where empty. `enlarge` makes it 2 or 4 times as
+    wide and high by the super-resolution network, 1 leaves it; `refine` above 0 then repaints the enlarged
+    picture in tiles at that strength.
+    """
+
+    detail: str = ""
+    detail_strength: float = 0.4
+    enlarge: int = 1
+    refine: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_text("--detail", self.detail, 200)
+        check_number("--detail-strength", self.detail_strength, *STRENGTH)
+        check_number("--refine", self.refine, *STRENGTH)
+        if self.enlarge not in (1, *ENLARGEMENTS):
+            raise InvalidRequest(f"A picture can be enlarged 2 or 4 times, not {self.enlarge} times.")

@@ -90,6 +90,7 @@ class Bot:
             files=self.files,
             garbage=self.garbage,
             engine=self.engine,
+            progress=self.progress,
             touch=self.delivery.touch,
         )
         self.purge = Purge(database, self.garbage, self._busy)

@@ -33,6 +33,7 @@ from engine.messages import (
     StopTraining,
     TaskRequest,
     Train,
+    TrainingProgress,
     TrainingSettings,
 )
 from engine.sdxl.model import Model
@@ -69,8 +70,8 @@ class BackgroundTask(Protocol):
     def unreported(self) -> tuple[Sha256, ...]:
         """What it has put into the store and no event has named yet."""
 
-    def step(self) -> Inspected | LoraImported | LorasMerged | LoraScores | None:
-        """Take the next step. Returns the result once it is done."""
+    def step(self) -> Inspected | TrainingProgress | LoraImported | LorasMerged | LoraScores | None:
+        """Take the next step. Returns the result once it is done, and maybe how far it is until then."""
 
 
 class BackgroundWork:
@@ -194,6 +195,8 @@ class BackgroundWork:
             self._spent[work.job] += time.perf_counter() - began
             if result is None:
                 return []
+            if isinstance(result, TrainingProgress):
+                return [result]
             del self._tasks[work.job]
             seconds = self._spent.pop(work.job)
             if isinstance(result, LoraImported | LorasMerged):

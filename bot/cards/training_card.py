@@ -37,7 +37,7 @@ def training_card(base: Card, view: JobView, training: TrainingView, progress: J
 def _line(base: Card, view: JobView, training: TrainingView, progress: JobProgress) -> str:
     match view.state:
         case "draft":
-            return _report(training)
+            return _report(training, progress)
         case "running" if progress.phase:
             return _running(progress)
         case "succeeded":
@@ -47,7 +47,9 @@ def _line(base: Card, view: JobView, training: TrainingView, progress: JobProgre
             return base.line
 
 
-def _report(training: TrainingView) -> str:
+def _report(training: TrainingView, progress: JobProgress) -> str:
+    if not training.reported and progress.steps:
+        return f"Checking the pictures: {progress.step:,} of {progress.steps:,}"
     if not training.reported:
         return "Checking the pictures"
     used = training.used

@@ -14,6 +14,7 @@ from bot.engine_client.client import EngineClient
 from bot.engine_client.pending_jobs import EngineUnavailable, FinalUpdate, InterimUpdate, Lost
 from bot.garbage_collection import GarbageCollector
 from bot.jobs.claim import UNREADABLE
+from bot.jobs.progress import JobProgress, LiveProgress
 from engine.messages import (
     Failed,
     Inspect,
@@ -22,6 +23,7 @@ from engine.messages import (
     Manifest,
     Sha256,
     Train,
+    TrainingProgress,
     add_captions,
     read_manifest,
     write_manifest,
@@ -48,12 +50,14 @@ class Inspections:
         files: Files,
         garbage: GarbageCollector,
         engine: EngineClient,
+        progress: LiveProgress,
         touch: Callable[[Collection[JobId]], None],
     ) -> None:
         self._database = database
         self._files = files
         self._garbage = garbage
         self._engine = engine
+        self._progress = progress
         self._touch = touch
         self._woken = asyncio.Event()
         self._deaths: Counter[JobId] = Counter()
@@ -106,10 +110,20 @@ class Inspections:
         try:
             async with aclosing(self._engine.work(Inspect(training=draft.request))) as updates:
                 async for update in updates:
-                    if not isinstance(update, InterimUpdate):
+                    if isinstance(update, TrainingProgress):
+                        self._show(update)
+                    elif not isinstance(update, InterimUpdate):
                         await self._record(draft, update)
         finally:
             self._current = None
+            self._progress.forget(draft.id)
+
+    def _show(self, update: TrainingProgress) -> None:
+        """Have the card say how many of the pictures are checked."""
+        progress = JobProgress()
+        progress.set_training(update)
+        self._progress.start(update.job, progress)
+        self._touch([update.job])
 
     async def _record(self, draft: JobView, update: FinalUpdate) -> None:
         """Write down what came of it; a draft that is left without a report is inspected again."""

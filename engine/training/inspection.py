@@ -1,5 +1,6 @@
 """The inspection of a training's pictures: the report that people see before they start the training."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from engine.messages import (
     Part,
     PartNumber,
     Sha256,
+    TrainingProgress,
 )
 from engine.sdxl.prompts import WINDOW, WINDOWS
 from engine.training.contact_sheet import Grid, contact_sheet, thumbnail
@@ -28,6 +30,8 @@ from engine.vision.captioner import Captioner
 from engine.vision.safety import FlagCheck
 
 NO_CAPTIONER = "There is no captioner here. The operator can name one in config.toml as [training] captioner."
+
+PROGRESS_SECONDS = 1.0  # between two events of how many are checked
 
 MOST_TOKENS = WINDOW * WINDOWS  # of a caption that are read, as of a prompt
 
@@ -70,26 +74,42 @@ class Inspection:
         self._describing: Generator[None] | None = None
         described = captioner is not None and request.training.describe
         self._descriptions = Descriptions(captioner) if captioner is not None and described else None
+        self._told_at = time.monotonic()
 
     @property
     def job(self) -> JobId:
         return self._training.job
 
-    def step(self) -> Inspected | None:
-        """Check the next picture, or describe it. Returns the report once all are checked."""
+    def step(self) -> Inspected | TrainingProgress | None:
+        """Check the next picture, or describe it.
+
+        Returns the report once all are checked, and how many are each second until then.
+        """
         if self._describing is not None:
             if finish_step(self._describing):
                 self._describing = None
             return None
         if self._inspector.done:
             return self._report()
+        self._check()
+        return self._progress()
+
+    def _check(self) -> None:
+        """Check the next picture, and begin to describe it where that is wanted."""
         place = self._inspector.notes.checked
         picture = self._inspector.step()
         if picture is not None and self._inspector.notes.last_shown:
             self._thumbnails[place] = thumbnail(picture, self._grid.cell)
         self._note_long_caption()
         self._describe(self._examples[place], picture)
-        return None
+
+    def _progress(self) -> TrainingProgress | None:
+        """How many pictures are checked, if it was not told in the last second."""
+        if time.monotonic() - self._told_at < PROGRESS_SECONDS:
+            return None
+        self._told_at = time.monotonic()
+        checked, pictures = self._inspector.notes.checked, self._training.pictures
+        return TrainingProgress(job=self.job, step=checked, steps=pictures, phase="checking the pictures")
 
     def _note_long_caption(self) -> None:
         """Add to the last picture's note that not all of its caption is read."""

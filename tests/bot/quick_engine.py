@@ -87,7 +87,8 @@ class Engine:
             case Inspect():
                 self.notes.write(f"look {request.job}\n")
                 self.bot.send(StepStarted(jobs=(request.job,), deadline=1.0))
-                self.bot.send(inspect(request, self.store))
+                for event in inspect(request, self.store):
+                    self.bot.send(event)
             case ImportLora():
                 self.admit(request)
             case MergeLoras():

@@ -29,7 +29,15 @@ EVERY = 5  # steps between two checkpoints
 FATAL = {"deadly": EVERY + 2, "hopeless": 2, "unlucky": 2}  # the step in which the engine dies, by name
 
 
-def inspect(request: Inspect, store: Path) -> Inspected:
+def inspect(request: Inspect, store: Path) -> Iterator[Inspected | TrainingProgress]:
+    """How many pictures are checked, and the report, to which it never comes where the LoRA is "endless"."""
+    phase = "checking the pictures"
+    yield TrainingProgress(job=request.job, step=1, steps=request.training.pictures, phase=phase)
+    if request.training.name != "endless":
+        yield report_on(request, store)
+
+
+def report_on(request: Inspect, store: Path) -> Inspected:
     """Pictures whose names begin with "bad" are left out. The captioner says their names."""
     training = request.training
     examples = training.examples or ManifestFile(_manifest_path(store, training))

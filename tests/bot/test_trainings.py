@@ -266,6 +266,15 @@ async def test_a_draft_is_looked_at_after_a_restart(open_chat: OpenChat) -> None
     assert (await chat.ends(job)).state == "succeeded"
 
 
+async def test_the_card_says_how_many_pictures_are_checked(open_chat: OpenChat) -> None:
+    chat = await open_chat()
+
+    job = (await drafts(chat, "ana", "endless")).job
+
+    checking = await chat.shows(job, lambda card: " of " in card.line)
+    assert checking.line == "Checking the pictures: 1 of 3"
+
+
 async def test_a_draft_without_a_usable_picture_cannot_be_started(open_chat: OpenChat) -> None:
     chat = await open_chat()
     job = (await drafts(chat, "ana", "maria", {"bad.png": a_picture(0)})).job

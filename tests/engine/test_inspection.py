@@ -16,6 +16,7 @@ from engine.messages import (
     InvalidRequest,
     Optimizer,
     Train,
+    TrainingProgress,
     TrainingSettings,
 )
 from engine.training.contact_sheet import FINE, LEFT_OUT, NOTED
@@ -29,7 +30,7 @@ def inspect(folder: Path, training: Train, side: int = 128) -> tuple[Inspected, 
     """The report, and how many steps it took."""
     inspection = Inspection(Inspect(training=training), folder, side, lambda size: SECONDS)
     steps = 1
-    while (report := inspection.step()) is None:
+    while not isinstance(report := inspection.step(), Inspected):
         steps += 1
     return report, steps
 
@@ -116,10 +117,24 @@ def test_the_speed_is_asked_for_the_size_that_most_pictures_have(tmp_path: Path)
 
     pictures = examples(tmp_path, draw_noise(300, 200, 1), draw_noise(300, 200, 2), draw_noise(128, 128))
     inspection = Inspection(Inspect(training=a_training(pictures)), tmp_path, 128, rate)
-    while inspection.step() is None:
+    while not isinstance(inspection.step(), Inspected):
         pass
 
     assert sizes == [(152, 104)]
+
+
+def test_it_says_how_many_pictures_are_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.training.inspection.PROGRESS_SECONDS", 0)
+    training = a_training(examples(tmp_path, draw_noise(128, 128, 1), draw_noise(128, 128, 2)))
+    inspection = Inspection(Inspect(training=training), tmp_path, 128, lambda size: SECONDS)
+
+    events = [inspection.step() for _ in range(3)]
+
+    assert [(event.step, event.steps) for event in events[:2] if isinstance(event, TrainingProgress)] == [
+        (1, 2),
+        (2, 2),
+    ]
+    assert isinstance(events[2], Inspected)
 
 
 def test_without_a_usable_picture_there_is_a_report_and_nothing_to_do(tmp_path: Path) -> None:

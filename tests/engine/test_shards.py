@@ -1,6 +1,7 @@
 """Latents and embeddings of many pictures lie in shards: made once, and gone with their pictures."""
 
 import copy
+import errno
 import io
 import os
 import time
@@ -13,11 +14,14 @@ import pytest
 from PIL import Image
 
 from engine.messages import (
+    INCOMING,
     EngineSettings,
     Event,
     Example,
+    Failed,
     FileStore,
     Manifest,
+    Painted,
     Prior,
     Sha256,
     Size,
@@ -105,6 +109,33 @@ def test_a_run_that_is_killed_and_painted_over_ends_as_one_that_is_not(model: Mo
     last, other = checkpoints(whole)[-1], checkpoints(events)[-1]
     assert largest_gap(weights(tmp_path, last), weights(tmp_path, other)) == 0
     assert (other.losses, other.validation) == (last.losses, last.validation)
+
+
+def test_a_disk_that_fills_while_shards_are_written_ends_the_try_and_nothing_else(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, shards = many(tmp_path, steps=1, every=1), tmp_path / "shards"
+    studio = a_studio(model, tmp_path, shards)
+    assert not list(studio.accept(painting("p", steps=1, size=Size(width=64, height=64))))
+    room, write = [1], os.fdopen
+
+    def fill_disk(number: int, mode: str) -> Any:
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if shards.exists() and any(shards.glob("*.safetensors")):
+            room.clear()
+        return write(number, mode)
+
+    monkeypatch.setattr(os, "fdopen", fill_disk)
+    events = run(studio, request)
+    monkeypatch.undo()
+
+    [failed] = [event for event in events if isinstance(event, Failed)]
+    assert (failed.reason, failed.again) == ("The bot's disk is full.", True)
+    assert [event.job for event in events if isinstance(event, Painted)] == ["p"]
+    assert not list(shards.glob(f"{INCOMING}*"))
+    assert all(path.with_suffix(".pictures").exists() for path in shards.glob("*.safetensors"))
+    assert trained(run(studio, request)).best == 1  # there is room again
 
 
 def test_another_run_with_the_same_pictures_encodes_nothing(

@@ -89,6 +89,8 @@ def test_a_lora_is_learned_from_a_folder_and_lies_among_the_adapters(
     assert main(picture) == FINE
     assert main(["train", "maria", "pictures"]) == BAD_INPUT
     assert "There is a LoRA maria already, at " in capfd.readouterr().err
+    assert main(["train", "anna", "pictures", *QUICK, "--steps", "1", "--from", "mario"]) == BAD_INPUT
+    assert "There is no LoRA 'mario'. Did you mean maria?" in capfd.readouterr().err
 
 
 def press_ctrl_c(ready: Callable[[], bool], presses: int) -> None:

@@ -30,6 +30,14 @@ def _program(words: Sequence[str]) -> tuple[Callable[[Sequence[str]], int], Sequ
         from bot.cli import slack_manifest
 
         return slack_manifest.main, words[1:]
+    if words[:1] in (["backup"], ["restore"]):
+        from bot.cli import backup
+
+        return backup.main, words
+    if words[:1] == ["service"]:
+        from bot.cli import service_unit
+
+        return service_unit.main, words[1:]
     from bot.cli import imagine
 
     return imagine.main, words

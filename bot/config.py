@@ -157,7 +157,7 @@ def read_config(path: Path | None = None) -> Config:
 
     Raises ConfigError with one sentence.
     """
-    path = Path(path or os.environ.get(NAMED_BY) or DEFAULT).absolute()
+    path = config_path(path)
     if not path.is_file():
         raise ConfigError(f"There is no configuration at {path}. Name one with --config or {NAMED_BY}.")
     try:
@@ -169,6 +169,11 @@ def read_config(path: Path | None = None) -> Config:
     except OSError as error:
         raise ConfigError(f"{path.name} cannot be read: {error.strerror}.") from error
     return tables.to_config(path.parent)
+
+
+def config_path(path: Path | None = None) -> Path:
+    """Where the settings are that `read_config` reads."""
+    return Path(path or os.environ.get(NAMED_BY) or DEFAULT).absolute()
 
 
 def check_local(local: LocalSettings) -> None:

@@ -45,6 +45,7 @@ from storage.files import Files
 
 log = structlog.get_logger(__name__)
 
+COPY_DAYS = 7  # that copies of the database from before an upgrade or a restoration stay
 GRACE = 12.0  # seconds that running jobs have to end in when the bot stops
 A_MOMENT = 0.1  # seconds that the time of a file may be behind the clock
 PRIVATE_FILES = 0o077  # umask: only this user may read and write the files of the bot and the engine
@@ -206,6 +207,7 @@ class Bot:
                 started = None
                 await self.library.list_files()  # logs which files are skipped before somebody misses them
                 await self.garbage.sweep()
+                await self.database.remove_old_copies(time.time() - COPY_DAYS * DAY)
             except (CannotStore, OSError) as error:
                 log.warning("Store could not be cleaned up", reason=str(error))
             await asyncio.sleep(DAY)

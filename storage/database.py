@@ -1,6 +1,7 @@
 """The database: migrated when it is opened, one writer that groups commits, any number of readers."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from storage import sqlite
+from storage import backup, sqlite
 from storage.connection import Connection
-from storage.schema import NewerDatabase, OtherDatabase, migrate
+from storage.schema import NewerDatabase, OtherDatabase, is_newer, migrate, newest_revision
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -132,6 +135,10 @@ class Database:
         path = self._writing.url.database
         assert path is not None
         return await asyncio.to_thread(sqlite.truncate_log, path)
+
+    async def remove_old_copies(self, before: float) -> None:
+        """Remove copies from before upgrades and restorations that are older than this. Raises OSError."""
+        await asyncio.to_thread(backup.remove_old_copies, self._lock.database, before)
 
     async def close(self) -> None:
         """Write what waits, and release the file."""
@@ -282,6 +289,7 @@ def _lock(path: Path) -> sqlite.Lock:
 
 
 async def _migrate(url: str, path: Path, patience: float) -> None:
+    await asyncio.to_thread(_copy_before_upgrade, path)
     engine = sqlite.migration_engine(url, patience)
     try:
         async with engine.begin() as connection:
@@ -299,3 +307,20 @@ async def _migrate(url: str, path: Path, patience: float) -> None:
         raise DatabaseError(f"The database {path} cannot be used because {why}.") from error
     finally:
         await engine.dispose()
+
+
+def _copy_before_upgrade(path: Path) -> None:
+    """Keep a copy of a database that an upgrade is about to change, so that it can be taken back.
+
+    Raises DatabaseError where there is no room for it: then nothing is upgraded.
+    """
+    revision = backup.revision_of(path)
+    if revision is None or is_newer(revision) or revision == newest_revision():
+        return
+    copy = path.with_name(f"{path.name}{backup.BEFORE}upgrade-{newest_revision()}")
+    try:
+        backup.copy_database(path, copy)
+    except (backup.BackupError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise DatabaseError(f"The database {path} could not be copied before its upgrade ({why}).") from error
+    log.info("The database was copied to %s before its upgrade", copy)

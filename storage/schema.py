@@ -26,11 +26,24 @@ def migrate(connection: Connection) -> None:
     )
     if current is None and tables:
         raise OtherDatabase
-    versions = sorted(path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py"))
-    if current is not None and current not in versions:
+    if current is not None and is_newer(current):
         raise NewerDatabase
-    if current != versions[-1]:
+    if current != newest_revision():
         _migrate(connection)
+
+
+def newest_revision() -> str:
+    """The last step of this version: "0011"."""
+    return max(_revisions())
+
+
+def is_newer(revision: str) -> bool:
+    """Whether this version does not know the step."""
+    return revision not in _revisions()
+
+
+def _revisions() -> list[str]:
+    return [path.name.partition("_")[0] for path in MIGRATIONS.glob("versions/[0-9]*.py")]
 
 
 def _migrate(connection: Connection) -> None:

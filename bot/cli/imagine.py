@@ -35,6 +35,8 @@ HERE = f"{imagine.name} paints a picture, {TRAIN.name} trains a LoRA and {CAPTIO
 SERVE = "serve: Serve the chats. This is what happens without a command, too."
 INVITE = "discord-invite: Print the link that adds the bot to a Discord server."
 MANIFEST = "slack-manifest: Print the manifest of the Slack app."
+UNIT = "service: Print a systemd unit that starts the bot with the machine."
+BACKUP = "backup: Copy all data into a folder, while the bot runs. restore: Put such a copy in place."
 
 
 def main(words: Sequence[str]) -> int:
@@ -73,7 +75,7 @@ def _help(words: Sequence[str]) -> str:
     if TRAIN.name in [word for word in words if word != "help"][:1]:
         return usage(TRAIN)
     own = (f"{TRAIN.name}: {TRAIN.help} Its options: {TRAIN.name} --help.", f"{CAPTION.name}: {CAPTION.help}")
-    others = (*own, SERVE, INVITE, MANIFEST)
+    others = (*own, SERVE, INVITE, MANIFEST, UNIT, BACKUP)
     return "\n".join((usage(imagine, parameters(_terminal_options)), *others))
 
 

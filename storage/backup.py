@@ -69,7 +69,6 @@ class Description:
     files: int
     bytes: int
     made: float
-    version: str
     extra: tuple[str, ...] = field(default_factory=tuple)
     format: int = FORMAT
 
@@ -84,7 +83,7 @@ class Summary:
     apart: tuple[str, ...] = ()  # LoRAs of the operator that are there with other content, and stay
 
 
-def back_up(place: Place, folder: Path, *, now: float, version: str, report: Report) -> Summary:
+def back_up(place: Place, folder: Path, *, now: float, report: Report) -> Summary:
     """Make or renew the backup in this folder. Raises BackupError, OSError."""
     _check_folder(place, folder)
     folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
@@ -100,7 +99,6 @@ def back_up(place: Place, folder: Path, *, now: float, version: str, report: Rep
         files=len(needed),
         bytes=sum(stored_path(folder / FILES, sha256).stat().st_size for sha256 in needed),
         made=now,
-        version=version,
         extra=tuple(path.name for path in place.extra if path.is_file()),
     )
     copy_folder(place.adapters, folder / ADAPTERS)

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +36,6 @@ def backup(folder: Folder, config: Settings = None) -> str:
             _place(read_config(config), config_path(config)),
             folder.expanduser(),
             now=time.time(),
-            version=version("atelier"),
             report=report,
         )
     return f"Backed up {_count(summary)} to {folder} in {duration(time.monotonic() - began)}."

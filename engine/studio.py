@@ -38,6 +38,7 @@ from engine.sdxl.painting import Painting, Stage, predict
 from engine.sdxl.preview import fit_preview
 from engine.sdxl.prompts import EmbeddingCache, PromptEncoder
 from engine.sdxl.sizes import resolve_size
+from engine.sdxl.source_picture import SourcePictures
 from engine.step_clock import make_clock
 from engine.step_queue import Step, StepQueue
 from engine.tasks.comparison import paintable_variants, variant_requests
@@ -85,6 +86,7 @@ class Studio:
         self._forward_cost = ForwardCost(make_clock(model.device))
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
         self._jobs: dict[JobId, Job] = {}
+        self._sources = SourcePictures(folder, model.base.vae)
         self._files = PictureFiles(model, settings, self._scorer)
         self._steps = StepQueue(make_clock(model.device), Deadlines(settings.deadline_floor_seconds))
 
@@ -262,6 +264,8 @@ class Studio:
         match first.stage:
             case Stage.LOAD:
                 self._load(first)
+            case Stage.SOURCE if first.request.source is not None:
+                first.start = self._sources.get(first.request.source, first.size)
             case Stage.WORDS:
                 self._adapters.apply(first.adapter_mix)
                 first.begin(
@@ -304,6 +308,7 @@ class Studio:
     def _read(self, painting: Painting, decoding: Decoding) -> None:
         """Take the decoded picture and begin its file, or let it be decoded again where it is broken."""
         if (image := decoding.take()) is not None:
+            image = image if painting.start is None else painting.start.set_in(image)
             flagged = is_checked(self._safety, painting.request) and self._safety.check([image])[0]
             painting.picture = self._files.submit(painting, image, flagged=flagged)
 

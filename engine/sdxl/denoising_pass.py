@@ -118,3 +118,27 @@ class DrawnNoise(TorchFunctionMode):
         if noise is None:
             raise RuntimeError("the scheduler draws more noise than was drawn for it")
         return noise
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Hole:
+    """The part of a picture that is painted anew, in latents; all (1, 4, h, w) but the mask, (1, 1, h, w).
+
+    picture: the whole, with which what is not painted is kept, noised by `noise`. remainder: the picture with
+    grey in the hole, which UNets with 9 channels see.
+    """
+
+    mask: Tensor
+    picture: Tensor
+    noise: Tensor
+    remainder: Tensor
+
+    def restore(self, latents: Tensor, current: DenoisingPass) -> Tensor:
+        """The latents after a step of this pass, with the picture's around the hole.
+
+        As StableDiffusionXLInpaintPipeline does for UNets with 4 channels.
+        """
+        around = self.picture
+        if not current.is_done:
+            around = current.scheduler.add_noise(around, self.noise, current.timestep[None])
+        return (1 - self.mask) * around + self.mask * latents

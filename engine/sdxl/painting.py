@@ -9,14 +9,23 @@ import torch
 from torch import Tensor
 
 from engine.messages import AdapterUse, InvalidRequest, JobId, Paint, Picture, Size
-from engine.sdxl.denoising_pass import Conditioning, DenoisingPass, join_conditioning
+from engine.sdxl.denoising_pass import Conditioning, DenoisingPass, Hole, join_conditioning
 from engine.sdxl.fast_steps import FastStep, plan_steps
 from engine.sdxl.latent_decoder import Decoding
 from engine.sdxl.model import Model
 from engine.sdxl.new_tokens import TokenVectors
 from engine.sdxl.noise import draw_noises, move_together, slerp
 from engine.sdxl.prompts import Embedding, PromptEncoder, concatenate_embeddings
-from engine.sdxl.samplers import Scheduler, amplifies_rounding, count_noises, make_scheduler, set_start
+from engine.sdxl.samplers import (
+    Scheduler,
+    amplifies_rounding,
+    count_noises,
+    cutoff_timestep,
+    first_position,
+    make_scheduler,
+    set_start,
+)
+from engine.sdxl.source_picture import StartingPicture
 
 AESTHETIC_SCORE, NEGATIVE_AESTHETIC_SCORE = 6.0, 2.5  # the defaults of SDXL's refiner
 
@@ -25,6 +34,7 @@ class Stage(Enum):
     """What the next step of a painting does."""
 
     LOAD = "load"  # its adapters, part by part
+    SOURCE = "source"  # the picture that it starts from is read and encoded
     WORDS = "words"
     BASE = "base"
     REFINE = "refine"
@@ -33,7 +43,7 @@ class Stage(Enum):
     DONE = "done"
 
 
-WITHOUT_FORWARD = (Stage.LOAD, Stage.WORDS, Stage.DECODE, Stage.READ)
+WITHOUT_FORWARD = (Stage.LOAD, Stage.SOURCE, Stage.WORDS, Stage.DECODE, Stage.READ)
 
 
 class Painting:
@@ -51,11 +61,13 @@ class Painting:
         self.alone = False  # set after a shared step failed, to find the painting that fails
         self.loading: Iterator[None] | None = None  # steps that load its adapters, where they are not loaded
         self.decoding: Decoding | None = None
+        self.start: StartingPicture | None = None  # where its request has a source
         self.picture: Future[Picture] | None = None
         self._model = model
         self._generator = torch.Generator("cpu").manual_seed(variation_seed if self._replaces_seed else seed)
         self._base: DenoisingPass | None = None
         self._refine: DenoisingPass | None = None
+        self._hole: Hole | None = None
         self._last_step: tuple[Tensor, Tensor, Tensor] | None = None
         self.latents = torch.empty(0)
 
@@ -107,12 +119,19 @@ class Painting:
         if self.picture is not None:
             return Stage.DONE
         if self._base is None:
-            return Stage.WORDS if self.loading is None else Stage.LOAD
+            return self._first_stage
         if not self._base.is_done:
             return Stage.BASE
         if self._refine is not None and not self._refine.is_done:
             return Stage.REFINE
         return Stage.READ if self.decoding is not None and self.decoding.started else Stage.DECODE
+
+    @property
+    def _first_stage(self) -> Stage:
+        """What it does before its denoising."""
+        if self.loading is not None:
+            return Stage.LOAD
+        return Stage.SOURCE if self.request.source is not None and self.start is None else Stage.WORDS
 
     @property
     def waits_for_device(self) -> bool:
@@ -186,19 +205,20 @@ class Painting:
         """
         request = self.request
         scheduler = make_scheduler(request.sampler, self._model.base.scheduler.config, request.steps)
-        timesteps = scheduler.timesteps
+        first = first_position(scheduler, request)
+        timesteps = scheduler.timesteps[first:]
         if request.refiner:
             if refiner_encoder is None:
                 raise InvalidRequest("This model has no refiner. Leave --refiner at 0.")
             timesteps = timesteps[timesteps >= cutoff_timestep(scheduler, request.refiner)]
-        set_start(scheduler, 0)
+        set_start(scheduler, first)
         positive, negative = encoder.encode_pair(
             request.prompt,
             request.negative_prompt,
             self.adapter_mix if text_mix is None else text_mix,
             tokens,
         )
-        self.latents = self._initial_noise(positive.hidden.dtype) * scheduler.init_noise_sigma
+        self.latents = self._initial_latents(scheduler, timesteps, positive.hidden.dtype)
         conditioning = self._conditioning(encoder, (negative, positive), self._time_ids((), ()))
         base = self._make_pass(scheduler, timesteps, conditioning)
         if refiner_encoder is not None and request.refiner:
@@ -244,6 +264,20 @@ class Painting:
             noises=move_together(noises, self._model.device),
         )
 
+    def _initial_latents(self, scheduler: Scheduler, timesteps: Tensor, dtype: torch.dtype) -> Tensor:
+        """The latents (1, 4, h, w) to denoise: noise, or the picture that it starts from with noise."""
+        source, start = self.request.source, self.start
+        if source is None or start is None:
+            return self._initial_noise(dtype) * scheduler.init_noise_sigma
+        picture = start.latents.draw(self._generator, dtype)
+        noise = self._initial_noise(dtype)
+        if start.mask is not None and start.remainder is not None:
+            remainder = start.remainder.draw(self._generator, dtype)
+            self._hole = Hole(mask=start.mask.to(dtype), picture=picture, noise=noise, remainder=remainder)
+            if source.strength == 1:
+                return noise * scheduler.init_noise_sigma
+        return scheduler.add_noise(picture, noise, timesteps[:1]) if len(timesteps) else picture
+
     def _initial_noise(self, dtype: torch.dtype) -> Tensor:
         """The initial noise (1, 4, height / 8, width / 8): of the seed, or between those of two seeds."""
         (noise,) = self._draw_noises(self._generator, 1, dtype)
@@ -253,7 +287,7 @@ class Painting:
         return noise.to(self._model.device, non_blocking=True)
 
     def _draw_noises(self, generator: torch.Generator, count: int, dtype: torch.dtype) -> list[Tensor]:
-        factor, channels = self._model.factor, self._model.base.unet.config.in_channels
+        factor, channels = self._model.factor, self._model.base.vae.config.latent_channels
         shape = (1, channels, self.size.height // factor, self.size.width // factor)
         return draw_noises(generator, count, shape, dtype)
 
@@ -276,6 +310,8 @@ class Painting:
         """The UNet's input (rows, 4, h, w), scaled for the timestep, and the timestep (rows,) in float32."""
         current = self.current_pass
         scaled = current.scheduler.scale_model_input(self.latents, current.timestep)
+        if self._hole is not None and current is self._base and self._model.base.unet.config.in_channels > 4:
+            scaled = torch.cat([scaled, self._hole.mask, self._hole.remainder], dim=1)
         timestep = current.device_timesteps[current.position]
         return scaled.expand(self.rows, -1, -1, -1), timestep.expand(self.rows)
 
@@ -293,8 +329,10 @@ class Painting:
         if self.guided:
             negative, positive = predicted.chunk(2)
             predicted = negative + self.request.guidance_scale * (positive - negative)
-        self._last_step = (model_input[:1], predicted, current.timestep)
+        self._last_step = (model_input[:1, : self.latents.shape[1]], predicted, current.timestep)
         self.latents = current.step(predicted, self.latents)
+        if self._hole is not None and current is self._base:
+            self.latents = self._hole.restore(self.latents, current)
 
     def predict_x0(self) -> Tensor | None:
         """The latents (1, 4, h, w) without noise, as the UNet predicted them last; None before its first
@@ -311,12 +349,6 @@ class Painting:
         if self._model.base.scheduler.config.prediction_type == "v_prediction":
             return alpha.sqrt() * noisy - (1 - alpha).sqrt() * predicted
         return (noisy - (1 - alpha).sqrt() * predicted) / alpha.sqrt()
-
-
-def cutoff_timestep(scheduler: Scheduler, refiner: float) -> int:
-    """The timestep below which the refiner denoises, rounded as in diffusers' pipelines."""
-    timesteps: int = scheduler.config.num_train_timesteps
-    return round(timesteps - (1 - refiner) * timesteps)
 
 
 @torch.inference_mode()

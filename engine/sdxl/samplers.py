@@ -14,7 +14,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from engine.messages import Sampler
+from engine.messages import InvalidRequest, Paint, Sampler
 from engine.sdxl.unipc import HostUniPC
 
 FEW = 10  # steps below which a schedule must start with pure noise, whatever its config says
@@ -42,6 +42,7 @@ class Scheduler(Protocol):
 
     def set_timesteps(self, num_inference_steps: int) -> None: ...
     def scale_model_input(self, sample: Tensor, timestep: Tensor) -> Tensor: ...
+    def add_noise(self, original_samples: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor: ...
     def step(
         self, model_output: Tensor, timestep: Tensor, sample: Tensor, **options: Any
     ) -> tuple[Tensor]: ...
@@ -106,3 +107,26 @@ def count_noises(sampler: Sampler, steps: int, *, to_the_end: bool) -> int:
     if sampler not in NOISY:
         return 0
     return steps - 1 if sampler is Sampler.LCM and to_the_end else steps
+
+
+def first_position(scheduler: Scheduler, request: Paint) -> int:
+    """The timestep to begin with: of a picture to start from, only the last `strength` of the steps are done.
+
+    As in diffusers' pipelines. Raises InvalidRequest where none would be.
+    """
+    if request.source is None:
+        return 0
+    done = min(int(request.steps * request.source.strength), request.steps)
+    if done < 1:
+        least = -(-100 // request.steps) / 100
+        raise InvalidRequest(
+            f"A strength of {request.source.strength:g} is less than one of {request.steps} steps. "
+            f"Give it at least {least:g}, or more steps."
+        )
+    return (request.steps - done) * scheduler.order
+
+
+def cutoff_timestep(scheduler: Scheduler, refiner: float) -> int:
+    """The timestep below which the refiner denoises, rounded as in diffusers' pipelines."""
+    timesteps: int = scheduler.config.num_train_timesteps
+    return round(timesteps - (1 - refiner) * timesteps)

@@ -16,9 +16,11 @@ from diffusers import (
     HeunDiscreteScheduler,
     LCMScheduler,
     StableDiffusionXLImg2ImgPipeline,
+    StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPipeline,
     UniPCMultistepScheduler,
 )
+from PIL.Image import Image
 
 from engine.messages import Paint, Sampler, Size
 from engine.sdxl.samplers import with_spacing
@@ -45,7 +47,11 @@ class Oracle:
         self.refiner = StableDiffusionXLImg2ImgPipeline.from_pretrained(
             refiner, dtype=torch.float32, vae=self.base.vae
         )
-        for pipeline in (self.base, self.refiner):
+        parts = self.base.components
+        self.whole, self.part = (
+            kind(**parts) for kind in (StableDiffusionXLImg2ImgPipeline, StableDiffusionXLInpaintPipeline)
+        )
+        for pipeline in (self.base, self.refiner, self.whole, self.part):
             pipeline.set_progress_bar_config(disable=True)
         self._schedules = self.base.scheduler.config, self.refiner.scheduler.config
 
@@ -56,8 +62,18 @@ class Oracle:
             self.base.load_lora_weights(tensors, adapter_name=name)
         self.base.disable_lora()
 
-    def paint(self, request: Paint, **embeds: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Pixels (height, width, 3) of the request's first picture; `embeds` replaces the words."""
+    def paint(
+        self,
+        request: Paint,
+        picture: Image | None = None,
+        mask: Image | None = None,
+        /,
+        **embeds: torch.Tensor,
+    ) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Pixels (height, width, 3) of the request's first picture; `embeds` replaces the words.
+
+        It starts from `picture`, of which only what is white in `mask` is painted.
+        """
         assert isinstance(request.size, Size)
         make = ORACLE_SCHEDULERS[request.sampler]
         for pipeline, schedule in zip((self.base, self.refiner), self._schedules, strict=True):
@@ -71,12 +87,20 @@ class Oracle:
             "guidance_scale": request.guidance_scale,
             "generator": torch.Generator("cpu").manual_seed(request.seed),
         }
-        size = {"width": request.size.width, "height": request.size.height}
+        size: dict[str, Any] = {"width": request.size.width, "height": request.size.height}
+        base = self.base
+        if request.source is not None:
+            base, size = self.whole, {"image": picture, "strength": request.source.strength}
+        if request.source is not None and mask is not None:
+            base = self.part
+            size |= {"mask_image": mask, "padding_mask_crop": request.source.padding}
+            size |= {"width": request.size.width, "height": request.size.height}
+        base.scheduler = self.base.scheduler
         with self._apply(request):
             if not request.refiner:
-                return np.asarray(self.base(**common, **size).images[0])
+                return np.asarray(base(**common, **size).images[0])
             switch = 1 - request.refiner
-            latents = self.base(**common, **size, denoising_end=switch, output_type="latent").images
+            latents = base(**common, **size, denoising_end=switch, output_type="latent").images
         return np.asarray(self.refiner(**common, denoising_start=switch, image=latents).images[0])
 
     @contextmanager

@@ -1,0 +1,160 @@
+"""Pictures that start from a picture equal what diffusers' pipelines paint, whole and in a part."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.messages import AdapterUse, Failed, FileStore, Paint, Painted, Sampler, Sha256, Size, Source
+from engine.studio import Studio
+from tests.engine.oracle import Oracle
+from tests.engine.studio_work import furthest, paint, pixels, request, work
+
+SIDE = 96
+SMALL = Size(width=SIDE, height=SIDE)
+
+
+@pytest.fixture
+def store(studio: Studio) -> FileStore:
+    return FileStore(Path(studio._sources._folder))
+
+
+def drawing(width: int = SIDE, height: int = SIDE) -> Image.Image:
+    """A yellow disc on blue, with a little grain."""
+    y, x = np.mgrid[:height, :width]
+    disc = (x - width * 0.4) ** 2 + (y - height * 0.5) ** 2 < (0.3 * height) ** 2
+    colours = np.where(disc[..., None], (240, 210, 40), (40, 60, 200))
+    grain = np.random.default_rng(0).integers(-9, 9, (height, width, 3))
+    return Image.fromarray((colours + grain).clip(0, 255).astype(np.uint8))
+
+
+def a_mask(box: tuple[int, int, int, int], width: int = SIDE, height: int = SIDE) -> Image.Image:
+    mask = Image.new("L", (width, height))
+    mask.paste(255, box)
+    return mask
+
+
+def put(store: FileStore, image: Image.Image) -> Sha256:
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return store.put_bytes(file.getvalue())
+
+
+def changed(store: FileStore, strength: float = 0.6, **changes: Any) -> Paint:
+    """A request that starts from the drawing."""
+    source = Source(sha256=put(store, drawing()), strength=strength)
+    return request(**{"size": SMALL, "steps": 5, "source": source, **changes})
+
+
+@pytest.mark.parametrize("sampler", list(Sampler), ids=lambda sampler: sampler.name)
+def test_pictures_from_a_picture_equal_the_pipelines_together(
+    studio: Studio,
+    oracle: Oracle,
+    store: FileStore,
+    loras: tuple[AdapterUse, AdapterUse],
+    sampler: Sampler,
+) -> None:
+    whole = changed(store, job="whole", sampler=sampler, negative_prompt="yellow")
+    styled = changed(
+        store, 0.8, job="styled", sampler=sampler, adapters=loras, refiner=0.3, guidance_scale=1.0
+    )
+    mask = a_mask((48, 16, 90, 80))
+    assert whole.source is not None
+    hole = replace(whole.source, strength=1.0, mask=put(store, mask))
+    part = changed(store, job="part", sampler=sampler, source=hole)
+
+    together = paint(studio, whole, styled, part, request("other", size=SMALL, sampler=sampler))
+
+    for recipe in (whole, styled):
+        assert furthest(together[recipe.job], oracle.paint(recipe, drawing())) <= 1
+    painted, inside = oracle.paint(part, drawing(), mask), np.asarray(mask) == 255
+    assert furthest(together["part"][inside], painted[inside]) <= 1
+    assert (together["part"][~inside] == np.asarray(drawing())[~inside]).all()
+
+
+@pytest.mark.parametrize("strength", [0.6, 1.0])
+def test_a_small_part_is_painted_large_and_set_in(
+    studio: Studio, oracle: Oracle, store: FileStore, strength: float
+) -> None:
+    picture, mask = drawing(200, 136), a_mask((60, 40, 92, 70), 200, 136)
+    source = Source(sha256=put(store, picture), mask=put(store, mask), padding=8, strength=strength)
+    recipe = request(size=SMALL, steps=5, source=source)
+
+    ours = paint(studio, recipe)["j"]
+    theirs = oracle.paint(recipe, picture, mask)
+
+    inside = np.asarray(mask) == 255
+    assert ours.shape == (136, 200, 3)
+    assert furthest(ours[inside], theirs[inside]) <= 1
+    assert (ours[~inside] == np.asarray(picture)[~inside]).all()
+    assert furthest(ours[inside], np.asarray(picture)[inside]) > 20
+
+
+def test_what_is_black_in_a_feathered_mask_stays_in_each_of_four_pictures(
+    studio: Studio, store: FileStore
+) -> None:
+    mask = a_mask((48, 16, 90, 80))
+    mask.paste(128, (48, 16, 56, 80))
+    source = Source(sha256=put(store, drawing()), mask=put(store, mask), strength=0.9)
+
+    [done] = [
+        event
+        for event in work(studio, {0: [request(size=SMALL, steps=3, source=source, count=4)]})
+        if isinstance(event, Painted)
+    ]
+
+    several = [pixels(picture.png) for picture in done.pictures]
+    assert len({picture.tobytes() for picture in several}) == 4
+    for picture in several:
+        outside = np.asarray(mask) == 0
+        assert (picture[outside] == np.asarray(drawing())[outside]).all()
+
+
+def test_another_ratio_is_filled_from_the_middle(studio: Studio, store: FileStore) -> None:
+    wide = drawing(192, 96)
+    pictures = {"wide": wide, "middle": wide.crop((48, 0, 144, 96))}
+
+    painted = paint(
+        studio,
+        *(
+            request(name, size=SMALL, steps=3, source=Source(sha256=put(store, picture)))
+            for name, picture in pictures.items()
+        ),
+    )
+
+    assert furthest(painted["wide"], painted["middle"]) == 0
+
+
+def failure(studio: Studio, recipe: Paint) -> str:
+    [failed] = [event for event in work(studio, {0: [recipe]}) if isinstance(event, Failed)]
+    assert failed.expected
+    return failed.reason
+
+
+def test_what_cannot_be_started_from_is_refused_in_a_sentence(studio: Studio, store: FileStore) -> None:
+    gone = Source(sha256=Sha256("0" * 64))
+    good = put(store, drawing())
+
+    def masked(mask: Image.Image) -> Source:
+        return Source(sha256=good, mask=put(store, mask))
+
+    reasons = [
+        failure(studio, request(size=SMALL, source=source))
+        for source in (
+            gone,
+            masked(a_mask((0, 0, 9, 9), 64, 64)),
+            masked(a_mask((0, 0, 0, 0))),
+            Source(sha256=good, strength=0.1),
+        )
+    ]
+
+    assert reasons == [
+        "The picture that it starts from was deleted meanwhile.",
+        "The mask has 64x64 pixels, and the picture has 96x96. They must be of one size.",
+        "The mask is empty. What is to be painted must be white in it.",
+        "A strength of 0.1 is less than one of 6 steps. Give it at least 0.17, or more steps.",
+    ]

@@ -18,10 +18,11 @@ from commands.answers import (
 )
 from commands.cancel import cancel_job
 from commands.context import ChatContext
-from commands.imagine import random_seed
+from commands.imagine import imagine, random_seed
 from commands.job_lookup import OPEN, check_not_deleted, check_owner, record_change
 from commands.recipe_text import command_of, command_text, form_texts, single_picture
 from commands.syntax.parser import join_list, shorten
+from commands.syntax.picture_reference import PictureReference
 from commands.training_actions import (
     check_start,
     check_start_lora,
@@ -63,6 +64,7 @@ ACTIONS = (
         recipe=True,
     ),
     Action(name="edit", emoji="✏️", help="Change the recipe in a form.", recipe=True),
+    Action(name="image", emoji="🖼️", help="Paint from this picture.", each=True),
     Action(name="keep", emoji="⭐", help="Add the picture to your favourites, or take it out.", each=True),
     Action(name="send", emoji="✉️", help="Get the full-size file with its recipe, privately.", each=True),
     Action(name="stop", emoji="❌", help="Cancel your job.", owners=True),
@@ -195,6 +197,14 @@ async def _edit(context: ChatContext, view: JobView, picture: int | None) -> For
     return Form(command=command_of(_request(view)).name, values=values)
 
 
+async def _image(context: ChatContext, view: JobView, picture: int | None) -> Form:
+    """The form with this picture to start from, and its recipe."""
+    request = view.request
+    values = form_texts(request) if isinstance(request, Paint) and not request.variants else {}
+    reference = PictureReference(job=view.id, place=_picture(view, picture).place)
+    return Form(command=imagine.name, values=values | {"image": str(reference), "seed": "", "size": ""})
+
+
 async def _keep(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     chosen = _picture(view, picture)
     starred = await pictures.toggle_star(context.session, chosen.id, context.person.id, context.now)
@@ -289,6 +299,7 @@ HANDLERS: Mapping[Kind, Mapping[str, Handler]] = MappingProxyType(
             "again": _again,
             "vary": _vary,
             "edit": _edit,
+            "image": _image,
             "keep": _keep,
             "send": _send,
             "stop": _stop,

@@ -66,7 +66,7 @@ def check_needed(
 def pictures_of(command: Command[..., Any]) -> tuple[Parameter, ...]:
     """The first parameter that takes pictures, if any; files sent for no parameter go there."""
     several = [parameter for parameter in command.files if parameter.kind == "pictures"]
-    single = [parameter for parameter in command.files if parameter.kind == "picture"]
+    single = [parameter for parameter in command.files if parameter.kind in ("picture", "image")]
     return tuple([*several, *single][:1])
 
 

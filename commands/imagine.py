@@ -8,6 +8,7 @@ from commands.answers import CreateJob, Form
 from commands.context import Context
 from commands.pasted_recipe import NO_RECIPE, PastedRecipe, find_loras, omissions_text, read_recipe
 from commands.shared_options import Guidance, SamplerName, Shape, Steps, Unwanted
+from commands.source_pictures import SourcePicture, resolve_picture
 from commands.syntax.lora_syntax import (
     Mention,
     add_phrases,
@@ -16,10 +17,23 @@ from commands.syntax.lora_syntax import (
     read_mentions,
     resolve,
 )
+from commands.syntax.picture_reference import PictureReference, read_picture_reference
 from commands.syntax.samplers import check_steps
 from commands.syntax.sizes import SQUARE
 from commands.syntax.spec import Option, form_command
-from engine.messages import ADAPTER_WEIGHT, COUNT, REFINER, SEED, VARIATION, InvalidRequest, Paint
+from engine.messages import (
+    ADAPTER_WEIGHT,
+    COUNT,
+    REFINER,
+    SEED,
+    STRENGTH,
+    VARIATION,
+    InvalidRequest,
+    Paint,
+    Ratio,
+    Size,
+    Source,
+)
 
 RANDOM_SEEDS = 2**32  # short enough to read aloud; any seed up to 2**63 - 1 can be given
 
@@ -44,13 +58,23 @@ async def imagine(
     seed: Annotated[
         int | None, Option("The same seed paints the same picture", *SEED, otherwise="random", main=True)
     ] = None,
-    size: Shape = SQUARE,
+    size: Shape | None = None,
     sampler: SamplerName = Paint.sampler,
     count: Annotated[int, Option("Number of pictures", *COUNT, aliases=("n",))] = Paint.count,
     refiner: Annotated[float, Option("Share of the steps left to the refiner", *REFINER)] = Paint.refiner,
     variation: Annotated[float, Option("How far to vary the seed's picture", *VARIATION)] = Paint.variation,
     variation_seed: Annotated[int | None, Option("Seed of the variation", *SEED, otherwise="random")] = None,
     fast: Annotated[bool, Option("Paint faster, with small differences")] = Paint.fast,
+    image: Annotated[
+        PictureReference | None,
+        Option(
+            "A picture to start from, such as k3f9qa:2",
+            kind="image",
+            read=read_picture_reference,
+            otherwise="noise",
+        ),
+    ] = None,
+    strength: Annotated[float, Option("How much of that picture changes", *STRENGTH)] = Source.strength,
     unpacked: PastedRecipe | None = None,
     note: str = "",
 ) -> CreateJob:
@@ -59,6 +83,7 @@ async def imagine(
         raise InvalidRequest(
             "--variation-seed does nothing alone. Add a variation, such as --variation 0.15."
         )
+    check_strength(strength, steps, image)
     check_steps(sampler, steps)
     if refiner and refiner * steps < 1:
         raise InvalidRequest(refiner_without_a_step(refiner, steps))
@@ -66,6 +91,7 @@ async def imagine(
     recipe = unpacked or NO_RECIPE
     theirs, missing = await find_loras(recipe.loras, context)
     mix = await resolve(await add_usual_loras((*inside, *theirs, *lora), context.library), context.library)
+    start = None if image is None else await resolve_picture(context, image)
     request = Paint(
         job=context.job,
         prompt=add_phrases(words, [lora for lora, _ in mix]),
@@ -74,16 +100,39 @@ async def imagine(
         steps=steps,
         guidance_scale=cfg,
         seed=random_seed() if seed is None else seed,
-        size=size,
+        size=size or (start.shape if start is not None else None) or SQUARE,
         sampler=sampler,
         count=count,
         refiner=refiner,
         variation=variation,
         variation_seed=random_seed() if variation and variation_seed is None else variation_seed or 0,
         fast=fast,
-        note=note,
+        source=None if start is None else start.source(strength),
+        note=" ".join(filter(None, (note, fitting_note(start, size)))),
     )
     return CreateJob(request=request, text=omissions_text(recipe, missing, context.model))
+
+
+def check_strength(strength: float, steps: int, image: PictureReference | None) -> None:
+    """Raise InvalidRequest where this strength does nothing."""
+    if image is None and strength != Source.strength:
+        raise InvalidRequest("--strength does nothing alone. Add a picture, such as --image k3f9qa:2.")
+    if image is not None and int(steps * strength) < 1:
+        least = ceil(100 / steps) / 100
+        raise InvalidRequest(
+            f"A strength of {strength:g} is less than one of {steps} steps. Give it at least {least:g}."
+        )
+
+
+def fitting_note(start: SourcePicture | None, size: Size | Ratio | None) -> str:
+    """What a size that was asked for does to the picture that is started from; "" where it fits."""
+    if start is None or size is None or not start.width:
+        return ""
+    across, down = (size.width, size.height) if isinstance(size, Size) else (size.across, size.down)
+    if abs(across * start.height - down * start.width) <= down * start.height / 100:
+        return ""
+    cut = "left and right" if across * start.height < down * start.width else "top and bottom"
+    return f"The picture was cropped at its {cut} to this size."
 
 
 def prompt_form(prompt: str) -> Form:

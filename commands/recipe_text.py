@@ -12,11 +12,20 @@ from commands.syntax.flags import read_flag
 from commands.syntax.lora_syntax import Mention
 from commands.syntax.numbers import duration
 from commands.syntax.parser import join_words
+from commands.syntax.picture_reference import PictureReference
 from commands.syntax.quotes import CLOSING, EQUALS, Quotation, quote, split
 from commands.syntax.spec import Command
 from commands.syntax.values import value_text
 from commands.training_options import differences
-from engine.messages import InvalidRequest, Paint, Train, TrainingSettings, picture_seeds
+from engine.messages import (
+    InvalidRequest,
+    JobId,
+    Paint,
+    Source,
+    Train,
+    TrainingSettings,
+    picture_seeds,
+)
 from storage.adapters import LoraView
 from storage.requests import settings_from_json
 
@@ -59,11 +68,26 @@ def single_picture(paint: Paint, place: int) -> Paint:
 def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
     """The recipe of the picture with this seed, without its prompt: labels and values."""
     values = _values(paint) | {"seed": seed}
-    return tuple(
+    rows = tuple(
         (parameter.label, value_text(values[parameter.name]))
         for parameter in command_of(paint).parameters[1:]
         if parameter.name in USUAL or values[parameter.name] != parameter.default
+        if parameter.name != "image"
     )
+    return rows if paint.source is None else (*rows, ("from", origin_text(paint.source)))
+
+
+def reference_to(source: Source) -> PictureReference:
+    """What a picture starts from, as people say it."""
+    if source.job:
+        return PictureReference(job=JobId(source.job), place=source.place)
+    return PictureReference(sha256=source.sha256)
+
+
+def origin_text(source: Source) -> str:
+    """Where a picture came from: "k3f9qa, picture 2, part changed"."""
+    where = f"{source.job}, picture {source.place}" if source.job else "a picture that was sent"
+    return f"{where}, {source.change}" if source.change else where
 
 
 def training_fields(request: Train) -> tuple[tuple[str, str], ...]:
@@ -125,6 +149,8 @@ def _values(paint: Paint) -> dict[str, Any]:
         "variation": paint.variation,
         "variation_seed": paint.variation_seed if paint.variation else None,
         "fast": paint.fast,
+        "image": None if paint.source is None else reference_to(paint.source),
+        "strength": Source.strength if paint.source is None else paint.source.strength,
     }
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from commands.context import ChatContext
+from commands.syntax.picture_reference import PictureReference
 from commands.syntax.spec import Command, Parameter
 from engine.messages import Example, InvalidRequest, Sha256
 from storage import uploads
@@ -28,6 +29,8 @@ def _files(parameter: Parameter, value: Any) -> list[tuple[Sha256, str]]:
     """The files of a value, each with a name for people."""
     if not value:
         return []
+    if isinstance(value, PictureReference):
+        return [] if value.sha256 is None else [(value.sha256, "The picture")]
     if parameter.kind != "pictures":
         return [(value, f"The {parameter.label}")]
     examples: tuple[Example, ...] = value

@@ -15,6 +15,8 @@ from commands.syntax.values import value_text
 from engine.messages import InvalidRequest, JobId, Paint
 from storage import people
 
+IMAGE = "image"
+EMPTY = {"size": "1:1"}  # what holds without one
 REMEMBERED_OPTIONS = {
     one.name: one for one in imagine.parameters if one.name in ("no", "steps", "cfg", "size", "sampler")
 }
@@ -62,7 +64,10 @@ def with_defaults(
     settings: Mapping[str, Any], command: Command[..., Any], values: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The values given for a command, over the person's defaults for it."""
-    return (defaults(settings) if command.name == imagine.name else {}) | dict(values)
+    own = defaults(settings) if command.name == imagine.name else {}
+    if IMAGE in values:
+        own.pop("size", None)  # it follows the picture
+    return own | dict(values)
 
 
 def _check(values: Mapping[str, Any]) -> None:
@@ -76,7 +81,11 @@ def _lines(own: Mapping[str, Any]) -> list[str]:
     values = {name: own.get(name, parameter.default) for name, parameter in REMEMBERED_OPTIONS.items()}
     return align(
         [
-            (name, (value_text(option) or "nothing") + (" (yours)" if name in own else ""))
+            (
+                name,
+                (value_text(option) or ("1:1" if name == "size" else "nothing"))
+                + (" (yours)" if name in own else ""),
+            )
             for name, option in values.items()
         ]
     )

@@ -19,6 +19,7 @@ Shape = Annotated[
         aliases=("ar", "aspect"),
         parts=(("width", "w"), ("height", "h")),
         read=read_size,
+        otherwise="1:1, or as the picture that is started from",
     ),
 ]
 SamplerName = Annotated[

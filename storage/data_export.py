@@ -14,6 +14,7 @@ from storage.tables import (
     Audit,
     Checkpoint,
     Job,
+    JobSource,
     Person,
     Picture,
     Sample,
@@ -74,7 +75,8 @@ async def _jobs(session: AsyncSession, person_id: int) -> tuple[list[dict[str, A
     for job, space in rows.all():
         pictures = await _pictures(session, job)
         training = await _training(session, job) if job.kind == "train" else {}
-        of_job = [*pictures, *(await _training_files(session, job) if training else [])]
+        sources = await _sources(session, job)
+        of_job = [*pictures, *sources, *(await _training_files(session, job) if training else [])]
         jobs.append(
             {
                 "job": job.id,
@@ -100,6 +102,14 @@ async def _pictures(session: AsyncSession, job: Job) -> list[NamedFile]:
         select(Picture.place, Picture.sha256).where(Picture.job_number == job.number).order_by(Picture.place)
     )
     return [(f"pictures/{job.id}-{place}.png", Sha256(sha256)) for place, sha256 in rows]
+
+
+async def _sources(session: AsyncSession, job: Job) -> list[NamedFile]:
+    """The pictures and masks that they sent for a job, without their type, which only the file knows."""
+    hashes = await session.scalars(
+        select(JobSource.sha256).where(JobSource.job_number == job.number).order_by(JobSource.sha256)
+    )
+    return [(f"sources/{job.id}-{sha256[:16]}", Sha256(sha256)) for sha256 in hashes]
 
 
 async def _training(session: AsyncSession, job: Job) -> dict[str, Any]:

@@ -34,7 +34,8 @@ from storage.ids import new_job_id
 from storage.job_conditions import IN_ORDER, OPEN, State, is_in, is_open_training, makes, of_space
 from storage.pictures import find_unneeded
 from storage.requests import Kind, from_json, kind, to_json
-from storage.tables import Adapter, Job, JobLora, Person, Picture, Space
+from storage.tables import Adapter, Job, JobLora, JobSource, Person, Picture, Space
+from storage.uploads import own
 
 ENGINE_DEATHS = 3  # a job whose deaths + suspect would reach this is failed instead of tried again
 LONGEST_LEASE = 3600.0  # seconds
@@ -72,6 +73,7 @@ COUNT_QUEUED = (
 )
 INSERT_JOB = insert(Job).returning(Job.number)
 INSERT_LORAS = insert(JobLora)
+INSERT_SOURCES = insert(JobSource)
 
 
 async def create(
@@ -117,6 +119,8 @@ async def create(
     }
     number = (await connection.execute(INSERT_JOB, row)).scalar_one()
     await _hold_loras(session, number, request, draft=state == "draft")
+    if isinstance(request, Paint) and request.sent_files:
+        await _hold_sources(session, number, person_id, request.sent_files)
     return NewJob(number=number, id=id)
 
 
@@ -260,9 +264,10 @@ async def delete(session: AsyncSession, number: int, now: float) -> list[Sha256]
     files = await trainings.delete_rows(session, number) if job.kind == "train" else []
     if job.state in OPEN:
         await finish(session, number, state="cancelled", seconds=job.charged, now=now)
-    hashes = await session.scalars(select(Picture.sha256).where(Picture.job_number == number))
-    files += [Sha256(sha256) for sha256 in hashes]
-    await session.execute(delete_rows(Picture).where(Picture.job_number == number))
+    for table in (Picture, JobSource):
+        hashes = await session.scalars(select(table.sha256).where(table.job_number == number))
+        files += [Sha256(sha256) for sha256 in hashes]
+        await session.execute(delete_rows(table).where(table.job_number == number))
     job.request, job.reason, job.deleted_at = {}, None, job.deleted_at or now
     job.revision += 1
     await session.flush()
@@ -447,6 +452,17 @@ async def _hold_loras(
         await session.execute(delete_rows(JobLora).where(JobLora.job_number == number))
         rows = [{"job_number": number, "sha256": sha256} for sha256 in sorted(loras)]
         await (await session.connection()).execute(INSERT_LORAS, rows)
+
+
+async def _hold_sources(session: AsyncSession, number: int, person_id: int, hashes: Sequence[Sha256]) -> None:
+    """Note which pictures the job's person sent for it, so that their files stay as long as the job.
+
+    What somebody else sent stays as long as their job, and goes with it.
+    """
+    theirs = await own(session, person_id, hashes)
+    if theirs:
+        rows = [{"job_number": number, "sha256": sha256} for sha256 in sorted(theirs)]
+        await (await session.connection()).execute(INSERT_SOURCES, rows)
 
 
 def _loras_of(request: JobRequest) -> set[Sha256]:

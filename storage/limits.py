@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from engine.messages import Sha256
 from storage.job_conditions import is_in, makes, of_space
 from storage.pictures import NEEDED
-from storage.tables import Adapter, Job, Member, Person, Picture, Upload
+from storage.tables import Adapter, Job, JobSource, Member, Person, Picture, Upload
 
 DAY = 86400.0  # seconds
 
@@ -145,7 +145,7 @@ async def files(session: AsyncSession, space_id: int, person_id: int) -> set[Sha
     queries = [
         select(column)
         .join(Job, Job.number == column.class_.job_number)
-        .where(*theirs, *(() if column.class_ is Picture else (makes("train"),)))
+        .where(*theirs, *(() if column.class_ in (Picture, JobSource) else (makes("train"),)))
         for column in columns
     ]
     own = Adapter.space_id == space_id, Adapter.person_id == person_id

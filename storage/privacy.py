@@ -36,6 +36,7 @@ from storage.tables import (
     Checkpoint,
     Job,
     JobLora,
+    JobSource,
     Member,
     Person,
     Picture,
@@ -220,6 +221,7 @@ async def _blank_jobs(session: AsyncSession, which: ColumnElement[bool], now: fl
     numbers = _jobs_of(which)
     files: tuple[tuple[Any, ...], ...] = (
         (Picture.sha256, Picture),
+        (JobSource.sha256, JobSource),
         (TrainingPicture.sha256, TrainingPicture),
         (Checkpoint.sha256, Checkpoint),
         (Sample.sha256, Sample),
@@ -231,7 +233,7 @@ async def _blank_jobs(session: AsyncSession, which: ColumnElement[bool], now: fl
         select(column).where(table.job_number.in_(numbers), column.is_not(None)) for column, table in files
     )
     hashes = set((await session.scalars(union(*queries))).all())
-    for table in (Picture, TrainingPicture, Checkpoint, Sample, Training, JobLora):
+    for table in (Picture, TrainingPicture, Checkpoint, Sample, Training, JobLora, JobSource):
         await session.execute(delete(table).where(table.job_number.in_(numbers)))
     ended = func.coalesce(Job.ended_at, now)
     blank: dict[Any, Any] = {

@@ -277,6 +277,19 @@ class JobLora(Table):
     sha256: Mapped[str] = mapped_column(primary_key=True)
 
 
+class JobSource(Table):
+    """A picture or mask that a job's person sent for it, which stays as long as the job does.
+
+    Pictures that were painted here have no row: they stay as long as their own job.
+    """
+
+    __tablename__ = "job_sources"
+    __table_args__ = (Index("ix_job_sources_sha256", "sha256"),)
+
+    job_number: Mapped[int] = mapped_column(ForeignKey("jobs.number", ondelete="CASCADE"), primary_key=True)
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+
+
 class Training(Table):
     """What a job that makes a LoRA has beside its row."""
 
@@ -368,6 +381,8 @@ class Upload(Table):
     sha256: Mapped[str]
     at: Mapped[float]
     space_id: Mapped[int | None]
+    width: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # 0 of what is no picture
+    height: Mapped[int] = mapped_column(default=0, server_default=text("0"))
 
 
 class Audit(Table):

@@ -15,6 +15,7 @@ WORDS = {
     "again": "Again",
     "vary": "Vary",
     "edit": "Edit",
+    "image": "Paint from",
     "keep": "Keep",
     "send": "Send me",
     "stop": "Cancel",

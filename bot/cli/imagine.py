@@ -5,7 +5,9 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -17,6 +19,7 @@ from bot.cli.train import TRAIN, train
 from bot.config import Config, ConfigError, read_config
 from bot.engine_client.client import EngineClient
 from bot.engine_client.pending_jobs import EngineUnavailable, Lost, Update
+from bot.uploads.image_check import ReencoderPool
 from bot.uploads.lora_folder import AdapterFolder
 from commands.answers import CreateJob
 from commands.context import Context
@@ -24,9 +27,20 @@ from commands.help import HELP, usage
 from commands.imagine import imagine
 from commands.registry import COMMANDS
 from commands.syntax.parser import parse, shorten
+from commands.syntax.picture_reference import PictureReference
 from commands.syntax.prompt_weights import weights_hint
-from commands.syntax.spec import Option, parameters
-from engine.messages import Failed, InvalidRequest, JobId, JobRequest, Paint, Painted, Progress
+from commands.syntax.spec import Option, Parameter, parameters
+from engine.messages import (
+    INCOMING,
+    PRIVATE,
+    Failed,
+    InvalidRequest,
+    JobId,
+    JobRequest,
+    Paint,
+    Painted,
+    Progress,
+)
 from storage.files import Files
 
 log = logging.getLogger(__name__)
@@ -81,7 +95,7 @@ def _help(words: Sequence[str]) -> str:
 
 def _paint(job: JobId, words: Sequence[str]) -> int:
     own = parameters(_terminal_options)
-    values = parse(words, (*imagine.parameters, *own))
+    values = parse(words, (*map(_of_terminal, imagine.parameters), *own))
     output, config = _terminal_options(
         **{parameter.name: values.pop(parameter.name) for parameter in own if parameter.name in values}
     )
@@ -121,11 +135,21 @@ def _terminal_options(
     return output, read_config(config)
 
 
+def _of_terminal(parameter: Parameter) -> Parameter:
+    """The same of a picture, which is a file's path here."""
+    if parameter.kind != "image":
+        return parameter
+    option = replace(parameter.option, help="A picture to start from: its file", read=Path)
+    return replace(parameter, type=Path | None, option=option)
+
+
 async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Update | None:
     """Paint with an engine of our own; returns how the job ended."""
-    library = AdapterFolder(config.adapters, Files(Path(config.engine.files)))
+    files = Files(Path(config.engine.files))
+    library = AdapterFolder(config.adapters, files)
     context = Context(job=job, library=library, model=config.engine.model)
-    answer = await imagine(context, **values)
+    sent = {name: await _send(files, value) for name, value in values.items() if isinstance(value, Path)}
+    answer = await imagine(context, **{**values, **sent})
     request = answer.request
     _print_hints(answer)
     engine = EngineClient(config.engine)
@@ -136,6 +160,20 @@ async def _imagine(job: JobId, values: Mapping[str, Any], config: Config) -> Upd
             return await _run_request(engine, request, bar)
         finally:
             await engine.stop()
+
+
+async def _send(files: Files, path: Path) -> PictureReference:
+    """The picture in this file, checked and made anew in the store. Raises InvalidRequest."""
+    if not await asyncio.to_thread(path.is_file):
+        raise InvalidRequest(f"There is no picture {path}.")
+    pool = ReencoderPool()
+    files.folder.mkdir(mode=PRIVATE, parents=True, exist_ok=True)
+    try:
+        with TemporaryDirectory(prefix=INCOMING, dir=files.folder) as folder:
+            image = await pool.reencode(path, Path(folder) / "picture")
+            return PictureReference(sha256=await files.put(image.path), size=(image.width, image.height))
+    finally:
+        await pool.close()
 
 
 def _print_hints(answer: CreateJob) -> None:

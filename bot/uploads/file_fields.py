@@ -68,6 +68,8 @@ async def take_files(
     refused: list[tuple[str, str]] = []
     for parameter in command.files:
         files, before = uploaded.get(parameter.name, ()), earlier.get(parameter.name, "")
+        if not files and parameter.kind == "image":
+            continue  # what was written in its place stays
         if not files:
             texts[parameter.name] = before
         elif parameter.kind == "lora_file":

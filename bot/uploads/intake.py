@@ -24,6 +24,7 @@ from engine.messages import InvalidRequest, Sha256
 from storage import people, uploads
 from storage.database import Database
 from storage.files import Files
+from storage.uploads import NO_SIZES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,8 @@ class Intake:
         """
         async with self._receive(caller, chunks, check_size) as path, self._garbage.pause():
             stored, refused = await self._store_pictures(caller, name, path)
-            await self._record_owner(caller, [picture.sha256 for picture in stored])
+            sizes = {picture.sha256: (picture.width, picture.height) for picture in stored}
+            await self._record_owner(caller, list(sizes), sizes)
         return IntakeResult(pictures=tuple(stored), refused=tuple(refused))
 
     async def _store_pictures(
@@ -155,13 +157,15 @@ class Intake:
             await self._record_owner(caller, [sha256])
         return sha256
 
-    async def _record_owner(self, caller: Caller, hashes: Sequence[Sha256]) -> None:
+    async def _record_owner(
+        self, caller: Caller, hashes: Sequence[Sha256], sizes: Mapping[Sha256, tuple[int, int]] = NO_SIZES
+    ) -> None:
         """Record whose files these are: nobody else may use them by their hashes."""
 
         async def work(session: AsyncSession) -> None:
             space = await people.upsert_space(session, caller.chat, caller.space, caller.space_name)
             me = await people.upsert_person(session, caller.chat, caller.person, caller.person_name)
-            await uploads.record(session, me.id, hashes, time.time(), space.id)
+            await uploads.record(session, me.id, hashes, time.time(), space.id, sizes)
 
         await self._database.write(work)
 

@@ -39,10 +39,12 @@ Kind = Literal[
     "lora",  # a LoRA that is there, by name
     "loras",  # some of them, with weights
     "picture",  # one, by the hash of what was sent
+    "image",  # the same, or one that was painted here, by its job
     "pictures",  # several, with names and captions, as JSON
     "lora_file",  # a .safetensors file, by its hash
 ]
-FILES: frozenset[Kind] = frozenset({"picture", "pictures", "lora_file"})  # what is uploaded, and not written
+UPLOADED: frozenset[Kind] = frozenset({"picture", "pictures", "lora_file"})  # and not written
+FILES: frozenset[Kind] = UPLOADED | {"image"}  # what can be uploaded
 
 
 class UnpackedText(Protocol):
@@ -159,6 +161,11 @@ class Parameter:
     @property
     def is_file(self) -> bool:
         """Whether it is uploaded, and not written."""
+        return self.kind in UPLOADED
+
+    @property
+    def takes_file(self) -> bool:
+        """Whether it can be uploaded."""
         return self.kind in FILES
 
     @cached_property
@@ -199,8 +206,8 @@ class Command(Generic[P, T_co]):
 
     @cached_property
     def files(self) -> tuple[Parameter, ...]:
-        """What is uploaded for it."""
-        return tuple(parameter for parameter in self.parameters if parameter.is_file)
+        """What can be uploaded for it."""
+        return tuple(parameter for parameter in self.parameters if parameter.takes_file)
 
     @property
     def spoken(self) -> Parameter | None:

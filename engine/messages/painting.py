@@ -182,11 +182,11 @@ class Paint:
             raise InvalidRequest("A comparison starts from words alone.")
 
     @property
-    def source_files(self) -> tuple[Sha256, ...]:
-        """The stored pictures that it starts from, with their masks."""
-        source = self.source
-        own = () if source is None else (source.sha256, *([source.mask] if source.mask else ()))
-        return tuple(dict.fromkeys((*own, *(part.sha256 for part in self.blend))))
+    def sent_files(self) -> tuple[Sha256, ...]:
+        """The pictures and masks that it needs and that were not painted here, but sent."""
+        masks = [self.source.mask] if self.source is not None and self.source.mask else []
+        starts = [start for start in (self.source, *self.blend) if start is not None and not start.job]
+        return tuple(dict.fromkeys((*(start.sha256 for start in starts), *masks)))
 
 
 def picture_seeds(request: Paint, place: int) -> tuple[int, int]:

@@ -32,10 +32,15 @@ class Margins:
 
 @dataclass(frozen=True, kw_only=True)
 class Ingredient:
-    """One of the pictures that are blended, and its share of the blend, relative to the others'."""
+    """One of the pictures that are blended, and its share of the blend, relative to the others'.
+
+    `job` and `place` say which picture of which job it is, where it was painted here.
+    """
 
     sha256: Sha256
     weight: float = 1.0
+    job: str = ""
+    place: int = 1
 
     def __post_init__(self) -> None:
         check_number("The weight of a picture", self.weight, 0.0, 10.0)

@@ -122,13 +122,13 @@ class Chat:
 
         return await self._run_command(name, space, run, command)
 
-    async def sends(self, name: str, *hashes: str) -> str:
-        """Somebody sends pictures to learn from; what a form says of them."""
+    async def sends(self, name: str, *hashes: str, size: tuple[int, int] = (0, 0)) -> str:
+        """Somebody sends pictures; what a form to learn from them says of them."""
 
         async def work(session: AsyncSession) -> None:
             person = await people.upsert_person(session, "local", name, name)
-            for sha256 in hashes:
-                await uploads.record(session, person.id, [Sha256(sha256)], self.now)
+            for sha256 in map(Sha256, hashes):
+                await uploads.record(session, person.id, [sha256], self.now, sizes={sha256: size})
 
         await self.database.write(work)
         return json.dumps(
@@ -233,6 +233,10 @@ class Chat:
         async with self.database.reading() as session:
             (view,) = await views(session, [job])
         return view
+
+    async def forgets_uploads(self) -> None:
+        """A day goes by, after which only what rows need is kept of what was sent."""
+        await self.database.write(lambda session: uploads.delete_old(session, self.now + 1))
 
     def megabytes(self, hashes: Collection[Sha256]) -> float:
         """Every file has as many bytes."""

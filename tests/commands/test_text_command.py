@@ -450,7 +450,7 @@ BEGIN = "Start with a command, such as /imagine a red fox. /help lists them."
         (
             "/imagine fox --s 250",
             "There is no option --s. It is Midjourney's stylize, and nothing here does that. Say --steps, "
-            "--seed, --size or --sampler in full.",
+            "--seed, --size, --sampler or --strength in full.",
         ),
         ("/train maria --se 3", "There is no option --se. Did you mean --seed?"),
         ("/imagine fox --w 832", "--width needs --height beside it. Give both, or --size."),

@@ -23,6 +23,8 @@ PRIVATE = "private"
 FEW = 5  # pictures that can be attached to a command
 ZIP = "zip"
 ZIP_HELP = "Many pictures with captions, such as a.png and a.txt"
+REFERENCE = "_of"  # ends the name of the option that takes a job's picture where another takes a file
+REFERENCE_HELP = "The same, painted here: its job, such as k3f9qa or k3f9qa:2, or its message's link"
 ALONE = "show"  # what stands for the second word where others have one: Discord takes no such command alone
 KINDS = {
     "integer": AppCommandOptionType.integer,
@@ -116,9 +118,15 @@ def form_values(command: AnyCommand, given: Mapping[str, Any]) -> dict[str, str]
     names = [
         parameter.name
         for parameter in command.parameters
-        if not is_folded(parameter) and not parameter.is_file
+        if not is_folded(parameter) and not parameter.takes_file
     ]
-    return written | {name: value_text(given[name]) for name in names if given.get(name) is not None}
+    references = {
+        parameter.name: given[f"{parameter.name}{REFERENCE}"]
+        for parameter in command.files
+        if given.get(f"{parameter.name}{REFERENCE}")
+    }
+    texts = {name: value_text(given[name]) for name in names if given.get(name) is not None}
+    return written | texts | references
 
 
 def is_folded(parameter: Parameter) -> bool:
@@ -185,7 +193,7 @@ def _options(command: AnyCommand) -> list[SlashOption]:
     fields = {field["name"]: field for field in definition(command)["parameters"]}
     options: list[SlashOption] = []
     for parameter in command.parameters:
-        if parameter.is_file:
+        if parameter.takes_file:
             options += _file_options(command, parameter)
         elif not (is_folded(parameter) or parameter.option.hidden):
             options.append(
@@ -217,8 +225,11 @@ def _file_options(command: AnyCommand, parameter: Parameter) -> list[SlashOption
     """Where files can be attached, for clients that cannot send them in a form."""
     help, attachment = parameter.option.help, discord.Attachment
     if parameter.kind != "pictures":
-        must = parameter.required or parameter.option.needed
-        return [SlashOption(name=parameter.name, help=help, annotation=attachment, required=must)]
+        must = (parameter.required or parameter.option.needed) and parameter.is_file
+        sent = SlashOption(name=parameter.name, help=help, annotation=attachment, required=must)
+        if parameter.is_file:
+            return [sent]
+        return [sent, SlashOption(name=f"{parameter.name}{REFERENCE}", help=REFERENCE_HELP, annotation=str)]
     single = parameter.name.removesuffix("s")
     first = next(other for other in command.files if other.kind == "pictures")
     archive = ZIP if parameter == first else f"{single}_{ZIP}"

@@ -11,9 +11,11 @@ from bot.chats.slack.mrkdwn import JSON, plain, section
 from commands.forms import definition
 from commands.registry import find
 from commands.syntax.numbers import pluralize
-from commands.syntax.spec import FILES
+from commands.syntax.spec import UPLOADED
 
 FORM = "form"  # what our modals are called
+SENT = "-sent"  # ends the name of the field for a file where another field takes a picture of a job
+SENT_HELP = "Or send one"
 MORE = "more"  # the button that unfolds the rest
 PUNCTUATION = str.maketrans(",.:;?'\"", "       ")
 
@@ -103,10 +105,11 @@ def texts(view: JSON) -> dict[str, str]:
 def files(view: JSON) -> dict[str, list[str]]:
     """The ids of the files in it, by parameter."""
     state = view["state"]["values"]
-    return {
-        name: [str(file["id"]) for element in elements.values() for file in element.get("files") or ()]
-        for name, elements in state.items()
-    }
+    ids: dict[str, list[str]] = {}
+    for name, elements in state.items():
+        found = [str(file["id"]) for element in elements.values() for file in element.get("files") or ()]
+        ids.setdefault(name.removesuffix(SENT), []).extend(found)
+    return ids
 
 
 def field_of(view: JSON, refusal: str) -> str:
@@ -152,9 +155,11 @@ def _blocks(parameter: JSON, values: Mapping[str, str], origin: Origin) -> Itera
     there = _there(value, origin) if kind == "pictures" else 0
     if there:
         yield section(f"{pluralize(there, 'picture')} will be taken. You can add more below.")
-    elif value and kind in FILES:
+    elif value and kind in UPLOADED:
         yield section(f"The {parameter['label']} from before will be taken. You can replace it below.")
     yield field(parameter, values.get(name, ""))
+    if kind == "image":
+        yield field({**parameter, "name": f"{name}{SENT}", "type": "picture", "help": SENT_HELP}, "")
 
 
 def _there(text: str, origin: Origin) -> int:

@@ -136,6 +136,14 @@ def test_help_without_a_command_tells_how_the_bot_is_run_too(capsys: pytest.Capt
             "The width must be from 64 to 2048, not 7.",
         ),
         (
+            ["imagine", "fox", "--image", "cat.png", "--config", "CONFIG"],
+            "There is no picture cat.png.",
+        ),
+        (
+            ["imagine", "fox", "--image", "CONFIG", "--config", "CONFIG"],
+            "This is not a picture that can be read. Send a PNG, JPEG or WebP.",
+        ),
+        (
             ["imagine", "\udcff", "--config", "CONFIG"],
             "The prompt has the control character U+DCFF. Leave it out.",
         ),

@@ -2,7 +2,7 @@
 
 import { rangeText } from "./commands.js";
 import { $, el, icon } from "./dom.js";
-import { fileField, isFile } from "./file_field.js";
+import { fileField, imageField, isFile } from "./file_field.js";
 import { plural } from "./format.js";
 import { picturesField } from "./pictures_field.js";
 
@@ -94,6 +94,11 @@ function newField(/** @type {Parameter} */ parameter, /** @type {string|undefine
     const file = fileField(parameter, id, value);
     if (parameter.type === "picture") tray ??= file;
     return file.field;
+  }
+  if (parameter.type === "image") {
+    const image = imageField(parameter, id, value);
+    tray ??= image;
+    return image.field;
   }
   if (parameter.type === "pictures") {
     const pictures = picturesField(parameter, id, value);

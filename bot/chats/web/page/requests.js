@@ -14,8 +14,9 @@ import { bringCard } from "./timeline.js";
 import { scrollToNewest, showView } from "./views.js";
 
 export async function sendMessage() {
-  const text = $("message").value.trim();
-  if (!text) return;
+  const typed = $("message").value.trim();
+  if (!typed) return;
+  const text = withTray(typed);
   if (!connection.open) {
     showError("Not connected right now. Your message stays here. Send it when the connection is back.");
     return;
@@ -24,7 +25,8 @@ export async function sendMessage() {
   setMessage("");
   try {
     const { reply } = await connection.request({ say: text });
-    if (!reply.ok && !$("message").value) setMessage(text);
+    if (!reply.ok && !$("message").value) setMessage(typed);
+    if (reply.ok && text !== typed) tray.clear();
     handleReply(reply, text);
   } catch (error) {
     showError(error.message, text);
@@ -67,7 +69,7 @@ export async function openForm(/** @type {string} */ name, values = {}, note = "
   await loadCommands().catch(() => null); // my defaults may be others by now; without a connection the old ones do
   const command = state.commands.get(name);
   if (!command) return;
-  const pictures = command.parameters.find(({ type }) => type === "pictures") ?? command.parameters.find(({ type }) => type === "picture");
+  const pictures = command.parameters.find(({ type }) => type === "pictures") ?? command.parameters.find(({ type }) => type === "picture" || type === "image");
   showForm(command, { ...values, ...(values[pictures?.name] ? {} : fromTray(pictures)) }, async (filled) => {
     const reply = await fillForm(name, filled);
     if (!reply.ok) return reply.text;
@@ -85,7 +87,15 @@ export async function openForm(/** @type {string} */ name, values = {}, note = "
 function fromTray(/** @type {import("./state.js").Parameter|undefined} */ parameter) {
   if (!parameter || !tray.sent.length) return {};
   const [{ sha256 }] = tray.sent;
-  return { [parameter.name]: parameter.type === "picture" ? sha256 : JSON.stringify(tray.sent) };
+  return { [parameter.name]: parameter.type !== "pictures" ? sha256 : JSON.stringify(tray.sent) };
+}
+
+/** A typed command with the picture beside it, where it starts from one and names none. */
+function withTray(/** @type {string} */ text) {
+  const command = state.commands.get(commandName(text));
+  const image = command?.parameters.find(({ type }) => type === "image");
+  if (!image || tray.sent.length !== 1 || image.flags.some((flag) => text.includes(flag))) return text;
+  return `${text} ${image.flags[0]} ${tray.sent[0].sha256}`;
 }
 
 /** The form of the command that is being typed, with what is typed already. */

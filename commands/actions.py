@@ -201,8 +201,15 @@ async def _image(context: ChatContext, view: JobView, picture: int | None) -> Fo
     """The form with this picture to start from, and its recipe."""
     request = view.request
     values = form_texts(request) if isinstance(request, Paint) and not request.variants else {}
-    reference = PictureReference(job=view.id, place=_picture(view, picture).place)
-    return Form(command=imagine.name, values=values | {"image": str(reference), "seed": "", "size": ""})
+    first = view.pictures[0].place if view.pictures else None
+    reference = PictureReference(job=view.id, place=_picture(view, picture or first).place)
+    text = (
+        f"Picture {first} is taken. Another one is {view.id}:{view.pictures[1].place}."
+        if (picture is None and len(view.pictures) > 1)
+        else ""
+    )
+    values |= {"image": str(reference), "seed": "", "size": ""}
+    return Form(command=imagine.name, values=values, text=text)
 
 
 async def _keep(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:

@@ -98,9 +98,10 @@ class LoraCards:
 
 @dataclass(frozen=True, kw_only=True)
 class ShowCard:
-    """A job's card is to come back, as a new message with live buttons."""
+    """A job's card is to come back, as a new message with live buttons; `text` is told to the person."""
 
     job: JobId
+    text: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,26 +68,21 @@ def single_picture(paint: Paint, place: int) -> Paint:
 def fields(paint: Paint, seed: int) -> tuple[tuple[str, str], ...]:
     """The recipe of the picture with this seed, without its prompt: labels and values."""
     values = _values(paint) | {"seed": seed}
-    rows = tuple(
+    return tuple(
         (parameter.label, value_text(values[parameter.name]))
         for parameter in command_of(paint).parameters[1:]
         if parameter.name in USUAL or values[parameter.name] != parameter.default
         if parameter.name != "image"
     )
-    return rows if paint.source is None else (*rows, ("from", origin_text(paint.source)))
 
 
-def reference_to(source: Source) -> PictureReference:
-    """What a picture starts from, as people say it."""
-    if source.job:
-        return PictureReference(job=JobId(source.job), place=source.place)
-    return PictureReference(sha256=source.sha256)
-
-
-def origin_text(source: Source) -> str:
-    """Where a picture came from: "k3f9qa, picture 2, part changed"."""
-    where = f"{source.job}, picture {source.place}" if source.job else "a picture that was sent"
-    return f"{where}, {source.change}" if source.change else where
+def reference_to(paint: Paint) -> PictureReference | None:
+    """What it starts from, as people say it; what somebody sent is known by the job that started from it."""
+    if paint.source is None:
+        return None
+    if paint.source.job:
+        return PictureReference(job=JobId(paint.source.job), place=paint.source.place)
+    return PictureReference(job=paint.job, place=0)
 
 
 def training_fields(request: Train) -> tuple[tuple[str, str], ...]:
@@ -149,7 +144,7 @@ def _values(paint: Paint) -> dict[str, Any]:
         "variation": paint.variation,
         "variation_seed": paint.variation_seed if paint.variation else None,
         "fast": paint.fast,
-        "image": None if paint.source is None else reference_to(paint.source),
+        "image": reference_to(paint),
         "strength": Source.strength if paint.source is None else paint.source.strength,
     }
 

@@ -5,6 +5,7 @@ from typing import Annotated
 from commands.answers import ShowCard
 from commands.context import ChatContext
 from commands.job_lookup import find_job, read_job_id
+from commands.source_pictures import chain_text
 from commands.syntax.spec import Option, command
 from engine.messages import InvalidRequest, JobId
 
@@ -17,4 +18,4 @@ async def show(
     view = await find_job(context, job)
     if view.adult and not (context.adult or context.direct):
         raise InvalidRequest(f"Job {job} is from a channel for adults and is only shown in such a channel.")
-    return ShowCard(job=view.id)
+    return ShowCard(job=view.id, text=await chain_text(context, view))

@@ -5,12 +5,25 @@ from fractions import Fraction
 
 from commands.context import ChatContext, Context
 from commands.job_lookup import check_not_deleted, find_job
+from commands.syntax.parser import shorten
 from commands.syntax.picture_reference import PictureReference
-from engine.messages import SIDE, SIDE_MULTIPLE, InvalidRequest, Paint, Ratio, Sha256, Size, Source
+from engine.messages import (
+    SIDE,
+    SIDE_MULTIPLE,
+    Ingredient,
+    InvalidRequest,
+    JobId,
+    Paint,
+    Ratio,
+    Sha256,
+    Size,
+    Source,
+)
 from storage import uploads, views
 from storage.views import JobView
 
 LARGEST_PART = 64  # of a ratio that is said for a picture of any size
+LONGEST_CHAIN = 20  # pictures that are walked back through
 WIDEST = 4  # times as wide as high, or as high as wide
 
 
@@ -60,6 +73,8 @@ def choose_picture(context: ChatContext, view: JobView, place: int | None) -> So
     """A picture of this job: the only one, or the one at this place. Raises InvalidRequest."""
     if view.adult and not (context.adult or context.direct):
         raise InvalidRequest(f"Job {view.id} is from a channel for adults. Use it in such a channel.")
+    if place == 0:
+        return _start_of(view)
     places = {picture.place: picture for picture in view.pictures}
     if not places:
         what = "has no pictures" if view.ended_at else "is not painted yet"
@@ -76,6 +91,56 @@ def choose_picture(context: ChatContext, view: JobView, place: int | None) -> So
         job=view.id,
         place=picture.place,
         request=view.request if isinstance(view.request, Paint) else None,
+    )
+
+
+def origins(paint: Paint) -> tuple[tuple[str, str], ...]:
+    """What it starts from, the job (or "") and words: "k3f9qa, picture 2, part changed"."""
+    starts = [start for start in (paint.source, *paint.blend) if start is not None]
+    return tuple((start.job, _origin_text(start)) for start in starts)
+
+
+def _origin_text(start: Source | Ingredient) -> str:
+    where = f"{start.job}, picture {start.place}" if start.job else "a picture that was sent"
+    return f"{where}, {start.change}" if isinstance(start, Source) and start.change else where
+
+
+async def chain_text(context: ChatContext, view: JobView) -> str:
+    """What the job's picture started from, and that from what, a line each; "" if it began with words.
+
+    It ends where a job was deleted or is not for this person to see.
+    """
+    lines: list[str] = []
+    newer: JobView | None = view
+    while newer is not None and len(lines) < LONGEST_CHAIN:
+        source = newer.request.source if isinstance(newer.request, Paint) else None
+        if source is None:
+            break
+        older = await _find_seen(context, source.job) if source.job else None
+        words = older.request.prompt if older is not None and isinstance(older.request, Paint) else ""
+        how = f"{newer.id} is from {_origin_text(source)}"
+        lines.append(f"{how}: {shorten(words)}" if words else how)
+        newer = older
+    return "\n".join(lines)
+
+
+async def _find_seen(context: ChatContext, job: str) -> JobView | None:
+    seen = await views.view(
+        context.session, context.space.id, JobId(job), person_id=context.person.id, direct=context.direct
+    )
+    hidden = seen is None or seen.deleted or (seen.adult and not (context.adult or context.direct))
+    return None if hidden else seen
+
+
+def _start_of(view: JobView) -> SourcePicture:
+    """The picture that this job started from, with about its ratio. Raises InvalidRequest."""
+    request = view.request
+    if not isinstance(request, Paint) or request.source is None:
+        raise InvalidRequest(f"Job {view.id} started from words alone. Name a picture, such as {view.id}:1.")
+    source, size = request.source, request.size
+    sides = (size.width, size.height) if isinstance(size, Size) else (size.across, size.down)
+    return SourcePicture(
+        sha256=source.sha256, width=sides[0], height=sides[1], job=source.job, place=source.place
     )
 
 

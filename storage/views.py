@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from engine.messages import InvalidRequest, JobId, JobRequest, Sha256
+from engine.messages import InvalidRequest, JobId, JobRequest, Paint, Sha256
 from storage.pictures import HIDDEN, STAR
 from storage.requests import Kind, from_json
 from storage.tables import Job, Person, Picture, Space, Vote
@@ -27,6 +27,15 @@ class PictureView:
     height: int
     stars: int
     hidden: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class OriginView:
+    """A job whose picture another one starts from: where its card is, as far as that may be told."""
+
+    job: JobId
+    space: str  # its key
+    message: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +75,7 @@ class JobView:
     training: TrainingView | None = None
     adult: bool = False
     private: bool = False
+    origins: tuple[OriginView, ...] = ()
 
 
 async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
@@ -80,11 +90,12 @@ async def views(session: AsyncSession, ids: Collection[JobId]) -> list[JobView]:
     pictures = await _pictures(session, [job.number for job, _, _ in jobs.values()])
     learning = [job for job, _, _ in jobs.values() if job.kind == "train"]
     trainings = await training_views(session, learning) if learning else {}
-    return [
+    shown = [
         _view(*jobs[id], pictures[number], trainings.get(number))
         for id in ids
         if id in jobs and (number := jobs[id][0].number)
     ]
+    return await _add_origins(session, shown)
 
 
 async def read_requests(session: AsyncSession, ids: Collection[JobId]) -> dict[JobId, JobRequest]:
@@ -132,6 +143,36 @@ def _is_here(job: JobView, space_id: int | None, person_id: int | None, direct: 
     if direct or job.private:
         return job.person_id == person_id and (direct or job.space_id == space_id)
     return job.space_id == space_id
+
+
+async def _add_origins(session: AsyncSession, shown: list[JobView]) -> list[JobView]:
+    """The jobs with those they start from, of the same space, and private ones in their channel alone."""
+    named = {view.id: _origin_ids(view.request) for view in shown}
+    wanted = {id for ids in named.values() for id in ids}
+    if not wanted:
+        return shown
+    query = select(Job.id, Job.space_id, Job.channel, Job.private, Job.message, Space.key)
+    query = query.join(Space, Space.id == Job.space_id).where(Job.id.in_(wanted), Job.deleted_at.is_(None))
+    rows = {row.id: row for row in await session.execute(query)}
+    return [
+        replace(
+            view,
+            origins=tuple(
+                OriginView(job=JobId(row.id), space=row.key, message=row.message)
+                for row in (rows[id] for id in named[view.id] if id in rows)
+                if row.space_id == view.space_id and (not row.private or row.channel == view.channel)
+            ),
+        )
+        for view in shown
+    ]
+
+
+def _origin_ids(request: JobRequest | None) -> list[str]:
+    """The jobs whose pictures a request starts from."""
+    if not isinstance(request, Paint):
+        return []
+    starts = [start.job for start in (request.source, *request.blend) if start is not None]
+    return [job for job in dict.fromkeys(starts) if job]
 
 
 async def _pictures(session: AsyncSession, numbers: Collection[int]) -> defaultdict[int, list[PictureView]]:

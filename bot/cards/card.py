@@ -30,6 +30,21 @@ class CardPicture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CardOrigin:
+    """What a picture started from: "k3f9qa, picture 2, part changed".
+
+    `job` and where its card is (`space` and `message`, in the chat's keys) are empty where nobody is to see
+    them; `link` is the message's address, in chats that know it when they show the card.
+    """
+
+    text: str
+    job: str = ""
+    space: str = ""
+    message: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class CardNote:
     """What a training would do with one of its pictures; `text` says what is wrong, if anything is."""
 
@@ -80,6 +95,7 @@ class Card:
     buttons: tuple[Button, ...]
     at: float  # when it was filed, seconds since 1970
     hint: str = ""  # what somebody may have meant instead; empty for a training
+    origins: tuple[CardOrigin, ...] = ()  # what its pictures started from
     notes: tuple[CardNote, ...] = ()
     problems: tuple[str, ...] = ()  # of all pictures together
     sheet: Sha256 | None = None  # the contact sheet, a JPEG in the store

@@ -1,10 +1,11 @@
 """The card of a job, made from its row: what every chat shows."""
 
-from bot.cards.card import Button, Card, CardPicture
+from bot.cards.card import Button, Card, CardOrigin, CardPicture
 from bot.cards.training_card import training_card
 from bot.jobs.progress import JobProgress
 from commands import recipe_text
 from commands.actions import available_actions, button_id
+from commands.source_pictures import origins
 from commands.syntax.numbers import duration, ordinal
 from commands.syntax.prompt_weights import weights_hint
 from engine.messages import JobId, JobRequest, Paint, Train
@@ -42,6 +43,7 @@ def _base_card(view: JobView, progress: JobProgress) -> Card:
         hint=" ".join(filter(None, (request.note, weights_hint(request))))
         if isinstance(request, Paint)
         else "",
+        origins=_origins(view, request) if isinstance(request, Paint) else (),
     )
 
 
@@ -115,6 +117,16 @@ def _recipe(view: JobView, request: JobRequest | None) -> tuple[tuple[str, str],
             return tuple(recipe_text.training_fields(request))
         case None:
             return ()
+
+
+def _origins(view: JobView, request: Paint) -> tuple[CardOrigin, ...]:
+    seen = {origin.job: origin for origin in view.origins}
+    return tuple(
+        CardOrigin(text=text, job=job, space=seen[JobId(job)].space, message=seen[JobId(job)].message or "")
+        if job in seen
+        else CardOrigin(text=text)
+        for job, text in origins(request)
+    )
 
 
 def _buttons(view: JobView) -> tuple[Button, ...]:

@@ -164,7 +164,8 @@ async def _show_card(context: ChatContext, answer: ShowCard) -> Outcome:
     view = await find_job(context, answer.job)
     await jobs.move(context.session, view.number, context.channel, private=context.direct)
     left = None if view.message is None else (view.channel, view.message)
-    return Outcome(reply=CardReply(job=view.id), touched=(view.id,), anew=True, left=left)
+    reply = CardReply(job=view.id, text=answer.text)
+    return Outcome(reply=reply, touched=(view.id,), anew=True, left=left)
 
 
 async def _cancel_job(context: ChatContext, answer: CancelJob, spent: Callable[[JobId], float]) -> Outcome:

@@ -1,6 +1,7 @@
 """Takes in the files of a form, and writes them as the texts of its fields."""
 
 import asyncio
+import mimetypes
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from bot.uploads.intake import Intake, IntakeResult, check_size, refusal_lines
 from bot.uploads.lora_check import check_lora
 from commands.forms import InvalidOption
 from commands.syntax.form_files import pictures_text, read_pictures
+from commands.syntax.parser import shorten
 from commands.syntax.spec import Command, Parameter
 from engine.messages import Example, InvalidRequest
 from storage.database import CannotStore
@@ -51,6 +53,18 @@ class FormFiles:
     def note(self) -> str:
         """The sentences about what was refused; empty if nothing was."""
         return "\n".join(["These were left out:", *refusal_lines(self.refused)]) if self.refused else ""
+
+
+def is_picture(name: str, mimetype: str) -> bool:
+    """Whether a file is a picture that may be taken, by its type as a chat tells it, or else by its name."""
+    kind = mimetype or mimetypes.guess_type(name)[0] or ""
+    return kind.startswith("image/") and "svg" not in kind
+
+
+def start_note(name: str, count: int) -> str:
+    """Which of the pictures of a message is started from, where the form does not show it."""
+    which = f"The first of {count} pictures" if count > 1 else shorten(name) or "The picture"
+    return f"{which} will be started from. Send the form to paint."
 
 
 async def take_files(

@@ -9,28 +9,33 @@ from engine.messages import COUNT, InvalidRequest, JobId, Sha256
 
 JOB = re.compile(r"([0-9a-z]{6})(?:\s*[:#/ ]\s*(\d{1,3}))?", re.ASCII)
 DISCORD = re.compile(
-    r"https://(?:\w+\.)?discord(?:app)?\.com/channels/(?:\d+|@me)/\d+/(\d{15,20})/?", re.ASCII
+    r"https://(?:\w+\.)?discord(?:app)?\.com/channels/(?:\d+|@me)/(\d{1,20})/(\d{1,20})/?", re.ASCII
 )
-SLACK = re.compile(r"https://[\w.-]+\.slack\.com/archives/\w+/p(\d{10})(\d{6})(?:\?\S*)?", re.ASCII)
+SLACK = re.compile(r"https://[\w.-]+\.slack\.com/archives/(\w+)/p(\d{10})(\d{6})(?:\?(\S*))?", re.ASCII)
+THREAD = re.compile(r"(?:^|[&;])thread_ts=(\d{10}\.\d{6})", re.ASCII)  # a picture hangs from its card
 
 
 @dataclass(frozen=True, kw_only=True)
 class PictureReference:
     """One picture: by the hash of what was sent, by its job and place there (from 1), or by its message.
 
-    `size` is (width, height) in pixels where that is known already.
+    Place 0 is the picture that the job itself started from.
+
+    `message` is what a job's row calls the message, and `link` its address. `size` is (width, height) in
+    pixels where that is known already.
     """
 
     sha256: Sha256 | None = None
     job: JobId | None = None
     place: int | None = None
     message: str = ""
+    link: str = ""
     size: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         """Text that is read as this picture."""
         if self.job is None:
-            return self.sha256 or self.message
+            return self.sha256 or self.link
         return self.job if self.place is None else f"{self.job}:{self.place}"
 
 
@@ -40,12 +45,14 @@ def read_picture_reference(text: str) -> PictureReference:
     if HASH.fullmatch(words):
         return PictureReference(sha256=Sha256(words))
     if link := DISCORD.fullmatch(words):
-        return PictureReference(message=link[1])
+        return PictureReference(message=f"{link[1]}-{link[2]}", link=words)
     if link := SLACK.fullmatch(words):
-        return PictureReference(message=f"{link[1]}.{link[2]}")
+        thread = THREAD.search(link[4] or "")
+        shown = thread[1] if thread else f"{link[2]}.{link[3]}"
+        return PictureReference(message=f"{link[1]}-{shown}", link=words)
     if job := JOB.fullmatch(words.lower()):
         place = int(job[2]) if job[2] else None
-        if place is not None and not COUNT[0] <= place <= COUNT[1]:
+        if place is not None and place > COUNT[1]:
             raise InvalidRequest(f"A job has pictures 1 to {COUNT[1]}, so there is no picture {place}.")
         return PictureReference(job=JobId(job[1]), place=place)
     raise InvalidRequest(

@@ -66,11 +66,27 @@ class Harness(Protocol):
     async def send_lora(self, who: str, name: str, content: bytes) -> Seen:
         """Somebody brings a LoRA's file with /lora import."""
 
+    async def send_picture(self, who: str, content: bytes, words: str) -> Seen:
+        """Somebody says /imagine with these words and a picture that they send."""
+
     def cards(self) -> list[SeenCard]:
         """The cards in the channel, oldest first."""
 
     def others(self) -> list[str]:
         """The words of whatever else the bot has written where all see it."""
+
+
+class WithMenus(Harness, Protocol):
+    """A chat in which messages have menus."""
+
+    def post_picture(self, who: str, content: bytes) -> object:
+        """Somebody posts a picture; the message's key."""
+
+    async def paint_from(self, who: str, message: object) -> Seen:
+        """Somebody chooses "Paint from this" in the menu of a message, by its key."""
+
+    def link(self, message: object) -> str:
+        """The address of a message, as people copy it."""
 
 
 class WithReactions(Harness, Protocol):

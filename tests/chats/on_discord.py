@@ -75,6 +75,21 @@ class DiscordHarness:
     async def send_lora(self, who: str, name: str, content: bytes) -> Seen:
         return await self.say(who, "lora import", name, file=Attached(f"{name}.safetensors", content))
 
+    async def send_picture(self, who: str, content: bytes, words: str) -> Seen:
+        return await self.say(who, "imagine", words, steps=2, image=Attached("fox.png", content))
+
+    def post_picture(self, who: str, content: bytes) -> Message:
+        return self._discord.posts(self._person(who), self._bot.channel, Attached("fox.png", content))
+
+    async def paint_from(self, who: str, message: object) -> Seen:
+        assert isinstance(message, Message)
+        heard = await self._discord.menu(self._person(who), message, "Paint from this")
+        return DiscordSeen(self._discord, heard)
+
+    def link(self, message: object) -> str:
+        assert isinstance(message, Message)
+        return f"https://discord.com/channels/{self._bot.guild.id}/{message.channel.id}/{message.id}"
+
     async def react(self, who: str, card: SeenCard, emoji: str) -> None:
         await self._discord.react(self._person(who), _message(card), emoji)
 

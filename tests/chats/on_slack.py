@@ -72,6 +72,24 @@ class SlackHarness:
         heard = await self._slack.submit(self._person(who), opened.heard.view, {"name": name, "file": [file]})
         return SlackSeen(self._slack, heard)
 
+    async def send_picture(self, who: str, content: bytes, words: str) -> Seen:
+        file = self._slack.upload(self._person(who), "fox.png", content)
+        opened = await self.say(who, "imagine")
+        return await self.fill(who, opened, prompt=words, steps="2", **{"image-sent": [file]})
+
+    def post_picture(self, who: str, content: bytes) -> Message:
+        file = self._slack.upload(self._person(who), "fox.png", content)
+        return self._slack.say(self._person(who), self._atelier.channel, "look", files=[file])
+
+    async def paint_from(self, who: str, message: object) -> Seen:
+        assert isinstance(message, Message)
+        heard = await self._slack.shortcut(self._person(who), message, "paint_from_this")
+        return SlackSeen(self._slack, heard)
+
+    def link(self, message: object) -> str:
+        assert isinstance(message, Message)
+        return f"https://art.slack.com/archives/{message.channel.id}/p{message.ts.replace('.', '')}"
+
     async def react(self, who: str, card: SeenCard, emoji: str) -> None:
         await self._slack.react(self._person(who), _message(card), emoji)
 

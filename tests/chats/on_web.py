@@ -95,6 +95,12 @@ class WebHarness:
         values = {"name": name, "file": str(json.loads(text)["sha256"])}
         return WebSeen(await self._people[who].asks(fill={"command": "lora import", "values": values}))
 
+    async def send_picture(self, who: str, content: bytes, words: str) -> Seen:
+        status, text = await self._people[who].post("/uploads?channel=general&name=fox.png", content)
+        assert status == 200, text
+        [picture] = json.loads(text)["pictures"]
+        return await self.say(who, "imagine", words, steps=2, image=picture["sha256"])
+
     def cards(self) -> list[SeenCard]:
         cards = sorted(self._people["bo"].cards.values(), key=lambda card: int(card["number"]))
         return [_card(card) for card in cards]
@@ -105,6 +111,7 @@ class WebHarness:
 
 def _card(card: Card) -> SeenCard:
     words = [card["title"], card["line"], *(f"{name} {value}" for name, value in card["recipe"])]
+    words += [f"From {origin['text']}" for origin in card["origins"]]
     ids = [str(button["id"]) for button in card["buttons"]]
     return SeenCard(
         key=card["job"],

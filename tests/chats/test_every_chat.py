@@ -1,6 +1,7 @@
 """Every chat must do this, each in its own way; a new one is done when all of it passes."""
 
 import asyncio
+import re
 
 import pytest
 
@@ -9,10 +10,12 @@ from bot.chats.slack import listeners
 from bot.chats.web import websocket
 from tests.bot.fake_chat import SLEEPER
 from tests.bot.quick_lora import a_file
+from tests.bot.training_cases import a_picture
 from tests.chats.harness import (
     Harness,
     OpenChat,
     SeenCard,
+    WithMenus,
     WithReactions,
     WithRedelivery,
     is_done,
@@ -21,8 +24,16 @@ from tests.chats.harness import (
     until,
     wait_for_card,
 )
+from tests.chats.on_discord import DiscordHarness
 
+PICTURE = a_picture(1)  # square
+LINK = re.compile(r"<[^|>\s]+\|([^>]*)>|\[([^\]]*)\]\([^)]*\)")  # as Slack and Discord write it
 IN_TIME = 3.0  # seconds that every service waits for an answer
+
+
+def plain(card: SeenCard) -> str:
+    """The words of a card without the marks of links and of code."""
+    return LINK.sub(lambda link: link[1] or link[2], card.text.replace("`", ""))
 
 
 def seed_of(card: SeenCard) -> str:
@@ -84,6 +95,57 @@ async def test_a_form_opens_with_the_recipe_and_paints_what_is_changed(chat: Har
     await chat.fill("bo", seen, prompt="a blue fox")
     changed = await wait_for_card(chat, lambda card: is_done(card) and "a blue fox" in card.text)
     assert seed_of(changed) == seed_of(card)
+
+
+async def test_a_picture_is_started_from_by_its_button(chat: Harness) -> None:
+    card = await paint(chat)
+    job = card.buttons["image"].split(":")[1]
+
+    seen = await chat.press("bo", card, "image")
+
+    await until(lambda: seen.form is not None)
+    assert seen.form is not None and f"{job}:1" in str(seen.form)
+    await chat.fill("bo", seen, prompt="a blue fox")
+    await wait_for_card(
+        chat,
+        lambda card: is_done(card) and "a blue fox" in card.text and f"From {job}, picture 1" in plain(card),
+    )
+
+
+async def test_a_sent_picture_is_started_from(chat: Harness) -> None:
+    sent = await chat.send_picture("ana", PICTURE, "a blue fox")
+
+    card = await wait_for_card(chat, is_done)
+    assert "From a picture that was sent" in plain(card)
+    assert "size 1:1" in plain(card)
+    assert not sent.text
+
+
+@pytest.mark.parametrize("chat_name", ["discord", "slack"])
+async def test_the_menu_of_a_message_paints_from_whatever_picture_it_shows(chat: WithMenus) -> None:
+    card = await paint(chat)
+    job = card.buttons["image"].split(":")[1]
+
+    for message, origin in [
+        (chat.post_picture("bo", PICTURE), "From a picture that was sent"),
+        (card.key, f"From {job}, picture 1"),
+    ]:
+        seen = await chat.paint_from("ana", message)
+        await until(lambda seen=seen: seen.form is not None)  # type: ignore[misc]
+        await chat.fill("ana", seen, prompt="a blue fox")
+        await wait_for_card(chat, lambda card, origin=origin: is_done(card) and origin in plain(card))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("chat_name", ["discord", "slack"])
+async def test_the_link_of_a_card_stands_for_its_picture(chat: WithMenus) -> None:
+    card = await paint(chat)
+    job = card.buttons["image"].split(":")[1]
+    option = "image-of" if isinstance(chat, DiscordHarness) else "image"
+
+    await chat.say("bo", "imagine", "a blue fox", steps=2, **{option: chat.link(card.key)})
+
+    from_it = await wait_for_card(chat, lambda card: is_done(card) and "a blue fox" in card.text)
+    assert f"From {job}, picture 1" in plain(from_it)
 
 
 async def test_the_full_file_comes_to_who_asked_alone(chat: Harness) -> None:

@@ -2,11 +2,13 @@
 
 import pytest
 
-from commands.answers import CreateJob, Form
-from commands.recipe_text import command_text, fields
+from commands.answers import CreateJob, Form, ShowCard
+from commands.recipe_text import command_text
+from commands.source_pictures import origins
 from commands.syntax.picture_reference import read_picture_reference
 from engine.messages import InvalidRequest, JobId, Paint, Ratio, Sha256, Size
 from storage import pictures, privacy
+from storage.views import JobView
 from tests.commands.chat import Chat, request_of
 
 SENT = Sha256("a" * 64)
@@ -31,12 +33,29 @@ async def refusal(chat: Chat, who: str, line: str, space: str = "general") -> st
         ("K3F9QA:2", "k3f9qa:2"),
         ("k3f9qa 2", "k3f9qa:2"),
         ("a" * 64, "a" * 64),
-        ("https://discord.com/channels/112233445566778899/1/223344556677889900", "223344556677889900"),
-        ("<https://art.slack.com/archives/C024BE91L/p1700000000123456>", "1700000000.123456"),
     ],
 )
-def test_a_picture_is_said_by_its_job_or_link_or_hash(text: str, reference: str) -> None:
+def test_a_picture_is_said_by_its_job_or_hash(text: str, reference: str) -> None:
     assert str(read_picture_reference(text)) == reference
+
+
+@pytest.mark.parametrize(
+    ("link", "message"),
+    [
+        ("https://discord.com/channels/112233/998877/223344556677889900", "998877-223344556677889900"),
+        ("https://ptb.discord.com/channels/@me/998877/223344", "998877-223344"),
+        ("<https://art.slack.com/archives/C024BE91L/p1700000000123456>", "C024BE91L-1700000000.123456"),
+        (
+            "https://art.slack.com/archives/C02/p1700000009123456?thread_ts=1700000000.123456&cid=C02",
+            "C02-1700000000.123456",
+        ),
+    ],
+)
+def test_a_picture_is_said_by_the_link_of_its_message(link: str, message: str) -> None:
+    reference = read_picture_reference(link)
+
+    assert reference.message == message
+    assert read_picture_reference(str(reference)) == reference
 
 
 async def test_a_job_s_picture_is_started_from_at_its_own_size(chat: Chat) -> None:
@@ -132,7 +151,45 @@ async def test_again_and_the_card_s_command_keep_what_it_starts_from(chat: Chat)
     again = await chat.presses("ana", f"again:{changed}")
     assert request_of(again).source == view.request.source
     assert f"--image {job}:1 --strength 0.4" in command_text(view.request)
-    assert ("from", f"{job}, picture 1") in fields(view.request, 3)
+    assert origins(view.request) == ((job, f"{job}, picture 1"),)
+
+
+async def test_show_walks_back_through_what_a_picture_came_from(chat: Chat) -> None:
+    first = await painted(chat, line="/imagine a fox")
+    second = await painted(chat, line=f"/imagine a wolf --image {first}")
+    third = await painted(chat, "bob", f"/imagine a bear --image {second}:1")
+
+    shown = await chat.says("bob", f"/show {third}")
+    await chat.presses("ana", f"delete:{first}")
+    later = await chat.says("bob", f"/show {third}")
+
+    assert isinstance(shown, ShowCard) and isinstance(later, ShowCard)
+    assert shown.text.splitlines() == [
+        f"{third} is from {second}, picture 1: a wolf",
+        f"{second} is from {first}, picture 1: a fox",
+    ]
+    assert later.text.splitlines()[1] == f"{second} is from {first}, picture 1"
+    assert await chat.says("bob", f"/show {second}") == ShowCard(job=second, text=later.text.splitlines()[1])
+
+
+async def test_everybody_can_go_on_from_what_a_job_started_from(chat: Chat) -> None:
+    await chat.sends("ana", SENT, size=(960, 640))
+    job = await painted(chat, line=f"/imagine a wolf --image {SENT} --strength 0.4")
+    await chat.forgets_uploads()
+
+    form = await chat.presses("bob", f"edit:{job}")
+
+    assert isinstance(form, Form) and form.values["image"] == f"{job}:0"
+    request = request_of(await chat.fills("bob", form.command, form.values))
+    assert request.source == (request_of_view(await chat.sees(job))).source
+    assert "started from words alone" in await refusal(
+        chat, "bob", f"/imagine a wolf --image {await painted(chat)}:0"
+    )
+
+
+def request_of_view(view: JobView) -> Paint:
+    assert isinstance(view.request, Paint)
+    return view.request
 
 
 async def is_needed(chat: Chat, sha256: Sha256) -> bool:

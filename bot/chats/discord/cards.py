@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import discord
 
-from bot.cards.card import Card
+from bot.cards.card import Card, CardOrigin
 from bot.cards.card_text import (
     bar,
     bare_line,
@@ -83,9 +83,19 @@ def _description(card: Card, shown: EmbedImages) -> str:
         parts.append(f"`{bar(card.done, 20)}` {card.done:.0%}")
     if card.kind == "train":
         parts += _training_lines(card)
+    parts += [stars_line(card), *map(_origin, card.origins)]
     small = (card.hint, bare_line(card), *shown.notes)
-    parts += [stars_line(card), *(f"-# {escape(note, NOTE)}" for note in small if note)]
+    parts += [f"-# {escape(note, NOTE)}" for note in small if note]
     return "\n".join(part for part in parts if part)
+
+
+def _origin(origin: CardOrigin) -> str:
+    """What it started from, with a link to the message that shows it."""
+    text = escape(origin.text, NOTE)
+    if not origin.message:
+        return f"-# From {text}"
+    guild = origin.space if origin.space.isdecimal() else "@me"
+    return f"-# From [{text}](https://discord.com/channels/{guild}/{origin.message.replace('-', '/')})"
 
 
 def _training_lines(card: Card) -> list[str]:

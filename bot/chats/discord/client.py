@@ -26,6 +26,7 @@ from engine.messages import InvalidRequest, JobId
 from storage.database import CannotStore
 from storage.ids import new_job_id
 
+FORGOTTEN = "The picture of that message is no longer here. Choose it again."
 GUILDS_COME = 0.5  # seconds without another guild, after which all are known
 
 log = structlog.get_logger(__name__)
@@ -165,6 +166,8 @@ class Atelier(discord.AutoShardedClient):
         attached = self.attachments.files_for(caller, form.source)
         source = None if attached else form.source
         earlier = await self._read_earlier_values(caller, command, source)
+        if form.held and not attached:
+            return RefusalReply(text=FORGOTTEN)
         files = dict(form.files)
         for parameter in pictures_of(command):
             files[parameter.name] = (*attached, *files[parameter.name])

@@ -1,4 +1,4 @@
-"""Entries in the menu of a message: its recipe, painting like it, training on its pictures."""
+"""Entries in the menu of a message: its recipe, painting like it or from it, training on its pictures."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,21 +12,25 @@ from bot.chats.discord.attachments import Attachments, attached_file
 from bot.chats.discord.interactions import Interactions
 from bot.chats.discord.modal_submit import HELD
 from bot.chats.interface import Caller, FormReply, RefusalReply, Reply, TextReply
+from bot.uploads.file_fields import is_picture, start_note
 from bot.uploads.png_text import HEAD, recipe_in
 from commands.actions import button_id
 from commands.answers import Form
+from commands.imagine import imagine
 from commands.pasted_recipe import read_recipe
 from commands.train import train
 from engine.messages import JobId
 
 Act = Callable[[Caller, discord.Message, JobId], Awaitable[Reply]]
 
-RECIPE, LIKE_THIS, TRAIN = "Recipe of this picture", "Paint like this", "Train on these pictures"
+RECIPE, LIKE_THIS = "Recipe of this picture", "Paint like this"
+FROM_THIS, TRAIN = "Paint from this", "Train on these pictures"
 NOT_LIKE = "This message shows none of the bot's pictures and has no PNG with a readable recipe."
 NOT_MINE = "This message shows none of the bot's pictures. Choose one that was painted here."
 NO_RECIPE = "There is nothing here to paint with yet."
 NOT_YOURS = "This message is not yours. You can train only on your own pictures."
 NO_PICTURES = "This message has no files. Choose one where you posted pictures or a zip of them."
+NOTHING_FROM = "This message shows no picture. Choose one that does."
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Menus:
         return [
             self._entry(RECIPE, self._show_recipe),
             self._entry(LIKE_THIS, self._paint_like, may_form=True),
+            self._entry(FROM_THIS, self._paint_from, may_form=True),
             self._entry(TRAIN, self._train_on, may_form=True),
         ]
 
@@ -69,6 +74,7 @@ class Menus:
         if card is None:
             return RefusalReply(text=NOT_MINE)
         fields = [("prompt" if card.kind == "paint" else "LoRA", card.title), *card.recipe]
+        fields += [("from", origin.text) for origin in card.origins]
         if len(card.pictures) > 1:
             fields.append(("seeds", ", ".join(str(picture.seed) for picture in card.pictures)))
         wide = max(len(name) for name, _ in fields)
@@ -89,6 +95,22 @@ class Menus:
         if not card.line_to_copy:
             return RefusalReply(text=NO_RECIPE)
         return TextReply(text=card.line_to_copy)
+
+    async def _paint_from(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
+        """Open the form of /imagine to start from the picture of the message, whoever posted it."""
+        card = await self._find_card(caller, message)
+        if card is not None and card.kind == "paint":
+            return await self.interactions.dispatch.press(caller, button_id("image", card.job), job=job)
+        pictures = [
+            attachment
+            for attachment in message.attachments
+            if is_picture(attachment.filename, attachment.content_type or "")
+        ]
+        if not pictures:
+            return RefusalReply(text=NOTHING_FROM)
+        self.attachments.hold(caller, job, [attached_file(pictures[0])])
+        form = Form(command=imagine.name, values={HELD: job})
+        return FormReply(form=form, text=start_note(pictures[0].filename, len(pictures)))
 
     async def _train_on(self, caller: Caller, message: discord.Message, job: JobId) -> Reply:
         """Open the form of /train with the files of the message."""

@@ -218,7 +218,7 @@ def attachments_for(
 ) -> list[discord.Attachment]:
     """The files that somebody attached for this parameter."""
     names = [option.name for option in _file_options(command, parameter)]
-    return [given[name] for name in names if name in given]
+    return [file for name in names if isinstance(file := given.get(name), discord.Attachment)]
 
 
 def _file_options(command: AnyCommand, parameter: Parameter) -> list[SlashOption]:

@@ -36,6 +36,7 @@ class Submission:
     """A command with what was given for it, or its form that came back.
 
     `job` is what a form files, once; `source` the job that it was made from. `files` are by parameter.
+    `held`: a picture of a message goes with it, by `source`.
     """
 
     command: AnyCommand
@@ -43,6 +44,7 @@ class Submission:
     files: Mapping[str, Sequence[AttachedFile]]
     job: JobId | None = None
     source: JobId | None = None
+    held: bool = False
 
 
 def is_form(custom_id: str) -> bool:
@@ -66,6 +68,7 @@ def parse_modal(data: Mapping[str, Any]) -> Submission:
         command=command,
         job=JobId(match[2]),
         source=JobId(match[3]) if match[3] else None,
+        held=title is None and match[4] == HELD,
         values=values | {name: value_text(value) for name, value in common.items()},
         files={option.name: _files(option, inputs, attachments) for option in command.files},
     )

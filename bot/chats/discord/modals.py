@@ -33,9 +33,10 @@ def modal_of(form: Form, interaction: Interaction) -> ui.Modal:
     source = button[2] if button else form.values.get(HELD, "")
     titled = title_parameter(command)
     name = form.values.get(titled.name, "") if titled is not None else ""
+    mark = HELD if titled is None and HELD in form.values else ""
     modal = ui.Modal(
         title=f"/{command.name} {name}".strip()[:TITLE],
-        custom_id=f"form:{command.name}:{new_job_id()}:{source}:{name}",
+        custom_id=f"form:{command.name}:{new_job_id()}:{source}:{name or mark}",
     )
     for row in list(_rows(command, form.values, without=titled if name else None))[:ROWS]:
         modal.add_item(row)

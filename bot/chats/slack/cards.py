@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from bot.cards.card import Button, Card
+from bot.cards.card import Button, Card, CardOrigin
 from bot.cards.card_text import (
     bar,
     bare_line,
@@ -72,9 +72,20 @@ def _blocks(card: Card, images: Sequence[SlackImage], note: str, share: float) -
     made.extend(_image(card, image, int(share * ALT)) for image in images)
     if card.line_to_copy:
         made.append(literal(card.line_to_copy))
+    made.extend(map(_origin, card.origins))
     lines = (recipe_line(card), stars_line(card), card.hint, bare_line(card), note)
     made.extend(context(short(line, int(share * SMALL))) for line in lines if line)
     return [*made, *_rows(card)]
+
+
+def _origin(origin: CardOrigin) -> JSON:
+    """What it started from, with a link to the message that shows it."""
+    if not origin.link:
+        return context(f"From {origin.text}")
+    return {
+        "type": "context",
+        "elements": [{"type": "mrkdwn", "text": f"From <{origin.link}|{escape(origin.text)}>"}],
+    }
 
 
 def fallback(card: Card) -> str:

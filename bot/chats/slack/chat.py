@@ -166,6 +166,7 @@ class SlackChat:
             images=CardImages(self._files, self._database),
             history=History(client),
             slash_names=self._slash_names,
+            address=str(identity.get("url") or ""),
         )
         self._replies = Replies(
             client=client,

@@ -1,4 +1,4 @@
-"""Downloads of files that people put into Slack: only their own, no larger than allowed."""
+"""Downloads of files in Slack, no larger than allowed: people's own, or those of a message they chose."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -26,7 +26,7 @@ class Downloads:
         self._api_address = urlsplit(client.base_url)
 
     async def open(self, file: str, person: str) -> IncomingFile:
-        """Open this person's file. Raises InvalidRequest with one sentence."""
+        """Open this person's file, or anybody's where nobody is named. Raises InvalidRequest."""
         name, address = await self._locate(file, person)
         return IncomingFile(name=name, chunks=self._read(name, address))
 
@@ -42,10 +42,10 @@ class Downloads:
         return list(await asyncio.gather(*(complete(file) for file in files)))
 
     async def _locate(self, file: str, person: str) -> tuple[str, str]:
-        """Find the name and address of this person's file. Raises InvalidRequest."""
+        """Find the name and address of this person's file, or anybody's. Raises InvalidRequest."""
         info = await self._read_info(file)
         name = str(info.get("name") or "picture")
-        if info.get("user") != person:
+        if person and info.get("user") != person:
             raise InvalidRequest(f"The file {name} is not yours. Only your own files are taken.")
         address = str(info.get("url_private_download") or info.get("url_private") or "")
         if not self._is_slacks(address):

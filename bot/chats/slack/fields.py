@@ -8,7 +8,7 @@ from bot.chats.slack.mrkdwn import JSON, plain
 CHOICES = 100  # that a select takes
 OPTION = 75  # characters
 FIELD = 3000  # characters of an input
-ENDINGS = ["png", "jpg", "jpeg", "webp"]
+ENDINGS = ["png", "jpg", "jpeg", "webp", "gif"]
 ZIP = "zip"
 CAPTIONS = ["csv", "txt"]
 MOST_FILES = 10

@@ -42,13 +42,22 @@ class FormSubmit:
     async def _take_files(self, caller: Caller, command: AnyCommand, view: JSON, user: str) -> FormFiles:
         """Take in its files, once all that the form needs is there. Raises InvalidRequest."""
         origin, ids = Origin.of(view), files(view)
+        shown: frozenset[str] = frozenset()  # files of the message whose menu opened the form
         for parameter in pictures_of(command):
-            ids[parameter.name] = [*dict.fromkeys([*origin.files, *ids.get(parameter.name, ())])]
+            own = ids.get(parameter.name, [])
+            several = parameter.kind == "pictures"
+            ids[parameter.name] = (
+                [*dict.fromkeys([*origin.files, *own])] if several else own or [*origin.files]
+            )
+            shown = frozenset() if several else frozenset(origin.files)
         earlier = await self._read_earlier(caller, command, origin)
         names = [parameter.name for parameter in command.files]
         uploaded = [name for name in names if ids.get(name) or earlier.get(name)]
         check_needed(command, texts(view), uploaded)
-        uploads = {name: [partial(self._downloads.open, file, user) for file in ids[name]] for name in ids}
+        uploads = {
+            name: [partial(self._downloads.open, file, "" if file in shown else user) for file in ids[name]]
+            for name in ids
+        }
         return await take_files(self._intake, caller, command, uploads, earlier)
 
     async def _read_earlier(self, caller: Caller, command: AnyCommand, origin: Origin) -> Mapping[str, str]:

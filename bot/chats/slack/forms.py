@@ -25,8 +25,8 @@ class Origin:
     """Where a modal was opened, which comes back with it.
 
     `source` is the button whose form this is: it knows the pictures that are too many to write down here.
-    `files` are Slack's ids of the pictures of a message; `hidden` are values that nobody sees; `answer` is
-    the address for answers that came with what opened it.
+    `files` are Slack's ids of the pictures of a message whose menu was opened. `hidden` are values
+    that nobody sees. `answer` is the address for answers that came with what opened it.
     """
 
     command: str
@@ -157,6 +157,8 @@ def _blocks(parameter: JSON, values: Mapping[str, str], origin: Origin) -> Itera
         yield section(f"{pluralize(there, 'picture')} will be taken. You can add more below.")
     elif value and kind in UPLOADED:
         yield section(f"The {parameter['label']} from before will be taken. You can replace it below.")
+    elif kind == "image" and origin.files:
+        yield section("The picture of the message will be taken. You can replace it below.")
     yield field(parameter, values.get(name, ""))
     if kind == "image":
         yield field({**parameter, "name": f"{name}{SENT}", "type": "picture", "help": SENT_HELP}, "")

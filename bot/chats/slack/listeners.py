@@ -16,7 +16,7 @@ from bot.chats.slack.ephemerals import Recipient, recipient
 from bot.chats.slack.form_submit import FormSubmit
 from bot.chats.slack.forms import FORM, MORE, Origin, unfold
 from bot.chats.slack.history import History
-from bot.chats.slack.manifest import PAINT_LIKE_THIS, TRAIN_ON_THESE
+from bot.chats.slack.manifest import PAINT_FROM_THIS, PAINT_LIKE_THIS, TRAIN_ON_THESE
 from bot.chats.slack.mrkdwn import JSON, plain, unescape
 from bot.chats.slack.posts import Place
 from bot.chats.slack.replies import (
@@ -82,6 +82,7 @@ class Listeners:
         app.view(FORM)(self._listener_for(self._submit))
         app.shortcut(TRAIN_ON_THESE)(self._listener_for(self._shortcuts.train_on))
         app.shortcut(PAINT_LIKE_THIS)(self._listener_for(self._shortcuts.paint_like))
+        app.shortcut(PAINT_FROM_THIS)(self._listener_for(self._shortcuts.paint_from))
         app.event("reaction_added")(self._listener_for(self._handle_reaction))
         app.event("reaction_removed")(self._listener_for(self._handle_reaction))
         app.event("app_uninstalled")(self._listener_for(self._forget_team))

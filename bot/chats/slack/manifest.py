@@ -9,18 +9,24 @@ from typing import Any
 from bot.chats.slack.slash_names import SLASH, SlashNames, with_prefix
 from commands.forms import definition
 from commands.registry import COMMANDS, GROUPS, members
-from commands.syntax.spec import FILES, Command
+from commands.syntax.spec import UPLOADED, Command
 
 TRAIN_ON_THESE = "train_on_these"
 PAINT_LIKE_THIS = "paint_like_this"
+PAINT_FROM_THIS = "paint_from_this"
 
 
 SHORTCUTS: Mapping[str, str] = MappingProxyType(  # in the menu of a message: callback id -> name
-    {PAINT_LIKE_THIS: "Paint like this", TRAIN_ON_THESE: "Train on these pictures"}
+    {
+        PAINT_LIKE_THIS: "Paint like this",
+        PAINT_FROM_THIS: "Paint from this",
+        TRAIN_ON_THESE: "Train on these pictures",
+    }
 )
 ABOUT: Mapping[str, str] = MappingProxyType(
     {
         PAINT_LIKE_THIS: "Paint this picture again, after changing its recipe.",
+        PAINT_FROM_THIS: "Start a picture from the one in this message.",
         TRAIN_ON_THESE: "Train a LoRA on the pictures in a message of your own.",
     }
 )
@@ -30,7 +36,7 @@ SCOPES: Mapping[str, str] = MappingProxyType(
         "commands": "the slash commands and the shortcuts",
         "chat:write": "cards, and answers that only one person sees",
         "files:write": "painted pictures",
-        "files:read": "pictures that people train on, and whether an upload has arrived",
+        "files:read": "pictures that people train on or start from, and whether an upload has arrived",
         "reactions:read": "reactions under a card",
         "users:read": "names, and who is an admin",
         "im:write": "the full-size file, sent to one person",
@@ -120,7 +126,7 @@ def _hint(command: Command[..., Any]) -> str:
     """What may follow: "[prompt] [--steps ...]", without what is for those who know, or is no text."""
     hint = ""
     for parameter in definition(command)["parameters"]:
-        if parameter["more"] or parameter["type"] in {"hidden", *FILES}:
+        if parameter["more"] or parameter["type"] in {"hidden", *UPLOADED}:
             continue
         written = parameter["flags"][0] if parameter["flags"] else parameter["label"]
         dots = "" if not parameter["flags"] or parameter["type"] == "boolean" else " ..."

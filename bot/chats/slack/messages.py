@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from cachetools import FIFOCache
@@ -61,12 +61,14 @@ class Messages:
         images: CardImages,
         history: History,
         slash_names: SlashNames,
+        address: str,
     ) -> None:
         self._client = client
         self._uploads = uploads
         self._card_images = images
         self._history = history
         self._slash_names = slash_names
+        self._address = address  # of the workspace, "" where Slack does not tell it
         self._posts = Posts(client, history)
         self._budget = Budget()
         self._states: FIFOCache[str, State] = FIFOCache(REMEMBERED)
@@ -75,11 +77,24 @@ class Messages:
     async def show(self, channel: str, message: str | None, card: Card) -> str:
         """Make the message show the card, or post it. Raises CardRefused, NotYet, and what Slack raises."""
         try:
-            return await self._show(channel, message, self._slash_names.rename_in(card))
+            linked = self._add_links(self._slash_names.rename_in(card))
+            return await self._show(channel, message, linked)
         except SlackApiError as error:
             if not is_final(error):
                 raise
             raise card_refusal(error) from error
+
+    def _add_links(self, card: Card) -> Card:
+        """The card with the addresses of the messages of what it started from."""
+        links = [
+            f"{self._address}archives/{place.channel}/p{place.ts.replace('.', '')}"
+            if self._address and origin.message
+            else ""
+            for origin in card.origins
+            for place in [Place.of(origin.message)]
+        ]
+        origins = [replace(origin, link=link) for origin, link in zip(card.origins, links, strict=True)]
+        return replace(card, origins=tuple(origins))
 
     async def remove(self, channel: str, message: str) -> None:
         """Take the message away, with the pictures in its thread. Raises CardRefused."""

@@ -1,4 +1,4 @@
-"""Shortcuts in the menu of a message: paint like it, or train on its pictures."""
+"""Shortcuts in the menu of a message: paint like it, paint from it, or train on its pictures."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,10 @@ from bot.chats.slack.mrkdwn import JSON, unescape
 from bot.chats.slack.replies import Replies, ShortcutSink
 from bot.chats.slack.workspace import Workspace, user_of
 from bot.dispatch.dispatcher import Dispatcher
+from bot.uploads.file_fields import is_picture, start_note
+from commands.actions import button_id
 from commands.answers import Form
-from commands.imagine import prompt_form
+from commands.imagine import imagine, prompt_form
 from commands.pasted_recipe import read_recipe
 from commands.syntax.numbers import pluralize
 from commands.train import train
@@ -21,6 +23,7 @@ from engine.messages import InvalidRequest
 KINDS = ("image/", "application/zip")
 LONGEST_PROMPT = 2000  # characters of a message that are taken
 NOTHING_LIKE_IT = "This message shows none of the bot's pictures and has no words to paint."
+NOTHING_FROM = "This message shows no picture. Choose one that does."
 
 
 class Shortcuts:
@@ -58,11 +61,47 @@ class Shortcuts:
     async def paint_like(self, body: JSON) -> JSON:
         """Open the form that painted this, or one with a message's words as the prompt."""
         caller, shown = await self._workspace.read_caller(body, str(body["channel"]["id"])), body["message"]
-        button = await self._find_edit_button(caller, shown)
+        button = await self._find_button(caller, shown, "edit")
         sink = ShortcutSink(
             self._replies, recipient(caller, body), "Paint like this", body["trigger_id"], source=button
         )
         return await self._replies.acknowledge(self._make_paint_form(caller, shown, button), sink)
+
+    async def paint_from(self, body: JSON) -> JSON:
+        """Open the form of /imagine to start from the picture of a message, whoever posted it."""
+        caller, shown = await self._workspace.read_caller(body, str(body["channel"]["id"])), body["message"]
+        button = await self._find_button(caller, shown, "image")
+        pictures: list[JSON] = []
+        refusal = ""
+        try:
+            described = [] if button else await self._downloads.describe(shown.get("files") or ())
+            pictures = [
+                file
+                for file in described
+                if is_picture(str(file.get("name") or ""), str(file.get("mimetype") or ""))
+            ]
+        except InvalidRequest as error:
+            refusal = str(error)
+        sink = ShortcutSink(
+            self._replies,
+            recipient(caller, body),
+            "Paint from this",
+            body["trigger_id"],
+            source=button,
+            files=tuple(str(file["id"]) for file in pictures[:1]),
+        )
+        return await self._replies.acknowledge(self._make_start_form(caller, button, pictures, refusal), sink)
+
+    async def _make_start_form(
+        self, caller: Caller, button: str, pictures: Sequence[JSON], refusal: str
+    ) -> Reply:
+        refusal = refusal or await self._policy.find_refusal(caller, imagine.name)
+        if button and not refusal:
+            return await self._dispatch.press(caller, button)
+        if refusal or not pictures:
+            return RefusalReply(text=refusal or NOTHING_FROM)
+        note = start_note(str(pictures[0].get("name") or ""), len(pictures)) if len(pictures) > 1 else ""
+        return FormReply(form=Form(command=imagine.name, values={}), text=note)
 
     async def _make_train_form(self, caller: Caller, refusal: str) -> Reply:
         refusal = refusal or await self._policy.find_refusal(caller, train.name)
@@ -70,12 +109,12 @@ class Shortcuts:
             return RefusalReply(text=refusal)
         return FormReply(form=Form(command=train.name, values={}))
 
-    async def _find_edit_button(self, caller: Caller, shown: JSON) -> str:
-        """Find the button that edits the picture of a message or of its thread; empty if there is none."""
+    async def _find_button(self, caller: Caller, shown: JSON, action: str) -> str:
+        """Find this button of the card that a message shows, or its thread's; empty if there is none."""
         for ts in (shown.get("ts"), shown.get("thread_ts")):
             card = await self._dispatch.card_of_message(caller, f"{caller.channel}-{ts}") if ts else None
             if card is not None and card.kind == "paint":
-                return f"edit:{card.job}"
+                return button_id(action, card.job)
         return ""
 
     async def _make_paint_form(self, caller: Caller, shown: JSON, button: str) -> Reply:

@@ -29,6 +29,7 @@ def card_json(channel: str, card: Card) -> dict[str, Any]:
         "title": card.title,
         "line": card.line,
         "hint": card.hint,
+        "origins": [{"text": origin.text, "job": origin.job} for origin in card.origins],
         "done": card.done,
         "preview": f"data:image/jpeg;base64,{preview}" if preview else None,
         "pictures": [_picture_json(channel, card, picture) for picture in card.pictures],

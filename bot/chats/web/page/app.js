@@ -15,7 +15,7 @@ import { askName, renamePerson, saveName, showMe } from "./profile.js";
 import { fillForm, openForm, openFormForMessage, openFormForRecipe, press, sendMessage } from "./requests.js";
 import { drawSidebar, foldSidebar, markRead, nextTheme, noteNewest, showTheme, systemDark, toggleSidebar } from "./sidebar.js";
 import { state } from "./state.js";
-import { loadOlderCards, removeCard, showCard } from "./timeline.js";
+import { loadOlderCards, removeCard, seekCard, showCard } from "./timeline.js";
 import { followScroll, keepNewestInSight, scrollToNewest, showView } from "./views.js";
 
 const loras = new LoraLibrary({
@@ -111,6 +111,7 @@ function listenToComposer() {
 
 function listenToTimeline() {
   $("feed").addEventListener("press", (event) => press(event.detail));
+  $("feed").addEventListener("bring", (event) => seekCard(event.detail).catch((error) => showError(error.message)));
   $("scroll").addEventListener("scroll", () => followScroll() && loadOlderCards(), { passive: true });
   $("older").onclick = loadOlderCards;
   $("to-bottom").onclick = scrollToNewest;

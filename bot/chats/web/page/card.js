@@ -28,6 +28,7 @@ export class CardView {
     this.body = el("div");
     this.status = el("p", { class: "status" });
     this.hint = el("p", { class: "hinted" });
+    this.origins = el("p", { class: "hinted" });
     this.actions = el("div", { class: "actions", role: "group", "aria-label": "Actions" });
     this.recipe = el("details", { class: "recipe" }, el("summary", {}, icon("chevron"), "Recipe"));
     this.recipe.firstElementChild.addEventListener("click", () => (this.recipe.dataset.folded = "by hand"));
@@ -47,6 +48,8 @@ export class CardView {
     this.status.textContent = card.line;
     this.hint.textContent = card.hint;
     this.hint.hidden = !card.hint;
+    this.origins.hidden = !card.origins.length;
+    drawIfChanged(this, "origins", card.origins, () => this.origins.replaceChildren(...card.origins.flatMap((origin) => this.#origin(origin))));
     drawAvatar(this.avatar, card.person, card.person_key);
     const favourites = card.pictures.map((picture) => state.favourites.has(picture.url));
     if (this.training) this.training.update(/** @type {any} */ (card));
@@ -74,7 +77,7 @@ export class CardView {
     const at = new Date(card.at * 1000);
     const time = el("time", { datetime: at.toISOString(), title: at.toLocaleString() }, clockTime(card.at));
     const kind = training ? el("span", { class: "kind" }, "LoRA") : null;
-    const lines = el("div", {}, this.status, this.hint);
+    const lines = el("div", {}, this.status, this.origins, this.hint);
     const first = training ? [lines, this.body] : [this.body, lines];
     return el(
       "article",
@@ -84,6 +87,13 @@ export class CardView {
       this.prompt,
       el("div", { class: "rest" }, ...first, this.actions, this.recipe),
     );
+  }
+
+  /** What it started from, and a way there; told to the page as an event "bring". */
+  #origin(/** @type {{text: string, job: string}} */ { text, job }) {
+    if (!job) return [`From ${text} `];
+    const bring = () => this.node.dispatchEvent(new CustomEvent("bring", { bubbles: true, detail: job }));
+    return ["From ", el("button", { type: "button", class: "origin", onclick: bring }, text), " "];
   }
 
   #drawBody() {

@@ -81,6 +81,21 @@ export async function loadOlderCards() {
   }
 }
 
+/** Go to where a card stands, or bring it here if it is too old for that. */
+export async function seekCard(/** @type {string} */ job) {
+  const view = state.cards.get(job);
+  if (!view) return bringCard(job);
+  view.node.scrollIntoView({ block: "center" });
+  highlight(view.node);
+  view.node.focus({ preventScroll: true });
+  return true;
+}
+
+function highlight(/** @type {HTMLElement} */ node) {
+  node.classList.remove("highlighted");
+  requestAnimationFrame(() => node.classList.add("highlighted"));
+}
+
 /** Bring a card in sight, at the end of the timeline; false where this channel has none for the job. */
 export async function bringCard(/** @type {string} */ job) {
   let view = state.cards.get(job);
@@ -91,7 +106,6 @@ export async function bringCard(/** @type {string} */ job) {
   }
   $("feed").append(view.node);
   scrollToNewest();
-  view.node.classList.remove("highlighted");
-  requestAnimationFrame(() => view.node.classList.add("highlighted"));
+  highlight(view.node);
   return true;
 }

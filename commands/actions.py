@@ -18,6 +18,7 @@ from commands.answers import (
 )
 from commands.cancel import cancel_job
 from commands.context import ChatContext
+from commands.edit import edit_form
 from commands.imagine import imagine, random_seed
 from commands.job_lookup import OPEN, check_not_deleted, check_owner, record_change
 from commands.recipe_text import command_of, command_text, form_texts, single_picture
@@ -65,6 +66,7 @@ ACTIONS = (
     ),
     Action(name="edit", emoji="✏️", help="Change the recipe in a form.", recipe=True),
     Action(name="image", emoji="🖼️", help="Paint from this picture.", each=True),
+    Action(name="part", emoji="🩹", help="Change a part of the picture.", each=True),
     Action(name="keep", emoji="⭐", help="Add the picture to your favourites, or take it out.", each=True),
     Action(name="send", emoji="✉️", help="Get the full-size file with its recipe, privately.", each=True),
     Action(name="stop", emoji="❌", help="Cancel your job.", owners=True),
@@ -212,6 +214,10 @@ async def _image(context: ChatContext, view: JobView, picture: int | None) -> Fo
     return Form(command=imagine.name, values=values, text=text)
 
 
+async def _part(context: ChatContext, view: JobView, picture: int | None) -> Form:
+    return edit_form(view.id, _picture(view, picture).place)
+
+
 async def _keep(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     chosen = _picture(view, picture)
     starred = await pictures.toggle_star(context.session, chosen.id, context.person.id, context.now)
@@ -307,6 +313,7 @@ HANDLERS: Mapping[Kind, Mapping[str, Handler]] = MappingProxyType(
             "vary": _vary,
             "edit": _edit,
             "image": _image,
+            "part": _part,
             "keep": _keep,
             "send": _send,
             "stop": _stop,

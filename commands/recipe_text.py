@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from commands.compare import compare, refiner_of, weights_of
+from commands.edit import edit
 from commands.imagine import imagine
 from commands.settings import REMEMBERED_OPTIONS
 from commands.syntax.flags import read_flag
@@ -13,6 +14,7 @@ from commands.syntax.lora_syntax import Mention
 from commands.syntax.numbers import duration
 from commands.syntax.parser import join_words
 from commands.syntax.picture_reference import PictureReference
+from commands.syntax.places import Places
 from commands.syntax.quotes import CLOSING, EQUALS, Quotation, quote, split
 from commands.syntax.spec import Command
 from commands.syntax.values import value_text
@@ -56,7 +58,9 @@ def form_texts(paint: Paint) -> dict[str, str]:
 
 def command_of(paint: Paint) -> Command[..., Any]:
     """The command that makes such a request."""
-    return compare if paint.variants else imagine
+    if paint.variants:
+        return compare
+    return edit if paint.source is not None and paint.source.is_partial else imagine
 
 
 def single_picture(paint: Paint, place: int) -> Paint:
@@ -145,7 +149,19 @@ def _values(paint: Paint) -> dict[str, Any]:
         "variation_seed": paint.variation_seed if paint.variation else None,
         "fast": paint.fast,
         "image": reference_to(paint),
-        "strength": Source.strength if paint.source is None else paint.source.strength,
+        **({"strength": Source.strength} if paint.source is None else _source_values(paint.source)),
+    }
+
+
+def _source_values(source: Source) -> dict[str, Any]:
+    """What is done to the picture that it starts from, as values of the command that does it."""
+    return {
+        "strength": source.strength,
+        "place": Places(text=source.area, regions=source.regions) if source.regions else None,
+        "mask": source.mask,
+        "invert": source.invert,
+        "grow": source.grow,
+        "feather": source.feather,
     }
 
 

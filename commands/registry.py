@@ -16,6 +16,7 @@ from commands.answers import Answer, CreateJob, Form, RunTask, ShowCard, Text
 from commands.cancel import cancel
 from commands.compare import compare
 from commands.context import ChatContext
+from commands.edit import edit
 from commands.gallery import gallery
 from commands.help import overview, usage
 from commands.imagine import imagine
@@ -88,6 +89,7 @@ _commands: dict[str, AnyCommand] = {
     one.name: one
     for one in (
         imagine,
+        edit,
         train,
         training,
         loras,

@@ -86,7 +86,7 @@ class Studio:
         self._forward_cost = ForwardCost(make_clock(model.device))
         self._batcher = Batcher(settings.largest_batch, self._forward_cost)
         self._jobs: dict[JobId, Job] = {}
-        self._sources = SourcePictures(folder, model.base.vae)
+        self._sources = SourcePictures(folder, model.base.vae, model.side)
         self._files = PictureFiles(model, settings, self._scorer)
         self._steps = StepQueue(make_clock(model.device), Deadlines(settings.deadline_floor_seconds))
 
@@ -265,7 +265,8 @@ class Studio:
             case Stage.LOAD:
                 self._load(first)
             case Stage.SOURCE if first.request.source is not None:
-                first.start = self._sources.get(first.request.source, first.size)
+                first.start = self._sources.get(first.request.source, first.request.size)
+                first.size = first.start.size
             case Stage.WORDS:
                 self._adapters.apply(first.adapter_mix)
                 first.begin(

@@ -21,6 +21,7 @@ from engine.messages import (
     PartNumber,
     Prior,
     Ratio,
+    Region,
     Sampler,
     Schedule,
     Size,
@@ -109,6 +110,8 @@ def _source(values: Mapping[str, Any]) -> Source:
     arguments = _pick_fields(Source, values)
     if "margins" in arguments:
         arguments["margins"] = Margins(**arguments["margins"])
+    if "regions" in arguments:
+        arguments["regions"] = tuple(Region(**region) for region in arguments["regions"])
     return Source(**arguments)
 
 

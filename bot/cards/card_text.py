@@ -16,6 +16,7 @@ WORDS = {
     "vary": "Vary",
     "edit": "Edit",
     "image": "Paint from",
+    "part": "Change a part",
     "keep": "Keep",
     "send": "Send me",
     "stop": "Cancel",

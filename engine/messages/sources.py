@@ -10,6 +10,8 @@ EXTENSION = (0, 1536)  # pixels on each side
 ENLARGEMENTS = (2, 4)
 HIRES = (1.0, 2.0)
 BLENDED = (2, 5)
+GROW = (0.0, 0.5)  # shares of a picture's shorter side
+FEATHER = (0.0, 0.5)
 FACE = "face"
 
 
@@ -28,6 +30,23 @@ class Margins:
 
     def __bool__(self) -> bool:
         return any(vars(self).values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """A rectangle of a picture, as shares of its width and height from the upper left."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def __post_init__(self) -> None:
+        for low, high in ((self.left, self.right), (self.top, self.bottom)):
+            check_number("A place's edge", low, 0.0, 1.0)
+            check_number("A place's edge", high, 0.0, 1.0)
+            if low >= high:
+                raise InvalidRequest("A place must have a width and a height.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +71,10 @@ class Source:
 
     `strength` is the share of the denoising steps that change it, as in StableDiffusionXLImg2ImgPipeline: 0
     leaves it as it is, 1 leaves nothing of it. `mask` is a grey picture of the same size: white is painted
-    anew, black stays as it is to the byte, grey lies between. It is empty where all is painted. `padding`:
+    anew, black stays as it is to the byte, grey lies between. `regions` are painted, too, which people called
+    `area`. `invert` paints all else, `grow` widens what is painted by a share of the picture's shorter side,
+    `feather` softens its edge, `fill` first puts the colours around it in its place.
+    All is painted where there is neither mask nor region. `padding`:
     only the masked part, with so many pixels around it, is painted at the model's full area and set in
     (padding_mask_crop of StableDiffusionXLInpaintPipeline); None paints the whole picture.
     `margins` extend the picture, and `mask` is then made by the engine. `job` and `place` say which picture
@@ -64,6 +86,12 @@ class Source:
     mask: Sha256 | None = None
     padding: int | None = None
     margins: Margins = field(default_factory=Margins)
+    area: str = ""
+    regions: tuple[Region, ...] = ()
+    invert: bool = False
+    grow: float = 0.0
+    feather: float = 0.0
+    fill: bool = False
     job: str = ""
     place: int = 1
     change: str = ""
@@ -73,8 +101,16 @@ class Source:
         if self.padding is not None:
             check_integer("The padding", self.padding, 0, EXTENSION[1])
         check_text("The change", self.change, 200)
-        if self.mask is not None and self.margins:
+        check_text("--place", self.area, 200)
+        check_number("--grow", self.grow, *GROW)
+        check_number("--feather", self.feather, *FEATHER)
+        if self.is_partial and self.margins:
             raise InvalidRequest("A picture is either extended or changed in a part. Do one after the other.")
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether only a part of the picture is painted."""
+        return self.mask is not None or bool(self.regions)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,8 @@
 """The picture that painting starts from: read from its file, fitted, encoded, and set in again at the end."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,15 @@ from PIL import Image, ImageOps
 from PIL.Image import Resampling
 from torch import Tensor
 
-from engine.messages import InvalidRequest, Sha256, Size, Source, stored_path
+from engine.messages import InvalidRequest, Ratio, Sha256, Size, Source, stored_path
 from engine.sdxl.latent_encoder import encode_picture
+from engine.sdxl.masks import HALF, fill_hole, make_mask
+from engine.sdxl.sizes import resolve_size
 
 CACHE = 4  # encoded pictures: those of one job, and of the next that edits the same
-HALF = 128  # of 255: where a mask is as bright, it is painted
 GREY = 127.5  # in the middle of the VAE's range
 GONE = "The picture that it starts from was deleted meanwhile."
+WIDEST, FINEST = Fraction(2), 16  # of a part: models paint narrower ones badly
 Box = tuple[int, int, int, int]
 
 
@@ -40,11 +43,13 @@ class Posterior:
 class StartingPicture:
     """A picture to start from, ready to be noised.
 
-    latents: of the part that is painted. picture: the whole, to set it into, where there is a mask. Then
+    size: at which it is painted. latents: of the part that is painted. picture: the whole, to set it into,
+    where there is a mask. Then
     `mask` (1, 1, h, w) is 1 where the latents are painted anew, `remainder` are the latents of the picture
     with grey in their place, `paste` is the grey mask of the whole picture, and `box` the part to paint.
     """
 
+    size: Size
     latents: Posterior
     picture: Image.Image
     mask: Tensor | None = None
@@ -67,27 +72,33 @@ class StartingPicture:
 class SourcePictures:
     """Reads and encodes pictures to start from. Those used last stay on the device."""
 
-    def __init__(self, folder: Path, vae: Any) -> None:
+    def __init__(self, folder: Path, vae: Any, side: int) -> None:
         self._folder = folder
+        self._side = side
         self._vae = vae
         self._cache: LRUCache[Hashable, StartingPicture] = LRUCache(CACHE)
 
-    def get(self, source: Source, size: Size) -> StartingPicture:
-        """The picture, for painting at this size. Raises InvalidRequest."""
-        key = (source.sha256, source.mask, source.padding, size)
+    def get(self, source: Source, size: Size | Ratio) -> StartingPicture:
+        """The picture, for painting at this size; a part that is painted alone has a ratio of its own where
+        no pixels are said. Raises InvalidRequest.
+        """
+        key = (replace(source, strength=0.0), size)
         if key not in self._cache:
             self._cache[key] = self._prepare(source, size)
         return self._cache[key]
 
-    def _prepare(self, source: Source, size: Size) -> StartingPicture:
+    def _prepare(self, source: Source, wanted: Size | Ratio) -> StartingPicture:
+        size = resolve_size(wanted, self._side)
         picture = self._read(source.sha256).convert("RGB")
-        if source.mask is None:
+        if not source.is_partial:
             fitted = fill(picture, size)
-            return StartingPicture(latents=self._encode(np.asarray(fitted)), picture=fitted)
-        mask = self._read(source.mask).convert("L")
-        check_mask(mask, picture)
+            return StartingPicture(size=size, latents=self._encode(np.asarray(fitted)), picture=fitted)
+        file = None if source.mask is None else self._read(source.mask)
+        mask = make_mask(source, picture, file)
         box = None
         if source.padding is not None:
+            if isinstance(wanted, Ratio):
+                size = resolve_size(part_ratio(mask, source.padding), self._side)
             box = crop_region(mask, size, source.padding)
         else:
             picture, mask = fill(picture, size), fill(mask, size)
@@ -96,7 +107,10 @@ class SourcePictures:
         binary = np.asarray(hole) >= HALF
         pixels = np.asarray(part)
         without = np.where(binary[..., None], np.float32(GREY), pixels.astype(np.float32))
+        if source.fill:
+            pixels = fill_hole(pixels, binary)
         return StartingPicture(
+            size=size,
             latents=self._encode(pixels),
             picture=picture,
             mask=self._shrink(binary),
@@ -131,15 +145,13 @@ def fill(picture: Image.Image, size: Size) -> Image.Image:
     return ImageOps.fit(picture, (size.width, size.height), Resampling.LANCZOS)
 
 
-def check_mask(mask: Image.Image, picture: Image.Image) -> None:
-    """Raise InvalidRequest unless this is a mask of the picture that says what to paint."""
-    if mask.size != picture.size:
-        raise InvalidRequest(
-            f"The mask has {mask.width}x{mask.height} pixels, and the picture has "
-            f"{picture.width}x{picture.height}. They must be of one size."
-        )
-    if mask.point(lambda value: 255 * (value >= HALF)).getbbox() is None:
-        raise InvalidRequest("The mask is empty. What is to be painted must be white in it.")
+def part_ratio(mask: Image.Image, padding: int) -> Ratio:
+    """About the ratio of the box around the mask with so many pixels more."""
+    left, top, right, bottom = mask.getbbox() or (0, 0, mask.width, mask.height)
+    width = min(right + padding, mask.width) - max(left - padding, 0)
+    height = min(bottom + padding, mask.height) - max(top - padding, 0)
+    ratio = min(max(Fraction(width, height), 1 / WIDEST), WIDEST).limit_denominator(FINEST)
+    return Ratio(across=ratio.numerator, down=ratio.denominator)
 
 
 def crop_region(mask: Image.Image, size: Size, padding: int) -> Box:

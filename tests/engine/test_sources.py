@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.messages import AdapterUse, Failed, FileStore, Paint, Painted, Sampler, Sha256, Size, Source
+from engine.messages import (
+    AdapterUse,
+    Failed,
+    FileStore,
+    Paint,
+    Painted,
+    Ratio,
+    Region,
+    Sampler,
+    Sha256,
+    Size,
+    Source,
+)
 from engine.studio import Studio
 from tests.engine.oracle import Oracle
 from tests.engine.studio_work import furthest, paint, pixels, request, work
@@ -127,6 +139,28 @@ def test_another_ratio_is_filled_from_the_middle(studio: Studio, store: FileStor
     )
 
     assert furthest(painted["wide"], painted["middle"]) == 0
+
+
+def test_places_are_painted_and_a_part_is_as_large_as_the_model_paints(
+    studio: Studio, store: FileStore
+) -> None:
+    picture = drawing(192, 128)
+    cell = Region(left=0.25, top=0.25, right=0.5, bottom=0.75)
+    source = Source(
+        sha256=put(store, picture), regions=(cell,), padding=16, strength=0.8, feather=0.05, fill=True
+    )
+
+    ours = paint(
+        studio,
+        request("cell", size=Ratio(across=1, down=1), steps=4, source=source),
+        request("rest", size=Ratio(across=3, down=2), steps=4, source=replace(source, invert=True)),
+    )
+
+    before = np.asarray(picture)
+    assert ours["cell"].shape == before.shape
+    assert (ours["cell"][:16] == before[:16]).all() and (ours["cell"][:, :32] == before[:, :32]).all()
+    assert furthest(ours["cell"][36:92, 52:92], before[36:92, 52:92]) > 20
+    assert (ours["rest"][52:76, 68:76] == before[52:76, 68:76]).all()
 
 
 def failure(studio: Studio, recipe: Paint) -> str:

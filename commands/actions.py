@@ -19,9 +19,11 @@ from commands.answers import (
 from commands.cancel import cancel_job
 from commands.context import ChatContext
 from commands.edit import edit_form
+from commands.extend import Way, extend_form, extend_picture
 from commands.imagine import imagine, random_seed
 from commands.job_lookup import OPEN, check_not_deleted, check_owner, record_change
 from commands.recipe_text import command_of, command_text, form_texts, single_picture
+from commands.source_pictures import choose_picture
 from commands.syntax.parser import join_list, shorten
 from commands.syntax.picture_reference import PictureReference
 from commands.training_actions import (
@@ -38,6 +40,15 @@ from storage.requests import Kind
 from storage.training_views import CheckpointView
 from storage.views import JobView, PictureView
 
+EXTENSIONS = (
+    ("zoom", "🔭", "Zoom out 1.5 times."),
+    ("wide", "🛰️", "Zoom out 2 times."),
+    ("left", "⬅️", "Extend the picture to the left."),
+    ("right", "➡️", "Extend the picture to the right."),
+    ("up", "⬆️", "Extend the picture upwards."),
+    ("down", "⬇️", "Extend the picture downwards."),
+    ("square", "🔲", "Make the picture square."),
+)
 NEARBY = 0.15  # how far a variation goes from its picture towards another: alike, and never the same
 VARIATIONS = 4
 BUTTON = re.compile(r"([a-z]{1,10}):([0-9a-z]{6})(?::([1-4]))?", re.ASCII)
@@ -53,8 +64,13 @@ class Action:
     owners: bool = False
     each: bool = False
     recipe: bool = False  # it needs a recipe that the engine still takes
+    more: bool = False  # chats have room for it in a list alone
+    form: bool = False  # it opens a form
+    single: bool = False  # only where the card has one picture; a grid has a form for it
+    grid: bool = False  # only where it has several
 
 
+Handler = Callable[[ChatContext, JobView, int | None], Awaitable[Answer]]
 ACTIONS = (
     Action(name="again", emoji="🔁", help="Paint it again with a new seed.", recipe=True),
     Action(
@@ -64,11 +80,24 @@ ACTIONS = (
         each=True,
         recipe=True,
     ),
-    Action(name="edit", emoji="✏️", help="Change the recipe in a form.", recipe=True),
-    Action(name="image", emoji="🖼️", help="Paint from this picture.", each=True),
-    Action(name="part", emoji="🩹", help="Change a part of the picture.", each=True),
+    Action(name="edit", emoji="✏️", help="Change the recipe in a form.", recipe=True, form=True),
     Action(name="keep", emoji="⭐", help="Add the picture to your favourites, or take it out.", each=True),
     Action(name="send", emoji="✉️", help="Get the full-size file with its recipe, privately.", each=True),
+    Action(name="image", emoji="🖼️", help="Paint from this picture.", each=True, more=True, form=True),
+    Action(name="part", emoji="🩹", help="Change a part of the picture.", each=True, more=True, form=True),
+    *(
+        Action(name=name, emoji=emoji, help=help, each=True, more=True, single=True)
+        for name, emoji, help in EXTENSIONS
+    ),
+    Action(
+        name="extend",
+        emoji="↔️",
+        help="Extend the picture in a form.",
+        each=True,
+        more=True,
+        form=True,
+        grid=True,
+    ),
     Action(name="stop", emoji="❌", help="Cancel your job.", owners=True),
     Action(name="delete", emoji="🗑️", help="Delete your job with its pictures.", owners=True),
 )
@@ -115,6 +144,7 @@ def available_actions(view: JobView) -> tuple[tuple[Action, int | None], ...]:
         for action in ended
         if (view.pictures or not action.each) and (view.request or not action.recipe)
         if action.name != "vary" or not _is_comparison(view)
+        if not (action.single if len(view.pictures) > 1 else action.grid)
         for place in (places if action.each else [None])
     )
 
@@ -218,6 +248,21 @@ async def _part(context: ChatContext, view: JobView, picture: int | None) -> For
     return edit_form(view.id, _picture(view, picture).place)
 
 
+async def _extend_form(context: ChatContext, view: JobView, picture: int | None) -> Form:
+    return extend_form(view.id, _picture(view, picture).place)
+
+
+def _extension(way: Way) -> Handler:
+    """What the button does that extends a picture this way."""
+
+    async def run(context: ChatContext, view: JobView, picture: int | None) -> CreateJob:
+        return await extend_picture(
+            context, choose_picture(context, view, _picture(view, picture).place), way
+        )
+
+    return run
+
+
 async def _keep(context: ChatContext, view: JobView, picture: int | None) -> UpdateCards:
     chosen = _picture(view, picture)
     starred = await pictures.toggle_star(context.session, chosen.id, context.person.id, context.now)
@@ -305,34 +350,6 @@ async def _edit_training(context: ChatContext, view: JobView, picture: int | Non
     return await edit(context, view)
 
 
-Handler = Callable[[ChatContext, JobView, int | None], Awaitable[Answer]]
-HANDLERS: Mapping[Kind, Mapping[str, Handler]] = MappingProxyType(
-    {
-        "paint": {
-            "again": _again,
-            "vary": _vary,
-            "edit": _edit,
-            "image": _image,
-            "part": _part,
-            "keep": _keep,
-            "send": _send,
-            "stop": _stop,
-            "delete": _delete,
-        },
-        "train": {
-            "start": _start,
-            "describe": _describe,
-            "captions": _captions,
-            "finish": _finish,
-            "choose": _choose,
-            "edit": _edit_training,
-            "stop": _stop,
-            "delete": _delete_training,
-        },
-    }
-)
-
-
 def _is_comparison(view: JobView) -> bool:
     """Whether the job is a comparison, whose picture is a sheet."""
     return isinstance(view.request, Paint) and bool(view.request.variants)
@@ -378,3 +395,32 @@ def _picture(view: JobView, place: int | None) -> PictureView:
         if picture.place == place:
             return picture
     raise InvalidRequest(f"Job {view.id} has {len(view.pictures)} pictures. Say which one.")
+
+
+HANDLERS: Mapping[Kind, Mapping[str, Handler]] = MappingProxyType(
+    {
+        "paint": {
+            "again": _again,
+            "vary": _vary,
+            "edit": _edit,
+            "image": _image,
+            "part": _part,
+            "extend": _extend_form,
+            **{name: _extension(Way(name)) for name, _, _ in EXTENSIONS},
+            "keep": _keep,
+            "send": _send,
+            "stop": _stop,
+            "delete": _delete,
+        },
+        "train": {
+            "start": _start,
+            "describe": _describe,
+            "captions": _captions,
+            "finish": _finish,
+            "choose": _choose,
+            "edit": _edit_training,
+            "stop": _stop,
+            "delete": _delete_training,
+        },
+    }
+)

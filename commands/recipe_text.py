@@ -7,6 +7,7 @@ from typing import Any
 
 from commands.compare import compare, refiner_of, weights_of
 from commands.edit import edit
+from commands.extend import CHANGES, Way, extend
 from commands.imagine import imagine
 from commands.settings import REMEMBERED_OPTIONS
 from commands.syntax.flags import read_flag
@@ -60,7 +61,11 @@ def command_of(paint: Paint) -> Command[..., Any]:
     """The command that makes such a request."""
     if paint.variants:
         return compare
-    return edit if paint.source is not None and paint.source.is_partial else imagine
+    if paint.source is None:
+        return imagine
+    if paint.source.is_extended:
+        return extend
+    return edit if paint.source.is_partial else imagine
 
 
 def single_picture(paint: Paint, place: int) -> Paint:
@@ -162,6 +167,8 @@ def _source_values(source: Source) -> dict[str, Any]:
         "invert": source.invert,
         "grow": source.grow,
         "feather": source.feather,
+        "to": next((way for way, change in CHANGES.items() if change == source.change), Way.LEFT),
+        "by": source.share,
     }
 
 

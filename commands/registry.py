@@ -17,6 +17,7 @@ from commands.cancel import cancel
 from commands.compare import compare
 from commands.context import ChatContext
 from commands.edit import edit
+from commands.extend import extend
 from commands.gallery import gallery
 from commands.help import overview, usage
 from commands.imagine import imagine
@@ -90,6 +91,7 @@ _commands: dict[str, AnyCommand] = {
     for one in (
         imagine,
         edit,
+        extend,
         train,
         training,
         loras,

@@ -13,6 +13,7 @@ class Button:
     emoji: str
     label: str
     picture: int | None = None  # the place (1 to 4) of the picture it is about; None is about the whole job
+    more: bool = False  # chats have room for it in a list alone
     owners: bool = False  # only the job's owner and admins may press it: checked again at the click
 
 

@@ -17,6 +17,14 @@ WORDS = {
     "edit": "Edit",
     "image": "Paint from",
     "part": "Change a part",
+    "extend": "Extend",
+    "zoom": "Zoom out 1.5x",
+    "wide": "Zoom out 2x",
+    "left": "Extend left",
+    "right": "Extend right",
+    "up": "Extend up",
+    "down": "Extend down",
+    "square": "Make square",
     "keep": "Keep",
     "send": "Send me",
     "stop": "Cancel",
@@ -67,6 +75,13 @@ def button_word(button: Button, card: Card) -> str:
     if card.state == "draft" and name == "delete":
         return "Discard"
     return WORDS.get(name, name)
+
+
+def option_word(button: Button) -> str:
+    """A button's text where it stands in a list: "Paint from picture 2"."""
+    name = button.id.partition(":")[0]
+    word = WORDS.get(name, name)
+    return word if button.picture is None else f"{word}: picture {button.picture}"
 
 
 def stars_line(card: Card) -> str:

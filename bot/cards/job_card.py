@@ -138,6 +138,7 @@ def _buttons(view: JobView) -> tuple[Button, ...]:
             label=action.help,
             picture=picture,
             owners=action.owners,
+            more=action.more,
         )
         for action, picture in available_actions(view)
     )

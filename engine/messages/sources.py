@@ -12,6 +12,7 @@ HIRES = (1.0, 2.0)
 BLENDED = (2, 5)
 GROW = (0.0, 0.5)  # shares of a picture's shorter side
 FEATHER = (0.0, 0.5)
+SHRINK = (1.0, 4.0)
 FACE = "face"
 
 
@@ -77,7 +78,8 @@ class Source:
     All is painted where there is neither mask nor region. `padding`:
     only the masked part, with so many pixels around it, is painted at the model's full area and set in
     (padding_mask_crop of StableDiffusionXLInpaintPipeline); None paints the whole picture.
-    `margins` extend the picture, and `mask` is then made by the engine. `job` and `place` say which picture
+    `margins` extend the picture by `share` of its side, which is first made `shrink` times smaller, and its
+    mask is made of them. `job` and `place` say which picture
     of which job it is, where it was painted here, and `change` what is done to it: "part changed".
     """
 
@@ -86,6 +88,8 @@ class Source:
     mask: Sha256 | None = None
     padding: int | None = None
     margins: Margins = field(default_factory=Margins)
+    shrink: float = 1.0
+    share: float = 0.5
     area: str = ""
     regions: tuple[Region, ...] = ()
     invert: bool = False
@@ -104,13 +108,19 @@ class Source:
         check_text("--place", self.area, 200)
         check_number("--grow", self.grow, *GROW)
         check_number("--feather", self.feather, *FEATHER)
+        check_number("The shrinking", self.shrink, *SHRINK)
         if self.is_partial and self.margins:
             raise InvalidRequest("A picture is either extended or changed in a part. Do one after the other.")
 
     @property
     def is_partial(self) -> bool:
-        """Whether only a part of the picture is painted."""
+        """Whether only a part of the picture is painted anew."""
         return self.mask is not None or bool(self.regions)
+
+    @property
+    def is_extended(self) -> bool:
+        """Whether the picture gets new edges."""
+        return bool(self.margins)
 
 
 @dataclass(frozen=True, kw_only=True)

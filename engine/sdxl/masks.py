@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
-from scipy.ndimage import gaussian_filter
 
 from engine.messages import InvalidRequest, Source
 
 SMALLEST_WEIGHT, NEAR_WEIGHT = 1e-6, 0.1  # of what is known around a pixel: at the second all of it counts
+BLUR, OVERLAP = 1 / 3, 1 / 16  # of a picture's shorter side: of its mirrored edges, and into it
 HALF = 128  # of 255: where a mask is as bright, it is painted
 
 
@@ -36,6 +36,41 @@ def make_mask(source: Source, picture: Image.Image, file: Image.Image | None) ->
     return soften(mask, source.feather * shorter)
 
 
+def extend(picture: Image.Image, source: Source) -> tuple[Image.Image, Image.Image]:
+    """The picture on a larger canvas, and the grey mask of what is new there.
+
+    The new edges begin as the picture's own, mirrored and blurred. The mask reaches a little into the
+    picture, ever greyer, so that no line is seen where it ended.
+    """
+    if source.shrink > 1:
+        size = [max(1, round(side / source.shrink)) for side in picture.size]
+        picture = picture.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+    margins, (width, height) = source.margins, picture.size
+    around = ((margins.top, margins.bottom), (margins.left, margins.right))
+    pixels = np.pad(np.asarray(picture), (*around, (0, 0)), mode="symmetric")
+    blurred = blur(pixels.astype(np.float32), min(width, height) * BLUR)
+    overlap = max(1.0, min(width, height) * OVERLAP)
+    shares = [
+        _ramp(length, before, after, overlap)
+        for length, (before, after) in zip((height, width), around, strict=True)
+    ]
+    share = np.maximum(shares[0][:, None], shares[1][None])
+    new = (share >= 1)[..., None]
+    canvas = np.where(new, blurred.round().clip(0, 255).astype(np.uint8), pixels)
+    return Image.fromarray(canvas), Image.fromarray((share * 255).round().astype(np.uint8))
+
+
+def _ramp(length: int, before: int, after: int, overlap: float) -> NDArray[np.float32]:
+    """How new each pixel along an axis is, 0 to 1: 1 in the margins, and less and less in the overlaps."""
+    place = np.arange(-before, length + after, dtype=np.float32) + 0.5
+    share = np.zeros(len(place), np.float32)
+    if before:
+        share = np.maximum(share, 1 - place / overlap)
+    if after:
+        share = np.maximum(share, 1 - (length - place) / overlap)
+    return share.clip(0, 1)
+
+
 def read_mask(file: Image.Image) -> Image.Image:
     """The mask in a picture: white is painted, or what is transparent where something is."""
     if file.mode in ("RGBA", "LA", "PA"):
@@ -56,6 +91,22 @@ def soften(mask: Image.Image, pixels: float) -> Image.Image:
     return ImageChops.lighter(mask, wide.filter(ImageFilter.GaussianBlur(pixels / 2)))
 
 
+def blur(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Values (h, w) or (h, w, 3) with a blur of about this standard deviation, as if the edge went on.
+
+    Three boxes are nearly a Gaussian, and cost the same however wide they are.
+    """
+    radius = max(1, round(sigma))
+    for axis in (0, 1, 0, 1, 0, 1):
+        room = [(radius + 1, radius) if other == axis else (0, 0) for other in range(values.ndim)]
+        sums = np.cumsum(np.pad(values, room, mode="edge"), axis=axis, dtype=np.float64)
+        length = values.shape[axis]
+        last = np.take(sums, range(2 * radius + 1, 2 * radius + 1 + length), axis=axis)
+        first = np.take(sums, range(length), axis=axis)
+        values = ((last - first) / (2 * radius + 1)).astype(np.float32)
+    return values
+
+
 def fill_hole(pixels: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """The picture (h, w, 3) uint8 with the colours around a hole (h, w) in it, the nearer the stronger.
 
@@ -66,8 +117,8 @@ def fill_hole(pixels: NDArray[Any], hole: NDArray[np.bool_]) -> NDArray[np.uint8
     filled = np.broadcast_to(colours.sum((0, 1)) / max(float(known.sum()), 1.0), colours.shape).copy()
     sigma = max(hole.shape) / 4
     while sigma >= 1:
-        weight = gaussian_filter(known, sigma)
-        near = gaussian_filter(colours, (sigma, sigma, 0)) / np.maximum(weight, SMALLEST_WEIGHT)[..., None]
+        weight = blur(known, sigma)
+        near = blur(colours, sigma) / np.maximum(weight, SMALLEST_WEIGHT)[..., None]
         share = np.clip(weight / NEAR_WEIGHT, 0, 1)[..., None]
         filled += share * (near - filled)
         sigma /= 2

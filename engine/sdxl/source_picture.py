@@ -16,7 +16,7 @@ from torch import Tensor
 
 from engine.messages import InvalidRequest, Ratio, Sha256, Size, Source, stored_path
 from engine.sdxl.latent_encoder import encode_picture
-from engine.sdxl.masks import HALF, fill_hole, make_mask
+from engine.sdxl.masks import HALF, extend, fill_hole, make_mask
 from engine.sdxl.sizes import resolve_size
 
 CACHE = 4  # encoded pictures: those of one job, and of the next that edits the same
@@ -90,11 +90,20 @@ class SourcePictures:
     def _prepare(self, source: Source, wanted: Size | Ratio) -> StartingPicture:
         size = resolve_size(wanted, self._side)
         picture = self._read(source.sha256).convert("RGB")
+        if source.is_extended:
+            picture, mask = extend(picture, source)
+            return self._prepare_part(source, wanted, picture, mask)
         if not source.is_partial:
             fitted = fill(picture, size)
             return StartingPicture(size=size, latents=self._encode(np.asarray(fitted)), picture=fitted)
         file = None if source.mask is None else self._read(source.mask)
-        mask = make_mask(source, picture, file)
+        return self._prepare_part(source, wanted, picture, make_mask(source, picture, file))
+
+    def _prepare_part(
+        self, source: Source, wanted: Size | Ratio, picture: Image.Image, mask: Image.Image
+    ) -> StartingPicture:
+        """The picture of which only what is white in the mask is painted."""
+        size = resolve_size(wanted, self._side)
         box = None
         if source.padding is not None:
             if isinstance(wanted, Ratio):

@@ -27,7 +27,10 @@ async def buttons(chat: Chat, job: JobId) -> list[str]:
 
 
 def test_each_action_says_what_it_does_in_a_sentence() -> None:
-    assert [action.emoji for action in ACTIONS] == ["🔁", "🎲", "✏️", "🖼️", "🩹", "⭐", "✉️", "❌", "🗑️"]
+    assert [action.emoji for action in ACTIONS] == [
+        *("🔁", "🎲", "✏️", "⭐", "✉️", "🖼️", "🩹", "🔭", "🛰️"),
+        *("⬅️", "➡️", "⬆️", "⬇️", "🔲", "↔️", "❌", "🗑️"),
+    ]
     assert all(action.help[0].isupper() and action.help.endswith(".") for action in ACTIONS)
 
 
@@ -69,7 +72,10 @@ async def test_the_buttons_are_those_that_can_do_something_now(chat: Chat) -> No
     assert await buttons(chat, job) == ["stop"]
 
     await chat.paints(job)
-    assert await buttons(chat, job) == ["again", "vary", "edit", "image", "part", "keep", "send", "delete"]
+    assert await buttons(chat, job) == [
+        *("again", "vary", "edit", "keep", "send", "image", "part"),
+        *("zoom", "wide", "left", "right", "up", "down", "square", "delete"),
+    ]
 
     cancelled = await chat.files("ana", "/imagine a fox")
     await chat.presses("ana", f"stop:{cancelled}")
@@ -84,9 +90,8 @@ async def test_several_pictures_have_buttons_of_their_own(chat: Chat) -> None:
     await chat.paints(job, 2)
 
     assert await buttons(chat, job) == [
-        *("again", "vary:1", "vary:2", "edit", "image:1", "image:2"),
-        *("part:1", "part:2"),
-        *("keep:1", "keep:2", "send:1", "send:2", "delete"),
+        *("again", "vary:1", "vary:2", "edit", "keep:1", "keep:2", "send:1", "send:2"),
+        *("image:1", "image:2", "part:1", "part:2", "extend:1", "extend:2", "delete"),
     ]
 
 

@@ -24,7 +24,18 @@ async def answer_text(chat: Chat, line: str) -> str:
 
 def test_the_commands_are_in_the_order_in_which_people_learn_them() -> None:
     assert list(COMMANDS) == [
-        *("imagine", "edit", "train", "training", "loras", "lora", "lora import", "lora merge", "compare"),
+        *(
+            "imagine",
+            "edit",
+            "extend",
+            "train",
+            "training",
+            "loras",
+            "lora",
+            "lora import",
+            "lora merge",
+            "compare",
+        ),
         *("queue", "cancel", "show", "gallery", "settings", "me"),
         *("privacy", "privacy export", "privacy delete", "help"),
         *(

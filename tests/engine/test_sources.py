@@ -13,6 +13,7 @@ from engine.messages import (
     AdapterUse,
     Failed,
     FileStore,
+    Margins,
     Paint,
     Painted,
     Ratio,
@@ -161,6 +162,30 @@ def test_places_are_painted_and_a_part_is_as_large_as_the_model_paints(
     assert (ours["cell"][:16] == before[:16]).all() and (ours["cell"][:, :32] == before[:, :32]).all()
     assert furthest(ours["cell"][36:92, 52:92], before[36:92, 52:92]) > 20
     assert (ours["rest"][52:76, 68:76] == before[52:76, 68:76]).all()
+
+
+def test_a_picture_is_extended_and_stays_as_it_is_but_near_its_edge(studio: Studio, store: FileStore) -> None:
+    picture = drawing(128, 96)
+    file = put(store, picture)
+
+    ours = paint(
+        studio,
+        request("left", steps=4, size=Ratio(across=1, down=1), source=extended(file, Margins(left=64))),
+        request(
+            "far",
+            steps=4,
+            size=Ratio(across=1, down=1),
+            source=replace(extended(file, Margins(left=32, right=32, top=24, bottom=24)), shrink=2.0),
+        ),
+    )
+
+    assert ours["left"].shape == (96, 192, 3)
+    assert (ours["left"][:, 72:] == np.asarray(picture)[:, 8:]).all()
+    assert ours["far"].shape == (96, 128, 3)
+
+
+def extended(file: Sha256, margins: Margins) -> Source:
+    return Source(sha256=file, margins=margins, padding=1536, strength=0.8)
 
 
 def failure(studio: Studio, recipe: Paint) -> str:

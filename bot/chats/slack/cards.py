@@ -9,6 +9,7 @@ from bot.cards.card_text import (
     bar,
     bare_line,
     button_word,
+    option_word,
     recipe_line,
     short,
     stars_line,
@@ -35,6 +36,7 @@ CONFIRMED = {
     "delete": "It is gone for good, with its pictures.",
     "stop": "What it has done so far is lost.",
 }
+LIST = "list"  # the action id of the list of actions without a button
 STYLES = {"start": "primary", "delete": "danger"}
 
 
@@ -108,11 +110,24 @@ def _rows(card: Card) -> Iterator[JSON]:
     """A row of buttons for the whole job, and one for each picture where there are several."""
     ordered = sorted(card.buttons, key=_place)
     for _, row in groupby(ordered, key=_place):
-        yield {"type": "actions", "elements": [_button(card, button) for button in row]}
+        buttons = list(row)
+        elements = [_button(card, button) for button in buttons if not button.more]
+        more = [_more_list(buttons)] if any(button.more for button in buttons) else []
+        yield {"type": "actions", "elements": [*elements, *more]}
 
 
 def _place(button: Button) -> int:
     return button.picture or 0
+
+
+def _more_list(buttons: Sequence[Button]) -> JSON:
+    """The list of the actions for which there is no button."""
+    options = [
+        {"text": plain(short(f"{button.emoji} {option_word(button)}", 75)), "value": button.id}
+        for button in buttons
+        if button.more
+    ]
+    return {"type": "static_select", "action_id": LIST, "placeholder": plain("More"), "options": options}
 
 
 def _button(card: Card, button: Button) -> JSON:

@@ -139,7 +139,8 @@ class Listeners:
         if channel is None:
             return {}
         to = recipient(await self._workspace.read_caller(body, str(channel["id"])), body)
-        button = str(action.get("value") or action.get("action_id"))
+        chosen = action.get("selected_option") or action
+        button = str(chosen.get("value") or action.get("action_id"))
         sink = SlackSink(self._replies, to, trigger=body["trigger_id"], source=button)
         asking = self._dispatch.press(to.caller, button, job=self._job(body))
         return await self._replies.acknowledge(asking, sink)

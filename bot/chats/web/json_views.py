@@ -171,5 +171,6 @@ def _button_json(button: Button) -> dict[str, Any]:
         "emoji": button.emoji,
         "label": button.label,
         "picture": button.picture,
+        "more": button.more,
         "owners": button.owners,
     }

@@ -68,6 +68,7 @@ async def test_one_picture_has_one_row_or_two_of_buttons(harness: DiscordBot) ->
     assert buttons(await finish(harness, heard)) == [
         ["again", "vary", "edit", "keep", "send"],
         ["delete"],
+        ["more"],
     ]
 
 
@@ -78,7 +79,7 @@ async def test_four_pictures_are_one_grid_with_buttons_for_each(harness: Discord
     done = await finish(harness, heard)
 
     each = [[f"{action}:{place}" for place in range(1, 5)] for action in ("vary", "keep", "send")]
-    assert buttons(done) == [["again", "edit", "delete"], *each]
+    assert buttons(done) == [["again", "edit", "delete"], *each, ["more"]]
     assert [component["label"] for component in done.rows[1]["components"]] == ["1", "2", "3", "4"]
     (content,) = done.files.values()
     with Image.open(io.BytesIO(content)) as whole:

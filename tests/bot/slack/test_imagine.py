@@ -82,9 +82,11 @@ async def test_four_pictures_are_one_grid_with_a_row_of_buttons_each(atelier: At
     assert len(card.pictures) == 1
     rows = [block for block in card.blocks if block["type"] == "actions"]
     assert len(rows) == 5
-    assert [element["value"] for element in rows[2]["elements"]] == [
+    *buttons, more = rows[2]["elements"]
+    assert [element["value"] for element in buttons] == [
         f"{action}:{job_of(card)}:2" for action in ("vary", "keep", "send")
     ]
+    assert f"image:{job_of(card)}:2" in [option["value"] for option in more["options"]]
 
 
 async def test_nothing_in_a_prompt_pings_or_links(atelier: Atelier) -> None:

@@ -150,7 +150,7 @@ export class CardView {
     });
     const open = el("button", { class: "open", type: "button", "aria-label": `Open: ${name}`, onclick: () => lightbox.openCard(card.job, picture.place) }, image);
     const actions = card.buttons.filter((action) => many && action.picture === picture.place && this.#allows(action));
-    const row = el("div", { class: "actions", role: "group", "aria-label": `Picture ${picture.place}` }, ...actions.map((action) => this.#button(action)));
+    const row = el("div", { class: "actions", role: "group", "aria-label": `Picture ${picture.place}` }, ...this.#controls(actions));
     const shot = el("figure", { class: picture.hidden ? "shot covered" : "shot", style: { "--wide": `${wide}px` } }, open, actions.length ? row : null);
     if (picture.hidden) shot.prepend(coverButton(shot));
     return shot;
@@ -159,12 +159,29 @@ export class CardView {
   #drawActions() {
     const apart = this.training || this.card.pictures.length > 1; // those about one picture stand beside it
     const actions = this.card.buttons.filter((action) => (!apart || action.picture === null) && this.#allows(action));
-    this.actions.replaceChildren(...actions.map((action) => this.#button(action)));
+    this.actions.replaceChildren(...this.#controls(actions));
     this.actions.hidden = actions.length === 0;
   }
 
   #allows(/** @type {Action} */ action) {
     return !action.owners || this.card.person_key === state.key;
+  }
+
+  /** Buttons, and a list of the actions that are wanted less. */
+  #controls(/** @type {Action[]} */ actions) {
+    const more = actions.filter((action) => action.more);
+    const buttons = actions.filter((action) => !action.more).map((action) => this.#button(action));
+    return more.length ? [...buttons, this.#moreList(more)] : buttons;
+  }
+
+  #moreList(/** @type {Action[]} */ actions) {
+    const options = actions.map((action) => el("option", { value: action.id }, `${action.emoji} ${action.label}`));
+    const choose = ({ currentTarget: list }) => {
+      const action = actions.find(({ id }) => id === list.value);
+      list.value = "";
+      if (action) this.node.dispatchEvent(new CustomEvent("press", { bubbles: true, detail: { action, button: list, question: "" } }));
+    };
+    return el("select", { class: "act list", "aria-label": "More", onchange: choose }, el("option", { value: "" }, "More"), ...options);
   }
 
   #button(/** @type {Action} */ action) {

@@ -2,7 +2,7 @@
 
 /** @typedef {{place: number, seed: string, width: number, height: number, stars: number, hidden: boolean,
  *   url: string, thumb: string, recipe: string}} Picture */
-/** @typedef {{id: string, emoji: string, label: string, picture: number|null, owners: boolean}} Action */
+/** @typedef {{id: string, emoji: string, label: string, picture: number|null, owners: boolean, more: boolean}} Action */
 /** @typedef {{channel: string, job: string, kind: string, number: number, person: string, person_key: string, state: string,
  *   title: string, line: string, hint: string, done: number|null, preview: string|null, pictures: Picture[],
  *   recipe: [string, string][], command: string, buttons: Action[], at: number}} Card */

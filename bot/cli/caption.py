@@ -3,14 +3,13 @@
 import asyncio
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
 from bot.cli.exit_status import BAD_INPUT, FAILED, FINE, say
 from bot.cli.output_files import CannotWrite
 from bot.cli.progress_bar import ProgressBar
-from bot.cli.train import CONFIG, temporary_store
+from bot.cli.train import CONFIG, inspect, temporary_store
 from bot.config import Config, read_config
 from bot.engine_client.client import EngineClient
 from bot.uploads.archive import read_folder
@@ -25,7 +24,6 @@ from engine.messages import (
     INCOMING,
     Example,
     Failed,
-    Inspect,
     Inspected,
     InvalidRequest,
     JobId,
@@ -79,7 +77,7 @@ async def _caption(job: JobId, folder: Path, config: Config, files: Files) -> in
         engine = EngineClient(replace(config.engine, files=str(files.folder)))
         try:
             await engine.start()
-            ended = await _describe(engine, job, bare)
+            ended = await _describe(engine, job, bare, bar)
         finally:
             await engine.stop()
     if isinstance(ended, Failed):
@@ -125,7 +123,9 @@ async def _add_bare(
             bare.setdefault(await files.put(image.path), path)
 
 
-async def _describe(engine: EngineClient, job: JobId, bare: Mapping[Sha256, Path]) -> object:
+async def _describe(
+    engine: EngineClient, job: JobId, bare: Mapping[Sha256, Path], bar: ProgressBar
+) -> object:
     """How their inspection ended."""
     training = Train(
         job=job,
@@ -135,8 +135,7 @@ async def _describe(engine: EngineClient, job: JobId, bare: Mapping[Sha256, Path
         settings=TrainingSettings(),
         describe=True,
     )
-    async with aclosing(engine.work(Inspect(training=training))) as updates:
-        return await anext(updates)  # an inspection has no update but its final one
+    return await inspect(engine, training, bar)
 
 
 def _write_beside(picture: Path, text: str) -> Path:

@@ -212,12 +212,21 @@ async def _request(
     )
 
 
+async def inspect(engine: EngineClient, training: Train, bar: ProgressBar) -> Update | None:
+    """Have the pictures of a training inspected, and show how far that is; how it ended."""
+    update: Update | None = None
+    async with aclosing(engine.work(Inspect(training=training))) as updates:
+        async for update in updates:
+            if isinstance(update, TrainingProgress):
+                bar.advance_training(update)
+    return update
+
+
 async def _inspect_and_train(
     engine: EngineClient, request: Train, files: Files, bar: ProgressBar
 ) -> tuple[Update | None, dict[int, CheckpointSaved]]:
     """Inspect the pictures and train; how that ended, and the checkpoints by step."""
-    async with aclosing(engine.work(Inspect(training=request))) as updates:
-        report = await anext(updates)  # an inspection has no update but its final one
+    report = await inspect(engine, request, bar)
     if not isinstance(report, Inspected):
         return report, {}
     _show_report(report, bar)

@@ -28,7 +28,7 @@ export class CardView {
     this.body = el("div");
     this.status = el("p", { class: "status" });
     this.hint = el("p", { class: "hinted" });
-    this.origins = el("p", { class: "hinted" });
+    this.origins = el("p", { class: "origins" });
     this.actions = el("div", { class: "actions", role: "group", "aria-label": "Actions" });
     this.recipe = el("details", { class: "recipe" }, el("summary", {}, icon("chevron"), "Recipe"));
     this.recipe.firstElementChild.addEventListener("click", () => (this.recipe.dataset.folded = "by hand"));

@@ -70,7 +70,8 @@ export async function openForm(/** @type {string} */ name, values = {}, note = "
   const command = state.commands.get(name);
   if (!command) return;
   const pictures = command.parameters.find(({ type }) => type === "pictures") ?? command.parameters.find(({ type }) => type === "picture" || type === "image");
-  showForm(command, { ...values, ...(values[pictures?.name] ? {} : fromTray(pictures)) }, async (filled) => {
+  const taken = values[pictures?.name] || (pictures?.type === "image" && Object.keys(values).length); // a recipe starts from words
+  showForm(command, { ...values, ...(taken ? {} : fromTray(pictures)) }, async (filled) => {
     const reply = await fillForm(name, filled);
     if (!reply.ok) return reply.text;
     if (pictures) tray.clear();

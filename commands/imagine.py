@@ -41,7 +41,9 @@ RANDOM_SEEDS = 2**32  # short enough to read aloud; any seed up to 2**63 - 1 can
 @form_command("Paint", private=True)
 async def imagine(
     context: Context,
-    prompt: Annotated[str, Option("What to paint", long=True, unpack=read_recipe)],
+    prompt: Annotated[
+        str, Option("What to paint", long=True, unpack=read_recipe, unless="image", main=True)
+    ] = "",
     no: Unwanted = Paint.negative_prompt,
     lora: Annotated[
         tuple[Mention, ...],
@@ -92,6 +94,7 @@ async def imagine(
     theirs, missing = await find_loras(recipe.loras, context)
     mix = await resolve(await add_usual_loras((*inside, *theirs, *lora), context.library), context.library)
     start = None if image is None else await resolve_picture(context, image)
+    words = words if words.strip() else words_of(start)
     request = Paint(
         job=context.job,
         prompt=add_phrases(words, [lora for lora, _ in mix]),
@@ -122,6 +125,14 @@ def check_strength(strength: float, steps: int, image: PictureReference | None) 
         raise InvalidRequest(
             f"A strength of {strength:g} is less than one of {steps} steps. Give it at least {least:g}."
         )
+
+
+def words_of(start: SourcePicture | None) -> str:
+    """The words that painted what is started from. Raises InvalidRequest where nobody knows any."""
+    painted = None if start is None else start.request
+    if start is not None and (painted is None or not painted.prompt.strip()):
+        raise InvalidRequest("Nothing here knows which words painted that picture. Say what to paint.")
+    return "" if painted is None else painted.prompt
 
 
 def fitting_note(start: SourcePicture | None, size: Size | Ratio | None) -> str:

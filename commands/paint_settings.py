@@ -25,7 +25,7 @@ HINTS = "hints"  # the key of a person's settings with the hints that they have 
 def _parameters() -> tuple[Parameter, ...]:
     """Those of /imagine that can be kept; the words without a flag go before every prompt."""
     prompt, *others = imagine.parameters
-    words = replace(prompt, required=False, option=replace(prompt.option, unpack=None))
+    words = replace(prompt, required=False, option=replace(prompt.option, unpack=None, unless=""))
     return (words, *(parameter for parameter in others if parameter.name in KEPT))
 
 

@@ -277,7 +277,10 @@ def _read_json(text: str) -> PastedRecipe | None:
     if not values.get("variation"):
         texts.pop("variation_seed", None)
     return PastedRecipe(
-        texts=texts, loras=tuple(_read_adapters(values.get("adapters"))), model=_text(values.get("model", ""))
+        texts=texts,
+        loras=tuple(_read_adapters(values.get("adapters"))),
+        unknown=("the picture that it started from",) if values.get("source") else (),
+        model=_text(values.get("model", "")),
     )
 
 

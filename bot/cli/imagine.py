@@ -19,7 +19,7 @@ from bot.cli.train import TRAIN, train
 from bot.config import Config, ConfigError, read_config
 from bot.engine_client.client import EngineClient
 from bot.engine_client.pending_jobs import EngineUnavailable, Lost, Update
-from bot.uploads.image_check import ReencoderPool
+from bot.uploads.image_check import FIRST_FRAME, ReencoderPool
 from bot.uploads.lora_folder import AdapterFolder
 from commands.answers import CreateJob
 from commands.context import Context
@@ -171,6 +171,8 @@ async def _send(files: Files, path: Path) -> PictureReference:
     try:
         with TemporaryDirectory(prefix=INCOMING, dir=files.folder) as folder:
             image = await pool.reencode(path, Path(folder) / "picture")
+            if image.animated:
+                print(FIRST_FRAME, file=sys.stderr)
             return PictureReference(sha256=await files.put(image.path), size=(image.width, image.height))
     finally:
         await pool.close()

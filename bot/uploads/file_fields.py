@@ -44,15 +44,17 @@ Open = Callable[[], Awaitable[IncomingFile]]
 
 @dataclass(frozen=True, kw_only=True)
 class FormFiles:
-    """The texts of the parameters that are uploaded, and what was refused: names with reasons."""
+    """The texts of the parameters that are uploaded, what was refused, and notes: names with sentences."""
 
     texts: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str], ...] = ()
 
     @property
     def note(self) -> str:
-        """The sentences about what was refused; empty if nothing was."""
-        return "\n".join(["These were left out:", *refusal_lines(self.refused)]) if self.refused else ""
+        """The sentences about what was changed or refused; empty if nothing was."""
+        left_out = ["These were left out:", *refusal_lines(self.refused)] if self.refused else []
+        return "\n".join([*refusal_lines(self.notes), *left_out])
 
 
 def is_picture(name: str, mimetype: str) -> bool:
@@ -80,6 +82,7 @@ async def take_files(
     """
     texts: dict[str, str] = {}
     refused: list[tuple[str, str]] = []
+    notes: list[tuple[str, str]] = []
     for parameter in command.files:
         files, before = uploaded.get(parameter.name, ()), earlier.get(parameter.name, "")
         if not files and parameter.kind == "image":
@@ -92,7 +95,9 @@ async def take_files(
             sent = await _take_pictures(intake, caller, files)
             texts[parameter.name], absent = _field_text(parameter, sent, before)
             refused += [*sent.refused, *absent]
-    return FormFiles(texts={name: text for name, text in texts.items() if text}, refused=tuple(refused))
+            notes += [(picture.name, picture.note) for picture in sent.pictures if picture.note]
+    taken = {name: text for name, text in texts.items() if text}
+    return FormFiles(texts=taken, refused=tuple(refused), notes=tuple(notes))
 
 
 async def _take_lora(intake: Intake, caller: Caller, parameter: Parameter, open_file: Open) -> str:

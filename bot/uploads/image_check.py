@@ -30,6 +30,7 @@ NEEDED = (
     "LD_LIBRARY_PATH",
 )  # environment variables: the others may be secrets
 UNREADABLE = "This is not a picture that can be read. Send a PNG, JPEG or WebP."
+FIRST_FRAME = "The picture moves. Its first frame is taken."
 SLOW = "The picture takes too long to read. Save it again and send that."
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,8 @@ log = structlog.get_logger(__name__)
 class ReencodedImage:
     """A re-encoded picture: all that it has of the uploaded file are the pixels of its first frame.
 
-    `recipe` is what the file said of how it was made, `caption` what it said of what it shows.
+    `recipe` is what the file said of how it was made, `caption` what it said of what it shows. `animated`:
+    there were more frames.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class ReencodedImage:
     height: int
     recipe: str = ""
     caption: str = ""
+    animated: bool = False
 
 
 class ReencoderPool:
@@ -84,6 +87,7 @@ class ReencoderPool:
             height=answer["height"],
             recipe=answer["recipe"],
             caption=answer["caption"],
+            animated=answer["animated"],
         )
 
     @asynccontextmanager

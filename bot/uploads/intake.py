@@ -15,7 +15,7 @@ from bot.dispatch.refusal_count import count
 from bot.garbage_collection import GarbageCollector
 from bot.uploads.allowance import allowance_for
 from bot.uploads.archive import LARGEST_ZIP, ZIP, CheckedPicture, check_file
-from bot.uploads.image_check import LARGEST_FILE, ReencodedImage, ReencoderPool
+from bot.uploads.image_check import FIRST_FRAME, LARGEST_FILE, ReencodedImage, ReencoderPool
 from bot.uploads.lora_check import check_lora, check_whole
 from bot.uploads.spool import Check, spool_file
 from commands.permissions import NotAllowed
@@ -41,6 +41,7 @@ class StoredPicture:
     repeats: int = 1  # in an epoch
     concept: str = ""  # its own trigger and class, where the data set has several
     regularization: bool = False  # it shows the class alone
+    note: str = ""  # what was done to it that its person may not expect
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +136,7 @@ class Intake:
             repeats=picture.repeats,
             concept=picture.concept,
             regularization=picture.regularization,
+            note=FIRST_FRAME if image.animated else "",
         )
 
     def _turn(self, caller: Caller) -> asyncio.Lock:

@@ -1,8 +1,8 @@
 """A program that re-encodes uploaded pictures; they may be hostile, so it can always be killed.
 
 It loads Pillow and little else. For each line of JSON with a `source` and a `target` it answers with one: the
-`kind`, `width` and `height` of what it wrote, the `recipe` and the `caption` that it carried, or why it is
-`refused`. It is started by `bot/uploads/image_check.py`.
+`kind`, `width` and `height` of what it wrote, the `recipe` and the `caption` that it carried, whether it was
+`animated`, or why it is `refused`. It is started by `bot/uploads/image_check.py`.
 """
 
 import json
@@ -25,7 +25,8 @@ LONGEST_SIDE = 8192  # pixels
 SECONDS = 20.0  # of the processor, for one picture; the largest takes five
 MEMORY = 1200 * 2**20  # bytes of address space: Pillow, and a few copies of the largest picture
 LARGEST_MADE = 256 * 2**20  # bytes
-FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "HEIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "HEIF", "GIF")
+ANIMATED = ("PNG", "WEBP", "AVIF", "GIF")  # the frames of others are no film
 JPEGS = ("JPEG", "MPO")  # phones write the second kind: more pictures behind the first
 ORIENTATION = 0x0112  # in EXIF
 TURNS = {
@@ -88,6 +89,7 @@ def reencode(source: Path, target: Path) -> dict[str, Any]:
     with Image.open(source, formats=FORMATS) as picture:
         _check_size(picture.width, picture.height)
         kind = "JPEG" if picture.format in JPEGS else "PNG"
+        animated = picture.format in ANIMATED and bool(getattr(picture, "is_animated", False))
         made = to_srgb(_eight_bits(_upright(picture)))
         caption = _caption(picture)
     made.info = {}  # no profile, no location, no thumbnail
@@ -101,6 +103,7 @@ def reencode(source: Path, target: Path) -> dict[str, Any]:
         "height": made.height,
         "recipe": recipe_in(content[:HEAD]),
         "caption": caption,
+        "animated": animated,
     }
 
 

@@ -53,7 +53,8 @@ def parse(words: Sequence[str], parameters: Sequence[Parameter]) -> dict[str, An
     first = next((parameter for parameter in parameters if parameter.spoken), None)
     flagged = any(run.parameter.spoken for run in runs)  # "--prompt a red fox"
     for run in runs:
-        waits = first is not None and first.required and not spoken and not flagged
+        must = first is not None and (first.required or bool(first.option.unless))
+        waits = must and not spoken and not flagged
         if run.parameter.spoken:
             spoken = _take_spoken(run, spoken)
             continue
@@ -116,7 +117,8 @@ def unpack(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> dict[s
 def check_required(values: Mapping[str, Any], parameters: Sequence[Parameter]) -> None:
     """Raise InvalidRequest when a required value is missing."""
     for parameter in parameters:
-        if parameter.required and parameter.name not in values:
+        needed = parameter.required or (parameter.option.unless and parameter.option.unless not in values)
+        if needed and parameter.name not in values:
             raise InvalidRequest(f"The {parameter.label} is missing ({parameter.option.inline_help}).")
 
 

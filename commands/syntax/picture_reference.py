@@ -7,7 +7,7 @@ from commands.syntax.form_files import HASH
 from commands.syntax.parser import shorten
 from engine.messages import COUNT, InvalidRequest, JobId, Sha256
 
-JOB = re.compile(r"([0-9a-z]{6})(?:\s*[:#/ ]\s*(\d{1,3}))?", re.ASCII)
+JOB = re.compile(r"([0-9a-z]{6})(?:\s*[:#/]\s*(\d{1,3}))?", re.ASCII)
 DISCORD = re.compile(
     r"https://(?:\w+\.)?discord(?:app)?\.com/channels/(?:\d+|@me)/(\d{1,20})/(\d{1,20})/?", re.ASCII
 )

@@ -68,7 +68,8 @@ class Option:
     tuple may be given several times, and `read` returns a tuple.
     `parts` are flags that give it in parts, each with its other names: width and height, which an "x" joins.
     `unpack` reads the values of other options from a text; the command gets them as `unpacked`.
-    `otherwise` says what happens without it, where the default does not. `among` names the
+    `otherwise` says what happens without it, where the default does not. `unless` is the option with which
+    it need not be given, though it must without that. `among` names the
     values that it may have, with a line on each.
 
     How forms show it: `long` has several lines. `needed` may be left out of a line, but not of a form. `main`
@@ -86,6 +87,7 @@ class Option:
     read: Callable[[str], Any] | None = None
     unpack: Callable[[str], UnpackedText | None] | None = None
     otherwise: str = ""
+    unless: str = ""
     among: Callable[[], Mapping[str, str]] | None = None
     long: bool = False
     needed: bool = False

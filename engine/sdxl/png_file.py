@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from engine.messages import Paint, Sha256, Size
+from engine.messages import Paint, Sha256, Size, Source
 
 # https://cv.iptc.org/newscodes/digitalsourcetype/
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -62,6 +62,9 @@ class Recipe:
             settings["Refiner switch at"] = f"{1 - request.refiner:g}"
         if request.fast:
             settings["Fast"] = "true"
+        if request.source is not None:
+            settings["Denoising strength"] = f"{request.source.strength:g}"
+            settings["Init image hash"] = request.source.sha256
         return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in settings.items())])
 
     def values(self) -> dict[str, Any]:
@@ -84,7 +87,14 @@ class Recipe:
                 {"name": use.name, "sha256": use.sha256, "weight": use.weight} for use in request.adapters
             ],
             "model": model_name(self.model),
+            **({} if request.source is None else {"source": _source_values(request.source)}),
         }
+
+
+def _source_values(source: Source) -> dict[str, Any]:
+    """What it started from, without the chat's own ids."""
+    masked = {"mask": source.mask} if source.mask else {}
+    return {"sha256": source.sha256, "strength": source.strength, **masked}
 
 
 def model_name(model: str) -> str:

@@ -26,7 +26,7 @@ from commands.syntax.spec import Parameter
 from engine.messages import JobId
 from tests.bot.fake_chat import SLEEPER, Chat, FakeChat, Seen, a_config, caller, quick
 from tests.bot.running_bot import rows
-from tests.bot.training_cases import drafts, starts, wait_for_report
+from tests.bot.training_cases import a_picture, drafts, sends, starts, wait_for_report
 from tests.bot.web.page_client import a_place
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -75,6 +75,9 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     painted = (await chat.says("ana", "/imagine a xylophone --steps 2 --count 2")).job
     await chat.ends(painted)
     await Seen.of(chat.bot.dispatch.press(caller("ana"), f"keep:{painted}:1"))
+    started = await sends(chat, "ana", a_picture(1))
+    changed = (await chat.says("ana", f"/imagine a xylophone --steps 2 --image {started}")).job
+    await chat.ends(changed)
     learned = await starts(chat, "ana", "canarybird", steps="12", trigger="canaryword")
     await chat.ends(learned)
     await chat.ends(await starts(chat, "ana", "canaryplant", steps="12", trigger="canaryweed"))
@@ -87,9 +90,9 @@ async def home(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Home]:
     await chat.shows(waiting, lambda card: "waiting for the engine to start" in card.line)
     await chat.sees(lambda: rows(folder, "SELECT count(*) FROM jobs WHERE shown < revision") == [(0,)])
     [(sha256,)] = rows(folder, "SELECT sha256 FROM examples LIMIT 1")
-    secrets = [Secret("job", str(job)) for job in (painted, learned, draft, waiting)]
+    secrets = [Secret("job", str(job)) for job in (painted, changed, learned, draft, waiting)]
     secrets += [Secret("lora", "canarybird"), Secret("lora", "canaryplant")]
-    secrets += [Secret("person", "ana"), Secret("sha256", sha256)]
+    secrets += [Secret("person", "ana"), Secret("sha256", sha256), Secret("sha256", started)]
     yield Home(chat, tuple(secrets), tuple(fake.cards))
     await chat.close()
 
@@ -103,6 +106,7 @@ def all_of(home: Home) -> list[Any]:
         "SELECT * FROM adapters WHERE space_id = 1",
         "SELECT * FROM trainings",
         "SELECT * FROM examples",
+        "SELECT * FROM job_sources",
         "SELECT * FROM checkpoints",
         "SELECT * FROM audit WHERE space_id = 1",
         "SELECT key, name, settings, queued FROM people WHERE key = 'ana'",
@@ -162,6 +166,9 @@ def words(parameter: Parameter, secret: Secret) -> Iterator[str]:
         yield f"{secret.name}:0.5"
         yield f"{secret.name}:0.5 other:0.5"
         yield f"a fox <lora:{secret.name}:0.5>"
+    if secret.kind == "job":
+        yield f"{secret.name}:1"
+        yield f"{secret.name}:0"
     if secret.kind == "sha256":
         yield json.dumps([{"sha256": secret.name, "name": "a.png", "caption": ""}])
 

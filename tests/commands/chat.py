@@ -234,6 +234,15 @@ class Chat:
             (view,) = await views(session, [job])
         return view
 
+    async def posts(self, job: JobId, message: str) -> None:
+        """The job's card is shown in this message."""
+
+        async def work(session: AsyncSession) -> None:
+            (view,) = await views(session, [job])
+            await jobs.mark_shown(session, view.number, view.revision, message)
+
+        await self.database.write(work)
+
     async def forgets_uploads(self) -> None:
         """A day goes by, after which only what rows need is kept of what was sent."""
         await self.database.write(lambda session: uploads.delete_old(session, self.now + 1))

@@ -31,7 +31,7 @@ async def refusal(chat: Chat, who: str, line: str, space: str = "general") -> st
     [
         ("k3f9qa", "k3f9qa"),
         ("K3F9QA:2", "k3f9qa:2"),
-        ("k3f9qa 2", "k3f9qa:2"),
+        ("k3f9qa#2", "k3f9qa:2"),
         ("a" * 64, "a" * 64),
     ],
 )
@@ -80,6 +80,17 @@ async def test_what_was_sent_is_started_from_at_about_its_ratio(chat: Chat) -> N
     assert (usual.note, square.note) == ("", "The picture was cropped at its left and right to this size.")
 
 
+async def test_without_words_those_of_the_picture_are_painted(chat: Chat) -> None:
+    job = await painted(chat, line="/imagine a fox in snow")
+    await chat.sends("ana", SENT, size=(640, 640))
+
+    assert request_of(await chat.says("bob", f"/imagine --image {job}")).prompt == "a fox in snow"
+    assert request_of(await chat.says("bob", f"/imagine --image {job} 2 owls")).prompt == "2 owls"
+    assert await refusal(chat, "ana", f"/imagine --image {SENT}") == (
+        "Nothing here knows which words painted that picture. Say what to paint."
+    )
+
+
 async def test_own_defaults_for_the_size_do_not_crop_it(chat: Chat) -> None:
     await chat.says("ana", "/settings --size portrait")
     job = await painted(chat, line="/imagine a fox --size 64x64")
@@ -120,6 +131,19 @@ async def test_what_cannot_be_started_from_is_refused_in_a_sentence(chat: Chat) 
         "--strength does nothing alone. Add a picture, such as --image k3f9qa:2.",
         "'cat.png' is no picture. Send one, or name a job's, such as k3f9qa or k3f9qa:2.",
     ]
+
+
+async def test_the_link_of_a_message_elsewhere_is_that_of_no_card(chat: Chat) -> None:
+    job = await painted(chat)
+    await chat.posts(job, "998877-223344")
+    link, other = (f"https://discord.com/channels/1/998877/{number}" for number in (223344, 5))
+
+    request = request_of(await chat.says("bob", f"/imagine a wolf --image {link}"))
+    elsewhere = await refusal(chat, "bob", f"/imagine a wolf --image {link}", "elsewhere")
+
+    assert request.source is not None and request.source.job == job
+    assert elsewhere == await refusal(chat, "bob", f"/imagine a wolf --image {other}")
+    assert elsewhere == "There is no picture of mine in that message. Send the picture itself."
 
 
 async def test_a_channel_for_adults_keeps_its_pictures(chat: Chat) -> None:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from PIL import Image
 
 from engine.lora.short_hashes import ModelHash
-from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size, stored_path
+from engine.messages import AdapterUse, Painted, Sampler, Sha256, Size, Source, stored_path
 from engine.sdxl.model import DEMO
 from engine.sdxl.png_file import Recipe, encode_png
 from engine.studio import Studio
@@ -86,6 +86,14 @@ def test_a_fast_picture_says_so_and_others_say_nothing_of_it() -> None:
 
     assert fast.a1111_text().endswith("Model: demo, Fast: true")
     assert "Fast" not in exact.a1111_text()
+
+
+def test_what_a_picture_started_from_is_named_by_its_hash() -> None:
+    source = Source(sha256=Sha256("a" * 64), strength=0.4, job="k3f9qa", place=2)
+    recipe = Recipe(request=request(source=source), seed=42, size=Size(width=152, height=104), model="demo")
+
+    assert recipe.a1111_text().endswith(f"Denoising strength: 0.4, Init image hash: {'a' * 64}")
+    assert recipe.values()["source"] == {"sha256": "a" * 64, "strength": 0.4}
 
 
 def test_the_recipe_as_json_holds_every_value() -> None:

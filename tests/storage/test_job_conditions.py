@@ -97,6 +97,7 @@ OFTEN: dict[str, Ask] = {
     "files that somebody sent": lambda session, space, person: uploads.own(
         session, person, [Sha256("0" * 64)]
     ),
+    "how large a sent picture is": lambda session, space, person: uploads.size_of(session, Sha256("0" * 64)),
     "whether it was filed before": lambda session, space, person: jobs.was_created_since(
         session, JobId("aaaaaa"), person, NOON
     ),
@@ -134,6 +135,22 @@ async def test_likes_of_loras_have_an_index(harness: StorageHarness) -> None:
 
     assert "SEARCH lora_votes USING" in " ".join(plan)
     assert [step for step in plan if WHOLE.match(step)] == []
+
+
+async def test_pictures_that_jobs_start_from_have_an_index(harness: StorageHarness) -> None:
+    await harness.file("ana")
+    space, person, hashes = await harness.space(), await harness.person("ana"), [Sha256("0" * 64)]
+
+    for ask in (
+        lambda session: pictures.find_unneeded(session, hashes),
+        lambda session: uploads.own(session, person, hashes),
+        lambda session: limits.files(session, space, person),
+    ):
+        plan = await explain(harness, ask)
+        assert "SEARCH job_sources USING" in " ".join(plan)
+        assert [step for step in plan if step.startswith("SCAN job_sources")] == []
+    plan = await explain(harness, lambda session: uploads.size_of(session, hashes[0]))
+    assert [step for step in plan if step.startswith("SCAN")] == []
 
 
 async def test_what_becomes_of_a_job_is_written_without_reading_all(harness: StorageHarness) -> None:

@@ -20,6 +20,7 @@ from bot.chats.discord.pending import Interaction
 from bot.chats.discord.undocumented import silence_voice_warnings
 from bot.chats.interface import Caller, CardReply, FormReply, RefusalReply, Reply, TextReply
 from commands.actions import button_id
+from commands.answers import Form
 from commands.forms import check_needed, pictures_of
 from commands.registry import AnyCommand, opens_form, posts
 from engine.messages import InvalidRequest, JobId
@@ -127,10 +128,21 @@ class Atelier(discord.AutoShardedClient):
             for option in command.files
         }
         form = Submission(command=command, values=values, files=files)
+        attached = any(files.values())
         if given.get(PRIVATE):
             await self._submit_privately(interaction, form)
+        elif command.submit and not (values or attached or opens_form(command)):
+            await self._open_form(interaction, command)
         else:
-            await self._submit(interaction, form, may_form=opens_form(command) and not any(files.values()))
+            await self._submit(interaction, form, may_form=opens_form(command) and not attached)
+
+    async def _open_form(self, interaction: Interaction, command: AnyCommand) -> None:
+        """Open the form of a command that was said alone."""
+
+        async def act(caller: Caller, job: JobId) -> Reply:
+            return FormReply(form=Form(command=command.name, values={}))
+
+        await self.interactions.ask(interaction, act, may_form=True, makes_card=posts(command))
 
     async def _submit_privately(self, interaction: Interaction, form: Submission) -> None:
         """Submit it with the card in the person's direct messages, unseen by others."""

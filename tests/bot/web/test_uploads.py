@@ -104,6 +104,17 @@ async def test_clear_pixels_stay_clear_and_sixteen_bits_become_eight(place: Plac
     assert (await kept(place, ana, encoded(clear, "PNG"))).getpixel((1, 1)) == (255, 0, 0, 0)
     assert (await kept(place, ana, encoded(deep, "PNG"))).getpixel((1, 1)) == (128, 128, 128)
     assert (await kept(place, ana, moving)).getpixel((1, 1)) == (255, 0, 0)
+    gif = encoded(
+        Image.new("RGB", (8, 8), "red"),
+        "GIF",
+        save_all=True,
+        append_images=[Image.new("RGB", (8, 8), "blue")],
+    )
+    assert (await kept(place, ana, gif)).convert("RGB").getpixel((1, 1)) == (255, 0, 0)
+    _, told = await ana.post("/uploads?name=fox.gif", gif)
+    assert [picture["note"] for picture in json.loads(told)["pictures"]] == [
+        "The picture moves. Its first frame is taken."
+    ]
 
 
 @pytest.mark.parametrize(

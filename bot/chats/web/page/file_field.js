@@ -18,7 +18,7 @@ const KINDS = {
     hash: ({ sha256 }) => sha256,
   },
   picture: {
-    accept: "image/png,image/jpeg,image/webp,.jfif,.jpe",
+    accept: "image/png,image/jpeg,image/webp,image/gif,.jfif,.jpe",
     icon: "pictures",
     megabytes: 20,
     about: "PNG, JPEG or WebP, at most 20 MB",
@@ -114,8 +114,9 @@ export function imageField(/** @type {import("./state.js").Parameter} */ { name,
     status.textContent = "Sending…";
     try {
       if (file.size > kind.megabytes * MEGABYTE) throw new Error(`The picture is larger than ${kind.megabytes} MB.`);
-      set(kind.hash(await upload(kind.address(file), file, (share) => (status.textContent = `Sending… ${Math.round(100 * share)}%`))));
-      status.textContent = file.name;
+      const answer = await upload(kind.address(file), file, (share) => (status.textContent = `Sending… ${Math.round(100 * share)}%`));
+      set(kind.hash(answer));
+      status.textContent = answer.pictures[0].note || file.name;
     } catch (error) {
       status.textContent = error.message;
       announce(error.message);

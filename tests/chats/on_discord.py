@@ -64,7 +64,10 @@ class DiscordHarness:
         return DiscordSeen(self._discord, heard)
 
     async def press(self, who: str, card: SeenCard, action: str) -> Seen:
-        heard = await self._discord.click(self._person(who), _message(card), card.buttons[action])
+        message, chosen = _message(card), card.buttons[action]
+        lists = [str(part["custom_id"]) for part in message.components if chosen in _options(part)]
+        custom_id, values = (lists[0], [chosen]) if lists else (chosen, [])
+        heard = await self._discord.click(self._person(who), message, custom_id, values=values)
         return DiscordSeen(self._discord, heard)
 
     async def fill(self, who: str, seen: Seen, **values: str) -> Seen:
@@ -120,8 +123,18 @@ def _message(card: SeenCard) -> Message:
     return card.key
 
 
+def _options(part: Mapping[str, Any]) -> list[str]:
+    """The ids in a list of actions."""
+    return [str(option["value"]) for option in part.get("options", ())]
+
+
 def _card(message: Message) -> SeenCard:
-    ids = [str(part["custom_id"]) for part in message.components if part.get("custom_id")]
+    ids = [
+        id
+        for part in message.components
+        for id in (_options(part) if "options" in part else [str(part.get("custom_id") or "")])
+        if id
+    ]
     return SeenCard(
         key=message,
         text=message.text.replace("*", ""),

@@ -57,8 +57,10 @@ class SlackHarness:
         return SlackSeen(self._slack, await self._atelier.says(self._person(who), slash, text))
 
     async def press(self, who: str, card: SeenCard, action: str) -> Seen:
-        heard = await self._slack.act(self._person(who), _message(card), card.buttons[action])
-        return SlackSeen(self._slack, heard)
+        message, chosen = _message(card), card.buttons[action]
+        lists = [str(part["action_id"]) for part in message.elements if chosen in _options(part)]
+        name, value = (lists[0], chosen) if lists else (chosen, None)
+        return SlackSeen(self._slack, await self._slack.act(self._person(who), message, name, value))
 
     async def fill(self, who: str, seen: Seen, **values: object) -> Seen:
         assert isinstance(seen, SlackSeen)
@@ -113,8 +115,14 @@ def _message(card: SeenCard) -> Message:
     return card.key
 
 
+def _options(part: Mapping[str, Any]) -> list[str]:
+    """The ids in a list of actions."""
+    return [str(option["value"]) for option in part.get("options", ())]
+
+
 def _card(message: Message) -> SeenCard:
     ids = [str(button["action_id"]) for button in message.buttons]
+    ids += [id for part in message.elements for id in _options(part)]
     return SeenCard(
         key=message,
         text=message.words,

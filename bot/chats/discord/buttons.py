@@ -19,7 +19,8 @@ STYLES = {
     "start": discord.ButtonStyle.success,
     "stop": discord.ButtonStyle.danger,
 }
-ID = r"(?P<action>[a-z]{1,10}):(?P<job>[0-9a-z]{6})(?::(?P<place>[1-4]))?"
+ID = r"(?!more:)(?P<action>[a-z]{1,10}):(?P<job>[0-9a-z]{6})(?::(?P<place>[1-4]))?"
+MORE = r"more:[0-9a-z]{6}"
 
 
 class ButtonClient(Protocol):
@@ -45,7 +46,7 @@ class CardButton(discord.ui.DynamicItem[discord.ui.Button[Any]], template=ID):
         await press(interaction, self.custom_id)
 
 
-class MoreList(discord.ui.DynamicItem[discord.ui.Select[Any]], template=r"more:[0-9a-z]{6}"):
+class MoreList(discord.ui.DynamicItem[discord.ui.Select[Any]], template=MORE):
     """The list of a card's actions for which there is no button, made from its custom_id when it is used."""
 
     @classmethod
@@ -83,7 +84,7 @@ async def answer_forged(interaction: discord.Interaction[Any]) -> None:
     if interaction.type is not discord.InteractionType.component or interaction.message is None:
         return
     custom_id = interaction.custom_id or ""
-    if custom_id not in _ids(interaction.message) or re.fullmatch(ID, custom_id) is None:
+    if custom_id not in _ids(interaction.message) or re.fullmatch(f"{ID}|{MORE}", custom_id) is None:
         await press(interaction, custom_id)
 
 
